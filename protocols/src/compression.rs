@@ -1,0 +1,1 @@
+//! The values that say how a connection is compressed.

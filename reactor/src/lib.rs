@@ -1,0 +1,1 @@
+//! Torsade's event loop.

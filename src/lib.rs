@@ -1,0 +1,1 @@
+//! Torsade: a Twisted-style networking engine.

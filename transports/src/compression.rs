@@ -1,0 +1,1 @@
+//! Stream compression as a byte layer.

@@ -1,0 +1,43 @@
+//! A byte layer: one sans-IO stage between the protocol and the socket, for both directions.
+
+use std::time::Duration;
+
+use torsade_protocols::Reason;
+
+/// What [`Layer::read`] did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Progress {
+    /// How many bytes of the input were taken. The caller keeps the rest and offers it again.
+    pub(crate) consumed: usize,
+    /// The layer has more to give without new input: it stopped because the room was used up.
+    pub(crate) more: bool,
+}
+
+/// One stage of a connection's chain: plain bytes on the protocol's side, wire bytes on the socket's.
+///
+/// A layer owns no socket and no clock. What it produces it appends to the caller's buffer.
+pub(crate) trait Layer {
+    /// Takes plain bytes on their way out and appends what they become to `wire`, which may be nothing yet.
+    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason>;
+
+    /// Appends whatever the peer needs to read everything written so far. Called once a turn, and only after writes.
+    fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason>;
+
+    /// Ends the outgoing stream: last data, trailer. Nothing is written afterwards.
+    fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason>;
+
+    /// Takes bytes that came in and appends at most `room` plain bytes to `plain`.
+    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> Result<Progress, Reason>;
+
+    /// The wire below has ended. Appends what was held back, and says whether the end was legitimate.
+    fn read_end(&mut self, plain: &mut Vec<u8>) -> Result<(), Reason>;
+
+    /// Incoming bytes pass unchanged, now and until something is switched on: they need not be shown to this layer.
+    fn reads_directly(&self) -> bool;
+
+    /// When [`Layer::expire`] wants to be called; none when nothing is waited for.
+    fn deadline(&self) -> Option<Duration>;
+
+    /// The deadline has passed: appends what was held back on either side.
+    fn expire(&mut self, wire: &mut Vec<u8>, plain: &mut Vec<u8>, now: Duration) -> Result<(), Reason>;
+}

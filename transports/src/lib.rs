@@ -1,0 +1,3 @@
+//! Torsade's connections.
+mod compression;
+mod layer;
