@@ -1,1 +1,25 @@
-//! Torsade's event loop.
+//! Torsade's event loop: time, readiness, threads, signals, and the [`Backend`] through which all of the outside world
+//! comes in.
+//!
+//! This crate does not know what a connection or a byte protocol is. It turns: see [`Reactor::run`] for the steps of a
+//! turn, by number. Most programs use it through the `torsade` crate.
+
+mod backend;
+mod delayed_call;
+mod error;
+mod os;
+mod panic;
+mod reactor;
+mod reactor_handle;
+mod source;
+mod system_event;
+mod timer_queue;
+
+pub use backend::{Backend, Job, Listener, Resolved, Signal, Stream, Wake, Wakeups};
+pub use delayed_call::DelayedCall;
+pub use error::{ReactorError, Result, TimerError};
+pub use panic::{Panic, catch};
+pub use reactor::Reactor;
+pub use reactor_handle::{ReactorGone, ReactorHandle};
+pub use source::{Ready, Source, Token};
+pub use system_event::{Phase, SystemEvent, TriggerId};

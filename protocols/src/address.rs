@@ -1,0 +1,231 @@
+//! Where connections come from and go to.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+/// One end of a connection.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+#[doc(alias = "IPv4Address")]
+#[doc(alias = "IPv6Address")]
+#[doc(alias = "IAddress")]
+pub enum Address {
+    /// Nothing that has an address: a connection in memory, for one.
+    None,
+    /// TCP over IPv4 or IPv6.
+    Tcp(SocketAddr),
+}
+
+impl Address {
+    /// The IP address, if there is one.
+    #[must_use]
+    pub const fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::None => None,
+            Self::Tcp(address) => Some(address.ip()),
+        }
+    }
+
+    /// The port, if there is one.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        match self {
+            Self::None => None,
+            Self::Tcp(address) => Some(address.port()),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("(no address)"),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
+}
+
+/// A host, by number or by name.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a host has a number or a name")]
+pub enum Host {
+    /// An IP address.
+    Ip(IpAddr),
+    /// A name that is still to be looked up.
+    Name(String),
+}
+
+/// Where to listen or to connect to: a host and a port.
+///
+/// Written as `"127.0.0.1:8000"`, `"[::1]:8000"` or `"localhost:8000"`; also made from a [`SocketAddr`] or from a pair
+/// such as `("localhost", 8000)`.
+///
+/// # Examples
+/// ```
+/// use torsade_protocols::{Host, HostPort};
+///
+/// let there: HostPort = "[::1]:8000".parse()?;
+/// assert_eq!((there.host(), there.port()), (&Host::Ip("::1".parse()?), 8000));
+/// assert!("localhost".parse::<HostPort>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct HostPort {
+    host: Host,
+    port: u16,
+}
+
+impl HostPort {
+    /// The host part.
+    #[must_use]
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The port; 0 asks the system for a free one when listening.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn parse_host(text: &str, whole: &str) -> Result<Host, AddressError> {
+        let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        if let Ok(ip) = bracketed.unwrap_or(text).parse::<IpAddr>() {
+            return Ok(Host::Ip(ip));
+        }
+        let named = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+        // A name never ends in a number (RFC 1123, 2.1), so `1.2.3` or `256.1.1.1` is a mistyped address.
+        let numeric =
+            text.rsplit('.').find(|label| !label.is_empty()).is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        if text.is_empty() || text.len() > 253 || !named || numeric {
+            return Err(AddressError::Host { text: whole.to_owned() });
+        }
+        Ok(Host::Name(text.to_owned()))
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| AddressError::NoPort { text: text.to_owned() })?;
+        if host.contains(':') && !host.starts_with('[') {
+            return Err(AddressError::Host { text: text.to_owned() });
+        }
+        let port = port.parse().map_err(|_| AddressError::Port { text: text.to_owned() })?;
+        Ok(Self { host: Self::parse_host(host, text)?, port })
+    }
+}
+
+impl From<SocketAddr> for HostPort {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: Host::Ip(address.ip()), port: address.port() }
+    }
+}
+
+impl From<(IpAddr, u16)> for HostPort {
+    fn from((ip, port): (IpAddr, u16)) -> Self {
+        Self { host: Host::Ip(ip), port }
+    }
+}
+
+impl TryFrom<&str> for HostPort {
+    type Error = AddressError;
+
+    fn try_from(text: &str) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for HostPort {
+    type Error = AddressError;
+
+    fn try_from(text: &String) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for HostPort {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<(&str, u16)> for HostPort {
+    type Error = AddressError;
+
+    fn try_from((host, port): (&str, u16)) -> Result<Self, AddressError> {
+        Ok(Self { host: Self::parse_host(host, host)?, port })
+    }
+}
+
+impl TryFrom<Address> for HostPort {
+    type Error = AddressError;
+
+    fn try_from(address: Address) -> Result<Self, AddressError> {
+        match address {
+            Address::Tcp(address) => Ok(address.into()),
+            Address::None => Err(AddressError::NoPort { text: address.to_string() }),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Ip(ip) => SocketAddr::new(*ip, self.port).fmt(f),
+            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        }
+    }
+}
+
+/// A text is no address.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// The host is neither an IP address nor a host name. Put IPv6 addresses in brackets.
+    Host {
+        /// The whole text.
+        text: String,
+    },
+    /// There is no `:PORT` at the end.
+    NoPort {
+        /// The whole text.
+        text: String,
+    },
+    /// What follows the last colon is no number from 0 to 65535.
+    Port {
+        /// The whole text.
+        text: String,
+    },
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (text, problem) = match self {
+            Self::Host { text } => (text, "the host is neither an IP address nor a name"),
+            Self::NoPort { text } => (text, "the port is missing"),
+            Self::Port { text } => (text, "the port is no number from 0 to 65535"),
+        };
+        write!(f, "{text:?} is no address: {problem} (write 127.0.0.1:8000, [::1]:8000 or localhost:8000)")
+    }
+}
+
+impl Error for AddressError {}
+
+impl From<Infallible> for AddressError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}

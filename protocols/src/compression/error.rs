@@ -1,0 +1,181 @@
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+
+use super::Format;
+
+/// Says why compression was not switched on. Nothing has changed when this is returned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum CompressionError {
+    /// This direction is already compressed in another format. One stream has to end before the next begins.
+    AlreadyOn {
+        /// The format in use.
+        running: Format,
+        /// The format asked for.
+        wanted: Format,
+    },
+    /// The outgoing side has been closed: the stream's end is written or on its way.
+    Closed,
+    /// The format does not know this level.
+    Level {
+        /// The format.
+        format: Format,
+        /// The level asked for.
+        level: u32,
+        /// The lowest it knows.
+        min: u32,
+        /// The highest it knows.
+        max: u32,
+    },
+    /// The format's codec is not compiled in.
+    NotBuilt {
+        /// The format asked for.
+        format: Format,
+        /// The cargo feature that brings it.
+        feature: &'static str,
+    },
+    /// No format has this name.
+    UnknownFormat(String),
+    /// This transport cannot be compressed, for instance because it carries datagrams.
+    Unsupported,
+}
+
+impl fmt::Display for CompressionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyOn { running, wanted } => write!(
+                f,
+                "cannot switch to {wanted}: this direction is already compressed as {running}; end the connection or keep {running}"
+            ),
+            Self::Closed => {
+                f.write_str("cannot switch compression on: the connection is closing; call it before lose_connection")
+            }
+            Self::Level { format, level, min, max } => {
+                write!(f, "{format} has no level {level}: take one from {min} to {max}")
+            }
+            Self::NotBuilt { format, feature } => {
+                write!(f, "{format} is not built in: enable the cargo feature `{feature}` of torsade")
+            }
+            Self::UnknownFormat(name) => {
+                write!(f, "unknown compression format {name:?}: take one of ")?;
+                for (index, format) in Format::ALL.into_iter().enumerate() {
+                    write!(f, "{}{format}", if index == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Self::Unsupported => {
+                f.write_str("this transport cannot be compressed: only byte streams can; compress the messages themselves")
+            }
+        }
+    }
+}
+
+impl Error for CompressionError {}
+
+/// Lets a call take anything convertible, the options themselves included.
+impl From<Infallible> for CompressionError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// Says why a compressed stream could not be read, and where.
+///
+/// Everything decoded before the error has been delivered, nothing after it is. TCP does not corrupt bytes by itself:
+/// the peer, or somebody between, sent what is not a stream of this format.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DecompressError {
+    /// The format that was being read.
+    pub format: Format,
+    /// Bytes of the compressed stream taken before the error, which may be a little beyond its place.
+    pub input_offset: u64,
+    /// What is wrong.
+    pub kind: DecompressErrorKind,
+    /// Plain bytes delivered before the error.
+    pub output_offset: u64,
+}
+
+impl fmt::Display for DecompressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { format, input_offset, kind, output_offset } = self;
+        write!(f, "{format} stream, at byte {input_offset} ({output_offset} plain bytes were delivered): {kind}")
+    }
+}
+
+impl Error for DecompressError {}
+
+/// Says what is wrong with a compressed stream.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum DecompressErrorKind {
+    /// An announcement arrived in pieces too far apart in time: its first bytes had been delivered as plain already.
+    AnnouncementSplit,
+    /// The data does not have the checksum that the stream states.
+    Checksum,
+    /// A block that no encoder writes, or a distance that reaches before the beginning.
+    Data,
+    /// The header is not one of this format, or asks for what does not exist.
+    Header,
+    /// The data is not as long as the stream states.
+    Length,
+    /// The output is too many times larger than the input.
+    LimitRatio {
+        /// The limit, [`Decompression::max_ratio`](super::Decompression::max_ratio).
+        max: u32,
+    },
+    /// The stream has more plain bytes than allowed.
+    LimitTotal {
+        /// The limit in bytes, [`Decompression::max_total`](super::Decompression::max_total).
+        max: u64,
+    },
+    /// The stream needs a dictionary, and there is none.
+    NeedDictionary,
+    /// A stream was announced whose codec is not compiled in.
+    NotBuilt {
+        /// The cargo feature that brings it.
+        feature: &'static str,
+    },
+    /// Too many bytes that give nothing: skippable frames or a header without end.
+    Skipped {
+        /// The limit in bytes, [`Decompression::max_skipped`](super::Decompression::max_skipped).
+        max: u64,
+    },
+    /// Bytes follow the end of the stream.
+    TrailingData,
+    /// The input ended before the stream did.
+    Truncated,
+    /// The stream asks the decoder to keep more than allowed.
+    Window {
+        /// What it asks for, in bytes.
+        asked: u64,
+        /// The limit in bytes, [`Decompression::max_window`](super::Decompression::max_window).
+        max: u64,
+    },
+}
+
+impl fmt::Display for DecompressErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AnnouncementSplit => f.write_str(
+                "its announcement came in pieces too far apart and was delivered as plain text; expect the compression explicitly",
+            ),
+            Self::Checksum => f.write_str("wrong checksum; the peer sent damaged data"),
+            Self::Data => f.write_str("invalid data; the peer does not write this format, or sent plain bytes between"),
+            Self::Header => f.write_str("invalid header; the peer writes another format, raw and zlib are easily confused"),
+            Self::Length => f.write_str("wrong length in the trailer; the peer sent damaged data"),
+            Self::LimitRatio { max } => write!(f, "it expands more than {max} times; raise max_ratio if that is honest"),
+            Self::LimitTotal { max } => write!(f, "it has more than {max} plain bytes; raise max_total if that is honest"),
+            Self::NeedDictionary => f.write_str("it needs a preset dictionary; ask the peer to write without one"),
+            Self::NotBuilt { feature } => {
+                write!(f, "the peer announced a format that is not built in; enable the cargo feature `{feature}` of torsade")
+            }
+            Self::Skipped { max } => write!(f, "more than {max} bytes without any data; raise max_skipped if that is honest"),
+            Self::TrailingData => f.write_str("bytes follow its end; if they are plain, set after_end to AfterEnd::Plain"),
+            Self::Truncated => f.write_str("the connection ended before it did; the peer crashed or was cut off"),
+            Self::Window { asked, max } => {
+                write!(f, "it asks for {asked} bytes of memory, {max} are allowed; raise max_window, or lower the peer's level")
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+use super::Format;
+
+/// Counts what compression did on one connection.
+///
+/// The byte counts cover the compressed streams only: what passed before the switch is in neither. So
+/// `wire_out / plain_out` is the ratio that was reached.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct CompressionStats {
+    /// The incoming stream was found by its announcement, not expected.
+    pub detected: bool,
+    /// Flushes that produced bytes, the end of the stream not counted.
+    pub flushes: u64,
+    /// The incoming stream's format; none while nothing compressed is received.
+    pub format_in: Option<Format>,
+    /// The outgoing stream's format; none while nothing is compressed.
+    pub format_out: Option<Format>,
+    /// How often the encoder was given away while the connection was idle.
+    pub hibernations: u64,
+    /// Plain bytes that came out of the decoder.
+    pub plain_in: u64,
+    /// Plain bytes that went into the encoder.
+    pub plain_out: u64,
+    /// Plain bytes that were sent uncompressed inside the stream, since compressing them gained nothing.
+    pub stored_bytes: u64,
+    /// The incoming stream came to its regular end, checksum and all.
+    pub stream_ended: bool,
+    /// Bytes that went into the decoder.
+    pub wire_in: u64,
+    /// Bytes that came out of the encoder, announcement and trailer included.
+    pub wire_out: u64,
+}
+
+impl CompressionStats {
+    /// Returns the size of what was sent as a share of what was written; none before anything was.
+    pub fn ratio_out(&self) -> Option<f64> {
+        ratio(self.wire_out, self.plain_out)
+    }
+
+    /// Returns the size of what was received as a share of what was read; none before anything was.
+    pub fn ratio_in(&self) -> Option<f64> {
+        ratio(self.wire_in, self.plain_in)
+    }
+}
+
+fn ratio(wire: u64, plain: u64) -> Option<f64> {
+    (plain > 0).then(|| wire as f64 / plain as f64)
+}

@@ -1,0 +1,90 @@
+//! Why a connection could not be made.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use torsade_reactor::Panic;
+
+use crate::address::AddressError;
+
+/// Why a connection could not be made; what `client_connection_failed` is given.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The address could not be understood.
+    Address(AddressError),
+    /// `connect` was called while the connector is connecting or connected.
+    AlreadyConnected,
+    /// The factory's `build_protocol` panicked.
+    Factory(Panic),
+    /// The system refused the attempt: no route, no descriptors, not permitted.
+    Io(io::Error),
+    /// The factory built no protocol, so the connection was closed again.
+    NoProtocol,
+    /// `stop_connecting` was called while nothing was being connected.
+    NotConnecting,
+    /// Nobody listens there.
+    #[doc(alias = "ConnectionRefusedError")]
+    Refused,
+    /// The reactor is stopping.
+    ShuttingDown,
+    /// It did not stand within the time given (30 s unless set), which includes looking up the name.
+    #[doc(alias = "TimeoutError")]
+    TimedOut(Duration),
+    /// The host name could not be looked up.
+    #[doc(alias = "DNSLookupError")]
+    UnknownHost {
+        /// The name.
+        name: String,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// `stop_connecting` or `disconnect` ended the attempt.
+    UserError,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(error) => error.fmt(f),
+            Self::AlreadyConnected => f.write_str("the connector is already connecting or connected: disconnect it first"),
+            Self::Factory(panic) => write!(f, "building the protocol {panic}"),
+            Self::Io(error) => write!(f, "connecting failed: {error}"),
+            Self::NoProtocol => f.write_str("the factory built no protocol for this connection"),
+            Self::NotConnecting => f.write_str("the connector is not connecting"),
+            Self::Refused => f.write_str("connection refused: nobody listens there"),
+            Self::ShuttingDown => f.write_str("the reactor is stopping: no new connections are made"),
+            Self::TimedOut(after) => write!(f, "connecting timed out after {after:?}"),
+            Self::UnknownHost { name, cause } => write!(f, "host {name:?} could not be looked up: {cause}"),
+            Self::UserError => f.write_str("the attempt was ended by stop_connecting"),
+        }
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Address(error) => Some(error),
+            Self::Factory(panic) => Some(panic),
+            Self::Io(cause) | Self::UnknownHost { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<AddressError> for ConnectError {
+    fn from(error: AddressError) -> Self {
+        Self::Address(error)
+    }
+}

@@ -1,0 +1,156 @@
+//! What stands behind a transport.
+
+use std::io;
+use std::time::Duration;
+
+use torsade_reactor::Reactor;
+
+use crate::address::Address;
+use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
+use crate::producer::{Producer, ProducerError};
+
+/// What stands behind a [`Transport`](crate::Transport): a TCP connection, a wrapper's own layer, a test double.
+///
+/// Each method is the one of the same name on `Transport`, where it is described. None of them may call a user's
+/// callback before it returns. The defaults are for connections that have no such thing.
+pub trait Connection {
+    /// The reactor it belongs to.
+    fn reactor(&self) -> &Reactor;
+
+    /// A number that no other connection of this reactor has had.
+    fn id(&self) -> u64;
+
+    /// The other end.
+    fn peer(&self) -> Address;
+
+    /// Our end.
+    fn host(&self) -> Address;
+
+    /// Sends `data` after everything written before.
+    fn write(&self, data: &[u8]);
+
+    /// Bytes written and not yet taken by the system.
+    fn unsent(&self) -> usize;
+
+    /// Closes in order.
+    fn lose_connection(&self);
+
+    /// Ends our stream and keeps reading.
+    fn lose_write_connection(&self);
+
+    /// Closes at once.
+    fn abort_connection(&self);
+
+    /// Whether `connection_lost` is still to come.
+    fn is_connected(&self) -> bool;
+
+    /// Whether it is being closed from our side.
+    fn is_closing(&self) -> bool;
+
+    /// Reads no more until resumed.
+    fn pause_producing(&self);
+
+    /// Reads again.
+    fn resume_producing(&self);
+
+    /// Whether data is wanted now.
+    fn is_reading(&self) -> bool;
+
+    /// Has bytes delivered again, first of all.
+    fn unread(&self, data: &[u8]);
+
+    /// Attaches a source of data.
+    ///
+    /// # Errors
+    /// As described at [`ProducerError`].
+    fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError>;
+
+    /// Detaches it.
+    fn unregister_producer(&self);
+
+    /// Sets the watermarks of unsent bytes.
+    fn set_write_buffer_limits(&self, low: usize, high: usize);
+
+    /// Sets the bound of unsent bytes that ends the connection.
+    fn set_write_buffer_cap(&self, cap: usize) {
+        let _ = cap;
+    }
+
+    /// Reads even while the own output is above the high watermark.
+    fn set_read_while_congested(&self, on: bool) {
+        let _ = on;
+    }
+
+    /// Sets how long a close waits for the peer.
+    fn set_close_timeout(&self, timeout: Duration) {
+        let _ = timeout;
+    }
+
+    /// Nagle's algorithm off.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn tcp_nodelay(&self) -> io::Result<bool> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Turns Nagle's algorithm off or on.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
+        let _ = on;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Probing of an idle peer.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn tcp_keepalive(&self) -> io::Result<bool> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Turns probing of an idle peer on or off.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
+        let _ = on;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Compresses what is written from here on.
+    ///
+    /// # Errors
+    /// As described at [`CompressionError`].
+    fn set_compression(&self, compression: &Compression) -> Result<(), CompressionError> {
+        let _ = compression;
+        Err(CompressionError::Unsupported)
+    }
+
+    /// Decompresses what comes in from here on.
+    ///
+    /// # Errors
+    /// As described at [`CompressionError`].
+    fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
+        let _ = (decompression, rest);
+        Err(CompressionError::Unsupported)
+    }
+
+    /// Looks out for a peer's announcement, or does not.
+    fn set_detection(&self, detect: Detect) {
+        let _ = detect;
+    }
+
+    /// Sends what the compressor holds, whatever its flush policy.
+    fn flush_compression(&self) {}
+
+    /// Separates what was written from what will be, for the compressor.
+    fn compression_barrier(&self) {}
+
+    /// What compression did so far.
+    fn compression_stats(&self) -> Option<CompressionStats> {
+        None
+    }
+}

@@ -1,0 +1,102 @@
+//! What makes protocols: one for each connection.
+
+use torsade_reactor::Result;
+
+use crate::address::Address;
+use crate::connect_error::ConnectError;
+use crate::connector::Connector;
+use crate::protocol::Protocol;
+use crate::reason::Reason;
+
+/// Makes a protocol for each connection.
+///
+/// A closure is one: `|_peer| Echo`. It may return an `Option`, with `None` to refuse the peer. A type that
+/// implements the trait has the hooks as well.
+#[doc(alias = "ServerFactory")]
+#[doc(alias = "forProtocol")]
+pub trait Factory {
+    /// Makes the protocol of the connection with `peer`; none closes the connection at once. A panic does too.
+    #[doc(alias = "buildProtocol")]
+    fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>>;
+
+    /// The first port or connector begins to use this factory.
+    #[doc(alias = "startFactory")]
+    #[doc(alias = "doStart")]
+    fn start_factory(&mut self) {}
+
+    /// The last port or connector has ended.
+    #[doc(alias = "stopFactory")]
+    #[doc(alias = "doStop")]
+    fn stop_factory(&mut self) {}
+}
+
+/// A factory for connections that we make; a closure is one too.
+///
+/// All hooks come from the loop. An error or panic in a hook is logged.
+pub trait ClientFactory: Factory {
+    /// An attempt to connect begins; comes before anything else of this attempt, but after `connect` has returned.
+    ///
+    /// # Errors
+    /// Any error is logged.
+    #[doc(alias = "startedConnecting")]
+    fn started_connecting(&mut self, connector: &Connector) -> Result {
+        let _ = connector;
+        Ok(())
+    }
+
+    /// The attempt failed. [`Connector::connect`] in here tries again.
+    ///
+    /// # Errors
+    /// Any error is logged.
+    #[doc(alias = "clientConnectionFailed")]
+    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
+        let _ = connector;
+        log::warn!("no connection: {reason}");
+        Ok(())
+    }
+
+    /// The connection was lost, after its protocol's `connection_lost`. [`Connector::connect`] in here connects anew.
+    ///
+    /// # Errors
+    /// Any error is logged.
+    #[doc(alias = "clientConnectionLost")]
+    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
+        let _ = (connector, reason);
+        Ok(())
+    }
+}
+
+/// What a factory closure may return: a protocol, or maybe one.
+pub trait IntoProtocol {
+    /// The protocol, or none to refuse the peer.
+    fn into_protocol(self) -> Option<Box<dyn Protocol>>;
+}
+
+impl<P: Protocol + 'static> IntoProtocol for P {
+    fn into_protocol(self) -> Option<Box<dyn Protocol>> {
+        Some(Box::new(self))
+    }
+}
+
+impl<P: Protocol + 'static> IntoProtocol for Option<P> {
+    fn into_protocol(self) -> Option<Box<dyn Protocol>> {
+        self.map(|protocol| Box::new(protocol) as Box<dyn Protocol>)
+    }
+}
+
+impl<F, P> Factory for F
+where
+    F: FnMut(&Address) -> P,
+    P: IntoProtocol,
+{
+    fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
+        self(peer).into_protocol()
+    }
+}
+
+impl<F, P> ClientFactory for F
+where
+    F: FnMut(&Address) -> P,
+    P: IntoProtocol,
+{
+}

@@ -1,0 +1,273 @@
+//! Splits a stream of bytes into lines, with no transport.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::fmt;
+
+/// Twisted's default limit of a line, in bytes without its delimiter.
+pub(crate) const MAX_LENGTH: usize = 16_384;
+
+thread_local! {
+    /// A buffer that the decoder which empties its own leaves for the next: one for all idle connections.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Splits bytes into lines that end in a delimiter; bytes in, lines out.
+///
+/// The result does not depend on how the input is cut. Each byte is looked at once, however small the pieces.
+///
+/// # Examples
+/// ```
+/// use torsade_protocols::LineDecoder;
+///
+/// let mut decoder = LineDecoder::new();
+/// decoder.feed(b"one\r\ntwo\r");
+/// assert_eq!(decoder.next_line(), Some(Ok(&b"one"[..])));
+/// assert_eq!(decoder.next_line(), None);
+/// decoder.feed(b"\n");
+/// assert_eq!(decoder.next_line(), Some(Ok(&b"two"[..])));
+/// ```
+pub struct LineDecoder {
+    buffer: Vec<u8>,
+    /// Where the bytes begin that are not given out yet.
+    start: Cell<usize>,
+    /// No delimiter ends before this place.
+    searched: Cell<usize>,
+    delimiter: RefCell<Vec<u8>>,
+    max_length: Cell<usize>,
+}
+
+/// A line is longer than allowed. Everything that was buffered has been taken out of the decoder and is here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LineTooLong<'a> {
+    /// The long line, its delimiter if that had arrived, and what followed.
+    pub data: &'a [u8],
+    /// The limit, in bytes without the delimiter.
+    pub limit: usize,
+}
+
+impl LineDecoder {
+    /// Lines that end in CR LF, of at most 16,384 bytes, as in Twisted.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            buffer: Vec::new(),
+            start: Cell::new(0),
+            searched: Cell::new(0),
+            delimiter: RefCell::new(b"\r\n".to_vec()),
+            max_length: Cell::new(MAX_LENGTH),
+        }
+    }
+
+    /// Sets what ends a line, from the next line on. An empty one is ignored: it would end everywhere.
+    pub fn set_delimiter(&self, delimiter: &[u8]) {
+        if !delimiter.is_empty() {
+            delimiter.clone_into(&mut self.delimiter.borrow_mut());
+            self.searched.set(self.start.get());
+        }
+    }
+
+    /// What ends a line.
+    #[must_use]
+    pub fn delimiter(&self) -> Vec<u8> {
+        self.delimiter.borrow().clone()
+    }
+
+    /// Sets how long a line may be, in bytes without the delimiter.
+    pub fn set_max_length(&self, max_length: usize) {
+        self.max_length.set(max_length);
+    }
+
+    /// Takes in more bytes.
+    pub fn feed(&mut self, data: &[u8]) {
+        self.drop_taken();
+        if self.buffer.capacity() == 0 {
+            self.buffer = SPARE.take();
+        }
+        self.buffer.extend_from_slice(data);
+    }
+
+    /// Puts bytes before those that are still here.
+    pub fn unread(&mut self, data: &[u8]) {
+        let start = self.start.replace(0);
+        self.buffer.splice(..start, data.iter().copied());
+        self.searched.set(0);
+    }
+
+    /// The next whole line, without its delimiter; none until more is fed.
+    ///
+    /// # Errors
+    /// [`LineTooLong`]: either a line above the limit, or that many bytes without a delimiter (Twisted still waits while
+    /// they exceed the limit by less than the delimiter's length). The decoder is empty then, and can go on.
+    pub fn next_line(&self) -> Option<Result<&[u8], LineTooLong<'_>>> {
+        let bytes = self.remaining();
+        let delimiter = self.delimiter.borrow();
+        let limit = self.max_length.get();
+        let Some(length) = self.find(&delimiter) else {
+            self.searched.set(self.buffer.len());
+            let too_long = bytes.len() >= limit.saturating_add(delimiter.len());
+            return too_long.then(|| Err(LineTooLong { data: self.take_rest(), limit }));
+        };
+        if length > limit {
+            return Some(Err(LineTooLong { data: self.take_rest(), limit }));
+        }
+        let next = self.start.get() + length + delimiter.len();
+        self.start.set(next);
+        self.searched.set(next);
+        bytes.get(..length).map(Ok)
+    }
+
+    /// Takes out all bytes that are not given out yet.
+    pub fn take_rest(&self) -> &[u8] {
+        let rest = self.remaining();
+        self.start.set(self.buffer.len());
+        rest
+    }
+
+    /// How many bytes are here that are not given out yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.remaining().len()
+    }
+
+    /// Whether everything has been given out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.remaining().is_empty()
+    }
+
+    /// Frees what has been given out, and the buffer itself when nothing is left in it.
+    pub(crate) fn drop_taken(&mut self) {
+        let start = self.start.get();
+        if start >= self.buffer.len() {
+            let mut spare = std::mem::take(&mut self.buffer);
+            spare.clear();
+            if spare.capacity() > 0 {
+                SPARE.set(spare);
+            }
+        } else if start >= self.buffer.len() / 2 {
+            // Moves no more bytes than were given out since the last time, so the work stays linear.
+            self.buffer.drain(..start);
+        } else {
+            return;
+        }
+        self.searched.set(self.searched.get().saturating_sub(start));
+        self.start.set(0);
+    }
+
+    fn remaining(&self) -> &[u8] {
+        self.buffer.get(self.start.get()..).unwrap_or_default()
+    }
+
+    /// The length of the line before the first delimiter. Looks for the delimiter's last byte, which in CR LF is the
+    /// rare one, and then at what stands before it.
+    fn find(&self, delimiter: &[u8]) -> Option<usize> {
+        let (last, head) = delimiter.split_last()?;
+        let start = self.start.get();
+        let mut from = self.searched.get().max(start + head.len());
+        loop {
+            let at = from + memchr::memchr(*last, self.buffer.get(from..)?)?;
+            if self.buffer.get(at - head.len()..at) == Some(head) {
+                return Some(at - head.len() - start);
+            }
+            from = at + 1;
+        }
+    }
+}
+
+impl Default for LineDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for LineDecoder {
+    fn drop(&mut self) {
+        self.take_rest();
+        self.drop_taken();
+    }
+}
+
+impl fmt::Debug for LineDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LineDecoder")
+            .field("buffered", &self.len())
+            .field("delimiter", &self.delimiter.borrow().escape_ascii().to_string())
+            .field("max_length", &self.max_length.get())
+            .finish()
+    }
+}
+
+impl fmt::Display for LineTooLong<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a line is longer than {} bytes", self.limit)
+    }
+}
+
+impl Error for LineTooLong<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(decoder: &mut LineDecoder, chunks: &[&[u8]]) -> Vec<Result<Vec<u8>, usize>> {
+        let mut lines = Vec::new();
+        for chunk in chunks {
+            decoder.feed(chunk);
+            while let Some(line) = decoder.next_line() {
+                lines.push(line.map(<[u8]>::to_vec).map_err(|error| error.data.len()));
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn every_split_gives_the_same_lines() {
+        let input = b"one\r\n\r\ntwo\rthree\n\r\nfour\r\r\nrest";
+        let whole = lines_of(&mut LineDecoder::new(), &[input]);
+        assert_eq!(whole.len(), 4);
+        for first in 0..=input.len() {
+            for second in first..=input.len() {
+                let parts = [&input[..first], &input[first..second], &input[second..]];
+                let mut decoder = LineDecoder::new();
+                assert_eq!(lines_of(&mut decoder, &parts), whole, "cut at {first} and {second}");
+                assert_eq!(decoder.take_rest(), b"rest");
+            }
+        }
+    }
+
+    #[test]
+    fn the_limit_is_twisteds() {
+        let decoder = &mut LineDecoder::new();
+        decoder.set_max_length(4);
+        assert_eq!(lines_of(decoder, &[b"1234\r\n"]), [Ok(b"1234".to_vec())]);
+        assert_eq!(lines_of(decoder, &[b"12345\r\nafter"]), [Err(12)]);
+        assert_eq!(lines_of(decoder, &[b"12345"]), [], "five bytes may still be a line of four and half a delimiter");
+        assert_eq!(lines_of(decoder, &[b"6"]), [Err(6)]);
+        assert_eq!(lines_of(decoder, &[b"ok\r\n"]), [Ok(b"ok".to_vec())]);
+    }
+
+    #[test]
+    fn a_long_delimiter_is_found_when_it_overlaps_itself() {
+        let decoder = &mut LineDecoder::new();
+        decoder.set_delimiter(b"aab");
+        assert_eq!(lines_of(decoder, &[b"xaaa", b"abyaab"]), [Ok(b"xaa".to_vec()), Ok(b"y".to_vec())]);
+    }
+
+    #[test]
+    fn bytes_put_back_come_first() {
+        let mut decoder = LineDecoder::new();
+        decoder.feed(b"one\r\nthree\r\n");
+        assert_eq!(decoder.next_line(), Some(Ok(&b"one"[..])));
+        decoder.unread(b"two\r\n");
+        assert_eq!(lines_of(&mut decoder, &[b""]), [Ok(b"two".to_vec()), Ok(b"three".to_vec())]);
+    }
+
+    #[test]
+    fn an_empty_decoder_keeps_no_buffer() {
+        let mut decoder = LineDecoder::new();
+        assert_eq!(lines_of(&mut decoder, &[&b"line\r\n".repeat(1000)]).len(), 1000);
+        decoder.drop_taken();
+        assert_eq!(decoder.buffer.capacity(), 0);
+    }
+}

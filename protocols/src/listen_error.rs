@@ -1,0 +1,60 @@
+//! Why a port could not be opened.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use crate::address::{AddressError, HostPort};
+
+/// Why a port could not be opened.
+#[derive(Debug)]
+#[non_exhaustive]
+#[doc(alias = "CannotListenError")]
+pub enum ListenError {
+    /// The address could not be understood.
+    Address(AddressError),
+    /// The system refused: most often the port is in use, or below 1024 and not permitted.
+    Io {
+        /// Where it was to listen.
+        address: HostPort,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The address has a host name; listening needs an IP address, since a name may stand for several.
+    Name(HostPort),
+    /// The reactor is stopping.
+    ShuttingDown,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(error) => error.fmt(f),
+            Self::Io { address, cause } if cause.kind() == io::ErrorKind::AddrInUse => {
+                write!(
+                    f,
+                    "cannot listen on {address}: the port is in use; end the program that has it, or use port 0 for a free one"
+                )
+            }
+            Self::Io { address, cause } => write!(f, "cannot listen on {address}: {cause}"),
+            Self::Name(address) => write!(f, "cannot listen on {address}: give an IP address, 127.0.0.1 or [::] for instance"),
+            Self::ShuttingDown => f.write_str("cannot listen: the reactor is stopping"),
+        }
+    }
+}
+
+impl Error for ListenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Address(error) => Some(error),
+            Self::Io { cause, .. } => Some(cause),
+            Self::Name(_) | Self::ShuttingDown => None,
+        }
+    }
+}
+
+impl From<AddressError> for ListenError {
+    fn from(error: AddressError) -> Self {
+        Self::Address(error)
+    }
+}

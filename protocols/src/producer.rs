@@ -1,0 +1,83 @@
+//! Sources of data that a transport starts and stops.
+
+use std::error::Error;
+use std::fmt;
+
+use torsade_reactor::Result;
+
+use crate::transport::Transport;
+
+/// A source of data for a transport, told by it when to go on and when to wait.
+///
+/// Registered with [`Transport::register_producer`], as streaming (push) or not (pull):
+/// - A *push* producer writes by itself. It is paused when the transport's output is above the high watermark, and
+///   resumed once it is below the low one.
+/// - A *pull* producer writes once for each [`resume_producing`](Self::resume_producing), which comes whenever the
+///   transport's output is empty. After one that writes nothing there is no further call until something was written.
+///
+/// The calls come from the loop, not from inside `write`. An `Err` closes the consumer's connection.
+///
+/// A [`Transport`] is a push producer itself: `there.register_producer(here.clone(), true)` reads no more from `here`
+/// than `there` can send.
+#[doc(alias = "IPushProducer")]
+#[doc(alias = "IPullProducer")]
+pub trait Producer {
+    /// Produce: go on (push), or write the next piece (pull).
+    ///
+    /// # Errors
+    /// Any error closes the consumer's connection, with that reason.
+    #[doc(alias = "resumeProducing")]
+    fn resume_producing(&mut self, consumer: &Transport) -> Result;
+
+    /// Wait, until resumed. Never called on a pull producer.
+    ///
+    /// # Errors
+    /// Any error closes the consumer's connection, with that reason.
+    #[doc(alias = "pauseProducing")]
+    fn pause_producing(&mut self, consumer: &Transport) -> Result {
+        let _ = consumer;
+        Ok(())
+    }
+
+    /// The consumer is gone: nothing more is wanted. Comes once, before the consumer's `connection_lost`; not after
+    /// [`Transport::unregister_producer`].
+    #[doc(alias = "stopProducing")]
+    fn stop_producing(&mut self) {}
+}
+
+impl Producer for Transport {
+    fn resume_producing(&mut self, _consumer: &Transport) -> Result {
+        Self::resume_producing(self);
+        Ok(())
+    }
+
+    fn pause_producing(&mut self, _consumer: &Transport) -> Result {
+        Self::pause_producing(self);
+        Ok(())
+    }
+
+    fn stop_producing(&mut self) {
+        self.lose_connection();
+    }
+}
+
+/// A producer cannot be registered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ProducerError {
+    /// Another one is registered. Unregister it first.
+    AlreadyRegistered,
+    /// The connection is lost: nothing can be produced for it. The producer was dropped.
+    Closed,
+}
+
+impl fmt::Display for ProducerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadyRegistered => "the transport has a producer already: unregister it first",
+            Self::Closed => "the connection is lost: nothing can be produced for it",
+        })
+    }
+}
+
+impl Error for ProducerError {}

@@ -1,0 +1,135 @@
+//! What users write: the callbacks of one connection.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use torsade_reactor::Result;
+
+use crate::reason::Reason;
+use crate::transport::Transport;
+
+/// The callbacks of one connection, from its making to its loss.
+///
+/// They come from the loop, never from inside a method of the transport, so everything may be called in them: this
+/// transport, others, timers, shared state behind a `RefCell`. For one connection the order is
+/// [`connection_made`](Self::connection_made); any number of [`data_received`](Self::data_received);
+/// [`read_connection_lost`](Self::read_connection_lost) at most once;
+/// [`connection_lost`](Self::connection_lost) exactly once, and nothing after it.
+///
+/// An `Err` or a panic closes this connection, with a [`Reason`] that carries it; what was written before is still sent,
+/// and no other connection notices.
+///
+/// # Examples
+/// ```
+/// use torsade_protocols::{Protocol, Result, Transport};
+///
+/// struct Echo;
+///
+/// impl Protocol for Echo {
+///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+///         transport.write(data);
+///         Ok(())
+///     }
+/// }
+/// ```
+#[doc(alias = "IProtocol")]
+pub trait Protocol {
+    /// The connection stands. Comes once and first; no byte is read before it returns.
+    #[doc(alias = "connectionMade")]
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// Bytes came in: at least one, at most 64 KiB, cut anywhere. Test with chunks down to one byte.
+    #[doc(alias = "dataReceived")]
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result;
+
+    /// The peer has ended its stream; what we write can still reach it. Comes once, after all data.
+    ///
+    /// By default the connection is closed, which still sends everything written before. Half-closeable protocols
+    /// override it.
+    #[doc(alias = "readConnectionLost")]
+    #[doc(alias = "IHalfCloseableProtocol")]
+    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        transport.lose_connection();
+        Ok(())
+    }
+
+    /// Our stream has ended, by [`lose_write_connection`](Transport::lose_write_connection): all was sent.
+    #[doc(alias = "writeConnectionLost")]
+    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// Data is wanted again, after a pause or after our own output had been above its high watermark.
+    ///
+    /// A protocol that keeps bytes back while [`Transport::is_reading`] is false goes on with them here.
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// The connection has ended, and why. Comes exactly once, and last; the transport is dead: writing does nothing.
+    ///
+    /// An `Err` or a panic is logged.
+    #[doc(alias = "connectionLost")]
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        let _ = (transport, reason);
+        Ok(())
+    }
+}
+
+impl<P: Protocol + ?Sized> Protocol for Box<P> {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        (**self).connection_made(transport)
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        (**self).data_received(transport, data)
+    }
+
+    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        (**self).read_connection_lost(transport)
+    }
+
+    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
+        (**self).write_connection_lost(transport)
+    }
+
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        (**self).reading_resumed(transport)
+    }
+
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        (**self).connection_lost(transport, reason)
+    }
+}
+
+/// A protocol that others hold as well. Nobody may keep it borrowed when control goes back to the loop.
+impl<P: Protocol + ?Sized> Protocol for Rc<RefCell<P>> {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.borrow_mut().connection_made(transport)
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.borrow_mut().data_received(transport, data)
+    }
+
+    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.borrow_mut().read_connection_lost(transport)
+    }
+
+    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.borrow_mut().write_connection_lost(transport)
+    }
+
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        self.borrow_mut().reading_resumed(transport)
+    }
+
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.borrow_mut().connection_lost(transport, reason)
+    }
+}

@@ -1,0 +1,104 @@
+//! Why a connection ended.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+
+use torsade_reactor::Panic;
+
+use crate::compression::DecompressError;
+
+/// Why a connection ended; what every [`connection_lost`](crate::Protocol::connection_lost) is given.
+///
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// What was to be sent could not be encoded, by a fault of ours.
+    Compress(String),
+    /// We ended it at once with `abort_connection`; unsent bytes were dropped.
+    ConnectionAborted,
+    /// It ended in order: the peer or we closed it, and everything written was handed to the system.
+    #[doc(alias = "Done")]
+    ConnectionDone,
+    /// The system lost it: a reset by the peer, a broken route, a failed system call.
+    ConnectionLost(Rc<io::Error>),
+    /// What the peer sent could not be decompressed, or its compressed stream was cut short.
+    Decompress(DecompressError),
+    /// A bound was exceeded.
+    LimitExceeded {
+        /// What grew too large.
+        what: &'static str,
+        /// The bound, in bytes.
+        limit: usize,
+    },
+    /// A callback panicked.
+    Panicked(Panic),
+    /// A callback returned this error.
+    Protocol(Rc<dyn Error>),
+    /// The reactor stopped.
+    ShuttingDown,
+    /// A deadline passed.
+    TimedOut(Deadline),
+}
+
+/// Which deadline passed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Deadline {
+    /// While closing, the peer took none of the unsent bytes for this long.
+    Flush,
+    /// Everything was sent and our side closed, but the peer did not close its side.
+    Linger,
+}
+
+impl Reason {
+    /// Whether this is one of Twisted's three: done, lost or aborted, and not an error of a protocol or layer.
+    #[must_use]
+    pub const fn is_connection_closed(&self) -> bool {
+        matches!(self, Self::ConnectionAborted | Self::ConnectionDone | Self::ConnectionLost(_))
+    }
+
+    /// Whether the connection ended in order, with nothing lost on our side.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        matches!(self, Self::ConnectionDone)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compress(error) => write!(f, "compressing failed: {error}"),
+            Self::ConnectionAborted => f.write_str("connection was aborted by us"),
+            Self::ConnectionDone => f.write_str("connection was closed cleanly"),
+            Self::ConnectionLost(error) => write!(f, "connection was lost: {error}"),
+            Self::Decompress(error) => error.fmt(f),
+            Self::LimitExceeded { what, limit } => write!(f, "{what} exceeded its limit of {limit} bytes"),
+            Self::Panicked(panic) => write!(f, "a callback {panic}"),
+            Self::Protocol(error) => write!(f, "the protocol failed: {error}"),
+            Self::ShuttingDown => f.write_str("the reactor is shutting down"),
+            Self::TimedOut(Deadline::Flush) => f.write_str("timed out: the peer does not read what is still to be sent"),
+            Self::TimedOut(Deadline::Linger) => f.write_str("timed out: the peer did not close its side"),
+        }
+    }
+}
+
+impl Error for Reason {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::ConnectionLost(error) => Some(&**error),
+            Self::Decompress(error) => Some(error),
+            Self::Panicked(panic) => Some(panic),
+            Self::Protocol(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for Reason {
+    fn from(error: io::Error) -> Self {
+        Self::ConnectionLost(Rc::new(error))
+    }
+}

@@ -1,0 +1,322 @@
+//! The handle of a connection.
+
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_reactor::Reactor;
+
+use crate::address::Address;
+use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
+use crate::connection::Connection;
+use crate::producer::{Producer, ProducerError};
+
+/// One connection, as its protocol and others see it; a cheap handle.
+///
+/// Keep a clone, and you can write to that connection from anywhere on the reactor's thread: a chat room is a map of
+/// transports. No method calls a callback before it returns, so a `RefCell` may stay borrowed across all of them. Once
+/// the connection is lost they do nothing.
+#[derive(Clone)]
+#[doc(alias = "ITransport")]
+#[doc(alias = "ITCPTransport")]
+pub struct Transport(Rc<dyn Connection>);
+
+impl Transport {
+    /// Wraps what does the work.
+    #[must_use]
+    pub fn new(connection: Rc<dyn Connection>) -> Self {
+        Self(connection)
+    }
+
+    /// The reactor it belongs to.
+    #[must_use]
+    pub fn reactor(&self) -> &Reactor {
+        self.0.reactor()
+    }
+
+    /// A number that no other connection of this reactor has had; good as a key.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.id()
+    }
+
+    /// The address of the other end; known also after the connection is lost.
+    #[doc(alias = "getPeer")]
+    #[must_use]
+    pub fn peer(&self) -> Address {
+        self.0.peer()
+    }
+
+    /// The address of our end; `Address::None` once the connection is lost.
+    #[doc(alias = "getHost")]
+    #[must_use]
+    pub fn host(&self) -> Address {
+        self.0.host()
+    }
+
+    /// Sends `data` after everything written before, without waiting.
+    ///
+    /// The bytes are copied. They leave when the callback that wrote them returns, or at the end of the turn when
+    /// someone else wrote them: many small writes of one turn become one system call.
+    ///
+    /// After [`lose_connection`](Self::lose_connection), what is written in the same turn is still sent; later bytes, and
+    /// those for a lost connection, are dropped.
+    ///
+    /// # Limits
+    /// Nothing blocks and nothing fails here. Above the high watermark (64 KiB) of unsent bytes the connection is not
+    /// read from, and producers are paused; above the cap (16 MiB) it is aborted with `Reason::LimitExceeded`.
+    pub fn write(&self, data: impl AsRef<[u8]>) {
+        self.0.write(data.as_ref());
+    }
+
+    /// Writes each of `pieces`, in order.
+    #[doc(alias = "writeSequence")]
+    pub fn write_sequence<T: AsRef<[u8]>>(&self, pieces: impl IntoIterator<Item = T>) {
+        for piece in pieces {
+            self.write(piece);
+        }
+    }
+
+    /// How many written bytes the system has not taken yet.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.0.unsent()
+    }
+
+    /// Closes the connection once everything written is sent.
+    ///
+    /// No more data is delivered from now on. Output goes out through every layer, then our stream ends (FIN), and the
+    /// peer's is read and dropped until it ends too, so that nothing on its way to the peer is lost to a reset. Then
+    /// `connection_lost` comes, with `Reason::ConnectionDone`. If a producer is registered, this waits for
+    /// [`unregister_producer`](Self::unregister_producer).
+    ///
+    /// # Limits
+    /// If the peer takes no byte for 30 s ([`set_close_timeout`](Self::set_close_timeout)), or does not end its stream
+    /// within that time, the connection is closed with `Reason::TimedOut`.
+    #[doc(alias = "loseConnection")]
+    #[doc(alias = "close")]
+    pub fn lose_connection(&self) {
+        self.0.lose_connection();
+    }
+
+    /// Ends our stream (FIN) once everything written is sent, and keeps reading.
+    ///
+    /// The protocol's `write_connection_lost` comes when it is done. Once the peer's stream has ended as well, the
+    /// connection is lost.
+    #[doc(alias = "loseWriteConnection")]
+    #[doc(alias = "shutdown")]
+    pub fn lose_write_connection(&self) {
+        self.0.lose_write_connection();
+    }
+
+    /// Closes the connection at once: unsent bytes are dropped and the peer sees a reset (RST).
+    ///
+    /// `connection_lost` comes from the loop, with `Reason::ConnectionAborted`; no data is delivered before it.
+    #[doc(alias = "abortConnection")]
+    pub fn abort_connection(&self) {
+        self.0.abort_connection();
+    }
+
+    /// Whether `connection_lost` is still to come.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.0.is_connected()
+    }
+
+    /// Whether it is being closed from our side.
+    #[doc(alias = "disconnecting")]
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.0.is_closing()
+    }
+
+    /// Reads and delivers nothing more, from the end of this callback until resumed.
+    ///
+    /// That the peer resets the connection is noticed all the same.
+    #[doc(alias = "pauseProducing")]
+    pub fn pause_producing(&self) {
+        self.0.pause_producing();
+    }
+
+    /// Reads and delivers again, from the next turn on.
+    #[doc(alias = "resumeProducing")]
+    pub fn resume_producing(&self) {
+        self.0.resume_producing();
+    }
+
+    /// Whether data is wanted now: not paused, not closing, own output not above its high watermark.
+    ///
+    /// A framing protocol looks at this between messages, and goes on in `reading_resumed`.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        self.0.is_reading()
+    }
+
+    /// Gives back bytes that were delivered too early: they are delivered again, before all others, in a later turn.
+    pub fn unread(&self, data: &[u8]) {
+        self.0.unread(data);
+    }
+
+    /// Attaches a source of data that is told when to produce; see [`Producer`].
+    ///
+    /// # Errors
+    /// [`ProducerError::AlreadyRegistered`]; [`ProducerError::Closed`].
+    #[doc(alias = "registerProducer")]
+    pub fn register_producer(&self, producer: impl Producer + 'static, streaming: bool) -> Result<(), ProducerError> {
+        self.0.register_producer(Box::new(producer), streaming)
+    }
+
+    /// Detaches the producer: it has no more to write. A close that waited for it goes on.
+    #[doc(alias = "unregisterProducer")]
+    pub fn unregister_producer(&self) {
+        self.0.unregister_producer();
+    }
+
+    /// Sets the watermarks of unsent bytes: above `high` the connection is congested, at or below `low` no longer.
+    ///
+    /// 16 KiB and 64 KiB unless set. Congested, it is not read from and its producer is paused. `low` above `high` is
+    /// taken as `high`.
+    pub fn set_write_buffer_limits(&self, low: usize, high: usize) {
+        self.0.set_write_buffer_limits(low, high);
+    }
+
+    /// Sets how many unsent bytes end the connection, with `Reason::LimitExceeded`; 16 MiB unless set.
+    pub fn set_write_buffer_cap(&self, cap: usize) {
+        self.0.set_write_buffer_cap(cap);
+    }
+
+    /// Reads even while own output is above the high watermark; off unless set.
+    ///
+    /// For peers that both only write before they read. Whoever sets it must bound the output some other way; the cap
+    /// stays.
+    pub fn set_read_while_congested(&self, on: bool) {
+        self.0.set_read_while_congested(on);
+    }
+
+    /// Sets how long a close waits for the peer to take bytes, and then to end its stream; 30 s unless set.
+    pub fn set_close_timeout(&self, timeout: Duration) {
+        self.0.set_close_timeout(timeout);
+    }
+
+    /// Whether Nagle's algorithm is off.
+    ///
+    /// # Errors
+    /// As the system says; `Unsupported` if it is no TCP connection.
+    #[doc(alias = "getTcpNoDelay")]
+    pub fn tcp_nodelay(&self) -> io::Result<bool> {
+        self.0.tcp_nodelay()
+    }
+
+    /// Turns Nagle's algorithm off (or on): small writes leave at once.
+    ///
+    /// # Errors
+    /// As the system says; `Unsupported` if it is no TCP connection.
+    #[doc(alias = "setTcpNoDelay")]
+    pub fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
+        self.0.set_tcp_nodelay(on)
+    }
+
+    /// Whether the system probes the peer while the connection is idle.
+    ///
+    /// # Errors
+    /// As the system says; `Unsupported` if it is no TCP connection.
+    #[doc(alias = "getTcpKeepAlive")]
+    pub fn tcp_keepalive(&self) -> io::Result<bool> {
+        self.0.tcp_keepalive()
+    }
+
+    /// Has the system probe the peer while the connection is idle.
+    ///
+    /// # Errors
+    /// As the system says; `Unsupported` if it is no TCP connection.
+    #[doc(alias = "setTcpKeepAlive")]
+    pub fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
+        self.0.set_tcp_keepalive(on)
+    }
+
+    /// Compresses everything written from here on; what was written before leaves as it is.
+    ///
+    /// Takes a name (`"deflate"`, `"deflate-raw"`, `"gzip"`, and `"zstd"` or `"lz4"` if built in) or a [`Compression`]
+    /// with options. The stream is standard: any ordinary decoder reads it. Hidden inside is an announcement, by which
+    /// a Torsade client notices it and decompresses without a call. Each turn's output is flushed once, so nothing
+    /// waits in the compressor. Having called this, we also take the same announcement from this peer.
+    ///
+    /// Do not compress secrets together with text that an attacker can choose: lengths give the secret away. See
+    /// [`compression_barrier`](Self::compression_barrier).
+    ///
+    /// # Errors
+    /// [`CompressionError::UnknownFormat`] or `NotBuilt`, `Level`; `AlreadyOn` in another format (in the same one, nothing
+    /// happens); `Closed` once the connection is lost or closing. Nothing is switched then.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade_protocols::{Protocol, Result, Transport};
+    ///
+    /// struct Greeter;
+    ///
+    /// impl Protocol for Greeter {
+    ///     fn connection_made(&mut self, transport: &Transport) -> Result {
+    ///         transport.set_compression("deflate")?;
+    ///         transport.write("hello, hello, hello\r\n");
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    #[doc(alias = "setCompression")]
+    pub fn set_compression<C>(&self, compression: C) -> Result<(), CompressionError>
+    where
+        C: TryInto<Compression>,
+        CompressionError: From<C::Error>,
+    {
+        self.0.set_compression(&compression.try_into()?)
+    }
+
+    /// Decompresses everything that comes in from here on; for protocols that agree on it (IMAP COMPRESS, MCCP2).
+    ///
+    /// `rest` is what was already received of the compressed stream, after the command that switched; it is delivered
+    /// decompressed, in a later turn. (A [`LineTransport`](crate::LineTransport) finds it by itself.)
+    ///
+    /// # Errors
+    /// As [`set_compression`](Self::set_compression).
+    pub fn expect_compression<D>(&self, decompression: D, rest: &[u8]) -> Result<(), CompressionError>
+    where
+        D: TryInto<Decompression>,
+        CompressionError: From<D::Error>,
+    {
+        self.0.expect_compression(&decompression.try_into()?, rest)
+    }
+
+    /// Sets whether a peer's announcement is looked for: `AtStart` where we connect and `Off` where we listen, unless set.
+    pub fn set_detection(&self, detect: Detect) {
+        self.0.set_detection(detect);
+    }
+
+    /// Sends all that the compressor holds at the end of this turn, whatever its flush policy.
+    pub fn flush_compression(&self) {
+        self.0.flush_compression();
+    }
+
+    /// Forgets the compressor's history, so that what follows shares nothing with what was written before.
+    ///
+    /// Put it before and after a secret that travels with text an attacker may choose.
+    pub fn compression_barrier(&self) {
+        self.0.compression_barrier();
+    }
+
+    /// What compression did on this connection; none if it was never on.
+    #[must_use]
+    pub fn compression_stats(&self) -> Option<CompressionStats> {
+        self.0.compression_stats()
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("id", &self.id()).field("peer", &self.peer()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,187 @@
+//! The outside world, behind one trait.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::source::{Ready, Token};
+
+/// A piece of work for the thread pool.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Takes the addresses of a name, or the error that the look-up ended with.
+pub type Resolved = Box<dyn FnOnce(io::Result<Vec<IpAddr>>) + Send>;
+
+/// Everything that the outside world decides: time, readiness, sockets, names, threads, chance and signals.
+///
+/// One implementation is the operating system, through mio; a simulated one can stand in its place, and neither the
+/// connection code nor a user's program sees a difference.
+pub trait Backend {
+    /// The time since this backend was made; never goes back.
+    fn now(&self) -> Duration;
+
+    /// Waits until something is ready, a [`Wake`] was used, a signal came or `timeout` has passed (none: no limit).
+    ///
+    /// # Errors
+    /// When waiting itself fails, which ends the loop. An interrupted wait is not an error.
+    fn poll(&self, timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()>;
+
+    /// What other threads use to end a [`Backend::poll`] early.
+    fn waker(&self) -> Arc<dyn Wake>;
+
+    /// Binds a listening socket; it is not [registered](Listener::register) yet.
+    ///
+    /// # Errors
+    /// As the system says: the address is in use, not ours, or not permitted.
+    fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<Box<dyn Listener>>;
+
+    /// Begins a connection; [`Stream::is_connected`] says when it stands. It is not registered yet.
+    ///
+    /// # Errors
+    /// When the attempt fails at once.
+    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>>;
+
+    /// Looks up a host name off the loop, and calls `resolved`, maybe on another thread.
+    fn resolve(&self, name: String, resolved: Resolved);
+
+    /// Runs `job` on a thread of the pool.
+    fn run_in_thread(&self, job: Job);
+
+    /// A random number, for jitter.
+    fn random(&self) -> u64;
+
+    /// Begins or ends taking SIGINT and SIGTERM, which [`Backend::poll`] then reports.
+    ///
+    /// # Errors
+    /// When the system refuses to install the signal action.
+    fn watch_signals(&self, watch: bool) -> io::Result<()>;
+}
+
+/// A non-blocking stream socket.
+pub trait Stream {
+    /// Has readiness of both directions reported under `token`, once and for the life of the socket.
+    ///
+    /// # Errors
+    /// As the system says; the socket cannot be used then.
+    fn register(&mut self, token: Token) -> io::Result<()>;
+
+    /// Whether a connection that was begun stands now.
+    ///
+    /// # Errors
+    /// The error that the attempt ended with.
+    fn is_connected(&self) -> io::Result<bool>;
+
+    /// Reads what is there, at most `buffer`; 0 is the end of the peer's stream.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing yet; otherwise the connection is lost.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes as much of `data` as there is room for.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room; otherwise the connection is lost.
+    fn write(&self, data: &[u8]) -> io::Result<usize>;
+
+    /// Ends our stream (FIN) after what was written; the peer's goes on.
+    ///
+    /// # Errors
+    /// As the system says; most likely the connection is gone.
+    fn shutdown_write(&self) -> io::Result<()>;
+
+    /// Makes the coming close an abortive one: unsent bytes are dropped and the peer sees a reset.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn reset_on_close(&self) -> io::Result<()>;
+
+    /// The error that made the socket [`Ready::ERROR`], once.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    fn take_error(&self) -> io::Result<Option<io::Error>>;
+
+    /// The address on our side.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn local_address(&self) -> io::Result<SocketAddr>;
+
+    /// Whether small writes are sent at once instead of being held back by Nagle's algorithm.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn nodelay(&self) -> io::Result<bool>;
+
+    /// Sets [`Stream::nodelay`].
+    ///
+    /// # Errors
+    /// As the system says.
+    fn set_nodelay(&self, on: bool) -> io::Result<()>;
+
+    /// Whether the system probes an idle peer.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn keepalive(&self) -> io::Result<bool>;
+
+    /// Sets [`Stream::keepalive`].
+    ///
+    /// # Errors
+    /// As the system says.
+    fn set_keepalive(&self, on: bool) -> io::Result<()>;
+}
+
+/// A non-blocking listening socket.
+pub trait Listener {
+    /// Has readiness reported under `token`.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn register(&mut self, token: Token) -> io::Result<()>;
+
+    /// Takes the next waiting connection and its peer's address.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nobody waits; out of descriptors or memory (see [`Listener::refuse`]); or an error that
+    /// concerns only the one connection.
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)>;
+
+    /// Closes the next waiting connection, when there is no descriptor left to accept it with.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nobody waits; anything else when even that is impossible now.
+    fn refuse(&self) -> io::Result<()>;
+
+    /// The address on our side, with the port that the system chose where 0 was asked for.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn local_address(&self) -> io::Result<SocketAddr>;
+}
+
+/// Ends a [`Backend::poll`] from another thread.
+pub trait Wake: Send + Sync {
+    /// Makes the poll that is waiting now, or else the next one, return at once.
+    fn wake(&self);
+}
+
+/// A request from outside to end the program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Signal {
+    /// SIGINT, as from Ctrl-C.
+    Interrupt,
+    /// SIGTERM, as from a service manager.
+    Terminate,
+}
+
+/// What a [`Backend::poll`] found.
+#[derive(Debug, Default)]
+pub struct Wakeups {
+    /// Sources and what they are ready for.
+    pub ready: Vec<(Token, Ready)>,
+    /// Signals that came since the last poll.
+    pub signals: Vec<Signal>,
+}

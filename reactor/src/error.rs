@@ -1,0 +1,57 @@
+//! What can go wrong with the reactor and its timers.
+
+use std::error::Error;
+use std::fmt;
+
+/// What callbacks return: nothing, or any error.
+///
+/// An `Err` from a protocol's callback closes that one connection, with a reason that carries the error.
+pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
+
+/// Misuse of the reactor's life cycle.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+#[doc(alias = "ReactorAlreadyRunning")]
+#[doc(alias = "ReactorNotRestartable")]
+#[doc(alias = "ReactorNotRunning")]
+pub enum ReactorError {
+    /// `run` was called inside `run`, most likely from a callback. Callbacks should return instead.
+    AlreadyRunning,
+    /// `run` was called after `stop` had ended an earlier `run`. Make a new reactor.
+    NotRestartable,
+    /// `stop` or `crash` was called on a reactor that is not running, or `stop` for the second time.
+    NotRunning,
+}
+
+impl fmt::Display for ReactorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadyRunning => "the reactor is already running: return from the callback instead of running it again",
+            Self::NotRestartable => "the reactor was stopped and cannot run again: make a new one",
+            Self::NotRunning => "the reactor is not running, or is stopping already",
+        })
+    }
+}
+
+impl Error for ReactorError {}
+
+/// Misuse of a [`DelayedCall`](crate::DelayedCall).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum TimerError {
+    /// The call has been made, or is being made just now.
+    AlreadyCalled,
+    /// The call was cancelled before.
+    AlreadyCancelled,
+}
+
+impl fmt::Display for TimerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadyCalled => "the delayed call has already been made",
+            Self::AlreadyCancelled => "the delayed call was already cancelled",
+        })
+    }
+}
+
+impl Error for TimerError {}

@@ -1,0 +1,158 @@
+//! The real world: mio's poll, the system's clock, getaddrinfo on threads.
+
+mod listener;
+mod signals;
+mod stream;
+mod thread_pool;
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+
+use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
+use crate::source::{Ready, Token};
+
+use listener::OsListener;
+use signals::SignalWatch;
+use stream::OsStream;
+use thread_pool::ThreadPool;
+
+/// Tokens that the source table never gives out, since it leaves the highest generations unused.
+const WAKER: mio::Token = mio::Token(usize::MAX);
+const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
+
+/// Events that one poll can report at first; doubled whenever a poll fills it.
+const EVENTS: usize = 256;
+
+pub(crate) struct Os {
+    poll: RefCell<(mio::Poll, mio::Events)>,
+    registry: Rc<mio::Registry>,
+    waker: Arc<mio::Waker>,
+    signals: RefCell<Option<SignalWatch>>,
+    threads: ThreadPool,
+    reserve: Rc<Reserve>,
+    begin: Instant,
+}
+
+impl Os {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let registry = Rc::new(poll.registry().try_clone()?);
+        let waker = Arc::new(mio::Waker::new(&registry, WAKER)?);
+        let reserve = Rc::new(Reserve(RefCell::new(None)));
+        reserve.refill();
+        Ok(Self {
+            poll: RefCell::new((poll, mio::Events::with_capacity(EVENTS))),
+            registry,
+            waker,
+            signals: RefCell::default(),
+            threads: ThreadPool::default(),
+            reserve,
+            begin: Instant::now(),
+        })
+    }
+}
+
+impl Backend for Os {
+    fn now(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    fn poll(&self, timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()> {
+        let (poll, events) = &mut *self.poll.borrow_mut();
+        match poll.poll(events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        let mut count = 0;
+        for event in events.iter() {
+            count += 1;
+            match event.token() {
+                WAKER => {}
+                SIGNALS => {
+                    if let Some(signals) = &mut *self.signals.borrow_mut() {
+                        wakeups.signals.extend(signals.pending());
+                    }
+                }
+                token => wakeups.ready.push((Token::from_usize(token.0), readiness(event))),
+            }
+        }
+        if count >= events.capacity() {
+            *events = mio::Events::with_capacity(2 * count);
+        }
+        Ok(())
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::<mio::Waker>::clone(&self.waker)
+    }
+
+    fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<Box<dyn Listener>> {
+        Ok(Box::new(OsListener::bind(address, backlog, Rc::clone(&self.registry), Rc::clone(&self.reserve))?))
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(OsStream::new(mio::net::TcpStream::connect(address)?, Rc::clone(&self.registry))))
+    }
+
+    fn resolve(&self, name: String, resolved: Resolved) {
+        self.threads.run(Box::new(move || {
+            resolved((name.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()));
+        }));
+    }
+
+    fn run_in_thread(&self, job: Job) {
+        self.threads.run(job);
+    }
+
+    fn random(&self) -> u64 {
+        // The standard library seeds each of these anew from the system.
+        RandomState::new().hash_one(0)
+    }
+
+    fn watch_signals(&self, watch: bool) -> io::Result<()> {
+        let mut signals = self.signals.borrow_mut();
+        *signals = if watch { Some(SignalWatch::new(&self.registry, SIGNALS)?) } else { None };
+        Ok(())
+    }
+}
+
+impl Wake for mio::Waker {
+    fn wake(&self) {
+        if let Err(error) = Self::wake(self) {
+            log::error!("waking the reactor failed: {error}");
+        }
+    }
+}
+
+fn readiness(event: &Event) -> Ready {
+    let flags = [
+        (event.is_readable(), Ready::READABLE),
+        (event.is_writable(), Ready::WRITABLE),
+        (event.is_read_closed(), Ready::READ_CLOSED),
+        (event.is_error(), Ready::ERROR),
+    ];
+    flags.into_iter().filter(|(set, _)| *set).fold(Ready::NONE, |ready, (_, flag)| ready | flag)
+}
+
+/// A descriptor held back, so that a connection can be refused when none is left to accept it with.
+struct Reserve(RefCell<Option<File>>);
+
+impl Reserve {
+    fn release(&self) -> bool {
+        self.0.borrow_mut().take().is_some()
+    }
+
+    fn refill(&self) {
+        if self.0.borrow().is_none() {
+            *self.0.borrow_mut() = File::open("/dev/null").ok();
+        }
+    }
+}

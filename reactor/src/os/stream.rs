@@ -1,0 +1,81 @@
+//! A TCP socket of the system.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use mio::Interest;
+use socket2::SockRef;
+
+use crate::backend::Stream;
+use crate::source::Token;
+
+pub(super) struct OsStream {
+    socket: mio::net::TcpStream,
+    registry: Rc<mio::Registry>,
+}
+
+impl OsStream {
+    pub(super) const fn new(socket: mio::net::TcpStream, registry: Rc<mio::Registry>) -> Self {
+        Self { socket, registry }
+    }
+}
+
+impl Stream for OsStream {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(&mut self.socket, mio::Token(token.to_usize()), interest)
+    }
+
+    fn is_connected(&self) -> io::Result<bool> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        match self.socket.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(buffer)
+    }
+
+    fn write(&self, data: &[u8]) -> io::Result<usize> {
+        (&self.socket).write(data)
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    fn reset_on_close(&self) -> io::Result<()> {
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket.take_error()
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    fn nodelay(&self) -> io::Result<bool> {
+        self.socket.nodelay()
+    }
+
+    fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.socket.set_nodelay(on)
+    }
+
+    fn keepalive(&self) -> io::Result<bool> {
+        SockRef::from(&self.socket).keepalive()
+    }
+
+    fn set_keepalive(&self, on: bool) -> io::Result<()> {
+        SockRef::from(&self.socket).set_keepalive(on)
+    }
+}

@@ -1,0 +1,86 @@
+//! A few threads for work that blocks.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crate::backend::Job;
+use crate::panic::catch;
+
+/// As many as Twisted's pool.
+const MAX_THREADS: usize = 10;
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// Threads that are made when there is work, at most [`MAX_THREADS`], and end with the pool.
+///
+/// A job that blocks for ever does not keep the process alive: the threads are not joined.
+#[derive(Default)]
+pub(super) struct ThreadPool(Arc<Shared>);
+
+impl ThreadPool {
+    pub(super) fn run(&self, job: Job) {
+        let mut state = self.0.lock();
+        state.jobs.push_back(job);
+        if state.idle < state.jobs.len() && state.threads < MAX_THREADS {
+            let shared = Arc::clone(&self.0);
+            match thread::Builder::new().name("torsade-pool".to_owned()).spawn(move || shared.work()) {
+                Ok(_) => state.threads += 1,
+                Err(error) => {
+                    log::error!("no thread for the pool: {error}; {} jobs wait for {} threads", state.jobs.len(), state.threads)
+                }
+            }
+        }
+        drop(state);
+        self.0.changed.notify_one();
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        while let Some(job) = self.next_job() {
+            if let Err(panic) = catch(job) {
+                log::error!("a job of the thread pool {panic}");
+            }
+        }
+    }
+
+    fn next_job(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            if state.closed {
+                return None;
+            }
+            state.idle += 1;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while the lock is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

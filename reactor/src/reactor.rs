@@ -1,0 +1,553 @@
+//! The event loop.
+
+use std::any::{Any, TypeId};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, thread};
+
+use slab::Slab;
+
+use crate::backend::{Backend, Signal, Wakeups};
+use crate::delayed_call::DelayedCall;
+use crate::error::{ReactorError, Result};
+use crate::os::Os;
+use crate::panic::catch;
+use crate::reactor_handle::{ReactorHandle, ThreadCalls};
+use crate::source::{Ready, Source, SourceTable, Token};
+use crate::system_event::{Phase, SystemEvent, TriggerId, Triggers};
+use crate::timer_queue::Timers;
+
+/// How long [`Reactor::stop`] waits for connections to finish writing.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the reactor stands in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    Idle,
+    Running,
+    /// Stopping: connections finish until the given time.
+    Finishing(Duration),
+    Stopped,
+}
+
+/// What waits for a value from another thread.
+type Awaited = Box<dyn FnOnce(Box<dyn Any>)>;
+
+struct Core {
+    backend: Rc<dyn Backend>,
+    timers: Rc<Timers>,
+    sources: RefCell<SourceTable>,
+    wakeups: RefCell<Wakeups>,
+    thread_calls: Arc<ThreadCalls>,
+    awaited: RefCell<Slab<Awaited>>,
+    triggers: RefCell<Triggers>,
+    locals: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
+    stage: Cell<Stage>,
+    stop_requested: Cell<bool>,
+    stop_timeout: Cell<Duration>,
+    in_turn: Cell<bool>,
+    turn: Cell<u64>,
+}
+
+/// One thread's event loop; a cheap handle that can be cloned and kept anywhere on that thread.
+///
+/// Everything a program does with the outside world begins here: `listen_tcp` and `connect_tcp` (from the `ReactorTcp`
+/// trait of the `torsade` prelude), [`call_later`](Self::call_later), [`run`](Self::run). It is not `Send`; other
+/// threads use a [`handle`](Self::handle).
+///
+/// No method calls a user's callback before it returns: callbacks come from the loop.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use torsade_reactor::{Reactor, Result};
+///
+/// fn main() -> Result {
+///     let reactor = Reactor::new()?;
+///     let stopper = reactor.clone();
+///     reactor.call_later(Duration::from_millis(5), move || stopper.stop().expect("it runs"));
+///     reactor.run()
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Reactor(Rc<Core>);
+
+impl Reactor {
+    /// Makes a reactor on the operating system's sockets and clock.
+    ///
+    /// # Errors
+    /// When the system has no descriptors or memory left for the poll.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self::with_backend(Rc::new(Os::new()?)))
+    }
+
+    /// Makes a reactor on another outside world.
+    #[must_use]
+    pub fn with_backend(backend: Rc<dyn Backend>) -> Self {
+        Self(Rc::new(Core {
+            timers: Rc::new(Timers::new(Rc::clone(&backend))),
+            sources: RefCell::default(),
+            wakeups: RefCell::default(),
+            thread_calls: Arc::new(ThreadCalls::new(backend.waker())),
+            awaited: RefCell::default(),
+            triggers: RefCell::default(),
+            locals: RefCell::default(),
+            stage: Cell::new(Stage::Idle),
+            stop_requested: Cell::new(false),
+            stop_timeout: Cell::new(STOP_TIMEOUT),
+            in_turn: Cell::new(false),
+            turn: Cell::new(0),
+            backend,
+        }))
+    }
+
+    /// Turns the loop until [`stop`](Self::stop), [`crash`](Self::crash), SIGINT or SIGTERM ends it.
+    ///
+    /// The steps of one turn:
+    ///
+    /// 1. The clock is read.
+    /// 2. Calls from other threads that are queued by now, in their order.
+    /// 3. Delayed calls that are due at the time of step 1, by (deadline, order of making). Those made meanwhile wait for
+    ///    the next turn, also with no delay.
+    /// 4. If a stop was asked for, it advances: see [`stop`](Self::stop).
+    /// 5. The wait, until a socket is ready or the next delayed call is due; none if anything is queued. The clock is read.
+    /// 6. Every source that is ready, once, those first that queued themselves in the last turn: a connection reads at
+    ///    most one buffer, a port accepts a bounded number. A connection's output is written right after its callback.
+    /// 7. Sources that others wrote to or closed in this turn: their output is written, once for all of it.
+    ///
+    /// SIGINT and SIGTERM are an orderly stop; a second signal ends the wait for connections at once.
+    ///
+    /// # Errors
+    /// [`ReactorError::AlreadyRunning`], [`ReactorError::NotRestartable`], or an [`io::Error`] if the poll itself fails;
+    /// errors of single connections never end the loop.
+    pub fn run(&self) -> Result {
+        self.start_running()?;
+        self.0.backend.watch_signals(true)?;
+        let mut result = Ok(());
+        while result.is_ok() && self.is_running() {
+            result = self.iterate(None);
+        }
+        if result.is_err() {
+            self.0.stage.set(Stage::Idle);
+        }
+        self.0.backend.watch_signals(false)?;
+        result
+    }
+
+    /// Fires the startup event, without turning; for those who then [`iterate`](Self::iterate) by hand.
+    ///
+    /// # Errors
+    /// [`ReactorError::AlreadyRunning`] and [`ReactorError::NotRestartable`].
+    #[doc(alias = "startRunning")]
+    pub fn start_running(&self) -> Result<(), ReactorError> {
+        match self.0.stage.get() {
+            Stage::Idle => {}
+            Stage::Running | Stage::Finishing(_) => return Err(ReactorError::AlreadyRunning),
+            Stage::Stopped => return Err(ReactorError::NotRestartable),
+        }
+        self.0.timers.refresh();
+        self.fire(Phase::Before, SystemEvent::Startup);
+        self.0.stage.set(Stage::Running);
+        self.fire(Phase::During, SystemEvent::Startup);
+        self.fire(Phase::After, SystemEvent::Startup);
+        Ok(())
+    }
+
+    /// Makes one turn, waiting at most `max_wait` (none: until there is something to do).
+    ///
+    /// # Errors
+    /// [`ReactorError::AlreadyRunning`] inside a callback; an [`io::Error`] if the poll fails.
+    pub fn iterate(&self, max_wait: Option<Duration>) -> Result {
+        if self.0.in_turn.replace(true) {
+            return Err(ReactorError::AlreadyRunning.into());
+        }
+        let result = self.turn(max_wait);
+        self.0.in_turn.set(false);
+        Ok(result?)
+    }
+
+    fn turn(&self, max_wait: Option<Duration>) -> io::Result<()> {
+        self.0.turn.set(self.0.turn.get() + 1);
+        self.run_thread_calls();
+        self.run_due_calls();
+        self.advance_stop();
+        if !matches!(self.0.stage.get(), Stage::Running | Stage::Finishing(_)) {
+            return Ok(());
+        }
+        self.wait(max_wait)?;
+        let ready = self.0.sources.borrow().ready_count();
+        for _ in 0..ready {
+            let next = self.0.sources.borrow_mut().next_ready();
+            if let Some((source, ready)) = next {
+                source.ready(ready);
+            }
+        }
+        let ending = self.0.sources.borrow().ending_count();
+        for _ in 0..ending {
+            let next = self.0.sources.borrow_mut().next_ending();
+            if let Some(source) = next {
+                source.end_of_turn();
+            }
+        }
+        Ok(())
+    }
+
+    fn run_thread_calls(&self) {
+        for _ in 0..self.0.thread_calls.begin() {
+            let Some(call) = self.0.thread_calls.pop() else { break };
+            log_panic("a call from a thread", catch(|| call(self)));
+        }
+    }
+
+    fn run_due_calls(&self) {
+        let before = {
+            let queue = self.0.timers.queue.borrow();
+            if queue.len() == 0 {
+                return;
+            }
+            queue.next_sequence()
+        };
+        let now = self.0.timers.refresh();
+        loop {
+            let due = self.0.timers.queue.borrow_mut().pop_due(now, before);
+            let Some(call) = due else { break };
+            log_panic("a delayed call", catch(call));
+        }
+    }
+
+    fn wait(&self, max_wait: Option<Duration>) -> io::Result<()> {
+        let timeout = self.time_to_wait(max_wait);
+        let mut wakeups = self.0.wakeups.borrow_mut();
+        self.0.backend.poll(timeout, &mut wakeups)?;
+        self.0.timers.refresh();
+        let mut sources = self.0.sources.borrow_mut();
+        for (token, ready) in wakeups.ready.drain(..) {
+            sources.mark_ready(token, ready);
+        }
+        for signal in wakeups.signals.drain(..) {
+            self.take_signal(signal);
+        }
+        Ok(())
+    }
+
+    fn time_to_wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
+        let sources = self.0.sources.borrow();
+        let queued =
+            sources.ready_count() + sources.ending_count() > 0 || self.0.thread_calls.waiting() || self.0.stop_requested.get();
+        if queued {
+            return Some(Duration::ZERO);
+        }
+        let deadline = self.next_deadline();
+        // The clock again: the callbacks of this turn may have taken long.
+        let until = deadline.map(|deadline| deadline.saturating_sub(self.0.timers.refresh()));
+        [max_wait, until].into_iter().flatten().min()
+    }
+
+    /// When the reactor next has something to do by itself, on the clock of [`now`](Self::now).
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let call = self.0.timers.queue.borrow_mut().next_deadline();
+        let finishing = match self.0.stage.get() {
+            Stage::Finishing(until) => Some(until),
+            _ => None,
+        };
+        [call, finishing].into_iter().flatten().min()
+    }
+
+    /// Asks for an orderly stop.
+    ///
+    /// Nothing happens before this returns. Then, from the loop: triggers before shutdown; ports stop accepting and
+    /// connections finish writing what was written, for at most [`set_stop_timeout`](Self::set_stop_timeout) (5 s), while
+    /// the loop goes on turning; what is left is aborted, and the log says how many; every `connection_lost` comes with
+    /// `Reason::ShuttingDown`; triggers during and after shutdown; `run` returns.
+    ///
+    /// # Errors
+    /// [`ReactorError::NotRunning`] if it is not running or is stopping already.
+    pub fn stop(&self) -> Result<(), ReactorError> {
+        if self.0.stage.get() != Stage::Running || self.0.stop_requested.replace(true) {
+            return Err(ReactorError::NotRunning);
+        }
+        Ok(())
+    }
+
+    /// Leaves the loop after this turn, with no shutdown event; connections stay as they are, and it can be run again.
+    ///
+    /// # Errors
+    /// [`ReactorError::NotRunning`].
+    pub fn crash(&self) -> Result<(), ReactorError> {
+        if !self.is_running() {
+            return Err(ReactorError::NotRunning);
+        }
+        self.0.stop_requested.set(false);
+        self.0.stage.set(Stage::Idle);
+        Ok(())
+    }
+
+    /// Sets how long [`stop`](Self::stop) waits for connections to finish writing; 5 seconds unless set.
+    pub fn set_stop_timeout(&self, timeout: Duration) {
+        self.0.stop_timeout.set(timeout);
+    }
+
+    /// Whether the loop turns: from startup to the end of shutdown.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(self.0.stage.get(), Stage::Running | Stage::Finishing(_))
+    }
+
+    /// Whether it is finishing its connections, or has stopped.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        matches!(self.0.stage.get(), Stage::Finishing(_) | Stage::Stopped)
+    }
+
+    fn advance_stop(&self) {
+        match self.0.stage.get() {
+            Stage::Running if self.0.stop_requested.get() => {
+                self.fire(Phase::Before, SystemEvent::Shutdown);
+                self.0.stop_requested.set(false);
+                self.0.stage.set(Stage::Finishing(self.0.timers.refresh().saturating_add(self.0.stop_timeout.get())));
+                for source in self.all_sources() {
+                    source.shut_down();
+                }
+                self.advance_stop();
+            }
+            Stage::Finishing(until) => {
+                let left = self.0.sources.borrow().len();
+                if left == 0 || self.0.timers.refresh() >= until {
+                    self.end_stop(left);
+                }
+            }
+            Stage::Idle | Stage::Running | Stage::Stopped => {}
+        }
+    }
+
+    fn end_stop(&self, left: usize) {
+        if left > 0 {
+            log::warn!("stopping: {left} connections did not finish in time and are aborted");
+        }
+        for source in self.all_sources() {
+            source.abort();
+        }
+        self.fire(Phase::During, SystemEvent::Shutdown);
+        self.fire(Phase::After, SystemEvent::Shutdown);
+        self.run_thread_calls();
+        self.0.stage.set(Stage::Stopped);
+        self.clear();
+    }
+
+    /// Drops everything that may hold this reactor, so that nothing keeps itself alive.
+    fn clear(&self) {
+        self.0.thread_calls.close();
+        drop(self.0.timers.queue.take());
+        drop(self.0.awaited.take());
+        drop(self.0.triggers.take());
+        drop(self.0.locals.take());
+        drop(self.0.sources.take());
+    }
+
+    fn all_sources(&self) -> Vec<Rc<dyn Source>> {
+        self.0.sources.borrow().all()
+    }
+
+    fn take_signal(&self, signal: Signal) {
+        match self.0.stage.get() {
+            Stage::Running => {
+                log::info!("received {signal:?}: stopping");
+                self.0.stop_requested.set(true);
+            }
+            Stage::Finishing(_) => {
+                log::info!("received {signal:?} again: stopping at once");
+                self.0.stage.set(Stage::Finishing(Duration::ZERO));
+            }
+            Stage::Idle | Stage::Stopped => {}
+        }
+    }
+
+    /// Calls `call` as soon as the reactor runs: after startup, or in the next turn if it runs already.
+    #[doc(alias = "callWhenRunning")]
+    pub fn call_when_running(&self, call: impl FnOnce() + 'static) {
+        if self.is_running() {
+            self.call_later(Duration::ZERO, call);
+        } else {
+            self.add_system_event_trigger(Phase::After, SystemEvent::Startup, call);
+        }
+    }
+
+    /// Calls `call` once, `delay` from now, in step 3 of a turn; never early, never inside this method.
+    ///
+    /// Calls with the same deadline are made in the order in which they were scheduled. A panic in `call` is logged.
+    #[doc(alias = "callLater")]
+    pub fn call_later(&self, delay: Duration, call: impl FnOnce() + 'static) -> DelayedCall {
+        let deadline = self.0.backend.now().saturating_add(delay);
+        let id = self.0.timers.queue.borrow_mut().insert(deadline, Box::new(call));
+        DelayedCall::new(Rc::clone(&self.0.timers), id)
+    }
+
+    /// How many delayed calls are still to be made; for tests that want to leave nothing behind.
+    #[doc(alias = "getDelayedCalls")]
+    #[must_use]
+    pub fn delayed_calls(&self) -> usize {
+        self.0.timers.queue.borrow().len()
+    }
+
+    /// The time since the reactor was made, by a clock that never goes back; read once or twice a turn.
+    #[doc(alias = "seconds")]
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        if self.0.in_turn.get() { self.0.timers.now() } else { self.0.timers.refresh() }
+    }
+
+    /// The number of this turn, counting from 1.
+    #[must_use]
+    pub fn turn_number(&self) -> u64 {
+        self.0.turn.get()
+    }
+
+    /// Has `call` made when the reactor starts or stops; triggers of one phase run in the order in which they were added.
+    ///
+    /// A trigger runs once. A panic in it is logged, and the others still run.
+    #[doc(alias = "addSystemEventTrigger")]
+    pub fn add_system_event_trigger(&self, phase: Phase, event: SystemEvent, call: impl FnOnce() + 'static) -> TriggerId {
+        self.0.triggers.borrow_mut().add(phase, event, Box::new(call))
+    }
+
+    /// Takes a trigger back; false if it has run or was removed before.
+    #[doc(alias = "removeSystemEventTrigger")]
+    pub fn remove_system_event_trigger(&self, id: TriggerId) -> bool {
+        self.0.triggers.borrow_mut().remove(id)
+    }
+
+    fn fire(&self, phase: Phase, event: SystemEvent) {
+        loop {
+            let trigger = self.0.triggers.borrow_mut().take(phase, event);
+            let Some(call) = trigger else { break };
+            log_panic("a system event trigger", catch(call));
+        }
+    }
+
+    /// A handle for other threads.
+    #[must_use]
+    pub fn handle(&self) -> ReactorHandle {
+        ReactorHandle::new(Arc::clone(&self.0.thread_calls))
+    }
+
+    /// Runs `job` on a thread of the pool, and then `done` on the loop with what it returned, or its panic.
+    ///
+    /// If the reactor stops first, `done` is dropped without being called.
+    #[doc(alias = "callInThread")]
+    #[doc(alias = "deferToThread")]
+    pub fn call_in_thread<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+        done: impl FnOnce(thread::Result<T>) + 'static,
+    ) {
+        let complete = self.await_thread(done);
+        let job = std::panic::AssertUnwindSafe(job);
+        self.0.backend.run_in_thread(Box::new(move || complete(std::panic::catch_unwind(job))));
+    }
+
+    /// Looks up the addresses of a host name off the loop, and then calls `done` on the loop.
+    pub fn resolve(&self, name: &str, done: impl FnOnce(io::Result<Vec<IpAddr>>) + 'static) {
+        let complete = self.await_thread(done);
+        self.0.backend.resolve(name.to_owned(), Box::new(complete));
+    }
+
+    /// Keeps `done` here and gives a function for another thread that has it called, on the loop, with a value.
+    fn await_thread<T: Send + 'static>(&self, done: impl FnOnce(T) + 'static) -> impl FnOnce(T) + Send + 'static {
+        let awaited: Awaited = Box::new(move |value| {
+            if let Ok(value) = value.downcast() {
+                done(*value);
+            }
+        });
+        let key = self.0.awaited.borrow_mut().insert(awaited);
+        let handle = self.handle();
+        move |value| {
+            let sent = handle.call_from_thread(move |reactor| {
+                let awaited = reactor.0.awaited.borrow_mut().try_remove(key);
+                if let Some(awaited) = awaited {
+                    awaited(Box::new(value));
+                }
+            });
+            if sent.is_err() {
+                log::debug!("a thread's result came after the reactor had stopped");
+            }
+        }
+    }
+
+    /// A random number, for jitter; drawn from the seed in a simulated world.
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        self.0.backend.random()
+    }
+
+    /// The outside world this reactor runs in.
+    #[must_use]
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.0.backend
+    }
+
+    /// Puts a source into the table; its descriptor is to be registered under the token.
+    #[doc(alias = "addReader")]
+    #[doc(alias = "addWriter")]
+    pub fn add_source(&self, source: Rc<dyn Source>) -> Token {
+        self.0.sources.borrow_mut().insert(source)
+    }
+
+    /// Takes a source out of the table: it is not called any more.
+    #[doc(alias = "removeReader")]
+    #[doc(alias = "removeWriter")]
+    pub fn remove_source(&self, token: Token) {
+        let removed = self.0.sources.borrow_mut().remove(token);
+        // Outside the borrow: dropping a source may drop what it holds, and that may come back here.
+        drop(removed);
+    }
+
+    /// How many sources (connections, ports) there are; for tests that want to leave nothing behind.
+    #[must_use]
+    pub fn source_count(&self) -> usize {
+        self.0.sources.borrow().len()
+    }
+
+    /// Has the source called in step 6 of the next turn (of this turn, before that step), as ready for `ready`.
+    pub fn requeue(&self, token: Token, ready: Ready) {
+        self.0.sources.borrow_mut().mark_ready(token, ready);
+    }
+
+    /// Has [`Source::end_of_turn`] called in step 7, once however often this is asked for.
+    pub fn at_end_of_turn(&self, token: Token) {
+        self.0.sources.borrow_mut().mark_ending(token);
+    }
+
+    /// The value of type `T` that belongs to this reactor, made by `make` when it is first asked for.
+    pub fn local<T: 'static>(&self, make: impl FnOnce(&Self) -> T) -> Rc<T> {
+        let known = self.0.locals.borrow().get(&TypeId::of::<T>()).cloned();
+        if let Some(Ok(value)) = known.map(Rc::downcast) {
+            return value;
+        }
+        let value = Rc::new(make(self));
+        self.0.locals.borrow_mut().insert(TypeId::of::<T>(), Rc::<T>::clone(&value));
+        value
+    }
+}
+
+impl fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactor")
+            .field("stage", &self.0.stage.get())
+            .field("turn", &self.0.turn.get())
+            .field("sources", &self.source_count())
+            .field("delayed_calls", &self.delayed_calls())
+            .finish_non_exhaustive()
+    }
+}
+
+fn log_panic(what: &str, result: std::result::Result<(), crate::panic::Panic>) {
+    if let Err(panic) = result {
+        log::error!("{what} {panic}");
+    }
+}

@@ -1,0 +1,103 @@
+//! The one door into the loop from other threads.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::backend::Wake;
+use crate::reactor::Reactor;
+
+pub(crate) type ThreadCall = Box<dyn FnOnce(&Reactor) + Send>;
+
+/// The queue of calls from other threads; none once the reactor has gone.
+pub(crate) struct ThreadCalls {
+    queue: Mutex<Option<VecDeque<ThreadCall>>>,
+    /// There may be calls in the queue: looked at every turn, so that the lock need not be taken.
+    waiting: AtomicBool,
+    waker: Arc<dyn Wake>,
+}
+
+impl ThreadCalls {
+    pub(crate) fn new(waker: Arc<dyn Wake>) -> Self {
+        Self { queue: Mutex::new(Some(VecDeque::new())), waiting: AtomicBool::new(false), waker }
+    }
+
+    pub(crate) fn waiting(&self) -> bool {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// How many calls are to be made in this turn; those that come meanwhile wait for the next.
+    pub(crate) fn begin(&self) -> usize {
+        if !self.waiting.swap(false, Ordering::AcqRel) {
+            return 0;
+        }
+        self.lock().as_ref().map_or(0, VecDeque::len)
+    }
+
+    pub(crate) fn pop(&self) -> Option<ThreadCall> {
+        self.lock().as_mut()?.pop_front()
+    }
+
+    /// Refuses all further calls.
+    pub(crate) fn close(&self) {
+        let dropped = self.lock().take();
+        // Outside the lock: what is dropped here may hold a handle and use it.
+        drop(dropped);
+    }
+
+    fn push(&self, call: ThreadCall) -> Result<(), ReactorGone> {
+        let mut queue = self.lock();
+        let calls = queue.as_mut().ok_or(ReactorGone)?;
+        calls.push_back(call);
+        drop(queue);
+        // One wake-up is enough for all calls that are queued until the loop comes round.
+        if !self.waiting.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<ThreadCall>>> {
+        // A panic while the lock is held is impossible but for memory running out; the queue is whole in any case.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reaches a reactor from other threads; made by [`Reactor::handle`].
+#[derive(Clone)]
+pub struct ReactorHandle(Arc<ThreadCalls>);
+
+impl ReactorHandle {
+    pub(crate) const fn new(calls: Arc<ThreadCalls>) -> Self {
+        Self(calls)
+    }
+
+    /// Has `call` made on the reactor's thread, after all that were queued before it, and wakes the loop.
+    ///
+    /// # Errors
+    /// [`ReactorGone`] when the reactor was dropped or has stopped: `call` will never be made.
+    #[doc(alias = "callFromThread")]
+    pub fn call_from_thread(&self, call: impl FnOnce(&Reactor) + Send + 'static) -> Result<(), ReactorGone> {
+        self.0.push(Box::new(call))
+    }
+}
+
+impl fmt::Debug for ReactorHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReactorHandle").field("waiting", &self.0.waiting()).finish()
+    }
+}
+
+/// The reactor was dropped or has stopped, so a call cannot be made on it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ReactorGone;
+
+impl fmt::Display for ReactorGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reactor has stopped: the call will not be made")
+    }
+}
+
+impl Error for ReactorGone {}

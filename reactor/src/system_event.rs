@@ -1,0 +1,70 @@
+//! Calls around the reactor's start and end.
+
+use std::fmt;
+
+/// When a trigger runs, relative to the event itself.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Before it happens: at shutdown connections still stand, and what is written now is still sent.
+    Before,
+    /// While it happens.
+    During,
+    /// Once it has happened.
+    After,
+}
+
+/// An event in the life of the reactor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SystemEvent {
+    /// `run` begins.
+    Startup,
+    /// `stop` was called, or a signal asked for it.
+    Shutdown,
+}
+
+/// Names a trigger, so that it can be removed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TriggerId(u64);
+
+struct Trigger {
+    id: TriggerId,
+    phase: Phase,
+    event: SystemEvent,
+    call: Box<dyn FnOnce()>,
+}
+
+/// The triggers in the order in which they were added.
+#[derive(Default)]
+pub(crate) struct Triggers {
+    list: Vec<Trigger>,
+    next: u64,
+}
+
+impl Triggers {
+    pub(crate) fn add(&mut self, phase: Phase, event: SystemEvent, call: Box<dyn FnOnce()>) -> TriggerId {
+        let id = TriggerId(self.next);
+        self.next += 1;
+        self.list.push(Trigger { id, phase, event, call });
+        id
+    }
+
+    pub(crate) fn remove(&mut self, id: TriggerId) -> bool {
+        let before = self.list.len();
+        self.list.retain(|trigger| trigger.id != id);
+        self.list.len() < before
+    }
+
+    /// Takes the oldest trigger of this phase.
+    pub(crate) fn take(&mut self, phase: Phase, event: SystemEvent) -> Option<Box<dyn FnOnce()>> {
+        let place = self.list.iter().position(|trigger| trigger.phase == phase && trigger.event == event)?;
+        Some(self.list.remove(place).call)
+    }
+}
+
+impl fmt::Debug for Triggers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Triggers").field("len", &self.list.len()).finish()
+    }
+}

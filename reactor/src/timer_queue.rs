@@ -1,0 +1,158 @@
+//! Calls by time: ordered by (deadline, order of making), cheap to cancel and to put off.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::backend::Backend;
+
+/// Below this many stale heap items a sweep is not worth its cost.
+const SWEEP_FROM: usize = 64;
+
+/// A timer queue and the clock it goes by.
+pub(crate) struct Timers {
+    pub(crate) queue: RefCell<TimerQueue>,
+    backend: Rc<dyn Backend>,
+    /// The time at the last reading; what a turn goes by.
+    now: Cell<Duration>,
+}
+
+impl Timers {
+    pub(crate) fn new(backend: Rc<dyn Backend>) -> Self {
+        Self { queue: RefCell::default(), now: Cell::new(backend.now()), backend }
+    }
+
+    /// Reads the clock.
+    pub(crate) fn refresh(&self) -> Duration {
+        self.now.set(self.backend.now());
+        self.now.get()
+    }
+
+    /// The time at the last reading.
+    pub(crate) fn now(&self) -> Duration {
+        self.now.get()
+    }
+}
+
+/// Where a call stands in the queue. The sequence number tells a call from a later one in the same place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallId {
+    key: usize,
+    sequence: u64,
+}
+
+struct Call {
+    run: Box<dyn FnOnce()>,
+    deadline: Duration,
+    /// The deadline under which the heap holds this call: never later than `deadline`.
+    queued: Duration,
+    sequence: u64,
+}
+
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+struct HeapItem {
+    deadline: Duration,
+    sequence: u64,
+    key: usize,
+}
+
+/// A binary heap whose items may be stale: a call that was cancelled or moved is put right when its item comes up.
+#[derive(Default)]
+pub(crate) struct TimerQueue {
+    calls: Slab<Call>,
+    heap: BinaryHeap<Reverse<HeapItem>>,
+    next_sequence: u64,
+}
+
+impl TimerQueue {
+    pub(crate) fn insert(&mut self, deadline: Duration, run: Box<dyn FnOnce()>) -> CallId {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let key = self.calls.insert(Call { run, deadline, queued: deadline, sequence });
+        self.heap.push(Reverse(HeapItem { deadline, sequence, key }));
+        CallId { key, sequence }
+    }
+
+    pub(crate) fn remove(&mut self, id: CallId) -> bool {
+        let found = self.contains(id);
+        if found {
+            self.calls.remove(id.key);
+            self.sweep();
+        }
+        found
+    }
+
+    pub(crate) fn contains(&self, id: CallId) -> bool {
+        self.deadline(id).is_some()
+    }
+
+    pub(crate) fn deadline(&self, id: CallId) -> Option<Duration> {
+        self.calls.get(id.key).filter(|call| call.sequence == id.sequence).map(|call| call.deadline)
+    }
+
+    /// Moves a call. A later deadline costs nothing now: the heap's item is put right when it comes up.
+    pub(crate) fn set_deadline(&mut self, id: CallId, deadline: Duration) -> bool {
+        let Some(call) = self.calls.get_mut(id.key).filter(|call| call.sequence == id.sequence) else { return false };
+        call.deadline = deadline;
+        if deadline < call.queued {
+            call.queued = deadline;
+            self.heap.push(Reverse(HeapItem { deadline, sequence: id.sequence, key: id.key }));
+            self.sweep();
+        }
+        true
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The sequence number that the next call will get.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// When the first call is due.
+    pub(crate) fn next_deadline(&mut self) -> Option<Duration> {
+        self.settle_top().map(|item| item.deadline)
+    }
+
+    /// Takes the first call that is due at `now` and was made before sequence number `before`.
+    pub(crate) fn pop_due(&mut self, now: Duration, before: u64) -> Option<Box<dyn FnOnce()>> {
+        let item = self.settle_top().filter(|item| item.deadline <= now && item.sequence < before)?;
+        self.heap.pop();
+        Some(self.calls.remove(item.key).run)
+    }
+
+    /// Throws stale items off the heap's top and moves put-off ones down, until the top is true.
+    fn settle_top(&mut self) -> Option<HeapItem> {
+        loop {
+            let Reverse(item) = *self.heap.peek()?;
+            match self.calls.get_mut(item.key).filter(|call| call.sequence == item.sequence && call.queued == item.deadline) {
+                Some(call) if call.deadline == item.deadline => return Some(item),
+                Some(call) => {
+                    call.queued = call.deadline;
+                    if let Some(mut top) = self.heap.peek_mut() {
+                        top.0.deadline = call.deadline;
+                    }
+                }
+                None => {
+                    self.heap.pop();
+                }
+            }
+        }
+    }
+
+    /// Keeps the heap's size within twice the number of calls, so that cancelled ones do not pile up.
+    fn sweep(&mut self) {
+        if self.heap.len() > SWEEP_FROM && self.heap.len() > 2 * self.calls.len() {
+            let calls = &self.calls;
+            self.heap.retain(|Reverse(item)| {
+                calls.get(item.key).is_some_and(|call| call.sequence == item.sequence && call.queued == item.deadline)
+            });
+        }
+    }
+}
