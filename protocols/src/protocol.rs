@@ -35,6 +35,9 @@ use crate::transport::Transport;
 #[doc(alias = "IProtocol")]
 pub trait Protocol {
     /// The connection stands. Comes once and first; no byte is read before it returns.
+    ///
+    /// # Errors
+    /// Any error closes the connection, with `Reason::Protocol`.
     #[doc(alias = "connectionMade")]
     fn connection_made(&mut self, transport: &Transport) -> Result {
         let _ = transport;
@@ -42,6 +45,9 @@ pub trait Protocol {
     }
 
     /// Bytes came in: at least one, at most 64 KiB, cut anywhere. Test with chunks down to one byte.
+    ///
+    /// # Errors
+    /// Any error closes the connection, with `Reason::Protocol`.
     #[doc(alias = "dataReceived")]
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result;
 
@@ -49,6 +55,9 @@ pub trait Protocol {
     ///
     /// By default the connection is closed, which still sends everything written before. Half-closeable protocols
     /// override it.
+    ///
+    /// # Errors
+    /// Any error closes the connection, with `Reason::Protocol`.
     #[doc(alias = "readConnectionLost")]
     #[doc(alias = "IHalfCloseableProtocol")]
     fn read_connection_lost(&mut self, transport: &Transport) -> Result {
@@ -57,6 +66,9 @@ pub trait Protocol {
     }
 
     /// Our stream has ended, by [`lose_write_connection`](Transport::lose_write_connection): all was sent.
+    ///
+    /// # Errors
+    /// Any error closes the connection, with `Reason::Protocol`.
     #[doc(alias = "writeConnectionLost")]
     fn write_connection_lost(&mut self, transport: &Transport) -> Result {
         let _ = transport;
@@ -66,6 +78,9 @@ pub trait Protocol {
     /// Data is wanted again, after a pause or after our own output had been above its high watermark.
     ///
     /// A protocol that keeps bytes back while [`Transport::is_reading`] is false goes on with them here.
+    ///
+    /// # Errors
+    /// Any error closes the connection, with `Reason::Protocol`.
     fn reading_resumed(&mut self, transport: &Transport) -> Result {
         let _ = transport;
         Ok(())
@@ -73,7 +88,8 @@ pub trait Protocol {
 
     /// The connection has ended, and why. Comes exactly once, and last; the transport is dead: writing does nothing.
     ///
-    /// An `Err` or a panic is logged.
+    /// # Errors
+    /// Any error is logged, and so is a panic.
     #[doc(alias = "connectionLost")]
     fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
         let _ = (transport, reason);
