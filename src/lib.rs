@@ -1,1 +1,38 @@
-//! Torsade: a Twisted-style networking engine.
+//! Torsade: a Twisted-style networking engine for Rust.
+//!
+//! One thread, one event loop, `connection_made` / `data_received` / `connection_lost` callbacks on [`Protocol`] objects
+//! that a [`Factory`] builds, and a [`Transport`] that can switch on stream compression in mid-flight.
+//!
+//! ```no_run
+//! use torsade::prelude::*;
+//!
+//! struct Echo;
+//!
+//! impl Protocol for Echo {
+//!     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+//!         transport.write(data);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! fn main() -> Result {
+//!     let reactor = Reactor::new()?;
+//!     reactor.listen_tcp("127.0.0.1:8888", |_peer| Echo)?;
+//!     reactor.run()
+//! }
+//! ```
+
+pub use torsade_protocols::*;
+pub use torsade_reactor::*;
+pub use torsade_transports::*;
+
+/// What most programs import: `use torsade::prelude::*;`.
+pub mod prelude {
+    pub use torsade_protocols::{
+        Address, ClientFactory, Compression, ConnectError, Connector, Decompression, Detect, Factory, Flush, Format,
+        LineProtocol, LineReceiver, LineTooLong, LineTransport, ListenError, Producer, Protocol, Reason,
+        ReconnectingClientFactory, Transport,
+    };
+    pub use torsade_reactor::{DelayedCall, Reactor, Result};
+    pub use torsade_transports::{Port, ReactorTcp};
+}

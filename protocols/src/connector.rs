@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use torsade_reactor::Reactor;
 
@@ -36,6 +37,9 @@ pub trait Connect {
 
     /// As [`Connector::disconnect`].
     fn disconnect(self: Rc<Self>);
+
+    /// As [`Connector::set_timeout`].
+    fn set_timeout(&self, timeout: Duration);
 
     /// As [`Connector::destination`].
     fn destination(&self) -> &HostPort;
@@ -82,6 +86,13 @@ impl Connector {
     /// [`lose_connection`](crate::Transport::lose_connection).
     pub fn disconnect(&self) {
         Rc::clone(&self.0).disconnect();
+    }
+
+    /// Sets how long an attempt may take, from the next one that begins; 30 s unless set.
+    ///
+    /// An attempt begins in the turn after `connect`, so this may be called right after `connect_tcp`.
+    pub fn set_timeout(&self, timeout: Duration) {
+        self.0.set_timeout(timeout);
     }
 
     /// Where it connects to.

@@ -1,5 +1,8 @@
 //! What makes protocols: one for each connection.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use torsade_reactor::Result;
 
 use crate::address::Address;
@@ -86,17 +89,46 @@ impl<P: Protocol + 'static> IntoProtocol for Option<P> {
 
 impl<F, P> Factory for F
 where
-    F: FnMut(&Address) -> P,
+    F: FnMut(Address) -> P,
     P: IntoProtocol,
 {
     fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
-        self(peer).into_protocol()
+        self(peer.clone()).into_protocol()
     }
 }
 
 impl<F, P> ClientFactory for F
 where
-    F: FnMut(&Address) -> P,
+    F: FnMut(Address) -> P,
     P: IntoProtocol,
 {
+}
+
+/// A factory that others hold as well, or that serves several ports: its hooks come once for each.
+impl<F: Factory + ?Sized> Factory for Rc<RefCell<F>> {
+    fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
+        self.borrow_mut().build_protocol(peer)
+    }
+
+    fn start_factory(&mut self) {
+        self.borrow_mut().start_factory();
+    }
+
+    fn stop_factory(&mut self) {
+        self.borrow_mut().stop_factory();
+    }
+}
+
+impl<F: ClientFactory + ?Sized> ClientFactory for Rc<RefCell<F>> {
+    fn started_connecting(&mut self, connector: &Connector) -> Result {
+        self.borrow_mut().started_connecting(connector)
+    }
+
+    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
+        self.borrow_mut().client_connection_failed(connector, reason)
+    }
+
+    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
+        self.borrow_mut().client_connection_lost(connector, reason)
+    }
 }

@@ -195,7 +195,7 @@ impl fmt::Debug for LineTransport {
 /// }
 ///
 /// fn takes_a_factory(_: impl Factory) {}
-/// takes_a_factory(|_: &_| LineReceiver::new(Upper));
+/// takes_a_factory(|_| LineReceiver::new(Upper));
 /// ```
 pub struct LineReceiver<L> {
     protocol: L,

@@ -16,7 +16,7 @@ use crate::compression::DecompressError;
 #[non_exhaustive]
 pub enum Reason {
     /// What was to be sent could not be encoded, by a fault of ours.
-    Compress(String),
+    CompressFailed(String),
     /// We ended it at once with `abort_connection`; unsent bytes were dropped.
     ConnectionAborted,
     /// It ended in order: the peer or we closed it, and everything written was handed to the system.
@@ -70,7 +70,7 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Compress(error) => write!(f, "compressing failed: {error}"),
+            Self::CompressFailed(error) => write!(f, "compressing failed: {error}"),
             Self::ConnectionAborted => f.write_str("connection was aborted by us"),
             Self::ConnectionDone => f.write_str("connection was closed cleanly"),
             Self::ConnectionLost(error) => write!(f, "connection was lost: {error}"),

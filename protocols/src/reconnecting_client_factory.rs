@@ -34,7 +34,7 @@ use crate::reason::Reason;
 ///     }
 /// }
 ///
-/// let factory = ReconnectingClientFactory::new(|_peer: &_| Discard).max_delay(Duration::from_secs(60)).max_retries(10);
+/// let factory = ReconnectingClientFactory::new(|_peer| Discard).max_delay(Duration::from_secs(60)).max_retries(10);
 /// let backoff = factory.backoff(); // kept, to reset or stop it
 /// fn takes_a_factory(_: impl ClientFactory) {}
 /// takes_a_factory(factory);
@@ -199,6 +199,8 @@ impl<F: ClientFactory> Factory for ReconnectingClientFactory<F> {
     }
 
     fn stop_factory(&mut self) {
+        // The connector owns this factory: to keep it would be a cycle.
+        self.backoff.0.connector.take();
         self.inner.stop_factory();
     }
 }
@@ -250,14 +252,14 @@ mod tests {
 
     #[test]
     fn waits_grow_from_the_first_to_the_longest() {
-        let factory = ReconnectingClientFactory::new(|_: &Address| Nothing).jitter(0.0).max_delay(Duration::from_secs(30));
+        let factory = ReconnectingClientFactory::new(|_| Nothing).jitter(0.0).max_delay(Duration::from_secs(30));
         let seconds: Vec<u64> = (0..6).map(|retries| factory.delay(retries, 7).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 7, 20, 30, 30]);
     }
 
     #[test]
     fn jitter_goes_both_ways_and_never_above_the_longest_wait() {
-        let factory = ReconnectingClientFactory::new(|_: &Address| Nothing).jitter(0.5).max_delay(Duration::from_secs(10));
+        let factory = ReconnectingClientFactory::new(|_| Nothing).jitter(0.5).max_delay(Duration::from_secs(10));
         assert_eq!(factory.delay(0, 0), Duration::from_millis(500));
         assert_eq!(factory.delay(0, u64::MAX), Duration::from_millis(1500));
         assert_eq!(factory.delay(u32::MAX, u64::MAX), Duration::from_secs(10));

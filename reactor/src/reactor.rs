@@ -507,6 +507,12 @@ impl Reactor {
         drop(removed);
     }
 
+    /// Puts another source in the place of one, under the same token: an attempt becomes a connection.
+    pub fn replace_source(&self, token: Token, source: Rc<dyn Source>) {
+        let replaced = self.0.sources.borrow_mut().replace(token, source);
+        drop(replaced);
+    }
+
     /// How many sources (connections, ports) there are; for tests that want to leave nothing behind.
     #[must_use]
     pub fn source_count(&self) -> usize {

@@ -143,6 +143,11 @@ impl SourceTable {
         Some(self.slots.remove(token.index()).source)
     }
 
+    pub(crate) fn replace(&mut self, token: Token, source: Rc<dyn Source>) -> Option<Rc<dyn Source>> {
+        let slot = self.slots.get_mut(token.index()).filter(|slot| slot.token == token)?;
+        Some(std::mem::replace(&mut slot.source, source))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }

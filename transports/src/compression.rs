@@ -1,1 +1,33 @@
 //! Stream compression as a byte layer.
+//!
+//! One [`CompressionLayer`] serves both directions of a connection. What it sends, a [`sniffer`] on the other side
+//! recognises by its [`announcement`]; what it receives goes through a [`decoder`] in bounded pieces. Encoders are
+//! large, so idle connections give theirs back to a [`pool`] that a whole reactor shares.
+
+mod announcement;
+mod checksum;
+mod decoder;
+mod encoder;
+mod history;
+mod layer;
+mod pool;
+mod sniffer;
+
+#[cfg_attr(not(test), allow(unused_imports, reason = "the connection that uses it arrives with the reactor"))]
+pub(crate) use layer::CompressionLayer;
+#[cfg_attr(not(test), allow(unused_imports, reason = "as above"))]
+pub(crate) use pool::{EncoderPool, SharedPool};
+
+use torsade_protocols::Format;
+
+/// The cargo feature that would bring the format, if this build lacks it.
+const fn missing_feature(format: Format) -> Option<&'static str> {
+    match format {
+        Format::Lz4 if !cfg!(any()) => Some("lz4"),
+        Format::Zstd if !cfg!(any()) => Some("zstd"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -27,17 +27,33 @@ pub(crate) trait Layer {
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason>;
 
     /// Takes bytes that came in and appends at most `room` plain bytes to `plain`.
-    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> Result<Progress, Reason>;
+    ///
+    /// Input not consumed is offered again; with [`Progress::more`] the next call needs no new input. On an error what
+    /// was appended before it is good: it is delivered first, and nothing after it.
+    fn read(
+        &mut self,
+        wire: &[u8],
+        plain: &mut Vec<u8>,
+        room: usize,
+        now: Duration,
+    ) -> Result<Progress, Reason>;
 
     /// The wire below has ended. Appends what was held back, and says whether the end was legitimate.
+    ///
+    /// Called once nothing is left to read: all input consumed, and no [`Progress::more`].
     fn read_end(&mut self, plain: &mut Vec<u8>) -> Result<(), Reason>;
 
     /// Incoming bytes pass unchanged, now and until something is switched on: they need not be shown to this layer.
     fn reads_directly(&self) -> bool;
 
-    /// When [`Layer::expire`] wants to be called; none when nothing is waited for.
+    /// When [`Layer::expire`] wants to be called; none when nothing is waited for. Any call may change it.
     fn deadline(&self) -> Option<Duration>;
 
-    /// The deadline has passed: appends what was held back on either side.
-    fn expire(&mut self, wire: &mut Vec<u8>, plain: &mut Vec<u8>, now: Duration) -> Result<(), Reason>;
+    /// The deadline has passed: appends what was held back on either side. Too early a call does nothing.
+    fn expire(
+        &mut self,
+        wire: &mut Vec<u8>,
+        plain: &mut Vec<u8>,
+        now: Duration,
+    ) -> Result<(), Reason>;
 }

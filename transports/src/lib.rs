@@ -1,3 +1,18 @@
-//! Torsade's connections.
+//! Torsade's connections: TCP, and the byte layers that can be switched on while a connection lives.
+//!
+//! The way of a byte: `StreamConnection` (`connection.rs`) reads it in step 6 of a turn, the `Chain` (`chain.rs`) takes
+//! it through the layers that are on, and the protocol gets it. What the protocol writes takes the same way back into
+//! the `Output` (`output.rs`), which is written once after the callback. Most programs use this crate through `torsade`.
+
+mod chain;
 mod compression;
+mod connection;
+mod connector;
 mod layer;
+mod output;
+mod port;
+mod reactor_tcp;
+mod shared;
+
+pub use port::Port;
+pub use reactor_tcp::ReactorTcp;

@@ -85,6 +85,7 @@ impl From<Infallible> for CompressionError {
 /// Everything decoded before the error has been delivered, nothing after it is. TCP does not corrupt bytes by itself:
 /// the peer, or somebody between, sent what is not a stream of this format.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct DecompressError {
     /// The format that was being read.
     pub format: Format,
@@ -94,6 +95,13 @@ pub struct DecompressError {
     pub kind: DecompressErrorKind,
     /// Plain bytes delivered before the error.
     pub output_offset: u64,
+}
+
+impl DecompressError {
+    /// Describes an error by what it is and where it was found.
+    pub const fn new(format: Format, kind: DecompressErrorKind, input_offset: u64, output_offset: u64) -> Self {
+        Self { format, input_offset, kind, output_offset }
+    }
 }
 
 impl fmt::Display for DecompressError {

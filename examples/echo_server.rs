@@ -1,0 +1,30 @@
+//! The smallest server: every byte goes back to whoever sent it.
+//!
+//! Run:    cargo run --example echo_server [ADDRESS]     (127.0.0.1:8000 unless given)
+//! Try:    nc 127.0.0.1 8000, then type
+//! Expect: each line comes back; a peer that never reads is not read from either, so memory stays small.
+
+use torsade::prelude::*;
+
+struct Echo;
+
+impl Protocol for Echo {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        transport.write(data);
+        Ok(())
+    }
+}
+
+/// Starts the server on any reactor, a simulated one as well.
+pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
+    Ok(reactor.listen_tcp(address, |_peer| Echo)?)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
+    let reactor = Reactor::new()?;
+    let port = start(&reactor, &address)?;
+    println!("listening on {}", port.address());
+    reactor.run()
+}

@@ -1,0 +1,69 @@
+//! The article's server and client in one process: compression switched on by one side, noticed by the other.
+//!
+//! Run:    cargo run --release --example quickstart
+//! Expect: three lines there and back, the bytes that the answers took before and after compression, exit code 0.
+
+use torsade::prelude::*;
+
+struct Server;
+
+impl LineProtocol for Server {
+    fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        transport.set_compression("deflate")?;
+        transport.send_line("welcome: what you get is compressed, what you see is not");
+        Ok(())
+    }
+
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        let line = String::from_utf8_lossy(line);
+        println!("server got:  {line}");
+        transport.send_line(format!("you said {line}, and {}", [line.as_ref(); 20].join(", ")));
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, transport: &LineTransport, _reason: &Reason) -> Result {
+        let stats = transport.compression_stats().ok_or("compression was never on")?;
+        println!("server sent: {} bytes as {} on the wire ({})", stats.plain_out, stats.wire_out, Format::Deflate);
+        Ok(())
+    }
+}
+
+struct Client {
+    words: Vec<&'static str>,
+}
+
+impl LineProtocol for Client {
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        println!("client got:  {}", String::from_utf8_lossy(line));
+        match self.words.pop() {
+            Some(word) => transport.send_line(word),
+            None => transport.lose_connection(),
+        }
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, transport: &LineTransport, _reason: &Reason) -> Result {
+        // A moment later, when the server's side has ended as well.
+        let reactor = transport.reactor().clone();
+        transport.reactor().call_later(std::time::Duration::from_millis(50), move || reactor.stop().unwrap_or_default());
+        Ok(())
+    }
+}
+
+/// Starts the server on any reactor, a simulated one as well.
+pub fn start_server(reactor: &Reactor, address: &str) -> Result<Port> {
+    Ok(reactor.listen_tcp(address, |_peer| LineReceiver::new(Server))?)
+}
+
+/// Starts the client.
+pub fn start_client(reactor: &Reactor, address: &str) -> Result<Connector> {
+    Ok(reactor.connect_tcp(address, |_peer| LineReceiver::new(Client { words: vec!["three", "two", "one"] }))?)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let reactor = Reactor::new()?;
+    let port = start_server(&reactor, "127.0.0.1:0")?;
+    start_client(&reactor, &port.address().to_string())?;
+    reactor.run()
+}

@@ -1,0 +1,200 @@
+//! The announcement: legal bytes of a compressed stream that only torsade writes, and decoders read as nothing.
+//!
+//! RFC 1951, 3.2.4, ignores the bits between the header of a stored block and the next byte boundary. On a byte
+//! boundary an *empty* stored block is therefore `P << 3, 00, 00, ff, ff` with five free bits P, where every known
+//! encoder writes zero. Three such blocks with chosen P are the mark. A mark in mid-stream also carries how many plain
+//! bytes went before it, seven blocks of five bits, so that a copy of it elsewhere does not match.
+//! In zstd the free bits are the byte of an RLE block of length zero; lz4 has none and is marked by three empty blocks.
+
+use torsade_protocols::Format;
+
+/// The longest announcement: gzip in mid-stream.
+pub(super) const MAX_LEN: usize = 60;
+
+/// Padding of the mark's three blocks at the start of a connection.
+const START: [u8; 3] = [0x15, 0x0a, 0x1b];
+/// Padding of the mark's three blocks in mid-stream.
+const MID: [u8; 3] = [0x15, 0x0a, 0x1d];
+/// What the mark in mid-stream says of itself, in the three bits above the count.
+const VERSION: u64 = 1;
+
+/// The bytes that [`MID`] becomes: what to search for in plain bytes.
+pub(super) const MID_MARK: [u8; 15] =
+    [0xa8, 0, 0, 0xff, 0xff, 0x50, 0, 0, 0xff, 0xff, 0xe8, 0, 0, 0xff, 0xff];
+/// The same for zstd: blocks that spell `Trs1`.
+pub(super) const MID_MARK_ZSTD: [u8; 16] =
+    [2, 0, 0, b'T', 2, 0, 0, b'r', 2, 0, 0, b's', 2, 0, 0, b'1'];
+
+const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+/// Version 1, linked blocks, a content checksum and no content size; blocks of at most 64 KiB; header checksum.
+pub(super) const LZ4_HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x44, 0x40, 0x5e];
+/// The second header byte of zlib for levels 0-1, 2-5, 6 and 7-9.
+const ZLIB_FLAGS: [u8; 4] = [0x01, 0x5e, 0x9c, 0xda];
+
+/// Where in the plain bytes of its direction a stream begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Place {
+    /// Before the first byte.
+    Start,
+    /// After this many plain bytes, modulo 2^32.
+    Mid(u32),
+}
+
+impl Place {
+    /// The place after `passed` plain bytes.
+    pub(super) const fn after(passed: u64) -> Self {
+        // Both ends count modulo 2^32, so cutting the upper half off is the rule, not a loss.
+        if passed == 0 { Self::Start } else { Self::Mid(passed as u32) }
+    }
+}
+
+/// What some first bytes are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Verdict {
+    /// The beginning of an announcement.
+    Prefix,
+    /// Not an announcement.
+    Plain,
+    /// They start with a whole announcement.
+    Whole { format: Format, len: usize },
+}
+
+/// Appends the container's header, which is empty for raw deflate.
+pub(super) fn write_header(format: Format, level: u32, wire: &mut Vec<u8>) {
+    match format {
+        Format::Deflate => {
+            let index = match level {
+                0..=1 => 0,
+                2..=5 => 1,
+                6 => 2,
+                _ => 3,
+            };
+            wire.extend_from_slice(&[0x78, ZLIB_FLAGS[index]]);
+        }
+        Format::Gzip => wire.extend_from_slice(&GZIP_HEADER),
+        Format::Lz4 => wire.extend_from_slice(&LZ4_HEADER),
+        // Zstd's encoder writes its own: it has to agree with the window it chose.
+        _ => {}
+    }
+}
+
+/// Appends the mark. It follows the container's header.
+pub(super) fn write_mark(format: Format, place: Place, wire: &mut Vec<u8>) {
+    match format {
+        Format::Zstd => write_zstd_mark(place, wire),
+        Format::Lz4 => {
+            // No free bits, so nothing to carry a count in: in mid-stream lz4 has to be expected.
+            if place == Place::Start {
+                wire.extend_from_slice(&[0, 0, 0, 0x80].repeat(3));
+            }
+        }
+        _ => {
+            let mark = if place == Place::Start { START } else { MID };
+            for padding in mark {
+                write_empty_block(padding, wire);
+            }
+            if let Place::Mid(passed) = place {
+                let bits = (VERSION << 32) | u64::from(passed);
+                for group in 0..7 {
+                    write_empty_block((bits >> (5 * group)) as u8 & 0x1f, wire);
+                }
+            }
+        }
+    }
+}
+
+fn write_empty_block(padding: u8, wire: &mut Vec<u8>) {
+    wire.extend_from_slice(&[padding << 3, 0, 0, 0xff, 0xff]);
+}
+
+fn write_zstd_mark(place: Place, wire: &mut Vec<u8>) {
+    let mut block = |free: u8| wire.extend_from_slice(&[2, 0, 0, free]);
+    b"Trs".iter().for_each(|&byte| block(byte));
+    match place {
+        Place::Start => block(b'0'),
+        Place::Mid(passed) => {
+            block(b'1');
+            block(VERSION as u8);
+            passed.to_le_bytes().into_iter().for_each(block);
+        }
+    }
+}
+
+/// Says whether `bytes`, which stand at `place`, begin an announcement.
+pub(super) fn recognise(bytes: &[u8], place: Place) -> Verdict {
+    let Some(&first) = bytes.first() else { return Verdict::Prefix };
+    let mut verdict = Verdict::Plain;
+    for format in candidates(first, place) {
+        let template = Template::new(format, place);
+        if !template.fits(bytes) {
+            continue;
+        }
+        if bytes.len() >= template.len {
+            return Verdict::Whole { format, len: template.len };
+        }
+        verdict = Verdict::Prefix;
+    }
+    verdict
+}
+
+/// The formats whose announcement starts with `first`: at most one, by their first bytes.
+fn candidates(first: u8, place: Place) -> Option<Format> {
+    match first {
+        0x78 => Some(Format::Deflate),
+        0xa8 => Some(Format::DeflateRaw),
+        0x1f => Some(Format::Gzip),
+        0x28 => Some(Format::Zstd),
+        0x04 if place == Place::Start => Some(Format::Lz4),
+        _ => None,
+    }
+}
+
+/// A whole announcement, some of whose bytes may vary.
+struct Template {
+    format: Format,
+    bytes: [u8; MAX_LEN],
+    len: usize,
+}
+
+impl Template {
+    fn new(format: Format, place: Place) -> Self {
+        let mut written = Vec::with_capacity(MAX_LEN);
+        if format == Format::Zstd {
+            written.extend_from_slice(&[0x28, 0xb5, 0x2f, 0xfd, 0, 0]);
+        } else {
+            write_header(format, 6, &mut written);
+        }
+        write_mark(format, place, &mut written);
+        let mut bytes = [0; MAX_LEN];
+        bytes[..written.len()].copy_from_slice(&written);
+        Self { format, bytes, len: written.len() }
+    }
+
+    fn fits(&self, bytes: &[u8]) -> bool {
+        let pairs = bytes.iter().zip(&self.bytes[..self.len]);
+        pairs.enumerate().all(|(at, (&byte, &wanted))| byte == wanted || self.varies(at, byte))
+            && (self.format != Format::Lz4 || lz4_header_is_sound(bytes))
+    }
+
+    /// A byte that differs from ours, and yet a torsade of another version, level or build may write.
+    fn varies(&self, at: usize, byte: u8) -> bool {
+        match (self.format, at) {
+            (Format::Deflate, 1) => ZLIB_FLAGS.contains(&byte),
+            (Format::Zstd, 4) => byte == 0x04, // with a checksum
+            (Format::Zstd, 5) => true,         // the window
+            // Version 1, neither reserved bit, content size nor dictionary.
+            (Format::Lz4, 4) => byte & 0b1100_1011 == 0b0100_0000,
+            (Format::Lz4, 5) => matches!(byte, 0x40 | 0x50 | 0x60 | 0x70),
+            (Format::Lz4, 6) => true, // checked against the two before it
+            _ => false,
+        }
+    }
+}
+
+/// The header's own checksum, as far as it has arrived.
+fn lz4_header_is_sound(bytes: &[u8]) -> bool {
+    match bytes.get(4..7) {
+        Some(&[flags, blocks, sum]) => super::checksum::lz4_header_sum(&[flags, blocks]) == sum,
+        _ => true,
+    }
+}

@@ -1,0 +1,87 @@
+//! The end of what a stream has carried, from which a fresh encoder can go on.
+
+/// Deflate looks back at most this far.
+const WINDOW: usize = 32 << 10;
+
+/// Keeps the last bytes given to it, at most so many.
+///
+/// Grows with use up to its bound, then goes round: a connection that said little keeps little.
+pub(super) struct History {
+    bytes: Vec<u8>,
+    /// Where the oldest byte is, once `bytes` is full.
+    oldest: usize,
+    keep: usize,
+}
+
+impl History {
+    pub(super) fn new(keep: usize) -> Self {
+        Self { bytes: Vec::new(), oldest: 0, keep: keep.min(WINDOW) }
+    }
+
+    /// Adds what the stream has just carried.
+    pub(super) fn push(&mut self, plain: &[u8]) {
+        if plain.len() >= self.keep {
+            self.bytes.clear();
+            self.oldest = 0;
+            self.extend(&plain[plain.len() - self.keep..]);
+            return;
+        }
+        let fits = plain.len().min(self.keep - self.bytes.len());
+        self.extend(&plain[..fits]);
+        let mut rest = &plain[fits..];
+        while !rest.is_empty() {
+            let room = rest.len().min(self.keep - self.oldest);
+            self.bytes[self.oldest..self.oldest + room].copy_from_slice(&rest[..room]);
+            self.oldest = (self.oldest + room) % self.keep;
+            rest = &rest[room..];
+        }
+    }
+
+    /// All of it in order, oldest first.
+    pub(super) fn in_order(&mut self) -> &[u8] {
+        self.bytes.rotate_left(self.oldest);
+        self.oldest = 0;
+        &self.bytes
+    }
+
+    /// Forgets everything, and frees it.
+    pub(super) fn clear(&mut self) {
+        self.bytes = Vec::new();
+        self.oldest = 0;
+    }
+
+    /// Grows to the bound exactly, where `Vec` would double beyond it.
+    fn extend(&mut self, bytes: &[u8]) {
+        let needed = self.bytes.len() + bytes.len();
+        if needed > self.bytes.capacity() {
+            let wanted = needed.max(2 * self.bytes.capacity()).min(self.keep);
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_keeps_the_last_bytes_in_order_however_they_came() {
+        let stream: Vec<u8> = (0..=255).cycle().take(3000).collect();
+        for keep in [0, 1, 7, 100, 256] {
+            for piece in [1, 3, 7, 99, 100, 101, 300] {
+                let mut history = History::new(keep);
+                let mut seen = 0;
+                for chunk in stream.chunks(piece) {
+                    history.push(chunk);
+                    seen += chunk.len();
+                    if seen % 5 == 0 {
+                        let wanted = &stream[..seen][seen.saturating_sub(keep)..];
+                        assert_eq!(history.in_order(), wanted, "keep {keep}, piece {piece}");
+                    }
+                }
+                assert!(history.bytes.capacity() <= keep.max(8), "{}", history.bytes.capacity());
+            }
+        }
+    }
+}

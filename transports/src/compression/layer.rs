@@ -1,0 +1,361 @@
+//! Both directions of a connection's compression as one stage of its chain.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{
+    AfterEnd, Compression, CompressionError, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Detect,
+    Reason,
+};
+
+use super::decoder::{Decoder, Outcome};
+use super::encoder::{Encoder, Failure};
+use super::pool::SharedPool;
+use super::sniffer::{Found, Sniffer};
+use crate::layer::{Layer, Progress};
+
+/// Compression of one connection: an outgoing stream if one was switched on, and what has become of the incoming one.
+///
+/// Small until something is switched on. Each stream is boxed, and the encoders belong to the pool.
+pub(crate) struct CompressionLayer {
+    incoming: Incoming,
+    /// Limits of streams that announce themselves; none takes the format's own.
+    limits: Option<Box<Decompression>>,
+    /// The latest time anybody told us.
+    now: Duration,
+    outgoing: Outgoing,
+    pool: SharedPool,
+    /// Bytes that followed the end of the incoming stream, and belong to nobody.
+    trailing: Vec<u8>,
+}
+
+enum Outgoing {
+    Compressed(Box<Encoder>),
+    /// The end was written without anything having been compressed.
+    Ended,
+    /// So many bytes have passed as they were.
+    Plain(u64),
+}
+
+enum Incoming {
+    Compressed(Box<Decoder>),
+    /// Bytes pass unseen; so many have.
+    Direct(u64),
+    /// A stream has ended, and nothing may follow.
+    Ended(Box<Decoder>),
+    Failed(Box<(DecompressError, CompressionStats)>),
+    /// After a stream that ended: plain again, for good.
+    PlainAgain(Box<Decoder>),
+    Sniff(Sniffer),
+}
+
+impl CompressionLayer {
+    /// A layer for a connection that has already carried so many plain bytes, all of them delivered.
+    ///
+    /// While [`Layer::reads_directly`] says so, bytes need not be shown to it, but have to be reported to
+    /// [`CompressionLayer::passed_in`]: a mark in mid-stream is bound to their number.
+    pub(crate) fn new(pool: &SharedPool, detect: Detect, plain_in: u64, plain_out: u64) -> Self {
+        let mut layer = Self {
+            incoming: Incoming::Direct(plain_in),
+            limits: None,
+            now: Duration::ZERO,
+            outgoing: Outgoing::Plain(plain_out),
+            pool: Rc::clone(pool),
+            trailing: Vec::new(),
+        };
+        layer.set_detect(detect);
+        layer
+    }
+
+    /// Compresses everything written from here on. Writes nothing yet.
+    ///
+    /// Also looks for an announcement at the peer's first byte, if none has come: who compresses may be answered in
+    /// kind. Call [`CompressionLayer::set_detect`] afterwards to forbid it.
+    pub(crate) fn compress(&mut self, options: &Compression) -> Result<(), CompressionError> {
+        let passed = match &self.outgoing {
+            Outgoing::Ended => return Err(CompressionError::Closed),
+            Outgoing::Compressed(encoder) if encoder.ended() => return Err(CompressionError::Closed),
+            Outgoing::Compressed(encoder) if encoder.format() == options.format => return Ok(()),
+            Outgoing::Compressed(encoder) => {
+                return Err(CompressionError::AlreadyOn { running: encoder.format(), wanted: options.format });
+            }
+            Outgoing::Plain(passed) => *passed,
+        };
+        let encoder = Encoder::new(options, passed, &self.pool)?;
+        self.outgoing = Outgoing::Compressed(Box::new(encoder));
+        if matches!(self.incoming, Incoming::Direct(0)) {
+            self.set_detect(Detect::AtStart);
+        }
+        Ok(())
+    }
+
+    /// Decompresses everything not delivered yet, from the next byte on.
+    ///
+    /// Bytes held back as the possible beginning of an announcement belong to the stream: call [`Layer::read`] after
+    /// this, if only with no input.
+    pub(crate) fn expect(&mut self, options: &Decompression) -> Result<(), CompressionError> {
+        let format = options.format;
+        if let Some(feature) = super::missing_feature(format) {
+            return Err(CompressionError::NotBuilt { format, feature });
+        }
+        let held = match &mut self.incoming {
+            Incoming::Compressed(decoder) if decoder.format() == format => return Ok(()),
+            Incoming::Compressed(decoder) => {
+                return Err(CompressionError::AlreadyOn { running: decoder.format(), wanted: format });
+            }
+            Incoming::Failed(_) => return Err(CompressionError::Closed),
+            Incoming::Sniff(sniffer) => sniffer.take_held(),
+            Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => Vec::new(),
+        };
+        self.incoming = Incoming::Compressed(Box::new(Decoder::new(options.clone(), false, held)));
+        Ok(())
+    }
+
+    /// Sets where announcements are looked for. Does nothing once a stream has begun.
+    pub(crate) fn set_detect(&mut self, detect: Detect) {
+        let anywhere = detect == Detect::Anywhere;
+        match &mut self.incoming {
+            Incoming::Sniff(sniffer) if detect == Detect::Off => {
+                sniffer.stop();
+                self.rest();
+            }
+            Incoming::Sniff(sniffer) => sniffer.set_anywhere(anywhere),
+            Incoming::Direct(passed) if anywhere || (detect == Detect::AtStart && *passed == 0) => {
+                self.incoming = Incoming::Sniff(Sniffer::new(anywhere, *passed));
+            }
+            _ => {}
+        }
+    }
+
+    /// Sets the limits of streams that announce themselves; the format in `limits` does not matter.
+    pub(crate) fn set_limits(&mut self, limits: &Decompression) {
+        self.limits = Some(Box::new(limits.clone()));
+    }
+
+    /// Reports bytes that were delivered without being shown to this layer.
+    pub(crate) const fn passed_in(&mut self, bytes: u64) {
+        if let Incoming::Direct(passed) = &mut self.incoming {
+            *passed += bytes;
+        }
+    }
+
+    /// Flushes now, whatever the policy; opens the stream if nothing was written yet.
+    pub(crate) fn force_flush(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason> {
+        let now = self.now;
+        self.outgoing(|encoder| encoder.force_flush(wire, now))
+    }
+
+    /// Flushes, and makes what is written next independent of what was written before.
+    ///
+    /// Around a secret it keeps the secret's neighbours from betraying it by their length.
+    pub(crate) fn barrier(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason> {
+        let now = self.now;
+        self.outgoing(|encoder| encoder.barrier(wire, now))
+    }
+
+    /// Counts what has been done so far.
+    pub(crate) fn stats(&self) -> CompressionStats {
+        let mut stats = CompressionStats::default();
+        match &self.incoming {
+            Incoming::Failed(failed) => stats.clone_from(&failed.1),
+            Incoming::Compressed(decoder) | Incoming::Ended(decoder) | Incoming::PlainAgain(decoder) => {
+                decoder.count(&mut stats);
+            }
+            Incoming::Direct(_) | Incoming::Sniff(_) => {}
+        }
+        if let Outgoing::Compressed(encoder) = &self.outgoing {
+            encoder.count(&mut stats);
+        }
+        stats
+    }
+
+    /// Takes the bytes that followed the end of the incoming stream when that was an error.
+    pub(crate) fn take_trailing(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.trailing)
+    }
+
+    fn outgoing(&mut self, work: impl FnOnce(&mut Encoder) -> Result<(), Failure>) -> Result<(), Reason> {
+        match &mut self.outgoing {
+            Outgoing::Compressed(encoder) => work(encoder).map_err(Reason::CompressFailed),
+            Outgoing::Ended | Outgoing::Plain(_) => Ok(()),
+        }
+    }
+
+    /// Goes back to the direct path when there is nothing more to look for.
+    fn rest(&mut self) {
+        if let Incoming::Sniff(sniffer) = &self.incoming
+            && sniffer.done()
+        {
+            self.incoming = Incoming::Direct(sniffer.passed());
+        }
+    }
+
+    fn sniff(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Progress, Reason> {
+        let Incoming::Sniff(sniffer) = &mut self.incoming else { return Ok(Progress::default()) };
+        let before = plain.len();
+        let (consumed, found) = sniffer.look(wire, plain, room, self.now);
+        match found {
+            Found::Nothing => {
+                self.rest();
+                let full = plain.len() - before == room;
+                Ok(Progress { consumed, more: full && consumed < wire.len() })
+            }
+            Found::Split(format) => {
+                let kind = DecompressErrorKind::AnnouncementSplit;
+                let error = DecompressError::new(format, kind, 0, sniffer.passed());
+                Err(self.fail(error))
+            }
+            Found::Announced(format) => {
+                let mut options = self.limits.as_deref().cloned().unwrap_or_else(|| format.into());
+                options.format = format;
+                let decoder = Decoder::new(options, true, sniffer.take_held());
+                self.incoming = Incoming::Compressed(Box::new(decoder));
+                let room = room - (plain.len() - before);
+                let progress = self.decode(&wire[consumed..], plain, room)?;
+                Ok(Progress { consumed: consumed + progress.consumed, ..progress })
+            }
+        }
+    }
+
+    fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Progress, Reason> {
+        let Incoming::Compressed(decoder) = &mut self.incoming else { return Ok(Progress::default()) };
+        let before = plain.len();
+        let step = decoder.read(wire, plain, room);
+        let consumed = step.taken;
+        match step.outcome {
+            Ok(Outcome::Hungry) => Ok(Progress { consumed, more: false }),
+            Ok(Outcome::Full) => Ok(Progress { consumed, more: true }),
+            Ok(Outcome::End) => {
+                self.end();
+                let room = room - (plain.len() - before);
+                let progress = self.after_end(&wire[consumed..], plain, room)?;
+                Ok(Progress { consumed: consumed + progress.consumed, ..progress })
+            }
+            Err(kind) => {
+                if kind == DecompressErrorKind::TrailingData {
+                    decoder.take_carried(usize::MAX, &mut self.trailing);
+                    self.trailing.extend_from_slice(&wire[consumed..]);
+                }
+                let error = decoder.error(kind);
+                Err(self.fail(error))
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if let Incoming::Compressed(decoder) = std::mem::replace(&mut self.incoming, Incoming::Direct(0)) {
+            let plain_again = decoder.after_end() == AfterEnd::Plain;
+            self.incoming = if plain_again { Incoming::PlainAgain(decoder) } else { Incoming::Ended(decoder) };
+        }
+    }
+
+    fn after_end(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Progress, Reason> {
+        match &mut self.incoming {
+            Incoming::Ended(decoder) if !wire.is_empty() || decoder.carries() => {
+                let error = decoder.error(DecompressErrorKind::TrailingData);
+                decoder.take_carried(usize::MAX, &mut self.trailing);
+                self.trailing.extend_from_slice(wire);
+                Err(self.fail(error))
+            }
+            Incoming::PlainAgain(_) | Incoming::Direct(_) => {
+                let mut room = room;
+                if let Incoming::PlainAgain(decoder) = &mut self.incoming {
+                    room -= decoder.take_carried(room, plain);
+                }
+                let consumed = wire.len().min(room);
+                plain.extend_from_slice(&wire[..consumed]);
+                self.passed_in(consumed as u64);
+                Ok(Progress { consumed, more: consumed < wire.len() })
+            }
+            _ => Ok(Progress::default()),
+        }
+    }
+
+    fn fail(&mut self, error: DecompressError) -> Reason {
+        let stats = self.stats();
+        self.incoming = Incoming::Failed(Box::new((error.clone(), stats)));
+        Reason::Decompress(error)
+    }
+}
+
+impl Layer for CompressionLayer {
+    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        self.now = now;
+        if let Outgoing::Plain(passed) = &mut self.outgoing {
+            *passed += plain.len() as u64;
+            wire.extend_from_slice(plain);
+        }
+        self.outgoing(|encoder| encoder.write(plain, wire, now))
+    }
+
+    fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        self.now = now;
+        self.outgoing(|encoder| encoder.turn_ends(wire, now))
+    }
+
+    fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason> {
+        if matches!(self.outgoing, Outgoing::Plain(_)) {
+            self.outgoing = Outgoing::Ended;
+        }
+        self.outgoing(|encoder| encoder.finish(wire))
+    }
+
+    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> Result<Progress, Reason> {
+        self.now = now;
+        match &self.incoming {
+            Incoming::Sniff(_) => self.sniff(wire, plain, room),
+            Incoming::Compressed(_) => self.decode(wire, plain, room),
+            Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => self.after_end(wire, plain, room),
+            Incoming::Failed(failed) => Err(Reason::Decompress(failed.0.clone())),
+        }
+    }
+
+    fn read_end(&mut self, plain: &mut Vec<u8>) -> Result<(), Reason> {
+        match &mut self.incoming {
+            Incoming::Sniff(sniffer) => {
+                sniffer.give_up(plain);
+                Ok(())
+            }
+            Incoming::Compressed(decoder) => match decoder.read_end() {
+                Ok(()) => Ok(()),
+                Err(kind) => {
+                    let error = decoder.error(kind);
+                    Err(self.fail(error))
+                }
+            },
+            Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => Ok(()),
+            Incoming::Failed(failed) => Err(Reason::Decompress(failed.0.clone())),
+        }
+    }
+
+    fn reads_directly(&self) -> bool {
+        match &self.incoming {
+            Incoming::Direct(_) => true,
+            Incoming::PlainAgain(decoder) => !decoder.carries(),
+            _ => false,
+        }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        let hold = match &self.incoming {
+            Incoming::Sniff(sniffer) => sniffer.deadline(),
+            _ => None,
+        };
+        let outgoing = match &self.outgoing {
+            Outgoing::Compressed(encoder) => encoder.deadline(),
+            Outgoing::Ended | Outgoing::Plain(_) => None,
+        };
+        [hold, outgoing].into_iter().flatten().min()
+    }
+
+    fn expire(&mut self, wire: &mut Vec<u8>, plain: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        self.now = now;
+        if let Incoming::Sniff(sniffer) = &mut self.incoming
+            && sniffer.deadline().is_some_and(|at| at <= now)
+        {
+            sniffer.give_up(plain);
+            self.rest();
+        }
+        self.outgoing(|encoder| encoder.expire(wire, now))
+    }
+}

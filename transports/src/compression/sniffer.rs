@@ -1,0 +1,218 @@
+//! Looks for an announcement in what comes in, and holds back what may still become one.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use memchr::memmem::Finder;
+use torsade_protocols::Format;
+
+use super::announcement::{self, MAX_LEN, MID_MARK, MID_MARK_ZSTD, Place, Verdict};
+
+/// How long one single byte is held at the start of a connection. It may well be somebody's whole message.
+const HOLD_ONE: Duration = Duration::from_millis(250);
+/// The same in mid-stream, where it is an ordinary letter that happens to stand last.
+const HOLD_ONE_MID: Duration = Duration::from_millis(25);
+/// How long a longer beginning is held. Text does not look like one, and the sender writes all of it at once.
+const HOLD_MORE: Duration = Duration::from_secs(2);
+
+/// The receiving side while nothing has been announced.
+#[derive(Default)]
+pub(super) struct Sniffer {
+    /// Looks in mid-stream too, not only at the first byte.
+    anywhere: bool,
+    deadline: Option<Duration>,
+    /// Bytes taken in that begin an announcement, and wait for the rest of it. Not counted as passed.
+    held: Vec<u8>,
+    /// Held bytes whose time ran out and which were delivered; completed, they are an announcement that was split.
+    late: Vec<u8>,
+    /// Plain bytes delivered before `late`.
+    late_at: u64,
+    /// Plain bytes delivered before `held`.
+    passed: u64,
+    /// Looks no more; what is held has still to be delivered.
+    stopped: bool,
+}
+
+/// What [`Sniffer::look`] found.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Found {
+    /// A whole announcement: [`Sniffer::held`] has it.
+    Announced(Format),
+    /// Nothing yet. Everything offered was taken, or the room was used up.
+    Nothing,
+    /// The rest of one whose beginning was delivered as plain.
+    Split(Format),
+}
+
+impl Sniffer {
+    pub(super) fn new(anywhere: bool, passed: u64) -> Self {
+        Self { anywhere, passed, ..Self::default() }
+    }
+
+    /// Plain bytes delivered so far.
+    pub(super) const fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    pub(super) const fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// Whether nothing can be announced any more, and nothing is held: bytes need not be shown.
+    pub(super) fn done(&self) -> bool {
+        let looks = !self.stopped && (self.anywhere || self.passed == 0 || !self.late.is_empty());
+        !looks && self.held.is_empty()
+    }
+
+    pub(super) fn set_anywhere(&mut self, anywhere: bool) {
+        self.anywhere = anywhere;
+        self.stopped = false;
+    }
+
+    /// Looks no more. What is held becomes due at once.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        self.late = Vec::new();
+        self.deadline = (!self.held.is_empty()).then_some(Duration::ZERO);
+    }
+
+    /// The held bytes, to be decoded.
+    pub(super) fn take_held(&mut self) -> Vec<u8> {
+        self.deadline = None;
+        std::mem::take(&mut self.held)
+    }
+
+    /// Appends what is held: the input has ended, or its time ran out.
+    pub(super) fn give_up(&mut self, plain: &mut Vec<u8>) {
+        self.deadline = None;
+        plain.extend_from_slice(&self.held);
+        self.late_at = self.passed;
+        self.passed += self.held.len() as u64;
+        self.late = std::mem::take(&mut self.held);
+        if self.stopped {
+            self.late = Vec::new();
+        }
+    }
+
+    /// Takes bytes from the front of `wire` and appends the plain ones, at most `room`. Says how many it took.
+    pub(super) fn look(
+        &mut self,
+        wire: &[u8],
+        plain: &mut Vec<u8>,
+        room: usize,
+        now: Duration,
+    ) -> (usize, Found) {
+        if let Some(format) = self.completes_late(wire) {
+            return (0, Found::Split(format));
+        }
+        let limit = plain.len() + room;
+        let mut taken = 0;
+        loop {
+            // Held bytes first, one by one: what follows them decides what they are.
+            while !self.held.is_empty() {
+                match self.judge_held() {
+                    Some(Verdict::Whole { format, .. }) => return (taken, Found::Announced(format)),
+                    Some(_) => match wire.get(taken) {
+                        Some(&byte) => {
+                            self.held.push(byte);
+                            taken += 1;
+                        }
+                        None => {
+                            self.arm(now);
+                            return (taken, Found::Nothing);
+                        }
+                    },
+                    None if plain.len() < limit => {
+                        plain.push(self.held.remove(0));
+                        self.passed += 1;
+                    }
+                    None => return (taken, Found::Nothing),
+                }
+            }
+            self.deadline = None;
+            let rest = &wire[taken..wire.len().min(taken + limit - plain.len())];
+            if rest.is_empty() {
+                return (taken, Found::Nothing);
+            }
+            let before = self.first_candidate(rest);
+            plain.extend_from_slice(&rest[..before]);
+            self.passed += before as u64;
+            taken += before;
+            if before < rest.len() {
+                self.held.push(rest[before]);
+                taken += 1;
+            }
+        }
+    }
+
+    /// What the held bytes are; none if they are no beginning of anything.
+    fn judge_held(&self) -> Option<Verdict> {
+        let looks = !self.stopped && (self.anywhere || self.passed == 0);
+        match announcement::recognise(&self.held, Place::after(self.passed)) {
+            Verdict::Plain => None,
+            verdict => looks.then_some(verdict),
+        }
+    }
+
+    fn arm(&mut self, now: Duration) {
+        // `x^` is the only beginning of more than one byte that people write.
+        let short = self.held.len() == 1 || self.held == b"x^";
+        let hold = match (short, self.passed) {
+            (false, _) => HOLD_MORE,
+            (true, 0) => HOLD_ONE,
+            (true, _) => HOLD_ONE_MID,
+        };
+        self.deadline = Some(now + hold);
+    }
+
+    /// Where in `bytes` an announcement may begin; their length if nowhere.
+    fn first_candidate(&self, bytes: &[u8]) -> usize {
+        let end = bytes.len();
+        if self.stopped || (!self.anywhere && self.passed > 0) {
+            return end;
+        }
+        if self.passed == 0 && announcement::recognise(bytes, Place::Start) != Verdict::Plain {
+            return 0;
+        }
+        if !self.anywhere {
+            return end;
+        }
+        let place = |at: usize| Place::after(self.passed + at as u64);
+        let begins = |at: &usize| {
+            (self.passed + *at as u64 > 0) && announcement::recognise(&bytes[*at..], place(*at)) != Verdict::Plain
+        };
+        let whole = marks(bytes).flat_map(|(at, headers)| headers.iter().filter_map(move |&len| at.checked_sub(len)));
+        let whole = whole.filter(begins).min();
+        // Only the last bytes can begin one that is not all here.
+        let tail = (end.saturating_sub(MAX_LEN - 1)..end).find(|at| begins(at));
+        whole.into_iter().chain(tail).min().unwrap_or(end)
+    }
+
+    /// Says whether `wire` completes an announcement whose beginning has already been delivered.
+    fn completes_late(&mut self, wire: &[u8]) -> Option<Format> {
+        if self.late.is_empty() {
+            return None;
+        }
+        let place = Place::after(self.late_at);
+        for &byte in wire {
+            self.late.push(byte);
+            match announcement::recognise(&self.late, place) {
+                Verdict::Prefix => {}
+                Verdict::Whole { format, .. } => return Some(format),
+                Verdict::Plain => {
+                    self.late = Vec::new();
+                    break;
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The marks in `bytes`, each with the lengths of the headers that may stand before it: raw, zlib and gzip, or zstd.
+fn marks(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [usize])> {
+    static FINDERS: OnceLock<[Finder<'static>; 2]> = OnceLock::new();
+    let [deflate, zstd] = FINDERS.get_or_init(|| [Finder::new(&MID_MARK), Finder::new(&MID_MARK_ZSTD)]);
+    let deflate = deflate.find_iter(bytes).map(|at| (at, [10, 2, 0].as_slice()));
+    deflate.chain(zstd.find_iter(bytes).map(|at| (at, [6].as_slice())))
+}

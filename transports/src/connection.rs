@@ -1,0 +1,336 @@
+//! One stream connection: what is read goes to the protocol, what the protocol writes goes out.
+
+mod close;
+mod producing;
+mod reading;
+mod state;
+mod writing;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{
+    Address, Compression, CompressionError, CompressionStats, Connection, Decompression, Detect, Producer, ProducerError, Protocol,
+    Reason, Transport,
+};
+use torsade_reactor::{Reactor, Ready, Result, Source, Stream, Token, catch};
+
+use crate::shared::Shared;
+use state::{CloseTimeout, State};
+
+/// A stream socket with its protocol, from the accept or connect to `connection_lost`.
+///
+/// `state` is never borrowed while a user's callback runs, and callbacks run from the loop only (`ready`,
+/// `end_of_turn`, timers): so every method of the transport may be called from every callback.
+pub(crate) struct StreamConnection {
+    shared: Rc<Shared>,
+    token: Cell<Token>,
+    id: u64,
+    peer: SocketAddr,
+    protocol: RefCell<Option<Box<dyn Protocol>>>,
+    state: RefCell<State>,
+}
+
+/// What is told to the maker of an outgoing connection when it is lost.
+pub(crate) type OnLost = Box<dyn FnOnce(&Reason)>;
+
+impl StreamConnection {
+    /// Makes the connection and calls `connection_made`; to be called from the loop only.
+    ///
+    /// A connection that was begun by us comes with its token, under which the socket is registered already, and with
+    /// what was reported of it: that edge will not come again.
+    pub(crate) fn make(
+        shared: &Rc<Shared>,
+        mut stream: Box<dyn Stream>,
+        begun: Option<(Token, Ready)>,
+        peer: SocketAddr,
+        protocol: Box<dyn Protocol>,
+        on_lost: Option<OnLost>,
+    ) -> io::Result<Transport> {
+        let connection = Rc::new(Self {
+            shared: Rc::clone(shared),
+            token: Cell::new(Token::from_usize(usize::MAX)),
+            id: shared.next_id(),
+            peer,
+            protocol: RefCell::new(Some(protocol)),
+            state: RefCell::default(),
+        });
+        let source = Rc::<Self>::clone(&connection);
+        let reactor = &shared.reactor;
+        if let Some((token, ready)) = begun {
+            reactor.replace_source(token, source);
+            connection.token.set(token);
+            connection.state.borrow_mut().note_readiness(ready);
+        } else {
+            let token = reactor.add_source(source);
+            connection.token.set(token);
+            if let Err(error) = stream.register(token) {
+                reactor.remove_source(token);
+                return Err(error);
+            }
+        }
+        {
+            let mut state = connection.state.borrow_mut();
+            state.stream = Some(stream);
+            // A new socket has room: what `connection_made` writes need not wait for the poll to say so.
+            state.writable = true;
+            if let Some(on_lost) = on_lost {
+                state.rare().on_lost = Some(on_lost);
+                // Where we connect, a peer that announces compression is understood (design section 6).
+                connection.compression(&mut state).set_detect(Detect::AtStart);
+            }
+        }
+        log::debug!("connection {} with {} made", connection.id, peer);
+        let transport = Transport::new(Rc::<Self>::clone(&connection));
+        connection.call(|protocol, transport| protocol.connection_made(transport));
+        connection.settle();
+        Ok(transport)
+    }
+
+    /// Calls the protocol. An error or a panic closes the connection in order, with that reason.
+    fn call(self: &Rc<Self>, callback: impl FnOnce(&mut dyn Protocol, &Transport) -> Result) {
+        let mut protocol = self.protocol.borrow_mut();
+        let Some(protocol) = protocol.as_deref_mut() else { return };
+        self.call_user(|transport| callback(protocol, transport));
+    }
+
+    /// Calls user code that belongs to this connection.
+    fn call_user(self: &Rc<Self>, callback: impl FnOnce(&Transport) -> Result) {
+        let transport = Transport::new(Rc::<Self>::clone(self));
+        self.state.borrow_mut().in_callback = true;
+        let result = catch(|| callback(&transport));
+        self.state.borrow_mut().in_callback = false;
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.fail(Reason::Protocol(error.into())),
+            Err(panic) => self.fail(Reason::Panicked(panic)),
+        }
+    }
+
+    /// Does all that is due after something happened: output, producer, close. Called from the loop only.
+    fn settle(self: &Rc<Self>) {
+        self.drive_producer();
+        self.flush();
+        self.advance_close();
+        self.arm_layer_timer();
+        let state = self.state.borrow();
+        if !state.lost && (state.wants_input() || state.resumed && state.is_reading()) {
+            self.shared.reactor.requeue(self.token.get(), Ready::NONE);
+        }
+    }
+
+    /// Something was asked for from outside: has it done at the end of the turn, or after the callback that asked.
+    fn settle_later(&self, state: &State) {
+        if !state.in_callback && !state.lost {
+            self.shared.reactor.at_end_of_turn(self.token.get());
+        }
+    }
+}
+
+impl Source for StreamConnection {
+    fn ready(self: Rc<Self>, ready: Ready) {
+        let error = self.state.borrow_mut().note_readiness(ready);
+        if let Some(error) = error {
+            self.lose(&error.into());
+            return;
+        }
+        self.resume_protocol();
+        self.read();
+        self.settle();
+    }
+
+    fn end_of_turn(self: Rc<Self>) {
+        self.settle();
+    }
+
+    fn shut_down(self: Rc<Self>) {
+        self.state.borrow_mut().shut_down();
+        self.settle();
+    }
+
+    fn abort(self: Rc<Self>) {
+        self.lose(&Reason::ShuttingDown);
+    }
+}
+
+impl Connection for StreamConnection {
+    fn reactor(&self) -> &Reactor {
+        &self.shared.reactor
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn peer(&self) -> Address {
+        self.peer.into()
+    }
+
+    fn host(&self) -> Address {
+        let state = self.state.borrow();
+        state.stream.as_ref().and_then(|stream| stream.local_address().ok()).map_or(Address::None, Address::from)
+    }
+
+    fn write(&self, data: &[u8]) {
+        let mut state = self.state.borrow_mut();
+        self.append(&mut state, data);
+        self.settle_later(&state);
+    }
+
+    fn unsent(&self) -> usize {
+        self.state.borrow().output.len()
+    }
+
+    fn lose_connection(&self) {
+        let mut state = self.state.borrow_mut();
+        state.begin_close(Reason::ConnectionDone);
+        self.settle_later(&state);
+    }
+
+    fn lose_write_connection(&self) {
+        let mut state = self.state.borrow_mut();
+        state.half_closing = true;
+        self.settle_later(&state);
+    }
+
+    fn abort_connection(&self) {
+        let mut state = self.state.borrow_mut();
+        state.doom(Reason::ConnectionAborted);
+        self.settle_later(&state);
+    }
+
+    fn is_connected(&self) -> bool {
+        !self.state.borrow().lost
+    }
+
+    fn is_closing(&self) -> bool {
+        self.state.borrow().is_closing()
+    }
+
+    fn pause_producing(&self) {
+        self.state.borrow_mut().paused = true;
+    }
+
+    fn resume_producing(&self) {
+        let mut state = self.state.borrow_mut();
+        if std::mem::replace(&mut state.paused, false) {
+            state.resumed = true;
+            self.wake(&state);
+        }
+    }
+
+    fn is_reading(&self) -> bool {
+        self.state.borrow().is_reading()
+    }
+
+    fn unread(&self, data: &[u8]) {
+        let mut state = self.state.borrow_mut();
+        if !data.is_empty() {
+            state.chain.get_or_insert_default().unread(data);
+        }
+        state.resumed = true;
+        self.wake(&state);
+    }
+
+    fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> std::result::Result<(), ProducerError> {
+        let mut state = self.state.borrow_mut();
+        state.register_producer(producer, streaming)?;
+        self.settle_later(&state);
+        Ok(())
+    }
+
+    fn unregister_producer(&self) {
+        let mut state = self.state.borrow_mut();
+        state.rare().producer = None;
+        self.settle_later(&state);
+    }
+
+    fn set_write_buffer_limits(&self, low: usize, high: usize) {
+        let mut state = self.state.borrow_mut();
+        let limits = &mut state.rare().limits;
+        limits.low = low.min(high);
+        limits.high = high;
+        self.settle_later(&state);
+    }
+
+    fn set_write_buffer_cap(&self, cap: usize) {
+        self.state.borrow_mut().rare().limits.cap = cap;
+    }
+
+    fn set_read_while_congested(&self, on: bool) {
+        let mut state = self.state.borrow_mut();
+        state.read_while_congested = on;
+        self.settle_later(&state);
+    }
+
+    fn set_close_timeout(&self, timeout: Duration) {
+        self.state.borrow_mut().rare().close_timeout = CloseTimeout { flush: timeout, linger: timeout };
+    }
+
+    fn tcp_nodelay(&self) -> io::Result<bool> {
+        self.state.borrow().stream()?.nodelay()
+    }
+
+    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
+        self.state.borrow().stream()?.set_nodelay(on)
+    }
+
+    fn tcp_keepalive(&self) -> io::Result<bool> {
+        self.state.borrow().stream()?.keepalive()
+    }
+
+    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
+        self.state.borrow().stream()?.set_keepalive(on)
+    }
+
+    fn set_compression(&self, compression: &Compression) -> std::result::Result<(), CompressionError> {
+        let mut state = self.state.borrow_mut();
+        state.check_open()?;
+        self.compression(&mut state).compress(compression)
+    }
+
+    fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> std::result::Result<(), CompressionError> {
+        let mut state = self.state.borrow_mut();
+        state.check_open()?;
+        self.compression(&mut state).expect(decompression)?;
+        if let Some(chain) = &mut state.chain {
+            chain.unread_wire(rest);
+        }
+        self.wake(&state);
+        Ok(())
+    }
+
+    fn set_detection(&self, detect: Detect) {
+        let mut state = self.state.borrow_mut();
+        if !state.lost {
+            self.compression(&mut state).set_detect(detect);
+        }
+    }
+
+    fn flush_compression(&self) {
+        let mut state = self.state.borrow_mut();
+        self.write_through(&mut state, |chain, wire, now| chain.flush_compression(wire, now));
+        self.settle_later(&state);
+    }
+
+    fn compression_barrier(&self) {
+        let mut state = self.state.borrow_mut();
+        self.write_through(&mut state, |chain, wire, now| chain.compression_barrier(wire, now));
+        self.settle_later(&state);
+    }
+
+    fn compression_stats(&self) -> Option<CompressionStats> {
+        let state = self.state.borrow();
+        state.last_stats().or_else(|| state.chain.as_ref()?.compression_stats())
+    }
+}
+
+impl fmt::Debug for StreamConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamConnection").field("id", &self.id).field("peer", &self.peer).finish_non_exhaustive()
+    }
+}

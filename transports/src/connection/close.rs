@@ -1,0 +1,187 @@
+//! The end of a connection: in order, by a deadline, or at once.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{Deadline, Reason};
+use torsade_reactor::catch;
+
+use crate::chain::Chain;
+
+use super::StreamConnection;
+use super::state::State;
+
+impl StreamConnection {
+    /// An error in a callback: logs it, and closes in order.
+    pub(super) fn fail(&self, reason: Reason) {
+        log::warn!("closing connection {} with {}: {reason}", self.id, self.peer);
+        self.state.borrow_mut().begin_close(reason);
+    }
+
+    /// Takes the close as far as it can go now.
+    pub(super) fn advance_close(self: &Rc<Self>) {
+        let doom = self.state.borrow_mut().take_doom();
+        if let Some(reason) = doom {
+            self.lose(&reason);
+            return;
+        }
+        self.end_writing();
+        let over = {
+            let state = self.state.borrow();
+            // Nothing is left to write: with the peer's end seen, there is nothing to wait for.
+            (state.read_ended && state.write_ended).then(|| state.close_reason())
+        };
+        if let Some(reason) = over {
+            self.lose(&reason);
+        } else {
+            self.arm_close_timer();
+        }
+    }
+
+    /// Ends our stream if that was asked for and everything is out.
+    fn end_writing(self: &Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        if state.lost || state.write_ended || !state.wants_write_end() {
+            return;
+        }
+        if !state.finished {
+            self.write_through(&mut state, Chain::finish);
+            state.finished = true;
+            drop(state);
+            self.flush();
+            state = self.state.borrow_mut();
+        }
+        if !state.output.is_empty() {
+            return;
+        }
+        state.write_ended = true;
+        // The peer may have a reset on its way: reading will find it. With both ends seen the close itself says it all.
+        if !state.read_ended && let Some(stream) = &state.stream && let Err(error) = stream.shutdown_write() {
+            log::debug!("connection {}: ending our stream failed: {error}", self.id);
+        }
+        if let Some(timer) = state.rare_if_any().and_then(|rare| rare.close_timer.as_ref()) {
+            timer.reset(state.linger()).ok();
+        }
+        let told = state.half_closing && !state.is_closing();
+        drop(state);
+        if told {
+            self.call(|protocol, transport| protocol.write_connection_lost(transport));
+            // What the callback asked for, a close perhaps, is due now.
+            self.wake(&self.state.borrow());
+        }
+    }
+
+    /// A close has begun that waits for the peer: gives it a deadline.
+    fn arm_close_timer(self: &Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        if state.lost || !state.is_closing() || state.rare().close_timer.is_some() {
+            return;
+        }
+        let sent = state.bytes_sent;
+        let delay = if state.write_ended { state.linger() } else { state.rare().close_timeout.flush };
+        state.rare().close_timer = Some(self.close_timer(delay, sent));
+    }
+
+    fn close_timer(self: &Rc<Self>, delay: Duration, sent: u64) -> torsade_reactor::DelayedCall {
+        let connection = Rc::downgrade(self);
+        self.shared.reactor.call_later(delay, move || {
+            if let Some(connection) = connection.upgrade() {
+                connection.close_timed_out(sent);
+            }
+        })
+    }
+
+    fn close_timed_out(self: &Rc<Self>, sent_before: u64) {
+        let reason = {
+            let mut state = self.state.borrow_mut();
+            state.rare().close_timer = None;
+            match () {
+                () if state.write_ended => Some(Reason::TimedOut(Deadline::Linger)),
+                () if state.bytes_sent == sent_before => Some(Reason::TimedOut(Deadline::Flush)),
+                // The peer is slow, but it reads.
+                () => None,
+            }
+        };
+        match reason {
+            Some(reason) => self.lose(&reason),
+            None => self.arm_close_timer(),
+        }
+    }
+
+    /// Ends the connection now: closes the socket, and calls `connection_lost`. Called from the loop only.
+    pub(super) fn lose(self: &Rc<Self>, reason: &Reason) {
+        let mut state = self.state.borrow_mut();
+        if std::mem::replace(&mut state.lost, true) {
+            return;
+        }
+        let unsent = state.output.len();
+        state.output.clear(&self.shared);
+        if let Some(stream) = state.stream.take()
+            && (unsent > 0 || matches!(reason, Reason::ConnectionAborted))
+            && let Err(error) = stream.reset_on_close()
+        {
+            log::debug!("connection {}: the peer will not see a reset: {error}", self.id);
+        }
+        let mut rare = state.take_rare();
+        let stats = state.chain.take().and_then(|chain| chain.compression_stats());
+        let (bytes_in, bytes_out) = (state.bytes_in, state.bytes_out);
+        if stats.is_some() {
+            state.rare().last_stats.clone_from(&stats);
+        }
+        drop(state);
+        self.shared.reactor.remove_source(self.token.get());
+        for timer in [rare.close_timer.take(), rare.layer_timer.take()].into_iter().flatten() {
+            // One of them may be what is running now.
+            timer.cancel().ok();
+        }
+        log::debug!(
+            "connection {} with {} lost: {reason}; {bytes_in} bytes in, {bytes_out} out, {unsent} unsent{}",
+            self.id,
+            self.peer,
+            stats.map_or_else(String::new, |stats| format!("; {stats:?}"))
+        );
+        if let Some(registered) = rare.producer.take()
+            && let Err(panic) = catch(|| registered.producer.borrow_mut().stop_producing())
+        {
+            log::error!("connection {}: stopping its producer {panic}", self.id);
+        }
+        self.call_connection_lost(reason);
+        if let Some(on_lost) = rare.on_lost.take() {
+            on_lost(reason);
+        }
+    }
+
+    fn call_connection_lost(self: &Rc<Self>, reason: &Reason) {
+        // Taken out and dropped afterwards: the protocol may hold this connection, which would keep both alive.
+        let Some(mut protocol) = self.protocol.take() else { return };
+        let transport = self.transport();
+        match catch(|| protocol.connection_lost(&transport, reason)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::error!("connection {}: connection_lost failed: {error}", self.id),
+            Err(panic) => log::error!("connection {}: connection_lost {panic}", self.id),
+        }
+        if let Err(panic) = catch(|| drop(protocol)) {
+            log::error!("connection {}: dropping its protocol {panic}", self.id);
+        }
+    }
+}
+
+impl State {
+    fn take_doom(&mut self) -> Option<Reason> {
+        if self.is_doomed() { self.rare().doom.take() } else { None }
+    }
+
+    /// Our stream is to end: we are closing and no producer has more to write, or half of it was asked for.
+    fn wants_write_end(&self) -> bool {
+        let Some(rare) = self.rare_if_any() else { return self.half_closing };
+        self.half_closing || rare.closing.is_some() && rare.producer.is_none()
+    }
+
+    fn close_reason(&self) -> Reason {
+        self.rare_if_any().and_then(|rare| rare.closing.clone()).unwrap_or(Reason::ConnectionDone)
+    }
+
+    fn linger(&self) -> Duration {
+        self.rare_if_any().map_or_else(|| super::state::CloseTimeout::default().linger, |rare| rare.close_timeout.linger)
+    }
+}

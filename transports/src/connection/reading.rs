@@ -1,0 +1,169 @@
+//! From the socket to the protocol.
+
+use std::io;
+use std::rc::Rc;
+
+use torsade_protocols::Reason;
+use torsade_reactor::Ready;
+
+use super::StreamConnection;
+use super::state::State;
+
+impl StreamConnection {
+    /// Delivers at most one buffer of what there is to read.
+    pub(super) fn read(self: &Rc<Self>) {
+        if !self.state.borrow().wants_input() {
+            return;
+        }
+        if !self.state.borrow().chain.as_ref().is_some_and(|chain| chain.has_input()) {
+            self.read_socket();
+        } else {
+            self.read_layers(&[]);
+        }
+    }
+
+    /// Has the loop come back to this connection, in its next turn.
+    pub(super) fn wake(&self, state: &State) {
+        if !state.lost {
+            self.shared.reactor.requeue(self.token.get(), Ready::NONE);
+        }
+    }
+
+    /// Tells the protocol once that it may go on with what it kept back.
+    pub(super) fn resume_protocol(self: &Rc<Self>) {
+        let resumed = {
+            let mut state = self.state.borrow_mut();
+            state.is_reading() && std::mem::take(&mut state.resumed)
+        };
+        if resumed {
+            self.call(|protocol, transport| protocol.reading_resumed(transport));
+        }
+    }
+
+    fn read_socket(self: &Rc<Self>) {
+        let wire_ended = self.state.borrow().wire_ended;
+        if wire_ended {
+            self.end_layers();
+            return;
+        }
+        let mut buffer = self.shared.read_buffer.borrow_mut();
+        let result = match &self.state.borrow().stream {
+            Some(stream) => stream.read(&mut buffer),
+            None => return,
+        };
+        match result {
+            Ok(0) => {
+                drop(buffer);
+                {
+                    let mut state = self.state.borrow_mut();
+                    state.wire_ended = true;
+                    state.readable = false;
+                }
+                self.end_layers();
+            }
+            Ok(count) => {
+                if count < buffer.len() {
+                    self.state.borrow_mut().drained();
+                }
+                self.deliver(buffer.get(..count).unwrap_or_default());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.state.borrow_mut().readable = false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                let mut state = self.state.borrow_mut();
+                let cause = state.take_write_error().unwrap_or(error);
+                state.doom(cause.into());
+            }
+        }
+    }
+
+    /// Takes bytes from the socket to the protocol, or drops them when the connection is being closed.
+    fn deliver(self: &Rc<Self>, wire: &[u8]) {
+        let direct = {
+            let mut state = self.state.borrow_mut();
+            if state.is_closing() {
+                return;
+            }
+            let direct = state.chain.as_ref().is_none_or(|chain| chain.reads_directly());
+            if direct {
+                state.bytes_in += wire.len() as u64;
+                if let Some(chain) = &mut state.chain {
+                    chain.passed_in(wire.len() as u64);
+                }
+            }
+            direct
+        };
+        if direct {
+            self.call(|protocol, transport| protocol.data_received(transport, wire));
+        } else {
+            self.read_layers(wire);
+        }
+    }
+
+    /// Takes bytes, or none if some are held, through the layers and delivers what comes out.
+    fn read_layers(self: &Rc<Self>, wire: &[u8]) {
+        let mut plain = self.shared.plain_buffer.borrow_mut();
+        plain.clear();
+        let result = {
+            let mut state = self.state.borrow_mut();
+            if state.is_closing() {
+                // What is held belongs to a protocol that wants no more of it.
+                if let Some(chain) = &mut state.chain {
+                    chain.drop_input();
+                }
+                return;
+            }
+            let Some(chain) = &mut state.chain else { return };
+            let result = chain.read(wire, &mut plain, self.shared.reactor.now());
+            state.bytes_in += plain.len() as u64;
+            result
+        };
+        self.deliver_plain(&plain, result.err());
+    }
+
+    /// Delivers what came out of the layers; their failure comes after what they made of the bytes before it.
+    fn deliver_plain(self: &Rc<Self>, plain: &[u8], failure: Option<Reason>) {
+        if !plain.is_empty() {
+            self.call(|protocol, transport| protocol.data_received(transport, plain));
+        }
+        if let Some(reason) = failure {
+            self.state.borrow_mut().doom(reason);
+        }
+    }
+
+    /// The socket has no more: tells the layers, one a turn, and at last the protocol.
+    fn end_layers(self: &Rc<Self>) {
+        let mut plain = self.shared.plain_buffer.borrow_mut();
+        plain.clear();
+        let result = {
+            let mut state = self.state.borrow_mut();
+            let closing = state.is_closing();
+            let result = match &mut state.chain {
+                Some(chain) if !closing => chain.read_end(&mut plain),
+                _ => Ok(true),
+            };
+            state.bytes_in += plain.len() as u64;
+            result
+        };
+        let ended = matches!(result, Ok(true));
+        self.deliver_plain(&plain, result.err());
+        drop(plain);
+        if ended {
+            self.end_reading();
+        }
+    }
+
+    fn end_reading(self: &Rc<Self>) {
+        let told = {
+            let mut state = self.state.borrow_mut();
+            state.read_ended = true;
+            if let Some(error) = state.take_write_error() {
+                state.doom(error.into());
+            }
+            !state.is_closing()
+        };
+        if told {
+            self.call(|protocol, transport| protocol.read_connection_lost(transport));
+        }
+    }
+}

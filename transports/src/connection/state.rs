@@ -1,0 +1,260 @@
+//! The state of a connection, and the changes to it that need nothing else.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{CompressionError, CompressionStats, Producer, ProducerError, Reason};
+use torsade_reactor::{DelayedCall, Ready, Stream};
+
+use crate::chain::Chain;
+use crate::output::Output;
+use crate::shared::Shared;
+
+use super::OnLost;
+
+/// Unsent bytes: no longer congested at or below the first, congested above the second, lost above the third.
+const LOW_WATERMARK: usize = 16 << 10;
+const HIGH_WATERMARK: usize = 64 << 10;
+const CAP: usize = 16 << 20;
+
+/// How long a close waits for the peer to take bytes, and then to end its stream.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The same while the reactor stops: everything is sent by then, so there is little to wait for.
+const SHUTDOWN_LINGER: Duration = Duration::from_millis(250);
+
+/// What a connection is doing. Fields that few connections use are in `rare`.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; most combinations occur")]
+pub(super) struct State {
+    pub(super) stream: Option<Box<dyn Stream>>,
+    pub(super) output: Output,
+    pub(super) chain: Option<Box<Chain>>,
+    rare: Option<Box<Rare>>,
+    /// Plain bytes of both directions so far.
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    /// Bytes that the system has taken: how a close tells a slow peer from a stuck one.
+    pub(super) bytes_sent: u64,
+    /// A callback of this connection is running: what it asks for is done when it returns.
+    pub(super) in_callback: bool,
+    /// The socket may have something to read: an edge was reported that has not been used up.
+    pub(super) readable: bool,
+    /// The poll said that the peer's stream ends: reading goes on until it is seen.
+    read_closed: bool,
+    /// The socket took all we gave it the last time.
+    pub(super) writable: bool,
+    /// By `pause_producing`.
+    pub(super) paused: bool,
+    /// Unsent bytes went above the high watermark and have not come down to the low one.
+    congested: bool,
+    pub(super) read_while_congested: bool,
+    /// The protocol is to be told that reading goes on.
+    pub(super) resumed: bool,
+    /// The peer's stream has ended, below the layers and above them.
+    pub(super) wire_ended: bool,
+    pub(super) read_ended: bool,
+    /// `lose_write_connection` was called.
+    pub(super) half_closing: bool,
+    /// The layers have ended their streams: nothing more can be written.
+    pub(super) finished: bool,
+    /// Our stream has ended.
+    pub(super) write_ended: bool,
+    /// `connection_lost` has been called, or is being called.
+    pub(super) lost: bool,
+}
+
+/// What few connections need.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// Why it is being closed in order.
+    pub(super) closing: Option<Reason>,
+    /// Why it is to be lost as soon as the loop comes round.
+    pub(super) doom: Option<Reason>,
+    /// Writing failed; what the peer sent before is still read.
+    pub(super) write_error: Option<io::Error>,
+    pub(super) limits: Limits,
+    pub(super) close_timeout: CloseTimeout,
+    pub(super) close_timer: Option<DelayedCall>,
+    pub(super) layer_timer: Option<DelayedCall>,
+    pub(super) producer: Option<RegisteredProducer>,
+    pub(super) on_lost: Option<OnLost>,
+    pub(super) last_stats: Option<CompressionStats>,
+}
+
+pub(super) struct Limits {
+    pub(super) low: usize,
+    pub(super) high: usize,
+    pub(super) cap: usize,
+}
+
+pub(super) struct CloseTimeout {
+    pub(super) flush: Duration,
+    pub(super) linger: Duration,
+}
+
+/// A producer and what it was last told. It is shared so that it may be unregistered while it is being called.
+pub(super) struct RegisteredProducer {
+    pub(super) producer: Rc<RefCell<Box<dyn Producer>>>,
+    pub(super) streaming: bool,
+    pub(super) paused: bool,
+    /// A pull producer wrote nothing when it was last asked: it is asked again only once something was written.
+    pub(super) dry: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { low: LOW_WATERMARK, high: HIGH_WATERMARK, cap: CAP }
+    }
+}
+
+impl Default for CloseTimeout {
+    fn default() -> Self {
+        Self { flush: CLOSE_TIMEOUT, linger: CLOSE_TIMEOUT }
+    }
+}
+
+impl State {
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub(super) fn rare_if_any(&self) -> Option<&Rare> {
+        self.rare.as_deref()
+    }
+
+    /// Takes out what the end of the connection has to deal with.
+    pub(super) fn take_rare(&mut self) -> Rare {
+        self.rare.take().map_or_else(Rare::default, |rare| *rare)
+    }
+
+    pub(super) fn take_write_error(&mut self) -> Option<io::Error> {
+        self.rare.as_mut()?.write_error.take()
+    }
+
+    pub(super) fn stream(&self) -> io::Result<&dyn Stream> {
+        self.stream.as_deref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Remembers what the socket is ready for. An error ends a connection that is not read from, since reading, which
+    /// would find it, may never come.
+    pub(super) fn note_readiness(&mut self, ready: Ready) -> Option<io::Error> {
+        self.writable |= ready.contains(Ready::WRITABLE);
+        self.readable |= ready.intersects(Ready::READABLE | Ready::READ_CLOSED | Ready::ERROR);
+        self.read_closed |= ready.contains(Ready::READ_CLOSED);
+        if ready.contains(Ready::ERROR) && self.paused {
+            return self.stream().and_then(Stream::take_error).unwrap_or_else(Some);
+        }
+        None
+    }
+
+    /// The system has taken so many bytes of the output.
+    pub(super) fn note_sent(&mut self, count: usize, shared: &Shared) {
+        self.output.consume(count, shared);
+        self.bytes_sent += count as u64;
+        if let Some(registered) = self.rare.as_mut().and_then(|rare| rare.producer.as_mut()) {
+            registered.dry = false;
+        }
+    }
+
+    /// A read found less than there was room for: nothing is left, unless the end of the stream is.
+    pub(super) fn drained(&mut self) {
+        self.readable = self.read_closed;
+    }
+
+    /// The protocol may be given data.
+    pub(super) fn is_reading(&self) -> bool {
+        !(self.paused || self.is_closing() || self.lost || self.congested && !self.read_while_congested)
+    }
+
+    /// There is input, and it is wanted: by the protocol, or to see the end of the stream while closing.
+    pub(super) fn wants_input(&self) -> bool {
+        if self.read_ended {
+            return false;
+        }
+        let waiting = self.readable || self.wire_ended || self.chain.as_ref().is_some_and(|chain| chain.has_input());
+        waiting && (self.is_reading() || self.is_closing() && !self.lost)
+    }
+
+    /// Closing in order was asked for; the reason of the first who asked is kept.
+    pub(super) fn begin_close(&mut self, reason: Reason) {
+        if !self.lost && !self.is_closing() {
+            self.rare().closing = Some(reason);
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.closing.is_some() || rare.doom.is_some())
+    }
+
+    pub(super) fn is_doomed(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.doom.is_some())
+    }
+
+    /// It is to be lost as soon as the loop comes round.
+    pub(super) fn doom(&mut self, reason: Reason) {
+        if !self.lost {
+            self.rare().doom.get_or_insert(reason);
+        }
+    }
+
+    /// The reactor stops: closes in order, with little patience.
+    pub(super) fn shut_down(&mut self) {
+        self.begin_close(Reason::ShuttingDown);
+        self.rare().producer = None;
+        self.rare().close_timeout.linger = SHUTDOWN_LINGER;
+        if self.write_ended && let Some(timer) = &self.rare().close_timer {
+            // It is what waits for the peer's end; it may have fired in this very turn.
+            timer.reset(SHUTDOWN_LINGER).ok();
+        }
+    }
+
+    pub(super) fn check_open(&self) -> Result<(), CompressionError> {
+        if self.lost || self.finished || self.is_closing() { Err(CompressionError::Closed) } else { Ok(()) }
+    }
+
+    pub(super) fn high_watermark(&self) -> usize {
+        self.rare.as_ref().map_or(HIGH_WATERMARK, |rare| rare.limits.high)
+    }
+
+    pub(super) fn cap(&self) -> usize {
+        self.rare.as_ref().map_or(CAP, |rare| rare.limits.cap)
+    }
+
+    pub(super) fn is_congested(&self) -> bool {
+        self.congested
+    }
+
+    /// Brings `congested` up to date with the unsent bytes.
+    pub(super) fn note_congestion(&mut self) {
+        let unsent = self.output.len();
+        if self.congested {
+            let low = self.rare.as_ref().map_or(LOW_WATERMARK, |rare| rare.limits.low);
+            if unsent <= low {
+                self.congested = false;
+                self.resumed = true;
+            }
+        } else {
+            self.congested = unsent > self.high_watermark();
+        }
+    }
+
+    pub(super) fn register_producer(&mut self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
+        if self.lost {
+            return Err(ProducerError::Closed);
+        }
+        let rare = self.rare();
+        if rare.producer.is_some() {
+            return Err(ProducerError::AlreadyRegistered);
+        }
+        let producer = Rc::new(RefCell::new(producer));
+        rare.producer = Some(RegisteredProducer { producer, streaming, paused: false, dry: false });
+        Ok(())
+    }
+
+    pub(super) fn last_stats(&self) -> Option<CompressionStats> {
+        self.rare.as_ref()?.last_stats.clone()
+    }
+}

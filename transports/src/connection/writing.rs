@@ -1,0 +1,132 @@
+//! From the protocol to the socket.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{Reason, Transport};
+
+use crate::chain::Chain;
+use crate::compression::CompressionLayer;
+
+use super::StreamConnection;
+use super::state::State;
+
+impl StreamConnection {
+    /// Queues `data`, through the layers that are on.
+    pub(super) fn append(&self, state: &mut State, data: &[u8]) {
+        if state.finished || state.lost || state.is_doomed() || state.rare_if_any().is_some_and(|rare| rare.write_error.is_some()) {
+            log::debug!("connection {}: {} bytes written after its end are dropped", self.id, data.len());
+            return;
+        }
+        state.bytes_out += data.len() as u64;
+        if state.chain.is_some() {
+            self.write_through(state, |chain, wire, now| chain.write(data, wire, now));
+        } else {
+            state.output.append(data, &self.shared);
+        }
+        if state.output.len() > state.high_watermark() {
+            state.note_congestion();
+            let cap = state.cap();
+            if state.output.len() > cap {
+                state.doom(Reason::LimitExceeded { what: "unsent output", limit: cap });
+            }
+        }
+    }
+
+    /// Has the layers append to the output. Their failure ends the connection.
+    pub(super) fn write_through(
+        &self,
+        state: &mut State,
+        step: impl FnOnce(&mut Chain, &mut Vec<u8>, Duration) -> Result<(), Reason>,
+    ) {
+        let Some(chain) = &mut state.chain else { return };
+        if let Err(reason) = step(chain, state.output.buffer(&self.shared), self.shared.reactor.now()) {
+            state.doom(reason);
+        }
+    }
+
+    /// Writes what there is to the socket, once.
+    pub(super) fn flush(&self) {
+        let mut state = self.state.borrow_mut();
+        if state.lost || state.is_doomed() {
+            return;
+        }
+        if !state.finished {
+            self.write_through(&mut state, Chain::flush);
+        }
+        if !state.output.is_empty() && state.writable {
+            self.write_socket(&mut state);
+        }
+        state.note_congestion();
+    }
+
+    fn write_socket(&self, state: &mut State) {
+        let Some(stream) = &state.stream else { return };
+        let unsent = state.output.unsent();
+        match stream.write(unsent) {
+            Ok(count) => {
+                // A short write means that there is no more room: an edge comes when there is.
+                state.writable = count == unsent.len();
+                state.note_sent(count, &self.shared);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.writable = false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.wake(state),
+            Err(error) => self.fail_writing(state, error),
+        }
+    }
+
+    /// The peer takes no more. What it sent before that may still be on its way to the protocol, so reading goes on
+    /// until it finds the end, unless nobody wants the data.
+    fn fail_writing(&self, state: &mut State, error: io::Error) {
+        state.output.clear(&self.shared);
+        if state.paused || state.is_closing() || state.read_ended {
+            state.doom(error.into());
+        } else {
+            state.rare().write_error = Some(error);
+            state.readable = true;
+        }
+    }
+
+    /// The compression layer, made if there is none.
+    pub(super) fn compression<'a>(&self, state: &'a mut State) -> &'a mut CompressionLayer {
+        let (bytes_in, bytes_out) = (state.bytes_in, state.bytes_out);
+        state.chain.get_or_insert_default().compression(&self.shared.encoders, bytes_in, bytes_out)
+    }
+
+    /// Keeps the timer that the layers want.
+    pub(super) fn arm_layer_timer(self: &Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        let Some(deadline) = state.chain.as_ref().and_then(|chain| chain.deadline()).filter(|_| !state.lost) else { return };
+        if state.rare().layer_timer.as_ref().and_then(torsade_reactor::DelayedCall::time).is_some_and(|time| time <= deadline) {
+            return;
+        }
+        let connection = Rc::downgrade(self);
+        let delay = deadline.saturating_sub(self.shared.reactor.now());
+        let timer = self.shared.reactor.call_later(delay, move || {
+            if let Some(connection) = connection.upgrade() {
+                connection.expire_layers();
+            }
+        });
+        if let Some(old) = state.rare().layer_timer.replace(timer) {
+            // It may have fired just now, which is as good.
+            old.cancel().ok();
+        }
+    }
+
+    fn expire_layers(self: &Rc<Self>) {
+        {
+            let mut state = self.state.borrow_mut();
+            if !state.finished {
+                self.write_through(&mut state, Chain::expire);
+            }
+            self.wake(&state);
+        }
+        self.settle();
+    }
+
+    /// The handle of this connection.
+    pub(super) fn transport(self: &Rc<Self>) -> Transport {
+        Transport::new(Rc::<Self>::clone(self))
+    }
+}

@@ -1,0 +1,356 @@
+//! Outgoing connections: the attempts, and what follows them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{
+    ClientFactory, Connect, ConnectError, Connector, ConnectorState, Host, HostPort, Reason, Result, Transport,
+};
+use torsade_reactor::{DelayedCall, Reactor, Ready, Source, Stream, Token, catch};
+
+use crate::connection::StreamConnection;
+use crate::shared::Shared;
+
+/// How long an attempt may take unless set, as in Twisted.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) struct TcpConnector {
+    shared: Rc<Shared>,
+    destination: HostPort,
+    timeout: Cell<Duration>,
+    factory: RefCell<Box<dyn ClientFactory>>,
+    /// `start_factory` was called, and not yet `stop_factory`.
+    started: Cell<bool>,
+    /// Counts attempts, so that what comes late from an old one is not taken for the present one's.
+    attempt: Cell<u64>,
+    phase: RefCell<Phase>,
+}
+
+enum Phase {
+    Idle,
+    /// `connect` was called; the attempt begins in the next turn.
+    Starting,
+    /// The name is being looked up.
+    Resolving(DelayedCall),
+    Connecting(Attempt),
+    /// The attempt was ended by the user; the factory is told in the next turn.
+    Ending,
+    Connected(Transport),
+}
+
+/// An attempt at one address after the other.
+struct Attempt {
+    deadline: DelayedCall,
+    addresses: VecDeque<SocketAddr>,
+    socket: Option<(Token, Box<dyn Stream>, SocketAddr)>,
+    last_error: Option<ConnectError>,
+}
+
+impl TcpConnector {
+    pub(crate) fn new(reactor: &Reactor, destination: HostPort, factory: Box<dyn ClientFactory>) -> Rc<Self> {
+        Rc::new(Self {
+            shared: Shared::of(reactor),
+            destination,
+            timeout: Cell::new(TIMEOUT),
+            factory: RefCell::new(factory),
+            started: Cell::new(false),
+            attempt: Cell::new(0),
+            phase: RefCell::new(Phase::Idle),
+        })
+    }
+
+    /// Has something done in the next turn, if the attempt is still the same by then.
+    fn next_turn(self: &Rc<Self>, delay: Duration, call: impl FnOnce(&Rc<Self>) + 'static) -> DelayedCall {
+        let (connector, attempt) = (Rc::clone(self), self.attempt.get());
+        self.shared.reactor.call_later(delay, move || {
+            if connector.attempt.get() == attempt {
+                call(&connector);
+            }
+        })
+    }
+
+    fn begin(self: &Rc<Self>) {
+        if !self.started.replace(true) {
+            self.call_factory("start_factory", |factory, _| {
+                factory.start_factory();
+                Ok(())
+            });
+        }
+        self.call_factory("started_connecting", |factory, connector| factory.started_connecting(connector));
+        if !matches!(*self.phase.borrow(), Phase::Starting) {
+            // Ended in the hook.
+            return;
+        }
+        let timeout = self.timeout.get();
+        let deadline = self.next_turn(timeout, move |connector| connector.fail(&ConnectError::TimedOut(timeout)));
+        match &self.destination.host() {
+            Host::Ip(ip) => self.try_addresses(deadline, vec![*ip]),
+            Host::Name(name) => {
+                self.phase.replace(Phase::Resolving(deadline));
+                self.resolve(name);
+            }
+        }
+    }
+
+    fn resolve(self: &Rc<Self>, name: &str) {
+        let (connector, attempt) = (Rc::clone(self), self.attempt.get());
+        self.shared.reactor.resolve(name, move |resolved| {
+            if connector.attempt.get() == attempt {
+                connector.resolved(resolved);
+            }
+        });
+    }
+
+    fn resolved(self: &Rc<Self>, resolved: io::Result<Vec<IpAddr>>) {
+        let phase = self.phase.replace(Phase::Ending);
+        let Phase::Resolving(deadline) = phase else {
+            self.phase.replace(phase);
+            return;
+        };
+        match resolved {
+            Ok(addresses) => self.try_addresses(deadline, addresses),
+            Err(cause) => {
+                deadline.cancel().ok();
+                self.fail(&ConnectError::UnknownHost { name: self.destination.to_string(), cause });
+            }
+        }
+    }
+
+    fn try_addresses(self: &Rc<Self>, deadline: DelayedCall, addresses: Vec<IpAddr>) {
+        let port = self.destination.port();
+        let mut seen = Vec::new();
+        let addresses = addresses.into_iter().filter(|ip| !seen.contains(ip) && { seen.push(*ip); true });
+        let addresses = addresses.map(|ip| SocketAddr::new(ip, port)).collect();
+        self.phase.replace(Phase::Connecting(Attempt { deadline, addresses, socket: None, last_error: None }));
+        self.try_next();
+    }
+
+    /// Begins with the next address, or gives up with the error of the last one.
+    fn try_next(self: &Rc<Self>) {
+        loop {
+            let address = match &mut *self.phase.borrow_mut() {
+                Phase::Connecting(attempt) => attempt.addresses.pop_front(),
+                _ => return,
+            };
+            let Some(address) = address else { break };
+            match self.open(address) {
+                Ok(()) => return,
+                Err(error) => self.note_error(address, error),
+            }
+        }
+        let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        let error = match &mut *self.phase.borrow_mut() {
+            Phase::Connecting(attempt) => attempt.last_error.take().unwrap_or_else(|| none().into()),
+            _ => return,
+        };
+        self.fail(&error);
+    }
+
+    fn open(self: &Rc<Self>, address: SocketAddr) -> io::Result<()> {
+        let reactor = &self.shared.reactor;
+        let mut stream = reactor.backend().connect(address)?;
+        let token = reactor.add_source(Rc::<Self>::clone(self));
+        if let Err(error) = stream.register(token) {
+            reactor.remove_source(token);
+            return Err(error);
+        }
+        if let Phase::Connecting(attempt) = &mut *self.phase.borrow_mut() {
+            attempt.socket = Some((token, stream, address));
+        }
+        Ok(())
+    }
+
+    fn note_error(&self, address: SocketAddr, error: io::Error) {
+        log::debug!("connecting to {address} failed: {error}");
+        if let Phase::Connecting(attempt) = &mut *self.phase.borrow_mut() {
+            attempt.last_error = Some(error.into());
+        }
+    }
+
+    /// The socket is ready for something: the connection stands, or has failed.
+    fn check(self: &Rc<Self>, ready: Ready) {
+        let result = match &*self.phase.borrow() {
+            Phase::Connecting(Attempt { socket: Some((_, stream, _)), .. }) => stream.is_connected(),
+            _ => return,
+        };
+        match result {
+            Ok(false) => {}
+            Ok(true) => self.connected(ready),
+            Err(error) => {
+                let socket = match &mut *self.phase.borrow_mut() {
+                    Phase::Connecting(attempt) => attempt.socket.take(),
+                    _ => None,
+                };
+                if let Some((token, _, address)) = socket {
+                    self.shared.reactor.remove_source(token);
+                    self.note_error(address, error);
+                }
+                self.try_next();
+            }
+        }
+    }
+
+    fn connected(self: &Rc<Self>, ready: Ready) {
+        let Phase::Connecting(Attempt { deadline, socket: Some((token, stream, peer)), .. }) = self.phase.replace(Phase::Ending) else {
+            return;
+        };
+        deadline.cancel().ok();
+        let built = catch(|| self.factory.borrow_mut().build_protocol(&peer.into()));
+        let refused = match built {
+            Ok(Some(protocol)) => {
+                self.make((token, ready), stream, peer, protocol);
+                return;
+            }
+            Ok(None) => ConnectError::NoProtocol,
+            Err(panic) => ConnectError::Factory(panic),
+        };
+        drop(stream);
+        self.shared.reactor.remove_source(token);
+        self.fail(&refused);
+    }
+
+    fn make(
+        self: &Rc<Self>,
+        begun: (Token, Ready),
+        stream: Box<dyn Stream>,
+        peer: SocketAddr,
+        protocol: Box<dyn torsade_protocols::Protocol>,
+    ) {
+        let connector = Rc::clone(self);
+        let on_lost = Box::new(move |reason: &Reason| connector.lost(reason));
+        match StreamConnection::make(&self.shared, stream, Some(begun), peer, protocol, Some(on_lost)) {
+            // It may have been lost within its `connection_made`, and this connector be on its way again.
+            Ok(transport) if transport.is_connected() => drop(self.phase.replace(Phase::Connected(transport))),
+            Ok(_) => {}
+            Err(error) => self.fail(&error.into()),
+        }
+    }
+
+    fn lost(self: &Rc<Self>, reason: &Reason) {
+        self.end_attempt();
+        self.call_factory("client_connection_lost", |factory, connector| factory.client_connection_lost(connector, reason));
+        self.stop_factory_if_idle();
+    }
+
+    fn fail(self: &Rc<Self>, error: &ConnectError) {
+        log::debug!("connecting to {} failed: {error}", self.destination);
+        self.end_attempt();
+        self.call_factory("client_connection_failed", |factory, connector| factory.client_connection_failed(connector, error));
+        self.stop_factory_if_idle();
+    }
+
+    /// Leaves everything that belongs to the present attempt behind.
+    fn end_attempt(&self) {
+        self.attempt.set(self.attempt.get() + 1);
+        self.close_sockets(Phase::Idle);
+    }
+
+    fn close_sockets(&self, next: Phase) {
+        let phase = self.phase.replace(next);
+        match phase {
+            Phase::Resolving(deadline) => drop(deadline.cancel()),
+            Phase::Connecting(attempt) => {
+                // It may be the deadline that ends the attempt.
+                attempt.deadline.cancel().ok();
+                if let Some((token, ..)) = attempt.socket {
+                    self.shared.reactor.remove_source(token);
+                }
+            }
+            Phase::Idle | Phase::Starting | Phase::Ending | Phase::Connected(_) => {}
+        }
+    }
+
+    fn stop_factory_if_idle(self: &Rc<Self>) {
+        if matches!(*self.phase.borrow(), Phase::Idle) && self.started.replace(false) {
+            self.call_factory("stop_factory", |factory, _| {
+                factory.stop_factory();
+                Ok(())
+            });
+        }
+    }
+
+    fn call_factory(self: &Rc<Self>, hook: &str, call: impl FnOnce(&mut dyn ClientFactory, &Connector) -> Result) {
+        let connector = Connector::new(Rc::<Self>::clone(self));
+        match catch(|| call(&mut **self.factory.borrow_mut(), &connector)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::error!("client of {}: {hook} failed: {error}", self.destination),
+            Err(panic) => log::error!("client of {}: {hook} {panic}", self.destination),
+        }
+    }
+}
+
+impl Connect for TcpConnector {
+    fn connect(self: Rc<Self>) -> Result<(), ConnectError> {
+        if self.shared.reactor.is_stopping() {
+            return Err(ConnectError::ShuttingDown);
+        }
+        if self.state() != ConnectorState::Disconnected {
+            return Err(ConnectError::AlreadyConnected);
+        }
+        self.phase.replace(Phase::Starting);
+        self.next_turn(Duration::ZERO, Self::begin);
+        Ok(())
+    }
+
+    fn stop_connecting(self: Rc<Self>) -> Result<(), ConnectError> {
+        if self.state() != ConnectorState::Connecting || matches!(*self.phase.borrow(), Phase::Ending) {
+            return Err(ConnectError::NotConnecting);
+        }
+        self.close_sockets(Phase::Ending);
+        self.next_turn(Duration::ZERO, |connector| connector.fail(&ConnectError::UserError));
+        Ok(())
+    }
+
+    fn disconnect(self: Rc<Self>) {
+        let transport = match &*self.phase.borrow() {
+            Phase::Connected(transport) => Some(transport.clone()),
+            _ => None,
+        };
+        match transport {
+            Some(transport) => transport.lose_connection(),
+            // An error says that there is nothing to end.
+            None => drop(self.stop_connecting()),
+        }
+    }
+
+    fn set_timeout(&self, timeout: Duration) {
+        self.timeout.set(timeout);
+    }
+
+    fn destination(&self) -> &HostPort {
+        &self.destination
+    }
+
+    fn state(&self) -> ConnectorState {
+        match *self.phase.borrow() {
+            Phase::Idle => ConnectorState::Disconnected,
+            Phase::Starting | Phase::Resolving(_) | Phase::Connecting(_) | Phase::Ending => ConnectorState::Connecting,
+            Phase::Connected(_) => ConnectorState::Connected,
+        }
+    }
+
+    fn reactor(&self) -> &Reactor {
+        &self.shared.reactor
+    }
+}
+
+/// While an attempt is under way; then the connection takes its place.
+impl Source for TcpConnector {
+    fn ready(self: Rc<Self>, ready: Ready) {
+        self.check(ready);
+    }
+
+    fn end_of_turn(self: Rc<Self>) {}
+
+    fn shut_down(self: Rc<Self>) {
+        self.fail(&ConnectError::ShuttingDown);
+    }
+
+    fn abort(self: Rc<Self>) {
+        self.fail(&ConnectError::ShuttingDown);
+    }
+}

@@ -1,0 +1,202 @@
+//! A listening port.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{Address, Factory};
+use torsade_reactor::{Listener, Reactor, Ready, Source, Stream, Token, catch};
+
+use crate::connection::StreamConnection;
+use crate::shared::Shared;
+
+/// Connections that one port accepts, or refuses, in one turn.
+const ACCEPTS: usize = 64;
+
+/// Connections that the system keeps waiting until they are accepted.
+pub(crate) const BACKLOG: u32 = 1024;
+
+/// The first and the longest wait after the system was out of descriptors.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// A listening port, as [`listen_tcp`](crate::ReactorTcp::listen_tcp) gives it; a cheap handle.
+///
+/// Dropping it changes nothing: the port goes on until [`stop_listening`](Self::stop_listening) or the reactor's stop.
+///
+/// When the process runs out of descriptors, waiting connections are refused (closed at once), the log says so once,
+/// and accepting goes on after 100 ms, later 1 s.
+#[derive(Clone)]
+#[doc(alias = "IListeningPort")]
+pub struct Port(Rc<PortSource>);
+
+struct PortSource {
+    shared: Rc<Shared>,
+    address: SocketAddr,
+    token: Cell<Token>,
+    listener: RefCell<Option<Box<dyn Listener>>>,
+    factory: RefCell<Box<dyn Factory>>,
+    started: Cell<bool>,
+    stopping: Cell<bool>,
+    /// The wait after the last failure; none while all is well.
+    wait: Cell<Option<Duration>>,
+}
+
+impl Port {
+    pub(crate) fn open(reactor: &Reactor, listener: Box<dyn Listener>, factory: Box<dyn Factory>) -> io::Result<Self> {
+        let source = Rc::new(PortSource {
+            shared: Shared::of(reactor),
+            address: listener.local_address()?,
+            token: Cell::new(Token::from_usize(usize::MAX)),
+            listener: RefCell::new(Some(listener)),
+            factory: RefCell::new(factory),
+            started: Cell::new(false),
+            stopping: Cell::new(false),
+            wait: Cell::new(None),
+        });
+        let token = reactor.add_source(Rc::<PortSource>::clone(&source));
+        source.token.set(token);
+        let registered = source.listener.borrow_mut().as_mut().map_or(Ok(()), |listener| listener.register(token));
+        if let Err(error) = registered {
+            reactor.remove_source(token);
+            return Err(error);
+        }
+        // For `start_factory`, which comes from the loop like every callback.
+        reactor.requeue(token, Ready::NONE);
+        log::debug!("listening on {}", source.address);
+        Ok(Self(source))
+    }
+
+    /// Where it listens, with the port that the system chose where 0 was asked for.
+    #[doc(alias = "getHost")]
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.0.address.into()
+    }
+
+    /// Accepts no more: the socket is closed at the end of this turn, then the factory's `stop_factory` comes.
+    ///
+    /// Connections that stand go on. Once it is closed this does nothing.
+    #[doc(alias = "stopListening")]
+    pub fn stop_listening(&self) {
+        self.0.stopping.set(true);
+        self.0.shared.reactor.at_end_of_turn(self.0.token.get());
+    }
+}
+
+impl PortSource {
+    fn start_factory(&self) {
+        if !self.started.replace(true) {
+            self.call_factory("start_factory", |factory| factory.start_factory());
+        }
+    }
+
+    fn accept(&self) {
+        for _ in 0..ACCEPTS {
+            let accepted = match &*self.listener.borrow() {
+                Some(listener) => listener.accept(),
+                None => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    self.wait.set(None);
+                    self.accepted(stream, peer);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if concerns_one_connection(&error) => log::debug!("port {}: not accepted: {error}", self.address),
+                Err(error) => {
+                    self.back_off(&error);
+                    return;
+                }
+            }
+        }
+        self.shared.reactor.requeue(self.token.get(), Ready::READABLE);
+    }
+
+    fn accepted(&self, stream: Box<dyn Stream>, peer: SocketAddr) {
+        let built = self.call_factory("build_protocol", |factory| factory.build_protocol(&peer.into()));
+        let Some(Some(protocol)) = built else {
+            log::debug!("port {}: the factory refused {peer}", self.address);
+            return;
+        };
+        if let Err(error) = StreamConnection::make(&self.shared, stream, None, peer, protocol, None) {
+            log::warn!("port {}: connection with {peer} lost at once: {error}", self.address);
+        }
+    }
+
+    /// The system has no descriptor or memory for a connection. Those who wait are refused rather than left hanging, and
+    /// then there is a wait: no new readiness would tell that there are descriptors again.
+    fn back_off(&self, error: &io::Error) {
+        let mut refused = 0;
+        if let Some(listener) = &*self.listener.borrow() {
+            while refused < ACCEPTS && listener.refuse().is_ok() {
+                refused += 1;
+            }
+        }
+        let wait = self.wait.get().map_or(FIRST_WAIT, |wait| LONGEST_WAIT.min(2 * wait));
+        if self.wait.replace(Some(wait)).is_none() {
+            log::error!("port {}: cannot accept ({error}): refused {refused}, trying again from now on", self.address);
+        }
+        let (reactor, token) = (self.shared.reactor.clone(), self.token.get());
+        self.shared.reactor.call_later(wait, move || reactor.requeue(token, Ready::READABLE));
+    }
+
+    fn close(&self) {
+        if self.listener.take().is_some() {
+            self.shared.reactor.remove_source(self.token.get());
+            log::debug!("no longer listening on {}", self.address);
+            if self.started.get() {
+                self.call_factory("stop_factory", |factory| factory.stop_factory());
+            }
+        }
+    }
+
+    fn call_factory<T>(&self, hook: &str, call: impl FnOnce(&mut dyn Factory) -> T) -> Option<T> {
+        match catch(|| call(&mut **self.factory.borrow_mut())) {
+            Ok(value) => Some(value),
+            Err(panic) => {
+                log::error!("port {}: {hook} {panic}", self.address);
+                None
+            }
+        }
+    }
+}
+
+/// Errors that say nothing about the next connection; all others mean that the system is short of something.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable, PermissionDenied, TimedOut};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | HostUnreachable | Interrupted | NetworkUnreachable | PermissionDenied | TimedOut
+    )
+}
+
+impl Source for PortSource {
+    fn ready(self: Rc<Self>, ready: Ready) {
+        self.start_factory();
+        if ready.contains(Ready::READABLE) && !self.stopping.get() {
+            self.accept();
+        }
+    }
+
+    fn end_of_turn(self: Rc<Self>) {
+        self.close();
+    }
+
+    fn shut_down(self: Rc<Self>) {
+        self.close();
+    }
+
+    fn abort(self: Rc<Self>) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("address", &self.0.address).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! TCP on a reactor.
+
+use torsade_protocols::{AddressError, ClientFactory, Connect, ConnectError, Connector, Factory, Host, HostPort, ListenError};
+use torsade_reactor::Reactor;
+
+use crate::connector::TcpConnector;
+use crate::port::{BACKLOG, Port};
+
+/// TCP servers and clients on a [`Reactor`].
+#[doc(alias = "IReactorTCP")]
+pub trait ReactorTcp {
+    /// Listens on `address` and has `factory` build a protocol for each connection.
+    ///
+    /// The address is text such as `"127.0.0.1:8000"` or `"[::]:8000"`, or a [`SocketAddr`](std::net::SocketAddr); port
+    /// 0 takes a free port, which [`Port::address`] tells. When this returns the system takes connections, 1,024 of
+    /// which can wait; they are accepted, at most 64 a turn, while the reactor runs.
+    ///
+    /// # Errors
+    /// [`ListenError::Address`] if the text is no address, `Name` if it has a host name, `Io` if the system refuses
+    /// (most often: the port is in use), `ShuttingDown`.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade_protocols::{Protocol, Result, Transport};
+    /// use torsade_reactor::Reactor;
+    /// use torsade_transports::ReactorTcp;
+    ///
+    /// struct Echo;
+    ///
+    /// impl Protocol for Echo {
+    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+    ///         transport.write(data);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo)?;
+    /// assert_ne!(port.address().port(), Some(0));
+    /// assert!(reactor.listen_tcp("nonsense", |_peer| Echo).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "listenTCP")]
+    fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port, ListenError>
+    where
+        A: TryInto<HostPort>,
+        AddressError: From<A::Error>,
+        F: Factory + 'static;
+
+    /// Connects to `address` and has `factory` build the protocol once the connection stands.
+    ///
+    /// A host name is looked up off the loop, and its addresses are tried in turn. The attempt begins in the next turn
+    /// and may take 30 s in all; how it goes the factory's hooks tell. A peer that announces compression is understood
+    /// without a call, see [`Transport::set_detection`](torsade_protocols::Transport::set_detection).
+    ///
+    /// # Errors
+    /// [`ConnectError::Address`] if the text is no address; `ShuttingDown`. All else is told to the factory.
+    #[doc(alias = "connectTCP")]
+    fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
+    where
+        A: TryInto<HostPort>,
+        AddressError: From<A::Error>,
+        F: ClientFactory + 'static;
+}
+
+impl ReactorTcp for Reactor {
+    fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port, ListenError>
+    where
+        A: TryInto<HostPort>,
+        AddressError: From<A::Error>,
+        F: Factory + 'static,
+    {
+        let address = address.try_into().map_err(AddressError::from)?;
+        let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
+        if self.is_stopping() {
+            return Err(ListenError::ShuttingDown);
+        }
+        let listener = self.backend().listen((ip, address.port()).into(), BACKLOG);
+        let port = listener.and_then(|listener| Port::open(self, listener, Box::new(factory)));
+        port.map_err(|cause| ListenError::Io { address, cause })
+    }
+
+    fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
+    where
+        A: TryInto<HostPort>,
+        AddressError: From<A::Error>,
+        F: ClientFactory + 'static,
+    {
+        let destination = address.try_into().map_err(AddressError::from)?;
+        let connector = TcpConnector::new(self, destination, Box::new(factory));
+        connector.clone().connect()?;
+        Ok(Connector::new(connector))
+    }
+}
