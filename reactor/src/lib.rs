@@ -5,6 +5,7 @@
 //! turn, by number. Most programs use it through the `torsade` crate.
 
 mod backend;
+mod clock;
 mod delayed_call;
 mod error;
 mod os;
@@ -16,6 +17,7 @@ mod system_event;
 mod timer_queue;
 
 pub use backend::{Backend, Job, Listener, Resolved, Signal, Stream, Wake, Wakeups};
+pub use clock::Clock;
 pub use delayed_call::DelayedCall;
 pub use error::{ReactorError, Result, TimerError};
 pub use panic::{Panic, catch};

@@ -341,7 +341,7 @@ impl Reactor {
     }
 
     /// Drops everything that may hold this reactor, so that nothing keeps itself alive.
-    fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.0.thread_calls.close();
         drop(self.0.timers.queue.take());
         drop(self.0.awaited.take());
