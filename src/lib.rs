@@ -36,3 +36,7 @@ pub mod prelude {
     pub use torsade_reactor::{DelayedCall, Reactor, Result};
     pub use torsade_transports::{Port, ReactorTcp};
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
