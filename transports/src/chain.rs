@@ -32,12 +32,7 @@ struct Stage {
 
 impl Chain {
     /// The compression layer, put on top of all others if there is none yet.
-    pub(crate) fn compression(
-        &mut self,
-        pool: &SharedPool,
-        plain_in: u64,
-        plain_out: u64,
-    ) -> &mut CompressionLayer {
+    pub(crate) fn compression(&mut self, pool: &SharedPool, plain_in: u64, plain_out: u64) -> &mut CompressionLayer {
         if self.stages.is_empty() {
             let layer = CompressionLayer::new(pool, Detect::Off, plain_in, plain_out);
             self.stages.insert(0, Stage { layer, held: Vec::new(), more: false });
@@ -115,7 +110,8 @@ impl Chain {
 
     /// Incoming bytes need not be shown to the chain: nothing is held, and every layer lets them pass.
     pub(crate) fn reads_directly(&self) -> bool {
-        self.unread.is_empty() && self.stages.iter().all(|stage| stage.held.is_empty() && !stage.more && stage.layer.reads_directly())
+        self.unread.is_empty()
+            && self.stages.iter().all(|stage| stage.held.is_empty() && !stage.more && stage.layer.reads_directly())
     }
 
     /// Bytes passed without being shown to the chain.

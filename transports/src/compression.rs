@@ -23,8 +23,8 @@ use torsade_protocols::Format;
 /// The cargo feature that would bring the format, if this build lacks it.
 const fn missing_feature(format: Format) -> Option<&'static str> {
     match format {
-        Format::Lz4 if !cfg!(any()) => Some("lz4"),
-        Format::Zstd if !cfg!(any()) => Some("zstd"),
+        Format::Lz4 if !cfg!(feature = "lz4") => Some("lz4"),
+        Format::Zstd if !cfg!(feature = "zstd") => Some("zstd"),
         _ => None,
     }
 }

@@ -14,8 +14,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{
-    Address, Compression, CompressionError, CompressionStats, Connection, Decompression, Detect, Producer, ProducerError, Protocol,
-    Reason, Transport,
+    Address, Compression, CompressionError, CompressionStats, Connection, Decompression, Detect, Producer, ProducerError,
+    Protocol, Reason, Transport,
 };
 use torsade_reactor::{Reactor, Ready, Result, Source, Stream, Token, catch};
 

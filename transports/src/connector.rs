@@ -123,7 +123,12 @@ impl TcpConnector {
     fn try_addresses(self: &Rc<Self>, deadline: DelayedCall, addresses: Vec<IpAddr>) {
         let port = self.destination.port();
         let mut seen = Vec::new();
-        let addresses = addresses.into_iter().filter(|ip| !seen.contains(ip) && { seen.push(*ip); true });
+        let addresses = addresses.into_iter().filter(|ip| {
+            !seen.contains(ip) && {
+                seen.push(*ip);
+                true
+            }
+        });
         let addresses = addresses.map(|ip| SocketAddr::new(ip, port)).collect();
         self.phase.replace(Phase::Connecting(Attempt { deadline, addresses, socket: None, last_error: None }));
         self.try_next();
@@ -195,7 +200,8 @@ impl TcpConnector {
     }
 
     fn connected(self: &Rc<Self>, ready: Ready) {
-        let Phase::Connecting(Attempt { deadline, socket: Some((token, stream, peer)), .. }) = self.phase.replace(Phase::Ending) else {
+        let Phase::Connecting(Attempt { deadline, socket: Some((token, stream, peer)), .. }) = self.phase.replace(Phase::Ending)
+        else {
             return;
         };
         deadline.cancel().ok();

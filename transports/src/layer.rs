@@ -30,13 +30,7 @@ pub(crate) trait Layer {
     ///
     /// Input not consumed is offered again; with [`Progress::more`] the next call needs no new input. On an error what
     /// was appended before it is good: it is delivered first, and nothing after it.
-    fn read(
-        &mut self,
-        wire: &[u8],
-        plain: &mut Vec<u8>,
-        room: usize,
-        now: Duration,
-    ) -> Result<Progress, Reason>;
+    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> Result<Progress, Reason>;
 
     /// The wire below has ended. Appends what was held back, and says whether the end was legitimate.
     ///
@@ -50,10 +44,5 @@ pub(crate) trait Layer {
     fn deadline(&self) -> Option<Duration>;
 
     /// The deadline has passed: appends what was held back on either side. Too early a call does nothing.
-    fn expire(
-        &mut self,
-        wire: &mut Vec<u8>,
-        plain: &mut Vec<u8>,
-        now: Duration,
-    ) -> Result<(), Reason>;
+    fn expire(&mut self, wire: &mut Vec<u8>, plain: &mut Vec<u8>, now: Duration) -> Result<(), Reason>;
 }

@@ -19,11 +19,9 @@ const MID: [u8; 3] = [0x15, 0x0a, 0x1d];
 const VERSION: u64 = 1;
 
 /// The bytes that [`MID`] becomes: what to search for in plain bytes.
-pub(super) const MID_MARK: [u8; 15] =
-    [0xa8, 0, 0, 0xff, 0xff, 0x50, 0, 0, 0xff, 0xff, 0xe8, 0, 0, 0xff, 0xff];
+pub(super) const MID_MARK: [u8; 15] = [0xa8, 0, 0, 0xff, 0xff, 0x50, 0, 0, 0xff, 0xff, 0xe8, 0, 0, 0xff, 0xff];
 /// The same for zstd: blocks that spell `Trs1`.
-pub(super) const MID_MARK_ZSTD: [u8; 16] =
-    [2, 0, 0, b'T', 2, 0, 0, b'r', 2, 0, 0, b's', 2, 0, 0, b'1'];
+pub(super) const MID_MARK_ZSTD: [u8; 16] = [2, 0, 0, b'T', 2, 0, 0, b'r', 2, 0, 0, b's', 2, 0, 0, b'1'];
 
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// Version 1, linked blocks, a content checksum and no content size; blocks of at most 64 KiB; header checksum.
@@ -122,7 +120,9 @@ fn write_zstd_mark(place: Place, wire: &mut Vec<u8>) {
 
 /// Says whether `bytes`, which stand at `place`, begin an announcement.
 pub(super) fn recognise(bytes: &[u8], place: Place) -> Verdict {
-    let Some(&first) = bytes.first() else { return Verdict::Prefix };
+    let Some(&first) = bytes.first() else {
+        return Verdict::Prefix;
+    };
     let mut verdict = Verdict::Plain;
     for format in candidates(first, place) {
         let template = Template::new(format, place);

@@ -2,9 +2,9 @@
 
 mod gzip_header;
 mod inflate;
-#[cfg(any())]
+#[cfg(feature = "lz4")]
 mod lz4;
-#[cfg(any())]
+#[cfg(feature = "zstd")]
 mod zstd;
 
 use torsade_protocols::{AfterEnd, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Format, Truncation};
@@ -44,9 +44,9 @@ pub(super) struct Decoder {
 
 enum Codec {
     Inflate(InflateDecoder),
-    #[cfg(any())]
+    #[cfg(feature = "lz4")]
     Lz4(lz4::Lz4Decoder),
-    #[cfg(any())]
+    #[cfg(feature = "zstd")]
     Zstd(zstd::ZstdDecoder),
 }
 
@@ -142,10 +142,14 @@ impl Decoder {
     fn read_one(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
         let codec = match &mut self.codec {
             Some(codec) => codec,
-            None if wire.is_empty() => return Step { outcome: Ok(Outcome::Hungry), taken: 0 },
+            None if wire.is_empty() => {
+                return Step { outcome: Ok(Outcome::Hungry), taken: 0 };
+            }
             none => match Codec::new(&self.options) {
                 Ok(codec) => none.insert(codec),
-                Err(kind) => return Step { outcome: Err(kind), taken: 0 },
+                Err(kind) => {
+                    return Step { outcome: Err(kind), taken: 0 };
+                }
             },
         };
         let before = plain.len();
@@ -189,9 +193,9 @@ impl Codec {
             return Err(DecompressErrorKind::NotBuilt { feature });
         }
         match options.format {
-            #[cfg(any())]
+            #[cfg(feature = "lz4")]
             Format::Lz4 => Ok(Self::Lz4(lz4::Lz4Decoder::new(options))),
-            #[cfg(any())]
+            #[cfg(feature = "zstd")]
             Format::Zstd => zstd::ZstdDecoder::new(options).map(Self::Zstd),
             _ => Ok(Self::Inflate(InflateDecoder::new(options))),
         }
@@ -200,9 +204,9 @@ impl Codec {
     fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
         match self {
             Self::Inflate(inflate) => inflate.step(wire, plain, room),
-            #[cfg(any())]
+            #[cfg(feature = "lz4")]
             Self::Lz4(lz4) => lz4.step(wire, plain, room),
-            #[cfg(any())]
+            #[cfg(feature = "zstd")]
             Self::Zstd(zstd) => zstd.step(wire, plain, room),
         }
     }
@@ -211,9 +215,9 @@ impl Codec {
     fn is_at_magic(&self) -> bool {
         match self {
             Self::Inflate(inflate) => inflate.is_at_magic(),
-            #[cfg(any())]
+            #[cfg(feature = "lz4")]
             Self::Lz4(lz4) => lz4.is_at_magic(),
-            #[cfg(any())]
+            #[cfg(feature = "zstd")]
             Self::Zstd(zstd) => zstd.is_at_magic(),
         }
     }

@@ -1,9 +1,9 @@
 //! The outgoing stream: opened by its first byte, flushed by its policy, ended once.
 
 mod deflate;
-#[cfg(any())]
+#[cfg(feature = "lz4")]
 mod lz4;
-#[cfg(any())]
+#[cfg(feature = "zstd")]
 mod zstd;
 
 use std::time::Duration;
@@ -41,9 +41,9 @@ pub(super) struct Encoder {
 /// The format's own part.
 enum Codec {
     Deflate(DeflateEncoder),
-    #[cfg(any())]
+    #[cfg(feature = "lz4")]
     Lz4(lz4::Lz4Encoder),
-    #[cfg(any())]
+    #[cfg(feature = "zstd")]
     Zstd(zstd::ZstdEncoder),
 }
 
@@ -99,9 +99,7 @@ impl Encoder {
     pub(super) fn turn_ends(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         let due = match self.flush {
             Flush::Manual => false,
-            Flush::After { bytes, .. } => {
-                self.unflushed >= bytes || self.flush_at.is_some_and(|at| at <= now)
-            }
+            Flush::After { bytes, .. } => self.unflushed >= bytes || self.flush_at.is_some_and(|at| at <= now),
             _ => true,
         };
         if due && self.unflushed > 0 { self.force_flush(wire, now) } else { Ok(()) }
@@ -184,13 +182,11 @@ impl Encoder {
 impl Codec {
     fn new(options: &Compression, pool: &SharedPool) -> Result<Self, CompressionError> {
         match options.format {
-            #[cfg(any())]
+            #[cfg(feature = "lz4")]
             Format::Lz4 => Ok(Self::Lz4(lz4::Lz4Encoder::new(options))),
-            #[cfg(any())]
+            #[cfg(feature = "zstd")]
             Format::Zstd => Ok(Self::Zstd(zstd::ZstdEncoder::new(options))),
-            Format::Deflate | Format::DeflateRaw | Format::Gzip => {
-                Ok(Self::Deflate(DeflateEncoder::new(options, pool)))
-            }
+            Format::Deflate | Format::DeflateRaw | Format::Gzip => Ok(Self::Deflate(DeflateEncoder::new(options, pool))),
             // A format that was added to the names, and not here.
             _ => Err(CompressionError::Unsupported),
         }
@@ -200,7 +196,7 @@ impl Codec {
     const fn deflate(&self) -> Option<&DeflateEncoder> {
         match self {
             Self::Deflate(deflate) => Some(deflate),
-            #[cfg(any(any(), any()))]
+            #[cfg(any(feature = "lz4", feature = "zstd"))]
             _ => None,
         }
     }
@@ -212,7 +208,7 @@ impl Codec {
                     deflate.hibernate();
                 }
             }
-            #[cfg(any(any(), any()))]
+            #[cfg(any(feature = "lz4", feature = "zstd"))]
             _ => {}
         }
     }
@@ -223,12 +219,12 @@ impl Codec {
                 deflate.open(announce, wire);
                 Ok(())
             }
-            #[cfg(any())]
+            #[cfg(feature = "lz4")]
             Self::Lz4(lz4) => {
                 lz4.open(announce, wire);
                 Ok(())
             }
-            #[cfg(any())]
+            #[cfg(feature = "zstd")]
             Self::Zstd(zstd) => zstd.open(announce, wire),
         }
     }
@@ -236,9 +232,9 @@ impl Codec {
     fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Deflate(deflate) => deflate.write(plain, wire),
-            #[cfg(any())]
+            #[cfg(feature = "lz4")]
             Self::Lz4(lz4) => lz4.write(plain, wire),
-            #[cfg(any())]
+            #[cfg(feature = "zstd")]
             Self::Zstd(zstd) => zstd.write(plain, wire),
         }
     }
@@ -246,27 +242,27 @@ impl Codec {
     fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         match self {
             Self::Deflate(deflate) => deflate.flush(wire, now),
-            #[cfg(any())]
+            #[cfg(feature = "lz4")]
             Self::Lz4(lz4) => lz4.flush(wire),
-            #[cfg(any())]
+            #[cfg(feature = "zstd")]
             Self::Zstd(zstd) => zstd.flush(wire),
         }
     }
 
     /// After a flush: what follows will not refer to what went before.
-    #[cfg_attr(not(any()), allow(unused_variables, reason = "only zstd writes here"))]
+    #[cfg_attr(not(feature = "zstd"), allow(unused_variables, reason = "only zstd writes here"))]
     fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Deflate(deflate) => {
                 deflate.forget();
                 Ok(())
             }
-            #[cfg(any())]
+            #[cfg(feature = "lz4")]
             Self::Lz4(lz4) => {
                 lz4.forget();
                 Ok(())
             }
-            #[cfg(any())]
+            #[cfg(feature = "zstd")]
             Self::Zstd(zstd) => zstd.forget(wire),
         }
     }
@@ -274,9 +270,9 @@ impl Codec {
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Deflate(deflate) => deflate.finish(wire),
-            #[cfg(any())]
+            #[cfg(feature = "lz4")]
             Self::Lz4(lz4) => lz4.finish(wire),
-            #[cfg(any())]
+            #[cfg(feature = "zstd")]
             Self::Zstd(zstd) => zstd.finish(wire),
         }
     }

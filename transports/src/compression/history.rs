@@ -1,6 +1,6 @@
 //! The end of what a stream has carried, from which a fresh encoder can go on.
 
-/// Deflate looks back at most this far.
+/// Deflate looks back at most this far; lz4 could twice, and does not need it.
 const WINDOW: usize = 32 << 10;
 
 /// Keeps the last bytes given to it, at most so many.

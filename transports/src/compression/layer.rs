@@ -74,7 +74,9 @@ impl CompressionLayer {
     pub(crate) fn compress(&mut self, options: &Compression) -> Result<(), CompressionError> {
         let passed = match &self.outgoing {
             Outgoing::Ended => return Err(CompressionError::Closed),
-            Outgoing::Compressed(encoder) if encoder.ended() => return Err(CompressionError::Closed),
+            Outgoing::Compressed(encoder) if encoder.ended() => {
+                return Err(CompressionError::Closed);
+            }
             Outgoing::Compressed(encoder) if encoder.format() == options.format => return Ok(()),
             Outgoing::Compressed(encoder) => {
                 return Err(CompressionError::AlreadyOn { running: encoder.format(), wanted: options.format });
@@ -191,7 +193,9 @@ impl CompressionLayer {
     }
 
     fn sniff(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Progress, Reason> {
-        let Incoming::Sniff(sniffer) = &mut self.incoming else { return Ok(Progress::default()) };
+        let Incoming::Sniff(sniffer) = &mut self.incoming else {
+            return Ok(Progress::default());
+        };
         let before = plain.len();
         let (consumed, found) = sniffer.look(wire, plain, room, self.now);
         match found {
@@ -218,7 +222,9 @@ impl CompressionLayer {
     }
 
     fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Progress, Reason> {
-        let Incoming::Compressed(decoder) = &mut self.incoming else { return Ok(Progress::default()) };
+        let Incoming::Compressed(decoder) = &mut self.incoming else {
+            return Ok(Progress::default());
+        };
         let before = plain.len();
         let step = decoder.read(wire, plain, room);
         let consumed = step.taken;

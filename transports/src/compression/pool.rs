@@ -87,7 +87,9 @@ impl EncoderPool {
 
     /// Lends an encoder primed with `history`; none if all are in the middle of somebody's bytes.
     pub(super) fn lend(&mut self, level: u32, history: &[u8]) -> Result<Option<Lease>, String> {
-        let Some(index) = self.vacant() else { return Ok(None) };
+        let Some(index) = self.vacant() else {
+            return Ok(None);
+        };
         self.leases += 1;
         let level = flate2::Compression::new(level);
         let slot = &mut self.slots[index];

@@ -95,13 +95,7 @@ impl Sniffer {
     }
 
     /// Takes bytes from the front of `wire` and appends the plain ones, at most `room`. Says how many it took.
-    pub(super) fn look(
-        &mut self,
-        wire: &[u8],
-        plain: &mut Vec<u8>,
-        room: usize,
-        now: Duration,
-    ) -> (usize, Found) {
+    pub(super) fn look(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> (usize, Found) {
         if let Some(format) = self.completes_late(wire) {
             return (0, Found::Split(format));
         }
@@ -111,7 +105,9 @@ impl Sniffer {
             // Held bytes first, one by one: what follows them decides what they are.
             while !self.held.is_empty() {
                 match self.judge_held() {
-                    Some(Verdict::Whole { format, .. }) => return (taken, Found::Announced(format)),
+                    Some(Verdict::Whole { format, .. }) => {
+                        return (taken, Found::Announced(format));
+                    }
                     Some(_) => match wire.get(taken) {
                         Some(&byte) => {
                             self.held.push(byte);
@@ -178,9 +174,8 @@ impl Sniffer {
             return end;
         }
         let place = |at: usize| Place::after(self.passed + at as u64);
-        let begins = |at: &usize| {
-            (self.passed + *at as u64 > 0) && announcement::recognise(&bytes[*at..], place(*at)) != Verdict::Plain
-        };
+        let begins =
+            |at: &usize| (self.passed + *at as u64 > 0) && announcement::recognise(&bytes[*at..], place(*at)) != Verdict::Plain;
         let whole = marks(bytes).flat_map(|(at, headers)| headers.iter().filter_map(move |&len| at.checked_sub(len)));
         let whole = whole.filter(begins).min();
         // Only the last bytes can begin one that is not all here.

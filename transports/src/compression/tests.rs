@@ -1,2 +1,152 @@
-//! Tests of the layer alone, in the groups of the compression plan: each file names those it holds.
-mod basics;
+//! Tests of the layer alone. Each file's first line names the groups of the plan that it holds:
+//! 1 round trips, 3 golden bytes, 4 detection, 5 holding, 6 mid-stream, 7 order, 8 flushing, 9 ends, 10 bombs,
+//! 11 pending output, 12 corruption, 13 limits, 14 incompressible data, 15 hibernation, 16 memory, 17 secrets,
+//! 19 detection off, 20 arbitrary input; and 2, programs of others, as far as they are installed.
+
+mod corruption;
+mod detection;
+mod ends;
+mod flushing;
+mod golden;
+mod limits;
+mod midstream;
+mod outside;
+mod pass_through;
+mod round_trip;
+mod sharing;
+
+use std::time::Duration;
+
+use torsade_protocols::{AfterEnd, Compression, DecompressErrorKind, Decompression, Detect, Format, Reason};
+
+use super::{CompressionLayer, EncoderPool, SharedPool};
+use crate::layer::Layer;
+
+const NOW: Duration = Duration::ZERO;
+/// What a reader has room for when it does not matter.
+const ROOM: usize = 64 << 10;
+
+/// The formats of this build.
+fn formats() -> impl Iterator<Item = Format> {
+    Format::ALL.into_iter().filter(|&format| super::missing_feature(format).is_none())
+}
+
+fn layer(pool: &SharedPool) -> CompressionLayer {
+    CompressionLayer::new(pool, Detect::Off, 0, 0)
+}
+
+/// A layer that compresses from its first byte.
+fn sender(options: &Compression) -> CompressionLayer {
+    let mut sender = layer(&EncoderPool::shared());
+    sender.compress(options).unwrap();
+    sender
+}
+
+/// A layer that looks for an announcement at the first byte.
+fn detecting() -> CompressionLayer {
+    CompressionLayer::new(&EncoderPool::shared(), Detect::AtStart, 0, 0)
+}
+
+/// A layer that was told what comes.
+fn expecting(options: impl Into<Decompression>) -> CompressionLayer {
+    let mut receiver = layer(&EncoderPool::shared());
+    receiver.expect(&options.into()).unwrap();
+    receiver
+}
+
+/// Writes each message in a turn of its own.
+fn send(layer: &mut CompressionLayer, messages: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    let mut wire = Vec::new();
+    for message in messages {
+        layer.write(message.as_ref(), &mut wire, NOW).unwrap();
+        layer.flush(&mut wire, NOW).unwrap();
+    }
+    wire
+}
+
+/// A whole stream: each message flushed, then the end.
+fn stream(options: &Compression, messages: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    let mut sender = sender(options);
+    let mut wire = send(&mut sender, messages);
+    sender.finish(&mut wire).unwrap();
+    wire
+}
+
+/// Reads everything in `wire`, offered in pieces, into buffers with so much room. Plain bytes before an error count.
+fn receive_in(layer: &mut CompressionLayer, wire: &[u8], piece: usize, room: usize) -> (Vec<u8>, Option<Reason>) {
+    let mut all = Vec::new();
+    for piece in wire.chunks(piece) {
+        let mut rest = piece;
+        loop {
+            let mut plain = Vec::new();
+            let result = layer.read(rest, &mut plain, room, NOW);
+            assert!(plain.len() <= room, "{} bytes in a room of {room}", plain.len());
+            all.extend_from_slice(&plain);
+            let progress = match result {
+                Ok(progress) => progress,
+                Err(reason) => return (all, Some(reason)),
+            };
+            assert!(progress.consumed > 0 || !plain.is_empty() || !progress.more || rest.is_empty(), "it spins");
+            rest = &rest[progress.consumed..];
+            if !progress.more {
+                assert!(rest.is_empty(), "{} bytes were left without a reason", rest.len());
+                break;
+            }
+        }
+    }
+    (all, None)
+}
+
+/// Reads everything in one piece; it has to be right.
+fn receive(layer: &mut CompressionLayer, wire: &[u8]) -> Vec<u8> {
+    let (plain, reason) = receive_in(layer, wire, usize::MAX, ROOM);
+    assert!(reason.is_none(), "{reason:?}");
+    plain
+}
+
+/// Reads everything and the end of the input.
+fn receive_all(layer: &mut CompressionLayer, wire: &[u8]) -> (Vec<u8>, Option<Reason>) {
+    let (mut plain, mut reason) = receive_in(layer, wire, usize::MAX, ROOM);
+    if reason.is_none() {
+        reason = layer.read_end(&mut plain).err();
+    }
+    (plain, reason)
+}
+
+fn kind(reason: Option<Reason>) -> Option<DecompressErrorKind> {
+    reason.map(|reason| match reason {
+        Reason::Decompress(error) => error.kind,
+        other => panic!("not a decompression error: {other:?}"),
+    })
+}
+
+/// Bytes that do not compress, always the same.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut step = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..len).map(|_| step()).collect()
+}
+
+/// Messages as a chat or an event stream has them, about 120 bytes each, always the same.
+fn messages(count: usize) -> Vec<Vec<u8>> {
+    let words = ["reactor", "protocol", "deferred", "transport", "factory", "connection", "callback", "buffer"];
+    let luck = noise(count * 6);
+    let message = |(number, luck): (usize, &[u8])| {
+        let words: Vec<&str> = luck.iter().map(|&luck| words[usize::from(luck) % words.len()]).collect();
+        format!("{{\"id\":{number},\"user\":\"u{}\",\"room\":\"lobby\",\"text\":\"{}\"}}\n", luck[0], words.join(" "))
+            .into_bytes()
+    };
+    luck.chunks(6).enumerate().map(message).collect()
+}
+
+/// Text of about so many bytes.
+fn text(len: usize) -> Vec<u8> {
+    let mut text = messages(len / 100 + 1).concat();
+    text.truncate(len);
+    text
+}

@@ -56,7 +56,10 @@ impl StreamConnection {
         }
         state.write_ended = true;
         // The peer may have a reset on its way: reading will find it. With both ends seen the close itself says it all.
-        if !state.read_ended && let Some(stream) = &state.stream && let Err(error) = stream.shutdown_write() {
+        if !state.read_ended
+            && let Some(stream) = &state.stream
+            && let Err(error) = stream.shutdown_write()
+        {
             log::debug!("connection {}: ending our stream failed: {error}", self.id);
         }
         if let Some(timer) = state.rare_if_any().and_then(|rare| rare.close_timer.as_ref()) {

@@ -144,7 +144,7 @@ impl State {
         self.writable |= ready.contains(Ready::WRITABLE);
         self.readable |= ready.intersects(Ready::READABLE | Ready::READ_CLOSED | Ready::ERROR);
         self.read_closed |= ready.contains(Ready::READ_CLOSED);
-        if ready.contains(Ready::ERROR) && self.paused {
+        if ready.contains(Ready::ERROR) && (self.paused || self.read_ended) {
             return self.stream().and_then(Stream::take_error).unwrap_or_else(Some);
         }
         None
@@ -205,7 +205,9 @@ impl State {
         self.begin_close(Reason::ShuttingDown);
         self.rare().producer = None;
         self.rare().close_timeout.linger = SHUTDOWN_LINGER;
-        if self.write_ended && let Some(timer) = &self.rare().close_timer {
+        if self.write_ended
+            && let Some(timer) = &self.rare().close_timer
+        {
             // It is what waits for the peer's end; it may have fired in this very turn.
             timer.reset(SHUTDOWN_LINGER).ok();
         }

@@ -15,7 +15,8 @@ use super::state::State;
 impl StreamConnection {
     /// Queues `data`, through the layers that are on.
     pub(super) fn append(&self, state: &mut State, data: &[u8]) {
-        if state.finished || state.lost || state.is_doomed() || state.rare_if_any().is_some_and(|rare| rare.write_error.is_some()) {
+        if state.finished || state.lost || state.is_doomed() || state.rare_if_any().is_some_and(|rare| rare.write_error.is_some())
+        {
             log::debug!("connection {}: {} bytes written after its end are dropped", self.id, data.len());
             return;
         }

@@ -19,7 +19,10 @@ enum Stage {
     Body(Decompress),
     Ended,
     Gzip(GzipHeader),
-    Trailer { seen: [u8; 8], len: usize },
+    Trailer {
+        seen: [u8; 8],
+        len: usize,
+    },
     /// The first byte of a zlib header, once it is there.
     Zlib(Option<u8>),
 }
@@ -125,12 +128,7 @@ fn read_trailer(checksum: &Checksum, seen: &mut [u8; 8], len: &mut usize, wire: 
 }
 
 /// Inflates until the input is used up, `plain` is as long as `limit`, or the stream ends.
-fn inflate_into(
-    inflate: &mut Decompress,
-    wire: &[u8],
-    plain: &mut Vec<u8>,
-    limit: usize,
-) -> (usize, Result<Outcome, Kind>) {
+fn inflate_into(inflate: &mut Decompress, wire: &[u8], plain: &mut Vec<u8>, limit: usize) -> (usize, Result<Outcome, Kind>) {
     let mut taken = 0;
     loop {
         let room = limit - plain.len();
@@ -155,12 +153,7 @@ fn inflate_into(
 }
 
 /// One call of the codec. Says how much room it was given.
-fn inflate_once(
-    inflate: &mut Decompress,
-    wire: &[u8],
-    plain: &mut Vec<u8>,
-    room: usize,
-) -> (Result<Status, Kind>, usize) {
+fn inflate_once(inflate: &mut Decompress, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> (Result<Status, Kind>, usize) {
     let wanted = room.min((4 * wire.len()).max(PIECE));
     if plain.capacity() == plain.len() {
         plain.reserve_exact(wanted);

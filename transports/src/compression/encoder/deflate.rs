@@ -216,16 +216,20 @@ impl DeflateEncoder {
 
     /// Looks whether compressing is worth its time, and stops it for a while if not.
     fn weigh(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        let Mode::Compress { plain, wire: out } = self.mode else { return Ok(()) };
+        let Mode::Compress { plain, wire: out } = self.mode else {
+            return Ok(());
+        };
         if plain < GAUGE {
             return Ok(());
         }
-        // The encoder still holds up to a quarter of the measure back. Only what looks bad with that is measured
-        // exactly, by a flush, which would cost a stream that shrinks.
-        if out >= plain * 7 / 10 {
+        // The encoder may still hold half of the measure back. Only what may be bad with that is measured exactly, by
+        // a flush, which would cost a stream that shrinks well.
+        if out >= plain * 4 / 10 {
             self.sync(wire)?;
         }
-        let Mode::Compress { wire: out, .. } = self.mode else { return Ok(()) };
+        let Mode::Compress { wire: out, .. } = self.mode else {
+            return Ok(());
+        };
         self.mode = Mode::COMPRESS;
         if out * 100 > plain * WORTH_PERCENT && self.unsettled == 0 {
             // A stored block after a mere sync flush of a *living* encoder shifts its distances: what it writes next
@@ -321,10 +325,7 @@ impl DeflateEncoder {
         Ok(self.lease.is_some())
     }
 
-    fn with_encoder(
-        &self,
-        work: impl FnOnce(&mut Compress) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    fn with_encoder(&self, work: impl FnOnce(&mut Compress) -> Result<(), Failure>) -> Result<(), Failure> {
         let mut pool = self.pool.borrow_mut();
         let encoder = self.lease.and_then(|lease| pool.encoder(lease));
         work(encoder.ok_or("the encoder of an unfinished block was lent to another stream")?)
@@ -333,7 +334,9 @@ impl DeflateEncoder {
     /// Gives the encoder back; says whether there was one to give.
     fn release(&mut self) -> bool {
         self.settled = None;
-        let Some(lease) = self.lease.take() else { return false };
+        let Some(lease) = self.lease.take() else {
+            return false;
+        };
         self.unsettled = 0;
         self.pool.borrow_mut().release(lease);
         true
@@ -351,12 +354,7 @@ impl Drop for DeflateEncoder {
 }
 
 /// One call of the encoder. Fails where it would spin: with input and room, and yet nothing happened.
-fn step(
-    encoder: &mut Compress,
-    plain: &[u8],
-    wire: &mut Vec<u8>,
-    flush: FlushCompress,
-) -> Result<usize, Failure> {
+fn step(encoder: &mut Compress, plain: &[u8], wire: &mut Vec<u8>, flush: FlushCompress) -> Result<usize, Failure> {
     let (taken, made) = (encoder.total_in(), wire.len());
     encoder.compress_vec(plain, wire, flush).map_err(|error| error.to_string())?;
     let taken = (encoder.total_in() - taken) as usize; // at most `plain.len()`

@@ -1,0 +1,281 @@
+//! LZ4 frames, read block by block: a block is decoded once it is whole, and given away as there is room.
+
+use lz4_flex::block::{decompress_into, decompress_into_with_dict};
+use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
+
+use super::{Outcome, Step};
+use crate::compression::checksum::{Xxh32, lz4_header_sum};
+
+const MAGIC: u32 = 0x184d_2204;
+/// Sixteen magic numbers of frames to be skipped.
+const SKIPPABLE: u32 = 0x184d_2a50;
+/// Linked blocks refer at most this far back.
+const WINDOW: usize = 64 << 10;
+/// Set in a block's size when the block is not compressed.
+const UNCOMPRESSED: u32 = 1 << 31;
+/// What a compressed byte can become at most: a length byte of 255 stands for as many.
+const MAX_RATIO: usize = 255;
+
+pub(super) struct Lz4Decoder {
+    /// The piece being collected: a header, a size, a block.
+    collected: Vec<u8>,
+    checksum: Xxh32,
+    frame: Frame,
+    /// Bytes of `window` given away.
+    given: usize,
+    max_skipped: u64,
+    max_window: u64,
+    skipped: u64,
+    stage: Stage,
+    total: u64,
+    /// What linked blocks may refer to, and behind it what was decoded last.
+    window: Vec<u8>,
+}
+
+/// What the frame's header said.
+#[derive(Clone, Copy, Default)]
+struct Frame {
+    block_checksums: bool,
+    content_checksum: bool,
+    content_size: Option<u64>,
+    linked: bool,
+    max_block: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Block { len: usize, compressed: bool },
+    BlockSize,
+    ContentChecksum,
+    Ended,
+    Header { wanted: usize },
+    Skip { left: u64 },
+}
+
+impl Lz4Decoder {
+    pub(super) fn new(options: &Decompression) -> Self {
+        Self {
+            collected: Vec::new(),
+            checksum: Xxh32::new(),
+            frame: Frame::default(),
+            given: 0,
+            max_skipped: options.max_skipped,
+            max_window: options.max_window,
+            skipped: 0,
+            stage: Stage::Header { wanted: 4 },
+            total: 0,
+            window: Vec::new(),
+        }
+    }
+
+    pub(super) const fn is_at_magic(&self) -> bool {
+        matches!(self.stage, Stage::Header { wanted: 4 })
+    }
+
+    pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
+        let limit = plain.len() + room;
+        let mut taken = 0;
+        loop {
+            let room = limit - plain.len();
+            let ready = &self.window[self.given..];
+            let gives = ready.len().min(room);
+            plain.extend_from_slice(&ready[..gives]);
+            self.given += gives;
+            if gives == room {
+                return Step { outcome: Ok(Outcome::Full), taken };
+            }
+            if matches!(self.stage, Stage::Ended) {
+                return Step { outcome: Ok(Outcome::End), taken };
+            }
+            let rest = &wire[taken..];
+            if rest.is_empty() {
+                return Step { outcome: Ok(Outcome::Hungry), taken };
+            }
+            let (used, result) = self.take(rest);
+            taken += used;
+            if let Err(kind) = result {
+                return Step { outcome: Err(kind), taken };
+            }
+        }
+    }
+
+    /// Takes what the stage wants, and if that is all there does it.
+    fn take(&mut self, wire: &[u8]) -> (usize, Result<(), Kind>) {
+        if let Stage::Skip { left } = &mut self.stage {
+            let used = wire.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= used as u64;
+            if *left == 0 {
+                self.stage = Stage::Header { wanted: 4 };
+            }
+            return (used, Ok(()));
+        }
+        let wanted = match self.stage {
+            Stage::Header { wanted } => wanted,
+            Stage::Block { len, .. } => len + if self.frame.block_checksums { 4 } else { 0 },
+            _ => 4,
+        };
+        if self.collected.is_empty() && wire.len() >= wanted {
+            return (wanted, self.handle(&wire[..wanted])); // the usual case: nothing is copied
+        }
+        let used = wire.len().min(wanted - self.collected.len());
+        self.collected.extend_from_slice(&wire[..used]);
+        if self.collected.len() < wanted {
+            return (used, Ok(()));
+        }
+        let mut piece = std::mem::take(&mut self.collected);
+        let handled = self.handle(&piece);
+        if let Stage::Header { wanted: longer } = self.stage
+            && longer > wanted
+        {
+            self.collected = piece; // the header goes on
+        } else if piece.capacity() <= WINDOW {
+            piece.clear();
+            self.collected = piece;
+        }
+        (used, handled)
+    }
+
+    fn handle(&mut self, piece: &[u8]) -> Result<(), Kind> {
+        match self.stage {
+            Stage::Header { .. } => self.header(piece),
+            Stage::BlockSize => self.block_size(u32_at(piece, 0)),
+            Stage::Block { len, compressed } => {
+                let (block, sum) = piece.split_at(len);
+                if self.frame.block_checksums && xxh32(block) != u32_at(sum, 0) {
+                    return Err(Kind::Checksum);
+                }
+                self.stage = Stage::BlockSize;
+                self.decode(block, compressed)
+            }
+            Stage::ContentChecksum => {
+                self.stage = Stage::Ended;
+                if u32_at(piece, 0) == self.checksum.sum() { Ok(()) } else { Err(Kind::Checksum) }
+            }
+            Stage::Ended | Stage::Skip { .. } => Ok(()),
+        }
+    }
+
+    fn header(&mut self, bytes: &[u8]) -> Result<(), Kind> {
+        let magic = u32_at(bytes, 0);
+        if magic & !0xf == SKIPPABLE {
+            return self.skippable(bytes);
+        }
+        if magic != MAGIC {
+            return Err(Kind::Header);
+        }
+        let Some((&[flags, blocks], _)) = bytes[4..].split_first_chunk::<2>() else {
+            return self.wants(bytes, 6);
+        };
+        // Version 1; two reserved bits and five; block sizes 4 to 7.
+        if flags >> 6 != 1 || flags & 0x02 != 0 || blocks & 0x8f != 0 || blocks < 0x40 {
+            return Err(Kind::Header);
+        }
+        let (has_size, has_dictionary) = (flags & 0x08 != 0, flags & 0x01 != 0);
+        let wanted = 7 + if has_size { 8 } else { 0 } + if has_dictionary { 4 } else { 0 };
+        if bytes.len() < wanted {
+            return self.wants(bytes, wanted);
+        }
+        if lz4_header_sum(&bytes[4..wanted - 1]) != bytes[wanted - 1] {
+            return Err(Kind::Header);
+        }
+        if has_dictionary {
+            return Err(Kind::NeedDictionary);
+        }
+        let max_block = 1usize << (8 + 2 * (blocks >> 4)); // 64 KiB to 4 MiB
+        if max_block as u64 > self.max_window {
+            return Err(Kind::Window { asked: max_block as u64, max: self.max_window });
+        }
+        self.frame = Frame {
+            block_checksums: flags & 0x10 != 0,
+            content_checksum: flags & 0x04 != 0,
+            content_size: has_size.then(|| u64::from(u32_at(bytes, 6)) | u64::from(u32_at(bytes, 10)) << 32),
+            linked: flags & 0x20 == 0,
+            max_block,
+        };
+        self.stage = Stage::BlockSize;
+        Ok(())
+    }
+
+    /// Asks for a longer header; what is there of it stays.
+    fn wants(&mut self, bytes: &[u8], wanted: usize) -> Result<(), Kind> {
+        self.stage = Stage::Header { wanted };
+        if self.collected.is_empty() {
+            self.collected.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    fn skippable(&mut self, bytes: &[u8]) -> Result<(), Kind> {
+        if bytes.len() < 8 {
+            return self.wants(bytes, 8);
+        }
+        let len = u64::from(u32_at(bytes, 4));
+        self.skipped = self.skipped.saturating_add(8 + len);
+        if self.skipped > self.max_skipped {
+            return Err(Kind::Skipped { max: self.max_skipped });
+        }
+        self.stage = if len > 0 { Stage::Skip { left: len } } else { Stage::Header { wanted: 4 } };
+        Ok(())
+    }
+
+    fn block_size(&mut self, size: u32) -> Result<(), Kind> {
+        let len = (size & !UNCOMPRESSED) as usize;
+        if size == 0 {
+            if self.frame.content_size.is_some_and(|wanted| wanted != self.total) {
+                return Err(Kind::Length);
+            }
+            self.stage = if self.frame.content_checksum { Stage::ContentChecksum } else { Stage::Ended };
+        } else if len > self.frame.max_block {
+            return Err(Kind::Data);
+        } else if len > 0 {
+            self.stage = Stage::Block { len, compressed: size & UNCOMPRESSED == 0 };
+        }
+        // An uncompressed block of no bytes, of which the announcement has three, leaves everything as it is.
+        Ok(())
+    }
+
+    fn decode(&mut self, block: &[u8], compressed: bool) -> Result<(), Kind> {
+        self.slide();
+        let start = self.window.len();
+        if compressed {
+            let most = self.frame.max_block.min(block.len().saturating_mul(MAX_RATIO));
+            self.window.resize(start + most, 0);
+            let (before, room) = self.window.split_at_mut(start);
+            let made = if self.frame.linked {
+                decompress_into_with_dict(block, room, &before[start.saturating_sub(WINDOW)..])
+            } else {
+                decompress_into(block, room)
+            };
+            self.window.truncate(start + made.as_ref().map_or(0, |made| *made));
+            made.map_err(|_| Kind::Data)?;
+        } else {
+            self.window.extend_from_slice(block);
+        }
+        let decoded = &self.window[start..];
+        self.total += decoded.len() as u64;
+        if self.frame.content_checksum {
+            self.checksum.update(decoded);
+        }
+        Ok(())
+    }
+
+    /// Drops what no block can refer to any more, once it is more than what one can.
+    fn slide(&mut self) {
+        let keep = if self.frame.linked { WINDOW } else { 0 };
+        if self.window.len() >= 2 * WINDOW || keep == 0 {
+            self.window.drain(..self.window.len().saturating_sub(keep));
+            self.window.shrink_to(3 * WINDOW);
+            self.given = self.window.len();
+        }
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word))
+}
+
+fn xxh32(bytes: &[u8]) -> u32 {
+    let mut hash = Xxh32::new();
+    hash.update(bytes);
+    hash.sum()
+}

@@ -1,0 +1,222 @@
+//! Zstandard frames, RFC 8878. We read the frame header ourselves: what it asks for is judged before it is allocated.
+
+use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
+use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode as Code;
+use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, is_error_kind};
+
+use super::{Outcome, Step};
+
+/// The least a call is given to write into.
+const PIECE: usize = 4 << 10;
+const MAGIC: u32 = 0xfd2f_b528;
+/// Sixteen magic numbers of frames to be skipped, RFC 8878, 3.1.2.
+const SKIPPABLE: u32 = 0x184d_2a50;
+
+pub(super) struct ZstdDecoder {
+    context: DCtx<'static>,
+    /// The header as far as it has arrived: 18 bytes at most.
+    header: Vec<u8>,
+    max_skipped: u64,
+    max_window: u64,
+    skipped: u64,
+    stage: Stage,
+}
+
+enum Stage {
+    Body,
+    Header,
+    Skip { left: u64 },
+}
+
+/// What a header says once it is whole.
+enum Header {
+    Frame { window: u64 },
+    NeedsMore,
+    Skippable { len: u64 },
+}
+
+impl ZstdDecoder {
+    pub(super) fn new(options: &Decompression) -> Result<Self, Kind> {
+        let mut context = DCtx::try_create().ok_or(Kind::Data)?;
+        // Ours is the exact limit; the codec's own, a power of two, must not be below it.
+        let log = options.max_window.clamp(1 << 10, 1 << 31).next_power_of_two().ilog2();
+        context.set_parameter(DParameter::WindowLogMax(log.clamp(10, 30))).map_err(kind)?;
+        Ok(Self {
+            context,
+            header: Vec::new(),
+            max_skipped: options.max_skipped,
+            max_window: options.max_window,
+            skipped: 0,
+            stage: Stage::Header,
+        })
+    }
+
+    pub(super) fn is_at_magic(&self) -> bool {
+        matches!(self.stage, Stage::Header) && self.header.len() <= 4
+    }
+
+    pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
+        let limit = plain.len() + room;
+        let mut taken = 0;
+        loop {
+            let rest = &wire[taken..];
+            let (used, outcome) = match &mut self.stage {
+                Stage::Header => self.read_header(rest),
+                Stage::Skip { left } => {
+                    let used = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                    *left -= used as u64;
+                    if *left == 0 {
+                        self.stage = Stage::Header;
+                    }
+                    (used, Ok(None))
+                }
+                Stage::Body => {
+                    let (used, outcome) = self.read_body(rest, plain, limit);
+                    (used, outcome.map(Some))
+                }
+            };
+            taken += used;
+            match outcome {
+                Ok(Some(outcome)) => {
+                    return Step { outcome: Ok(outcome), taken };
+                }
+                Ok(None) if taken == wire.len() && !matches!(self.stage, Stage::Body) => {
+                    return Step { outcome: Ok(Outcome::Hungry), taken };
+                }
+                Ok(None) => {}
+                Err(kind) => {
+                    return Step { outcome: Err(kind), taken };
+                }
+            }
+        }
+    }
+
+    fn read_header(&mut self, wire: &[u8]) -> (usize, Result<Option<Outcome>, Kind>) {
+        for (at, &byte) in wire.iter().enumerate() {
+            self.header.push(byte);
+            match parse(&self.header) {
+                Ok(Header::NeedsMore) => {}
+                Ok(Header::Skippable { len }) => {
+                    self.skipped = self.skipped.saturating_add(8 + len);
+                    if self.skipped > self.max_skipped {
+                        return (at + 1, Err(Kind::Skipped { max: self.max_skipped }));
+                    }
+                    self.header.clear();
+                    if len > 0 {
+                        self.stage = Stage::Skip { left: len };
+                    }
+                    return (at + 1, Ok(None));
+                }
+                Ok(Header::Frame { window: asked }) => {
+                    if asked > self.max_window {
+                        return (at + 1, Err(Kind::Window { asked, max: self.max_window }));
+                    }
+                    return (at + 1, self.begin_frame().map(|()| None));
+                }
+                Err(kind) => return (at, Err(kind)),
+            }
+        }
+        (wire.len(), Ok(Some(Outcome::Hungry)))
+    }
+
+    fn begin_frame(&mut self) -> Result<(), Kind> {
+        let header = std::mem::take(&mut self.header);
+        let mut input = InBuffer::around(&header);
+        let mut output = OutBuffer::around(&mut [][..]);
+        self.context.decompress_stream(&mut output, &mut input).map_err(kind)?;
+        if input.pos() != header.len() {
+            return Err(Kind::Header);
+        }
+        self.stage = Stage::Body;
+        Ok(())
+    }
+
+    fn read_body(&mut self, wire: &[u8], plain: &mut Vec<u8>, limit: usize) -> (usize, Result<Outcome, Kind>) {
+        let mut input = InBuffer::around(wire);
+        loop {
+            let room = limit - plain.len();
+            if room == 0 {
+                return (input.pos(), Ok(Outcome::Full));
+            }
+            let wanted = room.min((4 * (wire.len() - input.pos())).max(PIECE));
+            let (start, before) = (plain.len(), input.pos());
+            // Only initialised bytes can be cut to size.
+            plain.resize(start + wanted, 0);
+            let mut output = OutBuffer::around(&mut plain[start..]);
+            let result = self.context.decompress_stream(&mut output, &mut input);
+            let made = output.pos();
+            plain.truncate(start + made);
+            match result {
+                Err(code) => return (input.pos(), Err(kind(code))),
+                Ok(0) => return (input.pos(), Ok(Outcome::End)),
+                // Room was left over, so there is nothing more in there.
+                Ok(_) if made < wanted && input.pos() == wire.len() => {
+                    return (input.pos(), Ok(Outcome::Hungry));
+                }
+                Ok(_) if made == 0 && input.pos() == before => return (before, Err(Kind::Data)), // it would spin
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+/// RFC 8878, 3.1.1.1 and 3.1.2.
+fn parse(bytes: &[u8]) -> Result<Header, Kind> {
+    let Some((magic, rest)) = bytes.split_first_chunk::<4>() else {
+        let known = |magic: u32| magic.to_le_bytes().starts_with(bytes);
+        let skippable = (0..16).any(|low| known(SKIPPABLE | low));
+        return if known(MAGIC) || skippable { Ok(Header::NeedsMore) } else { Err(Kind::Header) };
+    };
+    let magic = u32::from_le_bytes(*magic);
+    if magic & !0xf == SKIPPABLE {
+        return Ok(rest
+            .first_chunk::<4>()
+            .map_or(Header::NeedsMore, |len| Header::Skippable { len: u64::from(u32::from_le_bytes(*len)) }));
+    }
+    if magic != MAGIC {
+        return Err(Kind::Header);
+    }
+    let Some((&descriptor, fields)) = rest.split_first() else {
+        return Ok(Header::NeedsMore);
+    };
+    if descriptor & 0x08 != 0 {
+        return Err(Kind::Header); // the reserved bit
+    }
+    let single_segment = descriptor & 0x20 != 0;
+    let window_len = usize::from(!single_segment);
+    let dictionary_len = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let size_len = [usize::from(single_segment), 2, 4, 8][usize::from(descriptor >> 6)];
+    if fields.len() < window_len + dictionary_len + size_len {
+        return Ok(Header::NeedsMore);
+    }
+    let (window, fields) = fields.split_at(window_len);
+    let (dictionary, size) = fields.split_at(dictionary_len);
+    if dictionary.iter().any(|&byte| byte != 0) {
+        return Err(Kind::NeedDictionary);
+    }
+    let window = match window.first() {
+        Some(&byte) => {
+            let base = 1u64 << (10 + (byte >> 3));
+            base + base / 8 * u64::from(byte & 7)
+        }
+        None => little_endian(size) + if size.len() == 2 { 256 } else { 0 },
+    };
+    Ok(Header::Frame { window })
+}
+
+fn little_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+}
+
+fn kind(code: usize) -> Kind {
+    let is = |wanted| is_error_kind(code, wanted);
+    if is(Code::ZSTD_error_checksum_wrong) {
+        Kind::Checksum
+    } else if is(Code::ZSTD_error_dictionary_wrong) {
+        Kind::NeedDictionary
+    } else if is(Code::ZSTD_error_prefix_unknown) || is(Code::ZSTD_error_frameParameter_unsupported) {
+        Kind::Header
+    } else {
+        Kind::Data
+    }
+}

@@ -1,0 +1,96 @@
+//! LZ4 frames: blocks linked by the history, which is all that lives between two flushes.
+
+use lz4_flex::block::{compress_into_with_dict, get_maximum_output_size};
+use torsade_protocols::{Compression, Format};
+
+use super::Failure;
+use crate::compression::announcement::{self, Place};
+use crate::compression::checksum::Xxh32;
+use crate::compression::history::History;
+
+/// The longest block, as the header says.
+const BLOCK: usize = 64 << 10;
+/// Room for pending bytes that an idle connection keeps.
+const KEEP: usize = 4 << 10;
+/// Set in a block's size when the block is not compressed.
+const UNCOMPRESSED: u32 = 1 << 31;
+
+pub(super) struct Lz4Encoder {
+    checksum: Xxh32,
+    history: History,
+    pending: Vec<u8>,
+}
+
+impl Lz4Encoder {
+    pub(super) fn new(options: &Compression) -> Self {
+        Self { checksum: Xxh32::new(), history: History::new(options.history), pending: Vec::new() }
+    }
+
+    #[expect(clippy::unused_self, reason = "all encoders are opened alike")]
+    pub(super) fn open(&self, announce: Option<Place>, wire: &mut Vec<u8>) {
+        announcement::write_header(Format::Lz4, 1, wire);
+        if let Some(place) = announce {
+            announcement::write_mark(Format::Lz4, place, wire);
+        }
+    }
+
+    pub(super) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.checksum.update(plain);
+        let mut rest = plain;
+        while self.pending.len() + rest.len() >= BLOCK {
+            let (piece, after) = rest.split_at(BLOCK - self.pending.len());
+            rest = after;
+            if self.pending.is_empty() {
+                self.block(piece, wire)?;
+            } else {
+                self.pending.extend_from_slice(piece);
+                self.flush(wire)?;
+            }
+        }
+        self.pending.extend_from_slice(rest);
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
+        let mut pending = std::mem::take(&mut self.pending);
+        if !pending.is_empty() {
+            self.block(&pending, wire)?;
+        }
+        if pending.capacity() <= KEEP {
+            pending.clear();
+            self.pending = pending;
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.history.clear();
+    }
+
+    pub(super) fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.flush(wire)?;
+        self.forget();
+        wire.extend_from_slice(&0u32.to_le_bytes());
+        wire.extend_from_slice(&self.checksum.sum().to_le_bytes());
+        Ok(())
+    }
+
+    fn block(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
+        let start = wire.len();
+        let body = start + 4;
+        wire.resize(body + get_maximum_output_size(plain.len()), 0);
+        let history = self.history.in_order();
+        let made = compress_into_with_dict(plain, &mut wire[body..], history).map_err(|error| error.to_string())?;
+        let size = if made < plain.len() {
+            wire.truncate(body + made);
+            made as u32 // less than BLOCK
+        } else {
+            wire.truncate(body);
+            wire.extend_from_slice(plain);
+            plain.len() as u32 | UNCOMPRESSED
+        };
+        wire[start..body].copy_from_slice(&size.to_le_bytes());
+        self.history.push(plain);
+        Ok(())
+    }
+}

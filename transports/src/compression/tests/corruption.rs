@@ -1,0 +1,159 @@
+//! Groups 12 and 20, corruption: every byte flipped, every cut, arbitrary input. Never a panic, never a hang, never
+//! more than the room, and never wrong bytes that pass for right where the format has a checksum.
+
+use proptest::prelude::{any, prop, prop_assert, proptest};
+
+use super::*;
+
+fn wire(format: Format) -> Vec<u8> {
+    stream(&format.into(), &messages(3))
+}
+
+#[test]
+fn every_flipped_bit_is_an_error_or_harmless() {
+    let plain = messages(3).concat();
+    for format in formats() {
+        let good = wire(format);
+        assert!(good.len() > 150, "{}", good.len());
+        for at in 0..good.len() {
+            for bit in [1, 2, 8, 0x80, 0xff] {
+                let mut bad = good.clone();
+                bad[at] ^= bit;
+                let options = Decompression::from(format).max_total(Some(1 << 20));
+                let (got, reason) = receive_all(&mut expecting(options), &bad);
+                // Raw deflate has no checksum; of the others a whole stream is right, or it is not whole.
+                let mut receiver = expecting(format);
+                let whole = receive_all(&mut receiver, &bad).1.is_none() && receiver.stats().stream_ended;
+                if whole && format != Format::DeflateRaw {
+                    assert_eq!(got, plain, "{format}: byte {at} xor {bit:#x} passed for right");
+                }
+                assert!(reason.is_some() || !whole || got == plain || format == Format::DeflateRaw);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_is_handled_alike_under_every_split() {
+    for format in formats() {
+        let good = wire(format);
+        for at in (0..good.len()).step_by(3) {
+            let mut bad = good.clone();
+            bad[at] ^= 0x55;
+            let (whole, reason) = receive_all(&mut expecting(format), &bad);
+            let mut receiver = expecting(format);
+            let (mut pieces, mut split_reason) = receive_in(&mut receiver, &bad, 1, 7);
+            if split_reason.is_none() {
+                split_reason = receiver.read_end(&mut pieces).err();
+            }
+            assert_eq!(kind(reason), kind(split_reason), "{format}: byte {at}");
+            // Fed byte by byte a codec may give away what a single call would still have had in hand.
+            assert!(pieces.starts_with(&whole) || whole.starts_with(&pieces), "{format}: byte {at}");
+        }
+    }
+}
+
+#[test]
+fn every_flipped_byte_of_an_announcement_makes_it_plain_or_an_error() {
+    for format in formats() {
+        let good = wire(format);
+        for at in 0..40 {
+            let mut bad = good.clone();
+            bad[at] ^= 0x21;
+            let (got, reason) = receive_all(&mut detecting(), &bad);
+            assert!(
+                got == bad || got == messages(3).concat() || reason.is_some() || format == Format::DeflateRaw,
+                "{format} {at}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_cut_delivers_a_beginning_and_no_more() {
+    let plain = messages(3).concat();
+    for format in formats() {
+        let wire = wire(format);
+        for cut in 0..wire.len() {
+            let mut receiver = expecting(format);
+            let (got, reason) = receive_all(&mut receiver, &wire[..cut]);
+            assert!(reason.is_none(), "{format} cut at {cut}: {reason:?}");
+            assert!(plain.starts_with(&got), "{format} cut at {cut}");
+            assert!(!receiver.stats().stream_ended, "{format} cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn every_split_in_two_and_in_pieces_delivers_the_same() {
+    let plain = messages(3).concat();
+    for format in formats() {
+        let wire = wire(format);
+        for cut in 0..=wire.len() {
+            let mut receiver = detecting();
+            let mut got = receive(&mut receiver, &wire[..cut]);
+            got.extend(receive(&mut receiver, &wire[cut..]));
+            assert_eq!(got, plain, "{format} cut at {cut}");
+        }
+        for piece in 1..50 {
+            assert_eq!(receive_in(&mut detecting(), &wire, piece, ROOM).0, plain, "{format} pieces of {piece}");
+        }
+    }
+}
+
+/// Reads to the end or the first error, with limits so that it is short.
+fn survives(detect: Detect, expect: Option<Format>, wire: &[u8], piece: usize, room: usize) {
+    let mut receiver = CompressionLayer::new(&EncoderPool::shared(), detect, 0, 0);
+    if let Some(format) = expect {
+        receiver.expect(&Decompression::from(format).max_total(Some(1 << 20))).unwrap();
+    }
+    receiver.set_limits(&Decompression::deflate().max_total(Some(1 << 20)));
+    let (mut plain, reason) = receive_in(&mut receiver, wire, piece, room);
+    if reason.is_none() {
+        let end = receiver.read_end(&mut plain);
+        assert!(end.is_ok() || matches!(end, Err(Reason::Decompress(_))));
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic_or_spin(
+        format in prop::sample::select(formats().collect::<Vec<_>>()),
+        bytes in prop::collection::vec(any::<u8>(), 0..500),
+        piece in 1usize..100,
+        room in 1usize..1000,
+    ) {
+        survives(Detect::Off, Some(format), &bytes, piece, room);
+        survives(Detect::AtStart, None, &bytes, piece, room);
+        survives(Detect::Anywhere, None, &bytes, piece, room);
+    }
+
+    #[test]
+    fn arbitrary_bytes_behind_a_true_beginning_never_panic_or_spin(
+        format in prop::sample::select(formats().collect::<Vec<_>>()),
+        keep in 0usize..200,
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        piece in 1usize..100,
+        room in 1usize..1000,
+    ) {
+        let good = wire(format);
+        let wire = [&good[..keep.min(good.len())], &bytes].concat();
+        survives(Detect::Off, Some(format), &wire, piece, room);
+        survives(Detect::AtStart, None, &wire, piece, room);
+    }
+
+    #[test]
+    fn plain_bytes_pass_detection_unchanged(
+        bytes in prop::collection::vec(prop::sample::select(b"x^\x78\x9c\x01\xda\xa8\0\xff\x1f\x8b(\xb5/\x04\"M\x18ab".to_vec()), 0..200),
+        piece in 1usize..30,
+        room in 1usize..30,
+    ) {
+        for detect in [Detect::AtStart, Detect::Anywhere] {
+            let mut receiver = CompressionLayer::new(&EncoderPool::shared(), detect, 0, 0);
+            let (mut plain, reason) = receive_in(&mut receiver, &bytes, piece, room);
+            receiver.read_end(&mut plain).unwrap();
+            prop_assert!(reason.is_none());
+            prop_assert!(plain == bytes);
+        }
+    }
+}

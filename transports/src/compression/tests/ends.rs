@@ -1,0 +1,300 @@
+//! Groups 9 and 12, ends: trailers, what follows them, and each row of the table of ends.
+
+use super::*;
+use torsade_protocols::Truncation;
+
+#[test]
+fn a_finished_stream_has_ended_and_an_unfinished_one_has_not() {
+    for format in formats() {
+        let mut sender = sender(&format.into());
+        let mut wire = send(&mut sender, &messages(3));
+        let mut receiver = detecting();
+        receive(&mut receiver, &wire);
+        assert!(!receiver.stats().stream_ended);
+        let start = wire.len();
+        sender.finish(&mut wire).unwrap();
+        receive(&mut receiver, &wire[start..]);
+        assert!(receiver.stats().stream_ended, "{format}");
+        let trailer = match format {
+            Format::Deflate => 6,
+            Format::DeflateRaw => 2,
+            Format::Gzip => 10,
+            Format::Lz4 => 8,
+            _ => 7, // an empty last block and four bytes of checksum
+        };
+        assert_eq!(wire.len() - start, trailer, "{format}");
+    }
+}
+
+#[test]
+fn a_stream_that_was_opened_by_a_flush_ends_properly() {
+    for format in formats() {
+        let mut sender = sender(&format.into());
+        let mut wire = Vec::new();
+        sender.force_flush(&mut wire).unwrap();
+        sender.finish(&mut wire).unwrap();
+        let mut receiver = detecting();
+        assert_eq!(receive_all(&mut receiver, &wire).0, b"");
+        assert!(receiver.stats().stream_ended, "{format}");
+    }
+}
+
+#[test]
+fn writing_and_finishing_without_a_flush_loses_nothing() {
+    for format in formats() {
+        let mut sender = sender(&format.into());
+        let mut wire = Vec::new();
+        sender.write(b"last words", &mut wire, NOW).unwrap();
+        sender.finish(&mut wire).unwrap();
+        let (plain, reason) = receive_all(&mut detecting(), &wire);
+        assert!(reason.is_none(), "{format}: {reason:?}");
+        assert_eq!(plain, b"last words");
+    }
+}
+
+#[test]
+fn reading_goes_on_after_our_own_end() {
+    let mut here = sender(&Compression::deflate());
+    let mut wire = send(&mut here, &["bye"]);
+    here.finish(&mut wire).unwrap();
+    let answer = stream(&Compression::deflate(), &["answer"]);
+    assert_eq!(receive(&mut here, &answer), b"answer");
+}
+
+#[test]
+fn a_cut_is_an_error_if_announced_and_clean_if_expected() {
+    for format in formats() {
+        let mut sender = sender(&format.into());
+        let wire = send(&mut sender, &messages(3));
+        let (plain, reason) = receive_all(&mut detecting(), &wire);
+        assert_eq!(plain, messages(3).concat(), "what came is delivered");
+        assert_eq!(kind(reason), Some(DecompressErrorKind::Truncated), "{format}");
+
+        let mut receiver = expecting(format);
+        let (plain, reason) = receive_all(&mut receiver, &wire);
+        assert_eq!(plain, messages(3).concat());
+        assert!(reason.is_none(), "{format}");
+        assert!(!receiver.stats().stream_ended);
+
+        let strict = Decompression::from(format).truncation(Truncation::Error);
+        let (_, reason) = receive_all(&mut expecting(strict), &wire);
+        assert_eq!(kind(reason), Some(DecompressErrorKind::Truncated), "{format}");
+
+        let mut lenient = detecting();
+        lenient.set_limits(&Decompression::from(format).truncation(Truncation::Allow));
+        assert!(receive_all(&mut lenient, &wire).1.is_none(), "{format}");
+    }
+}
+
+#[test]
+fn truncation_is_seen_at_every_byte_of_an_announced_stream() {
+    for format in formats() {
+        let wire = stream(&format.into(), &messages(3));
+        let opening = wire.len() - stream(&Compression::from(format).announce(false), &messages(3)).len()
+            + match format {
+                Format::Deflate => 2,
+                Format::Gzip => 10,
+                Format::Zstd => 6,
+                Format::Lz4 => 7,
+                _ => 0,
+            };
+        for cut in 0..wire.len() {
+            let (plain, reason) = receive_all(&mut detecting(), &wire[..cut]);
+            if cut < opening {
+                assert_eq!(plain, wire[..cut], "{format}: no whole announcement, so it is plain");
+                assert!(reason.is_none());
+            } else {
+                assert!(messages(3).concat().starts_with(&plain));
+                assert_eq!(kind(reason), Some(DecompressErrorKind::Truncated), "{format} cut at {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn trailing_bytes_are_an_error_and_can_be_taken() {
+    for format in [Format::Deflate, Format::DeflateRaw] {
+        for piece in [1, 1000] {
+            let mut wire = stream(&format.into(), &["data"]);
+            wire.extend(b"plain");
+            let mut receiver = detecting();
+            let (plain, reason) = receive_in(&mut receiver, &wire, piece, ROOM);
+            assert_eq!(plain, b"data");
+            assert_eq!(kind(reason), Some(DecompressErrorKind::TrailingData), "{format}");
+            assert_eq!(receiver.take_trailing(), if piece == 1 { &b"p"[..] } else { b"plain" });
+            assert!(receiver.stats().stream_ended);
+        }
+    }
+}
+
+#[test]
+fn bytes_after_the_end_may_be_plain() {
+    for format in formats() {
+        let mut wire = stream(&format.into(), &["data "]);
+        wire.extend(b"and plain text");
+        for piece in [1, 7, 1000] {
+            for room in [1, 5, 100] {
+                let mut receiver = expecting(Decompression::from(format).after_end(AfterEnd::Plain));
+                let (plain, reason) = receive_in(&mut receiver, &wire, piece, room);
+                assert!(reason.is_none(), "{format}: {reason:?}");
+                assert_eq!(plain, b"data and plain text", "{format}");
+                assert!(receiver.reads_directly());
+                assert!(receiver.stats().stream_ended);
+            }
+        }
+    }
+}
+
+#[test]
+fn streams_may_follow_each_other() {
+    for format in formats() {
+        let one = stream(&format.into(), &["one "]);
+        let two = stream(&Compression::from(format).announce(false), &["two"]);
+        let wire = [&one[..], &two, &one].concat();
+        let options = Decompression::from(format).after_end(AfterEnd::NextStream);
+        for piece in [1, 3, 1000] {
+            let mut receiver = expecting(options.clone());
+            let (plain, reason) = receive_in(&mut receiver, &wire, piece, 5);
+            assert!(reason.is_none(), "{format}: {reason:?}");
+            assert_eq!(plain, b"one twoone ", "{format}");
+            assert!(receiver.stats().stream_ended);
+            receiver.read_end(&mut Vec::new()).unwrap();
+        }
+        // For gzip members and zstd frames this is the default.
+        let by_default = receive_in(&mut detecting(), &wire, 1000, ROOM).1.is_none();
+        assert_eq!(by_default, matches!(format, Format::Gzip | Format::Zstd), "{format}");
+    }
+}
+
+#[test]
+fn what_is_no_stream_after_a_stream_is_trailing_data() {
+    for format in formats().filter(|format| matches!(format, Format::Gzip | Format::Zstd)) {
+        let wire = [&stream(&format.into(), &["one"])[..], b"garbage"].concat();
+        let (plain, reason) = receive_in(&mut detecting(), &wire, 1000, ROOM);
+        assert_eq!(plain, b"one");
+        assert_eq!(kind(reason), Some(DecompressErrorKind::TrailingData), "{format}");
+    }
+}
+
+#[test]
+fn a_failed_stream_stays_failed_and_keeps_its_counts() {
+    let mut wire = stream(&Compression::deflate(), &["data"]);
+    let last = wire.len() - 1;
+    wire[last] ^= 1;
+    let mut receiver = detecting();
+    let (plain, reason) = receive_in(&mut receiver, &wire, usize::MAX, ROOM);
+    assert_eq!(plain, b"data", "what was decoded before is delivered");
+    let Some(Reason::Decompress(error)) = reason else { panic!("{reason:?}") };
+    assert_eq!(error.kind, DecompressErrorKind::Checksum);
+    assert_eq!((error.input_offset, error.output_offset), (wire.len() as u64, 4));
+    assert_eq!((receiver.stats().plain_in, receiver.stats().stream_ended), (4, false));
+    let mut none = Vec::new();
+    assert!(receiver.read(b"more", &mut none, ROOM, NOW).is_err());
+    assert!(receiver.read_end(&mut none).is_err());
+    assert_eq!(none, b"");
+}
+
+/// The kind of the error in a stream that has `edit` done to it.
+fn edited(format: Format, edit: impl FnOnce(&mut Vec<u8>)) -> Option<DecompressErrorKind> {
+    let mut wire = stream(&Compression::from(format).announce(false), &["hello hello hello"]);
+    edit(&mut wire);
+    kind(receive_in(&mut expecting(format), &wire, usize::MAX, ROOM).1)
+}
+
+#[test]
+fn each_wrong_field_of_zlib_and_gzip_has_its_name() {
+    use DecompressErrorKind::{Checksum, Data, Header, Length, NeedDictionary};
+    let zlib = |at: usize, value: u8| edited(Format::Deflate, |wire| wire[at] = value);
+    let gzip = |at: usize, value: u8| edited(Format::Gzip, |wire| wire[at] = value);
+    assert_eq!(zlib(0, 0x77), Some(Header), "another method");
+    assert_eq!(zlib(0, 0x88), Some(Header), "a window of 64 KiB");
+    assert_eq!(zlib(1, 0x9d), Some(Header), "the check bits");
+    assert_eq!(zlib(1, 0xbb), Some(NeedDictionary), "FDICT");
+    assert_eq!(zlib(2, 0x06), Some(Data), "a reserved block type");
+    assert_eq!(edited(Format::Deflate, |wire| *wire.last_mut().unwrap() ^= 1), Some(Checksum));
+    assert_eq!(gzip(0, 0x1e), Some(Header));
+    assert_eq!(gzip(2, 7), Some(Header), "another method");
+    assert_eq!(gzip(3, 0x80), Some(Header), "a reserved flag");
+    assert_eq!(edited(Format::Gzip, |wire| *wire.last_mut().unwrap() ^= 1), Some(Length));
+    let crc = |wire: &mut Vec<u8>| {
+        let at = wire.len() - 8;
+        wire[at] ^= 1;
+    };
+    assert_eq!(edited(Format::Gzip, crc), Some(Checksum));
+    // Distance 1 before any byte: fixed codes, a match of length 3, then zeros.
+    let (_, reason) = receive_in(&mut expecting(Format::DeflateRaw), &[0x03, 0x02, 0, 0], 10, ROOM);
+    assert_eq!(kind(reason), Some(Data), "too far back");
+}
+
+#[test]
+fn every_field_of_a_gzip_header_is_understood_under_every_split() {
+    let body = stream(&Compression::gzip().announce(false), &["data"])[10..].to_vec();
+    let mut header = vec![0x1f, 0x8b, 8, 0x1e, 1, 2, 3, 4, 2, 3];
+    header.extend([4, 0, b'A', b'p', 0, 0]);
+    header.extend(b"name.txt\0a comment\0");
+    let mut crc = flate2::Crc::new();
+    crc.update(&header);
+    header.extend(&crc.sum().to_le_bytes()[..2]);
+    let wire = [&header[..], &body].concat();
+    for cut in 0..wire.len() {
+        let mut receiver = expecting(Format::Gzip);
+        let mut plain = receive(&mut receiver, &wire[..cut]);
+        plain.extend(receive(&mut receiver, &wire[cut..]));
+        assert_eq!(plain, b"data", "cut at {cut}");
+    }
+    let mut damaged = wire.clone();
+    damaged[header.len() - 1] ^= 1;
+    let (_, reason) = receive_in(&mut expecting(Format::Gzip), &damaged, 1, ROOM);
+    assert_eq!(kind(reason), Some(DecompressErrorKind::Header), "the header's own sum");
+    // An extra field of no bytes.
+    let wire = [&[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 3, 0, 0][..], &body].concat();
+    assert_eq!(receive(&mut expecting(Format::Gzip), &wire), b"data");
+}
+
+#[test]
+fn bytes_held_for_detection_belong_to_a_stream_expected_then() {
+    let wire = stream(&Compression::deflate().announce(false), &["data"]);
+    let mut receiver = detecting();
+    let mut plain = Vec::new();
+    receiver.read(&wire[..1], &mut plain, ROOM, NOW).unwrap();
+    receiver.expect(&Decompression::deflate()).unwrap();
+    assert_eq!(receiver.deadline(), None);
+    assert_eq!(receive(&mut receiver, &wire[1..]), b"data");
+}
+
+#[test]
+#[cfg(feature = "lz4")]
+fn each_wrong_field_of_lz4_has_its_name() {
+    use DecompressErrorKind::{Checksum, Data, Header, Length, NeedDictionary};
+    let lz4 = |at: usize, value: u8| edited(Format::Lz4, |wire| wire[at] = value);
+    assert_eq!(lz4(0, 5), Some(Header));
+    assert_eq!(lz4(4, 0x84), Some(Header), "version 2");
+    assert_eq!(lz4(5, 0x30), Some(Header), "blocks of no size");
+    assert_eq!(lz4(6, 0), Some(Header), "the header's own sum");
+    assert_eq!(lz4(9, 0xff), Some(Data), "a block longer than the header allows");
+    assert_eq!(edited(Format::Lz4, |wire| *wire.last_mut().unwrap() ^= 1), Some(Checksum));
+    let framed = |flags: u8, fields: &[u8], rest: &[u8]| {
+        let descriptor = [&[flags, 0x40][..], fields].concat();
+        let sum = crate::compression::checksum::lz4_header_sum(&descriptor);
+        [&[4, 0x22, 0x4d, 0x18][..], &descriptor, &[sum], rest].concat()
+    };
+    let read = |wire: &[u8]| kind(receive_in(&mut expecting(Format::Lz4), wire, 3, ROOM).1);
+    assert_eq!(read(&framed(0x61, &[1, 0, 0, 0], &[])), Some(NeedDictionary));
+    assert_eq!(read(&framed(0x68, &[3, 0, 0, 0, 0, 0, 0, 0], &[2, 0, 0, 0x80, b'a', b'b', 0, 0, 0, 0])), Some(Length));
+    assert_eq!(read(&framed(0x68, &[2, 0, 0, 0, 0, 0, 0, 0], &[2, 0, 0, 0x80, b'a', b'b', 0, 0, 0, 0])), None);
+    assert_eq!(read(&framed(0x70, &[], &[1, 0, 0, 0x80, b'a', 1, 2, 3, 4])), Some(Checksum), "of a block");
+}
+
+#[test]
+#[cfg(feature = "zstd")]
+fn each_wrong_field_of_zstd_has_its_name() {
+    use DecompressErrorKind::{Checksum, Data, Header, NeedDictionary};
+    let zstd = |at: usize, value: u8| edited(Format::Zstd, |wire| wire[at] = value);
+    assert_eq!(zstd(0, 0x29), Some(Header));
+    assert_eq!(zstd(4, 0x0c), Some(Header), "the reserved bit");
+    assert_eq!(zstd(6, 0x07), Some(Data), "a reserved block type");
+    assert_eq!(edited(Format::Zstd, |wire| *wire.last_mut().unwrap() ^= 1), Some(Checksum));
+    let dictionary = [0x28, 0xb5, 0x2f, 0xfd, 0x01, 0x48, 7];
+    let (_, reason) = receive_in(&mut expecting(Format::Zstd), &dictionary, 1, ROOM);
+    assert_eq!(kind(reason), Some(NeedDictionary));
+}

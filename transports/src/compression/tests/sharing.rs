@@ -1,0 +1,273 @@
+//! Groups 15, 16 and 17: encoders shared by many connections, what idle ones cost, and secrets.
+
+use proptest::prelude::{prop, prop_assert, proptest};
+
+use super::*;
+
+const DEFLATES: [Format; 3] = [Format::Deflate, Format::DeflateRaw, Format::Gzip];
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn ten_thousand_messages_with_the_encoder_stolen_at_random_are_one_stream() {
+    let pool = EncoderPool::with_limits(1, SECOND);
+    let luck = noise(10_000);
+    let mut connections: Vec<_> = (0..3)
+        .map(|index| {
+            let (mut sender, receiver) = (layer(&pool), detecting());
+            // Levels differ: an encoder goes from one to another.
+            sender.compress(&Compression::from(DEFLATES[index]).level([6, 1, 9][index]).history(4096)).unwrap();
+            (sender, receiver)
+        })
+        .collect();
+    for (message, luck) in messages(10_000).into_iter().zip(luck) {
+        let (sender, receiver) = &mut connections[usize::from(luck) % 16 % 3];
+        let wire = send(sender, &[&message]);
+        assert_eq!(receive(receiver, &wire), message);
+    }
+    assert_eq!(pool.borrow().encoders(), 1);
+    for (sender, receiver) in &mut connections {
+        let mut wire = Vec::new();
+        sender.finish(&mut wire).unwrap();
+        receive(receiver, &wire);
+        assert!(receiver.stats().stream_ended, "the checksum over all of it is right");
+        assert!(sender.stats().hibernations > 1000, "{:?}", sender.stats());
+    }
+}
+
+#[test]
+fn connections_that_share_an_encoder_never_see_each_others_bytes() {
+    let pool = EncoderPool::with_limits(1, SECOND);
+    let (mut one, mut other) = (layer(&pool), layer(&pool));
+    one.compress(&Compression::deflate_raw()).unwrap();
+    other.compress(&Compression::deflate_raw().announce(false)).unwrap();
+    let canary = noise(200);
+    let mut alone = layer(&EncoderPool::shared());
+    alone.compress(&Compression::deflate_raw().announce(false)).unwrap();
+    for message in messages(50) {
+        send(&mut one, &[&canary]);
+        let wire = send(&mut other, &[&message]);
+        let wanted = send(&mut alone, &[&message]);
+        // Had the other's bytes been in reach, lengths would differ, and a reader without them would fail.
+        assert!(wire.len().abs_diff(wanted.len()) <= 16, "{} {}", wire.len(), wanted.len());
+    }
+    let guess = send(&mut other, &[&canary]);
+    assert!(guess.len() > 200, "the other connection's canary was found: {}", guess.len());
+    let mut receiver = expecting(Format::DeflateRaw);
+    let mut again = layer(&pool);
+    again.compress(&Compression::deflate_raw().announce(false)).unwrap();
+    let wire = send(&mut again, &[&canary[..100], &canary[..100]]);
+    assert!(receive(&mut receiver, &wire) == [&canary[..100], &canary[..100]].concat());
+}
+
+#[test]
+fn an_idle_connection_gives_its_encoder_back_after_a_second() {
+    let pool = EncoderPool::shared();
+    let (mut sender, mut receiver) = (layer(&pool), detecting());
+    sender.compress(&Compression::deflate()).unwrap();
+    let (mut wire, mut plain) = (Vec::new(), Vec::new());
+    let start = Duration::from_secs(5);
+    sender.write(b"hello hello", &mut wire, start).unwrap();
+    assert_eq!(sender.deadline(), None, "unflushed bytes are not idle");
+    sender.flush(&mut wire, start).unwrap();
+    assert_eq!(sender.deadline(), Some(start + SECOND));
+    sender.expire(&mut wire, &mut plain, start + SECOND / 2).unwrap();
+    assert_eq!((pool.borrow().lent(), sender.stats().hibernations), (1, 0), "too early");
+    sender.expire(&mut wire, &mut plain, start + SECOND).unwrap();
+    assert_eq!((pool.borrow().lent(), sender.stats().hibernations), (0, 1));
+    assert_eq!(sender.deadline(), None);
+    let first = wire.len();
+    sender.write(b"hello hello", &mut wire, start + SECOND).unwrap();
+    sender.flush(&mut wire, start + SECOND).unwrap();
+    assert!(wire.len() - first < 12, "the history is still known: {}", wire.len() - first);
+    assert_eq!(receive(&mut receiver, &wire), b"hello hellohello hello");
+}
+
+#[test]
+fn at_most_64_encoders_serve_any_number_of_connections_in_one_turn() {
+    let pool = EncoderPool::shared();
+    let mut room: Vec<_> = (0..300)
+        .map(|_| {
+            let mut sender = layer(&pool);
+            sender.compress(&Compression::deflate()).unwrap();
+            (sender, detecting(), Vec::new())
+        })
+        .collect();
+    for message in messages(4) {
+        // A chat room: everybody is written to before anybody is flushed.
+        for (sender, _, wire) in &mut room {
+            sender.write(&message, wire, NOW).unwrap();
+        }
+        for (sender, receiver, wire) in &mut room {
+            sender.flush(wire, NOW).unwrap();
+            assert_eq!(receive(receiver, wire), message);
+            wire.clear();
+        }
+        assert_eq!(pool.borrow().encoders(), 64);
+    }
+    let stored: u64 = room.iter().map(|(sender, ..)| sender.stats().stored_bytes).sum();
+    assert_eq!(stored, 0, "who had to wait was compressed when the others had let go");
+    drop(room);
+    assert!(pool.borrow().encoders() <= 4, "unused ones are freed");
+    assert_eq!(pool.borrow().lent(), 0);
+}
+
+#[test]
+fn without_any_encoder_bytes_still_go_out_uncompressed() {
+    let pool = EncoderPool::with_limits(0, SECOND);
+    for format in DEFLATES {
+        let (mut sender, mut receiver) = (layer(&pool), detecting());
+        sender.compress(&format.into()).unwrap();
+        let plain = text(100_000);
+        let mut wire = Vec::new();
+        for piece in plain.chunks(700) {
+            sender.write(piece, &mut wire, NOW).unwrap();
+        }
+        sender.flush(&mut wire, NOW).unwrap();
+        sender.finish(&mut wire).unwrap();
+        assert!(receive(&mut receiver, &wire) == plain, "{format}");
+        assert!(receiver.stats().stream_ended);
+        assert_eq!(sender.stats().stored_bytes, 100_000);
+        assert!(wire.len() < 101_000);
+    }
+}
+
+#[test]
+fn an_encoder_in_the_middle_of_bytes_is_never_stolen() {
+    let pool = EncoderPool::with_limits(1, SECOND);
+    let (mut one, mut other) = (layer(&pool), layer(&pool));
+    one.compress(&Compression::gzip()).unwrap();
+    other.compress(&Compression::gzip()).unwrap();
+    let (mut one_wire, mut other_wire) = (Vec::new(), Vec::new());
+    one.write(b"unflushed ", &mut one_wire, NOW).unwrap();
+    other.write(b"waiting", &mut other_wire, NOW).unwrap();
+    other.flush(&mut other_wire, NOW).unwrap();
+    one.write(b"and more", &mut one_wire, NOW).unwrap();
+    one.finish(&mut one_wire).unwrap();
+    other.finish(&mut other_wire).unwrap();
+    assert_eq!(receive(&mut detecting(), &one_wire), b"unflushed and more");
+    assert_eq!(receive(&mut detecting(), &other_wire), b"waiting");
+    assert_eq!(pool.borrow().lent(), 0);
+}
+
+#[test]
+fn a_dropped_connection_gives_its_encoder_back() {
+    let pool = EncoderPool::with_limits(1, SECOND);
+    for flushed in [false, true] {
+        let mut sender = layer(&pool);
+        sender.compress(&Compression::deflate()).unwrap();
+        let mut wire = Vec::new();
+        sender.write(b"x", &mut wire, NOW).unwrap();
+        if flushed {
+            sender.flush(&mut wire, NOW).unwrap();
+        }
+        drop(sender);
+        assert_eq!(pool.borrow().lent(), 0);
+    }
+}
+
+#[test]
+fn the_ratio_survives_hibernation_as_far_as_history_is_kept() {
+    let sizes: Vec<usize> = [0, 4096, 32 << 10]
+        .into_iter()
+        .map(|history| {
+            let pool = EncoderPool::shared();
+            let mut sender = layer(&pool);
+            sender.compress(&Compression::deflate().history(history)).unwrap();
+            let (mut wire, mut plain) = (Vec::new(), Vec::new());
+            for messages in messages(400).chunks(8) {
+                wire.extend(send(&mut sender, messages));
+                sender.expire(&mut Vec::new(), &mut plain, SECOND).unwrap();
+            }
+            assert_eq!(sender.stats().hibernations, 50);
+            assert!(receive(&mut detecting(), &wire) == messages(400).concat());
+            wire.len()
+        })
+        .collect();
+    let mut awake = sender(&Compression::deflate());
+    let wire = send(&mut awake, &messages(400));
+    assert!(sizes[0] > sizes[1] && sizes[1] >= sizes[2], "{sizes:?}");
+    assert!(sizes[2] < wire.len() * 103 / 100, "{sizes:?} against {}", wire.len());
+}
+
+#[test]
+fn an_idle_layer_is_small() {
+    assert!(size_of::<CompressionLayer>() <= 192, "{}", size_of::<CompressionLayer>());
+}
+
+/// The length of the message that holds a guess, beside a secret that was sent before it.
+fn length_of(guess: &str, barrier: bool, format: Format) -> usize {
+    let mut sender = sender(&Compression::from(format));
+    send(&mut sender, &["GET / HTTP/1.1\r\nHost: example.org\r\n"]);
+    let mut wire = Vec::new();
+    if barrier {
+        sender.barrier(&mut wire).unwrap();
+    }
+    send(&mut sender, &["Cookie: session=s3cr3t-t0k3n-42"]);
+    if barrier {
+        sender.barrier(&mut wire).unwrap();
+    }
+    send(&mut sender, &[format!("Cookie: session={guess}")]).len()
+}
+
+#[test]
+fn a_barrier_hides_whether_a_guess_was_right() {
+    let (right, wrong) = ("s3cr3t-t0k3n-42", "q7xw9z-p1v5m-86");
+    for format in formats() {
+        assert!(length_of(right, false, format) < length_of(wrong, false, format), "{format}: the oracle exists");
+        assert_eq!(length_of(right, true, format), length_of(wrong, true, format), "{format}");
+    }
+}
+
+#[test]
+fn a_stream_goes_on_after_a_barrier() {
+    for format in formats() {
+        let (mut sender, mut receiver) = (sender(&format.into()), detecting());
+        for message in messages(10) {
+            let mut wire = send(&mut sender, &[&message]);
+            sender.barrier(&mut wire).unwrap();
+            assert_eq!(receive(&mut receiver, &wire), message, "{format}");
+        }
+        let mut wire = Vec::new();
+        sender.finish(&mut wire).unwrap();
+        receive(&mut receiver, &wire);
+        assert!(receiver.stats().stream_ended, "{format}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_interleaving_of_connections_on_few_encoders_is_right(
+        steps in prop::collection::vec((0usize..5, 0usize..4, 1usize..3000, 0u8..3), 1..60),
+        limit in 0usize..3,
+        history in prop::sample::select(vec![0usize, 10, 5000, 32 << 10]),
+    ) {
+        let pool = EncoderPool::with_limits(limit, SECOND);
+        let source = [text(3000), noise(3000)].concat();
+        let mut all: Vec<_> = (0..5).map(|index| {
+            let mut sender = layer(&pool);
+            let options = Compression::from(DEFLATES[index % 3]).history(history).level([6, 1, 3, 9, 0][index]);
+            sender.compress(&options).unwrap();
+            (sender, Vec::new(), Vec::new())
+        }).collect();
+        let mut now = NOW;
+        for (who, what, len, kind) in steps {
+            let (sender, wire, plain) = &mut all[who];
+            let piece = &source[who * 500..][..len];
+            match what {
+                0 => sender.flush(wire, now).unwrap(),
+                1 if kind == 0 => sender.barrier(wire).unwrap(),
+                1 => { now += SECOND; sender.expire(wire, &mut Vec::new(), now).unwrap(); }
+                _ => { sender.write(piece, wire, now).unwrap(); plain.extend_from_slice(piece); }
+            }
+        }
+        for (sender, wire, plain) in &mut all {
+            sender.finish(wire).unwrap();
+            let mut receiver = detecting();
+            let (got, reason) = receive_in(&mut receiver, wire, usize::MAX, ROOM);
+            prop_assert!(reason.is_none(), "{:?}", reason);
+            prop_assert!(got == *plain);
+            prop_assert!(wire.is_empty() || receiver.stats().stream_ended);
+        }
+        prop_assert!(pool.borrow().encoders() <= limit);
+    }
+}
