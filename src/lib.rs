@@ -22,6 +22,8 @@
 //! }
 //! ```
 
+pub mod manual;
+
 pub use torsade_protocols::*;
 pub use torsade_reactor::*;
 pub use torsade_transports::*;

@@ -1,0 +1,13 @@
+//! The manual: what no single item can say.
+
+#[doc = include_str!("manual/byte.md")]
+pub mod way_of_a_byte {}
+
+#[doc = include_str!("manual/closing.md")]
+pub mod closing {}
+
+#[doc = include_str!("manual/limits.md")]
+pub mod limits {}
+
+#[doc = include_str!("manual/decisions.md")]
+pub mod decisions {}
