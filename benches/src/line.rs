@@ -12,7 +12,7 @@ pub fn without_cr(line: &[u8]) -> &[u8] {
 }
 
 fn answer(transport: &Transport, line: &[u8]) {
-    transport.write_sequence([b"=", without_cr(line), b"\r\n"]);
+    transport.write_sequence(&[b"=", without_cr(line), b"\r\n"]);
 }
 
 pub struct Line;

@@ -29,6 +29,13 @@ pub trait Connection {
     /// Sends `data` after everything written before.
     fn write(&self, data: &[u8]);
 
+    /// Sends each of `pieces`, in order.
+    fn write_sequence(&self, pieces: &[&[u8]]) {
+        for piece in pieces {
+            self.write(piece);
+        }
+    }
+
     /// Bytes written and not yet taken by the system.
     fn unsent(&self) -> usize;
 

@@ -73,6 +73,11 @@ impl LineDecoder {
         self.delimiter.borrow().clone()
     }
 
+    /// Lends what ends a line.
+    pub(crate) fn with_delimiter(&self, use_it: impl FnOnce(&[u8])) {
+        use_it(&self.delimiter.borrow());
+    }
+
     /// Sets how long a line may be, in bytes without the delimiter.
     pub fn set_max_length(&self, max_length: usize) {
         self.max_length.set(max_length);

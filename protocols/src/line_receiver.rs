@@ -99,8 +99,7 @@ impl LineTransport {
     /// Sends a line: `line` and the delimiter.
     #[doc(alias = "sendLine")]
     pub fn send_line(&self, line: impl AsRef<[u8]>) {
-        self.transport.write(line);
-        self.transport.write(self.lines.decoder.borrow().delimiter());
+        self.lines.decoder.borrow().with_delimiter(|delimiter| self.transport.write_sequence(&[line.as_ref(), delimiter]));
     }
 
     /// Delivers what follows to `raw_data_received`, from the byte after this line on.

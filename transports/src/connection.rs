@@ -57,7 +57,7 @@ impl StreamConnection {
             id: shared.next_id(),
             peer,
             protocol: RefCell::new(Some(protocol)),
-            state: RefCell::default(),
+            state: RefCell::new(State::new()),
         });
         let source = Rc::<Self>::clone(&connection);
         let reactor = &shared.reactor;
@@ -181,6 +181,14 @@ impl Connection for StreamConnection {
         self.settle_later(&state);
     }
 
+    fn write_sequence(&self, pieces: &[&[u8]]) {
+        let mut state = self.state.borrow_mut();
+        for piece in pieces {
+            self.append(&mut state, piece);
+        }
+        self.settle_later(&state);
+    }
+
     fn unsent(&self) -> usize {
         self.state.borrow().output.len()
     }
@@ -251,14 +259,13 @@ impl Connection for StreamConnection {
 
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
         let mut state = self.state.borrow_mut();
-        let limits = &mut state.rare().limits;
-        limits.low = low.min(high);
-        limits.high = high;
+        state.rare().low_watermark = low.min(high);
+        state.high_watermark = high;
         self.settle_later(&state);
     }
 
     fn set_write_buffer_cap(&self, cap: usize) {
-        self.state.borrow_mut().rare().limits.cap = cap;
+        self.state.borrow_mut().rare().cap = cap;
     }
 
     fn set_read_while_congested(&self, on: bool) {

@@ -20,7 +20,9 @@ impl Output {
     }
 
     pub(crate) fn append(&mut self, data: &[u8], shared: &Shared) {
-        self.buffer(shared).extend_from_slice(data);
+        // Mostly there is a buffer, of which nothing is sent yet.
+        let buffer = if self.start == 0 && self.buffer.capacity() > 0 { &mut self.buffer } else { self.buffer(shared) };
+        buffer.extend_from_slice(data);
     }
 
     /// The buffer itself, to append to.

@@ -47,6 +47,7 @@ impl StreamConnection {
         if !state.finished {
             self.write_through(&mut state, Chain::finish);
             state.finished = true;
+            state.deaf = true;
             drop(state);
             self.flush();
             state = self.state.borrow_mut();
@@ -117,6 +118,7 @@ impl StreamConnection {
         if std::mem::replace(&mut state.lost, true) {
             return;
         }
+        state.deaf = true;
         let unsent = state.output.len();
         state.output.clear(&self.shared);
         if let Some(stream) = state.stream.take()

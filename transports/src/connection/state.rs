@@ -38,6 +38,10 @@ pub(super) struct State {
     pub(super) bytes_out: u64,
     /// Bytes that the system has taken: how a close tells a slow peer from a stuck one.
     pub(super) bytes_sent: u64,
+    /// Unsent bytes above which the connection is congested.
+    pub(super) high_watermark: usize,
+    /// Nothing can be written any more: finished, lost, to be lost, or writing has failed.
+    pub(super) deaf: bool,
     /// A callback of this connection is running: what it asks for is done when it returns.
     pub(super) in_callback: bool,
     /// The socket may have something to read: an edge was reported that has not been used up.
@@ -67,7 +71,6 @@ pub(super) struct State {
 }
 
 /// What few connections need.
-#[derive(Default)]
 pub(super) struct Rare {
     /// Why it is being closed in order.
     pub(super) closing: Option<Reason>,
@@ -75,19 +78,14 @@ pub(super) struct Rare {
     pub(super) doom: Option<Reason>,
     /// Writing failed; what the peer sent before is still read.
     pub(super) write_error: Option<io::Error>,
-    pub(super) limits: Limits,
+    pub(super) low_watermark: usize,
+    pub(super) cap: usize,
     pub(super) close_timeout: CloseTimeout,
     pub(super) close_timer: Option<DelayedCall>,
     pub(super) layer_timer: Option<DelayedCall>,
     pub(super) producer: Option<RegisteredProducer>,
     pub(super) on_lost: Option<OnLost>,
     pub(super) last_stats: Option<CompressionStats>,
-}
-
-pub(super) struct Limits {
-    pub(super) low: usize,
-    pub(super) high: usize,
-    pub(super) cap: usize,
 }
 
 pub(super) struct CloseTimeout {
@@ -104,9 +102,21 @@ pub(super) struct RegisteredProducer {
     pub(super) dry: bool,
 }
 
-impl Default for Limits {
+impl Default for Rare {
     fn default() -> Self {
-        Self { low: LOW_WATERMARK, high: HIGH_WATERMARK, cap: CAP }
+        Self {
+            closing: None,
+            doom: None,
+            write_error: None,
+            low_watermark: LOW_WATERMARK,
+            cap: CAP,
+            close_timeout: CloseTimeout::default(),
+            close_timer: None,
+            layer_timer: None,
+            producer: None,
+            on_lost: None,
+            last_stats: None,
+        }
     }
 }
 
@@ -117,6 +127,10 @@ impl Default for CloseTimeout {
 }
 
 impl State {
+    pub(super) fn new() -> Self {
+        Self { high_watermark: HIGH_WATERMARK, ..Self::default() }
+    }
+
     pub(super) fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
@@ -196,6 +210,7 @@ impl State {
     /// It is to be lost as soon as the loop comes round.
     pub(super) fn doom(&mut self, reason: Reason) {
         if !self.lost {
+            self.deaf = true;
             self.rare().doom.get_or_insert(reason);
         }
     }
@@ -217,12 +232,14 @@ impl State {
         if self.lost || self.finished || self.is_closing() { Err(CompressionError::Closed) } else { Ok(()) }
     }
 
-    pub(super) fn high_watermark(&self) -> usize {
-        self.rare.as_ref().map_or(HIGH_WATERMARK, |rare| rare.limits.high)
-    }
-
-    pub(super) fn cap(&self) -> usize {
-        self.rare.as_ref().map_or(CAP, |rare| rare.limits.cap)
+    /// Unsent bytes are above the high watermark, and maybe above the cap.
+    #[cold]
+    pub(super) fn note_overfull(&mut self) {
+        self.note_congestion();
+        let cap = self.rare.as_ref().map_or(CAP, |rare| rare.cap);
+        if self.output.len() > cap {
+            self.doom(Reason::LimitExceeded { what: "unsent output", limit: cap });
+        }
     }
 
     pub(super) fn is_congested(&self) -> bool {
@@ -233,13 +250,13 @@ impl State {
     pub(super) fn note_congestion(&mut self) {
         let unsent = self.output.len();
         if self.congested {
-            let low = self.rare.as_ref().map_or(LOW_WATERMARK, |rare| rare.limits.low);
+            let low = self.rare.as_ref().map_or(LOW_WATERMARK, |rare| rare.low_watermark);
             if unsent <= low {
                 self.congested = false;
                 self.resumed = true;
             }
         } else {
-            self.congested = unsent > self.high_watermark();
+            self.congested = unsent > self.high_watermark;
         }
     }
 

@@ -15,8 +15,7 @@ use super::state::State;
 impl StreamConnection {
     /// Queues `data`, through the layers that are on.
     pub(super) fn append(&self, state: &mut State, data: &[u8]) {
-        if state.finished || state.lost || state.is_doomed() || state.rare_if_any().is_some_and(|rare| rare.write_error.is_some())
-        {
+        if state.deaf {
             log::debug!("connection {}: {} bytes written after its end are dropped", self.id, data.len());
             return;
         }
@@ -26,12 +25,8 @@ impl StreamConnection {
         } else {
             state.output.append(data, &self.shared);
         }
-        if state.output.len() > state.high_watermark() {
-            state.note_congestion();
-            let cap = state.cap();
-            if state.output.len() > cap {
-                state.doom(Reason::LimitExceeded { what: "unsent output", limit: cap });
-            }
+        if state.output.len() > state.high_watermark {
+            state.note_overfull();
         }
     }
 
@@ -85,6 +80,7 @@ impl StreamConnection {
             state.doom(error.into());
         } else {
             state.rare().write_error = Some(error);
+            state.deaf = true;
             state.readable = true;
         }
     }
