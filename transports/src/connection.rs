@@ -177,15 +177,13 @@ impl Connection for StreamConnection {
 
     fn write(&self, data: &[u8]) {
         let mut state = self.state.borrow_mut();
-        self.append(&mut state, data);
+        self.append(&mut state, &[data]);
         self.settle_later(&state);
     }
 
     fn write_sequence(&self, pieces: &[&[u8]]) {
         let mut state = self.state.borrow_mut();
-        for piece in pieces {
-            self.append(&mut state, piece);
-        }
+        self.append(&mut state, pieces);
         self.settle_later(&state);
     }
 

@@ -19,14 +19,16 @@ impl Output {
         self.len() == 0
     }
 
-    pub(crate) fn append(&mut self, data: &[u8], shared: &Shared) {
-        // Mostly there is a buffer, of which nothing is sent yet.
-        let buffer = if self.start == 0 && self.buffer.capacity() > 0 { &mut self.buffer } else { self.buffer(shared) };
-        buffer.extend_from_slice(data);
+    /// The buffer, to append to.
+    pub(crate) fn buffer(&mut self, shared: &Shared) -> &mut Vec<u8> {
+        if self.start == 0 && self.buffer.capacity() > 0 {
+            return &mut self.buffer;
+        }
+        self.make_room(shared);
+        &mut self.buffer
     }
 
-    /// The buffer itself, to append to.
-    pub(crate) fn buffer(&mut self, shared: &Shared) -> &mut Vec<u8> {
+    fn make_room(&mut self, shared: &Shared) {
         if self.buffer.capacity() == 0 {
             self.buffer = shared.take_buffer();
         } else if self.start > self.buffer.len() / 2 {
@@ -34,7 +36,6 @@ impl Output {
             self.buffer.drain(..self.start);
             self.start = 0;
         }
-        &mut self.buffer
     }
 
     pub(crate) fn unsent(&self) -> &[u8] {

@@ -13,17 +13,20 @@ use super::StreamConnection;
 use super::state::State;
 
 impl StreamConnection {
-    /// Queues `data`, through the layers that are on.
-    pub(super) fn append(&self, state: &mut State, data: &[u8]) {
+    /// Queues all of `pieces`, through the layers that are on.
+    pub(super) fn append(&self, state: &mut State, pieces: &[&[u8]]) {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         if state.deaf {
-            log::debug!("connection {}: {} bytes written after its end are dropped", self.id, data.len());
+            log::debug!("connection {}: {length} bytes written after its end are dropped", self.id);
             return;
         }
-        state.bytes_out += data.len() as u64;
+        state.bytes_out += length as u64;
         if state.chain.is_some() {
-            self.write_through(state, |chain, wire, now| chain.write(data, wire, now));
+            self.write_through(state, |chain, wire, now| pieces.iter().try_for_each(|piece| chain.write(piece, wire, now)));
         } else {
-            state.output.append(data, &self.shared);
+            let buffer = state.output.buffer(&self.shared);
+            buffer.reserve(length);
+            pieces.iter().for_each(|piece| buffer.extend_from_slice(piece));
         }
         if state.output.len() > state.high_watermark {
             state.note_overfull();
