@@ -150,11 +150,21 @@ pub trait Connection {
         let _ = detect;
     }
 
+    /// Bounds the streams that a peer announces.
+    fn set_decompression_limits(&self, limits: &Decompression) {
+        let _ = limits;
+    }
+
     /// Sends what the compressor holds, whatever its flush policy.
     fn flush_compression(&self) {}
 
     /// Separates what was written from what will be, for the compressor.
     fn compression_barrier(&self) {}
+
+    /// Takes the bytes that followed a compressed stream's end.
+    fn take_trailing(&self) -> Vec<u8> {
+        Vec::new()
+    }
 
     /// What compression did so far.
     fn compression_stats(&self) -> Option<CompressionStats> {

@@ -301,6 +301,13 @@ impl Transport {
         self.0.set_detection(detect);
     }
 
+    /// Bounds the streams that a peer announces: total size, ratio, windows; the format in `limits` does not matter.
+    ///
+    /// Unless set, each format has the defaults of its [`Decompression`].
+    pub fn set_decompression_limits(&self, limits: &Decompression) {
+        self.0.set_decompression_limits(limits);
+    }
+
     /// Sends all that the compressor holds at the end of this turn, whatever its flush policy.
     pub fn flush_compression(&self) {
         self.0.flush_compression();
@@ -311,6 +318,14 @@ impl Transport {
     /// Put it before and after a secret that travels with text an attacker may choose.
     pub fn compression_barrier(&self) {
         self.0.compression_barrier();
+    }
+
+    /// Takes the bytes that followed the end of the peer's compressed stream, where that was an error.
+    ///
+    /// The connection ends then with `Reason::Decompress`, kind `TrailingData`; in `connection_lost` they are still here.
+    #[must_use]
+    pub fn take_trailing(&self) -> Vec<u8> {
+        self.0.take_trailing()
     }
 
     /// What compression did on this connection; none if it was never on.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use torsade_protocols::{CompressionStats, Detect, Reason};
+use torsade_protocols::{CompressionError, CompressionStats, Decompression, Detect, Reason};
 
 use crate::compression::{CompressionLayer, SharedPool};
 use crate::layer::Layer;
@@ -38,6 +38,11 @@ impl Chain {
             self.stages.insert(0, Stage { layer, held: Vec::new(), more: false });
         }
         &mut self.stages[0].layer
+    }
+
+    /// Takes the bytes that followed the end of the incoming compressed stream.
+    pub(crate) fn take_trailing(&mut self) -> Vec<u8> {
+        self.stages.first_mut().map_or_else(Vec::new, |stage| stage.layer.take_trailing())
     }
 
     /// What compression did, if it was ever on.
@@ -160,11 +165,14 @@ impl Chain {
         self.unread.splice(..0, plain.iter().copied());
     }
 
-    /// Gives bytes to the layer on top, before all others: they belong to its stream.
-    pub(crate) fn unread_wire(&mut self, wire: &[u8]) {
+    /// Decompresses what comes in from here on, beginning with `rest`; the compression layer is on.
+    pub(crate) fn expect_compression(&mut self, options: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
         if let Some(stage) = self.stages.first_mut() {
-            stage.held.splice(..0, wire.iter().copied());
+            stage.layer.expect(options, rest)?;
+            // It has input of its own now.
+            stage.more = true;
         }
+        Ok(())
     }
 
     /// Forgets the input that is held.

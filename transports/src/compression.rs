@@ -15,7 +15,6 @@ mod sniffer;
 
 #[cfg_attr(not(test), allow(unused_imports, reason = "the connection that uses it arrives with the reactor"))]
 pub(crate) use layer::CompressionLayer;
-#[cfg_attr(not(test), allow(unused_imports, reason = "as above"))]
 pub(crate) use pool::{EncoderPool, SharedPool};
 
 use torsade_protocols::Format;

@@ -301,10 +301,8 @@ impl Connection for StreamConnection {
     fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> std::result::Result<(), CompressionError> {
         let mut state = self.state.borrow_mut();
         state.check_open()?;
-        self.compression(&mut state).expect(decompression)?;
-        if let Some(chain) = &mut state.chain {
-            chain.unread_wire(rest);
-        }
+        self.compression(&mut state);
+        state.chain.get_or_insert_default().expect_compression(decompression, rest)?;
         self.wake(&state);
         Ok(())
     }
@@ -313,6 +311,13 @@ impl Connection for StreamConnection {
         let mut state = self.state.borrow_mut();
         if !state.lost {
             self.compression(&mut state).set_detect(detect);
+        }
+    }
+
+    fn set_decompression_limits(&self, limits: &Decompression) {
+        let mut state = self.state.borrow_mut();
+        if !state.lost {
+            self.compression(&mut state).set_limits(limits);
         }
     }
 
@@ -326,6 +331,14 @@ impl Connection for StreamConnection {
         let mut state = self.state.borrow_mut();
         self.write_through(&mut state, |chain, wire, now| chain.compression_barrier(wire, now));
         self.settle_later(&state);
+    }
+
+    fn take_trailing(&self) -> Vec<u8> {
+        let mut state = self.state.borrow_mut();
+        match &mut state.chain {
+            Some(chain) => chain.take_trailing(),
+            None => state.take_last_trailing(),
+        }
     }
 
     fn compression_stats(&self) -> Option<CompressionStats> {

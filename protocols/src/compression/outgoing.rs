@@ -136,6 +136,7 @@ pub enum Flush {
     /// Once at the end of each turn of the loop in which something was written. Adds no latency. The default.
     #[default]
     EveryTurn,
-    /// Only when asked to, and when the stream ends. For bulk transfers.
+    /// Only when asked to, when the stream ends, and when nothing was written for a second: an encoder that holds
+    /// bytes can serve no other connection. For bulk transfers.
     Manual,
 }

@@ -123,22 +123,21 @@ pub(super) fn recognise(bytes: &[u8], place: Place) -> Verdict {
     let Some(&first) = bytes.first() else {
         return Verdict::Prefix;
     };
-    let mut verdict = Verdict::Plain;
-    for format in candidates(first, place) {
-        let template = Template::new(format, place);
-        if !template.fits(bytes) {
-            continue;
-        }
-        if bytes.len() >= template.len {
-            return Verdict::Whole { format, len: template.len };
-        }
-        verdict = Verdict::Prefix;
+    let Some(format) = candidate(first, place) else {
+        return Verdict::Plain;
+    };
+    let template = Template::new(format, place);
+    if !template.fits(bytes) {
+        Verdict::Plain
+    } else if bytes.len() >= template.len {
+        Verdict::Whole { format, len: template.len }
+    } else {
+        Verdict::Prefix
     }
-    verdict
 }
 
-/// The formats whose announcement starts with `first`: at most one, by their first bytes.
-fn candidates(first: u8, place: Place) -> Option<Format> {
+/// The format whose announcement starts with `first`: they all differ there.
+fn candidate(first: u8, place: Place) -> Option<Format> {
     match first {
         0x78 => Some(Format::Deflate),
         0xa8 => Some(Format::DeflateRaw),

@@ -69,7 +69,7 @@ impl Decoder {
         if !self.carries() {
             return self.read_streams(wire, plain, room);
         }
-        let limit = plain.len() + room;
+        let limit = plain.len().saturating_add(room);
         let mut carried = std::mem::take(&mut self.carried);
         let Step { outcome, taken } = self.read_streams(&carried, plain, room);
         carried.drain(..taken);
@@ -119,7 +119,7 @@ impl Decoder {
     }
 
     fn read_streams(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
-        let limit = plain.len() + room;
+        let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
             let step = self.read_one(&wire[taken..], plain, limit - plain.len());

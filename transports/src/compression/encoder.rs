@@ -88,9 +88,9 @@ impl Encoder {
         self.plain_out += plain.len() as u64;
         self.unflushed += plain.len();
         if let (Flush::After { delay, .. }, None) = (self.flush, self.flush_at) {
-            self.flush_at = Some(now + delay);
+            self.flush_at = Some(now.saturating_add(delay));
         }
-        let written = self.codec.write(plain, wire);
+        let written = self.codec.write(plain, wire, now);
         self.wire_out += (wire.len() - before) as u64;
         written
     }
@@ -154,7 +154,13 @@ impl Encoder {
         if self.flush_at.is_some_and(|at| at <= now) {
             self.force_flush(wire, now)?;
         }
-        self.codec.expire(now);
+        if self.codec.deflate().and_then(DeflateEncoder::idle_at).is_some_and(|at| at <= now) {
+            // Whatever the policy says: an encoder with bytes in it can serve nobody else.
+            if self.unflushed > 0 {
+                self.force_flush(wire, now)?;
+            }
+            self.codec.hibernate();
+        }
         Ok(())
     }
 
@@ -201,13 +207,9 @@ impl Codec {
         }
     }
 
-    fn expire(&mut self, now: Duration) {
+    fn hibernate(&mut self) {
         match self {
-            Self::Deflate(deflate) => {
-                if deflate.idle_at().is_some_and(|at| at <= now) {
-                    deflate.hibernate();
-                }
-            }
+            Self::Deflate(deflate) => deflate.hibernate(),
             #[cfg(any(feature = "lz4", feature = "zstd"))]
             _ => {}
         }
@@ -229,9 +231,9 @@ impl Codec {
         }
     }
 
-    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
+    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         match self {
-            Self::Deflate(deflate) => deflate.write(plain, wire),
+            Self::Deflate(deflate) => deflate.write(plain, wire, now),
             #[cfg(feature = "lz4")]
             Self::Lz4(lz4) => lz4.write(plain, wire),
             #[cfg(feature = "zstd")]
@@ -250,7 +252,7 @@ impl Codec {
     }
 
     /// After a flush: what follows will not refer to what went before.
-    #[cfg_attr(not(feature = "zstd"), allow(unused_variables, reason = "only zstd writes here"))]
+    #[cfg_attr(not(feature = "zstd"), allow(unused_variables, clippy::ptr_arg, reason = "only zstd writes here"))]
     fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Deflate(deflate) => {

@@ -93,15 +93,16 @@ impl CompressionLayer {
 
     /// Decompresses everything not delivered yet, from the next byte on.
     ///
-    /// Bytes held back as the possible beginning of an announcement belong to the stream: call [`Layer::read`] after
-    /// this, if only with no input.
-    pub(crate) fn expect(&mut self, options: &Decompression) -> Result<(), CompressionError> {
+    /// `rest` was delivered already, as plain bytes, but belongs to the stream; so do bytes held back as the possible
+    /// beginning of an announcement. Call [`Layer::read`] after this, if only with no input.
+    pub(crate) fn expect(&mut self, options: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
         let format = options.format;
         if let Some(feature) = super::missing_feature(format) {
             return Err(CompressionError::NotBuilt { format, feature });
         }
         let held = match &mut self.incoming {
-            Incoming::Compressed(decoder) if decoder.format() == format => return Ok(()),
+            // What a running stream delivered cannot belong to another one inside it.
+            Incoming::Compressed(decoder) if decoder.format() == format && rest.is_empty() => return Ok(()),
             Incoming::Compressed(decoder) => {
                 return Err(CompressionError::AlreadyOn { running: decoder.format(), wanted: format });
             }
@@ -109,6 +110,7 @@ impl CompressionLayer {
             Incoming::Sniff(sniffer) => sniffer.take_held(),
             Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => Vec::new(),
         };
+        let held = [rest, &held].concat();
         self.incoming = Incoming::Compressed(Box::new(Decoder::new(options.clone(), false, held)));
         Ok(())
     }
@@ -149,7 +151,8 @@ impl CompressionLayer {
 
     /// Flushes, and makes what is written next independent of what was written before.
     ///
-    /// Around a secret it keeps the secret's neighbours from betraying it by their length.
+    /// Around a secret it keeps the secret's neighbours from betraying it by their length. A zstd stream goes on in a
+    /// new frame, which readers accept that take more than one (ours does by default).
     pub(crate) fn barrier(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason> {
         let now = self.now;
         self.outgoing(|encoder| encoder.barrier(wire, now))

@@ -99,7 +99,7 @@ impl Sniffer {
         if let Some(format) = self.completes_late(wire) {
             return (0, Found::Split(format));
         }
-        let limit = plain.len() + room;
+        let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
             // Held bytes first, one by one: what follows them decides what they are.
@@ -126,7 +126,7 @@ impl Sniffer {
                 }
             }
             self.deadline = None;
-            let rest = &wire[taken..wire.len().min(taken + limit - plain.len())];
+            let rest = &wire[taken..wire.len().min(taken.saturating_add(limit - plain.len()))];
             if rest.is_empty() {
                 return (taken, Found::Nothing);
             }
@@ -158,7 +158,7 @@ impl Sniffer {
             (true, 0) => HOLD_ONE,
             (true, _) => HOLD_ONE_MID,
         };
-        self.deadline = Some(now + hold);
+        self.deadline = Some(now.saturating_add(hold));
     }
 
     /// Where in `bytes` an announcement may begin; their length if nowhere.

@@ -9,6 +9,7 @@ mod ends;
 mod flushing;
 mod golden;
 mod limits;
+mod measure;
 mod midstream;
 mod outside;
 mod pass_through;
@@ -50,7 +51,7 @@ fn detecting() -> CompressionLayer {
 /// A layer that was told what comes.
 fn expecting(options: impl Into<Decompression>) -> CompressionLayer {
     let mut receiver = layer(&EncoderPool::shared());
-    receiver.expect(&options.into()).unwrap();
+    receiver.expect(&options.into(), b"").unwrap();
     receiver
 }
 

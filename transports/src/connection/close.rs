@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Deadline, Reason};
+use torsade_protocols::{CompressionStats, Deadline, Reason};
 use torsade_reactor::catch;
 
 use crate::chain::Chain;
@@ -128,11 +128,8 @@ impl StreamConnection {
             log::debug!("connection {}: the peer will not see a reset: {error}", self.id);
         }
         let mut rare = state.take_rare();
-        let stats = state.chain.take().and_then(|chain| chain.compression_stats());
+        let stats = state.end_layers();
         let (bytes_in, bytes_out) = (state.bytes_in, state.bytes_out);
-        if stats.is_some() {
-            state.rare().last_stats.clone_from(&stats);
-        }
         drop(state);
         self.shared.reactor.remove_source(self.token.get());
         for timer in [rare.close_timer.take(), rare.layer_timer.take()].into_iter().flatten() {
@@ -180,6 +177,16 @@ impl State {
     fn wants_write_end(&self) -> bool {
         let Some(rare) = self.rare_if_any() else { return self.half_closing };
         self.half_closing || rare.closing.is_some() && rare.producer.is_none()
+    }
+
+    /// Frees the layers; keeps what may still be asked for.
+    fn end_layers(&mut self) -> Option<CompressionStats> {
+        let mut chain = self.chain.take()?;
+        let stats = chain.compression_stats()?;
+        let rare = self.rare();
+        rare.last_stats = Some(stats.clone());
+        rare.last_trailing = chain.take_trailing();
+        Some(stats)
     }
 
     fn close_reason(&self) -> Reason {

@@ -1,12 +1,9 @@
 //! Telling a producer when to go on.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
-use torsade_protocols::Producer;
-
 use super::StreamConnection;
-use super::state::State;
+use super::state::{SharedProducer, State};
 
 /// What a producer is told next.
 #[derive(Clone, Copy)]
@@ -51,7 +48,7 @@ impl State {
         !self.lost && self.output.is_empty() && registered.is_some_and(|registered| !registered.streaming && !registered.dry)
     }
 
-    fn next_producer_call(&mut self) -> Option<(Rc<RefCell<Box<dyn Producer>>>, Call)> {
+    fn next_producer_call(&mut self) -> Option<(SharedProducer, Call)> {
         if self.lost || self.is_doomed() {
             return None;
         }

@@ -85,7 +85,9 @@ pub(super) struct Rare {
     pub(super) layer_timer: Option<DelayedCall>,
     pub(super) producer: Option<RegisteredProducer>,
     pub(super) on_lost: Option<OnLost>,
+    /// What is asked for after the end: by then the layers are gone.
     pub(super) last_stats: Option<CompressionStats>,
+    pub(super) last_trailing: Vec<u8>,
 }
 
 pub(super) struct CloseTimeout {
@@ -93,9 +95,12 @@ pub(super) struct CloseTimeout {
     pub(super) linger: Duration,
 }
 
-/// A producer and what it was last told. It is shared so that it may be unregistered while it is being called.
+/// Shared so that a producer may be unregistered while it is being called.
+pub(super) type SharedProducer = Rc<RefCell<Box<dyn Producer>>>;
+
+/// A producer and what it was last told.
 pub(super) struct RegisteredProducer {
-    pub(super) producer: Rc<RefCell<Box<dyn Producer>>>,
+    pub(super) producer: SharedProducer,
     pub(super) streaming: bool,
     pub(super) paused: bool,
     /// A pull producer wrote nothing when it was last asked: it is asked again only once something was written.
@@ -116,6 +121,7 @@ impl Default for Rare {
             producer: None,
             on_lost: None,
             last_stats: None,
+            last_trailing: Vec::new(),
         }
     }
 }
@@ -275,5 +281,9 @@ impl State {
 
     pub(super) fn last_stats(&self) -> Option<CompressionStats> {
         self.rare.as_ref()?.last_stats.clone()
+    }
+
+    pub(super) fn take_last_trailing(&mut self) -> Vec<u8> {
+        self.rare.as_mut().map_or_else(Vec::new, |rare| std::mem::take(&mut rare.last_trailing))
     }
 }

@@ -73,7 +73,7 @@ impl Lz4Decoder {
     }
 
     pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
-        let limit = plain.len() + room;
+        let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
             let room = limit - plain.len();

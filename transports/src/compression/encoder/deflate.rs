@@ -28,6 +28,8 @@ const BLOCK: usize = 65_535;
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
 pub(super) struct DeflateEncoder {
+    /// When it was last written to or flushed.
+    active: Duration,
     checksum: Checksum,
     format: Format,
     /// Bytes that are in the checksum but not yet in the stream: they wait for an encoder or a stored block.
@@ -38,8 +40,7 @@ pub(super) struct DeflateEncoder {
     level: u32,
     mode: Mode,
     pool: SharedPool,
-    /// Since when the stream stands on a byte boundary with an encoder in hand.
-    settled: Option<Duration>,
+
     stored: u64,
     /// The encoder was fed since the stream last stood on a byte boundary: it holds bytes, and nobody may take it.
     unsettled: usize,
@@ -59,10 +60,11 @@ impl Mode {
 
 impl DeflateEncoder {
     pub(super) fn new(options: &Compression, pool: &SharedPool) -> Self {
-        let level = options.level.unwrap_or(options.format.default_level());
+        let level = options.level.unwrap_or_else(|| options.format.default_level());
         // Level 0 is stored blocks and nothing else: it takes no encoder at all.
         let mode = if level == 0 { Mode::Pass { left: u64::MAX } } else { Mode::COMPRESS };
         Self {
+            active: Duration::ZERO,
             checksum: Checksum::new(options.format),
             format: options.format,
             gathered: Vec::new(),
@@ -72,7 +74,7 @@ impl DeflateEncoder {
             level,
             mode,
             pool: Rc::clone(pool),
-            settled: None,
+
             stored: 0,
             unsettled: 0,
         }
@@ -85,9 +87,9 @@ impl DeflateEncoder {
         }
     }
 
-    pub(super) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
+    pub(super) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
+        self.active = now;
         self.checksum.update(plain);
-        self.settled = None;
         let mut rest = plain;
         while !rest.is_empty() {
             rest = match self.mode {
@@ -111,9 +113,9 @@ impl DeflateEncoder {
     pub(super) fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         self.place_gathered(wire)?;
         self.sync(wire)?;
+        self.active = now;
         if let Some(lease) = self.lease {
             self.pool.borrow_mut().settle(lease, now);
-            self.settled = Some(now);
         }
         self.weigh(wire)
     }
@@ -139,7 +141,7 @@ impl DeflateEncoder {
     /// When the encoder should be given back.
     pub(super) fn idle_at(&self) -> Option<Duration> {
         self.lease?;
-        Some(self.settled?.saturating_add(self.pool.borrow().idle_after()))
+        Some(self.active.saturating_add(self.pool.borrow().idle_after()))
     }
 
     /// Gives the encoder back, and keeps the history.
@@ -333,7 +335,6 @@ impl DeflateEncoder {
 
     /// Gives the encoder back; says whether there was one to give.
     fn release(&mut self) -> bool {
-        self.settled = None;
         let Some(lease) = self.lease.take() else {
             return false;
         };

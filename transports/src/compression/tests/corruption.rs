@@ -105,7 +105,7 @@ fn every_split_in_two_and_in_pieces_delivers_the_same() {
 fn survives(detect: Detect, expect: Option<Format>, wire: &[u8], piece: usize, room: usize) {
     let mut receiver = CompressionLayer::new(&EncoderPool::shared(), detect, 0, 0);
     if let Some(format) = expect {
-        receiver.expect(&Decompression::from(format).max_total(Some(1 << 20))).unwrap();
+        receiver.expect(&Decompression::from(format).max_total(Some(1 << 20)), b"").unwrap();
     }
     receiver.set_limits(&Decompression::deflate().max_total(Some(1 << 20)));
     let (mut plain, reason) = receive_in(&mut receiver, wire, piece, room);

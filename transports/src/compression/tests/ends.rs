@@ -242,7 +242,7 @@ fn every_field_of_a_gzip_header_is_understood_under_every_split() {
         plain.extend(receive(&mut receiver, &wire[cut..]));
         assert_eq!(plain, b"data", "cut at {cut}");
     }
-    let mut damaged = wire.clone();
+    let mut damaged = wire;
     damaged[header.len() - 1] ^= 1;
     let (_, reason) = receive_in(&mut expecting(Format::Gzip), &damaged, 1, ROOM);
     assert_eq!(kind(reason), Some(DecompressErrorKind::Header), "the header's own sum");
@@ -257,7 +257,7 @@ fn bytes_held_for_detection_belong_to_a_stream_expected_then() {
     let mut receiver = detecting();
     let mut plain = Vec::new();
     receiver.read(&wire[..1], &mut plain, ROOM, NOW).unwrap();
-    receiver.expect(&Decompression::deflate()).unwrap();
+    receiver.expect(&Decompression::deflate(), b"").unwrap();
     assert_eq!(receiver.deadline(), None);
     assert_eq!(receive(&mut receiver, &wire[1..]), b"data");
 }

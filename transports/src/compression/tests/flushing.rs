@@ -14,7 +14,7 @@ fn what_is_written_before_the_switch_is_plain_and_after_it_compressed() {
     let mut receiver = layer(&EncoderPool::shared());
     let (plain, rest) = wire.split_at(6);
     assert_eq!(receive(&mut receiver, plain), b"before");
-    receiver.expect(&Decompression::deflate_raw()).unwrap();
+    receiver.expect(&Decompression::deflate_raw(), b"").unwrap();
     assert_eq!(receive(&mut receiver, rest), b"after");
 }
 
@@ -38,8 +38,8 @@ fn switching_twice_is_nothing_and_to_another_format_is_refused() {
     let error = sender.compress(&Compression::gzip()).unwrap_err();
     assert!(error.to_string().contains("already compressed as deflate"), "{error}");
     let mut receiver = expecting(Format::Deflate);
-    assert_eq!(receiver.expect(&Decompression::deflate()), Ok(()));
-    assert!(receiver.expect(&Decompression::gzip()).is_err());
+    assert_eq!(receiver.expect(&Decompression::deflate(), b""), Ok(()));
+    assert!(receiver.expect(&Decompression::gzip(), b"").is_err());
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn an_idle_connection_gives_its_encoder_back_after_a_second() {
     let (mut wire, mut plain) = (Vec::new(), Vec::new());
     let start = Duration::from_secs(5);
     sender.write(b"hello hello", &mut wire, start).unwrap();
-    assert_eq!(sender.deadline(), None, "unflushed bytes are not idle");
+
     sender.flush(&mut wire, start).unwrap();
     assert_eq!(sender.deadline(), Some(start + SECOND));
     sender.expire(&mut wire, &mut plain, start + SECOND / 2).unwrap();
@@ -80,6 +80,52 @@ fn an_idle_connection_gives_its_encoder_back_after_a_second() {
     sender.flush(&mut wire, start + SECOND).unwrap();
     assert!(wire.len() - first < 12, "the history is still known: {}", wire.len() - first);
     assert_eq!(receive(&mut receiver, &wire), b"hello hellohello hello");
+}
+
+#[test]
+fn a_stream_that_nobody_flushes_gives_its_encoder_back_too() {
+    let pool = EncoderPool::shared();
+    let mut sender = layer(&pool);
+    sender.compress(&Compression::deflate().flush(torsade_protocols::Flush::Manual)).unwrap();
+    let (mut wire, mut plain) = (Vec::new(), Vec::new());
+    sender.write(b"hello", &mut wire, NOW).unwrap();
+    assert_eq!(sender.deadline(), Some(SECOND));
+    sender.expire(&mut wire, &mut plain, SECOND).unwrap();
+    assert_eq!(pool.borrow().lent(), 0);
+    assert_eq!(receive(&mut detecting(), &wire), b"hello");
+}
+
+#[test]
+fn the_encoder_that_was_idle_longest_is_stolen() {
+    let pool = EncoderPool::with_limits(3, SECOND);
+    let mut all: Vec<_> = (0..4).map(|_| layer(&pool)).collect();
+    let turn = |who: &mut CompressionLayer, second: u64| {
+        who.compress(&Compression::deflate()).unwrap();
+        let (mut wire, now) = (Vec::new(), Duration::from_secs(second));
+        who.write(b"x", &mut wire, now).unwrap();
+        who.flush(&mut wire, now).unwrap();
+    };
+    for (second, who) in [0, 1, 2, 0, 3].into_iter().enumerate() {
+        turn(&mut all[who], second as u64);
+    }
+    let stolen: Vec<u64> = all.iter().map(|layer| layer.stats().hibernations).collect();
+    assert_eq!(stolen, [0, 1, 0, 0]);
+}
+
+#[test]
+fn a_used_encoder_writes_what_a_new_one_would_at_every_level() {
+    for level in 1..=9 {
+        let pool = EncoderPool::with_limits(1, SECOND);
+        let mut before = layer(&pool);
+        before.compress(&Compression::deflate().level(10 - level)).unwrap();
+        send(&mut before, &[text(50_000)]);
+        let mut used = layer(&pool);
+        used.compress(&Compression::deflate().level(level)).unwrap();
+        let wanted = stream(&Compression::deflate().level(level), &messages(100));
+        let mut wire = send(&mut used, &messages(100));
+        used.finish(&mut wire).unwrap();
+        assert!(wire == wanted, "level {level}: {} bytes instead of {}", wire.len(), wanted.len());
+    }
 }
 
 #[test]
