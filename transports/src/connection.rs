@@ -113,6 +113,7 @@ impl StreamConnection {
 
     /// Does all that is due after something happened: output, producer, close. Called from the loop only.
     fn settle(self: &Rc<Self>) {
+        self.state.borrow_mut().note_failure();
         self.drive_producer();
         self.flush();
         self.advance_close();
@@ -133,11 +134,7 @@ impl StreamConnection {
 
 impl Source for StreamConnection {
     fn ready(self: Rc<Self>, ready: Ready) {
-        let error = self.state.borrow_mut().note_readiness(ready);
-        if let Some(error) = error {
-            self.lose(&error.into());
-            return;
-        }
+        self.state.borrow_mut().note_readiness(ready);
         self.resume_protocol();
         self.read();
         self.settle();
@@ -218,7 +215,11 @@ impl Connection for StreamConnection {
     }
 
     fn pause_producing(&self) {
-        self.state.borrow_mut().paused = true;
+        let mut state = self.state.borrow_mut();
+        state.paused = true;
+        if state.has_failed_unseen() {
+            self.settle_later(&state);
+        }
     }
 
     fn resume_producing(&self) {

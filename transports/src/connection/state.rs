@@ -48,6 +48,8 @@ pub(super) struct State {
     pub(super) readable: bool,
     /// The poll said that the peer's stream ends: reading goes on until it is seen.
     read_closed: bool,
+    /// The poll said that the socket has failed: reading or writing finds out why, unless neither is done.
+    failed: bool,
     /// The socket took all we gave it the last time.
     pub(super) writable: bool,
     /// By `pause_producing`.
@@ -158,16 +160,29 @@ impl State {
         self.stream.as_deref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Remembers what the socket is ready for. An error ends a connection that is not read from, since reading, which
-    /// would find it, may never come.
-    pub(super) fn note_readiness(&mut self, ready: Ready) -> Option<io::Error> {
+    /// Remembers what the socket is ready for.
+    pub(super) fn note_readiness(&mut self, ready: Ready) {
         self.writable |= ready.contains(Ready::WRITABLE);
         self.readable |= ready.intersects(Ready::READABLE | Ready::READ_CLOSED | Ready::ERROR);
         self.read_closed |= ready.contains(Ready::READ_CLOSED);
-        if ready.contains(Ready::ERROR) && (self.paused || self.read_ended) {
-            return self.stream().and_then(Stream::take_error).unwrap_or_else(Some);
+        self.failed |= ready.contains(Ready::ERROR);
+    }
+
+    /// The connection is not read from and has failed: reading, which would find it, may never come.
+    pub(super) fn has_failed_unseen(&self) -> bool {
+        (self.paused || self.read_ended) && (self.failed || self.rare.as_ref().is_some_and(|rare| rare.write_error.is_some()))
+    }
+
+    /// Ends a connection that [`has_failed_unseen`](Self::has_failed_unseen).
+    pub(super) fn note_failure(&mut self) {
+        if self.lost || !self.has_failed_unseen() {
+            return;
         }
-        None
+        self.failed = false;
+        let found = || self.stream().and_then(Stream::take_error).unwrap_or_else(Some);
+        if let Some(error) = found().or_else(|| self.take_write_error()) {
+            self.doom(error.into());
+        }
     }
 
     /// The system has taken so many bytes of the output.
