@@ -145,7 +145,8 @@ impl Source for StreamConnection {
     }
 
     fn shut_down(self: Rc<Self>) {
-        self.state.borrow_mut().shut_down();
+        let producer = self.state.borrow_mut().shut_down();
+        self.stop_producer(producer);
         self.settle();
     }
 

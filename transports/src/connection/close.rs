@@ -9,13 +9,26 @@ use torsade_reactor::catch;
 use crate::chain::Chain;
 
 use super::StreamConnection;
-use super::state::State;
+use super::state::{RegisteredProducer, State};
 
 impl StreamConnection {
-    /// An error in a callback: logs it, and closes in order.
+    /// An error in a callback: logs it, and closes in order. A producer has no more say in when that is.
     pub(super) fn fail(&self, reason: Reason) {
         log::warn!("closing connection {} with {}: {reason}", self.id, self.peer);
-        self.state.borrow_mut().begin_close(reason);
+        let producer = {
+            let mut state = self.state.borrow_mut();
+            state.begin_close(reason);
+            state.rare().producer.take()
+        };
+        self.stop_producer(producer);
+    }
+
+    /// Tells a producer that nothing more is wanted. Called from the loop only.
+    pub(super) fn stop_producer(&self, registered: Option<RegisteredProducer>) {
+        let Some(registered) = registered else { return };
+        if let Err(panic) = catch(|| registered.producer.borrow_mut().stop_producing()) {
+            log::error!("connection {}: stopping its producer {panic}", self.id);
+        }
     }
 
     /// Takes the close as far as it can go now.
@@ -113,6 +126,8 @@ impl StreamConnection {
     }
 
     /// Ends the connection now: closes the socket, and calls `connection_lost`. Called from the loop only.
+    ///
+    /// If it was being closed for a cause, that cause stays the reason: how the end came about then is of less interest.
     pub(super) fn lose(self: &Rc<Self>, reason: &Reason) {
         let mut state = self.state.borrow_mut();
         if std::mem::replace(&mut state.lost, true) {
@@ -128,6 +143,8 @@ impl StreamConnection {
             log::debug!("connection {}: the peer will not see a reset: {error}", self.id);
         }
         let mut rare = state.take_rare();
+        let cause = rare.closing.take().filter(|cause| !cause.is_clean());
+        let reason = cause.as_ref().unwrap_or(reason);
         let stats = state.end_layers();
         let (bytes_in, bytes_out) = (state.bytes_in, state.bytes_out);
         drop(state);
@@ -142,11 +159,7 @@ impl StreamConnection {
             self.peer,
             stats.map_or_else(String::new, |stats| format!("; {stats:?}"))
         );
-        if let Some(registered) = rare.producer.take()
-            && let Err(panic) = catch(|| registered.producer.borrow_mut().stop_producing())
-        {
-            log::error!("connection {}: stopping its producer {panic}", self.id);
-        }
+        self.stop_producer(rare.producer.take());
         self.call_connection_lost(reason);
         if let Some(on_lost) = rare.on_lost.take() {
             on_lost(reason);

@@ -236,10 +236,10 @@ impl State {
         }
     }
 
-    /// The reactor stops: closes in order, with little patience.
-    pub(super) fn shut_down(&mut self) {
+    /// The reactor stops: closes in order, with little patience. Gives back the producer, which is to be told.
+    pub(super) fn shut_down(&mut self) -> Option<RegisteredProducer> {
         self.begin_close(Reason::ShuttingDown);
-        self.rare().producer = None;
+        let producer = self.rare().producer.take();
         self.rare().close_timeout.linger = SHUTDOWN_LINGER;
         if self.write_ended
             && let Some(timer) = &self.rare().close_timer
@@ -247,6 +247,7 @@ impl State {
             // It is what waits for the peer's end; it may have fired in this very turn.
             timer.reset(SHUTDOWN_LINGER).ok();
         }
+        producer
     }
 
     pub(super) fn check_open(&self) -> Result<(), CompressionError> {
