@@ -1,0 +1,293 @@
+//! What the behaviour tests share: a protocol that does as a test says, peers on threads, a watchdog.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::cell::{Cell, RefCell};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use torsade::prelude::*;
+
+/// How long a test may take before it counts as hung.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// A callback that came, with what it brought.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Made,
+    Data(Vec<u8>),
+    ReadLost,
+    WriteLost,
+    Resumed,
+    Lost(Reason),
+}
+
+impl Event {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::Data(_) => "data",
+            Self::ReadLost => "read lost",
+            Self::WriteLost => "write lost",
+            Self::Resumed => "resumed",
+            Self::Lost(_) => "lost",
+        }
+    }
+}
+
+/// The callbacks of one or more connections, in their order.
+#[derive(Clone, Default)]
+pub struct Events(Rc<RefCell<Vec<Event>>>);
+
+impl Events {
+    pub fn all(&self) -> Vec<Event> {
+        self.0.borrow().clone()
+    }
+
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.borrow().iter().map(Event::name).collect()
+    }
+
+    pub fn count(&self, name: &str) -> usize {
+        self.names().iter().filter(|known| **known == name).count()
+    }
+
+    /// All received bytes in one piece.
+    pub fn data(&self) -> Vec<u8> {
+        let events = self.0.borrow();
+        events
+            .iter()
+            .filter_map(|event| if let Event::Data(data) = event { Some(&data[..]) } else { None })
+            .collect::<Vec<_>>()
+            .concat()
+    }
+
+    pub fn lost(&self) -> bool {
+        matches!(self.0.borrow().last(), Some(Event::Lost(_)))
+    }
+
+    /// The reason, after a look at the order: `made` once and first, `lost` once and last.
+    pub fn reason(&self) -> Reason {
+        let names = self.names();
+        assert_eq!(names.first(), Some(&"made"), "{names:?}");
+        assert_eq!(names.last(), Some(&"lost"), "{names:?}");
+        for once in ["made", "lost"] {
+            assert_eq!(self.count(once), 1, "{once} in {names:?}");
+        }
+        for at_most_once in ["read lost", "write lost"] {
+            assert!(self.count(at_most_once) <= 1, "{at_most_once} in {names:?}");
+        }
+        let end = names.iter().position(|name| *name == "read lost").unwrap_or(names.len());
+        assert!(!names[end..].contains(&"data"), "data after the end of the stream: {names:?}");
+        match self.0.borrow().last() {
+            Some(Event::Lost(reason)) => reason.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What a test does in a callback.
+pub type Script = Box<dyn FnMut(&Event, &Transport) -> Result>;
+
+/// A protocol that records its callbacks and does in each what the test says.
+pub struct Probe {
+    events: Events,
+    script: Script,
+    half_closeable: bool,
+}
+
+impl Probe {
+    pub fn new(events: &Events, script: impl FnMut(&Event, &Transport) -> Result + 'static) -> Self {
+        Self { events: events.clone(), script: Box::new(script), half_closeable: false }
+    }
+
+    /// The end of the peer's stream does not close the connection.
+    pub fn half_closeable(mut self) -> Self {
+        self.half_closeable = true;
+        self
+    }
+
+    fn event(&mut self, event: Event, transport: &Transport) -> Result {
+        self.events.0.borrow_mut().push(event.clone());
+        (self.script)(&event, transport)
+    }
+}
+
+impl Protocol for Probe {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.event(Event::Made, transport)
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        assert!(!data.is_empty(), "data_received without data");
+        self.event(Event::Data(data.to_vec()), transport)
+    }
+
+    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        let result = self.event(Event::ReadLost, transport);
+        if !self.half_closeable {
+            transport.lose_connection();
+        }
+        result
+    }
+
+    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.event(Event::WriteLost, transport)
+    }
+
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        self.event(Event::Resumed, transport)
+    }
+
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.event(Event::Lost(reason.clone()), transport)
+    }
+}
+
+/// Sends everything back.
+pub struct Echo;
+
+impl Protocol for Echo {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        transport.write(data);
+        Ok(())
+    }
+}
+
+/// Runs the reactor until it stops; a test that does not end by itself fails.
+pub fn run(reactor: &Reactor) {
+    let hung = Rc::new(Cell::new(false));
+    let (flag, stopper) = (hung.clone(), reactor.clone());
+    let watchdog = reactor.call_later(LIMIT, move || {
+        flag.set(true);
+        stopper.crash().ok();
+    });
+    reactor.run().expect("the reactor runs");
+    assert!(!hung.get(), "hung: {reactor:?}");
+    watchdog.cancel().ok();
+}
+
+/// Ends the test's reactor in order.
+pub fn stop(reactor: &Reactor) {
+    reactor.stop().expect("the reactor is running");
+}
+
+/// The address of a port, as a peer wants it.
+pub fn address(port: &Port) -> SocketAddr {
+    match port.address() {
+        Address::Tcp(address) => address,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A blocking socket that does not wait for ever.
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_read_timeout(Some(LIMIT)).expect("a timeout can be set");
+    stream.set_write_timeout(Some(LIMIT)).expect("a timeout can be set");
+    stream
+}
+
+/// Does something with a connection to `address`, on a thread.
+pub fn peer<T: Send + 'static>(address: SocketAddr, act: impl FnOnce(TcpStream) -> T + Send + 'static) -> JoinHandle<T> {
+    thread::spawn(move || act(connect(address)))
+}
+
+/// Runs one connection between a probe on a reactor and a peer on a thread, until the probe's end is lost.
+pub fn converse<T: Send + 'static>(
+    script: impl FnMut(&Event, &Transport) -> Result + 'static,
+    act: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (Events, T) {
+    converse_as(false, script, act)
+}
+
+/// The same with a protocol that goes on after the end of the peer's stream.
+pub fn converse_half_closeable<T: Send + 'static>(
+    script: impl FnMut(&Event, &Transport) -> Result + 'static,
+    act: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (Events, T) {
+    converse_as(true, script, act)
+}
+
+fn converse_as<T: Send + 'static>(
+    half_closeable: bool,
+    mut script: impl FnMut(&Event, &Transport) -> Result + 'static,
+    act: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (Events, T) {
+    let reactor = Reactor::new().expect("a reactor");
+    let events = Events::default();
+    let record = events.clone();
+    let stopping = move |event: &Event, transport: &Transport| {
+        if matches!(event, Event::Lost(_)) {
+            // The test may have stopped it before.
+            transport.reactor().stop().ok();
+        }
+        script(event, transport)
+    };
+    let mut script = Some(stopping);
+    let port = reactor
+        .listen_tcp("127.0.0.1:0", move |_peer| {
+            let probe = Probe::new(&record, script.take()?);
+            Some(if half_closeable { probe.half_closeable() } else { probe })
+        })
+        .expect("a port");
+    let peer = peer(address(&port), act);
+    run(&reactor);
+    (events, peer.join().expect("the peer does not fail"))
+}
+
+/// Reads to the end of the stream; says what came, and whether it ended in order.
+pub fn drain(stream: &mut TcpStream) -> (Vec<u8>, Result<(), ErrorKind>) {
+    let mut got = Vec::new();
+    let result = stream.read_to_end(&mut got).map(drop).map_err(|error| error.kind());
+    (got, result)
+}
+
+/// Reads until so many bytes are there.
+pub fn read_exactly(stream: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut got = vec![0; count];
+    stream.read_exact(&mut got).expect("as many bytes as expected");
+    got
+}
+
+/// Closes with a reset.
+pub fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger can be set");
+    drop(stream);
+}
+
+/// Writes as much as the peer's side takes without reading, and says how much that was.
+pub fn stuff(stream: &mut TcpStream, patience: Duration) -> usize {
+    stream.set_write_timeout(Some(patience)).expect("a timeout can be set");
+    let mut sent = 0;
+    loop {
+        match stream.write(&[b'x'; 65_536]) {
+            Ok(count) => sent += count,
+            Err(_) => return sent,
+        }
+    }
+}
+
+/// Bytes that tell their place, so that a loss, a repeat or an exchange shows.
+pub fn pattern(from: usize, count: usize) -> Vec<u8> {
+    (from..from + count).map(|at| ((at * 31) ^ (at >> 8) ^ (at >> 16)) as u8).collect()
+}
+
+/// Numbers that look random and are the same in every run.
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn next(&mut self) -> u64 {
+        // Marsaglia's xorshift64.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.next() >> 11) as usize % end
+    }
+}
