@@ -28,12 +28,11 @@ impl DelayedCall {
     /// # Errors
     /// [`TimerError::AlreadyCalled`] also inside the call itself; [`TimerError::AlreadyCancelled`].
     pub fn cancel(&self) -> Result<(), TimerError> {
-        if self.timers.queue.borrow_mut().remove(self.id) {
-            self.cancelled.set(true);
-            Ok(())
-        } else {
-            Err(self.misuse())
-        }
+        let call = self.timers.queue.borrow_mut().remove(self.id).ok_or_else(|| self.misuse())?;
+        self.cancelled.set(true);
+        // Outside the borrow: what the call holds may use the reactor when it is dropped.
+        drop(call);
+        Ok(())
     }
 
     /// Makes the call due `delay` after the beginning of this turn, sooner or later than it was.

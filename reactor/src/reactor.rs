@@ -419,7 +419,9 @@ impl Reactor {
     /// Takes a trigger back; false if it has run or was removed before.
     #[doc(alias = "removeSystemEventTrigger")]
     pub fn remove_system_event_trigger(&self, id: TriggerId) -> bool {
-        self.0.triggers.borrow_mut().remove(id)
+        let removed = self.0.triggers.borrow_mut().remove(id);
+        // Dropped outside the borrow: what it holds may use the reactor.
+        removed.is_some()
     }
 
     fn fire(&self, phase: Phase, event: SystemEvent) {

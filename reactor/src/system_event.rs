@@ -50,10 +50,10 @@ impl Triggers {
         id
     }
 
-    pub(crate) fn remove(&mut self, id: TriggerId) -> bool {
-        let before = self.list.len();
-        self.list.retain(|trigger| trigger.id != id);
-        self.list.len() < before
+    /// Takes a trigger out. The caller drops it outside the borrow of the list, since that may come back here.
+    pub(crate) fn remove(&mut self, id: TriggerId) -> Option<Box<dyn FnOnce()>> {
+        let place = self.list.iter().position(|trigger| trigger.id == id)?;
+        Some(self.list.remove(place).call)
     }
 
     /// Takes the oldest trigger of this phase.

@@ -77,13 +77,12 @@ impl TimerQueue {
         CallId { key, sequence }
     }
 
-    pub(crate) fn remove(&mut self, id: CallId) -> bool {
-        let found = self.contains(id);
-        if found {
-            self.calls.remove(id.key);
-            self.sweep();
-        }
-        found
+    /// Takes a call out. The caller drops it outside the queue's borrow, since that may come back here.
+    pub(crate) fn remove(&mut self, id: CallId) -> Option<Box<dyn FnOnce()>> {
+        self.deadline(id)?;
+        let call = self.calls.remove(id.key);
+        self.sweep();
+        Some(call.run)
     }
 
     pub(crate) fn contains(&self, id: CallId) -> bool {
