@@ -67,7 +67,7 @@ impl Producer for Transport {
 pub enum ProducerError {
     /// Another one is registered. Unregister it first.
     AlreadyRegistered,
-    /// The connection is lost: nothing can be produced for it. The producer was dropped.
+    /// The connection is lost or our stream has ended: nothing can be produced for it. The producer was dropped.
     Closed,
 }
 
@@ -75,7 +75,7 @@ impl fmt::Display for ProducerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AlreadyRegistered => "the transport has a producer already: unregister it first",
-            Self::Closed => "the connection is lost: nothing can be produced for it",
+            Self::Closed => "the connection is lost or our stream has ended: nothing can be produced for it",
         })
     }
 }

@@ -245,16 +245,27 @@ impl Connection for StreamConnection {
     }
 
     fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> std::result::Result<(), ProducerError> {
-        let mut state = self.state.borrow_mut();
-        state.register_producer(producer, streaming)?;
-        self.settle_later(&state);
-        Ok(())
+        let refused = {
+            let mut state = self.state.borrow_mut();
+            let refused = state.register_producer(producer, streaming);
+            self.settle_later(&state);
+            refused
+        };
+        // Dropped outside the borrow: what a producer does then may use the transport.
+        refused.map_err(|(error, producer)| {
+            drop(producer);
+            error
+        })
     }
 
     fn unregister_producer(&self) {
-        let mut state = self.state.borrow_mut();
-        state.rare().producer = None;
-        self.settle_later(&state);
+        let producer = {
+            let mut state = self.state.borrow_mut();
+            self.settle_later(&state);
+            state.rare().producer.take()
+        };
+        // Outside the borrow, as above.
+        drop(producer);
     }
 
     fn set_write_buffer_limits(&self, low: usize, high: usize) {

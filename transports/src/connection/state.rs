@@ -282,13 +282,18 @@ impl State {
         }
     }
 
-    pub(super) fn register_producer(&mut self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
-        if self.lost {
-            return Err(ProducerError::Closed);
+    /// Takes the producer, or gives it back with the reason against it.
+    pub(super) fn register_producer(
+        &mut self,
+        producer: Box<dyn Producer>,
+        streaming: bool,
+    ) -> Result<(), (ProducerError, Box<dyn Producer>)> {
+        if self.lost || self.finished {
+            return Err((ProducerError::Closed, producer));
         }
         let rare = self.rare();
         if rare.producer.is_some() {
-            return Err(ProducerError::AlreadyRegistered);
+            return Err((ProducerError::AlreadyRegistered, producer));
         }
         let producer = Rc::new(RefCell::new(producer));
         rare.producer = Some(RegisteredProducer { producer, streaming, paused: false, dry: false });
