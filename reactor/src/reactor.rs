@@ -15,6 +15,8 @@ use slab::Slab;
 use crate::backend::{Backend, Signal, Wakeups};
 use crate::delayed_call::DelayedCall;
 use crate::error::{ReactorError, Result};
+use crate::event_log::{Event, Subject};
+use crate::observers::Observers;
 use crate::os::Os;
 use crate::panic::catch;
 use crate::reactor_handle::{ReactorHandle, ThreadCalls};
@@ -52,6 +54,7 @@ struct Core {
     stop_timeout: Cell<Duration>,
     in_turn: Cell<bool>,
     turn: Cell<u64>,
+    observers: Observers,
 }
 
 /// One thread's event loop; a cheap handle that can be cloned and kept anywhere on that thread.
@@ -102,6 +105,7 @@ impl Reactor {
             stop_timeout: Cell::new(STOP_TIMEOUT),
             in_turn: Cell::new(false),
             turn: Cell::new(0),
+            observers: Observers::default(),
             backend,
         }))
     }
@@ -200,7 +204,7 @@ impl Reactor {
     fn run_thread_calls(&self) {
         for _ in 0..self.0.thread_calls.begin() {
             let Some(call) = self.0.thread_calls.pop() else { break };
-            log_panic("a call from a thread", catch(|| call(self)));
+            self.dispatch("a call from a thread", || Subject::Thread, || call(self));
         }
     }
 
@@ -215,8 +219,8 @@ impl Reactor {
         let now = self.0.timers.refresh();
         loop {
             let due = self.0.timers.queue.borrow_mut().pop_due(now, before);
-            let Some(call) = due else { break };
-            log_panic("a delayed call", catch(call));
+            let Some((sequence, call)) = due else { break };
+            self.dispatch("a delayed call", || Subject::Timer { sequence }, call);
         }
     }
 
@@ -229,6 +233,7 @@ impl Reactor {
         for (token, ready) in wakeups.ready.drain(..) {
             sources.mark_ready(token, ready);
         }
+        drop(sources);
         for signal in wakeups.signals.drain(..) {
             self.take_signal(signal);
         }
@@ -236,16 +241,25 @@ impl Reactor {
     }
 
     fn time_to_wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
-        let sources = self.0.sources.borrow();
-        let queued =
-            sources.ready_count() + sources.ending_count() > 0 || self.0.thread_calls.waiting() || self.0.stop_requested.get();
-        if queued {
+        if self.is_queued() {
             return Some(Duration::ZERO);
         }
         let deadline = self.next_deadline();
         // The clock again: the callbacks of this turn may have taken long.
         let until = deadline.map(|deadline| deadline.saturating_sub(self.0.timers.refresh()));
         [max_wait, until].into_iter().flatten().min()
+    }
+
+    /// Whether something waits for the next turn, whatever the time.
+    fn is_queued(&self) -> bool {
+        let sources = self.0.sources.borrow();
+        sources.ready_count() + sources.ending_count() > 0 || self.0.thread_calls.waiting() || self.0.stop_requested.get()
+    }
+
+    /// Whether a turn now would do something even if no socket is ready.
+    pub(crate) fn wants_turn(&self) -> bool {
+        let finished = matches!(self.0.stage.get(), Stage::Finishing(_)) && self.0.sources.borrow().len() == 0;
+        finished || self.is_queued() || self.next_deadline().is_some_and(|deadline| deadline <= self.0.backend.now())
     }
 
     /// When the reactor next has something to do by itself, on the clock of [`now`](Self::now).
@@ -340,6 +354,18 @@ impl Reactor {
         self.clear();
     }
 
+    /// Ends the reactor wherever it stands: connections are aborted, and nothing that it holds is left.
+    pub(crate) fn dismantle(&self) {
+        // During a panic no more of the program's code is run: it may be what panicked.
+        if self.is_running() && !thread::panicking() {
+            for source in self.all_sources() {
+                source.abort();
+            }
+        }
+        self.0.stage.set(Stage::Stopped);
+        self.clear();
+    }
+
     /// Drops everything that may hold this reactor, so that nothing keeps itself alive.
     pub(crate) fn clear(&self) {
         self.0.thread_calls.close();
@@ -348,6 +374,7 @@ impl Reactor {
         drop(self.0.triggers.take());
         drop(self.0.locals.take());
         drop(self.0.sources.take());
+        self.0.observers.clear();
     }
 
     fn all_sources(&self) -> Vec<Rc<dyn Source>> {
@@ -355,6 +382,7 @@ impl Reactor {
     }
 
     fn take_signal(&self, signal: Signal) {
+        self.observe(|| Event::new(Subject::Reactor, "signal").with_reason(format!("{signal:?}")));
         match self.0.stage.get() {
             Stage::Running => {
                 log::info!("received {signal:?}: stopping");
@@ -428,7 +456,51 @@ impl Reactor {
         loop {
             let trigger = self.0.triggers.borrow_mut().take(phase, event);
             let Some(call) = trigger else { break };
-            log_panic("a system event trigger", catch(call));
+            self.dispatch("a system event trigger", || Subject::Trigger { phase, event }, call);
+        }
+    }
+
+    /// Makes a call and survives its panic.
+    fn dispatch(&self, what: &str, subject: impl Fn() -> Subject, call: impl FnOnce()) {
+        self.observe(|| Event::new(subject(), "called"));
+        if let Err(panic) = catch(call) {
+            self.observe(|| Event::new(subject(), "panicked"));
+            log::error!("{what} {panic}");
+        }
+    }
+
+    /// Has `observer` told of every callback just before it is made, in place of the observer before it.
+    ///
+    /// For logs, see [`event_log`](crate::event_log). It must not panic. It is dropped when the reactor has stopped.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use torsade_reactor::{Reactor, Result};
+    ///
+    /// fn main() -> Result {
+    ///     let reactor = Reactor::new()?;
+    ///     reactor.set_observer(|event| eprintln!("- {event}"));
+    ///     let stopper = reactor.clone();
+    ///     reactor.call_later(Duration::ZERO, move || stopper.stop().expect("it runs"));
+    ///     reactor.run()
+    /// }
+    /// ```
+    pub fn set_observer(&self, observer: impl Fn(&Event) + 'static) {
+        self.0.observers.set_observer(observer);
+    }
+
+    /// As [`set_observer`](Self::set_observer), beside it: for the log of a simulation.
+    pub(crate) fn set_recorder(&self, recorder: impl Fn(&Event) + 'static) {
+        self.0.observers.set_recorder(recorder);
+    }
+
+    /// Tells the observer of a callback that is about to be made; for those who dispatch callbacks.
+    ///
+    /// With no observer, `event` is not made, and this costs one look at a flag.
+    pub fn observe(&self, event: impl FnOnce() -> Event) {
+        if self.0.observers.are_set() {
+            self.0.observers.tell(&Event { turn: self.0.turn.get(), time: self.now(), ..event() });
         }
     }
 
@@ -551,11 +623,5 @@ impl fmt::Debug for Reactor {
             .field("sources", &self.source_count())
             .field("delayed_calls", &self.delayed_calls())
             .finish_non_exhaustive()
-    }
-}
-
-fn log_panic(what: &str, result: std::result::Result<(), crate::panic::Panic>) {
-    if let Err(panic) = result {
-        log::error!("{what} {panic}");
     }
 }

@@ -119,11 +119,11 @@ impl TimerQueue {
         self.settle_top().map(|item| item.deadline)
     }
 
-    /// Takes the first call that is due at `now` and was made before sequence number `before`.
-    pub(crate) fn pop_due(&mut self, now: Duration, before: u64) -> Option<Box<dyn FnOnce()>> {
+    /// Takes the first call that is due at `now` and was made before sequence number `before`, with its own number.
+    pub(crate) fn pop_due(&mut self, now: Duration, before: u64) -> Option<(u64, Box<dyn FnOnce()>)> {
         let item = self.settle_top().filter(|item| item.deadline <= now && item.sequence < before)?;
         self.heap.pop();
-        Some(self.calls.remove(item.key).run)
+        Some((item.sequence, self.calls.remove(item.key).run))
     }
 
     /// Throws stale items off the heap's top and moves put-off ones down, until the top is true.

@@ -1,0 +1,102 @@
+//! One dispatched callback.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::system_event::{Phase, SystemEvent};
+
+/// A callback that was dispatched.
+///
+/// # Examples
+/// ```
+/// use torsade_reactor::event_log::{Event, Subject};
+///
+/// let subject = Subject::Connection { id: 1, peer: "10.0.0.2:49152".into() };
+/// let event = Event::new(subject, "data_received").with_data(b"hello");
+/// let line = "0 0.000000000 connection/1/10.0.0.2:49152 data_received bytes=5 hash=a430d84680aabd0b";
+/// assert_eq!(event.to_string(), line);
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Event {
+    /// The number of the turn; 0 before the first. The reactor fills it in.
+    pub turn: u64,
+    /// The time on the reactor's clock. The reactor fills it in.
+    pub time: Duration,
+    /// What the callback belongs to.
+    pub subject: Subject,
+    /// The name of the callback.
+    pub callback: Cow<'static, str>,
+    /// How many bytes it got.
+    pub bytes: Option<u64>,
+    /// The [`fingerprint`] of these bytes.
+    pub hash: Option<u64>,
+    /// The kind of the reason or error it got.
+    pub reason: Option<Cow<'static, str>>,
+}
+
+impl Event {
+    /// Makes an event with no details; the reactor adds turn and time.
+    #[must_use]
+    pub fn new(subject: Subject, callback: impl Into<Cow<'static, str>>) -> Self {
+        let callback = callback.into();
+        Self { turn: 0, time: Duration::ZERO, subject, callback, bytes: None, hash: None, reason: None }
+    }
+
+    /// Adds the length and the [`fingerprint`] of `data`.
+    #[must_use]
+    pub fn with_data(self, data: &[u8]) -> Self {
+        Self { bytes: Some(data.len() as u64), hash: Some(fingerprint(data)), ..self }
+    }
+
+    /// Adds the kind of a reason, best in one word: `ConnectionDone`.
+    #[must_use]
+    pub fn with_reason(self, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason: Some(reason.into()), ..self }
+    }
+}
+
+/// What a callback belongs to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Subject {
+    /// A connection.
+    Connection {
+        /// What `Transport::id` says.
+        id: u64,
+        /// The peer's address.
+        peer: String,
+    },
+    /// An outgoing connection that does not stand yet.
+    Connector {
+        /// Where it goes.
+        destination: String,
+    },
+    /// A listening port.
+    Port {
+        /// The address that it listens on.
+        address: String,
+    },
+    /// The reactor itself.
+    Reactor,
+    /// A call from another thread.
+    Thread,
+    /// A delayed call.
+    Timer {
+        /// How many delayed calls this reactor had made before it.
+        sequence: u64,
+    },
+    /// A trigger of the reactor's start or end.
+    Trigger {
+        /// When it runs.
+        phase: Phase,
+        /// Around which event.
+        event: SystemEvent,
+    },
+}
+
+/// The hash of the log: FNV-1a with 64 bits. It tells payloads apart; it protects nothing.
+#[must_use]
+pub fn fingerprint(data: &[u8]) -> u64 {
+    data.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,0 +1,50 @@
+//! Who is told of dispatched callbacks.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::event_log::Event;
+
+type Observer = Rc<dyn Fn(&Event)>;
+
+/// The program's observer and a simulation's recorder.
+#[derive(Default)]
+pub(crate) struct Observers {
+    /// There is one; looked at for every callback.
+    set: Cell<bool>,
+    observer: RefCell<Option<Observer>>,
+    recorder: RefCell<Option<Observer>>,
+}
+
+impl Observers {
+    pub(crate) const fn are_set(&self) -> bool {
+        self.set.get()
+    }
+
+    pub(crate) fn set_observer(&self, observer: impl Fn(&Event) + 'static) {
+        self.set.set(true);
+        let before = self.observer.replace(Some(Rc::new(observer)));
+        // Outside the borrow: what is dropped here may hold the reactor.
+        drop(before);
+    }
+
+    pub(crate) fn set_recorder(&self, recorder: impl Fn(&Event) + 'static) {
+        self.set.set(true);
+        self.recorder.replace(Some(Rc::new(recorder)));
+    }
+
+    pub(crate) fn tell(&self, event: &Event) {
+        for slot in [&self.recorder, &self.observer] {
+            // Not borrowed during the call: an observer may set another one.
+            let told = slot.borrow().clone();
+            if let Some(told) = told {
+                told(event);
+            }
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        self.set.set(false);
+        drop((self.observer.take(), self.recorder.take()));
+    }
+}

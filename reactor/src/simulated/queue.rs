@@ -1,0 +1,76 @@
+//! What is still to happen, in order.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use super::link::{LinkId, Side};
+
+/// Something of the outside world that comes by itself.
+pub(super) enum Happening {
+    /// A job of the thread pool, or the end of a look-up.
+    Call(Box<dyn FnOnce()>),
+    /// What the side has sent may have arrived.
+    Deliver(LinkId, Side),
+    /// The side got nothing through since the given time.
+    GiveUp(LinkId, Side, Duration),
+    /// Nobody answered the client.
+    NoAnswer(LinkId, std::io::ErrorKind),
+    /// A short write's time is over.
+    Room(LinkId, Side),
+    /// The client's n-th request reaches the server.
+    Syn(LinkId, u32),
+}
+
+struct Item {
+    time: Duration,
+    sequence: u64,
+    happening: Happening,
+}
+
+/// Ordered by (time, order of making), so that the same run comes out of the same seed.
+#[derive(Default)]
+pub(super) struct Queue {
+    heap: BinaryHeap<Item>,
+    next_sequence: u64,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, time: Duration, happening: Happening) {
+        self.heap.push(Item { time, sequence: self.next_sequence, happening });
+        self.next_sequence += 1;
+    }
+
+    pub(super) fn first(&self) -> Option<(Duration, &Happening)> {
+        self.heap.peek().map(|item| (item.time, &item.happening))
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Happening> {
+        self.heap.pop().map(|item| item.happening)
+    }
+
+    pub(super) fn clear(&mut self) -> Vec<Happening> {
+        std::mem::take(&mut self.heap).into_iter().map(|item| item.happening).collect()
+    }
+}
+
+impl Ord for Item {
+    /// Reversed, since the heap gives its greatest item.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.time, other.sequence).cmp(&(self.time, self.sequence))
+    }
+}
+
+impl PartialOrd for Item {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Item {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Item {}

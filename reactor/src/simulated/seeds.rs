@@ -1,0 +1,112 @@
+//! One scenario under many seeds.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::panic::catch;
+
+use super::{Faults, Simulation};
+
+/// Runs `scenario` in a calm world with each of `seeds`; what fails comes with the seed and how to repeat it.
+///
+/// The environment decides instead of `seeds` if it has `TORSADE_SEED` (this one seed) or `TORSADE_SEEDS` (so many, from
+/// the first of `seeds` on).
+///
+/// # Panics
+/// When the scenario panics or returns an error, with the seed and one command that repeats it.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use torsade_reactor::simulated::{SimulationError, simulate};
+///
+/// simulate(0..100, |simulation| {
+///     let host = simulation.host("10.0.0.1");
+///     host.call_later(Duration::from_secs(simulation.draw(60)), || {});
+///     simulation.run_until_idle()?;
+///     assert_eq!(host.delayed_calls(), 0);
+///     Ok::<_, SimulationError>(())
+/// });
+/// ```
+#[track_caller]
+pub fn simulate<T: Outcome>(seeds: Range<u64>, scenario: impl Fn(&Simulation) -> T) {
+    simulate_with(&Faults::calm(), seeds, scenario);
+}
+
+/// As [`simulate`], in a world that is as bad as `faults` says.
+///
+/// # Panics
+/// As [`simulate`].
+#[track_caller]
+pub fn simulate_with<T: Outcome>(faults: &Faults, seeds: Range<u64>, scenario: impl Fn(&Simulation) -> T) {
+    run(faults, chosen(seeds, |name| std::env::var(name).ok()), scenario);
+}
+
+#[track_caller]
+fn run<T: Outcome>(faults: &Faults, seeds: Range<u64>, scenario: impl Fn(&Simulation) -> T) {
+    for seed in seeds {
+        let simulation = Simulation::with_faults(seed, faults.clone());
+        let problem = match catch(|| scenario(&simulation).problem()) {
+            Ok(None) => continue,
+            Ok(Some(problem)) => problem,
+            Err(panic) => panic.to_string(),
+        };
+        let test = std::thread::current().name().filter(|name| *name != "main").unwrap_or_default().to_owned();
+        panic!("with seed {seed}, at {:?}: {problem}\nto repeat it: TORSADE_SEED={seed} cargo test {test}", simulation.now());
+    }
+}
+
+/// What a scenario returns: nothing, or a `Result` whose error is a failure.
+pub trait Outcome {
+    /// What went wrong.
+    fn problem(self) -> Option<String>;
+}
+
+impl Outcome for () {
+    fn problem(self) -> Option<String> {
+        None
+    }
+}
+
+impl<E: fmt::Display> Outcome for Result<(), E> {
+    fn problem(self) -> Option<String> {
+        self.err().map(|error| error.to_string())
+    }
+}
+
+/// The seeds to run: those asked for, unless the environment says otherwise.
+fn chosen(seeds: Range<u64>, variable: impl Fn(&str) -> Option<String>) -> Range<u64> {
+    let number = |name| {
+        let text = variable(name)?;
+        let Ok(number) = text.parse::<u64>() else { panic!("{name}={text} is no number") };
+        Some(number)
+    };
+    match (number("TORSADE_SEED"), number("TORSADE_SEEDS")) {
+        (Some(seed), _) => seed..seed.saturating_add(1),
+        (None, Some(count)) => seeds.start..seeds.start.saturating_add(count),
+        (None, None) => seeds,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_chooses_one_seed_or_how_many() {
+        let with = |set: &'static str| chosen(5..10, move |name| Some("3".to_owned()).filter(|_| name == set));
+        assert_eq!(with("TORSADE_SEED"), 3..4);
+        assert_eq!(with("TORSADE_SEEDS"), 5..8);
+        assert_eq!(with("OTHER"), 5..10);
+    }
+
+    #[test]
+    fn a_failure_tells_the_seed_and_the_command_that_repeats_it() {
+        let fails = |simulation: &Simulation| assert!(simulation.seed() != 3, "it is three");
+        let panic = catch(|| run(&Faults::calm(), 0..10, fails)).unwrap_err().to_string();
+        assert!(panic.contains("with seed 3, at 0ns: panicked: it is three"), "{panic}");
+        assert!(panic.contains("TORSADE_SEED=3 cargo test simulated::seeds::tests::a_failure_tells"), "{panic}");
+        let errs = |simulation: &Simulation| if simulation.seed() == 7 { Err("seven") } else { Ok(()) };
+        assert!(catch(|| run(&Faults::calm(), 0..10, errs)).unwrap_err().to_string().contains("with seed 7, at 0ns: seven"));
+    }
+}

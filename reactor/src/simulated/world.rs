@@ -1,0 +1,273 @@
+//! Turns the reactors of all hosts and moves the time.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::event_log::{Event, Log};
+use crate::reactor::Reactor;
+
+use super::error::SimulationError;
+use super::faults::Faults;
+use super::network::Network;
+use super::sockets::{Flag, HostBackend};
+use super::traffic::Step;
+
+/// Turns that one run may take.
+const TURN_LIMIT: u64 = 5_000_000;
+/// Turns that may be taken while the time stands still.
+const INSTANT_LIMIT: u64 = 100_000;
+/// Simulated time that a wait for a condition may take.
+const TIME_LIMIT: Duration = Duration::from_secs(3600);
+
+/// A host's reactor and its name in the log.
+struct Program {
+    name: Rc<str>,
+    reactor: Reactor,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ended {
+    Done,
+    Idle,
+    Time,
+}
+
+/// Everything there is in a simulation.
+pub(super) struct World {
+    pub(super) network: RefCell<Network>,
+    pub(super) turn_limit: Cell<u64>,
+    pub(super) time_limit: Cell<Duration>,
+    pub(super) log: Rc<RefCell<Log>>,
+    pub(super) logging: Rc<Cell<bool>>,
+    clock: Rc<Cell<Duration>>,
+    programs: RefCell<Vec<Program>>,
+    /// How many programs were started.
+    started: Cell<usize>,
+    running: Cell<bool>,
+    /// The turns of this run, and of this moment.
+    turns: Cell<u64>,
+    turns_now: Cell<u64>,
+    runnable: RefCell<Vec<usize>>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, faults: Faults) -> Rc<Self> {
+        let clock = Rc::new(Cell::new(Duration::ZERO));
+        Rc::new(Self {
+            network: RefCell::new(Network::new(Rc::clone(&clock), seed, faults)),
+            turn_limit: Cell::new(TURN_LIMIT),
+            time_limit: Cell::new(TIME_LIMIT),
+            log: Rc::default(),
+            logging: Rc::new(Cell::new(true)),
+            clock,
+            programs: RefCell::default(),
+            started: Cell::new(0),
+            running: Cell::new(false),
+            turns: Cell::new(0),
+            turns_now: Cell::new(0),
+            runnable: RefCell::default(),
+        })
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.clock.get()
+    }
+
+    /// The place and reactor of the host with this address, which is made if there is none.
+    pub(super) fn host(self: &Rc<Self>, ip: IpAddr) -> (usize, Reactor) {
+        let known = self.network.borrow().find_host(ip);
+        if let Some((place, reactor)) = known.and_then(|place| Some((place, self.reactor(place)?))) {
+            return (place, reactor);
+        }
+        let place = self.network.borrow_mut().add_host(ip);
+        let reactor = Reactor::with_backend(Rc::new(HostBackend::new(Rc::clone(self), place)));
+        let name: Rc<str> = ip.to_string().into();
+        let (log, logging, host) = (Rc::clone(&self.log), Rc::clone(&self.logging), Rc::clone(&name));
+        reactor.set_recorder(move |event: &Event| {
+            if logging.get() {
+                log.borrow_mut().push(&host, event.clone());
+            }
+        });
+        self.programs.borrow_mut().push(Program { name, reactor: reactor.clone() });
+        (place, reactor)
+    }
+
+    /// Runs until `done`, or to the time `until`, or until nothing is left to happen.
+    pub(super) fn run(&self, until: Option<Duration>, mut done: impl FnMut() -> bool) -> Result<Ended, SimulationError> {
+        let _running = self.begin()?;
+        loop {
+            if done() {
+                return Ok(Ended::Done);
+            }
+            self.check_limits()?;
+            if self.round(None)? > 0 {
+                continue;
+            }
+            match (self.next_time(), until) {
+                (Some(next), Some(until)) if next > until => {
+                    self.jump(until);
+                    return Ok(Ended::Time);
+                }
+                (Some(next), _) => self.jump(next),
+                (None, _) => return Ok(Ended::Idle),
+            }
+        }
+    }
+
+    /// Waits on behalf of one reactor that runs by itself: the rest of the world goes on until it has something to do.
+    pub(super) fn advance_for(&self, host: usize, timeout: Option<Duration>, woken: &Flag) -> io::Result<()> {
+        let _running = self.begin().map_err(io::Error::other)?;
+        let until = timeout.map(|timeout| self.now().saturating_add(timeout));
+        while !self.is_runnable(host) && !woken.is_set() && until.is_none_or(|until| self.now() < until) {
+            self.check_limits().map_err(io::Error::other)?;
+            if self.round(Some(host)).map_err(io::Error::other)? > 0 || self.is_runnable(host) {
+                continue;
+            }
+            let next = [self.next_time(), until].into_iter().flatten().min();
+            self.jump(next.ok_or_else(|| io::Error::other(SimulationError::Idle { report: self.report() }))?);
+        }
+        Ok(())
+    }
+
+    fn begin(&self) -> Result<Running<'_>, SimulationError> {
+        if self.running.replace(true) {
+            return Err(SimulationError::Nested);
+        }
+        self.turns.set(0);
+        self.turns_now.set(0);
+        Ok(Running(self))
+    }
+
+    /// Moves the time forward.
+    pub(super) fn jump(&self, to: Duration) {
+        if to > self.now() {
+            self.clock.set(to);
+            self.turns_now.set(0);
+        }
+    }
+
+    fn check_limits(&self) -> Result<(), SimulationError> {
+        if self.turns.get() > self.turn_limit.get() {
+            return Err(SimulationError::TurnLimit { turns: self.turns.get(), report: self.report() });
+        }
+        if self.turns_now.get() > INSTANT_LIMIT {
+            return Err(SimulationError::Spinning { turns: self.turns_now.get(), report: self.report() });
+        }
+        Ok(())
+    }
+
+    /// Lets happen what is due, then gives every host that has something to do one turn; how many had.
+    fn round(&self, but: Option<usize>) -> Result<u64, SimulationError> {
+        self.start_programs(but)?;
+        self.let_happen();
+        let mut runnable = self.runnable.take();
+        let hosts = self.programs.borrow().len();
+        runnable.extend((0..hosts).filter(|host| Some(*host) != but && self.is_runnable(*host)));
+        // Which host comes first is chance too.
+        let first = self.network.borrow_mut().rng.below(runnable.len() as u64);
+        runnable.rotate_left(usize::try_from(first).unwrap_or(0));
+        let mut turns = 0;
+        for host in &runnable {
+            if let Some(reactor) = self.reactor(*host).filter(Reactor::is_running) {
+                let turned = reactor.iterate(Some(Duration::ZERO));
+                turned.map_err(|error| SimulationError::Turn { host: self.name(*host), problem: error.to_string() })?;
+                turns += 1;
+            }
+        }
+        runnable.clear();
+        self.runnable.replace(runnable);
+        self.turns.set(self.turns.get() + turns);
+        self.turns_now.set(self.turns_now.get() + turns);
+        Ok(turns)
+    }
+
+    fn let_happen(&self) {
+        loop {
+            let step = self.network.borrow_mut().step();
+            match step {
+                Step::Call(call) => call(),
+                Step::Done => {}
+                Step::Nothing => break,
+            }
+        }
+    }
+
+    /// Starts the reactors that were made since the last round; each is started once.
+    fn start_programs(&self, but: Option<usize>) -> Result<(), SimulationError> {
+        while let Some(reactor) = self.reactor(self.started.get()) {
+            let place = self.started.replace(self.started.get() + 1);
+            if Some(place) != but && !reactor.is_running() && !reactor.is_stopping() {
+                let result = reactor.start_running();
+                result.map_err(|error| SimulationError::Turn { host: self.name(place), problem: error.to_string() })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_runnable(&self, host: usize) -> bool {
+        let programs = self.programs.borrow();
+        let running = programs.get(host).filter(|program| program.reactor.is_running());
+        running.is_some_and(|program| program.reactor.wants_turn() || self.network.borrow().has_ready(host))
+    }
+
+    /// When something happens next: in the network, or in a program by itself.
+    fn next_time(&self) -> Option<Duration> {
+        let network = self.network.borrow_mut().next_time();
+        let programs = self.programs.borrow();
+        let running = programs.iter().map(|program| &program.reactor).filter(|reactor| reactor.is_running());
+        running.filter_map(Reactor::next_deadline).chain(network).min()
+    }
+
+    fn reactor(&self, host: usize) -> Option<Reactor> {
+        self.programs.borrow().get(host).map(|program| program.reactor.clone())
+    }
+
+    fn name(&self, host: usize) -> String {
+        self.programs.borrow().get(host).map_or_else(String::new, |program| program.name.to_string())
+    }
+
+    /// What is going on, for the message of a run that does not come to its end.
+    pub(super) fn report(&self) -> String {
+        let mut text = format!("at {:?}:", self.now());
+        for program in &*self.programs.borrow() {
+            let (name, reactor) = (&program.name, &program.reactor);
+            // Writing to a String cannot fail.
+            let _ignored = write!(
+                text,
+                "\n  host {name}: {}, turn {}, {} sources, {} delayed calls, the next at {:?}",
+                if reactor.is_running() { "running" } else { "not running" },
+                reactor.turn_number(),
+                reactor.source_count(),
+                reactor.delayed_calls(),
+                reactor.next_deadline()
+            );
+        }
+        self.network.borrow().describe(&mut text);
+        text
+    }
+
+    /// Ends all programs and lets go of everything that may hold this world.
+    pub(super) fn end(&self) {
+        self.logging.set(false);
+        for program in self.programs.take() {
+            program.reactor.dismantle();
+        }
+        let left = self.network.borrow_mut().queue.clear();
+        // Outside the borrow: what a job holds may use the network when it is dropped.
+        drop(left);
+    }
+}
+
+/// Marks the world as running while it lives.
+struct Running<'a>(&'a World);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.set(false);
+    }
+}

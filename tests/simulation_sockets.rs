@@ -1,0 +1,360 @@
+//! Sockets of the simulated world behave as those of the operating system.
+//!
+//! Each test is a script for both ends of a connection. It runs in the simulation and, on Linux, over loopback, and both
+//! must say what is written here: what each call returned, and which readiness each end was told after it.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_reactor::simulated::{Faults, Simulation};
+use torsade_reactor::{Reactor, Ready, Source, Stream};
+
+use End::{Client, Server};
+use Step::{Close, Drain, Empty, Fill, IsConnected, Read, ResetOnClose, Shutdown, TakeError, Write};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    Client,
+    Server,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Close(End),
+    /// Reads until there is nothing.
+    Drain(End),
+    /// Reads all that the peer has written, also what it sends once there is room; what is told meanwhile is left out.
+    Empty(End),
+    /// Writes until the peer's buffer and our own are full; what is told meanwhile is left out.
+    Fill(End),
+    IsConnected(End),
+    /// Reads into a buffer of this size.
+    Read(End, usize),
+    ResetOnClose(End),
+    Shutdown(End),
+    TakeError(End),
+    Write(End, usize),
+}
+
+type Told = Rc<RefCell<Vec<(End, Ready)>>>;
+
+/// A source that remembers what it was told.
+struct Recorder {
+    end: End,
+    told: Told,
+}
+
+impl Source for Recorder {
+    fn ready(self: Rc<Self>, ready: Ready) {
+        self.told.borrow_mut().push((self.end, ready));
+    }
+    fn end_of_turn(self: Rc<Self>) {}
+    fn shut_down(self: Rc<Self>) {}
+    fn abort(self: Rc<Self>) {}
+}
+
+/// Both ends of a connection in one of the worlds.
+struct Pair {
+    told: Told,
+    reactors: [Reactor; 2],
+    streams: [Option<Box<dyn Stream>>; 2],
+    settle: Box<dyn Fn()>,
+    _simulation: Option<Simulation>,
+}
+
+impl Pair {
+    fn simulated(faults: Faults) -> Self {
+        let simulation = Simulation::with_faults(1, faults);
+        let reactors = ["10.0.0.2", "10.0.0.1"].map(|ip| simulation.host(ip).reactor().clone());
+        let handle = simulation.clone();
+        let settle = Box::new(move || handle.run_for(Duration::from_secs(5)).unwrap());
+        Self::connected(Rc::default(), reactors, "10.0.0.1:0".parse().unwrap(), settle, Some(simulation))
+    }
+
+    fn real() -> Self {
+        let reactor = Reactor::new().unwrap();
+        reactor.start_running().unwrap();
+        let told: Told = Rc::default();
+        let (turning, seen) = (reactor.clone(), Rc::clone(&told));
+        let settle = Box::new(move || {
+            // Loopback delivers within the system call, but an acknowledgement may wait 40 ms.
+            let mut before = usize::MAX;
+            while before != seen.borrow().len() {
+                before = seen.borrow().len();
+                turning.iterate(Some(Duration::from_millis(60))).unwrap();
+            }
+        });
+        Self::connected(told, [reactor.clone(), reactor], "127.0.0.1:0".parse().unwrap(), settle, None)
+    }
+
+    fn connected(
+        told: Told,
+        reactors: [Reactor; 2],
+        address: SocketAddr,
+        settle: Box<dyn Fn()>,
+        simulation: Option<Simulation>,
+    ) -> Self {
+        settle();
+        let mut listener = reactors[1].backend().listen(address, 5).unwrap();
+        let mut pair = Self { told, reactors, streams: [None, None], settle, _simulation: simulation };
+        let port = pair.reactors[1].add_source(pair.recorder(Server));
+        listener.register(port).unwrap();
+        let client = pair.reactors[0].backend().connect(listener.local_address().unwrap()).unwrap();
+        pair.register(Client, client);
+        (pair.settle)();
+        assert!(pair.told.borrow().contains(&(Server, Ready::READABLE)), "the port is told");
+        let (server, _) = listener.accept().unwrap();
+        assert_eq!(listener.accept().err().map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
+        pair.reactors[1].remove_source(port);
+        pair.register(Server, server);
+        (pair.settle)();
+        assert_eq!(pair.take_told(Client), Ready::WRITABLE, "connected");
+        pair.told.borrow_mut().clear();
+        pair
+    }
+
+    fn recorder(&self, end: End) -> Rc<Recorder> {
+        Rc::new(Recorder { end, told: Rc::clone(&self.told) })
+    }
+
+    fn register(&mut self, end: End, mut stream: Box<dyn Stream>) {
+        let token = self.reactors[end as usize].add_source(self.recorder(end));
+        stream.register(token).unwrap();
+        self.streams[end as usize] = Some(stream);
+    }
+
+    /// Everything an end was told since the last look.
+    fn take_told(&self, end: End) -> Ready {
+        self.told.borrow().iter().filter(|(who, _)| *who == end).fold(Ready::NONE, |all, (_, ready)| all | *ready)
+    }
+
+    fn run(mut self, script: &[Step]) -> Vec<String> {
+        let mut transcript = Vec::new();
+        for step in script {
+            let result = self.step(*step);
+            (self.settle)();
+            let told = [Client, Server].map(|end| (end, self.take_told(end)));
+            let told: String =
+                told.iter().filter(|(_, ready)| *ready != Ready::NONE).map(|(end, ready)| format!(" {end:?}{ready:?}")).collect();
+            self.told.borrow_mut().clear();
+            transcript.push(format!("{step:?} {result}{told}").replace('"', ""));
+        }
+        transcript
+    }
+
+    fn step(&mut self, step: Step) -> String {
+        let stream = |end: End| self.streams[end as usize].as_deref().unwrap();
+        match step {
+            Close(end) => {
+                self.streams[end as usize] = None;
+                "done".to_owned()
+            }
+            Drain(end) => {
+                let mut buffer = [0; 4096];
+                let mut total = 0;
+                let last = loop {
+                    match stream(end).read(&mut buffer) {
+                        Ok(size) if size > 0 => total += size,
+                        last => break said(last),
+                    }
+                };
+                format!("{} {last}", if total > 10_000 { "much".to_owned() } else { total.to_string() })
+            }
+            Empty(end) => {
+                let mut buffer = [0; 4096];
+                while stream(end).read(&mut buffer).is_ok() {
+                    while stream(end).read(&mut buffer).is_ok() {}
+                    (self.settle)();
+                }
+                self.told.borrow_mut().retain(|(who, _)| *who != end);
+                "done".to_owned()
+            }
+            Fill(end) => {
+                let data = vec![7; 1 << 20];
+                while stream(end).write(&data).is_ok() {
+                    while stream(end).write(&data).is_ok() {}
+                    (self.settle)();
+                }
+                let last = said(stream(end).write(&data));
+                (self.settle)();
+                self.told.borrow_mut().clear();
+                last
+            }
+            IsConnected(end) => said(stream(end).is_connected()),
+            Read(end, size) => said(stream(end).read(&mut vec![0; size])),
+            ResetOnClose(end) => said(stream(end).reset_on_close().map(|()| "done")),
+            Shutdown(end) => said(stream(end).shutdown_write().map(|()| "done")),
+            TakeError(end) => said(stream(end).take_error().map(|error| error.map(|error| error.kind()))),
+            Write(end, size) => said(stream(end).write(&vec![7; size])),
+        }
+    }
+}
+
+fn said<T: std::fmt::Debug>(result: io::Result<T>) -> String {
+    match result {
+        Ok(value) => format!("{value:?}"),
+        Err(error) => format!("{:?}", error.kind()),
+    }
+}
+
+/// Runs the script in both worlds.
+#[track_caller]
+fn both_say(script: &[Step], expected: &[&str]) {
+    assert_eq!(Pair::simulated(Faults::calm()).run(script), expected, "the simulation");
+    if cfg!(target_os = "linux") {
+        assert_eq!(Pair::real().run(script), expected, "the operating system");
+    }
+}
+
+#[test]
+fn data_is_told_once_and_read_in_parts() {
+    both_say(
+        &[Write(Client, 5), Read(Server, 3), Read(Server, 9), Read(Server, 9), Write(Server, 0), Read(Server, 0)],
+        &[
+            "Write(Client, 5) 5 Server{READABLE, WRITABLE}",
+            "Read(Server, 3) 3",
+            "Read(Server, 9) 2",
+            "Read(Server, 9) WouldBlock",
+            "Write(Server, 0) 0",
+            "Read(Server, 0) WouldBlock",
+        ],
+    );
+}
+
+#[test]
+fn each_arrival_is_an_edge_even_if_the_one_before_was_not_used() {
+    both_say(
+        &[Write(Client, 5), Write(Client, 5), Drain(Server)],
+        &[
+            "Write(Client, 5) 5 Server{READABLE, WRITABLE}",
+            "Write(Client, 5) 5 Server{READABLE, WRITABLE}",
+            "Drain(Server) 10 WouldBlock",
+        ],
+    );
+}
+
+#[test]
+fn room_is_told_only_after_a_write_that_found_none() {
+    both_say(
+        &[Fill(Client), Empty(Server), Write(Client, 1)],
+        &["Fill(Client) WouldBlock", "Empty(Server) done Client{WRITABLE}", "Write(Client, 1) 1 Server{READABLE, WRITABLE}"],
+    );
+}
+
+#[test]
+fn half_a_close_ends_one_stream_and_the_other_goes_on() {
+    both_say(
+        &[Write(Client, 5), Shutdown(Client), Drain(Server), Write(Server, 4), Read(Client, 9), Write(Client, 1)],
+        &[
+            "Write(Client, 5) 5 Server{READABLE, WRITABLE}",
+            "Shutdown(Client) done Client{WRITABLE} Server{READABLE, WRITABLE, READ_CLOSED}",
+            "Drain(Server) 5 0",
+            "Write(Server, 4) 4 Client{READABLE, WRITABLE}",
+            "Read(Client, 9) 4",
+            "Write(Client, 1) BrokenPipe",
+        ],
+    );
+}
+
+#[test]
+fn after_both_streams_have_ended_neither_end_is_connected() {
+    both_say(
+        &[Shutdown(Client), Shutdown(Server), Read(Client, 9), Read(Server, 9), Close(Client), Read(Server, 9)],
+        &[
+            "Shutdown(Client) done Client{WRITABLE} Server{READABLE, WRITABLE, READ_CLOSED}",
+            "Shutdown(Server) done Client{READABLE, WRITABLE, READ_CLOSED} Server{READABLE, WRITABLE, READ_CLOSED}",
+            "Read(Client, 9) 0",
+            "Read(Server, 9) 0",
+            "Close(Client) done",
+            "Read(Server, 9) 0",
+        ],
+    );
+}
+
+#[test]
+fn closing_sends_what_was_written_and_then_the_end() {
+    both_say(
+        &[Write(Client, 5), Close(Client), Drain(Server), IsConnected(Server)],
+        &[
+            "Write(Client, 5) 5 Server{READABLE, WRITABLE}",
+            "Close(Client) done Server{READABLE, WRITABLE, READ_CLOSED}",
+            "Drain(Server) 5 0",
+            "IsConnected(Server) true",
+        ],
+    );
+}
+
+#[test]
+fn data_for_a_closed_socket_is_answered_with_a_reset() {
+    both_say(
+        &[Close(Client), Write(Server, 5), TakeError(Server), TakeError(Server), Write(Server, 5), Read(Server, 9)],
+        &[
+            "Close(Client) done Server{READABLE, WRITABLE, READ_CLOSED}",
+            "Write(Server, 5) 5 Server{READABLE, WRITABLE, READ_CLOSED, ERROR}",
+            "TakeError(Server) Some(BrokenPipe)",
+            "TakeError(Server) None",
+            "Write(Server, 5) BrokenPipe",
+            "Read(Server, 9) 0",
+        ],
+    );
+}
+
+#[test]
+fn closing_with_unread_data_resets_the_peer() {
+    both_say(
+        &[Write(Client, 5), Close(Server), Read(Client, 9), Read(Client, 9), Write(Client, 1)],
+        &[
+            "Write(Client, 5) 5 Server{READABLE, WRITABLE}",
+            "Close(Server) done Client{READABLE, WRITABLE, READ_CLOSED, ERROR}",
+            "Read(Client, 9) ConnectionReset",
+            "Read(Client, 9) 0",
+            "Write(Client, 1) BrokenPipe",
+        ],
+    );
+}
+
+#[test]
+fn what_came_in_order_before_a_reset_is_read_first() {
+    both_say(
+        &[Write(Client, 5), ResetOnClose(Client), Close(Client), Read(Server, 3), Drain(Server), Drain(Server)],
+        &[
+            "Write(Client, 5) 5 Server{READABLE, WRITABLE}",
+            "ResetOnClose(Client) done",
+            "Close(Client) done Server{READABLE, WRITABLE, READ_CLOSED, ERROR}",
+            "Read(Server, 3) 3",
+            "Drain(Server) 2 ConnectionReset",
+            "Drain(Server) 0 0",
+        ],
+    );
+}
+
+#[test]
+fn a_write_after_a_reset_gets_the_error_once_and_then_a_broken_pipe() {
+    both_say(
+        &[ResetOnClose(Client), Close(Client), Write(Server, 5), Write(Server, 5), IsConnected(Server), Shutdown(Server)],
+        &[
+            "ResetOnClose(Client) done",
+            "Close(Client) done Server{READABLE, WRITABLE, READ_CLOSED, ERROR}",
+            "Write(Server, 5) ConnectionReset",
+            "Write(Server, 5) BrokenPipe",
+            "IsConnected(Server) false",
+            "Shutdown(Server) NotConnected Server{READABLE, WRITABLE, READ_CLOSED}",
+        ],
+    );
+}
+
+#[test]
+fn a_reset_while_the_peer_does_not_read_drops_what_it_had_not_sent() {
+    both_say(
+        &[Fill(Server), Write(Client, 1), Close(Server), Drain(Client)],
+        &[
+            "Fill(Server) WouldBlock",
+            "Write(Client, 1) 1 Server{READABLE}",
+            "Close(Server) done Client{READABLE, WRITABLE, READ_CLOSED, ERROR}",
+            "Drain(Client) much ConnectionReset",
+        ],
+    );
+}
