@@ -60,6 +60,23 @@ impl Reason {
         matches!(self, Self::ConnectionAborted | Self::ConnectionDone | Self::ConnectionLost(_))
     }
 
+    /// The kind of reason in one word, as in the event log: `ConnectionDone`, `TimedOut`, and so on.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::CompressFailed(_) => "CompressFailed",
+            Self::ConnectionAborted => "ConnectionAborted",
+            Self::ConnectionDone => "ConnectionDone",
+            Self::ConnectionLost(_) => "ConnectionLost",
+            Self::Decompress(_) => "Decompress",
+            Self::LimitExceeded { .. } => "LimitExceeded",
+            Self::Panicked(_) => "Panicked",
+            Self::Protocol(_) => "Protocol",
+            Self::ShuttingDown => "ShuttingDown",
+            Self::TimedOut(_) => "TimedOut",
+        }
+    }
+
     /// Whether the connection ended in order, with nothing lost on our side.
     #[must_use]
     pub const fn is_clean(&self) -> bool {

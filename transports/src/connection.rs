@@ -17,6 +17,7 @@ use torsade_protocols::{
     Address, Compression, CompressionError, CompressionStats, Connection, Decompression, Detect, Producer, ProducerError,
     Protocol, Reason, Transport,
 };
+use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::{Reactor, Ready, Result, Source, Stream, Token, catch};
 
 use crate::shared::Shared;
@@ -86,15 +87,26 @@ impl StreamConnection {
         }
         log::debug!("connection {} with {} made", connection.id, peer);
         let transport = Transport::new(Rc::<Self>::clone(&connection));
-        connection.call(|protocol, transport| protocol.connection_made(transport));
+        connection.call("connection_made", None, |protocol, transport| protocol.connection_made(transport));
         connection.settle();
         Ok(transport)
     }
 
     /// Calls the protocol. An error or a panic closes the connection in order, with that reason.
-    fn call(self: &Rc<Self>, callback: impl FnOnce(&mut dyn Protocol, &Transport) -> Result) {
+    ///
+    /// `name` is the callback's, for the event log, and so is `data`, if it gets any.
+    fn call(
+        self: &Rc<Self>,
+        name: &'static str,
+        data: Option<&[u8]>,
+        callback: impl FnOnce(&mut dyn Protocol, &Transport) -> Result,
+    ) {
         let mut protocol = self.protocol.borrow_mut();
         let Some(protocol) = protocol.as_deref_mut() else { return };
+        self.observe(name, |event| match data {
+            Some(data) => event.with_data(data),
+            None => event,
+        });
         self.call_user(|transport| callback(protocol, transport));
     }
 
@@ -109,6 +121,12 @@ impl StreamConnection {
             Ok(Err(error)) => self.fail(Reason::Protocol(error.into())),
             Err(panic) => self.fail(Reason::Panicked(panic)),
         }
+    }
+
+    /// Tells the event log of a callback.
+    fn observe(&self, callback: &'static str, detail: impl FnOnce(Event) -> Event) {
+        let subject = || Subject::Connection { id: self.id, peer: self.peer.to_string() };
+        self.shared.reactor.observe(|| detail(Event::new(subject(), callback)));
     }
 
     /// Does all that is due after something happened: output, producer, close. Called from the loop only.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use torsade_protocols::{
     ClientFactory, Connect, ConnectError, Connector, ConnectorState, Host, HostPort, Reason, Result, Transport,
 };
+use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::{DelayedCall, Reactor, Ready, Source, Stream, Token, catch};
 
 use crate::connection::StreamConnection;
@@ -205,6 +206,7 @@ impl TcpConnector {
             return;
         };
         deadline.cancel().ok();
+        self.observe("build_protocol");
         let built = catch(|| self.factory.borrow_mut().build_protocol(&peer.into()));
         let refused = match built {
             Ok(Some(protocol)) => {
@@ -279,8 +281,15 @@ impl TcpConnector {
         }
     }
 
-    fn call_factory(self: &Rc<Self>, hook: &str, call: impl FnOnce(&mut dyn ClientFactory, &Connector) -> Result) {
+    /// Tells the event log of a hook of the factory.
+    fn observe(&self, hook: &'static str) {
+        let subject = || Subject::Connector { destination: self.destination.to_string() };
+        self.shared.reactor.observe(|| Event::new(subject(), hook));
+    }
+
+    fn call_factory(self: &Rc<Self>, hook: &'static str, call: impl FnOnce(&mut dyn ClientFactory, &Connector) -> Result) {
         let connector = Connector::new(Rc::<Self>::clone(self));
+        self.observe(hook);
         match catch(|| call(&mut **self.factory.borrow_mut(), &connector)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => log::error!("client of {}: {hook} failed: {error}", self.destination),

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{Address, Factory};
+use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::{Listener, Reactor, Ready, Source, Stream, Token, catch};
 
 use crate::connection::StreamConnection;
@@ -154,7 +155,8 @@ impl PortSource {
         }
     }
 
-    fn call_factory<T>(&self, hook: &str, call: impl FnOnce(&mut dyn Factory) -> T) -> Option<T> {
+    fn call_factory<T>(&self, hook: &'static str, call: impl FnOnce(&mut dyn Factory) -> T) -> Option<T> {
+        self.shared.reactor.observe(|| Event::new(Subject::Port { address: self.address.to_string() }, hook));
         match catch(|| call(&mut **self.factory.borrow_mut())) {
             Ok(value) => Some(value),
             Err(panic) => {

@@ -82,7 +82,7 @@ impl StreamConnection {
         let told = state.half_closing && !state.is_closing();
         drop(state);
         if told {
-            self.call(|protocol, transport| protocol.write_connection_lost(transport));
+            self.call("write_connection_lost", None, |protocol, transport| protocol.write_connection_lost(transport));
             // What the callback asked for, a close perhaps, is due now.
             self.wake(&self.state.borrow());
         }
@@ -170,6 +170,7 @@ impl StreamConnection {
         // Taken out and dropped afterwards: the protocol may hold this connection, which would keep both alive.
         let Some(mut protocol) = self.protocol.take() else { return };
         let transport = self.transport();
+        self.observe("connection_lost", |event| event.with_reason(reason.kind()));
         match catch(|| protocol.connection_lost(&transport, reason)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => log::error!("connection {}: connection_lost failed: {error}", self.id),

@@ -36,7 +36,7 @@ impl StreamConnection {
             state.is_reading() && std::mem::take(&mut state.resumed)
         };
         if resumed {
-            self.call(|protocol, transport| protocol.reading_resumed(transport));
+            self.call("reading_resumed", None, |protocol, transport| protocol.reading_resumed(transport));
         }
     }
 
@@ -94,7 +94,7 @@ impl StreamConnection {
             direct
         };
         if direct {
-            self.call(|protocol, transport| protocol.data_received(transport, wire));
+            self.call("data_received", Some(wire), |protocol, transport| protocol.data_received(transport, wire));
         } else {
             self.read_layers(wire);
         }
@@ -124,7 +124,7 @@ impl StreamConnection {
     /// Delivers what came out of the layers; their failure comes after what they made of the bytes before it.
     fn deliver_plain(self: &Rc<Self>, plain: &[u8], failure: Option<Reason>) {
         if !plain.is_empty() {
-            self.call(|protocol, transport| protocol.data_received(transport, plain));
+            self.call("data_received", Some(plain), |protocol, transport| protocol.data_received(transport, plain));
         }
         if let Some(reason) = failure {
             self.state.borrow_mut().doom(reason);
@@ -163,7 +163,7 @@ impl StreamConnection {
             !state.is_closing()
         };
         if told {
-            self.call(|protocol, transport| protocol.read_connection_lost(transport));
+            self.call("read_connection_lost", None, |protocol, transport| protocol.read_connection_lost(transport));
         }
     }
 }
