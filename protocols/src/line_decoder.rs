@@ -4,13 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
 
+use crate::byte_buffer::ByteBuffer;
+
 /// Twisted's default limit of a line, in bytes without its delimiter.
 pub(crate) const MAX_LENGTH: usize = 16_384;
-
-thread_local! {
-    /// A buffer that the decoder which empties its own leaves for the next: one for all idle connections.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 /// Splits bytes into lines that end in a delimiter; bytes in, lines out.
 ///
@@ -28,13 +25,13 @@ thread_local! {
 /// assert_eq!(decoder.next_line(), Some(Ok(&b"two"[..])));
 /// ```
 pub struct LineDecoder {
-    buffer: Vec<u8>,
-    /// Where the bytes begin that are not given out yet.
-    start: Cell<usize>,
-    /// No delimiter ends before this place.
+    buffer: ByteBuffer,
+    /// No delimiter ends before this place, counted from the first byte that is not given out.
     searched: Cell<usize>,
     delimiter: RefCell<Vec<u8>>,
     max_length: Cell<usize>,
+    /// Goes by `LineOnlyReceiver`'s rules of what is too long.
+    lines_only: bool,
 }
 
 /// A line is longer than allowed. Everything that was buffered has been taken out of the decoder and is here.
@@ -51,19 +48,28 @@ impl LineDecoder {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            buffer: Vec::new(),
-            start: Cell::new(0),
+            buffer: ByteBuffer::default(),
             searched: Cell::new(0),
             delimiter: RefCell::new(b"\r\n".to_vec()),
             max_length: Cell::new(MAX_LENGTH),
+            lines_only: false,
         }
+    }
+
+    /// The same with the rules of Twisted's `LineOnlyReceiver` for what is too long.
+    ///
+    /// Half a delimiter counts as part of the line until the rest of it comes, and [`LineTooLong::data`] is the line
+    /// alone. What follows is dropped as well.
+    #[must_use]
+    pub fn lines_only() -> Self {
+        Self { lines_only: true, ..Self::new() }
     }
 
     /// Sets what ends a line, from the next line on. An empty one is ignored: it would end everywhere.
     pub fn set_delimiter(&self, delimiter: &[u8]) {
         if !delimiter.is_empty() {
             delimiter.clone_into(&mut self.delimiter.borrow_mut());
-            self.searched.set(self.start.get());
+            self.searched.set(0);
         }
     }
 
@@ -85,17 +91,12 @@ impl LineDecoder {
 
     /// Takes in more bytes.
     pub fn feed(&mut self, data: &[u8]) {
-        self.drop_taken();
-        if self.buffer.capacity() == 0 {
-            self.buffer = SPARE.take();
-        }
-        self.buffer.extend_from_slice(data);
+        self.buffer.feed(data);
     }
 
     /// Puts bytes before those that are still here.
     pub fn unread(&mut self, data: &[u8]) {
-        let start = self.start.replace(0);
-        self.buffer.splice(..start, data.iter().copied());
+        self.buffer.unread(data);
         self.searched.set(0);
     }
 
@@ -105,75 +106,65 @@ impl LineDecoder {
     /// [`LineTooLong`]: either a line above the limit, or that many bytes without a delimiter (Twisted still waits while
     /// they exceed the limit by less than the delimiter's length). The decoder is empty then, and can go on.
     pub fn next_line(&self) -> Option<Result<&[u8], LineTooLong<'_>>> {
-        let bytes = self.remaining();
         let delimiter = self.delimiter.borrow();
         let limit = self.max_length.get();
         let Some(length) = self.find(&delimiter) else {
-            self.searched.set(self.buffer.len());
-            let too_long = bytes.len() >= limit.saturating_add(delimiter.len());
+            let length = self.buffer.len();
+            self.searched.set(length);
+            let too_long = if self.lines_only { length > limit } else { length >= limit.saturating_add(delimiter.len()) };
             return too_long.then(|| Err(LineTooLong { data: self.take_rest(), limit }));
         };
         if length > limit {
-            return Some(Err(LineTooLong { data: self.take_rest(), limit }));
+            let data = self.take_rest();
+            let data = if self.lines_only { data.get(..length).unwrap_or(data) } else { data };
+            return Some(Err(LineTooLong { data, limit }));
         }
-        let next = self.start.get() + length + delimiter.len();
-        self.start.set(next);
-        self.searched.set(next);
-        bytes.get(..length).map(Ok)
+        self.searched.set(0);
+        self.buffer.take(length + delimiter.len()).get(..length).map(Ok)
     }
 
     /// Takes out all bytes that are not given out yet.
     pub fn take_rest(&self) -> &[u8] {
-        let rest = self.remaining();
-        self.start.set(self.buffer.len());
-        rest
+        self.searched.set(0);
+        self.buffer.take(usize::MAX)
+    }
+
+    /// Takes `data` back if it is the end of what was given out last; false if it is not.
+    pub(crate) fn take_back(&self, data: &[u8]) -> bool {
+        let taken = self.buffer.take_back(data);
+        if taken {
+            self.searched.set(0);
+        }
+        taken
     }
 
     /// How many bytes are here that are not given out yet.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.remaining().len()
+        self.buffer.len()
     }
 
     /// Whether everything has been given out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.remaining().is_empty()
+        self.buffer.is_empty()
     }
 
     /// Frees what has been given out, and the buffer itself when nothing is left in it.
     pub(crate) fn drop_taken(&mut self) {
-        let start = self.start.get();
-        if start >= self.buffer.len() {
-            let mut spare = std::mem::take(&mut self.buffer);
-            spare.clear();
-            if spare.capacity() > 0 {
-                SPARE.set(spare);
-            }
-        } else if start >= self.buffer.len() / 2 {
-            // Moves no more bytes than were given out since the last time, so the work stays linear.
-            self.buffer.drain(..start);
-        } else {
-            return;
-        }
-        self.searched.set(self.searched.get().saturating_sub(start));
-        self.start.set(0);
-    }
-
-    fn remaining(&self) -> &[u8] {
-        self.buffer.get(self.start.get()..).unwrap_or_default()
+        self.buffer.drop_taken();
     }
 
     /// The length of the line before the first delimiter. Looks for the delimiter's last byte, which in CR LF is the
     /// rare one, and then at what stands before it.
     fn find(&self, delimiter: &[u8]) -> Option<usize> {
         let (last, head) = delimiter.split_last()?;
-        let start = self.start.get();
-        let mut from = self.searched.get().max(start + head.len());
+        let bytes = self.buffer.remaining();
+        let mut from = self.searched.get().max(head.len());
         loop {
-            let at = from + memchr::memchr(*last, self.buffer.get(from..)?)?;
-            if self.buffer.get(at - head.len()..at) == Some(head) {
-                return Some(at - head.len() - start);
+            let at = from + memchr::memchr(*last, bytes.get(from..)?)?;
+            if bytes.get(at - head.len()..at) == Some(head) {
+                return Some(at - head.len());
             }
             from = at + 1;
         }
@@ -183,13 +174,6 @@ impl LineDecoder {
 impl Default for LineDecoder {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Drop for LineDecoder {
-    fn drop(&mut self) {
-        self.take_rest();
-        self.drop_taken();
     }
 }
 

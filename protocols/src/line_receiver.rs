@@ -112,6 +112,10 @@ impl LineTransport {
     #[doc(alias = "setLineMode")]
     pub fn set_line_mode(&self, extra: &[u8]) {
         self.lines.raw.set(false);
+        // The end of what `raw_data_received` was given need not be copied: many short blocks in one read stay cheap.
+        if self.lines.extra.borrow().is_empty() && self.lines.decoder.borrow().take_back(extra) {
+            return;
+        }
         self.lines.extra.borrow_mut().splice(..0, extra.iter().copied());
         // Outside a callback nothing else would make the receiver look at them.
         self.transport.unread(b"");

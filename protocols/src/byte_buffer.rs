@@ -1,0 +1,94 @@
+//! The bytes that a decoder keeps between two reads.
+
+use std::cell::Cell;
+
+thread_local! {
+    /// A buffer that whoever empties its own leaves for the next: one for all idle connections.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Bytes that came in and are given out from the front, by shared reference, so that a callback may take some more.
+///
+/// An empty one owns no memory once [`drop_taken`](Self::drop_taken) was called.
+#[derive(Default)]
+pub(crate) struct ByteBuffer {
+    bytes: Vec<u8>,
+    /// Where the bytes begin that are not given out yet.
+    start: Cell<usize>,
+}
+
+impl ByteBuffer {
+    pub(crate) fn feed(&mut self, data: &[u8]) {
+        self.drop_taken();
+        if self.bytes.capacity() == 0 {
+            self.bytes = SPARE.take();
+        }
+        self.bytes.extend_from_slice(data);
+    }
+
+    /// Puts bytes before those that are still here.
+    pub(crate) fn unread(&mut self, data: &[u8]) {
+        let start = self.start.replace(0);
+        self.bytes.splice(..start, data.iter().copied());
+    }
+
+    /// What is not given out yet.
+    pub(crate) fn remaining(&self) -> &[u8] {
+        self.bytes.get(self.start.get()..).unwrap_or_default()
+    }
+
+    /// Gives out the next `count` bytes.
+    pub(crate) fn take(&self, count: usize) -> &[u8] {
+        let remaining = self.remaining();
+        let taken = remaining.get(..count).unwrap_or(remaining);
+        self.start.set(self.start.get() + taken.len());
+        taken
+    }
+
+    /// Takes `data` back if it is the end of what was given out last, which costs nothing; false if it is not.
+    pub(crate) fn take_back(&self, data: &[u8]) -> bool {
+        let given = self.bytes.get(..self.start.get()).unwrap_or_default();
+        let is_its_end = data.len() <= given.len() && data.as_ptr_range().end == given.as_ptr_range().end;
+        if is_its_end {
+            self.start.set(given.len() - data.len());
+        }
+        is_its_end
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.remaining().len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.remaining().is_empty()
+    }
+
+    /// Frees what has been given out, and the buffer itself when nothing is left in it.
+    pub(crate) fn drop_taken(&mut self) {
+        let start = self.start.get();
+        if start >= self.bytes.len() {
+            self.start.set(0);
+            let mut spare = std::mem::take(&mut self.bytes);
+            spare.clear();
+            if spare.capacity() > 0 {
+                SPARE.set(spare);
+            }
+        } else if start >= self.bytes.len() / 2 {
+            // Moves no more bytes than were given out since the last time, so the work stays linear.
+            self.bytes.drain(..start);
+            self.start.set(0);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+impl Drop for ByteBuffer {
+    fn drop(&mut self) {
+        self.take(usize::MAX);
+        self.drop_taken();
+    }
+}
