@@ -4,18 +4,25 @@
 //! `torsade-transports`; most programs use both through the `torsade` crate.
 
 mod address;
+mod byte_buffer;
 mod compression;
 mod connect_error;
 mod connection;
 mod connector;
+mod decoder;
 mod factory;
+mod frame_receiver;
+mod int_string_receiver;
 mod line_decoder;
 mod line_receiver;
 mod listen_error;
+mod netstring_receiver;
 mod producer;
 mod protocol;
 mod reason;
 mod reconnecting_client_factory;
+mod string_protocol;
+pub mod testing;
 mod transport;
 
 pub use address::{Address, AddressError, Host, HostPort};
@@ -26,13 +33,18 @@ pub use compression::{
 pub use connect_error::ConnectError;
 pub use connection::Connection;
 pub use connector::{Connect, Connector, ConnectorState};
+pub use decoder::{Decoded, Decoder, FrameDecoder, FrameError};
 pub use factory::{ClientFactory, Factory, IntoProtocol};
+pub use frame_receiver::{FrameProtocol, FrameReceiver, FrameTransport};
+pub use int_string_receiver::{Int8StringReceiver, Int16StringReceiver, Int32StringReceiver, IntStringDecoder};
 pub use line_decoder::{LineDecoder, LineTooLong};
 pub use line_receiver::{LineProtocol, LineReceiver, LineTransport};
 pub use listen_error::ListenError;
+pub use netstring_receiver::{NetstringDecoder, NetstringError, NetstringReceiver};
 pub use producer::{Producer, ProducerError};
 pub use protocol::Protocol;
 pub use reason::{Deadline, Reason};
 pub use reconnecting_client_factory::{Backoff, ReconnectingClientFactory};
+pub use string_protocol::{StringDecoder, StringFrameTransport, StringProtocol, StringReceiver, StringTooLong};
 pub use torsade_reactor::Result;
 pub use transport::Transport;

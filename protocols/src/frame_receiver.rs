@@ -1,0 +1,272 @@
+//! Any decoder's frames as a protocol.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use torsade_reactor::Result;
+
+use crate::byte_buffer::ByteBuffer;
+use crate::decoder::{Decoder, FrameError, Gate, next_frame};
+use crate::protocol::Protocol;
+use crate::reason::Reason;
+use crate::transport::Transport;
+
+/// The callbacks of a connection that speaks in frames; run by a [`FrameReceiver`].
+pub trait FrameProtocol<D: Decoder> {
+    /// The connection stands; see [`Protocol::connection_made`].
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn connection_made(&mut self, transport: &FrameTransport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// A whole frame came.
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn frame_received(&mut self, transport: &FrameTransport, frame: D::Frame<'_>) -> Result;
+
+    /// The decoder cannot go on. By default the connection is closed.
+    ///
+    /// What comes in from now on is dropped, unless [`FrameTransport::take_remaining`] is called.
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn frame_refused(&mut self, transport: &FrameTransport, error: FrameError<D::Error>) -> Result {
+        log::info!("closing connection {} from {}: {error}", transport.id(), transport.peer());
+        transport.lose_connection();
+        Ok(())
+    }
+
+    /// The peer has ended its stream; see [`Protocol::read_connection_lost`].
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn read_connection_lost(&mut self, transport: &FrameTransport) -> Result {
+        transport.lose_connection();
+        Ok(())
+    }
+
+    /// Our stream has ended; see [`Protocol::write_connection_lost`].
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn write_connection_lost(&mut self, transport: &FrameTransport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// The connection has ended; see [`Protocol::connection_lost`].
+    ///
+    /// # Errors
+    /// Any error is logged.
+    fn connection_lost(&mut self, transport: &FrameTransport, reason: &Reason) -> Result {
+        let _ = (transport, reason);
+        Ok(())
+    }
+}
+
+/// A [`Transport`] with what a protocol of frames wants besides; a cheap handle.
+#[derive(Clone)]
+pub struct FrameTransport {
+    transport: Transport,
+    frames: Rc<Frames>,
+}
+
+/// What the receiver and its transports share.
+struct Frames {
+    /// Borrowed while a frame is being received.
+    buffer: RefCell<ByteBuffer>,
+    gate: Cell<Gate>,
+    max_length: Cell<usize>,
+    /// Bytes from `unread_frames`, to go before all others.
+    extra: RefCell<Vec<u8>>,
+}
+
+impl FrameTransport {
+    /// Sets how long a frame may be from the next one on, in bytes as the decoder counts them.
+    #[doc(alias = "MAX_LENGTH")]
+    pub fn set_max_length(&self, max_length: usize) {
+        self.frames.max_length.set(max_length);
+    }
+
+    /// Takes out everything that was received and not yet decoded, and forgets an error of the decoder.
+    ///
+    /// For a change of protocol in mid-stream: what is taken out belongs to the next one.
+    #[doc(alias = "recvd")]
+    #[must_use]
+    pub fn take_remaining(&self) -> Vec<u8> {
+        let mut rest = self.frames.extra.take();
+        rest.extend_from_slice(self.frames.buffer.borrow().take(usize::MAX));
+        self.frames.gate.take();
+        rest
+    }
+
+    /// Puts bytes before those that are not yet decoded; a failed decoder begins again with them.
+    pub fn unread_frames(&self, data: &[u8]) {
+        self.frames.extra.borrow_mut().splice(..0, data.iter().copied());
+        self.frames.gate.take();
+        // Outside a callback nothing else would make the receiver look at them.
+        self.transport.unread(b"");
+    }
+}
+
+impl Deref for FrameTransport {
+    type Target = Transport;
+
+    fn deref(&self) -> &Transport {
+        &self.transport
+    }
+}
+
+impl fmt::Debug for FrameTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameTransport")
+            .field("transport", &self.transport)
+            .field("max_length", &self.frames.max_length.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A protocol that splits its input into a [`Decoder`]'s frames and gives them to a [`FrameProtocol`].
+///
+/// Between two frames it looks at [`Transport::is_reading`]: paused, closing or congested, it keeps the rest, and goes on
+/// when reading is resumed. What is kept is bounded by the maximum length, the decoder's overhead and one read.
+///
+/// # Examples
+/// ```
+/// use torsade_protocols::testing::StringTransport;
+/// use torsade_protocols::{Decoded, Decoder, FrameError, FrameProtocol, FrameReceiver, FrameTransport, Protocol, Result};
+///
+/// /// Points: two bytes each.
+/// struct Points;
+///
+/// impl Decoder for Points {
+///     type Frame<'a> = (u8, u8);
+///     type Error = std::convert::Infallible;
+///
+///     fn decode<'a>(&mut self, data: &'a [u8], _: usize) -> Result<Decoded<(u8, u8)>, FrameError<Self::Error>> {
+///         Ok(match data {
+///             [x, y, ..] => Decoded::Frame { frame: (*x, *y), used: 2 },
+///             _ => Decoded::Incomplete { needed: 2 },
+///         })
+///     }
+/// }
+///
+/// struct Mirror;
+///
+/// impl FrameProtocol<Points> for Mirror {
+///     fn frame_received(&mut self, transport: &FrameTransport, (x, y): (u8, u8)) -> Result {
+///         transport.write([y, x]);
+///         Ok(())
+///     }
+/// }
+///
+/// let transport = StringTransport::new();
+/// let mut protocol = FrameReceiver::new(Points, Mirror);
+/// protocol.data_received(&transport, b"abc")?;
+/// protocol.data_received(&transport, b"d")?;
+/// assert_eq!(transport.value(), b"badc");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct FrameReceiver<D, P> {
+    protocol: P,
+    decoder: D,
+    frames: Rc<Frames>,
+    transport: Option<FrameTransport>,
+}
+
+impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
+    /// Runs `protocol` on the frames of `decoder`, of at most [`Decoder::MAX_LENGTH`] bytes.
+    #[must_use]
+    pub fn new(decoder: D, protocol: P) -> Self {
+        let frames = Frames {
+            buffer: RefCell::default(),
+            gate: Cell::default(),
+            max_length: Cell::new(D::MAX_LENGTH),
+            extra: RefCell::default(),
+        };
+        Self { protocol, decoder, frames: Rc::new(frames), transport: None }
+    }
+
+    /// The same with another limit, in bytes as the decoder counts them.
+    #[must_use]
+    pub fn max_length(self, max_length: usize) -> Self {
+        self.frames.max_length.set(max_length);
+        self
+    }
+
+    /// Calls the frame protocol, with its transport.
+    fn call(&mut self, transport: &Transport, call: impl FnOnce(&mut P, &FrameTransport) -> Result) -> Result {
+        let frames = &self.frames;
+        let transport =
+            self.transport.get_or_insert_with(|| FrameTransport { transport: transport.clone(), frames: Rc::clone(frames) });
+        call(&mut self.protocol, transport)
+    }
+
+    fn deliver(&mut self, transport: &Transport) -> Result {
+        let frames = Rc::clone(&self.frames);
+        let result = loop {
+            if !frames.extra.borrow().is_empty() {
+                frames.buffer.borrow_mut().unread(&frames.extra.take());
+            }
+            if !transport.is_reading() {
+                break Ok(());
+            }
+            let buffer = frames.buffer.borrow();
+            let mut gate = frames.gate.get();
+            let next = next_frame(&mut self.decoder, &buffer, &mut gate, frames.max_length.get());
+            frames.gate.set(gate);
+            let delivered = match next {
+                None => break Ok(()),
+                Some(Ok(frame)) => self.call(transport, |protocol, transport| protocol.frame_received(transport, frame)),
+                Some(Err(error)) => self.call(transport, |protocol, transport| protocol.frame_refused(transport, error)),
+            };
+            if delivered.is_err() {
+                break delivered;
+            }
+        };
+        frames.buffer.borrow_mut().drop_taken();
+        result
+    }
+}
+
+impl<D: Decoder, P: FrameProtocol<D>> Protocol for FrameReceiver<D, P> {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.call(transport, FrameProtocol::connection_made)
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        if self.frames.gate.get().failed {
+            return Ok(());
+        }
+        self.frames.buffer.borrow_mut().feed(data);
+        self.deliver(transport)
+    }
+
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        self.deliver(transport)
+    }
+
+    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.call(transport, FrameProtocol::read_connection_lost)
+    }
+
+    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.call(transport, FrameProtocol::write_connection_lost)
+    }
+
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.call(transport, |protocol, transport| protocol.connection_lost(transport, reason))
+    }
+}
+
+impl<D, P: fmt::Debug> fmt::Debug for FrameReceiver<D, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameReceiver").field("protocol", &self.protocol).finish_non_exhaustive()
+    }
+}

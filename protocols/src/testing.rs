@@ -1,0 +1,11 @@
+//! Test doubles for protocols: no socket, no loop, no waiting.
+//!
+//! [`StringTransport`] records what a protocol does to its transport. [`StringTransportWithDisconnection`] owns the
+//! protocol as well and treats it as a connection would: it keeps bytes back while reading is paused, and ends it when
+//! it was closed. Time is a [`Clock`](torsade_reactor::Clock) that the test moves.
+
+mod disconnection;
+mod string_transport;
+
+pub use disconnection::StringTransportWithDisconnection;
+pub use string_transport::{ProducerState, StringTransport, TransportCall};

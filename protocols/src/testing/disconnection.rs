@@ -1,0 +1,177 @@
+//! A recording transport with its protocol.
+
+use std::ops::Deref;
+use std::rc::Rc;
+
+use torsade_reactor::{Clock, Result};
+
+use crate::protocol::Protocol;
+use crate::reason::Reason;
+use crate::testing::string_transport::{ProducerState, StringTransport};
+
+/// A [`StringTransport`] that owns its protocol and calls it as a connection would.
+///
+/// Bytes that come while reading is paused wait until it is resumed; those that come while it is closing are dropped.
+/// What a callback asked for (a close, a resumed reading, bytes given back) is done when the callback has returned, before
+/// the method that made the call returns. An `Err` of a callback ends the connection with that reason, and panics are
+/// the test's.
+///
+/// # Examples
+/// ```
+/// use torsade_protocols::testing::StringTransportWithDisconnection;
+/// use torsade_protocols::{LineProtocol, LineReceiver, LineTransport, Result};
+///
+/// struct Quit;
+///
+/// impl LineProtocol for Quit {
+///     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+///         transport.send_line([b"bye, ", line].concat());
+///         transport.lose_connection();
+///         Ok(())
+///     }
+/// }
+///
+/// let mut connection = StringTransportWithDisconnection::new(LineReceiver::new(Quit));
+/// connection.make_connection();
+/// connection.deliver(b"one\r\ntwo\r\n");
+/// assert_eq!(connection.value(), b"bye, one\r\n");
+/// assert!(connection.reason().is_some_and(|reason| reason.is_clean()));
+/// ```
+#[derive(Debug)]
+pub struct StringTransportWithDisconnection<P> {
+    transport: StringTransport,
+    protocol: P,
+    /// What the peer sent and is not read yet.
+    arrived: Vec<u8>,
+    told_write_end: bool,
+    reason: Option<Reason>,
+}
+
+impl<P: Protocol> StringTransportWithDisconnection<P> {
+    /// Joins `protocol` with a new transport.
+    #[must_use]
+    pub fn new(protocol: P) -> Self {
+        Self::with_transport(StringTransport::new(), protocol)
+    }
+
+    /// Joins `protocol` with `transport`.
+    #[must_use]
+    pub const fn with_transport(transport: StringTransport, protocol: P) -> Self {
+        Self { transport, protocol, arrived: Vec::new(), told_write_end: false, reason: None }
+    }
+
+    /// Calls the protocol's `connection_made`.
+    #[doc(alias = "makeConnection")]
+    pub fn make_connection(&mut self) {
+        let result = self.protocol.connection_made(&self.transport);
+        self.finish(result);
+    }
+
+    /// Lets the peer send `data`.
+    pub fn deliver(&mut self, data: &[u8]) {
+        self.arrived.extend_from_slice(data);
+        self.settle();
+    }
+
+    /// Lets the peer end its stream.
+    pub fn end(&mut self) {
+        if self.reason.is_none() && !self.transport.is_closing() {
+            let result = self.protocol.read_connection_lost(&self.transport);
+            self.finish(result);
+        }
+    }
+
+    /// Makes calls on the transport from outside of the protocol, and does what they ask for.
+    pub fn call(&mut self, call: impl FnOnce(&StringTransport)) {
+        call(&self.transport);
+        self.settle();
+    }
+
+    /// Moves the time on, and does what the calls that were due ask for.
+    pub fn advance(&mut self, by: std::time::Duration) {
+        let clock: Rc<Clock> = Rc::clone(self.transport.clock());
+        clock.advance(by);
+        self.settle();
+    }
+
+    /// Ends the connection from outside; does nothing once it has ended.
+    pub fn lose(&mut self, reason: Reason) {
+        if self.reason.is_some() {
+            return;
+        }
+        self.transport.stop_producer();
+        self.transport.set_lost();
+        self.arrived.clear();
+        if let Err(error) = self.protocol.connection_lost(&self.transport, &reason) {
+            log::error!("connection_lost failed: {error}");
+        }
+        self.reason = Some(reason);
+    }
+
+    /// Why it has ended; none as long as it has not.
+    #[must_use]
+    pub const fn reason(&self) -> Option<&Reason> {
+        self.reason.as_ref()
+    }
+
+    /// The protocol.
+    pub const fn protocol(&mut self) -> &mut P {
+        &mut self.protocol
+    }
+
+    /// Does all that was asked for.
+    pub fn settle(&mut self) {
+        while self.reason.is_none() {
+            let transport = self.transport.clone();
+            let result = if transport.is_aborted() {
+                return self.lose(Reason::ConnectionAborted);
+            } else if transport.is_closing() {
+                self.arrived.clear();
+                if transport.producer().is_none() {
+                    self.lose(Reason::ConnectionDone);
+                }
+                return;
+            } else if transport.is_write_closed() && !self.told_write_end {
+                self.told_write_end = true;
+                self.protocol.write_connection_lost(&transport)
+            } else if transport.take_resumed() {
+                let unread = transport.take_unread();
+                self.arrived.splice(..0, unread);
+                self.protocol.reading_resumed(&transport)
+            } else if transport.is_reading() && !self.arrived.is_empty() {
+                let arrived = std::mem::take(&mut self.arrived);
+                self.protocol.data_received(&transport, &arrived)
+            } else {
+                return;
+            };
+            self.fail(result);
+        }
+    }
+
+    fn finish(&mut self, result: Result) {
+        self.fail(result);
+        self.settle();
+    }
+
+    fn fail(&mut self, result: Result) {
+        if let Err(error) = result {
+            self.lose(Reason::Protocol(error.into()));
+        }
+    }
+}
+
+impl<P> StringTransportWithDisconnection<P> {
+    /// Whether it is paused, as [`StringTransport::producer_state`].
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.transport.producer_state() == ProducerState::Paused
+    }
+}
+
+impl<P> Deref for StringTransportWithDisconnection<P> {
+    type Target = StringTransport;
+
+    fn deref(&self) -> &StringTransport {
+        &self.transport
+    }
+}
