@@ -137,7 +137,7 @@ impl StreamConnection {
         self.advance_close();
         self.arm_layer_timer();
         let state = self.state.borrow();
-        if !state.lost && (state.wants_input() || state.resumed && state.is_reading()) {
+        if !state.lost && (state.wants_input() || state.resumed && state.is_reading() || state.producer_is_due()) {
             self.shared.reactor.requeue(self.token.get(), Ready::NONE);
         }
     }

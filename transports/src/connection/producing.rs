@@ -24,15 +24,11 @@ impl StreamConnection {
         });
         let mut state = self.state.borrow_mut();
         let silent = state.bytes_out == before;
-        if let Some(registered) = state.producer_mut().filter(|registered| !registered.streaming) {
+        // It may have been replaced in the call, by one that has not been asked yet.
+        if let Some(registered) = state.producer_mut()
+            && Rc::ptr_eq(&registered.producer, &producer)
+        {
             registered.dry = silent;
-        }
-        drop(state);
-        // A pull producer may have filled the output above the mark, and a push producer is told in the next turn.
-        self.flush();
-        let state = self.state.borrow();
-        if state.producer_is_wanted() {
-            self.wake(&state);
         }
     }
 }
@@ -42,27 +38,27 @@ impl State {
         if self.rare_if_any().is_some_and(|rare| rare.producer.is_some()) { self.rare().producer.as_mut() } else { None }
     }
 
-    /// A pull producer is to be asked for more.
-    pub(super) fn producer_is_wanted(&self) -> bool {
-        let registered = self.rare_if_any().and_then(|rare| rare.producer.as_ref());
-        !self.lost && self.output.is_empty() && registered.is_some_and(|registered| !registered.streaming && !registered.dry)
+    /// The producer is to be told something.
+    pub(super) fn producer_is_due(&self) -> bool {
+        self.due_producer_call().is_some()
     }
 
-    fn next_producer_call(&mut self) -> Option<(SharedProducer, Call)> {
+    fn due_producer_call(&self) -> Option<Call> {
         if self.lost || self.is_doomed() {
             return None;
         }
+        let registered = self.rare_if_any()?.producer.as_ref()?;
+        if !registered.streaming {
+            return (self.output.is_empty() && !registered.dry).then_some(Call::Resume);
+        }
         let congested = self.is_congested();
-        let wanted = self.producer_is_wanted();
+        (congested != registered.paused).then_some(if congested { Call::Pause } else { Call::Resume })
+    }
+
+    fn next_producer_call(&mut self) -> Option<(SharedProducer, Call)> {
+        let call = self.due_producer_call()?;
         let registered = self.producer_mut()?;
-        let call = if !registered.streaming {
-            wanted.then_some(Call::Resume)?
-        } else if congested == registered.paused {
-            return None;
-        } else {
-            registered.paused = congested;
-            if congested { Call::Pause } else { Call::Resume }
-        };
+        registered.paused = matches!(call, Call::Pause);
         Some((Rc::clone(&registered.producer), call))
     }
 }
