@@ -117,7 +117,6 @@ impl Simulation {
     ///
     /// # Panics
     /// If `ip` is no IP address, or one that means every host itself.
-    #[must_use]
     pub fn host(&self, ip: &str) -> Host {
         let address = parse(ip);
         assert!(!address.is_loopback() && !address.is_unspecified(), "{ip} means every host itself: choose another address");
