@@ -60,7 +60,7 @@ pub enum TransportCall<'a> {
 ///
 /// impl Protocol for Greet {
 ///     fn data_received(&mut self, transport: &Transport, name: &[u8]) -> Result {
-///         transport.write_sequence([b"hello, ", name]);
+///         transport.write_sequence(&[b"hello, ", name]);
 ///         transport.lose_connection();
 ///         Ok(())
 ///     }
