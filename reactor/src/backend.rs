@@ -27,6 +27,11 @@ pub trait Backend {
     /// When waiting itself fails, which ends the loop. An interrupted wait is not an error.
     fn poll(&self, timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()>;
 
+    /// Something was queued on this backend's reactor outside of its turns, by this thread.
+    ///
+    /// For a backend that turns several reactors and has to know which of them has something to do; others need not care.
+    fn nudge(&self) {}
+
     /// What other threads use to end a [`Backend::poll`] early.
     fn waker(&self) -> Arc<dyn Wake>;
 

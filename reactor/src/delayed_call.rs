@@ -68,7 +68,12 @@ impl DelayedCall {
     }
 
     fn move_to(&self, deadline: Duration) -> Result<(), TimerError> {
-        if self.timers.queue.borrow_mut().set_deadline(self.id, deadline) { Ok(()) } else { Err(self.misuse()) }
+        if self.timers.queue.borrow_mut().set_deadline(self.id, deadline) {
+            self.timers.nudge();
+            Ok(())
+        } else {
+            Err(self.misuse())
+        }
     }
 
     fn misuse(&self) -> TimerError {

@@ -159,6 +159,7 @@ impl Reactor {
         self.0.stage.set(Stage::Running);
         self.fire(Phase::During, SystemEvent::Startup);
         self.fire(Phase::After, SystemEvent::Startup);
+        self.nudge();
         Ok(())
     }
 
@@ -256,6 +257,13 @@ impl Reactor {
         sources.ready_count() + sources.ending_count() > 0 || self.0.thread_calls.waiting() || self.0.stop_requested.get()
     }
 
+    /// Tells the backend that something was queued, where its own turn does not see it anyway.
+    fn nudge(&self) {
+        if !self.0.in_turn.get() {
+            self.0.backend.nudge();
+        }
+    }
+
     /// Whether a turn now would do something even if no socket is ready.
     pub(crate) fn wants_turn(&self) -> bool {
         let finished = matches!(self.0.stage.get(), Stage::Finishing(_)) && self.0.sources.borrow().len() == 0;
@@ -286,6 +294,7 @@ impl Reactor {
         if self.0.stage.get() != Stage::Running || self.0.stop_requested.replace(true) {
             return Err(ReactorError::NotRunning);
         }
+        self.nudge();
         Ok(())
     }
 
@@ -413,6 +422,7 @@ impl Reactor {
     pub fn call_later(&self, delay: Duration, call: impl FnOnce() + 'static) -> DelayedCall {
         let deadline = self.0.backend.now().saturating_add(delay);
         let id = self.0.timers.queue.borrow_mut().insert(deadline, Box::new(call));
+        self.nudge();
         DelayedCall::new(Rc::clone(&self.0.timers), id)
     }
 
@@ -577,6 +587,7 @@ impl Reactor {
     #[doc(alias = "removeWriter")]
     pub fn remove_source(&self, token: Token) {
         let removed = self.0.sources.borrow_mut().remove(token);
+        self.nudge();
         // Outside the borrow: dropping a source may drop what it holds, and that may come back here.
         drop(removed);
     }
@@ -596,11 +607,13 @@ impl Reactor {
     /// Has the source called in step 6 of the next turn (of this turn, before that step), as ready for `ready`.
     pub fn requeue(&self, token: Token, ready: Ready) {
         self.0.sources.borrow_mut().mark_ready(token, ready);
+        self.nudge();
     }
 
     /// Has [`Source::end_of_turn`] called in step 7, once however often this is asked for.
     pub fn at_end_of_turn(&self, token: Token) {
         self.0.sources.borrow_mut().mark_ending(token);
+        self.nudge();
     }
 
     /// The value of type `T` that belongs to this reactor, made by `make` when it is first asked for.

@@ -32,6 +32,11 @@ impl Timers {
         self.now.get()
     }
 
+    /// Tells the backend that a call was moved.
+    pub(crate) fn nudge(&self) {
+        self.backend.nudge();
+    }
+
     /// The time at the last reading.
     pub(crate) fn now(&self) -> Duration {
         self.now.get()

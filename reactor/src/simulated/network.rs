@@ -47,6 +47,8 @@ struct HostState {
     /// Sockets with an edge that was not reported yet.
     woken: VecDeque<SocketId>,
     signals: Vec<Signal>,
+    /// It is in `stirred`.
+    stirred: bool,
     next_port: u16,
     random: Rng,
 }
@@ -60,6 +62,8 @@ pub(super) struct Network {
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) listeners: BTreeMap<u64, Listening>,
     hosts: Vec<HostState>,
+    /// Hosts that may have got something to do.
+    stirred: Vec<usize>,
     names: BTreeMap<String, Vec<IpAddr>>,
     parted: BTreeSet<(usize, usize)>,
     next_id: u64,
@@ -76,6 +80,7 @@ impl Network {
             links: BTreeMap::new(),
             listeners: BTreeMap::new(),
             hosts: Vec::new(),
+            stirred: Vec::new(),
             names: BTreeMap::new(),
             parted: BTreeSet::new(),
             next_id: 0,
@@ -95,7 +100,8 @@ impl Network {
     pub(super) fn add_host(&mut self, ip: IpAddr) -> usize {
         // A stream of random numbers for each host, so that one program's draws do not change the network's.
         let random = Rng::new(self.seed.wrapping_mul(31).wrapping_add(crate::event_log::fingerprint(ip.to_string().as_bytes())));
-        self.hosts.push(HostState { ip, woken: VecDeque::new(), signals: Vec::new(), next_port: FIRST_EPHEMERAL, random });
+        let (woken, signals) = (VecDeque::new(), Vec::new());
+        self.hosts.push(HostState { ip, woken, signals, stirred: false, next_port: FIRST_EPHEMERAL, random });
         self.hosts.len() - 1
     }
 
@@ -105,6 +111,31 @@ impl Network {
 
     pub(super) fn signal(&mut self, host: usize, signal: Signal) {
         self.hosts[host].signals.push(signal);
+        self.stir(host);
+    }
+
+    /// Notes that a host may have got something to do.
+    pub(super) fn stir(&mut self, host: usize) {
+        if !std::mem::replace(&mut self.hosts[host].stirred, true) {
+            self.stirred.push(host);
+        }
+    }
+
+    /// Notes it of all hosts.
+    pub(super) fn stir_all(&mut self) {
+        for host in 0..self.hosts.len() {
+            self.stir(host);
+        }
+    }
+
+    /// Takes the hosts that may have something to do, in the order of their making.
+    pub(super) fn take_stirred(&mut self, stirred: &mut Vec<usize>) {
+        stirred.clear();
+        stirred.append(&mut self.stirred);
+        stirred.sort_unstable();
+        for host in &*stirred {
+            self.hosts[*host].stirred = false;
+        }
     }
 
     pub(super) fn add_name(&mut self, name: &str, ip: IpAddr) {
@@ -144,7 +175,9 @@ impl Network {
         let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
         if end.token.is_some() && !end.released && !end.queued {
             end.queued = true;
-            self.hosts[end.host].woken.push_back(SocketId::Stream(id, side));
+            let host = end.host;
+            self.hosts[host].woken.push_back(SocketId::Stream(id, side));
+            self.stir(host);
         }
     }
 
@@ -152,7 +185,9 @@ impl Network {
         let Some(listener) = self.listeners.get_mut(&id) else { return };
         if listener.token.is_some() && !listener.queued {
             listener.queued = true;
-            self.hosts[listener.host].woken.push_back(SocketId::Listener(id));
+            let host = listener.host;
+            self.hosts[host].woken.push_back(SocketId::Listener(id));
+            self.stir(host);
         }
     }
 

@@ -28,7 +28,8 @@ pub(super) struct HostBackend {
 
 impl HostBackend {
     pub(super) fn new(world: Rc<World>, host: usize) -> Self {
-        Self { world, host, waker: Arc::default() }
+        let waker = Arc::new(Flag { set: AtomicBool::new(false), any: Arc::clone(&world.called) });
+        Self { world, host, waker }
     }
 }
 
@@ -44,6 +45,10 @@ impl Backend for HostBackend {
         self.waker.clear();
         self.world.network.borrow_mut().take_ready(self.host, wakeups);
         Ok(())
+    }
+
+    fn nudge(&self) {
+        self.world.network.borrow_mut().stir(self.host);
     }
 
     fn waker(&self) -> Arc<dyn Wake> {
@@ -89,22 +94,26 @@ impl Backend for HostBackend {
 }
 
 /// Ends a wait; set also by real threads, so that one that calls into a simulated reactor is not lost.
-#[derive(Default)]
-pub(super) struct Flag(AtomicBool);
+pub(super) struct Flag {
+    set: AtomicBool,
+    /// Set with each of the world's flags.
+    any: Arc<AtomicBool>,
+}
 
 impl Flag {
     pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.set.load(Ordering::Acquire)
     }
 
     fn clear(&self) {
-        self.0.store(false, Ordering::Release);
+        self.set.store(false, Ordering::Release);
     }
 }
 
 impl Wake for Flag {
     fn wake(&self) {
-        self.0.store(true, Ordering::Release);
+        self.set.store(true, Ordering::Release);
+        self.any.store(true, Ordering::Release);
     }
 }
 

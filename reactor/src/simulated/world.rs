@@ -1,10 +1,14 @@
 //! Turns the reactors of all hosts and moves the time.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::event_log::{Event, Log};
@@ -27,6 +31,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(3600);
 struct Program {
     name: Rc<str>,
     reactor: Reactor,
+    /// Its deadline in the calendar.
+    planned: Option<Duration>,
 }
 
 /// How a run ended.
@@ -52,6 +58,11 @@ pub(super) struct World {
     /// The turns of this run, and of this moment.
     turns: Cell<u64>,
     turns_now: Cell<u64>,
+    /// Real threads have called.
+    pub(super) called: Arc<AtomicBool>,
+    /// Deadlines of programs, each with its host. Some are out of date: see `next_deadline`.
+    calendar: RefCell<BinaryHeap<Reverse<(Duration, usize)>>>,
+    /// Kept for its memory.
     runnable: RefCell<Vec<usize>>,
 }
 
@@ -70,6 +81,8 @@ impl World {
             running: Cell::new(false),
             turns: Cell::new(0),
             turns_now: Cell::new(0),
+            called: Arc::default(),
+            calendar: RefCell::default(),
             runnable: RefCell::default(),
         })
     }
@@ -93,7 +106,7 @@ impl World {
                 log.borrow_mut().push(&host, event.clone());
             }
         });
-        self.programs.borrow_mut().push(Program { name, reactor: reactor.clone() });
+        self.programs.borrow_mut().push(Program { name, reactor: reactor.clone(), planned: None });
         (place, reactor)
     }
 
@@ -140,6 +153,8 @@ impl World {
         }
         self.turns.set(0);
         self.turns_now.set(0);
+        // Whatever was done between runs.
+        self.network.borrow_mut().stir_all();
         Ok(Running(self))
     }
 
@@ -166,8 +181,7 @@ impl World {
         self.start_programs(but)?;
         self.let_happen();
         let mut runnable = self.runnable.take();
-        let hosts = self.programs.borrow().len();
-        runnable.extend((0..hosts).filter(|host| Some(*host) != but && self.is_runnable(*host)));
+        self.find_runnable(but, &mut runnable);
         // Which host comes first is chance too.
         let first = self.network.borrow_mut().rng.below(runnable.len() as u64);
         runnable.rotate_left(usize::try_from(first).unwrap_or(0));
@@ -176,10 +190,10 @@ impl World {
             if let Some(reactor) = self.reactor(*host).filter(Reactor::is_running) {
                 let turned = reactor.iterate(Some(Duration::ZERO));
                 turned.map_err(|error| SimulationError::Turn { host: self.name(*host), problem: error.to_string() })?;
+                self.network.borrow_mut().stir(*host);
                 turns += 1;
             }
         }
-        runnable.clear();
         self.runnable.replace(runnable);
         self.turns.set(self.turns.get() + turns);
         self.turns_now.set(self.turns_now.get() + turns);
@@ -215,12 +229,65 @@ impl World {
         running.is_some_and(|program| program.reactor.wants_turn() || self.network.borrow().has_ready(host))
     }
 
+    /// Looks at the hosts that may have something to do, and puts the deadlines of those that have not into the calendar.
+    fn find_runnable(&self, but: Option<usize>, runnable: &mut Vec<usize>) {
+        if self.called.swap(false, Ordering::AcqRel) {
+            self.network.borrow_mut().stir_all();
+        }
+        while let Some((_, host)) = self.first_planned().filter(|(deadline, _)| *deadline <= self.now()) {
+            self.unplan();
+            self.network.borrow_mut().stir(host);
+        }
+        self.network.borrow_mut().take_stirred(runnable);
+        runnable.retain(|host| {
+            let now = Some(*host) != but && self.is_runnable(*host);
+            if !now {
+                self.plan(*host);
+            }
+            now
+        });
+    }
+
+    /// Puts a program's deadline into the calendar.
+    fn plan(&self, host: usize) {
+        let mut programs = self.programs.borrow_mut();
+        let Some(program) = programs.get_mut(host).filter(|program| program.reactor.is_running()) else { return };
+        let deadline = program.reactor.next_deadline();
+        if let Some(deadline) = deadline.filter(|_| program.planned != deadline) {
+            program.planned = Some(deadline);
+            self.calendar.borrow_mut().push(Reverse((deadline, host)));
+        }
+    }
+
+    fn first_planned(&self) -> Option<(Duration, usize)> {
+        self.calendar.borrow().peek().map(|Reverse(first)| *first)
+    }
+
+    /// Takes the first deadline out of the calendar.
+    fn unplan(&self) {
+        let Some(Reverse((deadline, host))) = self.calendar.borrow_mut().pop() else { return };
+        if let Some(program) = self.programs.borrow_mut().get_mut(host).filter(|program| program.planned == Some(deadline)) {
+            program.planned = None;
+        }
+    }
+
     /// When something happens next: in the network, or in a program by itself.
     fn next_time(&self) -> Option<Duration> {
         let network = self.network.borrow_mut().next_time();
-        let programs = self.programs.borrow();
-        let running = programs.iter().map(|program| &program.reactor).filter(|reactor| reactor.is_running());
-        running.filter_map(Reactor::next_deadline).chain(network).min()
+        [self.next_deadline(), network].into_iter().flatten().min()
+    }
+
+    /// The first deadline in the calendar that still is one.
+    fn next_deadline(&self) -> Option<Duration> {
+        loop {
+            let (deadline, host) = self.first_planned()?;
+            let reactor = self.reactor(host).filter(Reactor::is_running);
+            if reactor.and_then(|reactor| reactor.next_deadline()) == Some(deadline) {
+                return Some(deadline);
+            }
+            self.unplan();
+            self.plan(host);
+        }
     }
 
     fn reactor(&self, host: usize) -> Option<Reactor> {
