@@ -181,14 +181,15 @@ fn talk(simulation: &Simulation) {
 
 #[test]
 fn bytes_come_in_order_and_none_is_made_up_however_bad_the_network_is() {
-    for faults in [Faults::calm(), Faults::lossy(), Faults::hostile(), Faults { segment: 1..=1, ..Faults::calm() }] {
-        simulate_with(&faults, 0..60, |simulation| {
+    let single_bytes = Faults { segment: 1..=1, ..Faults::calm() };
+    for (faults, seeds) in [(Faults::calm(), 20), (Faults::lossy(), 50), (Faults::hostile(), 100), (single_bytes, 5)] {
+        simulate_with(&faults, 0..seeds, |simulation| {
             let server = serve(simulation, false);
             let client = connect(simulation, "10.0.0.1:7");
             let sent = usize::try_from(simulation.draw(30_000)).unwrap();
             simulation.run_until(|| client.is_connected() || client.is_over())?;
             if client.is_connected() {
-                client.transport().set_close_timeout(Duration::from_secs(10_000));
+                client.transport().set_close_timeout(Duration::from_secs(300));
                 client.transport().write(bytes(sent));
                 client.transport().lose_connection();
             }
@@ -245,6 +246,97 @@ fn a_reader_that_pauses_holds_the_writer_back() {
     server.transport().resume_producing();
     simulation.run_until(|| server.received().len() == 1_000_000).unwrap();
     assert_eq!(client.transport().unsent(), 0);
+}
+
+#[test]
+fn a_reader_that_hangs_for_ever_is_given_up_after_a_time() {
+    let simulation = Simulation::with_faults(3, Faults { stuck: 1.0, ..Faults::calm() });
+    let server = serve(&simulation, false);
+    let client = connect(&simulation, "10.0.0.1:7");
+    simulation.run_until(|| client.is_connected() && server.is_connected()).unwrap();
+    client.transport().write(bytes(1_000_000));
+    client.transport().lose_connection();
+    simulation.run_until(|| client.is_over()).unwrap();
+    assert_eq!(client.ended(), ["timed out: the peer does not read what is still to be sent"]);
+    simulation.run_until(|| server.is_over()).unwrap();
+    assert!(server.received().len() < 65536);
+}
+
+#[test]
+fn what_a_closed_socket_cannot_deliver_is_given_up_after_a_time() {
+    let simulation = Simulation::new(1);
+    let server = serve(&simulation, false);
+    let mut stream = simulation.host(CLIENT).backend().connect("10.0.0.1:7".parse().unwrap()).unwrap();
+    simulation.run_until(|| server.is_connected()).unwrap();
+    server.transport().pause_producing();
+    stream.register(torsade::Token::from_usize(0)).unwrap();
+    while stream.write(&bytes(1000)).is_ok() {
+        simulation.run_for(Duration::from_millis(1)).unwrap();
+    }
+    drop(stream);
+    simulation.run_for(Duration::from_secs(14 * 60)).unwrap();
+    assert!(simulation.connections() == 1 && !server.is_over());
+    simulation.run_for(Duration::from_secs(2 * 60)).unwrap();
+    simulation.run_until(|| server.is_over()).unwrap();
+    assert_eq!(simulation.connections(), 0);
+}
+
+#[test]
+fn something_on_the_way_may_reset_a_connection_at_both_ends() {
+    let simulation = Simulation::with_faults(1, Faults { reset: 1.0, ..Faults::calm() });
+    let server = serve(&simulation, false);
+    let client = connect(&simulation, "10.0.0.1:7");
+    simulation.run_until(|| client.is_connected() && server.is_connected()).unwrap();
+    client.transport().write(b"hello");
+    simulation.run_until(|| client.is_over() && server.is_over()).unwrap();
+    assert_eq!((client.ended(), server.received()), (server.ended(), b"hello".to_vec()));
+    assert_eq!(client.ended(), ["connection was lost: connection reset"]);
+}
+
+#[test]
+fn a_callback_on_one_host_reaches_into_another_at_once() {
+    let simulation = Simulation::new(1);
+    let server = serve(&simulation, false);
+    let client = connect(&simulation, "10.0.0.1:7");
+    simulation.run_until(|| client.is_connected() && server.is_connected()).unwrap();
+    let (here, there) = (simulation.host(SERVER), simulation.host(CLIENT));
+    let rung = Rc::new(Cell::new(Duration::ZERO));
+    let (bell, clock) = (Rc::clone(&rung), simulation.clone());
+    let call = there.call_later(Duration::from_secs(1000), move || bell.set(clock.now()));
+    let (writer, begin) = (client.transport(), simulation.now());
+    here.call_later(Duration::from_secs(1), move || {
+        writer.write(b"from elsewhere");
+        call.reset(Duration::from_secs(1)).unwrap();
+    });
+    simulation.run_until(|| server.received() == b"from elsewhere").unwrap();
+    assert!(simulation.now() - begin < Duration::from_millis(1100));
+    simulation.run_until(|| !rung.get().is_zero()).unwrap();
+    assert!(rung.get() - begin <= Duration::from_secs(2), "{:?}", rung.get());
+    let (other, begin) = (there.reactor().clone(), simulation.now());
+    here.call_later(Duration::from_secs(1), move || other.stop().unwrap());
+    simulation.run_until(|| !there.is_running()).unwrap();
+    assert!(simulation.now() - begin < Duration::from_secs(2));
+}
+
+#[test]
+fn a_call_from_a_real_thread_is_made() {
+    let simulation = Simulation::new(1);
+    let host = simulation.host(SERVER);
+    let handle = host.handle();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || handle.call_from_thread(move |_reactor| sender.send(7).unwrap()).unwrap()).join().unwrap();
+    simulation.run_until_idle().unwrap();
+    assert_eq!(receiver.try_recv(), Ok(7));
+}
+
+#[test]
+fn a_cancelled_call_does_not_move_the_time() {
+    let simulation = Simulation::new(1);
+    let host = simulation.host(SERVER);
+    let call = host.call_later(Duration::from_secs(30), || {});
+    host.call_later(Duration::from_secs(1), move || call.cancel().unwrap());
+    simulation.run_until_idle().unwrap();
+    assert_eq!(simulation.now(), Duration::from_secs(1));
 }
 
 #[test]

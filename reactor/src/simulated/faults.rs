@@ -49,7 +49,8 @@ pub struct Faults {
     pub reset: f64,
     /// How much later a lost segment comes, and what was held back by a partition. Calm: 200 to 400 ms.
     pub retransmission: RangeInclusive<Duration>,
-    /// How long a socket keeps trying to send through a partition before it is lost with ETIMEDOUT. Calm: 15 min.
+    /// How long a socket keeps trying to send through a partition before it is lost with ETIMEDOUT, and a closed one to a
+    /// peer that does not read. Calm: 15 min.
     pub retransmission_timeout: Duration,
     /// Bytes of one segment, which is what becomes readable at once; at least 1. Calm: 1 to 64 KiB.
     pub segment: RangeInclusive<usize>,
@@ -63,6 +64,9 @@ pub struct Faults {
     pub slow: f64,
     /// Bytes a second in a slow direction. Calm: 1000.
     pub slow_bandwidth: u64,
+    /// The probability that a direction of a connection gets stuck: after some bytes (up to 64 KiB) its reader takes no
+    /// more, as a program that hangs. Calm: 0.
+    pub stuck: f64,
 }
 
 impl Faults {
@@ -90,6 +94,7 @@ impl Faults {
             short_write: 0.0,
             slow: 0.0,
             slow_bandwidth: 1000,
+            stuck: 0.0,
         }
     }
 
@@ -126,6 +131,7 @@ impl Faults {
             send_buffer: 1..=65536,
             short_write: 0.2,
             slow: 0.05,
+            stuck: 0.02,
             ..Self::lossy()
         }
     }

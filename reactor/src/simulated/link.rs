@@ -88,7 +88,8 @@ impl Link {
             // Nobody reads there, but what comes is answered with a reset.
             return usize::MAX;
         }
-        peer.receive_limit.saturating_sub(peer.received.len() + self.end(side).flying)
+        let end = self.end(side);
+        peer.receive_limit.saturating_sub(peer.received.len() + end.flying).min(end.until_stuck.unwrap_or(usize::MAX))
     }
 
     /// Whether nobody will notice any more that it exists.
@@ -142,6 +143,8 @@ pub(super) struct End {
     pub(super) line_free: Duration,
     pub(super) last_arrival: Duration,
     pub(super) bandwidth: Option<u64>,
+    /// Bytes that can still be sent before the peer reads no more.
+    pub(super) until_stuck: Option<usize>,
     /// Since when a partition holds back what is in flight.
     pub(super) stalled_since: Option<Duration>,
 
@@ -176,6 +179,7 @@ impl End {
             line_free: Duration::ZERO,
             last_arrival: Duration::ZERO,
             bandwidth: None,
+            until_stuck: None,
             stalled_since: None,
             nodelay: false,
             keepalive: false,

@@ -283,6 +283,9 @@ impl Network {
         let limits = (self.rng.size(&self.faults.receive_buffer), self.rng.size(&self.faults.send_buffer));
         let slow = self.rng.chance(self.faults.slow);
         let mut end = End::new(host, local, remote, limits);
+        if self.rng.chance(self.faults.stuck) {
+            end.until_stuck = Some(self.rng.size(&(1..=65536)));
+        }
         end.bandwidth = if slow { Some(self.faults.slow_bandwidth) } else { self.faults.bandwidth };
         end
     }

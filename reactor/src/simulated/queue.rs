@@ -8,6 +8,8 @@ use super::link::{LinkId, Side};
 
 /// Something of the outside world that comes by itself.
 pub(super) enum Happening {
+    /// The side was closed, and its peer may still not have taken what was written.
+    Abandon(LinkId, Side),
     /// A job of the thread pool, or the end of a look-up.
     Call(Box<dyn FnOnce()>),
     /// What the side has sent may have arrived.

@@ -44,6 +44,10 @@ impl Network {
         match self.queue.pop() {
             None => return Step::Nothing,
             Some(Happening::Call(call)) => return Step::Call(call),
+            Some(Happening::Abandon(id, side)) => {
+                self.reset(id, side);
+                self.forget_if_over(id);
+            }
             Some(Happening::Deliver(id, side)) => self.deliver(id, side),
             Some(Happening::GiveUp(id, side, _)) => self.die(id, side, ErrorKind::TimedOut),
             Some(Happening::NoAnswer(id, kind)) => self.die(id, Side::Client, kind),
@@ -59,6 +63,10 @@ impl Network {
             client.is_some_and(|client| client.stage == Stage::Connecting && !client.released)
         };
         match happening {
+            Happening::Abandon(id, side) => self.links.get(id).is_none_or(|link| {
+                let end = link.end(*side);
+                end.stage != Stage::Open || end.fin_sent
+            }),
             Happening::Call(_) => false,
             Happening::Deliver(id, _) | Happening::Room(id, _) => !self.links.contains_key(id),
             Happening::GiveUp(id, side, since) => {
@@ -122,7 +130,7 @@ impl Network {
             if end.stage != Stage::Open {
                 return;
             }
-            if end.unsent.is_empty() && end.shut && !end.fin_sent {
+            if end.unsent.is_empty() && end.shut && !end.fin_sent && (window > 0 || end.until_stuck != Some(0)) {
                 end.fin_sent = true;
                 return self.send(id, side, Segment::Fin);
             }
@@ -132,6 +140,7 @@ impl Network {
             }
             let data: Vec<u8> = end.unsent.drain(..size).collect();
             end.flying += size;
+            end.until_stuck = end.until_stuck.map(|left| left.saturating_sub(size));
             self.send(id, side, Segment::Data(data));
             if self.rng.chance(self.faults.reset) {
                 return self.send(id, side, Segment::Cut);
@@ -328,6 +337,10 @@ impl Network {
             Stage::Open => {
                 end.shut = true;
                 self.pump(id, side);
+                let timeout = self.now() + self.faults.retransmission_timeout;
+                if self.links.get(&id).is_some_and(|link| !link.end(side).fin_sent) {
+                    self.queue.push(timeout, Happening::Abandon(id, side));
+                }
             }
         }
         // What the peer could not send for want of room here is sent now, and answered with a reset.
