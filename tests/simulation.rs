@@ -197,7 +197,8 @@ fn bytes_come_in_order_and_none_is_made_up_however_bad_the_network_is() {
             simulation.run_for(Duration::from_secs(10))?;
             let received = server.received();
             assert_eq!(received, bytes(sent)[..received.len()]);
-            if client.ended() == ["connection was closed cleanly"] {
+            // A port without descriptors closes connections that nobody has read from.
+            if client.ended() == ["connection was closed cleanly"] && server.ended() == client.ended() {
                 assert_eq!(received.len(), sent, "all of it");
             }
             assert!(client.ended().len() == 1 && server.ended().len() <= 1);

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::simulated::{Faults, Simulation};
-use torsade_reactor::{Reactor, Ready, Source, Stream};
+use torsade_reactor::simulated::Simulation;
+use torsade_reactor::{Listener, Reactor, Ready, Source, Stream, Token};
 
 use End::{Client, Server};
 use Step::{Close, Drain, Empty, Fill, IsConnected, Read, ResetOnClose, Shutdown, TakeError, Write};
@@ -56,22 +56,26 @@ impl Source for Recorder {
     fn abort(self: Rc<Self>) {}
 }
 
-/// Both ends of a connection in one of the worlds.
+/// Both ends of a connection, or of several, in one of the worlds.
 struct Pair {
     told: Told,
     reactors: [Reactor; 2],
     streams: [Option<Box<dyn Stream>>; 2],
     settle: Box<dyn Fn()>,
+    /// Where the server can listen.
+    address: SocketAddr,
     _simulation: Option<Simulation>,
 }
 
 impl Pair {
-    fn simulated(faults: Faults) -> Self {
-        let simulation = Simulation::with_faults(1, faults);
+    fn simulated() -> Self {
+        let simulation = Simulation::new(1);
         let reactors = ["10.0.0.2", "10.0.0.1"].map(|ip| simulation.host(ip).reactor().clone());
         let handle = simulation.clone();
         let settle = Box::new(move || handle.run_for(Duration::from_secs(5)).unwrap());
-        Self::connected(Rc::default(), reactors, "10.0.0.1:0".parse().unwrap(), settle, Some(simulation))
+        settle();
+        let address = "10.0.0.1:0".parse().unwrap();
+        Self { told: Rc::default(), reactors, streams: [None, None], settle, address, _simulation: Some(simulation) }
     }
 
     fn real() -> Self {
@@ -87,33 +91,36 @@ impl Pair {
                 turning.iterate(Some(Duration::from_millis(60))).unwrap();
             }
         });
-        Self::connected(told, [reactor.clone(), reactor], "127.0.0.1:0".parse().unwrap(), settle, None)
+        let reactors = [reactor.clone(), reactor];
+        let address = "127.0.0.1:0".parse().unwrap();
+        Self { told, reactors, streams: [None, None], settle, address, _simulation: None }
     }
 
-    fn connected(
-        told: Told,
-        reactors: [Reactor; 2],
-        address: SocketAddr,
-        settle: Box<dyn Fn()>,
-        simulation: Option<Simulation>,
-    ) -> Self {
-        settle();
-        let mut listener = reactors[1].backend().listen(address, 5).unwrap();
-        let mut pair = Self { told, reactors, streams: [None, None], settle, _simulation: simulation };
-        let port = pair.reactors[1].add_source(pair.recorder(Server));
+    /// A listening socket of the server, whose readiness is told as the server's.
+    fn listen(&self) -> (Box<dyn Listener>, Token) {
+        let mut listener = self.reactors[1].backend().listen(self.address, 5).unwrap();
+        let port = self.reactors[1].add_source(self.recorder(Server));
         listener.register(port).unwrap();
-        let client = pair.reactors[0].backend().connect(listener.local_address().unwrap()).unwrap();
-        pair.register(Client, client);
-        (pair.settle)();
-        assert!(pair.told.borrow().contains(&(Server, Ready::READABLE)), "the port is told");
+        (listener, port)
+    }
+
+    fn connect(&mut self, address: SocketAddr) {
+        let client = self.reactors[0].backend().connect(address).unwrap();
+        self.register(Client, client);
+        (self.settle)();
+    }
+
+    fn connected(mut self) -> Self {
+        let (listener, port) = self.listen();
+        self.connect(listener.local_address().unwrap());
+        assert!(self.told.borrow().contains(&(Server, Ready::READABLE)), "the port is told");
         let (server, _) = listener.accept().unwrap();
-        assert_eq!(listener.accept().err().map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
-        pair.reactors[1].remove_source(port);
-        pair.register(Server, server);
-        (pair.settle)();
-        assert_eq!(pair.take_told(Client), Ready::WRITABLE, "connected");
-        pair.told.borrow_mut().clear();
-        pair
+        self.reactors[1].remove_source(port);
+        self.register(Server, server);
+        (self.settle)();
+        assert_eq!(self.take_told(Client), Ready::WRITABLE, "connected");
+        self.told.borrow_mut().clear();
+        self
     }
 
     fn recorder(&self, end: End) -> Rc<Recorder> {
@@ -203,10 +210,76 @@ fn said<T: std::fmt::Debug>(result: io::Result<T>) -> String {
 /// Runs the script in both worlds.
 #[track_caller]
 fn both_say(script: &[Step], expected: &[&str]) {
-    assert_eq!(Pair::simulated(Faults::calm()).run(script), expected, "the simulation");
+    assert_eq!(Pair::simulated().connected().run(script), expected, "the simulation");
     if cfg!(target_os = "linux") {
-        assert_eq!(Pair::real().run(script), expected, "the operating system");
+        assert_eq!(Pair::real().connected().run(script), expected, "the operating system");
     }
+}
+
+/// Makes the check in both worlds.
+fn in_both(check: impl Fn(Pair)) {
+    check(Pair::simulated());
+    if cfg!(target_os = "linux") {
+        check(Pair::real());
+    }
+}
+
+#[test]
+fn a_connect_to_nobody_is_refused() {
+    in_both(|mut pair| {
+        let (listener, port) = pair.listen();
+        let address = listener.local_address().unwrap();
+        pair.reactors[1].remove_source(port);
+        drop(listener);
+        pair.connect(address);
+        let all = Ready::READABLE | Ready::WRITABLE | Ready::READ_CLOSED | Ready::ERROR;
+        assert_eq!(pair.take_told(Client), all);
+        let client = pair.streams[0].take().unwrap();
+        assert_eq!(client.is_connected().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert!(!client.is_connected().unwrap());
+        assert_eq!(said(client.write(b"x")), "BrokenPipe");
+        assert_eq!(said(client.read(&mut [0])), "0");
+    });
+}
+
+#[test]
+fn a_port_is_told_of_each_arrival_and_of_those_that_wait_when_it_is_registered() {
+    in_both(|mut pair| {
+        let mut listener = pair.reactors[1].backend().listen(pair.address, 5).unwrap();
+        let address = listener.local_address().unwrap();
+        assert_eq!(said(listener.accept().map(drop)), "WouldBlock");
+        pair.connect(address);
+        listener.register(pair.reactors[1].add_source(pair.recorder(Server))).unwrap();
+        (pair.settle)();
+        assert_eq!(pair.told.borrow().iter().filter(|told| **told == (Server, Ready::READABLE)).count(), 1);
+        pair.connect(address);
+        assert_eq!(pair.told.borrow().iter().filter(|told| **told == (Server, Ready::READABLE)).count(), 2);
+        let second = pair.streams[0].take().unwrap();
+        // The first was closed by its client meanwhile, and is accepted nevertheless.
+        let (first, peer) = listener.accept().unwrap();
+        assert_ne!(peer, second.local_address().unwrap());
+        assert_eq!(said(first.read(&mut [0])), "0");
+        assert_eq!(listener.accept().unwrap().1, second.local_address().unwrap());
+        assert_eq!(said(listener.accept().map(drop)), "WouldBlock");
+        assert_eq!(said(listener.refuse()), "WouldBlock");
+    });
+}
+
+#[test]
+fn who_waits_is_reset_when_the_port_closes_and_gets_the_end_when_it_is_refused() {
+    in_both(|mut pair| {
+        let (listener, port) = pair.listen();
+        let address = listener.local_address().unwrap();
+        pair.connect(address);
+        listener.refuse().unwrap();
+        (pair.settle)();
+        assert_eq!(said(pair.streams[0].take().unwrap().read(&mut [0])), "0");
+        pair.connect(address);
+        pair.reactors[1].remove_source(port);
+        drop(listener);
+        (pair.settle)();
+        assert_eq!(said(pair.streams[0].take().unwrap().read(&mut [0])), "ConnectionReset");
+    });
 }
 
 #[test]
