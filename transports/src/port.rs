@@ -97,6 +97,9 @@ impl PortSource {
 
     fn accept(&self) {
         for _ in 0..ACCEPTS {
+            if self.stopping.get() {
+                return;
+            }
             let accepted = match &*self.listener.borrow() {
                 Some(listener) => listener.accept(),
                 None => return,
@@ -123,7 +126,7 @@ impl PortSource {
             log::debug!("port {}: the factory refused {peer}", self.address);
             return;
         };
-        if let Err(error) = StreamConnection::make(&self.shared, stream, None, peer, protocol, None) {
+        if let Err(error) = StreamConnection::make(&self.shared, stream, None, peer, protocol) {
             log::warn!("port {}: connection with {peer} lost at once: {error}", self.address);
         }
     }
@@ -181,7 +184,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 impl Source for PortSource {
     fn ready(self: Rc<Self>, ready: Ready) {
         self.start_factory();
-        if ready.contains(Ready::READABLE) && !self.stopping.get() {
+        if ready.contains(Ready::READABLE) {
             self.accept();
         }
     }
