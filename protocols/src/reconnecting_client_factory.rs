@@ -208,6 +208,10 @@ impl<F: ClientFactory> Factory for ReconnectingClientFactory<F> {
 impl<F: ClientFactory> ClientFactory for ReconnectingClientFactory<F> {
     fn started_connecting(&mut self, connector: &Connector) -> Result {
         self.backoff.0.connector.replace(Some(connector.clone()));
+        if self.backoff.0.stopped.get() {
+            // Told to stop before it had begun.
+            connector.stop_connecting().ok();
+        }
         self.inner.started_connecting(connector)
     }
 
