@@ -39,19 +39,26 @@ pub(crate) struct StreamConnection {
 /// What is told to the maker of an outgoing connection when it is lost.
 pub(crate) type OnLost = Box<dyn FnOnce(&Reason)>;
 
+/// What comes with a connection that was begun by us.
+pub(crate) struct Begun {
+    /// The socket is registered under it already.
+    pub(crate) token: Token,
+    /// What was reported of the socket: that edge will not come again.
+    pub(crate) ready: Ready,
+    /// Told before `connection_made`.
+    pub(crate) on_made: Box<dyn FnOnce(&Transport)>,
+    pub(crate) on_lost: OnLost,
+}
+
 impl StreamConnection {
     /// Makes the connection and calls `connection_made`; to be called from the loop only.
-    ///
-    /// A connection that was begun by us comes with its token, under which the socket is registered already, and with
-    /// what was reported of it: that edge will not come again.
     pub(crate) fn make(
         shared: &Rc<Shared>,
         mut stream: Box<dyn Stream>,
-        begun: Option<(Token, Ready)>,
+        begun: Option<Begun>,
         peer: SocketAddr,
         protocol: Box<dyn Protocol>,
-        on_lost: Option<OnLost>,
-    ) -> io::Result<Transport> {
+    ) -> io::Result<()> {
         let connection = Rc::new(Self {
             shared: Rc::clone(shared),
             token: Cell::new(Token::from_usize(usize::MAX)),
@@ -62,10 +69,10 @@ impl StreamConnection {
         });
         let source = Rc::<Self>::clone(&connection);
         let reactor = &shared.reactor;
-        if let Some((token, ready)) = begun {
-            reactor.replace_source(token, source);
-            connection.token.set(token);
-            connection.state.borrow_mut().note_readiness(ready);
+        if let Some(begun) = &begun {
+            reactor.replace_source(begun.token, source);
+            connection.token.set(begun.token);
+            connection.state.borrow_mut().note_readiness(begun.ready);
         } else {
             let token = reactor.add_source(source);
             connection.token.set(token);
@@ -79,17 +86,20 @@ impl StreamConnection {
             state.stream = Some(stream);
             // A new socket has room: what `connection_made` writes need not wait for the poll to say so.
             state.writable = true;
-            if let Some(on_lost) = on_lost {
-                state.rare().on_lost = Some(on_lost);
+        }
+        log::debug!("connection {} with {} made", connection.id, peer);
+        if let Some(begun) = begun {
+            {
+                let mut state = connection.state.borrow_mut();
+                state.rare().on_lost = Some(begun.on_lost);
                 // Where we connect, a peer that announces compression is understood (design section 6).
                 connection.compression(&mut state).set_detect(Detect::AtStart);
             }
+            (begun.on_made)(&connection.transport());
         }
-        log::debug!("connection {} with {} made", connection.id, peer);
-        let transport = Transport::new(Rc::<Self>::clone(&connection));
         connection.call("connection_made", None, |protocol, transport| protocol.connection_made(transport));
         connection.settle();
-        Ok(transport)
+        Ok(())
     }
 
     /// Calls the protocol. An error or a panic closes the connection in order, with that reason.

@@ -13,7 +13,7 @@ use torsade_protocols::{
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::{DelayedCall, Reactor, Ready, Source, Stream, Token, catch};
 
-use crate::connection::StreamConnection;
+use crate::connection::{Begun, StreamConnection};
 use crate::shared::Shared;
 
 /// How long an attempt may take unless set, as in Twisted.
@@ -29,13 +29,15 @@ pub(crate) struct TcpConnector {
     /// Counts attempts, so that what comes late from an old one is not taken for the present one's.
     attempt: Cell<u64>,
     phase: RefCell<Phase>,
+    /// The place in the reactor's table while there is no socket to take one: a stop is told to what is in it.
+    waiting: Cell<Option<Token>>,
 }
 
 enum Phase {
     Idle,
     /// `connect` was called; the attempt begins in the next turn.
     Starting,
-    /// The name is being looked up.
+    /// The name is being looked up. As before, there is no socket.
     Resolving(DelayedCall),
     Connecting(Attempt),
     /// The attempt was ended by the user; the factory is told in the next turn.
@@ -61,6 +63,7 @@ impl TcpConnector {
             started: Cell::new(false),
             attempt: Cell::new(0),
             phase: RefCell::new(Phase::Idle),
+            waiting: Cell::new(None),
         })
     }
 
@@ -74,7 +77,7 @@ impl TcpConnector {
         })
     }
 
-    fn begin(self: &Rc<Self>) {
+    fn tell_start(self: &Rc<Self>) {
         if !self.started.replace(true) {
             self.call_factory("start_factory", |factory, _| {
                 factory.start_factory();
@@ -82,6 +85,10 @@ impl TcpConnector {
             });
         }
         self.call_factory("started_connecting", |factory, connector| factory.started_connecting(connector));
+    }
+
+    fn begin(self: &Rc<Self>) {
+        self.tell_start();
         if !matches!(*self.phase.borrow(), Phase::Starting) {
             // Ended in the hook.
             return;
@@ -116,8 +123,15 @@ impl TcpConnector {
             Ok(addresses) => self.try_addresses(deadline, addresses),
             Err(cause) => {
                 deadline.cancel().ok();
-                self.fail(&ConnectError::UnknownHost { name: self.destination.to_string(), cause });
+                self.fail(&ConnectError::UnknownHost { name: self.host_name(), cause });
             }
+        }
+    }
+
+    fn host_name(&self) -> String {
+        match self.destination.host() {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name.clone(),
         }
     }
 
@@ -132,6 +146,7 @@ impl TcpConnector {
         });
         let addresses = addresses.map(|ip| SocketAddr::new(ip, port)).collect();
         self.phase.replace(Phase::Connecting(Attempt { deadline, addresses, socket: None, last_error: None }));
+        self.stop_waiting();
         self.try_next();
     }
 
@@ -223,18 +238,20 @@ impl TcpConnector {
 
     fn make(
         self: &Rc<Self>,
-        begun: (Token, Ready),
+        (token, ready): (Token, Ready),
         stream: Box<dyn Stream>,
         peer: SocketAddr,
         protocol: Box<dyn torsade_protocols::Protocol>,
     ) {
-        let connector = Rc::clone(self);
-        let on_lost = Box::new(move |reason: &Reason| connector.lost(reason));
-        match StreamConnection::make(&self.shared, stream, Some(begun), peer, protocol, Some(on_lost)) {
-            // It may have been lost within its `connection_made`, and this connector be on its way again.
-            Ok(transport) if transport.is_connected() => drop(self.phase.replace(Phase::Connected(transport))),
-            Ok(_) => {}
-            Err(error) => self.fail(&error.into()),
+        let (maker, loser) = (Rc::clone(self), Rc::clone(self));
+        let begun = Begun {
+            token,
+            ready,
+            on_made: Box::new(move |transport| drop(maker.phase.replace(Phase::Connected(transport.clone())))),
+            on_lost: Box::new(move |reason| loser.lost(reason)),
+        };
+        if let Err(error) = StreamConnection::make(&self.shared, stream, Some(begun), peer, protocol) {
+            self.fail(&error.into());
         }
     }
 
@@ -254,7 +271,14 @@ impl TcpConnector {
     /// Leaves everything that belongs to the present attempt behind.
     fn end_attempt(&self) {
         self.attempt.set(self.attempt.get() + 1);
+        self.stop_waiting();
         self.close_sockets(Phase::Idle);
+    }
+
+    fn stop_waiting(&self) {
+        if let Some(token) = self.waiting.take() {
+            self.shared.reactor.remove_source(token);
+        }
     }
 
     fn close_sockets(&self, next: Phase) {
@@ -307,6 +331,7 @@ impl Connect for TcpConnector {
             return Err(ConnectError::AlreadyConnected);
         }
         self.phase.replace(Phase::Starting);
+        self.waiting.set(Some(self.shared.reactor.add_source(Rc::<Self>::clone(&self))));
         self.next_turn(Duration::ZERO, Self::begin);
         Ok(())
     }
@@ -353,7 +378,7 @@ impl Connect for TcpConnector {
     }
 }
 
-/// While an attempt is under way; then the connection takes its place.
+/// While an attempt is under way, also when it has no socket yet; then the connection takes its place.
 impl Source for TcpConnector {
     fn ready(self: Rc<Self>, ready: Ready) {
         self.check(ready);
@@ -362,6 +387,9 @@ impl Source for TcpConnector {
     fn end_of_turn(self: Rc<Self>) {}
 
     fn shut_down(self: Rc<Self>) {
+        if matches!(*self.phase.borrow(), Phase::Starting) {
+            self.tell_start();
+        }
         self.fail(&ConnectError::ShuttingDown);
     }
 
