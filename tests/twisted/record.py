@@ -1,0 +1,65 @@
+"""Records what the real Twisted does, as vectors that `cargo test --test twisted_vectors` replays without Python.
+
+Needs Twisted (made with 26.10.0): pip install Twisted==26.10.0
+
+    python tests/twisted/record.py --seed 1 --cases 3000 --out DIR
+
+writes one JSON Lines file for each group of targets into DIR. TORSADE_VECTORS=DIR makes the test replay that directory.
+
+A vector is {"target", "config", "steps", "expect"}. Where Torsade deviates from Twisted on purpose, and it shows, there is
+"deviation" as well: {"reasons", "expect"}, with what Twisted would do with those changes.
+"""
+
+import argparse
+import json
+import os
+import random
+
+import twisted
+
+import framing
+import policies
+from harness import finished
+
+
+def record(module, target, generator):
+    """One vector: a random script, and the events that it leads to."""
+    config, steps = module.CASES[target](generator, target)
+    expect = finished(module.play(target, config, steps))
+    vector = {"target": target, "config": config, "steps": steps, "expect": expect}
+    known = module.TARGETS[target][-1]
+    deviating = finished(module.play(target, config, steps, known))
+    unchanged = finished(module.play(target, config, steps, []))
+    if unchanged != expect:
+        raise AssertionError("%s without deviations is not Twisted's: %s" % (target, json.dumps(vector)))
+    if deviating != expect:
+        without = lambda reason: [other for other in known if other != reason]
+        needed = [reason for reason in known if finished(module.play(target, config, steps, without(reason))) != deviating]
+        vector["deviation"] = {"reasons": needed or known, "expect": deviating}
+    return vector
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, required=True, help="the same seed and number of cases give the same files")
+    parser.add_argument("--cases", type=int, default=3000, help="how many vectors, over all targets")
+    parser.add_argument("--out", required=True, help="the directory to write to; made if it is not there")
+    options = parser.parse_args()
+    generator = random.Random(options.seed)
+    os.makedirs(options.out, exist_ok=True)
+    groups = [("framing", framing), ("policies", policies)]
+    targets = [(name, module, target) for name, module in groups for target in module.TARGETS]
+    files = {name: open(os.path.join(options.out, name + ".jsonl"), "w") for name, _ in groups}
+    marked = 0
+    for number in range(options.cases):
+        name, module, target = targets[number % len(targets)]
+        vector = record(module, target, generator)
+        marked += "deviation" in vector
+        files[name].write(json.dumps(vector, separators=(",", ":")) + "\n")
+    for file in files.values():
+        file.close()
+    print("Twisted %s: %d vectors, %d marked as deviations" % (twisted.__version__, options.cases, marked))
+
+
+if __name__ == "__main__":
+    main()
