@@ -161,6 +161,9 @@ pub trait Connection {
     /// Separates what was written from what will be, for the compressor.
     fn compression_barrier(&self) {}
 
+    /// Ends the outgoing compressed stream; what is written next leaves as it is.
+    fn end_compression(&self) {}
+
     /// Takes the bytes that followed a compressed stream's end.
     fn take_trailing(&self) -> Vec<u8> {
         Vec::new()

@@ -320,6 +320,40 @@ impl Transport {
         self.0.compression_barrier();
     }
 
+    /// Ends the compressed stream, trailer and all; what is written from here on leaves as it is.
+    ///
+    /// The end leaves with this turn's output, in its place among what is written. A later
+    /// [`set_compression`](Self::set_compression) begins a new stream, in any format. Without a running stream nothing
+    /// happens; a stream into which nothing was written leaves nothing. `lose_connection` and `lose_write_connection` end
+    /// the stream by themselves.
+    ///
+    /// The peer must be known to take it: MCCP clients (`IAC DONT 86` asks for it) and gzip readers that look for a next
+    /// member do, IMAP and XMPP have no such thing, and a Torsade peer that found the stream by its announcement ends the
+    /// connection with `TrailingData` at the first byte after it, unless it set [`AfterEnd::Plain`](crate::AfterEnd::Plain)
+    /// by [`set_decompression_limits`](Self::set_decompression_limits) or `expect_compression`.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade_protocols::{LineProtocol, LineTransport, Result};
+    ///
+    /// struct Mud;
+    ///
+    /// impl LineProtocol for Mud {
+    ///     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+    ///         if line == b"\xff\xfe\x56" {
+    ///             transport.end_compression(); // IAC DONT COMPRESS2
+    ///             transport.send_line("compression is off");
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    #[doc(alias = "endCompression")]
+    #[doc(alias = "stopCompression")]
+    pub fn end_compression(&self) {
+        self.0.end_compression();
+    }
+
     /// Takes the bytes that followed the end of the peer's compressed stream, where that was an error.
     ///
     /// The connection ends then with `Reason::Decompress`, kind `TrailingData`; in `connection_lost` they are still here.

@@ -95,6 +95,15 @@ impl Chain {
         self.produce(0, wire, now, |layer, wire| layer.barrier(wire))
     }
 
+    /// Ends the compressed stream; what is written next passes as it is.
+    pub(crate) fn end_compression(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        if self.stages.is_empty() {
+            return Ok(());
+        }
+        self.dirty = true;
+        self.produce(0, wire, now, |layer, wire| layer.end_stream(wire))
+    }
+
     /// Lets one layer write, and takes what it wrote through those below it.
     fn produce(
         &mut self,

@@ -374,6 +374,12 @@ impl Connection for StreamConnection {
         self.settle_later(&state);
     }
 
+    fn end_compression(&self) {
+        let mut state = self.state.borrow_mut();
+        self.write_through(&mut state, |chain, wire, now| chain.end_compression(wire, now));
+        self.settle_later(&state);
+    }
+
     fn take_trailing(&self) -> Vec<u8> {
         let mut state = self.state.borrow_mut();
         match &mut state.chain {

@@ -113,9 +113,9 @@ impl Decoder {
     pub(super) fn count(&self, stats: &mut CompressionStats) {
         stats.detected = self.announced;
         stats.format_in = Some(self.options.format);
-        stats.plain_in = self.given;
+        stats.plain_in += self.given;
         stats.stream_ended = self.codec.is_none() && self.streams > 0;
-        stats.wire_in = self.taken;
+        stats.wire_in += self.taken;
     }
 
     fn read_streams(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {

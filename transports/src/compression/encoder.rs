@@ -32,6 +32,8 @@ pub(super) struct Encoder {
     flushes: u64,
     format: Format,
     opened: bool,
+    /// Plain bytes of this direction before the stream.
+    passed: u64,
     plain_out: u64,
     /// Plain bytes written since the last flush.
     unflushed: usize,
@@ -64,6 +66,7 @@ impl Encoder {
             flushes: 0,
             format,
             opened: false,
+            passed,
             plain_out: 0,
             unflushed: 0,
             wire_out: 0,
@@ -76,6 +79,11 @@ impl Encoder {
 
     pub(super) const fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Plain bytes of this direction so far, those of the stream included.
+    pub(super) const fn passed(&self) -> u64 {
+        self.passed + self.plain_out
     }
 
     /// Takes plain bytes and appends what they become, which may be nothing yet.
@@ -167,12 +175,12 @@ impl Encoder {
     /// Adds this stream's counts.
     pub(super) fn count(&self, stats: &mut torsade_protocols::CompressionStats) {
         stats.format_out = Some(self.format);
-        stats.plain_out = self.plain_out;
-        stats.wire_out = self.wire_out;
-        stats.flushes = self.flushes;
+        stats.plain_out += self.plain_out;
+        stats.wire_out += self.wire_out;
+        stats.flushes += self.flushes;
         if let Some(deflate) = self.codec.deflate() {
-            stats.hibernations = deflate.hibernations();
-            stats.stored_bytes = deflate.stored();
+            stats.hibernations += deflate.hibernations();
+            stats.stored_bytes += deflate.stored();
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct CompressionLayer {
     /// The latest time anybody told us.
     now: Duration,
     outgoing: Outgoing,
+    /// What streams did that have ended or failed, and are gone.
+    past: Option<Box<CompressionStats>>,
     pool: SharedPool,
     /// Bytes that followed the end of the incoming stream, and belong to nobody.
     trailing: Vec<u8>,
@@ -43,7 +45,7 @@ enum Incoming {
     Direct(u64),
     /// A stream has ended, and nothing may follow.
     Ended(Box<Decoder>),
-    Failed(Box<(DecompressError, CompressionStats)>),
+    Failed(Box<DecompressError>),
     /// After a stream that ended: plain again, for good.
     PlainAgain(Box<Decoder>),
     Sniff(Sniffer),
@@ -60,6 +62,7 @@ impl CompressionLayer {
             limits: None,
             now: Duration::ZERO,
             outgoing: Outgoing::Plain(plain_out),
+            past: None,
             pool: Rc::clone(pool),
             trailing: Vec::new(),
         };
@@ -100,18 +103,23 @@ impl CompressionLayer {
         if let Some(feature) = super::missing_feature(format) {
             return Err(CompressionError::NotBuilt { format, feature });
         }
-        let held = match &mut self.incoming {
+        let mut before = Vec::new();
+        match &mut self.incoming {
             // What a running stream delivered cannot belong to another one inside it.
             Incoming::Compressed(decoder) if decoder.format() == format && rest.is_empty() => return Ok(()),
             Incoming::Compressed(decoder) => {
                 return Err(CompressionError::AlreadyOn { running: decoder.format(), wanted: format });
             }
             Incoming::Failed(_) => return Err(CompressionError::Closed),
-            Incoming::Sniff(sniffer) => sniffer.take_held(),
-            Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => Vec::new(),
-        };
-        let held = [rest, &held].concat();
-        self.incoming = Incoming::Compressed(Box::new(Decoder::new(options.clone(), false, held)));
+            Incoming::Sniff(sniffer) => before = sniffer.take_held(),
+            // Bytes after the last stream that were not delivered yet.
+            Incoming::Ended(decoder) | Incoming::PlainAgain(decoder) => {
+                decoder.take_carried(usize::MAX, &mut before);
+            }
+            Incoming::Direct(_) => {}
+        }
+        let held = [rest, &before].concat();
+        self.replace_incoming(Incoming::Compressed(Box::new(Decoder::new(options.clone(), false, held))));
         Ok(())
     }
 
@@ -158,16 +166,25 @@ impl CompressionLayer {
         self.outgoing(|encoder| encoder.barrier(wire, now))
     }
 
+    /// Ends the outgoing stream and lets what is written next pass as it is. Does nothing without a stream.
+    pub(crate) fn end_stream(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason> {
+        match &self.outgoing {
+            Outgoing::Compressed(encoder) if !encoder.ended() => {}
+            _ => return Ok(()),
+        }
+        self.outgoing(|encoder| encoder.finish(wire))?;
+        if let Outgoing::Compressed(encoder) = &self.outgoing {
+            let passed = encoder.passed();
+            encoder.count(self.past.get_or_insert_default());
+            self.outgoing = Outgoing::Plain(passed);
+        }
+        Ok(())
+    }
+
     /// Counts what has been done so far.
     pub(crate) fn stats(&self) -> CompressionStats {
-        let mut stats = CompressionStats::default();
-        match &self.incoming {
-            Incoming::Failed(failed) => stats.clone_from(&failed.1),
-            Incoming::Compressed(decoder) | Incoming::Ended(decoder) | Incoming::PlainAgain(decoder) => {
-                decoder.count(&mut stats);
-            }
-            Incoming::Direct(_) | Incoming::Sniff(_) => {}
-        }
+        let mut stats = self.past.as_deref().cloned().unwrap_or_default();
+        self.count_incoming(&mut stats);
         if let Outgoing::Compressed(encoder) = &self.outgoing {
             encoder.count(&mut stats);
         }
@@ -177,6 +194,20 @@ impl CompressionLayer {
     /// Takes the bytes that followed the end of the incoming stream when that was an error.
     pub(crate) fn take_trailing(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.trailing)
+    }
+
+    fn count_incoming(&self, stats: &mut CompressionStats) {
+        if let Incoming::Compressed(decoder) | Incoming::Ended(decoder) | Incoming::PlainAgain(decoder) = &self.incoming {
+            decoder.count(stats);
+        }
+    }
+
+    /// Puts another state in the place of the incoming one, whose counts are kept.
+    fn replace_incoming(&mut self, incoming: Incoming) {
+        let mut past = self.past.take().unwrap_or_default();
+        self.count_incoming(&mut past);
+        self.past = Some(past);
+        self.incoming = incoming;
     }
 
     fn outgoing(&mut self, work: impl FnOnce(&mut Encoder) -> Result<(), Failure>) -> Result<(), Reason> {
@@ -274,15 +305,15 @@ impl CompressionLayer {
                 let consumed = wire.len().min(room);
                 plain.extend_from_slice(&wire[..consumed]);
                 self.passed_in(consumed as u64);
-                Ok(Progress { consumed, more: consumed < wire.len() })
+                let carries = matches!(&self.incoming, Incoming::PlainAgain(decoder) if decoder.carries());
+                Ok(Progress { consumed, more: carries || consumed < wire.len() })
             }
             _ => Ok(Progress::default()),
         }
     }
 
     fn fail(&mut self, error: DecompressError) -> Reason {
-        let stats = self.stats();
-        self.incoming = Incoming::Failed(Box::new((error.clone(), stats)));
+        self.replace_incoming(Incoming::Failed(Box::new(error.clone())));
         Reason::Decompress(error)
     }
 }
@@ -315,7 +346,7 @@ impl Layer for CompressionLayer {
             Incoming::Sniff(_) => self.sniff(wire, plain, room),
             Incoming::Compressed(_) => self.decode(wire, plain, room),
             Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => self.after_end(wire, plain, room),
-            Incoming::Failed(failed) => Err(Reason::Decompress(failed.0.clone())),
+            Incoming::Failed(failed) => Err(Reason::Decompress((**failed).clone())),
         }
     }
 
@@ -333,7 +364,7 @@ impl Layer for CompressionLayer {
                 }
             },
             Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => Ok(()),
-            Incoming::Failed(failed) => Err(Reason::Decompress(failed.0.clone())),
+            Incoming::Failed(failed) => Err(Reason::Decompress((**failed).clone())),
         }
     }
 

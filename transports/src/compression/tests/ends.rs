@@ -298,3 +298,71 @@ fn each_wrong_field_of_zstd_has_its_name() {
     let (_, reason) = receive_in(&mut expecting(Format::Zstd), &dictionary, 1, ROOM);
     assert_eq!(kind(reason), Some(NeedDictionary));
 }
+
+#[test]
+fn an_ended_stream_is_followed_by_plain_bytes_and_by_another_stream() {
+    for format in formats() {
+        let mut sender = sender(&Compression::from(format).announce(false));
+        let mut wire = send(&mut sender, &["one "]);
+        sender.end_stream(&mut wire).unwrap();
+        sender.end_stream(&mut wire).unwrap();
+        let first = wire.len();
+        sender.write(b"plain ", &mut wire, NOW).unwrap();
+        sender.flush(&mut wire, NOW).unwrap();
+        assert_eq!(&wire[first..], b"plain ", "{format}");
+        sender.compress(&Compression::gzip().announce(false)).unwrap();
+        wire.extend(send(&mut sender, &["two"]));
+        sender.finish(&mut wire).unwrap();
+
+        let mut receiver = expecting(Decompression::from(format).after_end(AfterEnd::Plain));
+        assert_eq!(receive(&mut receiver, &wire[..first + 6]), b"one plain ", "{format}");
+        receiver.expect(&Decompression::gzip(), b"").unwrap();
+        let (plain, reason) = receive_all(&mut receiver, &wire[first + 6..]);
+        assert!(plain == b"two" && reason.is_none(), "{format}: {reason:?}");
+        let (sent, got) = (sender.stats(), receiver.stats());
+        assert_eq!((sent.plain_out, sent.format_out), (7, Some(Format::Gzip)));
+        assert_eq!((got.plain_in, got.wire_in), (7, sent.wire_out), "the plain bytes between are in neither");
+        assert_eq!(sent.wire_out as usize, wire.len() - 6);
+    }
+}
+
+#[test]
+fn a_stream_without_a_byte_ends_without_one() {
+    let mut sender = sender(&Compression::deflate());
+    let mut wire = Vec::new();
+    sender.end_stream(&mut wire).unwrap();
+    sender.write(b"plain", &mut wire, NOW).unwrap();
+    assert_eq!(wire, b"plain");
+    // What is announced then is announced at its place: after five plain bytes.
+    sender.compress(&Compression::deflate_raw()).unwrap();
+    let wire = send(&mut sender, &["x"]);
+    let mut receiver = CompressionLayer::new(&EncoderPool::shared(), Detect::Anywhere, 5, 0);
+    assert_eq!(receive(&mut receiver, &wire), b"x");
+}
+
+#[test]
+fn nothing_is_sent_after_the_end_of_the_connection() {
+    let mut sender = sender(&Compression::deflate());
+    let mut wire = send(&mut sender, &["x"]);
+    sender.finish(&mut wire).unwrap();
+    let end = wire.len();
+    sender.end_stream(&mut wire).unwrap();
+    sender.write(b"late", &mut wire, NOW).unwrap();
+    assert_eq!(wire.len(), end);
+}
+
+#[test]
+fn what_followed_a_stream_and_was_not_delivered_belongs_to_the_next_one() {
+    let mut wire = stream(&Compression::deflate().announce(false), &["one"]);
+    wire.extend(stream(&Compression::gzip().announce(false), &["two"]));
+    let mut receiver = layer(&EncoderPool::shared());
+    receiver.expect(&Decompression::deflate().after_end(AfterEnd::Plain), &wire).unwrap();
+    let mut plain = Vec::new();
+    // So little room that the plain bytes after the stream have to wait, all but the first.
+    assert!(receiver.read(b"", &mut plain, 4, NOW).unwrap().more);
+    assert_eq!(plain, b"one\x1f");
+    receiver.expect(&Decompression::gzip(), b"\x1f").unwrap();
+    plain.clear();
+    receiver.read(b"", &mut plain, ROOM, NOW).unwrap();
+    assert_eq!(plain, b"two");
+}
