@@ -4,14 +4,14 @@ use torsade::prelude::*;
 
 /// The 8-byte little-endian number that begins each request, collected from however many pieces.
 #[derive(Default)]
-struct Count {
+pub struct Count {
     bytes: [u8; 8],
     length: usize,
 }
 
 impl Count {
     /// Takes what it needs from `data`; gives the number once it is whole.
-    fn feed(&mut self, data: &mut &[u8]) -> Option<u64> {
+    pub fn feed(&mut self, data: &mut &[u8]) -> Option<u64> {
         let take = data.len().min(8 - self.length);
         let (head, rest) = data.split_at(take);
         self.bytes[self.length..self.length + take].copy_from_slice(head);

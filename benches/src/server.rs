@@ -7,6 +7,7 @@ mod chat;
 mod echo;
 mod line;
 mod timers;
+mod zbulk;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use torsade::prelude::*;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     let [_, mode, number] = args.as_slice() else {
-        eprintln!("usage: server echo|discard|chargen|line|chat|zline|zlineb PORT, or server timers N");
+        eprintln!("usage: server echo|discard|chargen|line|chat|zline|zlineb|zbulk PORT, or server timers N");
         return ExitCode::from(2);
     };
     if mode == "timers" {
@@ -43,6 +44,10 @@ fn serve(mode: &str, port: &str) -> Result<bool> {
         "line" => reactor.listen_tcp(address, |_peer| line::receiver(line::Line))?,
         "zline" => reactor.listen_tcp(address, |_peer| line::receiver(line::CompressedLine { flush_each: true }))?,
         "zlineb" => reactor.listen_tcp(address, |_peer| line::receiver(line::CompressedLine { flush_each: false }))?,
+        "zbulk" => {
+            let corpus = zbulk::corpus()?;
+            reactor.listen_tcp(address, move |_peer| zbulk::CompressedBulk::new(&corpus))?
+        }
         "chat" => {
             let room = chat::Room::default();
             reactor.listen_tcp(address, move |_peer| line::receiver(chat::Member::new(&room)))?
