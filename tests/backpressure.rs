@@ -140,7 +140,7 @@ fn read_while_congested_reads_on() {
             },
             move |mut stream| {
                 stream.write_all(b"!").unwrap();
-                wait.recv_timeout(LIMIT).map(|()| ()).ok();
+                wait.recv_timeout(LIMIT).ok();
                 stream.shutdown(Shutdown::Write).unwrap();
                 drain(&mut stream).1.unwrap();
             },

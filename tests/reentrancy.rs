@@ -99,7 +99,9 @@ impl Producer for Entering {
     }
 }
 
-const METHODS: [(&str, fn(&Transport)); 16] = [
+type Method = (&'static str, fn(&Transport));
+
+const METHODS: [Method; 16] = [
     ("write", |member| member.write("x")),
     ("write above the watermark", |member| member.write(vec![b'x'; 200_000])),
     ("write above the cap", |member| {
