@@ -2,6 +2,9 @@
 
 use std::cell::Cell;
 
+/// The largest buffer worth keeping, in bytes: two full reads. One that held a single huge message is freed.
+const SPARE_LIMIT: usize = 128 << 10;
+
 thread_local! {
     /// A buffer that whoever empties its own leaves for the next: one for all idle connections.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -70,7 +73,7 @@ impl ByteBuffer {
             self.start.set(0);
             let mut spare = std::mem::take(&mut self.bytes);
             spare.clear();
-            if spare.capacity() > 0 {
+            if (1..=SPARE_LIMIT).contains(&spare.capacity()) {
                 SPARE.set(spare);
             }
         } else if start >= self.bytes.len() / 2 {
