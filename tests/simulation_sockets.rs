@@ -431,3 +431,46 @@ fn a_reset_while_the_peer_does_not_read_drops_what_it_had_not_sent() {
         ],
     );
 }
+
+#[test]
+fn random_scripts_say_the_same_in_both_worlds() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    // Each script waits for the real kernel many times, so they run side by side.
+    let scripts = std::env::var("TORSADE_SEEDS").map_or(50, |count| count.parse().unwrap());
+    std::thread::scope(|scope| {
+        for seed in 0..scripts {
+            scope.spawn(move || {
+                let script = random_script(seed);
+                let simulated = Pair::simulated().connected().run(&script);
+                assert_eq!(simulated, Pair::real().connected().run(&script), "script {seed}");
+            });
+        }
+    });
+}
+
+fn random_script(seed: u64) -> Vec<Step> {
+    let simulation = Simulation::new(seed);
+    let draw = |bound: usize| usize::try_from(simulation.draw(bound as u64)).unwrap();
+    let mut open = vec![Client, Server];
+    let mut script = Vec::new();
+    while script.len() < 12 && !open.is_empty() {
+        let place = draw(open.len());
+        let end = open[place];
+        script.push(match draw(12) {
+            0 => {
+                open.remove(place);
+                Close(end)
+            }
+            1 => Shutdown(end),
+            2 => ResetOnClose(end),
+            3 => TakeError(end),
+            4 => IsConnected(end),
+            5..8 => Write(end, draw(100)),
+            8..10 => Read(end, draw(100)),
+            _ => Drain(end),
+        });
+    }
+    script
+}

@@ -146,7 +146,7 @@ impl Stream for SimulatedStream {
     fn is_connected(&self) -> io::Result<bool> {
         self.with_end(|end| match end.error.take() {
             Some(kind) => Err(kind.into()),
-            None => Ok(end.stage == Stage::Open),
+            None => Ok(end.stage == Stage::Open && !end.is_finished()),
         })?
     }
 
