@@ -224,7 +224,9 @@ impl End {
             return Ok(0);
         }
         if !self.received.is_empty() {
-            return io::Read::read(&mut self.received, buffer);
+            // Twice, since one read of a `VecDeque` ends where its memory wraps, and a short read means that all is read.
+            let first = io::Read::read(&mut self.received, buffer)?;
+            return Ok(first + io::Read::read(&mut self.received, &mut buffer[first..])?);
         }
         if let Some(kind) = self.error.take() {
             return Err(kind.into());
