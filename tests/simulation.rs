@@ -568,6 +568,18 @@ fn what_never_ends_is_stopped_and_says_what_was_going_on() {
 }
 
 #[test]
+fn a_condition_is_looked_at_also_after_what_only_the_network_does() {
+    let simulation = Simulation::new(1);
+    let listener = simulation.host(SERVER).backend().listen("10.0.0.1:7".parse().unwrap(), 1).unwrap();
+    let client = simulation.host(CLIENT).backend().connect("10.0.0.1:7".parse().unwrap()).unwrap();
+    simulation.run_until(|| client.is_connected().unwrap()).unwrap();
+    simulation.run_until_idle().unwrap();
+    drop((client, listener.accept().unwrap()));
+    assert_eq!(simulation.connections(), 1);
+    simulation.run_until(|| simulation.connections() == 0).unwrap();
+}
+
+#[test]
 fn a_run_inside_a_callback_is_an_error() {
     let simulation = Simulation::new(1);
     let (inner, told) = (simulation.clone(), Rc::new(Cell::new(false)));

@@ -118,7 +118,7 @@ impl World {
                 return Ok(Ended::Done);
             }
             self.check_limits()?;
-            if self.round(None)? > 0 {
+            if self.round(None)? {
                 continue;
             }
             match (self.next_time(), until) {
@@ -138,7 +138,7 @@ impl World {
         let until = timeout.map(|timeout| self.now().saturating_add(timeout));
         while !self.is_runnable(host) && !woken.is_set() && until.is_none_or(|until| self.now() < until) {
             self.check_limits().map_err(io::Error::other)?;
-            if self.round(Some(host)).map_err(io::Error::other)? > 0 || self.is_runnable(host) {
+            if self.round(Some(host)).map_err(io::Error::other)? || self.is_runnable(host) {
                 continue;
             }
             let next = [self.next_time(), until].into_iter().flatten().min();
@@ -176,10 +176,10 @@ impl World {
         Ok(())
     }
 
-    /// Lets happen what is due, then gives every host that has something to do one turn; how many had.
-    fn round(&self, but: Option<usize>) -> Result<u64, SimulationError> {
+    /// Lets happen what is due, then gives every host that has something to do one turn; whether there was anything.
+    fn round(&self, but: Option<usize>) -> Result<bool, SimulationError> {
         self.start_programs(but)?;
-        self.let_happen();
+        let happened = self.let_happen();
         let mut runnable = self.runnable.take();
         self.find_runnable(but, &mut runnable);
         // Which host comes first is chance too.
@@ -197,17 +197,19 @@ impl World {
         self.runnable.replace(runnable);
         self.turns.set(self.turns.get() + turns);
         self.turns_now.set(self.turns_now.get() + turns);
-        Ok(turns)
+        Ok(happened || turns > 0)
     }
 
-    fn let_happen(&self) {
+    fn let_happen(&self) -> bool {
+        let mut happened = false;
         loop {
             let step = self.network.borrow_mut().step();
             match step {
                 Step::Call(call) => call(),
                 Step::Done => {}
-                Step::Nothing => break,
+                Step::Nothing => return happened,
             }
+            happened = true;
         }
     }
 
