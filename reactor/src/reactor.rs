@@ -173,6 +173,7 @@ impl Reactor {
         }
         let result = self.turn(max_wait);
         self.0.in_turn.set(false);
+        self.nudge();
         Ok(result?)
     }
 

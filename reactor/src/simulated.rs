@@ -55,8 +55,8 @@ pub use seeds::{Outcome, simulate, simulate_with};
 /// Hosts, a network between them, and a virtual time; a cheap handle.
 ///
 /// The simulation ends when the value that [`new`](Self::new) returned is dropped: connections are aborted, and whatever
-/// the hosts' reactors hold is let go. Clones are for callbacks, which may change the network while it runs; they keep
-/// nothing alive.
+/// the hosts' reactors hold is let go. Clones are for callbacks, which may change the network while it runs; they do not
+/// keep it going.
 ///
 /// # Limits
 /// A run ends with an error after 5 million turns ([`set_turn_limit`](Self::set_turn_limit)), or after 100,000 turns at
@@ -116,7 +116,7 @@ impl Simulation {
     /// Its reactor is started by the next run.
     ///
     /// # Panics
-    /// If `ip` is no IP address, or one that means every host itself.
+    /// If `ip` is no IP address, or one that means every host itself; or if the simulation has ended.
     pub fn host(&self, ip: &str) -> Host {
         let address = parse(ip);
         assert!(!address.is_loopback() && !address.is_unspecified(), "{ip} means every host itself: choose another address");

@@ -9,6 +9,9 @@ use super::{Faults, Simulation};
 
 /// Runs `scenario` in a calm world with each of `seeds`; what fails comes with the seed and how to repeat it.
 ///
+/// Assert in the scenario, not in callbacks: a reactor survives a panic in a callback, and only the
+/// [log](Simulation::log) tells of it.
+///
 /// The environment decides instead of `seeds` if it has `TORSADE_SEED` (this one seed) or `TORSADE_SEEDS` (so many, from
 /// the first of `seeds` on).
 ///

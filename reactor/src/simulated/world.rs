@@ -55,6 +55,7 @@ pub(super) struct World {
     /// How many programs were started.
     started: Cell<usize>,
     running: Cell<bool>,
+    ended: Cell<bool>,
     /// The turns of this run, and of this moment.
     turns: Cell<u64>,
     turns_now: Cell<u64>,
@@ -79,6 +80,7 @@ impl World {
             programs: RefCell::default(),
             started: Cell::new(0),
             running: Cell::new(false),
+            ended: Cell::new(false),
             turns: Cell::new(0),
             turns_now: Cell::new(0),
             called: Arc::default(),
@@ -93,6 +95,7 @@ impl World {
 
     /// The place and reactor of the host with this address, which is made if there is none.
     pub(super) fn host(self: &Rc<Self>, ip: IpAddr) -> (usize, Reactor) {
+        assert!(!self.ended.get(), "the simulation has ended: keep the value that Simulation::new returned");
         let known = self.network.borrow().find_host(ip);
         if let Some((place, reactor)) = known.and_then(|place| Some((place, self.reactor(place)?))) {
             return (place, reactor);
@@ -323,6 +326,7 @@ impl World {
     /// Ends all programs and lets go of everything that may hold this world.
     pub(super) fn end(&self) {
         self.logging.set(false);
+        self.ended.set(true);
         for program in self.programs.take() {
             program.reactor.dismantle();
         }
