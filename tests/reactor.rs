@@ -1,0 +1,500 @@
+//! Timers, the steps of a turn, threads, and the reactor's life (design section 3, rules 7 and 8).
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use support::*;
+use torsade::prelude::*;
+use torsade::{Phase, ReactorError, SystemEvent, TimerError};
+
+type Log = Rc<RefCell<Vec<String>>>;
+
+fn note(log: &Log, what: &str) -> impl FnOnce() + 'static {
+    let (log, what) = (log.clone(), what.to_owned());
+    move || log.borrow_mut().push(what)
+}
+
+/// A reactor that stops after `millis`.
+fn reactor_for(millis: u64) -> Reactor {
+    let reactor = Reactor::new().unwrap();
+    let stopper = reactor.clone();
+    reactor.call_later(Duration::from_millis(millis), move || stop(&stopper));
+    reactor
+}
+
+fn reactor_error(result: Result) -> ReactorError {
+    *result.unwrap_err().downcast::<ReactorError>().unwrap()
+}
+
+#[test]
+fn calls_come_by_deadline_and_then_in_the_order_made() {
+    let reactor = reactor_for(30);
+    let log = Log::default();
+    for (delay, name) in [(20, "d"), (10, "b"), (0, "a1"), (10, "c"), (0, "a2")] {
+        reactor.call_later(Duration::from_millis(delay), note(&log, name));
+    }
+    run(&reactor);
+    assert_eq!(*log.borrow(), ["a1", "a2", "b", "c", "d"]);
+}
+
+#[test]
+fn a_call_with_no_delay_made_in_a_call_waits_for_the_next_turn() {
+    let reactor = Reactor::new().unwrap();
+    let turns = Rc::new(RefCell::new(Vec::new()));
+    fn chain(reactor: &Reactor, turns: &Rc<RefCell<Vec<u64>>>) {
+        turns.borrow_mut().push(reactor.turn_number());
+        if turns.borrow().len() == 5 {
+            return stop(reactor);
+        }
+        let (again, turns) = (reactor.clone(), turns.clone());
+        reactor.call_later(Duration::ZERO, move || chain(&again, &turns));
+    }
+    let (first, list) = (reactor.clone(), turns.clone());
+    reactor.call_when_running(move || chain(&first, &list));
+    run(&reactor);
+    let turns = turns.borrow();
+    assert!(turns.windows(2).all(|pair| pair[1] == pair[0] + 1), "{turns:?}");
+}
+
+#[test]
+fn a_call_is_never_early() {
+    let reactor = Reactor::new().unwrap();
+    let left = Rc::new(Cell::new(50));
+    for number in 0..50_u64 {
+        let delay = Duration::from_micros(number * 313);
+        let (begin, left, reactor_) = (Instant::now(), left.clone(), reactor.clone());
+        reactor.call_later(delay, move || {
+            assert!(begin.elapsed() >= delay, "{:?} instead of {delay:?}", begin.elapsed());
+            left.set(left.get() - 1);
+            if left.get() == 0 {
+                stop(&reactor_);
+            }
+        });
+    }
+    run(&reactor);
+    assert_eq!(left.get(), 0);
+}
+
+#[test]
+fn calls_can_be_cancelled_reset_and_delayed_and_misuse_is_an_error() {
+    let reactor = reactor_for(60);
+    let log = Log::default();
+    let cancelled = reactor.call_later(Duration::from_millis(5), note(&log, "cancelled"));
+    cancelled.cancel().unwrap();
+    assert!(!cancelled.active());
+    for result in [cancelled.cancel(), cancelled.reset(Duration::ZERO), cancelled.delay(Duration::ZERO)] {
+        assert_eq!(result, Err(TimerError::AlreadyCancelled));
+    }
+    let sooner = reactor.call_later(Duration::from_secs(60), note(&log, "sooner"));
+    sooner.reset(Duration::from_millis(20)).unwrap();
+    let later = reactor.call_later(Duration::from_millis(1), note(&log, "later"));
+    later.reset(Duration::from_millis(40)).unwrap();
+    let delayed = reactor.call_later(Duration::from_millis(5), note(&log, "delayed"));
+    delayed.delay(Duration::from_millis(25)).unwrap();
+    assert!(delayed.time().unwrap() > sooner.time().unwrap());
+    // Back and forth leaves one call, not several.
+    let often = reactor.call_later(Duration::from_millis(50), note(&log, "often"));
+    for step in 0..1000 {
+        often.reset(Duration::from_millis(if step % 2 == 0 { 1 } else { 50 })).unwrap();
+    }
+    let inside: Rc<RefCell<Option<DelayedCall>>> = Rc::default();
+    let found = inside.clone();
+    let call = reactor.call_later(Duration::from_millis(2), move || {
+        let call = found.borrow();
+        let call = call.as_ref().unwrap();
+        assert_eq!(call.cancel(), Err(TimerError::AlreadyCalled));
+        assert_eq!(call.reset(Duration::ZERO), Err(TimerError::AlreadyCalled));
+        assert!(!call.active());
+    });
+    inside.replace(Some(call));
+    // Half a century.
+    let never = reactor.call_later(Duration::MAX, || unreachable!());
+    run(&reactor);
+    assert_eq!(*log.borrow(), ["sooner", "delayed", "later", "often"]);
+    assert_eq!(sooner.cancel(), Err(TimerError::AlreadyCalled));
+    assert!(!never.active(), "a stopped reactor calls nothing");
+}
+
+#[test]
+fn a_call_cancelled_by_an_earlier_one_of_the_same_turn_does_not_come() {
+    let reactor = reactor_for(10);
+    let log = Log::default();
+    let second: Rc<RefCell<Option<DelayedCall>>> = Rc::default();
+    let (slot, first) = (second.clone(), note(&log, "first"));
+    reactor.call_later(Duration::ZERO, move || {
+        first();
+        slot.borrow().as_ref().unwrap().cancel().unwrap();
+    });
+    second.replace(Some(reactor.call_later(Duration::ZERO, note(&log, "second"))));
+    run(&reactor);
+    assert_eq!(*log.borrow(), ["first"]);
+}
+
+#[test]
+fn a_turn_takes_thread_calls_then_timers_then_input_then_the_end_of_turn() {
+    // In one turn: a call from a thread, a delayed call, input; and output that others wrote leaves after all of them.
+    let reactor = Reactor::new().unwrap();
+    let log = Log::default();
+    let other: Rc<RefCell<Option<Transport>>> = Rc::default();
+    let (slot, list) = (other.clone(), log.clone());
+    let port = reactor
+        .listen_tcp("127.0.0.1:0", move |_peer| {
+            let (slot, list) = (slot.clone(), list.clone());
+            Probe::new(&Events::default(), move |event, transport| {
+                match event {
+                    Event::Made if slot.borrow().is_none() => drop(slot.replace(Some(transport.clone()))),
+                    Event::Data(_) => {
+                        let turn = transport.reactor().turn_number();
+                        list.borrow_mut().push(format!("{turn} input"));
+                        let other = slot.borrow();
+                        let other = other.as_ref().ok_or("the first connection")?;
+                        if other.id() != transport.id() {
+                            let before = other.unsent();
+                            other.write("to another");
+                            // Not sent from inside write: it waits for the end of the turn.
+                            assert_eq!(other.unsent(), before + 10);
+                        }
+                    }
+                    _ => {}
+                }
+                Ok(())
+            })
+        })
+        .unwrap();
+    let address = address(&port);
+    let (mut first, mut second) = (connect(address), connect(address));
+    let begin = reactor.clone();
+    let (handle, list) = (reactor.handle(), log.clone());
+    reactor.call_later(Duration::from_millis(20), move || {
+        // Both connections are made. Everything of the next turn is prepared while the loop stands still.
+        let line = |list: &Log, what: &'static str| {
+            let list = list.clone();
+            move |reactor: &Reactor| list.borrow_mut().push(format!("{} {what}", reactor.turn_number()))
+        };
+        second.write_all(b"!").unwrap();
+        let (timer, here) = (line(&list, "timer"), begin.clone());
+        begin.call_later(Duration::ZERO, move || timer(&here));
+        let thread = std::thread::spawn({
+            let handle = handle.clone();
+            move || handle.call_from_thread(|_| {}).unwrap()
+        });
+        thread.join().unwrap();
+        let (at_end, here) = (line(&list, "next timer"), begin.clone());
+        begin.call_later(Duration::ZERO, move || {
+            let reactor = here.clone();
+            here.call_later(Duration::ZERO, move || {
+                at_end(&reactor);
+                let got = read_exactly(&mut first, 10);
+                assert_eq!(got, b"to another");
+                stop(&reactor);
+            });
+        });
+    });
+    run(&reactor);
+    let log = log.borrow();
+    let parts: Vec<(u64, &str)> =
+        log.iter().map(|line| line.split_once(' ').unwrap()).map(|(turn, what)| (turn.parse().unwrap(), what)).collect();
+    let turn_of = |what: &str| parts.iter().find(|part| part.1 == what).map(|part| part.0);
+    let names: Vec<&str> = parts.iter().map(|part| part.1).collect();
+    // The byte was there before the turn of the timers began, or in the poll of the turn that prepared them.
+    assert!(names == ["input", "timer", "next timer"] || names == ["timer", "input", "next timer"], "{parts:?}");
+    assert!(turn_of("timer").unwrap() - turn_of("input").unwrap() <= 1, "{parts:?}");
+    assert_eq!(turn_of("next timer"), turn_of("timer").map(|turn| turn + 1));
+}
+
+#[test]
+fn thread_calls_come_before_the_timers_of_the_same_turn() {
+    let reactor = Reactor::new().unwrap();
+    let log = Log::default();
+    // Both are queued before the first turn.
+    reactor.call_later(Duration::ZERO, note(&log, "timer"));
+    let (send, receive) = std::sync::mpsc::channel();
+    let handle = reactor.handle();
+    std::thread::spawn(move || {
+        handle
+            .call_from_thread(move |reactor| {
+                send.send(reactor.turn_number()).unwrap();
+                stop(reactor);
+            })
+            .unwrap();
+    })
+    .join()
+    .unwrap();
+    let list = log.clone();
+    reactor.call_later(Duration::ZERO, move || {
+        list.borrow_mut().push(if receive.try_recv().is_ok() { "after the thread's call" } else { "before it" }.into());
+    });
+    run(&reactor);
+    assert_eq!(*log.borrow(), ["timer", "after the thread's call"]);
+}
+
+#[test]
+fn calls_from_a_thread_come_in_their_order_and_wake_the_loop() {
+    let reactor = Reactor::new().unwrap();
+    let handle = reactor.handle();
+    let (send, receive) = std::sync::mpsc::channel();
+    let begin = Instant::now();
+    let threads: Vec<_> = (0..4)
+        .map(|thread| {
+            let (handle, send) = (handle.clone(), send.clone());
+            std::thread::spawn(move || {
+                for number in 0..1000 {
+                    let send = send.clone();
+                    handle.call_from_thread(move |_| send.send((thread, number)).unwrap()).unwrap();
+                }
+            })
+        })
+        .collect();
+    std::thread::spawn(move || {
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        handle.call_from_thread(stop).unwrap();
+        while handle.call_from_thread(|_| {}).is_ok() {
+            std::thread::yield_now();
+        }
+    });
+    // There is no timer but the watchdog's: only the wake-up ends the wait.
+    run(&reactor);
+    assert!(begin.elapsed() < LIMIT);
+    let got: Vec<(i32, i32)> = receive.try_iter().collect();
+    assert_eq!(got.len(), 4000);
+    for thread in 0..4 {
+        let numbers: Vec<i32> = got.iter().filter(|call| call.0 == thread).map(|call| call.1).collect();
+        assert!(numbers.is_sorted(), "thread {thread}");
+    }
+}
+
+#[test]
+fn a_panic_in_a_timer_a_trigger_or_a_call_from_a_thread_does_not_end_the_loop() {
+    let reactor = reactor_for(30);
+    let log = Log::default();
+    reactor.call_later(Duration::ZERO, || panic!("deliberate, in a test"));
+    reactor.call_later(Duration::ZERO, note(&log, "timer"));
+    reactor.handle().call_from_thread(|_| panic!("deliberate, in a test")).unwrap();
+    for (phase, event) in
+        [(Phase::Before, SystemEvent::Startup), (Phase::After, SystemEvent::Startup), (Phase::During, SystemEvent::Shutdown)]
+    {
+        reactor.add_system_event_trigger(phase, event, || panic!("deliberate, in a test"));
+        reactor.add_system_event_trigger(phase, event, note(&log, &format!("{phase:?}")));
+    }
+    let list = log.clone();
+    reactor.call_in_thread(
+        || panic!("deliberate, in a test"),
+        move |result: std::thread::Result<()>| {
+            list.borrow_mut().push(format!("thread: {}", result.is_err()));
+        },
+    );
+    run(&reactor);
+    assert_eq!(*log.borrow(), ["Before", "After", "timer", "thread: true", "During"]);
+}
+
+#[test]
+fn system_events_come_in_their_phases_and_in_the_order_added() {
+    let reactor = Reactor::new().unwrap();
+    let log = Log::default();
+    for round in 1..=2 {
+        for phase in [Phase::After, Phase::During, Phase::Before] {
+            for event in [SystemEvent::Shutdown, SystemEvent::Startup] {
+                reactor.add_system_event_trigger(phase, event, note(&log, &format!("{phase:?} {event:?} {round}")));
+            }
+        }
+    }
+    let removed = reactor.add_system_event_trigger(Phase::After, SystemEvent::Startup, note(&log, "removed"));
+    assert!(reactor.remove_system_event_trigger(removed));
+    assert!(!reactor.remove_system_event_trigger(removed));
+    let (stopper, running) = (reactor.clone(), note(&log, "running"));
+    reactor.call_when_running(move || {
+        running();
+        assert!(stopper.is_running());
+        let again = stopper.clone();
+        stopper.call_when_running(move || stop(&again));
+        assert!(!stopper.is_stopping());
+    });
+    run(&reactor);
+    let expected: Vec<String> = ["Startup", "Shutdown"]
+        .iter()
+        .flat_map(|event| ["Before", "During", "After"].map(|phase| (phase, event)))
+        .flat_map(|(phase, event)| (1..=2).map(move |round| format!("{phase} {event} {round}")))
+        .collect();
+    let mut with_running = expected;
+    with_running.insert(6, "running".into());
+    assert_eq!(*log.borrow(), with_running);
+}
+
+#[test]
+fn the_life_of_a_reactor_has_errors_for_every_wrong_turn() {
+    let reactor = Reactor::new().unwrap();
+    assert_eq!(reactor.stop(), Err(ReactorError::NotRunning));
+    assert_eq!(reactor.crash(), Err(ReactorError::NotRunning));
+    let inner = reactor.clone();
+    reactor.call_when_running(move || {
+        assert_eq!(reactor_error(inner.run()), ReactorError::AlreadyRunning);
+        let again = inner.clone();
+        inner.call_later(Duration::ZERO, move || {
+            assert_eq!(reactor_error(again.iterate(None)), ReactorError::AlreadyRunning);
+            stop(&again);
+            assert_eq!(again.stop(), Err(ReactorError::NotRunning), "twice");
+        });
+    });
+    run(&reactor);
+    assert_eq!(reactor_error(reactor.run()), ReactorError::NotRestartable);
+    assert!(!reactor.is_running() && reactor.is_stopping());
+    assert_eq!(reactor.source_count() + reactor.delayed_calls(), 0);
+    assert!(reactor.handle().call_from_thread(|_| {}).is_err());
+    for error in [ReactorError::AlreadyRunning, ReactorError::NotRestartable, ReactorError::NotRunning] {
+        assert!(error.to_string().len() > 20);
+    }
+}
+
+#[test]
+fn a_crashed_reactor_runs_again_with_its_connections() {
+    let reactor = Reactor::new().unwrap();
+    let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
+    let mut stream = connect(address(&port));
+    let crasher = reactor.clone();
+    reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, || {});
+    reactor.call_later(Duration::from_millis(10), move || crasher.crash().unwrap());
+    run(&reactor);
+    assert!(!reactor.is_running() && !reactor.is_stopping());
+    let handle = reactor.handle();
+    let peer = std::thread::spawn(move || {
+        stream.write_all(b"again").unwrap();
+        let got = read_exactly(&mut stream, 5);
+        handle.call_from_thread(stop).unwrap();
+        got
+    });
+    run(&reactor);
+    assert_eq!(peer.join().unwrap(), b"again");
+}
+
+#[test]
+fn what_waits_for_nothing_costs_no_turns() {
+    let reactor = reactor_for(200);
+    let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
+    let idle: Vec<_> = (0..10).map(|_| connect(address(&port))).collect();
+    run(&reactor);
+    assert!(reactor.turn_number() < 40, "{} turns with {} idle connections", reactor.turn_number(), idle.len());
+}
+
+#[test]
+fn a_wait_of_weeks_does_not_overflow_the_systems() {
+    // Of the lengths that the system's 32-bit milliseconds cannot hold; some of them would be no wait at all.
+    for days in [24, 25, 49, 50, 100_000] {
+        let reactor = Reactor::new().unwrap();
+        let _far = reactor.call_later(Duration::from_secs(days * 86_400), || unreachable!());
+        let handle = reactor.handle();
+        let begin = Instant::now();
+        std::thread::spawn(move || handle.call_from_thread(stop).unwrap());
+        reactor.run().unwrap();
+        assert!(reactor.turn_number() < 10 && begin.elapsed() < LIMIT, "{days} days: {} turns", reactor.turn_number());
+    }
+}
+
+/// Runs this test binary again with only the test `name`, as a child that finds `CHILD_OF` in its environment.
+fn child(name: &str) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env("CHILD_OF", name)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn is_child(name: &str) -> bool {
+    std::env::var("CHILD_OF").is_ok_and(|test| test == name)
+}
+
+#[cfg(unix)]
+#[test]
+fn sigterm_and_sigint_stop_in_order() {
+    const NAME: &str = "sigterm_and_sigint_stop_in_order";
+    if is_child(NAME) {
+        let reactor = Reactor::new().unwrap();
+        let port = reactor
+            .listen_tcp("127.0.0.1:0", |_peer| {
+                Probe::new(&Events::default(), |event, transport| {
+                    match event {
+                        Event::Made => transport.write(pattern(0, 5 << 20)),
+                        Event::Lost(reason) => println!("\nlost: {reason}"),
+                        _ => {}
+                    }
+                    Ok(())
+                })
+            })
+            .unwrap();
+        reactor.add_system_event_trigger(Phase::After, SystemEvent::Shutdown, || println!("after shutdown"));
+        println!("\nlistening on {}", port.address());
+        reactor.run().unwrap();
+        println!("run has returned");
+        return;
+    }
+    for signal in ["-TERM", "-INT"] {
+        let mut child = child(NAME);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(std::result::Result::ok);
+        let address = lines.find_map(|line| line.strip_prefix("listening on ")?.parse().ok()).unwrap();
+        let mut stream = connect(address);
+        let mut got = read_exactly(&mut stream, 1000);
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        if !sent.is_ok_and(|status| status.success()) {
+            child.kill().unwrap();
+            println!("skipped: there is no kill command");
+            return;
+        }
+        let (rest, end) = drain(&mut stream);
+        got.extend(rest);
+        assert!(got == pattern(0, 5 << 20), "{signal}: {} bytes", got.len());
+        assert_eq!(end, Ok(()));
+        drop(stream);
+        let rest: Vec<String> = lines.collect();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
+        let told: Vec<&String> =
+            rest.iter().filter(|line| line.starts_with("lost") || line.contains("shutdown") || line.contains("run")).collect();
+        assert!(rest.contains(&"lost: the reactor is shutting down".to_owned()), "{told:?}");
+        assert!(rest.contains(&"after shutdown".to_owned()) && rest.contains(&"run has returned".to_owned()), "{told:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_the_wait_for_connections_at_once() {
+    const NAME: &str = "a_second_signal_ends_the_wait_for_connections_at_once";
+    if is_child(NAME) {
+        let reactor = Reactor::new().unwrap();
+        reactor.set_stop_timeout(LIMIT);
+        let port = reactor
+            .listen_tcp("127.0.0.1:0", |_peer| {
+                Probe::new(&Events::default(), |event, transport| {
+                    if matches!(event, Event::Made) {
+                        transport.write(vec![0; 15 << 20]);
+                    }
+                    Ok(())
+                })
+            })
+            .unwrap();
+        reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, || println!("\nstopping"));
+        println!("\nlistening on {}", port.address());
+        reactor.run().unwrap();
+        return;
+    }
+    let mut child = child(NAME);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(std::result::Result::ok);
+    let address = lines.find_map(|line| line.strip_prefix("listening on ")?.parse().ok()).unwrap();
+    let mut stream = connect(address);
+    read_exactly(&mut stream, 1);
+    let kill = || Command::new("kill").args(["-TERM", &child.id().to_string()]).status().is_ok_and(|status| status.success());
+    if !kill() {
+        child.kill().unwrap();
+        println!("skipped: there is no kill command");
+        return;
+    }
+    assert!(lines.any(|line| line == "stopping"));
+    let begin = Instant::now();
+    assert!(kill());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(begin.elapsed() < LIMIT / 2, "{:?}", begin.elapsed());
+    drop(stream);
+}
