@@ -1,0 +1,269 @@
+//! Nobody starves, descriptors may run out, and idle connections are cheap (design section 3, rules 6 and 9).
+
+mod support;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use support::*;
+use torsade::prelude::*;
+
+/// What each connection got in each turn: how often, and how many bytes at most.
+type Reads = Rc<RefCell<BTreeMap<(u64, u64), (usize, usize)>>>;
+
+fn counting(reads: Reads) -> impl FnMut(&Event, &Transport) -> Result + 'static {
+    move |event, transport| {
+        if let Event::Data(data) = event {
+            let mut reads = reads.borrow_mut();
+            let entry = reads.entry((transport.id(), transport.reactor().turn_number())).or_default();
+            *entry = (entry.0 + 1, entry.1 + data.len());
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn one_read_for_each_connection_in_each_turn_and_a_flood_starves_nobody() {
+    let reactor = Reactor::new().unwrap();
+    let reads = Reads::default();
+    let seen = reads.clone();
+    let port = reactor.listen_tcp("127.0.0.1:0", move |_peer| Probe::new(&Events::default(), counting(seen.clone()))).unwrap();
+    let address = address(&port);
+    // All of this waits in the sockets when the loop begins: a flood, and ten who have one byte each.
+    let mut flood = connect(address);
+    let flooded = stuff(&mut flood, Duration::from_millis(100));
+    let small: Vec<TcpStream> = (0..10)
+        .map(|_| {
+            let mut stream = connect(address);
+            stream.write_all(b"!").unwrap();
+            stream
+        })
+        .collect();
+    let (seen, stopper) = (reads.clone(), reactor.clone());
+    fn check(reactor: &Reactor, reads: &Reads, wanted: usize) {
+        if reads.borrow().values().map(|read| read.1).sum::<usize>() >= wanted {
+            return stop(reactor);
+        }
+        let (again, reads) = (reactor.clone(), reads.clone());
+        reactor.call_later(Duration::from_millis(1), move || check(&again, &reads, wanted));
+    }
+    check(&stopper, &seen, flooded + 10);
+    run(&reactor);
+    let reads = reads.borrow();
+    assert!(flooded > 1 << 20, "the flood is too small to show anything: {flooded}");
+    assert!(reads.values().all(|read| read.0 == 1 && read.1 <= 65_536), "{reads:?}");
+    let flood_id = reads.iter().max_by_key(|(_, read)| read.1).unwrap().0.0;
+    let first = reads.keys().map(|key| key.1).min().unwrap();
+    let flood_turns = reads.keys().filter(|key| key.0 == flood_id).count();
+    assert!(flood_turns > 10);
+    for (id, turn) in reads.keys().filter(|key| key.0 != flood_id) {
+        assert!(turn - first <= 2, "connection {id} waited until turn {turn} of {first}");
+    }
+    drop(small);
+}
+
+#[test]
+fn what_is_inflated_counts_too_one_buffer_a_turn() {
+    let reactor = Reactor::new().unwrap();
+    let reads = Reads::default();
+    let seen = reads.clone();
+    let port = reactor
+        .listen_tcp("127.0.0.1:0", move |_peer| {
+            let mut got = 0;
+            let mut count = counting(seen.clone());
+            Probe::new(&Events::default(), move |event, transport| {
+                match event {
+                    Event::Made => transport.expect_compression("deflate", b"")?,
+                    Event::Data(data) => got += data.len(),
+                    Event::Lost(reason) => {
+                        assert!(reason.is_clean(), "{reason}");
+                        assert_eq!(got, 20 << 20);
+                        stop(transport.reactor());
+                    }
+                    _ => {}
+                }
+                count(event, transport)
+            })
+        })
+        .unwrap();
+    let mut bomb = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    bomb.write_all(&vec![0; 20 << 20]).unwrap();
+    let bomb = bomb.finish().unwrap();
+    assert!(bomb.len() < 65_536, "one read of the socket: {}", bomb.len());
+    let peer = peer(address(&port), move |mut stream| stream.write_all(&bomb).unwrap());
+    run(&reactor);
+    peer.join().unwrap();
+    let reads = reads.borrow();
+    assert!(reads.len() >= 320 && reads.values().all(|read| read.0 == 1 && read.1 <= 65_536), "{} turns", reads.len());
+}
+
+#[test]
+fn at_most_64_connections_are_accepted_in_one_turn() {
+    let reactor = Reactor::new().unwrap();
+    let turns: Rc<RefCell<BTreeMap<u64, usize>>> = Rc::default();
+    let seen = turns.clone();
+    let port = reactor
+        .listen_tcp("127.0.0.1:0", move |_peer| {
+            let seen = seen.clone();
+            Probe::new(&Events::default(), move |event, transport| {
+                if matches!(event, Event::Made) {
+                    let mut turns = seen.borrow_mut();
+                    *turns.entry(transport.reactor().turn_number()).or_default() += 1;
+                    if turns.values().sum::<usize>() == 200 {
+                        stop(transport.reactor());
+                    }
+                }
+                Ok(())
+            })
+        })
+        .unwrap();
+    let waiting: Vec<TcpStream> = (0..200).map(|_| connect(address(&port))).collect();
+    run(&reactor);
+    let turns = turns.borrow();
+    assert_eq!(turns.values().sum::<usize>(), waiting.len());
+    assert!(turns.values().all(|count| *count <= 64), "{turns:?}");
+    assert!(turns.len() <= 6, "accepting does not wait for the next event: {turns:?}");
+}
+
+/// Runs this test binary again with only the test `name`, under a limit of open descriptors.
+fn child(name: &str, descriptors: u32) -> Child {
+    Command::new("sh")
+        .args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")])
+        .arg(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env("CHILD_OF", name)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn is_child(name: &str) -> bool {
+    std::env::var("CHILD_OF").is_ok_and(|test| test == name)
+}
+
+/// An echo server that logs to standard error, says where it listens, and ends when its input does.
+fn serve() {
+    env_logger::Builder::new().filter_level(log::LevelFilter::Info).is_test(false).init();
+    let reactor = Reactor::new().unwrap();
+    let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
+    println!("\nlistening on {}", port.address());
+    reactor.run().unwrap();
+    println!("\nturns: {}", reactor.turn_number());
+}
+
+fn listening(child: &mut Child) -> (SocketAddr, impl Iterator<Item = String> + use<>) {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(std::result::Result::ok);
+    let address = lines.find_map(|line| line.strip_prefix("listening on ")?.parse().ok()).expect("the child listens");
+    (address, lines)
+}
+
+fn terminate(child: &Child) -> bool {
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().is_ok_and(|status| status.success())
+}
+
+/// User and system time of a process in clock ticks, of which there are 100 in a second on every Linux.
+fn cpu_ticks(id: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_some_again() {
+    const NAME: &str = "running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_some_again";
+    const LIMITED: u32 = 40;
+    if is_child(NAME) {
+        return serve();
+    }
+    let mut child = child(NAME, LIMITED);
+    let (address, mut lines) = listening(&mut child);
+    let echo = |stream: &mut TcpStream| {
+        stream.write_all(b"hello").is_ok() && {
+            let mut got = [0; 5];
+            std::io::Read::read_exact(stream, &mut got).is_ok()
+        }
+    };
+    let (mut served, mut refused) = (Vec::new(), 0);
+    for _ in 0..100 {
+        let mut stream = connect(address);
+        if echo(&mut stream) { served.push(stream) } else { refused += 1 }
+    }
+    assert!(served.len() >= 10 && served.len() < LIMITED as usize, "{} served", served.len());
+    assert_eq!(served.len() + refused, 100, "who finds no place is refused, not left hanging");
+    // While it is full it costs next to nothing, and those inside are served.
+    let before = cpu_ticks(child.id()).unwrap();
+    let (never, wait) = std::sync::mpsc::channel::<()>();
+    wait.recv_timeout(Duration::from_millis(1000)).unwrap_err();
+    drop(never);
+    let used = cpu_ticks(child.id()).unwrap() - before;
+    assert!(used <= 10, "{used} ticks of 10 ms in one second of nothing");
+    assert!(served.iter_mut().all(echo));
+    // There is room again.
+    served.truncate(5);
+    let again = (0..200).any(|_| {
+        let mut stream = connect(address);
+        echo(&mut stream) || {
+            std::thread::yield_now();
+            false
+        }
+    });
+    assert!(again, "it does not recover");
+    assert!(terminate(&child));
+    let turns: u64 = lines.find_map(|line| line.strip_prefix("turns: ")?.parse().ok()).unwrap();
+    assert!(turns < 3000, "{turns} turns");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let told = log.lines().filter(|line| line.contains("cannot accept")).count();
+    assert!((1..=3).contains(&told), "{told} lines:\n{log}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_idle_connection_costs_less_than_a_kibibyte() {
+    const NAME: &str = "an_idle_connection_costs_less_than_a_kibibyte";
+    const MANY: usize = 1500;
+    if is_child(NAME) {
+        return serve();
+    }
+    let limit = Command::new("sh").args(["-c", "ulimit -n"]).output().unwrap().stdout;
+    let limit = String::from_utf8_lossy(&limit).trim().parse::<u64>().unwrap_or(u64::MAX);
+    if limit < 2 * MANY as u64 + 100 {
+        println!("skipped: {limit} descriptors are too few for {} connections", 2 * MANY);
+        return;
+    }
+    let mut child = child(NAME, 2 * MANY as u32 + 100);
+    let (address, _lines) = listening(&mut child);
+    let resident = |id: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").to_owned();
+        line.parse::<usize>().unwrap() * 1024
+    };
+    let open = || -> Vec<TcpStream> {
+        (0..MANY)
+            .map(|_| {
+                let mut stream = connect(address);
+                stream.write_all(&[b'x'; 500]).unwrap();
+                read_exactly(&mut stream, 500);
+                stream
+            })
+            .collect()
+    };
+    // The first ones warm up what all share.
+    let first = open();
+    let before = resident(child.id());
+    let second = open();
+    let each = resident(child.id()).saturating_sub(before) / MANY;
+    println!("{each} bytes for each of {MANY} idle connections after {} others", first.len());
+    assert!(terminate(&child));
+    drop((first, second));
+    child.wait().unwrap();
+    assert!(each < 1024, "{each} bytes each");
+}
