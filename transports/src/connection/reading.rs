@@ -145,7 +145,8 @@ impl StreamConnection {
             state.bytes_in += plain.len() as u64;
             result
         };
-        let ended = matches!(result, Ok(true));
+        // What the layers had held back may make the protocol pause: then the end waits, too.
+        let ended = matches!(result, Ok(true)) && plain.is_empty();
         self.deliver_plain(&plain, result.err());
         drop(plain);
         if ended {
