@@ -145,11 +145,14 @@ impl Chain {
     /// Called with no bytes when [`has_input`](Self::has_input) says so, and only then may it be called again.
     pub(crate) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         if !self.unread.is_empty() {
-            plain.append(&mut self.unread);
+            plain.extend(self.unread.drain(..self.unread.len().min(READ_SIZE)));
+            if self.unread.is_empty() {
+                self.unread = Vec::new();
+            }
             if let Some(last) = self.stages.last_mut() {
                 last.held.extend_from_slice(wire);
             } else {
-                plain.extend_from_slice(wire);
+                self.unread.extend_from_slice(wire);
             }
             return Ok(());
         }
