@@ -341,7 +341,10 @@ impl Connection for StreamConnection {
 
     fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> std::result::Result<(), CompressionError> {
         let mut state = self.state.borrow_mut();
-        state.check_open()?;
+        // Our own stream may have ended: this is about the peer's.
+        if state.lost || state.is_closing() {
+            return Err(CompressionError::Closed);
+        }
         self.compression(&mut state);
         state.chain.get_or_insert_default().expect_compression(decompression, rest)?;
         self.wake(&state);
