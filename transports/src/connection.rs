@@ -298,18 +298,19 @@ impl Connection for StreamConnection {
 
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
         let mut state = self.state.borrow_mut();
-        state.rare().low_watermark = low.min(high);
-        state.high_watermark = high;
+        state.set_watermarks(low, high);
         self.settle_later(&state);
     }
 
     fn set_write_buffer_cap(&self, cap: usize) {
-        self.state.borrow_mut().rare().cap = cap;
+        self.state.borrow_mut().set_cap(cap);
     }
 
     fn set_read_while_congested(&self, on: bool) {
         let mut state = self.state.borrow_mut();
         state.read_while_congested = on;
+        // A framing protocol may hold messages that it kept back: they come before any new input.
+        state.resumed |= on && state.is_congested();
         self.settle_later(&state);
     }
 

@@ -39,7 +39,9 @@ pub(super) struct State {
     /// Bytes that the system has taken: how a close tells a slow peer from a stuck one.
     pub(super) bytes_sent: u64,
     /// Unsent bytes above which the connection is congested.
-    pub(super) high_watermark: usize,
+    high_watermark: usize,
+    /// The lower of the high watermark and the cap: more unsent bytes need a closer look.
+    pub(super) noted_above: usize,
     /// Nothing can be written any more: finished, lost, to be lost, or writing has failed.
     pub(super) deaf: bool,
     /// A callback of this connection is running: what it asks for is done when it returns.
@@ -136,7 +138,7 @@ impl Default for CloseTimeout {
 
 impl State {
     pub(super) fn new() -> Self {
-        Self { high_watermark: HIGH_WATERMARK, ..Self::default() }
+        Self { high_watermark: HIGH_WATERMARK, noted_above: HIGH_WATERMARK, ..Self::default() }
     }
 
     pub(super) fn rare(&mut self) -> &mut Rare {
@@ -254,7 +256,20 @@ impl State {
         if self.lost || self.finished || self.is_closing() { Err(CompressionError::Closed) } else { Ok(()) }
     }
 
-    /// Unsent bytes are above the high watermark, and maybe above the cap.
+    pub(super) fn set_watermarks(&mut self, low: usize, high: usize) {
+        let rare = self.rare();
+        rare.low_watermark = low.min(high);
+        let cap = rare.cap;
+        self.noted_above = high.min(cap);
+        self.high_watermark = high;
+    }
+
+    pub(super) fn set_cap(&mut self, cap: usize) {
+        self.rare().cap = cap;
+        self.noted_above = self.high_watermark.min(cap);
+    }
+
+    /// Unsent bytes are above the high watermark or the cap.
     #[cold]
     pub(super) fn note_overfull(&mut self) {
         self.note_congestion();

@@ -28,7 +28,7 @@ impl StreamConnection {
             buffer.reserve(length);
             pieces.iter().for_each(|piece| buffer.extend_from_slice(piece));
         }
-        if state.output.len() > state.high_watermark {
+        if state.output.len() > state.noted_above {
             state.note_overfull();
         }
     }
