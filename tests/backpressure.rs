@@ -442,3 +442,51 @@ fn paused_nothing_is_read_and_resumed_everything_comes_with_the_end() {
     assert_eq!(sent.get(), total);
     assert!(events.data() == pattern(0, total));
 }
+
+/// Answers each line with more than fits, so that the lines behind it wait in the receiver.
+struct Verbose {
+    lines: usize,
+    opts: bool,
+}
+
+impl LineProtocol for Verbose {
+    fn line_received(&mut self, transport: &LineTransport, _line: &[u8]) -> Result {
+        self.lines += 1;
+        transport.write(vec![b'a'; 7 << 20]);
+        if self.opts && self.lines == 1 {
+            let later = transport.clone();
+            transport.reactor().call_later(Duration::from_millis(20), move || later.set_read_while_congested(true));
+        }
+        if self.opts && self.lines == 2 {
+            transport.lose_connection();
+        }
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, transport: &LineTransport, reason: &Reason) -> Result {
+        transport.reactor().stop()?;
+        assert!(reason.is_clean(), "{reason}");
+        Ok(())
+    }
+}
+
+#[test]
+fn lines_that_wait_while_output_is_stuck_all_come_before_the_end_of_the_stream() {
+    for opts in [false, true] {
+        let reactor = Reactor::new().unwrap();
+        let port = reactor.listen_tcp("127.0.0.1:0", move |_peer| LineReceiver::new(Verbose { lines: 0, opts })).unwrap();
+        let peer = peer(address(&port), move |mut stream| {
+            stream.write_all(&b"line\r\n".repeat(5)).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            if opts {
+                // The second answer begins although nobody reads the first.
+                std::thread::park_timeout(Duration::from_millis(100));
+            }
+            drain(&mut stream)
+        });
+        run(&reactor);
+        let (got, end) = peer.join().unwrap();
+        let answers = if opts { 2 } else { 5 };
+        assert_eq!((got.len(), end), (answers * (7 << 20), Ok(())), "opts: {opts}");
+    }
+}
