@@ -210,7 +210,11 @@ impl<L: LineProtocol> LineReceiver<L> {
     /// Runs `protocol` on lines that end in CR LF, of at most 16,384 bytes.
     #[must_use]
     pub fn new(protocol: L) -> Self {
-        let lines = Lines { decoder: RefCell::default(), raw: Cell::new(false), extra: RefCell::default() };
+        Self::with_decoder(LineDecoder::new(), protocol)
+    }
+
+    pub(crate) fn with_decoder(decoder: LineDecoder, protocol: L) -> Self {
+        let lines = Lines { decoder: RefCell::new(decoder), raw: Cell::new(false), extra: RefCell::default() };
         Self { protocol, lines: Rc::new(lines), transport: None }
     }
 

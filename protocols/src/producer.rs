@@ -45,6 +45,20 @@ pub trait Producer {
     fn stop_producing(&mut self) {}
 }
 
+impl<P: Producer + ?Sized> Producer for Box<P> {
+    fn resume_producing(&mut self, consumer: &Transport) -> Result {
+        (**self).resume_producing(consumer)
+    }
+
+    fn pause_producing(&mut self, consumer: &Transport) -> Result {
+        (**self).pause_producing(consumer)
+    }
+
+    fn stop_producing(&mut self) {
+        (**self).stop_producing();
+    }
+}
+
 impl Producer for Transport {
     fn resume_producing(&mut self, _consumer: &Transport) -> Result {
         Self::resume_producing(self);

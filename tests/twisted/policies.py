@@ -12,9 +12,9 @@ from twisted.protocols import policies as twisteds
 
 from harness import Connection, Recorder, shown
 
-NEW_WHILE_THROTTLED = "a connection made while reading is throttled is throttled as well"
-LATEST = "a second excess puts the end of throttling off, where Twisted ends it at both times"
-TIMERS = "timers are cancelled once, where Twisted's connectionLost fails when a factory is used again"
+NEW_WHILE_THROTTLED = "a connection made while reading is throttled waits as well, and only what was paused is resumed"
+LATEST = "after a second excess throttling ends once, at the later time"
+GOES_ON = "throttling goes on while there is no connection, so that nobody evades it by connecting again"
 NO_PRODUCER = "write throttling leaves connections without a producer alone, where Twisted's timer fails"
 RFC_868 = "the time counts from 1900 as RFC 868 says, not from 1970"
 DAYTIME = "daytime works, which raises TypeError in Twisted on Python 3"
@@ -114,13 +114,23 @@ class World:
 
 
 class DeviatingThrottlingProtocol(twisteds.ThrottlingProtocol):
+    held = False
+
     def throttleWrites(self):
-        if NO_PRODUCER not in self.factory.deviations or self.producer is not None:
-            super().throttleWrites()
+        if NO_PRODUCER in self.factory.deviations and self.producer is None:
+            return
+        if NEW_WHILE_THROTTLED in self.factory.deviations and self.held:
+            return
+        self.held = True
+        super().throttleWrites()
 
     def unthrottleWrites(self):
-        if NO_PRODUCER not in self.factory.deviations or self.producer is not None:
-            super().unthrottleWrites()
+        if NO_PRODUCER in self.factory.deviations and self.producer is None:
+            return
+        if NEW_WHILE_THROTTLED in self.factory.deviations and not self.held:
+            return
+        self.held = False
+        super().unthrottleWrites()
 
 
 class DeviatingThrottling(twisteds.ThrottlingFactory):
@@ -132,21 +142,43 @@ class DeviatingThrottling(twisteds.ThrottlingFactory):
         if NEW_WHILE_THROTTLED in self.deviations and self.unthrottleReadsID is not None:
             p.throttleReads()
 
-    def throttleReads(self):
-        if LATEST in self.deviations and self.unthrottleReadsID is not None:
-            self.unthrottleReadsID.cancel()
-        super().throttleReads()
+    def check(self, check, release, timer):
+        """Checks one direction, and keeps the later of two ends of throttling."""
+        earlier = getattr(self, release)
+        check()
+        later = getattr(self, release)
+        if LATEST in self.deviations and earlier is not None and later is not earlier:
+            if earlier.getTime() > later.getTime():
+                earlier, later = later, earlier
+            earlier.cancel()
+            setattr(self, release, later)
+        if GOES_ON in self.deviations and not self.protocols and self.connectionCount == 0 and getattr(self, release) is None:
+            getattr(self, timer).cancel()
+            setattr(self, timer, None)
 
-    def throttleWrites(self):
-        if LATEST in self.deviations and self.unthrottleWritesID is not None:
-            self.unthrottleWritesID.cancel()
-        super().throttleWrites()
+    def checkReadBandwidth(self):
+        self.check(super().checkReadBandwidth, "unthrottleReadsID", "checkReadBandwidthID")
+
+    def checkWriteBandwidth(self):
+        self.check(super().checkWriteBandwidth, "unthrottleWritesID", "checkWriteBandwidthID")
+
+    def buildProtocol(self, addr):
+        if GOES_ON not in self.deviations:
+            return super().buildProtocol(addr)
+        if self.connectionCount >= self.maxConnectionCount:
+            return None
+        self.connectionCount += 1
+        if self.readLimit is not None and self.checkReadBandwidthID is None:
+            self.checkReadBandwidth()
+        if self.writeLimit is not None and self.checkWriteBandwidthID is None:
+            self.checkWriteBandwidth()
+        return twisteds.WrappingFactory.buildProtocol(self, addr)
 
     def unregisterProtocol(self, p):
-        super().unregisterProtocol(p)
-        if TIMERS in self.deviations and self.connectionCount == 0:
-            self.unthrottleReadsID = self.checkReadBandwidthID = None
-            self.unthrottleWritesID = self.checkWriteBandwidthID = None
+        if GOES_ON not in self.deviations:
+            return super().unregisterProtocol(p)
+        twisteds.WrappingFactory.unregisterProtocol(self, p)
+        self.connectionCount -= 1
 
 
 def play_throttle(config, steps, deviations):
@@ -202,7 +234,7 @@ def play_traffic_log(config, steps, _):
     for number, log in enumerate(logs):
         for line in log.getvalue().splitlines():
             # How a reason reads is each side's own affair.
-            world.events.append(["log", number, line.split("[Failure")[0] + "<lost>" if "[Failure" in line else line])
+            world.events.append(["log", number, line.split("<twisted")[0] + "<lost>" if "<twisted" in line else line])
     return world.events
 
 
@@ -310,7 +342,7 @@ def play_wire(config, steps, deviations):
 
 
 TARGETS = {
-    "throttle": (play_throttle, [NEW_WHILE_THROTTLED, LATEST, TIMERS, NO_PRODUCER]),
+    "throttle": (play_throttle, [NEW_WHILE_THROTTLED, LATEST, GOES_ON, NO_PRODUCER]),
     "timeout": (play_timeout, []),
     "timeout_mixin": (play_timeout_mixin, []),
     "limit_total": (play_limit_total, []),

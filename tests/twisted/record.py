@@ -4,13 +4,14 @@ Needs Twisted (made with 26.10.0): pip install Twisted==26.10.0
 
     python tests/twisted/record.py --seed 1 --cases 3000 --out DIR
 
-writes one JSON Lines file for each group of targets into DIR. TORSADE_VECTORS=DIR makes the test replay that directory.
+writes one gzipped JSON Lines file for each group of targets into DIR. TORSADE_VECTORS=DIR makes the test replay that directory.
 
 A vector is {"target", "config", "steps", "expect"}. Where Torsade deviates from Twisted on purpose, and it shows, there is
 "deviation" as well: {"reasons", "expect"}, with what Twisted would do with those changes.
 """
 
 import argparse
+import gzip
 import json
 import os
 import random
@@ -49,15 +50,17 @@ def main():
     os.makedirs(options.out, exist_ok=True)
     groups = [("framing", framing), ("policies", policies)]
     targets = [(name, module, target) for name, module in groups for target in module.TARGETS]
-    files = {name: open(os.path.join(options.out, name + ".jsonl"), "w") for name, _ in groups}
+    lines = {name: [] for name, _ in groups}
     marked = 0
     for number in range(options.cases):
         name, module, target = targets[number % len(targets)]
         vector = record(module, target, generator)
         marked += "deviation" in vector
-        files[name].write(json.dumps(vector, separators=(",", ":")) + "\n")
-    for file in files.values():
-        file.close()
+        lines[name].append(json.dumps(vector, separators=(",", ":")) + "\n")
+    for name in lines:
+        with open(os.path.join(options.out, name + ".jsonl.gz"), "wb") as file:
+            # No time of writing inside: the same vectors are the same bytes.
+            file.write(gzip.compress("".join(lines[name]).encode("ascii"), 9, mtime=0))
     print("Twisted %s: %d vectors, %d marked as deviations" % (twisted.__version__, options.cases, marked))
 
 

@@ -331,13 +331,13 @@ impl Connection for Recorder {
     }
 
     fn pause_producing(&self) {
-        if self.state.replace(ProducerState::Paused) == ProducerState::Producing {
+        if !self.lost.get() && self.state.replace(ProducerState::Paused) == ProducerState::Producing {
             self.note(TransportCall::PauseProducing);
         }
     }
 
     fn resume_producing(&self) {
-        if self.state.replace(ProducerState::Producing) == ProducerState::Paused {
+        if !self.lost.get() && self.state.replace(ProducerState::Producing) == ProducerState::Paused {
             self.resumed.set(true);
             self.note(TransportCall::ResumeProducing);
         }

@@ -1,0 +1,178 @@
+//! Sends a file.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Read};
+
+use torsade_reactor::Result;
+
+use crate::producer::{Producer, ProducerError};
+use crate::transport::Transport;
+
+/// How many bytes are read and written at a time, as in Twisted.
+const CHUNK_SIZE: usize = 1 << 14;
+
+/// Sends what a [`Read`] gives, 16 KiB at a time and no faster than the peer takes it.
+///
+/// It is a pull producer: a piece is read when the one before has left. Reading happens on the loop, so it suits files
+/// and memory, not what may block for long.
+///
+/// # Examples
+/// ```
+/// use torsade_protocols::testing::StringTransport;
+/// use torsade_protocols::FileSender;
+///
+/// let transport = StringTransport::new();
+/// FileSender::new(&b"contents"[..]).begin_file_transfer(&transport, |transport, sent| {
+///     assert_eq!(sent?, Some(b's'));
+///     transport.lose_connection();
+///     Ok(())
+/// })?;
+/// transport.resume_producer()?; // a connection does this by itself
+/// transport.resume_producer()?;
+/// assert_eq!(transport.value(), b"contents");
+/// assert!(transport.is_closing());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct FileSender<R> {
+    file: R,
+    transform: Option<Transform>,
+}
+
+type Transform = Box<dyn FnMut(Vec<u8>) -> Vec<u8>>;
+
+/// Why a file was not sent to its end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FileSenderError {
+    /// Reading the file failed. What was read before is sent.
+    Read(io::Error),
+    /// The connection was lost, so nobody takes the rest.
+    Stopped,
+}
+
+impl<R: Read + 'static> FileSender<R> {
+    /// Sends what `file` gives, from where it stands to its end.
+    #[must_use]
+    pub const fn new(file: R) -> Self {
+        Self { file, transform: None }
+    }
+
+    /// Passes each piece through `transform` before it is sent.
+    #[must_use]
+    pub fn transform(mut self, transform: impl FnMut(Vec<u8>) -> Vec<u8> + 'static) -> Self {
+        self.transform = Some(Box::new(transform));
+        self
+    }
+
+    /// Registers with `consumer` and begins; `done` is called from the loop when it is over.
+    ///
+    /// `done` is given the last byte that was sent, or none if there was none, as in Twisted: it tells whether a line
+    /// end is still to be written. What is left unsent by then the transport sends as any other output. An error that
+    /// `done` returns closes the connection; so passing its argument on with `?` closes it when the file could not be
+    /// read.
+    ///
+    /// # Errors
+    /// As [`Transport::register_producer`]: another producer is registered, or the connection is lost. `done` is not
+    /// called then.
+    #[doc(alias = "beginFileTransfer")]
+    pub fn begin_file_transfer(
+        self,
+        consumer: &Transport,
+        done: impl FnOnce(&Transport, Result<Option<u8>, FileSenderError>) -> Result + 'static,
+    ) -> Result<(), ProducerError> {
+        let sending = Sending {
+            file: self.file,
+            transform: self.transform,
+            last_sent: None,
+            consumer: consumer.clone(),
+            done: Some(Box::new(done)),
+        };
+        consumer.register_producer(sending, false)
+    }
+}
+
+type Done = Box<dyn FnOnce(&Transport, Result<Option<u8>, FileSenderError>) -> Result>;
+
+/// A transfer under way.
+struct Sending<R> {
+    file: R,
+    transform: Option<Transform>,
+    last_sent: Option<u8>,
+    consumer: Transport,
+    done: Option<Done>,
+}
+
+impl<R: Read> Sending<R> {
+    /// The next piece; empty at the end of the file.
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        let mut chunk = vec![0; CHUNK_SIZE];
+        let count = loop {
+            match self.file.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        chunk.truncate(count);
+        Ok(chunk)
+    }
+
+    fn finish(&mut self, consumer: &Transport, sent: Result<Option<u8>, FileSenderError>) -> Result {
+        consumer.unregister_producer();
+        self.done.take().map_or(Ok(()), |done| done(consumer, sent))
+    }
+}
+
+impl<R: Read> Producer for Sending<R> {
+    fn resume_producing(&mut self, consumer: &Transport) -> Result {
+        // A transform may make nothing of a piece, and one that writes nothing would not be asked again.
+        loop {
+            let chunk = match self.read() {
+                Ok(chunk) if chunk.is_empty() => return self.finish(consumer, Ok(self.last_sent)),
+                Ok(chunk) => chunk,
+                Err(error) => return self.finish(consumer, Err(FileSenderError::Read(error))),
+            };
+            let chunk = match &mut self.transform {
+                Some(transform) => transform(chunk),
+                None => chunk,
+            };
+            if let Some(last) = chunk.last() {
+                self.last_sent = Some(*last);
+                consumer.write(chunk);
+                return Ok(());
+            }
+        }
+    }
+
+    fn stop_producing(&mut self) {
+        if let Some(done) = self.done.take()
+            && let Err(error) = done(&self.consumer, Err(FileSenderError::Stopped))
+        {
+            log::debug!("connection {}: a file was not sent to its end: {error}", self.consumer.id());
+        }
+    }
+}
+
+impl<R: fmt::Debug> fmt::Debug for FileSender<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileSender").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for FileSenderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) => write!(f, "the file could not be read to its end: {error}"),
+            Self::Stopped => f.write_str("the connection was lost before the file was sent"),
+        }
+    }
+}
+
+impl Error for FileSenderError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Read(error) => Some(error),
+            Self::Stopped => None,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Layers between transports and protocols: limits, timeouts, throttling, logs, and users' own.
+//!
+//! Each wraps any [`Factory`](crate::Factory), or [`ClientFactory`](crate::ClientFactory), and the result is one again, so
+//! they nest. All callbacks pass through, the half-close ones as well.
+
+mod limits;
+mod throttling;
+mod timeouts;
+mod traffic_logging;
+mod wrapping;
+
+pub use limits::{LimitConnectionsByPeer, LimitTotalConnectionsFactory};
+pub use throttling::ThrottlingFactory;
+pub use timeouts::{TimeoutFactory, TimeoutMixin};
+pub use traffic_logging::TrafficLoggingFactory;
+pub use wrapping::{ProtocolWrapper, WrappedProtocol, WrapperTransport, WrappingFactory};

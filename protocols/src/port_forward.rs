@@ -1,0 +1,194 @@
+//! Forwards connections to somewhere else.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+use torsade_reactor::{Reactor, Result};
+
+use crate::address::Address;
+use crate::compression::Detect;
+use crate::connect_error::ConnectError;
+use crate::connector::Connector;
+use crate::factory::{ClientFactory, Factory};
+use crate::protocol::Protocol;
+use crate::reason::Reason;
+use crate::transport::Transport;
+
+/// Connects to the target of a forwarded connection.
+type ConnectTarget = dyn FnMut(&Reactor, PortForwardClient) -> Result<Connector, ConnectError>;
+
+/// A factory that forwards each connection to another one, which it makes.
+///
+/// Nothing is read from the client until its target is connected; if that fails, the client's connection is closed. Each
+/// side is then the producer of the other, so whoever reads slowly slows the other down and little is held here. The end
+/// of a stream passes through by itself, and so does a reset. Bytes pass as they are, compressed or not.
+///
+/// # Examples
+/// ```
+/// use torsade_protocols::{ConnectError, Connector, Factory, PortForward};
+///
+/// fn takes_a_factory(_: impl Factory) {}
+/// # fn connect_tcp(_: &torsade_reactor::Reactor, _: &str, _: impl torsade_protocols::ClientFactory) -> Result<Connector, ConnectError> {
+/// #     Err(ConnectError::ShuttingDown)
+/// # }
+/// // With the `torsade` crate: |reactor, target| reactor.connect_tcp("127.0.0.1:8000", target)
+/// takes_a_factory(PortForward::new(|reactor, target| connect_tcp(reactor, "127.0.0.1:8000", target)));
+/// ```
+#[doc(alias = "ProxyFactory")]
+#[doc(alias = "ProxyServer")]
+pub struct PortForward {
+    connect: Rc<RefCell<Box<ConnectTarget>>>,
+}
+
+impl PortForward {
+    /// Forwards to what `connect` connects to; it passes on the factory that it is given.
+    #[must_use]
+    pub fn new(connect: impl FnMut(&Reactor, PortForwardClient) -> Result<Connector, ConnectError> + 'static) -> Self {
+        Self { connect: Rc::new(RefCell::new(Box::new(connect))) }
+    }
+}
+
+impl Factory for PortForward {
+    fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
+        Some(Box::new(Side { pair: Rc::default(), end: End::Client, connect: Some(Rc::clone(&self.connect)) }))
+    }
+}
+
+/// The factory of the connection to a target; made by a [`PortForward`], and good for one connection.
+#[doc(alias = "ProxyClientFactory")]
+pub struct PortForwardClient {
+    pair: Rc<Pair>,
+}
+
+impl Factory for PortForwardClient {
+    fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
+        // The client may have gone meanwhile.
+        self.pair.of(End::Client)?;
+        Some(Box::new(Side { pair: Rc::clone(&self.pair), end: End::Target, connect: None }))
+    }
+}
+
+impl ClientFactory for PortForwardClient {
+    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
+        self.pair.connector.take();
+        if let Some(client) = self.pair.of(End::Client) {
+            log::warn!("closing connection {}: {} cannot be reached: {reason}", client.id(), connector.destination());
+            client.lose_connection();
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    Client,
+    Target,
+}
+
+impl End {
+    const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Target,
+            Self::Target => Self::Client,
+        }
+    }
+}
+
+/// The two connections that are joined.
+#[derive(Default)]
+struct Pair {
+    client: RefCell<Option<Transport>>,
+    target: RefCell<Option<Transport>>,
+    /// The attempt to reach the target, while it lasts.
+    connector: RefCell<Option<Connector>>,
+    joined: Cell<bool>,
+}
+
+impl Pair {
+    fn slot(&self, end: End) -> &RefCell<Option<Transport>> {
+        match end {
+            End::Client => &self.client,
+            End::Target => &self.target,
+        }
+    }
+
+    fn of(&self, end: End) -> Option<Transport> {
+        self.slot(end).borrow().clone()
+    }
+}
+
+/// The protocol of either connection.
+struct Side {
+    pair: Rc<Pair>,
+    end: End,
+    connect: Option<Rc<RefCell<Box<ConnectTarget>>>>,
+}
+
+impl Side {
+    fn other(&self) -> Option<Transport> {
+        self.pair.of(self.end.other())
+    }
+}
+
+impl Protocol for Side {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.set_detection(Detect::Off);
+        self.pair.slot(self.end).replace(Some(transport.clone()));
+        if let Some(connect) = self.connect.take() {
+            // Nothing is read until there is somewhere to send it to.
+            transport.pause_producing();
+            let target = PortForwardClient { pair: Rc::clone(&self.pair) };
+            let connector = (connect.borrow_mut())(transport.reactor(), target)?;
+            self.pair.connector.replace(Some(connector));
+            return Ok(());
+        }
+        self.pair.connector.take();
+        let client = self.other().ok_or("the client has gone")?;
+        self.pair.joined.set(true);
+        client.register_producer(transport.clone(), true)?;
+        transport.register_producer(client.clone(), true)?;
+        client.resume_producing();
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        if let Some(other) = self.other() {
+            other.write(data);
+        }
+        Ok(())
+    }
+
+    fn read_connection_lost(&mut self, _: &Transport) -> Result {
+        if let Some(other) = self.other() {
+            other.lose_write_connection();
+        }
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &Transport, reason: &Reason) -> Result {
+        self.pair.slot(self.end).take();
+        if let Some(connector) = self.pair.connector.take() {
+            connector.disconnect();
+        }
+        if let Some(other) = self.other() {
+            if self.pair.joined.get() {
+                other.unregister_producer();
+            }
+            if reason.is_clean() { other.lose_connection() } else { other.abort_connection() }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PortForward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PortForward").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PortForwardClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PortForwardClient").field("joined", &self.pair.joined.get()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,277 @@
+//! A protocol as a chain of states, each of which wants so many bytes.
+
+use std::error::Error;
+use std::fmt;
+
+use torsade_reactor::Result;
+
+use crate::byte_buffer::ByteBuffer;
+use crate::protocol::Protocol;
+use crate::reason::Reason;
+use crate::transport::Transport;
+
+/// How many bytes a state may want unless that is set.
+const MAX_LENGTH: usize = 99_999;
+
+/// How many states in a row may want no bytes before the chain counts as endless.
+const MAX_EMPTY: u32 = 1000;
+
+/// The states of a connection: what to call when so many bytes have come; run by a [`StatefulReceiver`].
+///
+/// # Examples
+/// ```
+/// use torsade_protocols::testing::StringTransport;
+/// use torsade_protocols::{Protocol, Result, State, StatefulProtocol, StatefulReceiver, Transport};
+///
+/// /// A length in one byte, then so many bytes, which are sent back.
+/// struct Echo;
+///
+/// impl Echo {
+///     fn length(&mut self, _: &Transport, data: &[u8]) -> Result<Option<State<Self>>> {
+///         Ok(data.first().map(|length| State::new(Self::string, usize::from(*length))))
+///     }
+///
+///     fn string(&mut self, transport: &Transport, data: &[u8]) -> Result<Option<State<Self>>> {
+///         transport.write(data);
+///         Ok(Some(State::new(Self::length, 1)))
+///     }
+/// }
+///
+/// impl StatefulProtocol for Echo {
+///     fn initial_state(&mut self) -> State<Self> {
+///         State::new(Self::length, 1)
+///     }
+/// }
+///
+/// let transport = StringTransport::new();
+/// StatefulReceiver::new(Echo).data_received(&transport, b"\x02hi\x05hell")?;
+/// assert_eq!(transport.value(), b"hi");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait StatefulProtocol: Sized {
+    /// The state to begin with. Asked for once, before the connection stands.
+    #[doc(alias = "getInitialState")]
+    fn initial_state(&mut self) -> State<Self>;
+
+    /// The connection stands; see [`Protocol::connection_made`].
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// The peer has ended its stream; see [`Protocol::read_connection_lost`].
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        transport.lose_connection();
+        Ok(())
+    }
+
+    /// Our stream has ended; see [`Protocol::write_connection_lost`].
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// The connection has ended; see [`Protocol::connection_lost`].
+    ///
+    /// # Errors
+    /// Any error is logged.
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        let _ = (transport, reason);
+        Ok(())
+    }
+}
+
+/// What is called with the bytes of a state; gives the next state, or none to stay in this one.
+pub type StateReceived<P> = fn(&mut P, &Transport, &[u8]) -> Result<Option<State<P>>>;
+
+/// What to call once so many bytes have come.
+pub struct State<P> {
+    received: StateReceived<P>,
+    wanted: usize,
+}
+
+impl<P> State<P> {
+    /// Calls `received` with `wanted` bytes.
+    ///
+    /// A state that wants 0 is called at once, and must lead to one that wants some.
+    #[must_use]
+    pub const fn new(received: StateReceived<P>, wanted: usize) -> Self {
+        Self { received, wanted }
+    }
+}
+
+impl<P> Clone for State<P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for State<P> {}
+
+impl<P> fmt::Debug for State<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("wanted", &self.wanted).finish_non_exhaustive()
+    }
+}
+
+/// A protocol that cuts its input as the states of a [`StatefulProtocol`] want it.
+///
+/// Between two states it looks at [`Transport::is_reading`]: paused, closing or congested, it keeps the rest, and goes on
+/// when reading is resumed.
+pub struct StatefulReceiver<P> {
+    protocol: P,
+    state: Option<State<P>>,
+    buffer: ByteBuffer,
+    max_length: usize,
+}
+
+/// The states of a protocol cannot be followed. The connection is closed with this as its reason.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum StateError {
+    /// A thousand states in a row wanted no bytes. A fault of the protocol.
+    Stuck,
+    /// A state wants more bytes than allowed. Most often the peer announced too much.
+    TooLong {
+        /// How many it wants.
+        wanted: usize,
+        /// How many it may want.
+        limit: usize,
+    },
+}
+
+impl<P: StatefulProtocol> StatefulReceiver<P> {
+    /// Runs `protocol`, whose states may want 99,999 bytes each.
+    #[must_use]
+    pub fn new(protocol: P) -> Self {
+        Self { protocol, state: None, buffer: ByteBuffer::default(), max_length: MAX_LENGTH }
+    }
+
+    /// The same with another limit, in bytes a state.
+    #[must_use]
+    pub fn max_length(mut self, max_length: usize) -> Self {
+        self.max_length = max_length;
+        self
+    }
+
+    fn state(&mut self) -> Result<State<P>, StateError> {
+        let state = *self.state.get_or_insert_with(|| self.protocol.initial_state());
+        if state.wanted > self.max_length {
+            return Err(StateError::TooLong { wanted: state.wanted, limit: self.max_length });
+        }
+        Ok(state)
+    }
+
+    fn deliver(&mut self, transport: &Transport) -> Result {
+        let mut empty = 0;
+        let mut state = self.state()?;
+        while transport.is_reading() && self.buffer.len() >= state.wanted {
+            empty = if state.wanted == 0 { empty + 1 } else { 0 };
+            if empty > MAX_EMPTY {
+                return Err(StateError::Stuck.into());
+            }
+            if let Some(next) = (state.received)(&mut self.protocol, transport, self.buffer.take(state.wanted))? {
+                self.state = Some(next);
+                state = self.state()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<P: StatefulProtocol> Protocol for StatefulReceiver<P> {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.state()?;
+        self.protocol.connection_made(transport)
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.buffer.feed(data);
+        let result = self.deliver(transport);
+        self.buffer.drop_taken();
+        result
+    }
+
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        let result = self.deliver(transport);
+        self.buffer.drop_taken();
+        result
+    }
+
+    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.protocol.read_connection_lost(transport)
+    }
+
+    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.protocol.write_connection_lost(transport)
+    }
+
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.protocol.connection_lost(transport, reason)
+    }
+}
+
+impl<P: fmt::Debug> fmt::Debug for StatefulReceiver<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatefulReceiver").field("protocol", &self.protocol).field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stuck => f.write_str("the states of a protocol want no bytes and never end: let one want some"),
+            Self::TooLong { wanted, limit } => {
+                write!(f, "a state wants {wanted} bytes, more than its limit of {limit} (max_length raises it)")
+            }
+        }
+    }
+}
+
+impl Error for StateError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::StringTransport;
+
+    struct Greedy(usize);
+
+    impl Greedy {
+        fn stay(&mut self, _: &Transport, _: &[u8]) -> Result<Option<State<Self>>> {
+            Ok(None)
+        }
+    }
+
+    impl StatefulProtocol for Greedy {
+        fn initial_state(&mut self) -> State<Self> {
+            State::new(Self::stay, self.0)
+        }
+    }
+
+    fn error_of(wanted: usize) -> Option<StateError> {
+        let result = StatefulReceiver::new(Greedy(wanted)).data_received(&StringTransport::new(), b"x");
+        result.err().and_then(|error| error.downcast_ref().copied())
+    }
+
+    #[test]
+    fn states_that_never_end_are_an_error() {
+        assert_eq!(error_of(0), Some(StateError::Stuck));
+        assert_eq!(error_of(1), None);
+    }
+
+    #[test]
+    fn a_state_that_wants_more_than_the_limit_is_an_error_before_the_bytes_come() {
+        assert_eq!(error_of(99_999), None);
+        assert_eq!(error_of(100_000), Some(StateError::TooLong { wanted: 100_000, limit: 99_999 }));
+    }
+}

@@ -1,0 +1,108 @@
+//! The small services of old: echo, discard, chargen, quote of the day, who, time and daytime.
+//!
+//! Good for first steps and for tests. On an open network some of them serve attackers more than users.
+
+mod chargen;
+mod time;
+
+pub use chargen::Chargen;
+pub use time::{Daytime, Time};
+
+use torsade_reactor::Result;
+
+use crate::protocol::Protocol;
+use crate::transport::Transport;
+
+/// Sends back whatever comes (RFC 862).
+///
+/// # Examples
+/// ```
+/// use torsade_protocols::testing::StringTransportWithDisconnection;
+/// use torsade_protocols::wire::Echo;
+///
+/// let mut connection = StringTransportWithDisconnection::new(Echo);
+/// connection.deliver(b"hello");
+/// assert_eq!(connection.value(), b"hello");
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has no state")]
+pub struct Echo;
+
+impl Protocol for Echo {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        transport.write(data);
+        Ok(())
+    }
+}
+
+/// Throws away whatever comes (RFC 863).
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has no state")]
+pub struct Discard;
+
+impl Protocol for Discard {
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+/// Sends a quote of the day and closes (RFC 865).
+#[derive(Clone, Debug)]
+#[doc(alias = "QOTD")]
+pub struct Qotd(Vec<u8>);
+
+impl Qotd {
+    /// Sends `quote`, as it is.
+    #[doc(alias = "getQuote")]
+    #[must_use]
+    pub fn new(quote: impl Into<Vec<u8>>) -> Self {
+        Self(quote.into())
+    }
+}
+
+impl Default for Qotd {
+    fn default() -> Self {
+        Self::new("An apple a day keeps the doctor away.\r\n")
+    }
+}
+
+impl Protocol for Qotd {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.write(&self.0);
+        transport.lose_connection();
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+/// Sends the names of active users and closes (RFC 866).
+#[derive(Clone, Debug)]
+pub struct Who(Qotd);
+
+impl Who {
+    /// Sends `users`, as they are: a line for each.
+    #[doc(alias = "getUsers")]
+    #[must_use]
+    pub fn new(users: impl Into<Vec<u8>>) -> Self {
+        Self(Qotd::new(users))
+    }
+}
+
+impl Default for Who {
+    fn default() -> Self {
+        Self::new("root\r\n")
+    }
+}
+
+impl Protocol for Who {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.0.connection_made(transport)
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.0.data_received(transport, data)
+    }
+}
