@@ -6,6 +6,7 @@
 
 mod backend;
 mod clock;
+pub mod defer;
 mod delayed_call;
 mod error;
 pub mod event_log;
@@ -21,6 +22,10 @@ mod timer_queue;
 
 pub use backend::{Backend, Job, Listener, Resolved, Signal, Stream, Wake, Wakeups};
 pub use clock::Clock;
+pub use defer::{
+    CallbackResult, Deferred, DeferredError, DeferredHandle, DeferredLock, DeferredPermit, DeferredQueue, DeferredSemaphore,
+    Failure, FailureGroup, Firer, FirstError, QueueError, Settled,
+};
 pub use delayed_call::DelayedCall;
 pub use error::{ReactorError, Result, TimerError};
 pub use panic::{Panic, catch};

@@ -1,0 +1,69 @@
+//! Results that are not there yet: [`Deferred`], what fires it, and what can be made of several.
+//!
+//! The counterpart of Twisted's `twisted.internet.defer`, under the same names. A [`Deferred`] is where callbacks and
+//! `async` meet: it takes callbacks and errbacks, and it is a [`Future`](std::future::Future).
+
+mod chain;
+mod deferred;
+mod error;
+mod failure;
+mod firer;
+mod list;
+mod lock;
+mod queue;
+mod settled;
+
+pub use deferred::{Deferred, DeferredHandle};
+pub use error::{DeferredError, FailureGroup, FirstError, QueueError};
+pub use failure::Failure;
+pub use firer::Firer;
+pub use list::{deferred_list, gather_results, race};
+pub use lock::{DeferredLock, DeferredPermit, DeferredSemaphore};
+pub use queue::DeferredQueue;
+pub use settled::{CallbackResult, Settled};
+
+use std::error::Error;
+
+use crate::panic::catch;
+
+/// Makes a Deferred that has fired already, with `value`.
+///
+/// # Examples
+/// ```
+/// use torsade_reactor::defer;
+///
+/// assert_eq!(defer::succeed(5).into_result().expect("it has fired").expect("with a value"), 5);
+/// ```
+#[track_caller]
+pub fn succeed<T: 'static>(value: T) -> Deferred<T> {
+    Deferred::fired(Ok(value))
+}
+
+/// Makes a Deferred that has failed already, with `error`.
+#[track_caller]
+pub fn fail<T: 'static>(error: impl Into<Box<dyn Error>>) -> Deferred<T> {
+    Deferred::fired(Err(Failure::new(error)))
+}
+
+/// Calls `function` now and makes a Deferred of whatever comes: a value, an error, a panic or a Deferred.
+///
+/// # Examples
+/// ```
+/// use torsade_reactor::defer;
+///
+/// let port = defer::maybe_deferred(|| Ok("80".parse::<u16>()?));
+/// assert_eq!(port.into_result().expect("it has fired").expect("with a value"), 80);
+/// ```
+#[doc(alias = "maybeDeferred")]
+#[doc(alias = "execute")]
+#[track_caller]
+pub fn maybe_deferred<R: CallbackResult>(function: impl FnOnce() -> R) -> Deferred<R::Value> {
+    // The caller's place is to be in the Deferred: no closure between here and there.
+    match catch(function) {
+        Ok(result) => match result.settle() {
+            Settled::Now(outcome) => Deferred::fired(outcome),
+            Settled::Later(deferred) => deferred,
+        },
+        Err(panic) => fail(panic),
+    }
+}

@@ -1,0 +1,310 @@
+//! The links of a chain of callbacks, and how a result goes along them.
+//!
+//! Each callback that is added makes a link with a type of its own. A result goes from link to link in a loop
+//! ([`run`]), never by recursion, so that a chain may have any length. No chain is ever dropped with its callbacks, which
+//! would recurse: its firer fires it, if only by being dropped, and the last handle to go ends a pause.
+
+use std::cell::{Cell, RefCell};
+use std::mem;
+use std::panic::Location;
+use std::rc::{Rc, Weak};
+use std::task::Waker;
+
+use super::error::DeferredError;
+use super::failure::Failure;
+use super::settled::Settled;
+use crate::panic::catch;
+
+pub(super) type Outcome<T> = Result<T, Failure>;
+
+/// Takes a result and gives the link that has something to do next.
+type Continuation<T> = Box<dyn FnOnce(Outcome<T>) -> Option<Rc<dyn Step>>>;
+
+/// A link that may have a result to hand on.
+pub(super) trait Step {
+    /// Hands on the result, if there is one and nothing forbids it, and gives the link that has it now.
+    fn step(self: Rc<Self>) -> Option<Rc<dyn Step>>;
+
+    /// Fires the chain with an error; for the first link only.
+    fn fail(self: Rc<Self>, failure: Failure);
+
+    /// Makes the canceller's call; for the first link only.
+    fn cancel(self: Rc<Self>);
+}
+
+/// Takes a result along its chain, and along those that wait for it, as far as it goes.
+pub(super) fn run(mut link: Option<Rc<dyn Step>>) {
+    while let Some(next) = link {
+        link = next.step();
+    }
+}
+
+/// What the links of one chain share: what is one Deferred in Twisted.
+pub(super) struct Chain {
+    made: &'static Location<'static>,
+    called: Cell<bool>,
+    cancelling: Cell<bool>,
+    paused: Cell<u32>,
+    /// How many can still end a pause.
+    handles: Cell<usize>,
+    first: RefCell<Option<Weak<dyn Step>>>,
+    /// The chain of the Deferred that a callback of this one returned.
+    waiting_for: RefCell<Option<Rc<Self>>>,
+    /// The link whose result waits for the end of a pause.
+    stalled: RefCell<Option<Rc<dyn Step>>>,
+}
+
+impl Chain {
+    pub(super) fn new(made: &'static Location<'static>) -> Rc<Self> {
+        Rc::new(Self {
+            made,
+            called: Cell::new(false),
+            cancelling: Cell::new(false),
+            paused: Cell::new(0),
+            handles: Cell::new(0),
+            first: RefCell::default(),
+            waiting_for: RefCell::default(),
+            stalled: RefCell::default(),
+        })
+    }
+
+    pub(super) const fn made(&self) -> &'static Location<'static> {
+        self.made
+    }
+
+    pub(super) const fn called(&self) -> bool {
+        self.called.get()
+    }
+
+    pub(super) const fn paused(&self) -> bool {
+        self.paused.get() > 0
+    }
+
+    pub(super) const fn cancelling(&self) -> bool {
+        self.cancelling.get()
+    }
+
+    pub(super) fn pause(&self) {
+        self.paused.set(self.paused.get() + 1);
+    }
+
+    pub(super) fn unpause(&self) {
+        self.paused.set(self.paused.get().saturating_sub(1));
+        if !self.paused() {
+            let stalled = self.stalled.take();
+            run(stalled);
+        }
+    }
+
+    pub(super) fn add_handle(&self) {
+        self.handles.set(self.handles.get() + 1);
+    }
+
+    pub(super) fn remove_handle(&self) {
+        self.handles.set(self.handles.get() - 1);
+        if self.handles.get() == 0 && self.paused() {
+            // Nobody is left who could end the pause: the chain would be lost.
+            self.paused.set(1);
+            self.unpause();
+        }
+    }
+
+    /// Cancels this chain, or the innermost of those that it waits for.
+    pub(super) fn cancel(self: &Rc<Self>) {
+        let mut chain = Rc::clone(self);
+        while chain.called() {
+            let inner = chain.waiting_for.borrow().clone();
+            let Some(inner) = inner else { return };
+            chain = inner;
+        }
+        let first = chain.first.borrow().as_ref().and_then(Weak::upgrade);
+        let Some(first) = first.filter(|_| !chain.cancelling.replace(true)) else { return };
+        if let Err(panic) = catch(|| Rc::clone(&first).cancel()) {
+            log::error!("the canceller of the Deferred made at {} {panic}", chain.made);
+        }
+        chain.cancelling.set(false);
+        if !chain.called() {
+            first.fail(Failure::new(DeferredError::Cancelled));
+        }
+    }
+
+    fn report(&self, failure: &Failure) {
+        if matches!(failure.downcast_ref(), Some(DeferredError::Abandoned)) {
+            // Usual when a reactor stops with work under way.
+            log::debug!("the Deferred made at {} was abandoned", self.made);
+        } else {
+            log::error!("unhandled error in the Deferred made at {}: {failure}", self.made);
+        }
+    }
+}
+
+/// One link: where a result of type `T` arrives, and what is to be done with it.
+pub(super) struct Link<T: 'static> {
+    chain: Rc<Chain>,
+    outcome: RefCell<Option<Outcome<T>>>,
+    next: RefCell<Next<T>>,
+    canceller: RefCell<Option<Canceller<T>>>,
+}
+
+pub(super) type Canceller<T> = Box<dyn FnOnce(Rc<Link<T>>)>;
+
+/// Who takes the result of a link.
+enum Next<T: 'static> {
+    /// A future has it, or waits for it.
+    Awaited(Option<Waker>),
+    Callback(Continuation<T>),
+    /// Nobody any more: an error is logged.
+    Detached,
+    /// Somebody holds the Deferred, and may still add a callback.
+    Held,
+    /// Nobody, and nobody wants to know.
+    Ignored,
+    /// It was handed on.
+    Taken,
+}
+
+impl<T: 'static> Link<T> {
+    /// The first link of a new chain.
+    pub(super) fn first(made: &'static Location<'static>, canceller: Option<Canceller<T>>) -> Rc<Self> {
+        let link = Self::following(Chain::new(made));
+        let weak: Weak<dyn Step> = Rc::downgrade(&(Rc::clone(&link) as Rc<dyn Step>));
+        link.chain.first.replace(Some(weak));
+        link.canceller.replace(canceller);
+        link
+    }
+
+    fn following(chain: Rc<Chain>) -> Rc<Self> {
+        Rc::new(Self { chain, outcome: RefCell::default(), next: RefCell::new(Next::Held), canceller: RefCell::default() })
+    }
+
+    pub(super) const fn chain(&self) -> &Rc<Chain> {
+        &self.chain
+    }
+
+    /// Fires the chain; does nothing the second time.
+    pub(super) fn fire(self: Rc<Self>, outcome: Outcome<T>) {
+        if self.chain.called.replace(true) {
+            return;
+        }
+        let canceller = self.canceller.take();
+        drop(canceller);
+        self.outcome.replace(Some(outcome));
+        run(Some(self));
+    }
+
+    /// Adds a callback and gives the link where its result arrives. If the result is here it runs now.
+    pub(super) fn then<U: 'static>(self: &Rc<Self>, callback: impl FnOnce(Outcome<T>) -> Settled<U> + 'static) -> Rc<Link<U>> {
+        let next = Link::following(Rc::clone(&self.chain));
+        let target = Rc::clone(&next);
+        self.next.replace(Next::Callback(Box::new(move |outcome| match catch(|| callback(outcome)) {
+            Ok(Settled::Now(outcome)) => target.arrived(outcome),
+            Ok(Settled::Later(inner)) => inner.feed(target),
+            Err(panic) => target.arrived(Err(Failure::new(panic))),
+        })));
+        run(Some(Rc::clone(self) as Rc<dyn Step>));
+        next
+    }
+
+    /// Has the result of this link arrive at a link of another chain, which then waits for this one.
+    pub(super) fn feed(self: &Rc<Self>, target: Rc<Self>) -> Option<Rc<dyn Step>> {
+        target.chain.waiting_for.replace(Some(Rc::clone(&self.chain)));
+        self.next.replace(Next::Callback(Box::new(move |outcome| {
+            let inner = target.chain.waiting_for.take();
+            drop(inner);
+            target.arrived(outcome)
+        })));
+        Some(Rc::clone(self) as Rc<dyn Step>)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is what a continuation returns")]
+    fn arrived(self: Rc<Self>, outcome: Outcome<T>) -> Option<Rc<dyn Step>> {
+        self.outcome.replace(Some(outcome));
+        Some(self)
+    }
+
+    /// Takes the result, if it is here and not held by a pause.
+    pub(super) fn take(&self) -> Option<Outcome<T>> {
+        if self.chain.paused() {
+            return None;
+        }
+        let outcome = self.outcome.take()?;
+        self.next.replace(Next::Taken);
+        Some(outcome)
+    }
+
+    pub(super) fn taken(&self) -> bool {
+        matches!(*self.next.borrow(), Next::Taken)
+    }
+
+    /// A future wants to know when the result is here.
+    pub(super) fn await_with(&self, waker: &Waker) {
+        self.next.replace(Next::Awaited(Some(waker.clone())));
+    }
+
+    /// The Deferred was dropped. What was awaited is cancelled, as a future is by being dropped.
+    pub(super) fn detach(&self) {
+        let next = mem::replace(&mut *self.next.borrow_mut(), Next::Taken);
+        match next {
+            Next::Awaited(_) => {
+                self.next.replace(Next::Ignored);
+                self.chain.cancel();
+            }
+            Next::Held => {
+                self.next.replace(Next::Detached);
+                if !self.chain.paused() {
+                    self.report();
+                }
+            }
+            other => drop(self.next.replace(other)),
+        }
+    }
+
+    fn report(&self) {
+        let outcome = self.outcome.take();
+        if let Some(Err(failure)) = &outcome {
+            self.chain.report(failure);
+        }
+    }
+}
+
+impl<T: 'static> Step for Link<T> {
+    fn step(self: Rc<Self>) -> Option<Rc<dyn Step>> {
+        if self.outcome.borrow().is_none() {
+            return None;
+        }
+        if self.chain.paused() {
+            let chain = Rc::clone(&self.chain);
+            chain.stalled.replace(Some(self));
+            return None;
+        }
+        let next = mem::replace(&mut *self.next.borrow_mut(), Next::Taken);
+        match next {
+            Next::Callback(continuation) => {
+                let outcome = self.outcome.take()?;
+                drop(self);
+                return continuation(outcome);
+            }
+            Next::Awaited(waker) => {
+                self.next.replace(Next::Awaited(None));
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Next::Detached => self.report(),
+            Next::Ignored => drop(self.outcome.take()),
+            Next::Held | Next::Taken => drop(self.next.replace(next)),
+        }
+        None
+    }
+
+    fn fail(self: Rc<Self>, failure: Failure) {
+        self.fire(Err(failure));
+    }
+
+    fn cancel(self: Rc<Self>) {
+        let canceller = self.canceller.take();
+        if let Some(canceller) = canceller {
+            canceller(self);
+        }
+    }
+}

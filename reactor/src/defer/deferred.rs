@@ -1,0 +1,286 @@
+//! The side of a Deferred that waits for it.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::chain::{Chain, Link, Outcome, Step};
+use super::error::DeferredError;
+use super::failure::Failure;
+use super::firer::Firer;
+use super::settled::{CallbackResult, Settled};
+use crate::reactor::Reactor;
+
+/// A result that is to come: takes callbacks and errbacks, and is a future.
+///
+/// A result goes along the chain in the order in which callbacks were added, as a value or as an error. A callback that
+/// returns `Err` or panics makes it an error, which passes by all callbacks until an errback; an errback that returns
+/// `Ok` makes it a value again. A callback that returns a Deferred pauses the chain until that one has a result, which
+/// is then its own. Chains may have any length; nothing recurses.
+///
+/// Callbacks run inside [`Firer::callback`], or at once inside [`add_callback`](Self::add_callback) if the result is
+/// there already, as in Twisted. A Deferred tells of results, not of bytes: the rule that no method of a *transport*
+/// calls back before it returns stands.
+///
+/// Dropped, the chain goes on with nobody to take its result ([`detach`](Self::detach) says that this is meant), and an
+/// error that nobody handled is logged with the place where the Deferred was made. Awaited and then dropped before it
+/// has fired, it is cancelled, as futures are.
+///
+/// # Examples
+/// ```
+/// use torsade_reactor::Deferred;
+///
+/// let (deferred, firer) = Deferred::<&str>::new();
+/// let port = deferred.add_callback(|text| Ok(text.parse::<u16>()?)).add_errback(|failure| {
+///     assert_eq!(failure.to_string(), "invalid digit found in string");
+///     Ok(8080)
+/// });
+/// firer.callback("http");
+/// assert_eq!(port.into_result().expect("it has fired").expect("the errback gave a value"), 8080);
+/// ```
+#[must_use = "its error would be logged, not handled: add an errback, await it, or detach it"]
+pub struct Deferred<T: 'static> {
+    link: Rc<Link<T>>,
+    handle: DeferredHandle,
+}
+
+impl<T: 'static> Deferred<T> {
+    /// Makes a Deferred and what fires it.
+    #[track_caller]
+    pub fn new() -> (Self, Firer<T>) {
+        Self::make(Link::first(Location::caller(), None))
+    }
+
+    /// Makes a Deferred that ends its work when it is cancelled.
+    ///
+    /// `canceller` is called at most once, by [`cancel`](Self::cancel), unless the Deferred has fired. It may use the
+    /// firer it is given; if it does not, the Deferred fails with [`DeferredError::Cancelled`]. A panic in it is logged.
+    #[track_caller]
+    pub fn with_canceller(canceller: impl FnOnce(Firer<T>) + 'static) -> (Self, Firer<T>) {
+        Self::make(Link::first(Location::caller(), Some(Box::new(|link| canceller(Firer::new(link))))))
+    }
+
+    fn make(link: Rc<Link<T>>) -> (Self, Firer<T>) {
+        (Self::of(Rc::clone(&link)), Firer::new(link))
+    }
+
+    fn of(link: Rc<Link<T>>) -> Self {
+        Self { handle: DeferredHandle::new(Rc::clone(link.chain())), link }
+    }
+
+    #[track_caller]
+    pub(super) fn fired(outcome: Outcome<T>) -> Self {
+        let (deferred, firer) = Self::make(Link::first(Location::caller(), None));
+        firer.fire(outcome);
+        deferred
+    }
+
+    /// Has `callback` called with the value; an error passes by.
+    #[doc(alias = "addCallback")]
+    #[doc(alias = "then")]
+    pub fn add_callback<R: CallbackResult>(self, callback: impl FnOnce(T) -> R + 'static) -> Deferred<R::Value> {
+        self.then(move |outcome| match outcome {
+            Ok(value) => callback(value).settle(),
+            Err(failure) => Settled::Now(Err(failure)),
+        })
+    }
+
+    /// Has `errback` called with the error; a value passes by.
+    #[doc(alias = "addErrback")]
+    pub fn add_errback<R: CallbackResult<Value = T>>(self, errback: impl FnOnce(Failure) -> R + 'static) -> Self {
+        self.then(move |outcome| match outcome {
+            Ok(value) => Settled::Now(Ok(value)),
+            Err(failure) => errback(failure).settle(),
+        })
+    }
+
+    /// Has one of the two called: `errback` does not get the errors of `callback`.
+    #[doc(alias = "addCallbacks")]
+    pub fn add_callbacks<R, S>(
+        self,
+        callback: impl FnOnce(T) -> R + 'static,
+        errback: impl FnOnce(Failure) -> S + 'static,
+    ) -> Deferred<R::Value>
+    where
+        R: CallbackResult,
+        S: CallbackResult<Value = R::Value>,
+    {
+        self.then(move |outcome| match outcome {
+            Ok(value) => callback(value).settle(),
+            Err(failure) => errback(failure).settle(),
+        })
+    }
+
+    /// Has `callback` called with the result, whichever it is.
+    #[doc(alias = "addBoth")]
+    pub fn add_both<R: CallbackResult>(self, callback: impl FnOnce(Result<T, Failure>) -> R + 'static) -> Deferred<R::Value> {
+        self.then(move |outcome| callback(outcome).settle())
+    }
+
+    fn then<U: 'static>(self, callback: impl FnOnce(Outcome<T>) -> Settled<U> + 'static) -> Deferred<U> {
+        Deferred { link: self.link.then(callback), handle: self.handle.clone() }
+    }
+
+    /// Fires another Deferred with the result of this one.
+    #[doc(alias = "chainDeferred")]
+    pub fn chain_deferred(self, other: Firer<T>) {
+        self.add_both(move |result| other.fire(result)).detach();
+    }
+
+    /// Cancels it if it has no result within `timeout`; the error is then [`DeferredError::TimedOut`].
+    ///
+    /// If the canceller, or a callback added before this, gives another result, that one counts.
+    #[doc(alias = "addTimeout")]
+    pub fn add_timeout(self, timeout: Duration, reactor: &Reactor) -> Self {
+        let handle = self.handle();
+        let timer = reactor.call_later(timeout, move || handle.cancel());
+        self.then(move |outcome| {
+            // No longer active, it is what has cancelled this.
+            let in_time = timer.cancel().is_ok();
+            Settled::Now(match outcome {
+                Err(failure) if failure.is_cancelled() && !in_time => Err(Failure::new(DeferredError::TimedOut(timeout))),
+                outcome => outcome,
+            })
+        })
+    }
+
+    /// Cancels the work behind it: the canceller is called, or else it fails with [`DeferredError::Cancelled`].
+    ///
+    /// Once it has fired this does nothing, unless a callback has returned a Deferred that it waits for: that one is
+    /// cancelled.
+    pub fn cancel(&self) {
+        self.handle.cancel();
+    }
+
+    /// Holds the result where it is, until [`unpause`](Self::unpause) was called as often.
+    pub fn pause(&self) {
+        self.handle.pause();
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    pub fn unpause(&self) {
+        self.handle.unpause();
+    }
+
+    /// Whether it has fired; callbacks may still be waiting for a Deferred that one of them returned.
+    #[must_use]
+    pub fn is_called(&self) -> bool {
+        self.handle.is_called()
+    }
+
+    /// A handle to cancel or pause it with, for when the Deferred itself is given away.
+    #[must_use]
+    pub fn handle(&self) -> DeferredHandle {
+        self.handle.clone()
+    }
+
+    /// Lets the chain go on with nobody to take its result; an error is logged.
+    pub fn detach(self) {}
+
+    /// Takes the result if it is there, and otherwise gives the Deferred back. For tests, above all.
+    ///
+    /// # Errors
+    /// The Deferred itself, when it has no result yet.
+    #[doc(alias = "successResultOf")]
+    #[doc(alias = "failureResultOf")]
+    #[doc(alias = "assertNoResult")]
+    pub fn into_result(self) -> Result<Result<T, Failure>, Self> {
+        self.link.take().ok_or(self)
+    }
+
+    /// Has the result arrive at a link of another chain.
+    pub(super) fn feed(self, target: Rc<Link<T>>) -> Option<Rc<dyn Step>> {
+        let next = self.link.feed(target);
+        // Its handle goes here, which may end a pause and with it do what the caller is to do next; then that is nothing.
+        drop(self);
+        next
+    }
+}
+
+impl<T: 'static> Future for Deferred<T> {
+    type Output = Result<T, Failure>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.link.taken() {
+            return Poll::Ready(Err(Failure::new(DeferredError::Taken)));
+        }
+        if let Some(outcome) = self.link.take() {
+            return Poll::Ready(outcome);
+        }
+        self.link.await_with(context.waker());
+        Poll::Pending
+    }
+}
+
+impl<T: 'static> Drop for Deferred<T> {
+    fn drop(&mut self) {
+        self.link.detach();
+    }
+}
+
+impl<T: 'static> fmt::Debug for Deferred<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle.describe("Deferred", f)
+    }
+}
+
+/// Cancels or pauses a [`Deferred`] that somebody else holds; a cheap handle.
+pub struct DeferredHandle(Rc<Chain>);
+
+impl DeferredHandle {
+    fn new(chain: Rc<Chain>) -> Self {
+        chain.add_handle();
+        Self(chain)
+    }
+
+    /// As [`Deferred::cancel`].
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    /// As [`Deferred::pause`].
+    pub fn pause(&self) {
+        self.0.pause();
+    }
+
+    /// As [`Deferred::unpause`].
+    pub fn unpause(&self) {
+        self.0.unpause();
+    }
+
+    /// As [`Deferred::is_called`].
+    #[must_use]
+    pub fn is_called(&self) -> bool {
+        self.0.called()
+    }
+
+    fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("made", &format_args!("{}", self.0.made()))
+            .field("called", &self.0.called())
+            .field("paused", &self.0.paused())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Clone for DeferredHandle {
+    fn clone(&self) -> Self {
+        Self::new(Rc::clone(&self.0))
+    }
+}
+
+impl Drop for DeferredHandle {
+    fn drop(&mut self) {
+        self.0.remove_handle();
+    }
+}
+
+impl fmt::Debug for DeferredHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe("DeferredHandle", f)
+    }
+}

@@ -1,0 +1,110 @@
+//! What can go wrong with a Deferred itself, as opposed to the work behind it.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use super::failure::Failure;
+
+/// Why a Deferred failed, when the work behind it has not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum DeferredError {
+    /// Its [`Firer`](super::Firer) was dropped, so that it could never fire. A bug, or the reactor has stopped.
+    Abandoned,
+    /// It was cancelled before it had fired.
+    #[doc(alias = "CancelledError")]
+    Cancelled,
+    /// Its result was taken before; it was awaited again after it had given its result.
+    Taken,
+    /// It did not fire within this time; see [`Deferred::add_timeout`](super::Deferred::add_timeout).
+    #[doc(alias = "TimeoutError")]
+    TimedOut(Duration),
+}
+
+impl fmt::Display for DeferredError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Abandoned => f.write_str("the Deferred can never fire: what was to fire it was dropped"),
+            Self::Cancelled => f.write_str("the Deferred was cancelled"),
+            Self::Taken => f.write_str("the Deferred's result was taken before: await it once only"),
+            Self::TimedOut(after) => write!(f, "the Deferred did not fire within {after:?}"),
+        }
+    }
+}
+
+impl Error for DeferredError {}
+
+/// Which of several Deferreds failed first, and why; see [`gather_results`](super::gather_results).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FirstError {
+    /// Its place in the list, from 0.
+    pub index: usize,
+    /// Its error.
+    pub failure: Failure,
+}
+
+impl FirstError {
+    pub(super) const fn new(index: usize, failure: Failure) -> Self {
+        Self { index, failure }
+    }
+}
+
+impl fmt::Display for FirstError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "number {} of several Deferreds failed: {}", self.index, self.failure)
+    }
+}
+
+impl Error for FirstError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.failure.error())
+    }
+}
+
+/// All of several Deferreds failed; see [`race`](super::race).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FailureGroup {
+    /// Their errors, in the order of the list.
+    pub failures: Vec<Failure>,
+}
+
+impl FailureGroup {
+    pub(super) const fn new(failures: Vec<Failure>) -> Self {
+        Self { failures }
+    }
+}
+
+impl fmt::Display for FailureGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "all of {} Deferreds failed", self.failures.len())?;
+        self.failures.iter().try_for_each(|failure| write!(f, "; {failure}"))
+    }
+}
+
+impl Error for FailureGroup {}
+
+/// A [`DeferredQueue`](super::DeferredQueue) is at one of its bounds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum QueueError {
+    /// `put` found as many values waiting as the queue may hold. Wait for a `get`, or make the bound larger.
+    #[doc(alias = "QueueOverflow")]
+    Overflow,
+    /// `get` found as many others waiting for a value as the queue allows.
+    #[doc(alias = "QueueUnderflow")]
+    Underflow,
+}
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Overflow => "the queue is full: get something out of it first, or give it a larger size",
+            Self::Underflow => "too many wait for the queue already: put something in first, or give it a larger backlog",
+        })
+    }
+}
+
+impl Error for QueueError {}

@@ -1,0 +1,96 @@
+//! An error on its way along a chain.
+
+use std::error::Error;
+use std::fmt;
+use std::rc::Rc;
+
+use super::error::DeferredError;
+
+/// An error that errbacks are given; cheap to clone.
+///
+/// It is an error itself, so that `deferred.await?` works wherever errors are boxed; boxed and made a `Failure` again,
+/// it is the same as before.
+///
+/// # Examples
+/// ```
+/// use torsade_reactor::Failure;
+///
+/// let failure = Failure::new("x".parse::<u8>().unwrap_err());
+/// assert!(failure.check::<std::num::ParseIntError>());
+/// assert_eq!(failure.to_string(), "invalid digit found in string");
+/// ```
+#[derive(Clone)]
+pub struct Failure(Rc<dyn Error>);
+
+impl Failure {
+    /// Wraps any error, or a text.
+    #[must_use]
+    pub fn new(error: impl Into<Box<dyn Error>>) -> Self {
+        Self::from(error.into())
+    }
+
+    /// Whether the error is of type `E`.
+    #[must_use]
+    pub fn check<E: Error + 'static>(&self) -> bool {
+        self.0.is::<E>()
+    }
+
+    /// Goes on if the error is of type `E`, and with `?` hands on all others.
+    ///
+    /// # Errors
+    /// The failure itself, if its error is of another type.
+    pub fn trap<E: Error + 'static>(self) -> Result<Self, Self> {
+        if self.check::<E>() { Ok(self) } else { Err(self) }
+    }
+
+    /// The error if it is of type `E`.
+    #[must_use]
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+
+    /// The error.
+    #[must_use]
+    pub fn error(&self) -> &(dyn Error + 'static) {
+        &*self.0
+    }
+
+    /// The error, for those who share it further.
+    #[must_use]
+    pub fn into_error(self) -> Rc<dyn Error> {
+        self.0
+    }
+
+    /// Whether this is [`DeferredError::Cancelled`].
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.downcast_ref(), Some(DeferredError::Cancelled))
+    }
+}
+
+impl From<Box<dyn Error>> for Failure {
+    fn from(error: Box<dyn Error>) -> Self {
+        match error.downcast::<Self>() {
+            Ok(failure) => *failure,
+            Err(error) => Self(error.into()),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Failure").field(&self.0).finish()
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}

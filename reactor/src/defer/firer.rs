@@ -1,0 +1,71 @@
+//! The side of a Deferred that fires it.
+
+use std::error::Error;
+use std::fmt;
+use std::rc::Rc;
+
+use super::chain::Link;
+use super::error::DeferredError;
+use super::failure::Failure;
+
+/// Fires a [`Deferred`](super::Deferred), once: the side of whoever does the work.
+///
+/// In Twisted both sides are the same object. Here [`callback`](Self::callback) and [`errback`](Self::errback) use the
+/// firer up, so that to fire twice is no mistake one could make; and a firer that is dropped unused makes the Deferred
+/// fail with [`DeferredError::Abandoned`] rather than wait for ever.
+///
+/// The callbacks of the Deferred run before either method returns. Do not hold a `RefCell` borrowed that they may want:
+/// take the firer out of your state first, then fire.
+///
+/// # Examples
+/// ```
+/// use torsade_reactor::Deferred;
+///
+/// let (deferred, firer) = Deferred::new();
+/// let doubled = deferred.add_callback(|number: u32| Ok(2 * number));
+/// firer.callback(21);
+/// assert_eq!(doubled.into_result().expect("it has fired").expect("with a value"), 42);
+/// ```
+pub struct Firer<T: 'static>(Rc<Link<T>>);
+
+impl<T: 'static> Firer<T> {
+    pub(super) const fn new(link: Rc<Link<T>>) -> Self {
+        Self(link)
+    }
+
+    /// Fires the Deferred with a value. If it was cancelled meanwhile, the value is dropped.
+    pub fn callback(self, value: T) {
+        Rc::clone(&self.0).fire(Ok(value));
+    }
+
+    /// Fires the Deferred with an error. If it was cancelled meanwhile, the error is dropped.
+    pub fn errback(self, error: impl Into<Box<dyn Error>>) {
+        Rc::clone(&self.0).fire(Err(Failure::new(error)));
+    }
+
+    /// Fires the Deferred with a result of another.
+    pub fn fire(self, result: Result<T, Failure>) {
+        Rc::clone(&self.0).fire(result);
+    }
+
+    /// Whether the Deferred has fired already, which means that it was cancelled: work for it may be left.
+    #[must_use]
+    pub fn is_called(&self) -> bool {
+        self.0.chain().called()
+    }
+}
+
+impl<T: 'static> Drop for Firer<T> {
+    fn drop(&mut self) {
+        // A canceller drops the firer to mean: just cancelled.
+        if !self.is_called() && !self.0.chain().cancelling() {
+            Rc::clone(&self.0).fire(Err(Failure::new(DeferredError::Abandoned)));
+        }
+    }
+}
+
+impl<T: 'static> fmt::Debug for Firer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Firer").field("called", &self.is_called()).finish_non_exhaustive()
+    }
+}

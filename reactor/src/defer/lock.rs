@@ -1,0 +1,186 @@
+//! Turns for those who need something of which there is only so much.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+
+use super::deferred::Deferred;
+use super::firer::Firer;
+use super::settled::CallbackResult;
+
+/// Lets a limited number in at a time, the others in the order in which they came; a cheap handle.
+///
+/// # Examples
+/// ```
+/// use torsade_reactor::DeferredSemaphore;
+///
+/// let semaphore = DeferredSemaphore::new(1);
+/// let first = semaphore.acquire().into_result().expect("it is free").expect("that cannot fail");
+/// let second = semaphore.acquire().into_result().expect_err("it is taken");
+/// drop(first);
+/// assert!(second.into_result().is_ok());
+/// ```
+#[derive(Clone)]
+pub struct DeferredSemaphore(Rc<Turns>);
+
+/// Lets one in at a time: a [`DeferredSemaphore`] with one token; a cheap handle.
+#[derive(Clone)]
+pub struct DeferredLock(DeferredSemaphore);
+
+/// The right to be in; dropping it lets the next one in.
+#[must_use = "dropped at once, it lets the next one in at once"]
+pub struct DeferredPermit(Rc<Turns>);
+
+struct Turns {
+    tokens: Cell<usize>,
+    limit: usize,
+    waiting: RefCell<VecDeque<(u64, Firer<DeferredPermit>)>>,
+    next_id: Cell<u64>,
+    /// Tokens are being given out: what is let go meanwhile is given out by the same loop, so that nothing recurses.
+    giving: Cell<bool>,
+}
+
+impl DeferredSemaphore {
+    /// Lets `tokens` in at a time; 0 is taken as 1.
+    #[must_use]
+    pub fn new(tokens: usize) -> Self {
+        let limit = tokens.max(1);
+        Self(Rc::new(Turns {
+            tokens: Cell::new(limit),
+            limit,
+            waiting: RefCell::default(),
+            next_id: Cell::new(0),
+            giving: Cell::new(false),
+        }))
+    }
+
+    /// Waits for its turn. Cancelled, it leaves the queue.
+    ///
+    /// The number of those who wait has no limit but the caller's own.
+    #[track_caller]
+    pub fn acquire(&self) -> Deferred<DeferredPermit> {
+        let turns = &self.0;
+        let id = turns.next_id.get();
+        turns.next_id.set(id + 1);
+        let weak = Rc::downgrade(turns);
+        let (deferred, firer) = Deferred::with_canceller(move |_| {
+            if let Some(turns) = weak.upgrade() {
+                turns.leave(id);
+            }
+        });
+        turns.waiting.borrow_mut().push_back((id, firer));
+        turns.give();
+        deferred
+    }
+
+    /// Waits for its turn, calls `function`, and lets the next one in once its result is there.
+    #[track_caller]
+    pub fn run<R: CallbackResult>(&self, function: impl FnOnce() -> R + 'static) -> Deferred<R::Value> {
+        self.acquire().add_callback(|permit| {
+            super::maybe_deferred(function).add_both(move |result| {
+                drop(permit);
+                result.map_err(Into::into)
+            })
+        })
+    }
+
+    /// How many could be let in now.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.0.tokens.get()
+    }
+
+    /// How many are let in at a time.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+}
+
+impl DeferredLock {
+    /// A lock that is free.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(DeferredSemaphore::new(1))
+    }
+
+    /// Waits for its turn; see [`DeferredSemaphore::acquire`].
+    #[track_caller]
+    pub fn acquire(&self) -> Deferred<DeferredPermit> {
+        self.0.acquire()
+    }
+
+    /// Waits for its turn and calls `function`; see [`DeferredSemaphore::run`].
+    #[track_caller]
+    pub fn run<R: CallbackResult>(&self, function: impl FnOnce() -> R + 'static) -> Deferred<R::Value> {
+        self.0.run(function)
+    }
+
+    /// Whether somebody is in.
+    #[must_use]
+    pub fn locked(&self) -> bool {
+        self.0.tokens() == 0
+    }
+}
+
+impl Default for DeferredLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl DeferredPermit {
+    /// Lets the next one in; the same as dropping it.
+    pub fn release(self) {}
+}
+
+impl Drop for DeferredPermit {
+    fn drop(&mut self) {
+        self.0.tokens.set(self.0.tokens.get() + 1);
+        self.0.give();
+    }
+}
+
+impl Turns {
+    fn give(self: &Rc<Self>) {
+        if self.giving.replace(true) {
+            return;
+        }
+        while self.tokens.get() > 0 {
+            let next = self.waiting.borrow_mut().pop_front();
+            let Some((_, firer)) = next else { break };
+            self.tokens.set(self.tokens.get() - 1);
+            firer.callback(DeferredPermit(Rc::clone(self)));
+        }
+        self.giving.set(false);
+    }
+
+    fn leave(&self, id: u64) {
+        let left = {
+            let mut waiting = self.waiting.borrow_mut();
+            // They are in the order of their numbers.
+            waiting.binary_search_by_key(&id, |(id, _)| *id).ok().and_then(|place| waiting.remove(place))
+        };
+        drop(left);
+    }
+}
+
+impl fmt::Debug for DeferredSemaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.0.waiting.borrow().len();
+        f.debug_struct("DeferredSemaphore").field("tokens", &self.tokens()).field("waiting", &waiting).finish()
+    }
+}
+
+impl fmt::Debug for DeferredLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeferredLock").field("locked", &self.locked()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for DeferredPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeferredPermit").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,55 @@
+//! What a callback may return.
+
+use std::error::Error;
+
+use super::deferred::Deferred;
+use super::failure::Failure;
+
+/// What a callback of a [`Deferred`] may return: nothing, a `Result`, or another Deferred to wait for.
+///
+/// A plain value is returned as `Ok(value)`.
+#[diagnostic::on_unimplemented(
+    message = "a callback cannot return `{Self}`",
+    note = "return `Ok(value)`, `Err(error.into())`, a `Deferred`, or nothing"
+)]
+pub trait CallbackResult {
+    /// What the next callback is given.
+    type Value: 'static;
+
+    /// Tells which of the three it is.
+    fn settle(self) -> Settled<Self::Value>;
+}
+
+/// A result that is there, or one that is to come.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "it is there or it is not")]
+pub enum Settled<T: 'static> {
+    /// It is to come.
+    Later(Deferred<T>),
+    /// It is there.
+    Now(Result<T, Failure>),
+}
+
+impl CallbackResult for () {
+    type Value = ();
+
+    fn settle(self) -> Settled<()> {
+        Settled::Now(Ok(()))
+    }
+}
+
+impl<T: 'static> CallbackResult for Result<T, Box<dyn Error>> {
+    type Value = T;
+
+    fn settle(self) -> Settled<T> {
+        Settled::Now(self.map_err(Failure::from))
+    }
+}
+
+impl<T: 'static> CallbackResult for Deferred<T> {
+    type Value = T;
+
+    fn settle(self) -> Settled<T> {
+        Settled::Later(self)
+    }
+}
