@@ -3,11 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-use torsade_reactor::Reactor;
+use torsade_reactor::{Reactor, TaskGroup};
 
 use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
 use crate::producer::{Producer, ProducerError};
+use crate::reason::Reason;
 
 /// What stands behind a [`Transport`](crate::Transport): a TCP connection, a wrapper's own layer, a test double.
 ///
@@ -47,6 +48,19 @@ pub trait Connection {
 
     /// Closes at once.
     fn abort_connection(&self);
+
+    /// Closes in order, as after an error in a callback: one of its tasks has failed. Called from the loop.
+    fn fail_with(&self, reason: Reason) {
+        log::warn!("closing connection {} with {}: {reason}", self.id(), self.peer());
+        self.lose_connection();
+    }
+
+    /// The tasks that are cancelled after `connection_lost`; none once that has come.
+    ///
+    /// The default is for what has no end: its tasks run until they are done.
+    fn tasks(&self) -> Option<TaskGroup> {
+        Some(TaskGroup::new())
+    }
 
     /// Whether `connection_lost` is still to come.
     fn is_connected(&self) -> bool;

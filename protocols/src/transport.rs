@@ -1,16 +1,18 @@
 //! The handle of a connection.
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::Reactor;
+use torsade_reactor::{CallbackResult, DeferredError, Panic, Reactor};
 
 use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
 use crate::connection::Connection;
 use crate::producer::{Producer, ProducerError};
+use crate::reason::Reason;
 
 /// One connection, as its protocol and others see it; a cheap handle.
 ///
@@ -121,6 +123,53 @@ impl Transport {
     #[doc(alias = "abortConnection")]
     pub fn abort_connection(&self) {
         self.0.abort_connection();
+    }
+
+    /// Runs an `async` task that belongs to this connection, from the next turn on.
+    ///
+    /// An error or a panic in it closes the connection, like one in a callback. It is dropped right after
+    /// `connection_lost`, where it waits; once the connection is lost, `task` is not called at all. Tasks of one
+    /// connection run side by side: where answers must keep the order of requests, pause reading meanwhile.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use torsade_protocols::{Protocol, Result, Transport};
+    ///
+    /// struct Slow;
+    ///
+    /// impl Protocol for Slow {
+    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+    ///         let answer = data.to_ascii_uppercase();
+    ///         transport.spawn(|transport| async move {
+    ///             transport.reactor().sleep(Duration::from_millis(100)).await?;
+    ///             transport.write(answer);
+    ///             Ok(())
+    ///         });
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn spawn<M, F>(&self, task: M)
+    where
+        M: FnOnce(Self) -> F + 'static,
+        F: Future + 'static,
+        F::Output: CallbackResult<Value = ()>,
+    {
+        let Some(tasks) = self.0.tasks() else { return };
+        let transport = self.clone();
+        // Inside, so that nothing of the task runs before this returns.
+        let spawned = tasks.spawn(self.reactor(), async move { task(transport).await.settle().into_result().await });
+        let connection = Rc::clone(&self.0);
+        let told = spawned.into_deferred().add_errback(move |failure| {
+            if failure.downcast_ref() == Some(&DeferredError::Cancelled) && !connection.is_connected() {
+                return;
+            }
+            let panic = failure.downcast_ref::<Panic>().cloned();
+            connection.fail_with(panic.map_or_else(|| Reason::Protocol(failure.into_error()), Reason::Panicked));
+        });
+        told.detach();
     }
 
     /// Whether `connection_lost` is still to come.

@@ -18,6 +18,7 @@ mod reactor_handle;
 pub mod simulated;
 mod source;
 mod system_event;
+mod task;
 mod timer_queue;
 
 pub use backend::{Backend, Job, Listener, Resolved, Signal, Stream, Wake, Wakeups};
@@ -29,7 +30,8 @@ pub use defer::{
 pub use delayed_call::DelayedCall;
 pub use error::{ReactorError, Result, TimerError};
 pub use panic::{Panic, catch};
-pub use reactor::Reactor;
+pub use reactor::{Leftovers, Reactor};
 pub use reactor_handle::{ReactorGone, ReactorHandle};
 pub use source::{Ready, Source, Token};
 pub use system_event::{Phase, SystemEvent, TriggerId};
+pub use task::{CooperativeTask, Cooperator, LoopingCall, Task, TaskError, TaskGroup, react};

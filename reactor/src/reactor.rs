@@ -1,16 +1,21 @@
 //! The event loop.
 
+mod leftovers;
+
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{io, thread};
 
 use slab::Slab;
+
+pub use leftovers::Leftovers;
 
 use crate::backend::{Backend, Signal, Wakeups};
 use crate::delayed_call::DelayedCall;
@@ -420,9 +425,10 @@ impl Reactor {
     ///
     /// Calls with the same deadline are made in the order in which they were scheduled. A panic in `call` is logged.
     #[doc(alias = "callLater")]
+    #[track_caller]
     pub fn call_later(&self, delay: Duration, call: impl FnOnce() + 'static) -> DelayedCall {
         let deadline = self.0.backend.now().saturating_add(delay);
-        let id = self.0.timers.queue.borrow_mut().insert(deadline, Box::new(call));
+        let id = self.0.timers.queue.borrow_mut().insert(deadline, Location::caller(), Box::new(call));
         self.nudge();
         DelayedCall::new(Rc::clone(&self.0.timers), id)
     }

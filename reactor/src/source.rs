@@ -81,6 +81,11 @@ pub trait Source {
 
     /// The time for finishing is up: leave the table now.
     fn abort(self: Rc<Self>);
+
+    /// What it is, for lists of what was left behind.
+    fn describe(&self) -> String {
+        "a source".to_owned()
+    }
 }
 
 /// Names a source in the reactor's table; stale ones reach nobody, since the generation is part of it.

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub(crate) struct CallId {
 struct Call {
     run: Box<dyn FnOnce()>,
     deadline: Duration,
+    /// Where it was scheduled.
+    made: &'static Location<'static>,
     /// The deadline under which the heap holds this call: never later than `deadline`.
     queued: Duration,
     sequence: u64,
@@ -74,10 +77,10 @@ pub(crate) struct TimerQueue {
 }
 
 impl TimerQueue {
-    pub(crate) fn insert(&mut self, deadline: Duration, run: Box<dyn FnOnce()>) -> CallId {
+    pub(crate) fn insert(&mut self, deadline: Duration, made: &'static Location<'static>, run: Box<dyn FnOnce()>) -> CallId {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let key = self.calls.insert(Call { run, deadline, queued: deadline, sequence });
+        let key = self.calls.insert(Call { run, deadline, made, queued: deadline, sequence });
         self.heap.push(Reverse(HeapItem { deadline, sequence, key }));
         CallId { key, sequence }
     }
@@ -112,6 +115,11 @@ impl TimerQueue {
 
     pub(crate) fn len(&self) -> usize {
         self.calls.len()
+    }
+
+    /// When each call is due and where it was scheduled, in no order.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = (Duration, &'static Location<'static>)> + '_ {
+        self.calls.iter().map(|(_, call)| (call.deadline, call.made))
     }
 
     /// The sequence number that the next call will get.

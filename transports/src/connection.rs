@@ -18,7 +18,7 @@ use torsade_protocols::{
     Protocol, Reason, Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::{Reactor, Ready, Result, Source, Stream, Token, catch};
+use torsade_reactor::{Reactor, Ready, Result, Source, Stream, TaskGroup, Token, catch};
 
 use crate::shared::Shared;
 use state::{CloseTimeout, State};
@@ -181,6 +181,10 @@ impl Source for StreamConnection {
     fn abort(self: Rc<Self>) {
         self.lose(&Reason::ShuttingDown);
     }
+
+    fn describe(&self) -> String {
+        format!("connection {} with {}", self.id, self.peer)
+    }
 }
 
 impl Connection for StreamConnection {
@@ -233,6 +237,16 @@ impl Connection for StreamConnection {
         let mut state = self.state.borrow_mut();
         state.doom(Reason::ConnectionAborted);
         self.settle_later(&state);
+    }
+
+    fn fail_with(&self, reason: Reason) {
+        self.fail(reason);
+        self.settle_later(&self.state.borrow());
+    }
+
+    fn tasks(&self) -> Option<TaskGroup> {
+        let mut state = self.state.borrow_mut();
+        (!state.lost).then(|| state.rare().tasks.get_or_insert_default().clone())
     }
 
     fn is_connected(&self) -> bool {

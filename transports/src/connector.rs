@@ -396,4 +396,8 @@ impl Source for TcpConnector {
     fn abort(self: Rc<Self>) {
         self.fail(&ConnectError::ShuttingDown);
     }
+
+    fn describe(&self) -> String {
+        format!("an attempt to connect to {}", self.destination)
+    }
 }

@@ -200,6 +200,10 @@ impl Source for PortSource {
     fn abort(self: Rc<Self>) {
         self.close();
     }
+
+    fn describe(&self) -> String {
+        format!("a port listening on {}", self.address)
+    }
 }
 
 impl fmt::Debug for Port {

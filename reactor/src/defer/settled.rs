@@ -30,6 +30,19 @@ pub enum Settled<T: 'static> {
     Now(Result<T, Failure>),
 }
 
+impl<T: 'static> Settled<T> {
+    /// Waits for the result.
+    ///
+    /// # Errors
+    /// The error that it is.
+    pub async fn into_result(self) -> Result<T, Box<dyn Error>> {
+        match self {
+            Self::Later(deferred) => Ok(deferred.await?),
+            Self::Now(outcome) => Ok(outcome?),
+        }
+    }
+}
+
 impl CallbackResult for () {
     type Value = ();
 

@@ -161,6 +161,9 @@ impl StreamConnection {
         );
         self.stop_producer(rare.producer.take());
         self.call_connection_lost(reason);
+        if let Some(tasks) = rare.tasks.take() {
+            tasks.cancel();
+        }
         if let Some(on_lost) = rare.on_lost.take() {
             on_lost(reason);
         }

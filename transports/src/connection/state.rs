@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{CompressionError, CompressionStats, Producer, ProducerError, Reason};
-use torsade_reactor::{DelayedCall, Ready, Stream};
+use torsade_reactor::{DelayedCall, Ready, Stream, TaskGroup};
 
 use crate::chain::Chain;
 use crate::output::Output;
@@ -89,6 +89,7 @@ pub(super) struct Rare {
     pub(super) layer_timer: Option<DelayedCall>,
     pub(super) producer: Option<RegisteredProducer>,
     pub(super) on_lost: Option<OnLost>,
+    pub(super) tasks: Option<TaskGroup>,
     /// What is asked for after the end: by then the layers are gone.
     pub(super) last_stats: Option<CompressionStats>,
     pub(super) last_trailing: Vec<u8>,
@@ -124,6 +125,7 @@ impl Default for Rare {
             layer_timer: None,
             producer: None,
             on_lost: None,
+            tasks: None,
             last_stats: None,
             last_trailing: Vec::new(),
         }

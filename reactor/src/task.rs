@@ -1,0 +1,199 @@
+//! Work on the loop: `async` blocks, delayed results, repeated calls, and long work in slices.
+//!
+//! The counterpart of Twisted's `twisted.internet.task`. The executor is the loop itself: a task that was woken, by
+//! this thread or another, is polled in step 2 of the next turn, once.
+
+mod cooperator;
+mod executor;
+mod group;
+mod looping_call;
+
+pub use cooperator::{CooperativeTask, Cooperator, TaskError};
+pub(crate) use executor::Tasks;
+pub use group::TaskGroup;
+pub use looping_call::LoopingCall;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::defer::{CallbackResult, Deferred, DeferredHandle, Failure, Firer};
+use crate::delayed_call::DelayedCall;
+use crate::error::Result;
+use crate::reactor::Reactor;
+
+/// A future that runs on the loop, as [`Reactor::spawn`] gives it.
+///
+/// Dropping it changes nothing: the future runs to its end, and an error that it ends with is logged. It can be awaited
+/// itself; [`into_deferred`](Self::into_deferred) makes it take callbacks.
+pub struct Task<T: 'static>(Deferred<T>);
+
+impl<T: 'static> Task<T> {
+    pub(crate) const fn new(deferred: Deferred<T>) -> Self {
+        Self(deferred)
+    }
+
+    /// Drops the future where it waits; the task then fails with `DeferredError::Cancelled`.
+    ///
+    /// What it awaits, if it is a Deferred, is cancelled by that.
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    /// A handle to cancel it with.
+    #[must_use]
+    pub fn handle(&self) -> DeferredHandle {
+        self.0.handle()
+    }
+
+    /// The same as a Deferred, which takes callbacks.
+    pub fn into_deferred(self) -> Deferred<T> {
+        self.0
+    }
+}
+
+impl<T: 'static> Future for Task<T> {
+    type Output = std::result::Result<T, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T: 'static> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Task").field(&self.0).finish()
+    }
+}
+
+impl Reactor {
+    /// Runs a future on the loop, from the next turn on.
+    ///
+    /// It returns a `Result` or nothing. A panic in it ends it alone, as an error. An error that nobody takes from the
+    /// task is logged, with the place of this call. Tasks that are not done when the reactor has stopped are dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use torsade_reactor::Clock;
+    ///
+    /// let clock = Clock::new();
+    /// let reactor = clock.reactor().clone();
+    /// let task = clock.spawn(async move {
+    ///     reactor.sleep(Duration::from_secs(5)).await?;
+    ///     Ok(reactor.now().as_secs())
+    /// });
+    /// clock.turn();
+    /// clock.advance(Duration::from_secs(5));
+    /// assert_eq!(task.into_deferred().into_result().expect("it is done").expect("without an error"), 5);
+    /// ```
+    #[doc(alias = "ensureDeferred")]
+    #[doc(alias = "inlineCallbacks")]
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> Task<<F::Output as CallbackResult>::Value>
+    where
+        F: Future + 'static,
+        F::Output: CallbackResult,
+    {
+        Task::new(executor::spawn(self, future))
+    }
+
+    /// Runs the loop until `future` is done, then stops in order, and gives what it ended with.
+    ///
+    /// # Errors
+    /// What the future ended with; those of [`run`](Self::run); [`TaskError::Stopped`] if the reactor was stopped first, by
+    /// a signal perhaps.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use torsade_reactor::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let slept = reactor.sleep(Duration::from_millis(1));
+    /// let answer = reactor.run_until(async move {
+    ///     slept.await?;
+    ///     Ok(42)
+    /// })?;
+    /// assert_eq!(answer, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn run_until<F>(&self, future: F) -> Result<<F::Output as CallbackResult>::Value>
+    where
+        F: Future + 'static,
+        F::Output: CallbackResult,
+    {
+        let ended = Rc::new(RefCell::new(None));
+        let (there, reactor) = (Rc::clone(&ended), self.clone());
+        let told = self.spawn(future).into_deferred().add_both(move |result| {
+            // Once the reactor has stopped, the result is that the task was dropped.
+            if reactor.is_running() {
+                there.replace(Some(result));
+                // It may be stopping already, which is as good.
+                reactor.stop().ok();
+            }
+        });
+        told.detach();
+        self.run()?;
+        let ended = ended.take();
+        Ok(ended.ok_or(TaskError::Stopped)??)
+    }
+
+    /// Gives a Deferred that fires after `delay`. Cancelled, it leaves no timer behind.
+    #[track_caller]
+    pub fn sleep(&self, delay: Duration) -> Deferred<()> {
+        let timer = Rc::new(RefCell::new(None));
+        let there = Rc::clone(&timer);
+        let (deferred, firer) = Deferred::with_canceller(move |_: Firer<()>| {
+            let timer: Option<DelayedCall> = there.take();
+            if let Some(timer) = timer {
+                timer.cancel().ok();
+            }
+        });
+        timer.replace(Some(self.call_later(delay, move || firer.callback(()))));
+        deferred
+    }
+
+    /// Calls `function` after `delay`, and gives its result. Cancelled before, it is not called.
+    #[doc(alias = "deferLater")]
+    #[track_caller]
+    pub fn defer_later<R: CallbackResult>(&self, delay: Duration, function: impl FnOnce() -> R + 'static) -> Deferred<R::Value> {
+        self.sleep(delay).add_callback(move |()| crate::defer::maybe_deferred(function))
+    }
+}
+
+/// Makes a reactor and runs the loop for one `async` main function, until it returns or the reactor is stopped.
+///
+/// Returned from `main`, an error makes the exit code 1.
+///
+/// # Errors
+/// As [`Reactor::run_until`]; those of [`Reactor::new`].
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use torsade_reactor::{Result, react};
+///
+/// fn main() -> Result {
+///     react(|reactor| async move {
+///         reactor.sleep(Duration::from_millis(1)).await?;
+///         Ok(())
+///     })
+/// }
+/// ```
+#[track_caller]
+pub fn react<M, F>(main: M) -> Result<<F::Output as CallbackResult>::Value>
+where
+    M: FnOnce(Reactor) -> F,
+    F: Future + 'static,
+    F::Output: CallbackResult,
+{
+    let reactor = Reactor::new()?;
+    let future = main(reactor.clone());
+    reactor.run_until(future)
+}

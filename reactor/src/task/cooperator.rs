@@ -1,0 +1,289 @@
+//! Long work, done in slices between which the loop turns.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::defer::{CallbackResult, Deferred, Failure, Firer, Settled};
+use crate::panic::catch;
+use crate::reactor::Reactor;
+
+/// How long the tasks may run in one turn, together; as in Twisted.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// Steps in one turn at most: where time is virtual none passes, and a slice would never end.
+const STEPS: usize = 1000;
+
+/// Runs iterators step by step, each in its turn, for at most 10 ms (or 1,000 steps) a turn; a cheap handle.
+///
+/// A step is one item: nothing, a `Result`, or a Deferred, for which its task then waits. Between slices the loop turns,
+/// so that connections are served however much work there is.
+///
+/// # Examples
+/// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+/// use torsade_reactor::{Clock, Cooperator};
+///
+/// let clock = Clock::new();
+/// let sum = Rc::new(Cell::new(0));
+/// let there = sum.clone();
+/// let task = Cooperator::of(clock.reactor()).cooperate((1..=4).map(move |number| there.set(there.get() + number)));
+/// let done = task.when_done();
+/// clock.turn();
+/// assert!(done.into_result().expect("it is done").is_ok());
+/// assert_eq!(sum.get(), 10);
+/// ```
+#[derive(Clone)]
+pub struct Cooperator(Rc<Slices>);
+
+struct Slices {
+    reactor: Reactor,
+    runnable: RefCell<VecDeque<Rc<Work>>>,
+    scheduled: Cell<bool>,
+}
+
+/// An iterator that a [`Cooperator`] runs; a cheap handle.
+#[derive(Clone)]
+pub struct CooperativeTask(Rc<Work>);
+
+/// Work in steps.
+type Steps = Box<dyn FnMut() -> Option<Settled<()>>>;
+
+struct Work {
+    cooperator: Rc<Slices>,
+    steps: RefCell<Option<Steps>>,
+    /// By the user, and for a Deferred.
+    paused: Cell<u32>,
+    queued: Cell<bool>,
+    ended: RefCell<Option<Result<(), Failure>>>,
+    waiting: RefCell<Vec<Firer<()>>>,
+}
+
+impl Cooperator {
+    /// The one of this reactor.
+    #[must_use]
+    pub fn of(reactor: &Reactor) -> Self {
+        let slices = reactor.local(|reactor| Slices {
+            reactor: reactor.clone(),
+            runnable: RefCell::default(),
+            scheduled: Cell::new(false),
+        });
+        Self(slices)
+    }
+
+    /// Begins to run `iterator`, from the next turn on.
+    pub fn cooperate<I>(&self, iterator: I) -> CooperativeTask
+    where
+        I: IntoIterator<Item: CallbackResult<Value = ()>>,
+        I::IntoIter: 'static,
+    {
+        let mut iterator = iterator.into_iter();
+        let steps: Steps = Box::new(move || iterator.next().map(CallbackResult::settle));
+        let work = Rc::new(Work {
+            cooperator: Rc::clone(&self.0),
+            steps: RefCell::new(Some(steps)),
+            paused: Cell::new(0),
+            queued: Cell::new(false),
+            ended: RefCell::default(),
+            waiting: RefCell::default(),
+        });
+        work.queue();
+        CooperativeTask(work)
+    }
+
+    /// Runs `iterator` and gives a Deferred that fires when it is done.
+    #[track_caller]
+    pub fn coiterate<I>(&self, iterator: I) -> Deferred<()>
+    where
+        I: IntoIterator<Item: CallbackResult<Value = ()>>,
+        I::IntoIter: 'static,
+    {
+        self.cooperate(iterator).when_done()
+    }
+}
+
+impl CooperativeTask {
+    /// Fires when the iterator has ended; fails with the error of a step, or with [`TaskError::Stopped`].
+    #[doc(alias = "whenDone")]
+    #[track_caller]
+    pub fn when_done(&self) -> Deferred<()> {
+        let (deferred, firer) = Deferred::new();
+        let ended = self.0.ended.borrow().clone();
+        match ended {
+            Some(result) => firer.fire(result),
+            None => self.0.waiting.borrow_mut().push(firer),
+        }
+        deferred
+    }
+
+    /// Makes no further step until [`resume`](Self::resume) was called as often.
+    ///
+    /// # Errors
+    /// [`TaskError::Done`] when it has ended.
+    pub fn pause(&self) -> Result<(), TaskError> {
+        self.0.check_running()?;
+        self.0.paused.set(self.0.paused.get() + 1);
+        Ok(())
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    ///
+    /// # Errors
+    /// [`TaskError::NotPaused`]; [`TaskError::Done`] when it has ended.
+    pub fn resume(&self) -> Result<(), TaskError> {
+        self.0.check_running()?;
+        if self.0.paused.get() == 0 {
+            return Err(TaskError::NotPaused);
+        }
+        self.0.unpause();
+        Ok(())
+    }
+
+    /// Drops the iterator; [`when_done`](Self::when_done) fails with [`TaskError::Stopped`].
+    ///
+    /// # Errors
+    /// [`TaskError::Done`] when it has ended before.
+    pub fn stop(&self) -> Result<(), TaskError> {
+        self.0.check_running()?;
+        self.0.end(&Err(Failure::new(TaskError::Stopped)));
+        Ok(())
+    }
+}
+
+impl Slices {
+    fn schedule(self: &Rc<Self>) {
+        if !self.runnable.borrow().is_empty() && !self.scheduled.replace(true) {
+            let this = Rc::clone(self);
+            self.reactor.call_later(Duration::ZERO, move || this.run());
+        }
+    }
+
+    fn run(self: &Rc<Self>) {
+        self.scheduled.set(false);
+        let until = self.reactor.backend().now().saturating_add(SLICE);
+        for _ in 0..STEPS {
+            let next = self.runnable.borrow_mut().pop_front();
+            let Some(work) = next else { break };
+            work.queued.set(false);
+            work.step();
+            work.queue();
+            if self.reactor.backend().now() >= until {
+                break;
+            }
+        }
+        self.schedule();
+    }
+}
+
+impl Work {
+    fn check_running(&self) -> Result<(), TaskError> {
+        if self.ended.borrow().is_some() { Err(TaskError::Done) } else { Ok(()) }
+    }
+
+    fn queue(self: &Rc<Self>) {
+        if self.paused.get() == 0 && self.ended.borrow().is_none() && !self.queued.replace(true) {
+            self.cooperator.runnable.borrow_mut().push_back(Rc::clone(self));
+            self.cooperator.schedule();
+        }
+    }
+
+    fn unpause(self: &Rc<Self>) {
+        self.paused.set(self.paused.get() - 1);
+        self.queue();
+    }
+
+    fn step(self: &Rc<Self>) {
+        if self.paused.get() > 0 || self.ended.borrow().is_some() {
+            return;
+        }
+        // Taken out, so that a step may stop its own task.
+        let Some(mut steps) = self.steps.take() else { return };
+        let stepped = catch(&mut steps);
+        if self.ended.borrow().is_none() {
+            self.steps.replace(Some(steps));
+        }
+        match stepped {
+            Ok(Some(Settled::Now(Ok(())))) => {}
+            Ok(Some(Settled::Now(Err(failure)))) => self.end(&Err(failure)),
+            Ok(Some(Settled::Later(deferred))) => self.wait_for(deferred),
+            Ok(None) => self.end(&Ok(())),
+            Err(panic) => self.end(&Err(Failure::new(panic))),
+        }
+    }
+
+    fn wait_for(self: &Rc<Self>, deferred: Deferred<()>) {
+        self.paused.set(self.paused.get() + 1);
+        let work = Rc::clone(self);
+        let told = deferred.add_both(move |result| match result {
+            Ok(()) => work.unpause(),
+            Err(failure) => work.end(&Err(failure)),
+        });
+        told.detach();
+    }
+
+    fn end(&self, result: &Result<(), Failure>) {
+        if self.ended.borrow().is_some() {
+            return;
+        }
+        self.ended.replace(Some(result.clone()));
+        let steps = self.steps.take();
+        if let Err(panic) = catch(|| drop(steps)) {
+            log::error!("dropping a cooperative task {panic}");
+        }
+        let waiting = self.waiting.take();
+        for firer in waiting {
+            firer.fire(result.clone());
+        }
+    }
+}
+
+impl fmt::Debug for Cooperator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cooperator").field("runnable", &self.0.runnable.borrow().len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CooperativeTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CooperativeTask")
+            .field("paused", &self.0.paused.get())
+            .field("ended", &self.0.ended.borrow().is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Misuse of a loop or task, or why one ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// A [`LoopingCall`](super::LoopingCall) was started while it is running. Stop it first.
+    AlreadyRunning,
+    /// The task has ended before.
+    #[doc(alias = "TaskDone")]
+    Done,
+    /// A task was resumed that is not paused.
+    NotPaused,
+    /// A [`LoopingCall`](super::LoopingCall) was stopped or reset that is not running.
+    NotRunning,
+    /// The task was stopped before it was done; in [`run_until`](Reactor::run_until), the reactor was.
+    #[doc(alias = "TaskStopped")]
+    Stopped,
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadyRunning => "the looping call is running already: stop it before starting it again",
+            Self::Done => "the task has ended already",
+            Self::NotPaused => "the task is not paused",
+            Self::NotRunning => "the looping call is not running: start it first",
+            Self::Stopped => "it was stopped before it was done",
+        })
+    }
+}
+
+impl Error for TaskError {}

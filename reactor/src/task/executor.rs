@@ -1,0 +1,205 @@
+//! The tasks of a reactor, and how they are woken.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use slab::Slab;
+
+use crate::defer::{CallbackResult, Deferred, Failure, Firer, Settled};
+use crate::panic::catch;
+use crate::reactor::Reactor;
+use crate::reactor_handle::ReactorHandle;
+
+/// All tasks of one reactor.
+pub(crate) struct Tasks {
+    slots: RefCell<Slab<Slot>>,
+    next_sequence: Cell<u64>,
+    woken: Arc<Woken>,
+}
+
+struct Slot {
+    sequence: u64,
+    /// None while it is being polled.
+    run: Option<Box<dyn Run>>,
+    waker: Arc<TaskWaker>,
+}
+
+/// Names a task; the sequence number tells it from a later one in the same place.
+#[derive(Clone, Copy)]
+struct TaskId {
+    key: usize,
+    sequence: u64,
+}
+
+/// A future of any type, with the Deferred that gets its result.
+trait Run {
+    /// Polls the future, and says whether it is done.
+    fn poll(&mut self, context: &mut Context<'_>) -> bool;
+}
+
+struct Spawned<F: Future>
+where
+    F::Output: CallbackResult,
+{
+    future: Pin<Box<F>>,
+    firer: Option<Firer<<F::Output as CallbackResult>::Value>>,
+}
+
+/// Adds a task, which is polled for the first time in the next turn.
+#[track_caller]
+pub(super) fn spawn<F>(reactor: &Reactor, future: F) -> Deferred<<F::Output as CallbackResult>::Value>
+where
+    F: Future + 'static,
+    F::Output: CallbackResult,
+{
+    let tasks = Tasks::of(reactor);
+    let id = Rc::new(Cell::new(None));
+    let (there, weak) = (Rc::clone(&id), Rc::downgrade(&tasks));
+    let (deferred, firer) = Deferred::with_canceller(move |_| {
+        if let (Some(id), Some(tasks)) = (there.get(), weak.upgrade()) {
+            tasks.remove(id);
+        }
+    });
+    id.set(tasks.insert(Box::new(Spawned { future: Box::pin(future), firer: Some(firer) })));
+    deferred
+}
+
+impl Tasks {
+    pub(crate) fn of(reactor: &Reactor) -> Rc<Self> {
+        reactor.local(|reactor| Self {
+            slots: RefCell::default(),
+            next_sequence: Cell::new(0),
+            woken: Arc::new(Woken { list: Mutex::default(), handle: reactor.handle() }),
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.borrow().len()
+    }
+
+    fn insert(&self, run: Box<dyn Run>) -> Option<TaskId> {
+        let sequence = self.next_sequence.get();
+        self.next_sequence.set(sequence + 1);
+        let mut slots = self.slots.borrow_mut();
+        let entry = slots.vacant_entry();
+        let id = TaskId { key: entry.key(), sequence };
+        let waker = Arc::new(TaskWaker { id, queued: AtomicBool::new(true), woken: Arc::clone(&self.woken) });
+        entry.insert(Slot { sequence, run: Some(run), waker });
+        drop(slots);
+        if self.woken.push(id) {
+            return Some(id);
+        }
+        log::warn!("a task was spawned after the reactor had stopped, and is dropped");
+        self.remove(id);
+        None
+    }
+
+    fn remove(&self, id: TaskId) {
+        let removed = {
+            let mut slots = self.slots.borrow_mut();
+            slots.get(id.key).is_some_and(|slot| slot.sequence == id.sequence).then(|| slots.remove(id.key))
+        };
+        drop_quietly(removed);
+    }
+
+    /// Polls every task that was woken by now, once.
+    fn run_woken(&self) {
+        for id in self.woken.take() {
+            self.poll(id);
+        }
+    }
+
+    fn poll(&self, id: TaskId) {
+        let Some((mut run, waker)) = self.begin_poll(id) else { return };
+        waker.queued.store(false, Ordering::Release);
+        let done = run.poll(&mut Context::from_waker(&Waker::from(waker)));
+        if done {
+            self.remove(id);
+        } else if let Some(slot) = self.slots.borrow_mut().get_mut(id.key).filter(|slot| slot.sequence == id.sequence) {
+            slot.run = Some(run);
+            return;
+        }
+        // Done, or cancelled while it was being polled.
+        drop_quietly(run);
+    }
+
+    fn begin_poll(&self, id: TaskId) -> Option<(Box<dyn Run>, Arc<TaskWaker>)> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(id.key).filter(|slot| slot.sequence == id.sequence)?;
+        Some((slot.run.take()?, Arc::clone(&slot.waker)))
+    }
+}
+
+impl<F: Future> Run for Spawned<F>
+where
+    F::Output: CallbackResult,
+{
+    fn poll(&mut self, context: &mut Context<'_>) -> bool {
+        let future = &mut self.future;
+        let result = match catch(|| future.as_mut().poll(context).map(CallbackResult::settle)) {
+            Ok(Poll::Pending) => return false,
+            Ok(Poll::Ready(result)) => result,
+            Err(panic) => Settled::Now(Err(Failure::new(panic))),
+        };
+        if let Some(firer) = self.firer.take() {
+            match result {
+                Settled::Now(outcome) => firer.fire(outcome),
+                Settled::Later(deferred) => deferred.chain_deferred(firer),
+            }
+        }
+        true
+    }
+}
+
+/// Drops what is the user's: it may panic.
+fn drop_quietly<T>(what: T) {
+    if let Err(panic) = catch(|| drop(what)) {
+        log::error!("dropping a task {panic}");
+    }
+}
+
+/// The tasks that were woken since the last turn, by any thread.
+struct Woken {
+    list: Mutex<Vec<TaskId>>,
+    handle: ReactorHandle,
+}
+
+impl Woken {
+    /// Has the task polled in the next turn; false when there will be none.
+    fn push(&self, id: TaskId) -> bool {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.push(id);
+        let first = list.len() == 1;
+        drop(list);
+        // One call for all that are woken until it is made.
+        !first || self.handle.call_from_thread(|reactor| Tasks::of(reactor).run_woken()).is_ok()
+    }
+
+    fn take(&self) -> Vec<TaskId> {
+        std::mem::take(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct TaskWaker {
+    id: TaskId,
+    /// It is in the list already.
+    queued: AtomicBool,
+    woken: Arc<Woken>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.woken.push(self.id);
+        }
+    }
+}

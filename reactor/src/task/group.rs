@@ -1,0 +1,69 @@
+//! Tasks that end together.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+
+use slab::Slab;
+
+use super::Task;
+use crate::defer::{CallbackResult, DeferredHandle};
+use crate::reactor::Reactor;
+
+/// Tasks that are cancelled together, such as those of one connection; a cheap handle.
+///
+/// A task that is done leaves it by itself. Dropping the group changes nothing.
+#[derive(Clone, Default)]
+pub struct TaskGroup(Rc<RefCell<Slab<DeferredHandle>>>);
+
+impl TaskGroup {
+    /// An empty group.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Spawns a task that belongs to the group; see [`Reactor::spawn`].
+    #[track_caller]
+    pub fn spawn<F>(&self, reactor: &Reactor, future: F) -> Task<<F::Output as CallbackResult>::Value>
+    where
+        F: Future + 'static,
+        F::Output: CallbackResult,
+    {
+        let task = reactor.spawn(future).into_deferred();
+        let key = self.0.borrow_mut().insert(task.handle());
+        let group = Rc::downgrade(&self.0);
+        Task::new(task.add_both(move |result| {
+            let left = group.upgrade().and_then(|group| group.borrow_mut().try_remove(key));
+            drop(left);
+            result.map_err(Into::into)
+        }))
+    }
+
+    /// Cancels all tasks of the group.
+    pub fn cancel(&self) {
+        let tasks = self.0.take();
+        for (_, task) in &tasks {
+            task.cancel();
+        }
+    }
+
+    /// How many of its tasks are not done.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Whether all of its tasks are done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for TaskGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskGroup").field("len", &self.len()).finish()
+    }
+}
