@@ -114,7 +114,7 @@ fn strictly_above_the_high_mark_reading_stops_and_at_the_low_one_it_goes_on() {
 #[test]
 fn read_while_congested_reads_on() {
     for opted in [false, true] {
-        let (release, wait) = mpsc::channel();
+        let (release, wait) = mpsc::channel::<()>();
         let release = RefCell::new(Some(release));
         let answered = Rc::new(Cell::new(false));
         let answer = answered.clone();
