@@ -289,7 +289,11 @@ fn a_panic_in_a_timer_a_trigger_or_a_call_from_a_thread_does_not_end_the_loop() 
         },
     );
     run(&reactor);
-    assert_eq!(*log.borrow(), ["Before", "After", "timer", "thread: true", "During"]);
+    // When the thread's panic comes back is for the system to decide.
+    let (from_thread, on_loop): (Vec<String>, Vec<String>) =
+        log.take().into_iter().partition(|entry| entry.starts_with("thread"));
+    assert_eq!(on_loop, ["Before", "After", "timer", "During"]);
+    assert_eq!(from_thread, ["thread: true"]);
 }
 
 #[test]

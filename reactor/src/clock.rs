@@ -50,15 +50,15 @@ impl Clock {
         Self { reactor, backend }
     }
 
-    /// Moves time on and makes all calls that are due, also those that they schedule and that are due at once.
+    /// Moves time on and makes all calls that are due, also those that they schedule and that are due at once, until
+    /// nothing is left to do.
     ///
     /// As in Twisted, the calls see the time at the end of the step: use small steps, or [`pump`](Self::pump).
     pub fn advance(&self, by: Duration) {
         self.backend.now.set(self.backend.now.get().saturating_add(by));
         loop {
             self.turn();
-            let due = self.reactor.next_deadline().is_some_and(|deadline| deadline <= self.backend.now.get());
-            if !due && self.backend.jobs.borrow().is_empty() {
+            if !self.reactor.wants_turn() && self.backend.jobs.borrow().is_empty() {
                 break;
             }
         }
