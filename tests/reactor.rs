@@ -270,7 +270,7 @@ fn calls_from_a_thread_come_in_their_order_and_wake_the_loop() {
 
 #[test]
 fn a_panic_in_a_timer_a_trigger_or_a_call_from_a_thread_does_not_end_the_loop() {
-    let reactor = reactor_for(30);
+    let reactor = Reactor::new().unwrap();
     let log = Log::default();
     reactor.call_later(Duration::ZERO, || panic!("deliberate, in a test"));
     reactor.call_later(Duration::ZERO, note(&log, "timer"));
@@ -281,11 +281,14 @@ fn a_panic_in_a_timer_a_trigger_or_a_call_from_a_thread_does_not_end_the_loop() 
         reactor.add_system_event_trigger(phase, event, || panic!("deliberate, in a test"));
         reactor.add_system_event_trigger(phase, event, note(&log, &format!("{phase:?}")));
     }
-    let list = log.clone();
+    let (list, stopper) = (log.clone(), reactor.clone());
     reactor.call_in_thread(
         || panic!("deliberate, in a test"),
         move |result: std::thread::Result<()>| {
             list.borrow_mut().push(format!("thread: {}", result.is_err()));
+            // In the turn after the one with the timers, if not later.
+            let reactor = stopper.clone();
+            stopper.call_later(Duration::ZERO, move || stop(&reactor));
         },
     );
     run(&reactor);
