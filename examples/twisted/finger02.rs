@@ -1,0 +1,28 @@
+//! Step 2 of Twisted's finger tutorial: accepts connections and ignores what they say.
+//!
+//! Run:    cargo run --example finger02 [ADDRESS]     (127.0.0.1:1079 unless given)
+//! Try:    nc -C 127.0.0.1 1079, then: moshez
+//! Expect: nothing, whatever you type.
+
+use torsade::prelude::*;
+
+struct FingerProtocol;
+
+impl Protocol for FingerProtocol {
+    fn data_received(&mut self, _transport: &Transport, _data: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+/// Starts the server on any reactor.
+pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
+    Ok(reactor.listen_tcp(address, |_peer| FingerProtocol)?)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
+    let reactor = Reactor::new()?;
+    start(&reactor, &address)?;
+    reactor.run()
+}

@@ -1,0 +1,30 @@
+//! Step 5 of Twisted's finger tutorial: an answer, the same for everybody.
+//!
+//! Run:    cargo run --example finger05 [ADDRESS]     (127.0.0.1:1079 unless given)
+//! Try:    nc -C 127.0.0.1 1079, then: moshez
+//! Expect: "No such user", and the end.
+
+use torsade::prelude::*;
+
+struct FingerProtocol;
+
+impl LineProtocol for FingerProtocol {
+    fn line_received(&mut self, transport: &LineTransport, _user: &[u8]) -> Result {
+        transport.write("No such user\r\n");
+        transport.lose_connection();
+        Ok(())
+    }
+}
+
+/// Starts the server on any reactor.
+pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
+    Ok(reactor.listen_tcp(address, |_peer| LineReceiver::new(FingerProtocol))?)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
+    let reactor = Reactor::new()?;
+    start(&reactor, &address)?;
+    reactor.run()
+}

@@ -1,0 +1,44 @@
+//! Step 6 of Twisted's finger tutorial: the answer comes from what all connections share.
+//!
+//! Run:    cargo run --example finger06 [ADDRESS]     (127.0.0.1:1079 unless given)
+//! Try:    nc -C 127.0.0.1 1079, then: moshez
+//! Expect: "No such user", and the end.
+
+use std::rc::Rc;
+
+use torsade::prelude::*;
+
+/// What the factory knows; it knows nobody yet.
+struct Users;
+
+impl Users {
+    fn get_user(&self, _user: &[u8]) -> &[u8] {
+        b"No such user"
+    }
+}
+
+struct FingerProtocol {
+    users: Rc<Users>,
+}
+
+impl LineProtocol for FingerProtocol {
+    fn line_received(&mut self, transport: &LineTransport, user: &[u8]) -> Result {
+        transport.write_sequence(&[self.users.get_user(user), b"\r\n"]);
+        transport.lose_connection();
+        Ok(())
+    }
+}
+
+/// Starts the server on any reactor.
+pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
+    let users = Rc::new(Users);
+    Ok(reactor.listen_tcp(address, move |_peer| LineReceiver::new(FingerProtocol { users: users.clone() }))?)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
+    let reactor = Reactor::new()?;
+    start(&reactor, &address)?;
+    reactor.run()
+}

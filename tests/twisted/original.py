@@ -1,0 +1,36 @@
+"""Runs one of Twisted's own example programs, on whatever port is free.
+
+    python tests/twisted/original.py PROGRAM            a server; prints the port it listens on
+    python tests/twisted/original.py PROGRAM PORT       a client, which connects to that port
+
+The programs name fixed ports, so listening and connecting are redirected; nothing else is changed.
+"""
+
+import os
+import runpy
+import sys
+
+from twisted.internet import reactor
+
+program = sys.argv[1]
+listen, connect = reactor.listenTCP, reactor.connectTCP
+
+
+def listen_anywhere(port, factory, backlog=50, interface=""):
+    listening = listen(0, factory, backlog, "127.0.0.1")
+    print("port", listening.getHost().port, file=sys.__stdout__, flush=True)
+    return listening
+
+
+def connect_there(host, port, factory, *args, **kwargs):
+    return connect("127.0.0.1", int(sys.argv[2]), factory, *args, **kwargs)
+
+
+reactor.listenTCP, reactor.connectTCP = listen_anywhere, connect_there
+# Programs import their neighbours.
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(program))))
+namespace = runpy.run_path(program, run_name="__main__")
+if "application" in namespace:
+    # Written for twistd, which would start what the application holds.
+    reactor.listenTCP(0, namespace["factory"])
+    reactor.run()
