@@ -53,6 +53,11 @@ pub trait Backend {
     /// Runs `job` on a thread of the pool.
     fn run_in_thread(&self, job: Job);
 
+    /// Sets how many threads the pool has at most, where there are threads.
+    fn suggest_thread_pool_size(&self, threads: usize) {
+        let _ = threads;
+    }
+
     /// A random number, for jitter.
     fn random(&self) -> u64;
 

@@ -11,6 +11,9 @@ use std::time::Duration;
 use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
 use crate::reactor::Reactor;
 
+/// Turns that one step of time may take.
+const TURNS: usize = 1000;
+
 /// A running reactor in a world without sockets, whose time only [`advance`](Self::advance) moves.
 ///
 /// For unit tests of anything that takes a reactor. The timers are those of a real reactor, so that their order cannot
@@ -53,15 +56,19 @@ impl Clock {
     /// Moves time on and makes all calls that are due, also those that they schedule and that are due at once, until
     /// nothing is left to do.
     ///
+    /// Tasks that are woken by that run as well. What always makes more work, such as a
+    /// [`LoopingCall`](crate::LoopingCall) with an interval of zero, is left after 1,000 turns, with a warning.
+    ///
     /// As in Twisted, the calls see the time at the end of the step: use small steps, or [`pump`](Self::pump).
     pub fn advance(&self, by: Duration) {
         self.backend.now.set(self.backend.now.get().saturating_add(by));
-        loop {
+        for _ in 0..TURNS {
             self.turn();
             if !self.reactor.wants_turn() && self.backend.jobs.borrow().is_empty() {
-                break;
+                return;
             }
         }
+        log::warn!("after {TURNS} turns there is still something to be done at once: a call that always makes another?");
     }
 
     /// Advances by each of `steps`, in order.

@@ -19,6 +19,7 @@ pub mod simulated;
 mod source;
 mod system_event;
 mod task;
+mod threads;
 mod timer_queue;
 
 pub use backend::{Backend, Job, Listener, Resolved, Signal, Stream, Wake, Wakeups};
@@ -35,3 +36,4 @@ pub use reactor_handle::{ReactorGone, ReactorHandle};
 pub use source::{Ready, Source, Token};
 pub use system_event::{Phase, SystemEvent, TriggerId};
 pub use task::{CooperativeTask, Cooperator, LoopingCall, Task, TaskError, TaskGroup, react};
+pub use threads::BlockingCallError;

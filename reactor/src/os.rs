@@ -112,6 +112,10 @@ impl Backend for Os {
         self.threads.run(job);
     }
 
+    fn suggest_thread_pool_size(&self, threads: usize) {
+        self.threads.set_limit(threads);
+    }
+
     fn random(&self) -> u64 {
         // The standard library seeds each of these anew from the system.
         RandomState::new().hash_one(0)

@@ -24,7 +24,7 @@ use crate::event_log::{Event, Subject};
 use crate::observers::Observers;
 use crate::os::Os;
 use crate::panic::catch;
-use crate::reactor_handle::{ReactorHandle, ThreadCalls};
+use crate::reactor_handle::{ReactorHandle, ThreadCall, ThreadCalls};
 use crate::source::{Ready, Source, SourceTable, Token};
 use crate::system_event::{Phase, SystemEvent, TriggerId, Triggers};
 use crate::timer_queue::Timers;
@@ -211,8 +211,12 @@ impl Reactor {
     fn run_thread_calls(&self) {
         for _ in 0..self.0.thread_calls.begin() {
             let Some(call) = self.0.thread_calls.pop() else { break };
-            self.dispatch("a call from a thread", || Subject::Thread, || call(self));
+            self.run_thread_call(call);
         }
+    }
+
+    fn run_thread_call(&self, call: ThreadCall) {
+        self.dispatch("a call from a thread", || Subject::Thread, || call(self));
     }
 
     fn run_due_calls(&self) {
@@ -258,7 +262,7 @@ impl Reactor {
     }
 
     /// Whether something waits for the next turn, whatever the time.
-    fn is_queued(&self) -> bool {
+    pub(crate) fn is_queued(&self) -> bool {
         let sources = self.0.sources.borrow();
         sources.ready_count() + sources.ending_count() > 0 || self.0.thread_calls.waiting() || self.0.stop_requested.get()
     }
@@ -364,7 +368,10 @@ impl Reactor {
         }
         self.fire(Phase::During, SystemEvent::Shutdown);
         self.fire(Phase::After, SystemEvent::Shutdown);
-        self.run_thread_calls();
+        // From here on no call from a thread is taken, so that every one that was is made.
+        for call in self.0.thread_calls.close() {
+            self.run_thread_call(call);
+        }
         self.0.stage.set(Stage::Stopped);
         self.clear();
     }
@@ -383,7 +390,11 @@ impl Reactor {
 
     /// Drops everything that may hold this reactor, so that nothing keeps itself alive.
     pub(crate) fn clear(&self) {
-        self.0.thread_calls.close();
+        let (calls, jobs) = (self.0.thread_calls.close(), self.0.awaited.borrow().len());
+        if calls.len() + jobs > 0 {
+            log::warn!("dropped with the reactor: {} calls from threads, the results of {jobs} jobs", calls.len());
+        }
+        drop(calls);
         drop(self.0.timers.queue.take());
         drop(self.0.awaited.take());
         drop(self.0.triggers.take());
@@ -531,7 +542,6 @@ impl Reactor {
     ///
     /// If the reactor stops first, `done` is dropped without being called.
     #[doc(alias = "callInThread")]
-    #[doc(alias = "deferToThread")]
     pub fn call_in_thread<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,

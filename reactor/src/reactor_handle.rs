@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 use crate::backend::Wake;
 use crate::reactor::Reactor;
@@ -17,11 +18,13 @@ pub(crate) struct ThreadCalls {
     /// There may be calls in the queue: looked at every turn, so that the lock need not be taken.
     waiting: AtomicBool,
     waker: Arc<dyn Wake>,
+    /// The reactor's thread.
+    home: ThreadId,
 }
 
 impl ThreadCalls {
     pub(crate) fn new(waker: Arc<dyn Wake>) -> Self {
-        Self { queue: Mutex::new(Some(VecDeque::new())), waiting: AtomicBool::new(false), waker }
+        Self { queue: Mutex::new(Some(VecDeque::new())), waiting: AtomicBool::new(false), waker, home: thread::current().id() }
     }
 
     pub(crate) fn waiting(&self) -> bool {
@@ -40,11 +43,9 @@ impl ThreadCalls {
         self.lock().as_mut()?.pop_front()
     }
 
-    /// Refuses all further calls.
-    pub(crate) fn close(&self) {
-        let dropped = self.lock().take();
-        // Outside the lock: what is dropped here may hold a handle and use it.
-        drop(dropped);
+    /// Refuses all further calls, and gives those that are queued: each is to be made, or its loss to be reported.
+    pub(crate) fn close(&self) -> VecDeque<ThreadCall> {
+        self.lock().take().unwrap_or_default()
     }
 
     fn push(&self, call: ThreadCall) -> Result<(), ReactorGone> {
@@ -76,11 +77,21 @@ impl ReactorHandle {
 
     /// Has `call` made on the reactor's thread, after all that were queued before it, and wakes the loop.
     ///
+    /// What was taken is made, at an orderly stop as its very last act; only a reactor that is dropped while it runs
+    /// loses calls, and logs how many.
+    ///
     /// # Errors
     /// [`ReactorGone`] when the reactor was dropped or has stopped: `call` will never be made.
     #[doc(alias = "callFromThread")]
     pub fn call_from_thread(&self, call: impl FnOnce(&Reactor) + Send + 'static) -> Result<(), ReactorGone> {
         self.0.push(Box::new(call))
+    }
+}
+
+impl ReactorHandle {
+    /// Whether this is the reactor's thread.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        self.0.home == thread::current().id()
     }
 }
 

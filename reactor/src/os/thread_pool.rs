@@ -7,15 +7,21 @@ use std::thread;
 use crate::backend::Job;
 use crate::panic::catch;
 
-/// As many as Twisted's pool.
+/// As many as Twisted's pool, unless set.
 const MAX_THREADS: usize = 10;
 
-#[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
+    limit: usize,
     closed: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { jobs: VecDeque::new(), threads: 0, idle: 0, limit: MAX_THREADS, closed: false }
+    }
 }
 
 #[derive(Default)]
@@ -24,7 +30,7 @@ struct Shared {
     changed: Condvar,
 }
 
-/// Threads that are made when there is work, at most [`MAX_THREADS`], and end with the pool.
+/// Threads that are made when there is work, at most as many as the limit, and end with the pool.
 ///
 /// A job that blocks for ever does not keep the process alive: the threads are not joined.
 #[derive(Default)]
@@ -34,7 +40,7 @@ impl ThreadPool {
     pub(super) fn run(&self, job: Job) {
         let mut state = self.0.lock();
         state.jobs.push_back(job);
-        if state.idle < state.jobs.len() && state.threads < MAX_THREADS {
+        if state.idle < state.jobs.len() && state.threads < state.limit {
             let shared = Arc::clone(&self.0);
             match thread::Builder::new().name("torsade-pool".to_owned()).spawn(move || shared.work()) {
                 Ok(_) => state.threads += 1,
@@ -45,6 +51,13 @@ impl ThreadPool {
         }
         drop(state);
         self.0.changed.notify_one();
+    }
+}
+
+impl ThreadPool {
+    pub(super) fn set_limit(&self, threads: usize) {
+        self.0.lock().limit = threads;
+        self.0.changed.notify_all();
     }
 }
 
@@ -67,6 +80,12 @@ impl Shared {
     fn next_job(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
+            if state.threads > state.limit {
+                state.threads -= 1;
+                // It may have been woken for a job, which is another thread's now.
+                self.changed.notify_one();
+                return None;
+            }
             if let Some(job) = state.jobs.pop_front() {
                 return Some(job);
             }

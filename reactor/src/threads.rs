@@ -1,0 +1,130 @@
+//! Blocking work beside the loop, and the loop seen from other threads.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::mpsc;
+
+use crate::defer::{CallbackResult, Deferred, maybe_deferred};
+use crate::panic::Panic;
+use crate::reactor::Reactor;
+use crate::reactor_handle::ReactorHandle;
+
+impl Reactor {
+    /// Runs a job that blocks on a thread of the pool, and gives its result on the loop.
+    ///
+    /// A panic in it is an error. Cancelled, the Deferred fails at once, but the job runs on: nobody can stop a thread.
+    /// If the reactor stops first, the result is dropped; a job that never ends does not keep the process alive.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade_reactor::react;
+    ///
+    /// let lines = react(|reactor| async move {
+    ///     let text = reactor.defer_to_thread(|| Ok(std::fs::read_to_string("Cargo.toml")?)).await?;
+    ///     Ok(text.lines().count())
+    /// })?;
+    /// assert!(lines > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "deferToThread")]
+    #[track_caller]
+    pub fn defer_to_thread<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> Result<T, Box<dyn Error + Send + Sync>> + Send + 'static,
+    ) -> Deferred<T> {
+        let (deferred, firer) = Deferred::new();
+        self.call_in_thread(job, move |result| match result {
+            Ok(Ok(value)) => firer.callback(value),
+            Ok(Err(error)) => firer.errback(error as Box<dyn Error>),
+            Err(panic) => firer.errback(Panic::from_payload(&*panic)),
+        });
+        deferred
+    }
+
+    /// Sets how many threads the pool has at most; 10 unless set, 0 is taken as 1.
+    ///
+    /// Threads are made when there is work for them. Those above a smaller number end when they are done. Name look-ups
+    /// use the pool as well.
+    #[doc(alias = "suggestThreadPoolSize")]
+    pub fn suggest_thread_pool_size(&self, threads: usize) {
+        self.backend().suggest_thread_pool_size(threads.max(1));
+    }
+}
+
+impl ReactorHandle {
+    /// Calls `call` on the reactor's thread, and waits here for its result, also for that of a Deferred it returns.
+    ///
+    /// # Errors
+    /// [`BlockingCallError::Failed`] with the text of the error; `ReactorGone` if the reactor stopped first; `OwnThread`
+    /// on the reactor's own thread, which would wait for itself.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade_reactor::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let handle = reactor.handle();
+    /// let other = std::thread::spawn(move || {
+    ///     handle.blocking_call_from_thread(|reactor| {
+    ///         reactor.stop()?;
+    ///         Ok(reactor.turn_number())
+    ///     })
+    /// });
+    /// reactor.run()?;
+    /// assert!(other.join().expect("no panic")? >= 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "blockingCallFromThread")]
+    pub fn blocking_call_from_thread<R>(
+        &self,
+        call: impl FnOnce(&Reactor) -> R + Send + 'static,
+    ) -> Result<R::Value, BlockingCallError>
+    where
+        R: CallbackResult,
+        R::Value: Send,
+    {
+        if self.is_own_thread() {
+            return Err(BlockingCallError::OwnThread);
+        }
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let called = self.call_from_thread(move |reactor| {
+            let told = maybe_deferred(|| call(reactor)).add_both(move |result| {
+                // Nobody waits any more only if the thread has died.
+                sender.send(result.map_err(|failure| failure.to_string())).ok();
+            });
+            told.detach();
+        });
+        if called.is_err() {
+            return Err(BlockingCallError::ReactorGone);
+        }
+        match receiver.recv() {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(BlockingCallError::Failed(error)),
+            Err(_) => Err(BlockingCallError::ReactorGone),
+        }
+    }
+}
+
+/// Why a [`blocking_call_from_thread`](ReactorHandle::blocking_call_from_thread) gave no value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum BlockingCallError {
+    /// The call, or the Deferred that it returned, failed; the error's text, since errors stay on their thread.
+    Failed(String),
+    /// It was made on the reactor's own thread. Call the function itself.
+    OwnThread,
+    /// The reactor stopped before there was a result.
+    ReactorGone,
+}
+
+impl fmt::Display for BlockingCallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => write!(f, "the call on the reactor's thread failed: {error}"),
+            Self::OwnThread => f.write_str("the reactor's own thread cannot wait for itself: make the call directly"),
+            Self::ReactorGone => f.write_str("the reactor stopped before the call had a result"),
+        }
+    }
+}
+
+impl Error for BlockingCallError {}
