@@ -9,6 +9,7 @@ use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
+use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsInfo};
 
 /// What stands behind a [`Transport`](crate::Transport): a TCP connection, a wrapper's own layer, a test double.
 ///
@@ -181,6 +182,25 @@ pub trait Connection {
     /// Takes the bytes that followed a compressed stream's end.
     fn take_trailing(&self) -> Vec<u8> {
         Vec::new()
+    }
+
+    /// Switches TLS on; `rest` is what the protocol had been given already of what came after the switch.
+    ///
+    /// # Errors
+    /// As described at [`StartTlsError`].
+    fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
+        let _ = (config, rest, already);
+        Err(StartTlsError::Unsupported)
+    }
+
+    /// What the TLS handshake agreed on.
+    fn tls_info(&self) -> Option<TlsInfo> {
+        None
+    }
+
+    /// Takes an end without close_notify for a proper one.
+    fn set_tls_truncation_allowed(&self, allowed: bool) {
+        let _ = allowed;
     }
 
     /// What compression did so far.

@@ -28,6 +28,7 @@ mod reconnecting_client_factory;
 mod stateful_protocol;
 mod string_protocol;
 pub mod testing;
+mod tls;
 mod transport;
 pub mod wire;
 
@@ -56,5 +57,6 @@ pub use reason::{Deadline, Reason};
 pub use reconnecting_client_factory::{Backoff, ReconnectingClientFactory};
 pub use stateful_protocol::{State, StateError, StateReceived, StatefulProtocol, StatefulReceiver};
 pub use string_protocol::{StringDecoder, StringFrameTransport, StringProtocol, StringReceiver, StringTooLong};
+pub use tls::{AlreadyReceived, CertificateProblem, StartTlsError, TlsConfig, TlsError, TlsInfo, TlsVersion};
 pub use torsade_reactor::Result;
 pub use transport::Transport;

@@ -11,6 +11,7 @@ use crate::compression::{CompressionError, Decompression};
 use crate::line_decoder::{LineDecoder, LineTooLong};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
+use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig};
 use crate::transport::Transport;
 
 /// The callbacks of a connection that speaks in lines; run by a [`LineReceiver`].
@@ -20,6 +21,15 @@ pub trait LineProtocol {
     /// # Errors
     /// Any error closes the connection, with that reason.
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// The TLS handshake is complete; see [`Protocol::handshake_completed`].
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn handshake_completed(&mut self, transport: &LineTransport) -> Result {
         let _ = transport;
         Ok(())
     }
@@ -159,6 +169,31 @@ impl LineTransport {
         }
         switched
     }
+
+    /// Encrypts everything after this line; what is buffered behind it already ends the connection, as injected.
+    ///
+    /// # Errors
+    /// As [`Transport::start_tls`].
+    pub fn start_tls(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
+        self.switch_tls(&config.into(), AlreadyReceived::Refuse)
+    }
+
+    /// The same, where the peer begins its TLS without waiting: what is buffered behind this line is read as TLS.
+    ///
+    /// # Errors
+    /// As [`Transport::start_tls_with_rest`].
+    pub fn start_tls_with_rest(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
+        self.switch_tls(&config.into(), AlreadyReceived::IsTls)
+    }
+
+    fn switch_tls(&self, config: &TlsConfig, already: AlreadyReceived) -> Result<(), StartTlsError> {
+        let rest = self.clear_line_buffer();
+        let switched = self.transport.start_tls_after(config, &rest, already);
+        if switched.is_err() {
+            self.lines.extra.replace(rest);
+        }
+        switched
+    }
 }
 
 impl Deref for LineTransport {
@@ -274,6 +309,10 @@ impl<L: LineProtocol> LineReceiver<L> {
 impl<L: LineProtocol> Protocol for LineReceiver<L> {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         self.call(transport, LineProtocol::connection_made)
+    }
+
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        self.call(transport, LineProtocol::handshake_completed)
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {

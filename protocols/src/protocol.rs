@@ -12,7 +12,8 @@ use crate::transport::Transport;
 ///
 /// They come from the loop, never from inside a method of the transport, so everything may be called in them: this
 /// transport, others, timers, shared state behind a `RefCell`. For one connection the order is
-/// [`connection_made`](Self::connection_made); any number of [`data_received`](Self::data_received);
+/// [`connection_made`](Self::connection_made); with TLS, [`handshake_completed`](Self::handshake_completed); any number
+/// of [`data_received`](Self::data_received);
 /// [`read_connection_lost`](Self::read_connection_lost) at most once;
 /// [`connection_lost`](Self::connection_lost) exactly once, and nothing after it.
 ///
@@ -40,6 +41,21 @@ pub trait Protocol {
     /// Any error closes the connection, with `Reason::Protocol`.
     #[doc(alias = "connectionMade")]
     fn connection_made(&mut self, transport: &Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// The TLS handshake is complete: what comes from now on is the peer's, and private. Comes once, before any data.
+    ///
+    /// Only where TLS is switched on, by `listen_tls`, `connect_tls` or [`Transport::start_tls`]; always after
+    /// [`connection_made`](Self::connection_made). What was agreed on is in [`Transport::tls_info`]; to refuse the peer,
+    /// return an error or abort, and no data is delivered.
+    ///
+    /// # Errors
+    /// Any error closes the connection, with `Reason::Protocol`.
+    #[doc(alias = "handshakeCompleted")]
+    #[doc(alias = "IHandshakeListener")]
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
         let _ = transport;
         Ok(())
     }
@@ -102,6 +118,10 @@ impl<P: Protocol + ?Sized> Protocol for Box<P> {
         (**self).connection_made(transport)
     }
 
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        (**self).handshake_completed(transport)
+    }
+
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         (**self).data_received(transport, data)
     }
@@ -127,6 +147,10 @@ impl<P: Protocol + ?Sized> Protocol for Box<P> {
 impl<P: Protocol + ?Sized> Protocol for Rc<RefCell<P>> {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         self.borrow_mut().connection_made(transport)
+    }
+
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        self.borrow_mut().handshake_completed(transport)
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use torsade_reactor::Panic;
 
 use crate::compression::DecompressError;
+use crate::tls::TlsError;
 
 /// Why a connection ended; what every [`connection_lost`](crate::Protocol::connection_lost) is given.
 ///
@@ -41,6 +42,13 @@ pub enum Reason {
     ShuttingDown,
     /// A deadline passed.
     TimedOut(Deadline),
+    /// The handshake of TLS failed, or what came after it was no proper TLS.
+    Tls(TlsError),
+    /// The stream ended without TLS's own end (close_notify): the peer crashed, or somebody cut it short.
+    ///
+    /// What was delivered is good, but there may have been more. For peers that never send it there is
+    /// [`set_tls_truncation_allowed`](crate::Transport::set_tls_truncation_allowed).
+    TlsTruncated,
 }
 
 /// Which deadline passed.
@@ -49,6 +57,8 @@ pub enum Reason {
 pub enum Deadline {
     /// While closing, the peer took none of the unsent bytes for this long.
     Flush,
+    /// The TLS handshake took too long; 30 s unless the configuration says otherwise.
+    Handshake,
     /// Everything was sent and our side closed, but the peer did not close its side.
     Linger,
 }
@@ -97,7 +107,10 @@ impl fmt::Display for Reason {
             Self::Protocol(error) => write!(f, "the protocol failed: {error}"),
             Self::ShuttingDown => f.write_str("the reactor is shutting down"),
             Self::TimedOut(Deadline::Flush) => f.write_str("timed out: the peer does not read what is still to be sent"),
+            Self::TimedOut(Deadline::Handshake) => f.write_str("timed out: the TLS handshake took too long"),
             Self::TimedOut(Deadline::Linger) => f.write_str("timed out: the peer did not close its side"),
+            Self::Tls(error) => error.fmt(f),
+            Self::TlsTruncated => f.write_str("the connection was cut off: it ended without TLS's close_notify"),
         }
     }
 }
@@ -109,6 +122,7 @@ impl Error for Reason {
             Self::Decompress(error) => Some(error),
             Self::Panicked(panic) => Some(panic),
             Self::Protocol(error) => Some(&**error),
+            Self::Tls(error) => Some(error),
             _ => None,
         }
     }

@@ -1,0 +1,60 @@
+//! The plain values that TLS is spoken of with.
+//!
+//! Nothing here encrypts: these are versions, errors and what a handshake agreed on, so that a protocol can switch TLS
+//! on without knowing the library that does it. Configurations are made by `torsade-transports` with its feature `tls`.
+
+mod error;
+mod info;
+mod start_error;
+
+use std::any::Any;
+use std::fmt;
+use std::rc::Rc;
+
+pub use error::{CertificateProblem, TlsError};
+pub use info::{TlsInfo, TlsVersion};
+pub use start_error::StartTlsError;
+
+/// A TLS configuration as [`Transport::start_tls`](crate::Transport::start_tls) takes it; a cheap handle.
+///
+/// Made from a `TlsServerConfig` or a `TlsClientConfig`. Which of the two it came from decides which side of the
+/// handshake we play.
+#[derive(Clone)]
+#[doc(alias = "CertificateOptions")]
+pub struct TlsConfig(Rc<dyn Any>);
+
+impl TlsConfig {
+    /// Wraps the value of whoever implements TLS.
+    #[must_use]
+    pub fn new<T: Any>(config: T) -> Self {
+        Self(Rc::new(config))
+    }
+
+    /// The wrapped value, for whoever made it.
+    #[must_use]
+    pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+impl From<&Self> for TlsConfig {
+    fn from(config: &Self) -> Self {
+        config.clone()
+    }
+}
+
+impl fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConfig").finish_non_exhaustive()
+    }
+}
+
+/// What to do with bytes that came in before TLS was switched on, and that nobody has taken yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "they belong to the peer's TLS or to nobody")]
+pub enum AlreadyReceived {
+    /// The connection ends, with [`TlsError::Injected`]: whoever sent them may have been between us and the peer.
+    Refuse,
+    /// They are the beginning of the peer's TLS: it did not wait for an answer.
+    IsTls,
+}

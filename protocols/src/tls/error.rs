@@ -1,0 +1,118 @@
+use std::error::Error;
+use std::fmt;
+
+/// Says why TLS ended a connection. Nothing that was not authenticated has been delivered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// The peer ended it and says why (RFC 8446, 6.2): most often it does not accept our certificate.
+    AlertReceived {
+        /// The number of the alert.
+        code: u8,
+        /// Its name, as the library spells it.
+        name: String,
+    },
+    /// We do not accept the peer's certificate.
+    Certificate(CertificateProblem),
+    /// The peer closed the connection before the handshake was complete.
+    ClosedInHandshake,
+    /// Data that was changed on the way, or encrypted with other keys.
+    Decrypt,
+    /// The two sides have no version, cipher or key exchange in common.
+    Incompatible(String),
+    /// Bytes came after the command that switched TLS on, and before TLS: a STARTTLS injection, or a peer that does not
+    /// wait for the answer.
+    Injected {
+        /// How many.
+        bytes: usize,
+    },
+    /// A fault of ours, or of the system: no random numbers, no time.
+    Internal(String),
+    /// The peer breaks the rules of TLS.
+    Misbehaved(String),
+    /// Both sides name application protocols (ALPN), and none is the same.
+    NoApplicationProtocol,
+    /// We asked for the peer's certificate and it has none.
+    NoCertificate,
+    /// What the peer sends is no TLS: it speaks in clear, or another protocol.
+    NotTls,
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlertReceived { code, name } => write!(f, "the peer ended TLS with alert {code} ({name}); its log says more"),
+            Self::Certificate(problem) => write!(f, "the peer's certificate is not accepted: {problem}"),
+            Self::ClosedInHandshake => {
+                f.write_str("the peer closed the connection during the TLS handshake; it may not speak TLS here")
+            }
+            Self::Decrypt => f.write_str("a TLS record cannot be decrypted; it was changed on the way"),
+            Self::Incompatible(what) => write!(f, "no TLS version or cipher in common with the peer: {what}"),
+            Self::Injected { bytes } => write!(
+                f,
+                "{bytes} bytes came before TLS was on; if the peer does not wait for an answer, use start_tls_with_rest"
+            ),
+            Self::Internal(what) => write!(f, "TLS failed on our side: {what}"),
+            Self::Misbehaved(what) => write!(f, "the peer breaks the rules of TLS: {what}"),
+            Self::NoApplicationProtocol => f.write_str("no application protocol (ALPN) in common with the peer"),
+            Self::NoCertificate => f.write_str("the peer has sent no certificate, and this port asks for one"),
+            Self::NotTls => f.write_str("the peer does not speak TLS; check the port, and that both sides switch it on"),
+        }
+    }
+}
+
+impl Error for TlsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Certificate(problem) => Some(problem),
+            _ => None,
+        }
+    }
+}
+
+/// Says why a certificate is not accepted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+#[doc(alias = "VerificationError")]
+pub enum CertificateProblem {
+    /// Its time is over.
+    Expired,
+    /// It cannot be read, or uses what is not understood.
+    Malformed(String),
+    /// Its time has not begun; one of the two clocks may be wrong.
+    NotYetValid,
+    /// It is for another purpose: a client's where a server's is needed, or the other way round.
+    Purpose,
+    /// Its issuer has withdrawn it.
+    Revoked,
+    /// A signature is wrong, or of a kind that is not accepted.
+    Signature,
+    /// Nobody we trust has issued it. A self-signed certificate is one of these.
+    UnknownIssuer,
+    /// It is for other names.
+    WrongName {
+        /// The name that was asked for.
+        expected: String,
+        /// The names it has, as far as they are known.
+        presented: Vec<String>,
+    },
+}
+
+impl fmt::Display for CertificateProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired => f.write_str("it has expired"),
+            Self::Malformed(what) => write!(f, "it cannot be used: {what}"),
+            Self::NotYetValid => f.write_str("it is not valid yet; check both clocks"),
+            Self::Purpose => f.write_str("it is not meant for this side of a connection"),
+            Self::Revoked => f.write_str("it has been revoked"),
+            Self::Signature => f.write_str("a signature is wrong or of a kind that is not accepted"),
+            Self::UnknownIssuer => f.write_str("its issuer is not among the trusted roots; add the issuer to them"),
+            Self::WrongName { expected, presented } => {
+                write!(f, "it is not for {expected}, but for {}", presented.join(", "))
+            }
+        }
+    }
+}
+
+impl Error for CertificateProblem {}

@@ -1,0 +1,54 @@
+use std::fmt;
+
+/// A version of TLS. Older ones are not spoken.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+#[doc(alias = "TLSVersion")]
+pub enum TlsVersion {
+    /// TLS 1.2, RFC 5246.
+    Tls12,
+    /// TLS 1.3, RFC 8446.
+    Tls13,
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls12 => "TLS 1.2",
+            Self::Tls13 => "TLS 1.3",
+        })
+    }
+}
+
+/// What a handshake agreed on; known from `handshake_completed` until the connection is lost.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TlsInfo {
+    /// The cipher suite, as IANA names it.
+    pub cipher_suite: String,
+    /// The application protocol (ALPN) that both sides know; none if one of them offered nothing.
+    pub negotiated_protocol: Option<Vec<u8>>,
+    /// The peer's certificate chain in DER, its own certificate first; empty if it sent none.
+    pub peer_certificates: Vec<Vec<u8>>,
+    /// The keys come from an earlier session, so that no certificate was sent.
+    pub resumed: bool,
+    /// The name that the client asked for (SNI), or whose certificate we asked for; none if it was an IP address.
+    pub server_name: Option<String>,
+    /// The version of TLS.
+    pub version: TlsVersion,
+}
+
+impl TlsInfo {
+    /// Puts together what was agreed on; for implementations of TLS and test doubles.
+    #[must_use]
+    pub const fn new(version: TlsVersion, cipher_suite: String) -> Self {
+        Self {
+            cipher_suite,
+            negotiated_protocol: None,
+            peer_certificates: Vec::new(),
+            resumed: false,
+            server_name: None,
+            version,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+use std::error::Error;
+use std::fmt;
+
+/// Says why TLS was not switched on. Except for `Injected`, nothing has changed when this is returned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum StartTlsError {
+    /// TLS is on already.
+    AlreadyOn,
+    /// The connection is lost or closing, in one direction at least. Call it earlier.
+    Closed,
+    /// Compression is running. TLS goes below it, so it has to be switched on first.
+    Compressing,
+    /// The configuration cannot be used for this connection.
+    Config(String),
+    /// Bytes have come in already that were sent before TLS. The connection ends, with
+    /// [`TlsError::Injected`](super::TlsError::Injected).
+    Injected {
+        /// How many.
+        bytes: usize,
+    },
+    /// A client has to know whose certificate to ask for, and this connection was not made to a named host.
+    NoServerName,
+    /// This transport cannot do TLS, or not with this configuration. TCP can, with the cargo feature `tls`.
+    Unsupported,
+}
+
+impl fmt::Display for StartTlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyOn => f.write_str("cannot start TLS: it is on already"),
+            Self::Closed => f.write_str("cannot start TLS: the connection is closing; call start_tls before lose_connection"),
+            Self::Compressing => {
+                f.write_str("cannot start TLS: compression is running, and goes above TLS; start TLS first, then compress")
+            }
+            Self::Config(what) => write!(f, "cannot start TLS with this configuration: {what}"),
+            Self::Injected { bytes } => {
+                write!(f, "cannot start TLS: {bytes} bytes came in after the switch and before TLS; the connection is closed")
+            }
+            Self::NoServerName => {
+                f.write_str("cannot start TLS: the server's name is not known; set server_name in the client's configuration")
+            }
+            Self::Unsupported => f.write_str("this transport cannot do TLS; use TCP, and the cargo feature `tls` of torsade"),
+        }
+    }
+}
+
+impl Error for StartTlsError {}
