@@ -84,6 +84,8 @@ impl Reason {
             Self::Protocol(_) => "Protocol",
             Self::ShuttingDown => "ShuttingDown",
             Self::TimedOut(_) => "TimedOut",
+            Self::Tls(_) => "Tls",
+            Self::TlsTruncated => "TlsTruncated",
         }
     }
 

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use torsade_protocols::{CompressionError, CompressionStats, Decompression, Detect, Reason};
+#[cfg(feature = "tls")]
+use torsade_protocols::StartTlsError;
+use torsade_protocols::{CompressionError, CompressionStats, Decompression, Reason};
 
-use crate::compression::{CompressionLayer, SharedPool};
+use crate::compression::CompressionLayer;
 use crate::layer::Layer;
 use crate::shared::READ_SIZE;
+#[cfg(feature = "tls")]
+use crate::tls::TlsLayer;
 
 /// The byte layers of one connection: from the protocol (the first) to the socket (the last).
 ///
@@ -23,31 +27,95 @@ pub(crate) struct Chain {
 }
 
 struct Stage {
-    layer: CompressionLayer,
+    layer: AnyLayer,
     /// Input of this layer that it has not taken yet.
     held: Vec<u8>,
     /// The layer has more to give without input.
     more: bool,
 }
 
-impl Chain {
-    /// The compression layer, put on top of all others if there is none yet.
-    pub(crate) fn compression(&mut self, pool: &SharedPool, plain_in: u64, plain_out: u64) -> &mut CompressionLayer {
-        if self.stages.is_empty() {
-            let layer = CompressionLayer::new(pool, Detect::Off, plain_in, plain_out);
-            self.stages.insert(0, Stage { layer, held: Vec::new(), more: false });
+/// The layers there are, in the order in which they stand: what is above comes first.
+enum AnyLayer {
+    Compression(Box<CompressionLayer>),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsLayer>),
+}
+
+impl AnyLayer {
+    fn get(&self) -> &dyn Layer {
+        match self {
+            Self::Compression(layer) => &**layer,
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => &**layer,
         }
-        &mut self.stages[0].layer
+    }
+
+    fn get_mut(&mut self) -> &mut dyn Layer {
+        match self {
+            Self::Compression(layer) => &mut **layer,
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => &mut **layer,
+        }
+    }
+}
+
+impl Stage {
+    fn new(layer: AnyLayer, held: Vec<u8>) -> Self {
+        Self { layer, held, more: false }
+    }
+
+    const fn compression(&self) -> Option<&CompressionLayer> {
+        match &self.layer {
+            AnyLayer::Compression(layer) => Some(layer),
+            #[cfg(feature = "tls")]
+            AnyLayer::Tls(_) => None,
+        }
+    }
+
+    const fn compression_mut(&mut self) -> Option<&mut CompressionLayer> {
+        match &mut self.layer {
+            AnyLayer::Compression(layer) => Some(layer),
+            #[cfg(feature = "tls")]
+            AnyLayer::Tls(_) => None,
+        }
+    }
+
+    /// Has the layer read what it holds.
+    fn read_held(&mut self, plain: &mut Vec<u8>, room: usize, now: Duration) -> Result<(), Reason> {
+        let progress = self.layer.get_mut().read(&self.held, plain, room, now)?;
+        self.more = progress.more;
+        self.held.drain(..progress.consumed);
+        if self.held.is_empty() {
+            self.held = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+impl Chain {
+    /// Does something with the compression layer, put on top of all others if there is none yet.
+    pub(crate) fn with_compression<T>(
+        &mut self,
+        make: impl FnOnce() -> CompressionLayer,
+        act: impl FnOnce(&mut CompressionLayer) -> T,
+    ) -> T {
+        if let Some(layer) = self.stages.first_mut().and_then(Stage::compression_mut) {
+            return act(layer);
+        }
+        let mut layer = make();
+        let result = act(&mut layer);
+        self.stages.insert(0, Stage::new(AnyLayer::Compression(Box::new(layer)), Vec::new()));
+        result
     }
 
     /// Takes the bytes that followed the end of the incoming compressed stream.
     pub(crate) fn take_trailing(&mut self) -> Vec<u8> {
-        self.stages.first_mut().map_or_else(Vec::new, |stage| stage.layer.take_trailing())
+        self.stages.first_mut().and_then(Stage::compression_mut).map_or_else(Vec::new, CompressionLayer::take_trailing)
     }
 
     /// What compression did, if it was ever on.
     pub(crate) fn compression_stats(&self) -> Option<CompressionStats> {
-        let stats = self.stages.first()?.layer.stats();
+        let stats = self.stages.first()?.compression()?.stats();
         (stats.format_in.is_some() || stats.format_out.is_some()).then_some(stats)
     }
 
@@ -57,21 +125,36 @@ impl Chain {
         write_from(&mut self.stages, plain, wire, now)
     }
 
-    /// Makes everything written so far readable for the peer.
+    /// Makes everything written so far readable for the peer, and sends what the layers have to say by themselves.
     pub(crate) fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
-        if !std::mem::take(&mut self.dirty) {
-            return Ok(());
-        }
+        let dirty = std::mem::take(&mut self.dirty);
         for level in 0..self.stages.len() {
-            self.produce(level, wire, now, |layer, wire| layer.flush(wire, now))?;
+            if dirty || self.stages[level].layer.get().wants_flush() {
+                self.produce(level, wire, now, |layer, wire| layer.get_mut().flush(wire, now))?;
+            }
         }
         Ok(())
+    }
+
+    /// Something was written since the last flush, or a layer has something to say by itself.
+    pub(crate) fn needs_flush(&self) -> bool {
+        self.dirty || self.wants_flush()
+    }
+
+    /// A layer has something to say that nobody wrote.
+    pub(crate) fn wants_flush(&self) -> bool {
+        self.stages.iter().any(|stage| stage.layer.get().wants_flush())
+    }
+
+    /// Written bytes that layers keep back until something was read.
+    pub(crate) fn unsent(&self) -> usize {
+        self.stages.iter().map(|stage| stage.layer.get().unsent()).sum()
     }
 
     /// Ends the outgoing stream of every layer.
     pub(crate) fn finish(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         for level in 0..self.stages.len() {
-            self.produce(level, wire, now, |layer, wire| layer.finish(wire))?;
+            self.produce(level, wire, now, |layer, wire| layer.get_mut().finish(wire))?;
         }
         self.dirty = false;
         Ok(())
@@ -79,29 +162,31 @@ impl Chain {
 
     /// Sends at the next flush what the compressor holds, whatever its policy.
     pub(crate) fn flush_compression(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
-        if self.stages.is_empty() {
-            return Ok(());
-        }
-        self.dirty = true;
-        self.produce(0, wire, now, |layer, wire| layer.force_flush(wire))
+        self.produce_compressed(wire, now, CompressionLayer::force_flush)
     }
 
     /// Forgets the compressor's history.
     pub(crate) fn compression_barrier(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
-        if self.stages.is_empty() {
-            return Ok(());
-        }
+        self.produce_compressed(wire, now, CompressionLayer::barrier)
+    }
+
+    fn produce_compressed(
+        &mut self,
+        wire: &mut Vec<u8>,
+        now: Duration,
+        step: impl FnOnce(&mut CompressionLayer, &mut Vec<u8>) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
         self.dirty = true;
-        self.produce(0, wire, now, |layer, wire| layer.barrier(wire))
+        self.produce(0, wire, now, |layer, wire| match layer {
+            AnyLayer::Compression(layer) => step(layer, wire),
+            #[cfg(feature = "tls")]
+            AnyLayer::Tls(_) => Ok(()),
+        })
     }
 
     /// Ends the compressed stream; what is written next passes as it is.
     pub(crate) fn end_compression(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
-        if self.stages.is_empty() {
-            return Ok(());
-        }
-        self.dirty = true;
-        self.produce(0, wire, now, |layer, wire| layer.end_stream(wire))
+        self.produce_compressed(wire, now, CompressionLayer::end_stream)
     }
 
     /// Lets one layer write, and takes what it wrote through those below it.
@@ -110,9 +195,9 @@ impl Chain {
         level: usize,
         wire: &mut Vec<u8>,
         now: Duration,
-        step: impl FnOnce(&mut CompressionLayer, &mut Vec<u8>) -> Result<(), Reason>,
+        step: impl FnOnce(&mut AnyLayer, &mut Vec<u8>) -> Result<(), Reason>,
     ) -> Result<(), Reason> {
-        let (above, below) = self.stages.split_at_mut(level + 1);
+        let Some((above, below)) = self.stages.split_at_mut_checked(level + 1) else { return Ok(()) };
         let Some(stage) = above.last_mut() else { return Ok(()) };
         if below.is_empty() {
             return step(&mut stage.layer, wire);
@@ -125,13 +210,13 @@ impl Chain {
     /// Incoming bytes need not be shown to the chain: nothing is held, and every layer lets them pass.
     pub(crate) fn reads_directly(&self) -> bool {
         self.unread.is_empty()
-            && self.stages.iter().all(|stage| stage.held.is_empty() && !stage.more && stage.layer.reads_directly())
+            && self.stages.iter().all(|stage| stage.held.is_empty() && !stage.more && stage.layer.get().reads_directly())
     }
 
     /// Bytes passed without being shown to the chain.
     pub(crate) fn passed_in(&mut self, bytes: u64) {
-        for stage in &mut self.stages {
-            stage.layer.passed_in(bytes);
+        for layer in self.stages.iter_mut().filter_map(Stage::compression_mut) {
+            layer.passed_in(bytes);
         }
     }
 
@@ -159,6 +244,32 @@ impl Chain {
         pull(&mut self.stages, wire, plain, now)
     }
 
+    /// Takes bytes that were read, and has the layer above the socket go on with its handshake. Delivers nothing.
+    pub(crate) fn handshake(&mut self, wire: &[u8], now: Duration) -> Result<(), Reason> {
+        let Some(last) = self.stages.last_mut() else { return Ok(()) };
+        last.held.extend_from_slice(wire);
+        last.read_held(&mut Vec::new(), 0, now)
+    }
+
+    /// A layer has to read before anything else can be done.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.stages.last().is_some_and(|stage| stage.layer.get().is_handshaking())
+    }
+
+    /// True once, after a handshake was completed.
+    pub(crate) fn take_handshake_completed(&mut self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(layer) = self.tls_mut() {
+            return layer.take_completed();
+        }
+        false
+    }
+
+    /// The peer has ended the stream of a layer, and need not end the wire as well.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stages.iter().any(|stage| stage.layer.get().has_ended())
+    }
+
     /// The wire has ended and nothing is held: tells the next layer, and whether it was the last one.
     pub(crate) fn read_end(&mut self, plain: &mut Vec<u8>) -> Result<bool, Reason> {
         let Some(level) = self.stages.len().checked_sub(self.ended + 1) else { return Ok(true) };
@@ -166,8 +277,8 @@ impl Chain {
         let (above, below) = self.stages.split_at_mut(level);
         let Some(stage) = below.first_mut() else { return Ok(true) };
         match above.last_mut() {
-            Some(upper) => stage.layer.read_end(&mut upper.held)?,
-            None => stage.layer.read_end(plain)?,
+            Some(upper) => stage.layer.get_mut().read_end(&mut upper.held)?,
+            None => stage.layer.get_mut().read_end(plain)?,
         }
         Ok(level == 0)
     }
@@ -179,8 +290,9 @@ impl Chain {
 
     /// Decompresses what comes in from here on, beginning with `rest`; the compression layer is on.
     pub(crate) fn expect_compression(&mut self, options: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
-        if let Some(stage) = self.stages.first_mut() {
-            stage.layer.expect(options, rest)?;
+        let Some(stage) = self.stages.first_mut() else { return Ok(()) };
+        if let Some(layer) = stage.compression_mut() {
+            layer.expect(options, rest)?;
             // It has input of its own now.
             stage.more = true;
         }
@@ -198,17 +310,17 @@ impl Chain {
 
     /// When [`expire`](Self::expire) is to be called.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.stages.iter().filter_map(|stage| stage.layer.deadline()).min()
+        self.stages.iter().filter_map(|stage| stage.layer.get().deadline()).min()
     }
 
     /// A layer's deadline has passed: what it held back goes on, on both sides.
     pub(crate) fn expire(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         for level in 0..self.stages.len() {
-            if self.stages[level].layer.deadline().is_none_or(|deadline| deadline > now) {
+            if self.stages[level].layer.get().deadline().is_none_or(|deadline| deadline > now) {
                 continue;
             }
             let mut plain = Vec::new();
-            self.produce(level, wire, now, |layer, wire| layer.expire(wire, &mut plain, now))?;
+            self.produce(level, wire, now, |layer, wire| layer.get_mut().expire(wire, &mut plain, now))?;
             match level.checked_sub(1).and_then(|upper| self.stages.get_mut(upper)) {
                 Some(upper) => upper.held.append(&mut plain),
                 None => self.unread.append(&mut plain),
@@ -221,10 +333,10 @@ impl Chain {
 fn write_from(stages: &mut [Stage], plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
     match stages {
         [] => wire.extend_from_slice(plain),
-        [last] => last.layer.write(plain, wire, now)?,
+        [last] => last.layer.get_mut().write(plain, wire, now)?,
         [first, below @ ..] => {
             let mut written = Vec::new();
-            first.layer.write(plain, &mut written, now)?;
+            first.layer.get_mut().write(plain, &mut written, now)?;
             write_from(below, &written, wire, now)?;
         }
     }
@@ -240,7 +352,7 @@ fn pull(stages: &mut [Stage], wire: &[u8], plain: &mut Vec<u8>, now: Duration) -
     let starved = stage.held.is_empty() && !stage.more;
     if below.is_empty() && starved {
         // The common case: what was read goes into the layer without being copied first.
-        let progress = stage.layer.read(wire, plain, READ_SIZE, now)?;
+        let progress = stage.layer.get_mut().read(wire, plain, READ_SIZE, now)?;
         stage.more = progress.more;
         stage.held.extend_from_slice(wire.get(progress.consumed..).unwrap_or_default());
         return Ok(());
@@ -252,11 +364,46 @@ fn pull(stages: &mut [Stage], wire: &[u8], plain: &mut Vec<u8>, now: Duration) -
     } else if let Some(last) = below.last_mut() {
         last.held.extend_from_slice(wire);
     }
-    let progress = stage.layer.read(&stage.held, plain, READ_SIZE, now)?;
-    stage.more = progress.more;
-    stage.held.drain(..progress.consumed);
-    if stage.held.is_empty() {
-        stage.held = Vec::new();
+    stage.read_held(plain, READ_SIZE, now)
+}
+
+/// What only TLS needs.
+#[cfg(feature = "tls")]
+impl Chain {
+    /// Whether TLS can be switched on.
+    pub(crate) fn check_tls(&self) -> Result<(), StartTlsError> {
+        for stage in &self.stages {
+            match &stage.layer {
+                AnyLayer::Tls(_) => return Err(StartTlsError::AlreadyOn),
+                AnyLayer::Compression(layer) if layer.is_on() => return Err(StartTlsError::Compressing),
+                AnyLayer::Compression(_) => {}
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// How many bytes that were read are held here, by the layers or for the protocol.
+    pub(crate) fn held_input(&self) -> usize {
+        let held = |stage: &Stage| stage.held.len() + stage.compression().map_or(0, CompressionLayer::held_back);
+        self.unread.len() + self.stages.iter().map(held).sum::<usize>()
+    }
+
+    /// Puts TLS below all other layers. `rest` is what it is to read first.
+    pub(crate) fn insert_tls(&mut self, layer: TlsLayer, rest: &[u8]) {
+        self.stages.push(Stage::new(AnyLayer::Tls(Box::new(layer)), rest.to_vec()));
+    }
+
+    pub(crate) fn tls(&self) -> Option<&TlsLayer> {
+        match &self.stages.last()?.layer {
+            AnyLayer::Tls(layer) => Some(layer),
+            AnyLayer::Compression(_) => None,
+        }
+    }
+
+    pub(crate) fn tls_mut(&mut self) -> Option<&mut TlsLayer> {
+        match &mut self.stages.last_mut()?.layer {
+            AnyLayer::Tls(layer) => Some(layer),
+            AnyLayer::Compression(_) => None,
+        }
+    }
 }

@@ -14,9 +14,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{
-    Address, Compression, CompressionError, CompressionStats, Connection, Decompression, Detect, Producer, ProducerError,
-    Protocol, Reason, Transport,
+    Address, AlreadyReceived, Compression, CompressionError, CompressionStats, Connection, Decompression, Detect, Host, Producer,
+    ProducerError, Protocol, Reason, TlsConfig, TlsError, Transport,
 };
+#[cfg(feature = "tls")]
+use torsade_protocols::{StartTlsError, TlsInfo};
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::{Reactor, Ready, Result, Source, Stream, TaskGroup, Token, catch};
 
@@ -45,19 +47,22 @@ pub(crate) struct Begun {
     pub(crate) token: Token,
     /// What was reported of the socket: that edge will not come again.
     pub(crate) ready: Ready,
+    /// Where it was made to.
+    pub(crate) host: Host,
     /// Told before `connection_made`.
     pub(crate) on_made: Box<dyn FnOnce(&Transport)>,
     pub(crate) on_lost: OnLost,
 }
 
 impl StreamConnection {
-    /// Makes the connection and calls `connection_made`; to be called from the loop only.
+    /// Makes the connection, with TLS if that is asked for, and calls `connection_made`; to be called from the loop only.
     pub(crate) fn make(
         shared: &Rc<Shared>,
         mut stream: Box<dyn Stream>,
         begun: Option<Begun>,
         peer: SocketAddr,
         protocol: Box<dyn Protocol>,
+        tls: Option<&TlsConfig>,
     ) -> io::Result<()> {
         let connection = Rc::new(Self {
             shared: Rc::clone(shared),
@@ -92,10 +97,16 @@ impl StreamConnection {
             {
                 let mut state = connection.state.borrow_mut();
                 state.rare().on_lost = Some(begun.on_lost);
+                state.rare().host = Some(begun.host);
                 // Where we connect, a peer that announces compression is understood (design section 6).
-                connection.compression(&mut state).set_detect(Detect::AtStart);
+                connection.with_compression(&mut state, |layer| layer.set_detect(Detect::AtStart));
             }
             (begun.on_made)(&connection.transport());
+        }
+        if let Some(config) = tls
+            && let Err(error) = connection.start_tls(config, b"", AlreadyReceived::Refuse)
+        {
+            connection.fail(Reason::Tls(TlsError::Internal(error.to_string())));
         }
         connection.call("connection_made", None, |protocol, transport| protocol.connection_made(transport));
         connection.settle();
@@ -218,7 +229,7 @@ impl Connection for StreamConnection {
     }
 
     fn unsent(&self) -> usize {
-        self.state.borrow().output.len()
+        self.state.borrow().unsent()
     }
 
     fn lose_connection(&self) {
@@ -279,7 +290,10 @@ impl Connection for StreamConnection {
 
     fn unread(&self, data: &[u8]) {
         let mut state = self.state.borrow_mut();
-        if !data.is_empty() {
+        if !data.is_empty() && state.is_handshaking() {
+            // They came in clear, and nothing in clear is delivered after the switch.
+            state.doom(Reason::Tls(TlsError::Injected { bytes: data.len() }));
+        } else if !data.is_empty() {
             state.chain.get_or_insert_default().unread(data);
         }
         state.resumed = true;
@@ -351,7 +365,7 @@ impl Connection for StreamConnection {
     fn set_compression(&self, compression: &Compression) -> std::result::Result<(), CompressionError> {
         let mut state = self.state.borrow_mut();
         state.check_open()?;
-        self.compression(&mut state).compress(compression)
+        self.with_compression(&mut state, |layer| layer.compress(compression))
     }
 
     fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> std::result::Result<(), CompressionError> {
@@ -360,7 +374,12 @@ impl Connection for StreamConnection {
         if state.lost || state.is_closing() {
             return Err(CompressionError::Closed);
         }
-        self.compression(&mut state);
+        if !rest.is_empty() && state.is_handshaking() {
+            // They came in clear, and nothing in clear is delivered after the switch.
+            state.doom(Reason::Tls(TlsError::Injected { bytes: rest.len() }));
+            return Err(CompressionError::Closed);
+        }
+        self.with_compression(&mut state, |_| {});
         state.chain.get_or_insert_default().expect_compression(decompression, rest)?;
         self.wake(&state);
         Ok(())
@@ -369,14 +388,14 @@ impl Connection for StreamConnection {
     fn set_detection(&self, detect: Detect) {
         let mut state = self.state.borrow_mut();
         if !state.lost {
-            self.compression(&mut state).set_detect(detect);
+            self.with_compression(&mut state, |layer| layer.set_detect(detect));
         }
     }
 
     fn set_decompression_limits(&self, limits: &Decompression) {
         let mut state = self.state.borrow_mut();
         if !state.lost {
-            self.compression(&mut state).set_limits(limits);
+            self.with_compression(&mut state, |layer| layer.set_limits(limits));
         }
     }
 
@@ -406,9 +425,50 @@ impl Connection for StreamConnection {
         }
     }
 
+    #[cfg(feature = "tls")]
+    fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> std::result::Result<(), StartTlsError> {
+        self.insert_tls(config, rest, already)
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls_info(&self) -> Option<TlsInfo> {
+        self.state.borrow().chain.as_ref()?.tls()?.info()
+    }
+
+    #[cfg(feature = "tls")]
+    fn set_tls_truncation_allowed(&self, allowed: bool) {
+        if let Some(layer) = self.state.borrow_mut().chain.as_mut().and_then(|chain| chain.tls_mut()) {
+            layer.set_truncation_allowed(allowed);
+        }
+    }
+
     fn compression_stats(&self) -> Option<CompressionStats> {
         let state = self.state.borrow();
         state.last_stats().or_else(|| state.chain.as_ref()?.compression_stats())
+    }
+}
+
+#[cfg(feature = "tls")]
+impl StreamConnection {
+    fn insert_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> std::result::Result<(), StartTlsError> {
+        let mut state = self.state.borrow_mut();
+        if state.check_open().is_err() || state.half_closing || state.wire_ended {
+            return Err(StartTlsError::Closed);
+        }
+        let chain = state.chain.get_or_insert_default();
+        chain.check_tls()?;
+        let refused = if already == AlreadyReceived::Refuse { rest.len() } else { 0 };
+        let injected = refused + chain.held_input();
+        let host = state.rare_if_any().and_then(|rare| rare.host.as_ref());
+        let layer = crate::tls::open(config, host, self.shared.reactor.now())?;
+        if injected > 0 {
+            state.doom(Reason::Tls(TlsError::Injected { bytes: injected }));
+            self.settle_later(&state);
+            return Err(StartTlsError::Injected { bytes: injected });
+        }
+        state.chain.get_or_insert_default().insert_tls(layer, rest);
+        self.settle_later(&state);
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{
-    ClientFactory, Connect, ConnectError, Connector, ConnectorState, Host, HostPort, Reason, Result, Transport,
+    ClientFactory, Connect, ConnectError, Connector, ConnectorState, Host, HostPort, Reason, Result, TlsConfig, Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::{DelayedCall, Reactor, Ready, Source, Stream, Token, catch};
@@ -24,6 +24,8 @@ pub(crate) struct TcpConnector {
     destination: HostPort,
     timeout: Cell<Duration>,
     factory: RefCell<Box<dyn ClientFactory>>,
+    /// With it, every connection begins with TLS.
+    tls: Option<TlsConfig>,
     /// `start_factory` was called, and not yet `stop_factory`.
     started: Cell<bool>,
     /// Counts attempts, so that what comes late from an old one is not taken for the present one's.
@@ -54,12 +56,18 @@ struct Attempt {
 }
 
 impl TcpConnector {
-    pub(crate) fn new(reactor: &Reactor, destination: HostPort, factory: Box<dyn ClientFactory>) -> Rc<Self> {
+    pub(crate) fn new(
+        reactor: &Reactor,
+        destination: HostPort,
+        factory: Box<dyn ClientFactory>,
+        tls: Option<TlsConfig>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             shared: Shared::of(reactor),
             destination,
             timeout: Cell::new(TIMEOUT),
             factory: RefCell::new(factory),
+            tls,
             started: Cell::new(false),
             attempt: Cell::new(0),
             phase: RefCell::new(Phase::Idle),
@@ -247,10 +255,11 @@ impl TcpConnector {
         let begun = Begun {
             token,
             ready,
+            host: self.destination.host().clone(),
             on_made: Box::new(move |transport| drop(maker.phase.replace(Phase::Connected(transport.clone())))),
             on_lost: Box::new(move |reason| loser.lost(reason)),
         };
-        if let Err(error) = StreamConnection::make(&self.shared, stream, Some(begun), peer, protocol) {
+        if let Err(error) = StreamConnection::make(&self.shared, stream, Some(begun), peer, protocol, self.tls.as_ref()) {
             self.fail(&error.into());
         }
     }

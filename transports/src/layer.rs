@@ -45,4 +45,24 @@ pub(crate) trait Layer {
 
     /// The deadline has passed: appends what was held back on either side. Too early a call does nothing.
     fn expire(&mut self, wire: &mut Vec<u8>, plain: &mut Vec<u8>, now: Duration) -> Result<(), Reason>;
+
+    /// There is something to send that nobody wrote: reading has made it, or it had to wait for what was read.
+    fn wants_flush(&self) -> bool {
+        false
+    }
+
+    /// Bytes written that the layer keeps back, because they cannot be sent before something has been read.
+    fn unsent(&self) -> usize {
+        0
+    }
+
+    /// The peer has ended this layer's stream, whatever the wire does; everything before it was given out.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
+    /// It has to read before anything else can be done, whether data is wanted or not. It gives out none meanwhile.
+    fn is_handshaking(&self) -> bool {
+        false
+    }
 }

@@ -12,7 +12,18 @@ mod layer;
 mod output;
 mod port;
 mod reactor_tcp;
+#[cfg(feature = "tls")]
+mod reactor_tls;
 mod shared;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use port::Port;
 pub use reactor_tcp::ReactorTcp;
+#[cfg(feature = "tls")]
+pub use reactor_tls::ReactorTls;
+#[cfg(feature = "tls")]
+pub use tls::{
+    PrivateCertificate, TlsClientConfig, TlsClientConfigBuilder, TlsConfigError, TlsServerConfig, TlsServerConfigBuilder,
+    TrustRoots,
+};

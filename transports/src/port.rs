@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Address, Factory};
+use torsade_protocols::{Address, Factory, TlsConfig};
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::{Listener, Reactor, Ready, Source, Stream, Token, catch};
 
@@ -40,6 +40,8 @@ struct PortSource {
     token: Cell<Token>,
     listener: RefCell<Option<Box<dyn Listener>>>,
     factory: RefCell<Box<dyn Factory>>,
+    /// With it, every connection begins with TLS.
+    tls: Option<TlsConfig>,
     started: Cell<bool>,
     stopping: Cell<bool>,
     /// The wait after the last failure; none while all is well.
@@ -47,13 +49,19 @@ struct PortSource {
 }
 
 impl Port {
-    pub(crate) fn open(reactor: &Reactor, listener: Box<dyn Listener>, factory: Box<dyn Factory>) -> io::Result<Self> {
+    pub(crate) fn open(
+        reactor: &Reactor,
+        listener: Box<dyn Listener>,
+        factory: Box<dyn Factory>,
+        tls: Option<TlsConfig>,
+    ) -> io::Result<Self> {
         let source = Rc::new(PortSource {
             shared: Shared::of(reactor),
             address: listener.local_address()?,
             token: Cell::new(Token::from_usize(usize::MAX)),
             listener: RefCell::new(Some(listener)),
             factory: RefCell::new(factory),
+            tls,
             started: Cell::new(false),
             stopping: Cell::new(false),
             wait: Cell::new(None),
@@ -126,7 +134,7 @@ impl PortSource {
             log::debug!("port {}: the factory refused {peer}", self.address);
             return;
         };
-        if let Err(error) = StreamConnection::make(&self.shared, stream, None, peer, protocol) {
+        if let Err(error) = StreamConnection::make(&self.shared, stream, None, peer, protocol, self.tls.as_ref()) {
             log::warn!("port {}: connection with {peer} lost at once: {error}", self.address);
         }
     }

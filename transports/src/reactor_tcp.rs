@@ -1,6 +1,10 @@
 //! TCP on a reactor.
 
-use torsade_protocols::{AddressError, ClientFactory, Connect, ConnectError, Connector, Factory, Host, HostPort, ListenError};
+use std::rc::Rc;
+
+use torsade_protocols::{
+    AddressError, ClientFactory, Connect, ConnectError, Connector, Factory, Host, HostPort, ListenError, TlsConfig,
+};
 use torsade_reactor::Reactor;
 
 use crate::connector::TcpConnector;
@@ -70,14 +74,7 @@ impl ReactorTcp for Reactor {
         AddressError: From<A::Error>,
         F: Factory + 'static,
     {
-        let address = address.try_into().map_err(AddressError::from)?;
-        let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
-        if self.is_stopping() {
-            return Err(ListenError::ShuttingDown);
-        }
-        let listener = self.backend().listen((ip, address.port()).into(), BACKLOG);
-        let port = listener.and_then(|listener| Port::open(self, listener, Box::new(factory)));
-        port.map_err(|cause| ListenError::Io { address, cause })
+        listen(self, address.try_into().map_err(AddressError::from)?, Box::new(factory), None)
     }
 
     fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
@@ -86,9 +83,34 @@ impl ReactorTcp for Reactor {
         AddressError: From<A::Error>,
         F: ClientFactory + 'static,
     {
-        let destination = address.try_into().map_err(AddressError::from)?;
-        let connector = TcpConnector::new(self, destination, Box::new(factory));
-        connector.clone().connect()?;
-        Ok(Connector::new(connector))
+        connect(self, address.try_into().map_err(AddressError::from)?, Box::new(factory), None)
     }
+}
+
+/// Listens; connections begin with TLS if there is a configuration for it.
+pub(crate) fn listen(
+    reactor: &Reactor,
+    address: HostPort,
+    factory: Box<dyn Factory>,
+    tls: Option<TlsConfig>,
+) -> Result<Port, ListenError> {
+    let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
+    if reactor.is_stopping() {
+        return Err(ListenError::ShuttingDown);
+    }
+    let listener = reactor.backend().listen((ip, address.port()).into(), BACKLOG);
+    let port = listener.and_then(|listener| Port::open(reactor, listener, factory, tls));
+    port.map_err(|cause| ListenError::Io { address, cause })
+}
+
+/// Connects; the connection begins with TLS if there is a configuration for it.
+pub(crate) fn connect(
+    reactor: &Reactor,
+    destination: HostPort,
+    factory: Box<dyn ClientFactory>,
+    tls: Option<TlsConfig>,
+) -> Result<Connector, ConnectError> {
+    let connector = TcpConnector::new(reactor, destination, factory, tls);
+    Rc::clone(&connector).connect()?;
+    Ok(Connector::new(connector))
 }

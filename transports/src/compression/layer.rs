@@ -191,6 +191,21 @@ impl CompressionLayer {
         stats
     }
 
+    /// Whether either direction is, or was, compressed.
+    #[cfg(feature = "tls")]
+    pub(crate) const fn is_on(&self) -> bool {
+        !matches!(self.incoming, Incoming::Direct(_) | Incoming::Sniff(_)) || !matches!(self.outgoing, Outgoing::Plain(_))
+    }
+
+    /// How many bytes are held back that may become an announcement.
+    #[cfg(feature = "tls")]
+    pub(crate) const fn held_back(&self) -> usize {
+        match &self.incoming {
+            Incoming::Sniff(sniffer) => sniffer.held_len(),
+            _ => 0,
+        }
+    }
+
     /// Takes the bytes that followed the end of the incoming stream when that was an error.
     pub(crate) fn take_trailing(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.trailing)

@@ -76,6 +76,12 @@ impl Sniffer {
         self.deadline = (!self.held.is_empty()).then_some(Duration::ZERO);
     }
 
+    /// How many bytes are held.
+    #[cfg(feature = "tls")]
+    pub(super) const fn held_len(&self) -> usize {
+        self.held.len()
+    }
+
     /// The held bytes, to be decoded.
     pub(super) fn take_held(&mut self) -> Vec<u8> {
         self.deadline = None;

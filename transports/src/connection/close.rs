@@ -65,7 +65,7 @@ impl StreamConnection {
             self.flush();
             state = self.state.borrow_mut();
         }
-        if !state.output.is_empty() {
+        if state.unsent() > 0 {
             return;
         }
         state.write_ended = true;
@@ -113,6 +113,7 @@ impl StreamConnection {
             let mut state = self.state.borrow_mut();
             state.rare().close_timer = None;
             match () {
+                () if state.rare().gave_up => Some(state.close_reason()),
                 () if state.write_ended => Some(Reason::TimedOut(Deadline::Linger)),
                 () if state.bytes_sent == sent_before => Some(Reason::TimedOut(Deadline::Flush)),
                 // The peer is slow, but it reads.
@@ -193,7 +194,7 @@ impl State {
     /// Our stream is to end: we are closing and no producer has more to write, or half of it was asked for.
     fn wants_write_end(&self) -> bool {
         let Some(rare) = self.rare_if_any() else { return self.half_closing };
-        self.half_closing || rare.closing.is_some() && rare.producer.is_none()
+        self.half_closing || rare.closing.is_some() && (rare.producer.is_none() || self.finished)
     }
 
     /// Frees the layers; keeps what may still be asked for.

@@ -49,7 +49,7 @@ impl State {
         }
         let registered = self.rare_if_any()?.producer.as_ref()?;
         if !registered.streaming {
-            return (self.output.is_empty() && !registered.dry).then_some(Call::Resume);
+            return (self.unsent() == 0 && !registered.dry).then_some(Call::Resume);
         }
         let congested = self.is_congested();
         (congested != registered.paused).then_some(if congested { Call::Pause } else { Call::Resume })

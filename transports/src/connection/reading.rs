@@ -6,6 +6,8 @@ use std::rc::Rc;
 use torsade_protocols::Reason;
 use torsade_reactor::Ready;
 
+use crate::chain::Chain;
+
 use super::StreamConnection;
 use super::state::State;
 
@@ -81,7 +83,7 @@ impl StreamConnection {
     fn deliver(self: &Rc<Self>, wire: &[u8]) {
         let direct = {
             let mut state = self.state.borrow_mut();
-            if state.is_closing() {
+            if state.drops_input() {
                 return;
             }
             let direct = state.chain.as_ref().is_none_or(|chain| chain.reads_directly());
@@ -106,19 +108,39 @@ impl StreamConnection {
         plain.clear();
         let result = {
             let mut state = self.state.borrow_mut();
-            if state.is_closing() {
+            if state.drops_input() {
                 // What is held belongs to a protocol that wants no more of it.
                 if let Some(chain) = &mut state.chain {
                     chain.drop_input();
                 }
                 return;
             }
+            let wanted = state.is_reading();
             let Some(chain) = &mut state.chain else { return };
-            let result = chain.read(wire, &mut plain, self.shared.reactor.now());
+            let now = self.shared.reactor.now();
+            let result = if wanted { chain.read(wire, &mut plain, now) } else { chain.handshake(wire, now) };
+            if chain.has_ended() {
+                // Whatever the socket still has is not the peer's any more.
+                state.wire_ended = true;
+                state.readable = false;
+            }
             state.bytes_in += plain.len() as u64;
             result
         };
+        self.note_handshake();
         self.deliver_plain(&plain, result.err());
+    }
+
+    /// Tells the protocol once that the handshake is complete, unless it is closing. No data comes in the same step.
+    fn note_handshake(self: &Rc<Self>) {
+        let told = {
+            let mut state = self.state.borrow_mut();
+            let completed = state.chain.as_mut().is_some_and(|chain| chain.take_handshake_completed());
+            completed && !state.is_closing()
+        };
+        if told {
+            self.call("handshake_completed", None, |protocol, transport| protocol.handshake_completed(transport));
+        }
     }
 
     /// Delivers what came out of the layers; their failure comes after what they made of the bytes before it.
@@ -127,7 +149,18 @@ impl StreamConnection {
             self.call("data_received", Some(plain), |protocol, transport| protocol.data_received(transport, plain));
         }
         if let Some(reason) = failure {
-            self.state.borrow_mut().doom(reason);
+            self.fail_layers(reason);
+        }
+    }
+
+    /// A layer has failed. If it has something to tell the peer about it, that is sent first.
+    fn fail_layers(&self, reason: Reason) {
+        let mut state = self.state.borrow_mut();
+        if state.chain.as_ref().is_some_and(|chain| chain.wants_flush()) {
+            self.write_through(&mut state, Chain::flush);
+            state.give_up(reason);
+        } else {
+            state.doom(reason);
         }
     }
 
@@ -137,9 +170,9 @@ impl StreamConnection {
         plain.clear();
         let result = {
             let mut state = self.state.borrow_mut();
-            let closing = state.is_closing();
+            let dropped = state.drops_input();
             let result = match &mut state.chain {
-                Some(chain) if !closing => chain.read_end(&mut plain),
+                Some(chain) if !dropped => chain.read_end(&mut plain),
                 _ => Ok(true),
             };
             state.bytes_in += plain.len() as u64;

@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{CompressionError, CompressionStats, Producer, ProducerError, Reason};
+use torsade_protocols::{CompressionError, CompressionStats, Host, Producer, ProducerError, Reason};
 use torsade_reactor::{DelayedCall, Ready, Stream, TaskGroup};
 
 use crate::chain::Chain;
@@ -24,6 +24,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The same while the reactor stops: everything is sent by then, so there is little to wait for.
 const SHUTDOWN_LINGER: Duration = Duration::from_millis(250);
+
+/// The same after a layer's failure: the peer has a moment to read why.
+const FAILURE_LINGER: Duration = Duration::from_secs(1);
 
 /// What a connection is doing. Fields that few connections use are in `rare`.
 #[derive(Default)]
@@ -80,6 +83,10 @@ pub(super) struct Rare {
     pub(super) closing: Option<Reason>,
     /// Why it is to be lost as soon as the loop comes round.
     pub(super) doom: Option<Reason>,
+    /// A layer has failed, which is what `closing` says.
+    pub(super) gave_up: bool,
+    /// The host that the connection was made to, if we made it.
+    pub(super) host: Option<Host>,
     /// Writing failed; what the peer sent before is still read.
     pub(super) write_error: Option<io::Error>,
     pub(super) low_watermark: usize,
@@ -117,6 +124,8 @@ impl Default for Rare {
         Self {
             closing: None,
             doom: None,
+            gave_up: false,
+            host: None,
             write_error: None,
             low_watermark: LOW_WATERMARK,
             cap: CAP,
@@ -208,13 +217,40 @@ impl State {
         !(self.paused || self.is_closing() || self.lost || self.congested && !self.read_while_congested)
     }
 
-    /// There is input, and it is wanted: by the protocol, or to see the end of the stream while closing.
+    /// There is input, and it is wanted: by the protocol, by a handshake, or to see the end of the stream while closing.
     pub(super) fn wants_input(&self) -> bool {
-        if self.read_ended {
+        if self.read_ended || self.lost {
             return false;
         }
         let waiting = self.readable || self.wire_ended || self.chain.as_ref().is_some_and(|chain| chain.has_input());
-        waiting && (self.is_reading() || self.is_closing() && !self.lost)
+        waiting && (self.is_reading() || self.is_closing() || self.is_handshaking())
+    }
+
+    /// A layer has to read, whatever the protocol wants.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.chain.as_ref().is_some_and(|chain| chain.is_handshaking())
+    }
+
+    /// Nobody wants what comes in any more, neither the protocol nor a layer: it is dropped.
+    pub(super) fn drops_input(&self) -> bool {
+        self.is_closing() && !self.is_handshaking()
+    }
+
+    /// A layer has failed, and has told the peer: closes once that is sent, for this reason and no other.
+    pub(super) fn give_up(&mut self, reason: Reason) {
+        if self.lost || self.is_doomed() {
+            return;
+        }
+        self.deaf = true;
+        self.finished = true;
+        let rare = self.rare();
+        rare.gave_up = true;
+        rare.closing = Some(reason);
+        rare.close_timeout = CloseTimeout { flush: FAILURE_LINGER, linger: FAILURE_LINGER };
+        if let Some(timer) = &rare.close_timer {
+            // It may have fired in this very turn, and is made anew then.
+            timer.reset(FAILURE_LINGER).ok();
+        }
     }
 
     /// Closing in order was asked for; the reason of the first who asked is kept.
@@ -276,7 +312,7 @@ impl State {
     pub(super) fn note_overfull(&mut self) {
         self.note_congestion();
         let cap = self.rare.as_ref().map_or(CAP, |rare| rare.cap);
-        if self.output.len() > cap {
+        if self.unsent() > cap {
             self.doom(Reason::LimitExceeded { what: "unsent output", limit: cap });
         }
     }
@@ -285,9 +321,14 @@ impl State {
         self.congested
     }
 
+    /// Bytes written that the system has not taken: those on their way to it, and those that a layer keeps back.
+    pub(super) fn unsent(&self) -> usize {
+        self.output.len() + self.chain.as_ref().map_or(0, |chain| chain.unsent())
+    }
+
     /// Brings `congested` up to date with the unsent bytes.
     pub(super) fn note_congestion(&mut self) {
-        let unsent = self.output.len();
+        let unsent = self.unsent();
         if self.congested {
             let low = self.rare.as_ref().map_or(LOW_WATERMARK, |rare| rare.low_watermark);
             if unsent <= low {

@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Reason, Transport};
+use torsade_protocols::{Detect, Reason, Transport};
 
 use crate::chain::Chain;
 use crate::compression::CompressionLayer;
@@ -28,7 +28,7 @@ impl StreamConnection {
             buffer.reserve(length);
             pieces.iter().for_each(|piece| buffer.extend_from_slice(piece));
         }
-        if state.output.len() > state.noted_above {
+        if state.unsent() > state.noted_above {
             state.note_overfull();
         }
     }
@@ -40,7 +40,12 @@ impl StreamConnection {
         step: impl FnOnce(&mut Chain, &mut Vec<u8>, Duration) -> Result<(), Reason>,
     ) {
         let Some(chain) = &mut state.chain else { return };
-        if let Err(reason) = step(chain, state.output.buffer(&self.shared), self.shared.reactor.now()) {
+        let result = step(chain, state.output.buffer(&self.shared), self.shared.reactor.now());
+        if state.output.is_empty() {
+            // Nothing came of it yet, so no buffer is needed yet.
+            state.output.clear(&self.shared);
+        }
+        if let Err(reason) = result {
             state.doom(reason);
         }
     }
@@ -51,7 +56,8 @@ impl StreamConnection {
         if state.lost || state.is_doomed() {
             return;
         }
-        if !state.finished {
+        // Also when everything is finished: the end itself may have had to wait, for a handshake.
+        if state.chain.as_ref().is_some_and(|chain| chain.needs_flush()) {
             self.write_through(&mut state, Chain::flush);
         }
         if !state.output.is_empty() && state.writable {
@@ -88,10 +94,11 @@ impl StreamConnection {
         }
     }
 
-    /// The compression layer, made if there is none.
-    pub(super) fn compression<'a>(&self, state: &'a mut State) -> &'a mut CompressionLayer {
+    /// Does something with the compression layer, made if there is none.
+    pub(super) fn with_compression<T>(&self, state: &mut State, act: impl FnOnce(&mut CompressionLayer) -> T) -> T {
         let (bytes_in, bytes_out) = (state.bytes_in, state.bytes_out);
-        state.chain.get_or_insert_default().compression(&self.shared.encoders, bytes_in, bytes_out)
+        let make = || CompressionLayer::new(&self.shared.encoders, Detect::Off, bytes_in, bytes_out);
+        state.chain.get_or_insert_default().with_compression(make, act)
     }
 
     /// Keeps the timer that the layers want.
@@ -117,9 +124,7 @@ impl StreamConnection {
     fn expire_layers(self: &Rc<Self>) {
         {
             let mut state = self.state.borrow_mut();
-            if !state.finished {
-                self.write_through(&mut state, Chain::expire);
-            }
+            self.write_through(&mut state, Chain::expire);
             self.wake(&state);
         }
         self.settle();

@@ -1,0 +1,86 @@
+//! TLS over TCP on a reactor.
+
+use torsade_protocols::{AddressError, ClientFactory, ConnectError, Connector, Factory, HostPort, ListenError};
+use torsade_reactor::Reactor;
+
+use crate::port::Port;
+use crate::reactor_tcp::{connect, listen};
+use crate::tls::{TlsClientConfig, TlsServerConfig};
+
+/// TLS servers and clients on a [`Reactor`]: TCP whose connections begin with a handshake.
+///
+/// A connection's `connection_made` comes **before** the handshake, as in Twisted: what is written there is held, and
+/// sent once the handshake is complete. Then comes
+/// [`handshake_completed`](torsade_protocols::Protocol::handshake_completed), and data only after that. Whatever goes
+/// wrong with the handshake, protocol and factory are told the same `Reason::Tls`.
+///
+/// Closing sends TLS's own end (close_notify) before the stream ends, and an end that comes without it is
+/// `Reason::TlsTruncated`. Half-close works as on TCP, if the peer speaks TLS 1.3; one that speaks TLS 1.2 answers it by
+/// closing (RFC 5246, 7.2.1).
+#[doc(alias = "IReactorSSL")]
+pub trait ReactorTls {
+    /// Listens on `address` with TLS, and has `factory` build a protocol for each connection.
+    ///
+    /// As [`listen_tcp`](crate::ReactorTcp::listen_tcp) in all other respects.
+    ///
+    /// # Errors
+    /// As [`listen_tcp`](crate::ReactorTcp::listen_tcp).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use torsade_protocols::{Protocol, Result, Transport};
+    /// # struct Echo;
+    /// # impl Protocol for Echo {
+    /// #     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result { Ok(()) }
+    /// # }
+    /// use torsade_reactor::Reactor;
+    /// use torsade_transports::{ReactorTls, TlsServerConfig};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let config = TlsServerConfig::from_pem_files("chain.pem", "key.pem")?;
+    /// reactor.listen_tls("127.0.0.1:8443", &config, |_peer| Echo)?;
+    /// reactor.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "listenSSL")]
+    fn listen_tls<A, F>(&self, address: A, config: &TlsServerConfig, factory: F) -> Result<Port, ListenError>
+    where
+        A: TryInto<HostPort>,
+        AddressError: From<A::Error>,
+        F: Factory + 'static;
+
+    /// Connects to `address` with TLS, and has `factory` build the protocol once the TCP connection stands.
+    ///
+    /// The server's certificate has to be for the host in `address`, unless the configuration names another. As
+    /// [`connect_tcp`](crate::ReactorTcp::connect_tcp) in all other respects; the time that an attempt may take does not
+    /// include the handshake, which has its own.
+    ///
+    /// # Errors
+    /// As [`connect_tcp`](crate::ReactorTcp::connect_tcp).
+    #[doc(alias = "connectSSL")]
+    fn connect_tls<A, F>(&self, address: A, config: &TlsClientConfig, factory: F) -> Result<Connector, ConnectError>
+    where
+        A: TryInto<HostPort>,
+        AddressError: From<A::Error>,
+        F: ClientFactory + 'static;
+}
+
+impl ReactorTls for Reactor {
+    fn listen_tls<A, F>(&self, address: A, config: &TlsServerConfig, factory: F) -> Result<Port, ListenError>
+    where
+        A: TryInto<HostPort>,
+        AddressError: From<A::Error>,
+        F: Factory + 'static,
+    {
+        listen(self, address.try_into().map_err(AddressError::from)?, Box::new(factory), Some(config.into()))
+    }
+
+    fn connect_tls<A, F>(&self, address: A, config: &TlsClientConfig, factory: F) -> Result<Connector, ConnectError>
+    where
+        A: TryInto<HostPort>,
+        AddressError: From<A::Error>,
+        F: ClientFactory + 'static,
+    {
+        connect(self, address.try_into().map_err(AddressError::from)?, Box::new(factory), Some(config.into()))
+    }
+}

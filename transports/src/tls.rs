@@ -1,0 +1,65 @@
+//! TLS as a byte layer, and its configuration.
+//!
+//! Everything that knows rustls is in this module. A [`TlsLayer`] is one connection's TLS: sans-IO like every layer. It
+//! drives rustls through its unbuffered interface, in which the bytes stay in our hands: an idle connection then holds
+//! no buffers at all, where rustls's buffered interface keeps 4 to 20 KiB.
+
+mod certificates;
+mod client_config;
+mod config_error;
+mod failure;
+mod layer;
+mod server_config;
+mod server_names;
+mod session;
+mod verification;
+
+use torsade_protocols::{Host, StartTlsError, TlsConfig};
+
+pub use certificates::{PrivateCertificate, TrustRoots};
+pub use client_config::{TlsClientConfig, TlsClientConfigBuilder};
+pub use config_error::TlsConfigError;
+pub(crate) use layer::TlsLayer;
+pub use server_config::{TlsServerConfig, TlsServerConfigBuilder};
+
+/// What a [`TlsConfig`] of ours holds.
+enum AnyConfig {
+    Client(TlsClientConfig),
+    Server(TlsServerConfig),
+}
+
+impl From<TlsClientConfig> for TlsConfig {
+    fn from(config: TlsClientConfig) -> Self {
+        Self::new(AnyConfig::Client(config))
+    }
+}
+
+impl From<&TlsClientConfig> for TlsConfig {
+    fn from(config: &TlsClientConfig) -> Self {
+        config.clone().into()
+    }
+}
+
+impl From<TlsServerConfig> for TlsConfig {
+    fn from(config: TlsServerConfig) -> Self {
+        Self::new(AnyConfig::Server(config))
+    }
+}
+
+impl From<&TlsServerConfig> for TlsConfig {
+    fn from(config: &TlsServerConfig) -> Self {
+        config.clone().into()
+    }
+}
+
+/// The layer for a connection; `host` is what the connection was made to, if we made it.
+pub(crate) fn open(config: &TlsConfig, host: Option<&Host>, now: std::time::Duration) -> Result<TlsLayer, StartTlsError> {
+    match config.downcast_ref::<AnyConfig>() {
+        Some(AnyConfig::Client(config)) => config.open(host, now),
+        Some(AnyConfig::Server(config)) => config.open(now),
+        None => Err(StartTlsError::Unsupported),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Certificates: our own with their keys, and those we trust.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::config_error::TlsConfigError;
+
+/// A certificate of ours: its chain, beginning with its own, and its private key; a cheap handle.
+///
+/// Whether key and certificate belong together is checked when it is made.
+#[derive(Clone)]
+#[doc(alias = "KeyPair")]
+pub struct PrivateCertificate(pub(super) Arc<CertifiedKey>);
+
+impl PrivateCertificate {
+    /// Reads PEM text: the chain, its own certificate first, and the key. Both may be the same text.
+    ///
+    /// # Errors
+    /// [`TlsConfigError::Pem`], `NoCertificateInPem`, `NoKeyInPem`, `Certificate`, `Key`, `KeyMismatch`.
+    #[doc(alias = "loadPEM")]
+    pub fn from_pem(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, TlsConfigError> {
+        let chain = certificates(chain.as_ref())?;
+        let key = PrivateKeyDer::from_pem_slice(key.as_ref()).map_err(|error| match error {
+            pem::Error::NoItemsFound => TlsConfigError::NoKeyInPem,
+            error => TlsConfigError::Pem(error.to_string()),
+        })?;
+        Self::from_parts(chain, key)
+    }
+
+    /// Reads PEM files: the chain, its own certificate first, and the key. Both may be the same file.
+    ///
+    /// # Errors
+    /// [`TlsConfigError::File`], and those of [`from_pem`](Self::from_pem).
+    pub fn from_pem_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsConfigError> {
+        Self::from_pem(read(chain.as_ref())?, read(key.as_ref())?)
+    }
+
+    /// Takes DER values: the chain, its own certificate first, and the key as PKCS #8, PKCS #1 or SEC 1.
+    ///
+    /// # Errors
+    /// [`TlsConfigError::NoCertificate`], `Certificate`, `Key`, `KeyMismatch`.
+    pub fn from_der(chain: impl IntoIterator<Item = Vec<u8>>, key: Vec<u8>) -> Result<Self, TlsConfigError> {
+        let chain = chain.into_iter().map(CertificateDer::from).collect();
+        let key = PrivateKeyDer::try_from(key).map_err(|what| TlsConfigError::Key(what.to_owned()))?;
+        Self::from_parts(chain, key)
+    }
+
+    fn from_parts(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsConfigError> {
+        if chain.is_empty() {
+            return Err(TlsConfigError::NoCertificate);
+        }
+        let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => TlsConfigError::KeyMismatch,
+            rustls::Error::InvalidCertificate(what) => TlsConfigError::Certificate(what.to_string()),
+            error => TlsConfigError::Key(error.to_string()),
+        })?;
+        Ok(Self(Arc::new(certified)))
+    }
+}
+
+impl fmt::Debug for PrivateCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrivateCertificate").field("chain", &self.0.cert.len()).finish_non_exhaustive()
+    }
+}
+
+/// Those whose certificates, and the ones they have issued, we trust.
+#[derive(Clone, Debug)]
+#[doc(alias = "trustRootFromCertificates")]
+pub struct TrustRoots(pub(super) RootCertStore);
+
+impl TrustRoots {
+    /// The system's roots; what browsers and package managers on it trust.
+    ///
+    /// The environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name others, as for OpenSSL. Reading them takes some
+    /// milliseconds: make one configuration and use it for all connections.
+    ///
+    /// # Errors
+    /// [`TlsConfigError::NoSystemRoots`].
+    #[doc(alias = "platformTrust")]
+    pub fn system() -> Result<Self, TlsConfigError> {
+        let found = rustls_native_certs::load_native_certs();
+        let mut store = RootCertStore::empty();
+        let (added, ignored) = store.add_parsable_certificates(found.certs);
+        if added == 0 {
+            let why = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
+            return Err(TlsConfigError::NoSystemRoots(why));
+        }
+        if ignored + found.errors.len() > 0 {
+            log::debug!("of the system's trusted roots {ignored} cannot be used; {} errors", found.errors.len());
+        }
+        Ok(Self(store))
+    }
+
+    /// The certificates in PEM text.
+    ///
+    /// # Errors
+    /// [`TlsConfigError::Pem`], `NoCertificateInPem`, `Certificate`.
+    pub fn from_pem(text: impl AsRef<[u8]>) -> Result<Self, TlsConfigError> {
+        Self::from_certificates(certificates(text.as_ref())?)
+    }
+
+    /// The certificates in a PEM file.
+    ///
+    /// # Errors
+    /// [`TlsConfigError::File`], and those of [`from_pem`](Self::from_pem).
+    pub fn from_pem_file(path: impl AsRef<Path>) -> Result<Self, TlsConfigError> {
+        Self::from_pem(read(path.as_ref())?)
+    }
+
+    /// Certificates in DER.
+    ///
+    /// # Errors
+    /// [`TlsConfigError::Certificate`].
+    pub fn from_der(certificates: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, TlsConfigError> {
+        Self::from_certificates(certificates.into_iter().map(CertificateDer::from))
+    }
+
+    /// Nobody: every certificate is refused. For those who add to it with [`and`](Self::and).
+    #[must_use]
+    pub fn none() -> Self {
+        Self(RootCertStore::empty())
+    }
+
+    /// These and `others`.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.roots.extend(others.0.roots);
+        self
+    }
+
+    fn from_certificates(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<Self, TlsConfigError> {
+        let mut store = RootCertStore::empty();
+        for certificate in certificates {
+            store.add(certificate).map_err(|error| TlsConfigError::Certificate(error.to_string()))?;
+        }
+        Ok(Self(store))
+    }
+}
+
+/// The cryptography that everything here uses.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(TlsConfigError::NoCertificateInPem),
+        Ok(found) => Ok(found),
+        Err(error) => Err(TlsConfigError::Pem(error.to_string())),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsConfigError> {
+    fs::read(path).map_err(|cause| TlsConfigError::File { path: path.to_owned(), cause })
+}

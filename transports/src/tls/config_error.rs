@@ -1,0 +1,68 @@
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Says why a TLS configuration cannot be made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TlsConfigError {
+    /// A certificate cannot be used: not X.509, or of a kind that is not known.
+    Certificate(String),
+    /// The file cannot be read.
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The private key cannot be used: not PKCS #8, PKCS #1 or SEC 1, or encrypted with a passphrase.
+    Key(String),
+    /// The private key is not the one of the certificate.
+    KeyMismatch,
+    /// A server needs a certificate, and none was given.
+    NoCertificate,
+    /// There is no certificate in the PEM text.
+    NoCertificateInPem,
+    /// There is no private key in the PEM text. A key encrypted with a passphrase is none.
+    NoKeyInPem,
+    /// The system's store of trusted roots is empty or cannot be read.
+    NoSystemRoots(String),
+    /// The text is no PEM.
+    Pem(String),
+    /// The name is neither a host name nor an IP address.
+    ServerName(String),
+    /// The library refuses the configuration.
+    Unusable(String),
+}
+
+impl fmt::Display for TlsConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(what) => write!(f, "a certificate cannot be used: {what}"),
+            Self::File { path, cause } => write!(f, "cannot read {}: {cause}", path.display()),
+            Self::Key(what) => write!(f, "the private key cannot be used: {what}; write it as PKCS #8 without a passphrase"),
+            Self::KeyMismatch => f.write_str("the private key does not belong to the certificate; the chain begins with its own"),
+            Self::NoCertificate => f.write_str("a TLS server needs a certificate: call `certificate` before `build`"),
+            Self::NoCertificateInPem => f.write_str("there is no certificate in the PEM text: look for BEGIN CERTIFICATE"),
+            Self::NoKeyInPem => {
+                f.write_str("there is no private key in the PEM text: look for BEGIN PRIVATE KEY; decrypt it if it is encrypted")
+            }
+            Self::NoSystemRoots(what) => {
+                write!(f, "the system's trusted roots cannot be loaded ({what}): install them, or name a file of roots")
+            }
+            Self::Pem(what) => write!(f, "this is no PEM text: {what}"),
+            Self::ServerName(name) => write!(f, "{name:?} is neither a host name nor an IP address"),
+            Self::Unusable(what) => write!(f, "the TLS configuration cannot be used: {what}"),
+        }
+    }
+}
+
+impl Error for TlsConfigError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::File { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}

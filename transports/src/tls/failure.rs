@@ -1,0 +1,44 @@
+//! What rustls says went wrong, in our words.
+
+use rustls::{CertificateError, Error, InvalidMessage};
+use torsade_protocols::{CertificateProblem, TlsError};
+
+/// Translates an error of a connection. In a handshake, what cannot be parsed is taken for another protocol.
+pub(super) fn tls_error(error: Error, handshaking: bool) -> TlsError {
+    match error {
+        Error::AlertReceived(alert) => TlsError::AlertReceived { code: alert.into(), name: format!("{alert:?}") },
+        Error::InvalidCertificate(problem) => TlsError::Certificate(certificate_problem(problem)),
+        Error::DecryptError => TlsError::Decrypt,
+        Error::PeerIncompatible(what) => TlsError::Incompatible(format!("{what:?}")),
+        Error::NoApplicationProtocol => TlsError::NoApplicationProtocol,
+        Error::NoCertificatesPresented => TlsError::NoCertificate,
+        Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) if handshaking => {
+            TlsError::NotTls
+        }
+        Error::General(_) | Error::FailedToGetCurrentTime | Error::FailedToGetRandomBytes | Error::EncryptError => {
+            TlsError::Internal(error.to_string())
+        }
+        // All others say what the peer did.
+        _ => TlsError::Misbehaved(error.to_string()),
+    }
+}
+
+fn certificate_problem(problem: CertificateError) -> CertificateProblem {
+    match problem {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateProblem::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => CertificateProblem::NotYetValid,
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => CertificateProblem::Purpose,
+        CertificateError::Revoked => CertificateProblem::Revoked,
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => CertificateProblem::Signature,
+        CertificateError::UnknownIssuer => CertificateProblem::UnknownIssuer,
+        CertificateError::NotValidForName => {
+            CertificateProblem::WrongName { expected: "the name that was asked for".into(), presented: Vec::new() }
+        }
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            CertificateProblem::WrongName { expected: expected.to_str().into_owned(), presented }
+        }
+        other => CertificateProblem::Malformed(other.to_string()),
+    }
+}

@@ -1,0 +1,347 @@
+//! TLS of one connection.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use rustls::Error;
+use torsade_protocols::{Deadline, Reason, TlsError, TlsInfo};
+
+use super::failure::tls_error;
+use super::server_names::take_asked_for;
+use super::session::{Job, RECORD, Session, Sinks, Step};
+use crate::layer::{Layer, Progress};
+
+/// A buffer larger than this is not kept, in bytes.
+const SPARE_LIMIT: usize = 256 << 10;
+
+thread_local! {
+    /// A buffer that the layer which emptied its own leaves for the next: one for all idle connections.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// TLS of one connection: encrypts what goes out, decrypts what comes in, after a handshake that it does by itself.
+///
+/// What is written before the handshake is complete waits here. What is written in one turn becomes as few records as
+/// it fits in. Between turns of an idle connection all buffers are empty, and none is kept.
+pub(crate) struct TlsLayer {
+    session: Session,
+    phase: Phase,
+    /// Bytes from the wire of which no whole record, or no whole handshake message, has come yet.
+    incoming: Vec<u8>,
+    /// How many at the front of `incoming` are done with.
+    taken: usize,
+    /// Decrypted bytes for which there was no room, at most those of one read.
+    decrypted: Vec<u8>,
+    /// Plain bytes that are still to be encrypted.
+    pending: Vec<u8>,
+    /// Bytes for the wire that were made while reading: the handshake's, or an alert.
+    outgoing: Vec<u8>,
+    /// The name that our client asked for.
+    server_name: Option<Box<str>>,
+    peer_closed: bool,
+    finish: Finish,
+    truncation_allowed: bool,
+    /// The handshake is complete, and nobody has been told.
+    completed: bool,
+}
+
+enum Phase {
+    Failed(Reason),
+    /// Until the given time at the latest.
+    Handshaking(Duration),
+    Open,
+}
+
+/// The end of what we send.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Finish {
+    Done,
+    NotAsked,
+    /// Waits for what was written before the handshake was complete.
+    Waits,
+}
+
+impl TlsLayer {
+    /// A layer whose handshake has to be complete at `deadline`. A client has its first message ready at once.
+    pub(super) fn new(session: Session, deadline: Duration) -> Self {
+        let mut layer = Self {
+            session,
+            phase: Phase::Handshaking(deadline),
+            incoming: Vec::new(),
+            taken: 0,
+            decrypted: Vec::new(),
+            pending: Vec::new(),
+            outgoing: Vec::new(),
+            server_name: None,
+            peer_closed: false,
+            finish: Finish::NotAsked,
+            truncation_allowed: false,
+            completed: false,
+        };
+        // A failure is kept, and told by the first read.
+        while matches!(layer.step(Job::Nothing, None), Ok(Step::Again)) {}
+        layer
+    }
+
+    /// What the handshake agreed on.
+    pub(crate) fn info(&self) -> Option<TlsInfo> {
+        if !matches!(self.phase, Phase::Open) {
+            return None;
+        }
+        let mut info = self.session.info()?;
+        info.server_name = self.server_name.as_deref().map(str::to_owned);
+        Some(info)
+    }
+
+    /// True once, after the handshake was completed.
+    pub(crate) const fn take_completed(&mut self) -> bool {
+        std::mem::replace(&mut self.completed, false)
+    }
+
+    /// Takes an end without close_notify for a proper one, if it does not cut a record.
+    pub(crate) const fn set_truncation_allowed(&mut self, allowed: bool) {
+        self.truncation_allowed = allowed;
+    }
+
+    /// Makes a step of the session; its output goes to `outgoing`, decrypted bytes into `plain` or else `decrypted`.
+    fn step(&mut self, job: Job<'_>, plain: Option<&mut Vec<u8>>) -> Result<Step, Reason> {
+        let handshaking = self.session.is_handshaking();
+        let plain = plain.unwrap_or(&mut self.decrypted);
+        let incoming = self.incoming.get_mut(self.taken..).unwrap_or_default();
+        let (taken, result) = self.session.step(incoming, job, &mut Sinks { wire: &mut self.outgoing, plain });
+        self.taken += taken;
+        if handshaking && self.session.is_server() {
+            // Whatever is there was put there by this step.
+            let asked_for = take_asked_for();
+            if asked_for.is_some() {
+                self.server_name = asked_for.map(String::into_boxed_str);
+            }
+        }
+        if handshaking && !self.session.is_handshaking() && result.is_ok() {
+            self.phase = Phase::Open;
+            self.completed = true;
+        }
+        if result == Ok(Step::PeerClosed) {
+            self.peer_closed = true;
+        }
+        result.map_err(|error| self.fail(error, handshaking))
+    }
+
+    /// Remembers the failure, and takes out the alert that tells the peer.
+    fn fail(&mut self, error: Error, handshaking: bool) -> Reason {
+        let mut ignored = Vec::new();
+        while self.session.wants_write() {
+            // What is to be sent comes before anything is read, so that no input is needed.
+            let mut sinks = Sinks { wire: &mut self.outgoing, plain: &mut ignored };
+            if self.session.step(&mut [], Job::Nothing, &mut sinks).1.is_err() {
+                break;
+            }
+        }
+        self.fail_with(Reason::Tls(tls_error(error, handshaking)))
+    }
+
+    fn fail_with(&mut self, reason: Reason) -> Reason {
+        self.phase = Phase::Failed(reason.clone());
+        self.pending = Vec::new();
+        self.incoming = Vec::new();
+        self.taken = 0;
+        reason
+    }
+
+    /// Has a job done, and takes everything that is to be sent to `wire`.
+    fn send(&mut self, job: Job<'_>, wire: &mut Vec<u8>) -> Result<(), Reason> {
+        let result = loop {
+            match self.step(job, None) {
+                Ok(Step::Again | Step::PeerClosed) => {}
+                Ok(Step::JobDone) => break Ok(()),
+                Ok(Step::Idle) => break Err(self.fail(Error::HandshakeNotComplete, false)),
+                Err(reason) => break Err(reason),
+            }
+        };
+        wire.append(&mut self.outgoing);
+        result
+    }
+
+    /// Encrypts as much of what is pending as fills whole records, or all of it.
+    fn encrypt_pending(&mut self, all: bool, wire: &mut Vec<u8>) -> Result<(), Reason> {
+        let length = if all { self.pending.len() } else { self.pending.len() / RECORD * RECORD };
+        if length == 0 {
+            return Ok(());
+        }
+        let mut pending = std::mem::take(&mut self.pending);
+        let result = self.send(Job::Encrypt(pending.get(..length).unwrap_or_default()), wire);
+        if all {
+            give_spare(pending);
+        } else {
+            pending.drain(..length);
+            self.pending = pending;
+        }
+        result
+    }
+
+    /// Moves decrypted bytes to `plain` as long as there is room.
+    fn give_out(&mut self, plain: &mut Vec<u8>, room: &mut usize) {
+        let count = self.decrypted.len().min(*room);
+        plain.extend(self.decrypted.drain(..count));
+        *room -= count;
+        if self.decrypted.is_empty() {
+            self.decrypted = Vec::new();
+        }
+    }
+
+    /// Gets as much out of the input as there is room for. Stops once the handshake is complete, so that it can be told
+    /// before any data.
+    fn decrypt(&mut self, plain: &mut Vec<u8>, room: usize) -> Result<bool, Reason> {
+        let mut room = room;
+        loop {
+            self.give_out(plain, &mut room);
+            if !self.decrypted.is_empty() {
+                return Ok(true);
+            }
+            let before = plain.len();
+            // A record that surely fits needs no stop on its way.
+            let sink = (room >= RECORD).then_some(&mut *plain);
+            match self.step(Job::Nothing, sink)? {
+                _ if self.completed => return Ok(true),
+                Step::Again | Step::PeerClosed => room -= plain.len() - before,
+                Step::Idle | Step::JobDone => return Ok(false),
+            }
+        }
+    }
+
+    /// Puts new input behind what is left of the old.
+    fn take_in(&mut self, wire: &[u8]) {
+        if wire.is_empty() {
+            return;
+        }
+        if self.incoming.capacity() == 0 {
+            self.incoming = SPARE.take();
+        }
+        self.incoming.extend_from_slice(wire);
+    }
+
+    /// Keeps no more memory than the rest of the input needs.
+    fn shrink(&mut self) {
+        let rest = self.incoming.get(self.taken..).unwrap_or_default().to_vec();
+        give_spare(std::mem::replace(&mut self.incoming, rest));
+        self.taken = 0;
+    }
+}
+
+fn give_spare(mut buffer: Vec<u8>) {
+    buffer.clear();
+    if (1..=SPARE_LIMIT).contains(&buffer.capacity()) {
+        SPARE.set(buffer);
+    }
+}
+
+impl Layer for TlsLayer {
+    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, _now: Duration) -> Result<(), Reason> {
+        match self.phase {
+            Phase::Failed(_) => return Ok(()),
+            Phase::Handshaking(_) => {
+                self.pending.extend_from_slice(plain);
+                return Ok(());
+            }
+            Phase::Open => {}
+        }
+        let whole = if self.pending.is_empty() { plain.len() / RECORD * RECORD } else { 0 };
+        let (now, later) = plain.split_at(whole);
+        if !now.is_empty() {
+            self.send(Job::Encrypt(now), wire)?;
+        }
+        if self.pending.capacity() == 0 && !later.is_empty() {
+            self.pending = SPARE.take();
+        }
+        self.pending.extend_from_slice(later);
+        self.encrypt_pending(false, wire)
+    }
+
+    fn flush(&mut self, wire: &mut Vec<u8>, _now: Duration) -> Result<(), Reason> {
+        wire.append(&mut self.outgoing);
+        if !matches!(self.phase, Phase::Open) {
+            return Ok(());
+        }
+        self.encrypt_pending(true, wire)?;
+        if self.finish == Finish::Waits {
+            self.finish = Finish::Done;
+            self.send(Job::CloseNotify, wire)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason> {
+        if self.finish == Finish::NotAsked {
+            // Without anything to send, a handshake need not be waited for: nobody could be deceived by its end.
+            let pointless = matches!(self.phase, Phase::Handshaking(_)) && self.pending.is_empty();
+            self.finish = if pointless { Finish::Done } else { Finish::Waits };
+        }
+        self.flush(wire, Duration::ZERO)
+    }
+
+    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, _now: Duration) -> Result<Progress, Reason> {
+        if let Phase::Failed(reason) = &self.phase {
+            return Err(reason.clone());
+        }
+        // With a backlog, new input has to wait: what is held here stays bounded by one read.
+        let consumed = if self.decrypted.is_empty() { wire.len() } else { 0 };
+        if !self.peer_closed {
+            self.take_in(wire.get(..consumed).unwrap_or_default());
+        }
+        let result = self.decrypt(plain, room);
+        self.shrink();
+        let more = result? || consumed < wire.len();
+        if self.peer_closed {
+            // Whatever follows the peer's end is to be ignored (RFC 8446, 6.1).
+            self.incoming = Vec::new();
+        }
+        Ok(Progress { consumed, more })
+    }
+
+    fn read_end(&mut self, _plain: &mut Vec<u8>) -> Result<(), Reason> {
+        let cut = self.incoming.len() > self.taken;
+        match &self.phase {
+            Phase::Failed(reason) => Err(reason.clone()),
+            _ if self.peer_closed => Ok(()),
+            Phase::Handshaking(_) if self.finish == Finish::Done => Ok(()),
+            Phase::Handshaking(_) => Err(self.fail_with(Reason::Tls(TlsError::ClosedInHandshake))),
+            Phase::Open if self.truncation_allowed && !cut => Ok(()),
+            Phase::Open => Err(self.fail_with(Reason::TlsTruncated)),
+        }
+    }
+
+    fn reads_directly(&self) -> bool {
+        false
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Handshaking(deadline) if self.finish != Finish::Done => Some(deadline),
+            _ => None,
+        }
+    }
+
+    fn expire(&mut self, _wire: &mut Vec<u8>, _plain: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        match self.deadline() {
+            Some(deadline) if deadline <= now => Err(self.fail_with(Reason::TimedOut(Deadline::Handshake))),
+            _ => Ok(()),
+        }
+    }
+
+    fn wants_flush(&self) -> bool {
+        let open = matches!(self.phase, Phase::Open);
+        !self.outgoing.is_empty() || open && (!self.pending.is_empty() || self.finish == Finish::Waits)
+    }
+
+    fn unsent(&self) -> usize {
+        self.pending.len() + self.outgoing.len()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.peer_closed && self.decrypted.is_empty()
+    }
+
+    fn is_handshaking(&self) -> bool {
+        matches!(self.phase, Phase::Handshaking(_)) && self.finish != Finish::Done
+    }
+}

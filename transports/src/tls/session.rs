@@ -1,0 +1,179 @@
+//! One rustls connection, step by step.
+
+use std::sync::Arc;
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
+use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ProtocolVersion, ServerConfig};
+use torsade_protocols::{StartTlsError, TlsInfo, TlsVersion};
+
+/// What a record may add to its content, with room to spare: header, nonce, type, tag. Being short costs a second try.
+const RECORD_OVERHEAD: usize = 32;
+
+/// The most plain bytes in one record (RFC 8446, 5.1).
+pub(super) const RECORD: usize = 16_384;
+
+/// Either side of a TLS connection.
+pub(super) enum Session {
+    Client(Box<UnbufferedClientConnection>),
+    Server(Box<UnbufferedServerConnection>),
+}
+
+/// What is to be sent once nothing is in the way.
+#[derive(Clone, Copy)]
+pub(super) enum Job<'a> {
+    CloseNotify,
+    Encrypt(&'a [u8]),
+    Nothing,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    /// Something was done; there may be more.
+    Again,
+    /// Nothing is left to do without new input.
+    Idle,
+    /// The job is done.
+    JobDone,
+    /// The peer has ended its stream; everything it sent before was given out.
+    PeerClosed,
+}
+
+/// Where a step puts what it makes.
+pub(super) struct Sinks<'a> {
+    pub(super) wire: &'a mut Vec<u8>,
+    pub(super) plain: &'a mut Vec<u8>,
+}
+
+impl Session {
+    pub(super) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, StartTlsError> {
+        let connection = UnbufferedClientConnection::new(config, name).map_err(refused)?;
+        Ok(Self::Client(Box::new(connection)))
+    }
+
+    pub(super) fn server(config: Arc<ServerConfig>) -> Result<Self, StartTlsError> {
+        let connection = UnbufferedServerConnection::new(config).map_err(refused)?;
+        Ok(Self::Server(Box::new(connection)))
+    }
+
+    /// Makes one step, and says how many bytes of `incoming` are done with.
+    pub(super) fn step(&mut self, incoming: &mut [u8], job: Job<'_>, sinks: &mut Sinks<'_>) -> (usize, Result<Step, Error>) {
+        match self {
+            Self::Client(connection) => advance(connection.process_tls_records(incoming), job, sinks),
+            Self::Server(connection) => advance(connection.process_tls_records(incoming), job, sinks),
+        }
+    }
+
+    pub(super) const fn is_server(&self) -> bool {
+        matches!(self, Self::Server(_))
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.common().is_handshaking()
+    }
+
+    /// There are bytes to be sent that no [`Job`] asked for.
+    pub(super) fn wants_write(&self) -> bool {
+        self.common().wants_write()
+    }
+
+    pub(super) fn info(&self) -> Option<TlsInfo> {
+        let common = self.common();
+        let version = match common.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => TlsVersion::Tls12,
+            _ => TlsVersion::Tls13,
+        };
+        let suite = common.negotiated_cipher_suite()?.suite();
+        let mut info = TlsInfo::new(version, suite.as_str().unwrap_or("unknown").to_owned());
+        info.negotiated_protocol = common.alpn_protocol().map(<[u8]>::to_vec);
+        info.peer_certificates = common.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect();
+        info.resumed = common.handshake_kind() == Some(HandshakeKind::Resumed);
+        Some(info)
+    }
+
+    fn common(&self) -> &CommonState {
+        match self {
+            Self::Client(connection) => connection,
+            Self::Server(connection) => connection,
+        }
+    }
+}
+
+fn refused(error: Error) -> StartTlsError {
+    StartTlsError::Config(error.to_string())
+}
+
+fn advance<Data>(status: UnbufferedStatus<'_, '_, Data>, job: Job<'_>, sinks: &mut Sinks<'_>) -> (usize, Result<Step, Error>) {
+    let UnbufferedStatus { mut discard, state } = status;
+    let step = state.and_then(|state| match state {
+        ConnectionState::ReadTraffic(mut traffic) => {
+            while let Some(record) = traffic.next_record() {
+                let record = record?;
+                discard += record.discard;
+                sinks.plain.extend_from_slice(record.payload);
+            }
+            Ok(Step::Again)
+        }
+        ConnectionState::EncodeTlsData(mut data) => {
+            append(sinks.wire, 0, |room| match data.encode(room) {
+                Ok(written) => Ok(written),
+                Err(EncodeError::InsufficientSize(error)) => Err(Some(error.required_size)),
+                Err(EncodeError::AlreadyEncoded) => Err(None),
+            })?;
+            Ok(Step::Again)
+        }
+        ConnectionState::TransmitTlsData(data) => {
+            data.done();
+            Ok(Step::Again)
+        }
+        ConnectionState::WriteTraffic(mut traffic) => write(&mut traffic, job, sinks.wire),
+        ConnectionState::PeerClosed => Ok(Step::PeerClosed),
+        ConnectionState::BlockedHandshake | ConnectionState::Closed => Ok(Step::Idle),
+        // Early data is not offered and not taken.
+        _ => Err(Error::General("a state of TLS that is not known".into())),
+    });
+    (discard, step)
+}
+
+fn write<Data>(traffic: &mut WriteTraffic<'_, Data>, job: Job<'_>, wire: &mut Vec<u8>) -> Result<Step, Error> {
+    let too_small = |error| match error {
+        EncryptError::InsufficientSize(error) => Some(error.required_size),
+        EncryptError::EncryptExhausted => None,
+    };
+    match job {
+        Job::Nothing => return Ok(Step::Idle),
+        Job::CloseNotify => append(wire, 2 * RECORD_OVERHEAD, |room| traffic.queue_close_notify(room).map_err(too_small))?,
+        Job::Encrypt(plain) => {
+            let records = plain.len().div_ceil(RECORD);
+            let guess = plain.len() + records * RECORD_OVERHEAD;
+            append(wire, guess, |room| traffic.encrypt(plain, room).map_err(too_small))?;
+        }
+    }
+    Ok(Step::JobDone)
+}
+
+/// Lets `fill` write into room made at the end of `wire`: `guess` bytes at first, then as many as it says it needs.
+fn append(
+    wire: &mut Vec<u8>,
+    guess: usize,
+    mut fill: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>,
+) -> Result<(), Error> {
+    let before = wire.len();
+    let mut room = guess;
+    for _ in 0..2 {
+        wire.resize(before + room, 0);
+        match fill(wire.get_mut(before..).unwrap_or_default()) {
+            Ok(written) => {
+                wire.truncate(before + written);
+                return Ok(());
+            }
+            Err(Some(needed)) => room = needed,
+            Err(None) => break,
+        }
+    }
+    wire.truncate(before);
+    Err(Error::EncryptError)
+}
