@@ -17,6 +17,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub enum Event {
     Made,
+    Handshake,
     Data(Vec<u8>),
     ReadLost,
     WriteLost,
@@ -28,6 +29,7 @@ impl Event {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Made => "made",
+            Self::Handshake => "handshake",
             Self::Data(_) => "data",
             Self::ReadLost => "read lost",
             Self::WriteLost => "write lost",
@@ -118,6 +120,10 @@ impl Probe {
 impl Protocol for Probe {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         self.event(Event::Made, transport)
+    }
+
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        self.event(Event::Handshake, transport)
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {

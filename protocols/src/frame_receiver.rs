@@ -11,6 +11,7 @@ use crate::byte_buffer::ByteBuffer;
 use crate::decoder::{Decoder, FrameError, Gate, next_frame};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
+use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig};
 use crate::transport::Transport;
 
 /// The callbacks of a connection that speaks in frames; run by a [`FrameReceiver`].
@@ -20,6 +21,15 @@ pub trait FrameProtocol<D: Decoder> {
     /// # Errors
     /// Any error closes the connection, with that reason.
     fn connection_made(&mut self, transport: &FrameTransport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
+    /// The TLS handshake is complete; see [`Protocol::handshake_completed`].
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn handshake_completed(&mut self, transport: &FrameTransport) -> Result {
         let _ = transport;
         Ok(())
     }
@@ -112,6 +122,31 @@ impl FrameTransport {
         self.frames.gate.take();
         // Outside a callback nothing else would make the receiver look at them.
         self.transport.unread(b"");
+    }
+
+    /// Encrypts everything after this frame; what is buffered behind it already ends the connection, as injected.
+    ///
+    /// # Errors
+    /// As [`Transport::start_tls`].
+    pub fn start_tls(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
+        self.switch_tls(&config.into(), AlreadyReceived::Refuse)
+    }
+
+    /// The same, where the peer begins its TLS without waiting: what is buffered behind this frame is read as TLS.
+    ///
+    /// # Errors
+    /// As [`Transport::start_tls_with_rest`].
+    pub fn start_tls_with_rest(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
+        self.switch_tls(&config.into(), AlreadyReceived::IsTls)
+    }
+
+    fn switch_tls(&self, config: &TlsConfig, already: AlreadyReceived) -> Result<(), StartTlsError> {
+        let rest = self.take_remaining();
+        let switched = self.transport.start_tls_after(config, &rest, already);
+        if switched.is_err() {
+            self.frames.extra.replace(rest);
+        }
+        switched
     }
 }
 
@@ -238,6 +273,10 @@ impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
 impl<D: Decoder, P: FrameProtocol<D>> Protocol for FrameReceiver<D, P> {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         self.call(transport, FrameProtocol::connection_made)
+    }
+
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        self.call(transport, FrameProtocol::handshake_completed)
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {

@@ -32,6 +32,15 @@ pub trait StringProtocol {
         Ok(())
     }
 
+    /// The TLS handshake is complete; see [`Protocol::handshake_completed`].
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn handshake_completed(&mut self, transport: &StringFrameTransport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
     /// A whole string came, without its framing.
     ///
     /// # Errors
@@ -153,6 +162,10 @@ impl<D: StringDecoder, P: StringProtocol> Protocol for StringReceiver<D, P> {
         self.0.connection_made(transport)
     }
 
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        self.0.handshake_completed(transport)
+    }
+
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.0.data_received(transport, data)
     }
@@ -197,6 +210,10 @@ impl<P: StringProtocol> Strings<P> {
 impl<D: StringDecoder, P: StringProtocol> FrameProtocol<D> for Strings<P> {
     fn connection_made(&mut self, transport: &FrameTransport) -> Result {
         self.call::<D>(transport, StringProtocol::connection_made)
+    }
+
+    fn handshake_completed(&mut self, transport: &FrameTransport) -> Result {
+        self.call::<D>(transport, StringProtocol::handshake_completed)
     }
 
     fn frame_received(&mut self, transport: &FrameTransport, string: &[u8]) -> Result {

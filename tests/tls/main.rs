@@ -1,0 +1,9 @@
+//! TLS as a layer: what comes in which order, what is refused, and how it ends.
+#![cfg(feature = "tls")]
+
+mod keys;
+#[path = "../support.rs"]
+mod support;
+mod world;
+
+mod handshake;
