@@ -79,7 +79,7 @@ impl TlsLayer {
             completed: false,
         };
         // A failure is kept, and told by the first read.
-        while matches!(layer.step(Job::Nothing, None), Ok(Step::Again)) {}
+        while matches!(layer.step(Job::Nothing, None, None), Ok(Step::Again)) {}
         layer
     }
 
@@ -103,12 +103,19 @@ impl TlsLayer {
         self.truncation_allowed = allowed;
     }
 
-    /// Makes a step of the session; its output goes to `outgoing`, decrypted bytes into `plain` or else `decrypted`.
-    fn step(&mut self, job: Job<'_>, plain: Option<&mut Vec<u8>>) -> Result<Step, Reason> {
+    /// The memory of all buffers.
+    #[cfg(test)]
+    pub(super) const fn kept(&self) -> usize {
+        self.incoming.capacity() + self.decrypted.capacity() + self.pending.capacity() + self.outgoing.capacity()
+    }
+
+    /// Makes a step of the session. Where no `wire` is given its output waits in `outgoing`, without `plain` what it
+    /// decrypts waits in `decrypted`.
+    fn step(&mut self, job: Job<'_>, wire: Option<&mut Vec<u8>>, plain: Option<&mut Vec<u8>>) -> Result<Step, Reason> {
         let handshaking = self.session.is_handshaking();
-        let plain = plain.unwrap_or(&mut self.decrypted);
+        let mut sinks = Sinks { wire: wire.unwrap_or(&mut self.outgoing), plain: plain.unwrap_or(&mut self.decrypted) };
         let incoming = self.incoming.get_mut(self.taken..).unwrap_or_default();
-        let (taken, result) = self.session.step(incoming, job, &mut Sinks { wire: &mut self.outgoing, plain });
+        let (taken, result) = self.session.step(incoming, job, &mut sinks);
         self.taken += taken;
         if handshaking && self.session.is_server() {
             // Whatever is there was put there by this step.
@@ -148,18 +155,22 @@ impl TlsLayer {
         reason
     }
 
-    /// Has a job done, and takes everything that is to be sent to `wire`.
+    /// Has a job done, behind what waits to be sent already.
     fn send(&mut self, job: Job<'_>, wire: &mut Vec<u8>) -> Result<(), Reason> {
-        let result = loop {
-            match self.step(job, None) {
-                Ok(Step::Again | Step::PeerClosed) => {}
-                Ok(Step::JobDone) => break Ok(()),
-                Ok(Step::Idle) => break Err(self.fail(Error::HandshakeNotComplete, false)),
-                Err(reason) => break Err(reason),
+        self.send_waiting(wire);
+        loop {
+            match self.step(job, Some(wire), None)? {
+                Step::Again | Step::PeerClosed => {}
+                Step::JobDone => return Ok(()),
+                Step::Idle => return Err(self.fail(Error::HandshakeNotComplete, false)),
             }
-        };
-        wire.append(&mut self.outgoing);
-        result
+        }
+    }
+
+    fn send_waiting(&mut self, wire: &mut Vec<u8>) {
+        if !self.outgoing.is_empty() {
+            wire.append(&mut std::mem::take(&mut self.outgoing));
+        }
     }
 
     /// Encrypts as much of what is pending as fills whole records, or all of it.
@@ -201,7 +212,7 @@ impl TlsLayer {
             let before = plain.len();
             // A record that surely fits needs no stop on its way.
             let sink = (room >= RECORD).then_some(&mut *plain);
-            match self.step(Job::Nothing, sink)? {
+            match self.step(Job::Nothing, None, sink)? {
                 _ if self.completed => return Ok(true),
                 Step::Again | Step::PeerClosed => room -= plain.len() - before,
                 Step::Idle | Step::JobDone => return Ok(false),
@@ -258,7 +269,7 @@ impl Layer for TlsLayer {
     }
 
     fn flush(&mut self, wire: &mut Vec<u8>, _now: Duration) -> Result<(), Reason> {
-        wire.append(&mut self.outgoing);
+        self.send_waiting(wire);
         if !matches!(self.phase, Phase::Open) {
             return Ok(());
         }

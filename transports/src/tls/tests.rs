@@ -1,1 +1,124 @@
+//! Two layers joined in memory, their wires cut as a test likes.
 
+mod limits;
+mod streams;
+
+use std::time::Duration;
+
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use torsade_protocols::{Host, Reason, TlsVersion};
+
+use super::{PrivateCertificate, TlsClientConfig, TlsLayer, TlsServerConfig, TrustRoots};
+use crate::layer::Layer;
+use crate::shared::READ_SIZE;
+
+const NOW: Duration = Duration::ZERO;
+
+/// One end of a connection, with what it has received.
+pub(super) struct End {
+    pub(super) layer: TlsLayer,
+    pub(super) plain: Vec<u8>,
+    pub(super) completed: bool,
+    /// What it has made for the wire.
+    pub(super) wire: Vec<u8>,
+}
+
+impl End {
+    fn new(layer: TlsLayer) -> Self {
+        Self { layer, plain: Vec::new(), completed: false, wire: Vec::new() }
+    }
+
+    pub(super) fn write(&mut self, plain: &[u8]) {
+        self.layer.write(plain, &mut self.wire, NOW).expect("it can be written to");
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.layer.flush(&mut self.wire, NOW).expect("it can be flushed");
+    }
+
+    pub(super) fn finish(&mut self) {
+        self.layer.finish(&mut self.wire).expect("it can be finished");
+    }
+
+    /// Gives it a piece of wire, and takes out what comes of it, `room` bytes at a time.
+    pub(super) fn read(&mut self, wire: &[u8], room: usize) -> Result<(), Reason> {
+        let mut wire = wire;
+        loop {
+            let before = self.plain.len();
+            let progress = self.layer.read(wire, &mut self.plain, room, NOW)?;
+            assert!(self.plain.len() - before <= room, "more than there was room for");
+            if self.layer.take_completed() {
+                assert_eq!(self.plain.len(), before, "data in the same step as the end of the handshake");
+                self.completed = true;
+            }
+            assert!(self.completed || self.plain.is_empty(), "data before the handshake is complete");
+            wire = &wire[progress.consumed..];
+            if !progress.more && wire.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A client and its server, before their handshake.
+pub(super) struct Pair {
+    pub(super) client: End,
+    pub(super) server: End,
+}
+
+pub(super) struct Configs {
+    pub(super) client: TlsClientConfig,
+    pub(super) server: TlsServerConfig,
+}
+
+pub(super) fn configs(minimum: TlsVersion) -> Configs {
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let own = PrivateCertificate::from_pem(certificate.pem(), key.serialize_pem()).unwrap();
+    let roots = TrustRoots::from_pem(certificate.pem()).unwrap();
+    Configs {
+        client: TlsClientConfig::builder().roots(roots).minimum_version(minimum).build().unwrap(),
+        server: TlsServerConfig::builder().certificate(own).minimum_version(minimum).build().unwrap(),
+    }
+}
+
+impl Pair {
+    pub(super) fn of(configs: &Configs) -> Self {
+        let host = Host::Name("localhost".into());
+        Self {
+            client: End::new(configs.client.open(Some(&host), NOW).unwrap()),
+            server: End::new(configs.server.open(NOW).unwrap()),
+        }
+    }
+
+    pub(super) fn new() -> Self {
+        Self::of(&configs(TlsVersion::Tls12))
+    }
+
+    pub(super) fn connected() -> Self {
+        let mut pair = Self::new();
+        pair.exchange(usize::MAX, READ_SIZE);
+        assert!(pair.client.completed && pair.server.completed);
+        pair
+    }
+
+    /// Flushes both ends and carries bytes, in pieces of at most `piece`, until neither has anything to say.
+    pub(super) fn exchange(&mut self, piece: usize, room: usize) {
+        loop {
+            self.client.flush();
+            self.server.flush();
+            let (to_server, to_client) = (std::mem::take(&mut self.client.wire), std::mem::take(&mut self.server.wire));
+            if to_server.is_empty() && to_client.is_empty() {
+                return;
+            }
+            let piece = piece.min(READ_SIZE);
+            to_server.chunks(piece).for_each(|wire| self.server.read(wire, room).expect("good TLS"));
+            to_client.chunks(piece).for_each(|wire| self.client.read(wire, room).expect("good TLS"));
+        }
+    }
+}
+
+/// Bytes that tell their place.
+pub(super) fn pattern(count: usize) -> Vec<u8> {
+    (0..count).map(|at| ((at * 31) ^ (at >> 8) ^ (at >> 16)) as u8).collect()
+}

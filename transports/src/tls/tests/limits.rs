@@ -1,0 +1,107 @@
+//! What a layer keeps, and how much it makes of what is written.
+
+use std::time::Duration;
+
+use torsade_protocols::{Deadline, Reason};
+
+use super::super::server_config::HANDSHAKE_TIMEOUT;
+use super::{NOW, Pair, pattern};
+use crate::layer::Layer;
+use crate::shared::READ_SIZE;
+
+/// The types and lengths of the records in a piece of wire.
+fn records(wire: &[u8]) -> Vec<(u8, usize)> {
+    let mut found = Vec::new();
+    let mut rest = wire;
+    while let [kind, _, _, high, low, tail @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        found.push((*kind, length));
+        rest = &tail[length..];
+    }
+    found
+}
+
+#[test]
+fn a_thousand_small_writes_of_one_turn_become_one_record() {
+    let mut pair = Pair::connected();
+    for _ in 0..1000 {
+        pair.client.write(b"0123456789");
+    }
+    assert!(pair.client.wire.is_empty(), "nothing leaves before the turn ends");
+    assert_eq!(pair.client.layer.unsent(), 10_000);
+    pair.client.flush();
+    assert_eq!(records(&pair.client.wire).len(), 1);
+    assert_eq!(pair.client.layer.unsent(), 0);
+}
+
+#[test]
+fn large_writes_leave_in_full_records_at_once() {
+    let mut pair = Pair::connected();
+    pair.client.write(&pattern(1_000_000));
+    assert_eq!(records(&pair.client.wire).len(), 61);
+    assert!(pair.client.layer.unsent() < 16_384);
+    for _ in 0..20 {
+        pair.client.write(&pattern(10_000));
+        assert!(pair.client.layer.unsent() < 16_384, "no more than a record waits");
+    }
+}
+
+#[test]
+fn an_idle_layer_keeps_no_buffers() {
+    let mut pair = Pair::connected();
+    pair.client.write(&pattern(200_000));
+    pair.server.write(&pattern(200_000));
+    pair.exchange(1000, READ_SIZE);
+    assert_eq!((pair.client.layer.kept(), pair.server.layer.kept()), (0, 0));
+}
+
+#[test]
+fn half_a_record_costs_no_more_than_its_bytes() {
+    let mut pair = Pair::connected();
+    pair.client.write(&pattern(60_000));
+    pair.client.flush();
+    let wire = std::mem::take(&mut pair.client.wire);
+    pair.server.read(&wire[..wire.len() - 1], READ_SIZE).unwrap();
+    assert!(pair.server.layer.kept() < 17_000, "{}", pair.server.layer.kept());
+}
+
+#[test]
+fn a_handshake_message_without_end_is_refused() {
+    let mut pair = Pair::new();
+    // A ClientHello that says it has 16 MB, in records of 16,000 bytes.
+    let mut record = vec![0x16, 3, 1, 0x3e, 0x80];
+    record.resize(16_005, 0);
+    record[5..9].copy_from_slice(&[1, 0xff, 0xff, 0xff]);
+    let mut fed = 0;
+    let refused = loop {
+        match pair.server.read(&record, READ_SIZE) {
+            Ok(()) => fed += record.len(),
+            Err(reason) => break reason,
+        }
+        record[5..9].copy_from_slice(&[0; 4]);
+        assert!(fed < 200_000, "it goes on taking bytes");
+    };
+    assert!(matches!(refused, Reason::Tls(_)), "{refused:?}");
+}
+
+#[test]
+fn the_handshake_has_a_deadline_and_nothing_else_has() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.server.layer.deadline(), Some(HANDSHAKE_TIMEOUT));
+    let mut expire = |now| pair.server.layer.expire(&mut Vec::new(), &mut Vec::new(), now);
+    assert!(expire(HANDSHAKE_TIMEOUT - Duration::from_nanos(1)).is_ok());
+    assert!(matches!(expire(HANDSHAKE_TIMEOUT), Err(Reason::TimedOut(Deadline::Handshake))));
+    assert_eq!(Pair::connected().server.layer.deadline(), None);
+}
+
+#[test]
+fn a_paused_connection_decrypts_nothing() {
+    let mut pair = Pair::connected();
+    pair.client.write(&pattern(60_000));
+    pair.client.flush();
+    let wire = std::mem::take(&mut pair.client.wire);
+    let progress = pair.server.layer.read(&wire, &mut pair.server.plain, 0, NOW).unwrap();
+    assert!(progress.more && pair.server.plain.is_empty());
+    pair.server.read(&wire[progress.consumed..], READ_SIZE).unwrap();
+    assert!(pair.server.plain == pattern(60_000));
+}

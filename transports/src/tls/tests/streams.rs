@@ -1,0 +1,153 @@
+//! What is written comes out, however it is cut, and how a stream ends.
+
+use torsade_protocols::{Reason, TlsError, TlsVersion};
+
+use super::{End, NOW, Pair, configs, pattern};
+use crate::layer::Layer;
+use crate::shared::READ_SIZE;
+
+#[test]
+fn streams_survive_every_cut_of_the_wire_and_every_room() {
+    let data = pattern(70_000);
+    for (piece, room) in [(1, 1), (1, READ_SIZE), (2, 3), (5, 16_384), (333, 1000), (16_389, 16_383), (usize::MAX, 7)] {
+        let mut pair = Pair::new();
+        pair.client.write(&data);
+        pair.server.write(b"welcome");
+        pair.exchange(piece, room);
+        assert!(pair.server.plain == data, "pieces of {piece}, room for {room}");
+        assert_eq!(pair.client.plain, b"welcome", "pieces of {piece}, room for {room}");
+        pair.server.write(&data);
+        pair.exchange(piece, room);
+        assert_eq!(pair.client.plain.len(), data.len() + 7, "pieces of {piece}, room for {room}");
+    }
+}
+
+#[test]
+fn a_layer_writes_while_what_came_in_waits_for_room() {
+    let mut pair = Pair::connected();
+    let data = pattern(60_000);
+    pair.client.write(&data);
+    pair.client.flush();
+    let wire = std::mem::take(&mut pair.client.wire);
+    let progress = pair.server.layer.read(&wire, &mut pair.server.plain, 10, NOW).unwrap();
+    assert!(progress.more);
+    pair.server.write(b"meanwhile");
+    pair.server.flush();
+    let answer = std::mem::take(&mut pair.server.wire);
+    pair.client.read(&answer, READ_SIZE).unwrap();
+    assert_eq!(pair.client.plain, b"meanwhile");
+    pair.server.read(&wire[progress.consumed..], 100).unwrap();
+    assert!(pair.server.plain == data);
+}
+
+#[test]
+fn a_finished_stream_has_an_end_and_an_unfinished_one_is_truncated() {
+    let mut pair = Pair::connected();
+    pair.client.write(b"last words");
+    pair.client.finish();
+    pair.client.finish();
+    let wire = std::mem::take(&mut pair.client.wire);
+    pair.server.read(&wire, READ_SIZE).unwrap();
+    assert_eq!(pair.server.plain, b"last words");
+    assert!(pair.server.layer.has_ended());
+    assert!(pair.server.layer.read_end(&mut Vec::new()).is_ok());
+
+    // The other direction goes on.
+    pair.server.write(b"an answer");
+    pair.exchange(1, READ_SIZE);
+    assert_eq!(pair.client.plain, b"an answer");
+    assert!(!pair.client.layer.has_ended());
+    assert!(matches!(pair.client.layer.read_end(&mut Vec::new()), Err(Reason::TlsTruncated)));
+}
+
+#[test]
+fn an_end_without_close_notify_can_be_allowed_but_not_within_a_record() {
+    let ends = |cut: usize| {
+        let mut pair = Pair::connected();
+        pair.server.layer.set_truncation_allowed(true);
+        pair.client.write(b"something");
+        pair.client.flush();
+        let wire = std::mem::take(&mut pair.client.wire);
+        pair.server.read(&wire[..wire.len() - cut], READ_SIZE).unwrap();
+        pair.server.layer.read_end(&mut Vec::new())
+    };
+    assert!(ends(0).is_ok());
+    assert!(matches!(ends(1), Err(Reason::TlsTruncated)));
+}
+
+#[test]
+fn the_end_waits_for_what_was_written_before_the_handshake() {
+    for minimum in [TlsVersion::Tls12, TlsVersion::Tls13] {
+        let mut pair = Pair::of(&configs(minimum));
+        pair.client.write(b"written early");
+        pair.client.finish();
+        assert!(pair.client.layer.is_handshaking());
+        pair.exchange(100, READ_SIZE);
+        assert_eq!(pair.server.plain, b"written early");
+        assert!(pair.server.layer.has_ended());
+        assert_eq!(pair.client.layer.unsent(), 0);
+    }
+}
+
+#[test]
+fn without_anything_to_send_the_end_waits_for_nothing() {
+    let mut pair = Pair::new();
+    pair.client.finish();
+    assert!(!pair.client.layer.is_handshaking());
+    assert!(pair.client.layer.read_end(&mut Vec::new()).is_ok());
+    pair.client.wire.clear();
+    pair.server.finish();
+    assert!(pair.server.wire.is_empty());
+}
+
+#[test]
+fn a_changed_byte_is_never_delivered_and_the_peer_is_told() {
+    let mut pair = Pair::connected();
+    pair.client.write(b"first");
+    pair.client.flush();
+    let good = pair.client.wire.len();
+    pair.client.write(b"second");
+    pair.client.flush();
+    let mut wire = std::mem::take(&mut pair.client.wire);
+    wire[good + 8] ^= 1;
+    let failed = pair.server.read(&wire, READ_SIZE);
+    assert!(matches!(failed, Err(Reason::Tls(TlsError::Decrypt))), "{failed:?}");
+    assert_eq!(pair.server.plain, b"first", "what was good is delivered");
+    assert!(pair.server.layer.wants_flush());
+    pair.server.flush();
+    let told = pair.client.read(&std::mem::take(&mut pair.server.wire), READ_SIZE);
+    assert!(matches!(told, Err(Reason::Tls(TlsError::AlertReceived { code: 20, .. }))), "{told:?}");
+    assert!(pair.server.read(b"", READ_SIZE).is_err(), "a failure is final");
+}
+
+#[test]
+fn garbage_is_no_tls_and_delivers_nothing() {
+    let garbage: [&[u8]; 4] =
+        [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", &[0; 100], &[0xff; 100], b"\x16\x03\x01\xff\xff\x01"];
+    for wire in garbage {
+        for piece in [1, 100] {
+            let mut pair = Pair::new();
+            let read = |end: &mut End| wire.chunks(piece).try_for_each(|piece| end.read(piece, READ_SIZE));
+            let failed = read(&mut pair.server);
+            assert!(matches!(failed, Err(Reason::Tls(_))), "{failed:?} for {wire:?}");
+            assert!(pair.server.plain.is_empty());
+            let failed = read(&mut pair.client);
+            assert!(matches!(failed, Err(Reason::Tls(_))), "{failed:?} for {wire:?}");
+        }
+    }
+    let mut pair = Pair::new();
+    let failed = pair.server.read(garbage[0], READ_SIZE);
+    assert!(matches!(failed, Err(Reason::Tls(TlsError::NotTls))), "{failed:?}");
+}
+
+#[test]
+fn what_follows_the_peers_end_is_ignored() {
+    let mut pair = Pair::connected();
+    pair.client.finish();
+    let mut wire = std::mem::take(&mut pair.client.wire);
+    wire.extend_from_slice(b"and then something that is no TLS at all");
+    pair.server.read(&wire, READ_SIZE).unwrap();
+    assert!(pair.server.layer.has_ended());
+    pair.server.read(&[7; 100_000], READ_SIZE).unwrap();
+    assert!(pair.server.plain.is_empty());
+}
