@@ -1,11 +1,18 @@
-//! The handshake: what comes before it, with it and after it.
+//! The handshake: what comes before it, with it and after it, and how it fails.
 
-use torsade::TlsVersion;
+use std::cell::{Cell, RefCell};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
 use torsade::prelude::*;
+use torsade::{Deadline, TlsError, TlsVersion};
 
 use crate::keys;
-use crate::support::Event;
-use crate::world::{converse, echo, side};
+use crate::support::{Event, Events, Probe, address, drain, peer, run};
+use crate::world::{converse, echo, side, silent};
 
 #[test]
 fn what_is_written_before_the_handshake_arrives_after_it() {
@@ -46,4 +53,269 @@ fn both_ends_learn_what_was_agreed_on() {
     let ends = converse(&server, &client, side(look), side(look));
     assert_eq!(ends.server.count("handshake"), 1);
     assert_eq!(ends.client.count("handshake"), 1);
+}
+
+#[test]
+fn without_a_common_application_protocol_both_ends_are_told() {
+    let server = keys::server_builder().application_protocols(["chat"]).build().unwrap();
+    let client = keys::client_builder().application_protocols(["mail"]).build().unwrap();
+    let ends = converse(&server, &client, echo(), silent());
+    assert!(matches!(ends.server.reason(), Reason::Tls(TlsError::NoApplicationProtocol)), "{:?}", ends.server.reason());
+    assert!(matches!(ends.client.reason(), Reason::Tls(TlsError::AlertReceived { code: 120, .. })), "{:?}", ends.client.reason());
+}
+
+#[test]
+fn a_session_is_resumed_by_those_who_come_back() {
+    let (server, client) = (keys::server(), keys::client());
+    let resumed = Rc::new(RefCell::new(Vec::new()));
+    for _ in 0..2 {
+        let record = resumed.clone();
+        let visit = side(move |event, transport| {
+            match event {
+                Event::Handshake => record.borrow_mut().push(transport.tls_info().expect("complete").resumed),
+                Event::Data(_) => transport.lose_connection(),
+                _ => {}
+            }
+            Ok(())
+        });
+        let greet = side(|event, transport| {
+            if matches!(event, Event::Made) {
+                transport.write("welcome");
+            }
+            Ok(())
+        });
+        converse(&server, &client, greet, visit);
+    }
+    assert_eq!(*resumed.borrow(), [false, true]);
+}
+
+#[test]
+fn a_refusal_in_handshake_completed_delivers_nothing() {
+    let refuse = side(|event, _| if matches!(event, Event::Handshake) { Err("I do not like this peer".into()) } else { Ok(()) });
+    let client = side(|event, transport| {
+        if matches!(event, Event::Made) {
+            transport.write("a secret");
+        }
+        Ok(())
+    });
+    let ends = converse(&keys::server(), &keys::client(), refuse, client);
+    assert_eq!(ends.server.names(), ["made", "handshake", "lost"]);
+    assert!(matches!(ends.server.reason(), Reason::Protocol(_)));
+    assert!(ends.client.reason().is_clean(), "an error closes in order: {:?}", ends.client.reason());
+}
+
+#[test]
+fn a_handshake_needs_no_reading_but_data_does() {
+    let paused = Rc::new(Cell::new(false));
+    let was_paused = paused.clone();
+    let server = side(move |event, transport| {
+        match event {
+            Event::Made => transport.pause_producing(),
+            Event::Handshake => {
+                let (transport, paused) = (transport.clone(), was_paused.clone());
+                let reactor = transport.reactor().clone();
+                reactor.call_later(Duration::from_millis(50), move || {
+                    paused.set(true);
+                    transport.resume_producing();
+                });
+            }
+            Event::Data(data) => {
+                assert!(was_paused.get(), "data while paused");
+                transport.write(data);
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    let client = side(|event, transport| {
+        match event {
+            // More than the high watermark: the client's own output keeps it from reading, but not from the handshake.
+            Event::Made => transport.write(vec![b'x'; 200_000]),
+            Event::Data(_) => transport.lose_connection(),
+            _ => {}
+        }
+        Ok(())
+    });
+    let ends = converse(&keys::server(), &keys::client(), server, client);
+    assert!(paused.get());
+    assert!(ends.client.count("data") > 0);
+}
+
+/// Runs a TLS server's probe against a peer that speaks no TLS.
+fn against<T: Send + 'static>(
+    config: &TlsServerConfig,
+    script: impl FnMut(&Event, &Transport) -> Result + 'static,
+    act: impl FnOnce(std::net::TcpStream) -> T + Send + 'static,
+) -> (Events, T) {
+    let reactor = Reactor::new().expect("a reactor");
+    let events = Events::default();
+    let record = events.clone();
+    let mut script = Some(script);
+    let factory = move |_peer| {
+        let mut script = script.take()?;
+        Some(Probe::new(&record, move |event, transport| {
+            if matches!(event, Event::Lost(_)) {
+                transport.reactor().stop().ok();
+            }
+            script(event, transport)
+        }))
+    };
+    let port = reactor.listen_tls("127.0.0.1:0", config, factory).expect("a port");
+    let peer = peer(address(&port), act);
+    run(&reactor);
+    (events, peer.join().expect("the peer does not fail"))
+}
+
+#[test]
+fn a_peer_that_speaks_no_tls_is_told_so_and_lost() {
+    let (events, answer) = against(
+        &keys::server(),
+        |_, _| Ok(()),
+        |mut stream| {
+            stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("a connection");
+            drain(&mut stream)
+        },
+    );
+    assert_eq!(events.names(), ["made", "lost"]);
+    assert!(matches!(events.reason(), Reason::Tls(TlsError::NotTls)), "{:?}", events.reason());
+    assert_eq!(answer.1, Ok(()), "no reset: the alert could be lost with it");
+    assert_eq!((answer.0[0], &answer.0[5..]), (21, &[2, 50][..]), "a fatal alert, decode_error");
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_is_a_failed_handshake() {
+    let reactor = Reactor::new().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        stream.write_all(b"220 mail.test ESMTP\r\n").expect("a connection");
+        drain(&mut stream)
+    });
+    let events = Events::default();
+    let record = events.clone();
+    let factory = move |_peer| {
+        Probe::new(&record, |event, transport| {
+            if matches!(event, Event::Lost(_)) {
+                transport.reactor().stop()?;
+            }
+            Ok(())
+        })
+    };
+    reactor.connect_tls(there, &keys::client(), factory).unwrap();
+    run(&reactor);
+    drop(server.join().expect("the server does not fail"));
+    assert_eq!(events.names(), ["made", "lost"]);
+    assert!(matches!(events.reason(), Reason::Tls(TlsError::NotTls)), "{:?}", events.reason());
+}
+
+#[test]
+fn a_handshake_that_stalls_ends_by_its_deadline() {
+    let config = keys::server_builder().handshake_timeout(Duration::from_millis(100)).build().unwrap();
+    let (events, _) = against(
+        &config,
+        |_, _| Ok(()),
+        |mut stream| {
+            stream.write_all(&[0x16, 3, 1, 1, 0, 1, 0, 0]).expect("a connection");
+            drain(&mut stream)
+        },
+    );
+    assert_eq!(events.names(), ["made", "lost"]);
+    assert!(matches!(events.reason(), Reason::TimedOut(Deadline::Handshake)), "{:?}", events.reason());
+}
+
+#[test]
+fn a_peer_that_leaves_during_the_handshake_is_no_clean_end() {
+    let (events, ()) = against(
+        &keys::server(),
+        |_, _| Ok(()),
+        |mut stream| {
+            stream.write_all(&[0x16, 3, 1, 1, 0, 1, 0, 0]).expect("a connection");
+        },
+    );
+    assert!(matches!(events.reason(), Reason::Tls(TlsError::ClosedInHandshake)), "{:?}", events.reason());
+}
+
+#[test]
+fn what_waits_for_the_handshake_counts_as_unsent() {
+    let script = |event: &Event, transport: &Transport| {
+        if matches!(event, Event::Made) {
+            transport.set_write_buffer_cap(1_000_000);
+            transport.write(vec![0; 900_000]);
+            assert_eq!(transport.unsent(), 900_000);
+            assert!(!transport.is_reading(), "congested");
+            let transport = transport.clone();
+            let reactor = transport.reactor().clone();
+            reactor.call_later(Duration::from_millis(20), move || transport.write(vec![0; 200_000]));
+        }
+        Ok(())
+    };
+    let (events, _) = against(&keys::server(), script, |mut stream| drain(&mut stream));
+    assert!(matches!(events.reason(), Reason::LimitExceeded { limit: 1_000_000, .. }), "{:?}", events.reason());
+}
+
+#[test]
+fn a_pull_producer_waits_for_the_handshake_instead_of_filling_memory() {
+    struct Pieces(Rc<Cell<u32>>);
+
+    impl Producer for Pieces {
+        fn resume_producing(&mut self, consumer: &Transport) -> Result {
+            self.0.set(self.0.get() + 1);
+            consumer.write(vec![0; 10_000]);
+            Ok(())
+        }
+    }
+
+    let asked = Rc::new(Cell::new(0));
+    let counter = asked.clone();
+    let config = keys::server_builder().handshake_timeout(Duration::from_millis(100)).build().unwrap();
+    let script = move |event: &Event, transport: &Transport| {
+        if matches!(event, Event::Made) {
+            transport.register_producer(Pieces(counter.clone()), false)?;
+        }
+        Ok(())
+    };
+    let (events, _) = against(&config, script, |mut stream| drain(&mut stream));
+    assert!(matches!(events.reason(), Reason::TimedOut(Deadline::Handshake)), "{:?}", events.reason());
+    assert_eq!(asked.get(), 1);
+}
+
+#[test]
+fn a_peer_that_sends_tls_byte_by_byte_gets_its_handshake() {
+    // A relay that passes on single bytes in both directions.
+    let reactor = Reactor::new().unwrap();
+    let port = reactor.listen_tls("127.0.0.1:0", &keys::server(), |_peer| crate::support::Echo).unwrap();
+    let there = address(&port);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (client, _) = listener.accept().expect("a client");
+        let server = std::net::TcpStream::connect(there).expect("the server");
+        let pairs = [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
+        for (mut from, mut to) in pairs {
+            thread::spawn(move || {
+                to.set_nodelay(true).ok();
+                let mut byte = [0];
+                while from.read(&mut byte).is_ok_and(|count| count > 0) && to.write_all(&byte).is_ok() {}
+                to.shutdown(std::net::Shutdown::Write).ok();
+            });
+        }
+    });
+    let events = Events::default();
+    let record = events.clone();
+    let factory = move |_peer| {
+        Probe::new(&record, |event, transport| {
+            match event {
+                Event::Made => transport.write("drop by drop"),
+                Event::Data(data) if data.ends_with(b"p") => transport.lose_connection(),
+                Event::Lost(_) => transport.reactor().stop()?,
+                _ => {}
+            }
+            Ok(())
+        })
+    };
+    reactor.connect_tls(here, &keys::client(), factory).unwrap();
+    run(&reactor);
+    assert_eq!(events.data(), b"drop by drop");
+    assert!(events.reason().is_clean(), "{:?}", events.reason());
 }

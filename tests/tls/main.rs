@@ -6,4 +6,7 @@ mod keys;
 mod support;
 mod world;
 
+mod certificates;
+mod closing;
 mod handshake;
+mod starttls;

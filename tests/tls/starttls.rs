@@ -1,0 +1,327 @@
+//! TLS in mid-stream: the switch at an exact byte, and what may not cross it.
+
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::rc::Rc;
+
+use torsade::prelude::*;
+use torsade::{StartTlsError, TlsConfig, TlsError};
+
+use crate::keys;
+use crate::support::{Event, address, converse, drain, pattern, peer, run};
+use crate::world::{converse_in_clear, side};
+
+/// A server of lines that answers STARTTLS, and everything else with its length.
+struct LineServer {
+    config: TlsServerConfig,
+    lines: Rc<RefCell<Vec<String>>>,
+    with_rest: bool,
+}
+
+impl LineProtocol for LineServer {
+    fn handshake_completed(&mut self, _transport: &LineTransport) -> Result {
+        self.lines.borrow_mut().push("(handshake)".into());
+        Ok(())
+    }
+
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        self.lines.borrow_mut().push(String::from_utf8_lossy(line).into_owned());
+        match line {
+            b"STARTTLS" => {
+                transport.send_line("GO");
+                Ok(transport.start_tls(&self.config)?)
+            }
+            b"PROXY" if self.with_rest => Ok(transport.start_tls_with_rest(&self.config)?),
+            _ => {
+                transport.send_line(line.len().to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn connection_lost(&mut self, transport: &LineTransport, reason: &Reason) -> Result {
+        self.lines.borrow_mut().push(format!("({})", reason.kind()));
+        if let Reason::Tls(error) = reason {
+            self.lines.borrow_mut().push(format!("{error:?}"));
+        }
+        transport.reactor().stop()?;
+        Ok(())
+    }
+}
+
+/// A client of lines that asks for TLS, then sends one line more, and leaves when that is answered.
+struct LineClient {
+    config: TlsClientConfig,
+    answers: Rc<RefCell<Vec<String>>>,
+}
+
+impl LineProtocol for LineClient {
+    fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        transport.send_line("plain");
+        transport.send_line("STARTTLS");
+        Ok(())
+    }
+
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        self.answers.borrow_mut().push(String::from_utf8_lossy(line).into_owned());
+        if line == b"GO" {
+            transport.start_tls(&self.config)?;
+            transport.send_line("secret");
+        } else if self.answers.borrow().len() == 3 {
+            transport.lose_connection();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_conversation_goes_on_encrypted_after_the_switch() {
+    let reactor = Reactor::new().unwrap();
+    let (lines, answers) = (Rc::new(RefCell::new(Vec::new())), Rc::new(RefCell::new(Vec::new())));
+    let (record, config) = (lines.clone(), keys::server());
+    let server = move |_peer| LineReceiver::new(LineServer { config: config.clone(), lines: record.clone(), with_rest: false });
+    let port = reactor.listen_tcp("127.0.0.1:0", server).unwrap();
+    let (record, config) = (answers.clone(), keys::client());
+    let client = move |_peer| LineReceiver::new(LineClient { config: config.clone(), answers: record.clone() });
+    reactor.connect_tcp(port.address(), client).unwrap();
+    run(&reactor);
+    assert_eq!(*lines.borrow(), ["plain", "STARTTLS", "(handshake)", "secret", "(ConnectionDone)"]);
+    assert_eq!(*answers.borrow(), ["5", "GO", "6"]);
+}
+
+/// What a line server sees of a peer that does this.
+fn attack(with_rest: bool, act: impl FnOnce(TcpStream) + Send + 'static) -> Vec<String> {
+    let reactor = Reactor::new().unwrap();
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let (record, config) = (lines.clone(), keys::server());
+    let server = move |_peer| LineReceiver::new(LineServer { config: config.clone(), lines: record.clone(), with_rest });
+    let port = reactor.listen_tcp("127.0.0.1:0", server).unwrap();
+    let peer = peer(address(&port), act);
+    run(&reactor);
+    peer.join().expect("the peer does not fail");
+    lines.take()
+}
+
+#[test]
+fn plain_bytes_behind_the_command_are_refused() {
+    let lines = attack(false, |mut stream| {
+        stream.write_all(b"STARTTLS\r\nEVIL\r\n").expect("a connection");
+        drain(&mut stream).1.ok();
+    });
+    assert_eq!(lines, ["STARTTLS", "(Tls)", "Injected { bytes: 6 }"]);
+}
+
+#[test]
+fn plain_bytes_in_the_next_segment_are_no_tls() {
+    let lines = attack(false, |mut stream| {
+        stream.write_all(b"STARTTLS\r\n").expect("a connection");
+        let mut go = [0; 4];
+        stream.read_exact(&mut go).expect("an answer");
+        assert_eq!(&go, b"GO\r\n");
+        stream.write_all(b"EVIL\r\n").expect("a connection");
+        drain(&mut stream).1.ok();
+    });
+    assert_eq!(lines, ["STARTTLS", "(Tls)", "NotTls"]);
+}
+
+#[test]
+fn a_peer_that_does_not_wait_is_understood_if_that_is_allowed() {
+    // The first bytes of a ClientHello without end: what matters is that they are read as TLS, not as lines.
+    let lines = attack(true, |mut stream| {
+        stream.write_all(b"PROXY\r\n\x16\x03\x01\x01\x00\x01\x00\x00\xfc\r\n\r\n").expect("a connection");
+    });
+    assert_eq!(lines, ["PROXY", "(Tls)", "ClosedInHandshake"]);
+}
+
+/// Sends a PROXY header, then TLS without waiting.
+struct ProxyHeader(TlsClientConfig);
+
+impl Protocol for ProxyHeader {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.write("PROXY\r\n");
+        transport.start_tls(&self.0)?;
+        transport.write("hello\r\n");
+        Ok(())
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        assert_eq!(data, b"5\r\n");
+        transport.lose_connection();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_header_and_a_handshake_may_come_in_one_segment() {
+    let reactor = Reactor::new().unwrap();
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let (record, config) = (lines.clone(), keys::server());
+    let server = move |_peer| LineReceiver::new(LineServer { config: config.clone(), lines: record.clone(), with_rest: true });
+    let port = reactor.listen_tcp("127.0.0.1:0", server).unwrap();
+    let config = keys::client();
+    reactor.connect_tcp(port.address(), move |_peer| ProxyHeader(config.clone())).unwrap();
+    run(&reactor);
+    assert_eq!(*lines.borrow(), ["PROXY", "(handshake)", "hello", "(ConnectionDone)"]);
+}
+
+#[test]
+fn what_was_written_before_the_switch_leaves_in_clear_and_in_order() {
+    for size in [1, 10_000, 1_000_000] {
+        let config = keys::server();
+        let server = side(move |event, transport| {
+            if matches!(event, Event::Made) {
+                transport.write(pattern(0, size));
+                transport.start_tls(&config)?;
+                transport.write(pattern(size, size));
+                transport.lose_connection();
+            }
+            Ok(())
+        });
+        let config = keys::client();
+        let received = Rc::new(RefCell::new(Vec::new()));
+        let record = received.clone();
+        let client = side(move |event, transport| {
+            if let Event::Data(data) = event {
+                let mut got = record.borrow_mut();
+                let clear = size - got.len().min(size);
+                if clear > 0 {
+                    let (clear, rest) = data.split_at(clear.min(data.len()));
+                    got.extend_from_slice(clear);
+                    if got.len() == size {
+                        transport.start_tls_with_rest(&config, rest)?;
+                    }
+                } else {
+                    got.extend_from_slice(data);
+                }
+            }
+            Ok(())
+        });
+        let ends = converse_in_clear(server, client);
+        assert!(*received.borrow() == pattern(0, 2 * size), "{} of {} bytes", received.borrow().len(), 2 * size);
+        assert!(ends.client.reason().is_clean(), "{:?}", ends.client.reason());
+        assert!(ends.server.reason().is_clean(), "{:?}", ends.server.reason());
+    }
+}
+
+/// Runs something in `connection_made` of a connection that we accepted.
+fn in_connection(act: impl FnOnce(&Transport) + 'static) {
+    let mut act = Some(act);
+    let script = move |event: &Event, transport: &Transport| {
+        if matches!(event, Event::Made) {
+            act.take().expect("it comes once")(transport);
+            transport.abort_connection();
+        }
+        Ok(())
+    };
+    converse(script, |mut stream| drain(&mut stream));
+}
+
+#[test]
+fn a_switch_that_makes_no_sense_is_a_typed_error_and_changes_nothing() {
+    in_connection(|transport| {
+        assert_eq!(transport.start_tls(&keys::client()), Err(StartTlsError::NoServerName));
+        assert_eq!(transport.start_tls(TlsConfig::new("of somebody else")), Err(StartTlsError::Unsupported));
+        assert_eq!(transport.start_tls(&keys::server()), Ok(()));
+        assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::AlreadyOn));
+    });
+    in_connection(|transport| {
+        transport.set_compression("deflate").unwrap();
+        assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::Compressing));
+    });
+    in_connection(|transport| {
+        transport.expect_compression("deflate", b"").unwrap();
+        assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::Compressing));
+    });
+    in_connection(|transport| {
+        transport.lose_connection();
+        assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::Closed));
+    });
+    in_connection(|transport| {
+        transport.lose_write_connection();
+        assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::Closed));
+    });
+}
+
+#[test]
+fn bytes_given_back_in_clear_are_not_delivered_after_the_switch() {
+    for before in [true, false] {
+        let server = side(move |event, transport| {
+            if let Event::Data(_) = event {
+                if before {
+                    transport.unread(b"in clear");
+                    assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::Injected { bytes: 8 }));
+                } else {
+                    transport.start_tls(&keys::server())?;
+                    transport.unread(b"in clear");
+                }
+            }
+            Ok(())
+        });
+        let client = side(|event, transport| {
+            if matches!(event, Event::Made) {
+                transport.write("STARTTLS");
+            }
+            Ok(())
+        });
+        let ends = converse_in_clear(server, client);
+        assert_eq!(ends.server.data(), b"STARTTLS");
+        let reason = ends.server.reason();
+        assert!(matches!(reason, Reason::Tls(TlsError::Injected { bytes: 8 })), "{reason:?}");
+    }
+}
+
+#[test]
+fn compression_goes_above_tls_whenever_it_is_switched_on() {
+    for (at_once, format) in [(true, "deflate"), (false, "gzip"), (true, "deflate-raw")] {
+        let config = keys::server();
+        let server = side(move |event, transport| {
+            let compress = match event {
+                Event::Made => {
+                    transport.start_tls(&config)?;
+                    at_once
+                }
+                Event::Handshake => !at_once,
+                Event::Data(data) => {
+                    transport.write(data);
+                    false
+                }
+                _ => false,
+            };
+            if compress {
+                transport.set_compression(format)?;
+                transport.expect_compression(format, b"")?;
+                transport.write(pattern(0, 100_000));
+            }
+            Ok(())
+        });
+        let config = keys::client();
+        let mut got = 0;
+        let client = side(move |event, transport| {
+            match event {
+                Event::Made => {
+                    transport.start_tls(&config)?;
+                    transport.expect_compression(format, b"")?;
+                    transport.set_compression(format)?;
+                    transport.write("an echo, please");
+                }
+                Event::Data(data) => {
+                    got += data.len();
+                    if got == 100_015 {
+                        let stats = transport.compression_stats().expect("it is on");
+                        assert!(stats.wire_in > 0 && stats.wire_out > 0, "{stats:?}");
+                        transport.lose_connection();
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+        let ends = converse_in_clear(server, client);
+        let mut wanted = pattern(0, 100_000);
+        wanted.extend_from_slice(b"an echo, please");
+        assert!(ends.client.data() == wanted, "{format}: {} bytes", ends.client.data().len());
+        assert!(ends.client.reason().is_clean(), "{:?}", ends.client.reason());
+        assert!(ends.server.reason().is_clean(), "{:?}", ends.server.reason());
+    }
+}
