@@ -6,6 +6,7 @@ mod keys;
 mod support;
 mod world;
 
+mod behaviour;
 mod certificates;
 mod closing;
 mod handshake;

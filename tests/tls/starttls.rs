@@ -214,7 +214,7 @@ fn in_connection(act: impl FnOnce(&Transport) + 'static) {
         }
         Ok(())
     };
-    converse(script, |mut stream| drain(&mut stream));
+    converse(script, |mut stream| drop(drain(&mut stream)));
 }
 
 #[test]

@@ -3,10 +3,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use torsade::prelude::*;
-use torsade::{TlsClientConfig, TlsServerConfig};
-
 use crate::support::{Event, Events, Probe, run};
+use torsade::prelude::*;
 
 /// What both ends of a connection saw.
 pub struct Ends {
@@ -44,6 +42,18 @@ impl Side {
     pub fn half_closeable(mut self) -> Self {
         self.half_closeable = true;
         self
+    }
+
+    /// The protocol, recording into `events`; `first` is done when the connection stands, before anything else.
+    pub fn into_probe(mut self, events: &Events, first: impl Fn(&Transport) -> Result + 'static) -> Probe {
+        let half_closeable = self.half_closeable;
+        let probe = Probe::new(events, move |event, transport| {
+            if matches!(event, Event::Made) {
+                first(transport)?;
+            }
+            (self.script)(event, transport)
+        });
+        if half_closeable { probe.half_closeable() } else { probe }
     }
 
     fn probe(mut self, events: &Events, left: &Rc<Cell<u32>>, reactor: &Reactor) -> Probe {

@@ -251,6 +251,11 @@ impl Chain {
         last.read_held(&mut Vec::new(), 0, now)
     }
 
+    /// There is input here for the layer above the socket.
+    pub(crate) fn has_handshake_input(&self) -> bool {
+        self.stages.last().is_some_and(|stage| !stage.held.is_empty())
+    }
+
     /// A layer has to read before anything else can be done.
     pub(crate) fn is_handshaking(&self) -> bool {
         self.stages.last().is_some_and(|stage| stage.layer.get().is_handshaking())

@@ -17,11 +17,8 @@ impl StreamConnection {
         if !self.state.borrow().wants_input() {
             return;
         }
-        if !self.state.borrow().chain.as_ref().is_some_and(|chain| chain.has_input()) {
-            self.read_socket();
-        } else {
-            self.read_layers(&[]);
-        }
+        let held = self.state.borrow().holds_input();
+        if held { self.read_layers(&[]) } else { self.read_socket() }
     }
 
     /// Has the loop come back to this connection, in its next turn.

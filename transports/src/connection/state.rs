@@ -222,8 +222,14 @@ impl State {
         if self.read_ended || self.lost {
             return false;
         }
-        let waiting = self.readable || self.wire_ended || self.chain.as_ref().is_some_and(|chain| chain.has_input());
+        let waiting = self.readable || self.wire_ended || self.holds_input();
         waiting && (self.is_reading() || self.is_closing() || self.is_handshaking())
+    }
+
+    /// The layers have input that can be taken further now. Without the protocol's consent, only a handshake's can.
+    pub(super) fn holds_input(&self) -> bool {
+        let Some(chain) = &self.chain else { return false };
+        if chain.is_handshaking() && !self.is_reading() { chain.has_handshake_input() } else { chain.has_input() }
     }
 
     /// A layer has to read, whatever the protocol wants.
