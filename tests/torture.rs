@@ -198,7 +198,7 @@ fn torture(seed: u64, pairs: usize, compressed: bool) {
             .unwrap();
     }
     let (room, closer) = (all.clone(), reactor.clone());
-    reactor.call_later(Duration::from_millis(500), move || close_all(&closer, &room, 0, 60));
+    reactor.call_later(Duration::from_millis(500), move || close_all(&closer, &room, usize::MAX, 60));
     run(&reactor);
     let mut silent = 0;
     for (end, role) in servers.take().iter().map(|end| (end, "server")).chain(clients.take().iter().map(|end| (end, "client"))) {
