@@ -475,12 +475,24 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
         self.below.set_detection(detect);
     }
 
+    fn set_decompression_limits(&self, limits: &Decompression) {
+        self.below.set_decompression_limits(limits);
+    }
+
     fn flush_compression(&self) {
         self.below.flush_compression();
     }
 
     fn compression_barrier(&self) {
         self.below.compression_barrier();
+    }
+
+    fn end_compression(&self) {
+        self.below.end_compression();
+    }
+
+    fn take_trailing(&self) -> Vec<u8> {
+        self.below.take_trailing()
     }
 
     fn compression_stats(&self) -> Option<CompressionStats> {

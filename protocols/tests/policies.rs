@@ -1,0 +1,248 @@
+//! Policies around protocols: what passes through, and what a policy holds.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::policies::{
+    LimitConnectionsByPeer, LimitTotalConnectionsFactory, ProtocolWrapper, ThrottlingFactory, TimeoutFactory,
+    TrafficLoggingFactory, WrapperTransport, WrappingFactory,
+};
+use torsade_protocols::testing::{ProducerState, StringTransport, StringTransportWithDisconnection};
+use torsade_protocols::{
+    Factory, FileSender, FileSenderError, LineProtocol, LineReceiver, LineTransport, Protocol, Reason, Result, Transport, wire,
+};
+
+type Connection = StringTransportWithDisconnection<Box<dyn Protocol>>;
+
+fn connect(factory: &mut impl Factory) -> Connection {
+    let transport = StringTransport::new();
+    let protocol = factory.build_protocol(&transport.peer()).expect("nobody is refused");
+    let mut connection = StringTransportWithDisconnection::with_transport(transport, protocol);
+    connection.make_connection();
+    connection
+}
+
+/// Notes the names of all callbacks, and keeps its transport for the test.
+#[derive(Clone, Default)]
+struct Noting {
+    events: Rc<RefCell<Vec<&'static str>>>,
+    transport: Rc<RefCell<Option<Transport>>>,
+}
+
+impl Noting {
+    fn note(&self, event: &'static str) -> Result {
+        self.events.borrow_mut().push(event);
+        Ok(())
+    }
+}
+
+impl Protocol for Noting {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.transport.replace(Some(transport.clone()));
+        self.note("made")
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        self.note("data")
+    }
+
+    fn read_connection_lost(&mut self, _: &Transport) -> Result {
+        self.note("read lost")
+    }
+
+    fn write_connection_lost(&mut self, _: &Transport) -> Result {
+        self.note("write lost")
+    }
+
+    fn reading_resumed(&mut self, _: &Transport) -> Result {
+        self.note("resumed")
+    }
+
+    fn connection_lost(&mut self, _: &Transport, _: &Reason) -> Result {
+        self.note("lost")
+    }
+}
+
+struct Plain;
+
+impl ProtocolWrapper for Plain {}
+
+/// Every policy there is around `protocol`.
+fn nested(protocol: &Noting) -> impl Factory + 'static {
+    let protocol = protocol.clone();
+    let wrapped = WrappingFactory::new(move |_| protocol.clone(), |_: &_| Plain);
+    let limited = LimitConnectionsByPeer::new(LimitTotalConnectionsFactory::new(wrapped, 10), 10);
+    let logged = TrafficLoggingFactory::new(limited, |_| Ok(std::io::sink()));
+    TimeoutFactory::new(ThrottlingFactory::new(logged).read_limit(1_000_000).write_limit(1_000_000))
+}
+
+#[test]
+fn every_callback_passes_through_all_policies() {
+    let noting = Noting::default();
+    let mut connection = connect(&mut nested(&noting));
+    let above = noting.transport.borrow().clone().unwrap();
+    connection.deliver(b"x");
+    above.pause_producing();
+    connection.deliver(b"y");
+    assert!(connection.is_paused());
+    above.resume_producing();
+    connection.settle();
+    above.lose_write_connection();
+    connection.settle();
+    connection.end();
+    above.lose_connection();
+    connection.settle();
+    assert_eq!(*noting.events.borrow(), ["made", "data", "resumed", "data", "write lost", "read lost", "lost"]);
+    assert_eq!(connection.clock().delayed_calls(), 2, "only the two checks of the throttling are left, for a second");
+    connection.advance(Duration::from_secs(1));
+    assert_eq!(connection.clock().delayed_calls(), 0);
+}
+
+#[test]
+fn a_wrapper_sees_a_close_from_either_side() {
+    let noting = Noting::default();
+    let connection = connect(&mut nested(&noting));
+    let above = noting.transport.borrow().clone().unwrap();
+    assert!(above.is_reading() && above.is_connected());
+    connection.lose_connection();
+    assert!(above.is_closing() && !above.is_reading());
+}
+
+/// Adds one to every byte that comes in.
+struct PlusOne;
+
+impl ProtocolWrapper for PlusOne {
+    fn data_received(&self, _: &WrapperTransport, data: &[u8], above: &mut dyn FnMut(&[u8]) -> Result) -> Result {
+        data.chunks(2).try_for_each(|pair| above(&pair.iter().map(|byte| byte + 1).collect::<Vec<u8>>()))
+    }
+}
+
+/// Echoes; gives back all that it gets at first.
+struct GiveBack {
+    first: bool,
+}
+
+impl Protocol for GiveBack {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        if std::mem::take(&mut self.first) {
+            transport.unread(data);
+        } else {
+            transport.write(data);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn bytes_given_back_do_not_pass_the_wrapper_again() {
+    let mut connection = connect(&mut WrappingFactory::new(|_| GiveBack { first: true }, |_: &_| PlusOne));
+    connection.deliver(b"ab");
+    connection.deliver(b"c");
+    assert_eq!(connection.value(), b"bcd");
+}
+
+#[test]
+fn a_pause_of_the_protocol_outlasts_throttling() {
+    let noting = Noting::default();
+    let inner = noting.clone();
+    let mut connection = connect(&mut ThrottlingFactory::new(move |_| inner.clone()).read_limit(10));
+    connection.deliver(&[0; 25]);
+    connection.advance(Duration::from_secs(1));
+    assert_eq!(connection.producer_state(), ProducerState::Paused);
+    let above = noting.transport.borrow().clone().unwrap();
+    above.pause_producing();
+    connection.advance(Duration::from_millis(1500));
+    assert_eq!(connection.producer_state(), ProducerState::Paused, "the protocol's own pause goes on");
+    above.resume_producing();
+    assert_eq!(connection.producer_state(), ProducerState::Producing);
+    connection.settle();
+    connection.deliver(&[0; 25]);
+    connection.advance(Duration::from_secs(1));
+    above.resume_producing();
+    assert_eq!(connection.producer_state(), ProducerState::Paused, "throttling is not undone by the protocol");
+}
+
+#[test]
+fn throttling_holds_pull_producers_and_asks_them_again() {
+    let mut connection = connect(&mut ThrottlingFactory::new(|_| wire::Chargen).write_limit(10));
+    connection.resume_producer().unwrap();
+    let line = connection.value();
+    connection.advance(Duration::from_secs(1));
+    connection.resume_producer().unwrap();
+    assert_eq!(connection.value(), line, "nothing is written while it is held");
+    connection.advance(Duration::from_secs(60));
+    assert_eq!(connection.value(), line.repeat(2), "what was asked for meanwhile comes afterwards");
+}
+
+#[test]
+fn connections_that_never_stood_are_not_counted_for_ever() {
+    let mut throttled = ThrottlingFactory::new(|_| wire::Echo).max_connection_count(1);
+    let peer = StringTransport::new().peer();
+    drop(throttled.build_protocol(&peer));
+    let second = throttled.build_protocol(&peer);
+    assert!(second.is_some() && throttled.build_protocol(&peer).is_none());
+}
+
+struct Upper;
+
+impl LineProtocol for Upper {
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        if line == b"wait" {
+            transport.pause_producing();
+        }
+        transport.send_line(line.to_ascii_uppercase());
+        Ok(())
+    }
+}
+
+#[test]
+fn lines_are_kept_back_while_a_wrapped_receiver_is_paused() {
+    let mut connection = connect(&mut TimeoutFactory::new(|_| LineReceiver::new(Upper)));
+    connection.deliver(b"one\r\nwait\r\ntwo\r\n");
+    assert_eq!(connection.value(), b"ONE\r\nWAIT\r\n");
+    connection.call(|transport| transport.resume_producing());
+    assert_eq!(connection.value(), b"ONE\r\nWAIT\r\nTWO\r\n");
+}
+
+#[test]
+fn policies_may_be_called_while_shared_state_is_borrowed() {
+    let noting = Noting::default();
+    let mut connection = connect(&mut nested(&noting));
+    let above = noting.transport.borrow().clone().unwrap();
+    let events = noting.events.borrow_mut();
+    above.write("x");
+    above.pause_producing();
+    above.resume_producing();
+    above.unread(b"y");
+    above.lose_write_connection();
+    above.lose_connection();
+    above.abort_connection();
+    drop(events);
+    connection.settle();
+    assert_eq!(noting.events.borrow().last(), Some(&"lost"));
+}
+
+struct Broken;
+
+impl std::io::Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other("the disk is gone"))
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_and_the_producer_detached() {
+    let transport = StringTransport::new();
+    let told = Rc::new(RefCell::new(None));
+    let there = Rc::clone(&told);
+    FileSender::new(Broken)
+        .begin_file_transfer(&transport, move |_, sent| {
+            there.replace(Some(sent));
+            Ok(())
+        })
+        .unwrap();
+    transport.resume_producer().unwrap();
+    assert!(matches!(told.take(), Some(Err(FileSenderError::Read(_)))));
+    assert_eq!(transport.producer(), None);
+}
