@@ -1,3 +1,5 @@
+use std::fmt;
+
 use super::Format;
 
 /// Counts what compression did on one connection.
@@ -43,6 +45,46 @@ impl CompressionStats {
     }
 }
 
+/// One line for people: what each direction carried, and as what.
+impl fmt::Display for CompressionStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(format) = self.format_out {
+            write!(f, "sent {} bytes as {} of {format} in {} flushes", self.plain_out, self.wire_out, self.flushes)?;
+            if self.stored_bytes > 0 {
+                write!(f, ", {} not worth compressing", self.stored_bytes)?;
+            }
+            if self.hibernations > 0 {
+                write!(f, ", gave the encoder away {} times", self.hibernations)?;
+            }
+        }
+        if let Some(format) = self.format_in {
+            let separator = if self.format_out.is_some() { "; " } else { "" };
+            let how = if self.detected { "detected" } else { "expected" };
+            let end = if self.stream_ended { "ended" } else { "not ended" };
+            write!(f, "{separator}got {} bytes as {} of {format} ({how}, {end})", self.plain_in, self.wire_in)?;
+        }
+        Ok(())
+    }
+}
+
 fn ratio(wire: u64, plain: u64) -> Option<f64> {
     (plain > 0).then(|| wire as f64 / plain as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_read_as_one_line() {
+        let mut stats = CompressionStats { format_out: Some(Format::Gzip), plain_out: 100, wire_out: 40, ..Default::default() };
+        assert_eq!(stats.to_string(), "sent 100 bytes as 40 of gzip in 0 flushes");
+        stats.format_in = Some(Format::Deflate);
+        stats.detected = true;
+        assert_eq!(
+            stats.to_string(),
+            "sent 100 bytes as 40 of gzip in 0 flushes; got 0 bytes as 0 of deflate (detected, not ended)"
+        );
+        assert_eq!(CompressionStats::default().to_string(), "");
+    }
 }

@@ -158,7 +158,7 @@ impl StreamConnection {
             "connection {} with {} lost: {reason}; {bytes_in} bytes in, {bytes_out} out, {unsent} unsent{}",
             self.id,
             self.peer,
-            stats.map_or_else(String::new, |stats| format!("; {stats:?}"))
+            stats.map_or_else(String::new, |stats| format!("; compression {stats}"))
         );
         self.stop_producer(rare.producer.take());
         self.call_connection_lost(reason);
