@@ -1,0 +1,330 @@
+//! Groups 4, 5, 6, 19 and 20: finding out by oneself, and never by mistake.
+
+use std::rc::Rc;
+
+use super::*;
+
+#[path = "../../examples/portforward.rs"]
+#[allow(dead_code, reason = "its main is not called")]
+mod portforward;
+
+/// How long a single first byte is held, and a longer beginning.
+const HOLD_ONE: Duration = Duration::from_millis(250);
+const HOLD_ONE_MID: Duration = Duration::from_millis(25);
+
+fn detect(detect: Detect) -> impl FnMut(&Event, &Transport) -> Result + 'static {
+    when_made(move |transport| {
+        transport.set_detection(detect);
+        Ok(())
+    })
+}
+
+/// Sends the parts in turns of their own, and the end; says what was delivered and why it ended.
+fn deliver(mut hand: Hand, parts: &[&[u8]]) -> (Vec<u8>, Reason, Option<CompressionStats>) {
+    for part in parts.iter().filter(|part| !part.is_empty()) {
+        hand.peer.write_all(part).ok();
+        hand.reactor.iterate(Some(Duration::from_millis(100))).unwrap();
+    }
+    // A connection that has failed is reset.
+    hand.peer.shutdown(Shutdown::Write).ok();
+    hand.turn_until(Events::lost);
+    (hand.events.data(), hand.events.reason(), hand.transport.compression_stats())
+}
+
+#[test]
+fn an_announced_stream_is_found_wherever_it_is_cut() {
+    for format in formats() {
+        let wire = announced(format, b"", &[b"hello ", b"world"], true);
+        for split in 1..wire.len() {
+            let (plain, reason, stats) = deliver(Hand::connecting(nothing), &[&wire[..split], &wire[split..]]);
+            assert_eq!(plain, b"hello world", "{format}, split at {split}");
+            assert!(reason.is_clean(), "{format}, split at {split}: {reason}");
+            assert!(stats.is_some_and(|stats| stats.detected && stats.stream_ended && stats.format_in == Some(format)));
+        }
+    }
+}
+
+#[test]
+fn an_announced_stream_is_found_byte_by_byte() {
+    let wire = announced(Format::Gzip, b"", &[b"hello"], true);
+    let parts: Vec<&[u8]> = wire.chunks(1).collect();
+    let (plain, reason, _) = deliver(Hand::connecting(nothing), &parts);
+    assert!(plain == b"hello" && reason.is_clean(), "{reason}");
+}
+
+#[test]
+fn what_is_no_announcement_passes_untouched() {
+    let raw = announced(Format::DeflateRaw, b"", &[b"x"], false);
+    let mut nearly = raw[..15].to_vec();
+    nearly[14] ^= 1;
+    let gzip = {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(b"a file").unwrap();
+        encoder.finish().unwrap()
+    };
+    let flushed_first = [&b"\x78\x9c\x00\x00\x00\xff\xff"[..], &foreign(&[b"hello"])[2..]].concat();
+    let inputs: [&[u8]; 12] = [
+        b"x",
+        b"x\x9c",
+        b"x^2 + 1",
+        b"80 users online\r\n",
+        b"(S)",
+        b"\x1f\x8b",
+        b"\x28\xb5\x2f\xfd",
+        &raw[..14],
+        &nearly,
+        &foreign(&[b"a foreign stream"]),
+        &gzip,
+        &flushed_first,
+    ];
+    for input in inputs {
+        for detection in [Detect::Off, Detect::AtStart, Detect::Anywhere] {
+            for split in [1, 2, input.len() / 2, input.len()] {
+                let (first, second) = input.split_at(split.min(input.len()));
+                let (plain, reason, stats) = deliver(Hand::connecting(detect(detection)), &[first, second]);
+                assert_eq!(plain, input, "{detection:?}, split at {split}");
+                assert!(reason.is_clean() && stats.is_none(), "{reason} {stats:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_listens_looks_for_nothing_unless_asked_or_compressing() {
+    let wire = announced(Format::Deflate, b"", &[b"hello"], true);
+    let (plain, _, stats) = deliver(Hand::listening(nothing), &[&wire]);
+    assert!(plain == wire && stats.is_none());
+    let (plain, _, stats) = deliver(Hand::listening(detect(Detect::AtStart)), &[&wire]);
+    assert!(plain == b"hello" && stats.is_some());
+    let script = when_made(|transport| Ok(transport.set_compression("gzip")?));
+    let (plain, _, _) = deliver(Hand::listening(script), &[&wire]);
+    assert_eq!(plain, b"hello", "who compresses may be answered in kind");
+    let script = when_made(|transport| {
+        transport.set_compression("gzip")?;
+        transport.set_detection(Detect::Off);
+        Ok(())
+    });
+    let (plain, _, _) = deliver(Hand::listening(script), &[&wire]);
+    assert_eq!(plain, wire, "unless that is turned off");
+}
+
+#[test]
+fn a_lone_x_is_delivered_after_a_quarter_of_a_second() {
+    let mut hand = Hand::connecting(nothing);
+    let begin = Instant::now();
+    hand.send(b"x");
+    assert_eq!(hand.events.data(), b"", "held");
+    hand.turn_until(|events| !events.data().is_empty());
+    let took = begin.elapsed();
+    assert_eq!(hand.events.data(), b"x");
+    assert!(took >= HOLD_ONE && took < Duration::from_secs(2), "{took:?}");
+    let begin = Instant::now();
+    hand.send(b"x");
+    assert_eq!(hand.events.data(), b"xx", "only the first");
+    assert!(begin.elapsed() < HOLD_ONE);
+}
+
+#[test]
+fn a_lone_x_is_delivered_at_once_when_the_next_byte_or_the_end_tells() {
+    let mut hand = Hand::connecting(nothing);
+    let begin = Instant::now();
+    hand.send(b"x");
+    hand.send(b"yz");
+    assert_eq!(hand.events.all().len(), 2, "in one piece: {:?}", hand.events.all());
+    assert_eq!(hand.events.data(), b"xyz");
+    let (plain, reason, _) = deliver(Hand::connecting(nothing), &[b"x"]);
+    assert!(plain == b"x" && reason.is_clean());
+    assert!(begin.elapsed() < HOLD_ONE, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_longer_beginning_is_held_for_two_seconds() {
+    let wire = announced(Format::Gzip, b"", &[b"hello"], true);
+    let mut hand = Hand::connecting(nothing);
+    hand.send(&wire[..7]);
+    let begin = Instant::now();
+    hand.turn_until(|events| !events.data().is_empty() || begin.elapsed() >= Duration::from_secs(1));
+    assert_eq!(hand.events.data(), b"");
+    hand.send(&wire[7..]);
+    hand.turn();
+    assert_eq!(hand.events.data(), b"hello");
+}
+
+#[test]
+fn an_announcement_whose_rest_comes_too_late_is_an_error_of_its_own() {
+    let wire = announced(Format::Deflate, b"", &[b"hello"], true);
+    let mut hand = Hand::connecting(nothing);
+    hand.send(&wire[..1]);
+    hand.turn_until(|events| !events.data().is_empty());
+    hand.send(&wire[1..]);
+    let events = hand.events.clone();
+    let (_, reason) = hand.drain();
+    assert_eq!(kind(&reason), Some(DecompressErrorKind::AnnouncementSplit), "{reason}");
+    assert_eq!(events.data(), b"x");
+}
+
+#[test]
+fn held_bytes_of_a_closed_connection_do_not_keep_anything_alive() {
+    let mut hand = Hand::connecting(nothing);
+    hand.send(b"x");
+    hand.transport.abort_connection();
+    hand.turn_until(Events::lost);
+    assert_eq!(hand.reactor.delayed_calls(), 0);
+    assert_eq!(hand.events.data(), b"");
+}
+
+#[test]
+fn a_switch_in_mid_stream_is_found_wherever_it_is_cut() {
+    for format in formats().filter(|format| *format != Format::Lz4) {
+        let wire = announced(format, b"220 ready\r\n", &[b"compressed ", b"since"], true);
+        for split in 1..wire.len() {
+            let hand = Hand::connecting(detect(Detect::Anywhere));
+            let (plain, reason, stats) = deliver(hand, &[&wire[..split], &wire[split..]]);
+            assert!(plain == b"220 ready\r\ncompressed since", "{format}, split at {split}: {plain:?}");
+            assert!(reason.is_clean() && stats.is_some_and(|stats| stats.detected), "{format}: {reason}");
+        }
+    }
+}
+
+#[test]
+fn a_switch_in_mid_stream_is_plain_bytes_unless_looked_for() {
+    let wire = announced(Format::Deflate, b"220 ready\r\n", &[b"compressed"], true);
+    let (plain, _, _) = deliver(Hand::connecting(nothing), &[&wire]);
+    assert_eq!(plain, wire);
+}
+
+#[test]
+fn a_mark_at_another_place_than_it_says_is_plain_bytes() {
+    // A copy of it, stored and sent by somebody: at every offset but its own.
+    let wire = announced(Format::Deflate, b"220 ready\r\n", &[b"compressed"], true);
+    let mark = &wire[11..];
+    for before in [0, 1, 10, 12, 100] {
+        let blob = [vec![b'.'; before], mark.to_vec()].concat();
+        let (plain, reason, stats) = deliver(Hand::connecting(detect(Detect::Anywhere)), &[&blob]);
+        assert!(plain == blob && reason.is_clean() && stats.is_none(), "after {before} bytes");
+    }
+}
+
+#[test]
+fn the_count_of_a_mark_covers_what_was_read_before_one_looked() {
+    let wire = announced(Format::Deflate, b"220 ready\r\n", &[b"compressed"], true);
+    let mut hand = Hand::connecting(when_made(|transport| {
+        transport.set_detection(Detect::Off);
+        Ok(())
+    }));
+    hand.send(&wire[..5]);
+    assert_eq!(hand.events.data(), &wire[..5]);
+    hand.transport.set_detection(Detect::Anywhere);
+    hand.send(&wire[5..]);
+    assert_eq!(hand.events.data(), b"220 ready\r\ncompressed");
+}
+
+#[test]
+fn a_letter_that_may_begin_a_mark_in_mid_stream_is_held_only_briefly() {
+    let mut hand = Hand::connecting(detect(Detect::Anywhere));
+    hand.send(b"say ");
+    let begin = Instant::now();
+    hand.send(b"ax");
+    assert_eq!(hand.events.data(), b"say a");
+    hand.turn_until(|events| events.data() == b"say ax");
+    assert!(begin.elapsed() >= HOLD_ONE_MID && begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn detection_turned_off_lets_an_announced_stream_through_byte_for_byte() {
+    for format in formats() {
+        let wire = announced(format, b"", &[b"for others"], true);
+        let (plain, reason, stats) = deliver(Hand::connecting(detect(Detect::Off)), &[&wire]);
+        assert!(plain == wire && reason.is_clean() && stats.is_none(), "{format}");
+    }
+}
+
+#[test]
+fn detection_can_be_turned_off_while_something_is_held() {
+    let mut hand = Hand::connecting(nothing);
+    hand.send(b"x");
+    hand.transport.set_detection(Detect::Off);
+    hand.send(b"\x9c");
+    hand.turn_until(|events| events.data() == b"x\x9c");
+}
+
+#[test]
+fn a_client_behind_a_proxy_finds_the_stream_that_the_proxy_passed_on() {
+    let reactor = started();
+    let (server, client) = (Events::default(), Events::default());
+    let record = server.clone();
+    let greeting = |event: &Event, transport: &Transport| {
+        match event {
+            Event::Made => {
+                transport.set_compression("deflate")?;
+                transport.write("welcome, ");
+            }
+            Event::Data(data) => transport.write(data),
+            _ => {}
+        }
+        Ok(())
+    };
+    let port = reactor.listen_tcp("127.0.0.1:0", move |_peer| Probe::new(&record, greeting)).unwrap();
+    let proxy = portforward::start(&reactor, "127.0.0.1:0", &port.address().to_string()).unwrap();
+    let record = client.clone();
+    let stats = Rc::new(std::cell::RefCell::new(None));
+    let keep = stats.clone();
+    let asking = move |event: &Event, transport: &Transport| {
+        match event {
+            Event::Made => transport.write("who is there"),
+            Event::Lost(_) => *keep.borrow_mut() = transport.compression_stats(),
+            _ => {}
+        }
+        Ok(())
+    };
+    let mut asking = Some(asking);
+    reactor.connect_tcp(support::address(&proxy), move |_peer| Some(Probe::new(&record, asking.take()?))).unwrap();
+    turn_until(&reactor, || client.data().len() >= 21);
+    assert_eq!(client.data(), b"welcome, who is there");
+    reactor.stop().unwrap();
+    turn_until(&reactor, || client.lost());
+    assert!(stats.take().is_some_and(|stats| stats.detected));
+}
+
+#[test]
+fn arbitrary_bytes_cut_anywhere_are_delivered_as_they_came() {
+    // Made of pieces of announcements, so that they come near one often.
+    let pieces: [&[u8]; 8] = [
+        b"x",
+        b"\x78\x9c",
+        b"\xa8\0\0\xff\xff",
+        b"\x50\0\0\xff\xff",
+        b"\xe8\0\0\xff\xff",
+        b"\x1f\x8b\x08",
+        b"hello",
+        b"\x28\xb5\x2f\xfd",
+    ];
+    let mut chance = support::Chance(4711);
+    for case in 0..150 {
+        let input: Vec<u8> = (0..1 + chance.below(12)).flat_map(|_| pieces[chance.below(pieces.len())].to_vec()).collect();
+        let cut = chance.below(input.len());
+        let hand = Hand::connecting(detect(if case % 2 == 0 { Detect::AtStart } else { Detect::Anywhere }));
+        let (plain, reason, stats) = deliver(hand, &[&input[..cut], &input[cut..]]);
+        assert!(plain == input && reason.is_clean() && stats.is_none(), "{input:?}, cut at {cut}: {reason}");
+    }
+}
+
+#[test]
+fn arbitrary_bytes_in_a_stream_end_the_connection_or_are_a_stream() {
+    let mut chance = support::Chance(815);
+    // Raw deflate has no checksum: nobody can tell damage from data there.
+    for format in formats().filter(|format| *format != Format::DeflateRaw) {
+        let whole = announced(format, b"", &[&text(300)], true);
+        for _ in 0..60 {
+            let mut wire = whole.clone();
+            for _ in 0..1 + chance.below(4) {
+                let at = 25 + chance.below(wire.len() - 25);
+                wire[at] = chance.next() as u8;
+            }
+            let cut = 1 + chance.below(wire.len() - 1);
+            let (plain, reason, _) = deliver(Hand::connecting(nothing), &[&wire[..cut], &wire[cut..]]);
+            let same = plain == text(300) && reason.is_clean();
+            assert!(same || kind(&reason).is_some(), "{format}: {reason}, {} bytes", plain.len());
+        }
+    }
+}
