@@ -1,5 +1,6 @@
 //! Every buffer has a bound (design section 3, rule 4), and producers are told.
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::{Cell, RefCell};

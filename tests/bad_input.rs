@@ -1,5 +1,6 @@
 //! Bad input gets a typed error with a helpful text, never a panic; and what a socket can be asked for.
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::error::Error;

@@ -1,5 +1,6 @@
 //! Outgoing connections, their factory's hooks, and reconnecting.
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::{Cell, RefCell};

@@ -1,5 +1,6 @@
 //! Closing never loses data and never hangs (design section 3, rule 5).
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::{Cell, RefCell};

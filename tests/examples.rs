@@ -1,5 +1,6 @@
 //! The examples do what their headers say, as separate processes and with ordinary peers.
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};

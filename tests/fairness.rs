@@ -1,5 +1,6 @@
 //! Nobody starves, descriptors may run out, and idle connections are cheap (design section 3, rules 6 and 9).
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::RefCell;

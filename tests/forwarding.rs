@@ -1,5 +1,6 @@
 //! `PortForward` and `FileSender` on real connections.
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::RefCell;

@@ -1,5 +1,6 @@
 //! `connection_made` first, `connection_lost` exactly once and last, always with the reason (design section 3, rule 2).
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::{Cell, RefCell};

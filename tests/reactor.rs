@@ -1,5 +1,6 @@
 //! Timers, the steps of a turn, threads, and the reactor's life (design section 3, rules 7 and 8).
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::{Cell, RefCell};
@@ -448,6 +449,7 @@ fn sigterm_and_sigint_stop_in_order() {
         let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
         if !sent.is_ok_and(|status| status.success()) {
             child.kill().unwrap();
+            child.wait().unwrap();
             println!("skipped: there is no kill command");
             return;
         }
@@ -495,6 +497,7 @@ fn a_second_signal_ends_the_wait_for_connections_at_once() {
     let kill = || Command::new("kill").args(["-TERM", &child.id().to_string()]).status().is_ok_and(|status| status.success());
     if !kill() {
         child.kill().unwrap();
+        child.wait().unwrap();
         println!("skipped: there is no kill command");
         return;
     }

@@ -1,5 +1,6 @@
 //! No public method calls a user's code before it returns (design section 3, rule 1).
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::{Cell, RefCell};

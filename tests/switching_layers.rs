@@ -1,5 +1,6 @@
 //! Bytes leave in the order written, and a switch of layers happens at an exact byte (design section 3, rule 3).
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::{Cell, RefCell};

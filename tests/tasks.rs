@@ -1,5 +1,6 @@
 //! Work on the loop: async tasks, repeated calls, and long work in slices.
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::{Cell, RefCell};

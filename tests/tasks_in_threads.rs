@@ -1,5 +1,6 @@
 //! Threads and the loop: nothing is lost, nothing overtakes, and nobody waits for ever.
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::{Cell, RefCell};

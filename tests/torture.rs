@@ -3,6 +3,7 @@
 //! What holds whatever is called: `connection_made` first, `connection_lost` once and last, data in order and without a
 //! gap, nothing delivered after a close or while paused, and an end within the close timeout.
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::{Cell, RefCell};
@@ -133,7 +134,7 @@ fn script(end: Rc<End>, seed: u64, all: Rc<RefCell<Vec<Transport>>>) -> impl FnM
         }
         if transport.reactor().now() < Duration::from_secs(30) && chance.below(3) == 0 {
             // Or from outside of any callback of this connection.
-            let (end, transport, mut chance) = (end.clone(), transport.clone(), Chance(chance.next() | 1));
+            let (end, transport, mut chance) = (end.clone(), transport.clone(), Chance(chance.draw() | 1));
             let reactor = transport.reactor().clone();
             reactor.call_later(Duration::from_micros(chance.below(3000) as u64), move || {
                 // A failure out here would be none of the connection's.

@@ -17,7 +17,7 @@ type Connection = StringTransportWithDisconnection<Box<dyn Protocol>>;
 
 fn connect(factory: &mut impl Factory) -> Connection {
     let transport = StringTransport::new();
-    let protocol = factory.build_protocol(&transport.peer()).expect("nobody is refused");
+    let protocol = factory.build_protocol(&transport.peer()).unwrap_or_else(|| panic!("nobody is refused"));
     let mut connection = StringTransportWithDisconnection::with_transport(transport, protocol);
     connection.make_connection();
     connection

@@ -319,7 +319,7 @@ fn arbitrary_bytes_in_a_stream_end_the_connection_or_are_a_stream() {
             let mut wire = whole.clone();
             for _ in 0..1 + chance.below(4) {
                 let at = 25 + chance.below(wire.len() - 25);
-                wire[at] = chance.next() as u8;
+                wire[at] = chance.draw() as u8;
             }
             let cut = 1 + chance.below(wire.len() - 1);
             let (plain, reason, _) = deliver(Hand::connecting(nothing), &[&wire[..cut], &wire[cut..]]);

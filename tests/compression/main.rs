@@ -13,7 +13,7 @@ mod flushing;
 mod formats;
 mod programs;
 mod sharing;
-#[path = "../support.rs"]
+#[path = "../support/support.rs"]
 mod support;
 mod switching;
 
@@ -285,7 +285,7 @@ fn announced(options: impl Into<Compression>, before: &[u8], messages: &[&[u8]],
 /// Bytes that do not compress, always the same.
 fn noise(len: usize) -> Vec<u8> {
     let mut chance = support::Chance(0x9e37_79b9_7f4a_7c15);
-    (0..len).map(|_| (chance.next() >> 32) as u8).collect()
+    (0..len).map(|_| (chance.draw() >> 32) as u8).collect()
 }
 
 /// Text of so many bytes, as an event stream has it.

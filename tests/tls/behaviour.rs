@@ -219,7 +219,7 @@ fn an_echo_server_does_not_read_from_a_peer_that_does_not() {
             if matches!(event, Event::Made) {
                 // Random bytes: compression shall not help.
                 let mut chance = Chance(42);
-                let bytes: Vec<u8> = (0..much / 8).flat_map(|_| chance.next().to_le_bytes()).collect();
+                let bytes: Vec<u8> = (0..much / 8).flat_map(|_| chance.draw().to_le_bytes()).collect();
                 transport.write(bytes);
                 transport.pause_producing();
                 let transport = transport.clone();
@@ -278,7 +278,7 @@ fn pauses_at_random_change_nothing() {
                 transport.pause_producing();
                 let (paused, transport) = (paused.clone(), transport.clone());
                 let reactor = transport.reactor().clone();
-                reactor.call_later(Duration::from_micros(1 + chance.next() % 5000), move || {
+                reactor.call_later(Duration::from_micros(1 + chance.draw() % 5000), move || {
                     paused.set(false);
                     transport.resume_producing();
                 });

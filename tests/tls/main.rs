@@ -2,7 +2,7 @@
 #![cfg(feature = "tls")]
 
 mod keys;
-#[path = "../support.rs"]
+#[path = "../support/support.rs"]
 mod support;
 mod world;
 

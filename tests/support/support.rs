@@ -285,7 +285,7 @@ pub fn pattern(from: usize, count: usize) -> Vec<u8> {
 pub struct Chance(pub u64);
 
 impl Chance {
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         // Marsaglia's xorshift64.
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -294,6 +294,6 @@ impl Chance {
     }
 
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() >> 11) as usize % end
+        (self.draw() >> 11) as usize % end
     }
 }
