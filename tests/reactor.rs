@@ -508,3 +508,19 @@ fn a_second_signal_ends_the_wait_for_connections_at_once() {
     assert!(begin.elapsed() < LIMIT / 2, "{:?}", begin.elapsed());
     drop(stream);
 }
+
+#[ignore = "a reactor that was not stopped is kept alive by what belongs to it: Reactor -> locals, sources -> Reactor"]
+#[test]
+fn a_reactor_that_is_dropped_without_a_stop_closes_its_ports() {
+    for crashes in [false, true] {
+        let reactor = Reactor::new().unwrap();
+        let address = address(&reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap());
+        if crashes {
+            let crasher = reactor.clone();
+            reactor.call_when_running(move || crasher.crash().unwrap());
+            reactor.run().unwrap();
+        }
+        drop(reactor);
+        assert!(std::net::TcpStream::connect(address).is_err(), "crashes: {crashes}");
+    }
+}

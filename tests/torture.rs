@@ -188,14 +188,16 @@ fn torture(seed: u64, pairs: usize, compressed: bool) {
     let port = reactor
         .listen_tcp("127.0.0.1:0", move |_peer| {
             let number = list.borrow().len() as u64;
-            probe(&list, seed.wrapping_mul(0x9e37_79b9).wrapping_add(number * 7919), &room, number % 3 == 0)
+            probe(&list, seed.wrapping_mul(0x9e37_79b9).wrapping_add(number * 7919), &room, number.is_multiple_of(3))
         })
         .unwrap();
     let address = address(&port);
     for number in 0..pairs as u64 {
         let (list, room) = (clients.clone(), all.clone());
         reactor
-            .connect_tcp(address, move |_peer| probe(&list, seed.wrapping_add(number * 104_729 + 1), &room, number % 2 == 0))
+            .connect_tcp(address, move |_peer| {
+                probe(&list, seed.wrapping_add(number * 104_729 + 1), &room, number.is_multiple_of(2))
+            })
             .unwrap();
     }
     let (room, closer) = (all.clone(), reactor.clone());
