@@ -1,5 +1,6 @@
 //! What the behaviour tests share: a protocol that does as a test says, peers on threads, a watchdog.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(missing_docs, missing_debug_implementations, reason = "cargo takes this file for a test of its own")]
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
