@@ -120,7 +120,7 @@ fn script(end: Rc<End>, seed: u64, all: Rc<RefCell<Vec<Transport>>>) -> impl FnM
             }
             Event::ReadLost => assert!(!end.paused.get(), "the end of the stream while paused"),
             Event::Resumed => assert!(!end.paused.get(), "resumed while paused"),
-            Event::WriteLost => {}
+            Event::Handshake | Event::WriteLost => {}
             Event::Lost(_) => {
                 end.closed.set(true);
                 // All of this does nothing any more.
