@@ -1,0 +1,49 @@
+//! What the fuzz targets share: input cut into pieces, and decoders that must not care.
+
+use torsade_protocols::{Decoder, FrameDecoder};
+
+/// An input with a way to cut it: a count, so many lengths, and the data.
+pub struct Cut<'a> {
+    /// All bytes in one piece.
+    pub whole: &'a [u8],
+    /// The same bytes in pieces.
+    pub pieces: Vec<&'a [u8]>,
+}
+
+impl<'a> Cut<'a> {
+    /// Reads an input; none if it is too short.
+    pub fn new(input: &'a [u8]) -> Option<Self> {
+        let (count, rest) = input.split_first()?;
+        let (lengths, whole) = rest.split_at_checked(usize::from(count % 16))?;
+        let mut left = whole;
+        let mut pieces = Vec::new();
+        for length in lengths {
+            let (piece, rest) = left.split_at(usize::from(*length).min(left.len()));
+            pieces.push(piece);
+            left = rest;
+        }
+        pieces.push(left);
+        Some(Self { whole, pieces })
+    }
+}
+
+/// The frames before the first error, and whether there was one.
+pub fn frames<D>(decoder: D, pieces: &[&[u8]], limit: usize) -> (Vec<Vec<u8>>, bool)
+where
+    D: for<'a> Decoder<Frame<'a> = &'a [u8]>,
+{
+    let mut decoder = FrameDecoder::new(decoder);
+    decoder.set_max_length(limit);
+    let mut frames = Vec::new();
+    for piece in pieces {
+        decoder.feed(piece);
+        while let Some(frame) = decoder.next_frame() {
+            match frame {
+                Ok(frame) => frames.push(frame.to_vec()),
+                Err(_) => return (frames, true),
+            }
+        }
+        assert!(decoder.len() <= limit + D::OVERHEAD, "more is kept than the limit allows");
+    }
+    (frames, false)
+}
