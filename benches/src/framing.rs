@@ -1,0 +1,93 @@
+//! What framing costs for each byte, and that it does not depend on the size of the pieces the bytes come in.
+//!
+//! Run: cargo run --release -p torsade-bench --bin framing
+//!
+//! Ends with an error if one size of piece is more than 3 times slower than another for ordinary lines. (Twisted's
+//! LineReceiver is 40 times slower on pieces of 1 MiB than on those of 1 KiB.) Where next to nothing is done for a byte,
+//! the call for each piece of 64 bytes, some 50 ns, is most of the work: there 8 times are allowed.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use torsade::testing::StringTransport;
+use torsade::{
+    LineProtocol, LineReceiver, LineTransport, NetstringReceiver, Protocol, Result, StringFrameTransport, StringProtocol,
+};
+
+const TOTAL: usize = 64 << 20;
+const PIECES: [usize; 5] = [64, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
+
+/// Counts what it gets.
+struct Count(usize);
+
+impl LineProtocol for Count {
+    fn line_received(&mut self, _: &LineTransport, line: &[u8]) -> Result {
+        self.0 += black_box(line).len();
+        Ok(())
+    }
+}
+
+impl StringProtocol for Count {
+    fn string_received(&mut self, _: &StringFrameTransport, string: &[u8]) -> Result {
+        self.0 += black_box(string).len();
+        Ok(())
+    }
+}
+
+/// Reads short blocks of raw data after a line each, all of which may come in one piece.
+struct Blocks {
+    left: usize,
+}
+
+impl LineProtocol for Blocks {
+    fn line_received(&mut self, transport: &LineTransport, _: &[u8]) -> Result {
+        self.left = 20;
+        transport.set_raw_mode();
+        Ok(())
+    }
+
+    fn raw_data_received(&mut self, transport: &LineTransport, data: &[u8]) -> Result {
+        let (taken, rest) = data.split_at(self.left.min(data.len()));
+        self.left -= black_box(taken).len();
+        if self.left == 0 {
+            transport.set_line_mode(rest);
+        }
+        Ok(())
+    }
+}
+
+/// Prints megabytes a second for each size of piece, and gives the ratio of the fastest to the slowest.
+fn measure(name: &str, unit: &[u8], make: impl Fn() -> Box<dyn Protocol>) -> Result<f64> {
+    let input = unit.repeat((TOTAL / unit.len()).max(1));
+    let mut speeds = Vec::new();
+    for piece in PIECES {
+        let transport = StringTransport::new();
+        let mut protocol = make();
+        let begun = Instant::now();
+        for data in input.chunks(piece) {
+            protocol.data_received(&transport, data)?;
+        }
+        speeds.push(input.len() as f64 / begun.elapsed().as_secs_f64() / 1e6);
+    }
+    let (slowest, fastest) = speeds.iter().fold((f64::MAX, 0.0_f64), |(low, high), speed| (low.min(*speed), high.max(*speed)));
+    let shown: Vec<String> = PIECES.iter().zip(&speeds).map(|(piece, speed)| format!("{piece}: {speed:.0}")).collect();
+    println!("{name:24} MB/s by piece  {}   ratio {:.1}", shown.join("  "), fastest / slowest);
+    Ok(fastest / slowest)
+}
+
+fn main() -> Result {
+    let line = [&[b'x'; 78][..], b"\r\n"].concat();
+    let long_line = [&vec![b'x'; 16_000][..], b"\r\n"].concat();
+    let netstring = [b"80:", &[b'x'; 80][..], b","].concat();
+    let block = [b"block\r\n", &[b'x'; 20][..]].concat();
+    let within = [
+        measure("lines of 80 bytes", &line, || Box::new(LineReceiver::new(Count(0))))? <= 3.0,
+        measure("lines of 16 KB", &long_line, || Box::new(LineReceiver::new(Count(0))))? <= 8.0,
+        measure("netstrings of 80 bytes", &netstring, || Box::new(NetstringReceiver::new(Count(0))))? <= 8.0,
+        measure("lines and raw blocks", &block, || Box::new(LineReceiver::new(Blocks { left: 0 })))? <= 3.0,
+    ];
+    if within.contains(&false) {
+        return Err("what a byte costs depends too much on the size of the pieces".into());
+    }
+    Ok(())
+}
