@@ -208,16 +208,19 @@ impl State {
         if self.interval.is_zero() {
             return 1;
         }
-        let slot = |time: Duration| time.saturating_sub(self.start).as_nanos() / self.interval.as_nanos();
-        let passed = match self.last {
-            Some(last) => slot(now).saturating_sub(slot(last)),
-            // The call at the start counts as one that was due.
-            None => slot(now) + u128::from(self.run_at_start),
+        // Times before a reset's new start count backwards: what was missed before it is not forgotten.
+        let interval = self.interval.as_nanos();
+        let slot = |time: Duration| match time.checked_sub(self.start) {
+            Some(since) => (since.as_nanos() / interval).cast_signed(),
+            None => -((self.start - time).as_nanos() / interval).cast_signed(),
         };
+        // The call at the start counts as one that was due.
+        let last = self.last.map_or_else(|| -i128::from(self.run_at_start), slot);
+        let passed = u64::try_from(slot(now) - last).unwrap_or(0);
         if passed > 0 {
             self.last = Some(now);
         }
-        u64::try_from(passed).unwrap_or(u64::MAX)
+        passed
     }
 }
 
