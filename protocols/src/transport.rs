@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::{CallbackResult, DeferredError, Panic, Reactor};
+use torsade_reactor::{CallbackResult, DeferredError, Panic, Reactor, TaskGroup};
 
 use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
@@ -171,6 +171,15 @@ impl Transport {
             connection.fail_with(panic.map_or_else(|| Reason::Protocol(failure.into_error()), Reason::Panicked));
         });
         told.detach();
+    }
+
+    /// For layers between two transports, which pass these two on.
+    pub(crate) fn fail_with(&self, reason: Reason) {
+        self.0.fail_with(reason);
+    }
+
+    pub(crate) fn tasks(&self) -> Option<TaskGroup> {
+        self.0.tasks()
     }
 
     /// Whether `connection_lost` is still to come.

@@ -18,6 +18,7 @@ use slab::Slab;
 pub use leftovers::Leftovers;
 
 use crate::backend::{Backend, Signal, Wakeups};
+use crate::defer::{CallbackResult, maybe_deferred};
 use crate::delayed_call::DelayedCall;
 use crate::error::{ReactorError, Result};
 use crate::event_log::{Event, Subject};
@@ -37,6 +38,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 enum Stage {
     Idle,
     Running,
+    /// Stopping: what was asked for before shutdown ends, until the given time.
+    Preparing(Duration),
     /// Stopping: connections finish until the given time.
     Finishing(Duration),
     Stopped,
@@ -57,6 +60,8 @@ struct Core {
     stage: Cell<Stage>,
     stop_requested: Cell<bool>,
     stop_timeout: Cell<Duration>,
+    /// Deferreds that the shutdown waits for.
+    before_shutdown: Rc<Cell<usize>>,
     in_turn: Cell<bool>,
     turn: Cell<u64>,
     observers: Observers,
@@ -108,6 +113,7 @@ impl Reactor {
             stage: Cell::new(Stage::Idle),
             stop_requested: Cell::new(false),
             stop_timeout: Cell::new(STOP_TIMEOUT),
+            before_shutdown: Rc::default(),
             in_turn: Cell::new(false),
             turn: Cell::new(0),
             observers: Observers::default(),
@@ -156,7 +162,7 @@ impl Reactor {
     pub fn start_running(&self) -> Result<(), ReactorError> {
         match self.0.stage.get() {
             Stage::Idle => {}
-            Stage::Running | Stage::Finishing(_) => return Err(ReactorError::AlreadyRunning),
+            Stage::Running | Stage::Preparing(_) | Stage::Finishing(_) => return Err(ReactorError::AlreadyRunning),
             Stage::Stopped => return Err(ReactorError::NotRestartable),
         }
         self.0.timers.refresh();
@@ -187,7 +193,7 @@ impl Reactor {
         self.run_thread_calls();
         self.run_due_calls();
         self.advance_stop();
-        if !matches!(self.0.stage.get(), Stage::Running | Stage::Finishing(_)) {
+        if !self.is_running() {
             return Ok(());
         }
         self.wait(max_wait)?;
@@ -264,7 +270,11 @@ impl Reactor {
     /// Whether something waits for the next turn, whatever the time.
     pub(crate) fn is_queued(&self) -> bool {
         let sources = self.0.sources.borrow();
-        sources.ready_count() + sources.ending_count() > 0 || self.0.thread_calls.waiting() || self.0.stop_requested.get()
+        let prepared = matches!(self.0.stage.get(), Stage::Preparing(_)) && self.0.before_shutdown.get() == 0;
+        sources.ready_count() + sources.ending_count() > 0
+            || self.0.thread_calls.waiting()
+            || self.0.stop_requested.get()
+            || prepared
     }
 
     /// Tells the backend that something was queued, where its own turn does not see it anyway.
@@ -285,7 +295,7 @@ impl Reactor {
     pub fn next_deadline(&self) -> Option<Duration> {
         let call = self.0.timers.queue.borrow_mut().next_deadline();
         let finishing = match self.0.stage.get() {
-            Stage::Finishing(until) => Some(until),
+            Stage::Preparing(until) | Stage::Finishing(until) => Some(until),
             _ => None,
         };
         [call, finishing].into_iter().flatten().min()
@@ -293,7 +303,8 @@ impl Reactor {
 
     /// Asks for an orderly stop.
     ///
-    /// Nothing happens before this returns. Then, from the loop: triggers before shutdown; ports stop accepting and
+    /// Nothing happens before this returns. Then, from the loop: triggers before shutdown, and what
+    /// [`before_shutdown`](Self::before_shutdown) waits for; ports stop accepting and
     /// connections finish writing what was written, for at most [`set_stop_timeout`](Self::set_stop_timeout) (5 s), while
     /// the loop goes on turning; what is left is aborted, and the log says how many; every `connection_lost` comes with
     /// `Reason::ShuttingDown`; triggers during and after shutdown; `run` returns.
@@ -329,13 +340,13 @@ impl Reactor {
     /// Whether the loop turns: from startup to the end of shutdown.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        matches!(self.0.stage.get(), Stage::Running | Stage::Finishing(_))
+        matches!(self.0.stage.get(), Stage::Running | Stage::Preparing(_) | Stage::Finishing(_))
     }
 
     /// Whether it is finishing its connections, or has stopped.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        matches!(self.0.stage.get(), Stage::Finishing(_) | Stage::Stopped)
+        matches!(self.0.stage.get(), Stage::Preparing(_) | Stage::Finishing(_) | Stage::Stopped)
     }
 
     fn advance_stop(&self) {
@@ -343,11 +354,21 @@ impl Reactor {
             Stage::Running if self.0.stop_requested.get() => {
                 self.fire(Phase::Before, SystemEvent::Shutdown);
                 self.0.stop_requested.set(false);
-                self.0.stage.set(Stage::Finishing(self.0.timers.refresh().saturating_add(self.0.stop_timeout.get())));
-                for source in self.all_sources() {
-                    source.shut_down();
-                }
+                self.0.stage.set(Stage::Preparing(self.0.timers.refresh().saturating_add(self.0.stop_timeout.get())));
                 self.advance_stop();
+            }
+            Stage::Preparing(until) => {
+                let waiting = self.0.before_shutdown.get();
+                if waiting == 0 || self.0.timers.refresh() >= until {
+                    if waiting > 0 {
+                        log::warn!("stopping: {waiting} of the calls before shutdown have no result in time");
+                    }
+                    self.0.stage.set(Stage::Finishing(self.0.timers.refresh().saturating_add(self.0.stop_timeout.get())));
+                    for source in self.all_sources() {
+                        source.shut_down();
+                    }
+                    self.advance_stop();
+                }
             }
             Stage::Finishing(until) => {
                 let left = self.0.sources.borrow().len();
@@ -414,6 +435,10 @@ impl Reactor {
                 log::info!("received {signal:?}: stopping");
                 self.0.stop_requested.set(true);
             }
+            Stage::Preparing(_) => {
+                log::info!("received {signal:?} again: not waiting any more");
+                self.0.stage.set(Stage::Preparing(Duration::ZERO));
+            }
             Stage::Finishing(_) => {
                 log::info!("received {signal:?} again: stopping at once");
                 self.0.stage.set(Stage::Finishing(Duration::ZERO));
@@ -470,6 +495,26 @@ impl Reactor {
     #[doc(alias = "addSystemEventTrigger")]
     pub fn add_system_event_trigger(&self, phase: Phase, event: SystemEvent, call: impl FnOnce() + 'static) -> TriggerId {
         self.0.triggers.borrow_mut().add(phase, event, Box::new(call))
+    }
+
+    /// Has `call` made before shutdown, and the shutdown wait for its result, at most the
+    /// [stop timeout](Self::set_stop_timeout).
+    ///
+    /// Connections still stand, and the loop turns, while it waits. Such calls begin in the order in which they were added, and
+    /// wait side by side. An error is logged.
+    #[doc(alias = "addSystemEventTrigger")]
+    pub fn before_shutdown<R: CallbackResult<Value = ()>>(&self, call: impl FnOnce() -> R + 'static) -> TriggerId {
+        let waiting = Rc::clone(&self.0.before_shutdown);
+        self.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || {
+            waiting.set(waiting.get() + 1);
+            let told = maybe_deferred(call).add_both(move |result| {
+                waiting.set(waiting.get() - 1);
+                if let Err(failure) = result {
+                    log::error!("a call before shutdown failed: {failure}");
+                }
+            });
+            told.detach();
+        })
     }
 
     /// Takes a trigger back; false if it has run or was removed before.

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::{Reactor, Result};
+use torsade_reactor::{Reactor, Result, TaskGroup};
 
 use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
@@ -232,6 +232,11 @@ impl<W: ProtocolWrapper + 'static> Protocol for WrappedProtocol<W> {
         self.protocol.connection_made(&sides.above)
     }
 
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        let sides = self.sides(transport);
+        self.protocol.handshake_completed(&sides.above)
+    }
+
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         let sides = self.sides(transport);
         self.deliver_unread(&sides)?;
@@ -379,6 +384,14 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
 
     fn abort_connection(&self) {
         self.wrapper.abort_connection(&self.below);
+    }
+
+    fn fail_with(&self, reason: Reason) {
+        self.below.fail_with(reason);
+    }
+
+    fn tasks(&self) -> Option<TaskGroup> {
+        self.below.tasks()
     }
 
     fn is_connected(&self) -> bool {
