@@ -14,6 +14,7 @@ mod port;
 mod reactor_tcp;
 #[cfg(feature = "tls")]
 mod reactor_tls;
+pub mod service;
 mod shared;
 #[cfg(feature = "tls")]
 mod tls;

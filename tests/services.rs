@@ -1,0 +1,293 @@
+//! Services: trees that start and stop in order, a server, a timer, and a client that keeps its connection.
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade::prelude::*;
+use torsade::service::{
+    ClientService, MultiService, Service, StreamServerEndpointService, TimerService, backoff_policy, run_service_on,
+};
+use torsade::{Clock, Deferred, defer};
+
+type Log = Rc<RefCell<Vec<String>>>;
+
+/// A service that writes down what it is told, and takes its time to stop.
+struct Noting {
+    name: &'static str,
+    log: Log,
+    stop_takes: Duration,
+    reactor: RefCell<Option<Reactor>>,
+}
+
+impl Noting {
+    fn new(name: &'static str, log: &Log) -> Self {
+        Self { name, log: log.clone(), stop_takes: Duration::ZERO, reactor: RefCell::default() }
+    }
+}
+
+impl Service for Noting {
+    fn start_service(&self, reactor: &Reactor) -> Result {
+        self.log.borrow_mut().push(format!("{} starts", self.name));
+        self.reactor.replace(Some(reactor.clone()));
+        if self.name == "broken" { Err("it is broken".into()) } else { Ok(()) }
+    }
+
+    fn stop_service(&self) -> Deferred<()> {
+        self.log.borrow_mut().push(format!("{} stops", self.name));
+        let (log, name) = (self.log.clone(), self.name);
+        let reactor = self.reactor.take().expect("it was started");
+        reactor.sleep(self.stop_takes).add_callback(move |()| log.borrow_mut().push(format!("{name} has stopped")))
+    }
+}
+
+/// Ends a test that hangs.
+fn watch(reactor: &Reactor) {
+    let stopper = reactor.clone();
+    reactor.call_later(support::LIMIT, move || stopper.crash().expect("it runs"));
+}
+
+fn stop_soon(reactor: &Reactor) {
+    let stopper = reactor.clone();
+    reactor.call_when_running(move || stopper.stop().expect("it runs"));
+}
+
+#[test]
+fn a_tree_starts_in_order_stops_in_reverse_and_the_loop_waits_for_it() {
+    let (reactor, log) = (Reactor::new().expect("a reactor"), Log::default());
+    let tree = MultiService::new();
+    let inner = MultiService::new();
+    inner.add_service(Noting::new("b", &log)).expect("it is not running yet");
+    tree.add_service(Noting::new("a", &log)).expect("it is not running yet");
+    tree.add_service(inner).expect("it is not running yet");
+    tree.add_service(Noting { stop_takes: Duration::from_millis(20), ..Noting::new("c", &log) }).expect("it is not running yet");
+    stop_soon(&reactor);
+    run_service_on(&reactor, tree.clone(), Duration::from_secs(5)).expect("it runs");
+    assert!(!tree.is_running());
+    let expected = "a starts, b starts, c starts, c stops, b stops, a stops, b has stopped, a has stopped, c has stopped";
+    assert_eq!(log.borrow().join(", "), expected);
+}
+
+#[test]
+fn a_service_that_does_not_start_has_the_others_stopped_and_the_program_ended() {
+    let (reactor, log) = (Reactor::new().expect("a reactor"), Log::default());
+    let tree = MultiService::new();
+    for name in ["a", "broken", "never"] {
+        tree.add_service(Noting::new(name, &log)).expect("it is not running yet");
+    }
+    let error = run_service_on(&reactor, tree, Duration::from_secs(5)).expect_err("it does not start");
+    assert_eq!(error.to_string(), "it is broken");
+    assert_eq!(log.borrow().join(", "), "a starts, broken starts, a stops, a has stopped");
+}
+
+#[test]
+fn a_stop_that_takes_too_long_ends_at_the_deadline() {
+    let (reactor, log) = (Reactor::new().expect("a reactor"), Log::default());
+    let slow = Noting { stop_takes: Duration::from_secs(3600), ..Noting::new("slow", &log) };
+    stop_soon(&reactor);
+    run_service_on(&reactor, slow, Duration::from_millis(30)).expect("it runs");
+    assert_eq!(log.borrow().join(", "), "slow starts, slow stops");
+    assert!(reactor.now() >= Duration::from_millis(30) && reactor.now() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_part_that_is_added_to_a_running_whole_is_started_at_once() {
+    let (clock, log, tree) = (Clock::new(), Log::default(), MultiService::new());
+    tree.start_service(clock.reactor()).expect("it starts");
+    tree.add_service(Noting::new("late", &log)).expect("it starts");
+    assert!(tree.add_service(Noting::new("broken", &log)).is_err());
+    assert_eq!(tree.len(), 1);
+    let stopped = tree.stop_service();
+    clock.advance(Duration::ZERO);
+    assert!(stopped.into_result().expect("it has stopped").is_ok());
+    assert_eq!(log.borrow().join(", "), "late starts, broken starts, late stops, late has stopped");
+}
+
+#[test]
+fn a_timer_service_calls_until_it_is_stopped_and_can_start_again() {
+    let (clock, count) = (Clock::new(), Rc::new(Cell::new(0)));
+    let there = count.clone();
+    let timer = TimerService::new(Duration::from_secs(1), move || there.set(there.get() + 1));
+    for round in 1..=2 {
+        timer.start_service(clock.reactor()).expect("it starts");
+        clock.pump([0, 1, 1].map(Duration::from_secs));
+        assert!(timer.stop_service().into_result().expect("it stops at once").is_ok());
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(count.get(), 3 * round);
+    }
+    clock.assert_clean();
+}
+
+#[test]
+fn a_server_service_listens_from_start_to_stop_and_again() {
+    let reactor = Reactor::new().expect("a reactor");
+    let server = Rc::new(StreamServerEndpointService::new("127.0.0.1:0", |_| support::Echo).expect("an address"));
+    let (there, stopper) = (server.clone(), reactor.clone());
+    watch(&reactor);
+    let run = async move {
+        for _ in 0..2 {
+            there.start_service(&stopper)?;
+            let port = there.address().and_then(|address| address.port()).ok_or("no port")?;
+            assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+            there.stop_service().await?;
+            assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+        }
+        Ok(())
+    };
+    reactor.run_until(run).expect("it listens");
+}
+
+/// A server that answers nothing and closes what it is told to close.
+fn server(reactor: &Reactor, connections: &Rc<RefCell<Vec<Transport>>>) -> (Port, String) {
+    struct Keep(Rc<RefCell<Vec<Transport>>>);
+    impl Protocol for Keep {
+        fn connection_made(&mut self, transport: &Transport) -> Result {
+            self.0.borrow_mut().push(transport.clone());
+            Ok(())
+        }
+        fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+            Ok(())
+        }
+    }
+    let connections = connections.clone();
+    let port = reactor.listen_tcp("127.0.0.1:0", move |_| Keep(connections.clone())).expect("a free port");
+    let address = port.address().to_string();
+    (port, address)
+}
+
+struct Silent;
+
+impl Protocol for Silent {
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_client_service_connects_again_and_stops_with_nothing_left() {
+    let reactor = Reactor::new().expect("a reactor");
+    let connections = Rc::new(RefCell::new(Vec::new()));
+    let (port, address) = server(&reactor, &connections);
+    let waits = Rc::new(RefCell::new(Vec::new()));
+    let there = waits.clone();
+    let client = ClientService::new(&*address, |_| Silent).expect("an address").retry_policy(move |failures, _| {
+        there.borrow_mut().push(failures);
+        Duration::from_millis(1)
+    });
+    let own = reactor.clone();
+    watch(&reactor);
+    let run = async move {
+        client.start_service(&own)?;
+        let first = client.when_connected(None).await?;
+        assert_eq!(client.when_connected(None).await?.id(), first.id(), "it is connected already");
+        while connections.borrow().is_empty() {
+            own.sleep(Duration::from_millis(1)).await?;
+        }
+        connections.borrow_mut().remove(0).abort_connection();
+        while first.is_connected() {
+            own.sleep(Duration::from_millis(1)).await?;
+        }
+        let second = client.when_connected(None).await?;
+        assert_ne!(second.id(), first.id());
+        client.stop_service().await?;
+        assert!(!second.is_connected());
+        assert!(client.when_connected(Some(1)).into_result().is_err(), "stopped, it waits for a start");
+        port.stop_listening();
+        Ok(())
+    };
+    reactor.run_until(run).expect("it works");
+    assert_eq!(*waits.borrow(), [0], "a good connection was lost, and nothing failed");
+    reactor.assert_clean();
+}
+
+#[test]
+fn a_client_service_tells_those_who_do_not_want_to_wait_longer_and_cancels_all_when_stopped() {
+    let reactor = Reactor::new().expect("a reactor");
+    let (port, address) = server(&reactor, &Rc::default());
+    let failures = Rc::new(RefCell::new(Vec::new()));
+    let there = failures.clone();
+    let client = ClientService::new(&*address, |_| Silent).expect("an address").retry_policy(move |count, _| {
+        there.borrow_mut().push(count);
+        Duration::from_millis(1)
+    });
+    let own = reactor.clone();
+    watch(&reactor);
+    let run = async move {
+        port.stop_listening();
+        own.sleep(Duration::ZERO).await?;
+        client.start_service(&own)?;
+        let patient = client.when_connected(None);
+        let error = client.when_connected(Some(3)).await.expect_err("nobody listens");
+        assert!(error.to_string().contains("refused"), "{error}");
+        client.stop_service().await?;
+        assert!(patient.await.expect_err("it was stopped").is_cancelled());
+        Ok(())
+    };
+    reactor.run_until(run).expect("it works");
+    assert_eq!(failures.borrow()[..2], [1, 2]);
+}
+
+#[test]
+fn a_connection_that_cannot_be_prepared_is_a_failed_attempt() {
+    let reactor = Reactor::new().expect("a reactor");
+    let connections = Rc::default();
+    let (_port, address) = server(&reactor, &connections);
+    let attempts = Rc::new(Cell::new(0));
+    let there = attempts.clone();
+    let client = ClientService::new(&*address, |_| Silent)
+        .expect("an address")
+        .retry_policy(|_, _| Duration::from_millis(1))
+        .prepare_connection(move |_| -> Result {
+            there.set(there.get() + 1);
+            if there.get() < 3 { Err("wrong password".into()) } else { Ok(()) }
+        });
+    let own = reactor.clone();
+    watch(&reactor);
+    let run = async move {
+        client.start_service(&own)?;
+        let hasty = client.when_connected(Some(1));
+        client.when_connected(None).await?;
+        assert_eq!(hasty.await.expect_err("the first failed").to_string(), "wrong password");
+        Ok(client.stop_service().await?)
+    };
+    reactor.run_until(run).expect("it works");
+    assert_eq!(attempts.get(), 3);
+}
+
+#[test]
+fn the_back_off_grows_to_its_bound_and_has_jitter() {
+    let policy = backoff_policy(Duration::from_secs(1), Duration::from_secs(60), 1.5);
+    let seconds: Vec<u64> = [0, 1, 2, 5, 20, u32::MAX].into_iter().map(|failures| policy(failures, 0).as_secs()).collect();
+    assert_eq!(seconds, [1, 1, 2, 7, 60, 60]);
+    assert_eq!(policy(20, u64::MAX), Duration::from_secs(61));
+}
+
+#[test]
+fn sigterm_stops_a_service_in_order() {
+    const CHILD: &str = "TORSADE_TEST_SERVICE";
+    if std::env::var_os(CHILD).is_some() {
+        let (reactor, log) = (Reactor::new().expect("a reactor"), Log::default());
+        let handle = reactor.handle();
+        reactor.call_when_running(|| {
+            std::thread::spawn(move || {
+                let pid = std::process::id().to_string();
+                let killed = Command::new("kill").args(["-TERM", &pid]).status();
+                if !killed.is_ok_and(|status| status.success()) {
+                    println!("skipped: there is no kill command");
+                    handle.call_from_thread(|reactor| reactor.stop().expect("it runs")).expect("it runs");
+                }
+            });
+        });
+        run_service_on(&reactor, Noting::new("it", &log), Duration::from_secs(5)).expect("it runs");
+        println!("{}", log.borrow().join(", "));
+        return;
+    }
+    let test = ["--exact", "sigterm_stops_a_service_in_order", "--nocapture"];
+    let mut child = Command::new(std::env::current_exe().expect("a test program"));
+    let output = child.args(test).env(CHILD, "1").stdin(Stdio::null()).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("it starts, it stops, it has stopped"), "{text}");
+}

@@ -1,0 +1,54 @@
+//! Parts of a program that are started and stopped together.
+//!
+//! They are in this crate, not below it, since most services listen or connect. The counterpart of Twisted's
+//! `twisted.application.service` and `twisted.application.internet`.
+
+mod client;
+mod run;
+mod server;
+mod timer;
+mod tree;
+
+pub use client::{ClientService, backoff_policy};
+pub use run::{run_service, run_service_on};
+pub use server::StreamServerEndpointService;
+pub use timer::TimerService;
+pub use tree::MultiService;
+
+use std::rc::Rc;
+
+use torsade_reactor::{Deferred, Reactor, Result};
+
+/// Something that runs from a start to a stop, and may be started again.
+#[doc(alias = "IService")]
+pub trait Service {
+    /// Starts it; called from the loop, or before the loop runs. It may only begin work, not wait for it.
+    ///
+    /// # Errors
+    /// Whatever keeps it from running: the services that were started with it are stopped again.
+    #[doc(alias = "startService")]
+    fn start_service(&self, reactor: &Reactor) -> Result;
+
+    /// Stops it. The Deferred fires when nothing of it is left, and at once if it does not run.
+    #[doc(alias = "stopService")]
+    fn stop_service(&self) -> Deferred<()>;
+
+    /// What it is called in the log.
+    fn name(&self) -> String {
+        "a service".to_owned()
+    }
+}
+
+impl<S: Service + ?Sized> Service for Rc<S> {
+    fn start_service(&self, reactor: &Reactor) -> Result {
+        (**self).start_service(reactor)
+    }
+
+    fn stop_service(&self) -> Deferred<()> {
+        (**self).stop_service()
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
+    }
+}

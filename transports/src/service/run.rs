@@ -1,0 +1,64 @@
+//! A program that is one service.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_reactor::{Reactor, Result};
+
+use super::Service;
+
+/// Runs a service, most often a [`MultiService`](super::MultiService), until SIGINT or SIGTERM, and stops it in order.
+///
+/// The stop waits until everything has stopped, at most `deadline`; then connections that still stand have as long again to
+/// finish writing, and the rest is aborted.
+///
+/// # Errors
+/// That of the service's start, or those of [`Reactor::run`].
+///
+/// # Examples
+/// ```no_run
+/// use std::time::Duration;
+/// use torsade_protocols::{Protocol, Result, Transport};
+/// use torsade_transports::service::{MultiService, StreamServerEndpointService, run_service};
+///
+/// struct Echo;
+///
+/// impl Protocol for Echo {
+///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+///         transport.write(data);
+///         Ok(())
+///     }
+/// }
+///
+/// fn main() -> Result {
+///     let services = MultiService::new();
+///     services.add_service(StreamServerEndpointService::new("127.0.0.1:8000", |_peer| Echo)?)?;
+///     run_service(services, Duration::from_secs(5))
+/// }
+/// ```
+#[doc(alias = "twistd")]
+pub fn run_service(service: impl Service + 'static, deadline: Duration) -> Result {
+    run_service_on(&Reactor::new()?, service, deadline)
+}
+
+/// The same on a reactor of yours: it can be stopped by [`Reactor::stop`] as well.
+///
+/// # Errors
+/// As [`run_service`].
+pub fn run_service_on(reactor: &Reactor, service: impl Service + 'static, deadline: Duration) -> Result {
+    reactor.set_stop_timeout(deadline);
+    let service = Rc::new(service);
+    let failed = Rc::new(RefCell::new(None));
+    let (there, started, starter) = (Rc::clone(&failed), Rc::clone(&service), reactor.clone());
+    reactor.call_when_running(move || {
+        if let Err(error) = started.start_service(&starter) {
+            there.replace(Some(error));
+            // It is running, or else it is being stopped already.
+            starter.stop().ok();
+        }
+    });
+    reactor.before_shutdown(move || service.stop_service());
+    reactor.run()?;
+    failed.take().map_or(Ok(()), Err)
+}
