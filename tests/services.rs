@@ -11,7 +11,7 @@ use torsade::prelude::*;
 use torsade::service::{
     ClientService, MultiService, Service, StreamServerEndpointService, TimerService, backoff_policy, run_service_on,
 };
-use torsade::{Clock, Deferred, defer};
+use torsade::{Clock, Deferred};
 
 type Log = Rc<RefCell<Vec<String>>>;
 
