@@ -62,6 +62,9 @@ impl StreamConnection {
         }
         if !state.output.is_empty() && state.writable {
             self.write_socket(&mut state);
+        } else if state.chain.is_some() && state.output.is_empty() {
+            // The layers were offered a buffer and wrote nothing: an idle connection keeps none.
+            state.output.clear(&self.shared);
         }
         state.note_congestion();
     }
