@@ -193,6 +193,11 @@ pub trait Connection {
         Err(StartTlsError::Unsupported)
     }
 
+    /// Whether a TLS handshake is under way.
+    fn is_handshaking(&self) -> bool {
+        false
+    }
+
     /// What the TLS handshake agreed on.
     fn tls_info(&self) -> Option<TlsInfo> {
         None

@@ -41,6 +41,10 @@ impl<L: LineProtocol> Protocol for LineOnlyReceiver<L> {
         self.0.connection_made(transport)
     }
 
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        self.0.handshake_completed(transport)
+    }
+
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.0.data_received(transport, data)
     }

@@ -62,6 +62,15 @@ pub trait StatefulProtocol: Sized {
         Ok(())
     }
 
+    /// The TLS handshake is complete; see [`Protocol::handshake_completed`].
+    ///
+    /// # Errors
+    /// Any error closes the connection, with that reason.
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        let _ = transport;
+        Ok(())
+    }
+
     /// The peer has ended its stream; see [`Protocol::read_connection_lost`].
     ///
     /// # Errors
@@ -183,6 +192,10 @@ impl<P: StatefulProtocol> StatefulReceiver<P> {
                 self.state = Some(next);
                 state = self.state()?;
             }
+            if transport.is_handshaking() && !self.buffer.is_empty() {
+                // A state switched TLS on, and these came in clear behind it: the transport refuses them.
+                transport.unread(self.buffer.take(usize::MAX));
+            }
         }
         Ok(())
     }
@@ -192,6 +205,10 @@ impl<P: StatefulProtocol> Protocol for StatefulReceiver<P> {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         self.state()?;
         self.protocol.connection_made(transport)
+    }
+
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        self.protocol.handshake_completed(transport)
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {

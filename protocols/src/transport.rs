@@ -218,6 +218,8 @@ impl Transport {
     }
 
     /// Gives back bytes that were delivered too early: they are delivered again, before all others, in a later turn.
+    ///
+    /// During a TLS handshake they came in clear, and end the connection with `Reason::Tls`.
     pub fn unread(&self, data: &[u8]) {
         self.0.unread(data);
     }
@@ -468,6 +470,15 @@ impl Transport {
     /// As [`start_tls`](Self::start_tls).
     pub fn start_tls_after(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
         self.0.start_tls(config, rest, already)
+    }
+
+    /// Whether a TLS handshake is under way: no data comes meanwhile, and what is written waits.
+    ///
+    /// An adapter that still has bytes while this is so has got them in clear, before the switch; it must not deliver
+    /// them. Given to [`unread`](Self::unread) they end the connection, as injected.
+    #[must_use]
+    pub fn is_handshaking(&self) -> bool {
+        self.0.is_handshaking()
     }
 
     /// What the TLS handshake agreed on: version, certificates, names.

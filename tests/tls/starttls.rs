@@ -5,8 +5,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
 
+use torsade::policies::{ProtocolWrapper, WrappedProtocol};
 use torsade::prelude::*;
-use torsade::{StartTlsError, TlsConfig, TlsError};
+use torsade::{
+    Int16StringReceiver, NetstringReceiver, StartTlsError, State, StatefulProtocol, StatefulReceiver, StringFrameTransport,
+    StringProtocol, TlsConfig, TlsError,
+};
 
 use crate::keys;
 use crate::support::{Event, address, converse, drain, pattern, peer, run};
@@ -220,26 +224,26 @@ fn in_connection(act: impl FnOnce(&Transport) + 'static) {
 #[test]
 fn a_switch_that_makes_no_sense_is_a_typed_error_and_changes_nothing() {
     in_connection(|transport| {
-        assert_eq!(transport.start_tls(&keys::client()), Err(StartTlsError::NoServerName));
+        assert_eq!(transport.start_tls(keys::client()), Err(StartTlsError::NoServerName));
         assert_eq!(transport.start_tls(TlsConfig::new("of somebody else")), Err(StartTlsError::Unsupported));
-        assert_eq!(transport.start_tls(&keys::server()), Ok(()));
-        assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::AlreadyOn));
+        assert_eq!(transport.start_tls(keys::server()), Ok(()));
+        assert_eq!(transport.start_tls(keys::server()), Err(StartTlsError::AlreadyOn));
     });
     in_connection(|transport| {
         transport.set_compression("deflate").unwrap();
-        assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::Compressing));
+        assert_eq!(transport.start_tls(keys::server()), Err(StartTlsError::Compressing));
     });
     in_connection(|transport| {
         transport.expect_compression("deflate", b"").unwrap();
-        assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::Compressing));
+        assert_eq!(transport.start_tls(keys::server()), Err(StartTlsError::Compressing));
     });
     in_connection(|transport| {
         transport.lose_connection();
-        assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::Closed));
+        assert_eq!(transport.start_tls(keys::server()), Err(StartTlsError::Closed));
     });
     in_connection(|transport| {
         transport.lose_write_connection();
-        assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::Closed));
+        assert_eq!(transport.start_tls(keys::server()), Err(StartTlsError::Closed));
     });
 }
 
@@ -250,9 +254,9 @@ fn bytes_given_back_in_clear_are_not_delivered_after_the_switch() {
             if let Event::Data(_) = event {
                 if before {
                     transport.unread(b"in clear");
-                    assert_eq!(transport.start_tls(&keys::server()), Err(StartTlsError::Injected { bytes: 8 }));
+                    assert_eq!(transport.start_tls(keys::server()), Err(StartTlsError::Injected { bytes: 8 }));
                 } else {
-                    transport.start_tls(&keys::server())?;
+                    transport.start_tls(keys::server())?;
                     transport.unread(b"in clear");
                 }
             }
@@ -323,5 +327,97 @@ fn compression_goes_above_tls_whenever_it_is_switched_on() {
         assert!(ends.client.data() == wanted, "{format}: {} bytes", ends.client.data().len());
         assert!(ends.client.reason().is_clean(), "{:?}", ends.client.reason());
         assert!(ends.server.reason().is_clean(), "{:?}", ends.server.reason());
+    }
+}
+
+/// Switches TLS on with the first thing that its adapter gives it; whatever comes second is evil.
+struct Switch {
+    config: TlsServerConfig,
+    received: Rc<RefCell<Vec<String>>>,
+}
+
+impl Switch {
+    fn note(&self, what: &[u8]) {
+        self.received.borrow_mut().push(String::from_utf8_lossy(what).into_owned());
+    }
+
+    fn lost(&self, transport: &Transport, reason: &Reason) -> Result {
+        self.note(format!("{reason:?}").as_bytes());
+        Ok(transport.reactor().stop()?)
+    }
+}
+
+impl StringProtocol for Switch {
+    fn string_received(&mut self, transport: &StringFrameTransport, string: &[u8]) -> Result {
+        self.note(string);
+        Ok(transport.start_tls(&self.config)?)
+    }
+
+    fn connection_lost(&mut self, transport: &StringFrameTransport, reason: &Reason) -> Result {
+        self.lost(transport, reason)
+    }
+}
+
+impl StatefulProtocol for Switch {
+    fn initial_state(&mut self) -> State<Self> {
+        State::new(
+            |switch, transport, bytes| {
+                switch.note(bytes);
+                transport.start_tls(&switch.config)?;
+                Ok(None)
+            },
+            4,
+        )
+    }
+
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.lost(transport, reason)
+    }
+}
+
+/// Gives back what is behind the first four bytes, and switches.
+impl Protocol for Switch {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        let (first, rest) = data.split_at(4);
+        self.note(first);
+        transport.unread(rest);
+        Ok(transport.start_tls(&self.config)?)
+    }
+
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.lost(transport, reason)
+    }
+}
+
+/// Passes everything on.
+struct Nothing;
+
+impl ProtocolWrapper for Nothing {}
+
+#[test]
+fn no_adapter_delivers_what_came_in_clear_behind_the_switch() {
+    let adapters: [(&str, fn(Switch) -> Box<dyn Protocol>); 5] = [
+        ("4:goal,4:EVIL,", |switch| Box::new(NetstringReceiver::new(switch))),
+        ("\0\x04goal\0\x04EVIL", |switch| Box::new(Int16StringReceiver::new(switch))),
+        ("goalEVIL", |switch| Box::new(StatefulReceiver::new(switch))),
+        ("goalEVIL", |switch| Box::new(switch)),
+        ("goalEVIL", |switch| Box::new(WrappedProtocol::new(Nothing, switch))),
+    ];
+    for (sent, adapter) in adapters {
+        let reactor = Reactor::new().unwrap();
+        let received = Rc::new(RefCell::new(Vec::new()));
+        let (record, config) = (received.clone(), keys::server());
+        let factory = move |_peer| adapter(Switch { config: config.clone(), received: record.clone() });
+        let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+        let peer = peer(address(&port), move |mut stream| {
+            stream.write_all(sent.as_bytes()).expect("a connection");
+            drain(&mut stream).1.ok();
+        });
+        run(&reactor);
+        peer.join().expect("the peer does not fail");
+        let received = received.borrow();
+        assert_eq!(received.len(), 2, "{received:?}");
+        assert_eq!(received[0], "goal");
+        assert!(received[1].starts_with("Tls(Injected"), "{received:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::support::{Event, Events, Probe, run};
+use crate::support::{Event, Events, Probe, Script, run};
 use torsade::prelude::*;
 
 /// What both ends of a connection saw.
@@ -14,7 +14,7 @@ pub struct Ends {
 
 /// One side's protocol: what it does, and whether it goes on after the end of its peer's stream.
 pub struct Side {
-    script: Box<dyn FnMut(&Event, &Transport) -> Result>,
+    script: Script,
     half_closeable: bool,
 }
 

@@ -430,6 +430,10 @@ impl Connection for StreamConnection {
         self.insert_tls(config, rest, already)
     }
 
+    fn is_handshaking(&self) -> bool {
+        self.state.borrow().is_handshaking()
+    }
+
     #[cfg(feature = "tls")]
     fn tls_info(&self) -> Option<TlsInfo> {
         self.state.borrow().chain.as_ref()?.tls()?.info()

@@ -167,6 +167,10 @@ impl<D: FnMut()> Protocol for Counted<D> {
         self.protocol.connection_made(transport)
     }
 
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        self.protocol.handshake_completed(transport)
+    }
+
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.protocol.data_received(transport, data)
     }

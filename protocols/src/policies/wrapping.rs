@@ -18,6 +18,7 @@ use crate::factory::{ClientFactory, Factory};
 use crate::producer::{Producer, ProducerError};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
+use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsInfo};
 use crate::transport::Transport;
 
 /// One connection's part of a layer between transport and protocol: what passes may be watched, changed or kept.
@@ -510,6 +511,28 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
 
     fn compression_stats(&self) -> Option<CompressionStats> {
         self.below.compression_stats()
+    }
+
+    fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
+        // What was given back here came in clear as well.
+        let held = self.holds().unread.take();
+        let switched = self.below.start_tls_after(config, &[&held, rest].concat(), already);
+        if switched.is_err() {
+            self.holds().unread.replace(held);
+        }
+        switched
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.below.is_handshaking()
+    }
+
+    fn tls_info(&self) -> Option<TlsInfo> {
+        self.below.tls_info()
+    }
+
+    fn set_tls_truncation_allowed(&self, allowed: bool) {
+        self.below.set_tls_truncation_allowed(allowed);
     }
 }
 
