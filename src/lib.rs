@@ -38,7 +38,7 @@ pub mod prelude {
     pub use torsade_reactor::{DelayedCall, Reactor, Result};
     pub use torsade_transports::{Port, ReactorTcp};
     #[cfg(feature = "tls")]
-    pub use torsade_transports::{ReactorTls, TlsClientConfig, TlsServerConfig};
+    pub use torsade_transports::{ReactorTls, TlsClientConfig, TlsServerConfig, TrustRoots};
 }
 
 #[cfg(doctest)]

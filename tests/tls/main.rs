@@ -10,4 +10,5 @@ mod behaviour;
 mod certificates;
 mod closing;
 mod handshake;
+mod interop;
 mod starttls;

@@ -389,6 +389,9 @@ impl Protocol for Switch {
     }
 }
 
+/// Puts an adapter around it.
+type Adapter = fn(Switch) -> Box<dyn Protocol>;
+
 /// Passes everything on.
 struct Nothing;
 
@@ -396,7 +399,7 @@ impl ProtocolWrapper for Nothing {}
 
 #[test]
 fn no_adapter_delivers_what_came_in_clear_behind_the_switch() {
-    let adapters: [(&str, fn(Switch) -> Box<dyn Protocol>); 5] = [
+    let adapters: [(&str, Adapter); 5] = [
         ("4:goal,4:EVIL,", |switch| Box::new(NetstringReceiver::new(switch))),
         ("\0\x04goal\0\x04EVIL", |switch| Box::new(Int16StringReceiver::new(switch))),
         ("goalEVIL", |switch| Box::new(StatefulReceiver::new(switch))),

@@ -37,8 +37,15 @@ fn certificate_problem(problem: CertificateError) -> CertificateProblem {
             CertificateProblem::WrongName { expected: "the name that was asked for".into(), presented: Vec::new() }
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
+            let presented = presented.iter().map(|name| bare(name).to_owned()).collect();
             CertificateProblem::WrongName { expected: expected.to_str().into_owned(), presented }
         }
         other => CertificateProblem::Malformed(other.to_string()),
     }
+}
+
+/// The name alone, out of `DnsName("example.com")`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"')
 }

@@ -86,8 +86,9 @@ impl Session {
             ProtocolVersion::TLSv1_2 => TlsVersion::Tls12,
             _ => TlsVersion::Tls13,
         };
-        let suite = common.negotiated_cipher_suite()?.suite();
-        let mut info = TlsInfo::new(version, suite.as_str().unwrap_or("unknown").to_owned());
+        // rustls says TLS13_ where IANA says TLS_.
+        let suite = common.negotiated_cipher_suite()?.suite().as_str().unwrap_or("unknown").replace("TLS13_", "TLS_");
+        let mut info = TlsInfo::new(version, suite);
         info.negotiated_protocol = common.alpn_protocol().map(<[u8]>::to_vec);
         info.peer_certificates = common.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect();
         info.resumed = common.handshake_kind() == Some(HandshakeKind::Resumed);

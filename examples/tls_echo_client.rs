@@ -1,0 +1,69 @@
+//! A client that speaks TLS: says hello, prints the answer, and ends; the port of Twisted's echoclient_ssl.
+//!
+//! Run:    cargo run --features tls --example tls_echo_client [ADDRESS [CA.pem [NAME [PROTOCOL...]]]]
+//!         (localhost:8443 and keys/ca.pem unless given; NAME is whose certificate to ask for, if not the host's; each
+//!         PROTOCOL is an application protocol, ALPN, for the server to choose from)
+//! Expect: "the server said: Hello, world!", and exit code 0; otherwise why not, and exit code 1.
+
+use torsade::prelude::*;
+
+struct EchoClient;
+
+impl Protocol for EchoClient {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        // The handshake is still to come: this waits for it.
+        transport.write("Hello, world!");
+        Ok(())
+    }
+
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        let protocol = transport.negotiated_protocol().unwrap_or_default();
+        println!("connected {}", protocol.escape_ascii());
+        Ok(())
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        println!("the server said: {}", data.escape_ascii());
+        transport.lose_connection();
+        Ok(())
+    }
+}
+
+struct EchoFactory;
+
+impl Factory for EchoFactory {
+    fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
+        Some(Box::new(EchoClient))
+    }
+}
+
+impl ClientFactory for EchoFactory {
+    fn client_connection_failed(&mut self, _connector: &Connector, reason: &ConnectError) -> Result {
+        eprintln!("{reason}");
+        std::process::exit(1)
+    }
+
+    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
+        println!("{reason}");
+        if !reason.is_clean() {
+            std::process::exit(1);
+        }
+        Ok(connector.reactor().stop()?)
+    }
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let mut args = std::env::args().skip(1);
+    let address = args.next().unwrap_or_else(|| "localhost:8443".into());
+    let roots = args.next().unwrap_or_else(|| "keys/ca.pem".into());
+
+    let mut config = TlsClientConfig::builder().roots(TrustRoots::from_pem_file(roots)?);
+    if let Some(name) = args.next() {
+        config = config.server_name(&name);
+    }
+    let config = config.application_protocols(args);
+    let reactor = Reactor::new()?;
+    reactor.connect_tls(address, &config.build()?, EchoFactory)?;
+    reactor.run()
+}

@@ -1,0 +1,33 @@
+//! The quick part of the interoperability script: openssl's programs and Python's `ssl`, each side against ours.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Where the examples are built: beside the directory of this test's executable.
+fn examples() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has an executable");
+    test.parent().and_then(Path::parent).expect("it is in a directory of the target's").join("examples")
+}
+
+#[test]
+fn openssl_and_python_understand_us_and_we_them() {
+    for program in ["python3", "openssl"] {
+        let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if found.is_err() {
+            println!("skipped: {program} is not installed");
+            return;
+        }
+    }
+    let examples = examples();
+    if !examples.join("tls_echo_server").exists() {
+        println!("skipped: the examples are not built; cargo test builds them");
+        return;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/tls");
+    let done =
+        Command::new("python3").arg(script).arg("--quick").arg("--examples").arg(examples).output().expect("it can be run");
+    let table = String::from_utf8_lossy(&done.stdout);
+    println!("{table}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success());
+    assert!(table.lines().filter(|line| line.contains(" ok ")).count() > 10, "nearly everything was skipped");
+}
