@@ -22,6 +22,8 @@
 //! }
 //! ```
 
+#![warn(missing_docs, missing_debug_implementations)]
+
 pub mod manual;
 
 pub use torsade_protocols::*;

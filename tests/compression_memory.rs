@@ -1,5 +1,6 @@
 //! Group 10, the memory of a bomb: a process of its own, and one test, so that nothing else is measured.
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::Cell;

@@ -1,5 +1,6 @@
 //! Services: trees that start and stop in order, a server, a timer, and a client that keeps its connection.
 
+#[path = "support/support.rs"]
 mod support;
 
 use std::cell::{Cell, RefCell};

@@ -191,7 +191,7 @@ impl fmt::Display for HostPort {
 }
 
 /// A text is no address.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AddressError {
     /// The host is neither an IP address nor a host name. Put IPv6 addresses in brackets.
@@ -219,6 +219,13 @@ impl fmt::Display for AddressError {
             Self::Port { text } => (text, "the port is no number from 0 to 65535"),
         };
         write!(f, "{text:?} is no address: {problem} (write 127.0.0.1:8000, [::1]:8000 or localhost:8000)")
+    }
+}
+
+/// The same text: it is what `fn main() -> Result` prints.
+impl fmt::Debug for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

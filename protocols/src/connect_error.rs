@@ -10,7 +10,6 @@ use torsade_reactor::Panic;
 use crate::address::AddressError;
 
 /// Why a connection could not be made; what `client_connection_failed` is given.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The address could not be understood.
@@ -60,6 +59,13 @@ impl fmt::Display for ConnectError {
             Self::UnknownHost { name, cause } => write!(f, "host {name:?} could not be looked up: {cause}"),
             Self::UserError => f.write_str("the attempt was ended by stop_connecting"),
         }
+    }
+}
+
+/// The same text: it is what `fn main() -> Result` prints.
+impl fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

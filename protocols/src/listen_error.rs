@@ -7,7 +7,6 @@ use std::io;
 use crate::address::{AddressError, HostPort};
 
 /// Why a port could not be opened.
-#[derive(Debug)]
 #[non_exhaustive]
 #[doc(alias = "CannotListenError")]
 pub enum ListenError {
@@ -40,6 +39,13 @@ impl fmt::Display for ListenError {
             Self::Name(address) => write!(f, "cannot listen on {address}: give an IP address, 127.0.0.1 or [::] for instance"),
             Self::ShuttingDown => f.write_str("cannot listen: the reactor is stopping"),
         }
+    }
+}
+
+/// The same text: it is what `fn main() -> Result` prints.
+impl fmt::Debug for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
 /// Misuse of the reactor's life cycle.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 #[doc(alias = "ReactorAlreadyRunning")]
 #[doc(alias = "ReactorNotRestartable")]
@@ -30,6 +30,13 @@ impl fmt::Display for ReactorError {
             Self::NotRestartable => "the reactor was stopped and cannot run again: make a new one",
             Self::NotRunning => "the reactor is not running, or is stopping already",
         })
+    }
+}
+
+/// The same text: it is what `fn main() -> Result` prints.
+impl fmt::Debug for ReactorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

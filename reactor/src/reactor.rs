@@ -397,10 +397,26 @@ impl Reactor {
         self.clear();
     }
 
+    /// Ends a reactor that does not run: connections are aborted, ports closed, delayed calls dropped.
+    ///
+    /// What belongs to a reactor holds it, so one that is dropped without having been [stopped](Self::stop) would keep
+    /// its sockets open. After `stop` there is nothing left to do. It cannot be run again.
+    ///
+    /// # Errors
+    /// [`ReactorError::AlreadyRunning`] while it runs, from a callback for instance: use [`stop`](Self::stop).
+    #[doc(alias = "disconnectAll")]
+    pub fn disconnect_all(&self) -> Result<(), ReactorError> {
+        if self.is_running() || self.0.in_turn.get() {
+            return Err(ReactorError::AlreadyRunning);
+        }
+        self.dismantle();
+        Ok(())
+    }
+
     /// Ends the reactor wherever it stands: connections are aborted, and nothing that it holds is left.
     pub(crate) fn dismantle(&self) {
         // During a panic no more of the program's code is run: it may be what panicked.
-        if self.is_running() && !thread::panicking() {
+        if self.0.stage.get() != Stage::Stopped && !thread::panicking() {
             for source in self.all_sources() {
                 source.abort();
             }

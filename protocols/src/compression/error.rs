@@ -5,7 +5,7 @@ use std::fmt;
 use super::Format;
 
 /// Says why compression was not switched on. Nothing has changed when this is returned.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CompressionError {
     /// This direction is already compressed in another format. One stream has to end before the next begins.
@@ -68,6 +68,13 @@ impl fmt::Display for CompressionError {
                 f.write_str("this transport cannot be compressed: only byte streams can; compress the messages themselves")
             }
         }
+    }
+}
+
+/// The same text: it is what `fn main() -> Result` prints.
+impl fmt::Debug for CompressionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -14,10 +14,10 @@ use super::state::{RegisteredProducer, State};
 impl StreamConnection {
     /// An error in a callback: logs it, and closes in order. A producer has no more say in when that is.
     pub(super) fn fail(&self, reason: Reason) {
-        log::warn!("closing connection {} with {}: {reason}", self.id, self.peer);
+        log::warn!("closing connection {} with {}: {}", self.id, self.peer, describe(&reason));
         let producer = {
             let mut state = self.state.borrow_mut();
-            state.begin_close(reason);
+            state.begin_failed_close(reason);
             state.rare().producer.take()
         };
         self.stop_producer(producer);
@@ -155,9 +155,10 @@ impl StreamConnection {
             timer.cancel().ok();
         }
         log::debug!(
-            "connection {} with {} lost: {reason}; {bytes_in} bytes in, {bytes_out} out, {unsent} unsent{}",
+            "connection {} with {} lost: {}; {bytes_in} bytes in, {bytes_out} out, {unsent} unsent{}",
             self.id,
             self.peer,
+            describe(reason),
             stats.map_or_else(String::new, |stats| format!("; compression {stats}"))
         );
         self.stop_producer(rare.producer.take());
@@ -184,6 +185,11 @@ impl StreamConnection {
             log::error!("connection {}: dropping its protocol {panic}", self.id);
         }
     }
+}
+
+/// The text of a reason, which may be of a user's error that panics when it is displayed.
+fn describe(reason: &Reason) -> String {
+    catch(|| reason.to_string()).unwrap_or_else(|panic| format!("{}, whose text {panic}", reason.kind()))
 }
 
 impl State {

@@ -266,6 +266,14 @@ impl State {
         }
     }
 
+    /// A callback has failed: that is the reason, also if the same callback asked for a close in order before.
+    pub(super) fn begin_failed_close(&mut self, reason: Reason) {
+        self.begin_close(reason.clone());
+        if let Some(closing) = self.rare.as_mut().and_then(|rare| rare.closing.as_mut()).filter(|closing| closing.is_clean()) {
+            *closing = reason;
+        }
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.closing.is_some() || rare.doom.is_some())
     }
