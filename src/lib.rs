@@ -33,9 +33,10 @@ pub use torsade_transports::*;
 /// What most programs import: `use torsade::prelude::*;`.
 pub mod prelude {
     pub use torsade_protocols::{
-        Address, ClientFactory, Compression, ConnectError, Connector, Decompression, Detect, Factory, Flush, Format,
-        LineProtocol, LineReceiver, LineTooLong, LineTransport, ListenError, Producer, Protocol, Reason,
-        ReconnectingClientFactory, Transport,
+        Address, ClientFactory, Compression, ConnectError, Connector, Decompression, Detect, Factory, FileSender, Flush, Format,
+        FrameProtocol, FrameReceiver, FrameTransport, Int8StringReceiver, Int16StringReceiver, Int32StringReceiver,
+        LineOnlyReceiver, LineProtocol, LineReceiver, LineTooLong, LineTransport, ListenError, NetstringReceiver, PortForward,
+        Producer, Protocol, Reason, ReconnectingClientFactory, StringFrameTransport, StringProtocol, Transport,
     };
     pub use torsade_reactor::{DelayedCall, Reactor, Result};
     pub use torsade_transports::{Port, ReactorTcp};

@@ -4,13 +4,13 @@
 use libfuzzer_sys::fuzz_target;
 use torsade_fuzz::Cut;
 use torsade_protocols::testing::StringTransportWithDisconnection;
-use torsade_protocols::{Result, State, StatefulProtocol, StatefulReceiver, Transport};
+use torsade_protocols::{FrameTransport, Result, State, StatefulProtocol, StatefulReceiver};
 
 struct Chain;
 
 impl Chain {
     /// Each state's first byte is the length of the next.
-    fn next(&mut self, transport: &Transport, data: &[u8]) -> Result<Option<State<Self>>> {
+    fn next(&mut self, transport: &FrameTransport, data: &[u8]) -> Result<Option<State<Self>>> {
         transport.write(data);
         Ok(data.first().map(|wanted| State::new(Self::next, usize::from(*wanted))))
     }

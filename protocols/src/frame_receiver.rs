@@ -8,6 +8,7 @@ use std::rc::Rc;
 use torsade_reactor::Result;
 
 use crate::byte_buffer::ByteBuffer;
+use crate::compression::{CompressionError, Decompression};
 use crate::decoder::{Decoder, FrameError, Gate, next_frame};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
@@ -83,18 +84,36 @@ pub trait FrameProtocol<D: Decoder> {
 /// A [`Transport`] with what a protocol of frames wants besides; a cheap handle.
 #[derive(Clone)]
 pub struct FrameTransport {
-    transport: Transport,
-    frames: Rc<Frames>,
+    pub(crate) transport: Transport,
+    pub(crate) frames: Rc<Frames>,
 }
 
-/// What the receiver and its transports share.
-struct Frames {
+/// What a receiver and its transports share.
+pub(crate) struct Frames {
     /// Borrowed while a frame is being received.
-    buffer: RefCell<ByteBuffer>,
+    pub(crate) buffer: RefCell<ByteBuffer>,
     gate: Cell<Gate>,
-    max_length: Cell<usize>,
+    pub(crate) max_length: Cell<usize>,
     /// Bytes from `unread_frames`, to go before all others.
     extra: RefCell<Vec<u8>>,
+}
+
+impl Frames {
+    pub(crate) fn new(max_length: usize) -> Rc<Self> {
+        Rc::new(Self {
+            buffer: RefCell::default(),
+            gate: Cell::default(),
+            max_length: Cell::new(max_length),
+            extra: RefCell::default(),
+        })
+    }
+
+    /// Puts what was given back to the front.
+    pub(crate) fn take_extra(&self) {
+        if !self.extra.borrow().is_empty() {
+            self.buffer.borrow_mut().unread(&self.extra.take());
+        }
+    }
 }
 
 impl FrameTransport {
@@ -140,9 +159,27 @@ impl FrameTransport {
         self.switch_tls(&config.into(), AlreadyReceived::IsTls)
     }
 
+    /// Decompresses everything after this frame: what is buffered already goes back and is read as compressed.
+    ///
+    /// # Errors
+    /// As [`Transport::expect_compression`].
+    pub fn expect_compression<D>(&self, decompression: D) -> Result<(), CompressionError>
+    where
+        D: TryInto<Decompression>,
+        CompressionError: From<D::Error>,
+    {
+        let decompression = decompression.try_into()?;
+        self.switch(|transport, rest| transport.expect_compression::<Decompression>(decompression, rest))
+    }
+
     fn switch_tls(&self, config: &TlsConfig, already: AlreadyReceived) -> Result<(), StartTlsError> {
+        self.switch(|transport, rest| transport.start_tls_after(config, rest, already))
+    }
+
+    /// Hands what is buffered to the transport, and takes it back if that refuses.
+    fn switch<E>(&self, switch: impl FnOnce(&Transport, &[u8]) -> Result<(), E>) -> Result<(), E> {
         let rest = self.take_remaining();
-        let switched = self.transport.start_tls_after(config, &rest, already);
+        let switched = switch(&self.transport, &rest);
         if switched.is_err() {
             self.frames.extra.replace(rest);
         }
@@ -219,13 +256,7 @@ impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
     /// Runs `protocol` on the frames of `decoder`, of at most [`Decoder::MAX_LENGTH`] bytes.
     #[must_use]
     pub fn new(decoder: D, protocol: P) -> Self {
-        let frames = Frames {
-            buffer: RefCell::default(),
-            gate: Cell::default(),
-            max_length: Cell::new(D::MAX_LENGTH),
-            extra: RefCell::default(),
-        };
-        Self { protocol, decoder, frames: Rc::new(frames), transport: None }
+        Self { protocol, decoder, frames: Frames::new(D::MAX_LENGTH), transport: None }
     }
 
     /// The same with another limit, in bytes as the decoder counts them.
@@ -246,9 +277,7 @@ impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
     fn deliver(&mut self, transport: &Transport) -> Result {
         let frames = Rc::clone(&self.frames);
         let result = loop {
-            if !frames.extra.borrow().is_empty() {
-                frames.buffer.borrow_mut().unread(&frames.extra.take());
-            }
+            frames.take_extra();
             if !transport.is_reading() {
                 break Ok(());
             }

@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
+use std::rc::Rc;
 
 use torsade_reactor::Result;
 
-use crate::byte_buffer::ByteBuffer;
+use crate::frame_receiver::{FrameTransport, Frames};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::transport::Transport;
@@ -21,17 +22,17 @@ const MAX_EMPTY: u32 = 1000;
 /// # Examples
 /// ```
 /// use torsade_protocols::testing::StringTransport;
-/// use torsade_protocols::{Protocol, Result, State, StatefulProtocol, StatefulReceiver, Transport};
+/// use torsade_protocols::{FrameTransport, Protocol, Result, State, StatefulProtocol, StatefulReceiver};
 ///
 /// /// A length in one byte, then so many bytes, which are sent back.
 /// struct Echo;
 ///
 /// impl Echo {
-///     fn length(&mut self, _: &Transport, data: &[u8]) -> Result<Option<State<Self>>> {
+///     fn length(&mut self, _: &FrameTransport, data: &[u8]) -> Result<Option<State<Self>>> {
 ///         Ok(data.first().map(|length| State::new(Self::string, usize::from(*length))))
 ///     }
 ///
-///     fn string(&mut self, transport: &Transport, data: &[u8]) -> Result<Option<State<Self>>> {
+///     fn string(&mut self, transport: &FrameTransport, data: &[u8]) -> Result<Option<State<Self>>> {
 ///         transport.write(data);
 ///         Ok(Some(State::new(Self::length, 1)))
 ///     }
@@ -57,7 +58,7 @@ pub trait StatefulProtocol: Sized {
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
-    fn connection_made(&mut self, transport: &Transport) -> Result {
+    fn connection_made(&mut self, transport: &FrameTransport) -> Result {
         let _ = transport;
         Ok(())
     }
@@ -66,7 +67,7 @@ pub trait StatefulProtocol: Sized {
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
-    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+    fn handshake_completed(&mut self, transport: &FrameTransport) -> Result {
         let _ = transport;
         Ok(())
     }
@@ -75,7 +76,7 @@ pub trait StatefulProtocol: Sized {
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
-    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+    fn read_connection_lost(&mut self, transport: &FrameTransport) -> Result {
         transport.lose_connection();
         Ok(())
     }
@@ -84,7 +85,7 @@ pub trait StatefulProtocol: Sized {
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
-    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
+    fn write_connection_lost(&mut self, transport: &FrameTransport) -> Result {
         let _ = transport;
         Ok(())
     }
@@ -93,14 +94,14 @@ pub trait StatefulProtocol: Sized {
     ///
     /// # Errors
     /// Any error is logged.
-    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+    fn connection_lost(&mut self, transport: &FrameTransport, reason: &Reason) -> Result {
         let _ = (transport, reason);
         Ok(())
     }
 }
 
 /// What is called with the bytes of a state; gives the next state, or none to stay in this one.
-pub type StateReceived<P> = fn(&mut P, &Transport, &[u8]) -> Result<Option<State<P>>>;
+pub type StateReceived<P> = fn(&mut P, &FrameTransport, &[u8]) -> Result<Option<State<P>>>;
 
 /// What to call once so many bytes have come.
 pub struct State<P> {
@@ -139,8 +140,8 @@ impl<P> fmt::Debug for State<P> {
 pub struct StatefulReceiver<P> {
     protocol: P,
     state: Option<State<P>>,
-    buffer: ByteBuffer,
-    max_length: usize,
+    frames: Rc<Frames>,
+    transport: Option<FrameTransport>,
 }
 
 /// The states of a protocol cannot be followed. The connection is closed with this as its reason.
@@ -162,78 +163,91 @@ impl<P: StatefulProtocol> StatefulReceiver<P> {
     /// Runs `protocol`, whose states may want 99,999 bytes each.
     #[must_use]
     pub fn new(protocol: P) -> Self {
-        Self { protocol, state: None, buffer: ByteBuffer::default(), max_length: MAX_LENGTH }
+        Self { protocol, state: None, frames: Frames::new(MAX_LENGTH), transport: None }
     }
 
     /// The same with another limit, in bytes a state.
     #[must_use]
-    pub fn max_length(mut self, max_length: usize) -> Self {
-        self.max_length = max_length;
+    pub fn max_length(self, max_length: usize) -> Self {
+        self.frames.max_length.set(max_length);
         self
     }
 
     fn state(&mut self) -> Result<State<P>, StateError> {
         let state = *self.state.get_or_insert_with(|| self.protocol.initial_state());
-        if state.wanted > self.max_length {
-            return Err(StateError::TooLong { wanted: state.wanted, limit: self.max_length });
+        let limit = self.frames.max_length.get();
+        if state.wanted > limit {
+            return Err(StateError::TooLong { wanted: state.wanted, limit });
         }
         Ok(state)
     }
 
+    /// Calls the protocol, with its transport.
+    fn call<T>(&mut self, transport: &Transport, call: impl FnOnce(&mut P, &FrameTransport) -> T) -> T {
+        let frames = &self.frames;
+        let transport =
+            self.transport.get_or_insert_with(|| FrameTransport { transport: transport.clone(), frames: Rc::clone(frames) });
+        call(&mut self.protocol, transport)
+    }
+
     fn deliver(&mut self, transport: &Transport) -> Result {
+        let frames = Rc::clone(&self.frames);
         let mut empty = 0;
         let mut state = self.state()?;
-        while transport.is_reading() && self.buffer.len() >= state.wanted {
+        loop {
+            frames.take_extra();
+            let buffer = frames.buffer.borrow();
+            if !transport.is_reading() || buffer.len() < state.wanted {
+                return Ok(());
+            }
             empty = if state.wanted == 0 { empty + 1 } else { 0 };
             if empty > MAX_EMPTY {
                 return Err(StateError::Stuck.into());
             }
-            if let Some(next) = (state.received)(&mut self.protocol, transport, self.buffer.take(state.wanted))? {
+            let data = buffer.take(state.wanted);
+            if let Some(next) = self.call(transport, |protocol, transport| (state.received)(protocol, transport, data))? {
                 self.state = Some(next);
                 state = self.state()?;
             }
-            if transport.is_handshaking() && !self.buffer.is_empty() {
-                // A state switched TLS on, and these came in clear behind it: the transport refuses them.
-                transport.unread(self.buffer.take(usize::MAX));
+            if transport.is_handshaking() && !buffer.is_empty() {
+                // TLS was switched on past us, and these came in clear behind it: the transport refuses them.
+                transport.unread(buffer.take(usize::MAX));
             }
         }
-        Ok(())
     }
 }
 
 impl<P: StatefulProtocol> Protocol for StatefulReceiver<P> {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         self.state()?;
-        self.protocol.connection_made(transport)
+        self.call(transport, StatefulProtocol::connection_made)
     }
 
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        self.protocol.handshake_completed(transport)
+        self.call(transport, StatefulProtocol::handshake_completed)
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.buffer.feed(data);
-        let result = self.deliver(transport);
-        self.buffer.drop_taken();
-        result
+        self.frames.buffer.borrow_mut().feed(data);
+        self.reading_resumed(transport)
     }
 
     fn reading_resumed(&mut self, transport: &Transport) -> Result {
         let result = self.deliver(transport);
-        self.buffer.drop_taken();
+        self.frames.buffer.borrow_mut().drop_taken();
         result
     }
 
     fn read_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.protocol.read_connection_lost(transport)
+        self.call(transport, StatefulProtocol::read_connection_lost)
     }
 
     fn write_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.protocol.write_connection_lost(transport)
+        self.call(transport, StatefulProtocol::write_connection_lost)
     }
 
     fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
-        self.protocol.connection_lost(transport, reason)
+        self.call(transport, |protocol, transport| protocol.connection_lost(transport, reason))
     }
 }
 
@@ -264,7 +278,7 @@ mod tests {
     struct Greedy(usize);
 
     impl Greedy {
-        fn stay(&mut self, _: &Transport, _: &[u8]) -> Result<Option<State<Self>>> {
+        fn stay(&mut self, _: &FrameTransport, _: &[u8]) -> Result<Option<State<Self>>> {
             Ok(None)
         }
     }

@@ -370,7 +370,7 @@ impl StatefulProtocol for Switch {
         )
     }
 
-    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+    fn connection_lost(&mut self, transport: &FrameTransport, reason: &Reason) -> Result {
         self.lost(transport, reason)
     }
 }

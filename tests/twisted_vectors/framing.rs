@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use torsade::prelude::*;
 use torsade::testing::{StringTransport, StringTransportWithDisconnection};
 use torsade::{
-    Int8StringReceiver, Int16StringReceiver, Int32StringReceiver, LineOnlyReceiver, NetstringReceiver, State, StatefulProtocol,
-    StatefulReceiver, StringFrameTransport, StringProtocol,
+    FrameTransport, Int8StringReceiver, Int16StringReceiver, Int32StringReceiver, LineOnlyReceiver, NetstringReceiver, State,
+    StatefulProtocol, StatefulReceiver, StringFrameTransport, StringProtocol,
 };
 
 use crate::events::{Events, kind, shown};
@@ -129,7 +129,7 @@ impl StringProtocol for Strings {
 }
 
 impl Script {
-    fn state_received(&mut self, transport: &Transport, data: &[u8]) -> Result<Option<State<Self>>> {
+    fn state_received(&mut self, transport: &FrameTransport, data: &[u8]) -> Result<Option<State<Self>>> {
         let (_, next) = self.states[self.state];
         for action in self.got(["state".into(), self.state.into(), shown(data)]) {
             let [name, args @ ..] = action.list() else { continue };

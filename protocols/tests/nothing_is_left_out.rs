@@ -1,0 +1,58 @@
+//! What a wrapper must pass on grows with the traits: these tests fail when one has a method that a wrapper forgot, since
+//! a default would take its place without a word.
+
+/// The names of the methods of a trait, as it is written.
+fn methods<'a>(source: &'a str, declaration: &str) -> Vec<&'a str> {
+    // Without the trait there is no method, and the tests want many.
+    let body = source.split_once(declaration).map_or("", |(_, rest)| rest);
+    let body = body.split_once("\n}\n").map_or("", |(body, _)| body);
+    body.lines().filter_map(|line| line.strip_prefix("    fn ")?.split('(').next()).collect()
+}
+
+#[test]
+fn wrappers_pass_every_call_on_the_transport() {
+    let wrapping = include_str!("../src/policies/wrapping.rs");
+    let layer = wrapping.split_once("Connection for Layer<W> {").unwrap().1;
+    let names = methods(include_str!("../src/connection.rs"), "pub trait Connection {");
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        // By default its pieces are written one by one, and `write` is passed on.
+        assert!(name == "write_sequence" || layer.contains(&format!("fn {name}(")), "Layer does not pass on {name}");
+    }
+}
+
+#[test]
+fn adapters_and_wrappers_pass_every_callback() {
+    let names = methods(include_str!("../src/protocol.rs"), "pub trait Protocol {");
+    assert!(names.len() >= 7, "{names:?}");
+    let sources = [
+        ("frame_receiver", include_str!("../src/frame_receiver.rs")),
+        ("line_only_receiver", include_str!("../src/line_only_receiver.rs")),
+        ("line_receiver", include_str!("../src/line_receiver.rs")),
+        ("limits", include_str!("../src/policies/limits.rs")),
+        ("stateful_protocol", include_str!("../src/stateful_protocol.rs")),
+        ("string_protocol", include_str!("../src/string_protocol.rs")),
+        ("wrapping", include_str!("../src/policies/wrapping.rs")),
+    ];
+    for (file, source) in sources {
+        let implementation = source.rsplit_once("> Protocol for ").expect("it implements Protocol").1;
+        for name in &names {
+            assert!(implementation.contains(&format!("fn {name}(")), "{file} does not pass on {name}");
+        }
+    }
+}
+
+#[test]
+fn factories_that_wrap_pass_every_hook() {
+    let names = methods(include_str!("../src/factory.rs"), "pub trait ClientFactory: Factory {");
+    for (file, source) in [
+        ("throttling", include_str!("../src/policies/throttling.rs")),
+        ("timeouts", include_str!("../src/policies/timeouts.rs")),
+        ("traffic_logging", include_str!("../src/policies/traffic_logging.rs")),
+        ("wrapping", include_str!("../src/policies/wrapping.rs")),
+    ] {
+        for name in &names {
+            assert!(source.contains(&format!("fn {name}(")), "{file} does not pass on {name}");
+        }
+    }
+}
