@@ -1,0 +1,27 @@
+//! A call at even intervals that keeps its phase, and tells how many times it missed.
+//!
+//! Run:    cargo run --example looping_call
+//! Expect: six lines, about 100 ms apart but for one long pause, which is made good by its count; exit code 0.
+
+use std::time::Duration;
+
+use torsade::LoopingCall;
+use torsade::prelude::*;
+
+fn main() -> Result {
+    env_logger::init();
+    let reactor = Reactor::new()?;
+    let mut ticks = 0;
+    let (clock, stopper) = (reactor.clone(), reactor.clone());
+    let ticking = LoopingCall::with_count(&reactor, move |intervals| {
+        ticks += 1;
+        println!("tick {ticks} at {:>3} ms, {intervals} interval(s) after the last", clock.now().as_millis());
+        // The third takes too long, and the next call waits for it.
+        clock.sleep(Duration::from_millis(if ticks == 3 { 250 } else { 0 }))
+    });
+    let ended = ticking.start(Duration::from_millis(100), true)?;
+    ended.add_both(move |_| Ok(stopper.stop()?)).detach();
+    let again = ticking.clone();
+    reactor.call_later(Duration::from_millis(750), move || again.stop().unwrap_or_else(|error| eprintln!("{error}")));
+    reactor.run()
+}

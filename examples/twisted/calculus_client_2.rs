@@ -1,0 +1,75 @@
+//! Twisted's `trial/calculus/client_2.py`: an operation that gets no answer in time fails; the connection goes on.
+//!
+//! Run:    cargo run --example calculus_client_2 [ADDRESS]     (127.0.0.1:8888 unless given; start remote_2 first)
+//! Expect: 7 + 6 = 13, and so on.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade::prelude::*;
+use torsade::service::{ClientService, Service};
+use torsade::{Deferred, Firer, defer, react};
+
+/// How long an answer may take.
+pub const TIME_OUT: Duration = Duration::from_secs(60);
+
+/// A calculator that is somewhere else; a cheap handle, which is its own protocol as well.
+#[derive(Clone, Debug, Default)]
+pub struct RemoteCalculationClient {
+    transport: Rc<RefCell<Option<LineTransport>>>,
+    /// Those who wait for an answer: answers come in the order of the questions.
+    results: Rc<RefCell<VecDeque<Firer<i64>>>>,
+}
+
+impl RemoteCalculationClient {
+    /// Asks for `a` and `b` to be added, subtracted, multiplied or divided.
+    pub fn calculate(&self, operation: &str, a: i64, b: i64) -> Deferred<i64> {
+        let transport = self.transport.borrow();
+        let Some(transport) = &*transport else { return defer::fail("not connected") };
+        transport.send_line(format!("{operation} {a} {b}"));
+        let (deferred, firer) = Deferred::new();
+        self.results.borrow_mut().push_back(firer);
+        // Timed out, it keeps its place in the queue: its answer may still come, and is nobody else's.
+        deferred.add_timeout(TIME_OUT, transport.reactor())
+    }
+}
+
+impl LineProtocol for RemoteCalculationClient {
+    fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        self.transport.replace(Some(transport.clone()));
+        Ok(())
+    }
+
+    fn line_received(&mut self, _transport: &LineTransport, line: &[u8]) -> Result {
+        let answer = std::str::from_utf8(line)?.parse()?;
+        // Taken out first: the callbacks may ask the next question.
+        let firer = self.results.borrow_mut().pop_front();
+        firer.ok_or("an answer that nobody has asked for")?.callback(answer);
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _transport: &LineTransport, _reason: &Reason) -> Result {
+        self.transport.take();
+        // Dropped, the firers fail their Deferreds.
+        drop(self.results.take());
+        Ok(())
+    }
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8888".into());
+    react(|reactor| async move {
+        let client = RemoteCalculationClient::default();
+        let protocol = client.clone();
+        let connection = ClientService::new(address, move |_peer| LineReceiver::new(protocol.clone()))?;
+        connection.start_service(&reactor)?;
+        connection.when_connected(Some(1)).await?;
+        for (operation, sign, a, b) in [("add", '+', 7, 6), ("subtract", '-', 82, 78), ("multiply", '*', 2, 8)] {
+            println!("{a} {sign} {b} = {}", client.calculate(operation, a, b).await?);
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,52 @@
+//! Step 9 of Twisted's finger tutorial: the answer comes from a program, which a thread waits for.
+//!
+//! Run:    cargo run --example finger09 [ADDRESS] [PROGRAM]     (127.0.0.1:1079 and finger unless given)
+//! Try:    nc -C 127.0.0.1 1079, then a user's name
+//! Expect: what `finger NAME` prints, or "Internal error in server" where there is no such program.
+
+use std::process::Command;
+
+use torsade::prelude::*;
+
+struct FingerProtocol {
+    program: String,
+}
+
+impl LineProtocol for FingerProtocol {
+    fn line_received(&mut self, transport: &LineTransport, user: &[u8]) -> Result {
+        let (program, user) = (self.program.clone(), String::from_utf8(user.to_vec())?);
+        if user.starts_with('-') {
+            return Err("a name, not an option".into());
+        }
+        let output = transport.reactor().defer_to_thread(move || {
+            let output = Command::new(program).arg(user).output()?;
+            if output.status.success() { Ok(output.stdout) } else { Err(format!("it ended with {}", output.status).into()) }
+        });
+        let transport = transport.clone();
+        let answer = output.add_errback(|failure| {
+            log::error!("finger failed: {failure}");
+            Ok(b"Internal error in server".to_vec())
+        });
+        let answered = answer.add_callback(move |message| {
+            transport.send_line(message);
+            transport.lose_connection();
+        });
+        answered.detach();
+        Ok(())
+    }
+}
+
+/// Starts the server on any reactor.
+pub fn start(reactor: &Reactor, address: &str, program: &str) -> Result<Port> {
+    let program = program.to_owned();
+    Ok(reactor.listen_tcp(address, move |_peer| LineReceiver::new(FingerProtocol { program: program.clone() }))?)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let mut args = std::env::args().skip(1);
+    let address = args.next().unwrap_or_else(|| "127.0.0.1:1079".into());
+    let reactor = Reactor::new()?;
+    start(&reactor, &address, &args.next().unwrap_or_else(|| "finger".into()))?;
+    reactor.run()
+}
