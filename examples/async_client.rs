@@ -26,9 +26,9 @@ async fn chat(reactor: Reactor, address: String) -> Result {
     client.start_service(&reactor)?;
     let transport = client.when_connected(Some(1)).await?;
     let next_line = || lines.get().add_timeout(Duration::from_secs(5), &reactor);
-    println!("{}", next_line().await?.escape_ascii());
+    println!("{}", String::from_utf8_lossy(&next_line().await?));
     transport.write("async\r\n");
-    println!("{}", next_line().await?.escape_ascii());
+    println!("{}", String::from_utf8_lossy(&next_line().await?));
     Ok(client.stop_service().await?)
 }
 
