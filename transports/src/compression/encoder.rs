@@ -20,6 +20,9 @@ pub(super) type Failure = String;
 /// Room made before a flush begins. With less than six bytes zlib repeats the marker (madler/zlib#149).
 const FLUSH_ROOM: usize = 64;
 
+/// How long a stream that is flushed by hand keeps bytes to itself after the last write.
+const MANUAL_IDLE: Duration = Duration::from_secs(1);
+
 /// One outgoing stream.
 pub(super) struct Encoder {
     codec: Codec,
@@ -27,7 +30,7 @@ pub(super) struct Encoder {
     announce: Option<Place>,
     ended: bool,
     flush: Flush,
-    /// When [`Flush::After`] wants its flush.
+    /// When [`Flush::After`] wants its flush, and [`Flush::Manual`] one after silence.
     flush_at: Option<Duration>,
     flushes: u64,
     format: Format,
@@ -95,8 +98,11 @@ impl Encoder {
         self.open(wire)?;
         self.plain_out += plain.len() as u64;
         self.unflushed += plain.len();
-        if let (Flush::After { delay, .. }, None) = (self.flush, self.flush_at) {
-            self.flush_at = Some(now.saturating_add(delay));
+        match (self.flush, self.flush_at) {
+            (Flush::After { delay, .. }, None) => self.flush_at = Some(now.saturating_add(delay)),
+            // Also where no encoder is held that others wait for: stored blocks, what waits for an encoder, other formats.
+            (Flush::Manual, _) => self.flush_at = Some(now.saturating_add(MANUAL_IDLE)),
+            _ => {}
         }
         let written = self.codec.write(plain, wire, now);
         self.wire_out += (wire.len() - before) as u64;
@@ -159,10 +165,12 @@ impl Encoder {
 
     /// Does what has become due. Too early a call does nothing.
     pub(super) fn expire(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
+        // Looked at before the flush, which begins the wait anew.
+        let idle = self.codec.deflate().and_then(DeflateEncoder::idle_at).is_some_and(|at| at <= now);
         if self.flush_at.is_some_and(|at| at <= now) {
             self.force_flush(wire, now)?;
         }
-        if self.codec.deflate().and_then(DeflateEncoder::idle_at).is_some_and(|at| at <= now) {
+        if idle {
             // Whatever the policy says: an encoder with bytes in it can serve nobody else.
             if self.unflushed > 0 {
                 self.force_flush(wire, now)?;
