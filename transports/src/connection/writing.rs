@@ -127,6 +127,7 @@ impl StreamConnection {
     fn expire_layers(self: &Rc<Self>) {
         {
             let mut state = self.state.borrow_mut();
+            // After our own stream has ended, too: what came in may still be held back.
             self.write_through(&mut state, Chain::expire);
             self.wake(&state);
         }
