@@ -69,3 +69,46 @@ fn half_an_announcement_is_delivered_after_our_own_stream_has_ended() {
     simulation.run_for(Duration::from_secs(1)).unwrap();
     assert_eq!(*received.borrow(), b"x");
 }
+
+/// Found on a lossy network by seed 487, and on a hostile one by seed 939.
+#[test]
+fn what_a_compressor_lets_go_counts_for_the_watermark_at_once() {
+    let simulation = Simulation::new(1);
+    let reading = Rc::new(Cell::new(true));
+    let seen = Rc::clone(&reading);
+    converse(
+        &simulation,
+        |_, _| {},
+        move |transport, data| {
+            if data.is_empty() {
+                transport.set_write_buffer_limits(10, 20);
+                transport.set_compression(Compression::deflate().flush(Flush::Manual)).unwrap();
+                transport.write("a line that is longer than what is allowed to be unsent");
+                transport.flush_compression();
+                seen.set(transport.is_reading());
+            }
+        },
+    );
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert!(!reading.get());
+}
+
+/// Found on a hostile network by seed 1386.
+#[test]
+fn what_a_flush_adds_counts_for_the_cap() {
+    let simulation = Simulation::with_faults(1, Faults { send_buffer: 1..=1, ..Faults::calm() });
+    converse(
+        &simulation,
+        |_, _| {},
+        |transport, data| {
+            if data.is_empty() {
+                transport.set_compression("deflate").unwrap();
+                transport.set_write_buffer_cap(20);
+                // The announcement leaves at once, what follows it at the end of the turn.
+                transport.write("0123456789abcdefghijklmnopqrstuvwxyz");
+            }
+        },
+    );
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(simulation.log().on(CLIENT).with_reason("LimitExceeded").callbacks(), ["connection_lost"]);
+}

@@ -22,6 +22,7 @@ use torsade_protocols::{StartTlsError, TlsInfo};
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::{Reactor, Ready, Result, Source, Stream, TaskGroup, Token, catch};
 
+use crate::chain::Chain;
 use crate::shared::Shared;
 use state::{CloseTimeout, State};
 
@@ -400,21 +401,15 @@ impl Connection for StreamConnection {
     }
 
     fn flush_compression(&self) {
-        let mut state = self.state.borrow_mut();
-        self.write_through(&mut state, |chain, wire, now| chain.flush_compression(wire, now));
-        self.settle_later(&state);
+        self.work_compressor(Chain::flush_compression);
     }
 
     fn compression_barrier(&self) {
-        let mut state = self.state.borrow_mut();
-        self.write_through(&mut state, |chain, wire, now| chain.compression_barrier(wire, now));
-        self.settle_later(&state);
+        self.work_compressor(Chain::compression_barrier);
     }
 
     fn end_compression(&self) {
-        let mut state = self.state.borrow_mut();
-        self.write_through(&mut state, |chain, wire, now| chain.end_compression(wire, now));
-        self.settle_later(&state);
+        self.work_compressor(Chain::end_compression);
     }
 
     fn take_trailing(&self) -> Vec<u8> {

@@ -321,9 +321,16 @@ impl State {
         self.noted_above = self.high_watermark.min(cap);
     }
 
+    /// Something was appended to the output.
+    pub(super) fn note_output(&mut self) {
+        if self.unsent() > self.noted_above {
+            self.note_overfull();
+        }
+    }
+
     /// Unsent bytes are above the high watermark or the cap.
     #[cold]
-    pub(super) fn note_overfull(&mut self) {
+    fn note_overfull(&mut self) {
         self.note_congestion();
         let cap = self.rare.as_ref().map_or(CAP, |rare| rare.cap);
         if self.unsent() > cap {

@@ -28,9 +28,15 @@ impl StreamConnection {
             buffer.reserve(length);
             pieces.iter().for_each(|piece| buffer.extend_from_slice(piece));
         }
-        if state.unsent() > state.noted_above {
-            state.note_overfull();
-        }
+        state.note_output();
+    }
+
+    /// Has the compressor write what it holds, in its place among what is written.
+    pub(super) fn work_compressor(&self, step: impl FnOnce(&mut Chain, &mut Vec<u8>, Duration) -> Result<(), Reason>) {
+        let mut state = self.state.borrow_mut();
+        self.write_through(&mut state, step);
+        state.note_output();
+        self.settle_later(&state);
     }
 
     /// Has the layers append to the output. Their failure ends the connection.
@@ -67,6 +73,10 @@ impl StreamConnection {
             state.output.clear(&self.shared);
         }
         state.note_congestion();
+        if !state.finished {
+            // The layers have added to what was written. Once they have finished there is only their end to come.
+            state.note_output();
+        }
     }
 
     fn write_socket(&self, state: &mut State) {
