@@ -1,0 +1,65 @@
+//! What must hold whenever the time moves on: then nobody has anything left to do.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use torsade::simulated::Simulation;
+
+use super::side::Side;
+use super::world::World;
+
+impl Side {
+    /// Looks for things that are due and were not done.
+    fn check_rest(&self) {
+        let Some(transport) = self.transport.as_ref().filter(|_| self.is_live()) else { return };
+        let unsent = transport.unsent();
+        if self.aborted || self.over_cap {
+            self.complain("it was aborted, and is not lost");
+        }
+        let closing = self.closing.is_some() || self.is_stopping();
+        if self.closing.is_some() && self.producer.is_none() && self.read_ended && unsent == 0 {
+            self.complain("both streams have ended, and it is not lost");
+        }
+        if self.halved.is_some() && self.read_ended && unsent == 0 && !closing {
+            self.complain("both halves have ended, and it is not lost");
+        }
+        if self.halved.is_some() && unsent == 0 && !self.write_ended && !closing {
+            self.complain("all is sent, and write_connection_lost did not come");
+        }
+        let reading = !self.paused && !closing && (unsent <= self.low || self.read_while_congested);
+        if reading && self.given_back {
+            self.complain("what was given back was not delivered");
+        }
+        if reading && self.resumed {
+            self.complain("reading_resumed did not come");
+        }
+        if let Some(produced) = self.producer.as_ref().filter(|_| !self.is_stopping()) {
+            match (produced.streaming, produced.paused) {
+                (true, false) if unsent > self.high => self.complain(format_args!("its producer goes on with {unsent} unsent")),
+                (true, true) if unsent <= self.low => self.complain(format_args!("its producer waits with {unsent} unsent")),
+                (false, _) if unsent == 0 && !produced.dry => self.complain("its pull producer is not asked"),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Looks at the world each time that the time has moved.
+pub struct Watch {
+    simulation: Simulation,
+    last: Cell<Duration>,
+}
+
+impl Watch {
+    pub fn new(simulation: &Simulation) -> Self {
+        Self { simulation: simulation.clone(), last: Cell::new(simulation.now()) }
+    }
+
+    /// Says whether something is wrong.
+    pub fn look(&self, world: &World) -> bool {
+        if self.last.replace(self.simulation.now()) != self.simulation.now() {
+            world.sides.borrow().iter().for_each(|side| side.borrow().check_rest());
+        }
+        world.has_problem()
+    }
+}

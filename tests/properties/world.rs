@@ -1,0 +1,102 @@
+//! What all sides of one scenario share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade::prelude::*;
+
+use super::side::Side;
+
+/// A side, as others hold it. It stays borrowed across calls on its transport, which must not call back.
+pub type SharedSide = Rc<RefCell<Side>>;
+
+/// A host's program.
+pub struct Home {
+    pub reactor: Reactor,
+    /// Delayed calls of the scenario that are still to come.
+    pub timers: Cell<usize>,
+    /// It was told to stop.
+    pub stopping: Cell<bool>,
+}
+
+pub struct World {
+    pub homes: Vec<Home>,
+    /// The client's side of the n-th pair at 2n, the server's at 2n + 1.
+    pub sides: RefCell<Vec<SharedSide>>,
+    /// What should not be.
+    problems: RefCell<Vec<String>>,
+    /// Nothing is late on this network.
+    pub calm: bool,
+    /// Things that may still be done.
+    pub actions: Cell<u32>,
+    /// Bytes of one write.
+    pub write_size: u64,
+    /// How likely each action is, as in `action::ACTIONS`.
+    pub weights: Vec<u32>,
+    /// Counts callbacks and delayed calls: what is done in one of them is done together.
+    pub tick: Cell<u64>,
+    /// The programs only finish what they have begun.
+    pub passive: Cell<bool>,
+    /// Everything is to end.
+    pub ending: Cell<bool>,
+    /// What is done is printed.
+    pub traced: bool,
+    /// How often the hosts were parted.
+    pub partitions: Cell<u64>,
+}
+
+impl World {
+    pub fn new(reactors: Vec<Reactor>, calm: bool, actions: u32, write_size: u64, weights: Vec<u32>) -> Rc<Self> {
+        let home = |reactor| Home { reactor, timers: Cell::default(), stopping: Cell::default() };
+        Rc::new(Self {
+            homes: reactors.into_iter().map(home).collect(),
+            sides: RefCell::default(),
+            problems: RefCell::default(),
+            calm,
+            actions: Cell::new(actions),
+            write_size,
+            weights,
+            tick: Cell::new(0),
+            passive: Cell::new(false),
+            ending: Cell::new(false),
+            traced: std::env::var_os("TORSADE_SEED").is_some(),
+            partitions: Cell::new(0),
+        })
+    }
+
+    pub fn side(&self, number: usize) -> SharedSide {
+        Rc::clone(&self.sides.borrow()[number])
+    }
+
+    pub fn next_tick(&self) {
+        self.tick.set(self.tick.get() + 1);
+    }
+
+    pub fn complain(&self, problem: String) {
+        self.problems.borrow_mut().push(problem);
+    }
+
+    pub fn has_problem(&self) -> bool {
+        !self.problems.borrow().is_empty()
+    }
+
+    /// The problems so far, as an error.
+    pub fn verdict(&self) -> Result<(), String> {
+        let problems = self.problems.borrow();
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+    }
+
+    /// Calls `call` later on one of the homes.
+    pub fn later(self: &Rc<Self>, home: usize, wait: Duration, call: impl FnOnce() + 'static) {
+        let timers = &self.homes[home].timers;
+        timers.set(timers.get() + 1);
+        let world = Rc::clone(self);
+        self.homes[home].reactor.call_later(wait, move || {
+            let timers = &world.homes[home].timers;
+            timers.set(timers.get() - 1);
+            world.next_tick();
+            call();
+        });
+    }
+}
