@@ -1,0 +1,161 @@
+//! Two of these carry any TCP service over a compressed leg, for applications that nobody wants to change.
+//!
+//! Run:    cargo run --release --example compress_tunnel far  0.0.0.0:7001    127.0.0.1:80     (beside the service)
+//!         cargo run --release --example compress_tunnel near 127.0.0.1:7000  far.host:7001    (beside its users)
+//! Flags:  a format as the fourth argument, the same on both sides: deflate (default), deflate-raw, gzip, zstd, lz4
+//! Try:    curl http://127.0.0.1:7000/
+//! Expect: whatever the service does; each second with traffic, what the leg carried. A cut leg resets both ends.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade::prelude::*;
+use torsade::{CompressionStats, Truncation};
+
+/// A side of a forwarded connection, as the other side finds it.
+type Slot = Rc<RefCell<Option<Transport>>>;
+
+/// What the compressed legs have carried: those that are gone, and those that live.
+#[derive(Default)]
+struct Meter {
+    gone: [u64; 4],
+    legs: Vec<Transport>,
+}
+
+impl Meter {
+    fn total(&self) -> [u64; 4] {
+        let legs = self.legs.iter().filter_map(Transport::compression_stats).map(|stats| counts(&stats));
+        legs.fold(self.gone, |sum, leg| std::array::from_fn(|index| sum[index] + leg[index]))
+    }
+}
+
+fn counts(stats: &CompressionStats) -> [u64; 4] {
+    [stats.plain_out, stats.wire_out, stats.plain_in, stats.wire_in]
+}
+
+#[derive(Clone)]
+struct Tunnel {
+    far: bool,
+    format: Format,
+    meter: Rc<RefCell<Meter>>,
+    target: String,
+}
+
+struct Side {
+    tunnel: Tunnel,
+    own: Slot,
+    other: Slot,
+    /// It was accepted, and the other side is still to be connected.
+    first: bool,
+}
+
+impl Protocol for Side {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.set_detection(Detect::Off);
+        if self.first == self.tunnel.far {
+            let format = self.tunnel.format;
+            transport.set_compression::<Format>(format)?;
+            // Each end opens its stream at once and always ends it: a leg on which none ended was cut.
+            transport.flush_compression();
+            transport.expect_compression::<Decompression>(Decompression::from(format).truncation(Truncation::Error), b"")?;
+            self.tunnel.meter.borrow_mut().legs.push(transport.clone());
+        }
+        self.own.replace(Some(transport.clone()));
+        if self.first {
+            transport.pause_producing();
+            let second = Second { tunnel: self.tunnel.clone(), first: self.own.clone(), second: self.other.clone() };
+            transport.reactor().connect_tcp(self.tunnel.target.as_str(), second)?;
+            return Ok(());
+        }
+        let first = self.other.borrow().clone().ok_or("the other side is gone")?;
+        first.register_producer(transport.clone(), true)?;
+        transport.register_producer(first.clone(), true)?;
+        first.resume_producing();
+        Ok(())
+    }
+
+    fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {
+        self.other.borrow().as_ref().map(|other| other.write(data));
+        Ok(())
+    }
+
+    fn read_connection_lost(&mut self, _transport: &Transport) -> Result {
+        self.other.borrow().as_ref().map(Transport::lose_write_connection);
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.own.take();
+        if let Some(other) = self.other.borrow().as_ref() {
+            other.unregister_producer();
+            if reason.is_clean() { other.lose_connection() } else { other.abort_connection() }
+        }
+        let meter = &mut *self.tunnel.meter.borrow_mut();
+        if let Some(index) = meter.legs.iter().position(|leg| leg.id() == transport.id()) {
+            let leg = meter.legs.swap_remove(index).compression_stats().unwrap_or_default();
+            meter.gone = std::array::from_fn(|index| meter.gone[index] + counts(&leg)[index]);
+            println!("{}: {leg}; {reason}", transport.peer());
+        }
+        Ok(())
+    }
+}
+
+/// Makes the side that we connect.
+struct Second {
+    tunnel: Tunnel,
+    first: Slot,
+    second: Slot,
+}
+
+impl Factory for Second {
+    fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
+        let (own, other) = (self.second.clone(), self.first.clone());
+        Some(Box::new(Side { tunnel: self.tunnel.clone(), own, other, first: false }))
+    }
+}
+
+impl ClientFactory for Second {
+    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
+        eprintln!("{}: {reason}", connector.destination());
+        self.first.take().as_ref().map(Transport::abort_connection);
+        Ok(())
+    }
+}
+
+/// Prints what the legs have carried so far, each second in which that changed.
+fn print_ratio(reactor: &Reactor, meter: Rc<RefCell<Meter>>, before: [u64; 4]) {
+    let again = reactor.clone();
+    reactor.call_later(Duration::from_secs(1), move || {
+        let total = meter.borrow().total();
+        if total != before {
+            let [plain_out, wire_out, plain_in, wire_in] = total;
+            let share = |wire, plain| 100 * wire / u64::max(plain, 1);
+            let (out, back) = (share(wire_out, plain_out), share(wire_in, plain_in));
+            println!("sent {plain_out} bytes as {wire_out} ({out}%), got {plain_in} as {wire_in} ({back}%)");
+        }
+        print_ratio(&again, meter, total);
+    });
+}
+
+/// Starts one end of the tunnel on any reactor, a simulated one as well.
+pub fn start(reactor: &Reactor, far: bool, address: &str, target: &str, format: Format) -> Result<Port> {
+    let tunnel = Tunnel { far, format, meter: Rc::default(), target: target.to_owned() };
+    print_ratio(reactor, tunnel.meter.clone(), [0; 4]);
+    let first = move |_peer| Side { tunnel: tunnel.clone(), own: Slot::default(), other: Slot::default(), first: true };
+    Ok(reactor.listen_tcp(address, first)?)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (end, address, target, format) = match args.as_slice() {
+        [end, address, target] => (end, address, target, Format::Deflate),
+        [end, address, target, format] => (end, address, target, format.parse()?),
+        _ => return Err("usage: compress_tunnel near|far ADDRESS TARGET [FORMAT]".into()),
+    };
+    let reactor = Reactor::new()?;
+    let port = start(&reactor, end == "far", address, target, format)?;
+    println!("listening on {}", port.address());
+    reactor.run()
+}

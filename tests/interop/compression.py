@@ -1,0 +1,480 @@
+"""Conversations of our examples with programs of others, each over a compressed connection; see `run`.
+
+Names: stream (programs that read and write whole streams), imap (Dovecot), irc (ngIRCd), telnetlib3, tintin.
+"""
+
+import contextlib
+import gzip
+import http.server
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zlib
+
+LIMIT = 30  # seconds until a conversation counts as hung
+ROWS = []
+FAILED = []
+
+
+class Skip(Exception):
+    """A peer that is not installed."""
+
+
+def examples():
+    metadata = subprocess.run(["cargo", "metadata", "--format-version=1", "--no-deps"], capture_output=True, check=True)
+    return os.path.join(json.loads(metadata.stdout)["target_directory"], "release", "examples")
+
+
+def need(*programs):
+    for program in programs:
+        if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/usr/games"):
+            raise Skip(f"{program} is not installed")
+
+
+def row(peer, direction, wire, plain, note=""):
+    ROWS.append((peer, direction, wire, plain, note))
+
+
+def check(good, what):
+    if not good:
+        raise AssertionError(what)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + LIMIT
+    while not condition():
+        check(time.monotonic() < end, f"{what} did not come")
+        time.sleep(0.02)  # between two looks at another process
+
+
+def accepts(port):
+    def look():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+    return look
+
+
+@contextlib.contextmanager
+def example(name, *arguments):
+    """One of our examples, its output in a file; interrupted in the end."""
+    said = []
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen([os.path.join(examples(), name), *arguments], stdout=output, stderr=subprocess.STDOUT)
+
+        def text():
+            return said[0] if said else os.pread(output.fileno(), 1 << 20, 0).decode(errors="replace")
+
+        try:
+            yield process, text
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(LIMIT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            said.append(text())
+
+
+@contextlib.contextmanager
+def listening(name, *arguments):
+    with example(name, *arguments) as (process, text):
+        wait_for(lambda: "listening on" in text() or process.poll() is not None, f"the start of {name}")
+        check(process.poll() is None, text())
+        yield int(re.search(r"listening on \S+:(\d+)", text())[1]), text
+
+
+def counts(text):
+    """Plain and wire bytes, sent and received, as our statistics print them."""
+    sent = re.findall(r"sent (\d+) bytes as (\d+) of", text)
+    got = re.findall(r"got (\d+) bytes as (\d+) of", text)
+    check(sent and got, f"no statistics in: {text[-500:]}")
+    return [int(number) for number in (*sent[-1], *got[-1])]
+
+
+TEXT = b"".join(
+    b'{"id":%d,"room":"lobby","text":"%s"}\n' % (number, [b"hello", b"what is new", b"nothing much"][number % 3])
+    for number in range(1000)
+)
+
+
+def service():
+    """Sends TEXT to whoever connects, and keeps what it got."""
+    got = []
+
+    def serve(connection):
+        with connection:
+            connection.sendall(TEXT)
+            connection.shutdown(socket.SHUT_WR)
+            received = b""
+            while data := connection.recv(65536):
+                received += data
+            got.append(received)
+
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def accept():
+        while True:
+            serve(server.accept()[0])
+
+    threading.Thread(target=accept, daemon=True).start()
+    return server.getsockname()[1], got
+
+
+def exchange(port, stream):
+    with socket.create_connection(("127.0.0.1", port), LIMIT) as peer:
+        peer.sendall(stream)
+        peer.shutdown(socket.SHUT_WR)
+        wire = b""
+        while data := peer.recv(65536):
+            wire += data
+        return wire
+
+
+NODE = """
+const stream = new %s(process.argv[1]);
+process.stdin.pipe(require("stream").Duplex.fromWeb(stream)).pipe(process.stdout);
+"""
+
+
+def command(*arguments):
+    def run(data):
+        need(arguments[0])
+        return subprocess.run(arguments, input=data, capture_output=True, timeout=LIMIT, check=True).stdout
+    return run
+
+
+def python_zlib(bits):
+    def read(wire):
+        decoder = zlib.decompressobj(bits)
+        plain = b"".join(decoder.decompress(wire[at:at + 7]) for at in range(0, len(wire), 7))
+        check(decoder.eof and not decoder.unused_data, "the stream has not ended")
+        return plain
+
+    def write(plain):
+        encoder = zlib.compressobj(6, zlib.DEFLATED, bits)
+        lines = plain.splitlines(True)
+        flushed = (encoder.compress(line) + encoder.flush(zlib.Z_SYNC_FLUSH) for line in lines)
+        return b"".join(flushed) + encoder.flush()
+
+    return read, write
+
+
+def library(name, read, write):
+    def call(function):
+        def run(data):
+            try:
+                module = __import__(name, fromlist=["frame"])
+            except ImportError:
+                raise Skip(f"the Python library {name} is not installed") from None
+            return function(module, data)
+        return run
+    return call(read), call(write)
+
+
+def curl(coding):
+    def read(wire):
+        need("curl")
+
+        class Page(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Encoding", coding)
+                self.send_header("Content-Length", str(len(wire)))
+                self.end_headers()
+                self.wfile.write(wire)
+
+            def log_message(self, *arguments):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Page)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            return command("curl", "-s", "--noproxy", "*", "--compressed", f"http://127.0.0.1:{server.server_port}/")(b"")
+        finally:
+            server.shutdown()
+    return read
+
+
+def node(name, format):
+    return command("node", "-e", NODE % name, format)
+
+
+PROGRAMS = [  # format, program, what reads, what writes
+    ("deflate", "Python zlib", *python_zlib(15)),
+    ("deflate", "Node streams", node("DecompressionStream", "deflate"), node("CompressionStream", "deflate")),
+    ("deflate", "pigz -z", command("pigz", "-dcz"), command("pigz", "-cz")),
+    ("deflate", "curl", curl("deflate"), None),
+    ("deflate-raw", "Python zlib", *python_zlib(-15)),
+    ("deflate-raw", "Node streams", node("DecompressionStream", "deflate-raw"), node("CompressionStream", "deflate-raw")),
+    ("deflate-raw", "curl", curl("deflate"), None),
+    ("gzip", "Python gzip", gzip.decompress, gzip.compress),
+    ("gzip", "Node streams", node("DecompressionStream", "gzip"), node("CompressionStream", "gzip")),
+    ("gzip", "gzip", command("gzip", "-dc"), command("gzip", "-c")),
+    ("gzip", "pigz", command("pigz", "-dc"), command("pigz", "-c")),
+    ("gzip", "curl", curl("gzip"), None),
+    ("zstd", "zstd", command("zstd", "-dcq"), command("zstd", "-cq")),
+    ("zstd", "Python zstandard", *library(
+        "zstandard", lambda zstd, data: zstd.ZstdDecompressor().decompressobj().decompress(data),
+        lambda zstd, data: zstd.ZstdCompressor().compress(data))),
+    ("lz4", "lz4", command("lz4", "-dcq"), command("lz4", "-cq")),
+    ("lz4", "Python lz4", *library(
+        "lz4.frame", lambda lz4, data: lz4.decompress(data), lambda lz4, data: lz4.compress(data))),
+]
+
+
+def stream():
+    """The far end of a tunnel before a plain service: what it sends is read by a program, what it gets was written by one."""
+    target, got = service()
+    for format in dict.fromkeys(format for format, *_ in PROGRAMS):
+        with listening("compress_tunnel", "far", "127.0.0.1:0", f"127.0.0.1:{target}", format) as (port, _):
+            for _, name, read, write in (entry for entry in PROGRAMS if entry[0] == format):
+                try:
+                    peers_own = write(TEXT) if write else None
+                    wire = exchange(port, peers_own or PROGRAMS_EMPTY[format])
+                    check(read(wire) == TEXT, f"{name} reads {format} wrong")
+                    row(f"{name} ({format})", "we send", len(wire), len(TEXT))
+                    if peers_own:
+                        wait_for(lambda: got, "the plain bytes")
+                        check(got.pop() == TEXT, f"we read {format} of {name} wrong")
+                        row("", "we get", len(peers_own), len(TEXT))
+                    else:
+                        wait_for(lambda: got, "the end")
+                        got.pop()
+                except Skip as skip:
+                    row(f"{name} ({format})", "skipped", 0, 0, str(skip))
+
+
+PROGRAMS_EMPTY = {"deflate": python_zlib(15)[1](b""), "deflate-raw": python_zlib(-15)[1](b""), "gzip": gzip.compress(b"")}
+
+DOVECOT = """
+protocols = imap
+listen = 127.0.0.1
+base_dir = {d}/run
+state_dir = {d}/lib
+log_path = {d}/log
+ssl = no
+disable_plaintext_auth = no
+mail_location = maildir:{d}/mail/%u
+mail_plugins = zlib
+first_valid_uid = 1
+default_login_user = nobody
+protocol imap {{
+  mail_plugins = $mail_plugins imap_zlib
+}}
+service anvil {{
+  chroot =
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+passdb {{
+  driver = static
+  args = password=secret
+}}
+userdb {{
+  driver = static
+  args = uid=mail gid=mail home={d}/mail/%u
+}}
+"""
+
+
+def imap():
+    need("dovecot")
+    if os.getuid() != 0:
+        raise Skip("Dovecot wants to be started by root")
+    import imaplib
+    directory, port = tempfile.mkdtemp(), free_port()
+    os.chmod(directory, 0o755)
+    for name in ("run", "lib", "mail"):
+        os.mkdir(f"{directory}/{name}")
+    shutil.chown(f"{directory}/mail", "mail", "mail")
+    with open(f"{directory}/dovecot.conf", "w") as file:
+        file.write(DOVECOT.format(d=directory, port=port))
+    dovecot = shutil.which("dovecot", path=os.environ["PATH"] + ":/usr/sbin")
+    process = subprocess.Popen([dovecot, "-F", "-c", f"{directory}/dovecot.conf"])
+    try:
+        wait_for(accepts(port), "Dovecot")
+        with imaplib.IMAP4("127.0.0.1", port) as filler:
+            filler.login("anna", "secret")
+            for number in range(100):
+                filler.append("INBOX", "", None, b"From: a@example.org\r\nTo: b@example.org\r\nSubject: letter %d\r\n\r\nhi\r\n" % number)
+        with example("imap_client", f"127.0.0.1:{port}", "anna", "secret") as (client, text):
+            check(client.wait(LIMIT) == 0, text())
+        check(text().count("ENVELOPE") == 100 and "letter 99" in text(), "not all letters were listed")
+        check("(expected, ended)" in text() and "closed cleanly" in text(), text()[-500:])
+        plain_out, wire_out, plain_in, wire_in = counts(text())
+        row("Dovecot (IMAP COMPRESS)", "we send", wire_out, plain_out, "announced: it does not mind")
+        row("", "we get", wire_in, plain_in, "ends its stream at LOGOUT")
+    finally:
+        process.terminate()
+        process.wait(LIMIT)
+        shutil.rmtree(directory)
+
+
+NGIRCD = """
+[Global]
+Name = irc.example.org
+Info = test
+Listen = 127.0.0.1
+Ports = {port}
+MotdPhrase = hello
+[Options]
+PAM = no
+DNS = no
+Ident = no
+[Server]
+Name = link.example.org
+MyPassword = ours
+PeerPassword = theirs
+Passive = yes
+"""
+
+
+def irc():
+    need("ngircd")
+    port = free_port()
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(NGIRCD.format(port=port))
+        file.flush()
+        os.chmod(file.name, 0o644)
+        program = shutil.which("ngircd", path=os.environ["PATH"] + ":/usr/sbin")
+        process = subprocess.Popen([program, "-n", "-f", file.name], stdout=subprocess.DEVNULL)
+        try:
+            wait_for(accepts(port), "ngircd")
+            person = socket.create_connection(("127.0.0.1", port), LIMIT)
+            lines = person.makefile("r", newline="\r\n")
+            person.sendall(b"NICK anna\r\nUSER anna 0 * :Anna\r\nJOIN #torsade\r\n")
+
+            def read_to(word):
+                for line in lines:
+                    if line.startswith("PING"):
+                        person.sendall(b"PONG " + line.split()[1].encode() + b"\r\n")
+                    if word in line:
+                        return
+                raise AssertionError(f"{word} did not come")
+
+            read_to("366")  # the end of the names: joined
+            with example("ngircd_link", f"127.0.0.1:{port}", "ours") as (link, text):
+                read_to("JOIN")
+                for number in range(1, 101):
+                    person.sendall(b"PRIVMSG #torsade :count, and count again: this is the same each time\r\n")
+                    read_to(f"that was number {number}")
+            plain_out, wire_out, plain_in, wire_in = counts(text())
+            row("ngIRCd (server link, flag Z)", "we send", wire_out, plain_out)
+            row("", "we get", wire_in, plain_in, "never ends its stream")
+            person.close()
+        finally:
+            process.terminate()
+            process.wait(LIMIT)
+
+
+MUD_CLIENT = """
+import asyncio, sys, telnetlib3
+
+async def main():
+    reader, writer = await telnetlib3.open_connection("127.0.0.1", int(sys.argv[1]), encoding=False)
+    got = b""
+
+    async def read_to(word):
+        nonlocal got
+        while word not in got:
+            data = await asyncio.wait_for(reader.read(4096), 20)
+            assert data, got[-300:]
+            got += data
+
+    await read_to(b"your name?")
+    writer.write(b"Anna\\r\\n")
+    await read_to(b"Anna walks in.")
+    for number in range(10):
+        writer.write(b"look\\r\\nsay %d\\r\\n" % number)
+        await read_to(b"Anna says: say %d\\r\\n" % number)
+    assert got.count(b"over and over") == 200, got.count(b"over and over")
+    writer.write(b"plain\\r\\n")
+    await read_to(b"plain text.")
+    writer.write(b"afterwards\\r\\n")
+    await read_to(b"Anna says: afterwards")
+    writer.write(b"quit\\r\\n")
+
+asyncio.run(main())
+"""
+
+
+def mud_row(peer, text, note):
+    wait_for(lambda: "sent " in text(), "the statistics")
+    plain, wire = map(int, re.search(r"sent (\d+) bytes as (\d+) of", text()).groups())
+    row(peer, "we send", wire, plain, note)
+
+
+def telnetlib3():
+    try:
+        import telnetlib3 as found
+    except ImportError:
+        raise Skip("the Python library telnetlib3 is not installed") from None
+    check(found, "a module")
+    with listening("mccp_server", "127.0.0.1:0") as (port, text):
+        done = subprocess.run([sys.executable, "-c", MUD_CLIENT, str(port)], capture_output=True, timeout=LIMIT)
+        check(done.returncode == 0, done.stderr.decode()[-500:])
+        mud_row("telnetlib3 (MCCP2)", text, "and plain text after the end of the stream")
+
+
+def tintin():
+    need("tt++", "script")
+    program = shutil.which("tt++", path=os.environ["PATH"] + ":/usr/games")
+    with listening("mccp_server", "127.0.0.1:0") as (port, text), tempfile.TemporaryDirectory() as directory:
+        with open(f"{directory}/f.tin", "w") as file:
+            file.write(f"#session t 127.0.0.1 {port}\n#delay 1 {{#t Bob}}\n#delay 1.3 {{#t look}}\n")
+            file.write("#delay 1.6 {#t hello there}\n#delay 2 {#t quit}\n")
+        process = subprocess.Popen(  # it wants a terminal
+            ["script", "-qfc", f"stty rows 24 cols 80; {program} -r {directory}/f.tin", f"{directory}/log"],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm"})
+        wait_for(lambda: "sent " in text() or process.poll() is not None, "the end of tt++'s connection")
+        process.stdin.close()
+        process.wait(LIMIT)
+        with open(f"{directory}/log", "rb") as log:
+            screen = log.read()
+        check(b"over and over" in screen and b"Bob says: hello there" in screen, screen[-1000:])
+        mud_row("tt++ (MCCP2)", text, "stays on to the end")
+
+
+def main():
+    everything = [stream, imap, irc, telnetlib3, tintin]
+    wanted = sys.argv[1:]
+    for conversation in everything:
+        if wanted and conversation.__name__ not in wanted:
+            continue
+        try:
+            conversation()
+        except Skip as skip:
+            row(conversation.__name__, "skipped", 0, 0, str(skip))
+        except Exception as error:  # the others are still of interest
+            FAILED.append(conversation.__name__)
+            row(conversation.__name__, "FAILED", 0, 0, f"{type(error).__name__}: {error}")
+    print(f"{'peer':32} {'direction':9} {'wire':>8} {'plain':>8} {'share':>6}")
+    for peer, direction, wire, plain, note in ROWS:
+        numbers = f"{wire:8} {plain:8} {100 * wire / plain:5.1f}%" if plain else " " * 24
+        print(f"{peer:32} {direction:9} {numbers}  {note}".rstrip())
+    sys.exit(1 if FAILED else 0)
+
+
+if __name__ == "__main__":
+    main()
