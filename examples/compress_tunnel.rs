@@ -50,6 +50,12 @@ struct Side {
     first: bool,
 }
 
+impl Side {
+    fn with_other(&self, call: impl FnOnce(&Transport)) {
+        self.other.borrow().as_ref().map(call);
+    }
+}
+
 impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         transport.set_detection(Detect::Off);
@@ -76,21 +82,21 @@ impl Protocol for Side {
     }
 
     fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {
-        self.other.borrow().as_ref().map(|other| other.write(data));
+        self.with_other(|other| other.write(data));
         Ok(())
     }
 
     fn read_connection_lost(&mut self, _transport: &Transport) -> Result {
-        self.other.borrow().as_ref().map(Transport::lose_write_connection);
+        self.with_other(Transport::lose_write_connection);
         Ok(())
     }
 
     fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
         self.own.take();
-        if let Some(other) = self.other.borrow().as_ref() {
+        self.with_other(|other| {
             other.unregister_producer();
             if reason.is_clean() { other.lose_connection() } else { other.abort_connection() }
-        }
+        });
         let meter = &mut *self.tunnel.meter.borrow_mut();
         if let Some(index) = meter.legs.iter().position(|leg| leg.id() == transport.id()) {
             let leg = meter.legs.swap_remove(index).compression_stats().unwrap_or_default();
@@ -118,7 +124,9 @@ impl Factory for Second {
 impl ClientFactory for Second {
     fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
         eprintln!("{}: {reason}", connector.destination());
-        self.first.take().as_ref().map(Transport::abort_connection);
+        if let Some(first) = self.first.take() {
+            first.abort_connection();
+        }
         Ok(())
     }
 }
