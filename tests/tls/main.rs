@@ -12,3 +12,4 @@ mod closing;
 mod handshake;
 mod interop;
 mod starttls;
+mod wrapping;

@@ -26,5 +26,5 @@ pub use reactor_tls::ReactorTls;
 #[cfg(feature = "tls")]
 pub use tls::{
     PrivateCertificate, TlsClientConfig, TlsClientConfigBuilder, TlsConfigError, TlsServerConfig, TlsServerConfigBuilder,
-    TrustRoots,
+    TlsWrappingFactory, TrustRoots, tls_wrapping_factory,
 };

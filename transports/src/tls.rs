@@ -13,6 +13,8 @@ mod server_config;
 mod server_names;
 mod session;
 mod verification;
+mod wrapped;
+mod wrapping;
 
 use torsade_protocols::{Host, StartTlsError, TlsConfig};
 
@@ -21,6 +23,7 @@ pub use client_config::{TlsClientConfig, TlsClientConfigBuilder};
 pub use config_error::TlsConfigError;
 pub(crate) use layer::TlsLayer;
 pub use server_config::{TlsServerConfig, TlsServerConfigBuilder};
+pub use wrapping::{TlsWrappingFactory, tls_wrapping_factory};
 
 /// What a [`TlsConfig`] of ours holds.
 enum AnyConfig {

@@ -1,0 +1,197 @@
+//! TLS over any transport: memory, TCP, another TLS.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use torsade::prelude::*;
+use torsade::testing::StringTransport;
+use torsade::{TlsError, tls_wrapping_factory};
+
+use crate::keys;
+use crate::support::{Echo, Event, Events, Probe, pattern, run};
+
+/// A client's configuration that names the server.
+fn client() -> TlsClientConfig {
+    keys::client_builder().server_name("server.test").build().expect("a configuration")
+}
+
+/// A probe behind a wrapping factory.
+fn wrap(
+    config: impl Into<torsade::TlsConfig>,
+    events: &Events,
+    script: impl FnMut(&Event, &Transport) -> Result + 'static,
+) -> impl ClientFactory + 'static {
+    let events = events.clone();
+    let mut script = Some(script);
+    tls_wrapping_factory(config, move |_peer: Address| Some(Probe::new(&events, script.take()?)))
+}
+
+#[test]
+fn two_protocols_speak_tls_in_memory() {
+    let (client_events, server_events) = (Events::default(), Events::default());
+    let mut server = wrap(&keys::server(), &server_events, |event, transport| {
+        if let Event::Data(data) = event {
+            transport.write(data);
+        }
+        Ok(())
+    });
+    let mut client = wrap(&client(), &client_events, |event, transport| {
+        match event {
+            Event::Made => transport.write("secret"),
+            Event::Handshake => assert_eq!(transport.server_name(), None, "only the server is told"),
+            Event::Data(_) => transport.lose_connection(),
+            _ => {}
+        }
+        Ok(())
+    });
+    let ends = [StringTransport::new(), StringTransport::new()];
+    let mut protocols =
+        [client.build_protocol(&ends[0].peer()).expect("a client"), server.build_protocol(&ends[1].peer()).expect("a server")];
+    for (protocol, transport) in protocols.iter_mut().zip(&ends) {
+        protocol.connection_made(transport).unwrap();
+    }
+    let mut wire = Vec::new();
+    loop {
+        let written = [ends[0].value(), ends[1].value()];
+        if written.iter().all(Vec::is_empty) {
+            break;
+        }
+        ends.iter().for_each(StringTransport::clear);
+        for (from, to) in [(0, 1), (1, 0)] {
+            wire.extend_from_slice(&written[from]);
+            // Byte by byte: nothing depends on how it is cut.
+            for byte in &written[from] {
+                protocols[to].data_received(&ends[to], &[*byte]).unwrap();
+            }
+        }
+    }
+    assert_eq!(client_events.names(), ["made", "handshake", "data"]);
+    assert_eq!(server_events.data(), b"secret");
+    assert!(!wire.windows(6).any(|bytes| bytes == b"secret"), "it went in clear");
+    assert!(ends[0].is_closing(), "the close was passed on, behind TLS's own end");
+    assert!(server_events.names().contains(&"read lost"), "{:?}", server_events.names());
+}
+
+#[test]
+fn wrapped_tls_meets_the_layer_in_both_directions() {
+    for wrapped_server in [true, false] {
+        let reactor = Reactor::new().unwrap();
+        let events = Events::default();
+        let talk = |event: &Event, transport: &Transport| {
+            match event {
+                Event::Made => {
+                    transport.set_read_while_congested(true);
+                    transport.write(pattern(0, 500_000));
+                }
+                Event::Handshake => assert!(transport.tls_info().is_some()),
+                Event::Lost(_) => transport.reactor().stop()?,
+                _ => {}
+            }
+            Ok(())
+        };
+        let mut got = 0;
+        let leave = move |event: &Event, transport: &Transport| {
+            if let Event::Data(data) = event {
+                got += data.len();
+                if got == 500_000 {
+                    transport.lose_connection();
+                }
+            }
+            talk(event, transport)
+        };
+        if wrapped_server {
+            let factory = tls_wrapping_factory(&keys::server(), |_peer: Address| Echo);
+            let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+            let (record, mut script) = (events.clone(), Some(leave));
+            let factory = move |_peer| Some(Probe::new(&record, script.take()?));
+            reactor.connect_tls(port.address(), &client(), factory).unwrap();
+        } else {
+            let port = reactor.listen_tls("127.0.0.1:0", &keys::server(), |_peer| Echo).unwrap();
+            reactor.connect_tcp(port.address(), wrap(&client(), &events, leave)).unwrap();
+        }
+        run(&reactor);
+        assert!(events.data() == pattern(0, 500_000), "wrapped server: {wrapped_server}, {} bytes", events.data().len());
+        assert!(events.reason().is_clean(), "{:?}", events.reason());
+    }
+}
+
+#[test]
+fn tls_goes_through_tls() {
+    let reactor = Reactor::new().unwrap();
+    let server = tls_wrapping_factory(&keys::server(), |_peer: Address| Echo);
+    let port = reactor.listen_tls("127.0.0.1:0", &keys::server(), server).unwrap();
+    let events = Events::default();
+    let factory = wrap(&client(), &events, |event, transport| {
+        match event {
+            Event::Made => transport.write("twice wrapped"),
+            Event::Data(_) => transport.lose_connection(),
+            Event::Lost(_) => transport.reactor().stop()?,
+            _ => {}
+        }
+        Ok(())
+    });
+    reactor.connect_tls(port.address(), &client(), factory).unwrap();
+    run(&reactor);
+    assert_eq!(events.data(), b"twice wrapped");
+    assert!(events.reason().is_clean(), "{:?}", events.reason());
+}
+
+#[test]
+fn a_failed_handshake_is_the_wrapped_protocols_reason() {
+    let reactor = Reactor::new().unwrap();
+    let port = reactor.listen_tls("127.0.0.1:0", &keys::server(), |_peer| Echo).unwrap();
+    let events = Events::default();
+    let config = keys::client_builder().server_name("elsewhere.test").build().unwrap();
+    let factory = wrap(&config, &events, |event, transport| {
+        match event {
+            Event::Made => transport.write("secret"),
+            Event::Lost(_) => transport.reactor().stop()?,
+            _ => {}
+        }
+        Ok(())
+    });
+    reactor.connect_tcp(port.address(), factory).unwrap();
+    run(&reactor);
+    assert_eq!(events.names(), ["made", "lost"]);
+    assert!(matches!(events.reason(), Reason::Tls(TlsError::Certificate(_))), "{:?}", events.reason());
+}
+
+#[test]
+fn a_truncated_stream_is_told_above_as_well() {
+    let reactor = Reactor::new().unwrap();
+    // In clear below: ends its stream without TLS's end.
+    let below = Rc::new(RefCell::new(None));
+    let server = wrap(&keys::server(), &Events::default(), |event, transport| {
+        if matches!(event, Event::Handshake) {
+            transport.write("the beginning");
+        }
+        Ok(())
+    });
+    let keep = below.clone();
+    let server = torsade::policies::WrappingFactory::new(server, move |_: &Address| Keep(keep.clone()));
+    let port = reactor.listen_tcp("127.0.0.1:0", server).unwrap();
+    let events = Events::default();
+    let cut = Rc::new(Cell::new(false));
+    let factory = wrap(&client(), &events, move |event, transport| {
+        match event {
+            Event::Data(_) if !cut.replace(true) => below.borrow().as_ref().map(Transport::lose_connection).unwrap_or(()),
+            Event::Lost(_) => transport.reactor().stop()?,
+            _ => {}
+        }
+        Ok(())
+    });
+    reactor.connect_tcp(port.address(), factory).unwrap();
+    run(&reactor);
+    assert_eq!(events.data(), b"the beginning");
+    assert!(matches!(events.reason(), Reason::TlsTruncated), "{:?}", events.reason());
+}
+
+/// Keeps the transport below TLS, for somebody to cut.
+struct Keep(Rc<RefCell<Option<Transport>>>);
+
+impl torsade::policies::ProtocolWrapper for Keep {
+    fn connection_made(&self, below: &torsade::policies::WrapperTransport) -> Result {
+        self.0.replace(Some((**below).clone()));
+        Ok(())
+    }
+}

@@ -1,0 +1,393 @@
+//! What stands behind the transport above a wrapped TLS.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{Address, Connection, Producer, ProducerError, Reason, StartTlsError, TlsConfig, TlsInfo, Transport};
+use torsade_reactor::{DelayedCall, Reactor, Result, TaskGroup};
+
+use super::layer::TlsLayer;
+use crate::layer::Layer;
+use crate::shared::READ_SIZE;
+
+/// A connection above TLS, on a transport below it.
+pub(super) struct Wrapped {
+    below: Transport,
+    layer: RefCell<TlsLayer>,
+    tasks: TaskGroup,
+    /// Bytes from below that the layer has not taken yet.
+    held: RefCell<Vec<u8>>,
+    /// Bytes that the protocol gave back.
+    unread: RefCell<Vec<u8>>,
+    deadline: RefCell<Option<DelayedCall>>,
+    failed: RefCell<Option<Reason>>,
+    paused: Cell<bool>,
+    closing: Cell<bool>,
+    half_closing: Cell<bool>,
+    /// The close, of half or of all, was passed on.
+    passed_on: Cell<bool>,
+    read_ended: Cell<bool>,
+    lost: Cell<bool>,
+    /// A flush from outside of the callbacks is on its way.
+    scheduled: Cell<bool>,
+    /// For the flush from outside.
+    own: RefCell<std::rc::Weak<Self>>,
+}
+
+/// What a read came to, besides bytes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ReadStep {
+    pub(super) completed: bool,
+    pub(super) ended: bool,
+    pub(super) more: bool,
+}
+
+impl Wrapped {
+    pub(super) fn new(below: Transport, layer: TlsLayer) -> Rc<Self> {
+        let wrapped = Rc::new(Self {
+            below,
+            layer: RefCell::new(layer),
+            tasks: TaskGroup::new(),
+            held: RefCell::default(),
+            unread: RefCell::default(),
+            deadline: RefCell::default(),
+            failed: RefCell::default(),
+            paused: Cell::new(false),
+            closing: Cell::new(false),
+            half_closing: Cell::new(false),
+            passed_on: Cell::new(false),
+            read_ended: Cell::new(false),
+            lost: Cell::new(false),
+            scheduled: Cell::new(false),
+            own: RefCell::default(),
+        });
+        wrapped.own.replace(Rc::downgrade(&wrapped));
+        wrapped
+    }
+
+    /// Gives the handshake its deadline.
+    pub(super) fn arm_deadline(wrapped: &Rc<Self>) {
+        let Some(deadline) = wrapped.layer.borrow().deadline() else { return };
+        let own = Rc::downgrade(wrapped);
+        let reactor = wrapped.below.reactor();
+        let timer = reactor.call_later(deadline.saturating_sub(reactor.now()), move || {
+            let Some(wrapped) = own.upgrade() else { return };
+            let now = wrapped.below.reactor().now();
+            let expired = wrapped.layer.borrow_mut().expire(&mut Vec::new(), &mut Vec::new(), now);
+            if let Err(reason) = expired {
+                wrapped.fail(reason);
+            }
+        });
+        wrapped.deadline.replace(Some(timer));
+    }
+
+    /// Takes bytes from below, and gives out at most one buffer of what comes of them.
+    pub(super) fn read(&self, wire: &[u8]) -> (Vec<u8>, ReadStep) {
+        if self.failed.borrow().is_some() || self.read_ended.get() {
+            return (Vec::new(), ReadStep::default());
+        }
+        let wanted = self.is_reading();
+        let mut plain = if wanted { self.unread.take() } else { Vec::new() };
+        // Bytes given back go first, and alone. What comes meanwhile is taken in by the layer.
+        let room = if wanted && plain.is_empty() { READ_SIZE } else { 0 };
+        let given_back = !plain.is_empty();
+        let mut held = self.held.borrow_mut();
+        held.extend_from_slice(wire);
+        if self.is_closing() && !self.is_handshaking() {
+            // Nobody wants it any more.
+            held.clear();
+        }
+        let mut layer = self.layer.borrow_mut();
+        let result = layer.read(&held, &mut plain, room, Duration::ZERO);
+        let taken = result.as_ref().map_or(held.len(), |progress| progress.consumed);
+        held.drain(..taken);
+        if held.is_empty() {
+            *held = Vec::new();
+        }
+        let completed = layer.take_completed();
+        let ended = layer.has_ended() && self.unread.borrow().is_empty();
+        drop((layer, held));
+        if completed && self.paused.get() {
+            // Until now the handshake was read.
+            self.below.pause_producing();
+        }
+        match result {
+            Ok(progress) => {
+                let more = (progress.more || given_back) && wanted;
+                (plain, ReadStep { completed, ended: ended && !given_back, more })
+            }
+            Err(reason) => {
+                self.fail(reason);
+                (plain, ReadStep { completed, ..ReadStep::default() })
+            }
+        }
+    }
+
+    /// The transport below has ended its stream; says whether that is the end of ours.
+    pub(super) fn read_end(&self) -> bool {
+        if self.failed.borrow().is_some() {
+            return false;
+        }
+        let ended = self.layer.borrow_mut().read_end(&mut Vec::new());
+        match ended {
+            Ok(()) => true,
+            Err(_) if self.closing.get() => {
+                // Nothing more is wanted, so nothing is missed.
+                self.below.lose_connection();
+                false
+            }
+            Err(reason) => {
+                self.fail(reason);
+                false
+            }
+        }
+    }
+
+    /// Notes that the peer's stream has ended; says whether that is new, and to be told.
+    pub(super) fn note_read_ended(&self) -> bool {
+        !self.read_ended.replace(true) && !self.closing.get()
+    }
+
+    /// Sends what was written, and passes a close on once everything is out.
+    pub(super) fn flush(&self) {
+        let mut wire = Vec::new();
+        let result = self.layer.borrow_mut().flush(&mut wire, Duration::ZERO);
+        if !wire.is_empty() {
+            self.below.write(wire);
+        }
+        if let Err(reason) = result {
+            self.fail(reason);
+        }
+        let finishing = self.closing.get() || self.half_closing.get();
+        if finishing && self.layer.borrow().unsent() == 0 && !self.layer.borrow().is_handshaking() {
+            if self.closing.get() {
+                self.below.lose_connection();
+            } else if !self.passed_on.replace(true) {
+                self.below.lose_write_connection();
+            }
+        }
+    }
+
+    /// Ends our stream, as far as TLS goes.
+    pub(super) fn finish(&self) {
+        let mut wire = Vec::new();
+        let result = self.layer.borrow_mut().finish(&mut wire);
+        if !wire.is_empty() {
+            self.below.write(wire);
+        }
+        if let Err(reason) = result {
+            self.fail(reason);
+        }
+    }
+
+    /// TLS has failed: tells the peer, if there is something to tell, and closes below.
+    fn fail(&self, reason: Reason) {
+        self.failed.borrow_mut().get_or_insert(reason);
+        self.closing.set(true);
+        let mut wire = Vec::new();
+        // It has failed already, and this only takes out what it has to say.
+        self.layer.borrow_mut().flush(&mut wire, Duration::ZERO).ok();
+        if wire.is_empty() {
+            self.below.abort_connection();
+        } else {
+            self.below.write(wire);
+            self.below.lose_connection();
+        }
+    }
+
+    /// The connection below is lost; gives the reason for the one above.
+    pub(super) fn lose(&self, reason: &Reason) -> Reason {
+        self.lost.set(true);
+        if let Some(timer) = self.deadline.take() {
+            // It may have fired.
+            timer.cancel().ok();
+        }
+        self.failed.take().unwrap_or_else(|| reason.clone())
+    }
+
+    /// Cancels the connection's tasks: its protocol has been told of the end.
+    pub(super) fn cancel_tasks(&self) {
+        self.tasks.cancel();
+    }
+
+    /// Has everything sent soon that was written from outside of a callback.
+    fn flush_later(&self) {
+        if self.scheduled.replace(true) {
+            return;
+        }
+        let own = self.own.borrow().clone();
+        self.below.reactor().call_later(Duration::ZERO, move || {
+            if let Some(wrapped) = own.upgrade() {
+                wrapped.scheduled.set(false);
+                if !wrapped.lost.get() {
+                    wrapped.flush();
+                }
+            }
+        });
+    }
+
+    fn can_write(&self) -> bool {
+        !(self.closing.get() || self.half_closing.get() || self.lost.get())
+    }
+}
+
+impl Connection for Wrapped {
+    fn reactor(&self) -> &Reactor {
+        self.below.reactor()
+    }
+
+    fn id(&self) -> u64 {
+        self.below.id()
+    }
+
+    fn peer(&self) -> Address {
+        self.below.peer()
+    }
+
+    fn host(&self) -> Address {
+        self.below.host()
+    }
+
+    fn write(&self, data: &[u8]) {
+        if !self.can_write() {
+            log::debug!("connection {}: {} bytes written after its end are dropped", self.id(), data.len());
+            return;
+        }
+        let mut wire = Vec::new();
+        // A failure is kept by the layer, and told by the next read.
+        self.layer.borrow_mut().write(data, &mut wire, Duration::ZERO).ok();
+        if !wire.is_empty() {
+            self.below.write(wire);
+        }
+        self.flush_later();
+    }
+
+    fn unsent(&self) -> usize {
+        self.below.unsent() + self.layer.borrow().unsent()
+    }
+
+    fn lose_connection(&self) {
+        if !self.closing.replace(true) {
+            self.finish();
+            self.flush_later();
+        }
+    }
+
+    fn lose_write_connection(&self) {
+        if self.can_write() {
+            self.half_closing.set(true);
+            self.finish();
+            self.flush_later();
+        }
+    }
+
+    fn abort_connection(&self) {
+        self.closing.set(true);
+        self.below.abort_connection();
+    }
+
+    fn fail_with(&self, reason: Reason) {
+        log::warn!("closing connection {} with {}: {reason}", self.id(), self.peer());
+        self.failed.borrow_mut().get_or_insert(reason);
+        self.lose_connection();
+    }
+
+    fn tasks(&self) -> Option<TaskGroup> {
+        (!self.lost.get()).then(|| self.tasks.clone())
+    }
+
+    fn is_connected(&self) -> bool {
+        !self.lost.get()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.get() || self.below.is_closing()
+    }
+
+    fn pause_producing(&self) {
+        self.paused.set(true);
+        if !self.is_handshaking() {
+            self.below.pause_producing();
+        }
+    }
+
+    fn resume_producing(&self) {
+        if self.paused.replace(false) {
+            self.below.resume_producing();
+            // Has `reading_resumed` come even if the transport below was never paused, for the handshake.
+            self.below.unread(b"");
+        }
+    }
+
+    fn is_reading(&self) -> bool {
+        !(self.paused.get() || self.is_closing()) && self.below.is_reading()
+    }
+
+    fn unread(&self, data: &[u8]) {
+        self.unread.borrow_mut().splice(..0, data.iter().copied());
+        // Has `reading_resumed` come, where they are delivered.
+        self.below.unread(b"");
+    }
+
+    fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
+        let Some(own) = self.own.borrow().upgrade() else { return Err(ProducerError::Closed) };
+        self.below.register_producer(ProducerAbove { producer, consumer: Transport::new(own) }, streaming)
+    }
+
+    fn unregister_producer(&self) {
+        self.below.unregister_producer();
+    }
+
+    fn set_write_buffer_limits(&self, low: usize, high: usize) {
+        self.below.set_write_buffer_limits(low, high);
+    }
+
+    fn set_write_buffer_cap(&self, cap: usize) {
+        self.below.set_write_buffer_cap(cap);
+    }
+
+    fn set_read_while_congested(&self, on: bool) {
+        self.below.set_read_while_congested(on);
+    }
+
+    fn set_close_timeout(&self, timeout: Duration) {
+        self.below.set_close_timeout(timeout);
+    }
+
+    fn start_tls(&self, _: &TlsConfig, _: &[u8], _: torsade_protocols::AlreadyReceived) -> Result<(), StartTlsError> {
+        Err(StartTlsError::AlreadyOn)
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.layer.borrow().is_handshaking()
+    }
+
+    fn tls_info(&self) -> Option<TlsInfo> {
+        if self.lost.get() { None } else { self.layer.borrow().info() }
+    }
+
+    fn set_tls_truncation_allowed(&self, allowed: bool) {
+        self.layer.borrow_mut().set_truncation_allowed(allowed);
+    }
+}
+
+/// The producer of the transport above, as the one below knows it.
+struct ProducerAbove {
+    producer: Box<dyn Producer>,
+    consumer: Transport,
+}
+
+impl Producer for ProducerAbove {
+    fn resume_producing(&mut self, _: &Transport) -> Result {
+        self.producer.resume_producing(&self.consumer)
+    }
+
+    fn pause_producing(&mut self, _: &Transport) -> Result {
+        self.producer.pause_producing(&self.consumer)
+    }
+
+    fn stop_producing(&mut self) {
+        self.producer.stop_producing();
+    }
+}
