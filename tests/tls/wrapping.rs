@@ -100,7 +100,7 @@ fn wrapped_tls_meets_the_layer_in_both_directions() {
             talk(event, transport)
         };
         if wrapped_server {
-            let factory = tls_wrapping_factory(&keys::server(), |_peer: Address| Echo);
+            let factory = tls_wrapping_factory(keys::server(), |_peer: Address| Echo);
             let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
             let (record, mut script) = (events.clone(), Some(leave));
             let factory = move |_peer| Some(Probe::new(&record, script.take()?));
@@ -118,7 +118,7 @@ fn wrapped_tls_meets_the_layer_in_both_directions() {
 #[test]
 fn tls_goes_through_tls() {
     let reactor = Reactor::new().unwrap();
-    let server = tls_wrapping_factory(&keys::server(), |_peer: Address| Echo);
+    let server = tls_wrapping_factory(keys::server(), |_peer: Address| Echo);
     let port = reactor.listen_tls("127.0.0.1:0", &keys::server(), server).unwrap();
     let events = Events::default();
     let factory = wrap(&client(), &events, |event, transport| {
