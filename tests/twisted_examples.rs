@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -106,9 +106,13 @@ struct Original(Child);
 impl Original {
     /// Starts a program of Twisted's, or says why it cannot.
     fn start(name: &str, port: Option<u16>) -> Option<Self> {
+        static HAS_TWISTED: OnceLock<bool> = OnceLock::new();
         let python = std::env::var_os("TORSADE_PYTHON").unwrap_or_else(|| "python3".into());
-        let check = Command::new(&python).args(["-c", "import twisted"]).stderr(Stdio::null()).status();
-        if !check.is_ok_and(|status| status.success()) {
+        let found = HAS_TWISTED.get_or_init(|| {
+            let check = Command::new(&python).args(["-c", "import twisted"]).stderr(Stdio::null()).status();
+            check.is_ok_and(|status| status.success())
+        });
+        if !found {
             println!("skipped the comparison with {name}: there is no Python with Twisted (TORSADE_PYTHON names one)");
             return None;
         }

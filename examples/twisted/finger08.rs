@@ -4,33 +4,44 @@
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: "Happy and well", and the end.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 use torsade::prelude::*;
+use torsade::{Deferred, defer};
 
-type Users = Vec<(&'static [u8], &'static [u8])>;
+type Status = &'static [u8];
+
+struct Users(HashMap<&'static [u8], Status>);
+
+impl Users {
+    /// Answers at once; a table in a file or a database would answer later, and nothing else would change.
+    fn get_user(&self, user: &[u8]) -> Deferred<Status> {
+        defer::succeed(self.0.get(user).copied().unwrap_or(b"No such user"))
+    }
+}
 
 struct FingerProtocol {
-    users: Arc<Users>,
+    users: Rc<Users>,
 }
 
 impl LineProtocol for FingerProtocol {
     fn line_received(&mut self, transport: &LineTransport, user: &[u8]) -> Result {
-        let (users, user, transport) = (self.users.clone(), user.to_vec(), transport.clone());
-        // Looking up may take its time, as it would in a file or a database, so a thread does it.
-        let look_up = move || users.iter().find(|(name, _)| *name == user).map_or(&b"No such user"[..], |(_, status)| *status);
-        transport.reactor().clone().call_in_thread(look_up, move |status| {
-            // A thread that panicked is the error branch.
-            transport.send_line(status.unwrap_or(b"Internal error in server"));
+        let transport = transport.clone();
+        let status = self.users.get_user(user).add_errback(|_failure| Ok(&b"Internal error in server"[..]));
+        let answered = status.add_callback(move |status| {
+            transport.send_line(status);
             transport.lose_connection();
+            Ok(())
         });
+        answered.detach();
         Ok(())
     }
 }
 
 /// Starts the server on any reactor.
 pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
-    let users = Arc::new(Users::from([(&b"moshez"[..], &b"Happy and well"[..])]));
+    let users = Rc::new(Users(HashMap::from([(&b"moshez"[..], &b"Happy and well"[..])])));
     Ok(reactor.listen_tcp(address, move |_peer| LineReceiver::new(FingerProtocol { users: users.clone() }))?)
 }
 
