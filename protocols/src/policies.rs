@@ -3,6 +3,7 @@
 //! Each wraps any [`Factory`](crate::Factory), or [`ClientFactory`](crate::ClientFactory), and the result is one again, so
 //! they nest. All callbacks pass through, the half-close ones as well.
 
+mod layer;
 mod limits;
 mod throttling;
 mod timeouts;

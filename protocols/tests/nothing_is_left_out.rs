@@ -11,7 +11,7 @@ fn methods<'a>(source: &'a str, declaration: &str) -> Vec<&'a str> {
 
 #[test]
 fn wrappers_pass_every_call_on_the_transport() {
-    let wrapping = include_str!("../src/policies/wrapping.rs");
+    let wrapping = include_str!("../src/policies/layer.rs");
     let layer = wrapping.split_once("Connection for Layer<W> {").unwrap().1;
     let names = methods(include_str!("../src/connection.rs"), "pub trait Connection {");
     assert!(names.len() > 30, "{names:?}");

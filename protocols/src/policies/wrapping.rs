@@ -2,23 +2,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
-use std::time::Duration;
 
-use torsade_reactor::{Reactor, Result, TaskGroup};
+use torsade_reactor::Result;
 
 use crate::address::Address;
-use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
 use crate::connect_error::ConnectError;
-use crate::connection::Connection;
 use crate::connector::Connector;
 use crate::factory::{ClientFactory, Factory};
-use crate::producer::{Producer, ProducerError};
+use crate::policies::layer::{HeldProducer, Layer};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
-use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsInfo};
 use crate::transport::Transport;
 
 /// One connection's part of a layer between transport and protocol: what passes may be watched, changed or kept.
@@ -127,20 +122,20 @@ pub trait ProtocolWrapper {
 /// The transport below a [`ProtocolWrapper`], with the means to hold both directions; a cheap handle.
 #[derive(Clone)]
 pub struct WrapperTransport {
-    below: Transport,
-    holds: Rc<Holds>,
+    pub(super) below: Transport,
+    pub(super) holds: Rc<Holds>,
 }
 
 /// What is held on behalf of the wrapper, and what the wrapped protocol asked for.
 #[derive(Default)]
-struct Holds {
-    reading: Cell<bool>,
-    writing: Cell<bool>,
+pub(super) struct Holds {
+    pub(super) reading: Cell<bool>,
+    pub(super) writing: Cell<bool>,
     /// The wrapped protocol paused its transport.
-    paused: Cell<bool>,
-    producer: RefCell<Option<Rc<HeldProducer>>>,
+    pub(super) paused: Cell<bool>,
+    pub(super) producer: RefCell<Option<Rc<HeldProducer>>>,
     /// Bytes that the wrapped protocol gave back. They were through the wrapper once.
-    unread: RefCell<Vec<u8>>,
+    pub(super) unread: RefCell<Vec<u8>>,
 }
 
 impl WrapperTransport {
@@ -335,261 +330,5 @@ where
 
     fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
         self.factory.client_connection_lost(connector, reason)
-    }
-}
-
-/// What stands behind the wrapped protocol's transport.
-struct Layer<W> {
-    wrapper: Rc<W>,
-    below: WrapperTransport,
-}
-
-impl<W: ProtocolWrapper + 'static> Layer<W> {
-    fn holds(&self) -> &Holds {
-        &self.below.holds
-    }
-}
-
-impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
-    fn reactor(&self) -> &Reactor {
-        self.below.reactor()
-    }
-
-    fn id(&self) -> u64 {
-        self.below.id()
-    }
-
-    fn peer(&self) -> Address {
-        self.below.peer()
-    }
-
-    fn host(&self) -> Address {
-        self.below.host()
-    }
-
-    fn write(&self, data: &[u8]) {
-        self.wrapper.write(&self.below, data);
-    }
-
-    fn unsent(&self) -> usize {
-        self.below.unsent()
-    }
-
-    fn lose_connection(&self) {
-        self.wrapper.lose_connection(&self.below);
-    }
-
-    fn lose_write_connection(&self) {
-        self.wrapper.lose_write_connection(&self.below);
-    }
-
-    fn abort_connection(&self) {
-        self.wrapper.abort_connection(&self.below);
-    }
-
-    fn fail_with(&self, reason: Reason) {
-        self.below.fail_with(reason);
-    }
-
-    fn tasks(&self) -> Option<TaskGroup> {
-        self.below.tasks()
-    }
-
-    fn is_connected(&self) -> bool {
-        self.below.is_connected()
-    }
-
-    fn is_closing(&self) -> bool {
-        self.below.is_closing()
-    }
-
-    fn pause_producing(&self) {
-        self.holds().paused.set(true);
-        self.below.pause_producing();
-    }
-
-    fn resume_producing(&self) {
-        self.holds().paused.set(false);
-        if !self.holds().reading.get() {
-            self.below.resume_producing();
-        }
-    }
-
-    fn is_reading(&self) -> bool {
-        self.below.is_reading()
-    }
-
-    fn unread(&self, data: &[u8]) {
-        self.holds().unread.borrow_mut().splice(..0, data.iter().copied());
-        // Has `reading_resumed` come, where they are delivered.
-        self.below.unread(b"");
-    }
-
-    fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
-        let producer = Rc::new(HeldProducer {
-            producer: RefCell::new(producer),
-            consumer: Transport::new(Rc::new(Self { wrapper: Rc::clone(&self.wrapper), below: self.below.clone() })),
-            streaming,
-            held: Cell::new(self.holds().writing.get()),
-            paused: Cell::new(false),
-            asked: Cell::new(false),
-        });
-        let registered = Registered { producer: Rc::clone(&producer), holds: Rc::clone(&self.below.holds) };
-        self.below.register_producer(registered, streaming)?;
-        self.holds().producer.replace(Some(producer));
-        Ok(())
-    }
-
-    fn unregister_producer(&self) {
-        self.holds().producer.take();
-        self.below.unregister_producer();
-    }
-
-    fn set_write_buffer_limits(&self, low: usize, high: usize) {
-        self.below.set_write_buffer_limits(low, high);
-    }
-
-    fn set_write_buffer_cap(&self, cap: usize) {
-        self.below.set_write_buffer_cap(cap);
-    }
-
-    fn set_read_while_congested(&self, on: bool) {
-        self.below.set_read_while_congested(on);
-    }
-
-    fn set_close_timeout(&self, timeout: Duration) {
-        self.below.set_close_timeout(timeout);
-    }
-
-    fn tcp_nodelay(&self) -> io::Result<bool> {
-        self.below.tcp_nodelay()
-    }
-
-    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
-        self.below.set_tcp_nodelay(on)
-    }
-
-    fn tcp_keepalive(&self) -> io::Result<bool> {
-        self.below.tcp_keepalive()
-    }
-
-    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
-        self.below.set_tcp_keepalive(on)
-    }
-
-    fn set_compression(&self, compression: &Compression) -> Result<(), CompressionError> {
-        self.below.set_compression::<Compression>(compression.clone())
-    }
-
-    fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
-        self.below.expect_compression::<Decompression>(decompression.clone(), rest)
-    }
-
-    fn set_detection(&self, detect: Detect) {
-        self.below.set_detection(detect);
-    }
-
-    fn set_decompression_limits(&self, limits: &Decompression) {
-        self.below.set_decompression_limits(limits);
-    }
-
-    fn flush_compression(&self) {
-        self.below.flush_compression();
-    }
-
-    fn compression_barrier(&self) {
-        self.below.compression_barrier();
-    }
-
-    fn end_compression(&self) {
-        self.below.end_compression();
-    }
-
-    fn take_trailing(&self) -> Vec<u8> {
-        self.below.take_trailing()
-    }
-
-    fn compression_stats(&self) -> Option<CompressionStats> {
-        self.below.compression_stats()
-    }
-
-    fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
-        // What was given back here came in clear as well.
-        let held = self.holds().unread.take();
-        let switched = self.below.start_tls_after(config, &[&held, rest].concat(), already);
-        if switched.is_err() {
-            self.holds().unread.replace(held);
-        }
-        switched
-    }
-
-    fn is_handshaking(&self) -> bool {
-        self.below.is_handshaking()
-    }
-
-    fn tls_info(&self) -> Option<TlsInfo> {
-        self.below.tls_info()
-    }
-
-    fn set_tls_truncation_allowed(&self, allowed: bool) {
-        self.below.set_tls_truncation_allowed(allowed);
-    }
-}
-
-/// The wrapped protocol's producer, which is told things only while it is not held.
-struct HeldProducer {
-    producer: RefCell<Box<dyn Producer>>,
-    /// What the producer knows as its consumer: the transport above the wrapper.
-    consumer: Transport,
-    streaming: bool,
-    held: Cell<bool>,
-    /// The transport below paused it.
-    paused: Cell<bool>,
-    /// The transport below asked for more while it was held.
-    asked: Cell<bool>,
-}
-
-impl HeldProducer {
-    fn hold(&self, on: bool) -> Result {
-        self.held.set(on);
-        let asked = self.asked.take();
-        match (self.streaming, on) {
-            (true, _) if self.paused.get() => Ok(()),
-            (true, true) => self.producer.borrow_mut().pause_producing(&self.consumer),
-            (true, false) => self.producer.borrow_mut().resume_producing(&self.consumer),
-            (false, false) if asked => self.producer.borrow_mut().resume_producing(&self.consumer),
-            (false, _) => Ok(()),
-        }
-    }
-}
-
-/// What the transport below has as its producer.
-struct Registered {
-    producer: Rc<HeldProducer>,
-    holds: Rc<Holds>,
-}
-
-impl Producer for Registered {
-    fn resume_producing(&mut self, _: &Transport) -> Result {
-        let held = &self.producer;
-        held.paused.set(false);
-        if held.held.get() {
-            held.asked.set(true);
-            return Ok(());
-        }
-        held.producer.borrow_mut().resume_producing(&held.consumer)
-    }
-
-    fn pause_producing(&mut self, _: &Transport) -> Result {
-        let held = &self.producer;
-        if held.paused.replace(true) || held.held.get() {
-            return Ok(());
-        }
-        held.producer.borrow_mut().pause_producing(&held.consumer)
-    }
-
-    fn stop_producing(&mut self) {
-        self.holds.producer.take();
-        self.producer.producer.borrow_mut().stop_producing();
     }
 }
