@@ -290,7 +290,9 @@ impl Reactor {
         finished || self.is_queued() || self.next_deadline().is_some_and(|deadline| deadline <= self.0.backend.now())
     }
 
-    /// When the reactor next has something to do by itself, on the clock of [`now`](Self::now).
+    /// When the reactor next looks for something to do by itself, on the clock of [`now`](Self::now).
+    ///
+    /// Never later than the next delayed call is due; sooner if that one was put off.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         let call = self.0.timers.queue.borrow_mut().next_deadline();

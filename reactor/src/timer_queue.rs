@@ -127,28 +127,41 @@ impl TimerQueue {
         self.next_sequence
     }
 
-    /// When the first call is due.
+    /// When to look at the queue again: when the first call is due, or before that if it was put off meanwhile.
+    ///
+    /// Calls that were put off stay where they are until their first deadline. To find the true one in every turn would
+    /// move all idle timeouts that were put off since the turn before.
     pub(crate) fn next_deadline(&mut self) -> Option<Duration> {
-        self.settle_top().map(|item| item.deadline)
+        loop {
+            let Reverse(item) = *self.heap.peek()?;
+            if self.call_of(item).is_some() {
+                return Some(item.deadline);
+            }
+            self.heap.pop();
+        }
     }
 
     /// Takes the first call that is due at `now` and was made before sequence number `before`, with its own number.
     pub(crate) fn pop_due(&mut self, now: Duration, before: u64) -> Option<(u64, Box<dyn FnOnce()>)> {
-        let item = self.settle_top().filter(|item| item.deadline <= now && item.sequence < before)?;
+        let item = self.settle_due(now).filter(|item| item.sequence < before)?;
         self.heap.pop();
         Some((item.sequence, self.calls.remove(item.key).run))
     }
 
-    /// Throws stale items off the heap's top and moves put-off ones down, until the top is true.
-    fn settle_top(&mut self) -> Option<HeapItem> {
+    /// Throws stale items off the heap's top and moves put-off ones down, until the top is truly due, or nothing is.
+    fn settle_due(&mut self, now: Duration) -> Option<HeapItem> {
         loop {
             let Reverse(item) = *self.heap.peek()?;
-            match self.calls.get_mut(item.key).filter(|call| call.sequence == item.sequence && call.queued == item.deadline) {
+            if item.deadline > now {
+                return None;
+            }
+            match self.call_of(item) {
                 Some(call) if call.deadline == item.deadline => return Some(item),
                 Some(call) => {
                     call.queued = call.deadline;
+                    let deadline = call.deadline;
                     if let Some(mut top) = self.heap.peek_mut() {
-                        top.0.deadline = call.deadline;
+                        top.0.deadline = deadline;
                     }
                 }
                 None => {
@@ -156,6 +169,11 @@ impl TimerQueue {
                 }
             }
         }
+    }
+
+    /// The call that a heap's item stands for; none if it was cancelled or has another item.
+    fn call_of(&mut self, item: HeapItem) -> Option<&mut Call> {
+        self.calls.get_mut(item.key).filter(|call| call.sequence == item.sequence && call.queued == item.deadline)
     }
 
     /// Keeps the heap's size within twice the number of calls, so that cancelled ones do not pile up.
@@ -166,5 +184,24 @@ impl TimerQueue {
                 calls.get(item.key).is_some_and(|call| call.sequence == item.sequence && call.queued == item.deadline)
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_was_put_off_is_looked_at_at_its_first_deadline_and_made_at_its_last() {
+        let mut queue = TimerQueue::default();
+        let seconds = Duration::from_secs;
+        let first = queue.insert(seconds(10), Location::caller(), Box::new(|| ()));
+        queue.insert(seconds(40), Location::caller(), Box::new(|| ()));
+        assert!(queue.set_deadline(first, seconds(20)) && queue.set_deadline(first, seconds(30)));
+        assert_eq!(queue.next_deadline(), Some(seconds(10)), "nothing is moved while it is not due");
+        assert!(queue.pop_due(seconds(10), u64::MAX).is_none());
+        assert_eq!(queue.next_deadline(), Some(seconds(30)), "moved once, however often it was put off");
+        assert_eq!(queue.pop_due(seconds(30), u64::MAX).map(|(sequence, _)| sequence), Some(0));
+        assert_eq!(queue.next_deadline(), Some(seconds(40)));
     }
 }
