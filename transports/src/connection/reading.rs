@@ -173,7 +173,8 @@ impl StreamConnection {
                 _ => Ok(true),
             };
             state.bytes_in += plain.len() as u64;
-            result
+            // A write that failed has taken the socket's error: what looks like the end of the stream is none then.
+            result.map_err(|truncated| state.take_write_error().map_or(truncated, Reason::from))
         };
         // What the layers had held back may make the protocol pause: then the end waits, too.
         let ended = matches!(result, Ok(true)) && plain.is_empty();
