@@ -23,7 +23,8 @@ pub(super) struct Sniffer {
     deadline: Option<Duration>,
     /// Bytes taken in that begin an announcement, and wait for the rest of it. Not counted as passed.
     held: Vec<u8>,
-    /// Held bytes whose time ran out and which were delivered; completed, they are an announcement that was split.
+    /// Held bytes whose time ran out and which were delivered, with all that followed; completed, they are an announcement
+    /// that was split.
     late: Vec<u8>,
     /// Plain bytes delivered before `late`.
     late_at: u64,
@@ -92,9 +93,14 @@ impl Sniffer {
     pub(super) fn give_up(&mut self, plain: &mut Vec<u8>) {
         self.deadline = None;
         plain.extend_from_slice(&self.held);
-        self.late_at = self.passed;
-        self.passed += self.held.len() as u64;
-        self.late = std::mem::take(&mut self.held);
+        let held = std::mem::take(&mut self.held);
+        let at = self.passed;
+        self.passed += held.len() as u64;
+        // What runs already has them.
+        if self.late.is_empty() {
+            self.late_at = at;
+            self.late = held;
+        }
         if self.stopped {
             self.late = Vec::new();
         }
@@ -191,18 +197,24 @@ impl Sniffer {
 
     /// Says whether `wire` completes an announcement whose beginning has already been delivered.
     fn completes_late(&mut self, wire: &[u8]) -> Option<Format> {
-        if self.late.is_empty() {
-            return None;
-        }
-        let place = Place::after(self.late_at);
         for &byte in wire {
+            if self.late.is_empty() {
+                break;
+            }
             self.late.push(byte);
-            match announcement::recognise(&self.late, place) {
-                Verdict::Prefix => {}
-                Verdict::Whole { format, .. } => return Some(format),
-                Verdict::Plain => {
-                    self.late = Vec::new();
-                    break;
+            loop {
+                match announcement::recognise(&self.late, Place::after(self.late_at)) {
+                    Verdict::Prefix => break,
+                    Verdict::Whole { format, .. } => return Some(format),
+                    // Another one may begin at a later byte that was delivered; one that was not is still looked for.
+                    Verdict::Plain if self.anywhere && self.late_at + 1 < self.passed => {
+                        self.late.remove(0);
+                        self.late_at += 1;
+                    }
+                    Verdict::Plain => {
+                        self.late = Vec::new();
+                        break;
+                    }
                 }
             }
         }

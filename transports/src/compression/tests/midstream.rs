@@ -126,6 +126,30 @@ fn a_late_rest_is_a_typed_error_in_mid_stream_too() {
     }
 }
 
+/// Found by the property suite, seed 10495 on a hostile network: where a byte in the middle looked like a beginning too,
+/// what was compressed was delivered as plain bytes to the end.
+#[test]
+fn a_rest_whose_every_byte_is_late_is_a_typed_error_at_every_place() {
+    let wait = Duration::from_secs(3);
+    for format in marked() {
+        for before in 0..600 {
+            let wire = switched(format, &vec![b'.'; before], b"data");
+            let mut receiver = anywhere();
+            let (mut none, mut plain, mut reason, mut now) = (Vec::new(), Vec::new(), None, NOW);
+            for byte in &wire[before..] {
+                let (ahead, _) = wire.split_at(if plain.is_empty() { before } else { 0 });
+                if !ahead.is_empty() {
+                    receiver.read(ahead, &mut plain, ROOM, now).unwrap();
+                }
+                reason = reason.or(receiver.read(&[*byte], &mut plain, ROOM, now).err());
+                now += wait;
+                receiver.expire(&mut none, &mut plain, now).unwrap();
+            }
+            assert_eq!(kind(reason), Some(DecompressErrorKind::AnnouncementSplit), "{format} after {before} bytes");
+        }
+    }
+}
+
 #[test]
 fn small_rooms_cut_plain_bytes_and_lose_none() {
     let wire = switched(Format::Gzip, &text(300), &text(300));
