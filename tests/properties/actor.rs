@@ -157,6 +157,7 @@ impl Protocol for Actor {
                 side.complain("the producer was not stopped");
             }
             side.check_close_time();
+            side.lost_at = transport.reactor().now();
             side.reason = Some(reason.clone());
         })
     }

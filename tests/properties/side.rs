@@ -28,6 +28,7 @@ pub struct Side {
     pub stage: Stage,
     pub transport: Option<Transport>,
     pub reason: Option<Reason>,
+    pub lost_at: Duration,
     /// Of a client: its factory was stopped.
     pub called: bool,
 
@@ -57,6 +58,8 @@ pub struct Side {
     pub panicked: bool,
     pub read_ended: bool,
     pub write_ended: bool,
+    /// More was unsent than is allowed; and that could still be written.
+    pub exceeded: bool,
     pub over_cap: bool,
     pub producer: Option<Produced>,
     pub low: usize,
@@ -82,6 +85,7 @@ impl Side {
             stage: Stage::Before,
             transport: None,
             reason: None,
+            lost_at: Duration::ZERO,
             called: false,
             plan: plans.0,
             switched: 0,
@@ -101,6 +105,7 @@ impl Side {
             panicked: false,
             read_ended: false,
             write_ended: false,
+            exceeded: false,
             over_cap: false,
             producer: None,
             low: 16 << 10,
@@ -235,11 +240,13 @@ impl Side {
         let unsent = transport.unsent();
         // What a compressor holds back comes on top, and an announcement.
         let slack = if self.switched > 0 { 200_000 } else { 0 };
-        if unsent > self.cap + last + slack && !self.over_cap {
+        if unsent > self.cap + last + slack && !self.exceeded {
             self.complain(format_args!("{unsent} bytes are unsent, {} are allowed", self.cap));
         }
         if unsent > self.cap && self.is_live() {
-            self.over_cap = true;
+            self.exceeded = true;
+            // Once the end of the stream is written nothing is bounded any more.
+            self.over_cap |= self.accepts();
         }
     }
 
@@ -326,7 +333,7 @@ impl Side {
             Reason::ConnectionAborted => self.aborted,
             Reason::ConnectionDone => self.closing.is_some() || self.read_ended && self.halved.is_some(),
             // A flush adds to what was written.
-            Reason::LimitExceeded { .. } => self.over_cap || self.switched > 0,
+            Reason::LimitExceeded { .. } => self.exceeded || self.switched > 0,
             Reason::Panicked(_) => self.panicked,
             Reason::Protocol(_) => self.failed,
             Reason::ShuttingDown => self.is_stopping(),

@@ -31,6 +31,8 @@ impl Side {
         if self.read_ended && peer.has_finished() && self.received < peer.must {
             self.complain(format_args!("the end came after {} bytes, {} were sent", self.received, peer.must));
         }
+        // A system gives up a peer that does not read, whatever the program has closed.
+        let peaceful = peaceful && self.lost_at < Faults::calm().retransmission_timeout;
         match &self.reason {
             Some(Reason::Decompress(error)) if error.kind != DecompressErrorKind::Truncated || peer.has_finished() => {
                 self.complain(format_args!("{error}"));
