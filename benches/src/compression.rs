@@ -1,0 +1,36 @@
+//! What compression costs through real connections on loopback, against the codec alone in the same process.
+//!
+//! `compression speed [FILE]` prints throughput of writing and reading; `compression idle [COUNT]` the memory of idle
+//! connections; `compression wake` what an encoder that has to be borrowed costs. All of them without arguments.
+
+#[path = "compression/cpu.rs"]
+mod cpu;
+#[path = "compression/idle.rs"]
+mod idle;
+#[path = "compression/link.rs"]
+mod link;
+#[path = "compression/speed.rs"]
+mod speed;
+#[path = "compression/wake.rs"]
+mod wake;
+
+use torsade::prelude::*;
+
+fn main() -> Result {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        [] => {
+            speed::run(&speed::events())?;
+            wake::run()?;
+            idle::run(10_000)
+        }
+        ["speed"] => speed::run(&speed::events()),
+        ["speed", file] => speed::run(&std::fs::read(file)?),
+        ["wake"] => wake::run(),
+        ["idle"] => idle::run(10_000),
+        ["idle", count] => idle::run(count.parse()?),
+        ["idle-peers", address, count] => idle::peers(address, count.parse()?),
+        _ => Err("usage: compression [speed [FILE] | wake | idle [COUNT]]".into()),
+    }
+}

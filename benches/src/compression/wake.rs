@@ -1,0 +1,47 @@
+//! A message on a connection that still has its encoder, and on one that has to borrow one and prime it.
+
+use torsade::prelude::*;
+
+use super::cpu::best;
+use super::link::Link;
+use super::speed::events;
+
+/// More than there are encoders, so that each message finds its own taken away.
+const CROWD: usize = 65;
+const ROUNDS: usize = 20;
+
+pub fn run() -> Result {
+    let events = events();
+    println!("{:32} {:>10} {:>10}", "a message of 200 B, level 6", "awake us", "woken us");
+    for history in [0, 4 << 10, 32 << 10] {
+        let awake = message(1, history, &events)?;
+        let woken = message(CROWD, history, &events)?;
+        println!("{:32} {awake:10.1} {woken:10.1}", format!("history {history}"));
+    }
+    Ok(())
+}
+
+/// Microseconds a message when so many connections write in turn.
+fn message(crowd: usize, history: usize, events: &[u8]) -> Result<f64> {
+    // All on one reactor: encoders are shared by those.
+    let reactor = Reactor::new()?;
+    reactor.start_running()?;
+    let links = (0..crowd).map(|_| Link::on(&reactor)).collect::<Result<Vec<_>>>()?;
+    for link in &links {
+        link.transport.set_compression(Compression::deflate().announce(false).history(history))?;
+        link.transport.write(&events[..64 << 10]);
+        link.drain()?;
+    }
+    let rounds = ROUNDS * CROWD / crowd;
+    let seconds = best(5, || {
+        for round in 0..rounds {
+            for link in &links {
+                link.transport.write(&events[round * 200..round * 200 + 200]);
+                link.transport.flush_compression();
+            }
+        }
+        links.iter().for_each(|link| link.drain().expect("the reactor turns"));
+    });
+    links.into_iter().try_for_each(Link::close)?;
+    Ok(seconds * 1e6 / (rounds * crowd) as f64)
+}
