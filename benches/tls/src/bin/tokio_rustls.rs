@@ -1,0 +1,54 @@
+//! The server of `compare` on tokio, one thread.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ServerConfig, crypto::ring};
+
+/// How much a GET gets.
+const BULK: usize = 256 << 20;
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+async fn serve(acceptor: TlsAcceptor, socket: TcpStream) -> Result {
+    let mut stream = acceptor.accept(socket).await?;
+    let mut request = vec![0; 1024];
+    loop {
+        let count = stream.read(&mut request).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        if request.starts_with(b"GET") {
+            stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await?;
+            let piece = vec![b'x'; 65_536];
+            for _ in 0..BULK / piece.len() {
+                stream.write_all(&piece).await?;
+            }
+            return Ok(stream.shutdown().await?);
+        }
+    }
+}
+
+fn main() -> Result {
+    let [address, certificate, key] = std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "ADDRESS CERT KEY")?;
+    let chain = CertificateDer::pem_file_iter(certificate)?.collect::<std::result::Result<Vec<_>, _>>()?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, PrivateKeyDer::from_pem_file(key)?)?;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(address).await?;
+        loop {
+            let (socket, _) = listener.accept().await?;
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move { serve(acceptor, socket).await.unwrap_or(()) });
+        }
+    })
+}
