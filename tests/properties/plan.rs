@@ -65,7 +65,12 @@ impl Plan {
         let streams = if found_by == FoundBy::Agreement { 1 + chance.below(3) } else { 1 };
         for _ in 0..streams {
             let announced = found_by != FoundBy::Agreement;
-            switches.push(Switch { at, kind: Kind::Compress(draw_compression(chance, announced)) });
+            let mut compression = draw_compression(chance, announced);
+            if announced && at > 0 && compression.format == Format::Lz4 {
+                // Its frames have no room for the mark in mid-stream: such a stream has to be expected.
+                compression = Compression::deflate();
+            }
+            switches.push(Switch { at, kind: Kind::Compress(compression) });
             if chance.one_in(3) {
                 break;
             }

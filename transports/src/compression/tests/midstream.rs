@@ -141,7 +141,8 @@ fn a_rest_whose_every_byte_is_late_is_a_typed_error_at_every_place() {
                 if !ahead.is_empty() {
                     receiver.read(ahead, &mut plain, ROOM, now).unwrap();
                 }
-                reason = reason.or(receiver.read(&[*byte], &mut plain, ROOM, now).err());
+                let failed = receiver.read(&[*byte], &mut plain, ROOM, now).err();
+                reason = reason.or(failed);
                 now += wait;
                 receiver.expire(&mut none, &mut plain, now).unwrap();
             }
