@@ -38,7 +38,7 @@ pub mod prelude {
         LineOnlyReceiver, LineProtocol, LineReceiver, LineTooLong, LineTransport, ListenError, NetstringReceiver, PortForward,
         Producer, Protocol, Reason, ReconnectingClientFactory, StringFrameTransport, StringProtocol, Transport,
     };
-    pub use torsade_reactor::{DelayedCall, Reactor, Result};
+    pub use torsade_reactor::{Deferred, DelayedCall, LoopingCall, Reactor, Result};
     pub use torsade_transports::{Port, ReactorTcp};
     #[cfg(feature = "tls")]
     pub use torsade_transports::{ReactorTls, TlsClientConfig, TlsServerConfig, TrustRoots};

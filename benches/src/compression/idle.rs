@@ -51,11 +51,11 @@ pub fn run(count: usize) -> Result {
         return measure(what, count, &events()[..SAID].into(), history);
     }
     println!("{count} idle connections, each of which has said {SAID} B:");
-    for case in 0..cases.len() {
+    for (case, (what, _)) in cases.iter().enumerate() {
         let mut child = Command::new(std::env::current_exe()?);
         let status = child.args(["idle", &count.to_string()]).env(CASE, case.to_string()).status()?;
         if !status.success() {
-            return Err(format!("{}: {status}", cases[case].0).into());
+            return Err(format!("{what}: {status}").into());
         }
     }
     Ok(())
