@@ -3,9 +3,18 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(not(loom))]
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+#[cfg(not(loom))]
+use std::sync::{Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
+
+#[cfg(loom)]
+use loom::sync::atomic::AtomicBool;
+#[cfg(loom)]
+use loom::sync::{Mutex, MutexGuard};
 
 use crate::backend::Wake;
 use crate::reactor::Reactor;
@@ -112,3 +121,71 @@ impl fmt::Display for ReactorGone {
 }
 
 impl Error for ReactorGone {}
+
+/// Every interleaving of the queue: `RUSTFLAGS="--cfg loom" cargo test --release --package torsade-reactor --lib loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Notify;
+
+    use super::*;
+
+    /// A poll that returns when it is woken, also if that was before.
+    #[derive(Default)]
+    struct Poll(Arc<LoomWake>);
+
+    struct LoomWake(Notify);
+
+    impl Default for LoomWake {
+        fn default() -> Self {
+            Self(Notify::new())
+        }
+    }
+
+    impl Wake for LoomWake {
+        fn wake(&self) {
+            self.0.notify();
+        }
+    }
+
+    /// All interleavings with at most three switches where a thread could have gone on; without a bound there are too many.
+    fn model(test: impl Fn() + Send + Sync + 'static) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(test);
+    }
+
+    fn pushing(calls: &Arc<ThreadCalls>, count: usize) -> loom::thread::JoinHandle<usize> {
+        let calls = Arc::clone(calls);
+        loom::thread::spawn(move || (0..count).filter(|_| calls.push(Box::new(|_| ())).is_ok()).count())
+    }
+
+    #[test]
+    fn loom_no_call_is_lost_and_the_loop_never_sleeps_while_one_waits() {
+        model(|| {
+            let poll = Poll::default();
+            let calls = Arc::new(ThreadCalls::new(Arc::<LoomWake>::clone(&poll.0)));
+            let threads = [pushing(&calls, 2), pushing(&calls, 1)];
+            let mut made = 0;
+            while made < 3 {
+                made += (0..calls.begin()).filter(|_| calls.pop().is_some()).count();
+                if made < 3 && !calls.waiting() {
+                    poll.0.0.wait();
+                }
+            }
+            assert_eq!(threads.map(|thread| thread.join().unwrap()), [2, 1]);
+        });
+    }
+
+    #[test]
+    fn loom_a_call_is_made_or_refused_at_the_stop_and_nothing_between() {
+        model(|| {
+            let poll = Poll::default();
+            let calls = Arc::new(ThreadCalls::new(Arc::<LoomWake>::clone(&poll.0)));
+            let threads = [pushing(&calls, 2), pushing(&calls, 1)];
+            let mut made = (0..calls.begin()).filter(|_| calls.pop().is_some()).count();
+            made += calls.close().len();
+            let taken: usize = threads.map(|thread| thread.join().unwrap()).into_iter().sum();
+            assert_eq!(made, taken);
+        });
+    }
+}
