@@ -1,7 +1,8 @@
 //! What compression costs through real connections on loopback, against the codec alone in the same process.
 //!
 //! `compression speed [FILE]` prints throughput of writing and reading; `compression idle [COUNT]` the memory of idle
-//! connections; `compression wake` what an encoder that has to be borrowed costs. All of them without arguments.
+//! connections; `compression ratio` what is left on the wire; `compression wake` what an encoder that has to be borrowed
+//! costs. All of them without arguments.
 
 #[path = "compression/cpu.rs"]
 mod cpu;
@@ -9,6 +10,8 @@ mod cpu;
 mod idle;
 #[path = "compression/link.rs"]
 mod link;
+#[path = "compression/ratio.rs"]
+mod ratio;
 #[path = "compression/speed.rs"]
 mod speed;
 #[path = "compression/wake.rs"]
@@ -22,15 +25,17 @@ fn main() -> Result {
     match args[..] {
         [] => {
             speed::run(&speed::events())?;
+            ratio::run()?;
             wake::run()?;
             idle::run(10_000)
         }
         ["speed"] => speed::run(&speed::events()),
         ["speed", file] => speed::run(&std::fs::read(file)?),
+        ["ratio"] => ratio::run(),
         ["wake"] => wake::run(),
         ["idle"] => idle::run(10_000),
         ["idle", count] => idle::run(count.parse()?),
         ["idle-peers", address, count] => idle::peers(address, count.parse()?),
-        _ => Err("usage: compression [speed [FILE] | wake | idle [COUNT]]".into()),
+        _ => Err("usage: compression [speed [FILE] | ratio | wake | idle [COUNT]]".into()),
     }
 }

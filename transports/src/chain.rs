@@ -5,6 +5,7 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use torsade_protocols::StartTlsError;
 use torsade_protocols::{CompressionError, CompressionStats, Decompression, Reason};
+use torsade_reactor::DelayedCall;
 
 use crate::compression::CompressionLayer;
 use crate::layer::Layer;
@@ -23,7 +24,9 @@ pub(crate) struct Chain {
     /// Something was written since the last flush.
     dirty: bool,
     /// How many layers, from the last on, have been told that the wire ended.
-    ended: usize,
+    ended: u8,
+    /// The timer by which its connection keeps [`deadline`](Self::deadline); here, where few connections pay for it.
+    pub(crate) timer: Option<DelayedCall>,
 }
 
 struct Stage {
@@ -104,6 +107,8 @@ impl Chain {
         }
         let mut layer = make();
         let result = act(&mut layer);
+        // Exactly: most connections have no other layer, and may be many.
+        self.stages.reserve_exact(1);
         self.stages.insert(0, Stage::new(AnyLayer::Compression(Box::new(layer)), Vec::new()));
         result
     }
@@ -277,7 +282,7 @@ impl Chain {
 
     /// The wire has ended and nothing is held: tells the next layer, and whether it was the last one.
     pub(crate) fn read_end(&mut self, plain: &mut Vec<u8>) -> Result<bool, Reason> {
-        let Some(level) = self.stages.len().checked_sub(self.ended + 1) else { return Ok(true) };
+        let Some(level) = self.stages.len().checked_sub(usize::from(self.ended) + 1) else { return Ok(true) };
         self.ended += 1;
         let (above, below) = self.stages.split_at_mut(level);
         let Some(stage) = below.first_mut() else { return Ok(true) };

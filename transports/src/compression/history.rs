@@ -1,7 +1,7 @@
 //! The end of what a stream has carried, from which a fresh encoder can go on.
 
 /// Deflate looks back at most this far; lz4 could twice, and does not need it.
-const WINDOW: usize = 32 << 10;
+const WINDOW: usize = 32 << 10; // fits into 16 bits
 
 /// Keeps the last bytes given to it, at most so many.
 ///
@@ -9,37 +9,42 @@ const WINDOW: usize = 32 << 10;
 pub(super) struct History {
     bytes: Vec<u8>,
     /// Where the oldest byte is, once `bytes` is full.
-    oldest: usize,
-    keep: usize,
+    oldest: u16,
+    keep: u16,
 }
 
 impl History {
     pub(super) fn new(keep: usize) -> Self {
-        Self { bytes: Vec::new(), oldest: 0, keep: keep.min(WINDOW) }
+        Self { bytes: Vec::new(), oldest: 0, keep: keep.min(WINDOW) as u16 }
+    }
+
+    fn keep(&self) -> usize {
+        usize::from(self.keep)
     }
 
     /// Adds what the stream has just carried.
     pub(super) fn push(&mut self, plain: &[u8]) {
-        if plain.len() >= self.keep {
+        if plain.len() >= self.keep() {
             self.bytes.clear();
             self.oldest = 0;
-            self.extend(&plain[plain.len() - self.keep..]);
+            self.extend(&plain[plain.len() - self.keep()..]);
             return;
         }
-        let fits = plain.len().min(self.keep - self.bytes.len());
+        let fits = plain.len().min(self.keep() - self.bytes.len());
         self.extend(&plain[..fits]);
         let mut rest = &plain[fits..];
         while !rest.is_empty() {
-            let room = rest.len().min(self.keep - self.oldest);
-            self.bytes[self.oldest..self.oldest + room].copy_from_slice(&rest[..room]);
-            self.oldest = (self.oldest + room) % self.keep;
+            let oldest = usize::from(self.oldest);
+            let room = rest.len().min(self.keep() - oldest);
+            self.bytes[oldest..oldest + room].copy_from_slice(&rest[..room]);
+            self.oldest = ((oldest + room) % self.keep()) as u16;
             rest = &rest[room..];
         }
     }
 
     /// All of it in order, oldest first.
     pub(super) fn in_order(&mut self) -> &[u8] {
-        self.bytes.rotate_left(self.oldest);
+        self.bytes.rotate_left(usize::from(self.oldest));
         self.oldest = 0;
         &self.bytes
     }
@@ -54,7 +59,7 @@ impl History {
     fn extend(&mut self, bytes: &[u8]) {
         let needed = self.bytes.len() + bytes.len();
         if needed > self.bytes.capacity() {
-            let wanted = needed.max(2 * self.bytes.capacity()).min(self.keep);
+            let wanted = needed.max(2 * self.bytes.capacity()).min(self.keep());
             self.bytes.reserve_exact(wanted - self.bytes.len());
         }
         self.bytes.extend_from_slice(bytes);

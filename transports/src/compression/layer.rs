@@ -27,8 +27,6 @@ pub(crate) struct CompressionLayer {
     /// What streams did that have ended or failed, and are gone.
     past: Option<Box<CompressionStats>>,
     pool: SharedPool,
-    /// Bytes that followed the end of the incoming stream, and belong to nobody.
-    trailing: Vec<u8>,
 }
 
 enum Outgoing {
@@ -45,7 +43,8 @@ enum Incoming {
     Direct(u64),
     /// A stream has ended, and nothing may follow.
     Ended(Box<Decoder>),
-    Failed(Box<DecompressError>),
+    /// With the bytes that followed the end of the stream where that was the error: they belong to nobody.
+    Failed(Box<(DecompressError, Vec<u8>)>),
     /// After a stream that ended: plain again, for good.
     PlainAgain(Box<Decoder>),
     Sniff(Sniffer),
@@ -64,7 +63,6 @@ impl CompressionLayer {
             outgoing: Outgoing::Plain(plain_out),
             past: None,
             pool: Rc::clone(pool),
-            trailing: Vec::new(),
         };
         layer.set_detect(detect);
         layer
@@ -208,7 +206,7 @@ impl CompressionLayer {
 
     /// Takes the bytes that followed the end of the incoming stream when that was an error.
     pub(crate) fn take_trailing(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.trailing)
+        if let Incoming::Failed(failed) = &mut self.incoming { std::mem::take(&mut failed.1) } else { Vec::new() }
     }
 
     fn count_incoming(&self, stats: &mut CompressionStats) {
@@ -256,7 +254,7 @@ impl CompressionLayer {
             Found::Split(format) => {
                 let kind = DecompressErrorKind::AnnouncementSplit;
                 let error = DecompressError::new(format, kind, 0, sniffer.passed());
-                Err(self.fail(error))
+                Err(self.fail(error, Vec::new()))
             }
             Found::Announced(format) => {
                 let mut options = self.limits.as_deref().cloned().unwrap_or_else(|| format.into());
@@ -287,12 +285,13 @@ impl CompressionLayer {
                 Ok(Progress { consumed: consumed + progress.consumed, ..progress })
             }
             Err(kind) => {
+                let mut trailing = Vec::new();
                 if kind == DecompressErrorKind::TrailingData {
-                    decoder.take_carried(usize::MAX, &mut self.trailing);
-                    self.trailing.extend_from_slice(&wire[consumed..]);
+                    decoder.take_carried(usize::MAX, &mut trailing);
+                    trailing.extend_from_slice(&wire[consumed..]);
                 }
                 let error = decoder.error(kind);
-                Err(self.fail(error))
+                Err(self.fail(error, trailing))
             }
         }
     }
@@ -308,9 +307,10 @@ impl CompressionLayer {
         match &mut self.incoming {
             Incoming::Ended(decoder) if !wire.is_empty() || decoder.carries() => {
                 let error = decoder.error(DecompressErrorKind::TrailingData);
-                decoder.take_carried(usize::MAX, &mut self.trailing);
-                self.trailing.extend_from_slice(wire);
-                Err(self.fail(error))
+                let mut trailing = Vec::new();
+                decoder.take_carried(usize::MAX, &mut trailing);
+                trailing.extend_from_slice(wire);
+                Err(self.fail(error, trailing))
             }
             Incoming::PlainAgain(_) | Incoming::Direct(_) => {
                 let mut room = room;
@@ -327,8 +327,8 @@ impl CompressionLayer {
         }
     }
 
-    fn fail(&mut self, error: DecompressError) -> Reason {
-        self.replace_incoming(Incoming::Failed(Box::new(error.clone())));
+    fn fail(&mut self, error: DecompressError, trailing: Vec<u8>) -> Reason {
+        self.replace_incoming(Incoming::Failed(Box::new((error.clone(), trailing))));
         Reason::Decompress(error)
     }
 }
@@ -361,7 +361,7 @@ impl Layer for CompressionLayer {
             Incoming::Sniff(_) => self.sniff(wire, plain, room),
             Incoming::Compressed(_) => self.decode(wire, plain, room),
             Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => self.after_end(wire, plain, room),
-            Incoming::Failed(failed) => Err(Reason::Decompress((**failed).clone())),
+            Incoming::Failed(failed) => Err(Reason::Decompress(failed.0.clone())),
         }
     }
 
@@ -375,11 +375,11 @@ impl Layer for CompressionLayer {
                 Ok(()) => Ok(()),
                 Err(kind) => {
                     let error = decoder.error(kind);
-                    Err(self.fail(error))
+                    Err(self.fail(error, Vec::new()))
                 }
             },
             Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => Ok(()),
-            Incoming::Failed(failed) => Err(Reason::Decompress((**failed).clone())),
+            Incoming::Failed(failed) => Err(Reason::Decompress(failed.0.clone())),
         }
     }
 

@@ -5,6 +5,7 @@
 //! writes again, any encoder, reset and primed with *that connection's own* history, goes on where it left off.
 
 use std::cell::RefCell;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub(crate) struct EncoderPool {
 /// A right to one encoder, which the pool may take back whenever the stream is settled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Lease {
-    number: u64,
+    /// Never zero, which makes no lease as small as one.
+    number: NonZeroU64,
     slot: usize,
 }
 
@@ -33,14 +35,14 @@ struct Slot {
     /// None once it was freed; the place stays, for leases name it by its index.
     encoder: Option<Compress>,
     /// The lease it is lent under; none when it is free.
-    lease: Option<u64>,
+    lease: Option<NonZeroU64>,
     /// Since when the borrower's stream stands on a byte boundary; none while it does not.
     settled: Option<Duration>,
 }
 
 impl EncoderPool {
     /// Unused encoders kept for the next comer; more are freed.
-    const SPARE: usize = 4;
+    const SPARE: usize = 1;
 
     /// A pool of at most 64 encoders, which idle connections give back after one second.
     pub(crate) fn shared() -> SharedPool {
@@ -91,6 +93,7 @@ impl EncoderPool {
             return Ok(None);
         };
         self.leases += 1;
+        let number = NonZeroU64::MIN.saturating_add(self.leases);
         let level = flate2::Compression::new(level);
         let slot = &mut self.slots[index];
         // From here it belongs to nobody until it is ready: an error must not leave it with its last borrower.
@@ -107,8 +110,8 @@ impl EncoderPool {
         if !history.is_empty() {
             encoder.set_dictionary(history).map_err(|error| error.to_string())?;
         }
-        slot.lease = Some(self.leases);
-        Ok(Some(Lease { number: self.leases, slot: index }))
+        slot.lease = Some(number);
+        Ok(Some(Lease { number, slot: index }))
     }
 
     /// Says that the borrower's stream stands on a byte boundary: the encoder may be taken.

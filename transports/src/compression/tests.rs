@@ -9,7 +9,6 @@ mod ends;
 mod flushing;
 mod golden;
 mod limits;
-mod measure;
 mod midstream;
 mod outside;
 mod pass_through;

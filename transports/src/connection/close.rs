@@ -144,13 +144,14 @@ impl StreamConnection {
             log::debug!("connection {}: the peer will not see a reset: {error}", self.id);
         }
         let mut rare = state.take_rare();
+        let layer_timer = state.chain.as_mut().and_then(|chain| chain.timer.take());
         let cause = rare.closing.take().filter(|cause| !cause.is_clean());
         let reason = cause.as_ref().unwrap_or(reason);
         let stats = state.end_layers();
         let (bytes_in, bytes_out) = (state.bytes_in, state.bytes_out);
         drop(state);
         self.shared.reactor.remove_source(self.token.get());
-        for timer in [rare.close_timer.take(), rare.layer_timer.take()].into_iter().flatten() {
+        for timer in [rare.close_timer.take(), layer_timer].into_iter().flatten() {
             // One of them may be what is running now.
             timer.cancel().ok();
         }

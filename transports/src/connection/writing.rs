@@ -117,8 +117,10 @@ impl StreamConnection {
     /// Keeps the timer that the layers want.
     pub(super) fn arm_layer_timer(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
-        let Some(deadline) = state.chain.as_ref().and_then(|chain| chain.deadline()).filter(|_| !state.lost) else { return };
-        if state.rare().layer_timer.as_ref().and_then(torsade_reactor::DelayedCall::time).is_some_and(|time| time <= deadline) {
+        let lost = state.lost;
+        let Some(chain) = state.chain.as_mut().filter(|_| !lost) else { return };
+        let Some(deadline) = chain.deadline() else { return };
+        if chain.timer.as_ref().and_then(torsade_reactor::DelayedCall::time).is_some_and(|time| time <= deadline) {
             return;
         }
         let connection = Rc::downgrade(self);
@@ -128,7 +130,7 @@ impl StreamConnection {
                 connection.expire_layers();
             }
         });
-        if let Some(old) = state.rare().layer_timer.replace(timer) {
+        if let Some(old) = chain.timer.replace(timer) {
             // It may have fired just now, which is as good.
             old.cancel().ok();
         }

@@ -13,11 +13,11 @@ use crate::compression::history::History;
 use crate::compression::pool::{Lease, SharedPool};
 
 /// Plain bytes over which the gain is measured.
-const GAUGE: usize = 64 << 10;
+const GAUGE: u32 = 64 << 10;
 /// Plain bytes sent uncompressed once there was no gain.
 const PASS: u64 = 256 << 10;
 /// The gain below which compressing is a waste: 3%.
-const WORTH_PERCENT: usize = 97;
+const WORTH_PERCENT: u32 = 97;
 /// Writes shorter than this are gathered before they become a stored block, whose header is five bytes.
 const SMALL: usize = 1 << 10;
 /// Plain bytes gathered at most while no encoder is free.
@@ -49,7 +49,7 @@ pub(super) struct DeflateEncoder {
 #[derive(Clone, Copy)]
 enum Mode {
     /// Through an encoder, measuring the gain.
-    Compress { plain: usize, wire: usize },
+    Compress { plain: u32, wire: u32 },
     /// In stored blocks, for so many bytes more.
     Pass { left: u64 },
 }
@@ -94,7 +94,7 @@ impl DeflateEncoder {
         while !rest.is_empty() {
             rest = match self.mode {
                 Mode::Compress { plain, .. } => {
-                    let measure = GAUGE.saturating_sub(plain).max(1);
+                    let measure = GAUGE.saturating_sub(plain).max(1) as usize;
                     let (piece, rest) = rest.split_at(rest.len().min(measure));
                     self.compress(piece, wire)?;
                     rest
@@ -308,8 +308,9 @@ impl DeflateEncoder {
 
     const fn note(&mut self, more_plain: usize, more_wire: usize) {
         if let Mode::Compress { plain, wire } = &mut self.mode {
-            *plain += more_plain;
-            *wire += more_wire;
+            // Small numbers: pieces of at most the measure, and what they become.
+            *plain += more_plain as u32;
+            *wire += more_wire as u32;
         }
     }
 
