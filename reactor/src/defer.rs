@@ -1,7 +1,7 @@
 //! Results that are not there yet: [`Deferred`], what fires it, and what can be made of several.
 //!
 //! The counterpart of Twisted's `twisted.internet.defer`, under the same names. A [`Deferred`] is where callbacks and
-//! `async` meet: it takes callbacks and errbacks, and it is a [`Future`](std::future::Future).
+//! `async` meet: it takes callbacks and errbacks, and it is a [`Future`].
 
 mod chain;
 mod deferred;

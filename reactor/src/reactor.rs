@@ -1,31 +1,31 @@
 //! The event loop.
 
 mod leftovers;
+mod other_threads;
+mod stopping;
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::io;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{io, thread};
 
 use slab::Slab;
 
 pub use leftovers::Leftovers;
 
-use crate::backend::{Backend, Signal, Wakeups};
-use crate::defer::{CallbackResult, maybe_deferred};
+use crate::backend::{Backend, Wakeups};
 use crate::delayed_call::DelayedCall;
 use crate::error::{ReactorError, Result};
 use crate::event_log::{Event, Subject};
 use crate::observers::Observers;
 use crate::os::Os;
 use crate::panic::catch;
-use crate::reactor_handle::{ReactorHandle, ThreadCall, ThreadCalls};
+use crate::reactor_handle::ThreadCalls;
 use crate::source::{Ready, Source, SourceTable, Token};
 use crate::system_event::{Phase, SystemEvent, TriggerId, Triggers};
 use crate::timer_queue::Timers;
@@ -214,17 +214,6 @@ impl Reactor {
         Ok(())
     }
 
-    fn run_thread_calls(&self) {
-        for _ in 0..self.0.thread_calls.begin() {
-            let Some(call) = self.0.thread_calls.pop() else { break };
-            self.run_thread_call(call);
-        }
-    }
-
-    fn run_thread_call(&self, call: ThreadCall) {
-        self.dispatch("a call from a thread", || Subject::Thread, || call(self));
-    }
-
     fn run_due_calls(&self) {
         let before = {
             let queue = self.0.timers.queue.borrow();
@@ -303,166 +292,10 @@ impl Reactor {
         [call, finishing].into_iter().flatten().min()
     }
 
-    /// Asks for an orderly stop.
-    ///
-    /// Nothing happens before this returns. Then, from the loop: triggers before shutdown, and what
-    /// [`before_shutdown`](Self::before_shutdown) waits for; ports stop accepting and
-    /// connections finish writing what was written, for at most [`set_stop_timeout`](Self::set_stop_timeout) (5 s), while
-    /// the loop goes on turning; what is left is aborted, and the log says how many; every `connection_lost` comes with
-    /// `Reason::ShuttingDown`; triggers during and after shutdown; `run` returns.
-    ///
-    /// # Errors
-    /// [`ReactorError::NotRunning`] if it is not running or is stopping already.
-    pub fn stop(&self) -> Result<(), ReactorError> {
-        if self.0.stage.get() != Stage::Running || self.0.stop_requested.replace(true) {
-            return Err(ReactorError::NotRunning);
-        }
-        self.nudge();
-        Ok(())
-    }
-
-    /// Leaves the loop after this turn, with no shutdown event; connections stay as they are, and it can be run again.
-    ///
-    /// # Errors
-    /// [`ReactorError::NotRunning`].
-    pub fn crash(&self) -> Result<(), ReactorError> {
-        if !self.is_running() {
-            return Err(ReactorError::NotRunning);
-        }
-        self.0.stop_requested.set(false);
-        self.0.stage.set(Stage::Idle);
-        Ok(())
-    }
-
-    /// Sets how long [`stop`](Self::stop) waits for connections to finish writing; 5 seconds unless set.
-    pub fn set_stop_timeout(&self, timeout: Duration) {
-        self.0.stop_timeout.set(timeout);
-    }
-
     /// Whether the loop turns: from startup to the end of shutdown.
     #[must_use]
     pub fn is_running(&self) -> bool {
         matches!(self.0.stage.get(), Stage::Running | Stage::Preparing(_) | Stage::Finishing(_))
-    }
-
-    /// Whether it is finishing its connections, or has stopped.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        matches!(self.0.stage.get(), Stage::Preparing(_) | Stage::Finishing(_) | Stage::Stopped)
-    }
-
-    fn advance_stop(&self) {
-        match self.0.stage.get() {
-            Stage::Running if self.0.stop_requested.get() => {
-                self.fire(Phase::Before, SystemEvent::Shutdown);
-                self.0.stop_requested.set(false);
-                self.0.stage.set(Stage::Preparing(self.0.timers.refresh().saturating_add(self.0.stop_timeout.get())));
-                self.advance_stop();
-            }
-            Stage::Preparing(until) => {
-                let waiting = self.0.before_shutdown.get();
-                if waiting == 0 || self.0.timers.refresh() >= until {
-                    if waiting > 0 {
-                        log::warn!("stopping: {waiting} of the calls before shutdown have no result in time");
-                    }
-                    self.0.stage.set(Stage::Finishing(self.0.timers.refresh().saturating_add(self.0.stop_timeout.get())));
-                    for source in self.all_sources() {
-                        source.shut_down();
-                    }
-                    self.advance_stop();
-                }
-            }
-            Stage::Finishing(until) => {
-                let left = self.0.sources.borrow().len();
-                if left == 0 || self.0.timers.refresh() >= until {
-                    self.end_stop(left);
-                }
-            }
-            Stage::Idle | Stage::Running | Stage::Stopped => {}
-        }
-    }
-
-    fn end_stop(&self, left: usize) {
-        if left > 0 {
-            log::warn!("stopping: {left} connections did not finish in time and are aborted");
-        }
-        for source in self.all_sources() {
-            source.abort();
-        }
-        self.fire(Phase::During, SystemEvent::Shutdown);
-        self.fire(Phase::After, SystemEvent::Shutdown);
-        // From here on no call from a thread is taken, so that every one that was is made.
-        for call in self.0.thread_calls.close() {
-            self.run_thread_call(call);
-        }
-        self.0.stage.set(Stage::Stopped);
-        self.clear();
-    }
-
-    /// Ends a reactor that does not run: connections are aborted, ports closed, delayed calls dropped.
-    ///
-    /// What belongs to a reactor holds it, so one that is dropped without having been [stopped](Self::stop) would keep
-    /// its sockets open. After `stop` there is nothing left to do. It cannot be run again.
-    ///
-    /// # Errors
-    /// [`ReactorError::AlreadyRunning`] while it runs, from a callback for instance: use [`stop`](Self::stop).
-    #[doc(alias = "disconnectAll")]
-    pub fn disconnect_all(&self) -> Result<(), ReactorError> {
-        if self.is_running() || self.0.in_turn.get() {
-            return Err(ReactorError::AlreadyRunning);
-        }
-        self.dismantle();
-        Ok(())
-    }
-
-    /// Ends the reactor wherever it stands: connections are aborted, and nothing that it holds is left.
-    pub(crate) fn dismantle(&self) {
-        // During a panic no more of the program's code is run: it may be what panicked.
-        if self.0.stage.get() != Stage::Stopped && !thread::panicking() {
-            for source in self.all_sources() {
-                source.abort();
-            }
-        }
-        self.0.stage.set(Stage::Stopped);
-        self.clear();
-    }
-
-    /// Drops everything that may hold this reactor, so that nothing keeps itself alive.
-    pub(crate) fn clear(&self) {
-        let (calls, jobs) = (self.0.thread_calls.close(), self.0.awaited.borrow().len());
-        if calls.len() + jobs > 0 {
-            log::warn!("dropped with the reactor: {} calls from threads, the results of {jobs} jobs", calls.len());
-        }
-        drop(calls);
-        drop(self.0.timers.queue.take());
-        drop(self.0.awaited.take());
-        drop(self.0.triggers.take());
-        drop(self.0.locals.take());
-        drop(self.0.sources.take());
-        self.0.observers.clear();
-    }
-
-    fn all_sources(&self) -> Vec<Rc<dyn Source>> {
-        self.0.sources.borrow().all()
-    }
-
-    fn take_signal(&self, signal: Signal) {
-        self.observe(|| Event::new(Subject::Reactor, "signal").with_reason(format!("{signal:?}")));
-        match self.0.stage.get() {
-            Stage::Running => {
-                log::info!("received {signal:?}: stopping");
-                self.0.stop_requested.set(true);
-            }
-            Stage::Preparing(_) => {
-                log::info!("received {signal:?} again: not waiting any more");
-                self.0.stage.set(Stage::Preparing(Duration::ZERO));
-            }
-            Stage::Finishing(_) => {
-                log::info!("received {signal:?} again: stopping at once");
-                self.0.stage.set(Stage::Finishing(Duration::ZERO));
-            }
-            Stage::Idle | Stage::Stopped => {}
-        }
     }
 
     /// Calls `call` as soon as the reactor runs: after startup, or in the next turn if it runs already.
@@ -513,26 +346,6 @@ impl Reactor {
     #[doc(alias = "addSystemEventTrigger")]
     pub fn add_system_event_trigger(&self, phase: Phase, event: SystemEvent, call: impl FnOnce() + 'static) -> TriggerId {
         self.0.triggers.borrow_mut().add(phase, event, Box::new(call))
-    }
-
-    /// Has `call` made before shutdown, and the shutdown wait for its result, at most the
-    /// [stop timeout](Self::set_stop_timeout).
-    ///
-    /// Connections still stand, and the loop turns, while it waits. Such calls begin in the order in which they were added, and
-    /// wait side by side. An error is logged.
-    #[doc(alias = "addSystemEventTrigger")]
-    pub fn before_shutdown<R: CallbackResult<Value = ()>>(&self, call: impl FnOnce() -> R + 'static) -> TriggerId {
-        let waiting = Rc::clone(&self.0.before_shutdown);
-        self.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || {
-            waiting.set(waiting.get() + 1);
-            let told = maybe_deferred(call).add_both(move |result| {
-                waiting.set(waiting.get() - 1);
-                if let Err(failure) = result {
-                    log::error!("a call before shutdown failed: {failure}");
-                }
-            });
-            told.detach();
-        })
     }
 
     /// Takes a trigger back; false if it has run or was removed before.
@@ -592,54 +405,6 @@ impl Reactor {
     pub fn observe(&self, event: impl FnOnce() -> Event) {
         if self.0.observers.are_set() {
             self.0.observers.tell(&Event { turn: self.0.turn.get(), time: self.now(), ..event() });
-        }
-    }
-
-    /// A handle for other threads.
-    #[must_use]
-    pub fn handle(&self) -> ReactorHandle {
-        ReactorHandle::new(Arc::clone(&self.0.thread_calls))
-    }
-
-    /// Runs `job` on a thread of the pool, and then `done` on the loop with what it returned, or its panic.
-    ///
-    /// If the reactor stops first, `done` is dropped without being called.
-    #[doc(alias = "callInThread")]
-    pub fn call_in_thread<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-        done: impl FnOnce(thread::Result<T>) + 'static,
-    ) {
-        let complete = self.await_thread(done);
-        let job = std::panic::AssertUnwindSafe(job);
-        self.0.backend.run_in_thread(Box::new(move || complete(std::panic::catch_unwind(job))));
-    }
-
-    /// Looks up the addresses of a host name off the loop, and then calls `done` on the loop.
-    pub fn resolve(&self, name: &str, done: impl FnOnce(io::Result<Vec<IpAddr>>) + 'static) {
-        let complete = self.await_thread(done);
-        self.0.backend.resolve(name.to_owned(), Box::new(complete));
-    }
-
-    /// Keeps `done` here and gives a function for another thread that has it called, on the loop, with a value.
-    fn await_thread<T: Send + 'static>(&self, done: impl FnOnce(T) + 'static) -> impl FnOnce(T) + Send + 'static {
-        let awaited: Awaited = Box::new(move |value| {
-            if let Ok(value) = value.downcast() {
-                done(*value);
-            }
-        });
-        let key = self.0.awaited.borrow_mut().insert(awaited);
-        let handle = self.handle();
-        move |value| {
-            let sent = handle.call_from_thread(move |reactor| {
-                let awaited = reactor.0.awaited.borrow_mut().try_remove(key);
-                if let Some(awaited) = awaited {
-                    awaited(Box::new(value));
-                }
-            });
-            if sent.is_err() {
-                log::debug!("a thread's result came after the reactor had stopped");
-            }
         }
     }
 
