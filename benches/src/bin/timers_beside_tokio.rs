@@ -1,7 +1,7 @@
 //! Timers beside tokio's, in one process: a million added and cancelled, a million fired, and idle timeouts that every
 //! read puts off. Prints nanoseconds an operation, and the ratio.
 //!
-//! Run: cargo run --release --package torsade-bench --bin timers_beside_tokio [TIMERS]     (1,000,000 unless given)
+//! Run: `cargo run --release --package torsade-bench --bin timers_beside_tokio [TIMERS]` (1,000,000 unless given)
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
