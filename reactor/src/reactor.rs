@@ -141,8 +141,10 @@ impl Reactor {
     /// [`ReactorError::AlreadyRunning`], [`ReactorError::NotRestartable`], or an [`io::Error`] if the poll itself fails;
     /// errors of single connections never end the loop.
     pub fn run(&self) -> Result {
-        self.start_running()?;
+        self.check_startable()?;
+        // Before startup, so that a signal that comes while the program starts is an orderly stop too.
         self.0.backend.watch_signals(true)?;
+        self.start();
         let mut result = Ok(());
         while result.is_ok() && self.is_running() {
             result = self.iterate(None);
@@ -160,18 +162,26 @@ impl Reactor {
     /// [`ReactorError::AlreadyRunning`] and [`ReactorError::NotRestartable`].
     #[doc(alias = "startRunning")]
     pub fn start_running(&self) -> Result<(), ReactorError> {
+        self.check_startable()?;
+        self.start();
+        Ok(())
+    }
+
+    fn check_startable(&self) -> Result<(), ReactorError> {
         match self.0.stage.get() {
-            Stage::Idle => {}
-            Stage::Running | Stage::Preparing(_) | Stage::Finishing(_) => return Err(ReactorError::AlreadyRunning),
-            Stage::Stopped => return Err(ReactorError::NotRestartable),
+            Stage::Idle => Ok(()),
+            Stage::Running | Stage::Preparing(_) | Stage::Finishing(_) => Err(ReactorError::AlreadyRunning),
+            Stage::Stopped => Err(ReactorError::NotRestartable),
         }
+    }
+
+    fn start(&self) {
         self.0.timers.refresh();
         self.fire(Phase::Before, SystemEvent::Startup);
         self.0.stage.set(Stage::Running);
         self.fire(Phase::During, SystemEvent::Startup);
         self.fire(Phase::After, SystemEvent::Startup);
         self.nudge();
-        Ok(())
     }
 
     /// Makes one turn, waiting at most `max_wait` (none: until there is something to do).
