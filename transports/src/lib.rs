@@ -6,6 +6,7 @@
 
 mod chain;
 mod compression;
+pub mod conformance;
 mod connection;
 mod connector;
 mod layer;

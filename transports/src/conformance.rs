@@ -1,0 +1,224 @@
+//! The conformance kit: does a protocol do the same however its bytes come?
+//!
+//! TCP keeps the order of bytes and nothing else: what a peer wrote at once may come in pieces, or together with what it
+//! wrote later; reading may be paused, output may back up, the end may come behind the last byte or long after it. A
+//! protocol that works on one machine and fails in the wild most often has a bug here. A [`Conformance`] replays what a
+//! peer sends in all these ways, on a simulated network, through the connection code that ships, and reports the
+//! smallest change under which the protocol did something else.
+
+mod difference;
+mod replay;
+mod watched;
+
+use std::fmt;
+
+use torsade_protocols::Protocol;
+
+pub use difference::{Difference, Outcome};
+use replay::{End, Replay};
+pub use watched::Notes;
+
+/// A protocol and what a peer sends to it, to be replayed in many ways.
+///
+/// Compared are the bytes that the protocol sent, what it [noted](Notes::note), and why the connection ended. Each replay
+/// has a protocol of its own, on a simulated host; time is virtual, so timeouts cost nothing. Pieces come 1 ms apart; what
+/// a protocol does by timers that are about as short may differ by itself.
+///
+/// # Limits
+/// About 8 replays for each byte, of a quarter to some milliseconds each: send some hundred bytes, not megabytes.
+///
+/// # Examples
+/// ```
+/// use torsade_protocols::{LineProtocol, LineReceiver, LineTransport, Result};
+/// use torsade_transports::conformance::{Conformance, Notes};
+///
+/// struct Upper(Notes);
+///
+/// impl LineProtocol for Upper {
+///     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+///         self.0.note(format!("line {}", line.escape_ascii()));
+///         transport.send_line(line.to_ascii_uppercase());
+///         Ok(())
+///     }
+/// }
+///
+/// let summary = Conformance::new(|notes| LineReceiver::new(Upper(notes.clone()))).send(b"one\r\ntwo\r\n").check()?;
+/// assert!(summary.replays > 50);
+/// # Ok::<(), torsade_transports::conformance::Difference>(())
+/// ```
+pub struct Conformance<F> {
+    factory: F,
+    input: Vec<u8>,
+    /// The places in the input where the peer waits.
+    waits: Vec<usize>,
+    compression: bool,
+}
+
+/// What a check that found nothing has done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// How often the protocol was run.
+    pub replays: usize,
+    /// Whether it was run with compression as well.
+    pub compressed: bool,
+}
+
+impl<F, P> Conformance<F>
+where
+    F: Fn(&Notes) -> P,
+    P: Protocol + 'static,
+{
+    /// Begins with a factory, which makes a protocol for each replay.
+    pub const fn new(factory: F) -> Self {
+        Self { factory, input: Vec::new(), waits: Vec::new(), compression: true }
+    }
+
+    /// Adds what the peer sends; after what it sent before, and a second of silence.
+    #[must_use]
+    pub fn send(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        if !self.input.is_empty() {
+            self.waits.push(self.input.len());
+        }
+        self.input.extend_from_slice(bytes.as_ref());
+        self
+    }
+
+    /// Leaves out the replays with compression; those of a protocol that compresses by itself are left out anyway.
+    #[must_use]
+    pub const fn without_compression(mut self) -> Self {
+        self.compression = false;
+        self
+    }
+
+    /// Replays it in all ways, the simplest first.
+    ///
+    /// # Errors
+    /// [`Difference`]: the smallest change of the way in which the bytes came that made the protocol do something else.
+    pub fn check(&self) -> Result<Summary, Difference> {
+        let mut check = Check { kit: self, replays: 0, compressed: false };
+        check.cuts(false)?;
+        check.ends()?;
+        check.pauses()?;
+        check.back_pressure(false)?;
+        if self.compression && !check.plain().compressed_itself {
+            check.compressed = true;
+            check.cuts(true)?;
+            check.back_pressure(true)?;
+        }
+        Ok(Summary { replays: check.replays, compressed: check.compressed })
+    }
+
+    /// As [`check`](Self::check), for tests.
+    ///
+    /// # Panics
+    /// With the text of the [`Difference`], if there is one.
+    #[track_caller]
+    pub fn assert(&self) {
+        if let Err(difference) = self.check() {
+            panic!("{difference}");
+        }
+    }
+}
+
+/// One check that is under way.
+struct Check<'a, F> {
+    kit: &'a Conformance<F>,
+    replays: usize,
+    compressed: bool,
+}
+
+impl<F, P> Check<'_, F>
+where
+    F: Fn(&Notes) -> P,
+    P: Protocol + 'static,
+{
+    /// The replay that others are compared with: all in one piece.
+    fn whole(&self) -> Replay {
+        Replay::new(&self.kit.input, &self.kit.waits)
+    }
+
+    fn run(&mut self, replay: &Replay) -> Outcome {
+        self.replays += 1;
+        replay.run(&self.kit.factory)
+    }
+
+    fn plain(&mut self) -> Outcome {
+        let whole = self.whole();
+        self.run(&whole)
+    }
+
+    /// Compares two replays.
+    fn compare(&mut self, one: &Replay, expected: &Outcome, other: &Replay) -> Result<(), Difference> {
+        let found = self.run(other);
+        if expected.is_as(&found) {
+            return Ok(());
+        }
+        Err(Difference::new(one.describe(), other.describe(), expected.clone(), found))
+    }
+
+    /// One cut at every place; then every byte by itself.
+    fn cuts(&mut self, compressed: bool) -> Result<(), Difference> {
+        let whole = self.whole();
+        let expected = self.run(&whole);
+        let base = if compressed { whole.clone().compressed() } else { whole.clone() };
+        if compressed {
+            self.compare(&whole, &expected, &base)?;
+        }
+        for cut in 1..self.kit.input.len() {
+            self.compare(&whole, &expected, &base.clone().cut_at(vec![cut]))?;
+        }
+        let found = self.compare(&whole, &expected, &base.clone().cut_everywhere());
+        found.map_err(|difference| self.fewer_cuts(&whole, &expected, &base, difference))
+    }
+
+    /// Takes cuts away as long as there still is a difference.
+    fn fewer_cuts(&mut self, whole: &Replay, expected: &Outcome, base: &Replay, found: Difference) -> Difference {
+        let mut smallest = found;
+        let mut cuts: Vec<usize> = (1..self.kit.input.len()).collect();
+        for cut in 1..self.kit.input.len() {
+            let fewer: Vec<usize> = cuts.iter().copied().filter(|kept| *kept != cut).collect();
+            if let Err(difference) = self.compare(whole, expected, &base.clone().cut_at(fewer.clone())) {
+                (smallest, cuts) = (difference, fewer);
+            }
+        }
+        smallest
+    }
+
+    /// The end of the stream at every place: long after the last byte, and right behind it.
+    fn ends(&mut self) -> Result<(), Difference> {
+        for length in 0..=self.kit.input.len() {
+            let late = self.whole().ending(length, End::Late);
+            let expected = self.run(&late);
+            let soon = late.clone().ending(length, End::Soon);
+            self.compare(&late, &expected, &soon)?;
+            self.compare(&late, &expected, &soon.cut_everywhere())?;
+        }
+        Ok(())
+    }
+
+    /// A pause in every callback: after each `data_received`, and at each note.
+    fn pauses(&mut self) -> Result<(), Difference> {
+        for replay in [self.whole(), self.whole().cut_everywhere()] {
+            let expected = self.run(&replay);
+            for callback in 1..=expected.callbacks {
+                self.compare(&replay, &expected, &replay.clone().pausing_at(callback))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All input is there at once, and not one byte may be unsent without the connection being congested.
+    fn back_pressure(&mut self, compressed: bool) -> Result<(), Difference> {
+        let whole = self.whole();
+        let expected = self.run(&whole);
+        let base = if compressed { whole.clone().compressed() } else { whole.clone() };
+        self.compare(&whole, &expected, &base.congested())
+    }
+}
+
+impl<F> fmt::Debug for Conformance<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conformance").field("input", &self.input.escape_ascii().to_string()).finish_non_exhaustive()
+    }
+}

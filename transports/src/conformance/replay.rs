@@ -1,0 +1,191 @@
+//! One way in which a peer's bytes come, and a run in which they do.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{Address, Protocol};
+use torsade_reactor::simulated::{Faults, Simulation};
+
+use super::difference::Outcome;
+use super::watched::{Notes, Peer, Setup, Watched};
+use crate::ReactorTcp;
+
+const HOST: &str = "10.0.0.1";
+const PEER: &str = "10.0.0.2";
+/// Between two pieces.
+const GAP: Duration = Duration::from_millis(1);
+/// Where the peer waits by itself, and before it ends its stream late.
+const SILENCE: Duration = Duration::from_secs(1);
+/// After the end of the peer's stream.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// When the end of the peer's stream comes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum End {
+    Late,
+    Soon,
+}
+
+/// What the peer does at some time.
+#[derive(Debug)]
+pub(super) enum Step {
+    Send(Vec<u8>),
+    /// The same, and the end right behind it.
+    SendLast(Vec<u8>),
+    End,
+}
+
+/// How the bytes come.
+#[derive(Clone, Debug)]
+pub(super) struct Replay {
+    input: Vec<u8>,
+    waits: Vec<usize>,
+    cuts: BTreeSet<usize>,
+    end: End,
+    /// The callback in which reading is paused.
+    pause_at: usize,
+    congested: bool,
+    compressed: bool,
+    whole: usize,
+}
+
+impl Replay {
+    pub(super) fn new(input: &[u8], waits: &[usize]) -> Self {
+        Self {
+            input: input.to_vec(),
+            waits: waits.to_vec(),
+            cuts: BTreeSet::new(),
+            end: End::Late,
+            pause_at: 0,
+            congested: false,
+            compressed: false,
+            whole: input.len(),
+        }
+    }
+
+    pub(super) fn cut_at(mut self, cuts: Vec<usize>) -> Self {
+        self.cuts = cuts.into_iter().collect();
+        self
+    }
+
+    pub(super) fn cut_everywhere(self) -> Self {
+        let cuts = (1..self.input.len()).collect();
+        self.cut_at(cuts)
+    }
+
+    pub(super) fn ending(mut self, length: usize, end: End) -> Self {
+        self.input.truncate(length);
+        self.waits.retain(|wait| *wait < length);
+        self.end = end;
+        self
+    }
+
+    pub(super) const fn pausing_at(mut self, callback: usize) -> Self {
+        self.pause_at = callback;
+        self
+    }
+
+    pub(super) const fn congested(mut self) -> Self {
+        self.congested = true;
+        self
+    }
+
+    pub(super) const fn compressed(mut self) -> Self {
+        self.compressed = true;
+        self
+    }
+
+    /// The input in its pieces.
+    fn pieces(&self) -> Vec<&[u8]> {
+        let places: BTreeSet<usize> = self.cuts.iter().chain(&self.waits).copied().collect();
+        let mut rest = &self.input[..];
+        let mut pieces = Vec::new();
+        let mut begin = 0;
+        for place in places.into_iter().filter(|place| *place < self.input.len()) {
+            let (piece, behind) = rest.split_at(place - begin);
+            pieces.push(piece);
+            (rest, begin) = (behind, place);
+        }
+        pieces.push(rest);
+        pieces
+    }
+
+    /// The peer's steps, and how long they take.
+    fn steps(&self) -> (Vec<(Duration, Step)>, Duration) {
+        let (mut time, mut place, mut steps) = (GAP, 0, Vec::new());
+        let pieces = self.pieces();
+        for (number, piece) in pieces.iter().enumerate() {
+            place += piece.len();
+            let last = number + 1 == pieces.len() && self.end == End::Soon;
+            let step = if last { Step::SendLast(piece.to_vec()) } else { Step::Send(piece.to_vec()) };
+            steps.push((time, step));
+            time += if self.waits.contains(&place) { SILENCE } else { GAP };
+        }
+        if self.end == End::Late {
+            time += SILENCE + if self.congested { time } else { Duration::ZERO };
+            steps.push((time, Step::End));
+        }
+        (steps, time)
+    }
+
+    /// Runs the protocol.
+    pub(super) fn run<P: Protocol + 'static>(&self, factory: &impl Fn(&Notes) -> P) -> Outcome {
+        let latency = Duration::from_micros(1);
+        let mut faults = Faults { bandwidth: None, latency: latency..=latency, segment: 65_536..=65_536, ..Faults::calm() };
+        if self.congested {
+            faults.send_buffer = 1..=1;
+        }
+        let simulation = Simulation::with_faults(1, faults);
+        simulation.set_logging(false);
+        let (steps, time) = self.steps();
+        let notes = Notes::default();
+        notes.pause_at(self.pause_at);
+        let setup = Setup { compressed: self.compressed, congested: self.congested.then_some(time / 2) };
+        let mut watched = Some(Watched { protocol: factory(&notes), notes: notes.clone(), setup });
+        let peer = Peer { steps: Rc::new(steps), compressed: self.compressed, received: Rc::default() };
+        let received = Rc::clone(&peer.received);
+        let (host, other) = (simulation.host(HOST), simulation.host(PEER));
+        let listening = host.listen_tcp("0.0.0.0:7", move |_peer| watched.take()).is_ok();
+        let connecting = other.connect_tcp("10.0.0.1:7", move |_peer: Address| peer.clone()).is_ok();
+        debug_assert!(listening && connecting, "a new host has free ports");
+        let over = || notes.reason().is_some();
+        // An error says that it does not end: the outcome tells.
+        simulation.run_for(time).ok();
+        simulation.set_time_limit(PATIENCE);
+        simulation.run_until(over).ok();
+        // What it sent is on its way.
+        simulation.run_for(SILENCE).ok();
+        let compressed_itself =
+            !self.compressed && notes.transport().is_some_and(|transport| transport.compression_stats().is_some());
+        let sent = received.borrow().clone();
+        Outcome { sent, notes: notes.lines(), reason: notes.reason(), callbacks: notes.callbacks(), compressed_itself }
+    }
+
+    /// Says how the bytes come, in words that go on "when its input ...".
+    pub(super) fn describe(&self) -> String {
+        let quoted = |bytes: &[u8]| format!("\"{}\"", bytes.escape_ascii());
+        let mut text = if self.input.is_empty() {
+            "is nothing".to_owned()
+        } else if self.pieces().len() == 1 {
+            format!("comes in one piece, {}", quoted(&self.input))
+        } else if self.pieces().iter().all(|piece| piece.len() == 1) {
+            format!("comes byte by byte, {}", quoted(&self.input))
+        } else {
+            format!("comes in pieces, {}", self.pieces().into_iter().map(quoted).collect::<Vec<_>>().join(", "))
+        };
+        if self.input.len() < self.whole || self.end == End::Soon {
+            text += if self.end == End::Soon { ", its end right behind it" } else { ", its end a second later" };
+        }
+        if self.pause_at > 0 {
+            text += &format!(", and reading is paused in callback {} (data_received and notes are counted)", self.pause_at);
+        }
+        if self.congested {
+            text += ", and its output is congested after every write";
+        }
+        if self.compressed {
+            text += ", and the connection is compressed";
+        }
+        text
+    }
+}

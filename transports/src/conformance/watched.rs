@@ -1,0 +1,167 @@
+//! The protocol under test with what looks at it, and its peer.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{Protocol, Reason, Transport};
+use torsade_reactor::Result;
+
+use super::replay::Step;
+
+/// How long a pause lasts.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes down what a protocol under test is told; a cheap handle, which the protocol keeps.
+///
+/// What is noted is compared: note what a user of the protocol would see, such as each line or message. Replays also
+/// pause reading at each note, as the protocol itself might.
+#[derive(Clone, Default)]
+pub struct Notes(Rc<Noted>);
+
+#[derive(Default)]
+struct Noted {
+    lines: RefCell<Vec<String>>,
+    /// Callbacks so far, and the one to pause at.
+    callbacks: Cell<usize>,
+    pause_at: Cell<usize>,
+    transport: RefCell<Option<Transport>>,
+    reason: RefCell<Option<Reason>>,
+}
+
+impl Notes {
+    /// Notes one thing that the protocol was told.
+    pub fn note(&self, text: impl Into<String>) {
+        self.0.lines.borrow_mut().push(text.into());
+        self.count();
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.0.lines.borrow().clone()
+    }
+
+    pub(super) fn callbacks(&self) -> usize {
+        self.0.callbacks.get()
+    }
+
+    pub(super) fn pause_at(&self, callback: usize) {
+        self.0.pause_at.set(callback);
+    }
+
+    pub(super) fn reason(&self) -> Option<Reason> {
+        self.0.reason.borrow().clone()
+    }
+
+    pub(super) fn transport(&self) -> Option<Transport> {
+        self.0.transport.borrow().clone()
+    }
+
+    /// One more callback: pauses if it is the one.
+    fn count(&self) {
+        self.0.callbacks.set(self.0.callbacks.get() + 1);
+        if self.0.callbacks.get() == self.0.pause_at.get()
+            && let Some(transport) = self.transport()
+        {
+            transport.pause_producing();
+            transport.reactor().clone().call_later(PAUSE, move || transport.resume_producing());
+        }
+    }
+}
+
+impl fmt::Debug for Notes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&*self.0.lines.borrow()).finish()
+    }
+}
+
+/// What is done to a connection before its protocol sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setup {
+    pub(super) compressed: bool,
+    /// Reading begins after this time, and every unsent byte congests.
+    pub(super) congested: Option<Duration>,
+}
+
+/// The protocol under test.
+pub(super) struct Watched<P> {
+    pub(super) protocol: P,
+    pub(super) notes: Notes,
+    pub(super) setup: Setup,
+}
+
+impl<P: Protocol> Protocol for Watched<P> {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.notes.0.transport.replace(Some(transport.clone()));
+        if self.setup.compressed {
+            transport.set_compression("deflate")?;
+        }
+        if let Some(wait) = self.setup.congested {
+            transport.set_write_buffer_limits(0, 0);
+            transport.pause_producing();
+            let held = transport.clone();
+            transport.reactor().call_later(wait, move || held.resume_producing());
+        }
+        self.protocol.connection_made(transport)
+    }
+
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        self.protocol.handshake_completed(transport)
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        let result = self.protocol.data_received(transport, data);
+        self.notes.count();
+        result
+    }
+
+    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.protocol.read_connection_lost(transport)
+    }
+
+    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.protocol.write_connection_lost(transport)
+    }
+
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        self.protocol.reading_resumed(transport)
+    }
+
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.notes.0.reason.replace(Some(reason.clone()));
+        self.protocol.connection_lost(transport, reason)
+    }
+}
+
+/// Sends what it was told to, piece by piece, and keeps what comes back.
+#[derive(Clone)]
+pub(super) struct Peer {
+    pub(super) steps: Rc<Vec<(Duration, Step)>>,
+    pub(super) compressed: bool,
+    pub(super) received: Rc<RefCell<Vec<u8>>>,
+}
+
+impl Protocol for Peer {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        if self.compressed {
+            transport.set_compression("deflate")?;
+        }
+        for number in 0..self.steps.len() {
+            let (steps, transport) = (Rc::clone(&self.steps), transport.clone());
+            transport.reactor().clone().call_later(self.steps[number].0, move || match &steps[number].1 {
+                Step::Send(piece) => transport.write(piece),
+                Step::SendLast(piece) => {
+                    transport.write(piece);
+                    transport.lose_write_connection();
+                }
+                Step::End => transport.lose_write_connection(),
+            });
+        }
+        Ok(())
+    }
+
+    fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {
+        self.received.borrow_mut().extend_from_slice(data);
+        Ok(())
+    }
+}
