@@ -6,6 +6,9 @@ pub mod way_of_a_byte {}
 #[doc = include_str!("manual/closing.md")]
 pub mod closing {}
 
+#[doc = include_str!("manual/compression.md")]
+pub mod compression {}
+
 #[doc = include_str!("manual/limits.md")]
 pub mod limits {}
 
