@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use torsade::testing::StringTransport;
 use torsade::{
-    LineProtocol, LineReceiver, LineTransport, NetstringReceiver, Protocol, Result, StringFrameTransport, StringProtocol,
+    LineDecoder, LineProtocol, LineReceiver, LineTransport, NetstringReceiver, Protocol, Result, StringFrameTransport,
+    StringProtocol,
 };
 
 const TOTAL: usize = 64 << 20;
@@ -56,6 +57,24 @@ impl LineProtocol for Blocks {
     }
 }
 
+/// The same for the decoder alone, driven by hand.
+fn measure_decoder(name: &str, unit: &[u8]) -> f64 {
+    let input = unit.repeat((TOTAL / unit.len()).max(1));
+    let mut speeds = Vec::new();
+    for piece in PIECES {
+        let mut decoder = LineDecoder::new();
+        let begun = Instant::now();
+        for data in input.chunks(piece) {
+            decoder.feed(data);
+            while let Some(line) = decoder.next_line() {
+                black_box(line.is_ok());
+            }
+        }
+        speeds.push(input.len() as f64 / begun.elapsed().as_secs_f64() / 1e6);
+    }
+    show(name, &speeds)
+}
+
 /// Prints megabytes a second for each size of piece, and gives the ratio of the fastest to the slowest.
 fn measure(name: &str, unit: &[u8], make: impl Fn() -> Box<dyn Protocol>) -> Result<f64> {
     let input = unit.repeat((TOTAL / unit.len()).max(1));
@@ -69,10 +88,14 @@ fn measure(name: &str, unit: &[u8], make: impl Fn() -> Box<dyn Protocol>) -> Res
         }
         speeds.push(input.len() as f64 / begun.elapsed().as_secs_f64() / 1e6);
     }
+    Ok(show(name, &speeds))
+}
+
+fn show(name: &str, speeds: &[f64]) -> f64 {
     let (slowest, fastest) = speeds.iter().fold((f64::MAX, 0.0_f64), |(low, high), speed| (low.min(*speed), high.max(*speed)));
-    let shown: Vec<String> = PIECES.iter().zip(&speeds).map(|(piece, speed)| format!("{piece}: {speed:.0}")).collect();
+    let shown: Vec<String> = PIECES.iter().zip(speeds).map(|(piece, speed)| format!("{piece}: {speed:.0}")).collect();
     println!("{name:24} MB/s by piece  {}   ratio {:.1}", shown.join("  "), fastest / slowest);
-    Ok(fastest / slowest)
+    fastest / slowest
 }
 
 fn main() -> Result {
@@ -81,6 +104,8 @@ fn main() -> Result {
     let netstring = [b"80:", &[b'x'; 80][..], b","].concat();
     let block = [b"block\r\n", &[b'x'; 20][..]].concat();
     let within = [
+        measure_decoder("LineDecoder, 80 bytes", &line) <= 3.0,
+        measure_decoder("LineDecoder, 16 KB", &long_line) <= 8.0,
         measure("lines of 80 bytes", &line, || Box::new(LineReceiver::new(Count(0))))? <= 3.0,
         measure("lines of 16 KB", &long_line, || Box::new(LineReceiver::new(Count(0))))? <= 8.0,
         measure("netstrings of 80 bytes", &netstring, || Box::new(NetstringReceiver::new(Count(0))))? <= 8.0,
