@@ -12,5 +12,8 @@ pub mod compression {}
 #[doc = include_str!("manual/limits.md")]
 pub mod limits {}
 
+#[doc = include_str!("manual/testing.md")]
+pub mod testing {}
+
 #[doc = include_str!("manual/decisions.md")]
 pub mod decisions {}
