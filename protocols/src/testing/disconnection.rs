@@ -9,12 +9,15 @@ use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::testing::string_transport::{ProducerState, StringTransport};
 
+/// The most that one `data_received` is given, in bytes, as on a real connection.
+const CHUNK: usize = 64 * 1024;
+
 /// A [`StringTransport`] that owns its protocol and calls it as a connection would.
 ///
 /// Bytes that come while reading is paused wait until it is resumed; those that come while it is closing are dropped.
 /// What a callback asked for (a close, a resumed reading, bytes given back) is done when the callback has returned, before
 /// the method that made the call returns. An `Err` of a callback ends the connection with that reason, and panics are
-/// the test's.
+/// the test's. When both streams have ended, the connection has.
 ///
 /// # Examples
 /// ```
@@ -43,7 +46,11 @@ pub struct StringTransportWithDisconnection<P> {
     protocol: P,
     /// What the peer sent and is not read yet.
     arrived: Vec<u8>,
+    peer_ended: bool,
+    told_read_end: bool,
     told_write_end: bool,
+    /// A close waits for the peer's end, as that of a real connection does.
+    lingers: bool,
     reason: Option<Reason>,
 }
 
@@ -57,7 +64,21 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
     /// Joins `protocol` with `transport`.
     #[must_use]
     pub const fn with_transport(transport: StringTransport, protocol: P) -> Self {
-        Self { transport, protocol, arrived: Vec::new(), told_write_end: false, reason: None }
+        Self {
+            transport,
+            protocol,
+            arrived: Vec::new(),
+            peer_ended: false,
+            told_read_end: false,
+            told_write_end: false,
+            lingers: false,
+            reason: None,
+        }
+    }
+
+    /// Has a close wait until the peer has ended its stream, too.
+    pub(super) const fn set_lingering(&mut self) {
+        self.lingers = true;
     }
 
     /// Calls the protocol's `connection_made`.
@@ -69,14 +90,22 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
 
     /// Lets the peer send `data`.
     pub fn deliver(&mut self, data: &[u8]) {
-        self.arrived.extend_from_slice(data);
+        if self.reason.is_none() {
+            self.arrived.extend_from_slice(data);
+        }
         self.settle();
     }
 
-    /// Lets the peer end its stream.
+    /// Lets the peer end its stream. The protocol is told after all data, so not while reading is paused.
     pub fn end(&mut self) {
-        if self.reason.is_none() && !self.transport.is_closing() {
-            let result = self.protocol.read_connection_lost(&self.transport);
+        self.peer_ended = true;
+        self.settle();
+    }
+
+    /// Asks a pull producer for more, as a connection does that has nothing left to send.
+    pub(super) fn pull(&mut self) {
+        if self.reason.is_none() && self.transport.producer() == Some(false) {
+            let result = self.transport.resume_producer();
             self.finish(result);
         }
     }
@@ -127,20 +156,26 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
                 return self.lose(Reason::ConnectionAborted);
             } else if transport.is_closing() {
                 self.arrived.clear();
-                if transport.producer().is_none() {
+                if transport.producer().is_none() && (self.peer_ended || !self.lingers) {
                     self.lose(Reason::ConnectionDone);
                 }
                 return;
             } else if transport.is_write_closed() && !self.told_write_end {
                 self.told_write_end = true;
                 self.protocol.write_connection_lost(&transport)
+            } else if self.told_write_end && self.told_read_end {
+                return self.lose(Reason::ConnectionDone);
             } else if transport.take_resumed() {
                 let unread = transport.take_unread();
                 self.arrived.splice(..0, unread);
                 self.protocol.reading_resumed(&transport)
             } else if transport.is_reading() && !self.arrived.is_empty() {
-                let arrived = std::mem::take(&mut self.arrived);
-                self.protocol.data_received(&transport, &arrived)
+                let rest = self.arrived.split_off(self.arrived.len().min(CHUNK));
+                let chunk = std::mem::replace(&mut self.arrived, rest);
+                self.protocol.data_received(&transport, &chunk)
+            } else if transport.is_reading() && self.peer_ended && !self.told_read_end {
+                self.told_read_end = true;
+                self.protocol.read_connection_lost(&transport)
             } else {
                 return;
             };
