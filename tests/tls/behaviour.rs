@@ -151,6 +151,30 @@ fn an_answer_follows_the_end_of_the_question() {
     });
 }
 
+#[test]
+fn who_has_nothing_to_say_may_end_its_half_at_once_and_gets_an_answer() {
+    everywhere(|world, much| {
+        let ask = side(|event, transport| {
+            if matches!(event, Event::Made) {
+                transport.lose_write_connection();
+            }
+            Ok(())
+        });
+        let answer = side(move |event, transport| {
+            if matches!(event, Event::ReadLost) {
+                transport.write(pattern(0, much));
+                transport.lose_connection();
+            }
+            Ok(())
+        })
+        .half_closeable();
+        let ends = world.converse(answer, ask);
+        assert!(ends.client.data() == pattern(0, much), "{:?}", ends.client.names());
+        assert_eq!(ends.client.count("write lost"), 1);
+        assert_clean(&ends);
+    });
+}
+
 /// Writes pieces until it has written all, unless it is paused.
 struct Pieces {
     at: Rc<Cell<usize>>,

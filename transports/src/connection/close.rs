@@ -57,6 +57,12 @@ impl StreamConnection {
         if state.lost || state.write_ended || !state.wants_write_end() {
             return;
         }
+        #[cfg(feature = "tls")]
+        if state.is_closing()
+            && let Some(layer) = state.chain.as_mut().and_then(|chain| chain.tls_mut())
+        {
+            layer.give_up_pointless_handshake();
+        }
         if !state.finished {
             self.write_through(&mut state, Chain::finish);
             state.finished = true;

@@ -14,6 +14,9 @@ use crate::layer::{Layer, Progress};
 /// A buffer larger than this is not kept, in bytes.
 const SPARE_LIMIT: usize = 256 << 10;
 
+/// The size of the record with TLS's own end (RFC 8446, 5.2 and 6), in bytes; in TLS 1.2 it is a little more.
+const CLOSE_NOTIFY: usize = 24;
+
 thread_local! {
     /// A buffer that the layer which emptied its own leaves for the next: one for all idle connections.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -101,6 +104,15 @@ impl TlsLayer {
     /// Takes an end without close_notify for a proper one, if it does not cut a record.
     pub(crate) const fn set_truncation_allowed(&mut self, allowed: bool) {
         self.truncation_allowed = allowed;
+    }
+
+    /// The connection is to be closed, not only our half of it. Without anything to send, a handshake need not be waited
+    /// for: nobody could be deceived by its end.
+    pub(crate) fn give_up_pointless_handshake(&mut self) {
+        let pointless = matches!(self.phase, Phase::Handshaking(_)) && self.pending.is_empty();
+        if pointless && self.finish != Finish::Done {
+            self.finish = Finish::Done;
+        }
     }
 
     /// The memory of all buffers.
@@ -283,9 +295,7 @@ impl Layer for TlsLayer {
 
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason> {
         if self.finish == Finish::NotAsked {
-            // Without anything to send, a handshake need not be waited for: nobody could be deceived by its end.
-            let pointless = matches!(self.phase, Phase::Handshaking(_)) && self.pending.is_empty();
-            self.finish = if pointless { Finish::Done } else { Finish::Waits };
+            self.finish = Finish::Waits;
         }
         self.flush(wire, Duration::ZERO)
     }
@@ -345,7 +355,8 @@ impl Layer for TlsLayer {
     }
 
     fn unsent(&self) -> usize {
-        self.pending.len() + self.outgoing.len()
+        let end = if self.finish == Finish::Waits { CLOSE_NOTIFY } else { 0 };
+        self.pending.len() + self.outgoing.len() + end
     }
 
     fn has_ended(&self) -> bool {

@@ -169,8 +169,14 @@ impl Wrapped {
         }
     }
 
+    /// Ends our stream in order to close the connection.
+    pub(super) fn finish_closing(&self) {
+        self.layer.borrow_mut().give_up_pointless_handshake();
+        self.finish();
+    }
+
     /// Ends our stream, as far as TLS goes.
-    pub(super) fn finish(&self) {
+    fn finish(&self) {
         let mut wire = Vec::new();
         let result = self.layer.borrow_mut().finish(&mut wire);
         if !wire.is_empty() {
@@ -269,7 +275,7 @@ impl Connection for Wrapped {
 
     fn lose_connection(&self) {
         if !self.closing.replace(true) {
-            self.finish();
+            self.finish_closing();
             self.flush_later();
         }
     }

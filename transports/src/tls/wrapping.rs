@@ -108,7 +108,7 @@ impl TlsProtocol {
     fn call(&mut self, sides: &Sides, call: impl FnOnce(&mut dyn Protocol, &Transport) -> Result) -> Result {
         let result = call(&mut *self.protocol, &sides.above);
         if result.is_err() {
-            sides.wrapped.finish();
+            sides.wrapped.finish_closing();
         }
         sides.wrapped.flush();
         result
