@@ -14,6 +14,8 @@ const SKIPPABLE: u32 = 0x184d_2a50;
 
 pub(super) struct ZstdDecoder {
     context: DCtx<'static>,
+    /// The codec has given out all that it can make of its input so far.
+    drained: bool,
     /// The header as far as it has arrived: 18 bytes at most.
     header: Vec<u8>,
     max_skipped: u64,
@@ -43,6 +45,7 @@ impl ZstdDecoder {
         context.set_parameter(DParameter::WindowLogMax(log.clamp(10, 30))).map_err(kind)?;
         Ok(Self {
             context,
+            drained: false,
             header: Vec::new(),
             max_skipped: options.max_skipped,
             max_window: options.max_window,
@@ -128,10 +131,16 @@ impl ZstdDecoder {
             return Err(Kind::Header);
         }
         self.stage = Stage::Body;
+        self.drained = true;
         Ok(())
     }
 
     fn read_body(&mut self, wire: &[u8], plain: &mut Vec<u8>, limit: usize) -> (usize, Result<Outcome, Kind>) {
+        if wire.is_empty() && self.drained {
+            // The codec takes 16 calls without any progress for an error.
+            return (0, Ok(Outcome::Hungry));
+        }
+        self.drained = false;
         let mut input = InBuffer::around(wire);
         loop {
             let room = limit - plain.len();
@@ -151,6 +160,7 @@ impl ZstdDecoder {
                 Ok(0) => return (input.pos(), Ok(Outcome::End)),
                 // Room was left over, so there is nothing more in there.
                 Ok(_) if made < wanted && input.pos() == wire.len() => {
+                    self.drained = true;
                     return (input.pos(), Ok(Outcome::Hungry));
                 }
                 Ok(_) if made == 0 && input.pos() == before => return (before, Err(Kind::Data)), // it would spin

@@ -104,3 +104,20 @@ proptest! {
         prop_assert!(wire.is_empty() || receiver.stats().stream_ended);
     }
 }
+
+#[test]
+fn reading_nothing_any_number_of_times_changes_nothing() {
+    for format in formats() {
+        let plain = text(2000);
+        let wire = stream(&Compression::from(format), &[&plain]);
+        let mut receiver = expecting(format);
+        let mut got = Vec::new();
+        for byte in &wire {
+            // As TLS does whose records come in pieces.
+            for piece in [&[*byte][..]].into_iter().chain([&[][..]; 30]) {
+                receiver.read(piece, &mut got, ROOM, NOW).unwrap();
+            }
+        }
+        assert!(got == plain, "{format:?}: {} bytes", got.len());
+    }
+}
