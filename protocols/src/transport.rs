@@ -63,7 +63,7 @@ impl Transport {
     /// The bytes are copied. They leave when the callback that wrote them returns, or at the end of the turn when
     /// someone else wrote them: many small writes of one turn become one system call.
     ///
-    /// After [`lose_connection`](Self::lose_connection), what is written in the same turn is still sent; later bytes, and
+    /// After [`lose_connection`](Self::lose_connection), what is written in the same callback is still sent; later bytes, and
     /// those for a lost connection, are dropped.
     ///
     /// # Limits
