@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
+use crate::memory::Network;
 use crate::reactor::Reactor;
 
 /// Turns that one step of time may take.
@@ -18,7 +19,7 @@ const TURNS: usize = 1000;
 ///
 /// For unit tests of anything that takes a reactor. The timers are those of a real reactor, so that their order cannot
 /// differ. Jobs for the thread pool run in the next turn, on this thread; no name can be looked up; listening and
-/// connecting fail. For whole networks there is a simulation.
+/// connecting fail: for them there is a [`MemoryReactor`](crate::MemoryReactor), and for whole networks a simulation.
 ///
 /// # Examples
 /// ```
@@ -46,7 +47,16 @@ impl Clock {
     /// A clock that stands at zero.
     #[must_use]
     pub fn new() -> Self {
-        let backend = Rc::new(ClockBackend::default());
+        Self::with_backend(ClockBackend::default())
+    }
+
+    /// A clock with sockets.
+    pub(crate) fn with_network(network: Rc<Network>) -> Self {
+        Self::with_backend(ClockBackend { network: Some(network), ..ClockBackend::default() })
+    }
+
+    fn with_backend(backend: ClockBackend) -> Self {
+        let backend = Rc::new(backend);
         let reactor = Reactor::with_backend(Rc::<ClockBackend>::clone(&backend));
         let started = reactor.start_running();
         debug_assert!(started.is_ok(), "a new reactor can be started");
@@ -64,7 +74,7 @@ impl Clock {
         self.backend.now.set(self.backend.now.get().saturating_add(by));
         for _ in 0..TURNS {
             self.turn();
-            if !self.reactor.wants_turn() && self.backend.jobs.borrow().is_empty() {
+            if !self.reactor.wants_turn() && self.backend.is_quiet() {
                 return;
             }
         }
@@ -120,6 +130,13 @@ struct ClockBackend {
     now: Cell<Duration>,
     jobs: RefCell<Vec<Job>>,
     random: Cell<u64>,
+    network: Option<Rc<Network>>,
+}
+
+impl ClockBackend {
+    fn is_quiet(&self) -> bool {
+        self.jobs.borrow().is_empty() && !self.network.as_ref().is_some_and(|network| network.has_ready())
+    }
 }
 
 impl std::fmt::Debug for ClockBackend {
@@ -133,7 +150,10 @@ impl Backend for ClockBackend {
         self.now.get()
     }
 
-    fn poll(&self, _timeout: Option<Duration>, _wakeups: &mut Wakeups) -> io::Result<()> {
+    fn poll(&self, _timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()> {
+        if let Some(network) = &self.network {
+            network.take_ready(&mut wakeups.ready);
+        }
         Ok(())
     }
 
@@ -141,16 +161,17 @@ impl Backend for ClockBackend {
         Arc::new(NoWake)
     }
 
-    fn listen(&self, _address: SocketAddr, _backlog: u32) -> io::Result<Box<dyn Listener>> {
-        Err(no_network())
+    fn listen(&self, address: SocketAddr, _backlog: u32) -> io::Result<Box<dyn Listener>> {
+        self.network.as_ref().ok_or_else(no_network)?.listen(address)
     }
 
-    fn connect(&self, _address: SocketAddr) -> io::Result<Box<dyn Stream>> {
-        Err(no_network())
+    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+        self.network.as_ref().ok_or_else(no_network)?.connect(address)
     }
 
-    fn resolve(&self, _name: String, resolved: Resolved) {
-        self.jobs.borrow_mut().push(Box::new(move || resolved(Err(no_network()))));
+    fn resolve(&self, name: String, resolved: Resolved) {
+        let found = self.network.as_ref().ok_or_else(no_network).and_then(|network| network.look_up(&name));
+        self.jobs.borrow_mut().push(Box::new(move || resolved(found)));
     }
 
     fn run_in_thread(&self, job: Job) {

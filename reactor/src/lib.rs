@@ -10,6 +10,7 @@ pub mod defer;
 mod delayed_call;
 mod error;
 pub mod event_log;
+mod memory;
 mod observers;
 mod os;
 mod panic;
@@ -30,6 +31,7 @@ pub use defer::{
 };
 pub use delayed_call::DelayedCall;
 pub use error::{ReactorError, Result, TimerError};
+pub use memory::{MemoryError, MemoryPeer, MemoryReactor};
 pub use panic::{Panic, catch};
 pub use reactor::{Leftovers, Reactor};
 pub use reactor_handle::{ReactorGone, ReactorHandle};
