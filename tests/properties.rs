@@ -2,15 +2,15 @@
 //!
 //! Each seed draws a scenario: one to three connections between two hosts, whose programs write, close, abort, half-close,
 //! pause, give bytes back, switch compression in either direction, register producers, fail, panic and stop, in callbacks
-//! and out of them. Then they settle, then everything ends. All the while it is checked that
+//! and out of them; with the feature `tls`, a third of the connections speak it. Then they settle, then everything ends. All the while it is checked that
 //! - bytes arrive in the order in which they were written, all of them where the sender has finished in order;
 //! - callbacks come in their order, none after `connection_lost`, none that the program has forbidden;
 //! - memory bounds hold, producers are told what they have to be told;
 //! - whenever the time moves on, nothing is left undone; closes end in time; and nothing is left behind.
 //!
 //! A hundred thousand seeds, in one command:
-//! `TORSADE_SEEDS=25000 cargo test --release --test properties`
-//! One seed, with its log: `TORSADE_SEED=7 cargo test --test properties hostile`
+//! `TORSADE_SEEDS=25000 cargo test --release --all-features --test properties`
+//! One seed, with its log: `TORSADE_SEED=7 cargo test --all-features --test properties hostile`
 
 #[path = "properties/action.rs"]
 mod action;
@@ -20,6 +20,10 @@ mod actor;
 mod caller;
 #[path = "properties/chance.rs"]
 mod chance;
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "the tests of TLS use the rest")]
+#[path = "tls/keys.rs"]
+mod keys;
 #[path = "properties/plan.rs"]
 mod plan;
 #[path = "properties/producer.rs"]
@@ -30,6 +34,9 @@ mod rest;
 mod scenario;
 #[path = "properties/side.rs"]
 mod side;
+#[cfg(feature = "tls")]
+#[path = "properties/tls.rs"]
+mod tls;
 #[path = "properties/verdict.rs"]
 mod verdict;
 #[path = "properties/world.rs"]

@@ -41,6 +41,9 @@ impl Side {
         if name != "connection_lost" && self.is_ending() {
             self.complain(format_args!("{name} came after it was told to end"));
         }
+        if self.tls && !self.shaken && matches!(name, "data_received" | "read_connection_lost") && !self.is_ending() {
+            self.complain(format_args!("{name} came before the handshake was completed"));
+        }
         let reads = matches!(name, "data_received" | "read_connection_lost" | "reading_resumed");
         if reads && (self.paused || !transport.is_reading()) {
             self.complain(format_args!("{name} came while it does not read"));
@@ -104,6 +107,14 @@ impl Protocol for Actor {
             }
             for _ in 0..side.chance.below(4) {
                 side.act_later();
+            }
+        })
+    }
+
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        self.callback("handshake_completed", transport, |side| {
+            if !side.tls || std::mem::replace(&mut side.shaken, true) {
+                side.complain("a handshake was completed that nobody began");
             }
         })
     }

@@ -76,8 +76,17 @@ impl<'a> Scenario<'a> {
         let client = Side::new(&self.world, 2 * pair, 0, seed, (there.clone(), back.clone()));
         let server = Side::new(&self.world, 2 * pair + 1, last, seed, (back, there));
         self.world.sides.borrow_mut().extend([client, server].map(|side| Rc::new(side.into())));
-        let mut server = Some(self.world.side(2 * pair + 1));
         let address = format!("{SERVER}:{}", 7000 + pair);
+        #[cfg(feature = "tls")]
+        if super::tls::is_drawn(seed, pair) {
+            for number in [2 * pair, 2 * pair + 1] {
+                self.world.side(number).borrow_mut().tls = true;
+            }
+            let caller = Caller::new(&self.world, &self.world.side(2 * pair));
+            self.ports.push(super::tls::connect(&self.world, pair, &address, caller)?);
+            return Ok(());
+        }
+        let mut server = Some(self.world.side(2 * pair + 1));
         self.ports.push(
             self.world.homes[last].reactor.listen_tcp(&*address, move |_peer| server.take().map(|side| Actor::new(&side)))?,
         );

@@ -31,6 +31,9 @@ pub struct Side {
     pub lost_at: Duration,
     /// Of a client: its factory was stopped.
     pub called: bool,
+    /// It speaks TLS; and the handshake is complete.
+    pub tls: bool,
+    pub shaken: bool,
 
     /// The plan of what we send, and how many of its switches are done.
     pub plan: Plan,
@@ -87,6 +90,8 @@ impl Side {
             reason: None,
             lost_at: Duration::ZERO,
             called: false,
+            tls: false,
+            shaken: false,
             plan: plans.0,
             switched: 0,
             incoming: plans.1,
@@ -239,7 +244,7 @@ impl Side {
     pub fn check_unsent(&mut self, transport: &Transport, last: usize) {
         let unsent = transport.unsent();
         // What a compressor holds back comes on top, and an announcement.
-        let slack = if self.switched > 0 { 200_000 } else { 0 };
+        let slack = if self.switched > 0 { 200_000 } else { 0 } + if self.tls { 20_000 + last / 100 } else { 0 };
         if unsent > self.cap + last + slack && !self.exceeded {
             self.complain(format_args!("{unsent} bytes are unsent, {} are allowed", self.cap));
         }
@@ -333,11 +338,14 @@ impl Side {
             Reason::ConnectionAborted => self.aborted,
             Reason::ConnectionDone => self.closing.is_some() || self.read_ended && self.halved.is_some(),
             // A flush adds to what was written.
-            Reason::LimitExceeded { .. } => self.exceeded || self.switched > 0,
+            Reason::LimitExceeded { .. } => self.exceeded || self.switched > 0 || self.tls,
             Reason::Panicked(_) => self.panicked,
             Reason::Protocol(_) => self.failed,
             Reason::ShuttingDown => self.is_stopping(),
             Reason::TimedOut(Deadline::Flush | Deadline::Linger) => self.closing.is_some(),
+            Reason::Tls(_) => self.tls && !self.shaken,
+            Reason::TimedOut(Deadline::Handshake) => self.tls && !self.shaken,
+            Reason::TlsTruncated => self.tls,
             // The verdict of the end looks at these.
             _ => true,
         }
