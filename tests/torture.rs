@@ -3,6 +3,10 @@
 //! What holds whatever is called: `connection_made` first, `connection_lost` once and last, data in order and without a
 //! gap, nothing delivered after a close or while paused, and an end within the close timeout.
 
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "the tests of TLS use the rest")]
+#[path = "tls/keys.rs"]
+mod keys;
 #[path = "support/support.rs"]
 mod support;
 
@@ -167,8 +171,61 @@ fn close_all(reactor: &Reactor, all: &Rc<RefCell<Vec<Transport>>>, made: usize, 
     reactor.call_later(Duration::from_millis(100), move || close_all(&again, &all, now_made, rounds - 1));
 }
 
+/// What stands between the protocols and their sockets from the start.
+#[derive(Clone, Copy, Default)]
+struct Layers {
+    compression: bool,
+    #[cfg(feature = "tls")]
+    tls: bool,
+}
+
+impl Layers {
+    /// How long the programs do as they like. Handshakes that all begin at once take a while.
+    fn patience(self) -> Duration {
+        #[cfg(feature = "tls")]
+        if self.tls {
+            return Duration::from_secs(2);
+        }
+        Duration::from_millis(500)
+    }
+
+    fn listen(self, reactor: &Reactor, factory: impl Factory + 'static) -> Port {
+        #[cfg(feature = "tls")]
+        if self.tls {
+            return reactor.listen_tls("127.0.0.1:0", &keys::server(), factory).unwrap();
+        }
+        reactor.listen_tcp("127.0.0.1:0", factory).unwrap()
+    }
+
+    /// The way that all clients connect; they share one configuration, and so resume each other's sessions.
+    fn caller(self, reactor: &Reactor) -> impl Fn(std::net::SocketAddr, Box<dyn FnMut(Address) -> Probe>) {
+        #[cfg(feature = "tls")]
+        let config = self.tls.then(keys::client);
+        let reactor = reactor.clone();
+        move |address, factory| {
+            #[cfg(feature = "tls")]
+            if let Some(config) = &config {
+                reactor.connect_tls(address, config, factory).unwrap();
+                return;
+            }
+            reactor.connect_tcp(address, factory).unwrap();
+        }
+    }
+}
+
+/// Whether a connection may end so, with peers that close, abort and fail, but send nothing wrong.
+fn is_due(reason: &Reason) -> bool {
+    match reason {
+        Reason::CompressFailed(_) => false,
+        Reason::Decompress(error) => error.kind == torsade::DecompressErrorKind::Truncated,
+        #[cfg(feature = "tls")]
+        Reason::Tls(error) => matches!(error, torsade::TlsError::ClosedInHandshake),
+        _ => true,
+    }
+}
+
 /// So many connections with so many random calls; both ends are ours. Compressed ones carry their switch from the start.
-fn torture(seed: u64, pairs: usize, compressed: bool) {
+fn torture(seed: u64, pairs: usize, layers: Layers) {
     let reactor = Reactor::new().unwrap();
     let all: Rc<RefCell<Vec<Transport>>> = Rc::default();
     let (mut servers, clients) = (Rc::new(RefCell::new(Vec::new())), Rc::new(RefCell::new(Vec::new())));
@@ -177,7 +234,7 @@ fn torture(seed: u64, pairs: usize, compressed: bool) {
         ends.borrow_mut().push(end.clone());
         let mut script = script(end.clone(), seed, all.clone());
         let probe = Probe::new(&end.events.clone(), move |event, transport| {
-            if compressed && matches!(event, Event::Made) {
+            if layers.compression && matches!(event, Event::Made) {
                 transport.set_compression("deflate")?;
             }
             script(event, transport)
@@ -185,23 +242,18 @@ fn torture(seed: u64, pairs: usize, compressed: bool) {
         if half { probe.half_closeable() } else { probe }
     };
     let (list, room) = (servers.clone(), all.clone());
-    let port = reactor
-        .listen_tcp("127.0.0.1:0", move |_peer| {
-            let number = list.borrow().len() as u64;
-            probe(&list, seed.wrapping_mul(0x9e37_79b9).wrapping_add(number * 7919), &room, number.is_multiple_of(3))
-        })
-        .unwrap();
-    let address = address(&port);
+    let port = layers.listen(&reactor, move |_peer| {
+        let number = list.borrow().len() as u64;
+        probe(&list, seed.wrapping_mul(0x9e37_79b9).wrapping_add(number * 7919), &room, number.is_multiple_of(3))
+    });
+    let (address, call) = (address(&port), layers.caller(&reactor));
     for number in 0..pairs as u64 {
         let (list, room) = (clients.clone(), all.clone());
-        reactor
-            .connect_tcp(address, move |_peer| {
-                probe(&list, seed.wrapping_add(number * 104_729 + 1), &room, number.is_multiple_of(2))
-            })
-            .unwrap();
+        let seed = seed.wrapping_add(number * 104_729 + 1);
+        call(address, Box::new(move |_peer| probe(&list, seed, &room, number.is_multiple_of(2))));
     }
     let (room, closer) = (all.clone(), reactor.clone());
-    reactor.call_later(Duration::from_millis(500), move || close_all(&closer, &room, usize::MAX, 60));
+    reactor.call_later(layers.patience(), move || close_all(&closer, &room, usize::MAX, 60));
     run(&reactor);
     let mut silent = 0;
     for (end, role) in servers.take().iter().map(|end| (end, "server")).chain(clients.take().iter().map(|end| (end, "client"))) {
@@ -210,10 +262,12 @@ fn torture(seed: u64, pairs: usize, compressed: bool) {
         if let Reason::Panicked(panic) = &reason {
             assert!(panic.to_string().contains("deliberate"), "seed {seed}: {role}: {panic}");
         }
+        assert!(is_due(&reason), "seed {seed}: a {role}: {reason}: {:?}", end.events.names());
         let received = end.received.borrow();
         assert!(*received == pattern(0, received.len()), "seed {seed}: a {role} got something else: {:?}", end.events.names());
         silent += usize::from(received.is_empty());
     }
+    println!("seed {seed}: {silent} of {} ends received nothing", 2 * pairs);
     assert!(silent < 2 * pairs, "nobody received anything: the test shows nothing");
     drop(std::mem::take(&mut servers));
     assert_eq!(reactor.source_count(), 0);
@@ -222,13 +276,29 @@ fn torture(seed: u64, pairs: usize, compressed: bool) {
 #[test]
 fn random_calls_in_random_callbacks_break_no_rule() {
     for seed in 1..=3 {
-        torture(seed, 150, false);
+        torture(seed, 150, Layers::default());
     }
 }
 
 #[test]
 fn nor_do_they_with_compression_on() {
     for seed in 11..=13 {
-        torture(seed, 50, true);
+        torture(seed, 50, Layers { compression: true, ..Layers::default() });
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn nor_do_they_over_tls() {
+    for seed in 21..=23 {
+        torture(seed, 50, Layers { tls: true, ..Layers::default() });
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn nor_do_they_with_compression_over_tls() {
+    for seed in 31..=33 {
+        torture(seed, 30, Layers { tls: true, compression: true });
     }
 }
