@@ -40,9 +40,10 @@ impl StreamConnection {
         }
         self.end_writing();
         let over = {
-            let state = self.state.borrow();
-            // Nothing is left to write: with the peer's end seen, there is nothing to wait for.
-            (state.read_ended && state.write_ended).then(|| state.close_reason())
+            let mut state = self.state.borrow_mut();
+            // The callback that was told of our stream's end may have aborted. If not: nothing is left to write: with the peer's end seen, there is nothing to wait for.
+            let ended = state.read_ended && state.write_ended;
+            state.take_doom().or_else(|| ended.then(|| state.close_reason()))
         };
         if let Some(reason) = over {
             self.lose(&reason);
