@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation};
+use torsade::{Deadline, ProducerError};
 
 use crate::keys;
 use crate::support::{Chance, Event, Events, pattern};
@@ -25,6 +26,7 @@ enum Layers {
 struct World<'a> {
     simulation: &'a Simulation,
     layers: Layers,
+    port: Cell<u16>,
 }
 
 impl World<'_> {
@@ -41,13 +43,15 @@ impl World<'_> {
         };
         let mut server = Some(server.into_probe(&ends.server, first));
         let mut client = Some(client.into_probe(&ends.client, first));
+        let port = self.port.replace(self.port.get() + 1);
+        let (bind, address) = (format!("0.0.0.0:{port}"), format!("10.0.0.1:{port}"));
         let (here, there) = (self.simulation.host("10.0.0.2"), self.simulation.host("10.0.0.1"));
         if matches!(self.layers, Layers::Tls | Layers::TlsAndCompression) {
-            there.listen_tls("0.0.0.0:7", &keys::server(), move |_peer| server.take()).expect("a port");
-            here.connect_tls("10.0.0.1:7", &keys::client(), move |_peer| client.take()).expect("an address");
+            there.listen_tls(&*bind, &keys::server(), move |_peer| server.take()).expect("a port");
+            here.connect_tls(&*address, &keys::client(), move |_peer| client.take()).expect("an address");
         } else {
-            there.listen_tcp("0.0.0.0:7", move |_peer| server.take()).expect("a port");
-            here.connect_tcp("10.0.0.1:7", move |_peer| client.take()).expect("an address");
+            there.listen_tcp(&*bind, move |_peer| server.take()).expect("a port");
+            here.connect_tcp(&*address, move |_peer| client.take()).expect("an address");
         }
         self.simulation.run_until(|| ends.server.lost() && ends.client.lost()).expect("both ends are lost");
         ends
@@ -66,7 +70,7 @@ fn everywhere(scenario: impl Fn(&World<'_>, usize)) {
             for seed in seeds {
                 let simulation = Simulation::with_faults(seed, faults.clone());
                 println!("{layers:?}, seed {seed}, {much} bytes");
-                scenario(&World { simulation: &simulation, layers }, much);
+                scenario(&World { simulation: &simulation, layers, port: Cell::new(7) }, much);
             }
         }
     }
@@ -341,5 +345,227 @@ fn bytes_given_back_come_again_before_all_others() {
         let ends = world.converse(send, read);
         assert!(*taken.borrow() == pattern(0, much), "{} bytes", taken.borrow().len());
         assert_clean(&ends);
+    });
+}
+
+/// Does something in one callback, and before that whatever makes that callback come.
+fn in_callback(wanted: &'static str, mut act: impl FnMut(&Transport) -> Result + 'static) -> Side {
+    side(move |event, transport| {
+        if event.name() == wanted {
+            return act(transport);
+        }
+        match (event, wanted) {
+            (Event::Made, "write lost") => transport.lose_write_connection(),
+            (Event::Made, "resumed") => {
+                transport.pause_producing();
+                transport.resume_producing();
+            }
+            _ => {}
+        }
+        Ok(())
+    })
+    .half_closeable()
+}
+
+/// Writes something, and ends its half.
+fn greet() -> Side {
+    side(|event, transport| {
+        if matches!(event, Event::Made) {
+            transport.write("x");
+            transport.lose_write_connection();
+        }
+        Ok(())
+    })
+}
+
+impl World<'_> {
+    /// The callbacks that come over these layers.
+    fn callbacks(&self) -> impl Iterator<Item = &'static str> {
+        let tls = matches!(self.layers, Layers::Tls | Layers::TlsAndCompression);
+        let handshake = tls.then_some("handshake");
+        ["made", "data", "read lost", "write lost", "resumed"].into_iter().chain(handshake)
+    }
+}
+
+#[test]
+fn an_error_in_any_callback_sends_what_was_written() {
+    everywhere(|world, much| {
+        for callback in world.callbacks() {
+            let fail = in_callback(callback, move |transport| {
+                transport.write(pattern(0, much));
+                Err("it went wrong".into())
+            });
+            let ends = world.converse(fail, greet());
+            assert!(matches!(ends.server.reason(), Reason::Protocol(_)), "{callback}: {:?}", ends.server.reason());
+            assert!(ends.client.reason().is_clean(), "{callback}: {:?}", ends.client.reason());
+            // After the end of our half nothing is taken any more.
+            let sent = if callback == "write lost" { 0 } else { much };
+            assert!(ends.client.data() == pattern(0, sent), "{callback}: {:?}", ends.client.names());
+        }
+    });
+}
+
+#[test]
+fn a_panic_in_any_callback_closes_in_order_with_that_reason() {
+    everywhere(|world, _| {
+        for callback in world.callbacks() {
+            let ends = world.converse(in_callback(callback, |_| panic!("deliberate, in a test")), greet());
+            let Reason::Panicked(panic) = ends.server.reason() else { panic!("{callback}: {:?}", ends.server.reason()) };
+            assert!(panic.to_string().contains("deliberate"), "{panic}");
+            assert!(!matches!(ends.client.reason(), Reason::TlsTruncated), "{callback}");
+        }
+    });
+}
+
+#[test]
+fn abort_in_any_callback_ends_with_that_reason_and_sends_nothing_more() {
+    everywhere(|world, much| {
+        for callback in world.callbacks() {
+            let abort = in_callback(callback, move |transport| {
+                transport.write(pattern(0, much));
+                transport.abort_connection();
+                transport.lose_connection();
+                Ok(())
+            });
+            let ends = world.converse(abort, greet());
+            assert!(matches!(ends.server.reason(), Reason::ConnectionAborted), "{callback}: {:?}", ends.server.reason());
+            assert_eq!(ends.server.names().iter().rev().nth(1), Some(&callback), "nothing between: {:?}", ends.server.names());
+            assert_eq!(ends.client.data(), b"", "{callback}");
+        }
+    });
+}
+
+#[test]
+fn stop_in_a_callback_sends_what_was_written() {
+    everywhere(|world, much| {
+        let stop = side(move |event, transport| {
+            if matches!(event, Event::Data(_)) {
+                transport.write(pattern(0, much));
+                transport.reactor().stop()?;
+            }
+            Ok(())
+        });
+        let ends = world.converse(stop, greet());
+        assert!(matches!(ends.server.reason(), Reason::ShuttingDown), "{:?}", ends.server.reason());
+        assert!(ends.client.data() == pattern(0, much), "{} bytes", ends.client.data().len());
+    });
+}
+
+#[test]
+fn a_close_gives_up_a_peer_that_does_not_read() {
+    everywhere(|world, _| {
+        let close = side(|event, transport| {
+            if matches!(event, Event::Made) {
+                let mut chance = Chance(7);
+                transport.write((0..200_000).flat_map(|_| chance.draw().to_le_bytes()).collect::<Vec<u8>>());
+                transport.set_close_timeout(Duration::from_secs(5));
+                transport.lose_connection();
+            }
+            Ok(())
+        });
+        let deaf = side(|event, transport| {
+            if matches!(event, Event::Made) {
+                transport.pause_producing();
+            }
+            Ok(())
+        });
+        let ends = world.converse(close, deaf);
+        assert!(matches!(ends.server.reason(), Reason::TimedOut(Deadline::Flush)), "{:?}", ends.server.reason());
+        assert!(matches!(ends.client.reason(), Reason::ConnectionLost(_)), "{:?}", ends.client.reason());
+    });
+}
+
+#[test]
+fn a_slow_reader_gets_all_of_a_big_output_that_was_written_before_the_close() {
+    everywhere(|world, much| {
+        let send = side(move |event, transport| {
+            if matches!(event, Event::Made) {
+                // What is in the sockets then is read in less; all of it, where everything is cut small, is not.
+                transport.set_close_timeout(Duration::from_secs(100));
+                transport.write(pattern(0, much));
+                transport.lose_connection();
+            }
+            Ok(())
+        });
+        let read = side(|event, transport| {
+            if matches!(event, Event::Data(_)) {
+                transport.pause_producing();
+                let transport = transport.clone();
+                let reactor = transport.reactor().clone();
+                reactor.call_later(Duration::from_millis(200), move || transport.resume_producing());
+            }
+            Ok(())
+        });
+        let ends = world.converse(send, read);
+        assert!(ends.client.data() == pattern(0, much));
+        assert_clean(&ends);
+    });
+}
+
+/// A push producer that writes a piece each time that it is resumed, and counts its pauses.
+struct Bursts {
+    left: usize,
+    size: usize,
+    pauses: Rc<Cell<usize>>,
+}
+
+impl Producer for Bursts {
+    fn resume_producing(&mut self, consumer: &Transport) -> Result {
+        self.left -= 1;
+        consumer.write(noise(self.size));
+        if self.left == 0 {
+            consumer.unregister_producer();
+        }
+        Ok(())
+    }
+
+    fn pause_producing(&mut self, _consumer: &Transport) -> Result {
+        self.pauses.set(self.pauses.get() + 1);
+        Ok(())
+    }
+}
+
+/// So many bytes that do not compress.
+fn noise(count: usize) -> Vec<u8> {
+    let mut chance = Chance(5);
+    (0..count).map(|_| (chance.draw() >> 32) as u8).collect()
+}
+
+#[test]
+fn a_close_waits_for_a_push_producer_that_is_paused_and_resumed() {
+    everywhere(|world, _| {
+        let size = 150_000;
+        let pauses = Rc::new(Cell::new(0));
+        let count = pauses.clone();
+        let send = side(move |event, transport| {
+            if matches!(event, Event::Made) {
+                transport.register_producer(Bursts { left: 2, size, pauses: count.clone() }, true)?;
+                let second = transport.register_producer(Bursts { left: 1, size, pauses: count.clone() }, true);
+                assert!(matches!(second, Err(ProducerError::AlreadyRegistered)));
+                transport.write(noise(size));
+                transport.lose_connection();
+            }
+            Ok(())
+        });
+        let ends = world.converse(send, silent());
+        assert!(ends.client.data() == noise(size).repeat(3), "{} bytes", ends.client.data().len());
+        assert_eq!(pauses.get(), 2);
+        assert_clean(&ends);
+    });
+}
+
+#[test]
+fn more_output_than_allowed_ends_with_that_reason() {
+    everywhere(|world, _| {
+        let send = side(|event, transport| {
+            if matches!(event, Event::Made) {
+                transport.set_write_buffer_cap(100_000);
+                transport.write(noise(300_000));
+            }
+            Ok(())
+        });
+        let ends = world.converse(send, silent());
+        assert!(matches!(ends.server.reason(), Reason::LimitExceeded { limit: 100_000, .. }), "{:?}", ends.server.reason());
+        assert!(!ends.client.reason().is_clean(), "the peer must not take this for the end");
     });
 }
