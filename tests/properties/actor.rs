@@ -76,12 +76,14 @@ impl Side {
         Ok(())
     }
 
-    /// A close ends: 30 s (here up to a minute) without progress end it, and the peer takes a byte a second at least.
-    fn check_close_time(&self) {
+    /// A close ends: 30 s (here up to a minute) without progress end it, and the peer takes a byte a second at least of
+    /// what is on the wire, which for many small flushed writes is more than was written.
+    fn check_close_time(&self, transport: &Transport) {
         let Some((_, begin)) = self.closing else { return };
         let world = self.world();
+        let compressed = transport.compression_stats().map_or(0, |stats| stats.wire_out);
         let took = world.homes[self.home].reactor.now() - begin;
-        let bound = Duration::from_secs(150 + self.written + 60 * world.partitions.get());
+        let bound = Duration::from_secs(150 + self.written + compressed + 60 * world.partitions.get());
         if took > bound {
             self.complain(format_args!("closing took {took:?}"));
         }
@@ -167,7 +169,7 @@ impl Protocol for Actor {
             if side.producer.as_ref().is_some_and(|produced| !produced.stopped) {
                 side.complain("the producer was not stopped");
             }
-            side.check_close_time();
+            side.check_close_time(transport);
             side.lost_at = transport.reactor().now();
             side.reason = Some(reason.clone());
         })
