@@ -4,8 +4,6 @@
 //! connections; `compression ratio` what is left on the wire; `compression wake` what an encoder that has to be borrowed
 //! costs. All of them without arguments.
 
-#[path = "compression/cpu.rs"]
-mod cpu;
 #[path = "compression/idle.rs"]
 mod idle;
 #[path = "compression/link.rs"]

@@ -21,10 +21,13 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     if mode == "timers" {
-        timers::run(number.parse().unwrap_or(1_000_000));
-        return ExitCode::SUCCESS;
+        return report(timers::run(number.parse().unwrap_or(1_000_000)).map(|()| true));
     }
-    match serve(mode, number) {
+    report(serve(mode, number))
+}
+
+fn report(result: Result<bool>) -> ExitCode {
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(3),
         Err(error) => {

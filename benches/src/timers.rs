@@ -1,45 +1,101 @@
-//! What a million timers cost, in nanoseconds an operation, printed as one line of JSON.
+//! What a million timers cost on a reactor, in nanoseconds of CPU an operation, printed as one line of JSON.
+//!
+//! The same operations as in the queues of the rig that drives this server: delays at random, cancelled in another order
+//! than they were made in, due while they are still being made.
 
-use std::time::{Duration, Instant};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
 
-use torsade::Clock;
 use torsade::prelude::*;
+use torsade_bench::cpu_seconds;
 
-/// A delay in milliseconds that varies from timer to timer.
-fn delay(number: usize) -> Duration {
-    Duration::from_millis(1000 + (number * 7919 % 60_000) as u64)
+/// A xorshift generator (Marsaglia 2003), so that every run draws the same.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % limit
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
 }
 
 fn nanoseconds(count: usize, work: impl FnOnce()) -> f64 {
-    let begin = Instant::now();
+    let begin = cpu_seconds();
     work();
-    begin.elapsed().as_nanos() as f64 / count as f64
+    (cpu_seconds() - begin) * 1e9 / count as f64
 }
 
-fn add(clock: &Clock, count: usize) -> Vec<DelayedCall> {
-    (0..count).map(|number| clock.call_later(delay(number), || {})).collect()
-}
-
-pub fn run(count: usize) {
-    let clock = Clock::new();
-    let mut calls = Vec::new();
-    let add_ns = nanoseconds(count, || calls = add(&clock, count));
-    let reset_ns = nanoseconds(count, || {
-        for (number, call) in calls.iter().enumerate() {
-            assert_eq!(call.reset(delay(number) + Duration::from_secs(30)), Ok(()));
+/// Timers that are due in one to two hours: made, then cancelled.
+fn add_and_cancel(count: usize, random: &mut Random) -> Result<(f64, f64)> {
+    let reactor = Reactor::new()?;
+    let mut calls = Vec::with_capacity(count);
+    let add = nanoseconds(count, || {
+        for _ in 0..count {
+            let delay = Duration::from_millis(3_600_000 + random.below(3_600_000));
+            calls.push(reactor.call_later(delay, || {}));
         }
     });
-    let cancel_ns = nanoseconds(count, || {
+    random.shuffle(&mut calls);
+    let cancel = nanoseconds(count, || {
         for call in &calls {
             assert_eq!(call.cancel(), Ok(()));
         }
     });
-    let add_and_fire_ns = nanoseconds(count, || {
-        drop(add(&clock, count));
-        clock.advance(Duration::from_secs(120));
+    assert_eq!(reactor.delayed_calls(), 0);
+    Ok((add, cancel))
+}
+
+/// Timers that are due within the next 100 ms: made, and waited for.
+fn add_and_fire(count: usize, random: &mut Random) -> Result<f64> {
+    let reactor = Reactor::new()?;
+    let left = Rc::new(Cell::new(count));
+    let mut result = Ok(());
+    let each = nanoseconds(count, || {
+        for _ in 0..count {
+            let left = Rc::clone(&left);
+            reactor.call_later(Duration::from_millis(random.below(100)), move || left.set(left.get() - 1));
+        }
+        result = reactor.start_running().map_err(Into::into);
+        while left.get() > 0 && result.is_ok() {
+            // Not for ever: behind the last call there is nothing to wait for.
+            result = reactor.iterate(Some(Duration::from_millis(1)));
+        }
     });
-    assert_eq!(clock.delayed_calls(), 0);
+    assert_eq!(left.get(), 0);
+    result.map(|()| each)
+}
+
+/// The idle timeouts of 100,000 connections, put off at random.
+fn reset(count: usize, random: &mut Random) -> Result<f64> {
+    const CONNECTIONS: u64 = 100_000;
+    let reactor = Reactor::new()?;
+    let timeouts: Vec<_> =
+        (0..CONNECTIONS).map(|_| reactor.call_later(Duration::from_millis(29_000 + random.below(1000)), || {})).collect();
+    Ok(nanoseconds(count, || {
+        for _ in 0..count {
+            let timeout = &timeouts[random.below(CONNECTIONS) as usize];
+            assert_eq!(timeout.reset(Duration::from_secs(30)), Ok(()));
+        }
+    }))
+}
+
+pub fn run(count: usize) -> Result {
+    let mut random = Random(88_172_645_463_325_252);
+    let (add, cancel) = add_and_cancel(count, &mut random)?;
+    let add_and_fire = add_and_fire(count, &mut random)?;
+    let reset = reset(count, &mut random)?;
     println!(
-        "{{\"n\": {count}, \"add_ns\": {add_ns:.1}, \"cancel_ns\": {cancel_ns:.1}, \"addfire_ns\": {add_and_fire_ns:.1}, \"reset_ns\": {reset_ns:.1}}}"
+        "{{\"name\": \"torsade\", \"n\": {count}, \"add_ns\": {add:.1}, \"cancel_ns\": {cancel:.1}, \"addfire_ns\": {add_and_fire:.1}, \
+         \"reset_ns\": {reset:.1}}}"
     );
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
@@ -51,43 +52,49 @@ pub(crate) struct CallId {
     sequence: u64,
 }
 
+/// What a timer is in memory, besides its closure and the heap's item: kept to 32 bytes, since a program may have a million.
 struct Call {
     run: Box<dyn FnOnce()>,
-    deadline: Duration,
-    /// Where it was scheduled.
-    made: &'static Location<'static>,
-    /// The deadline under which the heap holds this call: never later than `deadline`.
-    queued: Duration,
+    /// In nanoseconds, as all times in here.
+    deadline: u64,
     sequence: u64,
 }
 
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 struct HeapItem {
-    deadline: Duration,
+    deadline: u64,
     sequence: u64,
     key: usize,
 }
 
 /// A binary heap whose items may be stale: a call that was cancelled or moved is put right when its item comes up.
+///
+/// Every call has an item that is due no later than the call is.
 #[derive(Default)]
 pub(crate) struct TimerQueue {
     calls: Slab<Call>,
     heap: BinaryHeap<Reverse<HeapItem>>,
+    /// Where the call in each place was scheduled: apart, since only a list of what was left behind asks.
+    made: Vec<&'static Location<'static>>,
     next_sequence: u64,
 }
 
 impl TimerQueue {
     pub(crate) fn insert(&mut self, deadline: Duration, made: &'static Location<'static>, run: Box<dyn FnOnce()>) -> CallId {
-        let sequence = self.next_sequence;
+        let (deadline, sequence) = (nanoseconds(deadline), self.next_sequence);
         self.next_sequence += 1;
-        let key = self.calls.insert(Call { run, deadline, made, queued: deadline, sequence });
+        let key = self.calls.insert(Call { run, deadline, sequence });
+        match self.made.get_mut(key) {
+            Some(place) => *place = made,
+            None => self.made.push(made),
+        }
         self.heap.push(Reverse(HeapItem { deadline, sequence, key }));
         CallId { key, sequence }
     }
 
     /// Takes a call out. The caller drops it outside the queue's borrow, since that may come back here.
     pub(crate) fn remove(&mut self, id: CallId) -> Option<Box<dyn FnOnce()>> {
-        self.deadline(id)?;
+        self.calls.get(id.key).filter(|call| call.sequence == id.sequence)?;
         let call = self.calls.remove(id.key);
         self.sweep();
         Some(call.run)
@@ -98,15 +105,15 @@ impl TimerQueue {
     }
 
     pub(crate) fn deadline(&self, id: CallId) -> Option<Duration> {
-        self.calls.get(id.key).filter(|call| call.sequence == id.sequence).map(|call| call.deadline)
+        let call = self.calls.get(id.key).filter(|call| call.sequence == id.sequence)?;
+        Some(Duration::from_nanos(call.deadline))
     }
 
     /// Moves a call. A later deadline costs nothing now: the heap's item is put right when it comes up.
     pub(crate) fn set_deadline(&mut self, id: CallId, deadline: Duration) -> bool {
         let Some(call) = self.calls.get_mut(id.key).filter(|call| call.sequence == id.sequence) else { return false };
-        call.deadline = deadline;
-        if deadline < call.queued {
-            call.queued = deadline;
+        let deadline = nanoseconds(deadline);
+        if deadline < std::mem::replace(&mut call.deadline, deadline) {
             self.heap.push(Reverse(HeapItem { deadline, sequence: id.sequence, key: id.key }));
             self.sweep();
         }
@@ -119,7 +126,7 @@ impl TimerQueue {
 
     /// When each call is due and where it was scheduled, in no order.
     pub(crate) fn calls(&self) -> impl Iterator<Item = (Duration, &'static Location<'static>)> + '_ {
-        self.calls.iter().map(|(_, call)| (call.deadline, call.made))
+        self.calls.iter().filter_map(|(key, call)| Some((Duration::from_nanos(call.deadline), *self.made.get(key)?)))
     }
 
     /// The sequence number that the next call will get.
@@ -134,8 +141,8 @@ impl TimerQueue {
     pub(crate) fn next_deadline(&mut self) -> Option<Duration> {
         loop {
             let Reverse(item) = *self.heap.peek()?;
-            if self.call_of(item).is_some() {
-                return Some(item.deadline);
+            if self.is_live(item) {
+                return Some(Duration::from_nanos(item.deadline));
             }
             self.heap.pop();
         }
@@ -143,48 +150,49 @@ impl TimerQueue {
 
     /// Takes the first call that is due at `now` and was made before sequence number `before`, with its own number.
     pub(crate) fn pop_due(&mut self, now: Duration, before: u64) -> Option<(u64, Box<dyn FnOnce()>)> {
-        let item = self.settle_due(now).filter(|item| item.sequence < before)?;
+        let item = self.settle_due(nanoseconds(now)).filter(|item| item.sequence < before)?;
         self.heap.pop();
         Some((item.sequence, self.calls.remove(item.key).run))
     }
 
     /// Throws stale items off the heap's top and moves put-off ones down, until the top is truly due, or nothing is.
-    fn settle_due(&mut self, now: Duration) -> Option<HeapItem> {
+    fn settle_due(&mut self, now: u64) -> Option<HeapItem> {
         loop {
-            let Reverse(item) = *self.heap.peek()?;
+            let mut top = self.heap.peek_mut()?;
+            let item = top.0;
             if item.deadline > now {
                 return None;
             }
-            match self.call_of(item) {
-                Some(call) if call.deadline == item.deadline => return Some(item),
-                Some(call) => {
-                    call.queued = call.deadline;
-                    let deadline = call.deadline;
-                    if let Some(mut top) = self.heap.peek_mut() {
-                        top.0.deadline = deadline;
-                    }
-                }
+            match self.calls.get(item.key).filter(|call| call.sequence == item.sequence) {
+                Some(call) if call.deadline > item.deadline => top.0.deadline = call.deadline,
+                Some(_) => return Some(item),
                 None => {
-                    self.heap.pop();
+                    PeekMut::pop(top);
                 }
             }
         }
     }
 
-    /// The call that a heap's item stands for; none if it was cancelled or has another item.
-    fn call_of(&mut self, item: HeapItem) -> Option<&mut Call> {
-        self.calls.get_mut(item.key).filter(|call| call.sequence == item.sequence && call.queued == item.deadline)
+    /// The call that the item stands for has not been cancelled or made. It may have other items.
+    fn is_live(&self, item: HeapItem) -> bool {
+        self.calls.get(item.key).is_some_and(|call| call.sequence == item.sequence)
     }
 
-    /// Keeps the heap's size within twice the number of calls, so that cancelled ones do not pile up.
+    /// Keeps the heap's size within twice the number of calls, so that the items of cancelled ones do not pile up.
     fn sweep(&mut self) {
         if self.heap.len() > SWEEP_FROM && self.heap.len() > 2 * self.calls.len() {
-            let calls = &self.calls;
-            self.heap.retain(|Reverse(item)| {
-                calls.get(item.key).is_some_and(|call| call.sequence == item.sequence && call.queued == item.deadline)
-            });
+            let mut items = std::mem::take(&mut self.heap).into_vec();
+            items.clear();
+            let item = |(key, call): (usize, &Call)| Reverse(HeapItem { deadline: call.deadline, sequence: call.sequence, key });
+            items.extend(self.calls.iter().map(item));
+            self.heap = items.into();
         }
     }
+}
+
+/// A time as a number; one in more than 584 years as the greatest there is.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -203,5 +211,19 @@ mod tests {
         assert_eq!(queue.next_deadline(), Some(seconds(30)), "moved once, however often it was put off");
         assert_eq!(queue.pop_due(seconds(30), u64::MAX).map(|(sequence, _)| sequence), Some(0));
         assert_eq!(queue.next_deadline(), Some(seconds(40)));
+    }
+
+    #[test]
+    fn a_call_that_is_moved_to_and_fro_is_made_once_and_leaves_a_bounded_heap() {
+        let mut queue = TimerQueue::default();
+        let seconds = Duration::from_secs;
+        let call = queue.insert(seconds(50), Location::caller(), Box::new(|| ()));
+        for second in 0..1000 {
+            assert!(queue.set_deadline(call, seconds(10 + second % 7)) && queue.set_deadline(call, seconds(20 + second % 5)));
+        }
+        assert!(queue.heap.len() <= SWEEP_FROM + 1);
+        assert!(queue.pop_due(seconds(23), u64::MAX).is_none(), "it is due at 24 s");
+        assert!(queue.pop_due(seconds(24), u64::MAX).is_some());
+        assert_eq!((queue.pop_due(seconds(99), u64::MAX).map(|(sequence, _)| sequence), queue.next_deadline()), (None, None));
     }
 }

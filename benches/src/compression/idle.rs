@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 
-use super::cpu::resident;
 use super::speed::events;
+use torsade_bench::resident;
 
 /// Each connection has said this much before it falls silent: more than any history.
 const SAID: usize = 40_000;

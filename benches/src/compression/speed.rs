@@ -8,8 +8,8 @@ use std::time::Duration;
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress};
 use torsade::prelude::*;
 
-use super::cpu::best;
 use super::link::Link;
+use torsade_bench::best;
 
 const BULK: usize = 64 << 10;
 const MESSAGE: usize = 200;

@@ -2,9 +2,9 @@
 
 use torsade::prelude::*;
 
-use super::cpu::best;
 use super::link::Link;
 use super::speed::events;
+use torsade_bench::best;
 
 /// More than there are encoders, so that each message finds its own taken away.
 const CROWD: usize = 65;
