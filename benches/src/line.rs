@@ -1,4 +1,4 @@
-//! Answers each line `L` with `=L`, plain or compressed.
+//! Answers each line `L` with `=L`.
 
 use torsade::prelude::*;
 
@@ -11,7 +11,7 @@ pub fn without_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn answer(transport: &Transport, line: &[u8]) {
+pub fn answer(transport: &Transport, line: &[u8]) {
     transport.write_sequence(&[b"=", without_cr(line), b"\r\n"]);
 }
 
@@ -24,27 +24,6 @@ impl LineProtocol for Line {
 
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         answer(transport, line);
-        Ok(())
-    }
-}
-
-pub struct CompressedLine {
-    /// One sync flush a line, instead of one a turn.
-    pub flush_each: bool,
-}
-
-impl LineProtocol for CompressedLine {
-    fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        transport.set_tcp_nodelay(true)?;
-        // The generator counts the markers of the flushes, and an announcement has some of its own.
-        Ok(transport.set_compression(Compression::deflate().announce(false))?)
-    }
-
-    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
-        answer(transport, line);
-        if self.flush_each {
-            transport.flush_compression();
-        }
         Ok(())
     }
 }

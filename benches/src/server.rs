@@ -8,6 +8,7 @@ mod echo;
 mod line;
 mod timers;
 mod zbulk;
+mod zline;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -45,8 +46,8 @@ fn serve(mode: &str, port: &str) -> Result<bool> {
         "discard" => reactor.listen_tcp(address, |_peer| bulk::Discard::default())?,
         "chargen" => reactor.listen_tcp(address, |_peer| bulk::Chargen::default())?,
         "line" => reactor.listen_tcp(address, |_peer| line::receiver(line::Line))?,
-        "zline" => reactor.listen_tcp(address, |_peer| line::receiver(line::CompressedLine { flush_each: true }))?,
-        "zlineb" => reactor.listen_tcp(address, |_peer| line::receiver(line::CompressedLine { flush_each: false }))?,
+        "zline" => reactor.listen_tcp(address, |_peer| line::receiver(zline::CompressedLine { flush_each: true }))?,
+        "zlineb" => reactor.listen_tcp(address, |_peer| line::receiver(zline::CompressedLine { flush_each: false }))?,
         "zbulk" => {
             let corpus = zbulk::corpus()?;
             reactor.listen_tcp(address, move |_peer| zbulk::CompressedBulk::new(&corpus))?

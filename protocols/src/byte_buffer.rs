@@ -48,6 +48,12 @@ impl ByteBuffer {
         taken
     }
 
+    /// Counts the next `count` bytes, which are there, as given out.
+    pub(crate) fn skip(&self, count: usize) {
+        debug_assert!(count <= self.len());
+        self.start.set(self.start.get() + count);
+    }
+
     /// Takes `data` back if it is the end of what was given out last, which costs nothing; false if it is not.
     pub(crate) fn take_back(&self, data: &[u8]) -> bool {
         let given = self.bytes.get(..self.start.get()).unwrap_or_default();

@@ -107,20 +107,30 @@ impl LineDecoder {
     /// they exceed the limit by less than the delimiter's length). The decoder is empty then, and can go on.
     pub fn next_line(&self) -> Option<Result<&[u8], LineTooLong<'_>>> {
         let delimiter = self.delimiter.borrow();
+        let bytes = self.buffer.remaining();
+        match find(&delimiter, bytes, self.searched.get()) {
+            Some(length) if length <= self.max_length.get() => {
+                self.searched.set(0);
+                self.buffer.skip(length + delimiter.len());
+                bytes.get(..length).map(Ok)
+            }
+            found => self.refuse(found, delimiter.len()),
+        }
+    }
+
+    /// There is no line within the limit: too long a one, or none.
+    #[cold]
+    fn refuse(&self, found: Option<usize>, delimiter: usize) -> Option<Result<&[u8], LineTooLong<'_>>> {
         let limit = self.max_length.get();
-        let Some(length) = self.find(&delimiter) else {
-            let length = self.buffer.len();
-            self.searched.set(length);
-            let too_long = if self.lines_only { length > limit } else { length >= limit.saturating_add(delimiter.len()) };
-            return too_long.then(|| Err(LineTooLong { data: self.take_rest(), limit }));
-        };
-        if length > limit {
+        if let Some(length) = found {
             let data = self.take_rest();
             let data = if self.lines_only { data.get(..length).unwrap_or(data) } else { data };
             return Some(Err(LineTooLong { data, limit }));
         }
-        self.searched.set(0);
-        self.buffer.take(length + delimiter.len()).get(..length).map(Ok)
+        let length = self.buffer.len();
+        self.searched.set(length);
+        let too_long = if self.lines_only { length > limit } else { length >= limit.saturating_add(delimiter) };
+        too_long.then(|| Err(LineTooLong { data: self.take_rest(), limit }))
     }
 
     /// Takes out all bytes that are not given out yet.
@@ -154,20 +164,19 @@ impl LineDecoder {
     pub(crate) fn drop_taken(&mut self) {
         self.buffer.drop_taken();
     }
+}
 
-    /// The length of the line before the first delimiter. Looks for the delimiter's last byte, which in CR LF is the
-    /// rare one, and then at what stands before it.
-    fn find(&self, delimiter: &[u8]) -> Option<usize> {
-        let (last, head) = delimiter.split_last()?;
-        let bytes = self.buffer.remaining();
-        let mut from = self.searched.get().max(head.len());
-        loop {
-            let at = from + memchr::memchr(*last, bytes.get(from..)?)?;
-            if bytes.get(at - head.len()..at) == Some(head) {
-                return Some(at - head.len());
-            }
-            from = at + 1;
+/// The length of the line before the first delimiter that does not end in the bytes `searched` already. Looks for the
+/// delimiter's last byte, which in CR LF is the rare one, and then at what stands before it.
+fn find(delimiter: &[u8], bytes: &[u8], searched: usize) -> Option<usize> {
+    let (last, head) = delimiter.split_last()?;
+    let mut from = searched.max(head.len());
+    loop {
+        let at = from + memchr::memchr(*last, bytes.get(from..)?)?;
+        if head.is_empty() || bytes.get(..at)?.ends_with(head) {
+            return Some(at - head.len());
         }
+        from = at + 1;
     }
 }
 

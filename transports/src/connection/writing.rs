@@ -15,18 +15,19 @@ use super::state::State;
 impl StreamConnection {
     /// Queues all of `pieces`, through the layers that are on.
     pub(super) fn append(&self, state: &mut State, pieces: &[&[u8]]) {
-        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         if state.deaf {
+            let length = total(pieces);
             log::debug!("connection {}: {length} bytes written after its end are dropped", self.id);
             return;
         }
-        state.bytes_out += length as u64;
         if state.chain.is_some() {
+            state.bytes_out += total(pieces);
             self.write_through(state, |chain, wire, now| pieces.iter().try_for_each(|piece| chain.write(piece, wire, now)));
         } else {
             let buffer = state.output.buffer(&self.shared);
-            buffer.reserve(length);
+            let before = buffer.len();
             pieces.iter().for_each(|piece| buffer.extend_from_slice(piece));
+            state.bytes_out += (buffer.len() - before) as u64;
         }
         state.note_output();
     }
@@ -150,4 +151,8 @@ impl StreamConnection {
     pub(super) fn transport(self: &Rc<Self>) -> Transport {
         Transport::new(Rc::<Self>::clone(self))
     }
+}
+
+fn total(pieces: &[&[u8]]) -> u64 {
+    pieces.iter().map(|piece| piece.len() as u64).sum()
 }

@@ -1,0 +1,26 @@
+//! Answers each line `L` with `=L` in a compressed stream.
+
+use torsade::prelude::*;
+
+use crate::line::answer;
+
+pub struct CompressedLine {
+    /// One sync flush a line, instead of one a turn.
+    pub flush_each: bool,
+}
+
+impl LineProtocol for CompressedLine {
+    fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        transport.set_tcp_nodelay(true)?;
+        // The generator counts the markers of the flushes, and an announcement has some of its own.
+        Ok(transport.set_compression(Compression::deflate().announce(false))?)
+    }
+
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        answer(transport, line);
+        if self.flush_each {
+            transport.flush_compression();
+        }
+        Ok(())
+    }
+}
