@@ -347,3 +347,23 @@ fn a_client_that_expects_an_unknown_format_says_so() {
     assert!(!text.contains("panicked"), "{text}");
     assert!(begin.elapsed() < Duration::from_secs(10));
 }
+
+#[test]
+fn workers_chat_passes_lines_to_all_workers_and_ends_on_sigterm() {
+    let server = Server::start("workers_chat", &["127.0.0.1:0", "3"]);
+    let mut peers: Vec<_> = (0..12).map(|_| BufReader::new(server.connect())).collect();
+    let mut line = String::new();
+    for peer in &mut peers {
+        line.clear();
+        peer.read_line(&mut line).unwrap();
+        assert!(line.starts_with("You are on worker "), "{line}");
+    }
+    peers[5].get_mut().write_all(b"hello\r\n").unwrap();
+    for peer in &mut peers {
+        line.clear();
+        peer.read_line(&mut line).unwrap();
+        assert_eq!(line, "hello\r\n");
+    }
+    drop(peers);
+    assert!(matches!(server.terminate(), None | Some(0)));
+}

@@ -1,7 +1,7 @@
 //! The outside world, behind one trait.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,15 @@ pub trait Backend {
     /// # Errors
     /// As the system says: the address is in use, not ours, or not permitted.
     fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<Box<dyn Listener>>;
+
+    /// Takes a socket of the system that listens already; it is not registered yet.
+    ///
+    /// # Errors
+    /// `Unsupported`, unless this backend is the system; otherwise as that says.
+    fn adopt(&self, listener: TcpListener) -> io::Result<Box<dyn Listener>> {
+        drop(listener);
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the socket belongs to"))
+    }
 
     /// Begins a connection; [`Stream::is_connected`] says when it stands. It is not registered yet.
     ///

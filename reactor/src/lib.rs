@@ -22,6 +22,7 @@ mod system_event;
 mod task;
 mod threads;
 mod timer_queue;
+mod workers;
 
 pub use backend::{Backend, Job, Listener, Resolved, Signal, Stream, Wake, Wakeups};
 pub use clock::Clock;
@@ -32,6 +33,7 @@ pub use defer::{
 pub use delayed_call::DelayedCall;
 pub use error::{ReactorError, Result, TimerError};
 pub use memory::{MemoryError, MemoryPeer, MemoryReactor};
+pub use os::reuse_port_listener;
 pub use panic::{Panic, catch};
 pub use reactor::{Leftovers, Reactor};
 pub use reactor_handle::{ReactorGone, ReactorHandle};
@@ -39,3 +41,4 @@ pub use source::{Ready, Source, Token};
 pub use system_event::{Phase, SystemEvent, TriggerId};
 pub use task::{CooperativeTask, Cooperator, LoopingCall, Task, TaskError, TaskGroup, react};
 pub use threads::BlockingCallError;
+pub use workers::{Worker, WorkerError, workers};

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
 use crate::source::{Ready, Token};
 
 use listener::OsListener;
+pub use listener::reuse_port_listener;
 use signals::SignalWatch;
 use stream::OsStream;
 use thread_pool::ThreadPool;
@@ -96,6 +97,10 @@ impl Backend for Os {
 
     fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<Box<dyn Listener>> {
         Ok(Box::new(OsListener::bind(address, backlog, Rc::clone(&self.registry), Rc::clone(&self.reserve))?))
+    }
+
+    fn adopt(&self, listener: TcpListener) -> io::Result<Box<dyn Listener>> {
+        Ok(Box::new(OsListener::adopt(listener, Rc::clone(&self.registry), Rc::clone(&self.reserve))?))
     }
 
     fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {

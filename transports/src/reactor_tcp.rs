@@ -1,11 +1,13 @@
 //! TCP on a reactor.
 
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::rc::Rc;
 
 use torsade_protocols::{
     AddressError, ClientFactory, Connect, ConnectError, Connector, Factory, Host, HostPort, ListenError, TlsConfig,
 };
-use torsade_reactor::Reactor;
+use torsade_reactor::{Listener, Reactor};
 
 use crate::connector::TcpConnector;
 use crate::port::{BACKLOG, Port};
@@ -51,6 +53,34 @@ pub trait ReactorTcp {
         AddressError: From<A::Error>,
         F: Factory + 'static;
 
+    /// Listens on a socket that listens already, and has `factory` build a protocol for each connection.
+    ///
+    /// For a socket that was handed to this program by the one that started it, or that several
+    /// [workers](torsade_reactor::workers) share. It is taken over and closed by [`Port::stop_listening`]. How many
+    /// connections can wait was decided where it was bound. For TLS, have the protocol call
+    /// [`Transport::start_tls`](torsade_protocols::Transport::start_tls) in `connection_made`.
+    ///
+    /// # Errors
+    /// [`ListenError::Io`] if the system refuses, or the reactor is in a simulated world; `ShuttingDown`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::net::TcpListener;
+    /// use torsade_protocols::wire::Echo;
+    /// use torsade_reactor::Reactor;
+    /// use torsade_transports::ReactorTcp;
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let reactor = Reactor::new()?;
+    /// let port = reactor.adopt_stream_port(listener.try_clone()?, |_peer| Echo)?;
+    /// assert_eq!(port.address(), listener.local_addr()?.into());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "adoptStreamPort")]
+    fn adopt_stream_port<F>(&self, listener: TcpListener, factory: F) -> Result<Port, ListenError>
+    where
+        F: Factory + 'static;
+
     /// Connects to `address` and has `factory` build the protocol once the connection stands.
     ///
     /// A host name is looked up off the loop, and its addresses are tried in turn. The attempt begins in the next turn
@@ -77,6 +107,14 @@ impl ReactorTcp for Reactor {
         listen(self, address.try_into().map_err(AddressError::from)?, Box::new(factory), None)
     }
 
+    fn adopt_stream_port<F>(&self, listener: TcpListener, factory: F) -> Result<Port, ListenError>
+    where
+        F: Factory + 'static,
+    {
+        let address = listener.local_addr().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into());
+        open(self, address.into(), Box::new(factory), None, || self.backend().adopt(listener))
+    }
+
     fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
     where
         A: TryInto<HostPort>,
@@ -95,11 +133,21 @@ pub(crate) fn listen(
     tls: Option<TlsConfig>,
 ) -> Result<Port, ListenError> {
     let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
+    let listener = (ip, address.port()).into();
+    open(reactor, address, factory, tls, || reactor.backend().listen(listener, BACKLOG))
+}
+
+fn open(
+    reactor: &Reactor,
+    address: HostPort,
+    factory: Box<dyn Factory>,
+    tls: Option<TlsConfig>,
+    listener: impl FnOnce() -> io::Result<Box<dyn Listener>>,
+) -> Result<Port, ListenError> {
     if reactor.is_stopping() {
         return Err(ListenError::ShuttingDown);
     }
-    let listener = reactor.backend().listen((ip, address.port()).into(), BACKLOG);
-    let port = listener.and_then(|listener| Port::open(reactor, listener, factory, tls));
+    let port = listener().and_then(|listener| Port::open(reactor, listener, factory, tls));
     port.map_err(|cause| ListenError::Io { address, cause })
 }
 

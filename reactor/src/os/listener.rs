@@ -1,7 +1,7 @@
 //! A listening TCP socket of the system.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 
 use mio::Interest;
@@ -12,6 +12,9 @@ use super::stream::OsStream;
 use crate::backend::{Listener, Stream};
 use crate::source::Token;
 
+/// As for a port of one reactor.
+const REUSE_BACKLOG: u32 = 1024;
+
 pub(super) struct OsListener {
     socket: mio::net::TcpListener,
     registry: Rc<mio::Registry>,
@@ -20,16 +23,47 @@ pub(super) struct OsListener {
 
 impl OsListener {
     pub(super) fn bind(address: SocketAddr, backlog: u32, registry: Rc<mio::Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // A server that is started again must get its port back while old connections are still in TIME_WAIT. On Windows
-        // the option means something else: that others may take the port.
-        #[cfg(unix)]
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Ok(Self { socket: mio::net::TcpListener::from_std(socket.into()), registry, reserve })
+        Self::adopt(listen(socket(address)?, address, backlog)?, registry, reserve)
     }
+
+    /// Takes a socket that listens already.
+    pub(super) fn adopt(listener: TcpListener, registry: Rc<mio::Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { socket: mio::net::TcpListener::from_std(listener), registry, reserve })
+    }
+}
+
+/// Listens on an address on which others may listen in the same way, to be adopted by a reactor.
+///
+/// The system deals connections out among all sockets that listen there; see [`workers`](crate::workers) for what
+/// comes with that. Up to 1,024 connections wait to be accepted.
+///
+/// # Errors
+/// As the system says: the address is not ours, or taken by one that did not ask for sharing or belongs to another user.
+/// `Unsupported` where there is no `SO_REUSEPORT`.
+#[doc(alias = "SO_REUSEPORT")]
+pub fn reuse_port_listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
+    #[cfg(not(unix))]
+    return Err(io::Error::new(io::ErrorKind::Unsupported, "this system cannot share a port among sockets: pass one on"));
+    listen(socket, address, REUSE_BACKLOG)
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A server that is started again must get its port back while old connections are still in TIME_WAIT. On Windows
+    // the option means something else: that others may take the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket, address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
 }
 
 impl Listener for OsListener {
