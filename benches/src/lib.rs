@@ -8,14 +8,22 @@ pub fn cpu_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// The shortest of so many runs, in seconds of this thread.
-pub fn best<T>(runs: usize, mut run: impl FnMut() -> T) -> f64 {
-    let once = |_| {
-        let begin = cpu_seconds();
-        run();
-        cpu_seconds() - begin
-    };
-    (0..runs).map(once).fold(f64::MAX, f64::min)
+/// How long it takes, in seconds of this thread.
+pub fn time<T>(run: impl FnOnce() -> T) -> f64 {
+    let begin = cpu_seconds();
+    run();
+    cpu_seconds() - begin
+}
+
+/// The shortest time of each in so many rounds, in each of which all run in turn: what disturbs one disturbs the others.
+pub fn best<const N: usize>(rounds: usize, mut runs: [&mut dyn FnMut() -> f64; N]) -> [f64; N] {
+    let mut shortest = [f64::MAX; N];
+    for _ in 0..rounds {
+        for (shortest, run) in shortest.iter_mut().zip(&mut runs) {
+            *shortest = shortest.min(run());
+        }
+    }
+    shortest
 }
 
 /// Memory that this process really has, in bytes.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade::prelude::*;
-use torsade_bench::cpu_seconds;
+use torsade_bench::time;
 
 /// A xorshift generator (Marsaglia 2003), so that every run draws the same.
 struct Random(u64);
@@ -29,9 +29,7 @@ impl Random {
 }
 
 fn nanoseconds(count: usize, work: impl FnOnce()) -> f64 {
-    let begin = cpu_seconds();
-    work();
-    (cpu_seconds() - begin) * 1e9 / count as f64
+    time(work) * 1e9 / count as f64
 }
 
 /// Timers that are due in one to two hours: made, then cancelled.

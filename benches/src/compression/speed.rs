@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress};
 use torsade::prelude::*;
+use torsade_bench::{best, time};
 
 use super::link::Link;
-use torsade_bench::best;
 
-const BULK: usize = 64 << 10;
-const MESSAGE: usize = 200;
-const RUNS: usize = 5;
+/// What is written in one turn, by whoever writes.
+const TURN: usize = 64 << 10;
+const ROUNDS: usize = 9;
 
 /// 16 MB of events as a service sends them: always the same.
 pub fn events() -> Vec<u8> {
@@ -39,49 +39,66 @@ pub fn events() -> Vec<u8> {
     text
 }
 
+/// How a text is written: in pieces of so many bytes, with a flush after each `flush` bytes of them.
+#[derive(Clone, Copy)]
+struct Case {
+    format: Format,
+    level: u32,
+    piece: usize,
+    flush: usize,
+}
+
 pub fn run(plain: &[u8]) -> Result {
-    println!("writing: the codec alone; the codec and a blocking socket; a connection, socket and all");
+    println!("writing, MB/s: the codec of the same format alone, at the same level with the same flushes; the same with a");
+    println!("blocking socket, in writes of 64 KiB plain; a connection, socket and all");
     header();
-    for (level, piece) in [(1, BULK), (6, BULK), (1, MESSAGE), (6, MESSAGE)] {
-        // The clock moves in steps of milliseconds: enough to be far above them.
-        let plain = if piece == MESSAGE && level > 1 { &plain[..plain.len().min(2 << 20)] } else { plain };
-        let codec = best(RUNS, || write_codec(level, plain, piece, &mut std::io::sink()));
-        let sent = write_socket(level, plain, piece)?;
-        for format in [Format::DeflateRaw, Format::Deflate, Format::Gzip] {
-            let ours = write_connection(Compression::from(format).level(level), plain, piece)?;
-            print(&format!("{format} level {level}, {piece} B"), plain.len(), piece, [codec, sent, ours]);
+    for format in [Format::DeflateRaw, Format::Deflate, Format::Gzip] {
+        for level in [1, 6] {
+            for (piece, flush) in [(TURN, TURN), (200, TURN), (200, 200)] {
+                write(plain, Case { format, level, piece, flush })?;
+            }
         }
     }
-    println!("reading: the codec alone; the codec and a blocking socket; a connection, socket and all");
+    println!("other levels and sizes");
     header();
-    for piece in [BULK, MESSAGE] {
-        let wire = segments(plain, piece).concat();
-        let codec = best(RUNS, || read_codec(&wire[..]));
-        let received = read_socket(&wire)?;
-        let ours = read(&wire, plain.len(), |transport| Ok(transport.expect_compression("deflate-raw", b"")?))?;
-        print(&format!("deflate-raw, {piece} B"), plain.len(), piece, [codec, received, ours]);
+    for level in [1, 3, 6, 9] {
+        for piece in [50, 1 << 10, 16 << 10] {
+            write(plain, Case { format: Format::Deflate, level, piece, flush: piece })?;
+        }
     }
-    let [direct, looking] = [Detect::Off, Detect::Anywhere].map(|detect| {
-        read(plain, plain.len(), move |transport| {
-            transport.set_detection(detect);
-            Ok(())
+    println!("reading, MB/s: the codec alone; the codec and a blocking socket; a connection, socket and all");
+    header();
+    for piece in [TURN, 200] {
+        read(plain, piece)?;
+    }
+    let each = |seconds: f64| seconds * 1e6 / (plain.len() as f64 / TURN as f64);
+    let [direct, looking] = best(
+        ROUNDS,
+        [Detect::Off, Detect::Anywhere].map(|detect| {
+            move || {
+                let begin = move |transport: &Transport| {
+                    transport.set_detection(detect);
+                    Ok(())
+                };
+                read_connection(plain, plain.len(), begin).expect("the reactor turns")
+            }
         })
-    });
-    let each = |seconds: f64| seconds * 1e6 / (plain.len() as f64 / BULK as f64);
-    println!("64 KiB of plain bytes: {:.1} us, and {:.1} us while looking for a mark anywhere", each(direct?), each(looking?));
+        .each_mut()
+        .map(|run| run as &mut dyn FnMut() -> f64),
+    );
+    println!("64 KiB of plain bytes: {:.1} us, and {:.1} us while looking for a mark anywhere", each(direct), each(looking));
     Ok(())
 }
 
 fn header() {
-    println!("{:28} {:>8} {:>8} {:>8} {:>13}   us each", "a flush for each", "MB/s", "MB/s", "MB/s", "ours to them");
+    println!("{:44} {:>7} {:>7} {:>7} {:>13}   us each", "", "codec", "socket", "ours", "ours to them");
 }
 
 fn print(what: &str, bytes: usize, piece: usize, seconds: [f64; 3]) {
-    let speed = seconds.map(|seconds| bytes as f64 / seconds / 1e6);
+    let [codec, socket, ours] = seconds.map(|seconds| bytes as f64 / seconds / 1e6);
     let each = seconds.map(|seconds| seconds * 1e6 / (bytes as f64 / piece as f64));
-    let [codec, socket, ours] = speed;
     println!(
-        "{what:28} {codec:8.0} {socket:8.0} {ours:8.0} {:6.2} {:6.2}   {:.2} {:.2} {:.2}",
+        "{what:44} {codec:7.0} {socket:7.0} {ours:7.0} {:6.2} {:6.2}   {:.2} {:.2} {:.2}",
         ours / codec,
         ours / socket,
         each[0],
@@ -90,50 +107,90 @@ fn print(what: &str, bytes: usize, piece: usize, seconds: [f64; 3]) {
     );
 }
 
-/// Raw deflate, flushed after each piece, and written for each 64 KiB.
-fn write_codec(level: u32, plain: &[u8], piece: usize, to: &mut impl Write) {
-    let mut encoder = Compress::new_with_window_bits(flate2::Compression::new(level), false, 15);
-    let mut wire = Vec::with_capacity(2 * BULK);
-    for turn in plain.chunks(BULK) {
+fn write(plain: &[u8], case: Case) -> Result {
+    // The slow ones are long enough with less.
+    let plain = if case.level > 1 { &plain[..plain.len().min(2 << 20)] } else { plain };
+    let mut codec = case.codec();
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut stream = TcpStream::connect(listener.local_addr()?)?;
+    let (mut peer, _) = listener.accept()?;
+    let peer = std::thread::spawn(move || std::io::copy(&mut peer, &mut std::io::sink()).map(drop));
+    let mut codec_and_socket = case.codec();
+    let link = Link::to_a_sink()?;
+    link.transport.set_compression(Compression::from(case.format).level(case.level).announce(false))?;
+    let turns: Rc<[Box<[u8]>]> = plain.chunks(TURN).map(Into::into).collect();
+    let seconds = best(
+        ROUNDS,
+        [
+            &mut || time(|| write_codec(&mut codec, plain, case, &mut std::io::sink())),
+            &mut || time(|| write_codec(&mut codec_and_socket, plain, case, &mut stream)),
+            &mut || time(|| write_connection(&link, &turns, case)),
+        ],
+    );
+    drop(stream);
+    peer.join().map_err(|_| "the peer failed")??;
+    link.close()?;
+    let Case { format, level, piece, flush } = case;
+    print(&format!("{format} level {level}, {piece} B, a flush for {flush}"), plain.len(), piece, seconds);
+    Ok(())
+}
+
+impl Case {
+    fn codec(self) -> Compress {
+        let level = flate2::Compression::new(self.level);
+        match self.format {
+            Format::Gzip => Compress::new_gzip(level, 15),
+            format => Compress::new_with_window_bits(level, format == Format::Deflate, 15),
+        }
+    }
+}
+
+/// Gives the codec each piece, and the last one before a flush together with it: no call more than it needs.
+fn write_codec(encoder: &mut Compress, plain: &[u8], case: Case, to: &mut impl Write) {
+    let mut wire = Vec::with_capacity(2 * TURN);
+    for turn in plain.chunks(TURN) {
         wire.clear();
-        for piece in turn.chunks(piece) {
-            wire.reserve(2 * piece.len() + 64);
-            encoder.compress_vec(piece, &mut wire, FlushCompress::Sync).expect("a sound encoder");
+        for flushed in turn.chunks(case.flush) {
+            for (at, piece) in flushed.chunks(case.piece).enumerate() {
+                wire.reserve(2 * piece.len() + 64);
+                let last = (at + 1) * case.piece >= flushed.len();
+                let flush = if last { FlushCompress::Sync } else { FlushCompress::None };
+                encoder.compress_vec(piece, &mut wire, flush).expect("a sound encoder");
+            }
         }
         to.write_all(&wire).expect("it is read");
     }
 }
 
-fn write_socket(level: u32, plain: &[u8], piece: usize) -> Result<f64> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let mut stream = TcpStream::connect(listener.local_addr()?)?;
-    let (mut peer, _) = listener.accept()?;
-    let peer = std::thread::spawn(move || std::io::copy(&mut peer, &mut std::io::sink()).map(drop));
-    let seconds = best(RUNS, || write_codec(level, plain, piece, &mut stream));
-    drop(stream);
-    peer.join().map_err(|_| "the peer failed")??;
-    Ok(seconds)
-}
-
-/// Writes through a connection to a peer that swallows it, from inside the turns of the reactor as programs do.
-fn write_connection(options: Compression, plain: &[u8], piece: usize) -> Result<f64> {
-    let link = Link::to_a_sink()?;
-    link.transport.set_compression::<Compression>(options.announce(false))?;
-    let turns: Rc<[Box<[u8]>]> = plain.chunks(BULK).map(Into::into).collect();
-    let seconds = best(RUNS, || {
-        for turn in 0..turns.len() {
-            let (transport, turns) = (link.transport.clone(), Rc::clone(&turns));
-            link.reactor.call_later(Duration::ZERO, move || {
-                for piece in turns[turn].chunks(piece) {
-                    transport.write(piece);
+/// Writes to a peer that swallows it, from inside the turns of the reactor as programs do.
+fn write_connection(link: &Link, turns: &Rc<[Box<[u8]>]>, case: Case) {
+    for turn in 0..turns.len() {
+        let (transport, turns) = (link.transport.clone(), Rc::clone(turns));
+        link.reactor.call_later(Duration::ZERO, move || {
+            for flushed in turns[turn].chunks(case.flush) {
+                flushed.chunks(case.piece).for_each(|piece| transport.write(piece));
+                if case.flush < TURN {
                     transport.flush_compression();
                 }
-            });
-            link.drain().expect("the reactor turns");
-        }
-    });
-    link.close()?;
-    Ok(seconds)
+            }
+        });
+        link.drain().expect("the reactor turns");
+    }
+}
+
+fn read(plain: &[u8], piece: usize) -> Result {
+    let wire = segments(plain, piece).concat();
+    let expect = |transport: &Transport| Ok(transport.expect_compression("deflate-raw", b"")?);
+    let seconds = best(
+        ROUNDS,
+        [
+            &mut || time(|| read_codec(&wire[..])),
+            &mut || read_socket(&wire).expect("a socket"),
+            &mut || read_connection(&wire, plain.len(), expect).expect("the reactor turns"),
+        ],
+    );
+    print(&format!("deflate-raw, {piece} B"), plain.len(), piece, seconds);
+    Ok(())
 }
 
 /// Raw deflate, a segment for each flush.
@@ -150,7 +207,7 @@ fn segments(plain: &[u8], piece: usize) -> Vec<Vec<u8>> {
 /// Inflates what is read, as a socket hands it over: up to 64 KiB in one read.
 fn read_codec(mut from: impl Read) {
     let mut inflate = Decompress::new(false);
-    let (mut wire, mut plain) = (vec![0; BULK], Vec::with_capacity(BULK));
+    let (mut wire, mut plain) = (vec![0; TURN], Vec::with_capacity(TURN));
     loop {
         let count = from.read(&mut wire).expect("it is sent");
         if count == 0 {
@@ -169,39 +226,33 @@ fn read_codec(mut from: impl Read) {
 }
 
 fn read_socket(wire: &[u8]) -> Result<f64> {
-    let mut shortest = f64::MAX;
-    for _ in 0..RUNS {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let stream = TcpStream::connect(listener.local_addr()?)?;
-        let (mut peer, _) = listener.accept()?;
-        let wire = wire.to_vec();
-        let peer = std::thread::spawn(move || peer.write_all(&wire));
-        shortest = shortest.min(best(1, || read_codec(&stream)));
-        peer.join().map_err(|_| "the peer failed")??;
-    }
-    Ok(shortest)
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let stream = TcpStream::connect(listener.local_addr()?)?;
+    let (mut peer, _) = listener.accept()?;
+    let wire = wire.to_vec();
+    let peer = std::thread::spawn(move || peer.write_all(&wire));
+    let seconds = time(|| read_codec(&stream));
+    peer.join().map_err(|_| "the peer failed")??;
+    Ok(seconds)
 }
 
-/// The time to read what a peer sends as fast as it can, each time on a new connection.
-fn read(wire: &[u8], length: usize, begin: impl Fn(&Transport) -> Result) -> Result<f64> {
-    let mut shortest = f64::MAX;
-    for _ in 0..RUNS {
-        let wire = wire.to_vec();
-        let (go, wait) = std::sync::mpsc::channel();
-        let link = Link::with(move |mut stream| {
-            if wait.recv().is_ok() {
-                stream.write_all(&wire).expect("it is read");
-            }
-            std::io::copy(&mut stream, &mut std::io::sink()).ok();
-        })?;
-        begin(&link.transport)?;
-        go.send(())?;
-        shortest = shortest.min(best(1, || {
-            while link.received.get() < length {
-                link.reactor.iterate(None).expect("the reactor turns");
-            }
-        }));
-        link.close()?;
-    }
-    Ok(shortest)
+/// The time to read what a peer sends as fast as it can, on a new connection.
+fn read_connection(wire: &[u8], length: usize, begin: impl Fn(&Transport) -> Result) -> Result<f64> {
+    let wire = wire.to_vec();
+    let (go, wait) = std::sync::mpsc::channel();
+    let link = Link::with(move |mut stream| {
+        if wait.recv().is_ok() {
+            stream.write_all(&wire).expect("it is read");
+        }
+        std::io::copy(&mut stream, &mut std::io::sink()).ok();
+    })?;
+    begin(&link.transport)?;
+    go.send(())?;
+    let seconds = time(|| {
+        while link.received.get() < length {
+            link.reactor.iterate(None).expect("the reactor turns");
+        }
+    });
+    link.close()?;
+    Ok(seconds)
 }

@@ -1,10 +1,10 @@
 //! A message on a connection that still has its encoder, and on one that has to borrow one and prime it.
 
 use torsade::prelude::*;
+use torsade_bench::{best, time};
 
 use super::link::Link;
 use super::speed::events;
-use torsade_bench::best;
 
 /// More than there are encoders, so that each message finds its own taken away.
 const CROWD: usize = 65;
@@ -33,7 +33,7 @@ fn message(crowd: usize, history: usize, events: &[u8]) -> Result<f64> {
         link.drain()?;
     }
     let rounds = ROUNDS * CROWD / crowd;
-    let seconds = best(5, || {
+    let mut run = || {
         for round in 0..rounds {
             for link in &links {
                 link.transport.write(&events[round * 200..round * 200 + 200]);
@@ -41,7 +41,8 @@ fn message(crowd: usize, history: usize, events: &[u8]) -> Result<f64> {
             }
         }
         links.iter().for_each(|link| link.drain().expect("the reactor turns"));
-    });
+    };
+    let [seconds] = best(5, [&mut || time(&mut run)]);
     links.into_iter().try_for_each(Link::close)?;
     Ok(seconds * 1e6 / (rounds * crowd) as f64)
 }
