@@ -74,17 +74,18 @@ pub fn run(plain: &[u8]) -> Result {
     let each = |seconds: f64| seconds * 1e6 / (plain.len() as f64 / TURN as f64);
     let [direct, looking] = best(
         ROUNDS,
-        [Detect::Off, Detect::Anywhere].map(|detect| {
-            move || {
-                let begin = move |transport: &Transport| {
-                    transport.set_detection(detect);
-                    Ok(())
-                };
-                read_connection(plain, plain.len(), begin).expect("the reactor turns")
-            }
-        })
-        .each_mut()
-        .map(|run| run as &mut dyn FnMut() -> f64),
+        [Detect::Off, Detect::Anywhere]
+            .map(|detect| {
+                move || {
+                    let begin = move |transport: &Transport| {
+                        transport.set_detection(detect);
+                        Ok(())
+                    };
+                    read_connection(plain, plain.len(), begin).expect("the reactor turns")
+                }
+            })
+            .each_mut()
+            .map(|run| run as &mut dyn FnMut() -> f64),
     );
     println!("64 KiB of plain bytes: {:.1} us, and {:.1} us while looking for a mark anywhere", each(direct), each(looking));
     Ok(())
@@ -183,11 +184,9 @@ fn read(plain: &[u8], piece: usize) -> Result {
     let expect = |transport: &Transport| Ok(transport.expect_compression("deflate-raw", b"")?);
     let seconds = best(
         ROUNDS,
-        [
-            &mut || time(|| read_codec(&wire[..])),
-            &mut || read_socket(&wire).expect("a socket"),
-            &mut || read_connection(&wire, plain.len(), expect).expect("the reactor turns"),
-        ],
+        [&mut || time(|| read_codec(&wire[..])), &mut || read_socket(&wire).expect("a socket"), &mut || {
+            read_connection(&wire, plain.len(), expect).expect("the reactor turns")
+        }],
     );
     print(&format!("deflate-raw, {piece} B"), plain.len(), piece, seconds);
     Ok(())

@@ -165,9 +165,11 @@ impl Encoder {
 
     /// Does what has become due. Too early a call does nothing.
     pub(super) fn expire(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
-        // Looked at before the flush, which begins the wait anew.
-        let idle = self.codec.deflate().and_then(DeflateEncoder::idle_at).is_some_and(|at| at <= now);
-        if self.flush_at.is_some_and(|at| at <= now) {
+        let due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
+        // Looked at before the flush, which begins the wait anew. Who is flushed by hand has been silent for as long.
+        let silent = self.flush == Flush::Manual && due(self.flush_at);
+        let idle = silent || due(self.codec.deflate().and_then(DeflateEncoder::idle_at));
+        if due(self.flush_at) {
             self.force_flush(wire, now)?;
         }
         if idle {

@@ -18,7 +18,8 @@ impl History {
         Self { bytes: Vec::new(), oldest: 0, keep: keep.min(WINDOW) as u16 }
     }
 
-    fn keep(&self) -> usize {
+    /// How many bytes it keeps at most.
+    pub(super) fn keep(&self) -> usize {
         usize::from(self.keep)
     }
 
@@ -47,6 +48,13 @@ impl History {
         self.bytes.rotate_left(usize::from(self.oldest));
         self.oldest = 0;
         &self.bytes
+    }
+
+    /// The last `count` bytes of it, in two parts; all of it if there are fewer.
+    pub(super) fn latest(&self, count: usize) -> (&[u8], &[u8]) {
+        let (newer, older) = self.bytes.split_at(usize::from(self.oldest));
+        let (newer_count, older_count) = (count.min(newer.len()), count.saturating_sub(newer.len()));
+        (&older[older.len().saturating_sub(older_count)..], &newer[newer.len() - newer_count..])
     }
 
     /// Forgets everything, and frees it.
@@ -82,6 +90,10 @@ mod tests {
                     seen += chunk.len();
                     if seen % 5 == 0 {
                         let wanted = &stream[..seen][seen.saturating_sub(keep)..];
+                        for count in [0, keep / 3, wanted.len()] {
+                            let (older, newer) = history.latest(count);
+                            assert_eq!([older, newer].concat(), wanted[wanted.len() - count.min(wanted.len())..]);
+                        }
                         assert_eq!(history.in_order(), wanted, "keep {keep}, piece {piece}");
                     }
                 }

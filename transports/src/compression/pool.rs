@@ -21,6 +21,8 @@ pub(crate) struct EncoderPool {
     leases: u64,
     limit: usize,
     slots: Vec<Slot>,
+    /// A buffer in which the next stream may gather what is written to it.
+    spare: Vec<u8>,
 }
 
 /// A right to one encoder, which the pool may take back whenever the stream is settled.
@@ -54,7 +56,7 @@ impl EncoderPool {
     /// With too few, connections that write in turn keep stealing from each other, at 79 µs a time with 32 KiB of
     /// history. With none at all everything is sent uncompressed.
     pub(crate) fn with_limits(limit: usize, idle_after: Duration) -> SharedPool {
-        Rc::new(RefCell::new(Self { idle_after, leases: 0, limit, slots: Vec::new() }))
+        Rc::new(RefCell::new(Self { idle_after, leases: 0, limit, slots: Vec::new(), spare: Vec::new() }))
     }
 
     /// How long a connection keeps an encoder it does not use.
@@ -133,6 +135,17 @@ impl EncoderPool {
         if spare >= Self::SPARE {
             slot.encoder = None;
         }
+    }
+
+    /// An empty buffer, used before if there is one.
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.spare)
+    }
+
+    /// Takes a buffer that is not needed any more.
+    pub(super) fn give_buffer(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.spare = buffer;
     }
 
     /// The place of an encoder to lend: a free one, a new one, or that of whoever was idle longest.

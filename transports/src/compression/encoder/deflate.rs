@@ -18,9 +18,8 @@ const GAUGE: u32 = 64 << 10;
 const PASS: u64 = 256 << 10;
 /// The gain below which compressing is a waste: 3%.
 const WORTH_PERCENT: u32 = 97;
-/// Writes shorter than this are gathered before they become a stored block, whose header is five bytes.
-const SMALL: usize = 1 << 10;
-/// Plain bytes gathered at most while no encoder is free.
+/// Plain bytes gathered at most. What fits waits for the flush: calls of the encoder are dear, blocks have headers, and
+/// until then it needs no encoder at all.
 const GATHER: usize = 8 << 10;
 /// The longest stored block, RFC 1951, 3.2.4.
 const BLOCK: usize = 65_535;
@@ -30,9 +29,10 @@ const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 pub(super) struct DeflateEncoder {
     /// When it was last written to or flushed.
     active: Duration,
+    /// Of all that is in the stream but the last `unsummed` bytes.
     checksum: Checksum,
     format: Format,
-    /// Bytes that are in the checksum but not yet in the stream: they wait for an encoder or a stored block.
+    /// Written bytes that are not in the stream yet. The buffer is the pool's, and goes back when it is empty.
     gathered: Vec<u8>,
     hibernations: u64,
     history: History,
@@ -44,6 +44,8 @@ pub(super) struct DeflateEncoder {
     stored: u64,
     /// The encoder was fed since the stream last stood on a byte boundary: it holds bytes, and nobody may take it.
     unsettled: usize,
+    /// The last bytes of the history, which are not in the checksum: of many at once it costs a tenth.
+    unsummed: u16,
 }
 
 #[derive(Clone, Copy)]
@@ -77,6 +79,7 @@ impl DeflateEncoder {
 
             stored: 0,
             unsettled: 0,
+            unsummed: 0,
         }
     }
 
@@ -89,49 +92,43 @@ impl DeflateEncoder {
 
     pub(super) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         self.active = now;
-        self.checksum.update(plain);
-        let mut rest = plain;
-        while !rest.is_empty() {
-            rest = match self.mode {
-                Mode::Compress { plain, .. } => {
-                    let measure = GAUGE.saturating_sub(plain).max(1) as usize;
-                    let (piece, rest) = rest.split_at(rest.len().min(measure));
-                    self.compress(piece, wire)?;
-                    rest
-                }
-                Mode::Pass { left } => {
-                    let piece = usize::try_from(left).map_or(rest.len(), |left| rest.len().min(left));
-                    let (piece, rest) = rest.split_at(piece);
-                    self.pass(piece, left, wire);
-                    rest
-                }
-            };
+        if self.gathered.len() + plain.len() > GATHER {
+            self.place_gathered(wire, FlushCompress::None)?;
         }
+        if plain.len() > GATHER {
+            return self.place(plain, wire, FlushCompress::None);
+        }
+        if self.gathered.capacity() == 0 {
+            self.gathered = self.pool.borrow_mut().take_buffer();
+        }
+        self.gathered.extend_from_slice(plain);
         Ok(())
     }
 
     pub(super) fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
-        self.place_gathered(wire)?;
+        self.place_gathered(wire, FlushCompress::Sync)?;
         self.sync(wire)?;
         self.active = now;
         if let Some(lease) = self.lease {
             self.pool.borrow_mut().settle(lease, now);
         }
-        self.weigh(wire)
+        Ok(())
     }
 
     pub(super) fn forget(&mut self) {
         self.release();
+        self.sum();
         self.history.clear();
     }
 
     pub(super) fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        self.place_gathered(wire)?;
+        self.place_gathered(wire, FlushCompress::None)?;
         if self.unsettled > 0 {
-            self.drain(wire, FlushCompress::Finish)?;
+            self.feed(&[], wire, FlushCompress::Finish)?;
         } else {
             wire.extend_from_slice(&LAST_BLOCK);
         }
+        self.sum();
         let (trailer, len) = self.checksum.trailer();
         wire.extend_from_slice(&trailer[..len]);
         self.forget();
@@ -160,60 +157,72 @@ impl DeflateEncoder {
         self.stored
     }
 
-    fn compress(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
-        // What was gathered goes first; and whoever had to wait once waits for the flush, when others have let go.
-        if !self.gathered.is_empty() || !self.borrow_encoder()? {
-            return self.gather(plain, wire);
+    /// Puts bytes into the stream, the last of them with a flush where they go through an encoder.
+    fn place(&mut self, plain: &[u8], wire: &mut Vec<u8>, flush: FlushCompress) -> Result<(), Failure> {
+        let mut rest = plain;
+        while !rest.is_empty() {
+            rest = match self.mode {
+                Mode::Compress { plain, .. } => {
+                    let measure = GAUGE.saturating_sub(plain).max(1) as usize;
+                    let (piece, rest) = rest.split_at(rest.len().min(measure));
+                    if self.borrow_encoder()? {
+                        self.feed(piece, wire, if rest.is_empty() { flush } else { FlushCompress::None })?;
+                        self.weigh(wire)?;
+                    } else {
+                        self.store(piece, wire);
+                    }
+                    rest
+                }
+                Mode::Pass { left } => {
+                    let piece = usize::try_from(left).map_or(rest.len(), |left| rest.len().min(left));
+                    let (piece, rest) = rest.split_at(piece);
+                    self.pass(piece, left, wire);
+                    rest
+                }
+            };
         }
-        self.feed(plain, wire)?;
-        self.weigh(wire)
+        Ok(())
     }
 
-    fn feed(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
+    fn place_gathered(&mut self, wire: &mut Vec<u8>, flush: FlushCompress) -> Result<(), Failure> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        let placed = self.place(&gathered, wire, flush);
+        self.pool.borrow_mut().give_buffer(gathered);
+        placed
+    }
+
+    /// Gives the encoder bytes, and with a flush calls it until it has nothing left, which only spare room after the
+    /// call can tell.
+    fn feed(&mut self, plain: &[u8], wire: &mut Vec<u8>, flush: FlushCompress) -> Result<(), Failure> {
         let before = wire.len();
-        self.unsettled += plain.len();
+        let keeps = matches!(flush, FlushCompress::None);
+        // Room for all of it at once: a flush that ends exactly at the end of the room looks unfinished, and the call
+        // after it would write the marker again. What the encoder may hold is bounded by its own buffers.
+        let mut room = FLUSH_ROOM + if keeps { plain.len() / 2 } else { (self.unsettled.min(128 << 10) + plain.len()) * 9 / 8 };
         let mut rest = plain;
         self.with_encoder(|encoder| {
-            while !rest.is_empty() {
-                wire.reserve(FLUSH_ROOM + rest.len() / 2);
-                let taken = step(encoder, rest, wire, FlushCompress::None)?;
+            loop {
+                wire.reserve(room);
+                let taken = step(encoder, rest, wire, flush)?;
                 rest = &rest[taken..];
+                if rest.is_empty() && (keeps || wire.len() < wire.capacity()) {
+                    return Ok(());
+                }
+                room *= 2;
             }
-            Ok(())
         })?;
-        self.history.push(plain);
+        self.unsettled = if keeps { self.unsettled + plain.len() } else { 0 };
+        self.remember(plain);
         self.note(plain.len(), wire.len() - before);
         Ok(())
     }
 
     /// Brings the stream to a byte boundary.
     fn sync(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        if self.unsettled == 0 {
-            return Ok(());
-        }
-        let before = wire.len();
-        self.drain(wire, FlushCompress::Sync)?;
-        self.note(0, wire.len() - before);
-        Ok(())
-    }
-
-    /// Calls the encoder until it has nothing left, which only spare room after the call can tell.
-    fn drain(&mut self, wire: &mut Vec<u8>, flush: FlushCompress) -> Result<(), Failure> {
-        // Room for all of it at once: a call that ends exactly at the end of the room looks unfinished, and the
-        // call after it would write the marker again. What it may hold is bounded by its own buffers.
-        let mut room = FLUSH_ROOM + self.unsettled.min(128 << 10) * 9 / 8;
-        self.with_encoder(|encoder| {
-            loop {
-                wire.reserve(room);
-                step(encoder, &[], wire, flush)?;
-                if wire.len() < wire.capacity() {
-                    return Ok(());
-                }
-                room = wire.len().max(FLUSH_ROOM);
-            }
-        })?;
-        self.unsettled = 0;
-        Ok(())
+        if self.unsettled == 0 { Ok(()) } else { self.feed(&[], wire, FlushCompress::Sync) }
     }
 
     /// Looks whether compressing is worth its time, and stops it for a while if not.
@@ -244,51 +253,12 @@ impl DeflateEncoder {
 
     /// Sends bytes uncompressed.
     fn pass(&mut self, plain: &[u8], left: u64, wire: &mut Vec<u8>) {
-        let left = if left == u64::MAX { left } else { left - plain.len() as u64 };
-        if plain.len() < SMALL && left > 0 {
-            self.gathered.extend_from_slice(plain);
-            if self.gathered.len() >= GATHER {
-                self.store_gathered(wire);
-            }
-        } else {
-            self.store_gathered(wire);
-            self.store(plain, wire);
-        }
-        self.mode = if left > 0 { Mode::Pass { left } } else { Mode::COMPRESS };
-    }
-
-    fn gather(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
-        if self.gathered.len() + plain.len() <= GATHER {
-            self.gathered.extend_from_slice(plain);
-            return Ok(());
-        }
-        self.place_gathered(wire)?;
-        if self.borrow_encoder()? {
-            self.feed(plain, wire)?;
-            return self.weigh(wire);
-        }
         self.store(plain, wire);
-        Ok(())
-    }
-
-    /// Puts gathered bytes into the stream: through an encoder if one is to be had.
-    fn place_gathered(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        if self.gathered.is_empty() {
-            return Ok(());
-        }
-        if matches!(self.mode, Mode::Pass { .. }) || !self.borrow_encoder()? {
-            self.store_gathered(wire);
-            return Ok(());
-        }
-        let gathered = std::mem::take(&mut self.gathered);
-        self.feed(&gathered, wire)
-    }
-
-    fn store_gathered(&mut self, wire: &mut Vec<u8>) {
-        if !self.gathered.is_empty() {
-            let gathered = std::mem::take(&mut self.gathered);
-            self.store(&gathered, wire);
-        }
+        self.mode = match left {
+            u64::MAX => self.mode,
+            _ if left > plain.len() as u64 => Mode::Pass { left: left - plain.len() as u64 },
+            _ => Mode::COMPRESS,
+        };
     }
 
     /// Appends stored blocks. The stream stands on a byte boundary, and no encoder lives.
@@ -303,7 +273,26 @@ impl DeflateEncoder {
             wire.extend_from_slice(block);
         }
         self.stored += plain.len() as u64;
+        self.remember(plain);
+    }
+
+    /// Takes note of what the stream has just carried.
+    fn remember(&mut self, plain: &[u8]) {
+        let unsummed = usize::from(self.unsummed) + plain.len();
+        if unsummed <= self.history.keep() {
+            self.unsummed = unsummed as u16; // the history keeps no more than that holds
+        } else {
+            self.sum();
+            self.checksum.update(plain);
+        }
         self.history.push(plain);
+    }
+
+    /// Brings the checksum up to date.
+    fn sum(&mut self) {
+        let (older, newer) = self.history.latest(usize::from(std::mem::take(&mut self.unsummed)));
+        self.checksum.update(older);
+        self.checksum.update(newer);
     }
 
     const fn note(&mut self, more_plain: usize, more_wire: usize) {

@@ -96,6 +96,21 @@ fn a_stream_that_nobody_flushes_gives_its_encoder_back_too() {
 }
 
 #[test]
+fn small_writes_take_no_encoder_before_the_flush() {
+    let pool = EncoderPool::shared();
+    let mut sender = layer(&pool);
+    sender.compress(&Compression::deflate()).unwrap();
+    let mut wire = Vec::new();
+    for message in messages(10) {
+        sender.write(&message, &mut wire, NOW).unwrap();
+    }
+    assert_eq!(pool.borrow().encoders(), 0);
+    sender.flush(&mut wire, NOW).unwrap();
+    assert_eq!(pool.borrow().lent(), 1);
+    assert_eq!(receive(&mut detecting(), &wire), messages(10).concat());
+}
+
+#[test]
 fn the_encoder_that_was_idle_longest_is_stolen() {
     let pool = EncoderPool::with_limits(3, SECOND);
     let mut all: Vec<_> = (0..4).map(|_| layer(&pool)).collect();
@@ -184,14 +199,21 @@ fn an_encoder_in_the_middle_of_bytes_is_never_stolen() {
     one.compress(&Compression::gzip()).unwrap();
     other.compress(&Compression::gzip()).unwrap();
     let (mut one_wire, mut other_wire) = (Vec::new(), Vec::new());
-    one.write(b"unflushed ", &mut one_wire, NOW).unwrap();
-    other.write(b"waiting", &mut other_wire, NOW).unwrap();
-    other.flush(&mut other_wire, NOW).unwrap();
+    // More than is gathered without an encoder.
+    let long = text(10_000);
+    one.write(&long, &mut one_wire, NOW).unwrap();
+    assert_eq!(pool.borrow().lent(), 1);
+    for waiting in [&b"waiting"[..], &long] {
+        other.write(waiting, &mut other_wire, NOW).unwrap();
+        other.flush(&mut other_wire, NOW).unwrap();
+    }
     one.write(b"and more", &mut one_wire, NOW).unwrap();
     one.finish(&mut one_wire).unwrap();
+    assert_eq!((one.stats().hibernations, one.stats().stored_bytes), (0, 0));
     other.finish(&mut other_wire).unwrap();
-    assert_eq!(receive(&mut detecting(), &one_wire), b"unflushed and more");
-    assert_eq!(receive(&mut detecting(), &other_wire), b"waiting");
+    assert!(receive(&mut detecting(), &one_wire) == [&long[..], b"and more"].concat());
+    assert!(receive(&mut detecting(), &other_wire) == [&b"waiting"[..], &long].concat());
+    assert_eq!(other.stats().stored_bytes, 10_007, "it did not wait for ever");
     assert_eq!(pool.borrow().lent(), 0);
 }
 
@@ -202,10 +224,11 @@ fn a_dropped_connection_gives_its_encoder_back() {
         let mut sender = layer(&pool);
         sender.compress(&Compression::deflate()).unwrap();
         let mut wire = Vec::new();
-        sender.write(b"x", &mut wire, NOW).unwrap();
+        sender.write(&text(10_000), &mut wire, NOW).unwrap();
         if flushed {
             sender.flush(&mut wire, NOW).unwrap();
         }
+        assert_eq!(pool.borrow().lent(), 1);
         drop(sender);
         assert_eq!(pool.borrow().lent(), 0);
     }
