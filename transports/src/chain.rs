@@ -179,11 +179,11 @@ impl Chain {
         &mut self,
         wire: &mut Vec<u8>,
         now: Duration,
-        step: impl FnOnce(&mut CompressionLayer, &mut Vec<u8>) -> Result<(), Reason>,
+        step: impl FnOnce(&mut CompressionLayer, &mut Vec<u8>, Duration) -> Result<(), Reason>,
     ) -> Result<(), Reason> {
         self.dirty = true;
         self.produce(0, wire, now, |layer, wire| match layer {
-            AnyLayer::Compression(layer) => step(layer, wire),
+            AnyLayer::Compression(layer) => step(layer, wire, now),
             #[cfg(feature = "tls")]
             AnyLayer::Tls(_) => Ok(()),
         })
@@ -191,7 +191,7 @@ impl Chain {
 
     /// Ends the compressed stream; what is written next passes as it is.
     pub(crate) fn end_compression(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
-        self.produce_compressed(wire, now, CompressionLayer::end_stream)
+        self.produce_compressed(wire, now, |layer, wire, _| layer.end_stream(wire))
     }
 
     /// Lets one layer write, and takes what it wrote through those below it.

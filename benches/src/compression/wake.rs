@@ -33,7 +33,7 @@ fn message(crowd: usize, history: usize, events: &[u8]) -> Result<f64> {
         link.drain()?;
     }
     let rounds = ROUNDS * CROWD / crowd;
-    let mut run = || {
+    let run = || {
         for round in 0..rounds {
             for link in &links {
                 link.transport.write(&events[round * 200..round * 200 + 200]);
@@ -42,7 +42,7 @@ fn message(crowd: usize, history: usize, events: &[u8]) -> Result<f64> {
         }
         links.iter().for_each(|link| link.drain().expect("the reactor turns"));
     };
-    let [seconds] = best(5, [&mut || time(&mut run)]);
+    let [seconds] = best(5, [&mut || time(run)]);
     links.into_iter().try_for_each(Link::close)?;
     Ok(seconds * 1e6 / (rounds * crowd) as f64)
 }

@@ -1,6 +1,5 @@
 //! Checksums of what passes, carried beside the codecs.
 
-use flate2::Crc;
 use torsade_protocols::Format;
 
 /// The checksum a container keeps of its plain bytes.
@@ -8,7 +7,7 @@ pub(super) enum Checksum {
     /// Adler-32 of zlib, RFC 1950.
     Adler(u32),
     /// CRC-32 and length modulo 2^32 of gzip, RFC 1952.
-    Crc(Crc),
+    Crc { sum: u32, length: u32 },
     /// The container has none.
     None,
 }
@@ -18,7 +17,7 @@ impl Checksum {
     pub(super) fn new(format: Format) -> Self {
         match format {
             Format::Deflate => Self::Adler(1),
-            Format::Gzip => Self::Crc(Crc::new()),
+            Format::Gzip => Self::Crc { sum: 0, length: 0 },
             _ => Self::None,
         }
     }
@@ -27,7 +26,10 @@ impl Checksum {
     pub(super) fn update(&mut self, plain: &[u8]) {
         match self {
             Self::Adler(sum) => *sum = zlib_rs::adler32::adler32(*sum, plain),
-            Self::Crc(crc) => crc.update(plain),
+            Self::Crc { sum, length } => {
+                *sum = zlib_rs::crc32::crc32(*sum, plain);
+                *length = length.wrapping_add(plain.len() as u32);
+            }
             Self::None => {}
         }
     }
@@ -40,9 +42,9 @@ impl Checksum {
                 trailer[..4].copy_from_slice(&sum.to_be_bytes());
                 4
             }
-            Self::Crc(crc) => {
-                trailer[..4].copy_from_slice(&crc.sum().to_le_bytes());
-                trailer[4..].copy_from_slice(&crc.amount().to_le_bytes());
+            Self::Crc { sum, length } => {
+                trailer[..4].copy_from_slice(&sum.to_le_bytes());
+                trailer[4..].copy_from_slice(&length.to_le_bytes());
                 8
             }
             Self::None => 0,

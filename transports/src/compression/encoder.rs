@@ -26,8 +26,7 @@ const MANUAL_IDLE: Duration = Duration::from_secs(1);
 /// One outgoing stream.
 pub(super) struct Encoder {
     codec: Codec,
-    /// None if the stream is not announced.
-    announce: Option<Place>,
+    announce: bool,
     ended: bool,
     flush: Flush,
     /// When [`Flush::After`] wants its flush, and [`Flush::Manual`] one after silence.
@@ -62,7 +61,7 @@ impl Encoder {
         }
         Ok(Self {
             codec: Codec::new(options, pool)?,
-            announce: options.announce.then(|| Place::after(passed)),
+            announce: options.announce,
             ended: false,
             flush: options.flush,
             flush_at: None,
@@ -199,7 +198,7 @@ impl Encoder {
             return Ok(());
         }
         self.opened = true;
-        self.codec.open(self.announce, wire)
+        self.codec.open(self.announce.then(|| Place::after(self.passed)), wire)
     }
 }
 

@@ -21,8 +21,6 @@ pub(crate) struct CompressionLayer {
     incoming: Incoming,
     /// Limits of streams that announce themselves; none takes the format's own.
     limits: Option<Box<Decompression>>,
-    /// The latest time anybody told us.
-    now: Duration,
     outgoing: Outgoing,
     /// What streams did that have ended or failed, and are gone.
     past: Option<Box<CompressionStats>>,
@@ -59,7 +57,6 @@ impl CompressionLayer {
         let mut layer = Self {
             incoming: Incoming::Direct(plain_in),
             limits: None,
-            now: Duration::ZERO,
             outgoing: Outgoing::Plain(plain_out),
             past: None,
             pool: Rc::clone(pool),
@@ -150,8 +147,7 @@ impl CompressionLayer {
     }
 
     /// Flushes now, whatever the policy; opens the stream if nothing was written yet.
-    pub(crate) fn force_flush(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason> {
-        let now = self.now;
+    pub(crate) fn force_flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.outgoing(|encoder| encoder.force_flush(wire, now))
     }
 
@@ -159,8 +155,7 @@ impl CompressionLayer {
     ///
     /// Around a secret it keeps the secret's neighbours from betraying it by their length. A zstd stream goes on in a
     /// new frame, which readers accept that take more than one (ours does by default).
-    pub(crate) fn barrier(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason> {
-        let now = self.now;
+    pub(crate) fn barrier(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.outgoing(|encoder| encoder.barrier(wire, now))
     }
 
@@ -239,12 +234,12 @@ impl CompressionLayer {
         }
     }
 
-    fn sniff(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Progress, Reason> {
+    fn sniff(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> Result<Progress, Reason> {
         let Incoming::Sniff(sniffer) = &mut self.incoming else {
             return Ok(Progress::default());
         };
         let before = plain.len();
-        let (consumed, found) = sniffer.look(wire, plain, room, self.now);
+        let (consumed, found) = sniffer.look(wire, plain, room, now);
         match found {
             Found::Nothing => {
                 self.rest();
@@ -335,7 +330,6 @@ impl CompressionLayer {
 
 impl Layer for CompressionLayer {
     fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
-        self.now = now;
         if let Outgoing::Plain(passed) = &mut self.outgoing {
             *passed += plain.len() as u64;
             wire.extend_from_slice(plain);
@@ -344,7 +338,6 @@ impl Layer for CompressionLayer {
     }
 
     fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
-        self.now = now;
         self.outgoing(|encoder| encoder.turn_ends(wire, now))
     }
 
@@ -356,9 +349,8 @@ impl Layer for CompressionLayer {
     }
 
     fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> Result<Progress, Reason> {
-        self.now = now;
         match &self.incoming {
-            Incoming::Sniff(_) => self.sniff(wire, plain, room),
+            Incoming::Sniff(_) => self.sniff(wire, plain, room, now),
             Incoming::Compressed(_) => self.decode(wire, plain, room),
             Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => self.after_end(wire, plain, room),
             Incoming::Failed(failed) => Err(Reason::Decompress(failed.0.clone())),
@@ -404,7 +396,6 @@ impl Layer for CompressionLayer {
     }
 
     fn expire(&mut self, wire: &mut Vec<u8>, plain: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
-        self.now = now;
         if let Incoming::Sniff(sniffer) = &mut self.incoming
             && sniffer.deadline().is_some_and(|at| at <= now)
         {

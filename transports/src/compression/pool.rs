@@ -38,8 +38,10 @@ struct Slot {
     encoder: Option<Compress>,
     /// The lease it is lent under; none when it is free.
     lease: Option<NonZeroU64>,
-    /// Since when the borrower's stream stands on a byte boundary; none while it does not.
-    settled: Option<Duration>,
+    /// The borrower's stream stands on a byte boundary.
+    settled: bool,
+    /// When it was last written to or flushed, as far as the borrower has told.
+    active: Duration,
 }
 
 impl EncoderPool {
@@ -59,9 +61,9 @@ impl EncoderPool {
         Rc::new(RefCell::new(Self { idle_after, leases: 0, limit, slots: Vec::new(), spare: Vec::new() }))
     }
 
-    /// How long a connection keeps an encoder it does not use.
-    pub(super) const fn idle_after(&self) -> Duration {
-        self.idle_after
+    /// When the encoder should be given back, if the lease still holds.
+    pub(super) fn idle_at(&self, lease: Lease) -> Option<Duration> {
+        self.holds(lease).then(|| self.slots[lease.slot].active.saturating_add(self.idle_after))
     }
 
     /// How many encoders exist, lent or not.
@@ -85,7 +87,7 @@ impl EncoderPool {
         if slot.lease != Some(lease.number) {
             return None;
         }
-        slot.settled = None;
+        slot.settled = false;
         slot.encoder.as_mut()
     }
 
@@ -100,7 +102,7 @@ impl EncoderPool {
         let slot = &mut self.slots[index];
         // From here it belongs to nobody until it is ready: an error must not leave it with its last borrower.
         slot.lease = None;
-        slot.settled = None;
+        slot.settled = false;
         let encoder = match &mut slot.encoder {
             Some(encoder) => {
                 encoder.reset();
@@ -119,7 +121,15 @@ impl EncoderPool {
     /// Says that the borrower's stream stands on a byte boundary: the encoder may be taken.
     pub(super) fn settle(&mut self, lease: Lease, now: Duration) {
         if self.holds(lease) {
-            self.slots[lease.slot].settled = Some(now);
+            self.slots[lease.slot].settled = true;
+            self.touch(lease, now);
+        }
+    }
+
+    /// Says that the encoder is in use.
+    pub(super) fn touch(&mut self, lease: Lease, now: Duration) {
+        if self.holds(lease) {
+            self.slots[lease.slot].active = now;
         }
     }
 
@@ -131,7 +141,7 @@ impl EncoderPool {
         let spare = self.encoders() - self.lent();
         let slot = &mut self.slots[lease.slot];
         slot.lease = None;
-        slot.settled = None;
+        slot.settled = false;
         if spare >= Self::SPARE {
             slot.encoder = None;
         }
@@ -159,10 +169,10 @@ impl EncoderPool {
             return Some(index);
         }
         if self.slots.len() < self.limit {
-            self.slots.push(Slot { encoder: None, lease: None, settled: None });
+            self.slots.push(Slot { encoder: None, lease: None, settled: false, active: Duration::ZERO });
             return Some(self.slots.len() - 1);
         }
-        let settled = self.slots.iter().enumerate().filter_map(|(at, slot)| Some((slot.settled?, at)));
-        settled.min().map(|(_, at)| at)
+        let settled = self.slots.iter().enumerate().filter(|(_, slot)| slot.settled);
+        settled.min_by_key(|(_, slot)| slot.active).map(|(at, _)| at)
     }
 }

@@ -23,15 +23,19 @@ pub(super) struct Sniffer {
     deadline: Option<Duration>,
     /// Bytes taken in that begin an announcement, and wait for the rest of it. Not counted as passed.
     held: Vec<u8>,
-    /// Held bytes whose time ran out and which were delivered, with all that followed; completed, they are an announcement
-    /// that was split.
-    late: Vec<u8>,
-    /// Plain bytes delivered before `late`.
-    late_at: u64,
+    late: Option<Box<Late>>,
     /// Plain bytes delivered before `held`.
     passed: u64,
     /// Looks no more; what is held has still to be delivered.
     stopped: bool,
+}
+
+/// Held bytes whose time ran out and which were delivered, with all that followed; completed, they are an announcement
+/// that was split.
+struct Late {
+    /// Plain bytes delivered before them.
+    at: u64,
+    bytes: Vec<u8>,
 }
 
 /// What [`Sniffer::look`] found.
@@ -61,7 +65,7 @@ impl Sniffer {
 
     /// Whether nothing can be announced any more, and nothing is held: bytes need not be shown.
     pub(super) fn done(&self) -> bool {
-        let looks = !self.stopped && (self.anywhere || self.passed == 0 || !self.late.is_empty());
+        let looks = !self.stopped && (self.anywhere || self.passed == 0 || self.late.is_some());
         !looks && self.held.is_empty()
     }
 
@@ -73,7 +77,7 @@ impl Sniffer {
     /// Looks no more. What is held becomes due at once.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
-        self.late = Vec::new();
+        self.late = None;
         self.deadline = (!self.held.is_empty()).then_some(Duration::ZERO);
     }
 
@@ -97,12 +101,8 @@ impl Sniffer {
         let at = self.passed;
         self.passed += held.len() as u64;
         // What runs already has them.
-        if self.late.is_empty() {
-            self.late_at = at;
-            self.late = held;
-        }
-        if self.stopped {
-            self.late = Vec::new();
+        if !self.stopped && self.late.is_none() && !held.is_empty() {
+            self.late = Some(Box::new(Late { at, bytes: held }));
         }
     }
 
@@ -198,21 +198,19 @@ impl Sniffer {
     /// Says whether `wire` completes an announcement whose beginning has already been delivered.
     fn completes_late(&mut self, wire: &[u8]) -> Option<Format> {
         for &byte in wire {
-            if self.late.is_empty() {
-                break;
-            }
-            self.late.push(byte);
+            let late = self.late.as_deref_mut()?;
+            late.bytes.push(byte);
             loop {
-                match announcement::recognise(&self.late, Place::after(self.late_at)) {
+                match announcement::recognise(&late.bytes, Place::after(late.at)) {
                     Verdict::Prefix => break,
                     Verdict::Whole { format, .. } => return Some(format),
                     // Another one may begin at a later byte that was delivered; one that was not is still looked for.
-                    Verdict::Plain if self.anywhere && self.late_at + 1 < self.passed => {
-                        self.late.remove(0);
-                        self.late_at += 1;
+                    Verdict::Plain if self.anywhere && late.at + 1 < self.passed => {
+                        late.bytes.remove(0);
+                        late.at += 1;
                     }
                     Verdict::Plain => {
-                        self.late = Vec::new();
+                        self.late = None;
                         break;
                     }
                 }

@@ -15,7 +15,7 @@ use crate::compression::pool::{Lease, SharedPool};
 /// Plain bytes over which the gain is measured.
 const GAUGE: u32 = 64 << 10;
 /// Plain bytes sent uncompressed once there was no gain.
-const PASS: u64 = 256 << 10;
+const PASS: u32 = 256 << 10;
 /// The gain below which compressing is a waste: 3%.
 const WORTH_PERCENT: u32 = 97;
 /// Plain bytes gathered at most. What fits waits for the flush: calls of the encoder are dear, blocks have headers, and
@@ -27,20 +27,17 @@ const BLOCK: usize = 65_535;
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
 pub(super) struct DeflateEncoder {
-    /// When it was last written to or flushed.
-    active: Duration,
     /// Of all that is in the stream but the last `unsummed` bytes.
     checksum: Checksum,
     format: Format,
     /// Written bytes that are not in the stream yet. The buffer is the pool's, and goes back when it is empty.
     gathered: Vec<u8>,
-    hibernations: u64,
+    hibernations: u32,
     history: History,
     lease: Option<Lease>,
-    level: u32,
+    level: u8,
     mode: Mode,
     pool: SharedPool,
-
     stored: u64,
     /// The encoder was fed since the stream last stood on a byte boundary: it holds bytes, and nobody may take it.
     unsettled: usize,
@@ -53,7 +50,9 @@ enum Mode {
     /// Through an encoder, measuring the gain.
     Compress { plain: u32, wire: u32 },
     /// In stored blocks, for so many bytes more.
-    Pass { left: u64 },
+    Pass { left: u32 },
+    /// In stored blocks always.
+    Store,
 }
 
 impl Mode {
@@ -64,19 +63,17 @@ impl DeflateEncoder {
     pub(super) fn new(options: &Compression, pool: &SharedPool) -> Self {
         let level = options.level.unwrap_or_else(|| options.format.default_level());
         // Level 0 is stored blocks and nothing else: it takes no encoder at all.
-        let mode = if level == 0 { Mode::Pass { left: u64::MAX } } else { Mode::COMPRESS };
+        let mode = if level == 0 { Mode::Store } else { Mode::COMPRESS };
         Self {
-            active: Duration::ZERO,
             checksum: Checksum::new(options.format),
             format: options.format,
             gathered: Vec::new(),
             hibernations: 0,
             history: History::new(if level == 0 { 0 } else { options.history }),
             lease: None,
-            level,
+            level: level as u8, // 0 to 9
             mode,
             pool: Rc::clone(pool),
-
             stored: 0,
             unsettled: 0,
             unsummed: 0,
@@ -84,31 +81,33 @@ impl DeflateEncoder {
     }
 
     pub(super) fn open(&self, announce: Option<Place>, wire: &mut Vec<u8>) {
-        announcement::write_header(self.format, self.level, wire);
+        announcement::write_header(self.format, self.level.into(), wire);
         if let Some(place) = announce {
             announcement::write_mark(self.format, place, wire);
         }
     }
 
     pub(super) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
-        self.active = now;
         if self.gathered.len() + plain.len() > GATHER {
             self.place_gathered(wire, FlushCompress::None)?;
         }
         if plain.len() > GATHER {
-            return self.place(plain, wire, FlushCompress::None);
+            self.place(plain, wire, FlushCompress::None)?;
+        } else {
+            if self.gathered.capacity() == 0 {
+                self.gathered = self.pool.borrow_mut().take_buffer();
+            }
+            self.gathered.extend_from_slice(plain);
         }
-        if self.gathered.capacity() == 0 {
-            self.gathered = self.pool.borrow_mut().take_buffer();
+        if let Some(lease) = self.lease {
+            self.pool.borrow_mut().touch(lease, now);
         }
-        self.gathered.extend_from_slice(plain);
         Ok(())
     }
 
     pub(super) fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         self.place_gathered(wire, FlushCompress::Sync)?;
         self.sync(wire)?;
-        self.active = now;
         if let Some(lease) = self.lease {
             self.pool.borrow_mut().settle(lease, now);
         }
@@ -137,20 +136,19 @@ impl DeflateEncoder {
 
     /// When the encoder should be given back.
     pub(super) fn idle_at(&self) -> Option<Duration> {
-        self.lease?;
-        Some(self.active.saturating_add(self.pool.borrow().idle_after()))
+        self.pool.borrow().idle_at(self.lease?)
     }
 
     /// Gives the encoder back, and keeps the history.
     pub(super) fn hibernate(&mut self) {
         if self.unsettled == 0 && self.release() {
-            self.hibernations += 1;
+            self.hibernations = self.hibernations.saturating_add(1);
         }
     }
 
     pub(super) fn hibernations(&self) -> u64 {
         let stolen = self.lease.is_some_and(|lease| !self.pool.borrow().holds(lease));
-        self.hibernations + u64::from(stolen)
+        u64::from(self.hibernations) + u64::from(stolen)
     }
 
     pub(super) const fn stored(&self) -> u64 {
@@ -174,10 +172,15 @@ impl DeflateEncoder {
                     rest
                 }
                 Mode::Pass { left } => {
-                    let piece = usize::try_from(left).map_or(rest.len(), |left| rest.len().min(left));
-                    let (piece, rest) = rest.split_at(piece);
-                    self.pass(piece, left, wire);
+                    let (piece, rest) = rest.split_at(rest.len().min(left as usize));
+                    self.store(piece, wire);
+                    let left = left - piece.len() as u32; // no longer than it
+                    self.mode = if left > 0 { Mode::Pass { left } } else { Mode::COMPRESS };
                     rest
+                }
+                Mode::Store => {
+                    self.store(rest, wire);
+                    &[]
                 }
             };
         }
@@ -251,16 +254,6 @@ impl DeflateEncoder {
         Ok(())
     }
 
-    /// Sends bytes uncompressed.
-    fn pass(&mut self, plain: &[u8], left: u64, wire: &mut Vec<u8>) {
-        self.store(plain, wire);
-        self.mode = match left {
-            u64::MAX => self.mode,
-            _ if left > plain.len() as u64 => Mode::Pass { left: left - plain.len() as u64 },
-            _ => Mode::COMPRESS,
-        };
-    }
-
     /// Appends stored blocks. The stream stands on a byte boundary, and no encoder lives.
     fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) {
         debug_assert!(self.unsettled == 0, "a stored block inside an encoder's block: flush first");
@@ -311,9 +304,9 @@ impl DeflateEncoder {
                 self.lease = Some(lease);
                 return Ok(true);
             }
-            self.hibernations += 1;
+            self.hibernations = self.hibernations.saturating_add(1);
         }
-        self.lease = pool.lend(self.level, self.history.in_order())?;
+        self.lease = pool.lend(self.level.into(), self.history.in_order())?;
         Ok(self.lease.is_some())
     }
 

@@ -31,7 +31,7 @@ fn a_stream_that_was_opened_by_a_flush_ends_properly() {
     for format in formats() {
         let mut sender = sender(&format.into());
         let mut wire = Vec::new();
-        sender.force_flush(&mut wire).unwrap();
+        sender.force_flush(&mut wire, NOW).unwrap();
         sender.finish(&mut wire).unwrap();
         let mut receiver = detecting();
         assert_eq!(receive_all(&mut receiver, &wire).0, b"");

@@ -25,7 +25,7 @@ fn a_connection_that_says_nothing_sends_nothing() {
         let mut wire = Vec::new();
         sender.write(b"", &mut wire, NOW).unwrap();
         sender.flush(&mut wire, NOW).unwrap();
-        sender.barrier(&mut wire).unwrap();
+        sender.barrier(&mut wire, NOW).unwrap();
         sender.finish(&mut wire).unwrap();
         assert_eq!(wire, b"", "{format}");
     }
@@ -53,7 +53,7 @@ fn after_the_end_switching_is_refused_and_nothing_is_written() {
         sender.finish(&mut wire).unwrap();
         let len = wire.len();
         sender.finish(&mut wire).unwrap();
-        sender.force_flush(&mut wire).unwrap();
+        sender.force_flush(&mut wire, NOW).unwrap();
         assert_eq!(wire.len(), len);
         assert_eq!(sender.compress(&Compression::deflate()), Err(torsade_protocols::CompressionError::Closed));
     }
@@ -145,7 +145,7 @@ fn idle_turns_write_nothing() {
         let len = wire.len();
         for _turn in 0..10 {
             sender.flush(&mut wire, NOW).unwrap();
-            sender.force_flush(&mut wire).unwrap();
+            sender.force_flush(&mut wire, NOW).unwrap();
         }
         assert_eq!((wire.len(), sender.stats().flushes), (len, 1), "{format}");
     }
@@ -159,7 +159,7 @@ fn manual_flushes_only_when_asked() {
         let wire = send(&mut sender, &["one", "two"]);
         assert_eq!(receive(&mut receiver, &wire), b"", "{format}");
         let mut wire = Vec::new();
-        sender.force_flush(&mut wire).unwrap();
+        sender.force_flush(&mut wire, NOW).unwrap();
         assert_eq!(receive(&mut receiver, &wire), b"onetwo", "{format}");
     }
 }

@@ -11,7 +11,7 @@ fn opening(options: &Compression, passed: u64) -> Vec<u8> {
     let mut layer = CompressionLayer::new(&EncoderPool::shared(), Detect::Off, 0, passed);
     layer.compress(options).unwrap();
     let mut wire = Vec::new();
-    layer.force_flush(&mut wire).unwrap();
+    layer.force_flush(&mut wire, NOW).unwrap();
     wire
 }
 

@@ -92,7 +92,7 @@ proptest! {
                 sender.flush(&mut wire, NOW).unwrap();
             }
             if flush && barrier {
-                sender.barrier(&mut wire).unwrap();
+                sender.barrier(&mut wire, NOW).unwrap();
             }
         }
         sender.finish(&mut wire).unwrap();

@@ -96,6 +96,22 @@ fn a_stream_that_nobody_flushes_gives_its_encoder_back_too() {
 }
 
 #[test]
+fn an_encoder_is_not_taken_for_idle_while_small_writes_go_on() {
+    let pool = EncoderPool::with_limits(1, SECOND);
+    send(&mut layer(&pool), &[b"somebody else, at the beginning of time"]);
+    let mut sender = layer(&pool);
+    let rarely = torsade_protocols::Flush::After { bytes: usize::MAX, delay: 100 * SECOND };
+    sender.compress(&Compression::deflate().flush(rarely)).unwrap();
+    let mut wire = Vec::new();
+    let start = Duration::from_secs(200);
+    sender.write(&text(5000), &mut wire, start).unwrap();
+    sender.write(&text(5000), &mut wire, start).unwrap();
+    assert_eq!((pool.borrow().lent(), sender.deadline()), (1, Some(start + SECOND)));
+    sender.write(b"x", &mut wire, start + SECOND / 2).unwrap();
+    assert_eq!(sender.deadline(), Some(start + SECOND * 3 / 2));
+}
+
+#[test]
 fn small_writes_take_no_encoder_before_the_flush() {
     let pool = EncoderPool::shared();
     let mut sender = layer(&pool);
@@ -269,11 +285,11 @@ fn length_of(guess: &str, barrier: bool, format: Format) -> usize {
     send(&mut sender, &["GET / HTTP/1.1\r\nHost: example.org\r\n"]);
     let mut wire = Vec::new();
     if barrier {
-        sender.barrier(&mut wire).unwrap();
+        sender.barrier(&mut wire, NOW).unwrap();
     }
     send(&mut sender, &["Cookie: session=s3cr3t-t0k3n-42"]);
     if barrier {
-        sender.barrier(&mut wire).unwrap();
+        sender.barrier(&mut wire, NOW).unwrap();
     }
     send(&mut sender, &[format!("Cookie: session={guess}")]).len()
 }
@@ -293,7 +309,7 @@ fn a_stream_goes_on_after_a_barrier() {
         let (mut sender, mut receiver) = (sender(&format.into()), detecting());
         for message in messages(10) {
             let mut wire = send(&mut sender, &[&message]);
-            sender.barrier(&mut wire).unwrap();
+            sender.barrier(&mut wire, NOW).unwrap();
             assert_eq!(receive(&mut receiver, &wire), message, "{format}");
         }
         let mut wire = Vec::new();
@@ -324,7 +340,7 @@ proptest! {
             let piece = &source[who * 500..][..len];
             match what {
                 0 => sender.flush(wire, now).unwrap(),
-                1 if kind == 0 => sender.barrier(wire).unwrap(),
+                1 if kind == 0 => sender.barrier(wire, NOW).unwrap(),
                 1 => { now += SECOND; sender.expire(wire, &mut Vec::new(), now).unwrap(); }
                 _ => { sender.write(piece, wire, now).unwrap(); plain.extend_from_slice(piece); }
             }
