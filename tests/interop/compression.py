@@ -1,6 +1,7 @@
 """Conversations of our examples with programs of others, each over a compressed connection; see `run`.
 
-Names: stream (programs that read and write whole streams), imap (Dovecot), irc (ngIRCd), telnetlib3, tintin.
+Names: stream (programs that read and write whole streams), imap (Dovecot), irc (ngIRCd), telnetlib3, tintin, websockets
+(the Python package), ws (the npm package).
 """
 
 import contextlib
@@ -456,8 +457,92 @@ def tintin():
         mud_row("tt++ (MCCP2)", text, "stays on to the end")
 
 
+# What is said: text in pieces, something in many fragments, and nothing; then 64 MB of zeros, which we refuse.
+WEBSOCKETS_CLIENT = """
+import asyncio, sys, websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory as Deflate
+
+async def main():
+    text = sys.stdin.read()
+    url = "ws://127.0.0.1:" + sys.argv[1]
+    for offer in [Deflate(), Deflate(server_no_context_takeover=True, client_no_context_takeover=True, server_max_window_bits=10)]:
+        async with websockets.connect(url, compression=None, extensions=[offer], proxy=None) as socket:
+            assert [extension.name for extension in socket.protocol.extensions] == ["permessage-deflate"]
+            for line in text.splitlines():
+                await socket.send(line)
+                assert await socket.recv() == line
+            await socket.send(piece.encode() for piece in text.splitlines(True))
+            assert await socket.recv() == text.encode()
+            await socket.send("")
+            assert await socket.recv() == ""
+            await (await socket.ping())
+        assert socket.close_code == 1000, socket.close_code
+    async with websockets.connect(url, proxy=None) as socket:
+        try:
+            await socket.send(bytes(64 << 20))
+            await socket.recv()
+        except websockets.ConnectionClosed as closed:
+            assert closed.rcvd.code == 1009, closed
+        else:
+            raise AssertionError("the bomb came back")
+
+asyncio.run(main())
+"""
+
+WS_CLIENT = """
+const WebSocket = require("ws"), assert = require("assert");
+const text = require("fs").readFileSync(0, "utf8"), lines = text.split("\\n");
+const perMessageDeflate = { threshold: 0, serverNoContextTakeover: process.argv[2] === "fresh" };
+const socket = new WebSocket("ws://127.0.0.1:" + process.argv[1], { perMessageDeflate });
+let got = 0;
+socket.on("open", () => {
+  assert(socket.extensions.startsWith("permessage-deflate"), socket.extensions);
+  lines.forEach((line) => socket.send(line));
+  text.match(/[^]{1,1000}/g).forEach((piece, at, all) => socket.send(piece, { fin: at === all.length - 1 }));
+});
+socket.on("message", (data) => {
+  assert.equal(data.toString(), got < lines.length ? lines[got] : text);
+  if (got++ === lines.length) socket.close(1000);
+});
+socket.on("close", (code) => { assert.equal(code, 1000); assert.equal(got, lines.length + 1); });
+"""
+
+
+def websocket_rows(peer, *clients):
+    """Each client is a command; the note on the rows is for the first, whose bytes are counted."""
+    for at, (client, note) in enumerate(clients):
+        with listening("websocket_echo", "127.0.0.1:0") as (port, text):
+            done = subprocess.run(client(port), input=TEXT, capture_output=True, timeout=LIMIT)
+            check(done.returncode == 0, done.stderr.decode()[-1000:])
+            wait_for(lambda: "sent " in text(), "the statistics")
+            plain_out, wire_out, plain_in, wire_in = map(int, re.search(
+                r"sent (\d+) bytes as (\d+) of permessage-deflate; got (\d+) bytes as (\d+)", text()).groups())
+            row("" if at else peer, "we send", wire_out, plain_out, note)
+            row("", "we get", wire_in, plain_in)
+
+
+def websockets():
+    try:
+        import websockets as found
+    except ImportError:
+        raise Skip("the Python library websockets is not installed") from None
+    check(found, "a module")
+    websocket_rows("websockets (RFC 7692)", (lambda port: [sys.executable, "-c", WEBSOCKETS_CLIENT, str(port)],
+                                             "and a bomb of 64 MB, closed with 1009"))
+
+
+def ws():
+    need("node")
+    modules = os.path.join(os.path.dirname(os.path.dirname(examples())), "interop", "node_modules")
+    os.environ["NODE_PATH"] = modules
+    if not os.path.isdir(os.path.join(modules, "ws")):
+        raise Skip("the npm library ws is not installed")
+    websocket_rows("ws (RFC 7692)", (lambda port: ["node", "-e", WS_CLIENT, str(port)], ""),
+                   (lambda port: ["node", "-e", WS_CLIENT, str(port), "fresh"], "no context takeover"))
+
+
 def main():
-    everything = [stream, imap, irc, telnetlib3, tintin]
+    everything = [stream, imap, irc, telnetlib3, tintin, websockets, ws]
     wanted = sys.argv[1:]
     for conversation in everything:
         if wanted and conversation.__name__ not in wanted:
