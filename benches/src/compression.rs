@@ -33,7 +33,7 @@ fn main() -> Result {
         ["wake"] => wake::run(),
         ["idle"] => idle::run(10_000),
         ["idle", count] => idle::run(count.parse()?),
-        ["idle-peers", address, count] => idle::peers(address, count.parse()?),
+        ["idle-peers", address, count, says] => idle::peers(address, count.parse()?, says),
         _ => Err("usage: compression [speed [FILE] | ratio | wake | idle [COUNT]]".into()),
     }
 }

@@ -220,6 +220,33 @@ fn the_count_of_a_mark_covers_what_was_read_before_one_looked() {
 }
 
 #[test]
+fn a_connection_that_has_looked_and_found_nothing_can_still_look_expect_and_compress() {
+    let wire = announced(Format::Deflate, b"220 ready\r\n", &[b"compressed"], true);
+    // By default it looks at the first byte where we connect, and keeps nothing of that when it is over.
+    let mut hand = Hand::connecting(nothing);
+    hand.send(&wire[..1]);
+    hand.send(&wire[1..5]);
+    hand.transport.set_detection(Detect::Anywhere);
+    hand.send(&wire[5..]);
+    assert_eq!(hand.events.data(), b"220 ready\r\ncompressed");
+    assert!(hand.stats().detected);
+
+    let mut hand = Hand::connecting(nothing);
+    hand.send(b"x");
+    hand.send(b"y");
+    assert_eq!(hand.events.data(), b"xy");
+    assert_eq!(hand.transport.compression_stats(), None);
+    hand.transport.write("plain;");
+    hand.transport.set_compression(Compression::deflate_raw().announce(false)).unwrap();
+    hand.transport.expect_compression("deflate-raw", b"").unwrap();
+    hand.transport.write("packed");
+    hand.send(&announced(Compression::deflate_raw().announce(false), b"", &[b"answer"], true));
+    hand.turn_until(|events| events.data() == b"xyanswer");
+    let sent = hand.stats();
+    assert_eq!((sent.plain_out, sent.plain_in), (6, 6));
+}
+
+#[test]
 fn a_letter_that_may_begin_a_mark_in_mid_stream_is_held_only_briefly() {
     let mut hand = Hand::connecting(detect(Detect::Anywhere));
     hand.send(b"say ");

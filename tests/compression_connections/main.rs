@@ -1,7 +1,28 @@
-//! Compression through real connections. The file of each numbered group of tests:
-//! 1, 3, 13, 14 `formats`; 4, 5, 6, 19, 20 `detection`; 7 `switching`; 8 `flushing`; 9, 12 `ends`; 10, 11 `bombs` (the
-//! memory of a bomb is measured in `compression_memory`); 15, 16, 17 `sharing`; 2, 18 `programs` (programs of others;
-//! `tests/interop/run` has the rest of them).
+//! Compression through real connections, and the list of what shows that compression works, in twenty groups. The files
+//! in the third column are here; those in the second are in `transports/src/compression/tests`, and test the layer alone.
+//!
+//! | group | layer | connections | elsewhere |
+//! |---|---|---|---|
+//! | 1 round trips | `round_trip` | `formats` | `compression_simulated`: tunnels in every format |
+//! | 2 others read ours, and we theirs | `outside` | `programs` | `tests/interop/run stream` |
+//! | 3 golden bytes | `golden` | `formats` | |
+//! | 4 detection under every split | `detection` | `detection` | |
+//! | 5 holding, and its timers | `detection` | `detection` | `compression_simulated`: in virtual time |
+//! | 6 switches in mid-stream | `midstream`, `golden` | `detection` | |
+//! | 7 order of switches and bytes | `flushing` | `switching` | `switching_layers`, `tls/starttls`: with TLS |
+//! | 8 flushes that neither stick nor repeat | `flushing` | `flushing` | |
+//! | 9 how our streams end; back-pressure | `ends` | `ends` | `compression_simulated`, `properties` |
+//! | 10 bombs | `limits` | `bombs` | `compression_memory`: what one takes |
+//! | 11 output pending without input | `limits` | `bombs` | |
+//! | 12 corruption, and each kind of end | `corruption`, `ends` | `ends` | |
+//! | 13 limits, in every format | `limits` | `formats` | |
+//! | 14 data that does not compress | `pass_through` | `formats` | |
+//! | 15 hibernation | `sharing` | `sharing`, `flushing` | |
+//! | 16 memory of idle connections | `sharing`, `chain.rs` | | `torsade-bench`: `compression idle` |
+//! | 17 secrets, and the barrier | `sharing` | `sharing` | |
+//! | 18 real peers | | | `tests/interop/run imap irc telnetlib3 tintin websockets ws`; `websocket_echo` |
+//! | 19 detection off, proxies | `detection` | `detection` | |
+//! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing` | `detection` | `properties` |
 //!
 //! Most tests turn the reactor by hand, with the peer's blocking socket on the same thread: what has been written to a
 //! loopback socket is there in the next turn, so they need neither threads nor sleep, and may count turns.

@@ -1,4 +1,4 @@
-//! Groups 2 and 18: programs of others at the other end of a connection, as far as they are installed. The rest of
+//! Group 2: programs of others at the other end of a connection, as far as they are installed. The rest of
 //! them, those that have to be installed and configured first, are in `tests/interop/run`.
 
 use std::process::{Child, Command, Stdio};

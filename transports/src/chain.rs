@@ -212,6 +212,16 @@ impl Chain {
         write_from(below, &written, wire, now)
     }
 
+    /// Frees a compression layer that has nothing to do any more. Says whether the whole chain has not.
+    pub(crate) fn drop_spent(&mut self) -> bool {
+        let spent =
+            |stage: &Stage| stage.held.is_empty() && !stage.more && stage.compression().is_some_and(CompressionLayer::is_spent);
+        if self.stages.first().is_some_and(spent) {
+            self.stages.remove(0);
+        }
+        self.stages.is_empty() && self.unread.is_empty()
+    }
+
     /// Incoming bytes need not be shown to the chain: nothing is held, and every layer lets them pass.
     pub(crate) fn reads_directly(&self) -> bool {
         self.unread.is_empty()
@@ -414,6 +424,51 @@ impl Chain {
         match &mut self.stages.last_mut()?.layer {
             AnyLayer::Tls(layer) => Some(layer),
             AnyLayer::Compression(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use torsade_protocols::{Compression, Detect};
+
+    use super::*;
+    use crate::compression::EncoderPool;
+
+    fn looking() -> Chain {
+        let mut chain = Chain::default();
+        chain.with_compression(|| CompressionLayer::new(&EncoderPool::shared(), Detect::AtStart, 0, 0), |_| {});
+        chain
+    }
+
+    fn read(chain: &mut Chain, wire: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        chain.read(wire, &mut plain, Duration::ZERO).unwrap();
+        plain
+    }
+
+    /// Group 16: connections that only looked for compression are no larger than those that did not.
+    #[test]
+    fn a_chain_that_has_looked_and_found_nothing_is_spent() {
+        let mut chain = looking();
+        assert!(!chain.drop_spent(), "nothing has come");
+        assert_eq!(read(&mut chain, b"x"), b"");
+        assert!(!chain.drop_spent(), "it may become an announcement");
+        assert_eq!(read(&mut chain, b"y"), b"xy");
+        assert!(chain.drop_spent());
+        chain.unread(b"again");
+        assert!(!chain.drop_spent(), "something has yet to be delivered");
+    }
+
+    #[test]
+    fn a_chain_that_compresses_or_has_limits_is_not_spent() {
+        let mut compressing = looking();
+        compressing.with_compression(|| unreachable!(), |layer| layer.compress(&Compression::deflate())).unwrap();
+        let mut limited = looking();
+        limited.with_compression(|| unreachable!(), |layer| layer.set_limits(&Decompression::deflate()));
+        for mut chain in [compressing, limited] {
+            assert_eq!(read(&mut chain, b"plain"), b"plain");
+            assert!(!chain.drop_spent());
         }
     }
 }

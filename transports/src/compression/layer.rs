@@ -190,6 +190,12 @@ impl CompressionLayer {
         !matches!(self.incoming, Incoming::Direct(_) | Incoming::Sniff(_)) || !matches!(self.outgoing, Outgoing::Plain(_))
     }
 
+    /// Whether both directions pass unseen and nothing is remembered: one that is made anew later would do the same.
+    pub(crate) const fn is_spent(&self) -> bool {
+        let passes = matches!((&self.incoming, &self.outgoing), (Incoming::Direct(_), Outgoing::Plain(_)));
+        passes && self.limits.is_none() && self.past.is_none()
+    }
+
     /// How many bytes are held back that may become an announcement.
     #[cfg(feature = "tls")]
     pub(crate) const fn held_back(&self) -> usize {

@@ -1,7 +1,5 @@
-//! Tests of the layer alone. Each file's first line names the groups of the plan that it holds:
-//! 1 round trips, 3 golden bytes, 4 detection, 5 holding, 6 mid-stream, 7 order, 8 flushing, 9 ends, 10 bombs,
-//! 11 pending output, 12 corruption, 13 limits, 14 incompressible data, 15 hibernation, 16 memory, 17 secrets,
-//! 19 detection off, 20 arbitrary input; and 2, programs of others, as far as they are installed.
+//! Tests of the layer alone. Each file's first line names the groups it holds; what the groups are, and where else there
+//! are tests of them, is at the head of `tests/compression_connections/main.rs`.
 
 mod corruption;
 mod detection;

@@ -122,6 +122,9 @@ impl StreamConnection {
                 state.readable = false;
             }
             state.bytes_in += plain.len() as u64;
+            if state.chain.as_mut().is_some_and(|chain| chain.drop_spent()) {
+                state.drop_chain();
+            }
             result
         };
         self.note_handshake();

@@ -163,6 +163,14 @@ impl State {
         self.rare.take().map_or_else(Rare::default, |rare| *rare)
     }
 
+    /// Frees the chain, which has no layers any more: from here on bytes take the direct path.
+    pub(super) fn drop_chain(&mut self) {
+        if let Some(timer) = self.chain.take().and_then(|chain| chain.timer) {
+            // It may be what is running now.
+            timer.cancel().ok();
+        }
+    }
+
     pub(super) fn take_write_error(&mut self) -> Option<io::Error> {
         self.rare.as_mut()?.write_error.take()
     }

@@ -1,4 +1,5 @@
-//! Group 2, programs of others: they read ours and we read theirs, as far as they are installed.
+//! Groups 2 and 20, programs of others: they read ours and we read theirs, and we agree with them on damaged streams, as
+//! far as they are installed.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -21,6 +22,22 @@ encoder = zlib.compressobj(6, zlib.DEFLATED, int(sys.argv[1]))
 for line in sys.stdin.buffer:
     sys.stdout.buffer.write(encoder.compress(line) + encoder.flush(zlib.Z_SYNC_FLUSH))
 sys.stdout.buffer.write(encoder.flush())
+";
+/// Reads many streams, each after its length, byte by byte. Answers with e(rror), f(inished) or m(ore wanted), the length
+/// of what was behind the end, and the plain bytes after their length.
+const PYTHON_JUDGES: &str = "
+import struct, sys, zlib
+data, output = sys.stdin.buffer.read(), sys.stdout.buffer
+while data:
+    length, = struct.unpack('>I', data[:4])
+    stream, data = data[4:4 + length], data[4 + length:]
+    decoder, plain, verdict = zlib.decompressobj(int(sys.argv[1])), b'', b'm'
+    try:
+        for at in range(length):
+            plain += decoder.decompress(stream[at:at + 1])
+    except zlib.error:
+        verdict = b'e'
+    output.write((b'f' if decoder.eof else verdict) + struct.pack('>II', len(decoder.unused_data), len(plain)) + plain)
 ";
 /// Reads a frame with the library of that name; leaves with 77 if it is not there.
 #[cfg(any(feature = "lz4", feature = "zstd"))]
@@ -116,6 +133,67 @@ fn we_read_streams_of_python() {
             }
             assert_eq!(receive(&mut detecting(), &wire), wire, "a foreign stream is not detected");
         }
+    }
+}
+
+/// Streams of Python's and of ours, each damaged in many ways, the same ones always.
+fn damaged(format: Format) -> Vec<Vec<u8>> {
+    let good = [stream(&format.into(), &messages(4)), stream(&Compression::from(format).level(1), &[noise(300), text(300)])];
+    let luck = noise(6000);
+    let damage = |(number, luck): (usize, &[u8])| {
+        let mut wire = good[number % 2].clone();
+        let [how, at, more, byte, length, _] = *luck else { return wire };
+        // Every other one near the beginning, where the headers are.
+        let span = if more & 1 == 0 { 40 } else { wire.len() };
+        let at = (usize::from(at) << 8 | usize::from(byte)) % span.min(wire.len());
+        match how % 6 {
+            0 => wire[at] ^= 1 << (byte % 8),
+            1 => wire[at] = byte,
+            2 => wire.truncate(at),
+            3 => drop(wire.splice(at..at, [byte; 3])),
+            4 => drop(wire.drain(at..wire.len().min(at + usize::from(length % 8)))),
+            _ => wire.extend(good[0].iter().take(length.into())),
+        }
+        wire
+    };
+    luck.chunks(6).enumerate().map(damage).collect()
+}
+
+#[test]
+fn python_and_we_say_the_same_of_damaged_streams() {
+    for (format, window) in [(Format::Deflate, "15"), (Format::DeflateRaw, "-15"), (Format::Gzip, "31")] {
+        let streams = damaged(format);
+        let input: Vec<u8> = streams.iter().flat_map(|wire| [&(wire.len() as u32).to_be_bytes(), &wire[..]].concat()).collect();
+        let Some(answer) = run("python3", &["-c", PYTHON_JUDGES, window], &input) else {
+            return;
+        };
+        let (mut answer, mut verdicts) = (&answer[..], [0; 4]);
+        for (number, wire) in streams.iter().enumerate() {
+            let mut take = |count: usize| answer.split_off(..count).expect("an answer to each");
+            let verdict = take(1)[0];
+            let [behind, length] = [take(4), take(4)].map(|bytes| u32::from_be_bytes(bytes.try_into().unwrap()) as usize);
+            let plain = take(length);
+            for piece in [1, usize::MAX] {
+                let mut receiver = expecting(Decompression::from(format).after_end(AfterEnd::Error));
+                let (got, reason) = receive_in(&mut receiver, wire, piece, ROOM);
+                let (kind, ended) = (kind(reason), receiver.stats().stream_ended);
+                let what = format!("{format} {number} in {piece}: {} of {verdict} and we {kind:?}", wire.escape_ascii());
+                match (verdict, kind) {
+                    (b'f', Some(DecompressErrorKind::TrailingData)) if piece > 1 => {
+                        assert_eq!(receiver.take_trailing().len(), behind, "{what}");
+                        assert!(got == plain && behind > 0, "{what}");
+                    }
+                    (b'f', Some(DecompressErrorKind::TrailingData)) => assert!(got == plain && behind > 0, "{what}"),
+                    (b'f', None) => assert!(got == plain && ended && behind == 0, "{what}"),
+                    (b'm', None) => assert!(got == plain && !ended, "{what}"),
+                    // What came before the error: Python keeps that of its last byte to itself.
+                    (b'e', Some(_)) => assert!(got.starts_with(plain), "{what}"),
+                    _ => panic!("{what}"),
+                }
+                verdicts[usize::from(verdict == b'f') + 2 * usize::from(verdict == b'e')] += 1;
+            }
+        }
+        assert!(verdicts[..3].iter().all(|count| *count > 50), "{format}: {verdicts:?} are too much alike");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Group 1, round trips: every format and level, all sizes, any pieces.
+//! Groups 1 and 20, round trips: every format and level, all sizes, any writes, flushes, pieces and rooms.
 
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 

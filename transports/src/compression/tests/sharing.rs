@@ -1,4 +1,4 @@
-//! Groups 15, 16 and 17: encoders shared by many connections, what idle ones cost, and secrets.
+//! Groups 15, 16, 17 and 20: encoders shared by many connections, what idle ones cost, and secrets.
 
 use proptest::prelude::{prop, prop_assert, proptest};
 
