@@ -256,3 +256,30 @@ fn every_violation_has_its_close_code() {
     assert_eq!(frames(&client.say(&frame(0xc1, b"hi"))), closed_with(1002), "compressed, and it was not agreed");
     assert_eq!(frames(&Client::upgraded("").say(&frame(0x88, b""))), [(0x88, vec![])], "a close without a code");
 }
+
+#[test]
+fn arbitrary_bytes_are_answered_with_a_close_code_or_waited_for() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut luck = || {
+        // Marsaglia's xorshift64.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    let mut closed = 0;
+    for _ in 0..500 {
+        let client = Client::upgraded(DEFLATE);
+        let payload: Vec<u8> = (0..luck() % 40).map(|_| luck()).collect();
+        // A sound frame of anything, often compressed, and noise behind it.
+        let first = [0xc1, 0xc2, 0x41, 0x02, 0x89, 0x88, luck()][usize::from(luck() % 7)];
+        let mut bytes = frame(first, &payload);
+        bytes.extend((0..luck() % 60).map(|_| luck()));
+        let answers = frames(&client.say(&bytes));
+        let close = answers.iter().position(|(first, _)| *first == 0x88);
+        assert!(close.is_none_or(|at| at + 1 == answers.len()), "{answers:?} to {}", bytes.escape_ascii());
+        assert_eq!(close.is_some(), client.peer.has_end(), "it failed: {}", bytes.escape_ascii());
+        closed += usize::from(close.is_some());
+    }
+    assert!((100..490).contains(&closed), "{closed}");
+}

@@ -13,7 +13,6 @@ mod layer;
 mod pool;
 mod sniffer;
 
-#[cfg_attr(not(test), allow(unused_imports, reason = "the connection that uses it arrives with the reactor"))]
 pub(crate) use layer::CompressionLayer;
 pub(crate) use pool::{EncoderPool, SharedPool};
 
