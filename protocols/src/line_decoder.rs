@@ -105,6 +105,7 @@ impl LineDecoder {
     /// # Errors
     /// [`LineTooLong`]: either a line above the limit, or that many bytes without a delimiter (Twisted still waits while
     /// they exceed the limit by less than the delimiter's length). The decoder is empty then, and can go on.
+    #[inline]
     pub fn next_line(&self) -> Option<Result<&[u8], LineTooLong<'_>>> {
         let delimiter = self.delimiter.borrow();
         let bytes = self.buffer.remaining();
@@ -168,6 +169,7 @@ impl LineDecoder {
 
 /// The length of the line before the first delimiter that does not end in the bytes `searched` already. Looks for the
 /// delimiter's last byte, which in CR LF is the rare one, and then at what stands before it.
+#[inline]
 fn find(delimiter: &[u8], bytes: &[u8], searched: usize) -> Option<usize> {
     let (last, head) = delimiter.split_last()?;
     let mut from = searched.max(head.len());
