@@ -118,6 +118,9 @@ impl Protocol for Actor {
             if !side.tls || std::mem::replace(&mut side.shaken, true) {
                 side.complain("a handshake was completed that nobody began");
             }
+            if transport.tls_info().is_none_or(|info| info.resumed != side.resumes) {
+                side.complain("it resumed no session, or one that it did not have");
+            }
         })
     }
 

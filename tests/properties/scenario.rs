@@ -83,7 +83,7 @@ impl<'a> Scenario<'a> {
                 self.world.side(number).borrow_mut().tls = true;
             }
             let caller = Caller::new(&self.world, &self.world.side(2 * pair));
-            self.ports.push(super::tls::connect(&self.world, pair, &address, caller)?);
+            self.ports.push(super::tls::connect(&self.world, seed, pair, &address, caller)?);
             return Ok(());
         }
         let mut server = Some(self.world.side(2 * pair + 1));

@@ -31,8 +31,9 @@ pub struct Side {
     pub lost_at: Duration,
     /// Of a client: its factory was stopped.
     pub called: bool,
-    /// It speaks TLS; and the handshake is complete.
+    /// It speaks TLS; it resumes a session; and the handshake is complete.
     pub tls: bool,
+    pub resumes: bool,
     pub shaken: bool,
 
     /// The plan of what we send, and how many of its switches are done.
@@ -91,6 +92,7 @@ impl Side {
             lost_at: Duration::ZERO,
             called: false,
             tls: false,
+            resumes: false,
             shaken: false,
             plan: plans.0,
             switched: 0,

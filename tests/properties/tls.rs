@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use torsade::prelude::*;
+use torsade::simulated::Simulation;
 
 use super::actor::Actor;
 use super::caller::Caller;
@@ -15,13 +16,43 @@ pub fn is_drawn(seed: u64, pair: usize) -> bool {
     Chance::new(seed, 1000 + pair as u64).one_in(3)
 }
 
-/// As `listen_tcp` and `connect_tcp` do for the other pairs. The configurations are its own: a session that is resumed
-/// makes a shorter handshake, and no seed may depend on those before it.
-pub fn connect(world: &Rc<World>, pair: usize, address: &str, caller: Caller) -> Result<Port> {
+/// As `listen_tcp` and `connect_tcp` do for the other pairs. The configurations are its own, so that no seed depends on
+/// those before it; those of every other pair have met before, and resume the session of then.
+pub fn connect(world: &Rc<World>, seed: u64, pair: usize, address: &str, caller: Caller) -> Result<Port> {
     let mut server = Some(world.side(2 * pair + 1));
     let (there, here) = (&world.homes[world.homes.len() - 1].reactor, &world.homes[0].reactor);
     let (server_config, client_config) = (keys::server(), keys::client());
+    if Chance::new(seed, 2000 + pair as u64).one_in(2) {
+        meet(&server_config, &client_config)?;
+        for number in [2 * pair, 2 * pair + 1] {
+            world.side(number).borrow_mut().resumes = true;
+        }
+    }
     let port = there.listen_tls(address, &server_config, move |_peer| server.take().map(|side| Actor::new(&side)))?;
     here.connect_tls(address, &client_config, caller)?;
     Ok(port)
+}
+
+/// Has the two make a connection in a world of its own: the tickets for the next ones come before the server's data.
+fn meet(server: &TlsServerConfig, client: &TlsClientConfig) -> Result {
+    let simulation = Simulation::new(0);
+    simulation.host("10.0.0.1").listen_tls("0.0.0.0:7", server, |_peer| Greeter)?;
+    simulation.host("10.0.0.2").connect_tls("10.0.0.1:7", client, |_peer| Greeter)?;
+    simulation.run_until_idle()?;
+    Ok(())
+}
+
+/// Writes a word, and closes when one has come.
+struct Greeter;
+
+impl Protocol for Greeter {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.write("hello");
+        Ok(())
+    }
+
+    fn data_received(&mut self, transport: &Transport, _data: &[u8]) -> Result {
+        transport.lose_connection();
+        Ok(())
+    }
 }

@@ -356,7 +356,8 @@ impl Layer for TlsLayer {
 
     fn unsent(&self) -> usize {
         let end = if self.finish == Finish::Waits { CLOSE_NOTIFY } else { 0 };
-        self.pending.len() + self.outgoing.len() + end
+        // Not what is in `outgoing`: nobody wrote it, and the next flush takes it out whatever the peer does.
+        self.pending.len() + end
     }
 
     fn has_ended(&self) -> bool {
