@@ -113,6 +113,35 @@ fn strictly_above_the_high_mark_reading_stops_and_at_the_low_one_it_goes_on() {
 }
 
 #[test]
+fn a_cap_below_what_is_unsent_already_ends_the_connection_whoever_sets_it() {
+    for from_outside in [false, true] {
+        let (release, wait) = mpsc::channel::<()>();
+        let (events, ()) = converse(
+            move |event, transport| {
+                match event {
+                    Event::Made => {
+                        transport.write(vec![0; 8 << 20]);
+                        let cap = transport.clone();
+                        let set = move || cap.set_write_buffer_cap(1000);
+                        if from_outside {
+                            transport.reactor().call_later(Duration::ZERO, set);
+                        } else {
+                            set();
+                        }
+                    }
+                    Event::Lost(_) => release.send(())?,
+                    _ => {}
+                }
+                Ok(())
+            },
+            // Reads nothing before that.
+            move |_stream| wait.recv().unwrap(),
+        );
+        assert!(matches!(events.reason(), Reason::LimitExceeded { limit: 1000, .. }), "{:?}", events.reason());
+    }
+}
+
+#[test]
 fn read_while_congested_reads_on() {
     for opted in [false, true] {
         let (release, wait) = mpsc::channel::<()>();

@@ -1,20 +1,21 @@
 //! TLS in mid-stream: the switch at an exact byte, and what may not cross it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
+use std::time::Duration;
 
 use torsade::policies::{ProtocolWrapper, WrappedProtocol};
 use torsade::prelude::*;
 use torsade::{
-    Int16StringReceiver, NetstringReceiver, StartTlsError, State, StatefulProtocol, StatefulReceiver, StringFrameTransport,
-    StringProtocol, TlsConfig, TlsError,
+    CompressionError, Int16StringReceiver, NetstringReceiver, StartTlsError, State, StatefulProtocol, StatefulReceiver,
+    StringFrameTransport, StringProtocol, TlsConfig, TlsError,
 };
 
 use crate::keys;
 use crate::support::{Event, address, converse, drain, pattern, peer, run};
-use crate::world::{converse_in_clear, side};
+use crate::world::{converse_in_clear, side, silent};
 
 /// A server of lines that answers STARTTLS, and everything else with its length.
 struct LineServer {
@@ -273,6 +274,33 @@ fn bytes_given_back_in_clear_are_not_delivered_after_the_switch() {
         let reason = ends.server.reason();
         assert!(matches!(reason, Reason::Tls(TlsError::Injected { bytes: 8 })), "{reason:?}");
     }
+}
+
+#[test]
+fn a_rest_in_clear_that_is_to_be_decompressed_is_refused_at_once_also_from_outside() {
+    let (result, stayed) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(false)));
+    let (seen_result, has_stayed) = (result.clone(), stayed.clone());
+    let server = side(move |event, transport| {
+        if matches!(event, Event::Made) {
+            transport.start_tls(keys::server())?;
+            let (result, stayed) = (result.clone(), stayed.clone());
+            let (late, reactor) = (transport.clone(), transport.reactor().clone());
+            transport.reactor().call_later(Duration::from_millis(10), move || {
+                result.set(Some(late.expect_compression("deflate", b"in clear")));
+                let stayed = stayed.clone();
+                reactor.call_later(Duration::from_millis(10), move || {
+                    stayed.set(late.is_connected());
+                    late.abort_connection();
+                });
+            });
+        }
+        Ok(())
+    });
+    let ends = converse_in_clear(server, silent());
+    let reason = ends.server.reason();
+    assert_eq!(seen_result.take(), Some(Err(CompressionError::Closed)));
+    assert!(!has_stayed.get(), "it waited for something else to happen to it");
+    assert!(matches!(reason, Reason::Tls(TlsError::Injected { bytes: 8 })), "{reason:?}");
 }
 
 #[test]

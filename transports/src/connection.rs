@@ -332,7 +332,9 @@ impl Connection for StreamConnection {
     }
 
     fn set_write_buffer_cap(&self, cap: usize) {
-        self.state.borrow_mut().set_cap(cap);
+        let mut state = self.state.borrow_mut();
+        state.set_cap(cap);
+        self.settle_later(&state);
     }
 
     fn set_read_while_congested(&self, on: bool) {
@@ -378,6 +380,7 @@ impl Connection for StreamConnection {
         if !rest.is_empty() && state.is_handshaking() {
             // They came in clear, and nothing in clear is delivered after the switch.
             state.doom(Reason::Tls(TlsError::Injected { bytes: rest.len() }));
+            self.settle_later(&state);
             return Err(CompressionError::Closed);
         }
         self.with_compression(&mut state, |_| {});
