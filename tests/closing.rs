@@ -18,13 +18,10 @@ use torsade::prelude::*;
 #[test]
 fn big_output_arrives_whole_although_the_peer_reads_slowly() {
     const SIZE: usize = 4 << 20;
-    for compressed in [false, true] {
-        let (events, (got, end)) = converse(
-            move |event, transport| {
+    on_every_wire(|wire| {
+        let (events, (got, end)) = wire.converse(
+            |event, transport| {
                 if matches!(event, Event::Made) {
-                    if compressed {
-                        transport.set_compression(Compression::deflate().announce(false))?;
-                    }
                     transport.write(pattern(0, SIZE));
                     transport.lose_connection();
                 }
@@ -47,223 +44,231 @@ fn big_output_arrives_whole_although_the_peer_reads_slowly() {
         );
         assert!(events.reason().is_clean(), "{}", events.reason());
         assert_eq!(end, Ok(()));
-        let got = if compressed { inflate(&got) } else { got };
-        assert!(got == pattern(0, SIZE), "{} of {SIZE} bytes, compressed: {compressed}", got.len());
-    }
-}
-
-fn inflate(wire: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::new();
-    flate2::read::ZlibDecoder::new(wire).read_to_end(&mut plain).expect("a whole zlib stream");
-    plain
+        assert!(got == pattern(0, SIZE), "{} of {SIZE} bytes", got.len());
+    });
 }
 
 #[test]
 fn what_is_written_after_lose_connection_in_the_same_turn_is_sent() {
-    let (events, got) = converse(
-        |event, transport| {
-            if matches!(event, Event::Made) {
-                transport.write("one ");
-                transport.lose_connection();
-                transport.write("two");
-                let later = transport.clone();
-                transport.reactor().call_later(Duration::ZERO, move || later.write("dropped"));
-            }
-            Ok(())
-        },
-        |mut stream| drain(&mut stream),
-    );
-    assert!(events.reason().is_clean());
-    assert_eq!(got, (b"one two".to_vec(), Ok(())));
+    on_every_wire(|wire| {
+        let (events, got) = wire.converse(
+            |event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.write("one ");
+                    transport.lose_connection();
+                    transport.write("two");
+                    let later = transport.clone();
+                    transport.reactor().call_later(Duration::ZERO, move || later.write("dropped"));
+                }
+                Ok(())
+            },
+            |mut stream| drain(&mut stream),
+        );
+        assert!(events.reason().is_clean());
+        assert_eq!(got, (b"one two".to_vec(), Ok(())));
+    });
 }
 
 #[test]
 fn nothing_is_delivered_after_lose_connection_and_input_on_its_way_causes_no_reset() {
-    let (closing, wait) = mpsc::channel();
-    let (events, (got, end)) = converse(
-        move |event, transport| {
-            if matches!(event, Event::Data(_)) {
-                transport.write(pattern(0, 300_000));
-                transport.lose_connection();
-                closing.send(())?;
-            }
-            Ok(())
-        },
-        move |mut stream| {
-            stream.write_all(b"!").unwrap();
-            wait.recv().unwrap();
-            // Unread bytes in the server's socket would make its close a reset, which may destroy what we have not read.
-            stream.write_all(&[b'x'; 200_000]).unwrap();
-            stream.shutdown(Shutdown::Write).unwrap();
-            drain(&mut stream)
-        },
-    );
-    assert!(events.reason().is_clean(), "{}", events.reason());
-    assert_eq!(events.data(), b"!");
-    assert!(got == pattern(0, 300_000), "{} bytes", got.len());
-    assert_eq!(end, Ok(()));
+    on_every_wire(|wire| {
+        let (closing, wait) = mpsc::channel();
+        let (events, (got, end)) = wire.converse(
+            move |event, transport| {
+                if matches!(event, Event::Data(_)) {
+                    transport.write(pattern(0, 300_000));
+                    transport.lose_connection();
+                    closing.send(())?;
+                }
+                Ok(())
+            },
+            move |mut stream| {
+                stream.write_all(b"!").unwrap();
+                wait.recv().unwrap();
+                // Unread bytes in the server's socket would make its close a reset, which may destroy what we have not read.
+                stream.write_all(&[b'x'; 200_000]).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                drain(&mut stream)
+            },
+        );
+        assert!(events.reason().is_clean(), "{}", events.reason());
+        assert_eq!(events.data(), b"!");
+        assert!(got == pattern(0, 300_000), "{} bytes", got.len());
+        assert_eq!(end, Ok(()));
+    });
 }
 
 #[test]
 fn a_peer_that_shuts_its_side_gets_everything_that_was_queued() {
-    const SIZE: usize = 3 << 20;
-    let reactor = Reactor::new().unwrap();
-    let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
-    let handle = reactor.handle();
-    let peer = peer(address(&port), move |mut stream| {
-        let mut sender = stream.try_clone().unwrap();
-        let sending = std::thread::spawn(move || {
-            sender.write_all(&pattern(0, SIZE)).unwrap();
-            sender.shutdown(Shutdown::Write).unwrap();
+    on_every_wire(|wire| {
+        const SIZE: usize = 3 << 20;
+        let reactor = wire.reactor();
+        let port = wire.listen(&reactor, |_peer| Echo);
+        let handle = reactor.handle();
+        let peer = peer(port.address, move |mut stream| {
+            let mut sender = stream.try_clone().unwrap();
+            let sending = std::thread::spawn(move || {
+                sender.write_all(&pattern(0, SIZE)).unwrap();
+                sender.shutdown(Shutdown::Write).unwrap();
+            });
+            let got = drain(&mut stream);
+            sending.join().unwrap();
+            handle.call_from_thread(stop).unwrap();
+            got
         });
-        let got = drain(&mut stream);
-        sending.join().unwrap();
-        handle.call_from_thread(stop).unwrap();
-        got
+        run(&reactor);
+        let (got, end) = peer.join().unwrap();
+        assert_eq!(end, Ok(()));
+        assert!(got == pattern(0, SIZE), "{} of {SIZE} bytes", got.len());
     });
-    run(&reactor);
-    let (got, end) = peer.join().unwrap();
-    assert_eq!(end, Ok(()));
-    assert!(got == pattern(0, SIZE), "{} of {SIZE} bytes", got.len());
 }
 
 #[test]
 fn a_slow_peer_is_not_taken_for_a_stuck_one() {
-    // Takes longer than the close timeout in all, but never so long without a byte.
-    const SIZE: usize = 6 << 20;
-    let (events, got) = converse(
-        |event, transport| {
-            if matches!(event, Event::Made) {
-                transport.set_close_timeout(Duration::from_millis(400));
-                transport.write(pattern(0, SIZE));
-                transport.lose_connection();
-            }
-            Ok(())
-        },
-        |mut stream| {
-            let mut got = 0;
-            let mut piece = vec![0; 1 << 20];
-            let (never, pace) = mpsc::channel::<()>();
-            while got < SIZE {
-                // Pacing, not synchronising: nothing depends on how long it takes exactly.
-                pace.recv_timeout(Duration::from_millis(120)).unwrap_err();
-                let want = (SIZE - got).min(piece.len());
-                stream.read_exact(&mut piece[..want]).unwrap();
-                assert!(piece[..want] == pattern(got, want), "at {got}");
-                got += want;
-            }
-            drop(never);
-            got
-        },
-    );
-    // What the system has taken counts as sent: from then on the peer has the timeout to end its side.
-    let reason = events.reason();
-    assert!(reason.is_clean() || matches!(reason, Reason::TimedOut(Deadline::Linger)), "{reason}");
-    assert_eq!(got, SIZE, "what was promised arrives all the same");
+    on_every_wire(|wire| {
+        // Takes longer than the close timeout in all, but never so long without a byte.
+        const SIZE: usize = 6 << 20;
+        let (events, got) = wire.converse(
+            |event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.set_close_timeout(Duration::from_millis(400));
+                    transport.write(noise(SIZE));
+                    transport.lose_connection();
+                }
+                Ok(())
+            },
+            |mut stream| {
+                let (mut got, all) = (0, noise(SIZE));
+                let mut piece = vec![0; 1 << 20];
+                let (never, pace) = mpsc::channel::<()>();
+                while got < SIZE {
+                    // Pacing, not synchronising: nothing depends on how long it takes exactly.
+                    pace.recv_timeout(Duration::from_millis(120)).unwrap_err();
+                    let want = (SIZE - got).min(piece.len());
+                    stream.read_exact(&mut piece[..want]).unwrap();
+                    assert!(piece[..want] == all[got..got + want], "at {got}");
+                    got += want;
+                }
+                drop(never);
+                got
+            },
+        );
+        // What the system has taken counts as sent: from then on the peer has the timeout to end its side.
+        let reason = events.reason();
+        assert!(reason.is_clean() || matches!(reason, Reason::TimedOut(Deadline::Linger)), "{reason}");
+        assert_eq!(got, SIZE, "what was promised arrives all the same");
+    });
 }
 
 #[test]
 fn close_waits_for_the_producer_and_then_sends_all_it_wrote() {
-    struct Counter(usize);
-    impl Producer for Counter {
-        fn resume_producing(&mut self, consumer: &Transport) -> Result {
-            if self.0 == 0 {
-                consumer.unregister_producer();
-            } else {
-                self.0 -= 1;
-                consumer.write([b'p'; 10_000]);
+    on_every_wire(|wire| {
+        struct Counter(usize);
+        impl Producer for Counter {
+            fn resume_producing(&mut self, consumer: &Transport) -> Result {
+                if self.0 == 0 {
+                    consumer.unregister_producer();
+                } else {
+                    self.0 -= 1;
+                    consumer.write([b'p'; 10_000]);
+                }
+                Ok(())
             }
-            Ok(())
         }
-    }
-    let (events, (got, end)) = converse(
-        |event, transport| {
-            if matches!(event, Event::Made) {
-                transport.register_producer(Counter(50), false)?;
-                transport.lose_connection();
-            }
-            Ok(())
-        },
-        |mut stream| drain(&mut stream),
-    );
-    assert!(events.reason().is_clean(), "{}", events.reason());
-    assert_eq!((got.len(), end), (500_000, Ok(())));
+        let (events, (got, end)) = wire.converse(
+            |event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.register_producer(Counter(50), false)?;
+                    transport.lose_connection();
+                }
+                Ok(())
+            },
+            |mut stream| drain(&mut stream),
+        );
+        assert!(events.reason().is_clean(), "{}", events.reason());
+        assert_eq!((got.len(), end), (500_000, Ok(())));
+    });
 }
 
 #[test]
 fn a_failed_connection_does_not_wait_for_its_producer() {
-    struct Endless(Rc<Cell<usize>>, bool);
-    impl Producer for Endless {
-        fn resume_producing(&mut self, consumer: &Transport) -> Result {
-            if self.1 {
-                return Err("the producer fails".into());
+    on_every_wire(|wire| {
+        struct Endless(Rc<Cell<usize>>, bool);
+        impl Producer for Endless {
+            fn resume_producing(&mut self, consumer: &Transport) -> Result {
+                if self.1 {
+                    consumer.write("p");
+                    return Err("the producer fails".into());
+                }
+                consumer.write([b'p'; 1000]);
+                Ok(())
             }
-            consumer.write([b'p'; 1000]);
-            Ok(())
+            fn stop_producing(&mut self) {
+                self.0.set(self.0.get() + 1);
+            }
         }
-        fn stop_producing(&mut self) {
-            self.0.set(self.0.get() + 1);
+        for producer_fails in [false, true] {
+            let stopped = Rc::new(Cell::new(0));
+            let count = stopped.clone();
+            let (events, ()) = wire.converse(
+                move |event, transport| match event {
+                    Event::Made => Ok(transport.register_producer(Endless(count.clone(), producer_fails), false)?),
+                    Event::Data(_) if !producer_fails => Err("the protocol fails".into()),
+                    _ => Ok(()),
+                },
+                |mut stream| {
+                    stream.write_all(b"!").unwrap();
+                    drain(&mut stream).1.unwrap();
+                },
+            );
+            assert!(matches!(events.reason(), Reason::Protocol(_)), "{}", events.reason());
+            assert_eq!(stopped.get(), 1, "the producer is told once; fails: {producer_fails}");
         }
-    }
-    for producer_fails in [false, true] {
-        let stopped = Rc::new(Cell::new(0));
-        let count = stopped.clone();
-        let (events, ()) = converse(
-            move |event, transport| match event {
-                Event::Made => Ok(transport.register_producer(Endless(count.clone(), producer_fails), false)?),
-                Event::Data(_) if !producer_fails => Err("the protocol fails".into()),
-                _ => Ok(()),
-            },
-            |mut stream| {
-                stream.write_all(b"!").unwrap();
-                drain(&mut stream).1.unwrap();
-            },
-        );
-        assert!(matches!(events.reason(), Reason::Protocol(_)), "{}", events.reason());
-        assert_eq!(stopped.get(), 1, "the producer is told once; fails: {producer_fails}");
-    }
+    });
 }
 
 #[test]
 fn a_producer_cannot_be_registered_once_our_stream_has_ended() {
-    let (read_on, wait) = mpsc::channel();
-    let (events, got) = converse(
-        move |event, transport| {
-            if matches!(event, Event::Made) {
-                transport.write(vec![b'x'; 8 << 20]);
-                transport.lose_connection();
-                let (late, read_on) = (transport.clone(), read_on.clone());
-                transport.reactor().call_later(Duration::ZERO, move || {
-                    assert!(late.register_producer(late.clone(), true).is_err());
-                    read_on.send(()).unwrap();
-                });
-            }
-            Ok(())
-        },
-        move |mut stream| {
-            wait.recv().unwrap();
-            drain(&mut stream).0.len()
-        },
-    );
-    assert!(events.reason().is_clean(), "{}", events.reason());
-    assert_eq!(got, 8 << 20);
+    on_every_wire(|wire| {
+        let (read_on, wait) = mpsc::channel();
+        let (events, got) = wire.converse(
+            move |event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.write(noise(8 << 20));
+                    transport.lose_connection();
+                    let (late, read_on) = (transport.clone(), read_on.clone());
+                    transport.reactor().call_later(Duration::ZERO, move || {
+                        assert!(late.register_producer(late.clone(), true).is_err());
+                        read_on.send(()).unwrap();
+                    });
+                }
+                Ok(())
+            },
+            move |mut stream| {
+                wait.recv().unwrap();
+                drain(&mut stream).0.len()
+            },
+        );
+        assert!(events.reason().is_clean(), "{}", events.reason());
+        assert_eq!(got, 8 << 20);
+    });
 }
 
 #[test]
 fn stop_sends_what_is_queued_and_aborts_only_who_does_not_read() {
-    let reactor = Reactor::new().unwrap();
-    reactor.set_stop_timeout(Duration::from_millis(500));
-    let reasons = Rc::new(RefCell::new(BTreeMap::new()));
-    let (made, lost) = (Rc::new(Cell::new(0)), reasons.clone());
-    let port = reactor
-        .listen_tcp("127.0.0.1:0", move |_peer| {
+    on_every_wire(|wire| {
+        let reactor = wire.reactor();
+        reactor.set_stop_timeout(Duration::from_millis(500));
+        let reasons = Rc::new(RefCell::new(BTreeMap::new()));
+        let (made, lost) = (Rc::new(Cell::new(0)), reasons.clone());
+        let port = wire.listen(&reactor, move |_peer| {
             let (made, lost) = (made.clone(), lost.clone());
             let mut name = Vec::new();
             Probe::new(&Events::default(), move |event, transport| {
                 match event {
                     Event::Data(data) => {
                         name = data.clone();
-                        transport.write(pattern(0, 8 << 20));
+                        transport.write(noise(15 << 20));
                         made.set(made.get() + 1);
                         if made.get() == 2 {
                             stop(transport.reactor());
@@ -274,55 +279,57 @@ fn stop_sends_what_is_queued_and_aborts_only_who_does_not_read() {
                 }
                 Ok(())
             })
-        })
-        .unwrap();
-    let (release, wait) = mpsc::channel::<()>();
-    let stuck = peer(address(&port), move |mut stream| {
-        stream.write_all(b"stuck").unwrap();
-        wait.recv().unwrap_err();
-        drain(&mut stream).1
+        });
+        let (release, wait) = mpsc::channel::<()>();
+        let stuck = peer(port.address, move |mut stream| {
+            stream.write_all(b"stuck").unwrap();
+            wait.recv().unwrap_err();
+            drain(&mut stream).1
+        });
+        let reader = peer(port.address, |mut stream| {
+            stream.write_all(b"reads").unwrap();
+            drain(&mut stream)
+        });
+        run(&reactor);
+        drop(release);
+        let (got, end) = reader.join().unwrap();
+        assert!(got == noise(15 << 20), "{} bytes", got.len());
+        assert_eq!(end, Ok(()));
+        assert!(stuck.join().unwrap().is_err(), "who missed something must see a reset");
+        let reasons = reasons.borrow();
+        assert_eq!(reasons.len(), 2);
+        assert!(reasons.values().all(|reason| matches!(reason, Reason::ShuttingDown)), "{reasons:?}");
     });
-    let reader = peer(address(&port), |mut stream| {
-        stream.write_all(b"reads").unwrap();
-        drain(&mut stream)
-    });
-    run(&reactor);
-    drop(release);
-    let (got, end) = reader.join().unwrap();
-    assert!(got == pattern(0, 8 << 20), "{} bytes", got.len());
-    assert_eq!(end, Ok(()));
-    assert!(stuck.join().unwrap().is_err(), "who missed something must see a reset");
-    let reasons = reasons.borrow();
-    assert_eq!(reasons.len(), 2);
-    assert!(reasons.values().all(|reason| matches!(reason, Reason::ShuttingDown)), "{reasons:?}");
 }
 
 #[test]
 fn stop_tells_producers() {
-    struct Told(Rc<Cell<usize>>);
-    impl Producer for Told {
-        fn resume_producing(&mut self, _consumer: &Transport) -> Result {
-            Ok(())
-        }
-        fn stop_producing(&mut self) {
-            self.0.set(self.0.get() + 1);
-        }
-    }
-    for streaming in [false, true] {
-        let told = Rc::new(Cell::new(0));
-        let count = told.clone();
-        let (_, ()) = converse(
-            move |event, transport| {
-                if matches!(event, Event::Made) {
-                    transport.register_producer(Told(count.clone()), streaming)?;
-                    stop(transport.reactor());
-                }
+    on_every_wire(|wire| {
+        struct Told(Rc<Cell<usize>>);
+        impl Producer for Told {
+            fn resume_producing(&mut self, _consumer: &Transport) -> Result {
                 Ok(())
-            },
-            |mut stream| drop(drain(&mut stream)),
-        );
-        assert_eq!(told.get(), 1, "streaming: {streaming}");
-    }
+            }
+            fn stop_producing(&mut self) {
+                self.0.set(self.0.get() + 1);
+            }
+        }
+        for streaming in [false, true] {
+            let told = Rc::new(Cell::new(0));
+            let count = told.clone();
+            let (_, ()) = wire.converse(
+                move |event, transport| {
+                    if matches!(event, Event::Made) {
+                        transport.register_producer(Told(count.clone()), streaming)?;
+                        stop(transport.reactor());
+                    }
+                    Ok(())
+                },
+                |mut stream| drop(drain(&mut stream)),
+            );
+            assert_eq!(told.get(), 1, "streaming: {streaming}");
+        }
+    });
 }
 
 /// What a server sends to a client, and what the client has promised and seen.
@@ -338,11 +345,11 @@ const CLIENTS: u32 = 1000;
 
 #[test]
 fn a_thousand_clients_closing_at_random_lose_no_promised_byte() {
-    let reactor = Reactor::new().unwrap();
-    let ledger = Rc::new(RefCell::new(Ledger::default()));
-    let server = ledger.clone();
-    let port = reactor
-        .listen_tcp("127.0.0.1:0", move |_peer| {
+    on_every_wire(|wire| {
+        let reactor = wire.reactor();
+        let ledger = Rc::new(RefCell::new(Ledger::default()));
+        let server = ledger.clone();
+        let port = wire.listen(&reactor, move |_peer| {
             let (server, mut id) = (server.clone(), Vec::new());
             Probe::new(&Events::default(), move |event, transport| {
                 match event {
@@ -378,18 +385,18 @@ fn a_thousand_clients_closing_at_random_lose_no_promised_byte() {
                 }
                 Ok(())
             })
-        })
-        .unwrap();
-    let address = address(&port);
-    let workers: Vec<_> = (0..4).map(|worker| std::thread::spawn(move || clients(address, worker))).collect();
-    run(&reactor);
-    let seen: BTreeMap<u32, usize> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
-    let ledger = ledger.borrow();
-    assert_eq!(ledger.unclean, Vec::<String>::new());
-    assert_eq!(ledger.promised.len(), CLIENTS as usize);
-    for (name, size) in seen {
-        assert_eq!(ledger.promised[&name], size, "client {name}");
-    }
+        });
+        let address = port.address;
+        let workers: Vec<_> = (0..4).map(|worker| std::thread::spawn(move || clients(address, worker))).collect();
+        run(&reactor);
+        let seen: BTreeMap<u32, usize> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
+        let ledger = ledger.borrow();
+        assert_eq!(ledger.unclean, Vec::<String>::new());
+        assert_eq!(ledger.promised.len(), CLIENTS as usize);
+        for (name, size) in seen {
+            assert_eq!(ledger.promised[&name], size, "client {name}");
+        }
+    });
 }
 
 /// A quarter of the clients, fifty at a time; says what those who wanted everything got.

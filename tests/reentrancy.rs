@@ -135,59 +135,62 @@ const METHODS: [Method; 16] = [
 
 #[test]
 fn the_room_may_stay_borrowed_across_every_method_on_every_member() {
-    for (name, act) in METHODS {
-        let reactor = Reactor::new().unwrap();
-        let (room, panics) = (Room::default(), Rc::new(Cell::new(0)));
-        let (members, count) = (room.clone(), panics.clone());
-        let port =
-            reactor.listen_tcp("127.0.0.1:0", move |_peer| Member { room: members.clone(), act, panics: count.clone() }).unwrap();
-        let address = address(&port);
-        let peers = std::thread::spawn(move || {
-            let streams: Vec<_> = (0..4).map(|_| connect(address)).collect();
-            for stream in &streams {
-                let mut line = String::new();
-                BufReader::new(stream).read_line(&mut line).unwrap();
-                assert_eq!(line, "welcome\n");
-            }
-            // All are in the room. One speaks, and everybody is dealt with.
-            (&streams[0]).write_all(b"!").unwrap();
-            for stream in &streams {
-                stream.shutdown(std::net::Shutdown::Write).ok();
-            }
-            streams.into_iter().for_each(|mut stream| drop(drain(&mut stream)));
-        });
-        run(&reactor);
-        peers.join().unwrap();
-        assert_eq!(panics.get(), 0, "{name} called back");
-    }
+    on_every_wire(|wire| {
+        for (name, act) in METHODS {
+            let reactor = wire.reactor();
+            let (room, panics) = (Room::default(), Rc::new(Cell::new(0)));
+            let (members, count) = (room.clone(), panics.clone());
+            let port = wire.listen(&reactor, move |_peer| Member { room: members.clone(), act, panics: count.clone() });
+            let address = port.address;
+            let peers = std::thread::spawn(move || {
+                let streams: Vec<_> = (0..4).map(|_| connect(address)).collect();
+                for stream in &streams {
+                    let mut line = String::new();
+                    BufReader::new(stream).read_line(&mut line).unwrap();
+                    assert_eq!(line, "welcome\n");
+                }
+                // All are in the room. One speaks, and everybody is dealt with.
+                (&streams[0]).write_all(b"!").unwrap();
+                for stream in &streams {
+                    stream.shutdown(std::net::Shutdown::Write).ok();
+                }
+                streams.into_iter().for_each(|mut stream| drop(drain(&mut stream)));
+            });
+            run(&reactor);
+            peers.join().unwrap();
+            assert_eq!(panics.get(), 0, "{name} called back");
+        }
+    });
 }
 
 #[test]
 fn a_producer_is_called_from_the_loop_only() {
-    for streaming in [false, true] {
-        let (room, panics) = (Room::default(), Rc::new(Cell::new(0)));
-        let count = panics.clone();
-        let (events, ()) = converse(
-            move |event, transport| {
-                if matches!(event, Event::Made) {
-                    let guard = room.0.borrow_mut();
-                    transport.register_producer(Entering(room.clone(), count.clone()), streaming)?;
-                    transport.write(vec![0; 100_000]);
-                    transport.unregister_producer();
-                    transport.register_producer(Entering(room.clone(), count.clone()), streaming)?;
-                    transport.lose_connection();
-                    if streaming {
+    on_every_wire(|wire| {
+        for streaming in [false, true] {
+            let (room, panics) = (Room::default(), Rc::new(Cell::new(0)));
+            let count = panics.clone();
+            let (events, ()) = wire.converse(
+                move |event, transport| {
+                    if matches!(event, Event::Made) {
+                        let guard = room.0.borrow_mut();
+                        transport.register_producer(Entering(room.clone(), count.clone()), streaming)?;
+                        transport.write(vec![0; 100_000]);
                         transport.unregister_producer();
+                        transport.register_producer(Entering(room.clone(), count.clone()), streaming)?;
+                        transport.lose_connection();
+                        if streaming {
+                            transport.unregister_producer();
+                        }
+                        drop(guard);
                     }
-                    drop(guard);
-                }
-                Ok(())
-            },
-            |mut stream| drop(drain(&mut stream)),
-        );
-        assert!(events.reason().is_clean(), "{}", events.reason());
-        assert_eq!(panics.get(), 0, "streaming: {streaming}");
-    }
+                    Ok(())
+                },
+                |mut stream| drop(drain(&mut stream)),
+            );
+            assert!(events.reason().is_clean(), "{}", events.reason());
+            assert_eq!(panics.get(), 0, "streaming: {streaming}");
+        }
+    });
 }
 
 /// Uses what it holds when it is dropped, as a guard in a user's program may.
@@ -207,22 +210,24 @@ impl Producer for OnDrop {
 
 #[test]
 fn what_a_producer_does_when_it_is_dropped_may_use_the_transport() {
-    let (events, ()) = converse(
-        |event, transport| {
-            if matches!(event, Event::Made) {
-                let guard = |transport: &Transport| {
-                    let transport = transport.clone();
-                    OnDrop(Box::new(move || transport.write("dropped")))
-                };
-                transport.register_producer(guard(transport), true)?;
-                assert!(transport.register_producer(guard(transport), true).is_err());
-                transport.unregister_producer();
-            }
-            Ok(())
-        },
-        |mut stream| assert_eq!(read_exactly(&mut stream, 14), b"droppeddropped"),
-    );
-    assert!(events.reason().is_clean(), "{}", events.reason());
+    on_every_wire(|wire| {
+        let (events, ()) = wire.converse(
+            |event, transport| {
+                if matches!(event, Event::Made) {
+                    let guard = |transport: &Transport| {
+                        let transport = transport.clone();
+                        OnDrop(Box::new(move || transport.write("dropped")))
+                    };
+                    transport.register_producer(guard(transport), true)?;
+                    assert!(transport.register_producer(guard(transport), true).is_err());
+                    transport.unregister_producer();
+                }
+                Ok(())
+            },
+            |mut stream| assert_eq!(read_exactly(&mut stream, 14), b"droppeddropped"),
+        );
+        assert!(events.reason().is_clean(), "{}", events.reason());
+    });
 }
 
 #[test]

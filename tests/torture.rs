@@ -3,10 +3,6 @@
 //! What holds whatever is called: `connection_made` first, `connection_lost` once and last, data in order and without a
 //! gap, nothing delivered after a close or while paused, and an end within the close timeout.
 
-#[cfg(feature = "tls")]
-#[allow(dead_code, reason = "the tests of TLS use the rest")]
-#[path = "tls/keys.rs"]
-mod keys;
 #[path = "support/support.rs"]
 mod support;
 

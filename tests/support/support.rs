@@ -2,14 +2,25 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(missing_docs, missing_debug_implementations, reason = "cargo takes this file for a test of its own")]
 
+mod cutting;
+mod tunnel;
+mod wire;
+
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use torsade::prelude::*;
+
+#[cfg(feature = "tls")]
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use wire::keys;
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use wire::{Wire, on_every_wire};
 
 /// How long a test may take before it counts as hung.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -51,6 +62,13 @@ impl Events {
 
     pub fn names(&self) -> Vec<&'static str> {
         self.0.borrow().iter().map(Event::name).collect()
+    }
+
+    /// The names, with what comes several times in a row told once: how many pieces data come in is the wire's business.
+    pub fn course(&self) -> Vec<&'static str> {
+        let mut names = self.names();
+        names.dedup();
+        names
     }
 
     pub fn count(&self, name: &str) -> usize {
@@ -207,7 +225,7 @@ pub fn converse<T: Send + 'static>(
     script: impl FnMut(&Event, &Transport) -> Result + 'static,
     act: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (Events, T) {
-    converse_as(false, script, act)
+    Wire::PLAIN.converse(script, act)
 }
 
 /// The same with a protocol that goes on after the end of the peer's stream.
@@ -215,34 +233,7 @@ pub fn converse_half_closeable<T: Send + 'static>(
     script: impl FnMut(&Event, &Transport) -> Result + 'static,
     act: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (Events, T) {
-    converse_as(true, script, act)
-}
-
-fn converse_as<T: Send + 'static>(
-    half_closeable: bool,
-    mut script: impl FnMut(&Event, &Transport) -> Result + 'static,
-    act: impl FnOnce(TcpStream) -> T + Send + 'static,
-) -> (Events, T) {
-    let reactor = Reactor::new().expect("a reactor");
-    let events = Events::default();
-    let record = events.clone();
-    let stopping = move |event: &Event, transport: &Transport| {
-        if matches!(event, Event::Lost(_)) {
-            // The test may have stopped it before.
-            transport.reactor().stop().ok();
-        }
-        script(event, transport)
-    };
-    let mut script = Some(stopping);
-    let port = reactor
-        .listen_tcp("127.0.0.1:0", move |_peer| {
-            let probe = Probe::new(&record, script.take()?);
-            Some(if half_closeable { probe.half_closeable() } else { probe })
-        })
-        .expect("a port");
-    let peer = peer(address(&port), act);
-    run(&reactor);
-    (events, peer.join().expect("the peer does not fail"))
+    Wire::PLAIN.converse_half_closeable(script, act)
 }
 
 /// Reads to the end of the stream; says what came, and whether it ended in order.
@@ -268,9 +259,9 @@ pub fn reset(stream: TcpStream) {
 /// Writes as much as the peer's side takes without reading, and says how much that was.
 pub fn stuff(stream: &mut TcpStream, patience: Duration) -> usize {
     stream.set_write_timeout(Some(patience)).expect("a timeout can be set");
-    let mut sent = 0;
+    let (block, mut sent) = (noise(65_536), 0);
     loop {
-        match stream.write(&[b'x'; 65_536]) {
+        match stream.write(&block) {
             Ok(count) => sent += count,
             Err(_) => return sent,
         }
@@ -280,6 +271,16 @@ pub fn stuff(stream: &mut TcpStream, patience: Duration) -> usize {
 /// Bytes that tell their place, so that a loss, a repeat or an exchange shows.
 pub fn pattern(from: usize, count: usize) -> Vec<u8> {
     (from..from + count).map(|at| ((at * 31) ^ (at >> 8) ^ (at >> 16)) as u8).collect()
+}
+
+/// So many bytes that no compression makes fewer: their period is longer than any window of deflate.
+pub fn noise(count: usize) -> Vec<u8> {
+    static BLOCK: OnceLock<Vec<u8>> = OnceLock::new();
+    let block = BLOCK.get_or_init(|| {
+        let mut chance = Chance(5);
+        (0..80_000).map(|_| (chance.draw() >> 32) as u8).collect()
+    });
+    block.iter().copied().cycle().take(count).collect()
 }
 
 /// Numbers that look random and are the same in every run.

@@ -1,7 +1,6 @@
 //! TLS as a layer: what comes in which order, what is refused, and how it ends.
 #![cfg(feature = "tls")]
 
-mod keys;
 #[path = "../support/support.rs"]
 mod support;
 mod world;
@@ -13,3 +12,5 @@ mod handshake;
 mod interop;
 mod starttls;
 mod wrapping;
+
+use support::keys;

@@ -23,12 +23,12 @@ impl StreamConnection {
             Call::Resume => producer.borrow_mut().resume_producing(transport),
         });
         let mut state = self.state.borrow_mut();
-        let silent = state.bytes_out == before;
+        let dry_at = (state.bytes_out == before).then_some(before);
         // It may have been replaced in the call, by one that has not been asked yet.
         if let Some(registered) = state.producer_mut()
             && Rc::ptr_eq(&registered.producer, &producer)
         {
-            registered.dry = silent;
+            registered.dry_at = dry_at;
         }
     }
 }
@@ -49,7 +49,7 @@ impl State {
         }
         let registered = self.rare_if_any()?.producer.as_ref()?;
         if !registered.streaming {
-            return (self.unsent() == 0 && !registered.dry).then_some(Call::Resume);
+            return (self.unsent() == 0 && registered.dry_at != Some(self.bytes_out)).then_some(Call::Resume);
         }
         let congested = self.is_congested();
         (congested != registered.paused).then_some(if congested { Call::Pause } else { Call::Resume })

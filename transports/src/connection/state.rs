@@ -114,8 +114,9 @@ pub(super) struct RegisteredProducer {
     pub(super) producer: SharedProducer,
     pub(super) streaming: bool,
     pub(super) paused: bool,
-    /// A pull producer wrote nothing when it was last asked: it is asked again only once something was written.
-    pub(super) dry: bool,
+    /// How many bytes had been written when a pull producer was asked and added nothing: it is asked again once there are
+    /// more. (Not once something was sent: a handshake sends, too.)
+    pub(super) dry_at: Option<u64>,
 }
 
 impl Default for Rare {
@@ -208,9 +209,6 @@ impl State {
     pub(super) fn note_sent(&mut self, count: usize, shared: &Shared) {
         self.output.consume(count, shared);
         self.bytes_sent += count as u64;
-        if let Some(registered) = self.rare.as_mut().and_then(|rare| rare.producer.as_mut()) {
-            registered.dry = false;
-        }
     }
 
     /// A read found less than there was room for: nothing is left, unless the end of the stream is.
@@ -381,7 +379,7 @@ impl State {
             return Err((ProducerError::AlreadyRegistered, producer));
         }
         let producer = Rc::new(RefCell::new(producer));
-        rare.producer = Some(RegisteredProducer { producer, streaming, paused: false, dry: false });
+        rare.producer = Some(RegisteredProducer { producer, streaming, paused: false, dry_at: None });
         Ok(())
     }
 

@@ -1,0 +1,188 @@
+//! The operating system as a bad day has it: reads and writes that take less than they could.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use torsade::{Backend, Job, Listener, Reactor, Ready, Resolved, Stream, Token, Wake, Wakeups};
+
+/// How many reads, and how many writes, of each socket are cut down to a few bytes: a handshake and what follows it. All
+/// others are cut less, so that megabytes pass in time.
+const SMALL: u64 = 400;
+
+/// A reactor whose sockets are cut.
+pub fn reactor() -> Reactor {
+    let inner = Reactor::new().expect("a reactor");
+    Reactor::with_backend(Rc::new(Cutting { inner, owed: Rc::default() }))
+}
+
+/// What has to be reported at the next poll: who was given less than there was takes it for all, and waits.
+type Owed = Rc<RefCell<Vec<(Token, Ready)>>>;
+
+struct Cutting {
+    /// Never turned: its backend does the work.
+    inner: Reactor,
+    owed: Owed,
+}
+
+impl Cutting {
+    fn cut(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        cut(stream, &self.owed)
+    }
+}
+
+fn cut(stream: Box<dyn Stream>, owed: &Owed) -> Box<dyn Stream> {
+    Box::new(CutStream { stream, token: None, owed: Rc::clone(owed), reads: Cell::new(0), writes: Cell::new(0) })
+}
+
+impl Backend for Cutting {
+    fn now(&self) -> Duration {
+        self.inner.backend().now()
+    }
+
+    fn poll(&self, timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()> {
+        let owed = self.owed.take();
+        self.inner.backend().poll(if owed.is_empty() { timeout } else { Some(Duration::ZERO) }, wakeups)?;
+        wakeups.ready.extend(owed);
+        Ok(())
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        self.inner.backend().waker()
+    }
+
+    fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<Box<dyn Listener>> {
+        let listener = self.inner.backend().listen(address, backlog)?;
+        Ok(Box::new(CutListener { listener, owed: Rc::clone(&self.owed) }))
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+        Ok(self.cut(self.inner.backend().connect(address)?))
+    }
+
+    fn resolve(&self, name: String, resolved: Resolved) {
+        self.inner.backend().resolve(name, resolved);
+    }
+
+    fn run_in_thread(&self, job: Job) {
+        self.inner.backend().run_in_thread(job);
+    }
+
+    fn random(&self) -> u64 {
+        self.inner.backend().random()
+    }
+
+    fn watch_signals(&self, watch: bool) -> io::Result<()> {
+        self.inner.backend().watch_signals(watch)
+    }
+}
+
+struct CutListener {
+    listener: Box<dyn Listener>,
+    owed: Owed,
+}
+
+impl Listener for CutListener {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.listener.register(token)
+    }
+
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+        let (stream, peer) = self.listener.accept()?;
+        Ok((cut(stream, &self.owed), peer))
+    }
+
+    fn refuse(&self) -> io::Result<()> {
+        self.listener.refuse()
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_address()
+    }
+}
+
+struct CutStream {
+    stream: Box<dyn Stream>,
+    token: Option<Token>,
+    owed: Owed,
+    reads: Cell<u64>,
+    writes: Cell<u64>,
+}
+
+impl CutStream {
+    /// How much the next read or write may take, of so much.
+    fn limit(&self, count: &Cell<u64>, length: usize) -> usize {
+        let number = count.replace(count.get() + 1);
+        // Spread over all sizes, and the same in every run.
+        let chance = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as usize;
+        let most = if number < SMALL { 7 } else { 9000 };
+        length.min(1 + chance % most)
+    }
+
+    /// Notes that a call took all it was allowed, and less than it could have.
+    fn owe(&self, count: usize, limit: usize, length: usize, ready: Ready) {
+        if let Some(token) = self.token.filter(|_| count == limit && limit < length) {
+            self.owed.borrow_mut().push((token, ready));
+        }
+    }
+}
+
+impl Stream for CutStream {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.token = Some(token);
+        self.stream.register(token)
+    }
+
+    fn is_connected(&self) -> io::Result<bool> {
+        self.stream.is_connected()
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (length, limit) = (buffer.len(), self.limit(&self.reads, buffer.len()));
+        let count = self.stream.read(&mut buffer[..limit])?;
+        self.owe(count, limit, length, Ready::READABLE);
+        Ok(count)
+    }
+
+    fn write(&self, data: &[u8]) -> io::Result<usize> {
+        let limit = self.limit(&self.writes, data.len());
+        let count = self.stream.write(&data[..limit])?;
+        self.owe(count, limit, data.len(), Ready::WRITABLE);
+        Ok(count)
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.stream.shutdown_write()
+    }
+
+    fn reset_on_close(&self) -> io::Result<()> {
+        self.stream.reset_on_close()
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.stream.take_error()
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.stream.local_address()
+    }
+
+    fn nodelay(&self) -> io::Result<bool> {
+        self.stream.nodelay()
+    }
+
+    fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.stream.set_nodelay(on)
+    }
+
+    fn keepalive(&self) -> io::Result<bool> {
+        self.stream.keepalive()
+    }
+
+    fn set_keepalive(&self, on: bool) -> io::Result<()> {
+        self.stream.set_keepalive(on)
+    }
+}

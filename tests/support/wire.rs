@@ -1,0 +1,249 @@
+//! The same test over every wire: what stands between a protocol and its socket.
+//!
+//! A test's peer on a thread is a plain blocking socket. Where the wire is not plain, a [`Tunnel`] speaks it for the peer.
+//!
+//! What stays on the plain wire alone, and why:
+//! - `fairness`: it counts reads, turns, accepts, descriptors and bytes of memory, which are those of a socket without a
+//!   layer; what is inflated has its own test there.
+//! - `clients`: its subject is the attempt to connect, which is over before any layer begins.
+//! - `bad_input`, `switching_layers`, `own_decoder`, `compression_connections`: they write and read the bytes of a layer
+//!   themselves.
+//! - single tests of the suites that run here return early, and say why.
+//!
+//! `torture` and `properties` have layers of their own.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use torsade::ReactorHandle;
+use torsade::prelude::*;
+
+use super::tunnel::dig;
+use super::{Event, Events, Probe, address, cutting, peer, run};
+
+#[cfg(feature = "tls")]
+#[path = "../tls/keys.rs"]
+pub mod keys;
+
+/// What a connection goes through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Wire {
+    pub tls: bool,
+    pub compressed: bool,
+    /// Reads and writes take less than they could.
+    pub cut: bool,
+}
+
+/// Runs a test over every wire.
+pub fn on_every_wire(test: impl Fn(Wire)) {
+    for cut in [false, true] {
+        for tls in [false, true].into_iter().filter(|tls| !tls || cfg!(feature = "tls")) {
+            for compressed in [false, true] {
+                let wire = Wire { tls, compressed, cut };
+                println!("over {wire:?}");
+                test(wire);
+            }
+        }
+    }
+}
+
+/// A port of a test, and where its plain peers find it.
+pub struct WirePort {
+    pub port: Port,
+    pub address: SocketAddr,
+    _tunnel: Option<Tunnel>,
+}
+
+impl Wire {
+    pub const PLAIN: Self = Self { tls: false, compressed: false, cut: false };
+
+    /// A reactor whose sockets are as this wire has them.
+    pub fn reactor(self) -> Reactor {
+        if self.cut { cutting::reactor() } else { Reactor::new().expect("a reactor") }
+    }
+
+    /// Listens on the loopback, for peers that speak this wire.
+    pub fn listen_directly(self, reactor: &Reactor, factory: impl Factory + 'static) -> Port {
+        let factory = self.switching(factory);
+        #[cfg(feature = "tls")]
+        if self.tls {
+            return reactor.listen_tls("127.0.0.1:0", &keys::server(), factory).expect("a port");
+        }
+        reactor.listen_tcp("127.0.0.1:0", factory).expect("a port")
+    }
+
+    /// Listens on the loopback, for peers that do not.
+    pub fn listen(self, reactor: &Reactor, factory: impl Factory + 'static) -> WirePort {
+        let port = self.listen_directly(reactor, factory);
+        let tunnel = (!self.is_bare()).then(|| Tunnel::new(Self::PLAIN, self, address(&port)));
+        let address = tunnel.as_ref().map_or_else(|| address(&port), |tunnel| tunnel.address);
+        WirePort { port, address, _tunnel: tunnel }
+    }
+
+    /// Connects to a peer that speaks this wire.
+    pub fn connect(self, reactor: &Reactor, address: SocketAddr, factory: impl ClientFactory + 'static) -> Connector {
+        let factory = self.switching(factory);
+        #[cfg(feature = "tls")]
+        if self.tls {
+            return reactor.connect_tls(address, &keys::client(), factory).expect("an address");
+        }
+        reactor.connect_tcp(address, factory).expect("an address")
+    }
+
+    /// Runs one connection between a probe on a reactor and a peer on a thread, until the probe's end is lost.
+    pub fn converse<T: Send + 'static>(
+        self,
+        script: impl FnMut(&Event, &Transport) -> Result + 'static,
+        act: impl FnOnce(TcpStream) -> T + Send + 'static,
+    ) -> (Events, T) {
+        self.converse_as(false, script, act)
+    }
+
+    /// The same with a protocol that goes on after the end of the peer's stream.
+    pub fn converse_half_closeable<T: Send + 'static>(
+        self,
+        script: impl FnMut(&Event, &Transport) -> Result + 'static,
+        act: impl FnOnce(TcpStream) -> T + Send + 'static,
+    ) -> (Events, T) {
+        self.converse_as(true, script, act)
+    }
+
+    fn converse_as<T: Send + 'static>(
+        self,
+        half_closeable: bool,
+        mut script: impl FnMut(&Event, &Transport) -> Result + 'static,
+        act: impl FnOnce(TcpStream) -> T + Send + 'static,
+    ) -> (Events, T) {
+        let reactor = self.reactor();
+        let events = Events::default();
+        let record = events.clone();
+        let stopping = move |event: &Event, transport: &Transport| {
+            if matches!(event, Event::Lost(_)) {
+                // The test may have stopped it before.
+                transport.reactor().stop().ok();
+            }
+            script(event, transport)
+        };
+        let mut script = Some(stopping);
+        let port = self.listen(&reactor, move |_peer| {
+            let probe = Probe::new(&record, script.take()?);
+            Some(if half_closeable { probe.half_closeable() } else { probe })
+        });
+        let peer = peer(port.address, act);
+        run(&reactor);
+        (events, peer.join().expect("the peer does not fail"))
+    }
+
+    const fn is_bare(self) -> bool {
+        !self.tls && !self.compressed
+    }
+
+    const fn switching<F>(self, factory: F) -> Switching<F> {
+        Switching { factory, wire: self }
+    }
+}
+
+/// A thread that forwards connections from one wire to another, with all that happens to them. Ends when dropped.
+pub struct Tunnel {
+    pub address: SocketAddr,
+    reactor: ReactorHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Tunnel {
+    fn new(from: Wire, to: Wire, target: SocketAddr) -> Self {
+        let (tell, told) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let reactor = Wire { cut: from.cut || to.cut, ..from }.reactor();
+            reactor.set_stop_timeout(Duration::ZERO);
+            let port = dig(&reactor, from, to, target);
+            tell.send((address(&port), reactor.handle())).expect("the test waits for it");
+            reactor.run().expect("the reactor runs");
+        });
+        let (address, reactor) = told.recv().expect("the tunnel stands");
+        Self { address, reactor, thread: Some(thread) }
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        // It may have stopped by itself, if it failed.
+        self.reactor.call_from_thread(|reactor| reactor.stop().unwrap_or(())).ok();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+/// A factory whose protocols have compression switched on before anything else, where the wire has it.
+struct Switching<F> {
+    factory: F,
+    wire: Wire,
+}
+
+impl<F: Factory> Factory for Switching<F> {
+    fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
+        let protocol = self.factory.build_protocol(peer)?;
+        Some(Box::new(Switched { protocol, wire: self.wire }))
+    }
+
+    fn start_factory(&mut self) {
+        self.factory.start_factory();
+    }
+
+    fn stop_factory(&mut self) {
+        self.factory.stop_factory();
+    }
+}
+
+impl<F: ClientFactory> ClientFactory for Switching<F> {
+    fn started_connecting(&mut self, connector: &Connector) -> Result {
+        self.factory.started_connecting(connector)
+    }
+
+    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
+        self.factory.client_connection_failed(connector, reason)
+    }
+
+    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
+        self.factory.client_connection_lost(connector, reason)
+    }
+}
+
+/// Its protocol is not told of a handshake: all else shall come as it does without one.
+struct Switched {
+    protocol: Box<dyn Protocol>,
+    wire: Wire,
+}
+
+impl Protocol for Switched {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        if self.wire.compressed {
+            transport.expect_compression("deflate", b"")?;
+            transport.set_compression("deflate")?;
+        }
+        self.protocol.connection_made(transport)
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.protocol.data_received(transport, data)
+    }
+
+    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.protocol.read_connection_lost(transport)
+    }
+
+    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.protocol.write_connection_lost(transport)
+    }
+
+    fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        self.protocol.reading_resumed(transport)
+    }
+
+    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.protocol.connection_lost(transport, reason)
+    }
+}
