@@ -212,7 +212,11 @@ fn a_push_producer_is_paused_and_resumed_and_stopped() {
                         transport.write(noise(8 << 20));
                         assert_eq!(*push.0.borrow(), [""; 0], "not from inside write");
                     }
-                    Event::Data(_) => transport.abort_connection(),
+                    Event::Data(_) => {
+                        // The answer may come in the turn in which the last byte left, and the resume is due in the next.
+                        let later = transport.clone();
+                        transport.reactor().call_later(Duration::from_millis(5), move || later.abort_connection());
+                    }
                     _ => {}
                 }
                 Ok(())
@@ -231,15 +235,33 @@ fn a_push_producer_is_paused_and_resumed_and_stopped() {
 #[test]
 fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused_or_closing() {
     on_every_wire(|wire| {
-        struct Bursts(usize);
-        impl Producer for Bursts {
-            fn resume_producing(&mut self, consumer: &Transport) -> Result {
-                self.0 -= 1;
-                consumer.write(noise(12 << 20));
-                if self.0 == 0 {
+        /// Writes a burst a turn as long as it is not paused: the system may take one at once, and then nobody resumes it.
+        #[derive(Clone)]
+        struct Bursts(Rc<Cell<usize>>, Rc<Cell<bool>>);
+        impl Bursts {
+            fn produce(self, consumer: &Transport) {
+                if !self.1.get() || self.0.get() == 0 {
+                    return;
+                }
+                self.0.set(self.0.get() - 1);
+                consumer.write(noise(5 << 20));
+                if self.0.get() == 0 {
                     consumer.unregister_producer();
                     consumer.lose_connection();
+                } else {
+                    let consumer = consumer.clone();
+                    consumer.reactor().clone().call_later(Duration::ZERO, move || self.produce(&consumer));
                 }
+            }
+        }
+        impl Producer for Bursts {
+            fn resume_producing(&mut self, consumer: &Transport) -> Result {
+                self.1.set(true);
+                self.clone().produce(consumer);
+                Ok(())
+            }
+            fn pause_producing(&mut self, _consumer: &Transport) -> Result {
+                self.1.set(false);
                 Ok(())
             }
         }
@@ -248,8 +270,8 @@ fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused_or_closing() {
                 move |event, transport| {
                     if matches!(event, Event::Made) {
                         transport.set_close_timeout(Duration::from_secs(10));
-                        transport.register_producer(Bursts(3), true)?;
-                        transport.write(noise(12 << 20));
+                        transport.register_producer(Bursts(Rc::new(Cell::new(3)), Rc::default()), true)?;
+                        transport.write(noise(5 << 20));
                         if closing { transport.lose_connection() } else { transport.pause_producing() }
                     }
                     Ok(())
@@ -257,7 +279,7 @@ fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused_or_closing() {
                 |mut stream| drain(&mut stream),
             );
             assert!(events.reason().is_clean(), "closing: {closing}: {}", events.reason());
-            assert_eq!((got.len(), end), (48 << 20, Ok(())), "closing: {closing}");
+            assert_eq!((got.len(), end), (20 << 20, Ok(())), "closing: {closing}");
         }
     });
 }
