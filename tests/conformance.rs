@@ -1,5 +1,10 @@
 //! The conformance kit: our own framings pass it, and it finds what is planted.
 
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "the tests of TLS use the rest")]
+#[path = "tls/keys.rs"]
+mod keys;
+
 use std::time::Duration;
 
 use torsade::conformance::{Conformance, Difference, Notes};
@@ -82,7 +87,7 @@ fn strings_are_the_same_however_they_come() {
 }
 
 #[test]
-fn an_echo_is_the_same_with_and_without_compression() {
+fn an_echo_is_the_same_with_and_without_compression_and_tls() {
     struct Echo;
 
     impl Protocol for Echo {
@@ -94,6 +99,44 @@ fn an_echo_is_the_same_with_and_without_compression() {
 
     let summary = Conformance::new(|_| Echo).send("so it is").check().unwrap();
     assert!(summary.compressed && summary.replays > 8 * 4, "{summary:?}");
+    assert_eq!(summary.tls, cfg!(feature = "tls"));
+    assert!(!Conformance::new(|_| Echo).send("so it is").without_tls().check().unwrap().tls);
+}
+
+/// Over TLS a question has an answer of its own.
+#[cfg(feature = "tls")]
+#[test]
+fn a_protocol_that_does_something_else_over_tls_is_found() {
+    struct Snob;
+
+    impl Protocol for Snob {
+        fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+            transport.write(if transport.tls_info().is_some() { b"yes" } else { data });
+            Ok(())
+        }
+    }
+
+    let difference = Conformance::new(|_| Snob).send("are you there?").check().unwrap_err();
+    assert!(difference.to_string().contains("speaks TLS"), "{difference}");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_protocol_that_switches_tls_on_by_itself_is_not_run_over_tls() {
+    struct Switching(TlsServerConfig);
+
+    impl LineProtocol for Switching {
+        fn line_received(&mut self, transport: &LineTransport, _line: &[u8]) -> Result {
+            transport.send_line("GO");
+            Ok(transport.start_tls(&self.0)?)
+        }
+    }
+
+    let config = keys::server();
+    let kit = Conformance::new(move |_| LineReceiver::new(Switching(config.clone()))).send("STARTTLS\r\n");
+    // TLS does not go above a compression that is on.
+    let kit = kit.without_compression();
+    assert!(!kit.check().unwrap().tls);
 }
 
 #[test]

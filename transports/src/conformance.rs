@@ -7,6 +7,8 @@
 //! smallest change under which the protocol did something else.
 
 mod difference;
+#[cfg(feature = "tls")]
+mod keys;
 mod replay;
 mod watched;
 
@@ -52,6 +54,7 @@ pub struct Conformance<F> {
     /// The places in the input where the peer waits.
     waits: Vec<usize>,
     compression: bool,
+    tls: bool,
 }
 
 /// What a check that found nothing has done.
@@ -62,6 +65,8 @@ pub struct Summary {
     pub replays: usize,
     /// Whether it was run with compression as well.
     pub compressed: bool,
+    /// Whether it was run over TLS as well: with the feature `tls`, unless it switches TLS on by itself.
+    pub tls: bool,
 }
 
 impl<F, P> Conformance<F>
@@ -71,7 +76,7 @@ where
 {
     /// Begins with a factory, which makes a protocol for each replay.
     pub const fn new(factory: F) -> Self {
-        Self { factory, input: Vec::new(), waits: Vec::new(), compression: true }
+        Self { factory, input: Vec::new(), waits: Vec::new(), compression: true, tls: cfg!(feature = "tls") }
     }
 
     /// Adds what the peer sends; after what it sent before, and a second of silence.
@@ -91,22 +96,35 @@ where
         self
     }
 
+    /// Leaves out the replays over TLS; those of a protocol that switches TLS on by itself are left out anyway.
+    #[must_use]
+    pub const fn without_tls(mut self) -> Self {
+        self.tls = false;
+        self
+    }
+
     /// Replays it in all ways, the simplest first.
     ///
     /// # Errors
     /// [`Difference`]: the smallest change of the way in which the bytes came that made the protocol do something else.
     pub fn check(&self) -> Result<Summary, Difference> {
-        let mut check = Check { kit: self, replays: 0, compressed: false };
-        check.cuts(false)?;
+        let mut check = Check { kit: self, replays: 0 };
+        let plain = check.whole();
+        check.cuts(&plain)?;
         check.ends()?;
         check.pauses()?;
-        check.back_pressure(false)?;
-        if self.compression && !check.plain().compressed_itself {
-            check.compressed = true;
-            check.cuts(true)?;
-            check.back_pressure(true)?;
+        check.back_pressure(&plain)?;
+        let itself = check.run(&plain);
+        let compressed = self.compression && !itself.compressed_itself;
+        let tls = self.tls && !itself.tls_itself;
+        for (pack, encrypt) in [(true, false), (false, true), (true, true)] {
+            if pack <= compressed && encrypt <= tls {
+                let base = plain.clone().layered(pack, encrypt);
+                check.cuts(&base)?;
+                check.back_pressure(&base)?;
+            }
         }
-        Ok(Summary { replays: check.replays, compressed: check.compressed })
+        Ok(Summary { replays: check.replays, compressed, tls })
     }
 
     /// As [`check`](Self::check), for tests.
@@ -125,7 +143,6 @@ where
 struct Check<'a, F> {
     kit: &'a Conformance<F>,
     replays: usize,
-    compressed: bool,
 }
 
 impl<F, P> Check<'_, F>
@@ -143,11 +160,6 @@ where
         replay.run(&self.kit.factory)
     }
 
-    fn plain(&mut self) -> Outcome {
-        let whole = self.whole();
-        self.run(&whole)
-    }
-
     /// Compares two replays.
     fn compare(&mut self, one: &Replay, expected: &Outcome, other: &Replay) -> Result<(), Difference> {
         let found = self.run(other);
@@ -158,18 +170,15 @@ where
     }
 
     /// One cut at every place; then every byte by itself.
-    fn cuts(&mut self, compressed: bool) -> Result<(), Difference> {
+    fn cuts(&mut self, base: &Replay) -> Result<(), Difference> {
         let whole = self.whole();
         let expected = self.run(&whole);
-        let base = if compressed { whole.clone().compressed() } else { whole.clone() };
-        if compressed {
-            self.compare(&whole, &expected, &base)?;
-        }
+        self.compare(&whole, &expected, base)?;
         for cut in 1..self.kit.input.len() {
             self.compare(&whole, &expected, &base.clone().cut_at(vec![cut]))?;
         }
         let found = self.compare(&whole, &expected, &base.clone().cut_everywhere());
-        found.map_err(|difference| self.fewer_cuts(&whole, &expected, &base, difference))
+        found.map_err(|difference| self.fewer_cuts(&whole, &expected, base, difference))
     }
 
     /// Takes cuts away as long as there still is a difference.
@@ -209,11 +218,10 @@ where
     }
 
     /// All input is there at once, and not one byte may be unsent without the connection being congested.
-    fn back_pressure(&mut self, compressed: bool) -> Result<(), Difference> {
+    fn back_pressure(&mut self, base: &Replay) -> Result<(), Difference> {
         let whole = self.whole();
         let expected = self.run(&whole);
-        let base = if compressed { whole.clone().compressed() } else { whole.clone() };
-        self.compare(&whole, &expected, &base.congested())
+        self.compare(&whole, &expected, &base.clone().congested())
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Outcome {
     pub(super) callbacks: usize,
     /// It switched compression on by itself.
     pub(super) compressed_itself: bool,
+    /// It switched TLS on by itself.
+    pub(super) tls_itself: bool,
 }
 
 impl Outcome {

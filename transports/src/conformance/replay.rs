@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Address, Protocol};
+use torsade_protocols::{Address, ClientFactory, Factory, Protocol};
+use torsade_reactor::Reactor;
 use torsade_reactor::simulated::{Faults, Simulation};
 
 use super::difference::Outcome;
 use super::watched::{Notes, Peer, Setup, Watched};
 use crate::ReactorTcp;
+#[cfg(feature = "tls")]
+use crate::ReactorTls;
 
 const HOST: &str = "10.0.0.1";
 const PEER: &str = "10.0.0.2";
@@ -47,6 +50,7 @@ pub(super) struct Replay {
     pause_at: usize,
     congested: bool,
     compressed: bool,
+    tls: bool,
     whole: usize,
 }
 
@@ -60,6 +64,7 @@ impl Replay {
             pause_at: 0,
             congested: false,
             compressed: false,
+            tls: false,
             whole: input.len(),
         }
     }
@@ -91,8 +96,9 @@ impl Replay {
         self
     }
 
-    pub(super) const fn compressed(mut self) -> Self {
-        self.compressed = true;
+    pub(super) const fn layered(mut self, compressed: bool, tls: bool) -> Self {
+        self.compressed = compressed;
+        self.tls = tls;
         self
     }
 
@@ -146,9 +152,8 @@ impl Replay {
         let peer = Peer { steps: Rc::new(steps), compressed: self.compressed, received: Rc::default() };
         let received = Rc::clone(&peer.received);
         let (host, other) = (simulation.host(HOST), simulation.host(PEER));
-        let listening = host.listen_tcp("0.0.0.0:7", move |_peer| watched.take()).is_ok();
-        let connecting = other.connect_tcp("10.0.0.1:7", move |_peer: Address| peer.clone()).is_ok();
-        debug_assert!(listening && connecting, "a new host has free ports");
+        let stands = self.connect(&host, &other, move |_peer: Address| watched.take(), move |_peer: Address| peer.clone());
+        debug_assert!(stands, "a new host has free ports");
         let over = || notes.reason().is_some();
         // An error says that it does not end: the outcome tells.
         simulation.run_for(time).ok();
@@ -159,7 +164,32 @@ impl Replay {
         let compressed_itself =
             !self.compressed && notes.transport().is_some_and(|transport| transport.compression_stats().is_some());
         let sent = received.borrow().clone();
-        Outcome { sent, notes: notes.lines(), reason: notes.reason(), callbacks: notes.callbacks(), compressed_itself }
+        let tls_itself = !self.tls && notes.has_switched_tls_on();
+        Outcome {
+            sent,
+            notes: notes.lines(),
+            reason: notes.reason(),
+            callbacks: notes.callbacks(),
+            compressed_itself,
+            tls_itself,
+        }
+    }
+
+    /// Has `there` listen and `here` connect to it; says whether they could.
+    fn connect(
+        &self,
+        there: &Reactor,
+        here: &Reactor,
+        server: impl Factory + 'static,
+        client: impl ClientFactory + 'static,
+    ) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls {
+            let (Ok(keys), Ok(roots)) = (super::keys::server(), super::keys::client()) else { return false };
+            return there.listen_tls("0.0.0.0:7", &keys, server).is_ok()
+                && here.connect_tls("10.0.0.1:7", &roots, client).is_ok();
+        }
+        there.listen_tcp("0.0.0.0:7", server).is_ok() && here.connect_tcp("10.0.0.1:7", client).is_ok()
     }
 
     /// Says how the bytes come, in words that go on "when its input ...".
@@ -185,6 +215,9 @@ impl Replay {
         }
         if self.compressed {
             text += ", and the connection is compressed";
+        }
+        if self.tls {
+            text += ", and it speaks TLS";
         }
         text
     }

@@ -28,6 +28,8 @@ struct Noted {
     pause_at: Cell<usize>,
     transport: RefCell<Option<Transport>>,
     reason: RefCell<Option<Reason>>,
+    /// A handshake went on when a callback returned.
+    handshaking: Cell<bool>,
 }
 
 impl Notes {
@@ -51,6 +53,14 @@ impl Notes {
 
     pub(super) fn reason(&self) -> Option<Reason> {
         self.0.reason.borrow().clone()
+    }
+
+    pub(super) fn has_switched_tls_on(&self) -> bool {
+        self.0.handshaking.get()
+    }
+
+    fn look_for_tls(&self, transport: &Transport) {
+        self.0.handshaking.set(self.0.handshaking.get() || transport.is_handshaking());
     }
 
     pub(super) fn transport(&self) -> Option<Transport> {
@@ -102,7 +112,9 @@ impl<P: Protocol> Protocol for Watched<P> {
             let held = transport.clone();
             transport.reactor().call_later(wait, move || held.resume_producing());
         }
-        self.protocol.connection_made(transport)
+        let result = self.protocol.connection_made(transport);
+        self.notes.look_for_tls(transport);
+        result
     }
 
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
@@ -111,6 +123,7 @@ impl<P: Protocol> Protocol for Watched<P> {
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         let result = self.protocol.data_received(transport, data);
+        self.notes.look_for_tls(transport);
         self.notes.count();
         result
     }
