@@ -44,42 +44,52 @@ fn report(result: Result) -> ExitCode {
 
 /// With `WORKERS` in the environment, so many threads share the port.
 fn serve(mode: &str, port: &str) -> Result {
-    let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
-    let announce = |listener: &TcpListener| {
-        println!("LISTENING {}", listener.local_addr()?.port());
-        std::io::stdout().flush()
-    };
-    let set_up = |reactor: &Reactor| {
-        open(reactor, listener.try_clone()?, mode)?;
-        Ok(())
-    };
-    let Ok(count) = std::env::var("WORKERS") else {
-        let reactor = Reactor::new()?;
-        set_up(&reactor)?;
-        announce(&listener)?;
-        return reactor.run();
-    };
-    announce(&listener)?;
-    Ok(workers(count.parse()?, |worker| set_up(worker))?)
+    let address = format!("127.0.0.1:{port}");
+    if let Ok(count) = std::env::var("WORKERS") {
+        let shared = TcpListener::bind(address)?;
+        announce(shared.local_addr()?.into())?;
+        return Ok(workers(count.parse()?, |worker| listen(worker, &Place::Shared(&shared), mode).map(drop))?);
+    }
+    let reactor = Reactor::new()?;
+    announce(listen(&reactor, &Place::At(&address), mode)?.address())?;
+    reactor.run()
 }
 
-fn open(reactor: &Reactor, listener: TcpListener, mode: &str) -> Result {
+fn announce(address: Address) -> std::io::Result<()> {
+    println!("LISTENING {}", address.port().unwrap_or(0));
+    std::io::stdout().flush()
+}
+
+enum Place<'a> {
+    At(&'a str),
+    Shared(&'a TcpListener),
+}
+
+impl Place<'_> {
+    fn open(&self, reactor: &Reactor, factory: impl Factory + 'static) -> Result<Port> {
+        Ok(match self {
+            Self::At(address) => reactor.listen_tcp(*address, factory)?,
+            Self::Shared(listener) => reactor.adopt_stream_port(listener.try_clone()?, factory)?,
+        })
+    }
+}
+
+fn listen(reactor: &Reactor, place: &Place<'_>, mode: &str) -> Result<Port> {
     match mode {
-        "echo" => reactor.adopt_stream_port(listener, |_peer| echo::Echo)?,
-        "discard" => reactor.adopt_stream_port(listener, |_peer| bulk::Discard::default())?,
-        "chargen" => reactor.adopt_stream_port(listener, |_peer| bulk::Chargen::default())?,
-        "line" => reactor.adopt_stream_port(listener, |_peer| line::receiver(line::Line))?,
-        "zline" => reactor.adopt_stream_port(listener, |_peer| line::receiver(zline::CompressedLine { flush_each: true }))?,
-        "zlineb" => reactor.adopt_stream_port(listener, |_peer| line::receiver(zline::CompressedLine { flush_each: false }))?,
+        "echo" => place.open(reactor, |_peer| echo::Echo),
+        "discard" => place.open(reactor, |_peer| bulk::Discard::default()),
+        "chargen" => place.open(reactor, |_peer| bulk::Chargen::default()),
+        "line" => place.open(reactor, |_peer| line::receiver(line::Line)),
+        "zline" => place.open(reactor, |_peer| line::receiver(zline::CompressedLine { flush_each: true })),
+        "zlineb" => place.open(reactor, |_peer| line::receiver(zline::CompressedLine { flush_each: false })),
         "zbulk" => {
             let corpus = zbulk::corpus()?;
-            reactor.adopt_stream_port(listener, move |_peer| zbulk::CompressedBulk::new(&corpus))?
+            place.open(reactor, move |_peer| zbulk::CompressedBulk::new(&corpus))
         }
         "chat" => {
             let room = chat::Room::default();
-            reactor.adopt_stream_port(listener, move |_peer| line::receiver(chat::Member::new(&room)))?
+            place.open(reactor, move |_peer| line::receiver(chat::Member::new(&room)))
         }
-        _ => return Err(UNKNOWN.into()),
-    };
-    Ok(())
+        _ => Err(UNKNOWN.into()),
+    }
 }

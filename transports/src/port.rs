@@ -15,7 +15,7 @@ use crate::connection::StreamConnection;
 use crate::shared::Shared;
 
 /// Connections that one port accepts, or refuses, in one turn.
-const ACCEPTS: usize = 64;
+pub(crate) const ACCEPTS: usize = 64;
 
 /// Connections that the system keeps waiting until they are accepted.
 pub(crate) const BACKLOG: u32 = 1024;
@@ -40,6 +40,8 @@ struct PortSource {
     token: Cell<Token>,
     listener: RefCell<Option<Box<dyn Listener>>>,
     factory: RefCell<Box<dyn Factory>>,
+    /// Connections that it accepts in one turn.
+    accepts: usize,
     /// With it, every connection begins with TLS.
     tls: Option<TlsConfig>,
     started: Cell<bool>,
@@ -53,6 +55,7 @@ impl Port {
         reactor: &Reactor,
         listener: Box<dyn Listener>,
         factory: Box<dyn Factory>,
+        accepts: usize,
         tls: Option<TlsConfig>,
     ) -> io::Result<Self> {
         let source = Rc::new(PortSource {
@@ -61,6 +64,7 @@ impl Port {
             token: Cell::new(Token::from_usize(usize::MAX)),
             listener: RefCell::new(Some(listener)),
             factory: RefCell::new(factory),
+            accepts,
             tls,
             started: Cell::new(false),
             stopping: Cell::new(false),
@@ -104,7 +108,7 @@ impl PortSource {
     }
 
     fn accept(&self) {
-        for _ in 0..ACCEPTS {
+        for _ in 0..self.accepts {
             if self.stopping.get() {
                 return;
             }

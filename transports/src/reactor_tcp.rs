@@ -7,10 +7,10 @@ use std::rc::Rc;
 use torsade_protocols::{
     AddressError, ClientFactory, Connect, ConnectError, Connector, Factory, Host, HostPort, ListenError, TlsConfig,
 };
-use torsade_reactor::{Listener, Reactor};
+use torsade_reactor::Reactor;
 
 use crate::connector::TcpConnector;
-use crate::port::{BACKLOG, Port};
+use crate::port::{ACCEPTS, BACKLOG, Port};
 
 /// TCP servers and clients on a [`Reactor`].
 #[doc(alias = "IReactorTCP")]
@@ -57,7 +57,8 @@ pub trait ReactorTcp {
     ///
     /// For a socket that was handed to this program by the one that started it, or that several
     /// [workers](torsade_reactor::workers) share. It is taken over and closed by [`Port::stop_listening`]. How many
-    /// connections can wait was decided where it was bound. For TLS, have the protocol call
+    /// connections can wait was decided where it was bound; one is accepted a turn, so that those who share the socket take
+    /// turns. For TLS, have the protocol call
     /// [`Transport::start_tls`](torsade_protocols::Transport::start_tls) in `connection_made`.
     ///
     /// # Errors
@@ -112,7 +113,7 @@ impl ReactorTcp for Reactor {
         F: Factory + 'static,
     {
         let address = listener.local_addr().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into());
-        open(self, address.into(), Box::new(factory), None, || self.backend().adopt(listener))
+        open(self, address.into(), || Port::open(self, self.backend().adopt(listener)?, Box::new(factory), 1, None))
     }
 
     fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
@@ -134,21 +135,14 @@ pub(crate) fn listen(
 ) -> Result<Port, ListenError> {
     let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
     let listener = (ip, address.port()).into();
-    open(reactor, address, factory, tls, || reactor.backend().listen(listener, BACKLOG))
+    open(reactor, address, || Port::open(reactor, reactor.backend().listen(listener, BACKLOG)?, factory, ACCEPTS, tls))
 }
 
-fn open(
-    reactor: &Reactor,
-    address: HostPort,
-    factory: Box<dyn Factory>,
-    tls: Option<TlsConfig>,
-    listener: impl FnOnce() -> io::Result<Box<dyn Listener>>,
-) -> Result<Port, ListenError> {
+fn open(reactor: &Reactor, address: HostPort, port: impl FnOnce() -> io::Result<Port>) -> Result<Port, ListenError> {
     if reactor.is_stopping() {
         return Err(ListenError::ShuttingDown);
     }
-    let port = listener().and_then(|listener| Port::open(reactor, listener, factory, tls));
-    port.map_err(|cause| ListenError::Io { address, cause })
+    port().map_err(|cause| ListenError::Io { address, cause })
 }
 
 /// Connects; the connection begins with TLS if there is a configuration for it.
