@@ -1,0 +1,157 @@
+//! Once a server is warm, its traffic makes no allocation: what it needs, it has.
+//!
+//! Server and peers are in the thread of the test, whose allocations are counted (growing one counts as well). The peers
+//! are bare sockets that read into a buffer made beforehand.
+
+#[path = "support/support.rs"]
+mod support;
+
+use std::cell::RefCell;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use allocation_counter::measure;
+use torsade::prelude::*;
+
+/// Rounds that are counted, after half as many until everything has its size.
+const ROUNDS: usize = 1000;
+/// The same with many peers, each of which gets an answer a round.
+const CROWDED_ROUNDS: usize = 60;
+const MEMBERS: usize = 100;
+
+/// A server on a reactor turned by hand, and its peers.
+struct Server {
+    reactor: Reactor,
+    peers: Vec<TcpStream>,
+    buffer: Vec<u8>,
+}
+
+impl Server {
+    fn new<F: Factory + 'static>(peers: usize, factory: F) -> Self {
+        let reactor = Reactor::new().unwrap();
+        let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+        reactor.start_running().unwrap();
+        let connect = |_| {
+            let peer = support::connect(support::address(&port));
+            peer.set_nonblocking(true).unwrap();
+            reactor.iterate(Some(Duration::ZERO)).unwrap();
+            peer
+        };
+        let peers = (0..peers).map(connect).collect();
+        Self { reactor, peers, buffer: vec![0; 65_536] }
+    }
+
+    /// One peer says something, and every peer gets this answer.
+    fn round(&mut self, speaker: usize, request: &[u8], answer: &[u8]) {
+        (&self.peers[speaker]).write_all(request).unwrap();
+        let begun = Instant::now();
+        for mut peer in &self.peers {
+            let mut got = 0;
+            while got < answer.len() {
+                match peer.read(&mut self.buffer[got..answer.len()]) {
+                    Ok(0) => panic!("the server closed after {got} bytes"),
+                    Ok(count) => got += count,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        assert!(begun.elapsed() < support::LIMIT, "{got} bytes came, then none");
+                        // No longer: the kernel may be a little late with what the server has sent already.
+                        self.reactor.iterate(Some(Duration::from_millis(1))).unwrap();
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            assert!(self.buffer[..got] == *answer, "another answer");
+        }
+    }
+
+    /// How many allocations so many rounds make, after a warm-up.
+    fn allocations(&mut self, rounds: usize, request: &[u8], answer: &[u8]) -> u64 {
+        let speakers = self.peers.len();
+        (0..rounds / 2).for_each(|round| self.round(round % speakers, request, answer));
+        measure(|| (0..rounds).for_each(|round| self.round(round % speakers, request, answer))).count_total
+    }
+}
+
+/// Answers each line with itself and an equals sign, in one of two ways.
+struct Lines {
+    in_pieces: bool,
+}
+
+impl LineProtocol for Lines {
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        if self.in_pieces {
+            transport.write_sequence(&[b"=", line, b"\r\n"]);
+        } else {
+            transport.send_line(line);
+        }
+        Ok(())
+    }
+}
+
+/// Sends each line to everybody.
+struct Member(Rc<RefCell<Vec<LineTransport>>>);
+
+impl LineProtocol for Member {
+    fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        self.0.borrow_mut().push(transport.clone());
+        Ok(())
+    }
+
+    fn line_received(&mut self, _transport: &LineTransport, line: &[u8]) -> Result {
+        self.0.borrow().iter().for_each(|member| member.send_line(line));
+        Ok(())
+    }
+}
+
+/// Sends back a copy, which it had no need to make.
+struct Copying;
+
+impl Protocol for Copying {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        transport.write(std::hint::black_box(data.to_vec()));
+        Ok(())
+    }
+}
+
+#[test]
+fn an_allocation_in_a_callback_is_counted() {
+    assert_eq!(Server::new(1, |_peer| Copying).allocations(ROUNDS, b"hello", b"hello"), ROUNDS as u64);
+}
+
+#[test]
+fn an_echo_allocates_nothing() {
+    for length in [1, 64, 16_384] {
+        let message = support::pattern(0, length);
+        let mut server = Server::new(1, |_peer| support::Echo);
+        assert_eq!(server.allocations(ROUNDS, &message, &message), 0, "messages of {length} bytes");
+    }
+}
+
+#[test]
+fn pipelined_lines_allocate_nothing() {
+    let batch = b"a line of thirty-two characters..\r\n".repeat(64);
+    let answer = b"=a line of thirty-two characters..\r\n".repeat(64);
+    for (in_pieces, answer) in [(false, &batch), (true, &answer)] {
+        let mut server = Server::new(1, move |_peer| LineReceiver::new(Lines { in_pieces }));
+        assert_eq!(server.allocations(ROUNDS, &batch, answer), 0, "in pieces: {in_pieces}");
+    }
+}
+
+#[test]
+fn a_line_in_two_reads_allocates_nothing() {
+    let mut server = Server::new(1, |_peer| LineReceiver::new(Lines { in_pieces: false }));
+    let round = |server: &mut Server| {
+        server.round(0, b"whole\r\nand a ha", b"whole\r\n");
+        server.round(0, b"lf\r\n", b"and a half\r\n");
+    };
+    (0..ROUNDS / 2).for_each(|_| round(&mut server));
+    assert_eq!(measure(|| (0..ROUNDS).for_each(|_| round(&mut server))).count_total, 0);
+}
+
+#[test]
+fn a_broadcast_to_a_hundred_members_allocates_nothing() {
+    let room = Rc::default();
+    let mut server = Server::new(MEMBERS, move |_peer| LineReceiver::new(Member(Rc::clone(&room))));
+    assert_eq!(server.allocations(CROWDED_ROUNDS, b"hello, everybody\r\n", b"hello, everybody\r\n"), 0);
+}
