@@ -1,0 +1,61 @@
+//! Timers of a reactor whose time stands still: each figure is for all of them, the items a second for one.
+
+use std::time::Duration;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use torsade::{Clock, DelayedCall};
+
+const COUNTS: [usize; 3] = [100, 10_000, 100_000];
+
+fn main() {
+    divan::main();
+}
+
+/// Between one and two minutes, in no order.
+fn delay(number: usize) -> Duration {
+    Duration::from_millis(60_000 + (number * 7919 % 60_000) as u64)
+}
+
+fn add_all(clock: &Clock, count: usize) -> Vec<DelayedCall> {
+    (0..count).map(|number| clock.call_later(delay(number), || {})).collect()
+}
+
+/// A clock with so many timers, none of which is due yet.
+fn waiting(count: usize) -> (Clock, Vec<DelayedCall>) {
+    let clock = Clock::new();
+    let calls = add_all(&clock, count);
+    (clock, calls)
+}
+
+#[divan::bench(args = COUNTS)]
+fn add(bencher: Bencher<'_, '_>, count: usize) {
+    bencher.counter(ItemsCount::new(count)).with_inputs(Clock::new).bench_local_values(|clock| {
+        let calls = add_all(&clock, count);
+        (clock, calls)
+    });
+}
+
+#[divan::bench(args = COUNTS)]
+fn cancel(bencher: Bencher<'_, '_>, count: usize) {
+    bencher.counter(ItemsCount::new(count)).with_inputs(|| waiting(count)).bench_local_refs(|(_, calls)| {
+        calls.iter().for_each(|call| call.cancel().expect("it waits"));
+    });
+}
+
+/// What a read does to an idle timeout.
+#[divan::bench(args = COUNTS)]
+fn reset(bencher: Bencher<'_, '_>, count: usize) {
+    bencher.counter(ItemsCount::new(count)).with_inputs(|| waiting(count)).bench_local_refs(|(_, calls)| {
+        calls.iter().for_each(|call| call.reset(Duration::from_secs(120)).expect("it waits"));
+    });
+}
+
+/// All of them in one turn, as after a stall.
+#[divan::bench(args = COUNTS)]
+fn fire(bencher: Bencher<'_, '_>, count: usize) {
+    bencher.counter(ItemsCount::new(count)).with_inputs(|| waiting(count)).bench_local_refs(|(clock, _)| {
+        clock.advance(Duration::from_secs(120));
+        assert_eq!(clock.delayed_calls(), 0);
+    });
+}
