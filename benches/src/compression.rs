@@ -1,11 +1,8 @@
 //! What compression costs through real connections on loopback, against the codec alone in the same process.
 //!
-//! `compression speed [FILE]` prints throughput of writing and reading; `compression idle [COUNT]` the memory of idle
-//! connections; `compression ratio` what is left on the wire; `compression wake` what an encoder that has to be borrowed
-//! costs. All of them without arguments.
+//! `compression speed [FILE]` prints throughput of writing and reading; `compression ratio` what is left on the wire;
+//! `compression wake` what an encoder that has to be borrowed costs. All of them without arguments.
 
-#[path = "compression/idle.rs"]
-mod idle;
 #[path = "compression/link.rs"]
 mod link;
 #[path = "compression/ratio.rs"]
@@ -16,24 +13,21 @@ mod speed;
 mod wake;
 
 use torsade::prelude::*;
+use torsade_bench::events;
 
 fn main() -> Result {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         [] => {
-            speed::run(&speed::events())?;
+            speed::run(&events())?;
             ratio::run()?;
-            wake::run()?;
-            idle::run(10_000)
+            wake::run()
         }
-        ["speed"] => speed::run(&speed::events()),
+        ["speed"] => speed::run(&events()),
         ["speed", file] => speed::run(&std::fs::read(file)?),
         ["ratio"] => ratio::run(),
         ["wake"] => wake::run(),
-        ["idle"] => idle::run(10_000),
-        ["idle", count] => idle::run(count.parse()?),
-        ["idle-peers", address, count, says] => idle::peers(address, count.parse()?, says),
-        _ => Err("usage: compression [speed [FILE] | ratio | wake | idle [COUNT]]".into()),
+        _ => Err("usage: compression [speed [FILE] | ratio | wake]".into()),
     }
 }

@@ -1,4 +1,4 @@
-//! What the benchmarks share: the time and the memory of this process.
+//! What the benchmarks share: the time of this thread, and a text.
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -26,8 +26,26 @@ pub fn best<const N: usize>(rounds: usize, mut runs: [&mut dyn FnMut() -> f64; N
     shortest
 }
 
-/// Memory that this process really has, in bytes.
-pub fn resident() -> Option<usize> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    statm.split(' ').nth(1)?.parse::<usize>().ok().map(|pages| pages * 4096)
+/// 16 MB of events as a service sends them: always the same.
+pub fn events() -> Vec<u8> {
+    let syllables =
+        ["re", "act", "pro", "to", "col", "de", "fer", "trans", "port", "fac", "con", "nec", "call", "back", "buf", "lo"];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        // Marsaglia's xorshift64.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 20) as usize
+    };
+    let mut text = Vec::with_capacity((16 << 20) + 400);
+    while text.len() < 16 << 20 {
+        let word =
+            |number: usize| [number % 16, number / 16 % 16, number / 256 % 16].map(|syllable| syllables[syllable]).concat();
+        // Of 4,096 words the low ones are common, as words are.
+        let words: Vec<String> = (0..8).map(|_| word(next() % 4096 * (next() % 64) / 64)).collect();
+        let line = format!("{{\"id\":{},\"user\":\"u{:05}\",\"text\":\"{}\"}}\n", text.len(), next() % 100_000, words.join(" "));
+        text.extend_from_slice(line.as_bytes());
+    }
+    text
 }

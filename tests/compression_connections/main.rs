@@ -18,7 +18,7 @@
 //! | 13 limits, in every format | `limits` | `formats` | |
 //! | 14 data that does not compress | `pass_through` | `formats` | |
 //! | 15 hibernation | `sharing` | `sharing`, `flushing` | |
-//! | 16 memory of idle connections | `sharing`, `chain.rs` | | `torsade-bench`: `compression idle` |
+//! | 16 memory of idle connections | `sharing`, `chain.rs` | | `torsade-bench`: `memory` |
 //! | 17 secrets, and the barrier | `sharing` | `sharing` | |
 //! | 18 real peers | | | `tests/interop/run imap irc telnetlib3 tintin websockets ws`; `websocket_echo` |
 //! | 19 detection off, proxies | `detection` | `detection` | |

@@ -1,9 +1,9 @@
 //! What is left of messages on the wire: by format, level, size, and how many of them share a flush.
 
 use torsade::prelude::*;
+use torsade_bench::events;
 
 use super::link::Link;
-use super::speed::events;
 
 const SIZES: [usize; 4] = [50, 200, 1024, 16 << 10];
 

@@ -15,30 +15,6 @@ use super::link::Link;
 const TURN: usize = 64 << 10;
 const ROUNDS: usize = 9;
 
-/// 16 MB of events as a service sends them: always the same.
-pub fn events() -> Vec<u8> {
-    let syllables =
-        ["re", "act", "pro", "to", "col", "de", "fer", "trans", "port", "fac", "con", "nec", "call", "back", "buf", "lo"];
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        // Marsaglia's xorshift64.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 20) as usize
-    };
-    let mut text = Vec::with_capacity((16 << 20) + 400);
-    while text.len() < 16 << 20 {
-        let word =
-            |number: usize| [number % 16, number / 16 % 16, number / 256 % 16].map(|syllable| syllables[syllable]).concat();
-        // Of 4,096 words the low ones are common, as words are.
-        let words: Vec<String> = (0..8).map(|_| word(next() % 4096 * (next() % 64) / 64)).collect();
-        let line = format!("{{\"id\":{},\"user\":\"u{:05}\",\"text\":\"{}\"}}\n", text.len(), next() % 100_000, words.join(" "));
-        text.extend_from_slice(line.as_bytes());
-    }
-    text
-}
-
 /// How a text is written: in pieces of so many bytes, with a flush after each `flush` bytes of them.
 #[derive(Clone, Copy)]
 struct Case {

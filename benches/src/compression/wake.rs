@@ -1,10 +1,9 @@
 //! A message on a connection that still has its encoder, and on one that has to borrow one and prime it.
 
 use torsade::prelude::*;
-use torsade_bench::{best, time};
+use torsade_bench::{best, events, time};
 
 use super::link::Link;
-use super::speed::events;
 
 /// More than there are encoders, so that each message finds its own taken away.
 const CROWD: usize = 65;
