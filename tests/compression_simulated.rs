@@ -27,11 +27,8 @@ fn faults() -> Faults {
 }
 
 fn formats() -> impl Iterator<Item = Format> {
-    Format::ALL.into_iter().filter(|format| match format {
-        Format::Zstd => cfg!(feature = "zstd"),
-        Format::Lz4 => cfg!(feature = "lz4"),
-        _ => true,
-    })
+    let optional = [(Format::Zstd, cfg!(feature = "zstd")), (Format::Lz4, cfg!(feature = "lz4"))];
+    Format::ALL.into_iter().filter(move |format| !optional.contains(&(*format, false)))
 }
 
 fn text(length: usize) -> Vec<u8> {

@@ -238,11 +238,8 @@ fn nothing(_: &Event, _: &Transport) -> Result {
 
 /// The formats of this build.
 fn formats() -> impl Iterator<Item = Format> {
-    Format::ALL.into_iter().filter(|format| match format {
-        Format::Zstd => cfg!(feature = "zstd"),
-        Format::Lz4 => cfg!(feature = "lz4"),
-        _ => true,
-    })
+    let optional = [(Format::Zstd, cfg!(feature = "zstd")), (Format::Lz4, cfg!(feature = "lz4"))];
+    Format::ALL.into_iter().filter(move |format| !optional.contains(&(*format, false)))
 }
 
 /// Decodes a zlib, raw or gzip stream as far as it goes: the plain bytes, and the bytes after its end if it has ended.
