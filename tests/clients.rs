@@ -1,4 +1,4 @@
-//! Outgoing connections, their factory's hooks, and reconnecting.
+//! Outgoing connections over every wire, their factory's hooks, and reconnecting.
 
 #[path = "support/support.rs"]
 mod support;
@@ -74,11 +74,12 @@ fn nobody() -> SocketAddr {
 
 /// Connects, stops the reactor after the failure, and gives the failure and the hooks that came.
 fn failure(
+    wire: Wire,
     address: &str,
     timeout: Option<Duration>,
     act: impl FnOnce(&Connector) + 'static,
 ) -> (String, ConnectErrorKind, Vec<String>) {
-    let reactor = Reactor::new().unwrap();
+    let reactor = wire.reactor();
     let record = Record::default();
     let failed = Rc::new(RefCell::new(None));
     let found = failed.clone();
@@ -89,7 +90,7 @@ fn failure(
         }
         Ok(())
     });
-    let connector = reactor.connect_tcp(address, hooks).unwrap();
+    let connector = wire.connect(&reactor, address, hooks);
     if let Some(timeout) = timeout {
         connector.set_timeout(timeout);
     }
@@ -126,17 +127,21 @@ fn kind(error: &ConnectError) -> ConnectErrorKind {
 
 #[test]
 fn where_nobody_listens_the_attempt_is_refused() {
-    let (text, kind, hooks) = failure(&nobody().to_string(), None, |_| {});
-    assert_eq!(kind, ConnectErrorKind::Refused, "{text}");
-    assert_eq!(hooks, ["start", "connecting", "failed", "stop"]);
+    on_every_wire(|wire| {
+        let (text, kind, hooks) = failure(wire, &nobody().to_string(), None, |_| {});
+        assert_eq!(kind, ConnectErrorKind::Refused, "{text}");
+        assert_eq!(hooks, ["start", "connecting", "failed", "stop"]);
+    });
 }
 
 #[test]
 fn an_unknown_host_is_named_in_the_error() {
-    let (text, kind, hooks) = failure("something.invalid:80", None, |_| {});
-    assert_eq!(kind, ConnectErrorKind::UnknownHost("something.invalid".into()), "{text}");
-    assert!(text.contains("\"something.invalid\""), "{text}");
-    assert_eq!(hooks, ["start", "connecting", "failed", "stop"]);
+    on_every_wire(|wire| {
+        let (text, kind, hooks) = failure(wire, "something.invalid:80", None, |_| {});
+        assert_eq!(kind, ConnectErrorKind::UnknownHost("something.invalid".into()), "{text}");
+        assert!(text.contains("\"something.invalid\""), "{text}");
+        assert_eq!(hooks, ["start", "connecting", "failed", "stop"]);
+    });
 }
 
 /// A listener whose queue is full: who connects now gets no answer. None where the system answers all the same.
@@ -161,41 +166,43 @@ fn hanging() -> Option<(socket2::Socket, Vec<socket2::Socket>, SocketAddr)> {
 #[test]
 fn an_attempt_that_gets_no_answer_times_out_or_is_ended_by_us() {
     let Some((_listener, _waiting, address)) = hanging() else { return };
-    let begin = Instant::now();
-    let (text, kind, hooks) = failure(&address.to_string(), Some(Duration::from_millis(100)), |_| {});
-    assert_eq!(kind, ConnectErrorKind::TimedOut, "{text}");
-    assert_eq!(hooks, ["start", "connecting", "failed", "stop"]);
-    assert!(begin.elapsed() >= Duration::from_millis(100));
-
-    for disconnects in [false, true] {
-        let (text, kind, hooks) = failure(&address.to_string(), None, move |connector| {
-            let connector = connector.clone();
-            connector.reactor().clone().call_later(Duration::from_millis(20), move || {
-                assert_eq!(connector.state(), ConnectorState::Connecting);
-                if disconnects {
-                    connector.disconnect();
-                } else {
-                    connector.stop_connecting().unwrap();
-                    assert!(connector.stop_connecting().is_err(), "once is enough");
-                }
-            });
-        });
-        assert_eq!(kind, ConnectErrorKind::UserError, "{text}");
+    on_every_wire(|wire| {
+        let begin = Instant::now();
+        let (text, kind, hooks) = failure(wire, &address.to_string(), Some(Duration::from_millis(100)), |_| {});
+        assert_eq!(kind, ConnectErrorKind::TimedOut, "{text}");
         assert_eq!(hooks, ["start", "connecting", "failed", "stop"]);
-    }
+        assert!(begin.elapsed() >= Duration::from_millis(100));
 
-    let (text, kind, hooks) = failure(&address.to_string(), None, |connector| {
-        let reactor = connector.reactor().clone();
-        // The hook stops it too, which is then an error that nobody minds.
-        connector.reactor().call_later(Duration::from_millis(20), move || stop(&reactor));
+        for disconnects in [false, true] {
+            let (text, kind, hooks) = failure(wire, &address.to_string(), None, move |connector| {
+                let connector = connector.clone();
+                connector.reactor().clone().call_later(Duration::from_millis(20), move || {
+                    assert_eq!(connector.state(), ConnectorState::Connecting);
+                    if disconnects {
+                        connector.disconnect();
+                    } else {
+                        connector.stop_connecting().unwrap();
+                        assert!(connector.stop_connecting().is_err(), "once is enough");
+                    }
+                });
+            });
+            assert_eq!(kind, ConnectErrorKind::UserError, "{text}");
+            assert_eq!(hooks, ["start", "connecting", "failed", "stop"]);
+        }
+
+        let (text, kind, hooks) = failure(wire, &address.to_string(), None, |connector| {
+            let reactor = connector.reactor().clone();
+            // The hook stops it too, which is then an error that nobody minds.
+            connector.reactor().call_later(Duration::from_millis(20), move || stop(&reactor));
+        });
+        assert_eq!(kind, ConnectErrorKind::ShuttingDown, "{text}");
+        assert_eq!(hooks, ["start", "connecting", "failed", "stop"]);
     });
-    assert_eq!(kind, ConnectErrorKind::ShuttingDown, "{text}");
-    assert_eq!(hooks, ["start", "connecting", "failed", "stop"]);
 }
 
 /// As [`failure`], but the hook does not stop the reactor: the test does.
-fn hooks_until_stop(connect: impl FnOnce(&Reactor, Hooks) + 'static) -> Vec<String> {
-    let reactor = Reactor::new().unwrap();
+fn hooks_until_stop(wire: Wire, connect: impl FnOnce(&Reactor, Hooks) + 'static) -> Vec<String> {
+    let reactor = wire.reactor();
     let record = Record::default();
     let hooks = Hooks::new(&record, |_, _, error| match error {
         Some(error) if kind(error) != ConnectErrorKind::ShuttingDown => Err(format!("not {error}").into()),
@@ -208,74 +215,78 @@ fn hooks_until_stop(connect: impl FnOnce(&Reactor, Hooks) + 'static) -> Vec<Stri
 
 #[test]
 fn stop_tells_an_attempt_in_whatever_phase_it_is() {
-    let starting = hooks_until_stop(|reactor, hooks| {
-        let again = reactor.clone();
-        reactor.call_when_running(move || {
-            again.connect_tcp(nobody(), hooks).unwrap();
-            stop(&again);
+    on_every_wire(|wire| {
+        let starting = hooks_until_stop(wire, move |reactor, hooks| {
+            let again = reactor.clone();
+            reactor.call_when_running(move || {
+                wire.connect(&again, nobody(), hooks);
+                stop(&again);
+            });
         });
-    });
-    assert!(starting.is_empty() || starting.ends_with(&["failed".into(), "stop".into()]), "{starting:?}");
+        assert!(starting.is_empty() || starting.ends_with(&["failed".into(), "stop".into()]), "{starting:?}");
 
-    let resolving = hooks_until_stop(|reactor, hooks| {
-        let again = reactor.clone();
-        reactor.call_when_running(move || {
-            again.connect_tcp("something.invalid:80", hooks).unwrap();
-            stop(&again);
+        let resolving = hooks_until_stop(wire, move |reactor, hooks| {
+            let again = reactor.clone();
+            reactor.call_when_running(move || {
+                wire.connect(&again, "something.invalid:80", hooks);
+                stop(&again);
+            });
         });
+        assert_eq!(resolving, ["start", "connecting", "failed", "stop"]);
     });
-    assert_eq!(resolving, ["start", "connecting", "failed", "stop"]);
 }
 
 #[test]
 fn an_attempt_that_begins_while_stopping_makes_no_connection_that_holds_the_stop_up() {
-    for name in ["127.0.0.1", "localhost"] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let begin = Instant::now();
-        let hooks = hooks_until_stop(move |reactor, hooks| {
-            let (before, again) = (reactor.clone(), reactor.clone());
-            // Something that takes a moment to finish, so that the loop goes on turning.
-            reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
-            let busy = reactor.connect_tcp((name, port), |_peer| Echo).unwrap();
-            reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || {
-                before.connect_tcp((name, port), hooks).unwrap();
+    on_every_wire(|wire| {
+        for name in ["127.0.0.1", "localhost"] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let begin = Instant::now();
+            let hooks = hooks_until_stop(wire, move |reactor, hooks| {
+                let (before, again) = (reactor.clone(), reactor.clone());
+                // Something that takes a moment to finish, so that the loop goes on turning.
+                wire.listen_directly(reactor, |_peer| Echo);
+                let busy = wire.connect(reactor, (name, port), |_peer| Echo);
+                reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || {
+                    wire.connect(&before, (name, port), hooks);
+                });
+                reactor.call_later(Duration::from_millis(30), move || {
+                    assert_eq!(busy.state(), ConnectorState::Connected);
+                    stop(&again);
+                });
             });
-            reactor.call_later(Duration::from_millis(30), move || {
-                assert_eq!(busy.state(), ConnectorState::Connected);
-                stop(&again);
-            });
-        });
-        assert!(begin.elapsed() < Duration::from_secs(3), "{name}: the stop took {:?}", begin.elapsed());
-        assert!(hooks.is_empty() || hooks.ends_with(&["failed".into(), "stop".into()]), "{name}: {hooks:?}");
-        assert!(!hooks.contains(&"build".into()), "{name}: {hooks:?}");
-    }
+            assert!(begin.elapsed() < Duration::from_secs(3), "{name}: the stop took {:?}", begin.elapsed());
+            assert!(hooks.is_empty() || hooks.ends_with(&["failed".into(), "stop".into()]), "{name}: {hooks:?}");
+            assert!(!hooks.contains(&"build".into()), "{name}: {hooks:?}");
+        }
+    });
 }
 
 #[test]
 fn a_name_with_several_addresses_is_tried_address_by_address() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let server = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.write_all(b"hello").unwrap();
-    });
-    let reactor = Reactor::new().unwrap();
-    let events = Events::default();
-    let record = events.clone();
-    reactor
-        .connect_tcp(("localhost", port), move |_peer| {
+    on_every_wire(|wire| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = wire.reach(listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"hello").unwrap();
+        });
+        let reactor = wire.reactor();
+        let events = Events::default();
+        let record = events.clone();
+        wire.connect(&reactor, ("localhost", peer.address.port()), move |_peer| {
             Probe::new(&record, |event, transport| {
                 if matches!(event, Event::Lost(_)) {
                     stop(transport.reactor());
                 }
                 Ok(())
             })
-        })
-        .unwrap();
-    run(&reactor);
-    server.join().unwrap();
-    assert_eq!(events.data(), b"hello");
+        });
+        run(&reactor);
+        server.join().unwrap();
+        assert_eq!(events.data(), b"hello");
+    });
 }
 
 /// A server that accepts, says a word, and closes, so many times.
@@ -296,127 +307,139 @@ fn greeter(times: usize) -> (SocketAddr, std::thread::JoinHandle<()>) {
 
 #[test]
 fn a_factory_that_refuses_or_panics_fails_the_attempt() {
-    for panics in [false, true] {
-        let (address, server) = greeter(1);
-        let reactor = Reactor::new().unwrap();
-        let record = Record::default();
-        let found = Rc::new(RefCell::new(None));
-        let error_found = found.clone();
-        let hooks = Hooks::new(&record, move |_, connector, error| {
-            if let Some(error) = error {
-                error_found.replace(Some(kind(error)));
-                stop(connector.reactor());
-            }
-            Ok(())
-        });
-        let hooks = hooks.building(move || {
-            assert!(!panics, "deliberate, in a test");
-            None::<Echo>
-        });
-        reactor.connect_tcp(address, hooks).unwrap();
-        run(&reactor);
-        server.join().unwrap();
-        assert_eq!(found.take(), Some(if panics { ConnectErrorKind::Factory } else { ConnectErrorKind::NoProtocol }));
-        assert_eq!(*record.borrow(), ["start", "connecting", "build", "failed", "stop"]);
-    }
+    on_every_wire(|wire| {
+        for panics in [false, true] {
+            let (greeter, server) = greeter(1);
+            let peer = wire.reach(greeter);
+            let reactor = wire.reactor();
+            let record = Record::default();
+            let found = Rc::new(RefCell::new(None));
+            let error_found = found.clone();
+            let hooks = Hooks::new(&record, move |_, connector, error| {
+                if let Some(error) = error {
+                    error_found.replace(Some(kind(error)));
+                    stop(connector.reactor());
+                }
+                Ok(())
+            });
+            let hooks = hooks.building(move || {
+                assert!(!panics, "deliberate, in a test");
+                None::<Echo>
+            });
+            wire.connect(&reactor, peer.address, hooks);
+            run(&reactor);
+            server.join().unwrap();
+            assert_eq!(found.take(), Some(if panics { ConnectErrorKind::Factory } else { ConnectErrorKind::NoProtocol }));
+            assert_eq!(*record.borrow(), ["start", "connecting", "build", "failed", "stop"]);
+        }
+    });
 }
 
 #[test]
 fn connect_in_a_hook_connects_anew_with_the_same_factory() {
-    let (address, server) = greeter(3);
-    let reactor = Reactor::new().unwrap();
-    let record = Record::default();
-    let mut left = 3;
-    let hooks = Hooks::new(&record, move |hook, connector, _| {
-        if hook == "lost" {
-            assert_eq!(connector.state(), ConnectorState::Disconnected);
-            left -= 1;
-            if left == 0 {
-                stop(connector.reactor())
-            } else {
-                connector.connect()?
+    on_every_wire(|wire| {
+        let (greeter, server) = greeter(3);
+        let peer = wire.reach(greeter);
+        let reactor = wire.reactor();
+        let record = Record::default();
+        let mut left = 3;
+        let hooks = Hooks::new(&record, move |hook, connector, _| {
+            if hook == "lost" {
+                assert_eq!(connector.state(), ConnectorState::Disconnected);
+                left -= 1;
+                if left == 0 {
+                    stop(connector.reactor())
+                } else {
+                    connector.connect()?
+                }
+                assert!(left == 0 || connector.connect().is_err(), "it is connecting already");
             }
-            assert!(left == 0 || connector.connect().is_err(), "it is connecting already");
-        }
-        Ok(())
+            Ok(())
+        });
+        wire.connect(&reactor, peer.address, hooks);
+        run(&reactor);
+        server.join().unwrap();
+        let round = ["connecting", "build", "lost"];
+        let expected: Vec<&str> = std::iter::once("start").chain(round.into_iter().cycle().take(9)).chain(["stop"]).collect();
+        assert_eq!(*record.borrow(), expected, "the factory is started and stopped once");
     });
-    reactor.connect_tcp(address, hooks).unwrap();
-    run(&reactor);
-    server.join().unwrap();
-    let round = ["connecting", "build", "lost"];
-    let expected: Vec<&str> = std::iter::once("start").chain(round.into_iter().cycle().take(9)).chain(["stop"]).collect();
-    assert_eq!(*record.borrow(), expected, "the factory is started and stopped once");
 }
 
 #[test]
 fn disconnect_ends_a_connection_also_from_inside_its_own_connection_made() {
-    for inside in [false, true] {
-        let (address, server) = greeter(1);
-        let reactor = Reactor::new().unwrap();
-        let record = Record::default();
-        let events = Events::default();
-        let slot: Rc<RefCell<Option<Connector>>> = Rc::default();
-        let hooks = Hooks::new(&record, |hook, connector, _| {
-            if hook != "connecting" {
-                stop(connector.reactor());
-            }
-            Ok(())
-        });
-        let (seen, found) = (events.clone(), slot.clone());
-        let hooks = hooks.building(move || {
-            let found = found.clone();
-            Some(Probe::new(&seen, move |event, transport| {
-                if matches!(event, Event::Made) {
-                    let connector = found.borrow().clone().ok_or("it was stored")?;
-                    transport.write("bye");
-                    if inside {
-                        assert_eq!(connector.state(), ConnectorState::Connected);
-                        connector.disconnect();
-                        assert!(transport.is_closing());
-                    } else {
-                        transport.reactor().call_later(Duration::ZERO, move || connector.disconnect());
-                    }
+    on_every_wire(|wire| {
+        for inside in [false, true] {
+            let (greeter, server) = greeter(1);
+            let peer = wire.reach(greeter);
+            let reactor = wire.reactor();
+            let record = Record::default();
+            let events = Events::default();
+            let slot: Rc<RefCell<Option<Connector>>> = Rc::default();
+            let hooks = Hooks::new(&record, |hook, connector, _| {
+                if hook != "connecting" {
+                    stop(connector.reactor());
                 }
                 Ok(())
-            }))
-        });
-        slot.replace(Some(reactor.connect_tcp(address, hooks).unwrap()));
-        run(&reactor);
-        server.join().unwrap();
-        assert!(events.reason().is_clean(), "{}", events.reason());
-        assert_eq!(*record.borrow(), ["start", "connecting", "build", "lost", "stop"], "inside: {inside}");
-    }
+            });
+            let (seen, found) = (events.clone(), slot.clone());
+            let hooks = hooks.building(move || {
+                let found = found.clone();
+                Some(Probe::new(&seen, move |event, transport| {
+                    if matches!(event, Event::Made) {
+                        let connector = found.borrow().clone().ok_or("it was stored")?;
+                        transport.write("bye");
+                        if inside {
+                            assert_eq!(connector.state(), ConnectorState::Connected);
+                            connector.disconnect();
+                            assert!(transport.is_closing());
+                        } else {
+                            transport.reactor().call_later(Duration::ZERO, move || connector.disconnect());
+                        }
+                    }
+                    Ok(())
+                }))
+            });
+            slot.replace(Some(wire.connect(&reactor, peer.address, hooks)));
+            run(&reactor);
+            server.join().unwrap();
+            assert!(events.reason().is_clean(), "{}", events.reason());
+            assert_eq!(*record.borrow(), ["start", "connecting", "build", "lost", "stop"], "inside: {inside}");
+        }
+    });
 }
 
 #[test]
 fn a_client_lost_within_connection_made_is_reported_and_can_connect_again() {
-    let (address, server) = greeter(2);
-    let reactor = Reactor::new().unwrap();
-    let record = Record::default();
-    let mut again = true;
-    let hooks = Hooks::new(&record, move |hook, connector, _| {
-        if hook == "lost" {
-            if again {
-                connector.connect()?
-            } else {
-                stop(connector.reactor())
-            }
-            again = false;
-        }
-        Ok(())
-    });
-    let hooks = hooks.building(|| {
-        Some(Probe::new(&Events::default(), |event, transport| {
-            if matches!(event, Event::Made) {
-                transport.abort_connection();
+    on_every_wire(|wire| {
+        let (greeter, server) = greeter(2);
+        let peer = wire.reach(greeter);
+        let reactor = wire.reactor();
+        let record = Record::default();
+        let mut again = true;
+        let hooks = Hooks::new(&record, move |hook, connector, _| {
+            if hook == "lost" {
+                if again {
+                    connector.connect()?
+                } else {
+                    stop(connector.reactor())
+                }
+                again = false;
             }
             Ok(())
-        }))
+        });
+        let hooks = hooks.building(|| {
+            Some(Probe::new(&Events::default(), |event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.abort_connection();
+                }
+                Ok(())
+            }))
+        });
+        wire.connect(&reactor, peer.address, hooks);
+        run(&reactor);
+        server.join().unwrap();
+        assert_eq!(*record.borrow(), ["start", "connecting", "build", "lost", "connecting", "build", "lost", "stop"]);
     });
-    reactor.connect_tcp(address, hooks).unwrap();
-    run(&reactor);
-    server.join().unwrap();
-    assert_eq!(*record.borrow(), ["start", "connecting", "build", "lost", "connecting", "build", "lost", "stop"]);
 }
 
 fn reconnecting(inner: Hooks) -> ReconnectingClientFactory<Hooks> {
@@ -425,144 +448,153 @@ fn reconnecting(inner: Hooks) -> ReconnectingClientFactory<Hooks> {
 
 #[test]
 fn a_client_whose_connection_lost_fails_or_panics_still_reconnects() {
-    for panics in [false, true] {
-        let (address, server) = greeter(3);
-        let reactor = Reactor::new().unwrap();
-        let record = Record::default();
-        let lost = Rc::new(Cell::new(0));
-        let count = lost.clone();
-        // The factory's own hook fails as well.
-        let hooks = Hooks::new(&record, move |_, connector, _| {
-            if count.get() == 3 {
-                stop(connector.reactor());
-            }
-            assert!(!panics, "deliberate, in a test");
-            Err("deliberate".into())
-        });
-        let hooks = hooks.building(move || {
-            let lost = lost.clone();
-            Some(Probe::new(&Events::default(), move |event, _| match event {
-                Event::Lost(_) => {
-                    lost.set(lost.get() + 1);
-                    assert!(!panics, "deliberate, in a test");
-                    Err("deliberate".into())
+    on_every_wire(|wire| {
+        for panics in [false, true] {
+            let (greeter, server) = greeter(3);
+            let peer = wire.reach(greeter);
+            let reactor = wire.reactor();
+            let record = Record::default();
+            let lost = Rc::new(Cell::new(0));
+            let count = lost.clone();
+            // The factory's own hook fails as well.
+            let hooks = Hooks::new(&record, move |_, connector, _| {
+                if count.get() == 3 {
+                    stop(connector.reactor());
                 }
-                _ => Ok(()),
-            }))
-        });
-        reactor.connect_tcp(address, reconnecting(hooks)).unwrap();
-        run(&reactor);
-        server.join().unwrap();
-        assert_eq!(record.borrow().iter().filter(|hook| *hook == "lost").count(), 3, "panics: {panics}");
-    }
+                assert!(!panics, "deliberate, in a test");
+                Err("deliberate".into())
+            });
+            let hooks = hooks.building(move || {
+                let lost = lost.clone();
+                Some(Probe::new(&Events::default(), move |event, _| match event {
+                    Event::Lost(_) => {
+                        lost.set(lost.get() + 1);
+                        assert!(!panics, "deliberate, in a test");
+                        Err("deliberate".into())
+                    }
+                    _ => Ok(()),
+                }))
+            });
+            wire.connect(&reactor, peer.address, reconnecting(hooks));
+            run(&reactor);
+            server.join().unwrap();
+            assert_eq!(record.borrow().iter().filter(|hook| *hook == "lost").count(), 3, "panics: {panics}");
+        }
+    });
 }
 
 #[test]
 fn a_reconnecting_client_gives_up_after_its_last_retry() {
-    let reactor = Reactor::new().unwrap();
-    let record = Record::default();
-    let mut failures = 0;
-    let hooks = Hooks::new(&record, move |hook, connector, _| {
-        if hook == "failed" {
-            failures += 1;
-            if failures == 4 {
-                // If there were another retry, it would come well within this time.
-                let reactor = connector.reactor().clone();
-                connector.reactor().call_later(Duration::from_millis(50), move || stop(&reactor));
-            }
-        }
-        Ok(())
-    });
-    let factory = reconnecting(hooks).max_retries(3);
-    let backoff = factory.backoff();
-    reactor.connect_tcp(nobody(), factory).unwrap();
-    run(&reactor);
-    assert_eq!(backoff.retries(), 3);
-    assert_eq!(record.borrow().iter().filter(|hook| *hook == "failed").count(), 4);
-}
-
-#[test]
-fn a_reconnecting_client_that_is_told_to_stop_trying_makes_no_connection_afterwards() {
-    // At once; while it waits; and just when the wait is over.
-    for when in ["before the first turn", "while waiting", "in its own failure hook"] {
-        let reactor = Reactor::new().unwrap();
+    on_every_wire(|wire| {
+        let reactor = wire.reactor();
         let record = Record::default();
-        let backoff: Rc<RefCell<Option<torsade::Backoff>>> = Rc::default();
-        let found = backoff.clone();
+        let mut failures = 0;
         let hooks = Hooks::new(&record, move |hook, connector, _| {
             if hook == "failed" {
-                let backoff = found.borrow().clone().ok_or("it was stored")?;
-                match when {
-                    "in its own failure hook" => backoff.stop_trying(),
-                    "while waiting" => drop(connector.reactor().call_later(Duration::ZERO, move || backoff.stop_trying())),
-                    _ => {}
+                failures += 1;
+                if failures == 4 {
+                    // If there were another retry, it would come well within this time.
+                    let reactor = connector.reactor().clone();
+                    connector.reactor().call_later(Duration::from_millis(50), move || stop(&reactor));
                 }
             }
             Ok(())
         });
-        let factory = reconnecting(hooks).initial_delay(Duration::from_millis(20)).max_delay(Duration::from_millis(20));
-        backoff.replace(Some(factory.backoff()));
-        if when == "before the first turn" {
-            let (address, _server) = (TcpListener::bind("127.0.0.1:0").unwrap(), ());
-            reactor.connect_tcp(address.local_addr().unwrap(), factory).unwrap();
-            backoff.borrow().as_ref().unwrap().stop_trying();
-            let stopper = reactor.clone();
-            reactor.call_later(Duration::from_millis(60), move || stop(&stopper));
-            run(&reactor);
-        } else {
-            reactor.connect_tcp(nobody(), factory).unwrap();
-            let stopper = reactor.clone();
-            reactor.call_later(Duration::from_millis(80), move || stop(&stopper));
-            run(&reactor);
+        let factory = reconnecting(hooks).max_retries(3);
+        let backoff = factory.backoff();
+        wire.connect(&reactor, nobody(), factory);
+        run(&reactor);
+        assert_eq!(backoff.retries(), 3);
+        assert_eq!(record.borrow().iter().filter(|hook| *hook == "failed").count(), 4);
+    });
+}
+
+#[test]
+fn a_reconnecting_client_that_is_told_to_stop_trying_makes_no_connection_afterwards() {
+    on_every_wire(|wire| {
+        // At once; while it waits; and just when the wait is over.
+        for when in ["before the first turn", "while waiting", "in its own failure hook"] {
+            let reactor = wire.reactor();
+            let record = Record::default();
+            let backoff: Rc<RefCell<Option<torsade::Backoff>>> = Rc::default();
+            let found = backoff.clone();
+            let hooks = Hooks::new(&record, move |hook, connector, _| {
+                if hook == "failed" {
+                    let backoff = found.borrow().clone().ok_or("it was stored")?;
+                    match when {
+                        "in its own failure hook" => backoff.stop_trying(),
+                        "while waiting" => drop(connector.reactor().call_later(Duration::ZERO, move || backoff.stop_trying())),
+                        _ => {}
+                    }
+                }
+                Ok(())
+            });
+            let factory = reconnecting(hooks).initial_delay(Duration::from_millis(20)).max_delay(Duration::from_millis(20));
+            backoff.replace(Some(factory.backoff()));
+            if when == "before the first turn" {
+                let (address, _server) = (TcpListener::bind("127.0.0.1:0").unwrap(), ());
+                wire.connect(&reactor, address.local_addr().unwrap(), factory);
+                backoff.borrow().as_ref().unwrap().stop_trying();
+                let stopper = reactor.clone();
+                reactor.call_later(Duration::from_millis(60), move || stop(&stopper));
+                run(&reactor);
+            } else {
+                wire.connect(&reactor, nobody(), factory);
+                let stopper = reactor.clone();
+                reactor.call_later(Duration::from_millis(80), move || stop(&stopper));
+                run(&reactor);
+            }
+            let record = record.borrow();
+            assert!(!record.contains(&"build".into()), "{when}: {record:?}");
+            assert!(record.iter().filter(|hook| *hook == "connecting").count() <= 1, "{when}: {record:?}");
         }
-        let record = record.borrow();
-        assert!(!record.contains(&"build".into()), "{when}: {record:?}");
-        assert!(record.iter().filter(|hook| *hook == "connecting").count() <= 1, "{when}: {record:?}");
-    }
+    });
 }
 
 #[test]
 fn the_factory_of_a_port_is_started_once_and_stopped_once() {
-    for stops in ["stop_listening", "stop", "both"] {
-        let reactor = Reactor::new().unwrap();
-        let record = Record::default();
-        let port = reactor.listen_tcp("127.0.0.1:0", Hooks::new(&record, |_, _, _| Ok(()))).unwrap();
-        let stopper = reactor.clone();
-        reactor.call_later(Duration::from_millis(5), move || {
-            if stops != "stop" {
-                port.stop_listening();
-                port.stop_listening();
-            }
-            let reactor = stopper.clone();
-            stopper.call_later(Duration::from_millis(if stops == "both" { 0 } else { 5 }), move || stop(&reactor));
-        });
-        run(&reactor);
-        assert_eq!(*record.borrow(), ["start", "stop"], "{stops}");
-    }
+    on_every_wire(|wire| {
+        for stops in ["stop_listening", "stop", "both"] {
+            let reactor = wire.reactor();
+            let record = Record::default();
+            let port = wire.listen_directly(&reactor, Hooks::new(&record, |_, _, _| Ok(())));
+            let stopper = reactor.clone();
+            reactor.call_later(Duration::from_millis(5), move || {
+                if stops != "stop" {
+                    port.stop_listening();
+                    port.stop_listening();
+                }
+                let reactor = stopper.clone();
+                stopper.call_later(Duration::from_millis(if stops == "both" { 0 } else { 5 }), move || stop(&reactor));
+            });
+            run(&reactor);
+            assert_eq!(*record.borrow(), ["start", "stop"], "{stops}");
+        }
+    });
 }
 
 #[test]
 fn a_port_that_stops_listening_in_a_callback_accepts_no_more() {
-    let reactor = Reactor::new().unwrap();
-    let slot: Rc<RefCell<Option<Port>>> = Rc::default();
-    let (found, built) = (slot.clone(), Rc::new(Cell::new(0)));
-    let count = built.clone();
-    let port = reactor
-        .listen_tcp("127.0.0.1:0", move |_peer| {
+    on_every_wire(|wire| {
+        let reactor = wire.reactor();
+        let slot: Rc<RefCell<Option<Port>>> = Rc::default();
+        let (found, built) = (slot.clone(), Rc::new(Cell::new(0)));
+        let count = built.clone();
+        let port = wire.listen_directly(&reactor, move |_peer| {
             count.set(count.get() + 1);
             if let Some(port) = found.take() {
                 port.stop_listening();
             }
             Echo
-        })
-        .unwrap();
-    let address = address(&port);
-    // All of them wait when the loop begins.
-    let waiting: Vec<_> = (0..5).map(|_| connect(address)).collect();
-    slot.replace(Some(port));
-    let stopper = reactor.clone();
-    reactor.call_later(Duration::from_millis(20), move || stop(&stopper));
-    run(&reactor);
-    assert_eq!(built.get(), 1, "of {}", waiting.len());
-    assert!(std::net::TcpStream::connect(address).is_err());
+        });
+        let address = address(&port);
+        // All of them wait when the loop begins.
+        let waiting: Vec<_> = (0..5).map(|_| connect(address)).collect();
+        slot.replace(Some(port));
+        let stopper = reactor.clone();
+        reactor.call_later(Duration::from_millis(20), move || stop(&stopper));
+        run(&reactor);
+        assert_eq!(built.get(), 1, "of {}", waiting.len());
+        assert!(std::net::TcpStream::connect(address).is_err());
+    });
 }

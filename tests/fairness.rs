@@ -3,12 +3,14 @@
 #[path = "support/support.rs"]
 mod support;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use support::*;
@@ -68,13 +70,120 @@ fn one_read_for_each_connection_in_each_turn_and_a_flood_starves_nobody() {
     drop(small);
 }
 
+/// A flood and some who have one byte each, from a thread of their own. Says when all of it waits in the receiver's sockets,
+/// and goes on with the flood.
+fn send_what_waits(wire: Wire, address: SocketAddr, flood: usize, small: usize) -> (Receiver<()>, JoinHandle<()>) {
+    let (tell, told) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let reactor = wire.reactor();
+        let (lost, transports) = (Rc::new(Cell::new(0)), Rc::<RefCell<Vec<Transport>>>::default());
+        for number in 0..=small {
+            let (lost, transports) = (lost.clone(), transports.clone());
+            wire.connect(&reactor, address, move |_peer| {
+                let (lost, transports) = (lost.clone(), transports.clone());
+                Probe::new(&Events::default(), move |event, transport| {
+                    match event {
+                        Event::Made if number == 0 => transport.write(noise(flood)),
+                        Event::Made => {
+                            transport.write("!");
+                            transports.borrow_mut().push(transport.clone());
+                        }
+                        Event::Lost(_) => {
+                            lost.set(lost.get() + 1);
+                            if lost.get() == small + 1 {
+                                stop(transport.reactor());
+                            }
+                        }
+                        _ => {}
+                    }
+                    Ok(())
+                })
+            });
+        }
+        // What has left a socket on the loopback is in the other one.
+        fn look(reactor: &Reactor, transports: &Rc<RefCell<Vec<Transport>>>, small: usize, tell: mpsc::Sender<()>) {
+            let sent = transports.borrow().iter().filter(|transport| transport.unsent() == 0).count();
+            if sent == small {
+                return tell.send(()).unwrap();
+            }
+            let (again, transports) = (reactor.clone(), transports.clone());
+            reactor.call_later(Duration::from_millis(1), move || look(&again, &transports, small, tell));
+        }
+        look(&reactor, &transports, small, tell);
+        run(&reactor);
+    });
+    (told, thread)
+}
+
+#[test]
+fn a_flood_that_waits_beside_ten_others_starves_none_of_them_over_any_wire() {
+    const FLOOD: usize = 4 << 20;
+    on_every_wire(|wire| {
+        if wire.cut {
+            // Its reads are of a few bytes: no flood.
+            return;
+        }
+        let reactor = wire.reactor();
+        let reads = Reads::default();
+        let receivers: Rc<RefCell<Vec<Transport>>> = Rc::default();
+        let (seen, made) = (reads.clone(), receivers.clone());
+        let port = wire.listen_directly(&reactor, move |_peer| {
+            let (mut count, made) = (counting(seen.clone()), made.clone());
+            Probe::new(&Events::default(), move |event, transport| {
+                if matches!(event, Event::Made) {
+                    // Handshakes go on all the same.
+                    transport.pause_producing();
+                    made.borrow_mut().push(transport.clone());
+                }
+                count(event, transport)
+            })
+        });
+        let (told, senders) = send_what_waits(wire, address(&port), FLOOD, 10);
+        let resumed = Rc::new(Cell::new(0));
+        let (turn, seen) = (resumed.clone(), reads.clone());
+        fn look(
+            reactor: &Reactor,
+            turn: &Rc<Cell<u64>>,
+            reads: &Reads,
+            receivers: &Rc<RefCell<Vec<Transport>>>,
+            told: Receiver<()>,
+        ) {
+            if turn.get() == 0 && told.try_recv().is_ok() {
+                assert!(reads.borrow().is_empty(), "they are paused");
+                turn.set(reactor.turn_number());
+                receivers.borrow().iter().for_each(Transport::resume_producing);
+            }
+            if reads.borrow().values().map(|read| read.1).sum::<usize>() >= FLOOD + 10 {
+                return stop(reactor);
+            }
+            let (again, turn, reads, receivers) = (reactor.clone(), turn.clone(), reads.clone(), receivers.clone());
+            reactor.call_later(Duration::from_millis(1), move || look(&again, &turn, &reads, &receivers, told));
+        }
+        look(&reactor, &turn, &seen, &receivers, told);
+        run(&reactor);
+        senders.join().unwrap();
+        let reads = reads.borrow();
+        assert!(reads.values().all(|read| read.0 == 1 && read.1 <= 65_536), "{wire:?}: {reads:?}");
+        let mut first = BTreeMap::new();
+        for (id, turn) in reads.keys() {
+            first.entry(*id).or_insert(turn - resumed.get());
+        }
+        assert_eq!(first.len(), 11, "{wire:?}: {first:?}");
+        assert!(first.values().all(|waited| *waited <= 2), "{wire:?}: turns until each had its first byte: {first:?}");
+    });
+}
+
 #[test]
 fn what_is_inflated_counts_too_one_buffer_a_turn() {
-    let reactor = Reactor::new().unwrap();
-    let reads = Reads::default();
-    let seen = reads.clone();
-    let port = reactor
-        .listen_tcp("127.0.0.1:0", move |_peer| {
+    on_every_wire(|wire| {
+        if wire.compressed {
+            // The test's own stream is its compression.
+            return;
+        }
+        let reactor = wire.reactor();
+        let reads = Reads::default();
+        let seen = reads.clone();
+        let port = wire.listen(&reactor, move |_peer| {
             let mut got = 0;
             let mut count = counting(seen.clone());
             Probe::new(&Events::default(), move |event, transport| {
@@ -90,17 +199,17 @@ fn what_is_inflated_counts_too_one_buffer_a_turn() {
                 }
                 count(event, transport)
             })
-        })
-        .unwrap();
-    let mut bomb = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-    bomb.write_all(&vec![0; 20 << 20]).unwrap();
-    let bomb = bomb.finish().unwrap();
-    assert!(bomb.len() < 65_536, "one read of the socket: {}", bomb.len());
-    let peer = peer(address(&port), move |mut stream| stream.write_all(&bomb).unwrap());
-    run(&reactor);
-    peer.join().unwrap();
-    let reads = reads.borrow();
-    assert!(reads.len() >= 320 && reads.values().all(|read| read.0 == 1 && read.1 <= 65_536), "{} turns", reads.len());
+        });
+        let mut bomb = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        bomb.write_all(&vec![0; 20 << 20]).unwrap();
+        let bomb = bomb.finish().unwrap();
+        assert!(bomb.len() < 65_536, "one read of the socket: {}", bomb.len());
+        let peer = peer(port.address, move |mut stream| stream.write_all(&bomb).unwrap());
+        run(&reactor);
+        peer.join().unwrap();
+        let reads = reads.borrow();
+        assert!(reads.len() >= 320 && reads.values().all(|read| read.0 == 1 && read.1 <= 65_536), "{} turns", reads.len());
+    });
 }
 
 #[test]

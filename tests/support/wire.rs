@@ -3,9 +3,7 @@
 //! A test's peer on a thread is a plain blocking socket. Where the wire is not plain, a [`Tunnel`] speaks it for the peer.
 //!
 //! What stays on the plain wire alone, and why:
-//! - `fairness`: it counts reads, turns, accepts, descriptors and bytes of memory, which are those of a socket without a
-//!   layer; what is inflated has its own test there.
-//! - `clients`: its subject is the attempt to connect, which is over before any layer begins.
+//! - of `fairness`, the tests that count accepts, descriptors and bytes of memory: those are a plain socket's.
 //! - `bad_input`, `switching_layers`, `own_decoder`, `compression_connections`: they write and read the bytes of a layer
 //!   themselves.
 //! - single tests of the suites that run here return early, and say why.
@@ -17,8 +15,8 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use torsade::ReactorHandle;
 use torsade::prelude::*;
+use torsade::{AddressError, HostPort, ReactorHandle};
 
 use super::tunnel::dig;
 use super::{Event, Events, Probe, address, cutting, peer, run};
@@ -56,6 +54,12 @@ pub struct WirePort {
     _tunnel: Option<Tunnel>,
 }
 
+/// Where a test's clients find a plain peer.
+pub struct WirePeer {
+    pub address: SocketAddr,
+    _tunnel: Option<Tunnel>,
+}
+
 impl Wire {
     pub const PLAIN: Self = Self { tls: false, compressed: false, cut: false };
 
@@ -83,13 +87,23 @@ impl Wire {
     }
 
     /// Connects to a peer that speaks this wire.
-    pub fn connect(self, reactor: &Reactor, address: SocketAddr, factory: impl ClientFactory + 'static) -> Connector {
+    pub fn connect<A>(self, reactor: &Reactor, address: A, factory: impl ClientFactory + 'static) -> Connector
+    where
+        A: TryInto<HostPort>,
+        AddressError: From<A::Error>,
+    {
         let factory = self.switching(factory);
         #[cfg(feature = "tls")]
         if self.tls {
             return reactor.connect_tls(address, &keys::client(), factory).expect("an address");
         }
         reactor.connect_tcp(address, factory).expect("an address")
+    }
+
+    /// Where a client finds a peer at `target` that does not speak this wire.
+    pub fn reach(self, target: SocketAddr) -> WirePeer {
+        let tunnel = (!self.is_bare()).then(|| Tunnel::new(self, Self::PLAIN, target));
+        WirePeer { address: tunnel.as_ref().map_or(target, |tunnel| tunnel.address), _tunnel: tunnel }
     }
 
     /// Runs one connection between a probe on a reactor and a peer on a thread, until the probe's end is lost.
