@@ -1,5 +1,5 @@
 //! What TCP connections do, TLS connections do as well: every scenario over every chain of layers, on a calm network and
-//! on one that cuts everything small.
+//! on one that cuts everything small. Only what `lifecycle`, `closing` and `backpressure` do not tell over every wire.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -114,22 +114,6 @@ fn an_echo_of_many_pieces_comes_back_whole() {
 }
 
 #[test]
-fn whoever_closes_loses_nothing() {
-    everywhere(|world, much| {
-        let send = side(move |event, transport| {
-            if matches!(event, Event::Made) {
-                transport.write(pattern(0, much));
-                transport.lose_connection();
-            }
-            Ok(())
-        });
-        let ends = world.converse(send, silent());
-        assert!(ends.client.data() == pattern(0, much));
-        assert_clean(&ends);
-    });
-}
-
-#[test]
 fn an_answer_follows_the_end_of_the_question() {
     everywhere(|world, much| {
         let ask = side(move |event, transport| {
@@ -226,61 +210,6 @@ fn a_reader_that_stops_holds_up_a_producer_and_bounds_the_output() {
         assert_eq!(produced.get(), much);
         assert!(world.simulation.now() > Duration::from_secs(20));
         assert_clean(&ends);
-    });
-}
-
-#[test]
-fn an_echo_server_does_not_read_from_a_peer_that_does_not() {
-    everywhere(|world, _| {
-        // What both sockets hold, and what two watermarks leave on their way, is much less than this.
-        let much = 1_500_000;
-        let largest = Rc::new(Cell::new(0));
-        let record = largest.clone();
-        let server = side(move |event, transport| {
-            if let Event::Data(data) = event {
-                transport.write(data);
-                record.set(record.get().max(transport.unsent()));
-            }
-            Ok(())
-        });
-        let client = side(move |event, transport| {
-            if matches!(event, Event::Made) {
-                // Random bytes: compression shall not help.
-                let mut chance = Chance(42);
-                let bytes: Vec<u8> = (0..much / 8).flat_map(|_| chance.draw().to_le_bytes()).collect();
-                transport.write(bytes);
-                transport.pause_producing();
-                let transport = transport.clone();
-                let reactor = transport.reactor().clone();
-                reactor.call_later(Duration::from_secs(5), move || transport.abort_connection());
-            }
-            Ok(())
-        });
-        world.converse(server, client);
-        assert!(largest.get() <= 64 * 1024 + 2 * 65_536, "{} bytes were unsent", largest.get());
-    });
-}
-
-#[test]
-fn an_error_sends_what_was_written_and_keeps_its_reason() {
-    everywhere(|world, much| {
-        let fail = side(move |event, transport| match event {
-            Event::Data(_) => {
-                transport.write(pattern(0, much));
-                Err("no".into())
-            }
-            _ => Ok(()),
-        });
-        let provoke = side(|event, transport| {
-            if matches!(event, Event::Made) {
-                transport.write("hello");
-            }
-            Ok(())
-        });
-        let ends = world.converse(fail, provoke);
-        assert!(matches!(ends.server.reason(), Reason::Protocol(_)), "{:?}", ends.server.reason());
-        assert!(ends.client.data() == pattern(0, much));
-        assert!(ends.client.reason().is_clean(), "{:?}", ends.client.reason());
     });
 }
 
@@ -436,22 +365,6 @@ fn abort_in_any_callback_ends_with_that_reason_and_sends_nothing_more() {
 }
 
 #[test]
-fn stop_in_a_callback_sends_what_was_written() {
-    everywhere(|world, much| {
-        let stop = side(move |event, transport| {
-            if matches!(event, Event::Data(_)) {
-                transport.write(pattern(0, much));
-                transport.reactor().stop()?;
-            }
-            Ok(())
-        });
-        let ends = world.converse(stop, greet());
-        assert!(matches!(ends.server.reason(), Reason::ShuttingDown), "{:?}", ends.server.reason());
-        assert!(ends.client.data() == pattern(0, much), "{} bytes", ends.client.data().len());
-    });
-}
-
-#[test]
 fn a_close_gives_up_a_peer_that_does_not_read() {
     everywhere(|world, _| {
         let close = side(|event, transport| {
@@ -472,33 +385,6 @@ fn a_close_gives_up_a_peer_that_does_not_read() {
         let ends = world.converse(close, deaf);
         assert!(matches!(ends.server.reason(), Reason::TimedOut(Deadline::Flush)), "{:?}", ends.server.reason());
         assert!(matches!(ends.client.reason(), Reason::ConnectionLost(_)), "{:?}", ends.client.reason());
-    });
-}
-
-#[test]
-fn a_slow_reader_gets_all_of_a_big_output_that_was_written_before_the_close() {
-    everywhere(|world, much| {
-        let send = side(move |event, transport| {
-            if matches!(event, Event::Made) {
-                // What is in the sockets then is read in less; all of it, where everything is cut small, is not.
-                transport.set_close_timeout(Duration::from_secs(100));
-                transport.write(pattern(0, much));
-                transport.lose_connection();
-            }
-            Ok(())
-        });
-        let read = side(|event, transport| {
-            if matches!(event, Event::Data(_)) {
-                transport.pause_producing();
-                let transport = transport.clone();
-                let reactor = transport.reactor().clone();
-                reactor.call_later(Duration::from_millis(200), move || transport.resume_producing());
-            }
-            Ok(())
-        });
-        let ends = world.converse(send, read);
-        assert!(ends.client.data() == pattern(0, much));
-        assert_clean(&ends);
     });
 }
 
@@ -551,21 +437,5 @@ fn a_close_waits_for_a_push_producer_that_is_paused_and_resumed() {
         assert!(ends.client.data() == noise(size).repeat(3), "{} bytes", ends.client.data().len());
         assert_eq!(pauses.get(), 2);
         assert_clean(&ends);
-    });
-}
-
-#[test]
-fn more_output_than_allowed_ends_with_that_reason() {
-    everywhere(|world, _| {
-        let send = side(|event, transport| {
-            if matches!(event, Event::Made) {
-                transport.set_write_buffer_cap(100_000);
-                transport.write(noise(300_000));
-            }
-            Ok(())
-        });
-        let ends = world.converse(send, silent());
-        assert!(matches!(ends.server.reason(), Reason::LimitExceeded { limit: 100_000, .. }), "{:?}", ends.server.reason());
-        assert!(!ends.client.reason().is_clean(), "the peer must not take this for the end");
     });
 }
