@@ -8,6 +8,8 @@ use super::{Outcome, Step};
 
 /// The least a call is given to write into.
 const PIECE: usize = 4 << 10;
+/// The length of a block's header, RFC 8878, 3.1.1.2.
+const BLOCK_HEADER: usize = 3;
 const MAGIC: u32 = 0xfd2f_b528;
 /// Sixteen magic numbers of frames to be skipped, RFC 8878, 3.1.2.
 const SKIPPABLE: u32 = 0x184d_2a50;
@@ -22,6 +24,8 @@ pub(super) struct ZstdDecoder {
     max_window: u64,
     skipped: u64,
     stage: Stage,
+    /// How much input the codec asked for last.
+    wanted: usize,
 }
 
 enum Stage {
@@ -51,6 +55,7 @@ impl ZstdDecoder {
             max_window: options.max_window,
             skipped: 0,
             stage: Stage::Header,
+            wanted: 0,
         })
     }
 
@@ -126,7 +131,7 @@ impl ZstdDecoder {
         let header = std::mem::take(&mut self.header);
         let mut input = InBuffer::around(&header);
         let mut output = OutBuffer::around(&mut [][..]);
-        self.context.decompress_stream(&mut output, &mut input).map_err(kind)?;
+        self.wanted = self.context.decompress_stream(&mut output, &mut input).map_err(kind)?;
         if input.pos() != header.len() {
             return Err(Kind::Header);
         }
@@ -135,38 +140,46 @@ impl ZstdDecoder {
         Ok(())
     }
 
+    /// Feeds the codec in portions that end where blocks do, and no input before it has given out all that it can: a call
+    /// that fails takes back what it gave.
     fn read_body(&mut self, wire: &[u8], plain: &mut Vec<u8>, limit: usize) -> (usize, Result<Outcome, Kind>) {
-        if wire.is_empty() && self.drained {
-            // The codec takes 16 calls without any progress for an error.
-            return (0, Ok(Outcome::Hungry));
-        }
-        self.drained = false;
-        let mut input = InBuffer::around(wire);
-        loop {
-            let room = limit - plain.len();
-            if room == 0 {
-                return (input.pos(), Ok(Outcome::Full));
+        let (mut taken, mut filled) = (0, plain.len());
+        let outcome = loop {
+            if self.drained && taken == wire.len() {
+                // The codec takes 16 calls without any progress for an error.
+                break Ok(Outcome::Hungry);
             }
-            let wanted = room.min((4 * (wire.len() - input.pos())).max(PIECE));
-            let (start, before) = (plain.len(), input.pos());
-            // Only initialised bytes can be cut to size.
-            plain.resize(start + wanted, 0);
-            let mut output = OutBuffer::around(&mut plain[start..]);
+            if filled == limit {
+                break Ok(Outcome::Full);
+            }
+            if filled == plain.len() {
+                // Only initialised bytes can be cut to size.
+                plain.resize(limit.min(filled + (4 * (wire.len() - taken)).max(PIECE)), 0);
+            }
+            let portion = if self.drained { self.portion().min(wire.len() - taken) } else { 0 };
+            let mut input = InBuffer::around(&wire[taken..taken + portion]);
+            let mut output = OutBuffer::around_pos(&mut plain[..], filled);
             let result = self.context.decompress_stream(&mut output, &mut input);
-            let made = output.pos();
-            plain.truncate(start + made);
+            let (used, made) = (input.pos(), output.pos() - filled);
+            taken += used;
+            filled += made;
             match result {
-                Err(code) => return (input.pos(), Err(kind(code))),
-                Ok(0) => return (input.pos(), Ok(Outcome::End)),
-                // Room was left over, so there is nothing more in there.
-                Ok(_) if made < wanted && input.pos() == wire.len() => {
-                    self.drained = true;
-                    return (input.pos(), Ok(Outcome::Hungry));
-                }
-                Ok(_) if made == 0 && input.pos() == before => return (before, Err(Kind::Data)), // it would spin
-                Ok(_) => {}
+                Err(code) => break Err(kind(code)),
+                Ok(0) => break Ok(Outcome::End),
+                Ok(_) if portion > 0 && used + made == 0 => break Err(Kind::Data), // it would spin
+                Ok(wanted) => self.wanted = wanted,
             }
-        }
+            // Room was left over, so there is nothing more in there.
+            self.drained = filled < plain.len();
+        };
+        plain.truncate(filled);
+        (taken, outcome)
+    }
+
+    /// How much the codec may be given in one call: it asks for a block and the header of the next one, which is three
+    /// bytes, or for the last block, a header or the checksum alone.
+    fn portion(&self) -> usize {
+        if self.wanted > BLOCK_HEADER { self.wanted - BLOCK_HEADER } else { self.wanted }
     }
 }
 
