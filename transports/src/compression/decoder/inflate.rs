@@ -115,10 +115,11 @@ fn read_trailer(checksum: &Checksum, seen: &mut [u8; 8], len: &mut usize, wire: 
     let used = wire.len().min(wanted_len - *len);
     seen[*len..*len + used].copy_from_slice(&wire[..used]);
     *len += used;
-    let outcome = if *len < wanted_len {
-        Ok(Outcome::Hungry)
-    } else if seen[..4] != wanted[..4] {
+    // The checksum is judged as soon as it is whole, as zlib does: gzip's length behind it may be cut off.
+    let outcome = if *len >= 4 && seen[..4] != wanted[..4] {
         Err(Kind::Checksum)
+    } else if *len < wanted_len {
+        Ok(Outcome::Hungry)
     } else if seen[4..] != wanted[4..] {
         Err(Kind::Length)
     } else {

@@ -65,6 +65,16 @@ fn what_was_flushed_before_the_damage_is_delivered_also_when_both_come_at_once()
 }
 
 #[test]
+fn a_wrong_checksum_is_an_error_also_where_the_length_behind_it_is_cut_off() {
+    let mut bad = wire(Format::Gzip);
+    bad.truncate(bad.len() - 4);
+    let checksum = bad.len() - 4;
+    bad[checksum] ^= 1;
+    let (got, reason) = receive_all(&mut expecting(Format::Gzip), &bad);
+    assert_eq!((got, kind(reason)), (messages(3).concat(), Some(DecompressErrorKind::Checksum)));
+}
+
+#[test]
 fn every_flipped_byte_of_an_announcement_makes_it_plain_or_an_error() {
     for format in formats() {
         let good = wire(format);
