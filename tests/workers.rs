@@ -79,6 +79,33 @@ fn workers_share_a_socket_that_is_passed_to_them_and_stop_together() {
 }
 
 #[test]
+fn a_socket_that_others_hold_too_can_be_passed_to_a_reactor_again_after_its_port_has_stopped() {
+    let (listener, address) = listener();
+    let reactor = Reactor::new().expect("descriptors");
+    reactor.start_running().expect("it is new");
+    for round in 0..3 {
+        let port = reactor.adopt_stream_port(listener.try_clone().expect("a descriptor"), |_peer| Number(0));
+        let port = port.unwrap_or_else(|error| panic!("in round {round}: {error}"));
+        assert_eq!(port.address(), address.into());
+        port.stop_listening();
+        reactor.iterate(Some(std::time::Duration::ZERO)).expect("it runs");
+    }
+}
+
+#[test]
+fn a_panic_in_the_loop_of_one_worker_ends_the_others() {
+    let result = workers(3, |worker| {
+        if worker.index() == 1 {
+            worker.set_observer(|_event| panic!("an observer must not do that"));
+            worker.call_when_running(|| {});
+        }
+        Ok(())
+    });
+    let Err(WorkerError::Panicked { worker: 1, panic }) = result else { panic!("{result:?}") };
+    assert!(panic.to_string().contains("must not do that"), "{panic}");
+}
+
+#[test]
 fn with_a_socket_each_connections_are_dealt_out() {
     // The first socket finds the port that the others share.
     let first = reuse_port_listener(([127, 0, 0, 1], 0).into()).expect("a port");

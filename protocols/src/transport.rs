@@ -376,7 +376,8 @@ impl Transport {
 
     /// Forgets the compressor's history, so that what follows shares nothing with what was written before.
     ///
-    /// Put it before and after a secret that travels with text an attacker may choose.
+    /// Put it before and after a secret that travels with text an attacker may choose. A zstd stream goes on in a new frame,
+    /// which a reader has to expect: one with [`AfterEnd::Plain`](crate::AfterEnd::Plain) takes it for plain bytes.
     pub fn compression_barrier(&self) {
         self.0.compression_barrier();
     }

@@ -63,7 +63,7 @@ pub fn workers(count: usize, set_up: impl Fn(&Worker) -> Result + Sync) -> Resul
         for index in 0..count {
             let (start, started) = channel();
             let (made, set_up) = (made.clone(), &set_up);
-            let run = move || run_worker(index, &made, &started, set_up);
+            let run = move || run_worker(index, made, &started, set_up);
             // If a thread cannot be had, those that were begun find nobody to start them, and end.
             threads.push(thread::Builder::new().name(format!("worker {index}")).spawn_scoped(scope, run)?);
             starts.push(start);
@@ -71,7 +71,7 @@ pub fn workers(count: usize, set_up: impl Fn(&Worker) -> Result + Sync) -> Resul
         drop(made);
         let mut handles = Vec::with_capacity(count);
         for _ in 0..count {
-            // A thread that ends without a word has panicked, which joining it tells.
+            // A thread that ends without a word has panicked, which joining it tells; those that wait have said theirs.
             let Ok(reactor) = reactors.recv() else { break };
             handles.push(reactor?);
         }
@@ -93,7 +93,7 @@ pub fn workers(count: usize, set_up: impl Fn(&Worker) -> Result + Sync) -> Resul
 /// A reactor is made on the thread that runs it, and its handle sent to the others.
 fn run_worker(
     index: usize,
-    made: &Sender<io::Result<(usize, ReactorHandle)>>,
+    made: Sender<io::Result<(usize, ReactorHandle)>>,
     started: &Receiver<Arc<[ReactorHandle]>>,
     set_up: impl Fn(&Worker) -> Result,
 ) -> Result<(), WorkerError> {
@@ -105,20 +105,23 @@ fn run_worker(
         }
     };
     made.send(Ok((index, reactor.handle()))).ok();
+    // While it waits it must not keep up the channel on which another may end without a word.
+    drop(made);
     // Without a start another worker could not be made, which is what is told.
     let Ok(handles) = started.recv() else { return Ok(()) };
     let worker = Worker { reactor, index, handles };
-    let result = match catch(|| set_up(&worker)) {
-        Ok(Ok(())) => worker.run().map_err(|error| WorkerError::Failed { worker: index, error: error.to_string() }),
+    // The loop too: whatever panics in it must not leave the others running without it.
+    let result = match catch(|| set_up(&worker).and_then(|()| worker.run())) {
+        Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(WorkerError::Failed { worker: index, error: error.to_string() }),
         Err(panic) => Err(WorkerError::Panicked { worker: index, panic }),
     };
-    // Only one that failed has anything left.
-    worker.disconnect_all().ok();
-    for other in worker.handles.iter() {
+    for (_, other) in worker.handles.iter().enumerate().filter(|(other, _)| *other != index) {
         // Those that have stopped need not be told. One that does not run yet finds this as soon as it does.
         other.call_from_thread(|reactor| reactor.stop().unwrap_or(())).ok();
     }
+    // Only one that failed has anything left.
+    worker.disconnect_all().ok();
     result
 }
 
@@ -166,7 +169,7 @@ pub enum WorkerError {
         /// What it said.
         error: String,
     },
-    /// A worker's set-up panicked. A bug in it.
+    /// A worker's set-up panicked, or its loop where no callback is. A bug in it.
     Panicked {
         /// Which worker.
         worker: usize,

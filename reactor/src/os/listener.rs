@@ -66,6 +66,15 @@ fn listen(socket: Socket, address: SocketAddr, backlog: u32) -> io::Result<TcpLi
     Ok(socket.into())
 }
 
+impl Drop for OsListener {
+    /// The poll would forget it by itself only if nobody else held the same socket: it would go on being woken for others'
+    /// connections, and the socket could not be adopted again.
+    fn drop(&mut self) {
+        // It fails only where it was never registered.
+        self.registry.deregister(&mut self.socket).ok();
+    }
+}
+
 impl Listener for OsListener {
     fn register(&mut self, token: Token) -> io::Result<()> {
         self.registry.register(&mut self.socket, mio::Token(token.to_usize()), Interest::READABLE)
