@@ -294,3 +294,43 @@ fn a_held_byte_waits_a_quarter_of_a_second_of_virtual_time() {
     assert!(held >= Duration::from_millis(250) && held < Duration::from_millis(500), "{held:?}");
     assert_eq!(*caller.heard.borrow(), b"x");
 }
+
+/// Gives back the second half of what comes first, then looks for announcements.
+struct GivesBack {
+    given: bool,
+    heard: Rc<RefCell<Vec<u8>>>,
+}
+
+impl Protocol for GivesBack {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        if std::mem::replace(&mut self.given, true) {
+            transport.set_detection(Detect::Anywhere);
+            self.heard.borrow_mut().extend_from_slice(data);
+        } else {
+            let (taken, rest) = data.split_at(data.len() / 2);
+            self.heard.borrow_mut().extend_from_slice(taken);
+            transport.unread(rest);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_was_given_back_counts_once_for_the_place_of_an_announcement() {
+    let simulation = Simulation::new(1);
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let kept = Rc::clone(&heard);
+    let server = simulation.host("10.0.0.1");
+    server.listen_tcp("0.0.0.0:7", move |_peer| GivesBack { given: false, heard: Rc::clone(&kept) }).expect("the port is free");
+    let caller = Caller::default();
+    caller.call(&simulation.host("10.0.0.2"), "10.0.0.1:7");
+    simulation.run_until(|| caller.transport.borrow().is_some()).unwrap();
+    let transport = caller.transport.borrow().clone().unwrap();
+    transport.write("plain bytes, ");
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(*heard.borrow(), b"plain bytes, ");
+    transport.set_compression("deflate").unwrap();
+    transport.write("and compressed ones");
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(heard.borrow().escape_ascii().to_string(), "plain bytes, and compressed ones");
+}

@@ -308,6 +308,11 @@ impl Chain {
         self.unread.splice(..0, plain.iter().copied());
     }
 
+    /// How many bytes wait to be delivered before all others.
+    pub(crate) const fn unread_len(&self) -> usize {
+        self.unread.len()
+    }
+
     /// Decompresses what comes in from here on, beginning with `rest`; the compression layer is on.
     pub(crate) fn expect_compression(&mut self, options: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
         let Some(stage) = self.stages.first_mut() else { return Ok(()) };

@@ -295,6 +295,7 @@ impl Connection for StreamConnection {
             // They came in clear, and nothing in clear is delivered after the switch.
             state.doom(Reason::Tls(TlsError::Injected { bytes: data.len() }));
         } else if !data.is_empty() {
+            state.bytes_in = state.bytes_in.saturating_sub(data.len() as u64);
             state.chain.get_or_insert_default().unread(data);
         }
         state.resumed = true;

@@ -36,7 +36,7 @@ pub(super) struct State {
     pub(super) output: Output,
     pub(super) chain: Option<Box<Chain>>,
     rare: Option<Box<Rare>>,
-    /// Plain bytes of both directions so far.
+    /// Plain bytes of both directions so far; what was given back counts when it is delivered again.
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     /// Bytes that the system has taken: how a close tells a slow peer from a stuck one.

@@ -110,9 +110,11 @@ impl StreamConnection {
 
     /// Does something with the compression layer, made if there is none.
     pub(super) fn with_compression<T>(&self, state: &mut State, act: impl FnOnce(&mut CompressionLayer) -> T) -> T {
-        let (bytes_in, bytes_out) = (state.bytes_in, state.bytes_out);
-        let make = || CompressionLayer::new(&self.shared.encoders, Detect::Off, bytes_in, bytes_out);
-        state.chain.get_or_insert_default().with_compression(make, act)
+        let chain = state.chain.get_or_insert_default();
+        // What waits to be delivered again is above all layers, and will not be seen by this one.
+        let (passed_in, passed_out) = (state.bytes_in + chain.unread_len() as u64, state.bytes_out);
+        let make = || CompressionLayer::new(&self.shared.encoders, Detect::Off, passed_in, passed_out);
+        chain.with_compression(make, act)
     }
 
     /// Keeps the timer that the layers want.
