@@ -1,4 +1,6 @@
-//! What the fuzz targets share: input cut into pieces, and decoders that must not care.
+//! What the fuzz targets share: input cut into pieces, decoders that must not care, and the codecs of others.
+
+pub mod reference;
 
 use torsade_protocols::{Decoder, FrameDecoder};
 
@@ -15,6 +17,11 @@ impl<'a> Cut<'a> {
     pub fn new(input: &'a [u8]) -> Option<Self> {
         let (count, rest) = input.split_first()?;
         let (lengths, whole) = rest.split_at_checked(usize::from(count % 16))?;
+        Some(Self::at(lengths, whole))
+    }
+
+    /// Cuts `whole` into pieces of these lengths; the last one takes the rest.
+    pub fn at(lengths: &[u8], whole: &'a [u8]) -> Self {
         let mut left = whole;
         let mut pieces = Vec::new();
         for length in lengths {
@@ -23,7 +30,7 @@ impl<'a> Cut<'a> {
             left = rest;
         }
         pieces.push(left);
-        Some(Self { whole, pieces })
+        Self { whole, pieces }
     }
 }
 
