@@ -358,6 +358,9 @@ impl Transport {
     }
 
     /// Sets whether a peer's announcement is looked for: `AtStart` where we connect and `Off` where we listen, unless set.
+    ///
+    /// [`set_compression`](Self::set_compression) has it looked for as well, since the peer may answer in kind: to forbid that,
+    /// call this afterwards.
     pub fn set_detection(&self, detect: Detect) {
         self.0.set_detection(detect);
     }
