@@ -1,14 +1,14 @@
 //! A room: the first line joins and is answered `ok`, each further line `L` goes to every member as `=L`.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use torsade::prelude::*;
 
 use crate::line::without_cr;
 
-pub type Room = Rc<RefCell<HashMap<u64, LineTransport>>>;
+pub type Room = Rc<RefCell<BTreeMap<u64, LineTransport>>>;
 
 pub struct Member {
     room: Room,
