@@ -12,6 +12,9 @@ pub mod compression {}
 #[doc = include_str!("manual/limits.md")]
 pub mod limits {}
 
+#[doc = include_str!("manual/speed.md")]
+pub mod speed {}
+
 #[doc = include_str!("manual/testing.md")]
 pub mod testing {}
 
