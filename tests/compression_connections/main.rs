@@ -22,7 +22,7 @@
 //! | 17 secrets, and the barrier | `sharing` | `sharing` | |
 //! | 18 real peers | | | `tests/interop/run imap irc telnetlib3 tintin websockets ws`; `websocket_echo` |
 //! | 19 detection off, proxies | `detection` | `detection` | |
-//! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing` | `detection` | `properties` |
+//! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing` | `detection` | `properties`; `fuzz/fuzz_targets/decompress.rs` |
 //!
 //! Most tests turn the reactor by hand, with the peer's blocking socket on the same thread: what has been written to a
 //! loopback socket is there in the next turn, so they need neither threads nor sleep, and may count turns.
