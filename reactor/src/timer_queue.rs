@@ -94,7 +94,7 @@ impl TimerQueue {
 
     /// Takes a call out. The caller drops it outside the queue's borrow, since that may come back here.
     pub(crate) fn remove(&mut self, id: CallId) -> Option<Box<dyn FnOnce()>> {
-        self.calls.get(id.key).filter(|call| call.sequence == id.sequence)?;
+        active(&self.calls, id.key, id.sequence)?;
         let call = self.calls.remove(id.key);
         self.sweep();
         Some(call.run)
@@ -105,8 +105,7 @@ impl TimerQueue {
     }
 
     pub(crate) fn deadline(&self, id: CallId) -> Option<Duration> {
-        let call = self.calls.get(id.key).filter(|call| call.sequence == id.sequence)?;
-        Some(Duration::from_nanos(call.deadline))
+        active(&self.calls, id.key, id.sequence).map(|call| Duration::from_nanos(call.deadline))
     }
 
     /// Moves a call. A later deadline costs nothing now: the heap's item is put right when it comes up.
@@ -141,7 +140,8 @@ impl TimerQueue {
     pub(crate) fn next_deadline(&mut self) -> Option<Duration> {
         loop {
             let Reverse(item) = *self.heap.peek()?;
-            if self.is_live(item) {
+            // It may have other items, none of which is due before this one.
+            if active(&self.calls, item.key, item.sequence).is_some() {
                 return Some(Duration::from_nanos(item.deadline));
             }
             self.heap.pop();
@@ -163,7 +163,7 @@ impl TimerQueue {
             if item.deadline > now {
                 return None;
             }
-            match self.calls.get(item.key).filter(|call| call.sequence == item.sequence) {
+            match active(&self.calls, item.key, item.sequence) {
                 Some(call) if call.deadline > item.deadline => top.0.deadline = call.deadline,
                 Some(_) => return Some(item),
                 None => {
@@ -171,11 +171,6 @@ impl TimerQueue {
                 }
             }
         }
-    }
-
-    /// The call that the item stands for has not been cancelled or made. It may have other items.
-    fn is_live(&self, item: HeapItem) -> bool {
-        self.calls.get(item.key).is_some_and(|call| call.sequence == item.sequence)
     }
 
     /// Keeps the heap's size within twice the number of calls, so that the items of cancelled ones do not pile up.
@@ -188,6 +183,11 @@ impl TimerQueue {
             self.heap = items.into();
         }
     }
+}
+
+/// The call that a handle or an item of the heap stands for, unless it was cancelled or made.
+fn active(calls: &Slab<Call>, key: usize, sequence: u64) -> Option<&Call> {
+    calls.get(key).filter(|call| call.sequence == sequence)
 }
 
 /// A time as a number; one in more than 584 years as the greatest there is.

@@ -77,6 +77,7 @@ pub fn workers(count: usize, set_up: impl Fn(&Worker) -> Result + Sync) -> Resul
         }
         handles.sort_by_key(|(index, _)| *index);
         let handles: Arc<[ReactorHandle]> = handles.into_iter().map(|(_, handle)| handle).collect();
+        // Used up in any case: who waits for a start that is not to come learns it by the sender's end, and can be joined.
         for start in starts.into_iter().filter(|_| handles.len() == count) {
             // It fails only for a thread that has ended.
             start.send(Arc::clone(&handles)).ok();
