@@ -19,14 +19,14 @@ use torsade::prelude::*;
 const HIGH: usize = 64 << 10;
 const READ: usize = 64 << 10;
 
-/// Says whether what came in has stopped the reading, once the turn has sent what it could.
+/// Says when output that nobody takes has stopped the reading.
 fn tell_when_held(transport: &Transport, held: &Arc<AtomicBool>) {
-    let (transport, held) = (transport.clone(), held.clone());
-    transport.reactor().clone().call_later(Duration::ZERO, move || {
-        if !transport.is_reading() {
-            held.store(true, Ordering::Relaxed);
-        }
-    });
+    if !transport.is_reading() {
+        held.store(true, Ordering::Relaxed);
+    } else if !held.load(Ordering::Relaxed) {
+        let (again, held) = (transport.clone(), held.clone());
+        transport.reactor().call_later(Duration::from_millis(1), move || tell_when_held(&again, &held));
+    }
 }
 
 /// Writes until the other end has stopped reading and nothing more goes into the sockets between.
@@ -50,10 +50,13 @@ fn a_peer_that_never_reads_keeps_the_echo_server_bounded_and_the_others_served()
         let port = wire.listen(&reactor, move |_peer| {
             let (seen, tell) = (seen.clone(), tell.clone());
             Probe::new(&Events::default(), move |event, transport| {
-                if let Event::Data(data) = event {
-                    transport.write(data);
-                    seen.set(seen.get().max(transport.unsent()));
-                    tell_when_held(transport, &tell);
+                match event {
+                    Event::Made => tell_when_held(transport, &tell),
+                    Event::Data(data) => {
+                        transport.write(data);
+                        seen.set(seen.get().max(transport.unsent()));
+                    }
+                    _ => {}
                 }
                 Ok(())
             })
@@ -438,6 +441,8 @@ fn two_transports_as_each_others_producers_forward_without_growing() {
                             two.register_producer(one.clone(), true)?;
                             one.resume_producing();
                             two.resume_producing();
+                            tell_when_held(one, &tell);
+                            tell_when_held(two, &tell);
                         }
                     }
                     Event::Data(data) => {
@@ -445,7 +450,6 @@ fn two_transports_as_each_others_producers_forward_without_growing() {
                         let other = room.iter().find(|end| end.id() != transport.id()).ok_or("two ends")?;
                         other.write(data);
                         seen.set(seen.get().max(other.unsent()));
-                        tell_when_held(transport, &tell);
                     }
                     Event::ReadLost => {
                         for other in room.borrow().iter().filter(|end| end.id() != transport.id()) {
