@@ -285,11 +285,11 @@ impl<L: LineProtocol> LineReceiver<L> {
                 break Ok(());
             }
             let decoder = lines.decoder.borrow();
-            let delivered = if decoder.is_empty() {
-                break Ok(());
-            } else if lines.raw.get() {
-                let rest = decoder.take_rest();
-                self.call(transport, |protocol, transport| protocol.raw_data_received(transport, rest))
+            let delivered = if lines.raw.get() {
+                match decoder.take_rest() {
+                    [] => break Ok(()),
+                    rest => self.call(transport, |protocol, transport| protocol.raw_data_received(transport, rest)),
+                }
             } else {
                 match decoder.next_line() {
                     None => break Ok(()),

@@ -20,6 +20,7 @@ impl Output {
     }
 
     /// The buffer, to append to.
+    #[inline]
     pub(crate) fn buffer(&mut self, shared: &Shared) -> &mut Vec<u8> {
         if self.start == 0 && self.buffer.capacity() > 0 {
             return &mut self.buffer;
@@ -28,6 +29,7 @@ impl Output {
         &mut self.buffer
     }
 
+    #[cold]
     fn make_room(&mut self, shared: &Shared) {
         if self.buffer.capacity() == 0 {
             self.buffer = shared.take_buffer();

@@ -26,7 +26,13 @@ impl StreamConnection {
         } else {
             let buffer = state.output.buffer(&self.shared);
             let before = buffer.len();
-            pieces.iter().for_each(|piece| buffer.extend_from_slice(piece));
+            for piece in pieces {
+                match **piece {
+                    [byte] => buffer.push(byte),
+                    [one, two] => buffer.extend_from_slice(&[one, two]),
+                    _ => buffer.extend_from_slice(piece),
+                }
+            }
             state.bytes_out += (buffer.len() - before) as u64;
         }
         state.note_output();
