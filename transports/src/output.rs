@@ -29,7 +29,6 @@ impl Output {
         &mut self.buffer
     }
 
-    #[cold]
     fn make_room(&mut self, shared: &Shared) {
         if self.buffer.capacity() == 0 {
             self.buffer = shared.take_buffer();
