@@ -2,7 +2,8 @@
 //!
 //! Run:    cargo run --release --example compress_tunnel far  0.0.0.0:7001    127.0.0.1:80     (beside the service)
 //!         cargo run --release --example compress_tunnel near 127.0.0.1:7000  far.host:7001    (beside its users)
-//! Flags:  a format as the fourth argument, the same on both sides: deflate (default), deflate-raw, gzip, zstd, lz4
+//! Flags:  a format as the fourth argument, the same on both sides: deflate (default), deflate-raw, gzip; with
+//!         --features zstd,lz4 also zstd, lz4
 //! Try:    curl http://127.0.0.1:7000/
 //! Expect: whatever the service does; each second with traffic, what the leg carried. A cut leg resets both ends.
 

@@ -1,7 +1,7 @@
 //! A small MUD: one room, and compression as MUD clients know it (MCCP2, telnet option 86), switched on and off at will.
 //!
 //! Run:    cargo run --example mccp_server [ADDRESS]     (127.0.0.1:4000 unless given)
-//! Try:    tt++, Mudlet or TinTin: #session x 127.0.0.1 4000; telnet and nc too, uncompressed
+//! Try:    tt++ (#session x 127.0.0.1 4000) or Mudlet; telnet and nc too, uncompressed
 //! Expect: it asks for a name; what one says everybody hears; look, plain and quit are commands.
 
 use std::cell::RefCell;

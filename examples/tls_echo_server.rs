@@ -4,7 +4,7 @@
 //!         (127.0.0.1:8443, keys/server.pem and keys/server.key unless given, which make_keys makes; each
 //!         PROTOCOL is an application protocol, ALPN, for a client to choose from)
 //! Try:    openssl s_client -connect 127.0.0.1:8443 -CAfile keys/ca.pem, then type; or tls_echo_client
-//! Expect: each line comes back. The log says who has come, and what the handshake agreed on.
+//! Expect: each line comes back. It prints who has come, and what the handshake agreed on.
 
 use torsade::PrivateCertificate;
 use torsade::prelude::*;

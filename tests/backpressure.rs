@@ -1,4 +1,4 @@
-//! Every buffer has a bound (design section 3, rule 4), and producers are told.
+//! Every buffer has a bound, and producers are told.
 
 #[path = "support/support.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! Closing never loses data and never hangs (design section 3, rule 5).
+//! Closing never loses data and never hangs.
 
 #[path = "support/support.rs"]
 mod support;

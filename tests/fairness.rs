@@ -1,4 +1,4 @@
-//! Nobody starves, descriptors may run out, and idle connections are cheap (design section 3, rules 6 and 9).
+//! Nobody starves, descriptors may run out, and idle connections are cheap.
 
 #[path = "support/support.rs"]
 mod support;

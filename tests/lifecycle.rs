@@ -1,4 +1,4 @@
-//! `connection_made` first, `connection_lost` exactly once and last, always with the reason (design section 3, rule 2).
+//! `connection_made` first, `connection_lost` exactly once and last, always with the reason.
 
 #[path = "support/support.rs"]
 mod support;

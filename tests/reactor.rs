@@ -1,4 +1,4 @@
-//! Timers, the steps of a turn, threads, and the reactor's life (design section 3, rules 7 and 8).
+//! Timers, the steps of a turn, threads, and the reactor's life.
 
 #[path = "support/support.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! No public method calls a user's code before it returns (design section 3, rule 1).
+//! No public method calls a user's code before it returns.
 
 #[path = "support/support.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! Bytes leave in the order written, and a switch of layers happens at an exact byte (design section 3, rule 3).
+//! Bytes leave in the order written, and a switch of layers happens at an exact byte.
 
 #[path = "support/support.rs"]
 mod support;

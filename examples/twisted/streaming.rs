@@ -2,7 +2,7 @@
 //!
 //! Run:    cargo run --example streaming [ADDRESS]     (127.0.0.1:1234 unless given)
 //! Try:    nc -C 127.0.0.1 1234, then: 1000000
-//! Expect: a million lines; the server holds at most 64 KiB of them at a time.
+//! Expect: a million lines; the server holds at most 6 KB of them at a time.
 
 use torsade::prelude::*;
 

@@ -18,8 +18,8 @@ use crate::reason::Reason;
 ///
 /// The first wait is 1 s; each further one is 2.718 times longer, at most 1 hour, and varied by up to 11.96 % either
 /// way so that clients of a restarted server do not return in step. The application calls
-/// [`Backoff::reset_delay`] once a connection has proved good. (In Twisted the first wait is 2.7 s, since the delay is
-/// multiplied before its first use, and jitter may exceed the maximum.)
+/// [`Backoff::reset_delay`] once a connection has proved good. (In Twisted jitter may exceed the longest
+/// wait, and before 26.4 the first one was 2.7 s.)
 ///
 /// # Examples
 /// ```

@@ -305,7 +305,8 @@ impl Transport {
     ///
     /// Takes a name (`"deflate"`, `"deflate-raw"`, `"gzip"`, and `"zstd"` or `"lz4"` if built in) or a [`Compression`]
     /// with options. The stream is standard: any ordinary decoder reads it. Hidden inside is an announcement, by which
-    /// a Torsade client notices it and decompresses without a call. Each turn's output is flushed once, so nothing
+    /// a Torsade client notices it and decompresses without a call, if nothing was written before (in mid-stream it does
+    /// only with [`Detect::Anywhere`]). Each turn's output is flushed once, so nothing
     /// waits in the compressor. Having called this, we also take the same announcement from this peer.
     ///
     /// Do not compress secrets together with text that an attacker can choose: lengths give the secret away. See

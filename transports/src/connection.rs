@@ -99,7 +99,7 @@ impl StreamConnection {
                 let mut state = connection.state.borrow_mut();
                 state.rare().on_lost = Some(begun.on_lost);
                 state.rare().host = Some(begun.host);
-                // Where we connect, a peer that announces compression is understood (design section 6).
+                // Where we connect, a peer that announces compression is understood.
                 connection.with_compression(&mut state, |layer| layer.set_detect(Detect::AtStart));
             }
             (begun.on_made)(&connection.transport());
