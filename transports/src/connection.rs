@@ -394,6 +394,8 @@ impl Connection for StreamConnection {
         let mut state = self.state.borrow_mut();
         if !state.lost {
             self.with_compression(&mut state, |layer| layer.set_detect(detect));
+            // What was held for the old way of looking may be due.
+            self.wake(&state);
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use torsade_protocols::{Address, Factory, TlsConfig};
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::{Listener, Reactor, Ready, Source, Stream, Token, catch};
+use torsade_reactor::{DelayedCall, Listener, Reactor, Ready, Source, Stream, Token, catch};
 
 use crate::connection::StreamConnection;
 use crate::shared::Shared;
@@ -48,6 +48,8 @@ struct PortSource {
     stopping: Cell<bool>,
     /// The wait after the last failure; none while all is well.
     wait: Cell<Option<Duration>>,
+    /// Accepts again after the wait. One is enough, however often new connections make it fail again.
+    retry: RefCell<Option<DelayedCall>>,
 }
 
 impl Port {
@@ -69,6 +71,7 @@ impl Port {
             started: Cell::new(false),
             stopping: Cell::new(false),
             wait: Cell::new(None),
+            retry: RefCell::default(),
         });
         let token = reactor.add_source(Rc::<PortSource>::clone(&source));
         source.token.set(token);
@@ -152,17 +155,25 @@ impl PortSource {
                 refused += 1;
             }
         }
+        let mut retry = self.retry.borrow_mut();
+        if retry.as_ref().is_some_and(DelayedCall::active) {
+            return;
+        }
         let wait = self.wait.get().map_or(FIRST_WAIT, |wait| LONGEST_WAIT.min(2 * wait));
         if self.wait.replace(Some(wait)).is_none() {
             log::error!("port {}: cannot accept ({error}): refused {refused}, trying again from now on", self.address);
         }
         let (reactor, token) = (self.shared.reactor.clone(), self.token.get());
-        self.shared.reactor.call_later(wait, move || reactor.requeue(token, Ready::READABLE));
+        *retry = Some(self.shared.reactor.call_later(wait, move || reactor.requeue(token, Ready::READABLE)));
     }
 
     fn close(&self) {
         if self.listener.take().is_some() {
             self.shared.reactor.remove_source(self.token.get());
+            if let Some(retry) = self.retry.take() {
+                // It may have been made already.
+                retry.cancel().ok();
+            }
             log::debug!("no longer listening on {}", self.address);
             if self.started.get() {
                 self.call_factory("stop_factory", |factory| factory.stop_factory());

@@ -26,7 +26,8 @@ impl StreamConnection {
     /// Tells a producer that nothing more is wanted. Called from the loop only.
     pub(super) fn stop_producer(&self, registered: Option<RegisteredProducer>) {
         let Some(registered) = registered else { return };
-        if let Err(panic) = catch(|| registered.producer.borrow_mut().stop_producing()) {
+        // It is dropped in there as well.
+        if let Err(panic) = catch(move || registered.producer.borrow_mut().stop_producing()) {
             log::error!("connection {}: stopping its producer {panic}", self.id);
         }
     }
@@ -58,12 +59,6 @@ impl StreamConnection {
         if state.lost || state.write_ended || !state.wants_write_end() {
             return;
         }
-        #[cfg(feature = "tls")]
-        if state.is_closing()
-            && let Some(layer) = state.chain.as_mut().and_then(|chain| chain.tls_mut())
-        {
-            layer.give_up_pointless_handshake();
-        }
         if !state.finished {
             self.write_through(&mut state, Chain::finish);
             state.finished = true;
@@ -71,6 +66,12 @@ impl StreamConnection {
             drop(state);
             self.flush();
             state = self.state.borrow_mut();
+        }
+        #[cfg(feature = "tls")]
+        if state.is_closing()
+            && let Some(layer) = state.chain.as_mut().and_then(|chain| chain.tls_mut())
+        {
+            layer.give_up_pointless_handshake();
         }
         if state.unsent() > 0 {
             return;
@@ -86,7 +87,7 @@ impl StreamConnection {
         if let Some(timer) = state.rare_if_any().and_then(|rare| rare.close_timer.as_ref()) {
             timer.reset(state.linger()).ok();
         }
-        let told = state.half_closing && !state.is_closing();
+        let told = state.half_closing && !state.is_closing() && !state.has_failed_writing();
         drop(state);
         if told {
             self.call("write_connection_lost", None, |protocol, transport| protocol.write_connection_lost(transport));

@@ -190,7 +190,11 @@ impl State {
 
     /// The connection is not read from and has failed: reading, which would find it, may never come.
     pub(super) fn has_failed_unseen(&self) -> bool {
-        (self.paused || self.read_ended) && (self.failed || self.rare.as_ref().is_some_and(|rare| rare.write_error.is_some()))
+        (self.paused || self.read_ended) && (self.failed || self.has_failed_writing())
+    }
+
+    pub(super) fn has_failed_writing(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.write_error.is_some())
     }
 
     /// Ends a connection that [`has_failed_unseen`](Self::has_failed_unseen).

@@ -139,6 +139,8 @@ impl TlsLayer {
         if handshaking && !self.session.is_handshaking() && result.is_ok() {
             self.phase = Phase::Open;
             self.completed = true;
+            // In TLS 1.2 our own last message may come now, and the protocol may have paused the reading.
+            self.take_out();
         }
         if result == Ok(Step::PeerClosed) {
             self.peer_closed = true;
@@ -146,21 +148,27 @@ impl TlsLayer {
         result.map_err(|error| self.fail(error, handshaking))
     }
 
-    /// Remembers the failure, and takes out the alert that tells the peer.
-    fn fail(&mut self, error: Error, handshaking: bool) -> Reason {
+    /// Takes out what the session has to send by itself. That comes before anything is read, so that no input is needed.
+    fn take_out(&mut self) {
         let mut ignored = Vec::new();
         while self.session.wants_write() {
-            // What is to be sent comes before anything is read, so that no input is needed.
             let mut sinks = Sinks { wire: &mut self.outgoing, plain: &mut ignored };
             if self.session.step(&mut [], Job::Nothing, &mut sinks).1.is_err() {
                 break;
             }
         }
+    }
+
+    /// Remembers the failure, and takes out the alert that tells the peer.
+    fn fail(&mut self, error: Error, handshaking: bool) -> Reason {
+        self.take_out();
         self.fail_with(Reason::Tls(tls_error(error, handshaking)))
     }
 
     fn fail_with(&mut self, reason: Reason) -> Reason {
         self.phase = Phase::Failed(reason.clone());
+        // Nothing waits for a handshake any more.
+        self.finish = Finish::Done;
         self.pending = Vec::new();
         self.incoming = Vec::new();
         self.taken = 0;

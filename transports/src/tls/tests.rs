@@ -3,11 +3,16 @@
 mod limits;
 mod streams;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use torsade_protocols::{Host, Reason, TlsVersion};
 
+use super::certificates::provider;
+use super::session::Session;
 use super::{PrivateCertificate, TlsClientConfig, TlsLayer, TlsServerConfig, TrustRoots};
 use crate::layer::Layer;
 use crate::shared::READ_SIZE;
@@ -93,6 +98,24 @@ impl Pair {
 
     pub(super) fn new() -> Self {
         Self::of(&configs(TlsVersion::Tls12))
+    }
+
+    /// Ends that speak this version only.
+    pub(super) fn speaking(version: &'static SupportedProtocolVersion) -> Self {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(own.cert.der().clone()).unwrap();
+        let server = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[version]).unwrap();
+        let server = server.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
+        let client = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[version]).unwrap();
+        let client = client.with_root_certificates(roots).with_no_client_auth();
+        let name = "localhost".try_into().unwrap();
+        let end = |session| End::new(TlsLayer::new(session, Duration::MAX));
+        Self {
+            client: end(Session::client(Arc::new(client), name).unwrap()),
+            server: end(Session::server(Arc::new(server)).unwrap()),
+        }
     }
 
     pub(super) fn connected() -> Self {

@@ -156,3 +156,38 @@ fn what_follows_the_peers_end_is_ignored() {
     pair.server.read(&[7; 100_000], READ_SIZE).unwrap();
     assert!(pair.server.plain.is_empty());
 }
+
+fn carry_once(from: &mut End, to: &mut End) {
+    from.flush();
+    let wire = std::mem::take(&mut from.wire);
+    if wire.is_empty() {
+        return;
+    }
+    to.layer.read(&wire, &mut to.plain, READ_SIZE, NOW).expect("good TLS");
+    to.completed |= to.layer.take_completed();
+}
+
+/// A protocol may pause the reading in the moment in which the handshake is complete for us.
+#[test]
+fn our_last_message_of_a_handshake_leaves_without_a_further_read() {
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let mut pair = Pair::speaking(version);
+        for _ in 0..10 {
+            carry_once(&mut pair.client, &mut pair.server);
+            carry_once(&mut pair.server, &mut pair.client);
+        }
+        assert!(pair.client.completed && pair.server.completed, "{version:?}");
+    }
+}
+
+#[test]
+fn after_a_failed_handshake_nothing_waits_for_it() {
+    let mut pair = Pair::new();
+    pair.client.write(b"never sent");
+    pair.client.finish();
+    pair.client.read(b"no TLS at all", READ_SIZE).unwrap_err();
+    pair.client.wire.clear();
+    pair.client.flush();
+    assert!(!pair.client.wire.is_empty(), "the alert");
+    assert_eq!(pair.client.layer.unsent(), 0);
+}
