@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use support::{Event, Events, Probe, address, connect};
 use torsade::prelude::*;
+use torsade::service::{ClientService, MultiService, Service};
 use torsade::simulated::{Faults, Simulation};
+use torsade::{Clock, Deferred, defer};
 
 const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";
@@ -270,4 +272,61 @@ fn a_close_before_the_handshake_is_over_sends_what_only_the_compressor_has() {
     simulation.host(CLIENT).connect_tls("10.0.0.1:7", &support::keys::client(), move |_peer| Script(client)).unwrap();
     simulation.run_for(Duration::from_secs(1)).unwrap();
     assert_eq!(received.borrow().escape_ascii().to_string(), "hello");
+}
+
+/// Such attempts did not count, so that the next came after a second, for ever, and nobody was told.
+#[test]
+fn a_connection_that_is_lost_while_it_is_prepared_is_a_failed_attempt() {
+    let simulation = Simulation::new(1);
+    let refuse = |transport: &Transport, _data: &[u8]| transport.abort_connection();
+    simulation.host(SERVER).listen_tcp("0.0.0.0:7", move |_peer| Script(refuse)).unwrap();
+    let kept = RefCell::new(Vec::new());
+    let client =
+        ClientService::new("10.0.0.1:7", |_peer| Script(|_: &Transport, _: &[u8]| {})).unwrap().prepare_connection(move |_| {
+            let (never, firer) = Deferred::<()>::new();
+            kept.borrow_mut().push(firer);
+            never
+        });
+    client.start_service(&simulation.host(CLIENT)).unwrap();
+    let failed = Rc::new(RefCell::new(None));
+    let seen = Rc::clone(&failed);
+    let told = client.when_connected(Some(3)).add_both(move |result| {
+        seen.replace(Some(result.map(|_| ()).map_err(|failure| failure.to_string())));
+    });
+    told.detach();
+    simulation.run_for(Duration::from_secs(10)).unwrap();
+    assert_eq!(failed.take(), Some(Err("connection was lost: connection reset".to_owned())));
+}
+
+/// A part that is added while the whole is being started was never started.
+#[test]
+fn a_service_that_is_added_during_the_start_is_started_as_well() {
+    struct Adding(MultiService, Rc<Cell<bool>>);
+    struct Late(Rc<Cell<bool>>);
+
+    impl Service for Adding {
+        fn start_service(&self, _reactor: &Reactor) -> Result {
+            self.0.add_service(Late(Rc::clone(&self.1)))
+        }
+
+        fn stop_service(&self) -> Deferred<()> {
+            defer::succeed(())
+        }
+    }
+
+    impl Service for Late {
+        fn start_service(&self, _reactor: &Reactor) -> Result {
+            self.0.set(true);
+            Ok(())
+        }
+
+        fn stop_service(&self) -> Deferred<()> {
+            defer::succeed(())
+        }
+    }
+
+    let (tree, started) = (MultiService::new(), Rc::new(Cell::new(false)));
+    tree.add_service(Adding(tree.clone(), Rc::clone(&started))).unwrap();
+    tree.start_service(&Clock::new()).unwrap();
+    assert!(started.get());
 }

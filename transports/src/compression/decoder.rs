@@ -140,6 +140,7 @@ impl Decoder {
 
     /// Calls the codec once and holds the result against the limits.
     fn read_one(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
+        let begun_before = self.codec.is_some();
         let codec = match &mut self.codec {
             Some(codec) => codec,
             None if wire.is_empty() => {
@@ -157,12 +158,12 @@ impl Decoder {
         let left = self.options.max_total.map(|max| (max - self.given).saturating_add(1));
         let room = left.map_or(room, |left| room.min(usize::try_from(left).unwrap_or(usize::MAX)));
         let mut step = codec.step(wire, plain, room);
+        if self.streams > 0 && step.outcome == Err(DecompressErrorKind::Header) && codec.is_at_magic() {
+            // Not a damaged stream, but no stream at all: none of it was taken, unless it was before this was clear.
+            step = Step { outcome: Err(DecompressErrorKind::TrailingData), taken: if begun_before { step.taken } else { 0 } };
+        }
         self.taken += step.taken as u64;
         self.given += (plain.len() - before) as u64;
-        if self.streams > 0 && step.outcome == Err(DecompressErrorKind::Header) && codec.is_at_magic() {
-            // Not a damaged stream, but no stream at all.
-            step.outcome = Err(DecompressErrorKind::TrailingData);
-        }
         if let Err(kind) = self.check_limits(plain) {
             step.outcome = Err(kind);
         }

@@ -53,6 +53,8 @@ enum Phase {
     Idle,
     /// It stands, and is being prepared.
     Preparing(Transport),
+    /// That has failed, and it is being closed.
+    Refused(Transport),
     Waiting(DelayedCall),
 }
 
@@ -184,7 +186,7 @@ impl State {
                 let connector = connector.clone();
                 Box::new(move || connector.disconnect())
             }
-            Phase::Connected(transport) | Phase::Preparing(transport) => {
+            Phase::Connected(transport) | Phase::Preparing(transport) | Phase::Refused(transport) => {
                 let transport = transport.clone();
                 Box::new(move || transport.lose_connection())
             }
@@ -243,11 +245,14 @@ impl Client {
         let (client, transport) = (Rc::clone(self), transport.clone());
         let told = prepared.add_both(move |result| match result {
             Ok(()) => client.prepared(transport),
-            Err(failure) => {
+            // Otherwise it was lost meanwhile, which has been counted.
+            Err(failure) if client.is_preparing(&transport) => {
                 log::warn!("preparing the connection with {} failed: {failure}", client.address);
+                client.state.borrow_mut().phase = Phase::Refused(transport.clone());
                 client.failed(&failure);
                 transport.lose_connection();
             }
+            Err(failure) => log::debug!("preparing a connection with {} that is lost: {failure}", client.address),
         });
         told.detach();
     }
@@ -352,6 +357,10 @@ impl ClientFactory for Watched {
     }
 
     fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
+        let unprepared = matches!(self.client.state.borrow().phase, Phase::Preparing(_));
+        if unprepared {
+            self.client.failed(&Failure::new(reason.to_string()));
+        }
         self.client.ended();
         self.factory.borrow_mut().client_connection_lost(connector, reason)
     }

@@ -62,14 +62,16 @@ impl MultiService {
 impl Service for MultiService {
     fn start_service(&self, reactor: &Reactor) -> Result {
         // Not borrowed while they start: a service may add others.
-        let services = self.0.borrow().services.clone();
-        for (place, service) in services.iter().enumerate() {
+        let mut started = Vec::new();
+        let next = |place: usize| self.0.borrow().services.get(place).cloned();
+        while let Some(service) = next(started.len()) {
             log::debug!("starting {}", service.name());
             if let Err(error) = service.start_service(reactor) {
                 log::error!("{} does not start: {error}", service.name());
-                stop_all(&services[..place]).detach();
+                stop_all(&started).detach();
                 return Err(error);
             }
+            started.push(service);
         }
         self.0.borrow_mut().running = Some(reactor.clone());
         Ok(())

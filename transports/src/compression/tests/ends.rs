@@ -112,6 +112,19 @@ fn truncation_is_seen_at_every_byte_of_an_announced_stream() {
 }
 
 #[test]
+fn trailing_bytes_that_begin_like_a_further_stream_are_all_there() {
+    for format in formats().filter(|format| matches!(format, Format::Gzip | Format::Zstd | Format::Lz4)) {
+        // `S` may begin a frame of zstd or lz4 that is to be skipped.
+        let behind: &[u8] = if format == Format::Gzip { b"\x1fUCCESS" } else { b"SUCCESS" };
+        let wire = [&stream(&format.into(), &["data"])[..], behind].concat();
+        let mut receiver = expecting(Decompression::from(format).after_end(AfterEnd::NextStream));
+        let (plain, reason) = receive_in(&mut receiver, &wire, usize::MAX, ROOM);
+        assert_eq!((&plain[..], kind(reason)), (&b"data"[..], Some(DecompressErrorKind::TrailingData)), "{format}");
+        assert_eq!(receiver.take_trailing(), behind, "{format}");
+    }
+}
+
+#[test]
 fn trailing_bytes_are_an_error_and_can_be_taken() {
     for format in [Format::Deflate, Format::DeflateRaw] {
         for piece in [1, 1000] {
