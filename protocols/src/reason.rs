@@ -55,7 +55,7 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Deadline {
-    /// While closing, the peer took none of the unsent bytes for this long.
+    /// While closing, the peer took no bytes for this long: it does not read, or our own producer gave nothing.
     Flush,
     /// The TLS handshake took too long; 30 s unless the configuration says otherwise.
     Handshake,

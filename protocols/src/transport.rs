@@ -97,10 +97,10 @@ impl Transport {
     /// No more data is delivered from now on. Output goes out through every layer, then our stream ends (FIN), and the
     /// peer's is read and dropped until it ends too, so that nothing on its way to the peer is lost to a reset. Then
     /// `connection_lost` comes, with `Reason::ConnectionDone`. If a producer is registered, this waits for
-    /// [`unregister_producer`](Self::unregister_producer).
+    /// [`unregister_producer`](Self::unregister_producer), within the limits below.
     ///
     /// # Limits
-    /// If the peer takes no byte for 30 s ([`set_close_timeout`](Self::set_close_timeout)), or does not end its stream
+    /// If the peer takes no byte for 30 s, there being any or not ([`set_close_timeout`](Self::set_close_timeout)), or does not end its stream
     /// within that time, the connection is closed with `Reason::TimedOut`.
     #[doc(alias = "loseConnection")]
     #[doc(alias = "close")]
@@ -464,7 +464,7 @@ impl Transport {
     /// putting bytes there: they are read as TLS, never as data.
     ///
     /// # Errors
-    /// As [`start_tls`](Self::start_tls), but never `Injected`.
+    /// As [`start_tls`](Self::start_tls); `Injected` only for bytes that were given back by [`unread`](Self::unread) before.
     pub fn start_tls_with_rest(&self, config: impl Into<TlsConfig>, rest: &[u8]) -> Result<(), StartTlsError> {
         self.0.start_tls(&config.into(), rest, AlreadyReceived::IsTls)
     }

@@ -56,62 +56,81 @@ pub(crate) struct Begun {
 }
 
 impl StreamConnection {
-    /// Makes the connection, with TLS if that is asked for, and calls `connection_made`; to be called from the loop only.
-    pub(crate) fn make(
+    /// Makes a connection of a socket that a port has accepted, with TLS if that is asked for; from the loop only.
+    pub(crate) fn accept(
         shared: &Rc<Shared>,
         mut stream: Box<dyn Stream>,
-        begun: Option<Begun>,
         peer: SocketAddr,
         protocol: Box<dyn Protocol>,
         tls: Option<&TlsConfig>,
     ) -> io::Result<()> {
-        let connection = Rc::new(Self {
+        let connection = Self::new(shared, peer, protocol);
+        let token = shared.reactor.add_source(Rc::<Self>::clone(&connection));
+        connection.token.set(token);
+        if let Err(error) = stream.register(token) {
+            shared.reactor.remove_source(token);
+            return Err(error);
+        }
+        connection.begin(stream, tls);
+        Ok(())
+    }
+
+    /// Makes a connection of a socket that we have connected; from the loop only.
+    pub(crate) fn take_over(
+        shared: &Rc<Shared>,
+        stream: Box<dyn Stream>,
+        begun: Begun,
+        peer: SocketAddr,
+        protocol: Box<dyn Protocol>,
+        tls: Option<&TlsConfig>,
+    ) {
+        let connection = Self::new(shared, peer, protocol);
+        shared.reactor.replace_source(begun.token, Rc::<Self>::clone(&connection));
+        connection.token.set(begun.token);
+        {
+            let mut state = connection.state.borrow_mut();
+            state.note_readiness(begun.ready);
+            state.rare().on_lost = Some(begun.on_lost);
+            state.rare().host = Some(begun.host);
+            // Where we connect, a peer that announces compression is understood.
+            connection.with_compression(&mut state, |layer| layer.set_detect(Detect::AtStart));
+        }
+        (begun.on_made)(&connection.transport());
+        connection.begin(stream, tls);
+    }
+
+    fn new(shared: &Rc<Shared>, peer: SocketAddr, protocol: Box<dyn Protocol>) -> Rc<Self> {
+        Rc::new(Self {
             shared: Rc::clone(shared),
             token: Cell::new(Token::from_usize(usize::MAX)),
             id: shared.next_id(),
             peer,
             protocol: RefCell::new(Some(protocol)),
             state: RefCell::new(State::new()),
-        });
-        let source = Rc::<Self>::clone(&connection);
-        let reactor = &shared.reactor;
-        if let Some(begun) = &begun {
-            reactor.replace_source(begun.token, source);
-            connection.token.set(begun.token);
-            connection.state.borrow_mut().note_readiness(begun.ready);
-        } else {
-            let token = reactor.add_source(source);
-            connection.token.set(token);
-            if let Err(error) = stream.register(token) {
-                reactor.remove_source(token);
-                return Err(error);
-            }
-        }
+        })
+    }
+
+    /// The socket stands.
+    fn begin(self: &Rc<Self>, stream: Box<dyn Stream>, tls: Option<&TlsConfig>) {
         {
-            let mut state = connection.state.borrow_mut();
+            let mut state = self.state.borrow_mut();
             state.stream = Some(stream);
             // A new socket has room: what `connection_made` writes need not wait for the poll to say so.
             state.writable = true;
         }
-        log::debug!("connection {} with {} made", connection.id, peer);
-        if let Some(begun) = begun {
-            {
-                let mut state = connection.state.borrow_mut();
-                state.rare().on_lost = Some(begun.on_lost);
-                state.rare().host = Some(begun.host);
-                // Where we connect, a peer that announces compression is understood.
-                connection.with_compression(&mut state, |layer| layer.set_detect(Detect::AtStart));
-            }
-            (begun.on_made)(&connection.transport());
-        }
+        log::debug!("connection {} with {} made", self.id, self.peer);
         if let Some(config) = tls
-            && let Err(error) = connection.start_tls(config, b"", AlreadyReceived::Refuse)
+            && let Err(error) = self.start_tls(config, b"", AlreadyReceived::Refuse)
         {
-            connection.fail(Reason::Tls(TlsError::Internal(error.to_string())));
+            self.fail(Reason::Tls(TlsError::Internal(error.to_string())));
         }
-        connection.call("connection_made", None, |protocol, transport| protocol.connection_made(transport));
-        connection.settle();
-        Ok(())
+        self.call("connection_made", None, |protocol, transport| protocol.connection_made(transport));
+        self.settle();
+    }
+
+    /// The handle of this connection.
+    fn transport(self: &Rc<Self>) -> Transport {
+        Transport::new(Rc::<Self>::clone(self))
     }
 
     /// Calls the protocol. An error or a panic closes the connection in order, with that reason.
@@ -134,7 +153,7 @@ impl StreamConnection {
 
     /// Calls user code that belongs to this connection.
     fn call_user(self: &Rc<Self>, callback: impl FnOnce(&Transport) -> Result) {
-        let transport = Transport::new(Rc::<Self>::clone(self));
+        let transport = self.transport();
         self.state.borrow_mut().in_callback = true;
         let result = catch(|| callback(&transport));
         self.state.borrow_mut().in_callback = false;

@@ -259,9 +259,7 @@ impl TcpConnector {
             on_made: Box::new(move |transport| drop(maker.phase.replace(Phase::Connected(transport.clone())))),
             on_lost: Box::new(move |reason| loser.lost(reason)),
         };
-        if let Err(error) = StreamConnection::make(&self.shared, stream, Some(begun), peer, protocol, self.tls.as_ref()) {
-            self.fail(&error.into());
-        }
+        StreamConnection::take_over(&self.shared, stream, begun, peer, protocol, self.tls.as_ref());
     }
 
     fn lost(self: &Rc<Self>, reason: &Reason) {

@@ -20,7 +20,8 @@ pub(crate) trait Layer {
     /// Takes plain bytes on their way out and appends what they become to `wire`, which may be nothing yet.
     fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason>;
 
-    /// Appends whatever the peer needs to read everything written so far. Called once a turn, and only after writes.
+    /// Appends whatever the peer needs to read everything written so far. Called at the end of
+    /// each turn with writes, when [`Layer::wants_flush`], and before the end of the stream.
     fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason>;
 
     /// Ends the outgoing stream: last data, trailer. Nothing is written afterwards.

@@ -141,7 +141,7 @@ impl PortSource {
             log::debug!("port {}: the factory refused {peer}", self.address);
             return;
         };
-        if let Err(error) = StreamConnection::make(&self.shared, stream, None, peer, protocol, self.tls.as_ref()) {
+        if let Err(error) = StreamConnection::accept(&self.shared, stream, peer, protocol, self.tls.as_ref()) {
             log::warn!("port {}: connection with {peer} lost at once: {error}", self.address);
         }
     }

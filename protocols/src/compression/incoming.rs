@@ -102,7 +102,8 @@ impl Decompression {
         self
     }
 
-    /// Sets how many bytes may be taken without giving any: skippable frames, names in a gzip header. Default 65,536.
+    /// Sets how many bytes each frame or member may take without giving any: skippable frames, names in a gzip header.
+    /// Default 65,536.
     #[must_use]
     pub const fn max_skipped(mut self, bytes: u64) -> Self {
         self.max_skipped = bytes;

@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Detect, Reason, Transport};
+use torsade_protocols::{Detect, Reason};
 
 use crate::chain::Chain;
 use crate::compression::CompressionLayer;
@@ -153,11 +153,6 @@ impl StreamConnection {
             self.wake(&state);
         }
         self.settle();
-    }
-
-    /// The handle of this connection.
-    pub(super) fn transport(self: &Rc<Self>) -> Transport {
-        Transport::new(Rc::<Self>::clone(self))
     }
 }
 

@@ -3,6 +3,8 @@
 use flate2::Crc;
 use torsade_protocols::DecompressErrorKind as Kind;
 
+use super::Outcome;
+
 const FHCRC: u8 = 1 << 1;
 const FEXTRA: u8 = 1 << 2;
 const FNAME: u8 = 1 << 3;
@@ -41,17 +43,17 @@ impl GzipHeader {
         self.seen
     }
 
-    /// Takes bytes until the header is over. Says how many, and whether it is.
-    pub(super) fn read(&mut self, wire: &[u8]) -> (usize, Result<bool, Kind>) {
+    /// Takes bytes until the header is over. Says how many.
+    pub(super) fn read(&mut self, wire: &[u8]) -> (usize, Result<Outcome, Kind>) {
         for (at, &byte) in wire.iter().enumerate() {
             if let Err(kind) = self.take(byte) {
                 return (at, Err(kind));
             }
             if matches!(self.field, Field::Over) {
-                return (at + 1, Ok(true));
+                return (at + 1, Ok(Outcome::End));
             }
         }
-        (wire.len(), Ok(false))
+        (wire.len(), Ok(Outcome::Hungry))
     }
 
     fn take(&mut self, byte: u8) -> Result<(), Kind> {

@@ -57,8 +57,8 @@ impl InflateDecoder {
                     self.checksum.update(&plain[before..]);
                     result
                 }
-                Stage::Gzip(header) => header.read(rest).map_over(),
-                Stage::Zlib(first) => read_zlib_header(first, rest).map_over(),
+                Stage::Gzip(header) => header.read(rest),
+                Stage::Zlib(first) => read_zlib_header(first, rest),
                 Stage::Trailer { seen, len } => read_trailer(&self.checksum, seen, len, rest),
                 Stage::Ended => (0, Ok(Outcome::End)),
             };
@@ -75,19 +75,8 @@ impl InflateDecoder {
     }
 }
 
-/// Turns "is it over" into the outcome of a stage.
-trait MapOver {
-    fn map_over(self) -> (usize, Result<Outcome, Kind>);
-}
-
-impl MapOver for (usize, Result<bool, Kind>) {
-    fn map_over(self) -> (usize, Result<Outcome, Kind>) {
-        (self.0, self.1.map(|over| if over { Outcome::End } else { Outcome::Hungry }))
-    }
-}
-
 /// RFC 1950, 2.2.
-fn read_zlib_header(first: &mut Option<u8>, wire: &[u8]) -> (usize, Result<bool, Kind>) {
+fn read_zlib_header(first: &mut Option<u8>, wire: &[u8]) -> (usize, Result<Outcome, Kind>) {
     let mut taken = 0;
     for &flags in wire {
         let Some(method) = *first else {
@@ -105,9 +94,9 @@ fn read_zlib_header(first: &mut Option<u8>, wire: &[u8]) -> (usize, Result<bool,
         if flags & 0x20 != 0 {
             return (taken, Err(Kind::NeedDictionary));
         }
-        return (taken + 1, Ok(true));
+        return (taken + 1, Ok(Outcome::End));
     }
-    (taken, Ok(false))
+    (taken, Ok(Outcome::Hungry))
 }
 
 fn read_trailer(checksum: &Checksum, seen: &mut [u8; 8], len: &mut usize, wire: &[u8]) -> (usize, Result<Outcome, Kind>) {

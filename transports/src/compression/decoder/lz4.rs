@@ -4,7 +4,7 @@ use lz4_flex::block::{decompress_into, decompress_into_with_dict};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
 
 use super::{Outcome, Step};
-use crate::compression::checksum::{Xxh32, lz4_header_sum};
+use crate::compression::checksum::{Xxh32, lz4_header_sum, xxh32};
 
 const MAGIC: u32 = 0x184d_2204;
 /// Sixteen magic numbers of frames to be skipped.
@@ -272,10 +272,4 @@ impl Lz4Decoder {
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word))
-}
-
-fn xxh32(bytes: &[u8]) -> u32 {
-    let mut hash = Xxh32::new();
-    hash.update(bytes);
-    hash.sum()
 }
