@@ -12,7 +12,7 @@ use support::{Event, Events, Probe, address, connect};
 use torsade::prelude::*;
 use torsade::service::{ClientService, MultiService, Service};
 use torsade::simulated::{Faults, Simulation};
-use torsade::{Clock, Deferred, defer};
+use torsade::{Clock, Cooperator, Deferred, LoopingCall, TaskError, defer};
 
 const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";
@@ -329,4 +329,116 @@ fn a_service_that_is_added_during_the_start_is_started_as_well() {
     tree.add_service(Adding(tree.clone(), Rc::clone(&started))).unwrap();
     tree.start_service(&Clock::new()).unwrap();
     assert!(started.get());
+}
+
+/// Nobody looked again when the pause ended, since the result had come before it.
+#[test]
+fn a_fired_deferred_that_is_paused_is_awaited_and_reported_when_the_pause_ends() {
+    let clock = Clock::new();
+    let paused = defer::succeed(1);
+    let handle = paused.handle();
+    paused.pause();
+    let answer = Rc::new(Cell::new(0));
+    let there = Rc::clone(&answer);
+    let told = clock.spawn(async move { Ok(there.set(paused.await?)) }).into_deferred();
+    told.detach();
+    clock.advance(Duration::ZERO);
+    assert_eq!(answer.get(), 0);
+    handle.unpause();
+    clock.advance(Duration::ZERO);
+    assert_eq!(answer.get(), 1);
+}
+
+/// Two loops ran side by side, and the first start's Deferred failed as abandoned.
+#[test]
+fn a_looping_call_is_not_started_again_while_its_last_call_is_under_way() {
+    let clock = Clock::new();
+    let (calls, firers) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Vec::new())));
+    let (count, kept) = (Rc::clone(&calls), Rc::clone(&firers));
+    let looping = LoopingCall::new(clock.reactor(), move || {
+        count.set(count.get() + 1);
+        let (waits, firer) = Deferred::<()>::new();
+        kept.borrow_mut().push(firer);
+        waits
+    });
+    let second = Duration::from_secs(1);
+    let first = looping.start(second, true).unwrap();
+    clock.advance(Duration::ZERO);
+    looping.stop().unwrap();
+    assert_eq!(looping.start(second, true).err(), Some(TaskError::AlreadyRunning));
+    firers.borrow_mut().pop().unwrap().callback(());
+    assert!(first.into_result().unwrap().is_ok());
+    looping.start(second, true).unwrap().detach();
+    clock.pump([Duration::ZERO, second, second]);
+    assert_eq!(calls.get(), 2, "the second call waits for its Deferred");
+}
+
+/// It counted from the last reading of the clock, and the call came too early.
+#[test]
+fn a_reset_from_outside_of_a_turn_counts_from_now() {
+    let simulation = Simulation::new(1);
+    let (host, other) = (simulation.host(SERVER), simulation.host(CLIENT));
+    let called = Rc::new(Cell::new(None));
+    let (seen, own) = (Rc::clone(&called), host.clone());
+    let call = host.call_later(Duration::from_secs(10), move || seen.set(Some(own.now())));
+    other.call_later(Duration::from_secs(5), move || call.reset(Duration::from_secs(10)).unwrap());
+    simulation.run_for(Duration::from_secs(30)).unwrap();
+    assert_eq!(called.get(), Some(Duration::from_secs(15)));
+}
+
+/// Its task was left behind, and stopped the program when it was done.
+#[test]
+fn run_until_inside_a_callback_leaves_nothing_behind() {
+    let reactor = Reactor::new().unwrap();
+    let (inner, turns) = (reactor.clone(), Rc::new(Cell::new(0)));
+    let ran = Rc::clone(&turns);
+    reactor.call_later(Duration::ZERO, move || {
+        inner.run_until(async { Ok(()) }).unwrap_err();
+        let stopper = inner.clone();
+        inner.call_later(Duration::from_millis(5), move || {
+            ran.set(1);
+            stopper.stop().unwrap();
+        });
+    });
+    reactor.run().unwrap();
+    assert_eq!(turns.get(), 1);
+}
+
+/// One count stood for both, so a resume took away the pause that belongs to a step's Deferred.
+#[test]
+fn a_cooperative_task_that_waits_is_not_resumed_by_hand() {
+    let clock = Clock::new();
+    let firers = Rc::new(RefCell::new(Vec::new()));
+    let kept = Rc::clone(&firers);
+    let steps = std::iter::repeat_with(move || {
+        let (waits, firer) = Deferred::<()>::new();
+        kept.borrow_mut().push(firer);
+        waits
+    });
+    let task = Cooperator::of(clock.reactor()).cooperate(steps.take(2));
+    clock.advance(Duration::ZERO);
+    assert_eq!(task.resume(), Err(TaskError::NotPaused));
+    clock.advance(Duration::ZERO);
+    assert_eq!(firers.borrow().len(), 1);
+    for _ in 0..2 {
+        firers.borrow_mut().pop().unwrap().callback(());
+        clock.advance(Duration::ZERO);
+    }
+    assert!(task.when_done().into_result().unwrap().is_ok());
+}
+
+/// Only the first was; the others were kept for ever.
+#[test]
+fn every_task_that_is_spawned_after_the_stop_is_refused() {
+    let reactor = Reactor::new().unwrap();
+    reactor.run_until(async { Ok(()) }).unwrap();
+    let held = Rc::new(());
+    for _ in 0..3 {
+        let kept = Rc::clone(&held);
+        drop(reactor.spawn(async move {
+            drop(kept);
+            Ok(())
+        }));
+    }
+    assert_eq!(Rc::strong_count(&held), 1);
 }

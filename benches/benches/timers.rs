@@ -43,12 +43,16 @@ fn cancel(bencher: Bencher<'_, '_>, count: usize) {
     });
 }
 
-/// What a read does to an idle timeout.
+/// What a read does to an idle timeout: in a turn, where the clock is read once.
 #[divan::bench(args = COUNTS)]
 fn reset(bencher: Bencher<'_, '_>, count: usize) {
-    bencher.counter(ItemsCount::new(count)).with_inputs(|| waiting(count)).bench_local_refs(|(_, calls)| {
-        calls.iter().for_each(|call| call.reset(Duration::from_secs(120)).expect("it waits"));
-    });
+    let in_a_turn = move || {
+        let (clock, calls) = waiting(count);
+        let put_off = move || calls.iter().for_each(|call| call.reset(Duration::from_secs(120)).expect("it waits"));
+        clock.call_later(Duration::ZERO, put_off);
+        clock
+    };
+    bencher.counter(ItemsCount::new(count)).with_inputs(in_a_turn).bench_local_refs(|clock| clock.advance(Duration::ZERO));
 }
 
 /// All of them in one turn, as after a stall.

@@ -62,7 +62,6 @@ struct Core {
     stop_timeout: Cell<Duration>,
     /// Deferreds that the shutdown waits for.
     before_shutdown: Rc<Cell<usize>>,
-    in_turn: Cell<bool>,
     turn: Cell<u64>,
     observers: Observers,
 }
@@ -114,7 +113,6 @@ impl Reactor {
             stop_requested: Cell::new(false),
             stop_timeout: Cell::new(STOP_TIMEOUT),
             before_shutdown: Rc::default(),
-            in_turn: Cell::new(false),
             turn: Cell::new(0),
             observers: Observers::default(),
             backend,
@@ -167,7 +165,7 @@ impl Reactor {
         Ok(())
     }
 
-    fn check_startable(&self) -> Result<(), ReactorError> {
+    pub(crate) fn check_startable(&self) -> Result<(), ReactorError> {
         match self.0.stage.get() {
             Stage::Idle => Ok(()),
             Stage::Running | Stage::Preparing(_) | Stage::Finishing(_) => Err(ReactorError::AlreadyRunning),
@@ -186,14 +184,17 @@ impl Reactor {
 
     /// Makes one turn, waiting at most `max_wait` (none: until there is something to do).
     ///
+    /// Unless it is running ([`start_running`](Self::start_running)) it waits for nothing: go on while
+    /// [`is_running`](Self::is_running).
+    ///
     /// # Errors
     /// [`ReactorError::AlreadyRunning`] inside a callback; an [`io::Error`] if the poll fails.
     pub fn iterate(&self, max_wait: Option<Duration>) -> Result {
-        if self.0.in_turn.replace(true) {
+        if self.0.timers.in_turn.replace(true) {
             return Err(ReactorError::AlreadyRunning.into());
         }
         let result = self.turn(max_wait);
-        self.0.in_turn.set(false);
+        self.0.timers.in_turn.set(false);
         self.nudge();
         Ok(result?)
     }
@@ -278,7 +279,7 @@ impl Reactor {
 
     /// Tells the backend that something was queued, where its own turn does not see it anyway.
     fn nudge(&self) {
-        if !self.0.in_turn.get() {
+        if !self.0.timers.in_turn.get() {
             self.0.backend.nudge();
         }
     }
@@ -341,7 +342,7 @@ impl Reactor {
     #[doc(alias = "seconds")]
     #[must_use]
     pub fn now(&self) -> Duration {
-        if self.0.in_turn.get() { self.0.timers.now() } else { self.0.timers.refresh() }
+        self.0.timers.now()
     }
 
     /// The number of this turn, counting from 1.

@@ -128,6 +128,8 @@ impl Reactor {
         F: Future + 'static,
         F::Output: CallbackResult,
     {
+        // Before anything is spawned that would stop it later.
+        self.check_startable()?;
         let ended = Rc::new(RefCell::new(None));
         let (there, reactor) = (Rc::clone(&ended), self.clone());
         let told = self.spawn(future).into_deferred().add_both(move |result| {

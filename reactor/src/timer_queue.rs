@@ -21,11 +21,12 @@ pub(crate) struct Timers {
     backend: Rc<dyn Backend>,
     /// The time at the last reading; what a turn goes by.
     now: Cell<Duration>,
+    pub(crate) in_turn: Cell<bool>,
 }
 
 impl Timers {
     pub(crate) fn new(backend: Rc<dyn Backend>) -> Self {
-        Self { queue: RefCell::default(), now: Cell::new(backend.now()), backend }
+        Self { queue: RefCell::default(), now: Cell::new(backend.now()), in_turn: Cell::new(false), backend }
     }
 
     /// Reads the clock.
@@ -39,9 +40,9 @@ impl Timers {
         self.backend.nudge();
     }
 
-    /// The time at the last reading.
+    /// In a turn the time at the last reading, else the time.
     pub(crate) fn now(&self) -> Duration {
-        self.now.get()
+        if self.in_turn.get() { self.now.get() } else { self.refresh() }
     }
 }
 

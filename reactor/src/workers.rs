@@ -121,8 +121,8 @@ fn run_worker(
         // Those that have stopped need not be told. One that does not run yet finds this as soon as it does.
         other.call_from_thread(|reactor| reactor.stop().unwrap_or(())).ok();
     }
-    // Only one that failed has anything left.
-    worker.disconnect_all().ok();
+    // Only one that failed has anything left, wherever its loop was left.
+    worker.dismantle();
     result
 }
 

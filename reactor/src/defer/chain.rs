@@ -237,12 +237,14 @@ impl<T: 'static> Link<T> {
     }
 
     /// A future wants to know when the result is here.
-    pub(super) fn await_with(&self, waker: &Waker) {
+    pub(super) fn await_with(self: &Rc<Self>, waker: &Waker) {
         self.next.replace(Next::Awaited(Some(waker.clone())));
+        // It may be here already, and wait for the end of a pause.
+        run(Some(Rc::clone(self) as Rc<dyn Step>));
     }
 
     /// The Deferred was dropped. What was awaited is cancelled, as a future is by being dropped.
-    pub(super) fn detach(&self) {
+    pub(super) fn detach(self: &Rc<Self>) {
         let next = mem::replace(&mut *self.next.borrow_mut(), Next::Taken);
         match next {
             Next::Awaited(_) => {
@@ -251,9 +253,7 @@ impl<T: 'static> Link<T> {
             }
             Next::Held => {
                 self.next.replace(Next::Detached);
-                if !self.chain.paused() {
-                    self.report();
-                }
+                run(Some(Rc::clone(self) as Rc<dyn Step>));
             }
             other => drop(self.next.replace(other)),
         }

@@ -49,7 +49,8 @@ impl Reactor {
         self.0.stop_timeout.set(timeout);
     }
 
-    /// Whether it is finishing its connections, or has stopped.
+    /// Whether it waits for the calls before shutdown, finishes its connections, or has stopped. Nothing new is connected
+    /// or listened to then.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         matches!(self.0.stage.get(), Stage::Preparing(_) | Stage::Finishing(_) | Stage::Stopped)
@@ -69,7 +70,9 @@ impl Reactor {
                     if waiting > 0 {
                         log::warn!("stopping: {waiting} of the calls before shutdown have no result in time");
                     }
-                    self.0.stage.set(Stage::Finishing(self.0.timers.refresh().saturating_add(self.0.stop_timeout.get())));
+                    // A second signal was not meant for the first of the two waits alone.
+                    let timeout = if until.is_zero() { Duration::ZERO } else { self.0.stop_timeout.get() };
+                    self.0.stage.set(Stage::Finishing(self.0.timers.refresh().saturating_add(timeout)));
                     for source in self.all_sources() {
                         source.shut_down();
                     }
@@ -112,7 +115,7 @@ impl Reactor {
     /// [`ReactorError::AlreadyRunning`] while it runs, from a callback for instance: use [`stop`](Self::stop).
     #[doc(alias = "disconnectAll")]
     pub fn disconnect_all(&self) -> Result<(), ReactorError> {
-        if self.is_running() || self.0.in_turn.get() {
+        if self.is_running() || self.0.timers.in_turn.get() {
             return Err(ReactorError::AlreadyRunning);
         }
         self.dismantle();
@@ -158,7 +161,7 @@ impl Reactor {
                 self.0.stop_requested.set(true);
             }
             Stage::Preparing(_) => {
-                log::info!("received {signal:?} again: not waiting any more");
+                log::info!("received {signal:?} again: stopping at once");
                 self.0.stage.set(Stage::Preparing(Duration::ZERO));
             }
             Stage::Finishing(_) => {
@@ -187,5 +190,38 @@ impl Reactor {
             });
             told.detach();
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::defer::Deferred;
+    use crate::source::Ready;
+
+    /// A connection that never finishes.
+    struct Stuck;
+
+    impl Source for Stuck {
+        fn ready(self: Rc<Self>, _: Ready) {}
+        fn end_of_turn(self: Rc<Self>) {}
+        fn shut_down(self: Rc<Self>) {}
+        fn abort(self: Rc<Self>) {}
+    }
+
+    #[test]
+    fn a_second_signal_ends_every_wait() {
+        let clock = Clock::new();
+        let reactor = clock.reactor();
+        let (never, _firer) = Deferred::<()>::new();
+        reactor.add_source(Rc::new(Stuck));
+        reactor.before_shutdown(move || never);
+        reactor.take_signal(Signal::Terminate);
+        clock.advance(Duration::ZERO);
+        assert!(reactor.is_running(), "it waits for the call before shutdown");
+        reactor.take_signal(Signal::Terminate);
+        clock.advance(Duration::ZERO);
+        assert!(!reactor.is_running());
     }
 }

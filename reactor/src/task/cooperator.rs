@@ -56,8 +56,10 @@ type Steps = Box<dyn FnMut() -> Option<Settled<()>>>;
 struct Work {
     cooperator: Rc<Slices>,
     steps: RefCell<Option<Steps>>,
-    /// By the user, and for a Deferred.
+    /// By the user.
     paused: Cell<u32>,
+    /// The Deferred of the last step has not fired.
+    waits: Cell<bool>,
     queued: Cell<bool>,
     ended: RefCell<Option<Result<(), Failure>>>,
     waiting: RefCell<Vec<Firer<()>>>,
@@ -87,6 +89,7 @@ impl Cooperator {
             cooperator: Rc::clone(&self.0),
             steps: RefCell::new(Some(steps)),
             paused: Cell::new(0),
+            waits: Cell::new(false),
             queued: Cell::new(false),
             ended: RefCell::default(),
             waiting: RefCell::default(),
@@ -139,7 +142,8 @@ impl CooperativeTask {
         if self.0.paused.get() == 0 {
             return Err(TaskError::NotPaused);
         }
-        self.0.unpause();
+        self.0.paused.set(self.0.paused.get() - 1);
+        self.0.queue();
         Ok(())
     }
 
@@ -185,19 +189,18 @@ impl Work {
     }
 
     fn queue(self: &Rc<Self>) {
-        if self.paused.get() == 0 && self.ended.borrow().is_none() && !self.queued.replace(true) {
+        if self.may_step() && !self.queued.replace(true) {
             self.cooperator.runnable.borrow_mut().push_back(Rc::clone(self));
             self.cooperator.schedule();
         }
     }
 
-    fn unpause(self: &Rc<Self>) {
-        self.paused.set(self.paused.get() - 1);
-        self.queue();
+    fn may_step(&self) -> bool {
+        self.paused.get() == 0 && !self.waits.get() && self.ended.borrow().is_none()
     }
 
     fn step(self: &Rc<Self>) {
-        if self.paused.get() > 0 || self.ended.borrow().is_some() {
+        if !self.may_step() {
             return;
         }
         // Taken out, so that a step may stop its own task.
@@ -216,10 +219,13 @@ impl Work {
     }
 
     fn wait_for(self: &Rc<Self>, deferred: Deferred<()>) {
-        self.paused.set(self.paused.get() + 1);
+        self.waits.set(true);
         let work = Rc::clone(self);
         let told = deferred.add_both(move |result| match result {
-            Ok(()) => work.unpause(),
+            Ok(()) => {
+                work.waits.set(false);
+                work.queue();
+            }
             Err(failure) => work.end(&Err(failure)),
         });
         told.detach();

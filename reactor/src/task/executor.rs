@@ -177,7 +177,12 @@ impl Woken {
         let first = list.len() == 1;
         drop(list);
         // One call for all that are woken until it is made.
-        !first || self.handle.call_from_thread(|reactor| Tasks::of(reactor).run_woken()).is_ok()
+        let taken = !first || self.handle.call_from_thread(|reactor| Tasks::of(reactor).run_woken()).is_ok();
+        if !taken {
+            // So that the next is the first again, and is refused too.
+            self.take();
+        }
+        taken
     }
 
     fn take(&self) -> Vec<TaskId> {

@@ -91,12 +91,13 @@ impl LoopingCall {
     /// function once every turn.
     ///
     /// # Errors
-    /// [`TaskError::AlreadyRunning`].
+    /// [`TaskError::AlreadyRunning`], also after a [`stop`](Self::stop) until the call that was under way has ended.
     #[track_caller]
     pub fn start(&self, interval: Duration, now: bool) -> Result<Deferred<()>, TaskError> {
-        if self.0.running.replace(true) {
+        if self.0.state.borrow().ended.is_some() {
             return Err(TaskError::AlreadyRunning);
         }
+        self.0.running.set(true);
         let (deferred, ended) = Deferred::new();
         let start = self.0.reactor.now();
         self.0.state.replace(State { interval, start, run_at_start: now, last: None, call: None, ended: Some(ended) });
