@@ -340,7 +340,11 @@ fn a_fired_deferred_that_is_paused_is_awaited_and_reported_when_the_pause_ends()
     paused.pause();
     let answer = Rc::new(Cell::new(0));
     let there = Rc::clone(&answer);
-    let told = clock.spawn(async move { Ok(there.set(paused.await?)) }).into_deferred();
+    let told = clock.spawn(async move {
+        there.set(paused.await?);
+        Ok(())
+    });
+    let told = told.into_deferred();
     told.detach();
     clock.advance(Duration::ZERO);
     assert_eq!(answer.get(), 0);
@@ -441,4 +445,56 @@ fn every_task_that_is_spawned_after_the_stop_is_refused() {
         }));
     }
     assert_eq!(Rc::strong_count(&held), 1);
+}
+
+/// A line receiver whose protocol switches on TLS through the plain transport, past the receiver.
+#[cfg(feature = "tls")]
+struct SwitchesPast {
+    lines: Rc<RefCell<Vec<String>>>,
+    waits: bool,
+}
+
+#[cfg(feature = "tls")]
+impl LineProtocol for SwitchesPast {
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        self.lines.borrow_mut().push(line.escape_ascii().to_string());
+        let plain = Transport::clone(transport);
+        if !self.waits {
+            return Ok(plain.start_tls(support::keys::server())?);
+        }
+        transport.pause_producing();
+        let (later, reactor) = (plain.clone(), plain.reactor().clone());
+        reactor.call_later(Duration::from_millis(100), move || later.start_tls(support::keys::server()).unwrap());
+        reactor.call_later(Duration::from_secs(2), move || plain.resume_producing());
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _transport: &LineTransport, reason: &Reason) -> Result {
+        self.lines.borrow_mut().push(reason.to_string());
+        Ok(())
+    }
+}
+
+/// It was delivered after the switch, as if it had come encrypted.
+#[cfg(feature = "tls")]
+#[test]
+fn a_line_that_came_in_clear_is_not_delivered_behind_a_switch_past_the_receiver() {
+    for waits in [false, true] {
+        let simulation = Simulation::new(1);
+        let lines = Rc::new(RefCell::new(Vec::new()));
+        let record = Rc::clone(&lines);
+        let server = move |_peer| LineReceiver::new(SwitchesPast { lines: Rc::clone(&record), waits });
+        simulation.host(SERVER).listen_tcp("0.0.0.0:7", server).unwrap();
+        let client = |transport: &Transport, _data: &[u8]| {
+            transport.write("goal\r\nEVIL\r\n");
+            let later = transport.clone();
+            let switch = move || drop(later.start_tls(support::keys::client()));
+            transport.reactor().call_later(Duration::from_secs(1), switch);
+        };
+        simulation.host(CLIENT).connect_tcp("10.0.0.1:7", move |_peer| Script(client)).unwrap();
+        simulation.run_for(Duration::from_secs(60)).unwrap();
+        let lines = lines.borrow();
+        assert_eq!(lines.len(), 2, "waits {waits}: {lines:?}");
+        assert!(lines[0] == "goal" && lines[1].contains("6 bytes came before TLS was on"), "waits {waits}: {lines:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 /// One end of a connection.
@@ -66,7 +66,7 @@ pub enum Host {
 
 /// Where to listen or to connect to: a host and a port.
 ///
-/// Written as `"127.0.0.1:8000"`, `"[::1]:8000"` or `"localhost:8000"`; also made from a [`SocketAddr`] or from a pair
+/// Written as `"127.0.0.1:8000"`, `"[::1]:8000"`, `"[fe80::1%2]:8000"` or `"localhost:8000"`; also made from a [`SocketAddr`] or from a pair
 /// such as `("localhost", 8000)`.
 ///
 /// # Examples
@@ -76,12 +76,15 @@ pub enum Host {
 /// let there: HostPort = "[::1]:8000".parse()?;
 /// assert_eq!((there.host(), there.port()), (&Host::Ip("::1".parse()?), 8000));
 /// assert!("localhost".parse::<HostPort>().is_err());
+/// assert_eq!("[fe80::1%2]:8000".parse::<HostPort>()?.to_string(), "[fe80::1%2]:8000");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct HostPort {
     host: Host,
     port: u16,
+    /// Of a link-local IPv6 address: which link.
+    scope_id: u32,
 }
 
 impl HostPort {
@@ -95,6 +98,15 @@ impl HostPort {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port at `ip`: the host itself, or what its name was looked up to.
+    #[must_use]
+    pub fn at(&self, ip: IpAddr) -> SocketAddr {
+        match ip {
+            IpAddr::V4(_) => SocketAddr::new(ip, self.port),
+            IpAddr::V6(ip) => SocketAddrV6::new(ip, self.port, 0, self.scope_id).into(),
+        }
     }
 
     fn parse_host(text: &str, whole: &str) -> Result<Host, AddressError> {
@@ -117,24 +129,28 @@ impl FromStr for HostPort {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(address.into());
+        }
         let (host, port) = text.rsplit_once(':').ok_or_else(|| AddressError::NoPort { text: text.to_owned() })?;
         if host.contains(':') && !host.starts_with('[') {
             return Err(AddressError::Host { text: text.to_owned() });
         }
         let port = port.parse().map_err(|_| AddressError::Port { text: text.to_owned() })?;
-        Ok(Self { host: Self::parse_host(host, text)?, port })
+        Ok(Self { host: Self::parse_host(host, text)?, port, scope_id: 0 })
     }
 }
 
 impl From<SocketAddr> for HostPort {
     fn from(address: SocketAddr) -> Self {
-        Self { host: Host::Ip(address.ip()), port: address.port() }
+        let scope_id = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
+        Self { host: Host::Ip(address.ip()), port: address.port(), scope_id }
     }
 }
 
 impl From<(IpAddr, u16)> for HostPort {
     fn from((ip, port): (IpAddr, u16)) -> Self {
-        Self { host: Host::Ip(ip), port }
+        Self { host: Host::Ip(ip), port, scope_id: 0 }
     }
 }
 
@@ -166,7 +182,7 @@ impl TryFrom<(&str, u16)> for HostPort {
     type Error = AddressError;
 
     fn try_from((host, port): (&str, u16)) -> Result<Self, AddressError> {
-        Ok(Self { host: Self::parse_host(host, host)?, port })
+        Ok(Self { host: Self::parse_host(host, host)?, port, scope_id: 0 })
     }
 }
 
@@ -184,7 +200,7 @@ impl TryFrom<Address> for HostPort {
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
-            Host::Ip(ip) => SocketAddr::new(*ip, self.port).fmt(f),
+            Host::Ip(ip) => self.at(*ip).fmt(f),
             Host::Name(name) => write!(f, "{name}:{}", self.port),
         }
     }

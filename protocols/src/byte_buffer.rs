@@ -24,7 +24,7 @@ impl ByteBuffer {
     pub(crate) fn feed(&mut self, data: &[u8]) {
         self.drop_taken();
         if self.bytes.capacity() == 0 {
-            self.bytes = SPARE.take();
+            self.bytes = SPARE.try_with(Cell::take).unwrap_or_default();
         }
         self.bytes.extend_from_slice(data);
     }
@@ -80,7 +80,8 @@ impl ByteBuffer {
             let mut spare = std::mem::take(&mut self.bytes);
             spare.clear();
             if (1..=SPARE_LIMIT).contains(&spare.capacity()) {
-                SPARE.set(spare);
+                // Not while the thread ends: what is dropped then may come after it.
+                SPARE.try_with(|place| place.set(spare)).ok();
             }
         } else if start >= self.bytes.len() / 2 {
             // Moves no more bytes than were given out since the last time, so the work stays linear.

@@ -51,17 +51,10 @@ pub trait Connection {
     fn abort_connection(&self);
 
     /// Closes in order, as after an error in a callback: one of its tasks has failed. Called from the loop.
-    fn fail_with(&self, reason: Reason) {
-        log::warn!("closing connection {} with {}: {reason}", self.id(), self.peer());
-        self.lose_connection();
-    }
+    fn fail_with(&self, reason: Reason);
 
     /// The tasks that are cancelled after `connection_lost`; none once that has come.
-    ///
-    /// The default is for what has no end: its tasks run until they are done.
-    fn tasks(&self) -> Option<TaskGroup> {
-        Some(TaskGroup::new())
-    }
+    fn tasks(&self) -> Option<TaskGroup>;
 
     /// Whether `connection_lost` is still to come.
     fn is_connected(&self) -> bool;
@@ -77,6 +70,11 @@ pub trait Connection {
 
     /// Whether data is wanted now.
     fn is_reading(&self) -> bool;
+
+    /// Whether an adapter may deliver what it has kept: data is wanted, and no handshake is under way.
+    fn can_deliver(&self) -> bool {
+        self.is_reading() && !self.is_handshaking()
+    }
 
     /// Has bytes delivered again, first of all.
     fn unread(&self, data: &[u8]);

@@ -108,6 +108,14 @@ impl Frames {
         })
     }
 
+    /// Takes out everything that is not delivered, and forgets an error of the decoder.
+    pub(crate) fn take_rest(&self) -> Vec<u8> {
+        let mut rest = self.extra.take();
+        rest.extend_from_slice(self.buffer.borrow().take(usize::MAX));
+        self.gate.take();
+        rest
+    }
+
     /// Puts what was given back to the front.
     pub(crate) fn take_extra(&self) {
         if !self.extra.borrow().is_empty() {
@@ -129,10 +137,7 @@ impl FrameTransport {
     #[doc(alias = "recvd")]
     #[must_use]
     pub fn take_remaining(&self) -> Vec<u8> {
-        let mut rest = self.frames.extra.take();
-        rest.extend_from_slice(self.frames.buffer.borrow().take(usize::MAX));
-        self.frames.gate.take();
-        rest
+        self.frames.take_rest()
     }
 
     /// Puts bytes before those that are not yet decoded; a failed decoder begins again with them.
@@ -278,7 +283,10 @@ impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
         let frames = Rc::clone(&self.frames);
         let result = loop {
             frames.take_extra();
-            if !transport.is_reading() {
+            if !transport.can_deliver() {
+                if transport.is_handshaking() {
+                    transport.refuse_clear(&frames.take_rest());
+                }
                 break Ok(());
             }
             let buffer = frames.buffer.borrow();
@@ -305,6 +313,9 @@ impl<D: Decoder, P: FrameProtocol<D>> Protocol for FrameReceiver<D, P> {
     }
 
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        if transport.refuse_clear(&self.frames.take_rest()) {
+            return Ok(());
+        }
         self.call(transport, FrameProtocol::handshake_completed)
     }
 

@@ -105,6 +105,15 @@ struct Lines {
     extra: RefCell<Vec<u8>>,
 }
 
+impl Lines {
+    /// Takes out everything that is not delivered.
+    fn take_rest(&self) -> Vec<u8> {
+        let mut rest = self.extra.take();
+        rest.extend_from_slice(self.decoder.borrow().take_rest());
+        rest
+    }
+}
+
 impl LineTransport {
     /// Sends a line: `line` and the delimiter.
     #[doc(alias = "sendLine")]
@@ -147,9 +156,7 @@ impl LineTransport {
     #[doc(alias = "clearLineBuffer")]
     #[must_use]
     pub fn clear_line_buffer(&self) -> Vec<u8> {
-        let mut rest = self.lines.extra.take();
-        rest.extend_from_slice(self.lines.decoder.borrow().take_rest());
-        rest
+        self.lines.take_rest()
     }
 
     /// Decompresses everything after this line: what is buffered already goes back and is read as compressed.
@@ -162,12 +169,7 @@ impl LineTransport {
         CompressionError: From<D::Error>,
     {
         let decompression = decompression.try_into()?;
-        let rest = self.clear_line_buffer();
-        let switched = self.transport.expect_compression::<Decompression>(decompression, &rest);
-        if switched.is_err() {
-            self.lines.extra.replace(rest);
-        }
-        switched
+        self.switch(|transport, rest| transport.expect_compression::<Decompression>(decompression, rest))
     }
 
     /// Encrypts everything after this line; what is buffered behind it already ends the connection, as injected.
@@ -187,8 +189,13 @@ impl LineTransport {
     }
 
     fn switch_tls(&self, config: &TlsConfig, already: AlreadyReceived) -> Result<(), StartTlsError> {
+        self.switch(|transport, rest| transport.start_tls_after(config, rest, already))
+    }
+
+    /// Hands what is buffered to the transport, and takes it back if that refuses.
+    fn switch<E>(&self, switch: impl FnOnce(&Transport, &[u8]) -> Result<(), E>) -> Result<(), E> {
         let rest = self.clear_line_buffer();
-        let switched = self.transport.start_tls_after(config, &rest, already);
+        let switched = switch(&self.transport, &rest);
         if switched.is_err() {
             self.lines.extra.replace(rest);
         }
@@ -281,7 +288,10 @@ impl<L: LineProtocol> LineReceiver<L> {
             if !lines.extra.borrow().is_empty() {
                 lines.decoder.borrow_mut().unread(&lines.extra.take());
             }
-            if !transport.is_reading() {
+            if !transport.can_deliver() {
+                if transport.is_handshaking() {
+                    transport.refuse_clear(&lines.take_rest());
+                }
                 break Ok(());
             }
             let decoder = lines.decoder.borrow();
@@ -312,6 +322,9 @@ impl<L: LineProtocol> Protocol for LineReceiver<L> {
     }
 
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        if transport.refuse_clear(&self.lines.take_rest()) {
+            return Ok(());
+        }
         self.call(transport, LineProtocol::handshake_completed)
     }
 

@@ -1,7 +1,7 @@
 //! Layers between transports and protocols: limits, timeouts, throttling, logs, and users' own.
 //!
-//! Each wraps any [`Factory`](crate::Factory), or [`ClientFactory`](crate::ClientFactory), and the result is one again, so
-//! they nest. All callbacks pass through, the half-close ones as well.
+//! Each wraps any [`Factory`](crate::Factory), and the result is one again, so they nest; those that do not limit who may
+//! connect wrap a [`ClientFactory`](crate::ClientFactory) as well. All callbacks pass through, the half-close ones as well.
 
 mod layer;
 mod limits;

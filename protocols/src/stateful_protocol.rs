@@ -197,7 +197,13 @@ impl<P: StatefulProtocol> StatefulReceiver<P> {
         loop {
             frames.take_extra();
             let buffer = frames.buffer.borrow();
-            if !transport.is_reading() || buffer.len() < state.wanted {
+            if !transport.can_deliver() {
+                if transport.is_handshaking() {
+                    transport.refuse_clear(buffer.take(usize::MAX));
+                }
+                return Ok(());
+            }
+            if buffer.len() < state.wanted {
                 return Ok(());
             }
             empty = if state.wanted == 0 { empty + 1 } else { 0 };
@@ -208,10 +214,6 @@ impl<P: StatefulProtocol> StatefulReceiver<P> {
             if let Some(next) = self.call(transport, |protocol, transport| (state.received)(protocol, transport, data))? {
                 self.state = Some(next);
                 state = self.state()?;
-            }
-            if transport.is_handshaking() && !buffer.is_empty() {
-                // TLS was switched on past us, and these came in clear behind it: the transport refuses them.
-                transport.unread(buffer.take(usize::MAX));
             }
         }
     }
@@ -224,6 +226,9 @@ impl<P: StatefulProtocol> Protocol for StatefulReceiver<P> {
     }
 
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        if transport.refuse_clear(&self.frames.take_rest()) {
+            return Ok(());
+        }
         self.call(transport, StatefulProtocol::handshake_completed)
     }
 

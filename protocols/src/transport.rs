@@ -13,7 +13,7 @@ use crate::compression::{Compression, CompressionError, CompressionStats, Decomp
 use crate::connection::Connection;
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
-use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsInfo};
+use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsError, TlsInfo};
 
 /// One connection, as its protocol and others see it; a cheap handle.
 ///
@@ -215,6 +215,22 @@ impl Transport {
     #[must_use]
     pub fn is_reading(&self) -> bool {
         self.0.is_reading()
+    }
+
+    /// For adapters, between two messages.
+    pub(crate) fn can_deliver(&self) -> bool {
+        self.0.can_deliver()
+    }
+
+    /// For adapters, where TLS was switched on past them: `rest` is what they still have, which came in clear behind the
+    /// switch. It ends the connection, as injected. False if there is nothing.
+    pub(crate) fn refuse_clear(&self, rest: &[u8]) -> bool {
+        match rest.len() {
+            0 => return false,
+            _ if self.is_handshaking() => self.unread(rest),
+            bytes => self.fail_with(Reason::Tls(TlsError::Injected { bytes })),
+        }
+        true
     }
 
     /// Gives back bytes that were delivered too early: they are delivered again, before all others, in a later turn.

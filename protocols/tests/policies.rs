@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use torsade_protocols::policies::{
     LimitConnectionsByPeer, LimitTotalConnectionsFactory, ProtocolWrapper, ThrottlingFactory, TimeoutFactory,
-    TrafficLoggingFactory, WrapperTransport, WrappingFactory,
+    TrafficLoggingFactory, WrappedProtocol, WrapperTransport, WrappingFactory,
 };
 use torsade_protocols::testing::{ProducerState, StringTransport, StringTransportWithDisconnection};
 use torsade_protocols::{
@@ -245,4 +245,65 @@ fn a_file_that_cannot_be_read_is_told_and_the_producer_detached() {
     transport.resume_producer().unwrap();
     assert!(matches!(told.take(), Some(Err(FileSenderError::Read(_)))));
     assert_eq!(transport.producer(), None);
+}
+
+/// Gives each byte by itself.
+struct Bytewise;
+
+impl ProtocolWrapper for Bytewise {
+    fn data_received(&self, _: &WrapperTransport, data: &[u8], above: &mut dyn FnMut(&[u8]) -> Result) -> Result {
+        data.chunks(1).try_for_each(above)
+    }
+}
+
+/// Pauses after each byte, and gives the first back.
+struct Reluctant(Rc<RefCell<Vec<u8>>>);
+
+impl Protocol for Reluctant {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.0.borrow_mut().extend_from_slice(data);
+        if self.0.borrow().len() == 1 {
+            transport.unread(data);
+        }
+        transport.pause_producing();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_wrapper_that_gives_more_than_is_wanted_delivers_it_later_and_in_order() {
+    let got = Rc::new(RefCell::new(Vec::new()));
+    let mut connection = StringTransportWithDisconnection::new(WrappedProtocol::new(Bytewise, Reluctant(Rc::clone(&got))));
+    connection.deliver(b"abc");
+    assert_eq!(*got.borrow(), b"a", "it has paused");
+    connection.call(|transport| transport.resume_producing());
+    assert_eq!(*got.borrow(), b"aabc");
+}
+
+#[test]
+fn tasks_end_with_the_recorded_connection_and_their_errors_are_its_reason() {
+    struct Silent;
+    impl Protocol for Silent {
+        fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+            let (fails, waits) = (data == b"fail", transport.reactor().sleep(Duration::from_secs(1)));
+            transport.spawn(move |transport| async move {
+                waits.await?;
+                transport.write("late");
+                if fails { Err("no more".into()) } else { Ok(()) }
+            });
+            Ok(())
+        }
+    }
+
+    let second = Duration::from_secs(1);
+    let mut connection = StringTransportWithDisconnection::new(Silent);
+    connection.deliver(b"go on");
+    connection.lose(Reason::ConnectionDone);
+    connection.advance(second);
+    assert_eq!(connection.value(), b"", "the task was cancelled");
+    let mut connection = StringTransportWithDisconnection::new(Silent);
+    connection.deliver(b"fail");
+    connection.advance(second);
+    connection.advance(Duration::ZERO);
+    assert_eq!(connection.reason().map(ToString::to_string), Some("the protocol failed: no more".to_owned()));
 }

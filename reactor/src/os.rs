@@ -122,7 +122,7 @@ impl Backend for Os {
     }
 
     fn random(&self) -> u64 {
-        // The standard library seeds each of these anew from the system.
+        // The standard library seeds the first of a thread from the system, and each has other keys.
         RandomState::new().hash_one(0)
     }
 

@@ -311,6 +311,7 @@ impl Reactor {
 
     /// Calls `call` as soon as the reactor runs: after startup, or in the next turn if it runs already.
     #[doc(alias = "callWhenRunning")]
+    #[track_caller]
     pub fn call_when_running(&self, call: impl FnOnce() + 'static) {
         if self.is_running() {
             self.call_later(Duration::ZERO, call);

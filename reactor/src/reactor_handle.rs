@@ -95,9 +95,7 @@ impl ReactorHandle {
     pub fn call_from_thread(&self, call: impl FnOnce(&Reactor) + Send + 'static) -> Result<(), ReactorGone> {
         self.0.push(Box::new(call))
     }
-}
 
-impl ReactorHandle {
     /// Whether this is the reactor's thread.
     pub(crate) fn is_own_thread(&self) -> bool {
         self.0.home == thread::current().id()

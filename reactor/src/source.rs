@@ -136,7 +136,8 @@ pub(crate) struct SourceTable {
 impl SourceTable {
     pub(crate) fn insert(&mut self, source: Rc<dyn Source>) -> Token {
         let entry = self.slots.vacant_entry();
-        // The two highest generations are left out: with them a token could equal the ones kept for the waker and signals.
+        // The upper half of the generations is left out: with its highest a token could equal those kept for the waker and
+        // for signals.
         self.generation = (self.generation + 1) & (INDEX_MASK >> 1);
         let token = Token(self.generation << INDEX_BITS | entry.key());
         entry.insert(Slot { source, token, ready: Ready::NONE, queued: false, ending: false });
@@ -144,12 +145,12 @@ impl SourceTable {
     }
 
     pub(crate) fn remove(&mut self, token: Token) -> Option<Rc<dyn Source>> {
-        self.slot(token)?;
+        self.slot_mut(token)?;
         Some(self.slots.remove(token.index()).source)
     }
 
     pub(crate) fn replace(&mut self, token: Token, source: Rc<dyn Source>) -> Option<Rc<dyn Source>> {
-        let slot = self.slots.get_mut(token.index()).filter(|slot| slot.token == token)?;
+        let slot = self.slot_mut(token)?;
         Some(std::mem::replace(&mut slot.source, source))
     }
 
@@ -163,7 +164,7 @@ impl SourceTable {
 
     /// Adds to what the source is ready for and puts it into this turn's or the next turn's queue, once.
     pub(crate) fn mark_ready(&mut self, token: Token, ready: Ready) {
-        let Some(slot) = self.slots.get_mut(token.index()).filter(|slot| slot.token == token) else { return };
+        let Some(slot) = self.slot_mut(token) else { return };
         slot.ready |= ready;
         if !slot.queued {
             slot.queued = true;
@@ -172,7 +173,7 @@ impl SourceTable {
     }
 
     pub(crate) fn mark_ending(&mut self, token: Token) {
-        let Some(slot) = self.slots.get_mut(token.index()).filter(|slot| slot.token == token) else { return };
+        let Some(slot) = self.slot_mut(token) else { return };
         if !slot.ending {
             slot.ending = true;
             self.end_queue.push_back(token);
@@ -181,14 +182,14 @@ impl SourceTable {
 
     pub(crate) fn next_ready(&mut self) -> Option<(Rc<dyn Source>, Ready)> {
         let token = self.run_queue.pop_front()?;
-        let slot = self.slots.get_mut(token.index()).filter(|slot| slot.token == token)?;
+        let slot = self.slot_mut(token)?;
         slot.queued = false;
         Some((Rc::clone(&slot.source), std::mem::take(&mut slot.ready)))
     }
 
     pub(crate) fn next_ending(&mut self) -> Option<Rc<dyn Source>> {
         let token = self.end_queue.pop_front()?;
-        let slot = self.slots.get_mut(token.index()).filter(|slot| slot.token == token)?;
+        let slot = self.slot_mut(token)?;
         slot.ending = false;
         Some(Rc::clone(&slot.source))
     }
@@ -201,7 +202,8 @@ impl SourceTable {
         self.end_queue.len()
     }
 
-    fn slot(&self, token: Token) -> Option<&Slot> {
-        self.slots.get(token.index()).filter(|slot| slot.token == token)
+    /// The place of a source that is still there.
+    fn slot_mut(&mut self, token: Token) -> Option<&mut Slot> {
+        self.slots.get_mut(token.index()).filter(|slot| slot.token == token)
     }
 }

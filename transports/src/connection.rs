@@ -308,6 +308,11 @@ impl Connection for StreamConnection {
         self.state.borrow().is_reading()
     }
 
+    fn can_deliver(&self) -> bool {
+        let state = self.state.borrow();
+        state.is_reading() && !state.is_handshaking()
+    }
+
     fn unread(&self, data: &[u8]) {
         let mut state = self.state.borrow_mut();
         if !data.is_empty() && state.is_handshaking() {

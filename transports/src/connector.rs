@@ -144,7 +144,6 @@ impl TcpConnector {
     }
 
     fn try_addresses(self: &Rc<Self>, deadline: DelayedCall, addresses: Vec<IpAddr>) {
-        let port = self.destination.port();
         let mut seen = Vec::new();
         let addresses = addresses.into_iter().filter(|ip| {
             !seen.contains(ip) && {
@@ -152,7 +151,7 @@ impl TcpConnector {
                 true
             }
         });
-        let addresses = addresses.map(|ip| SocketAddr::new(ip, port)).collect();
+        let addresses = addresses.map(|ip| self.destination.at(ip)).collect();
         self.phase.replace(Phase::Connecting(Attempt { deadline, addresses, socket: None, last_error: None }));
         self.stop_waiting();
         self.try_next();

@@ -134,7 +134,7 @@ pub(crate) fn listen(
     tls: Option<TlsConfig>,
 ) -> Result<Port, ListenError> {
     let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
-    let listener = (ip, address.port()).into();
+    let listener = address.at(ip);
     open(reactor, address, || Port::open(reactor, reactor.backend().listen(listener, BACKLOG)?, factory, ACCEPTS, tls))
 }
 

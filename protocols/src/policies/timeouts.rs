@@ -75,6 +75,7 @@ impl TimeoutMixin {
 
     /// Sets how long `transport` may be idle from now on, or none to have no timeout; gives what was set before.
     #[doc(alias = "setTimeout")]
+    #[track_caller]
     #[expect(clippy::must_use_candidate, reason = "it is called for its effect")]
     pub fn set_timeout(&self, transport: &Transport, period: Option<Duration>) -> Option<Duration> {
         let previous = self.0.period.replace(period);

@@ -75,7 +75,8 @@ pub trait ProtocolWrapper {
         Ok(())
     }
 
-    /// Bytes came in. `above` gives some to the wrapped protocol; it may be called any number of times.
+    /// Bytes came in. `above` gives some to the wrapped protocol; it may be called any number of times. What the protocol
+    /// does not want any more after the first (it has paused, say) waits until it does.
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
@@ -153,7 +154,8 @@ impl WrapperTransport {
 
     /// Keeps the wrapped protocol's producer, if there is one, from producing while this is on.
     ///
-    /// Its callbacks are called from here, so this may be called from the loop only: from a timer, say.
+    /// Its callbacks are called from here, so this may be called from the loop only, from a timer say, and never from
+    /// [`ProtocolWrapper::write`], where the producer may be what writes.
     ///
     /// # Errors
     /// Those of the producer.
@@ -211,6 +213,24 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
         sides.clone()
     }
 
+    /// What gives bytes to the protocol: what it does not want any more after the first is kept, as if given back.
+    fn giving<'a>(&'a mut self, sides: &'a Sides) -> impl FnMut(&[u8]) -> Result + 'a {
+        let (below, protocol, mut first) = (&sides.below, &mut self.protocol, true);
+        move |data| {
+            let wanted = std::mem::take(&mut first) || below.holds.unread.borrow().is_empty() && below.can_deliver();
+            if wanted {
+                return protocol.data_received(&sides.above, data);
+            }
+            if below.is_handshaking() {
+                // It came in clear, behind the switch.
+                below.refuse_clear(data);
+            } else {
+                below.holds.unread.borrow_mut().extend_from_slice(data);
+            }
+            Ok(())
+        }
+    }
+
     /// Delivers what the protocol had given back, unless it does not want it yet.
     fn deliver_unread(&mut self, sides: &Sides) -> Result {
         if sides.below.holds.unread.borrow().is_empty() || !sides.below.is_reading() {
@@ -230,20 +250,23 @@ impl<W: ProtocolWrapper + 'static> Protocol for WrappedProtocol<W> {
 
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
         let sides = self.sides(transport);
+        if transport.refuse_clear(&sides.below.holds.unread.take()) {
+            return Ok(());
+        }
         self.protocol.handshake_completed(&sides.above)
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         let sides = self.sides(transport);
         self.deliver_unread(&sides)?;
-        let protocol = &mut self.protocol;
-        self.wrapper.data_received(&sides.below, data, &mut |data| protocol.data_received(&sides.above, data))
+        let wrapper = Rc::clone(&self.wrapper);
+        wrapper.data_received(&sides.below, data, &mut self.giving(&sides))
     }
 
     fn read_connection_lost(&mut self, transport: &Transport) -> Result {
         let sides = self.sides(transport);
-        let protocol = &mut self.protocol;
-        self.wrapper.read_connection_lost(&sides.below, &mut |data| protocol.data_received(&sides.above, data))?;
+        let wrapper = Rc::clone(&self.wrapper);
+        wrapper.read_connection_lost(&sides.below, &mut self.giving(&sides))?;
         self.protocol.read_connection_lost(&sides.above)
     }
 

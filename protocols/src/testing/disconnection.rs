@@ -129,11 +129,12 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
             return;
         }
         self.transport.stop_producer();
-        self.transport.set_lost();
+        self.transport.mark_lost();
         self.arrived.clear();
         if let Err(error) = self.protocol.connection_lost(&self.transport, &reason) {
             log::error!("connection_lost failed: {error}");
         }
+        self.transport.cancel_tasks();
         self.reason = Some(reason);
     }
 
@@ -157,7 +158,7 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
             } else if transport.is_closing() {
                 self.arrived.clear();
                 if transport.producer().is_none() && (self.peer_ended || !self.lingers) {
-                    self.lose(Reason::ConnectionDone);
+                    self.lose(transport.take_failure().unwrap_or(Reason::ConnectionDone));
                 }
                 return;
             } else if transport.is_write_closed() && !self.told_write_end {

@@ -6,11 +6,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::rc::Rc;
 
-use torsade_reactor::{Clock, Reactor, Result};
+use torsade_reactor::{Clock, Reactor, Result, TaskGroup};
 
 use crate::address::Address;
 use crate::connection::Connection;
 use crate::producer::{Producer, ProducerError};
+use crate::reason::Reason;
 use crate::transport::Transport;
 
 /// What the protocol asked of the transport as a source of data.
@@ -99,6 +100,9 @@ struct Recorder {
     resumed: Cell<bool>,
     unread: RefCell<Vec<u8>>,
     observer: RefCell<Option<Observer>>,
+    tasks: TaskGroup,
+    /// Why it is being closed, if one of its tasks or layers has failed.
+    failed: RefCell<Option<Reason>>,
 }
 
 /// The next id, for all transports of one clock.
@@ -133,6 +137,8 @@ impl StringTransport {
             resumed: Cell::default(),
             unread: RefCell::default(),
             observer: RefCell::default(),
+            tasks: TaskGroup::new(),
+            failed: RefCell::default(),
         });
         Self { transport: Transport::new(Rc::<Recorder>::clone(&recorder)), recorder, clock: Rc::clone(clock) }
     }
@@ -230,9 +236,23 @@ impl StringTransport {
         self.recorder.is_reading() && self.recorder.resumed.take()
     }
 
-    /// Behaves as lost from now on: nothing more is written, and [`Transport::is_connected`] is false.
+    /// Behaves as lost from now on: nothing more is written, [`Transport::is_connected`] is false, and its tasks are
+    /// cancelled.
     pub fn set_lost(&self) {
+        self.mark_lost();
+        self.cancel_tasks();
+    }
+
+    pub(super) fn mark_lost(&self) {
         self.recorder.lost.set(true);
+    }
+
+    pub(super) fn cancel_tasks(&self) {
+        self.recorder.tasks.cancel();
+    }
+
+    pub(super) fn take_failure(&self) -> Option<Reason> {
+        self.recorder.failed.take()
     }
 
     /// Has `observer` told of every call that changes something, in order.
@@ -320,6 +340,15 @@ impl Connection for Recorder {
     fn abort_connection(&self) {
         self.note_first(&self.aborted, TransportCall::AbortConnection);
         self.closing.set(true);
+    }
+
+    fn fail_with(&self, reason: Reason) {
+        self.failed.borrow_mut().get_or_insert(reason);
+        self.lose_connection();
+    }
+
+    fn tasks(&self) -> Option<TaskGroup> {
+        (!self.lost.get()).then(|| self.tasks.clone())
     }
 
     fn is_connected(&self) -> bool {

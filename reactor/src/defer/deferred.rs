@@ -135,6 +135,7 @@ impl<T: 'static> Deferred<T> {
     ///
     /// If the canceller, or a callback added before this, gives another result, that one counts.
     #[doc(alias = "addTimeout")]
+    #[track_caller]
     pub fn add_timeout(self, timeout: Duration, reactor: &Reactor) -> Self {
         let handle = self.handle();
         let timer = reactor.call_later(timeout, move || handle.cancel());

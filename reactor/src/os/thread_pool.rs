@@ -52,9 +52,7 @@ impl ThreadPool {
         drop(state);
         self.0.changed.notify_one();
     }
-}
 
-impl ThreadPool {
     pub(super) fn set_limit(&self, threads: usize) {
         self.0.lock().limit = threads;
         self.0.changed.notify_all();
