@@ -1,6 +1,7 @@
 //! What stands behind the transport above a wrapped TLS.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -359,6 +360,22 @@ impl Connection for Wrapped {
 
     fn set_close_timeout(&self, timeout: Duration) {
         self.below.set_close_timeout(timeout);
+    }
+
+    fn tcp_nodelay(&self) -> io::Result<bool> {
+        self.below.tcp_nodelay()
+    }
+
+    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
+        self.below.set_tcp_nodelay(on)
+    }
+
+    fn tcp_keepalive(&self) -> io::Result<bool> {
+        self.below.tcp_keepalive()
+    }
+
+    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
+        self.below.set_tcp_keepalive(on)
     }
 
     fn start_tls(&self, _: &TlsConfig, _: &[u8], _: torsade_protocols::AlreadyReceived) -> Result<(), StartTlsError> {
