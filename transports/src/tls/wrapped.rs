@@ -22,6 +22,7 @@ pub(super) struct Wrapped {
     /// Bytes that the protocol gave back.
     unread: RefCell<Vec<u8>>,
     deadline: RefCell<Option<DelayedCall>>,
+    /// Why it is being closed, if not because that was asked for.
     failed: RefCell<Option<Reason>>,
     paused: Cell<bool>,
     closing: Cell<bool>,
@@ -29,6 +30,8 @@ pub(super) struct Wrapped {
     /// The close, of half or of all, was passed on.
     passed_on: Cell<bool>,
     read_ended: Cell<bool>,
+    /// TLS has failed, and the transport below has been told to close.
+    gave_up: Cell<bool>,
     lost: Cell<bool>,
     /// A flush from outside of the callbacks is on its way.
     scheduled: Cell<bool>,
@@ -59,6 +62,7 @@ impl Wrapped {
             half_closing: Cell::new(false),
             passed_on: Cell::new(false),
             read_ended: Cell::new(false),
+            gave_up: Cell::new(false),
             lost: Cell::new(false),
             scheduled: Cell::new(false),
             own: RefCell::default(),
@@ -76,16 +80,17 @@ impl Wrapped {
             let Some(wrapped) = own.upgrade() else { return };
             let now = wrapped.below.reactor().now();
             let expired = wrapped.layer.borrow_mut().expire(&mut Vec::new(), &mut Vec::new(), now);
-            if let Err(reason) = expired {
-                wrapped.fail(reason);
+            if expired.is_err() {
+                wrapped.flush();
             }
         });
         wrapped.deadline.replace(Some(timer));
     }
 
-    /// Takes bytes from below, and gives out at most one buffer of what comes of them.
+    /// Takes bytes from below, and gives out at most one buffer of what comes of them. If TLS fails, that is seen by the
+    /// flush after these are delivered.
     pub(super) fn read(&self, wire: &[u8]) -> (Vec<u8>, ReadStep) {
-        if self.failed.borrow().is_some() || self.read_ended.get() {
+        if self.gave_up.get() || self.read_ended.get() {
             return (Vec::new(), ReadStep::default());
         }
         let wanted = self.is_reading();
@@ -113,36 +118,21 @@ impl Wrapped {
             // Until now the handshake was read.
             self.below.pause_producing();
         }
-        match result {
-            Ok(progress) => {
-                let more = (progress.more || given_back) && wanted;
-                (plain, ReadStep { completed, ended: ended && !given_back, more })
-            }
-            Err(reason) => {
-                self.fail(reason);
-                (plain, ReadStep { completed, ..ReadStep::default() })
-            }
-        }
+        let more = (result.is_ok_and(|progress| progress.more) || given_back) && wanted;
+        (plain, ReadStep { completed, ended: ended && !given_back, more })
     }
 
     /// The transport below has ended its stream; says whether that is the end of ours.
     pub(super) fn read_end(&self) -> bool {
-        if self.failed.borrow().is_some() {
+        if self.gave_up.get() || self.closing.get() && !self.is_handshaking() {
+            // Nothing more is wanted, so nothing is missed.
             return false;
         }
-        let ended = self.layer.borrow_mut().read_end(&mut Vec::new());
-        match ended {
-            Ok(()) => true,
-            Err(_) if self.closing.get() => {
-                // Nothing more is wanted, so nothing is missed.
-                self.below.lose_connection();
-                false
-            }
-            Err(reason) => {
-                self.fail(reason);
-                false
-            }
+        let ended = self.layer.borrow_mut().read_end(&mut Vec::new()).is_ok();
+        if !ended {
+            self.flush();
         }
+        ended
     }
 
     /// Notes that the peer's stream has ended; says whether that is new, and to be told.
@@ -153,12 +143,19 @@ impl Wrapped {
     /// Sends what was written, and passes a close on once everything is out.
     pub(super) fn flush(&self) {
         let mut wire = Vec::new();
-        let result = self.layer.borrow_mut().flush(&mut wire, Duration::ZERO);
-        if !wire.is_empty() {
+        let failure = {
+            let mut layer = self.layer.borrow_mut();
+            // It keeps its failure.
+            layer.flush(&mut wire, Duration::ZERO).ok();
+            layer.failure()
+        };
+        let told = !wire.is_empty();
+        if told {
             self.below.write(wire);
         }
-        if let Err(reason) = result {
-            self.fail(reason);
+        if let Some(reason) = failure {
+            self.give_up(reason, told);
+            return;
         }
         let finishing = self.closing.get() || self.half_closing.get();
         if finishing && self.layer.borrow().unsent() == 0 && !self.layer.borrow().is_handshaking() {
@@ -179,28 +176,21 @@ impl Wrapped {
     /// Ends our stream, as far as TLS goes.
     fn finish(&self) {
         let mut wire = Vec::new();
-        let result = self.layer.borrow_mut().finish(&mut wire);
+        // A failure is kept by the layer, and told by the next flush.
+        self.layer.borrow_mut().finish(&mut wire).ok();
         if !wire.is_empty() {
             self.below.write(wire);
         }
-        if let Err(reason) = result {
-            self.fail(reason);
-        }
     }
 
-    /// TLS has failed: tells the peer, if there is something to tell, and closes below.
-    fn fail(&self, reason: Reason) {
+    /// TLS has failed: closes below, in order if the peer is being told why.
+    fn give_up(&self, reason: Reason, told: bool) {
+        if self.gave_up.replace(true) {
+            return;
+        }
         self.failed.borrow_mut().get_or_insert(reason);
         self.closing.set(true);
-        let mut wire = Vec::new();
-        // It has failed already, and this only takes out what it has to say.
-        self.layer.borrow_mut().flush(&mut wire, Duration::ZERO).ok();
-        if wire.is_empty() {
-            self.below.abort_connection();
-        } else {
-            self.below.write(wire);
-            self.below.lose_connection();
-        }
+        if told { self.below.lose_connection() } else { self.below.abort_connection() }
     }
 
     /// The connection below is lost; gives the reason for the one above.
@@ -262,7 +252,7 @@ impl Connection for Wrapped {
             return;
         }
         let mut wire = Vec::new();
-        // A failure is kept by the layer, and told by the next read.
+        // A failure is kept by the layer, and told by the next flush.
         self.layer.borrow_mut().write(data, &mut wire, Duration::ZERO).ok();
         if !wire.is_empty() {
             self.below.write(wire);
