@@ -1,13 +1,18 @@
 //! TLS over a transport keeps the contract that TLS as a layer of a TCP connection keeps: closes, producers, limits. All of
 //! it in virtual time, with the layer at the other end.
 
+use std::cell::Cell;
+use std::io::Cursor;
+use std::rc::Rc;
+use std::time::Duration;
+
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
-use torsade::tls_wrapping_factory;
+use torsade::{Deadline, FileSender, Producer, tls_wrapping_factory};
 
 use crate::keys;
-use crate::support::Events;
-use crate::world::{Side, side, silent};
+use crate::support::{Event, Events, pattern};
+use crate::world::{Side, echo, side, silent};
 
 const BIND: &str = "0.0.0.0:7";
 const SERVER: &str = "10.0.0.1:7";
@@ -65,6 +70,199 @@ fn in_all_roles<T: Default>(
             check(&events, &other, &told);
         }
     }
+}
+
+#[test]
+fn a_close_waits_for_the_producer_and_sends_what_follows_it() {
+    let send = |time, (): &()| {
+        side(move |event, transport| {
+            if event.name() == time {
+                let file = FileSender::new(Cursor::new(pattern(0, 300_000)));
+                file.begin_file_transfer(transport, |transport, last| {
+                    last?;
+                    transport.write("the end");
+                    Ok(())
+                })?;
+                transport.lose_connection();
+            }
+            Ok(())
+        })
+    };
+    in_all_roles(send, silent, |sender, receiver, ()| {
+        let got = receiver.data();
+        assert!(got == [&pattern(0, 300_000)[..], b"the end"].concat(), "{} bytes", got.len());
+        assert!(sender.reason().is_clean(), "{:?}", sender.reason());
+        assert!(receiver.reason().is_clean(), "{:?}", receiver.reason());
+    });
+}
+
+#[test]
+fn a_close_waits_for_one_producer_after_the_other_wherever_they_are_unregistered() {
+    struct Idle;
+    impl Producer for Idle {
+        fn resume_producing(&mut self, _: &Transport) -> Result {
+            Ok(())
+        }
+    }
+    let send = |time, (): &()| {
+        side(move |event, transport| {
+            if event.name() == time {
+                transport.register_producer(Idle, true)?;
+                transport.lose_connection();
+                let late = transport.clone();
+                transport.reactor().call_later(Duration::from_secs(5), move || {
+                    late.write("one ");
+                    late.unregister_producer();
+                    late.write("two ");
+                    late.register_producer(Idle, true).expect("the stream has not ended");
+                    let later = late.clone();
+                    late.reactor().call_later(Duration::from_secs(5), move || {
+                        later.write("three");
+                        later.unregister_producer();
+                    });
+                });
+            }
+            Ok(())
+        })
+    };
+    in_all_roles(send, silent, |sender, receiver, ()| {
+        assert_eq!(receiver.data(), b"one two three");
+        assert!(sender.reason().is_clean(), "{:?}", sender.reason());
+        assert!(receiver.reason().is_clean(), "{:?}", receiver.reason());
+    });
+}
+
+#[test]
+fn what_is_written_after_a_close_of_all_or_half_in_the_same_callback_is_sent() {
+    for half in [false, true] {
+        let send = move |time, (): &()| {
+            side(move |event, transport| {
+                if event.name() == time {
+                    transport.write("one ");
+                    if half {
+                        transport.lose_write_connection()
+                    } else {
+                        transport.lose_connection()
+                    }
+                    transport.write("two");
+                    let later = transport.clone();
+                    transport.reactor().call_later(Duration::from_millis(1), move || later.write("dropped"));
+                }
+                Ok(())
+            })
+        };
+        in_all_roles(send, silent, |sender, receiver, ()| {
+            assert_eq!(receiver.data(), b"one two", "half: {half}");
+            assert_eq!(sender.count("write lost"), usize::from(half));
+            assert!(sender.reason().is_clean(), "{:?}", sender.reason());
+            assert!(receiver.reason().is_clean(), "{:?}", receiver.reason());
+        });
+    }
+}
+
+#[test]
+fn a_close_that_waits_for_its_producer_leaves_a_stuck_peer_by_the_deadline() {
+    for wrapped in [Wrapped::Nobody, Wrapped::Server, Wrapped::Client] {
+        let send = side(|event, transport| {
+            if matches!(event, Event::Handshake) {
+                FileSender::new(std::io::repeat(b'f')).begin_file_transfer(transport, |_, _| Ok(()))?;
+                transport.lose_connection();
+            }
+            Ok(())
+        });
+        let stuck = side(|event, transport| {
+            if matches!(event, Event::Handshake) {
+                transport.pause_producing();
+            }
+            Ok(())
+        });
+        let simulation = Simulation::new(1);
+        let (events, _) = converse(&simulation, wrapped, send, stuck);
+        assert!(matches!(events.reason(), Reason::TimedOut(Deadline::Flush)), "{wrapped:?}: {:?}", events.reason());
+        assert!(simulation.now() < Duration::from_secs(90), "{wrapped:?}: {:?}", simulation.now());
+    }
+}
+
+/// Produces without end, or fails.
+struct Endless {
+    fails: bool,
+    stopped: Rc<Cell<u32>>,
+}
+
+impl Producer for Endless {
+    fn resume_producing(&mut self, consumer: &Transport) -> Result {
+        consumer.write([b'p'; 1000]);
+        if self.fails { Err("the producer fails".into()) } else { Ok(()) }
+    }
+
+    fn stop_producing(&mut self) {
+        self.stopped.set(self.stopped.get() + 1);
+    }
+}
+
+#[test]
+fn a_failed_connection_does_not_wait_for_its_producer_and_ends_in_order() {
+    for producer_fails in [false, true] {
+        let fail = |time, stopped: &Rc<Cell<u32>>| {
+            let stopped = stopped.clone();
+            side(move |event, transport| {
+                if event.name() == time {
+                    transport.register_producer(Endless { fails: producer_fails, stopped: stopped.clone() }, false)?;
+                }
+                match event {
+                    Event::Data(_) if !producer_fails => Err("the protocol fails".into()),
+                    _ => Ok(()),
+                }
+            })
+        };
+        in_all_roles(fail, echo, |failed, other, stopped| {
+            assert!(matches!(failed.reason(), Reason::Protocol(_)), "{:?}", failed.reason());
+            assert_eq!(stopped.get(), 1, "the producer is told once; it fails: {producer_fails}");
+            assert!(!other.data().is_empty());
+            assert!(other.reason().is_clean(), "{:?}; the producer fails: {producer_fails}", other.reason());
+        });
+    }
+}
+
+#[test]
+fn what_a_callback_wrote_before_its_error_is_sent() {
+    let fail = |time, (): &()| {
+        side(move |event, transport| {
+            if event.name() == time {
+                transport.write("last words");
+                return Err("enough".into());
+            }
+            Ok(())
+        })
+    };
+    in_all_roles(fail, silent, |failed, other, ()| {
+        assert!(matches!(failed.reason(), Reason::Protocol(_)), "{:?}", failed.reason());
+        assert_eq!(other.data(), b"last words");
+        assert!(other.reason().is_clean(), "{:?}", other.reason());
+    });
+}
+
+#[test]
+fn a_failed_task_does_not_wait_for_the_producer_and_is_the_reason() {
+    let fail = |time, stopped: &Rc<Cell<u32>>| {
+        let stopped = stopped.clone();
+        side(move |event, transport| {
+            if event.name() == time {
+                transport.register_producer(Endless { fails: false, stopped: stopped.clone() }, false)?;
+                transport.spawn(|transport| async move {
+                    transport.write("last words");
+                    Err::<(), _>("the task fails".into())
+                });
+            }
+            Ok(())
+        })
+    };
+    in_all_roles(fail, silent, |failed, other, stopped| {
+        assert!(matches!(failed.reason(), Reason::Protocol(_)), "{:?}", failed.reason());
+        assert_eq!(stopped.get(), 1, "the producer is told once");
+        assert!(other.data().ends_with(b"last words"), "{} bytes", other.data().len());
+        assert!(other.reason().is_clean(), "{:?}", other.reason());
+    });
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What stands behind the transport above a wrapped TLS.
 
+mod producing;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use torsade_protocols::{Address, Connection, Producer, ProducerError, Reason, StartTlsError, TlsConfig, TlsInfo, Transport};
 use torsade_reactor::{DelayedCall, Reactor, Result, TaskGroup};
 
+use self::producing::SharedProducer;
 use super::layer::TlsLayer;
 use crate::layer::Layer;
 use crate::shared::READ_SIZE;
@@ -24,11 +27,14 @@ pub(super) struct Wrapped {
     deadline: RefCell<Option<DelayedCall>>,
     /// Why it is being closed, if not because that was asked for.
     failed: RefCell<Option<Reason>>,
+    producer: RefCell<Option<SharedProducer>>,
     paused: Cell<bool>,
     closing: Cell<bool>,
     half_closing: Cell<bool>,
-    /// The close, of half or of all, was passed on.
+    /// The close of half was passed on.
     passed_on: Cell<bool>,
+    /// TLS has ended our stream: nothing more can be written.
+    finished: Cell<bool>,
     read_ended: Cell<bool>,
     /// TLS has failed, and the transport below has been told to close.
     gave_up: Cell<bool>,
@@ -57,10 +63,12 @@ impl Wrapped {
             unread: RefCell::default(),
             deadline: RefCell::default(),
             failed: RefCell::default(),
+            producer: RefCell::default(),
             paused: Cell::new(false),
             closing: Cell::new(false),
             half_closing: Cell::new(false),
             passed_on: Cell::new(false),
+            finished: Cell::new(false),
             read_ended: Cell::new(false),
             gave_up: Cell::new(false),
             lost: Cell::new(false),
@@ -140,47 +148,68 @@ impl Wrapped {
         !self.read_ended.replace(true) && !self.closing.get()
     }
 
-    /// Sends what was written, and passes a close on once everything is out.
+    /// Sends what was written, and ends our stream if that is due.
     pub(super) fn flush(&self) {
         let mut wire = Vec::new();
-        let failure = {
+        let closes = self.closing.get() && self.producer.borrow().is_none();
+        let (failure, handshaking) = {
             let mut layer = self.layer.borrow_mut();
+            if closes {
+                layer.give_up_pointless_handshake();
+            }
             // It keeps its failure.
-            layer.flush(&mut wire, Duration::ZERO).ok();
-            layer.failure()
+            if closes || self.half_closing.get() {
+                self.finished.set(true);
+                layer.finish(&mut wire).ok();
+            } else {
+                layer.flush(&mut wire, Duration::ZERO).ok();
+            }
+            (layer.failure(), layer.is_handshaking())
         };
         let told = !wire.is_empty();
         if told {
             self.below.write(wire);
         }
-        if let Some(reason) = failure {
-            self.give_up(reason, told);
-            return;
+        match failure {
+            Some(reason) => self.give_up(reason, told),
+            None if handshaking => {}
+            None => self.pass_on(closes),
         }
-        let finishing = self.closing.get() || self.half_closing.get();
-        if finishing && self.layer.borrow().unsent() == 0 && !self.layer.borrow().is_handshaking() {
-            if self.closing.get() {
-                self.below.lose_connection();
-            } else if !self.passed_on.replace(true) {
-                self.below.lose_write_connection();
+    }
+
+    /// Passes on what was asked for, all being written to the transport below; `closes` if nothing more will be.
+    fn pass_on(&self, closes: bool) {
+        if self.half_closing.get() && !self.passed_on.replace(true) {
+            self.below.lose_write_connection();
+        }
+        if self.closing.get() && !self.below.is_closing() {
+            // It waits for the producer, as we do, and knows the deadline.
+            self.below.lose_connection();
+        }
+        if closes {
+            self.below.unregister_producer();
+        }
+    }
+
+    /// Does what is due after a callback. What that failed with is passed on to the transport below.
+    pub(super) fn settle(&self, result: Result) -> Result {
+        match result {
+            Ok(()) => self.flush(),
+            // The transport below has to go on for the handshake, so that what was written is sent.
+            Err(error) if self.is_handshaking() => self.fail_with(Reason::Protocol(error.into())),
+            Err(error) => {
+                self.close_now();
+                return Err(error);
             }
         }
+        Ok(())
     }
 
-    /// Ends our stream in order to close the connection.
-    pub(super) fn finish_closing(&self) {
-        self.layer.borrow_mut().give_up_pointless_handshake();
-        self.finish();
-    }
-
-    /// Ends our stream, as far as TLS goes.
-    fn finish(&self) {
-        let mut wire = Vec::new();
-        // A failure is kept by the layer, and told by the next flush.
-        self.layer.borrow_mut().finish(&mut wire).ok();
-        if !wire.is_empty() {
-            self.below.write(wire);
-        }
+    /// Closes in order, because something has failed. A producer has no more say in when that is. Called from the loop only.
+    fn close_now(&self) {
+        self.closing.set(true);
+        self.stop_producer();
+        self.flush();
     }
 
     /// TLS has failed: closes below, in order if the peer is being told why.
@@ -190,6 +219,8 @@ impl Wrapped {
         }
         self.failed.borrow_mut().get_or_insert(reason);
         self.closing.set(true);
+        self.finished.set(true);
+        self.stop_producer();
         if told { self.below.lose_connection() } else { self.below.abort_connection() }
     }
 
@@ -225,7 +256,7 @@ impl Wrapped {
     }
 
     fn can_write(&self) -> bool {
-        !(self.closing.get() || self.half_closing.get() || self.lost.get())
+        !(self.finished.get() || self.lost.get())
     }
 }
 
@@ -265,29 +296,25 @@ impl Connection for Wrapped {
     }
 
     fn lose_connection(&self) {
-        if !self.closing.replace(true) {
-            self.finish_closing();
-            self.flush_later();
-        }
+        self.closing.set(true);
+        self.flush_later();
     }
 
     fn lose_write_connection(&self) {
-        if self.can_write() {
-            self.half_closing.set(true);
-            self.finish();
-            self.flush_later();
-        }
+        self.half_closing.set(true);
+        self.flush_later();
     }
 
     fn abort_connection(&self) {
         self.closing.set(true);
+        self.finished.set(true);
         self.below.abort_connection();
     }
 
     fn fail_with(&self, reason: Reason) {
         log::warn!("closing connection {} with {}: {reason}", self.id(), self.peer());
         self.failed.borrow_mut().get_or_insert(reason);
-        self.lose_connection();
+        self.close_now();
     }
 
     fn tasks(&self) -> Option<TaskGroup> {
@@ -328,12 +355,11 @@ impl Connection for Wrapped {
     }
 
     fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
-        let Some(own) = self.own.borrow().upgrade() else { return Err(ProducerError::Closed) };
-        self.below.register_producer(ProducerAbove { producer, consumer: Transport::new(own) }, streaming)
+        self.attach_producer(producer, streaming)
     }
 
     fn unregister_producer(&self) {
-        self.below.unregister_producer();
+        self.detach_producer();
     }
 
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
@@ -382,25 +408,5 @@ impl Connection for Wrapped {
 
     fn set_tls_truncation_allowed(&self, allowed: bool) {
         self.layer.borrow_mut().set_truncation_allowed(allowed);
-    }
-}
-
-/// The producer of the transport above, as the one below knows it.
-struct ProducerAbove {
-    producer: Box<dyn Producer>,
-    consumer: Transport,
-}
-
-impl Producer for ProducerAbove {
-    fn resume_producing(&mut self, _: &Transport) -> Result {
-        self.producer.resume_producing(&self.consumer)
-    }
-
-    fn pause_producing(&mut self, _: &Transport) -> Result {
-        self.producer.pause_producing(&self.consumer)
-    }
-
-    fn stop_producing(&mut self) {
-        self.producer.stop_producing();
     }
 }
