@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::testing::StringTransport;
-use torsade::{Clock, TlsError, tls_wrapping_factory};
+use torsade::{Clock, Producer, TlsError, tls_wrapping_factory};
 
 use crate::keys;
 use crate::support::{Echo, Event, Events, Probe, pattern, run};
@@ -136,6 +136,77 @@ fn what_came_before_a_bad_record_is_delivered_and_the_peer_is_told() {
     assert!(matches!(server_events.reason(), Reason::Tls(TlsError::Decrypt)), "{:?}", server_events.reason());
     let told = client_events.reason();
     assert!(matches!(told, Reason::Tls(TlsError::AlertReceived { code: 20, .. })), "{told:?}");
+}
+
+/// Notes what it is told.
+struct Noting(Rc<RefCell<Vec<&'static str>>>);
+
+impl Producer for Noting {
+    fn resume_producing(&mut self, _: &Transport) -> Result {
+        self.0.borrow_mut().push("resume");
+        Ok(())
+    }
+
+    fn pause_producing(&mut self, _: &Transport) -> Result {
+        self.0.borrow_mut().push("pause");
+        Ok(())
+    }
+}
+
+#[test]
+fn what_waits_for_the_handshake_congests_and_keeps_nothing_back_afterwards() {
+    let (client_events, server_events) = (Events::default(), Events::default());
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let mut client = wrap(&client(), &client_events, |event, transport| {
+        if matches!(event, Event::Made) {
+            transport.write("a question");
+        }
+        Ok(())
+    });
+    let mut producer = Some(Noting(told.clone()));
+    let mut server = wrap(&keys::server(), &server_events, move |event, transport| {
+        match event {
+            Event::Made => {
+                transport.register_producer(producer.take().expect("it is made once"), true)?;
+                transport.write(pattern(0, 64 << 10));
+                assert!(transport.is_reading());
+                transport.write("too much");
+                assert!(!transport.is_reading());
+                assert_eq!(transport.unsent(), (64 << 10) + 8);
+            }
+            Event::Handshake => assert!(transport.is_reading()),
+            _ => {}
+        }
+        Ok(())
+    });
+    let mut pair = Pair::join(&mut client, &mut server);
+    assert_eq!(*told.borrow(), ["pause"]);
+    pair.exchange(usize::MAX);
+    assert_eq!(*told.borrow(), ["pause", "resume"]);
+    assert_eq!(client_events.data().len(), (64 << 10) + 8);
+    assert_eq!(server_events.data(), b"a question", "it came together with the end of the handshake");
+}
+
+#[test]
+fn what_waits_for_the_handshake_has_a_cap() {
+    let events = Events::default();
+    let mut client = wrap(&client(), &events, |event, transport| {
+        if matches!(event, Event::Made) {
+            transport.set_write_buffer_cap(100_000);
+            transport.write(pattern(0, 100_000));
+            assert!(!transport.is_closing());
+            transport.write("!");
+            assert!(transport.is_closing());
+        }
+        Ok(())
+    });
+    let transport = StringTransport::new();
+    let mut protocol = client.build_protocol(&transport.peer()).expect("a client");
+    protocol.connection_made(&transport).unwrap();
+    assert!(transport.is_aborted());
+    protocol.connection_lost(&transport, &Reason::ConnectionAborted).unwrap();
+    let limited = matches!(events.reason(), Reason::LimitExceeded { what: "unsent output", limit: 100_000 });
+    assert!(limited, "{:?}", events.reason());
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! TLS over a transport keeps the contract that TLS as a layer of a TCP connection keeps: closes, producers, limits. All of
 //! it in virtual time, with the layer at the other end.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::Cursor;
 use std::rc::Rc;
 use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
-use torsade::{Deadline, FileSender, Producer, tls_wrapping_factory};
+use torsade::{Deadline, FileSender, PortForward, Producer, tls_wrapping_factory};
 
 use crate::keys;
 use crate::support::{Event, Events, pattern};
@@ -263,6 +263,58 @@ fn a_failed_task_does_not_wait_for_the_producer_and_is_the_reason() {
         assert!(other.data().ends_with(b"last words"), "{} bytes", other.data().len());
         assert!(other.reason().is_clean(), "{:?}", other.reason());
     });
+}
+
+#[test]
+fn a_forwarder_reads_no_more_than_it_can_hold_while_its_target_does_not_answer_the_hello() {
+    const SIZE: usize = 4_000_000;
+    let simulation = Simulation::new(1);
+    let (forwarder, silent_target) = (simulation.host("10.0.0.1"), simulation.host("10.0.0.3"));
+    let mute = move |_peer: Address| silent().into_probe(&Events::default(), |_| Ok(()));
+    silent_target.listen_tcp(BIND, mute).expect("a port");
+    let forward = PortForward::new(|reactor, target| reactor.connect_tcp("10.0.0.3:7", tls_wrapping_factory(client(), target)));
+    forwarder.listen_tcp(BIND, forward).expect("a port");
+    let events = Events::default();
+    let uploading = Rc::new(RefCell::new(None));
+    let keep = uploading.clone();
+    let upload = side(|event, transport| {
+        if matches!(event, Event::Made) {
+            transport.write(pattern(0, SIZE));
+        }
+        Ok(())
+    });
+    let mut upload = Some(upload.into_probe(&events, move |transport| {
+        keep.replace(Some(transport.clone()));
+        Ok(())
+    }));
+    simulation.host("10.0.0.2").connect_tcp(SERVER, move |_peer| upload.take()).expect("an address");
+    simulation.run_for(Duration::from_secs(20)).expect("a calm world");
+    let left = uploading.borrow().as_ref().map_or(0, Transport::unsent);
+    assert!(left > SIZE - 800_000, "the forwarder took {} bytes", SIZE - left);
+    simulation.run_until(|| events.lost()).expect("the handshake has a deadline");
+}
+
+#[test]
+fn a_forwarder_sends_on_what_waited_for_the_handshake_of_its_target() {
+    const SIZE: usize = 1_000_000;
+    let simulation = Simulation::new(1);
+    let events = Events::default();
+    let mut target = Some(silent().into_probe(&events, |_| Ok(())));
+    simulation.host("10.0.0.3").listen_tls(BIND, &keys::server(), move |_peer| target.take()).expect("a port");
+    let forward = PortForward::new(|reactor, target| reactor.connect_tcp("10.0.0.3:7", tls_wrapping_factory(client(), target)));
+    simulation.host("10.0.0.1").listen_tcp(BIND, forward).expect("a port");
+    let upload = side(|event, transport| {
+        if matches!(event, Event::Made) {
+            transport.write(pattern(0, SIZE));
+            transport.lose_connection();
+        }
+        Ok(())
+    });
+    let mut upload = Some(upload.into_probe(&Events::default(), |_| Ok(())));
+    simulation.host("10.0.0.2").connect_tcp(SERVER, move |_peer| upload.take()).expect("an address");
+    simulation.run_until(|| events.lost()).expect("the target's end is lost");
+    assert!(events.data() == pattern(0, SIZE), "{} bytes", events.data().len());
+    assert!(events.reason().is_clean(), "{:?}", events.reason());
 }
 
 #[test]

@@ -10,10 +10,14 @@ use std::time::Duration;
 use torsade_protocols::{Address, Connection, Producer, ProducerError, Reason, StartTlsError, TlsConfig, TlsInfo, Transport};
 use torsade_reactor::{DelayedCall, Reactor, Result, TaskGroup};
 
-use self::producing::SharedProducer;
+use self::producing::Registered;
 use super::layer::TlsLayer;
 use crate::layer::Layer;
 use crate::shared::READ_SIZE;
+
+/// Bytes that wait for the handshake: congested above the first, lost above the second; as below, where they count later.
+const HIGH_WATERMARK: usize = 64 << 10;
+const CAP: usize = 16 << 20;
 
 /// A connection above TLS, on a transport below it.
 pub(super) struct Wrapped {
@@ -27,7 +31,10 @@ pub(super) struct Wrapped {
     deadline: RefCell<Option<DelayedCall>>,
     /// Why it is being closed, if not because that was asked for.
     failed: RefCell<Option<Reason>>,
-    producer: RefCell<Option<SharedProducer>>,
+    producer: RefCell<Option<Rc<Registered>>>,
+    high_watermark: Cell<usize>,
+    cap: Cell<usize>,
+    read_while_congested: Cell<bool>,
     paused: Cell<bool>,
     closing: Cell<bool>,
     half_closing: Cell<bool>,
@@ -50,6 +57,7 @@ pub(super) struct Wrapped {
 pub(super) struct ReadStep {
     pub(super) completed: bool,
     pub(super) ended: bool,
+    /// Once it is wanted.
     pub(super) more: bool,
 }
 
@@ -64,6 +72,9 @@ impl Wrapped {
             deadline: RefCell::default(),
             failed: RefCell::default(),
             producer: RefCell::default(),
+            high_watermark: Cell::new(HIGH_WATERMARK),
+            cap: Cell::new(CAP),
+            read_while_congested: Cell::new(false),
             paused: Cell::new(false),
             closing: Cell::new(false),
             half_closing: Cell::new(false),
@@ -126,7 +137,7 @@ impl Wrapped {
             // Until now the handshake was read.
             self.below.pause_producing();
         }
-        let more = (result.is_ok_and(|progress| progress.more) || given_back) && wanted;
+        let more = result.is_ok_and(|progress| progress.more) || given_back;
         (plain, ReadStep { completed, ended: ended && !given_back, more })
     }
 
@@ -148,7 +159,7 @@ impl Wrapped {
         !self.read_ended.replace(true) && !self.closing.get()
     }
 
-    /// Sends what was written, and ends our stream if that is due.
+    /// Sends what was written, ends our stream if that is due, and tells the producer how things stand.
     pub(super) fn flush(&self) {
         let mut wire = Vec::new();
         let closes = self.closing.get() && self.producer.borrow().is_none();
@@ -174,6 +185,9 @@ impl Wrapped {
             Some(reason) => self.give_up(reason, told),
             None if handshaking => {}
             None => self.pass_on(closes),
+        }
+        if let Err(error) = self.drive_producer() {
+            self.fail_with(Reason::Protocol(error.into()));
         }
     }
 
@@ -255,6 +269,12 @@ impl Wrapped {
         });
     }
 
+    /// Too much waits for the handshake. It is over before anything is delivered, so no protocol has to be told when.
+    fn is_congested(&self) -> bool {
+        let layer = self.layer.borrow();
+        layer.is_handshaking() && layer.unsent() > self.high_watermark.get()
+    }
+
     fn can_write(&self) -> bool {
         !(self.finished.get() || self.lost.get())
     }
@@ -288,7 +308,13 @@ impl Connection for Wrapped {
         if !wire.is_empty() {
             self.below.write(wire);
         }
-        self.flush_later();
+        let limit = self.cap.get();
+        if self.layer.borrow().unsent() > limit {
+            self.failed.borrow_mut().get_or_insert(Reason::LimitExceeded { what: "unsent output", limit });
+            self.abort_connection();
+        } else {
+            self.flush_later();
+        }
     }
 
     fn unsent(&self) -> usize {
@@ -345,7 +371,8 @@ impl Connection for Wrapped {
     }
 
     fn is_reading(&self) -> bool {
-        !(self.paused.get() || self.is_closing()) && self.below.is_reading()
+        let congested = self.is_congested() && !self.read_while_congested.get();
+        !(self.paused.get() || self.is_closing() || congested) && self.below.is_reading()
     }
 
     fn unread(&self, data: &[u8]) {
@@ -363,14 +390,18 @@ impl Connection for Wrapped {
     }
 
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
+        self.high_watermark.set(high);
         self.below.set_write_buffer_limits(low, high);
+        self.flush_later();
     }
 
     fn set_write_buffer_cap(&self, cap: usize) {
+        self.cap.set(cap);
         self.below.set_write_buffer_cap(cap);
     }
 
     fn set_read_while_congested(&self, on: bool) {
+        self.read_while_congested.set(on);
         self.below.set_read_while_congested(on);
     }
 

@@ -124,7 +124,7 @@ impl TlsProtocol {
             if step.ended {
                 return self.end_reading(sides);
             }
-            if !step.more {
+            if !(step.more && sides.above.is_reading()) {
                 sides.wrapped.flush();
                 return Ok(());
             }

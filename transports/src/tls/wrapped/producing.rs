@@ -1,15 +1,23 @@
 //! The producer of the protocol above, between the transport below, which paces it, and TLS.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use torsade_protocols::{Producer, ProducerError, Transport};
 use torsade_reactor::Result;
 
 use super::Wrapped;
+use crate::layer::Layer;
 
-/// Shared so that a producer may be unregistered while it is being called.
-pub(super) type SharedProducer = Rc<RefCell<Box<dyn Producer>>>;
+/// A producer and what it was last told. Shared so that it may be unregistered while it is being called.
+pub(super) struct Registered {
+    producer: RefCell<Box<dyn Producer>>,
+    consumer: Transport,
+    streaming: bool,
+    /// By the transport below.
+    paused_below: Cell<bool>,
+    paused: Cell<bool>,
+}
 
 impl Wrapped {
     pub(super) fn attach_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
@@ -19,8 +27,16 @@ impl Wrapped {
         }
         // There may be one that was detached while closing.
         self.below.unregister_producer();
-        self.below.register_producer(ProducerAbove(own), streaming)?;
-        self.producer.replace(Some(Rc::new(RefCell::new(producer))));
+        self.below.register_producer(ProducerAbove(Rc::clone(&own)), streaming)?;
+        self.producer.replace(Some(Rc::new(Registered {
+            producer: RefCell::new(producer),
+            consumer: Transport::new(own),
+            streaming,
+            paused_below: Cell::new(false),
+            paused: Cell::new(false),
+        })));
+        // What waits for the handshake may be too much already.
+        self.flush_later();
         Ok(())
     }
 
@@ -38,17 +54,32 @@ impl Wrapped {
 
     /// Nothing more is wanted of the producer. Called from the loop only.
     pub(super) fn stop_producer(&self) {
-        if let Some(producer) = self.producer.take() {
+        if let Some(registered) = self.producer.take() {
             self.below.unregister_producer();
-            producer.borrow_mut().stop_producing();
+            registered.producer.borrow_mut().stop_producing();
         }
     }
 
-    fn call_producer(&self, call: impl FnOnce(&mut dyn Producer, &Transport) -> Result) -> Result {
-        let (producer, own) = (self.producer.borrow().clone(), self.own.borrow().upgrade());
-        let (Some(producer), Some(own)) = (producer, own) else { return Ok(()) };
-        let result = call(&mut *producer.borrow_mut(), &Transport::new(own));
+    /// The transport below has its producer go on, or wait.
+    fn pace(&self, on: bool) -> Result {
+        let Some(registered) = self.producer.borrow().clone() else { return Ok(()) };
+        registered.paused_below.set(!on);
+        // One that is pulled is asked again once what waits here has been sent.
+        let pulled = on && !registered.streaming && self.layer.borrow().unsent() == 0;
+        let result =
+            if pulled { registered.producer.borrow_mut().resume_producing(&registered.consumer) } else { self.drive_producer() };
         self.settle(result)
+    }
+
+    /// Has a push producer wait, or go on, if that is due. Called from the loop only.
+    pub(super) fn drive_producer(&self) -> Result {
+        let Some(registered) = self.producer.borrow().clone().filter(|registered| registered.streaming) else { return Ok(()) };
+        let pause = registered.paused_below.get() || self.is_congested();
+        if registered.paused.replace(pause) == pause {
+            return Ok(());
+        }
+        let mut producer = registered.producer.borrow_mut();
+        if pause { producer.pause_producing(&registered.consumer) } else { producer.resume_producing(&registered.consumer) }
     }
 }
 
@@ -57,11 +88,11 @@ struct ProducerAbove(Rc<Wrapped>);
 
 impl Producer for ProducerAbove {
     fn resume_producing(&mut self, _: &Transport) -> Result {
-        self.0.call_producer(|producer, consumer| producer.resume_producing(consumer))
+        self.0.pace(true)
     }
 
     fn pause_producing(&mut self, _: &Transport) -> Result {
-        self.0.call_producer(|producer, consumer| producer.pause_producing(consumer))
+        self.0.pace(false)
     }
 
     fn stop_producing(&mut self) {
