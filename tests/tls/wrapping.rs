@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::testing::StringTransport;
-use torsade::{Clock, Producer, TlsError, tls_wrapping_factory};
+use torsade::{Clock, TlsError, tls_wrapping_factory};
 
 use crate::keys;
 use crate::support::{Echo, Event, Events, Probe, pattern, run};
@@ -185,6 +185,29 @@ fn what_waits_for_the_handshake_congests_and_keeps_nothing_back_afterwards() {
     assert_eq!(*told.borrow(), ["pause", "resume"]);
     assert_eq!(client_events.data().len(), (64 << 10) + 8);
     assert_eq!(server_events.data(), b"a question", "it came together with the end of the handshake");
+}
+
+#[test]
+fn what_a_pull_producer_wrote_is_sent_before_it_is_asked_again() {
+    let events = Events::default();
+    let mut client = wrap(&client(), &events, |event, transport| {
+        if matches!(event, Event::Made) {
+            let file = FileSender::new(std::io::repeat(b'f'));
+            file.begin_file_transfer(transport, |_, _| Ok(()))?;
+        }
+        Ok(())
+    });
+    let server_events = Events::default();
+    let mut server = wrap(&keys::server(), &server_events, |_, _| Ok(()));
+    let mut pair = Pair::join(&mut client, &mut server);
+    for _ in 0..3 {
+        pair.ends[0].resume_producer().unwrap();
+    }
+    pair.exchange(usize::MAX);
+    assert_eq!(server_events.data().len(), 16 << 10);
+    pair.ends[0].resume_producer().unwrap();
+    pair.exchange(usize::MAX);
+    assert_eq!(server_events.data().len(), 32 << 10);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
-use torsade::{Deadline, FileSender, PortForward, Producer, tls_wrapping_factory};
+use torsade::{Deadline, tls_wrapping_factory};
 
 use crate::keys;
 use crate::support::{Event, Events, pattern};
@@ -29,7 +29,11 @@ enum Wrapped {
     /// TLS is a layer at both ends: what wrapped TLS is held against.
     Nobody,
     Server,
+    /// The server twice, one TLS in the other.
+    ServerTwice,
 }
+
+const ROLES: [Wrapped; 4] = [Wrapped::Nobody, Wrapped::Server, Wrapped::Client, Wrapped::ServerTwice];
 
 /// Runs one connection until both ends are lost, and gives what `side` saw, who is wrapped if anybody is, and the other.
 fn converse(simulation: &Simulation, wrapped: Wrapped, side: Side, other: Side) -> (Events, Events) {
@@ -51,6 +55,12 @@ fn converse(simulation: &Simulation, wrapped: Wrapped, side: Side, other: Side) 
             there.listen_tcp(BIND, tls_wrapping_factory(tls, move |_peer: Address| side.take())).expect("a port");
             here.connect_tls(SERVER, &keys::client(), move |_peer| other.take()).expect("an address");
         }
+        Wrapped::ServerTwice => {
+            let inner = tls_wrapping_factory(tls.clone(), move |_peer: Address| side.take());
+            there.listen_tcp(BIND, tls_wrapping_factory(tls, inner)).expect("a port");
+            let inner = tls_wrapping_factory(client(), move |_peer: Address| other.take());
+            here.connect_tls(SERVER, &keys::client(), inner).expect("an address");
+        }
     }
     simulation.run_until(|| side_events.lost() && other_events.lost()).expect("both ends are lost");
     (side_events, other_events)
@@ -62,7 +72,7 @@ fn in_all_roles<T: Default>(
     other: impl Fn() -> Side,
     check: impl Fn(&Events, &Events, &T),
 ) {
-    for wrapped in [Wrapped::Nobody, Wrapped::Server, Wrapped::Client] {
+    for wrapped in ROLES {
         for time in ["made", "handshake"] {
             println!("wrapped: {wrapped:?}, at {time}");
             let told = T::default();
@@ -162,7 +172,7 @@ fn what_is_written_after_a_close_of_all_or_half_in_the_same_callback_is_sent() {
 
 #[test]
 fn a_close_that_waits_for_its_producer_leaves_a_stuck_peer_by_the_deadline() {
-    for wrapped in [Wrapped::Nobody, Wrapped::Server, Wrapped::Client] {
+    for wrapped in ROLES {
         let send = side(|event, transport| {
             if matches!(event, Event::Handshake) {
                 FileSender::new(std::io::repeat(b'f')).begin_file_transfer(transport, |_, _| Ok(()))?;
