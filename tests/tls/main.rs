@@ -12,5 +12,6 @@ mod handshake;
 mod interop;
 mod starttls;
 mod wrapping;
+mod wrapping_as_tcp;
 
 use support::keys;

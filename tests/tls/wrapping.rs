@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::testing::StringTransport;
-use torsade::{TlsError, tls_wrapping_factory};
+use torsade::{Clock, TlsError, tls_wrapping_factory};
 
 use crate::keys;
 use crate::support::{Echo, Event, Events, Probe, pattern, run};
@@ -26,6 +27,54 @@ fn wrap(
     tls_wrapping_factory(config, move |_peer: Address| Some(Probe::new(&events, script.take()?)))
 }
 
+/// A client and a server in memory, whose bytes a test carries.
+struct Pair {
+    ends: [StringTransport; 2],
+    protocols: [Box<dyn Protocol>; 2],
+}
+
+impl Pair {
+    /// Builds both protocols, and calls their `connection_made`.
+    fn join(client: &mut impl Factory, server: &mut impl Factory) -> Self {
+        let clock = Rc::new(Clock::new());
+        let ends = [StringTransport::with_clock(&clock), StringTransport::with_clock(&clock)];
+        let client = client.build_protocol(&ends[0].peer()).expect("a client");
+        let server = server.build_protocol(&ends[1].peer()).expect("a server");
+        let mut pair = Self { ends, protocols: [client, server] };
+        for (protocol, transport) in pair.protocols.iter_mut().zip(&pair.ends) {
+            protocol.connection_made(transport).unwrap();
+        }
+        pair
+    }
+
+    /// Does what is due at the end of the turn, and takes out what one end has for the other.
+    fn take(&self, end: usize) -> Vec<u8> {
+        self.ends[end].clock().advance(Duration::ZERO);
+        let wire = self.ends[end].value();
+        self.ends[end].clear();
+        wire
+    }
+
+    fn give(&mut self, end: usize, wire: &[u8]) {
+        self.protocols[end].data_received(&self.ends[end], wire).unwrap();
+    }
+
+    /// Carries bytes in pieces until neither end has anything to say; gives all that passed.
+    fn exchange(&mut self, piece: usize) -> Vec<u8> {
+        let mut passed = Vec::new();
+        loop {
+            let written = [self.take(0), self.take(1)];
+            if written.iter().all(Vec::is_empty) {
+                return passed;
+            }
+            for (from, to) in [(0, 1), (1, 0)] {
+                passed.extend_from_slice(&written[from]);
+                written[from].chunks(piece).for_each(|piece| self.give(to, piece));
+            }
+        }
+    }
+}
+
 #[test]
 fn two_protocols_speak_tls_in_memory() {
     let (client_events, server_events) = (Events::default(), Events::default());
@@ -44,32 +93,143 @@ fn two_protocols_speak_tls_in_memory() {
         }
         Ok(())
     });
-    let ends = [StringTransport::new(), StringTransport::new()];
-    let mut protocols =
-        [client.build_protocol(&ends[0].peer()).expect("a client"), server.build_protocol(&ends[1].peer()).expect("a server")];
-    for (protocol, transport) in protocols.iter_mut().zip(&ends) {
-        protocol.connection_made(transport).unwrap();
-    }
-    let mut wire = Vec::new();
-    loop {
-        let written = [ends[0].value(), ends[1].value()];
-        if written.iter().all(Vec::is_empty) {
-            break;
-        }
-        ends.iter().for_each(StringTransport::clear);
-        for (from, to) in [(0, 1), (1, 0)] {
-            wire.extend_from_slice(&written[from]);
-            // Byte by byte: nothing depends on how it is cut.
-            for byte in &written[from] {
-                protocols[to].data_received(&ends[to], &[*byte]).unwrap();
-            }
-        }
-    }
+    let mut pair = Pair::join(&mut client, &mut server);
+    // Byte by byte: nothing depends on how it is cut.
+    let wire = pair.exchange(1);
     assert_eq!(client_events.names(), ["made", "handshake", "data"]);
     assert_eq!(server_events.data(), b"secret");
     assert!(!wire.windows(6).any(|bytes| bytes == b"secret"), "it went in clear");
-    assert!(ends[0].is_closing(), "the close was passed on, behind TLS's own end");
+    assert!(pair.ends[0].is_closing(), "the close was passed on, behind TLS's own end");
     assert!(server_events.names().contains(&"read lost"), "{:?}", server_events.names());
+}
+
+#[test]
+fn what_came_before_a_bad_record_is_delivered_and_the_peer_is_told() {
+    let (client_events, server_events) = (Events::default(), Events::default());
+    let speaker = Rc::new(RefCell::new(None));
+    let keep = speaker.clone();
+    let mut client = wrap(&client(), &client_events, move |event, transport| {
+        if matches!(event, Event::Made) {
+            keep.replace(Some(transport.clone()));
+        }
+        Ok(())
+    });
+    let mut server = wrap(&keys::server(), &server_events, |_, _| Ok(()));
+    let mut pair = Pair::join(&mut client, &mut server);
+    pair.exchange(usize::MAX);
+    let say = |words: &str| {
+        speaker.borrow().as_ref().expect("it stands").write(words);
+        pair.take(0)
+    };
+    let mut wire = say("good");
+    let good = wire.len();
+    wire.extend(say("bad"));
+    wire[good + 8] ^= 1;
+    pair.give(1, &wire);
+    assert_eq!(server_events.data(), b"good");
+    assert!(pair.ends[1].is_closing() && !pair.ends[1].is_aborted(), "the alert is sent first");
+    let alert = pair.take(1);
+    pair.give(0, &alert);
+    for (protocol, end) in pair.protocols.iter_mut().zip(&pair.ends) {
+        protocol.connection_lost(end, &Reason::ConnectionDone).unwrap();
+    }
+    assert!(matches!(server_events.reason(), Reason::Tls(TlsError::Decrypt)), "{:?}", server_events.reason());
+    let told = client_events.reason();
+    assert!(matches!(told, Reason::Tls(TlsError::AlertReceived { code: 20, .. })), "{told:?}");
+}
+
+/// Notes what it is told.
+struct Noting(Rc<RefCell<Vec<&'static str>>>);
+
+impl Producer for Noting {
+    fn resume_producing(&mut self, _: &Transport) -> Result {
+        self.0.borrow_mut().push("resume");
+        Ok(())
+    }
+
+    fn pause_producing(&mut self, _: &Transport) -> Result {
+        self.0.borrow_mut().push("pause");
+        Ok(())
+    }
+}
+
+#[test]
+fn what_waits_for_the_handshake_congests_and_keeps_nothing_back_afterwards() {
+    let (client_events, server_events) = (Events::default(), Events::default());
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let mut client = wrap(&client(), &client_events, |event, transport| {
+        if matches!(event, Event::Made) {
+            transport.write("a question");
+        }
+        Ok(())
+    });
+    let mut producer = Some(Noting(told.clone()));
+    let mut server = wrap(&keys::server(), &server_events, move |event, transport| {
+        match event {
+            Event::Made => {
+                transport.register_producer(producer.take().expect("it is made once"), true)?;
+                transport.write(pattern(0, 64 << 10));
+                assert!(transport.is_reading());
+                transport.write("too much");
+                assert!(!transport.is_reading());
+                assert_eq!(transport.unsent(), (64 << 10) + 8);
+            }
+            Event::Handshake => assert!(transport.is_reading()),
+            _ => {}
+        }
+        Ok(())
+    });
+    let mut pair = Pair::join(&mut client, &mut server);
+    assert_eq!(*told.borrow(), ["pause"]);
+    pair.exchange(usize::MAX);
+    assert_eq!(*told.borrow(), ["pause", "resume"]);
+    assert_eq!(client_events.data().len(), (64 << 10) + 8);
+    assert_eq!(server_events.data(), b"a question", "it came together with the end of the handshake");
+}
+
+#[test]
+fn what_a_pull_producer_wrote_is_sent_before_it_is_asked_again() {
+    let events = Events::default();
+    let mut client = wrap(&client(), &events, |event, transport| {
+        if matches!(event, Event::Made) {
+            let file = FileSender::new(std::io::repeat(b'f'));
+            file.begin_file_transfer(transport, |_, _| Ok(()))?;
+        }
+        Ok(())
+    });
+    let server_events = Events::default();
+    let mut server = wrap(&keys::server(), &server_events, |_, _| Ok(()));
+    let mut pair = Pair::join(&mut client, &mut server);
+    for _ in 0..3 {
+        pair.ends[0].resume_producer().unwrap();
+    }
+    pair.exchange(usize::MAX);
+    assert_eq!(server_events.data().len(), 16 << 10);
+    pair.ends[0].resume_producer().unwrap();
+    pair.exchange(usize::MAX);
+    assert_eq!(server_events.data().len(), 32 << 10);
+}
+
+#[test]
+fn what_waits_for_the_handshake_has_a_cap() {
+    let events = Events::default();
+    let mut client = wrap(&client(), &events, |event, transport| {
+        if matches!(event, Event::Made) {
+            transport.set_write_buffer_cap(100_000);
+            transport.write(pattern(0, 100_000));
+            assert!(!transport.is_closing());
+            transport.write("!");
+            assert!(transport.is_closing());
+        }
+        Ok(())
+    });
+    let transport = StringTransport::new();
+    let mut protocol = client.build_protocol(&transport.peer()).expect("a client");
+    protocol.connection_made(&transport).unwrap();
+    assert!(transport.is_aborted());
+    protocol.connection_lost(&transport, &Reason::ConnectionAborted).unwrap();
+    let limited = matches!(events.reason(), Reason::LimitExceeded { what: "unsent output", limit: 100_000 });
+    assert!(limited, "{:?}", events.reason());
 }
 
 #[test]

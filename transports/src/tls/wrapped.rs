@@ -1,15 +1,23 @@
 //! What stands behind the transport above a wrapped TLS.
 
+mod producing;
+
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{Address, Connection, Producer, ProducerError, Reason, StartTlsError, TlsConfig, TlsInfo, Transport};
 use torsade_reactor::{DelayedCall, Reactor, Result, TaskGroup};
 
+use self::producing::Registered;
 use super::layer::TlsLayer;
 use crate::layer::Layer;
 use crate::shared::READ_SIZE;
+
+/// Bytes that wait for the handshake: congested above the first, lost above the second; as below, where they count later.
+const HIGH_WATERMARK: usize = 64 << 10;
+const CAP: usize = 16 << 20;
 
 /// A connection above TLS, on a transport below it.
 pub(super) struct Wrapped {
@@ -21,13 +29,22 @@ pub(super) struct Wrapped {
     /// Bytes that the protocol gave back.
     unread: RefCell<Vec<u8>>,
     deadline: RefCell<Option<DelayedCall>>,
+    /// Why it is being closed, if not because that was asked for.
     failed: RefCell<Option<Reason>>,
+    producer: RefCell<Option<Rc<Registered>>>,
+    high_watermark: Cell<usize>,
+    cap: Cell<usize>,
+    read_while_congested: Cell<bool>,
     paused: Cell<bool>,
     closing: Cell<bool>,
     half_closing: Cell<bool>,
-    /// The close, of half or of all, was passed on.
+    /// The close of half was passed on.
     passed_on: Cell<bool>,
+    /// TLS has ended our stream: nothing more can be written.
+    finished: Cell<bool>,
     read_ended: Cell<bool>,
+    /// TLS has failed, and the transport below has been told to close.
+    gave_up: Cell<bool>,
     lost: Cell<bool>,
     /// A flush from outside of the callbacks is on its way.
     scheduled: Cell<bool>,
@@ -40,6 +57,7 @@ pub(super) struct Wrapped {
 pub(super) struct ReadStep {
     pub(super) completed: bool,
     pub(super) ended: bool,
+    /// Once it is wanted.
     pub(super) more: bool,
 }
 
@@ -53,11 +71,17 @@ impl Wrapped {
             unread: RefCell::default(),
             deadline: RefCell::default(),
             failed: RefCell::default(),
+            producer: RefCell::default(),
+            high_watermark: Cell::new(HIGH_WATERMARK),
+            cap: Cell::new(CAP),
+            read_while_congested: Cell::new(false),
             paused: Cell::new(false),
             closing: Cell::new(false),
             half_closing: Cell::new(false),
             passed_on: Cell::new(false),
+            finished: Cell::new(false),
             read_ended: Cell::new(false),
+            gave_up: Cell::new(false),
             lost: Cell::new(false),
             scheduled: Cell::new(false),
             own: RefCell::default(),
@@ -75,16 +99,17 @@ impl Wrapped {
             let Some(wrapped) = own.upgrade() else { return };
             let now = wrapped.below.reactor().now();
             let expired = wrapped.layer.borrow_mut().expire(&mut Vec::new(), &mut Vec::new(), now);
-            if let Err(reason) = expired {
-                wrapped.fail(reason);
+            if expired.is_err() {
+                wrapped.flush();
             }
         });
         wrapped.deadline.replace(Some(timer));
     }
 
-    /// Takes bytes from below, and gives out at most one buffer of what comes of them.
+    /// Takes bytes from below, and gives out at most one buffer of what comes of them. If TLS fails, that is seen by the
+    /// flush after these are delivered.
     pub(super) fn read(&self, wire: &[u8]) -> (Vec<u8>, ReadStep) {
-        if self.failed.borrow().is_some() || self.read_ended.get() {
+        if self.gave_up.get() || self.read_ended.get() {
             return (Vec::new(), ReadStep::default());
         }
         let wanted = self.is_reading();
@@ -112,36 +137,21 @@ impl Wrapped {
             // Until now the handshake was read.
             self.below.pause_producing();
         }
-        match result {
-            Ok(progress) => {
-                let more = (progress.more || given_back) && wanted;
-                (plain, ReadStep { completed, ended: ended && !given_back, more })
-            }
-            Err(reason) => {
-                self.fail(reason);
-                (plain, ReadStep { completed, ..ReadStep::default() })
-            }
-        }
+        let more = result.is_ok_and(|progress| progress.more) || given_back;
+        (plain, ReadStep { completed, ended: ended && !given_back, more })
     }
 
     /// The transport below has ended its stream; says whether that is the end of ours.
     pub(super) fn read_end(&self) -> bool {
-        if self.failed.borrow().is_some() {
+        if self.gave_up.get() || self.closing.get() && !self.is_handshaking() {
+            // Nothing more is wanted, so nothing is missed.
             return false;
         }
-        let ended = self.layer.borrow_mut().read_end(&mut Vec::new());
-        match ended {
-            Ok(()) => true,
-            Err(_) if self.closing.get() => {
-                // Nothing more is wanted, so nothing is missed.
-                self.below.lose_connection();
-                false
-            }
-            Err(reason) => {
-                self.fail(reason);
-                false
-            }
+        let ended = self.layer.borrow_mut().read_end(&mut Vec::new()).is_ok();
+        if !ended {
+            self.flush();
         }
+        ended
     }
 
     /// Notes that the peer's stream has ended; says whether that is new, and to be told.
@@ -149,57 +159,83 @@ impl Wrapped {
         !self.read_ended.replace(true) && !self.closing.get()
     }
 
-    /// Sends what was written, and passes a close on once everything is out.
+    /// Sends what was written, ends our stream if that is due, and tells the producer how things stand.
     pub(super) fn flush(&self) {
         let mut wire = Vec::new();
-        let result = self.layer.borrow_mut().flush(&mut wire, Duration::ZERO);
-        if !wire.is_empty() {
-            self.below.write(wire);
-        }
-        if let Err(reason) = result {
-            self.fail(reason);
-        }
-        let finishing = self.closing.get() || self.half_closing.get();
-        if finishing && self.layer.borrow().unsent() == 0 && !self.layer.borrow().is_handshaking() {
-            if self.closing.get() {
-                self.below.lose_connection();
-            } else if !self.passed_on.replace(true) {
-                self.below.lose_write_connection();
+        let closes = self.closing.get() && self.producer.borrow().is_none();
+        let (failure, handshaking) = {
+            let mut layer = self.layer.borrow_mut();
+            if closes {
+                layer.give_up_pointless_handshake();
             }
-        }
-    }
-
-    /// Ends our stream in order to close the connection.
-    pub(super) fn finish_closing(&self) {
-        self.layer.borrow_mut().give_up_pointless_handshake();
-        self.finish();
-    }
-
-    /// Ends our stream, as far as TLS goes.
-    fn finish(&self) {
-        let mut wire = Vec::new();
-        let result = self.layer.borrow_mut().finish(&mut wire);
-        if !wire.is_empty() {
+            // It keeps its failure.
+            if closes || self.half_closing.get() {
+                self.finished.set(true);
+                layer.finish(&mut wire).ok();
+            } else {
+                layer.flush(&mut wire, Duration::ZERO).ok();
+            }
+            (layer.failure(), layer.is_handshaking())
+        };
+        let told = !wire.is_empty();
+        if told {
             self.below.write(wire);
         }
-        if let Err(reason) = result {
-            self.fail(reason);
+        match failure {
+            Some(reason) => self.give_up(reason, told),
+            None if handshaking => {}
+            None => self.pass_on(closes),
+        }
+        if let Err(error) = self.drive_producer() {
+            self.fail_with(Reason::Protocol(error.into()));
         }
     }
 
-    /// TLS has failed: tells the peer, if there is something to tell, and closes below.
-    fn fail(&self, reason: Reason) {
-        self.failed.borrow_mut().get_or_insert(reason);
-        self.closing.set(true);
-        let mut wire = Vec::new();
-        // It has failed already, and this only takes out what it has to say.
-        self.layer.borrow_mut().flush(&mut wire, Duration::ZERO).ok();
-        if wire.is_empty() {
-            self.below.abort_connection();
-        } else {
-            self.below.write(wire);
+    /// Passes on what was asked for, all being written to the transport below; `closes` if nothing more will be.
+    fn pass_on(&self, closes: bool) {
+        if self.half_closing.get() && !self.passed_on.replace(true) {
+            self.below.lose_write_connection();
+        }
+        if self.closing.get() && !self.below.is_closing() {
+            // It waits for the producer, as we do, and knows the deadline.
             self.below.lose_connection();
         }
+        if closes {
+            self.below.unregister_producer();
+        }
+    }
+
+    /// Does what is due after a callback. What that failed with is passed on to the transport below.
+    pub(super) fn settle(&self, result: Result) -> Result {
+        match result {
+            Ok(()) => self.flush(),
+            // The transport below has to go on for the handshake, so that what was written is sent.
+            Err(error) if self.is_handshaking() => self.fail_with(Reason::Protocol(error.into())),
+            Err(error) => {
+                self.close_now();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes in order, because something has failed. A producer has no more say in when that is. Called from the loop only.
+    fn close_now(&self) {
+        self.closing.set(true);
+        self.stop_producer();
+        self.flush();
+    }
+
+    /// TLS has failed: closes below, in order if the peer is being told why.
+    fn give_up(&self, reason: Reason, told: bool) {
+        if self.gave_up.replace(true) {
+            return;
+        }
+        self.failed.borrow_mut().get_or_insert(reason);
+        self.closing.set(true);
+        self.finished.set(true);
+        self.stop_producer();
+        if told { self.below.lose_connection() } else { self.below.abort_connection() }
     }
 
     /// The connection below is lost; gives the reason for the one above.
@@ -233,8 +269,14 @@ impl Wrapped {
         });
     }
 
+    /// Too much waits for the handshake. It is over before anything is delivered, so no protocol has to be told when.
+    fn is_congested(&self) -> bool {
+        let layer = self.layer.borrow();
+        layer.is_handshaking() && layer.unsent() > self.high_watermark.get()
+    }
+
     fn can_write(&self) -> bool {
-        !(self.closing.get() || self.half_closing.get() || self.lost.get())
+        !(self.finished.get() || self.lost.get())
     }
 }
 
@@ -261,12 +303,18 @@ impl Connection for Wrapped {
             return;
         }
         let mut wire = Vec::new();
-        // A failure is kept by the layer, and told by the next read.
+        // A failure is kept by the layer, and told by the next flush.
         self.layer.borrow_mut().write(data, &mut wire, Duration::ZERO).ok();
         if !wire.is_empty() {
             self.below.write(wire);
         }
-        self.flush_later();
+        let limit = self.cap.get();
+        if self.layer.borrow().unsent() > limit {
+            self.failed.borrow_mut().get_or_insert(Reason::LimitExceeded { what: "unsent output", limit });
+            self.abort_connection();
+        } else {
+            self.flush_later();
+        }
     }
 
     fn unsent(&self) -> usize {
@@ -274,29 +322,25 @@ impl Connection for Wrapped {
     }
 
     fn lose_connection(&self) {
-        if !self.closing.replace(true) {
-            self.finish_closing();
-            self.flush_later();
-        }
+        self.closing.set(true);
+        self.flush_later();
     }
 
     fn lose_write_connection(&self) {
-        if self.can_write() {
-            self.half_closing.set(true);
-            self.finish();
-            self.flush_later();
-        }
+        self.half_closing.set(true);
+        self.flush_later();
     }
 
     fn abort_connection(&self) {
         self.closing.set(true);
+        self.finished.set(true);
         self.below.abort_connection();
     }
 
     fn fail_with(&self, reason: Reason) {
         log::warn!("closing connection {} with {}: {reason}", self.id(), self.peer());
         self.failed.borrow_mut().get_or_insert(reason);
-        self.lose_connection();
+        self.close_now();
     }
 
     fn tasks(&self) -> Option<TaskGroup> {
@@ -327,7 +371,8 @@ impl Connection for Wrapped {
     }
 
     fn is_reading(&self) -> bool {
-        !(self.paused.get() || self.is_closing()) && self.below.is_reading()
+        let congested = self.is_congested() && !self.read_while_congested.get();
+        !(self.paused.get() || self.is_closing() || congested) && self.below.is_reading()
     }
 
     fn unread(&self, data: &[u8]) {
@@ -337,28 +382,47 @@ impl Connection for Wrapped {
     }
 
     fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
-        let Some(own) = self.own.borrow().upgrade() else { return Err(ProducerError::Closed) };
-        self.below.register_producer(ProducerAbove { producer, consumer: Transport::new(own) }, streaming)
+        self.attach_producer(producer, streaming)
     }
 
     fn unregister_producer(&self) {
-        self.below.unregister_producer();
+        self.detach_producer();
     }
 
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
+        self.high_watermark.set(high);
         self.below.set_write_buffer_limits(low, high);
+        self.flush_later();
     }
 
     fn set_write_buffer_cap(&self, cap: usize) {
+        self.cap.set(cap);
         self.below.set_write_buffer_cap(cap);
     }
 
     fn set_read_while_congested(&self, on: bool) {
+        self.read_while_congested.set(on);
         self.below.set_read_while_congested(on);
     }
 
     fn set_close_timeout(&self, timeout: Duration) {
         self.below.set_close_timeout(timeout);
+    }
+
+    fn tcp_nodelay(&self) -> io::Result<bool> {
+        self.below.tcp_nodelay()
+    }
+
+    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
+        self.below.set_tcp_nodelay(on)
+    }
+
+    fn tcp_keepalive(&self) -> io::Result<bool> {
+        self.below.tcp_keepalive()
+    }
+
+    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
+        self.below.set_tcp_keepalive(on)
     }
 
     fn start_tls(&self, _: &TlsConfig, _: &[u8], _: torsade_protocols::AlreadyReceived) -> Result<(), StartTlsError> {
@@ -375,25 +439,5 @@ impl Connection for Wrapped {
 
     fn set_tls_truncation_allowed(&self, allowed: bool) {
         self.layer.borrow_mut().set_truncation_allowed(allowed);
-    }
-}
-
-/// The producer of the transport above, as the one below knows it.
-struct ProducerAbove {
-    producer: Box<dyn Producer>,
-    consumer: Transport,
-}
-
-impl Producer for ProducerAbove {
-    fn resume_producing(&mut self, _: &Transport) -> Result {
-        self.producer.resume_producing(&self.consumer)
-    }
-
-    fn pause_producing(&mut self, _: &Transport) -> Result {
-        self.producer.pause_producing(&self.consumer)
-    }
-
-    fn stop_producing(&mut self) {
-        self.producer.stop_producing();
     }
 }

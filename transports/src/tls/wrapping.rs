@@ -106,12 +106,7 @@ impl TlsProtocol {
 
     /// Calls the protocol above, and sends what it wrote. What it failed with ends TLS in order, and then the transport.
     fn call(&mut self, sides: &Sides, call: impl FnOnce(&mut dyn Protocol, &Transport) -> Result) -> Result {
-        let result = call(&mut *self.protocol, &sides.above);
-        if result.is_err() {
-            sides.wrapped.finish_closing();
-        }
-        sides.wrapped.flush();
-        result
+        sides.wrapped.settle(call(&mut *self.protocol, &sides.above))
     }
 
     /// Gives the protocol above all that is there for it, and tells it what happened meanwhile.
@@ -129,7 +124,7 @@ impl TlsProtocol {
             if step.ended {
                 return self.end_reading(sides);
             }
-            if !step.more {
+            if !(step.more && sides.above.is_reading()) {
                 sides.wrapped.flush();
                 return Ok(());
             }

@@ -1,0 +1,101 @@
+//! The producer of the protocol above, between the transport below, which paces it, and TLS.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use torsade_protocols::{Producer, ProducerError, Transport};
+use torsade_reactor::Result;
+
+use super::Wrapped;
+use crate::layer::Layer;
+
+/// A producer and what it was last told. Shared so that it may be unregistered while it is being called.
+pub(super) struct Registered {
+    producer: RefCell<Box<dyn Producer>>,
+    consumer: Transport,
+    streaming: bool,
+    /// By the transport below.
+    paused_below: Cell<bool>,
+    paused: Cell<bool>,
+}
+
+impl Wrapped {
+    pub(super) fn attach_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
+        let own = self.own.borrow().upgrade().filter(|own| own.can_write()).ok_or(ProducerError::Closed)?;
+        if self.producer.borrow().is_some() {
+            return Err(ProducerError::AlreadyRegistered);
+        }
+        // There may be one that was detached while closing.
+        self.below.unregister_producer();
+        self.below.register_producer(ProducerAbove(Rc::clone(&own)), streaming)?;
+        self.producer.replace(Some(Rc::new(Registered {
+            producer: RefCell::new(producer),
+            consumer: Transport::new(own),
+            streaming,
+            paused_below: Cell::new(false),
+            paused: Cell::new(false),
+        })));
+        // What waits for the handshake may be too much already.
+        self.flush_later();
+        Ok(())
+    }
+
+    pub(super) fn detach_producer(&self) {
+        let producer = self.producer.take();
+        if self.closing.get() {
+            // The transport below must not end before TLS, nor before what is written in the same callback.
+            self.flush_later();
+        } else {
+            self.below.unregister_producer();
+        }
+        // Outside of the borrow: what a producer does then may use the transport.
+        drop(producer);
+    }
+
+    /// Nothing more is wanted of the producer. Called from the loop only.
+    pub(super) fn stop_producer(&self) {
+        if let Some(registered) = self.producer.take() {
+            self.below.unregister_producer();
+            registered.producer.borrow_mut().stop_producing();
+        }
+    }
+
+    /// The transport below has its producer go on, or wait.
+    fn pace(&self, on: bool) -> Result {
+        let Some(registered) = self.producer.borrow().clone() else { return Ok(()) };
+        registered.paused_below.set(!on);
+        // One that is pulled is asked again once what waits here has been sent.
+        let pulled = on && !registered.streaming && self.layer.borrow().unsent() == 0;
+        let result =
+            if pulled { registered.producer.borrow_mut().resume_producing(&registered.consumer) } else { self.drive_producer() };
+        self.settle(result)
+    }
+
+    /// Has a push producer wait, or go on, if that is due. Called from the loop only.
+    pub(super) fn drive_producer(&self) -> Result {
+        let Some(registered) = self.producer.borrow().clone().filter(|registered| registered.streaming) else { return Ok(()) };
+        let pause = registered.paused_below.get() || self.is_congested();
+        if registered.paused.replace(pause) == pause {
+            return Ok(());
+        }
+        let mut producer = registered.producer.borrow_mut();
+        if pause { producer.pause_producing(&registered.consumer) } else { producer.resume_producing(&registered.consumer) }
+    }
+}
+
+/// The producer as the transport below knows it.
+struct ProducerAbove(Rc<Wrapped>);
+
+impl Producer for ProducerAbove {
+    fn resume_producing(&mut self, _: &Transport) -> Result {
+        self.0.pace(true)
+    }
+
+    fn pause_producing(&mut self, _: &Transport) -> Result {
+        self.0.pace(false)
+    }
+
+    fn stop_producing(&mut self) {
+        self.0.stop_producer();
+    }
+}
