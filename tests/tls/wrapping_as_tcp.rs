@@ -253,6 +253,70 @@ fn what_a_callback_wrote_before_its_error_is_sent() {
 }
 
 #[test]
+fn what_a_callback_wrote_before_its_panic_is_sent() {
+    let panicking = |time, (): &()| {
+        side(move |event, transport| {
+            if event.name() == time {
+                transport.write("last words");
+                panic!("too much");
+            }
+            Ok(())
+        })
+    };
+    in_all_roles(panicking, silent, |failed, other, ()| {
+        assert!(matches!(failed.reason(), Reason::Panicked(_)), "{:?}", failed.reason());
+        assert_eq!(other.data(), b"last words");
+        assert!(other.reason().is_clean(), "{:?}", other.reason());
+    });
+}
+
+#[test]
+fn a_stop_of_the_reactor_sends_what_was_written_and_ends_tls() {
+    for wrapped in ROLES {
+        println!("wrapped: {wrapped:?}");
+        let stopping = side(|event, transport| {
+            if matches!(event, Event::Handshake) {
+                transport.write("last words");
+                transport.reactor().stop()?;
+            }
+            Ok(())
+        });
+        let (stopped, other) = converse(&Simulation::new(1), wrapped, stopping, silent());
+        assert!(matches!(stopped.reason(), Reason::ShuttingDown), "{:?}", stopped.reason());
+        assert_eq!(other.data(), b"last words");
+        assert!(other.reason().is_clean(), "{:?}", other.reason());
+    }
+}
+
+/// Tells why its connection was lost.
+struct Telling(Rc<RefCell<Option<Reason>>>);
+
+impl Factory for Telling {
+    fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
+        Some(Box::new(torsade::wire::Echo))
+    }
+}
+
+impl ClientFactory for Telling {
+    fn client_connection_lost(&mut self, _connector: &Connector, reason: &Reason) -> Result {
+        self.0.replace(Some(reason.clone()));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_client_factory_is_told_of_the_reason_above_tls() {
+    let simulation = Simulation::new(1);
+    let told = Rc::new(RefCell::new(None));
+    simulation.host("10.0.0.1").listen_tls(BIND, &keys::server(), |_peer| torsade::wire::Echo).expect("a port");
+    let other_name = keys::client_builder().server_name("other.test").build().expect("a configuration");
+    let factory = tls_wrapping_factory(other_name, Telling(Rc::clone(&told)));
+    simulation.host("10.0.0.2").connect_tcp(SERVER, factory).expect("an address");
+    simulation.run_for(Duration::from_secs(5)).expect("the simulation runs");
+    assert!(matches!(*told.borrow(), Some(Reason::Tls(_))), "{:?}", told.borrow());
+}
+
+#[test]
 fn a_failed_task_does_not_wait_for_the_producer_and_is_the_reason() {
     let fail = |time, stopped: &Rc<Cell<u32>>| {
         let stopped = stopped.clone();

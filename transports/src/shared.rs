@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use torsade_reactor::Reactor;
 
@@ -9,6 +10,13 @@ use crate::compression::{EncoderPool, SharedPool};
 
 /// The most that one connection reads in one turn, and the most that is inflated for it in one turn, in bytes.
 pub(crate) const READ_SIZE: usize = 65_536;
+
+/// Unsent bytes: congested above the first, lost above the second.
+pub(crate) const HIGH_WATERMARK: usize = 64 << 10;
+pub(crate) const CAP: usize = 16 << 20;
+
+/// How long a close waits for the peer after a layer's failure: it has a moment to read why.
+pub(crate) const FAILURE_LINGER: Duration = Duration::from_secs(1);
 
 /// Buffers that are kept for the next connection that writes: their number, and their size in sum, in bytes.
 const SPARE_BUFFERS: usize = 1024;

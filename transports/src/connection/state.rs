@@ -10,23 +10,18 @@ use torsade_reactor::{DelayedCall, Ready, Stream, TaskGroup};
 
 use crate::chain::Chain;
 use crate::output::Output;
-use crate::shared::Shared;
+use crate::shared::{CAP, FAILURE_LINGER, HIGH_WATERMARK, Shared};
 
 use super::OnLost;
 
-/// Unsent bytes: no longer congested at or below the first, congested above the second, lost above the third.
+/// Unsent bytes at or below which a connection is no longer congested.
 const LOW_WATERMARK: usize = 16 << 10;
-const HIGH_WATERMARK: usize = 64 << 10;
-const CAP: usize = 16 << 20;
 
 /// How long a close waits for the peer to take bytes, and then to end its stream.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The same while the reactor stops: everything is sent by then, so there is little to wait for.
 const SHUTDOWN_LINGER: Duration = Duration::from_millis(250);
-
-/// The same after a layer's failure: the peer has a moment to read why.
-const FAILURE_LINGER: Duration = Duration::from_secs(1);
 
 /// What a connection is doing. Fields that few connections use are in `rare`.
 #[derive(Default)]

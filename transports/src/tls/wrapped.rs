@@ -8,16 +8,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{Address, Connection, Producer, ProducerError, Reason, StartTlsError, TlsConfig, TlsInfo, Transport};
-use torsade_reactor::{DelayedCall, Reactor, Result, TaskGroup};
+use torsade_reactor::{DelayedCall, Phase, Reactor, Result, SystemEvent, TaskGroup, TriggerId};
 
 use self::producing::Registered;
 use super::layer::TlsLayer;
 use crate::layer::Layer;
-use crate::shared::READ_SIZE;
-
-/// Bytes that wait for the handshake: congested above the first, lost above the second; as below, where they count later.
-const HIGH_WATERMARK: usize = 64 << 10;
-const CAP: usize = 16 << 20;
+use crate::shared::{CAP, FAILURE_LINGER, HIGH_WATERMARK, READ_SIZE};
 
 /// A connection above TLS, on a transport below it.
 pub(super) struct Wrapped {
@@ -29,6 +25,8 @@ pub(super) struct Wrapped {
     /// Bytes that the protocol gave back.
     unread: RefCell<Vec<u8>>,
     deadline: RefCell<Option<DelayedCall>>,
+    /// Ends TLS when the reactor stops: the transport below closes by itself then.
+    before_stop: Cell<Option<TriggerId>>,
     /// Why it is being closed, if not because that was asked for.
     failed: RefCell<Option<Reason>>,
     producer: RefCell<Option<Rc<Registered>>>,
@@ -70,6 +68,7 @@ impl Wrapped {
             held: RefCell::default(),
             unread: RefCell::default(),
             deadline: RefCell::default(),
+            before_stop: Cell::new(None),
             failed: RefCell::default(),
             producer: RefCell::default(),
             high_watermark: Cell::new(HIGH_WATERMARK),
@@ -88,6 +87,18 @@ impl Wrapped {
         });
         wrapped.own.replace(Rc::downgrade(&wrapped));
         wrapped
+    }
+
+    /// Has TLS end before the transport below closes by itself, when the reactor stops.
+    pub(super) fn end_before_stop(wrapped: &Rc<Self>) {
+        let own = Rc::downgrade(wrapped);
+        let end = move || {
+            if let Some(wrapped) = own.upgrade() {
+                wrapped.fail_with(Reason::ShuttingDown);
+            }
+        };
+        let trigger = wrapped.below.reactor().add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, end);
+        wrapped.before_stop.set(Some(trigger));
     }
 
     /// Gives the handshake its deadline.
@@ -235,12 +246,21 @@ impl Wrapped {
         self.closing.set(true);
         self.finished.set(true);
         self.stop_producer();
-        if told { self.below.lose_connection() } else { self.below.abort_connection() }
+        if told {
+            self.below.set_close_timeout(FAILURE_LINGER);
+            self.below.lose_connection();
+        } else {
+            self.below.abort_connection();
+        }
     }
 
     /// The connection below is lost; gives the reason for the one above.
     pub(super) fn lose(&self, reason: &Reason) -> Reason {
         self.lost.set(true);
+        if let Some(trigger) = self.before_stop.take() {
+            // It may have run.
+            self.below.reactor().remove_system_event_trigger(trigger);
+        }
         if let Some(timer) = self.deadline.take() {
             // It may have fired.
             timer.cancel().ok();

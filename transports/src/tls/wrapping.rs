@@ -1,12 +1,13 @@
 //! TLS over any transport: a protocol below, a transport above.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
 use torsade_protocols::{
-    Address, ClientFactory, ConnectError, Connector, Factory, Protocol, Reason, TlsConfig, TlsError, Transport,
+    Address, ClientFactory, ConnectError, Connection, Connector, Factory, Protocol, Reason, TlsConfig, TlsError, Transport,
 };
-use torsade_reactor::Result;
+use torsade_reactor::{Result, catch};
 
 use super::wrapped::Wrapped;
 
@@ -34,19 +35,23 @@ use super::wrapped::Wrapped;
 /// ```
 #[doc(alias = "TLSMemoryBIOFactory")]
 pub fn tls_wrapping_factory<F>(config: impl Into<TlsConfig>, factory: F) -> TlsWrappingFactory<F> {
-    TlsWrappingFactory { config: config.into(), factory }
+    TlsWrappingFactory { config: config.into(), factory, lost: Rc::default() }
 }
 
 /// A factory whose protocols speak TLS over any transport, as [`tls_wrapping_factory`] makes it.
 pub struct TlsWrappingFactory<F> {
     config: TlsConfig,
     factory: F,
+    lost: LastReason,
 }
+
+/// Why the last connection was lost, above TLS: the transport below knows less.
+type LastReason = Rc<RefCell<Option<Reason>>>;
 
 impl<F: Factory> Factory for TlsWrappingFactory<F> {
     fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
         let protocol = self.factory.build_protocol(peer)?;
-        Some(Box::new(TlsProtocol { config: self.config.clone(), protocol, sides: None }))
+        Some(Box::new(TlsProtocol { config: self.config.clone(), protocol, sides: None, lost: Rc::clone(&self.lost) }))
     }
 
     fn start_factory(&mut self) {
@@ -68,7 +73,8 @@ impl<F: ClientFactory> ClientFactory for TlsWrappingFactory<F> {
     }
 
     fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
-        self.factory.client_connection_lost(connector, reason)
+        let above = self.lost.take();
+        self.factory.client_connection_lost(connector, above.as_ref().unwrap_or(reason))
     }
 }
 
@@ -83,6 +89,7 @@ struct TlsProtocol {
     config: TlsConfig,
     protocol: Box<dyn Protocol>,
     sides: Option<Sides>,
+    lost: LastReason,
 }
 
 /// The connection that the protocol above has, and its handle.
@@ -106,7 +113,13 @@ impl TlsProtocol {
 
     /// Calls the protocol above, and sends what it wrote. What it failed with ends TLS in order, and then the transport.
     fn call(&mut self, sides: &Sides, call: impl FnOnce(&mut dyn Protocol, &Transport) -> Result) -> Result {
-        sides.wrapped.settle(call(&mut *self.protocol, &sides.above))
+        match catch(|| call(&mut *self.protocol, &sides.above)) {
+            Ok(result) => sides.wrapped.settle(result),
+            Err(panic) => {
+                sides.wrapped.fail_with(Reason::Panicked(panic));
+                Ok(())
+            }
+        }
     }
 
     /// Gives the protocol above all that is there for it, and tells it what happened meanwhile.
@@ -143,7 +156,10 @@ impl Protocol for TlsProtocol {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         let sides = self.sides(transport)?;
         Wrapped::arm_deadline(&sides.wrapped);
-        self.call(&sides, |protocol, transport| protocol.connection_made(transport))
+        let result = self.call(&sides, |protocol, transport| protocol.connection_made(transport));
+        // After that, in which TLS within this one may have begun: it ends first.
+        Wrapped::end_before_stop(&sides.wrapped);
+        result
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
@@ -177,6 +193,7 @@ impl Protocol for TlsProtocol {
             return Ok(());
         };
         let reason = sides.wrapped.lose(reason);
+        self.lost.replace(Some(reason.clone()));
         let result = self.protocol.connection_lost(&sides.above, &reason);
         sides.wrapped.cancel_tasks();
         result
