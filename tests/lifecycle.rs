@@ -356,7 +356,8 @@ fn a_peer_that_does_not_close_its_side_is_timed_out_after_all_was_sent() {
         let (events, got) = wire.converse(
             move |event, transport| {
                 match event {
-                    Event::Made => {
+                    // Not before the layers are ready: the timeout would be one of what is still to be sent.
+                    Event::Data(_) => {
                         transport.set_close_timeout(Duration::from_millis(100));
                         transport.write(b"everything");
                         transport.lose_connection();
@@ -367,6 +368,7 @@ fn a_peer_that_does_not_close_its_side_is_timed_out_after_all_was_sent() {
                 Ok(())
             },
             move |mut stream| {
+                stream.write_all(b"!").unwrap();
                 let got = drain(&mut stream);
                 wait.recv().unwrap();
                 got
