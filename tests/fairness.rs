@@ -214,6 +214,8 @@ fn what_is_inflated_counts_too_one_buffer_a_turn() {
 
 #[test]
 fn at_most_64_connections_are_accepted_in_one_turn() {
+    // No more than may wait to be accepted on any system.
+    const MANY: usize = 100;
     let reactor = Reactor::new().unwrap();
     let turns: Rc<RefCell<BTreeMap<u64, usize>>> = Rc::default();
     let seen = turns.clone();
@@ -224,7 +226,7 @@ fn at_most_64_connections_are_accepted_in_one_turn() {
                 if matches!(event, Event::Made) {
                     let mut turns = seen.borrow_mut();
                     *turns.entry(transport.reactor().turn_number()).or_default() += 1;
-                    if turns.values().sum::<usize>() == 200 {
+                    if turns.values().sum::<usize>() == MANY {
                         stop(transport.reactor());
                     }
                 }
@@ -232,12 +234,12 @@ fn at_most_64_connections_are_accepted_in_one_turn() {
             })
         })
         .unwrap();
-    let waiting: Vec<TcpStream> = (0..200).map(|_| connect(address(&port))).collect();
+    let waiting: Vec<TcpStream> = (0..MANY).map(|_| connect(address(&port))).collect();
     run(&reactor);
     let turns = turns.borrow();
     assert_eq!(turns.values().sum::<usize>(), waiting.len());
     assert!(turns.values().all(|count| *count <= 64), "{turns:?}");
-    assert!(turns.len() <= 6, "accepting does not wait for the next event: {turns:?}");
+    assert!(turns.len() <= 4, "accepting does not wait for the next event: {turns:?}");
 }
 
 /// Runs this test binary again with only the test `name`, under a limit of open descriptors.
