@@ -537,6 +537,7 @@ fn paused_nothing_is_read_and_resumed_everything_comes_with_the_end() {
 struct Verbose {
     lines: usize,
     opts: bool,
+    second: mpsc::Sender<()>,
 }
 
 impl LineProtocol for Verbose {
@@ -547,8 +548,11 @@ impl LineProtocol for Verbose {
             let later = transport.clone();
             transport.reactor().call_later(Duration::from_millis(20), move || later.set_read_while_congested(true));
         }
-        if self.opts && self.lines == 2 {
-            transport.lose_connection();
+        if self.lines == 2 {
+            self.second.send(()).ok();
+            if self.opts {
+                transport.lose_connection();
+            }
         }
         Ok(())
     }
@@ -565,13 +569,14 @@ fn lines_that_wait_while_output_is_stuck_all_come_before_the_end_of_the_stream()
     on_every_wire(|wire| {
         for opts in [false, true] {
             let reactor = wire.reactor();
-            let port = wire.listen(&reactor, move |_peer| LineReceiver::new(Verbose { lines: 0, opts }));
+            let (second, wait) = mpsc::channel();
+            let port = wire.listen(&reactor, move |_peer| LineReceiver::new(Verbose { lines: 0, opts, second: second.clone() }));
             let peer = peer(port.address, move |mut stream| {
                 stream.write_all(&b"line\r\n".repeat(5)).unwrap();
                 stream.shutdown(Shutdown::Write).unwrap();
                 if opts {
                     // The second answer begins although nobody reads the first.
-                    std::thread::park_timeout(Duration::from_millis(100));
+                    wait.recv_timeout(LIMIT).unwrap();
                 }
                 drain(&mut stream)
             });
