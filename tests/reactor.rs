@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use support::*;
 use torsade::prelude::*;
-use torsade::{Phase, ReactorError, SystemEvent, TimerError};
+use torsade::{Clock, Phase, ReactorError, SystemEvent, TimerError};
 
 type Log = Rc<RefCell<Vec<String>>>;
 
@@ -20,26 +20,18 @@ fn note(log: &Log, what: &str) -> impl FnOnce() + 'static {
     move || log.borrow_mut().push(what)
 }
 
-/// A reactor that stops after `millis`.
-fn reactor_for(millis: u64) -> Reactor {
-    let reactor = Reactor::new().unwrap();
-    let stopper = reactor.clone();
-    reactor.call_later(Duration::from_millis(millis), move || stop(&stopper));
-    reactor
-}
-
 fn reactor_error(result: Result) -> ReactorError {
     *result.unwrap_err().downcast::<ReactorError>().unwrap()
 }
 
 #[test]
 fn calls_come_by_deadline_and_then_in_the_order_made() {
-    let reactor = reactor_for(30);
+    let clock = Clock::new();
     let log = Log::default();
     for (delay, name) in [(20, "d"), (10, "b"), (0, "a1"), (10, "c"), (0, "a2")] {
-        reactor.call_later(Duration::from_millis(delay), note(&log, name));
+        clock.call_later(Duration::from_millis(delay), note(&log, name));
     }
-    run(&reactor);
+    clock.advance(Duration::from_millis(30));
     assert_eq!(*log.borrow(), ["a1", "a2", "b", "c", "d"]);
 }
 
@@ -83,29 +75,29 @@ fn a_call_is_never_early() {
 
 #[test]
 fn calls_can_be_cancelled_reset_and_delayed_and_misuse_is_an_error() {
-    let reactor = reactor_for(60);
+    let clock = Clock::new();
     let log = Log::default();
-    let cancelled = reactor.call_later(Duration::from_millis(5), note(&log, "cancelled"));
+    let cancelled = clock.call_later(Duration::from_millis(5), note(&log, "cancelled"));
     cancelled.cancel().unwrap();
     assert!(!cancelled.active());
     for result in [cancelled.cancel(), cancelled.reset(Duration::ZERO), cancelled.delay(Duration::ZERO)] {
         assert_eq!(result, Err(TimerError::AlreadyCancelled));
     }
-    let sooner = reactor.call_later(Duration::from_secs(60), note(&log, "sooner"));
+    let sooner = clock.call_later(Duration::from_secs(60), note(&log, "sooner"));
     sooner.reset(Duration::from_millis(20)).unwrap();
-    let later = reactor.call_later(Duration::from_millis(1), note(&log, "later"));
+    let later = clock.call_later(Duration::from_millis(1), note(&log, "later"));
     later.reset(Duration::from_millis(40)).unwrap();
-    let delayed = reactor.call_later(Duration::from_millis(5), note(&log, "delayed"));
+    let delayed = clock.call_later(Duration::from_millis(5), note(&log, "delayed"));
     delayed.delay(Duration::from_millis(25)).unwrap();
     assert!(delayed.time().unwrap() > sooner.time().unwrap());
     // Back and forth leaves one call, not several.
-    let often = reactor.call_later(Duration::from_millis(50), note(&log, "often"));
+    let often = clock.call_later(Duration::from_millis(50), note(&log, "often"));
     for step in 0..1000 {
         often.reset(Duration::from_millis(if step % 2 == 0 { 1 } else { 50 })).unwrap();
     }
     let inside: Rc<RefCell<Option<DelayedCall>>> = Rc::default();
     let found = inside.clone();
-    let call = reactor.call_later(Duration::from_millis(2), move || {
+    let call = clock.call_later(Duration::from_millis(2), move || {
         let call = found.borrow();
         let call = call.as_ref().unwrap();
         assert_eq!(call.cancel(), Err(TimerError::AlreadyCalled));
@@ -114,25 +106,28 @@ fn calls_can_be_cancelled_reset_and_delayed_and_misuse_is_an_error() {
     });
     inside.replace(Some(call));
     // Half a century.
-    let never = reactor.call_later(Duration::MAX, || unreachable!());
-    run(&reactor);
+    let never = clock.call_later(Duration::MAX, || unreachable!());
+    clock.advance(Duration::from_millis(60));
     assert_eq!(*log.borrow(), ["sooner", "delayed", "later", "often"]);
     assert_eq!(sooner.cancel(), Err(TimerError::AlreadyCalled));
+    assert!(never.active());
+    clock.stop().unwrap();
+    clock.turn();
     assert!(!never.active(), "a stopped reactor calls nothing");
 }
 
 #[test]
 fn a_call_cancelled_by_an_earlier_one_of_the_same_turn_does_not_come() {
-    let reactor = reactor_for(10);
+    let clock = Clock::new();
     let log = Log::default();
     let second: Rc<RefCell<Option<DelayedCall>>> = Rc::default();
     let (slot, first) = (second.clone(), note(&log, "first"));
-    reactor.call_later(Duration::ZERO, move || {
+    clock.call_later(Duration::ZERO, move || {
         first();
         slot.borrow().as_ref().unwrap().cancel().unwrap();
     });
-    second.replace(Some(reactor.call_later(Duration::ZERO, note(&log, "second"))));
-    run(&reactor);
+    second.replace(Some(clock.call_later(Duration::ZERO, note(&log, "second"))));
+    clock.turn();
     assert_eq!(*log.borrow(), ["first"]);
 }
 
@@ -381,7 +376,9 @@ fn a_crashed_reactor_runs_again_with_its_connections() {
 
 #[test]
 fn what_waits_for_nothing_costs_no_turns() {
-    let reactor = reactor_for(200);
+    let reactor = Reactor::new().unwrap();
+    let stopper = reactor.clone();
+    reactor.call_later(Duration::from_millis(200), move || stop(&stopper));
     let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
     let idle: Vec<_> = (0..10).map(|_| connect(address(&port))).collect();
     run(&reactor);
