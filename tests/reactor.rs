@@ -5,13 +5,15 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use support::*;
 use torsade::prelude::*;
-use torsade::{Clock, Phase, ReactorError, SystemEvent, TimerError};
+use torsade::{Clock, MemoryReactor, Phase, ReactorError, SystemEvent, TimerError};
 
 type Log = Rc<RefCell<Vec<String>>>;
 
@@ -133,28 +135,19 @@ fn a_call_cancelled_by_an_earlier_one_of_the_same_turn_does_not_come() {
 
 #[test]
 fn a_turn_takes_thread_calls_then_timers_then_input_then_the_end_of_turn() {
-    // In one turn: a call from a thread, a delayed call, input; and output that others wrote leaves after all of them.
-    let reactor = Reactor::new().unwrap();
-    let log = Log::default();
-    let other: Rc<RefCell<Option<Transport>>> = Rc::default();
-    let (slot, list) = (other.clone(), log.clone());
+    let reactor = MemoryReactor::new();
+    let (note, noted) = mpsc::channel();
+    let (input, made) = (note.clone(), Rc::<RefCell<Vec<Transport>>>::default());
     let port = reactor
         .listen_tcp("127.0.0.1:0", move |_peer| {
-            let (slot, list) = (slot.clone(), list.clone());
+            let (input, made) = (input.clone(), made.clone());
             Probe::new(&Events::default(), move |event, transport| {
                 match event {
-                    Event::Made if slot.borrow().is_none() => drop(slot.replace(Some(transport.clone()))),
+                    Event::Made => made.borrow_mut().push(transport.clone()),
                     Event::Data(_) => {
-                        let turn = transport.reactor().turn_number();
-                        list.borrow_mut().push(format!("{turn} input"));
-                        let other = slot.borrow();
-                        let other = other.as_ref().ok_or("the first connection")?;
-                        if other.id() != transport.id() {
-                            let before = other.unsent();
-                            other.write("to another");
-                            // Not sent from inside write: it waits for the end of the turn.
-                            assert_eq!(other.unsent(), before + 10);
-                        }
+                        let other = &made.borrow()[1];
+                        other.write("to another");
+                        input.send(if other.unsent() == 10 { "input" } else { "input, and output within write" })?;
                     }
                     _ => {}
                 }
@@ -162,71 +155,19 @@ fn a_turn_takes_thread_calls_then_timers_then_input_then_the_end_of_turn() {
             })
         })
         .unwrap();
-    let address = address(&port);
-    let (mut first, mut second) = (connect(address), connect(address));
-    let begin = reactor.clone();
-    let (handle, list) = (reactor.handle(), log.clone());
-    reactor.call_later(Duration::from_millis(20), move || {
-        // Both connections are made. Everything of the next turn is prepared while the loop stands still.
-        let line = |list: &Log, what: &'static str| {
-            let list = list.clone();
-            move |reactor: &Reactor| list.borrow_mut().push(format!("{} {what}", reactor.turn_number()))
-        };
-        second.write_all(b"!").unwrap();
-        let (timer, here) = (line(&list, "timer"), begin.clone());
-        begin.call_later(Duration::ZERO, move || timer(&here));
-        let thread = std::thread::spawn({
-            let handle = handle.clone();
-            move || handle.call_from_thread(|_| {}).unwrap()
-        });
-        thread.join().unwrap();
-        let (at_end, here) = (line(&list, "next timer"), begin.clone());
-        begin.call_later(Duration::ZERO, move || {
-            let reactor = here.clone();
-            here.call_later(Duration::ZERO, move || {
-                at_end(&reactor);
-                let got = read_exactly(&mut first, 10);
-                assert_eq!(got, b"to another");
-                stop(&reactor);
-            });
-        });
+    let [first, second] = [1, 2].map(|number| {
+        let peer = reactor.connect_peer(SocketAddr::from(([192, 0, 2, 1], number)), address(&port)).unwrap();
+        reactor.advance(Duration::ZERO);
+        peer
     });
-    run(&reactor);
-    let log = log.borrow();
-    let parts: Vec<(u64, &str)> =
-        log.iter().map(|line| line.split_once(' ').unwrap()).map(|(turn, what)| (turn.parse().unwrap(), what)).collect();
-    let turn_of = |what: &str| parts.iter().find(|part| part.1 == what).map(|part| part.0);
-    let names: Vec<&str> = parts.iter().map(|part| part.1).collect();
-    // The byte was there before the turn of the timers began, or in the poll of the turn that prepared them.
-    assert!(names == ["input", "timer", "next timer"] || names == ["timer", "input", "next timer"], "{parts:?}");
-    assert!(turn_of("timer").unwrap() - turn_of("input").unwrap() <= 1, "{parts:?}");
-    assert_eq!(turn_of("next timer"), turn_of("timer").map(|turn| turn + 1));
-}
-
-#[test]
-fn thread_calls_come_before_the_timers_of_the_same_turn() {
-    let reactor = Reactor::new().unwrap();
-    let log = Log::default();
-    // Both are queued before the first turn.
-    reactor.call_later(Duration::ZERO, note(&log, "timer"));
-    let (send, receive) = std::sync::mpsc::channel();
-    let handle = reactor.handle();
-    std::thread::spawn(move || {
-        handle
-            .call_from_thread(move |reactor| {
-                send.send(reactor.turn_number()).unwrap();
-                stop(reactor);
-            })
-            .unwrap();
-    })
-    .join()
-    .unwrap();
-    let list = log.clone();
-    reactor.call_later(Duration::ZERO, move || {
-        list.borrow_mut().push(if receive.try_recv().is_ok() { "after the thread's call" } else { "before it" }.into());
-    });
-    run(&reactor);
-    assert_eq!(*log.borrow(), ["timer", "after the thread's call"]);
+    // Everything of one turn is there before it begins, and the last comes first.
+    first.send(b"!");
+    let timer = note.clone();
+    reactor.call_later(Duration::ZERO, move || timer.send("timer").unwrap());
+    reactor.handle().call_from_thread(move |_| note.send("thread").unwrap()).unwrap();
+    reactor.turn();
+    assert_eq!(noted.try_iter().collect::<Vec<_>>(), ["thread", "timer", "input"]);
+    assert_eq!(second.take_received(), b"to another");
 }
 
 #[test]
