@@ -171,41 +171,6 @@ fn a_turn_takes_thread_calls_then_timers_then_input_then_the_end_of_turn() {
 }
 
 #[test]
-fn calls_from_a_thread_come_in_their_order_and_wake_the_loop() {
-    let reactor = Reactor::new().unwrap();
-    let handle = reactor.handle();
-    let (send, receive) = std::sync::mpsc::channel();
-    let begin = Instant::now();
-    let threads: Vec<_> = (0..4)
-        .map(|thread| {
-            let (handle, send) = (handle.clone(), send.clone());
-            std::thread::spawn(move || {
-                for number in 0..1000 {
-                    let send = send.clone();
-                    handle.call_from_thread(move |_| send.send((thread, number)).unwrap()).unwrap();
-                }
-            })
-        })
-        .collect();
-    std::thread::spawn(move || {
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        handle.call_from_thread(stop).unwrap();
-        while handle.call_from_thread(|_| {}).is_ok() {
-            std::thread::yield_now();
-        }
-    });
-    // There is no timer but the watchdog's: only the wake-up ends the wait.
-    run(&reactor);
-    assert!(begin.elapsed() < LIMIT);
-    let got: Vec<(i32, i32)> = receive.try_iter().collect();
-    assert_eq!(got.len(), 4000);
-    for thread in 0..4 {
-        let numbers: Vec<i32> = got.iter().filter(|call| call.0 == thread).map(|call| call.1).collect();
-        assert!(numbers.is_sorted(), "thread {thread}");
-    }
-}
-
-#[test]
 fn a_panic_in_a_timer_a_trigger_or_a_call_from_a_thread_does_not_end_the_loop() {
     let reactor = Reactor::new().unwrap();
     let log = Log::default();
