@@ -76,7 +76,7 @@ fn a_target_that_does_not_read_stops_the_client() {
     let reactor = Reactor::new().unwrap();
     let target = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = forward_to(&reactor, target.local_addr().unwrap());
-    let held = run_with(&reactor, move || {
+    run_with(&reactor, move || {
         let mut client = connect(address);
         let (mut stream, _) = target.accept().unwrap();
         client.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -89,9 +89,7 @@ fn a_target_that_does_not_read_stops_the_client() {
         client.shutdown(Shutdown::Write).unwrap();
         let received = std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
         assert_eq!(received, sent as u64);
-        sent
     });
-    assert!(held > 0);
 }
 
 #[test]

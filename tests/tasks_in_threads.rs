@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::{BlockingCallError, Deferred, Phase, ReactorGone, SystemEvent, react};
@@ -190,11 +190,9 @@ fn a_job_that_never_ends_does_not_keep_the_process_alive() {
         drop(reactor);
         std::process::exit(7);
     }
-    let begin = Instant::now();
     let test = "a_job_that_never_ends_does_not_keep_the_process_alive";
     let child = Command::new(std::env::current_exe().expect("a test program")).args(["--exact", test]).env(CHILD, "1").output();
     assert_eq!(child.expect("it starts").status.code(), Some(7));
-    assert!(begin.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
