@@ -237,7 +237,7 @@ fn random_calls_in_random_callbacks_break_no_rule() {
 }
 
 #[test]
-fn nor_do_they_with_compression_on() {
+fn random_calls_break_no_rule_with_compression_on() {
     for seed in 11..=13 {
         torture(seed, 50, Wire { compressed: true, ..Wire::PLAIN });
     }
@@ -245,7 +245,7 @@ fn nor_do_they_with_compression_on() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn nor_do_they_over_tls() {
+fn random_calls_break_no_rule_over_tls() {
     for seed in 21..=23 {
         torture(seed, 50, Wire { tls: true, ..Wire::PLAIN });
     }
@@ -253,7 +253,7 @@ fn nor_do_they_over_tls() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn nor_do_they_with_compression_over_tls() {
+fn random_calls_break_no_rule_with_compression_over_tls() {
     for seed in 31..=33 {
         torture(seed, 30, Wire { tls: true, compressed: true, ..Wire::PLAIN });
     }
