@@ -67,11 +67,6 @@ impl ClientFactory for Hooks {
     }
 }
 
-/// An address where nobody listens.
-fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 /// Connects, stops the reactor after the failure, and gives the failure and the hooks that came.
 fn failure(
     wire: Wire,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use support::LIMIT;
+use support::{LIMIT, nobody};
 use torsade::prelude::*;
 use torsade::{FileSender, PortForward};
 
@@ -65,8 +65,7 @@ fn bytes_and_ends_of_streams_pass_in_both_directions() {
 #[test]
 fn a_target_that_cannot_be_reached_closes_the_client() {
     let reactor = Reactor::new().unwrap();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = forward_to(&reactor, nobody);
+    let address = forward_to(&reactor, nobody());
     let read = run_with(&reactor, move || connect(address).read(&mut [0; 1]).unwrap());
     assert_eq!(read, 0);
 }

@@ -207,6 +207,18 @@ pub fn address(port: &Port) -> SocketAddr {
     }
 }
 
+/// An address where nobody listens, and nobody begins to: a socket that never will has it.
+pub fn nobody() -> SocketAddr {
+    static SOCKET: OnceLock<(socket2::Socket, SocketAddr)> = OnceLock::new();
+    let (_, address) = SOCKET.get_or_init(|| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+        let address = socket.local_addr().expect("it is bound").as_socket().expect("it is of IPv4");
+        (socket, address)
+    });
+    *address
+}
+
 /// A blocking socket that does not wait for ever.
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the server listens");
