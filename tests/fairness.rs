@@ -30,46 +30,6 @@ fn counting(reads: Reads) -> impl FnMut(&Event, &Transport) -> Result + 'static 
     }
 }
 
-#[test]
-fn one_read_for_each_connection_in_each_turn_and_a_flood_starves_nobody() {
-    let reactor = Reactor::new().unwrap();
-    let reads = Reads::default();
-    let seen = reads.clone();
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_peer| Probe::new(&Events::default(), counting(seen.clone()))).unwrap();
-    let address = address(&port);
-    // All of this waits in the sockets when the loop begins: a flood, and ten who have one byte each.
-    let mut flood = connect(address);
-    let flooded = stuff(&mut flood, Duration::from_millis(100));
-    let small: Vec<TcpStream> = (0..10)
-        .map(|_| {
-            let mut stream = connect(address);
-            stream.write_all(b"!").unwrap();
-            stream
-        })
-        .collect();
-    let (seen, stopper) = (reads.clone(), reactor.clone());
-    fn check(reactor: &Reactor, reads: &Reads, wanted: usize) {
-        if reads.borrow().values().map(|read| read.1).sum::<usize>() >= wanted {
-            return stop(reactor);
-        }
-        let (again, reads) = (reactor.clone(), reads.clone());
-        reactor.call_later(Duration::from_millis(1), move || check(&again, &reads, wanted));
-    }
-    check(&stopper, &seen, flooded + 10);
-    run(&reactor);
-    let reads = reads.borrow();
-    assert!(flooded > 1 << 20, "the flood is too small to show anything: {flooded}");
-    assert!(reads.values().all(|read| read.0 == 1 && read.1 <= 65_536), "{reads:?}");
-    let flood_id = reads.iter().max_by_key(|(_, read)| read.1).unwrap().0.0;
-    let first = reads.keys().map(|key| key.1).min().unwrap();
-    let flood_turns = reads.keys().filter(|key| key.0 == flood_id).count();
-    assert!(flood_turns > 10);
-    for (id, turn) in reads.keys().filter(|key| key.0 != flood_id) {
-        assert!(turn - first <= 2, "connection {id} waited until turn {turn} of {first}");
-    }
-    drop(small);
-}
-
 /// A flood and some who have one byte each, from a thread of their own. Says when all of it waits in the receiver's sockets,
 /// and goes on with the flood.
 fn send_what_waits(wire: Wire, address: SocketAddr, flood: usize, small: usize) -> (Receiver<()>, JoinHandle<()>) {

@@ -7,7 +7,7 @@ mod tunnel;
 mod wire;
 
 use std::cell::{Cell, RefCell};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::OnceLock;
@@ -266,18 +266,6 @@ pub fn read_exactly(stream: &mut TcpStream, count: usize) -> Vec<u8> {
 pub fn reset(stream: TcpStream) {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger can be set");
     drop(stream);
-}
-
-/// Writes as much as the peer's side takes without reading, and says how much that was.
-pub fn stuff(stream: &mut TcpStream, patience: Duration) -> usize {
-    stream.set_write_timeout(Some(patience)).expect("a timeout can be set");
-    let (block, mut sent) = (noise(65_536), 0);
-    loop {
-        match stream.write(&block) {
-            Ok(count) => sent += count,
-            Err(_) => return sent,
-        }
-    }
 }
 
 /// Bytes that tell their place, so that a loss, a repeat or an exchange shows.
