@@ -263,32 +263,6 @@ fn an_attempt_that_begins_while_stopping_makes_no_connection_that_holds_the_stop
     });
 }
 
-#[test]
-fn a_name_with_several_addresses_is_tried_address_by_address() {
-    on_every_wire(|wire| {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let peer = wire.reach(listener.local_addr().unwrap());
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.write_all(b"hello").unwrap();
-        });
-        let reactor = wire.reactor();
-        let events = Events::default();
-        let record = events.clone();
-        wire.connect(&reactor, ("localhost", peer.address.port()), move |_peer| {
-            Probe::new(&record, |event, transport| {
-                if matches!(event, Event::Lost(_)) {
-                    stop(transport.reactor());
-                }
-                Ok(())
-            })
-        });
-        run(&reactor);
-        server.join().unwrap();
-        assert_eq!(events.data(), b"hello");
-    });
-}
-
 /// A server that accepts, says a word, and closes, so many times.
 fn greeter(times: usize) -> (SocketAddr, std::thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
