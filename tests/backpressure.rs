@@ -259,7 +259,7 @@ fn a_push_producer_is_paused_and_resumed_and_stopped() {
 }
 
 #[test]
-fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused_or_closing() {
+fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused() {
     on_every_wire(|wire| {
         /// Writes a burst a turn as long as it is not paused: the system may take one at once, and then nobody resumes it.
         #[derive(Clone)]
@@ -291,22 +291,19 @@ fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused_or_closing() {
                 Ok(())
             }
         }
-        for closing in [false, true] {
-            let (events, (got, end)) = wire.converse(
-                move |event, transport| {
-                    if matches!(event, Event::Made) {
-                        transport.set_close_timeout(Duration::from_secs(10));
-                        transport.register_producer(Bursts(Rc::new(Cell::new(3)), Rc::default()), true)?;
-                        transport.write(noise(5 << 20));
-                        if closing { transport.lose_connection() } else { transport.pause_producing() }
-                    }
-                    Ok(())
-                },
-                |mut stream| drain(&mut stream),
-            );
-            assert!(events.reason().is_clean(), "closing: {closing}: {}", events.reason());
-            assert_eq!((got.len(), end), (20 << 20, Ok(())), "closing: {closing}");
-        }
+        let (events, (got, end)) = wire.converse(
+            |event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.register_producer(Bursts(Rc::new(Cell::new(3)), Rc::default()), true)?;
+                    transport.write(noise(5 << 20));
+                    transport.pause_producing();
+                }
+                Ok(())
+            },
+            |mut stream| drain(&mut stream),
+        );
+        assert!(events.reason().is_clean(), "{}", events.reason());
+        assert_eq!((got.len(), end), (20 << 20, Ok(())));
     });
 }
 
