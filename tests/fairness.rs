@@ -5,9 +5,9 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
@@ -202,23 +202,6 @@ fn at_most_64_connections_are_accepted_in_one_turn() {
     assert!(turns.len() <= 4, "accepting does not wait for the next event: {turns:?}");
 }
 
-/// Runs this test binary again with only the test `name`, under a limit of open descriptors.
-fn child(name: &str, descriptors: u32) -> Child {
-    Command::new("sh")
-        .args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")])
-        .arg(std::env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .env("CHILD_OF", name)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn is_child(name: &str) -> bool {
-    std::env::var("CHILD_OF").is_ok_and(|test| test == name)
-}
-
 /// An echo server that logs to standard error, says where it listens, and ends when its input does.
 fn serve() {
     env_logger::Builder::new().filter_level(log::LevelFilter::Info).is_test(false).init();
@@ -227,16 +210,6 @@ fn serve() {
     println!("\nlistening on {}", port.address());
     reactor.run().unwrap();
     println!("\nturns: {}", reactor.turn_number());
-}
-
-fn listening(child: &mut Child) -> (SocketAddr, impl Iterator<Item = String> + use<>) {
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(std::result::Result::ok);
-    let address = lines.find_map(|line| line.strip_prefix("listening on ")?.parse().ok()).expect("the child listens");
-    (address, lines)
-}
-
-fn terminate(child: &Child) -> bool {
-    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().is_ok_and(|status| status.success())
 }
 
 /// User and system time of a process in clock ticks, of which there are 100 in a second on every Linux.
@@ -254,8 +227,9 @@ fn running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_so
     if is_child(NAME) {
         return serve();
     }
-    let mut child = child(NAME, LIMITED);
-    let (address, mut lines) = listening(&mut child);
+    let mut child = child_with_descriptors(NAME, LIMITED).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = lines(&mut child);
+    let address = listening(&mut lines);
     let echo = |stream: &mut TcpStream| {
         stream.write_all(b"hello").is_ok() && {
             let mut got = [0; 5];
@@ -287,7 +261,7 @@ fn running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_so
         }
     });
     assert!(again, "it does not recover");
-    assert!(terminate(&child));
+    assert!(signal(&mut child, "-TERM"));
     let turns: u64 = lines.find_map(|line| line.strip_prefix("turns: ")?.parse().ok()).unwrap();
     assert!(turns < 3000, "{turns} turns");
     let output = child.wait_with_output().unwrap();
@@ -311,8 +285,9 @@ fn an_idle_connection_costs_less_than_a_kibibyte() {
         println!("skipped: {limit} descriptors are too few for {} connections", 2 * MANY);
         return;
     }
-    let mut child = child(NAME, 2 * MANY as u32 + 100);
-    let (address, _lines) = listening(&mut child);
+    let mut child = child_with_descriptors(NAME, 2 * MANY as u32 + 100).spawn().unwrap();
+    let mut lines = lines(&mut child);
+    let address = listening(&mut lines);
     let resident = |id: u32| {
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").to_owned();
@@ -334,7 +309,7 @@ fn an_idle_connection_costs_less_than_a_kibibyte() {
     let second = open();
     let each = resident(child.id()).saturating_sub(before) / MANY;
     println!("{each} bytes for each of {MANY} idle connections after {} others", first.len());
-    assert!(terminate(&child));
+    assert!(signal(&mut child, "-TERM"));
     drop((first, second));
     child.wait().unwrap();
     assert!(each < 1024, "{each} bytes each");

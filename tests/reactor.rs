@@ -4,9 +4,8 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -304,20 +303,6 @@ fn a_wait_of_weeks_does_not_overflow_the_systems() {
     }
 }
 
-/// Runs this test binary again with only the test `name`, as a child that finds `CHILD_OF` in its environment.
-fn child(name: &str) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .env("CHILD_OF", name)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn is_child(name: &str) -> bool {
-    std::env::var("CHILD_OF").is_ok_and(|test| test == name)
-}
-
 #[cfg(unix)]
 #[test]
 fn sigterm_and_sigint_stop_in_order() {
@@ -342,26 +327,21 @@ fn sigterm_and_sigint_stop_in_order() {
         println!("run has returned");
         return;
     }
-    for signal in ["-TERM", "-INT"] {
-        let mut child = child(NAME);
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(std::result::Result::ok);
-        let address = lines.find_map(|line| line.strip_prefix("listening on ")?.parse().ok()).unwrap();
-        let mut stream = connect(address);
+    for which in ["-TERM", "-INT"] {
+        let mut child = child(NAME).spawn().unwrap();
+        let mut lines = lines(&mut child);
+        let mut stream = connect(listening(&mut lines));
         let mut got = read_exactly(&mut stream, 1000);
-        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
-        if !sent.is_ok_and(|status| status.success()) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            println!("skipped: there is no kill command");
+        if !signal(&mut child, which) {
             return;
         }
         let (rest, end) = drain(&mut stream);
         got.extend(rest);
-        assert!(got == pattern(0, 5 << 20), "{signal}: {} bytes", got.len());
+        assert!(got == pattern(0, 5 << 20), "{which}: {} bytes", got.len());
         assert_eq!(end, Ok(()));
         drop(stream);
         let rest: Vec<String> = lines.collect();
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{which}");
         let told: Vec<&String> =
             rest.iter().filter(|line| line.starts_with("lost") || line.contains("shutdown") || line.contains("run")).collect();
         assert!(rest.contains(&"lost: the reactor is shutting down".to_owned()), "{told:?}");
@@ -391,21 +371,16 @@ fn a_second_signal_ends_the_wait_for_connections_at_once() {
         reactor.run().unwrap();
         return;
     }
-    let mut child = child(NAME);
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(std::result::Result::ok);
-    let address = lines.find_map(|line| line.strip_prefix("listening on ")?.parse().ok()).unwrap();
-    let mut stream = connect(address);
+    let mut child = child(NAME).spawn().unwrap();
+    let mut lines = lines(&mut child);
+    let mut stream = connect(listening(&mut lines));
     read_exactly(&mut stream, 1);
-    let kill = || Command::new("kill").args(["-TERM", &child.id().to_string()]).status().is_ok_and(|status| status.success());
-    if !kill() {
-        child.kill().unwrap();
-        child.wait().unwrap();
-        println!("skipped: there is no kill command");
+    if !signal(&mut child, "-TERM") {
         return;
     }
     assert!(lines.any(|line| line == "stopping"));
     let begin = Instant::now();
-    assert!(kill());
+    assert!(signal(&mut child, "-TERM"));
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(begin.elapsed() < LIMIT / 2, "{:?}", begin.elapsed());
     drop(stream);

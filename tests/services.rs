@@ -4,7 +4,6 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -266,29 +265,23 @@ fn the_back_off_grows_to_its_bound_and_has_jitter() {
     assert_eq!(policy(20, u64::MAX), Duration::from_secs(61));
 }
 
+#[cfg(unix)]
 #[test]
 fn sigterm_stops_a_service_in_order() {
-    const CHILD: &str = "TORSADE_TEST_SERVICE";
-    if std::env::var_os(CHILD).is_some() {
+    const NAME: &str = "sigterm_stops_a_service_in_order";
+    if support::is_child(NAME) {
         let (reactor, log) = (Reactor::new().expect("a reactor"), Log::default());
-        let handle = reactor.handle();
-        reactor.call_when_running(|| {
-            std::thread::spawn(move || {
-                let pid = std::process::id().to_string();
-                let killed = Command::new("kill").args(["-TERM", &pid]).status();
-                if !killed.is_ok_and(|status| status.success()) {
-                    println!("skipped: there is no kill command");
-                    handle.call_from_thread(|reactor| reactor.stop().expect("it runs")).expect("it runs");
-                }
-            });
-        });
+        reactor.call_when_running(|| println!("\nrunning"));
         run_service_on(&reactor, Noting::new("it", &log), Duration::from_secs(5)).expect("it runs");
         println!("{}", log.borrow().join(", "));
         return;
     }
-    let test = ["--exact", "sigterm_stops_a_service_in_order", "--nocapture"];
-    let mut child = Command::new(std::env::current_exe().expect("a test program"));
-    let output = child.args(test).env(CHILD, "1").stdin(Stdio::null()).output().expect("it starts");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("it starts, it stops, it has stopped"), "{text}");
+    let mut child = support::child(NAME).spawn().expect("it starts");
+    let mut lines = support::lines(&mut child);
+    assert!(lines.any(|line| line == "running"));
+    if !support::signal(&mut child, "-TERM") {
+        return;
+    }
+    assert!(lines.any(|line| line == "it starts, it stops, it has stopped"));
+    assert!(child.wait().expect("it has ended").success());
 }

@@ -4,7 +4,6 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
@@ -175,8 +174,8 @@ fn a_thread_can_wait_for_a_result_from_the_loop_and_is_told_of_errors() {
 
 #[test]
 fn a_job_that_never_ends_does_not_keep_the_process_alive() {
-    const CHILD: &str = "TORSADE_TEST_BLOCKED_JOB";
-    if std::env::var_os(CHILD).is_some() {
+    const NAME: &str = "a_job_that_never_ends_does_not_keep_the_process_alive";
+    if support::is_child(NAME) {
         let reactor = Reactor::new().expect("a reactor");
         let started = reactor.handle();
         let job = reactor.defer_to_thread(move || {
@@ -190,9 +189,7 @@ fn a_job_that_never_ends_does_not_keep_the_process_alive() {
         drop(reactor);
         std::process::exit(7);
     }
-    let test = "a_job_that_never_ends_does_not_keep_the_process_alive";
-    let child = Command::new(std::env::current_exe().expect("a test program")).args(["--exact", test]).env(CHILD, "1").output();
-    assert_eq!(child.expect("it starts").status.code(), Some(7));
+    assert_eq!(support::child(NAME).output().expect("it starts").status.code(), Some(7));
 }
 
 #[test]

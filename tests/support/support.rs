@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(missing_docs, missing_debug_implementations, reason = "cargo takes this file for a test of its own")]
 
+mod child;
 mod cutting;
 mod tunnel;
 mod wire;
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use child::{child, child_with_descriptors, is_child, lines, listening, signal};
 #[cfg(feature = "tls")]
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use wire::keys;
