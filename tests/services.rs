@@ -44,12 +44,6 @@ impl Service for Noting {
     }
 }
 
-/// Ends a test that hangs.
-fn watch(reactor: &Reactor) {
-    let stopper = reactor.clone();
-    reactor.call_later(support::LIMIT, move || stopper.crash().expect("it runs"));
-}
-
 fn stop_soon(reactor: &Reactor) {
     let stopper = reactor.clone();
     reactor.call_when_running(move || stopper.stop().expect("it runs"));
@@ -126,7 +120,6 @@ fn a_server_service_listens_from_start_to_stop_and_again() {
     let reactor = Reactor::new().expect("a reactor");
     let server = Rc::new(StreamServerEndpointService::new("127.0.0.1:0", |_| support::Echo).expect("an address"));
     let (there, stopper) = (server.clone(), reactor.clone());
-    watch(&reactor);
     let run = async move {
         for _ in 0..2 {
             there.start_service(&stopper)?;
@@ -137,7 +130,7 @@ fn a_server_service_listens_from_start_to_stop_and_again() {
         }
         Ok(())
     };
-    reactor.run_until(run).expect("it listens");
+    support::run_until(&reactor, run).expect("it listens");
 }
 
 /// A server that answers nothing and closes what it is told to close.
@@ -178,7 +171,6 @@ fn a_client_service_connects_again_and_stops_with_nothing_left() {
         Duration::from_millis(1)
     });
     let own = reactor.clone();
-    watch(&reactor);
     let run = async move {
         client.start_service(&own)?;
         let first = client.when_connected(None).await?;
@@ -198,7 +190,7 @@ fn a_client_service_connects_again_and_stops_with_nothing_left() {
         port.stop_listening();
         Ok(())
     };
-    reactor.run_until(run).expect("it works");
+    support::run_until(&reactor, run).expect("it works");
     assert_eq!(*waits.borrow(), [0], "a good connection was lost, and nothing failed");
     reactor.assert_clean();
 }
@@ -214,7 +206,6 @@ fn a_client_service_tells_those_who_do_not_want_to_wait_longer_and_cancels_all_w
         Duration::from_millis(1)
     });
     let own = reactor.clone();
-    watch(&reactor);
     let run = async move {
         port.stop_listening();
         own.sleep(Duration::ZERO).await?;
@@ -226,7 +217,7 @@ fn a_client_service_tells_those_who_do_not_want_to_wait_longer_and_cancels_all_w
         assert!(patient.await.expect_err("it was stopped").is_cancelled());
         Ok(())
     };
-    reactor.run_until(run).expect("it works");
+    support::run_until(&reactor, run).expect("it works");
     assert_eq!(failures.borrow()[..2], [1, 2]);
 }
 
@@ -245,7 +236,6 @@ fn a_connection_that_cannot_be_prepared_is_a_failed_attempt() {
             if there.get() < 3 { Err("wrong password".into()) } else { Ok(()) }
         });
     let own = reactor.clone();
-    watch(&reactor);
     let run = async move {
         client.start_service(&own)?;
         let hasty = client.when_connected(Some(1));
@@ -253,7 +243,7 @@ fn a_connection_that_cannot_be_prepared_is_a_failed_attempt() {
         assert_eq!(hasty.await.expect_err("the first failed").to_string(), "wrong password");
         Ok(client.stop_service().await?)
     };
-    reactor.run_until(run).expect("it works");
+    support::run_until(&reactor, run).expect("it works");
     assert_eq!(attempts.get(), 3);
 }
 

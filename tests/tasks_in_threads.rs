@@ -13,15 +13,6 @@ use std::time::Duration;
 use torsade::prelude::*;
 use torsade::{BlockingCallError, Deferred, Phase, ReactorGone, SystemEvent, react};
 
-/// Ends a test that hangs.
-fn watch(reactor: &Reactor) {
-    let stopper = reactor.clone();
-    reactor.call_later(support::LIMIT, move || {
-        eprintln!("the test hangs");
-        stopper.crash().expect("it runs");
-    });
-}
-
 #[test]
 fn calls_from_eight_threads_keep_the_order_of_each_and_none_is_lost() {
     const EACH: usize = 125_000;
@@ -46,8 +37,7 @@ fn calls_from_eight_threads_keep_the_order_of_each_and_none_is_lost() {
             })
         })
         .collect();
-    watch(&reactor);
-    reactor.run().expect("the loop runs");
+    support::run(&reactor);
     threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
     assert_eq!(*seen.lock().expect("nobody panicked with it"), [EACH; 8]);
 }
@@ -145,8 +135,7 @@ fn the_pool_grows_with_the_work_up_to_its_bound() {
             })
         })
         .collect();
-    watch(&reactor);
-    reactor.run_until(async { Ok(torsade::defer::gather_results(jobs).await?) }).expect("all are done");
+    support::run_until(&reactor, async { Ok(torsade::defer::gather_results(jobs).await?) }).expect("all are done");
     assert_eq!(most.load(Ordering::SeqCst), 3);
 }
 
@@ -163,8 +152,7 @@ fn a_thread_can_wait_for_a_result_from_the_loop_and_is_told_of_errors() {
         let never = handle.blocking_call_from_thread(|_| -> Deferred<()> { Deferred::new().0 });
         (slept, failed, panicked, never)
     });
-    watch(&reactor);
-    reactor.run().expect("the loop runs");
+    support::run(&reactor);
     let (slept, failed, panicked, never) = other.join().expect("it does not panic");
     assert_eq!(slept, Ok(7));
     assert_eq!(failed, Err(BlockingCallError::Failed("no".into())));

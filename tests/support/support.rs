@@ -25,6 +25,9 @@ pub use wire::keys;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use wire::{Wire, on_every_wire};
 
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use torsade::wire::Echo;
+
 /// How long a test may take before it counts as hung: a machine with other work to do is slow.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
@@ -174,27 +177,27 @@ impl Protocol for Probe {
     }
 }
 
-/// Sends everything back.
-pub struct Echo;
-
-impl Protocol for Echo {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        transport.write(data);
-        Ok(())
-    }
-}
-
 /// Runs the reactor until it stops; a test that does not end by itself fails.
 pub fn run(reactor: &Reactor) {
+    watched(reactor, || reactor.run()).expect("the reactor runs");
+}
+
+/// Runs the reactor until `task` has ended; a test that does not end by itself fails.
+pub fn run_until<T: 'static>(reactor: &Reactor, task: impl Future<Output = Result<T>> + 'static) -> Result<T> {
+    watched(reactor, || reactor.run_until(task))
+}
+
+fn watched<T>(reactor: &Reactor, run: impl FnOnce() -> T) -> T {
     let hung = Rc::new(Cell::new(false));
     let (flag, stopper) = (hung.clone(), reactor.clone());
     let watchdog = reactor.call_later(LIMIT, move || {
         flag.set(true);
         stopper.crash().ok();
     });
-    reactor.run().expect("the reactor runs");
+    let result = run();
     assert!(!hung.get(), "hung: {reactor:?}");
     watchdog.cancel().ok();
+    result
 }
 
 /// Ends the test's reactor in order.
@@ -204,8 +207,13 @@ pub fn stop(reactor: &Reactor) {
 
 /// The address of a port, as a peer wants it.
 pub fn address(port: &Port) -> SocketAddr {
-    match port.address() {
-        Address::Tcp(address) => address,
+    socket_address(&port.address())
+}
+
+/// An address that a reactor knows, as a peer wants it.
+pub fn socket_address(address: &Address) -> SocketAddr {
+    match address {
+        Address::Tcp(address) => *address,
         other => panic!("{other:?}"),
     }
 }
