@@ -4,7 +4,7 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,13 +29,16 @@ fn tell_when_held(transport: &Transport, held: &Arc<AtomicBool>) {
     }
 }
 
-/// Writes until the other end has stopped reading and nothing more goes into the sockets between.
+/// Writes until the other end has stopped reading and nothing more goes into the sockets between; says how much that was.
 fn stuff_until_held(stream: &mut TcpStream, held: &AtomicBool) -> usize {
-    let mut stuffed = 0;
+    stream.set_write_timeout(Some(Duration::from_millis(200))).expect("a timeout can be set");
+    let (block, mut stuffed) = (noise(65_536), 0);
     loop {
-        stuffed += stuff(stream, Duration::from_millis(200));
-        if held.load(Ordering::Relaxed) {
-            return stuffed;
+        match stream.write(&block) {
+            Ok(count) => stuffed += count,
+            Err(_) if held.load(Ordering::Relaxed) => return stuffed,
+            // Nothing goes for a moment, and yet it is not held: somebody was slow.
+            Err(error) => assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}"),
         }
     }
 }
@@ -256,7 +259,7 @@ fn a_push_producer_is_paused_and_resumed_and_stopped() {
 }
 
 #[test]
-fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused_or_closing() {
+fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused() {
     on_every_wire(|wire| {
         /// Writes a burst a turn as long as it is not paused: the system may take one at once, and then nobody resumes it.
         #[derive(Clone)]
@@ -288,22 +291,19 @@ fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused_or_closing() {
                 Ok(())
             }
         }
-        for closing in [false, true] {
-            let (events, (got, end)) = wire.converse(
-                move |event, transport| {
-                    if matches!(event, Event::Made) {
-                        transport.set_close_timeout(Duration::from_secs(10));
-                        transport.register_producer(Bursts(Rc::new(Cell::new(3)), Rc::default()), true)?;
-                        transport.write(noise(5 << 20));
-                        if closing { transport.lose_connection() } else { transport.pause_producing() }
-                    }
-                    Ok(())
-                },
-                |mut stream| drain(&mut stream),
-            );
-            assert!(events.reason().is_clean(), "closing: {closing}: {}", events.reason());
-            assert_eq!((got.len(), end), (20 << 20, Ok(())), "closing: {closing}");
-        }
+        let (events, (got, end)) = wire.converse(
+            |event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.register_producer(Bursts(Rc::new(Cell::new(3)), Rc::default()), true)?;
+                    transport.write(noise(5 << 20));
+                    transport.pause_producing();
+                }
+                Ok(())
+            },
+            |mut stream| drain(&mut stream),
+        );
+        assert!(events.reason().is_clean(), "{}", events.reason());
+        assert_eq!((got.len(), end), (20 << 20, Ok(())));
     });
 }
 
@@ -537,6 +537,7 @@ fn paused_nothing_is_read_and_resumed_everything_comes_with_the_end() {
 struct Verbose {
     lines: usize,
     opts: bool,
+    second: mpsc::Sender<()>,
 }
 
 impl LineProtocol for Verbose {
@@ -547,8 +548,11 @@ impl LineProtocol for Verbose {
             let later = transport.clone();
             transport.reactor().call_later(Duration::from_millis(20), move || later.set_read_while_congested(true));
         }
-        if self.opts && self.lines == 2 {
-            transport.lose_connection();
+        if self.lines == 2 {
+            self.second.send(()).ok();
+            if self.opts {
+                transport.lose_connection();
+            }
         }
         Ok(())
     }
@@ -565,13 +569,14 @@ fn lines_that_wait_while_output_is_stuck_all_come_before_the_end_of_the_stream()
     on_every_wire(|wire| {
         for opts in [false, true] {
             let reactor = wire.reactor();
-            let port = wire.listen(&reactor, move |_peer| LineReceiver::new(Verbose { lines: 0, opts }));
+            let (second, wait) = mpsc::channel();
+            let port = wire.listen(&reactor, move |_peer| LineReceiver::new(Verbose { lines: 0, opts, second: second.clone() }));
             let peer = peer(port.address, move |mut stream| {
                 stream.write_all(&b"line\r\n".repeat(5)).unwrap();
                 stream.shutdown(Shutdown::Write).unwrap();
                 if opts {
                     // The second answer begins although nobody reads the first.
-                    std::thread::park_timeout(Duration::from_millis(100));
+                    wait.recv_timeout(LIMIT).unwrap();
                 }
                 drain(&mut stream)
             });

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use support::*;
 use torsade::prelude::*;
-use torsade::{AddressError, CompressionError, HostPort};
+use torsade::{AddressError, HostPort};
 
 /// The text names the thing and is a sentence, not a type's name.
 fn assert_helps(error: &dyn Error, thing: &str) {
@@ -74,40 +74,6 @@ fn a_port_in_use_and_a_name_to_listen_on_are_errors_with_the_remedy() {
     let error = reactor.listen_tcp("192.0.2.1:0", |_peer| Echo).map(drop).unwrap_err();
     assert!(matches!(error, ListenError::Io { .. }), "{error:?}");
     assert_helps(&error, "192.0.2.1:0");
-}
-
-#[test]
-fn unknown_and_impossible_compressions_are_errors_and_switch_nothing() {
-    let (events, got) = converse(
-        |event, transport| {
-            if matches!(event, Event::Made) {
-                for name in ["", "brotli", "Deflate ", "de\0flate"] {
-                    let error = transport.set_compression(name).unwrap_err();
-                    assert_eq!(error, CompressionError::UnknownFormat(name.into()));
-                    assert!(error.to_string().contains("deflate-raw"), "{error}");
-                    assert!(transport.expect_compression(name, b"").is_err());
-                }
-                assert!(transport.set_compression(b"\xff\xfe").is_err());
-                let error = transport.set_compression(Compression::gzip().level(77)).unwrap_err();
-                assert!(matches!(error, CompressionError::Level { level: 77, .. }), "{error}");
-                transport.write("still plain");
-                transport.set_compression("GZIP")?;
-                let error = transport.set_compression("deflate").unwrap_err();
-                assert!(matches!(error, CompressionError::AlreadyOn { .. }), "{error}");
-                transport.lose_connection();
-                assert_eq!(transport.set_compression("gzip"), Err(CompressionError::Closed));
-            }
-            if matches!(event, Event::Lost(_)) {
-                for error in [transport.set_compression("deflate"), transport.expect_compression("deflate", b"")] {
-                    assert_eq!(error, Err(CompressionError::Closed));
-                }
-            }
-            Ok(())
-        },
-        |mut stream| drain(&mut stream),
-    );
-    assert!(events.reason().is_clean(), "{}", events.reason());
-    assert_eq!(got, (b"still plain".to_vec(), Ok(())), "a stream without a byte leaves none");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 //! Client and server are on one reactor, over the loopback. What may differ between any two runs is taken out before the
 //! comparison: times, turns, port numbers, how the bytes are cut, and how the two ends of a connection interleave.
 
+#[path = "support/support.rs"]
+mod support;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -231,10 +234,7 @@ fn start(reactor: &Reactor, server: Part, client: Part) -> Result<Rc<RefCell<Vec
 fn really(server: Part, client: Part) -> Result<Normal> {
     let reactor = Reactor::new()?;
     let events = start(&reactor, server, client)?;
-    let watchdog = reactor.clone();
-    let hung = reactor.call_later(Duration::from_secs(20), move || watchdog.crash().expect("it runs"));
-    reactor.run()?;
-    assert!(!reactor.is_running() && hung.time().is_none(), "hung");
+    support::run(&reactor);
     let normal = normalise(&events.borrow());
     Ok(normal)
 }

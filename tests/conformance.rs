@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use torsade::conformance::{Conformance, Difference, Notes};
 use torsade::prelude::*;
+use torsade::wire::Echo;
 use torsade::{
     Int8StringReceiver, Int16StringReceiver, Int32StringReceiver, NetstringReceiver, StringFrameTransport, StringProtocol,
 };
@@ -88,15 +89,6 @@ fn strings_are_the_same_however_they_come() {
 
 #[test]
 fn an_echo_is_the_same_with_and_without_compression_and_tls() {
-    struct Echo;
-
-    impl Protocol for Echo {
-        fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-            transport.write(data);
-            Ok(())
-        }
-    }
-
     let summary = Conformance::new(|_| Echo).send("so it is").check().unwrap();
     assert!(summary.compressed && summary.replays > 8 * 4, "{summary:?}");
     assert_eq!(summary.tls, cfg!(feature = "tls"));

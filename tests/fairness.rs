@@ -5,9 +5,9 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
@@ -28,46 +28,6 @@ fn counting(reads: Reads) -> impl FnMut(&Event, &Transport) -> Result + 'static 
         }
         Ok(())
     }
-}
-
-#[test]
-fn one_read_for_each_connection_in_each_turn_and_a_flood_starves_nobody() {
-    let reactor = Reactor::new().unwrap();
-    let reads = Reads::default();
-    let seen = reads.clone();
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_peer| Probe::new(&Events::default(), counting(seen.clone()))).unwrap();
-    let address = address(&port);
-    // All of this waits in the sockets when the loop begins: a flood, and ten who have one byte each.
-    let mut flood = connect(address);
-    let flooded = stuff(&mut flood, Duration::from_millis(100));
-    let small: Vec<TcpStream> = (0..10)
-        .map(|_| {
-            let mut stream = connect(address);
-            stream.write_all(b"!").unwrap();
-            stream
-        })
-        .collect();
-    let (seen, stopper) = (reads.clone(), reactor.clone());
-    fn check(reactor: &Reactor, reads: &Reads, wanted: usize) {
-        if reads.borrow().values().map(|read| read.1).sum::<usize>() >= wanted {
-            return stop(reactor);
-        }
-        let (again, reads) = (reactor.clone(), reads.clone());
-        reactor.call_later(Duration::from_millis(1), move || check(&again, &reads, wanted));
-    }
-    check(&stopper, &seen, flooded + 10);
-    run(&reactor);
-    let reads = reads.borrow();
-    assert!(flooded > 1 << 20, "the flood is too small to show anything: {flooded}");
-    assert!(reads.values().all(|read| read.0 == 1 && read.1 <= 65_536), "{reads:?}");
-    let flood_id = reads.iter().max_by_key(|(_, read)| read.1).unwrap().0.0;
-    let first = reads.keys().map(|key| key.1).min().unwrap();
-    let flood_turns = reads.keys().filter(|key| key.0 == flood_id).count();
-    assert!(flood_turns > 10);
-    for (id, turn) in reads.keys().filter(|key| key.0 != flood_id) {
-        assert!(turn - first <= 2, "connection {id} waited until turn {turn} of {first}");
-    }
-    drop(small);
 }
 
 /// A flood and some who have one byte each, from a thread of their own. Says when all of it waits in the receiver's sockets,
@@ -214,6 +174,8 @@ fn what_is_inflated_counts_too_one_buffer_a_turn() {
 
 #[test]
 fn at_most_64_connections_are_accepted_in_one_turn() {
+    // No more than may wait to be accepted on any system.
+    const MANY: usize = 100;
     let reactor = Reactor::new().unwrap();
     let turns: Rc<RefCell<BTreeMap<u64, usize>>> = Rc::default();
     let seen = turns.clone();
@@ -224,7 +186,7 @@ fn at_most_64_connections_are_accepted_in_one_turn() {
                 if matches!(event, Event::Made) {
                     let mut turns = seen.borrow_mut();
                     *turns.entry(transport.reactor().turn_number()).or_default() += 1;
-                    if turns.values().sum::<usize>() == 200 {
+                    if turns.values().sum::<usize>() == MANY {
                         stop(transport.reactor());
                     }
                 }
@@ -232,29 +194,12 @@ fn at_most_64_connections_are_accepted_in_one_turn() {
             })
         })
         .unwrap();
-    let waiting: Vec<TcpStream> = (0..200).map(|_| connect(address(&port))).collect();
+    let waiting: Vec<TcpStream> = (0..MANY).map(|_| connect(address(&port))).collect();
     run(&reactor);
     let turns = turns.borrow();
     assert_eq!(turns.values().sum::<usize>(), waiting.len());
     assert!(turns.values().all(|count| *count <= 64), "{turns:?}");
-    assert!(turns.len() <= 6, "accepting does not wait for the next event: {turns:?}");
-}
-
-/// Runs this test binary again with only the test `name`, under a limit of open descriptors.
-fn child(name: &str, descriptors: u32) -> Child {
-    Command::new("sh")
-        .args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")])
-        .arg(std::env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .env("CHILD_OF", name)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn is_child(name: &str) -> bool {
-    std::env::var("CHILD_OF").is_ok_and(|test| test == name)
+    assert!(turns.len() <= 4, "accepting does not wait for the next event: {turns:?}");
 }
 
 /// An echo server that logs to standard error, says where it listens, and ends when its input does.
@@ -265,16 +210,6 @@ fn serve() {
     println!("\nlistening on {}", port.address());
     reactor.run().unwrap();
     println!("\nturns: {}", reactor.turn_number());
-}
-
-fn listening(child: &mut Child) -> (SocketAddr, impl Iterator<Item = String> + use<>) {
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(std::result::Result::ok);
-    let address = lines.find_map(|line| line.strip_prefix("listening on ")?.parse().ok()).expect("the child listens");
-    (address, lines)
-}
-
-fn terminate(child: &Child) -> bool {
-    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().is_ok_and(|status| status.success())
 }
 
 /// User and system time of a process in clock ticks, of which there are 100 in a second on every Linux.
@@ -292,8 +227,9 @@ fn running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_so
     if is_child(NAME) {
         return serve();
     }
-    let mut child = child(NAME, LIMITED);
-    let (address, mut lines) = listening(&mut child);
+    let mut child = child_with_descriptors(NAME, LIMITED).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = lines(&mut child);
+    let address = listening(&mut lines);
     let echo = |stream: &mut TcpStream| {
         stream.write_all(b"hello").is_ok() && {
             let mut got = [0; 5];
@@ -325,7 +261,7 @@ fn running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_so
         }
     });
     assert!(again, "it does not recover");
-    assert!(terminate(&child));
+    assert!(signal(&mut child, "-TERM"));
     let turns: u64 = lines.find_map(|line| line.strip_prefix("turns: ")?.parse().ok()).unwrap();
     assert!(turns < 3000, "{turns} turns");
     let output = child.wait_with_output().unwrap();
@@ -349,8 +285,9 @@ fn an_idle_connection_costs_less_than_a_kibibyte() {
         println!("skipped: {limit} descriptors are too few for {} connections", 2 * MANY);
         return;
     }
-    let mut child = child(NAME, 2 * MANY as u32 + 100);
-    let (address, _lines) = listening(&mut child);
+    let mut child = child_with_descriptors(NAME, 2 * MANY as u32 + 100).spawn().unwrap();
+    let mut lines = lines(&mut child);
+    let address = listening(&mut lines);
     let resident = |id: u32| {
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").to_owned();
@@ -372,7 +309,7 @@ fn an_idle_connection_costs_less_than_a_kibibyte() {
     let second = open();
     let each = resident(child.id()).saturating_sub(before) / MANY;
     println!("{each} bytes for each of {MANY} idle connections after {} others", first.len());
-    assert!(terminate(&child));
+    assert!(signal(&mut child, "-TERM"));
     drop((first, second));
     child.wait().unwrap();
     assert!(each < 1024, "{each} bytes each");

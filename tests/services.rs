@@ -4,7 +4,6 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -43,12 +42,6 @@ impl Service for Noting {
         let reactor = self.reactor.take().expect("it was started");
         reactor.sleep(self.stop_takes).add_callback(move |()| log.borrow_mut().push(format!("{name} has stopped")))
     }
-}
-
-/// Ends a test that hangs.
-fn watch(reactor: &Reactor) {
-    let stopper = reactor.clone();
-    reactor.call_later(support::LIMIT, move || stopper.crash().expect("it runs"));
 }
 
 fn stop_soon(reactor: &Reactor) {
@@ -127,7 +120,6 @@ fn a_server_service_listens_from_start_to_stop_and_again() {
     let reactor = Reactor::new().expect("a reactor");
     let server = Rc::new(StreamServerEndpointService::new("127.0.0.1:0", |_| support::Echo).expect("an address"));
     let (there, stopper) = (server.clone(), reactor.clone());
-    watch(&reactor);
     let run = async move {
         for _ in 0..2 {
             there.start_service(&stopper)?;
@@ -138,7 +130,7 @@ fn a_server_service_listens_from_start_to_stop_and_again() {
         }
         Ok(())
     };
-    reactor.run_until(run).expect("it listens");
+    support::run_until(&reactor, run).expect("it listens");
 }
 
 /// A server that answers nothing and closes what it is told to close.
@@ -179,7 +171,6 @@ fn a_client_service_connects_again_and_stops_with_nothing_left() {
         Duration::from_millis(1)
     });
     let own = reactor.clone();
-    watch(&reactor);
     let run = async move {
         client.start_service(&own)?;
         let first = client.when_connected(None).await?;
@@ -199,7 +190,7 @@ fn a_client_service_connects_again_and_stops_with_nothing_left() {
         port.stop_listening();
         Ok(())
     };
-    reactor.run_until(run).expect("it works");
+    support::run_until(&reactor, run).expect("it works");
     assert_eq!(*waits.borrow(), [0], "a good connection was lost, and nothing failed");
     reactor.assert_clean();
 }
@@ -215,7 +206,6 @@ fn a_client_service_tells_those_who_do_not_want_to_wait_longer_and_cancels_all_w
         Duration::from_millis(1)
     });
     let own = reactor.clone();
-    watch(&reactor);
     let run = async move {
         port.stop_listening();
         own.sleep(Duration::ZERO).await?;
@@ -227,7 +217,7 @@ fn a_client_service_tells_those_who_do_not_want_to_wait_longer_and_cancels_all_w
         assert!(patient.await.expect_err("it was stopped").is_cancelled());
         Ok(())
     };
-    reactor.run_until(run).expect("it works");
+    support::run_until(&reactor, run).expect("it works");
     assert_eq!(failures.borrow()[..2], [1, 2]);
 }
 
@@ -246,7 +236,6 @@ fn a_connection_that_cannot_be_prepared_is_a_failed_attempt() {
             if there.get() < 3 { Err("wrong password".into()) } else { Ok(()) }
         });
     let own = reactor.clone();
-    watch(&reactor);
     let run = async move {
         client.start_service(&own)?;
         let hasty = client.when_connected(Some(1));
@@ -254,7 +243,7 @@ fn a_connection_that_cannot_be_prepared_is_a_failed_attempt() {
         assert_eq!(hasty.await.expect_err("the first failed").to_string(), "wrong password");
         Ok(client.stop_service().await?)
     };
-    reactor.run_until(run).expect("it works");
+    support::run_until(&reactor, run).expect("it works");
     assert_eq!(attempts.get(), 3);
 }
 
@@ -266,29 +255,23 @@ fn the_back_off_grows_to_its_bound_and_has_jitter() {
     assert_eq!(policy(20, u64::MAX), Duration::from_secs(61));
 }
 
+#[cfg(unix)]
 #[test]
 fn sigterm_stops_a_service_in_order() {
-    const CHILD: &str = "TORSADE_TEST_SERVICE";
-    if std::env::var_os(CHILD).is_some() {
+    const NAME: &str = "sigterm_stops_a_service_in_order";
+    if support::is_child(NAME) {
         let (reactor, log) = (Reactor::new().expect("a reactor"), Log::default());
-        let handle = reactor.handle();
-        reactor.call_when_running(|| {
-            std::thread::spawn(move || {
-                let pid = std::process::id().to_string();
-                let killed = Command::new("kill").args(["-TERM", &pid]).status();
-                if !killed.is_ok_and(|status| status.success()) {
-                    println!("skipped: there is no kill command");
-                    handle.call_from_thread(|reactor| reactor.stop().expect("it runs")).expect("it runs");
-                }
-            });
-        });
+        reactor.call_when_running(|| println!("\nrunning"));
         run_service_on(&reactor, Noting::new("it", &log), Duration::from_secs(5)).expect("it runs");
         println!("{}", log.borrow().join(", "));
         return;
     }
-    let test = ["--exact", "sigterm_stops_a_service_in_order", "--nocapture"];
-    let mut child = Command::new(std::env::current_exe().expect("a test program"));
-    let output = child.args(test).env(CHILD, "1").stdin(Stdio::null()).output().expect("it starts");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("it starts, it stops, it has stopped"), "{text}");
+    let mut child = support::child(NAME).spawn().expect("it starts");
+    let mut lines = support::lines(&mut child);
+    assert!(lines.any(|line| line == "running"));
+    if !support::signal(&mut child, "-TERM") {
+        return;
+    }
+    assert!(lines.any(|line| line == "it starts, it stops, it has stopped"));
+    assert!(child.wait().expect("it has ended").success());
 }

@@ -23,9 +23,10 @@ mod finger13;
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
+use support::{address, connect, run_until, socket_address};
 use torsade::prelude::*;
 use torsade::service::{Service, StreamServerEndpointService};
 use torsade::testing::StringTransportWithDisconnection;
@@ -101,15 +102,10 @@ fn a_calculus_client_that_loses_its_connection_fails_what_waits() {
     assert!(client.calculate("add", 1, 1).into_result().expect("it fails at once").is_err());
 }
 
-fn port(address: &Address) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], address.port().expect("a port")))
-}
-
 /// What a server answers to a line, asked on another thread while the loop runs.
 fn asked(reactor: &Reactor, server: SocketAddr, line: &'static str, end_first: bool) -> Deferred<String> {
     reactor.defer_to_thread(move || {
-        let mut stream = TcpStream::connect(server)?;
-        stream.set_read_timeout(Some(support::LIMIT))?;
+        let mut stream = connect(server);
         stream.write_all(line.as_bytes())?;
         if end_first {
             stream.shutdown(Shutdown::Write)?;
@@ -126,19 +122,19 @@ fn finger_servers_that_ask_others_give_their_answer_or_say_that_there_is_none() 
     let own = reactor.clone();
     let run = async move {
         let program = finger09::start(&own, "127.0.0.1:0", "echo")?;
-        assert_eq!(asked(&own, port(&program.address()), "moshez\r\n", false).await?, "moshez\n\r\n");
-        assert_eq!(asked(&own, port(&program.address()), "-option\r\n", false).await?, "");
+        assert_eq!(asked(&own, address(&program), "moshez\r\n", false).await?, "moshez\n\r\n");
+        assert_eq!(asked(&own, address(&program), "-option\r\n", false).await?, "");
         let broken = finger09::start(&own, "127.0.0.1:0", "there-is-no-such-program")?;
-        assert_eq!(asked(&own, port(&broken.address()), "moshez\r\n", false).await?, "Internal error in server\r\n");
+        assert_eq!(asked(&own, address(&broken), "moshez\r\n", false).await?, "Internal error in server\r\n");
         let upstream = finger08::start(&own, "127.0.0.1:0")?;
         let proxy = finger10::start(&own, "127.0.0.1:0", &upstream.address().to_string())?;
-        assert_eq!(asked(&own, port(&proxy.address()), "moshez\r\n", false).await?, "Happy and well\r\n");
+        assert_eq!(asked(&own, address(&proxy), "moshez\r\n", false).await?, "Happy and well\r\n");
         upstream.stop_listening();
         own.sleep(std::time::Duration::ZERO).await?;
-        assert_eq!(asked(&own, port(&proxy.address()), "moshez\r\n", false).await?, "Internal error in server\r\n");
+        assert_eq!(asked(&own, address(&proxy), "moshez\r\n", false).await?, "Internal error in server\r\n");
         Ok(())
     };
-    reactor.run_until(run).expect("it works");
+    run_until(&reactor, run).expect("it works");
 }
 
 #[test]
@@ -148,7 +144,7 @@ fn finger_services_tell_and_are_told() {
     let run = async move {
         let service = finger11::service("127.0.0.1:0")?;
         service.start_service(&own)?;
-        let finger = port(&service.address().ok_or("it runs")?);
+        let finger = socket_address(&service.address().ok_or("it runs")?);
         assert_eq!(asked(&own, finger, "moshez\r\n", false).await?, "Happy and well\r\n");
         assert_eq!(asked(&own, finger, "nobody\r\n", false).await?, "No such user\r\n");
         service.stop_service().await?;
@@ -161,7 +157,7 @@ fn finger_services_tell_and_are_told() {
         let setter = StreamServerEndpointService::new("127.0.0.1:0", service.finger_setter_factory())?;
         tell_and_ask(&own, &finger, &setter).await
     };
-    reactor.run_until(run).expect("it works");
+    run_until(&reactor, run).expect("it works");
 }
 
 async fn tell_and_ask<F, S>(
@@ -175,7 +171,8 @@ where
 {
     finger.start_service(reactor)?;
     setter.start_service(reactor)?;
-    let (asks, tells) = (port(&finger.address().ok_or("it runs")?), port(&setter.address().ok_or("it runs")?));
+    let (asks, tells) =
+        (socket_address(&finger.address().ok_or("it runs")?), socket_address(&setter.address().ok_or("it runs")?));
     assert_eq!(asked(reactor, asks, "moshez\r\n", false).await?, "Happy and well\r\n");
     assert_eq!(asked(reactor, tells, "glyph\r\nBusy\r\n", true).await?, "");
     assert_eq!(asked(reactor, asks, "glyph\r\n", false).await?, "Busy\r\n");

@@ -306,12 +306,8 @@ fn reason_of(spawn: impl FnOnce(&Transport) + 'static) -> String {
     let reason = Rc::new(RefCell::new(None));
     let (there, spawn) = (reason.clone(), RefCell::new(Some(spawn)));
     let port = reactor.listen_tcp("127.0.0.1:0", move |_| Spawning(spawn.take(), there.clone())).expect("a free port");
-    let peer = std::net::TcpStream::connect(("127.0.0.1", port.address().port().expect("a port"))).expect("it listens");
-    let peer = thread::spawn(move || std::io::Read::read_to_end(&mut &peer, &mut Vec::new()));
-    let stopper = reactor.clone();
-    let watchdog = reactor.call_later(support::LIMIT, move || stopper.crash().expect("it runs"));
-    reactor.run().expect("the loop runs");
-    drop(watchdog);
+    let peer = support::peer(support::address(&port), |mut stream| support::drain(&mut stream));
+    support::run(&reactor);
     drop(peer.join());
     reason.take().expect("the connection was lost")
 }

@@ -4,24 +4,14 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::{BlockingCallError, Deferred, Phase, ReactorGone, SystemEvent, react};
-
-/// Ends a test that hangs.
-fn watch(reactor: &Reactor) {
-    let stopper = reactor.clone();
-    reactor.call_later(support::LIMIT, move || {
-        eprintln!("the test hangs");
-        stopper.crash().expect("it runs");
-    });
-}
 
 #[test]
 fn calls_from_eight_threads_keep_the_order_of_each_and_none_is_lost() {
@@ -47,8 +37,7 @@ fn calls_from_eight_threads_keep_the_order_of_each_and_none_is_lost() {
             })
         })
         .collect();
-    watch(&reactor);
-    reactor.run().expect("the loop runs");
+    support::run(&reactor);
     threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
     assert_eq!(*seen.lock().expect("nobody panicked with it"), [EACH; 8]);
 }
@@ -146,8 +135,7 @@ fn the_pool_grows_with_the_work_up_to_its_bound() {
             })
         })
         .collect();
-    watch(&reactor);
-    reactor.run_until(async { Ok(torsade::defer::gather_results(jobs).await?) }).expect("all are done");
+    support::run_until(&reactor, async { Ok(torsade::defer::gather_results(jobs).await?) }).expect("all are done");
     assert_eq!(most.load(Ordering::SeqCst), 3);
 }
 
@@ -164,8 +152,7 @@ fn a_thread_can_wait_for_a_result_from_the_loop_and_is_told_of_errors() {
         let never = handle.blocking_call_from_thread(|_| -> Deferred<()> { Deferred::new().0 });
         (slept, failed, panicked, never)
     });
-    watch(&reactor);
-    reactor.run().expect("the loop runs");
+    support::run(&reactor);
     let (slept, failed, panicked, never) = other.join().expect("it does not panic");
     assert_eq!(slept, Ok(7));
     assert_eq!(failed, Err(BlockingCallError::Failed("no".into())));
@@ -175,8 +162,8 @@ fn a_thread_can_wait_for_a_result_from_the_loop_and_is_told_of_errors() {
 
 #[test]
 fn a_job_that_never_ends_does_not_keep_the_process_alive() {
-    const CHILD: &str = "TORSADE_TEST_BLOCKED_JOB";
-    if std::env::var_os(CHILD).is_some() {
+    const NAME: &str = "a_job_that_never_ends_does_not_keep_the_process_alive";
+    if support::is_child(NAME) {
         let reactor = Reactor::new().expect("a reactor");
         let started = reactor.handle();
         let job = reactor.defer_to_thread(move || {
@@ -190,11 +177,7 @@ fn a_job_that_never_ends_does_not_keep_the_process_alive() {
         drop(reactor);
         std::process::exit(7);
     }
-    let begin = Instant::now();
-    let test = "a_job_that_never_ends_does_not_keep_the_process_alive";
-    let child = Command::new(std::env::current_exe().expect("a test program")).args(["--exact", test]).env(CHILD, "1").output();
-    assert_eq!(child.expect("it starts").status.code(), Some(7));
-    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert_eq!(support::child(NAME).output().expect("it starts").status.code(), Some(7));
 }
 
 #[test]

@@ -11,16 +11,16 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::{ReactorHandle, SystemEvent};
 
 #[path = "twisted_examples/ports.rs"]
 mod ports;
+#[path = "support/support.rs"]
+mod support;
 
-/// How long any one read may take before the test fails.
-const LIMIT: Duration = Duration::from_secs(120);
+use support::LIMIT;
 
 /// What a test does as the clients of a server; connections are numbered from 0.
 #[derive(Clone, Copy)]
@@ -44,9 +44,7 @@ fn drive(address: SocketAddr, steps: &[Step]) -> BTreeMap<usize, Vec<u8>> {
     for step in steps {
         match *step {
             Connect => {
-                let stream = TcpStream::connect(address).unwrap();
-                stream.set_read_timeout(Some(LIMIT)).unwrap();
-                streams.push(BufReader::new(stream));
+                streams.push(BufReader::new(support::connect(address)));
             }
             Send(number, data) => streams[number].get_mut().write_all(data.as_bytes()).unwrap(),
             Lines(number, count) => {
@@ -78,7 +76,7 @@ impl Served {
         let thread = thread::spawn(move || {
             let reactor = Reactor::new().unwrap();
             let port = start(&reactor, "127.0.0.1:0").unwrap();
-            let address = SocketAddr::new(port.address().ip().unwrap(), port.address().port().unwrap());
+            let address = support::address(&port);
             let handle = reactor.handle();
             // A stop before the start would be an error.
             reactor.add_system_event_trigger(torsade::Phase::After, SystemEvent::Startup, move || {

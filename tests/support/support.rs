@@ -2,12 +2,13 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(missing_docs, missing_debug_implementations, reason = "cargo takes this file for a test of its own")]
 
+mod child;
 mod cutting;
 mod tunnel;
 mod wire;
 
 use std::cell::{Cell, RefCell};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::OnceLock;
@@ -16,11 +17,16 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use child::{child, child_with_descriptors, is_child, lines, listening, signal};
 #[cfg(feature = "tls")]
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use wire::keys;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use wire::{Wire, on_every_wire};
+
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use torsade::wire::Echo;
 
 /// How long a test may take before it counts as hung: a machine with other work to do is slow.
 pub const LIMIT: Duration = Duration::from_secs(120);
@@ -171,27 +177,27 @@ impl Protocol for Probe {
     }
 }
 
-/// Sends everything back.
-pub struct Echo;
-
-impl Protocol for Echo {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        transport.write(data);
-        Ok(())
-    }
-}
-
 /// Runs the reactor until it stops; a test that does not end by itself fails.
 pub fn run(reactor: &Reactor) {
+    watched(reactor, || reactor.run()).expect("the reactor runs");
+}
+
+/// Runs the reactor until `task` has ended; a test that does not end by itself fails.
+pub fn run_until<T: 'static>(reactor: &Reactor, task: impl Future<Output = Result<T>> + 'static) -> Result<T> {
+    watched(reactor, || reactor.run_until(task))
+}
+
+fn watched<T>(reactor: &Reactor, run: impl FnOnce() -> T) -> T {
     let hung = Rc::new(Cell::new(false));
     let (flag, stopper) = (hung.clone(), reactor.clone());
     let watchdog = reactor.call_later(LIMIT, move || {
         flag.set(true);
         stopper.crash().ok();
     });
-    reactor.run().expect("the reactor runs");
+    let result = run();
     assert!(!hung.get(), "hung: {reactor:?}");
     watchdog.cancel().ok();
+    result
 }
 
 /// Ends the test's reactor in order.
@@ -201,10 +207,27 @@ pub fn stop(reactor: &Reactor) {
 
 /// The address of a port, as a peer wants it.
 pub fn address(port: &Port) -> SocketAddr {
-    match port.address() {
-        Address::Tcp(address) => address,
+    socket_address(&port.address())
+}
+
+/// An address that a reactor knows, as a peer wants it.
+pub fn socket_address(address: &Address) -> SocketAddr {
+    match address {
+        Address::Tcp(address) => *address,
         other => panic!("{other:?}"),
     }
+}
+
+/// An address where nobody listens, and nobody begins to: a socket that never will has it.
+pub fn nobody() -> SocketAddr {
+    static SOCKET: OnceLock<(socket2::Socket, SocketAddr)> = OnceLock::new();
+    let (_, address) = SOCKET.get_or_init(|| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+        let address = socket.local_addr().expect("it is bound").as_socket().expect("it is of IPv4");
+        (socket, address)
+    });
+    *address
 }
 
 /// A blocking socket that does not wait for ever.
@@ -254,18 +277,6 @@ pub fn read_exactly(stream: &mut TcpStream, count: usize) -> Vec<u8> {
 pub fn reset(stream: TcpStream) {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger can be set");
     drop(stream);
-}
-
-/// Writes as much as the peer's side takes without reading, and says how much that was.
-pub fn stuff(stream: &mut TcpStream, patience: Duration) -> usize {
-    stream.set_write_timeout(Some(patience)).expect("a timeout can be set");
-    let (block, mut sent) = (noise(65_536), 0);
-    loop {
-        match stream.write(&block) {
-            Ok(count) => sent += count,
-            Err(_) => return sent,
-        }
-    }
 }
 
 /// Bytes that tell their place, so that a loss, a repeat or an exchange shows.

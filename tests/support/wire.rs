@@ -8,7 +8,7 @@
 //!   themselves.
 //! - single tests of the suites that run here return early, and say why.
 //!
-//! `torture` and `properties` have layers of their own.
+//! `torture` takes the wires that are not cut, and `properties` has layers of its own.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;

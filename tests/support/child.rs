@@ -1,0 +1,53 @@
+//! A test with a process of its own: its binary once more, as a child that runs this test alone.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+/// Runs the test `name` in a child, which [knows that it is one](is_child). What it prints is piped.
+pub fn child(name: &str) -> Command {
+    only(name, Command::new(this_binary()))
+}
+
+/// The same with so many open descriptors at most.
+pub fn child_with_descriptors(name: &str, descriptors: u32) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")]).arg(this_binary());
+    only(name, shell)
+}
+
+fn this_binary() -> std::path::PathBuf {
+    std::env::current_exe().expect("a test binary")
+}
+
+fn only(name: &str, mut binary: Command) -> Command {
+    binary.args([name, "--exact", "--nocapture", "--test-threads=1"]).env("CHILD_OF", name).stdout(Stdio::piped());
+    binary
+}
+
+/// Whether this process is the child of the test `name`.
+pub fn is_child(name: &str) -> bool {
+    std::env::var("CHILD_OF").is_ok_and(|test| test == name)
+}
+
+/// What a child prints. Its own lines begin behind a line break: the test's name stands before the first.
+pub fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok)
+}
+
+/// Reads on to the line that says where a child listens.
+pub fn listening(lines: &mut impl Iterator<Item = String>) -> SocketAddr {
+    lines.find_map(|line| line.strip_prefix("listening on ")?.parse().ok()).expect("the child listens")
+}
+
+/// Sends a child a signal. Where there is no `kill`, ends it and says that the test is skipped.
+pub fn signal(child: &mut Child, signal: &str) -> bool {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    let sent = sent.is_ok_and(|status| status.success());
+    if !sent {
+        child.kill().expect("it runs");
+        child.wait().expect("it has ended");
+        println!("skipped: there is no kill command");
+    }
+    sent
+}
