@@ -228,9 +228,6 @@ impl ProtocolWrapper for Throttled {
         if self.state.reading.release.borrow().is_some() {
             below.hold_reading(true);
         }
-        if self.state.writing.release.borrow().is_some() {
-            below.hold_producer(true)?;
-        }
         Ok(())
     }
 

@@ -94,7 +94,8 @@ impl Wrapped {
         let own = Rc::downgrade(wrapped);
         let end = move || {
             if let Some(wrapped) = own.upgrade() {
-                wrapped.fail_with(Reason::ShuttingDown);
+                wrapped.failed.borrow_mut().get_or_insert(Reason::ShuttingDown);
+                wrapped.close_now();
             }
         };
         let trigger = wrapped.below.reactor().add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, end);
