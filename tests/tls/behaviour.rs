@@ -10,7 +10,7 @@ use torsade::simulated::{Faults, Simulation};
 use torsade::{Deadline, ProducerError};
 
 use crate::keys;
-use crate::support::{Chance, Event, Events, pattern};
+use crate::support::{Chance, Event, Events, noise, pattern};
 use crate::world::{Ends, Side, echo, side, silent};
 
 /// What stands between protocol and socket.
@@ -184,6 +184,13 @@ impl Producer for Pieces {
     }
 }
 
+/// Reads nothing for so long.
+fn pause_for(transport: &Transport, time: Duration) {
+    transport.pause_producing();
+    let later = transport.clone();
+    transport.reactor().call_later(time, move || later.resume_producing());
+}
+
 #[test]
 fn a_reader_that_stops_holds_up_a_producer_and_bounds_the_output() {
     everywhere(|world, much| {
@@ -198,10 +205,7 @@ fn a_reader_that_stops_holds_up_a_producer_and_bounds_the_output() {
         let mut stopped = false;
         let read = side(move |event, transport| {
             if matches!(event, Event::Data(_)) && !std::mem::replace(&mut stopped, true) {
-                transport.pause_producing();
-                let transport = transport.clone();
-                let reactor = transport.reactor().clone();
-                reactor.call_later(Duration::from_secs(20), move || transport.resume_producing());
+                pause_for(transport, Duration::from_secs(20));
             }
             Ok(())
         });
@@ -388,6 +392,39 @@ fn a_close_gives_up_a_peer_that_does_not_read() {
     });
 }
 
+#[test]
+fn a_slow_peer_is_not_taken_for_a_stuck_one() {
+    everywhere(|world, much| {
+        // More than the network holds is left after the last pause too: then the peer has the timeout to end its side.
+        let size = 4 * much;
+        let close = side(move |event, transport| {
+            if matches!(event, Event::Made) {
+                transport.set_close_timeout(Duration::from_secs(30));
+                transport.write(noise(size));
+                transport.lose_connection();
+            }
+            Ok(())
+        });
+        // Takes longer than the close timeout in all, but never so long without taking as much as makes a full send buffer
+        // writable again: of less the writer is not told.
+        let (mut got, mut pauses) = (0, 0);
+        let slow = side(move |event, transport| {
+            if let Event::Data(data) = event {
+                got += data.len();
+                if pauses < 5 && got > pauses * much / 2 {
+                    pauses += 1;
+                    pause_for(transport, Duration::from_secs(20));
+                }
+            }
+            Ok(())
+        });
+        let ends = world.converse(close, slow);
+        assert!(ends.client.data() == noise(size), "{} of {size} bytes", ends.client.data().len());
+        assert!(world.simulation.now() > Duration::from_secs(100));
+        assert_clean(&ends);
+    });
+}
+
 /// A push producer that writes a piece each time that it is resumed, and counts its pauses.
 struct Bursts {
     left: usize,
@@ -409,12 +446,6 @@ impl Producer for Bursts {
         self.pauses.set(self.pauses.get() + 1);
         Ok(())
     }
-}
-
-/// So many bytes that do not compress.
-fn noise(count: usize) -> Vec<u8> {
-    let mut chance = Chance(5);
-    (0..count).map(|_| (chance.draw() >> 32) as u8).collect()
 }
 
 #[test]
