@@ -84,6 +84,26 @@ fn who_listens_looks_for_nothing_unless_asked_or_compressing() {
 }
 
 #[test]
+fn the_pause_that_a_held_byte_meets_when_the_end_tells_is_kept() {
+    let mut hand = Hand::connecting(|event, transport| {
+        if matches!(event, Event::Data(_)) {
+            transport.pause_producing();
+        }
+        Ok(())
+    });
+    hand.send(b"x");
+    hand.peer.shutdown(Shutdown::Write).unwrap();
+    hand.turn_until(|events| events.count("data") > 0);
+    for _ in 0..10 {
+        hand.turn();
+    }
+    assert_eq!(hand.events.names(), ["made", "data"], "nothing comes while paused");
+    hand.transport.resume_producing();
+    hand.turn_until(Events::lost);
+    assert!(hand.events.data() == b"x" && hand.events.reason().is_clean(), "{}", hand.events.reason());
+}
+
+#[test]
 fn an_announcement_whose_rest_comes_too_late_is_an_error_of_its_own() {
     let wire = announced(Format::Deflate, b"", &[b"hello"], true);
     let mut hand = Hand::connecting(nothing);

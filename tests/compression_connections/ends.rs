@@ -57,6 +57,27 @@ fn reading_goes_on_after_our_own_stream_has_ended() {
 }
 
 #[test]
+fn compression_can_be_expected_after_our_own_stream_has_ended() {
+    let mut hand = Hand::half_closeable(|event, transport| {
+        match event {
+            Event::Made => transport.lose_write_connection(),
+            Event::WriteLost => {
+                transport.expect_compression("deflate", b"")?;
+                assert_eq!(transport.set_compression("deflate"), Err(CompressionError::Closed));
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    hand.turn_until(|events| events.count("write lost") > 0);
+    assert_eq!(support::drain(&mut hand.peer), (Vec::new(), Ok(())));
+    hand.send(&foreign(&[b"the answer"]));
+    assert_eq!(hand.events.data(), b"the answer");
+    hand.shut();
+    assert!(hand.drain().1.is_clean());
+}
+
+#[test]
 fn writing_goes_on_after_the_peer_has_ended_its_stream() {
     let mut hand = Hand::half_closeable(when_made(|transport| {
         transport.set_compression("deflate")?;

@@ -4,18 +4,20 @@ use super::*;
 
 const M0: &[u8] = b"\xa8\0\0\xff\xff\x50\0\0\xff\xff\xd8\0\0\xff\xff";
 
-/// Sends all of `plain` from a compressing server to an ordinary client, in pieces.
-fn there(options: Compression, plain: Vec<u8>, piece: usize) -> CompressionStats {
+/// Sends all of `before` and then, compressed, `plain` from a server to a client, in pieces.
+fn there(before: Vec<u8>, options: Compression, plain: Vec<u8>, piece: usize) -> CompressionStats {
     let reactor = Reactor::new().unwrap();
     let (server, client) = (Events::default(), Events::default());
     let record = server.clone();
-    let expected = plain.clone();
+    let in_mid_stream = !before.is_empty();
+    let expected = [&before[..], &plain].concat();
     let port = reactor
         .listen_tcp("127.0.0.1:0", move |_peer| {
-            let (plain, options) = (plain.clone(), options.clone());
+            let (before, plain, options) = (before.clone(), plain.clone(), options.clone());
             Probe::new(
                 &record,
                 when_made(move |transport| {
+                    transport.write(&before);
                     transport.set_compression::<Compression>(options.clone())?;
                     plain.chunks(piece.max(1)).for_each(|piece| transport.write(piece));
                     transport.lose_connection();
@@ -28,9 +30,14 @@ fn there(options: Compression, plain: Vec<u8>, piece: usize) -> CompressionStats
     let stats = std::rc::Rc::new(std::cell::RefCell::new(None));
     let keep = stats.clone();
     let script = move |event: &Event, transport: &Transport| {
-        if let Event::Lost(_) = event {
-            *keep.borrow_mut() = transport.compression_stats();
-            transport.reactor().stop()?;
+        match event {
+            // A switch in mid-stream is looked for only by who asks for it.
+            Event::Made if in_mid_stream => transport.set_detection(Detect::Anywhere),
+            Event::Lost(_) => {
+                *keep.borrow_mut() = transport.compression_stats();
+                transport.reactor().stop()?;
+            }
+            _ => {}
         }
         Ok(())
     };
@@ -46,11 +53,18 @@ fn there(options: Compression, plain: Vec<u8>, piece: usize) -> CompressionStats
 fn every_format_arrives_at_a_client_that_calls_nothing() {
     for format in formats() {
         for length in [1, 100, 65_536, 65_537, 1 << 20] {
-            let stats = there(format.into(), text(length), 5000);
+            let stats = there(Vec::new(), format.into(), text(length), 5000);
             assert!(stats.detected && stats.stream_ended, "{format}: {stats:?}");
             assert_eq!((stats.plain_in, stats.format_in), (length as u64, Some(format)));
         }
-        assert_eq!(there(format.into(), Vec::new(), 1).format_in, None, "nothing written, nothing sent");
+        assert_eq!(there(Vec::new(), format.into(), Vec::new(), 1).format_in, None, "nothing written, nothing sent");
+    }
+}
+
+#[test]
+fn plain_then_compressed_in_one_callback_keeps_the_order_whatever_the_amounts() {
+    for (before, after) in [(0, 10), (10, 0), (10, 10), (0, 3_000_000), (1_000_000, 10), (1_000_000, 3_000_000)] {
+        there(support::pattern(0, before), Compression::deflate(), support::pattern(before, after), 100_000);
     }
 }
 
@@ -59,7 +73,7 @@ fn every_level_arrives() {
     for format in formats() {
         for level in format.levels() {
             if level <= 9 {
-                there(Compression::from(format).level(level), text(50_000), 1000);
+                there(Vec::new(), Compression::from(format).level(level), text(50_000), 1000);
             }
         }
     }
@@ -68,7 +82,7 @@ fn every_level_arrives() {
 #[test]
 fn noise_grows_by_less_than_a_hundredth() {
     for format in formats() {
-        let stats = there(format.into(), noise(2 << 20), 1024);
+        let stats = there(Vec::new(), format.into(), noise(2 << 20), 1024);
         assert!(stats.ratio_in().is_some_and(|ratio| ratio < 1.01), "{format}: {:?}", stats.ratio_in());
     }
 }
@@ -76,7 +90,7 @@ fn noise_grows_by_less_than_a_hundredth() {
 #[test]
 fn noise_is_passed_on_and_text_after_it_compressed_again() {
     let plain = [text(200_000), noise(800_000), text(800_000), noise(100_000)].concat();
-    let stats = there(Compression::deflate(), plain, 10_000);
+    let stats = there(Vec::new(), Compression::deflate(), plain, 10_000);
     assert!(stats.ratio_in().is_some_and(|ratio| ratio < 0.75), "{:?}", stats.ratio_in());
 
     let hand = Hand::listening(when_made(|transport| {

@@ -9,7 +9,7 @@
 //! | 4 detection under every split | `detection` | `detection` | |
 //! | 5 holding, and its timers | `detection` | `detection` | `compression_simulated`: in virtual time |
 //! | 6 switches in mid-stream | `midstream`, `golden` | `detection` | |
-//! | 7 order of switches and bytes | `flushing` | `switching` | `switching_layers`, `tls/starttls`: with TLS |
+//! | 7 order of switches and bytes | `flushing` | `switching`, `formats` | `tls/starttls`: with TLS |
 //! | 8 flushes that neither stick nor repeat | `flushing` | `flushing` | |
 //! | 9 how our streams end; back-pressure | `ends` | `ends` | `compression_simulated`, `properties` |
 //! | 10 bombs | `limits` | `bombs` | `compression_memory`: what one takes |

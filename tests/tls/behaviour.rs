@@ -282,6 +282,45 @@ fn bytes_given_back_come_again_before_all_others() {
     });
 }
 
+#[test]
+fn any_amount_given_back_comes_in_bounded_pieces_before_what_follows() {
+    everywhere(|world, _| {
+        for size in [1, 1000, 200_000] {
+            let ask = side(|event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.write("!");
+                    let later = transport.clone();
+                    transport.reactor().call_later(Duration::ZERO, move || {
+                        later.write("?");
+                        later.lose_connection();
+                    });
+                }
+                Ok(())
+            });
+            let taken = Rc::new(RefCell::new(Vec::new()));
+            let record = taken.clone();
+            let give_back = side(move |event, transport| {
+                if let Event::Data(data) = event {
+                    assert!(data.len() <= 65_536, "{} bytes in one call", data.len());
+                    let first = record.borrow().is_empty();
+                    let (keep, rest) = data.split_at(if first { 1 } else { data.len() });
+                    record.borrow_mut().extend_from_slice(keep);
+                    transport.unread(rest);
+                    if first {
+                        transport.unread(&pattern(1, size));
+                        transport.unread(&pattern(0, 1));
+                    }
+                }
+                Ok(())
+            });
+            let ends = world.converse(give_back, ask);
+            let wanted = [b"!", &pattern(0, size + 1)[..], b"?"].concat();
+            assert!(*taken.borrow() == wanted, "{size}: {} bytes", taken.borrow().len());
+            assert_clean(&ends);
+        }
+    });
+}
+
 /// Does something in one callback, and before that whatever makes that callback come.
 fn in_callback(wanted: &'static str, mut act: impl FnMut(&Transport) -> Result + 'static) -> Side {
     side(move |event, transport| {
