@@ -1,5 +1,5 @@
 //! Compressed connections in simulated networks, with segments of a few bytes, delays and retransmissions: the examples
-//! with their source unchanged, and the hold timers in virtual time (groups 1, 5, 7, 9 and 18).
+//! with their source unchanged, and what is held or flushed late, in virtual time (groups 1, 4 to 9 and 18).
 
 use std::cell::RefCell;
 use std::rc::Rc;

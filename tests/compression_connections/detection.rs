@@ -1,4 +1,4 @@
-//! Groups 4, 5, 6, 19 and 20: finding out by oneself, and never by mistake.
+//! Groups 4, 5, 6 and 19: finding out by oneself, and never by mistake.
 
 use std::rc::Rc;
 
@@ -240,47 +240,4 @@ fn a_client_behind_a_proxy_finds_the_stream_that_the_proxy_passed_on() {
     reactor.stop().unwrap();
     turn_until(&reactor, || client.lost());
     assert!(stats.take().is_some_and(|stats| stats.detected));
-}
-
-#[test]
-fn arbitrary_bytes_cut_anywhere_are_delivered_as_they_came() {
-    // Made of pieces of announcements, so that they come near one often.
-    let pieces: [&[u8]; 8] = [
-        b"x",
-        b"\x78\x9c",
-        b"\xa8\0\0\xff\xff",
-        b"\x50\0\0\xff\xff",
-        b"\xe8\0\0\xff\xff",
-        b"\x1f\x8b\x08",
-        b"hello",
-        b"\x28\xb5\x2f\xfd",
-    ];
-    let mut chance = support::Chance(4711);
-    for case in 0..150 {
-        let input: Vec<u8> = (0..1 + chance.below(12)).flat_map(|_| pieces[chance.below(pieces.len())].to_vec()).collect();
-        let cut = chance.below(input.len());
-        let hand = Hand::connecting(detect(if case % 2 == 0 { Detect::AtStart } else { Detect::Anywhere }));
-        let (plain, reason, stats) = deliver(hand, &[&input[..cut], &input[cut..]]);
-        assert!(plain == input && reason.is_clean() && stats.is_none(), "{input:?}, cut at {cut}: {reason}");
-    }
-}
-
-#[test]
-fn arbitrary_bytes_in_a_stream_end_the_connection_or_are_a_stream() {
-    let mut chance = support::Chance(815);
-    // Raw deflate has no checksum: nobody can tell damage from data there.
-    for format in formats().filter(|format| *format != Format::DeflateRaw) {
-        let whole = announced(format, b"", &[&text(300)], true);
-        for _ in 0..60 {
-            let mut wire = whole.clone();
-            for _ in 0..1 + chance.below(4) {
-                let at = 25 + chance.below(wire.len() - 25);
-                wire[at] = chance.draw() as u8;
-            }
-            let cut = 1 + chance.below(wire.len() - 1);
-            let (plain, reason, _) = deliver(Hand::connecting(nothing), &[&wire[..cut], &wire[cut..]]);
-            let same = plain == text(300) && reason.is_clean();
-            assert!(same || kind(&reason).is_some(), "{format}: {reason}, {} bytes", plain.len());
-        }
-    }
 }
