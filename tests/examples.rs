@@ -8,7 +8,6 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use support::*;
 
@@ -331,12 +330,10 @@ fn an_ordinary_zlib_stream_is_delivered_untouched_and_in_plain_where_it_is_expec
 #[test]
 fn a_client_that_expects_an_unknown_format_says_so() {
     let server = Server::on_free_port("compressed_server");
-    let begin = Instant::now();
     let output = client("compressed_client", &[&server.address.to_string(), "--expect", "brotli"], b"x\n");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("brotli") && text.contains("deflate-raw"), "{text}");
     assert!(!text.contains("panicked"), "{text}");
-    assert!(begin.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

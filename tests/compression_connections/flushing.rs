@@ -97,7 +97,7 @@ fn a_manual_flush_waits_until_it_is_asked_for() {
 }
 
 #[test]
-fn what_others_write_to_a_connection_is_flushed_once_at_the_end_of_the_turn() {
+fn what_others_write_to_a_connection_is_flushed_at_most_once_more() {
     // A chat room: each member's line goes to everybody, and three members speak in the same turn.
     let reactor = started();
     let room: Rc<std::cell::RefCell<Vec<Transport>>> = Rc::default();
