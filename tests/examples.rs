@@ -5,29 +5,9 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::OnceLock;
 
 use support::*;
-
-/// Where cargo put an example: beside the directory of this test.
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(std::path::Path::parent).expect("target/PROFILE/deps");
-    let path = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    static BUILT: OnceLock<()> = OnceLock::new();
-    // `cargo test` builds the examples, `cargo test --test examples` does not.
-    if !path.exists() {
-        BUILT.get_or_init(|| {
-            let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-            let release = profile.ends_with("release").then_some("--release");
-            let built = Command::new(cargo).args(["build", "--examples"]).args(release).status();
-            assert!(built.is_ok_and(|status| status.success()), "the examples do not build");
-        });
-    }
-    path
-}
 
 /// An example that listens; killed when the test is over.
 struct Server {
