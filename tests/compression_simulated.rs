@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation, simulate_with};
+use torsade::wire::Echo;
 
 #[allow(dead_code)]
 #[path = "../examples/compress_tunnel.rs"]
@@ -20,29 +21,18 @@ mod mccp_server;
 #[allow(dead_code)]
 #[path = "../examples/ngircd_link.rs"]
 mod ngircd_link;
+#[path = "support/support.rs"]
+mod support;
+
+use support::formats;
 
 /// Bad, but nothing is lost for good.
 fn faults() -> Faults {
     Faults { segment: 1..=20, ..Faults::lossy() }
 }
 
-fn formats() -> impl Iterator<Item = Format> {
-    let optional = [(Format::Zstd, cfg!(feature = "zstd")), (Format::Lz4, cfg!(feature = "lz4"))];
-    Format::ALL.into_iter().filter(move |format| !optional.contains(&(*format, false)))
-}
-
 fn text(length: usize) -> Vec<u8> {
     (0..length).map(|at| b"the same again, and a little else; "[(at + at / 500) % 35]).collect()
-}
-
-/// Sends back what it gets, and ends its stream after the peer has ended its own.
-struct Echo;
-
-impl Protocol for Echo {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        transport.write(data);
-        Ok(())
-    }
 }
 
 /// Says something, ends its stream, and keeps what comes back and why it ended.

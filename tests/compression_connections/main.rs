@@ -42,7 +42,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use support::{Event, Events, LIMIT, Probe};
+use support::{Event, Events, LIMIT, Probe, formats};
 use torsade::prelude::*;
 use torsade::{AfterEnd, CompressionError, CompressionStats, DecompressErrorKind, Truncation};
 
@@ -234,12 +234,6 @@ fn when_made(act: impl Fn(&Transport) -> Result + 'static) -> impl FnMut(&Event,
 
 fn nothing(_: &Event, _: &Transport) -> Result {
     Ok(())
-}
-
-/// The formats of this build.
-fn formats() -> impl Iterator<Item = Format> {
-    let optional = [(Format::Zstd, cfg!(feature = "zstd")), (Format::Lz4, cfg!(feature = "lz4"))];
-    Format::ALL.into_iter().filter(move |format| !optional.contains(&(*format, false)))
 }
 
 /// Decodes a zlib, raw or gzip stream as far as it goes: the plain bytes, and the bytes after its end if it has ended.

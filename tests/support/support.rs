@@ -318,3 +318,9 @@ pub fn example(name: &str) -> std::path::PathBuf {
     }
     path
 }
+
+/// The formats of this build.
+pub fn formats() -> impl Iterator<Item = Format> {
+    let optional = [(Format::Zstd, cfg!(feature = "zstd")), (Format::Lz4, cfg!(feature = "lz4"))];
+    Format::ALL.into_iter().filter(move |format| !optional.contains(&(*format, false)))
+}
