@@ -1,5 +1,5 @@
 //! Compressed connections in simulated networks, with segments of a few bytes, delays and retransmissions: the examples
-//! with their source unchanged, and the hold timers in virtual time (groups 1, 5, 7, 9 and 18).
+//! with their source unchanged, and what is held or flushed late, in virtual time (groups 1, 4 to 9 and 18).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation, simulate_with};
+use torsade::wire::Echo;
 
 #[allow(dead_code)]
 #[path = "../examples/compress_tunnel.rs"]
@@ -20,29 +21,18 @@ mod mccp_server;
 #[allow(dead_code)]
 #[path = "../examples/ngircd_link.rs"]
 mod ngircd_link;
+#[path = "support/support.rs"]
+mod support;
+
+use support::formats;
 
 /// Bad, but nothing is lost for good.
 fn faults() -> Faults {
     Faults { segment: 1..=20, ..Faults::lossy() }
 }
 
-fn formats() -> impl Iterator<Item = Format> {
-    let optional = [(Format::Zstd, cfg!(feature = "zstd")), (Format::Lz4, cfg!(feature = "lz4"))];
-    Format::ALL.into_iter().filter(move |format| !optional.contains(&(*format, false)))
-}
-
 fn text(length: usize) -> Vec<u8> {
     (0..length).map(|at| b"the same again, and a little else; "[(at + at / 500) % 35]).collect()
-}
-
-/// Sends back what it gets, and ends its stream after the peer has ended its own.
-struct Echo;
-
-impl Protocol for Echo {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        transport.write(data);
-        Ok(())
-    }
 }
 
 /// Says something, ends its stream, and keeps what comes back and why it ended.
@@ -269,30 +259,82 @@ fn the_mud_compresses_from_the_byte_after_the_marker_and_stops_when_asked() {
     });
 }
 
-#[test]
-fn a_held_byte_waits_a_quarter_of_a_second_of_virtual_time() {
-    let simulation = Simulation::new(1);
-    let server = simulation.host("10.0.0.1");
-    let caller = Caller::default();
-    struct Sender;
-    impl Protocol for Sender {
-        fn connection_made(&mut self, transport: &Transport) -> Result {
-            transport.write("x");
-            Ok(())
-        }
+/// Says something when somebody comes, some of it compressed.
+#[derive(Clone, Default)]
+struct Says {
+    plain: &'static str,
+    compression: Option<Compression>,
+    then: Vec<u8>,
+}
 
-        fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
-            Ok(())
-        }
+impl Says {
+    /// Listens, and calls; the caller's connection has just been made.
+    fn greet(self, simulation: &Simulation) -> Caller {
+        simulation.host("10.0.0.1").listen_tcp("0.0.0.0:1", move |_peer| self.clone()).expect("the port is free");
+        let caller = Caller::default();
+        caller.call(&simulation.host("10.0.0.2"), "10.0.0.1:1");
+        simulation.run_until(|| caller.transport.borrow().is_some()).unwrap();
+        caller
     }
-    server.listen_tcp("0.0.0.0:1", |_peer| Sender).unwrap();
-    caller.call(&simulation.host("10.0.0.2"), "10.0.0.1:1");
-    simulation.run_until(|| caller.transport.borrow().is_some()).unwrap();
+}
+
+impl Protocol for Says {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.write(self.plain);
+        if let Some(compression) = &self.compression {
+            transport.set_compression::<Compression>(compression.clone())?;
+        }
+        transport.write(&self.then);
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+/// How long a caller waits for the first bytes of that.
+fn wait_for(says: Says) -> Duration {
+    let simulation = Simulation::new(1);
+    let caller = says.greet(&simulation);
     let made = simulation.now();
     simulation.run_until(|| !caller.heard.borrow().is_empty()).unwrap();
-    let held = simulation.now() - made;
+    simulation.now() - made
+}
+
+#[test]
+fn a_held_byte_waits_a_quarter_of_a_second_of_virtual_time() {
+    let held = wait_for(Says { plain: "x", ..Says::default() });
     assert!(held >= Duration::from_millis(250) && held < Duration::from_millis(500), "{held:?}");
-    assert_eq!(*caller.heard.borrow(), b"x");
+}
+
+#[test]
+fn a_delayed_flush_comes_by_its_timer_or_by_its_bytes() {
+    let flush = Flush::After { bytes: 1000, delay: Duration::from_secs(5) };
+    let says = |then| Says { compression: Some(Compression::deflate().flush(flush)), then, ..Says::default() };
+    let wait = wait_for(says(b"telemetry".to_vec()));
+    assert!(wait >= Duration::from_secs(5) && wait < Duration::from_secs(6), "{wait:?}");
+    assert!(wait_for(says(text(2000))) < Duration::from_secs(1), "so many bytes do not wait");
+}
+
+#[test]
+fn an_announcement_is_found_byte_by_byte_at_the_start_and_in_mid_stream() {
+    for format in formats() {
+        // lz4 has no mark for the middle.
+        for plain in ["", "220 ready\r\n"].into_iter().filter(|plain| plain.is_empty() || format != Format::Lz4) {
+            let simulation = Simulation::with_faults(1, Faults { segment: 1..=1, ..Faults::calm() });
+            let caller = Says { plain, compression: Some(format.into()), then: b"compressed".to_vec() }.greet(&simulation);
+            if !plain.is_empty() {
+                caller.transport.borrow().as_ref().unwrap().set_detection(Detect::Anywhere);
+            }
+            simulation.run_for(Duration::from_secs(1)).unwrap();
+            assert_eq!(
+                caller.heard.borrow().escape_ascii().to_string(),
+                format!("{}compressed", plain.escape_default()),
+                "{format}"
+            );
+        }
+    }
 }
 
 /// Gives back the second half of what comes first, then looks for announcements.

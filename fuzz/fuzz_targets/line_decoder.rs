@@ -2,26 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use torsade_fuzz::Cut;
-use torsade_protocols::LineDecoder;
-
-fn lines(pieces: &[&[u8]], delimiter: &[u8], limit: usize) -> (Vec<Vec<u8>>, bool) {
-    let mut decoder = LineDecoder::new();
-    decoder.set_delimiter(delimiter);
-    decoder.set_max_length(limit);
-    let mut lines = Vec::new();
-    for piece in pieces {
-        decoder.feed(piece);
-        while let Some(line) = decoder.next_line() {
-            match line {
-                Ok(line) => lines.push(line.to_vec()),
-                Err(_) => return (lines, true),
-            }
-        }
-        assert!(decoder.len() < limit + delimiter.len(), "more is kept than the limit allows");
-    }
-    (lines, false)
-}
+use torsade_fuzz::{Cut, lines};
 
 fuzz_target!(|input: &[u8]| {
     let Some((limit, rest)) = input.split_first() else { return };

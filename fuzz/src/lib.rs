@@ -1,8 +1,10 @@
 //! What the fuzz targets share: input cut into pieces, decoders that must not care, and the codecs of others.
 
+#[path = "../../protocols/tests/any_chunking/feed.rs"]
+mod feed;
 pub mod reference;
 
-use torsade_protocols::{Decoder, FrameDecoder};
+pub use feed::{frames, lines};
 
 /// An input with a way to cut it: a count, so many lengths, and the data.
 pub struct Cut<'a> {
@@ -32,25 +34,4 @@ impl<'a> Cut<'a> {
         pieces.push(left);
         Self { whole, pieces }
     }
-}
-
-/// The frames before the first error, and whether there was one.
-pub fn frames<D>(decoder: D, pieces: &[&[u8]], limit: usize) -> (Vec<Vec<u8>>, bool)
-where
-    D: for<'a> Decoder<Frame<'a> = &'a [u8]>,
-{
-    let mut decoder = FrameDecoder::new(decoder);
-    decoder.set_max_length(limit);
-    let mut frames = Vec::new();
-    for piece in pieces {
-        decoder.feed(piece);
-        while let Some(frame) = decoder.next_frame() {
-            match frame {
-                Ok(frame) => frames.push(frame.to_vec()),
-                Err(_) => return (frames, true),
-            }
-        }
-        assert!(decoder.len() <= limit + D::OVERHEAD, "more is kept than the limit allows");
-    }
-    (frames, false)
 }

@@ -2,53 +2,18 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use torsade_protocols::{Decoder, FrameDecoder, IntStringDecoder, LineDecoder, NetstringDecoder};
+use torsade_protocols::{IntStringDecoder, NetstringDecoder};
 
-/// What came out until the first error, and whether there was one. What an error is given depends on how much had come.
-type Outcome = (Vec<Vec<u8>>, bool);
+#[expect(unreachable_pub, reason = "the library of the fuzz targets exports them")]
+#[path = "any_chunking/feed.rs"]
+mod feed;
+
+use feed::{frames, lines};
 
 fn pieces<'a>(data: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (data.len() + 1)).chain([0, data.len()]).collect();
     places.sort_unstable();
     places.windows(2).map(|pair| &data[pair[0]..pair[1]]).collect()
-}
-
-fn lines(pieces: &[&[u8]], delimiter: &[u8], limit: usize) -> Outcome {
-    let mut decoder = LineDecoder::new();
-    decoder.set_delimiter(delimiter);
-    decoder.set_max_length(limit);
-    let mut lines = Vec::new();
-    for piece in pieces {
-        decoder.feed(piece);
-        while let Some(line) = decoder.next_line() {
-            match line {
-                Ok(line) => lines.push(line.to_vec()),
-                Err(_) => return (lines, true),
-            }
-        }
-        assert!(decoder.len() < limit + delimiter.len(), "no more is kept than the limit allows");
-    }
-    (lines, false)
-}
-
-fn frames<D>(decoder: D, pieces: &[&[u8]], limit: usize) -> Outcome
-where
-    D: for<'a> Decoder<Frame<'a> = &'a [u8]>,
-{
-    let mut decoder = FrameDecoder::new(decoder);
-    decoder.set_max_length(limit);
-    let mut frames = Vec::new();
-    for piece in pieces {
-        decoder.feed(piece);
-        while let Some(frame) = decoder.next_frame() {
-            match frame {
-                Ok(frame) => frames.push(frame.to_vec()),
-                Err(_) => return (frames, true),
-            }
-        }
-        assert!(decoder.len() <= limit + D::OVERHEAD, "no more is kept than the limit allows");
-    }
-    (frames, false)
 }
 
 /// Bytes of which many matter to some decoder.

@@ -5,24 +5,24 @@
 //! |---|---|---|---|
 //! | 1 round trips | `round_trip` | `formats` | `compression_simulated`: tunnels in every format |
 //! | 2 others read ours, and we theirs | `outside` | `programs` | `tests/interop/run stream` |
-//! | 3 golden bytes | `golden` | `formats` | |
-//! | 4 detection under every split | `detection` | `detection` | |
+//! | 3 golden bytes | `golden` | | |
+//! | 4 detection under every split | `detection` | `detection` | `compression_simulated`: byte by byte |
 //! | 5 holding, and its timers | `detection` | `detection` | `compression_simulated`: in virtual time |
-//! | 6 switches in mid-stream | `midstream`, `golden` | `detection` | |
-//! | 7 order of switches and bytes | `flushing` | `switching` | `switching_layers`, `tls/starttls`: with TLS |
-//! | 8 flushes that neither stick nor repeat | `flushing` | `flushing` | |
+//! | 6 switches in mid-stream | `midstream`, `golden` | `detection` | `compression_simulated`: byte by byte |
+//! | 7 order of switches and bytes | `flushing` | `switching`, `formats` | `tls/starttls`: with TLS |
+//! | 8 flushes that neither stick nor repeat | `flushing` | `flushing` | `compression_simulated`: the delayed ones |
 //! | 9 how our streams end; back-pressure | `ends` | `ends` | `compression_simulated`, `properties` |
 //! | 10 bombs | `limits` | `bombs` | `compression_memory`: what one takes |
 //! | 11 output pending without input | `limits` | `bombs` | |
 //! | 12 corruption, and each kind of end | `corruption`, `ends` | `ends` | |
-//! | 13 limits, in every format | `limits` | `formats` | |
-//! | 14 data that does not compress | `pass_through` | `formats` | |
+//! | 13 limits, in every format | `limits` | | |
+//! | 14 data that does not compress | `pass_through` | | |
 //! | 15 hibernation | `sharing` | `sharing`, `flushing` | |
 //! | 16 memory of idle connections | `sharing`, `chain.rs` | | `torsade-bench`: `memory` |
 //! | 17 secrets, and the barrier | `sharing` | `sharing` | |
 //! | 18 real peers | | | `tests/interop/run imap irc telnetlib3 tintin websockets ws`; `websocket_echo` |
 //! | 19 detection off, proxies | `detection` | `detection` | |
-//! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing` | `detection` | `properties`; `fuzz/fuzz_targets/decompress.rs` |
+//! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing` | | `properties`; `fuzz/fuzz_targets/decompress.rs` |
 //!
 //! Most tests turn the reactor by hand, with the peer's blocking socket on the same thread: what has been written to a
 //! loopback socket is there in the next turn, so they need neither threads nor sleep, and may count turns.
@@ -42,7 +42,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use support::{Event, Events, LIMIT, Probe};
+use support::{Event, Events, LIMIT, Probe, formats};
 use torsade::prelude::*;
 use torsade::{AfterEnd, CompressionError, CompressionStats, DecompressErrorKind, Truncation};
 
@@ -234,12 +234,6 @@ fn when_made(act: impl Fn(&Transport) -> Result + 'static) -> impl FnMut(&Event,
 
 fn nothing(_: &Event, _: &Transport) -> Result {
     Ok(())
-}
-
-/// The formats of this build.
-fn formats() -> impl Iterator<Item = Format> {
-    let optional = [(Format::Zstd, cfg!(feature = "zstd")), (Format::Lz4, cfg!(feature = "lz4"))];
-    Format::ALL.into_iter().filter(move |format| !optional.contains(&(*format, false)))
 }
 
 /// Decodes a zlib, raw or gzip stream as far as it goes: the plain bytes, and the bytes after its end if it has ended.

@@ -310,3 +310,28 @@ impl Chance {
         (self.draw() >> 11) as usize % end
     }
 }
+
+/// Where cargo put an example: beside the directory of this test.
+pub fn example(name: &str) -> std::path::PathBuf {
+    let test = std::env::current_exe().expect("a test has an executable");
+    let profile = test.parent().and_then(std::path::Path::parent).expect("target/PROFILE/deps");
+    let path = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    static BUILT: OnceLock<()> = OnceLock::new();
+    // `cargo test` builds the examples, `cargo test --test examples` does not.
+    if !path.exists() {
+        BUILT.get_or_init(|| {
+            let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+            let release = profile.ends_with("release").then_some("--release");
+            let tls = cfg!(feature = "tls").then_some("--features=tls");
+            let built = std::process::Command::new(cargo).args(["build", "--examples"]).args(release).args(tls).status();
+            assert!(built.is_ok_and(|status| status.success()), "the examples do not build");
+        });
+    }
+    path
+}
+
+/// The formats of this build.
+pub fn formats() -> impl Iterator<Item = Format> {
+    let optional = [(Format::Zstd, cfg!(feature = "zstd")), (Format::Lz4, cfg!(feature = "lz4"))];
+    Format::ALL.into_iter().filter(move |format| !optional.contains(&(*format, false)))
+}

@@ -1,7 +1,8 @@
 //! What TCP connections do, TLS connections do as well: every scenario over every chain of layers, on a calm network and
-//! on one that cuts everything small. Only what `lifecycle`, `closing` and `backpressure` do not tell over every wire.
+//! on one that cuts everything small. `lifecycle`, `closing` and `backpressure` tell the like over every wire, against real
+//! peers; here are what needs virtual time or buffers of known size, and what both ends see of one connection.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use torsade::simulated::{Faults, Simulation};
 use torsade::{Deadline, ProducerError};
 
 use crate::keys;
-use crate::support::{Chance, Event, Events, pattern};
+use crate::support::{Chance, Event, Events, noise, pattern};
 use crate::world::{Ends, Side, echo, side, silent};
 
 /// What stands between protocol and socket.
@@ -184,6 +185,13 @@ impl Producer for Pieces {
     }
 }
 
+/// Reads nothing for so long.
+fn pause_for(transport: &Transport, time: Duration) {
+    transport.pause_producing();
+    let later = transport.clone();
+    transport.reactor().call_later(time, move || later.resume_producing());
+}
+
 #[test]
 fn a_reader_that_stops_holds_up_a_producer_and_bounds_the_output() {
     everywhere(|world, much| {
@@ -198,10 +206,7 @@ fn a_reader_that_stops_holds_up_a_producer_and_bounds_the_output() {
         let mut stopped = false;
         let read = side(move |event, transport| {
             if matches!(event, Event::Data(_)) && !std::mem::replace(&mut stopped, true) {
-                transport.pause_producing();
-                let transport = transport.clone();
-                let reactor = transport.reactor().clone();
-                reactor.call_later(Duration::from_secs(20), move || transport.resume_producing());
+                pause_for(transport, Duration::from_secs(20));
             }
             Ok(())
         });
@@ -258,7 +263,7 @@ fn bytes_given_back_come_again_before_all_others() {
             }
             Ok(())
         });
-        let taken = Rc::new(std::cell::RefCell::new(Vec::new()));
+        let taken = Rc::new(RefCell::new(Vec::new()));
         let record = taken.clone();
         let mut given_back = false;
         let read = side(move |event, transport| {
@@ -274,6 +279,45 @@ fn bytes_given_back_come_again_before_all_others() {
         let ends = world.converse(send, read);
         assert!(*taken.borrow() == pattern(0, much), "{} bytes", taken.borrow().len());
         assert_clean(&ends);
+    });
+}
+
+#[test]
+fn any_amount_given_back_comes_in_bounded_pieces_before_what_follows() {
+    everywhere(|world, _| {
+        for size in [1, 1000, 200_000] {
+            let ask = side(|event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.write("!");
+                    let later = transport.clone();
+                    transport.reactor().call_later(Duration::ZERO, move || {
+                        later.write("?");
+                        later.lose_connection();
+                    });
+                }
+                Ok(())
+            });
+            let taken = Rc::new(RefCell::new(Vec::new()));
+            let record = taken.clone();
+            let give_back = side(move |event, transport| {
+                if let Event::Data(data) = event {
+                    assert!(data.len() <= 65_536, "{} bytes in one call", data.len());
+                    let first = record.borrow().is_empty();
+                    let (keep, rest) = data.split_at(if first { 1 } else { data.len() });
+                    record.borrow_mut().extend_from_slice(keep);
+                    transport.unread(rest);
+                    if first {
+                        transport.unread(&pattern(1, size));
+                        transport.unread(&pattern(0, 1));
+                    }
+                }
+                Ok(())
+            });
+            let ends = world.converse(give_back, ask);
+            let wanted = [b"!", &pattern(0, size + 1)[..], b"?"].concat();
+            assert!(*taken.borrow() == wanted, "{size}: {} bytes", taken.borrow().len());
+            assert_clean(&ends);
+        }
     });
 }
 
@@ -317,49 +361,23 @@ impl World<'_> {
 }
 
 #[test]
-fn an_error_in_any_callback_sends_what_was_written() {
+fn an_error_or_a_panic_in_any_callback_sends_what_was_written() {
     everywhere(|world, much| {
-        for callback in world.callbacks() {
+        for (callback, panics) in world.callbacks().flat_map(|callback| [(callback, false), (callback, true)]) {
             let fail = in_callback(callback, move |transport| {
                 transport.write(pattern(0, much));
-                Err("it went wrong".into())
+                if panics { panic!("deliberate, in a test") } else { Err("it went wrong".into()) }
             });
             let ends = world.converse(fail, greet());
-            assert!(matches!(ends.server.reason(), Reason::Protocol(_)), "{callback}: {:?}", ends.server.reason());
+            match ends.server.reason() {
+                Reason::Protocol(_) => assert!(!panics, "{callback}"),
+                Reason::Panicked(panic) => assert!(panics && panic.to_string().contains("deliberate"), "{callback}: {panic}"),
+                other => panic!("{callback}: {other:?}"),
+            }
             assert!(ends.client.reason().is_clean(), "{callback}: {:?}", ends.client.reason());
             // After the end of our half nothing is taken any more.
             let sent = if callback == "write lost" { 0 } else { much };
             assert!(ends.client.data() == pattern(0, sent), "{callback}: {:?}", ends.client.names());
-        }
-    });
-}
-
-#[test]
-fn a_panic_in_any_callback_closes_in_order_with_that_reason() {
-    everywhere(|world, _| {
-        for callback in world.callbacks() {
-            let ends = world.converse(in_callback(callback, |_| panic!("deliberate, in a test")), greet());
-            let Reason::Panicked(panic) = ends.server.reason() else { panic!("{callback}: {:?}", ends.server.reason()) };
-            assert!(panic.to_string().contains("deliberate"), "{panic}");
-            assert!(!matches!(ends.client.reason(), Reason::TlsTruncated), "{callback}");
-        }
-    });
-}
-
-#[test]
-fn abort_in_any_callback_ends_with_that_reason_and_sends_nothing_more() {
-    everywhere(|world, much| {
-        for callback in world.callbacks() {
-            let abort = in_callback(callback, move |transport| {
-                transport.write(pattern(0, much));
-                transport.abort_connection();
-                transport.lose_connection();
-                Ok(())
-            });
-            let ends = world.converse(abort, greet());
-            assert!(matches!(ends.server.reason(), Reason::ConnectionAborted), "{callback}: {:?}", ends.server.reason());
-            assert_eq!(ends.server.names().iter().rev().nth(1), Some(&callback), "nothing between: {:?}", ends.server.names());
-            assert_eq!(ends.client.data(), b"", "{callback}");
         }
     });
 }
@@ -388,6 +406,39 @@ fn a_close_gives_up_a_peer_that_does_not_read() {
     });
 }
 
+#[test]
+fn a_slow_peer_is_not_taken_for_a_stuck_one() {
+    everywhere(|world, much| {
+        // More than the network holds is left after the last pause too: then the peer has the timeout to end its side.
+        let size = 4 * much;
+        let close = side(move |event, transport| {
+            if matches!(event, Event::Made) {
+                transport.set_close_timeout(Duration::from_secs(30));
+                transport.write(noise(size));
+                transport.lose_connection();
+            }
+            Ok(())
+        });
+        // Takes longer than the close timeout in all, but never so long without taking as much as makes a full send buffer
+        // writable again: of less the writer is not told.
+        let (mut got, mut pauses) = (0, 0);
+        let slow = side(move |event, transport| {
+            if let Event::Data(data) = event {
+                got += data.len();
+                if pauses < 5 && got > pauses * much / 2 {
+                    pauses += 1;
+                    pause_for(transport, Duration::from_secs(20));
+                }
+            }
+            Ok(())
+        });
+        let ends = world.converse(close, slow);
+        assert!(ends.client.data() == noise(size), "{} of {size} bytes", ends.client.data().len());
+        assert!(world.simulation.now() > Duration::from_secs(100));
+        assert_clean(&ends);
+    });
+}
+
 /// A push producer that writes a piece each time that it is resumed, and counts its pauses.
 struct Bursts {
     left: usize,
@@ -409,12 +460,6 @@ impl Producer for Bursts {
         self.pauses.set(self.pauses.get() + 1);
         Ok(())
     }
-}
-
-/// So many bytes that do not compress.
-fn noise(count: usize) -> Vec<u8> {
-    let mut chance = Chance(5);
-    (0..count).map(|_| (chance.draw() >> 32) as u8).collect()
 }
 
 #[test]

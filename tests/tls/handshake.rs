@@ -1,7 +1,7 @@
 //! The handshake: what comes before it, with it and after it, and how it fails.
 
 use std::cell::{Cell, RefCell};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::thread;
@@ -301,44 +301,4 @@ fn a_pull_producer_waits_for_the_handshake_instead_of_filling_memory() {
     let (events, _) = against(&config, script, |mut stream| drain(&mut stream));
     assert!(matches!(events.reason(), Reason::TimedOut(Deadline::Handshake)), "{:?}", events.reason());
     assert_eq!(asked.get(), 1);
-}
-
-#[test]
-fn a_peer_that_sends_tls_byte_by_byte_gets_its_handshake() {
-    // A relay that passes on single bytes in both directions.
-    let reactor = Reactor::new().unwrap();
-    let port = reactor.listen_tls("127.0.0.1:0", &keys::server(), |_peer| crate::support::Echo).unwrap();
-    let there = address(&port);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let here = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        let (client, _) = listener.accept().expect("a client");
-        let server = std::net::TcpStream::connect(there).expect("the server");
-        let pairs = [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
-        for (mut from, mut to) in pairs {
-            thread::spawn(move || {
-                to.set_nodelay(true).ok();
-                let mut byte = [0];
-                while from.read(&mut byte).is_ok_and(|count| count > 0) && to.write_all(&byte).is_ok() {}
-                to.shutdown(std::net::Shutdown::Write).ok();
-            });
-        }
-    });
-    let events = Events::default();
-    let record = events.clone();
-    let factory = move |_peer| {
-        Probe::new(&record, |event, transport| {
-            match event {
-                Event::Made => transport.write("drop by drop"),
-                Event::Data(data) if data.ends_with(b"p") => transport.lose_connection(),
-                Event::Lost(_) => transport.reactor().stop()?,
-                _ => {}
-            }
-            Ok(())
-        })
-    };
-    reactor.connect_tls(here, &keys::client(), factory).unwrap();
-    run(&reactor);
-    assert_eq!(events.data(), b"drop by drop");
-    assert!(events.reason().is_clean(), "{:?}", events.reason());
 }

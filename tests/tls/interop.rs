@@ -1,13 +1,9 @@
 //! The quick part of the interoperability script: openssl's programs and Python's `ssl`, each side against ours.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Where the examples are built: beside the directory of this test's executable.
-fn examples() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has an executable");
-    test.parent().and_then(Path::parent).expect("it is in a directory of the target's").join("examples")
-}
+use crate::support::example;
 
 #[test]
 fn openssl_and_python_understand_us_and_we_them() {
@@ -18,11 +14,8 @@ fn openssl_and_python_understand_us_and_we_them() {
             return;
         }
     }
-    let examples = examples();
-    if !examples.join("tls_echo_server").exists() {
-        println!("skipped: the examples are not built; cargo test builds them");
-        return;
-    }
+    let server = example("tls_echo_server");
+    let examples = server.parent().expect("it is in a directory");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/tls");
     let done =
         Command::new("python3").arg(script).arg("--quick").arg("--examples").arg(examples).output().expect("it can be run");

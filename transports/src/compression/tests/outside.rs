@@ -198,11 +198,15 @@ fn python_and_we_say_the_same_of_damaged_streams() {
 }
 
 #[test]
-fn gzip_reads_our_streams_and_we_read_its() {
+fn gzip_and_pigz_read_our_streams_and_we_read_theirs() {
     is_read_by(Format::Gzip, "gzip", &["-dc"]);
+    is_read_by(Format::Gzip, "pigz", &["-dc"]);
+    is_read_by(Format::Deflate, "pigz", &["-dcz"]);
     let plain = text(100_000);
-    if let Some(wire) = run("gzip", &["-9c"], &plain) {
-        assert!(receive(&mut expecting(Format::Gzip), &wire) == plain);
+    for program in ["gzip", "pigz"] {
+        if let Some(wire) = run(program, &["-9c"], &plain) {
+            assert!(receive(&mut expecting(Format::Gzip), &wire) == plain);
+        }
     }
 }
 
