@@ -4,8 +4,7 @@
 //!
 //! What stays on the plain wire alone, and why:
 //! - of `fairness`, the tests that count accepts, descriptors and bytes of memory: those are a plain socket's.
-//! - `bad_input`, `switching_layers`, `own_decoder`, `compression_connections`: they write and read the bytes of a layer
-//!   themselves.
+//! - `bad_input`, `own_decoder`, `compression_connections`: they write and read the bytes of a layer themselves.
 //! - single tests of the suites that run here return early, and say why.
 //!
 //! `torture` takes the wires that are not cut, and `properties` has layers of its own.
