@@ -498,3 +498,20 @@ fn a_line_that_came_in_clear_is_not_delivered_behind_a_switch_past_the_receiver(
         assert!(lines[0] == "goal" && lines[1].contains("6 bytes came before TLS was on"), "waits {waits}: {lines:?}");
     }
 }
+
+/// The system tells of room only once a third of a full buffer is free, which takes this peer longer than the timeout.
+#[test]
+fn a_peer_that_reads_slowly_gets_all_that_was_written_before_the_close() {
+    let simulation = Simulation::with_faults(1, Faults { slow: 1.0, ..Faults::calm() });
+    let received = Rc::new(Cell::new(0));
+    let count = Rc::clone(&received);
+    let server = |transport: &Transport, data: &[u8]| {
+        if data.is_empty() {
+            transport.write(vec![7; 300_000]);
+            transport.lose_connection();
+        }
+    };
+    converse(&simulation, server, move |_, data| count.set(count.get() + data.len()));
+    simulation.run_for(Duration::from_secs(600)).unwrap();
+    assert_eq!(received.get(), 300_000);
+}

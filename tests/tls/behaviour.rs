@@ -419,8 +419,7 @@ fn a_slow_peer_is_not_taken_for_a_stuck_one() {
             }
             Ok(())
         });
-        // Takes longer than the close timeout in all, but never so long without taking as much as makes a full send buffer
-        // writable again: of less the writer is not told.
+        // Takes longer than the close timeout in all, but never so long without taking anything.
         let (mut got, mut pauses) = (0, 0);
         let slow = side(move |event, transport| {
             if let Event::Data(data) = event {

@@ -117,10 +117,18 @@ impl StreamConnection {
     }
 
     fn close_timed_out(self: &Rc<Self>, sent_before: u64) {
-        let reason = {
+        {
             let mut state = self.state.borrow_mut();
             state.rare().close_timer = None;
+            // The system tells of room only once a third of a full buffer is free. A slow peer may have made some.
+            state.writable = true;
+        }
+        self.flush();
+        let reason = {
+            let mut state = self.state.borrow_mut();
             match () {
+                // That has found more than a time-out.
+                () if state.is_doomed() => None,
                 () if state.rare().gave_up => Some(state.close_reason()),
                 () if state.write_ended => Some(Reason::TimedOut(Deadline::Linger)),
                 () if state.bytes_sent == sent_before => Some(Reason::TimedOut(Deadline::Flush)),
@@ -130,7 +138,7 @@ impl StreamConnection {
         };
         match reason {
             Some(reason) => self.lose(&reason),
-            None => self.arm_close_timer(),
+            None => self.advance_close(),
         }
     }
 
