@@ -138,7 +138,7 @@ impl StreamConnection {
         };
         match reason {
             Some(reason) => self.lose(&reason),
-            None => self.advance_close(),
+            None => self.settle(),
         }
     }
 
