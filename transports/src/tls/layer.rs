@@ -235,8 +235,8 @@ impl TlsLayer {
                 return Ok(true);
             }
             let before = plain.len();
-            // A record that surely fits needs no stop on its way.
-            let sink = (room >= RECORD).then_some(&mut *plain);
+            // A record that surely fits needs no stop on its way. One that came with the end of the handshake waits.
+            let sink = (room >= RECORD && matches!(self.phase, Phase::Open)).then_some(&mut *plain);
             match self.step(Job::Nothing, None, sink)? {
                 _ if self.completed => return Ok(true),
                 Step::Again | Step::PeerClosed => room -= plain.len() - before,
