@@ -204,7 +204,15 @@ fn a_configuration_that_cannot_work_says_why() {
     assert!(matches!(TrustRoots::from_der([vec![1, 2, 3]]), Err(TlsConfigError::Certificate(_))));
     let missing = TlsServerConfig::from_pem_files("/nonexistent/chain.pem", "/nonexistent/key.pem").unwrap_err();
     assert!(missing.to_string().contains("/nonexistent/chain.pem"), "{missing}");
+    let swapped = TrustRoots::from_pem_file("Cargo.toml").unwrap_err().to_string();
+    assert!(swapped.contains("Cargo.toml") && swapped.contains("BEGIN CERTIFICATE"), "{swapped}");
+    let cut = TrustRoots::from_pem(&good.chain[..100]).unwrap_err();
+    assert!(cut.to_string().contains("END CERTIFICATE"), "{cut}");
     assert!(matches!(TlsServerConfig::builder().build(), Err(TlsConfigError::NoCertificate)));
+    for name in ["https://server.test/", "127.0.0.1", "*", ""] {
+        let unasked = TlsServerConfig::builder().certificate_for(name, good.load()).build();
+        assert!(matches!(unasked, Err(TlsConfigError::ServerName(_))), "{name}");
+    }
     let unnamed = keys::client_builder().server_name("not a name").build();
     assert!(matches!(unnamed, Err(TlsConfigError::ServerName(_))));
     let nobody = keys::server_builder().require_client_certificates(TrustRoots::none()).build();

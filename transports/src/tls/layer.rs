@@ -39,7 +39,7 @@ pub(crate) struct TlsLayer {
     pending: Vec<u8>,
     /// Bytes for the wire that were made while reading: the handshake's, or an alert.
     outgoing: Vec<u8>,
-    /// The name that our client asked for.
+    /// The name that the client asked for, where we are the server.
     server_name: Option<Box<str>>,
     peer_closed: bool,
     finish: Finish,

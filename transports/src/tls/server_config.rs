@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::pki_types::DnsName;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use torsade_protocols::{StartTlsError, TlsVersion};
@@ -165,11 +166,16 @@ impl TlsServerConfigBuilder {
     /// Makes the configuration.
     ///
     /// # Errors
-    /// [`TlsConfigError::NoCertificate`] if there is none; `Unusable` if the roots of clients cannot be used (there must
-    /// be at least one), or an application protocol cannot be named (1 to 255 bytes each, 16 KiB in all).
+    /// [`TlsConfigError::NoCertificate`] if there is none; `ServerName` if one is for what is no host name; `Unusable` if
+    /// the roots of clients cannot be used (there must be at least one), or an application protocol cannot be named (1 to
+    /// 255 bytes each, 16 KiB in all).
     pub fn build(self) -> Result<TlsServerConfig, TlsConfigError> {
         if self.certificate.is_none() && self.by_name.is_empty() {
             return Err(TlsConfigError::NoCertificate);
+        }
+        for name in self.by_name.keys() {
+            let own = name.strip_prefix("*.").unwrap_or(name);
+            DnsName::try_from(own).map_err(|_| TlsConfigError::ServerName(name.clone()))?;
         }
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions(self.minimum_version))
@@ -198,7 +204,7 @@ fn client_verifier(clients: Clients) -> Result<Option<Arc<dyn ClientCertVerifier
     if optional {
         verifier = verifier.allow_unauthenticated();
     }
-    let verifier = verifier.build().map_err(|error| TlsConfigError::Unusable(error.to_string()))?;
+    let verifier = verifier.build().map_err(|error| TlsConfigError::Unusable(format!("{error}; clients need at least one")))?;
     Ok(Some(verifier))
 }
 
