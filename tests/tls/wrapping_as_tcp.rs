@@ -210,6 +210,68 @@ impl Producer for Endless {
     }
 }
 
+/// Asks, and ends its stream in the same breath.
+fn ask() -> Side {
+    side(|event, transport| {
+        if matches!(event, Event::Handshake) {
+            transport.write("question");
+            transport.lose_connection();
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_given_back_comes_again_in_later_turns_and_before_the_end() {
+    for wrapped in ROLES {
+        println!("wrapped: {wrapped:?}");
+        let (now, left) = (Rc::new(Cell::new(false)), Cell::new(3));
+        let give_back = side(move |event, transport| {
+            if let Event::Data(data) = event {
+                assert!(!now.get(), "again in the same turn");
+                if left.replace(left.get() - 1) > 0 {
+                    transport.unread(data);
+                    now.set(true);
+                    let now = now.clone();
+                    transport.reactor().call_later(Duration::ZERO, move || now.set(false));
+                }
+            }
+            Ok(())
+        });
+        let (events, _) = converse(&Simulation::new(1), wrapped, give_back, ask());
+        assert_eq!(events.data(), b"question".repeat(4));
+        assert!(events.reason().is_clean(), "{:?}", events.reason());
+    }
+}
+
+#[test]
+fn the_end_of_a_stream_is_not_told_while_paused() {
+    for wrapped in ROLES {
+        println!("wrapped: {wrapped:?}");
+        let paused = Rc::new(Cell::new(false));
+        let pause = side(move |event, transport| {
+            match event {
+                Event::Data(_) => {
+                    transport.pause_producing();
+                    paused.set(true);
+                    let (transport, paused) = (transport.clone(), paused.clone());
+                    let reactor = transport.reactor().clone();
+                    reactor.call_later(Duration::from_secs(5), move || {
+                        paused.set(false);
+                        transport.resume_producing();
+                    });
+                }
+                Event::ReadLost => assert!(!paused.get(), "told while paused"),
+                _ => {}
+            }
+            Ok(())
+        });
+        let (events, _) = converse(&Simulation::new(1), wrapped, pause, ask());
+        assert_eq!(events.count("read lost"), 1);
+        assert!(events.reason().is_clean(), "{:?}", events.reason());
+    }
+}
+
 #[test]
 fn a_failed_connection_does_not_wait_for_its_producer_and_ends_in_order() {
     for producer_fails in [false, true] {
