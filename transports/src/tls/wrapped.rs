@@ -213,9 +213,7 @@ impl Wrapped {
             None if handshaking => {}
             None => self.pass_on(closes),
         }
-        if let Err(error) = self.drive_producer() {
-            self.fail_with(Reason::Protocol(error.into()));
-        }
+        self.drive_producer();
     }
 
     /// Passes on what was asked for, all being written to the transport below; `closes` if nothing more will be.

@@ -192,8 +192,8 @@ impl Protocol for TlsProtocol {
         };
         let reason = sides.wrapped.lose(reason);
         self.lost.replace(Some(reason.clone()));
-        let result = self.protocol.connection_lost(&sides.above, &reason);
+        let result = catch(|| self.protocol.connection_lost(&sides.above, &reason));
         sides.wrapped.cancel_tasks();
-        result
+        result.unwrap_or_else(|panic| Err(panic.into()))
     }
 }
