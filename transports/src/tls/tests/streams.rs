@@ -132,6 +132,21 @@ fn a_changed_byte_is_never_delivered_and_the_peer_is_told() {
 }
 
 #[test]
+fn a_changed_byte_after_our_own_end_is_a_failure_as_well() {
+    for version in rustls::ALL_VERSIONS {
+        let mut pair = Pair::speaking(version);
+        pair.exchange(usize::MAX, READ_SIZE);
+        pair.server.finish();
+        pair.client.write(b"a question");
+        pair.client.flush();
+        let mut wire = std::mem::take(&mut pair.client.wire);
+        *wire.last_mut().unwrap() ^= 1;
+        let failed = pair.server.read(&wire, READ_SIZE);
+        assert!(matches!(failed, Err(Reason::Tls(_))), "{failed:?}");
+    }
+}
+
+#[test]
 fn garbage_is_no_tls_and_delivers_nothing() {
     let garbage: [&[u8]; 4] =
         [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", &[0; 100], &[0xff; 100], b"\x16\x03\x01\xff\xff\x01"];
