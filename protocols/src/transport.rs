@@ -527,7 +527,7 @@ impl Transport {
         self.tls_info()?.negotiated_protocol
     }
 
-    /// The server's name that the client asked for (SNI).
+    /// The name that the client asked for (SNI); for servers only, and none if it named none.
     #[must_use]
     pub fn server_name(&self) -> Option<String> {
         self.tls_info()?.server_name

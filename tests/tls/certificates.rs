@@ -178,12 +178,13 @@ fn each_name_is_shown_its_own_certificate() {
         ["one.test", "two.test", "*.many.test", "fallback.test"].map(|name| authority().server(&[name]));
     let builder = TlsServerConfig::builder()
         .certificate_for("one.test", one.load())
-        .certificate_for("TWO.test", two.load())
+        .certificate_for("TWO.test.", two.load())
         .certificate_for("*.many.test", many.load());
     let server = builder.clone().build().unwrap();
     let first = shown_to(&server, "one.test").expect("a certificate of its own");
     assert_eq!(first.1.as_deref(), Some("one.test"));
-    assert_ne!(first.0, shown_to(&server, "two.test").expect("the case of letters does not matter").0);
+    assert_eq!(shown_to(&server, "One.test.").as_ref(), Some(&first));
+    assert_ne!(first.0, shown_to(&server, "two.test").expect("neither the case of letters nor the last dot matters").0);
     assert!(shown_to(&server, "some.many.test").is_some());
     assert!(shown_to(&server, "many.test").is_none(), "the star stands for one label");
     assert!(shown_to(&server, "fallback.test").is_none(), "nobody else is served");
@@ -203,9 +204,24 @@ fn a_configuration_that_cannot_work_says_why() {
     assert!(matches!(TrustRoots::from_der([vec![1, 2, 3]]), Err(TlsConfigError::Certificate(_))));
     let missing = TlsServerConfig::from_pem_files("/nonexistent/chain.pem", "/nonexistent/key.pem").unwrap_err();
     assert!(missing.to_string().contains("/nonexistent/chain.pem"), "{missing}");
+    let swapped = TrustRoots::from_pem_file("Cargo.toml").unwrap_err().to_string();
+    assert!(swapped.contains("Cargo.toml") && swapped.contains("BEGIN CERTIFICATE"), "{swapped}");
+    let cut = TrustRoots::from_pem(&good.chain[..100]).unwrap_err();
+    assert!(cut.to_string().contains("END CERTIFICATE"), "{cut}");
     assert!(matches!(TlsServerConfig::builder().build(), Err(TlsConfigError::NoCertificate)));
+    for name in ["https://server.test/", "127.0.0.1", "*", ""] {
+        let unasked = TlsServerConfig::builder().certificate_for(name, good.load()).build();
+        assert!(matches!(unasked, Err(TlsConfigError::ServerName(_))), "{name}");
+    }
     let unnamed = keys::client_builder().server_name("not a name").build();
     assert!(matches!(unnamed, Err(TlsConfigError::ServerName(_))));
     let nobody = keys::server_builder().require_client_certificates(TrustRoots::none()).build();
     assert!(matches!(nobody, Err(TlsConfigError::Unusable(_))));
+    // What no hello can name: empty, too long, too many.
+    for protocols in [vec![Vec::new()], vec![vec![b'x'; 256]], vec![vec![b'x'; 255]; 65]] {
+        let client = keys::client_builder().application_protocols(&protocols).build();
+        assert!(matches!(client, Err(TlsConfigError::Unusable(_))));
+        let server = keys::server_builder().application_protocols(&protocols).build();
+        assert!(matches!(server, Err(TlsConfigError::Unusable(_))));
+    }
 }

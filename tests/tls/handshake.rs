@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use torsade::prelude::*;
+use torsade::simulated::Simulation;
 use torsade::{Deadline, TlsError, TlsVersion};
 
 use crate::keys;
@@ -139,6 +140,27 @@ fn a_handshake_needs_no_reading_but_data_does() {
     let ends = converse(&keys::server(), &keys::client(), server, client);
     assert!(paused.get());
     assert!(ends.client.count("data") > 0);
+}
+
+#[test]
+fn nothing_goes_out_in_clear_where_tls_cannot_begin() {
+    // A name that can be looked up, and that no certificate can be for.
+    const NAME: &str = "odd-.test";
+    let simulation = Simulation::new(1);
+    simulation.add_name(NAME, "10.0.0.1");
+    let (client, server) = (Events::default(), Events::default());
+    let mut listening = Some(silent().into_probe(&server, |_| Ok(())));
+    simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", move |_peer| listening.take()).expect("a port");
+    let write = |transport: &Transport| {
+        transport.write("password");
+        Ok(())
+    };
+    let mut writing = Some(silent().into_probe(&client, write));
+    simulation.host("10.0.0.2").connect_tls((NAME, 7), &keys::client(), move |_peer| writing.take()).expect("an address");
+    simulation.run_until(|| client.lost() && server.lost()).expect("both ends are lost");
+    assert_eq!(server.data(), b"");
+    let Reason::Tls(TlsError::Internal(what)) = client.reason() else { panic!("{:?}", client.reason()) };
+    assert!(what.contains(NAME) && what.contains("server_name"), "{what}");
 }
 
 /// Runs a TLS server's probe against a peer that speaks no TLS.

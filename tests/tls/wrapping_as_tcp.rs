@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::Cursor;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use torsade::prelude::*;
@@ -194,44 +194,153 @@ fn a_close_that_waits_for_its_producer_leaves_a_stuck_peer_by_the_deadline() {
     }
 }
 
+/// Asks, and ends its stream in the same breath.
+fn ask() -> Side {
+    side(|event, transport| {
+        if matches!(event, Event::Handshake) {
+            transport.write("question");
+            transport.lose_connection();
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_given_back_comes_again_in_later_turns_and_before_the_end() {
+    for wrapped in ROLES {
+        println!("wrapped: {wrapped:?}");
+        let (now, left) = (Rc::new(Cell::new(false)), Cell::new(3));
+        let give_back = side(move |event, transport| {
+            if let Event::Data(data) = event {
+                assert!(!now.get(), "again in the same turn");
+                if left.replace(left.get() - 1) > 0 {
+                    transport.unread(data);
+                    now.set(true);
+                    let now = now.clone();
+                    transport.reactor().call_later(Duration::ZERO, move || now.set(false));
+                }
+            }
+            Ok(())
+        });
+        let (events, _) = converse(&Simulation::new(1), wrapped, give_back, ask());
+        assert_eq!(events.data(), b"question".repeat(4));
+        assert!(events.reason().is_clean(), "{:?}", events.reason());
+    }
+}
+
+#[test]
+fn the_end_of_a_stream_is_not_told_while_paused() {
+    for wrapped in ROLES {
+        println!("wrapped: {wrapped:?}");
+        let paused = Rc::new(Cell::new(false));
+        let pause = side(move |event, transport| {
+            match event {
+                Event::Data(_) => {
+                    transport.pause_producing();
+                    paused.set(true);
+                    let (transport, paused) = (transport.clone(), paused.clone());
+                    let reactor = transport.reactor().clone();
+                    reactor.call_later(Duration::from_secs(5), move || {
+                        paused.set(false);
+                        transport.resume_producing();
+                    });
+                }
+                Event::ReadLost => assert!(!paused.get(), "told while paused"),
+                _ => {}
+            }
+            Ok(())
+        });
+        let (events, _) = converse(&Simulation::new(1), wrapped, pause, ask());
+        assert_eq!(events.count("read lost"), 1);
+        assert!(events.reason().is_clean(), "{:?}", events.reason());
+    }
+}
+
+/// How a producer fails.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Fault {
+    Error,
+    #[default]
+    None,
+    /// Whenever it is called.
+    Panic,
+}
+
 /// Produces without end, or fails.
+#[derive(Default)]
 struct Endless {
-    fails: bool,
+    fault: Fault,
     stopped: Rc<Cell<u32>>,
 }
 
 impl Producer for Endless {
     fn resume_producing(&mut self, consumer: &Transport) -> Result {
         consumer.write([b'p'; 1000]);
-        if self.fails { Err("the producer fails".into()) } else { Ok(()) }
+        match self.fault {
+            Fault::Error => Err("the producer fails".into()),
+            Fault::None => Ok(()),
+            Fault::Panic => panic!("the producer fails"),
+        }
     }
 
     fn stop_producing(&mut self) {
         self.stopped.set(self.stopped.get() + 1);
+        assert_ne!(self.fault, Fault::Panic, "it fails again");
     }
 }
 
 #[test]
 fn a_failed_connection_does_not_wait_for_its_producer_and_ends_in_order() {
-    for producer_fails in [false, true] {
+    for fault in [Fault::Error, Fault::None, Fault::Panic] {
+        println!("the producer's fault: {fault:?}");
         let fail = |time, stopped: &Rc<Cell<u32>>| {
             let stopped = stopped.clone();
             side(move |event, transport| {
                 if event.name() == time {
-                    transport.register_producer(Endless { fails: producer_fails, stopped: stopped.clone() }, false)?;
+                    transport.register_producer(Endless { fault, stopped: stopped.clone() }, false)?;
                 }
                 match event {
-                    Event::Data(_) if !producer_fails => Err("the protocol fails".into()),
+                    Event::Data(_) if fault == Fault::None => Err("the protocol fails".into()),
                     _ => Ok(()),
                 }
             })
         };
         in_all_roles(fail, echo, |failed, other, stopped| {
-            assert!(matches!(failed.reason(), Reason::Protocol(_)), "{:?}", failed.reason());
-            assert_eq!(stopped.get(), 1, "the producer is told once; it fails: {producer_fails}");
+            let reason = failed.reason();
+            let own = if fault == Fault::Panic { "Panicked" } else { "Protocol" };
+            assert_eq!(reason.kind(), own, "{reason:?}");
+            assert_eq!(stopped.get(), 1, "the producer is told once");
             assert!(!other.data().is_empty());
-            assert!(other.reason().is_clean(), "{:?}; the producer fails: {producer_fails}", other.reason());
+            assert!(other.reason().is_clean(), "{:?}", other.reason());
         });
+    }
+}
+
+#[test]
+fn a_panic_in_connection_lost_leaves_no_tasks_behind() {
+    for wrapped in ROLES {
+        println!("wrapped: {wrapped:?}");
+        let task = Rc::new(RefCell::new(Weak::new()));
+        let record = task.clone();
+        let panicking = side(move |event, transport| {
+            match event {
+                Event::Handshake => {
+                    let held = Rc::new(());
+                    record.replace(Rc::downgrade(&held));
+                    transport.spawn(async move |_| {
+                        std::future::pending::<()>().await;
+                        drop(held);
+                    });
+                    transport.lose_connection();
+                }
+                Event::Lost(_) => panic!("too much"),
+                _ => {}
+            }
+            Ok(())
+        });
+        let simulation = Simulation::new(1);
+        converse(&simulation, wrapped, panicking, silent());
+        assert!(task.borrow().upgrade().is_none());
     }
 }
 
@@ -309,7 +418,7 @@ fn a_failed_task_does_not_wait_for_the_producer_and_is_the_reason() {
         let stopped = stopped.clone();
         side(move |event, transport| {
             if event.name() == time {
-                transport.register_producer(Endless { fails: false, stopped: stopped.clone() }, false)?;
+                transport.register_producer(Endless { stopped: stopped.clone(), ..Endless::default() }, false)?;
                 transport.spawn(|transport| async move {
                     transport.write("last words");
                     Err::<(), _>("the task fails".into())

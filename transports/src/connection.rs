@@ -122,7 +122,8 @@ impl StreamConnection {
         if let Some(config) = tls
             && let Err(error) = self.start_tls(config, b"", AlreadyReceived::Refuse)
         {
-            self.fail(Reason::Tls(TlsError::Internal(error.to_string())));
+            // At once: in order, what `connection_made` writes would leave in clear.
+            self.state.borrow_mut().doom(Reason::Tls(TlsError::Internal(error.to_string())));
         }
         self.call("connection_made", None, |protocol, transport| protocol.connection_made(transport));
         self.settle();

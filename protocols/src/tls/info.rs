@@ -32,7 +32,7 @@ pub struct TlsInfo {
     pub peer_certificates: Vec<Vec<u8>>,
     /// The keys come from an earlier session, so that no certificate was sent.
     pub resumed: bool,
-    /// The name that the client asked for (SNI), or whose certificate we asked for; none if it was an IP address.
+    /// The name that the client asked for (SNI), in lower case; none if it named none, and for the client itself.
     pub server_name: Option<String>,
     /// The version of TLS.
     pub version: TlsVersion,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,20 +28,15 @@ impl PrivateCertificate {
     /// [`TlsConfigError::Pem`], `NoCertificateInPem`, `NoKeyInPem`, `Certificate`, `Key`, `KeyMismatch`.
     #[doc(alias = "loadPEM")]
     pub fn from_pem(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, TlsConfigError> {
-        let chain = certificates(chain.as_ref())?;
-        let key = PrivateKeyDer::from_pem_slice(key.as_ref()).map_err(|error| match error {
-            pem::Error::NoItemsFound => TlsConfigError::NoKeyInPem,
-            error => TlsConfigError::Pem(error.to_string()),
-        })?;
-        Self::from_parts(chain, key)
+        Self::from_parts(certificates(chain.as_ref())?, private_key(key.as_ref())?)
     }
 
     /// Reads PEM files: the chain, its own certificate first, and the key. Both may be the same file.
     ///
     /// # Errors
-    /// [`TlsConfigError::File`], and those of [`from_pem`](Self::from_pem).
+    /// [`TlsConfigError::File`] for what is wrong with one of them; `Certificate`, `Key`, `KeyMismatch`.
     pub fn from_pem_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsConfigError> {
-        Self::from_pem(read(chain.as_ref())?, read(key.as_ref())?)
+        Self::from_parts(in_file(chain.as_ref(), certificates)?, in_file(key.as_ref(), private_key)?)
     }
 
     /// Takes DER values: the chain, its own certificate first, and the key as PKCS #8, PKCS #1 or SEC 1.
@@ -59,7 +55,7 @@ impl PrivateCertificate {
         }
         let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => TlsConfigError::KeyMismatch,
-            rustls::Error::InvalidCertificate(what) => TlsConfigError::Certificate(what.to_string()),
+            error @ rustls::Error::InvalidCertificate(_) => unusable(error),
             error => TlsConfigError::Key(error.to_string()),
         })?;
         Ok(Self(Arc::new(certified)))
@@ -111,9 +107,9 @@ impl TrustRoots {
     /// The certificates in a PEM file.
     ///
     /// # Errors
-    /// [`TlsConfigError::File`], and those of [`from_pem`](Self::from_pem).
+    /// [`TlsConfigError::File`], which also says what is wrong with it.
     pub fn from_pem_file(path: impl AsRef<Path>) -> Result<Self, TlsConfigError> {
-        Self::from_pem(read(path.as_ref())?)
+        in_file(path.as_ref(), |text| Self::from_pem(text))
     }
 
     /// Certificates in DER.
@@ -140,7 +136,7 @@ impl TrustRoots {
     fn from_certificates(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<Self, TlsConfigError> {
         let mut store = RootCertStore::empty();
         for certificate in certificates {
-            store.add(certificate).map_err(|error| TlsConfigError::Certificate(error.to_string()))?;
+            store.add(certificate).map_err(unusable)?;
         }
         Ok(Self(store))
     }
@@ -152,14 +148,37 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 }
 
 fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
-    match found {
-        Ok(found) if found.is_empty() => Err(TlsConfigError::NoCertificateInPem),
-        Ok(found) => Ok(found),
-        Err(error) => Err(TlsConfigError::Pem(error.to_string())),
-    }
+    let found: Vec<_> = CertificateDer::pem_slice_iter(text).collect::<Result<_, _>>().map_err(|error| no_pem(&error))?;
+    if found.is_empty() { Err(TlsConfigError::NoCertificateInPem) } else { Ok(found) }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsConfigError> {
-    fs::read(path).map_err(|cause| TlsConfigError::File { path: path.to_owned(), cause })
+fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsConfigError> {
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsConfigError::NoKeyInPem,
+        error => no_pem(&error),
+    })
+}
+
+fn no_pem(error: &pem::Error) -> TlsConfigError {
+    TlsConfigError::Pem(match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("there is no END {} where it should be", String::from_utf8_lossy(end_marker))
+        }
+        error => error.to_string(),
+    })
+}
+
+fn unusable(error: rustls::Error) -> TlsConfigError {
+    TlsConfigError::Certificate(match error {
+        // The library takes it for a peer's.
+        rustls::Error::InvalidCertificate(what) => what.to_string(),
+        error => error.to_string(),
+    })
+}
+
+/// Takes what is wanted out of a file. The error names the file.
+fn in_file<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, TlsConfigError>) -> Result<T, TlsConfigError> {
+    let named = |cause| TlsConfigError::File { path: path.to_owned(), cause };
+    let text = fs::read(path).map_err(named)?;
+    parse(&text).map_err(|error| named(io::Error::new(io::ErrorKind::InvalidData, error)))
 }

@@ -12,7 +12,7 @@ use torsade_protocols::{Host, StartTlsError, TlsVersion};
 use super::certificates::{PrivateCertificate, TrustRoots, provider};
 use super::config_error::TlsConfigError;
 use super::layer::TlsLayer;
-use super::server_config::{HANDSHAKE_TIMEOUT, unusable, versions};
+use super::server_config::{HANDSHAKE_TIMEOUT, sendable, unusable, versions};
 use super::session::Session;
 use super::verification::AcceptAnyone;
 
@@ -74,9 +74,8 @@ impl TlsClientConfig {
         let name = match (&self.server_name, host) {
             (Some(name), _) => name.clone(),
             (None, Some(Host::Ip(ip))) => ServerName::IpAddress((*ip).into()),
-            (None, Some(Host::Name(name))) => {
-                ServerName::try_from(name.clone()).map_err(|_| StartTlsError::Config(format!("{name:?} is no host name")))?
-            }
+            (None, Some(Host::Name(name))) => ServerName::try_from(name.clone())
+                .map_err(|_| StartTlsError::Config(format!("no certificate can be for {name:?}; set server_name")))?,
             (None, None) => return Err(StartTlsError::NoServerName),
         };
         let session = Session::client(Arc::clone(&self.config), name)?;
@@ -174,7 +173,7 @@ impl TlsClientConfigBuilder {
     ///
     /// # Errors
     /// [`TlsConfigError::NoSystemRoots`] where those are wanted and there are none; `ServerName` if it is no name;
-    /// `Unusable`.
+    /// `Unusable` if an application protocol cannot be named (1 to 255 bytes each, 16 KiB in all).
     pub fn build(self) -> Result<TlsClientConfig, TlsConfigError> {
         let server_name = match self.server_name {
             Some(name) => Some(ServerName::try_from(name.clone()).map_err(|_| TlsConfigError::ServerName(name))?),
@@ -197,7 +196,7 @@ impl TlsClientConfigBuilder {
             }
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = self.application_protocols;
+        config.alpn_protocols = sendable(self.application_protocols)?;
         Ok(TlsClientConfig { config: Arc::new(config), server_name, handshake_timeout: self.handshake_timeout })
     }
 }

@@ -4,16 +4,15 @@ use std::io;
 use std::path::PathBuf;
 
 /// Says why a TLS configuration cannot be made.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum TlsConfigError {
     /// A certificate cannot be used: not X.509, or of a kind that is not known.
     Certificate(String),
-    /// The file cannot be read.
+    /// The file cannot be read, or is not what is wanted.
     File {
         /// Which file.
         path: PathBuf,
-        /// What the system says.
+        /// What the system says, or (`InvalidData`, around a `TlsConfigError`) what is wrong with it.
         cause: io::Error,
     },
     /// The private key cannot be used: not PKCS #8, PKCS #1 or SEC 1, or encrypted with a passphrase.
@@ -28,9 +27,9 @@ pub enum TlsConfigError {
     NoKeyInPem,
     /// The system's store of trusted roots is empty or cannot be read.
     NoSystemRoots(String),
-    /// The text is no PEM.
+    /// The text is no PEM, or has been cut short. A key that OpenSSL has encrypted in its old way is none.
     Pem(String),
-    /// The name is neither a host name nor an IP address.
+    /// The name is none that can be asked for: a client's is a host name or an IP address, a server's a host name.
     ServerName(String),
     /// The library refuses the configuration.
     Unusable(String),
@@ -51,10 +50,21 @@ impl fmt::Display for TlsConfigError {
             Self::NoSystemRoots(what) => {
                 write!(f, "the system's trusted roots cannot be loaded ({what}): install them, or name a file of roots")
             }
-            Self::Pem(what) => write!(f, "this is no PEM text: {what}"),
-            Self::ServerName(name) => write!(f, "{name:?} is neither a host name nor an IP address"),
+            Self::Pem(what) => {
+                write!(f, "this is no PEM text: {what}; it may be cut short, or a key that is to be decrypted first")
+            }
+            Self::ServerName(name) => {
+                write!(f, "nobody can ask for a server named {name:?}: write a host name, or for a client an IP address")
+            }
             Self::Unusable(what) => write!(f, "the TLS configuration cannot be used: {what}"),
         }
+    }
+}
+
+/// The same text: it is what `fn main() -> Result` prints.
+impl fmt::Debug for TlsConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

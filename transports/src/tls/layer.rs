@@ -14,6 +14,10 @@ use crate::layer::{Layer, Progress};
 /// A buffer larger than this is not kept, in bytes.
 const SPARE_LIMIT: usize = 256 << 10;
 
+/// Input that has come to nothing yet is refused above this size, in bytes: no record and no handshake message is larger
+/// than 64 KiB, but the records around the parts of a message could be.
+const INCOMPLETE_LIMIT: usize = 128 << 10;
+
 /// The size of the record with TLS's own end (RFC 8446, 5.2 and 6), in bytes; in TLS 1.2 it is a little more.
 const CLOSE_NOTIFY: usize = 24;
 
@@ -39,7 +43,7 @@ pub(crate) struct TlsLayer {
     pending: Vec<u8>,
     /// Bytes for the wire that were made while reading: the handshake's, or an alert.
     outgoing: Vec<u8>,
-    /// The name that our client asked for.
+    /// The name that the client asked for, where we are the server.
     server_name: Option<Box<str>>,
     peer_closed: bool,
     finish: Finish,
@@ -235,8 +239,8 @@ impl TlsLayer {
                 return Ok(true);
             }
             let before = plain.len();
-            // A record that surely fits needs no stop on its way.
-            let sink = (room >= RECORD).then_some(&mut *plain);
+            // A record that surely fits needs no stop on its way. One that came with the end of the handshake waits.
+            let sink = (room >= RECORD && matches!(self.phase, Phase::Open)).then_some(&mut *plain);
             match self.step(Job::Nothing, None, sink)? {
                 _ if self.completed => return Ok(true),
                 Step::Again | Step::PeerClosed => room -= plain.len() - before,
@@ -325,6 +329,10 @@ impl Layer for TlsLayer {
         let result = self.decrypt(plain, room);
         self.shrink();
         let more = result? || consumed < wire.len();
+        if !more && self.incoming.len() > INCOMPLETE_LIMIT {
+            let what = "a handshake message in too many records".into();
+            return Err(self.fail_with(Reason::Tls(TlsError::Misbehaved(what))));
+        }
         if self.peer_closed {
             // Whatever follows the peer's end is to be ignored (RFC 8446, 6.1).
             self.incoming = Vec::new();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::pki_types::DnsName;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use torsade_protocols::{StartTlsError, TlsVersion};
@@ -111,6 +112,8 @@ impl TlsServerConfigBuilder {
     #[doc(alias = "SNI")]
     #[must_use]
     pub fn certificate_for(mut self, name: &str, certificate: PrivateCertificate) -> Self {
+        // A name with a dot at its end is sent without it (RFC 6066, 3).
+        let name = name.strip_suffix('.').unwrap_or(name);
         self.by_name.insert(name.to_ascii_lowercase(), certificate);
         self
     }
@@ -163,11 +166,16 @@ impl TlsServerConfigBuilder {
     /// Makes the configuration.
     ///
     /// # Errors
-    /// [`TlsConfigError::NoCertificate`] if there is none; `Unusable` if the roots of clients cannot be used (there must
-    /// be at least one).
+    /// [`TlsConfigError::NoCertificate`] if there is none; `ServerName` if one is for what is no host name; `Unusable` if
+    /// the roots of clients cannot be used (there must be at least one), or an application protocol cannot be named (1 to
+    /// 255 bytes each, 16 KiB in all).
     pub fn build(self) -> Result<TlsServerConfig, TlsConfigError> {
         if self.certificate.is_none() && self.by_name.is_empty() {
             return Err(TlsConfigError::NoCertificate);
+        }
+        for name in self.by_name.keys() {
+            let own = name.strip_prefix("*.").unwrap_or(name);
+            DnsName::try_from(own).map_err(|_| TlsConfigError::ServerName(name.clone()))?;
         }
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions(self.minimum_version))
@@ -181,7 +189,7 @@ impl TlsServerConfigBuilder {
             by_name: self.by_name.into_iter().map(|(name, certificate)| (name, certificate.0)).collect(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(names));
-        config.alpn_protocols = self.application_protocols;
+        config.alpn_protocols = sendable(self.application_protocols)?;
         Ok(TlsServerConfig { config: Arc::new(config), handshake_timeout: self.handshake_timeout })
     }
 }
@@ -196,11 +204,25 @@ fn client_verifier(clients: Clients) -> Result<Option<Arc<dyn ClientCertVerifier
     if optional {
         verifier = verifier.allow_unauthenticated();
     }
-    let verifier = verifier.build().map_err(|error| TlsConfigError::Unusable(error.to_string()))?;
+    let verifier = verifier.build().map_err(|error| TlsConfigError::Unusable(format!("{error}; clients need at least one")))?;
     Ok(Some(verifier))
 }
 
 static ONLY_TLS13: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
+
+/// Application protocols that a hello can name: rustls panics at others.
+pub(super) fn sendable(protocols: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, TlsConfigError> {
+    /// In all, in bytes: the whole hello has 64 KiB at most.
+    const LIMIT: usize = 16_384;
+    let unusable = |what: &str| Err(TlsConfigError::Unusable(format!("an application protocol (ALPN) {what}")));
+    if protocols.iter().any(|name| !(1..=255).contains(&name.len())) {
+        return unusable("has a name of 1 to 255 bytes");
+    }
+    if protocols.iter().map(|name| name.len() + 1).sum::<usize>() > LIMIT {
+        return unusable("is one of too many; offer fewer");
+    }
+    Ok(protocols)
+}
 
 /// The versions from this one on.
 pub(super) fn versions(minimum: TlsVersion) -> &'static [&'static rustls::SupportedProtocolVersion] {

@@ -8,6 +8,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ProtocolVersion, ServerConfig};
 use torsade_protocols::{StartTlsError, TlsInfo, TlsVersion};
+use torsade_reactor::catch;
 
 /// What a record may add to its content, with room to spare: header, nonce, type, tag. Being short costs a second try.
 const RECORD_OVERHEAD: usize = 32;
@@ -61,10 +62,12 @@ impl Session {
 
     /// Makes one step, and says how many bytes of `incoming` are done with.
     pub(super) fn step(&mut self, incoming: &mut [u8], job: Job<'_>, sinks: &mut Sinks<'_>) -> (usize, Result<Step, Error>) {
-        match self {
+        // No peer is to end the program: debug builds of rustls panic where an alert would follow our close_notify.
+        catch(|| match self {
             Self::Client(connection) => advance(connection.process_tls_records(incoming), job, sinks),
             Self::Server(connection) => advance(connection.process_tls_records(incoming), job, sinks),
-        }
+        })
+        .unwrap_or_else(|panic| (0, Err(Error::General(panic.to_string()))))
     }
 
     pub(super) const fn is_server(&self) -> bool {

@@ -40,6 +40,8 @@ pub(super) struct Wrapped {
     passed_on: Cell<bool>,
     /// TLS has ended our stream: nothing more can be written.
     finished: Cell<bool>,
+    /// The transport below has ended its stream.
+    wire_ended: Cell<bool>,
     read_ended: Cell<bool>,
     /// TLS has failed, and the transport below has been told to close.
     gave_up: Cell<bool>,
@@ -79,6 +81,7 @@ impl Wrapped {
             half_closing: Cell::new(false),
             passed_on: Cell::new(false),
             finished: Cell::new(false),
+            wire_ended: Cell::new(false),
             read_ended: Cell::new(false),
             gave_up: Cell::new(false),
             lost: Cell::new(false),
@@ -125,10 +128,10 @@ impl Wrapped {
             return (Vec::new(), ReadStep::default());
         }
         let wanted = self.is_reading();
-        let mut plain = if wanted { self.unread.take() } else { Vec::new() };
         // Bytes given back go first, and alone. What comes meanwhile is taken in by the layer.
-        let room = if wanted && plain.is_empty() { READ_SIZE } else { 0 };
+        let mut plain = if wanted { self.take_unread() } else { Vec::new() };
         let given_back = !plain.is_empty();
+        let room = if wanted && !given_back { READ_SIZE } else { 0 };
         let mut held = self.held.borrow_mut();
         held.extend_from_slice(wire);
         if self.is_closing() && !self.is_handshaking() {
@@ -143,27 +146,39 @@ impl Wrapped {
             *held = Vec::new();
         }
         let completed = layer.take_completed();
-        let ended = layer.has_ended() && self.unread.borrow().is_empty();
+        let at_end = layer.has_ended() || self.wire_ended.get();
+        // The end comes alone, too: what is told before it may have the reading paused, or be given back.
+        let alone = plain.is_empty() && !completed;
+        let more = given_back || result.is_ok_and(|progress| progress.more) || at_end && !alone;
+        let told = wanted || layer.is_handshaking();
+        let ended = at_end && told && !more && layer.read_end(&mut Vec::new()).is_ok();
         drop((layer, held));
         if completed && self.paused.get() {
             // Until now the handshake was read.
             self.below.pause_producing();
         }
-        let more = result.is_ok_and(|progress| progress.more) || given_back;
-        (plain, ReadStep { completed, ended: ended && !given_back, more })
+        (plain, ReadStep { completed, ended, more })
     }
 
-    /// The transport below has ended its stream; says whether that is the end of ours.
-    pub(super) fn read_end(&self) -> bool {
-        if self.gave_up.get() || self.closing.get() && !self.is_handshaking() {
-            // Nothing more is wanted, so nothing is missed.
-            return false;
+    /// Takes at most one buffer of what the protocol gave back; the rest comes in a later turn.
+    fn take_unread(&self) -> Vec<u8> {
+        let mut unread = self.unread.borrow_mut();
+        let count = unread.len().min(READ_SIZE);
+        let rest = unread.split_off(count);
+        if !rest.is_empty() {
+            self.below.unread(b"");
         }
-        let ended = self.layer.borrow_mut().read_end(&mut Vec::new()).is_ok();
-        if !ended {
-            self.flush();
-        }
-        ended
+        std::mem::replace(&mut unread, rest)
+    }
+
+    /// There is something that the protocol gave back. It comes in a later turn.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.borrow().is_empty()
+    }
+
+    /// The transport below has ended its stream. The next read says whether that is the end of ours.
+    pub(super) fn note_wire_ended(&self) {
+        self.wire_ended.set(true);
     }
 
     /// Notes that the peer's stream has ended; says whether that is new, and to be told.
@@ -198,9 +213,7 @@ impl Wrapped {
             None if handshaking => {}
             None => self.pass_on(closes),
         }
-        if let Err(error) = self.drive_producer() {
-            self.fail_with(Reason::Protocol(error.into()));
-        }
+        self.drive_producer();
     }
 
     /// Passes on what was asked for, all being written to the transport below; `closes` if nothing more will be.

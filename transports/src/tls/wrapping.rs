@@ -137,7 +137,7 @@ impl TlsProtocol {
             if step.ended {
                 return self.end_reading(sides);
             }
-            if !(step.more && sides.above.is_reading()) {
+            if !(step.more && sides.above.is_reading()) || sides.wrapped.has_unread() {
                 sides.wrapped.flush();
                 return Ok(());
             }
@@ -175,10 +175,8 @@ impl Protocol for TlsProtocol {
 
     fn read_connection_lost(&mut self, transport: &Transport) -> Result {
         let sides = self.sides(transport)?;
-        if sides.wrapped.read_end() {
-            return self.end_reading(&sides);
-        }
-        Ok(())
+        sides.wrapped.note_wire_ended();
+        self.deliver(&sides, &[])
     }
 
     fn write_connection_lost(&mut self, transport: &Transport) -> Result {
@@ -194,8 +192,8 @@ impl Protocol for TlsProtocol {
         };
         let reason = sides.wrapped.lose(reason);
         self.lost.replace(Some(reason.clone()));
-        let result = self.protocol.connection_lost(&sides.above, &reason);
+        let result = catch(|| self.protocol.connection_lost(&sides.above, &reason));
         sides.wrapped.cancel_tasks();
-        result
+        result.unwrap_or_else(|panic| Err(panic.into()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use torsade_protocols::{Deadline, Reason};
+use torsade_protocols::{Deadline, Reason, TlsError};
 
 use super::super::server_config::HANDSHAKE_TIMEOUT;
 use super::{NOW, Pair, pattern};
@@ -82,6 +82,20 @@ fn a_handshake_message_without_end_is_refused() {
         assert!(fed < 200_000, "it goes on taking bytes");
     };
     assert!(matches!(refused, Reason::Tls(_)), "{refused:?}");
+}
+
+#[test]
+fn a_handshake_message_whose_records_are_larger_than_itself_is_refused() {
+    let mut pair = Pair::new();
+    // A ClientHello of 60 KB, as large as may be, in records of one byte.
+    let hello = [1, 0, 0xf0, 0].into_iter().chain(std::iter::repeat(0)).take(60_000);
+    let read = |byte| {
+        let result = pair.server.read(&[0x16, 3, 1, 0, 1, byte], READ_SIZE);
+        assert!(pair.server.layer.kept() < 140_000, "{}", pair.server.layer.kept());
+        result
+    };
+    let refused = hello.map(read).find(Result::is_err);
+    assert!(matches!(refused, Some(Err(Reason::Tls(TlsError::Misbehaved(_))))), "{refused:?}");
 }
 
 #[test]

@@ -9,16 +9,22 @@ use crate::shared::READ_SIZE;
 #[test]
 fn streams_survive_every_cut_of_the_wire_and_every_room() {
     let data = pattern(70_000);
-    for (piece, room) in [(1, 1), (1, READ_SIZE), (2, 3), (5, 16_384), (333, 1000), (16_389, 16_383), (usize::MAX, 7)] {
-        let mut pair = Pair::new();
-        pair.client.write(&data);
-        pair.server.write(b"welcome");
-        pair.exchange(piece, room);
-        assert!(pair.server.plain == data, "pieces of {piece}, room for {room}");
-        assert_eq!(pair.client.plain, b"welcome", "pieces of {piece}, room for {room}");
-        pair.server.write(&data);
-        pair.exchange(piece, room);
-        assert_eq!(pair.client.plain.len(), data.len() + 7, "pieces of {piece}, room for {room}");
+    let cuts =
+        [(1, 1), (1, READ_SIZE), (2, 3), (5, 16_384), (333, 1000), (16_389, 16_383), (usize::MAX, 7), (usize::MAX, READ_SIZE)];
+    for version in rustls::ALL_VERSIONS {
+        for (piece, room) in cuts {
+            let mut pair = Pair::speaking(version);
+            pair.client.write(&data);
+            pair.server.write(b"welcome");
+            // Together with the end of the handshake, of which the reader is told alone.
+            pair.exchange(piece, room);
+            let case = format!("{:?}, pieces of {piece}, room for {room}", version.version);
+            assert!(pair.server.plain == data, "{case}");
+            assert_eq!(pair.client.plain, b"welcome", "{case}");
+            pair.server.write(&data);
+            pair.exchange(piece, room);
+            assert_eq!(pair.client.plain.len(), data.len() + 7, "{case}");
+        }
     }
 }
 
@@ -123,6 +129,21 @@ fn a_changed_byte_is_never_delivered_and_the_peer_is_told() {
     let told = pair.client.read(&std::mem::take(&mut pair.server.wire), READ_SIZE);
     assert!(matches!(told, Err(Reason::Tls(TlsError::AlertReceived { code: 20, .. }))), "{told:?}");
     assert!(pair.server.read(b"", READ_SIZE).is_err(), "a failure is final");
+}
+
+#[test]
+fn a_changed_byte_after_our_own_end_is_a_failure_as_well() {
+    for version in rustls::ALL_VERSIONS {
+        let mut pair = Pair::speaking(version);
+        pair.exchange(usize::MAX, READ_SIZE);
+        pair.server.finish();
+        pair.client.write(b"a question");
+        pair.client.flush();
+        let mut wire = std::mem::take(&mut pair.client.wire);
+        *wire.last_mut().unwrap() ^= 1;
+        let failed = pair.server.read(&wire, READ_SIZE);
+        assert!(matches!(failed, Err(Reason::Tls(_))), "{failed:?}");
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use torsade_protocols::{Producer, ProducerError, Transport};
-use torsade_reactor::Result;
+use torsade_protocols::{Connection, Producer, ProducerError, Reason, Transport};
+use torsade_reactor::{Result, catch};
 
 use super::Wrapped;
 use crate::layer::Layer;
@@ -54,32 +54,42 @@ impl Wrapped {
 
     /// Nothing more is wanted of the producer. Called from the loop only.
     pub(super) fn stop_producer(&self) {
-        if let Some(registered) = self.producer.take() {
-            self.below.unregister_producer();
-            registered.producer.borrow_mut().stop_producing();
+        let Some(registered) = self.producer.take() else { return };
+        self.below.unregister_producer();
+        if let Err(panic) = catch(move || registered.producer.borrow_mut().stop_producing()) {
+            log::error!("connection {}: stopping its producer {panic}", self.id());
         }
     }
 
     /// The transport below has its producer go on, or wait.
-    fn pace(&self, on: bool) -> Result {
-        let Some(registered) = self.producer.borrow().clone() else { return Ok(()) };
+    fn pace(&self, on: bool) {
+        let Some(registered) = self.producer.borrow().clone() else { return };
         registered.paused_below.set(!on);
         // One that is pulled is asked again once what waits here has been sent.
-        let pulled = on && !registered.streaming && self.layer.borrow().unsent() == 0;
-        let result =
-            if pulled { registered.producer.borrow_mut().resume_producing(&registered.consumer) } else { self.drive_producer() };
-        self.settle(result)
+        if on && !registered.streaming && self.layer.borrow().unsent() == 0 {
+            self.call_producer(&registered, |producer, consumer| producer.resume_producing(consumer));
+        }
+        self.flush();
     }
 
     /// Has a push producer wait, or go on, if that is due. Called from the loop only.
-    pub(super) fn drive_producer(&self) -> Result {
-        let Some(registered) = self.producer.borrow().clone().filter(|registered| registered.streaming) else { return Ok(()) };
+    pub(super) fn drive_producer(&self) {
+        let Some(registered) = self.producer.borrow().clone().filter(|registered| registered.streaming) else { return };
         let pause = registered.paused_below.get() || self.is_congested();
-        if registered.paused.replace(pause) == pause {
-            return Ok(());
+        if registered.paused.replace(pause) != pause {
+            self.call_producer(&registered, |producer, consumer| {
+                if pause { producer.pause_producing(consumer) } else { producer.resume_producing(consumer) }
+            });
         }
-        let mut producer = registered.producer.borrow_mut();
-        if pause { producer.pause_producing(&registered.consumer) } else { producer.resume_producing(&registered.consumer) }
+    }
+
+    /// What a producer fails with is its connection's reason, as a callback's error is.
+    fn call_producer(&self, registered: &Registered, call: impl FnOnce(&mut dyn Producer, &Transport) -> Result) {
+        match catch(|| call(&mut **registered.producer.borrow_mut(), &registered.consumer)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.fail_with(Reason::Protocol(error.into())),
+            Err(panic) => self.fail_with(Reason::Panicked(panic)),
+        }
     }
 }
 
@@ -88,11 +98,13 @@ struct ProducerAbove(Rc<Wrapped>);
 
 impl Producer for ProducerAbove {
     fn resume_producing(&mut self, _: &Transport) -> Result {
-        self.0.pace(true)
+        self.0.pace(true);
+        Ok(())
     }
 
     fn pause_producing(&mut self, _: &Transport) -> Result {
-        self.0.pace(false)
+        self.0.pace(false);
+        Ok(())
     }
 
     fn stop_producing(&mut self) {
