@@ -111,7 +111,8 @@ impl Transport {
     /// Ends our stream (FIN) once everything written is sent, and keeps reading.
     ///
     /// The protocol's `write_connection_lost` comes when it is done. Once the peer's stream has ended as well, the
-    /// connection is lost.
+    /// connection is lost. A pull producer is waited for until [`unregister_producer`](Self::unregister_producer), a push
+    /// producer is not.
     #[doc(alias = "loseWriteConnection")]
     #[doc(alias = "shutdown")]
     pub fn lose_write_connection(&self) {
