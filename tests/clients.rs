@@ -383,6 +383,36 @@ fn disconnect_ends_a_connection_also_from_inside_its_own_connection_made() {
 }
 
 #[test]
+fn disconnect_while_the_protocol_is_built_makes_no_connection() {
+    on_every_wire(|wire| {
+        let reactor = wire.reactor();
+        let port = wire.listen_directly(&reactor, |_peer| Echo);
+        let record = Record::default();
+        let events = Events::default();
+        let probed = events.clone();
+        let known = Rc::new(RefCell::new(None::<Connector>));
+        let building = known.clone();
+        let hooks = Hooks::new(&record, move |hook, connector, error| {
+            if hook == "failed" {
+                assert_eq!(error.map(kind), Some(ConnectErrorKind::UserError));
+                stop(connector.reactor());
+            }
+            Ok(())
+        })
+        .building(move || {
+            building.borrow().as_ref().expect("it connects").disconnect();
+            Some(Probe::new(&probed, |_, _| Ok(())))
+        });
+        let connector = wire.connect(&reactor, address(&port), hooks);
+        known.replace(Some(connector.clone()));
+        run(&reactor);
+        assert_eq!(*record.borrow(), ["start", "connecting", "build", "failed", "stop"]);
+        assert!(events.all().is_empty());
+        assert_eq!(connector.state(), ConnectorState::Disconnected);
+    });
+}
+
+#[test]
 fn a_client_lost_within_connection_made_is_reported_and_can_connect_again() {
     on_every_wire(|wire| {
         let (greeter, server) = greeter(2);

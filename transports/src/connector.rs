@@ -42,6 +42,8 @@ enum Phase {
     /// The name is being looked up. As before, there is no socket.
     Resolving(DelayedCall),
     Connecting(Attempt),
+    /// The connection stands, and the factory builds its protocol.
+    Building,
     /// The attempt was ended by the user; the factory is told in the next turn.
     Ending,
     Connected(Transport),
@@ -223,7 +225,8 @@ impl TcpConnector {
     }
 
     fn connected(self: &Rc<Self>, ready: Ready) {
-        let Phase::Connecting(Attempt { deadline, socket: Some((token, stream, peer)), .. }) = self.phase.replace(Phase::Ending)
+        let Phase::Connecting(Attempt { deadline, socket: Some((token, stream, peer)), .. }) =
+            self.phase.replace(Phase::Building)
         else {
             return;
         };
@@ -231,10 +234,12 @@ impl TcpConnector {
         self.observe("build_protocol");
         let built = catch(|| self.factory.borrow_mut().build_protocol(&peer.into()));
         let refused = match built {
-            Ok(Some(protocol)) => {
+            Ok(Some(protocol)) if matches!(*self.phase.borrow(), Phase::Building) => {
                 self.make((token, ready), stream, peer, protocol);
                 return;
             }
+            // Ended in the hook.
+            Ok(Some(_)) => ConnectError::UserError,
             Ok(None) => ConnectError::NoProtocol,
             Err(panic) => ConnectError::Factory(panic),
         };
@@ -298,7 +303,7 @@ impl TcpConnector {
                     self.shared.reactor.remove_source(token);
                 }
             }
-            Phase::Idle | Phase::Starting | Phase::Ending | Phase::Connected(_) => {}
+            Phase::Idle | Phase::Starting | Phase::Building | Phase::Ending | Phase::Connected(_) => {}
         }
     }
 
@@ -374,7 +379,9 @@ impl Connect for TcpConnector {
     fn state(&self) -> ConnectorState {
         match *self.phase.borrow() {
             Phase::Idle => ConnectorState::Disconnected,
-            Phase::Starting | Phase::Resolving(_) | Phase::Connecting(_) | Phase::Ending => ConnectorState::Connecting,
+            Phase::Starting | Phase::Resolving(_) | Phase::Connecting(_) | Phase::Building | Phase::Ending => {
+                ConnectorState::Connecting
+            }
             Phase::Connected(_) => ConnectorState::Connected,
         }
     }

@@ -132,7 +132,10 @@ impl ClientService {
     pub fn when_connected(&self, fail_after_failures: Option<u32>) -> Deferred<Transport> {
         let (deferred, firer) = Deferred::new();
         let mut state = self.0.state.borrow_mut();
-        if let Phase::Connected(transport) = &state.phase {
+        if let Phase::Connected(transport) = &state.phase
+            && transport.is_connected()
+            && !transport.is_closing()
+        {
             let transport = transport.clone();
             drop(state);
             firer.callback(transport);
