@@ -272,9 +272,7 @@ impl Network {
     pub(super) fn find_listener(&self, host: usize, address: SocketAddr) -> Option<u64> {
         let fits = |listener: &Listening| {
             let bound = listener.address;
-            // A socket on [::] takes IPv4 too, one on 0.0.0.0 no IPv6.
-            let any = bound.ip().is_unspecified() && (bound.is_ipv6() || address.is_ipv4());
-            listener.host == host && bound.port() == address.port() && (any || bound.ip() == address.ip())
+            listener.host == host && bound.port() == address.port() && takes(bound.ip(), address.ip())
         };
         self.listeners.iter().find(|(_, listener)| fits(listener)).map(|(id, _)| *id)
     }
@@ -318,7 +316,7 @@ impl Network {
     fn is_taken(&self, host: usize, ip: IpAddr, port: u16) -> bool {
         self.listeners.values().any(|listener| {
             let bound = listener.address;
-            let meets = bound.ip() == ip || bound.ip().is_unspecified() || ip.is_unspecified();
+            let meets = takes(bound.ip(), ip) || takes(ip, bound.ip());
             listener.host == host && bound.port() == port && meets
         })
     }
@@ -341,6 +339,11 @@ impl Network {
             let _ignored = write!(text, "\n  {} and {} are parted", self.hosts[*a].ip, self.hosts[*b].ip);
         }
     }
+}
+
+/// Whether a socket that is bound to `bound` gets what is for `ip`: on [::] it takes IPv4 too, on 0.0.0.0 no IPv6.
+fn takes(bound: IpAddr, ip: IpAddr) -> bool {
+    bound == ip || bound.is_unspecified() && (bound.is_ipv6() || ip.is_ipv4())
 }
 
 /// Connecting to "any address" means this host, as on Linux.
