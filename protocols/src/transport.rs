@@ -235,6 +235,7 @@ impl Transport {
     }
 
     /// Gives back bytes that were delivered too early: they are delivered again, before all others, in a later turn.
+    /// Once the peer's stream has ended (`read_connection_lost`) nothing is delivered any more, these neither.
     ///
     /// During a TLS handshake they came in clear, and end the connection with `Reason::Tls`.
     pub fn unread(&self, data: &[u8]) {
