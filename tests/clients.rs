@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use support::*;
 use torsade::prelude::*;
+use torsade::simulated::{Faults, Simulation};
 use torsade::{ConnectorState, Phase, SystemEvent};
 
 type Hook = Box<dyn FnMut(&str, &Connector, Option<&ConnectError>) -> Result>;
@@ -229,6 +230,30 @@ fn stop_tells_an_attempt_in_whatever_phase_it_is() {
         });
         assert_eq!(resolving, ["start", "connecting", "failed", "stop"]);
     });
+}
+
+#[test]
+fn an_attempt_that_is_ended_just_before_the_reactor_stops_is_told_so() {
+    // Before it begins, during the look-up, without an answer.
+    for delay in [0, 1, 20] {
+        let lookup = Duration::from_millis(10);
+        let simulation = Simulation::with_faults(1, Faults { connect_hangs: 1.0, lookup: lookup..=lookup, ..Faults::calm() });
+        simulation.add_name("server.test", simulation.host("10.0.0.1"));
+        let host = simulation.host("10.0.0.2");
+        let (record, reasons) = (Record::default(), Rc::new(RefCell::new(Vec::new())));
+        let failed = reasons.clone();
+        let hooks = Hooks::new(&record, move |_, _, error| {
+            failed.borrow_mut().extend(error.map(kind));
+            Ok(())
+        });
+        let connector = host.connect_tcp("server.test:7", hooks).unwrap();
+        let stopper = host.reactor().clone();
+        host.call_later(Duration::from_millis(delay), move || stop(&stopper));
+        host.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || connector.stop_connecting().unwrap());
+        simulation.run_until_idle().unwrap();
+        assert_eq!(*reasons.borrow(), [ConnectErrorKind::UserError], "after {delay} ms");
+        assert_eq!(record.borrow().last().map(String::as_str), Some("stop"));
+    }
 }
 
 fn stop_once_connected(reactor: &Reactor, connector: Connector) {

@@ -286,6 +286,12 @@ impl TcpConnector {
         self.close_sockets(Phase::Idle);
     }
 
+    /// The reactor stops; perhaps before the factory was told of an end by the user.
+    fn end_with_reactor(self: &Rc<Self>) {
+        let ended = matches!(*self.phase.borrow(), Phase::Ending);
+        self.fail(if ended { &ConnectError::UserError } else { &ConnectError::ShuttingDown });
+    }
+
     fn stop_waiting(&self) {
         if let Some(token) = self.waiting.take() {
             self.shared.reactor.remove_source(token);
@@ -352,6 +358,9 @@ impl Connect for TcpConnector {
             return Err(ConnectError::NotConnecting);
         }
         self.close_sockets(Phase::Ending);
+        if self.waiting.get().is_none() {
+            self.waiting.set(Some(self.shared.reactor.add_source(Rc::<Self>::clone(&self))));
+        }
         self.next_turn(Duration::ZERO, |connector| connector.fail(&ConnectError::UserError));
         Ok(())
     }
@@ -403,11 +412,11 @@ impl Source for TcpConnector {
         if matches!(*self.phase.borrow(), Phase::Starting) {
             self.tell_start();
         }
-        self.fail(&ConnectError::ShuttingDown);
+        self.end_with_reactor();
     }
 
     fn abort(self: Rc<Self>) {
-        self.fail(&ConnectError::ShuttingDown);
+        self.end_with_reactor();
     }
 
     fn describe(&self) -> String {
