@@ -278,6 +278,31 @@ fn a_client_service_that_is_stopped_while_its_protocol_is_built_stops() {
 }
 
 #[test]
+fn a_client_service_that_is_started_twice_while_it_stops_connects_once() {
+    let reactor = Reactor::new().expect("a reactor");
+    let connections = Rc::default();
+    let (port, address) = server(&reactor, &connections);
+    let client = ClientService::new(&*address, |_| Silent).expect("an address").retry_policy(|_, _| Duration::ZERO);
+    let own = reactor.clone();
+    let run = async move {
+        client.start_service(&own)?;
+        client.when_connected(None).await?;
+        let (again, there) = (client.clone(), own.clone());
+        let restarted = client.stop_service().add_callback(move |()| again.start_service(&there));
+        client.start_service(&own)?;
+        restarted.await?;
+        client.when_connected(None).await?;
+        own.sleep(Duration::from_millis(20)).await?;
+        client.stop_service().await?;
+        port.stop_listening();
+        Ok(())
+    };
+    support::run_until(&reactor, run).expect("it works");
+    assert_eq!(connections.borrow().len(), 2, "the first, and the one after the stop");
+    reactor.assert_clean();
+}
+
+#[test]
 fn when_connected_waits_for_the_next_connection_while_one_closes() {
     let reactor = Reactor::new().expect("a reactor");
     let (_port, address) = server(&reactor, &Rc::default());
