@@ -518,6 +518,22 @@ fn addresses_in_use_or_of_others_cannot_be_listened_on() {
 }
 
 #[test]
+fn a_connection_gets_a_port_that_no_other_to_there_and_no_listener_has() {
+    let simulation = Simulation::new(1);
+    let host = simulation.host(SERVER);
+    let connect = |address: &str| host.backend().connect(address.parse().unwrap());
+    let port = |stream: &dyn torsade::Stream| stream.local_address().unwrap().port();
+    let _listener = host.backend().listen("0.0.0.0:49153".parse().unwrap(), 1).unwrap();
+    let held = connect("10.0.0.2:80").unwrap();
+    assert_eq!(port(&*held), 49152);
+    for expected in 49154..=u16::MAX {
+        assert_eq!(port(&*connect("10.0.0.2:80").unwrap()), expected);
+    }
+    assert_eq!(port(&*connect("10.0.0.2:80").unwrap()), 49154);
+    drop(held);
+}
+
+#[test]
 fn a_signal_stops_a_program_in_order() {
     let simulation = Simulation::new(1);
     serve(&simulation, true);
