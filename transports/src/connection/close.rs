@@ -42,7 +42,8 @@ impl StreamConnection {
         self.end_writing();
         let over = {
             let mut state = self.state.borrow_mut();
-            // The callback that was told of our stream's end may have aborted. If not: nothing is left to write: with the peer's end seen, there is nothing to wait for.
+            // The callback that was told of our stream's end may have aborted. If not, nothing is left to write, and once the
+            // peer's end was seen there is nothing to wait for.
             let ended = state.read_ended && state.write_ended;
             state.take_doom().or_else(|| ended.then(|| state.close_reason()))
         };
