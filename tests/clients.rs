@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use support::*;
 use torsade::prelude::*;
+use torsade::simulated::{Faults, Simulation};
 use torsade::{ConnectorState, Phase, SystemEvent};
 
 type Hook = Box<dyn FnMut(&str, &Connector, Option<&ConnectError>) -> Result>;
@@ -231,6 +232,30 @@ fn stop_tells_an_attempt_in_whatever_phase_it_is() {
     });
 }
 
+#[test]
+fn an_attempt_that_is_ended_just_before_the_reactor_stops_is_told_so() {
+    // Before it begins, during the look-up, without an answer.
+    for delay in [0, 1, 20] {
+        let lookup = Duration::from_millis(10);
+        let simulation = Simulation::with_faults(1, Faults { connect_hangs: 1.0, lookup: lookup..=lookup, ..Faults::calm() });
+        simulation.add_name("server.test", simulation.host("10.0.0.1"));
+        let host = simulation.host("10.0.0.2");
+        let (record, reasons) = (Record::default(), Rc::new(RefCell::new(Vec::new())));
+        let failed = reasons.clone();
+        let hooks = Hooks::new(&record, move |_, _, error| {
+            failed.borrow_mut().extend(error.map(kind));
+            Ok(())
+        });
+        let connector = host.connect_tcp("server.test:7", hooks).unwrap();
+        let stopper = host.reactor().clone();
+        host.call_later(Duration::from_millis(delay), move || stop(&stopper));
+        host.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || connector.stop_connecting().unwrap());
+        simulation.run_until_idle().unwrap();
+        assert_eq!(*reasons.borrow(), [ConnectErrorKind::UserError], "after {delay} ms");
+        assert_eq!(record.borrow().last().map(String::as_str), Some("stop"));
+    }
+}
+
 fn stop_once_connected(reactor: &Reactor, connector: Connector) {
     if connector.state() == ConnectorState::Connected {
         return stop(reactor);
@@ -379,6 +404,36 @@ fn disconnect_ends_a_connection_also_from_inside_its_own_connection_made() {
             assert!(events.reason().is_clean(), "{}", events.reason());
             assert_eq!(*record.borrow(), ["start", "connecting", "build", "lost", "stop"], "inside: {inside}");
         }
+    });
+}
+
+#[test]
+fn disconnect_while_the_protocol_is_built_makes_no_connection() {
+    on_every_wire(|wire| {
+        let reactor = wire.reactor();
+        let port = wire.listen_directly(&reactor, |_peer| Echo);
+        let record = Record::default();
+        let events = Events::default();
+        let probed = events.clone();
+        let known = Rc::new(RefCell::new(None::<Connector>));
+        let building = known.clone();
+        let hooks = Hooks::new(&record, move |hook, connector, error| {
+            if hook == "failed" {
+                assert_eq!(error.map(kind), Some(ConnectErrorKind::UserError));
+                stop(connector.reactor());
+            }
+            Ok(())
+        })
+        .building(move || {
+            building.borrow().as_ref().expect("it connects").disconnect();
+            Some(Probe::new(&probed, |_, _| Ok(())))
+        });
+        let connector = wire.connect(&reactor, address(&port), hooks);
+        known.replace(Some(connector.clone()));
+        run(&reactor);
+        assert_eq!(*record.borrow(), ["start", "connecting", "build", "failed", "stop"]);
+        assert!(events.all().is_empty());
+        assert_eq!(connector.state(), ConnectorState::Disconnected);
     });
 }
 

@@ -5,13 +5,14 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use support::*;
+use torsade::Deadline;
 use torsade::prelude::*;
 
 #[test]
@@ -137,19 +138,46 @@ fn close_waits_for_the_producer_and_then_sends_all_it_wrote() {
                 Ok(())
             }
         }
-        let (events, (got, end)) = wire.converse(
-            |event, transport| {
-                if matches!(event, Event::Made) {
-                    transport.register_producer(Counter(50), false)?;
-                    transport.lose_connection();
-                }
-                Ok(())
-            },
-            |mut stream| drain(&mut stream),
-        );
-        assert!(events.reason().is_clean(), "{}", events.reason());
-        assert_eq!((got.len(), end), (500_000, Ok(())));
+        for close in [Transport::lose_connection, Transport::lose_write_connection] {
+            let (events, (got, end)) = wire.converse(
+                move |event, transport| {
+                    if matches!(event, Event::Made) {
+                        transport.register_producer(Counter(50), false)?;
+                        close(transport);
+                    }
+                    Ok(())
+                },
+                |mut stream| drain(&mut stream),
+            );
+            assert!(events.reason().is_clean(), "{}", events.reason());
+            assert_eq!((got.len(), end), (500_000, Ok(())));
+        }
     });
+}
+
+#[test]
+fn a_producer_that_never_ends_is_given_up_by_a_reset() {
+    struct Idle;
+    impl Producer for Idle {
+        fn resume_producing(&mut self, _: &Transport) -> Result {
+            Ok(())
+        }
+    }
+    let (events, got) = converse(
+        |event, transport| {
+            if matches!(event, Event::Made) {
+                transport.set_close_timeout(Duration::from_millis(50));
+                transport.register_producer(Idle, true)?;
+                transport.write("half");
+                transport.lose_connection();
+            }
+            Ok(())
+        },
+        |mut stream| drain(&mut stream),
+    );
+    assert!(matches!(events.reason(), Reason::TimedOut(Deadline::Flush)), "{}", events.reason());
+    // What there is must not look like all there was to be.
+    assert_eq!(got, (b"half".to_vec(), Err(ErrorKind::ConnectionReset)));
 }
 
 #[test]

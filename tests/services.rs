@@ -248,6 +248,82 @@ fn a_connection_that_cannot_be_prepared_is_a_failed_attempt() {
 }
 
 #[test]
+fn a_client_service_that_is_stopped_while_its_protocol_is_built_stops() {
+    let reactor = Reactor::new().expect("a reactor");
+    let (port, address) = server(&reactor, &Rc::default());
+    let known = Rc::new(RefCell::new(None::<ClientService>));
+    let building = known.clone();
+    let stopped = Rc::new(RefCell::new(None));
+    let stopping = stopped.clone();
+    let client = ClientService::new(&*address, move |_| {
+        let client: ClientService = building.take()?;
+        stopping.replace(Some(client.stop_service()));
+        Some(Silent)
+    });
+    let client = client.expect("an address");
+    let own = reactor.clone();
+    let run = async move {
+        known.replace(Some(client.clone()));
+        client.start_service(&own)?;
+        while stopped.borrow().is_none() {
+            own.sleep(Duration::from_millis(1)).await?;
+        }
+        let stopped = stopped.take().ok_or("it was stopped")?;
+        stopped.await?;
+        port.stop_listening();
+        Ok(())
+    };
+    support::run_until(&reactor, run).expect("it works");
+    reactor.assert_clean();
+}
+
+#[test]
+fn a_client_service_that_is_started_twice_while_it_stops_connects_once() {
+    let reactor = Reactor::new().expect("a reactor");
+    let connections = Rc::default();
+    let (port, address) = server(&reactor, &connections);
+    let client = ClientService::new(&*address, |_| Silent).expect("an address").retry_policy(|_, _| Duration::ZERO);
+    let own = reactor.clone();
+    let run = async move {
+        client.start_service(&own)?;
+        client.when_connected(None).await?;
+        let (again, there) = (client.clone(), own.clone());
+        let restarted = client.stop_service().add_callback(move |()| again.start_service(&there));
+        client.start_service(&own)?;
+        restarted.await?;
+        client.when_connected(None).await?;
+        own.sleep(Duration::from_millis(20)).await?;
+        client.stop_service().await?;
+        port.stop_listening();
+        Ok(())
+    };
+    support::run_until(&reactor, run).expect("it works");
+    assert_eq!(connections.borrow().len(), 2, "the first, and the one after the stop");
+    reactor.assert_clean();
+}
+
+#[test]
+fn when_connected_waits_for_the_next_connection_while_one_closes() {
+    let reactor = Reactor::new().expect("a reactor");
+    let (_port, address) = server(&reactor, &Rc::default());
+    let client = ClientService::new(&*address, |_| Silent).expect("an address").retry_policy(|_, _| Duration::ZERO);
+    let own = reactor.clone();
+    let run = async move {
+        client.start_service(&own)?;
+        let first = client.when_connected(None).await?;
+        client.stop_service().detach();
+        client.start_service(&own)?;
+        let second = client.when_connected(None).await?;
+        assert_ne!(second.id(), first.id());
+        assert!(!second.is_closing());
+        second.lose_connection();
+        assert_ne!(client.when_connected(None).await?.id(), second.id());
+        Ok(client.stop_service().await?)
+    };
+    support::run_until(&reactor, run).expect("it works");
+}
+
+#[test]
 fn the_back_off_grows_to_its_bound_and_has_jitter() {
     let policy = backoff_policy(Duration::from_secs(1), Duration::from_secs(60), 1.5);
     let seconds: Vec<u64> = [0, 1, 2, 5, 20, u32::MAX].into_iter().map(|failures| policy(failures, 0).as_secs()).collect();

@@ -429,6 +429,23 @@ fn a_partition_that_is_too_long_loses_the_sender_first_and_its_peer_when_it_send
 }
 
 #[test]
+fn a_network_may_never_give_up() {
+    let faults = Faults { retransmission_timeout: Duration::MAX, ..Faults::calm() };
+    let simulation = Simulation::with_faults(1, faults);
+    let server = serve(&simulation, false);
+    let client = connect(&simulation, "10.0.0.1:7");
+    simulation.run_until(|| server.is_connected()).unwrap();
+    simulation.partition(SERVER, CLIENT);
+    client.transport().write("late");
+    client.transport().lose_connection();
+    simulation.run_for(Duration::from_secs(1_000_000)).unwrap();
+    assert!(server.received().is_empty());
+    simulation.heal(SERVER, CLIENT);
+    simulation.run_until_idle().unwrap();
+    assert_eq!(server.received(), b"late");
+}
+
+#[test]
 fn a_connect_through_a_partition_succeeds_once_it_is_healed() {
     let simulation = Simulation::new(1);
     let server = serve(&simulation, false);
@@ -492,9 +509,28 @@ fn addresses_in_use_or_of_others_cannot_be_listened_on() {
     assert_eq!(kind("10.0.0.2:80"), Some(ErrorKind::AddrNotAvailable));
     other.backend().listen("10.0.0.2:80".parse().unwrap(), 1).unwrap();
     drop(taken);
-    assert_eq!(kind("0.0.0.0:80"), None);
+    let ipv4 = listen("0.0.0.0:80").unwrap();
+    assert_eq!(kind("[::1]:80"), None, "of the other family");
+    assert_eq!(kind("[::]:80"), Some(ErrorKind::AddrInUse), "takes both");
+    drop(ipv4);
     let ports: Vec<u16> = (0..2).map(|_| listen("0.0.0.0:0").unwrap().local_address().unwrap().port()).collect();
     assert_eq!(ports, [49152, 49153]);
+}
+
+#[test]
+fn a_connection_gets_a_port_that_no_other_to_there_and_no_listener_has() {
+    let simulation = Simulation::new(1);
+    let host = simulation.host(SERVER);
+    let connect = |address: &str| host.backend().connect(address.parse().unwrap());
+    let port = |stream: &dyn torsade::Stream| stream.local_address().unwrap().port();
+    let _listener = host.backend().listen("0.0.0.0:49153".parse().unwrap(), 1).unwrap();
+    let held = connect("10.0.0.2:80").unwrap();
+    assert_eq!(port(&*held), 49152);
+    for expected in 49154..=u16::MAX {
+        assert_eq!(port(&*connect("10.0.0.2:80").unwrap()), expected);
+    }
+    assert_eq!(port(&*connect("10.0.0.2:80").unwrap()), 49154);
+    drop(held);
 }
 
 #[test]

@@ -111,7 +111,8 @@ impl Transport {
     /// Ends our stream (FIN) once everything written is sent, and keeps reading.
     ///
     /// The protocol's `write_connection_lost` comes when it is done. Once the peer's stream has ended as well, the
-    /// connection is lost.
+    /// connection is lost. A pull producer is waited for until [`unregister_producer`](Self::unregister_producer), a push
+    /// producer is not.
     #[doc(alias = "loseWriteConnection")]
     #[doc(alias = "shutdown")]
     pub fn lose_write_connection(&self) {
@@ -234,6 +235,7 @@ impl Transport {
     }
 
     /// Gives back bytes that were delivered too early: they are delivered again, before all others, in a later turn.
+    /// Once the peer's stream has ended (`read_connection_lost`) nothing is delivered any more, these neither.
     ///
     /// During a TLS handshake they came in clear, and end the connection with `Reason::Tls`.
     pub fn unread(&self, data: &[u8]) {

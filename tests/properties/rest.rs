@@ -20,10 +20,11 @@ impl Side {
         if self.closing.is_some() && self.producer.is_none() && self.read_ended && unsent == 0 {
             self.complain("both streams have ended, and it is not lost");
         }
-        if self.halved.is_some() && self.read_ended && unsent == 0 && !closing {
+        let halved = self.halved.is_some() && !self.is_pulled();
+        if halved && self.read_ended && unsent == 0 && !closing {
             self.complain("both halves have ended, and it is not lost");
         }
-        if self.halved.is_some() && unsent == 0 && !self.write_ended && !closing {
+        if halved && unsent == 0 && !self.write_ended && !closing {
             self.complain("all is sent, and write_connection_lost did not come");
         }
         let reading = !self.paused && !closing && (unsent <= self.low || self.read_while_congested);

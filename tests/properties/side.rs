@@ -185,7 +185,12 @@ impl Side {
             && !self.is_stopping()
             && !self.aborted
             && !self.over_cap
-            && self.halved.is_none_or(|at| at == tick)
+            && self.halved.is_none_or(|at| at == tick || self.is_pulled())
+    }
+
+    /// A pull producer is registered, which half a close waits for.
+    pub fn is_pulled(&self) -> bool {
+        self.producer.as_ref().is_some_and(|produced| !produced.streaming)
     }
 
     /// Writes `count` bytes of our stream, switching where the plan says so. Says whether they are taken.

@@ -1,7 +1,7 @@
 //! The handshake: what comes before it, with it and after it, and how it fails.
 
 use std::cell::{Cell, RefCell};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::thread;
@@ -205,6 +205,50 @@ fn a_peer_that_speaks_no_tls_is_told_so_and_lost() {
 }
 
 #[test]
+fn what_failed_before_the_handshake_did_stays_the_reason() {
+    let script = |event: &Event, transport: &Transport| {
+        if matches!(event, Event::Made) {
+            // With something to send the close waits for the handshake.
+            transport.write("sorry");
+            return Err("deliberate, in a test".into());
+        }
+        Ok(())
+    };
+    let (events, answer) = against(&keys::server(), script, |mut stream| {
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("a connection");
+        drain(&mut stream)
+    });
+    assert_eq!(events.names(), ["made", "lost"]);
+    assert!(matches!(events.reason(), Reason::Protocol(_)), "{:?}", events.reason());
+    assert_eq!((answer.0[0], &answer.0[5..]), (21, &[2, 50][..]), "the peer gets the alert nevertheless");
+}
+
+#[test]
+fn a_client_whose_tls_cannot_begin_sends_nothing_in_clear() {
+    // Names can be looked up that no certificate can be for.
+    let simulation = Simulation::new(1);
+    simulation.add_name("odd-.test", "10.0.0.1");
+    let (server, client) = (Events::default(), Events::default());
+    let record = server.clone();
+    simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", move |_peer| Probe::new(&record, |_, _| Ok(()))).unwrap();
+    let record = client.clone();
+    let login = move |_peer| {
+        Probe::new(&record, |event, transport| {
+            if matches!(event, Event::Made) {
+                transport.write("password");
+            }
+            Ok(())
+        })
+    };
+    simulation.host("10.0.0.2").connect_tls("odd-.test:7", &keys::client(), login).unwrap();
+    simulation.run_for(Duration::from_secs(60)).unwrap();
+    assert_eq!(client.names(), ["made", "lost"]);
+    assert!(matches!(client.reason(), Reason::Tls(TlsError::Internal(_))), "{:?}", client.reason());
+    assert_eq!(server.data(), b"");
+    assert!(server.lost());
+}
+
+#[test]
 fn a_server_that_speaks_no_tls_is_a_failed_handshake() {
     let reactor = Reactor::new().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -272,8 +316,9 @@ fn what_waits_for_the_handshake_counts_as_unsent() {
         }
         Ok(())
     };
-    let (events, _) = against(&keys::server(), script, |mut stream| drain(&mut stream));
+    let (events, (_, end)) = against(&keys::server(), script, |mut stream| drain(&mut stream));
     assert!(matches!(events.reason(), Reason::LimitExceeded { limit: 1_000_000, .. }), "{:?}", events.reason());
+    assert_eq!(end, Err(ErrorKind::ConnectionReset), "as if it had been on its way to the system");
 }
 
 /// Found by the property suite where it resumed sessions (lossy, seed 29): the client's last message of the handshake was

@@ -83,27 +83,29 @@ fn in_all_roles<T: Default>(
 }
 
 #[test]
-fn a_close_waits_for_the_producer_and_sends_what_follows_it() {
-    let send = |time, (): &()| {
-        side(move |event, transport| {
-            if event.name() == time {
-                let file = FileSender::new(Cursor::new(pattern(0, 300_000)));
-                file.begin_file_transfer(transport, |transport, last| {
-                    last?;
-                    transport.write("the end");
-                    Ok(())
-                })?;
-                transport.lose_connection();
-            }
-            Ok(())
-        })
-    };
-    in_all_roles(send, silent, |sender, receiver, ()| {
-        let got = receiver.data();
-        assert!(got == [&pattern(0, 300_000)[..], b"the end"].concat(), "{} bytes", got.len());
-        assert!(sender.reason().is_clean(), "{:?}", sender.reason());
-        assert!(receiver.reason().is_clean(), "{:?}", receiver.reason());
-    });
+fn a_close_of_all_or_half_waits_for_the_producer_and_sends_what_follows_it() {
+    for close in [Transport::lose_connection, Transport::lose_write_connection] {
+        let send = move |time, (): &()| {
+            side(move |event, transport| {
+                if event.name() == time {
+                    let file = FileSender::new(Cursor::new(pattern(0, 300_000)));
+                    file.begin_file_transfer(transport, |transport, last| {
+                        last?;
+                        transport.write("the end");
+                        Ok(())
+                    })?;
+                    close(transport);
+                }
+                Ok(())
+            })
+        };
+        in_all_roles(send, silent, |sender, receiver, ()| {
+            let got = receiver.data();
+            assert!(got == [&pattern(0, 300_000)[..], b"the end"].concat(), "{} bytes", got.len());
+            assert!(sender.reason().is_clean(), "{:?}", sender.reason());
+            assert!(receiver.reason().is_clean(), "{:?}", receiver.reason());
+        });
+    }
 }
 
 #[test]

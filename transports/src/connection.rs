@@ -122,7 +122,8 @@ impl StreamConnection {
         if let Some(config) = tls
             && let Err(error) = self.start_tls(config, b"", AlreadyReceived::Refuse)
         {
-            // At once: in order, what `connection_made` writes would leave in clear.
+            log::warn!("connection {} with {}: TLS cannot begin: {error}", self.id, self.peer);
+            // Not closed in order: what `connection_made` writes would be sent, and in clear.
             self.state.borrow_mut().doom(Reason::Tls(TlsError::Internal(error.to_string())));
         }
         self.call("connection_made", None, |protocol, transport| protocol.connection_made(transport));
@@ -316,6 +317,9 @@ impl Connection for StreamConnection {
 
     fn unread(&self, data: &[u8]) {
         let mut state = self.state.borrow_mut();
+        if state.lost {
+            return;
+        }
         if !data.is_empty() && state.is_handshaking() {
             // They came in clear, and nothing in clear is delivered after the switch.
             state.doom(Reason::Tls(TlsError::Injected { bytes: data.len() }));

@@ -42,6 +42,8 @@ enum Phase {
     /// The name is being looked up. As before, there is no socket.
     Resolving(DelayedCall),
     Connecting(Attempt),
+    /// The connection stands, and the factory builds its protocol.
+    Building,
     /// The attempt was ended by the user; the factory is told in the next turn.
     Ending,
     Connected(Transport),
@@ -223,7 +225,8 @@ impl TcpConnector {
     }
 
     fn connected(self: &Rc<Self>, ready: Ready) {
-        let Phase::Connecting(Attempt { deadline, socket: Some((token, stream, peer)), .. }) = self.phase.replace(Phase::Ending)
+        let Phase::Connecting(Attempt { deadline, socket: Some((token, stream, peer)), .. }) =
+            self.phase.replace(Phase::Building)
         else {
             return;
         };
@@ -231,10 +234,12 @@ impl TcpConnector {
         self.observe("build_protocol");
         let built = catch(|| self.factory.borrow_mut().build_protocol(&peer.into()));
         let refused = match built {
-            Ok(Some(protocol)) => {
+            Ok(Some(protocol)) if matches!(*self.phase.borrow(), Phase::Building) => {
                 self.make((token, ready), stream, peer, protocol);
                 return;
             }
+            // Ended in the hook.
+            Ok(Some(_)) => ConnectError::UserError,
             Ok(None) => ConnectError::NoProtocol,
             Err(panic) => ConnectError::Factory(panic),
         };
@@ -281,6 +286,12 @@ impl TcpConnector {
         self.close_sockets(Phase::Idle);
     }
 
+    /// The reactor stops; perhaps before the factory was told of an end by the user.
+    fn end_with_reactor(self: &Rc<Self>) {
+        let ended = matches!(*self.phase.borrow(), Phase::Ending);
+        self.fail(if ended { &ConnectError::UserError } else { &ConnectError::ShuttingDown });
+    }
+
     fn stop_waiting(&self) {
         if let Some(token) = self.waiting.take() {
             self.shared.reactor.remove_source(token);
@@ -298,7 +309,7 @@ impl TcpConnector {
                     self.shared.reactor.remove_source(token);
                 }
             }
-            Phase::Idle | Phase::Starting | Phase::Ending | Phase::Connected(_) => {}
+            Phase::Idle | Phase::Starting | Phase::Building | Phase::Ending | Phase::Connected(_) => {}
         }
     }
 
@@ -347,6 +358,9 @@ impl Connect for TcpConnector {
             return Err(ConnectError::NotConnecting);
         }
         self.close_sockets(Phase::Ending);
+        if self.waiting.get().is_none() {
+            self.waiting.set(Some(self.shared.reactor.add_source(Rc::<Self>::clone(&self))));
+        }
         self.next_turn(Duration::ZERO, |connector| connector.fail(&ConnectError::UserError));
         Ok(())
     }
@@ -374,7 +388,9 @@ impl Connect for TcpConnector {
     fn state(&self) -> ConnectorState {
         match *self.phase.borrow() {
             Phase::Idle => ConnectorState::Disconnected,
-            Phase::Starting | Phase::Resolving(_) | Phase::Connecting(_) | Phase::Ending => ConnectorState::Connecting,
+            Phase::Starting | Phase::Resolving(_) | Phase::Connecting(_) | Phase::Building | Phase::Ending => {
+                ConnectorState::Connecting
+            }
             Phase::Connected(_) => ConnectorState::Connected,
         }
     }
@@ -396,11 +412,11 @@ impl Source for TcpConnector {
         if matches!(*self.phase.borrow(), Phase::Starting) {
             self.tell_start();
         }
-        self.fail(&ConnectError::ShuttingDown);
+        self.end_with_reactor();
     }
 
     fn abort(self: Rc<Self>) {
-        self.fail(&ConnectError::ShuttingDown);
+        self.end_with_reactor();
     }
 
     fn describe(&self) -> String {

@@ -50,6 +50,8 @@ struct HostState {
     /// It is in `stirred`.
     stirred: bool,
     next_port: u16,
+    /// All ports were given out once.
+    wrapped: bool,
     random: Rng,
 }
 
@@ -101,7 +103,7 @@ impl Network {
         // A stream of random numbers for each host, so that one program's draws do not change the network's.
         let random = Rng::new(self.seed.wrapping_mul(31).wrapping_add(crate::event_log::fingerprint(ip.to_string().as_bytes())));
         let (woken, signals) = (VecDeque::new(), Vec::new());
-        self.hosts.push(HostState { ip, woken, signals, stirred: false, next_port: FIRST_EPHEMERAL, random });
+        self.hosts.push(HostState { ip, woken, signals, stirred: false, next_port: FIRST_EPHEMERAL, wrapped: false, random });
         self.hosts.len() - 1
     }
 
@@ -246,7 +248,7 @@ impl Network {
         let here = remote.ip().is_loopback() || remote.ip() == self.hosts[host].ip;
         let there = if here { Some(host) } else { self.find_host(remote.ip()) };
         let local_ip = if here { remote.ip() } else { self.hosts[host].ip };
-        let local = SocketAddr::new(local_ip, self.next_port(host));
+        let local = SocketAddr::new(local_ip, self.port_to(host, local_ip, remote)?);
         let fate = match () {
             () if self.rng.chance(self.faults.connect_hangs) => Fate::Hanging,
             () if self.rng.chance(self.faults.connect_refused) => Fate::Refused,
@@ -272,9 +274,7 @@ impl Network {
     pub(super) fn find_listener(&self, host: usize, address: SocketAddr) -> Option<u64> {
         let fits = |listener: &Listening| {
             let bound = listener.address;
-            // A socket on [::] takes IPv4 too, one on 0.0.0.0 no IPv6.
-            let any = bound.ip().is_unspecified() && (bound.is_ipv6() || address.is_ipv4());
-            listener.host == host && bound.port() == address.port() && (any || bound.ip() == address.ip())
+            listener.host == host && bound.port() == address.port() && takes(bound.ip(), address.ip())
         };
         self.listeners.iter().find(|(_, listener)| fits(listener)).map(|(id, _)| *id)
     }
@@ -302,7 +302,21 @@ impl Network {
     fn next_port(&mut self, host: usize) -> u16 {
         let port = self.hosts[host].next_port;
         self.hosts[host].next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
+        self.hosts[host].wrapped |= port == u16::MAX;
         port
+    }
+
+    /// A port for a connection from `ip` to `remote`: no listener's, and of no other connection between the two.
+    fn port_to(&mut self, host: usize, ip: IpAddr, remote: SocketAddr) -> io::Result<u16> {
+        for _ in FIRST_EPHEMERAL..=u16::MAX {
+            let port = self.next_port(host);
+            let ends = (SocketAddr::new(ip, port), remote);
+            let used = |link: &Link| (link.client.local, link.client.remote) == ends;
+            if !(self.is_taken(host, ip, port) || self.hosts[host].wrapped && self.links.values().any(used)) {
+                return Ok(port);
+            }
+        }
+        Err(ErrorKind::AddrNotAvailable.into())
     }
 
     fn free_port(&mut self, host: usize, ip: IpAddr) -> io::Result<u16> {
@@ -318,7 +332,7 @@ impl Network {
     fn is_taken(&self, host: usize, ip: IpAddr, port: u16) -> bool {
         self.listeners.values().any(|listener| {
             let bound = listener.address;
-            let meets = bound.ip() == ip || bound.ip().is_unspecified() || ip.is_unspecified();
+            let meets = takes(bound.ip(), ip) || takes(ip, bound.ip());
             listener.host == host && bound.port() == port && meets
         })
     }
@@ -341,6 +355,11 @@ impl Network {
             let _ignored = write!(text, "\n  {} and {} are parted", self.hosts[*a].ip, self.hosts[*b].ip);
         }
     }
+}
+
+/// Whether a socket that is bound to `bound` gets what is for `ip`: on [::] it takes IPv4 too, on 0.0.0.0 no IPv6.
+fn takes(bound: IpAddr, ip: IpAddr) -> bool {
+    bound == ip || bound.is_unspecified() && (bound.is_ipv6() || ip.is_ipv4())
 }
 
 /// Connecting to "any address" means this host, as on Linux.

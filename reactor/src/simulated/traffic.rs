@@ -171,7 +171,7 @@ impl Network {
         let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
         if end.stalled_since.is_none() {
             end.stalled_since = Some(now);
-            self.queue.push(now + self.faults.retransmission_timeout, Happening::GiveUp(id, side, now));
+            self.queue.push(now.saturating_add(self.faults.retransmission_timeout), Happening::GiveUp(id, side, now));
         }
     }
 
@@ -337,7 +337,7 @@ impl Network {
             Stage::Open => {
                 end.shut = true;
                 self.pump(id, side);
-                let timeout = self.now() + self.faults.retransmission_timeout;
+                let timeout = self.now().saturating_add(self.faults.retransmission_timeout);
                 if self.links.get(&id).is_some_and(|link| !link.end(side).fin_sent) {
                     self.queue.push(timeout, Happening::Abandon(id, side));
                 }

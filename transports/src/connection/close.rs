@@ -42,7 +42,8 @@ impl StreamConnection {
         self.end_writing();
         let over = {
             let mut state = self.state.borrow_mut();
-            // The callback that was told of our stream's end may have aborted. If not: nothing is left to write: with the peer's end seen, there is nothing to wait for.
+            // The callback that was told of our stream's end may have aborted. If not, nothing is left to write, and once the
+            // peer's end was seen there is nothing to wait for.
             let ended = state.read_ended && state.write_ended;
             state.take_doom().or_else(|| ended.then(|| state.close_reason()))
         };
@@ -154,7 +155,7 @@ impl StreamConnection {
         let unsent = state.output.len();
         state.output.clear(&self.shared);
         if let Some(stream) = state.stream.take()
-            && (unsent > 0 || matches!(reason, Reason::ConnectionAborted))
+            && (unsent > 0 || breaks_off(reason))
             && let Err(error) = stream.reset_on_close()
         {
             log::debug!("connection {}: the peer will not see a reset: {error}", self.id);
@@ -204,6 +205,11 @@ impl StreamConnection {
     }
 }
 
+/// What the peer has must not look like all there is, also where a layer keeps the rest, or a producer has it.
+const fn breaks_off(reason: &Reason) -> bool {
+    matches!(reason, Reason::ConnectionAborted | Reason::LimitExceeded { .. } | Reason::TimedOut(Deadline::Flush))
+}
+
 /// The text of a reason, which may be of a user's error that panics when it is displayed.
 fn describe(reason: &Reason) -> String {
     catch(|| reason.to_string()).unwrap_or_else(|panic| format!("{}, whose text {panic}", reason.kind()))
@@ -214,10 +220,12 @@ impl State {
         if self.is_doomed() { self.rare().doom.take() } else { None }
     }
 
-    /// Our stream is to end: we are closing and no producer has more to write, or half of it was asked for.
+    /// Our stream is to end, by half a close or a whole one, and no producer has more to write. Half a close does not wait
+    /// for a push producer: it stays with who forwards, and has nothing more when its stream has ended.
     fn wants_write_end(&self) -> bool {
         let Some(rare) = self.rare_if_any() else { return self.half_closing };
-        self.half_closing || rare.closing.is_some() && (rare.producer.is_none() || self.finished)
+        let waited_for = |producer: &RegisteredProducer| !(self.half_closing && producer.streaming);
+        (self.half_closing || rare.closing.is_some()) && (self.finished || !rare.producer.as_ref().is_some_and(waited_for))
     }
 
     /// Frees the layers; keeps what may still be asked for.

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use torsade_reactor::catch;
+
 use super::StreamConnection;
 use super::state::{SharedProducer, State};
 
@@ -29,6 +31,11 @@ impl StreamConnection {
             && Rc::ptr_eq(&registered.producer, &producer)
         {
             registered.dry_at = dry_at;
+        }
+        drop(state);
+        // This is its end if it was unregistered in the call.
+        if let Err(panic) = catch(|| drop(producer)) {
+            log::error!("connection {}: dropping its producer {panic}", self.id);
         }
     }
 }

@@ -78,7 +78,7 @@ pub(super) struct Rare {
     pub(super) closing: Option<Reason>,
     /// Why it is to be lost as soon as the loop comes round.
     pub(super) doom: Option<Reason>,
-    /// A layer has failed, which is what `closing` says.
+    /// A layer has failed: `closing` says so, or what was the cause before that.
     pub(super) gave_up: bool,
     /// The host that the connection was made to, if we made it.
     pub(super) host: Option<Host>,
@@ -245,7 +245,7 @@ impl State {
         self.is_closing() && !self.is_handshaking()
     }
 
-    /// A layer has failed, and has told the peer: closes once that is sent, for this reason and no other.
+    /// A layer has failed, and has told the peer: closes once that is sent; for this reason, unless there was a cause before.
     pub(super) fn give_up(&mut self, reason: Reason) {
         if self.lost || self.is_doomed() {
             return;
@@ -254,7 +254,9 @@ impl State {
         self.finished = true;
         let rare = self.rare();
         rare.gave_up = true;
-        rare.closing = Some(reason);
+        if rare.closing.as_ref().is_none_or(Reason::is_clean) {
+            rare.closing = Some(reason);
+        }
         rare.close_timeout = CloseTimeout { flush: FAILURE_LINGER, linger: FAILURE_LINGER };
         if let Some(timer) = &rare.close_timer {
             // It may have fired in this very turn, and is made anew then.

@@ -132,7 +132,10 @@ impl ClientService {
     pub fn when_connected(&self, fail_after_failures: Option<u32>) -> Deferred<Transport> {
         let (deferred, firer) = Deferred::new();
         let mut state = self.0.state.borrow_mut();
-        if let Phase::Connected(transport) = &state.phase {
+        if let Phase::Connected(transport) = &state.phase
+            && transport.is_connected()
+            && !transport.is_closing()
+        {
             let transport = transport.clone();
             drop(state);
             firer.callback(transport);
@@ -294,12 +297,14 @@ impl Client {
 
     /// The attempt or the connection has ended.
     fn ended(self: &Rc<Self>) {
-        let reactor = {
-            let mut state = self.state.borrow_mut();
-            state.phase = Phase::Idle;
-            state.reactor.clone().filter(|reactor| !reactor.is_stopping())
-        };
+        self.state.borrow_mut().phase = Phase::Idle;
         self.fire_stopped();
+        let reactor = {
+            let state = self.state.borrow();
+            // Who waited for the stop may have started it again.
+            let idle = matches!(state.phase, Phase::Idle);
+            state.reactor.clone().filter(|reactor| idle && !reactor.is_stopping())
+        };
         let Some(reactor) = reactor else { return };
         let policy = Rc::clone(&self.policy.borrow());
         let delay = policy(self.state.borrow().failures, reactor.random());

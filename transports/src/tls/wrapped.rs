@@ -190,13 +190,15 @@ impl Wrapped {
     pub(super) fn flush(&self) {
         let mut wire = Vec::new();
         let closes = self.closing.get() && self.producer.borrow().is_none();
+        // As over TCP, half a close waits for a pull producer.
+        let half_closes = self.half_closing.get() && self.producer.borrow().as_ref().is_none_or(|producer| producer.streaming());
         let (failure, handshaking) = {
             let mut layer = self.layer.borrow_mut();
             if closes {
                 layer.give_up_pointless_handshake();
             }
             // It keeps its failure.
-            if closes || self.half_closing.get() {
+            if closes || half_closes {
                 self.finished.set(true);
                 layer.finish(&mut wire).ok();
             } else {
@@ -211,14 +213,14 @@ impl Wrapped {
         match failure {
             Some(reason) => self.give_up(reason, told),
             None if handshaking => {}
-            None => self.pass_on(closes),
+            None => self.pass_on(closes, half_closes),
         }
         self.drive_producer();
     }
 
     /// Passes on what was asked for, all being written to the transport below; `closes` if nothing more will be.
-    fn pass_on(&self, closes: bool) {
-        if self.half_closing.get() && !self.passed_on.replace(true) {
+    fn pass_on(&self, closes: bool, half_closes: bool) {
+        if half_closes && !self.passed_on.replace(true) {
             self.below.lose_write_connection();
         }
         if self.closing.get() && !self.below.is_closing() {

@@ -19,6 +19,12 @@ pub(super) struct Registered {
     paused: Cell<bool>,
 }
 
+impl Registered {
+    pub(super) const fn streaming(&self) -> bool {
+        self.streaming
+    }
+}
+
 impl Wrapped {
     pub(super) fn attach_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
         let own = self.own.borrow().upgrade().filter(|own| own.can_write()).ok_or(ProducerError::Closed)?;
@@ -47,6 +53,10 @@ impl Wrapped {
             self.flush_later();
         } else {
             self.below.unregister_producer();
+            if self.half_closing.get() {
+                // It may have waited for this one.
+                self.flush_later();
+            }
         }
         // Outside of the borrow: what a producer does then may use the transport.
         drop(producer);
