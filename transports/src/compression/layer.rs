@@ -197,7 +197,7 @@ impl CompressionLayer {
     }
 
     /// How many bytes are held back that may become an announcement.
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", test))]
     pub(crate) const fn held_back(&self) -> usize {
         match &self.incoming {
             Incoming::Sniff(sniffer) => sniffer.held_len(),
@@ -248,9 +248,10 @@ impl CompressionLayer {
         let (consumed, found) = sniffer.look(wire, plain, room, now);
         match found {
             Found::Nothing => {
+                let waits = consumed < wire.len() || sniffer.held_len() > 0;
                 self.rest();
                 let full = plain.len() - before == room;
-                Ok(Progress { consumed, more: full && consumed < wire.len() })
+                Ok(Progress { consumed, more: full && waits })
             }
             Found::Split(format) => {
                 let kind = DecompressErrorKind::AnnouncementSplit;

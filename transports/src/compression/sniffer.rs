@@ -82,7 +82,6 @@ impl Sniffer {
     }
 
     /// How many bytes are held.
-    #[cfg(feature = "tls")]
     pub(super) const fn held_len(&self) -> usize {
         self.held.len()
     }
