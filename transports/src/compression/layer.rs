@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use torsade_protocols::{
     AfterEnd, Compression, CompressionError, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Detect,
-    Reason,
+    Format, Reason,
 };
 
 use super::decoder::{Decoder, Outcome};
@@ -259,8 +259,7 @@ impl CompressionLayer {
                 Err(self.fail(error, Vec::new()))
             }
             Found::Announced(format) => {
-                let mut options = self.limits.as_deref().cloned().unwrap_or_else(|| format.into());
-                options.format = format;
+                let options = within(self.limits.as_deref(), format);
                 let decoder = Decoder::new(options, true, sniffer.take_held());
                 self.incoming = Incoming::Compressed(Box::new(decoder));
                 let room = room - (plain.len() - before);
@@ -333,6 +332,22 @@ impl CompressionLayer {
         self.replace_incoming(Incoming::Failed(Box::new((error.clone(), trailing))));
         Reason::Decompress(error)
     }
+}
+
+/// The options for a stream of `format`: `limits`, but what they leave as usual for their own format is as usual for this one.
+fn within(limits: Option<&Decompression>, format: Format) -> Decompression {
+    let usual = Decompression::from(format);
+    let Some(limits) = limits else { return usual };
+    let untouched = Decompression::from(limits.format);
+    let mut options = limits.clone();
+    options.format = format;
+    if limits.after_end == untouched.after_end {
+        options.after_end = usual.after_end;
+    }
+    if limits.max_ratio == untouched.max_ratio {
+        options.max_ratio = usual.max_ratio;
+    }
+    options
 }
 
 impl Layer for CompressionLayer {

@@ -110,6 +110,23 @@ fn limits_hold_for_detected_streams_too() {
 }
 
 #[test]
+fn limits_for_every_format_leave_each_its_own_defaults() {
+    for format in formats() {
+        let read = |limits: Decompression| {
+            let mut receiver = detecting();
+            receiver.set_limits(&limits.max_total(Some(1 << 20)));
+            let one = stream(&format.into(), &["data"]);
+            kind(receive_in(&mut receiver, &one.repeat(2), 1000, ROOM).1)
+        };
+        let trailing = (!matches!(format, Format::Gzip | Format::Zstd)).then_some(DecompressErrorKind::TrailingData);
+        assert_eq!(read(Decompression::deflate()), trailing, "{format}");
+        assert_eq!(read(Decompression::gzip()), trailing, "{format}");
+        assert_eq!(read(Decompression::deflate().after_end(AfterEnd::NextStream)), None, "{format}");
+        assert_eq!(read(Decompression::gzip().after_end(AfterEnd::Error)), Some(DecompressErrorKind::TrailingData), "{format}");
+    }
+}
+
+#[test]
 fn a_gzip_header_without_end_is_refused() {
     let mut receiver = expecting(Format::Gzip);
     let mut wire = vec![0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3];
