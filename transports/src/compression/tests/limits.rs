@@ -154,6 +154,10 @@ fn a_zstd_window_is_refused_before_it_is_allocated() {
     let wire = [&[0x28, 0xb5, 0x2f, 0xfd, 0xa0][..], &size.to_le_bytes()].concat();
     let (_, reason) = receive_in(&mut expecting(Format::Zstd), &wire, 1, ROOM);
     assert_eq!(kind(reason), Some(DecompressErrorKind::Window { asked: 100 << 20, max: 8 << 20 }));
+    // What the codec itself would refuse has the same name, however much is allowed.
+    let wire = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8];
+    let (_, reason) = receive_in(&mut expecting(Decompression::zstd().max_window(u64::MAX)), &wire, 1, ROOM);
+    assert_eq!(kind(reason), Some(DecompressErrorKind::Window { asked: 1 << 31, max: 1 << 30 }));
     // The highest level of ours fits the default.
     let wire = stream(&Compression::zstd().level(22), &["data"]);
     assert_eq!(receive(&mut detecting(), &wire), b"data");
