@@ -172,6 +172,7 @@ impl Decoder {
         if self.streams > 0 && step.outcome == Err(DecompressErrorKind::Header) && codec.is_at_magic() {
             // Not a damaged stream, but no stream at all: none of it was taken, unless it was before this was clear.
             step = Step { outcome: Err(DecompressErrorKind::TrailingData), taken: if begun_before { step.taken } else { 0 } };
+            self.codec = None;
         }
         self.taken += step.taken as u64;
         self.given += (plain.len() - before) as u64;

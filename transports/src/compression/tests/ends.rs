@@ -201,9 +201,11 @@ fn frames_that_are_skipped_after_a_stream_do_not_begin_another_one() {
 fn what_is_no_stream_after_a_stream_is_trailing_data() {
     for format in formats().filter(|format| matches!(format, Format::Gzip | Format::Zstd)) {
         let wire = [&stream(&format.into(), &["one"])[..], b"garbage"].concat();
-        let (plain, reason) = receive_in(&mut detecting(), &wire, 1000, ROOM);
+        let mut receiver = detecting();
+        let (plain, reason) = receive_in(&mut receiver, &wire, 1000, ROOM);
         assert_eq!(plain, b"one");
         assert_eq!(kind(reason), Some(DecompressErrorKind::TrailingData), "{format}");
+        assert!(receiver.stats().stream_ended, "{format}");
     }
 }
 
