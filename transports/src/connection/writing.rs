@@ -41,6 +41,9 @@ impl StreamConnection {
     /// Has the compressor write what it holds, in its place among what is written.
     pub(super) fn work_compressor(&self, step: impl FnOnce(&mut Chain, &mut Vec<u8>, Duration) -> Result<(), Reason>) {
         let mut state = self.state.borrow_mut();
+        if state.deaf {
+            return;
+        }
         self.write_through(&mut state, step);
         state.note_output();
         self.settle_later(&state);
