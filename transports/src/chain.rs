@@ -340,6 +340,13 @@ impl Chain {
         self.stages.iter().filter_map(|stage| stage.layer.get().deadline()).min()
     }
 
+    /// There is input that no layer has seen: a beginning that is held back may have its rest there, and is not due yet.
+    pub(crate) fn hold_on(&mut self, now: Duration) {
+        if let Some(layer) = self.stages.first_mut().and_then(Stage::compression_mut) {
+            layer.hold_on(now);
+        }
+    }
+
     /// A layer's deadline has passed: what it held back goes on, on both sides.
     pub(crate) fn expire(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         for level in 0..self.stages.len() {

@@ -205,6 +205,13 @@ impl CompressionLayer {
         }
     }
 
+    /// Holds what it would give out now for as long again: its rest may have come, and only not been read.
+    pub(crate) fn hold_on(&mut self, now: Duration) {
+        if let Incoming::Sniff(sniffer) = &mut self.incoming {
+            sniffer.hold_on(now);
+        }
+    }
+
     /// Takes the bytes that followed the end of the incoming stream when that was an error.
     pub(crate) fn take_trailing(&mut self) -> Vec<u8> {
         if let Incoming::Failed(failed) = &mut self.incoming { std::mem::take(&mut failed.1) } else { Vec::new() }

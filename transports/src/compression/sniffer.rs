@@ -161,6 +161,13 @@ impl Sniffer {
         }
     }
 
+    /// Holds what is due for as long again, unless it cannot become an announcement any more.
+    pub(super) fn hold_on(&mut self, now: Duration) {
+        if !self.stopped && self.deadline.is_some_and(|at| at <= now) {
+            self.arm(now);
+        }
+    }
+
     fn arm(&mut self, now: Duration) {
         // `x^` is the only beginning of more than one byte that people write.
         let short = self.held.len() == 1 || self.held == b"x^";
