@@ -265,6 +265,8 @@ struct Says {
     plain: &'static str,
     compression: Option<Compression>,
     then: Vec<u8>,
+    /// A tenth of a second afterwards.
+    later: Vec<u8>,
 }
 
 impl Says {
@@ -285,6 +287,8 @@ impl Protocol for Says {
             transport.set_compression::<Compression>(compression.clone())?;
         }
         transport.write(&self.then);
+        let (later, writer) = (std::mem::take(&mut self.later), transport.clone());
+        transport.reactor().call_later(Duration::from_millis(100), move || writer.write(later));
         Ok(())
     }
 
@@ -323,7 +327,8 @@ fn an_announcement_is_found_byte_by_byte_at_the_start_and_in_mid_stream() {
         // lz4 has no mark for the middle.
         for plain in ["", "220 ready\r\n"].into_iter().filter(|plain| plain.is_empty() || format != Format::Lz4) {
             let simulation = Simulation::with_faults(1, Faults { segment: 1..=1, ..Faults::calm() });
-            let caller = Says { plain, compression: Some(format.into()), then: b"compressed".to_vec() }.greet(&simulation);
+            let (compression, then) = (Some(format.into()), b"compressed".to_vec());
+            let caller = Says { plain, compression, then, ..Says::default() }.greet(&simulation);
             if !plain.is_empty() {
                 caller.transport.borrow().as_ref().unwrap().set_detection(Detect::Anywhere);
             }
@@ -375,4 +380,24 @@ fn what_was_given_back_counts_once_for_the_place_of_an_announcement() {
     transport.write("and compressed ones");
     simulation.run_for(Duration::from_secs(1)).unwrap();
     assert_eq!(heard.borrow().escape_ascii().to_string(), "plain bytes, and compressed ones");
+}
+
+/// A beginning is held for what has not been sent, not for what waits in the socket of a reader that pauses.
+#[test]
+fn an_announcement_in_whose_middle_the_reader_pauses_is_not_late() {
+    // What torsade writes at level 6; behind the announcement one stored block.
+    let mut stream = b"\x78\x9c\xa8\0\0\xff\xff\x50\0\0\xff\xff\xd8\0\0\xff\xff".to_vec();
+    stream.extend(b"\x01\x05\0\xfa\xffhello\x06\x2c\x02\x15");
+    for cut in 1..17 {
+        let simulation = Simulation::new(1);
+        let (then, later) = (stream[..cut].to_vec(), stream[cut..].to_vec());
+        let caller = Says { then, later, ..Says::default() }.greet(&simulation);
+        simulation.run_for(Duration::from_millis(50)).unwrap();
+        let reader = caller.transport.borrow().clone().unwrap();
+        reader.pause_producing();
+        simulation.run_for(Duration::from_secs(10)).unwrap();
+        reader.resume_producing();
+        simulation.run_for(Duration::from_secs(1)).unwrap();
+        assert_eq!(caller.heard.borrow().escape_ascii().to_string(), "hello", "cut at {cut}: {:?}", caller.reason);
+    }
 }

@@ -386,7 +386,7 @@ impl Transport {
 
     /// Bounds the streams that a peer announces: total size, ratio, windows; the format in `limits` does not matter.
     ///
-    /// Unless set, each format has the defaults of its [`Decompression`].
+    /// What is not set is, for each format, the default of its [`Decompression`].
     pub fn set_decompression_limits(&self, limits: &Decompression) {
         self.0.set_decompression_limits(limits);
     }

@@ -320,6 +320,8 @@ impl Chain {
             layer.expect(options, rest)?;
             // It has input of its own now.
             stage.more = true;
+            // And it has to be told of the end, though it may have been: what that set free may be what began a stream.
+            self.ended = self.ended.min(self.stages.len() as u8 - 1); // there are two layers at most
         }
         Ok(())
     }
@@ -336,6 +338,13 @@ impl Chain {
     /// When [`expire`](Self::expire) is to be called.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.stages.iter().filter_map(|stage| stage.layer.get().deadline()).min()
+    }
+
+    /// There is input that no layer has seen: a beginning that is held back may have its rest there, and is not due yet.
+    pub(crate) fn hold_on(&mut self, now: Duration) {
+        if let Some(layer) = self.stages.first_mut().and_then(Stage::compression_mut) {
+            layer.hold_on(now);
+        }
     }
 
     /// A layer's deadline has passed: what it held back goes on, on both sides.
@@ -382,14 +391,17 @@ fn pull(stages: &mut [Stage], wire: &[u8], plain: &mut Vec<u8>, now: Duration) -
         stage.held.extend_from_slice(wire.get(progress.consumed..).unwrap_or_default());
         return Ok(());
     }
+    let mut pulled = Ok(());
     if below.is_empty() {
         stage.held.extend_from_slice(wire);
     } else if starved {
-        pull(below, wire, &mut stage.held, now)?;
+        pulled = pull(below, wire, &mut stage.held, now);
     } else if let Some(last) = below.last_mut() {
         last.held.extend_from_slice(wire);
     }
-    stage.read_held(plain, READ_SIZE, now)
+    // Also after a failure below: what came out before it is good.
+    stage.read_held(plain, READ_SIZE, now)?;
+    pulled
 }
 
 /// What only TLS needs.
@@ -435,7 +447,7 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
-    use torsade_protocols::{Compression, Detect};
+    use torsade_protocols::{Compression, Detect, Truncation};
 
     use super::*;
     use crate::compression::EncoderPool;
@@ -450,6 +462,19 @@ mod tests {
         let mut plain = Vec::new();
         chain.read(wire, &mut plain, Duration::ZERO).unwrap();
         plain
+    }
+
+    #[test]
+    fn a_stream_that_is_expected_when_the_end_has_set_its_first_byte_free_is_cut() {
+        let mut chain = looking();
+        assert_eq!(read(&mut chain, b"x"), b"");
+        let mut plain = Vec::new();
+        assert!(chain.read_end(&mut plain).unwrap());
+        assert_eq!(plain, b"x");
+        let options = Decompression::deflate().truncation(Truncation::Error);
+        chain.expect_compression(&options, b"x").unwrap();
+        assert_eq!(read(&mut chain, b""), b"");
+        assert!(matches!(chain.read_end(&mut plain), Err(Reason::Decompress(_))));
     }
 
     /// Group 16: connections that only looked for compression are no larger than those that did not.

@@ -13,9 +13,9 @@ pub struct CompressionStats {
     pub detected: bool,
     /// Flushes that produced bytes, the end of the stream not counted.
     pub flushes: u64,
-    /// The incoming stream's format; none while nothing compressed is received.
+    /// The format of the incoming stream, or of the last one; none if there was none.
     pub format_in: Option<Format>,
-    /// The outgoing stream's format; none while nothing is compressed.
+    /// The format of the outgoing stream, or of the last one; none if there was none.
     pub format_out: Option<Format>,
     /// How often the encoder was given away while the connection was idle.
     pub hibernations: u64,

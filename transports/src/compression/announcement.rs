@@ -181,8 +181,8 @@ impl Template {
             (Format::Deflate, 1) => ZLIB_FLAGS.contains(&byte),
             (Format::Zstd, 4) => byte == 0x04, // with a checksum
             (Format::Zstd, 5) => true,         // the window
-            // Version 1, neither reserved bit, content size nor dictionary.
-            (Format::Lz4, 4) => byte & 0b1100_1011 == 0b0100_0000,
+            // Version 1, neither reserved bit, block checksums (empty blocks would have them, too), content size nor dictionary.
+            (Format::Lz4, 4) => byte & 0b1101_1011 == 0b0100_0000,
             (Format::Lz4, 5) => matches!(byte, 0x40 | 0x50 | 0x60 | 0x70),
             (Format::Lz4, 6) => true, // checked against the two before it
             _ => false,

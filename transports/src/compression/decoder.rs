@@ -73,7 +73,9 @@ impl Decoder {
         let mut carried = std::mem::take(&mut self.carried);
         let Step { outcome, taken } = self.read_streams(&carried, plain, room);
         carried.drain(..taken);
-        self.carried = carried;
+        if !carried.is_empty() {
+            self.carried = carried;
+        }
         if outcome != Ok(Outcome::Hungry) {
             return Step { outcome, taken: 0 };
         }
@@ -94,14 +96,13 @@ impl Decoder {
 
     /// The input has ended. Says whether that may be.
     pub(super) fn read_end(&self) -> Result<(), DecompressErrorKind> {
-        let between = self.codec.is_none() && self.streams > 0;
         let allowed = match self.options.truncation {
             Truncation::Allow => true,
             Truncation::Error => false,
             // A torsade peer ends its streams on every orderly close, so this was none.
             _ => !self.announced,
         };
-        if between || allowed { Ok(()) } else { Err(DecompressErrorKind::Truncated) }
+        if self.is_between() || allowed { Ok(()) } else { Err(DecompressErrorKind::Truncated) }
     }
 
     /// Dresses an error up with the place it happened at.
@@ -114,8 +115,13 @@ impl Decoder {
         stats.detected = self.announced;
         stats.format_in = Some(self.options.format);
         stats.plain_in += self.given;
-        stats.stream_ended = self.codec.is_none() && self.streams > 0;
+        stats.stream_ended = self.is_between();
         stats.wire_in += self.taken;
+    }
+
+    /// A stream has ended, and no other one has begun; skipped frames may have followed.
+    fn is_between(&self) -> bool {
+        self.streams > 0 && self.codec.as_ref().is_none_or(Codec::is_between)
     }
 
     fn read_streams(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
@@ -127,8 +133,13 @@ impl Decoder {
             if step.outcome != Ok(Outcome::End) {
                 return Step { outcome: step.outcome, taken };
             }
-            self.codec = None;
             self.streams += 1;
+            // Codecs are large, and not kept for a stream that may never come. But one that is here already may be short,
+            // and the next one, too.
+            let next = self.options.after_end == AfterEnd::NextStream && taken < wire.len();
+            if !(next && self.codec.as_mut().is_some_and(Codec::restart)) {
+                self.codec = None;
+            }
             if self.options.after_end != AfterEnd::NextStream {
                 return Step { outcome: step.outcome, taken };
             }
@@ -140,7 +151,7 @@ impl Decoder {
 
     /// Calls the codec once and holds the result against the limits.
     fn read_one(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
-        let begun_before = self.codec.is_some();
+        let begun_before = self.codec.as_ref().is_some_and(|codec| !codec.is_between());
         let codec = match &mut self.codec {
             Some(codec) => codec,
             None if wire.is_empty() => {
@@ -161,6 +172,7 @@ impl Decoder {
         if self.streams > 0 && step.outcome == Err(DecompressErrorKind::Header) && codec.is_at_magic() {
             // Not a damaged stream, but no stream at all: none of it was taken, unless it was before this was clear.
             step = Step { outcome: Err(DecompressErrorKind::TrailingData), taken: if begun_before { step.taken } else { 0 } };
+            self.codec = None;
         }
         self.taken += step.taken as u64;
         self.given += (plain.len() - before) as u64;
@@ -209,6 +221,30 @@ impl Codec {
             Self::Lz4(lz4) => lz4.step(wire, plain, room),
             #[cfg(feature = "zstd")]
             Self::Zstd(zstd) => zstd.step(wire, plain, room),
+        }
+    }
+
+    /// Makes it ready for another stream; false where making a new one is as cheap.
+    fn restart(&mut self) -> bool {
+        match self {
+            #[cfg(feature = "zstd")]
+            Self::Zstd(zstd) => {
+                zstd.restart();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it has taken whole frames, and no byte of another one.
+    const fn is_between(&self) -> bool {
+        match self {
+            // It is made when a byte is there, and gone when its stream is over.
+            Self::Inflate(_) => false,
+            #[cfg(feature = "lz4")]
+            Self::Lz4(lz4) => lz4.is_between(),
+            #[cfg(feature = "zstd")]
+            Self::Zstd(zstd) => zstd.is_between(),
         }
     }
 

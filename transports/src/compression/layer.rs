@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use torsade_protocols::{
     AfterEnd, Compression, CompressionError, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Detect,
-    Reason,
+    Format, Reason,
 };
 
 use super::decoder::{Decoder, Outcome};
@@ -197,11 +197,18 @@ impl CompressionLayer {
     }
 
     /// How many bytes are held back that may become an announcement.
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", test))]
     pub(crate) const fn held_back(&self) -> usize {
         match &self.incoming {
             Incoming::Sniff(sniffer) => sniffer.held_len(),
             _ => 0,
+        }
+    }
+
+    /// Holds what it would give out now for as long again: its rest may have come, and only not been read.
+    pub(crate) fn hold_on(&mut self, now: Duration) {
+        if let Incoming::Sniff(sniffer) = &mut self.incoming {
+            sniffer.hold_on(now);
         }
     }
 
@@ -248,9 +255,10 @@ impl CompressionLayer {
         let (consumed, found) = sniffer.look(wire, plain, room, now);
         match found {
             Found::Nothing => {
+                let waits = consumed < wire.len() || sniffer.held_len() > 0;
                 self.rest();
                 let full = plain.len() - before == room;
-                Ok(Progress { consumed, more: full && consumed < wire.len() })
+                Ok(Progress { consumed, more: full && waits })
             }
             Found::Split(format) => {
                 let kind = DecompressErrorKind::AnnouncementSplit;
@@ -258,8 +266,7 @@ impl CompressionLayer {
                 Err(self.fail(error, Vec::new()))
             }
             Found::Announced(format) => {
-                let mut options = self.limits.as_deref().cloned().unwrap_or_else(|| format.into());
-                options.format = format;
+                let options = within(self.limits.as_deref(), format);
                 let decoder = Decoder::new(options, true, sniffer.take_held());
                 self.incoming = Incoming::Compressed(Box::new(decoder));
                 let room = room - (plain.len() - before);
@@ -332,6 +339,22 @@ impl CompressionLayer {
         self.replace_incoming(Incoming::Failed(Box::new((error.clone(), trailing))));
         Reason::Decompress(error)
     }
+}
+
+/// The options for a stream of `format`: `limits`, but what they leave as usual for their own format is as usual for this one.
+fn within(limits: Option<&Decompression>, format: Format) -> Decompression {
+    let usual = Decompression::from(format);
+    let Some(limits) = limits else { return usual };
+    let untouched = Decompression::from(limits.format);
+    let mut options = limits.clone();
+    options.format = format;
+    if limits.after_end == untouched.after_end {
+        options.after_end = usual.after_end;
+    }
+    if limits.max_ratio == untouched.max_ratio {
+        options.max_ratio = usual.max_ratio;
+    }
+    options
 }
 
 impl Layer for CompressionLayer {

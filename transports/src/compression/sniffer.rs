@@ -82,7 +82,6 @@ impl Sniffer {
     }
 
     /// How many bytes are held.
-    #[cfg(feature = "tls")]
     pub(super) const fn held_len(&self) -> usize {
         self.held.len()
     }
@@ -159,6 +158,13 @@ impl Sniffer {
         match announcement::recognise(&self.held, Place::after(self.passed)) {
             Verdict::Plain => None,
             verdict => looks.then_some(verdict),
+        }
+    }
+
+    /// Holds what is due for as long again, unless it cannot become an announcement any more.
+    pub(super) fn hold_on(&mut self, now: Duration) {
+        if !self.stopped && self.deadline.is_some_and(|at| at <= now) {
+            self.arm(now);
         }
     }
 

@@ -88,6 +88,8 @@ fn receive_in(layer: &mut CompressionLayer, wire: &[u8], piece: usize, room: usi
             rest = &rest[progress.consumed..];
             if !progress.more {
                 assert!(rest.is_empty(), "{} bytes were left without a reason", rest.len());
+                let kept = layer.held_back() > 0 && layer.deadline().is_none();
+                assert!(!kept, "bytes are held back that no time will free");
                 break;
             }
         }

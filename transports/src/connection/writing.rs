@@ -41,6 +41,9 @@ impl StreamConnection {
     /// Has the compressor write what it holds, in its place among what is written.
     pub(super) fn work_compressor(&self, step: impl FnOnce(&mut Chain, &mut Vec<u8>, Duration) -> Result<(), Reason>) {
         let mut state = self.state.borrow_mut();
+        if state.deaf {
+            return;
+        }
         self.write_through(&mut state, step);
         state.note_output();
         self.settle_later(&state);
@@ -148,6 +151,10 @@ impl StreamConnection {
     fn expire_layers(self: &Rc<Self>) {
         {
             let mut state = self.state.borrow_mut();
+            let unseen = (state.readable || state.holds_input()) && !state.drops_input();
+            if unseen && let Some(chain) = &mut state.chain {
+                chain.hold_on(self.shared.reactor.now());
+            }
             // After our own stream has ended, too: what came in may still be held back.
             self.write_through(&mut state, Chain::expire);
             self.wake(&state);

@@ -68,6 +68,10 @@ impl Lz4Decoder {
         }
     }
 
+    pub(super) const fn is_between(&self) -> bool {
+        self.is_at_magic() && self.collected.is_empty()
+    }
+
     pub(super) const fn is_at_magic(&self) -> bool {
         matches!(self.stage, Stage::Header { wanted: 4 })
     }
@@ -227,7 +231,7 @@ impl Lz4Decoder {
             self.stage = if self.frame.content_checksum { Stage::ContentChecksum } else { Stage::Ended };
         } else if len > self.frame.max_block {
             return Err(Kind::Data);
-        } else if len > 0 {
+        } else if len > 0 || self.frame.block_checksums {
             self.stage = Stage::Block { len, compressed: size & UNCOMPRESSED == 0 };
         }
         // An uncompressed block of no bytes, of which the announcement has three, leaves everything as it is.

@@ -6,6 +6,8 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, is_error_kind};
 
 use super::{Outcome, Step};
 
+/// The largest window that the codec takes on every machine.
+const MAX_WINDOW: u64 = 1 << 30;
 /// The least a call is given to write into.
 const PIECE: usize = 4 << 10;
 /// The length of a block's header, RFC 8878, 3.1.1.2.
@@ -45,18 +47,29 @@ impl ZstdDecoder {
     pub(super) fn new(options: &Decompression) -> Result<Self, Kind> {
         let mut context = DCtx::try_create().ok_or(Kind::Data)?;
         // Ours is the exact limit; the codec's own, a power of two, must not be below it.
-        let log = options.max_window.clamp(1 << 10, 1 << 31).next_power_of_two().ilog2();
-        context.set_parameter(DParameter::WindowLogMax(log.clamp(10, 30))).map_err(kind)?;
+        let max_window = options.max_window.min(MAX_WINDOW);
+        let log = max_window.max(1 << 10).next_power_of_two().ilog2();
+        context.set_parameter(DParameter::WindowLogMax(log)).map_err(kind)?;
         Ok(Self {
             context,
             drained: false,
             header: Vec::new(),
             max_skipped: options.max_skipped,
-            max_window: options.max_window,
+            max_window,
             skipped: 0,
             stage: Stage::Header,
             wanted: 0,
         })
+    }
+
+    /// Makes it ready for another frame; after the end of one the codec is, by itself.
+    pub(super) const fn restart(&mut self) {
+        self.skipped = 0;
+        self.stage = Stage::Header;
+    }
+
+    pub(super) const fn is_between(&self) -> bool {
+        matches!(self.stage, Stage::Header) && self.header.is_empty()
     }
 
     pub(super) fn is_at_magic(&self) -> bool {
@@ -152,11 +165,12 @@ impl ZstdDecoder {
             if filled == limit {
                 break Ok(Outcome::Full);
             }
-            if filled == plain.len() {
-                // Only initialised bytes can be cut to size.
-                plain.resize(limit.min(filled + (4 * (wire.len() - taken)).max(PIECE)), 0);
-            }
             let portion = if self.drained { self.portion().min(wire.len() - taken) } else { 0 };
+            if filled == plain.len() {
+                // Only initialised bytes can be cut to size. What it holds back may well be all that there is room for.
+                let wanted = if self.drained { (4 * portion).max(PIECE) } else { limit - filled };
+                plain.resize(limit.min(filled + wanted), 0);
+            }
             let mut input = InBuffer::around(&wire[taken..taken + portion]);
             let mut output = OutBuffer::around_pos(&mut plain[..], filled);
             let result = self.context.decompress_stream(&mut output, &mut input);

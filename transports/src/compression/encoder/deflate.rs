@@ -322,8 +322,14 @@ impl DeflateEncoder {
             return false;
         };
         self.unsettled = 0;
-        self.pool.borrow_mut().release(lease);
-        true
+        let mut pool = self.pool.borrow_mut();
+        let held = pool.holds(lease);
+        if held {
+            pool.release(lease);
+        } else {
+            self.hibernations = self.hibernations.saturating_add(1);
+        }
+        held
     }
 }
 

@@ -15,6 +15,9 @@ fn nasty() -> Vec<Vec<u8>> {
         ["x", "x\u{1}", "x^", "x^2", "80 users online", "(", "HELLO\r\n", ""].map(|text| text.as_bytes().to_vec()).into();
     all.extend([b"x\x9c".to_vec(), announced[..16].to_vec(), raw[..14].to_vec(), damaged, foreign, gz, sync_first]);
     all.extend([b"\x28\xb5\x2f\xfd\x04\x00\x01".to_vec(), b"\x04\x22\x4d\x18\x44\x40\xff".to_vec()]);
+    // With block checksums, which an empty block would have, too.
+    let sum = crate::compression::checksum::lz4_header_sum(&[0x54, 0x40]);
+    all.push([&[4, 0x22, 0x4d, 0x18, 0x54, 0x40, sum][..], &[0, 0, 0, 0x80].repeat(3)].concat());
     all
 }
 

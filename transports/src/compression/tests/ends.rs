@@ -180,12 +180,32 @@ fn streams_may_follow_each_other() {
 }
 
 #[test]
+fn frames_that_are_skipped_after_a_stream_do_not_begin_another_one() {
+    for format in formats().filter(|format| matches!(format, Format::Zstd | Format::Lz4)) {
+        let stream = stream(&Compression::from(format).announce(false), &["data"]);
+        // A seekable zstd file ends like this.
+        let skipped = [0x5e, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, b'n', b'o'];
+        for cut in 0..=skipped.len() {
+            let options = Decompression::from(format).after_end(AfterEnd::NextStream).truncation(Truncation::Error);
+            let mut receiver = expecting(options);
+            let (plain, reason) = receive_all(&mut receiver, &[&stream[..], &skipped[..cut]].concat());
+            assert_eq!(plain, b"data");
+            let whole = cut == 0 || cut == skipped.len();
+            assert_eq!(kind(reason), (!whole).then_some(DecompressErrorKind::Truncated), "{format} cut at {cut}");
+            assert_eq!(receiver.stats().stream_ended, whole);
+        }
+    }
+}
+
+#[test]
 fn what_is_no_stream_after_a_stream_is_trailing_data() {
     for format in formats().filter(|format| matches!(format, Format::Gzip | Format::Zstd)) {
         let wire = [&stream(&format.into(), &["one"])[..], b"garbage"].concat();
-        let (plain, reason) = receive_in(&mut detecting(), &wire, 1000, ROOM);
+        let mut receiver = detecting();
+        let (plain, reason) = receive_in(&mut receiver, &wire, 1000, ROOM);
         assert_eq!(plain, b"one");
         assert_eq!(kind(reason), Some(DecompressErrorKind::TrailingData), "{format}");
+        assert!(receiver.stats().stream_ended, "{format}");
     }
 }
 
@@ -296,6 +316,9 @@ fn each_wrong_field_of_lz4_has_its_name() {
     assert_eq!(read(&framed(0x68, &[3, 0, 0, 0, 0, 0, 0, 0], &[2, 0, 0, 0x80, b'a', b'b', 0, 0, 0, 0])), Some(Length));
     assert_eq!(read(&framed(0x68, &[2, 0, 0, 0, 0, 0, 0, 0], &[2, 0, 0, 0x80, b'a', b'b', 0, 0, 0, 0])), None);
     assert_eq!(read(&framed(0x70, &[], &[1, 0, 0, 0x80, b'a', 1, 2, 3, 4])), Some(Checksum), "of a block");
+    let sum_of_nothing = crate::compression::checksum::xxh32(b"").to_le_bytes();
+    let empty = [&[0, 0, 0, 0x80][..], &sum_of_nothing].concat();
+    assert_eq!(read(&framed(0x70, &[], &[&empty[..], &[0, 0, 0, 0]].concat())), None, "an empty block has one, too");
 }
 
 #[test]

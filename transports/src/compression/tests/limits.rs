@@ -110,6 +110,23 @@ fn limits_hold_for_detected_streams_too() {
 }
 
 #[test]
+fn limits_for_every_format_leave_each_its_own_defaults() {
+    for format in formats() {
+        let read = |limits: Decompression| {
+            let mut receiver = detecting();
+            receiver.set_limits(&limits.max_total(Some(1 << 20)));
+            let one = stream(&format.into(), &["data"]);
+            kind(receive_in(&mut receiver, &one.repeat(2), 1000, ROOM).1)
+        };
+        let trailing = (!matches!(format, Format::Gzip | Format::Zstd)).then_some(DecompressErrorKind::TrailingData);
+        assert_eq!(read(Decompression::deflate()), trailing, "{format}");
+        assert_eq!(read(Decompression::gzip()), trailing, "{format}");
+        assert_eq!(read(Decompression::deflate().after_end(AfterEnd::NextStream)), None, "{format}");
+        assert_eq!(read(Decompression::gzip().after_end(AfterEnd::Error)), Some(DecompressErrorKind::TrailingData), "{format}");
+    }
+}
+
+#[test]
 fn a_gzip_header_without_end_is_refused() {
     let mut receiver = expecting(Format::Gzip);
     let mut wire = vec![0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3];
@@ -137,6 +154,10 @@ fn a_zstd_window_is_refused_before_it_is_allocated() {
     let wire = [&[0x28, 0xb5, 0x2f, 0xfd, 0xa0][..], &size.to_le_bytes()].concat();
     let (_, reason) = receive_in(&mut expecting(Format::Zstd), &wire, 1, ROOM);
     assert_eq!(kind(reason), Some(DecompressErrorKind::Window { asked: 100 << 20, max: 8 << 20 }));
+    // What the codec itself would refuse has the same name, however much is allowed.
+    let wire = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8];
+    let (_, reason) = receive_in(&mut expecting(Decompression::zstd().max_window(u64::MAX)), &wire, 1, ROOM);
+    assert_eq!(kind(reason), Some(DecompressErrorKind::Window { asked: 1 << 31, max: 1 << 30 }));
     // The highest level of ours fits the default.
     let wire = stream(&Compression::zstd().level(22), &["data"]);
     assert_eq!(receive(&mut detecting(), &wire), b"data");

@@ -161,6 +161,16 @@ fn small_rooms_cut_plain_bytes_and_lose_none() {
     }
 }
 
+#[test]
+fn a_byte_that_is_no_beginning_after_all_does_not_stay_behind_when_the_room_is_used_up() {
+    let mut receiver = anywhere();
+    let mut plain = Vec::new();
+    let progress = receiver.read(b"axb", &mut plain, 2, NOW).unwrap();
+    assert_eq!((&plain[..], progress.more), (&b"ax"[..], true));
+    receiver.read(b"", &mut plain, 2, NOW).unwrap();
+    assert_eq!(plain, b"axb");
+}
+
 proptest! {
     #[test]
     fn any_plain_bytes_before_a_switch_come_out_the_same(

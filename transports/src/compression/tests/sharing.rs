@@ -144,6 +144,23 @@ fn the_encoder_that_was_idle_longest_is_stolen() {
 }
 
 #[test]
+fn an_encoder_that_was_stolen_stays_counted_at_the_end() {
+    let pool = EncoderPool::with_limits(1, Duration::from_secs(1));
+    let [mut robbed, mut thief] = [(); 2].map(|()| layer(&pool));
+    for one in [&mut robbed, &mut thief] {
+        one.compress(&Compression::deflate()).unwrap();
+        send(one, &["something"]);
+    }
+    assert_eq!(robbed.stats().hibernations, 1);
+    robbed.barrier(&mut Vec::new(), NOW).unwrap();
+    assert_eq!(robbed.stats().hibernations, 1);
+    send(&mut robbed, &["more"]);
+    send(&mut thief, &["more"]);
+    robbed.finish(&mut Vec::new()).unwrap();
+    assert_eq!(robbed.stats().hibernations, 2);
+}
+
+#[test]
 fn a_used_encoder_writes_what_a_new_one_would_at_every_level() {
     for level in 1..=9 {
         let pool = EncoderPool::with_limits(1, SECOND);

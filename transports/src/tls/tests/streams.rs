@@ -1,8 +1,10 @@
 //! What is written comes out, however it is cut, and how a stream ends.
 
-use torsade_protocols::{Reason, TlsError, TlsVersion};
+use torsade_protocols::{Detect, Reason, TlsError, TlsVersion};
 
 use super::{End, NOW, Pair, configs, pattern};
+use crate::chain::Chain;
+use crate::compression::{CompressionLayer, EncoderPool};
 use crate::layer::Layer;
 use crate::shared::READ_SIZE;
 
@@ -144,6 +146,24 @@ fn a_changed_byte_after_our_own_end_is_a_failure_as_well() {
         let failed = pair.server.read(&wire, READ_SIZE);
         assert!(matches!(failed, Err(Reason::Tls(_))), "{failed:?}");
     }
+}
+
+#[test]
+fn what_came_before_a_bad_record_goes_through_a_layer_above() {
+    let mut pair = Pair::connected();
+    let mut chain = Chain::default();
+    chain.with_compression(|| CompressionLayer::new(&EncoderPool::shared(), Detect::AtStart, 0, 0), |_| {});
+    chain.insert_tls(pair.client.layer, b"");
+    for words in [b"good", b"evil"] {
+        pair.server.write(words);
+        pair.server.flush();
+    }
+    let mut wire = pair.server.wire;
+    *wire.last_mut().unwrap() ^= 1;
+    let mut plain = Vec::new();
+    let result = chain.read(&wire, &mut plain, NOW);
+    assert!(matches!(result, Err(Reason::Tls(TlsError::Decrypt))), "{result:?}");
+    assert_eq!(plain, b"good");
 }
 
 #[test]
