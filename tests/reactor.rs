@@ -259,6 +259,34 @@ fn the_life_of_a_reactor_has_errors_for_every_wrong_turn() {
 }
 
 #[test]
+fn a_trigger_before_startup_cannot_start_or_end_the_reactor() {
+    let reactor = Reactor::new().unwrap();
+    let (inside, refused) = (reactor.clone(), Rc::new(RefCell::new(Vec::new())));
+    let errors = refused.clone();
+    reactor.add_system_event_trigger(Phase::Before, SystemEvent::Startup, move || {
+        let ran = reactor_error(inside.run());
+        errors.borrow_mut().extend([ran, inside.start_running().unwrap_err(), inside.disconnect_all().unwrap_err()]);
+    });
+    let stopping = reactor.clone();
+    reactor.call_when_running(move || stop(&stopping));
+    run(&reactor);
+    assert_eq!(*refused.borrow(), [ReactorError::AlreadyRunning; 3]);
+}
+
+#[test]
+fn a_crash_in_a_trigger_before_shutdown_leaves_the_loop_without_a_shutdown() {
+    let clock = Clock::new();
+    let (log, crashing) = (Log::default(), clock.reactor().clone());
+    clock.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || crashing.crash().unwrap());
+    clock.add_system_event_trigger(Phase::During, SystemEvent::Shutdown, note(&log, "shutdown"));
+    clock.stop().unwrap();
+    clock.turn();
+    assert!(!clock.is_running() && !clock.is_stopping());
+    clock.start_running().unwrap();
+    assert_eq!(log.borrow().len(), 0);
+}
+
+#[test]
 fn a_crashed_reactor_runs_again_with_its_connections() {
     let reactor = Reactor::new().unwrap();
     let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();

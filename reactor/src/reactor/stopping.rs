@@ -60,7 +60,10 @@ impl Reactor {
         match self.0.stage.get() {
             Stage::Running if self.0.stop_requested.get() => {
                 self.fire(Phase::Before, SystemEvent::Shutdown);
-                self.0.stop_requested.set(false);
+                if !self.0.stop_requested.replace(false) {
+                    // A trigger has crashed the reactor, which is the end of its stop as well.
+                    return;
+                }
                 self.0.stage.set(Stage::Preparing(self.0.timers.refresh().saturating_add(self.0.stop_timeout.get())));
                 self.advance_stop();
             }
