@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use torsade::prelude::*;
-use torsade::{Clock, Cooperator, Deferred, LoopingCall, TaskError, defer, react};
+use torsade::{Clock, Cooperator, Deferred, LoopingCall, TaskError, TaskGroup, defer, react};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -146,6 +146,46 @@ fn react_gives_the_error_of_its_main_and_says_when_it_was_stopped_first() {
     });
     let error = stopped.expect_err("it was stopped");
     assert_eq!(error.downcast_ref(), Some(&TaskError::Stopped));
+}
+
+#[test]
+fn a_future_whose_reactor_crashed_stops_no_later_run() {
+    let reactor = Reactor::new().expect("a reactor");
+    let (deferred, firer) = Deferred::<()>::new();
+    let crashing = reactor.clone();
+    reactor.call_later(Duration::ZERO, move || crashing.crash().expect("it runs"));
+    let stopped = reactor.run_until(async move { Ok(deferred.await?) }).expect_err("it has crashed");
+    assert_eq!(stopped.downcast_ref(), Some(&TaskError::Stopped));
+    reactor.call_later(Duration::ZERO, move || firer.callback(()));
+    let slept = reactor.sleep(Duration::from_millis(20));
+    reactor.run_until(async move { Ok(slept.await?) }).expect("nobody else stops it");
+}
+
+#[test]
+fn a_group_keeps_the_tasks_that_are_spawned_while_it_is_cancelled() {
+    /// Spawns two tasks when it is dropped.
+    struct Successors(Rc<Clock>, TaskGroup);
+    impl Drop for Successors {
+        fn drop(&mut self) {
+            for _ in 0..2 {
+                self.1.spawn(self.0.reactor(), std::future::pending::<()>());
+            }
+        }
+    }
+
+    let (clock, group) = (Rc::new(Clock::new()), TaskGroup::new());
+    for _ in 0..2 {
+        let successors = Successors(clock.clone(), group.clone());
+        group.spawn(clock.reactor(), async move {
+            let _held = successors;
+            std::future::pending::<()>().await;
+        });
+    }
+    group.cancel();
+    assert_eq!((group.len(), clock.leftovers().tasks), (4, 4));
+    group.cancel();
+    assert!(group.is_empty());
+    clock.assert_clean();
 }
 
 #[test]
