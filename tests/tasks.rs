@@ -220,6 +220,24 @@ fn a_looping_call_keeps_its_phase_and_skips_what_it_missed() {
 }
 
 #[test]
+fn a_looping_call_keeps_its_phase_when_a_call_takes_long() {
+    let clock = Rc::new(Clock::new());
+    let times = Rc::new(RefCell::new(Vec::new()));
+    let (there, takes_long) = (times.clone(), clock.clone());
+    let looping = LoopingCall::new(clock.reactor(), move || {
+        there.borrow_mut().push(takes_long.now());
+        // It cannot turn the loop from in here, but time passes.
+        takes_long.advance(SECOND * 3 / 10);
+    });
+    looping.start(SECOND, true).expect("it is not running").detach();
+    clock.advance(Duration::ZERO);
+    clock.advance(SECOND * 7 / 10);
+    clock.advance(SECOND * 7 / 10);
+    assert_eq!(*times.borrow(), [Duration::ZERO, SECOND, 2 * SECOND]);
+    looping.stop().expect("it runs");
+}
+
+#[test]
 fn a_looping_call_waits_for_the_deferred_of_its_function() {
     let clock = Clock::new();
     let waiting = Rc::new(RefCell::new(Vec::new()));
