@@ -11,7 +11,7 @@ use torsade_protocols::policies::{
 };
 use torsade_protocols::testing::{ProducerState, StringTransport, StringTransportWithDisconnection};
 use torsade_protocols::{
-    Factory, FileSender, FileSenderError, LineProtocol, LineReceiver, LineTransport, Producer, Protocol, Reason, Result,
+    Address, Factory, FileSender, FileSenderError, LineProtocol, LineReceiver, LineTransport, Producer, Protocol, Reason, Result,
     Transport, wire,
 };
 use torsade_reactor::Clock;
@@ -263,6 +263,33 @@ impl LineProtocol for Upper {
         transport.send_line(line.to_ascii_uppercase());
         Ok(())
     }
+}
+
+#[test]
+fn the_factory_of_the_overflow_is_started_and_stopped_as_well() {
+    /// Counts the hooks, and builds nothing.
+    #[derive(Clone, Default)]
+    struct Hooks(Rc<RefCell<Vec<&'static str>>>);
+
+    impl Factory for Hooks {
+        fn build_protocol(&mut self, _: &Address) -> Option<Box<dyn Protocol>> {
+            None
+        }
+
+        fn start_factory(&mut self) {
+            self.0.borrow_mut().push("start");
+        }
+
+        fn stop_factory(&mut self) {
+            self.0.borrow_mut().push("stop");
+        }
+    }
+
+    let hooks = Hooks::default();
+    let mut factory = LimitTotalConnectionsFactory::new(|_| wire::Discard, 1).overflow(hooks.clone());
+    factory.start_factory();
+    factory.stop_factory();
+    assert_eq!(*hooks.0.borrow(), ["start", "stop"]);
 }
 
 #[test]
