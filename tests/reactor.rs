@@ -201,6 +201,32 @@ fn a_panic_in_a_timer_a_trigger_or_a_call_from_a_thread_does_not_end_the_loop() 
 }
 
 #[test]
+fn what_panics_when_it_is_dropped_with_a_stopped_reactor_is_dropped_alone() {
+    struct Bomb(Rc<Cell<u32>>);
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+            panic!("a bug");
+        }
+    }
+
+    let (reactor, dropped) = (Reactor::new().unwrap(), Rc::new(Cell::new(0)));
+    for _ in 0..2 {
+        let [timer, task] = [Bomb(dropped.clone()), Bomb(dropped.clone())];
+        reactor.call_later(Duration::from_secs(60), move || drop(timer));
+        reactor.spawn(async move {
+            let _held = task;
+            std::future::pending::<()>().await;
+        });
+    }
+    let stopping = reactor.clone();
+    reactor.call_when_running(move || stop(&stopping));
+    run(&reactor);
+    assert_eq!(dropped.get(), 4);
+}
+
+#[test]
 fn system_events_come_in_their_phases_and_in_the_order_added() {
     let reactor = Reactor::new().unwrap();
     let log = Log::default();
