@@ -182,8 +182,10 @@ fn throttling_holds_pull_producers_and_asks_them_again() {
 #[derive(Clone, Default)]
 struct Told {
     calls: Rc<RefCell<Vec<&'static str>>>,
-    fails: Option<fn() -> Result>,
+    fails: Option<Failing>,
 }
+
+type Failing = fn() -> Result;
 
 impl Producer for Told {
     fn resume_producing(&mut self, _: &Transport) -> Result {
@@ -217,7 +219,7 @@ impl Protocol for Producing {
 
 #[test]
 fn a_producer_that_fails_when_it_is_throttled_ends_its_connection_and_no_other() {
-    let failures: [(fn() -> Result, &str); 2] = [
+    let failures: [(Failing, &str); 2] = [
         (|| Err("out of order".into()), "the protocol failed: out of order"),
         (|| panic!("a bug"), "a callback panicked: a bug"),
     ];
