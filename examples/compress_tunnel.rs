@@ -60,6 +60,8 @@ impl Side {
 impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         transport.set_detection(Detect::Off);
+        // The two pause each other: neither need stop reading because its own peer does not read.
+        transport.set_read_while_congested(true);
         if self.first == self.tunnel.far {
             let format = self.tunnel.format;
             transport.set_compression::<Format>(format)?;

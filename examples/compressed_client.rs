@@ -53,7 +53,7 @@ fn send_stdin(transport: Transport) {
 }
 
 fn main() -> Result {
-    env_logger::init();
+    env_logger::init_from_env(env_logger::Env::new().default_filter_or("warn")); // says why there is no connection
     let mut args: Vec<String> = std::env::args().skip(1).collect();
     let expect = args.iter().position(|arg| arg == "--expect").map(|at| args.drain(at..).nth(1).ok_or("--expect needs a format"));
     let expect = expect.transpose()?;

@@ -69,7 +69,7 @@ pub fn start(reactor: &Reactor, address: &str, user: &str, password: &str) -> Re
 }
 
 fn main() -> Result {
-    env_logger::init();
+    env_logger::init_from_env(env_logger::Env::new().default_filter_or("warn")); // says why there is no connection
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [address, user, password] = args.as_slice() else {
         return Err("usage: imap_client ADDRESS USER PASSWORD".into());

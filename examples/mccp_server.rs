@@ -91,7 +91,7 @@ impl Protocol for Player {
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        data.iter().try_for_each(|byte| self.byte(transport, *byte))
+        data.iter().take_while(|_| !transport.is_closing()).try_for_each(|byte| self.byte(transport, *byte))
     }
 
     fn connection_lost(&mut self, transport: &Transport, _reason: &Reason) -> Result {

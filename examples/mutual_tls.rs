@@ -41,7 +41,7 @@ impl Protocol for Echo {
 }
 
 fn main() -> Result {
-    env_logger::init();
+    env_logger::init_from_env(env_logger::Env::new().default_filter_or("warn")); // says why there is no connection
     let args: Vec<String> = std::env::args().collect();
     let serve = args.get(1).is_some_and(|role| role == "server");
     let own = if serve { "server" } else { "client" };

@@ -71,7 +71,7 @@ pub fn start(reactor: &Reactor, address: &str, password: &str) -> Result<Connect
 }
 
 fn main() -> Result {
-    env_logger::init();
+    env_logger::init_from_env(env_logger::Env::new().default_filter_or("warn")); // says why there is no connection
     let mut args = std::env::args().skip(1);
     let address = args.next().unwrap_or_else(|| "127.0.0.1:6667".into());
     let password = args.next().unwrap_or_else(|| "ours".into());

@@ -29,6 +29,8 @@ impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         // What is forwarded is nobody's business here, compressed or not.
         transport.set_detection(Detect::Off);
+        // The two pause each other: neither need stop reading because its own peer does not read.
+        transport.set_read_while_congested(true);
         self.own.replace(Some(transport.clone()));
         if let Some(target) = self.target.take() {
             transport.pause_producing();

@@ -35,7 +35,7 @@ impl LineProtocol for StartTlsClient {
 }
 
 fn main() -> Result {
-    env_logger::init();
+    env_logger::init_from_env(env_logger::Env::new().default_filter_or("warn")); // says why there is no connection
     let mut args = std::env::args().skip(1);
     let address = args.next().unwrap_or_else(|| "localhost:8000".into());
     let roots = args.next().unwrap_or_else(|| "keys/ca.pem".into());

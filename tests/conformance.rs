@@ -259,3 +259,25 @@ fn what_is_forgotten_under_back_pressure_is_found() {
     assert!(difference.way().contains("congested"), "{difference}");
     assert_eq!(difference.found().sent, b"one\n");
 }
+
+#[test]
+fn a_protocol_that_pauses_by_itself_stays_paused_as_long_as_it_wants() {
+    /// Answers a line after a while, and reads none meanwhile.
+    struct Slow(Notes);
+
+    impl LineProtocol for Slow {
+        fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+            self.0.note(format!("asked {}", line.escape_ascii()));
+            transport.pause_producing();
+            let (transport, line, notes) = (transport.clone(), line.to_vec(), self.0.clone());
+            transport.reactor().clone().call_later(Duration::from_millis(300), move || {
+                notes.note(format!("answered {}", line.escape_ascii()));
+                transport.send_line(line);
+                transport.resume_producing();
+            });
+            Ok(())
+        }
+    }
+
+    Conformance::new(|notes| LineReceiver::new(Slow(notes.clone()))).send("one\r\ntwo\r\n").assert();
+}

@@ -85,6 +85,26 @@ fn a_target_that_does_not_read_stops_the_client() {
 }
 
 #[test]
+fn a_client_that_writes_before_it_reads_is_read_whatever_the_target_sends() {
+    const SIZE: usize = 16 << 20;
+    let reactor = Reactor::new().unwrap();
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = forward_to(&reactor, target.local_addr().unwrap());
+    let received = run_with(&reactor, move || {
+        let mut client = connect(address);
+        client.write_all(b"x").unwrap();
+        let (mut reading, _) = target.accept().unwrap();
+        let mut writing = reading.try_clone().unwrap();
+        let writer = thread::spawn(move || writing.write_all(&vec![b'y'; SIZE]));
+        let reader = thread::spawn(move || reading.read_exact(&mut vec![0; SIZE]));
+        client.write_all(&vec![b'x'; SIZE - 1]).unwrap();
+        let received = client.read_exact(&mut vec![0; SIZE]);
+        reader.join().unwrap().and(writer.join().unwrap()).and(received)
+    });
+    received.unwrap();
+}
+
+#[test]
 fn a_target_that_resets_resets_the_client() {
     let reactor = Reactor::new().unwrap();
     let target = TcpListener::bind("127.0.0.1:0").unwrap();

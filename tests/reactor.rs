@@ -201,6 +201,32 @@ fn a_panic_in_a_timer_a_trigger_or_a_call_from_a_thread_does_not_end_the_loop() 
 }
 
 #[test]
+fn what_panics_when_it_is_dropped_with_a_stopped_reactor_is_dropped_alone() {
+    struct Bomb(Rc<Cell<u32>>);
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+            panic!("a bug");
+        }
+    }
+
+    let (reactor, dropped) = (Reactor::new().unwrap(), Rc::new(Cell::new(0)));
+    for _ in 0..2 {
+        let [timer, task] = [Bomb(dropped.clone()), Bomb(dropped.clone())];
+        reactor.call_later(Duration::from_secs(60), move || drop(timer));
+        reactor.spawn(async move {
+            let _held = task;
+            std::future::pending::<()>().await;
+        });
+    }
+    let stopping = reactor.clone();
+    reactor.call_when_running(move || stop(&stopping));
+    run(&reactor);
+    assert_eq!(dropped.get(), 4);
+}
+
+#[test]
 fn system_events_come_in_their_phases_and_in_the_order_added() {
     let reactor = Reactor::new().unwrap();
     let log = Log::default();
@@ -256,6 +282,34 @@ fn the_life_of_a_reactor_has_errors_for_every_wrong_turn() {
     for error in [ReactorError::AlreadyRunning, ReactorError::NotRestartable, ReactorError::NotRunning] {
         assert!(error.to_string().len() > 20);
     }
+}
+
+#[test]
+fn a_trigger_before_startup_cannot_start_or_end_the_reactor() {
+    let reactor = Reactor::new().unwrap();
+    let (inside, refused) = (reactor.clone(), Rc::new(RefCell::new(Vec::new())));
+    let errors = refused.clone();
+    reactor.add_system_event_trigger(Phase::Before, SystemEvent::Startup, move || {
+        let ran = reactor_error(inside.run());
+        errors.borrow_mut().extend([ran, inside.start_running().unwrap_err(), inside.disconnect_all().unwrap_err()]);
+    });
+    let stopping = reactor.clone();
+    reactor.call_when_running(move || stop(&stopping));
+    run(&reactor);
+    assert_eq!(*refused.borrow(), [ReactorError::AlreadyRunning; 3]);
+}
+
+#[test]
+fn a_crash_in_a_trigger_before_shutdown_leaves_the_loop_without_a_shutdown() {
+    let clock = Clock::new();
+    let (log, crashing) = (Log::default(), clock.reactor().clone());
+    clock.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || crashing.crash().unwrap());
+    clock.add_system_event_trigger(Phase::During, SystemEvent::Shutdown, note(&log, "shutdown"));
+    clock.stop().unwrap();
+    clock.turn();
+    assert!(!clock.is_running() && !clock.is_stopping());
+    clock.start_running().unwrap();
+    assert_eq!(log.borrow().len(), 0);
 }
 
 #[test]

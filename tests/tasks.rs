@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use torsade::prelude::*;
-use torsade::{Clock, Cooperator, Deferred, LoopingCall, TaskError, defer, react};
+use torsade::{Clock, Cooperator, Deferred, LoopingCall, TaskError, TaskGroup, defer, react};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -149,6 +149,46 @@ fn react_gives_the_error_of_its_main_and_says_when_it_was_stopped_first() {
 }
 
 #[test]
+fn a_future_whose_reactor_crashed_stops_no_later_run() {
+    let reactor = Reactor::new().expect("a reactor");
+    let (deferred, firer) = Deferred::<()>::new();
+    let crashing = reactor.clone();
+    reactor.call_later(Duration::ZERO, move || crashing.crash().expect("it runs"));
+    let stopped = reactor.run_until(async move { Ok(deferred.await?) }).expect_err("it has crashed");
+    assert_eq!(stopped.downcast_ref(), Some(&TaskError::Stopped));
+    reactor.call_later(Duration::ZERO, move || firer.callback(()));
+    let slept = reactor.sleep(Duration::from_millis(20));
+    reactor.run_until(async move { Ok(slept.await?) }).expect("nobody else stops it");
+}
+
+#[test]
+fn a_group_keeps_the_tasks_that_are_spawned_while_it_is_cancelled() {
+    /// Spawns two tasks when it is dropped.
+    struct Successors(Rc<Clock>, TaskGroup);
+    impl Drop for Successors {
+        fn drop(&mut self) {
+            for _ in 0..2 {
+                self.1.spawn(self.0.reactor(), std::future::pending::<()>());
+            }
+        }
+    }
+
+    let (clock, group) = (Rc::new(Clock::new()), TaskGroup::new());
+    for _ in 0..2 {
+        let successors = Successors(clock.clone(), group.clone());
+        group.spawn(clock.reactor(), async move {
+            let _held = successors;
+            std::future::pending::<()>().await;
+        });
+    }
+    group.cancel();
+    assert_eq!((group.len(), clock.leftovers().tasks), (4, 4));
+    group.cancel();
+    assert!(group.is_empty());
+    clock.assert_clean();
+}
+
+#[test]
 fn defer_later_calls_after_the_delay_and_not_when_cancelled() {
     let clock = Clock::new();
     let later = clock.defer_later(SECOND, || Ok(3));
@@ -177,6 +217,24 @@ fn a_looping_call_keeps_its_phase_and_skips_what_it_missed() {
     assert!(ended.into_result().expect("it has ended").is_ok());
     assert_eq!(looping.stop(), Err(TaskError::NotRunning));
     clock.assert_clean();
+}
+
+#[test]
+fn a_looping_call_keeps_its_phase_when_a_call_takes_long() {
+    let clock = Rc::new(Clock::new());
+    let times = Rc::new(RefCell::new(Vec::new()));
+    let (there, takes_long) = (times.clone(), clock.clone());
+    let looping = LoopingCall::new(clock.reactor(), move || {
+        there.borrow_mut().push(takes_long.now());
+        // It cannot turn the loop from in here, but time passes.
+        takes_long.advance(SECOND * 3 / 10);
+    });
+    looping.start(SECOND, true).expect("it is not running").detach();
+    clock.advance(Duration::ZERO);
+    clock.advance(SECOND * 7 / 10);
+    clock.advance(SECOND * 7 / 10);
+    assert_eq!(*times.borrow(), [Duration::ZERO, SECOND, 2 * SECOND]);
+    looping.stop().expect("it runs");
 }
 
 #[test]

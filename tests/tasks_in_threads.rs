@@ -140,6 +140,24 @@ fn the_pool_grows_with_the_work_up_to_its_bound() {
 }
 
 #[test]
+fn a_larger_pool_takes_up_the_jobs_that_wait() {
+    let reactor = Reactor::new().expect("a reactor");
+    reactor.suggest_thread_pool_size(1);
+    let together = Arc::new(Barrier::new(2));
+    let jobs: Vec<Deferred<()>> = (0..2)
+        .map(|_| {
+            let together = Arc::clone(&together);
+            reactor.defer_to_thread(move || {
+                together.wait();
+                Ok(())
+            })
+        })
+        .collect();
+    reactor.suggest_thread_pool_size(2);
+    support::run_until(&reactor, async { Ok(torsade::defer::gather_results(jobs).await?) }).expect("both are done");
+}
+
+#[test]
 fn a_thread_can_wait_for_a_result_from_the_loop_and_is_told_of_errors() {
     let reactor = Reactor::new().expect("a reactor");
     let handle = reactor.handle();

@@ -134,6 +134,8 @@ impl Side {
 impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         transport.set_detection(Detect::Off);
+        // The other side's pauses bound what is held. Two that both write before they read would wait for each other.
+        transport.set_read_while_congested(true);
         self.pair.slot(self.end).replace(Some(transport.clone()));
         if let Some(connect) = self.connect.take() {
             // Nothing is read until there is somewhere to send it to.

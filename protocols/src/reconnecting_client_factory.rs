@@ -152,7 +152,9 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
     /// The wait before the retry after `retries` others, varied by `random`.
     fn delay(&self, retries: u32, random: u64) -> Duration {
         let exponent = i32::try_from(retries).unwrap_or(i32::MAX);
-        let plain = (self.initial_delay.as_secs_f64() * self.factor.powi(exponent)).min(self.max_delay.as_secs_f64());
+        // Not infinitely often: a first wait of nothing would be no number.
+        let times = self.factor.powi(exponent).min(f64::MAX);
+        let plain = (self.initial_delay.as_secs_f64() * times).min(self.max_delay.as_secs_f64());
         // From -1 to 1, evenly.
         #[expect(clippy::cast_precision_loss, reason = "chance needs no exactness")]
         let varied = 2.0 * (random as f64 / u64::MAX as f64) - 1.0;
@@ -259,6 +261,12 @@ mod tests {
         let factory = ReconnectingClientFactory::new(|_| Nothing).jitter(0.0).max_delay(Duration::from_secs(30));
         let seconds: Vec<u64> = (0..6).map(|retries| factory.delay(retries, 7).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 7, 20, 30, 30]);
+    }
+
+    #[test]
+    fn a_wait_of_nothing_stays_one_however_often_it_grows() {
+        let factory = ReconnectingClientFactory::new(|_| Nothing).initial_delay(Duration::ZERO);
+        assert_eq!(factory.delay(1_000_000, 7), Duration::ZERO);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! Policies around protocols: what passes through, and what a policy holds.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::policies::{
-    LimitConnectionsByPeer, LimitTotalConnectionsFactory, ProtocolWrapper, ThrottlingFactory, TimeoutFactory,
+    LimitConnectionsByPeer, LimitTotalConnectionsFactory, ProtocolWrapper, ThrottlingFactory, TimeoutFactory, TimeoutMixin,
     TrafficLoggingFactory, WrappedProtocol, WrapperTransport, WrappingFactory,
 };
 use torsade_protocols::testing::{ProducerState, StringTransport, StringTransportWithDisconnection};
 use torsade_protocols::{
-    Factory, FileSender, FileSenderError, LineProtocol, LineReceiver, LineTransport, Protocol, Reason, Result, Transport, wire,
+    Address, Factory, FileSender, FileSenderError, LineProtocol, LineReceiver, LineTransport, Producer, Protocol, Reason, Result,
+    Transport, wire,
 };
+use torsade_reactor::Clock;
 
 type Connection = StringTransportWithDisconnection<Box<dyn Protocol>>;
 
@@ -175,6 +178,74 @@ fn throttling_holds_pull_producers_and_asks_them_again() {
     assert_eq!(connection.value(), line.repeat(2), "what was asked for meanwhile comes afterwards");
 }
 
+/// Notes what it is told, and fails when it is to wait, if that is asked for.
+#[derive(Clone, Default)]
+struct Told {
+    calls: Rc<RefCell<Vec<&'static str>>>,
+    fails: Option<Failing>,
+}
+
+type Failing = fn() -> Result;
+
+impl Producer for Told {
+    fn resume_producing(&mut self, _: &Transport) -> Result {
+        self.calls.borrow_mut().push("resume");
+        Ok(())
+    }
+
+    fn pause_producing(&mut self, _: &Transport) -> Result {
+        self.calls.borrow_mut().push("pause");
+        self.fails.map_or(Ok(()), |fail| fail())
+    }
+
+    fn stop_producing(&mut self) {
+        self.calls.borrow_mut().push("stop");
+    }
+}
+
+/// Registers its producer, and sends everything back.
+struct Producing(Told);
+
+impl Protocol for Producing {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        Ok(transport.register_producer(self.0.clone(), true)?)
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        transport.write(data);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_producer_that_fails_when_it_is_throttled_ends_its_connection_and_no_other() {
+    let failures: [(Failing, &str); 2] = [
+        (|| Err("out of order".into()), "the protocol failed: out of order"),
+        (|| panic!("a bug"), "a callback panicked: a bug"),
+    ];
+    for (fail, reason) in failures {
+        let (clock, mut protocols) = (Rc::new(Clock::new()), VecDeque::new());
+        let (bad, good) = (Told { fails: Some(fail), ..Told::default() }, Told::default());
+        protocols.extend([Producing(bad.clone()), Producing(good.clone())]);
+        let mut factory = ThrottlingFactory::new(move |_| protocols.pop_front()).write_limit(10);
+        let mut connect = || {
+            let transport = StringTransport::with_clock(&clock);
+            let protocol = factory.build_protocol(&transport.peer()).unwrap();
+            let mut connection = StringTransportWithDisconnection::with_transport(transport, protocol);
+            connection.make_connection();
+            connection
+        };
+        let (mut first, mut second) = (connect(), connect());
+        second.deliver(&[0; 20]);
+        clock.advance(Duration::from_secs(1));
+        first.settle();
+        assert_eq!(first.reason().map(ToString::to_string).as_deref(), Some(reason));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(*bad.calls.borrow(), ["pause", "stop"]);
+        assert_eq!(*good.calls.borrow(), ["pause", "resume"]);
+    }
+}
+
 #[test]
 fn connections_that_never_stood_are_not_counted_for_ever() {
     let mut throttled = ThrottlingFactory::new(|_| wire::Echo).max_connection_count(1);
@@ -194,6 +265,70 @@ impl LineProtocol for Upper {
         transport.send_line(line.to_ascii_uppercase());
         Ok(())
     }
+}
+
+#[test]
+fn the_factory_of_the_overflow_is_started_and_stopped_as_well() {
+    /// Counts the hooks, and builds nothing.
+    #[derive(Clone, Default)]
+    struct Hooks(Rc<RefCell<Vec<&'static str>>>);
+
+    impl Factory for Hooks {
+        fn build_protocol(&mut self, _: &Address) -> Option<Box<dyn Protocol>> {
+            None
+        }
+
+        fn start_factory(&mut self) {
+            self.0.borrow_mut().push("start");
+        }
+
+        fn stop_factory(&mut self) {
+            self.0.borrow_mut().push("stop");
+        }
+    }
+
+    let hooks = Hooks::default();
+    let mut factory = LimitTotalConnectionsFactory::new(|_| wire::Discard, 1).overflow(hooks.clone());
+    factory.start_factory();
+    factory.stop_factory();
+    assert_eq!(*hooks.0.borrow(), ["start", "stop"]);
+}
+
+#[test]
+fn a_timeout_that_is_set_for_another_connection_is_of_that_one() {
+    let (clock, timeout) = (Rc::new(Clock::new()), TimeoutMixin::new());
+    let (first, second) = (StringTransport::with_clock(&clock), StringTransport::with_clock(&clock));
+    let minute = Some(Duration::from_secs(60));
+    timeout.set_timeout(&first, minute);
+    assert_eq!(timeout.set_timeout(&second, minute), minute);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!((first.is_closing(), second.is_closing()), (false, true));
+    clock.assert_clean();
+}
+
+/// Gives back what is less than four bytes.
+struct Fours(Rc<RefCell<Vec<u8>>>);
+
+impl Protocol for Fours {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        if data.len() < 4 {
+            transport.unread(data);
+        } else {
+            self.0.borrow_mut().extend_from_slice(data);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn bytes_given_back_to_a_wrapper_again_and_again_stay_before_what_follows() {
+    let got = Rc::new(RefCell::new(Vec::new()));
+    let (transport, mut protocol) = (StringTransport::new(), WrappedProtocol::new(Plain, Fours(Rc::clone(&got))));
+    protocol.connection_made(&transport).unwrap();
+    protocol.data_received(&transport, b"ab").unwrap();
+    protocol.data_received(&transport, b"cdef").unwrap();
+    protocol.reading_resumed(&transport).unwrap();
+    assert_eq!(*got.borrow(), b"abcdef");
 }
 
 #[test]
@@ -278,6 +413,19 @@ fn a_wrapper_that_gives_more_than_is_wanted_delivers_it_later_and_in_order() {
     assert_eq!(*got.borrow(), b"a", "it has paused");
     connection.call(|transport| transport.resume_producing());
     assert_eq!(*got.borrow(), b"aabc");
+}
+
+#[test]
+fn a_pause_while_bytes_come_back_from_a_wrapper_holds_what_follows() {
+    let got = Rc::new(RefCell::new(Vec::new()));
+    let (transport, mut protocol) = (StringTransport::new(), WrappedProtocol::new(Plain, Reluctant(Rc::clone(&got))));
+    protocol.data_received(&transport, b"a").unwrap();
+    transport.resume_producing();
+    protocol.data_received(&transport, b"b").unwrap();
+    assert_eq!(*got.borrow(), b"aa", "it has paused");
+    transport.resume_producing();
+    protocol.reading_resumed(&transport).unwrap();
+    assert_eq!(*got.borrow(), b"aab");
 }
 
 #[test]

@@ -36,3 +36,10 @@ impl Error for Panic {}
 pub fn catch<T>(callback: impl FnOnce() -> T) -> Result<T, Panic> {
     catch_unwind(AssertUnwindSafe(callback)).map_err(|payload| Panic::from_payload(payload.as_ref()))
 }
+
+/// Drops what is the user's, which may panic.
+pub(crate) fn drop_quietly<T>(what: &str, item: T) {
+    if let Err(panic) = catch(|| drop(item)) {
+        log::error!("dropping {what} {panic}");
+    }
+}

@@ -167,18 +167,21 @@ impl Reactor {
 
     pub(crate) fn check_startable(&self) -> Result<(), ReactorError> {
         match self.0.stage.get() {
-            Stage::Idle => Ok(()),
-            Stage::Running | Stage::Preparing(_) | Stage::Finishing(_) => Err(ReactorError::AlreadyRunning),
             Stage::Stopped => Err(ReactorError::NotRestartable),
+            Stage::Idle if !self.0.timers.in_turn.get() => Ok(()),
+            _ => Err(ReactorError::AlreadyRunning),
         }
     }
 
     fn start(&self) {
         self.0.timers.refresh();
+        // As in a turn: the triggers are callbacks, which cannot start or end the reactor or turn it.
+        self.0.timers.in_turn.set(true);
         self.fire(Phase::Before, SystemEvent::Startup);
         self.0.stage.set(Stage::Running);
         self.fire(Phase::During, SystemEvent::Startup);
         self.fire(Phase::After, SystemEvent::Startup);
+        self.0.timers.in_turn.set(false);
         self.nudge();
     }
 

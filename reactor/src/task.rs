@@ -132,7 +132,9 @@ impl Reactor {
         self.check_startable()?;
         let ended = Rc::new(RefCell::new(None));
         let (there, reactor) = (Rc::clone(&ended), self.clone());
-        let told = self.spawn(future).into_deferred().add_both(move |result| {
+        let task = self.spawn(future);
+        let handle = task.handle();
+        let told = task.into_deferred().add_both(move |result| {
             // Once the reactor has stopped, the result is that the task was dropped.
             if reactor.is_running() {
                 there.replace(Some(result));
@@ -141,7 +143,10 @@ impl Reactor {
             }
         });
         told.detach();
-        self.run()?;
+        let run = self.run();
+        // After a crash it would go on, and stop whatever runs then.
+        handle.cancel();
+        run?;
         let ended = ended.take();
         Ok(ended.ok_or(TaskError::Stopped)??)
     }

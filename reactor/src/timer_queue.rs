@@ -129,6 +129,11 @@ impl TimerQueue {
         self.calls.iter().filter_map(|(key, call)| Some((Duration::from_nanos(call.deadline), *self.made.get(key)?)))
     }
 
+    /// What was to be called.
+    pub(crate) fn into_runs(self) -> impl Iterator<Item = Box<dyn FnOnce()>> {
+        self.calls.into_iter().map(|(_, call)| call.run)
+    }
+
     /// The sequence number that the next call will get.
     pub(crate) fn next_sequence(&self) -> u64 {
         self.next_sequence

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade::policies::{ProtocolWrapper, WrappedProtocol};
+use torsade::policies::{ProtocolWrapper, WrappedProtocol, WrapperTransport};
 use torsade::prelude::*;
 use torsade::{
     CompressionError, Int16StringReceiver, NetstringReceiver, StartTlsError, State, StatefulProtocol, StatefulReceiver,
@@ -14,7 +14,7 @@ use torsade::{
 };
 
 use crate::keys;
-use crate::support::{Event, address, converse, drain, pattern, peer, run};
+use crate::support::{Event, Events, Probe, address, converse, drain, pattern, peer, run};
 use crate::world::{converse_in_clear, side, silent};
 
 /// A server of lines that answers STARTTLS, and everything else with its length.
@@ -451,4 +451,45 @@ fn no_adapter_delivers_what_came_in_clear_behind_the_switch() {
         assert_eq!(received[0], "goal");
         assert!(received[1].starts_with("Tls(Injected"), "{received:?}");
     }
+}
+
+/// Gives four bytes at a time, and switches to TLS itself.
+struct SwitchesBelow(TlsServerConfig);
+
+impl ProtocolWrapper for SwitchesBelow {
+    fn data_received(&self, below: &WrapperTransport, data: &[u8], above: &mut dyn FnMut(&[u8]) -> Result) -> Result {
+        data.chunks(4).try_for_each(above)?;
+        Ok(below.start_tls(&self.0)?)
+    }
+}
+
+#[test]
+fn what_a_wrapper_kept_in_clear_is_not_delivered_during_the_handshake_that_it_began() {
+    let (reactor, events) = (Reactor::new().unwrap(), Events::default());
+    let record = events.clone();
+    let factory = move |_peer| {
+        let pausing = Probe::new(&record, |event, transport| {
+            match event {
+                Event::Data(_) => {
+                    transport.pause_producing();
+                    let paused = transport.clone();
+                    transport.reactor().call_later(Duration::ZERO, move || paused.resume_producing());
+                }
+                Event::Lost(_) => transport.reactor().stop()?,
+                _ => {}
+            }
+            Ok(())
+        });
+        WrappedProtocol::new(SwitchesBelow(keys::server()), pausing)
+    };
+    let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+    let peer = peer(address(&port), move |mut stream| {
+        stream.write_all(b"goalEVIL").expect("a connection");
+        drain(&mut stream).1.ok();
+    });
+    run(&reactor);
+    peer.join().expect("the peer does not fail");
+    assert_eq!(events.data(), b"goal");
+    let reason = events.reason();
+    assert!(matches!(reason, Reason::Tls(TlsError::Injected { bytes: 4 })), "{reason}");
 }

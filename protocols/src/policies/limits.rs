@@ -70,10 +70,16 @@ impl<F: Factory> Factory for LimitTotalConnectionsFactory<F> {
 
     fn start_factory(&mut self) {
         self.factory.start_factory();
+        if let Some(overflow) = &mut self.overflow {
+            overflow.start_factory();
+        }
     }
 
     fn stop_factory(&mut self) {
         self.factory.stop_factory();
+        if let Some(overflow) = &mut self.overflow {
+            overflow.stop_factory();
+        }
     }
 }
 

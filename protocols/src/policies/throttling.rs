@@ -6,7 +6,7 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use torsade_reactor::{DelayedCall, Reactor, Result};
+use torsade_reactor::{DelayedCall, Reactor, Result, catch};
 
 use crate::address::Address;
 use crate::connect_error::ConnectError;
@@ -205,12 +205,12 @@ impl Throttling {
         for connection in connections {
             match way {
                 Way::In => connection.hold_reading(on),
-                Way::Out => {
-                    if let Err(error) = connection.hold_producer(on) {
-                        log::warn!("closing connection {}: its producer failed: {error}", connection.id());
-                        connection.lose_connection();
-                    }
-                }
+                // A producer that fails is no matter of the other connections.
+                Way::Out => match catch(|| connection.hold_producer(on)) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => connection.fail_with(Reason::Protocol(error.into())),
+                    Err(panic) => connection.fail_with(Reason::Panicked(panic)),
+                },
             }
         }
     }

@@ -55,7 +55,8 @@ pub struct TimeoutMixin(Rc<TimeoutState>);
 
 struct TimeoutState {
     period: Cell<Option<Duration>>,
-    call: RefCell<Option<DelayedCall>>,
+    /// The call, and the transport that it is about.
+    call: RefCell<Option<(u64, DelayedCall)>>,
     expired: Box<dyn Fn(&Transport)>,
 }
 
@@ -79,35 +80,40 @@ impl TimeoutMixin {
     #[expect(clippy::must_use_candidate, reason = "it is called for its effect")]
     pub fn set_timeout(&self, transport: &Transport, period: Option<Duration>) -> Option<Duration> {
         let previous = self.0.period.replace(period);
-        let mut call = self.0.call.borrow_mut();
-        match (period, &*call) {
-            (Some(period), Some(running)) if running.reset(period).is_ok() => {}
-            (Some(period), _) => {
+        let running = self.0.call.take();
+        let Some(period) = period else {
+            cancel(running);
+            return previous;
+        };
+        let call = match running {
+            Some((id, call)) if id == transport.id() && call.reset(period).is_ok() => call,
+            other => {
+                cancel(other);
                 let (state, idle) = (Rc::downgrade(&self.0), transport.clone());
-                *call = Some(transport.reactor().call_later(period, move || {
+                transport.reactor().call_later(period, move || {
                     if let Some(state) = state.upgrade() {
                         state.call.take();
                         (state.expired)(&idle);
                     }
-                }));
+                })
             }
-            (None, _) => cancel(call.take()),
-        }
+        };
+        self.0.call.replace(Some((transport.id(), call)));
         previous
     }
 
     /// Begins the period anew; does nothing when none is running.
     #[doc(alias = "resetTimeout")]
     pub fn reset_timeout(&self) {
-        if let (Some(period), Some(call)) = (self.0.period.get(), &*self.0.call.borrow()) {
+        if let (Some(period), Some((_, call))) = (self.0.period.get(), &*self.0.call.borrow()) {
             // It may be expiring just now, which is as good.
             call.reset(period).ok();
         }
     }
 }
 
-fn cancel(call: Option<DelayedCall>) {
-    if let Some(call) = call {
+fn cancel(call: Option<(u64, DelayedCall)>) {
+    if let Some((_, call)) = call {
         // It may be expiring just now, which is as good.
         call.cancel().ok();
     }

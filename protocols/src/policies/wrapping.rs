@@ -214,11 +214,11 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
     }
 
     /// What gives bytes to the protocol: what it does not want any more after the first is kept, as if given back.
-    fn giving<'a>(&'a mut self, sides: &'a Sides) -> impl FnMut(&[u8]) -> Result + 'a {
-        let (below, protocol, mut first) = (&sides.below, &mut self.protocol, true);
+    fn giving<'a>(&'a mut self, sides: &'a Sides, mut first: bool) -> impl FnMut(&[u8]) -> Result + 'a {
+        let (below, protocol) = (&sides.below, &mut self.protocol);
         move |data| {
-            let wanted = std::mem::take(&mut first) || below.holds.unread.borrow().is_empty() && below.can_deliver();
-            if wanted {
+            let wanted = std::mem::take(&mut first) || below.can_deliver();
+            if wanted && below.holds.unread.borrow().is_empty() {
                 return protocol.data_received(&sides.above, data);
             }
             if below.is_handshaking() {
@@ -231,13 +231,19 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
         }
     }
 
-    /// Delivers what the protocol had given back, unless it does not want it yet.
-    fn deliver_unread(&mut self, sides: &Sides) -> Result {
+    /// Delivers what the protocol had given back, unless it does not want it yet. Says whether there was any.
+    fn deliver_unread(&mut self, sides: &Sides) -> Result<bool> {
         if sides.below.holds.unread.borrow().is_empty() || !sides.below.is_reading() {
-            return Ok(());
+            return Ok(false);
         }
         let unread = sides.below.holds.unread.take();
-        self.protocol.data_received(&sides.above, &unread)
+        if !sides.below.is_handshaking() {
+            self.protocol.data_received(&sides.above, &unread)?;
+        } else {
+            // TLS was switched on past the wrapped protocol.
+            sides.below.refuse_clear(&unread);
+        }
+        Ok(true)
     }
 }
 
@@ -258,15 +264,15 @@ impl<W: ProtocolWrapper + 'static> Protocol for WrappedProtocol<W> {
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         let sides = self.sides(transport);
-        self.deliver_unread(&sides)?;
+        let first = !self.deliver_unread(&sides)?;
         let wrapper = Rc::clone(&self.wrapper);
-        wrapper.data_received(&sides.below, data, &mut self.giving(&sides))
+        wrapper.data_received(&sides.below, data, &mut self.giving(&sides, first))
     }
 
     fn read_connection_lost(&mut self, transport: &Transport) -> Result {
         let sides = self.sides(transport);
         let wrapper = Rc::clone(&self.wrapper);
-        wrapper.read_connection_lost(&sides.below, &mut self.giving(&sides))?;
+        wrapper.read_connection_lost(&sides.below, &mut self.giving(&sides, true))?;
         self.protocol.read_connection_lost(&sides.above)
     }
 

@@ -211,10 +211,7 @@ impl StringTransport {
 
     /// Takes the registered producer away and tells it to stop; does nothing without one.
     pub fn stop_producer(&self) {
-        let registered = self.recorder.producer.take();
-        if let Some((producer, _)) = registered {
-            producer.borrow_mut().stop_producing();
-        }
+        self.recorder.stop_producer();
     }
 
     /// Behaves as if the peer did not read and the output were above its high watermark, or as if that were over.
@@ -288,6 +285,13 @@ impl Recorder {
         self.producer.borrow().as_ref().map(|(producer, _)| Rc::clone(producer))
     }
 
+    fn stop_producer(&self) {
+        let registered = self.producer.take();
+        if let Some((producer, _)) = registered {
+            producer.borrow_mut().stop_producing();
+        }
+    }
+
     fn note(&self, call: TransportCall<'_>) {
         if let Some(observer) = &*self.observer.borrow() {
             observer(call);
@@ -345,6 +349,8 @@ impl Connection for Recorder {
     fn fail_with(&self, reason: Reason) {
         self.failed.borrow_mut().get_or_insert(reason);
         self.lose_connection();
+        // It has no more say in when that is.
+        self.stop_producer();
     }
 
     fn tasks(&self) -> Option<TaskGroup> {

@@ -1,8 +1,8 @@
 //! SIGINT and SIGTERM as events of the poll.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -37,14 +37,16 @@ impl Drop for SignalWatch {
 /// How many reactors take signals, and whether that is none.
 #[derive(Default)]
 struct Watchers {
-    count: AtomicUsize,
-    idle: Arc<std::sync::atomic::AtomicBool>,
+    count: Mutex<usize>,
+    idle: Arc<AtomicBool>,
 }
 
 impl Watchers {
     fn change(&self, by: isize) {
-        let before = self.count.fetch_add(by.cast_unsigned(), Ordering::SeqCst);
-        self.idle.store(before.wrapping_add_signed(by) == 0, Ordering::SeqCst);
+        // Held until both are changed: one thread's reactor may end while another's begins.
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count = count.saturating_add_signed(by);
+        self.idle.store(*count == 0, Ordering::SeqCst);
     }
 }
 
@@ -63,4 +65,26 @@ fn restore_default_while_idle() -> io::Result<()> {
         DONE.get_or_init(|| ());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_a_reactor_watches_none_makes_the_process_idle() {
+        let watchers = Watchers::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..100_000 {
+                        watchers.change(1);
+                        assert!(!watchers.idle.load(Ordering::SeqCst));
+                        watchers.change(-1);
+                    }
+                });
+            }
+        });
+        assert!(watchers.idle.load(Ordering::SeqCst));
+    }
 }

@@ -41,21 +41,32 @@ impl ThreadPool {
         let mut state = self.0.lock();
         state.jobs.push_back(job);
         if state.idle < state.jobs.len() && state.threads < state.limit {
-            let shared = Arc::clone(&self.0);
-            match thread::Builder::new().name("torsade-pool".to_owned()).spawn(move || shared.work()) {
-                Ok(_) => state.threads += 1,
-                Err(error) => {
-                    log::error!("no thread for the pool: {error}; {} jobs wait for {} threads", state.jobs.len(), state.threads)
-                }
-            }
+            self.begin_thread(&mut state);
         }
         drop(state);
         self.0.changed.notify_one();
     }
 
     pub(super) fn set_limit(&self, threads: usize) {
-        self.0.lock().limit = threads;
+        let mut state = self.0.lock();
+        state.limit = threads;
+        // Jobs that waited for the limit need not wait for the next job, which may never come.
+        let wanted = state.jobs.len().saturating_sub(state.idle).min(threads.saturating_sub(state.threads));
+        for _ in 0..wanted {
+            self.begin_thread(&mut state);
+        }
+        drop(state);
         self.0.changed.notify_all();
+    }
+
+    fn begin_thread(&self, state: &mut State) {
+        let shared = Arc::clone(&self.0);
+        match thread::Builder::new().name("torsade-pool".to_owned()).spawn(move || shared.work()) {
+            Ok(_) => state.threads += 1,
+            Err(error) => {
+                log::error!("no thread for the pool: {error}; {} jobs wait for {} threads", state.jobs.len(), state.threads)
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::backend::Signal;
 use crate::defer::{CallbackResult, maybe_deferred};
 use crate::error::ReactorError;
 use crate::event_log::{Event, Subject};
+use crate::panic::drop_quietly;
 use crate::source::Source;
 use crate::system_event::{Phase, SystemEvent, TriggerId};
 
@@ -60,7 +61,10 @@ impl Reactor {
         match self.0.stage.get() {
             Stage::Running if self.0.stop_requested.get() => {
                 self.fire(Phase::Before, SystemEvent::Shutdown);
-                self.0.stop_requested.set(false);
+                if !self.0.stop_requested.replace(false) {
+                    // A trigger has crashed the reactor, which is the end of its stop as well.
+                    return;
+                }
                 self.0.stage.set(Stage::Preparing(self.0.timers.refresh().saturating_add(self.0.stop_timeout.get())));
                 self.advance_stop();
             }
@@ -140,12 +144,13 @@ impl Reactor {
         if calls.len() + jobs > 0 {
             log::warn!("dropped with the reactor: {} calls from threads, the results of {jobs} jobs", calls.len());
         }
-        drop(calls);
-        drop(self.0.timers.queue.take());
-        drop(self.0.awaited.take());
-        drop(self.0.triggers.take());
-        drop(self.0.locals.take());
-        drop(self.0.sources.take());
+        // One by one: a second panic while the first unwinds would abort the process.
+        calls.into_iter().for_each(|call| drop_quietly("a call from a thread", call));
+        self.0.timers.queue.take().into_runs().for_each(|call| drop_quietly("a delayed call", call));
+        self.0.awaited.take().into_iter().for_each(|(_, done)| drop_quietly("what waited for a job", done));
+        drop_quietly("the triggers", self.0.triggers.take());
+        drop_quietly("what belongs to the reactor", self.0.locals.take());
+        drop_quietly("the sources", self.0.sources.take());
         self.0.observers.clear();
     }
 

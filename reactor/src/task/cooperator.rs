@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::defer::{CallbackResult, Deferred, Failure, Firer, Settled};
-use crate::panic::catch;
+use crate::panic::{catch, drop_quietly};
 use crate::reactor::Reactor;
 
 /// How long the tasks may run in one turn, together; as in Twisted.
@@ -237,9 +237,7 @@ impl Work {
         }
         self.ended.replace(Some(result.clone()));
         let steps = self.steps.take();
-        if let Err(panic) = catch(|| drop(steps)) {
-            log::error!("dropping a cooperative task {panic}");
-        }
+        drop_quietly("a cooperative task", steps);
         let waiting = self.waiting.take();
         for firer in waiting {
             firer.fire(result.clone());

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use slab::Slab;
 
 use crate::defer::{CallbackResult, Deferred, Failure, Firer, Settled};
-use crate::panic::catch;
+use crate::panic::{catch, drop_quietly};
 use crate::reactor::Reactor;
 use crate::reactor_handle::ReactorHandle;
 
@@ -104,7 +104,7 @@ impl Tasks {
             let mut slots = self.slots.borrow_mut();
             slots.get(id.key).is_some_and(|slot| slot.sequence == id.sequence).then(|| slots.remove(id.key))
         };
-        drop_quietly(removed);
+        drop_quietly("a task", removed);
     }
 
     /// Polls every task that was woken by now, once.
@@ -125,7 +125,7 @@ impl Tasks {
             return;
         }
         // Done, or cancelled while it was being polled.
-        drop_quietly(run);
+        drop_quietly("a task", run);
     }
 
     fn begin_poll(&self, id: TaskId) -> Option<(Box<dyn Run>, Arc<TaskWaker>)> {
@@ -156,10 +156,10 @@ where
     }
 }
 
-/// Drops what is the user's: it may panic.
-fn drop_quietly<T>(what: T) {
-    if let Err(panic) = catch(|| drop(what)) {
-        log::error!("dropping a task {panic}");
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        // One by one: a second panic while the first unwinds would abort the process.
+        self.slots.take().into_iter().for_each(|(_, slot)| drop_quietly("a task", slot));
     }
 }
 

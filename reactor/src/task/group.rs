@@ -41,10 +41,11 @@ impl TaskGroup {
         }))
     }
 
-    /// Cancels all tasks of the group.
+    /// Cancels all tasks of the group. Those that are spawned meanwhile stay.
     pub fn cancel(&self) {
-        let tasks = self.0.take();
-        for (_, task) in &tasks {
+        // Each leaves by itself: taken out here, its place might be another's by then.
+        let tasks: Vec<DeferredHandle> = self.0.borrow().iter().map(|(_, task)| task.clone()).collect();
+        for task in tasks {
             task.cancel();
         }
     }

@@ -99,7 +99,7 @@ impl LoopingCall {
         }
         self.0.running.set(true);
         let (deferred, ended) = Deferred::new();
-        let start = self.0.reactor.now();
+        let start = self.0.time();
         self.0.state.replace(State { interval, start, run_at_start: now, last: None, call: None, ended: Some(ended) });
         if now {
             self.0.call_after(Duration::ZERO);
@@ -136,7 +136,7 @@ impl LoopingCall {
         let call = self.0.state.borrow_mut().call.take();
         if let Some(call) = call {
             call.cancel().ok();
-            let now = self.0.reactor.now();
+            let now = self.0.time();
             self.0.state.borrow_mut().start = now;
             self.0.schedule_from(now);
         }
@@ -158,6 +158,11 @@ impl LoopingCall {
 }
 
 impl Loop {
+    /// The time, not that of the turn: the call itself may have taken long.
+    fn time(&self) -> Duration {
+        self.reactor.backend().now()
+    }
+
     fn schedule_from(self: &Rc<Self>, when: Duration) {
         let delay = self.state.borrow().until_next(when);
         self.call_after(delay);
@@ -177,7 +182,7 @@ impl Loop {
         };
         let result = if self.counting && count == 0 { crate::defer::succeed(()) } else { (self.function.borrow_mut())(count) };
         let told = result.add_both(move |result| match result {
-            Ok(()) if self.running.get() => self.schedule_from(self.reactor.now()),
+            Ok(()) if self.running.get() => self.schedule_from(self.time()),
             result => {
                 self.running.set(false);
                 self.end(result);

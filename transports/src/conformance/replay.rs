@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade_protocols::policies::WrappedProtocol;
 use torsade_protocols::{Address, ClientFactory, Factory, Protocol};
 use torsade_reactor::Reactor;
 use torsade_reactor::simulated::{Faults, Simulation};
 
 use super::difference::Outcome;
-use super::watched::{Notes, Peer, Setup, Watched};
+use super::watched::{Holding, Notes, Peer, Watched};
 use crate::ReactorTcp;
 #[cfg(feature = "tls")]
 use crate::ReactorTls;
@@ -147,8 +148,12 @@ impl Replay {
         let (steps, time) = self.steps();
         let notes = Notes::default();
         notes.pause_at(self.pause_at);
-        let setup = Setup { compressed: self.compressed, congested: self.congested.then_some(time / 2) };
-        let mut watched = Some(Watched { protocol: factory(&notes), notes: notes.clone(), setup });
+        let holding = Holding { notes: notes.clone(), congested: self.congested.then_some(time / 2) };
+        let protocol: Box<dyn Protocol> = match factory(&notes) {
+            protocol if self.congested || self.pause_at > 0 => Box::new(WrappedProtocol::new(holding, protocol)),
+            protocol => Box::new(protocol),
+        };
+        let mut watched = Some(Watched { protocol, notes: notes.clone(), compressed: self.compressed });
         let peer = Peer { steps: Rc::new(steps), compressed: self.compressed, received: Rc::default() };
         let received = Rc::clone(&peer.received);
         let (host, other) = (simulation.host(HOST), simulation.host(PEER));

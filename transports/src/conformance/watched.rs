@@ -5,6 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade_protocols::policies::{ProtocolWrapper, WrapperTransport};
 use torsade_protocols::{Protocol, Reason, Transport};
 use torsade_reactor::Result;
 
@@ -27,6 +28,8 @@ struct Noted {
     callbacks: Cell<usize>,
     pause_at: Cell<usize>,
     transport: RefCell<Option<Transport>>,
+    /// Where reading is held, if it is to be: the protocol's own pauses stay its own.
+    below: RefCell<Option<WrapperTransport>>,
     reason: RefCell<Option<Reason>>,
     /// A handshake went on when a callback returned.
     handshaking: Cell<bool>,
@@ -71,12 +74,17 @@ impl Notes {
     fn count(&self) {
         self.0.callbacks.set(self.0.callbacks.get() + 1);
         if self.0.callbacks.get() == self.0.pause_at.get()
-            && let Some(transport) = self.transport()
+            && let Some(below) = self.0.below.borrow().clone()
         {
-            transport.pause_producing();
-            transport.reactor().clone().call_later(PAUSE, move || transport.resume_producing());
+            hold_reading(&below, PAUSE);
         }
     }
+}
+
+fn hold_reading(below: &WrapperTransport, time: Duration) {
+    below.hold_reading(true);
+    let held = below.clone();
+    below.reactor().call_later(time, move || held.hold_reading(false));
 }
 
 impl fmt::Debug for Notes {
@@ -85,32 +93,40 @@ impl fmt::Debug for Notes {
     }
 }
 
-/// What is done to a connection before its protocol sees it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Setup {
-    pub(super) compressed: bool,
+/// Holds reading where that is to be tried.
+pub(super) struct Holding {
+    pub(super) notes: Notes,
     /// Reading begins after this time, and every unsent byte congests.
     pub(super) congested: Option<Duration>,
 }
 
-/// The protocol under test.
-pub(super) struct Watched<P> {
-    pub(super) protocol: P,
-    pub(super) notes: Notes,
-    pub(super) setup: Setup,
+impl ProtocolWrapper for Holding {
+    fn connection_made(&self, below: &WrapperTransport) -> Result {
+        self.notes.0.below.replace(Some(below.clone()));
+        if let Some(wait) = self.congested {
+            below.set_write_buffer_limits(0, 0);
+            hold_reading(below, wait);
+        }
+        Ok(())
+    }
+
+    fn connection_lost(&self, _below: &WrapperTransport, _reason: &Reason) {
+        self.notes.0.below.take();
+    }
 }
 
-impl<P: Protocol> Protocol for Watched<P> {
+/// The protocol under test.
+pub(super) struct Watched {
+    pub(super) protocol: Box<dyn Protocol>,
+    pub(super) notes: Notes,
+    pub(super) compressed: bool,
+}
+
+impl Protocol for Watched {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         self.notes.0.transport.replace(Some(transport.clone()));
-        if self.setup.compressed {
+        if self.compressed {
             transport.set_compression("deflate")?;
-        }
-        if let Some(wait) = self.setup.congested {
-            transport.set_write_buffer_limits(0, 0);
-            transport.pause_producing();
-            let held = transport.clone();
-            transport.reactor().call_later(wait, move || held.resume_producing());
         }
         let result = self.protocol.connection_made(transport);
         self.notes.look_for_tls(transport);
