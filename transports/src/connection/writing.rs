@@ -41,7 +41,8 @@ impl StreamConnection {
     /// Has the compressor write what it holds, in its place among what is written.
     pub(super) fn work_compressor(&self, step: impl FnOnce(&mut Chain, &mut Vec<u8>, Duration) -> Result<(), Reason>) {
         let mut state = self.state.borrow_mut();
-        if state.deaf {
+        // After an abort nothing leaves. Where writing has failed the streams go on: nobody has been told yet.
+        if state.is_doomed() {
             return;
         }
         self.write_through(&mut state, step);
