@@ -3,6 +3,8 @@
 mod close;
 mod producing;
 mod reading;
+#[cfg(feature = "tls")]
+mod starting_tls;
 mod state;
 mod writing;
 
@@ -479,30 +481,6 @@ impl Connection for StreamConnection {
     fn compression_stats(&self) -> Option<CompressionStats> {
         let state = self.state.borrow();
         state.last_stats().or_else(|| state.chain.as_ref()?.compression_stats())
-    }
-}
-
-#[cfg(feature = "tls")]
-impl StreamConnection {
-    fn insert_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> std::result::Result<(), StartTlsError> {
-        let mut state = self.state.borrow_mut();
-        if state.check_open().is_err() || state.half_closing || state.wire_ended {
-            return Err(StartTlsError::Closed);
-        }
-        let chain = state.chain.get_or_insert_default();
-        chain.check_tls()?;
-        let refused = if already == AlreadyReceived::Refuse { rest.len() } else { 0 };
-        let injected = refused + chain.held_input();
-        let host = state.rare_if_any().and_then(|rare| rare.host.as_ref());
-        let layer = crate::tls::open(config, host, self.shared.reactor.now())?;
-        if injected > 0 {
-            state.doom(Reason::Tls(TlsError::Injected { bytes: injected }));
-            self.settle_later(&state);
-            return Err(StartTlsError::Injected { bytes: injected });
-        }
-        state.chain.get_or_insert_default().insert_tls(layer, rest);
-        self.settle_later(&state);
-        Ok(())
     }
 }
 

@@ -1,0 +1,29 @@
+//! TLS from here on.
+
+use torsade_protocols::{AlreadyReceived, Reason, StartTlsError, TlsConfig, TlsError};
+
+use super::StreamConnection;
+
+impl StreamConnection {
+    /// Puts TLS next to the wire. What came in clear behind the switch ends the connection, unless it is said to be TLS.
+    pub(super) fn insert_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
+        let mut state = self.state.borrow_mut();
+        if state.check_open().is_err() || state.half_closing || state.wire_ended {
+            return Err(StartTlsError::Closed);
+        }
+        let chain = state.chain.get_or_insert_default();
+        chain.check_tls()?;
+        let refused = if already == AlreadyReceived::Refuse { rest.len() } else { 0 };
+        let injected = refused + chain.held_input();
+        let host = state.rare_if_any().and_then(|rare| rare.host.as_ref());
+        let layer = crate::tls::open(config, host, self.shared.reactor.now())?;
+        if injected > 0 {
+            state.doom(Reason::Tls(TlsError::Injected { bytes: injected }));
+            self.settle_later(&state);
+            return Err(StartTlsError::Injected { bytes: injected });
+        }
+        state.chain.get_or_insert_default().insert_tls(layer, rest);
+        self.settle_later(&state);
+        Ok(())
+    }
+}
