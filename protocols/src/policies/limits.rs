@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 
 use torsade_reactor::Result;
@@ -92,31 +92,71 @@ impl<F> fmt::Debug for LimitTotalConnectionsFactory<F> {
     }
 }
 
-/// Limits how many connections one IP address has at a time; more are closed at once.
+/// Limits how many connections one peer has at a time; more are closed at once.
 ///
-/// Peers without an IP address are not limited. (Twisted's class of this name fails on Python 3.)
+/// A peer is an IPv4 address, or an IPv6 network of 64 bits: that is what one site is given, and each of its hosts can
+/// take any address in it. An IPv4 peer of an IPv6 port (`::ffff:192.0.2.1`) is the same as of an IPv4 port. Of link-local
+/// addresses, which all begin alike, each is a peer of its own. Peers without an IP address are not limited. (Twisted's
+/// class of this name fails on Python 3.)
+///
+/// # Examples
+/// ```
+/// use std::net::SocketAddr;
+/// use torsade_protocols::policies::LimitConnectionsByPeer;
+/// use torsade_protocols::{Factory, wire};
+///
+/// let mut factory = LimitConnectionsByPeer::new(|_peer| wire::Echo, 1);
+/// let mut build = |peer: &str| peer.parse::<SocketAddr>().map(|peer| factory.build_protocol(&peer.into()));
+/// let first = build("[2001:db8:0:1::a]:1024")?;
+/// assert!(first.is_some());
+/// assert!(build("[2001:db8:0:1::b]:1024")?.is_none(), "the same network");
+/// assert!(build("[2001:db8:0:2::a]:1024")?.is_some(), "another one");
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 pub struct LimitConnectionsByPeer<F> {
     factory: F,
     limit: usize,
+    ipv6_prefix: u32,
+    /// By the peer's address, or the first of its network.
     counts: Rc<RefCell<HashMap<IpAddr, usize>>>,
 }
 
 impl<F: Factory> LimitConnectionsByPeer<F> {
-    /// Lets each address have at most `limit` connections; Twisted's default is 5.
+    /// Lets each peer have at most `limit` connections; Twisted's default is 5.
     #[doc(alias = "maxConnectionsPerPeer")]
     #[must_use]
     pub fn new(factory: F, limit: usize) -> Self {
-        Self { factory, limit, counts: Rc::default() }
+        Self { factory, limit, ipv6_prefix: 64, counts: Rc::default() }
+    }
+
+    /// Sets how many bits of an IPv6 address tell one peer from another; 64 unless set, and more than 128 count as 128.
+    ///
+    /// 56 or 48 where whole sites misbehave; 128 where peers share a network and can be trusted to keep their addresses,
+    /// or come through a translator of IPv4 (RFC 6052), which has one network for all of them.
+    #[must_use]
+    pub const fn ipv6_prefix(mut self, bits: u32) -> Self {
+        self.ipv6_prefix = bits;
+        self
+    }
+}
+
+/// The address itself, or the first one of its network, which stands for all of it.
+fn network(ip: IpAddr, ipv6_prefix: u32) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_unicast_link_local() => {
+            let mask = u128::MAX.checked_shr(ipv6_prefix).map_or(u128::MAX, |host| !host);
+            Ipv6Addr::from_bits(ip.to_bits() & mask).into()
+        }
+        ip => ip,
     }
 }
 
 impl<F: Factory> Factory for LimitConnectionsByPeer<F> {
     fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
-        // An IPv4 peer of an IPv6 port is the same peer.
-        let Some(ip) = peer.ip().map(|ip| ip.to_canonical()) else { return self.factory.build_protocol(peer) };
+        let Some(ip) = peer.ip().map(|ip| network(ip, self.ipv6_prefix)) else { return self.factory.build_protocol(peer) };
         let count = self.counts.borrow().get(&ip).copied().unwrap_or_default();
         if count >= self.limit {
-            log::info!("refusing {peer}: that host has {count} connections already");
+            log::info!("refusing {peer}: that host or network has {count} connections already");
             return None;
         }
         let protocol = self.factory.build_protocol(peer)?;
@@ -144,7 +184,10 @@ impl<F: Factory> Factory for LimitConnectionsByPeer<F> {
 
 impl<F> fmt::Debug for LimitConnectionsByPeer<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimitConnectionsByPeer").field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("LimitConnectionsByPeer")
+            .field("limit", &self.limit)
+            .field("ipv6_prefix", &self.ipv6_prefix)
+            .finish_non_exhaustive()
     }
 }
 
@@ -219,5 +262,38 @@ mod tests {
         assert!(connect("10.0.0.1:5").is_some());
         drop(second);
         assert!(factory.counts.borrow().is_empty(), "nothing is kept of hosts that have gone");
+    }
+
+    /// Whether two peers count as one.
+    fn are_one(first: &str, second: &str, ipv6_prefix: u32) -> bool {
+        let [first, second] = [first, second].map(|ip| ip.parse::<IpAddr>().unwrap());
+        network(first, ipv6_prefix) == network(second, ipv6_prefix)
+    }
+
+    #[test]
+    fn an_ipv6_peer_is_its_network_of_64_bits_however_it_changes_its_address() {
+        let mut factory = LimitConnectionsByPeer::new(|_| Discard, 2);
+        let mut connect = |peer: &str| factory.build_protocol(&peer.parse::<SocketAddr>().unwrap().into());
+        let held = [connect("[2001:db8::1]:1"), connect("[2001:db8::ffff:0:0:2]:1")];
+        assert!(held.iter().all(Option::is_some) && connect("[2001:db8::3]:1").is_none());
+        assert!(connect("[2001:db8:0:1::1]:1").is_some(), "the next network");
+        drop(held);
+        assert!(connect("[2001:db8::4]:1").is_some());
+        assert!(factory.counts.borrow().is_empty());
+    }
+
+    #[test]
+    fn the_bits_that_tell_ipv6_peers_apart_can_be_set() {
+        assert!(are_one("2001:db8:0:1::", "2001:db8:0:2::", 48) && !are_one("2001:db8::", "2001:db8:1::", 48));
+        assert!(are_one("2001:db8::1", "fd00::1", 0) && are_one("2001:db8::2", "2001:db8::3", 127));
+        for whole in [128, 129, u32::MAX] {
+            assert!(!are_one("2001:db8::2", "2001:db8::3", whole) && are_one("::1", "::1", whole));
+        }
+    }
+
+    #[test]
+    fn mapped_and_link_local_addresses_are_not_taken_for_one_network() {
+        assert!(are_one("::ffff:10.0.0.1", "10.0.0.1", 64) && !are_one("::ffff:10.0.0.1", "::ffff:10.0.0.2", 64));
+        assert!(!are_one("fe80::1", "fe80::2", 64), "they are all in one network, on every link");
     }
 }
