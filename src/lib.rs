@@ -22,6 +22,7 @@
 //! }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs, missing_debug_implementations)]
 
 pub mod manual;
@@ -29,19 +30,27 @@ pub mod manual;
 pub use torsade_protocols::*;
 pub use torsade_reactor::*;
 pub use torsade_transports::*;
+// Named, since a glob loses which feature they need on its way to docs.rs.
+#[cfg(feature = "tls")]
+pub use torsade_transports::{
+    PrivateCertificate, ReactorTls, TlsClientConfig, TlsClientConfigBuilder, TlsConfigError, TlsServerConfig,
+    TlsServerConfigBuilder, TlsWrappingFactory, TrustRoots, tls_wrapping_factory,
+};
 
 /// What most programs import: `use torsade::prelude::*;`.
 pub mod prelude {
-    pub use torsade_protocols::{
-        Address, ClientFactory, Compression, ConnectError, Connector, Decompression, Detect, Factory, FileSender, Flush, Format,
-        FrameProtocol, FrameReceiver, FrameTransport, Int8StringReceiver, Int16StringReceiver, Int32StringReceiver,
-        LineOnlyReceiver, LineProtocol, LineReceiver, LineTooLong, LineTransport, ListenError, NetstringReceiver, PortForward,
-        Producer, Protocol, Reason, ReconnectingClientFactory, StringFrameTransport, StringProtocol, Transport,
+    #[doc(no_inline)]
+    pub use crate::{
+        Address, ClientFactory, Compression, ConnectError, Connector, Decoded, Decoder, Decompression, Deferred, DelayedCall,
+        Detect, Factory, Failure, FileSender, Firer, Flush, Format, FrameError, FrameProtocol, FrameReceiver, FrameTransport,
+        Host, HostPort, Int8StringReceiver, Int16StringReceiver, Int32StringReceiver, LineOnlyReceiver, LineProtocol,
+        LineReceiver, LineTooLong, LineTransport, ListenError, LoopingCall, NetstringReceiver, Port, PortForward, Producer,
+        Protocol, Reactor, ReactorHandle, ReactorTcp, Reason, ReconnectingClientFactory, Result, StringFrameTransport,
+        StringProtocol, Transport, Truncation, policies::TimeoutMixin,
     };
-    pub use torsade_reactor::{Deferred, DelayedCall, LoopingCall, Reactor, Result};
-    pub use torsade_transports::{Port, ReactorTcp};
     #[cfg(feature = "tls")]
-    pub use torsade_transports::{ReactorTls, TlsClientConfig, TlsServerConfig, TrustRoots};
+    #[doc(no_inline)]
+    pub use crate::{PrivateCertificate, ReactorTls, TlsClientConfig, TlsServerConfig, TrustRoots};
 }
 
 #[cfg(doctest)]

@@ -3,6 +3,8 @@
 //! Nothing here opens a socket or reads a clock. Connections, which stand behind a [`Transport`], are in
 //! `torsade-transports`; most programs use both through the `torsade` crate.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod address;
 mod byte_buffer;
 mod compression;

@@ -2,7 +2,8 @@
 //!
 //! [`StringTransport`] records what a protocol does to its transport. [`StringTransportWithDisconnection`] owns the
 //! protocol as well and treats it as a connection would: it keeps bytes back while reading is paused, and ends it when
-//! it was closed. [`IoPump`] joins two protocols, so that they talk to each other. Time is a [`Clock`](torsade_reactor::Clock) that the test moves.
+//! it was closed. [`IoPump`] joins two protocols, so that they talk to each other. Time is a reactor's `Clock`,
+//! which the test moves.
 
 mod disconnection;
 mod io_pump;

@@ -4,6 +4,8 @@
 //! This crate does not know what a connection or a byte protocol is. It turns: see [`Reactor::run`] for the steps of a
 //! turn, by number. Most programs use it through the `torsade` crate.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod backend;
 mod clock;
 pub mod defer;

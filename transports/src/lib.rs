@@ -4,6 +4,8 @@
 //! it through the layers that are on, and the protocol gets it. What the protocol writes takes the same way back into
 //! the `Output` (`output.rs`), which is written once after the callback. Most programs use this crate through `torsade`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod chain;
 mod compression;
 pub mod conformance;
