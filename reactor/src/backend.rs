@@ -103,6 +103,12 @@ pub trait Stream {
     /// `WouldBlock` when there is no room; otherwise the connection is lost.
     fn write(&self, data: &[u8]) -> io::Result<usize>;
 
+    /// Bytes that the system has taken from [`write`](Self::write) and the peer has not acknowledged; an end of ours that
+    /// is on its way counts as one. `None` where the system does not tell.
+    ///
+    /// It may take several system calls: for a look now and then, at a connection that is being closed for instance.
+    fn unacknowledged(&self) -> Option<usize>;
+
     /// Ends our stream (FIN) after what was written; the peer's goes on.
     ///
     /// # Errors

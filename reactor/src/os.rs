@@ -1,6 +1,8 @@
 //! The real world: mio's poll, the system's clock, getaddrinfo on threads.
 
 mod listener;
+#[cfg(target_os = "linux")]
+mod send_queue;
 mod signals;
 mod stream;
 mod thread_pool;

@@ -47,6 +47,13 @@ impl Stream for OsStream {
         (&self.socket).write(data)
     }
 
+    fn unacknowledged(&self) -> Option<usize> {
+        #[cfg(target_os = "linux")]
+        return super::send_queue::send_queue(self.socket.local_addr().ok()?, self.socket.peer_addr().ok()?);
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
     fn shutdown_write(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
     }

@@ -214,6 +214,11 @@ impl End {
         now >= self.choked_until && self.buffered().saturating_mul(3) <= self.send_limit.saturating_mul(2)
     }
 
+    /// Bytes of ours that the peer does not have yet, our FIN counted as one.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.buffered() + usize::from(self.shut && !self.fin_taken)
+    }
+
     fn buffered(&self) -> usize {
         self.unsent.len() + self.flying
     }

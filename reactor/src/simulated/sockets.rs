@@ -158,6 +158,10 @@ impl Stream for SimulatedStream {
         self.network().write(self.id, self.side, data)
     }
 
+    fn unacknowledged(&self) -> Option<usize> {
+        self.with_end(|end| end.unacknowledged()).ok()
+    }
+
     fn shutdown_write(&self) -> io::Result<()> {
         self.network().shutdown_write(self.id, self.side)
     }
