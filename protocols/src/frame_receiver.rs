@@ -4,12 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
+use std::time::Duration;
 
 use torsade_reactor::Result;
 
 use crate::byte_buffer::ByteBuffer;
 use crate::compression::{CompressionError, Decompression};
 use crate::decoder::{Decoder, FrameError, Gate, next_frame};
+use crate::message_deadline::MessageDeadline;
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig};
@@ -96,6 +98,7 @@ pub(crate) struct Frames {
     pub(crate) max_length: Cell<usize>,
     /// Bytes from `unread_frames`, to go before all others.
     extra: RefCell<Vec<u8>>,
+    pub(crate) deadline: MessageDeadline,
 }
 
 impl Frames {
@@ -105,6 +108,7 @@ impl Frames {
             gate: Cell::default(),
             max_length: Cell::new(max_length),
             extra: RefCell::default(),
+            deadline: MessageDeadline::default(),
         })
     }
 
@@ -113,6 +117,7 @@ impl Frames {
         let mut rest = self.extra.take();
         rest.extend_from_slice(self.buffer.borrow().take(usize::MAX));
         self.gate.take();
+        self.deadline.forget();
         rest
     }
 
@@ -129,6 +134,11 @@ impl FrameTransport {
     #[doc(alias = "MAX_LENGTH")]
     pub fn set_max_length(&self, max_length: usize) {
         self.frames.max_length.set(max_length);
+    }
+
+    /// Sets how long a frame may take to come whole, from the next one on; see [`FrameReceiver::message_timeout`].
+    pub fn set_message_timeout(&self, timeout: Option<Duration>) {
+        self.frames.deadline.set_timeout(timeout);
     }
 
     /// Takes out everything that was received and not yet decoded, and forgets an error of the decoder.
@@ -271,6 +281,17 @@ impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
         self
     }
 
+    /// The same with another time in which a frame that was begun has to come whole; with none there is no limit.
+    ///
+    /// 60 s unless set, and a second more for each 1,000 bytes of the frame that have come. Then the connection is closed
+    /// with `Reason::TimedOut(Deadline::Message)`. The time begins with the first byte that the decoder has not used, and
+    /// anew whenever reading is resumed. An idle peer is a matter of [`TimeoutFactory`](crate::policies::TimeoutFactory).
+    #[must_use]
+    pub fn message_timeout(self, timeout: Option<Duration>) -> Self {
+        self.frames.deadline.set_timeout(timeout);
+        self
+    }
+
     /// Calls the frame protocol, with its transport.
     fn call(&mut self, transport: &Transport, call: impl FnOnce(&mut P, &FrameTransport) -> Result) -> Result {
         let frames = &self.frames;
@@ -281,6 +302,7 @@ impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
 
     fn deliver(&mut self, transport: &Transport) -> Result {
         let frames = Rc::clone(&self.frames);
+        let mut unfinished = 0;
         let result = loop {
             frames.take_extra();
             if !transport.can_deliver() {
@@ -294,14 +316,19 @@ impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
             let next = next_frame(&mut self.decoder, &buffer, &mut gate, frames.max_length.get());
             frames.gate.set(gate);
             let delivered = match next {
-                None => break Ok(()),
+                None => {
+                    unfinished = if gate.failed { 0 } else { buffer.len() };
+                    break Ok(());
+                }
                 Some(Ok(frame)) => self.call(transport, |protocol, transport| protocol.frame_received(transport, frame)),
                 Some(Err(error)) => self.call(transport, |protocol, transport| protocol.frame_refused(transport, error)),
             };
+            frames.deadline.begin_anew();
             if delivered.is_err() {
                 break delivered;
             }
         };
+        frames.deadline.wait_for_rest(transport, unfinished);
         frames.buffer.borrow_mut().drop_taken();
         result
     }
@@ -328,10 +355,12 @@ impl<D: Decoder, P: FrameProtocol<D>> Protocol for FrameReceiver<D, P> {
     }
 
     fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        self.frames.deadline.begin_anew();
         self.deliver(transport)
     }
 
     fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.frames.deadline.forget();
         self.call(transport, FrameProtocol::read_connection_lost)
     }
 
@@ -340,6 +369,7 @@ impl<D: Decoder, P: FrameProtocol<D>> Protocol for FrameReceiver<D, P> {
     }
 
     fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.frames.deadline.forget();
         self.call(transport, |protocol, transport| protocol.connection_lost(transport, reason))
     }
 }

@@ -20,6 +20,7 @@ mod line_decoder;
 mod line_only_receiver;
 mod line_receiver;
 mod listen_error;
+mod message_deadline;
 mod netstring_receiver;
 pub mod policies;
 mod port_forward;

@@ -1,6 +1,7 @@
 //! Lines with `LineOnlyReceiver`'s rules.
 
 use std::fmt;
+use std::time::Duration;
 
 use torsade_reactor::Result;
 
@@ -33,6 +34,12 @@ impl<L: LineProtocol> LineOnlyReceiver<L> {
     #[must_use]
     pub fn max_length(self, max_length: usize) -> Self {
         Self(self.0.max_length(max_length))
+    }
+
+    /// The same with another time in which a line has to come whole; see [`LineReceiver::message_timeout`].
+    #[must_use]
+    pub fn message_timeout(self, timeout: Option<Duration>) -> Self {
+        Self(self.0.message_timeout(timeout))
     }
 }
 

@@ -4,11 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
+use std::time::Duration;
 
 use torsade_reactor::Result;
 
 use crate::compression::{CompressionError, Decompression};
 use crate::line_decoder::{LineDecoder, LineTooLong};
+use crate::message_deadline::MessageDeadline;
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig};
@@ -103,6 +105,7 @@ struct Lines {
     raw: Cell<bool>,
     /// Bytes from `set_line_mode`, to go before all others. The decoder is borrowed while a line is being received.
     extra: RefCell<Vec<u8>>,
+    deadline: MessageDeadline,
 }
 
 impl Lines {
@@ -110,6 +113,7 @@ impl Lines {
     fn take_rest(&self) -> Vec<u8> {
         let mut rest = self.extra.take();
         rest.extend_from_slice(self.decoder.borrow().take_rest());
+        self.deadline.forget();
         rest
     }
 }
@@ -150,6 +154,11 @@ impl LineTransport {
     #[doc(alias = "MAX_LENGTH")]
     pub fn set_max_length(&self, max_length: usize) {
         self.lines.decoder.borrow().set_max_length(max_length);
+    }
+
+    /// Sets how long a line may take to come whole, from the next one on; see [`LineReceiver::message_timeout`].
+    pub fn set_message_timeout(&self, timeout: Option<Duration>) {
+        self.lines.deadline.set_timeout(timeout);
     }
 
     /// Takes out everything that was received and not yet delivered.
@@ -256,7 +265,12 @@ impl<L: LineProtocol> LineReceiver<L> {
     }
 
     pub(crate) fn with_decoder(decoder: LineDecoder, protocol: L) -> Self {
-        let lines = Lines { decoder: RefCell::new(decoder), raw: Cell::new(false), extra: RefCell::default() };
+        let lines = Lines {
+            decoder: RefCell::new(decoder),
+            raw: Cell::new(false),
+            extra: RefCell::default(),
+            deadline: MessageDeadline::default(),
+        };
         Self { protocol, lines: Rc::new(lines), transport: None }
     }
 
@@ -274,6 +288,19 @@ impl<L: LineProtocol> LineReceiver<L> {
         self
     }
 
+    /// The same with another time in which a line that was begun has to come whole; with none there is no limit.
+    ///
+    /// 60 s unless set, and a second more for each 1,000 bytes of the line that have come. Then the connection is closed with
+    /// `Reason::TimedOut(Deadline::Message)`. The time begins with a line's first byte, and anew whenever reading is resumed;
+    /// it does not run in raw mode. An idle peer is a matter of [`TimeoutFactory`](crate::policies::TimeoutFactory).
+    ///
+    /// Where people type and each key is sent at once, set a long time, or none.
+    #[must_use]
+    pub fn message_timeout(self, timeout: Option<Duration>) -> Self {
+        self.lines.deadline.set_timeout(timeout);
+        self
+    }
+
     /// Calls the line protocol, with its transport.
     fn call(&mut self, transport: &Transport, call: impl FnOnce(&mut L, &LineTransport) -> Result) -> Result {
         let lines = &self.lines;
@@ -284,6 +311,7 @@ impl<L: LineProtocol> LineReceiver<L> {
 
     fn deliver(&mut self, transport: &Transport) -> Result {
         let lines = Rc::clone(&self.lines);
+        let mut unfinished = 0;
         let result = loop {
             if !lines.extra.borrow().is_empty() {
                 lines.decoder.borrow_mut().unread(&lines.extra.take());
@@ -302,15 +330,20 @@ impl<L: LineProtocol> LineReceiver<L> {
                 }
             } else {
                 match decoder.next_line() {
-                    None => break Ok(()),
+                    None => {
+                        unfinished = decoder.len();
+                        break Ok(());
+                    }
                     Some(Ok(line)) => self.call(transport, |protocol, transport| protocol.line_received(transport, line)),
                     Some(Err(line)) => self.call(transport, |protocol, transport| protocol.line_length_exceeded(transport, line)),
                 }
             };
+            lines.deadline.begin_anew();
             if delivered.is_err() {
                 break delivered;
             }
         };
+        lines.deadline.wait_for_rest(transport, unfinished);
         lines.decoder.borrow_mut().drop_taken();
         result
     }
@@ -334,10 +367,12 @@ impl<L: LineProtocol> Protocol for LineReceiver<L> {
     }
 
     fn reading_resumed(&mut self, transport: &Transport) -> Result {
+        self.lines.deadline.begin_anew();
         self.deliver(transport)
     }
 
     fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.lines.deadline.forget();
         self.call(transport, LineProtocol::read_connection_lost)
     }
 
@@ -346,6 +381,7 @@ impl<L: LineProtocol> Protocol for LineReceiver<L> {
     }
 
     fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.lines.deadline.forget();
         self.call(transport, |protocol, transport| protocol.connection_lost(transport, reason))
     }
 }

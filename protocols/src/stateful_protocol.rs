@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use torsade_reactor::Result;
 
@@ -173,6 +174,14 @@ impl<P: StatefulProtocol> StatefulReceiver<P> {
         self
     }
 
+    /// The same with another time in which the bytes of a state have to come once the first of them has; with none there is
+    /// no limit. See [`FrameReceiver::message_timeout`](crate::FrameReceiver::message_timeout).
+    #[must_use]
+    pub fn message_timeout(self, timeout: Option<Duration>) -> Self {
+        self.frames.deadline.set_timeout(timeout);
+        self
+    }
+
     fn state(&mut self) -> Result<State<P>, StateError> {
         let state = *self.state.get_or_insert_with(|| self.protocol.initial_state());
         let limit = self.frames.max_length.get();
@@ -190,7 +199,8 @@ impl<P: StatefulProtocol> StatefulReceiver<P> {
         call(&mut self.protocol, transport)
     }
 
-    fn deliver(&mut self, transport: &Transport) -> Result {
+    /// Gives each state its bytes, and says how many are here for one that wants more.
+    fn deliver(&mut self, transport: &Transport) -> Result<usize> {
         let frames = Rc::clone(&self.frames);
         let mut empty = 0;
         let mut state = self.state()?;
@@ -201,16 +211,17 @@ impl<P: StatefulProtocol> StatefulReceiver<P> {
                 if transport.is_handshaking() {
                     transport.refuse_clear(buffer.take(usize::MAX));
                 }
-                return Ok(());
+                return Ok(0);
             }
             if buffer.len() < state.wanted {
-                return Ok(());
+                return Ok(buffer.len());
             }
             empty = if state.wanted == 0 { empty + 1 } else { 0 };
             if empty > MAX_EMPTY {
                 return Err(StateError::Stuck.into());
             }
             let data = buffer.take(state.wanted);
+            frames.deadline.begin_anew();
             if let Some(next) = self.call(transport, |protocol, transport| (state.received)(protocol, transport, data))? {
                 self.state = Some(next);
                 state = self.state()?;
@@ -234,16 +245,19 @@ impl<P: StatefulProtocol> Protocol for StatefulReceiver<P> {
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.frames.buffer.borrow_mut().feed(data);
-        self.reading_resumed(transport)
+        let delivered = self.deliver(transport);
+        self.frames.deadline.wait_for_rest(transport, *delivered.as_ref().unwrap_or(&0));
+        self.frames.buffer.borrow_mut().drop_taken();
+        delivered.map(drop)
     }
 
     fn reading_resumed(&mut self, transport: &Transport) -> Result {
-        let result = self.deliver(transport);
-        self.frames.buffer.borrow_mut().drop_taken();
-        result
+        self.frames.deadline.begin_anew();
+        self.data_received(transport, b"")
     }
 
     fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        self.frames.deadline.forget();
         self.call(transport, StatefulProtocol::read_connection_lost)
     }
 
@@ -252,6 +266,7 @@ impl<P: StatefulProtocol> Protocol for StatefulReceiver<P> {
     }
 
     fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
+        self.frames.deadline.forget();
         self.call(transport, |protocol, transport| protocol.connection_lost(transport, reason))
     }
 }

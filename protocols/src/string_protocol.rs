@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::ops::Deref;
+use std::time::Duration;
 
 use torsade_reactor::Result;
 
@@ -154,6 +155,12 @@ impl<D: StringDecoder, P: StringProtocol> StringReceiver<D, P> {
     #[must_use]
     pub fn max_length(self, max_length: usize) -> Self {
         Self(self.0.max_length(max_length))
+    }
+
+    /// The same with another time in which a string has to come whole; see [`FrameReceiver::message_timeout`].
+    #[must_use]
+    pub fn message_timeout(self, timeout: Option<Duration>) -> Self {
+        Self(self.0.message_timeout(timeout))
     }
 }
 
