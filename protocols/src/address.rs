@@ -71,7 +71,7 @@ pub enum Host {
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::{Host, HostPort};
+/// use torsade::prelude::*;
 ///
 /// let there: HostPort = "[::1]:8000".parse()?;
 /// assert_eq!((there.host(), there.port()), (&Host::Ip("::1".parse()?), 8000));

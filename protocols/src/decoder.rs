@@ -13,7 +13,8 @@ use crate::byte_buffer::ByteBuffer;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::{Decoded, Decoder, FrameDecoder, FrameError};
+/// use torsade::FrameDecoder;
+/// use torsade::prelude::*;
 ///
 /// /// A type in one byte, a length in another, and so many bytes.
 /// struct Records;

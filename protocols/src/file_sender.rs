@@ -19,8 +19,7 @@ const CHUNK_SIZE: usize = 1 << 14;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::testing::StringTransport;
-/// use torsade_protocols::FileSender;
+/// use torsade::{FileSender, testing::StringTransport};
 ///
 /// let transport = StringTransport::new();
 /// FileSender::new(&b"contents"[..]).begin_file_transfer(&transport, |transport, sent| {

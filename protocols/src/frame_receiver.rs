@@ -226,8 +226,8 @@ impl fmt::Debug for FrameTransport {
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::testing::StringTransport;
-/// use torsade_protocols::{Decoded, Decoder, FrameError, FrameProtocol, FrameReceiver, FrameTransport, Protocol, Result};
+/// use torsade::prelude::*;
+/// use torsade::testing::StringTransport;
 ///
 /// /// Points: two bytes each.
 /// struct Points;

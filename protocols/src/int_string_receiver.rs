@@ -23,8 +23,8 @@ pub type Int16StringReceiver<P> = StringReceiver<IntStringDecoder<2>, P>;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::testing::StringTransport;
-/// use torsade_protocols::{Int16StringReceiver, Protocol, Result, StringFrameTransport, StringProtocol};
+/// use torsade::prelude::*;
+/// use torsade::testing::StringTransport;
 ///
 /// struct Upper;
 ///

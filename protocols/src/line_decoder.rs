@@ -15,7 +15,7 @@ pub(crate) const MAX_LENGTH: usize = 16_384;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::LineDecoder;
+/// use torsade::LineDecoder;
 ///
 /// let mut decoder = LineDecoder::new();
 /// decoder.feed(b"one\r\ntwo\r");

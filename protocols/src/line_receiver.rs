@@ -237,7 +237,7 @@ impl fmt::Debug for LineTransport {
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::{Factory, LineProtocol, LineReceiver, LineTransport, Result};
+/// use torsade::prelude::*;
 ///
 /// struct Upper;
 ///

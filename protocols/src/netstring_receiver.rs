@@ -16,8 +16,8 @@ use crate::string_protocol::{StringDecoder, StringReceiver, StringTooLong};
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::testing::StringTransport;
-/// use torsade_protocols::{NetstringReceiver, Protocol, Result, StringFrameTransport, StringProtocol};
+/// use torsade::prelude::*;
+/// use torsade::testing::StringTransport;
 ///
 /// struct Echo;
 ///

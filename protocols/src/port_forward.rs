@@ -25,15 +25,13 @@ type ConnectTarget = dyn FnMut(&Reactor, PortForwardClient) -> Result<Connector,
 /// of a stream passes through by itself, and so does a reset. Bytes pass as they are, compressed or not.
 ///
 /// # Examples
-/// ```
-/// use torsade_protocols::{ConnectError, Connector, Factory, PortForward};
+/// ```no_run
+/// use torsade::prelude::*;
 ///
-/// fn takes_a_factory(_: impl Factory) {}
-/// # fn connect_tcp(_: &torsade_reactor::Reactor, _: &str, _: impl torsade_protocols::ClientFactory) -> Result<Connector, ConnectError> {
-/// #     Err(ConnectError::ShuttingDown)
-/// # }
-/// // With the `torsade` crate: |reactor, target| reactor.connect_tcp("127.0.0.1:8000", target)
-/// takes_a_factory(PortForward::new(|reactor, target| connect_tcp(reactor, "127.0.0.1:8000", target)));
+/// let reactor = Reactor::new()?;
+/// reactor.listen_tcp("127.0.0.1:8001", PortForward::new(|reactor, target| reactor.connect_tcp("127.0.0.1:8000", target)))?;
+/// reactor.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[doc(alias = "ProxyFactory")]
 #[doc(alias = "ProxyServer")]

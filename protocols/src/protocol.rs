@@ -22,7 +22,7 @@ use crate::transport::Transport;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::{Protocol, Result, Transport};
+/// use torsade::prelude::*;
 ///
 /// struct Echo;
 ///

@@ -24,7 +24,7 @@ use crate::reason::Reason;
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use torsade_protocols::{ClientFactory, Protocol, ReconnectingClientFactory, Result, Transport};
+/// use torsade::prelude::*;
 ///
 /// struct Discard;
 ///

@@ -22,8 +22,8 @@ const MAX_EMPTY: u32 = 1000;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::testing::StringTransport;
-/// use torsade_protocols::{FrameTransport, Protocol, Result, State, StatefulProtocol, StatefulReceiver};
+/// use torsade::prelude::*;
+/// use torsade::{State, StatefulProtocol, StatefulReceiver, testing::StringTransport};
 ///
 /// /// A length in one byte, then so many bytes, which are sent back.
 /// struct Echo;

@@ -77,9 +77,9 @@ impl Transport {
     ///
     /// # Examples
     /// ```
-    /// # fn reply(transport: &torsade_protocols::Transport, line: &[u8]) {
-    /// transport.write_sequence(&[b"<", line, b">\r\n"]);
-    /// # }
+    /// fn reply(transport: &torsade::Transport, line: &[u8]) {
+    ///     transport.write_sequence(&[b"<", line, b">\r\n"]);
+    /// }
     /// ```
     #[doc(alias = "writeSequence")]
     pub fn write_sequence(&self, pieces: &[&[u8]]) {
@@ -136,7 +136,7 @@ impl Transport {
     /// # Examples
     /// ```
     /// use std::time::Duration;
-    /// use torsade_protocols::{Protocol, Result, Transport};
+    /// use torsade::prelude::*;
     ///
     /// struct Slow;
     ///
@@ -336,7 +336,7 @@ impl Transport {
     ///
     /// # Examples
     /// ```
-    /// use torsade_protocols::{Protocol, Result, Transport};
+    /// use torsade::prelude::*;
     ///
     /// struct Greeter;
     ///
@@ -418,7 +418,7 @@ impl Transport {
     ///
     /// # Examples
     /// ```
-    /// use torsade_protocols::{LineProtocol, LineTransport, Result};
+    /// use torsade::prelude::*;
     ///
     /// struct Mud;
     ///

@@ -17,8 +17,7 @@ use crate::transport::Transport;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::testing::StringTransportWithDisconnection;
-/// use torsade_protocols::wire::Echo;
+/// use torsade::{testing::StringTransportWithDisconnection, wire::Echo};
 ///
 /// let mut connection = StringTransportWithDisconnection::new(Echo);
 /// connection.deliver(b"hello");

@@ -26,7 +26,7 @@ const TURNS: usize = 1000;
 /// use std::cell::Cell;
 /// use std::rc::Rc;
 /// use std::time::Duration;
-/// use torsade_reactor::Clock;
+/// use torsade::Clock;
 ///
 /// let clock = Clock::new();
 /// let called = Rc::new(Cell::new(false));

@@ -30,7 +30,7 @@ use crate::panic::catch;
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::defer;
+/// use torsade::defer;
 ///
 /// assert_eq!(defer::succeed(5).into_result().expect("it has fired").expect("with a value"), 5);
 /// ```
@@ -49,7 +49,7 @@ pub fn fail<T: 'static>(error: impl Into<Box<dyn Error>>) -> Deferred<T> {
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::defer;
+/// use torsade::defer;
 ///
 /// let port = defer::maybe_deferred(|| Ok("80".parse::<u16>()?));
 /// assert_eq!(port.into_result().expect("it has fired").expect("with a value"), 80);

@@ -28,7 +28,7 @@ pub use peer::MemoryPeer;
 /// # Examples
 /// With `reactor.connect_tcp` and a factory in place of the socket:
 /// ```
-/// use torsade_reactor::MemoryReactor;
+/// use torsade::MemoryReactor;
 ///
 /// let reactor = MemoryReactor::new();
 /// let address = "192.0.2.1:80".parse()?;

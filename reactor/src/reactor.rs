@@ -77,7 +77,7 @@ struct Core {
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use torsade_reactor::{Reactor, Result};
+/// use torsade::prelude::*;
 ///
 /// fn main() -> Result {
 ///     let reactor = Reactor::new()?;
@@ -395,7 +395,7 @@ impl Reactor {
     /// # Examples
     /// ```
     /// use std::time::Duration;
-    /// use torsade_reactor::{Reactor, Result};
+    /// use torsade::prelude::*;
     ///
     /// fn main() -> Result {
     ///     let reactor = Reactor::new()?;

@@ -68,7 +68,7 @@ pub use seeds::{Outcome, simulate, simulate_with};
 /// use std::cell::Cell;
 /// use std::rc::Rc;
 /// use std::time::Duration;
-/// use torsade_reactor::simulated::Simulation;
+/// use torsade::simulated::Simulation;
 ///
 /// let simulation = Simulation::new(1);
 /// let host = simulation.host("10.0.0.1");
@@ -78,7 +78,7 @@ pub use seeds::{Outcome, simulate, simulate_with};
 ///
 /// simulation.run_until(|| rung.get())?; // takes no time
 /// assert_eq!(simulation.now(), Duration::from_secs(3600));
-/// # Ok::<(), torsade_reactor::simulated::SimulationError>(())
+/// # Ok::<(), torsade::simulated::SimulationError>(())
 /// ```
 pub struct Simulation {
     world: Rc<World>,

@@ -79,7 +79,7 @@ impl Reactor {
     /// # Examples
     /// ```
     /// use std::time::Duration;
-    /// use torsade_reactor::Clock;
+    /// use torsade::Clock;
     ///
     /// let clock = Clock::new();
     /// let reactor = clock.reactor().clone();
@@ -111,7 +111,7 @@ impl Reactor {
     /// # Examples
     /// ```
     /// use std::time::Duration;
-    /// use torsade_reactor::Reactor;
+    /// use torsade::prelude::*;
     ///
     /// let reactor = Reactor::new()?;
     /// let slept = reactor.sleep(Duration::from_millis(1));
@@ -184,7 +184,7 @@ impl Reactor {
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use torsade_reactor::{Result, react};
+/// use torsade::{Result, react};
 ///
 /// fn main() -> Result {
 ///     react(|reactor| async move {

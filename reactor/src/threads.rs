@@ -17,7 +17,7 @@ impl Reactor {
     ///
     /// # Examples
     /// ```
-    /// use torsade_reactor::react;
+    /// use torsade::react;
     ///
     /// let lines = react(|reactor| async move {
     ///     let text = reactor.defer_to_thread(|| Ok(std::fs::read_to_string("Cargo.toml")?)).await?;
@@ -60,7 +60,7 @@ impl ReactorHandle {
     ///
     /// # Examples
     /// ```
-    /// use torsade_reactor::Reactor;
+    /// use torsade::prelude::*;
     ///
     /// let reactor = Reactor::new()?;
     /// let handle = reactor.handle();

@@ -41,7 +41,7 @@ use crate::reactor_handle::ReactorHandle;
 /// # Examples
 /// ```
 /// use std::sync::atomic::{AtomicUsize, Ordering};
-/// use torsade_reactor::workers;
+/// use torsade::workers;
 ///
 /// static SET_UP: AtomicUsize = AtomicUsize::new(0);
 /// workers(2, |worker| {
@@ -53,7 +53,7 @@ use crate::reactor_handle::ReactorHandle;
 ///     Ok(())
 /// })?;
 /// assert_eq!(SET_UP.load(Ordering::Relaxed), 2);
-/// # Ok::<(), torsade_reactor::WorkerError>(())
+/// # Ok::<(), torsade::WorkerError>(())
 /// ```
 pub fn workers(count: usize, set_up: impl Fn(&Worker) -> Result + Sync) -> Result<(), WorkerError> {
     thread::scope(|scope| {

@@ -31,8 +31,8 @@ pub use watched::Notes;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::{LineProtocol, LineReceiver, LineTransport, Result};
-/// use torsade_transports::conformance::{Conformance, Notes};
+/// use torsade::prelude::*;
+/// use torsade::conformance::{Conformance, Notes};
 ///
 /// struct Upper(Notes);
 ///
@@ -46,7 +46,7 @@ pub use watched::Notes;
 ///
 /// let summary = Conformance::new(|notes| LineReceiver::new(Upper(notes.clone()))).send(b"one\r\ntwo\r\n").check()?;
 /// assert!(summary.replays > 50);
-/// # Ok::<(), torsade_transports::conformance::Difference>(())
+/// # Ok::<(), torsade::conformance::Difference>(())
 /// ```
 pub struct Conformance<F> {
     factory: F,

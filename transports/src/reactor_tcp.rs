@@ -27,9 +27,7 @@ pub trait ReactorTcp {
     ///
     /// # Examples
     /// ```
-    /// use torsade_protocols::{Protocol, Result, Transport};
-    /// use torsade_reactor::Reactor;
-    /// use torsade_transports::ReactorTcp;
+    /// use torsade::prelude::*;
     ///
     /// struct Echo;
     ///
@@ -67,9 +65,7 @@ pub trait ReactorTcp {
     /// # Examples
     /// ```
     /// use std::net::TcpListener;
-    /// use torsade_protocols::wire::Echo;
-    /// use torsade_reactor::Reactor;
-    /// use torsade_transports::ReactorTcp;
+    /// use torsade::{Reactor, ReactorTcp, wire::Echo};
     ///
     /// let listener = TcpListener::bind("127.0.0.1:0")?;
     /// let reactor = Reactor::new()?;

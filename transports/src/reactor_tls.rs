@@ -28,13 +28,7 @@ pub trait ReactorTls {
     ///
     /// # Examples
     /// ```no_run
-    /// # use torsade_protocols::{Protocol, Result, Transport};
-    /// # struct Echo;
-    /// # impl Protocol for Echo {
-    /// #     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result { Ok(()) }
-    /// # }
-    /// use torsade_reactor::Reactor;
-    /// use torsade_transports::{ReactorTls, TlsServerConfig};
+    /// use torsade::{Reactor, ReactorTls, TlsServerConfig, wire::Echo};
     ///
     /// let reactor = Reactor::new()?;
     /// let config = TlsServerConfig::from_pem_files("chain.pem", "key.pem")?;

@@ -13,7 +13,7 @@ use super::CompressionError;
 /// (RFC 9110, 8.4.1.2). The bare stream that IMAP, NNTP and WebSocket use is `"deflate-raw"`.
 ///
 /// ```
-/// use torsade_protocols::Format;
+/// use torsade::prelude::*;
 ///
 /// assert_eq!("GZIP".parse(), Ok(Format::Gzip));
 /// assert_eq!("zlib".parse(), Ok(Format::Deflate));

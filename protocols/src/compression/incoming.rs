@@ -7,7 +7,7 @@ use super::Format;
 /// (line length, message size) cut.
 ///
 /// ```
-/// use torsade_protocols::{AfterEnd, Decompression};
+/// use torsade::{AfterEnd, Decompression};
 ///
 /// let mccp = Decompression::deflate().after_end(AfterEnd::Plain).max_total(Some(1 << 30));
 /// assert_eq!(mccp.after_end, AfterEnd::Plain);

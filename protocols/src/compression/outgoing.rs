@@ -5,7 +5,7 @@ use super::{CompressionError, Format};
 /// Says how outgoing bytes are compressed.
 ///
 /// ```
-/// use torsade_protocols::{Compression, Flush};
+/// use torsade::prelude::*;
 ///
 /// let fast = Compression::deflate().level(1).flush(Flush::Manual);
 /// assert_eq!(fast.level, Some(1));

@@ -22,8 +22,7 @@ use crate::transport::Transport;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::policies::LimitTotalConnectionsFactory;
-/// use torsade_protocols::{Address, Factory, wire};
+/// use torsade::{Address, Factory, policies::LimitTotalConnectionsFactory, wire};
 ///
 /// let mut factory = LimitTotalConnectionsFactory::new(|_peer| wire::Echo, 1);
 /// let first = factory.build_protocol(&Address::None);
@@ -102,8 +101,7 @@ impl<F> fmt::Debug for LimitTotalConnectionsFactory<F> {
 /// # Examples
 /// ```
 /// use std::net::SocketAddr;
-/// use torsade_protocols::policies::LimitConnectionsByPeer;
-/// use torsade_protocols::{Factory, wire};
+/// use torsade::{Factory, policies::LimitConnectionsByPeer, wire};
 ///
 /// let mut factory = LimitConnectionsByPeer::new(|_peer| wire::Echo, 1);
 /// let mut build = |peer: &str| peer.parse::<SocketAddr>().map(|peer| factory.build_protocol(&peer.into()));

@@ -32,8 +32,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::policies::ThrottlingFactory;
-/// use torsade_protocols::{Factory, wire};
+/// use torsade::{Factory, policies::ThrottlingFactory, wire};
 ///
 /// fn takes_a_factory(_: impl Factory) {}
 /// takes_a_factory(ThrottlingFactory::new(|_peer| wire::Echo).max_connection_count(100).read_limit(64 * 1024));

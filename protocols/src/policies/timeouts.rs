@@ -24,9 +24,8 @@ use crate::transport::Transport;
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use torsade_protocols::policies::TimeoutMixin;
-/// use torsade_protocols::testing::StringTransportWithDisconnection;
-/// use torsade_protocols::{Protocol, Result, Transport};
+/// use torsade::prelude::*;
+/// use torsade::{policies::TimeoutMixin, testing::StringTransportWithDisconnection};
 ///
 /// struct Impatient(TimeoutMixin);
 ///

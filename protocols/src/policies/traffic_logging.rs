@@ -24,8 +24,7 @@ use crate::reason::Reason;
 /// # Examples
 /// ```no_run
 /// use std::fs::File;
-/// use torsade_protocols::policies::TrafficLoggingFactory;
-/// use torsade_protocols::{Factory, wire};
+/// use torsade::{Factory, policies::TrafficLoggingFactory, wire};
 ///
 /// fn takes_a_factory(_: impl Factory) {}
 /// takes_a_factory(TrafficLoggingFactory::new(|_peer| wire::Echo, |number| File::create(format!("traffic-{number}"))));

@@ -24,8 +24,8 @@ use crate::transport::Transport;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::policies::{ProtocolWrapper, WrapperTransport, WrappingFactory};
-/// use torsade_protocols::{Factory, Protocol, Result, Transport};
+/// use torsade::prelude::*;
+/// use torsade::policies::{ProtocolWrapper, WrapperTransport, WrappingFactory};
 ///
 /// /// Turns letters by 13 places in both directions.
 /// struct Rot13;
@@ -59,7 +59,7 @@ use crate::transport::Transport;
 /// }
 ///
 /// let mut factory = WrappingFactory::new(|_peer| Shout, |_peer| Rot13);
-/// let transport = torsade_protocols::testing::StringTransport::new();
+/// let transport = torsade::testing::StringTransport::new();
 /// let mut protocol = factory.build_protocol(&transport.peer()).expect("Shout refuses nobody");
 /// protocol.data_received(&transport, b"uryyb")?;
 /// assert_eq!(transport.value(), b"URYYB");

@@ -21,8 +21,8 @@ const CHUNK: usize = 64 * 1024;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::testing::StringTransportWithDisconnection;
-/// use torsade_protocols::{LineProtocol, LineReceiver, LineTransport, Result};
+/// use torsade::prelude::*;
+/// use torsade::testing::StringTransportWithDisconnection;
 ///
 /// struct Quit;
 ///

@@ -28,8 +28,8 @@ const ROUNDS: usize = 1000;
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::testing::connected_server_and_client;
-/// use torsade_protocols::{Protocol, Result, Transport};
+/// use torsade::prelude::*;
+/// use torsade::testing::connected_server_and_client;
 ///
 /// struct Echo;
 ///

@@ -54,8 +54,8 @@ pub enum TransportCall<'a> {
 ///
 /// # Examples
 /// ```
-/// use torsade_protocols::testing::StringTransport;
-/// use torsade_protocols::{Protocol, Result, Transport};
+/// use torsade::prelude::*;
+/// use torsade::testing::StringTransport;
 ///
 /// struct Greet;
 ///

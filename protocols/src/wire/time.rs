@@ -18,8 +18,7 @@ const FROM_1900_TO_1970: u64 = 2_208_988_800;
 /// # Examples
 /// ```
 /// use std::time::UNIX_EPOCH;
-/// use torsade_protocols::testing::StringTransportWithDisconnection;
-/// use torsade_protocols::wire::Time;
+/// use torsade::{testing::StringTransportWithDisconnection, wire::Time};
 ///
 /// let mut connection = StringTransportWithDisconnection::new(Time::new(|| UNIX_EPOCH)); // or SystemTime::now
 /// connection.make_connection();

@@ -32,7 +32,7 @@ use crate::reactor::Reactor;
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::Deferred;
+/// use torsade::prelude::*;
 ///
 /// let (deferred, firer) = Deferred::<&str>::new();
 /// let port = deferred.add_callback(|text| Ok(text.parse::<u16>()?)).add_errback(|failure| {

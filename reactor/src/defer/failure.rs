@@ -13,7 +13,7 @@ use super::error::DeferredError;
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::Failure;
+/// use torsade::prelude::*;
 ///
 /// let failure = Failure::new("x".parse::<u8>().unwrap_err());
 /// assert!(failure.check::<std::num::ParseIntError>());

@@ -19,7 +19,7 @@ use super::failure::Failure;
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::Deferred;
+/// use torsade::prelude::*;
 ///
 /// let (deferred, firer) = Deferred::new();
 /// let doubled = deferred.add_callback(|number: u32| Ok(2 * number));

@@ -50,7 +50,7 @@ fn of_all<T>(handles: Vec<DeferredHandle>) -> (Deferred<T>, Firer<T>) {
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::defer;
+/// use torsade::defer;
 ///
 /// let both = defer::deferred_list([defer::succeed(1), defer::fail("no")]);
 /// let results = both.into_result().expect("it has fired").expect("a list never fails");
@@ -86,7 +86,7 @@ pub fn deferred_list<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::defer;
+/// use torsade::defer;
 ///
 /// let both = defer::gather_results([defer::succeed(1), defer::succeed(2)]);
 /// assert_eq!(both.into_result().expect("it has fired").expect("with values"), [1, 2]);
@@ -129,7 +129,7 @@ pub fn gather_results<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::{Deferred, defer};
+/// use torsade::{Deferred, defer};
 ///
 /// let (slow, _firer) = Deferred::new();
 /// let first = defer::race([slow, defer::succeed("fast")]);

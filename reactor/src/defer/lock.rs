@@ -13,7 +13,7 @@ use super::settled::CallbackResult;
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::DeferredSemaphore;
+/// use torsade::DeferredSemaphore;
 ///
 /// let semaphore = DeferredSemaphore::new(1);
 /// let first = semaphore.acquire().into_result().expect("it is free").expect("that cannot fail");

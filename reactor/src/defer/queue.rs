@@ -16,7 +16,7 @@ use super::{fail, succeed};
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::DeferredQueue;
+/// use torsade::DeferredQueue;
 ///
 /// let queue = DeferredQueue::new(10, 1);
 /// let value = queue.get();

@@ -9,7 +9,7 @@ use crate::system_event::{Phase, SystemEvent};
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::event_log::{Event, Subject};
+/// use torsade::event_log::{Event, Subject};
 ///
 /// let subject = Subject::Connection { id: 1, peer: "10.0.0.2:49152".into() };
 /// let event = Event::new(subject, "data_received").with_data(b"hello");

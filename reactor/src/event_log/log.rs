@@ -21,7 +21,7 @@ pub struct Entry {
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::event_log::Log;
+/// use torsade::event_log::Log;
 ///
 /// let log: Log = "torsade-events 1\n\
 ///     10.0.0.1 1 0.000000000 connection/1/10.0.0.2:49152 connection_made\n\
@@ -31,7 +31,7 @@ pub struct Entry {
 /// assert_eq!(log.on("10.0.0.1").of_connection(1).callbacks(), ["connection_made", "data_received", "connection_lost"]);
 /// assert_eq!(log.named("data_received").bytes(), 5);
 /// log.assert_order(["connection_made", "connection_lost"]);
-/// # Ok::<(), torsade_reactor::event_log::ParseLogError>(())
+/// # Ok::<(), torsade::event_log::ParseLogError>(())
 /// ```
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct Log(Vec<Entry>);

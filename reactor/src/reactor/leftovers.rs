@@ -50,7 +50,7 @@ impl Reactor {
     /// # Examples
     /// ```
     /// use std::time::Duration;
-    /// use torsade_reactor::Clock;
+    /// use torsade::Clock;
     ///
     /// let clock = Clock::new();
     /// clock.assert_clean();

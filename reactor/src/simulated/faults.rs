@@ -11,7 +11,7 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::simulated::{Faults, Simulation};
+/// use torsade::simulated::{Faults, Simulation};
 ///
 /// let faults = Faults { segment: 1..=1, ..Faults::calm() };
 /// let simulation = Simulation::with_faults(7, faults);

@@ -21,7 +21,7 @@ use super::{Faults, Simulation};
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use torsade_reactor::simulated::{SimulationError, simulate};
+/// use torsade::simulated::{SimulationError, simulate};
 ///
 /// simulate(0..100, |simulation| {
 ///     let host = simulation.host("10.0.0.1");

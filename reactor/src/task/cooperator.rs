@@ -26,7 +26,7 @@ const STEPS: usize = 1000;
 /// ```
 /// use std::cell::Cell;
 /// use std::rc::Rc;
-/// use torsade_reactor::{Clock, Cooperator};
+/// use torsade::{Clock, Cooperator};
 ///
 /// let clock = Clock::new();
 /// let sum = Rc::new(Cell::new(0));

@@ -22,7 +22,7 @@ use crate::reactor::Reactor;
 /// use std::cell::Cell;
 /// use std::rc::Rc;
 /// use std::time::Duration;
-/// use torsade_reactor::{Clock, LoopingCall};
+/// use torsade::{Clock, LoopingCall};
 ///
 /// let clock = Clock::new();
 /// let calls = Rc::new(Cell::new(0));

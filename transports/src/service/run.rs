@@ -19,8 +19,8 @@ use super::Service;
 /// # Examples
 /// ```no_run
 /// use std::time::Duration;
-/// use torsade_protocols::{Protocol, Result, Transport};
-/// use torsade_transports::service::{MultiService, StreamServerEndpointService, run_service};
+/// use torsade::prelude::*;
+/// use torsade::service::{MultiService, StreamServerEndpointService, run_service};
 ///
 /// struct Echo;
 ///

@@ -50,13 +50,14 @@ impl TlsClientConfig {
     ///
     /// # Examples
     /// ```no_run
-    /// # use torsade_transports::{PrivateCertificate, TlsClientConfig, TrustRoots};
+    /// use torsade::{PrivateCertificate, TlsClientConfig, TrustRoots};
+    ///
     /// let config = TlsClientConfig::builder()
     ///     .roots(TrustRoots::from_pem_file("ca.pem")?)
     ///     .certificate(PrivateCertificate::from_pem_files("me.pem", "me.key")?)
     ///     .server_name("example.com")
     ///     .build()?;
-    /// # Ok::<(), torsade_transports::TlsConfigError>(())
+    /// # Ok::<(), torsade::TlsConfigError>(())
     /// ```
     #[must_use]
     pub fn builder() -> TlsClientConfigBuilder {

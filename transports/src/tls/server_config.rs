@@ -45,13 +45,14 @@ impl TlsServerConfig {
     ///
     /// # Examples
     /// ```no_run
-    /// # use torsade_transports::{PrivateCertificate, TlsServerConfig, TrustRoots};
+    /// use torsade::{PrivateCertificate, TlsServerConfig, TrustRoots};
+    ///
     /// let config = TlsServerConfig::builder()
     ///     .certificate(PrivateCertificate::from_pem_files("chain.pem", "key.pem")?)
     ///     .require_client_certificates(TrustRoots::from_pem_file("clients.pem")?)
     ///     .application_protocols(["h2", "http/1.1"])
     ///     .build()?;
-    /// # Ok::<(), torsade_transports::TlsConfigError>(())
+    /// # Ok::<(), torsade::TlsConfigError>(())
     /// ```
     #[must_use]
     pub fn builder() -> TlsServerConfigBuilder {

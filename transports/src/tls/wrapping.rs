@@ -22,9 +22,7 @@ use super::wrapped::Wrapped;
 ///
 /// # Examples
 /// ```no_run
-/// use torsade_protocols::testing::StringTransport;
-/// use torsade_protocols::{Factory, wire::Echo};
-/// use torsade_transports::{TlsServerConfig, tls_wrapping_factory};
+/// use torsade::{Factory, TlsServerConfig, testing::StringTransport, tls_wrapping_factory, wire::Echo};
 ///
 /// let config = TlsServerConfig::from_pem_files("chain.pem", "key.pem")?;
 /// let mut factory = tls_wrapping_factory(&config, |_peer| Echo);
