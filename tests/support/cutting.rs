@@ -154,6 +154,10 @@ impl Stream for CutStream {
         Ok(count)
     }
 
+    fn unacknowledged(&self) -> Option<usize> {
+        self.stream.unacknowledged()
+    }
+
     fn shutdown_write(&self) -> io::Result<()> {
         self.stream.shutdown_write()
     }
