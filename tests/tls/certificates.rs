@@ -11,7 +11,7 @@ use crate::support::Event;
 use crate::world::{Ends, converse, echo, side, silent};
 
 /// Runs a client that sends a secret against a server with this certificate.
-fn meet(certificate: &Pem) -> Ends {
+fn meet(certificate: &Pem, trusted: &TrustRoots) -> Ends {
     let server = TlsServerConfig::builder().certificate(certificate.load()).build().unwrap();
     let client = side(|event, transport| {
         match event {
@@ -21,12 +21,18 @@ fn meet(certificate: &Pem) -> Ends {
         }
         Ok(())
     });
-    converse(&server, &keys::client(), echo(), client)
+    let trusting = TlsClientConfig::builder().roots(trusted.clone()).build().unwrap();
+    converse(&server, &trusting, echo(), client)
+}
+
+/// Why a client that trusts the authority refused the server.
+fn refused(certificate: &Pem) -> CertificateProblem {
+    refused_by(certificate, &authority().roots())
 }
 
 /// Why the client refused the server; nothing was delivered, and the server was told.
-fn refused(certificate: &Pem) -> CertificateProblem {
-    let ends = meet(certificate);
+fn refused_by(certificate: &Pem, trusted: &TrustRoots) -> CertificateProblem {
+    let ends = meet(certificate, trusted);
     assert_eq!(ends.client.names(), ["made", "lost"]);
     assert_eq!(ends.server.names(), ["made", "lost"], "what was written for another is not delivered");
     assert!(matches!(ends.server.reason(), Reason::Tls(TlsError::AlertReceived { .. })), "{:?}", ends.server.reason());
@@ -38,7 +44,7 @@ fn refused(certificate: &Pem) -> CertificateProblem {
 
 #[test]
 fn a_certificate_for_this_host_by_a_trusted_root_is_accepted() {
-    let ends = meet(&authority().server(&["127.0.0.1"]));
+    let ends = meet(&authority().server(&["127.0.0.1"]), &authority().roots());
     assert_eq!(ends.client.data(), b"secret");
     assert!(ends.client.reason().is_clean());
 }
@@ -66,6 +72,53 @@ fn a_certificate_by_a_stranger_or_by_itself_is_refused() {
 #[test]
 fn a_certificate_of_a_client_is_no_servers() {
     assert_eq!(refused(&authority().client("127.0.0.1")), CertificateProblem::Purpose);
+}
+
+/// Trust in exactly this certificate.
+fn exactly(certificate: &Pem) -> TrustRoots {
+    let own = certificate.chain.split_inclusive("-----END CERTIFICATE-----").next();
+    TrustRoots::from_pem(own.expect("its own comes first")).unwrap()
+}
+
+#[test]
+fn a_trusted_certificate_that_the_server_shows_itself_is_accepted_be_it_an_authority_or_a_strangers() {
+    let itself = keys::authority_itself(&keys::NAMES, |_| ());
+    for certificate in [itself, stranger().server(&keys::NAMES), keys::self_signed(&keys::NAMES)] {
+        for trusted in [exactly(&certificate), authority().roots().and(exactly(&certificate))] {
+            let ends = meet(&certificate, &trusted);
+            assert_eq!(ends.client.data(), b"secret");
+            assert!(ends.client.reason().is_clean());
+        }
+    }
+}
+
+#[test]
+fn a_trusted_certificate_that_is_shown_itself_is_held_to_its_names_and_its_time() {
+    let elsewhere = keys::authority_itself(&["elsewhere.test"], |_| ());
+    let problem = refused_by(&elsewhere, &exactly(&elsewhere));
+    assert!(matches!(problem, CertificateProblem::WrongName { .. }), "{problem:?}");
+    let over = keys::authority_itself(&keys::NAMES, keys::over);
+    assert_eq!(refused_by(&over, &exactly(&over)), CertificateProblem::Expired);
+    let over = stranger().expired(&keys::NAMES);
+    assert_eq!(refused_by(&over, &exactly(&over)), CertificateProblem::Expired);
+    let client = stranger().client("127.0.0.1");
+    assert_eq!(refused_by(&client, &exactly(&client)), CertificateProblem::Purpose);
+}
+
+#[test]
+fn an_authority_that_is_shown_itself_and_is_not_exactly_a_root_is_refused_with_the_remedy() {
+    let shown = keys::authority_itself(&keys::NAMES, |_| ());
+    // Another one of the same name, and one that is trusted for some names only.
+    let another = keys::authority_itself(&keys::NAMES, |_| ());
+    let limited = keys::authority_itself(&keys::NAMES, |params| {
+        let permitted_subtrees = vec![rcgen::GeneralSubtree::DnsName("elsewhere.test".into())];
+        params.name_constraints = Some(rcgen::NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+    });
+    for (shown, trusted) in [(&shown, exactly(&another)), (&shown, authority().roots()), (&limited, exactly(&limited))] {
+        let problem = refused_by(shown, &trusted);
+        assert_eq!(problem, CertificateProblem::Authority);
+        assert!(problem.to_string().contains("add exactly this one to the trusted roots"), "{problem}");
+    }
 }
 
 #[test]
@@ -136,6 +189,26 @@ fn a_client_without_a_certificate_or_with_a_strangers_is_refused() {
     let reason = ends.server.reason();
     assert!(matches!(reason, Reason::Tls(TlsError::Certificate(CertificateProblem::UnknownIssuer))), "{reason:?}");
     assert!(ends.server.data().is_empty());
+}
+
+#[test]
+fn a_trusted_certificate_that_a_client_shows_itself_is_accepted_in_its_time() {
+    let server = |trusted| keys::server_builder().require_client_certificates(trusted).build().unwrap();
+    for certificate in [keys::authority_itself(&["alice"], |_| ()), stranger().client("alice")] {
+        let (shown, ends) = mutual(&server(exactly(&certificate)), Some(&certificate));
+        assert_eq!(ends.client.data(), b"welcome");
+        assert!(!shown.is_empty());
+    }
+    let over = keys::authority_itself(&["alice"], keys::over);
+    let another = keys::authority_itself(&["alice"], |_| ());
+    for (shown, trusted, expected) in
+        [(&over, exactly(&over), CertificateProblem::Expired), (&another, exactly(&over), CertificateProblem::Authority)]
+    {
+        let (_, ends) = mutual(&server(trusted), Some(shown));
+        let reason = ends.server.reason();
+        assert!(matches!(&reason, Reason::Tls(TlsError::Certificate(problem)) if *problem == expected), "{reason:?}");
+        assert!(ends.server.data().is_empty());
+    }
 }
 
 #[test]

@@ -46,10 +46,7 @@ impl Authority {
 
     /// A server's certificate whose time is over.
     pub fn expired(&self, names: &[&str]) -> Pem {
-        self.issue(names, ExtendedKeyUsagePurpose::ServerAuth, |params| {
-            params.not_before = date_time_ymd(2001, 1, 1);
-            params.not_after = date_time_ymd(2002, 1, 1);
-        })
+        self.issue(names, ExtendedKeyUsagePurpose::ServerAuth, over)
     }
 
     /// A server's certificate whose time has not begun.
@@ -99,6 +96,22 @@ pub fn self_signed(names: &[&str]) -> Pem {
     let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
     let certificate = names_of(names).self_signed(&key).expect("a certificate");
     Pem { chain: certificate.pem(), key: key.serialize_pem() }
+}
+
+/// The kind that `openssl req -x509` makes for one server: an authority, with the server's names.
+pub fn authority_itself(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pem {
+    let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
+    let mut params = names_of(names);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    let certificate = params.self_signed(&key).expect("a certificate");
+    Pem { chain: certificate.pem(), key: key.serialize_pem() }
+}
+
+/// What makes the time of a certificate over.
+pub fn over(params: &mut CertificateParams) {
+    params.not_before = date_time_ymd(2001, 1, 1);
+    params.not_after = date_time_ymd(2002, 1, 1);
 }
 
 /// The names of the loopback, and those of the simulated server.

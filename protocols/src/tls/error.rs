@@ -75,6 +75,9 @@ impl Error for TlsError {
 #[non_exhaustive]
 #[doc(alias = "VerificationError")]
 pub enum CertificateProblem {
+    /// It is an authority's (`CA:TRUE`, as `openssl req -x509` makes them unless told otherwise), and not one of the trusted
+    /// roots itself. Have the authority issue one for the peer, or trust exactly this one.
+    Authority,
     /// Its time is over.
     Expired,
     /// It cannot be read, or uses what is not understood.
@@ -101,6 +104,10 @@ pub enum CertificateProblem {
 impl fmt::Display for CertificateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Authority => f.write_str(
+                "it is an authority's, which is to issue certificates, not to be shown (CA:TRUE, as openssl req -x509 makes \
+                 them): have it issue one, or add exactly this one to the trusted roots",
+            ),
             Self::Expired => f.write_str("it has expired"),
             Self::Malformed(what) => write!(f, "it cannot be used: {what}"),
             Self::NotYetValid => f.write_str("it is not valid yet; check both clocks"),

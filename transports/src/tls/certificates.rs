@@ -1,5 +1,6 @@
 //! Certificates: our own with their keys, and those we trust.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -69,9 +70,17 @@ impl fmt::Debug for PrivateCertificate {
 }
 
 /// Those whose certificates, and the ones they have issued, we trust.
-#[derive(Clone, Debug)]
+///
+/// A peer may show one of these certificates itself, such as the one that `openssl req -x509` makes for a single server:
+/// exactly that certificate, in its time, for its names, by the one who has its key.
+#[derive(Clone)]
 #[doc(alias = "trustRootFromCertificates")]
-pub struct TrustRoots(pub(super) RootCertStore);
+#[doc(alias = "self-signed")]
+pub struct TrustRoots {
+    pub(super) store: RootCertStore,
+    /// Those that may be shown themselves: all but the ones that are trusted for some names only.
+    pub(super) themselves: HashSet<CertificateDer<'static>>,
+}
 
 impl TrustRoots {
     /// The system's roots; what browsers and package managers on it trust.
@@ -84,16 +93,16 @@ impl TrustRoots {
     #[doc(alias = "platformTrust")]
     pub fn system() -> Result<Self, TlsConfigError> {
         let found = rustls_native_certs::load_native_certs();
-        let mut store = RootCertStore::empty();
-        let (added, ignored) = store.add_parsable_certificates(found.certs);
-        if added == 0 {
+        let mut roots = Self::none();
+        let ignored = found.certs.into_iter().filter_map(|certificate| roots.add(certificate).err()).count();
+        if roots.store.is_empty() {
             let why = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
             return Err(TlsConfigError::NoSystemRoots(why));
         }
         if ignored + found.errors.len() > 0 {
             log::debug!("of the system's trusted roots {ignored} cannot be used; {} errors", found.errors.len());
         }
-        Ok(Self(store))
+        Ok(roots)
     }
 
     /// The certificates in PEM text.
@@ -123,22 +132,37 @@ impl TrustRoots {
     /// Nobody: every certificate is refused. For those who add to it with [`and`](Self::and).
     #[must_use]
     pub fn none() -> Self {
-        Self(RootCertStore::empty())
+        Self { store: RootCertStore::empty(), themselves: HashSet::new() }
     }
 
     /// These and `others`.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
-        self.0.roots.extend(others.0.roots);
+        self.store.roots.extend(others.store.roots);
+        self.themselves.extend(others.themselves);
         self
     }
 
     fn from_certificates(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<Self, TlsConfigError> {
-        let mut store = RootCertStore::empty();
+        let mut roots = Self::none();
         for certificate in certificates {
-            store.add(certificate).map_err(unusable)?;
+            roots.add(certificate).map_err(unusable)?;
         }
-        Ok(Self(store))
+        Ok(roots)
+    }
+
+    fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), rustls::Error> {
+        self.store.add(certificate.clone())?;
+        if self.store.roots.last().is_some_and(|root| root.name_constraints.is_none()) {
+            self.themselves.insert(certificate);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for TrustRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrustRoots").field("roots", &self.store.len()).finish_non_exhaustive()
     }
 }
 

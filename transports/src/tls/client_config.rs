@@ -14,12 +14,12 @@ use super::config_error::TlsConfigError;
 use super::layer::TlsLayer;
 use super::server_config::{HANDSHAKE_TIMEOUT, sendable, unusable, versions};
 use super::session::Session;
-use super::verification::AcceptAnyone;
+use super::verification::ServerVerifier;
 
 /// How we speak TLS as a client; a cheap handle, made once and used for all connections.
 ///
-/// The server's certificate has to be issued by a trusted root, and be for the name that we connect to. Sessions are
-/// resumed where the server allows it.
+/// The server's certificate has to be issued by a trusted root, or be one, and be for the name that we connect to. Sessions
+/// are resumed where the server allows it.
 #[derive(Clone)]
 #[doc(alias = "optionsForClientTLS")]
 #[doc(alias = "ClientContextFactory")]
@@ -185,11 +185,13 @@ impl TlsClientConfigBuilder {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(self.minimum_version))
             .map_err(unusable)?;
-        let builder = match self.trust {
-            Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyone(algorithms))),
-            Trust::Roots(roots) => builder.with_root_certificates(roots.0),
-            Trust::System => builder.with_root_certificates(TrustRoots::system()?.0),
+        let roots = match self.trust {
+            Trust::Anyone => None,
+            Trust::Roots(roots) => Some(roots),
+            Trust::System => Some(TrustRoots::system()?),
         };
+        let verifier = Arc::new(ServerVerifier { roots, algorithms });
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = match self.certificate {
             Some(certificate) => {
                 let one = rustls::sign::SingleCertAndKey::from(certificate.0);

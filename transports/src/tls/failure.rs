@@ -3,6 +3,8 @@
 use rustls::{CertificateError, Error, InvalidMessage};
 use torsade_protocols::{CertificateProblem, TlsError};
 
+use super::verification::is_authority_shown;
+
 /// Translates an error of a connection. In a handshake, what cannot be parsed is taken for another protocol.
 pub(super) fn tls_error(error: Error, handshaking: bool) -> TlsError {
     match error {
@@ -28,6 +30,7 @@ fn certificate_problem(problem: CertificateError) -> CertificateProblem {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateProblem::Expired,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => CertificateProblem::NotYetValid,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => CertificateProblem::Purpose,
+        problem if is_authority_shown(&problem) => CertificateProblem::Authority,
         CertificateError::Revoked => CertificateProblem::Revoked,
         CertificateError::BadSignature
         | CertificateError::UnsupportedSignatureAlgorithmContext { .. }

@@ -17,6 +17,7 @@ use super::config_error::TlsConfigError;
 use super::layer::TlsLayer;
 use super::server_names::ServerNames;
 use super::session::Session;
+use super::verification::ClientVerifier;
 
 /// How long a handshake may take unless set.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -119,7 +120,7 @@ impl TlsServerConfigBuilder {
         self
     }
 
-    /// Refuses every client without a certificate issued by these roots (mutual TLS).
+    /// Refuses every client without a certificate that is issued by these roots, or is one of them (mutual TLS).
     ///
     /// Who it is, [`Transport::peer_certificates`](torsade_protocols::Transport::peer_certificates) tells. The system's
     /// roots are hardly ever what you want here: anybody can have a certificate of theirs.
@@ -201,12 +202,12 @@ fn client_verifier(clients: Clients) -> Result<Option<Arc<dyn ClientCertVerifier
         Clients::MayShow(roots) => (roots, true),
         Clients::MustShow(roots) => (roots, false),
     };
-    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots.0), provider());
+    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots.store.clone()), provider());
     if optional {
         verifier = verifier.allow_unauthenticated();
     }
-    let verifier = verifier.build().map_err(|error| TlsConfigError::Unusable(format!("{error}; clients need at least one")))?;
-    Ok(Some(verifier))
+    let issued = verifier.build().map_err(|error| TlsConfigError::Unusable(format!("{error}; clients need at least one")))?;
+    Ok(Some(Arc::new(ClientVerifier { roots, issued })))
 }
 
 static ONLY_TLS13: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];

@@ -1,23 +1,66 @@
-//! The verification that verifies nothing, for those who asked for it by name.
+//! Whose certificates are accepted.
+
+use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-/// Accepts any certificate. That the peer has its key is still checked, which keeps a broken peer from being hidden.
+use super::certificates::TrustRoots;
+
+/// Whether the library refused a certificate of an authority because it is shown as a peer's own.
+pub(super) fn is_authority_shown(problem: &CertificateError) -> bool {
+    let CertificateError::Other(other) = problem else { return false };
+    matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
+/// The verdict on a certificate, where the library knows only those that a root has issued, and not the root itself.
+///
+/// Its one reason to refuse is then that nobody has issued it, or that it could issue others. Both come after its time was
+/// checked. Trusting it is no more than was trusted before: who has the key of a root can issue whatever certificate is
+/// wanted. That the peer has that key is checked in the handshake, as ever.
+fn or_is_root(verdict: Result<(), Error>, certificate: &CertificateDer<'_>, roots: &TrustRoots) -> Result<(), Error> {
+    match verdict {
+        Err(Error::InvalidCertificate(problem))
+            if roots.themselves.contains(certificate)
+                && (problem == CertificateError::UnknownIssuer || is_authority_shown(&problem)) =>
+        {
+            Ok(())
+        }
+        verdict => verdict,
+    }
+}
+
+/// Accepts servers that these roots vouch for, for the name that was asked for.
+///
+/// Without roots it accepts any certificate. That the peer has its key is still checked, which keeps a broken peer from being
+/// hidden.
 #[derive(Debug)]
-pub(super) struct AcceptAnyone(pub(super) WebPkiSupportedAlgorithms);
+pub(super) struct ServerVerifier {
+    pub(super) roots: Option<TrustRoots>,
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
+}
 
-impl ServerCertVerifier for AcceptAnyone {
+impl ServerCertVerifier for ServerVerifier {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if let Some(roots) = &self.roots {
+            let certificate = ParsedCertificate::try_from(end_entity)?;
+            let algorithms = self.algorithms.all;
+            let verdict = verify_server_cert_signed_by_trust_anchor(&certificate, &roots.store, intermediates, now, algorithms);
+            or_is_root(verdict, end_entity, roots)?;
+            verify_server_name(&certificate, server_name)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -27,7 +70,7 @@ impl ServerCertVerifier for AcceptAnyone {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -36,10 +79,61 @@ impl ServerCertVerifier for AcceptAnyone {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Accepts clients that these roots vouch for.
+#[derive(Debug)]
+pub(super) struct ClientVerifier {
+    pub(super) roots: TrustRoots,
+    /// The library's, with the same roots.
+    pub(super) issued: Arc<dyn ClientCertVerifier>,
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verdict = self.issued.verify_client_cert(end_entity, intermediates, now);
+        or_is_root(verdict.map(drop), end_entity, &self.roots)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.issued.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.issued.root_hint_subjects()
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.issued.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.issued.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.issued.supported_verify_schemes()
     }
 }
