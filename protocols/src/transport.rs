@@ -2,29 +2,88 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
 use torsade_reactor::{CallbackResult, DeferredError, Panic, Reactor, TaskGroup};
 
 use crate::address::Address;
-use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
 use crate::connection::Connection;
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
-use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsError, TlsInfo};
+use crate::tls::TlsError;
 
 /// One connection, as its protocol and others see it; a cheap handle.
 ///
 /// Keep a clone, and you can write to that connection from anywhere on the reactor's thread: a chat room is a map of
 /// transports. No method calls a callback before it returns, so a `RefCell` may stay borrowed across all of them. Once
 /// the connection is lost they do nothing.
+///
+/// # Examples
+/// Whoever speaks is heard by everybody else in the room, which the factory's closure shares among its guests:
+/// ```
+/// use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+/// use torsade::{Clock, prelude::*, testing::StringTransport};
+///
+/// #[derive(Clone, Default)]
+/// struct Guest {
+///     room: Rc<RefCell<BTreeMap<u64, Transport>>>,
+/// }
+///
+/// impl Protocol for Guest {
+///     fn connection_made(&mut self, transport: &Transport) -> Result {
+///         self.room.borrow_mut().insert(transport.id(), transport.clone());
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+///         for (id, other) in &*self.room.borrow() {
+///             if *id != transport.id() {
+///                 other.write(data);
+///             }
+///         }
+///         Ok(())
+///     }
+///
+///     fn connection_lost(&mut self, transport: &Transport, _reason: &Reason) -> Result {
+///         self.room.borrow_mut().remove(&transport.id());
+///         Ok(())
+///     }
+/// }
+///
+/// let clock = Rc::new(Clock::new());
+/// let (anna, ben) = (StringTransport::with_clock(&clock), StringTransport::with_clock(&clock));
+/// let mut guest = Guest::default();
+/// guest.connection_made(&anna)?;
+/// guest.connection_made(&ben)?;
+/// guest.data_received(&anna, b"hello")?;
+/// assert_eq!(anna.value(), b"");
+/// assert_eq!(ben.value(), b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # In groups
+/// - What it is: [`id`](Self::id), [`peer`](Self::peer), [`host`](Self::host), [`reactor`](Self::reactor),
+///   [`is_connected`](Self::is_connected).
+/// - Writing: [`write`](Self::write), [`write_sequence`](Self::write_sequence), [`unsent`](Self::unsent), and producers
+///   by [`register_producer`](Self::register_producer); a file by [`FileSender`](crate::FileSender).
+/// - Closing: [`lose_connection`](Self::lose_connection), [`lose_write_connection`](Self::lose_write_connection),
+///   [`abort_connection`](Self::abort_connection), [`is_closing`](Self::is_closing).
+/// - Reading: [`pause_producing`](Self::pause_producing), [`resume_producing`](Self::resume_producing),
+///   [`is_reading`](Self::is_reading), [`unread`](Self::unread).
+/// - Tasks: [`spawn`](Self::spawn).
+/// - Compression: [`set_compression`](Self::set_compression), [`end_compression`](Self::end_compression),
+///   [`expect_compression`](Self::expect_compression), [`set_detection`](Self::set_detection), and more.
+/// - Limits: [`set_write_buffer_limits`](Self::set_write_buffer_limits),
+///   [`set_write_buffer_cap`](Self::set_write_buffer_cap), [`set_read_while_congested`](Self::set_read_while_congested),
+///   [`set_close_timeout`](Self::set_close_timeout).
+/// - Socket options: [`set_tcp_nodelay`](Self::set_tcp_nodelay), [`set_tcp_keepalive`](Self::set_tcp_keepalive).
+/// - TLS: [`start_tls`](Self::start_tls), [`tls_info`](Self::tls_info), and more.
 #[derive(Clone)]
 #[doc(alias = "ITransport")]
 #[doc(alias = "ITCPTransport")]
 pub struct Transport(Rc<dyn Connection>);
 
+/// # What it is
 impl Transport {
     /// Wraps what does the work.
     #[must_use]
@@ -58,6 +117,16 @@ impl Transport {
         self.0.host()
     }
 
+    /// Whether `connection_lost` is still to come.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.0.is_connected()
+    }
+}
+
+/// # Writing
+/// What is written leaves in order, once a turn, without blocking.
+impl Transport {
     /// Sends `data` after everything written before, without waiting.
     ///
     /// The bytes are copied. They leave when the callback that wrote them returns, or at the end of the turn when
@@ -92,6 +161,25 @@ impl Transport {
         self.0.unsent()
     }
 
+    /// Attaches a source of data that is told when to produce; see [`Producer`].
+    ///
+    /// # Errors
+    /// [`ProducerError::AlreadyRegistered`]; [`ProducerError::Closed`].
+    #[doc(alias = "registerProducer")]
+    pub fn register_producer(&self, producer: impl Producer + 'static, streaming: bool) -> Result<(), ProducerError> {
+        self.0.register_producer(Box::new(producer), streaming)
+    }
+
+    /// Detaches the producer: it has no more to write. A close that waited for it goes on.
+    #[doc(alias = "unregisterProducer")]
+    pub fn unregister_producer(&self) {
+        self.0.unregister_producer();
+    }
+}
+
+/// # Closing
+/// Nothing written before is lost to any of these but `abort_connection`. `manual::closing` of the `torsade` crate has the whole of it.
+impl Transport {
     /// Closes the connection once everything written is sent.
     ///
     /// No more data is delivered from now on. Output goes out through every layer, then our stream ends (FIN), and the
@@ -127,6 +215,50 @@ impl Transport {
         self.0.abort_connection();
     }
 
+    /// Whether it is being closed from our side.
+    #[doc(alias = "disconnecting")]
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.0.is_closing()
+    }
+}
+
+/// # Reading
+/// Data comes by itself, in `data_received`; these hold it back.
+impl Transport {
+    /// Reads and delivers nothing more, from the end of this callback until resumed.
+    ///
+    /// That the peer resets the connection is noticed all the same.
+    #[doc(alias = "pauseProducing")]
+    pub fn pause_producing(&self) {
+        self.0.pause_producing();
+    }
+
+    /// Reads and delivers again, from the next turn on.
+    #[doc(alias = "resumeProducing")]
+    pub fn resume_producing(&self) {
+        self.0.resume_producing();
+    }
+
+    /// Whether data is wanted now: not paused, not closing, own output not above its high watermark.
+    ///
+    /// A framing protocol looks at this between messages, and goes on in `reading_resumed`.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        self.0.is_reading()
+    }
+
+    /// Gives back bytes that were delivered too early: they are delivered again, before all others, in a later turn.
+    /// Once the peer's stream has ended (`read_connection_lost`) nothing is delivered any more, these neither.
+    ///
+    /// During a TLS handshake they came in clear, and end the connection with `Reason::Tls`.
+    pub fn unread(&self, data: &[u8]) {
+        self.0.unread(data);
+    }
+}
+
+/// # Tasks
+impl Transport {
     /// Runs an `async` task that belongs to this connection, from the next turn on.
     ///
     /// An error or a panic in it closes the connection, like one in a callback. It is dropped right after
@@ -173,7 +305,10 @@ impl Transport {
         });
         told.detach();
     }
+}
 
+/// For the layers and adapters of this crate.
+impl Transport {
     /// For layers between two transports, which pass these two on.
     pub(crate) fn fail_with(&self, reason: Reason) {
         self.0.fail_with(reason);
@@ -181,41 +316,6 @@ impl Transport {
 
     pub(crate) fn tasks(&self) -> Option<TaskGroup> {
         self.0.tasks()
-    }
-
-    /// Whether `connection_lost` is still to come.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.0.is_connected()
-    }
-
-    /// Whether it is being closed from our side.
-    #[doc(alias = "disconnecting")]
-    #[must_use]
-    pub fn is_closing(&self) -> bool {
-        self.0.is_closing()
-    }
-
-    /// Reads and delivers nothing more, from the end of this callback until resumed.
-    ///
-    /// That the peer resets the connection is noticed all the same.
-    #[doc(alias = "pauseProducing")]
-    pub fn pause_producing(&self) {
-        self.0.pause_producing();
-    }
-
-    /// Reads and delivers again, from the next turn on.
-    #[doc(alias = "resumeProducing")]
-    pub fn resume_producing(&self) {
-        self.0.resume_producing();
-    }
-
-    /// Whether data is wanted now: not paused, not closing, own output not above its high watermark.
-    ///
-    /// A framing protocol looks at this between messages, and goes on in `reading_resumed`.
-    #[must_use]
-    pub fn is_reading(&self) -> bool {
-        self.0.is_reading()
     }
 
     /// For adapters, between two messages.
@@ -233,315 +333,13 @@ impl Transport {
         }
         true
     }
-
-    /// Gives back bytes that were delivered too early: they are delivered again, before all others, in a later turn.
-    /// Once the peer's stream has ended (`read_connection_lost`) nothing is delivered any more, these neither.
-    ///
-    /// During a TLS handshake they came in clear, and end the connection with `Reason::Tls`.
-    pub fn unread(&self, data: &[u8]) {
-        self.0.unread(data);
-    }
-
-    /// Attaches a source of data that is told when to produce; see [`Producer`].
-    ///
-    /// # Errors
-    /// [`ProducerError::AlreadyRegistered`]; [`ProducerError::Closed`].
-    #[doc(alias = "registerProducer")]
-    pub fn register_producer(&self, producer: impl Producer + 'static, streaming: bool) -> Result<(), ProducerError> {
-        self.0.register_producer(Box::new(producer), streaming)
-    }
-
-    /// Detaches the producer: it has no more to write. A close that waited for it goes on.
-    #[doc(alias = "unregisterProducer")]
-    pub fn unregister_producer(&self) {
-        self.0.unregister_producer();
-    }
-
-    /// Sets the watermarks of unsent bytes: above `high` the connection is congested, at or below `low` no longer.
-    ///
-    /// 16 KiB and 64 KiB unless set. Congested, it is not read from and its producer is paused. `low` above `high` is
-    /// taken as `high`.
-    pub fn set_write_buffer_limits(&self, low: usize, high: usize) {
-        self.0.set_write_buffer_limits(low, high);
-    }
-
-    /// Sets how many unsent bytes end the connection, with `Reason::LimitExceeded`; 16 MiB unless set.
-    pub fn set_write_buffer_cap(&self, cap: usize) {
-        self.0.set_write_buffer_cap(cap);
-    }
-
-    /// Reads even while own output is above the high watermark; off unless set.
-    ///
-    /// For peers that both only write before they read. Whoever sets it must bound the output some other way; the cap
-    /// stays.
-    pub fn set_read_while_congested(&self, on: bool) {
-        self.0.set_read_while_congested(on);
-    }
-
-    /// Sets how long a close waits for the peer to take bytes, and then to end its stream; 30 s unless set.
-    pub fn set_close_timeout(&self, timeout: Duration) {
-        self.0.set_close_timeout(timeout);
-    }
-
-    /// Whether Nagle's algorithm is off.
-    ///
-    /// # Errors
-    /// As the system says; `Unsupported` if it is no TCP connection.
-    #[doc(alias = "getTcpNoDelay")]
-    pub fn tcp_nodelay(&self) -> io::Result<bool> {
-        self.0.tcp_nodelay()
-    }
-
-    /// Turns Nagle's algorithm off (or on): small writes leave at once.
-    ///
-    /// # Errors
-    /// As the system says; `Unsupported` if it is no TCP connection.
-    #[doc(alias = "setTcpNoDelay")]
-    pub fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
-        self.0.set_tcp_nodelay(on)
-    }
-
-    /// Whether the system probes the peer while the connection is idle.
-    ///
-    /// # Errors
-    /// As the system says; `Unsupported` if it is no TCP connection.
-    #[doc(alias = "getTcpKeepAlive")]
-    pub fn tcp_keepalive(&self) -> io::Result<bool> {
-        self.0.tcp_keepalive()
-    }
-
-    /// Has the system probe the peer while the connection is idle.
-    ///
-    /// # Errors
-    /// As the system says; `Unsupported` if it is no TCP connection.
-    #[doc(alias = "setTcpKeepAlive")]
-    pub fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
-        self.0.set_tcp_keepalive(on)
-    }
-
-    /// Compresses everything written from here on; what was written before leaves as it is.
-    ///
-    /// Takes a name (`"deflate"`, `"deflate-raw"`, `"gzip"`, and `"zstd"` or `"lz4"` if built in) or a [`Compression`]
-    /// with options. The stream is standard: any ordinary decoder reads it. Hidden inside is an announcement, by which
-    /// a Torsade client notices it and decompresses without a call, if nothing was written before (in mid-stream it does
-    /// only with [`Detect::Anywhere`]). Each turn's output is flushed once, so nothing
-    /// waits in the compressor. Having called this, we also take the same announcement from this peer.
-    ///
-    /// Do not compress secrets together with text that an attacker can choose: lengths give the secret away. See
-    /// [`compression_barrier`](Self::compression_barrier).
-    ///
-    /// # Errors
-    /// [`CompressionError::UnknownFormat`] or `NotBuilt`, `Level`; `AlreadyOn` in another format (in the same one, nothing
-    /// happens); `Closed` once the connection is lost or closing. Nothing is switched then.
-    ///
-    /// # Examples
-    /// ```
-    /// use torsade::prelude::*;
-    ///
-    /// struct Greeter;
-    ///
-    /// impl Protocol for Greeter {
-    ///     fn connection_made(&mut self, transport: &Transport) -> Result {
-    ///         transport.set_compression("deflate")?;
-    ///         transport.write("hello, hello, hello\r\n");
-    ///         Ok(())
-    ///     }
-    ///
-    ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
-    ///         Ok(())
-    ///     }
-    /// }
-    /// ```
-    #[doc(alias = "setCompression")]
-    pub fn set_compression<C>(&self, compression: C) -> Result<(), CompressionError>
-    where
-        C: TryInto<Compression>,
-        CompressionError: From<C::Error>,
-    {
-        self.0.set_compression(&compression.try_into()?)
-    }
-
-    /// Decompresses everything that comes in from here on; for protocols that agree on it (IMAP COMPRESS, MCCP2).
-    ///
-    /// `rest` is what was already received of the compressed stream, after the command that switched; it is delivered
-    /// decompressed, in a later turn. (A [`LineTransport`](crate::LineTransport) finds it by itself.)
-    ///
-    /// # Errors
-    /// As [`set_compression`](Self::set_compression).
-    pub fn expect_compression<D>(&self, decompression: D, rest: &[u8]) -> Result<(), CompressionError>
-    where
-        D: TryInto<Decompression>,
-        CompressionError: From<D::Error>,
-    {
-        self.0.expect_compression(&decompression.try_into()?, rest)
-    }
-
-    /// Sets whether a peer's announcement is looked for: `AtStart` where we connect and `Off` where we listen, unless set.
-    ///
-    /// [`set_compression`](Self::set_compression) has it looked for as well, since the peer may answer in kind: to forbid that,
-    /// call this afterwards.
-    pub fn set_detection(&self, detect: Detect) {
-        self.0.set_detection(detect);
-    }
-
-    /// Bounds the streams that a peer announces: total size, ratio, windows; the format in `limits` does not matter.
-    ///
-    /// What is not set is, for each format, the default of its [`Decompression`].
-    pub fn set_decompression_limits(&self, limits: &Decompression) {
-        self.0.set_decompression_limits(limits);
-    }
-
-    /// Sends all that the compressor holds at the end of this turn, whatever its flush policy.
-    pub fn flush_compression(&self) {
-        self.0.flush_compression();
-    }
-
-    /// Forgets the compressor's history, so that what follows shares nothing with what was written before.
-    ///
-    /// Put it before and after a secret that travels with text an attacker may choose. A zstd stream goes on in a new frame,
-    /// which a reader has to expect: one with [`AfterEnd::Plain`](crate::AfterEnd::Plain) takes it for plain bytes.
-    pub fn compression_barrier(&self) {
-        self.0.compression_barrier();
-    }
-
-    /// Ends the compressed stream, trailer and all; what is written from here on leaves as it is.
-    ///
-    /// The end leaves with this turn's output, in its place among what is written. A later
-    /// [`set_compression`](Self::set_compression) begins a new stream, in any format. Without a running stream nothing
-    /// happens; a stream into which nothing was written leaves nothing. `lose_connection` and `lose_write_connection` end
-    /// the stream by themselves.
-    ///
-    /// The peer must be known to take it: MCCP clients (`IAC DONT 86` asks for it) and gzip readers that look for a next
-    /// member do, IMAP and XMPP have no such thing, and a Torsade peer that found the stream by its announcement ends the
-    /// connection with `TrailingData` at the first byte after it, unless it set [`AfterEnd::Plain`](crate::AfterEnd::Plain)
-    /// by [`set_decompression_limits`](Self::set_decompression_limits) or `expect_compression`.
-    ///
-    /// # Examples
-    /// ```
-    /// use torsade::prelude::*;
-    ///
-    /// struct Mud;
-    ///
-    /// impl LineProtocol for Mud {
-    ///     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
-    ///         if line == b"\xff\xfe\x56" {
-    ///             transport.end_compression(); // IAC DONT COMPRESS2
-    ///             transport.send_line("compression is off");
-    ///         }
-    ///         Ok(())
-    ///     }
-    /// }
-    /// ```
-    #[doc(alias = "endCompression")]
-    #[doc(alias = "stopCompression")]
-    pub fn end_compression(&self) {
-        self.0.end_compression();
-    }
-
-    /// Takes the bytes that followed the end of the peer's compressed stream, where that was an error.
-    ///
-    /// The connection ends then with `Reason::Decompress`, kind `TrailingData`; in `connection_lost` they are still here.
-    #[must_use]
-    pub fn take_trailing(&self) -> Vec<u8> {
-        self.0.take_trailing()
-    }
-
-    /// What compression did on this connection; none if it was never on.
-    #[must_use]
-    pub fn compression_stats(&self) -> Option<CompressionStats> {
-        self.0.compression_stats()
-    }
-
-    /// Encrypts everything from here on, in both directions (STARTTLS); the handshake begins.
-    ///
-    /// Takes a `TlsServerConfig` or a `TlsClientConfig`, which decides whose part we play. What was written before leaves
-    /// in clear, what is written from now on is held until the handshake is complete, and then sent encrypted. Data is
-    /// delivered once it is authenticated, after [`handshake_completed`](crate::Protocol::handshake_completed); a
-    /// handshake that fails ends the connection with `Reason::Tls`.
-    ///
-    /// Bytes that came in behind the command that switches are **refused**: whoever sits between the peers could have
-    /// put them there. Those that the transport still holds end the connection, with
-    /// [`TlsError::Injected`](crate::TlsError::Injected); those in the hands of a protocol it must not use any more (a
-    /// [`LineTransport`](crate::LineTransport) finds them by itself).
-    ///
-    /// Compression goes above TLS: switch it on afterwards.
-    ///
-    /// # Errors
-    /// [`StartTlsError::AlreadyOn`], `Compressing`, `Closed`; `NoServerName` for a client whose configuration names none,
-    /// on a connection that was not made to a host; `Injected` (the connection ends then); `Unsupported` by what is no TCP
-    /// connection, or without the cargo feature `tls`.
-    #[doc(alias = "startTLS")]
-    #[doc(alias = "ITLSTransport")]
-    pub fn start_tls(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
-        self.0.start_tls(&config.into(), b"", AlreadyReceived::Refuse)
-    }
-
-    /// The same, where the peer begins its TLS without waiting: after a PROXY header, for instance.
-    ///
-    /// `rest` is what the protocol was given of it, behind the command that switches. Use it only if nobody could gain by
-    /// putting bytes there: they are read as TLS, never as data.
-    ///
-    /// # Errors
-    /// As [`start_tls`](Self::start_tls); `Injected` only for bytes that were given back by [`unread`](Self::unread) before.
-    pub fn start_tls_with_rest(&self, config: impl Into<TlsConfig>, rest: &[u8]) -> Result<(), StartTlsError> {
-        self.0.start_tls(&config.into(), rest, AlreadyReceived::IsTls)
-    }
-
-    /// [`start_tls`](Self::start_tls) for an adapter that keeps a buffer: says itself what becomes of `rest`.
-    ///
-    /// # Errors
-    /// As [`start_tls`](Self::start_tls).
-    pub fn start_tls_after(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
-        self.0.start_tls(config, rest, already)
-    }
-
-    /// Whether a TLS handshake is under way: no data comes meanwhile, and what is written waits.
-    ///
-    /// An adapter that still has bytes while this is so has got them in clear, before the switch; it must not deliver
-    /// them. Given to [`unread`](Self::unread) they end the connection, as injected.
-    #[must_use]
-    pub fn is_handshaking(&self) -> bool {
-        self.0.is_handshaking()
-    }
-
-    /// What the TLS handshake agreed on: version, certificates, names.
-    ///
-    /// None without TLS, before [`handshake_completed`](crate::Protocol::handshake_completed), and once the connection is
-    /// lost.
-    #[doc(alias = "ISSLTransport")]
-    #[must_use]
-    pub fn tls_info(&self) -> Option<TlsInfo> {
-        self.0.tls_info()
-    }
-
-    /// The peer's certificate chain in DER, its own first; empty if it sent none, or without TLS.
-    #[doc(alias = "getPeerCertificate")]
-    #[must_use]
-    pub fn peer_certificates(&self) -> Vec<Vec<u8>> {
-        self.tls_info().map_or_else(Vec::new, |info| info.peer_certificates)
-    }
-
-    /// The application protocol that was agreed on (ALPN); none if there was no agreement, or without TLS.
-    #[doc(alias = "negotiatedProtocol")]
-    #[doc(alias = "INegotiated")]
-    #[must_use]
-    pub fn negotiated_protocol(&self) -> Option<Vec<u8>> {
-        self.tls_info()?.negotiated_protocol
-    }
-
-    /// The name that the client asked for (SNI); for servers only, and none if it named none.
-    #[must_use]
-    pub fn server_name(&self) -> Option<String> {
-        self.tls_info()?.server_name
-    }
-
-    /// Takes an end without TLS's close_notify for a proper one, or (unless set) for `Reason::TlsTruncated`.
-    ///
-    /// Set it only where the protocol itself says where its messages end: whoever sits between can cut the stream.
-    pub fn set_tls_truncation_allowed(&self, allowed: bool) {
-        self.0.set_tls_truncation_allowed(allowed);
-    }
 }
+
+// Below the blocks above, since rustdoc lists them in this order.
+mod compression;
+mod limits;
+mod socket;
+mod tls;
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

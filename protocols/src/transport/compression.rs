@@ -1,0 +1,141 @@
+//! Compression on a live connection.
+
+use super::Transport;
+use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
+
+/// # Compression
+/// Switched on in either direction at any time; `manual::compression` of the `torsade` crate says when to, and when not.
+impl Transport {
+    /// Compresses everything written from here on; what was written before leaves as it is.
+    ///
+    /// Takes a name (`"deflate"`, `"deflate-raw"`, `"gzip"`, and `"zstd"` or `"lz4"` if built in) or a [`Compression`]
+    /// with options. The stream is standard: any ordinary decoder reads it. Hidden inside is an announcement, by which
+    /// a Torsade client notices it and decompresses without a call, if nothing was written before (in mid-stream it does
+    /// only with [`Detect::Anywhere`]). Each turn's output is flushed once, so nothing
+    /// waits in the compressor. Having called this, we also take the same announcement from this peer.
+    ///
+    /// Do not compress secrets together with text that an attacker can choose: lengths give the secret away. See
+    /// [`compression_barrier`](Self::compression_barrier).
+    ///
+    /// # Errors
+    /// [`CompressionError::UnknownFormat`] or `NotBuilt`, `Level`; `AlreadyOn` in another format (in the same one, nothing
+    /// happens); `Closed` once the connection is lost or closing. Nothing is switched then.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::prelude::*;
+    ///
+    /// struct Greeter;
+    ///
+    /// impl Protocol for Greeter {
+    ///     fn connection_made(&mut self, transport: &Transport) -> Result {
+    ///         transport.set_compression("deflate")?;
+    ///         transport.write("hello, hello, hello\r\n");
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    #[doc(alias = "setCompression")]
+    pub fn set_compression<C>(&self, compression: C) -> Result<(), CompressionError>
+    where
+        C: TryInto<Compression>,
+        CompressionError: From<C::Error>,
+    {
+        self.0.set_compression(&compression.try_into()?)
+    }
+
+    /// Sends all that the compressor holds at the end of this turn, whatever its flush policy.
+    pub fn flush_compression(&self) {
+        self.0.flush_compression();
+    }
+
+    /// Forgets the compressor's history, so that what follows shares nothing with what was written before.
+    ///
+    /// Put it before and after a secret that travels with text an attacker may choose. A zstd stream goes on in a new frame,
+    /// which a reader has to expect: one with [`AfterEnd::Plain`](crate::AfterEnd::Plain) takes it for plain bytes.
+    pub fn compression_barrier(&self) {
+        self.0.compression_barrier();
+    }
+
+    /// Ends the compressed stream, trailer and all; what is written from here on leaves as it is.
+    ///
+    /// The end leaves with this turn's output, in its place among what is written. A later
+    /// [`set_compression`](Self::set_compression) begins a new stream, in any format. Without a running stream nothing
+    /// happens; a stream into which nothing was written leaves nothing. `lose_connection` and `lose_write_connection` end
+    /// the stream by themselves.
+    ///
+    /// The peer must be known to take it: MCCP clients (`IAC DONT 86` asks for it) and gzip readers that look for a next
+    /// member do, IMAP and XMPP have no such thing, and a Torsade peer that found the stream by its announcement ends the
+    /// connection with `TrailingData` at the first byte after it, unless it set [`AfterEnd::Plain`](crate::AfterEnd::Plain)
+    /// by [`set_decompression_limits`](Self::set_decompression_limits) or `expect_compression`.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::prelude::*;
+    ///
+    /// struct Mud;
+    ///
+    /// impl LineProtocol for Mud {
+    ///     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+    ///         if line == b"\xff\xfe\x56" {
+    ///             transport.end_compression(); // IAC DONT COMPRESS2
+    ///             transport.send_line("compression is off");
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    #[doc(alias = "endCompression")]
+    #[doc(alias = "stopCompression")]
+    pub fn end_compression(&self) {
+        self.0.end_compression();
+    }
+
+    /// Decompresses everything that comes in from here on; for protocols that agree on it (IMAP COMPRESS, MCCP2).
+    ///
+    /// `rest` is what was already received of the compressed stream, after the command that switched; it is delivered
+    /// decompressed, in a later turn. (A [`LineTransport`](crate::LineTransport) finds it by itself.)
+    ///
+    /// # Errors
+    /// As [`set_compression`](Self::set_compression).
+    pub fn expect_compression<D>(&self, decompression: D, rest: &[u8]) -> Result<(), CompressionError>
+    where
+        D: TryInto<Decompression>,
+        CompressionError: From<D::Error>,
+    {
+        self.0.expect_compression(&decompression.try_into()?, rest)
+    }
+
+    /// Sets whether a peer's announcement is looked for: `AtStart` where we connect and `Off` where we listen, unless set.
+    ///
+    /// [`set_compression`](Self::set_compression) has it looked for as well, since the peer may answer in kind: to forbid that,
+    /// call this afterwards.
+    pub fn set_detection(&self, detect: Detect) {
+        self.0.set_detection(detect);
+    }
+
+    /// Bounds the streams that a peer announces: total size, ratio, windows; the format in `limits` does not matter.
+    ///
+    /// What is not set is, for each format, the default of its [`Decompression`].
+    pub fn set_decompression_limits(&self, limits: &Decompression) {
+        self.0.set_decompression_limits(limits);
+    }
+
+    /// Takes the bytes that followed the end of the peer's compressed stream, where that was an error.
+    ///
+    /// The connection ends then with `Reason::Decompress`, kind `TrailingData`; in `connection_lost` they are still here.
+    #[must_use]
+    pub fn take_trailing(&self) -> Vec<u8> {
+        self.0.take_trailing()
+    }
+
+    /// What compression did on this connection; none if it was never on.
+    #[must_use]
+    pub fn compression_stats(&self) -> Option<CompressionStats> {
+        self.0.compression_stats()
+    }
+}

@@ -1,0 +1,45 @@
+//! Options of the socket.
+
+use std::io;
+
+use super::Transport;
+
+/// # Socket options
+/// Of TCP connections, and of TLS on them.
+impl Transport {
+    /// Whether Nagle's algorithm is off.
+    ///
+    /// # Errors
+    /// As the system says; `Unsupported` if it is no TCP connection.
+    #[doc(alias = "getTcpNoDelay")]
+    pub fn tcp_nodelay(&self) -> io::Result<bool> {
+        self.0.tcp_nodelay()
+    }
+
+    /// Turns Nagle's algorithm off (or on): small writes leave at once.
+    ///
+    /// # Errors
+    /// As the system says; `Unsupported` if it is no TCP connection.
+    #[doc(alias = "setTcpNoDelay")]
+    pub fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
+        self.0.set_tcp_nodelay(on)
+    }
+
+    /// Whether the system probes the peer while the connection is idle.
+    ///
+    /// # Errors
+    /// As the system says; `Unsupported` if it is no TCP connection.
+    #[doc(alias = "getTcpKeepAlive")]
+    pub fn tcp_keepalive(&self) -> io::Result<bool> {
+        self.0.tcp_keepalive()
+    }
+
+    /// Has the system probe the peer while the connection is idle.
+    ///
+    /// # Errors
+    /// As the system says; `Unsupported` if it is no TCP connection.
+    #[doc(alias = "setTcpKeepAlive")]
+    pub fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
+        self.0.set_tcp_keepalive(on)
+    }
+}
