@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use torsade::prelude::*;
-use torsade::{LoopingCall, defer, react};
+use torsade::{defer, react};
 
 /// Stands for a library that knows nothing of event loops.
 fn slow_square(number: u64) -> u64 {

@@ -11,8 +11,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade::CompressionStats;
 use torsade::prelude::*;
-use torsade::{CompressionStats, Truncation};
 
 /// A side of a forwarded connection, as the other side finds it.
 type Slot = Rc<RefCell<Option<Transport>>>;

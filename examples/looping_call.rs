@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use torsade::LoopingCall;
 use torsade::prelude::*;
 
 fn main() -> Result {

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use torsade::prelude::*;
-use torsade::{Decoded, Decoder, FrameError, FrameProtocol, FrameReceiver, FrameTransport};
 
 /// What a client may ask for; borrows from what was received.
 pub enum Command<'a> {

@@ -5,7 +5,6 @@
 //!         (localhost:8443, 127.0.0.1:8443 for the server, and the files of make_keys in keys/ unless given)
 //! Expect: the server prints how many certificates it was shown, and echoes; without one a client is refused.
 
-use torsade::PrivateCertificate;
 use torsade::prelude::*;
 
 /// Sends back what it gets, or says hello first and leaves with the answer.

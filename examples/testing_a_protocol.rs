@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use torsade::policies::TimeoutMixin;
 use torsade::prelude::*;
 use torsade::testing::StringTransportWithDisconnection;
 

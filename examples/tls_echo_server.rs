@@ -6,7 +6,6 @@
 //! Try:    openssl s_client -connect 127.0.0.1:8443 -CAfile keys/ca.pem, then type; or tls_echo_client
 //! Expect: each line comes back. It prints who has come, and what the handshake agreed on.
 
-use torsade::PrivateCertificate;
 use torsade::prelude::*;
 
 struct Echo;

@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use torsade::prelude::*;
-use torsade::{ReactorHandle, Worker, workers};
+use torsade::{Worker, workers};
 
 /// The members of one worker; never seen by another thread.
 #[derive(Default)]

@@ -1,26 +1,78 @@
-//! Torsade: a Twisted-style networking engine for Rust.
+//! A Twisted-style networking engine: one thread, one event loop, `connection_made` / `data_received` /
+//! `connection_lost` on [`Protocol`] objects that a [`Factory`] builds, and compression and TLS that can be switched on
+//! while a connection lives.
 //!
-//! One thread, one event loop, `connection_made` / `data_received` / `connection_lost` callbacks on [`Protocol`] objects
-//! that a [`Factory`] builds, and a [`Transport`] that can switch on stream compression in mid-flight.
+//! ```toml
+//! [dependencies]
+//! torsade = "0.1"
+//! ```
+//!
+//! A server of lines that compresses what it says; a Torsade client notices that by itself, and any other reads it with
+//! its own zlib:
 //!
 //! ```no_run
 //! use torsade::prelude::*;
 //!
-//! struct Echo;
+//! struct Server;
 //!
-//! impl Protocol for Echo {
-//!     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-//!         transport.write(data);
+//! impl LineProtocol for Server {
+//!     fn connection_made(&mut self, transport: &LineTransport) -> Result {
+//!         Ok(transport.set_compression("deflate")?)
+//!     }
+//!
+//!     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+//!         transport.send_line(line);
 //!         Ok(())
 //!     }
 //! }
 //!
 //! fn main() -> Result {
 //!     let reactor = Reactor::new()?;
-//!     reactor.listen_tcp("127.0.0.1:8888", |_peer| Echo)?;
+//!     reactor.listen_tcp("127.0.0.1:8001", |_peer| LineReceiver::new(Server))?;
 //!     reactor.run()
 //! }
 //! ```
+//!
+//! # Features
+//! None is on unless asked for, and none changes what the others do.
+//!
+//! | feature | brings | needs |
+//! |---|---|---|
+//! | `tls` | TLS on TCP connections, from the start or in mid-stream | rustls with ring; a C compiler |
+//! | `zstd` | the compression format | the C library, which it builds |
+//! | `lz4` | the compression format | |
+//!
+//! # Ten types to start with
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Reactor`] | the loop: it runs, stops, and calls later |
+//! | [`ReactorTcp`] | the reactor's `listen_tcp` and `connect_tcp` (in the prelude, or import it) |
+//! | [`Protocol`] | the callbacks of one connection: what you write |
+//! | [`Transport`] | the connection, to write to and to close; clone it and keep it |
+//! | [`Factory`] | builds a protocol for each connection; a closure is one |
+//! | [`ClientFactory`] | is also told of a connection that could not be made; a closure is one too |
+//! | [`LineReceiver`] | lines instead of bytes, for a [`LineProtocol`]; likewise [`NetstringReceiver`], [`Int32StringReceiver`], and [`FrameReceiver`] for a [`Decoder`] of one's own |
+//! | [`Reason`] | why a connection ended |
+//! | [`Deferred`] | a value that comes later, by callbacks or `.await`; tasks by [`Transport::spawn`] and [`Reactor::spawn`] |
+//! | [`Result`] | what callbacks return: any error closes that connection, and no other |
+//!
+//! `use torsade::prelude::*;` imports these and what else most programs need. Beside it there are [`policies`] (limits,
+//! throttling, timeouts), [`testing`] and [`simulated`] (no sockets, no waiting), [`service`], [`wire`], and [`defer`].
+//!
+//! # The manual
+//! [How connections close](manual::closing), [what bounds memory](manual::limits),
+//! [compression](manual::compression), [testing, in simulated networks too](manual::testing),
+//! [speed](manual::speed), [the way of a byte](manual::way_of_a_byte),
+//! [decisions, and deviations from Twisted](manual::decisions). Twisted's names are found by searching this
+//! documentation: `loseConnection`, `callLater`, `ReconnectingClientFactory`.
+//!
+//! # Examples, in the order of learning
+//! In the package's `examples` folder, and run by `cargo run --example NAME` in a checkout: `echo_server`, `echo_client`,
+//! `compressed_server` and `compressed_client`, `chat_server`, `testing_a_protocol`, `looping_call`, `async_client`,
+//! `blocking_work`, `memcached_parser`, `portforward`, `tls_echo_server`, `starttls_server`, `mutual_tls`, `imap_client`,
+//! `mccp_server`, `compress_tunnel`, `websocket_echo`, `simulated_chat`, `workers_chat`; and in `examples/twisted`, Twisted's
+//! own, the finger tutorial among them.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs, missing_debug_implementations)]

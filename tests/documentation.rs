@@ -1,4 +1,4 @@
-//! What the documentation promises to who pastes from it, and to who searches it for a name of Twisted's.
+//! What the documentation promises: examples that compile where they are pasted, Twisted's names, complete indices.
 
 use std::{
     collections::BTreeSet,
@@ -120,4 +120,32 @@ fn each_name_in_the_table_of_twisted_is_found_by_a_search_of_the_documentation()
     assert!(wanted.len() > 90, "only {} names were found", wanted.len());
     let missing: Vec<_> = wanted.iter().filter(|name| !found.contains(name.as_str())).collect();
     assert!(missing.is_empty(), "no #[doc(alias)] for {missing:?}");
+}
+
+/// The programs and suites in `folder`: files, and folders with a `main.rs`.
+fn programs(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(folder)).expect("a folder of the repository");
+    let paths = entries.map(|entry| entry.expect("an entry of a folder").path());
+    let programs =
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists());
+    programs.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn each_example_and_each_suite_is_in_its_index() {
+    let indices = [
+        ("README.md", "", "examples"),
+        ("tests/README.md", "", "tests"),
+        ("tests/README.md", "protocols/tests/", "protocols/tests"),
+        ("tests/README.md", "transports/tests/", "transports/tests"),
+    ];
+    let mut missing = Vec::new();
+    for (index, prefix, folder) in indices {
+        let text = fs::read_to_string(root().join(index)).expect("an index");
+        let programs = programs(folder);
+        assert!(!programs.is_empty(), "nothing in {folder}");
+        let listed = |name: &String| text.contains(&format!("[`{prefix}{name}`]("));
+        missing.extend(programs.into_iter().filter(|name| !listed(name)).map(|name| format!("{index}: {folder}/{name}")));
+    }
+    assert!(missing.is_empty(), "not in the index:\n{}", missing.join("\n"));
 }

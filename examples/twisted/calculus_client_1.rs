@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use torsade::prelude::*;
 use torsade::service::{ClientService, Service};
-use torsade::{Deferred, Firer, defer, react};
+use torsade::{defer, react};
 
 /// A calculator that is somewhere else; a cheap handle, which is its own protocol as well.
 #[derive(Clone, Debug, Default)]

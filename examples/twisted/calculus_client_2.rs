@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::service::{ClientService, Service};
-use torsade::{Deferred, Firer, defer, react};
+use torsade::{defer, react};
 
 /// How long an answer may take.
 pub const TIME_OUT: Duration = Duration::from_secs(60);

@@ -9,10 +9,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade::policies::TimeoutMixin;
 use torsade::prelude::*;
 use torsade::service::{ClientService, Service};
-use torsade::{Deferred, Firer, defer, react};
+use torsade::{defer, react};
 
 type Results = Rc<RefCell<VecDeque<Firer<i64>>>>;
 

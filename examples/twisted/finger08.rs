@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use torsade::defer;
 use torsade::prelude::*;
-use torsade::{Deferred, defer};
 
 type Status = &'static [u8];
 

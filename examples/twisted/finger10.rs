@@ -11,7 +11,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade::prelude::*;
-use torsade::{Deferred, Firer};
 
 /// Asks for one user; its Deferred gets the answer, or fails when this is dropped without one.
 struct Question {

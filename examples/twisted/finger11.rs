@@ -7,9 +7,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade::defer;
 use torsade::prelude::*;
 use torsade::service::{StreamServerEndpointService, run_service};
-use torsade::{Deferred, defer};
 
 type Users = Vec<(&'static [u8], &'static [u8])>;
 

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade::defer;
 use torsade::prelude::*;
 use torsade::service::{MultiService, StreamServerEndpointService, run_service};
-use torsade::{Deferred, defer};
 
 /// What the program is about; protocols only translate.
 #[derive(Debug, Default)]

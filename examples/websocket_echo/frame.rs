@@ -3,7 +3,6 @@
 use std::fmt;
 
 use torsade::prelude::*;
-use torsade::{Decoded, Decoder, FrameError};
 
 /// The longest request in bytes, and the longest message, packed or unpacked.
 const REQUEST: usize = 8 << 10;

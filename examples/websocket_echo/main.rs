@@ -15,7 +15,6 @@ mod upgrade;
 use frame::*;
 use permessage_deflate::PermessageDeflate;
 use torsade::prelude::*;
-use torsade::{FrameError, FrameProtocol, FrameReceiver, FrameTransport};
 
 #[derive(Default)]
 struct Echo {
