@@ -1,9 +1,13 @@
 //! Several Deferreds at once: lists, races, locks, semaphores and queues.
 
 use std::cell::Cell;
+use std::future::pending;
 use std::rc::Rc;
+use std::time::Duration;
 
-use torsade::{Deferred, DeferredLock, DeferredQueue, DeferredSemaphore, FailureGroup, Firer, FirstError, QueueError, defer};
+use torsade::{
+    Clock, Deferred, DeferredLock, DeferredQueue, DeferredSemaphore, FailureGroup, Firer, FirstError, QueueError, defer,
+};
 
 fn result_of<T: std::fmt::Debug>(deferred: Deferred<T>) -> Result<T, String> {
     deferred.into_result().expect("it has a result").map_err(|failure| failure.to_string())
@@ -128,4 +132,134 @@ fn a_queue_keeps_order_on_both_sides_and_its_bounds() {
     assert_eq!(result_of(queue.get()), Ok(2));
     assert_eq!(result_of(queue.get()), Ok(3));
     assert!(a.into_result().expect("it has a result").is_err());
+}
+
+/// A task that waits for a value, in a clock that has polled it.
+fn waiting(clock: &Clock, value: Deferred<u32>) -> Deferred<u32> {
+    let task = clock.spawn(async move { Ok(value.await?) }).into_deferred();
+    clock.turn();
+    task
+}
+
+/// What is left of a task that was cancelled, whose error is meant.
+fn cancelled(task: Deferred<u32>) {
+    task.cancel();
+    assert!(result_of(task).is_err());
+}
+
+#[test]
+fn values_handed_to_tasks_that_are_cancelled_before_they_run_are_kept_in_their_old_places() {
+    for order in [[0, 1], [1, 0]] {
+        let (clock, queue) = (Clock::new(), DeferredQueue::new(3, 3));
+        let mut tasks: Vec<_> = (0..3).map(|_| Some(waiting(&clock, queue.get()))).collect();
+        (1..=4).for_each(|value| queue.put(value).expect("three wait, and one is kept"));
+        for place in order {
+            cancelled(tasks[place].take().expect("it is cancelled once"));
+        }
+        assert_eq!(queue.len(), 3);
+        clock.turn();
+        assert_eq!(tasks.pop().flatten().map(result_of), Some(Ok(3)), "the task that was not cancelled");
+        assert_eq!([1, 2, 4].map(|_| result_of(queue.get()).expect("it is kept")), [1, 2, 4]);
+    }
+}
+
+#[test]
+fn a_value_that_comes_back_goes_to_the_one_who_waits_longest() {
+    let (clock, queue) = (Clock::new(), DeferredQueue::new(0, 9));
+    let (first, second, third) = (waiting(&clock, queue.get()), waiting(&clock, queue.get()), queue.get());
+    let first_value = Rc::new(Cell::new(0));
+    let there = first_value.clone();
+    let second = second.add_callback(move |value| there.set(value));
+    queue.put(1).expect("three wait");
+    cancelled(first);
+    clock.turn();
+    assert_eq!((result_of(second), first_value.get()), (Ok(()), 1));
+    queue.put(2).expect("one waits");
+    assert_eq!(result_of(third), Ok(2));
+}
+
+/// Has a task wait, gives the queue the one value, and cancels the task before it runs.
+#[track_caller]
+fn comes_back<R: 'static>(value: impl FnOnce(&Clock, Deferred<u32>) -> Deferred<R>) {
+    let (clock, queue) = (Clock::new(), DeferredQueue::new(1, 1));
+    let value = value(&clock, queue.get());
+    clock.turn();
+    let task = clock.spawn(async move { value.await.map(drop).map_err(Into::into) }).into_deferred();
+    clock.turn();
+    queue.put(7).expect("one waits");
+    assert!(queue.is_empty(), "it was handed out");
+    task.cancel();
+    assert!(result_of(task).is_err());
+    assert_eq!(queue.len(), 1);
+    assert_eq!(result_of(queue.get()), Ok(7));
+}
+
+#[test]
+fn a_value_that_nobody_has_taken_comes_back_whatever_has_handed_it_on() {
+    comes_back(|_, value| value);
+    comes_back(|clock, value| value.add_timeout(Duration::from_secs(1), clock.reactor()));
+    comes_back(|_, value| value.add_errback(|_| Ok(0)));
+    comes_back(|_, value| defer::succeed(()).add_callback(move |()| value));
+    comes_back(|clock, value| clock.spawn(async move { value }).into_deferred());
+    comes_back(|_, value| defer::race([Deferred::new().0, value]));
+    comes_back(|_, value| defer::gather_results([defer::succeed(1), value]));
+    comes_back(|_, value| defer::deferred_list([defer::succeed(1), value, defer::fail("not this one")]));
+    comes_back(|_, value| {
+        let (chained, firer) = Deferred::new();
+        value.chain_deferred(firer);
+        chained
+    });
+}
+
+#[test]
+fn a_value_that_is_there_is_not_taken_by_those_who_never_ask_for_it() {
+    let (clock, queue) = (Clock::new(), DeferredQueue::new(2, 2));
+    queue.put(1).expect("there is room");
+    drop(queue.get());
+    assert_eq!(queue.len(), 1, "it was not awaited");
+    let there = queue.get();
+    let task = clock.spawn(async move {
+        pending::<()>().await;
+        Ok(there.await?)
+    });
+    clock.turn();
+    cancelled(task.into_deferred());
+    assert_eq!(queue.len(), 1, "the task waited for something else");
+    let (other, winner) = (DeferredQueue::new(1, 1), DeferredQueue::new(1, 1));
+    winner.put(2).expect("there is room");
+    other.put(3).expect("there is room");
+    assert_eq!(result_of(defer::race([winner.get(), other.get(), queue.get()])), Ok((0, 2)));
+    assert_eq!((other.len(), queue.len()), (1, 1), "they lost the race");
+    assert!(result_of(defer::gather_results([queue.get(), defer::fail("broken"), other.get()])).is_err());
+    assert_eq!((other.len(), queue.len()), (1, 1), "there was an error");
+    assert_eq!(result_of(queue.get()), Ok(1));
+}
+
+#[test]
+fn who_waits_and_is_dropped_leaves_the_queue_and_the_semaphore() {
+    let (clock, queue) = (Clock::new(), DeferredQueue::new(1, 1));
+    drop(queue.get());
+    drop(queue.get().add_timeout(Duration::from_secs(1), clock.reactor()));
+    queue.get().detach();
+    assert_eq!(clock.delayed_calls(), 0);
+    let value = queue.get();
+    queue.put(1).expect("one waits");
+    assert_eq!(result_of(value), Ok(1), "the others left it their place");
+
+    let semaphore = DeferredSemaphore::new(1);
+    let (held, waits) = (semaphore.acquire(), semaphore.acquire());
+    drop(semaphore.acquire());
+    assert!(format!("{semaphore:?}").contains("waiting: 1"), "{semaphore:?}");
+    drop(held);
+    assert!(result_of(waits).is_ok());
+}
+
+#[test]
+fn a_value_that_a_hundred_thousand_do_not_take_does_not_recurse() {
+    let queue = DeferredQueue::new(1, 100_000);
+    for _ in 0..100_000 {
+        queue.get().add_errback(|_| Ok(0)).detach();
+    }
+    queue.put(1).expect("many wait");
+    assert_eq!(queue.len(), 1);
 }

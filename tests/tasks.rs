@@ -149,6 +149,17 @@ fn react_gives_the_error_of_its_main_and_says_when_it_was_stopped_first() {
 }
 
 #[test]
+fn a_future_that_crashes_its_reactor_and_then_has_a_value_gives_it() {
+    let reactor = Reactor::new().unwrap();
+    let crashing = reactor.clone();
+    let value = reactor.run_until(async move {
+        crashing.crash()?;
+        Ok("the only one")
+    });
+    assert_eq!(value.unwrap(), "the only one");
+}
+
+#[test]
 fn a_future_whose_reactor_crashed_stops_no_later_run() {
     let reactor = Reactor::new().expect("a reactor");
     let (deferred, firer) = Deferred::<()>::new();

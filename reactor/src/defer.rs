@@ -10,6 +10,7 @@ mod failure;
 mod firer;
 mod list;
 mod lock;
+mod parcel;
 mod queue;
 mod settled;
 
@@ -24,6 +25,8 @@ pub use settled::{CallbackResult, Settled};
 
 use std::error::Error;
 
+use parcel::Parcel;
+
 use crate::panic::catch;
 
 /// Makes a Deferred that has fired already, with `value`.
@@ -36,7 +39,7 @@ use crate::panic::catch;
 /// ```
 #[track_caller]
 pub fn succeed<T: 'static>(value: T) -> Deferred<T> {
-    Deferred::fired(Ok(value))
+    Deferred::fired(Ok(Parcel::new(value)))
 }
 
 /// Makes a Deferred that has failed already, with `error`.
@@ -61,7 +64,7 @@ pub fn maybe_deferred<R: CallbackResult>(function: impl FnOnce() -> R) -> Deferr
     // The caller's place is to be in the Deferred: no closure between here and there.
     match catch(function) {
         Ok(result) => match result.settle() {
-            Settled::Now(outcome) => Deferred::fired(outcome),
+            Settled::Now(result) => Deferred::fired(result.map(Parcel::new)),
             Settled::Later(deferred) => deferred,
         },
         Err(panic) => fail(panic),

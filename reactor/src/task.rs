@@ -135,8 +135,8 @@ impl Reactor {
         let task = self.spawn(future);
         let handle = task.handle();
         let told = task.into_deferred().add_both(move |result| {
-            // Once the reactor has stopped, the result is that the task was dropped.
-            if reactor.is_running() {
+            // Once the reactor has stopped or crashed, an error is that the task was dropped; a value is still one.
+            if reactor.is_running() || result.is_ok() {
                 there.replace(Some(result));
                 // It may be stopping already, which is as good.
                 reactor.stop().ok();

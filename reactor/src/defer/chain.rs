@@ -10,12 +10,29 @@ use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::task::Waker;
 
+use super::deferred::Deferred;
 use super::error::DeferredError;
 use super::failure::Failure;
+use super::parcel::Parcel;
 use super::settled::Settled;
 use crate::panic::catch;
 
-pub(super) type Outcome<T> = Result<T, Failure>;
+pub(super) type Outcome<T> = Result<Parcel<T>, Failure>;
+
+/// What a link does with a result: it has the next one, or waits for another chain's.
+pub(super) enum Answer<T: 'static> {
+    Later(Deferred<T>),
+    Now(Outcome<T>),
+}
+
+impl<T: 'static> From<Settled<T>> for Answer<T> {
+    fn from(settled: Settled<T>) -> Self {
+        match settled {
+            Settled::Later(deferred) => Self::Later(deferred),
+            Settled::Now(result) => Self::Now(result.map(Parcel::new)),
+        }
+    }
+}
 
 /// Takes a result and gives the link that has something to do next.
 type Continuation<T> = Box<dyn FnOnce(Outcome<T>) -> Option<Rc<dyn Step>>>;
@@ -144,6 +161,8 @@ pub(super) struct Link<T: 'static> {
     outcome: RefCell<Option<Outcome<T>>>,
     next: RefCell<Next<T>>,
     canceller: RefCell<Option<Canceller<T>>>,
+    /// Dropped before it has fired it is cancelled, awaited or not: the place in a queue of one who has left it.
+    lapses: bool,
 }
 
 pub(super) type Canceller<T> = Box<dyn FnOnce(Rc<Link<T>>)>;
@@ -165,16 +184,17 @@ enum Next<T: 'static> {
 
 impl<T: 'static> Link<T> {
     /// The first link of a new chain.
-    pub(super) fn first(made: &'static Location<'static>, canceller: Option<Canceller<T>>) -> Rc<Self> {
-        let link = Self::following(Chain::new(made));
+    pub(super) fn first(made: &'static Location<'static>, canceller: Option<Canceller<T>>, lapses: bool) -> Rc<Self> {
+        let link = Self::following(Chain::new(made), lapses);
         let weak: Weak<dyn Step> = Rc::downgrade(&(Rc::clone(&link) as Rc<dyn Step>));
         link.chain.first.replace(Some(weak));
         link.canceller.replace(canceller);
         link
     }
 
-    fn following(chain: Rc<Chain>) -> Rc<Self> {
-        Rc::new(Self { chain, outcome: RefCell::default(), next: RefCell::new(Next::Held), canceller: RefCell::default() })
+    fn following(chain: Rc<Chain>, lapses: bool) -> Rc<Self> {
+        let next = RefCell::new(Next::Held);
+        Rc::new(Self { chain, outcome: RefCell::default(), next, canceller: RefCell::default(), lapses })
     }
 
     pub(super) const fn chain(&self) -> &Rc<Chain> {
@@ -193,12 +213,24 @@ impl<T: 'static> Link<T> {
     }
 
     /// Adds a callback and gives the link where its result arrives. If the result is here it runs now.
-    pub(super) fn then<U: 'static>(self: &Rc<Self>, callback: impl FnOnce(Outcome<T>) -> Settled<U> + 'static) -> Rc<Link<U>> {
-        let next = Link::following(Rc::clone(&self.chain));
+    pub(super) fn then<U: 'static>(self: &Rc<Self>, callback: impl FnOnce(Outcome<T>) -> Answer<U> + 'static) -> Rc<Link<U>> {
+        self.followed_by(Link::following(Rc::clone(&self.chain), false), callback)
+    }
+
+    /// As [`then`](Self::then), for what is no user's callback: the new link lapses if this one does.
+    pub(super) fn pass(self: &Rc<Self>, filter: impl FnOnce(Outcome<T>) -> Outcome<T> + 'static) -> Rc<Self> {
+        self.followed_by(Self::following(Rc::clone(&self.chain), self.lapses), |outcome| Answer::Now(filter(outcome)))
+    }
+
+    fn followed_by<U: 'static>(
+        self: &Rc<Self>,
+        next: Rc<Link<U>>,
+        callback: impl FnOnce(Outcome<T>) -> Answer<U> + 'static,
+    ) -> Rc<Link<U>> {
         let target = Rc::clone(&next);
         self.next.replace(Next::Callback(Box::new(move |outcome| match catch(|| callback(outcome)) {
-            Ok(Settled::Now(outcome)) => target.arrived(outcome),
-            Ok(Settled::Later(inner)) => inner.feed(target),
+            Ok(Answer::Now(outcome)) => target.arrived(outcome),
+            Ok(Answer::Later(inner)) => inner.feed(target),
             Err(panic) => target.arrived(Err(Failure::new(panic))),
         })));
         run(Some(Rc::clone(self) as Rc<dyn Step>));
@@ -247,16 +279,21 @@ impl<T: 'static> Link<T> {
     pub(super) fn detach(self: &Rc<Self>) {
         let next = mem::replace(&mut *self.next.borrow_mut(), Next::Taken);
         match next {
-            Next::Awaited(_) => {
-                self.next.replace(Next::Ignored);
-                self.chain.cancel();
-            }
+            Next::Awaited(_) => self.ignore(),
+            Next::Held if self.lapses && !self.chain.called() => self.ignore(),
             Next::Held => {
                 self.next.replace(Next::Detached);
                 run(Some(Rc::clone(self) as Rc<dyn Step>));
             }
             other => drop(self.next.replace(other)),
         }
+    }
+
+    /// Nobody wants the result: it is cancelled, and what is here goes back to where it came from.
+    pub(super) fn ignore(self: &Rc<Self>) {
+        self.next.replace(Next::Ignored);
+        self.chain.cancel();
+        run(Some(Rc::clone(self) as Rc<dyn Step>));
     }
 
     fn report(&self) {

@@ -8,10 +8,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::chain::{Chain, Link, Outcome, Step};
+use super::chain::{Answer, Chain, Link, Outcome, Step};
 use super::error::DeferredError;
 use super::failure::Failure;
 use super::firer::Firer;
+use super::parcel::Parcel;
 use super::settled::{CallbackResult, Settled};
 use crate::reactor::Reactor;
 
@@ -28,7 +29,8 @@ use crate::reactor::Reactor;
 ///
 /// Dropped, the chain goes on with nobody to take its result ([`detach`](Self::detach) says that this is meant), and an
 /// error that nobody handled is logged with the place where the Deferred was made. Awaited and then dropped before it
-/// has fired, it is cancelled, as futures are.
+/// has fired, it is cancelled, as futures are; dropped after that and before its task has run, a value that came from a
+/// [`DeferredQueue`](super::DeferredQueue) goes back to it, and any other is dropped.
 ///
 /// # Examples
 /// ```
@@ -52,7 +54,7 @@ impl<T: 'static> Deferred<T> {
     /// Makes a Deferred and what fires it.
     #[track_caller]
     pub fn new() -> (Self, Firer<T>) {
-        Self::make(Link::first(Location::caller(), None))
+        Self::make(Link::first(Location::caller(), None, false))
     }
 
     /// Makes a Deferred that ends its work when it is cancelled.
@@ -61,7 +63,13 @@ impl<T: 'static> Deferred<T> {
     /// firer it is given; if it does not, the Deferred fails with [`DeferredError::Cancelled`]. A panic in it is logged.
     #[track_caller]
     pub fn with_canceller(canceller: impl FnOnce(Firer<T>) + 'static) -> (Self, Firer<T>) {
-        Self::make(Link::first(Location::caller(), Some(Box::new(|link| canceller(Firer::new(link))))))
+        Self::make(Link::first(Location::caller(), Some(Box::new(|link| canceller(Firer::new(link)))), false))
+    }
+
+    /// As [`with_canceller`](Self::with_canceller), and cancelled as well if it is dropped before it has fired.
+    #[track_caller]
+    pub(super) fn lapsing(leave: impl FnOnce() + 'static) -> (Self, Firer<T>) {
+        Self::make(Link::first(Location::caller(), Some(Box::new(|_| leave())), true))
     }
 
     fn make(link: Rc<Link<T>>) -> (Self, Firer<T>) {
@@ -74,16 +82,16 @@ impl<T: 'static> Deferred<T> {
 
     #[track_caller]
     pub(super) fn fired(outcome: Outcome<T>) -> Self {
-        let (deferred, firer) = Self::make(Link::first(Location::caller(), None));
-        firer.fire(outcome);
-        deferred
+        let link = Link::first(Location::caller(), None, false);
+        Rc::clone(&link).fire(outcome);
+        Self::of(link)
     }
 
     /// Has `callback` called with the value; an error passes by.
     #[doc(alias = "addCallback")]
     #[doc(alias = "then")]
     pub fn add_callback<R: CallbackResult>(self, callback: impl FnOnce(T) -> R + 'static) -> Deferred<R::Value> {
-        self.then(move |outcome| match outcome {
+        self.then(move |result| match result {
             Ok(value) => callback(value).settle(),
             Err(failure) => Settled::Now(Err(failure)),
         })
@@ -92,9 +100,9 @@ impl<T: 'static> Deferred<T> {
     /// Has `errback` called with the error; a value passes by.
     #[doc(alias = "addErrback")]
     pub fn add_errback<R: CallbackResult<Value = T>>(self, errback: impl FnOnce(Failure) -> R + 'static) -> Self {
-        self.then(move |outcome| match outcome {
-            Ok(value) => Settled::Now(Ok(value)),
-            Err(failure) => errback(failure).settle(),
+        self.answer(move |outcome| match outcome {
+            Ok(parcel) => Answer::Now(Ok(parcel)),
+            Err(failure) => errback(failure).settle().into(),
         })
     }
 
@@ -109,7 +117,7 @@ impl<T: 'static> Deferred<T> {
         R: CallbackResult,
         S: CallbackResult<Value = R::Value>,
     {
-        self.then(move |outcome| match outcome {
+        self.then(move |result| match result {
             Ok(value) => callback(value).settle(),
             Err(failure) => errback(failure).settle(),
         })
@@ -118,17 +126,22 @@ impl<T: 'static> Deferred<T> {
     /// Has `callback` called with the result, whichever it is.
     #[doc(alias = "addBoth")]
     pub fn add_both<R: CallbackResult>(self, callback: impl FnOnce(Result<T, Failure>) -> R + 'static) -> Deferred<R::Value> {
-        self.then(move |outcome| callback(outcome).settle())
+        self.then(move |result| callback(result).settle())
     }
 
-    fn then<U: 'static>(self, callback: impl FnOnce(Outcome<T>) -> Settled<U> + 'static) -> Deferred<U> {
+    fn then<U: 'static>(self, callback: impl FnOnce(Result<T, Failure>) -> Settled<U> + 'static) -> Deferred<U> {
+        self.answer(move |outcome| callback(outcome.and_then(Parcel::take)).into())
+    }
+
+    /// Adds a callback that may hand a value on without taking it.
+    pub(super) fn answer<U: 'static>(self, callback: impl FnOnce(Outcome<T>) -> Answer<U> + 'static) -> Deferred<U> {
         Deferred { link: self.link.then(callback), handle: self.handle.clone() }
     }
 
     /// Fires another Deferred with the result of this one.
     #[doc(alias = "chainDeferred")]
     pub fn chain_deferred(self, other: Firer<T>) {
-        self.add_both(move |result| other.fire(result)).detach();
+        self.hand_to(move |outcome| other.fire_outcome(outcome));
     }
 
     /// Cancels it if it has no result within `timeout`; the error is then [`DeferredError::TimedOut`].
@@ -139,14 +152,15 @@ impl<T: 'static> Deferred<T> {
     pub fn add_timeout(self, timeout: Duration, reactor: &Reactor) -> Self {
         let handle = self.handle();
         let timer = reactor.call_later(timeout, move || handle.cancel());
-        self.then(move |outcome| {
+        let link = self.link.pass(move |outcome| {
             // No longer active, it is what has cancelled this.
             let in_time = timer.cancel().is_ok();
-            Settled::Now(match outcome {
+            match outcome {
                 Err(failure) if failure.is_cancelled() && !in_time => Err(Failure::new(DeferredError::TimedOut(timeout))),
                 outcome => outcome,
-            })
-        })
+            }
+        });
+        Self { link, handle: self.handle.clone() }
     }
 
     /// Cancels the work behind it: the canceller is called, or else it fails with [`DeferredError::Cancelled`].
@@ -190,7 +204,21 @@ impl<T: 'static> Deferred<T> {
     #[doc(alias = "failureResultOf")]
     #[doc(alias = "assertNoResult")]
     pub fn into_result(self) -> Result<Result<T, Failure>, Self> {
-        self.link.take().ok_or(self)
+        self.link.take().map(|outcome| outcome.and_then(Parcel::take)).ok_or(self)
+    }
+
+    /// Has the result handed to `receiver`, at the end of the chain.
+    pub(super) fn hand_to(self, receiver: impl FnOnce(Outcome<T>) + 'static) {
+        let told = self.answer(move |outcome| {
+            receiver(outcome);
+            Answer::Now(Ok(Parcel::new(())))
+        });
+        told.detach();
+    }
+
+    /// Nobody wants its result any more, an error neither; it is cancelled.
+    pub(super) fn ignore(self) {
+        self.link.ignore();
     }
 
     /// Has the result arrive at a link of another chain.
@@ -210,7 +238,7 @@ impl<T: 'static> Future for Deferred<T> {
             return Poll::Ready(Err(Failure::new(DeferredError::Taken)));
         }
         if let Some(outcome) = self.link.take() {
-            return Poll::Ready(outcome);
+            return Poll::Ready(outcome.and_then(Parcel::take));
         }
         self.link.await_with(context.waker());
         Poll::Pending

@@ -4,9 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::rc::Rc;
 
-use super::chain::Link;
+use super::chain::{Link, Outcome};
 use super::error::DeferredError;
 use super::failure::Failure;
+use super::parcel::Parcel;
 
 /// Fires a [`Deferred`](super::Deferred), once: the side of whoever does the work.
 ///
@@ -35,17 +36,22 @@ impl<T: 'static> Firer<T> {
 
     /// Fires the Deferred with a value. If it was cancelled meanwhile, the value is dropped.
     pub fn callback(self, value: T) {
-        Rc::clone(&self.0).fire(Ok(value));
+        self.fire(Ok(value));
     }
 
     /// Fires the Deferred with an error. If it was cancelled meanwhile, the error is dropped.
     pub fn errback(self, error: impl Into<Box<dyn Error>>) {
-        Rc::clone(&self.0).fire(Err(Failure::new(error)));
+        self.fire(Err(Failure::new(error)));
     }
 
     /// Fires the Deferred with a result of another.
     pub fn fire(self, result: Result<T, Failure>) {
-        Rc::clone(&self.0).fire(result);
+        self.fire_outcome(result.map(Parcel::new));
+    }
+
+    /// Fires the Deferred with a value that may have to go back to where it came from.
+    pub(super) fn fire_outcome(self, outcome: Outcome<T>) {
+        Rc::clone(&self.0).fire(outcome);
     }
 
     /// Whether the Deferred has fired already, which means that it was cancelled: work for it may be left.

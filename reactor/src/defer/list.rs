@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::chain::Outcome;
 use super::deferred::{Deferred, DeferredHandle};
 use super::error::{FailureGroup, FirstError};
 use super::failure::Failure;
 use super::firer::Firer;
+use super::parcel::Parcel;
 
 /// What has come so far of several Deferreds, and what is to be fired at the end.
 struct Collected<R, T: 'static> {
@@ -21,6 +23,11 @@ impl<R, T> Collected<R, T> {
         Rc::new(RefCell::new(Self { results, left: count, firer: Some(firer) }))
     }
 
+    /// Whether the whole has not fired.
+    fn is_open(&self) -> bool {
+        self.firer.is_some()
+    }
+
     /// Keeps a result; after the last one, gives the firer and all of them.
     fn keep(&mut self, index: usize, result: R) -> Option<(Firer<T>, Vec<R>)> {
         self.results[index] = Some(result);
@@ -32,6 +39,11 @@ impl<R, T> Collected<R, T> {
         if self.left > 0 {
             return None;
         }
+        self.end()
+    }
+
+    /// The firer, once, and what has come so far.
+    fn end(&mut self) -> Option<(Firer<T>, Vec<R>)> {
         let firer = self.firer.take()?;
         Some((firer, self.results.drain(..).flatten().collect()))
     }
@@ -63,26 +75,26 @@ pub fn deferred_list<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>
     let (whole, firer) = of_all(deferreds.iter().map(Deferred::handle).collect());
     let collected = Collected::new(deferreds.len(), firer);
     let finished = collected.borrow_mut().finished();
-    if let Some((firer, results)) = finished {
-        firer.callback(results);
+    if let Some((firer, outcomes)) = finished {
+        firer.fire_outcome(Ok(Parcel::of_all(outcomes)));
     }
     for (index, deferred) in deferreds.into_iter().enumerate() {
         let collected = Rc::clone(&collected);
-        let told = deferred.add_both(move |result| {
-            let finished = collected.borrow_mut().keep(index, result);
-            if let Some((firer, results)) = finished {
-                firer.callback(results);
+        deferred.hand_to(move |outcome| {
+            let finished = collected.borrow_mut().keep(index, outcome);
+            if let Some((firer, outcomes)) = finished {
+                firer.fire_outcome(Ok(Parcel::of_all(outcomes)));
             }
         });
-        told.detach();
     }
     whole
 }
 
 /// Waits for all to succeed, and gives their values in the order of the list; fails with the first error.
 ///
-/// The error is a [`FirstError`], which says whose it is; later ones are only logged, at level debug, and later values
-/// dropped. An empty list fires at once. Cancelled, it cancels all.
+/// The error is a [`FirstError`], which says whose it is; later ones are only logged, at level debug, and the values
+/// dropped (those of a [`DeferredQueue`](super::DeferredQueue) go back to it). An empty list fires at once. Cancelled, it
+/// cancels all.
 ///
 /// # Examples
 /// ```
@@ -98,32 +110,41 @@ pub fn gather_results<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T
     let (whole, firer) = of_all(deferreds.iter().map(Deferred::handle).collect());
     let collected = Collected::new(deferreds.len(), firer);
     let finished = collected.borrow_mut().finished();
-    if let Some((firer, values)) = finished {
-        firer.callback(values);
+    if let Some((firer, parcels)) = finished {
+        firer.fire_outcome(all_values(parcels));
     }
     for (index, deferred) in deferreds.into_iter().enumerate() {
         let collected = Rc::clone(&collected);
-        let told = deferred.add_both(move |result| match result {
-            Ok(value) => {
-                let finished = collected.borrow_mut().keep(index, value);
-                if let Some((firer, values)) = finished {
-                    firer.callback(values);
+        deferred.hand_to(move |outcome| {
+            let open = collected.borrow().is_open();
+            match outcome {
+                // Dropped outside of any borrow: where it goes back to, others may wait for it.
+                Ok(parcel) if !open => drop(parcel),
+                Ok(parcel) => {
+                    let finished = collected.borrow_mut().keep(index, parcel);
+                    if let Some((firer, parcels)) = finished {
+                        firer.fire_outcome(all_values(parcels));
+                    }
                 }
-            }
-            Err(failure) => {
-                let firer = collected.borrow_mut().firer.take();
-                match firer {
-                    Some(firer) => firer.errback(FirstError::new(index, failure)),
-                    None => log::debug!("number {index} of several Deferreds failed as well: {failure}"),
+                Err(failure) => {
+                    let ended = collected.borrow_mut().end();
+                    match ended {
+                        Some((firer, _)) => firer.errback(FirstError::new(index, failure)),
+                        None => log::debug!("number {index} of several Deferreds failed as well: {failure}"),
+                    }
                 }
             }
         });
-        told.detach();
     }
     whole
 }
 
-/// Gives the first value and its place in the list, and cancels the others.
+fn all_values<T: 'static>(parcels: Vec<Parcel<T>>) -> Outcome<Vec<T>> {
+    let results = Parcel::of_all(parcels.into_iter().map(Ok).collect());
+    results.map(|results| results.into_iter().flatten().collect(), |values: Vec<T>| values.into_iter().map(Ok).collect())
+}
+
+/// Gives the first value and its place in the list, and cancels the others, whose values are not taken.
 ///
 /// If all fail, so does this, with a [`FailureGroup`]; an empty list fails at once. Cancelled, it cancels all.
 ///
@@ -146,24 +167,29 @@ pub fn race<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Def
         firer.errback(FailureGroup::new(failures));
     }
     for (index, deferred) in deferreds.into_iter().enumerate() {
+        if !collected.borrow().is_open() {
+            // Another has won before this one was looked at: its value is not taken.
+            deferred.ignore();
+            continue;
+        }
         let (collected, handles) = (Rc::clone(&collected), Rc::clone(&handles));
-        let told = deferred.add_both(move |result| match result {
-            Ok(value) => {
-                let firer = collected.borrow_mut().firer.take();
-                if let Some(firer) = firer {
+        deferred.hand_to(move |outcome| match outcome {
+            Ok(parcel) => {
+                let won = collected.borrow_mut().end();
+                if let Some((firer, _)) = won {
                     // Those that lost have no one to tell: their errors are kept here, and go with it.
                     handles.iter().enumerate().filter(|(other, _)| *other != index).for_each(|(_, other)| other.cancel());
-                    firer.callback((index, value));
+                    firer.fire_outcome(parcel.map(|value| (index, value), |(_, value)| value));
                 }
             }
             Err(failure) => {
-                let finished = collected.borrow_mut().keep(index, failure);
+                let open = collected.borrow().is_open();
+                let finished = if open { collected.borrow_mut().keep(index, failure) } else { None };
                 if let Some((firer, failures)) = finished {
                     firer.errback(FailureGroup::new(failures));
                 }
             }
         });
-        told.detach();
     }
     whole
 }

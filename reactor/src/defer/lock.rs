@@ -55,7 +55,7 @@ impl DeferredSemaphore {
         }))
     }
 
-    /// Waits for its turn. Cancelled, it leaves the queue.
+    /// Waits for its turn. Cancelled, or dropped before it has the permit, it leaves the queue.
     ///
     /// The number of those who wait has no limit but the caller's own.
     #[track_caller]
@@ -64,7 +64,7 @@ impl DeferredSemaphore {
         let id = turns.next_id.get();
         turns.next_id.set(id + 1);
         let weak = Rc::downgrade(turns);
-        let (deferred, firer) = Deferred::with_canceller(move |_| {
+        let (deferred, firer) = Deferred::lapsing(move || {
             if let Some(turns) = weak.upgrade() {
                 turns.leave(id);
             }

@@ -1,14 +1,15 @@
 //! Values for whoever waits for one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
 use super::deferred::Deferred;
 use super::error::QueueError;
+use super::fail;
 use super::firer::Firer;
-use super::{fail, succeed};
+use super::parcel::Parcel;
 
 /// A queue whose `get` waits for a `put`; a cheap handle.
 ///
@@ -30,20 +31,30 @@ struct Queue<T: 'static> {
     size: usize,
     backlog: usize,
     state: RefCell<State<T>>,
+    /// Values are being handed out: what comes back meanwhile is handed out by the same loop, so that nothing recurses.
+    giving: Cell<bool>,
 }
 
 struct State<T: 'static> {
-    values: VecDeque<T>,
+    /// In the order of their numbers, as those who wait are.
+    values: VecDeque<(u64, T)>,
     waiting: VecDeque<(u64, Firer<T>)>,
-    next_id: u64,
+    next_number: u64,
+}
+
+impl<T> State<T> {
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
 }
 
 impl<T: 'static> DeferredQueue<T> {
     /// Holds at most `size` values, and lets at most `backlog` wait for one.
     #[must_use]
     pub fn new(size: usize, backlog: usize) -> Self {
-        let state = State { values: VecDeque::new(), waiting: VecDeque::new(), next_id: 0 };
-        Self(Rc::new(Queue { size, backlog, state: RefCell::new(state) }))
+        let state = State { values: VecDeque::new(), waiting: VecDeque::new(), next_number: 0 };
+        Self(Rc::new(Queue { size, backlog, state: RefCell::new(state), giving: Cell::new(false) }))
     }
 
     /// Gives `value` to the one who waits longest, or keeps it.
@@ -51,43 +62,43 @@ impl<T: 'static> DeferredQueue<T> {
     /// # Errors
     /// [`QueueError::Overflow`] when nobody waits and `size` values are kept; `value` is dropped.
     pub fn put(&self, value: T) -> Result<(), QueueError> {
-        let waiting = self.0.state.borrow_mut().waiting.pop_front();
-        if let Some((_, firer)) = waiting {
-            firer.callback(value);
-            return Ok(());
-        }
         let mut state = self.0.state.borrow_mut();
-        if state.values.len() >= self.0.size {
+        if state.waiting.is_empty() && state.values.len() >= self.0.size {
             drop(state);
             return Err(QueueError::Overflow);
         }
-        state.values.push_back(value);
+        let number = state.number();
+        state.values.push_back((number, value));
+        drop(state);
+        self.0.give();
         Ok(())
     }
 
     /// Takes the next value, or waits for it; fails with [`QueueError::Underflow`] if `backlog` others wait already.
     ///
-    /// Cancelled, it leaves the queue.
+    /// Cancelled, or dropped before it has a value, it leaves the queue. A value that nobody took from it, since its task
+    /// was cancelled before it ran for instance, goes to the one who waits longest, or back to its old place; the queue may
+    /// then keep more than `size`.
     #[track_caller]
     pub fn get(&self) -> Deferred<T> {
-        let value = self.0.state.borrow_mut().values.pop_front();
-        if let Some(value) = value {
-            return succeed(value);
-        }
         let mut state = self.0.state.borrow_mut();
+        let free = if state.waiting.is_empty() { state.values.pop_front() } else { None };
+        if let Some((number, value)) = free {
+            drop(state);
+            return Deferred::fired(Ok(self.0.parcel(number, value)));
+        }
         if state.waiting.len() >= self.0.backlog {
             drop(state);
             return fail(QueueError::Underflow);
         }
-        let id = state.next_id;
-        state.next_id += 1;
+        let number = state.number();
         let weak = Rc::downgrade(&self.0);
-        let (deferred, firer) = Deferred::with_canceller(move |_| {
+        let (deferred, firer) = Deferred::lapsing(move || {
             if let Some(queue) = weak.upgrade() {
-                queue.leave(id);
+                queue.leave(number);
             }
         });
-        state.waiting.push_back((id, firer));
+        state.waiting.push_back((number, firer));
         deferred
     }
 
@@ -105,11 +116,50 @@ impl<T: 'static> DeferredQueue<T> {
 }
 
 impl<T: 'static> Queue<T> {
-    fn leave(&self, id: u64) {
+    /// Hands values out to those who wait, as long as there are both.
+    fn give(self: &Rc<Self>) {
+        let outer = self.giving.replace(true);
+        while let Some((firer, number, value)) = self.next() {
+            firer.fire_outcome(Ok(self.parcel(number, value)));
+        }
+        self.giving.set(outer);
+    }
+
+    fn next(&self) -> Option<(Firer<T>, u64, T)> {
+        let state = &mut *self.state.borrow_mut();
+        if state.values.is_empty() {
+            return None;
+        }
+        let (_, firer) = state.waiting.pop_front()?;
+        let (number, value) = state.values.pop_front()?;
+        Some((firer, number, value))
+    }
+
+    fn parcel(self: &Rc<Self>, number: u64, value: T) -> Parcel<T> {
+        let weak = Rc::downgrade(self);
+        let give_back = move |value| {
+            if let Some(queue) = weak.upgrade() {
+                queue.take_back(number, value);
+            }
+        };
+        Parcel::returning(value, Box::new(give_back))
+    }
+
+    fn take_back(self: &Rc<Self>, number: u64, value: T) {
+        {
+            let values = &mut self.state.borrow_mut().values;
+            let place = values.partition_point(|(other, _)| *other < number);
+            values.insert(place, (number, value));
+        }
+        if !self.giving.get() {
+            self.give();
+        }
+    }
+
+    fn leave(&self, number: u64) {
         let left = {
             let waiting = &mut self.state.borrow_mut().waiting;
-            // They are in the order of their numbers.
-            waiting.binary_search_by_key(&id, |(id, _)| *id).ok().and_then(|place| waiting.remove(place))
+            waiting.binary_search_by_key(&number, |(number, _)| *number).ok().and_then(|place| waiting.remove(place))
         };
         drop(left);
     }

@@ -1,0 +1,80 @@
+//! A value on its way along a chain, and the place that it goes back to.
+
+use super::error::DeferredError;
+use super::failure::Failure;
+
+/// Takes a value back that nobody took.
+pub(super) type GiveBack<T> = Box<dyn FnOnce(T)>;
+
+/// A value on its way to whoever takes it. Dropped before that, it goes back to where it came from.
+///
+/// A queue has each value once: one that was handed to a task which ends before it is polled is for the next who asks.
+pub(super) struct Parcel<T> {
+    value: Option<T>,
+    give_back: Option<GiveBack<T>>,
+}
+
+impl<T> Parcel<T> {
+    /// A value that is nobody else's: dropped, it is gone.
+    pub(super) const fn new(value: T) -> Self {
+        Self { value: Some(value), give_back: None }
+    }
+
+    pub(super) const fn returning(value: T, give_back: GiveBack<T>) -> Self {
+        Self { value: Some(value), give_back: Some(give_back) }
+    }
+
+    pub(super) fn take(self) -> Result<T, Failure> {
+        self.open().map(|(value, _)| value)
+    }
+
+    fn open(mut self) -> Result<(T, Option<GiveBack<T>>), Failure> {
+        let value = self.value.take().ok_or_else(|| Failure::new(DeferredError::Taken))?;
+        Ok((value, self.give_back.take()))
+    }
+}
+
+impl<T: 'static> Parcel<T> {
+    /// The value in another form, and how it is made what it was before it goes back.
+    pub(super) fn map<U: 'static>(
+        self,
+        change: impl FnOnce(T) -> U,
+        change_back: impl FnOnce(U) -> T + 'static,
+    ) -> Result<Parcel<U>, Failure> {
+        let (value, give_back) = self.open()?;
+        let give_back = give_back.map(|give_back| -> GiveBack<U> { Box::new(|value| give_back(change_back(value))) });
+        Ok(Parcel { value: Some(change(value)), give_back })
+    }
+
+    /// All results in one parcel: dropped, each value goes back to where it came from.
+    pub(super) fn of_all(outcomes: Vec<Result<Self, Failure>>) -> Parcel<Vec<Result<T, Failure>>> {
+        let (results, owners): (Vec<_>, Vec<_>) = outcomes
+            .into_iter()
+            .map(|outcome| match outcome.and_then(Self::open) {
+                Ok((value, give_back)) => (Ok(value), give_back),
+                Err(failure) => (Err(failure), None),
+            })
+            .unzip();
+        if owners.iter().all(Option::is_none) {
+            return Parcel::new(results);
+        }
+        Parcel::returning(
+            results,
+            Box::new(|results: Vec<Result<T, Failure>>| {
+                for (result, give_back) in results.into_iter().zip(owners) {
+                    if let (Ok(value), Some(give_back)) = (result, give_back) {
+                        give_back(value);
+                    }
+                }
+            }),
+        )
+    }
+}
+
+impl<T> Drop for Parcel<T> {
+    fn drop(&mut self) {
+        if let (Some(value), Some(give_back)) = (self.value.take(), self.give_back.take()) {
+            give_back(value);
+        }
+    }
+}
