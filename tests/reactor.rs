@@ -440,6 +440,79 @@ fn a_second_signal_ends_the_wait_for_connections_at_once() {
     drop(stream);
 }
 
+#[cfg(unix)]
+#[test]
+fn two_signals_within_one_callback_end_every_wait() {
+    const NAME: &str = "two_signals_within_one_callback_end_every_wait";
+    if is_child(NAME) {
+        let reactor = Reactor::new().unwrap();
+        reactor.set_stop_timeout(2 * LIMIT);
+        let (never, _firer) = Deferred::<()>::new();
+        reactor.before_shutdown(move || never);
+        reactor.call_when_running(|| {
+            let signals = std::env::var("SIGNALS").unwrap();
+            let sent = signals.split_whitespace().all(|signal| signal_to(std::process::id(), signal));
+            println!("\nsent: {sent}");
+        });
+        reactor.run().unwrap();
+        println!("\nrun has returned");
+        return;
+    }
+    for signals in ["-INT -INT", "-INT -TERM", "-TERM -TERM"] {
+        let begin = Instant::now();
+        let mut child = child(NAME).env("SIGNALS", signals).spawn().unwrap();
+        let mut lines = lines(&mut child);
+        if !lines.any(|line| line == "sent: true") {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return println!("skipped: there is no kill command");
+        }
+        assert!(lines.any(|line| line == "run has returned"), "{signals}");
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{signals}");
+        assert!(begin.elapsed() < LIMIT, "{signals}: {:?}", begin.elapsed());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_callback_that_never_returns_is_ended_by_the_third_signal() {
+    const NAME: &str = "a_callback_that_never_returns_is_ended_by_the_third_signal";
+    fn hold_up() {
+        println!("\nheld up");
+        loop {
+            std::thread::park();
+        }
+    }
+    if is_child(NAME) {
+        let reactor = Reactor::new().unwrap();
+        if std::env::var("WHERE").unwrap() == "in a callback" {
+            reactor.call_when_running(hold_up);
+        } else {
+            reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, hold_up);
+            let stopping = reactor.clone();
+            reactor.call_when_running(move || stop(&stopping));
+        }
+        reactor.run().unwrap();
+        return;
+    }
+    for place in ["in a callback", "in a trigger before shutdown"] {
+        let mut child = child(NAME).env("WHERE", place).spawn().unwrap();
+        assert!(lines(&mut child).any(|line| line == "held up"), "{place}");
+        let begin = Instant::now();
+        // More than three may be needed: the system makes one of two that come faster than the first can be delivered.
+        let status = loop {
+            if !signal(&mut child, "-INT") {
+                return;
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begin.elapsed() < LIMIT, "{place}: it cannot be ended");
+        };
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2), "{place}: {status}");
+    }
+}
+
 #[test]
 fn a_reactor_that_was_never_run_or_has_crashed_can_be_ended() {
     for crashes in [false, true] {

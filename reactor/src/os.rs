@@ -27,9 +27,8 @@ use signals::SignalWatch;
 use stream::OsStream;
 use thread_pool::ThreadPool;
 
-/// Tokens that the source table never gives out, since it leaves the highest generations unused.
+/// A token that the source table never gives out, since it leaves the highest generations unused.
 const WAKER: mio::Token = mio::Token(usize::MAX);
-const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
 
 /// Events that one poll can report at first; doubled whenever a poll fills it.
 const EVENTS: usize = 256;
@@ -78,10 +77,9 @@ impl Backend for Os {
         for event in events.iter() {
             count += 1;
             match event.token() {
-                WAKER => {}
-                SIGNALS => {
-                    if let Some(signals) = &mut *self.signals.borrow_mut() {
-                        wakeups.signals.extend(signals.pending());
+                WAKER => {
+                    if let Some(signals) = &*self.signals.borrow() {
+                        wakeups.signals.extend(signals.take());
                     }
                 }
                 token => wakeups.ready.push((Token::from_usize(token.0), readiness(event))),
@@ -129,8 +127,8 @@ impl Backend for Os {
     }
 
     fn watch_signals(&self, watch: bool) -> io::Result<()> {
-        let mut signals = self.signals.borrow_mut();
-        *signals = if watch { Some(SignalWatch::new(&self.registry, SIGNALS)?) } else { None };
+        let watched = if watch { Some(SignalWatch::new(Arc::clone(&self.waker))?) } else { None };
+        self.signals.replace(watched);
         Ok(())
     }
 }

@@ -59,6 +59,8 @@ struct Core {
     locals: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
     stage: Cell<Stage>,
     stop_requested: Cell<bool>,
+    /// A second signal came: the stop waits for nothing.
+    hurried: Cell<bool>,
     stop_timeout: Cell<Duration>,
     /// Deferreds that the shutdown waits for.
     before_shutdown: Rc<Cell<usize>>,
@@ -111,6 +113,7 @@ impl Reactor {
             locals: RefCell::default(),
             stage: Cell::new(Stage::Idle),
             stop_requested: Cell::new(false),
+            hurried: Cell::new(false),
             stop_timeout: Cell::new(STOP_TIMEOUT),
             before_shutdown: Rc::default(),
             turn: Cell::new(0),
@@ -133,7 +136,9 @@ impl Reactor {
     ///    most one buffer, a port accepts a bounded number. A connection's output is written right after its callback.
     /// 7. Sources that others wrote to or closed in this turn: their output is written, once for all of it.
     ///
-    /// SIGINT and SIGTERM are an orderly stop; a second signal ends the wait for connections at once.
+    /// SIGINT or SIGTERM is an orderly stop; the second one, also within the same callback, ends every wait of the stop. If two
+    /// are there and a callback has not returned for the loop to take them, the third ends the process, by the signal's default
+    /// action. Once `run` has returned, signals have that action again.
     ///
     /// # Errors
     /// [`ReactorError::AlreadyRunning`], [`ReactorError::NotRestartable`], or an [`io::Error`] if the poll itself fails;

@@ -136,8 +136,7 @@ pub(crate) struct SourceTable {
 impl SourceTable {
     pub(crate) fn insert(&mut self, source: Rc<dyn Source>) -> Token {
         let entry = self.slots.vacant_entry();
-        // The upper half of the generations is left out: with its highest a token could equal those kept for the waker and
-        // for signals.
+        // The upper half of the generations is left out: with its highest a token could equal the one kept for the waker.
         self.generation = (self.generation + 1) & (INDEX_MASK >> 1);
         let token = Token(self.generation << INDEX_BITS | entry.key());
         entry.insert(Slot { source, token, ready: Ready::NONE, queued: false, ending: false });

@@ -42,12 +42,16 @@ pub fn listening(lines: &mut impl Iterator<Item = String>) -> SocketAddr {
 
 /// Sends a child a signal. Where there is no `kill`, ends it and says that the test is skipped.
 pub fn signal(child: &mut Child, signal: &str) -> bool {
-    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
-    let sent = sent.is_ok_and(|status| status.success());
+    let sent = signal_to(child.id(), signal);
     if !sent {
         child.kill().expect("it runs");
         child.wait().expect("it has ended");
         println!("skipped: there is no kill command");
     }
     sent
+}
+
+/// Sends any process a signal; false where there is no `kill`.
+pub fn signal_to(process: u32, signal: &str) -> bool {
+    Command::new("kill").args([signal, &process.to_string()]).status().is_ok_and(|status| status.success())
 }

@@ -41,6 +41,7 @@ impl Reactor {
             return Err(ReactorError::NotRunning);
         }
         self.0.stop_requested.set(false);
+        self.0.hurried.set(false);
         self.0.stage.set(Stage::Idle);
         Ok(())
     }
@@ -65,7 +66,7 @@ impl Reactor {
                     // A trigger has crashed the reactor, which is the end of its stop as well.
                     return;
                 }
-                self.0.stage.set(Stage::Preparing(self.0.timers.refresh().saturating_add(self.0.stop_timeout.get())));
+                self.0.stage.set(Stage::Preparing(self.stop_deadline()));
                 self.advance_stop();
             }
             Stage::Preparing(until) => {
@@ -74,9 +75,7 @@ impl Reactor {
                     if waiting > 0 {
                         log::warn!("stopping: {waiting} of the calls before shutdown have no result in time");
                     }
-                    // A second signal was not meant for the first of the two waits alone.
-                    let timeout = if until.is_zero() { Duration::ZERO } else { self.0.stop_timeout.get() };
-                    self.0.stage.set(Stage::Finishing(self.0.timers.refresh().saturating_add(timeout)));
+                    self.0.stage.set(Stage::Finishing(self.stop_deadline()));
                     for source in self.all_sources() {
                         source.shut_down();
                     }
@@ -91,6 +90,11 @@ impl Reactor {
             }
             Stage::Idle | Stage::Running | Stage::Stopped => {}
         }
+    }
+
+    /// Until when the wait that begins now may take.
+    fn stop_deadline(&self) -> Duration {
+        if self.0.hurried.get() { Duration::ZERO } else { self.0.timers.refresh().saturating_add(self.0.stop_timeout.get()) }
     }
 
     pub(super) fn end_stop(&self, left: usize) {
@@ -160,21 +164,29 @@ impl Reactor {
 
     pub(super) fn take_signal(&self, signal: Signal) {
         self.observe(|| Event::new(Subject::Reactor, "signal").with_reason(format!("{signal:?}")));
+        let stopping = self.0.stop_requested.get();
         match self.0.stage.get() {
-            Stage::Running => {
+            Stage::Running if !stopping => {
                 log::info!("received {signal:?}: stopping");
                 self.0.stop_requested.set(true);
             }
+            Stage::Running => self.hurry(signal),
             Stage::Preparing(_) => {
-                log::info!("received {signal:?} again: stopping at once");
+                self.hurry(signal);
                 self.0.stage.set(Stage::Preparing(Duration::ZERO));
             }
             Stage::Finishing(_) => {
-                log::info!("received {signal:?} again: stopping at once");
+                self.hurry(signal);
                 self.0.stage.set(Stage::Finishing(Duration::ZERO));
             }
             Stage::Idle | Stage::Stopped => {}
         }
+    }
+
+    /// The stop is to wait for nothing more, neither now nor in a wait that has not begun.
+    fn hurry(&self, signal: Signal) {
+        log::info!("received {signal:?} again: stopping at once");
+        self.0.hurried.set(true);
     }
 
     /// Has `call` made before shutdown, and the shutdown wait for its result, at most the
@@ -228,5 +240,19 @@ mod tests {
         reactor.take_signal(Signal::Terminate);
         clock.advance(Duration::ZERO);
         assert!(!reactor.is_running());
+    }
+
+    #[test]
+    fn two_signals_that_come_at_once_end_every_wait_too() {
+        for signals in [[Signal::Interrupt; 2], [Signal::Interrupt, Signal::Terminate]] {
+            let clock = Clock::new();
+            let reactor = clock.reactor();
+            let (never, _firer) = Deferred::<()>::new();
+            reactor.add_source(Rc::new(Stuck));
+            reactor.before_shutdown(move || never);
+            signals.into_iter().for_each(|signal| reactor.take_signal(signal));
+            clock.advance(Duration::ZERO);
+            assert!(!reactor.is_running(), "{signals:?}");
+        }
     }
 }
