@@ -67,6 +67,14 @@ pub trait Backend {
         let _ = threads;
     }
 
+    /// How many streams this program has open: all reactors of its process, or of its simulated host.
+    ///
+    /// Asked for before every accept, so it must be cheap.
+    fn open_streams(&self) -> usize;
+
+    /// How many descriptors this program may have at a time; none if nothing limits them, or that is not known.
+    fn descriptor_limit(&self) -> Option<usize>;
+
     /// A random number, for jitter.
     fn random(&self) -> u64;
 

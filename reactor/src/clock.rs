@@ -178,6 +178,14 @@ impl Backend for ClockBackend {
         self.jobs.borrow_mut().push(job);
     }
 
+    fn open_streams(&self) -> usize {
+        self.network.as_ref().map_or(0, |network| network.open_streams())
+    }
+
+    fn descriptor_limit(&self) -> Option<usize> {
+        None
+    }
+
     fn random(&self) -> u64 {
         // Weyl's sequence: evenly spread, and the same in every run.
         self.random.set(self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15));

@@ -121,6 +121,21 @@ impl Backend for Os {
         self.threads.set_limit(threads);
     }
 
+    fn open_streams(&self) -> usize {
+        stream::open_streams()
+    }
+
+    #[cfg(unix)]
+    fn descriptor_limit(&self) -> Option<usize> {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
+        usize::try_from(limit).ok()
+    }
+
+    #[cfg(not(unix))]
+    fn descriptor_limit(&self) -> Option<usize> {
+        None
+    }
+
     fn random(&self) -> u64 {
         // The standard library seeds the first of a thread from the system, and each has other keys.
         RandomState::new().hash_one(0)

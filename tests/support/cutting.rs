@@ -71,6 +71,14 @@ impl Backend for Cutting {
         self.inner.backend().run_in_thread(job);
     }
 
+    fn open_streams(&self) -> usize {
+        self.inner.backend().open_streams()
+    }
+
+    fn descriptor_limit(&self) -> Option<usize> {
+        self.inner.backend().descriptor_limit()
+    }
+
     fn random(&self) -> u64 {
         self.inner.backend().random()
     }

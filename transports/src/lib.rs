@@ -6,6 +6,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod accept_bound;
 mod chain;
 mod compression;
 pub mod conformance;

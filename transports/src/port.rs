@@ -24,12 +24,16 @@ pub(crate) const BACKLOG: u32 = 1024;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// How often a port that accepts nobody looks whether there is room again.
+const ROOM_WAIT: Duration = Duration::from_millis(50);
+
 /// A listening port, as [`listen_tcp`](crate::ReactorTcp::listen_tcp) gives it; a cheap handle.
 ///
 /// Dropping it changes nothing: the port goes on until [`stop_listening`](Self::stop_listening) or the reactor's stop.
 ///
 /// When the process runs out of descriptors, waiting connections are refused (closed at once), the log says so once,
-/// and accepting goes on after 100 ms, later 1 s.
+/// and accepting goes on after 100 ms, later 1 s. It comes to that only where the program's own files take more than a tenth:
+/// before, connections wait, see [`set_accept_limit`](crate::ReactorTcp::set_accept_limit).
 #[derive(Clone)]
 #[doc(alias = "IListeningPort")]
 pub struct Port(Rc<PortSource>);
@@ -60,8 +64,10 @@ impl Port {
         accepts: usize,
         tls: Option<TlsConfig>,
     ) -> io::Result<Self> {
+        let shared = Shared::of(reactor);
+        shared.accept_bound.read_descriptor_limit(reactor.backend());
         let source = Rc::new(PortSource {
-            shared: Shared::of(reactor),
+            shared,
             address: listener.local_address()?,
             token: Cell::new(Token::from_usize(usize::MAX)),
             listener: RefCell::new(Some(listener)),
@@ -115,6 +121,10 @@ impl PortSource {
             if self.stopping.get() {
                 return;
             }
+            if !self.shared.accept_bound.has_room(self.shared.reactor.backend()) {
+                self.retry_after(ROOM_WAIT);
+                return;
+            }
             let accepted = match &*self.listener.borrow() {
                 Some(listener) => listener.accept(),
                 None => return,
@@ -155,16 +165,27 @@ impl PortSource {
                 refused += 1;
             }
         }
-        let mut retry = self.retry.borrow_mut();
-        if retry.as_ref().is_some_and(DelayedCall::active) {
+        if self.is_waiting() {
             return;
         }
         let wait = self.wait.get().map_or(FIRST_WAIT, |wait| LONGEST_WAIT.min(2 * wait));
         if self.wait.replace(Some(wait)).is_none() {
             log::error!("port {}: cannot accept ({error}): refused {refused}, trying again from now on", self.address);
         }
-        let (reactor, token) = (self.shared.reactor.clone(), self.token.get());
-        *retry = Some(self.shared.reactor.call_later(wait, move || reactor.requeue(token, Ready::READABLE)));
+        self.retry_after(wait);
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.retry.borrow().as_ref().is_some_and(DelayedCall::active)
+    }
+
+    /// Accepts again after this time, or after the wait that runs.
+    fn retry_after(&self, wait: Duration) {
+        if !self.is_waiting() {
+            let (reactor, token) = (self.shared.reactor.clone(), self.token.get());
+            let retry = self.shared.reactor.call_later(wait, move || reactor.requeue(token, Ready::READABLE));
+            self.retry.replace(Some(retry));
+        }
     }
 
     fn close(&self) {

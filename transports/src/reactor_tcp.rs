@@ -11,6 +11,7 @@ use torsade_reactor::Reactor;
 
 use crate::connector::TcpConnector;
 use crate::port::{ACCEPTS, BACKLOG, Port};
+use crate::shared::Shared;
 
 /// TCP servers and clients on a [`Reactor`].
 #[doc(alias = "IReactorTCP")]
@@ -78,6 +79,26 @@ pub trait ReactorTcp {
     where
         F: Factory + 'static;
 
+    /// Sets how many connections this program may have when one more is accepted; nine tenths of its descriptors unless set.
+    ///
+    /// Above that the ports of this reactor accept nobody: who comes waits (1,024 a port, then TCP itself makes them wait),
+    /// and is accepted, after at most 50 ms, when there are fewer. So the program can still open its files, and connect.
+    /// Outgoing connections are never refused, and count, as do those of other reactors of the process, which share its
+    /// descriptors. That the limit is met is logged once, as a warning.
+    ///
+    /// How many descriptors there may be (`ulimit -n`) is read whenever a port is opened; where there is no such limit,
+    /// connections are not limited either.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::prelude::*;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.set_accept_limit(10_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn set_accept_limit(&self, connections: usize);
+
     /// Connects to `address` and has `factory` build the protocol once the connection stands.
     ///
     /// A host name is looked up off the loop, and its addresses are tried in turn. The attempt begins in the next turn
@@ -110,6 +131,10 @@ impl ReactorTcp for Reactor {
     {
         let address = listener.local_addr().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into());
         open(self, address.into(), || Port::open(self, self.backend().adopt(listener)?, Box::new(factory), 1, None))
+    }
+
+    fn set_accept_limit(&self, connections: usize) {
+        Shared::of(self).accept_bound.set(connections);
     }
 
     fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use torsade_reactor::Reactor;
 
+use crate::accept_bound::AcceptBound;
 use crate::compression::{EncoderPool, SharedPool};
 
 /// The most that one connection reads in one turn, and the most that is inflated for it in one turn, in bytes.
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     /// What a layer makes of the bytes that were read.
     pub(crate) plain_buffer: RefCell<Vec<u8>>,
     pub(crate) encoders: SharedPool,
+    pub(crate) accept_bound: AcceptBound,
     spare: RefCell<Spare>,
     last_id: Cell<u64>,
 }
@@ -47,6 +49,7 @@ impl Shared {
             read_buffer: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
             plain_buffer: RefCell::default(),
             encoders: EncoderPool::shared(),
+            accept_bound: AcceptBound::default(),
             spare: RefCell::default(),
             last_id: Cell::new(0),
         })

@@ -25,6 +25,8 @@ pub(crate) struct Network {
     hosts: RefCell<HashMap<String, Vec<IpAddr>>>,
     listen_error: Cell<Option<ErrorKind>>,
     ports_given: Cell<u16>,
+    /// The program's sockets of connections.
+    pub(super) streams: Cell<usize>,
 }
 
 /// A listening socket.
@@ -150,6 +152,10 @@ impl Network {
 
     pub(crate) fn take_ready(&self, ready: &mut Vec<(Token, Ready)>) {
         ready.append(&mut self.ready.borrow_mut());
+    }
+
+    pub(crate) fn open_streams(&self) -> usize {
+        self.streams.get()
     }
 
     pub(crate) fn has_ready(&self) -> bool {

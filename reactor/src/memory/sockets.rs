@@ -22,6 +22,7 @@ pub(super) struct MemoryListener {
 
 impl MemoryStream {
     pub(super) fn new(network: &Rc<Network>, link: Rc<Link>) -> Self {
+        network.streams.set(network.streams.get() + 1);
         Self { network: Rc::clone(network), link }
     }
 
@@ -122,6 +123,7 @@ impl Stream for MemoryStream {
 
 impl Drop for MemoryStream {
     fn drop(&mut self) {
+        self.network.streams.set(self.network.streams.get() - 1);
         self.link.token.set(None);
         self.link.output_ended.set(true);
         // As the system does it: what was not read makes a close a reset, too.

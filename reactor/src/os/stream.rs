@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mio::Interest;
@@ -11,14 +12,28 @@ use socket2::SockRef;
 use crate::backend::Stream;
 use crate::source::Token;
 
+/// The streams of all reactors of this process: they share its descriptors.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) fn open_streams() -> usize {
+    OPEN.load(Ordering::Relaxed)
+}
+
 pub(super) struct OsStream {
     socket: mio::net::TcpStream,
     registry: Rc<mio::Registry>,
 }
 
 impl OsStream {
-    pub(super) const fn new(socket: mio::net::TcpStream, registry: Rc<mio::Registry>) -> Self {
+    pub(super) fn new(socket: mio::net::TcpStream, registry: Rc<mio::Registry>) -> Self {
+        OPEN.fetch_add(1, Ordering::Relaxed);
         Self { socket, registry }
+    }
+}
+
+impl Drop for OsStream {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

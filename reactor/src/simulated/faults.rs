@@ -32,6 +32,9 @@ pub struct Faults {
     pub connect_hangs: f64,
     /// The probability that a connect is refused though there is a listener. Calm: 0.
     pub connect_refused: f64,
+    /// Descriptors that the program of a host may have for its connections: above that, accepts and connects fail with
+    /// EMFILE. Calm: no limit.
+    pub descriptors: usize,
     /// How long a job of the thread pool takes. Calm: 0.1 to 1 ms.
     pub job: RangeInclusive<Duration>,
     /// How long a segment is on its way, at least 1 µs. Calm: 0.2 to 0.5 ms.
@@ -80,6 +83,7 @@ impl Faults {
             connect_fails: 0.0,
             connect_hangs: 0.0,
             connect_refused: 0.0,
+            descriptors: usize::MAX,
             job: Duration::from_micros(100)..=Duration::from_millis(1),
             latency: Duration::from_micros(200)..=Duration::from_micros(500),
             loss: 0.0,

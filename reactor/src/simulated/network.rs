@@ -47,6 +47,8 @@ struct HostState {
     /// Sockets with an edge that was not reported yet.
     woken: VecDeque<SocketId>,
     signals: Vec<Signal>,
+    /// The program's sockets of connections.
+    streams: usize,
     /// It is in `stirred`.
     stirred: bool,
     next_port: u16,
@@ -102,8 +104,8 @@ impl Network {
     pub(super) fn add_host(&mut self, ip: IpAddr) -> usize {
         // A stream of random numbers for each host, so that one program's draws do not change the network's.
         let random = Rng::new(self.seed.wrapping_mul(31).wrapping_add(crate::event_log::fingerprint(ip.to_string().as_bytes())));
-        let (woken, signals) = (VecDeque::new(), Vec::new());
-        self.hosts.push(HostState { ip, woken, signals, stirred: false, next_port: FIRST_EPHEMERAL, wrapped: false, random });
+        let (woken, signals, next_port) = (VecDeque::new(), Vec::new(), FIRST_EPHEMERAL);
+        self.hosts.push(HostState { ip, woken, signals, streams: 0, stirred: false, next_port, wrapped: false, random });
         self.hosts.len() - 1
     }
 
@@ -114,6 +116,24 @@ impl Network {
     pub(super) fn signal(&mut self, host: usize, signal: Signal) {
         self.hosts[host].signals.push(signal);
         self.stir(host);
+    }
+
+    pub(super) fn streams(&self, host: usize) -> usize {
+        self.hosts[host].streams
+    }
+
+    /// The host's program has got a socket of a connection.
+    pub(super) fn add_stream(&mut self, host: usize) {
+        self.hosts[host].streams += 1;
+    }
+
+    pub(super) fn remove_stream(&mut self, host: usize) {
+        self.hosts[host].streams -= 1;
+    }
+
+    /// The host's program has as many descriptors as it may have.
+    pub(super) fn is_out_of_descriptors(&self, host: usize) -> bool {
+        self.hosts[host].streams >= self.faults.descriptors
     }
 
     /// Notes that a host may have got something to do.

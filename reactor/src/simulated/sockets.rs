@@ -61,8 +61,11 @@ impl Backend for HostBackend {
     }
 
     fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+        if self.world.network.borrow().is_out_of_descriptors(self.host) {
+            return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
+        }
         let id = self.world.network.borrow_mut().connect(self.host, address)?;
-        Ok(Box::new(SimulatedStream { world: Rc::clone(&self.world), id, side: Side::Client }))
+        Ok(Box::new(SimulatedStream::new(&self.world, self.host, id, Side::Client)))
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {
@@ -81,6 +84,14 @@ impl Backend for HostBackend {
             }
         };
         network.queue.push(time, Happening::Call(Box::new(job)));
+    }
+
+    fn open_streams(&self) -> usize {
+        self.world.network.borrow().streams(self.host)
+    }
+
+    fn descriptor_limit(&self) -> Option<usize> {
+        Some(self.world.network.borrow().faults.descriptors).filter(|limit| *limit < usize::MAX)
     }
 
     fn random(&self) -> u64 {
@@ -119,11 +130,17 @@ impl Wake for Flag {
 
 struct SimulatedStream {
     world: Rc<World>,
+    host: usize,
     id: LinkId,
     side: Side,
 }
 
 impl SimulatedStream {
+    fn new(world: &Rc<World>, host: usize, id: LinkId, side: Side) -> Self {
+        world.network.borrow_mut().add_stream(host);
+        Self { world: Rc::clone(world), host, id, side }
+    }
+
     /// The socket in the network; it stays there as long as this lives, or until the simulation ends.
     fn with_end<T>(&self, look: impl FnOnce(&mut End) -> T) -> io::Result<T> {
         let mut network = self.world.network.borrow_mut();
@@ -197,6 +214,7 @@ impl Stream for SimulatedStream {
 
 impl Drop for SimulatedStream {
     fn drop(&mut self) {
+        self.network().remove_stream(self.host);
         self.network().close(self.id, self.side);
     }
 }
@@ -211,8 +229,10 @@ impl SimulatedListener {
         let mut network = self.world.network.borrow_mut();
         let listener = network.listeners.get_mut(&self.id).ok_or(ErrorKind::NotConnected)?;
         let id = listener.waiting.pop_front().ok_or(ErrorKind::WouldBlock)?;
-        let peer = network.links.get(&id).ok_or(ErrorKind::ConnectionAborted)?.server.remote;
-        Ok((SimulatedStream { world: Rc::clone(&self.world), id, side: Side::Server }, peer))
+        let server = &network.links.get(&id).ok_or(ErrorKind::ConnectionAborted)?.server;
+        let (host, peer) = (server.host, server.remote);
+        drop(network);
+        Ok((SimulatedStream::new(&self.world, host, id, Side::Server), peer))
     }
 }
 
@@ -231,7 +251,8 @@ impl Listener for SimulatedListener {
             if listener.waiting.is_empty() {
                 return Err(ErrorKind::WouldBlock.into());
             }
-            let full = network.rng.chance(network.faults.accept_out_of_descriptors);
+            let out = network.is_out_of_descriptors(listener.host);
+            let full = network.rng.chance(network.faults.accept_out_of_descriptors) || out;
             (full, network.rng.chance(network.faults.accept_aborted))
         };
         if full {
