@@ -238,12 +238,7 @@ impl fmt::Display for AddressError {
     }
 }
 
-/// The same text: it is what `fn main() -> Result` prints.
-impl fmt::Debug for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+torsade_reactor::debug_as_display!(AddressError);
 
 impl Error for AddressError {}
 

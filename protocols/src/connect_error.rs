@@ -62,12 +62,7 @@ impl fmt::Display for ConnectError {
     }
 }
 
-/// The same text: it is what `fn main() -> Result` prints.
-impl fmt::Debug for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+torsade_reactor::debug_as_display!(ConnectError);
 
 impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use torsade_reactor::Escaped;
+
 use crate::byte_buffer::ByteBuffer;
 
 /// A user's own parser of frames (messages, packets, commands) in a stream of bytes.
@@ -90,7 +92,7 @@ pub enum Decoded<F> {
 }
 
 /// Why no more frames can be had.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum FrameError<E> {
     /// The bytes are not of this format. The peer's fault.
@@ -231,12 +233,19 @@ impl<D: fmt::Debug> fmt::Debug for FrameDecoder<D> {
 impl<E: fmt::Display> fmt::Display for FrameError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Decode(error) => error.fmt(f),
+            Self::Decode(error) => Escaped(error).fmt(f),
             Self::Stuck => f.write_str("the decoder found a frame of no bytes: it must use at least one"),
             Self::TooLong { length, limit } => {
                 write!(f, "a frame of {length} bytes or more exceeds the limit of {limit} (set_max_length raises it)")
             }
         }
+    }
+}
+
+/// The same text: it is what is printed when `fn main() -> Result` returns one.
+impl<E: fmt::Display> fmt::Debug for FrameError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

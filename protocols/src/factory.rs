@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use torsade_reactor::Result;
+use torsade_reactor::{Result, report_error};
 
 use crate::address::Address;
 use crate::connect_error::ConnectError;
 use crate::connector::Connector;
 use crate::protocol::Protocol;
-use crate::reason::Reason;
+use crate::reason::{Deadline, Reason};
 
 /// Makes a protocol for each connection.
 ///
@@ -49,22 +49,31 @@ pub trait ClientFactory: Factory {
 
     /// The attempt failed. [`Connector::connect`] in here tries again.
     ///
+    /// By default, and so for a closure, that is [reported](torsade_reactor::report_error) as an error, unless the program
+    /// itself has ended the attempt.
+    ///
     /// # Errors
     /// Any error is logged.
     #[doc(alias = "clientConnectionFailed")]
     fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
-        let _ = connector;
-        log::warn!("no connection: {reason}");
+        if !matches!(reason, ConnectError::ShuttingDown | ConnectError::UserError) {
+            report_error("connect", format_args!("cannot connect to {}: {reason}", connector.destination()));
+        }
         Ok(())
     }
 
     /// The connection was lost, after its protocol's `connection_lost`. [`Connector::connect`] in here connects anew.
     ///
+    /// By default, and so for a closure, a failure of TLS is [reported](torsade_reactor::report_error) as an error.
+    ///
     /// # Errors
     /// Any error is logged.
     #[doc(alias = "clientConnectionLost")]
     fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
-        let _ = (connector, reason);
+        // As an attempt that has failed: the connection that was asked for was never there.
+        if matches!(reason, Reason::Tls(_) | Reason::TimedOut(Deadline::Handshake)) {
+            report_error("connect", format_args!("the connection to {} is lost: {reason}", connector.destination()));
+        }
         Ok(())
     }
 }

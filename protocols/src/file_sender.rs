@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, Read};
 
-use torsade_reactor::Result;
+use torsade_reactor::{Result, report_error};
 
 use crate::producer::{Producer, ProducerError};
 use crate::transport::Transport;
@@ -41,7 +41,6 @@ pub struct FileSender<R> {
 type Transform = Box<dyn FnMut(Vec<u8>) -> Vec<u8>>;
 
 /// Why a file was not sent to its end.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum FileSenderError {
     /// Reading the file failed. What was read before is sent.
@@ -147,7 +146,12 @@ impl<R: Read> Producer for Sending<R> {
         if let Some(done) = self.done.take()
             && let Err(error) = done(&self.consumer, Err(FileSenderError::Stopped))
         {
-            log::debug!("connection {}: a file was not sent to its end: {error}", self.consumer.id());
+            let id = self.consumer.id();
+            if error.is::<FileSenderError>() {
+                log::debug!("connection {id}: a file was not sent to its end: {error}");
+            } else {
+                report_error("FileSender", format_args!("connection {id}: what was to follow a file failed: {error}"));
+            }
         }
     }
 }
@@ -166,6 +170,8 @@ impl fmt::Display for FileSenderError {
         }
     }
 }
+
+torsade_reactor::debug_as_display!(FileSenderError);
 
 impl Error for FileSenderError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -42,12 +42,7 @@ impl fmt::Display for ListenError {
     }
 }
 
-/// The same text: it is what `fn main() -> Result` prints.
-impl fmt::Debug for ListenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+torsade_reactor::debug_as_display!(ListenError);
 
 impl Error for ListenError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -40,7 +40,7 @@ pub type NetstringReceiver<P> = StringReceiver<NetstringDecoder, P>;
 pub struct NetstringDecoder;
 
 /// What is wrong with a netstring. The peer's fault in every case.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 #[doc(alias = "NetstringParseError")]
 pub enum NetstringError {
@@ -108,6 +108,8 @@ impl fmt::Display for NetstringError {
         })
     }
 }
+
+torsade_reactor::debug_as_display!(NetstringError);
 
 impl Error for NetstringError {}
 

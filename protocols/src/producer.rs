@@ -76,7 +76,7 @@ impl Producer for Transport {
 }
 
 /// A producer cannot be registered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ProducerError {
     /// Another one is registered. Unregister it first.
@@ -93,5 +93,7 @@ impl fmt::Display for ProducerError {
         })
     }
 }
+
+torsade_reactor::debug_as_display!(ProducerError);
 
 impl Error for ProducerError {}

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-use torsade_reactor::Panic;
+use torsade_reactor::{Escaped, Panic};
 
 use crate::compression::DecompressError;
 use crate::tls::TlsError;
@@ -13,7 +13,7 @@ use crate::tls::TlsError;
 /// Why a connection ended; what every [`connection_lost`](crate::Protocol::connection_lost) is given.
 ///
 /// Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Reason {
     /// What was to be sent could not be encoded, by a fault of ours.
@@ -102,14 +102,14 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CompressFailed(error) => write!(f, "compressing failed: {error}"),
+            Self::CompressFailed(error) => write!(f, "compressing failed: {}", Escaped(error)),
             Self::ConnectionAborted => f.write_str("connection was aborted by us"),
             Self::ConnectionDone => f.write_str("connection was closed cleanly"),
             Self::ConnectionLost(error) => write!(f, "connection was lost: {error}"),
             Self::Decompress(error) => error.fmt(f),
             Self::LimitExceeded { what, limit } => write!(f, "{what} exceeded its limit of {limit} bytes"),
             Self::Panicked(panic) => write!(f, "a callback {panic}"),
-            Self::Protocol(error) => write!(f, "the protocol failed: {error}"),
+            Self::Protocol(error) => write!(f, "the protocol failed: {}", Escaped(error)),
             Self::ShuttingDown => f.write_str("the reactor is shutting down"),
             Self::TimedOut(Deadline::Flush) => f.write_str("timed out: the peer does not read what is still to be sent"),
             Self::TimedOut(Deadline::Handshake) => f.write_str("timed out: the TLS handshake took too long"),
@@ -120,6 +120,8 @@ impl fmt::Display for Reason {
         }
     }
 }
+
+torsade_reactor::debug_as_display!(Reason);
 
 impl Error for Reason {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::{DelayedCall, Result};
+use torsade_reactor::{DelayedCall, Result, report_error};
 
 use crate::address::Address;
 use crate::connect_error::ConnectError;
@@ -133,12 +133,13 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
         }
         let retries = state.retries.get();
         if self.max_retries.is_some_and(|max| retries >= max) {
-            log::info!("giving up {} after {retries} retries", connector.destination());
+            let destination = connector.destination();
+            report_error("connect", format_args!("giving up {destination} after {retries} retries: nobody connects any more"));
             return;
         }
         state.retries.set(retries.saturating_add(1));
         let delay = self.delay(retries, connector.reactor().random());
-        log::debug!("connecting to {} again in {delay:?}", connector.destination());
+        log::warn!("connecting to {} again in {delay:?}", connector.destination());
         let again = connector.clone();
         let call = connector.reactor().call_later(delay, move || {
             // Whoever connected meanwhile by hand has what was wanted.

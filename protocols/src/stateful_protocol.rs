@@ -146,7 +146,7 @@ pub struct StatefulReceiver<P> {
 }
 
 /// The states of a protocol cannot be followed. The connection is closed with this as its reason.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StateError {
     /// A thousand states in a row wanted no bytes. A fault of the protocol.
@@ -287,6 +287,8 @@ impl fmt::Display for StateError {
         }
     }
 }
+
+torsade_reactor::debug_as_display!(StateError);
 
 impl Error for StateError {}
 

@@ -92,7 +92,7 @@ pub trait StringProtocol {
 }
 
 /// A string is too long for its framing to express its length.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[doc(alias = "StringTooLongError")]
 pub struct StringTooLong {
     /// How long it is, in bytes.
@@ -260,5 +260,7 @@ impl fmt::Display for StringTooLong {
         write!(f, "a string of {} bytes cannot be sent: its framing expresses at most {}", self.length, self.limit)
     }
 }
+
+torsade_reactor::debug_as_display!(StringTooLong);
 
 impl Error for StringTooLong {}

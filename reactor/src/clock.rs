@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
 use crate::memory::Network;
 use crate::reactor::Reactor;
+use crate::report::report_error;
 
 /// Turns that one step of time may take.
 const TURNS: usize = 1000;
@@ -94,7 +95,7 @@ impl Clock {
             job();
         }
         if let Err(error) = self.reactor.iterate(Some(Duration::ZERO)) {
-            log::error!("a clock cannot be moved from inside a callback: {error}");
+            report_error("clock", format_args!("a clock cannot be moved from inside a callback: {error}"));
         }
     }
 

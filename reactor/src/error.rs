@@ -8,6 +8,19 @@ use std::fmt;
 /// An `Err` from a protocol's callback closes that one connection, with a reason that carries the error.
 pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
+/// Gives error types their text as `Debug` too: it is what is printed when `fn main() -> Result` returns one.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! debug_as_display {
+    ($error:ty) => {
+        impl ::std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
 /// Misuse of the reactor's life cycle.
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
@@ -33,17 +46,12 @@ impl fmt::Display for ReactorError {
     }
 }
 
-/// The same text: it is what `fn main() -> Result` prints.
-impl fmt::Debug for ReactorError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+crate::debug_as_display!(ReactorError);
 
 impl Error for ReactorError {}
 
 /// Misuse of a [`DelayedCall`](crate::DelayedCall).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TimerError {
     /// The call has been made, or is being made just now.
@@ -60,5 +68,7 @@ impl fmt::Display for TimerError {
         })
     }
 }
+
+crate::debug_as_display!(TimerError);
 
 impl Error for TimerError {}

@@ -125,7 +125,7 @@ impl Deref for MemoryReactor {
 }
 
 /// What a test asked of a [`MemoryReactor`] that its program gave no cause for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum MemoryError {
     /// No attempt to connect to this address is waiting.
@@ -144,5 +144,7 @@ impl fmt::Display for MemoryError {
         }
     }
 }
+
+crate::debug_as_display!(MemoryError);
 
 impl Error for MemoryError {}

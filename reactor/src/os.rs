@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 
 use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
+use crate::report::report_error;
 use crate::source::{Ready, Token};
 
 use listener::OsListener;
@@ -151,7 +152,7 @@ impl Backend for Os {
 impl Wake for mio::Waker {
     fn wake(&self) {
         if let Err(error) = Self::wake(self) {
-            log::error!("waking the reactor failed: {error}");
+            report_error("wake", format_args!("waking the reactor failed: {error}"));
         }
     }
 }

@@ -5,8 +5,11 @@ use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::escaped::Escaped;
+use crate::report::report_error;
+
 /// A panic that was caught in a callback, with its message.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Panic(String);
 
 impl Panic {
@@ -21,9 +24,11 @@ impl Panic {
 
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "panicked: {}", self.0)
+        write!(f, "panicked: {}", Escaped(&self.0))
     }
 }
+
+crate::debug_as_display!(Panic);
 
 impl Error for Panic {}
 
@@ -40,6 +45,6 @@ pub fn catch<T>(callback: impl FnOnce() -> T) -> Result<T, Panic> {
 /// Drops what is the user's, which may panic.
 pub(crate) fn drop_quietly<T>(what: &str, item: T) {
     if let Err(panic) = catch(|| drop(item)) {
-        log::error!("dropping {what} {panic}");
+        report_error("drop", format_args!("dropping {what} {panic}"));
     }
 }

@@ -26,6 +26,7 @@ use crate::observers::Observers;
 use crate::os::Os;
 use crate::panic::catch;
 use crate::reactor_handle::ThreadCalls;
+use crate::report::{report_error, tell_left_out};
 use crate::source::{Ready, Source, SourceTable, Token};
 use crate::system_event::{Phase, SystemEvent, TriggerId, Triggers};
 use crate::timer_queue::Timers;
@@ -156,6 +157,7 @@ impl Reactor {
             self.0.stage.set(Stage::Idle);
         }
         self.0.backend.watch_signals(false)?;
+        tell_left_out();
         result
     }
 
@@ -385,11 +387,11 @@ impl Reactor {
     }
 
     /// Makes a call and survives its panic.
-    fn dispatch(&self, what: &str, subject: impl Fn() -> Subject, call: impl FnOnce()) {
+    fn dispatch(&self, what: &'static str, subject: impl Fn() -> Subject, call: impl FnOnce()) {
         self.observe(|| Event::new(subject(), "called"));
         if let Err(panic) = catch(call) {
             self.observe(|| Event::new(subject(), "panicked"));
-            log::error!("{what} {panic}");
+            report_error(what, format_args!("{what} {panic}"));
         }
     }
 

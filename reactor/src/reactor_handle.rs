@@ -109,7 +109,7 @@ impl fmt::Debug for ReactorHandle {
 }
 
 /// The reactor was dropped or has stopped, so a call cannot be made on it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub struct ReactorGone;
 
 impl fmt::Display for ReactorGone {
@@ -117,6 +117,8 @@ impl fmt::Display for ReactorGone {
         f.write_str("the reactor has stopped: the call will not be made")
     }
 }
+
+crate::debug_as_display!(ReactorGone);
 
 impl Error for ReactorGone {}
 

@@ -106,7 +106,7 @@ impl ReactorHandle {
 }
 
 /// Why a [`blocking_call_from_thread`](ReactorHandle::blocking_call_from_thread) gave no value.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum BlockingCallError {
     /// The call, or the Deferred that it returned, failed; the error's text, since errors stay on their thread.
@@ -126,5 +126,7 @@ impl fmt::Display for BlockingCallError {
         }
     }
 }
+
+crate::debug_as_display!(BlockingCallError);
 
 impl Error for BlockingCallError {}

@@ -160,7 +160,6 @@ impl Deref for Worker {
 }
 
 /// Why [`workers`] ended before its workers were stopped.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum WorkerError {
     /// A worker's set-up or its loop failed, with the text of that error (errors cannot leave their thread).
@@ -190,6 +189,8 @@ impl fmt::Display for WorkerError {
         }
     }
 }
+
+crate::debug_as_display!(WorkerError);
 
 impl Error for WorkerError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

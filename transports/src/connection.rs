@@ -8,6 +8,8 @@ mod starting_tls;
 mod state;
 mod writing;
 
+pub(crate) use close::{log_end, report_fault};
+
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
@@ -124,7 +126,6 @@ impl StreamConnection {
         if let Some(config) = tls
             && let Err(error) = self.start_tls(config, b"", AlreadyReceived::Refuse)
         {
-            log::warn!("connection {} with {}: TLS cannot begin: {error}", self.id, self.peer);
             // Not closed in order: what `connection_made` writes would be sent, and in clear.
             self.state.borrow_mut().doom(Reason::Tls(TlsError::Internal(error.to_string())));
         }
@@ -152,19 +153,19 @@ impl StreamConnection {
             Some(data) => event.with_data(data),
             None => event,
         });
-        self.call_user(|transport| callback(protocol, transport));
+        self.call_user(name, |transport| callback(protocol, transport));
     }
 
     /// Calls user code that belongs to this connection.
-    fn call_user(self: &Rc<Self>, callback: impl FnOnce(&Transport) -> Result) {
+    fn call_user(self: &Rc<Self>, name: &'static str, callback: impl FnOnce(&Transport) -> Result) {
         let transport = self.transport();
         self.state.borrow_mut().in_callback = true;
         let result = catch(|| callback(&transport));
         self.state.borrow_mut().in_callback = false;
         match result {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => self.fail(Reason::Protocol(error.into())),
-            Err(panic) => self.fail(Reason::Panicked(panic)),
+            Ok(Err(error)) => self.fail(name, Reason::Protocol(error.into())),
+            Err(panic) => self.fail(name, Reason::Panicked(panic)),
         }
     }
 
@@ -275,7 +276,7 @@ impl Connection for StreamConnection {
     }
 
     fn fail_with(&self, reason: Reason) {
-        self.fail(reason);
+        self.fail("the protocol", reason);
         self.settle_later(&self.state.borrow());
     }
 

@@ -11,7 +11,7 @@ use torsade_protocols::{
     ClientFactory, Connect, ConnectError, Connector, ConnectorState, Host, HostPort, Reason, Result, TlsConfig, Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::{DelayedCall, Reactor, Ready, Source, Stream, Token, catch};
+use torsade_reactor::{DelayedCall, Reactor, Ready, Source, Stream, Token, catch, report_error};
 
 use crate::connection::{Begun, StreamConnection};
 use crate::shared::Shared;
@@ -333,8 +333,8 @@ impl TcpConnector {
         self.observe(hook);
         match catch(|| call(&mut **self.factory.borrow_mut(), &connector)) {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => log::error!("client of {}: {hook} failed: {error}", self.destination),
-            Err(panic) => log::error!("client of {}: {hook} {panic}", self.destination),
+            Ok(Err(error)) => report_error(hook, format_args!("client of {}: {hook} failed: {error}", self.destination)),
+            Err(panic) => report_error(hook, format_args!("client of {}: {hook} {panic}", self.destination)),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use torsade_protocols::{Address, Factory, TlsConfig};
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::{DelayedCall, Listener, Reactor, Ready, Source, Stream, Token, catch};
+use torsade_reactor::{DelayedCall, Listener, Reactor, Ready, Source, Stream, Token, catch, report_error};
 
 use crate::connection::StreamConnection;
 use crate::shared::Shared;
@@ -170,7 +170,10 @@ impl PortSource {
         }
         let wait = self.wait.get().map_or(FIRST_WAIT, |wait| LONGEST_WAIT.min(2 * wait));
         if self.wait.replace(Some(wait)).is_none() {
-            log::error!("port {}: cannot accept ({error}): refused {refused}, trying again from now on", self.address);
+            report_error(
+                "accept",
+                format_args!("port {}: cannot accept ({error}): refused {refused}, trying again from now on", self.address),
+            );
         }
         self.retry_after(wait);
     }
@@ -207,7 +210,7 @@ impl PortSource {
         match catch(|| call(&mut **self.factory.borrow_mut())) {
             Ok(value) => Some(value),
             Err(panic) => {
-                log::error!("port {}: {hook} {panic}", self.address);
+                report_error(hook, format_args!("port {}: {hook} {panic}", self.address));
                 None
             }
         }

@@ -71,12 +71,7 @@ impl fmt::Display for CompressionError {
     }
 }
 
-/// The same text: it is what `fn main() -> Result` prints.
-impl fmt::Debug for CompressionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+torsade_reactor::debug_as_display!(CompressionError);
 
 impl Error for CompressionError {}
 
@@ -91,7 +86,7 @@ impl From<Infallible> for CompressionError {
 ///
 /// Everything decoded before the error has been delivered, nothing after it is. TCP does not corrupt bytes by itself:
 /// the peer, or somebody between, sent what is not a stream of this format.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct DecompressError {
     /// The format that was being read.
@@ -117,6 +112,8 @@ impl fmt::Display for DecompressError {
         write!(f, "{format} stream, at byte {input_offset} ({output_offset} plain bytes were delivered): {kind}")
     }
 }
+
+torsade_reactor::debug_as_display!(DecompressError);
 
 impl Error for DecompressError {}
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
-use torsade_reactor::Result;
+use torsade_reactor::{Result, report_error};
 
 use crate::address::Address;
 use crate::connect_error::ConnectError;
@@ -71,7 +71,7 @@ where
         let log = match (self.open)(self.counter) {
             Ok(log) => log,
             Err(error) => {
-                log::error!("refusing {peer}: no traffic log can be written: {error}");
+                report_error("traffic log", format_args!("refusing {peer}: no traffic log can be written: {error}"));
                 return None;
             }
         };
@@ -119,7 +119,7 @@ impl Logged {
         let mut log = self.log.borrow_mut();
         let Some(open) = &mut *log else { return };
         if let Err(error) = writeln!(open, "{line}").and_then(|()| open.flush()) {
-            log::error!("the traffic log of connection {} ends here: {error}", self.number);
+            report_error("traffic log", format_args!("the traffic log of connection {} ends here: {error}", self.number));
             *log = None;
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::rc::Rc;
 
-use torsade_reactor::{Clock, Result};
+use torsade_reactor::{Clock, Result, report_error};
 
 use crate::protocol::Protocol;
 use crate::reason::Reason;
@@ -132,7 +132,7 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
         self.transport.mark_lost();
         self.arrived.clear();
         if let Err(error) = self.protocol.connection_lost(&self.transport, &reason) {
-            log::error!("connection_lost failed: {error}");
+            report_error("connection_lost", format_args!("connection_lost failed: {error}"));
         }
         self.transport.cancel_tasks();
         self.reason = Some(reason);

@@ -225,7 +225,7 @@ impl<P: Protocol> End<P> {
 }
 
 /// Why a pump gave up.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum IoPumpError {
     /// After this many rounds there was still something to move.
@@ -244,5 +244,7 @@ impl fmt::Display for IoPumpError {
         }
     }
 }
+
+torsade_reactor::debug_as_display!(IoPumpError);
 
 impl Error for IoPumpError {}

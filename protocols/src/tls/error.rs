@@ -1,8 +1,10 @@
 use std::error::Error;
 use std::fmt;
 
+use torsade_reactor::Escaped;
+
 /// Says why TLS ended a connection. Nothing that was not authenticated has been delivered.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TlsError {
     /// The peer ended it and says why (RFC 8446, 6.2): most often it does not accept our certificate.
@@ -41,25 +43,29 @@ pub enum TlsError {
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AlertReceived { code, name } => write!(f, "the peer ended TLS with alert {code} ({name}); its log says more"),
+            Self::AlertReceived { code, name } => {
+                write!(f, "the peer ended TLS with alert {code} ({}); its log says more", Escaped(name))
+            }
             Self::Certificate(problem) => write!(f, "the peer's certificate is not accepted: {problem}"),
             Self::ClosedInHandshake => {
                 f.write_str("the peer closed the connection during the TLS handshake; it may not speak TLS here")
             }
             Self::Decrypt => f.write_str("a TLS record cannot be decrypted; it was changed on the way"),
-            Self::Incompatible(what) => write!(f, "no TLS version or cipher in common with the peer: {what}"),
+            Self::Incompatible(what) => write!(f, "no TLS version or cipher in common with the peer: {}", Escaped(what)),
             Self::Injected { bytes } => write!(
                 f,
                 "{bytes} bytes came before TLS was on; if the peer does not wait for an answer, use start_tls_with_rest"
             ),
-            Self::Internal(what) => write!(f, "TLS failed on our side: {what}"),
-            Self::Misbehaved(what) => write!(f, "the peer breaks the rules of TLS: {what}"),
+            Self::Internal(what) => write!(f, "TLS failed on our side: {}", Escaped(what)),
+            Self::Misbehaved(what) => write!(f, "the peer breaks the rules of TLS: {}", Escaped(what)),
             Self::NoApplicationProtocol => f.write_str("no application protocol (ALPN) in common with the peer"),
             Self::NoCertificate => f.write_str("the peer has sent no certificate, and this port asks for one"),
             Self::NotTls => f.write_str("the peer does not speak TLS; check the port, and that both sides switch it on"),
         }
     }
 }
+
+torsade_reactor::debug_as_display!(TlsError);
 
 impl Error for TlsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
@@ -71,7 +77,7 @@ impl Error for TlsError {
 }
 
 /// Says why a certificate is not accepted.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 #[doc(alias = "VerificationError")]
 pub enum CertificateProblem {
@@ -109,17 +115,19 @@ impl fmt::Display for CertificateProblem {
                  them): have it issue one, or add exactly this one to the trusted roots",
             ),
             Self::Expired => f.write_str("it has expired"),
-            Self::Malformed(what) => write!(f, "it cannot be used: {what}"),
+            Self::Malformed(what) => write!(f, "it cannot be used: {}", Escaped(what)),
             Self::NotYetValid => f.write_str("it is not valid yet; check both clocks"),
             Self::Purpose => f.write_str("it is not meant for this side of a connection"),
             Self::Revoked => f.write_str("it has been revoked"),
             Self::Signature => f.write_str("a signature is wrong or of a kind that is not accepted"),
             Self::UnknownIssuer => f.write_str("its issuer is not among the trusted roots; add the issuer to them"),
             Self::WrongName { expected, presented } => {
-                write!(f, "it is not for {expected}, but for {}", presented.join(", "))
+                write!(f, "it is not for {}, but for {}", Escaped(expected), Escaped(presented.join(", ")))
             }
         }
     }
 }
+
+torsade_reactor::debug_as_display!(CertificateProblem);
 
 impl Error for CertificateProblem {}

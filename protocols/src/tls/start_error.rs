@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 
 /// Says why TLS was not switched on. Except for `Injected`, nothing has changed when this is returned.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StartTlsError {
     /// TLS is on already.
@@ -44,5 +44,7 @@ impl fmt::Display for StartTlsError {
         }
     }
 }
+
+torsade_reactor::debug_as_display!(StartTlsError);
 
 impl Error for StartTlsError {}

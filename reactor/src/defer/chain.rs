@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::parcel::Parcel;
 use super::settled::Settled;
 use crate::panic::catch;
+use crate::report::report_error;
 
 pub(super) type Outcome<T> = Result<Parcel<T>, Failure>;
 
@@ -137,7 +138,7 @@ impl Chain {
         let first = chain.first.borrow().as_ref().and_then(Weak::upgrade);
         let Some(first) = first.filter(|_| !chain.cancelling.replace(true)) else { return };
         if let Err(panic) = catch(|| Rc::clone(&first).cancel()) {
-            log::error!("the canceller of the Deferred made at {} {panic}", chain.made);
+            report_error("canceller", format_args!("the canceller of the Deferred made at {} {panic}", chain.made));
         }
         chain.cancelling.set(false);
         if !chain.called() {
@@ -150,7 +151,7 @@ impl Chain {
             // Usual when a reactor stops with work under way.
             log::debug!("the Deferred made at {} was abandoned", self.made);
         } else {
-            log::error!("unhandled error in the Deferred made at {}: {failure}", self.made);
+            report_error("Deferred", format_args!("unhandled error in the Deferred made at {}: {failure}", self.made));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::failure::Failure;
 
 /// Why a Deferred failed, when the work behind it has not.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DeferredError {
     /// Its [`Firer`](super::Firer) was dropped, so that it could never fire. A bug, or the reactor has stopped.
@@ -33,10 +33,12 @@ impl fmt::Display for DeferredError {
     }
 }
 
+crate::debug_as_display!(DeferredError);
+
 impl Error for DeferredError {}
 
 /// Which of several Deferreds failed first, and why; see [`gather_results`](super::gather_results).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct FirstError {
     /// Its place in the list, from 0.
@@ -57,6 +59,8 @@ impl fmt::Display for FirstError {
     }
 }
 
+crate::debug_as_display!(FirstError);
+
 impl Error for FirstError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(self.failure.error())
@@ -64,7 +68,7 @@ impl Error for FirstError {
 }
 
 /// All of several Deferreds failed; see [`race`](super::race).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct FailureGroup {
     /// Their errors, in the order of the list.
@@ -84,10 +88,12 @@ impl fmt::Display for FailureGroup {
     }
 }
 
+crate::debug_as_display!(FailureGroup);
+
 impl Error for FailureGroup {}
 
 /// A [`DeferredQueue`](super::DeferredQueue) is at one of its bounds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum QueueError {
     /// `put` found as many values waiting as the queue may hold. Wait for a `get`, or make the bound larger.
@@ -106,5 +112,7 @@ impl fmt::Display for QueueError {
         })
     }
 }
+
+crate::debug_as_display!(QueueError);
 
 impl Error for QueueError {}

@@ -5,11 +5,12 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::error::DeferredError;
+use crate::escaped::Escaped;
 
 /// An error that errbacks are given; cheap to clone.
 ///
 /// It is an error itself, so that `deferred.await?` works wherever errors are boxed; boxed and made a `Failure` again,
-/// it is the same as before.
+/// it is the same as before. Its text is the error's, [`Escaped`].
 ///
 /// # Examples
 /// ```
@@ -79,15 +80,11 @@ impl From<Box<dyn Error>> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        Escaped(&self.0).fmt(f)
     }
 }
 
-impl fmt::Debug for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Failure").field(&self.0).finish()
-    }
-}
+crate::debug_as_display!(Failure);
 
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -15,7 +15,7 @@ const HEADER: &str = "torsade-events 1";
 const NO_HOST: &str = "-";
 
 /// A text is no event log.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct ParseLogError {
     /// The line, counted from 1; 0 where one event alone was parsed.
     line: usize,
@@ -27,6 +27,8 @@ impl fmt::Display for ParseLogError {
         write!(f, "line {} of the event log: {}", self.line, self.problem)
     }
 }
+
+crate::debug_as_display!(ParseLogError);
 
 impl Error for ParseLogError {}
 

@@ -6,6 +6,7 @@ use std::thread;
 
 use crate::backend::Job;
 use crate::panic::catch;
+use crate::report::report_error;
 
 /// As many as Twisted's pool, unless set.
 const MAX_THREADS: usize = 10;
@@ -64,7 +65,11 @@ impl ThreadPool {
         match thread::Builder::new().name("torsade-pool".to_owned()).spawn(move || shared.work()) {
             Ok(_) => state.threads += 1,
             Err(error) => {
-                log::error!("no thread for the pool: {error}; {} jobs wait for {} threads", state.jobs.len(), state.threads)
+                let (jobs, threads) = (state.jobs.len(), state.threads);
+                report_error(
+                    "thread pool",
+                    format_args!("no thread for the pool: {error}; {jobs} jobs wait for {threads} threads"),
+                );
             }
         }
     }
@@ -81,7 +86,7 @@ impl Shared {
     fn work(&self) {
         while let Some(job) = self.next_job() {
             if let Err(panic) = catch(job) {
-                log::error!("a job of the thread pool {panic}");
+                report_error("thread pool job", format_args!("a job of the thread pool {panic}"));
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::defer::{CallbackResult, maybe_deferred};
 use crate::error::ReactorError;
 use crate::event_log::{Event, Subject};
 use crate::panic::drop_quietly;
+use crate::report::report_error;
 use crate::source::Source;
 use crate::system_event::{Phase, SystemEvent, TriggerId};
 
@@ -202,7 +203,7 @@ impl Reactor {
             let told = maybe_deferred(call).add_both(move |result| {
                 waiting.set(waiting.get() - 1);
                 if let Err(failure) = result {
-                    log::error!("a call before shutdown failed: {failure}");
+                    report_error("before_shutdown", format_args!("a call before shutdown failed: {failure}"));
                 }
             });
             told.detach();

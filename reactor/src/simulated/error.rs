@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Why a run ended before what it waited for; the message says what was still going on.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SimulationError {
     /// The condition is not met, and nothing will ever happen any more.
@@ -61,5 +61,7 @@ impl fmt::Display for SimulationError {
         }
     }
 }
+
+crate::debug_as_display!(SimulationError);
 
 impl Error for SimulationError {}

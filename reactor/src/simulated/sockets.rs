@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
 use crate::panic::catch;
+use crate::report::report_error;
 use crate::source::Token;
 
 use super::link::{End, LinkId, Side, Stage};
@@ -80,7 +81,7 @@ impl Backend for HostBackend {
         let time = network.now() + network.rng.duration(&network.faults.job);
         let job = || {
             if let Err(panic) = catch(job) {
-                log::error!("a job of the thread pool {panic}");
+                report_error("thread pool job", format_args!("a job of the thread pool {panic}"));
             }
         };
         network.queue.push(time, Happening::Call(Box::new(job)));

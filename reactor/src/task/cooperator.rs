@@ -261,7 +261,7 @@ impl fmt::Debug for CooperativeTask {
 }
 
 /// Misuse of a loop or task, or why one ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TaskError {
     /// A [`LoopingCall`](super::LoopingCall) was started while it is running. Stop it first.
@@ -289,5 +289,7 @@ impl fmt::Display for TaskError {
         })
     }
 }
+
+crate::debug_as_display!(TaskError);
 
 impl Error for TaskError {}

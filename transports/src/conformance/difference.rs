@@ -54,7 +54,7 @@ impl Outcome {
 /// A protocol did something else when its input came in another way.
 ///
 /// The text says in which way, and what the first thing is that it did differently.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Difference(Box<Compared>);
 
 #[derive(Clone, Debug)]
@@ -105,5 +105,7 @@ impl fmt::Display for Difference {
         Ok(())
     }
 }
+
+torsade_reactor::debug_as_display!(Difference);
 
 impl Error for Difference {}

@@ -1,10 +1,11 @@
 //! The end of a connection: in order, by a deadline, or at once.
 
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{CompressionStats, Deadline, Reason};
-use torsade_reactor::catch;
+use torsade_protocols::{CompressionStats, Deadline, Reason, TlsError};
+use torsade_reactor::{catch, report_error};
 
 use crate::chain::Chain;
 
@@ -13,8 +14,8 @@ use super::state::{RegisteredProducer, State};
 
 impl StreamConnection {
     /// An error in a callback: logs it, and closes in order. A producer has no more say in when that is.
-    pub(super) fn fail(&self, reason: Reason) {
-        log::warn!("closing connection {} with {}: {}", self.id, self.peer, describe(&reason));
+    pub(super) fn fail(&self, callback: &'static str, reason: Reason) {
+        report_fault(callback, self.id, &self.peer, &reason);
         let producer = {
             let mut state = self.state.borrow_mut();
             state.begin_failed_close(reason);
@@ -28,7 +29,7 @@ impl StreamConnection {
         let Some(registered) = registered else { return };
         // It is dropped in there as well.
         if let Err(panic) = catch(move || registered.producer.borrow_mut().stop_producing()) {
-            log::error!("connection {}: stopping its producer {panic}", self.id);
+            report_error("stop_producing", format_args!("connection {}: stopping its producer {panic}", self.id));
         }
     }
 
@@ -172,13 +173,8 @@ impl StreamConnection {
             // One of them may be what is running now.
             timer.cancel().ok();
         }
-        log::debug!(
-            "connection {} with {} lost: {}; {bytes_in} bytes in, {bytes_out} out, {unsent} unsent{}",
-            self.id,
-            self.peer,
-            describe(reason),
-            stats.map_or_else(String::new, |stats| format!("; compression {stats}"))
-        );
+        let stats = stats.map_or_else(String::new, |stats| format!("; compression {stats}"));
+        log_end(self.id, &self.peer, reason, format_args!("; {bytes_in} bytes in, {bytes_out} out, {unsent} unsent{stats}"));
         self.stop_producer(rare.producer.take());
         self.call_connection_lost(reason);
         if let Some(tasks) = rare.tasks.take() {
@@ -196,11 +192,11 @@ impl StreamConnection {
         self.observe("connection_lost", |event| event.with_reason(reason.kind()));
         match catch(|| protocol.connection_lost(&transport, reason)) {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => log::error!("connection {}: connection_lost failed: {error}", self.id),
-            Err(panic) => log::error!("connection {}: connection_lost {panic}", self.id),
+            Ok(Err(error)) => report_fault("connection_lost", self.id, &self.peer, &Reason::Protocol(error.into())),
+            Err(panic) => report_fault("connection_lost", self.id, &self.peer, &Reason::Panicked(panic)),
         }
         if let Err(panic) = catch(|| drop(protocol)) {
-            log::error!("connection {}: dropping its protocol {panic}", self.id);
+            report_error("drop", format_args!("connection {}: dropping its protocol {panic}", self.id));
         }
     }
 }
@@ -210,9 +206,36 @@ const fn breaks_off(reason: &Reason) -> bool {
     matches!(reason, Reason::ConnectionAborted | Reason::LimitExceeded { .. } | Reason::TimedOut(Deadline::Flush))
 }
 
-/// The text of a reason, which may be of a user's error that panics when it is displayed.
-fn describe(reason: &Reason) -> String {
-    catch(|| reason.to_string()).unwrap_or_else(|panic| format!("{}, whose text {panic}", reason.kind()))
+/// Reports a failure of the user's code when it happens; what else ends a connection is told by [`log_end`].
+pub(crate) fn report_fault(callback: &'static str, id: u64, peer: &dyn fmt::Display, reason: &Reason) {
+    match reason {
+        Reason::Panicked(panic) => report_error(callback, format_args!("connection {id} with {peer}: {callback} {panic}")),
+        Reason::Protocol(error) => {
+            report_error(callback, format_args!("connection {id} with {peer}: {callback} failed: {error}"))
+        }
+        _ => {}
+    }
+}
+
+/// Logs the end of a connection: at `warn` what the peer or the network has broken, at `error` what we have, all else at
+/// `debug`. What the user's code has broken was reported before.
+pub(crate) fn log_end(id: u64, peer: &dyn fmt::Display, reason: &Reason, rest: impl fmt::Display) {
+    let level = match reason {
+        Reason::CompressFailed(_) | Reason::Tls(TlsError::Internal(_)) => {
+            return report_error(reason.kind(), format_args!("connection {id} with {peer} lost: {reason}{rest}"));
+        }
+        Reason::Decompress(_)
+        | Reason::LimitExceeded { .. }
+        | Reason::TimedOut(Deadline::Flush | Deadline::Handshake)
+        | Reason::Tls(_)
+        | Reason::TlsTruncated => log::Level::Warn,
+        _ => log::Level::Debug,
+    };
+    if log::log_enabled!(level) {
+        // The reason may be a user's error that panics when it is displayed.
+        let text = catch(|| reason.to_string()).unwrap_or_else(|panic| format!("{}, whose text {panic}", reason.kind()));
+        log::log!(level, "connection {id} with {peer} lost: {text}{rest}");
+    }
 }
 
 impl State {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use torsade_reactor::catch;
+use torsade_reactor::{catch, report_error};
 
 use super::StreamConnection;
 use super::state::{SharedProducer, State};
@@ -20,10 +20,10 @@ impl StreamConnection {
         let next = self.state.borrow_mut().next_producer_call();
         let Some((producer, call)) = next else { return };
         let before = self.state.borrow().bytes_out;
-        self.call_user(|transport| match call {
-            Call::Pause => producer.borrow_mut().pause_producing(transport),
-            Call::Resume => producer.borrow_mut().resume_producing(transport),
-        });
+        match call {
+            Call::Pause => self.call_user("pause_producing", |transport| producer.borrow_mut().pause_producing(transport)),
+            Call::Resume => self.call_user("resume_producing", |transport| producer.borrow_mut().resume_producing(transport)),
+        }
         let mut state = self.state.borrow_mut();
         let dry_at = (state.bytes_out == before).then_some(before);
         // It may have been replaced in the call, by one that has not been asked yet.
@@ -35,7 +35,7 @@ impl StreamConnection {
         drop(state);
         // This is its end if it was unregistered in the call.
         if let Err(panic) = catch(|| drop(producer)) {
-            log::error!("connection {}: dropping its producer {panic}", self.id);
+            report_error("drop", format_args!("connection {}: dropping its producer {panic}", self.id));
         }
     }
 }

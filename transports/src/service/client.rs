@@ -308,7 +308,7 @@ impl Client {
         let Some(reactor) = reactor else { return };
         let policy = Rc::clone(&self.policy.borrow());
         let delay = policy(self.state.borrow().failures, reactor.random());
-        log::debug!("connecting to {} again in {delay:?}", self.address);
+        log::warn!("connecting to {} again in {delay:?}", self.address);
         let client = Rc::clone(self);
         let call = reactor.call_later(delay, move || {
             client.state.borrow_mut().phase = Phase::Idle;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::{CallbackResult, Deferred, LoopingCall, Reactor, Result, Settled, defer};
+use torsade_reactor::{CallbackResult, Deferred, LoopingCall, Reactor, Result, Settled, defer, report_error};
 
 use super::Service;
 
@@ -42,7 +42,9 @@ impl Service for TimerService {
         });
         let name = self.name();
         let ended = looping.start(self.interval, true)?;
-        let ended = ended.add_errback(move |failure| log::error!("{name} has failed, and ends: {failure}"));
+        let ended = ended.add_errback(move |failure| {
+            report_error("timer service", format_args!("{name} has failed, and ends: {failure}"));
+        });
         self.running.replace(Some((looping, ended)));
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use torsade_reactor::{Deferred, Reactor, Result, defer};
+use torsade_reactor::{Deferred, Reactor, Result, defer, report_error};
 
 use super::Service;
 
@@ -67,7 +67,7 @@ impl Service for MultiService {
         while let Some(service) = next(started.len()) {
             log::debug!("starting {}", service.name());
             if let Err(error) = service.start_service(reactor) {
-                log::error!("{} does not start: {error}", service.name());
+                report_error("service", format_args!("{} does not start: {error}", service.name()));
                 stop_all(&started).detach();
                 return Err(error);
             }
@@ -98,7 +98,9 @@ fn stop_all(services: &[Rc<dyn Service>]) -> Deferred<()> {
     let stopping = services.iter().rev().map(|service| {
         log::debug!("stopping {}", service.name());
         let name = service.name();
-        service.stop_service().add_errback(move |failure| log::error!("{name} does not stop in order: {failure}"))
+        service.stop_service().add_errback(move |failure| {
+            report_error("service", format_args!("{name} does not stop gracefully: {failure}"));
+        })
     });
     defer::deferred_list(stopping).add_callback(|_| ())
 }

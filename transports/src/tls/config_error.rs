@@ -61,12 +61,7 @@ impl fmt::Display for TlsConfigError {
     }
 }
 
-/// The same text: it is what `fn main() -> Result` prints.
-impl fmt::Debug for TlsConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+torsade_reactor::debug_as_display!(TlsConfigError);
 
 impl Error for TlsConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -12,6 +12,7 @@ use torsade_reactor::{DelayedCall, Phase, Reactor, Result, SystemEvent, TaskGrou
 
 use self::producing::Registered;
 use super::layer::TlsLayer;
+use crate::connection::{log_end, report_fault};
 use crate::layer::Layer;
 use crate::shared::{CAP, FAILURE_LINGER, HIGH_WATERMARK, READ_SIZE};
 
@@ -281,7 +282,9 @@ impl Wrapped {
             // It may have fired.
             timer.cancel().ok();
         }
-        self.failed.take().unwrap_or_else(|| reason.clone())
+        let Some(failed) = self.failed.take() else { return reason.clone() };
+        log_end(self.id(), &self.peer(), &failed, "");
+        failed
     }
 
     /// Cancels the connection's tasks: its protocol has been told of the end.
@@ -374,7 +377,7 @@ impl Connection for Wrapped {
     }
 
     fn fail_with(&self, reason: Reason) {
-        log::warn!("closing connection {} with {}: {reason}", self.id(), self.peer());
+        report_fault("the protocol", self.id(), &self.peer(), &reason);
         self.failed.borrow_mut().get_or_insert(reason);
         self.close_now();
     }

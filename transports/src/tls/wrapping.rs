@@ -10,6 +10,7 @@ use torsade_protocols::{
 use torsade_reactor::{Result, catch};
 
 use super::wrapped::Wrapped;
+use crate::connection::log_end;
 
 /// Wraps what `factory` builds in TLS, whatever it is connected with: memory, a proxy, another TLS.
 ///
@@ -185,7 +186,7 @@ impl Protocol for TlsProtocol {
     fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
         // Without sides the configuration was at fault, and the protocol above was never told of a connection.
         let Some(sides) = self.sides.clone() else {
-            log::error!("connection {}: {}", transport.id(), TlsError::Internal(reason.to_string()));
+            log_end(transport.id(), &transport.peer(), &Reason::Tls(TlsError::Internal(reason.to_string())), "");
             return Ok(());
         };
         let reason = sides.wrapped.lose(reason);

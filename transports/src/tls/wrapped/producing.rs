@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use torsade_protocols::{Connection, Producer, ProducerError, Reason, Transport};
-use torsade_reactor::{Result, catch};
+use torsade_reactor::{Result, catch, report_error};
 
 use super::Wrapped;
 use crate::layer::Layer;
@@ -67,7 +67,7 @@ impl Wrapped {
         let Some(registered) = self.producer.take() else { return };
         self.below.unregister_producer();
         if let Err(panic) = catch(move || registered.producer.borrow_mut().stop_producing()) {
-            log::error!("connection {}: stopping its producer {panic}", self.id());
+            report_error("stop_producing", format_args!("connection {}: stopping its producer {panic}", self.id()));
         }
     }
 

@@ -1,0 +1,66 @@
+//! Text that others have written, made fit for a log or a terminal.
+
+use std::fmt::{self, Write};
+
+/// Displays a value with its control characters escaped: `ESC` as `\u{1b}`, a line feed as `\n`.
+///
+/// An error's text often quotes what a peer has sent. Printed as it is, a peer could forge lines of the log or drive the
+/// terminal that shows it. Escaped are control characters, line and paragraph separators, and the characters that
+/// reverse the direction of a text. All others stay, so that text that was escaped before does not change.
+///
+/// Every error type of Torsade displays foreign text in this way, and so does the log.
+///
+/// # Examples
+/// ```
+/// use torsade_reactor::Escaped;
+///
+/// assert_eq!(Escaped("no command \"\x1b[2J\r\n\"").to_string(), r#"no command "\u{1b}[2J\r\n""#);
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "it is what it holds, displayed differently")]
+pub struct Escaped<T>(pub T);
+
+impl<T: fmt::Display> fmt::Display for Escaped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escaping(f), "{}", self.0)
+    }
+}
+
+/// Passes on what is written, escaped.
+struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some((place, found)) = rest.char_indices().find(|(_, c)| is_unsafe_to_print(*c)) {
+            self.0.write_str(&rest[..place])?;
+            write!(self.0, "{}", found.escape_default())?;
+            rest = &rest[place + found.len_utf8()..];
+        }
+        self.0.write_str(rest)
+    }
+}
+
+fn is_unsafe_to_print(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_drives_a_terminal_or_forges_a_line_is_escaped_and_all_else_stays() {
+        let hostile = "a\0b\x07\x1b[31m\r\nERROR forged\u{7f}\u{85}\u{9b}2J\u{2028}\u{202e}fdp";
+        let shown = Escaped(hostile).to_string();
+        assert!(!shown.chars().any(is_unsafe_to_print), "{shown}");
+        assert_eq!(shown, r"a\u{0}b\u{7}\u{1b}[31m\r\nERROR forged\u{7f}\u{85}\u{9b}2J\u{2028}\u{202e}fdp");
+        assert_eq!(Escaped("Größe \"π\" \\n 日本").to_string(), "Größe \"π\" \\n 日本");
+    }
+
+    #[test]
+    fn escaping_twice_is_escaping_once() {
+        let once = Escaped("\x1b\t\\").to_string();
+        assert_eq!(Escaped(&once).to_string(), once);
+    }
+}

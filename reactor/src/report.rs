@@ -1,0 +1,125 @@
+//! Where errors go that no code of the program takes.
+//!
+//! What is logged at which level, everywhere in Torsade:
+//!
+//! - *error*: the program has failed, or does not get what it asked for, and no code of its own was there to take that:
+//!   a callback returns an error or panics, nobody takes the error of a Deferred or of a failed attempt to connect, a
+//!   port cannot accept. All of these come through [`report_error`], and so are seen without a logger too.
+//! - *warn*: a peer or the network has broken something, or the program has left something undone: no proper TLS,
+//!   a damaged compressed stream, a deadline, work that is dropped at the reactor's stop.
+//! - *info*: what the program was told to do to its peers: refuse, slow down, close for a line that is too long.
+//! - *debug*: everyday life, resets among it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::mem::size_of_val;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::escaped::Escaped;
+use crate::panic::catch;
+
+/// Between two lines of one kind on standard error.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+static PRINTED: Mutex<Printed> = Mutex::new(Printed(BTreeMap::new()));
+
+/// Tells the owner of the program of an error that no code of the program takes: logs it at level `error`, with target
+/// `torsade`.
+///
+/// A program that has no logger is told on standard error: at most one line a second of each `kind`, with the number of
+/// those left out on the next line of that kind, or when the reactor's run ends. Control characters are escaped. It may
+/// be called from any thread, and never panics: not if the text cannot be made, and not if standard error is closed.
+///
+/// # Examples
+/// ```
+/// torsade_reactor::report_error("cache", format_args!("the cache cannot be written: {}", std::fmt::Error));
+/// ```
+pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {
+    // It is the user's error that is displayed, which may panic.
+    let text = catch(|| Escaped(text).to_string()).unwrap_or_else(|panic| format!("{kind}: displaying the error {panic}"));
+    log::error!(target: "torsade", "{text}");
+    if !is_heard() && !has_logger() {
+        let left_out = printed(|printed| printed.admit(kind, Instant::now()));
+        match left_out {
+            Some(0) => print(&text),
+            Some(left_out) => print(&format!("{text} (and {left_out} more of this kind, which were left out)")),
+            None => {}
+        }
+    }
+}
+
+/// Says on standard error how many errors were left out there, if any were.
+pub(crate) fn tell_left_out() {
+    for (kind, left_out) in printed(Printed::take_left_out) {
+        print(&format!("{left_out} more errors of the kind \"{kind}\" were left out"));
+    }
+}
+
+/// Whether a line at level `error` reaches anybody.
+fn is_heard() -> bool {
+    log::log_enabled!(target: "torsade", log::Level::Error)
+}
+
+/// Whether the program has set a logger, which may be one that is silent on purpose.
+///
+/// There is no question for this in `log`; but the logger that stands there before any is set has no size.
+fn has_logger() -> bool {
+    size_of_val(log::logger()) > 0
+}
+
+fn print(text: &str) {
+    let line = format!("torsade: error: {text}\n");
+    // Where standard error is closed or full there is nobody left to tell.
+    io::stderr().write_all(line.as_bytes()).ok();
+}
+
+fn printed<T>(work: impl FnOnce(&mut Printed) -> T) -> T {
+    // Nothing panics while the lock is held.
+    work(&mut PRINTED.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// What was printed of each kind: when last, and how many were left out since.
+struct Printed(BTreeMap<&'static str, (Instant, u64)>);
+
+impl Printed {
+    /// Whether one more may be printed now; if so, how many were left out before it.
+    fn admit(&mut self, kind: &'static str, now: Instant) -> Option<u64> {
+        match self.0.get_mut(kind) {
+            Some((last, left_out)) if now.saturating_duration_since(*last) < INTERVAL => {
+                *left_out += 1;
+                None
+            }
+            known => {
+                let left_out = known.map_or(0, |(_, left_out)| *left_out);
+                self.0.insert(kind, (now, 0));
+                Some(left_out)
+            }
+        }
+    }
+
+    fn take_left_out(&mut self) -> Vec<(&'static str, u64)> {
+        let kinds = self.0.iter_mut().map(|(kind, (_, left_out))| (*kind, std::mem::take(left_out)));
+        kinds.filter(|(_, left_out)| *left_out > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_printed_once_a_second_and_the_next_line_says_how_many_were_left_out() {
+        let mut printed = Printed(BTreeMap::new());
+        let start = Instant::now();
+        assert_eq!(printed.admit("callback", start), Some(0));
+        assert_eq!(printed.admit("callback", start), None);
+        assert_eq!(printed.admit("callback", start + INTERVAL / 2), None);
+        assert_eq!(printed.admit("connect", start + INTERVAL / 2), Some(0), "another kind");
+        assert_eq!(printed.admit("callback", start + INTERVAL), Some(2));
+        assert_eq!(printed.admit("callback", start + INTERVAL), None);
+        assert_eq!(printed.take_left_out(), [("callback", 1)]);
+        assert_eq!(printed.take_left_out(), [], "said once");
+    }
+}
