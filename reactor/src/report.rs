@@ -23,7 +23,7 @@ use crate::panic::catch;
 /// Between two lines of one kind on standard error.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-static PRINTED: Mutex<Printed> = Mutex::new(Printed(BTreeMap::new()));
+static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
 
 /// Tells the owner of the program of an error that no code of the program takes: logs it at level `error`, with target
 /// `torsade`.
@@ -52,8 +52,10 @@ pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {
 
 /// Says on standard error how many errors were left out there, if any were.
 pub(crate) fn tell_left_out() {
-    for (kind, left_out) in printed(Printed::take_left_out) {
-        print(&format!("{left_out} more errors of the kind \"{kind}\" were left out"));
+    let left_out = printed(|printed| printed.take_left_out(Instant::now()));
+    if !left_out.is_empty() {
+        let counts: Vec<_> = left_out.iter().map(|(kind, count)| format!("{count} more of kind {kind}")).collect();
+        print(&format!("left out: {}", counts.join(", ")));
     }
 }
 
@@ -80,29 +82,49 @@ fn printed<T>(work: impl FnOnce(&mut Printed) -> T) -> T {
     work(&mut PRINTED.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// What was printed of each kind: when last, and how many were left out since.
-struct Printed(BTreeMap<&'static str, (Instant, u64)>);
+struct Printed {
+    /// Of each kind: when the last line was printed, and how many were left out since.
+    kinds: BTreeMap<&'static str, (Instant, u64)>,
+    /// When the counts were last printed by themselves.
+    counted: Option<Instant>,
+}
 
 impl Printed {
+    const fn new() -> Self {
+        Self { kinds: BTreeMap::new(), counted: None }
+    }
+
     /// Whether one more may be printed now; if so, how many were left out before it.
     fn admit(&mut self, kind: &'static str, now: Instant) -> Option<u64> {
-        match self.0.get_mut(kind) {
-            Some((last, left_out)) if now.saturating_duration_since(*last) < INTERVAL => {
+        match self.kinds.get_mut(kind) {
+            Some((last, left_out)) if is_recent(*last, now) => {
                 *left_out += 1;
                 None
             }
             known => {
                 let left_out = known.map_or(0, |(_, left_out)| *left_out);
-                self.0.insert(kind, (now, 0));
+                self.kinds.insert(kind, (now, 0));
                 Some(left_out)
             }
         }
     }
 
-    fn take_left_out(&mut self) -> Vec<(&'static str, u64)> {
-        let kinds = self.0.iter_mut().map(|(kind, (_, left_out))| (*kind, std::mem::take(left_out)));
-        kinds.filter(|(_, left_out)| *left_out > 0).collect()
+    /// What is still to be said of those left out, if it may be printed now: many reactors may end one after the other.
+    fn take_left_out(&mut self, now: Instant) -> Vec<(&'static str, u64)> {
+        if self.counted.is_some_and(|last| is_recent(last, now)) {
+            return Vec::new();
+        }
+        let counts = self.kinds.iter_mut().map(|(kind, (_, left_out))| (*kind, std::mem::take(left_out)));
+        let counts: Vec<_> = counts.filter(|(_, left_out)| *left_out > 0).collect();
+        if !counts.is_empty() {
+            self.counted = Some(now);
+        }
+        counts
     }
+}
+
+fn is_recent(last: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(last) < INTERVAL
 }
 
 #[cfg(test)]
@@ -111,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_kind_is_printed_once_a_second_and_the_next_line_says_how_many_were_left_out() {
-        let mut printed = Printed(BTreeMap::new());
+        let mut printed = Printed::new();
         let start = Instant::now();
         assert_eq!(printed.admit("callback", start), Some(0));
         assert_eq!(printed.admit("callback", start), None);
@@ -119,7 +141,10 @@ mod tests {
         assert_eq!(printed.admit("connect", start + INTERVAL / 2), Some(0), "another kind");
         assert_eq!(printed.admit("callback", start + INTERVAL), Some(2));
         assert_eq!(printed.admit("callback", start + INTERVAL), None);
-        assert_eq!(printed.take_left_out(), [("callback", 1)]);
-        assert_eq!(printed.take_left_out(), [], "said once");
+        assert_eq!(printed.take_left_out(start + INTERVAL), [("callback", 1)]);
+        assert_eq!(printed.admit("callback", start + INTERVAL), None);
+        assert_eq!(printed.take_left_out(start + INTERVAL), [], "too soon");
+        assert_eq!(printed.take_left_out(start + 2 * INTERVAL), [("callback", 1)]);
+        assert_eq!(printed.take_left_out(start + 3 * INTERVAL), [], "said once");
     }
 }

@@ -1,0 +1,387 @@
+//! What a program's owner is told: errors that no code of the program takes, and in which words.
+
+#[path = "support/child.rs"]
+#[allow(dead_code, reason = "shared with other suites")]
+mod child;
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::io;
+use std::process::{Command, Output, Stdio};
+use std::rc::Rc;
+use std::sync::Once;
+use std::time::Duration;
+
+use child::{child, is_child};
+use log::Level;
+use torsade::prelude::*;
+use torsade::simulated::Simulation;
+use torsade::{
+    BlockingCallError, CertificateProblem, Deadline, DecompressError, DecompressErrorKind, DeferredError, Escaped, Failure,
+    FrameError, Panic, Phase, ProducerError, QueueError, ReactorError, ReactorGone, StartTlsError, StateError, SystemEvent,
+    TaskError, TimerError, TlsError, WorkerError, react,
+};
+
+/// A protocol of lines that are numbers.
+struct Doubles;
+
+impl LineProtocol for Doubles {
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        let text = std::str::from_utf8(line)?;
+        assert!(text != "7", "seven\x1b[2J");
+        let number: i64 = text.parse().map_err(|_| format!("no number: {text}"))?;
+        transport.send_line((number * 2).to_string());
+        Ok(())
+    }
+}
+
+/// Sends a line as soon as it is connected; stops the reactor when the last of so many is lost.
+struct Says(&'static str, Rc<RefCell<usize>>);
+
+impl Protocol for Says {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.write(self.0);
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, transport: &Transport, _: &Reason) -> Result {
+        *self.1.borrow_mut() -= 1;
+        if *self.1.borrow() == 0 {
+            transport.reactor().stop()?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a server of doubles, to which one client after the other says `line`.
+fn serve_doubles(clients: usize, line: &'static str) -> Result {
+    let reactor = Reactor::new()?;
+    let port = reactor.listen_tcp("127.0.0.1:0", |_peer| LineReceiver::new(Doubles))?;
+    let left = Rc::new(RefCell::new(clients));
+    for _ in 0..clients {
+        let left = Rc::clone(&left);
+        reactor.connect_tcp(port.address(), move |_peer| Says(line, Rc::clone(&left)))?;
+    }
+    reactor.run()
+}
+
+/// What a child says on standard error when it runs the test `name`.
+fn told_by(mut child: Command) -> String {
+    let Output { status, stderr, .. } =
+        child.env_remove("RUST_LOG").stderr(Stdio::piped()).output().expect("the child can be run");
+    let told = String::from_utf8(stderr).expect("it is text");
+    assert!(status.success(), "{status}: {told}");
+    told
+}
+
+/// The lines on standard error that are ours, without their beginning.
+fn ours(told: &str) -> Vec<&str> {
+    told.lines().filter_map(|line| line.strip_prefix("torsade: error: ")).collect()
+}
+
+#[test]
+fn without_a_logger_the_error_of_a_callback_is_on_standard_error() {
+    let name = "without_a_logger_the_error_of_a_callback_is_on_standard_error";
+    if is_child(name) {
+        serve_doubles(1, "\x1b[31mx\r\n").expect("it stops");
+        return;
+    }
+    let told = told_by(child(name));
+    let lines = ours(&told);
+    assert_eq!(lines.len(), 1, "{told}");
+    assert!(lines[0].starts_with("connection ") && lines[0].contains(" with 127.0.0.1:"), "{told}");
+    assert!(lines[0].ends_with(r"data_received failed: no number: \u{1b}[31mx"), "{told}");
+}
+
+#[test]
+fn without_a_logger_a_panic_is_told_with_its_connection() {
+    let name = "without_a_logger_a_panic_is_told_with_its_connection";
+    if is_child(name) {
+        serve_doubles(1, "7\r\n").expect("it stops");
+        return;
+    }
+    let told = told_by(child(name));
+    let lines = ours(&told);
+    assert_eq!(lines.len(), 1, "{told}");
+    assert!(lines[0].ends_with(r"data_received panicked: seven\u{1b}[2J"), "{told}");
+}
+
+#[test]
+fn without_a_logger_an_attempt_to_connect_that_fails_is_on_standard_error() {
+    let name = "without_a_logger_an_attempt_to_connect_that_fails_is_on_standard_error";
+    if is_child(name) {
+        let reactor = Reactor::new().expect("descriptors");
+        // Bound, and closed again: nobody listens there.
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+        reactor.connect_tcp(nobody, |_peer| Says("", Rc::default())).expect("an address");
+        let stopper = reactor.clone();
+        reactor.call_later(Duration::ZERO, move || stop_when_idle(stopper));
+        reactor.run().expect("it stops");
+        return;
+    }
+    let told = told_by(child(name));
+    let lines = ours(&told);
+    assert_eq!(lines.len(), 1, "{told}");
+    assert!(lines[0].starts_with("cannot connect to 127.0.0.1:"), "{told}");
+    assert!(lines[0].ends_with("connection refused: nobody listens there"), "{told}");
+}
+
+/// Stops the reactor once it has no connection, attempt or port left.
+fn stop_when_idle(reactor: Reactor) {
+    if reactor.source_count() == 0 {
+        reactor.stop().expect("it runs");
+    } else {
+        let again = reactor.clone();
+        reactor.call_later(Duration::from_millis(1), move || stop_when_idle(again));
+    }
+}
+
+#[test]
+fn without_a_logger_what_is_left_out_is_counted() {
+    let name = "without_a_logger_what_is_left_out_is_counted";
+    if is_child(name) {
+        serve_doubles(20, "x\r\n").expect("it stops");
+        return;
+    }
+    let told = told_by(child(name));
+    // How many are printed is a matter of time; together they are 20.
+    let mut count = 0;
+    for line in ours(&told) {
+        if let Some(left_out) = line.strip_prefix("left out: ") {
+            count += left_out.strip_suffix(" more of kind data_received").expect(line).parse::<usize>().expect("a number");
+        } else {
+            let left_out = line.split_once("(and ").and_then(|(_, rest)| rest.split_once(" more"));
+            count += 1 + left_out.map_or(0, |(number, _)| number.parse::<usize>().expect("a number"));
+        }
+    }
+    assert_eq!(count, 20, "{told}");
+}
+
+#[test]
+fn a_logger_at_its_default_level_is_told_and_standard_error_is_not() {
+    let name = "a_logger_at_its_default_level_is_told_and_standard_error_is_not";
+    if is_child(name) {
+        env_logger::init();
+        serve_doubles(1, "\x1b[31mx\r\n").expect("it stops");
+        return;
+    }
+    let told = told_by(child(name));
+    assert_eq!(ours(&told), [""; 0], "{told}");
+    let lines: Vec<_> = told.lines().filter(|line| line.contains("ERROR torsade")).collect();
+    assert_eq!(lines.len(), 1, "{told}");
+    assert!(lines[0].ends_with(r"data_received failed: no number: \u{1b}[31mx"), "{told}");
+}
+
+#[test]
+fn a_logger_that_is_silent_on_purpose_is_left_alone() {
+    let name = "a_logger_that_is_silent_on_purpose_is_left_alone";
+    if is_child(name) {
+        env_logger::builder().filter_level(log::LevelFilter::Off).init();
+        serve_doubles(1, "x\r\n").expect("it stops");
+        return;
+    }
+    assert_eq!(ours(&told_by(child(name))), [""; 0]);
+}
+
+#[test]
+fn where_standard_error_is_closed_a_failing_callback_ends_its_own_connection_only() {
+    let name = "where_standard_error_is_closed_a_failing_callback_ends_its_own_connection_only";
+    if is_child(name) {
+        // Until standard error is closed.
+        io::stdin().read_line(&mut String::new()).expect("a line");
+        serve_doubles(3, "x\r\n").expect("it stops");
+        return;
+    }
+    let mut process = child(name).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the child can be run");
+    drop(process.stderr.take());
+    drop(process.stdin.take());
+    assert!(process.wait().expect("it ends").success());
+}
+
+thread_local! {
+    static LOGGED: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+struct ThreadLog;
+
+impl log::Log for ThreadLog {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        LOGGED.with_borrow_mut(|lines| lines.push((record.level(), record.args().to_string())));
+    }
+
+    fn flush(&self) {}
+}
+
+/// What this thread logs while `run` runs, from `info` on.
+fn logged(run: impl FnOnce()) -> Vec<(Level, String)> {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        log::set_logger(&ThreadLog).expect("there is no other logger in this process");
+        log::set_max_level(log::LevelFilter::Info);
+    });
+    LOGGED.take();
+    run();
+    LOGGED.take()
+}
+
+/// Writes this, and then does that.
+struct Peer(&'static [u8], fn(&Transport));
+
+impl Protocol for Peer {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.write(self.0);
+        let (transport, then) = (transport.clone(), self.1);
+        transport.reactor().clone().call_later(Duration::from_secs(1), move || then(&transport));
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+/// Runs a server in a simulated network, and a peer of it, until it is long over. Gives what was logged.
+fn logged_with<P: Protocol + 'static>(server: fn() -> P, bytes: &'static [u8], then: fn(&Transport)) -> Vec<(Level, String)> {
+    logged(|| {
+        let simulation = Simulation::new(1);
+        simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", move |_peer| server()).expect("a free port");
+        simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", move |_peer| Peer(bytes, then)).expect("an address");
+        simulation.run_for(Duration::from_secs(120)).expect("it comes to an end");
+    })
+}
+
+#[test]
+fn a_callback_that_fails_is_an_error_and_what_a_peer_breaks_is_not() {
+    let failing = logged_with(|| LineReceiver::new(Doubles), b"x\r\n", |_| {});
+    assert_eq!(failing.len(), 1, "{failing:?}");
+    assert!(failing[0].0 == Level::Error && failing[0].1.ends_with("data_received failed: no number: x"), "{failing:?}");
+
+    let reset = logged_with(|| LineReceiver::new(Doubles), b"1", Transport::abort_connection);
+    assert_eq!(reset, [], "a reset is everyday life");
+
+    struct Expects;
+    impl Protocol for Expects {
+        fn connection_made(&mut self, transport: &Transport) -> Result {
+            Ok(transport.expect_compression("gzip", b"")?)
+        }
+        fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+            Ok(())
+        }
+    }
+    let damaged = logged_with(|| Expects, b"no gzip", |_| {});
+    assert_eq!(damaged.len(), 1, "{damaged:?}");
+    assert!(damaged[0].0 == Level::Warn && damaged[0].1.contains("gzip stream"), "{damaged:?}");
+}
+
+#[test]
+fn an_attempt_to_connect_is_an_error_where_no_hook_takes_it_and_the_program_did_not_end_it() {
+    let refused = logged(|| {
+        let simulation = Simulation::new(1);
+        simulation.host("10.0.0.1");
+        simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", |_peer| Peer(b"", |_| {})).expect("an address");
+        simulation.run_for(Duration::from_secs(120)).expect("it comes to an end");
+    });
+    assert_eq!(refused, [(Level::Error, "cannot connect to 10.0.0.1:7: connection refused: nobody listens there".into())]);
+
+    let ended = logged(|| {
+        let simulation = Simulation::new(1);
+        simulation.host("10.0.0.1");
+        let connector = simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", |_peer| Peer(b"", |_| {}));
+        connector.and_then(|connector| connector.stop_connecting()).expect("it is connecting");
+        simulation.run_for(Duration::from_secs(120)).expect("it comes to an end");
+    });
+    assert_eq!(ended, []);
+}
+
+#[test]
+fn whatever_fails_without_a_connection_is_an_error_too() {
+    let lines = logged(|| {
+        let clock = torsade::Clock::new();
+        let reactor = clock.reactor();
+        reactor.call_later(Duration::ZERO, || panic!("late\x07"));
+        reactor.add_system_event_trigger(Phase::After, SystemEvent::Shutdown, || panic!("last"));
+        drop(reactor.spawn(async { Err::<(), _>("a task\nfailed".into()) }));
+        reactor.before_shutdown(|| Err::<(), _>("not now".into()));
+        clock.advance(Duration::ZERO);
+        reactor.stop().expect("it runs");
+        clock.advance(Duration::ZERO);
+    });
+    assert!(lines.iter().all(|(level, _)| *level == Level::Error), "{lines:?}");
+    let texts: Vec<_> = lines.into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts.len(), 4, "{texts:?}");
+    assert!(texts.contains(&r"a delayed call panicked: late\u{7}".to_owned()), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains("unhandled error") && text.ends_with(r"a task\nfailed")), "{texts:?}");
+    assert_eq!(texts[2], "a call before shutdown failed: not now");
+    assert_eq!(texts[3], "a system event trigger panicked: last");
+}
+
+#[test]
+fn the_text_of_an_error_shows_no_control_character_of_a_peers() {
+    let hostile = "x\x1b[2J\r\nERROR forged";
+    let errors: [Box<dyn Error>; 8] = [
+        Box::new(Reason::Protocol(Rc::from(Box::<dyn Error>::from(hostile)))),
+        Box::new(Failure::new(hostile)),
+        Box::new(Panic::from_payload(&hostile)),
+        Box::new(FrameError::Decode(Failure::new(hostile))),
+        Box::new(TlsError::Misbehaved(hostile.into())),
+        Box::new(CertificateProblem::WrongName { expected: hostile.into(), presented: vec![hostile.into()] }),
+        Box::new(hostile.parse::<torsade::HostPort>().expect_err("no address")),
+        Box::new(ConnectError::UnknownHost { name: hostile.into(), cause: io::ErrorKind::NotFound.into() }),
+    ];
+    for error in errors {
+        let text = error.to_string();
+        assert!(text.contains("forged") && !text.contains(char::is_control), "{text:?}");
+    }
+}
+
+#[test]
+fn an_error_that_main_returns_prints_its_text() {
+    let failed = react(|reactor| async move {
+        let (deferred, _firer) = Deferred::<()>::new();
+        Ok(deferred.add_timeout(Duration::from_millis(1), &reactor).await?)
+    });
+    let text = format!("{:?}", failed.expect_err("it is never fired"));
+    assert_eq!(text, "the Deferred did not fire within 1ms");
+
+    let damaged = DecompressError::new(torsade::Format::Gzip, DecompressErrorKind::Header, 0, 0);
+    let errors: Vec<Box<dyn Error>> = vec![
+        Box::new(BlockingCallError::ReactorGone),
+        Box::new(CertificateProblem::Expired),
+        Box::new(ConnectError::Refused),
+        Box::new(damaged.clone()),
+        Box::new(DeferredError::Taken),
+        Box::new(FrameError::<Failure>::Stuck),
+        Box::new(ListenError::ShuttingDown),
+        Box::new(ProducerError::Closed),
+        Box::new(QueueError::Overflow),
+        Box::new(ReactorError::NotRestartable),
+        Box::new(ReactorGone),
+        Box::new(Reason::Decompress(damaged)),
+        Box::new(Reason::TimedOut(Deadline::Flush)),
+        Box::new(StartTlsError::AlreadyOn),
+        Box::new(StateError::Stuck),
+        Box::new(TaskError::Done),
+        Box::new(TimerError::AlreadyCalled),
+        Box::new(TlsError::NotTls),
+        Box::new(WorkerError::System(io::ErrorKind::OutOfMemory.into())),
+        Box::new("localhost".parse::<torsade::HostPort>().expect_err("the port is missing")),
+        Box::new(torsade::Format::ALL[0].name().parse::<std::num::NonZeroU8>().err().map(Failure::new).expect("no number")),
+    ];
+    for error in errors {
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
+}
+
+#[test]
+fn text_that_was_escaped_is_not_escaped_again() {
+    let once = Escaped("\x1b\\").to_string();
+    assert_eq!(Escaped(&once).to_string(), once);
+}
