@@ -1,14 +1,4 @@
 //! Where errors go that no code of the program takes.
-//!
-//! What is logged at which level, everywhere in Torsade:
-//!
-//! - *error*: the program has failed, or does not get what it asked for, and no code of its own was there to take that:
-//!   a callback returns an error or panics, nobody takes the error of a Deferred or of a failed attempt to connect, a
-//!   port cannot accept. All of these come through [`report_error`], and so are seen without a logger too.
-//! - *warn*: a peer or the network has broken something, or the program has left something undone: no proper TLS,
-//!   a damaged compressed stream, a deadline, work that is dropped at the reactor's stop.
-//! - *info*: what the program was told to do to its peers: refuse, slow down, close for a line that is too long.
-//! - *debug*: everyday life, resets among it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +21,16 @@ static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
 /// A program that has no logger is told on standard error: at most one line a second of each `kind`, with the number of
 /// those left out on the next line of that kind, or when the reactor's run ends. Control characters are escaped. It may
 /// be called from any thread, and never panics: not if the text cannot be made, and not if standard error is closed.
+///
+/// What is logged at which level, everywhere in Torsade:
+///
+/// - `error`: the program has failed, or does not get what it asked for, and no code of its own was there to take that:
+///   a callback returns an error or panics, nobody takes the error of a Deferred or of a failed attempt to connect, a
+///   port cannot accept. All of these come through this function.
+/// - `warn`: a peer or the network has broken something, or the program has left something undone: no proper TLS, a
+///   damaged compressed stream, a deadline, work that is dropped at the reactor's stop.
+/// - `info`: what the program does to its peers because it was told to: refuse, slow down, close for a long line.
+/// - `debug`: everyday life; a reset is part of it.
 ///
 /// # Examples
 /// ```

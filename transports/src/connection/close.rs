@@ -224,11 +224,11 @@ pub(crate) fn log_end(id: u64, peer: &dyn fmt::Display, reason: &Reason, rest: i
         Reason::CompressFailed(_) | Reason::Tls(TlsError::Internal(_)) => {
             return report_error(reason.kind(), format_args!("connection {id} with {peer} lost: {reason}{rest}"));
         }
-        Reason::Decompress(_)
-        | Reason::LimitExceeded { .. }
-        | Reason::TimedOut(Deadline::Flush | Deadline::Handshake)
-        | Reason::Tls(_)
-        | Reason::TlsTruncated => log::Level::Warn,
+        // Everything has been sent, and nothing more is wanted of the peer.
+        Reason::TimedOut(Deadline::Linger) => log::Level::Debug,
+        Reason::Decompress(_) | Reason::LimitExceeded { .. } | Reason::TimedOut(_) | Reason::Tls(_) | Reason::TlsTruncated => {
+            log::Level::Warn
+        }
         _ => log::Level::Debug,
     };
     if log::log_enabled!(level) {
