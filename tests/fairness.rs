@@ -219,6 +219,28 @@ fn cpu_ticks(id: u32) -> Option<u64> {
     Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
 }
 
+#[test]
+fn all_who_wait_are_served_after_an_accept_has_failed() {
+    use std::io::{Error, ErrorKind};
+    let at_once = [ErrorKind::ConnectionAborted, ErrorKind::Interrupted];
+    for kind in [ErrorKind::ConnectionAborted, ErrorKind::Interrupted, ErrorKind::Other, ErrorKind::InvalidInput] {
+        let reactor = torsade::MemoryReactor::new();
+        let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
+        reactor.advance(Duration::ZERO);
+        let peers: Vec<_> = (1..=20)
+            .map(|number| reactor.connect_peer(([192, 0, 2, 1], number).into(), support::address(&port)).unwrap())
+            .collect();
+        peers.iter().for_each(|peer| peer.send(b"hello"));
+        reactor.fail_next_accept(Error::from(kind));
+        reactor.advance(Duration::ZERO);
+        if !at_once.contains(&kind) {
+            reactor.advance(Duration::from_millis(100));
+        }
+        let served = peers.iter().filter(|peer| peer.take_received() == b"hello").count();
+        assert_eq!(served, 20, "{kind:?}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_some_again() {

@@ -177,14 +177,14 @@ pub trait Listener {
     /// Takes the next waiting connection and its peer's address.
     ///
     /// # Errors
-    /// `WouldBlock` when nobody waits; out of descriptors or memory (see [`Listener::refuse`]); or an error that
-    /// concerns only the one connection.
+    /// `WouldBlock` when nobody waits; `ConnectionAborted` or `Interrupted` when it says nothing about the next connection;
+    /// `QuotaExceeded` when there are no descriptors or no memory left (see [`Listener::refuse`]); otherwise as the system says.
     fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)>;
 
     /// Closes the next waiting connection, when there is no descriptor left to accept it with.
     ///
     /// # Errors
-    /// `WouldBlock` when nobody waits; anything else when even that is impossible now.
+    /// As [`Listener::accept`].
     fn refuse(&self) -> io::Result<()>;
 
     /// The address on our side, with the port that the system chose where 0 was asked for.

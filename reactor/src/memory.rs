@@ -104,6 +104,14 @@ impl MemoryReactor {
         self.network.refuse_to_listen(error);
     }
 
+    /// Has the next accept of any port fail with `error`; who waits goes on waiting.
+    ///
+    /// Of the kind that [`Listener::accept`](crate::Listener::accept) says: `ConnectionAborted` is one connection's,
+    /// `QuotaExceeded` the want of descriptors.
+    pub fn fail_next_accept(&self, error: io::Error) {
+        self.network.fail_next_accept(error);
+    }
+
     /// Gives `name` these addresses; every other name is unknown.
     pub fn add_host(&self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
         self.network.add_host(name, addresses.into_iter().collect());

@@ -34,6 +34,9 @@ const ROOM_WAIT: Duration = Duration::from_millis(50);
 /// When the process runs out of descriptors, waiting connections are refused (closed at once), the log says so once,
 /// and accepting goes on after 100 ms, later 1 s. It comes to that only where the program's own files take more than a tenth:
 /// before, connections wait, see [`set_accept_limit`](crate::ReactorTcp::set_accept_limit).
+///
+/// An error that is one connection's (accept(2) lists them) is noted in the log at `debug`, and the next connection is
+/// accepted; after any other error those who wait are accepted after the same waits.
 #[derive(Clone)]
 #[doc(alias = "IListeningPort")]
 pub struct Port(Rc<PortSource>);
@@ -117,7 +120,8 @@ impl PortSource {
     }
 
     fn accept(&self) {
-        for _ in 0..self.accepts {
+        let (mut taken, mut failed) = (0, 0);
+        while taken < self.accepts {
             if self.stopping.get() {
                 return;
             }
@@ -131,11 +135,16 @@ impl PortSource {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    taken += 1;
                     self.wait.set(None);
                     self.accepted(stream, peer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if concerns_one_connection(&error) => log::debug!("port {}: not accepted: {error}", self.address),
+                // More in one turn are no accident: without a wait the loop would spin.
+                Err(error) if says_nothing_of_the_next(&error) && failed < ACCEPTS => {
+                    failed += 1;
+                    log::debug!("port {}: not accepted: {error}", self.address);
+                }
                 Err(error) => {
                     self.back_off(&error);
                     return;
@@ -156,15 +165,10 @@ impl PortSource {
         }
     }
 
-    /// The system has no descriptor or memory for a connection. Those who wait are refused rather than left hanging, and
-    /// then there is a wait: no new readiness would tell that there are descriptors again.
+    /// Accepting has failed for all: waits, and tries again, since no new readiness would tell that it is possible again. For
+    /// want of descriptors or memory those who wait are refused meanwhile, rather than left hanging.
     fn back_off(&self, error: &io::Error) {
-        let mut refused = 0;
-        if let Some(listener) = &*self.listener.borrow() {
-            while refused < ACCEPTS && listener.refuse().is_ok() {
-                refused += 1;
-            }
-        }
+        let refused = if error.kind() == io::ErrorKind::QuotaExceeded { self.refuse() } else { 0 };
         if self.is_waiting() {
             return;
         }
@@ -189,6 +193,21 @@ impl PortSource {
             let retry = self.shared.reactor.call_later(wait, move || reactor.requeue(token, Ready::READABLE));
             self.retry.replace(Some(retry));
         }
+    }
+
+    /// Refuses those who wait, and says how many.
+    fn refuse(&self) -> usize {
+        let listener = self.listener.borrow();
+        let Some(listener) = &*listener else { return 0 };
+        let mut refused = 0;
+        for _ in 0..ACCEPTS {
+            match listener.refuse() {
+                Ok(()) => refused += 1,
+                Err(error) if says_nothing_of_the_next(&error) => {}
+                Err(_) => break,
+            }
+        }
+        refused
     }
 
     fn close(&self) {
@@ -217,15 +236,9 @@ impl PortSource {
     }
 }
 
-/// Errors that say nothing about the next connection; all others mean that the system is short of something.
-fn concerns_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable, PermissionDenied, TimedOut,
-    };
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionReset | HostUnreachable | Interrupted | NetworkUnreachable | PermissionDenied | TimedOut
-    )
+/// The error is one connection's, and others may be accepted.
+fn says_nothing_of_the_next(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }
 
 impl Source for PortSource {

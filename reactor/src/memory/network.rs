@@ -24,6 +24,7 @@ pub(crate) struct Network {
     ready: RefCell<Vec<(Token, Ready)>>,
     hosts: RefCell<HashMap<String, Vec<IpAddr>>>,
     listen_error: Cell<Option<ErrorKind>>,
+    accept_error: RefCell<Option<io::Error>>,
     ports_given: Cell<u16>,
     /// The program's sockets of connections.
     pub(super) streams: Cell<usize>,
@@ -78,6 +79,14 @@ impl Network {
 
     pub(super) fn refuse_to_listen(&self, error: Option<ErrorKind>) {
         self.listen_error.set(error);
+    }
+
+    pub(super) fn fail_next_accept(&self, error: io::Error) {
+        self.accept_error.replace(Some(error));
+    }
+
+    pub(super) fn take_accept_error(&self) -> Option<io::Error> {
+        self.accept_error.take()
     }
 
     pub(super) fn add_host(&self, name: &str, addresses: Vec<IpAddr>) {

@@ -160,6 +160,9 @@ impl Listener for MemoryListener {
     }
 
     fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+        if let Some(error) = self.network.take_accept_error() {
+            return Err(error);
+        }
         let stream = self.next()?;
         let peer = stream.link.remote;
         Ok((Box::new(stream), peer))

@@ -81,19 +81,63 @@ impl Listener for OsListener {
     }
 
     fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
-        let (socket, peer) = self.socket.accept()?;
+        let (socket, peer) = self.socket.accept().map_err(classify)?;
         Ok((Box::new(OsStream::new(socket, Rc::clone(&self.registry))), peer))
     }
 
     fn refuse(&self) -> io::Result<()> {
         // With no reserve this accept fails for want of a descriptor, as the one before it did.
         self.reserve.release();
-        let refused = self.socket.accept().map(drop);
+        let refused = self.socket.accept();
         self.reserve.refill();
-        refused
+        refused.map(drop).map_err(classify)
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+}
+
+/// Gives an error of accept(2) the kind that [`Listener::accept`] promises.
+fn classify(error: io::Error) -> io::Error {
+    let shortage = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    // What the network has done to the one connection already. accept(2): "treat them like EAGAIN by retrying". EPERM is a
+    // firewall's.
+    let one_connection = [
+        libc::ECONNABORTED,
+        libc::ECONNRESET,
+        libc::EHOSTDOWN,
+        libc::EHOSTUNREACH,
+        #[cfg(target_os = "linux")]
+        libc::ENONET,
+        libc::ENETDOWN,
+        libc::ENETUNREACH,
+        libc::ENOPROTOOPT,
+        libc::EOPNOTSUPP,
+        libc::EPERM,
+        libc::EPROTO,
+        libc::ETIMEDOUT,
+    ];
+    match error.raw_os_error() {
+        Some(number) if shortage.contains(&number) => io::Error::new(io::ErrorKind::QuotaExceeded, error),
+        Some(number) if one_connection.contains(&number) => io::Error::new(io::ErrorKind::ConnectionAborted, error),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_one_connection_is_told_from_a_lack_of_descriptors_and_from_an_error_of_the_socket() {
+        let kind = |number| classify(io::Error::from_raw_os_error(number)).kind();
+        for number in [libc::EPROTO, libc::ENETDOWN, libc::EHOSTDOWN, libc::ENOPROTOOPT, libc::EOPNOTSUPP, libc::ENETUNREACH] {
+            assert_eq!(kind(number), io::ErrorKind::ConnectionAborted, "{number}");
+        }
+        assert_eq!(kind(libc::EMFILE), io::ErrorKind::QuotaExceeded);
+        assert_eq!(kind(libc::EAGAIN), io::ErrorKind::WouldBlock);
+        assert_eq!(kind(libc::EINTR), io::ErrorKind::Interrupted);
+        assert_ne!(kind(libc::EBADF), io::ErrorKind::ConnectionAborted);
     }
 }

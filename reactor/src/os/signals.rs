@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn while_a_reactor_watches_none_makes_the_process_idle() {
         let watchers = Watchers::default();
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for _ in 0..100_000 {

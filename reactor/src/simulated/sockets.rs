@@ -257,7 +257,7 @@ impl Listener for SimulatedListener {
             (full, network.rng.chance(network.faults.accept_aborted))
         };
         if full {
-            return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
+            return Err(io::Error::new(ErrorKind::QuotaExceeded, io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS)));
         }
         let (stream, peer) = self.next()?;
         if aborted {
