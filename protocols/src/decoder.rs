@@ -21,13 +21,30 @@ use crate::byte_buffer::ByteBuffer;
 /// /// A type in one byte, a length in another, and so many bytes.
 /// struct Records;
 ///
+/// #[derive(Debug, PartialEq)]
+/// struct UnknownKind(u8);
+///
+/// impl std::fmt::Display for UnknownKind {
+///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+///         write!(f, "there is no record of type {}", self.0)
+///     }
+/// }
+///
+/// impl std::error::Error for UnknownKind {}
+///
 /// impl Decoder for Records {
 ///     type Frame<'a> = (u8, &'a [u8]);
-///     type Error = std::convert::Infallible;
+///     type Error = UnknownKind;
 ///
-///     fn decode<'a>(&mut self, data: &'a [u8], _: usize) -> Result<Decoded<Self::Frame<'a>>, FrameError<Self::Error>> {
+///     fn decode<'a>(&mut self, data: &'a [u8], limit: usize) -> Result<Decoded<(u8, &'a [u8])>, FrameError<UnknownKind>> {
 ///         let [kind, length, rest @ ..] = data else { return Ok(Decoded::Incomplete { needed: 2 }) };
+///         if *kind > 9 {
+///             return Err(FrameError::Decode(UnknownKind(*kind)));
+///         }
 ///         let length = usize::from(*length);
+///         if length > limit {
+///             return Err(FrameError::TooLong { length, limit });
+///         }
 ///         Ok(match rest.get(..length) {
 ///             Some(value) => Decoded::Frame { frame: (*kind, value), used: 2 + length },
 ///             None => Decoded::Incomplete { needed: 2 + length },
@@ -38,6 +55,10 @@ use crate::byte_buffer::ByteBuffer;
 /// let mut decoder = FrameDecoder::new(Records);
 /// decoder.feed(b"\x01\x02hi\x02");
 /// assert_eq!(decoder.next_frame(), Some(Ok((1, &b"hi"[..]))));
+/// assert_eq!(decoder.next_frame(), None);
+///
+/// decoder.feed(b"\x01!\xff");
+/// assert_eq!(decoder.next_frame(), Some(Ok((2, &b"!"[..]))));
 /// assert_eq!(decoder.next_frame(), None);
 /// ```
 pub trait Decoder {

@@ -14,7 +14,37 @@ use crate::reason::{Deadline, Reason};
 /// Makes a protocol for each connection.
 ///
 /// A closure is one: `|_peer| Echo`. It may return an `Option`, with `None` to refuse the peer. A type that
-/// implements the trait has the hooks as well.
+/// implements the trait has the hooks as well. What all connections share the factory holds in an `Rc`, and gives to
+/// each protocol.
+///
+/// # Examples
+/// ```no_run
+/// use std::{cell::Cell, rc::Rc};
+/// use torsade::prelude::*;
+///
+/// struct Visitor {
+///     count: Rc<Cell<u64>>,
+/// }
+///
+/// impl Protocol for Visitor {
+///     fn connection_made(&mut self, transport: &Transport) -> Result {
+///         self.count.set(self.count.get() + 1);
+///         transport.write(format!("you are visitor {}\r\n", self.count.get()));
+///         transport.lose_connection();
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+///         Ok(())
+///     }
+/// }
+///
+/// let reactor = Reactor::new()?;
+/// let count = Rc::new(Cell::new(0));
+/// reactor.listen_tcp("127.0.0.1:8000", move |_peer| Visitor { count: Rc::clone(&count) })?;
+/// reactor.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias = "ServerFactory")]
 #[doc(alias = "forProtocol")]
 pub trait Factory {
@@ -35,7 +65,40 @@ pub trait Factory {
 
 /// A factory for connections that we make; a closure is one too.
 ///
-/// All hooks come from the loop. An error or panic in a hook is logged.
+/// All hooks come from the loop. An error or panic in a hook is logged. One that connects again by itself is
+/// [`ReconnectingClientFactory`](crate::ReconnectingClientFactory).
+///
+/// # Examples
+/// ```no_run
+/// use torsade::{prelude::*, wire::Discard};
+///
+/// struct Once;
+///
+/// impl Factory for Once {
+///     fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
+///         Some(Box::new(Discard))
+///     }
+/// }
+///
+/// impl ClientFactory for Once {
+///     fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
+///         println!("no connection: {reason}");
+///         connector.reactor().stop()?;
+///         Ok(())
+///     }
+///
+///     fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
+///         println!("lost: {reason}");
+///         connector.reactor().stop()?;
+///         Ok(())
+///     }
+/// }
+///
+/// let reactor = Reactor::new()?;
+/// reactor.connect_tcp("127.0.0.1:8000", Once)?;
+/// reactor.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait ClientFactory: Factory {
     /// An attempt to connect begins; comes before anything else of this attempt, but after `connect` has returned.
     ///

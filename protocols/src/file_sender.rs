@@ -18,6 +18,35 @@ const CHUNK_SIZE: usize = 1 << 14;
 /// and memory, not what may block for long.
 ///
 /// # Examples
+/// A server that sends a file and keeps the connection. The function at the end is where to go on: here the next
+/// request, which waited for the file, is read.
+/// ```no_run
+/// use std::fs::File;
+/// use torsade::prelude::*;
+///
+/// struct Files;
+///
+/// impl LineProtocol for Files {
+///     fn line_received(&mut self, transport: &LineTransport, _request: &[u8]) -> Result {
+///         let file = File::open("index.html")?;
+///         transport.send_line(file.metadata()?.len().to_string());
+///         transport.pause_producing();
+///         FileSender::new(file).begin_file_transfer(transport, |transport, sent| {
+///             sent?; // if the file could not be read, the connection is closed
+///             transport.resume_producing();
+///             Ok(())
+///         })?;
+///         Ok(())
+///     }
+/// }
+///
+/// let reactor = Reactor::new()?;
+/// reactor.listen_tcp("127.0.0.1:8000", |_peer| LineReceiver::new(Files))?;
+/// reactor.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// In a test, where a transfer is driven by hand:
 /// ```
 /// use torsade::{FileSender, testing::StringTransport};
 ///

@@ -17,7 +17,7 @@ use crate::reason::Reason;
 use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig};
 use crate::transport::Transport;
 
-/// The callbacks of a connection that speaks in frames; run by a [`FrameReceiver`].
+/// The callbacks of a connection that speaks in frames; run by a [`FrameReceiver`], which has an example.
 pub trait FrameProtocol<D: Decoder> {
     /// The connection stands; see [`Protocol::connection_made`].
     ///

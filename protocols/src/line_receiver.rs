@@ -16,7 +16,7 @@ use crate::reason::Reason;
 use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig};
 use crate::transport::Transport;
 
-/// The callbacks of a connection that speaks in lines; run by a [`LineReceiver`].
+/// The callbacks of a connection that speaks in lines; run by a [`LineReceiver`], which has an example.
 pub trait LineProtocol {
     /// The connection stands; see [`Protocol::connection_made`].
     ///
@@ -236,7 +236,7 @@ impl fmt::Debug for LineTransport {
 /// maximum length and one read.
 ///
 /// # Examples
-/// ```
+/// ```no_run
 /// use torsade::prelude::*;
 ///
 /// struct Upper;
@@ -248,8 +248,10 @@ impl fmt::Debug for LineTransport {
 ///     }
 /// }
 ///
-/// fn takes_a_factory(_: impl Factory) {}
-/// takes_a_factory(|_| LineReceiver::new(Upper));
+/// let reactor = Reactor::new()?;
+/// reactor.listen_tcp("127.0.0.1:8000", |_peer| LineReceiver::new(Upper).max_length(1000))?;
+/// reactor.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct LineReceiver<L> {
     protocol: L,

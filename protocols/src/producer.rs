@@ -15,6 +15,9 @@ use crate::transport::Transport;
 /// - A *pull* producer writes once for each [`resume_producing`](Self::resume_producing), which comes whenever the
 ///   transport's output is empty. After one that writes nothing there is no further call until something was written.
 ///
+/// A file, or whatever else is a [`Read`](std::io::Read), is sent by a [`FileSender`](crate::FileSender), which is a
+/// pull producer and calls a function at the end.
+///
 /// The calls come from the loop, not from inside `write`. An `Err` closes the consumer's connection.
 ///
 /// A [`Transport`] is a push producer itself: `there.register_producer(here.clone(), true)` reads no more from `here`

@@ -22,23 +22,17 @@ use crate::reason::Reason;
 /// wait, and before 26.4 the first one was 2.7 s.)
 ///
 /// # Examples
-/// ```
+/// ```no_run
 /// use std::time::Duration;
-/// use torsade::prelude::*;
+/// use torsade::{prelude::*, wire::Discard};
 ///
-/// struct Discard;
-///
-/// impl Protocol for Discard {
-///     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
-///         Ok(())
-///     }
-/// }
-///
+/// let reactor = Reactor::new()?;
 /// let factory = ReconnectingClientFactory::new(|_peer| Discard).max_delay(Duration::from_secs(60)).max_retries(10);
-/// let backoff = factory.backoff(); // kept, to reset or stop it
-/// fn takes_a_factory(_: impl ClientFactory) {}
-/// takes_a_factory(factory);
-/// backoff.stop_trying();
+/// let backoff = factory.backoff(); // kept, to reset the wait or to end the retries
+/// reactor.connect_tcp("example.com:9", factory)?;
+/// reactor.call_later(Duration::from_secs(3600), move || backoff.stop_trying());
+/// reactor.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ReconnectingClientFactory<F> {
     inner: F,

@@ -31,11 +31,14 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// evades it by connecting again.
 ///
 /// # Examples
-/// ```
-/// use torsade::{Factory, policies::ThrottlingFactory, wire};
+/// ```no_run
+/// use torsade::{Reactor, ReactorTcp, policies::ThrottlingFactory, wire};
 ///
-/// fn takes_a_factory(_: impl Factory) {}
-/// takes_a_factory(ThrottlingFactory::new(|_peer| wire::Echo).max_connection_count(100).read_limit(64 * 1024));
+/// let reactor = Reactor::new()?;
+/// let throttled = ThrottlingFactory::new(|_peer| wire::Echo).max_connection_count(100).read_limit(64 * 1024);
+/// reactor.listen_tcp("127.0.0.1:8007", throttled)?;
+/// reactor.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ThrottlingFactory<F> {
     factory: F,

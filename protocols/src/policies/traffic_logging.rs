@@ -24,10 +24,13 @@ use crate::reason::Reason;
 /// # Examples
 /// ```no_run
 /// use std::fs::File;
-/// use torsade::{Factory, policies::TrafficLoggingFactory, wire};
+/// use torsade::{Reactor, ReactorTcp, policies::TrafficLoggingFactory, wire};
 ///
-/// fn takes_a_factory(_: impl Factory) {}
-/// takes_a_factory(TrafficLoggingFactory::new(|_peer| wire::Echo, |number| File::create(format!("traffic-{number}"))));
+/// let reactor = Reactor::new()?;
+/// let logged = TrafficLoggingFactory::new(|_peer| wire::Echo, |number| File::create(format!("traffic-{number}")));
+/// reactor.listen_tcp("127.0.0.1:8007", logged)?;
+/// reactor.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TrafficLoggingFactory<F, O> {
     factory: F,
