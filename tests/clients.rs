@@ -130,6 +130,43 @@ fn where_nobody_listens_the_attempt_is_refused() {
     });
 }
 
+/// Attempts at a closed port of this host, which the system also gives to attempts; says what became of each.
+fn attempts_at_a_port_that_they_may_have_themselves(port: u16, count: usize) {
+    let reactor = Reactor::new().unwrap();
+    let (record, left) = (Record::default(), Cell::new(count));
+    let hooks = Hooks::new(&record, move |hook, connector, error| {
+        if let ("failed", Some(error)) = (hook, error) {
+            println!("\n{:?}", kind(error));
+            left.set(left.get() - 1);
+            if left.get() == 0 { stop(connector.reactor()) } else { connector.connect()? }
+        }
+        Ok(())
+    });
+    reactor.connect_tcp(("127.0.0.1", port), hooks).unwrap();
+    run(&reactor);
+    // No TIME_WAIT either.
+    reactor.disconnect_all().unwrap();
+    println!("\nlistened: {}", TcpListener::bind(("127.0.0.1", port)).is_ok());
+}
+
+#[test]
+fn an_attempt_that_meets_itself_is_refused_and_leaves_the_port_free() {
+    const NAME: &str = "an_attempt_that_meets_itself_is_refused_and_leaves_the_port_free";
+    const ATTEMPTS: usize = 20;
+    if is_child(NAME) {
+        return attempts_at_a_port_that_they_may_have_themselves(40_000, ATTEMPTS);
+    }
+    let Ok(output) = child_in_own_network(NAME, "40000 40003").output() else {
+        return println!("skipped: there is no unshare command");
+    };
+    let printed = String::from_utf8_lossy(&output.stdout);
+    if !printed.contains("running 1 test") {
+        return println!("skipped: no network of its own, {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(printed.lines().filter(|line| *line == "Refused").count(), ATTEMPTS, "{printed}");
+    assert!(printed.contains("listened: true"), "{printed}");
+}
+
 #[test]
 fn an_unknown_host_is_named_in_the_error() {
     on_every_wire(|wire| {

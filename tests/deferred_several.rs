@@ -200,7 +200,7 @@ fn a_value_that_nobody_has_taken_comes_back_whatever_has_handed_it_on() {
     comes_back(|clock, value| value.add_timeout(Duration::from_secs(1), clock.reactor()));
     comes_back(|_, value| value.add_errback(|_| Ok(0)));
     comes_back(|_, value| defer::succeed(()).add_callback(move |()| value));
-    comes_back(|clock, value| clock.spawn(async move { value }).into_deferred());
+    comes_back(|clock, value| clock.spawn(std::future::ready(value)).into_deferred());
     comes_back(|_, value| defer::race([Deferred::new().0, value]));
     comes_back(|_, value| defer::gather_results([defer::succeed(1), value]));
     comes_back(|_, value| defer::deferred_list([defer::succeed(1), value, defer::fail("not this one")]));

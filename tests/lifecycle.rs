@@ -5,7 +5,7 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -422,6 +422,64 @@ fn a_reset_is_noticed_while_own_output_is_stuck() {
         );
         assert!(matches!(events.reason(), Reason::ConnectionLost(_)), "{:?}", events.reason());
     });
+}
+
+#[test]
+fn small_writes_leave_at_once_unless_that_is_turned_off() {
+    on_every_wire(|wire| {
+        let script = |event: &Event, transport: &Transport| {
+            if matches!(event, Event::Made) {
+                assert!(transport.tcp_nodelay()?, "connected or accepted");
+                transport.set_tcp_nodelay(false)?;
+                assert!(!transport.tcp_nodelay()?);
+                transport.lose_connection();
+            }
+            Ok(())
+        };
+        let reactor = wire.reactor();
+        let (accepted, connected) = (Events::default(), Events::default());
+        let (server, client, both) = (accepted.clone(), connected.clone(), Rc::new(Cell::new(2)));
+        let closing = move |event: &Event, transport: &Transport| {
+            if matches!(event, Event::Lost(_)) {
+                both.set(both.get() - 1);
+                if both.get() == 0 {
+                    stop(transport.reactor());
+                }
+            }
+            script(event, transport)
+        };
+        let there = closing.clone();
+        let port = wire.listen_directly(&reactor, move |_peer| Probe::new(&server, there.clone()));
+        wire.connect(&reactor, address(&port), move |_peer| Probe::new(&client, closing.clone()));
+        run(&reactor);
+        assert!(accepted.reason().is_clean() && connected.reason().is_clean(), "{:?}, {:?}", accepted.all(), connected.all());
+    });
+}
+
+#[test]
+fn small_writes_leave_at_once_also_where_the_peer_waited_before_the_socket_was_adopted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let early = [connect(address), connect(address)];
+    let reactor = Reactor::new().unwrap();
+    let found: Rc<RefCell<Vec<bool>>> = Rc::default();
+    let late: Rc<Cell<Option<TcpStream>>> = Rc::default();
+    let (there, keep) = (found.clone(), late.clone());
+    let script = move |event: &Event, transport: &Transport| {
+        if matches!(event, Event::Made) {
+            there.borrow_mut().push(transport.tcp_nodelay()?);
+            match there.borrow().len() {
+                2 => keep.set(Some(connect(address))),
+                3 => stop(transport.reactor()),
+                _ => {}
+            }
+        }
+        Ok(())
+    };
+    reactor.adopt_stream_port(listener, move |_peer| Probe::new(&Events::default(), script.clone())).unwrap();
+    reactor.before_shutdown(move || drop((early, late.take())));
+    run(&reactor);
+    assert_eq!(*found.borrow(), [true; 3]);
 }
 
 #[test]

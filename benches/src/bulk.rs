@@ -32,10 +32,6 @@ pub struct Discard {
 }
 
 impl Protocol for Discard {
-    fn connection_made(&mut self, transport: &Transport) -> Result {
-        Ok(transport.set_tcp_nodelay(true)?)
-    }
-
     fn data_received(&mut self, transport: &Transport, mut data: &[u8]) -> Result {
         loop {
             let Some((all, left)) = self.expected else {
@@ -70,10 +66,6 @@ struct Source {
 const PERIOD: usize = 65_536;
 
 impl Protocol for Chargen {
-    fn connection_made(&mut self, transport: &Transport) -> Result {
-        Ok(transport.set_tcp_nodelay(true)?)
-    }
-
     fn data_received(&mut self, transport: &Transport, mut data: &[u8]) -> Result {
         while let Some(left) = self.count.feed(&mut data) {
             let pattern = (0..PERIOD).map(|k| ((k * 31) ^ (k >> 7)) as u8).collect();

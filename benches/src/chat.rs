@@ -22,10 +22,6 @@ impl Member {
 }
 
 impl LineProtocol for Member {
-    fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        Ok(transport.set_tcp_nodelay(true)?)
-    }
-
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         if !std::mem::replace(&mut self.joined, true) {
             self.room.borrow_mut().insert(transport.id(), transport.clone());

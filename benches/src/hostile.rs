@@ -29,7 +29,7 @@ struct Echo;
 impl Protocol for Echo {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         transport.set_detection(Detect::AtStart);
-        Ok(transport.set_tcp_nodelay(true)?)
+        Ok(())
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
@@ -59,7 +59,6 @@ impl Busy {
 
 impl Protocol for Busy {
     fn connection_made(&mut self, transport: &Transport) -> Result {
-        transport.set_tcp_nodelay(true)?;
         self.ask(transport);
         Ok(())
     }

@@ -18,10 +18,6 @@ pub fn answer(transport: &Transport, line: &[u8]) {
 pub struct Line;
 
 impl LineProtocol for Line {
-    fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        Ok(transport.set_tcp_nodelay(true)?)
-    }
-
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         answer(transport, line);
         Ok(())

@@ -23,10 +23,6 @@ impl CompressedBulk {
 }
 
 impl Protocol for CompressedBulk {
-    fn connection_made(&mut self, transport: &Transport) -> Result {
-        Ok(transport.set_tcp_nodelay(true)?)
-    }
-
     fn data_received(&mut self, transport: &Transport, mut data: &[u8]) -> Result {
         while let Some(left) = self.count.feed(&mut data) {
             // The generator counts the bytes of each stream from its header on, and expects no announcement.

@@ -11,7 +11,6 @@ pub struct CompressedLine {
 
 impl LineProtocol for CompressedLine {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        transport.set_tcp_nodelay(true)?;
         // The generator counts the markers of the flushes, and an announcement has some of its own.
         Ok(transport.set_compression(Compression::deflate().announce(false))?)
     }

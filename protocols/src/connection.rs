@@ -106,7 +106,7 @@ pub trait Connection {
         let _ = timeout;
     }
 
-    /// Nagle's algorithm off.
+    /// Whether Nagle's algorithm is off.
     ///
     /// # Errors
     /// As the system says.

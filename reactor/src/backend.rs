@@ -96,7 +96,7 @@ pub trait Stream {
     /// Whether a connection that was begun stands now.
     ///
     /// # Errors
-    /// The error that the attempt ended with.
+    /// The error that the attempt ended with; `ConnectionRefused` also for one that met itself.
     fn is_connected(&self) -> io::Result<bool>;
 
     /// Reads what is there, at most `buffer`; 0 is the end of the peer's stream.
@@ -141,7 +141,7 @@ pub trait Stream {
     /// As the system says.
     fn local_address(&self) -> io::Result<SocketAddr>;
 
-    /// Whether small writes are sent at once instead of being held back by Nagle's algorithm.
+    /// Whether small writes are sent at once instead of being held back by Nagle's algorithm; on unless set.
     ///
     /// # Errors
     /// As the system says.

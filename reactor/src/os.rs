@@ -105,7 +105,10 @@ impl Backend for Os {
     }
 
     fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
-        Ok(Box::new(OsStream::new(mio::net::TcpStream::connect(address)?, Rc::clone(&self.registry))))
+        let socket = mio::net::TcpStream::connect(address)?;
+        // It fails only where the attempt has, which is told later.
+        socket.set_nodelay(true).ok();
+        Ok(Box::new(OsStream::new(socket, Rc::clone(&self.registry))))
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {

@@ -17,7 +17,8 @@
 //! # What is simpler
 //! - The sender knows at once what has arrived, and what was read: acknowledgements take no time.
 //! - Hosts reach each other whichever family their addresses are of.
-//! - `set_tcp_nodelay` and `set_tcp_keepalive` are remembered and do nothing.
+//! - `set_tcp_nodelay` and `set_tcp_keepalive` are remembered and do nothing: no small write is ever held back.
+//! - No attempt meets itself: where nobody listens it is refused, whichever port it has itself.
 //! - Thread-pool jobs run on the one thread, in one piece, at the time at which they end. One that blocks blocks all.
 //! - Real threads may call into a simulated reactor, but a simulation does not wait for them.
 //!

@@ -16,6 +16,14 @@ pub fn child_with_descriptors(name: &str, descriptors: u32) -> Command {
     only(name, shell)
 }
 
+/// The same in a network of its own, whose system gives attempts to connect these ports (Linux, where that is permitted).
+pub fn child_in_own_network(name: &str, ports: &str) -> Command {
+    let set_up = format!("ip link set lo up && echo {ports} > /proc/sys/net/ipv4/ip_local_port_range && exec \"$0\" \"$@\"");
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--net", "--map-root-user", "sh", "-c", &set_up]).arg(this_binary());
+    only(name, unshare)
+}
+
 fn this_binary() -> std::path::PathBuf {
     std::env::current_exe().expect("a test binary")
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use torsade::prelude::*;
 
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
-pub use child::{child, child_with_descriptors, is_child, lines, listening, signal, signal_to};
+pub use child::{child, child_in_own_network, child_with_descriptors, is_child, lines, listening, signal, signal_to};
 #[cfg(feature = "tls")]
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use wire::keys;

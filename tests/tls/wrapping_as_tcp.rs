@@ -494,10 +494,10 @@ fn the_sockets_options_are_reached_through_tls() {
     let set = |time, (): &()| {
         side(move |event, transport| {
             if event.name() == time {
-                assert!(!transport.tcp_nodelay()? && !transport.tcp_keepalive()?);
-                transport.set_tcp_nodelay(true)?;
+                assert!(transport.tcp_nodelay()? && !transport.tcp_keepalive()?);
+                transport.set_tcp_nodelay(false)?;
                 transport.set_tcp_keepalive(true)?;
-                assert!(transport.tcp_nodelay()? && transport.tcp_keepalive()?);
+                assert!(!transport.tcp_nodelay()? && transport.tcp_keepalive()?);
                 transport.lose_connection();
             }
             Ok(())

@@ -27,7 +27,7 @@ impl Protocol for Sink {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         transport.set_write_buffer_cap(usize::MAX);
         self.transport.replace(Some(transport.clone()));
-        Ok(transport.set_tcp_nodelay(true)?)
+        Ok(())
     }
 
     fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {

@@ -7,7 +7,7 @@ use super::Transport;
 /// # Socket options
 /// Of TCP connections, and of TLS on them.
 impl Transport {
-    /// Whether Nagle's algorithm is off.
+    /// Whether Nagle's algorithm is off, so that small writes leave at once; true unless set.
     ///
     /// # Errors
     /// As the system says; `Unsupported` if it is no TCP connection.
@@ -16,7 +16,10 @@ impl Transport {
         self.0.tcp_nodelay()
     }
 
-    /// Turns Nagle's algorithm off (or on): small writes leave at once.
+    /// Turns Nagle's algorithm off, as it is unless set, or on.
+    ///
+    /// A turn's writes leave together, so a program's many small writes are few segments anyway. Turned on, it holds a small
+    /// segment back until what was sent before is acknowledged, for which the peer may take 40 ms.
     ///
     /// # Errors
     /// As the system says; `Unsupported` if it is no TCP connection.

@@ -192,7 +192,7 @@ impl Link {
             room: Cell::new(super::peer::ROOM),
             reset_on_close: Cell::new(false),
             reset: Cell::new(false),
-            nodelay: Cell::new(false),
+            nodelay: Cell::new(true),
             keepalive: Cell::new(false),
         }
     }

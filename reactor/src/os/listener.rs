@@ -1,16 +1,20 @@
 //! A listening TCP socket of the system.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 
 use mio::Interest;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::Reserve;
 use super::stream::OsStream;
 use crate::backend::{Listener, Stream};
 use crate::source::Token;
+
+/// Accepted sockets have the options of the listening one: so it is in Linux, and in all that comes from BSD.
+const INHERITS: bool = cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"));
 
 /// As for a port of one reactor.
 const REUSE_BACKLOG: u32 = 1024;
@@ -19,17 +23,23 @@ pub(super) struct OsListener {
     socket: mio::net::TcpListener,
     registry: Rc<mio::Registry>,
     reserve: Rc<Reserve>,
+    /// What is accepted may not have inherited [`Stream::nodelay`], and is told.
+    tells: Cell<bool>,
 }
 
 impl OsListener {
     pub(super) fn bind(address: SocketAddr, backlog: u32, registry: Rc<mio::Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
-        Self::adopt(listen(socket(address)?, address, backlog)?, registry, reserve)
+        let listener = Self::adopt(listen(socket(address)?, address, backlog)?, registry, reserve)?;
+        listener.tells.set(!INHERITS);
+        Ok(listener)
     }
 
     /// Takes a socket that listens already.
     pub(super) fn adopt(listener: TcpListener, registry: Rc<mio::Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { socket: mio::net::TcpListener::from_std(listener), registry, reserve })
+        SockRef::from(&listener).set_tcp_nodelay(true)?;
+        let tells = Cell::new(true);
+        Ok(Self { socket: mio::net::TcpListener::from_std(listener), registry, reserve, tells })
     }
 }
 
@@ -81,7 +91,16 @@ impl Listener for OsListener {
     }
 
     fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
-        let (socket, peer) = self.socket.accept().map_err(classify)?;
+        let accepted = self.socket.accept();
+        if matches!(&accepted, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            // All that have waited since before the option was set are accepted.
+            self.tells.set(!INHERITS);
+        }
+        let (socket, peer) = accepted.map_err(classify)?;
+        if self.tells.get() {
+            // It fails only where the peer has gone.
+            socket.set_nodelay(true).ok();
+        }
         Ok((Box::new(OsStream::new(socket, Rc::clone(&self.registry))), peer))
     }
 

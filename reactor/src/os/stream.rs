@@ -48,6 +48,12 @@ impl Stream for OsStream {
             return Err(error);
         }
         match self.socket.peer_addr() {
+            Ok(peer) if self.socket.local_addr()? == peer => {
+                // Nobody listens there, and the system chose that very port for the attempt, which met itself (RFC 9293,
+                // 3.5: simultaneous open). The reset leaves no TIME_WAIT, so that the port is free for a server at once.
+                self.reset_on_close()?;
+                Err(io::ErrorKind::ConnectionRefused.into())
+            }
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),

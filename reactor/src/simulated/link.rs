@@ -181,7 +181,7 @@ impl End {
             bandwidth: None,
             until_stuck: None,
             stalled_since: None,
-            nodelay: false,
+            nodelay: true,
             keepalive: false,
         }
     }
