@@ -12,7 +12,7 @@ use std::fmt::{self, Write};
 ///
 /// # Examples
 /// ```
-/// use torsade_reactor::Escaped;
+/// use torsade::Escaped;
 ///
 /// assert_eq!(Escaped("no command \"\x1b[2J\r\n\"").to_string(), r#"no command "\u{1b}[2J\r\n""#);
 /// ```

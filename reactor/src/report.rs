@@ -34,7 +34,7 @@ static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
 ///
 /// # Examples
 /// ```
-/// torsade_reactor::report_error("cache", format_args!("the cache cannot be written: {}", std::fmt::Error));
+/// torsade::report_error("cache", format_args!("the cache cannot be written: {}", std::fmt::Error));
 /// ```
 pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {
     // It is the user's error that is displayed, which may panic.
