@@ -3,7 +3,7 @@
 //! Run:    cargo run --features tls --example starttls_server [ADDRESS [CERT.pem KEY.pem]]
 //!         (127.0.0.1:8000, keys/server.pem and keys/server.key unless given; make_keys makes them)
 //! Try:    starttls_client, or nc 127.0.0.1 8000 with "STARTTLS" followed at once by another line
-//! Expect: prints each line. Lines that come in clear behind STARTTLS are refused and never printed.
+//! Expect: prints each line. Lines that come in plaintext behind STARTTLS are refused and never printed.
 
 use torsade::prelude::*;
 
@@ -16,7 +16,7 @@ impl LineProtocol for StartTlsServer {
         println!("received: {}", line.escape_ascii());
         if line == b"STARTTLS" {
             println!("-- switching to TLS");
-            // Leaves in clear: it is written before the switch.
+            // Leaves in plaintext: it is written before the switch.
             transport.send_line("READY");
             transport.start_tls(&self.config)?;
         }

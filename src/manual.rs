@@ -1,4 +1,14 @@
 //! The manual: what no single item can say.
+//!
+//! | to find out | read |
+//! |---|---|
+//! | what becomes of the last bytes, and which reason is told | [`closing`] |
+//! | what a peer can make the program hold, and where to bound it | [`limits`] |
+//! | how to compress, when not to, and which peers understand it | [`compression`] |
+//! | how to test without sockets and without waiting, on bad networks too | [`testing`] |
+//! | what it costs | [`speed`] |
+//! | through which code a byte goes | [`way_of_a_byte`] |
+//! | why something is as it is, and otherwise than in Twisted | [`decisions`] |
 
 #[doc = include_str!("manual/byte.md")]
 pub mod way_of_a_byte {}

@@ -23,7 +23,7 @@ const MEASURED: Duration = Duration::from_secs(2);
 /// What bombs have become, in bytes.
 static INFLATED: AtomicU64 = AtomicU64::new(0);
 
-/// Echoes what comes in clear, and counts what comes from peers that announce compression.
+/// Echoes what comes in plaintext, and counts what comes from peers that announce compression.
 struct Echo;
 
 impl Protocol for Echo {

@@ -2,7 +2,7 @@
 //!
 //! Run:    cargo run --example finger11 [ADDRESS]     (127.0.0.1:1079 unless given)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez; and Ctrl-C or SIGTERM to the server
-//! Expect: "Happy and well", and the end; the server stops in order, with exit code 0.
+//! Expect: "Happy and well", and the end; the server stops gracefully, with exit code 0.
 
 use std::rc::Rc;
 use std::time::Duration;

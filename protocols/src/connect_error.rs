@@ -29,7 +29,7 @@ pub enum ConnectError {
     Refused,
     /// The reactor is stopping.
     ShuttingDown,
-    /// It did not stand within the time given (30 s unless set), which includes looking up the name.
+    /// It was not established within the time given (30 s unless set), which includes looking up the name.
     #[doc(alias = "TimeoutError")]
     TimedOut(Duration),
     /// The host name could not be looked up.

@@ -13,7 +13,7 @@ use crate::connect_error::ConnectError;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "Twisted's three states")]
 pub enum ConnectorState {
-    /// The connection stands.
+    /// The connection is established.
     Connected,
     /// An attempt is under way: the name is looked up or the peer has not answered yet.
     Connecting,

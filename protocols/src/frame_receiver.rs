@@ -19,7 +19,7 @@ use crate::transport::Transport;
 
 /// The callbacks of a connection that speaks in frames; run by a [`FrameReceiver`], which has an example.
 pub trait FrameProtocol<D: Decoder> {
-    /// The connection stands; see [`Protocol::connection_made`].
+    /// The connection is established; see [`Protocol::connection_made`].
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.

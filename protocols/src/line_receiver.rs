@@ -18,7 +18,7 @@ use crate::transport::Transport;
 
 /// The callbacks of a connection that speaks in lines; run by a [`LineReceiver`], which has an example.
 pub trait LineProtocol {
-    /// The connection stands; see [`Protocol::connection_made`].
+    /// The connection is established; see [`Protocol::connection_made`].
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.

@@ -35,7 +35,7 @@ use crate::transport::Transport;
 /// ```
 #[doc(alias = "IProtocol")]
 pub trait Protocol {
-    /// The connection stands. Comes once and first; no byte is read before it returns.
+    /// The connection is established. Comes once and first; no byte is read before it returns.
     ///
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`.

@@ -51,11 +51,11 @@ const MAX_EMPTY: u32 = 1000;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait StatefulProtocol: Sized {
-    /// The state to begin with. Asked for once, before the connection stands.
+    /// The state to begin with. Asked for once, before the connection is established.
     #[doc(alias = "getInitialState")]
     fn initial_state(&mut self) -> State<Self>;
 
-    /// The connection stands; see [`Protocol::connection_made`].
+    /// The connection is established; see [`Protocol::connection_made`].
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.

@@ -24,7 +24,7 @@ pub trait StringDecoder: for<'a> Decoder<Frame<'a> = &'a [u8]> + Default {
 
 /// The callbacks of a connection that speaks in strings; run by a [`StringReceiver`], whatever the framing.
 pub trait StringProtocol {
-    /// The connection stands; see [`Protocol::connection_made`].
+    /// The connection is established; see [`Protocol::connection_made`].
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.

@@ -251,7 +251,7 @@ impl Transport {
     /// Gives back bytes that were delivered too early: they are delivered again, before all others, in a later turn.
     /// Once the peer's stream has ended (`read_connection_lost`) nothing is delivered any more, these neither.
     ///
-    /// During a TLS handshake they came in clear, and end the connection with `Reason::Tls`.
+    /// During a TLS handshake they came in plaintext, and end the connection with `Reason::Tls`.
     pub fn unread(&self, data: &[u8]) {
         self.0.unread(data);
     }
@@ -323,7 +323,7 @@ impl Transport {
         self.0.can_deliver()
     }
 
-    /// For adapters, where TLS was switched on past them: `rest` is what they still have, which came in clear behind the
+    /// For adapters, where TLS was switched on past them: `rest` is what they still have, which came in plaintext behind the
     /// switch. It ends the connection, as injected. False if there is nothing.
     pub(crate) fn refuse_clear(&self, rest: &[u8]) -> bool {
         match rest.len() {

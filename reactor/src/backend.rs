@@ -50,7 +50,7 @@ pub trait Backend {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the socket belongs to"))
     }
 
-    /// Begins a connection; [`Stream::is_connected`] says when it stands. It is not registered yet.
+    /// Begins a connection; [`Stream::is_connected`] says when it is established. It is not registered yet.
     ///
     /// # Errors
     /// When the attempt fails at once.

@@ -102,7 +102,7 @@ impl Reactor {
         Task::new(executor::spawn(self, future))
     }
 
-    /// Runs the loop until `future` is done, then stops in order, and gives what it ended with.
+    /// Runs the loop until `future` is done, then stops gracefully, and gives what it ended with.
     ///
     /// # Errors
     /// What the future ended with; those of [`run`](Self::run); [`TaskError::Stopped`] if the reactor was stopped first, by

@@ -102,7 +102,7 @@ fn a_refusal_in_handshake_completed_delivers_nothing() {
     let ends = converse(&keys::server(), &keys::client(), refuse, client);
     assert_eq!(ends.server.names(), ["made", "handshake", "lost"]);
     assert!(matches!(ends.server.reason(), Reason::Protocol(_)));
-    assert!(ends.client.reason().is_clean(), "an error closes in order: {:?}", ends.client.reason());
+    assert!(ends.client.reason().is_clean(), "an error closes gracefully: {:?}", ends.client.reason());
 }
 
 #[test]

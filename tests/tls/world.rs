@@ -44,7 +44,7 @@ impl Side {
         self
     }
 
-    /// The protocol, recording into `events`; `first` is done when the connection stands, before anything else.
+    /// The protocol, recording into `events`; `first` is done when the connection is established, before anything else.
     pub fn into_probe(mut self, events: &Events, first: impl Fn(&Transport) -> Result + 'static) -> Probe {
         let half_closeable = self.half_closeable;
         let probe = Probe::new(events, move |event, transport| {
@@ -89,7 +89,7 @@ pub fn converse(server_config: &TlsServerConfig, client_config: &TlsClientConfig
     ends
 }
 
-/// Runs one connection that begins in clear, until both ends are lost.
+/// Runs one connection that begins in plaintext, until both ends are lost.
 pub fn converse_in_clear(server: Side, client: Side) -> Ends {
     let reactor = Reactor::new().expect("a reactor");
     let ends = Ends { server: Events::default(), client: Events::default() };

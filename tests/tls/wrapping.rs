@@ -98,7 +98,7 @@ fn two_protocols_speak_tls_in_memory() {
     let wire = pair.exchange(1);
     assert_eq!(client_events.names(), ["made", "handshake", "data"]);
     assert_eq!(server_events.data(), b"secret");
-    assert!(!wire.windows(6).any(|bytes| bytes == b"secret"), "it went in clear");
+    assert!(!wire.windows(6).any(|bytes| bytes == b"secret"), "it went in plaintext");
     assert!(pair.ends[0].is_closing(), "the close was passed on, behind TLS's own end");
     assert!(server_events.names().contains(&"read lost"), "{:?}", server_events.names());
 }

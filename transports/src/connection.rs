@@ -114,7 +114,7 @@ impl StreamConnection {
         })
     }
 
-    /// The socket stands.
+    /// The socket is connected.
     fn begin(self: &Rc<Self>, stream: Box<dyn Stream>, tls: Option<&TlsConfig>) {
         {
             let mut state = self.state.borrow_mut();
@@ -126,7 +126,7 @@ impl StreamConnection {
         if let Some(config) = tls
             && let Err(error) = self.start_tls(config, b"", AlreadyReceived::Refuse)
         {
-            // Not closed in order: what `connection_made` writes would be sent, and in clear.
+            // Not closed gracefully: what `connection_made` writes would be sent, and in plaintext.
             self.state.borrow_mut().doom(Reason::Tls(TlsError::Internal(error.to_string())));
         }
         self.call("connection_made", None, |protocol, transport| protocol.connection_made(transport));
@@ -324,7 +324,7 @@ impl Connection for StreamConnection {
             return;
         }
         if !data.is_empty() && state.is_handshaking() {
-            // They came in clear, and nothing in clear is delivered after the switch.
+            // They came in plaintext, and nothing in plaintext is delivered after the switch.
             state.doom(Reason::Tls(TlsError::Injected { bytes: data.len() }));
         } else if !data.is_empty() {
             state.bytes_in = state.bytes_in.saturating_sub(data.len() as u64);
@@ -411,7 +411,7 @@ impl Connection for StreamConnection {
             return Err(CompressionError::Closed);
         }
         if !rest.is_empty() && state.is_handshaking() {
-            // They came in clear, and nothing in clear is delivered after the switch.
+            // They came in plaintext, and nothing in plaintext is delivered after the switch.
             state.doom(Reason::Tls(TlsError::Injected { bytes: rest.len() }));
             self.settle_later(&state);
             return Err(CompressionError::Closed);

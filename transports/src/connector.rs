@@ -42,7 +42,7 @@ enum Phase {
     /// The name is being looked up. As before, there is no socket.
     Resolving(DelayedCall),
     Connecting(Attempt),
-    /// The connection stands, and the factory builds its protocol.
+    /// The connection is established, and the factory builds its protocol.
     Building,
     /// The attempt was ended by the user; the factory is told in the next turn.
     Ending,
@@ -201,7 +201,7 @@ impl TcpConnector {
         }
     }
 
-    /// The socket is ready for something: the connection stands, or has failed.
+    /// The socket is ready for something: the connection is established, or has failed.
     fn check(self: &Rc<Self>, ready: Ready) {
         let result = match &*self.phase.borrow() {
             Phase::Connecting(Attempt { socket: Some((_, stream, _)), .. }) => stream.is_connected(),

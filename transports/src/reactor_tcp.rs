@@ -99,7 +99,7 @@ pub trait ReactorTcp {
     /// ```
     fn set_accept_limit(&self, connections: usize);
 
-    /// Connects to `address` and has `factory` build the protocol once the connection stands.
+    /// Connects to `address` and has `factory` build the protocol once the connection is established.
     ///
     /// A host name is looked up off the loop, and its addresses are tried in turn. The attempt begins in the next turn
     /// and may take 30 s in all; how it goes the factory's hooks tell. A peer that announces compression is understood

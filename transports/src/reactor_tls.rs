@@ -43,7 +43,7 @@ pub trait ReactorTls {
         AddressError: From<A::Error>,
         F: Factory + 'static;
 
-    /// Connects to `address` with TLS, and has `factory` build the protocol once the TCP connection stands.
+    /// Connects to `address` with TLS, and has `factory` build the protocol once the TCP connection is established.
     ///
     /// The server's certificate has to be for the host in `address`, unless the configuration names another. As
     /// [`connect_tcp`](crate::ReactorTcp::connect_tcp) in all other respects; the time that an attempt may take does not

@@ -192,7 +192,7 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
     }
 
     fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
-        // What was given back here came in clear as well.
+        // What was given back here came in plaintext as well.
         let held = self.holds().unread.take();
         let switched = self.below.start_tls_after(config, &[&held, rest].concat(), already);
         if switched.is_err() {

@@ -147,7 +147,7 @@ impl Throttling {
         }
     }
 
-    /// A connection stands: begins to count seconds, unless they are being counted.
+    /// A connection is established: begins to count seconds, unless they are being counted.
     fn begin(self: &Rc<Self>, reactor: &Reactor) {
         for way in [Way::In, Way::Out] {
             let direction = self.direction(way);

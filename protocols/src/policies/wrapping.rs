@@ -66,7 +66,7 @@ use crate::transport::Transport;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait ProtocolWrapper {
-    /// The connection stands; comes before the wrapped protocol's `connection_made`.
+    /// The connection is established; comes before the wrapped protocol's `connection_made`.
     ///
     /// # Errors
     /// Any error closes the connection, with that reason; the wrapped protocol's `connection_made` does not come then.
@@ -104,7 +104,7 @@ pub trait ProtocolWrapper {
         below.write(data);
     }
 
-    /// The protocol, or whoever has its transport, closes in order.
+    /// The protocol, or whoever has its transport, closes gracefully.
     fn lose_connection(&self, below: &WrapperTransport) {
         below.lose_connection();
     }
@@ -222,7 +222,7 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
                 return protocol.data_received(&sides.above, data);
             }
             if below.is_handshaking() {
-                // It came in clear, behind the switch.
+                // It came in plaintext, behind the switch.
                 below.refuse_clear(data);
             } else {
                 below.holds.unread.borrow_mut().extend_from_slice(data);

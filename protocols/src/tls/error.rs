@@ -36,7 +36,7 @@ pub enum TlsError {
     NoApplicationProtocol,
     /// We asked for the peer's certificate and it has none.
     NoCertificate,
-    /// What the peer sends is no TLS: it speaks in clear, or another protocol.
+    /// What the peer sends is no TLS: it speaks in plaintext, or another protocol.
     NotTls,
 }
 

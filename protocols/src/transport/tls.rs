@@ -9,7 +9,7 @@ impl Transport {
     /// Encrypts everything from here on, in both directions (STARTTLS); the handshake begins.
     ///
     /// Takes a `TlsServerConfig` or a `TlsClientConfig`, which decides whose part we play. What was written before leaves
-    /// in clear, what is written from now on is held until the handshake is complete, and then sent encrypted. Data is
+    /// in plaintext, what is written from now on is held until the handshake is complete, and then sent encrypted. Data is
     /// delivered once it is authenticated, after [`handshake_completed`](crate::Protocol::handshake_completed); a
     /// handshake that fails ends the connection with `Reason::Tls`.
     ///
@@ -51,7 +51,7 @@ impl Transport {
 
     /// Whether a TLS handshake is under way: no data comes meanwhile, and what is written waits.
     ///
-    /// An adapter that still has bytes while this is so has got them in clear, before the switch; it must not deliver
+    /// An adapter that still has bytes while this is so has got them in plaintext, before the switch; it must not deliver
     /// them. Given to [`unread`](Self::unread) they end the connection, as injected.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {

@@ -13,7 +13,7 @@ use super::StreamConnection;
 use super::state::{RegisteredProducer, State};
 
 impl StreamConnection {
-    /// An error in a callback: logs it, and closes in order. A producer has no more say in when that is.
+    /// An error in a callback: logs it, and closes gracefully. A producer has no more say in when that is.
     pub(super) fn fail(&self, callback: &'static str, reason: Reason) {
         report_fault(callback, self.id, &self.peer, &reason);
         let producer = {

@@ -5,7 +5,7 @@ use torsade_protocols::{AlreadyReceived, Reason, StartTlsError, TlsConfig, TlsEr
 use super::StreamConnection;
 
 impl StreamConnection {
-    /// Puts TLS next to the wire. What came in clear behind the switch ends the connection, unless it is said to be TLS.
+    /// Puts TLS next to the wire. What came in plaintext behind the switch ends the connection, unless it is said to be TLS.
     pub(super) fn insert_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
         let mut state = self.state.borrow_mut();
         if state.check_open().is_err() || state.half_closing || state.wire_ended {

@@ -271,7 +271,7 @@ impl State {
         }
     }
 
-    /// A callback has failed: that is the reason, also if the same callback asked for a close in order before.
+    /// A callback has failed: that is the reason, also if the same callback asked for a graceful close before.
     pub(super) fn begin_failed_close(&mut self, reason: Reason) {
         self.begin_close(reason.clone());
         if let Some(closing) = self.rare.as_mut().and_then(|rare| rare.closing.as_mut()).filter(|closing| closing.is_clean()) {
@@ -295,7 +295,7 @@ impl State {
         }
     }
 
-    /// The reactor stops: closes in order, with little patience. Gives back the producer, which is to be told.
+    /// The reactor stops: closes gracefully, with little patience. Gives back the producer, which is to be told.
     pub(super) fn shut_down(&mut self) -> Option<RegisteredProducer> {
         self.begin_close(Reason::ShuttingDown);
         let producer = self.rare().producer.take();

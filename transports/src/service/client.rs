@@ -51,7 +51,7 @@ enum Phase {
     Connected(Transport),
     #[default]
     Idle,
-    /// It stands, and is being prepared.
+    /// It is established, and is being prepared.
     Preparing(Transport),
     /// That has failed, and it is being closed.
     Refused(Transport),
