@@ -154,6 +154,32 @@ impl From<(IpAddr, u16)> for HostPort {
     }
 }
 
+/// What is taken as an address to listen on or to connect to: text, a [`SocketAddr`], an [`Address`], or a host and a
+/// port in a pair.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an address to listen on or to connect to",
+    label = "not a host and a port",
+    note = "write both, as text `\"127.0.0.1:8000\"` or as a pair `(\"127.0.0.1\", 8000)`; \"0.0.0.0\" and \"[::]\" listen for everybody"
+)]
+pub trait IntoHostPort: TryInto<HostPort, Error: Into<AddressError>> {
+    /// The host and the port.
+    ///
+    /// # Errors
+    /// [`AddressError`] if it is text that is no address.
+    fn into_host_port(self) -> Result<HostPort, AddressError> {
+        self.try_into().map_err(Into::into)
+    }
+}
+
+impl IntoHostPort for &str {}
+impl IntoHostPort for &String {}
+impl IntoHostPort for (&str, u16) {}
+impl IntoHostPort for (IpAddr, u16) {}
+impl IntoHostPort for Address {}
+impl IntoHostPort for HostPort {}
+impl IntoHostPort for SocketAddr {}
+impl IntoHostPort for String {}
+
 impl TryFrom<&str> for HostPort {
     type Error = AddressError;
 
@@ -234,7 +260,7 @@ impl fmt::Display for AddressError {
             Self::NoPort { text } => (text, "the port is missing"),
             Self::Port { text } => (text, "the port is no number from 0 to 65535"),
         };
-        write!(f, "{text:?} is no address: {problem} (write 127.0.0.1:8000, [::1]:8000 or localhost:8000)")
+        write!(f, "{text:?} is no address: {problem} (write 127.0.0.1:8000 or [::1]:8000)")
     }
 }
 

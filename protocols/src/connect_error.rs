@@ -47,7 +47,7 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(error) => error.fmt(f),
+            Self::Address(error) => write!(f, "{error}, or a name: localhost:8000"),
             Self::AlreadyConnected => f.write_str("the connector is already connecting or connected: disconnect it first"),
             Self::Factory(panic) => write!(f, "building the protocol {panic}"),
             Self::Io(error) => write!(f, "connecting failed: {error}"),

@@ -47,6 +47,11 @@ use crate::reason::{Deadline, Reason};
 /// ```
 #[doc(alias = "ServerFactory")]
 #[doc(alias = "forProtocol")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a factory",
+    label = "does not build protocols",
+    note = "give a closure that takes the peer's address and returns a protocol, such as `|_peer| Echo`, or a type that implements `Factory`"
+)]
 pub trait Factory {
     /// Makes the protocol of the connection with `peer`; none closes the connection at once. A panic does too.
     #[doc(alias = "buildProtocol")]
@@ -99,6 +104,12 @@ pub trait Factory {
 /// reactor.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a factory for clients",
+    label = "does not implement `ClientFactory`",
+    note = "give a closure that takes the peer's address and returns a protocol, such as `|_peer| Echo`",
+    note = "a type that implements `Factory` needs `ClientFactory` too, whose methods all have defaults: `impl ClientFactory for ... {{}}`"
+)]
 pub trait ClientFactory: Factory {
     /// An attempt to connect begins; comes before anything else of this attempt, but after `connect` has returned.
     ///
@@ -142,6 +153,11 @@ pub trait ClientFactory: Factory {
 }
 
 /// What a factory closure may return: a protocol, or maybe one.
+#[diagnostic::on_unimplemented(
+    message = "a factory cannot return `{Self}`",
+    label = "neither a protocol nor an `Option` of one",
+    note = "return a protocol, or `Some(protocol)`, or `None` to refuse the peer"
+)]
 pub trait IntoProtocol {
     /// The protocol, or none to refuse the peer.
     fn into_protocol(self) -> Option<Box<dyn Protocol>>;

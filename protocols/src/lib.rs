@@ -35,7 +35,7 @@ mod tls;
 mod transport;
 pub mod wire;
 
-pub use address::{Address, AddressError, Host, HostPort};
+pub use address::{Address, AddressError, Host, HostPort, IntoHostPort};
 pub use compression::{
     AfterEnd, Compression, CompressionError, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Detect,
     Flush, Format, Truncation,

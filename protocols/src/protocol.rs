@@ -34,6 +34,11 @@ use crate::transport::Transport;
 /// }
 /// ```
 #[doc(alias = "IProtocol")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a protocol",
+    label = "does not implement `Protocol`",
+    note = "implement `Protocol`; or if it gets more than bytes, wrap it in what finds that in the stream: a `LineProtocol` in `LineReceiver::new(..)`, a `StringProtocol` in `NetstringReceiver::new(..)` or `Int32StringReceiver::new(..)`, a `FrameProtocol` in `FrameReceiver::new(..)`, a `StatefulProtocol` in `StatefulReceiver::new(..)`"
+)]
 pub trait Protocol {
     /// The connection is established. Comes once and first; no byte is read before it returns.
     ///

@@ -81,7 +81,7 @@ use crate::tls::TlsError;
 #[derive(Clone)]
 #[doc(alias = "ITransport")]
 #[doc(alias = "ITCPTransport")]
-pub struct Transport(Rc<dyn Connection>);
+pub struct Transport(Rc<dyn Connection>); // not `Send`: give other threads `transport.reactor().handle()`
 
 /// # What it is
 impl Transport {

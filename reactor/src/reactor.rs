@@ -90,7 +90,7 @@ struct Core {
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Reactor(Rc<Core>);
+pub struct Reactor(Rc<Core>); // not `Send`: give other threads `reactor.handle()`
 
 impl Reactor {
     /// Makes a reactor on the operating system's sockets and clock.

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use torsade::prelude::*;
-use torsade::{AddressError, HostPort, ReactorHandle};
+use torsade::{IntoHostPort, ReactorHandle};
 
 use super::tunnel::dig;
 use super::{Event, Events, Probe, address, cutting, peer, run};
@@ -88,8 +88,7 @@ impl Wire {
     /// Connects to a peer that speaks this wire.
     pub fn connect<A>(self, reactor: &Reactor, address: A, factory: impl ClientFactory + 'static) -> Connector
     where
-        A: TryInto<HostPort>,
-        AddressError: From<A::Error>,
+        A: IntoHostPort,
     {
         let factory = self.switching(factory);
         #[cfg(feature = "tls")]

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::rc::Rc;
 
 use torsade_protocols::{
-    AddressError, ClientFactory, Connect, ConnectError, Connector, Factory, Host, HostPort, ListenError, TlsConfig,
+    ClientFactory, Connect, ConnectError, Connector, Factory, Host, HostPort, IntoHostPort, ListenError, TlsConfig,
 };
 use torsade_reactor::Reactor;
 
@@ -48,8 +48,7 @@ pub trait ReactorTcp {
     #[doc(alias = "listenTCP")]
     fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port, ListenError>
     where
-        A: TryInto<HostPort>,
-        AddressError: From<A::Error>,
+        A: IntoHostPort,
         F: Factory + 'static;
 
     /// Listens on a socket that listens already, and has `factory` build a protocol for each connection.
@@ -110,19 +109,17 @@ pub trait ReactorTcp {
     #[doc(alias = "connectTCP")]
     fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
     where
-        A: TryInto<HostPort>,
-        AddressError: From<A::Error>,
+        A: IntoHostPort,
         F: ClientFactory + 'static;
 }
 
 impl ReactorTcp for Reactor {
     fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port, ListenError>
     where
-        A: TryInto<HostPort>,
-        AddressError: From<A::Error>,
+        A: IntoHostPort,
         F: Factory + 'static,
     {
-        listen(self, address.try_into().map_err(AddressError::from)?, Box::new(factory), None)
+        listen(self, address.into_host_port()?, Box::new(factory), None)
     }
 
     fn adopt_stream_port<F>(&self, listener: TcpListener, factory: F) -> Result<Port, ListenError>
@@ -139,11 +136,10 @@ impl ReactorTcp for Reactor {
 
     fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
     where
-        A: TryInto<HostPort>,
-        AddressError: From<A::Error>,
+        A: IntoHostPort,
         F: ClientFactory + 'static,
     {
-        connect(self, address.try_into().map_err(AddressError::from)?, Box::new(factory), None)
+        connect(self, address.into_host_port()?, Box::new(factory), None)
     }
 }
 

@@ -1,6 +1,6 @@
 //! TLS over TCP on a reactor.
 
-use torsade_protocols::{AddressError, ClientFactory, ConnectError, Connector, Factory, HostPort, ListenError};
+use torsade_protocols::{ClientFactory, ConnectError, Connector, Factory, IntoHostPort, ListenError};
 use torsade_reactor::Reactor;
 
 use crate::port::Port;
@@ -39,8 +39,7 @@ pub trait ReactorTls {
     #[doc(alias = "listenSSL")]
     fn listen_tls<A, F>(&self, address: A, config: &TlsServerConfig, factory: F) -> Result<Port, ListenError>
     where
-        A: TryInto<HostPort>,
-        AddressError: From<A::Error>,
+        A: IntoHostPort,
         F: Factory + 'static;
 
     /// Connects to `address` with TLS, and has `factory` build the protocol once the TCP connection is established.
@@ -54,27 +53,24 @@ pub trait ReactorTls {
     #[doc(alias = "connectSSL")]
     fn connect_tls<A, F>(&self, address: A, config: &TlsClientConfig, factory: F) -> Result<Connector, ConnectError>
     where
-        A: TryInto<HostPort>,
-        AddressError: From<A::Error>,
+        A: IntoHostPort,
         F: ClientFactory + 'static;
 }
 
 impl ReactorTls for Reactor {
     fn listen_tls<A, F>(&self, address: A, config: &TlsServerConfig, factory: F) -> Result<Port, ListenError>
     where
-        A: TryInto<HostPort>,
-        AddressError: From<A::Error>,
+        A: IntoHostPort,
         F: Factory + 'static,
     {
-        listen(self, address.try_into().map_err(AddressError::from)?, Box::new(factory), Some(config.into()))
+        listen(self, address.into_host_port()?, Box::new(factory), Some(config.into()))
     }
 
     fn connect_tls<A, F>(&self, address: A, config: &TlsClientConfig, factory: F) -> Result<Connector, ConnectError>
     where
-        A: TryInto<HostPort>,
-        AddressError: From<A::Error>,
+        A: IntoHostPort,
         F: ClientFactory + 'static,
     {
-        connect(self, address.try_into().map_err(AddressError::from)?, Box::new(factory), Some(config.into()))
+        connect(self, address.into_host_port()?, Box::new(factory), Some(config.into()))
     }
 }

@@ -9,8 +9,8 @@ use super::failure::Failure;
 ///
 /// A plain value is returned as `Ok(value)`.
 #[diagnostic::on_unimplemented(
-    message = "a callback cannot return `{Self}`",
-    note = "return `Ok(value)`, `Err(error.into())`, a `Deferred`, or nothing"
+    message = "a callback or a task cannot return `{Self}`",
+    note = "return `Ok(value)`, `Err(error.into())`, a `Deferred`, or nothing; `Ok(result?)` boxes an error of another type"
 )]
 pub trait CallbackResult {
     /// What the next callback is given.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use torsade_protocols::policies::{ProtocolWrapper, WrapperTransport, WrappingFactory};
 use torsade_protocols::{
-    Address, AddressError, ClientFactory, ConnectError, Connector, Factory, HostPort, Protocol, Reason, Transport,
+    Address, AddressError, ClientFactory, ConnectError, Connector, Factory, HostPort, IntoHostPort, Protocol, Reason, Transport,
 };
 use torsade_reactor::{CallbackResult, Deferred, DeferredError, DelayedCall, Failure, Firer, Reactor, Result, Settled, defer};
 
@@ -86,12 +86,11 @@ impl ClientService {
     /// When the text is no address.
     pub fn new<A>(address: A, factory: impl ClientFactory + 'static) -> Result<Self, AddressError>
     where
-        A: TryInto<HostPort>,
-        AddressError: From<A::Error>,
+        A: IntoHostPort,
     {
         let policy = backoff_policy(Duration::from_secs(1), Duration::from_secs(60), 1.5);
         Ok(Self(Rc::new(Client {
-            address: address.try_into()?,
+            address: address.into_host_port()?,
             factory: Rc::new(RefCell::new(factory)),
             policy: RefCell::new(Rc::new(policy)),
             prepare: RefCell::default(),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Address, AddressError, Factory, HostPort};
+use torsade_protocols::{Address, AddressError, Factory, HostPort, IntoHostPort};
 use torsade_reactor::{Deferred, Reactor, Result, defer};
 
 use super::Service;
@@ -30,10 +30,9 @@ impl<F: Factory + 'static> StreamServerEndpointService<F> {
     /// When the text is no address.
     pub fn new<A>(address: A, factory: F) -> Result<Self, AddressError>
     where
-        A: TryInto<HostPort>,
-        AddressError: From<A::Error>,
+        A: IntoHostPort,
     {
-        Ok(Self { address: address.try_into()?, factory: Rc::new(RefCell::new(factory)), running: RefCell::default() })
+        Ok(Self { address: address.into_host_port()?, factory: Rc::new(RefCell::new(factory)), running: RefCell::default() })
     }
 
     /// Where it listens, with the port that the system chose; none while it does not run.
