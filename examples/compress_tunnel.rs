@@ -96,10 +96,7 @@ impl Protocol for Side {
 
     fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
         self.own.take();
-        self.with_other(|other| {
-            other.unregister_producer();
-            if reason.is_clean() { other.lose_connection() } else { other.abort_connection() }
-        });
+        self.with_other(|other| if reason.is_clean() { other.lose_connection() } else { other.abort_connection() });
         let meter = &mut *self.tunnel.meter.borrow_mut();
         if let Some(index) = meter.legs.iter().position(|leg| leg.id() == transport.id()) {
             let leg = meter.legs.swap_remove(index).compression_stats().unwrap_or_default();

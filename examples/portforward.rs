@@ -57,10 +57,7 @@ impl Protocol for Side {
 
     fn connection_lost(&mut self, _transport: &Transport, reason: &Reason) -> Result {
         self.own.take();
-        self.with_other(|other| {
-            other.unregister_producer();
-            if reason.is_clean() { other.lose_connection() } else { other.abort_connection() }
-        });
+        self.with_other(|other| if reason.is_clean() { other.lose_connection() } else { other.abort_connection() });
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
-//! `PortForward` and `FileSender` on real connections.
+//! `PortForward`, relays and `FileSender`.
 
+#[path = "forwarding/relay.rs"]
+mod relay;
 #[path = "support/support.rs"]
 mod support;
 

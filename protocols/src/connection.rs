@@ -1,12 +1,14 @@
 //! What stands behind a transport.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_reactor::{Reactor, TaskGroup};
 
 use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
+use crate::consumers::Registration;
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsInfo};
@@ -87,6 +89,10 @@ pub trait Connection {
 
     /// Detaches it.
     fn unregister_producer(&self);
+
+    /// Another transport has this connection as its producer: see [`Consumers`](crate::Consumers), which are to be left
+    /// when it is lost or closing, or its peer's stream has ended.
+    fn add_consumer(&self, registration: &Rc<Registration>);
 
     /// Sets the watermarks of unsent bytes.
     fn set_write_buffer_limits(&self, low: usize, high: usize);

@@ -11,6 +11,7 @@ mod compression;
 mod connect_error;
 mod connection;
 mod connector;
+mod consumers;
 mod decoder;
 mod factory;
 mod file_sender;
@@ -43,6 +44,7 @@ pub use compression::{
 pub use connect_error::ConnectError;
 pub use connection::Connection;
 pub use connector::{Connect, Connector, ConnectorState};
+pub use consumers::{Consumers, Registration};
 pub use decoder::{Decoded, Decoder, FrameDecoder, FrameError};
 pub use factory::{ClientFactory, Factory, IntoProtocol};
 pub use file_sender::{FileSender, FileSenderError};

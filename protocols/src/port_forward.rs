@@ -1,6 +1,6 @@
 //! Forwards connections to somewhere else.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -100,7 +100,6 @@ struct Pair {
     target: RefCell<Option<Transport>>,
     /// The attempt to reach the target, while it lasts.
     connector: RefCell<Option<Connector>>,
-    joined: Cell<bool>,
 }
 
 impl Pair {
@@ -145,7 +144,6 @@ impl Protocol for Side {
         }
         self.pair.connector.take();
         let client = self.other().ok_or("the client has gone")?;
-        self.pair.joined.set(true);
         client.register_producer(transport.clone(), true)?;
         transport.register_producer(client.clone(), true)?;
         client.resume_producing();
@@ -172,9 +170,6 @@ impl Protocol for Side {
             connector.disconnect();
         }
         if let Some(other) = self.other() {
-            if self.pair.joined.get() {
-                other.unregister_producer();
-            }
             if reason.is_clean() { other.lose_connection() } else { other.abort_connection() }
         }
         Ok(())
@@ -189,6 +184,6 @@ impl fmt::Debug for PortForward {
 
 impl fmt::Debug for PortForwardClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PortForwardClient").field("joined", &self.pair.joined.get()).finish_non_exhaustive()
+        f.debug_struct("PortForwardClient").finish_non_exhaustive()
     }
 }

@@ -21,7 +21,7 @@ use crate::transport::Transport;
 /// The calls come from the loop, not from inside `write`. An `Err` closes the consumer's connection.
 ///
 /// A [`Transport`] is a push producer itself: `there.register_producer(here.clone(), true)` reads no more from `here`
-/// than `there` can send.
+/// than `there` can send. Once `here` is lost or closing, or its peer's stream has ended, it unregisters itself.
 #[doc(alias = "IPushProducer")]
 #[doc(alias = "IPullProducer")]
 pub trait Producer {
@@ -46,6 +46,12 @@ pub trait Producer {
     /// [`Transport::unregister_producer`].
     #[doc(alias = "stopProducing")]
     fn stop_producing(&mut self) {}
+
+    /// The transport that produces, if it is one; asked for once, when it is registered. Whoever wraps a transport as a
+    /// producer passes this on, so that its end unregisters the whole.
+    fn as_transport(&self) -> Option<Transport> {
+        None
+    }
 }
 
 impl<P: Producer + ?Sized> Producer for Box<P> {
@@ -59,6 +65,10 @@ impl<P: Producer + ?Sized> Producer for Box<P> {
 
     fn stop_producing(&mut self) {
         (**self).stop_producing();
+    }
+
+    fn as_transport(&self) -> Option<Transport> {
+        (**self).as_transport()
     }
 }
 
@@ -75,6 +85,10 @@ impl Producer for Transport {
 
     fn stop_producing(&mut self) {
         self.lose_connection();
+    }
+
+    fn as_transport(&self) -> Option<Transport> {
+        Some(self.clone())
     }
 }
 

@@ -8,6 +8,7 @@ use torsade_reactor::{CallbackResult, DeferredError, Panic, Reactor, TaskGroup};
 
 use crate::address::Address;
 use crate::connection::Connection;
+use crate::consumers::{Registered, Registration};
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::tls::TlsError;
@@ -163,11 +164,18 @@ impl Transport {
 
     /// Attaches a source of data that is told when to produce; see [`Producer`].
     ///
+    /// Two transports that are each other's producers are a relay: when one is closed that does not wait for the other.
+    ///
     /// # Errors
     /// [`ProducerError::AlreadyRegistered`]; [`ProducerError::Closed`].
     #[doc(alias = "registerProducer")]
     pub fn register_producer(&self, producer: impl Producer + 'static, streaming: bool) -> Result<(), ProducerError> {
-        self.0.register_producer(Box::new(producer), streaming)
+        let Some(source) = producer.as_transport() else { return self.pass_producer(Box::new(producer), streaming) };
+        let producer = Registered::new(producer, self);
+        let registration = producer.registration();
+        self.pass_producer(Box::new(producer), streaming)?;
+        source.0.add_consumer(&registration);
+        Ok(())
     }
 
     /// Detaches the producer: it has no more to write. A close that waited for it goes on.
@@ -185,7 +193,7 @@ impl Transport {
     /// No more data is delivered from now on. Output goes out through every layer, then our stream ends (FIN), and the
     /// peer's is read and dropped until it ends too, so that nothing on its way to the peer is lost to a reset. Then
     /// `connection_lost` comes, with `Reason::ConnectionDone`. If a producer is registered, this waits for
-    /// [`unregister_producer`](Self::unregister_producer), within the limits below.
+    /// [`unregister_producer`](Self::unregister_producer), within the limits below; a transport as producer unregisters itself.
     ///
     /// # Limits
     /// If the peer takes no byte for 30 s, there being any or not ([`set_close_timeout`](Self::set_close_timeout)), or does not end its stream
@@ -316,6 +324,14 @@ impl Transport {
 
     pub(crate) fn tasks(&self) -> Option<TaskGroup> {
         self.0.tasks()
+    }
+
+    pub(crate) fn pass_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
+        self.0.register_producer(producer, streaming)
+    }
+
+    pub(crate) fn add_consumer(&self, registration: &Rc<Registration>) {
+        self.0.add_consumer(registration);
     }
 
     /// For adapters, between two messages.

@@ -227,6 +227,25 @@ fn a_pull_producer_is_asked_until_it_has_no_more() -> Result {
 }
 
 #[test]
+fn of_two_that_are_each_others_producers_neither_waits_for_the_other() -> Result {
+    let mut pumps = [
+        connected_server_and_client(noted(ignore).0, noted(ignore).0)?,
+        connected_server_and_client(noted(ignore).0, noted(ignore).0)?,
+    ];
+    let [near, far]: [Transport; 2] = pumps.each_mut().map(|pump| Transport::clone(pump.server()));
+    near.register_producer(far.clone(), true)?;
+    far.register_producer(near.clone(), true)?;
+    near.lose_connection();
+    assert_eq!(pumps[1].server().producer(), None, "it has unregistered itself");
+    for pump in &mut pumps {
+        // The first is stopped with its consumer's end, and closes in turn.
+        pump.flush()?;
+        assert!(pump.server().reason().is_some_and(Reason::is_clean));
+    }
+    Ok(())
+}
+
+#[test]
 fn both_sides_go_by_one_clock_and_have_each_others_address() -> Result {
     let (server, _) = noted(ignore);
     let (client, answered) = noted(ignore);

@@ -81,7 +81,6 @@ impl Protocol for End {
 
     fn connection_lost(&mut self, _transport: &Transport, reason: &Reason) -> Result {
         if let Some(other) = self.other() {
-            other.unregister_producer();
             if reason.is_clean() {
                 other.lose_connection();
             } else {

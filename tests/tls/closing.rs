@@ -1,7 +1,7 @@
 //! How a TLS connection ends before its handshake, by an abort, cut off, by a deadline. What it has in common with others
 //! is in `behaviour`, and in the suites that run over every wire.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use torsade::Deadline;
 use torsade::prelude::*;
+use torsade::simulated::{Faults, Simulation};
 
 use crate::keys;
 use crate::support::{Event, Events, Probe, address, run};
@@ -142,4 +143,63 @@ fn a_peer_that_never_answers_the_close_is_left_by_a_deadline() {
     reactor.connect_tls(port.address(), &keys::client(), client).unwrap();
     run(&reactor);
     assert!(matches!(events.reason(), Reason::TimedOut(Deadline::Linger)), "{:?}", events.reason());
+}
+
+/// A producer that notes what it is told.
+struct Told(Rc<RefCell<Vec<&'static str>>>);
+
+impl Producer for Told {
+    fn resume_producing(&mut self, _consumer: &Transport) -> Result {
+        self.0.borrow_mut().push("resume");
+        Ok(())
+    }
+
+    fn pause_producing(&mut self, _consumer: &Transport) -> Result {
+        self.0.borrow_mut().push("pause");
+        Ok(())
+    }
+
+    fn stop_producing(&mut self) {
+        self.0.borrow_mut().push("stop");
+    }
+}
+
+#[test]
+fn a_producer_that_was_paused_for_a_handshake_is_resumed_when_a_close_gives_that_up() {
+    let small = Faults { send_buffer: 100..=100, receive_buffer: 1..=1, ..Faults::calm() };
+    let simulation = Simulation::with_faults(1, small);
+    let told = Rc::<RefCell<Vec<_>>>::default();
+    let notes = told.clone();
+    // It reads nothing, so most of the client's hello stays unsent.
+    let server = |_peer| {
+        Probe::new(&Events::default(), |_, transport| {
+            transport.pause_producing();
+            Ok(())
+        })
+    };
+    simulation.host("10.0.0.1").listen_tcp("10.0.0.1:7000", server).unwrap();
+    let client = move |_peer| {
+        let notes = notes.clone();
+        Probe::new(&Events::default(), move |event, transport| {
+            if matches!(event, Event::Made) {
+                transport.register_producer(Told(notes.clone()), true)?;
+                let late = transport.clone();
+                transport.reactor().call_later(Duration::from_secs(1), move || {
+                    let hello = late.unsent();
+                    assert!(hello > 0);
+                    late.set_write_buffer_limits(hello, hello);
+                    // Its close_notify has to wait for the handshake, and is too much.
+                    late.lose_write_connection();
+                });
+                let late = transport.clone();
+                transport.reactor().call_later(Duration::from_secs(2), move || late.lose_connection());
+            }
+            Ok(())
+        })
+    };
+    simulation.host("10.0.0.2").connect_tls("10.0.0.1:7000", &keys::client(), client).unwrap();
+    simulation.run_for(Duration::from_millis(1500)).unwrap();
+    assert_eq!(*told.borrow(), ["pause"]);
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(*told.borrow(), ["pause", "resume"]);
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use torsade_protocols::{
     Address, AlreadyReceived, Compression, CompressionError, CompressionStats, Connection, Decompression, Detect, Host, Producer,
-    ProducerError, Protocol, Reason, TlsConfig, TlsError, Transport,
+    ProducerError, Protocol, Reason, Registration, TlsConfig, TlsError, Transport,
 };
 #[cfg(feature = "tls")]
 use torsade_protocols::{StartTlsError, TlsInfo};
@@ -178,6 +178,7 @@ impl StreamConnection {
     /// Does all that is due after something happened: output, producer, close. Called from the loop only.
     fn settle(self: &Rc<Self>) {
         self.state.borrow_mut().note_failure();
+        self.leave_consumers();
         self.drive_producer();
         self.flush();
         self.advance_close();
@@ -356,6 +357,17 @@ impl Connection for StreamConnection {
         };
         // Outside the borrow, as above.
         drop(producer);
+    }
+
+    fn add_consumer(&self, registration: &Rc<Registration>) {
+        let mut state = self.state.borrow_mut();
+        state.rare().consumers.add(registration);
+        if state.lost {
+            drop(state);
+            self.leave_consumers();
+        } else {
+            self.settle_later(&state);
+        }
     }
 
     fn set_write_buffer_limits(&self, low: usize, high: usize) {

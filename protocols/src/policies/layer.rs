@@ -10,6 +10,7 @@ use torsade_reactor::{Reactor, Result, TaskGroup};
 use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
 use crate::connection::Connection;
+use crate::consumers::Registration;
 use crate::policies::wrapping::{Holds, ProtocolWrapper, WrapperTransport};
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
@@ -113,7 +114,7 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
             asked: Cell::new(false),
         });
         let registered = Registered { producer: Rc::clone(&producer), holds: Rc::clone(&self.below.holds) };
-        self.below.register_producer(registered, streaming)?;
+        self.below.pass_producer(Box::new(registered), streaming)?;
         self.holds().producer.replace(Some(producer));
         Ok(())
     }
@@ -121,6 +122,10 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
     fn unregister_producer(&self) {
         self.holds().producer.take();
         self.below.unregister_producer();
+    }
+
+    fn add_consumer(&self, registration: &Rc<Registration>) {
+        self.below.add_consumer(registration);
     }
 
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
@@ -269,5 +274,9 @@ impl Producer for Registered {
     fn stop_producing(&mut self) {
         self.holds.producer.take();
         self.producer.producer.borrow_mut().stop_producing();
+    }
+
+    fn as_transport(&self) -> Option<Transport> {
+        self.producer.producer.borrow().as_transport()
     }
 }

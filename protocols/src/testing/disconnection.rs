@@ -157,7 +157,7 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
                 return self.lose(Reason::ConnectionAborted);
             } else if transport.is_closing() {
                 self.arrived.clear();
-                if transport.producer().is_none() && (self.peer_ended || !self.lingers) {
+                if !transport.waits_for_producer() && (self.peer_ended || !self.lingers) {
                     self.lose(transport.take_failure().unwrap_or(Reason::ConnectionDone));
                 }
                 return;

@@ -202,7 +202,7 @@ impl<P: Protocol> End<P> {
             Some(Reason::ConnectionLost(_) | Reason::ConnectionAborted) => Ending::Reset,
             Some(_) => Ending::InOrder,
             None if connection.is_write_closed() => Ending::InOrder,
-            None if connection.is_closing() && connection.producer().is_none() => Ending::InOrder,
+            None if connection.is_closing() && !connection.waits_for_producer() => Ending::InOrder,
             None => Ending::Open,
         }
     }

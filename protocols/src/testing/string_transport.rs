@@ -10,6 +10,7 @@ use torsade_reactor::{Clock, Reactor, Result, TaskGroup};
 
 use crate::address::Address;
 use crate::connection::Connection;
+use crate::consumers::{Consumers, Registration};
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::transport::Transport;
@@ -91,6 +92,11 @@ struct Recorder {
     host: RefCell<Address>,
     written: RefCell<Vec<u8>>,
     producer: RefCell<Option<Registered>>,
+    consumers: Consumers,
+    /// The transport that the producer is, if it is one.
+    source: Cell<Option<u64>>,
+    /// That one had this as its producer in turn: it is not waited for.
+    relays: Cell<bool>,
     state: Cell<ProducerState>,
     closing: Cell<bool>,
     write_closed: Cell<bool>,
@@ -128,6 +134,9 @@ impl StringTransport {
             host: RefCell::new(SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 12_345)).into()),
             written: RefCell::default(),
             producer: RefCell::default(),
+            consumers: Consumers::default(),
+            source: Cell::default(),
+            relays: Cell::default(),
             state: Cell::default(),
             closing: Cell::default(),
             write_closed: Cell::default(),
@@ -191,6 +200,11 @@ impl StringTransport {
         self.recorder.producer.borrow().as_ref().map(|(_, streaming)| *streaming)
     }
 
+    /// A close has to wait for the producer.
+    pub(super) fn waits_for_producer(&self) -> bool {
+        self.producer().is_some() && !self.recorder.relays.get()
+    }
+
     /// Tells the registered producer to produce; does nothing without one.
     ///
     /// # Errors
@@ -242,6 +256,7 @@ impl StringTransport {
 
     pub(super) fn mark_lost(&self) {
         self.recorder.lost.set(true);
+        self.recorder.leave_consumers();
     }
 
     pub(super) fn cancel_tasks(&self) {
@@ -292,6 +307,14 @@ impl Recorder {
         }
     }
 
+    /// Nothing more comes from here.
+    fn leave_consumers(&self) {
+        if self.source.get().is_some_and(|source| self.consumers.contains(source)) {
+            self.relays.set(true);
+        }
+        self.consumers.leave();
+    }
+
     fn note(&self, call: TransportCall<'_>) {
         if let Some(observer) = &*self.observer.borrow() {
             observer(call);
@@ -335,6 +358,7 @@ impl Connection for Recorder {
 
     fn lose_connection(&self) {
         self.note_first(&self.closing, TransportCall::LoseConnection);
+        self.leave_consumers();
     }
 
     fn lose_write_connection(&self) {
@@ -344,6 +368,7 @@ impl Connection for Recorder {
     fn abort_connection(&self) {
         self.note_first(&self.aborted, TransportCall::AbortConnection);
         self.closing.set(true);
+        self.leave_consumers();
     }
 
     fn fail_with(&self, reason: Reason) {
@@ -394,6 +419,8 @@ impl Connection for Recorder {
         if self.producer.borrow().is_some() {
             return Err(ProducerError::AlreadyRegistered);
         }
+        self.source.set(producer.as_transport().map(|source| source.id()));
+        self.relays.set(false);
         self.producer.replace(Some((Rc::new(RefCell::new(producer)), streaming)));
         self.note(TransportCall::RegisterProducer(streaming));
         Ok(())
@@ -402,6 +429,13 @@ impl Connection for Recorder {
     fn unregister_producer(&self) {
         if self.producer.take().is_some() {
             self.note(TransportCall::UnregisterProducer);
+        }
+    }
+
+    fn add_consumer(&self, registration: &Rc<Registration>) {
+        self.consumers.add(registration);
+        if self.closing.get() || self.lost.get() {
+            self.leave_consumers();
         }
     }
 

@@ -74,6 +74,8 @@ impl StreamConnection {
             && let Some(layer) = state.chain.as_mut().and_then(|chain| chain.tls_mut())
         {
             layer.give_up_pointless_handshake();
+            // What waited for it is dropped: a producer that was paused for that goes on.
+            state.note_congestion();
         }
         if state.unsent() > 0 {
             return;
@@ -175,6 +177,7 @@ impl StreamConnection {
         }
         let stats = stats.map_or_else(String::new, |stats| format!("; compression {stats}"));
         log_end(self.id, &self.peer, reason, format_args!("; {bytes_in} bytes in, {bytes_out} out, {unsent} unsent{stats}"));
+        rare.consumers.leave();
         self.stop_producer(rare.producer.take());
         self.call_connection_lost(reason);
         if let Some(tasks) = rare.tasks.take() {
@@ -247,7 +250,7 @@ impl State {
     /// for a push producer: it stays with who forwards, and has nothing more when its stream has ended.
     fn wants_write_end(&self) -> bool {
         let Some(rare) = self.rare_if_any() else { return self.half_closing };
-        let waited_for = |producer: &RegisteredProducer| !(self.half_closing && producer.streaming);
+        let waited_for = |producer: &RegisteredProducer| !(producer.relayed || self.half_closing && producer.streaming);
         (self.half_closing || rare.closing.is_some()) && (self.finished || !rare.producer.as_ref().is_some_and(waited_for))
     }
 

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use torsade_protocols::Consumers;
 use torsade_reactor::{catch, report_error};
 
 use super::StreamConnection;
@@ -38,9 +39,29 @@ impl StreamConnection {
             report_error("drop", format_args!("connection {}: dropping its producer {panic}", self.id));
         }
     }
+
+    /// Nothing more is read here: whoever has this connection as its producer need not wait for it.
+    pub(super) fn leave_consumers(&self) {
+        let consumers = self.state.borrow_mut().take_spent_consumers();
+        if let Some(consumers) = consumers {
+            consumers.leave();
+        }
+    }
 }
 
 impl State {
+    fn take_spent_consumers(&mut self) -> Option<Consumers> {
+        if self.rare_if_any()?.consumers.is_empty() || !(self.is_closing() || self.read_ended || self.lost) {
+            return None;
+        }
+        let rare = self.rare();
+        let consumers = std::mem::take(&mut rare.consumers);
+        if let Some(producer) = &mut rare.producer {
+            producer.relayed |= producer.transport.is_some_and(|id| consumers.contains(id));
+        }
+        Some(consumers)
+    }
+
     fn producer_mut(&mut self) -> Option<&mut super::state::RegisteredProducer> {
         if self.rare_if_any().is_some_and(|rare| rare.producer.is_some()) { self.rare().producer.as_mut() } else { None }
     }

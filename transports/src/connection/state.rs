@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{CompressionError, CompressionStats, Host, Producer, ProducerError, Reason};
+use torsade_protocols::{CompressionError, CompressionStats, Consumers, Host, Producer, ProducerError, Reason};
 use torsade_reactor::{DelayedCall, Ready, Stream, TaskGroup};
 
 use crate::chain::Chain;
@@ -89,6 +89,8 @@ pub(super) struct Rare {
     pub(super) close_timeout: CloseTimeout,
     pub(super) close_timer: Option<DelayedCall>,
     pub(super) producer: Option<RegisteredProducer>,
+    /// Those that have this connection as their producer.
+    pub(super) consumers: Consumers,
     pub(super) on_lost: Option<OnLost>,
     pub(super) tasks: Option<TaskGroup>,
     /// What is asked for after the end: by then the layers are gone.
@@ -112,6 +114,10 @@ pub(super) struct RegisteredProducer {
     /// How many bytes had been written when a pull producer was asked and added nothing: it is asked again once there are
     /// more. (Not once something was sent: a handshake sends, too.)
     pub(super) dry_at: Option<u64>,
+    /// The connection that it is, if it is one.
+    pub(super) transport: Option<u64>,
+    /// It was one half of a relay, of which this is the other: it will not say when it has no more, and is not waited for.
+    pub(super) relayed: bool,
 }
 
 impl Default for Rare {
@@ -127,6 +133,7 @@ impl Default for Rare {
             close_timeout: CloseTimeout::default(),
             close_timer: None,
             producer: None,
+            consumers: Consumers::default(),
             on_lost: None,
             tasks: None,
             last_stats: None,
@@ -379,8 +386,9 @@ impl State {
         if rare.producer.is_some() {
             return Err((ProducerError::AlreadyRegistered, producer));
         }
+        let transport = producer.as_transport().map(|transport| transport.id());
         let producer = Rc::new(RefCell::new(producer));
-        rare.producer = Some(RegisteredProducer { producer, streaming, paused: false, dry_at: None });
+        rare.producer = Some(RegisteredProducer { producer, streaming, paused: false, dry_at: None, transport, relayed: false });
         Ok(())
     }
 

@@ -7,7 +7,9 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Address, Connection, Producer, ProducerError, Reason, StartTlsError, TlsConfig, TlsInfo, Transport};
+use torsade_protocols::{
+    Address, Connection, Consumers, Producer, ProducerError, Reason, Registration, StartTlsError, TlsConfig, TlsInfo, Transport,
+};
 use torsade_reactor::{DelayedCall, Phase, Reactor, Result, SystemEvent, TaskGroup, TriggerId};
 
 use self::producing::Registered;
@@ -31,6 +33,8 @@ pub(super) struct Wrapped {
     /// Why it is being closed, if not because that was asked for.
     failed: RefCell<Option<Reason>>,
     producer: RefCell<Option<Rc<Registered>>>,
+    /// Those that have this connection as their producer.
+    consumers: Consumers,
     high_watermark: Cell<usize>,
     cap: Cell<usize>,
     read_while_congested: Cell<bool>,
@@ -74,6 +78,7 @@ impl Wrapped {
             before_stop: Cell::new(None),
             failed: RefCell::default(),
             producer: RefCell::default(),
+            consumers: Consumers::default(),
             high_watermark: Cell::new(HIGH_WATERMARK),
             cap: Cell::new(CAP),
             read_while_congested: Cell::new(false),
@@ -189,8 +194,9 @@ impl Wrapped {
 
     /// Sends what was written, ends our stream if that is due, and tells the producer how things stand.
     pub(super) fn flush(&self) {
+        self.leave_consumers();
         let mut wire = Vec::new();
-        let closes = self.closing.get() && self.producer.borrow().is_none();
+        let closes = self.closing.get() && self.producer.borrow().as_ref().is_none_or(|producer| producer.is_relayed());
         // As over TCP, half a close waits for a pull producer.
         let half_closes = self.half_closing.get() && self.producer.borrow().as_ref().is_none_or(|producer| producer.streaming());
         let (failure, handshaking) = {
@@ -274,6 +280,8 @@ impl Wrapped {
     /// The connection below is lost; gives the reason for the one above.
     pub(super) fn lose(&self, reason: &Reason) -> Reason {
         self.lost.set(true);
+        self.leave_consumers();
+        self.stop_producer();
         if let Some(trigger) = self.before_stop.take() {
             // It may have run.
             self.below.reactor().remove_system_event_trigger(trigger);
@@ -426,6 +434,15 @@ impl Connection for Wrapped {
 
     fn unregister_producer(&self) {
         self.detach_producer();
+    }
+
+    fn add_consumer(&self, registration: &Rc<Registration>) {
+        self.consumers.add(registration);
+        if self.lost.get() {
+            self.leave_consumers();
+        } else {
+            self.flush_later();
+        }
     }
 
     fn set_write_buffer_limits(&self, low: usize, high: usize) {

@@ -17,11 +17,19 @@ pub(super) struct Registered {
     /// By the transport below.
     paused_below: Cell<bool>,
     paused: Cell<bool>,
+    /// The connection that it is, if it is one.
+    transport: Option<u64>,
+    /// It was one half of a relay, of which this is the other: it is not waited for.
+    relayed: Cell<bool>,
 }
 
 impl Registered {
     pub(super) const fn streaming(&self) -> bool {
         self.streaming
+    }
+
+    pub(super) const fn is_relayed(&self) -> bool {
+        self.relayed.get()
     }
 }
 
@@ -34,12 +42,15 @@ impl Wrapped {
         // There may be one that was detached while closing.
         self.below.unregister_producer();
         self.below.register_producer(ProducerAbove(Rc::clone(&own)), streaming)?;
+        let transport = producer.as_transport().map(|transport| transport.id());
         self.producer.replace(Some(Rc::new(Registered {
             producer: RefCell::new(producer),
             consumer: Transport::new(own),
             streaming,
             paused_below: Cell::new(false),
             paused: Cell::new(false),
+            transport,
+            relayed: Cell::new(false),
         })));
         // What waits for the handshake may be too much already.
         self.flush_later();
@@ -60,6 +71,17 @@ impl Wrapped {
         }
         // Outside of the borrow: what a producer does then may use the transport.
         drop(producer);
+    }
+
+    /// Nothing more is read here: whoever has this connection as its producer need not wait for it.
+    pub(super) fn leave_consumers(&self) {
+        if self.consumers.is_empty() || !(self.is_closing() || self.read_ended.get() || self.lost.get()) {
+            return;
+        }
+        if let Some(registered) = &*self.producer.borrow() {
+            registered.relayed.set(registered.transport.is_some_and(|id| self.consumers.contains(id)));
+        }
+        self.consumers.leave();
     }
 
     /// Nothing more is wanted of the producer. Called from the loop only.
