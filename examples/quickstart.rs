@@ -17,7 +17,7 @@ impl LineProtocol for Server {
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         let line = String::from_utf8_lossy(line);
         println!("server got:  {line}");
-        transport.send_line(format!("you said {line}, and {}", [line.as_ref(); 20].join(", ")));
+        transport.send_line(format!("you said {line}, and {}", format!("{line}, ").repeat(20)));
         Ok(())
     }
 
@@ -43,10 +43,8 @@ impl LineProtocol for Client {
     }
 
     fn connection_lost(&mut self, transport: &LineTransport, _reason: &Reason) -> Result {
-        // A moment later, when the server's side has ended as well.
-        let reactor = transport.reactor().clone();
-        transport.reactor().call_later(std::time::Duration::from_millis(50), move || reactor.stop().unwrap_or_default());
-        Ok(())
+        // The server's side finishes first.
+        Ok(transport.reactor().stop()?)
     }
 }
 
