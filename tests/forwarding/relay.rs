@@ -28,12 +28,14 @@ enum How {
 /// Both sides of the relay, the one that listens first.
 type Pair = Rc<RefCell<[Option<Transport>; 2]>>;
 
+type Connect = Box<dyn FnOnce(&Reactor, Side)>;
+
 /// One side of it.
 struct Side {
     pair: Pair,
     number: usize,
     /// What connects the other side.
-    connect: Option<Box<dyn FnOnce(&Reactor, Side)>>,
+    connect: Option<Connect>,
     course: Course,
     received: usize,
 }
@@ -207,10 +209,13 @@ fn a_relay_ends_at_once_in_a_simulated_network_too() {
     }
 }
 
+/// Ends of several connections, in the order in which they were made.
+type Ends = Vec<(Transport, Events)>;
+
 /// Two connections on one simulated host, which the test has both ends of: those that were accepted, and their peers.
-fn two_connections(simulation: &Simulation) -> (Vec<(Transport, Events)>, Vec<(Transport, Events)>) {
+fn two_connections(simulation: &Simulation) -> (Ends, Ends) {
     let host = simulation.host("10.0.0.1");
-    let ends: [Rc<RefCell<Vec<(Transport, Events)>>>; 2] = Default::default();
+    let ends: [Rc<RefCell<Ends>>; 2] = Default::default();
     let keep = |end: usize| {
         let ends = ends[end].clone();
         move || {
