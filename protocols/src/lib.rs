@@ -4,6 +4,8 @@
 //! `torsade-transports`; most programs use both through the `torsade` crate.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Where links from the other crates lead, if this one is not documented beside them.
+#![doc(html_root_url = "https://docs.rs/torsade-protocols/latest")]
 
 mod address;
 mod byte_buffer;

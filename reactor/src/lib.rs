@@ -5,6 +5,8 @@
 //! turn, by number. Most programs use it through the `torsade` crate.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Where links from the other crates lead, if this one is not documented beside them.
+#![doc(html_root_url = "https://docs.rs/torsade-reactor/latest")]
 
 mod backend;
 mod clock;

@@ -5,6 +5,8 @@
 //! the `Output` (`output.rs`), which is written once after the callback. Most programs use this crate through `torsade`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Where links from the other crates lead, if this one is not documented beside them.
+#![doc(html_root_url = "https://docs.rs/torsade-transports/latest")]
 
 mod accept_bound;
 mod chain;
