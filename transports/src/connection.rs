@@ -8,6 +8,7 @@ mod starting_tls;
 mod state;
 mod writing;
 
+#[cfg(feature = "tls")]
 pub(crate) use close::{log_end, report_fault};
 
 use std::cell::{Cell, RefCell};
