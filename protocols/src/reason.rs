@@ -55,12 +55,10 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Deadline {
-    /// While closing, the peer took no bytes for this long: it does not read, or our own producer gave nothing.
+    /// While closing, the peer acknowledged nothing more for this long: it does not read, or our own producer gave nothing.
     Flush,
     /// The TLS handshake took too long; 30 s unless the configuration says otherwise.
     Handshake,
-    /// Everything was sent and our side closed, but the peer did not close its side.
-    Linger,
     /// A message (a line, a frame, a string) was begun, and its rest did not come; 60 s, and a second for each 1,000 bytes of
     /// it that have come, unless the receiver's `message_timeout` says otherwise.
     Message,
@@ -113,7 +111,6 @@ impl fmt::Display for Reason {
             Self::ShuttingDown => f.write_str("the reactor is shutting down"),
             Self::TimedOut(Deadline::Flush) => f.write_str("timed out: the peer does not read what is still to be sent"),
             Self::TimedOut(Deadline::Handshake) => f.write_str("timed out: the TLS handshake took too long"),
-            Self::TimedOut(Deadline::Linger) => f.write_str("timed out: the peer did not close its side"),
             Self::TimedOut(Deadline::Message) => f.write_str("timed out: the rest of a message did not come"),
             Self::Tls(error) => error.fmt(f),
             Self::TlsTruncated => f.write_str("the connection was cut off: it ended without TLS's close_notify"),

@@ -190,14 +190,15 @@ impl Transport {
 impl Transport {
     /// Closes the connection once everything written is sent.
     ///
-    /// No more data is delivered from now on. Output goes out through every layer, then our stream ends (FIN), and the
-    /// peer's is read and dropped until it ends too, so that nothing on its way to the peer is lost to a reset. Then
-    /// `connection_lost` comes, with `Reason::ConnectionDone`. If a producer is registered, this waits for
-    /// [`unregister_producer`](Self::unregister_producer), within the limits below; a transport as producer unregisters itself.
+    /// No more data is delivered from now on. Output goes out through every layer, then our stream ends (FIN).
+    /// `connection_lost` comes with `Reason::ConnectionDone` when the peer has ended its stream too, or at most 250 ms after it
+    /// has acknowledged everything. The socket is kept for a while longer, so that nothing the peer has not read yet is
+    /// lost to a reset: see the manual on closing. If a producer is registered, this waits for
+    /// [`unregister_producer`](Self::unregister_producer), within the limit below; a transport as producer unregisters itself.
     ///
     /// # Limits
-    /// If the peer takes no byte for 30 s, there being any or not ([`set_close_timeout`](Self::set_close_timeout)), or does not end its stream
-    /// within that time, the connection is closed with `Reason::TimedOut`.
+    /// If the peer acknowledges nothing for 120 s ([`set_close_timeout`](Self::set_close_timeout)), there being anything to
+    /// acknowledge or not, the connection is reset, with `Reason::TimedOut`.
     #[doc(alias = "loseConnection")]
     #[doc(alias = "close")]
     pub fn lose_connection(&self) {

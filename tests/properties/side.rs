@@ -349,7 +349,7 @@ impl Side {
             Reason::Panicked(_) => self.panicked,
             Reason::Protocol(_) => self.failed,
             Reason::ShuttingDown => self.is_stopping(),
-            Reason::TimedOut(Deadline::Flush | Deadline::Linger) => self.closing.is_some(),
+            Reason::TimedOut(Deadline::Flush) => self.closing.is_some(),
             Reason::Tls(_) => self.tls && !self.shaken,
             Reason::TimedOut(Deadline::Handshake) => self.tls && !self.shaken,
             Reason::TlsTruncated => self.tls,

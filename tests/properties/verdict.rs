@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use torsade::simulated::Faults;
-use torsade::{Deadline, DecompressErrorKind, Reason};
+use torsade::{DecompressErrorKind, Reason};
 
 use super::side::{Side, Stage};
 use super::world::World;
@@ -11,10 +11,7 @@ use super::world::World;
 impl Side {
     /// Whether everything that it wrote was sent, and then the end of its stream.
     fn has_finished(&self) -> bool {
-        let finished = matches!(
-            self.reason,
-            Some(Reason::ConnectionDone | Reason::Protocol(_) | Reason::Panicked(_) | Reason::TimedOut(Deadline::Linger))
-        );
+        let finished = matches!(self.reason, Some(Reason::ConnectionDone | Reason::Protocol(_) | Reason::Panicked(_)));
         finished && !self.aborted && !self.over_cap
     }
 

@@ -1,7 +1,9 @@
 //! One stream connection: what is read goes to the protocol, what the protocol writes goes out.
 
 mod close;
+mod lingering;
 mod producing;
+mod progress;
 mod reading;
 #[cfg(feature = "tls")]
 mod starting_tls;
@@ -29,6 +31,7 @@ use torsade_reactor::{Reactor, Ready, Result, Source, Stream, TaskGroup, Token, 
 
 use crate::chain::Chain;
 use crate::shared::Shared;
+pub(crate) use lingering::LingeringSockets;
 use state::{CloseTimeout, State};
 
 /// A stream socket with its protocol, from the accept or connect to `connection_lost`.
@@ -200,7 +203,11 @@ impl StreamConnection {
 
 impl Source for StreamConnection {
     fn ready(self: Rc<Self>, ready: Ready) {
-        self.state.borrow_mut().note_readiness(ready);
+        {
+            let mut state = self.state.borrow_mut();
+            state.note_readiness(ready);
+            state.note_acknowledgement(ready, self.shared.reactor.now());
+        }
         self.resume_protocol();
         self.read();
         self.settle();

@@ -8,6 +8,7 @@ use torsade_reactor::Reactor;
 
 use crate::accept_bound::AcceptBound;
 use crate::compression::{EncoderPool, SharedPool};
+use crate::connection::LingeringSockets;
 
 /// The most that one connection reads in one turn, and the most that is inflated for it in one turn, in bytes.
 pub(crate) const READ_SIZE: usize = 65_536;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) plain_buffer: RefCell<Vec<u8>>,
     pub(crate) encoders: SharedPool,
     pub(crate) accept_bound: AcceptBound,
+    pub(crate) lingering: RefCell<LingeringSockets>,
     spare: RefCell<Spare>,
     last_id: Cell<u64>,
 }
@@ -50,6 +52,7 @@ impl Shared {
             plain_buffer: RefCell::default(),
             encoders: EncoderPool::shared(),
             accept_bound: AcceptBound::default(),
+            lingering: RefCell::default(),
             spare: RefCell::default(),
             last_id: Cell::new(0),
         })

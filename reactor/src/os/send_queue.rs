@@ -76,6 +76,7 @@ fn parse(answer: &[u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
+#[expect(clippy::print_stderr, reason = "says what is skipped")]
 mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};

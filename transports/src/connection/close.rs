@@ -5,11 +5,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{CompressionStats, Deadline, Reason, TlsError};
-use torsade_reactor::{catch, report_error};
+use torsade_reactor::{Ready, Source, catch, report_error};
 
 use crate::chain::Chain;
 
 use super::StreamConnection;
+use super::lingering::Lingering;
+use super::progress::Progress;
 use super::state::{RegisteredProducer, State};
 
 impl StreamConnection {
@@ -45,8 +47,7 @@ impl StreamConnection {
             let mut state = self.state.borrow_mut();
             // The callback that was told of our stream's end may have aborted. If not, nothing is left to write, and once the
             // peer's end was seen there is nothing to wait for.
-            let ended = state.read_ended && state.write_ended;
-            state.take_doom().or_else(|| ended.then(|| state.close_reason()))
+            state.take_doom().or_else(|| state.has_ended().then(|| state.close_reason()))
         };
         if let Some(reason) = over {
             self.lose(&reason);
@@ -88,9 +89,8 @@ impl StreamConnection {
         {
             log::debug!("connection {}: ending our stream failed: {error}", self.id);
         }
-        if let Some(timer) = state.rare_if_any().and_then(|rare| rare.close_timer.as_ref()) {
-            timer.reset(state.linger()).ok();
-        }
+        let now = self.shared.reactor.now();
+        state.hint_at_acknowledgement(now);
         let told = state.half_closing && !state.is_closing() && !state.has_failed_writing();
         drop(state);
         if told {
@@ -100,27 +100,31 @@ impl StreamConnection {
         }
     }
 
-    /// A close has begun that waits for the peer: gives it a deadline.
+    /// A close has begun that waits for the peer: looks after it from time to time.
     fn arm_close_timer(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
         if state.lost || !state.is_closing() || state.rare().close_timer.is_some() {
             return;
         }
-        let sent = state.bytes_sent;
-        let delay = if state.write_ended { state.linger() } else { state.rare().close_timeout.flush };
-        state.rare().close_timer = Some(self.close_timer(delay, sent));
-    }
-
-    fn close_timer(self: &Rc<Self>, delay: Duration, sent: u64) -> torsade_reactor::DelayedCall {
-        let connection = Rc::downgrade(self);
-        self.shared.reactor.call_later(delay, move || {
-            if let Some(connection) = connection.upgrade() {
-                connection.close_timed_out(sent);
+        let now = self.shared.reactor.now();
+        if state.rare().progress.is_none() {
+            state.rare().progress = Some(Progress::new(now));
+            if state.write_ended {
+                state.hint_at_acknowledgement(now);
             }
-        })
+        }
+        let delay = state.next_look(now);
+        let connection = Rc::downgrade(self);
+        let timer = self.shared.reactor.call_later(delay, move || {
+            if let Some(connection) = connection.upgrade() {
+                connection.look_after_peer();
+            }
+        });
+        state.rare().close_timer = Some(timer);
     }
 
-    fn close_timed_out(self: &Rc<Self>, sent_before: u64) {
+    /// Ends the close if the peer has everything, or takes nothing for too long.
+    fn look_after_peer(self: &Rc<Self>) {
         {
             let mut state = self.state.borrow_mut();
             state.rare().close_timer = None;
@@ -128,18 +132,7 @@ impl StreamConnection {
             state.writable = true;
         }
         self.flush();
-        let reason = {
-            let mut state = self.state.borrow_mut();
-            match () {
-                // That has found more than a time-out.
-                () if state.is_doomed() => None,
-                () if state.rare().gave_up => Some(state.close_reason()),
-                () if state.write_ended => Some(Reason::TimedOut(Deadline::Linger)),
-                () if state.bytes_sent == sent_before => Some(Reason::TimedOut(Deadline::Flush)),
-                // The peer is slow, but it reads.
-                () => None,
-            }
-        };
+        let reason = self.state.borrow_mut().close_so_far(self.shared.reactor.now());
         match reason {
             Some(reason) => self.lose(&reason),
             None => self.settle(),
@@ -157,12 +150,17 @@ impl StreamConnection {
         state.deaf = true;
         let unsent = state.output.len();
         state.output.clear(&self.shared);
-        if let Some(stream) = state.stream.take()
-            && (unsent > 0 || breaks_off(reason))
+        let stream = state.stream.take();
+        let breaks_off = unsent > 0 || breaks_off(reason);
+        if breaks_off
+            && let Some(stream) = &stream
             && let Err(error) = stream.reset_on_close()
         {
             log::debug!("connection {}: the peer will not see a reset: {error}", self.id);
         }
+        // After the socket's own end nothing can come in that closing it would answer with a reset.
+        let lingers = state.write_ended && !state.socket_ended && !breaks_off && !self.shared.reactor.is_stopping();
+        let sent = state.bytes_sent;
         let mut rare = state.take_rare();
         let layer_timer = state.chain.as_mut().and_then(|chain| chain.timer.take());
         let cause = rare.closing.take().filter(|cause| !cause.is_clean());
@@ -170,7 +168,13 @@ impl StreamConnection {
         let stats = state.end_layers();
         let (bytes_in, bytes_out) = (state.bytes_in, state.bytes_out);
         drop(state);
-        self.shared.reactor.remove_source(self.token.get());
+        match stream.filter(|_| lingers) {
+            Some(stream) => {
+                let name = (self.token.get(), self.id, self.describe());
+                Lingering::begin(&self.shared, name, stream, sent, rare.close_timeout);
+            }
+            None => self.shared.reactor.remove_source(self.token.get()),
+        }
         for timer in [rare.close_timer.take(), layer_timer].into_iter().flatten() {
             // One of them may be what is running now.
             timer.cancel().ok();
@@ -227,8 +231,6 @@ pub(crate) fn log_end(id: u64, peer: &dyn fmt::Display, reason: &Reason, rest: i
         Reason::CompressFailed(_) | Reason::Tls(TlsError::Internal(_)) => {
             return report_error(reason.kind(), format_args!("connection {id} with {peer} lost: {reason}{rest}"));
         }
-        // Everything has been sent, and nothing more is wanted of the peer.
-        Reason::TimedOut(Deadline::Linger) => log::Level::Debug,
         Reason::Decompress(_) | Reason::LimitExceeded { .. } | Reason::TimedOut(_) | Reason::Tls(_) | Reason::TlsTruncated => {
             log::Level::Warn
         }
@@ -268,7 +270,44 @@ impl State {
         self.rare_if_any().and_then(|rare| rare.closing.clone()).unwrap_or(Reason::ConnectionDone)
     }
 
-    fn linger(&self) -> Duration {
-        self.rare_if_any().map_or_else(|| super::state::CloseTimeout::default().linger, |rare| rare.close_timeout.linger)
+    /// The system reports room when our end is acknowledged, though it is of no use any more.
+    pub(super) fn note_acknowledgement(&mut self, ready: Ready, now: Duration) {
+        if self.write_ended && ready.contains(Ready::WRITABLE) {
+            self.hint_at_acknowledgement(now);
+        }
+    }
+
+    /// The peer may have acknowledged our end: a close that waits for that looks soon.
+    fn hint_at_acknowledgement(&mut self, now: Duration) {
+        let Some(progress) = self.rare.as_mut().and_then(|rare| rare.progress.as_mut()) else { return };
+        progress.hint();
+        let next = self.next_look(now);
+        if let Some(timer) = self.rare_if_any().and_then(|rare| rare.close_timer.as_ref()) {
+            // It may have fired in this very turn, and is made anew then.
+            timer.reset(next).ok();
+        }
+    }
+
+    fn next_look(&self, now: Duration) -> Duration {
+        self.rare_if_any().map_or(Duration::ZERO, |rare| {
+            rare.progress.as_ref().map_or(Duration::ZERO, |progress| progress.next_look(now, rare.close_timeout.flush))
+        })
+    }
+
+    /// Looks how far the peer is, and says with which reason the close is over, if it is.
+    fn close_so_far(&mut self, now: Duration) -> Option<Reason> {
+        if self.is_doomed() {
+            return None;
+        }
+        let rare = self.rare.as_mut()?;
+        let progress = rare.progress.as_mut()?;
+        let left = progress.look(&**self.stream.as_ref()?, self.bytes_sent, now);
+        let stuck = progress.is_stuck(now, rare.close_timeout.flush);
+        match () {
+            () if self.write_ended && left == 0 => Some(self.close_reason()),
+            () if stuck && rare.gave_up => Some(self.close_reason()),
+            () if stuck => Some(Reason::TimedOut(Deadline::Flush)),
+            () => None,
+        }
     }
 }

@@ -55,6 +55,7 @@ impl StreamConnection {
                 drop(buffer);
                 {
                     let mut state = self.state.borrow_mut();
+                    state.socket_ended = true;
                     state.wire_ended = true;
                     state.readable = false;
                 }

@@ -13,15 +13,17 @@ use crate::output::Output;
 use crate::shared::{CAP, FAILURE_LINGER, HIGH_WATERMARK, Shared};
 
 use super::OnLost;
+use super::progress::Progress;
 
 /// Unsent bytes at or below which a connection is no longer congested.
 const LOW_WATERMARK: usize = 16 << 10;
 
-/// How long a close waits for the peer to take bytes, and then to end its stream.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a close waits for the peer to acknowledge more. A receiving system does so in steps, of nearly 100 KB over
+/// loopback: a peer that reads 1 KB/s makes one in 96 s.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The same while the reactor stops: everything is sent by then, so there is little to wait for.
-const SHUTDOWN_LINGER: Duration = Duration::from_millis(250);
+/// How long the socket waits for the peer to end its stream, once it has acknowledged everything.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a connection is doing. Fields that few connections use are in `rare`.
 #[derive(Default)]
@@ -30,11 +32,11 @@ pub(super) struct State {
     pub(super) stream: Option<Box<dyn Stream>>,
     pub(super) output: Output,
     pub(super) chain: Option<Box<Chain>>,
-    rare: Option<Box<Rare>>,
+    pub(super) rare: Option<Box<Rare>>,
     /// Plain bytes of both directions so far; what was given back counts when it is delivered again.
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    /// Bytes that the system has taken: how a close tells a slow peer from a stuck one.
+    /// Bytes that the system has taken.
     pub(super) bytes_sent: u64,
     /// Unsent bytes above which the connection is congested.
     high_watermark: usize,
@@ -62,6 +64,8 @@ pub(super) struct State {
     /// The peer's stream has ended, below the layers and above them.
     pub(super) wire_ended: bool,
     pub(super) read_ended: bool,
+    /// The socket itself has ended: nothing more can come in.
+    pub(super) socket_ended: bool,
     /// `lose_write_connection` was called.
     pub(super) half_closing: bool,
     /// The layers have ended their streams: nothing more can be written.
@@ -88,6 +92,8 @@ pub(super) struct Rare {
     pub(super) cap: usize,
     pub(super) close_timeout: CloseTimeout,
     pub(super) close_timer: Option<DelayedCall>,
+    /// How far the peer is, since the close has begun to wait for it.
+    pub(super) progress: Option<Progress>,
     pub(super) producer: Option<RegisteredProducer>,
     /// Those that have this connection as their producer.
     pub(super) consumers: Consumers,
@@ -98,8 +104,12 @@ pub(super) struct Rare {
     pub(super) last_trailing: Vec<u8>,
 }
 
+/// How long a close waits for the peer.
+#[derive(Clone, Copy)]
 pub(super) struct CloseTimeout {
+    /// To acknowledge more of what it was sent.
     pub(super) flush: Duration,
+    /// To end its stream, once it has acknowledged everything.
     pub(super) linger: Duration,
 }
 
@@ -132,6 +142,7 @@ impl Default for Rare {
             cap: CAP,
             close_timeout: CloseTimeout::default(),
             close_timer: None,
+            progress: None,
             producer: None,
             consumers: Consumers::default(),
             on_lost: None,
@@ -144,7 +155,7 @@ impl Default for Rare {
 
 impl Default for CloseTimeout {
     fn default() -> Self {
-        Self { flush: CLOSE_TIMEOUT, linger: CLOSE_TIMEOUT }
+        Self { flush: FLUSH_TIMEOUT, linger: LINGER_TIMEOUT }
     }
 }
 
@@ -199,9 +210,10 @@ impl State {
         self.rare.as_ref().is_some_and(|rare| rare.write_error.is_some())
     }
 
-    /// Ends a connection that [`has_failed_unseen`](Self::has_failed_unseen).
+    /// Ends a connection that [`has_failed_unseen`](Self::has_failed_unseen). After both streams have ended gracefully there is
+    /// nothing left to fail.
     pub(super) fn note_failure(&mut self) {
-        if self.lost || !self.has_failed_unseen() {
+        if self.lost || self.has_ended() || !self.has_failed_unseen() {
             return;
         }
         self.failed = false;
@@ -209,6 +221,11 @@ impl State {
         if let Some(error) = found().or_else(|| self.take_write_error()) {
             self.doom(error.into());
         }
+    }
+
+    /// Both streams have ended.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.read_ended && self.write_ended
     }
 
     /// The system has taken so many bytes of the output.
@@ -302,18 +319,10 @@ impl State {
         }
     }
 
-    /// The reactor stops: closes gracefully, with little patience. Gives back the producer, which is to be told.
+    /// The reactor stops: closes gracefully. Gives back the producer, which is to be told.
     pub(super) fn shut_down(&mut self) -> Option<RegisteredProducer> {
         self.begin_close(Reason::ShuttingDown);
-        let producer = self.rare().producer.take();
-        self.rare().close_timeout.linger = SHUTDOWN_LINGER;
-        if self.write_ended
-            && let Some(timer) = &self.rare().close_timer
-        {
-            // It is what waits for the peer's end; it may have fired in this very turn.
-            timer.reset(SHUTDOWN_LINGER).ok();
-        }
-        producer
+        self.rare().producer.take()
     }
 
     pub(super) fn check_open(&self) -> Result<(), CompressionError> {

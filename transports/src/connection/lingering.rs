@@ -1,0 +1,183 @@
+//! A socket that outlives its connection.
+//!
+//! When everything was sent, a protocol that is closing has nothing left to wait for, and is told that its connection is
+//! lost. The socket has to stay a while: closing one with unread input, or one that still gets some, makes the system send
+//! a reset, and a reset may destroy data that the peer has not read yet. So it is kept here, and what comes in is dropped,
+//! until the peer ends its stream. It has [`CloseTimeout::linger`] for that once it has acknowledged everything; if it
+//! stops acknowledging for [`CloseTimeout::flush`] before that, it is reset.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_reactor::{DelayedCall, Ready, Source, Stream, Token};
+
+use crate::shared::Shared;
+
+use super::progress::Progress;
+use super::state::CloseTimeout;
+
+/// The most such sockets of one reactor; the oldest is closed for one more.
+const LINGERING: usize = 1024;
+
+/// The sockets of one reactor that outlive their connections, by the time of that connection's end and its number.
+pub(crate) type LingeringSockets = BTreeMap<(Duration, u64), Rc<Lingering>>;
+
+pub(crate) struct Lingering {
+    shared: Rc<Shared>,
+    token: Token,
+    key: (Duration, u64),
+    /// The connection, as it is named in logs.
+    name: String,
+    stream: Box<dyn Stream>,
+    sent: u64,
+    timeout: CloseTimeout,
+    progress: RefCell<Progress>,
+    /// The peer has everything, our end of the stream included.
+    acknowledged: Cell<bool>,
+    /// The poll said that the peer's stream ends: reading goes on until that is seen.
+    read_closed: Cell<bool>,
+    timer: RefCell<Option<DelayedCall>>,
+}
+
+impl Lingering {
+    /// Takes the socket over, under the token that it is registered with. `sent` bytes and our end were written to it.
+    pub(super) fn begin(
+        shared: &Rc<Shared>,
+        (token, id, name): (Token, u64, String),
+        stream: Box<dyn Stream>,
+        sent: u64,
+        timeout: CloseTimeout,
+    ) {
+        let now = shared.reactor.now();
+        let lingering = Rc::new(Self {
+            shared: Rc::clone(shared),
+            token,
+            key: (now, id),
+            name,
+            stream,
+            sent,
+            timeout,
+            progress: RefCell::new(Progress::new(now)),
+            acknowledged: Cell::new(false),
+            read_closed: Cell::new(false),
+            timer: RefCell::default(),
+        });
+        shared.reactor.replace_source(token, Rc::<Self>::clone(&lingering));
+        // What was reported before will not be reported again.
+        shared.reactor.requeue(token, Ready::READABLE);
+        lingering.look();
+        let oldest = {
+            let mut all = shared.lingering.borrow_mut();
+            all.insert(lingering.key, lingering);
+            if all.len() > LINGERING { all.pop_first() } else { None }
+        };
+        if let Some((_, oldest)) = oldest {
+            log::debug!("{} is closed, for more than {LINGERING} sockets wait for their peers to end", oldest.name);
+            oldest.close();
+        }
+    }
+
+    /// Looks how far the peer is, and gives it time accordingly.
+    fn look(self: &Rc<Self>) {
+        let now = self.shared.reactor.now();
+        let patience = self.timeout.flush;
+        let (left, stuck, next) = {
+            let mut progress = self.progress.borrow_mut();
+            let left = progress.look(&*self.stream, self.sent, now);
+            (left, progress.is_stuck(now, patience), progress.next_look(now, patience))
+        };
+        if left == 0 {
+            self.acknowledged.set(true);
+            self.wait(self.timeout.linger);
+        } else if stuck {
+            log::warn!("{}: {left} bytes are lost, of which its peer took none for {patience:?}", self.name);
+            if let Err(error) = self.stream.reset_on_close() {
+                log::debug!("{}: the peer will not see a reset: {error}", self.name);
+            }
+            self.close();
+        } else {
+            self.wait(next);
+        }
+    }
+
+    fn wait(self: &Rc<Self>, delay: Duration) {
+        let lingering = Rc::downgrade(self);
+        let timer = self.shared.reactor.call_later(delay, move || {
+            if let Some(lingering) = lingering.upgrade() {
+                lingering.expire();
+            }
+        });
+        if let Some(old) = self.timer.replace(Some(timer)) {
+            // It may be what is running now.
+            old.cancel().ok();
+        }
+    }
+
+    fn expire(self: &Rc<Self>) {
+        if self.acknowledged.get() {
+            log::debug!("{}: its peer has everything and does not end its stream: closed", self.name);
+            self.close();
+        } else {
+            self.look();
+        }
+    }
+
+    fn close(&self) {
+        if let Some(timer) = self.timer.take() {
+            // It may be what is running now.
+            timer.cancel().ok();
+        }
+        self.shared.lingering.borrow_mut().remove(&self.key);
+        self.shared.reactor.remove_source(self.token);
+    }
+
+    /// Drops one buffer of what came in; the end of it ends the wait.
+    fn read(&self) {
+        let result = self.stream.read(&mut self.shared.read_buffer.borrow_mut());
+        match result {
+            Ok(0) => self.close(),
+            Ok(count) if count < self.shared.read_buffer.borrow().len() && !self.read_closed.get() => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                log::debug!("{}, which was over, has failed: {error}", self.name);
+                self.close();
+            }
+            _ => self.shared.reactor.requeue(self.token, Ready::READABLE),
+        }
+    }
+}
+
+impl Source for Lingering {
+    fn ready(self: Rc<Self>, ready: Ready) {
+        if ready.contains(Ready::READ_CLOSED) {
+            self.read_closed.set(true);
+        }
+        // The system reports this when our end is acknowledged.
+        if ready.contains(Ready::WRITABLE) && !self.acknowledged.get() {
+            self.look();
+        }
+        if ready.intersects(Ready::READABLE | Ready::READ_CLOSED | Ready::ERROR) {
+            self.read();
+        }
+    }
+
+    fn end_of_turn(self: Rc<Self>) {}
+
+    fn shut_down(self: Rc<Self>) {
+        // Otherwise the peer has until the reactor's stop is over to take the rest.
+        if self.acknowledged.get() {
+            self.close();
+        }
+    }
+
+    fn abort(self: Rc<Self>) {
+        self.close();
+    }
+
+    fn describe(&self) -> String {
+        format!("the socket of {}, which is over, until its peer ends its stream", self.name)
+    }
+}

@@ -1,0 +1,59 @@
+//! Whether a peer still takes what is sent to it.
+
+use std::time::Duration;
+
+use torsade_reactor::Stream;
+
+/// How many looks are taken while a peer that takes nothing is waited for: it is found stuck at most so much later.
+const LOOKS: u32 = 8;
+
+/// How long after a hint that the peer has everything the socket is asked whether that is so: the peer's own end, which
+/// needs no asking, comes sooner as a rule.
+const SOON: Duration = Duration::from_millis(200);
+
+/// What a peer has acknowledged, and when that was last seen to grow.
+///
+/// Bytes that the system has taken are no measure: its buffer grows, and takes megabytes for a peer that never reads.
+pub(super) struct Progress {
+    /// By the last look, if there was one.
+    acknowledged: Option<u64>,
+    seen: Duration,
+    /// The peer may have everything now.
+    hinted: bool,
+}
+
+impl Progress {
+    pub(super) const fn new(now: Duration) -> Self {
+        Self { acknowledged: None, seen: now, hinted: false }
+    }
+
+    /// Our end was sent, or something happened to the socket that also happens when the peer has acknowledged that.
+    pub(super) const fn hint(&mut self) {
+        self.hinted = true;
+    }
+
+    /// Looks at the socket, to which `sent` bytes were written so far; says how many of them are not acknowledged. Where
+    /// the system does not tell, every byte counts as acknowledged that the system has taken.
+    pub(super) fn look(&mut self, stream: &dyn Stream, sent: u64, now: Duration) -> u64 {
+        let left = stream.unacknowledged().map_or(0, |left| left as u64);
+        let acknowledged = sent.saturating_sub(left);
+        self.hinted = false;
+        if self.acknowledged.is_some_and(|before| acknowledged > before) {
+            self.seen = now;
+        }
+        self.acknowledged = Some(acknowledged);
+        left
+    }
+
+    /// Whether nothing more was acknowledged for `patience`, by the looks that were taken.
+    pub(super) const fn is_stuck(&self, now: Duration, patience: Duration) -> bool {
+        now.saturating_sub(self.seen).as_nanos() >= patience.as_nanos()
+    }
+
+    /// How long from now to the next look.
+    pub(super) fn next_look(&self, now: Duration, patience: Duration) -> Duration {
+        let left = self.seen.saturating_add(patience).saturating_sub(now);
+        let next = left.min((patience / LOOKS).max(Duration::from_millis(1)));
+        if self.hinted { next.min(SOON) } else { next }
+    }
+}
