@@ -1,5 +1,9 @@
 //! What a server with its defaults bounds: connections by descriptors, unfinished handshakes, and peers that give nothing.
 
+#[cfg(feature = "tls")]
+#[path = "bounds/handshakes.rs"]
+mod handshakes;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Once;
@@ -11,6 +15,8 @@ use torsade::wire::Echo;
 
 const SERVER: &str = "10.0.0.1";
 const SECOND: Duration = Duration::from_secs(1);
+#[cfg(feature = "tls")]
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 thread_local! {
     static WARNINGS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -54,12 +60,13 @@ struct Peer {
     lost: Cell<bool>,
 }
 
-struct Side(Rc<Peer>);
+/// The peer's protocol, which says this when it is connected, and no more.
+struct Side(Rc<Peer>, &'static [u8]);
 
 impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         self.0.transport.replace(Some(transport.clone()));
-        transport.write("hello");
+        transport.write(self.1);
         Ok(())
     }
 
@@ -75,9 +82,13 @@ impl Protocol for Side {
 }
 
 fn connect(host: &Host, address: &str) -> Rc<Peer> {
+    connect_with(host, address, b"hello")
+}
+
+fn connect_with(host: &Host, address: &str, greeting: &'static [u8]) -> Rc<Peer> {
     let peer = Rc::new(Peer::default());
     let side = Rc::clone(&peer);
-    host.connect_tcp(address, move |_peer: Address| Side(Rc::clone(&side))).unwrap();
+    host.connect_tcp(address, move |_peer: Address| Side(Rc::clone(&side), greeting)).unwrap();
     peer
 }
 

@@ -4,6 +4,8 @@ use std::cell::Cell;
 
 use torsade_reactor::Backend;
 
+use crate::bound::Told;
+
 /// Of the descriptors that the program may have, those that are left to its own files and outgoing connections: a tenth.
 const LEFT: usize = 10;
 
@@ -14,8 +16,7 @@ pub(crate) struct AcceptBound {
     set: Cell<Option<usize>>,
     /// Nine tenths of the descriptors, if it is known how many there may be.
     default: Cell<Option<usize>>,
-    /// It was met and that was told, and it has not been far away since.
-    told: Cell<bool>,
+    told: Told,
 }
 
 impl AcceptBound {
@@ -32,19 +33,13 @@ impl AcceptBound {
     pub(crate) fn has_room(&self, backend: &dyn Backend) -> bool {
         let Some(limit) = self.set.get().or_else(|| self.default.get()) else { return true };
         let open = backend.open_streams();
-        if open < limit {
-            if open < limit - limit / LEFT {
-                self.told.set(false);
-            }
-            return true;
-        }
-        if !self.told.replace(true) {
+        if self.told.is_news(open, limit) {
             let (cause, remedy) = match self.set.get() {
                 Some(_) => ("as set", ""),
                 None => ("nine tenths of its descriptors", ": allow more (ulimit -n), or set_accept_limit"),
             };
             log::warn!("this program has {open} connections, and accepts no more above {limit} ({cause}): others wait{remedy}");
         }
-        false
+        open < limit
     }
 }

@@ -9,6 +9,7 @@
 #![doc(html_root_url = "https://docs.rs/torsade-transports/latest")]
 
 mod accept_bound;
+mod bound;
 mod chain;
 mod compression;
 pub mod conformance;

@@ -125,7 +125,7 @@ impl PortSource {
             if self.stopping.get() {
                 return;
             }
-            if !self.shared.accept_bound.has_room(self.shared.reactor.backend()) {
+            if !self.has_room() {
                 self.retry_after(ROOM_WAIT);
                 return;
             }
@@ -152,6 +152,16 @@ impl PortSource {
             }
         }
         self.shared.reactor.requeue(self.token.get(), Ready::READABLE);
+    }
+
+    /// Whether another connection may be accepted now.
+    fn has_room(&self) -> bool {
+        let reactor = &self.shared.reactor;
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() && !crate::tls::Handshakes::of(reactor).has_room(reactor.now()) {
+            return false;
+        }
+        self.shared.accept_bound.has_room(reactor.backend())
     }
 
     fn accepted(&self, stream: Box<dyn Stream>, peer: SocketAddr) {

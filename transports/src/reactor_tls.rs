@@ -5,7 +5,7 @@ use torsade_reactor::Reactor;
 
 use crate::port::Port;
 use crate::reactor_tcp::{connect, listen};
-use crate::tls::{TlsClientConfig, TlsServerConfig};
+use crate::tls::{Handshakes, TlsClientConfig, TlsServerConfig};
 
 /// TLS servers and clients on a [`Reactor`]: TCP whose connections begin with a handshake.
 ///
@@ -42,6 +42,25 @@ pub trait ReactorTls {
         A: IntoHostPort,
         F: Factory + 'static;
 
+    /// Sets how many handshakes may be unfinished at a time in which this reactor is the server; 1,000 unless set.
+    ///
+    /// At the limit the ports of [`listen_tls`](Self::listen_tls) accept nobody as long as every handshake is younger than
+    /// 3 s: many clients that come at once wait for each other. A handshake that takes longer gives its place to the next
+    /// connection, and ends with `Reason::TimedOut(Deadline::Handshake)`: who opens connections and says nothing does not
+    /// keep others out. One that begins on a connection that there is already
+    /// ([`start_tls`](torsade_protocols::Transport::start_tls)) takes the place of the oldest at once. That the limit is met
+    /// is logged once, as a warning. Handshakes in which we are the client do not count.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::prelude::*;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.set_handshake_limit(200);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn set_handshake_limit(&self, handshakes: usize);
+
     /// Connects to `address` with TLS, and has `factory` build the protocol once the TCP connection is established.
     ///
     /// The server's certificate has to be for the host in `address`, unless the configuration names another. As
@@ -64,6 +83,10 @@ impl ReactorTls for Reactor {
         F: Factory + 'static,
     {
         listen(self, address.into_host_port()?, Box::new(factory), Some(config.into()))
+    }
+
+    fn set_handshake_limit(&self, handshakes: usize) {
+        Handshakes::of(self).set_limit(handshakes);
     }
 
     fn connect_tls<A, F>(&self, address: A, config: &TlsClientConfig, factory: F) -> Result<Connector, ConnectError>

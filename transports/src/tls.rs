@@ -8,6 +8,7 @@ mod certificates;
 mod client_config;
 mod config_error;
 mod failure;
+mod handshakes;
 mod layer;
 mod server_config;
 mod server_names;
@@ -17,10 +18,12 @@ mod wrapped;
 mod wrapping;
 
 use torsade_protocols::{Host, StartTlsError, TlsConfig};
+use torsade_reactor::Reactor;
 
 pub use certificates::{PrivateCertificate, TrustRoots};
 pub use client_config::{TlsClientConfig, TlsClientConfigBuilder};
 pub use config_error::TlsConfigError;
+pub(crate) use handshakes::Handshakes;
 pub(crate) use layer::TlsLayer;
 pub use server_config::{TlsServerConfig, TlsServerConfigBuilder};
 pub use wrapping::{TlsWrappingFactory, tls_wrapping_factory};
@@ -55,11 +58,13 @@ impl From<&TlsServerConfig> for TlsConfig {
     }
 }
 
-/// The layer for a connection; `host` is what the connection was made to, if we made it.
-pub(crate) fn open(config: &TlsConfig, host: Option<&Host>, now: std::time::Duration) -> Result<TlsLayer, StartTlsError> {
+/// The layer for a connection; `host` is what the connection was made to, if we made it. A server's handshake may take the
+/// place of another one.
+pub(crate) fn open(config: &TlsConfig, host: Option<&Host>, reactor: &Reactor) -> Result<TlsLayer, StartTlsError> {
+    let now = reactor.now();
     match config.downcast_ref::<AnyConfig>() {
         Some(AnyConfig::Client(config)) => config.open(host, now),
-        Some(AnyConfig::Server(config)) => config.open(now),
+        Some(AnyConfig::Server(config)) => Ok(config.open(now)?.placed(Handshakes::of(reactor).enter(now))),
         None => Err(StartTlsError::Unsupported),
     }
 }

@@ -1,6 +1,7 @@
 //! TLS from here on.
 
 use torsade_protocols::{AlreadyReceived, Reason, StartTlsError, TlsConfig, TlsError};
+use torsade_reactor::Ready;
 
 use super::StreamConnection;
 
@@ -16,7 +17,9 @@ impl StreamConnection {
         let refused = if already == AlreadyReceived::Refuse { rest.len() } else { 0 };
         let injected = refused + chain.held_input();
         let host = state.rare_if_any().and_then(|rare| rare.host.as_ref());
-        let layer = crate::tls::open(config, host, self.shared.reactor.now())?;
+        let layer = crate::tls::open(config, host, &self.shared.reactor)?;
+        let (reactor, token) = (self.shared.reactor.clone(), self.token.get());
+        layer.on_cut_off(move || reactor.requeue(token, Ready::NONE));
         if injected > 0 {
             state.doom(Reason::Tls(TlsError::Injected { bytes: injected }));
             self.settle_later(&state);

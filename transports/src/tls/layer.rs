@@ -7,6 +7,7 @@ use rustls::Error;
 use torsade_protocols::{Deadline, Reason, TlsError, TlsInfo};
 
 use super::failure::tls_error;
+use super::handshakes::Place;
 use super::server_names::take_asked_for;
 use super::session::{Job, RECORD, Session, Sinks, Step};
 use crate::layer::{Layer, Progress};
@@ -54,8 +55,8 @@ pub(crate) struct TlsLayer {
 
 enum Phase {
     Failed(Reason),
-    /// Until the given time at the latest.
-    Handshaking(Duration),
+    /// Until the given time at the latest, or until the place is given to another.
+    Handshaking(Duration, Option<Place>),
     Open,
 }
 
@@ -73,7 +74,7 @@ impl TlsLayer {
     pub(super) fn new(session: Session, deadline: Duration) -> Self {
         let mut layer = Self {
             session,
-            phase: Phase::Handshaking(deadline),
+            phase: Phase::Handshaking(deadline, None),
             incoming: Vec::new(),
             taken: 0,
             decrypted: Vec::new(),
@@ -88,6 +89,22 @@ impl TlsLayer {
         // A failure is kept, and told by the first read.
         while matches!(layer.step(Job::Nothing, None, None), Ok(Step::Again)) {}
         layer
+    }
+
+    /// The same, whose handshake is counted.
+    pub(super) fn placed(mut self, place: Place) -> Self {
+        if let Phase::Handshaking(_, counted) = &mut self.phase {
+            *counted = Some(place);
+        }
+        self
+    }
+
+    /// Sets what has the connection look at its [`deadline`](Layer::deadline), which is now, when the handshake has to give
+    /// its place to another.
+    pub(crate) fn on_cut_off(&self, wake: impl Fn() + 'static) {
+        if let Phase::Handshaking(_, Some(place)) = &self.phase {
+            place.set_wake(wake);
+        }
     }
 
     /// What the handshake agreed on.
@@ -118,7 +135,7 @@ impl TlsLayer {
     /// The connection is to be closed, not only our half of it. Without anything to send, a handshake need not be waited
     /// for: nobody could be deceived by its end.
     pub(crate) fn give_up_pointless_handshake(&mut self) {
-        let pointless = matches!(self.phase, Phase::Handshaking(_)) && self.pending.is_empty();
+        let pointless = matches!(self.phase, Phase::Handshaking(..)) && self.pending.is_empty();
         if pointless && self.finish != Finish::Done {
             self.finish = Finish::Done;
         }
@@ -279,7 +296,7 @@ impl Layer for TlsLayer {
     fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, _now: Duration) -> Result<(), Reason> {
         match self.phase {
             Phase::Failed(_) => return Ok(()),
-            Phase::Handshaking(_) => {
+            Phase::Handshaking(..) => {
                 self.pending.extend_from_slice(plain);
                 return Ok(());
             }
@@ -345,8 +362,8 @@ impl Layer for TlsLayer {
         match &self.phase {
             Phase::Failed(reason) => Err(reason.clone()),
             _ if self.peer_closed => Ok(()),
-            Phase::Handshaking(_) if self.finish == Finish::Done => Ok(()),
-            Phase::Handshaking(_) => Err(self.fail_with(Reason::Tls(TlsError::ClosedInHandshake))),
+            Phase::Handshaking(..) if self.finish == Finish::Done => Ok(()),
+            Phase::Handshaking(..) => Err(self.fail_with(Reason::Tls(TlsError::ClosedInHandshake))),
             Phase::Open if self.truncation_allowed && !cut => Ok(()),
             Phase::Open => Err(self.fail_with(Reason::TlsTruncated)),
         }
@@ -357,8 +374,9 @@ impl Layer for TlsLayer {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        match self.phase {
-            Phase::Handshaking(deadline) if self.finish != Finish::Done => Some(deadline),
+        match &self.phase {
+            Phase::Handshaking(_, Some(place)) if self.finish != Finish::Done && place.is_cut_off() => Some(Duration::ZERO),
+            Phase::Handshaking(deadline, _) if self.finish != Finish::Done => Some(*deadline),
             _ => None,
         }
     }
@@ -386,6 +404,6 @@ impl Layer for TlsLayer {
     }
 
     fn is_handshaking(&self) -> bool {
-        matches!(self.phase, Phase::Handshaking(_)) && self.finish != Finish::Done
+        matches!(self.phase, Phase::Handshaking(..)) && self.finish != Finish::Done
     }
 }

@@ -115,6 +115,14 @@ impl Wrapped {
     pub(super) fn arm_deadline(wrapped: &Rc<Self>) {
         let Some(deadline) = wrapped.layer.borrow().deadline() else { return };
         let own = Rc::downgrade(wrapped);
+        wrapped.layer.borrow().on_cut_off(move || {
+            let Some(wrapped) = own.upgrade() else { return };
+            if let Some(timer) = &*wrapped.deadline.borrow() {
+                // It may have fired.
+                timer.reset(Duration::ZERO).ok();
+            }
+        });
+        let own = Rc::downgrade(wrapped);
         let reactor = wrapped.below.reactor();
         let timer = reactor.call_later(deadline.saturating_sub(reactor.now()), move || {
             let Some(wrapped) = own.upgrade() else { return };

@@ -103,7 +103,7 @@ impl TlsProtocol {
         if let Some(sides) = &self.sides {
             return Ok(sides.clone());
         }
-        let layer = super::open(&self.config, None, below.reactor().now())?;
+        let layer = super::open(&self.config, None, below.reactor())?;
         let wrapped = Wrapped::new(below.clone(), layer);
         let sides = Sides { above: Transport::new(Rc::<Wrapped>::clone(&wrapped)), wrapped };
         self.sides = Some(sides.clone());

@@ -1,0 +1,109 @@
+//! How many handshakes may be unfinished in which we are the server.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_reactor::Reactor;
+
+use crate::bound::Told;
+
+/// How many there may be at a time, unless that is set.
+const LIMIT: usize = 1000;
+
+/// How long a handshake keeps its place when there is no other for a new connection: long enough for a lost packet to be
+/// sent again on a long way.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The unfinished handshakes of one reactor.
+///
+/// At the limit a port waits as long as all of them are young: then they are clients that come all at once, and each of
+/// them gets its turn. One that takes longer than [`PATIENCE`] gives its place to a new connection: so those who open
+/// connections and say nothing hold up the others for as long as that, and not until their own deadlines.
+pub(crate) struct Handshakes {
+    limit: Cell<usize>,
+    /// By their numbers, so that the oldest comes first.
+    unfinished: RefCell<BTreeMap<u64, Rc<Unfinished>>>,
+    last: Cell<u64>,
+    told: Told,
+}
+
+struct Unfinished {
+    began: Duration,
+    cut_off: Cell<bool>,
+    /// Has the layer looked at, which finds that its time is over.
+    wake: RefCell<Box<dyn Fn()>>,
+}
+
+/// The place of one unfinished handshake, which is free again when this is dropped.
+pub(super) struct Place {
+    handshakes: Rc<Handshakes>,
+    number: u64,
+    handshake: Rc<Unfinished>,
+}
+
+impl Handshakes {
+    /// Those of this reactor.
+    pub(crate) fn of(reactor: &Reactor) -> Rc<Self> {
+        reactor.local(|_| Self {
+            limit: Cell::new(LIMIT),
+            unfinished: RefCell::default(),
+            last: Cell::new(0),
+            told: Told::default(),
+        })
+    }
+
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.set(limit.max(1));
+    }
+
+    /// Whether a port may accept another connection now.
+    pub(crate) fn has_room(&self, now: Duration) -> bool {
+        let unfinished = self.unfinished.borrow();
+        let (limit, count) = (self.limit.get(), unfinished.len());
+        if self.told.is_news(count, limit) {
+            log::warn!(
+                "{count} TLS handshakes are unfinished, and {limit} may be (set_handshake_limit): new connections wait, and take the \
+                 place of those that take longer than {PATIENCE:?}"
+            );
+        }
+        let oldest = unfinished.first_key_value();
+        count < limit || oldest.is_none_or(|(_, handshake)| now.saturating_sub(handshake.began) >= PATIENCE)
+    }
+
+    /// Takes a place. At the limit it is that of the oldest: who is accepted already cannot wait.
+    pub(super) fn enter(self: &Rc<Self>, now: Duration) -> Place {
+        self.has_room(now);
+        while self.unfinished.borrow().len() >= self.limit.get() {
+            let oldest = self.unfinished.borrow_mut().pop_first();
+            if let Some((_, handshake)) = oldest {
+                handshake.cut_off.set(true);
+                (handshake.wake.borrow())();
+            }
+        }
+        self.last.set(self.last.get() + 1);
+        let (number, wake) = (self.last.get(), RefCell::new(Box::new(|| {}) as Box<dyn Fn()>));
+        let handshake = Rc::new(Unfinished { began: now, cut_off: Cell::new(false), wake });
+        self.unfinished.borrow_mut().insert(number, Rc::clone(&handshake));
+        Place { handshakes: Rc::clone(self), number, handshake }
+    }
+}
+
+impl Place {
+    /// Whether it was given to another.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.handshake.cut_off.get()
+    }
+
+    /// Sets what has the layer looked at once its place is given to another.
+    pub(super) fn set_wake(&self, wake: impl Fn() + 'static) {
+        *self.handshake.wake.borrow_mut() = Box::new(wake);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.handshakes.unfinished.borrow_mut().remove(&self.number);
+    }
+}
