@@ -76,14 +76,12 @@ impl Side {
         Ok(())
     }
 
-    /// A close ends: 30 s (here up to a minute) without progress end it, and the peer takes a byte a second at least of
-    /// what is on the wire, which for many small flushed writes is more than was written.
-    fn check_close_time(&self, transport: &Transport) {
+    /// A close ends: 30 s (here up to a minute) without progress end it, and the peer takes what is on the wire.
+    fn check_close_time(&self) {
         let Some((_, begin)) = self.closing else { return };
         let world = self.world();
-        let compressed = transport.compression_stats().map_or(0, |stats| stats.wire_out);
         let took = world.homes[self.home].reactor.now() - begin;
-        let bound = Duration::from_secs(150 + self.written + compressed + 60 * world.partitions.get());
+        let bound = Duration::from_secs(150 + 60 * world.partitions.get()) + world.byte_time.mul_f64(self.on_the_wire() as f64);
         if took > bound {
             self.complain(format_args!("closing took {took:?}"));
         }
@@ -172,7 +170,7 @@ impl Protocol for Actor {
             if side.producer.as_ref().is_some_and(|produced| !produced.stopped) {
                 side.complain("the producer was not stopped");
             }
-            side.check_close_time(transport);
+            side.check_close_time();
             side.lost_at = transport.reactor().now();
             side.reason = Some(reason.clone());
         })

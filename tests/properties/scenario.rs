@@ -44,24 +44,21 @@ impl<'a> Scenario<'a> {
         let mut chance = Chance::new(simulation.seed(), 1);
         simulation.set_logging(std::env::var_os("TORSADE_SEED").is_some());
         simulation.set_turn_limit(300_000);
+        // A phase has a patience of its own.
+        simulation.set_time_limit(Duration::MAX);
         let loopback = chance.one_in(8);
         let hosts = if loopback { vec![SERVER] } else { vec![CLIENT, SERVER] };
         let reactors = hosts.iter().map(|ip| simulation.host(ip).reactor().clone()).collect();
-        let calm = simulation.faults() == Faults::calm();
+        let mut faults = simulation.faults();
         let big = chance.one_in(16);
         if big {
-            let faults = simulation.faults();
-            simulation.set_faults(Faults {
-                segment: 512..=65_536,
-                receive_buffer: 4096..=131_072,
-                send_buffer: 4096..=131_072,
-                ..faults
-            });
+            faults = Faults { segment: 512..=65_536, receive_buffer: 4096..=131_072, send_buffer: 4096..=131_072, ..faults };
+            simulation.set_faults(faults.clone());
         }
         let actions = 10 + chance.size(100) as u32;
         let weights = draw_weights(&mut chance);
         let write_size = if big { 100_000 } else { 1 << (5 + chance.below(7)) };
-        let world = World::new(reactors, calm, actions, write_size, weights);
+        let world = World::new(reactors, &faults, actions, write_size, weights);
         let mut scenario = Self { simulation, chance, world, ports: Vec::new(), watch: Watch::new(simulation) };
         for pair in 0..1 + scenario.chance.size(3) as usize {
             scenario.add_pair(pair)?;
@@ -167,10 +164,10 @@ impl<'a> Scenario<'a> {
         Ok(())
     }
 
-    /// Time enough for every byte that was written, one a second.
+    /// Time enough for every byte that was written to arrive by itself.
     fn patience(&self) -> Duration {
-        let written: u64 = self.world.sides.borrow().iter().map(|side| side.borrow().written).sum();
-        Duration::from_secs(400 + written)
+        let wire: u64 = self.world.sides.borrow().iter().map(|side| side.borrow().on_the_wire()).sum();
+        Duration::from_secs(400) + self.world.byte_time.mul_f64(wire as f64)
     }
 
     /// Ends every connection in one way or another, and waits for that.

@@ -247,6 +247,13 @@ impl Side {
         }
     }
 
+    /// Bytes that it has put on the wire, at most: small writes that are flushed become more there, and so do small records.
+    pub fn on_the_wire(&self) -> u64 {
+        let compressed = self.transport.as_ref().and_then(Transport::compression_stats).map_or(0, |stats| stats.wire_out);
+        let bytes = self.written + compressed;
+        if self.tls { 5000 + 30 * bytes } else { bytes }
+    }
+
     /// Looks at the bound of what is unsent, and whether the connection was ended by it.
     pub fn check_unsent(&mut self, transport: &Transport, last: usize) {
         let unsent = transport.unsent();

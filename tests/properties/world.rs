@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade::prelude::*;
+use torsade::simulated::Faults;
 
 use super::side::Side;
 
@@ -28,6 +29,8 @@ pub struct World {
     problems: RefCell<Vec<String>>,
     /// Nothing is late on this network.
     pub calm: bool,
+    /// What a byte takes at most on this network, by and large.
+    pub byte_time: Duration,
     /// Things that may still be done.
     pub actions: Cell<u32>,
     /// Bytes of one write.
@@ -47,13 +50,14 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(reactors: Vec<Reactor>, calm: bool, actions: u32, write_size: u64, weights: Vec<u32>) -> Rc<Self> {
+    pub fn new(reactors: Vec<Reactor>, faults: &Faults, actions: u32, write_size: u64, weights: Vec<u32>) -> Rc<Self> {
         let home = |reactor| Home { reactor, timers: Cell::default(), stopping: Cell::default() };
         Rc::new(Self {
             homes: reactors.into_iter().map(home).collect(),
             sides: RefCell::default(),
             problems: RefCell::default(),
-            calm,
+            calm: *faults == Faults::calm(),
+            byte_time: byte_time(faults),
             actions: Cell::new(actions),
             write_size,
             weights,
@@ -99,4 +103,13 @@ impl World {
             call();
         });
     }
+}
+
+/// Buffers may hold one byte: then each waits for the one before it to arrive, for writes that take nothing, for what is
+/// lost to be sent again, and for a reader that is slow. Twice what that comes to on average, and a second at least.
+fn byte_time(faults: &Faults) -> Duration {
+    let latency = faults.latency.end().mul_f64(1.0 + 1.0 / (1.0 - faults.short_write));
+    let again = (*faults.retransmission.end() + *faults.latency.end()).mul_f64(faults.loss / (1.0 - faults.loss));
+    let slow = Duration::from_secs(1) / faults.slow_bandwidth.max(1) as u32;
+    (2 * (latency + again + slow)).max(Duration::from_secs(1))
 }
