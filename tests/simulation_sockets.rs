@@ -439,6 +439,7 @@ fn random_scripts_say_the_same_in_both_worlds() {
     }
     // Each script waits for the real kernel many times, so they run side by side.
     let scripts = std::env::var("TORSADE_SEEDS").map_or(50, |count| count.parse().unwrap());
+    assert!(scripts > 0, "there is no script to run");
     std::thread::scope(|scope| {
         for seed in 0..scripts {
             scope.spawn(move || {

@@ -71,5 +71,7 @@ fn protocols_do_what_twisteds_do_but_for_marked_deviations() {
         println!("{}", divergence.chars().take(4000).collect::<String>());
     }
     assert!(divergences.is_empty(), "{} of {} vectors diverge; the first are above", divergences.len(), lines.len());
-    assert!(given.is_some() || lines.len() >= 2000, "the recorded vectors are missing");
+    // Of a directory that was named any vector will do, but no vector at all is a wrong directory.
+    let least = if given.is_some() { 1 } else { 2000 };
+    assert!(lines.len() >= least, "{} vectors in {}: some are missing", lines.len(), given.unwrap_or(own).display());
 }

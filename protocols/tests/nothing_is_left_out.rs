@@ -48,6 +48,7 @@ fn adapters_and_wrappers_pass_every_callback() {
 #[test]
 fn factories_that_wrap_pass_every_hook() {
     let names = methods(include_str!("../src/factory.rs"), "pub trait ClientFactory: Factory {");
+    assert!(names.len() >= 3, "{names:?}");
     for (file, source) in [
         ("throttling", include_str!("../src/policies/throttling.rs")),
         ("timeouts", include_str!("../src/policies/timeouts.rs")),

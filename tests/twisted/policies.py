@@ -147,7 +147,8 @@ class DeviatingThrottling(twisteds.ThrottlingFactory):
         earlier = getattr(self, release)
         check()
         later = getattr(self, release)
-        if LATEST in self.deviations and earlier is not None and later is not earlier:
+        # One that Twisted has cancelled, with the last connection, is still there.
+        if LATEST in self.deviations and earlier is not None and earlier.active() and later is not earlier:
             if earlier.getTime() > later.getTime():
                 earlier, later = later, earlier
             earlier.cancel()

@@ -16,7 +16,7 @@ use super::{Faults, Simulation};
 /// the first of `seeds` on).
 ///
 /// # Panics
-/// When the scenario panics or returns an error, with the seed and one command that repeats it.
+/// When the scenario panics or returns an error, with the seed and one command that repeats it; when there is no seed.
 ///
 /// # Examples
 /// ```
@@ -47,6 +47,7 @@ pub fn simulate_with<T: Outcome>(faults: &Faults, seeds: Range<u64>, scenario: i
 
 #[track_caller]
 fn run<T: Outcome>(faults: &Faults, seeds: Range<u64>, scenario: impl Fn(&Simulation) -> T) {
+    assert!(!seeds.is_empty(), "there is no seed to run: nothing would be tested");
     for seed in seeds {
         let simulation = Simulation::with_faults(seed, faults.clone());
         let problem = match catch(|| scenario(&simulation).problem()) {
@@ -101,6 +102,12 @@ mod tests {
         assert_eq!(with("TORSADE_SEED"), 3..4);
         assert_eq!(with("TORSADE_SEEDS"), 5..8);
         assert_eq!(with("OTHER"), 5..10);
+    }
+
+    #[test]
+    #[should_panic(expected = "no seed to run")]
+    fn no_seed_at_all_is_a_failure() {
+        run(&Faults::calm(), 5..5, |_| ());
     }
 
     #[test]
