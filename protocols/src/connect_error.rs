@@ -32,6 +32,11 @@ pub enum ConnectError {
     /// It was not established within the time given (30 s unless set), which includes looking up the name.
     #[doc(alias = "TimeoutError")]
     TimedOut(Duration),
+    /// The host name was not looked up, since 1,024 others wait for that. Try again later, or connect to an address.
+    TooManyLookUps {
+        /// The name.
+        name: String,
+    },
     /// The host name could not be looked up.
     #[doc(alias = "DNSLookupError")]
     UnknownHost {
@@ -56,6 +61,9 @@ impl fmt::Display for ConnectError {
             Self::Refused => f.write_str("connection refused: nobody listens there"),
             Self::ShuttingDown => f.write_str("the reactor is stopping: no new connections are made"),
             Self::TimedOut(after) => write!(f, "connecting timed out after {after:?}"),
+            Self::TooManyLookUps { name } => {
+                write!(f, "host {name:?} was not looked up: too many others wait for that; try again later")
+            }
             Self::UnknownHost { name, cause } => write!(f, "host {name:?} could not be looked up: {cause}"),
             Self::UserError => f.write_str("the attempt was ended by stop_connecting"),
         }

@@ -56,7 +56,9 @@ pub trait Backend {
     /// When the attempt fails at once.
     fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>>;
 
-    /// Looks up a host name off the loop, and calls `resolved`, maybe on another thread.
+    /// Begins to look up a host name off the loop, and calls `resolved` with what comes, maybe on another thread.
+    ///
+    /// It waits for nothing: the reactor bounds how many are under way.
     fn resolve(&self, name: String, resolved: Resolved);
 
     /// Runs `job` on a thread of the pool.

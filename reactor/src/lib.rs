@@ -42,7 +42,7 @@ pub use escaped::Escaped;
 pub use memory::{MemoryError, MemoryPeer, MemoryReactor};
 pub use os::reuse_port_listener;
 pub use panic::{Panic, catch};
-pub use reactor::{Leftovers, Reactor};
+pub use reactor::{Leftovers, LookUp, Reactor, TooManyLookUps};
 pub use reactor_handle::{ReactorGone, ReactorHandle};
 pub use report::report_error;
 pub use source::{Ready, Source, Token};

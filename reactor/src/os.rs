@@ -13,7 +13,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -112,9 +113,7 @@ impl Backend for Os {
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {
-        self.threads.run(Box::new(move || {
-            resolved((name.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()));
-        }));
+        look_up(name, resolved);
     }
 
     fn run_in_thread(&self, job: Job) {
@@ -149,6 +148,22 @@ impl Backend for Os {
         let watched = if watch { Some(SignalWatch::new(Arc::clone(&self.waker))?) } else { None };
         self.signals.replace(watched);
         Ok(())
+    }
+}
+
+/// Looks up a name on a thread of its own, which holds nobody else up for the half minute that it may take.
+fn look_up(name: String, resolved: Resolved) {
+    // The thread is given what to call once there is a thread: if there is none, that is told.
+    let (give, given) = mpsc::channel::<Resolved>();
+    let work = move || {
+        if let Ok(resolved) = given.recv() {
+            resolved((name.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()));
+        }
+    };
+    match thread::Builder::new().name("torsade-look-up".to_owned()).spawn(work) {
+        // It waits for this.
+        Ok(_) => drop(give.send(resolved)),
+        Err(error) => resolved(Err(error)),
     }
 }
 

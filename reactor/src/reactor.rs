@@ -1,6 +1,7 @@
 //! The event loop.
 
 mod leftovers;
+mod look_ups;
 mod other_threads;
 mod stopping;
 
@@ -17,6 +18,8 @@ use std::time::Duration;
 use slab::Slab;
 
 pub use leftovers::Leftovers;
+use look_ups::LookUps;
+pub use look_ups::{LookUp, TooManyLookUps};
 
 use crate::backend::{Backend, Wakeups};
 use crate::delayed_call::DelayedCall;
@@ -56,6 +59,7 @@ struct Core {
     wakeups: RefCell<Wakeups>,
     thread_calls: Arc<ThreadCalls>,
     awaited: RefCell<Slab<Awaited>>,
+    look_ups: Rc<LookUps>,
     triggers: RefCell<Triggers>,
     locals: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
     stage: Cell<Stage>,
@@ -110,6 +114,7 @@ impl Reactor {
             wakeups: RefCell::default(),
             thread_calls: Arc::new(ThreadCalls::new(backend.waker())),
             awaited: RefCell::default(),
+            look_ups: Rc::default(),
             triggers: RefCell::default(),
             locals: RefCell::default(),
             stage: Cell::new(Stage::Idle),

@@ -43,8 +43,8 @@ impl Reactor {
 
     /// Sets how many threads the pool has at most; 10 unless set, 0 is taken as 1.
     ///
-    /// Threads are made when there is work for them. Those above a smaller number end when they are done. Name look-ups
-    /// use the pool as well.
+    /// Threads are made when there is work for them. Those above a smaller number end when they are done. Names are looked
+    /// up on threads of their own, see [`resolve`](Self::resolve).
     #[doc(alias = "suggestThreadPoolSize")]
     pub fn suggest_thread_pool_size(&self, threads: usize) {
         self.backend().suggest_thread_pool_size(threads.max(1));

@@ -16,11 +16,11 @@ pub fn child_with_descriptors(name: &str, descriptors: u32) -> Command {
     only(name, shell)
 }
 
-/// The same in a network of its own, whose system gives attempts to connect these ports (Linux, where that is permitted).
-pub fn child_in_own_network(name: &str, ports: &str) -> Command {
-    let set_up = format!("ip link set lo up && echo {ports} > /proc/sys/net/ipv4/ip_local_port_range && exec \"$0\" \"$@\"");
+/// The same in a network of its own, where the shell has done `set_up` before (Linux, where that is permitted).
+pub fn child_in_own_network(name: &str, set_up: &str) -> Command {
+    let set_up = format!("ip link set lo up && {set_up} && exec \"$0\" \"$@\"");
     let mut unshare = Command::new("unshare");
-    unshare.args(["--net", "--map-root-user", "sh", "-c", &set_up]).arg(this_binary());
+    unshare.args(["--net", "--mount", "--map-root-user", "sh", "-c", &set_up]).arg(this_binary());
     only(name, unshare)
 }
 

@@ -11,7 +11,7 @@ use torsade_protocols::{
     ClientFactory, Connect, ConnectError, Connector, ConnectorState, Host, HostPort, Reason, Result, TlsConfig, Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::{DelayedCall, Reactor, Ready, Source, Stream, Token, catch, report_error};
+use torsade_reactor::{DelayedCall, LookUp, Reactor, Ready, Source, Stream, Token, TooManyLookUps, catch, report_error};
 
 use crate::connection::{Begun, StreamConnection};
 use crate::shared::Shared;
@@ -39,8 +39,8 @@ enum Phase {
     Idle,
     /// `connect` was called; the attempt begins in the next turn.
     Starting,
-    /// The name is being looked up. As before, there is no socket.
-    Resolving(DelayedCall),
+    /// The name is being looked up, or is to be. As before, there is no socket.
+    Resolving(DelayedCall, LookUp),
     Connecting(Attempt),
     /// The connection is established, and the factory builds its protocol.
     Building,
@@ -108,27 +108,25 @@ impl TcpConnector {
         match &self.destination.host() {
             Host::Ip(ip) => self.try_addresses(deadline, vec![*ip]),
             Host::Name(name) => {
-                self.phase.replace(Phase::Resolving(deadline));
-                self.resolve(name);
+                let connector = Rc::clone(self);
+                match self.shared.reactor.resolve(name, move |resolved| connector.resolved(resolved)) {
+                    Ok(look_up) => drop(self.phase.replace(Phase::Resolving(deadline, look_up))),
+                    Err(TooManyLookUps) => {
+                        deadline.cancel().ok();
+                        self.fail(&ConnectError::TooManyLookUps { name: name.clone() });
+                    }
+                }
             }
         }
     }
 
-    fn resolve(self: &Rc<Self>, name: &str) {
-        let (connector, attempt) = (Rc::clone(self), self.attempt.get());
-        self.shared.reactor.resolve(name, move |resolved| {
-            if connector.attempt.get() == attempt {
-                connector.resolved(resolved);
-            }
-        });
-    }
-
     fn resolved(self: &Rc<Self>, resolved: io::Result<Vec<IpAddr>>) {
         let phase = self.phase.replace(Phase::Ending);
-        let Phase::Resolving(deadline) = phase else {
+        let Phase::Resolving(deadline, look_up) = phase else {
             self.phase.replace(phase);
             return;
         };
+        drop(look_up);
         match resolved {
             Ok(addresses) => self.try_addresses(deadline, addresses),
             Err(cause) => {
@@ -301,7 +299,10 @@ impl TcpConnector {
     fn close_sockets(&self, next: Phase) {
         let phase = self.phase.replace(next);
         match phase {
-            Phase::Resolving(deadline) => drop(deadline.cancel()),
+            Phase::Resolving(deadline, look_up) => {
+                deadline.cancel().ok();
+                drop(look_up);
+            }
             Phase::Connecting(attempt) => {
                 // It may be the deadline that ends the attempt.
                 attempt.deadline.cancel().ok();
@@ -388,7 +389,7 @@ impl Connect for TcpConnector {
     fn state(&self) -> ConnectorState {
         match *self.phase.borrow() {
             Phase::Idle => ConnectorState::Disconnected,
-            Phase::Starting | Phase::Resolving(_) | Phase::Connecting(_) | Phase::Building | Phase::Ending => {
+            Phase::Starting | Phase::Resolving(..) | Phase::Connecting(_) | Phase::Building | Phase::Ending => {
                 ConnectorState::Connecting
             }
             Phase::Connected(_) => ConnectorState::Connected,

@@ -11,7 +11,7 @@ use crate::task::Tasks;
 pub struct Leftovers {
     /// Delayed calls: where each was made, and when it is due.
     pub delayed_calls: Vec<String>,
-    /// Thread-pool jobs and name look-ups whose results are waited for.
+    /// Thread-pool jobs whose results are to come, and names that somebody waits for.
     pub jobs: usize,
     /// Connections, ports, attempts to connect.
     pub sources: Vec<String>,
@@ -65,7 +65,8 @@ impl Reactor {
         calls.sort_by_key(|(deadline, _)| *deadline);
         let delayed_calls = calls.iter().map(|(due, made)| format!("a delayed call made at {made}, due at {due:?}")).collect();
         let sources = self.all_sources().iter().map(|source| source.describe()).collect();
-        Leftovers { delayed_calls, jobs: self.0.awaited.borrow().len(), sources, tasks: Tasks::of(self).len() }
+        let jobs = self.0.awaited.borrow().len() + self.0.look_ups.asked_for();
+        Leftovers { delayed_calls, jobs, sources, tasks: Tasks::of(self).len() }
     }
 
     /// Fails a test whose program leaves anything behind: Twisted's check for a dirty reactor.

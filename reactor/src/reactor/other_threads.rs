@@ -1,8 +1,7 @@
 //! What other threads do for the loop, and what they ask of it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::{io, thread};
+use std::thread;
 
 use super::{Awaited, Reactor};
 use crate::event_log::Subject;
@@ -38,12 +37,6 @@ impl Reactor {
         let complete = self.await_thread(done);
         let job = std::panic::AssertUnwindSafe(job);
         self.0.backend.run_in_thread(Box::new(move || complete(std::panic::catch_unwind(job))));
-    }
-
-    /// Looks up the addresses of a host name off the loop, and then calls `done` on the loop.
-    pub fn resolve(&self, name: &str, done: impl FnOnce(io::Result<Vec<IpAddr>>) + 'static) {
-        let complete = self.await_thread(done);
-        self.0.backend.resolve(name.to_owned(), Box::new(complete));
     }
 
     /// Keeps `done` here and gives a function for another thread that has it called, on the loop, with a value.

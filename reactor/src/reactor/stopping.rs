@@ -145,7 +145,7 @@ impl Reactor {
 
     /// Drops everything that may hold this reactor, so that nothing keeps itself alive.
     pub(crate) fn clear(&self) {
-        let (calls, jobs) = (self.0.thread_calls.close(), self.0.awaited.borrow().len());
+        let (calls, jobs) = (self.0.thread_calls.close(), self.0.awaited.borrow().len() + self.0.look_ups.asked_for());
         if calls.len() + jobs > 0 {
             log::warn!("dropped with the reactor: {} calls from threads, the results of {jobs} jobs", calls.len());
         }
@@ -153,6 +153,7 @@ impl Reactor {
         calls.into_iter().for_each(|call| drop_quietly("a call from a thread", call));
         self.0.timers.queue.take().into_runs().for_each(|call| drop_quietly("a delayed call", call));
         self.0.awaited.take().into_iter().for_each(|(_, done)| drop_quietly("what waited for a job", done));
+        self.0.look_ups.clear();
         drop_quietly("the triggers", self.0.triggers.take());
         drop_quietly("what belongs to the reactor", self.0.locals.take());
         drop_quietly("the sources", self.0.sources.take());

@@ -1,0 +1,207 @@
+//! Look-ups of host names: one for all who ask for the same name, and bounded.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
+
+use super::Reactor;
+use crate::panic::{catch, drop_quietly};
+use crate::report::report_error;
+
+/// Look-ups under way at a time. In the real world each is a thread, and one that nobody answers takes half a minute.
+const UNDER_WAY: usize = 32;
+/// Names that wait for one of those to end.
+const WAITING: usize = 1024;
+
+/// Takes the addresses on behalf of one who asked.
+type Done = Box<dyn FnOnce(io::Result<Vec<IpAddr>>)>;
+
+/// The names that are being looked up or are to be, and who asked for them.
+#[derive(Default)]
+pub(super) struct LookUps {
+    queries: RefCell<HashMap<String, Rc<Query>>>,
+    /// Those that are not under way, in the order in which they were asked; each has somebody who asks.
+    waiting: RefCell<VecDeque<Rc<Query>>>,
+    under_way: Cell<usize>,
+    next_id: Cell<u64>,
+}
+
+/// A name and those who ask for it, in their order. One that is under way may be nobody's any more.
+struct Query {
+    name: String,
+    begun: Cell<bool>,
+    askers: RefCell<BTreeMap<u64, Done>>,
+}
+
+/// A look-up that somebody waits for; dropped, it calls back no more. Made by [`Reactor::resolve`].
+///
+/// One that has not begun is not begun then, if nobody else waits for it.
+#[must_use = "dropped at once, it tells nothing"]
+pub struct LookUp {
+    query: Rc<Query>,
+    id: u64,
+    look_ups: Weak<LookUps>,
+}
+
+/// Too many names wait to be looked up: 1,024, and 32 are under way.
+///
+/// Ask again once some have ended, or ask for those that are asked for already, which takes no place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TooManyLookUps;
+
+impl Reactor {
+    /// Looks up the addresses of a host name off the loop, and then calls `done` on the loop, unless the [`LookUp`] was
+    /// dropped before.
+    ///
+    /// Those who ask for a name while it is being looked up share one look-up. 32 are under way at a time, each on a thread
+    /// of its own, apart from the pool; 1,024 more names wait for them, in the order in which they were asked for.
+    ///
+    /// # Errors
+    /// [`TooManyLookUps`]. Whether the name has addresses is told to `done`.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade_reactor::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let stopper = reactor.clone();
+    /// let look_up = reactor.resolve("localhost", move |found| {
+    ///     assert!(found.is_ok_and(|addresses| addresses.iter().all(|address| address.is_loopback())));
+    ///     stopper.stop().expect("it runs");
+    /// })?;
+    /// reactor.run()?;
+    /// drop(look_up);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "getHostByName")]
+    pub fn resolve(&self, name: &str, done: impl FnOnce(io::Result<Vec<IpAddr>>) + 'static) -> Result<LookUp, TooManyLookUps> {
+        let look_ups = &self.0.look_ups;
+        let query = look_ups.query(name)?;
+        let id = look_ups.next_id.get();
+        look_ups.next_id.set(id + 1);
+        query.askers.borrow_mut().insert(id, Box::new(done));
+        self.begin_look_ups();
+        Ok(LookUp { query, id, look_ups: Rc::downgrade(look_ups) })
+    }
+
+    fn begin_look_ups(&self) {
+        while let Some(query) = self.0.look_ups.next() {
+            let (name, handle) = (query.name.clone(), self.handle());
+            let resolved = move |found| {
+                if handle.call_from_thread(move |reactor| reactor.looked_up(&name, found)).is_err() {
+                    log::debug!("a look-up ended after the reactor had stopped");
+                }
+            };
+            self.0.backend.resolve(query.name.clone(), Box::new(resolved));
+        }
+    }
+
+    fn looked_up(&self, name: &str, found: io::Result<Vec<IpAddr>>) {
+        let query = self.0.look_ups.end(name);
+        self.begin_look_ups();
+        let Some(query) = query else { return };
+        loop {
+            // One after the other: what is called may drop the look-ups of the others.
+            let asker = query.askers.borrow_mut().pop_first();
+            let Some((_, done)) = asker else { break };
+            let found = found.as_ref().map(Vec::clone).map_err(copy);
+            if let Err(panic) = catch(|| done(found)) {
+                report_error("a look-up", format_args!("what waited for the addresses of {name:?} {panic}"));
+            }
+        }
+    }
+}
+
+impl LookUps {
+    /// The query for this name, which is a new one if nobody has asked for it.
+    fn query(&self, name: &str) -> Result<Rc<Query>, TooManyLookUps> {
+        let known = self.queries.borrow().get(name).cloned();
+        if let Some(query) = known {
+            return Ok(query);
+        }
+        if self.waiting.borrow().len() >= WAITING {
+            return Err(TooManyLookUps);
+        }
+        let query = Rc::new(Query { name: name.to_owned(), begun: Cell::new(false), askers: RefCell::default() });
+        self.queries.borrow_mut().insert(name.to_owned(), Rc::clone(&query));
+        self.waiting.borrow_mut().push_back(Rc::clone(&query));
+        Ok(query)
+    }
+
+    /// The next that may begin, which counts as under way from here on.
+    fn next(&self) -> Option<Rc<Query>> {
+        if self.under_way.get() >= UNDER_WAY {
+            return None;
+        }
+        let query = self.waiting.borrow_mut().pop_front()?;
+        query.begun.set(true);
+        self.under_way.set(self.under_way.get() + 1);
+        Some(query)
+    }
+
+    /// A look-up has ended: who asks for its name from now on begins another.
+    fn end(&self, name: &str) -> Option<Rc<Query>> {
+        let query = self.queries.borrow_mut().remove(name)?;
+        self.under_way.set(self.under_way.get() - 1);
+        Some(query)
+    }
+
+    /// Nobody asks any more: what has not begun need not.
+    fn forget(&self, query: &Rc<Query>) {
+        if !query.begun.get() {
+            self.queries.borrow_mut().remove(&query.name);
+            self.waiting.borrow_mut().retain(|other| !Rc::ptr_eq(other, query));
+        }
+    }
+
+    /// How many somebody waits for.
+    pub(super) fn asked_for(&self) -> usize {
+        self.queries.borrow().values().filter(|query| !query.askers.borrow().is_empty()).count()
+    }
+
+    /// Lets go of all who ask; what is under way ends by itself.
+    pub(super) fn clear(&self) {
+        let queries = self.queries.take();
+        self.waiting.take();
+        for query in queries.into_values() {
+            query.askers.take().into_values().for_each(|done| drop_quietly("what waited for a look-up", done));
+        }
+    }
+}
+
+impl Drop for LookUp {
+    fn drop(&mut self) {
+        let done = self.query.askers.borrow_mut().remove(&self.id);
+        if let Some(look_ups) = self.look_ups.upgrade().filter(|_| self.query.askers.borrow().is_empty()) {
+            look_ups.forget(&self.query);
+        }
+        // Outside of any borrow: what it holds may use the reactor.
+        drop(done);
+    }
+}
+
+/// The error for one of several who asked.
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+impl fmt::Debug for LookUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LookUp").field("name", &self.query.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for TooManyLookUps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{WAITING} other names wait to be looked up: try again later")
+    }
+}
+
+impl Error for TooManyLookUps {}
