@@ -52,10 +52,11 @@ use chance::Chance;
 /// Seeds of each test, unless `TORSADE_SEEDS` says otherwise.
 const SEEDS: u64 = 1500;
 
-/// Panics that scenarios plan are not worth a message.
+/// Panics that scenarios plan are not worth a message, nor are the reports of them.
 fn hush() {
     static HUSHED: Once = Once::new();
     HUSHED.call_once(|| {
+        env_logger::builder().filter_level(log::LevelFilter::Off).init();
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if info.payload().downcast_ref::<&str>() != Some(&"a planned panic") {

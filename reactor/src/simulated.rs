@@ -115,7 +115,8 @@ impl Simulation {
 
     /// The host with the given IP address, which is made if there is none.
     ///
-    /// Its reactor is started by the next run.
+    /// Its reactor is started by the next run. A host whose program has ended gets another by
+    /// [`restart`](Host::restart).
     ///
     /// # Panics
     /// If `ip` is no IP address, or one that means every host itself; or if the simulation has ended.

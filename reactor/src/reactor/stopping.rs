@@ -139,8 +139,23 @@ impl Reactor {
                 source.abort();
             }
         }
+        self.discard();
+    }
+
+    /// Ends the reactor as if its process were gone: nothing is called any more, only dropped.
+    pub(crate) fn discard(&self) {
         self.0.stage.set(Stage::Stopped);
         self.clear();
+    }
+
+    /// Whether it has stopped for good.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.0.stage.get() == Stage::Stopped
+    }
+
+    /// Whether one of its callbacks is running.
+    pub(crate) fn is_in_turn(&self) -> bool {
+        self.0.timers.in_turn.get()
     }
 
     /// Drops everything that may hold this reactor, so that nothing keeps itself alive.

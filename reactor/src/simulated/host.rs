@@ -38,9 +38,61 @@ impl Host {
         self.ip
     }
 
-    /// Sends the program a signal, as from outside: an orderly stop begins in its next turn.
+    /// Sends the program a signal, as from outside: a graceful stop begins in its next turn. Does nothing if it has ended.
     pub fn signal(&self, signal: Signal) {
-        self.world.network.borrow_mut().signal(self.place, signal);
+        if !self.reactor.has_stopped() {
+            self.world.network.borrow_mut().signal(self.place, signal);
+        }
+    }
+
+    /// Kills the program, as SIGKILL does: none of its callbacks is called any more, and its system closes its sockets.
+    ///
+    /// So its peers see the end of the stream behind all that was written to the socket, or a reset if there was unread
+    /// input. Called from one of the program's own callbacks, it comes after the present turn. What the program holds is
+    /// dropped, which may run its `Drop`, and fails the Deferreds that nobody can fire any more. Does nothing to a program
+    /// that has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use torsade::{prelude::*, simulated::Simulation, wire::Echo};
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let server = simulation.host("10.0.0.1");
+    /// server.listen_tcp("0.0.0.0:7", |_peer| Echo)?;
+    /// simulation.run_for(Duration::from_secs(1))?;
+    /// server.kill();
+    /// let server = server.restart();
+    /// server.listen_tcp("0.0.0.0:7", |_peer| Echo)?;
+    /// simulation.run_for(Duration::from_secs(1))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn kill(&self) {
+        if !self.reactor.has_stopped() {
+            self.world.end_program(self.place, false);
+        }
+    }
+
+    /// Crashes the host, as a power failure does: it is silent until its [`restart`](Self::restart).
+    ///
+    /// Its connections vanish, and its peers are not told: what they send gets no answer, and is lost with ETIMEDOUT after
+    /// [`retransmission_timeout`](super::Faults::retransmission_timeout); if the host is restarted sooner, with a reset. Who only
+    /// waits to be sent something waits for ever, unless it has a timeout of its own. The program ends as by
+    /// [`kill`](Self::kill).
+    pub fn crash(&self) {
+        self.world.end_program(self.place, true);
+    }
+
+    /// Begins a new program on this host, with a fresh reactor, which the next run starts.
+    ///
+    /// The old handle stays with the old program; [`Simulation::host`](super::Simulation::host) gives the new one from now on.
+    /// Names, partitions and faults stay.
+    ///
+    /// # Panics
+    /// If the program has not ended: [stop](Reactor::stop), [`kill`](Self::kill) or [`crash`](Self::crash) it first.
+    #[must_use]
+    pub fn restart(&self) -> Self {
+        Self { reactor: self.world.restart(self.place), ..self.clone() }
     }
 }
 

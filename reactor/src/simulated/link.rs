@@ -1,6 +1,7 @@
 //! The two sockets of a TCP connection, as Linux keeps them.
 
 use std::collections::VecDeque;
+use std::fmt::{self, Write as _};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -90,6 +91,30 @@ impl Link {
         }
         let end = self.end(side);
         peer.receive_limit.saturating_sub(peer.received.len() + end.flying).min(end.until_stuck.unwrap_or(usize::MAX))
+    }
+
+    /// What keeps it from going on: the faults that were drawn for it, by their names.
+    pub(super) fn describe_troubles(&self, now: Duration, text: &mut String) {
+        let mut say = |trouble: fmt::Arguments<'_>| {
+            // Writing to a String cannot fail.
+            let _ignored = write!(text, "\n    {trouble}");
+        };
+        if self.fate == Fate::Hanging && self.client.stage == Stage::Connecting {
+            say(format_args!("nobody answers its connect: the fault `connect_hangs`"));
+        }
+        for (end, peer) in [(&self.client, &self.server), (&self.server, &self.client)] {
+            if end.until_stuck == Some(0) {
+                say(format_args!("{} takes no more bytes of {}: the fault `stuck`", peer.local, end.local));
+            }
+            if let Some(since) = end.stalled_since {
+                let held = now.saturating_sub(since);
+                say(format_args!("what {} has sent is held back for {held:?} by a partition, or a host that is off", end.local));
+            }
+            let late = end.in_flight.front().is_some_and(|(arrival, _)| *arrival > now + Duration::from_secs(1));
+            if let Some(bandwidth) = end.bandwidth.filter(|_| late && end.stalled_since.is_none()) {
+                say(format_args!("{} sends {bandwidth} bytes a second: the fault `slow`, or `bandwidth`", end.local));
+            }
+        }
     }
 
     /// Whether nobody will notice any more that it exists.

@@ -55,6 +55,8 @@ struct HostState {
     /// All ports were given out once.
     wrapped: bool,
     random: Rng,
+    /// Its power has failed.
+    off: bool,
 }
 
 /// All of the simulated world outside of the programs.
@@ -105,7 +107,17 @@ impl Network {
         // A stream of random numbers for each host, so that one program's draws do not change the network's.
         let random = Rng::new(self.seed.wrapping_mul(31).wrapping_add(crate::event_log::fingerprint(ip.to_string().as_bytes())));
         let (woken, signals, next_port) = (VecDeque::new(), Vec::new(), FIRST_EPHEMERAL);
-        self.hosts.push(HostState { ip, woken, signals, streams: 0, stirred: false, next_port, wrapped: false, random });
+        self.hosts.push(HostState {
+            ip,
+            woken,
+            signals,
+            streams: 0,
+            stirred: false,
+            next_port,
+            wrapped: false,
+            random,
+            off: false,
+        });
         self.hosts.len() - 1
     }
 
@@ -127,8 +139,10 @@ impl Network {
         self.hosts[host].streams += 1;
     }
 
-    pub(super) fn remove_stream(&mut self, host: usize) {
-        self.hosts[host].streams -= 1;
+    pub(super) fn remove_stream(&mut self, id: LinkId, side: Side) {
+        if let Some(link) = self.links.get(&id) {
+            self.hosts[link.end(side).host].streams -= 1;
+        }
     }
 
     /// The host's program has as many descriptors as it may have.
@@ -189,7 +203,31 @@ impl Network {
     }
 
     pub(super) fn are_parted(&self, a: usize, b: usize) -> bool {
-        self.parted.contains(&(a.min(b), a.max(b)))
+        self.hosts[a].off || self.hosts[b].off || self.parted.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// A host's program is gone. Its system closes the sockets; without power there is no system, and nobody is told.
+    pub(super) fn end_program(&mut self, host: usize, off: bool) {
+        self.hosts[host].off |= off;
+        let listeners: Vec<u64> = self.listeners.iter().filter(|(_, at)| at.host == host).map(|(id, _)| *id).collect();
+        for id in listeners {
+            if off { drop(self.listeners.remove(&id)) } else { self.close_listener(id) }
+        }
+        let ends =
+            |(id, link): (&LinkId, &Link)| [(*id, Side::Client), (*id, Side::Server)].map(|end| (end, link.end(end.1).host));
+        let ends: Vec<_> = self.links.iter().flat_map(ends).filter(|(_, at)| *at == host).map(|(end, _)| end).collect();
+        for (id, side) in ends {
+            if off { self.vanish(id, side) } else { self.close(id, side) }
+        }
+        self.hosts[host].streams = 0;
+    }
+
+    /// A host has power, and may run another program.
+    pub(super) fn begin_program(&mut self, host: usize) {
+        self.hosts[host].off = false;
+        self.hosts[host].woken.clear();
+        self.hosts[host].signals.clear();
+        self.release_stalled();
     }
 
     /// Notes an edge: the socket's readiness is reported by its host's next poll.
@@ -359,6 +397,7 @@ impl Network {
 
     /// What is going on, for the message of a run that does not come to its end.
     pub(super) fn describe(&self, text: &mut String) {
+        let now = self.now();
         for (id, link) in &self.links {
             let (client, server) = (&link.client, &link.server);
             let unsent = client.unsent.len() + server.unsent.len();
@@ -370,6 +409,10 @@ impl Network {
                 "\n  connection {} from {} to {} ({:?}, {:?}): {unsent} bytes unsent, {unread} unread, {flying} segments on the way",
                 id.0, client.local, server.local, client.stage, server.stage
             );
+            link.describe_troubles(now, text);
+        }
+        for host in self.hosts.iter().filter(|host| host.off) {
+            let _ignored = write!(text, "\n  {} is off", host.ip);
         }
         for (a, b) in &self.parted {
             let _ignored = write!(text, "\n  {} and {} are parted", self.hosts[*a].ip, self.hosts[*b].ip);

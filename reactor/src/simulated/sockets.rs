@@ -131,7 +131,6 @@ impl Wake for Flag {
 
 struct SimulatedStream {
     world: Rc<World>,
-    host: usize,
     id: LinkId,
     side: Side,
 }
@@ -139,7 +138,7 @@ struct SimulatedStream {
 impl SimulatedStream {
     fn new(world: &Rc<World>, host: usize, id: LinkId, side: Side) -> Self {
         world.network.borrow_mut().add_stream(host);
-        Self { world: Rc::clone(world), host, id, side }
+        Self { world: Rc::clone(world), id, side }
     }
 
     /// The socket in the network; it stays there as long as this lives, or until the simulation ends.
@@ -215,7 +214,6 @@ impl Stream for SimulatedStream {
 
 impl Drop for SimulatedStream {
     fn drop(&mut self) {
-        self.network().remove_stream(self.host);
         self.network().close(self.id, self.side);
     }
 }

@@ -328,7 +328,12 @@ impl Network {
     /// The program closes its socket.
     pub(super) fn close(&mut self, id: LinkId, side: Side) {
         let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
-        end.released = true;
+        if std::mem::replace(&mut end.released, true) {
+            // The system has closed it, when the program ended.
+            return;
+        }
+        self.remove_stream(id, side);
+        let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
         match end.stage {
             Stage::Connecting | Stage::HalfOpen => end.stage = Stage::Dead,
             Stage::Dead => {}
@@ -358,6 +363,19 @@ impl Network {
             self.reset(link, Side::Server);
             self.forget_if_over(link);
         }
+    }
+
+    /// The power of a socket's host fails: it says no more, and what it has sent last does not arrive.
+    pub(super) fn vanish(&mut self, id: LinkId, side: Side) {
+        let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
+        end.released = true;
+        end.stage = Stage::Dead;
+        end.received.clear();
+        end.unsent.clear();
+        end.in_flight.clear();
+        end.flying = 0;
+        self.pump(id, side.other());
+        self.forget_if_over(id);
     }
 
     fn forget_if_over(&mut self, id: LinkId) {

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::event_log::{Event, Log};
+use crate::event_log::{Event, Log, Subject};
 use crate::reactor::Reactor;
 
 use super::error::SimulationError;
 use super::faults::Faults;
 use super::network::Network;
+use super::queue::Happening;
 use super::sockets::{Flag, HostBackend};
 use super::traffic::Step;
 
@@ -52,8 +53,8 @@ pub(super) struct World {
     pub(super) logging: Rc<Cell<bool>>,
     clock: Rc<Cell<Duration>>,
     programs: RefCell<Vec<Program>>,
-    /// How many programs were started.
-    started: Cell<usize>,
+    /// Programs that are to be started, by their hosts.
+    unstarted: RefCell<VecDeque<usize>>,
     running: Cell<bool>,
     ended: Cell<bool>,
     /// The turns of this run, and of this moment.
@@ -78,7 +79,7 @@ impl World {
             logging: Rc::new(Cell::new(true)),
             clock,
             programs: RefCell::default(),
-            started: Cell::new(0),
+            unstarted: RefCell::default(),
             running: Cell::new(false),
             ended: Cell::new(false),
             turns: Cell::new(0),
@@ -101,16 +102,57 @@ impl World {
             return (place, reactor);
         }
         let place = self.network.borrow_mut().add_host(ip);
-        let reactor = Reactor::with_backend(Rc::new(HostBackend::new(Rc::clone(self), place)));
         let name: Rc<str> = ip.to_string().into();
-        let (log, logging, host) = (Rc::clone(&self.log), Rc::clone(&self.logging), Rc::clone(&name));
+        let reactor = self.new_program(place, &name);
+        self.programs.borrow_mut().push(Program { name, reactor: reactor.clone(), planned: None });
+        (place, reactor)
+    }
+
+    fn new_program(self: &Rc<Self>, place: usize, name: &Rc<str>) -> Reactor {
+        let reactor = Reactor::with_backend(Rc::new(HostBackend::new(Rc::clone(self), place)));
+        let (log, logging, host) = (Rc::clone(&self.log), Rc::clone(&self.logging), Rc::clone(name));
         reactor.set_recorder(move |event: &Event| {
             if logging.get() {
                 log.borrow_mut().push(&host, event.clone());
             }
         });
-        self.programs.borrow_mut().push(Program { name, reactor: reactor.clone(), planned: None });
-        (place, reactor)
+        self.unstarted.borrow_mut().push_back(place);
+        reactor
+    }
+
+    /// Ends a host's program as from outside, so that none of its callbacks is called: at once, or after its present turn.
+    /// If the host goes `off`, its connections vanish with it.
+    pub(super) fn end_program(self: &Rc<Self>, host: usize, off: bool) {
+        let Some(reactor) = self.reactor(host) else { return };
+        if reactor.is_in_turn() {
+            let world = Rc::clone(self);
+            let end = Happening::Call(Box::new(move || world.end_program(host, off)));
+            self.network.borrow_mut().queue.push(self.now(), end);
+            return;
+        }
+        if !reactor.has_stopped() {
+            reactor.observe(|| Event::new(Subject::Reactor, if off { "crashed" } else { "killed" }));
+        }
+        // First, so that what is dropped by the program does not reach its peers.
+        self.network.borrow_mut().end_program(host, off);
+        reactor.discard();
+    }
+
+    /// Begins a host's next program.
+    pub(super) fn restart(self: &Rc<Self>, host: usize) -> Reactor {
+        assert!(!self.ended.get(), "the simulation has ended: keep the value that Simulation::new returned");
+        let ended = self.reactor(host).is_some_and(|reactor| reactor.has_stopped());
+        assert!(ended, "the program of {} has not ended: stop, kill or crash it first", self.name(host));
+        self.network.borrow_mut().begin_program(host);
+        let name: Rc<str> = self.name(host).into();
+        let reactor = self.new_program(host, &name);
+        let former = self.programs.borrow_mut().get_mut(host).map(|program| {
+            program.planned = None;
+            std::mem::replace(&mut program.reactor, reactor.clone())
+        });
+        // Outside the borrow: it may be the last to hold what the program had.
+        drop(former);
+        reactor
     }
 
     /// Runs until `done`, or to the time `until`, or until nothing is left to happen.
@@ -218,14 +260,14 @@ impl World {
 
     /// Starts the reactors that were made since the last round; each is started once.
     fn start_programs(&self, but: Option<usize>) -> Result<(), SimulationError> {
-        while let Some(reactor) = self.reactor(self.started.get()) {
-            let place = self.started.replace(self.started.get() + 1);
+        loop {
+            let next = self.unstarted.borrow_mut().pop_front();
+            let Some((place, reactor)) = next.and_then(|place| Some((place, self.reactor(place)?))) else { return Ok(()) };
             if Some(place) != but && !reactor.is_running() && !reactor.is_stopping() {
                 let result = reactor.start_running();
                 result.map_err(|error| SimulationError::Turn { host: self.name(place), problem: error.to_string() })?;
             }
         }
-        Ok(())
     }
 
     fn is_runnable(&self, host: usize) -> bool {
