@@ -240,8 +240,9 @@ fn a_push_producer_is_paused_and_resumed_and_stopped() {
                     }
                     Event::Data(_) => {
                         // The answer may come in the turn in which the last byte left, and the resume is due in the next.
-                        let later = transport.clone();
-                        transport.reactor().call_later(Duration::from_millis(5), move || later.abort_connection());
+                        let (later, push) = (transport.clone(), push.clone());
+                        let resumed = move || push.0.borrow().contains(&"resume");
+                        once(transport.reactor(), resumed, move || later.abort_connection());
                     }
                     _ => {}
                 }
@@ -435,7 +436,7 @@ fn a_pull_producer_with_nothing_to_give_costs_no_turns_and_goes_on_after_a_write
                         assert_eq!(count.get(), 1, "asked again without anything written");
                         transport.write("x");
                         let again = transport.clone();
-                        transport.reactor().call_later(Duration::from_millis(5), move || again.write("y"));
+                        once(transport.reactor(), move || count.get() == 2, move || again.write("y"));
                     });
                 }
                 Ok(())

@@ -208,9 +208,14 @@ fn torture(seed: u64, pairs: usize, wire: Wire) {
         below.connect(&reactor, address, move |_peer| probe(&list, seed, &room, number.is_multiple_of(2)));
     }
     let (room, closer) = (all.clone(), reactor.clone());
-    // How long they do as they like. Handshakes that all begin at once take a while.
-    let patience = Duration::from_millis(if wire.tls { 2000 } else { 500 });
-    reactor.call_later(patience, move || close_all(&closer, &room, usize::MAX));
+    let (near, far) = (servers.clone(), clients.clone());
+    let has_received = |end: &Rc<End>| !end.received.borrow().is_empty();
+    let received = move || near.borrow().iter().any(has_received) || far.borrow().iter().any(has_received);
+    // They do as they like for some time, and until some have heard of each other.
+    reactor.call_later(Duration::from_millis(500), move || {
+        let again = closer.clone();
+        once(&closer, received, move || close_all(&again, &room, usize::MAX));
+    });
     run(&reactor);
     let mut silent = 0;
     for (end, role) in servers.take().iter().map(|end| (end, "server")).chain(clients.take().iter().map(|end| (end, "client"))) {

@@ -6,7 +6,7 @@ use torsade::simulated::Faults;
 use torsade::{DecompressErrorKind, Reason};
 
 use super::side::{Side, Stage};
-use super::world::World;
+use super::world::{Home, World};
 
 impl Side {
     /// Whether everything that it wrote was sent, and then the end of its stream.
@@ -91,9 +91,10 @@ impl World {
         }
     }
 
-    /// Whether all connections and connectors have ended, and the scenario's own delayed calls.
+    /// Whether all connections and connectors have ended, the sockets that outlive them, and the scenario's own delayed calls.
     pub fn is_over(&self) -> bool {
-        let idle = self.homes.iter().all(|home| home.timers.get() == 0 || !home.reactor.is_running());
+        let is_idle = |home: &Home| home.timers.get() == 0 && home.reactor.source_count() == 0;
+        let idle = self.homes.iter().all(|home| !home.reactor.is_running() || is_idle(home));
         idle && self.sides.borrow().iter().all(|side| {
             let side = side.borrow();
             side.stage != Stage::Live && (side.called || side.number % 2 == 1)

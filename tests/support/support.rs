@@ -29,7 +29,7 @@ pub use wire::{Wire, on_every_wire};
 pub use torsade::wire::Echo;
 
 /// How long a test may take before it counts as hung: a machine with other work to do is slow.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// A callback that came, with what it brought.
 #[derive(Clone, Debug)]
@@ -198,6 +198,12 @@ fn watched<T>(reactor: &Reactor, run: impl FnOnce() -> T) -> T {
     assert!(!hung.get(), "hung: {reactor:?}");
     watchdog.cancel().ok();
     result
+}
+
+/// Does `act` in the turn in which `holds` is found to be so: a test waits for a fact, not for a time.
+pub fn once(reactor: &Reactor, holds: impl Fn() -> bool + 'static, act: impl FnOnce() + 'static) {
+    let again = reactor.clone();
+    reactor.call_later(Duration::from_millis(1), move || if holds() { act() } else { once(&again, holds, act) });
 }
 
 /// Ends the test's reactor in order.
