@@ -30,6 +30,8 @@ impl Side {
         }
         // A system gives up a peer that does not read, whatever the program has closed.
         let peaceful = peaceful && self.lost_at < Faults::calm().retransmission_timeout;
+        // Nor is its peer's socket there for ever: it outlives its connection for so long, and hardly the reactor's stop.
+        let peaceful = peaceful && self.lost_at < peer.lost_at + peer.close_timeout && !peer.is_stopping();
         match &self.reason {
             Some(Reason::Decompress(error)) if error.kind != DecompressErrorKind::Truncated || peer.has_finished() => {
                 self.complain(format_args!("{error}"));
