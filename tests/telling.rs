@@ -323,6 +323,105 @@ fn whatever_fails_without_a_connection_is_an_error_too() {
     assert_eq!(texts[3], "a system event trigger panicked: last");
 }
 
+/// Does this when it is connected; keeps what it gets.
+struct Begins(fn(&Transport) -> Result, Rc<RefCell<Vec<u8>>>);
+
+impl Protocol for Begins {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        (self.0)(transport)
+    }
+
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        self.1.borrow_mut().extend_from_slice(data);
+        Ok(())
+    }
+}
+
+/// Connects two protocols that begin in these ways. Gives what was logged, and what both have got.
+fn logged_between(server: fn(&Transport) -> Result, client: fn(&Transport) -> Result) -> (Vec<(Level, String)>, Vec<u8>) {
+    let got: Rc<RefCell<Vec<u8>>> = Rc::default();
+    let lines = logged(|| {
+        let simulation = Simulation::new(1);
+        let (there, here) = (Rc::clone(&got), Rc::clone(&got));
+        let listening = simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", move |_peer| Begins(server, Rc::clone(&there)));
+        listening.expect("a free port");
+        let connecting = simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", move |_peer| Begins(client, Rc::clone(&here)));
+        connecting.expect("an address");
+        simulation.run_for(Duration::from_secs(10)).expect("it runs");
+    });
+    (lines, got.take())
+}
+
+fn says_nothing(_: &Transport) -> Result {
+    Ok(())
+}
+
+#[test]
+fn a_peer_that_compresses_where_nobody_looks_for_it_is_told_in_the_log_with_the_missing_call() {
+    let (lines, _) = logged_between(says_nothing, |transport| {
+        transport.set_compression("deflate")?;
+        transport.write(b"hello there");
+        Ok(())
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let (level, text) = &lines[0];
+    assert!(*level == Level::Warn && text.contains("(deflate) after 0 bytes"), "{text}");
+    assert!(text.contains("set_detection(Detect::AtStart)"), "{text}");
+
+    let greets = |transport: &Transport| {
+        transport.write(b"welcome\r\n");
+        transport.set_compression("gzip")?;
+        transport.write(b"hello there");
+        Ok(())
+    };
+    let (lines, _) = logged_between(greets, says_nothing);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let (level, text) = &lines[0];
+    assert!(*level == Level::Warn && text.contains("(gzip) after 9 bytes"), "{text}");
+    assert!(text.contains("set_detection(Detect::Anywhere)"), "{text}");
+}
+
+#[test]
+fn compression_that_begins_late_is_told_where_a_read_begins_with_it() {
+    let (lines, _) = logged_between(
+        |transport| {
+            transport.write(vec![b'.'; 10_000]);
+            let later = transport.clone();
+            transport.reactor().call_later(Duration::from_secs(1), move || {
+                later.set_compression("deflate-raw").expect("it is open");
+                later.write(b"hello there");
+            });
+            Ok(())
+        },
+        says_nothing,
+    );
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].1.contains("(deflate-raw) after 10000 bytes"), "{lines:?}");
+}
+
+#[test]
+fn nothing_is_told_of_compression_that_is_understood_or_passed_on() {
+    let compresses = |transport: &Transport| {
+        transport.set_compression("deflate")?;
+        transport.write(b"hello there");
+        Ok(())
+    };
+    let (lines, got) = logged_between(compresses, says_nothing);
+    assert_eq!((lines.as_slice(), got.as_slice()), ([].as_slice(), b"hello there".as_slice()));
+    let passes_on = |transport: &Transport| {
+        transport.set_detection(torsade::Detect::Off);
+        Ok(())
+    };
+    let (lines, got) = logged_between(passes_on, compresses);
+    assert_eq!(lines, [], "the program has said that it wants the bytes as they are");
+    assert_eq!(got[0], 0x78);
+    let (lines, _) = logged_between(says_nothing, |transport| {
+        transport.write(b"x marks the spot, (this too), \x1f\x8b, \xa8\0\0\xff\xffP\0\0\xff\xff\xe8\0\0\xff\xff");
+        Ok(())
+    });
+    assert_eq!(lines, [], "a mark that states another place was copied from elsewhere");
+}
+
 #[test]
 fn the_text_of_an_error_shows_no_control_character_of_a_peers() {
     let hostile = "x\x1b[2J\r\nERROR forged";

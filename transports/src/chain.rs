@@ -118,6 +118,11 @@ impl Chain {
         self.stages.first_mut().and_then(Stage::compression_mut).map_or_else(Vec::new, CompressionLayer::take_trailing)
     }
 
+    /// Whether what is delivered was not decompressed.
+    pub(crate) fn passes_plain(&self) -> bool {
+        self.stages.first().and_then(Stage::compression).is_none_or(CompressionLayer::passes_plain)
+    }
+
     /// What compression did, if it was ever on.
     pub(crate) fn compression_stats(&self) -> Option<CompressionStats> {
         let stats = self.stages.first()?.compression()?.stats();

@@ -446,6 +446,7 @@ impl Connection for StreamConnection {
         let mut state = self.state.borrow_mut();
         if !state.lost {
             self.with_compression(&mut state, |layer| layer.set_detect(detect));
+            state.hushed = detect == Detect::Off;
             // What was held for the old way of looking may be due.
             self.wake(&state);
         }

@@ -184,6 +184,11 @@ impl CompressionLayer {
         stats
     }
 
+    /// Whether what comes in is delivered as it is.
+    pub(crate) const fn passes_plain(&self) -> bool {
+        matches!(self.incoming, Incoming::Direct(_) | Incoming::PlainAgain(_) | Incoming::Sniff(_))
+    }
+
     /// Whether either direction is, or was, compressed.
     #[cfg(feature = "tls")]
     pub(crate) const fn is_on(&self) -> bool {

@@ -227,7 +227,7 @@ impl Sniffer {
 }
 
 /// The marks in `bytes`, each with the lengths of the headers that may stand before it: raw, zlib and gzip, or zstd.
-fn marks(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [usize])> {
+pub(super) fn marks(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [usize])> {
     static FINDERS: OnceLock<[Finder<'static>; 2]> = OnceLock::new();
     let [deflate, zstd] = FINDERS.get_or_init(|| [Finder::new(&MID_MARK), Finder::new(&MID_MARK_ZSTD)]);
     let deflate = deflate.find_iter(bytes).map(|at| (at, [10, 2, 0].as_slice()));

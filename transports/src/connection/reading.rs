@@ -7,6 +7,7 @@ use torsade_protocols::Reason;
 use torsade_reactor::Ready;
 
 use crate::chain::Chain;
+use crate::compression::find_unsought;
 
 use super::StreamConnection;
 use super::state::State;
@@ -86,6 +87,7 @@ impl StreamConnection {
             }
             let direct = state.chain.as_ref().is_none_or(|chain| chain.reads_directly());
             if direct {
+                self.note_unsought(&mut state, wire);
                 state.bytes_in += wire.len() as u64;
                 if let Some(chain) = &mut state.chain {
                     chain.passed_in(wire.len() as u64);
@@ -97,6 +99,19 @@ impl StreamConnection {
             self.call("data_received", Some(wire), |protocol, transport| protocol.data_received(transport, wire));
         } else {
             self.read_layers(wire);
+        }
+    }
+
+    /// Bytes are about to be delivered as they are. Says so, once, if they are a compressed stream that announces itself.
+    fn note_unsought(&self, state: &mut State, plain: &[u8]) {
+        let Some((format, before)) = find_unsought(plain, state.bytes_in) else { return };
+        if !std::mem::replace(&mut state.hushed, true) {
+            let (id, peer) = (self.id, self.peer);
+            let remedy = if before == 0 { "Detect::AtStart" } else { "Detect::Anywhere" };
+            log::warn!(
+                "connection {id} with {peer}: the peer compresses ({format}) after {before} bytes, and nobody looks for that here, so its \
+                 bytes are delivered as they are; call set_detection({remedy}) in connection_made"
+            );
         }
     }
 
@@ -121,6 +136,9 @@ impl StreamConnection {
                 // Whatever the socket still has is not the peer's any more.
                 state.wire_ended = true;
                 state.readable = false;
+            }
+            if state.chain.as_ref().is_some_and(|chain| chain.passes_plain()) {
+                self.note_unsought(&mut state, &plain);
             }
             state.bytes_in += plain.len() as u64;
             if state.chain.as_mut().is_some_and(|chain| chain.drop_spent()) {

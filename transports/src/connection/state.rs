@@ -44,6 +44,8 @@ pub(super) struct State {
     pub(super) noted_above: usize,
     /// Nothing can be written any more: finished, lost, to be lost, or writing has failed.
     pub(super) deaf: bool,
+    /// The log says no more of announcements that nobody looks for: it has, or the user wants none looked for.
+    pub(super) hushed: bool,
     /// A callback of this connection is running: what it asks for is done when it returns.
     pub(super) in_callback: bool,
     /// The socket may have something to read: an edge was reported that has not been used up.
