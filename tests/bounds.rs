@@ -3,12 +3,15 @@
 #[cfg(feature = "tls")]
 #[path = "bounds/handshakes.rs"]
 mod handshakes;
+#[path = "bounds/idle.rs"]
+mod idle;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Once;
 use std::time::Duration;
 
+use torsade::Deadline;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation};
 use torsade::wire::Echo;

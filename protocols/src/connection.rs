@@ -9,6 +9,7 @@ use torsade_reactor::{Reactor, TaskGroup};
 use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
 use crate::consumers::Registration;
+use crate::delivery::Delivery;
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsInfo};
@@ -42,6 +43,9 @@ pub trait Connection {
 
     /// Bytes written and not yet taken by the system.
     fn unsent(&self) -> usize;
+
+    /// How much of what was written the peer has acknowledged.
+    fn delivery(&self) -> Delivery;
 
     /// Closes in order.
     fn lose_connection(&self);

@@ -9,6 +9,7 @@ use torsade_reactor::{CallbackResult, DeferredError, Panic, Reactor, TaskGroup};
 use crate::address::Address;
 use crate::connection::Connection;
 use crate::consumers::{Registered, Registration};
+use crate::delivery::Delivery;
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::tls::TlsError;
@@ -160,6 +161,16 @@ impl Transport {
     #[must_use]
     pub fn unsent(&self) -> usize {
         self.0.unsent()
+    }
+
+    /// How much of what was written the peer's system has acknowledged, and how much is outstanding.
+    ///
+    /// That the system has taken bytes from us says nothing of the peer: its buffer may hold megabytes. Where the system does
+    /// not tell what is acknowledged (it does on Linux), what it has taken counts. It is asked by several system calls: look
+    /// now and then, not at every write.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        self.0.delivery()
     }
 
     /// Attaches a source of data that is told when to produce; see [`Producer`].

@@ -5,7 +5,7 @@
 mod keys;
 
 use super::*;
-use torsade::{Deadline, tls_wrapping_factory};
+use torsade::tls_wrapping_factory;
 
 /// A server's side that notes why its connection ended, and sends back what it gets. With `starttls` it begins TLS itself.
 struct Noting {

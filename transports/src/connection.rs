@@ -21,8 +21,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{
-    Address, AlreadyReceived, Compression, CompressionError, CompressionStats, Connection, Decompression, Detect, Host, Producer,
-    ProducerError, Protocol, Reason, Registration, TlsConfig, TlsError, Transport,
+    Address, AlreadyReceived, Compression, CompressionError, CompressionStats, Connection, Decompression, Delivery, Detect, Host,
+    Producer, ProducerError, Protocol, Reason, Registration, TlsConfig, TlsError, Transport,
 };
 #[cfg(feature = "tls")]
 use torsade_protocols::{StartTlsError, TlsInfo};
@@ -264,6 +264,10 @@ impl Connection for StreamConnection {
 
     fn unsent(&self) -> usize {
         self.state.borrow().unsent()
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.state.borrow_mut().delivery()
     }
 
     fn lose_connection(&self) {

@@ -11,6 +11,7 @@ use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
 use crate::connection::Connection;
 use crate::consumers::Registration;
+use crate::delivery::Delivery;
 use crate::policies::wrapping::{Holds, ProtocolWrapper, WrapperTransport};
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
@@ -52,6 +53,10 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
 
     fn unsent(&self) -> usize {
         self.below.unsent()
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.below.delivery()
     }
 
     fn lose_connection(&self) {

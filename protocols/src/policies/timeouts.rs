@@ -16,10 +16,17 @@ use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::transport::Transport;
 
+/// How often the connection is looked at in one period, to see whether output still flows to the peer.
+const LOOKS: u32 = 4;
+
 /// A timeout for a protocol to keep in itself: set, reset at each sign of life, and acted upon.
 ///
 /// When it expires the connection is closed, or what was given to [`with`](Self::with) is done. Resetting costs next to
 /// nothing, so it may be done for every read. Dropped, it is cancelled.
+///
+/// One sign of life need not be told: that the peer takes what was written to it, however slowly. What it has
+/// [acknowledged](Transport::delivery) is looked at four times a period, and the period begins anew at a look that finds more
+/// than the one before it.
 ///
 /// # Examples
 /// ```
@@ -54,8 +61,12 @@ pub struct TimeoutMixin(Rc<TimeoutState>);
 
 struct TimeoutState {
     period: Cell<Option<Duration>>,
-    /// The call, and the transport that it is about.
-    call: RefCell<Option<(u64, DelayedCall)>>,
+    /// When the last sign of life was seen.
+    alive: Cell<Duration>,
+    /// What the peer had acknowledged at the last look, if that was not everything.
+    acknowledged: Cell<Option<u64>>,
+    /// The next look, and the transport that it is at.
+    call: RefCell<Option<(Transport, DelayedCall)>>,
     expired: Box<dyn Fn(&Transport)>,
 }
 
@@ -70,7 +81,13 @@ impl TimeoutMixin {
     #[doc(alias = "timeoutConnection")]
     #[must_use]
     pub fn with(expired: impl Fn(&Transport) + 'static) -> Self {
-        Self(Rc::new(TimeoutState { period: Cell::new(None), call: RefCell::default(), expired: Box::new(expired) }))
+        Self(Rc::new(TimeoutState {
+            period: Cell::new(None),
+            alive: Cell::default(),
+            acknowledged: Cell::new(None),
+            call: RefCell::default(),
+            expired: Box::new(expired),
+        }))
     }
 
     /// Sets how long `transport` may be idle from now on, or none to have no timeout; gives what was set before.
@@ -84,34 +101,70 @@ impl TimeoutMixin {
             cancel(running);
             return previous;
         };
-        let call = match running {
-            Some((id, call)) if id == transport.id() && call.reset(period).is_ok() => call,
+        self.0.begin(transport);
+        match running {
+            Some((known, call)) if known.id() == transport.id() && call.reset(period / LOOKS).is_ok() => {
+                self.0.call.replace(Some((known, call)));
+            }
             other => {
                 cancel(other);
-                let (state, idle) = (Rc::downgrade(&self.0), transport.clone());
-                transport.reactor().call_later(period, move || {
-                    if let Some(state) = state.upgrade() {
-                        state.call.take();
-                        (state.expired)(&idle);
-                    }
-                })
+                self.0.arm(transport, period / LOOKS);
             }
-        };
-        self.0.call.replace(Some((transport.id(), call)));
+        }
         previous
     }
 
     /// Begins the period anew; does nothing when none is running.
     #[doc(alias = "resetTimeout")]
     pub fn reset_timeout(&self) {
-        if let (Some(period), Some((_, call))) = (self.0.period.get(), &*self.0.call.borrow()) {
+        if let (Some(period), Some((transport, call))) = (self.0.period.get(), &*self.0.call.borrow()) {
+            self.0.begin(transport);
             // It may be expiring just now, which is as good.
-            call.reset(period).ok();
+            call.reset(period / LOOKS).ok();
         }
     }
 }
 
-fn cancel(call: Option<(u64, DelayedCall)>) {
+impl TimeoutState {
+    fn begin(&self, transport: &Transport) {
+        self.alive.set(transport.reactor().now());
+        self.acknowledged.set(None);
+    }
+
+    #[track_caller]
+    fn arm(self: &Rc<Self>, transport: &Transport, delay: Duration) {
+        let (state, idle) = (Rc::downgrade(self), transport.clone());
+        let call = transport.reactor().call_later(delay, move || {
+            if let Some(state) = state.upgrade() {
+                state.look(&idle);
+            }
+        });
+        self.call.replace(Some((transport.clone(), call)));
+    }
+
+    /// A part of the period has passed without a sign of life that was told.
+    fn look(self: &Rc<Self>, transport: &Transport) {
+        self.call.take();
+        let Some(period) = self.period.get() else { return };
+        let (now, delivery) = (transport.reactor().now(), transport.delivery());
+        let waits = delivery.outstanding > 0;
+        let before = self.acknowledged.replace(waits.then_some(delivery.acknowledged));
+        if before.is_some_and(|before| delivery.acknowledged > before) {
+            self.alive.set(now);
+        }
+        let left = self.alive.get().saturating_add(period).saturating_sub(now);
+        if left > Duration::ZERO {
+            self.arm(transport, left.min(period / LOOKS));
+        } else if waits && before.is_none() {
+            // The loop was late: whether the output flows, only another look can tell.
+            self.arm(transport, period / LOOKS);
+        } else {
+            (self.expired)(transport);
+        }
+    }
+}
+
+fn cancel(call: Option<(Transport, DelayedCall)>) {
     if let Some((_, call)) = call {
         // It may be expiring just now, which is as good.
         call.cancel().ok();
@@ -136,10 +189,11 @@ impl fmt::Debug for TimeoutMixin {
     }
 }
 
-/// Closes connections on which nothing was received or written for a while.
+/// Closes connections on which nothing was received, written or taken by the peer for a while.
 ///
-/// 30 minutes unless set, as in Twisted. The period begins when the connection is made and anew at each read and write;
-/// when it ends, the connection is closed in order.
+/// 30 minutes unless set, as in Twisted. The period begins when the connection is made and anew at each read and write, and
+/// while the peer goes on taking what was written (which in Twisted does not count); see [`TimeoutMixin`]. When it ends, the
+/// connection is closed in order.
 #[derive(Debug)]
 pub struct TimeoutFactory<F> {
     factory: F,

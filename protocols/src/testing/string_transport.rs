@@ -11,6 +11,7 @@ use torsade_reactor::{Clock, Reactor, Result, TaskGroup};
 use crate::address::Address;
 use crate::connection::Connection;
 use crate::consumers::{Consumers, Registration};
+use crate::delivery::Delivery;
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::transport::Transport;
@@ -91,6 +92,8 @@ struct Recorder {
     peer: RefCell<Address>,
     host: RefCell<Address>,
     written: RefCell<Vec<u8>>,
+    /// Bytes written in all.
+    delivered: Cell<u64>,
     producer: RefCell<Option<Registered>>,
     consumers: Consumers,
     /// The transport that the producer is, if it is one.
@@ -133,6 +136,7 @@ impl StringTransport {
             peer: RefCell::new(SocketAddr::from((Ipv4Addr::new(192, 168, 1, 1), 54_321)).into()),
             host: RefCell::new(SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 12_345)).into()),
             written: RefCell::default(),
+            delivered: Cell::default(),
             producer: RefCell::default(),
             consumers: Consumers::default(),
             source: Cell::default(),
@@ -348,12 +352,17 @@ impl Connection for Recorder {
     fn write(&self, data: &[u8]) {
         if !self.lost.get() && !self.aborted.get() && !self.write_closed.get() {
             self.written.borrow_mut().extend_from_slice(data);
+            self.delivered.set(self.delivered.get() + data.len() as u64);
             self.note(TransportCall::Write(data));
         }
     }
 
     fn unsent(&self) -> usize {
         0
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::new(self.delivered.get(), 0)
     }
 
     fn lose_connection(&self) {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use torsade_protocols::Delivery;
 use torsade_reactor::Stream;
+
+use super::state::State;
 
 /// How many looks are taken while a peer that takes nothing is waited for: it is found stuck at most so much later.
 const LOOKS: u32 = 8;
@@ -55,5 +58,19 @@ impl Progress {
         let left = self.seen.saturating_add(patience).saturating_sub(now);
         let next = left.min((patience / LOOKS).max(Duration::from_millis(1)));
         if self.hinted { next.min(SOON) } else { next }
+    }
+}
+
+impl State {
+    /// How much of what was written the peer has. The system is asked only if something was sent since it had everything.
+    pub(super) fn delivery(&mut self) -> Delivery {
+        let on_the_way = match &self.stream {
+            Some(stream) if self.bytes_delivered < self.bytes_sent => stream.unacknowledged().map_or(0, |left| left as u64),
+            _ => 0,
+        };
+        if on_the_way == 0 {
+            self.bytes_delivered = self.bytes_sent;
+        }
+        Delivery::new(self.bytes_sent.saturating_sub(on_the_way), on_the_way + self.unsent() as u64)
     }
 }

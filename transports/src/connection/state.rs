@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) bytes_out: u64,
     /// Bytes that the system has taken.
     pub(super) bytes_sent: u64,
+    /// How many of them there were when the peer was last seen to have them all.
+    pub(super) bytes_delivered: u64,
     /// Unsent bytes above which the connection is congested.
     high_watermark: usize,
     /// The lower of the high watermark and the cap: more unsent bytes need a closer look.

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{
-    Address, Connection, Consumers, Producer, ProducerError, Reason, Registration, StartTlsError, TlsConfig, TlsInfo, Transport,
+    Address, Connection, Consumers, Delivery, Producer, ProducerError, Reason, Registration, StartTlsError, TlsConfig, TlsInfo,
+    Transport,
 };
 use torsade_reactor::{DelayedCall, Phase, Reactor, Result, SystemEvent, TaskGroup, TriggerId};
 
@@ -374,6 +375,11 @@ impl Connection for Wrapped {
 
     fn unsent(&self) -> usize {
         self.below.unsent() + self.layer.borrow().unsent()
+    }
+
+    fn delivery(&self) -> Delivery {
+        let below = self.below.delivery();
+        Delivery::new(below.acknowledged, below.outstanding + self.layer.borrow().unsent() as u64)
     }
 
     fn lose_connection(&self) {
