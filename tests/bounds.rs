@@ -1,6 +1,9 @@
 //! What a server with its defaults bounds: connections by descriptors, unfinished handshakes, and peers that give nothing.
 
 #[cfg(feature = "tls")]
+#[path = "bounds/giving_nothing.rs"]
+mod giving_nothing;
+#[cfg(feature = "tls")]
 #[path = "bounds/handshakes.rs"]
 mod handshakes;
 #[path = "bounds/idle.rs"]

@@ -295,6 +295,34 @@ fn running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_so
 
 #[cfg(target_os = "linux")]
 #[test]
+fn at_nine_tenths_of_the_systems_limit_of_descriptors_connections_wait_for_others_to_end() {
+    const NAME: &str = "at_nine_tenths_of_the_systems_limit_of_descriptors_connections_wait_for_others_to_end";
+    if is_child(NAME) {
+        return serve();
+    }
+    let mut child = child_with_descriptors(NAME, 200).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = lines(&mut child);
+    let address = listening(&mut lines);
+    let greet = || {
+        let mut stream = connect(address);
+        stream.write_all(b"hello").unwrap();
+        stream
+    };
+    let mut served: Vec<TcpStream> = (0..180).map(|_| greet()).collect();
+    served.iter_mut().for_each(|stream| assert_eq!(read_exactly(stream, 5), b"hello"));
+    let mut waiting: Vec<TcpStream> = (0..10).map(|_| greet()).collect();
+    served.truncate(170);
+    waiting.iter_mut().for_each(|stream| assert_eq!(read_exactly(stream, 5), b"hello"));
+    if !signal(&mut child, "-TERM") {
+        return;
+    }
+    let log = String::from_utf8_lossy(&child.wait_with_output().unwrap().stderr).into_owned();
+    let told = log.lines().filter(|line| line.contains("accepts no more above 180")).count();
+    assert_eq!((told, log.contains("cannot accept")), (1, false), "{log}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn an_idle_connection_costs_less_than_a_kibibyte() {
     const NAME: &str = "an_idle_connection_costs_less_than_a_kibibyte";
     const MANY: usize = 1500;

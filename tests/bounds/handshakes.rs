@@ -2,7 +2,7 @@
 
 #[path = "../tls/keys.rs"]
 #[allow(dead_code, reason = "some of it is for other suites")]
-mod keys;
+pub(super) mod keys;
 
 use super::*;
 use torsade::tls_wrapping_factory;
