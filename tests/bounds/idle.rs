@@ -5,8 +5,11 @@ use torsade::policies::TimeoutFactory;
 
 const DOWNLOAD: usize = 8 << 20;
 
-/// Sends a long download at once, and an answer for each request; notes when it is lost, and why.
-struct Download(Rc<RefCell<Option<(Duration, Reason)>>>);
+/// When a connection was lost, and why.
+type Lost = Rc<RefCell<Option<(Duration, Reason)>>>;
+
+/// Sends a long download at once, and an answer for each request.
+struct Download(Lost);
 
 impl Protocol for Download {
     fn connection_made(&mut self, transport: &Transport) -> Result {
@@ -53,11 +56,11 @@ impl Protocol for Reader {
 }
 
 /// A download over a line of 2.5 MB a second, from a server with an idle timeout of a second whose system takes so many bytes
-/// at once. Gives what the reader saw, and what the server did of the connection's end.
-fn download(system_takes: usize, reader: Reader) -> (Rc<Peer>, Rc<RefCell<Option<(Duration, Reason)>>>, Simulation) {
+/// at once. Gives what the reader saw, and the end that the server saw.
+fn download(system_takes: usize, reader: Reader) -> (Rc<Peer>, Lost, Simulation) {
     let faults = Faults { send_buffer: system_takes..=system_takes, slow: 1.0, slow_bandwidth: 2_500_000, ..Faults::calm() };
     let simulation = Simulation::with_faults(1, faults);
-    let (lost, peer) = (Rc::<RefCell<Option<(Duration, Reason)>>>::default(), Rc::clone(&reader.peer));
+    let (lost, peer) = (Lost::default(), Rc::clone(&reader.peer));
     let noted = Rc::clone(&lost);
     let factory = move |_peer: Address| Download(Rc::clone(&noted));
     simulation.host(SERVER).listen_tcp("0.0.0.0:7", TimeoutFactory::new(factory).period(SECOND)).unwrap();
