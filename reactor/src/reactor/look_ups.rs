@@ -65,7 +65,7 @@ impl Reactor {
     ///
     /// # Examples
     /// ```
-    /// use torsade_reactor::Reactor;
+    /// use torsade::Reactor;
     ///
     /// let reactor = Reactor::new()?;
     /// let stopper = reactor.clone();
