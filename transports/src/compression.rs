@@ -12,11 +12,10 @@ mod history;
 mod layer;
 mod pool;
 mod sniffer;
-mod unsought;
+pub(crate) mod unsought;
 
 pub(crate) use layer::CompressionLayer;
 pub(crate) use pool::{EncoderPool, SharedPool};
-pub(crate) use unsought::find as find_unsought;
 
 use torsade_protocols::Format;
 

@@ -7,7 +7,7 @@ use torsade_protocols::Reason;
 use torsade_reactor::Ready;
 
 use crate::chain::Chain;
-use crate::compression::find_unsought;
+use crate::compression::unsought;
 
 use super::StreamConnection;
 use super::state::State;
@@ -103,16 +103,23 @@ impl StreamConnection {
     }
 
     /// Bytes are about to be delivered as they are. Says so, once, if they are a compressed stream that announces itself.
+    #[inline]
     fn note_unsought(&self, state: &mut State, plain: &[u8]) {
-        let Some((format, before)) = find_unsought(plain, state.bytes_in) else { return };
-        if !std::mem::replace(&mut state.hushed, true) {
-            let (id, peer) = (self.id, self.peer);
-            let remedy = if before == 0 { "Detect::AtStart" } else { "Detect::Anywhere" };
-            log::warn!(
-                "connection {id} with {peer}: the peer compresses ({format}) after {before} bytes, and nobody looks for that here, so its \
-                 bytes are delivered as they are; call set_detection({remedy}) in connection_made"
-            );
+        if unsought::is_worth_a_look(plain, state.bytes_in) && !state.hushed {
+            self.tell_unsought(state, plain);
         }
+    }
+
+    #[cold]
+    fn tell_unsought(&self, state: &mut State, plain: &[u8]) {
+        let Some((format, before)) = unsought::find(plain, state.bytes_in) else { return };
+        state.hushed = true;
+        let (id, peer) = (self.id, self.peer);
+        let remedy = if before == 0 { "Detect::AtStart" } else { "Detect::Anywhere" };
+        log::warn!(
+            "connection {id} with {peer}: the peer compresses ({format}) after {before} bytes, and nobody looks for that here, so its \
+             bytes are delivered as they are; call set_detection({remedy}) in connection_made"
+        );
     }
 
     /// Takes bytes, or none if some are held, through the layers and delivers what comes out.
