@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY as SHA1, digest};
+use sha1_smol::Sha1;
 
 use super::permessage_deflate::PermessageDeflate;
 
@@ -34,7 +34,7 @@ pub fn answer(request: &[u8]) -> Result<(String, Option<PermessageDeflate>), &'s
     if BASE64.decode(&key).map(|bytes| bytes.len()) != Ok(16) {
         return Err(REFUSAL);
     }
-    let accept = BASE64.encode(digest(&SHA1, (key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes()));
+    let accept = BASE64.encode(Sha1::from(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest().bytes());
     let mut answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n"
     );

@@ -1,0 +1,5 @@
+//! `rcgen`, where the feature `tls` is on. A dev-dependency cannot be optional, and this one would have `cargo run --example
+//! quickstart` build ring, whose C and assembly take as long as all of Torsade.
+
+#[cfg(feature = "tls")]
+pub use rcgen::*;
