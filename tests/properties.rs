@@ -50,7 +50,7 @@ use torsade::simulated::{Faults, simulate_with};
 use chance::Chance;
 
 /// Seeds of each test, unless `TORSADE_SEEDS` says otherwise.
-const SEEDS: u64 = 1500;
+const SEEDS: u64 = 400;
 
 /// Panics that scenarios plan are not worth a message, nor are the reports of them.
 fn hush() {
