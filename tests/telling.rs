@@ -317,7 +317,9 @@ fn whatever_fails_without_a_connection_is_an_error_too() {
     assert!(lines.iter().all(|(level, _)| *level == Level::Error), "{lines:?}");
     let texts: Vec<_> = lines.into_iter().map(|(_, text)| text).collect();
     assert_eq!(texts.len(), 4, "{texts:?}");
-    assert!(texts.contains(&r"a delayed call panicked: late\u{7}".to_owned()), "{texts:?}");
+    let late =
+        |text: &String| text.starts_with("a delayed call made at tests/telling.rs:") && text.ends_with(r"panicked: late\u{7}");
+    assert!(texts.iter().any(late), "{texts:?}");
     assert!(texts.iter().any(|text| text.contains("unhandled error") && text.ends_with(r"a task\nfailed")), "{texts:?}");
     assert_eq!(texts[2], "a call before shutdown failed: not now");
     assert_eq!(texts[3], "a system event trigger panicked: last");
@@ -483,4 +485,83 @@ fn an_error_that_main_returns_prints_its_text() {
 fn text_that_was_escaped_is_not_escaped_again() {
     let once = Escaped("\x1b\\").to_string();
     assert_eq!(Escaped(&once).to_string(), once);
+}
+
+/// A reactor that listens, is held by what it holds, and stops as soon as it runs.
+fn listening_reactor() -> Reactor {
+    let reactor = Reactor::new().expect("descriptors");
+    let (kept, stopper) = (reactor.clone(), reactor.clone());
+    let listened = reactor.listen_tcp("127.0.0.1:0", move |_peer| {
+        let _inside = &kept;
+        LineReceiver::new(Doubles)
+    });
+    listened.expect("a free port");
+    reactor.call_later(Duration::ZERO, move || stopper.stop().expect("it runs"));
+    reactor
+}
+
+#[test]
+fn a_reactor_that_listens_and_is_never_run_is_told_of() {
+    let name = "a_reactor_that_listens_and_is_never_run_is_told_of";
+    if is_child(name) {
+        let ends: [fn(Reactor); 3] = [
+            |_forgotten| {},
+            |reactor| reactor.disconnect_all().expect("it does not run"),
+            |reactor| reactor.run().expect("it stops"),
+        ];
+        for end in ends {
+            std::thread::spawn(move || end(listening_reactor())).join().expect("no panic");
+        }
+        return;
+    }
+    let told = told_by(child(name));
+    let lines = ours(&told);
+    assert_eq!(lines.len(), 1, "{told}");
+    assert!(lines[0].starts_with("a port listening on 127.0.0.1:") && lines[0].ends_with("call `run()`"), "{told}");
+}
+
+#[test]
+fn a_slow_callback_is_told_of_with_its_connection_its_name_and_the_time() {
+    let lines = logged(|| {
+        let reactor = Reactor::new().expect("descriptors");
+        reactor.set_slow_callback_duration(Duration::ZERO);
+        let port = reactor.listen_tcp("127.0.0.1:0", |_peer| LineReceiver::new(Doubles)).expect("a free port");
+        let left = Rc::new(RefCell::new(1));
+        let address = port.address();
+        reactor.connect_tcp(address, move |_peer| Says("x\r\n", Rc::clone(&left))).expect("an address");
+        reactor.spawn(async {}).into_deferred().detach();
+        reactor.run().expect("it stops");
+    });
+    let told = |subject: &str, callback: &str| {
+        let fits = |(level, line): &(Level, String)| {
+            let held_up = line.split_once(" has held up the loop for ");
+            held_up.is_some_and(|(who, time)| who.starts_with(subject) && who.ends_with(callback) && time.ends_with('s'))
+                && *level == Level::Error
+        };
+        assert!(lines.iter().any(fits), "{subject}, {callback}: {lines:#?}");
+    };
+    told("a port listening on 127.0.0.1:", ": build_protocol");
+    for callback in [": connection_made", ": data_received", ": connection_lost"] {
+        told("connection ", callback);
+    }
+    told("a delayed call made at ", "");
+    told("a task made at tests/telling.rs:", "");
+}
+
+#[test]
+fn no_callback_is_slow_where_time_is_simulated_or_the_limit_is_out_of_reach() {
+    let lines = logged(|| {
+        let reactor = torsade::MemoryReactor::new();
+        reactor.set_slow_callback_duration(Duration::ZERO);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        reactor.call_later(Duration::from_secs(1), move || sender.send(()).expect("it waits"));
+        reactor.advance(Duration::from_secs(3));
+        receiver.recv().expect("it was called");
+        let reactor = Reactor::new().expect("descriptors");
+        reactor.set_slow_callback_duration(Duration::MAX);
+        let stopper = reactor.clone();
+        reactor.call_later(Duration::ZERO, move || stopper.stop().expect("it runs"));
+        reactor.run().expect("it stops");
+    });
+    assert_eq!(lines, []);
 }

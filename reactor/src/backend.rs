@@ -27,6 +27,13 @@ pub trait Backend {
     /// When waiting itself fails, which ends the loop. An interrupted wait is not an error.
     fn poll(&self, timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()>;
 
+    /// How long it is since this was last called or the last [`Backend::poll`] has ended, whichever was later, if it is more
+    /// than `longest`; for telling of callbacks that take long. In a world where callbacks take no time there is nothing to tell.
+    fn lap(&self, longest: Duration) -> Option<Duration> {
+        let _ = longest;
+        None
+    }
+
     /// Something was queued on this backend's reactor outside of its turns, by this thread.
     ///
     /// For a backend that turns several reactors and has to know which of them has something to do; others need not care.

@@ -41,7 +41,7 @@ pub use error::{ReactorError, Result, TimerError};
 pub use escaped::Escaped;
 pub use memory::{MemoryError, MemoryPeer, MemoryReactor};
 pub use os::reuse_port_listener;
-pub use panic::{Panic, catch};
+pub use panic::{Panic, catch, drop_quietly};
 pub use reactor::{Leftovers, LookUp, Reactor, TooManyLookUps};
 pub use reactor_handle::{ReactorGone, ReactorHandle};
 pub use report::report_error;

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::event_log::Event;
+use crate::panic::{catch, drop_quietly};
+use crate::report::report_error;
 
 type Observer = Rc<dyn Fn(&Event)>;
 
@@ -37,14 +39,17 @@ impl Observers {
         for slot in [&self.recorder, &self.observer] {
             // Not borrowed during the call: an observer may set another one.
             let told = slot.borrow().clone();
-            if let Some(told) = told {
-                told(event);
+            if let Some(told) = told
+                && let Err(panic) = catch(move || told(event))
+            {
+                report_error("observer", format_args!("an observer {panic}"));
             }
         }
     }
 
     pub(crate) fn clear(&self) {
         self.set.set(false);
-        drop((self.observer.take(), self.recorder.take()));
+        drop_quietly("an observer", self.observer.take());
+        drop_quietly("an observer", self.recorder.take());
     }
 }

@@ -7,7 +7,7 @@ mod signals;
 mod stream;
 mod thread_pool;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -43,6 +43,8 @@ pub(crate) struct Os {
     threads: ThreadPool,
     reserve: Rc<Reserve>,
     begin: Instant,
+    /// When the last poll or lap ended.
+    lap: Cell<Instant>,
 }
 
 impl Os {
@@ -60,6 +62,7 @@ impl Os {
             threads: ThreadPool::default(),
             reserve,
             begin: Instant::now(),
+            lap: Cell::new(Instant::now()),
         })
     }
 }
@@ -67,6 +70,13 @@ impl Os {
 impl Backend for Os {
     fn now(&self) -> Duration {
         self.begin.elapsed()
+    }
+
+    fn lap(&self, longest: Duration) -> Option<Duration> {
+        let now = Instant::now();
+        let last = self.lap.replace(now);
+        // A comparison costs less than the difference, which is seldom wanted.
+        (now > last.checked_add(longest)?).then(|| now.duration_since(last))
     }
 
     fn poll(&self, timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()> {
@@ -87,6 +97,7 @@ impl Backend for Os {
                 token => wakeups.ready.push((Token::from_usize(token.0), readiness(event))),
             }
         }
+        self.lap.set(Instant::now());
         if count >= events.capacity() {
             *events = mio::Events::with_capacity(2 * count);
         }

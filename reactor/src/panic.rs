@@ -1,9 +1,11 @@
 //! The boundary at which a panic in user code is caught.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use crate::escaped::Escaped;
 use crate::report::report_error;
@@ -32,6 +34,18 @@ crate::debug_as_display!(Panic);
 
 impl Error for Panic {}
 
+impl From<Box<dyn Any + Send>> for Panic {
+    /// Takes the message, and drops the rest, which may be of a type that panics then. (What that panic carries is leaked: it
+    /// might go on like this for ever.)
+    fn from(payload: Box<dyn Any + Send>) -> Self {
+        let panic = Self::from_payload(payload.as_ref());
+        if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(next);
+        }
+        panic
+    }
+}
+
 /// Calls user code and turns a panic into an error, so that one bad callback does not end the loop.
 ///
 /// State that the callback shares with others may be half changed; whoever owns it is told by the error.
@@ -39,11 +53,24 @@ impl Error for Panic {}
 /// # Errors
 /// [`Panic`] with the message, when `callback` panicked.
 pub fn catch<T>(callback: impl FnOnce() -> T) -> Result<T, Panic> {
-    catch_unwind(AssertUnwindSafe(callback)).map_err(|payload| Panic::from_payload(payload.as_ref()))
+    catch_unwind(AssertUnwindSafe(callback)).map_err(|payload| {
+        CAUGHT.set(Some(Instant::now()));
+        Panic::from(payload)
+    })
 }
 
-/// Drops what is the user's, which may panic.
-pub(crate) fn drop_quietly<T>(what: &str, item: T) {
+thread_local! {
+    /// When the last panic was caught on this thread.
+    static CAUGHT: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Whether a panic was caught here in the last so much time: to print where it came from may take long.
+pub(crate) fn caught_within(time: Duration) -> bool {
+    CAUGHT.get().is_some_and(|caught| caught.elapsed() <= time)
+}
+
+/// Drops what is the user's and may panic then, where something else is still to be done; a panic is reported.
+pub fn drop_quietly<T>(what: &str, item: T) {
     if let Err(panic) = catch(|| drop(item)) {
         report_error("drop", format_args!("dropping {what} {panic}"));
     }

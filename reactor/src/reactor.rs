@@ -1,7 +1,9 @@
 //! The event loop.
 
+mod dispatch;
 mod leftovers;
 mod look_ups;
+mod never_run;
 mod other_threads;
 mod stopping;
 
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use dispatch::Calls;
 pub use leftovers::Leftovers;
 use look_ups::LookUps;
 pub use look_ups::{LookUp, TooManyLookUps};
@@ -27,9 +30,8 @@ use crate::error::{ReactorError, Result};
 use crate::event_log::{Event, Subject};
 use crate::observers::Observers;
 use crate::os::Os;
-use crate::panic::catch;
 use crate::reactor_handle::ThreadCalls;
-use crate::report::{report_error, tell_left_out};
+use crate::report::tell_left_out;
 use crate::source::{Ready, Source, SourceTable, Token};
 use crate::system_event::{Phase, SystemEvent, TriggerId, Triggers};
 use crate::timer_queue::Timers;
@@ -71,6 +73,9 @@ struct Core {
     before_shutdown: Rc<Cell<usize>>,
     turn: Cell<u64>,
     observers: Observers,
+    calls: Calls,
+    /// It has run, or was turned by hand.
+    started: Cell<bool>,
 }
 
 /// One thread's event loop; a cheap handle that can be cloned and kept anywhere on that thread.
@@ -102,7 +107,9 @@ impl Reactor {
     /// # Errors
     /// When the system has no descriptors or memory left for the poll.
     pub fn new() -> io::Result<Self> {
-        Ok(Self::with_backend(Rc::new(Os::new()?)))
+        let reactor = Self::with_backend(Rc::new(Os::new()?));
+        never_run::watch(&reactor);
+        Ok(reactor)
     }
 
     /// Makes a reactor on another outside world.
@@ -124,6 +131,8 @@ impl Reactor {
             before_shutdown: Rc::default(),
             turn: Cell::new(0),
             observers: Observers::default(),
+            calls: Calls::default(),
+            started: Cell::new(false),
             backend,
         }))
     }
@@ -137,7 +146,8 @@ impl Reactor {
     /// 3. Delayed calls that are due at the time of step 1, by (deadline, order of making). Those made meanwhile wait for
     ///    the next turn, also with no delay.
     /// 4. If a stop was asked for, it advances: see [`stop`](Self::stop).
-    /// 5. The wait, until a socket is ready or the next delayed call is due; none if anything is queued. The clock is read.
+    /// 5. The wait, until a socket is ready or the next delayed call is due; none if anything is queued. The clock is read when
+    ///    it is first asked for after it.
     /// 6. Every source that is ready, once, those first that queued themselves in the last turn: a connection reads at
     ///    most one buffer, a port accepts a bounded number. A connection's output is written right after its callback.
     /// 7. Sources that others wrote to or closed in this turn: their output is written, once for all of it.
@@ -186,6 +196,7 @@ impl Reactor {
     }
 
     fn start(&self) {
+        self.0.started.set(true);
         self.0.timers.refresh();
         // As in a turn: the triggers are callbacks, which cannot start or end the reactor or turn it.
         self.0.timers.in_turn.set(true);
@@ -218,23 +229,25 @@ impl Reactor {
         self.0.turn.set(self.0.turn.get() + 1);
         self.run_thread_calls();
         self.run_due_calls();
-        self.advance_stop();
-        if !self.is_running() {
-            return Ok(());
+        if self.0.stage.get() != Stage::Running || self.0.stop_requested.get() {
+            self.advance_stop();
+            if !self.is_running() {
+                return Ok(());
+            }
         }
         self.wait(max_wait)?;
         let ready = self.0.sources.borrow().ready_count();
         for _ in 0..ready {
             let next = self.0.sources.borrow_mut().next_ready();
-            if let Some((source, ready)) = next {
-                source.ready(ready);
+            if let Some((token, source, ready)) = next {
+                self.call_source(token, source, |source| source.ready(ready));
             }
         }
         let ending = self.0.sources.borrow().ending_count();
         for _ in 0..ending {
             let next = self.0.sources.borrow_mut().next_ending();
-            if let Some(source) = next {
-                source.end_of_turn();
+            if let Some((token, source)) = next {
+                self.call_source(token, source, Source::end_of_turn);
             }
         }
         Ok(())
@@ -249,10 +262,11 @@ impl Reactor {
             queue.next_sequence()
         };
         let now = self.0.timers.refresh();
+        self.begin_calls();
         loop {
             let due = self.0.timers.queue.borrow_mut().pop_due(now, before);
-            let Some((sequence, call)) = due else { break };
-            self.dispatch("a delayed call", || Subject::Timer { sequence }, call);
+            let Some((sequence, made, call)) = due else { break };
+            self.dispatch("a delayed call", made, || Subject::Timer { sequence }, call);
         }
     }
 
@@ -260,14 +274,14 @@ impl Reactor {
         let timeout = self.time_to_wait(max_wait);
         let mut wakeups = self.0.wakeups.borrow_mut();
         self.0.backend.poll(timeout, &mut wakeups)?;
-        self.0.timers.refresh();
+        self.0.timers.expire();
         let mut sources = self.0.sources.borrow_mut();
         for (token, ready) in wakeups.ready.drain(..) {
             sources.mark_ready(token, ready);
         }
         drop(sources);
-        for signal in wakeups.signals.drain(..) {
-            self.take_signal(signal);
+        if !wakeups.signals.is_empty() {
+            wakeups.signals.drain(..).for_each(|signal| self.take_signal(signal));
         }
         Ok(())
     }
@@ -276,10 +290,13 @@ impl Reactor {
         if self.is_queued() {
             return Some(Duration::ZERO);
         }
-        let deadline = self.next_deadline();
+        if self.0.stage.get() == Stage::Running && self.0.timers.queue.borrow().len() == 0 {
+            return max_wait;
+        }
+        let Some(deadline) = self.next_deadline() else { return max_wait };
         // The clock again: the callbacks of this turn may have taken long.
-        let until = deadline.map(|deadline| deadline.saturating_sub(self.0.timers.refresh()));
-        [max_wait, until].into_iter().flatten().min()
+        let until = deadline.saturating_sub(self.0.timers.refresh());
+        Some(max_wait.map_or(until, |wait| wait.min(until)))
     }
 
     /// Whether something waits for the next turn, whatever the time.
@@ -387,16 +404,8 @@ impl Reactor {
         loop {
             let trigger = self.0.triggers.borrow_mut().take(phase, event);
             let Some(call) = trigger else { break };
-            self.dispatch("a system event trigger", || Subject::Trigger { phase, event }, call);
-        }
-    }
-
-    /// Makes a call and survives its panic.
-    fn dispatch(&self, what: &'static str, subject: impl Fn() -> Subject, call: impl FnOnce()) {
-        self.observe(|| Event::new(subject(), "called"));
-        if let Err(panic) = catch(call) {
-            self.observe(|| Event::new(subject(), "panicked"));
-            report_error(what, format_args!("{what} {panic}"));
+            self.begin_calls();
+            self.dispatch("a system event trigger", None, || Subject::Trigger { phase, event }, call);
         }
     }
 
@@ -426,15 +435,6 @@ impl Reactor {
         self.0.observers.set_recorder(recorder);
     }
 
-    /// Tells the observer of a callback that is about to be made; for those who dispatch callbacks.
-    ///
-    /// With no observer, `event` is not made, and this costs one look at a flag.
-    pub fn observe(&self, event: impl FnOnce() -> Event) {
-        if self.0.observers.are_set() {
-            self.0.observers.tell(&Event { turn: self.0.turn.get(), time: self.now(), ..event() });
-        }
-    }
-
     /// A random number, for jitter; drawn from the seed in a simulated world.
     #[must_use]
     pub fn random(&self) -> u64 {
@@ -452,16 +452,6 @@ impl Reactor {
     #[doc(alias = "addWriter")]
     pub fn add_source(&self, source: Rc<dyn Source>) -> Token {
         self.0.sources.borrow_mut().insert(source)
-    }
-
-    /// Takes a source out of the table: it is not called any more.
-    #[doc(alias = "removeReader")]
-    #[doc(alias = "removeWriter")]
-    pub fn remove_source(&self, token: Token) {
-        let removed = self.0.sources.borrow_mut().remove(token);
-        self.nudge();
-        // Outside the borrow: dropping a source may drop what it holds, and that may come back here.
-        drop(removed);
     }
 
     /// Puts another source in the place of one, under the same token: an attempt becomes a connection.

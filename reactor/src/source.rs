@@ -7,6 +7,8 @@ use std::rc::Rc;
 
 use slab::Slab;
 
+use crate::panic::Panic;
+
 /// What a source can do without waiting; a set of flags.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub struct Ready(u8);
@@ -82,7 +84,14 @@ pub trait Source {
     /// The time for finishing is up: leave the table now.
     fn abort(self: Rc<Self>);
 
-    /// What it is, for lists of what was left behind.
+    /// A call to it has panicked where it catches nothing, since something of the user's panicked when it was dropped: leave
+    /// the table now, as for an abort unless there is more to say.
+    fn panicked(self: Rc<Self>, panic: Panic) {
+        drop(panic);
+        self.abort();
+    }
+
+    /// What it is, for lists of what was left behind and for reports.
     fn describe(&self) -> String {
         "a source".to_owned()
     }
@@ -157,8 +166,13 @@ impl SourceTable {
         self.slots.len()
     }
 
-    pub(crate) fn all(&self) -> Vec<Rc<dyn Source>> {
-        self.slots.iter().map(|(_, slot)| Rc::clone(&slot.source)).collect()
+    pub(crate) fn all(&self) -> Vec<(Token, Rc<dyn Source>)> {
+        self.slots.iter().map(|(_, slot)| (slot.token, Rc::clone(&slot.source))).collect()
+    }
+
+    pub(crate) fn get(&self, token: Token) -> Option<Rc<dyn Source>> {
+        let slot = self.slots.get(token.index()).filter(|slot| slot.token == token);
+        slot.map(|slot| Rc::clone(&slot.source))
     }
 
     /// Adds to what the source is ready for and puts it into this turn's or the next turn's queue, once.
@@ -179,18 +193,18 @@ impl SourceTable {
         }
     }
 
-    pub(crate) fn next_ready(&mut self) -> Option<(Rc<dyn Source>, Ready)> {
+    pub(crate) fn next_ready(&mut self) -> Option<(Token, Rc<dyn Source>, Ready)> {
         let token = self.run_queue.pop_front()?;
         let slot = self.slot_mut(token)?;
         slot.queued = false;
-        Some((Rc::clone(&slot.source), std::mem::take(&mut slot.ready)))
+        Some((token, Rc::clone(&slot.source), std::mem::take(&mut slot.ready)))
     }
 
-    pub(crate) fn next_ending(&mut self) -> Option<Rc<dyn Source>> {
+    pub(crate) fn next_ending(&mut self) -> Option<(Token, Rc<dyn Source>)> {
         let token = self.end_queue.pop_front()?;
         let slot = self.slot_mut(token)?;
         slot.ending = false;
-        Some(Rc::clone(&slot.source))
+        Some((token, Rc::clone(&slot.source)))
     }
 
     pub(crate) fn ready_count(&self) -> usize {

@@ -56,6 +56,11 @@ impl Triggers {
         Some(self.list.remove(place).call)
     }
 
+    /// What was to be called.
+    pub(crate) fn into_calls(self) -> impl Iterator<Item = Box<dyn FnOnce()>> {
+        self.list.into_iter().map(|trigger| trigger.call)
+    }
+
     /// Takes the oldest trigger of this phase.
     pub(crate) fn take(&mut self, phase: Phase, event: SystemEvent) -> Option<Box<dyn FnOnce()>> {
         let place = self.list.iter().position(|trigger| trigger.phase == phase && trigger.event == event)?;

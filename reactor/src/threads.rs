@@ -36,7 +36,7 @@ impl Reactor {
         self.call_in_thread(job, move |result| match result {
             Ok(Ok(value)) => firer.callback(value),
             Ok(Err(error)) => firer.errback(error as Box<dyn Error>),
-            Err(panic) => firer.errback(Panic::from_payload(&*panic)),
+            Err(panic) => firer.errback(Panic::from(panic)),
         });
         deferred
     }

@@ -19,20 +19,33 @@ const SWEEP_FROM: usize = 64;
 pub(crate) struct Timers {
     pub(crate) queue: RefCell<TimerQueue>,
     backend: Rc<dyn Backend>,
-    /// The time at the last reading; what a turn goes by.
+    /// The time at the last reading; what a turn goes by, unless it has expired.
     now: Cell<Duration>,
+    expired: Cell<bool>,
     pub(crate) in_turn: Cell<bool>,
 }
 
 impl Timers {
     pub(crate) fn new(backend: Rc<dyn Backend>) -> Self {
-        Self { queue: RefCell::default(), now: Cell::new(backend.now()), in_turn: Cell::new(false), backend }
+        Self {
+            queue: RefCell::default(),
+            now: Cell::new(backend.now()),
+            expired: Cell::new(false),
+            in_turn: Cell::new(false),
+            backend,
+        }
     }
 
     /// Reads the clock.
     pub(crate) fn refresh(&self) -> Duration {
         self.now.set(self.backend.now());
+        self.expired.set(false);
         self.now.get()
+    }
+
+    /// Time has passed: the clock is read again when it is next asked for.
+    pub(crate) fn expire(&self) {
+        self.expired.set(true);
     }
 
     /// Tells the backend that a call was moved.
@@ -42,9 +55,12 @@ impl Timers {
 
     /// In a turn the time at the last reading, else the time.
     pub(crate) fn now(&self) -> Duration {
-        if self.in_turn.get() { self.now.get() } else { self.refresh() }
+        if self.in_turn.get() && !self.expired.get() { self.now.get() } else { self.refresh() }
     }
 }
+
+/// Where a call was scheduled.
+type Made = &'static Location<'static>;
 
 /// Where a call stands in the queue. The sequence number tells a call from a later one in the same place.
 #[derive(Clone, Copy, Debug)]
@@ -154,11 +170,12 @@ impl TimerQueue {
         }
     }
 
-    /// Takes the first call that is due at `now` and was made before sequence number `before`, with its own number.
-    pub(crate) fn pop_due(&mut self, now: Duration, before: u64) -> Option<(u64, Box<dyn FnOnce()>)> {
+    /// Takes the first call that is due at `now` and was made before sequence number `before`, with its own number, and where
+    /// it was scheduled.
+    pub(crate) fn pop_due(&mut self, now: Duration, before: u64) -> Option<(u64, Option<Made>, Box<dyn FnOnce()>)> {
         let item = self.settle_due(nanoseconds(now)).filter(|item| item.sequence < before)?;
         self.heap.pop();
-        Some((item.sequence, self.calls.remove(item.key).run))
+        Some((item.sequence, self.made.get(item.key).copied(), self.calls.remove(item.key).run))
     }
 
     /// Throws stale items off the heap's top and moves put-off ones down, until the top is truly due, or nothing is.
@@ -215,7 +232,7 @@ mod tests {
         assert_eq!(queue.next_deadline(), Some(seconds(10)), "nothing is moved while it is not due");
         assert!(queue.pop_due(seconds(10), u64::MAX).is_none());
         assert_eq!(queue.next_deadline(), Some(seconds(30)), "moved once, however often it was put off");
-        assert_eq!(queue.pop_due(seconds(30), u64::MAX).map(|(sequence, _)| sequence), Some(0));
+        assert_eq!(queue.pop_due(seconds(30), u64::MAX).map(|(sequence, ..)| sequence), Some(0));
         assert_eq!(queue.next_deadline(), Some(seconds(40)));
     }
 
@@ -230,6 +247,6 @@ mod tests {
         assert!(queue.heap.len() <= SWEEP_FROM + 1);
         assert!(queue.pop_due(seconds(23), u64::MAX).is_none(), "it is due at 24 s");
         assert!(queue.pop_due(seconds(24), u64::MAX).is_some());
-        assert_eq!((queue.pop_due(seconds(99), u64::MAX).map(|(sequence, _)| sequence), queue.next_deadline()), (None, None));
+        assert_eq!((queue.pop_due(seconds(99), u64::MAX).map(|(sequence, ..)| sequence), queue.next_deadline()), (None, None));
     }
 }

@@ -84,7 +84,7 @@ pub fn workers(count: usize, set_up: impl Fn(&Worker) -> Result + Sync) -> Resul
         }
         let results = threads.into_iter().enumerate().map(|(index, thread)| match thread.join() {
             Ok(result) => result,
-            Err(payload) => Err(WorkerError::Panicked { worker: index, panic: Panic::from_payload(payload.as_ref()) }),
+            Err(payload) => Err(WorkerError::Panicked { worker: index, panic: payload.into() }),
         });
         // All are joined, whatever the first says.
         results.fold(Ok(()), Result::and)

@@ -27,7 +27,7 @@ use torsade_protocols::{
 #[cfg(feature = "tls")]
 use torsade_protocols::{StartTlsError, TlsInfo};
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::{Reactor, Ready, Result, Source, Stream, TaskGroup, Token, catch};
+use torsade_reactor::{Panic, Reactor, Ready, Result, Source, Stream, TaskGroup, Token, catch, drop_quietly};
 
 use crate::chain::Chain;
 use crate::shared::Shared;
@@ -77,9 +77,10 @@ impl StreamConnection {
         connection.token.set(token);
         if let Err(error) = stream.register(token) {
             shared.reactor.remove_source(token);
+            drop_quietly("a protocol", connection.protocol.take());
             return Err(error);
         }
-        connection.begin(stream, tls);
+        shared.reactor.call_for(token, || connection.begin(stream, tls));
         Ok(())
     }
 
@@ -104,7 +105,7 @@ impl StreamConnection {
             connection.with_compression(&mut state, |layer| layer.set_detect(Detect::AtStart));
         }
         (begun.on_made)(&connection.transport());
-        connection.begin(stream, tls);
+        shared.reactor.call_for(begun.token, || connection.begin(stream, tls));
     }
 
     fn new(shared: &Rc<Shared>, peer: SocketAddr, protocol: Box<dyn Protocol>) -> Rc<Self> {
@@ -162,6 +163,7 @@ impl StreamConnection {
 
     /// Calls user code that belongs to this connection.
     fn call_user(self: &Rc<Self>, name: &'static str, callback: impl FnOnce(&Transport) -> Result) {
+        self.shared.reactor.note_callback(name);
         let transport = self.transport();
         self.state.borrow_mut().in_callback = true;
         let result = catch(|| callback(&transport));
@@ -225,6 +227,10 @@ impl Source for StreamConnection {
 
     fn abort(self: Rc<Self>) {
         self.lose(&Reason::ShuttingDown);
+    }
+
+    fn panicked(self: Rc<Self>, panic: Panic) {
+        self.lose(&Reason::Panicked(panic));
     }
 
     fn describe(&self) -> String {

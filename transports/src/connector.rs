@@ -11,7 +11,9 @@ use torsade_protocols::{
     ClientFactory, Connect, ConnectError, Connector, ConnectorState, Host, HostPort, Reason, Result, TlsConfig, Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::{DelayedCall, LookUp, Reactor, Ready, Source, Stream, Token, TooManyLookUps, catch, report_error};
+use torsade_reactor::{
+    DelayedCall, LookUp, Panic, Reactor, Ready, Source, Stream, Token, TooManyLookUps, catch, drop_quietly, report_error,
+};
 
 use crate::connection::{Begun, StreamConnection};
 use crate::shared::Shared;
@@ -237,7 +239,10 @@ impl TcpConnector {
                 return;
             }
             // Ended in the hook.
-            Ok(Some(_)) => ConnectError::UserError,
+            Ok(Some(protocol)) => {
+                drop_quietly("a protocol", protocol);
+                ConnectError::UserError
+            }
             Ok(None) => ConnectError::NoProtocol,
             Err(panic) => ConnectError::Factory(panic),
         };
@@ -325,6 +330,7 @@ impl TcpConnector {
 
     /// Tells the event log of a hook of the factory.
     fn observe(&self, hook: &'static str) {
+        self.shared.reactor.note_callback(hook);
         let subject = || Subject::Connector { destination: self.destination.to_string() };
         self.shared.reactor.observe(|| Event::new(subject(), hook));
     }
@@ -334,7 +340,10 @@ impl TcpConnector {
         self.observe(hook);
         match catch(|| call(&mut **self.factory.borrow_mut(), &connector)) {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => report_error(hook, format_args!("client of {}: {hook} failed: {error}", self.destination)),
+            Ok(Err(error)) => {
+                report_error(hook, format_args!("client of {}: {hook} failed: {error}", self.destination));
+                drop_quietly("an error", error);
+            }
             Err(panic) => report_error(hook, format_args!("client of {}: {hook} {panic}", self.destination)),
         }
     }
@@ -418,6 +427,10 @@ impl Source for TcpConnector {
 
     fn abort(self: Rc<Self>) {
         self.end_with_reactor();
+    }
+
+    fn panicked(self: Rc<Self>, panic: Panic) {
+        self.fail(&ConnectError::Factory(panic));
     }
 
     fn describe(&self) -> String {

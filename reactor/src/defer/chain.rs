@@ -15,8 +15,11 @@ use super::error::DeferredError;
 use super::failure::Failure;
 use super::parcel::Parcel;
 use super::settled::Settled;
-use crate::panic::catch;
+use crate::panic::{catch, drop_quietly};
 use crate::report::report_error;
+
+/// What nobody takes is dropped so that a panic of it stops nobody else from getting theirs.
+const RESULT: &str = "the result of a Deferred";
 
 pub(super) type Outcome<T> = Result<Parcel<T>, Failure>;
 
@@ -205,10 +208,9 @@ impl<T: 'static> Link<T> {
     /// Fires the chain; does nothing the second time.
     pub(super) fn fire(self: Rc<Self>, outcome: Outcome<T>) {
         if self.chain.called.replace(true) {
-            return;
+            return drop_quietly(RESULT, outcome);
         }
-        let canceller = self.canceller.take();
-        drop(canceller);
+        drop_quietly("the canceller of a Deferred", self.canceller.take());
         self.outcome.replace(Some(outcome));
         run(Some(self));
     }
@@ -302,6 +304,15 @@ impl<T: 'static> Link<T> {
         if let Some(Err(failure)) = &outcome {
             self.chain.report(failure);
         }
+        drop_quietly(RESULT, outcome);
+    }
+}
+
+impl<T: 'static> Drop for Link<T> {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome.take() {
+            drop_quietly(RESULT, outcome);
+        }
     }
 }
 
@@ -329,7 +340,7 @@ impl<T: 'static> Step for Link<T> {
                 }
             }
             Next::Detached => self.report(),
-            Next::Ignored => drop(self.outcome.take()),
+            Next::Ignored => drop_quietly(RESULT, self.outcome.take()),
             Next::Held | Next::Taken => drop(self.next.replace(next)),
         }
         None

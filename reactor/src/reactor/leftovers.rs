@@ -64,7 +64,7 @@ impl Reactor {
         let mut calls: Vec<_> = self.0.timers.queue.borrow().calls().collect();
         calls.sort_by_key(|(deadline, _)| *deadline);
         let delayed_calls = calls.iter().map(|(due, made)| format!("a delayed call made at {made}, due at {due:?}")).collect();
-        let sources = self.all_sources().iter().map(|source| source.describe()).collect();
+        let sources = self.0.sources.borrow().all().iter().map(|(_, source)| source.describe()).collect();
         let jobs = self.0.awaited.borrow().len() + self.0.look_ups.asked_for();
         Leftovers { delayed_calls, jobs, sources, tasks: Tasks::of(self).len() }
     }

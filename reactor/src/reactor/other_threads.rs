@@ -9,14 +9,18 @@ use crate::reactor_handle::{ReactorHandle, ThreadCall};
 
 impl Reactor {
     pub(super) fn run_thread_calls(&self) {
-        for _ in 0..self.0.thread_calls.begin() {
+        let count = self.0.thread_calls.begin();
+        if count > 0 {
+            self.begin_calls();
+        }
+        for _ in 0..count {
             let Some(call) = self.0.thread_calls.pop() else { break };
             self.run_thread_call(call);
         }
     }
 
     pub(super) fn run_thread_call(&self, call: ThreadCall) {
-        self.dispatch("a call from a thread", || Subject::Thread, || call(self));
+        self.dispatch("a call from a thread", None, || Subject::Thread, || call(self));
     }
 
     /// A handle for other threads.

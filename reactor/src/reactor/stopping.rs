@@ -77,9 +77,7 @@ impl Reactor {
                         log::warn!("stopping: {waiting} of the calls before shutdown have no result in time");
                     }
                     self.0.stage.set(Stage::Finishing(self.stop_deadline()));
-                    for source in self.all_sources() {
-                        source.shut_down();
-                    }
+                    self.call_all_sources(Source::shut_down);
                     self.advance_stop();
                 }
             }
@@ -102,9 +100,7 @@ impl Reactor {
         if left > 0 {
             log::warn!("stopping: {left} connections did not finish in time and are aborted");
         }
-        for source in self.all_sources() {
-            source.abort();
-        }
+        self.call_all_sources(Source::abort);
         self.fire(Phase::During, SystemEvent::Shutdown);
         self.fire(Phase::After, SystemEvent::Shutdown);
         // From here on no call from a thread is taken, so that every one that was is made.
@@ -135,9 +131,7 @@ impl Reactor {
     pub(crate) fn dismantle(&self) {
         // During a panic no more of the program's code is run: it may be what panicked.
         if self.0.stage.get() != Stage::Stopped && !thread::panicking() {
-            for source in self.all_sources() {
-                source.abort();
-            }
+            self.call_all_sources(Source::abort);
         }
         self.discard();
     }
@@ -169,14 +163,19 @@ impl Reactor {
         self.0.timers.queue.take().into_runs().for_each(|call| drop_quietly("a delayed call", call));
         self.0.awaited.take().into_iter().for_each(|(_, done)| drop_quietly("what waited for a job", done));
         self.0.look_ups.clear();
-        drop_quietly("the triggers", self.0.triggers.take());
-        drop_quietly("what belongs to the reactor", self.0.locals.take());
-        drop_quietly("the sources", self.0.sources.take());
+        self.0.triggers.take().into_calls().for_each(|call| drop_quietly("a system event trigger", call));
+        self.0.locals.take().into_values().for_each(|value| drop_quietly("what belongs to the reactor", value));
+        let sources = self.0.sources.take().all();
+        sources.into_iter().for_each(|(_, source)| drop_quietly("a connection or port", source));
         self.0.observers.clear();
     }
 
-    pub(super) fn all_sources(&self) -> Vec<Rc<dyn Source>> {
-        self.0.sources.borrow().all()
+    fn call_all_sources(&self, call: fn(Rc<dyn Source>)) {
+        self.begin_calls();
+        let sources = self.0.sources.borrow().all();
+        for (token, source) in sources {
+            self.call_source(token, source, call);
+        }
     }
 
     pub(super) fn take_signal(&self, signal: Signal) {

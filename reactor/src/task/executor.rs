@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,8 @@ pub(crate) struct Tasks {
 
 struct Slot {
     sequence: u64,
+    /// Where it was spawned.
+    made: &'static Location<'static>,
     /// None while it is being polled.
     run: Option<Box<dyn Run>>,
     waker: Arc<TaskWaker>,
@@ -82,6 +85,7 @@ impl Tasks {
         self.slots.borrow().len()
     }
 
+    #[track_caller]
     fn insert(&self, run: Box<dyn Run>) -> Option<TaskId> {
         let sequence = self.next_sequence.get();
         self.next_sequence.set(sequence + 1);
@@ -89,7 +93,7 @@ impl Tasks {
         let entry = slots.vacant_entry();
         let id = TaskId { key: entry.key(), sequence };
         let waker = Arc::new(TaskWaker { id, queued: AtomicBool::new(true), woken: Arc::clone(&self.woken) });
-        entry.insert(Slot { sequence, run: Some(run), waker });
+        entry.insert(Slot { sequence, made: Location::caller(), run: Some(run), waker });
         drop(slots);
         if self.woken.push(id) {
             return Some(id);
@@ -108,14 +112,16 @@ impl Tasks {
     }
 
     /// Polls every task that was woken by now, once.
-    fn run_woken(&self) {
+    fn run_woken(&self, reactor: &Reactor) {
         for id in self.woken.take() {
-            self.poll(id);
+            if let Some(polling) = self.begin_poll(id) {
+                reactor.call("a task", Some(polling.made), || self.poll(id, polling));
+            }
         }
     }
 
-    fn poll(&self, id: TaskId) {
-        let Some((mut run, waker)) = self.begin_poll(id) else { return };
+    fn poll(&self, id: TaskId, polling: Polling) {
+        let Polling { mut run, waker, .. } = polling;
         waker.queued.store(false, Ordering::Release);
         let done = run.poll(&mut Context::from_waker(&Waker::from(waker)));
         if done {
@@ -128,11 +134,18 @@ impl Tasks {
         drop_quietly("a task", run);
     }
 
-    fn begin_poll(&self, id: TaskId) -> Option<(Box<dyn Run>, Arc<TaskWaker>)> {
+    fn begin_poll(&self, id: TaskId) -> Option<Polling> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots.get_mut(id.key).filter(|slot| slot.sequence == id.sequence)?;
-        Some((slot.run.take()?, Arc::clone(&slot.waker)))
+        Some(Polling { made: slot.made, run: slot.run.take()?, waker: Arc::clone(&slot.waker) })
     }
+}
+
+/// A task that was taken out of its place to be polled.
+struct Polling {
+    made: &'static Location<'static>,
+    run: Box<dyn Run>,
+    waker: Arc<TaskWaker>,
 }
 
 impl<F: Future> Run for Spawned<F>
@@ -177,7 +190,7 @@ impl Woken {
         let first = list.len() == 1;
         drop(list);
         // One call for all that are woken until it is made.
-        let taken = !first || self.handle.call_from_thread(|reactor| Tasks::of(reactor).run_woken()).is_ok();
+        let taken = !first || self.handle.call_from_thread(|reactor| Tasks::of(reactor).run_woken(reactor)).is_ok();
         if !taken {
             // So that the next is the first again, and is refused too.
             self.take();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{CompressionStats, Deadline, Reason, TlsError};
-use torsade_reactor::{Ready, Source, catch, report_error};
+use torsade_reactor::{Ready, Source, catch, drop_quietly, report_error};
 
 use crate::chain::Chain;
 
@@ -20,10 +20,12 @@ impl StreamConnection {
         report_fault(callback, self.id, &self.peer, &reason);
         let producer = {
             let mut state = self.state.borrow_mut();
-            state.begin_failed_close(reason);
+            state.begin_failed_close(reason.clone());
             state.rare().producer.take()
         };
         self.stop_producer(producer);
+        // The last of it, if there was a cause before.
+        drop_quietly("an error", reason);
     }
 
     /// Tells a producer that nothing more is wanted. Called from the loop only.
@@ -117,7 +119,7 @@ impl StreamConnection {
         let connection = Rc::downgrade(self);
         let timer = self.shared.reactor.call_later(delay, move || {
             if let Some(connection) = connection.upgrade() {
-                connection.look_after_peer();
+                connection.shared.reactor.call_for(connection.token.get(), || connection.look_after_peer());
             }
         });
         state.rare().close_timer = Some(timer);
@@ -187,24 +189,31 @@ impl StreamConnection {
         if let Some(tasks) = rare.tasks.take() {
             tasks.cancel();
         }
-        if let Some(on_lost) = rare.on_lost.take() {
-            on_lost(reason);
+        if let Some(on_lost) = rare.on_lost.take()
+            && let Err(panic) = catch(|| on_lost(reason))
+        {
+            report_error("drop", format_args!("connection {}: what it has left behind {panic}", self.id));
         }
+        drop_quietly("an error", cause);
     }
 
     fn call_connection_lost(self: &Rc<Self>, reason: &Reason) {
         // Taken out and dropped afterwards: the protocol may hold this connection, which would keep both alive.
         let Some(mut protocol) = self.protocol.take() else { return };
         let transport = self.transport();
+        self.shared.reactor.note_callback("connection_lost");
         self.observe("connection_lost", |event| event.with_reason(reason.kind()));
-        match catch(|| protocol.connection_lost(&transport, reason)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => report_fault("connection_lost", self.id, &self.peer, &Reason::Protocol(error.into())),
-            Err(panic) => report_fault("connection_lost", self.id, &self.peer, &Reason::Panicked(panic)),
+        let failed = match catch(|| protocol.connection_lost(&transport, reason)) {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Reason::Protocol(error.into())),
+            Err(panic) => Some(Reason::Panicked(panic)),
+        };
+        if let Some(failed) = failed {
+            report_fault("connection_lost", self.id, &self.peer, &failed);
+            // Its factory is still to be told.
+            drop_quietly("an error", failed);
         }
-        if let Err(panic) = catch(|| drop(protocol)) {
-            report_error("drop", format_args!("connection {}: dropping its protocol {panic}", self.id));
-        }
+        drop_quietly("a protocol", protocol);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use torsade_protocols::Consumers;
-use torsade_reactor::{catch, report_error};
+use torsade_reactor::drop_quietly;
 
 use super::StreamConnection;
 use super::state::{SharedProducer, State};
@@ -35,9 +35,7 @@ impl StreamConnection {
         }
         drop(state);
         // This is its end if it was unregistered in the call.
-        if let Err(panic) = catch(|| drop(producer)) {
-            report_error("drop", format_args!("connection {}: dropping its producer {panic}", self.id));
-        }
+        drop_quietly("a producer", producer);
     }
 
     /// Nothing more is read here: whoever has this connection as its producer need not wait for it.

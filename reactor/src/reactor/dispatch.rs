@@ -1,0 +1,202 @@
+//! How the loop calls out: what panics costs the one whose call it was alone, and what takes long is reported.
+//!
+//! A source catches the panics of its protocol's callbacks itself. What else is the user's, a factory or an error that
+//! panics when it is dropped, is caught here, since every call of the loop comes through here.
+
+use std::cell::{Cell, RefCell};
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Reactor;
+use crate::event_log::{Event, Subject};
+use crate::panic::{Panic, catch, caught_within, drop_quietly};
+use crate::report::report_error;
+use crate::source::{Source, Token};
+
+/// How long a call may take unless set, as in asyncio's debug mode.
+const SLOW: Duration = Duration::from_millis(100);
+
+/// What is being called, and how long that may take.
+pub(super) struct Calls {
+    /// The source whose call it is.
+    token: Cell<Option<Token>>,
+    /// The source, if it has left the table in the call.
+    left: RefCell<Option<Rc<dyn Source>>>,
+    /// The callback that was made last, unless a later look at the clock has covered it.
+    callback: Cell<Option<&'static str>>,
+    slow: Cell<Duration>,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self { token: Cell::new(None), left: RefCell::default(), callback: Cell::new(None), slow: Cell::new(SLOW) }
+    }
+}
+
+impl Reactor {
+    /// Sets how long a callback may hold up the loop before that is reported; 100 ms unless set, `Duration::MAX` for never.
+    ///
+    /// The line, at level `error`, has the connection, the name of the callback and the time, and comes when the callback
+    /// has returned. Nothing else can happen on this thread meanwhile: [`defer_to_thread`](Self::defer_to_thread) is for what
+    /// blocks, [`Cooperator`](crate::Cooperator) for what computes. In a simulated world callbacks take no time.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use torsade::Reactor;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.set_slow_callback_duration(Duration::from_secs(1));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn set_slow_callback_duration(&self, duration: Duration) {
+        self.0.calls.slow.set(duration);
+    }
+
+    /// Makes a call that belongs to the source under `token` from inside another's, or from a timer: a panic in it costs that
+    /// source, and its time is told of that source. Nothing, if the source has left the table.
+    pub fn call_for(&self, token: Token, call: impl FnOnce()) {
+        let source = self.0.sources.borrow().get(token);
+        if let Some(source) = source {
+            self.call_source(token, source, |_| call());
+        }
+    }
+
+    /// Calls a source.
+    pub(super) fn call_source(&self, token: Token, source: Rc<dyn Source>, call: impl FnOnce(Rc<dyn Source>)) {
+        let calls = &self.0.calls;
+        if calls.callback.get().is_some() {
+            self.end_callback_before();
+        }
+        let outer = calls.token.replace(Some(token));
+        let called = catch(|| {
+            call(source);
+            self.end_callback();
+            if calls.left.borrow().is_some() {
+                // What it holds, a factory perhaps, is dropped in here as well.
+                drop(calls.left.take());
+            }
+        });
+        calls.token.set(outer);
+        if let Err(panic) = called {
+            self.lose_source(token, panic);
+        }
+    }
+
+    /// A source has panicked where it does not catch it itself: it cannot be called any more.
+    #[cold]
+    fn lose_source(&self, token: Token, panic: Panic) {
+        self.0.calls.callback.set(None);
+        drop_quietly("a connection or port", self.0.calls.left.take());
+        let source = self.0.sources.borrow().get(token);
+        let Some(source) = source else {
+            return report_error("drop", format_args!("what a connection or port has left behind {panic}"));
+        };
+        report_error("drop", format_args!("{}: what it has dropped {panic}", source.describe()));
+        if let Err(panic) = catch(move || source.panicked(panic)) {
+            report_error("drop", format_args!("what it has left behind {panic}"));
+            let removed = self.0.sources.borrow_mut().remove(token);
+            drop_quietly("a connection or port", removed);
+        }
+    }
+
+    /// Takes a source out of the table: it is not called any more.
+    #[doc(alias = "removeReader")]
+    #[doc(alias = "removeWriter")]
+    pub fn remove_source(&self, token: Token) {
+        let removed = self.0.sources.borrow_mut().remove(token);
+        self.nudge();
+        if self.0.calls.token.get() == Some(token) {
+            // It is kept until its call has ended.
+            let before = self.0.calls.left.replace(removed);
+            drop(before);
+        } else {
+            // Outside the borrow: dropping a source may drop what it holds, and that may come back here.
+            drop(removed);
+        }
+    }
+
+    /// Makes a call that is no source's, with an event for the observer, and survives its panic.
+    pub(super) fn dispatch(&self, what: &'static str, made: Option<Made>, subject: impl Fn() -> Subject, call: impl FnOnce()) {
+        self.observe(|| Event::new(subject(), "called"));
+        if !self.call(what, made, call) {
+            self.observe(|| Event::new(subject(), "panicked"));
+        }
+    }
+
+    /// Makes a call that is no source's, and survives its panic: false if there was one.
+    pub(crate) fn call(&self, what: &'static str, made: Option<Made>, call: impl FnOnce()) -> bool {
+        let called = catch(call);
+        if let Err(panic) = &called {
+            report_error(what, format_args!("{} {panic}", described(what, made)));
+        }
+        let callback = self.0.calls.callback.take();
+        if let Some(took) = self.0.backend.lap(self.0.calls.slow.get()) {
+            tell_slow(&described(what, made), callback, took);
+        }
+        called.is_ok()
+    }
+
+    /// The time until here is no callback's.
+    pub(super) fn begin_calls(&self) {
+        self.0.backend.lap(Duration::MAX);
+    }
+
+    /// A callback is about to be made: if it takes long, it is told of by this name.
+    #[inline]
+    pub fn note_callback(&self, callback: &'static str) {
+        if self.0.calls.callback.get().is_some() {
+            self.end_callback_before();
+        }
+        self.0.calls.callback.set(Some(callback));
+    }
+
+    /// Most calls of a source make one callback: the clock is looked at between two.
+    #[cold]
+    fn end_callback_before(&self) {
+        self.end_callback();
+    }
+
+    /// A callback of the present source has returned, or what the source does without one is done.
+    fn end_callback(&self) {
+        let callback = self.0.calls.callback.take();
+        if let Some(took) = self.0.backend.lap(self.0.calls.slow.get()) {
+            self.tell_slow_source(callback, took);
+        }
+    }
+
+    #[cold]
+    fn tell_slow_source(&self, callback: Option<&'static str>, took: Duration) {
+        let calls = &self.0.calls;
+        let source = calls.token.get().and_then(|token| self.0.sources.borrow().get(token));
+        let source = source.or_else(|| calls.left.borrow().clone());
+        tell_slow(&source.map_or_else(String::new, |source| source.describe()), callback, took);
+    }
+
+    /// Tells the observer of a callback that is about to be made; for those who dispatch callbacks.
+    ///
+    /// With no observer, `event` is not made, and this costs one look at a flag.
+    pub fn observe(&self, event: impl FnOnce() -> Event) {
+        if self.0.observers.are_set() {
+            self.0.observers.tell(&Event { turn: self.0.turn.get(), time: self.now(), ..event() });
+        }
+    }
+}
+
+/// Where a call was scheduled.
+type Made = &'static Location<'static>;
+
+fn described(what: &str, made: Option<Made>) -> String {
+    made.map_or_else(|| what.to_owned(), |made| format!("{what} made at {made}"))
+}
+
+#[cold]
+fn tell_slow(whose: &str, callback: Option<&'static str>, took: Duration) {
+    if caught_within(took) {
+        // It has been told of, and its time was not its own.
+        return;
+    }
+    let callback = callback.map_or_else(String::new, |callback| format!(": {callback}"));
+    report_error("slow callback", format_args!("{whose}{callback} has held up the loop for {took:.1?}"));
+}

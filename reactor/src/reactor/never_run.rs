@@ -1,0 +1,41 @@
+//! Telling whoever forgets [`Reactor::run`].
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+use super::{Core, Reactor, Stage};
+use crate::report::report_error;
+
+thread_local! {
+    static REACTORS: Reactors = const { Reactors(RefCell::new(Vec::new())) };
+}
+
+/// The reactors of this thread. Looked at when it ends: what belongs to a reactor holds it, so a port keeps its own alive.
+struct Reactors(RefCell<Vec<Weak<Core>>>);
+
+impl Drop for Reactors {
+    fn drop(&mut self) {
+        self.0.take().iter().filter_map(Weak::upgrade).for_each(|core| tell_if_never_run(&core));
+    }
+}
+
+/// Has it told at the end of the thread if the reactor was not run until then.
+pub(super) fn watch(reactor: &Reactor) {
+    // It fails only for who makes a reactor while the thread ends.
+    let noted = REACTORS.try_with(|reactors| {
+        let mut reactors = reactors.0.borrow_mut();
+        reactors.retain(|known| known.strong_count() > 0);
+        reactors.push(Rc::downgrade(&reactor.0));
+    });
+    noted.ok();
+}
+
+fn tell_if_never_run(core: &Core) {
+    if core.started.get() || core.stage.get() == Stage::Stopped {
+        return;
+    }
+    if let Some((_, source)) = core.sources.borrow().all().first() {
+        let what = source.describe();
+        report_error("run", format_args!("{what}, and nothing came of it: its reactor was never run; call `run()`"));
+    }
+}
