@@ -164,6 +164,62 @@ fn the_bound_of_accepted_connections_can_be_set_and_is_told_again_only_after_it_
     assert_eq!(server.delayed_calls(), 0, "{:?}", server.leftovers());
 }
 
+/// Says goodbye to whoever comes.
+struct Goodbye;
+
+impl Protocol for Goodbye {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.write("goodbye");
+        transport.lose_connection();
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+/// Keeps its own side open when the peer has ended its stream.
+struct Stays(Side);
+
+impl Protocol for Stays {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.0.connection_made(transport)
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.0.data_received(transport, data)
+    }
+
+    fn read_connection_lost(&mut self, _: &Transport) -> Result {
+        Ok(())
+    }
+}
+
+#[test]
+fn sockets_that_wait_for_peers_to_end_give_their_places_to_new_connections() {
+    let simulation = Simulation::new(1);
+    let server = simulation.host(SERVER);
+    server.set_accept_limit(10);
+    server.listen_tcp("0.0.0.0:7", |_peer| Goodbye).unwrap();
+    let stays = |number: u8| {
+        let peer = Rc::new(Peer::default());
+        let side = Rc::clone(&peer);
+        let factory = move |_peer: Address| Stays(Side(Rc::clone(&side), b""));
+        simulation.host(&format!("10.0.1.{number}")).connect_tcp("10.0.0.1:7", factory).unwrap();
+        peer
+    };
+    let first: Vec<_> = (0..10).map(stays).collect();
+    simulation.run_for(SECOND / 2).unwrap();
+    assert_eq!((served(&first), server.backend().open_streams()), (10, 10), "over, and their sockets wait");
+    let next: Vec<_> = (10..13).map(stays).collect();
+    simulation.run_for(SECOND / 4).unwrap();
+    assert_eq!(served(&next), 0, "whoever is about to end has a second for it");
+    simulation.run_for(SECOND).unwrap();
+    assert_eq!(served(&next), 3);
+    assert!((9..=10).contains(&server.backend().open_streams()), "no more than one gave its place for nobody");
+}
+
 #[test]
 fn a_port_that_has_no_room_waits_without_turning() {
     let simulation = Simulation::new(1);

@@ -31,7 +31,7 @@ use torsade_reactor::{Panic, Reactor, Ready, Result, Source, Stream, TaskGroup, 
 
 use crate::chain::Chain;
 use crate::shared::Shared;
-pub(crate) use lingering::LingeringSockets;
+pub(crate) use lingering::{Lingering, LingeringSockets};
 use state::{CloseTimeout, State};
 
 /// A stream socket with its protocol, from the accept or connect to `connection_lost`.

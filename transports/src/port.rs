@@ -11,7 +11,7 @@ use torsade_protocols::{Address, Factory, TlsConfig};
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::{DelayedCall, Listener, Reactor, Ready, Source, Stream, Token, catch, report_error};
 
-use crate::connection::StreamConnection;
+use crate::connection::{Lingering, StreamConnection};
 use crate::shared::Shared;
 
 /// Connections that one port accepts, or refuses, in one turn.
@@ -161,7 +161,8 @@ impl PortSource {
         if self.tls.is_some() && !crate::tls::Handshakes::of(reactor).has_room(reactor.now()) {
             return false;
         }
-        self.shared.accept_bound.has_room(reactor.backend())
+        let bound = &self.shared.accept_bound;
+        bound.has_room(reactor.backend()) || Lingering::make_room(&self.shared) && bound.has_room(reactor.backend())
     }
 
     fn accepted(&self, stream: Box<dyn Stream>, peer: SocketAddr) {

@@ -22,6 +22,9 @@ use super::state::CloseTimeout;
 /// The most such sockets of one reactor; the oldest is closed for one more.
 const LINGERING: usize = 1024;
 
+/// How long such a socket keeps its place when there is none for a new connection: an honest peer has ended by then.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The sockets of one reactor that outlive their connections, by the time of that connection's end and its number.
 pub(crate) type LingeringSockets = BTreeMap<(Duration, u64), Rc<Lingering>>;
 
@@ -78,6 +81,22 @@ impl Lingering {
             log::debug!("{} is closed, for more than {LINGERING} sockets wait for their peers to end", oldest.name);
             oldest.close();
         }
+    }
+
+    /// Closes the one that has waited longest for the end of a peer that has everything, if it has for [`PATIENCE`]; says
+    /// whether there was one. For a new connection, when there is no room for both.
+    pub(crate) fn make_room(shared: &Shared) -> bool {
+        let now = shared.reactor.now();
+        let oldest = {
+            let all = shared.lingering.borrow();
+            let found = all.values().find(|lingering| lingering.acknowledged.get()).map(Rc::clone);
+            found.filter(|lingering| now.saturating_sub(lingering.key.0) >= PATIENCE)
+        };
+        oldest.is_some_and(|oldest| {
+            log::debug!("{} is closed, for a new connection has no room", oldest.name);
+            oldest.close();
+            true
+        })
     }
 
     /// Looks how far the peer is, and gives it time accordingly.
