@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::service::{ClientService, Service};
-use torsade::{DeferredQueue, react};
+use torsade::{DeferredQueue, Escaped, react};
 
 /// Passes lines on to whoever awaits them.
 struct Lines(DeferredQueue<Vec<u8>>);
@@ -26,9 +26,9 @@ async fn chat(reactor: Reactor, address: String) -> Result {
     client.start_service(&reactor)?;
     let transport = client.when_connected(Some(1)).await?;
     let next_line = || lines.get().add_timeout(Duration::from_secs(5), &reactor);
-    println!("{}", String::from_utf8_lossy(&next_line().await?));
+    println!("{}", Escaped(String::from_utf8_lossy(&next_line().await?)));
     transport.write("async\r\n");
-    println!("{}", String::from_utf8_lossy(&next_line().await?));
+    println!("{}", Escaped(String::from_utf8_lossy(&next_line().await?)));
     Ok(client.stop_service().await?)
 }
 

@@ -3,7 +3,7 @@
 //! Run:    cargo run --example imap_client ADDRESS USER PASSWORD     (a server without TLS: try one of your own)
 //! Expect: what the server says, from inside the compressed stream, and the bytes that this saved; exit code 0.
 
-use torsade::prelude::*;
+use torsade::{Escaped, prelude::*};
 
 struct Client {
     login: String,
@@ -27,7 +27,7 @@ impl Client {
 impl LineProtocol for Client {
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         let line = String::from_utf8_lossy(line);
-        println!("{line}");
+        println!("{}", Escaped(&line));
         let answer = line.strip_prefix(&format!("a{} ", self.sent));
         match answer {
             None if self.sent == 0 => self.next(transport), // the greeting

@@ -5,7 +5,7 @@
 //! Try:    join #torsade with any IRC client of that server, and say "count"
 //! Expect: the lines of the link, decompressed; the user's answer in the channel; Ctrl-C ends it, with the bytes saved.
 
-use torsade::prelude::*;
+use torsade::{Escaped, prelude::*};
 
 const NAME: &str = "link.example.org";
 
@@ -25,7 +25,7 @@ impl LineProtocol for Link {
 
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         let line = String::from_utf8_lossy(line);
-        println!("{line}");
+        println!("{}", Escaped(&line));
         let without_source = if line.starts_with(':') { line.split_once(' ').map_or("", |(_, rest)| rest) } else { &line };
         let words: Vec<&str> = without_source.split(' ').collect();
         match words[..] {

@@ -3,7 +3,7 @@
 //! Run:    cargo run --release --example quickstart
 //! Expect: three lines there and back, the bytes that the answers took before and after compression, exit code 0.
 
-use torsade::prelude::*;
+use torsade::{Escaped, prelude::*};
 
 struct Server;
 
@@ -16,7 +16,7 @@ impl LineProtocol for Server {
 
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         let line = String::from_utf8_lossy(line);
-        println!("server got:  {line}");
+        println!("server got:  {}", Escaped(&line));
         transport.send_line(format!("you said {line}, and {}", format!("{line}, ").repeat(20)));
         Ok(())
     }
@@ -34,7 +34,7 @@ struct Client {
 
 impl LineProtocol for Client {
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
-        println!("client got:  {}", String::from_utf8_lossy(line));
+        println!("client got:  {}", Escaped(String::from_utf8_lossy(line)));
         match self.words.pop() {
             Some(word) => transport.send_line(word),
             None => transport.lose_connection(),

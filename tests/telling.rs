@@ -4,6 +4,11 @@
 #[allow(dead_code, reason = "shared with other suites")]
 mod child;
 
+#[cfg(feature = "tls")]
+#[path = "tls/keys.rs"]
+#[allow(dead_code, reason = "shared with other suites")]
+mod keys;
+
 use std::cell::RefCell;
 use std::error::Error;
 use std::io;
@@ -301,6 +306,34 @@ fn an_attempt_to_connect_is_an_error_where_no_hook_takes_it_and_the_program_did_
     assert_eq!(ended, []);
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn a_client_whose_server_speaks_no_tls_is_an_error_as_an_attempt_that_fails_and_a_servers_peer_is_not() {
+    use torsade::ReactorTls;
+    let to_plain = logged(|| {
+        let simulation = Simulation::new(1);
+        let greets = |_peer| Peer(b"220 welcome to a server in plaintext\r\n", |_| {});
+        simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", greets).expect("a free port");
+        let client = simulation.host("10.0.0.2");
+        client.connect_tls("10.0.0.1:7", &keys::client(), |_peer| Peer(b"", |_| {})).expect("an address");
+        simulation.run_for(Duration::from_secs(120)).expect("it comes to an end");
+    });
+    let errors: Vec<_> = to_plain.iter().filter(|(level, _)| *level == Level::Error).map(|(_, text)| text).collect();
+    assert_eq!(errors.len(), 1, "{to_plain:?}");
+    assert!(errors[0].starts_with("the connection to 10.0.0.1:7 is lost: the peer does not speak TLS"), "{to_plain:?}");
+
+    let from_plain = logged(|| {
+        let simulation = Simulation::new(1);
+        let server = simulation.host("10.0.0.1");
+        server.listen_tls("0.0.0.0:7", &keys::server(), |_peer| Peer(b"", |_| {})).expect("a free port");
+        let client = simulation.host("10.0.0.2");
+        client.connect_tcp("10.0.0.1:7", |_peer| Peer(b"GET / HTTP/1.0\r\n\r\n", |_| {})).expect("an address");
+        simulation.run_for(Duration::from_secs(120)).expect("it comes to an end");
+    });
+    assert_eq!(from_plain.len(), 1, "{from_plain:?}");
+    assert!(from_plain[0].0 == Level::Warn && from_plain[0].1.contains("does not speak TLS"), "{from_plain:?}");
+}
+
 #[test]
 fn whatever_fails_without_a_connection_is_an_error_too() {
     let lines = logged(|| {
@@ -367,7 +400,7 @@ fn a_peer_that_compresses_where_nobody_looks_for_it_is_told_in_the_log_with_the_
     });
     assert_eq!(lines.len(), 1, "{lines:?}");
     let (level, text) = &lines[0];
-    assert!(*level == Level::Warn && text.contains("(deflate) after 0 bytes"), "{text}");
+    assert!(*level == Level::Error && text.contains("(deflate) after 0 bytes"), "{text}");
     assert!(text.contains("set_detection(Detect::AtStart)"), "{text}");
 
     let greets = |transport: &Transport| {
@@ -379,7 +412,7 @@ fn a_peer_that_compresses_where_nobody_looks_for_it_is_told_in_the_log_with_the_
     let (lines, _) = logged_between(greets, says_nothing);
     assert_eq!(lines.len(), 1, "{lines:?}");
     let (level, text) = &lines[0];
-    assert!(*level == Level::Warn && text.contains("(gzip) after 9 bytes"), "{text}");
+    assert!(*level == Level::Error && text.contains("(gzip) after 9 bytes"), "{text}");
     assert!(text.contains("set_detection(Detect::Anywhere)"), "{text}");
 }
 

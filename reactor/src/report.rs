@@ -26,7 +26,7 @@ static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
 ///
 /// - `error`: the program has failed, or does not get what it asked for, and no code of its own was there to take that:
 ///   a callback returns an error or panics, nobody takes the error of a Deferred or of a failed attempt to connect, a
-///   port cannot accept. All of these come through this function.
+///   port cannot accept, a call is missing for what the peer does. All of these come through this function.
 /// - `warn`: a peer or the network has broken something, or the program has left something undone: no proper TLS, a
 ///   damaged compressed stream, a deadline, work that is dropped at the reactor's stop.
 /// - `info`: what the program does to its peers because it was told to: refuse, slow down, close for a long line.

@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use torsade_protocols::Reason;
-use torsade_reactor::Ready;
+use torsade_reactor::{Ready, report_error};
 
 use crate::chain::Chain;
 use crate::compression::unsought;
@@ -116,9 +116,13 @@ impl StreamConnection {
         state.hushed = true;
         let (id, peer) = (self.id, self.peer);
         let remedy = if before == 0 { "Detect::AtStart" } else { "Detect::Anywhere" };
-        log::warn!(
-            "connection {id} with {peer}: the peer compresses ({format}) after {before} bytes, and nobody looks for that here, so its \
-             bytes are delivered as they are; call set_detection({remedy}) in connection_made"
+        // At the level of errors, since it is a call of the program that is missing, and nothing else will say so.
+        report_error(
+            "compression",
+            format_args!(
+                "connection {id} with {peer}: the peer compresses ({format}) after {before} bytes, and nobody looks for that here, so \
+                 its bytes are delivered as they are; call set_detection({remedy}) in connection_made"
+            ),
         );
     }
 
