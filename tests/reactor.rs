@@ -513,6 +513,53 @@ fn a_callback_that_never_returns_is_ended_by_the_third_signal() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_forked_process_that_closes_its_copies_leaves_the_ports_and_connections_of_its_parent_alone() {
+    const NAME: &str = "a_forked_process_that_closes_its_copies_leaves_the_ports_and_connections_of_its_parent_alone";
+    if is_child(NAME) {
+        let reactor = Reactor::new().unwrap();
+        let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
+        let crasher = reactor.clone();
+        let connected = reactor.connect_tcp(port.address(), move |_peer| {
+            let crasher = crasher.clone();
+            Probe::new(&Events::default(), move |event, transport| {
+                match event {
+                    Event::Made => crasher.crash()?,
+                    Event::Data(_) => println!("\nan answer to the connection from before"),
+                    _ => {}
+                }
+                transport.write("?");
+                Ok(())
+            })
+        });
+        connected.unwrap();
+        // Until the connection is made.
+        reactor.run().unwrap();
+        match fork::fork().unwrap() {
+            fork::Fork::Child => {
+                let refused = reactor.run().unwrap_err().to_string();
+                println!("\nrefused: {}", refused.contains("forked"));
+                reactor.disconnect_all().unwrap();
+                std::process::exit(0);
+            }
+            fork::Fork::Parent(process) => fork::waitpid(process).map(drop).unwrap(),
+        }
+        println!("\nlistening on {}", port.address());
+        reactor.run().unwrap();
+        return;
+    }
+    let mut child = child(NAME).spawn().unwrap();
+    let mut lines = lines(&mut child);
+    assert!(lines.any(|line| line == "refused: true"));
+    let mut stream = connect(listening(&mut lines));
+    stream.write_all(b"hello").unwrap();
+    assert_eq!(read_exactly(&mut stream, 5), b"hello");
+    assert!(lines.any(|line| line == "an answer to the connection from before"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn a_reactor_that_was_never_run_or_has_crashed_can_be_ended() {
     for crashes in [false, true] {

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -37,7 +38,7 @@ const EVENTS: usize = 256;
 
 pub(crate) struct Os {
     poll: RefCell<(mio::Poll, mio::Events)>,
-    registry: Rc<mio::Registry>,
+    registry: Rc<Registry>,
     waker: Arc<mio::Waker>,
     signals: RefCell<Option<SignalWatch>>,
     threads: ThreadPool,
@@ -50,7 +51,7 @@ pub(crate) struct Os {
 impl Os {
     pub(crate) fn new() -> io::Result<Self> {
         let poll = mio::Poll::new()?;
-        let registry = Rc::new(poll.registry().try_clone()?);
+        let registry = Rc::new(Registry { poll: poll.registry().try_clone()?, process: std::process::id() });
         let waker = Arc::new(mio::Waker::new(&registry, WAKER)?);
         let reserve = Rc::new(Reserve(RefCell::new(None)));
         reserve.refill();
@@ -156,6 +157,11 @@ impl Backend for Os {
     }
 
     fn watch_signals(&self, watch: bool) -> io::Result<()> {
+        if watch && self.registry.is_forked() {
+            let text =
+                "this process was forked from the one that made the reactor, and would take its events: make a new reactor";
+            return Err(io::Error::other(text));
+        }
         let watched = if watch { Some(SignalWatch::new(Arc::clone(&self.waker))?) } else { None };
         self.signals.replace(watched);
         Ok(())
@@ -175,6 +181,28 @@ fn look_up(name: String, resolved: Resolved) {
         // It waits for this.
         Ok(_) => drop(give.send(resolved)),
         Err(error) => resolved(Err(error)),
+    }
+}
+
+/// Where sockets are registered, and by which process.
+///
+/// A process that is forked from it shares the poll: if it had its copy of a socket forgotten, it would be forgotten for both.
+struct Registry {
+    poll: mio::Registry,
+    process: u32,
+}
+
+impl Registry {
+    fn is_forked(&self) -> bool {
+        std::process::id() != self.process
+    }
+}
+
+impl Deref for Registry {
+    type Target = mio::Registry;
+
+    fn deref(&self) -> &mio::Registry {
+        &self.poll
     }
 }
 

@@ -104,6 +104,10 @@ pub struct Reactor(Rc<Core>); // not `Send`: give other threads `reactor.handle(
 impl Reactor {
     /// Makes a reactor on the operating system's sockets and clock.
     ///
+    /// A process that is forked from this one has a copy of it with the same sockets, and must not use it but for
+    /// [`disconnect_all`](Self::disconnect_all), which closes the copies and leaves this process's alone; [`run`](Self::run)
+    /// refuses there. It can make one of its own.
+    ///
     /// # Errors
     /// When the system has no descriptors or memory left for the poll.
     pub fn new() -> io::Result<Self> {

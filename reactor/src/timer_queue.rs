@@ -62,6 +62,8 @@ impl Timers {
 /// Where a call was scheduled.
 type Made = &'static Location<'static>;
 
+type Run = Box<dyn FnOnce()>;
+
 /// Where a call stands in the queue. The sequence number tells a call from a later one in the same place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallId {
@@ -71,7 +73,7 @@ pub(crate) struct CallId {
 
 /// What a timer is in memory, besides its closure and the heap's item: kept to 32 bytes, since a program may have a million.
 struct Call {
-    run: Box<dyn FnOnce()>,
+    run: Run,
     /// In nanoseconds, as all times in here.
     deadline: u64,
     sequence: u64,
@@ -97,7 +99,7 @@ pub(crate) struct TimerQueue {
 }
 
 impl TimerQueue {
-    pub(crate) fn insert(&mut self, deadline: Duration, made: &'static Location<'static>, run: Box<dyn FnOnce()>) -> CallId {
+    pub(crate) fn insert(&mut self, deadline: Duration, made: &'static Location<'static>, run: Run) -> CallId {
         let (deadline, sequence) = (nanoseconds(deadline), self.next_sequence);
         self.next_sequence += 1;
         let key = self.calls.insert(Call { run, deadline, sequence });
@@ -110,7 +112,7 @@ impl TimerQueue {
     }
 
     /// Takes a call out. The caller drops it outside the queue's borrow, since that may come back here.
-    pub(crate) fn remove(&mut self, id: CallId) -> Option<Box<dyn FnOnce()>> {
+    pub(crate) fn remove(&mut self, id: CallId) -> Option<Run> {
         active(&self.calls, id.key, id.sequence)?;
         let call = self.calls.remove(id.key);
         self.sweep();
@@ -146,7 +148,7 @@ impl TimerQueue {
     }
 
     /// What was to be called.
-    pub(crate) fn into_runs(self) -> impl Iterator<Item = Box<dyn FnOnce()>> {
+    pub(crate) fn into_runs(self) -> impl Iterator<Item = Run> {
         self.calls.into_iter().map(|(_, call)| call.run)
     }
 
@@ -172,7 +174,7 @@ impl TimerQueue {
 
     /// Takes the first call that is due at `now` and was made before sequence number `before`, with its own number, and where
     /// it was scheduled.
-    pub(crate) fn pop_due(&mut self, now: Duration, before: u64) -> Option<(u64, Option<Made>, Box<dyn FnOnce()>)> {
+    pub(crate) fn pop_due(&mut self, now: Duration, before: u64) -> Option<(u64, Option<Made>, Run)> {
         let item = self.settle_due(nanoseconds(now)).filter(|item| item.sequence < before)?;
         self.heap.pop();
         Some((item.sequence, self.made.get(item.key).copied(), self.calls.remove(item.key).run))

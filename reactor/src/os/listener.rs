@@ -8,8 +8,8 @@ use std::rc::Rc;
 use mio::Interest;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::Reserve;
 use super::stream::OsStream;
+use super::{Registry, Reserve};
 use crate::backend::{Listener, Stream};
 use crate::source::Token;
 
@@ -21,21 +21,21 @@ const REUSE_BACKLOG: u32 = 1024;
 
 pub(super) struct OsListener {
     socket: mio::net::TcpListener,
-    registry: Rc<mio::Registry>,
+    registry: Rc<Registry>,
     reserve: Rc<Reserve>,
     /// What is accepted may not have inherited [`Stream::nodelay`], and is told.
     tells: Cell<bool>,
 }
 
 impl OsListener {
-    pub(super) fn bind(address: SocketAddr, backlog: u32, registry: Rc<mio::Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
+    pub(super) fn bind(address: SocketAddr, backlog: u32, registry: Rc<Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
         let listener = Self::adopt(listen(socket(address)?, address, backlog)?, registry, reserve)?;
         listener.tells.set(!INHERITS);
         Ok(listener)
     }
 
     /// Takes a socket that listens already.
-    pub(super) fn adopt(listener: TcpListener, registry: Rc<mio::Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
+    pub(super) fn adopt(listener: TcpListener, registry: Rc<Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         SockRef::from(&listener).set_tcp_nodelay(true)?;
         let tells = Cell::new(true);
@@ -80,8 +80,10 @@ impl Drop for OsListener {
     /// The poll would forget it by itself only if nobody else held the same socket: it would go on being woken for others'
     /// connections, and the socket could not be adopted again.
     fn drop(&mut self) {
-        // It fails only where it was never registered.
-        self.registry.deregister(&mut self.socket).ok();
+        if !self.registry.is_forked() {
+            // It fails only where it was never registered.
+            self.registry.deregister(&mut self.socket).ok();
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use mio::Interest;
 use socket2::SockRef;
 
+use super::Registry;
 use crate::backend::Stream;
 use crate::source::Token;
 
@@ -21,11 +22,11 @@ pub(super) fn open_streams() -> usize {
 
 pub(super) struct OsStream {
     socket: mio::net::TcpStream,
-    registry: Rc<mio::Registry>,
+    registry: Rc<Registry>,
 }
 
 impl OsStream {
-    pub(super) fn new(socket: mio::net::TcpStream, registry: Rc<mio::Registry>) -> Self {
+    pub(super) fn new(socket: mio::net::TcpStream, registry: Rc<Registry>) -> Self {
         OPEN.fetch_add(1, Ordering::Relaxed);
         Self { socket, registry }
     }
@@ -80,6 +81,10 @@ impl Stream for OsStream {
     }
 
     fn reset_on_close(&self) -> io::Result<()> {
+        if self.registry.is_forked() {
+            // The option is the socket's, so it would hold for the copy of the process that goes on with it.
+            return Ok(());
+        }
         SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
     }
 
