@@ -515,6 +515,15 @@ fn an_error_that_main_returns_prints_its_text() {
 }
 
 #[test]
+fn an_address_that_cannot_be_understood_is_told_what_would_be_accepted_in_its_place() {
+    let reactor = Reactor::new().expect("descriptors");
+    let listening = reactor.listen_tcp("8001", |_peer| Peer(b"", |_| {})).expect_err("no address").to_string();
+    assert!(listening.contains("127.0.0.1:8000") && !listening.contains("localhost"), "{listening}");
+    let connecting = reactor.connect_tcp("8001", |_peer| Peer(b"", |_| {})).expect_err("no address").to_string();
+    assert!(connecting.contains("localhost:8000"), "{connecting}");
+}
+
+#[test]
 fn text_that_was_escaped_is_not_escaped_again() {
     let once = Escaped("\x1b\\").to_string();
     assert_eq!(Escaped(&once).to_string(), once);
