@@ -127,7 +127,7 @@ fn strictly_above_the_high_mark_reading_stops_and_at_the_low_one_it_goes_on() {
 
 #[test]
 fn a_cap_below_what_is_unsent_already_ends_the_connection_whoever_sets_it() {
-    on_every_wire(|wire| {
+    on_extreme_wires(|wire| {
         for from_outside in [false, true] {
             let (release, wait) = mpsc::channel::<()>();
             let (events, ()) = wire.converse(
@@ -158,7 +158,7 @@ fn a_cap_below_what_is_unsent_already_ends_the_connection_whoever_sets_it() {
 
 #[test]
 fn read_while_congested_reads_on() {
-    on_every_wire(|wire| {
+    on_extreme_wires(|wire| {
         for opted in [false, true] {
             let (release, wait) = mpsc::channel::<()>();
             let release = RefCell::new(Some(release));
@@ -261,7 +261,7 @@ fn a_push_producer_is_paused_and_resumed_and_stopped() {
 
 #[test]
 fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused() {
-    on_every_wire(|wire| {
+    on_extreme_wires(|wire| {
         /// Writes a burst a turn as long as it is not paused: the system may take one at once, and then nobody resumes it.
         #[derive(Clone)]
         struct Bursts(Rc<Cell<usize>>, Rc<Cell<bool>>);
@@ -596,7 +596,7 @@ impl LineProtocol for Verbose {
 
 #[test]
 fn lines_that_wait_while_output_is_stuck_all_come_before_the_end_of_the_stream() {
-    on_every_wire(|wire| {
+    on_extreme_wires(|wire| {
         for opts in [false, true] {
             let reactor = wire.reactor();
             let (second, wait) = mpsc::channel();

@@ -23,7 +23,7 @@ pub use child::{child, child_in_own_network, child_with_descriptors, is_child, l
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use wire::keys;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
-pub use wire::{Wire, on_every_wire};
+pub use wire::{Wire, on_every_wire, on_extreme_wires};
 
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use torsade::wire::Echo;

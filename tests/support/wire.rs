@@ -46,6 +46,14 @@ pub fn on_every_wire(test: impl Fn(Wire)) {
     }
 }
 
+/// Runs a test that moves much over two wires only: one with nothing on it, and one with everything.
+pub fn on_extreme_wires(test: impl Fn(Wire)) {
+    for wire in [Wire::PLAIN, Wire { tls: cfg!(feature = "tls"), compressed: true, cut: true }] {
+        println!("over {wire:?}");
+        test(wire);
+    }
+}
+
 /// A port of a test, and where its plain peers find it.
 pub struct WirePort {
     pub port: Port,
