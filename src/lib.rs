@@ -81,8 +81,8 @@ pub mod manual;
 
 pub use torsade_protocols::*;
 pub use torsade_reactor::*;
-pub use torsade_transports::*;
-// Named, since a glob loses which feature they need on its way to docs.rs.
+// Named one by one, since a glob loses which feature an item needs on its way to docs.rs.
+pub use torsade_transports::{Port, ReactorTcp, conformance, service};
 #[cfg(feature = "tls")]
 pub use torsade_transports::{
     PrivateCertificate, ReactorTls, TlsClientConfig, TlsClientConfigBuilder, TlsConfigError, TlsServerConfig,
