@@ -464,7 +464,7 @@ impl Producer for Bursts {
 #[test]
 fn a_close_waits_for_a_push_producer_that_is_paused_and_resumed() {
     everywhere(|world, _| {
-        let size = 150_000;
+        let size = 80_000;
         let pauses = Rc::new(Cell::new(0));
         let count = pauses.clone();
         let send = side(move |event, transport| {
