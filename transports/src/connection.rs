@@ -183,8 +183,14 @@ impl StreamConnection {
 
     /// Does all that is due after something happened: output, producer, close. Called from the loop only.
     fn settle(self: &Rc<Self>) {
-        self.state.borrow_mut().note_failure();
-        self.leave_consumers();
+        let consumers = {
+            let mut state = self.state.borrow_mut();
+            state.note_failure();
+            state.take_spent_consumers()
+        };
+        if let Some(consumers) = consumers {
+            consumers.leave();
+        }
         self.drive_producer();
         self.flush();
         self.advance_close();
@@ -208,7 +214,10 @@ impl Source for StreamConnection {
         {
             let mut state = self.state.borrow_mut();
             state.note_readiness(ready);
-            state.note_acknowledgement(ready, self.shared.reactor.now());
+            if state.write_ended && ready.contains(Ready::WRITABLE) {
+                // The system reports this when our end is acknowledged, though room is of no use any more.
+                state.hint_at_acknowledgement(self.shared.reactor.now());
+            }
         }
         self.resume_protocol();
         self.read();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{CompressionStats, Deadline, Reason, TlsError};
-use torsade_reactor::{Ready, Source, catch, drop_quietly, report_error};
+use torsade_reactor::{Source, catch, drop_quietly, report_error};
 
 use crate::chain::Chain;
 
@@ -279,15 +279,8 @@ impl State {
         self.rare_if_any().and_then(|rare| rare.closing.clone()).unwrap_or(Reason::ConnectionDone)
     }
 
-    /// The system reports room when our end is acknowledged, though it is of no use any more.
-    pub(super) fn note_acknowledgement(&mut self, ready: Ready, now: Duration) {
-        if self.write_ended && ready.contains(Ready::WRITABLE) {
-            self.hint_at_acknowledgement(now);
-        }
-    }
-
     /// The peer may have acknowledged our end: a close that waits for that looks soon.
-    fn hint_at_acknowledgement(&mut self, now: Duration) {
+    pub(super) fn hint_at_acknowledgement(&mut self, now: Duration) {
         let Some(progress) = self.rare.as_mut().and_then(|rare| rare.progress.as_mut()) else { return };
         progress.hint();
         let next = self.next_look(now);

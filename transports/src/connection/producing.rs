@@ -48,7 +48,7 @@ impl StreamConnection {
 }
 
 impl State {
-    fn take_spent_consumers(&mut self) -> Option<Consumers> {
+    pub(super) fn take_spent_consumers(&mut self) -> Option<Consumers> {
         if self.rare_if_any()?.consumers.is_empty() || !(self.is_closing() || self.read_ended || self.lost) {
             return None;
         }
