@@ -4,8 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::event_log::Event;
-use crate::panic::{catch, drop_quietly};
-use crate::report::report_error;
+use crate::panic::drop_quietly;
 
 type Observer = Rc<dyn Fn(&Event)>;
 
@@ -39,10 +38,8 @@ impl Observers {
         for slot in [&self.recorder, &self.observer] {
             // Not borrowed during the call: an observer may set another one.
             let told = slot.borrow().clone();
-            if let Some(told) = told
-                && let Err(panic) = catch(move || told(event))
-            {
-                report_error("observer", format_args!("an observer {panic}"));
+            if let Some(told) = told {
+                told(event);
             }
         }
     }
