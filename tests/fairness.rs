@@ -2,6 +2,8 @@
 
 #[path = "support/support.rs"]
 mod support;
+#[path = "fairness/work.rs"]
+mod work;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ use crate::delivery::Delivery;
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsInfo};
+use crate::work::{Work, weight};
 
 /// What stands behind a [`Transport`](crate::Transport): a TCP connection, a wrapper's own layer, a test double.
 ///
@@ -77,9 +78,26 @@ pub trait Connection {
     /// Whether data is wanted now.
     fn is_reading(&self) -> bool;
 
-    /// Whether an adapter may deliver what it has kept: data is wanted, and no handshake is under way.
+    /// The work that it may do in this turn; none where nobody counts. Who finds nothing left asks for `reading_resumed`
+    /// with an empty [`unread`](Self::unread), and goes on then.
+    fn work(&self) -> Option<&Work> {
+        None
+    }
+
+    /// Whether an adapter may deliver a message: data is wanted, no handshake is under way, and there is work left in this
+    /// turn, of which this takes what a message costs. If only that is missing, `reading_resumed` comes in the next turn.
     fn can_deliver(&self) -> bool {
-        self.is_reading() && !self.is_handshaking()
+        if !self.is_reading() || self.is_handshaking() {
+            return false;
+        }
+        let Some(work) = self.work() else { return true };
+        let goes_on = work.is_left();
+        if goes_on {
+            work.spend(weight::MESSAGE);
+        } else {
+            self.unread(b"");
+        }
+        goes_on
     }
 
     /// Has bytes delivered again, first of all.

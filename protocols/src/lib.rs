@@ -38,6 +38,7 @@ pub mod testing;
 mod tls;
 mod transport;
 pub mod wire;
+pub mod work;
 
 pub use address::{Address, AddressError, Host, HostPort, IntoHostPort};
 pub use compression::{

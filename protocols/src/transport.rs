@@ -13,6 +13,7 @@ use crate::delivery::Delivery;
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::tls::TlsError;
+use crate::work::Work;
 
 /// One connection, as its protocol and others see it; a cheap handle.
 ///
@@ -349,6 +350,12 @@ impl Transport {
     /// For adapters, between two messages.
     pub(crate) fn can_deliver(&self) -> bool {
         self.0.can_deliver()
+    }
+
+    /// The work that the connection may do in this turn, for adapters that take much of it; none where nobody counts.
+    #[must_use]
+    pub fn work(&self) -> Option<&Work> {
+        self.0.work()
     }
 
     /// For adapters, where TLS was switched on past them: `rest` is what they still have, which came in plaintext behind the

@@ -72,6 +72,8 @@ struct Core {
     /// Deferreds that the shutdown waits for.
     before_shutdown: Rc<Cell<usize>>,
     turn: Cell<u64>,
+    /// How many sources are called in step 6 of this turn.
+    ready: Cell<usize>,
     observers: Observers,
     calls: Calls,
     /// It has run, or was turned by hand.
@@ -134,6 +136,7 @@ impl Reactor {
             stop_timeout: Cell::new(STOP_TIMEOUT),
             before_shutdown: Rc::default(),
             turn: Cell::new(0),
+            ready: Cell::new(0),
             observers: Observers::default(),
             calls: Calls::default(),
             started: Cell::new(false),
@@ -241,6 +244,7 @@ impl Reactor {
         }
         self.wait(max_wait)?;
         let ready = self.0.sources.borrow().ready_count();
+        self.0.ready.set(ready);
         for _ in 0..ready {
             let next = self.0.sources.borrow_mut().next_ready();
             if let Some((token, source, ready)) = next {
@@ -386,6 +390,12 @@ impl Reactor {
     #[must_use]
     pub fn turn_number(&self) -> u64 {
         self.0.turn.get()
+    }
+
+    /// How many sources step 6 of this turn calls: they share the turn.
+    #[must_use]
+    pub fn ready_count(&self) -> usize {
+        self.0.ready.get()
     }
 
     /// Has `call` made when the reactor starts or stops; triggers of one phase run in the order in which they were added.

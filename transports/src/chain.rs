@@ -4,6 +4,7 @@ use std::time::Duration;
 
 #[cfg(feature = "tls")]
 use torsade_protocols::StartTlsError;
+use torsade_protocols::work::Work;
 use torsade_protocols::{CompressionError, CompressionStats, Decompression, Reason};
 use torsade_reactor::DelayedCall;
 
@@ -31,8 +32,9 @@ pub(crate) struct Chain {
 
 struct Stage {
     layer: AnyLayer,
-    /// Input of this layer that it has not taken yet.
+    /// Input of this layer, of which it has `taken` so many bytes: what is left is moved only when half of it is gone.
     held: Vec<u8>,
+    taken: usize,
     /// The layer has more to give without input.
     more: bool,
 }
@@ -64,7 +66,7 @@ impl AnyLayer {
 
 impl Stage {
     fn new(layer: AnyLayer, held: Vec<u8>) -> Self {
-        Self { layer, held, more: false }
+        Self { layer, held, taken: 0, more: false }
     }
 
     const fn compression(&self) -> Option<&CompressionLayer> {
@@ -84,14 +86,28 @@ impl Stage {
     }
 
     /// Has the layer read what it holds.
-    fn read_held(&mut self, plain: &mut Vec<u8>, room: usize, now: Duration) -> Result<(), Reason> {
-        let progress = self.layer.get_mut().read(&self.held, plain, room, now)?;
+    fn read_held(&mut self, plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<(), Reason> {
+        let held = self.held.get(self.taken..).unwrap_or_default();
+        let progress = self.layer.get_mut().read(held, plain, room, work, now)?;
         self.more = progress.more;
-        self.held.drain(..progress.consumed);
-        if self.held.is_empty() {
-            self.held = Vec::new();
+        self.taken += progress.consumed;
+        if self.taken >= self.held.len() {
+            self.drop_held();
+        } else if self.taken >= self.held.len() / 2 {
+            self.held.drain(..self.taken);
+            self.taken = 0;
         }
         Ok(())
+    }
+
+    /// Whether there is input that it has not taken yet.
+    const fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    fn drop_held(&mut self) {
+        self.held = Vec::new();
+        self.taken = 0;
     }
 }
 
@@ -219,8 +235,7 @@ impl Chain {
 
     /// Frees a compression layer that has nothing to do any more. Says whether the whole chain has not.
     pub(crate) fn drop_spent(&mut self) -> bool {
-        let spent =
-            |stage: &Stage| stage.held.is_empty() && !stage.more && stage.compression().is_some_and(CompressionLayer::is_spent);
+        let spent = |stage: &Stage| !stage.holds() && !stage.more && stage.compression().is_some_and(CompressionLayer::is_spent);
         if self.stages.first().is_some_and(spent) {
             self.stages.remove(0);
         }
@@ -230,7 +245,7 @@ impl Chain {
     /// Incoming bytes need not be shown to the chain: nothing is held, and every layer lets them pass.
     pub(crate) fn reads_directly(&self) -> bool {
         self.unread.is_empty()
-            && self.stages.iter().all(|stage| stage.held.is_empty() && !stage.more && stage.layer.get().reads_directly())
+            && self.stages.iter().all(|stage| !stage.holds() && !stage.more && stage.layer.get().reads_directly())
     }
 
     /// Bytes passed without being shown to the chain.
@@ -242,13 +257,14 @@ impl Chain {
 
     /// There is input here that can be delivered without reading the socket.
     pub(crate) fn has_input(&self) -> bool {
-        !self.unread.is_empty() || self.stages.iter().any(|stage| stage.more || !stage.held.is_empty())
+        !self.unread.is_empty() || self.stages.iter().any(|stage| stage.more || stage.holds())
     }
 
-    /// Takes bytes that were read, and appends what is to be delivered to `plain`: at most one buffer, the rest waits.
+    /// Takes bytes that were read, and appends what is to be delivered to `plain`: at most one buffer, for
+    /// which at most `work` is done; the rest waits.
     ///
     /// Called with no bytes when [`has_input`](Self::has_input) says so, and only then may it be called again.
-    pub(crate) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+    pub(crate) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, work: &Work, now: Duration) -> Result<(), Reason> {
         if !self.unread.is_empty() {
             plain.extend(self.unread.drain(..self.unread.len().min(READ_SIZE)));
             if self.unread.is_empty() {
@@ -261,19 +277,19 @@ impl Chain {
             }
             return Ok(());
         }
-        pull(&mut self.stages, wire, plain, now)
+        pull(&mut self.stages, wire, plain, work, now)
     }
 
     /// Takes bytes that were read, and has the layer above the socket go on with its handshake. Delivers nothing.
-    pub(crate) fn handshake(&mut self, wire: &[u8], now: Duration) -> Result<(), Reason> {
+    pub(crate) fn handshake(&mut self, wire: &[u8], work: &Work, now: Duration) -> Result<(), Reason> {
         let Some(last) = self.stages.last_mut() else { return Ok(()) };
         last.held.extend_from_slice(wire);
-        last.read_held(&mut Vec::new(), 0, now)
+        last.read_held(&mut Vec::new(), 0, work, now)
     }
 
     /// There is input here for the layer above the socket.
     pub(crate) fn has_handshake_input(&self) -> bool {
-        self.stages.last().is_some_and(|stage| !stage.held.is_empty())
+        self.stages.last().is_some_and(|stage| stage.more || stage.holds())
     }
 
     /// A layer has to read before anything else can be done.
@@ -335,7 +351,7 @@ impl Chain {
     pub(crate) fn drop_input(&mut self) {
         self.unread = Vec::new();
         for stage in &mut self.stages {
-            stage.held = Vec::new();
+            stage.drop_held();
             stage.more = false;
         }
     }
@@ -383,15 +399,15 @@ fn write_from(stages: &mut [Stage], plain: &[u8], wire: &mut Vec<u8>, now: Durat
 }
 
 /// Gets one buffer out of the first of `stages`, asking those below for its input only when it has none left.
-fn pull(stages: &mut [Stage], wire: &[u8], plain: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+fn pull(stages: &mut [Stage], wire: &[u8], plain: &mut Vec<u8>, work: &Work, now: Duration) -> Result<(), Reason> {
     let Some((stage, below)) = stages.split_first_mut() else {
         plain.extend_from_slice(wire);
         return Ok(());
     };
-    let starved = stage.held.is_empty() && !stage.more;
+    let starved = !stage.holds() && !stage.more;
     if below.is_empty() && starved {
         // The common case: what was read goes into the layer without being copied first.
-        let progress = stage.layer.get_mut().read(wire, plain, READ_SIZE, now)?;
+        let progress = stage.layer.get_mut().read(wire, plain, READ_SIZE, work, now)?;
         stage.more = progress.more;
         stage.held.extend_from_slice(wire.get(progress.consumed..).unwrap_or_default());
         return Ok(());
@@ -400,12 +416,12 @@ fn pull(stages: &mut [Stage], wire: &[u8], plain: &mut Vec<u8>, now: Duration) -
     if below.is_empty() {
         stage.held.extend_from_slice(wire);
     } else if starved {
-        pulled = pull(below, wire, &mut stage.held, now);
+        pulled = pull(below, wire, &mut stage.held, work, now);
     } else if let Some(last) = below.last_mut() {
         last.held.extend_from_slice(wire);
     }
     // Also after a failure below: what came out before it is good.
-    stage.read_held(plain, READ_SIZE, now)?;
+    stage.read_held(plain, READ_SIZE, work, now)?;
     pulled
 }
 
@@ -426,7 +442,7 @@ impl Chain {
 
     /// How many bytes that were read are held here, by the layers or for the protocol.
     pub(crate) fn held_input(&self) -> usize {
-        let held = |stage: &Stage| stage.held.len() + stage.compression().map_or(0, CompressionLayer::held_back);
+        let held = |stage: &Stage| stage.held.len() - stage.taken + stage.compression().map_or(0, CompressionLayer::held_back);
         self.unread.len() + self.stages.iter().map(held).sum::<usize>()
     }
 
@@ -465,7 +481,7 @@ mod tests {
 
     fn read(chain: &mut Chain, wire: &[u8]) -> Vec<u8> {
         let mut plain = Vec::new();
-        chain.read(wire, &mut plain, Duration::ZERO).unwrap();
+        chain.read(wire, &mut plain, &Work::unlimited(), Duration::ZERO).unwrap();
         plain
     }
 

@@ -2,11 +2,13 @@
 //!
 //! One [`CompressionLayer`] serves both directions of a connection. What it sends, a [`sniffer`] on the other side
 //! recognises by its [`announcement`]; what it receives goes through a [`decoder`] in bounded pieces. Encoders are
-//! large, so idle connections give theirs back to a [`pool`] that a whole reactor shares.
+//! large, so idle connections give theirs back to a [`pool`] that a whole reactor shares. What decoders hold is bounded in
+//! sum: [`decoder_memory`].
 
 mod announcement;
 mod checksum;
 mod decoder;
+mod decoder_memory;
 mod encoder;
 mod history;
 mod layer;

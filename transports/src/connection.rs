@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade_protocols::work::Work;
 use torsade_protocols::{
     Address, AlreadyReceived, Compression, CompressionError, CompressionStats, Connection, Decompression, Delivery, Detect, Host,
     Producer, ProducerError, Protocol, Reason, Registration, TlsConfig, TlsError, Transport,
@@ -45,6 +46,7 @@ pub(crate) struct StreamConnection {
     peer: SocketAddr,
     protocol: RefCell<Option<Box<dyn Protocol>>>,
     state: RefCell<State>,
+    work: Work,
 }
 
 /// What is told to the maker of an outgoing connection when it is lost.
@@ -116,6 +118,7 @@ impl StreamConnection {
             peer,
             protocol: RefCell::new(Some(protocol)),
             state: RefCell::new(State::new()),
+            work: Work::new(Rc::clone(&shared.turn)),
         })
     }
 
@@ -211,6 +214,7 @@ impl StreamConnection {
 
 impl Source for StreamConnection {
     fn ready(self: Rc<Self>, ready: Ready) {
+        self.work.begin_turn(&self.shared.reactor);
         {
             let mut state = self.state.borrow_mut();
             state.note_readiness(ready);
@@ -341,9 +345,8 @@ impl Connection for StreamConnection {
         self.state.borrow().is_reading()
     }
 
-    fn can_deliver(&self) -> bool {
-        let state = self.state.borrow();
-        state.is_reading() && !state.is_handshaking()
+    fn work(&self) -> Option<&Work> {
+        Some(&self.work)
     }
 
     fn unread(&self, data: &[u8]) {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use torsade_protocols::Reason;
+use torsade_protocols::work::Work;
 
 /// What [`Layer::read`] did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Progress {
     /// How many bytes of the input were taken. The caller keeps the rest and offers it again.
     pub(crate) consumed: usize,
-    /// The layer has more to give without new input: it stopped because the room was used up.
+    /// The layer has more to give without new input: it stopped because the room or the work was used up.
     pub(crate) more: bool,
 }
 
@@ -27,11 +28,12 @@ pub(crate) trait Layer {
     /// Ends the outgoing stream: last data, trailer. Nothing is written afterwards.
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason>;
 
-    /// Takes bytes that came in and appends at most `room` plain bytes to `plain`.
+    /// Takes bytes that came in and appends at most `room` plain bytes to `plain`. Counts in `work` what that costs, and
+    /// stops when nothing of it is left.
     ///
     /// Input not consumed is offered again; with [`Progress::more`] the next call needs no new input. On an error what
     /// was appended before it is good: it is delivered first, and nothing after it.
-    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> Result<Progress, Reason>;
+    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<Progress, Reason>;
 
     /// The wire below has ended. Appends what was held back, and says whether the end was legitimate.
     ///

@@ -98,6 +98,31 @@ pub trait ReactorTcp {
     /// ```
     fn set_accept_limit(&self, connections: usize);
 
+    /// Sets how much memory the decompressors of all connections may hold in sum, in bytes. 256 MiB unless set.
+    ///
+    /// What they hold depends on what peers send: 48 KiB for deflate; for zstd and lz4 as much as the window or block that
+    /// the peer has filled, up to [`Decompression::max_window`](torsade_protocols::Decompression::max_window). One may grow
+    /// as long as it holds no more than what is left for all others: whoever wants most is refused first, and its
+    /// connection ends with [`DecompressErrorKind::Memory`](torsade_protocols::DecompressErrorKind::Memory). That is logged,
+    /// once until half of the memory is free again.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::prelude::*;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.set_decompression_memory(64 << 20);
+    /// assert_eq!(reactor.decompression_memory(), 0, "no connection decompresses");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn set_decompression_memory(&self, bytes: usize);
+
+    /// How much memory the decompressors of all connections hold now, in bytes.
+    fn decompression_memory(&self) -> usize;
+
+    /// How many streams have ended because that was too much.
+    fn refused_decompressions(&self) -> u64;
+
     /// Connects to `address` and has `factory` build the protocol once the connection is established.
     ///
     /// A host name is looked up off the loop, and its addresses are tried in turn. The attempt begins in the next turn
@@ -132,6 +157,18 @@ impl ReactorTcp for Reactor {
 
     fn set_accept_limit(&self, connections: usize) {
         Shared::of(self).accept_bound.set(connections);
+    }
+
+    fn set_decompression_memory(&self, bytes: usize) {
+        Shared::of(self).encoders.borrow().decoders().set_limit(bytes);
+    }
+
+    fn decompression_memory(&self) -> usize {
+        Shared::of(self).encoders.borrow().decoders().held()
+    }
+
+    fn refused_decompressions(&self) -> u64 {
+        Shared::of(self).encoders.borrow().decoders().refused()
     }
 
     fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade_protocols::work::Turn;
 use torsade_reactor::Reactor;
 
 use crate::accept_bound::AcceptBound;
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) encoders: SharedPool,
     pub(crate) accept_bound: AcceptBound,
     pub(crate) lingering: RefCell<LingeringSockets>,
+    /// What their connections share of a turn.
+    pub(crate) turn: Rc<Turn>,
     spare: RefCell<Spare>,
     last_id: Cell<u64>,
 }
@@ -53,6 +56,7 @@ impl Shared {
             encoders: EncoderPool::shared(),
             accept_bound: AcceptBound::default(),
             lingering: RefCell::default(),
+            turn: Rc::default(),
             spare: RefCell::default(),
             last_id: Cell::new(0),
         })

@@ -141,6 +141,11 @@ pub enum DecompressErrorKind {
         /// The limit in bytes, [`Decompression::max_total`](super::Decompression::max_total).
         max: u64,
     },
+    /// It needs memory that the decompressors of this reactor have used up together.
+    Memory {
+        /// The limit in bytes, for all of them.
+        max: u64,
+    },
     /// The stream needs a dictionary, and there is none.
     NeedDictionary,
     /// A stream was announced whose codec is not compiled in.
@@ -148,7 +153,7 @@ pub enum DecompressErrorKind {
         /// The cargo feature that brings it.
         feature: &'static str,
     },
-    /// Too many bytes that give nothing: skippable frames or a header without end.
+    /// Too many bytes in a row that give nothing: skippable frames, empty blocks, or a header without end.
     Skipped {
         /// The limit in bytes, [`Decompression::max_skipped`](super::Decompression::max_skipped).
         max: u64,
@@ -178,6 +183,11 @@ impl fmt::Display for DecompressErrorKind {
             Self::Length => f.write_str("wrong length in the trailer; the peer sent damaged data"),
             Self::LimitRatio { max } => write!(f, "it expands more than {max} times; raise max_ratio if that is honest"),
             Self::LimitTotal { max } => write!(f, "it has more than {max} plain bytes; raise max_total if that is honest"),
+            Self::Memory { max } => write!(
+                f,
+                "it needs more memory than is left of {max} bytes for all streams; raise set_decompression_memory, or have \
+                 fewer connections"
+            ),
             Self::NeedDictionary => f.write_str("it needs a preset dictionary; ask the peer to write without one"),
             Self::NotBuilt { feature } => {
                 write!(f, "the peer announced a format that is not built in; enable the cargo feature `{feature}` of torsade")

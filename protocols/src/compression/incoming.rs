@@ -102,8 +102,8 @@ impl Decompression {
         self
     }
 
-    /// Sets how many bytes each frame or member may take without giving any: skippable frames, names in a gzip header.
-    /// Default 65,536.
+    /// Sets how many bytes in a row the stream may take without giving any: skippable frames, names in a gzip header, empty
+    /// blocks, members and frames. Default 65,536. The part of a block that has come does not count before its end.
     #[must_use]
     pub const fn max_skipped(mut self, bytes: u64) -> Self {
         self.max_skipped = bytes;

@@ -17,6 +17,7 @@ use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsInfo};
 use crate::transport::Transport;
+use crate::work::Work;
 
 /// What stands behind the wrapped protocol's transport.
 pub(super) struct Layer<W> {
@@ -101,6 +102,10 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
 
     fn is_reading(&self) -> bool {
         self.below.is_reading()
+    }
+
+    fn work(&self) -> Option<&Work> {
+        self.below.work()
     }
 
     fn unread(&self, data: &[u8]) {

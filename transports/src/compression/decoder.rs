@@ -7,16 +7,21 @@ mod lz4;
 #[cfg(feature = "zstd")]
 mod zstd;
 
+use std::rc::Rc;
+
+use torsade_protocols::work::Work;
 use torsade_protocols::{AfterEnd, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Format, Truncation};
 
 use inflate::InflateDecoder;
+
+use super::decoder_memory::{DecoderMemory, Share};
 
 /// Where a decoder stands after a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
     /// The stream is over. Bytes not taken belong to whatever follows.
     End,
-    /// The room was used up: there may be more without new input.
+    /// The room or the work was used up: there may be more without new input.
     Full,
     /// All input was taken, and all it gave was appended.
     Hungry,
@@ -36,7 +41,11 @@ pub(super) struct Decoder {
     /// None before the first byte and between two streams: codecs are large.
     codec: Option<Codec>,
     given: u64,
+    /// What it counts for in the memory of all decoders.
+    memory: Share,
     options: Decompression,
+    /// Bytes taken since something was given.
+    skipped: u64,
     /// Streams that have ended.
     streams: u64,
     taken: u64,
@@ -52,8 +61,9 @@ enum Codec {
 
 impl Decoder {
     /// A decoder that first reads `carried`, bytes that were held back before.
-    pub(super) fn new(options: Decompression, announced: bool, carried: Vec<u8>) -> Self {
-        Self { announced, carried, codec: None, given: 0, options, streams: 0, taken: 0 }
+    pub(super) fn new(options: Decompression, announced: bool, carried: Vec<u8>, memory: &Rc<DecoderMemory>) -> Self {
+        let memory = Share::new(Rc::clone(memory));
+        Self { announced, carried, codec: None, given: 0, memory, options, skipped: 0, streams: 0, taken: 0 }
     }
 
     pub(super) const fn format(&self) -> Format {
@@ -64,14 +74,15 @@ impl Decoder {
         self.options.after_end
     }
 
-    /// Takes input and appends at most `room` bytes to `plain`. Says how much of `wire` it took.
-    pub(super) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
+    /// Takes input and appends at most `room` bytes to `plain`, for which it does what is left of `work`. Says how much of
+    /// `wire` it took.
+    pub(super) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
         if !self.carries() {
-            return self.read_streams(wire, plain, room);
+            return self.read_streams(wire, plain, room, work);
         }
         let limit = plain.len().saturating_add(room);
         let mut carried = std::mem::take(&mut self.carried);
-        let Step { outcome, taken } = self.read_streams(&carried, plain, room);
+        let Step { outcome, taken } = self.read_streams(&carried, plain, room, work);
         carried.drain(..taken);
         if !carried.is_empty() {
             self.carried = carried;
@@ -79,7 +90,7 @@ impl Decoder {
         if outcome != Ok(Outcome::Hungry) {
             return Step { outcome, taken: 0 };
         }
-        self.read_streams(wire, plain, limit - plain.len())
+        self.read_streams(wire, plain, limit - plain.len(), work)
     }
 
     /// Whether bytes that came earlier still wait to be read.
@@ -124,11 +135,11 @@ impl Decoder {
         self.streams > 0 && self.codec.as_ref().is_none_or(Codec::is_between)
     }
 
-    fn read_streams(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
+    fn read_streams(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
         let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
-            let step = self.read_one(&wire[taken..], plain, limit - plain.len());
+            let step = self.read_one(&wire[taken..], plain, limit - plain.len(), work);
             taken += step.taken;
             if step.outcome != Ok(Outcome::End) {
                 return Step { outcome: step.outcome, taken };
@@ -139,6 +150,8 @@ impl Decoder {
             let next = self.options.after_end == AfterEnd::NextStream && taken < wire.len();
             if !(next && self.codec.as_mut().is_some_and(Codec::restart)) {
                 self.codec = None;
+                // Less than before.
+                self.count_memory().ok();
             }
             if self.options.after_end != AfterEnd::NextStream {
                 return Step { outcome: step.outcome, taken };
@@ -150,7 +163,7 @@ impl Decoder {
     }
 
     /// Calls the codec once and holds the result against the limits.
-    fn read_one(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
+    fn read_one(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
         let begun_before = self.codec.as_ref().is_some_and(|codec| !codec.is_between());
         let codec = match &mut self.codec {
             Some(codec) => codec,
@@ -168,21 +181,33 @@ impl Decoder {
         // One byte more than allowed, to see whether there is one.
         let left = self.options.max_total.map(|max| (max - self.given).saturating_add(1));
         let room = left.map_or(room, |left| room.min(usize::try_from(left).unwrap_or(usize::MAX)));
-        let mut step = codec.step(wire, plain, room);
+        let mut step = codec.step(wire, plain, room, work);
         if self.streams > 0 && step.outcome == Err(DecompressErrorKind::Header) && codec.is_at_magic() {
             // Not a damaged stream, but no stream at all: none of it was taken, unless it was before this was clear.
             step = Step { outcome: Err(DecompressErrorKind::TrailingData), taken: if begun_before { step.taken } else { 0 } };
             self.codec = None;
         }
         self.taken += step.taken as u64;
-        self.given += (plain.len() - before) as u64;
-        if let Err(kind) = self.check_limits(plain) {
+        let given = (plain.len() - before) as u64;
+        self.given += given;
+        self.skipped = if given > 0 { 0 } else { self.skipped + step.taken as u64 };
+        if let Err(kind) = self.check_limits(plain).and_then(|()| self.count_memory()) {
             step.outcome = Err(kind);
         }
         step
     }
 
+    fn count_memory(&mut self) -> Result<(), DecompressErrorKind> {
+        let bytes = self.codec.as_ref().map_or(0, Codec::memory);
+        self.memory.resize(bytes).map_err(|max| DecompressErrorKind::Memory { max: max as u64 })
+    }
+
     fn check_limits(&mut self, plain: &mut Vec<u8>) -> Result<(), DecompressErrorKind> {
+        let max = self.options.max_skipped;
+        let unfinished = self.codec.as_ref().map_or(0, Codec::unfinished);
+        if self.skipped.saturating_sub(unfinished) > max {
+            return Err(DecompressErrorKind::Skipped { max });
+        }
         if let Some(max) = self.options.max_total
             && self.given > max
         {
@@ -214,13 +239,13 @@ impl Codec {
         }
     }
 
-    fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
+    fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
         match self {
-            Self::Inflate(inflate) => inflate.step(wire, plain, room),
+            Self::Inflate(inflate) => inflate.step(wire, plain, room, work),
             #[cfg(feature = "lz4")]
-            Self::Lz4(lz4) => lz4.step(wire, plain, room),
+            Self::Lz4(lz4) => lz4.step(wire, plain, room, work),
             #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => zstd.step(wire, plain, room),
+            Self::Zstd(zstd) => zstd.step(wire, plain, room, work),
         }
     }
 
@@ -245,6 +270,28 @@ impl Codec {
             Self::Lz4(lz4) => lz4.is_between(),
             #[cfg(feature = "zstd")]
             Self::Zstd(zstd) => zstd.is_between(),
+        }
+    }
+
+    /// How much memory it holds, in bytes.
+    const fn memory(&self) -> usize {
+        match self {
+            Self::Inflate(inflate) => inflate.memory(),
+            #[cfg(feature = "lz4")]
+            Self::Lz4(lz4) => lz4.memory(),
+            #[cfg(feature = "zstd")]
+            Self::Zstd(zstd) => zstd.memory(),
+        }
+    }
+
+    /// How many of the bytes it has taken may yet give something: they are of a block or a member that goes on.
+    const fn unfinished(&self) -> u64 {
+        match self {
+            Self::Inflate(inflate) => inflate.unfinished(),
+            #[cfg(feature = "lz4")]
+            Self::Lz4(lz4) => lz4.unfinished(),
+            #[cfg(feature = "zstd")]
+            Self::Zstd(zstd) => zstd.unfinished(),
         }
     }
 

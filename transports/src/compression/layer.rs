@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade_protocols::work::Work;
 use torsade_protocols::{
     AfterEnd, Compression, CompressionError, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Detect,
     Format, Reason,
@@ -114,7 +115,8 @@ impl CompressionLayer {
             Incoming::Direct(_) => {}
         }
         let held = [rest, &before].concat();
-        self.replace_incoming(Incoming::Compressed(Box::new(Decoder::new(options.clone(), false, held))));
+        let decoder = Decoder::new(options.clone(), false, held, self.pool.borrow().decoders());
+        self.replace_incoming(Incoming::Compressed(Box::new(decoder)));
         Ok(())
     }
 
@@ -252,7 +254,7 @@ impl CompressionLayer {
         }
     }
 
-    fn sniff(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> Result<Progress, Reason> {
+    fn sniff(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<Progress, Reason> {
         let Incoming::Sniff(sniffer) = &mut self.incoming else {
             return Ok(Progress::default());
         };
@@ -272,21 +274,21 @@ impl CompressionLayer {
             }
             Found::Announced(format) => {
                 let options = within(self.limits.as_deref(), format);
-                let decoder = Decoder::new(options, true, sniffer.take_held());
+                let decoder = Decoder::new(options, true, sniffer.take_held(), self.pool.borrow().decoders());
                 self.incoming = Incoming::Compressed(Box::new(decoder));
                 let room = room - (plain.len() - before);
-                let progress = self.decode(&wire[consumed..], plain, room)?;
+                let progress = self.decode(&wire[consumed..], plain, room, work)?;
                 Ok(Progress { consumed: consumed + progress.consumed, ..progress })
             }
         }
     }
 
-    fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Progress, Reason> {
+    fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Result<Progress, Reason> {
         let Incoming::Compressed(decoder) = &mut self.incoming else {
             return Ok(Progress::default());
         };
         let before = plain.len();
-        let step = decoder.read(wire, plain, room);
+        let step = decoder.read(wire, plain, room, work);
         let consumed = step.taken;
         match step.outcome {
             Ok(Outcome::Hungry) => Ok(Progress { consumed, more: false }),
@@ -382,10 +384,10 @@ impl Layer for CompressionLayer {
         self.outgoing(|encoder| encoder.finish(wire))
     }
 
-    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> Result<Progress, Reason> {
+    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<Progress, Reason> {
         match &self.incoming {
-            Incoming::Sniff(_) => self.sniff(wire, plain, room, now),
-            Incoming::Compressed(_) => self.decode(wire, plain, room),
+            Incoming::Sniff(_) => self.sniff(wire, plain, room, work, now),
+            Incoming::Compressed(_) => self.decode(wire, plain, room, work),
             Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => self.after_end(wire, plain, room),
             Incoming::Failed(failed) => Err(Reason::Decompress(failed.0.clone())),
         }

@@ -11,11 +11,15 @@ use std::time::Duration;
 
 use flate2::Compress;
 
+use super::decoder_memory::DecoderMemory;
+
 /// The pool as its connections share it.
 pub(crate) type SharedPool = Rc<RefCell<EncoderPool>>;
 
 /// Raw deflate encoders, at most so many.
 pub(crate) struct EncoderPool {
+    /// What the decoders of the same reactor hold: they are not lent, but bounded in sum.
+    decoders: Rc<DecoderMemory>,
     idle_after: Duration,
     /// Counts leases, so that a slot lent again is not mistaken for one's own.
     leases: u64,
@@ -58,12 +62,24 @@ impl EncoderPool {
     /// With too few, connections that write in turn keep stealing from each other, and each time a history is fed in
     /// again (`compression wake` in the benchmarks). With none at all everything is sent uncompressed.
     pub(crate) fn with_limits(limit: usize, idle_after: Duration) -> SharedPool {
-        Rc::new(RefCell::new(Self { idle_after, leases: 0, limit, slots: Vec::new(), spare: Vec::new() }))
+        Rc::new(RefCell::new(Self {
+            decoders: Rc::default(),
+            idle_after,
+            leases: 0,
+            limit,
+            slots: Vec::new(),
+            spare: Vec::new(),
+        }))
     }
 
     /// When the encoder should be given back, if the lease still holds.
     pub(super) fn idle_at(&self, lease: Lease) -> Option<Duration> {
         self.holds(lease).then(|| self.slots[lease.slot].active.saturating_add(self.idle_after))
+    }
+
+    /// The bound of what all decoders hold.
+    pub(crate) const fn decoders(&self) -> &Rc<DecoderMemory> {
+        &self.decoders
     }
 
     /// How many encoders exist, lent or not.

@@ -15,6 +15,7 @@ mod sharing;
 
 use std::time::Duration;
 
+use torsade_protocols::work::Work;
 use torsade_protocols::{AfterEnd, Compression, DecompressErrorKind, Decompression, Detect, Format, Reason};
 
 use super::{CompressionLayer, EncoderPool, SharedPool};
@@ -77,7 +78,7 @@ fn receive_in(layer: &mut CompressionLayer, wire: &[u8], piece: usize, room: usi
         let mut rest = piece;
         loop {
             let mut plain = Vec::new();
-            let result = layer.read(rest, &mut plain, room, NOW);
+            let result = layer.read(rest, &mut plain, room, &Work::unlimited(), NOW);
             assert!(plain.len() <= room, "{} bytes in a room of {room}", plain.len());
             all.extend_from_slice(&plain);
             let progress = match result {

@@ -13,9 +13,9 @@ use super::StreamConnection;
 use super::state::State;
 
 impl StreamConnection {
-    /// Delivers at most one buffer of what there is to read.
+    /// Delivers at most one buffer of what there is to read, unless the work of this turn is done already.
     pub(super) fn read(self: &Rc<Self>) {
-        if !self.state.borrow().wants_input() {
+        if !self.work.is_left() || !self.state.borrow().wants_input() {
             return;
         }
         let held = self.state.borrow().holds_input();
@@ -142,7 +142,8 @@ impl StreamConnection {
             let wanted = state.is_reading();
             let Some(chain) = &mut state.chain else { return };
             let now = self.shared.reactor.now();
-            let result = if wanted { chain.read(wire, &mut plain, now) } else { chain.handshake(wire, now) };
+            let result =
+                if wanted { chain.read(wire, &mut plain, &self.work, now) } else { chain.handshake(wire, &self.work, now) };
             if chain.has_ended() {
                 // Whatever the socket still has is not the peer's any more.
                 state.wire_ended = true;

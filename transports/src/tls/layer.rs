@@ -4,12 +4,13 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use rustls::Error;
+use torsade_protocols::work::{Work, weight};
 use torsade_protocols::{Deadline, Reason, TlsError, TlsInfo};
 
 use super::failure::tls_error;
 use super::handshakes::Place;
 use super::server_names::take_asked_for;
-use super::session::{Job, RECORD, Session, Sinks, Step};
+use super::session::{Job, RECORD, RECORD_HEADER, Session, Sinks, Step};
 use crate::layer::{Layer, Progress};
 
 /// A buffer larger than this is not kept, in bytes.
@@ -38,6 +39,8 @@ pub(crate) struct TlsLayer {
     incoming: Vec<u8>,
     /// How many at the front of `incoming` are done with.
     taken: usize,
+    /// How many of those behind them the session has been shown: one record after the other, so that each can be counted.
+    shown: usize,
     /// Decrypted bytes for which there was no room, at most those of one read.
     decrypted: Vec<u8>,
     /// Plain bytes that are still to be encrypted.
@@ -60,6 +63,13 @@ enum Phase {
     Open,
 }
 
+/// A record from the peer: how long it is, header and all, and what it costs to take.
+#[derive(Clone, Copy)]
+struct Record {
+    length: usize,
+    cost: u64,
+}
+
 /// The end of what we send.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Finish {
@@ -77,6 +87,7 @@ impl TlsLayer {
             phase: Phase::Handshaking(deadline, None),
             incoming: Vec::new(),
             taken: 0,
+            shown: 0,
             decrypted: Vec::new(),
             pending: Vec::new(),
             outgoing: Vec::new(),
@@ -152,9 +163,10 @@ impl TlsLayer {
     fn step(&mut self, job: Job<'_>, wire: Option<&mut Vec<u8>>, plain: Option<&mut Vec<u8>>) -> Result<Step, Reason> {
         let handshaking = self.session.is_handshaking();
         let mut sinks = Sinks { wire: wire.unwrap_or(&mut self.outgoing), plain: plain.unwrap_or(&mut self.decrypted) };
-        let incoming = self.incoming.get_mut(self.taken..).unwrap_or_default();
+        let incoming = self.incoming.get_mut(self.taken..).and_then(|rest| rest.get_mut(..self.shown)).unwrap_or_default();
         let (taken, result) = self.session.step(incoming, job, &mut sinks);
         self.taken += taken;
+        self.shown = self.shown.saturating_sub(taken);
         if handshaking && self.session.is_server() {
             // Whatever is there was put there by this step.
             let asked_for = take_asked_for();
@@ -198,6 +210,7 @@ impl TlsLayer {
         self.pending = Vec::new();
         self.incoming = Vec::new();
         self.taken = 0;
+        self.shown = 0;
         reason
     }
 
@@ -246,24 +259,63 @@ impl TlsLayer {
         }
     }
 
-    /// Gets as much out of the input as there is room for. Stops once the handshake is complete, so that it can be told
-    /// before any data.
-    fn decrypt(&mut self, plain: &mut Vec<u8>, room: usize) -> Result<bool, Reason> {
+    /// Gets as much out of the input as there is room for, and work left. Stops once the handshake is complete, so that it
+    /// can be told before any data.
+    fn decrypt(&mut self, plain: &mut Vec<u8>, room: usize, work: &Work) -> Result<bool, Reason> {
         let mut room = room;
+        // Its input is shown to the session record by record, so that each can be counted. A message may take several.
+        let mut wants_record = self.shown == 0;
         loop {
             self.give_out(plain, &mut room);
-            if !self.decrypted.is_empty() {
+            let record = self.next_record().filter(|_| wants_record);
+            if !self.decrypted.is_empty() || !work.allows(record.map_or(0, |record| record.cost)) {
                 return Ok(true);
             }
-            let before = plain.len();
+            if let Some(record) = record {
+                self.shown += record.length;
+                work.spend(record.cost);
+            }
+            let (before, seen) = (plain.len(), self.shown > 0);
             // A record that surely fits needs no stop on its way. One that came with the end of the handshake waits.
             let sink = (room >= RECORD && matches!(self.phase, Phase::Open)).then_some(&mut *plain);
-            match self.step(Job::Nothing, None, sink)? {
+            let step = self.step(Job::Nothing, None, sink)?;
+            if seen && plain.len() == before && self.decrypted.is_empty() {
+                work.spend(weight::TLS_SILENT);
+            }
+            match step {
                 _ if self.completed => return Ok(true),
-                Step::Again | Step::PeerClosed => room -= plain.len() - before,
-                Step::Idle | Step::JobDone => return Ok(false),
+                Step::Again | Step::PeerClosed => {
+                    room -= plain.len() - before;
+                    wants_record = self.shown == 0;
+                }
+                Step::Idle | Step::JobDone if self.next_record().is_some() => wants_record = true,
+                Step::Idle | Step::JobDone => return self.show_part().map(|()| false),
             }
         }
+    }
+
+    /// The next record that the session has not been shown, if it has come whole.
+    fn next_record(&self) -> Option<Record> {
+        let unseen = self.incoming.get(self.taken + self.shown..).unwrap_or_default();
+        let (header, _) = unseen.split_first_chunk::<RECORD_HEADER>()?;
+        let length = RECORD_HEADER + usize::from(u16::from_be_bytes([header[3], header[4]]));
+        let cost = if matches!(self.phase, Phase::Handshaking(..)) {
+            (weight::TLS_HANDSHAKE * length as u64).min(weight::TLS_HANDSHAKE_RECORD)
+        } else {
+            weight::TLS_RECORD + weight::TLS * length as u64
+        };
+        (unseen.len() >= length).then_some(Record { length, cost })
+    }
+
+    /// Lets the session see a record that has not come whole, once: it may be none.
+    fn show_part(&mut self) -> Result<(), Reason> {
+        let part = self.incoming.len() - self.taken - self.shown;
+        if part > 0 {
+            self.shown += part;
+            self.step(Job::Nothing, None, None)?;
+            self.shown = self.shown.saturating_sub(part);
+        }
+        Ok(())
     }
 
     /// Puts new input behind what is left of the old.
@@ -334,7 +386,7 @@ impl Layer for TlsLayer {
         self.flush(wire, Duration::ZERO)
     }
 
-    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, _now: Duration) -> Result<Progress, Reason> {
+    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, _now: Duration) -> Result<Progress, Reason> {
         if let Phase::Failed(reason) = &self.phase {
             return Err(reason.clone());
         }
@@ -343,7 +395,7 @@ impl Layer for TlsLayer {
         if !self.peer_closed {
             self.take_in(wire.get(..consumed).unwrap_or_default());
         }
-        let result = self.decrypt(plain, room);
+        let result = self.decrypt(plain, room, work);
         self.shrink();
         let more = result? || consumed < wire.len();
         if !more && self.incoming.len() > INCOMPLETE_LIMIT {
@@ -353,6 +405,7 @@ impl Layer for TlsLayer {
         if self.peer_closed {
             // Whatever follows the peer's end is to be ignored (RFC 8446, 6.1).
             self.incoming = Vec::new();
+            self.shown = 0;
         }
         Ok(Progress { consumed, more })
     }

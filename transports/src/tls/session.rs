@@ -13,6 +13,9 @@ use torsade_reactor::catch;
 /// What a record may add to its content, with room to spare: header, nonce, type, tag. Being short costs a second try.
 const RECORD_OVERHEAD: usize = 32;
 
+/// The length of a record's header: type, version, length (RFC 8446, 5.1).
+pub(super) const RECORD_HEADER: usize = 5;
+
 /// The most plain bytes in one record (RFC 8446, 5.1).
 pub(super) const RECORD: usize = 16_384;
 

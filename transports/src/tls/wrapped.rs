@@ -7,6 +7,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade_protocols::work::Work;
 use torsade_protocols::{
     Address, Connection, Consumers, Delivery, Producer, ProducerError, Reason, Registration, StartTlsError, TlsConfig, TlsInfo,
     Transport,
@@ -154,7 +155,8 @@ impl Wrapped {
             held.clear();
         }
         let mut layer = self.layer.borrow_mut();
-        let result = layer.read(&held, &mut plain, room, Duration::ZERO);
+        let unlimited = Work::unlimited();
+        let result = layer.read(&held, &mut plain, room, self.below.work().unwrap_or(&unlimited), Duration::ZERO);
         let taken = result.as_ref().map_or(held.len(), |progress| progress.consumed);
         held.drain(..taken);
         if held.is_empty() {
@@ -173,6 +175,15 @@ impl Wrapped {
             self.below.pause_producing();
         }
         (plain, ReadStep { completed, ended, more })
+    }
+
+    /// Whether another buffer may be read in this turn. If not, `reading_resumed` comes in the next one.
+    pub(super) fn may_go_on(&self) -> bool {
+        let goes_on = self.below.work().is_none_or(Work::is_left);
+        if !goes_on {
+            self.below.unread(b"");
+        }
+        goes_on
     }
 
     /// Takes at most one buffer of what the protocol gave back; the rest comes in a later turn.
@@ -434,6 +445,10 @@ impl Connection for Wrapped {
     fn is_reading(&self) -> bool {
         let congested = self.is_congested() && !self.read_while_congested.get();
         !(self.paused.get() || self.is_closing() || congested) && self.below.is_reading()
+    }
+
+    fn work(&self) -> Option<&Work> {
+        self.below.work()
     }
 
     fn unread(&self, data: &[u8]) {

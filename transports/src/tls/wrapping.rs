@@ -136,7 +136,8 @@ impl TlsProtocol {
             if step.ended {
                 return self.end_reading(sides);
             }
-            if !(step.more && sides.above.is_reading()) || sides.wrapped.has_unread() {
+            let goes_on = step.more && sides.above.is_reading() && !sides.wrapped.has_unread();
+            if !(goes_on && sides.wrapped.may_go_on()) {
                 sides.wrapped.flush();
                 return Ok(());
             }

@@ -12,6 +12,9 @@ const FCOMMENT: u8 = 1 << 4;
 /// Bits that must be zero, since they may announce fields whose length nobody knows.
 const RESERVED: u8 = 0b1110_0000;
 
+/// The ten bytes that are always there, and the two of the extra field's length.
+const FIXED: u64 = 12;
+
 pub(super) struct GzipHeader {
     crc: Crc,
     /// Flags of the fields still to come.
@@ -33,7 +36,7 @@ enum Field {
 }
 
 impl GzipHeader {
-    /// A header of which `max_skipped` bytes may follow the ten that are always there.
+    /// A header of which `max_skipped` bytes may follow those that are always there: enough for the longest extra field.
     pub(super) fn new(max_skipped: u64) -> Self {
         Self { crc: Crc::new(), flags: 0, field: Field::Fixed, max: max_skipped, seen: 0 }
     }
@@ -45,19 +48,27 @@ impl GzipHeader {
 
     /// Takes bytes until the header is over. Says how many.
     pub(super) fn read(&mut self, wire: &[u8]) -> (usize, Result<Outcome, Kind>) {
+        let mut summed = 0;
         for (at, &byte) in wire.iter().enumerate() {
             if let Err(kind) = self.take(byte) {
                 return (at, Err(kind));
+            }
+            // The sum covers what stands before it, so it is taken when its turn comes.
+            if let Field::HeaderCrc { low: None, sum } = &mut self.field {
+                self.crc.update(&wire[summed..=at]);
+                *sum = self.crc.sum() as u16;
+                summed = at + 1;
             }
             if matches!(self.field, Field::Over) {
                 return (at + 1, Ok(Outcome::End));
             }
         }
+        self.crc.update(&wire[summed..]);
         (wire.len(), Ok(Outcome::Hungry))
     }
 
     fn take(&mut self, byte: u8) -> Result<(), Kind> {
-        if self.seen >= self.max.saturating_add(10) {
+        if self.seen >= self.max.saturating_add(FIXED) {
             return Err(Kind::Skipped { max: self.max });
         }
         match self.field {
@@ -84,11 +95,6 @@ impl GzipHeader {
             Field::Over => return Ok(()),
         }
         self.seen += 1;
-        self.crc.update(&[byte]);
-        // The sum covers what stands before it, so it is taken when its turn comes.
-        if let Field::HeaderCrc { low: None, sum } = &mut self.field {
-            *sum = self.crc.sum() as u16;
-        }
         Ok(())
     }
 

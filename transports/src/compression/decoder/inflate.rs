@@ -1,22 +1,37 @@
 //! Deflate streams, bare or in a container whose header and trailer we read ourselves, so that each error has a name.
 
-use flate2::{Decompress, FlushDecompress, Status};
+use torsade_protocols::work::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression, Format};
+
+use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::gzip_header::GzipHeader;
 use super::{Outcome, Step};
 use crate::compression::checksum::Checksum;
 
-/// The least a call is given to write into: smaller pieces cost more than they save.
-const PIECE: usize = 4 << 10;
+/// What a call is given to write into at first: smaller pieces cost more than they save, larger ones are for those who fill
+/// them.
+const LEAST: usize = 512;
+const PIECE: usize = 8 << 10;
+
+/// How much of a gzip header is read before it is asked whether there is work left.
+const HEADER_PIECE: usize = 4 << 10;
+
+/// What the decoder of a body takes, in bytes, its window of 32 KiB included.
+const MEMORY: usize = 48 << 10;
+
+/// The base-two logarithm of the largest window that deflate has.
+const WINDOW_BITS: u8 = 15;
 
 pub(super) struct InflateDecoder {
     checksum: Checksum,
+    /// The bytes of a header behind which nothing has been given yet.
+    header: u64,
     stage: Stage,
 }
 
 enum Stage {
-    Body(Decompress),
+    Body(Inflate),
     Ended,
     Gzip(GzipHeader),
     Trailer {
@@ -32,9 +47,9 @@ impl InflateDecoder {
         let stage = match options.format {
             Format::Deflate => Stage::Zlib(None),
             Format::Gzip => Stage::Gzip(GzipHeader::new(options.max_skipped)),
-            _ => Stage::Body(Decompress::new(false)),
+            _ => Stage::Body(body()),
         };
-        Self { checksum: Checksum::new(options.format), stage }
+        Self { checksum: Checksum::new(options.format), header: 0, stage }
     }
 
     pub(super) const fn is_at_magic(&self) -> bool {
@@ -45,19 +60,44 @@ impl InflateDecoder {
         }
     }
 
-    pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
+    pub(super) const fn memory(&self) -> usize {
+        if matches!(self.stage, Stage::Body(_)) { MEMORY } else { 0 }
+    }
+
+    /// Bytes taken in of what may yet give something: a member whose header is long is not empty before its end.
+    pub(super) const fn unfinished(&self) -> u64 {
+        match &self.stage {
+            Stage::Gzip(header) => header.seen(),
+            Stage::Body(_) => self.header,
+            _ => 0,
+        }
+    }
+
+    pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
         let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
+            if !work.is_left() && !matches!(self.stage, Stage::Ended) {
+                return Step { outcome: Ok(Outcome::Full), taken };
+            }
             let rest = &wire[taken..];
             let (used, outcome) = match &mut self.stage {
                 Stage::Body(inflate) => {
                     let before = plain.len();
-                    let result = inflate_into(inflate, rest, plain, limit);
+                    let result = inflate_into(inflate, rest, plain, limit, work);
                     self.checksum.update(&plain[before..]);
                     result
                 }
-                Stage::Gzip(header) => header.read(rest),
+                Stage::Gzip(header) => {
+                    let (used, outcome) = header.read(&rest[..rest.len().min(HEADER_PIECE)]);
+                    work.spend(weight::GZIP_HEADER * used as u64);
+                    self.header = header.seen();
+                    if outcome == Ok(Outcome::Hungry) && used < rest.len() {
+                        taken += used;
+                        continue;
+                    }
+                    (used, outcome)
+                }
                 Stage::Zlib(first) => read_zlib_header(first, rest),
                 Stage::Trailer { seen, len } => read_trailer(&self.checksum, seen, len, rest),
                 Stage::Ended => (0, Ok(Outcome::End)),
@@ -67,7 +107,10 @@ impl InflateDecoder {
                 return Step { outcome, taken };
             }
             self.stage = match self.stage {
-                Stage::Gzip(_) | Stage::Zlib(_) => Stage::Body(Decompress::new(false)),
+                Stage::Gzip(_) | Stage::Zlib(_) => {
+                    work.spend(weight::DEFLATE_STREAM);
+                    Stage::Body(body())
+                }
                 Stage::Body(_) => Stage::Trailer { seen: [0; 8], len: 0 },
                 Stage::Trailer { .. } | Stage::Ended => Stage::Ended,
             };
@@ -117,48 +160,53 @@ fn read_trailer(checksum: &Checksum, seen: &mut [u8; 8], len: &mut usize, wire: 
     (used, outcome)
 }
 
-/// Inflates until the input is used up, `plain` is as long as `limit`, or the stream ends.
-fn inflate_into(inflate: &mut Decompress, wire: &[u8], plain: &mut Vec<u8>, limit: usize) -> (usize, Result<Outcome, Kind>) {
-    let mut taken = 0;
-    loop {
-        let room = limit - plain.len();
-        if room == 0 {
-            return (taken, Ok(Outcome::Full));
-        }
-        let rest = &wire[taken..];
-        let (before_in, before) = (inflate.total_in(), plain.len());
-        let (status, offered) = inflate_once(inflate, rest, plain, room);
-        let used = (inflate.total_in() - before_in) as usize; // at most `rest.len()`
-        let made = plain.len() - before;
-        taken += used;
-        match status {
-            Err(kind) => return (taken, Err(kind)),
-            Ok(Status::StreamEnd) => return (taken, Ok(Outcome::End)),
-            // Room was left over, so there is nothing more in there.
-            Ok(_) if made < offered && used == rest.len() => return (taken, Ok(Outcome::Hungry)),
-            Ok(_) if made == 0 && used == 0 => return (taken, Err(Kind::Data)), // it would spin
-            Ok(_) => {}
-        }
-    }
+/// A decoder of bare deflate.
+fn body() -> Inflate {
+    Inflate::new(false, WINDOW_BITS)
 }
 
-/// One call of the codec. Says how much room it was given.
-fn inflate_once(inflate: &mut Decompress, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> (Result<Status, Kind>, usize) {
-    let wanted = room.min((4 * wire.len()).max(PIECE));
-    if plain.capacity() == plain.len() {
-        plain.reserve_exact(wanted);
-    }
-    let spare = plain.capacity() - plain.len();
-    let (status, offered) = if spare <= room {
-        (inflate.decompress_vec(wire, plain, FlushDecompress::None), spare)
-    } else {
-        // The buffer has more room than we may use, and only initialised bytes can be cut to size.
-        let (start, total) = (plain.len(), inflate.total_out());
-        plain.resize(start + wanted, 0);
-        let status = inflate.decompress(wire, &mut plain[start..], FlushDecompress::None);
-        let made = (inflate.total_out() - total) as usize; // at most `wanted`
-        plain.truncate(start + made);
-        (status, wanted)
+/// Inflates until the input or the work is used up, `plain` is as long as `limit`, or the stream ends.
+///
+/// Each call of the codec goes to the end of a block at most: so that blocks can be counted, which cost more than their
+/// bytes say.
+fn inflate_into(
+    inflate: &mut Inflate,
+    wire: &[u8],
+    plain: &mut Vec<u8>,
+    limit: usize,
+    work: &Work,
+) -> (usize, Result<Outcome, Kind>) {
+    let (start, mut filled, mut taken) = (plain.len(), plain.len(), 0);
+    // What a full buffer left over may be the end of a block, and no output: then nothing is seen of the next call.
+    let mut settled = false;
+    let outcome = loop {
+        if !work.is_left() {
+            break Ok(Outcome::Full);
+        }
+        let rest = &wire[taken..];
+        if filled == plain.len() {
+            // Only initialised bytes can be written to: a few at first, for it may be a stream of few.
+            let wanted = (4 * rest.len()).clamp(LEAST, PIECE).max(3 * (filled - start));
+            plain.resize(limit.min(filled + wanted), 0);
+        }
+        let (total_in, total_out) = (inflate.total_in(), inflate.total_out());
+        let status = inflate.decompress(rest, &mut plain[filled..], InflateFlush::Block);
+        // At most as many as there were, and as there was room for.
+        let (used, made) = ((inflate.total_in() - total_in) as usize, (inflate.total_out() - total_out) as usize);
+        taken += used;
+        filled += made;
+        work.spend((weight::DEFLATE * used as u64).min(weight::DEFLATE_BLOCK) + weight::PLAIN * made as u64);
+        match status {
+            Err(_) => break Err(Kind::Data),
+            Ok(Status::StreamEnd) => break Ok(Outcome::End),
+            Ok(_) if used + made > 0 => settled = filled < plain.len(),
+            Ok(_) if !settled => settled = true,
+            // Only now: the end of the stream needs no room.
+            Ok(_) if filled == limit => break Ok(Outcome::Full),
+            Ok(_) if rest.is_empty() => break Ok(Outcome::Hungry),
+            Ok(_) => break Err(Kind::Data), // it would spin
+        }
     };
-    (status.map_err(|_| Kind::Data), offered)
+    plain.truncate(filled);
+    (taken, outcome)
 }

@@ -1,6 +1,7 @@
 //! LZ4 frames, read block by block: a block is decoded once it is whole, and given away as there is room.
 
-use lz4_flex::block::{decompress_into, decompress_into_with_dict};
+use lz4_flex::block::{DecompressError, decompress_into, decompress_into_with_dict};
+use torsade_protocols::work::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
 
 use super::{Outcome, Step};
@@ -25,7 +26,6 @@ pub(super) struct Lz4Decoder {
     given: usize,
     max_skipped: u64,
     max_window: u64,
-    skipped: u64,
     stage: Stage,
     total: u64,
     /// What linked blocks may refer to, and behind it what was decoded last.
@@ -61,7 +61,6 @@ impl Lz4Decoder {
             given: 0,
             max_skipped: options.max_skipped,
             max_window: options.max_window,
-            skipped: 0,
             stage: Stage::Header { wanted: 4 },
             total: 0,
             window: Vec::new(),
@@ -76,7 +75,16 @@ impl Lz4Decoder {
         matches!(self.stage, Stage::Header { wanted: 4 })
     }
 
-    pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
+    pub(super) const fn memory(&self) -> usize {
+        self.collected.capacity() + self.window.capacity()
+    }
+
+    /// Bytes taken in of what may yet give something: of a block that is not whole.
+    pub(super) const fn unfinished(&self) -> u64 {
+        self.collected.len() as u64
+    }
+
+    pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
         let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
@@ -85,6 +93,9 @@ impl Lz4Decoder {
             let gives = ready.len().min(room);
             plain.extend_from_slice(&ready[..gives]);
             self.given += gives;
+            if self.given == self.window.len() && self.window.capacity() > 3 * WINDOW {
+                self.slide(); // a large block is not kept while nothing comes
+            }
             if gives == room {
                 return Step { outcome: Ok(Outcome::Full), taken };
             }
@@ -95,12 +106,30 @@ impl Lz4Decoder {
             if rest.is_empty() {
                 return Step { outcome: Ok(Outcome::Hungry), taken };
             }
+            if !work.allows(self.cost()) {
+                return Step { outcome: Ok(Outcome::Full), taken };
+            }
+            let before = self.total;
             let (used, result) = self.take(rest);
+            work.spend(weight::LZ4_PIECE + weight::LZ4 * used as u64 + weight::LZ4_PLAIN * (self.total - before));
             taken += used;
             if let Err(kind) = result {
                 return Step { outcome: Err(kind), taken };
             }
         }
+    }
+
+    /// What the next piece may cost: blocks are decoded as a whole.
+    fn cost(&self) -> u64 {
+        match self.stage {
+            Stage::Block { len, compressed: true } => weight::LZ4_PLAIN * self.most(len) as u64,
+            _ => weight::LZ4_PIECE,
+        }
+    }
+
+    /// The most that a block of `len` bytes may give.
+    fn most(&self, len: usize) -> usize {
+        self.frame.max_block.min(len.saturating_mul(MAX_RATIO))
     }
 
     /// Takes what the stage wants, and if that is all there does it.
@@ -214,8 +243,7 @@ impl Lz4Decoder {
             return self.wants(bytes, 8);
         }
         let len = u64::from(u32_at(bytes, 4));
-        self.skipped = self.skipped.saturating_add(8 + len);
-        if self.skipped > self.max_skipped {
+        if len > self.max_skipped {
             return Err(Kind::Skipped { max: self.max_skipped });
         }
         self.stage = if len > 0 { Stage::Skip { left: len } } else { Stage::Header { wanted: 4 } };
@@ -242,13 +270,21 @@ impl Lz4Decoder {
         self.slide();
         let start = self.window.len();
         if compressed {
-            let most = self.frame.max_block.min(block.len().saturating_mul(MAX_RATIO));
-            self.window.resize(start + most, 0);
-            let (before, room) = self.window.split_at_mut(start);
-            let made = if self.frame.linked {
-                decompress_into_with_dict(block, room, &before[start.saturating_sub(WINDOW)..])
-            } else {
-                decompress_into(block, room)
+            let most = self.most(block.len());
+            // No more room than a block usually takes, unless that is not enough: it costs, and comes from the system.
+            let mut room = most.min((4 * block.len()).max(WINDOW));
+            let made = loop {
+                self.window.resize(start + room, 0);
+                let (before, into) = self.window.split_at_mut(start);
+                let made = if self.frame.linked {
+                    decompress_into_with_dict(block, into, &before[start.saturating_sub(WINDOW)..])
+                } else {
+                    decompress_into(block, into)
+                };
+                match made {
+                    Err(DecompressError::OutputTooSmall { .. }) if room < most => room = most.min(4 * room),
+                    made => break made,
+                }
             };
             self.window.truncate(start + made.as_ref().map_or(0, |made| *made));
             made.map_err(|_| Kind::Data)?;

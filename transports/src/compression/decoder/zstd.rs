@@ -1,5 +1,6 @@
 //! Zstandard frames, RFC 8878. We read the frame header ourselves: what it asks for is judged before it is allocated.
 
+use torsade_protocols::work::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
 use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode as Code;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, is_error_kind};
@@ -10,6 +11,10 @@ use super::{Outcome, Step};
 const MAX_WINDOW: u64 = 1 << 30;
 /// The least a call is given to write into.
 const PIECE: usize = 4 << 10;
+/// What a decoder takes without its buffers, in bytes.
+const MEMORY: usize = 96 << 10;
+/// The most that a block can be, RFC 8878, 3.1.1.2.4, with its header.
+const MAX_BLOCK: u64 = (128 << 10) + BLOCK_HEADER as u64;
 /// The length of a block's header, RFC 8878, 3.1.1.2.
 const BLOCK_HEADER: usize = 3;
 const MAGIC: u32 = 0xfd2f_b528;
@@ -24,8 +29,12 @@ pub(super) struct ZstdDecoder {
     header: Vec<u8>,
     max_skipped: u64,
     max_window: u64,
-    skipped: u64,
     stage: Stage,
+    /// How much of the codec's buffers, a block and the window, has been written to: the system gives no memory before.
+    touched: usize,
+    /// Bytes that this frame has given, and its window.
+    given: u64,
+    window: u64,
     /// How much input the codec asked for last.
     wanted: usize,
 }
@@ -56,15 +65,16 @@ impl ZstdDecoder {
             header: Vec::new(),
             max_skipped: options.max_skipped,
             max_window,
-            skipped: 0,
             stage: Stage::Header,
+            touched: 0,
+            given: 0,
+            window: 0,
             wanted: 0,
         })
     }
 
     /// Makes it ready for another frame; after the end of one the codec is, by itself.
     pub(super) const fn restart(&mut self) {
-        self.skipped = 0;
         self.stage = Stage::Header;
     }
 
@@ -76,13 +86,32 @@ impl ZstdDecoder {
         matches!(self.stage, Stage::Header) && self.header.len() <= 4
     }
 
-    pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Step {
+    pub(super) const fn memory(&self) -> usize {
+        MEMORY + self.touched
+    }
+
+    /// Bytes taken in of what may yet give something: the codec may have taken in most of a block.
+    pub(super) const fn unfinished(&self) -> u64 {
+        if matches!(self.stage, Stage::Body) { MAX_BLOCK } else { 0 }
+    }
+
+    pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
         let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
+            if !work.is_left() {
+                return Step { outcome: Ok(Outcome::Full), taken };
+            }
             let rest = &wire[taken..];
             let (used, outcome) = match &mut self.stage {
-                Stage::Header => self.read_header(rest),
+                Stage::Header => {
+                    let result = self.read_header(rest);
+                    work.spend(weight::ZSTD_HEADER * result.0 as u64);
+                    if matches!(self.stage, Stage::Body) {
+                        work.spend(weight::ZSTD_FRAME);
+                    }
+                    result
+                }
                 Stage::Skip { left } => {
                     let used = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= used as u64;
@@ -92,7 +121,7 @@ impl ZstdDecoder {
                     (used, Ok(None))
                 }
                 Stage::Body => {
-                    let (used, outcome) = self.read_body(rest, plain, limit);
+                    let (used, outcome) = self.read_body(rest, plain, limit, work);
                     (used, outcome.map(Some))
                 }
             };
@@ -118,8 +147,7 @@ impl ZstdDecoder {
             match parse(&self.header) {
                 Ok(Header::NeedsMore) => {}
                 Ok(Header::Skippable { len }) => {
-                    self.skipped = self.skipped.saturating_add(8 + len);
-                    if self.skipped > self.max_skipped {
+                    if len > self.max_skipped {
                         return (at + 1, Err(Kind::Skipped { max: self.max_skipped }));
                     }
                     self.header.clear();
@@ -132,6 +160,7 @@ impl ZstdDecoder {
                     if asked > self.max_window {
                         return (at + 1, Err(Kind::Window { asked, max: self.max_window }));
                     }
+                    (self.given, self.window) = (0, asked);
                     return (at + 1, self.begin_frame().map(|()| None));
                 }
                 Err(kind) => return (at, Err(kind)),
@@ -155,14 +184,14 @@ impl ZstdDecoder {
 
     /// Feeds the codec in portions that end where blocks do, and no input before it has given out all that it can: a call
     /// that fails takes back what it gave.
-    fn read_body(&mut self, wire: &[u8], plain: &mut Vec<u8>, limit: usize) -> (usize, Result<Outcome, Kind>) {
+    fn read_body(&mut self, wire: &[u8], plain: &mut Vec<u8>, limit: usize, work: &Work) -> (usize, Result<Outcome, Kind>) {
         let (mut taken, mut filled) = (0, plain.len());
         let outcome = loop {
             if self.drained && taken == wire.len() {
                 // The codec takes 16 calls without any progress for an error.
                 break Ok(Outcome::Hungry);
             }
-            if filled == limit {
+            if filled == limit || !work.is_left() {
                 break Ok(Outcome::Full);
             }
             let portion = if self.drained { self.portion().min(wire.len() - taken) } else { 0 };
@@ -177,6 +206,8 @@ impl ZstdDecoder {
             let (used, made) = (input.pos(), output.pos() - filled);
             taken += used;
             filled += made;
+            self.note_memory(used, made);
+            work.spend(weight::ZSTD_CALL + (weight::ZSTD * used as u64).min(weight::ZSTD_BLOCK) + weight::PLAIN * made as u64);
             match result {
                 Err(code) => break Err(kind(code)),
                 Ok(0) => break Ok(Outcome::End),
@@ -188,6 +219,13 @@ impl ZstdDecoder {
         };
         plain.truncate(filled);
         (taken, outcome)
+    }
+
+    /// What was taken and given is also in the codec's buffers.
+    fn note_memory(&mut self, used: usize, made: usize) {
+        self.given += made as u64;
+        let window = usize::try_from(self.given.min(self.window)).unwrap_or(usize::MAX);
+        self.touched = self.touched.max(window.saturating_add(used)); // not shrunk by another frame
     }
 
     /// How much the codec may be given in one call: it asks for a block and the header of the next one, which is three

@@ -70,7 +70,7 @@ fn after_the_first_plain_byte_the_layer_steps_aside() {
     let mut receiver = detecting();
     assert!(!receiver.reads_directly());
     let mut plain = Vec::new();
-    receiver.read(b"HELLO", &mut plain, ROOM, NOW).unwrap();
+    receiver.read(b"HELLO", &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     assert_eq!(plain, b"HELLO");
     assert!(receiver.reads_directly());
     assert_eq!(receiver.deadline(), None);
@@ -80,9 +80,9 @@ fn after_the_first_plain_byte_the_layer_steps_aside() {
 fn a_held_beginning_and_what_follows_it_come_in_one_piece() {
     let mut receiver = detecting();
     let mut plain = Vec::new();
-    receiver.read(b"x", &mut plain, ROOM, NOW).unwrap();
+    receiver.read(b"x", &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     assert_eq!(plain, b"");
-    receiver.read(b"yz", &mut plain, ROOM, NOW).unwrap();
+    receiver.read(b"yz", &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     assert_eq!(plain, b"xyz");
 }
 
@@ -91,7 +91,7 @@ fn a_lone_x_is_delivered_after_250_ms() {
     let mut receiver = detecting();
     let (mut wire, mut plain) = (Vec::new(), Vec::new());
     let start = Duration::from_secs(7);
-    receiver.read(b"x", &mut plain, ROOM, start).unwrap();
+    receiver.read(b"x", &mut plain, ROOM, &Work::unlimited(), start).unwrap();
     let due = start + Duration::from_millis(250);
     assert_eq!(receiver.deadline(), Some(due));
     receiver.expire(&mut wire, &mut plain, due - Duration::from_millis(1)).unwrap();
@@ -100,7 +100,7 @@ fn a_lone_x_is_delivered_after_250_ms() {
     assert_eq!(plain, b"x");
     assert_eq!(receiver.deadline(), None);
     // What follows is plain as well.
-    receiver.read(b"y", &mut plain, ROOM, due).unwrap();
+    receiver.read(b"y", &mut plain, ROOM, &Work::unlimited(), due).unwrap();
     assert_eq!(plain, b"xy");
     assert!(receiver.reads_directly());
 }
@@ -109,7 +109,7 @@ fn a_lone_x_is_delivered_after_250_ms() {
 fn a_lone_x_is_delivered_at_once_at_the_end() {
     let mut receiver = detecting();
     let mut plain = Vec::new();
-    receiver.read(b"x", &mut plain, ROOM, NOW).unwrap();
+    receiver.read(b"x", &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     receiver.read_end(&mut plain).unwrap();
     assert_eq!(plain, b"x");
 }
@@ -119,12 +119,12 @@ fn a_longer_beginning_is_held_for_two_seconds_from_its_last_byte() {
     let wire = stream(&Compression::deflate(), &["x"]);
     let mut receiver = detecting();
     let mut plain = Vec::new();
-    receiver.read(&wire[..5], &mut plain, ROOM, NOW).unwrap();
+    receiver.read(&wire[..5], &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     assert_eq!(receiver.deadline(), Some(Duration::from_secs(2)));
     let later = Duration::from_millis(1500);
-    receiver.read(&wire[5..9], &mut plain, ROOM, later).unwrap();
+    receiver.read(&wire[5..9], &mut plain, ROOM, &Work::unlimited(), later).unwrap();
     assert_eq!(receiver.deadline(), Some(later + Duration::from_secs(2)));
-    receiver.read(&wire[9..], &mut plain, ROOM, later).unwrap();
+    receiver.read(&wire[9..], &mut plain, ROOM, &Work::unlimited(), later).unwrap();
     assert_eq!(receiver.deadline(), None);
     assert_eq!(plain, b"x");
 }
@@ -138,7 +138,7 @@ fn the_late_rest_of_an_announcement_is_a_typed_error_at_every_split() {
             for piece in [1, 1000] {
                 let mut receiver = detecting();
                 let (mut none, mut plain) = (Vec::new(), Vec::new());
-                receiver.read(&wire[..cut], &mut plain, ROOM, NOW).unwrap();
+                receiver.read(&wire[..cut], &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
                 receiver.expire(&mut none, &mut plain, Duration::from_secs(9)).unwrap();
                 assert_eq!(plain, &wire[..cut]);
                 assert!(!receiver.reads_directly(), "the rest may still come");
@@ -183,7 +183,7 @@ fn who_compresses_may_be_answered_in_kind_unless_forbidden() {
 fn turning_detection_off_gives_back_what_was_held() {
     let mut receiver = detecting();
     let (mut wire, mut plain) = (Vec::new(), Vec::new());
-    receiver.read(b"x\x9c", &mut plain, ROOM, NOW).unwrap();
+    receiver.read(b"x\x9c", &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     receiver.set_detect(Detect::Off);
     let due = receiver.deadline().unwrap();
     receiver.expire(&mut wire, &mut plain, due).unwrap();
@@ -192,9 +192,9 @@ fn turning_detection_off_gives_back_what_was_held() {
 
     let mut receiver = detecting();
     let mut plain = Vec::new();
-    receiver.read(b"x\x9c", &mut plain, ROOM, NOW).unwrap();
+    receiver.read(b"x\x9c", &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     receiver.set_detect(Detect::Off);
-    receiver.read(b"more", &mut plain, ROOM, NOW).unwrap();
+    receiver.read(b"more", &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     assert_eq!(plain, b"x\x9cmore");
 }
 

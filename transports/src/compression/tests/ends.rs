@@ -222,7 +222,7 @@ fn a_failed_stream_stays_failed_and_keeps_its_counts() {
     assert_eq!((error.input_offset, error.output_offset), (wire.len() as u64, 4));
     assert_eq!((receiver.stats().plain_in, receiver.stats().stream_ended), (4, false));
     let mut none = Vec::new();
-    assert!(receiver.read(b"more", &mut none, ROOM, NOW).is_err());
+    assert!(receiver.read(b"more", &mut none, ROOM, &Work::unlimited(), NOW).is_err());
     assert!(receiver.read_end(&mut none).is_err());
     assert_eq!(none, b"");
 }
@@ -289,7 +289,7 @@ fn bytes_held_for_detection_belong_to_a_stream_expected_then() {
     let wire = stream(&Compression::deflate().announce(false), &["data"]);
     let mut receiver = detecting();
     let mut plain = Vec::new();
-    receiver.read(&wire[..1], &mut plain, ROOM, NOW).unwrap();
+    receiver.read(&wire[..1], &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     receiver.expect(&Decompression::deflate(), b"").unwrap();
     assert_eq!(receiver.deadline(), None);
     assert_eq!(receive(&mut receiver, &wire[1..]), b"data");
@@ -395,10 +395,10 @@ fn what_followed_a_stream_and_was_not_delivered_belongs_to_the_next_one() {
     receiver.expect(&Decompression::deflate().after_end(AfterEnd::Plain), &wire).unwrap();
     let mut plain = Vec::new();
     // So little room that the plain bytes after the stream have to wait, all but the first.
-    assert!(receiver.read(b"", &mut plain, 4, NOW).unwrap().more);
+    assert!(receiver.read(b"", &mut plain, 4, &Work::unlimited(), NOW).unwrap().more);
     assert_eq!(plain, b"one\x1f");
     receiver.expect(&Decompression::gzip(), b"\x1f").unwrap();
     plain.clear();
-    receiver.read(b"", &mut plain, ROOM, NOW).unwrap();
+    receiver.read(b"", &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     assert_eq!(plain, b"two");
 }

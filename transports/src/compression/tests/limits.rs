@@ -23,7 +23,7 @@ fn a_bomb_comes_in_rooms_and_needs_no_new_input() {
         let (mut rest, mut total, mut turns) = (&wire[..], 0, 0);
         loop {
             plain.clear();
-            let progress = receiver.read(rest, &mut plain, ROOM, NOW).unwrap();
+            let progress = receiver.read(rest, &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
             assert!(plain.len() <= ROOM);
             assert_eq!(plain.capacity(), ROOM, "{format}: the buffer did not grow");
             rest = &rest[progress.consumed..];
@@ -62,7 +62,7 @@ fn output_is_bounded_whatever_the_buffer_has_room_for() {
     for (capacity, filled) in [(0, 0), (10, 3), (1 << 20, 0), (1 << 20, 500), (1000, 1000)] {
         let mut plain = Vec::with_capacity(capacity);
         plain.resize(filled, 7);
-        let progress = detecting().read(&wire, &mut plain, 1000, NOW).unwrap();
+        let progress = detecting().read(&wire, &mut plain, 1000, &Work::unlimited(), NOW).unwrap();
         assert_eq!(plain.len(), filled + 1000);
         assert!(progress.more);
         assert!(plain[..filled].iter().all(|&byte| byte == 7));
@@ -135,10 +135,61 @@ fn a_gzip_header_without_end_is_refused() {
     assert_eq!(kind(reason), Some(DecompressErrorKind::Skipped { max: 64 << 10 }));
 }
 
+/// The beginning of a stream, and what goes on for ever without giving anything.
+fn nothing(format: Format) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let header = |format: Format| stream(&Compression::from(format).announce(false), &["x"]);
+    let blocks = [vec![0, 0, 0, 0xff, 0xff], vec![0x02, 0x08, 0x20, 0x80, 0x00]];
+    match format {
+        Format::Deflate => blocks.map(|block| (vec![0x78, 0x9c], block)).into(),
+        Format::DeflateRaw => blocks.map(|block| (vec![], block)).into(),
+        Format::Gzip => {
+            let member = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[3, 0], &[0; 8]].concat();
+            let in_a_member = blocks.map(|block| (header(format)[..10].to_vec(), block));
+            [&in_a_member[..], &[(vec![], member)]].concat()
+        }
+        Format::Zstd => {
+            let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0];
+            let mixed = [&frame[..], &[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0].repeat(9)].concat();
+            let begun = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x38].to_vec();
+            [(begun.clone(), vec![0, 0, 0]), (begun, vec![2, 0, 0, b'a']), (vec![], frame.to_vec()), (vec![], mixed)].into()
+        }
+        Format::Lz4 => {
+            let begun = [4, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
+            let frame = [&begun[..], &[0; 4]].concat();
+            vec![(begun.to_vec(), vec![0, 0, 0, 0x80]), (begun.to_vec(), vec![1, 0, 0, 0, 0]), (vec![], frame)]
+        }
+        _ => Vec::new(),
+    }
+}
+
 #[test]
-fn empty_blocks_without_end_give_nothing_and_cost_nothing() {
-    let empty = [0, 0, 0, 0xff, 0xff].repeat(200_000);
-    assert_eq!(receive(&mut expecting(Format::DeflateRaw), &empty), b"");
+fn what_gives_nothing_is_taken_up_to_the_limit_in_every_format() {
+    const MAX: u64 = 10_000;
+    for format in formats() {
+        let options = Decompression::from(format).max_skipped(MAX).after_end(AfterEnd::NextStream);
+        for (begin, unit) in nothing(format) {
+            let refused = Some(DecompressErrorKind::Skipped { max: MAX });
+            let endless = |len: usize| [&begin[..], &unit.repeat(len / unit.len())].concat();
+            // Most of a block may wait in the decoder of zstd.
+            for piece in [1, 100, usize::MAX] {
+                let (plain, reason) = receive_in(&mut expecting(options.clone()), &endless(200_000), piece, ROOM);
+                assert_eq!((&plain[..], kind(reason)), (&b""[..], refused.clone()), "{format} {unit:02x?} in pieces of {piece}");
+            }
+            let (_, reason) = receive_in(&mut expecting(options.clone()), &endless(MAX as usize - 100), 100, ROOM);
+            assert!(reason.is_none(), "{format} {unit:02x?}: {reason:?}");
+        }
+    }
+}
+
+#[test]
+fn a_gzip_header_with_the_longest_extra_field_is_no_end_of_patience() {
+    let extra = [&[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 3, 0xff, 0xff][..], &[0; 65_535]].concat();
+    let wire = [&extra, &stream(&Compression::gzip().announce(false), &["data"])[10..]].concat();
+    for piece in [1000, 65_547, usize::MAX] {
+        let (plain, reason) = receive_in(&mut expecting(Format::Gzip), &wire, piece, ROOM);
+        assert!(reason.is_none(), "{reason:?}");
+        assert_eq!(plain, b"data");
+    }
 }
 
 #[test]
@@ -204,4 +255,75 @@ fn lz4_blocks_are_bounded_by_the_window() {
     let small = Decompression::lz4().max_window(1 << 20);
     let (_, reason) = receive_in(&mut expecting(small), &wire, 1, ROOM);
     assert_eq!(kind(reason), Some(DecompressErrorKind::Window { asked: 4 << 20, max: 1 << 20 }));
+}
+
+/// Decoders that share one bound, each fed what makes its window grow.
+#[cfg(feature = "zstd")]
+fn filling(pool: &SharedPool, wire: &[u8]) -> (CompressionLayer, Option<DecompressErrorKind>) {
+    let mut receiver = layer(pool);
+    receiver.expect(&Decompression::zstd().max_ratio(None), b"").unwrap();
+    let (_, reason) = receive_in(&mut receiver, wire, usize::MAX, ROOM);
+    (receiver, kind(reason))
+}
+
+#[test]
+#[cfg(feature = "zstd")]
+fn what_all_decoders_hold_is_bounded_and_those_who_ask_for_most_are_refused_first() {
+    const MAX: usize = 64 << 20;
+    // A frame with a window of 8 MiB, filled by 65 blocks of 128 KiB in four bytes each: some 300 bytes, and no end.
+    let large = [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0x68][..], &[0x02, 0x00, 0x10, b'a'].repeat(65)].concat();
+    let small = [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0x68][..], &[0x50, 0x00, 0x00, b'a']].concat();
+    let pool = EncoderPool::shared();
+    pool.borrow().decoders().set_limit(MAX);
+    let (mut kept, mut refused) = (Vec::new(), 0);
+    for _ in 0..50 {
+        let (receiver, error) = filling(&pool, &large);
+        match error {
+            None => kept.push(receiver),
+            Some(kind) => {
+                assert_eq!(kind, DecompressErrorKind::Memory { max: MAX as u64 });
+                refused += 1;
+            }
+        }
+        assert!(pool.borrow().decoders().held() <= MAX, "{} bytes", pool.borrow().decoders().held());
+    }
+    assert!((5..8).contains(&kept.len()), "{} of 8 MiB each in 64 MiB", kept.len());
+    assert_eq!(pool.borrow().decoders().refused(), refused);
+    // There is room for those who ask for little.
+    let (modest, error) = filling(&pool, &small);
+    assert_eq!(error, None);
+    drop((modest, kept));
+    assert_eq!(pool.borrow().decoders().held(), 0);
+    assert_eq!(filling(&pool, &large).1, None, "there is room again");
+}
+
+#[test]
+fn a_decoder_holds_nothing_before_its_stream_and_after_it() {
+    for format in formats() {
+        let pool = EncoderPool::shared();
+        let mut receiver = layer(&pool);
+        receiver.expect(&format.into(), b"").unwrap();
+        assert_eq!(pool.borrow().decoders().held(), 0, "{format}");
+        let wire = stream(&Compression::from(format).announce(false), &["data"]);
+        receive_in(&mut receiver, &wire[..wire.len() - 9], usize::MAX, ROOM);
+        assert!(pool.borrow().decoders().held() > 0, "{format}");
+        receive_in(&mut receiver, &wire[wire.len() - 9..], usize::MAX, ROOM);
+        assert_eq!(pool.borrow().decoders().held(), 0, "{format}");
+    }
+}
+
+#[test]
+#[cfg(feature = "lz4")]
+fn a_large_lz4_block_is_not_kept_while_nothing_comes() {
+    let plain = vec![7; 4 << 20];
+    let block = lz4_flex::block::compress(&plain);
+    let sum = crate::compression::checksum::lz4_header_sum(&[0x60, 0x70]);
+    let wire = [&[4, 0x22, 0x4d, 0x18, 0x60, 0x70, sum][..], &(block.len() as u32).to_le_bytes(), &block].concat();
+    let pool = EncoderPool::shared();
+    let mut receiver = layer(&pool);
+    receiver.expect(&Format::Lz4.into(), b"").unwrap();
+    let (got, reason) = receive_in(&mut receiver, &wire, usize::MAX, ROOM);
+    assert!(reason.is_none() && got == plain);
+    let held = pool.borrow().decoders().held();
+    assert!(held <= 256 << 10, "{held} bytes");
 }

@@ -101,13 +101,13 @@ fn the_count_includes_what_passed_before_the_layer_was_there() {
 fn the_last_letter_of_a_segment_is_held_for_25_ms() {
     let mut receiver = anywhere();
     let (mut wire, mut plain) = (Vec::new(), Vec::new());
-    receiver.read(b"a linux", &mut plain, ROOM, NOW).unwrap();
+    receiver.read(b"a linux", &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     assert_eq!(plain, b"a linu");
     let due = Duration::from_millis(25);
     assert_eq!(receiver.deadline(), Some(due));
     receiver.expire(&mut wire, &mut plain, due).unwrap();
     assert_eq!(plain, b"a linux");
-    receiver.read(b" box\r\n", &mut plain, ROOM, due).unwrap();
+    receiver.read(b" box\r\n", &mut plain, ROOM, &Work::unlimited(), due).unwrap();
     assert_eq!(plain, b"a linux box\r\n");
     assert_eq!(receiver.deadline(), None);
 }
@@ -118,7 +118,7 @@ fn a_late_rest_is_a_typed_error_in_mid_stream_too() {
     for cut in 6..57 {
         let mut receiver = anywhere();
         let (mut none, mut plain) = (Vec::new(), Vec::new());
-        receiver.read(&wire[..cut], &mut plain, ROOM, NOW).unwrap();
+        receiver.read(&wire[..cut], &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
         receiver.expire(&mut none, &mut plain, Duration::from_secs(9)).unwrap();
         assert_eq!(plain, wire[..cut]);
         let (_, reason) = receive_in(&mut receiver, &wire[cut..], 1000, ROOM);
@@ -139,9 +139,9 @@ fn a_rest_whose_every_byte_is_late_is_a_typed_error_at_every_place() {
             for byte in &wire[before..] {
                 let (ahead, _) = wire.split_at(if plain.is_empty() { before } else { 0 });
                 if !ahead.is_empty() {
-                    receiver.read(ahead, &mut plain, ROOM, now).unwrap();
+                    receiver.read(ahead, &mut plain, ROOM, &Work::unlimited(), now).unwrap();
                 }
-                let failed = receiver.read(&[*byte], &mut plain, ROOM, now).err();
+                let failed = receiver.read(&[*byte], &mut plain, ROOM, &Work::unlimited(), now).err();
                 reason = reason.or(failed);
                 now += wait;
                 receiver.expire(&mut none, &mut plain, now).unwrap();
@@ -165,9 +165,9 @@ fn small_rooms_cut_plain_bytes_and_lose_none() {
 fn a_byte_that_is_no_beginning_after_all_does_not_stay_behind_when_the_room_is_used_up() {
     let mut receiver = anywhere();
     let mut plain = Vec::new();
-    let progress = receiver.read(b"axb", &mut plain, 2, NOW).unwrap();
+    let progress = receiver.read(b"axb", &mut plain, 2, &Work::unlimited(), NOW).unwrap();
     assert_eq!((&plain[..], progress.more), (&b"ax"[..], true));
-    receiver.read(b"", &mut plain, 2, NOW).unwrap();
+    receiver.read(b"", &mut plain, 2, &Work::unlimited(), NOW).unwrap();
     assert_eq!(plain, b"axb");
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use torsade_protocols::work::Work;
 use torsade_protocols::{Deadline, Reason, TlsError};
 
 use super::super::server_config::HANDSHAKE_TIMEOUT;
@@ -114,8 +115,38 @@ fn a_paused_connection_decrypts_nothing() {
     pair.client.write(&pattern(60_000));
     pair.client.flush();
     let wire = std::mem::take(&mut pair.client.wire);
-    let progress = pair.server.layer.read(&wire, &mut pair.server.plain, 0, NOW).unwrap();
+    let progress = pair.server.layer.read(&wire, &mut pair.server.plain, 0, &Work::unlimited(), NOW).unwrap();
     assert!(progress.more && pair.server.plain.is_empty());
     pair.server.read(&wire[progress.consumed..], READ_SIZE).unwrap();
     assert!(pair.server.plain == pattern(60_000));
+}
+
+#[test]
+fn tiny_records_are_taken_some_in_each_turn_and_all_in_the_end() {
+    const RECORDS: usize = 2000;
+    let reactor = torsade_reactor::MemoryReactor::new();
+    let mut pair = Pair::connected();
+    for _ in 0..RECORDS {
+        pair.client.write(b"x");
+        pair.client.flush();
+    }
+    let wire = std::mem::take(&mut pair.client.wire);
+    let (work, mut rest, mut turns) = (Work::default(), &wire[..], 0);
+    loop {
+        turns += 1;
+        work.begin_turn(&reactor);
+        let before = pair.server.plain.len();
+        let progress = pair.server.layer.read(rest, &mut pair.server.plain, READ_SIZE, &work, NOW).unwrap();
+        rest = &rest[progress.consumed..];
+        assert!(pair.server.plain.len() - before <= 1000, "{} records in a turn", pair.server.plain.len() - before);
+        // What it has to say does not wait for what it has yet to take.
+        pair.server.write(b"y");
+        pair.server.flush();
+        assert!(!std::mem::take(&mut pair.server.wire).is_empty());
+        if !progress.more {
+            break;
+        }
+    }
+    assert_eq!((pair.server.plain.len(), rest.len()), (RECORDS, 0));
+    assert!((3..100).contains(&turns), "{turns} turns");
 }

@@ -1,5 +1,6 @@
 //! What is written comes out, however it is cut, and how a stream ends.
 
+use torsade_protocols::work::Work;
 use torsade_protocols::{Detect, Reason, TlsError, TlsVersion};
 
 use super::{End, NOW, Pair, configs, pattern};
@@ -37,7 +38,7 @@ fn a_layer_writes_while_what_came_in_waits_for_room() {
     pair.client.write(&data);
     pair.client.flush();
     let wire = std::mem::take(&mut pair.client.wire);
-    let progress = pair.server.layer.read(&wire, &mut pair.server.plain, 10, NOW).unwrap();
+    let progress = pair.server.layer.read(&wire, &mut pair.server.plain, 10, &Work::unlimited(), NOW).unwrap();
     assert!(progress.more);
     pair.server.write(b"meanwhile");
     pair.server.flush();
@@ -161,7 +162,7 @@ fn what_came_before_a_bad_record_goes_through_a_layer_above() {
     let mut wire = pair.server.wire;
     *wire.last_mut().unwrap() ^= 1;
     let mut plain = Vec::new();
-    let result = chain.read(&wire, &mut plain, NOW);
+    let result = chain.read(&wire, &mut plain, &Work::unlimited(), NOW);
     assert!(matches!(result, Err(Reason::Tls(TlsError::Decrypt))), "{result:?}");
     assert_eq!(plain, b"good");
 }
@@ -204,7 +205,7 @@ fn carry_once(from: &mut End, to: &mut End) {
     if wire.is_empty() {
         return;
     }
-    to.layer.read(&wire, &mut to.plain, READ_SIZE, NOW).expect("good TLS");
+    to.layer.read(&wire, &mut to.plain, READ_SIZE, &Work::unlimited(), NOW).expect("good TLS");
     to.completed |= to.layer.take_completed();
 }
 

@@ -1,0 +1,202 @@
+//! Those who send, and those who wait.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use torsade::Result;
+
+use super::input::Kind;
+#[cfg(feature = "tls")]
+use super::input::Way;
+
+/// How many send.
+const HOSTILE: usize = 64;
+
+/// How many wait, and how long after an answer each asks again.
+const OTHERS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(20);
+const QUESTION: [u8; 16] = *b"0123456789abcdef";
+
+/// One that sends without end.
+struct Sender {
+    socket: TcpStream,
+    /// What is to be sent next, and from where on.
+    bytes: Vec<u8>,
+    sent: usize,
+    #[cfg(feature = "tls")]
+    tls: Option<rustls::ClientConnection>,
+}
+
+impl Sender {
+    fn connect(address: SocketAddr, kind: &Kind) -> Result<Self> {
+        let mut socket = TcpStream::connect(address)?;
+        #[cfg(feature = "tls")]
+        let tls = if kind.way == Way::Tls { Some(tls::handshake(&mut socket)?) } else { None };
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket,
+            bytes: kind.begin.clone(),
+            sent: 0,
+            #[cfg(feature = "tls")]
+            tls,
+        })
+    }
+
+    /// Sends as much as the socket takes now, of one piece. An error means that the server has enough of it.
+    fn send(&mut self, kind: &Kind) -> std::io::Result<()> {
+        if self.sent == self.bytes.len() {
+            self.refill(kind)?;
+        }
+        match self.socket.write(&self.bytes[self.sent..]) {
+            Ok(count) => self.sent += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn refill(&mut self, kind: &Kind) -> std::io::Result<()> {
+        self.sent = 0;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &mut self.tls {
+            self.bytes.clear();
+            return tls::records(tls, &kind.unit[..1000], &mut self.bytes);
+        }
+        self.bytes.clone_from(&kind.unit);
+        Ok(())
+    }
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use std::io::{Error, Result, Write};
+    use std::net::TcpStream;
+    use std::sync::Arc;
+
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+
+    /// Takes every server for the right one: it is in this process.
+    #[derive(Debug)]
+    struct Anyone;
+
+    impl ServerCertVerifier for Anyone {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            vec![SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::ED25519]
+        }
+    }
+
+    pub(super) fn handshake(socket: &mut TcpStream) -> Result<ClientConnection> {
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(Error::other)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anyone))
+            .with_no_client_auth();
+        let name = "localhost".try_into().map_err(Error::other)?;
+        let mut tls = ClientConnection::new(Arc::new(config), name).map_err(Error::other)?;
+        while tls.is_handshaking() {
+            tls.complete_io(socket)?;
+        }
+        Ok(tls)
+    }
+
+    /// A record for each of these bytes.
+    pub(super) fn records(tls: &mut ClientConnection, plain: &[u8], wire: &mut Vec<u8>) -> Result<()> {
+        for byte in plain.chunks(1) {
+            tls.writer().write_all(byte)?;
+            while tls.wants_write() {
+                tls.write_tls(wire)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Does something while peers of one kind send.
+pub fn flood<T>(address: SocketAddr, kind: &Kind, act: impl FnOnce() -> T) -> Result<T> {
+    let stop = AtomicBool::new(false);
+    let mut senders: Vec<Sender> = (0..HOSTILE).map(|_| Sender::connect(address, kind)).collect::<Result<_>>()?;
+    Ok(thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                for sender in &mut senders {
+                    if sender.send(kind).is_err()
+                        && let Ok(anew) = Sender::connect(address, kind)
+                    {
+                        *sender = anew;
+                    }
+                }
+            }
+        });
+        let result = act();
+        stop.store(true, Ordering::Relaxed);
+        result
+    }))
+}
+
+/// How long each question waits for its answer, in milliseconds; those that have none yet at the end as well.
+pub fn probe(address: SocketAddr, measured: Duration) -> Result<Vec<f64>> {
+    let begun = Instant::now();
+    let mut others = Vec::new();
+    for number in 0..OTHERS {
+        let socket = TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        others.push((socket, begun + PAUSE * number as u32 / OTHERS as u32, None::<Instant>));
+    }
+    let mut waits = Vec::new();
+    let mut answer = [0; QUESTION.len()];
+    while begun.elapsed() < measured {
+        for (socket, next, asked) in &mut others {
+            match *asked {
+                None if *next <= Instant::now() => {
+                    socket.write_all(&QUESTION)?;
+                    *asked = Some(Instant::now());
+                }
+                Some(since) if socket.read(&mut answer).is_ok() => {
+                    waits.push(since.elapsed().as_secs_f64() * 1e3);
+                    *next = Instant::now() + PAUSE;
+                    *asked = None;
+                }
+                _ => {}
+            }
+        }
+        thread::sleep(Duration::from_micros(50));
+    }
+    waits.extend(others.iter().filter_map(|(_, _, asked)| asked.map(|since| since.elapsed().as_secs_f64() * 1e3)));
+    Ok(waits)
+}
