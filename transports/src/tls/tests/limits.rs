@@ -134,6 +134,7 @@ fn tiny_records_are_taken_some_in_each_turn_and_all_in_the_end() {
     let (work, mut rest, mut turns) = (Work::default(), &wire[..], 0);
     loop {
         turns += 1;
+        reactor.turn();
         work.begin_turn(&reactor);
         let before = pair.server.plain.len();
         let progress = pair.server.layer.read(rest, &mut pair.server.plain, READ_SIZE, &work, NOW).unwrap();
