@@ -41,7 +41,7 @@ impl Producer for Bomb {
 }
 
 /// A protocol that is a bomb, and does in each callback what a test says.
-struct Armed(Probe, #[expect(dead_code, reason = "dropped")] Bomb);
+struct Armed(Probe, Bomb);
 
 impl Protocol for Armed {
     fn connection_made(&mut self, transport: &Transport) -> Result {
@@ -58,7 +58,7 @@ impl Protocol for Armed {
 }
 
 /// A port's factory that is a bomb.
-struct Doomed(#[expect(dead_code, reason = "dropped")] Bomb);
+struct Doomed(Bomb);
 
 impl Factory for Doomed {
     fn build_protocol(&mut self, _: &Address) -> Option<Box<dyn Protocol>> {
@@ -67,7 +67,7 @@ impl Factory for Doomed {
 }
 
 /// A client's factory that is a bomb, as is the error of each of its hooks.
-struct Client(Events, Rc<RefCell<Vec<&'static str>>>, #[expect(dead_code, reason = "dropped")] Bomb);
+struct Client(Events, Rc<RefCell<Vec<&'static str>>>, Bomb);
 
 impl Client {
     fn fail(&self, hook: &'static str) -> Result {

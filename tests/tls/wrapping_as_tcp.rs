@@ -361,7 +361,7 @@ fn what_a_callback_wrote_before_its_error_or_panic_is_sent() {
         };
         in_all_roles(fail, silent, |failed, other, ()| {
             let told = if panics { "Panicked" } else { "Protocol" };
-            assert!(format!("{:?}", failed.reason()).starts_with(told), "{:?}", failed.reason());
+            assert_eq!(failed.reason().kind(), told, "{:?}", failed.reason());
             assert_eq!(other.data(), b"last words");
             assert!(other.reason().is_clean(), "{:?}", other.reason());
         });
