@@ -132,9 +132,12 @@ impl StringProtocol for Counted {
     }
 }
 
-/// Messages of no bytes, one after the other, and what takes them.
-fn tiny_messages(counted: &Counted) -> Vec<(&'static str, &'static [u8], Box<dyn FnMut() -> Box<dyn Protocol>>)> {
-    fn kind<P: Protocol + 'static>(counted: &Counted, make: fn(Counted) -> P) -> Box<dyn FnMut() -> Box<dyn Protocol>> {
+/// Makes a protocol.
+type Make = Box<dyn FnMut() -> Box<dyn Protocol>>;
+
+/// Messages of no bytes, or of one, and what takes them.
+fn tiny_messages(counted: &Counted) -> Vec<(&'static str, &'static [u8], Make)> {
+    fn kind<P: Protocol + 'static>(counted: &Counted, make: fn(Counted) -> P) -> Make {
         let counted = counted.clone();
         Box::new(move || Box::new(make(counted.clone())))
     }
@@ -151,9 +154,9 @@ fn tiny_messages(counted: &Counted) -> Vec<(&'static str, &'static [u8], Box<dyn
 fn tiny_messages_of_one_read_are_delivered_in_several_turns_and_all_before_the_end() {
     for index in 0..5 {
         let counted = Counted::default();
-        let (what, message, mut make) = tiny_messages(&counted).swap_remove(index);
+        let (what, message, make) = tiny_messages(&counted).swap_remove(index);
         let wire = message.repeat(READ / message.len());
-        let turns = turns(move || make(), &wire);
+        let turns = turns(make, &wire);
         println!("{what}: {} in {turns} turns, at most {} in one", counted.messages.get(), counted.most.get());
         assert_eq!(counted.messages.get(), READ / message.len(), "{what}");
         assert!(counted.most.get() <= 5_000 && turns >= 5, "{what}: {} in one of {turns} turns", counted.most.get());
