@@ -6,11 +6,11 @@ use std::rc::Rc;
 use torsade_reactor::Reactor;
 
 /// The work of all connections that are ready in a turn, in units; each has an equal share.
-const TURN: u64 = 2_000_000;
+const TURN: u64 = 500_000;
 
 /// The least and the most that a share may be. The most is what 64 KiB of ordinary text take to be inflated, with room to
 /// spare: who is alone reads whole buffers.
-const LEAST: u64 = 25_000;
+const LEAST: u64 = 6_000;
 const MOST: u64 = 250_000;
 
 /// A step is dear from here on: no share is meant for it.
@@ -39,7 +39,7 @@ pub struct Work {
 /// What each step costs, in units.
 ///
 /// Rounded up from what the dearest input of each kind takes on a processor of 2024 in nanoseconds, and held against the clock
-/// by `cargo run --release -p torsade-bench --all-features --bin hostile`: beside 64 peers of any kind a turn takes 2 ms. Bytes
+/// by `cargo run --release -p torsade-bench --all-features --bin hostile`: beside 64 peers of any kind a turn takes under 1 ms. Bytes
 /// of a plain stream are not here: they are bounded by the size of a read.
 pub mod weight {
     /// A message that a framing protocol delivers, besides what the user does with it.
