@@ -47,17 +47,12 @@ impl MessageDeadline {
     /// Of what has come, `held` bytes are of a message whose rest has not; 0 if there is none, or it is not waited for.
     pub(crate) fn wait_for_rest(&self, transport: &Transport, held: usize) {
         let wait = &self.0;
-        let anew = wait.anew.take();
+        let begins = wait.anew.take() || wait.held.get() == 0 || wait.call.borrow().is_none();
         wait.held.set(held);
-        let runs = wait.call.borrow().is_some();
-        match wait.timeout.get().filter(|_| held > 0) {
-            Some(_) if runs && !anew => {}
-            Some(timeout) => {
-                wait.began.set(transport.reactor().now());
-                wait.arm(transport, timeout);
-            }
-            None if runs => wait.cancel(),
-            None => {}
+        // Where the rest has come, the call stays for the next message: lines that come in two reads would each make one.
+        if let Some(timeout) = wait.timeout.get().filter(|_| begins && held > 0) {
+            wait.began.set(transport.reactor().now());
+            wait.arm(transport, timeout);
         }
     }
 
