@@ -91,10 +91,8 @@ pub trait Connection {
             return false;
         }
         let Some(work) = self.work() else { return true };
-        let goes_on = work.is_left();
-        if goes_on {
-            work.spend(weight::MESSAGE);
-        } else {
+        let goes_on = work.take(weight::MESSAGE);
+        if !goes_on {
             self.unread(b"");
         }
         goes_on

@@ -16,12 +16,15 @@ const MOST: u64 = 250_000;
 /// A step is dear from here on: no share is meant for it.
 const DEAR: u64 = 100_000;
 
-/// The work that all connections of a reactor may still do in this turn.
+/// What all connections of a reactor share of a turn.
 #[derive(Debug, Default)]
 pub struct Turn {
     number: Cell<u64>,
+    /// How many connections are ready, and what each may do.
+    ready: Cell<usize>,
     share: Cell<i64>,
-    left: Cell<i64>,
+    /// A turn, and the work that may be done in it in dear steps.
+    dear: Cell<(u64, i64)>,
 }
 
 /// The work that a connection may still do in this turn.
@@ -89,16 +92,19 @@ pub mod weight {
 }
 
 impl Turn {
-    /// A connection's share of the turn in which the reactor is. Twice the shares are for steps that are dearer than one.
-    fn share(&self, reactor: &Reactor) -> i64 {
-        let number = reactor.turn_number();
-        if self.number.replace(number) != number {
-            let ready = (reactor.ready_count() as u64).max(1);
-            let share = (TURN / ready).clamp(LEAST, MOST);
-            self.share.set(share as i64);
-            self.left.set((2 * share * ready) as i64);
+    /// A connection's share of a turn in which so many are ready.
+    #[inline]
+    fn share(&self, ready: usize) -> i64 {
+        if self.ready.replace(ready) != ready {
+            self.share.set((TURN / (ready as u64).max(1)).clamp(LEAST, MOST) as i64);
         }
         self.share.get()
+    }
+
+    /// What may still be done in this turn in dear steps: at first twice the shares of all.
+    fn dear_left(&self) -> i64 {
+        let (number, left) = self.dear.get();
+        if number == self.number.get() { left } else { 2 * self.share.get() * self.ready.get() as i64 }
     }
 }
 
@@ -114,32 +120,56 @@ impl Work {
     pub fn unlimited() -> Self {
         let work = Self::default();
         work.left.set(i64::MAX);
-        work.turn.left.set(i64::MAX);
+        work.turn.dear.set((0, i64::MAX));
         work
     }
 
     /// A turn begins for this connection.
+    #[inline]
     pub fn begin_turn(&self, reactor: &Reactor) {
-        let share = self.turn.share(reactor);
+        if self.is_left() && self.left.get() == self.turn.share.get() {
+            return; // nothing was spent
+        }
+        self.turn.number.set(reactor.turn_number());
+        let share = self.turn.share(reactor.ready_count());
         self.left.set(self.left.get().saturating_add(share).min(share));
     }
 
     /// Counts what was done.
+    #[inline]
     pub fn spend(&self, units: u64) {
         let units = i64::try_from(units).unwrap_or(i64::MAX);
         self.left.set(self.left.get().saturating_sub(units));
-        self.turn.left.set(self.turn.left.get().saturating_sub(units));
+        if units >= DEAR as i64 {
+            self.turn.dear.set((self.turn.number.get(), self.turn.dear_left().saturating_sub(units)));
+        }
     }
 
     /// Whether a step may be made now that may cost so much. Of dear steps, such as a block that can only be decoded as a
     /// whole, all connections together make about as many in a turn as come to twice their shares.
     #[must_use]
     pub fn allows(&self, units: u64) -> bool {
-        self.is_left() && (units < DEAR || self.turn.left.get() > 0)
+        let allowed = self.is_left() && (units < DEAR || self.turn.dear_left() > 0);
+        if !allowed {
+            self.spend(1); // so that the next turn is seen to begin
+        }
+        allowed
+    }
+
+    /// Spends so much if anything is left; says whether.
+    #[inline]
+    pub fn take(&self, units: u64) -> bool {
+        let left = self.left.get();
+        if left <= 0 {
+            return false;
+        }
+        self.left.set(left - units as i64);
+        true
     }
 
     /// Whether an ordinary step may be made now.
     #[must_use]
+    #[inline]
     pub fn is_left(&self) -> bool {
         self.left.get() > 0
     }

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::work::Work;
+use torsade_protocols::work::{Work, weight};
 use torsade_protocols::{
     Address, AlreadyReceived, Compression, CompressionError, CompressionStats, Connection, Decompression, Delivery, Detect, Host,
     Producer, ProducerError, Protocol, Reason, Registration, TlsConfig, TlsError, Transport,
@@ -347,6 +347,21 @@ impl Connection for StreamConnection {
 
     fn work(&self) -> Option<&Work> {
         Some(&self.work)
+    }
+
+    // As by default, with one look at the state: it is asked for every message.
+    fn can_deliver(&self) -> bool {
+        let wanted = {
+            let state = self.state.borrow();
+            state.is_reading() && !state.is_handshaking()
+        };
+        if wanted && self.work.take(weight::MESSAGE) {
+            return true;
+        }
+        if wanted {
+            self.unread(b"");
+        }
+        false
     }
 
     fn unread(&self, data: &[u8]) {
