@@ -95,7 +95,7 @@ impl Turn {
     /// A connection's share of a turn in which so many are ready.
     #[inline]
     fn share(&self, ready: usize) -> i64 {
-        if self.ready.replace(ready) != ready {
+        if self.ready.replace(ready) != ready || self.share.get() == 0 {
             self.share.set((TURN / (ready as u64).max(1)).clamp(LEAST, MOST) as i64);
         }
         self.share.get()
@@ -104,7 +104,7 @@ impl Turn {
     /// What may still be done in this turn in dear steps: at first twice the shares of all.
     fn dear_left(&self) -> i64 {
         let (number, left) = self.dear.get();
-        if number == self.number.get() { left } else { 2 * self.share.get() * self.ready.get() as i64 }
+        if number == self.number.get() { left } else { 2 * self.share.get() * self.ready.get().max(1) as i64 }
     }
 }
 
