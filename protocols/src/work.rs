@@ -41,9 +41,10 @@ pub struct Work {
 
 /// What each step costs, in units.
 ///
-/// Rounded up from what the dearest input of each kind takes on a processor of 2024 in nanoseconds, and held against the clock
-/// by `cargo run --release -p torsade-bench --all-features --bin hostile`: beside 64 peers of any kind a turn takes under 1 ms. Bytes
-/// of a plain stream are not here: they are bounded by the size of a read.
+/// About the nanoseconds that the dearest input of each kind takes; those of deflate were measured on the codec alone, the others
+/// are estimates. `cargo run --release -p torsade-bench --all-features --bin hostile` holds all of them against the clock: it prints
+/// what a turn beside 64 peers of each kind takes. Bytes of a plain stream are not here: they are bounded by the size of a
+/// read.
 pub mod weight {
     /// A message that a framing protocol delivers, besides what the user does with it.
     pub const MESSAGE: u64 = 64;
