@@ -145,17 +145,20 @@ fn a_peer_that_never_answers_the_close_does_not_hold_it_up() {
 }
 
 /// Between a TLS client and its server, below TLS: passes on what the client says, and then says something of its own instead
-/// of the end; passes on what the server says only after a while.
-fn relay_with_a_last_word(simulation: &Simulation) {
+/// of the end; passes on what the server says only after a while. Gives what became of its connection with the server.
+fn relay_with_a_last_word(simulation: &Simulation) -> Events {
+    let events = Events::default();
+    let seen = events.clone();
     let relay = simulation.host("10.0.0.1");
     let reactor = (*relay).clone();
     let factory = move |_peer: Address| {
         let client_side: Rc<RefCell<Option<Transport>>> = Rc::default();
         let server_side: Rc<RefCell<Option<Transport>>> = Rc::default();
         let (to_client, to_server) = (client_side.clone(), server_side.clone());
+        let seen = seen.clone();
         let from_server = move |_peer: Address| {
             let (to_client, server_side) = (to_client.clone(), server_side.clone());
-            Probe::new(&Events::default(), move |event, transport| {
+            Probe::new(&seen, move |event, transport| {
                 let client = to_client.borrow().clone().expect("it came first");
                 match event {
                     Event::Made => {
@@ -191,13 +194,14 @@ fn relay_with_a_last_word(simulation: &Simulation) {
         Probe::new(&Events::default(), from_client).half_closeable()
     };
     relay.listen_tcp("0.0.0.0:443", factory).expect("a port");
+    events
 }
 
 #[test]
 fn bytes_behind_the_peers_close_notify_cost_it_nothing_of_what_it_was_promised() {
     const SIZE: usize = 200_000;
     let simulation = Simulation::new(1);
-    relay_with_a_last_word(&simulation);
+    let below = relay_with_a_last_word(&simulation);
     let server = Events::default();
     let record = server.clone();
     let answer = move |_peer: Address| {
@@ -222,7 +226,8 @@ fn bytes_behind_the_peers_close_notify_cost_it_nothing_of_what_it_was_promised()
         Probe::new(&record, ask).half_closeable()
     };
     simulation.host("10.0.0.3").connect_tls("10.0.0.1:443", &keys::client(), ask).unwrap();
-    simulation.run_until(|| client.lost() && server.lost()).unwrap();
+    simulation.run_until(|| client.lost() && server.lost() && below.lost()).unwrap();
+    assert!(simulation.now() < Duration::from_secs(10), "the server's FIN waits for nobody: {:?}", simulation.now());
     assert!(client.data() == pattern(0, SIZE), "{} of {SIZE} bytes", client.data().len());
     assert!(client.reason().is_clean(), "{:?}", client.reason());
     assert!(server.reason().is_clean(), "{:?}", server.reason());

@@ -84,8 +84,9 @@ impl StreamConnection {
             return;
         }
         state.write_ended = true;
-        // The peer may have a reset on its way: reading will find it. With both ends seen the close itself says it all.
-        if !state.read_ended
+        // The peer may have a reset on its way: reading will find it. Where the socket itself has ended it is closed now, which
+        // says it all; a layer's end alone is not that.
+        if !state.socket_ended
             && let Some(stream) = &state.stream
             && let Err(error) = stream.shutdown_write()
         {
