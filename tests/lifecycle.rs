@@ -173,11 +173,8 @@ fn the_first_failure_is_the_reason_even_if_the_peer_does_not_close_or_resets() {
         for resets in [false, true] {
             let (done, wait) = mpsc::channel();
             let (events, ()) = wire.converse(
-                move |event, transport| match event {
-                    Event::Made => {
-                        transport.set_close_timeout(Duration::from_millis(100));
-                        Err("the cause".into())
-                    }
+                move |event, _| match event {
+                    Event::Made => Err("the cause".into()),
                     Event::Lost(_) => Ok(done.send(())?),
                     _ => Ok(()),
                 },
@@ -329,9 +326,7 @@ fn a_peer_that_does_not_close_its_side_does_not_hold_up_the_close() {
         let (events, got) = wire.converse(
             move |event, transport| {
                 match event {
-                    // Not before the layers are ready: the timeout would be one of what is still to be sent.
                     Event::Data(_) => {
-                        transport.set_close_timeout(Duration::from_millis(100));
                         transport.write(b"everything");
                         transport.lose_connection();
                     }

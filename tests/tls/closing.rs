@@ -118,10 +118,7 @@ fn a_peer_that_never_answers_the_close_does_not_hold_it_up() {
     let probe = move |_peer| {
         Probe::new(&record, |event, transport| {
             match event {
-                Event::Data(_) => {
-                    transport.set_close_timeout(Duration::from_millis(100));
-                    transport.lose_connection();
-                }
+                Event::Data(_) => transport.lose_connection(),
                 Event::Lost(_) => transport.reactor().stop()?,
                 _ => {}
             }
