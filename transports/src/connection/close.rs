@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{CompressionStats, Deadline, Reason, TlsError};
-use torsade_reactor::{Source, catch, drop_quietly, report_error};
+use torsade_reactor::{Source, Stream, catch, drop_quietly, report_error};
 
 use crate::chain::Chain;
 
@@ -153,16 +153,7 @@ impl StreamConnection {
         state.deaf = true;
         let unsent = state.output.len();
         state.output.clear(&self.shared);
-        let stream = state.stream.take();
-        let breaks_off = unsent > 0 || breaks_off(reason);
-        if breaks_off
-            && let Some(stream) = &stream
-            && let Err(error) = stream.reset_on_close()
-        {
-            log::debug!("connection {}: the peer will not see a reset: {error}", self.id);
-        }
-        // After the socket's own end nothing can come in that closing it would answer with a reset.
-        let lingers = state.write_ended && !state.socket_ended && !breaks_off && !self.shared.reactor.is_stopping();
+        let lingering = self.end_socket(&mut state, unsent > 0 || breaks_off(reason));
         let sent = state.bytes_sent;
         let mut rare = state.take_rare();
         let layer_timer = state.chain.as_mut().and_then(|chain| chain.timer.take());
@@ -171,7 +162,7 @@ impl StreamConnection {
         let stats = state.end_layers();
         let (bytes_in, bytes_out) = (state.bytes_in, state.bytes_out);
         drop(state);
-        match stream.filter(|_| lingers) {
+        match lingering {
             Some(stream) => {
                 let name = (self.token.get(), self.id, self.describe());
                 Lingering::begin(&self.shared, name, stream, sent, rare.close_timeout);
@@ -196,6 +187,17 @@ impl StreamConnection {
             report_error("drop", format_args!("connection {}: what it has left behind {panic}", self.id));
         }
         drop_quietly("an error", cause);
+    }
+
+    /// Closes the socket, with a reset if this `breaks_off`; gives it back if it is to outlive the connection instead.
+    fn end_socket(&self, state: &mut State, breaks_off: bool) -> Option<Box<dyn Stream>> {
+        let stream = state.stream.take()?;
+        if breaks_off && let Err(error) = stream.reset_on_close() {
+            log::debug!("connection {}: the peer will not see a reset: {error}", self.id);
+        }
+        // After the socket's own end nothing can come in that closing it would answer with a reset.
+        let lingers = state.write_ended && !state.socket_ended && !breaks_off && !self.shared.reactor.is_stopping();
+        lingers.then_some(stream)
     }
 
     fn call_connection_lost(self: &Rc<Self>, reason: &Reason) {
