@@ -114,8 +114,12 @@ impl Side {
             Action::Barrier if !cfg!(feature = "zstd") => transport.compression_barrier(),
             Action::Cap => self.set_cap(),
             Action::CloseTimeout => {
-                self.close_timeout = Duration::from_millis(1 + self.chance.size(60_000));
-                transport.set_close_timeout(self.close_timeout);
+                let timeout = Duration::from_millis(1 + self.chance.size(60_000));
+                transport.set_close_timeout(timeout);
+                // Set after the end, it changes nothing for the socket that outlives the connection.
+                if self.is_live() {
+                    self.close_timeout = timeout;
+                }
             }
             Action::FlushCompression => transport.flush_compression(),
             Action::HalfClose => {
