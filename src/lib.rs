@@ -89,6 +89,12 @@ pub use torsade_transports::{
     TlsServerConfigBuilder, TlsWrappingFactory, TrustRoots, tls_wrapping_factory,
 };
 
+/// For those who extend Torsade: worlds, sources on the loop, connections and byte layers of their own. Programs need none of it.
+pub mod spi {
+    pub use torsade_protocols::spi::*;
+    pub use torsade_reactor::spi::*;
+}
+
 /// What most programs import: `use torsade::prelude::*;`.
 pub mod prelude {
     #[doc(no_inline)]

@@ -11,9 +11,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use support::*;
+use torsade::PortForward;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation};
-use torsade::{LookUp, PortForward, TooManyLookUps};
+use torsade::spi::{LookUp, TooManyLookUps};
 
 /// Names that are looked up at a time.
 const UNDER_WAY: usize = 32;

@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade::Signal;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation, SimulationError, simulate, simulate_with};
+use torsade::spi::Signal;
 
 const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";
@@ -270,7 +270,7 @@ fn what_a_closed_socket_cannot_deliver_is_given_up_after_a_time() {
     let mut stream = simulation.host(CLIENT).backend().connect("10.0.0.1:7".parse().unwrap()).unwrap();
     simulation.run_until(|| server.is_connected()).unwrap();
     server.transport().pause_producing();
-    stream.register(torsade::Token::from_usize(0)).unwrap();
+    stream.register(torsade::spi::Token::from_usize(0)).unwrap();
     while stream.write(&bytes(1000)).is_ok() {
         simulation.run_for(Duration::from_millis(1)).unwrap();
     }
@@ -522,7 +522,7 @@ fn a_connection_gets_a_port_that_no_other_to_there_and_no_listener_has() {
     let simulation = Simulation::new(1);
     let host = simulation.host(SERVER);
     let connect = |address: &str| host.backend().connect(address.parse().unwrap());
-    let port = |stream: &dyn torsade::Stream| stream.local_address().unwrap().port();
+    let port = |stream: &dyn torsade::spi::Stream| stream.local_address().unwrap().port();
     let _listener = host.backend().listen("0.0.0.0:49153".parse().unwrap(), 1).unwrap();
     let held = connect("10.0.0.2:80").unwrap();
     assert_eq!(port(&*held), 49152);

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade::Deferred;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation};
+use torsade::spi::Signal;
 use torsade::wire::{Discard, Echo};
-use torsade::{Deferred, Signal};
 
 const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";

@@ -9,8 +9,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade_reactor::Reactor;
 use torsade_reactor::simulated::Simulation;
-use torsade_reactor::{Listener, Reactor, Ready, Source, Stream, Token};
+use torsade_reactor::spi::{Listener, Ready, Source, Stream, Token};
 
 use End::{Client, Server};
 use Step::{Close, Drain, Empty, Fill, IsConnected, Read, ResetOnClose, Shutdown, TakeError, Write};

@@ -212,7 +212,7 @@ fn what_a_program_leaves_behind_is_listed_with_the_place_of_its_making() {
     assert_eq!(leftovers.tasks, 1);
     let message = Rc::new(RefCell::new(String::new()));
     let (there, again) = (message.clone(), reactor.clone());
-    let caught = torsade::catch(move || again.assert_clean());
+    let caught = torsade::spi::catch(move || again.assert_clean());
     there.replace(caught.expect_err("it is dirty").to_string());
     assert!(message.borrow().contains("1 delayed calls, 1 connections or ports, 0 jobs, 1 tasks"), "{}", message.borrow());
     timer.cancel().expect("it is active");

@@ -8,8 +8,8 @@ use torsade_reactor::{Reactor, TaskGroup};
 
 use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
-use crate::consumers::Registration;
 use crate::delivery::Delivery;
+use crate::producer::consumers::Registration;
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsInfo};
@@ -110,7 +110,7 @@ pub trait Connection {
     /// Detaches it.
     fn unregister_producer(&self);
 
-    /// Another transport has this connection as its producer: see [`Consumers`](crate::Consumers), which are to be left
+    /// Another transport has this connection as its producer: see [`Consumers`](crate::spi::Consumers), which are to be left
     /// when it is lost or closing, or its peer's stream has ended.
     fn add_consumer(&self, registration: &Rc<Registration>);
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use torsade_reactor::{Result, report_error};
 
 use crate::address::Address;
-use crate::connect_error::ConnectError;
-use crate::connector::Connector;
+use crate::client::connect_error::ConnectError;
+use crate::client::connector::Connector;
 use crate::protocol::Protocol;
 use crate::reason::{Deadline, Reason};
 

@@ -8,65 +8,58 @@
 #![doc(html_root_url = "https://docs.rs/torsade-protocols/latest")]
 
 mod address;
-mod byte_buffer;
+mod client;
 mod compression;
-mod connect_error;
 mod connection;
-mod connector;
-mod consumers;
-mod decoder;
 mod delivery;
 mod factory;
-mod file_sender;
-mod frame_receiver;
-mod int_string_receiver;
-mod line_decoder;
-mod line_only_receiver;
-mod line_receiver;
+mod framing;
 mod listen_error;
-mod message_deadline;
-mod netstring_receiver;
 pub mod policies;
 mod port_forward;
 mod producer;
 mod protocol;
 mod reason;
-mod reconnecting_client_factory;
-mod stateful_protocol;
-mod string_protocol;
 pub mod testing;
 mod tls;
 mod transport;
 pub mod wire;
-pub mod work;
+mod work;
 
 pub use address::{Address, AddressError, Host, HostPort, IntoHostPort};
+pub use client::connect_error::ConnectError;
+pub use client::connector::{Connector, ConnectorState};
+pub use client::reconnecting_client_factory::{Backoff, ReconnectingClientFactory};
 pub use compression::{
     AfterEnd, Compression, CompressionError, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Detect,
     Flush, Format, Truncation,
 };
-pub use connect_error::ConnectError;
-pub use connection::Connection;
-pub use connector::{Connect, Connector, ConnectorState};
-pub use consumers::{Consumers, Registration};
-pub use decoder::{Decoded, Decoder, FrameDecoder, FrameError};
 pub use delivery::Delivery;
 pub use factory::{ClientFactory, Factory, IntoProtocol};
-pub use file_sender::{FileSender, FileSenderError};
-pub use frame_receiver::{FrameProtocol, FrameReceiver, FrameTransport};
-pub use int_string_receiver::{Int8StringReceiver, Int16StringReceiver, Int32StringReceiver, IntStringDecoder};
-pub use line_decoder::{LineDecoder, LineTooLong};
-pub use line_only_receiver::LineOnlyReceiver;
-pub use line_receiver::{LineProtocol, LineReceiver, LineTransport};
+pub use framing::decoder::{Decoded, Decoder, FrameDecoder, FrameError};
+pub use framing::frame_receiver::{FrameProtocol, FrameReceiver, FrameTransport};
+pub use framing::int_string_receiver::{Int8StringReceiver, Int16StringReceiver, Int32StringReceiver, IntStringDecoder};
+pub use framing::line_decoder::{LineDecoder, LineTooLong};
+pub use framing::line_only_receiver::LineOnlyReceiver;
+pub use framing::line_receiver::{LineProtocol, LineReceiver, LineTransport};
+pub use framing::netstring_receiver::{NetstringDecoder, NetstringError, NetstringReceiver};
+pub use framing::stateful_protocol::{State, StateError, StateReceived, StatefulProtocol, StatefulReceiver};
+pub use framing::string_protocol::{StringDecoder, StringFrameTransport, StringProtocol, StringReceiver, StringTooLong};
 pub use listen_error::ListenError;
-pub use netstring_receiver::{NetstringDecoder, NetstringError, NetstringReceiver};
 pub use port_forward::{PortForward, PortForwardClient};
+pub use producer::file_sender::{FileSender, FileSenderError};
 pub use producer::{Producer, ProducerError};
 pub use protocol::Protocol;
 pub use reason::{Deadline, Reason};
-pub use reconnecting_client_factory::{Backoff, ReconnectingClientFactory};
-pub use stateful_protocol::{State, StateError, StateReceived, StatefulProtocol, StatefulReceiver};
-pub use string_protocol::{StringDecoder, StringFrameTransport, StringProtocol, StringReceiver, StringTooLong};
-pub use tls::{AlreadyReceived, CertificateProblem, StartTlsError, TlsConfig, TlsError, TlsInfo, TlsVersion};
+pub use tls::{CertificateProblem, StartTlsError, TlsConfig, TlsError, TlsInfo, TlsVersion};
 pub use torsade_reactor::Result;
 pub use transport::Transport;
+
+/// For those who extend Torsade: connections and byte layers of their own. Programs need none of it.
+pub mod spi {
+    pub use crate::client::connector::Connect;
+    pub use crate::connection::Connection;
+    pub use crate::producer::consumers::{Consumers, Registration};
+    pub use crate::tls::AlreadyReceived;
+    pub use crate::work::{Turn, Work, weight};
+}

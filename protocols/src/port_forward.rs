@@ -7,9 +7,9 @@ use std::rc::Rc;
 use torsade_reactor::{Reactor, Result};
 
 use crate::address::Address;
+use crate::client::connect_error::ConnectError;
+use crate::client::connector::Connector;
 use crate::compression::Detect;
-use crate::connect_error::ConnectError;
-use crate::connector::Connector;
 use crate::factory::{ClientFactory, Factory};
 use crate::protocol::Protocol;
 use crate::reason::Reason;

@@ -1,5 +1,8 @@
 //! Sources of data that a transport starts and stops.
 
+pub(crate) mod consumers;
+pub(crate) mod file_sender;
+
 use std::error::Error;
 use std::fmt;
 

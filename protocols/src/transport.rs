@@ -8,8 +8,8 @@ use torsade_reactor::{CallbackResult, DeferredError, Panic, Reactor, TaskGroup};
 
 use crate::address::Address;
 use crate::connection::Connection;
-use crate::consumers::{Registered, Registration};
 use crate::delivery::Delivery;
+use crate::producer::consumers::{Registered, Registration};
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::tls::TlsError;

@@ -29,12 +29,12 @@ fn adapters_and_wrappers_pass_every_callback() {
     let names = methods(include_str!("../src/protocol.rs"), "pub trait Protocol {");
     assert!(names.len() >= 7, "{names:?}");
     let sources = [
-        ("frame_receiver", include_str!("../src/frame_receiver.rs")),
-        ("line_only_receiver", include_str!("../src/line_only_receiver.rs")),
-        ("line_receiver", include_str!("../src/line_receiver.rs")),
+        ("frame_receiver", include_str!("../src/framing/frame_receiver.rs")),
+        ("line_only_receiver", include_str!("../src/framing/line_only_receiver.rs")),
+        ("line_receiver", include_str!("../src/framing/line_receiver.rs")),
         ("limits", include_str!("../src/policies/limits.rs")),
-        ("stateful_protocol", include_str!("../src/stateful_protocol.rs")),
-        ("string_protocol", include_str!("../src/string_protocol.rs")),
+        ("stateful_protocol", include_str!("../src/framing/stateful_protocol.rs")),
+        ("string_protocol", include_str!("../src/framing/string_protocol.rs")),
         ("wrapping", include_str!("../src/policies/wrapping.rs")),
     ];
     for (file, source) in sources {

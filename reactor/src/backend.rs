@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::source::{Ready, Token};
+use crate::reactor::source::{Ready, Token};
 
 /// A piece of work for the thread pool.
 pub type Job = Box<dyn FnOnce() + Send>;

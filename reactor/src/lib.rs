@@ -1,4 +1,4 @@
-//! Torsade's event loop: time, readiness, threads, signals, and the [`Backend`] through which all of the outside world
+//! Torsade's event loop: time, readiness, threads, signals, and the [`Backend`](spi::Backend) through which all of the outside world
 //! comes in.
 //!
 //! This crate does not know what a connection or a byte protocol is. It turns: see [`Reactor::run`] for the steps of a
@@ -9,44 +9,40 @@
 #![doc(html_root_url = "https://docs.rs/torsade-reactor/latest")]
 
 mod backend;
-mod clock;
 pub mod defer;
-mod delayed_call;
 mod error;
-mod escaped;
 pub mod event_log;
-mod memory;
-mod observers;
-mod os;
 mod panic;
 mod reactor;
-mod reactor_handle;
 mod report;
-pub mod simulated;
-mod source;
-mod system_event;
 mod task;
 mod threads;
-mod timer_queue;
-mod workers;
+mod worlds;
 
-pub use backend::{Backend, Job, Listener, Resolved, Signal, Stream, Wake, Wakeups};
-pub use clock::Clock;
 pub use defer::{
     CallbackResult, Deferred, DeferredError, DeferredHandle, DeferredLock, DeferredPermit, DeferredQueue, DeferredSemaphore,
     Failure, FailureGroup, Firer, FirstError, QueueError, Settled,
 };
-pub use delayed_call::DelayedCall;
 pub use error::{ReactorError, Result, TimerError};
-pub use escaped::Escaped;
-pub use memory::{MemoryError, MemoryPeer, MemoryReactor};
-pub use os::reuse_port_listener;
-pub use panic::{Panic, catch, drop_quietly};
-pub use reactor::{Leftovers, LookUp, Reactor, TooManyLookUps};
-pub use reactor_handle::{ReactorGone, ReactorHandle};
+pub use panic::Panic;
+pub use reactor::delayed_call::DelayedCall;
+pub use reactor::reactor_handle::{ReactorGone, ReactorHandle};
+pub use reactor::system_event::{Phase, SystemEvent, TriggerId};
+pub use reactor::{Leftovers, Reactor};
+pub use report::escaped::Escaped;
 pub use report::report_error;
-pub use source::{Ready, Source, Token};
-pub use system_event::{Phase, SystemEvent, TriggerId};
 pub use task::{CooperativeTask, Cooperator, LoopingCall, Task, TaskError, TaskGroup, react};
 pub use threads::BlockingCallError;
-pub use workers::{Worker, WorkerError, workers};
+pub use threads::workers::{Worker, WorkerError, workers};
+pub use worlds::clock::Clock;
+pub use worlds::memory::{MemoryError, MemoryPeer, MemoryReactor};
+pub use worlds::os::reuse_port_listener;
+pub use worlds::simulated;
+
+/// For those who extend Torsade: worlds, and sources of their own on the loop. Programs need none of it.
+pub mod spi {
+    pub use crate::backend::{Backend, Job, Listener, Resolved, Signal, Stream, Wake, Wakeups};
+    pub use crate::panic::{catch, drop_quietly};
+    pub use crate::reactor::source::{Ready, Source, Token};
+    pub use crate::reactor::{LookUp, TooManyLookUps};
+}

@@ -7,7 +7,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use crate::escaped::Escaped;
+use crate::report::escaped::Escaped;
 use crate::report::report_error;
 
 /// A panic that was caught in a callback, with its message.

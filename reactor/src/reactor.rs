@@ -1,11 +1,17 @@
 //! The event loop.
 
+pub(crate) mod delayed_call;
 mod dispatch;
 mod leftovers;
 mod look_ups;
 mod never_run;
+mod observers;
 mod other_threads;
+pub(crate) mod reactor_handle;
+pub(crate) mod source;
 mod stopping;
+pub(crate) mod system_event;
+pub(crate) mod timer_queue;
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
@@ -25,16 +31,16 @@ use look_ups::LookUps;
 pub use look_ups::{LookUp, TooManyLookUps};
 
 use crate::backend::{Backend, Wakeups};
-use crate::delayed_call::DelayedCall;
 use crate::error::{ReactorError, Result};
 use crate::event_log::{Event, Subject};
-use crate::observers::Observers;
-use crate::os::Os;
-use crate::reactor_handle::ThreadCalls;
+use crate::reactor::delayed_call::DelayedCall;
+use crate::reactor::observers::Observers;
+use crate::reactor::reactor_handle::ThreadCalls;
+use crate::reactor::source::{Ready, Source, SourceTable, Token};
+use crate::reactor::system_event::{Phase, SystemEvent, TriggerId, Triggers};
+use crate::reactor::timer_queue::Timers;
 use crate::report::tell_left_out;
-use crate::source::{Ready, Source, SourceTable, Token};
-use crate::system_event::{Phase, SystemEvent, TriggerId, Triggers};
-use crate::timer_queue::Timers;
+use crate::worlds::os::Os;
 
 /// How long [`Reactor::stop`] waits for connections to finish writing.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);

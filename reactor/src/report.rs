@@ -1,5 +1,7 @@
 //! Where errors go that no code of the program takes.
 
+pub(crate) mod escaped;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
@@ -7,8 +9,8 @@ use std::mem::size_of_val;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::escaped::Escaped;
 use crate::panic::catch;
+use crate::report::escaped::Escaped;
 
 /// Between two lines of one kind on standard error.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -22,9 +22,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::defer::{CallbackResult, Deferred, DeferredHandle, Failure, Firer};
-use crate::delayed_call::DelayedCall;
 use crate::error::Result;
 use crate::reactor::Reactor;
+use crate::reactor::delayed_call::DelayedCall;
 
 /// A future that runs on the loop, as [`Reactor::spawn`] gives it.
 ///

@@ -1,5 +1,7 @@
 //! Blocking work beside the loop, and the loop seen from other threads.
 
+pub(crate) mod workers;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::mpsc;
@@ -7,7 +9,7 @@ use std::sync::mpsc;
 use crate::defer::{CallbackResult, Deferred, maybe_deferred};
 use crate::panic::Panic;
 use crate::reactor::Reactor;
-use crate::reactor_handle::ReactorHandle;
+use crate::reactor::reactor_handle::ReactorHandle;
 
 impl Reactor {
     /// Runs a job that blocks on a thread of the pool, and gives its result on the loop.

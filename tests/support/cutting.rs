@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use torsade::{Backend, Job, Listener, Reactor, Ready, Resolved, Stream, Token, Wake, Wakeups};
+use torsade::Reactor;
+use torsade::spi::{Backend, Job, Listener, Ready, Resolved, Stream, Token, Wake, Wakeups};
 
 /// How many reads, and how many writes, of each socket are cut down to a few bytes: a handshake and what follows it. All
 /// others are cut less, so that megabytes pass in time.

@@ -1,10 +1,14 @@
 //! One stream connection: what is read goes to the protocol, what the protocol writes goes out.
 
+pub(crate) mod chain;
 mod close;
+pub(crate) mod layer;
 mod lingering;
+pub(crate) mod output;
 mod producing;
 mod progress;
 mod reading;
+pub(crate) mod shared;
 #[cfg(feature = "tls")]
 mod starting_tls;
 mod state;
@@ -20,18 +24,20 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::work::{Work, weight};
+use torsade_protocols::spi::{AlreadyReceived, Connection, Registration};
+use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{
-    Address, AlreadyReceived, Compression, CompressionError, CompressionStats, Connection, Decompression, Delivery, Detect, Host,
-    Producer, ProducerError, Protocol, Reason, Registration, TlsConfig, TlsError, Transport,
+    Address, Compression, CompressionError, CompressionStats, Decompression, Delivery, Detect, Host, Producer, ProducerError,
+    Protocol, Reason, TlsConfig, TlsError, Transport,
 };
 #[cfg(feature = "tls")]
 use torsade_protocols::{StartTlsError, TlsInfo};
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::{Panic, Reactor, Ready, Result, Source, Stream, TaskGroup, Token, catch, drop_quietly};
+use torsade_reactor::spi::{Ready, Source, Stream, Token, catch, drop_quietly};
+use torsade_reactor::{Panic, Reactor, Result, TaskGroup};
 
-use crate::chain::Chain;
-use crate::shared::Shared;
+use crate::connection::chain::Chain;
+use crate::connection::shared::Shared;
 pub(crate) use lingering::{Lingering, LingeringSockets};
 use state::{CloseTimeout, State};
 

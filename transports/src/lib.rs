@@ -8,28 +8,18 @@
 // Where links from the other crates lead, if this one is not documented beside them.
 #![doc(html_root_url = "https://docs.rs/torsade-transports/latest")]
 
-mod accept_bound;
-mod bound;
-mod chain;
 mod compression;
 pub mod conformance;
 mod connection;
-mod connector;
-mod layer;
-mod output;
-mod port;
-mod reactor_tcp;
-#[cfg(feature = "tls")]
-mod reactor_tls;
+mod ends;
 pub mod service;
-mod shared;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub use port::Port;
-pub use reactor_tcp::ReactorTcp;
+pub use ends::port::Port;
+pub use ends::reactor_tcp::ReactorTcp;
 #[cfg(feature = "tls")]
-pub use reactor_tls::ReactorTls;
+pub use ends::reactor_tls::ReactorTls;
 #[cfg(feature = "tls")]
 pub use tls::{
     PrivateCertificate, TlsClientConfig, TlsClientConfigBuilder, TlsConfigError, TlsServerConfig, TlsServerConfigBuilder,

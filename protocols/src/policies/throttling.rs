@@ -6,11 +6,12 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use torsade_reactor::{DelayedCall, Reactor, Result, catch};
+use torsade_reactor::spi::catch;
+use torsade_reactor::{DelayedCall, Reactor, Result};
 
 use crate::address::Address;
-use crate::connect_error::ConnectError;
-use crate::connector::Connector;
+use crate::client::connect_error::ConnectError;
+use crate::client::connector::Connector;
 use crate::factory::{ClientFactory, Factory};
 use crate::policies::limits::counted;
 use crate::policies::wrapping::{ProtocolWrapper, WrappedProtocol, WrapperTransport};

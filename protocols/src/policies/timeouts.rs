@@ -8,8 +8,8 @@ use std::time::Duration;
 use torsade_reactor::{DelayedCall, Result};
 
 use crate::address::Address;
-use crate::connect_error::ConnectError;
-use crate::connector::Connector;
+use crate::client::connect_error::ConnectError;
+use crate::client::connector::Connector;
 use crate::factory::{ClientFactory, Factory};
 use crate::policies::wrapping::{ProtocolWrapper, WrappedProtocol, WrapperTransport};
 use crate::protocol::Protocol;

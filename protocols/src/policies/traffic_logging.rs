@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use torsade_reactor::{Result, report_error};
 
 use crate::address::Address;
-use crate::connect_error::ConnectError;
-use crate::connector::Connector;
+use crate::client::connect_error::ConnectError;
+use crate::client::connector::Connector;
 use crate::factory::{ClientFactory, Factory};
 use crate::policies::wrapping::{ProtocolWrapper, WrappedProtocol, WrapperTransport};
 use crate::protocol::Protocol;

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use torsade_reactor::Result;
 
 use crate::address::Address;
-use crate::connect_error::ConnectError;
-use crate::connector::Connector;
+use crate::client::connect_error::ConnectError;
+use crate::client::connector::Connector;
 use crate::factory::{ClientFactory, Factory};
 use crate::policies::layer::{HeldProducer, Layer};
 use crate::protocol::Protocol;

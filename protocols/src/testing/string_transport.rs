@@ -10,8 +10,8 @@ use torsade_reactor::{Clock, Reactor, Result, TaskGroup};
 
 use crate::address::Address;
 use crate::connection::Connection;
-use crate::consumers::{Consumers, Registration};
 use crate::delivery::Delivery;
+use crate::producer::consumers::{Consumers, Registration};
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::transport::Transport;

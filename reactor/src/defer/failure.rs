@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::error::DeferredError;
-use crate::escaped::Escaped;
+use crate::report::escaped::Escaped;
 
 /// An error that errbacks are given; cheap to clone.
 ///

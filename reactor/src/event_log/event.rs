@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::system_event::{Phase, SystemEvent};
+use crate::reactor::system_event::{Phase, SystemEvent};
 
 /// A callback that was dispatched.
 ///

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::event::{Event, Subject};
 use super::log::Log;
-use crate::system_event::{Phase, SystemEvent};
+use crate::reactor::system_event::{Phase, SystemEvent};
 
 /// The first line of a log.
 const HEADER: &str = "torsade-events 1";

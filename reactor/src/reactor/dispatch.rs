@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::Reactor;
 use crate::event_log::{Event, Subject};
 use crate::panic::{Panic, catch, caught_within, drop_quietly};
+use crate::reactor::source::{Source, Token};
 use crate::report::report_error;
-use crate::source::{Source, Token};
 
 /// How long a call may take unless set, as in asyncio's debug mode.
 const SLOW: Duration = Duration::from_millis(100);

@@ -5,7 +5,7 @@ use std::thread;
 
 use super::{Awaited, Reactor};
 use crate::event_log::Subject;
-use crate::reactor_handle::{ReactorHandle, ThreadCall};
+use crate::reactor::reactor_handle::{ReactorHandle, ThreadCall};
 
 impl Reactor {
     pub(super) fn run_thread_calls(&self) {

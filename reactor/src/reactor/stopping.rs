@@ -10,9 +10,9 @@ use crate::defer::{CallbackResult, maybe_deferred};
 use crate::error::ReactorError;
 use crate::event_log::{Event, Subject};
 use crate::panic::drop_quietly;
+use crate::reactor::source::Source;
+use crate::reactor::system_event::{Phase, SystemEvent, TriggerId};
 use crate::report::report_error;
-use crate::source::Source;
-use crate::system_event::{Phase, SystemEvent, TriggerId};
 
 impl Reactor {
     /// Asks for an orderly stop.
@@ -229,9 +229,9 @@ impl Reactor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
     use crate::defer::Deferred;
-    use crate::source::Ready;
+    use crate::reactor::source::Ready;
+    use crate::worlds::clock::Clock;
 
     /// A connection that never finishes.
     struct Stuck;

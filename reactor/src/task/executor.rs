@@ -14,7 +14,7 @@ use slab::Slab;
 use crate::defer::{CallbackResult, Deferred, Failure, Firer, Settled};
 use crate::panic::{catch, drop_quietly};
 use crate::reactor::Reactor;
-use crate::reactor_handle::ReactorHandle;
+use crate::reactor::reactor_handle::ReactorHandle;
 
 /// All tasks of one reactor.
 pub(crate) struct Tasks {

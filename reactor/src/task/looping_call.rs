@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::TaskError;
 use crate::defer::{CallbackResult, Deferred, Failure, Firer, maybe_deferred};
-use crate::delayed_call::DelayedCall;
 use crate::reactor::Reactor;
+use crate::reactor::delayed_call::DelayedCall;
 
 /// Calls a function at even intervals; a cheap handle.
 ///

@@ -9,7 +9,7 @@ mod zstd;
 
 use std::rc::Rc;
 
-use torsade_protocols::work::Work;
+use torsade_protocols::spi::Work;
 use torsade_protocols::{AfterEnd, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Format, Truncation};
 
 use inflate::InflateDecoder;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::work::Work;
+use torsade_protocols::spi::Work;
 use torsade_protocols::{
     AfterEnd, Compression, CompressionError, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Detect,
     Format, Reason,
@@ -13,7 +13,7 @@ use super::decoder::{Decoder, Outcome};
 use super::encoder::{Encoder, Failure};
 use super::pool::SharedPool;
 use super::sniffer::{Found, Sniffer};
-use crate::layer::{Layer, Progress};
+use crate::connection::layer::{Layer, Progress};
 
 /// Compression of one connection: an outgoing stream if one was switched on, and what has become of the incoming one.
 ///

@@ -15,11 +15,11 @@ mod sharing;
 
 use std::time::Duration;
 
-use torsade_protocols::work::Work;
+use torsade_protocols::spi::Work;
 use torsade_protocols::{AfterEnd, Compression, DecompressErrorKind, Decompression, Detect, Format, Reason};
 
 use super::{CompressionLayer, EncoderPool, SharedPool};
-use crate::layer::Layer;
+use crate::connection::layer::Layer;
 
 const NOW: Duration = Duration::ZERO;
 /// What a reader has room for when it does not matter.

@@ -5,9 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{CompressionStats, Deadline, Reason, TlsError};
-use torsade_reactor::{Source, Stream, catch, drop_quietly, report_error};
+use torsade_reactor::report_error;
+use torsade_reactor::spi::{Source, Stream, catch, drop_quietly};
 
-use crate::chain::Chain;
+use crate::connection::chain::Chain;
 
 use super::StreamConnection;
 use super::lingering::Lingering;

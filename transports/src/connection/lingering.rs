@@ -12,9 +12,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::{DelayedCall, Ready, Source, Stream, Token};
+use torsade_reactor::DelayedCall;
+use torsade_reactor::spi::{Ready, Source, Stream, Token};
 
-use crate::shared::Shared;
+use crate::connection::shared::Shared;
 
 use super::progress::Progress;
 use super::state::CloseTimeout;

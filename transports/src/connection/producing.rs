@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use torsade_protocols::Consumers;
-use torsade_reactor::drop_quietly;
+use torsade_protocols::spi::Consumers;
+use torsade_reactor::spi::drop_quietly;
 
 use super::StreamConnection;
 use super::state::{SharedProducer, State};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use torsade_protocols::Delivery;
-use torsade_reactor::Stream;
+use torsade_reactor::spi::Stream;
 
 use super::state::State;
 

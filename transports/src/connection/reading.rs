@@ -4,10 +4,11 @@ use std::io;
 use std::rc::Rc;
 
 use torsade_protocols::Reason;
-use torsade_reactor::{Ready, report_error};
+use torsade_reactor::report_error;
+use torsade_reactor::spi::Ready;
 
-use crate::chain::Chain;
 use crate::compression::unsought;
+use crate::connection::chain::Chain;
 
 use super::StreamConnection;
 use super::state::State;

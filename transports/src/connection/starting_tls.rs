@@ -1,7 +1,8 @@
 //! TLS from here on.
 
-use torsade_protocols::{AlreadyReceived, Reason, StartTlsError, TlsConfig, TlsError};
-use torsade_reactor::Ready;
+use torsade_protocols::spi::AlreadyReceived;
+use torsade_protocols::{Reason, StartTlsError, TlsConfig, TlsError};
+use torsade_reactor::spi::Ready;
 
 use super::StreamConnection;
 

@@ -5,12 +5,14 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{CompressionError, CompressionStats, Consumers, Host, Producer, ProducerError, Reason};
-use torsade_reactor::{DelayedCall, Ready, Stream, TaskGroup};
+use torsade_protocols::spi::Consumers;
+use torsade_protocols::{CompressionError, CompressionStats, Host, Producer, ProducerError, Reason};
+use torsade_reactor::spi::{Ready, Stream};
+use torsade_reactor::{DelayedCall, TaskGroup};
 
-use crate::chain::Chain;
-use crate::output::Output;
-use crate::shared::{CAP, FAILURE_LINGER, HIGH_WATERMARK, Shared};
+use crate::connection::chain::Chain;
+use crate::connection::output::Output;
+use crate::connection::shared::{CAP, FAILURE_LINGER, HIGH_WATERMARK, Shared};
 
 use super::OnLost;
 use super::progress::Progress;

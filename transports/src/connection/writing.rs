@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use torsade_protocols::{Detect, Reason};
 
-use crate::chain::Chain;
 use crate::compression::CompressionLayer;
+use crate::connection::chain::Chain;
 
 use super::StreamConnection;
 use super::state::State;

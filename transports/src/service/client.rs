@@ -12,7 +12,7 @@ use torsade_protocols::{
 use torsade_reactor::{CallbackResult, Deferred, DeferredError, DelayedCall, Failure, Firer, Reactor, Result, Settled, defer};
 
 use super::Service;
-use crate::reactor_tcp::ReactorTcp;
+use crate::ends::reactor_tcp::ReactorTcp;
 
 type Policy = dyn Fn(u32, u64) -> Duration;
 type Prepare = dyn Fn(&Transport) -> Settled<()>;

@@ -9,8 +9,8 @@ use torsade_protocols::{Address, AddressError, Factory, HostPort, IntoHostPort};
 use torsade_reactor::{Deferred, Reactor, Result, defer};
 
 use super::Service;
-use crate::port::Port;
-use crate::reactor_tcp::ReactorTcp;
+use crate::ends::port::Port;
+use crate::ends::reactor_tcp::ReactorTcp;
 
 /// Listens from its start to its stop; connections that stand when it stops go on.
 ///

@@ -4,14 +4,14 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use rustls::Error;
-use torsade_protocols::work::{Work, weight};
+use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{Deadline, Reason, TlsError, TlsInfo};
 
 use super::failure::tls_error;
 use super::handshakes::Place;
 use super::server_names::take_asked_for;
 use super::session::{Job, RECORD, RECORD_HEADER, Session, Sinks, Step};
-use crate::layer::{Layer, Progress};
+use crate::connection::layer::{Layer, Progress};
 
 /// A buffer larger than this is not kept, in bytes.
 const SPARE_LIMIT: usize = 256 << 10;

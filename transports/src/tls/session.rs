@@ -8,7 +8,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ProtocolVersion, ServerConfig};
 use torsade_protocols::{StartTlsError, TlsInfo, TlsVersion};
-use torsade_reactor::catch;
+use torsade_reactor::spi::catch;
 
 /// What a record may add to its content, with room to spare: header, nonce, type, tag. Being short costs a second try.
 const RECORD_OVERHEAD: usize = 32;

@@ -9,14 +9,14 @@ use std::time::Duration;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
-use torsade_protocols::work::Work;
+use torsade_protocols::spi::Work;
 use torsade_protocols::{Host, Reason, TlsVersion};
 
 use super::certificates::provider;
 use super::session::Session;
 use super::{PrivateCertificate, TlsClientConfig, TlsLayer, TlsServerConfig, TrustRoots};
-use crate::layer::Layer;
-use crate::shared::READ_SIZE;
+use crate::connection::layer::Layer;
+use crate::connection::shared::READ_SIZE;
 
 const NOW: Duration = Duration::ZERO;
 

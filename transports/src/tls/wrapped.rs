@@ -7,18 +7,16 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::work::Work;
-use torsade_protocols::{
-    Address, Connection, Consumers, Delivery, Producer, ProducerError, Reason, Registration, StartTlsError, TlsConfig, TlsInfo,
-    Transport,
-};
+use torsade_protocols::spi::Work;
+use torsade_protocols::spi::{Connection, Consumers, Registration};
+use torsade_protocols::{Address, Delivery, Producer, ProducerError, Reason, StartTlsError, TlsConfig, TlsInfo, Transport};
 use torsade_reactor::{DelayedCall, Phase, Reactor, Result, SystemEvent, TaskGroup, TriggerId};
 
 use self::producing::Registered;
 use super::layer::TlsLayer;
+use crate::connection::layer::Layer;
+use crate::connection::shared::{CAP, FAILURE_LINGER, HIGH_WATERMARK, READ_SIZE};
 use crate::connection::{log_end, report_fault};
-use crate::layer::Layer;
-use crate::shared::{CAP, FAILURE_LINGER, HIGH_WATERMARK, READ_SIZE};
 
 /// A connection above TLS, on a transport below it.
 pub(super) struct Wrapped {
@@ -510,7 +508,7 @@ impl Connection for Wrapped {
         self.below.set_tcp_keepalive(on)
     }
 
-    fn start_tls(&self, _: &TlsConfig, _: &[u8], _: torsade_protocols::AlreadyReceived) -> Result<(), StartTlsError> {
+    fn start_tls(&self, _: &TlsConfig, _: &[u8], _: torsade_protocols::spi::AlreadyReceived) -> Result<(), StartTlsError> {
         Err(StartTlsError::AlreadyOn)
     }
 

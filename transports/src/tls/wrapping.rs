@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
+use torsade_protocols::spi::Connection;
 use torsade_protocols::{
-    Address, ClientFactory, ConnectError, Connection, Connector, Factory, Protocol, Reason, TlsConfig, TlsError, Transport,
+    Address, ClientFactory, ConnectError, Connector, Factory, Protocol, Reason, TlsConfig, TlsError, Transport,
 };
-use torsade_reactor::{Result, catch};
+use torsade_reactor::Result;
+use torsade_reactor::spi::catch;
 
 use super::wrapped::Wrapped;
 use crate::connection::log_end;

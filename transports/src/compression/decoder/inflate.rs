@@ -1,6 +1,6 @@
 //! Deflate streams, bare or in a container whose header and trailer we read ourselves, so that each error has a name.
 
-use torsade_protocols::work::{Work, weight};
+use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression, Format};
 
 use zlib_rs::{Inflate, InflateFlush, Status};

@@ -1,7 +1,7 @@
 //! LZ4 frames, read block by block: a block is decoded once it is whole, and given away as there is room.
 
 use lz4_flex::block::{DecompressError, decompress_into, decompress_into_with_dict};
-use torsade_protocols::work::{Work, weight};
+use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
 
 use super::{Outcome, Step};

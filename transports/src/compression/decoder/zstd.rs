@@ -1,6 +1,6 @@
 //! Zstandard frames, RFC 8878. We read the frame header ourselves: what it asks for is judged before it is allocated.
 
-use torsade_protocols::work::{Work, weight};
+use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
 use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode as Code;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, is_error_kind};

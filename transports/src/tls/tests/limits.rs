@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use torsade_protocols::work::Work;
+use torsade_protocols::spi::Work;
 use torsade_protocols::{Deadline, Reason, TlsError};
 
 use super::super::server_config::HANDSHAKE_TIMEOUT;
 use super::{NOW, Pair, pattern};
-use crate::layer::Layer;
-use crate::shared::READ_SIZE;
+use crate::connection::layer::Layer;
+use crate::connection::shared::READ_SIZE;
 
 /// The types and lengths of the records in a piece of wire.
 fn records(wire: &[u8]) -> Vec<(u8, usize)> {

@@ -1,13 +1,13 @@
 //! What is written comes out, however it is cut, and how a stream ends.
 
-use torsade_protocols::work::Work;
+use torsade_protocols::spi::Work;
 use torsade_protocols::{Detect, Reason, TlsError, TlsVersion};
 
 use super::{End, NOW, Pair, configs, pattern};
-use crate::chain::Chain;
 use crate::compression::{CompressionLayer, EncoderPool};
-use crate::layer::Layer;
-use crate::shared::READ_SIZE;
+use crate::connection::chain::Chain;
+use crate::connection::layer::Layer;
+use crate::connection::shared::READ_SIZE;
 
 #[test]
 fn streams_survive_every_cut_of_the_wire_and_every_room() {

@@ -3,11 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use torsade_protocols::{Connection, Producer, ProducerError, Reason, Transport};
-use torsade_reactor::{Result, catch, report_error};
+use torsade_protocols::spi::Connection;
+use torsade_protocols::{Producer, ProducerError, Reason, Transport};
+use torsade_reactor::spi::catch;
+use torsade_reactor::{Result, report_error};
 
 use super::Wrapped;
-use crate::layer::Layer;
+use crate::connection::layer::Layer;
 
 /// A producer and what it was last told. Shared so that it may be unregistered while it is being called.
 pub(super) struct Registered {

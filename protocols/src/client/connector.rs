@@ -1,0 +1,122 @@
+//! The handle of an outgoing connection.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_reactor::Reactor;
+
+use crate::address::HostPort;
+use crate::client::connect_error::ConnectError;
+
+/// Where a connector stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "Twisted's three states")]
+pub enum ConnectorState {
+    /// The connection is established.
+    Connected,
+    /// An attempt is under way: the name is looked up or the peer has not answered yet.
+    Connecting,
+    /// There is neither a connection nor an attempt.
+    Disconnected,
+}
+
+/// What stands behind a [`Connector`].
+pub trait Connect {
+    /// As [`Connector::connect`].
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    fn connect(self: Rc<Self>) -> Result<(), ConnectError>;
+
+    /// As [`Connector::stop_connecting`].
+    ///
+    /// # Errors
+    /// As [`Connector::stop_connecting`].
+    fn stop_connecting(self: Rc<Self>) -> Result<(), ConnectError>;
+
+    /// As [`Connector::disconnect`].
+    fn disconnect(self: Rc<Self>);
+
+    /// As [`Connector::set_timeout`].
+    fn set_timeout(&self, timeout: Duration);
+
+    /// As [`Connector::destination`].
+    fn destination(&self) -> &HostPort;
+
+    /// As [`Connector::state`].
+    fn state(&self) -> ConnectorState;
+
+    /// As [`Connector::reactor`].
+    fn reactor(&self) -> &Reactor;
+}
+
+/// An outgoing connection, from one attempt to the next; a cheap handle.
+///
+/// It can be used again: [`connect`](Self::connect) in a hook of the factory connects anew.
+#[derive(Clone)]
+#[doc(alias = "IConnector")]
+pub struct Connector(Rc<dyn Connect>);
+
+impl Connector {
+    /// Wraps what does the work.
+    #[must_use]
+    pub fn new(connect: Rc<dyn Connect>) -> Self {
+        Self(connect)
+    }
+
+    /// Begins an attempt; the factory's `started_connecting` comes in the next turn.
+    ///
+    /// # Errors
+    /// [`ConnectError::AlreadyConnected`]; [`ConnectError::ShuttingDown`].
+    pub fn connect(&self) -> Result<(), ConnectError> {
+        Rc::clone(&self.0).connect()
+    }
+
+    /// Ends the attempt that is under way: the factory's `client_connection_failed` comes with `UserError`.
+    ///
+    /// # Errors
+    /// [`ConnectError::NotConnecting`].
+    #[doc(alias = "stopConnecting")]
+    pub fn stop_connecting(&self) -> Result<(), ConnectError> {
+        Rc::clone(&self.0).stop_connecting()
+    }
+
+    /// Ends whatever there is: an attempt as by [`stop_connecting`](Self::stop_connecting), a connection as by
+    /// [`lose_connection`](crate::Transport::lose_connection).
+    pub fn disconnect(&self) {
+        Rc::clone(&self.0).disconnect();
+    }
+
+    /// Sets how long an attempt may take, from the next one that begins; 30 s unless set.
+    ///
+    /// An attempt begins in the turn after `connect`, so this may be called right after `connect_tcp`.
+    pub fn set_timeout(&self, timeout: Duration) {
+        self.0.set_timeout(timeout);
+    }
+
+    /// Where it connects to.
+    #[doc(alias = "getDestination")]
+    #[must_use]
+    pub fn destination(&self) -> &HostPort {
+        self.0.destination()
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn state(&self) -> ConnectorState {
+        self.0.state()
+    }
+
+    /// The reactor it belongs to.
+    #[must_use]
+    pub fn reactor(&self) -> &Reactor {
+        self.0.reactor()
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("destination", self.destination()).field("state", &self.state()).finish()
+    }
+}

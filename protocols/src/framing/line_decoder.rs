@@ -1,0 +1,273 @@
+//! Splits a stream of bytes into lines, with no transport.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::fmt;
+
+use crate::framing::byte_buffer::ByteBuffer;
+
+/// Twisted's default limit of a line, in bytes without its delimiter.
+pub(crate) const MAX_LENGTH: usize = 16_384;
+
+/// Splits bytes into lines that end in a delimiter; bytes in, lines out.
+///
+/// The result does not depend on how the input is cut. Each byte is looked at once, however small the pieces.
+///
+/// # Examples
+/// ```
+/// use torsade::LineDecoder;
+///
+/// let mut decoder = LineDecoder::new();
+/// decoder.feed(b"one\r\ntwo\r");
+/// assert_eq!(decoder.next_line(), Some(Ok(&b"one"[..])));
+/// assert_eq!(decoder.next_line(), None);
+/// decoder.feed(b"\n");
+/// assert_eq!(decoder.next_line(), Some(Ok(&b"two"[..])));
+/// ```
+pub struct LineDecoder {
+    buffer: ByteBuffer,
+    /// No delimiter ends before this place, counted from the first byte that is not given out.
+    searched: Cell<usize>,
+    delimiter: RefCell<Vec<u8>>,
+    max_length: Cell<usize>,
+    /// Goes by `LineOnlyReceiver`'s rules of what is too long.
+    lines_only: bool,
+}
+
+/// A line is longer than allowed. Everything that was buffered has been taken out of the decoder and is here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LineTooLong<'a> {
+    /// The long line, its delimiter if that had arrived, and what followed.
+    pub data: &'a [u8],
+    /// The limit, in bytes without the delimiter.
+    pub limit: usize,
+}
+
+impl LineDecoder {
+    /// Lines that end in CR LF, of at most 16,384 bytes, as in Twisted.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            buffer: ByteBuffer::default(),
+            searched: Cell::new(0),
+            delimiter: RefCell::new(b"\r\n".to_vec()),
+            max_length: Cell::new(MAX_LENGTH),
+            lines_only: false,
+        }
+    }
+
+    /// The same with the rules of Twisted's `LineOnlyReceiver` for what is too long.
+    ///
+    /// Half a delimiter counts as part of the line until the rest of it comes, and [`LineTooLong::data`] is the line
+    /// alone. What follows is dropped as well.
+    #[must_use]
+    pub fn lines_only() -> Self {
+        Self { lines_only: true, ..Self::new() }
+    }
+
+    /// Sets what ends a line, from the next line on. An empty one is ignored: it would end everywhere.
+    pub fn set_delimiter(&self, delimiter: &[u8]) {
+        if !delimiter.is_empty() {
+            delimiter.clone_into(&mut self.delimiter.borrow_mut());
+            self.searched.set(0);
+        }
+    }
+
+    /// What ends a line.
+    #[must_use]
+    pub fn delimiter(&self) -> Vec<u8> {
+        self.delimiter.borrow().clone()
+    }
+
+    /// Lends what ends a line.
+    pub(crate) fn with_delimiter(&self, use_it: impl FnOnce(&[u8])) {
+        use_it(&self.delimiter.borrow());
+    }
+
+    /// Sets how long a line may be, in bytes without the delimiter.
+    pub fn set_max_length(&self, max_length: usize) {
+        self.max_length.set(max_length);
+    }
+
+    /// Takes in more bytes.
+    pub fn feed(&mut self, data: &[u8]) {
+        self.buffer.feed(data);
+    }
+
+    /// Puts bytes before those that are still here.
+    pub fn unread(&mut self, data: &[u8]) {
+        self.buffer.unread(data);
+        self.searched.set(0);
+    }
+
+    /// The next whole line, without its delimiter; none until more is fed.
+    ///
+    /// # Errors
+    /// [`LineTooLong`]: either a line above the limit, or that many bytes without a delimiter (Twisted still waits while
+    /// they exceed the limit by less than the delimiter's length). The decoder is empty then, and can go on.
+    #[inline]
+    pub fn next_line(&self) -> Option<Result<&[u8], LineTooLong<'_>>> {
+        let delimiter = self.delimiter.borrow();
+        let bytes = self.buffer.remaining();
+        match find(&delimiter, bytes, self.searched.get()) {
+            Some(length) if length <= self.max_length.get() => {
+                self.searched.set(0);
+                self.buffer.skip(length + delimiter.len());
+                bytes.get(..length).map(Ok)
+            }
+            found => self.refuse(found, delimiter.len()),
+        }
+    }
+
+    /// There is no line within the limit: too long a one, or none.
+    #[cold]
+    fn refuse(&self, found: Option<usize>, delimiter: usize) -> Option<Result<&[u8], LineTooLong<'_>>> {
+        let limit = self.max_length.get();
+        if let Some(length) = found {
+            let data = self.take_rest();
+            let data = if self.lines_only { data.get(..length).unwrap_or(data) } else { data };
+            return Some(Err(LineTooLong { data, limit }));
+        }
+        let length = self.buffer.len();
+        self.searched.set(length);
+        let too_long = if self.lines_only { length > limit } else { length >= limit.saturating_add(delimiter) };
+        too_long.then(|| Err(LineTooLong { data: self.take_rest(), limit }))
+    }
+
+    /// Takes out all bytes that are not given out yet.
+    pub fn take_rest(&self) -> &[u8] {
+        self.searched.set(0);
+        self.buffer.take(usize::MAX)
+    }
+
+    /// Takes `data` back if it is the end of what was given out last; false if it is not.
+    pub(crate) fn take_back(&self, data: &[u8]) -> bool {
+        let taken = self.buffer.take_back(data);
+        if taken {
+            self.searched.set(0);
+        }
+        taken
+    }
+
+    /// How many bytes are here that are not given out yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether everything has been given out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Frees what has been given out, and the buffer itself when nothing is left in it.
+    pub(crate) fn drop_taken(&mut self) {
+        self.buffer.drop_taken();
+    }
+}
+
+/// The length of the line before the first delimiter that does not end in the bytes `searched` already. Looks for the
+/// delimiter's last byte, which in CR LF is the rare one, and then at what stands before it.
+#[inline]
+fn find(delimiter: &[u8], bytes: &[u8], searched: usize) -> Option<usize> {
+    let (last, head) = delimiter.split_last()?;
+    let mut from = searched.max(head.len());
+    loop {
+        let at = from + memchr::memchr(*last, bytes.get(from..)?)?;
+        if head.is_empty() || bytes.get(..at)?.ends_with(head) {
+            return Some(at - head.len());
+        }
+        from = at + 1;
+    }
+}
+
+impl Default for LineDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for LineDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LineDecoder")
+            .field("buffered", &self.len())
+            .field("delimiter", &self.delimiter.borrow().escape_ascii().to_string())
+            .field("max_length", &self.max_length.get())
+            .finish()
+    }
+}
+
+impl fmt::Display for LineTooLong<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a line is longer than {} bytes", self.limit)
+    }
+}
+
+impl Error for LineTooLong<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(decoder: &mut LineDecoder, chunks: &[&[u8]]) -> Vec<Result<Vec<u8>, usize>> {
+        let mut lines = Vec::new();
+        for chunk in chunks {
+            decoder.feed(chunk);
+            while let Some(line) = decoder.next_line() {
+                lines.push(line.map(<[u8]>::to_vec).map_err(|error| error.data.len()));
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn every_split_gives_the_same_lines() {
+        let input = b"one\r\n\r\ntwo\rthree\n\r\nfour\r\r\nrest";
+        let whole = lines_of(&mut LineDecoder::new(), &[input]);
+        assert_eq!(whole.len(), 4);
+        for first in 0..=input.len() {
+            for second in first..=input.len() {
+                let parts = [&input[..first], &input[first..second], &input[second..]];
+                let mut decoder = LineDecoder::new();
+                assert_eq!(lines_of(&mut decoder, &parts), whole, "cut at {first} and {second}");
+                assert_eq!(decoder.take_rest(), b"rest");
+            }
+        }
+    }
+
+    #[test]
+    fn the_limit_is_twisteds() {
+        let decoder = &mut LineDecoder::new();
+        decoder.set_max_length(4);
+        assert_eq!(lines_of(decoder, &[b"1234\r\n"]), [Ok(b"1234".to_vec())]);
+        assert_eq!(lines_of(decoder, &[b"12345\r\nafter"]), [Err(12)]);
+        assert_eq!(lines_of(decoder, &[b"12345"]), [], "five bytes may still be a line of four and half a delimiter");
+        assert_eq!(lines_of(decoder, &[b"6"]), [Err(6)]);
+        assert_eq!(lines_of(decoder, &[b"ok\r\n"]), [Ok(b"ok".to_vec())]);
+    }
+
+    #[test]
+    fn a_long_delimiter_is_found_when_it_overlaps_itself() {
+        let decoder = &mut LineDecoder::new();
+        decoder.set_delimiter(b"aab");
+        assert_eq!(lines_of(decoder, &[b"xaaa", b"abyaab"]), [Ok(b"xaa".to_vec()), Ok(b"y".to_vec())]);
+    }
+
+    #[test]
+    fn bytes_put_back_come_first() {
+        let mut decoder = LineDecoder::new();
+        decoder.feed(b"one\r\nthree\r\n");
+        assert_eq!(decoder.next_line(), Some(Ok(&b"one"[..])));
+        decoder.unread(b"two\r\n");
+        assert_eq!(lines_of(&mut decoder, &[b""]), [Ok(b"two".to_vec()), Ok(b"three".to_vec())]);
+    }
+
+    #[test]
+    fn an_empty_decoder_keeps_no_buffer() {
+        let mut decoder = LineDecoder::new();
+        assert_eq!(lines_of(&mut decoder, &[&b"line\r\n".repeat(1000)]).len(), 1000);
+        decoder.drop_taken();
+        assert_eq!(decoder.buffer.capacity(), 0);
+    }
+}

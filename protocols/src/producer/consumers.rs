@@ -1,0 +1,88 @@
+//! The transports that have a connection as their producer.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::{Rc, Weak};
+
+use torsade_reactor::Result;
+
+use crate::producer::Producer;
+use crate::transport::Transport;
+
+/// The transports that have a connection as their producer, for those who implement a [`Connection`](crate::spi::Connection).
+#[derive(Debug, Default)]
+pub struct Consumers(RefCell<Vec<Weak<Registration>>>);
+
+/// That a transport is the producer of another: lasts as long as the consumer keeps the producer.
+#[derive(Debug)]
+pub struct Registration {
+    consumer: Transport,
+}
+
+impl Consumers {
+    /// Remembers a consumer, until it unregisters its producer.
+    pub fn add(&self, registration: &Rc<Registration>) {
+        let mut registrations = self.0.borrow_mut();
+        registrations.retain(|known| known.strong_count() > 0);
+        registrations.push(Rc::downgrade(registration));
+    }
+
+    /// Whether none has been added since the last time they were left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// Whether the connection of this number is one of them.
+    #[must_use]
+    pub fn contains(&self, id: u64) -> bool {
+        self.0.borrow().iter().filter_map(Weak::upgrade).any(|known| known.consumer.id() == id)
+    }
+
+    /// Unregisters the connection wherever it is the producer: nothing more comes from it.
+    pub fn leave(&self) {
+        for registration in self.0.take().iter().filter_map(Weak::upgrade) {
+            registration.consumer.unregister_producer();
+        }
+    }
+}
+
+/// A transport as a producer that can be unregistered from its own side.
+pub(crate) struct Registered<P> {
+    producer: P,
+    registration: Rc<Registration>,
+}
+
+impl<P: Producer> Registered<P> {
+    pub(crate) fn new(producer: P, consumer: &Transport) -> Self {
+        Self { producer, registration: Rc::new(Registration { consumer: consumer.clone() }) }
+    }
+
+    pub(crate) fn registration(&self) -> Rc<Registration> {
+        Rc::clone(&self.registration)
+    }
+}
+
+impl<P: Producer> Producer for Registered<P> {
+    fn resume_producing(&mut self, consumer: &Transport) -> Result {
+        self.producer.resume_producing(consumer)
+    }
+
+    fn pause_producing(&mut self, consumer: &Transport) -> Result {
+        self.producer.pause_producing(consumer)
+    }
+
+    fn stop_producing(&mut self) {
+        self.producer.stop_producing();
+    }
+
+    fn as_transport(&self) -> Option<Transport> {
+        self.producer.as_transport()
+    }
+}
+
+impl<P> fmt::Debug for Registered<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! The handle of a timer.
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::error::TimerError;
+use crate::reactor::timer_queue::{CallId, Timers};
+
+/// A call that [`Reactor::call_later`](crate::Reactor::call_later) has scheduled.
+///
+/// Dropping it changes nothing: the call is still made.
+#[doc(alias = "IDelayedCall")]
+pub struct DelayedCall {
+    timers: Rc<Timers>,
+    id: CallId,
+    cancelled: Cell<bool>,
+}
+
+impl DelayedCall {
+    pub(crate) fn new(timers: Rc<Timers>, id: CallId) -> Self {
+        Self { timers, id, cancelled: Cell::new(false) }
+    }
+
+    /// Takes the call back. Costs O(1) amortised.
+    ///
+    /// # Errors
+    /// [`TimerError::AlreadyCalled`] also inside the call itself; [`TimerError::AlreadyCancelled`].
+    pub fn cancel(&self) -> Result<(), TimerError> {
+        let call = self.timers.queue.borrow_mut().remove(self.id).ok_or_else(|| self.misuse())?;
+        self.cancelled.set(true);
+        // Outside the borrow: what the call holds may use the reactor when it is dropped.
+        drop(call);
+        Ok(())
+    }
+
+    /// Makes the call due `delay` after the beginning of this turn, sooner or later than it was.
+    ///
+    /// Putting a call off costs next to nothing, so an idle timeout can be reset at every read.
+    ///
+    /// # Errors
+    /// As [`DelayedCall::cancel`].
+    pub fn reset(&self, delay: Duration) -> Result<(), TimerError> {
+        self.move_to(self.timers.now().saturating_add(delay))
+    }
+
+    /// Makes the call due `extra` later than it is due now.
+    ///
+    /// # Errors
+    /// As [`DelayedCall::cancel`].
+    pub fn delay(&self, extra: Duration) -> Result<(), TimerError> {
+        let due = self.time().ok_or_else(|| self.misuse())?;
+        self.move_to(due.saturating_add(extra))
+    }
+
+    /// When the call is due, on the clock of [`Reactor::now`](crate::Reactor::now); none once it is no longer active.
+    #[doc(alias = "getTime")]
+    #[must_use]
+    pub fn time(&self) -> Option<Duration> {
+        self.timers.queue.borrow().deadline(self.id)
+    }
+
+    /// Whether the call is still to be made.
+    #[must_use]
+    pub fn active(&self) -> bool {
+        self.timers.queue.borrow().contains(self.id)
+    }
+
+    fn move_to(&self, deadline: Duration) -> Result<(), TimerError> {
+        if self.timers.queue.borrow_mut().set_deadline(self.id, deadline) {
+            self.timers.nudge();
+            Ok(())
+        } else {
+            Err(self.misuse())
+        }
+    }
+
+    fn misuse(&self) -> TimerError {
+        if self.cancelled.get() { TimerError::AlreadyCancelled } else { TimerError::AlreadyCalled }
+    }
+}
+
+impl fmt::Debug for DelayedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DelayedCall").field("due", &self.time()).finish_non_exhaustive()
+    }
+}

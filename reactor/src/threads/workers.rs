@@ -1,0 +1,209 @@
+//! One reactor a thread, for more than one core.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use crate::error::Result;
+use crate::panic::{Panic, catch};
+use crate::reactor::Reactor;
+use crate::reactor::reactor_handle::ReactorHandle;
+
+/// Runs `count` reactors, each on a thread of its own, until all of them have stopped.
+///
+/// On its thread, `set_up` is called once with the [`Worker`], which is a reactor that does not run yet; then it runs.
+/// A worker shares nothing with the others: connections, protocols and timers stay on the thread they were made on, and
+/// workers talk by [`call_from_thread`](ReactorHandle::call_from_thread) on each other's handles.
+///
+/// They are one program: when one stops, be it by [`Reactor::stop`], by a signal or because it failed, all are told to stop
+/// in order.
+///
+/// # One port
+/// There are two ways to have all workers listen on one port; `listen_tcp` in each would find it taken.
+///
+/// - *One socket*, bound once and passed to each: `adopt_stream_port(listener.try_clone()?, ..)`. Whoever is awake first
+///   takes a connection, so a busy worker takes fewer, a lone burst may all go to one, and each connection wakes every
+///   idle worker. Nothing is lost when a worker stops: what waits is taken by the others.
+/// - *A socket each* with [`reuse_port_listener`](crate::reuse_port_listener) (`SO_REUSEPORT`): the system deals
+///   connections out by a hash of their addresses, evenly when they are many, whatever the workers are doing, and wakes one.
+///   But what waits at the socket of a worker that stops is **reset**, and so it is when a program is restarted by
+///   starting the new one beside the old; and any program of the same user may listen there too and take a share.
+///
+/// Take the first unless you have measured that the second is better for you.
+///
+/// # Errors
+/// [`WorkerError`]: the first worker that failed, once all have stopped.
+///
+/// # Examples
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use torsade::workers;
+///
+/// static SET_UP: AtomicUsize = AtomicUsize::new(0);
+/// workers(2, |worker| {
+///     SET_UP.fetch_add(1, Ordering::Relaxed);
+///     if worker.index() == 1 {
+///         // Worker 1 asks worker 0 to stop, and that is the end of both.
+///         worker.handles()[0].call_from_thread(|reactor| reactor.stop().unwrap_or(()))?;
+///     }
+///     Ok(())
+/// })?;
+/// assert_eq!(SET_UP.load(Ordering::Relaxed), 2);
+/// # Ok::<(), torsade::WorkerError>(())
+/// ```
+pub fn workers(count: usize, set_up: impl Fn(&Worker) -> Result + Sync) -> Result<(), WorkerError> {
+    thread::scope(|scope| {
+        let (made, reactors) = channel();
+        let mut threads = Vec::with_capacity(count);
+        let mut starts = Vec::with_capacity(count);
+        for index in 0..count {
+            let (start, started) = channel();
+            let (made, set_up) = (made.clone(), &set_up);
+            let run = move || run_worker(index, made, &started, set_up);
+            // If a thread cannot be had, those that were begun find nobody to start them, and end.
+            threads.push(thread::Builder::new().name(format!("worker {index}")).spawn_scoped(scope, run)?);
+            starts.push(start);
+        }
+        drop(made);
+        let mut handles = Vec::with_capacity(count);
+        for _ in 0..count {
+            // A thread that ends without a word has panicked, which joining it tells; those that wait have said theirs.
+            let Ok(reactor) = reactors.recv() else { break };
+            handles.push(reactor?);
+        }
+        handles.sort_by_key(|(index, _)| *index);
+        let handles: Arc<[ReactorHandle]> = handles.into_iter().map(|(_, handle)| handle).collect();
+        // Used up in any case: who waits for a start that is not to come learns it by the sender's end, and can be joined.
+        for start in starts.into_iter().filter(|_| handles.len() == count) {
+            // It fails only for a thread that has ended.
+            start.send(Arc::clone(&handles)).ok();
+        }
+        let results = threads.into_iter().enumerate().map(|(index, thread)| match thread.join() {
+            Ok(result) => result,
+            Err(payload) => Err(WorkerError::Panicked { worker: index, panic: payload.into() }),
+        });
+        // All are joined, whatever the first says.
+        results.fold(Ok(()), Result::and)
+    })
+}
+
+/// A reactor is made on the thread that runs it, and its handle sent to the others.
+fn run_worker(
+    index: usize,
+    made: Sender<io::Result<(usize, ReactorHandle)>>,
+    started: &Receiver<Arc<[ReactorHandle]>>,
+    set_up: impl Fn(&Worker) -> Result,
+) -> Result<(), WorkerError> {
+    let reactor = match Reactor::new() {
+        Ok(reactor) => reactor,
+        Err(error) => {
+            made.send(Err(error)).ok();
+            return Ok(());
+        }
+    };
+    made.send(Ok((index, reactor.handle()))).ok();
+    // While it waits it must not keep up the channel on which another may end without a word.
+    drop(made);
+    // Without a start another worker could not be made, which is what is told.
+    let Ok(handles) = started.recv() else { return Ok(()) };
+    let worker = Worker { reactor, index, handles };
+    // The loop too: whatever panics in it must not leave the others running without it.
+    let result = match catch(|| set_up(&worker).and_then(|()| worker.run())) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(WorkerError::Failed { worker: index, error: error.to_string() }),
+        Err(panic) => Err(WorkerError::Panicked { worker: index, panic }),
+    };
+    for (_, other) in worker.handles.iter().enumerate().filter(|(other, _)| *other != index) {
+        // Those that have stopped need not be told. One that does not run yet finds this as soon as it does.
+        other.call_from_thread(|reactor| reactor.stop().unwrap_or(())).ok();
+    }
+    // Only one that failed has anything left, wherever its loop was left.
+    worker.dismantle();
+    result
+}
+
+/// One of several reactors, each on its thread; made by [`workers`]. It is used like a [`Reactor`].
+#[derive(Debug)]
+pub struct Worker {
+    reactor: Reactor,
+    index: usize,
+    handles: Arc<[ReactorHandle]>,
+}
+
+impl Worker {
+    /// Which of the workers this is, counting from 0.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The handles of all workers by their index, this one's among them; clone the [`Arc`] to keep them.
+    ///
+    /// What is queued on a handle is in no buffer of a connection, and has no bound: let workers that can be flooded
+    /// answer each other.
+    #[must_use]
+    pub const fn handles(&self) -> &Arc<[ReactorHandle]> {
+        &self.handles
+    }
+}
+
+impl Deref for Worker {
+    type Target = Reactor;
+
+    fn deref(&self) -> &Reactor {
+        &self.reactor
+    }
+}
+
+/// Why [`workers`] ended before its workers were stopped.
+#[non_exhaustive]
+pub enum WorkerError {
+    /// A worker's set-up or its loop failed, with the text of that error (errors cannot leave their thread).
+    Failed {
+        /// Which worker.
+        worker: usize,
+        /// What it said.
+        error: String,
+    },
+    /// A worker's set-up panicked, or its loop where no callback is. A bug in it.
+    Panicked {
+        /// Which worker.
+        worker: usize,
+        /// With what message.
+        panic: Panic,
+    },
+    /// The system has no thread, or no descriptors for a reactor. Fewer workers may do.
+    System(io::Error),
+}
+
+impl fmt::Display for WorkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { worker, error } => write!(f, "worker {worker} failed: {error}"),
+            Self::Panicked { worker, panic } => write!(f, "worker {worker} {panic}"),
+            Self::System(error) => write!(f, "no more workers can be had from the system: {error}"),
+        }
+    }
+}
+
+crate::debug_as_display!(WorkerError);
+
+impl Error for WorkerError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed { .. } => None,
+            Self::Panicked { panic, .. } => Some(panic),
+            Self::System(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for WorkerError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}

@@ -1,0 +1,240 @@
+//! The real world: mio's poll, the system's clock, getaddrinfo on threads.
+
+mod listener;
+#[cfg(target_os = "linux")]
+mod send_queue;
+mod signals;
+mod stream;
+mod thread_pool;
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+
+use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
+use crate::reactor::source::{Ready, Token};
+use crate::report::report_error;
+
+use listener::OsListener;
+pub use listener::reuse_port_listener;
+use signals::SignalWatch;
+use stream::OsStream;
+use thread_pool::ThreadPool;
+
+/// A token that the source table never gives out, since it leaves the highest generations unused.
+const WAKER: mio::Token = mio::Token(usize::MAX);
+
+/// Events that one poll can report at first; doubled whenever a poll fills it.
+const EVENTS: usize = 256;
+
+pub(crate) struct Os {
+    poll: RefCell<(mio::Poll, mio::Events)>,
+    registry: Rc<Registry>,
+    waker: Arc<mio::Waker>,
+    signals: RefCell<Option<SignalWatch>>,
+    threads: ThreadPool,
+    reserve: Rc<Reserve>,
+    begin: Instant,
+    /// When the last poll or lap ended.
+    lap: Cell<Instant>,
+}
+
+impl Os {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let registry = Rc::new(Registry { poll: poll.registry().try_clone()?, process: std::process::id() });
+        let waker = Arc::new(mio::Waker::new(&registry, WAKER)?);
+        let reserve = Rc::new(Reserve(RefCell::new(None)));
+        reserve.refill();
+        Ok(Self {
+            poll: RefCell::new((poll, mio::Events::with_capacity(EVENTS))),
+            registry,
+            waker,
+            signals: RefCell::default(),
+            threads: ThreadPool::default(),
+            reserve,
+            begin: Instant::now(),
+            lap: Cell::new(Instant::now()),
+        })
+    }
+}
+
+impl Backend for Os {
+    fn now(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    fn lap(&self, longest: Duration) -> Option<Duration> {
+        let now = Instant::now();
+        let last = self.lap.replace(now);
+        // A comparison costs less than the difference, which is seldom wanted.
+        (now > last.checked_add(longest)?).then(|| now.duration_since(last))
+    }
+
+    fn poll(&self, timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()> {
+        let (poll, events) = &mut *self.poll.borrow_mut();
+        match poll.poll(events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        let mut count = 0;
+        for event in events.iter() {
+            count += 1;
+            match event.token() {
+                WAKER => {
+                    if let Some(signals) = &*self.signals.borrow() {
+                        wakeups.signals.extend(signals.take());
+                    }
+                }
+                token => wakeups.ready.push((Token::from_usize(token.0), readiness(event))),
+            }
+        }
+        self.lap.set(Instant::now());
+        if count >= events.capacity() {
+            *events = mio::Events::with_capacity(2 * count);
+        }
+        Ok(())
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::<mio::Waker>::clone(&self.waker)
+    }
+
+    fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<Box<dyn Listener>> {
+        Ok(Box::new(OsListener::bind(address, backlog, Rc::clone(&self.registry), Rc::clone(&self.reserve))?))
+    }
+
+    fn adopt(&self, listener: TcpListener) -> io::Result<Box<dyn Listener>> {
+        Ok(Box::new(OsListener::adopt(listener, Rc::clone(&self.registry), Rc::clone(&self.reserve))?))
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+        let socket = mio::net::TcpStream::connect(address)?;
+        // It fails only where the attempt has, which is told later.
+        socket.set_nodelay(true).ok();
+        Ok(Box::new(OsStream::new(socket, Rc::clone(&self.registry))))
+    }
+
+    fn resolve(&self, name: String, resolved: Resolved) {
+        look_up(name, resolved);
+    }
+
+    fn run_in_thread(&self, job: Job) {
+        self.threads.run(job);
+    }
+
+    fn suggest_thread_pool_size(&self, threads: usize) {
+        self.threads.set_limit(threads);
+    }
+
+    fn open_streams(&self) -> usize {
+        stream::open_streams()
+    }
+
+    #[cfg(unix)]
+    fn descriptor_limit(&self) -> Option<usize> {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
+        usize::try_from(limit).ok()
+    }
+
+    #[cfg(not(unix))]
+    fn descriptor_limit(&self) -> Option<usize> {
+        None
+    }
+
+    fn random(&self) -> u64 {
+        // The standard library seeds the first of a thread from the system, and each has other keys.
+        RandomState::new().hash_one(0)
+    }
+
+    fn watch_signals(&self, watch: bool) -> io::Result<()> {
+        if watch && self.registry.is_forked() {
+            let text =
+                "this process was forked from the one that made the reactor, and would take its events: make a new reactor";
+            return Err(io::Error::other(text));
+        }
+        let watched = if watch { Some(SignalWatch::new(Arc::clone(&self.waker))?) } else { None };
+        self.signals.replace(watched);
+        Ok(())
+    }
+}
+
+/// Looks up a name on a thread of its own, which holds nobody else up for the half minute that it may take.
+fn look_up(name: String, resolved: Resolved) {
+    // The thread is given what to call once there is a thread: if there is none, that is told.
+    let (give, given) = mpsc::channel::<Resolved>();
+    let work = move || {
+        if let Ok(resolved) = given.recv() {
+            resolved((name.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()));
+        }
+    };
+    match thread::Builder::new().name("torsade-look-up".to_owned()).spawn(work) {
+        // It waits for this.
+        Ok(_) => drop(give.send(resolved)),
+        Err(error) => resolved(Err(error)),
+    }
+}
+
+/// Where sockets are registered, and by which process.
+///
+/// A process that is forked from it shares the poll: if it had its copy of a socket forgotten, it would be forgotten for both.
+struct Registry {
+    poll: mio::Registry,
+    process: u32,
+}
+
+impl Registry {
+    fn is_forked(&self) -> bool {
+        std::process::id() != self.process
+    }
+}
+
+impl Deref for Registry {
+    type Target = mio::Registry;
+
+    fn deref(&self) -> &mio::Registry {
+        &self.poll
+    }
+}
+
+impl Wake for mio::Waker {
+    fn wake(&self) {
+        if let Err(error) = Self::wake(self) {
+            report_error("wake", format_args!("waking the reactor failed: {error}"));
+        }
+    }
+}
+
+fn readiness(event: &Event) -> Ready {
+    let flags = [
+        (event.is_readable(), Ready::READABLE),
+        (event.is_writable(), Ready::WRITABLE),
+        (event.is_read_closed(), Ready::READ_CLOSED),
+        (event.is_error(), Ready::ERROR),
+    ];
+    flags.into_iter().filter(|(set, _)| *set).fold(Ready::NONE, |ready, (_, flag)| ready | flag)
+}
+
+/// A descriptor held back, so that a connection can be refused when none is left to accept it with.
+struct Reserve(RefCell<Option<File>>);
+
+impl Reserve {
+    fn release(&self) -> bool {
+        self.0.borrow_mut().take().is_some()
+    }
+
+    fn refill(&self) {
+        if self.0.borrow().is_none() {
+            *self.0.borrow_mut() = File::open("/dev/null").ok();
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A listening TCP socket of the system.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+
+use mio::Interest;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::stream::OsStream;
+use super::{Registry, Reserve};
+use crate::backend::{Listener, Stream};
+use crate::reactor::source::Token;
+
+/// Accepted sockets have the options of the listening one: so it is in Linux, and in all that comes from BSD.
+const INHERITS: bool = cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"));
+
+/// As for a port of one reactor.
+const REUSE_BACKLOG: u32 = 1024;
+
+pub(super) struct OsListener {
+    socket: mio::net::TcpListener,
+    registry: Rc<Registry>,
+    reserve: Rc<Reserve>,
+    /// What is accepted may not have inherited [`Stream::nodelay`], and is told.
+    tells: Cell<bool>,
+}
+
+impl OsListener {
+    pub(super) fn bind(address: SocketAddr, backlog: u32, registry: Rc<Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
+        let listener = Self::adopt(listen(socket(address)?, address, backlog)?, registry, reserve)?;
+        listener.tells.set(!INHERITS);
+        Ok(listener)
+    }
+
+    /// Takes a socket that listens already.
+    pub(super) fn adopt(listener: TcpListener, registry: Rc<Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        SockRef::from(&listener).set_tcp_nodelay(true)?;
+        let tells = Cell::new(true);
+        Ok(Self { socket: mio::net::TcpListener::from_std(listener), registry, reserve, tells })
+    }
+}
+
+/// Listens on an address on which others may listen in the same way, to be adopted by a reactor.
+///
+/// The system deals connections out among all sockets that listen there; see [`workers`](crate::workers) for what
+/// comes with that. Up to 1,024 connections wait to be accepted.
+///
+/// # Errors
+/// As the system says: the address is not ours, or taken by one that did not ask for sharing or belongs to another user.
+/// `Unsupported` where there is no `SO_REUSEPORT`.
+#[doc(alias = "SO_REUSEPORT")]
+pub fn reuse_port_listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
+    #[cfg(not(unix))]
+    return Err(io::Error::new(io::ErrorKind::Unsupported, "this system cannot share a port among sockets: pass one on"));
+    listen(socket, address, REUSE_BACKLOG)
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A server that is started again must get its port back while old connections are still in TIME_WAIT. On Windows
+    // the option means something else: that others may take the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket, address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+impl Drop for OsListener {
+    /// The poll would forget it by itself only if nobody else held the same socket: it would go on being woken for others'
+    /// connections, and the socket could not be adopted again.
+    fn drop(&mut self) {
+        if !self.registry.is_forked() {
+            // It fails only where it was never registered.
+            self.registry.deregister(&mut self.socket).ok();
+        }
+    }
+}
+
+impl Listener for OsListener {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.registry.register(&mut self.socket, mio::Token(token.to_usize()), Interest::READABLE)
+    }
+
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+        let accepted = self.socket.accept();
+        if matches!(&accepted, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            // All that have waited since before the option was set are accepted.
+            self.tells.set(!INHERITS);
+        }
+        let (socket, peer) = accepted.map_err(classify)?;
+        if self.tells.get() {
+            // It fails only where the peer has gone.
+            socket.set_nodelay(true).ok();
+        }
+        Ok((Box::new(OsStream::new(socket, Rc::clone(&self.registry))), peer))
+    }
+
+    fn refuse(&self) -> io::Result<()> {
+        // With no reserve this accept fails for want of a descriptor, as the one before it did.
+        self.reserve.release();
+        let refused = self.socket.accept();
+        self.reserve.refill();
+        refused.map(drop).map_err(classify)
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// Gives an error of accept(2) the kind that [`Listener::accept`] promises.
+fn classify(error: io::Error) -> io::Error {
+    let shortage = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    // What the network has done to the one connection already. accept(2): "treat them like EAGAIN by retrying". EPERM is a
+    // firewall's.
+    let one_connection = [
+        libc::ECONNABORTED,
+        libc::ECONNRESET,
+        libc::EHOSTDOWN,
+        libc::EHOSTUNREACH,
+        #[cfg(target_os = "linux")]
+        libc::ENONET,
+        libc::ENETDOWN,
+        libc::ENETUNREACH,
+        libc::ENOPROTOOPT,
+        libc::EOPNOTSUPP,
+        libc::EPERM,
+        libc::EPROTO,
+        libc::ETIMEDOUT,
+    ];
+    match error.raw_os_error() {
+        Some(number) if shortage.contains(&number) => io::Error::new(io::ErrorKind::QuotaExceeded, error),
+        Some(number) if one_connection.contains(&number) => io::Error::new(io::ErrorKind::ConnectionAborted, error),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_one_connection_is_told_from_a_lack_of_descriptors_and_from_an_error_of_the_socket() {
+        let kind = |number| classify(io::Error::from_raw_os_error(number)).kind();
+        for number in [libc::EPROTO, libc::ENETDOWN, libc::EHOSTDOWN, libc::ENOPROTOOPT, libc::EOPNOTSUPP, libc::ENETUNREACH] {
+            assert_eq!(kind(number), io::ErrorKind::ConnectionAborted, "{number}");
+        }
+        assert_eq!(kind(libc::EMFILE), io::ErrorKind::QuotaExceeded);
+        assert_eq!(kind(libc::EAGAIN), io::ErrorKind::WouldBlock);
+        assert_eq!(kind(libc::EINTR), io::ErrorKind::Interrupted);
+        assert_ne!(kind(libc::EBADF), io::ErrorKind::ConnectionAborted);
+    }
+}

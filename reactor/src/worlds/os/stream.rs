@@ -1,0 +1,114 @@
+//! A TCP socket of the system.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mio::Interest;
+use socket2::SockRef;
+
+use super::Registry;
+use crate::backend::Stream;
+use crate::reactor::source::Token;
+
+/// The streams of all reactors of this process: they share its descriptors.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) fn open_streams() -> usize {
+    OPEN.load(Ordering::Relaxed)
+}
+
+pub(super) struct OsStream {
+    socket: mio::net::TcpStream,
+    registry: Rc<Registry>,
+}
+
+impl OsStream {
+    pub(super) fn new(socket: mio::net::TcpStream, registry: Rc<Registry>) -> Self {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Self { socket, registry }
+    }
+}
+
+impl Drop for OsStream {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Stream for OsStream {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(&mut self.socket, mio::Token(token.to_usize()), interest)
+    }
+
+    fn is_connected(&self) -> io::Result<bool> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        match self.socket.peer_addr() {
+            Ok(peer) if self.socket.local_addr()? == peer => {
+                // Nobody listens there, and the system chose that very port for the attempt, which met itself (RFC 9293,
+                // 3.5: simultaneous open). The reset leaves no TIME_WAIT, so that the port is free for a server at once.
+                self.reset_on_close()?;
+                Err(io::ErrorKind::ConnectionRefused.into())
+            }
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(buffer)
+    }
+
+    fn write(&self, data: &[u8]) -> io::Result<usize> {
+        (&self.socket).write(data)
+    }
+
+    fn unacknowledged(&self) -> Option<usize> {
+        #[cfg(target_os = "linux")]
+        return super::send_queue::send_queue(self.socket.local_addr().ok()?, self.socket.peer_addr().ok()?);
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    fn reset_on_close(&self) -> io::Result<()> {
+        if self.registry.is_forked() {
+            // The option is the socket's, so it would hold for the copy of the process that goes on with it.
+            return Ok(());
+        }
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket.take_error()
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    fn nodelay(&self) -> io::Result<bool> {
+        self.socket.nodelay()
+    }
+
+    fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.socket.set_nodelay(on)
+    }
+
+    fn keepalive(&self) -> io::Result<bool> {
+        SockRef::from(&self.socket).keepalive()
+    }
+
+    fn set_keepalive(&self, on: bool) -> io::Result<()> {
+        SockRef::from(&self.socket).set_keepalive(on)
+    }
+}

@@ -1,0 +1,435 @@
+//! The hosts, what they listen on, and who is connected to whom.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::backend::{Signal, Wakeups};
+use crate::reactor::source::{Ready, Token};
+
+use super::faults::Faults;
+use super::link::{End, Fate, Link, LinkId, Side, Stage};
+use super::queue::{Happening, Queue};
+use super::rng::Rng;
+
+/// The first port that the system chooses by itself (RFC 6335).
+const FIRST_EPHEMERAL: u16 = 49152;
+/// How long a connect waits for an answer: six retries of Linux, after 1, 2, 4, ... seconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
+/// How long it takes to learn that an address belongs to nobody.
+const UNREACHABLE: Duration = Duration::from_secs(3);
+
+/// A listening socket, or one end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SocketId {
+    Listener(u64),
+    Stream(LinkId, Side),
+}
+
+pub(super) struct Listening {
+    pub(super) host: usize,
+    pub(super) address: SocketAddr,
+    pub(super) backlog: usize,
+    pub(super) token: Option<Token>,
+    pub(super) queued: bool,
+    /// Connections that were answered and wait for the client's acknowledgement.
+    pub(super) half_open: usize,
+    /// Server ends that can be accepted.
+    pub(super) waiting: VecDeque<LinkId>,
+}
+
+struct HostState {
+    ip: IpAddr,
+    /// Sockets with an edge that was not reported yet.
+    woken: VecDeque<SocketId>,
+    signals: Vec<Signal>,
+    /// The program's sockets of connections.
+    streams: usize,
+    /// It is in `stirred`.
+    stirred: bool,
+    next_port: u16,
+    /// All ports were given out once.
+    wrapped: bool,
+    random: Rng,
+    /// Its power has failed.
+    off: bool,
+}
+
+/// All of the simulated world outside of the programs.
+pub(super) struct Network {
+    pub(super) clock: Rc<Cell<Duration>>,
+    pub(super) rng: Rng,
+    pub(super) faults: Faults,
+    pub(super) queue: Queue,
+    pub(super) links: BTreeMap<LinkId, Link>,
+    pub(super) listeners: BTreeMap<u64, Listening>,
+    hosts: Vec<HostState>,
+    /// Hosts that may have got something to do.
+    stirred: Vec<usize>,
+    names: BTreeMap<String, Vec<IpAddr>>,
+    parted: BTreeSet<(usize, usize)>,
+    next_id: u64,
+    seed: u64,
+}
+
+impl Network {
+    pub(super) fn new(clock: Rc<Cell<Duration>>, seed: u64, faults: Faults) -> Self {
+        Self {
+            clock,
+            rng: Rng::new(seed),
+            faults,
+            queue: Queue::default(),
+            links: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            hosts: Vec::new(),
+            stirred: Vec::new(),
+            names: BTreeMap::new(),
+            parted: BTreeSet::new(),
+            next_id: 0,
+            seed,
+        }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.clock.get()
+    }
+
+    /// The host's place, if the address is one's.
+    pub(super) fn find_host(&self, ip: IpAddr) -> Option<usize> {
+        self.hosts.iter().position(|host| host.ip == ip)
+    }
+
+    pub(super) fn add_host(&mut self, ip: IpAddr) -> usize {
+        // A stream of random numbers for each host, so that one program's draws do not change the network's.
+        let random = Rng::new(self.seed.wrapping_mul(31).wrapping_add(crate::event_log::fingerprint(ip.to_string().as_bytes())));
+        let (woken, signals, next_port) = (VecDeque::new(), Vec::new(), FIRST_EPHEMERAL);
+        self.hosts.push(HostState {
+            ip,
+            woken,
+            signals,
+            streams: 0,
+            stirred: false,
+            next_port,
+            wrapped: false,
+            random,
+            off: false,
+        });
+        self.hosts.len() - 1
+    }
+
+    pub(super) fn random(&mut self, host: usize) -> u64 {
+        self.hosts[host].random.next()
+    }
+
+    pub(super) fn signal(&mut self, host: usize, signal: Signal) {
+        self.hosts[host].signals.push(signal);
+        self.stir(host);
+    }
+
+    pub(super) fn streams(&self, host: usize) -> usize {
+        self.hosts[host].streams
+    }
+
+    /// The host's program has got a socket of a connection.
+    pub(super) fn add_stream(&mut self, host: usize) {
+        self.hosts[host].streams += 1;
+    }
+
+    pub(super) fn remove_stream(&mut self, id: LinkId, side: Side) {
+        if let Some(link) = self.links.get(&id) {
+            self.hosts[link.end(side).host].streams -= 1;
+        }
+    }
+
+    /// The host's program has as many descriptors as it may have.
+    pub(super) fn is_out_of_descriptors(&self, host: usize) -> bool {
+        self.hosts[host].streams >= self.faults.descriptors
+    }
+
+    /// Notes that a host may have got something to do.
+    pub(super) fn stir(&mut self, host: usize) {
+        if !std::mem::replace(&mut self.hosts[host].stirred, true) {
+            self.stirred.push(host);
+        }
+    }
+
+    /// Notes it of all hosts.
+    pub(super) fn stir_all(&mut self) {
+        for host in 0..self.hosts.len() {
+            self.stir(host);
+        }
+    }
+
+    /// Takes the hosts that may have something to do, in the order of their making.
+    pub(super) fn take_stirred(&mut self, stirred: &mut Vec<usize>) {
+        stirred.clear();
+        stirred.append(&mut self.stirred);
+        stirred.sort_unstable();
+        for host in &*stirred {
+            self.hosts[*host].stirred = false;
+        }
+    }
+
+    pub(super) fn add_name(&mut self, name: &str, ip: IpAddr) {
+        self.names.entry(name.to_ascii_lowercase()).or_default().push(ip);
+    }
+
+    /// What a look-up on `host` ends with.
+    pub(super) fn look_up(&mut self, name: &str) -> io::Result<Vec<IpAddr>> {
+        if let Ok(ip) = name.parse() {
+            return Ok(vec![ip]);
+        }
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        if name == "localhost" {
+            return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+        }
+        let found = self.names.get(&name).filter(|_| !self.rng.chance(self.faults.lookup_fails));
+        found.cloned().ok_or_else(|| io::Error::other("failed to look up the address: name or service not known"))
+    }
+
+    pub(super) fn part(&mut self, a: usize, b: usize) {
+        if a != b {
+            self.parted.insert((a.min(b), a.max(b)));
+        }
+    }
+
+    pub(super) fn heal(&mut self, a: usize, b: usize) {
+        self.parted.remove(&(a.min(b), a.max(b)));
+        self.release_stalled();
+    }
+
+    pub(super) fn are_parted(&self, a: usize, b: usize) -> bool {
+        self.hosts[a].off || self.hosts[b].off || self.parted.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// A host's program is gone. Its system closes the sockets; without power there is no system, and nobody is told.
+    pub(super) fn end_program(&mut self, host: usize, off: bool) {
+        self.hosts[host].off |= off;
+        let listeners: Vec<u64> = self.listeners.iter().filter(|(_, at)| at.host == host).map(|(id, _)| *id).collect();
+        for id in listeners {
+            if off { drop(self.listeners.remove(&id)) } else { self.close_listener(id) }
+        }
+        let ends =
+            |(id, link): (&LinkId, &Link)| [(*id, Side::Client), (*id, Side::Server)].map(|end| (end, link.end(end.1).host));
+        let ends: Vec<_> = self.links.iter().flat_map(ends).filter(|(_, at)| *at == host).map(|(end, _)| end).collect();
+        for (id, side) in ends {
+            if off { self.vanish(id, side) } else { self.close(id, side) }
+        }
+        self.hosts[host].streams = 0;
+    }
+
+    /// A host has power, and may run another program.
+    pub(super) fn begin_program(&mut self, host: usize) {
+        self.hosts[host].off = false;
+        self.hosts[host].woken.clear();
+        self.hosts[host].signals.clear();
+        self.release_stalled();
+    }
+
+    /// Notes an edge: the socket's readiness is reported by its host's next poll.
+    pub(super) fn wake(&mut self, id: LinkId, side: Side) {
+        let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
+        if end.token.is_some() && !end.released && !end.queued {
+            end.queued = true;
+            let host = end.host;
+            self.hosts[host].woken.push_back(SocketId::Stream(id, side));
+            self.stir(host);
+        }
+    }
+
+    pub(super) fn wake_listener(&mut self, id: u64) {
+        let Some(listener) = self.listeners.get_mut(&id) else { return };
+        if listener.token.is_some() && !listener.queued {
+            listener.queued = true;
+            let host = listener.host;
+            self.hosts[host].woken.push_back(SocketId::Listener(id));
+            self.stir(host);
+        }
+    }
+
+    pub(super) fn has_ready(&self, host: usize) -> bool {
+        !self.hosts[host].woken.is_empty() || !self.hosts[host].signals.is_empty()
+    }
+
+    /// Reports and forgets the edges of a host.
+    pub(super) fn take_ready(&mut self, host: usize, wakeups: &mut Wakeups) {
+        let now = self.now();
+        wakeups.signals.append(&mut self.hosts[host].signals);
+        while let Some(socket) = self.hosts[host].woken.pop_front() {
+            let (token, ready) = match socket {
+                SocketId::Listener(id) => {
+                    let Some(listener) = self.listeners.get_mut(&id) else { continue };
+                    listener.queued = false;
+                    (listener.token, if listener.waiting.is_empty() { Ready::NONE } else { Ready::READABLE })
+                }
+                SocketId::Stream(id, side) => {
+                    let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { continue };
+                    end.queued = false;
+                    let ready = end.readiness(now);
+                    end.wants_room |= end.stage == Stage::Open && !ready.contains(Ready::WRITABLE);
+                    (end.token.filter(|_| !end.released), ready)
+                }
+            };
+            if let Some(token) = token.filter(|_| ready != Ready::NONE) {
+                wakeups.ready.push((token, ready));
+            }
+        }
+    }
+
+    pub(super) fn listen(&mut self, host: usize, address: SocketAddr, backlog: u32) -> io::Result<u64> {
+        let ip = address.ip();
+        if !ip.is_unspecified() && !ip.is_loopback() && ip != self.hosts[host].ip {
+            return Err(ErrorKind::AddrNotAvailable.into());
+        }
+        let port = if address.port() == 0 { self.free_port(host, ip)? } else { address.port() };
+        if self.is_taken(host, ip, port) {
+            return Err(ErrorKind::AddrInUse.into());
+        }
+        let id = self.next_id();
+        let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
+        let address = SocketAddr::new(ip, port);
+        let waiting = VecDeque::new();
+        self.listeners.insert(id, Listening { host, address, backlog, token: None, queued: false, half_open: 0, waiting });
+        Ok(id)
+    }
+
+    /// Begins a connection; the first request is on its way then.
+    pub(super) fn connect(&mut self, host: usize, address: SocketAddr) -> io::Result<LinkId> {
+        if self.rng.chance(self.faults.connect_fails) {
+            return Err(ErrorKind::NetworkUnreachable.into());
+        }
+        let remote = SocketAddr::new(reachable(address.ip()), address.port());
+        let here = remote.ip().is_loopback() || remote.ip() == self.hosts[host].ip;
+        let there = if here { Some(host) } else { self.find_host(remote.ip()) };
+        let local_ip = if here { remote.ip() } else { self.hosts[host].ip };
+        let local = SocketAddr::new(local_ip, self.port_to(host, local_ip, remote)?);
+        let fate = match () {
+            () if self.rng.chance(self.faults.connect_hangs) => Fate::Hanging,
+            () if self.rng.chance(self.faults.connect_refused) => Fate::Refused,
+            () => Fate::Answered,
+        };
+        let client = self.new_end(host, local, remote);
+        let mut server = self.new_end(there.unwrap_or(host), remote, local);
+        server.released = true;
+        let id = LinkId(self.next_id());
+        self.links.insert(id, Link { client, server, fate });
+        let now = self.now();
+        if there.is_some() {
+            let arrival = now + self.latency();
+            self.queue.push(arrival, Happening::Syn(id, 0));
+            self.queue.push(now + CONNECT_TIMEOUT, Happening::NoAnswer(id, ErrorKind::TimedOut));
+        } else {
+            self.queue.push(now + UNREACHABLE, Happening::NoAnswer(id, ErrorKind::HostUnreachable));
+        }
+        Ok(id)
+    }
+
+    /// The listener of `host` that a connect to `address` meets.
+    pub(super) fn find_listener(&self, host: usize, address: SocketAddr) -> Option<u64> {
+        let fits = |listener: &Listening| {
+            let bound = listener.address;
+            listener.host == host && bound.port() == address.port() && takes(bound.ip(), address.ip())
+        };
+        self.listeners.iter().find(|(_, listener)| fits(listener)).map(|(id, _)| *id)
+    }
+
+    fn new_end(&mut self, host: usize, local: SocketAddr, remote: SocketAddr) -> End {
+        let limits = (self.rng.size(&self.faults.receive_buffer), self.rng.size(&self.faults.send_buffer));
+        let slow = self.rng.chance(self.faults.slow);
+        let mut end = End::new(host, local, remote, limits);
+        if self.rng.chance(self.faults.stuck) {
+            end.until_stuck = Some(self.rng.size(&(1..=65536)));
+        }
+        end.bandwidth = if slow { Some(self.faults.slow_bandwidth) } else { self.faults.bandwidth };
+        end
+    }
+
+    pub(super) fn latency(&mut self) -> Duration {
+        self.rng.duration(&self.faults.latency).max(Duration::from_micros(1))
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn next_port(&mut self, host: usize) -> u16 {
+        let port = self.hosts[host].next_port;
+        self.hosts[host].next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
+        self.hosts[host].wrapped |= port == u16::MAX;
+        port
+    }
+
+    /// A port for a connection from `ip` to `remote`: no listener's, and of no other connection between the two.
+    fn port_to(&mut self, host: usize, ip: IpAddr, remote: SocketAddr) -> io::Result<u16> {
+        for _ in FIRST_EPHEMERAL..=u16::MAX {
+            let port = self.next_port(host);
+            let ends = (SocketAddr::new(ip, port), remote);
+            let used = |link: &Link| (link.client.local, link.client.remote) == ends;
+            if !(self.is_taken(host, ip, port) || self.hosts[host].wrapped && self.links.values().any(used)) {
+                return Ok(port);
+            }
+        }
+        Err(ErrorKind::AddrNotAvailable.into())
+    }
+
+    fn free_port(&mut self, host: usize, ip: IpAddr) -> io::Result<u16> {
+        for _ in FIRST_EPHEMERAL..=u16::MAX {
+            let port = self.next_port(host);
+            if !self.is_taken(host, ip, port) {
+                return Ok(port);
+            }
+        }
+        Err(ErrorKind::AddrInUse.into())
+    }
+
+    fn is_taken(&self, host: usize, ip: IpAddr, port: u16) -> bool {
+        self.listeners.values().any(|listener| {
+            let bound = listener.address;
+            let meets = takes(bound.ip(), ip) || takes(ip, bound.ip());
+            listener.host == host && bound.port() == port && meets
+        })
+    }
+
+    /// What is going on, for the message of a run that does not come to its end.
+    pub(super) fn describe(&self, text: &mut String) {
+        let now = self.now();
+        for (id, link) in &self.links {
+            let (client, server) = (&link.client, &link.server);
+            let unsent = client.unsent.len() + server.unsent.len();
+            let unread = client.received.len() + server.received.len();
+            let flying = client.in_flight.len() + server.in_flight.len();
+            // Writing to a String cannot fail.
+            let _ignored = write!(
+                text,
+                "\n  connection {} from {} to {} ({:?}, {:?}): {unsent} bytes unsent, {unread} unread, {flying} segments on the way",
+                id.0, client.local, server.local, client.stage, server.stage
+            );
+            link.describe_troubles(now, text);
+        }
+        for host in self.hosts.iter().filter(|host| host.off) {
+            let _ignored = write!(text, "\n  {} is off", host.ip);
+        }
+        for (a, b) in &self.parted {
+            let _ignored = write!(text, "\n  {} and {} are parted", self.hosts[*a].ip, self.hosts[*b].ip);
+        }
+    }
+}
+
+/// Whether a socket that is bound to `bound` gets what is for `ip`: on [::] it takes IPv4 too, on 0.0.0.0 no IPv6.
+fn takes(bound: IpAddr, ip: IpAddr) -> bool {
+    bound == ip || bound.is_unspecified() && (bound.is_ipv6() || ip.is_ipv4())
+}
+
+/// Connecting to "any address" means this host, as on Linux.
+fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}

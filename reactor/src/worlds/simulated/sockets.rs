@@ -1,0 +1,282 @@
+//! The simulated world as one host's program sees it.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
+use crate::panic::catch;
+use crate::reactor::source::Token;
+use crate::report::report_error;
+
+use super::link::{End, LinkId, Side, Stage};
+use super::network::Network;
+use super::queue::Happening;
+use super::world::World;
+
+/// EMFILE, which no `ErrorKind` stands for.
+const OUT_OF_DESCRIPTORS: i32 = if cfg!(windows) { 10024 } else { 24 };
+
+/// One host's outside world.
+pub(super) struct HostBackend {
+    world: Rc<World>,
+    host: usize,
+    waker: Arc<Flag>,
+}
+
+impl HostBackend {
+    pub(super) fn new(world: Rc<World>, host: usize) -> Self {
+        let waker = Arc::new(Flag { set: AtomicBool::new(false), any: Arc::clone(&world.called) });
+        Self { world, host, waker }
+    }
+}
+
+impl Backend for HostBackend {
+    fn now(&self) -> Duration {
+        self.world.now()
+    }
+
+    fn poll(&self, timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()> {
+        if timeout != Some(Duration::ZERO) && !self.waker.is_set() {
+            self.world.advance_for(self.host, timeout, &self.waker)?;
+        }
+        self.waker.clear();
+        self.world.network.borrow_mut().take_ready(self.host, wakeups);
+        Ok(())
+    }
+
+    fn nudge(&self) {
+        self.world.network.borrow_mut().stir(self.host);
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::<Flag>::clone(&self.waker)
+    }
+
+    fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<Box<dyn Listener>> {
+        let id = self.world.network.borrow_mut().listen(self.host, address, backlog)?;
+        Ok(Box::new(SimulatedListener { world: Rc::clone(&self.world), id }))
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+        if self.world.network.borrow().is_out_of_descriptors(self.host) {
+            return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
+        }
+        let id = self.world.network.borrow_mut().connect(self.host, address)?;
+        Ok(Box::new(SimulatedStream::new(&self.world, self.host, id, Side::Client)))
+    }
+
+    fn resolve(&self, name: String, resolved: Resolved) {
+        let network = &mut *self.world.network.borrow_mut();
+        let time = network.now() + network.rng.duration(&network.faults.lookup);
+        let found = network.look_up(&name);
+        network.queue.push(time, Happening::Call(Box::new(|| resolved(found))));
+    }
+
+    fn run_in_thread(&self, job: Job) {
+        let network = &mut *self.world.network.borrow_mut();
+        let time = network.now() + network.rng.duration(&network.faults.job);
+        let job = || {
+            if let Err(panic) = catch(job) {
+                report_error("thread pool job", format_args!("a job of the thread pool {panic}"));
+            }
+        };
+        network.queue.push(time, Happening::Call(Box::new(job)));
+    }
+
+    fn open_streams(&self) -> usize {
+        self.world.network.borrow().streams(self.host)
+    }
+
+    fn descriptor_limit(&self) -> Option<usize> {
+        Some(self.world.network.borrow().faults.descriptors).filter(|limit| *limit < usize::MAX)
+    }
+
+    fn random(&self) -> u64 {
+        self.world.network.borrow_mut().random(self.host)
+    }
+
+    fn watch_signals(&self, _watch: bool) -> io::Result<()> {
+        // Signals come from `Host::signal` only, and always reach the reactor.
+        Ok(())
+    }
+}
+
+/// Ends a wait; set also by real threads, so that one that calls into a simulated reactor is not lost.
+pub(super) struct Flag {
+    set: AtomicBool,
+    /// Set with each of the world's flags.
+    any: Arc<AtomicBool>,
+}
+
+impl Flag {
+    pub(super) fn is_set(&self) -> bool {
+        self.set.load(Ordering::Acquire)
+    }
+
+    fn clear(&self) {
+        self.set.store(false, Ordering::Release);
+    }
+}
+
+impl Wake for Flag {
+    fn wake(&self) {
+        self.set.store(true, Ordering::Release);
+        self.any.store(true, Ordering::Release);
+    }
+}
+
+struct SimulatedStream {
+    world: Rc<World>,
+    id: LinkId,
+    side: Side,
+}
+
+impl SimulatedStream {
+    fn new(world: &Rc<World>, host: usize, id: LinkId, side: Side) -> Self {
+        world.network.borrow_mut().add_stream(host);
+        Self { world: Rc::clone(world), id, side }
+    }
+
+    /// The socket in the network; it stays there as long as this lives, or until the simulation ends.
+    fn with_end<T>(&self, look: impl FnOnce(&mut End) -> T) -> io::Result<T> {
+        let mut network = self.world.network.borrow_mut();
+        let link = network.links.get_mut(&self.id).ok_or(ErrorKind::NotConnected)?;
+        Ok(look(link.end_mut(self.side)))
+    }
+
+    fn network(&self) -> std::cell::RefMut<'_, Network> {
+        self.world.network.borrow_mut()
+    }
+}
+
+impl Stream for SimulatedStream {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.with_end(|end| end.token = Some(token))?;
+        self.network().wake(self.id, self.side);
+        Ok(())
+    }
+
+    fn is_connected(&self) -> io::Result<bool> {
+        self.with_end(|end| match end.error.take() {
+            Some(kind) => Err(kind.into()),
+            None => Ok(end.stage == Stage::Open && !end.is_finished()),
+        })?
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.network().read(self.id, self.side, buffer)
+    }
+
+    fn write(&self, data: &[u8]) -> io::Result<usize> {
+        self.network().write(self.id, self.side, data)
+    }
+
+    fn unacknowledged(&self) -> Option<usize> {
+        self.with_end(|end| end.unacknowledged()).ok()
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.network().shutdown_write(self.id, self.side)
+    }
+
+    fn reset_on_close(&self) -> io::Result<()> {
+        self.with_end(|end| end.reset_on_close = true)
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.with_end(|end| end.error.take().map(io::Error::from))
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.with_end(|end| end.local)
+    }
+
+    fn nodelay(&self) -> io::Result<bool> {
+        self.with_end(|end| end.nodelay)
+    }
+
+    fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.with_end(|end| end.nodelay = on)
+    }
+
+    fn keepalive(&self) -> io::Result<bool> {
+        self.with_end(|end| end.keepalive)
+    }
+
+    fn set_keepalive(&self, on: bool) -> io::Result<()> {
+        self.with_end(|end| end.keepalive = on)
+    }
+}
+
+impl Drop for SimulatedStream {
+    fn drop(&mut self) {
+        self.network().close(self.id, self.side);
+    }
+}
+
+struct SimulatedListener {
+    world: Rc<World>,
+    id: u64,
+}
+
+impl SimulatedListener {
+    fn next(&self) -> io::Result<(SimulatedStream, SocketAddr)> {
+        let mut network = self.world.network.borrow_mut();
+        let listener = network.listeners.get_mut(&self.id).ok_or(ErrorKind::NotConnected)?;
+        let id = listener.waiting.pop_front().ok_or(ErrorKind::WouldBlock)?;
+        let server = &network.links.get(&id).ok_or(ErrorKind::ConnectionAborted)?.server;
+        let (host, peer) = (server.host, server.remote);
+        drop(network);
+        Ok((SimulatedStream::new(&self.world, host, id, Side::Server), peer))
+    }
+}
+
+impl Listener for SimulatedListener {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        let mut network = self.world.network.borrow_mut();
+        network.listeners.get_mut(&self.id).ok_or(ErrorKind::NotConnected)?.token = Some(token);
+        network.wake_listener(self.id);
+        Ok(())
+    }
+
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+        let (full, aborted) = {
+            let network = &mut *self.world.network.borrow_mut();
+            let listener = network.listeners.get(&self.id).ok_or(ErrorKind::NotConnected)?;
+            if listener.waiting.is_empty() {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let out = network.is_out_of_descriptors(listener.host);
+            let full = network.rng.chance(network.faults.accept_out_of_descriptors) || out;
+            (full, network.rng.chance(network.faults.accept_aborted))
+        };
+        if full {
+            return Err(io::Error::new(ErrorKind::QuotaExceeded, io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS)));
+        }
+        let (stream, peer) = self.next()?;
+        if aborted {
+            stream.reset_on_close()?;
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        Ok((Box::new(stream), peer))
+    }
+
+    fn refuse(&self) -> io::Result<()> {
+        self.next().map(drop)
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        let network = self.world.network.borrow();
+        Ok(network.listeners.get(&self.id).ok_or(ErrorKind::NotConnected)?.address)
+    }
+}
+
+impl Drop for SimulatedListener {
+    fn drop(&mut self) {
+        self.world.network.borrow_mut().close_listener(self.id);
+    }
+}

@@ -1,0 +1,525 @@
+//! The layers that are switched on, in order.
+
+use std::time::Duration;
+
+#[cfg(feature = "tls")]
+use torsade_protocols::StartTlsError;
+use torsade_protocols::spi::Work;
+use torsade_protocols::{CompressionError, CompressionStats, Decompression, Reason};
+use torsade_reactor::DelayedCall;
+
+use crate::compression::CompressionLayer;
+use crate::connection::layer::Layer;
+use crate::connection::shared::READ_SIZE;
+#[cfg(feature = "tls")]
+use crate::tls::TlsLayer;
+
+/// The byte layers of one connection: from the protocol (the first) to the socket (the last).
+///
+/// It also holds input that could not be delivered yet: of each layer, and of the protocol.
+#[derive(Default)]
+pub(crate) struct Chain {
+    stages: Vec<Stage>,
+    /// Plain bytes that go to the protocol before all others.
+    unread: Vec<u8>,
+    /// Something was written since the last flush.
+    dirty: bool,
+    /// How many layers, from the last on, have been told that the wire ended.
+    ended: u8,
+    /// The timer by which its connection keeps [`deadline`](Self::deadline); here, where few connections pay for it.
+    pub(crate) timer: Option<DelayedCall>,
+}
+
+struct Stage {
+    layer: AnyLayer,
+    /// Input of this layer, of which it has `taken` so many bytes: what is left is moved only when half of it is gone.
+    held: Vec<u8>,
+    taken: usize,
+    /// The layer has more to give without input.
+    more: bool,
+}
+
+/// The layers there are, in the order in which they stand: what is above comes first.
+enum AnyLayer {
+    Compression(Box<CompressionLayer>),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsLayer>),
+}
+
+impl AnyLayer {
+    fn get(&self) -> &dyn Layer {
+        match self {
+            Self::Compression(layer) => &**layer,
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => &**layer,
+        }
+    }
+
+    fn get_mut(&mut self) -> &mut dyn Layer {
+        match self {
+            Self::Compression(layer) => &mut **layer,
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => &mut **layer,
+        }
+    }
+}
+
+impl Stage {
+    fn new(layer: AnyLayer, held: Vec<u8>) -> Self {
+        Self { layer, held, taken: 0, more: false }
+    }
+
+    const fn compression(&self) -> Option<&CompressionLayer> {
+        match &self.layer {
+            AnyLayer::Compression(layer) => Some(layer),
+            #[cfg(feature = "tls")]
+            AnyLayer::Tls(_) => None,
+        }
+    }
+
+    const fn compression_mut(&mut self) -> Option<&mut CompressionLayer> {
+        match &mut self.layer {
+            AnyLayer::Compression(layer) => Some(layer),
+            #[cfg(feature = "tls")]
+            AnyLayer::Tls(_) => None,
+        }
+    }
+
+    /// Has the layer read what it holds.
+    fn read_held(&mut self, plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<(), Reason> {
+        let held = self.held.get(self.taken..).unwrap_or_default();
+        let progress = self.layer.get_mut().read(held, plain, room, work, now)?;
+        self.more = progress.more;
+        self.taken += progress.consumed;
+        if self.taken >= self.held.len() {
+            self.drop_held();
+        } else if self.taken >= self.held.len() / 2 {
+            self.held.drain(..self.taken);
+            self.taken = 0;
+        }
+        Ok(())
+    }
+
+    /// Whether there is input that it has not taken yet.
+    const fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    fn drop_held(&mut self) {
+        self.held = Vec::new();
+        self.taken = 0;
+    }
+}
+
+impl Chain {
+    /// Does something with the compression layer, put on top of all others if there is none yet.
+    pub(crate) fn with_compression<T>(
+        &mut self,
+        make: impl FnOnce() -> CompressionLayer,
+        act: impl FnOnce(&mut CompressionLayer) -> T,
+    ) -> T {
+        if let Some(layer) = self.stages.first_mut().and_then(Stage::compression_mut) {
+            return act(layer);
+        }
+        let mut layer = make();
+        let result = act(&mut layer);
+        // Exactly: most connections have no other layer, and may be many.
+        self.stages.reserve_exact(1);
+        self.stages.insert(0, Stage::new(AnyLayer::Compression(Box::new(layer)), Vec::new()));
+        result
+    }
+
+    /// Takes the bytes that followed the end of the incoming compressed stream.
+    pub(crate) fn take_trailing(&mut self) -> Vec<u8> {
+        self.stages.first_mut().and_then(Stage::compression_mut).map_or_else(Vec::new, CompressionLayer::take_trailing)
+    }
+
+    /// Whether what is delivered was not decompressed.
+    pub(crate) fn passes_plain(&self) -> bool {
+        self.stages.first().and_then(Stage::compression).is_none_or(CompressionLayer::passes_plain)
+    }
+
+    /// What compression did, if it was ever on.
+    pub(crate) fn compression_stats(&self) -> Option<CompressionStats> {
+        let stats = self.stages.first()?.compression()?.stats();
+        (stats.format_in.is_some() || stats.format_out.is_some()).then_some(stats)
+    }
+
+    /// Takes plain bytes down to the wire.
+    pub(crate) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        self.dirty = true;
+        write_from(&mut self.stages, plain, wire, now)
+    }
+
+    /// Makes everything written so far readable for the peer, and sends what the layers have to say by themselves.
+    pub(crate) fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        let dirty = std::mem::take(&mut self.dirty);
+        for level in 0..self.stages.len() {
+            if dirty || self.stages[level].layer.get().wants_flush() {
+                self.produce(level, wire, now, |layer, wire| layer.get_mut().flush(wire, now))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Something was written since the last flush, or a layer has something to say by itself.
+    pub(crate) fn needs_flush(&self) -> bool {
+        self.dirty || self.wants_flush()
+    }
+
+    /// A layer has something to say that nobody wrote.
+    pub(crate) fn wants_flush(&self) -> bool {
+        self.stages.iter().any(|stage| stage.layer.get().wants_flush())
+    }
+
+    /// Written bytes that layers keep back until something was read.
+    pub(crate) fn unsent(&self) -> usize {
+        self.stages.iter().map(|stage| stage.layer.get().unsent()).sum()
+    }
+
+    /// Ends the outgoing stream of every layer.
+    pub(crate) fn finish(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        for level in 0..self.stages.len() {
+            self.produce(level, wire, now, |layer, wire| layer.get_mut().finish(wire))?;
+        }
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// Sends at the next flush what the compressor holds, whatever its policy.
+    pub(crate) fn flush_compression(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        self.produce_compressed(wire, now, CompressionLayer::force_flush)
+    }
+
+    /// Forgets the compressor's history.
+    pub(crate) fn compression_barrier(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        self.produce_compressed(wire, now, CompressionLayer::barrier)
+    }
+
+    fn produce_compressed(
+        &mut self,
+        wire: &mut Vec<u8>,
+        now: Duration,
+        step: impl FnOnce(&mut CompressionLayer, &mut Vec<u8>, Duration) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        self.dirty = true;
+        self.produce(0, wire, now, |layer, wire| match layer {
+            AnyLayer::Compression(layer) => step(layer, wire, now),
+            #[cfg(feature = "tls")]
+            AnyLayer::Tls(_) => Ok(()),
+        })
+    }
+
+    /// Ends the compressed stream; what is written next passes as it is.
+    pub(crate) fn end_compression(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        self.produce_compressed(wire, now, |layer, wire, _| layer.end_stream(wire))
+    }
+
+    /// Lets one layer write, and takes what it wrote through those below it.
+    fn produce(
+        &mut self,
+        level: usize,
+        wire: &mut Vec<u8>,
+        now: Duration,
+        step: impl FnOnce(&mut AnyLayer, &mut Vec<u8>) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        let Some((above, below)) = self.stages.split_at_mut_checked(level + 1) else { return Ok(()) };
+        let Some(stage) = above.last_mut() else { return Ok(()) };
+        if below.is_empty() {
+            return step(&mut stage.layer, wire);
+        }
+        let mut written = Vec::new();
+        step(&mut stage.layer, &mut written)?;
+        write_from(below, &written, wire, now)
+    }
+
+    /// Frees a compression layer that has nothing to do any more. Says whether the whole chain has not.
+    pub(crate) fn drop_spent(&mut self) -> bool {
+        let spent = |stage: &Stage| !stage.holds() && !stage.more && stage.compression().is_some_and(CompressionLayer::is_spent);
+        if self.stages.first().is_some_and(spent) {
+            self.stages.remove(0);
+        }
+        self.stages.is_empty() && self.unread.is_empty()
+    }
+
+    /// Incoming bytes need not be shown to the chain: nothing is held, and every layer lets them pass.
+    pub(crate) fn reads_directly(&self) -> bool {
+        self.unread.is_empty()
+            && self.stages.iter().all(|stage| !stage.holds() && !stage.more && stage.layer.get().reads_directly())
+    }
+
+    /// Bytes passed without being shown to the chain.
+    pub(crate) fn passed_in(&mut self, bytes: u64) {
+        for layer in self.stages.iter_mut().filter_map(Stage::compression_mut) {
+            layer.passed_in(bytes);
+        }
+    }
+
+    /// There is input here that can be delivered without reading the socket.
+    pub(crate) fn has_input(&self) -> bool {
+        !self.unread.is_empty() || self.stages.iter().any(|stage| stage.more || stage.holds())
+    }
+
+    /// Takes bytes that were read, and appends what is to be delivered to `plain`: at most one buffer, for
+    /// which at most `work` is done; the rest waits.
+    ///
+    /// Called with no bytes when [`has_input`](Self::has_input) says so, and only then may it be called again.
+    pub(crate) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, work: &Work, now: Duration) -> Result<(), Reason> {
+        if !self.unread.is_empty() {
+            plain.extend(self.unread.drain(..self.unread.len().min(READ_SIZE)));
+            if self.unread.is_empty() {
+                self.unread = Vec::new();
+            }
+            if let Some(last) = self.stages.last_mut() {
+                last.held.extend_from_slice(wire);
+            } else {
+                self.unread.extend_from_slice(wire);
+            }
+            return Ok(());
+        }
+        pull(&mut self.stages, wire, plain, work, now)
+    }
+
+    /// Takes bytes that were read, and has the layer above the socket go on with its handshake. Delivers nothing.
+    pub(crate) fn handshake(&mut self, wire: &[u8], work: &Work, now: Duration) -> Result<(), Reason> {
+        let Some(last) = self.stages.last_mut() else { return Ok(()) };
+        last.held.extend_from_slice(wire);
+        last.read_held(&mut Vec::new(), 0, work, now)
+    }
+
+    /// There is input here for the layer above the socket.
+    pub(crate) fn has_handshake_input(&self) -> bool {
+        self.stages.last().is_some_and(|stage| stage.more || stage.holds())
+    }
+
+    /// A layer has to read before anything else can be done.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.stages.last().is_some_and(|stage| stage.layer.get().is_handshaking())
+    }
+
+    /// True once, after a handshake was completed.
+    pub(crate) fn take_handshake_completed(&mut self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(layer) = self.tls_mut() {
+            return layer.take_completed();
+        }
+        false
+    }
+
+    /// The peer has ended the stream of a layer, and need not end the wire as well.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stages.iter().any(|stage| stage.layer.get().has_ended())
+    }
+
+    /// The wire has ended and nothing is held: tells the next layer, and whether it was the last one.
+    pub(crate) fn read_end(&mut self, plain: &mut Vec<u8>) -> Result<bool, Reason> {
+        let Some(level) = self.stages.len().checked_sub(usize::from(self.ended) + 1) else { return Ok(true) };
+        self.ended += 1;
+        let (above, below) = self.stages.split_at_mut(level);
+        let Some(stage) = below.first_mut() else { return Ok(true) };
+        match above.last_mut() {
+            Some(upper) => stage.layer.get_mut().read_end(&mut upper.held)?,
+            None => stage.layer.get_mut().read_end(plain)?,
+        }
+        Ok(level == 0)
+    }
+
+    /// Has bytes delivered to the protocol again, before all others.
+    pub(crate) fn unread(&mut self, plain: &[u8]) {
+        self.unread.splice(..0, plain.iter().copied());
+    }
+
+    /// How many bytes wait to be delivered before all others.
+    pub(crate) const fn unread_len(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// Decompresses what comes in from here on, beginning with `rest`; the compression layer is on.
+    pub(crate) fn expect_compression(&mut self, options: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
+        let Some(stage) = self.stages.first_mut() else { return Ok(()) };
+        if let Some(layer) = stage.compression_mut() {
+            layer.expect(options, rest)?;
+            // It has input of its own now.
+            stage.more = true;
+            // And it has to be told of the end, though it may have been: what that set free may be what began a stream.
+            self.ended = self.ended.min(self.stages.len() as u8 - 1); // there are two layers at most
+        }
+        Ok(())
+    }
+
+    /// Forgets the input that is held.
+    pub(crate) fn drop_input(&mut self) {
+        self.unread = Vec::new();
+        for stage in &mut self.stages {
+            stage.drop_held();
+            stage.more = false;
+        }
+    }
+
+    /// When [`expire`](Self::expire) is to be called.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.stages.iter().filter_map(|stage| stage.layer.get().deadline()).min()
+    }
+
+    /// There is input that no layer has seen: a beginning that is held back may have its rest there, and is not due yet.
+    pub(crate) fn hold_on(&mut self, now: Duration) {
+        if let Some(layer) = self.stages.first_mut().and_then(Stage::compression_mut) {
+            layer.hold_on(now);
+        }
+    }
+
+    /// A layer's deadline has passed: what it held back goes on, on both sides.
+    pub(crate) fn expire(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        for level in 0..self.stages.len() {
+            if self.stages[level].layer.get().deadline().is_none_or(|deadline| deadline > now) {
+                continue;
+            }
+            let mut plain = Vec::new();
+            self.produce(level, wire, now, |layer, wire| layer.get_mut().expire(wire, &mut plain, now))?;
+            match level.checked_sub(1).and_then(|upper| self.stages.get_mut(upper)) {
+                Some(upper) => upper.held.append(&mut plain),
+                None => self.unread.append(&mut plain),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_from(stages: &mut [Stage], plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+    match stages {
+        [] => wire.extend_from_slice(plain),
+        [last] => last.layer.get_mut().write(plain, wire, now)?,
+        [first, below @ ..] => {
+            let mut written = Vec::new();
+            first.layer.get_mut().write(plain, &mut written, now)?;
+            write_from(below, &written, wire, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gets one buffer out of the first of `stages`, asking those below for its input only when it has none left.
+fn pull(stages: &mut [Stage], wire: &[u8], plain: &mut Vec<u8>, work: &Work, now: Duration) -> Result<(), Reason> {
+    let Some((stage, below)) = stages.split_first_mut() else {
+        plain.extend_from_slice(wire);
+        return Ok(());
+    };
+    let starved = !stage.holds() && !stage.more;
+    if below.is_empty() && starved {
+        // The common case: what was read goes into the layer without being copied first.
+        let progress = stage.layer.get_mut().read(wire, plain, READ_SIZE, work, now)?;
+        stage.more = progress.more;
+        stage.held.extend_from_slice(wire.get(progress.consumed..).unwrap_or_default());
+        return Ok(());
+    }
+    let mut pulled = Ok(());
+    if below.is_empty() {
+        stage.held.extend_from_slice(wire);
+    } else if starved {
+        pulled = pull(below, wire, &mut stage.held, work, now);
+    } else if let Some(last) = below.last_mut() {
+        last.held.extend_from_slice(wire);
+    }
+    // Also after a failure below: what came out before it is good.
+    stage.read_held(plain, READ_SIZE, work, now)?;
+    pulled
+}
+
+/// What only TLS needs.
+#[cfg(feature = "tls")]
+impl Chain {
+    /// Whether TLS can be switched on.
+    pub(crate) fn check_tls(&self) -> Result<(), StartTlsError> {
+        for stage in &self.stages {
+            match &stage.layer {
+                AnyLayer::Tls(_) => return Err(StartTlsError::AlreadyOn),
+                AnyLayer::Compression(layer) if layer.is_on() => return Err(StartTlsError::Compressing),
+                AnyLayer::Compression(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes that were read are held here, by the layers or for the protocol.
+    pub(crate) fn held_input(&self) -> usize {
+        let held = |stage: &Stage| stage.held.len() - stage.taken + stage.compression().map_or(0, CompressionLayer::held_back);
+        self.unread.len() + self.stages.iter().map(held).sum::<usize>()
+    }
+
+    /// Puts TLS below all other layers. `rest` is what it is to read first.
+    pub(crate) fn insert_tls(&mut self, layer: TlsLayer, rest: &[u8]) {
+        self.stages.push(Stage::new(AnyLayer::Tls(Box::new(layer)), rest.to_vec()));
+    }
+
+    pub(crate) fn tls(&self) -> Option<&TlsLayer> {
+        match &self.stages.last()?.layer {
+            AnyLayer::Tls(layer) => Some(layer),
+            AnyLayer::Compression(_) => None,
+        }
+    }
+
+    pub(crate) fn tls_mut(&mut self) -> Option<&mut TlsLayer> {
+        match &mut self.stages.last_mut()?.layer {
+            AnyLayer::Tls(layer) => Some(layer),
+            AnyLayer::Compression(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use torsade_protocols::{Compression, Detect, Truncation};
+
+    use super::*;
+    use crate::compression::EncoderPool;
+
+    fn looking() -> Chain {
+        let mut chain = Chain::default();
+        chain.with_compression(|| CompressionLayer::new(&EncoderPool::shared(), Detect::AtStart, 0, 0), |_| {});
+        chain
+    }
+
+    fn read(chain: &mut Chain, wire: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        chain.read(wire, &mut plain, &Work::unlimited(), Duration::ZERO).unwrap();
+        plain
+    }
+
+    #[test]
+    fn a_stream_that_is_expected_when_the_end_has_set_its_first_byte_free_is_cut() {
+        let mut chain = looking();
+        assert_eq!(read(&mut chain, b"x"), b"");
+        let mut plain = Vec::new();
+        assert!(chain.read_end(&mut plain).unwrap());
+        assert_eq!(plain, b"x");
+        let options = Decompression::deflate().truncation(Truncation::Error);
+        chain.expect_compression(&options, b"x").unwrap();
+        assert_eq!(read(&mut chain, b""), b"");
+        assert!(matches!(chain.read_end(&mut plain), Err(Reason::Decompress(_))));
+    }
+
+    /// Group 16: connections that only looked for compression are no larger than those that did not.
+    #[test]
+    fn a_chain_that_has_looked_and_found_nothing_is_spent() {
+        let mut chain = looking();
+        assert!(!chain.drop_spent(), "nothing has come");
+        assert_eq!(read(&mut chain, b"x"), b"");
+        assert!(!chain.drop_spent(), "it may become an announcement");
+        assert_eq!(read(&mut chain, b"y"), b"xy");
+        assert!(chain.drop_spent());
+        chain.unread(b"again");
+        assert!(!chain.drop_spent(), "something has yet to be delivered");
+    }
+
+    #[test]
+    fn a_chain_that_compresses_or_has_limits_is_not_spent() {
+        let mut compressing = looking();
+        compressing.with_compression(|| unreachable!(), |layer| layer.compress(&Compression::deflate())).unwrap();
+        let mut limited = looking();
+        limited.with_compression(|| unreachable!(), |layer| layer.set_limits(&Decompression::deflate()));
+        for mut chain in [compressing, limited] {
+            assert_eq!(read(&mut chain, b"plain"), b"plain");
+            assert!(!chain.drop_spent());
+        }
+    }
+}

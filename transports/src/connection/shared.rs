@@ -1,0 +1,89 @@
+//! What all connections of one reactor share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::spi::Turn;
+use torsade_reactor::Reactor;
+
+use crate::compression::{EncoderPool, SharedPool};
+use crate::connection::LingeringSockets;
+use crate::ends::accept_bound::AcceptBound;
+
+/// The most that one connection reads in one turn, and the most that is inflated for it in one turn, in bytes.
+pub(crate) const READ_SIZE: usize = 65_536;
+
+/// Unsent bytes: congested above the first, lost above the second.
+pub(crate) const HIGH_WATERMARK: usize = 64 << 10;
+pub(crate) const CAP: usize = 16 << 20;
+
+/// How long a close waits for the peer after a layer's failure: it has a moment to read why.
+pub(crate) const FAILURE_LINGER: Duration = Duration::from_secs(1);
+
+/// Buffers that are kept for the next connection that writes: their number, and their size in sum, in bytes.
+const SPARE_BUFFERS: usize = 1024;
+const SPARE_BYTES: usize = 4 << 20;
+
+/// The buffers and encoders of one reactor. An idle connection has none of its own.
+pub(crate) struct Shared {
+    pub(crate) reactor: Reactor,
+    pub(crate) read_buffer: RefCell<Box<[u8]>>,
+    /// What a layer makes of the bytes that were read.
+    pub(crate) plain_buffer: RefCell<Vec<u8>>,
+    pub(crate) encoders: SharedPool,
+    pub(crate) accept_bound: AcceptBound,
+    pub(crate) lingering: RefCell<LingeringSockets>,
+    /// What their connections share of a turn.
+    pub(crate) turn: Rc<Turn>,
+    spare: RefCell<Spare>,
+    last_id: Cell<u64>,
+}
+
+#[derive(Default)]
+struct Spare {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Shared {
+    /// The one of this reactor.
+    pub(crate) fn of(reactor: &Reactor) -> Rc<Self> {
+        reactor.local(|reactor| Self {
+            reactor: reactor.clone(),
+            read_buffer: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
+            plain_buffer: RefCell::default(),
+            encoders: EncoderPool::shared(),
+            accept_bound: AcceptBound::default(),
+            lingering: RefCell::default(),
+            turn: Rc::default(),
+            spare: RefCell::default(),
+            last_id: Cell::new(0),
+        })
+    }
+
+    /// A number for the next connection.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.last_id.set(self.last_id.get() + 1);
+        self.last_id.get()
+    }
+
+    /// An empty buffer, used before if there is one.
+    pub(crate) fn take_buffer(&self) -> Vec<u8> {
+        let spare = &mut *self.spare.borrow_mut();
+        let buffer = spare.buffers.pop().unwrap_or_default();
+        spare.bytes -= buffer.capacity();
+        buffer
+    }
+
+    /// Takes a buffer that is not needed any more.
+    pub(crate) fn give_buffer(&self, mut buffer: Vec<u8>) {
+        let spare = &mut *self.spare.borrow_mut();
+        let bytes = spare.bytes + buffer.capacity();
+        if buffer.capacity() > 0 && spare.buffers.len() < SPARE_BUFFERS && bytes <= SPARE_BYTES {
+            buffer.clear();
+            spare.buffers.push(buffer);
+            spare.bytes = bytes;
+        }
+    }
+}

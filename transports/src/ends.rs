@@ -1,0 +1,9 @@
+//! Where connections come from: ports that accept them and connectors that make them.
+
+pub(crate) mod accept_bound;
+pub(crate) mod bound;
+pub(crate) mod connector;
+pub(crate) mod port;
+pub(crate) mod reactor_tcp;
+#[cfg(feature = "tls")]
+pub(crate) mod reactor_tls;

@@ -1,0 +1,439 @@
+//! Outgoing connections: the attempts, and what follows them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::spi::Connect;
+use torsade_protocols::{
+    ClientFactory, ConnectError, Connector, ConnectorState, Host, HostPort, Reason, Result, TlsConfig, Transport,
+};
+use torsade_reactor::event_log::{Event, Subject};
+use torsade_reactor::spi::{LookUp, Ready, Source, Stream, Token, TooManyLookUps, catch, drop_quietly};
+use torsade_reactor::{DelayedCall, Panic, Reactor, report_error};
+
+use crate::connection::shared::Shared;
+use crate::connection::{Begun, StreamConnection};
+
+/// How long an attempt may take unless set, as in Twisted.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) struct TcpConnector {
+    shared: Rc<Shared>,
+    destination: HostPort,
+    timeout: Cell<Duration>,
+    factory: RefCell<Box<dyn ClientFactory>>,
+    /// With it, every connection begins with TLS.
+    tls: Option<TlsConfig>,
+    /// `start_factory` was called, and not yet `stop_factory`.
+    started: Cell<bool>,
+    /// Counts attempts, so that what comes late from an old one is not taken for the present one's.
+    attempt: Cell<u64>,
+    phase: RefCell<Phase>,
+    /// The place in the reactor's table while there is no socket to take one: a stop is told to what is in it.
+    waiting: Cell<Option<Token>>,
+}
+
+enum Phase {
+    Idle,
+    /// `connect` was called; the attempt begins in the next turn.
+    Starting,
+    /// The name is being looked up, or is to be. As before, there is no socket.
+    Resolving(DelayedCall, LookUp),
+    Connecting(Attempt),
+    /// The connection is established, and the factory builds its protocol.
+    Building,
+    /// The attempt was ended by the user; the factory is told in the next turn.
+    Ending,
+    Connected(Transport),
+}
+
+/// An attempt at one address after the other.
+struct Attempt {
+    deadline: DelayedCall,
+    addresses: VecDeque<SocketAddr>,
+    socket: Option<(Token, Box<dyn Stream>, SocketAddr)>,
+    last_error: Option<ConnectError>,
+}
+
+impl TcpConnector {
+    pub(crate) fn new(
+        reactor: &Reactor,
+        destination: HostPort,
+        factory: Box<dyn ClientFactory>,
+        tls: Option<TlsConfig>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            shared: Shared::of(reactor),
+            destination,
+            timeout: Cell::new(TIMEOUT),
+            factory: RefCell::new(factory),
+            tls,
+            started: Cell::new(false),
+            attempt: Cell::new(0),
+            phase: RefCell::new(Phase::Idle),
+            waiting: Cell::new(None),
+        })
+    }
+
+    /// Has something done in the next turn, if the attempt is still the same by then.
+    fn next_turn(self: &Rc<Self>, delay: Duration, call: impl FnOnce(&Rc<Self>) + 'static) -> DelayedCall {
+        let (connector, attempt) = (Rc::clone(self), self.attempt.get());
+        self.shared.reactor.call_later(delay, move || {
+            if connector.attempt.get() == attempt {
+                call(&connector);
+            }
+        })
+    }
+
+    fn tell_start(self: &Rc<Self>) {
+        if !self.started.replace(true) {
+            self.call_factory("start_factory", |factory, _| {
+                factory.start_factory();
+                Ok(())
+            });
+        }
+        self.call_factory("started_connecting", |factory, connector| factory.started_connecting(connector));
+    }
+
+    fn begin(self: &Rc<Self>) {
+        self.tell_start();
+        if !matches!(*self.phase.borrow(), Phase::Starting) {
+            // Ended in the hook.
+            return;
+        }
+        let timeout = self.timeout.get();
+        let deadline = self.next_turn(timeout, move |connector| connector.fail(&ConnectError::TimedOut(timeout)));
+        match &self.destination.host() {
+            Host::Ip(ip) => self.try_addresses(deadline, vec![*ip]),
+            Host::Name(name) => {
+                let connector = Rc::clone(self);
+                match self.shared.reactor.resolve(name, move |resolved| connector.resolved(resolved)) {
+                    Ok(look_up) => drop(self.phase.replace(Phase::Resolving(deadline, look_up))),
+                    Err(TooManyLookUps) => {
+                        deadline.cancel().ok();
+                        self.fail(&ConnectError::TooManyLookUps { name: name.clone() });
+                    }
+                }
+            }
+        }
+    }
+
+    fn resolved(self: &Rc<Self>, resolved: io::Result<Vec<IpAddr>>) {
+        let phase = self.phase.replace(Phase::Ending);
+        let Phase::Resolving(deadline, look_up) = phase else {
+            self.phase.replace(phase);
+            return;
+        };
+        drop(look_up);
+        match resolved {
+            Ok(addresses) => self.try_addresses(deadline, addresses),
+            Err(cause) => {
+                deadline.cancel().ok();
+                self.fail(&ConnectError::UnknownHost { name: self.host_name(), cause });
+            }
+        }
+    }
+
+    fn host_name(&self) -> String {
+        match self.destination.host() {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name.clone(),
+        }
+    }
+
+    fn try_addresses(self: &Rc<Self>, deadline: DelayedCall, addresses: Vec<IpAddr>) {
+        let mut seen = Vec::new();
+        let addresses = addresses.into_iter().filter(|ip| {
+            !seen.contains(ip) && {
+                seen.push(*ip);
+                true
+            }
+        });
+        let addresses = addresses.map(|ip| self.destination.at(ip)).collect();
+        self.phase.replace(Phase::Connecting(Attempt { deadline, addresses, socket: None, last_error: None }));
+        self.stop_waiting();
+        self.try_next();
+    }
+
+    /// Begins with the next address, or gives up with the error of the last one.
+    fn try_next(self: &Rc<Self>) {
+        loop {
+            let address = match &mut *self.phase.borrow_mut() {
+                Phase::Connecting(attempt) => attempt.addresses.pop_front(),
+                _ => return,
+            };
+            let Some(address) = address else { break };
+            match self.open(address) {
+                Ok(()) => return,
+                Err(error) => self.note_error(address, error),
+            }
+        }
+        let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        let error = match &mut *self.phase.borrow_mut() {
+            Phase::Connecting(attempt) => attempt.last_error.take().unwrap_or_else(|| none().into()),
+            _ => return,
+        };
+        self.fail(&error);
+    }
+
+    fn open(self: &Rc<Self>, address: SocketAddr) -> io::Result<()> {
+        let reactor = &self.shared.reactor;
+        let mut stream = reactor.backend().connect(address)?;
+        let token = reactor.add_source(Rc::<Self>::clone(self));
+        if let Err(error) = stream.register(token) {
+            reactor.remove_source(token);
+            return Err(error);
+        }
+        if let Phase::Connecting(attempt) = &mut *self.phase.borrow_mut() {
+            attempt.socket = Some((token, stream, address));
+        }
+        Ok(())
+    }
+
+    fn note_error(&self, address: SocketAddr, error: io::Error) {
+        log::debug!("connecting to {address} failed: {error}");
+        if let Phase::Connecting(attempt) = &mut *self.phase.borrow_mut() {
+            attempt.last_error = Some(error.into());
+        }
+    }
+
+    /// The socket is ready for something: the connection is established, or has failed.
+    fn check(self: &Rc<Self>, ready: Ready) {
+        let result = match &*self.phase.borrow() {
+            Phase::Connecting(Attempt { socket: Some((_, stream, _)), .. }) => stream.is_connected(),
+            _ => return,
+        };
+        match result {
+            Ok(false) => {}
+            Ok(true) => self.connected(ready),
+            Err(error) => {
+                let socket = match &mut *self.phase.borrow_mut() {
+                    Phase::Connecting(attempt) => attempt.socket.take(),
+                    _ => None,
+                };
+                if let Some((token, _, address)) = socket {
+                    self.shared.reactor.remove_source(token);
+                    self.note_error(address, error);
+                }
+                self.try_next();
+            }
+        }
+    }
+
+    fn connected(self: &Rc<Self>, ready: Ready) {
+        let Phase::Connecting(Attempt { deadline, socket: Some((token, stream, peer)), .. }) =
+            self.phase.replace(Phase::Building)
+        else {
+            return;
+        };
+        deadline.cancel().ok();
+        self.observe("build_protocol");
+        let built = catch(|| self.factory.borrow_mut().build_protocol(&peer.into()));
+        let refused = match built {
+            Ok(Some(protocol)) if matches!(*self.phase.borrow(), Phase::Building) => {
+                self.make((token, ready), stream, peer, protocol);
+                return;
+            }
+            // Ended in the hook.
+            Ok(Some(protocol)) => {
+                drop_quietly("a protocol", protocol);
+                ConnectError::UserError
+            }
+            Ok(None) => ConnectError::NoProtocol,
+            Err(panic) => ConnectError::Factory(panic),
+        };
+        drop(stream);
+        self.shared.reactor.remove_source(token);
+        self.fail(&refused);
+    }
+
+    fn make(
+        self: &Rc<Self>,
+        (token, ready): (Token, Ready),
+        stream: Box<dyn Stream>,
+        peer: SocketAddr,
+        protocol: Box<dyn torsade_protocols::Protocol>,
+    ) {
+        let (maker, loser) = (Rc::clone(self), Rc::clone(self));
+        let begun = Begun {
+            token,
+            ready,
+            host: self.destination.host().clone(),
+            on_made: Box::new(move |transport| drop(maker.phase.replace(Phase::Connected(transport.clone())))),
+            on_lost: Box::new(move |reason| loser.lost(reason)),
+        };
+        StreamConnection::take_over(&self.shared, stream, begun, peer, protocol, self.tls.as_ref());
+    }
+
+    fn lost(self: &Rc<Self>, reason: &Reason) {
+        self.end_attempt();
+        self.call_factory("client_connection_lost", |factory, connector| factory.client_connection_lost(connector, reason));
+        self.stop_factory_if_idle();
+    }
+
+    fn fail(self: &Rc<Self>, error: &ConnectError) {
+        log::debug!("connecting to {} failed: {error}", self.destination);
+        self.end_attempt();
+        self.call_factory("client_connection_failed", |factory, connector| factory.client_connection_failed(connector, error));
+        self.stop_factory_if_idle();
+    }
+
+    /// Leaves everything that belongs to the present attempt behind.
+    fn end_attempt(&self) {
+        self.attempt.set(self.attempt.get() + 1);
+        self.stop_waiting();
+        self.close_sockets(Phase::Idle);
+    }
+
+    /// The reactor stops; perhaps before the factory was told of an end by the user.
+    fn end_with_reactor(self: &Rc<Self>) {
+        let ended = matches!(*self.phase.borrow(), Phase::Ending);
+        self.fail(if ended { &ConnectError::UserError } else { &ConnectError::ShuttingDown });
+    }
+
+    fn stop_waiting(&self) {
+        if let Some(token) = self.waiting.take() {
+            self.shared.reactor.remove_source(token);
+        }
+    }
+
+    fn close_sockets(&self, next: Phase) {
+        let phase = self.phase.replace(next);
+        match phase {
+            Phase::Resolving(deadline, look_up) => {
+                deadline.cancel().ok();
+                drop(look_up);
+            }
+            Phase::Connecting(attempt) => {
+                // It may be the deadline that ends the attempt.
+                attempt.deadline.cancel().ok();
+                if let Some((token, ..)) = attempt.socket {
+                    self.shared.reactor.remove_source(token);
+                }
+            }
+            Phase::Idle | Phase::Starting | Phase::Building | Phase::Ending | Phase::Connected(_) => {}
+        }
+    }
+
+    fn stop_factory_if_idle(self: &Rc<Self>) {
+        if matches!(*self.phase.borrow(), Phase::Idle) && self.started.replace(false) {
+            self.call_factory("stop_factory", |factory, _| {
+                factory.stop_factory();
+                Ok(())
+            });
+        }
+    }
+
+    /// Tells the event log of a hook of the factory.
+    fn observe(&self, hook: &'static str) {
+        self.shared.reactor.note_callback(hook);
+        let subject = || Subject::Connector { destination: self.destination.to_string() };
+        self.shared.reactor.observe(|| Event::new(subject(), hook));
+    }
+
+    fn call_factory(self: &Rc<Self>, hook: &'static str, call: impl FnOnce(&mut dyn ClientFactory, &Connector) -> Result) {
+        let connector = Connector::new(Rc::<Self>::clone(self));
+        self.observe(hook);
+        match catch(|| call(&mut **self.factory.borrow_mut(), &connector)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                report_error(hook, format_args!("client of {}: {hook} failed: {error}", self.destination));
+                drop_quietly("an error", error);
+            }
+            Err(panic) => report_error(hook, format_args!("client of {}: {hook} {panic}", self.destination)),
+        }
+    }
+}
+
+impl Connect for TcpConnector {
+    fn connect(self: Rc<Self>) -> Result<(), ConnectError> {
+        if self.shared.reactor.is_stopping() {
+            return Err(ConnectError::ShuttingDown);
+        }
+        if self.state() != ConnectorState::Disconnected {
+            return Err(ConnectError::AlreadyConnected);
+        }
+        self.phase.replace(Phase::Starting);
+        self.waiting.set(Some(self.shared.reactor.add_source(Rc::<Self>::clone(&self))));
+        self.next_turn(Duration::ZERO, Self::begin);
+        Ok(())
+    }
+
+    fn stop_connecting(self: Rc<Self>) -> Result<(), ConnectError> {
+        if self.state() != ConnectorState::Connecting || matches!(*self.phase.borrow(), Phase::Ending) {
+            return Err(ConnectError::NotConnecting);
+        }
+        self.close_sockets(Phase::Ending);
+        if self.waiting.get().is_none() {
+            self.waiting.set(Some(self.shared.reactor.add_source(Rc::<Self>::clone(&self))));
+        }
+        self.next_turn(Duration::ZERO, |connector| connector.fail(&ConnectError::UserError));
+        Ok(())
+    }
+
+    fn disconnect(self: Rc<Self>) {
+        let transport = match &*self.phase.borrow() {
+            Phase::Connected(transport) => Some(transport.clone()),
+            _ => None,
+        };
+        match transport {
+            Some(transport) => transport.lose_connection(),
+            // An error says that there is nothing to end.
+            None => drop(self.stop_connecting()),
+        }
+    }
+
+    fn set_timeout(&self, timeout: Duration) {
+        self.timeout.set(timeout);
+    }
+
+    fn destination(&self) -> &HostPort {
+        &self.destination
+    }
+
+    fn state(&self) -> ConnectorState {
+        match *self.phase.borrow() {
+            Phase::Idle => ConnectorState::Disconnected,
+            Phase::Starting | Phase::Resolving(..) | Phase::Connecting(_) | Phase::Building | Phase::Ending => {
+                ConnectorState::Connecting
+            }
+            Phase::Connected(_) => ConnectorState::Connected,
+        }
+    }
+
+    fn reactor(&self) -> &Reactor {
+        &self.shared.reactor
+    }
+}
+
+/// While an attempt is under way, also when it has no socket yet; then the connection takes its place.
+impl Source for TcpConnector {
+    fn ready(self: Rc<Self>, ready: Ready) {
+        self.check(ready);
+    }
+
+    fn end_of_turn(self: Rc<Self>) {}
+
+    fn shut_down(self: Rc<Self>) {
+        if matches!(*self.phase.borrow(), Phase::Starting) {
+            self.tell_start();
+        }
+        self.end_with_reactor();
+    }
+
+    fn abort(self: Rc<Self>) {
+        self.end_with_reactor();
+    }
+
+    fn panicked(self: Rc<Self>, panic: Panic) {
+        self.fail(&ConnectError::Factory(panic));
+    }
+
+    fn describe(&self) -> String {
+        format!("an attempt to connect to {}", self.destination)
+    }
+}

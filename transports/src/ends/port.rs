@@ -1,0 +1,286 @@
+//! A listening port.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{Address, Factory, TlsConfig};
+use torsade_reactor::event_log::{Event, Subject};
+use torsade_reactor::spi::{Listener, Ready, Source, Stream, Token, catch};
+use torsade_reactor::{DelayedCall, Reactor, report_error};
+
+use crate::connection::shared::Shared;
+use crate::connection::{Lingering, StreamConnection};
+
+/// Connections that one port accepts, or refuses, in one turn.
+pub(crate) const ACCEPTS: usize = 64;
+
+/// Connections that the system keeps waiting until they are accepted.
+pub(crate) const BACKLOG: u32 = 1024;
+
+/// The first and the longest wait after the system was out of descriptors.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How often a port that accepts nobody looks whether there is room again.
+const ROOM_WAIT: Duration = Duration::from_millis(50);
+
+/// A listening port, as [`listen_tcp`](crate::ReactorTcp::listen_tcp) gives it; a cheap handle.
+///
+/// Dropping it changes nothing: the port goes on until [`stop_listening`](Self::stop_listening) or the reactor's stop.
+///
+/// When the process runs out of descriptors, waiting connections are refused (closed at once), the log says so once,
+/// and accepting goes on after 100 ms, later 1 s. It comes to that only where the program's own files take more than a tenth:
+/// before, connections wait, see [`set_accept_limit`](crate::ReactorTcp::set_accept_limit).
+///
+/// An error that is one connection's (accept(2) lists them) is noted in the log at `debug`, and the next connection is
+/// accepted; after any other error those who wait are accepted after the same waits.
+#[derive(Clone)]
+#[doc(alias = "IListeningPort")]
+pub struct Port(Rc<PortSource>);
+
+struct PortSource {
+    shared: Rc<Shared>,
+    address: SocketAddr,
+    token: Cell<Token>,
+    listener: RefCell<Option<Box<dyn Listener>>>,
+    factory: RefCell<Box<dyn Factory>>,
+    /// Connections that it accepts in one turn.
+    accepts: usize,
+    /// With it, every connection begins with TLS.
+    tls: Option<TlsConfig>,
+    started: Cell<bool>,
+    stopping: Cell<bool>,
+    /// The wait after the last failure; none while all is well.
+    wait: Cell<Option<Duration>>,
+    /// Accepts again after the wait. One is enough, however often new connections make it fail again.
+    retry: RefCell<Option<DelayedCall>>,
+}
+
+impl Port {
+    pub(crate) fn open(
+        reactor: &Reactor,
+        listener: Box<dyn Listener>,
+        factory: Box<dyn Factory>,
+        accepts: usize,
+        tls: Option<TlsConfig>,
+    ) -> io::Result<Self> {
+        let shared = Shared::of(reactor);
+        shared.accept_bound.read_descriptor_limit(reactor.backend());
+        let source = Rc::new(PortSource {
+            shared,
+            address: listener.local_address()?,
+            token: Cell::new(Token::from_usize(usize::MAX)),
+            listener: RefCell::new(Some(listener)),
+            factory: RefCell::new(factory),
+            accepts,
+            tls,
+            started: Cell::new(false),
+            stopping: Cell::new(false),
+            wait: Cell::new(None),
+            retry: RefCell::default(),
+        });
+        let token = reactor.add_source(Rc::<PortSource>::clone(&source));
+        source.token.set(token);
+        let registered = source.listener.borrow_mut().as_mut().map_or(Ok(()), |listener| listener.register(token));
+        if let Err(error) = registered {
+            reactor.remove_source(token);
+            return Err(error);
+        }
+        // For `start_factory`, which comes from the loop like every callback.
+        reactor.requeue(token, Ready::NONE);
+        log::debug!("listening on {}", source.address);
+        Ok(Self(source))
+    }
+
+    /// Where it listens, with the port that the system chose where 0 was asked for.
+    #[doc(alias = "getHost")]
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.0.address.into()
+    }
+
+    /// Accepts no more: the socket is closed at the end of this turn, then the factory's `stop_factory` comes.
+    ///
+    /// Connections that stand go on. Once it is closed this does nothing.
+    #[doc(alias = "stopListening")]
+    pub fn stop_listening(&self) {
+        self.0.stopping.set(true);
+        self.0.shared.reactor.at_end_of_turn(self.0.token.get());
+    }
+}
+
+impl PortSource {
+    fn start_factory(&self) {
+        if !self.started.replace(true) {
+            self.call_factory("start_factory", |factory| factory.start_factory());
+        }
+    }
+
+    fn accept(&self) {
+        let (mut taken, mut failed) = (0, 0);
+        while taken < self.accepts {
+            if self.stopping.get() {
+                return;
+            }
+            if !self.has_room() {
+                self.retry_after(ROOM_WAIT);
+                return;
+            }
+            let accepted = match &*self.listener.borrow() {
+                Some(listener) => listener.accept(),
+                None => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    taken += 1;
+                    self.wait.set(None);
+                    self.accepted(stream, peer);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // More in one turn are no accident: without a wait the loop would spin.
+                Err(error) if says_nothing_of_the_next(&error) && failed < ACCEPTS => {
+                    failed += 1;
+                    log::debug!("port {}: not accepted: {error}", self.address);
+                }
+                Err(error) => {
+                    self.back_off(&error);
+                    return;
+                }
+            }
+        }
+        self.shared.reactor.requeue(self.token.get(), Ready::READABLE);
+    }
+
+    /// Whether another connection may be accepted now.
+    fn has_room(&self) -> bool {
+        let reactor = &self.shared.reactor;
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() && !crate::tls::Handshakes::of(reactor).has_room(reactor.now()) {
+            return false;
+        }
+        let bound = &self.shared.accept_bound;
+        bound.has_room(reactor.backend()) || Lingering::make_room(&self.shared) && bound.has_room(reactor.backend())
+    }
+
+    fn accepted(&self, stream: Box<dyn Stream>, peer: SocketAddr) {
+        let built = self.call_factory("build_protocol", |factory| factory.build_protocol(&peer.into()));
+        let Some(Some(protocol)) = built else {
+            log::debug!("port {}: the factory refused {peer}", self.address);
+            return;
+        };
+        if let Err(error) = StreamConnection::accept(&self.shared, stream, peer, protocol, self.tls.as_ref()) {
+            log::warn!("port {}: connection with {peer} lost at once: {error}", self.address);
+        }
+    }
+
+    /// Accepting has failed for all: waits, and tries again, since no new readiness would tell that it is possible again. For
+    /// want of descriptors or memory those who wait are refused meanwhile, rather than left hanging.
+    fn back_off(&self, error: &io::Error) {
+        let refused = if error.kind() == io::ErrorKind::QuotaExceeded { self.refuse() } else { 0 };
+        if self.is_waiting() {
+            return;
+        }
+        let wait = self.wait.get().map_or(FIRST_WAIT, |wait| LONGEST_WAIT.min(2 * wait));
+        if self.wait.replace(Some(wait)).is_none() {
+            report_error(
+                "accept",
+                format_args!("port {}: cannot accept ({error}): refused {refused}, trying again from now on", self.address),
+            );
+        }
+        self.retry_after(wait);
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.retry.borrow().as_ref().is_some_and(DelayedCall::active)
+    }
+
+    /// Accepts again after this time, or after the wait that runs.
+    fn retry_after(&self, wait: Duration) {
+        if !self.is_waiting() {
+            let (reactor, token) = (self.shared.reactor.clone(), self.token.get());
+            let retry = self.shared.reactor.call_later(wait, move || reactor.requeue(token, Ready::READABLE));
+            self.retry.replace(Some(retry));
+        }
+    }
+
+    /// Refuses those who wait, and says how many.
+    fn refuse(&self) -> usize {
+        let listener = self.listener.borrow();
+        let Some(listener) = &*listener else { return 0 };
+        let mut refused = 0;
+        for _ in 0..ACCEPTS {
+            match listener.refuse() {
+                Ok(()) => refused += 1,
+                Err(error) if says_nothing_of_the_next(&error) => {}
+                Err(_) => break,
+            }
+        }
+        refused
+    }
+
+    fn close(&self) {
+        if self.listener.take().is_some() {
+            self.shared.reactor.remove_source(self.token.get());
+            if let Some(retry) = self.retry.take() {
+                // It may have been made already.
+                retry.cancel().ok();
+            }
+            log::debug!("no longer listening on {}", self.address);
+            if self.started.get() {
+                self.call_factory("stop_factory", |factory| factory.stop_factory());
+            }
+        }
+    }
+
+    fn call_factory<T>(&self, hook: &'static str, call: impl FnOnce(&mut dyn Factory) -> T) -> Option<T> {
+        self.shared.reactor.note_callback(hook);
+        self.shared.reactor.observe(|| Event::new(Subject::Port { address: self.address.to_string() }, hook));
+        match catch(|| call(&mut **self.factory.borrow_mut())) {
+            Ok(value) => Some(value),
+            Err(panic) => {
+                report_error(hook, format_args!("port {}: {hook} {panic}", self.address));
+                None
+            }
+        }
+    }
+}
+
+/// The error is one connection's, and others may be accepted.
+fn says_nothing_of_the_next(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+}
+
+impl Source for PortSource {
+    fn ready(self: Rc<Self>, ready: Ready) {
+        self.start_factory();
+        if ready.contains(Ready::READABLE) {
+            self.accept();
+        }
+    }
+
+    fn end_of_turn(self: Rc<Self>) {
+        self.close();
+    }
+
+    fn shut_down(self: Rc<Self>) {
+        self.close();
+    }
+
+    fn abort(self: Rc<Self>) {
+        self.close();
+    }
+
+    fn describe(&self) -> String {
+        format!("a port listening on {}", self.address)
+    }
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("address", &self.0.address).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,211 @@
+//! TCP on a reactor.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::rc::Rc;
+
+use torsade_protocols::spi::Connect;
+use torsade_protocols::{ClientFactory, ConnectError, Connector, Factory, Host, HostPort, IntoHostPort, ListenError, TlsConfig};
+use torsade_reactor::Reactor;
+
+use crate::connection::shared::Shared;
+use crate::ends::connector::TcpConnector;
+use crate::ends::port::{ACCEPTS, BACKLOG, Port};
+
+/// TCP servers and clients on a [`Reactor`].
+#[doc(alias = "IReactorTCP")]
+pub trait ReactorTcp {
+    /// Listens on `address` and has `factory` build a protocol for each connection.
+    ///
+    /// The address is text such as `"127.0.0.1:8000"` or `"[::]:8000"`, or a [`SocketAddr`](std::net::SocketAddr); port
+    /// 0 takes a free port, which [`Port::address`] tells. When this returns the system takes connections, 1,024 of
+    /// which can wait; they are accepted, at most 64 a turn, while the reactor runs.
+    ///
+    /// # Errors
+    /// [`ListenError::Address`] if the text is no address, `Name` if it has a host name, `Io` if the system refuses
+    /// (most often: the port is in use), `ShuttingDown`.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::prelude::*;
+    ///
+    /// struct Echo;
+    ///
+    /// impl Protocol for Echo {
+    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+    ///         transport.write(data);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo)?;
+    /// assert_ne!(port.address().port(), Some(0));
+    /// assert!(reactor.listen_tcp("nonsense", |_peer| Echo).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "listenTCP")]
+    fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port, ListenError>
+    where
+        A: IntoHostPort,
+        F: Factory + 'static;
+
+    /// Listens on a socket that listens already, and has `factory` build a protocol for each connection.
+    ///
+    /// For a socket that was handed to this program by the one that started it, or that several
+    /// [workers](torsade_reactor::workers) share. It is taken over, made non-blocking (its clones are, with it), and closed
+    /// by [`Port::stop_listening`]. How many connections can wait was decided where it was bound; one is accepted a turn, so
+    /// that those who share the socket take turns. For TLS, have the protocol call
+    /// [`Transport::start_tls`](torsade_protocols::Transport::start_tls) in `connection_made`.
+    ///
+    /// # Errors
+    /// [`ListenError::Io`] if the system refuses, or the reactor is in a simulated world; `ShuttingDown`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::net::TcpListener;
+    /// use torsade::{Reactor, ReactorTcp, wire::Echo};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let reactor = Reactor::new()?;
+    /// let port = reactor.adopt_stream_port(listener.try_clone()?, |_peer| Echo)?;
+    /// assert_eq!(port.address(), listener.local_addr()?.into());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "adoptStreamPort")]
+    fn adopt_stream_port<F>(&self, listener: TcpListener, factory: F) -> Result<Port, ListenError>
+    where
+        F: Factory + 'static;
+
+    /// Sets how many connections this program may have when one more is accepted; nine tenths of its descriptors unless set.
+    ///
+    /// Above that the ports of this reactor accept nobody: who comes waits (1,024 a port, then TCP itself makes them wait),
+    /// and is accepted, after at most 50 ms, when there are fewer. So the program can still open its files, and connect.
+    /// Outgoing connections are never refused, and count, as do those of other reactors of the process, which share its
+    /// descriptors. That the limit is met is logged once, as a warning.
+    ///
+    /// How many descriptors there may be (`ulimit -n`) is read whenever a port is opened; where there is no such limit,
+    /// connections are not limited either.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::prelude::*;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.set_accept_limit(10_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn set_accept_limit(&self, connections: usize);
+
+    /// Sets how much memory the decompressors of all connections may hold in sum, in bytes. 256 MiB unless set.
+    ///
+    /// What they hold depends on what peers send: 48 KiB for deflate; for zstd and lz4 as much as the window or block that
+    /// the peer has filled, up to [`Decompression::max_window`](torsade_protocols::Decompression::max_window). One may grow
+    /// as long as it holds no more than what is left for all others: whoever wants most is refused first, and its
+    /// connection ends with [`DecompressErrorKind::Memory`](torsade_protocols::DecompressErrorKind::Memory). That is logged,
+    /// once until half of the memory is free again.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::prelude::*;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.set_decompression_memory(64 << 20);
+    /// assert_eq!(reactor.decompression_memory(), 0, "no connection decompresses");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn set_decompression_memory(&self, bytes: usize);
+
+    /// How much memory the decompressors of all connections hold now, in bytes.
+    fn decompression_memory(&self) -> usize;
+
+    /// How many streams have ended because that was too much.
+    fn refused_decompressions(&self) -> u64;
+
+    /// Connects to `address` and has `factory` build the protocol once the connection is established.
+    ///
+    /// A host name is looked up off the loop, and its addresses are tried in turn. The attempt begins in the next turn
+    /// and may take 30 s in all; how it goes the factory's hooks tell. A peer that announces compression is understood
+    /// without a call, see [`Transport::set_detection`](torsade_protocols::Transport::set_detection).
+    ///
+    /// # Errors
+    /// [`ConnectError::Address`] if the text is no address; `ShuttingDown`. All else is told to the factory.
+    #[doc(alias = "connectTCP")]
+    fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
+    where
+        A: IntoHostPort,
+        F: ClientFactory + 'static;
+}
+
+impl ReactorTcp for Reactor {
+    fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port, ListenError>
+    where
+        A: IntoHostPort,
+        F: Factory + 'static,
+    {
+        listen(self, address.into_host_port()?, Box::new(factory), None)
+    }
+
+    fn adopt_stream_port<F>(&self, listener: TcpListener, factory: F) -> Result<Port, ListenError>
+    where
+        F: Factory + 'static,
+    {
+        let address = listener.local_addr().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into());
+        open(self, address.into(), || Port::open(self, self.backend().adopt(listener)?, Box::new(factory), 1, None))
+    }
+
+    fn set_accept_limit(&self, connections: usize) {
+        Shared::of(self).accept_bound.set(connections);
+    }
+
+    fn set_decompression_memory(&self, bytes: usize) {
+        Shared::of(self).encoders.borrow().decoders().set_limit(bytes);
+    }
+
+    fn decompression_memory(&self) -> usize {
+        Shared::of(self).encoders.borrow().decoders().held()
+    }
+
+    fn refused_decompressions(&self) -> u64 {
+        Shared::of(self).encoders.borrow().decoders().refused()
+    }
+
+    fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
+    where
+        A: IntoHostPort,
+        F: ClientFactory + 'static,
+    {
+        connect(self, address.into_host_port()?, Box::new(factory), None)
+    }
+}
+
+/// Listens; connections begin with TLS if there is a configuration for it.
+pub(crate) fn listen(
+    reactor: &Reactor,
+    address: HostPort,
+    factory: Box<dyn Factory>,
+    tls: Option<TlsConfig>,
+) -> Result<Port, ListenError> {
+    let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
+    let listener = address.at(ip);
+    open(reactor, address, || Port::open(reactor, reactor.backend().listen(listener, BACKLOG)?, factory, ACCEPTS, tls))
+}
+
+fn open(reactor: &Reactor, address: HostPort, port: impl FnOnce() -> io::Result<Port>) -> Result<Port, ListenError> {
+    if reactor.is_stopping() {
+        return Err(ListenError::ShuttingDown);
+    }
+    port().map_err(|cause| ListenError::Io { address, cause })
+}
+
+/// Connects; the connection begins with TLS if there is a configuration for it.
+pub(crate) fn connect(
+    reactor: &Reactor,
+    destination: HostPort,
+    factory: Box<dyn ClientFactory>,
+    tls: Option<TlsConfig>,
+) -> Result<Connector, ConnectError> {
+    let connector = TcpConnector::new(reactor, destination, factory, tls);
+    Rc::clone(&connector).connect()?;
+    Ok(Connector::new(connector))
+}

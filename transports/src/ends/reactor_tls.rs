@@ -1,0 +1,99 @@
+//! TLS over TCP on a reactor.
+
+use torsade_protocols::{ClientFactory, ConnectError, Connector, Factory, IntoHostPort, ListenError};
+use torsade_reactor::Reactor;
+
+use crate::ends::port::Port;
+use crate::ends::reactor_tcp::{connect, listen};
+use crate::tls::{Handshakes, TlsClientConfig, TlsServerConfig};
+
+/// TLS servers and clients on a [`Reactor`]: TCP whose connections begin with a handshake.
+///
+/// A connection's `connection_made` comes **before** the handshake, as in Twisted: what is written there is held, and
+/// sent once the handshake is complete. Then comes
+/// [`handshake_completed`](torsade_protocols::Protocol::handshake_completed), and data only after that. Whatever goes
+/// wrong with the handshake, protocol and factory are told the same `Reason::Tls`.
+///
+/// Closing sends TLS's own end (close_notify) before the stream ends, and an end that comes without it is
+/// `Reason::TlsTruncated`. Half-close works as on TCP, if the peer speaks TLS 1.3; one that speaks TLS 1.2 answers it by
+/// closing (RFC 5246, 7.2.1).
+#[doc(alias = "IReactorSSL")]
+pub trait ReactorTls {
+    /// Listens on `address` with TLS, and has `factory` build a protocol for each connection.
+    ///
+    /// As [`listen_tcp`](crate::ReactorTcp::listen_tcp) in all other respects.
+    ///
+    /// # Errors
+    /// As [`listen_tcp`](crate::ReactorTcp::listen_tcp).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use torsade::{Reactor, ReactorTls, TlsServerConfig, wire::Echo};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let config = TlsServerConfig::from_pem_files("chain.pem", "key.pem")?;
+    /// reactor.listen_tls("127.0.0.1:8443", &config, |_peer| Echo)?;
+    /// reactor.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "listenSSL")]
+    fn listen_tls<A, F>(&self, address: A, config: &TlsServerConfig, factory: F) -> Result<Port, ListenError>
+    where
+        A: IntoHostPort,
+        F: Factory + 'static;
+
+    /// Sets how many handshakes may be unfinished at a time in which this reactor is the server; 1,000 unless set.
+    ///
+    /// At the limit the ports of [`listen_tls`](Self::listen_tls) accept nobody as long as every handshake is younger than
+    /// 3 s: many clients that come at once wait for each other. A handshake that takes longer gives its place to the next
+    /// connection, and ends with `Reason::TimedOut(Deadline::Handshake)`: who opens connections and says nothing does not
+    /// keep others out. One that begins on a connection that there is already
+    /// ([`start_tls`](torsade_protocols::Transport::start_tls)) takes the place of the oldest at once. That the limit is met
+    /// is logged once, as a warning. Handshakes in which we are the client do not count.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::prelude::*;
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.set_handshake_limit(200);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn set_handshake_limit(&self, handshakes: usize);
+
+    /// Connects to `address` with TLS, and has `factory` build the protocol once the TCP connection is established.
+    ///
+    /// The server's certificate has to be for the host in `address`, unless the configuration names another. As
+    /// [`connect_tcp`](crate::ReactorTcp::connect_tcp) in all other respects; the time that an attempt may take does not
+    /// include the handshake, which has its own.
+    ///
+    /// # Errors
+    /// As [`connect_tcp`](crate::ReactorTcp::connect_tcp).
+    #[doc(alias = "connectSSL")]
+    fn connect_tls<A, F>(&self, address: A, config: &TlsClientConfig, factory: F) -> Result<Connector, ConnectError>
+    where
+        A: IntoHostPort,
+        F: ClientFactory + 'static;
+}
+
+impl ReactorTls for Reactor {
+    fn listen_tls<A, F>(&self, address: A, config: &TlsServerConfig, factory: F) -> Result<Port, ListenError>
+    where
+        A: IntoHostPort,
+        F: Factory + 'static,
+    {
+        listen(self, address.into_host_port()?, Box::new(factory), Some(config.into()))
+    }
+
+    fn set_handshake_limit(&self, handshakes: usize) {
+        Handshakes::of(self).set_limit(handshakes);
+    }
+
+    fn connect_tls<A, F>(&self, address: A, config: &TlsClientConfig, factory: F) -> Result<Connector, ConnectError>
+    where
+        A: IntoHostPort,
+        F: ClientFactory + 'static,
+    {
+        connect(self, address.into_host_port()?, Box::new(factory), Some(config.into()))
+    }
+}
