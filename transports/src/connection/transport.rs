@@ -1,0 +1,310 @@
+//! What a transport may ask of its connection, from inside a callback or outside.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::spi::{AlreadyReceived, Connection, Registration, Work, weight};
+use torsade_protocols::{
+    Address, Compression, CompressionError, CompressionStats, Decompression, Delivery, Detect, Producer, ProducerError, Reason,
+    TlsConfig, TlsError,
+};
+#[cfg(feature = "tls")]
+use torsade_protocols::{StartTlsError, TlsInfo};
+use torsade_reactor::{Reactor, TaskGroup};
+
+use super::StreamConnection;
+use super::chain::Chain;
+use super::state::CloseTimeout;
+
+impl Connection for StreamConnection {
+    fn reactor(&self) -> &Reactor {
+        &self.shared.reactor
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn peer(&self) -> Address {
+        self.peer.into()
+    }
+
+    fn host(&self) -> Address {
+        let state = self.state.borrow();
+        state.stream.as_ref().and_then(|stream| stream.local_address().ok()).map_or(Address::None, Address::from)
+    }
+
+    fn write(&self, data: &[u8]) {
+        let mut state = self.state.borrow_mut();
+        self.append(&mut state, &[data]);
+        self.settle_later(&state);
+    }
+
+    fn write_sequence(&self, pieces: &[&[u8]]) {
+        let mut state = self.state.borrow_mut();
+        self.append(&mut state, pieces);
+        self.settle_later(&state);
+    }
+
+    fn unsent(&self) -> usize {
+        self.state.borrow().unsent()
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.state.borrow_mut().delivery()
+    }
+
+    fn lose_connection(&self) {
+        let mut state = self.state.borrow_mut();
+        state.begin_close(Reason::ConnectionDone);
+        self.settle_later(&state);
+    }
+
+    fn lose_write_connection(&self) {
+        let mut state = self.state.borrow_mut();
+        state.half_closing = true;
+        self.settle_later(&state);
+    }
+
+    fn abort_connection(&self) {
+        let mut state = self.state.borrow_mut();
+        state.doom(Reason::ConnectionAborted);
+        self.settle_later(&state);
+    }
+
+    fn fail_with(&self, reason: Reason) {
+        self.fail("the protocol", reason);
+        self.settle_later(&self.state.borrow());
+    }
+
+    fn tasks(&self) -> Option<TaskGroup> {
+        let mut state = self.state.borrow_mut();
+        (!state.lost).then(|| state.rare().tasks.get_or_insert_default().clone())
+    }
+
+    fn is_connected(&self) -> bool {
+        !self.state.borrow().lost
+    }
+
+    fn is_closing(&self) -> bool {
+        self.state.borrow().is_closing()
+    }
+
+    fn pause_producing(&self) {
+        let mut state = self.state.borrow_mut();
+        state.paused = true;
+        if state.has_failed_unseen() {
+            self.settle_later(&state);
+        }
+    }
+
+    fn resume_producing(&self) {
+        let mut state = self.state.borrow_mut();
+        if std::mem::replace(&mut state.paused, false) {
+            state.resumed = true;
+            self.wake(&state);
+        }
+    }
+
+    fn is_reading(&self) -> bool {
+        self.state.borrow().is_reading()
+    }
+
+    fn work(&self) -> Option<&Work> {
+        Some(&self.work)
+    }
+
+    // As by default, with one look at the state: it is asked for every message.
+    fn can_deliver(&self) -> bool {
+        let wanted = {
+            let state = self.state.borrow();
+            state.is_reading() && !state.is_handshaking()
+        };
+        if wanted && self.work.take(weight::MESSAGE) {
+            return true;
+        }
+        if wanted {
+            self.unread(b"");
+        }
+        false
+    }
+
+    fn unread(&self, data: &[u8]) {
+        let mut state = self.state.borrow_mut();
+        if state.lost {
+            return;
+        }
+        if !data.is_empty() && state.is_handshaking() {
+            // They came in plaintext, and nothing in plaintext is delivered after the switch.
+            state.doom(Reason::Tls(TlsError::Injected { bytes: data.len() }));
+        } else if !data.is_empty() {
+            state.bytes_in = state.bytes_in.saturating_sub(data.len() as u64);
+            state.chain.get_or_insert_default().unread(data);
+        }
+        state.resumed = true;
+        self.wake(&state);
+    }
+
+    fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
+        let refused = {
+            let mut state = self.state.borrow_mut();
+            let refused = state.register_producer(producer, streaming);
+            self.settle_later(&state);
+            refused
+        };
+        // Dropped outside the borrow: what a producer does then may use the transport.
+        refused.map_err(|(error, producer)| {
+            drop(producer);
+            error
+        })
+    }
+
+    fn unregister_producer(&self) {
+        let producer = {
+            let mut state = self.state.borrow_mut();
+            self.settle_later(&state);
+            state.rare().producer.take()
+        };
+        // Outside the borrow, as above.
+        drop(producer);
+    }
+
+    fn add_consumer(&self, registration: &Rc<Registration>) {
+        let mut state = self.state.borrow_mut();
+        state.rare().consumers.add(registration);
+        if state.lost {
+            drop(state);
+            self.leave_consumers();
+        } else {
+            self.settle_later(&state);
+        }
+    }
+
+    fn set_write_buffer_limits(&self, low: usize, high: usize) {
+        let mut state = self.state.borrow_mut();
+        state.set_watermarks(low, high);
+        self.settle_later(&state);
+    }
+
+    fn set_write_buffer_cap(&self, cap: usize) {
+        let mut state = self.state.borrow_mut();
+        state.set_cap(cap);
+        self.settle_later(&state);
+    }
+
+    fn set_read_while_congested(&self, on: bool) {
+        let mut state = self.state.borrow_mut();
+        state.read_while_congested = on;
+        // A framing protocol may hold messages that it kept back: they come before any new input.
+        state.resumed |= on && state.is_congested();
+        self.settle_later(&state);
+    }
+
+    fn set_close_timeout(&self, timeout: Duration) {
+        self.state.borrow_mut().rare().close_timeout = CloseTimeout { flush: timeout, linger: timeout };
+    }
+
+    fn tcp_nodelay(&self) -> io::Result<bool> {
+        self.state.borrow().stream()?.nodelay()
+    }
+
+    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
+        self.state.borrow().stream()?.set_nodelay(on)
+    }
+
+    fn tcp_keepalive(&self) -> io::Result<bool> {
+        self.state.borrow().stream()?.keepalive()
+    }
+
+    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
+        self.state.borrow().stream()?.set_keepalive(on)
+    }
+
+    fn set_compression(&self, compression: &Compression) -> Result<(), CompressionError> {
+        let mut state = self.state.borrow_mut();
+        state.check_open()?;
+        self.with_compression(&mut state, |layer| layer.compress(compression))
+    }
+
+    fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
+        let mut state = self.state.borrow_mut();
+        // Our own stream may have ended: this is about the peer's.
+        if state.lost || state.is_closing() {
+            return Err(CompressionError::Closed);
+        }
+        if !rest.is_empty() && state.is_handshaking() {
+            // They came in plaintext, and nothing in plaintext is delivered after the switch.
+            state.doom(Reason::Tls(TlsError::Injected { bytes: rest.len() }));
+            self.settle_later(&state);
+            return Err(CompressionError::Closed);
+        }
+        self.with_compression(&mut state, |_| {});
+        state.chain.get_or_insert_default().expect_compression(decompression, rest)?;
+        self.wake(&state);
+        Ok(())
+    }
+
+    fn set_detection(&self, detect: Detect) {
+        let mut state = self.state.borrow_mut();
+        if !state.lost {
+            self.with_compression(&mut state, |layer| layer.set_detect(detect));
+            state.hushed = detect == Detect::Off;
+            // What was held for the old way of looking may be due.
+            self.wake(&state);
+        }
+    }
+
+    fn set_decompression_limits(&self, limits: &Decompression) {
+        let mut state = self.state.borrow_mut();
+        if !state.lost {
+            self.with_compression(&mut state, |layer| layer.set_limits(limits));
+        }
+    }
+
+    fn flush_compression(&self) {
+        self.work_compressor(Chain::flush_compression);
+    }
+
+    fn compression_barrier(&self) {
+        self.work_compressor(Chain::compression_barrier);
+    }
+
+    fn end_compression(&self) {
+        self.work_compressor(Chain::end_compression);
+    }
+
+    fn take_trailing(&self) -> Vec<u8> {
+        let mut state = self.state.borrow_mut();
+        match &mut state.chain {
+            Some(chain) => chain.take_trailing(),
+            None => state.take_last_trailing(),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
+        self.insert_tls(config, rest, already)
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.state.borrow().is_handshaking()
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls_info(&self) -> Option<TlsInfo> {
+        self.state.borrow().chain.as_ref()?.tls()?.info()
+    }
+
+    #[cfg(feature = "tls")]
+    fn set_tls_truncation_allowed(&self, allowed: bool) {
+        if let Some(layer) = self.state.borrow_mut().chain.as_mut().and_then(|chain| chain.tls_mut()) {
+            layer.set_truncation_allowed(allowed);
+        }
+    }
+
+    fn compression_stats(&self) -> Option<CompressionStats> {
+        let state = self.state.borrow();
+        state.last_stats().or_else(|| state.chain.as_ref()?.compression_stats())
+    }
+}
