@@ -90,7 +90,27 @@ impl Reason {
         }
     }
 
-    /// Whether the connection ended in order, with nothing lost on our side.
+    /// Whether a connection that we end for this reason ends with a reset, and not with the end of our stream (FIN).
+    ///
+    /// So it does where the peer must not take what it has for all there is, though nothing else tells it.
+    #[must_use]
+    pub const fn breaks_off(&self) -> bool {
+        match self {
+            Self::ConnectionAborted | Self::LimitExceeded { .. } | Self::TimedOut(Deadline::Flush) => true,
+            Self::CompressFailed(_)
+            | Self::ConnectionDone
+            | Self::ConnectionLost(_)
+            | Self::Decompress(_)
+            | Self::Panicked(_)
+            | Self::Protocol(_)
+            | Self::ShuttingDown
+            | Self::TimedOut(Deadline::Handshake | Deadline::Message)
+            | Self::Tls(_)
+            | Self::TlsTruncated => false,
+        }
+    }
+
+    /// Whether the connection ended gracefully, with nothing lost on our side.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
         matches!(self, Self::ConnectionDone)

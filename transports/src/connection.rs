@@ -5,6 +5,7 @@ mod close;
 pub(crate) mod layer;
 mod lingering;
 pub(crate) mod output;
+mod phase;
 mod producing;
 mod progress;
 mod reading;
@@ -134,7 +135,7 @@ impl StreamConnection {
             && let Err(error) = self.start_tls(config, b"", AlreadyReceived::Refuse)
         {
             // Not closed gracefully: what `connection_made` writes would be sent, and in plaintext.
-            self.state.borrow_mut().doom(Reason::Tls(TlsError::Internal(error.to_string())));
+            self.state.borrow_mut().life.doom(Reason::Tls(TlsError::Internal(error.to_string())));
         }
         self.call("connection_made", None, |protocol, transport| protocol.connection_made(transport));
         self.settle();
@@ -198,14 +199,14 @@ impl StreamConnection {
         self.advance_close();
         self.arm_layer_timer();
         let state = self.state.borrow();
-        if !state.lost && (state.wants_input() || state.resumed && state.is_reading() || state.producer_is_due()) {
+        if !state.life.is_lost() && (state.wants_input() || state.resumed && state.is_reading() || state.producer_is_due()) {
             self.shared.reactor.requeue(self.token.get(), Ready::NONE);
         }
     }
 
     /// Something was asked for from outside: has it done at the end of the turn, or after the callback that asked.
     fn settle_later(&self, state: &State) {
-        if !state.in_callback && !state.lost {
+        if !state.in_callback && !state.life.is_lost() {
             self.shared.reactor.at_end_of_turn(self.token.get());
         }
     }
@@ -217,7 +218,7 @@ impl Source for StreamConnection {
         {
             let mut state = self.state.borrow_mut();
             state.note_readiness(ready);
-            if state.write_ended && ready.contains(Ready::WRITABLE) {
+            if state.outgoing.has_ended() && ready.contains(Ready::WRITABLE) {
                 // The system reports this when our end is acknowledged, though room is of no use any more.
                 state.hint_at_acknowledgement(self.shared.reactor.now());
             }
@@ -238,11 +239,13 @@ impl Source for StreamConnection {
     }
 
     fn abort(self: Rc<Self>) {
-        self.lose(&Reason::ShuttingDown);
+        self.state.borrow_mut().life.doom(Reason::ShuttingDown);
+        self.lose();
     }
 
     fn panicked(self: Rc<Self>, panic: Panic) {
-        self.lose(&Reason::Panicked(panic));
+        self.state.borrow_mut().life.doom(Reason::Panicked(panic));
+        self.lose();
     }
 
     fn describe(&self) -> String {

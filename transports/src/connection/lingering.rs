@@ -64,7 +64,7 @@ impl Lingering {
             stream,
             sent,
             timeout,
-            progress: RefCell::new(Progress::new(now)),
+            progress: RefCell::new(Progress::new(now, false)),
             acknowledged: Cell::new(false),
             read_closed: Cell::new(false),
             timer: RefCell::default(),

@@ -1,12 +1,32 @@
 //! Telling a producer when to go on.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use torsade_protocols::spi::Consumers;
-use torsade_reactor::spi::drop_quietly;
+use torsade_protocols::{Producer, ProducerError};
+use torsade_reactor::report_error;
+use torsade_reactor::spi::{catch, drop_quietly};
 
 use super::StreamConnection;
-use super::state::{SharedProducer, State};
+use super::state::State;
+
+/// Shared so that a producer may be unregistered while it is being called.
+type SharedProducer = Rc<RefCell<Box<dyn Producer>>>;
+
+/// A producer and what it was last told.
+pub(super) struct RegisteredProducer {
+    producer: SharedProducer,
+    streaming: bool,
+    paused: bool,
+    /// How many bytes had been written when a pull producer was asked and added nothing: it is asked again once there are
+    /// more. (Not once something was sent: a handshake sends, too.)
+    dry_at: Option<u64>,
+    /// The connection that it is, if it is one.
+    transport: Option<u64>,
+    /// It was one half of a relay, of which this is the other: it will not say when it has no more, and is not waited for.
+    relayed: bool,
+}
 
 /// What a producer is told next.
 #[derive(Clone, Copy)]
@@ -38,6 +58,15 @@ impl StreamConnection {
         drop_quietly("a producer", producer);
     }
 
+    /// Tells a producer that nothing more is wanted. Called from the loop only.
+    pub(super) fn stop_producer(&self, registered: Option<RegisteredProducer>) {
+        let Some(registered) = registered else { return };
+        // It is dropped in there as well.
+        if let Err(panic) = catch(move || registered.producer.borrow_mut().stop_producing()) {
+            report_error("stop_producing", format_args!("connection {}: stopping its producer {panic}", self.id));
+        }
+    }
+
     /// Nothing more is read here: whoever has this connection as its producer need not wait for it.
     pub(super) fn leave_consumers(&self) {
         let consumers = self.state.borrow_mut().take_spent_consumers();
@@ -48,8 +77,38 @@ impl StreamConnection {
 }
 
 impl State {
+    /// Takes the producer, or gives it back with the reason against it.
+    pub(super) fn register_producer(
+        &mut self,
+        producer: Box<dyn Producer>,
+        streaming: bool,
+    ) -> Result<(), (ProducerError, Box<dyn Producer>)> {
+        if self.life.is_lost() || self.outgoing.has_finished() {
+            return Err((ProducerError::Closed, producer));
+        }
+        let rare = self.rare();
+        if rare.producer.is_some() {
+            return Err((ProducerError::AlreadyRegistered, producer));
+        }
+        let transport = producer.as_transport().map(|transport| transport.id());
+        let producer = Rc::new(RefCell::new(producer));
+        rare.producer = Some(RegisteredProducer { producer, streaming, paused: false, dry_at: None, transport, relayed: false });
+        Ok(())
+    }
+
+    pub(super) fn take_producer(&mut self) -> Option<RegisteredProducer> {
+        self.rare.as_mut()?.producer.take()
+    }
+
+    /// Our stream does not end yet, since its producer may have more to write. Half a close does not wait for a push producer:
+    /// it stays with who forwards, and has nothing more when its stream has ended.
+    pub(super) fn waits_for_producer(&self) -> bool {
+        let Some(producer) = self.rare_if_any().and_then(|rare| rare.producer.as_ref()) else { return false };
+        !(producer.relayed || self.outgoing.is_ending() && producer.streaming)
+    }
+
     pub(super) fn take_spent_consumers(&mut self) -> Option<Consumers> {
-        if self.rare_if_any()?.consumers.is_empty() || !(self.is_closing() || self.read_ended || self.lost) {
+        if self.rare_if_any()?.consumers.is_empty() || self.life.is_open() && !self.incoming.has_ended() {
             return None;
         }
         let rare = self.rare();
@@ -60,8 +119,8 @@ impl State {
         Some(consumers)
     }
 
-    fn producer_mut(&mut self) -> Option<&mut super::state::RegisteredProducer> {
-        if self.rare_if_any().is_some_and(|rare| rare.producer.is_some()) { self.rare().producer.as_mut() } else { None }
+    fn producer_mut(&mut self) -> Option<&mut RegisteredProducer> {
+        self.rare.as_mut()?.producer.as_mut()
     }
 
     /// The producer is to be told something.
@@ -70,7 +129,7 @@ impl State {
     }
 
     fn due_producer_call(&self) -> Option<Call> {
-        if self.lost || self.is_doomed() {
+        if self.life.is_lost() || self.life.is_doomed() {
             return None;
         }
         let registered = self.rare_if_any()?.producer.as_ref()?;

@@ -17,6 +17,7 @@ const SOON: Duration = Duration::from_millis(200);
 /// What a peer has acknowledged, and when that was last seen to grow.
 ///
 /// Bytes that the system has taken are no measure: its buffer grows, and takes megabytes for a peer that never reads.
+#[derive(Debug)]
 pub(super) struct Progress {
     /// By the last look, if there was one.
     acknowledged: Option<u64>,
@@ -26,8 +27,9 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) const fn new(now: Duration) -> Self {
-        Self { acknowledged: None, seen: now, hinted: false }
+    /// Begins now; hinted if the peer may have everything already.
+    pub(super) const fn new(now: Duration, hinted: bool) -> Self {
+        Self { acknowledged: None, seen: now, hinted }
     }
 
     /// Our end was sent, or something happened to the socket that also happens when the peer has acknowledged that.
@@ -62,15 +64,9 @@ impl Progress {
 }
 
 impl State {
-    /// How much of what was written the peer has. The system is asked only if something was sent since it had everything.
-    pub(super) fn delivery(&mut self) -> Delivery {
-        let on_the_way = match &self.stream {
-            Some(stream) if self.bytes_delivered < self.bytes_sent => stream.unacknowledged().map_or(0, |left| left as u64),
-            _ => 0,
-        };
-        if on_the_way == 0 {
-            self.bytes_delivered = self.bytes_sent;
-        }
+    /// How much of what was written the peer has.
+    pub(super) fn delivery(&self) -> Delivery {
+        let on_the_way = self.stream.as_ref().and_then(|stream| stream.unacknowledged()).map_or(0, |left| left as u64);
         Delivery::new(self.bytes_sent.saturating_sub(on_the_way), on_the_way + self.unsent() as u64)
     }
 }

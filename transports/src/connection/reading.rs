@@ -25,7 +25,7 @@ impl StreamConnection {
 
     /// Has the loop come back to this connection, in its next turn.
     pub(super) fn wake(&self, state: &State) {
-        if !state.lost {
+        if !state.life.is_lost() {
             self.shared.reactor.requeue(self.token.get(), Ready::NONE);
         }
     }
@@ -42,7 +42,7 @@ impl StreamConnection {
     }
 
     fn read_socket(self: &Rc<Self>) {
-        let wire_ended = self.state.borrow().wire_ended;
+        let wire_ended = self.state.borrow().incoming.wire_has_ended();
         if wire_ended {
             self.end_layers();
             return;
@@ -58,7 +58,7 @@ impl StreamConnection {
                 {
                     let mut state = self.state.borrow_mut();
                     state.socket_ended = true;
-                    state.wire_ended = true;
+                    state.incoming.end_wire();
                     state.readable = false;
                 }
                 self.end_layers();
@@ -73,8 +73,8 @@ impl StreamConnection {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 let mut state = self.state.borrow_mut();
-                let cause = state.take_write_error().unwrap_or(error);
-                state.doom(cause.into());
+                let cause = state.outgoing.take_error().unwrap_or(error);
+                state.life.doom(cause.into());
             }
         }
     }
@@ -147,7 +147,7 @@ impl StreamConnection {
                 if wanted { chain.read(wire, &mut plain, &self.work, now) } else { chain.handshake(wire, &self.work, now) };
             if chain.has_ended() {
                 // Whatever the socket still has is not the peer's any more.
-                state.wire_ended = true;
+                state.incoming.end_wire();
                 state.readable = false;
             }
             if state.chain.as_ref().is_some_and(|chain| chain.passes_plain()) {
@@ -168,7 +168,7 @@ impl StreamConnection {
         let told = {
             let mut state = self.state.borrow_mut();
             let completed = state.chain.as_mut().is_some_and(|chain| chain.take_handshake_completed());
-            completed && !state.is_closing()
+            completed && state.life.is_open()
         };
         if told {
             self.call("handshake_completed", None, |protocol, transport| protocol.handshake_completed(transport));
@@ -188,11 +188,12 @@ impl StreamConnection {
     /// A layer has failed. If it has something to tell the peer about it, that is sent first.
     fn fail_layers(&self, reason: Reason) {
         let mut state = self.state.borrow_mut();
-        if state.chain.as_ref().is_some_and(|chain| chain.wants_flush()) {
+        let sends = !state.outgoing.has_ended() && !state.outgoing.has_failed();
+        if sends && state.chain.as_ref().is_some_and(|chain| chain.wants_flush()) {
             self.write_through(&mut state, Chain::flush);
             state.give_up(reason);
         } else {
-            state.doom(reason);
+            state.life.doom(reason);
         }
     }
 
@@ -209,7 +210,7 @@ impl StreamConnection {
             };
             state.bytes_in += plain.len() as u64;
             // A write that failed has taken the socket's error: what looks like the end of the stream is none then.
-            result.map_err(|truncated| state.take_write_error().map_or(truncated, Reason::from))
+            result.map_err(|truncated| state.outgoing.take_error().map_or(truncated, Reason::from))
         };
         // What the layers had held back may make the protocol pause: then the end waits, too.
         let ended = matches!(result, Ok(true)) && plain.is_empty();
@@ -223,11 +224,11 @@ impl StreamConnection {
     fn end_reading(self: &Rc<Self>) {
         let told = {
             let mut state = self.state.borrow_mut();
-            state.read_ended = true;
-            if let Some(error) = state.take_write_error() {
-                state.doom(error.into());
+            state.incoming.end();
+            if let Some(error) = state.outgoing.take_error() {
+                state.life.doom(error.into());
             }
-            !state.is_closing()
+            state.life.is_open()
         };
         if told {
             self.call("read_connection_lost", None, |protocol, transport| protocol.read_connection_lost(transport));

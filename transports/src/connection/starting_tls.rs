@@ -10,7 +10,7 @@ impl StreamConnection {
     /// Puts TLS next to the wire. What came in plaintext behind the switch ends the connection, unless it is said to be TLS.
     pub(super) fn insert_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
         let mut state = self.state.borrow_mut();
-        if state.check_open().is_err() || state.half_closing || state.wire_ended {
+        if state.check_open().is_err() || state.outgoing.is_ending() || state.incoming.wire_has_ended() {
             return Err(StartTlsError::Closed);
         }
         let chain = state.chain.get_or_insert_default();
@@ -22,7 +22,7 @@ impl StreamConnection {
         let (reactor, token) = (self.shared.reactor.clone(), self.token.get());
         layer.on_cut_off(move || reactor.requeue(token, Ready::NONE));
         if injected > 0 {
-            state.doom(Reason::Tls(TlsError::Injected { bytes: injected }));
+            state.life.doom(Reason::Tls(TlsError::Injected { bytes: injected }));
             self.settle_later(&state);
             return Err(StartTlsError::Injected { bytes: injected });
         }

@@ -52,24 +52,24 @@ impl Connection for StreamConnection {
     }
 
     fn delivery(&self) -> Delivery {
-        self.state.borrow_mut().delivery()
+        self.state.borrow().delivery()
     }
 
     fn lose_connection(&self) {
         let mut state = self.state.borrow_mut();
-        state.begin_close(Reason::ConnectionDone);
+        state.life.close(Reason::ConnectionDone);
         self.settle_later(&state);
     }
 
     fn lose_write_connection(&self) {
         let mut state = self.state.borrow_mut();
-        state.half_closing = true;
+        state.outgoing.ask_end();
         self.settle_later(&state);
     }
 
     fn abort_connection(&self) {
         let mut state = self.state.borrow_mut();
-        state.doom(Reason::ConnectionAborted);
+        state.life.doom(Reason::ConnectionAborted);
         self.settle_later(&state);
     }
 
@@ -80,15 +80,15 @@ impl Connection for StreamConnection {
 
     fn tasks(&self) -> Option<TaskGroup> {
         let mut state = self.state.borrow_mut();
-        (!state.lost).then(|| state.rare().tasks.get_or_insert_default().clone())
+        (!state.life.is_lost()).then(|| state.rare().tasks.get_or_insert_default().clone())
     }
 
     fn is_connected(&self) -> bool {
-        !self.state.borrow().lost
+        !self.state.borrow().life.is_lost()
     }
 
     fn is_closing(&self) -> bool {
-        self.state.borrow().is_closing()
+        self.state.borrow().life.is_closing()
     }
 
     fn pause_producing(&self) {
@@ -132,12 +132,12 @@ impl Connection for StreamConnection {
 
     fn unread(&self, data: &[u8]) {
         let mut state = self.state.borrow_mut();
-        if state.lost {
+        if state.life.is_lost() {
             return;
         }
         if !data.is_empty() && state.is_handshaking() {
             // They came in plaintext, and nothing in plaintext is delivered after the switch.
-            state.doom(Reason::Tls(TlsError::Injected { bytes: data.len() }));
+            state.life.doom(Reason::Tls(TlsError::Injected { bytes: data.len() }));
         } else if !data.is_empty() {
             state.bytes_in = state.bytes_in.saturating_sub(data.len() as u64);
             state.chain.get_or_insert_default().unread(data);
@@ -164,7 +164,7 @@ impl Connection for StreamConnection {
         let producer = {
             let mut state = self.state.borrow_mut();
             self.settle_later(&state);
-            state.rare().producer.take()
+            state.take_producer()
         };
         // Outside the borrow, as above.
         drop(producer);
@@ -173,7 +173,7 @@ impl Connection for StreamConnection {
     fn add_consumer(&self, registration: &Rc<Registration>) {
         let mut state = self.state.borrow_mut();
         state.rare().consumers.add(registration);
-        if state.lost {
+        if state.life.is_lost() {
             drop(state);
             self.leave_consumers();
         } else {
@@ -230,12 +230,12 @@ impl Connection for StreamConnection {
     fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
         let mut state = self.state.borrow_mut();
         // Our own stream may have ended: this is about the peer's.
-        if state.lost || state.is_closing() {
+        if !state.life.is_open() {
             return Err(CompressionError::Closed);
         }
         if !rest.is_empty() && state.is_handshaking() {
             // They came in plaintext, and nothing in plaintext is delivered after the switch.
-            state.doom(Reason::Tls(TlsError::Injected { bytes: rest.len() }));
+            state.life.doom(Reason::Tls(TlsError::Injected { bytes: rest.len() }));
             self.settle_later(&state);
             return Err(CompressionError::Closed);
         }
@@ -247,7 +247,7 @@ impl Connection for StreamConnection {
 
     fn set_detection(&self, detect: Detect) {
         let mut state = self.state.borrow_mut();
-        if !state.lost {
+        if !state.life.is_lost() {
             self.with_compression(&mut state, |layer| layer.set_detect(detect));
             state.hushed = detect == Detect::Off;
             // What was held for the old way of looking may be due.
@@ -257,7 +257,7 @@ impl Connection for StreamConnection {
 
     fn set_decompression_limits(&self, limits: &Decompression) {
         let mut state = self.state.borrow_mut();
-        if !state.lost {
+        if !state.life.is_lost() {
             self.with_compression(&mut state, |layer| layer.set_limits(limits));
         }
     }

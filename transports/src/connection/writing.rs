@@ -15,7 +15,7 @@ use super::state::State;
 impl StreamConnection {
     /// Queues all of `pieces`, through the layers that are on.
     pub(super) fn append(&self, state: &mut State, pieces: &[&[u8]]) {
-        if state.deaf {
+        if !state.takes_output() {
             let length = total(pieces);
             log::debug!("connection {}: {length} bytes written after its end are dropped", self.id);
             return;
@@ -42,7 +42,7 @@ impl StreamConnection {
     pub(super) fn work_compressor(&self, step: impl FnOnce(&mut Chain, &mut Vec<u8>, Duration) -> Result<(), Reason>) {
         let mut state = self.state.borrow_mut();
         // After an abort nothing leaves. Where writing has failed the streams go on: nobody has been told yet.
-        if state.is_doomed() {
+        if state.life.is_doomed() {
             return;
         }
         self.write_through(&mut state, step);
@@ -63,14 +63,14 @@ impl StreamConnection {
             state.output.clear(&self.shared);
         }
         if let Err(reason) = result {
-            state.doom(reason);
+            state.life.doom(reason);
         }
     }
 
     /// Writes what there is to the socket, once.
     pub(super) fn flush(&self) {
         let mut state = self.state.borrow_mut();
-        if state.lost || state.is_doomed() {
+        if state.life.is_lost() || state.life.is_doomed() {
             return;
         }
         // Also when everything is finished: the end itself may have had to wait, for a handshake.
@@ -84,7 +84,7 @@ impl StreamConnection {
             state.output.clear(&self.shared);
         }
         state.note_congestion();
-        if !state.finished {
+        if !state.outgoing.has_finished() {
             // The layers have added to what was written. Once they have finished there is only their end to come.
             state.note_output();
         }
@@ -109,13 +109,9 @@ impl StreamConnection {
     /// until it finds the end, unless nobody wants the data.
     fn fail_writing(&self, state: &mut State, error: io::Error) {
         state.output.clear(&self.shared);
-        if state.paused || state.is_closing() || state.read_ended {
-            state.doom(error.into());
-        } else {
-            state.rare().write_error = Some(error);
-            state.deaf = true;
-            state.readable = true;
-        }
+        state.outgoing.fail(error);
+        state.readable = true;
+        state.note_failure();
     }
 
     /// Does something with the compression layer, made if there is none.
@@ -130,7 +126,7 @@ impl StreamConnection {
     /// Keeps the timer that the layers want.
     pub(super) fn arm_layer_timer(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
-        let lost = state.lost;
+        let lost = state.life.is_lost();
         let Some(chain) = state.chain.as_mut().filter(|_| !lost) else { return };
         let Some(deadline) = chain.deadline() else { return };
         if chain.timer.as_ref().and_then(torsade_reactor::DelayedCall::time).is_some_and(|time| time <= deadline) {
