@@ -61,5 +61,9 @@ pub mod spi {
     pub use crate::connection::Connection;
     pub use crate::producer::consumers::{Consumers, Registration};
     pub use crate::tls::AlreadyReceived;
+    pub use crate::transport::compression::ConnectionCompression;
+    pub use crate::transport::limits::ConnectionLimits;
+    pub use crate::transport::socket::SocketOptions;
+    pub use crate::transport::tls::ConnectionTls;
     pub use crate::work::{Turn, Work, weight};
 }

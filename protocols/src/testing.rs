@@ -7,6 +7,7 @@
 
 mod disconnection;
 mod io_pump;
+mod recorder;
 mod string_transport;
 
 pub use disconnection::StringTransportWithDisconnection;

@@ -4,16 +4,15 @@ use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 
-use torsade_reactor::{CallbackResult, DeferredError, Panic, Reactor, TaskGroup};
+use torsade_reactor::{CallbackResult, DeferredError, Panic, Reactor};
 
 use crate::address::Address;
 use crate::connection::Connection;
 use crate::delivery::Delivery;
-use crate::producer::consumers::{Registered, Registration};
+use crate::producer::consumers::Registered;
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::tls::TlsError;
-use crate::work::Work;
 
 /// One connection, as its protocol and others see it; a cheap handle.
 ///
@@ -182,10 +181,10 @@ impl Transport {
     /// [`ProducerError::AlreadyRegistered`]; [`ProducerError::Closed`].
     #[doc(alias = "registerProducer")]
     pub fn register_producer(&self, producer: impl Producer + 'static, streaming: bool) -> Result<(), ProducerError> {
-        let Some(source) = producer.as_transport() else { return self.pass_producer(Box::new(producer), streaming) };
+        let Some(source) = producer.as_transport() else { return self.0.register_producer(Box::new(producer), streaming) };
         let producer = Registered::new(producer, self);
         let registration = producer.registration();
-        self.pass_producer(Box::new(producer), streaming)?;
+        self.0.register_producer(Box::new(producer), streaming)?;
         source.0.add_consumer(&registration);
         Ok(())
     }
@@ -328,53 +327,31 @@ impl Transport {
     }
 }
 
-/// For the layers and adapters of this crate.
+/// For layers and adapters.
 impl Transport {
-    /// For layers between two transports, which pass these two on.
-    pub(crate) fn fail_with(&self, reason: Reason) {
-        self.0.fail_with(reason);
-    }
-
-    pub(crate) fn tasks(&self) -> Option<TaskGroup> {
-        self.0.tasks()
-    }
-
-    pub(crate) fn pass_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
-        self.0.register_producer(producer, streaming)
-    }
-
-    pub(crate) fn add_consumer(&self, registration: &Rc<Registration>) {
-        self.0.add_consumer(registration);
-    }
-
-    /// For adapters, between two messages.
-    pub(crate) fn can_deliver(&self) -> bool {
-        self.0.can_deliver()
-    }
-
-    /// The work that the connection may do in this turn, for adapters that take much of it; none where nobody counts.
+    /// What is behind it: for layers between two transports, which pass on what they do not change.
     #[must_use]
-    pub fn work(&self) -> Option<&Work> {
-        self.0.work()
+    pub fn connection(&self) -> &dyn Connection {
+        &*self.0
     }
 
     /// For adapters, where TLS was switched on past them: `rest` is what they still have, which came in plaintext behind the
     /// switch. It ends the connection, as injected. False if there is nothing.
-    pub(crate) fn refuse_clear(&self, rest: &[u8]) -> bool {
+    pub(crate) fn refuse_plaintext(&self, rest: &[u8]) -> bool {
         match rest.len() {
             0 => return false,
             _ if self.is_handshaking() => self.unread(rest),
-            bytes => self.fail_with(Reason::Tls(TlsError::Injected { bytes })),
+            bytes => self.0.fail_with(Reason::Tls(TlsError::Injected { bytes })),
         }
         true
     }
 }
 
 // Below the blocks above, since rustdoc lists them in this order.
-mod compression;
-mod limits;
-mod socket;
-mod tls;
+pub(crate) mod compression;
+pub(crate) mod limits;
+pub(crate) mod socket;
+pub(crate) mod tls;
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

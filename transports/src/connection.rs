@@ -26,7 +26,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use torsade_protocols::spi::{AlreadyReceived, Connection, Work};
-use torsade_protocols::{Detect, Host, Protocol, Reason, TlsConfig, TlsError, Transport};
+use torsade_protocols::{Detect, Host, Protocol, Reason, StartTlsError, TlsConfig, TlsError, Transport};
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{Ready, Source, Stream, Token, catch, drop_quietly};
 use torsade_reactor::{Panic, Result};
@@ -132,7 +132,8 @@ impl StreamConnection {
         }
         log::debug!("connection {} with {} made", self.id, self.peer);
         if let Some(config) = tls
-            && let Err(error) = self.start_tls(config, b"", AlreadyReceived::Refuse)
+            && let Err(error) =
+                self.tls().map_or(Err(StartTlsError::Unsupported), |tls| tls.start_tls(config, b"", AlreadyReceived::Refuse))
         {
             // Not closed gracefully: what `connection_made` writes would be sent, and in plaintext.
             self.state.borrow_mut().life.doom(Reason::Tls(TlsError::Internal(error.to_string())));

@@ -305,9 +305,9 @@ impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
         let mut unfinished = 0;
         let result = loop {
             frames.take_extra();
-            if !transport.can_deliver() {
+            if !transport.connection().can_deliver() {
                 if transport.is_handshaking() {
-                    transport.refuse_clear(&frames.take_rest());
+                    transport.refuse_plaintext(&frames.take_rest());
                 }
                 break Ok(());
             }
@@ -340,7 +340,7 @@ impl<D: Decoder, P: FrameProtocol<D>> Protocol for FrameReceiver<D, P> {
     }
 
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        if transport.refuse_clear(&self.frames.take_rest()) {
+        if transport.refuse_plaintext(&self.frames.take_rest()) {
             return Ok(());
         }
         self.call(transport, FrameProtocol::handshake_completed)

@@ -318,9 +318,9 @@ impl<L: LineProtocol> LineReceiver<L> {
             if !lines.extra.borrow().is_empty() {
                 lines.decoder.borrow_mut().unread(&lines.extra.take());
             }
-            if !transport.can_deliver() {
+            if !transport.connection().can_deliver() {
                 if transport.is_handshaking() {
-                    transport.refuse_clear(&lines.take_rest());
+                    transport.refuse_plaintext(&lines.take_rest());
                 }
                 break Ok(());
             }
@@ -357,7 +357,7 @@ impl<L: LineProtocol> Protocol for LineReceiver<L> {
     }
 
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        if transport.refuse_clear(&self.lines.take_rest()) {
+        if transport.refuse_plaintext(&self.lines.take_rest()) {
             return Ok(());
         }
         self.call(transport, LineProtocol::handshake_completed)

@@ -86,7 +86,7 @@ impl Wait {
         let due = self.began.get().saturating_add(timeout).saturating_add(earned);
         match due.checked_sub(transport.reactor().now()).filter(|left| !left.is_zero()) {
             Some(left) => self.arm(transport, left),
-            None => transport.fail_with(Reason::TimedOut(Deadline::Message)),
+            None => transport.connection().fail_with(Reason::TimedOut(Deadline::Message)),
         }
     }
 

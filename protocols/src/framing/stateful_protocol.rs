@@ -207,9 +207,9 @@ impl<P: StatefulProtocol> StatefulReceiver<P> {
         loop {
             frames.take_extra();
             let buffer = frames.buffer.borrow();
-            if !transport.can_deliver() {
+            if !transport.connection().can_deliver() {
                 if transport.is_handshaking() {
-                    transport.refuse_clear(buffer.take(usize::MAX));
+                    transport.refuse_plaintext(buffer.take(usize::MAX));
                 }
                 return Ok(0);
             }
@@ -237,7 +237,7 @@ impl<P: StatefulProtocol> Protocol for StatefulReceiver<P> {
     }
 
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        if transport.refuse_clear(&self.frames.take_rest()) {
+        if transport.refuse_plaintext(&self.frames.take_rest()) {
             return Ok(());
         }
         self.call(transport, StatefulProtocol::handshake_completed)

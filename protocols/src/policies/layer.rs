@@ -1,31 +1,35 @@
 //! The transport that a wrapped protocol is given.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
 use torsade_reactor::{Reactor, Result, TaskGroup};
 
 use crate::address::Address;
-use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
 use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::policies::wrapping::{Holds, ProtocolWrapper, WrapperTransport};
 use crate::producer::consumers::Registration;
 use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
-use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsInfo};
 use crate::transport::Transport;
+use crate::transport::compression::ConnectionCompression;
+use crate::transport::limits::ConnectionLimits;
+use crate::transport::socket::SocketOptions;
+use crate::transport::tls::ConnectionTls;
 use crate::work::Work;
 
-/// What stands behind the wrapped protocol's transport.
+/// What is behind the wrapped protocol's transport.
 pub(super) struct Layer<W> {
     pub(super) wrapper: Rc<W>,
     pub(super) below: WrapperTransport,
 }
 
 impl<W: ProtocolWrapper + 'static> Layer<W> {
+    fn below(&self) -> &dyn Connection {
+        self.below.connection()
+    }
+
     fn holds(&self) -> &Holds {
         &self.below.holds
     }
@@ -33,19 +37,19 @@ impl<W: ProtocolWrapper + 'static> Layer<W> {
 
 impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
     fn reactor(&self) -> &Reactor {
-        self.below.reactor()
+        self.below().reactor()
     }
 
     fn id(&self) -> u64 {
-        self.below.id()
+        self.below().id()
     }
 
     fn peer(&self) -> Address {
-        self.below.peer()
+        self.below().peer()
     }
 
     fn host(&self) -> Address {
-        self.below.host()
+        self.below().host()
     }
 
     fn write(&self, data: &[u8]) {
@@ -53,11 +57,11 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
     }
 
     fn unsent(&self) -> usize {
-        self.below.unsent()
+        self.below().unsent()
     }
 
     fn delivery(&self) -> Delivery {
-        self.below.delivery()
+        self.below().delivery()
     }
 
     fn lose_connection(&self) {
@@ -73,45 +77,49 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
     }
 
     fn fail_with(&self, reason: Reason) {
-        self.below.fail_with(reason);
+        self.below().fail_with(reason);
     }
 
     fn tasks(&self) -> Option<TaskGroup> {
-        self.below.tasks()
+        self.below().tasks()
     }
 
     fn is_connected(&self) -> bool {
-        self.below.is_connected()
+        self.below().is_connected()
     }
 
     fn is_closing(&self) -> bool {
-        self.below.is_closing()
+        self.below().is_closing()
     }
 
     fn pause_producing(&self) {
         self.holds().paused.set(true);
-        self.below.pause_producing();
+        self.below().pause_producing();
     }
 
     fn resume_producing(&self) {
         self.holds().paused.set(false);
         if !self.holds().reading.get() {
-            self.below.resume_producing();
+            self.below().resume_producing();
         }
     }
 
     fn is_reading(&self) -> bool {
-        self.below.is_reading()
+        self.below().is_reading()
+    }
+
+    fn can_deliver(&self) -> bool {
+        self.below().can_deliver()
     }
 
     fn work(&self) -> Option<&Work> {
-        self.below.work()
+        self.below().work()
     }
 
     fn unread(&self, data: &[u8]) {
         self.holds().unread.borrow_mut().splice(..0, data.iter().copied());
         // Has `reading_resumed` come, where they are delivered.
-        self.below.unread(b"");
+        self.below().unread(b"");
     }
 
     fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
@@ -124,108 +132,35 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
             asked: Cell::new(false),
         });
         let registered = Registered { producer: Rc::clone(&producer), holds: Rc::clone(&self.below.holds) };
-        self.below.pass_producer(Box::new(registered), streaming)?;
+        self.below().register_producer(Box::new(registered), streaming)?;
         self.holds().producer.replace(Some(producer));
         Ok(())
     }
 
     fn unregister_producer(&self) {
         self.holds().producer.take();
-        self.below.unregister_producer();
+        self.below().unregister_producer();
     }
 
     fn add_consumer(&self, registration: &Rc<Registration>) {
-        self.below.add_consumer(registration);
+        self.below().add_consumer(registration);
     }
 
-    fn set_write_buffer_limits(&self, low: usize, high: usize) {
-        self.below.set_write_buffer_limits(low, high);
+    fn limits(&self) -> &dyn ConnectionLimits {
+        self.below().limits()
     }
 
-    fn set_write_buffer_cap(&self, cap: usize) {
-        self.below.set_write_buffer_cap(cap);
+    fn compression(&self) -> Option<&dyn ConnectionCompression> {
+        self.below().compression()
     }
 
-    fn set_read_while_congested(&self, on: bool) {
-        self.below.set_read_while_congested(on);
+    // What the protocol gave back before it switches came in plaintext: `WrappedProtocol` refuses it afterwards.
+    fn tls(&self) -> Option<&dyn ConnectionTls> {
+        self.below().tls()
     }
 
-    fn set_close_timeout(&self, timeout: Duration) {
-        self.below.set_close_timeout(timeout);
-    }
-
-    fn tcp_nodelay(&self) -> io::Result<bool> {
-        self.below.tcp_nodelay()
-    }
-
-    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
-        self.below.set_tcp_nodelay(on)
-    }
-
-    fn tcp_keepalive(&self) -> io::Result<bool> {
-        self.below.tcp_keepalive()
-    }
-
-    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
-        self.below.set_tcp_keepalive(on)
-    }
-
-    fn set_compression(&self, compression: &Compression) -> Result<(), CompressionError> {
-        self.below.set_compression::<Compression>(compression.clone())
-    }
-
-    fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
-        self.below.expect_compression::<Decompression>(decompression.clone(), rest)
-    }
-
-    fn set_detection(&self, detect: Detect) {
-        self.below.set_detection(detect);
-    }
-
-    fn set_decompression_limits(&self, limits: &Decompression) {
-        self.below.set_decompression_limits(limits);
-    }
-
-    fn flush_compression(&self) {
-        self.below.flush_compression();
-    }
-
-    fn compression_barrier(&self) {
-        self.below.compression_barrier();
-    }
-
-    fn end_compression(&self) {
-        self.below.end_compression();
-    }
-
-    fn take_trailing(&self) -> Vec<u8> {
-        self.below.take_trailing()
-    }
-
-    fn compression_stats(&self) -> Option<CompressionStats> {
-        self.below.compression_stats()
-    }
-
-    fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
-        // What was given back here came in plaintext as well.
-        let held = self.holds().unread.take();
-        let switched = self.below.start_tls_after(config, &[&held, rest].concat(), already);
-        if switched.is_err() {
-            self.holds().unread.replace(held);
-        }
-        switched
-    }
-
-    fn is_handshaking(&self) -> bool {
-        self.below.is_handshaking()
-    }
-
-    fn tls_info(&self) -> Option<TlsInfo> {
-        self.below.tls_info()
-    }
-
-    fn set_tls_truncation_allowed(&self, allowed: bool) {
-        self.below.set_tls_truncation_allowed(allowed);
+    fn socket(&self) -> Option<&dyn SocketOptions> {
+        self.below().socket()
     }
 }
 

@@ -211,8 +211,8 @@ impl Throttling {
                 // A producer that fails is no matter of the other connections.
                 Way::Out => match catch(|| connection.hold_producer(on)) {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => connection.fail_with(Reason::Protocol(error.into())),
-                    Err(panic) => connection.fail_with(Reason::Panicked(panic)),
+                    Ok(Err(error)) => connection.connection().fail_with(Reason::Protocol(error.into())),
+                    Err(panic) => connection.connection().fail_with(Reason::Panicked(panic)),
                 },
             }
         }

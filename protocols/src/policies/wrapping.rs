@@ -217,13 +217,13 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
     fn giving<'a>(&'a mut self, sides: &'a Sides, mut first: bool) -> impl FnMut(&[u8]) -> Result + 'a {
         let (below, protocol) = (&sides.below, &mut self.protocol);
         move |data| {
-            let wanted = std::mem::take(&mut first) || below.can_deliver();
+            let wanted = std::mem::take(&mut first) || below.connection().can_deliver();
             if wanted && below.holds.unread.borrow().is_empty() {
                 return protocol.data_received(&sides.above, data);
             }
             if below.is_handshaking() {
                 // It came in plaintext, behind the switch.
-                below.refuse_clear(data);
+                below.refuse_plaintext(data);
             } else {
                 below.holds.unread.borrow_mut().extend_from_slice(data);
             }
@@ -241,7 +241,7 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
             self.protocol.data_received(&sides.above, &unread)?;
         } else {
             // TLS was switched on past the wrapped protocol.
-            sides.below.refuse_clear(&unread);
+            sides.below.refuse_plaintext(&unread);
         }
         Ok(true)
     }
@@ -256,7 +256,7 @@ impl<W: ProtocolWrapper + 'static> Protocol for WrappedProtocol<W> {
 
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
         let sides = self.sides(transport);
-        if transport.refuse_clear(&sides.below.holds.unread.take()) {
+        if transport.refuse_plaintext(&sides.below.holds.unread.take()) {
             return Ok(());
         }
         self.protocol.handshake_completed(&sides.above)

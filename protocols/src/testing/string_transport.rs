@@ -1,19 +1,16 @@
 //! A transport that records.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::rc::Rc;
 
-use torsade_reactor::{Clock, Reactor, Result, TaskGroup};
+use torsade_reactor::{Clock, Result};
 
 use crate::address::Address;
-use crate::connection::Connection;
-use crate::delivery::Delivery;
-use crate::producer::consumers::{Consumers, Registration};
-use crate::producer::{Producer, ProducerError};
+use crate::compression::{Compression, Decompression};
 use crate::reason::Reason;
+use crate::testing::recorder::Recorder;
 use crate::transport::Transport;
 
 /// What the protocol asked of the transport as a source of data.
@@ -33,6 +30,10 @@ pub enum ProducerState {
 pub enum TransportCall<'a> {
     /// `abort_connection`, the first time.
     AbortConnection,
+    /// `end_compression`, when it was on.
+    EndCompression,
+    /// `expect_compression`, when it was not on; what comes in from here on is the decompressed stream.
+    ExpectCompression(&'a Decompression),
     /// `lose_connection`, the first time.
     LoseConnection,
     /// `lose_write_connection`, the first time.
@@ -43,6 +44,8 @@ pub enum TransportCall<'a> {
     RegisterProducer(bool),
     /// `resume_producing`, when it was paused.
     ResumeProducing,
+    /// `set_compression`, when it was off; what is written from here on would be compressed.
+    SetCompression(&'a Compression),
     /// `unregister_producer`, when there was one.
     UnregisterProducer,
     /// `write` of these bytes.
@@ -53,6 +56,11 @@ pub enum TransportCall<'a> {
 ///
 /// It dereferences to a [`Transport`], so a protocol's callbacks take a reference to it. Nothing happens by itself: what
 /// was written stays here, `lose_connection` sets a flag.
+///
+/// A protocol that compresses is tested as it is: what it switches on is noted ([`compression`](Self::compression),
+/// [`decompression`](Self::decompression)) and refused where a connection would refuse it, but bytes stay as they are. So
+/// [`value`](Self::value) is the plain text, and what the test delivers is the text that the peer's stream would hold.
+/// Every format is known here, whatever is built in. There is no TLS: `start_tls` is `Unsupported`.
 ///
 /// # Examples
 /// ```
@@ -75,43 +83,38 @@ pub enum TransportCall<'a> {
 /// assert!(transport.is_closing());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+/// With compression:
+/// ```
+/// use torsade::prelude::*;
+/// use torsade::testing::StringTransport;
+///
+/// struct Server;
+///
+/// impl LineProtocol for Server {
+///     fn connection_made(&mut self, transport: &LineTransport) -> Result {
+///         transport.set_compression("deflate")?;
+///         Ok(())
+///     }
+///
+///     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+///         transport.send_line(line);
+///         Ok(())
+///     }
+/// }
+///
+/// let transport = StringTransport::new();
+/// let mut server = LineReceiver::new(Server);
+/// server.connection_made(&transport)?;
+/// server.data_received(&transport, b"hello\r\n")?;
+/// assert_eq!(transport.compression(), Some(Compression::deflate()));
+/// assert_eq!(transport.value(), b"hello\r\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct StringTransport {
     recorder: Rc<Recorder>,
     transport: Transport,
     clock: Rc<Clock>,
-}
-
-/// A producer, which may be called while the connection is asked for something, and whether it is streaming.
-type Registered = (Rc<RefCell<Box<dyn Producer>>>, bool);
-type Observer = Box<dyn Fn(TransportCall<'_>)>;
-
-struct Recorder {
-    reactor: Reactor,
-    id: u64,
-    peer: RefCell<Address>,
-    host: RefCell<Address>,
-    written: RefCell<Vec<u8>>,
-    /// Bytes written in all.
-    delivered: Cell<u64>,
-    producer: RefCell<Option<Registered>>,
-    consumers: Consumers,
-    /// The transport that the producer is, if it is one.
-    source: Cell<Option<u64>>,
-    /// That one had this as its producer in turn: it is not waited for.
-    relays: Cell<bool>,
-    state: Cell<ProducerState>,
-    closing: Cell<bool>,
-    write_closed: Cell<bool>,
-    aborted: Cell<bool>,
-    lost: Cell<bool>,
-    congested: Cell<bool>,
-    resumed: Cell<bool>,
-    unread: RefCell<Vec<u8>>,
-    observer: RefCell<Option<Observer>>,
-    tasks: TaskGroup,
-    /// Why it is being closed, if one of its tasks or layers has failed.
-    failed: RefCell<Option<Reason>>,
 }
 
 /// The next id, for all transports of one clock.
@@ -130,29 +133,7 @@ impl StringTransport {
     pub fn with_clock(clock: &Rc<Clock>) -> Self {
         let ids = clock.local(|_| Ids::default());
         ids.0.set(ids.0.get() + 1);
-        let recorder = Rc::new(Recorder {
-            reactor: clock.reactor().clone(),
-            id: ids.0.get(),
-            peer: RefCell::new(SocketAddr::from((Ipv4Addr::new(192, 168, 1, 1), 54_321)).into()),
-            host: RefCell::new(SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 12_345)).into()),
-            written: RefCell::default(),
-            delivered: Cell::default(),
-            producer: RefCell::default(),
-            consumers: Consumers::default(),
-            source: Cell::default(),
-            relays: Cell::default(),
-            state: Cell::default(),
-            closing: Cell::default(),
-            write_closed: Cell::default(),
-            aborted: Cell::default(),
-            lost: Cell::default(),
-            congested: Cell::default(),
-            resumed: Cell::default(),
-            unread: RefCell::default(),
-            observer: RefCell::default(),
-            tasks: TaskGroup::new(),
-            failed: RefCell::default(),
-        });
+        let recorder = Rc::new(Recorder::new(clock.reactor().clone(), ids.0.get()));
         Self { transport: Transport::new(Rc::<Recorder>::clone(&recorder)), recorder, clock: Rc::clone(clock) }
     }
 
@@ -170,6 +151,18 @@ impl StringTransport {
     #[must_use]
     pub fn value(&self) -> Vec<u8> {
         self.recorder.written.borrow().clone()
+    }
+
+    /// What the bytes written now would be compressed as; none while compression is off.
+    #[must_use]
+    pub fn compression(&self) -> Option<Compression> {
+        self.recorder.compression.borrow().clone()
+    }
+
+    /// What the bytes that come in would be decompressed as; none while no compression is expected.
+    #[must_use]
+    pub fn decompression(&self) -> Option<Decompression> {
+        self.recorder.decompression.borrow().clone()
     }
 
     /// Forgets what was written.
@@ -248,7 +241,7 @@ impl StringTransport {
     /// Whether a `reading_resumed` is due, which is asked for only once; a connection calls it in its next turn.
     #[must_use]
     pub fn take_resumed(&self) -> bool {
-        self.recorder.is_reading() && self.recorder.resumed.take()
+        self.transport.is_reading() && self.recorder.resumed.take()
     }
 
     /// Behaves as lost from now on: nothing more is written, [`Transport::is_connected`] is false, and its tasks are
@@ -297,158 +290,6 @@ impl Deref for StringTransport {
     fn deref(&self) -> &Transport {
         &self.transport
     }
-}
-
-impl Recorder {
-    fn producer(&self) -> Option<Rc<RefCell<Box<dyn Producer>>>> {
-        self.producer.borrow().as_ref().map(|(producer, _)| Rc::clone(producer))
-    }
-
-    fn stop_producer(&self) {
-        let registered = self.producer.take();
-        if let Some((producer, _)) = registered {
-            producer.borrow_mut().stop_producing();
-        }
-    }
-
-    /// Nothing more comes from here.
-    fn leave_consumers(&self) {
-        if self.source.get().is_some_and(|source| self.consumers.contains(source)) {
-            self.relays.set(true);
-        }
-        self.consumers.leave();
-    }
-
-    fn note(&self, call: TransportCall<'_>) {
-        if let Some(observer) = &*self.observer.borrow() {
-            observer(call);
-        }
-    }
-
-    fn note_first(&self, flag: &Cell<bool>, call: TransportCall<'_>) {
-        if !self.lost.get() && !flag.replace(true) {
-            self.note(call);
-        }
-    }
-}
-
-impl Connection for Recorder {
-    fn reactor(&self) -> &Reactor {
-        &self.reactor
-    }
-
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn peer(&self) -> Address {
-        self.peer.borrow().clone()
-    }
-
-    fn host(&self) -> Address {
-        if self.lost.get() { Address::None } else { self.host.borrow().clone() }
-    }
-
-    fn write(&self, data: &[u8]) {
-        if !self.lost.get() && !self.aborted.get() && !self.write_closed.get() {
-            self.written.borrow_mut().extend_from_slice(data);
-            self.delivered.set(self.delivered.get() + data.len() as u64);
-            self.note(TransportCall::Write(data));
-        }
-    }
-
-    fn unsent(&self) -> usize {
-        0
-    }
-
-    fn delivery(&self) -> Delivery {
-        Delivery::new(self.delivered.get(), 0)
-    }
-
-    fn lose_connection(&self) {
-        self.note_first(&self.closing, TransportCall::LoseConnection);
-        self.leave_consumers();
-    }
-
-    fn lose_write_connection(&self) {
-        self.note_first(&self.write_closed, TransportCall::LoseWriteConnection);
-    }
-
-    fn abort_connection(&self) {
-        self.note_first(&self.aborted, TransportCall::AbortConnection);
-        self.closing.set(true);
-        self.leave_consumers();
-    }
-
-    fn fail_with(&self, reason: Reason) {
-        self.failed.borrow_mut().get_or_insert(reason);
-        self.lose_connection();
-        // It has no more say in when that is.
-        self.stop_producer();
-    }
-
-    fn tasks(&self) -> Option<TaskGroup> {
-        (!self.lost.get()).then(|| self.tasks.clone())
-    }
-
-    fn is_connected(&self) -> bool {
-        !self.lost.get()
-    }
-
-    fn is_closing(&self) -> bool {
-        self.closing.get()
-    }
-
-    fn pause_producing(&self) {
-        if !self.lost.get() && self.state.replace(ProducerState::Paused) == ProducerState::Producing {
-            self.note(TransportCall::PauseProducing);
-        }
-    }
-
-    fn resume_producing(&self) {
-        if !self.lost.get() && self.state.replace(ProducerState::Producing) == ProducerState::Paused {
-            self.resumed.set(true);
-            self.note(TransportCall::ResumeProducing);
-        }
-    }
-
-    fn is_reading(&self) -> bool {
-        self.state.get() == ProducerState::Producing && !self.closing.get() && !self.lost.get() && !self.congested.get()
-    }
-
-    fn unread(&self, data: &[u8]) {
-        self.unread.borrow_mut().splice(..0, data.iter().copied());
-        self.resumed.set(true);
-    }
-
-    fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {
-        if self.lost.get() {
-            return Err(ProducerError::Closed);
-        }
-        if self.producer.borrow().is_some() {
-            return Err(ProducerError::AlreadyRegistered);
-        }
-        self.source.set(producer.as_transport().map(|source| source.id()));
-        self.relays.set(false);
-        self.producer.replace(Some((Rc::new(RefCell::new(producer)), streaming)));
-        self.note(TransportCall::RegisterProducer(streaming));
-        Ok(())
-    }
-
-    fn unregister_producer(&self) {
-        if self.producer.take().is_some() {
-            self.note(TransportCall::UnregisterProducer);
-        }
-    }
-
-    fn add_consumer(&self, registration: &Rc<Registration>) {
-        self.consumers.add(registration);
-        if self.closing.get() || self.lost.get() {
-            self.leave_consumers();
-        }
-    }
-
-    fn set_write_buffer_limits(&self, _low: usize, _high: usize) {}
 }
 
 impl fmt::Debug for StringTransport {

@@ -3,6 +3,42 @@
 use super::Transport;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
 
+/// The compression of a [`Connection`](crate::spi::Connection). Each method is the one of the same name on [`Transport`].
+pub trait ConnectionCompression {
+    /// Compresses what is written from here on.
+    ///
+    /// # Errors
+    /// As described at [`CompressionError`].
+    fn set_compression(&self, compression: &Compression) -> Result<(), CompressionError>;
+
+    /// Sends what the compressor holds, whatever its flush policy.
+    fn flush_compression(&self);
+
+    /// Separates what was written from what will be, for the compressor.
+    fn compression_barrier(&self);
+
+    /// Ends the outgoing compressed stream; what is written next leaves as it is.
+    fn end_compression(&self);
+
+    /// Decompresses what comes in from here on, `rest` before all else.
+    ///
+    /// # Errors
+    /// As described at [`CompressionError`].
+    fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> Result<(), CompressionError>;
+
+    /// Sets whether a peer's announcement is looked for.
+    fn set_detection(&self, detect: Detect);
+
+    /// Bounds the streams that a peer announces.
+    fn set_decompression_limits(&self, limits: &Decompression);
+
+    /// Takes the bytes that followed a compressed stream's end.
+    fn take_trailing(&self) -> Vec<u8>;
+
+    /// What compression did so far; none if it was never on.
+    fn compression_stats(&self) -> Option<CompressionStats>;
+}
+
 /// # Compression
 /// Switched on in either direction at any time; `manual::compression` of the `torsade` crate says when to, and when not.
 impl Transport {
@@ -45,12 +81,14 @@ impl Transport {
         C: TryInto<Compression>,
         CompressionError: From<C::Error>,
     {
-        self.0.set_compression(&compression.try_into()?)
+        self.compression()?.set_compression(&compression.try_into()?)
     }
 
     /// Sends all that the compressor holds at the end of this turn, whatever its flush policy.
     pub fn flush_compression(&self) {
-        self.0.flush_compression();
+        if let Some(compression) = self.0.compression() {
+            compression.flush_compression();
+        }
     }
 
     /// Forgets the compressor's history, so that what follows shares nothing with what was written before.
@@ -58,7 +96,9 @@ impl Transport {
     /// Put it before and after a secret that travels with text an attacker may choose. A zstd stream goes on in a new frame,
     /// which a reader has to expect: one with [`AfterEnd::Plain`](crate::AfterEnd::Plain) takes it for plain bytes.
     pub fn compression_barrier(&self) {
-        self.0.compression_barrier();
+        if let Some(compression) = self.0.compression() {
+            compression.compression_barrier();
+        }
     }
 
     /// Ends the compressed stream, trailer and all; what is written from here on leaves as it is.
@@ -92,7 +132,9 @@ impl Transport {
     #[doc(alias = "endCompression")]
     #[doc(alias = "stopCompression")]
     pub fn end_compression(&self) {
-        self.0.end_compression();
+        if let Some(compression) = self.0.compression() {
+            compression.end_compression();
+        }
     }
 
     /// Decompresses everything that comes in from here on; for protocols that agree on it (IMAP COMPRESS, MCCP2).
@@ -107,7 +149,7 @@ impl Transport {
         D: TryInto<Decompression>,
         CompressionError: From<D::Error>,
     {
-        self.0.expect_compression(&decompression.try_into()?, rest)
+        self.compression()?.expect_compression(&decompression.try_into()?, rest)
     }
 
     /// Sets whether a peer's announcement is looked for: `AtStart` where we connect and `Off` where we listen, unless set.
@@ -115,14 +157,18 @@ impl Transport {
     /// [`set_compression`](Self::set_compression) has it looked for as well, since the peer may answer in kind: to forbid that,
     /// call this afterwards.
     pub fn set_detection(&self, detect: Detect) {
-        self.0.set_detection(detect);
+        if let Some(compression) = self.0.compression() {
+            compression.set_detection(detect);
+        }
     }
 
     /// Bounds the streams that a peer announces: total size, ratio, windows; the format in `limits` does not matter.
     ///
     /// What is not set is, for each format, the default of its [`Decompression`].
     pub fn set_decompression_limits(&self, limits: &Decompression) {
-        self.0.set_decompression_limits(limits);
+        if let Some(compression) = self.0.compression() {
+            compression.set_decompression_limits(limits);
+        }
     }
 
     /// Takes the bytes that followed the end of the peer's compressed stream, where that was an error.
@@ -130,12 +176,16 @@ impl Transport {
     /// The connection ends then with `Reason::Decompress`, kind `TrailingData`; in `connection_lost` they are still here.
     #[must_use]
     pub fn take_trailing(&self) -> Vec<u8> {
-        self.0.take_trailing()
+        self.0.compression().map_or_else(Vec::new, ConnectionCompression::take_trailing)
     }
 
     /// What compression did on this connection; none if it was never on.
     #[must_use]
     pub fn compression_stats(&self) -> Option<CompressionStats> {
-        self.0.compression_stats()
+        self.0.compression()?.compression_stats()
+    }
+
+    fn compression(&self) -> Result<&dyn ConnectionCompression, CompressionError> {
+        self.0.compression().ok_or(CompressionError::Unsupported)
     }
 }

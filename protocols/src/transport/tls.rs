@@ -3,6 +3,24 @@
 use super::Transport;
 use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig, TlsInfo};
 
+/// The TLS of a [`Connection`](crate::spi::Connection). Each method is the one of the same name on [`Transport`].
+pub trait ConnectionTls {
+    /// Switches TLS on; `rest` is what the protocol had been given already of what came after the switch.
+    ///
+    /// # Errors
+    /// As described at [`StartTlsError`].
+    fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError>;
+
+    /// Whether a handshake is under way.
+    fn is_handshaking(&self) -> bool;
+
+    /// What the handshake agreed on.
+    fn tls_info(&self) -> Option<TlsInfo>;
+
+    /// Takes an end without close_notify for a proper one.
+    fn set_tls_truncation_allowed(&self, allowed: bool);
+}
+
 /// # TLS
 /// From the start by `listen_tls` and `connect_tls`, in mid-stream by `start_tls`; all with the cargo feature `tls`.
 impl Transport {
@@ -22,12 +40,12 @@ impl Transport {
     ///
     /// # Errors
     /// [`StartTlsError::AlreadyOn`], `Compressing`, `Closed`; `NoServerName` for a client whose configuration names none,
-    /// on a connection that was not made to a host; `Injected` (the connection ends then); `Unsupported` by what is no TCP
+    /// on a connection that was not made to a host; `Injected` (the connection ends then); `Unsupported` by what is not a TCP
     /// connection, or without the cargo feature `tls`.
     #[doc(alias = "startTLS")]
     #[doc(alias = "ITLSTransport")]
     pub fn start_tls(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
-        self.0.start_tls(&config.into(), b"", AlreadyReceived::Refuse)
+        self.start_tls_after(&config.into(), b"", AlreadyReceived::Refuse)
     }
 
     /// The same, where the peer begins its TLS without waiting: after a PROXY header, for instance.
@@ -38,15 +56,12 @@ impl Transport {
     /// # Errors
     /// As [`start_tls`](Self::start_tls); `Injected` only for bytes that were given back by [`unread`](Self::unread) before.
     pub fn start_tls_with_rest(&self, config: impl Into<TlsConfig>, rest: &[u8]) -> Result<(), StartTlsError> {
-        self.0.start_tls(&config.into(), rest, AlreadyReceived::IsTls)
+        self.start_tls_after(&config.into(), rest, AlreadyReceived::IsTls)
     }
 
-    /// [`start_tls`](Self::start_tls) for an adapter that keeps a buffer: says itself what becomes of `rest`.
-    ///
-    /// # Errors
-    /// As [`start_tls`](Self::start_tls).
-    pub fn start_tls_after(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
-        self.0.start_tls(config, rest, already)
+    /// [`start_tls`](Self::start_tls) for an adapter that keeps a buffer: it says itself what becomes of `rest`.
+    pub(crate) fn start_tls_after(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
+        self.0.tls().ok_or(StartTlsError::Unsupported)?.start_tls(config, rest, already)
     }
 
     /// Whether a TLS handshake is under way: no data comes meanwhile, and what is written waits.
@@ -55,7 +70,7 @@ impl Transport {
     /// them. Given to [`unread`](Self::unread) they end the connection, as injected.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
-        self.0.is_handshaking()
+        self.0.tls().is_some_and(ConnectionTls::is_handshaking)
     }
 
     /// What the TLS handshake agreed on: version, certificates, names.
@@ -65,7 +80,7 @@ impl Transport {
     #[doc(alias = "ISSLTransport")]
     #[must_use]
     pub fn tls_info(&self) -> Option<TlsInfo> {
-        self.0.tls_info()
+        self.0.tls()?.tls_info()
     }
 
     /// The peer's certificate chain in DER, its own first; empty if it sent none, or without TLS.
@@ -93,6 +108,8 @@ impl Transport {
     ///
     /// Set it only where the protocol itself says where its messages end: whoever sits between can cut the stream.
     pub fn set_tls_truncation_allowed(&self, allowed: bool) {
-        self.0.set_tls_truncation_allowed(allowed);
+        if let Some(tls) = self.0.tls() {
+            tls.set_tls_truncation_allowed(allowed);
+        }
     }
 }

@@ -1,14 +1,14 @@
-//! TLS from here on.
+//! TLS on a connection that is established.
 
-use torsade_protocols::spi::AlreadyReceived;
-use torsade_protocols::{Reason, StartTlsError, TlsConfig, TlsError};
+use torsade_protocols::spi::{AlreadyReceived, ConnectionTls};
+use torsade_protocols::{Reason, StartTlsError, TlsConfig, TlsError, TlsInfo};
 use torsade_reactor::spi::Ready;
 
 use super::StreamConnection;
 
-impl StreamConnection {
+impl ConnectionTls for StreamConnection {
     /// Puts TLS next to the wire. What came in plaintext behind the switch ends the connection, unless it is said to be TLS.
-    pub(super) fn insert_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
+    fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
         let mut state = self.state.borrow_mut();
         if state.check_open().is_err() || state.outgoing.is_ending() || state.incoming.wire_has_ended() {
             return Err(StartTlsError::Closed);
@@ -29,5 +29,19 @@ impl StreamConnection {
         state.chain.get_or_insert_default().insert_tls(layer, rest);
         self.settle_later(&state);
         Ok(())
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.state.borrow().is_handshaking()
+    }
+
+    fn tls_info(&self) -> Option<TlsInfo> {
+        self.state.borrow().chain.as_ref()?.tls()?.info()
+    }
+
+    fn set_tls_truncation_allowed(&self, allowed: bool) {
+        if let Some(layer) = self.state.borrow_mut().chain.as_mut().and_then(|chain| chain.tls_mut()) {
+            layer.set_truncation_allowed(allowed);
+        }
     }
 }

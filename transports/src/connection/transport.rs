@@ -4,13 +4,13 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::spi::{AlreadyReceived, Connection, Registration, Work, weight};
+use torsade_protocols::spi::{
+    Connection, ConnectionCompression, ConnectionLimits, ConnectionTls, Registration, SocketOptions, Work, weight,
+};
 use torsade_protocols::{
     Address, Compression, CompressionError, CompressionStats, Decompression, Delivery, Detect, Producer, ProducerError, Reason,
-    TlsConfig, TlsError,
+    TlsError,
 };
-#[cfg(feature = "tls")]
-use torsade_protocols::{StartTlsError, TlsInfo};
 use torsade_reactor::{Reactor, TaskGroup};
 
 use super::StreamConnection;
@@ -115,7 +115,7 @@ impl Connection for StreamConnection {
         Some(&self.work)
     }
 
-    // As by default, with one look at the state: it is asked for every message.
+    // Asked for every message: one look at the state has to do.
     fn can_deliver(&self) -> bool {
         let wanted = {
             let state = self.state.borrow();
@@ -181,6 +181,27 @@ impl Connection for StreamConnection {
         }
     }
 
+    fn limits(&self) -> &dyn ConnectionLimits {
+        self
+    }
+
+    fn compression(&self) -> Option<&dyn ConnectionCompression> {
+        Some(self)
+    }
+
+    fn tls(&self) -> Option<&dyn ConnectionTls> {
+        #[cfg(feature = "tls")]
+        return Some(self);
+        #[cfg(not(feature = "tls"))]
+        return None;
+    }
+
+    fn socket(&self) -> Option<&dyn SocketOptions> {
+        Some(self)
+    }
+}
+
+impl ConnectionLimits for StreamConnection {
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
         let mut state = self.state.borrow_mut();
         state.set_watermarks(low, high);
@@ -204,23 +225,9 @@ impl Connection for StreamConnection {
     fn set_close_timeout(&self, timeout: Duration) {
         self.state.borrow_mut().rare().close_timeout = CloseTimeout { flush: timeout, linger: timeout };
     }
+}
 
-    fn tcp_nodelay(&self) -> io::Result<bool> {
-        self.state.borrow().stream()?.nodelay()
-    }
-
-    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
-        self.state.borrow().stream()?.set_nodelay(on)
-    }
-
-    fn tcp_keepalive(&self) -> io::Result<bool> {
-        self.state.borrow().stream()?.keepalive()
-    }
-
-    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
-        self.state.borrow().stream()?.set_keepalive(on)
-    }
-
+impl ConnectionCompression for StreamConnection {
     fn set_compression(&self, compression: &Compression) -> Result<(), CompressionError> {
         let mut state = self.state.borrow_mut();
         state.check_open()?;
@@ -282,29 +289,26 @@ impl Connection for StreamConnection {
         }
     }
 
-    #[cfg(feature = "tls")]
-    fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
-        self.insert_tls(config, rest, already)
-    }
-
-    fn is_handshaking(&self) -> bool {
-        self.state.borrow().is_handshaking()
-    }
-
-    #[cfg(feature = "tls")]
-    fn tls_info(&self) -> Option<TlsInfo> {
-        self.state.borrow().chain.as_ref()?.tls()?.info()
-    }
-
-    #[cfg(feature = "tls")]
-    fn set_tls_truncation_allowed(&self, allowed: bool) {
-        if let Some(layer) = self.state.borrow_mut().chain.as_mut().and_then(|chain| chain.tls_mut()) {
-            layer.set_truncation_allowed(allowed);
-        }
-    }
-
     fn compression_stats(&self) -> Option<CompressionStats> {
         let state = self.state.borrow();
         state.last_stats().or_else(|| state.chain.as_ref()?.compression_stats())
+    }
+}
+
+impl SocketOptions for StreamConnection {
+    fn tcp_nodelay(&self) -> io::Result<bool> {
+        self.state.borrow().stream()?.nodelay()
+    }
+
+    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
+        self.state.borrow().stream()?.set_nodelay(on)
+    }
+
+    fn tcp_keepalive(&self) -> io::Result<bool> {
+        self.state.borrow().stream()?.keepalive()
+    }
+
+    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
+        self.state.borrow().stream()?.set_keepalive(on)
     }
 }

@@ -3,12 +3,12 @@
 mod producing;
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::spi::Work;
-use torsade_protocols::spi::{Connection, Consumers, Registration};
+use torsade_protocols::spi::{
+    Connection, ConnectionCompression, ConnectionLimits, ConnectionTls, Consumers, Registration, SocketOptions, Work, weight,
+};
 use torsade_protocols::{Address, Delivery, Producer, ProducerError, Reason, StartTlsError, TlsConfig, TlsInfo, Transport};
 use torsade_reactor::{DelayedCall, Phase, Reactor, Result, SystemEvent, TaskGroup, TriggerId};
 
@@ -154,7 +154,7 @@ impl Wrapped {
         }
         let mut layer = self.layer.borrow_mut();
         let unlimited = Work::unlimited();
-        let result = layer.read(&held, &mut plain, room, self.below.work().unwrap_or(&unlimited), Duration::ZERO);
+        let result = layer.read(&held, &mut plain, room, self.below.connection().work().unwrap_or(&unlimited), Duration::ZERO);
         let taken = result.as_ref().map_or(held.len(), |progress| progress.consumed);
         held.drain(..taken);
         if held.is_empty() {
@@ -177,7 +177,7 @@ impl Wrapped {
 
     /// Whether another buffer may be read in this turn. If not, `reading_resumed` comes in the next one.
     pub(super) fn may_go_on(&self) -> bool {
-        let goes_on = self.below.work().is_none_or(Work::is_left);
+        let goes_on = self.below.connection().work().is_none_or(Work::is_left);
         if !goes_on {
             self.below.unread(b"");
         }
@@ -445,8 +445,19 @@ impl Connection for Wrapped {
         !(self.paused.get() || self.is_closing() || congested) && self.below.is_reading()
     }
 
+    fn can_deliver(&self) -> bool {
+        if !self.is_reading() || self.is_handshaking() {
+            return false;
+        }
+        let goes_on = self.work().is_none_or(|work| work.take(weight::MESSAGE));
+        if !goes_on {
+            self.unread(b"");
+        }
+        goes_on
+    }
+
     fn work(&self) -> Option<&Work> {
-        self.below.work()
+        self.below.connection().work()
     }
 
     fn unread(&self, data: &[u8]) {
@@ -472,6 +483,24 @@ impl Connection for Wrapped {
         }
     }
 
+    fn limits(&self) -> &dyn ConnectionLimits {
+        self
+    }
+
+    fn compression(&self) -> Option<&dyn ConnectionCompression> {
+        None
+    }
+
+    fn tls(&self) -> Option<&dyn ConnectionTls> {
+        Some(self)
+    }
+
+    fn socket(&self) -> Option<&dyn SocketOptions> {
+        self.below.connection().socket()
+    }
+}
+
+impl ConnectionLimits for Wrapped {
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
         self.high_watermark.set(high);
         self.below.set_write_buffer_limits(low, high);
@@ -491,23 +520,9 @@ impl Connection for Wrapped {
     fn set_close_timeout(&self, timeout: Duration) {
         self.below.set_close_timeout(timeout);
     }
+}
 
-    fn tcp_nodelay(&self) -> io::Result<bool> {
-        self.below.tcp_nodelay()
-    }
-
-    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
-        self.below.set_tcp_nodelay(on)
-    }
-
-    fn tcp_keepalive(&self) -> io::Result<bool> {
-        self.below.tcp_keepalive()
-    }
-
-    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
-        self.below.set_tcp_keepalive(on)
-    }
-
+impl ConnectionTls for Wrapped {
     fn start_tls(&self, _: &TlsConfig, _: &[u8], _: torsade_protocols::spi::AlreadyReceived) -> Result<(), StartTlsError> {
         Err(StartTlsError::AlreadyOn)
     }
