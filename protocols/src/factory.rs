@@ -60,12 +60,25 @@ pub trait Factory {
     /// The first port or connector begins to use this factory.
     #[doc(alias = "startFactory")]
     #[doc(alias = "doStart")]
-    fn start_factory(&mut self) {}
+    fn start_factory(&mut self) {
+        if let Some(wrapped) = self.wrapped() {
+            wrapped.start_factory();
+        }
+    }
 
     /// The last port or connector has ended.
     #[doc(alias = "stopFactory")]
     #[doc(alias = "doStop")]
-    fn stop_factory(&mut self) {}
+    fn stop_factory(&mut self) {
+        if let Some(wrapped) = self.wrapped() {
+            wrapped.stop_factory();
+        }
+    }
+
+    /// The factory that this one wraps, which gets the hooks that are not overridden here; none unless overridden.
+    fn wrapped(&mut self) -> Option<&mut dyn Factory> {
+        None
+    }
 }
 
 /// A factory for connections that we make; a closure is one too.
@@ -117,8 +130,7 @@ pub trait ClientFactory: Factory {
     /// Any error is logged.
     #[doc(alias = "startedConnecting")]
     fn started_connecting(&mut self, connector: &Connector) -> Result {
-        let _ = connector;
-        Ok(())
+        self.wrapped_client().map_or(Ok(()), |wrapped| wrapped.started_connecting(connector))
     }
 
     /// The attempt failed. [`Connector::connect`] in here tries again.
@@ -130,6 +142,9 @@ pub trait ClientFactory: Factory {
     /// Any error is logged.
     #[doc(alias = "clientConnectionFailed")]
     fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
+        if let Some(wrapped) = self.wrapped_client() {
+            return wrapped.client_connection_failed(connector, reason);
+        }
         if !matches!(reason, ConnectError::ShuttingDown | ConnectError::UserError) {
             report_error("connect", format_args!("cannot connect to {}: {reason}", connector.destination()));
         }
@@ -144,11 +159,19 @@ pub trait ClientFactory: Factory {
     /// Any error is logged.
     #[doc(alias = "clientConnectionLost")]
     fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
+        if let Some(wrapped) = self.wrapped_client() {
+            return wrapped.client_connection_lost(connector, reason);
+        }
         // As an attempt that has failed: the connection that was asked for was never there.
         if matches!(reason, Reason::Tls(_) | Reason::TimedOut(Deadline::Handshake)) {
             report_error("connect", format_args!("the connection to {} is lost: {reason}", connector.destination()));
         }
         Ok(())
+    }
+
+    /// The factory that this one wraps, as [`Factory::wrapped`].
+    fn wrapped_client(&mut self) -> Option<&mut dyn ClientFactory> {
+        None
     }
 }
 

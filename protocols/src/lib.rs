@@ -49,7 +49,7 @@ pub use listen_error::ListenError;
 pub use port_forward::{PortForward, PortForwardClient};
 pub use producer::file_sender::{FileSender, FileSenderError};
 pub use producer::{Producer, ProducerError};
-pub use protocol::Protocol;
+pub use protocol::{Callback, Protocol};
 pub use reason::{Deadline, Reason};
 pub use tls::{CertificateProblem, StartTlsError, TlsConfig, TlsError, TlsInfo, TlsVersion};
 pub use torsade_reactor::Result;

@@ -1,10 +1,13 @@
 //! What users write: the callbacks of one connection.
 
+mod callback;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use torsade_reactor::Result;
 
+pub use self::callback::Callback;
 use crate::reason::Reason;
 use crate::transport::Transport;
 
@@ -19,6 +22,8 @@ use crate::transport::Transport;
 ///
 /// An `Err` or a panic closes this connection, with a [`Reason`] that carries it; what was written before is still sent,
 /// and no other connection notices.
+///
+/// A protocol that wraps another one passes all callbacks on by two methods: see [`fallback`](Self::fallback).
 ///
 /// # Examples
 /// ```
@@ -46,8 +51,7 @@ pub trait Protocol {
     /// Any error closes the connection, with `Reason::Protocol`.
     #[doc(alias = "connectionMade")]
     fn connection_made(&mut self, transport: &Transport) -> Result {
-        let _ = transport;
-        Ok(())
+        self.fallback(transport, Callback::ConnectionMade)
     }
 
     /// The TLS handshake is complete: what comes from now on is the peer's, and private. Comes once, before any data.
@@ -61,8 +65,7 @@ pub trait Protocol {
     #[doc(alias = "handshakeCompleted")]
     #[doc(alias = "IHandshakeListener")]
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        let _ = transport;
-        Ok(())
+        self.fallback(transport, Callback::HandshakeCompleted)
     }
 
     /// Bytes came in: at least one, at most 64 KiB, cut anywhere. Test with chunks down to one byte.
@@ -82,8 +85,7 @@ pub trait Protocol {
     #[doc(alias = "readConnectionLost")]
     #[doc(alias = "IHalfCloseableProtocol")]
     fn read_connection_lost(&mut self, transport: &Transport) -> Result {
-        transport.lose_connection();
-        Ok(())
+        self.fallback(transport, Callback::ReadConnectionLost)
     }
 
     /// Our stream has ended, by [`lose_write_connection`](Transport::lose_write_connection): all was sent.
@@ -92,8 +94,7 @@ pub trait Protocol {
     /// Any error closes the connection, with `Reason::Protocol`.
     #[doc(alias = "writeConnectionLost")]
     fn write_connection_lost(&mut self, transport: &Transport) -> Result {
-        let _ = transport;
-        Ok(())
+        self.fallback(transport, Callback::WriteConnectionLost)
     }
 
     /// Data is wanted again, after a pause or after our own output had been above its high watermark.
@@ -103,8 +104,7 @@ pub trait Protocol {
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`.
     fn reading_resumed(&mut self, transport: &Transport) -> Result {
-        let _ = transport;
-        Ok(())
+        self.fallback(transport, Callback::ReadingResumed)
     }
 
     /// The connection has ended, and why. Comes exactly once, and last; the transport is dead: writing does nothing.
@@ -113,68 +113,67 @@ pub trait Protocol {
     /// Any error is logged, and so is a panic.
     #[doc(alias = "connectionLost")]
     fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
-        let _ = (transport, reason);
+        self.fallback(transport, Callback::ConnectionLost(reason))
+    }
+
+    /// Takes every callback that has no method here: what a protocol that wraps another one overrides.
+    ///
+    /// By default the connection is closed when the peer has ended its stream, and nothing is done otherwise. With
+    /// `data_received`, which has no default, this is all that a wrapper needs, and what it does not look at it passes on
+    /// unseen, callbacks that are added later among them.
+    ///
+    /// # Errors
+    /// Any error closes the connection, with `Reason::Protocol`; of `connection_lost` it is logged.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::{Callback, prelude::*};
+    ///
+    /// /// Counts the bytes that the other one is given.
+    /// struct Counted<P> {
+    ///     protocol: P,
+    ///     bytes: usize,
+    /// }
+    ///
+    /// impl<P: Protocol> Protocol for Counted<P> {
+    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+    ///         self.bytes += data.len();
+    ///         self.protocol.data_received(transport, data)
+    ///     }
+    ///
+    ///     fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
+    ///         if let Callback::ConnectionLost(reason) = callback {
+    ///             println!("{} bytes from {}, and then {reason}", self.bytes, transport.peer());
+    ///         }
+    ///         callback.dispatch(&mut self.protocol, transport)
+    ///     }
+    /// }
+    /// ```
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
+        if let Callback::ReadConnectionLost = callback {
+            transport.lose_connection();
+        }
         Ok(())
     }
 }
 
 impl<P: Protocol + ?Sized> Protocol for Box<P> {
-    fn connection_made(&mut self, transport: &Transport) -> Result {
-        (**self).connection_made(transport)
-    }
-
-    fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        (**self).handshake_completed(transport)
-    }
-
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         (**self).data_received(transport, data)
     }
 
-    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
-        (**self).read_connection_lost(transport)
-    }
-
-    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
-        (**self).write_connection_lost(transport)
-    }
-
-    fn reading_resumed(&mut self, transport: &Transport) -> Result {
-        (**self).reading_resumed(transport)
-    }
-
-    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
-        (**self).connection_lost(transport, reason)
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
+        callback.dispatch(&mut **self, transport)
     }
 }
 
 /// A protocol that others hold as well. Nobody may keep it borrowed when control goes back to the loop.
 impl<P: Protocol + ?Sized> Protocol for Rc<RefCell<P>> {
-    fn connection_made(&mut self, transport: &Transport) -> Result {
-        self.borrow_mut().connection_made(transport)
-    }
-
-    fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        self.borrow_mut().handshake_completed(transport)
-    }
-
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.borrow_mut().data_received(transport, data)
     }
 
-    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.borrow_mut().read_connection_lost(transport)
-    }
-
-    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.borrow_mut().write_connection_lost(transport)
-    }
-
-    fn reading_resumed(&mut self, transport: &Transport) -> Result {
-        self.borrow_mut().reading_resumed(transport)
-    }
-
-    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
-        self.borrow_mut().connection_lost(transport, reason)
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
+        callback.dispatch(&mut *self.borrow_mut(), transport)
     }
 }

@@ -26,7 +26,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use torsade_protocols::spi::{AlreadyReceived, Connection, Work};
-use torsade_protocols::{Detect, Host, Protocol, Reason, StartTlsError, TlsConfig, TlsError, Transport};
+use torsade_protocols::{Callback, Detect, Host, Protocol, Reason, StartTlsError, TlsConfig, TlsError, Transport};
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{Ready, Source, Stream, Token, catch, drop_quietly};
 use torsade_reactor::{Panic, Result};
@@ -138,7 +138,7 @@ impl StreamConnection {
             // Not closed gracefully: what `connection_made` writes would be sent, and in plaintext.
             self.state.borrow_mut().life.doom(Reason::Tls(TlsError::Internal(error.to_string())));
         }
-        self.call("connection_made", None, |protocol, transport| protocol.connection_made(transport));
+        self.call(Callback::ConnectionMade);
         self.settle();
     }
 
@@ -147,22 +147,13 @@ impl StreamConnection {
         Transport::new(Rc::<Self>::clone(self))
     }
 
-    /// Calls the protocol. An error or a panic closes the connection in order, with that reason.
-    ///
-    /// `name` is the callback's, for the event log, and so is `data`, if it gets any.
-    fn call(
-        self: &Rc<Self>,
-        name: &'static str,
-        data: Option<&[u8]>,
-        callback: impl FnOnce(&mut dyn Protocol, &Transport) -> Result,
-    ) {
+    /// Calls the protocol. An error or a panic closes the connection gracefully, with that reason.
+    #[inline]
+    fn call(self: &Rc<Self>, callback: Callback<'_>) {
         let mut protocol = self.protocol.borrow_mut();
         let Some(protocol) = protocol.as_deref_mut() else { return };
-        self.observe(name, |event| match data {
-            Some(data) => event.with_data(data),
-            None => event,
-        });
-        self.call_user(name, |transport| callback(protocol, transport));
+        self.observe(callback);
+        self.call_user(callback.name(), |transport| callback.dispatch(protocol, transport));
     }
 
     /// Calls user code that belongs to this connection.
@@ -180,9 +171,15 @@ impl StreamConnection {
     }
 
     /// Tells the event log of a callback.
-    fn observe(&self, callback: &'static str, detail: impl FnOnce(Event) -> Event) {
-        let subject = || Subject::Connection { id: self.id, peer: self.peer.to_string() };
-        self.shared.reactor.observe(|| detail(Event::new(subject(), callback)));
+    fn observe(&self, callback: Callback<'_>) {
+        self.shared.reactor.observe(|| {
+            let event = Event::new(Subject::Connection { id: self.id, peer: self.peer.to_string() }, callback.name());
+            match callback {
+                Callback::Data(data) => event.with_data(data),
+                Callback::ConnectionLost(reason) => event.with_reason(reason.kind()),
+                _ => event,
+            }
+        });
     }
 
     /// Does all that is due after something happened: output, producer, close. Called from the loop only.

@@ -191,14 +191,14 @@ impl<F: ClientFactory> Factory for ReconnectingClientFactory<F> {
         self.inner.build_protocol(peer)
     }
 
-    fn start_factory(&mut self) {
-        self.inner.start_factory();
-    }
-
     fn stop_factory(&mut self) {
         // The connector owns this factory: to keep it would be a cycle.
         self.backoff.0.connector.take();
         self.inner.stop_factory();
+    }
+
+    fn wrapped(&mut self) -> Option<&mut dyn Factory> {
+        Some(&mut self.inner)
     }
 }
 
@@ -220,6 +220,10 @@ impl<F: ClientFactory> ClientFactory for ReconnectingClientFactory<F> {
     fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
         self.retry(connector);
         self.inner.client_connection_lost(connector, reason)
+    }
+
+    fn wrapped_client(&mut self) -> Option<&mut dyn ClientFactory> {
+        Some(&mut self.inner)
     }
 }
 

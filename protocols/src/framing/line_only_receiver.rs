@@ -7,8 +7,7 @@ use torsade_reactor::Result;
 
 use crate::framing::line_decoder::LineDecoder;
 use crate::framing::line_receiver::{LineProtocol, LineReceiver};
-use crate::protocol::Protocol;
-use crate::reason::Reason;
+use crate::protocol::{Callback, Protocol};
 use crate::transport::Transport;
 
 /// A [`LineReceiver`] with the limits of Twisted's `LineOnlyReceiver`, for ports that depend on them.
@@ -44,32 +43,12 @@ impl<L: LineProtocol> LineOnlyReceiver<L> {
 }
 
 impl<L: LineProtocol> Protocol for LineOnlyReceiver<L> {
-    fn connection_made(&mut self, transport: &Transport) -> Result {
-        self.0.connection_made(transport)
-    }
-
-    fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        self.0.handshake_completed(transport)
-    }
-
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.0.data_received(transport, data)
     }
 
-    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.0.read_connection_lost(transport)
-    }
-
-    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.0.write_connection_lost(transport)
-    }
-
-    fn reading_resumed(&mut self, transport: &Transport) -> Result {
-        self.0.reading_resumed(transport)
-    }
-
-    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
-        self.0.connection_lost(transport, reason)
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
+        callback.dispatch(&mut self.0, transport)
     }
 }
 

@@ -9,7 +9,7 @@ use torsade_reactor::Result;
 
 use crate::framing::decoder::{Decoder, FrameError};
 use crate::framing::frame_receiver::{FrameProtocol, FrameReceiver, FrameTransport};
-use crate::protocol::Protocol;
+use crate::protocol::{Callback, Protocol};
 use crate::reason::Reason;
 use crate::transport::Transport;
 
@@ -165,32 +165,12 @@ impl<D: StringDecoder, P: StringProtocol> StringReceiver<D, P> {
 }
 
 impl<D: StringDecoder, P: StringProtocol> Protocol for StringReceiver<D, P> {
-    fn connection_made(&mut self, transport: &Transport) -> Result {
-        self.0.connection_made(transport)
-    }
-
-    fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        self.0.handshake_completed(transport)
-    }
-
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.0.data_received(transport, data)
     }
 
-    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.0.read_connection_lost(transport)
-    }
-
-    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.0.write_connection_lost(transport)
-    }
-
-    fn reading_resumed(&mut self, transport: &Transport) -> Result {
-        self.0.reading_resumed(transport)
-    }
-
-    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
-        self.0.connection_lost(transport, reason)
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
+        callback.dispatch(&mut self.0, transport)
     }
 }
 

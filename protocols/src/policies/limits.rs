@@ -10,8 +10,7 @@ use torsade_reactor::Result;
 
 use crate::address::Address;
 use crate::factory::Factory;
-use crate::protocol::Protocol;
-use crate::reason::Reason;
+use crate::protocol::{Callback, Protocol};
 use crate::transport::Transport;
 
 /// Limits how many connections a factory has at a time.
@@ -171,12 +170,8 @@ impl<F: Factory> Factory for LimitConnectionsByPeer<F> {
         }))
     }
 
-    fn start_factory(&mut self) {
-        self.factory.start_factory();
-    }
-
-    fn stop_factory(&mut self) {
-        self.factory.stop_factory();
+    fn wrapped(&mut self) -> Option<&mut dyn Factory> {
+        Some(&mut self.factory)
     }
 }
 
@@ -210,33 +205,15 @@ pub(super) fn counted(protocol: Box<dyn Protocol>, uncount: impl FnMut() + 'stat
 }
 
 impl<D: FnMut()> Protocol for Counted<D> {
-    fn connection_made(&mut self, transport: &Transport) -> Result {
-        self.protocol.connection_made(transport)
-    }
-
-    fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        self.protocol.handshake_completed(transport)
-    }
-
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.protocol.data_received(transport, data)
     }
 
-    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.protocol.read_connection_lost(transport)
-    }
-
-    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.protocol.write_connection_lost(transport)
-    }
-
-    fn reading_resumed(&mut self, transport: &Transport) -> Result {
-        self.protocol.reading_resumed(transport)
-    }
-
-    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
-        self.counted.take();
-        self.protocol.connection_lost(transport, reason)
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
+        if let Callback::ConnectionLost(_) = callback {
+            self.counted.take();
+        }
+        callback.dispatch(&mut *self.protocol, transport)
     }
 }
 

@@ -8,8 +8,6 @@ use std::time::Duration;
 use torsade_reactor::{DelayedCall, Result};
 
 use crate::address::Address;
-use crate::client::connect_error::ConnectError;
-use crate::client::connector::Connector;
 use crate::factory::{ClientFactory, Factory};
 use crate::policies::wrapping::{ProtocolWrapper, WrappedProtocol, WrapperTransport};
 use crate::protocol::Protocol;
@@ -223,26 +221,14 @@ impl<F: Factory> Factory for TimeoutFactory<F> {
         Some(Box::new(WrappedProtocol::new(wrapper, protocol)))
     }
 
-    fn start_factory(&mut self) {
-        self.factory.start_factory();
-    }
-
-    fn stop_factory(&mut self) {
-        self.factory.stop_factory();
+    fn wrapped(&mut self) -> Option<&mut dyn Factory> {
+        Some(&mut self.factory)
     }
 }
 
 impl<F: ClientFactory> ClientFactory for TimeoutFactory<F> {
-    fn started_connecting(&mut self, connector: &Connector) -> Result {
-        self.factory.started_connecting(connector)
-    }
-
-    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
-        self.factory.client_connection_failed(connector, reason)
-    }
-
-    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
-        self.factory.client_connection_lost(connector, reason)
+    fn wrapped_client(&mut self) -> Option<&mut dyn ClientFactory> {
+        Some(&mut self.factory)
     }
 }
 

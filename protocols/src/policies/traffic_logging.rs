@@ -7,8 +7,6 @@ use std::io::{self, Write};
 use torsade_reactor::{Result, report_error};
 
 use crate::address::Address;
-use crate::client::connect_error::ConnectError;
-use crate::client::connector::Connector;
 use crate::factory::{ClientFactory, Factory};
 use crate::policies::wrapping::{ProtocolWrapper, WrappedProtocol, WrapperTransport};
 use crate::protocol::Protocol;
@@ -82,12 +80,8 @@ where
         Some(Box::new(WrappedProtocol::new(wrapper, protocol)))
     }
 
-    fn start_factory(&mut self) {
-        self.factory.start_factory();
-    }
-
-    fn stop_factory(&mut self) {
-        self.factory.stop_factory();
+    fn wrapped(&mut self) -> Option<&mut dyn Factory> {
+        Some(&mut self.factory)
     }
 }
 
@@ -97,16 +91,8 @@ where
     O: FnMut(u64) -> io::Result<L>,
     L: Write + 'static,
 {
-    fn started_connecting(&mut self, connector: &Connector) -> Result {
-        self.factory.started_connecting(connector)
-    }
-
-    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
-        self.factory.client_connection_failed(connector, reason)
-    }
-
-    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
-        self.factory.client_connection_lost(connector, reason)
+    fn wrapped_client(&mut self) -> Option<&mut dyn ClientFactory> {
+        Some(&mut self.factory)
     }
 }
 

@@ -8,11 +8,9 @@ use std::rc::Rc;
 use torsade_reactor::Result;
 
 use crate::address::Address;
-use crate::client::connect_error::ConnectError;
-use crate::client::connector::Connector;
 use crate::factory::{ClientFactory, Factory};
 use crate::policies::layer::{HeldProducer, Layer};
-use crate::protocol::Protocol;
+use crate::protocol::{Callback, Protocol};
 use crate::reason::Reason;
 use crate::transport::Transport;
 
@@ -248,20 +246,6 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
 }
 
 impl<W: ProtocolWrapper + 'static> Protocol for WrappedProtocol<W> {
-    fn connection_made(&mut self, transport: &Transport) -> Result {
-        let sides = self.sides(transport);
-        self.wrapper.connection_made(&sides.below)?;
-        self.protocol.connection_made(&sides.above)
-    }
-
-    fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        let sides = self.sides(transport);
-        if transport.refuse_plaintext(&sides.below.holds.unread.take()) {
-            return Ok(());
-        }
-        self.protocol.handshake_completed(&sides.above)
-    }
-
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         let sides = self.sides(transport);
         let first = !self.deliver_unread(&sides)?;
@@ -269,28 +253,22 @@ impl<W: ProtocolWrapper + 'static> Protocol for WrappedProtocol<W> {
         wrapper.data_received(&sides.below, data, &mut self.giving(&sides, first))
     }
 
-    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
         let sides = self.sides(transport);
-        let wrapper = Rc::clone(&self.wrapper);
-        wrapper.read_connection_lost(&sides.below, &mut self.giving(&sides, true))?;
-        self.protocol.read_connection_lost(&sides.above)
-    }
-
-    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
-        let sides = self.sides(transport);
-        self.protocol.write_connection_lost(&sides.above)
-    }
-
-    fn reading_resumed(&mut self, transport: &Transport) -> Result {
-        let sides = self.sides(transport);
-        self.deliver_unread(&sides)?;
-        self.protocol.reading_resumed(&sides.above)
-    }
-
-    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
-        let sides = self.sides(transport);
-        self.wrapper.connection_lost(&sides.below, reason);
-        self.protocol.connection_lost(&sides.above, reason)
+        match callback {
+            Callback::ConnectionMade => self.wrapper.connection_made(&sides.below)?,
+            Callback::HandshakeCompleted if transport.refuse_plaintext(&sides.below.holds.unread.take()) => return Ok(()),
+            Callback::ReadingResumed => {
+                self.deliver_unread(&sides)?;
+            }
+            Callback::ReadConnectionLost => {
+                let wrapper = Rc::clone(&self.wrapper);
+                wrapper.read_connection_lost(&sides.below, &mut self.giving(&sides, true))?;
+            }
+            Callback::ConnectionLost(reason) => self.wrapper.connection_lost(&sides.below, reason),
+            _ => {}
+        }
+        callback.dispatch(&mut *self.protocol, &sides.above)
     }
 }
 
@@ -334,12 +312,8 @@ where
         Some(Box::new(WrappedProtocol::new((self.make_wrapper)(peer), protocol)))
     }
 
-    fn start_factory(&mut self) {
-        self.factory.start_factory();
-    }
-
-    fn stop_factory(&mut self) {
-        self.factory.stop_factory();
+    fn wrapped(&mut self) -> Option<&mut dyn Factory> {
+        Some(&mut self.factory)
     }
 }
 
@@ -349,15 +323,7 @@ where
     M: FnMut(&Address) -> W,
     W: ProtocolWrapper + 'static,
 {
-    fn started_connecting(&mut self, connector: &Connector) -> Result {
-        self.factory.started_connecting(connector)
-    }
-
-    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
-        self.factory.client_connection_failed(connector, reason)
-    }
-
-    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
-        self.factory.client_connection_lost(connector, reason)
+    fn wrapped_client(&mut self) -> Option<&mut dyn ClientFactory> {
+        Some(&mut self.factory)
     }
 }

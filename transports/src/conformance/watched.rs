@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::policies::{ProtocolWrapper, WrapperTransport};
-use torsade_protocols::{Protocol, Reason, Transport};
+use torsade_protocols::{Callback, Protocol, Reason, Transport};
 use torsade_reactor::Result;
 
 use super::replay::Step;
@@ -123,20 +123,6 @@ pub(super) struct Watched {
 }
 
 impl Protocol for Watched {
-    fn connection_made(&mut self, transport: &Transport) -> Result {
-        self.notes.0.transport.replace(Some(transport.clone()));
-        if self.compressed {
-            transport.set_compression("deflate")?;
-        }
-        let result = self.protocol.connection_made(transport);
-        self.notes.look_for_tls(transport);
-        result
-    }
-
-    fn handshake_completed(&mut self, transport: &Transport) -> Result {
-        self.protocol.handshake_completed(transport)
-    }
-
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         let result = self.protocol.data_received(transport, data);
         self.notes.look_for_tls(transport);
@@ -144,21 +130,22 @@ impl Protocol for Watched {
         result
     }
 
-    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.protocol.read_connection_lost(transport)
-    }
-
-    fn write_connection_lost(&mut self, transport: &Transport) -> Result {
-        self.protocol.write_connection_lost(transport)
-    }
-
-    fn reading_resumed(&mut self, transport: &Transport) -> Result {
-        self.protocol.reading_resumed(transport)
-    }
-
-    fn connection_lost(&mut self, transport: &Transport, reason: &Reason) -> Result {
-        self.notes.0.reason.replace(Some(reason.clone()));
-        self.protocol.connection_lost(transport, reason)
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
+        match callback {
+            Callback::ConnectionMade => {
+                self.notes.0.transport.replace(Some(transport.clone()));
+                if self.compressed {
+                    transport.set_compression("deflate")?;
+                }
+            }
+            Callback::ConnectionLost(reason) => {
+                self.notes.0.reason.replace(Some(reason.clone()));
+            }
+            _ => {}
+        }
+        let result = callback.dispatch(&mut *self.protocol, transport);
+        self.notes.look_for_tls(transport);
+        result
     }
 }
 

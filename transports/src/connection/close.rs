@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{CompressionStats, Deadline, Reason, TlsError};
+use torsade_protocols::{Callback, CompressionStats, Deadline, Reason, TlsError};
 use torsade_reactor::report_error;
 use torsade_reactor::spi::{Source, Stream, catch, drop_quietly};
 
@@ -82,7 +82,7 @@ impl StreamConnection {
         let told = state.life.is_open();
         drop(state);
         if told {
-            self.call("write_connection_lost", None, |protocol, transport| protocol.write_connection_lost(transport));
+            self.call(Callback::WriteConnectionLost);
             // What the callback asked for, a close perhaps, is due now.
             self.wake(&self.state.borrow());
         }
@@ -182,15 +182,16 @@ impl StreamConnection {
         // Taken out and dropped afterwards: the protocol may hold this connection, which would keep both alive.
         let Some(mut protocol) = self.protocol.take() else { return };
         let transport = self.transport();
-        self.shared.reactor.note_callback("connection_lost");
-        self.observe("connection_lost", |event| event.with_reason(reason.kind()));
-        let failed = match catch(|| protocol.connection_lost(&transport, reason)) {
+        let callback = Callback::ConnectionLost(reason);
+        self.shared.reactor.note_callback(callback.name());
+        self.observe(callback);
+        let failed = match catch(|| callback.dispatch(&mut *protocol, &transport)) {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(Reason::Protocol(error.into())),
             Err(panic) => Some(Reason::Panicked(panic)),
         };
         if let Some(failed) = failed {
-            report_fault("connection_lost", self.id, &self.peer, &failed);
+            report_fault(callback.name(), self.id, &self.peer, &failed);
             // Its factory is still to be told.
             drop_quietly("an error", failed);
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
-use torsade_protocols::Reason;
+use torsade_protocols::{Callback, Reason};
 use torsade_reactor::report_error;
 use torsade_reactor::spi::Ready;
 
@@ -37,7 +37,7 @@ impl StreamConnection {
             state.is_reading() && std::mem::take(&mut state.resumed)
         };
         if resumed {
-            self.call("reading_resumed", None, |protocol, transport| protocol.reading_resumed(transport));
+            self.call(Callback::ReadingResumed);
         }
     }
 
@@ -97,7 +97,7 @@ impl StreamConnection {
             direct
         };
         if direct {
-            self.call("data_received", Some(wire), |protocol, transport| protocol.data_received(transport, wire));
+            self.call(Callback::Data(wire));
         } else {
             self.read_layers(wire);
         }
@@ -171,14 +171,14 @@ impl StreamConnection {
             completed && state.life.is_open()
         };
         if told {
-            self.call("handshake_completed", None, |protocol, transport| protocol.handshake_completed(transport));
+            self.call(Callback::HandshakeCompleted);
         }
     }
 
     /// Delivers what came out of the layers; their failure comes after what they made of the bytes before it.
     fn deliver_plain(self: &Rc<Self>, plain: &[u8], failure: Option<Reason>) {
         if !plain.is_empty() {
-            self.call("data_received", Some(plain), |protocol, transport| protocol.data_received(transport, plain));
+            self.call(Callback::Data(plain));
         }
         if let Some(reason) = failure {
             self.fail_layers(reason);
@@ -231,7 +231,7 @@ impl StreamConnection {
             state.life.is_open()
         };
         if told {
-            self.call("read_connection_lost", None, |protocol, transport| protocol.read_connection_lost(transport));
+            self.call(Callback::ReadConnectionLost);
         }
     }
 }

@@ -337,27 +337,19 @@ struct Watched {
 
 impl Factory for Watched {
     fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
-        self.factory.borrow_mut().build_protocol(peer)
+        self.factory.build_protocol(peer)
     }
 
-    fn start_factory(&mut self) {
-        self.factory.borrow_mut().start_factory();
-    }
-
-    fn stop_factory(&mut self) {
-        self.factory.borrow_mut().stop_factory();
+    fn wrapped(&mut self) -> Option<&mut dyn Factory> {
+        Some(&mut self.factory)
     }
 }
 
 impl ClientFactory for Watched {
-    fn started_connecting(&mut self, connector: &Connector) -> Result {
-        self.factory.borrow_mut().started_connecting(connector)
-    }
-
     fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
         self.client.failed(&Failure::new(reason.to_string()));
         self.client.ended();
-        self.factory.borrow_mut().client_connection_failed(connector, reason)
+        self.factory.client_connection_failed(connector, reason)
     }
 
     fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
@@ -366,7 +358,11 @@ impl ClientFactory for Watched {
             self.client.failed(&Failure::new(reason.to_string()));
         }
         self.client.ended();
-        self.factory.borrow_mut().client_connection_lost(connector, reason)
+        self.factory.client_connection_lost(connector, reason)
+    }
+
+    fn wrapped_client(&mut self) -> Option<&mut dyn ClientFactory> {
+        Some(&mut self.factory)
     }
 }
 

@@ -1,0 +1,62 @@
+//! A callback as a value.
+
+use torsade_reactor::Result;
+
+use super::Protocol;
+use crate::reason::Reason;
+use crate::transport::Transport;
+
+/// One of the callbacks of a [`Protocol`], as a value: for whoever passes callbacks on, or tells of them.
+///
+/// The variants are in the order in which the callbacks come.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Callback<'a> {
+    /// [`Protocol::connection_made`].
+    ConnectionMade,
+    /// [`Protocol::handshake_completed`].
+    HandshakeCompleted,
+    /// [`Protocol::data_received`], with these bytes.
+    Data(&'a [u8]),
+    /// [`Protocol::reading_resumed`].
+    ReadingResumed,
+    /// [`Protocol::read_connection_lost`].
+    ReadConnectionLost,
+    /// [`Protocol::write_connection_lost`].
+    WriteConnectionLost,
+    /// [`Protocol::connection_lost`], for this reason.
+    ConnectionLost(&'a Reason),
+}
+
+impl Callback<'_> {
+    /// The name of its method, as the event log has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ConnectionMade => "connection_made",
+            Self::HandshakeCompleted => "handshake_completed",
+            Self::Data(_) => "data_received",
+            Self::ReadingResumed => "reading_resumed",
+            Self::ReadConnectionLost => "read_connection_lost",
+            Self::WriteConnectionLost => "write_connection_lost",
+            Self::ConnectionLost(_) => "connection_lost",
+        }
+    }
+
+    /// Calls the method of `protocol` that it is.
+    ///
+    /// # Errors
+    /// Those of the method.
+    #[inline]
+    pub fn dispatch(self, protocol: &mut (impl Protocol + ?Sized), transport: &Transport) -> Result {
+        match self {
+            Self::ConnectionMade => protocol.connection_made(transport),
+            Self::HandshakeCompleted => protocol.handshake_completed(transport),
+            Self::Data(data) => protocol.data_received(transport, data),
+            Self::ReadingResumed => protocol.reading_resumed(transport),
+            Self::ReadConnectionLost => protocol.read_connection_lost(transport),
+            Self::WriteConnectionLost => protocol.write_connection_lost(transport),
+            Self::ConnectionLost(reason) => protocol.connection_lost(transport, reason),
+        }
+    }
+}
