@@ -506,7 +506,7 @@ fn nothing_works_and_nothing_breaks_after_the_loss() {
                 assert!(transport.set_tcp_nodelay(true).is_err());
                 assert!(transport.tcp_keepalive().is_err());
                 assert!(transport.register_producer(transport.clone(), true).is_err());
-                assert_eq!((transport.unsent(), transport.host()), (0, Address::None));
+                assert_eq!((transport.unsent(), transport.host()), (0, Address::Unnamed));
                 assert!(!transport.is_reading());
                 assert_ne!(transport.peer().port(), None);
                 let again = transport.clone();

@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation, SimulationError, simulate, simulate_with};
-use torsade::spi::Signal;
+use torsade::spi::{ListenOptions, Signal};
 
 const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";
+
+fn tcp(address: &str) -> Address {
+    Address::Tcp(address.parse().unwrap())
+}
 
 /// What a connection's protocol saw.
 #[derive(Clone, Default)]
@@ -267,7 +271,7 @@ fn a_reader_that_hangs_for_ever_is_given_up_after_a_time() {
 fn what_a_closed_socket_cannot_deliver_is_given_up_after_a_time() {
     let simulation = Simulation::new(1);
     let server = serve(&simulation, false);
-    let mut stream = simulation.host(CLIENT).backend().connect("10.0.0.1:7".parse().unwrap()).unwrap();
+    let mut stream = simulation.host(CLIENT).backend().connect(&tcp("10.0.0.1:7")).unwrap();
     simulation.run_until(|| server.is_connected()).unwrap();
     server.transport().pause_producing();
     stream.register(torsade::spi::Token::from_usize(0)).unwrap();
@@ -361,7 +365,7 @@ fn connects_are_refused_unreachable_unknown_or_hang() {
 fn a_connect_that_is_never_answered_ends_after_127_seconds() {
     let simulation = Simulation::with_faults(1, Faults { connect_hangs: 1.0, ..Faults::calm() });
     serve(&simulation, true);
-    let stream = simulation.host(CLIENT).backend().connect("10.0.0.1:7".parse().unwrap()).unwrap();
+    let stream = simulation.host(CLIENT).backend().connect(&tcp("10.0.0.1:7")).unwrap();
     simulation.run_for(Duration::from_secs(126)).unwrap();
     assert!(!stream.is_connected().unwrap());
     simulation.run_for(Duration::from_secs(2)).unwrap();
@@ -481,9 +485,9 @@ fn a_port_survives_a_lack_of_descriptors_and_aborted_connections() {
 #[test]
 fn more_connects_than_the_backlog_wait_for_their_turn() {
     let simulation = Simulation::new(1);
-    let listener = simulation.host(SERVER).backend().listen("10.0.0.1:7".parse().unwrap(), 2).unwrap();
+    let listener = simulation.host(SERVER).backend().listen(&tcp("10.0.0.1:7"), ListenOptions { backlog: 2 }).unwrap();
     let address = listener.local_address().unwrap();
-    let streams: Vec<_> = (0..5).map(|_| simulation.host(CLIENT).backend().connect(address).unwrap()).collect();
+    let streams: Vec<_> = (0..5).map(|_| simulation.host(CLIENT).backend().connect(&address).unwrap()).collect();
     let connected = || streams.iter().filter(|stream| stream.is_connected().unwrap()).count();
     simulation.run_for(Duration::from_millis(500)).unwrap();
     assert_eq!(connected(), 3, "one more than the backlog, as on Linux");
@@ -500,20 +504,20 @@ fn more_connects_than_the_backlog_wait_for_their_turn() {
 fn addresses_in_use_or_of_others_cannot_be_listened_on() {
     let simulation = Simulation::new(1);
     let (host, other) = (simulation.host(SERVER), simulation.host(CLIENT));
-    let listen = |address: &str| host.backend().listen(address.parse().unwrap(), 1);
+    let listen = |address: &str| host.backend().listen(&tcp(address), ListenOptions { backlog: 1 });
     let kind = |address: &str| listen(address).err().map(|error| error.kind());
     let taken = listen("10.0.0.1:80").unwrap();
     assert_eq!(kind("10.0.0.1:80"), Some(ErrorKind::AddrInUse));
     assert_eq!(kind("0.0.0.0:80"), Some(ErrorKind::AddrInUse));
     assert_eq!(kind("127.0.0.1:80"), None);
     assert_eq!(kind("10.0.0.2:80"), Some(ErrorKind::AddrNotAvailable));
-    other.backend().listen("10.0.0.2:80".parse().unwrap(), 1).unwrap();
+    other.backend().listen(&tcp("10.0.0.2:80"), ListenOptions { backlog: 1 }).unwrap();
     drop(taken);
     let ipv4 = listen("0.0.0.0:80").unwrap();
     assert_eq!(kind("[::1]:80"), None, "of the other family");
     assert_eq!(kind("[::]:80"), Some(ErrorKind::AddrInUse), "takes both");
     drop(ipv4);
-    let ports: Vec<u16> = (0..2).map(|_| listen("0.0.0.0:0").unwrap().local_address().unwrap().port()).collect();
+    let ports: Vec<u16> = (0..2).map(|_| listen("0.0.0.0:0").unwrap().local_address().unwrap().port().unwrap()).collect();
     assert_eq!(ports, [49152, 49153]);
 }
 
@@ -521,9 +525,9 @@ fn addresses_in_use_or_of_others_cannot_be_listened_on() {
 fn a_connection_gets_a_port_that_no_other_to_there_and_no_listener_has() {
     let simulation = Simulation::new(1);
     let host = simulation.host(SERVER);
-    let connect = |address: &str| host.backend().connect(address.parse().unwrap());
-    let port = |stream: &dyn torsade::spi::Stream| stream.local_address().unwrap().port();
-    let _listener = host.backend().listen("0.0.0.0:49153".parse().unwrap(), 1).unwrap();
+    let connect = |address: &str| host.backend().connect(&tcp(address));
+    let port = |stream: &dyn torsade::spi::Stream| stream.local_address().unwrap().port().unwrap();
+    let _listener = host.backend().listen(&tcp("0.0.0.0:49153"), ListenOptions { backlog: 1 }).unwrap();
     let held = connect("10.0.0.2:80").unwrap();
     assert_eq!(port(&*held), 49152);
     for expected in 49154..=u16::MAX {
@@ -606,8 +610,8 @@ fn what_never_ends_is_stopped_and_says_what_was_going_on() {
 #[test]
 fn a_condition_is_looked_at_also_after_what_only_the_network_does() {
     let simulation = Simulation::new(1);
-    let listener = simulation.host(SERVER).backend().listen("10.0.0.1:7".parse().unwrap(), 1).unwrap();
-    let client = simulation.host(CLIENT).backend().connect("10.0.0.1:7".parse().unwrap()).unwrap();
+    let listener = simulation.host(SERVER).backend().listen(&tcp("10.0.0.1:7"), ListenOptions { backlog: 1 }).unwrap();
+    let client = simulation.host(CLIENT).backend().connect(&tcp("10.0.0.1:7")).unwrap();
     simulation.run_until(|| client.is_connected().unwrap()).unwrap();
     simulation.run_until_idle().unwrap();
     drop((client, listener.accept().unwrap()));

@@ -5,13 +5,12 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::Reactor;
 use torsade_reactor::simulated::Simulation;
-use torsade_reactor::spi::{Listener, Ready, Source, Stream, Token};
+use torsade_reactor::spi::{ListenOptions, Listener, Ready, Source, Stream, Token};
+use torsade_reactor::{Address, Reactor};
 
 use End::{Client, Server};
 use Step::{Close, Drain, Empty, Fill, IsConnected, Read, ResetOnClose, Shutdown, TakeError, Write};
@@ -64,7 +63,7 @@ struct Pair {
     streams: [Option<Box<dyn Stream>>; 2],
     settle: Box<dyn Fn()>,
     /// Where the server can listen.
-    address: SocketAddr,
+    address: Address,
     _simulation: Option<Simulation>,
 }
 
@@ -75,7 +74,7 @@ impl Pair {
         let handle = simulation.clone();
         let settle = Box::new(move || handle.run_for(Duration::from_secs(5)).unwrap());
         settle();
-        let address = "10.0.0.1:0".parse().unwrap();
+        let address = Address::Tcp("10.0.0.1:0".parse().unwrap());
         Self { told: Rc::default(), reactors, streams: [None, None], settle, address, _simulation: Some(simulation) }
     }
 
@@ -93,19 +92,19 @@ impl Pair {
             }
         });
         let reactors = [reactor.clone(), reactor];
-        let address = "127.0.0.1:0".parse().unwrap();
+        let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
         Self { told, reactors, streams: [None, None], settle, address, _simulation: None }
     }
 
     /// A listening socket of the server, whose readiness is told as the server's.
     fn listen(&self) -> (Box<dyn Listener>, Token) {
-        let mut listener = self.reactors[1].backend().listen(self.address, 5).unwrap();
+        let mut listener = self.reactors[1].backend().listen(&self.address, ListenOptions { backlog: 5 }).unwrap();
         let port = self.reactors[1].add_source(self.recorder(Server));
         listener.register(port).unwrap();
         (listener, port)
     }
 
-    fn connect(&mut self, address: SocketAddr) {
+    fn connect(&mut self, address: &Address) {
         let client = self.reactors[0].backend().connect(address).unwrap();
         self.register(Client, client);
         (self.settle)();
@@ -113,7 +112,7 @@ impl Pair {
 
     fn connected(mut self) -> Self {
         let (listener, port) = self.listen();
-        self.connect(listener.local_address().unwrap());
+        self.connect(&listener.local_address().unwrap());
         assert!(self.told.borrow().contains(&(Server, Ready::READABLE)), "the port is told");
         let (server, _) = listener.accept().unwrap();
         self.reactors[1].remove_source(port);
@@ -232,7 +231,7 @@ fn a_connect_to_nobody_is_refused() {
         let address = listener.local_address().unwrap();
         pair.reactors[1].remove_source(port);
         drop(listener);
-        pair.connect(address);
+        pair.connect(&address);
         let all = Ready::READABLE | Ready::WRITABLE | Ready::READ_CLOSED | Ready::ERROR;
         assert_eq!(pair.take_told(Client), all);
         let client = pair.streams[0].take().unwrap();
@@ -246,14 +245,14 @@ fn a_connect_to_nobody_is_refused() {
 #[test]
 fn a_port_is_told_of_each_arrival_and_of_those_that_wait_when_it_is_registered() {
     in_both(|mut pair| {
-        let mut listener = pair.reactors[1].backend().listen(pair.address, 5).unwrap();
+        let mut listener = pair.reactors[1].backend().listen(&pair.address, ListenOptions { backlog: 5 }).unwrap();
         let address = listener.local_address().unwrap();
         assert_eq!(said(listener.accept().map(drop)), "WouldBlock");
-        pair.connect(address);
+        pair.connect(&address);
         listener.register(pair.reactors[1].add_source(pair.recorder(Server))).unwrap();
         (pair.settle)();
         assert_eq!(pair.told.borrow().iter().filter(|told| **told == (Server, Ready::READABLE)).count(), 1);
-        pair.connect(address);
+        pair.connect(&address);
         assert_eq!(pair.told.borrow().iter().filter(|told| **told == (Server, Ready::READABLE)).count(), 2);
         let second = pair.streams[0].take().unwrap();
         // The first was closed by its client meanwhile, and is accepted nevertheless.
@@ -271,11 +270,11 @@ fn who_waits_is_reset_when_the_port_closes_and_gets_the_end_when_it_is_refused()
     in_both(|mut pair| {
         let (listener, port) = pair.listen();
         let address = listener.local_address().unwrap();
-        pair.connect(address);
+        pair.connect(&address);
         listener.refuse().unwrap();
         (pair.settle)();
         assert_eq!(said(pair.streams[0].take().unwrap().read(&mut [0])), "0");
-        pair.connect(address);
+        pair.connect(&address);
         pair.reactors[1].remove_source(port);
         drop(listener);
         (pair.settle)();

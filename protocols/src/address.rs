@@ -6,53 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
-/// One end of a connection.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-#[doc(alias = "IPv4Address")]
-#[doc(alias = "IPv6Address")]
-#[doc(alias = "IAddress")]
-pub enum Address {
-    /// Nothing that has an address: a connection in memory, for one.
-    None,
-    /// TCP over IPv4 or IPv6.
-    Tcp(SocketAddr),
-}
-
-impl Address {
-    /// The IP address, if there is one.
-    #[must_use]
-    pub const fn ip(&self) -> Option<IpAddr> {
-        match self {
-            Self::None => None,
-            Self::Tcp(address) => Some(address.ip()),
-        }
-    }
-
-    /// The port, if there is one.
-    #[must_use]
-    pub const fn port(&self) -> Option<u16> {
-        match self {
-            Self::None => None,
-            Self::Tcp(address) => Some(address.port()),
-        }
-    }
-}
-
-impl From<SocketAddr> for Address {
-    fn from(address: SocketAddr) -> Self {
-        Self::Tcp(address)
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("(no address)"),
-            Self::Tcp(address) => address.fmt(f),
-        }
-    }
-}
+pub use torsade_reactor::{Address, UnixName};
 
 /// A host, by number or by name.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -218,7 +172,7 @@ impl TryFrom<Address> for HostPort {
     fn try_from(address: Address) -> Result<Self, AddressError> {
         match address {
             Address::Tcp(address) => Ok(address.into()),
-            Address::None => Err(AddressError::NoPort { text: address.to_string() }),
+            _ => Err(AddressError::NoPort { text: address.to_string() }),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use crate::address::{AddressError, HostPort};
+use crate::address::{Address, AddressError, HostPort};
 
 /// Why a port could not be opened.
 #[non_exhaustive]
@@ -15,7 +15,7 @@ pub enum ListenError {
     /// The system refused: most often the port is in use, or below 1024 and not permitted.
     Io {
         /// Where it was to listen.
-        address: HostPort,
+        address: Address,
         /// What the system says.
         cause: io::Error,
     },

@@ -112,7 +112,7 @@ impl Transport {
         self.0.peer()
     }
 
-    /// The address of our end; `Address::None` once the connection is lost.
+    /// The address of our end; `Address::Unnamed` once the connection is lost.
     #[doc(alias = "getHost")]
     #[must_use]
     pub fn host(&self) -> Address {

@@ -8,6 +8,7 @@
 // Where links from the other crates lead, if this one is not documented beside them.
 #![doc(html_root_url = "https://docs.rs/torsade-reactor/latest")]
 
+mod address;
 mod backend;
 pub mod defer;
 mod error;
@@ -19,6 +20,7 @@ mod task;
 mod threads;
 mod worlds;
 
+pub use address::{Address, UnixName};
 pub use defer::{
     CallbackResult, Deferred, DeferredError, DeferredHandle, DeferredLock, DeferredPermit, DeferredQueue, DeferredSemaphore,
     Failure, FailureGroup, Firer, FirstError, QueueError, Settled,
@@ -41,8 +43,10 @@ pub use worlds::simulated;
 
 /// For those who extend Torsade: worlds, and sources of their own on the loop. Programs need none of it.
 pub mod spi {
-    pub use crate::backend::{Backend, Job, Listener, Resolved, Signal, Stream, Wake, Wakeups};
+    pub use crate::backend::{
+        Backend, Job, ListenOptions, Listener, Ready, Resolved, Signal, Stream, TcpOptions, Token, Wake, Wakeups,
+    };
     pub use crate::panic::{catch, drop_quietly};
-    pub use crate::reactor::source::{Ready, Source, Token};
+    pub use crate::reactor::source::Source;
     pub use crate::reactor::{LookUp, TooManyLookUps};
 }

@@ -30,13 +30,13 @@ pub use leftovers::Leftovers;
 use look_ups::LookUps;
 pub use look_ups::{LookUp, TooManyLookUps};
 
-use crate::backend::{Backend, Wakeups};
+use crate::backend::{Backend, Ready, Token, Wakeups};
 use crate::error::{ReactorError, Result};
 use crate::event_log::{Event, Subject};
 use crate::reactor::delayed_call::DelayedCall;
 use crate::reactor::observers::Observers;
 use crate::reactor::reactor_handle::ThreadCalls;
-use crate::reactor::source::{Ready, Source, SourceTable, Token};
+use crate::reactor::source::{Source, SourceTable};
 use crate::reactor::system_event::{Phase, SystemEvent, TriggerId, Triggers};
 use crate::reactor::timer_queue::Timers;
 use crate::report::tell_left_out;

@@ -2,13 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use torsade::Reactor;
-use torsade::spi::{Backend, Job, Listener, Ready, Resolved, Stream, Token, Wake, Wakeups};
+use torsade::spi::{Backend, Job, ListenOptions, Listener, Ready, Resolved, Stream, TcpOptions, Token, Wake, Wakeups};
+use torsade::{Address, Reactor};
 
 /// How many reads, and how many writes, of each socket are cut down to a few bytes: a handshake and what follows it. All
 /// others are cut less, so that megabytes pass in time.
@@ -55,12 +54,12 @@ impl Backend for Cutting {
         self.inner.backend().waker()
     }
 
-    fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<Box<dyn Listener>> {
-        let listener = self.inner.backend().listen(address, backlog)?;
+    fn listen(&self, address: &Address, options: ListenOptions) -> io::Result<Box<dyn Listener>> {
+        let listener = self.inner.backend().listen(address, options)?;
         Ok(Box::new(CutListener { listener, owed: Rc::clone(&self.owed) }))
     }
 
-    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+    fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
         Ok(self.cut(self.inner.backend().connect(address)?))
     }
 
@@ -99,7 +98,7 @@ impl Listener for CutListener {
         self.listener.register(token)
     }
 
-    fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, Address)> {
         let (stream, peer) = self.listener.accept()?;
         Ok((cut(stream, &self.owed), peer))
     }
@@ -108,7 +107,7 @@ impl Listener for CutListener {
         self.listener.refuse()
     }
 
-    fn local_address(&self) -> io::Result<SocketAddr> {
+    fn local_address(&self) -> io::Result<Address> {
         self.listener.local_address()
     }
 }
@@ -149,6 +148,10 @@ impl Stream for CutStream {
         self.stream.is_connected()
     }
 
+    fn short_io_ends_edge(&self) -> bool {
+        self.stream.short_io_ends_edge()
+    }
+
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let (length, limit) = (buffer.len(), self.limit(&self.reads, buffer.len()));
         let count = self.stream.read(&mut buffer[..limit])?;
@@ -179,23 +182,11 @@ impl Stream for CutStream {
         self.stream.take_error()
     }
 
-    fn local_address(&self) -> io::Result<SocketAddr> {
+    fn local_address(&self) -> io::Result<Address> {
         self.stream.local_address()
     }
 
-    fn nodelay(&self) -> io::Result<bool> {
-        self.stream.nodelay()
-    }
-
-    fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        self.stream.set_nodelay(on)
-    }
-
-    fn keepalive(&self) -> io::Result<bool> {
-        self.stream.keepalive()
-    }
-
-    fn set_keepalive(&self, on: bool) -> io::Result<()> {
-        self.stream.set_keepalive(on)
+    fn tcp(&self) -> Option<&dyn TcpOptions> {
+        self.stream.tcp()
     }
 }

@@ -22,11 +22,10 @@ pub(crate) use close::{log_end, report_fault};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use torsade_protocols::spi::{AlreadyReceived, Connection, Work};
-use torsade_protocols::{Callback, Detect, Host, Protocol, Reason, StartTlsError, TlsConfig, TlsError, Transport};
+use torsade_protocols::{Address, Callback, Detect, Host, Protocol, Reason, StartTlsError, TlsConfig, TlsError, Transport};
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{Ready, Source, Stream, Token, catch, drop_quietly};
 use torsade_reactor::{Panic, Result};
@@ -43,7 +42,7 @@ pub(crate) struct StreamConnection {
     shared: Rc<Shared>,
     token: Cell<Token>,
     id: u64,
-    peer: SocketAddr,
+    peer: Address,
     protocol: RefCell<Option<Box<dyn Protocol>>>,
     state: RefCell<State>,
     work: Work,
@@ -70,7 +69,7 @@ impl StreamConnection {
     pub(crate) fn accept(
         shared: &Rc<Shared>,
         mut stream: Box<dyn Stream>,
-        peer: SocketAddr,
+        peer: Address,
         protocol: Box<dyn Protocol>,
         tls: Option<&TlsConfig>,
     ) -> io::Result<()> {
@@ -91,7 +90,7 @@ impl StreamConnection {
         shared: &Rc<Shared>,
         stream: Box<dyn Stream>,
         begun: Begun,
-        peer: SocketAddr,
+        peer: Address,
         protocol: Box<dyn Protocol>,
         tls: Option<&TlsConfig>,
     ) {
@@ -110,7 +109,7 @@ impl StreamConnection {
         shared.reactor.call_for(begun.token, || connection.begin(stream, tls));
     }
 
-    fn new(shared: &Rc<Shared>, peer: SocketAddr, protocol: Box<dyn Protocol>) -> Rc<Self> {
+    fn new(shared: &Rc<Shared>, peer: Address, protocol: Box<dyn Protocol>) -> Rc<Self> {
         Rc::new(Self {
             shared: Rc::clone(shared),
             token: Cell::new(Token::from_usize(usize::MAX)),
@@ -126,6 +125,7 @@ impl StreamConnection {
     fn begin(self: &Rc<Self>, stream: Box<dyn Stream>, tls: Option<&TlsConfig>) {
         {
             let mut state = self.state.borrow_mut();
+            state.reads_on |= !stream.short_io_ends_edge();
             state.stream = Some(stream);
             // A new socket has room: what `connection_made` writes need not wait for the poll to say so.
             state.writable = true;

@@ -24,10 +24,10 @@ use crate::transport::Transport;
 /// use torsade::{Address, Factory, policies::LimitTotalConnectionsFactory, wire};
 ///
 /// let mut factory = LimitTotalConnectionsFactory::new(|_peer| wire::Echo, 1);
-/// let first = factory.build_protocol(&Address::None);
-/// assert!(first.is_some() && factory.build_protocol(&Address::None).is_none());
+/// let first = factory.build_protocol(&Address::Unnamed);
+/// assert!(first.is_some() && factory.build_protocol(&Address::Unnamed).is_none());
 /// drop(first);
-/// assert!(factory.build_protocol(&Address::None).is_some());
+/// assert!(factory.build_protocol(&Address::Unnamed).is_some());
 /// ```
 pub struct LimitTotalConnectionsFactory<F> {
     factory: F,

@@ -131,7 +131,7 @@ impl Connection for Recorder {
     }
 
     fn host(&self) -> Address {
-        if self.lost.get() { Address::None } else { self.host.borrow().clone() }
+        if self.lost.get() { Address::Unnamed } else { self.host.borrow().clone() }
     }
 
     fn write(&self, data: &[u8]) {

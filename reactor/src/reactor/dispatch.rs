@@ -9,9 +9,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Reactor;
+use crate::backend::Token;
 use crate::event_log::{Event, Subject};
 use crate::panic::{Panic, catch, caught_within, drop_quietly};
-use crate::reactor::source::{Source, Token};
+use crate::reactor::source::Source;
 use crate::report::report_error;
 
 /// How long a call may take unless set, as in asyncio's debug mode.

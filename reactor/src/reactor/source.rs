@@ -1,69 +1,12 @@
 //! What the loop dispatches to, and the table it is kept in.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::ops::{BitOr, BitOrAssign};
 use std::rc::Rc;
 
 use slab::Slab;
 
+use crate::backend::{Ready, Token};
 use crate::panic::Panic;
-
-/// What a source can do without waiting; a set of flags.
-#[derive(Clone, Copy, Default, Eq, PartialEq)]
-pub struct Ready(u8);
-
-impl Ready {
-    /// The descriptor has failed; `Stream::take_error` says why.
-    pub const ERROR: Self = Self(8);
-    /// Nothing; a source woken with it was queued by itself.
-    pub const NONE: Self = Self(0);
-    /// There may be bytes to read, or connections to accept.
-    pub const READABLE: Self = Self(1);
-    /// The peer has ended its stream: whatever is read last, the end follows.
-    pub const READ_CLOSED: Self = Self(4);
-    /// There is room to write.
-    pub const WRITABLE: Self = Self(2);
-
-    /// Whether all flags of `other` are set.
-    #[must_use]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Whether any flag of `other` is set.
-    #[must_use]
-    pub const fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-}
-
-impl BitOr for Ready {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl BitOrAssign for Ready {
-    fn bitor_assign(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-}
-
-impl fmt::Debug for Ready {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [
-            (Self::READABLE, "READABLE"),
-            (Self::WRITABLE, "WRITABLE"),
-            (Self::READ_CLOSED, "READ_CLOSED"),
-            (Self::ERROR, "ERROR"),
-        ];
-        let set = names.iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, name)| name);
-        f.debug_set().entries(set).finish()
-    }
-}
 
 /// Something the loop calls when its descriptor is ready: a connection, a listening port.
 ///
@@ -97,32 +40,6 @@ pub trait Source {
     }
 }
 
-/// Names a source in the reactor's table; stale ones reach nobody, since the generation is part of it.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Token(usize);
-
-/// Half of the bits for the place in the table, half for the generation.
-const INDEX_BITS: u32 = usize::BITS / 2;
-const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
-
-impl Token {
-    /// The token as the number that the system's poll hands back.
-    #[must_use]
-    pub const fn to_usize(self) -> usize {
-        self.0
-    }
-
-    /// The token that [`Token::to_usize`] came from.
-    #[must_use]
-    pub const fn from_usize(number: usize) -> Self {
-        Self(number)
-    }
-
-    const fn index(self) -> usize {
-        self.0 & INDEX_MASK
-    }
-}
-
 struct Slot {
     source: Rc<dyn Source>,
     token: Token,
@@ -145,9 +62,8 @@ pub(crate) struct SourceTable {
 impl SourceTable {
     pub(crate) fn insert(&mut self, source: Rc<dyn Source>) -> Token {
         let entry = self.slots.vacant_entry();
-        // The upper half of the generations is left out: with its highest a token could equal the one kept for the waker.
-        self.generation = (self.generation + 1) & (INDEX_MASK >> 1);
-        let token = Token(self.generation << INDEX_BITS | entry.key());
+        self.generation = self.generation.wrapping_add(1);
+        let token = Token::new(self.generation, entry.key());
         entry.insert(Slot { source, token, ready: Ready::NONE, queued: false, ending: false });
         token
     }

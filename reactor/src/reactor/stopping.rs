@@ -229,8 +229,8 @@ impl Reactor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Ready;
     use crate::defer::Deferred;
-    use crate::reactor::source::Ready;
     use crate::worlds::clock::Clock;
 
     /// A connection that never finishes.

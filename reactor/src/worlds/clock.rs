@@ -2,13 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
+use crate::address::Address;
+use crate::backend::{Backend, Job, ListenOptions, Listener, Resolved, Stream, Wake, Wakeups};
 use crate::reactor::Reactor;
 use crate::report::report_error;
 use crate::worlds::memory::Network;
@@ -162,12 +162,12 @@ impl Backend for ClockBackend {
         Arc::new(NoWake)
     }
 
-    fn listen(&self, address: SocketAddr, _backlog: u32) -> io::Result<Box<dyn Listener>> {
-        self.network.as_ref().ok_or_else(no_network)?.listen(address)
+    fn listen(&self, address: &Address, _options: ListenOptions) -> io::Result<Box<dyn Listener>> {
+        self.network.as_ref().ok_or_else(no_network)?.listen(address.to_tcp()?)
     }
 
-    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
-        self.network.as_ref().ok_or_else(no_network)?.connect(address)
+    fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
+        self.network.as_ref().ok_or_else(no_network)?.connect(address.to_tcp()?)
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {

@@ -31,8 +31,8 @@ pub use peer::MemoryPeer;
 /// use torsade::MemoryReactor;
 ///
 /// let reactor = MemoryReactor::new();
-/// let address = "192.0.2.1:80".parse()?;
-/// let attempt = reactor.backend().connect(address)?;
+/// let address: std::net::SocketAddr = "192.0.2.1:80".parse()?;
+/// let attempt = reactor.backend().connect(&address.into())?;
 /// assert_eq!(reactor.connected_to(), [address]);
 /// let peer = reactor.accept_attempt(address)?;
 /// assert!(attempt.is_connected()?);

@@ -3,6 +3,7 @@
 mod listener;
 #[cfg(target_os = "linux")]
 mod send_queue;
+#[cfg_attr(not(unix), path = "os/no_signals.rs")]
 mod signals;
 mod stream;
 mod thread_pool;
@@ -11,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{TcpListener, ToSocketAddrs};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
@@ -20,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 
-use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
-use crate::reactor::source::{Ready, Token};
+use crate::address::Address;
+use crate::backend::{Backend, Job, ListenOptions, Listener, Ready, Resolved, Stream, Token, Wake, Wakeups};
 use crate::report::report_error;
 
 use listener::OsListener;
@@ -109,16 +110,16 @@ impl Backend for Os {
         Arc::<mio::Waker>::clone(&self.waker)
     }
 
-    fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<Box<dyn Listener>> {
-        Ok(Box::new(OsListener::bind(address, backlog, Rc::clone(&self.registry), Rc::clone(&self.reserve))?))
+    fn listen(&self, address: &Address, options: ListenOptions) -> io::Result<Box<dyn Listener>> {
+        Ok(Box::new(OsListener::bind(address.to_tcp()?, options, Rc::clone(&self.registry), Rc::clone(&self.reserve))?))
     }
 
     fn adopt(&self, listener: TcpListener) -> io::Result<Box<dyn Listener>> {
         Ok(Box::new(OsListener::adopt(listener, Rc::clone(&self.registry), Rc::clone(&self.reserve))?))
     }
 
-    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
-        let socket = mio::net::TcpStream::connect(address)?;
+    fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
+        let socket = mio::net::TcpStream::connect(address.to_tcp()?)?;
         // It fails only where the attempt has, which is told later.
         socket.set_nodelay(true).ok();
         Ok(Box::new(OsStream::new(socket, Rc::clone(&self.registry))))
@@ -224,7 +225,8 @@ fn readiness(event: &Event) -> Ready {
     flags.into_iter().filter(|(set, _)| *set).fold(Ready::NONE, |ready, (_, flag)| ready | flag)
 }
 
-/// A descriptor held back, so that a connection can be refused when none is left to accept it with.
+/// A descriptor held back, so that a connection can be refused when none is left to accept it with. Where a socket is not a
+/// descriptor there is nothing to hold back.
 struct Reserve(RefCell<Option<File>>);
 
 impl Reserve {
@@ -233,7 +235,7 @@ impl Reserve {
     }
 
     fn refill(&self) {
-        if self.0.borrow().is_none() {
+        if cfg!(unix) && self.0.borrow().is_none() {
             *self.0.borrow_mut() = File::open("/dev/null").ok();
         }
     }

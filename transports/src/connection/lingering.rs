@@ -41,8 +41,8 @@ pub(crate) struct Lingering {
     progress: RefCell<Progress>,
     /// The peer has everything, our end of the stream included.
     acknowledged: Cell<bool>,
-    /// The poll said that the peer's stream ends: reading goes on until that is seen.
-    read_closed: Cell<bool>,
+    /// A short read is not the last, as for the connection.
+    reads_on: Cell<bool>,
     timer: RefCell<Option<DelayedCall>>,
 }
 
@@ -61,12 +61,12 @@ impl Lingering {
             token,
             key: (now, id),
             name,
+            reads_on: Cell::new(!stream.short_io_ends_edge()),
             stream,
             sent,
             timeout,
             progress: RefCell::new(Progress::new(now, false)),
             acknowledged: Cell::new(false),
-            read_closed: Cell::new(false),
             timer: RefCell::default(),
         });
         shared.reactor.replace_source(token, Rc::<Self>::clone(&lingering));
@@ -159,7 +159,7 @@ impl Lingering {
         let result = self.stream.read(&mut self.shared.read_buffer.borrow_mut());
         match result {
             Ok(0) => self.close(),
-            Ok(count) if count < self.shared.read_buffer.borrow().len() && !self.read_closed.get() => {}
+            Ok(count) if count < self.shared.read_buffer.borrow().len() && !self.reads_on.get() => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 log::debug!("{}, which was over, has failed: {error}", self.name);
@@ -173,7 +173,7 @@ impl Lingering {
 impl Source for Lingering {
     fn ready(self: Rc<Self>, ready: Ready) {
         if ready.contains(Ready::READ_CLOSED) {
-            self.read_closed.set(true);
+            self.reads_on.set(true);
         }
         // The system reports this when our end is acknowledged.
         if ready.contains(Ready::WRITABLE) && !self.acknowledged.get() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use torsade_protocols::spi::Consumers;
 use torsade_protocols::{CompressionError, CompressionStats, Host, Reason};
 use torsade_reactor::TaskGroup;
-use torsade_reactor::spi::{Ready, Stream};
+use torsade_reactor::spi::{Ready, Stream, TcpOptions};
 
 use crate::connection::chain::Chain;
 use crate::connection::output::Output;
@@ -41,8 +41,9 @@ pub(super) struct State {
     pub(super) socket_ended: bool,
     /// The socket may have something to read: an edge was reported that has not been used up.
     pub(super) readable: bool,
-    /// The poll said that the peer's stream ends: reading goes on until it is seen.
-    read_closed: bool,
+    /// A short read is not the last: the poll said that the peer's stream ends, which is still to be seen, or the socket is
+    /// one whose edge only `WouldBlock` ends.
+    pub(super) reads_on: bool,
     /// The poll said that the socket has failed: reading or writing finds out why, unless neither is done.
     failed: bool,
     /// The socket took all we gave it the last time.
@@ -149,11 +150,15 @@ impl State {
         self.stream.as_deref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
+    pub(super) fn tcp(&self) -> io::Result<&dyn TcpOptions> {
+        self.stream()?.tcp().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this connection is not one of TCP"))
+    }
+
     /// Remembers what the socket is ready for.
     pub(super) fn note_readiness(&mut self, ready: Ready) {
         self.writable |= ready.contains(Ready::WRITABLE);
         self.readable |= ready.intersects(Ready::READABLE | Ready::READ_CLOSED | Ready::ERROR);
-        self.read_closed |= ready.contains(Ready::READ_CLOSED);
+        self.reads_on |= ready.contains(Ready::READ_CLOSED);
         self.failed |= ready.contains(Ready::ERROR);
     }
 
@@ -193,9 +198,9 @@ impl State {
         self.bytes_sent += count as u64;
     }
 
-    /// A read found less than there was room for: nothing is left, unless the end of the stream is.
+    /// A read found less than there was room for: nothing is left, unless it [reads on](Self::reads_on).
     pub(super) fn drained(&mut self) {
-        self.readable = self.read_closed;
+        self.readable = self.reads_on;
     }
 
     /// The protocol may be given data.

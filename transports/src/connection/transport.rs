@@ -27,12 +27,12 @@ impl Connection for StreamConnection {
     }
 
     fn peer(&self) -> Address {
-        self.peer.into()
+        self.peer.clone()
     }
 
     fn host(&self) -> Address {
         let state = self.state.borrow();
-        state.stream.as_ref().and_then(|stream| stream.local_address().ok()).map_or(Address::None, Address::from)
+        state.stream.as_ref().and_then(|stream| stream.local_address().ok()).unwrap_or(Address::Unnamed)
     }
 
     fn write(&self, data: &[u8]) {
@@ -297,18 +297,18 @@ impl ConnectionCompression for StreamConnection {
 
 impl SocketOptions for StreamConnection {
     fn tcp_nodelay(&self) -> io::Result<bool> {
-        self.state.borrow().stream()?.nodelay()
+        self.state.borrow().tcp()?.nodelay()
     }
 
     fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
-        self.state.borrow().stream()?.set_nodelay(on)
+        self.state.borrow().tcp()?.set_nodelay(on)
     }
 
     fn tcp_keepalive(&self) -> io::Result<bool> {
-        self.state.borrow().stream()?.keepalive()
+        self.state.borrow().tcp()?.keepalive()
     }
 
     fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
-        self.state.borrow().stream()?.set_keepalive(on)
+        self.state.borrow().tcp()?.set_keepalive(on)
     }
 }

@@ -95,8 +95,13 @@ impl StreamConnection {
         let unsent = state.output.unsent();
         match stream.write(unsent) {
             Ok(count) => {
-                // A short write means that there is no more room: an edge comes when there is.
-                state.writable = count == unsent.len();
+                let short = count < unsent.len();
+                // There is no more room, and an edge comes when there is; or else writing goes on until the socket says so.
+                if short && stream.short_io_ends_edge() {
+                    state.writable = false;
+                } else if short {
+                    self.wake(state);
+                }
                 state.note_sent(count, &self.shared);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.writable = false,

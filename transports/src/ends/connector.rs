@@ -3,13 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::spi::Connect;
 use torsade_protocols::{
-    ClientFactory, ConnectError, Connector, ConnectorState, Host, HostPort, Reason, Result, TlsConfig, Transport,
+    Address, ClientFactory, ConnectError, Connector, ConnectorState, Host, HostPort, Reason, Result, TlsConfig, Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{LookUp, Ready, Source, Stream, Token, TooManyLookUps, catch, drop_quietly};
@@ -54,8 +54,8 @@ enum Phase {
 /// An attempt at one address after the other.
 struct Attempt {
     deadline: DelayedCall,
-    addresses: VecDeque<SocketAddr>,
-    socket: Option<(Token, Box<dyn Stream>, SocketAddr)>,
+    addresses: VecDeque<Address>,
+    socket: Option<(Token, Box<dyn Stream>, Address)>,
     last_error: Option<ConnectError>,
 }
 
@@ -153,7 +153,7 @@ impl TcpConnector {
                 true
             }
         });
-        let addresses = addresses.map(|ip| self.destination.at(ip)).collect();
+        let addresses = addresses.map(|ip| self.destination.at(ip).into()).collect();
         self.phase.replace(Phase::Connecting(Attempt { deadline, addresses, socket: None, last_error: None }));
         self.stop_waiting();
         self.try_next();
@@ -167,9 +167,9 @@ impl TcpConnector {
                 _ => return,
             };
             let Some(address) = address else { break };
-            match self.open(address) {
+            match self.open(&address) {
                 Ok(()) => return,
-                Err(error) => self.note_error(address, error),
+                Err(error) => self.note_error(&address, error),
             }
         }
         let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -180,7 +180,7 @@ impl TcpConnector {
         self.fail(&error);
     }
 
-    fn open(self: &Rc<Self>, address: SocketAddr) -> io::Result<()> {
+    fn open(self: &Rc<Self>, address: &Address) -> io::Result<()> {
         let reactor = &self.shared.reactor;
         let mut stream = reactor.backend().connect(address)?;
         let token = reactor.add_source(Rc::<Self>::clone(self));
@@ -189,12 +189,12 @@ impl TcpConnector {
             return Err(error);
         }
         if let Phase::Connecting(attempt) = &mut *self.phase.borrow_mut() {
-            attempt.socket = Some((token, stream, address));
+            attempt.socket = Some((token, stream, address.clone()));
         }
         Ok(())
     }
 
-    fn note_error(&self, address: SocketAddr, error: io::Error) {
+    fn note_error(&self, address: &Address, error: io::Error) {
         log::debug!("connecting to {address} failed: {error}");
         if let Phase::Connecting(attempt) = &mut *self.phase.borrow_mut() {
             attempt.last_error = Some(error.into());
@@ -217,7 +217,7 @@ impl TcpConnector {
                 };
                 if let Some((token, _, address)) = socket {
                     self.shared.reactor.remove_source(token);
-                    self.note_error(address, error);
+                    self.note_error(&address, error);
                 }
                 self.try_next();
             }
@@ -232,7 +232,7 @@ impl TcpConnector {
         };
         deadline.cancel().ok();
         self.observe("build_protocol");
-        let built = catch(|| self.factory.borrow_mut().build_protocol(&peer.into()));
+        let built = catch(|| self.factory.borrow_mut().build_protocol(&peer));
         let refused = match built {
             Ok(Some(protocol)) if matches!(*self.phase.borrow(), Phase::Building) => {
                 self.make((token, ready), stream, peer, protocol);
@@ -255,7 +255,7 @@ impl TcpConnector {
         self: &Rc<Self>,
         (token, ready): (Token, Ready),
         stream: Box<dyn Stream>,
-        peer: SocketAddr,
+        peer: Address,
         protocol: Box<dyn torsade_protocols::Protocol>,
     ) {
         let (maker, loser) = (Rc::clone(self), Rc::clone(self));

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,9 +16,6 @@ use crate::connection::{Lingering, StreamConnection};
 
 /// Connections that one port accepts, or refuses, in one turn.
 pub(crate) const ACCEPTS: usize = 64;
-
-/// Connections that the system keeps waiting until they are accepted.
-pub(crate) const BACKLOG: u32 = 1024;
 
 /// The first and the longest wait after the system was out of descriptors.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -44,7 +40,7 @@ pub struct Port(Rc<PortSource>);
 
 struct PortSource {
     shared: Rc<Shared>,
-    address: SocketAddr,
+    address: Address,
     token: Cell<Token>,
     listener: RefCell<Option<Box<dyn Listener>>>,
     factory: RefCell<Box<dyn Factory>>,
@@ -100,7 +96,7 @@ impl Port {
     #[doc(alias = "getHost")]
     #[must_use]
     pub fn address(&self) -> Address {
-        self.0.address.into()
+        self.0.address.clone()
     }
 
     /// Accepts no more: the socket is closed at the end of this turn, then the factory's `stop_factory` comes.
@@ -166,13 +162,13 @@ impl PortSource {
         bound.has_room(reactor.backend()) || Lingering::make_room(&self.shared) && bound.has_room(reactor.backend())
     }
 
-    fn accepted(&self, stream: Box<dyn Stream>, peer: SocketAddr) {
-        let built = self.call_factory("build_protocol", |factory| factory.build_protocol(&peer.into()));
+    fn accepted(&self, stream: Box<dyn Stream>, peer: Address) {
+        let built = self.call_factory("build_protocol", |factory| factory.build_protocol(&peer));
         let Some(Some(protocol)) = built else {
             log::debug!("port {}: the factory refused {peer}", self.address);
             return;
         };
-        if let Err(error) = StreamConnection::accept(&self.shared, stream, peer, protocol, self.tls.as_ref()) {
+        if let Err(error) = StreamConnection::accept(&self.shared, stream, peer.clone(), protocol, self.tls.as_ref()) {
             log::warn!("port {}: connection with {peer} lost at once: {error}", self.address);
         }
     }

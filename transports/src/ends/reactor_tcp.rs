@@ -1,16 +1,19 @@
 //! TCP on a reactor.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::rc::Rc;
 
 use torsade_protocols::spi::Connect;
-use torsade_protocols::{ClientFactory, ConnectError, Connector, Factory, Host, HostPort, IntoHostPort, ListenError, TlsConfig};
+use torsade_protocols::{
+    Address, ClientFactory, ConnectError, Connector, Factory, Host, HostPort, IntoHostPort, ListenError, TlsConfig,
+};
 use torsade_reactor::Reactor;
+use torsade_reactor::spi::ListenOptions;
 
 use crate::connection::shared::Shared;
 use crate::ends::connector::TcpConnector;
-use crate::ends::port::{ACCEPTS, BACKLOG, Port};
+use crate::ends::port::{ACCEPTS, Port};
 
 /// TCP servers and clients on a [`Reactor`].
 #[doc(alias = "IReactorTCP")]
@@ -150,8 +153,8 @@ impl ReactorTcp for Reactor {
     where
         F: Factory + 'static,
     {
-        let address = listener.local_addr().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into());
-        open(self, address.into(), || Port::open(self, self.backend().adopt(listener)?, Box::new(factory), 1, None))
+        let address = listener.local_addr().map_or(Address::Unnamed, Address::from);
+        open(self, &address, || Port::open(self, self.backend().adopt(listener)?, Box::new(factory), 1, None))
     }
 
     fn set_accept_limit(&self, connections: usize) {
@@ -187,15 +190,16 @@ pub(crate) fn listen(
     tls: Option<TlsConfig>,
 ) -> Result<Port, ListenError> {
     let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
-    let listener = address.at(ip);
-    open(reactor, address, || Port::open(reactor, reactor.backend().listen(listener, BACKLOG)?, factory, ACCEPTS, tls))
+    let address = address.at(ip).into();
+    let listen = || reactor.backend().listen(&address, ListenOptions::default());
+    open(reactor, &address, || Port::open(reactor, listen()?, factory, ACCEPTS, tls))
 }
 
-fn open(reactor: &Reactor, address: HostPort, port: impl FnOnce() -> io::Result<Port>) -> Result<Port, ListenError> {
+fn open(reactor: &Reactor, address: &Address, port: impl FnOnce() -> io::Result<Port>) -> Result<Port, ListenError> {
     if reactor.is_stopping() {
         return Err(ListenError::ShuttingDown);
     }
-    port().map_err(|cause| ListenError::Io { address, cause })
+    port().map_err(|cause| ListenError::Io { address: address.clone(), cause })
 }
 
 /// Connects; the connection begins with TLS if there is a configuration for it.

@@ -6,8 +6,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 
-use crate::backend::{Listener, Stream};
-use crate::reactor::source::{Ready, Token};
+use crate::backend::{Listener, Ready, Stream, Token};
 
 use super::sockets::{MemoryListener, MemoryStream};
 

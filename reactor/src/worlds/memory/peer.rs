@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::reactor::source::Ready;
+use crate::backend::Ready;
 
 use super::network::{Link, Network, Stage};
 

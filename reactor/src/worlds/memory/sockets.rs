@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
-use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::backend::{Listener, Stream};
-use crate::reactor::source::{Ready, Token};
+use crate::address::Address;
+use crate::backend::{Listener, Ready, Stream, TcpOptions, Token};
 
 use super::network::{Link, Listening, Network, Stage};
 
@@ -50,6 +49,10 @@ impl Stream for MemoryStream {
             Stage::Connecting => Ok(false),
             _ => self.check_open().map(|()| true),
         }
+    }
+
+    fn short_io_ends_edge(&self) -> bool {
+        true
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -98,10 +101,16 @@ impl Stream for MemoryStream {
         })
     }
 
-    fn local_address(&self) -> io::Result<SocketAddr> {
-        Ok(self.link.local)
+    fn local_address(&self) -> io::Result<Address> {
+        Ok(self.link.local.into())
     }
 
+    fn tcp(&self) -> Option<&dyn TcpOptions> {
+        Some(self)
+    }
+}
+
+impl TcpOptions for MemoryStream {
     fn nodelay(&self) -> io::Result<bool> {
         Ok(self.link.nodelay.get())
     }
@@ -159,21 +168,21 @@ impl Listener for MemoryListener {
         Ok(())
     }
 
-    fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, Address)> {
         if let Some(error) = self.network.take_accept_error() {
             return Err(error);
         }
         let stream = self.next()?;
         let peer = stream.link.remote;
-        Ok((Box::new(stream), peer))
+        Ok((Box::new(stream), peer.into()))
     }
 
     fn refuse(&self) -> io::Result<()> {
         self.next().map(drop)
     }
 
-    fn local_address(&self) -> io::Result<SocketAddr> {
-        Ok(self.listening.address)
+    fn local_address(&self) -> io::Result<Address> {
+        Ok(self.listening.address.into())
     }
 }
 

@@ -10,14 +10,11 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::stream::OsStream;
 use super::{Registry, Reserve};
-use crate::backend::{Listener, Stream};
-use crate::reactor::source::Token;
+use crate::address::Address;
+use crate::backend::{ListenOptions, Listener, Stream, Token};
 
 /// Accepted sockets have the options of the listening one: so it is in Linux, and in all that comes from BSD.
 const INHERITS: bool = cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"));
-
-/// As for a port of one reactor.
-const REUSE_BACKLOG: u32 = 1024;
 
 pub(super) struct OsListener {
     socket: mio::net::TcpListener,
@@ -28,8 +25,13 @@ pub(super) struct OsListener {
 }
 
 impl OsListener {
-    pub(super) fn bind(address: SocketAddr, backlog: u32, registry: Rc<Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
-        let listener = Self::adopt(listen(socket(address)?, address, backlog)?, registry, reserve)?;
+    pub(super) fn bind(
+        address: SocketAddr,
+        options: ListenOptions,
+        registry: Rc<Registry>,
+        reserve: Rc<Reserve>,
+    ) -> io::Result<Self> {
+        let listener = Self::adopt(listen(socket(address)?, address, options)?, registry, reserve)?;
         listener.tells.set(!INHERITS);
         Ok(listener)
     }
@@ -53,12 +55,14 @@ impl OsListener {
 /// `Unsupported` where there is no `SO_REUSEPORT`.
 #[doc(alias = "SO_REUSEPORT")]
 pub fn reuse_port_listener(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket(address)?;
     #[cfg(unix)]
-    socket.set_reuse_port(true)?;
+    {
+        let socket = socket(address)?;
+        socket.set_reuse_port(true)?;
+        listen(socket, address, ListenOptions::default())
+    }
     #[cfg(not(unix))]
-    return Err(io::Error::new(io::ErrorKind::Unsupported, "this system cannot share a port among sockets: pass one on"));
-    listen(socket, address, REUSE_BACKLOG)
+    Err(io::Error::new(io::ErrorKind::Unsupported, format!("this system has no second socket listen on {address}: pass one on")))
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
@@ -70,9 +74,9 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn listen(socket: Socket, address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+fn listen(socket: Socket, address: SocketAddr, options: ListenOptions) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 
@@ -92,7 +96,7 @@ impl Listener for OsListener {
         self.registry.register(&mut self.socket, mio::Token(token.to_usize()), Interest::READABLE)
     }
 
-    fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, Address)> {
         let accepted = self.socket.accept();
         if matches!(&accepted, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
             // All that have waited since before the option was set are accepted.
@@ -103,7 +107,7 @@ impl Listener for OsListener {
             // It fails only where the peer has gone.
             socket.set_nodelay(true).ok();
         }
-        Ok((Box::new(OsStream::new(socket, Rc::clone(&self.registry))), peer))
+        Ok((Box::new(OsStream::new(socket, Rc::clone(&self.registry))), peer.into()))
     }
 
     fn refuse(&self) -> io::Result<()> {
@@ -114,34 +118,45 @@ impl Listener for OsListener {
         refused.map(drop).map_err(classify)
     }
 
-    fn local_address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    fn local_address(&self) -> io::Result<Address> {
+        self.socket.local_addr().map(Address::Tcp)
     }
 }
 
+/// Errors of accept(2) for want of descriptors or memory.
+#[cfg(unix)]
+const SHORTAGES: &[i32] = &[libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+/// WSAEMFILE and WSAENOBUFS.
+#[cfg(not(unix))]
+const SHORTAGES: &[i32] = &[10024, 10055];
+
+/// What the network has done to the one connection already. accept(2): "treat them like EAGAIN by retrying". EPERM is a
+/// firewall's.
+#[cfg(unix)]
+const OF_ONE_CONNECTION: &[i32] = &[
+    libc::ECONNABORTED,
+    libc::ECONNRESET,
+    libc::EHOSTDOWN,
+    libc::EHOSTUNREACH,
+    #[cfg(target_os = "linux")]
+    libc::ENONET,
+    libc::ENETDOWN,
+    libc::ENETUNREACH,
+    libc::ENOPROTOOPT,
+    libc::EOPNOTSUPP,
+    libc::EPERM,
+    libc::EPROTO,
+    libc::ETIMEDOUT,
+];
+/// WSAECONNRESET.
+#[cfg(not(unix))]
+const OF_ONE_CONNECTION: &[i32] = &[10054];
+
 /// Gives an error of accept(2) the kind that [`Listener::accept`] promises.
 fn classify(error: io::Error) -> io::Error {
-    let shortage = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-    // What the network has done to the one connection already. accept(2): "treat them like EAGAIN by retrying". EPERM is a
-    // firewall's.
-    let one_connection = [
-        libc::ECONNABORTED,
-        libc::ECONNRESET,
-        libc::EHOSTDOWN,
-        libc::EHOSTUNREACH,
-        #[cfg(target_os = "linux")]
-        libc::ENONET,
-        libc::ENETDOWN,
-        libc::ENETUNREACH,
-        libc::ENOPROTOOPT,
-        libc::EOPNOTSUPP,
-        libc::EPERM,
-        libc::EPROTO,
-        libc::ETIMEDOUT,
-    ];
     match error.raw_os_error() {
-        Some(number) if shortage.contains(&number) => io::Error::new(io::ErrorKind::QuotaExceeded, error),
-        Some(number) if one_connection.contains(&number) => io::Error::new(io::ErrorKind::ConnectionAborted, error),
+        Some(number) if SHORTAGES.contains(&number) => io::Error::new(io::ErrorKind::QuotaExceeded, error),
+        Some(number) if OF_ONE_CONNECTION.contains(&number) => io::Error::new(io::ErrorKind::ConnectionAborted, error),
         _ => error,
     }
 }

@@ -1,7 +1,7 @@
 //! A TCP socket of the system.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,8 +10,23 @@ use mio::Interest;
 use socket2::SockRef;
 
 use super::Registry;
-use crate::backend::Stream;
-use crate::reactor::source::Token;
+use crate::address::Address;
+use crate::backend::{Stream, TcpOptions, Token};
+
+/// What mio's own documentation promises of epoll and kqueue only: it is read that way by tokio, too.
+const EDGES: bool = cfg!(all(
+    not(mio_unsupported_force_poll_poll),
+    any(
+        target_os = "android",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "illumos",
+        target_os = "linux",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_vendor = "apple"
+    )
+));
 
 /// The streams of all reactors of this process: they share its descriptors.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -56,9 +71,17 @@ impl Stream for OsStream {
                 Err(io::ErrorKind::ConnectionRefused.into())
             }
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                // Where readiness is reported once only, this has it reported again.
+                self.socket.try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into())).ok();
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
+    }
+
+    fn short_io_ends_edge(&self) -> bool {
+        EDGES
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -92,10 +115,16 @@ impl Stream for OsStream {
         self.socket.take_error()
     }
 
-    fn local_address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    fn local_address(&self) -> io::Result<Address> {
+        self.socket.local_addr().map(Address::Tcp)
     }
 
+    fn tcp(&self) -> Option<&dyn TcpOptions> {
+        Some(self)
+    }
+}
+
+impl TcpOptions for OsStream {
     fn nodelay(&self) -> io::Result<bool> {
         self.socket.nodelay()
     }

@@ -8,8 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::backend::{Signal, Wakeups};
-use crate::reactor::source::{Ready, Token};
+use crate::backend::{Ready, Signal, Token, Wakeups};
 
 use super::faults::Faults;
 use super::link::{End, Fate, Link, LinkId, Side, Stage};

@@ -115,7 +115,7 @@ mod tests {
         let fails = |simulation: &Simulation| assert!(simulation.seed() != 3, "it is three");
         let panic = catch(|| run(&Faults::calm(), 0..10, fails)).unwrap_err().to_string();
         assert!(panic.contains("with seed 3, at 0ns: panicked: it is three"), "{panic}");
-        assert!(panic.contains("TORSADE_SEED=3 cargo test simulated::seeds::tests::a_failure_tells"), "{panic}");
+        assert!(panic.contains("TORSADE_SEED=3 cargo test worlds::simulated::seeds::tests::a_failure_tells"), "{panic}");
         let errs = |simulation: &Simulation| if simulation.seed() == 7 { Err("seven") } else { Ok(()) };
         assert!(catch(|| run(&Faults::calm(), 0..10, errs)).unwrap_err().to_string().contains("with seed 7, at 0ns: seven"));
     }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::backend::{Backend, Job, Listener, Resolved, Stream, Wake, Wakeups};
+use crate::address::Address;
+use crate::backend::{Backend, Job, ListenOptions, Listener, Resolved, Stream, TcpOptions, Token, Wake, Wakeups};
 use crate::panic::catch;
-use crate::reactor::source::Token;
 use crate::report::report_error;
 
 use super::link::{End, LinkId, Side, Stage};
@@ -56,16 +56,16 @@ impl Backend for HostBackend {
         Arc::<Flag>::clone(&self.waker)
     }
 
-    fn listen(&self, address: SocketAddr, backlog: u32) -> io::Result<Box<dyn Listener>> {
-        let id = self.world.network.borrow_mut().listen(self.host, address, backlog)?;
+    fn listen(&self, address: &Address, options: ListenOptions) -> io::Result<Box<dyn Listener>> {
+        let id = self.world.network.borrow_mut().listen(self.host, address.to_tcp()?, options.backlog)?;
         Ok(Box::new(SimulatedListener { world: Rc::clone(&self.world), id }))
     }
 
-    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+    fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
         if self.world.network.borrow().is_out_of_descriptors(self.host) {
             return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
         }
-        let id = self.world.network.borrow_mut().connect(self.host, address)?;
+        let id = self.world.network.borrow_mut().connect(self.host, address.to_tcp()?)?;
         Ok(Box::new(SimulatedStream::new(&self.world, self.host, id, Side::Client)))
     }
 
@@ -167,6 +167,10 @@ impl Stream for SimulatedStream {
         })?
     }
 
+    fn short_io_ends_edge(&self) -> bool {
+        true
+    }
+
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.network().read(self.id, self.side, buffer)
     }
@@ -191,10 +195,16 @@ impl Stream for SimulatedStream {
         self.with_end(|end| end.error.take().map(io::Error::from))
     }
 
-    fn local_address(&self) -> io::Result<SocketAddr> {
-        self.with_end(|end| end.local)
+    fn local_address(&self) -> io::Result<Address> {
+        self.with_end(|end| end.local.into())
     }
 
+    fn tcp(&self) -> Option<&dyn TcpOptions> {
+        Some(self)
+    }
+}
+
+impl TcpOptions for SimulatedStream {
     fn nodelay(&self) -> io::Result<bool> {
         self.with_end(|end| end.nodelay)
     }
@@ -243,7 +253,7 @@ impl Listener for SimulatedListener {
         Ok(())
     }
 
-    fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, Address)> {
         let (full, aborted) = {
             let network = &mut *self.world.network.borrow_mut();
             let listener = network.listeners.get(&self.id).ok_or(ErrorKind::NotConnected)?;
@@ -262,16 +272,16 @@ impl Listener for SimulatedListener {
             stream.reset_on_close()?;
             return Err(ErrorKind::ConnectionAborted.into());
         }
-        Ok((Box::new(stream), peer))
+        Ok((Box::new(stream), peer.into()))
     }
 
     fn refuse(&self) -> io::Result<()> {
         self.next().map(drop)
     }
 
-    fn local_address(&self) -> io::Result<SocketAddr> {
+    fn local_address(&self) -> io::Result<Address> {
         let network = self.world.network.borrow();
-        Ok(network.listeners.get(&self.id).ok_or(ErrorKind::NotConnected)?.address)
+        Ok(network.listeners.get(&self.id).ok_or(ErrorKind::NotConnected)?.address.into())
     }
 }
 

@@ -1,0 +1,95 @@
+//! One end of a connection, by address.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// One end of a connection.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+#[doc(alias = "IPv4Address")]
+#[doc(alias = "IPv6Address")]
+#[doc(alias = "UNIXAddress")]
+#[doc(alias = "IAddress")]
+pub enum Address {
+    /// It has no address: a connection in memory, a pipe, a UNIX socket that was not bound.
+    Unnamed,
+    /// TCP over IPv4 or IPv6.
+    Tcp(SocketAddr),
+    /// UDP over IPv4 or IPv6.
+    Udp(SocketAddr),
+    /// A UNIX socket.
+    Unix(UnixName),
+}
+
+/// The name of a UNIX socket; one without a name is [`Address::Unnamed`].
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "unix(7) has no other")]
+pub enum UnixName {
+    /// A file.
+    Path(PathBuf),
+    /// A name that is no file, in Linux's abstract namespace; without the zero byte that the system puts before it.
+    Abstract(Vec<u8>),
+}
+
+impl Address {
+    /// The IP address, if there is one.
+    #[must_use]
+    pub const fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) | Self::Udp(address) => Some(address.ip()),
+            Self::Unnamed | Self::Unix(_) => None,
+        }
+    }
+
+    /// The port, if there is one.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) | Self::Udp(address) => Some(address.port()),
+            Self::Unnamed | Self::Unix(_) => None,
+        }
+    }
+
+    /// The address for TCP, where there is nothing else.
+    pub(crate) fn to_tcp(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Ok(*address),
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("{self} is not an address of TCP"))),
+        }
+    }
+}
+
+/// The address as one of TCP.
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl From<UnixName> for Address {
+    fn from(name: UnixName) -> Self {
+        Self::Unix(name)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unnamed => f.write_str("(no address)"),
+            Self::Tcp(address) | Self::Udp(address) => address.fmt(f),
+            Self::Unix(name) => name.fmt(f),
+        }
+    }
+}
+
+/// A path as it is, an abstract name after an `@`, as `ss` writes it.
+impl fmt::Display for UnixName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Abstract(name) => write!(f, "@{}", name.escape_ascii()),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! A listening socket.
+
+use std::io;
+
+use crate::address::Address;
+
+use super::readiness::Token;
+use super::stream::Stream;
+
+/// How to listen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
+pub struct ListenOptions {
+    /// Connections that the system keeps waiting until they are accepted; 1,024 unless set.
+    pub backlog: u32,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self { backlog: 1024 }
+    }
+}
+
+/// A non-blocking listening socket.
+pub trait Listener {
+    /// Has readiness reported under `token`.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn register(&mut self, token: Token) -> io::Result<()>;
+
+    /// Takes the next waiting connection and its peer's address.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nobody waits; `ConnectionAborted` or `Interrupted` when it says nothing about the next connection;
+    /// `QuotaExceeded` when there are no descriptors or no memory left (see [`Listener::refuse`]); otherwise as the system says.
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, Address)>;
+
+    /// Closes the next waiting connection, when there is no descriptor left to accept it with.
+    ///
+    /// # Errors
+    /// As [`Listener::accept`].
+    fn refuse(&self) -> io::Result<()>;
+
+    /// The address on our side, with the port that the system chose where 0 was asked for.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn local_address(&self) -> io::Result<Address>;
+}

@@ -1,0 +1,91 @@
+//! What a poll reports: of which source, and what it is ready for.
+
+use std::fmt;
+use std::ops::{BitOr, BitOrAssign};
+
+/// What a source can do without waiting; a set of flags.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+pub struct Ready(u8);
+
+impl Ready {
+    /// The descriptor has failed; `Stream::take_error` says why.
+    pub const ERROR: Self = Self(8);
+    /// Nothing; a source woken with it was queued by itself.
+    pub const NONE: Self = Self(0);
+    /// There may be bytes to read, or connections to accept.
+    pub const READABLE: Self = Self(1);
+    /// The peer has ended its stream: whatever is read last, the end follows.
+    pub const READ_CLOSED: Self = Self(4);
+    /// There is room to write.
+    pub const WRITABLE: Self = Self(2);
+
+    /// Whether all flags of `other` are set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether any flag of `other` is set.
+    #[must_use]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl BitOr for Ready {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Ready {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::READABLE, "READABLE"),
+            (Self::WRITABLE, "WRITABLE"),
+            (Self::READ_CLOSED, "READ_CLOSED"),
+            (Self::ERROR, "ERROR"),
+        ];
+        let set = names.iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, name)| name);
+        f.debug_set().entries(set).finish()
+    }
+}
+
+/// Names a source in the reactor's table; stale ones reach nobody, since the generation is part of it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Token(usize);
+
+/// Half of the bits for the place in the table, half for the generation.
+const INDEX_BITS: u32 = usize::BITS / 2;
+const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
+
+impl Token {
+    pub(crate) const fn new(generation: usize, index: usize) -> Self {
+        // The upper half of the generations is left out: with its highest a token could equal the one kept for the waker.
+        Self((generation & (INDEX_MASK >> 1)) << INDEX_BITS | index)
+    }
+
+    /// The token as the number that the system's poll hands back.
+    #[must_use]
+    pub const fn to_usize(self) -> usize {
+        self.0
+    }
+
+    /// The token that [`Token::to_usize`] came from.
+    #[must_use]
+    pub const fn from_usize(number: usize) -> Self {
+        Self(number)
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        self.0 & INDEX_MASK
+    }
+}

@@ -1,0 +1,101 @@
+//! A connected socket.
+
+use std::io;
+
+use crate::address::Address;
+
+use super::readiness::Token;
+
+/// A non-blocking stream socket.
+pub trait Stream {
+    /// Has readiness of both directions reported under `token`, once and for the life of the socket.
+    ///
+    /// # Errors
+    /// As the system says; the socket cannot be used then.
+    fn register(&mut self, token: Token) -> io::Result<()>;
+
+    /// Whether a connection that was begun is established now.
+    ///
+    /// # Errors
+    /// The error that the attempt ended with; `ConnectionRefused` also for one that met itself.
+    fn is_connected(&self) -> io::Result<bool>;
+
+    /// Whether a read or write that took less than it could has used up the readiness that was reported, so that the next
+    /// report comes by itself. So it is with epoll and kqueue; otherwise (Windows, poll(2)) nothing more is reported
+    /// before a read or write has ended with `WouldBlock`.
+    ///
+    /// Asked once, when the socket is connected.
+    fn short_io_ends_edge(&self) -> bool;
+
+    /// Reads what is there, at most `buffer`; 0 is the end of the peer's stream.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing yet; otherwise the connection is lost.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes as much of `data` as there is room for.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room; otherwise the connection is lost.
+    fn write(&self, data: &[u8]) -> io::Result<usize>;
+
+    /// Bytes that the system has taken from [`write`](Self::write) and the peer has not acknowledged; an end of ours that
+    /// is on its way counts as one. `None` where the system does not tell.
+    ///
+    /// It may take several system calls: for a look now and then, at a connection that is being closed for instance.
+    fn unacknowledged(&self) -> Option<usize>;
+
+    /// Ends our stream (FIN) after what was written; the peer's goes on.
+    ///
+    /// # Errors
+    /// As the system says; most likely the connection is gone.
+    fn shutdown_write(&self) -> io::Result<()>;
+
+    /// Makes the coming close an abortive one: unsent bytes are dropped and the peer sees a reset.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn reset_on_close(&self) -> io::Result<()>;
+
+    /// The error that made the socket [`Ready::ERROR`], once.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    fn take_error(&self) -> io::Result<Option<io::Error>>;
+
+    /// The address on our side.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn local_address(&self) -> io::Result<Address>;
+
+    /// What can be set for TCP only; none if it is something else.
+    fn tcp(&self) -> Option<&dyn TcpOptions>;
+}
+
+/// The options of a TCP socket.
+pub trait TcpOptions {
+    /// Whether small writes are sent at once instead of being held back by Nagle's algorithm; on unless set.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn nodelay(&self) -> io::Result<bool>;
+
+    /// Sets [`TcpOptions::nodelay`].
+    ///
+    /// # Errors
+    /// As the system says.
+    fn set_nodelay(&self, on: bool) -> io::Result<()>;
+
+    /// Whether the system probes an idle peer.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn keepalive(&self) -> io::Result<bool>;
+
+    /// Sets [`TcpOptions::keepalive`].
+    ///
+    /// # Errors
+    /// As the system says.
+    fn set_keepalive(&self, on: bool) -> io::Result<()>;
+}
