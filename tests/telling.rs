@@ -23,7 +23,7 @@ use torsade::prelude::*;
 use torsade::simulated::Simulation;
 use torsade::{
     BlockingCallError, CertificateProblem, Deadline, DecompressError, DecompressErrorKind, DeferredError, Escaped, Failure,
-    FrameError, Panic, Phase, ProducerError, QueueError, ReactorError, ReactorGone, StartTlsError, StateError, SystemEvent,
+    FrameError, Panic, Phase, ProducerError, QueueError, ReactorError, ReactorGone, StartTlsError, StatefulError, SystemEvent,
     TaskError, TimerError, TlsError, WorkerError, react,
 };
 
@@ -501,7 +501,7 @@ fn an_error_that_main_returns_prints_its_text() {
         Box::new(Reason::Decompress(damaged)),
         Box::new(Reason::TimedOut(Deadline::Flush)),
         Box::new(StartTlsError::AlreadyOn),
-        Box::new(StateError::Stuck),
+        Box::new(StatefulError::Stuck),
         Box::new(TaskError::Done),
         Box::new(TimerError::AlreadyCalled),
         Box::new(TlsError::NotTls),

@@ -4,21 +4,21 @@
 use libfuzzer_sys::fuzz_target;
 use torsade_fuzz::Cut;
 use torsade_protocols::testing::StringTransportWithDisconnection;
-use torsade_protocols::{FrameTransport, Result, State, StatefulProtocol, StatefulReceiver};
+use torsade_protocols::{FrameTransport, ProtocolState, Result, StatefulProtocol, StatefulReceiver};
 
 struct Chain;
 
 impl Chain {
     /// Each state's first byte is the length of the next.
-    fn next(&mut self, transport: &FrameTransport, data: &[u8]) -> Result<Option<State<Self>>> {
+    fn next(&mut self, transport: &FrameTransport, data: &[u8]) -> Result<Option<ProtocolState<Self>>> {
         transport.write(data);
-        Ok(data.first().map(|wanted| State::new(Self::next, usize::from(*wanted))))
+        Ok(data.first().map(|wanted| ProtocolState::new(Self::next, usize::from(*wanted))))
     }
 }
 
 impl StatefulProtocol for Chain {
-    fn initial_state(&mut self) -> State<Self> {
-        State::new(Self::next, 1)
+    fn initial_state(&mut self) -> ProtocolState<Self> {
+        ProtocolState::new(Self::next, 1)
     }
 }
 

@@ -1,13 +1,17 @@
 //! Messages out of a stream of bytes: lines, netstrings, frames by length, and formats of one's own.
 
-pub(crate) mod byte_buffer;
+mod byte_buffer;
+mod callbacks;
 pub(crate) mod decoder;
 pub(crate) mod frame_receiver;
+pub(crate) mod frame_transport;
+mod inbox;
 pub(crate) mod int_string_receiver;
 pub(crate) mod line_decoder;
 pub(crate) mod line_only_receiver;
 pub(crate) mod line_receiver;
-pub(crate) mod message_deadline;
+mod message_deadline;
 pub(crate) mod netstring_receiver;
+mod receiver;
 pub(crate) mod stateful_protocol;
 pub(crate) mod string_protocol;

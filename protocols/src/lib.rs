@@ -37,13 +37,14 @@ pub use compression::{
 pub use delivery::Delivery;
 pub use factory::{ClientFactory, Factory, IntoProtocol};
 pub use framing::decoder::{Decoded, Decoder, FrameDecoder, FrameError};
-pub use framing::frame_receiver::{FrameProtocol, FrameReceiver, FrameTransport};
+pub use framing::frame_receiver::{FrameProtocol, FrameReceiver};
+pub use framing::frame_transport::FrameTransport;
 pub use framing::int_string_receiver::{Int8StringReceiver, Int16StringReceiver, Int32StringReceiver, IntStringDecoder};
 pub use framing::line_decoder::{LineDecoder, LineTooLong};
 pub use framing::line_only_receiver::LineOnlyReceiver;
 pub use framing::line_receiver::{LineProtocol, LineReceiver, LineTransport};
 pub use framing::netstring_receiver::{NetstringDecoder, NetstringError, NetstringReceiver};
-pub use framing::stateful_protocol::{State, StateError, StateReceived, StatefulProtocol, StatefulReceiver};
+pub use framing::stateful_protocol::{ProtocolState, StatefulError, StatefulProtocol, StatefulReceiver};
 pub use framing::string_protocol::{StringDecoder, StringFrameTransport, StringProtocol, StringReceiver, StringTooLong};
 pub use listen_error::ListenError;
 pub use port_forward::{PortForward, PortForwardClient};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use torsade_protocols::testing::StringTransportWithDisconnection;
 use torsade_protocols::{
     Deadline, FrameTransport, Int32StringReceiver, LineProtocol, LineReceiver, LineTransport, NetstringReceiver, Protocol,
-    Reason, Result, State, StatefulProtocol, StatefulReceiver, StringFrameTransport, StringProtocol,
+    ProtocolState, Reason, Result, StatefulProtocol, StatefulReceiver, StringFrameTransport, StringProtocol,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -41,15 +41,15 @@ impl StringProtocol for Echo {
 }
 
 impl Echo {
-    fn four(&mut self, transport: &FrameTransport, data: &[u8]) -> Result<Option<State<Self>>> {
+    fn four(&mut self, transport: &FrameTransport, data: &[u8]) -> Result<Option<ProtocolState<Self>>> {
         transport.write(data);
         Ok(None)
     }
 }
 
 impl StatefulProtocol for Echo {
-    fn initial_state(&mut self) -> State<Self> {
-        State::new(Self::four, 4)
+    fn initial_state(&mut self) -> ProtocolState<Self> {
+        ProtocolState::new(Self::four, 4)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use torsade::policies::{ProtocolWrapper, WrappedProtocol, WrapperTransport};
 use torsade::prelude::*;
 use torsade::{
-    CompressionError, Int16StringReceiver, NetstringReceiver, StartTlsError, State, StatefulProtocol, StatefulReceiver,
+    CompressionError, Int16StringReceiver, NetstringReceiver, ProtocolState, StartTlsError, StatefulProtocol, StatefulReceiver,
     StringFrameTransport, StringProtocol, TlsConfig, TlsError,
 };
 
@@ -387,8 +387,8 @@ impl StringProtocol for Switch {
 }
 
 impl StatefulProtocol for Switch {
-    fn initial_state(&mut self) -> State<Self> {
-        State::new(
+    fn initial_state(&mut self) -> ProtocolState<Self> {
+        ProtocolState::new(
             |switch, transport, bytes| {
                 switch.note(bytes);
                 transport.start_tls(&switch.config)?;

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use torsade::prelude::*;
 use torsade::testing::{StringTransport, StringTransportWithDisconnection};
 use torsade::{
-    FrameTransport, Int8StringReceiver, Int16StringReceiver, Int32StringReceiver, LineOnlyReceiver, NetstringReceiver, State,
-    StatefulProtocol, StatefulReceiver, StringFrameTransport, StringProtocol,
+    FrameTransport, Int8StringReceiver, Int16StringReceiver, Int32StringReceiver, LineOnlyReceiver, NetstringReceiver,
+    ProtocolState, StatefulProtocol, StatefulReceiver, StringFrameTransport, StringProtocol,
 };
 
 use crate::events::{Events, kind, shown};
@@ -129,7 +129,7 @@ impl StringProtocol for Strings {
 }
 
 impl Script {
-    fn state_received(&mut self, transport: &FrameTransport, data: &[u8]) -> Result<Option<State<Self>>> {
+    fn state_received(&mut self, transport: &FrameTransport, data: &[u8]) -> Result<Option<ProtocolState<Self>>> {
         let (_, next) = self.states[self.state];
         for action in self.got(["state".into(), self.state.into(), shown(data)]) {
             let [name, args @ ..] = action.list() else { continue };
@@ -137,14 +137,14 @@ impl Script {
         }
         Ok(next.map(|next| {
             self.state = next;
-            State::new(Self::state_received, self.states[next].0)
+            ProtocolState::new(Self::state_received, self.states[next].0)
         }))
     }
 }
 
 impl StatefulProtocol for Script {
-    fn initial_state(&mut self) -> State<Self> {
-        State::new(Self::state_received, self.states[0].0)
+    fn initial_state(&mut self) -> ProtocolState<Self> {
+        ProtocolState::new(Self::state_received, self.states[0].0)
     }
 }
 

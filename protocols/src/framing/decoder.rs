@@ -1,5 +1,6 @@
 //! Parsers of users' own formats: bytes in, frames out.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 
@@ -141,12 +142,24 @@ pub struct FrameDecoder<D> {
 }
 
 /// Whether asking the decoder again is worth it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Gate {
-    /// It asked not to be called below so many bytes.
-    pub(crate) needed: usize,
+    /// It asked not to be called below so many bytes. (Lines have here how many were searched without a delimiter's end.)
+    pub(crate) needed: Cell<usize>,
     /// It has failed: nothing is decoded any more.
-    pub(crate) failed: bool,
+    failed: Cell<bool>,
+}
+
+impl Gate {
+    /// Other bytes are at the front: it is to be asked again.
+    pub(crate) fn open(&self) {
+        self.needed.set(0);
+        self.failed.set(false);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.get()
+    }
 }
 
 impl<D: Decoder> FrameDecoder<D> {
@@ -163,7 +176,7 @@ impl<D: Decoder> FrameDecoder<D> {
 
     /// Takes in more bytes; drops them after an error.
     pub fn feed(&mut self, data: &[u8]) {
-        if !self.gate.failed {
+        if !self.gate.has_failed() {
             self.buffer.feed(data);
         }
     }
@@ -174,12 +187,12 @@ impl<D: Decoder> FrameDecoder<D> {
     /// As the decoder says, [`FrameError::TooLong`], or [`FrameError::Stuck`]; once. Then there is none until
     /// [`take_rest`](Self::take_rest) was called.
     pub fn next_frame(&mut self) -> Option<Result<D::Frame<'_>, FrameError<D::Error>>> {
-        next_frame(&mut self.decoder, &self.buffer, &mut self.gate, self.max_length)
+        next_frame(&mut self.decoder, &self.buffer, &self.gate, self.max_length)
     }
 
     /// Takes out all bytes that are not given out yet, and forgets an error.
     pub fn take_rest(&mut self) -> &[u8] {
-        self.gate = Gate::default();
+        self.gate.open();
         self.buffer.take(usize::MAX)
     }
 
@@ -205,15 +218,15 @@ impl<D: Decoder> FrameDecoder<D> {
 pub(crate) fn next_frame<'a, D: Decoder>(
     decoder: &mut D,
     buffer: &'a ByteBuffer,
-    gate: &mut Gate,
+    gate: &Gate,
     max_length: usize,
 ) -> Option<Result<D::Frame<'a>, FrameError<D::Error>>> {
     loop {
         let data = buffer.remaining();
-        if gate.failed || data.is_empty() || data.len() < gate.needed {
+        if gate.has_failed() || data.is_empty() || data.len() < gate.needed.get() {
             return None;
         }
-        gate.needed = 0;
+        gate.needed.set(0);
         let error = match decoder.decode(data, max_length) {
             Ok(Decoded::Frame { used: 0, .. } | Decoded::Skip { used: 0 }) => FrameError::Stuck,
             Ok(Decoded::Frame { frame, used }) => {
@@ -229,14 +242,14 @@ pub(crate) fn next_frame<'a, D: Decoder>(
                 let length = needed.max(data.len().saturating_add(1));
                 if length <= most {
                     // At least one more byte: the decoder has seen all of these.
-                    gate.needed = length;
+                    gate.needed.set(length);
                     return None;
                 }
                 FrameError::TooLong { length, limit: max_length }
             }
             Err(error) => error,
         };
-        gate.failed = true;
+        gate.failed.set(true);
         return Some(Err(error));
     }
 }
@@ -246,7 +259,7 @@ impl<D: fmt::Debug> fmt::Debug for FrameDecoder<D> {
         f.debug_struct("FrameDecoder")
             .field("decoder", &self.decoder)
             .field("buffered", &self.buffer.len())
-            .field("failed", &self.gate.failed)
+            .field("failed", &self.gate.has_failed())
             .finish_non_exhaustive()
     }
 }

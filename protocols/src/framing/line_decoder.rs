@@ -79,11 +79,6 @@ impl LineDecoder {
         self.delimiter.borrow().clone()
     }
 
-    /// Lends what ends a line.
-    pub(crate) fn with_delimiter(&self, use_it: impl FnOnce(&[u8])) {
-        use_it(&self.delimiter.borrow());
-    }
-
     /// Sets how long a line may be, in bytes without the delimiter.
     pub fn set_max_length(&self, max_length: usize) {
         self.max_length.set(max_length);
@@ -105,48 +100,15 @@ impl LineDecoder {
     /// # Errors
     /// [`LineTooLong`]: either a line above the limit, or that many bytes without a delimiter (Twisted still waits while
     /// they exceed the limit by less than the delimiter's length). The decoder is empty then, and can go on.
-    #[inline]
     pub fn next_line(&self) -> Option<Result<&[u8], LineTooLong<'_>>> {
-        let delimiter = self.delimiter.borrow();
-        let bytes = self.buffer.remaining();
-        match find(&delimiter, bytes, self.searched.get()) {
-            Some(length) if length <= self.max_length.get() => {
-                self.searched.set(0);
-                self.buffer.skip(length + delimiter.len());
-                bytes.get(..length).map(Ok)
-            }
-            found => self.refuse(found, delimiter.len()),
-        }
-    }
-
-    /// There is no line within the limit: too long a one, or none.
-    #[cold]
-    fn refuse(&self, found: Option<usize>, delimiter: usize) -> Option<Result<&[u8], LineTooLong<'_>>> {
-        let limit = self.max_length.get();
-        if let Some(length) = found {
-            let data = self.take_rest();
-            let data = if self.lines_only { data.get(..length).unwrap_or(data) } else { data };
-            return Some(Err(LineTooLong { data, limit }));
-        }
-        let length = self.buffer.len();
-        self.searched.set(length);
-        let too_long = if self.lines_only { length > limit } else { length >= limit.saturating_add(delimiter) };
-        too_long.then(|| Err(LineTooLong { data: self.take_rest(), limit }))
+        let limit = Limit { max_length: self.max_length.get(), lines_only: self.lines_only };
+        next_line(&self.delimiter.borrow(), &self.buffer, &self.searched, limit)
     }
 
     /// Takes out all bytes that are not given out yet.
     pub fn take_rest(&self) -> &[u8] {
         self.searched.set(0);
         self.buffer.take(usize::MAX)
-    }
-
-    /// Takes `data` back if it is the end of what was given out last; false if it is not.
-    pub(crate) fn take_back(&self, data: &[u8]) -> bool {
-        let taken = self.buffer.take_back(data);
-        if taken {
-            self.searched.set(0);
-        }
-        taken
     }
 
     /// How many bytes are here that are not given out yet.
@@ -160,11 +122,51 @@ impl LineDecoder {
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
+}
 
-    /// Frees what has been given out, and the buffer itself when nothing is left in it.
-    pub(crate) fn drop_taken(&mut self) {
-        self.buffer.drop_taken();
+/// When a line is too long.
+#[derive(Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) max_length: usize,
+    pub(crate) lines_only: bool,
+}
+
+/// Gives out the next line. No delimiter ends in the bytes `searched` already.
+#[inline]
+pub(crate) fn next_line<'a>(
+    delimiter: &[u8],
+    buffer: &'a ByteBuffer,
+    searched: &Cell<usize>,
+    limit: Limit,
+) -> Option<Result<&'a [u8], LineTooLong<'a>>> {
+    let bytes = buffer.remaining();
+    match find(delimiter, bytes, searched.get()) {
+        Some(length) if length <= limit.max_length => {
+            searched.set(0);
+            buffer.skip(length + delimiter.len());
+            bytes.get(..length).map(Ok)
+        }
+        found => refuse(found, delimiter.len(), buffer, searched, limit),
     }
+}
+
+/// There is no line within the limit: too long a one, or none.
+#[cold]
+fn refuse<'a>(
+    found: Option<usize>,
+    delimiter: usize,
+    buffer: &'a ByteBuffer,
+    searched: &Cell<usize>,
+    Limit { max_length, lines_only }: Limit,
+) -> Option<Result<&'a [u8], LineTooLong<'a>>> {
+    let length = found.unwrap_or(buffer.len());
+    let too_long =
+        found.is_some() || if lines_only { length > max_length } else { length >= max_length.saturating_add(delimiter) };
+    searched.set(if too_long { 0 } else { length });
+    too_long.then(|| {
+        let data = buffer.take(usize::MAX);
+        Err(LineTooLong { data: if lines_only { data.get(..length).unwrap_or(data) } else { data }, limit: max_length })
+    })
 }
 
 /// The length of the line before the first delimiter that does not end in the bytes `searched` already. Looks for the
@@ -267,7 +269,7 @@ mod tests {
     fn an_empty_decoder_keeps_no_buffer() {
         let mut decoder = LineDecoder::new();
         assert_eq!(lines_of(&mut decoder, &[&b"line\r\n".repeat(1000)]).len(), 1000);
-        decoder.drop_taken();
+        decoder.buffer.drop_taken();
         assert_eq!(decoder.buffer.capacity(), 0);
     }
 }

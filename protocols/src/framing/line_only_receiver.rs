@@ -1,11 +1,9 @@
 //! Lines with `LineOnlyReceiver`'s rules.
 
-use std::fmt;
 use std::time::Duration;
 
 use torsade_reactor::Result;
 
-use crate::framing::line_decoder::LineDecoder;
 use crate::framing::line_receiver::{LineProtocol, LineReceiver};
 use crate::protocol::{Callback, Protocol};
 use crate::transport::Transport;
@@ -14,13 +12,14 @@ use crate::transport::Transport;
 ///
 /// The two differ in when a line is too long: here half a delimiter counts towards the limit until the rest of it comes,
 /// and `line_length_exceeded` is given the line alone. In Twisted this one is also the faster; here both cost the same.
+#[derive(Debug)]
 pub struct LineOnlyReceiver<L>(LineReceiver<L>);
 
 impl<L: LineProtocol> LineOnlyReceiver<L> {
     /// Runs `protocol` on lines that end in CR LF, of at most 16,384 bytes.
     #[must_use]
     pub fn new(protocol: L) -> Self {
-        Self(LineReceiver::with_decoder(LineDecoder::lines_only(), protocol))
+        Self(LineReceiver::with_rules(protocol, true))
     }
 
     /// The same with another delimiter. An empty one is ignored.
@@ -48,12 +47,6 @@ impl<L: LineProtocol> Protocol for LineOnlyReceiver<L> {
     }
 
     fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
-        callback.dispatch(&mut self.0, transport)
-    }
-}
-
-impl<L: fmt::Debug> fmt::Debug for LineOnlyReceiver<L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LineOnlyReceiver").field(&self.0).finish()
+        self.0.fallback(transport, callback)
     }
 }

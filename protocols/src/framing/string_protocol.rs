@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use torsade_reactor::Result;
 
+use crate::framing::callbacks::{call_back, connection_callbacks};
 use crate::framing::decoder::{Decoder, FrameError};
-use crate::framing::frame_receiver::{FrameProtocol, FrameReceiver, FrameTransport};
+use crate::framing::frame_receiver::deliver_frame;
+use crate::framing::frame_transport::FrameTransport;
+use crate::framing::inbox::Inbox;
+use crate::framing::receiver::{Delivered, Messages, Receiver};
 use crate::protocol::{Callback, Protocol};
-use crate::reason::Reason;
 use crate::transport::Transport;
 
 /// A framing of strings that can be written as well as read.
@@ -24,24 +27,6 @@ pub trait StringDecoder: for<'a> Decoder<Frame<'a> = &'a [u8]> + Default {
 
 /// The callbacks of a connection that speaks in strings; run by a [`StringReceiver`], whatever the framing.
 pub trait StringProtocol {
-    /// The connection is established; see [`Protocol::connection_made`].
-    ///
-    /// # Errors
-    /// Any error closes the connection, with that reason.
-    fn connection_made(&mut self, transport: &StringFrameTransport) -> Result {
-        let _ = transport;
-        Ok(())
-    }
-
-    /// The TLS handshake is complete; see [`Protocol::handshake_completed`].
-    ///
-    /// # Errors
-    /// Any error closes the connection, with that reason.
-    fn handshake_completed(&mut self, transport: &StringFrameTransport) -> Result {
-        let _ = transport;
-        Ok(())
-    }
-
     /// A whole string came, without its framing.
     ///
     /// # Errors
@@ -63,32 +48,7 @@ pub trait StringProtocol {
         Ok(())
     }
 
-    /// The peer has ended its stream; see [`Protocol::read_connection_lost`].
-    ///
-    /// # Errors
-    /// Any error closes the connection, with that reason.
-    fn read_connection_lost(&mut self, transport: &StringFrameTransport) -> Result {
-        transport.lose_connection();
-        Ok(())
-    }
-
-    /// Our stream has ended; see [`Protocol::write_connection_lost`].
-    ///
-    /// # Errors
-    /// Any error closes the connection, with that reason.
-    fn write_connection_lost(&mut self, transport: &StringFrameTransport) -> Result {
-        let _ = transport;
-        Ok(())
-    }
-
-    /// The connection has ended; see [`Protocol::connection_lost`].
-    ///
-    /// # Errors
-    /// Any error is logged.
-    fn connection_lost(&mut self, transport: &StringFrameTransport, reason: &Reason) -> Result {
-        let _ = (transport, reason);
-        Ok(())
-    }
+    connection_callbacks!(StringFrameTransport);
 }
 
 /// A string is too long for its framing to express its length.
@@ -141,14 +101,15 @@ impl fmt::Debug for StringFrameTransport {
 ///
 /// Used under the name of a framing: [`NetstringReceiver`](crate::NetstringReceiver),
 /// [`Int32StringReceiver`](crate::Int32StringReceiver) and so on. It keeps strings back while the transport is not
-/// reading, as a [`FrameReceiver`] does.
-pub struct StringReceiver<D, P>(FrameReceiver<D, Strings<P>>);
+/// reading, as a [`FrameReceiver`](crate::FrameReceiver) does.
+#[derive(Debug)]
+pub struct StringReceiver<D, P>(Receiver<Strings<D, P>, StringFrameTransport>);
 
 impl<D: StringDecoder, P: StringProtocol> StringReceiver<D, P> {
     /// Runs `protocol` on strings of at most 99,999 bytes.
     #[must_use]
     pub fn new(protocol: P) -> Self {
-        Self(FrameReceiver::new(D::default(), Strings { protocol, transport: None }))
+        Self(Receiver::new(Strings { decoder: D::default(), protocol }))
     }
 
     /// The same with another limit, in bytes without the framing.
@@ -157,7 +118,8 @@ impl<D: StringDecoder, P: StringProtocol> StringReceiver<D, P> {
         Self(self.0.max_length(max_length))
     }
 
-    /// The same with another time in which a string has to come whole; see [`FrameReceiver::message_timeout`].
+    /// The same with another time in which a string has to come whole; see
+    /// [`FrameReceiver::message_timeout`](crate::FrameReceiver::message_timeout).
     #[must_use]
     pub fn message_timeout(self, timeout: Option<Duration>) -> Self {
         Self(self.0.message_timeout(timeout))
@@ -170,68 +132,40 @@ impl<D: StringDecoder, P: StringProtocol> Protocol for StringReceiver<D, P> {
     }
 
     fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
-        callback.dispatch(&mut self.0, transport)
+        self.0.fallback(transport, callback)
     }
 }
 
-/// Makes a frame protocol of a string protocol.
+/// Strings as messages.
 #[derive(Debug)]
-struct Strings<P> {
+struct Strings<D, P> {
+    decoder: D,
     protocol: P,
-    transport: Option<StringFrameTransport>,
 }
 
-impl<P: StringProtocol> Strings<P> {
-    /// Calls the string protocol, with its transport.
-    fn call<D: StringDecoder>(
-        &mut self,
-        transport: &FrameTransport,
-        call: impl FnOnce(&mut P, &StringFrameTransport) -> Result,
-    ) -> Result {
-        let transport =
-            self.transport.get_or_insert_with(|| StringFrameTransport { transport: transport.clone(), encode: D::encode });
-        call(&mut self.protocol, transport)
-    }
-}
+impl<D: StringDecoder, P: StringProtocol> Messages for Strings<D, P> {
+    type Transport = StringFrameTransport;
 
-impl<D: StringDecoder, P: StringProtocol> FrameProtocol<D> for Strings<P> {
-    fn connection_made(&mut self, transport: &FrameTransport) -> Result {
-        self.call::<D>(transport, StringProtocol::connection_made)
+    const MAX_LENGTH: usize = D::MAX_LENGTH;
+
+    fn transport(&self, frames: FrameTransport) -> StringFrameTransport {
+        StringFrameTransport { transport: frames, encode: D::encode }
     }
 
-    fn handshake_completed(&mut self, transport: &FrameTransport) -> Result {
-        self.call::<D>(transport, StringProtocol::handshake_completed)
+    fn deliver_next(&mut self, transport: &StringFrameTransport, inbox: &Inbox) -> Result<Delivered> {
+        deliver_frame(&mut self.decoder, inbox, |string| match string {
+            Ok(string) => self.protocol.string_received(transport, string),
+            Err(FrameError::TooLong { length, .. }) => self.protocol.length_limit_exceeded(transport, length),
+            Err(error) => {
+                log::info!("closing connection {} from {}: {error}", transport.id(), transport.peer());
+                transport.lose_connection();
+                Ok(())
+            }
+        })
     }
 
-    fn frame_received(&mut self, transport: &FrameTransport, string: &[u8]) -> Result {
-        self.call::<D>(transport, |protocol, transport| protocol.string_received(transport, string))
-    }
-
-    fn frame_refused(&mut self, transport: &FrameTransport, error: FrameError<D::Error>) -> Result {
-        if let FrameError::TooLong { length, .. } = error {
-            return self.call::<D>(transport, |protocol, transport| protocol.length_limit_exceeded(transport, length));
-        }
-        log::info!("closing connection {} from {}: {error}", transport.id(), transport.peer());
-        transport.lose_connection();
-        Ok(())
-    }
-
-    fn read_connection_lost(&mut self, transport: &FrameTransport) -> Result {
-        self.call::<D>(transport, StringProtocol::read_connection_lost)
-    }
-
-    fn write_connection_lost(&mut self, transport: &FrameTransport) -> Result {
-        self.call::<D>(transport, StringProtocol::write_connection_lost)
-    }
-
-    fn connection_lost(&mut self, transport: &FrameTransport, reason: &Reason) -> Result {
-        self.call::<D>(transport, |protocol, transport| protocol.connection_lost(transport, reason))
-    }
-}
-
-impl<D, P: fmt::Debug> fmt::Debug for StringReceiver<D, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StringReceiver").field("protocol", &self.0).finish()
+    fn call_back(&mut self, transport: &StringFrameTransport, callback: Callback<'_>) -> Result {
+        call_back!(self.protocol, transport, callback)
     }
 }
 

@@ -1,0 +1,113 @@
+//! The transport of a protocol of messages.
+
+use std::fmt;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_reactor::Result;
+
+use crate::compression::{CompressionError, Decompression};
+use crate::framing::inbox::Inbox;
+use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig};
+use crate::transport::Transport;
+
+/// A [`Transport`] with what a protocol of messages wants besides; a cheap handle.
+///
+/// [`LineTransport`](crate::LineTransport) and [`StringFrameTransport`](crate::StringFrameTransport) dereference to it.
+#[derive(Clone)]
+pub struct FrameTransport {
+    pub(crate) transport: Transport,
+    pub(crate) inbox: Rc<Inbox>,
+}
+
+impl FrameTransport {
+    /// Sets how long a message may be from the next one on: a line without its delimiter, a string without its framing, a frame
+    /// as its decoder counts, the bytes of a state.
+    #[doc(alias = "MAX_LENGTH")]
+    pub fn set_max_length(&self, max_length: usize) {
+        self.inbox.max_length.set(max_length);
+    }
+
+    /// Sets how long a message may take to come whole, from the next one on; see
+    /// [`FrameReceiver::message_timeout`](crate::FrameReceiver::message_timeout).
+    pub fn set_message_timeout(&self, timeout: Option<Duration>) {
+        self.inbox.deadline.set_timeout(timeout);
+    }
+
+    /// Takes out everything that was received and not yet delivered, and forgets an error of the decoder.
+    ///
+    /// For a change of protocol in mid-stream: what is taken out belongs to the next one.
+    #[doc(alias = "recvd")]
+    #[must_use]
+    pub fn take_remaining(&self) -> Vec<u8> {
+        self.inbox.take_rest()
+    }
+
+    /// Puts bytes before those that are not yet delivered; a failed decoder begins again with them.
+    pub fn unread_frames(&self, data: &[u8]) {
+        self.inbox.unread(data);
+        // Outside a callback nothing else would make the receiver look at them.
+        self.transport.unread(b"");
+    }
+
+    /// Encrypts everything after this message; what is buffered behind it already ends the connection, as injected.
+    ///
+    /// # Errors
+    /// As [`Transport::start_tls`].
+    pub fn start_tls(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
+        self.switch_tls(&config.into(), AlreadyReceived::Refuse)
+    }
+
+    /// The same, where the peer begins its TLS without waiting: what is buffered behind this message is read as TLS.
+    ///
+    /// # Errors
+    /// As [`Transport::start_tls_with_rest`].
+    pub fn start_tls_with_rest(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
+        self.switch_tls(&config.into(), AlreadyReceived::IsTls)
+    }
+
+    /// Decompresses everything after this message: what is buffered already goes back and is read as compressed.
+    ///
+    /// # Errors
+    /// As [`Transport::expect_compression`].
+    pub fn expect_compression<D>(&self, decompression: D) -> Result<(), CompressionError>
+    where
+        D: TryInto<Decompression>,
+        CompressionError: From<D::Error>,
+    {
+        let decompression = decompression.try_into()?;
+        self.switch(|transport, rest| transport.expect_compression::<Decompression>(decompression, rest))
+    }
+
+    fn switch_tls(&self, config: &TlsConfig, already: AlreadyReceived) -> Result<(), StartTlsError> {
+        self.switch(|transport, rest| transport.start_tls_after(config, rest, already))
+    }
+
+    /// Hands what is buffered to the transport, and takes it back if that refuses.
+    fn switch<E>(&self, switch: impl FnOnce(&Transport, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        let rest = self.take_remaining();
+        let switched = switch(&self.transport, &rest);
+        if switched.is_err() {
+            self.inbox.unread(&rest);
+        }
+        switched
+    }
+}
+
+impl Deref for FrameTransport {
+    type Target = Transport;
+
+    fn deref(&self) -> &Transport {
+        &self.transport
+    }
+}
+
+impl fmt::Debug for FrameTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameTransport")
+            .field("transport", &self.transport)
+            .field("max_length", &self.inbox.max_length.get())
+            .finish_non_exhaustive()
+    }
+}

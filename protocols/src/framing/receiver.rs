@@ -1,0 +1,134 @@
+//! What all protocols of messages have in common: the shell around a format.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_reactor::Result;
+
+use crate::framing::frame_transport::FrameTransport;
+use crate::framing::inbox::Inbox;
+use crate::protocol::{Callback, Protocol};
+use crate::transport::Transport;
+
+/// Splits its input into the messages of a format, and delivers them.
+///
+/// Between two messages it looks whether data is still wanted: paused, closing, congested, or having done its share of the
+/// turn, it keeps the rest, and goes on in `reading_resumed`. What came in plaintext behind a switch to TLS is refused. A
+/// message that was begun has a deadline.
+pub(crate) struct Receiver<M, T> {
+    messages: M,
+    inbox: Rc<Inbox>,
+    /// The one of the messages' protocol; made with the first callback.
+    transport: Option<T>,
+}
+
+/// A format of messages, with the user's protocol that gets them. It is all in which receivers differ.
+pub(crate) trait Messages {
+    /// What the protocol is given as its transport.
+    type Transport;
+
+    /// How long a message may be unless that is set.
+    const MAX_LENGTH: usize;
+
+    /// Makes the protocol's transport.
+    fn transport(&self, frames: FrameTransport) -> Self::Transport;
+
+    /// Delivers the next message, if it is whole.
+    fn deliver_next(&mut self, transport: &Self::Transport, inbox: &Inbox) -> Result<Delivered>;
+
+    /// Passes a callback on that brings no data.
+    fn call_back(&mut self, transport: &Self::Transport, callback: Callback<'_>) -> Result;
+}
+
+/// What [`Messages::deliver_next`] did.
+pub(crate) enum Delivered {
+    /// The protocol was told of a message, or that there is none.
+    One,
+    /// There is no whole message, and so many bytes of one whose rest is waited for.
+    None { held: usize },
+}
+
+impl<M: Messages> Receiver<M, M::Transport> {
+    pub(crate) fn new(messages: M) -> Self {
+        Self { messages, inbox: Rc::new(Inbox::new(M::MAX_LENGTH)), transport: None }
+    }
+
+    pub(crate) fn max_length(self, max_length: usize) -> Self {
+        self.inbox.max_length.set(max_length);
+        self
+    }
+
+    pub(crate) fn message_timeout(self, timeout: Option<Duration>) -> Self {
+        self.inbox.deadline.set_timeout(timeout);
+        self
+    }
+
+    pub(crate) fn messages(&self) -> &M {
+        &self.messages
+    }
+
+    /// The parts that a callback needs.
+    #[inline]
+    fn parts(&mut self, transport: &Transport) -> (&mut M, &M::Transport, &Inbox) {
+        let Self { messages, inbox, transport: own } = self;
+        let own = own
+            .get_or_insert_with(|| messages.transport(FrameTransport { transport: transport.clone(), inbox: Rc::clone(inbox) }));
+        (messages, own, inbox)
+    }
+
+    fn deliver(&mut self, transport: &Transport) -> Result {
+        let (messages, own, inbox) = self.parts(transport);
+        let mut unfinished = 0;
+        let result = loop {
+            inbox.take_extra();
+            if !transport.connection().can_deliver() {
+                if transport.is_handshaking() {
+                    transport.refuse_plaintext(&inbox.take_rest());
+                }
+                break Ok(());
+            }
+            match messages.deliver_next(own, inbox) {
+                Ok(Delivered::One) => inbox.deadline.begin_anew(),
+                Ok(Delivered::None { held }) => {
+                    unfinished = held;
+                    break Ok(());
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        inbox.deadline.wait_for_rest(transport, unfinished);
+        inbox.buffer.borrow_mut().drop_taken();
+        result
+    }
+}
+
+impl<M: Messages> Protocol for Receiver<M, M::Transport> {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        if self.inbox.gate.has_failed() {
+            return Ok(());
+        }
+        self.inbox.buffer.borrow_mut().feed(data);
+        self.deliver(transport)
+    }
+
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
+        match callback {
+            Callback::HandshakeCompleted if transport.refuse_plaintext(&self.inbox.take_rest()) => return Ok(()),
+            Callback::ReadingResumed => {
+                self.inbox.deadline.begin_anew();
+                return self.deliver(transport);
+            }
+            Callback::ReadConnectionLost | Callback::ConnectionLost(_) => self.inbox.deadline.forget(),
+            _ => {}
+        }
+        let (messages, own, _) = self.parts(transport);
+        messages.call_back(own, callback)
+    }
+}
+
+impl<M: fmt::Debug, T> fmt::Debug for Receiver<M, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.messages.fmt(f)
+    }
+}
