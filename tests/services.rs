@@ -7,11 +7,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use support::{Event, Events, Probe};
 use torsade::prelude::*;
 use torsade::service::{
     ClientService, MultiService, Service, StreamServerEndpointService, TimerService, backoff_policy, run_service_on,
 };
-use torsade::{Clock, Deferred};
+use torsade::simulated::Simulation;
+use torsade::wire::Discard;
+use torsade::{Clock, Deferred, defer};
 
 type Log = Rc<RefCell<Vec<String>>>;
 
@@ -350,4 +353,63 @@ fn sigterm_stops_a_service_in_order() {
     }
     assert!(lines.any(|line| line == "it starts, it stops, it has stopped"));
     assert!(child.wait().expect("it has ended").success());
+}
+
+/// Such attempts did not count, so that the next came after a second, for ever, and nobody was told.
+#[test]
+fn a_connection_that_is_lost_while_it_is_prepared_is_a_failed_attempt() {
+    let simulation = Simulation::new(1);
+    let refuse = |_: &Event, transport: &Transport| {
+        transport.abort_connection();
+        Ok(())
+    };
+    simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", move |_peer| Probe::new(&Events::default(), refuse)).unwrap();
+    let kept = RefCell::new(Vec::new());
+    let client = ClientService::new("10.0.0.1:7", |_peer| Discard).unwrap().prepare_connection(move |_| {
+        let (never, firer) = Deferred::<()>::new();
+        kept.borrow_mut().push(firer);
+        never
+    });
+    client.start_service(&simulation.host("10.0.0.2")).unwrap();
+    let failed = Rc::new(RefCell::new(None));
+    let seen = Rc::clone(&failed);
+    let told = client.when_connected(Some(3)).add_both(move |result| {
+        seen.replace(Some(result.map(|_| ()).map_err(|failure| failure.to_string())));
+    });
+    told.detach();
+    simulation.run_for(Duration::from_secs(10)).unwrap();
+    assert_eq!(failed.take(), Some(Err("connection was lost: connection reset".to_owned())));
+}
+
+/// A part that is added while the whole is being started was never started.
+#[test]
+fn a_service_that_is_added_during_the_start_is_started_as_well() {
+    struct Adding(MultiService, Rc<Cell<bool>>);
+    struct Late(Rc<Cell<bool>>);
+
+    impl Service for Adding {
+        fn start_service(&self, _reactor: &Reactor) -> Result {
+            self.0.add_service(Late(Rc::clone(&self.1)))
+        }
+
+        fn stop_service(&self) -> Deferred<()> {
+            defer::succeed(())
+        }
+    }
+
+    impl Service for Late {
+        fn start_service(&self, _reactor: &Reactor) -> Result {
+            self.0.set(true);
+            Ok(())
+        }
+
+        fn stop_service(&self) -> Deferred<()> {
+            defer::succeed(())
+        }
+    }
+
+    let (tree, started) = (MultiService::new(), Rc::new(Cell::new(false)));
+    tree.add_service(Adding(tree.clone(), Rc::clone(&started))).unwrap();
+    tree.start_service(&Clock::new()).unwrap();
+    assert!(started.get());
 }

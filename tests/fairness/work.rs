@@ -7,7 +7,7 @@ use std::rc::Rc;
 use torsade::prelude::*;
 use torsade::{AfterEnd, MemoryReactor};
 
-use super::support::{self, formats};
+use crate::support::{self, formats};
 
 /// As much as one read takes.
 const READ: usize = 65_536;

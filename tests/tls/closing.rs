@@ -288,3 +288,24 @@ fn a_producer_that_was_paused_for_a_handshake_is_resumed_when_a_close_gives_that
     simulation.run_for(Duration::from_secs(1)).unwrap();
     assert_eq!(*told.borrow(), ["pause", "resume"]);
 }
+
+/// With nothing for TLS to send, the handshake was given up before the compressor had handed over what it held.
+#[test]
+fn a_close_before_the_handshake_is_over_sends_what_only_the_compressor_has() {
+    let server = side(|event, transport| {
+        if matches!(event, Event::Made) {
+            transport.expect_compression("deflate-raw", b"")?;
+        }
+        Ok(())
+    });
+    let client = side(|event, transport| {
+        if matches!(event, Event::Made) {
+            transport.set_compression(Compression::deflate_raw().announce(false).flush(Flush::Manual))?;
+            transport.write("hello");
+            transport.lose_connection();
+        }
+        Ok(())
+    });
+    let ends = converse(&keys::server(), &keys::client(), server, client);
+    assert_eq!(ends.server.data().escape_ascii().to_string(), "hello");
+}

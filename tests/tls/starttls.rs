@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use torsade::policies::{ProtocolWrapper, WrappedProtocol, WrapperTransport};
 use torsade::prelude::*;
+use torsade::simulated::Simulation;
 use torsade::{
     CompressionError, Int16StringReceiver, NetstringReceiver, ProtocolState, StartTlsError, StatefulProtocol, StatefulReceiver,
     StringFrameTransport, StringProtocol, TlsConfig, TlsError,
@@ -492,4 +493,57 @@ fn what_a_wrapper_kept_in_clear_is_not_delivered_during_the_handshake_that_it_be
     assert_eq!(events.data(), b"goal");
     let reason = events.reason();
     assert!(matches!(reason, Reason::Tls(TlsError::Injected { bytes: 4 })), "{reason}");
+}
+
+/// A line receiver whose protocol switches on TLS through the plain transport, past the receiver.
+struct SwitchesPast {
+    lines: Rc<RefCell<Vec<String>>>,
+    waits: bool,
+}
+
+impl LineProtocol for SwitchesPast {
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        self.lines.borrow_mut().push(line.escape_ascii().to_string());
+        let plain = Transport::clone(transport);
+        if !self.waits {
+            return Ok(plain.start_tls(keys::server())?);
+        }
+        transport.pause_producing();
+        let (later, reactor) = (plain.clone(), plain.reactor().clone());
+        reactor.call_later(Duration::from_millis(100), move || later.start_tls(keys::server()).unwrap());
+        reactor.call_later(Duration::from_secs(2), move || plain.resume_producing());
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _transport: &LineTransport, reason: &Reason) -> Result {
+        self.lines.borrow_mut().push(reason.to_string());
+        Ok(())
+    }
+}
+
+/// It was delivered after the switch, as if it had come encrypted.
+#[test]
+fn a_line_that_came_in_clear_is_not_delivered_behind_a_switch_past_the_receiver() {
+    for waits in [false, true] {
+        let simulation = Simulation::new(1);
+        let lines = Rc::new(RefCell::new(Vec::new()));
+        let record = Rc::clone(&lines);
+        let server = move |_peer| LineReceiver::new(SwitchesPast { lines: Rc::clone(&record), waits });
+        simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", server).unwrap();
+        let client = |event: &Event, transport: &Transport| {
+            if matches!(event, Event::Made) {
+                transport.write("goal\r\nEVIL\r\n");
+                let later = transport.clone();
+                let switch = move || drop(later.start_tls(keys::client()));
+                transport.reactor().call_later(Duration::from_secs(1), switch);
+            }
+            Ok(())
+        };
+        let client = move |_peer| Probe::new(&Events::default(), client);
+        simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", client).unwrap();
+        simulation.run_for(Duration::from_secs(60)).unwrap();
+        let lines = lines.borrow();
+        assert_eq!(lines.len(), 2, "waits {waits}: {lines:?}");
+        assert!(lines[0] == "goal" && lines[1].contains("6 bytes came before TLS was on"), "waits {waits}: {lines:?}");
+    }
 }

@@ -1,4 +1,4 @@
-"""Records what the real Twisted does, as vectors that `cargo test --test twisted_vectors` replays without Python.
+"""Records what the real Twisted does, as vectors that `cargo test --test twisted protocols` replays without Python.
 
 Needs Twisted (made with 26.10.0): pip install Twisted==26.10.0
 

@@ -1,4 +1,4 @@
-"""Records what real Twisted's Deferred, Clock and LoopingCall do, for `cargo test --test twisted_deferred_vectors`.
+"""Records what real Twisted's Deferred, Clock and LoopingCall do, for `cargo test --test twisted deferreds`.
 
 Needs Twisted (made with 26.10.0): pip install Twisted==26.10.0
 

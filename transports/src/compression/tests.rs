@@ -1,5 +1,5 @@
 //! Tests of the layer alone. Each file's first line names the groups it holds; what the groups are, and where else there
-//! are tests of them, is at the head of `tests/compression_connections/main.rs`.
+//! are tests of them, is at the head of `tests/compression/main.rs`.
 
 mod corruption;
 mod detection;

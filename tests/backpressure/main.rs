@@ -1,0 +1,8 @@
+//! Every buffer has a bound, and producers are told.
+
+#[path = "../support/support.rs"]
+mod support;
+
+mod buffers;
+mod forwarding;
+mod relay;

@@ -1,0 +1,232 @@
+//! What a server with its defaults bounds: connections by descriptors, unfinished handshakes, and peers that give nothing.
+
+#[cfg(feature = "tls")]
+mod giving_nothing;
+#[cfg(feature = "tls")]
+mod handshakes;
+mod idle;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Once;
+use std::time::Duration;
+
+use torsade::Deadline;
+use torsade::prelude::*;
+use torsade::simulated::{Faults, Host, Simulation};
+use torsade::wire::Echo;
+
+const SERVER: &str = "10.0.0.1";
+const SECOND: Duration = Duration::from_secs(1);
+#[cfg(feature = "tls")]
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+thread_local! {
+    static WARNINGS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+struct ThreadLog;
+
+impl log::Log for ThreadLog {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            WARNINGS.with_borrow_mut(|lines| lines.push(record.args().to_string()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// The warnings of this thread, from now on.
+fn watch_warnings() {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        log::set_logger(&ThreadLog).expect("there is no other logger in this program");
+        log::set_max_level(log::LevelFilter::Warn);
+    });
+    WARNINGS.take();
+}
+
+fn warnings_with(text: &str) -> usize {
+    WARNINGS.with_borrow(|lines| lines.iter().filter(|line| line.contains(text)).count())
+}
+
+/// A peer that keeps its connection until the test ends it.
+#[derive(Default)]
+struct Peer {
+    transport: RefCell<Option<Transport>>,
+    received: Cell<usize>,
+    lost: Cell<bool>,
+}
+
+/// The peer's protocol, which says this when it is connected, and no more.
+struct Side(Rc<Peer>, &'static [u8]);
+
+impl Protocol for Side {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.0.transport.replace(Some(transport.clone()));
+        transport.write(self.1);
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        self.0.received.set(self.0.received.get() + data.len());
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &Transport, _: &Reason) -> Result {
+        self.0.lost.set(true);
+        Ok(())
+    }
+}
+
+fn connect(host: &Host, address: &str) -> Rc<Peer> {
+    connect_with(host, address, b"hello")
+}
+
+fn connect_with(host: &Host, address: &str, greeting: &'static [u8]) -> Rc<Peer> {
+    let peer = Rc::new(Peer::default());
+    let side = Rc::clone(&peer);
+    host.connect_tcp(address, move |_peer: Address| Side(Rc::clone(&side), greeting)).unwrap();
+    peer
+}
+
+/// So many peers of an echo server on port 7 of the first host, each on a host of its own.
+fn peers(simulation: &Simulation, many: usize) -> Vec<Rc<Peer>> {
+    (0..many).map(|number| connect(&simulation.host(&format!("10.0.1.{number}")), "10.0.0.1:7")).collect()
+}
+
+fn served(peers: &[Rc<Peer>]) -> usize {
+    peers.iter().filter(|peer| peer.received.get() > 0 && !peer.lost.get()).count()
+}
+
+fn lose(peer: &Peer) {
+    peer.transport.borrow().as_ref().expect("it is connected").lose_connection();
+}
+
+#[test]
+fn a_tenth_of_the_descriptors_is_left_to_the_program_and_who_comes_beyond_waits_for_a_place() {
+    watch_warnings();
+    let simulation = Simulation::with_faults(1, Faults { descriptors: 50, ..Faults::calm() });
+    let server = simulation.host(SERVER);
+    server.listen_tcp("0.0.0.0:7", |_peer| Echo).unwrap();
+    simulation.host("10.0.2.1").listen_tcp("0.0.0.0:7", |_peer| Echo).unwrap();
+    let peers = peers(&simulation, 48);
+    simulation.run_for(5 * SECOND).unwrap();
+    assert_eq!((served(&peers), server.backend().open_streams()), (45, 45));
+    assert!(peers.iter().all(|peer| !peer.lost.get()), "nobody is refused");
+    assert_eq!(warnings_with("accepts no more above 45 (nine tenths of its descriptors)"), 1);
+    // What the program begins by itself has the rest, and is not held to the bound.
+    let outgoing: Vec<_> = (0..5).map(|_| connect(&server, "10.0.2.1:7")).collect();
+    simulation.run_for(SECOND).unwrap();
+    assert_eq!((served(&outgoing), served(&peers)), (5, 45));
+    // It counts: with five of them, as many peers have to end before the next is let in.
+    peers[..6].iter().for_each(|peer| lose(peer));
+    simulation.run_for(SECOND).unwrap();
+    assert_eq!((served(&peers), server.backend().open_streams()), (40, 45));
+    outgoing.iter().for_each(|peer| lose(peer));
+    simulation.run_for(SECOND).unwrap();
+    assert_eq!((served(&peers), server.backend().open_streams()), (42, 42), "all who waited");
+    assert_eq!(warnings_with("accepts no more"), 1, "{:?}", WARNINGS.take());
+}
+
+#[test]
+fn the_bound_of_accepted_connections_can_be_set_and_is_told_again_only_after_it_was_far_away() {
+    watch_warnings();
+    let simulation = Simulation::new(1);
+    let server = simulation.host(SERVER);
+    server.set_accept_limit(20);
+    let ports = [server.listen_tcp("0.0.0.0:7", |_peer| Echo).unwrap(), server.listen_tcp("0.0.0.0:8", |_peer| Echo).unwrap()];
+    let first = peers(&simulation, 25);
+    simulation.run_for(SECOND).unwrap();
+    assert_eq!((served(&first), warnings_with("accepts no more above 20 (as set)")), (20, 1));
+    let other = connect(&simulation.host("10.0.2.1"), "10.0.0.1:8");
+    simulation.run_for(SECOND).unwrap();
+    assert_eq!((other.received.get(), WARNINGS.take().len()), (0, 1), "both ports wait, and one line tells it");
+    first.iter().filter(|peer| peer.received.get() > 0).for_each(|peer| lose(peer));
+    simulation.run_for(SECOND).unwrap();
+    assert_eq!((served(&first), other.received.get()), (5, 5), "all who waited");
+    let again = peers(&simulation, 20);
+    simulation.run_for(SECOND).unwrap();
+    assert_eq!((served(&again), WARNINGS.take().len()), (14, 1));
+    server.set_accept_limit(100);
+    simulation.run_for(SECOND).unwrap();
+    assert_eq!(served(&again), 20);
+    ports.iter().for_each(Port::stop_listening);
+    simulation.run_for(SECOND).unwrap();
+    assert_eq!(server.delayed_calls(), 0, "{:?}", server.leftovers());
+}
+
+/// Says goodbye to whoever comes.
+struct Goodbye;
+
+impl Protocol for Goodbye {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.write("goodbye");
+        transport.lose_connection();
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+/// Keeps its own side open when the peer has ended its stream.
+struct Stays(Side);
+
+impl Protocol for Stays {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.0.connection_made(transport)
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.0.data_received(transport, data)
+    }
+
+    fn read_connection_lost(&mut self, _: &Transport) -> Result {
+        Ok(())
+    }
+}
+
+#[test]
+fn sockets_that_wait_for_peers_to_end_give_their_places_to_new_connections() {
+    let simulation = Simulation::new(1);
+    let server = simulation.host(SERVER);
+    server.set_accept_limit(10);
+    server.listen_tcp("0.0.0.0:7", |_peer| Goodbye).unwrap();
+    let stays = |number: u8| {
+        let peer = Rc::new(Peer::default());
+        let side = Rc::clone(&peer);
+        let factory = move |_peer: Address| Stays(Side(Rc::clone(&side), b""));
+        simulation.host(&format!("10.0.1.{number}")).connect_tcp("10.0.0.1:7", factory).unwrap();
+        peer
+    };
+    let first: Vec<_> = (0..10).map(stays).collect();
+    simulation.run_for(SECOND / 2).unwrap();
+    assert_eq!((served(&first), server.backend().open_streams()), (10, 10), "over, and their sockets wait");
+    let next: Vec<_> = (10..13).map(stays).collect();
+    simulation.run_for(SECOND / 4).unwrap();
+    assert_eq!(served(&next), 0, "whoever is about to end has a second for it");
+    simulation.run_for(SECOND).unwrap();
+    assert_eq!(served(&next), 3);
+    assert!((9..=10).contains(&server.backend().open_streams()), "no more than one gave its place for nobody");
+}
+
+#[test]
+fn a_port_that_has_no_room_waits_without_turning() {
+    let simulation = Simulation::new(1);
+    let server = simulation.host(SERVER);
+    server.set_accept_limit(3);
+    server.listen_tcp("0.0.0.0:7", |_peer| Echo).unwrap();
+    let peers = peers(&simulation, 9);
+    simulation.run_for(SECOND).unwrap();
+    let before = server.turn_number();
+    simulation.run_for(10 * SECOND).unwrap();
+    assert_eq!(served(&peers), 3);
+    assert!(server.turn_number() - before <= 401, "{} turns in 10 s", server.turn_number() - before);
+}

@@ -1,0 +1,579 @@
+//! `connection_made` first, `connection_lost` exactly once and last, always with the reason.
+
+use std::cell::{Cell, RefCell};
+use std::io::{ErrorKind, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::support::*;
+use torsade::prelude::*;
+use torsade::{Phase, SystemEvent};
+
+/// A script that does one thing when a certain callback comes, and whatever makes that callback come.
+fn in_callback(
+    wanted: &'static str,
+    mut act: impl FnMut(&Transport) -> Result + 'static,
+) -> impl FnMut(&Event, &Transport) -> Result {
+    move |event, transport| {
+        if event.name() == wanted {
+            return act(transport);
+        }
+        match (event, wanted) {
+            (Event::Made, "write lost") => transport.lose_write_connection(),
+            (Event::Made, "resumed") => {
+                transport.pause_producing();
+                transport.resume_producing();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+const CALLBACKS: [&str; 5] = ["made", "data", "read lost", "write lost", "resumed"];
+
+#[test]
+fn the_end_of_the_peers_stream_closes_cleanly() {
+    on_every_wire(|wire| {
+        let (events, ()) = wire.converse(|_, _| Ok(()), |mut stream| stream.write_all(b"hello").unwrap());
+        assert!(events.reason().is_clean(), "{:?}", events.reason());
+        assert_eq!(events.course(), ["made", "data", "read lost", "lost"]);
+        assert_eq!(events.data(), b"hello");
+    });
+}
+
+#[test]
+fn a_reset_by_the_peer_is_a_lost_connection() {
+    on_every_wire(|wire| {
+        let (events, ()) = wire.converse(|_, _| Ok(()), reset);
+        let Reason::ConnectionLost(error) = events.reason() else { panic!("{:?}", events.reason()) };
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert_eq!(events.names(), ["made", "lost"]);
+    });
+}
+
+#[test]
+fn abort_in_any_callback_ends_with_that_reason_and_a_reset() {
+    on_every_wire(|wire| {
+        for callback in CALLBACKS {
+            let abort = in_callback(callback, |transport| {
+                transport.write(b"dropped");
+                transport.abort_connection();
+                transport.lose_connection();
+                Ok(())
+            });
+            let (events, (got, reset)) = wire.converse_half_closeable(abort, |mut stream| {
+                let sent = stream.write_all(b"x").and_then(|()| stream.shutdown(Shutdown::Write));
+                let (got, end) = drain(&mut stream);
+                (got, sent.is_err() || end.is_err())
+            });
+            assert!(matches!(events.reason(), Reason::ConnectionAborted), "{callback}: {:?}", events.reason());
+            assert_eq!(events.names().iter().rev().nth(1), Some(&callback), "nothing between: {:?}", events.names());
+            assert_eq!(got, b"", "{callback}");
+            // After both ends have been seen there is no connection left to reset.
+            if !matches!(callback, "read lost" | "write lost") {
+                assert!(reset, "{callback}");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_error_in_any_callback_closes_with_that_reason_after_sending_what_was_written() {
+    on_every_wire(|wire| {
+        for callback in CALLBACKS {
+            let fail = in_callback(callback, |transport| {
+                transport.write(b"sent");
+                Err("it went wrong".into())
+            });
+            let (events, (got, end)) = wire.converse_half_closeable(fail, |mut stream| {
+                stream.write_all(b"x").ok();
+                stream.shutdown(Shutdown::Write).ok();
+                drain(&mut stream)
+            });
+            let Reason::Protocol(error) = events.reason() else { panic!("{callback}: {:?}", events.reason()) };
+            assert_eq!(error.to_string(), "it went wrong");
+            assert_eq!(end, Ok(()), "{callback}");
+            if callback != "write lost" {
+                assert_eq!(got, b"sent", "{callback}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_panic_in_any_callback_closes_that_connection_only() {
+    on_every_wire(|wire| {
+        for callback in CALLBACKS {
+            let (events, ()) =
+                wire.converse_half_closeable(in_callback(callback, |_| panic!("deliberate, in a test")), |mut stream| {
+                    stream.write_all(b"x").ok();
+                    stream.shutdown(Shutdown::Write).ok();
+                    drain(&mut stream).1.ok();
+                });
+            let Reason::Panicked(panic) = events.reason() else { panic!("{callback}: {:?}", events.reason()) };
+            assert!(panic.to_string().contains("deliberate"), "{panic}");
+        }
+    });
+}
+
+#[test]
+fn others_go_on_after_a_panic_and_after_a_failing_connection_lost() {
+    on_every_wire(|wire| {
+        for failure in ["panic", "error", "panic in lost", "error in lost"] {
+            let reactor = wire.reactor();
+            let lost = Rc::new(Cell::new(0));
+            let counter = lost.clone();
+            let bad = wire.listen(&reactor, move |_peer| {
+                let counter = counter.clone();
+                Probe::new(&Events::default(), move |event, _| match (event, failure) {
+                    (Event::Data(_), "panic") => panic!("deliberate, in a test"),
+                    (Event::Data(_), "error") => Err("deliberate".into()),
+                    (Event::Lost(_), failure) => {
+                        counter.set(counter.get() + 1);
+                        match failure {
+                            "panic in lost" => panic!("deliberate, in a test"),
+                            "error in lost" => Err("deliberate".into()),
+                            _ => Ok(()),
+                        }
+                    }
+                    _ => Ok(()),
+                })
+            });
+            let good = wire.listen(&reactor, |_peer| Echo);
+            let (bad, good, handle) = (bad.address, good.address, reactor.handle());
+            let peers = std::thread::spawn(move || {
+                let mut early = connect(good);
+                for _ in 0..3 {
+                    let mut stream = connect(bad);
+                    stream.write_all(b"x").unwrap();
+                    stream.shutdown(Shutdown::Write).unwrap();
+                    drain(&mut stream).1.ok();
+                }
+                early.write_all(b"still here").unwrap();
+                let got = read_exactly(&mut early, 10);
+                handle.call_from_thread(stop).unwrap();
+                got
+            });
+            run(&reactor);
+            assert_eq!(peers.join().unwrap(), b"still here", "{failure}");
+            assert_eq!(lost.get(), 3, "{failure}");
+        }
+    });
+}
+
+#[test]
+fn the_first_failure_is_the_reason_even_if_the_peer_does_not_close_or_resets() {
+    on_every_wire(|wire| {
+        for resets in [false, true] {
+            let (done, wait) = mpsc::channel();
+            let (events, ()) = wire.converse(
+                move |event, _| match event {
+                    Event::Made => Err("the cause".into()),
+                    Event::Lost(_) => Ok(done.send(())?),
+                    _ => Ok(()),
+                },
+                move |stream| {
+                    if resets {
+                        let mut stream = stream;
+                        drain(&mut stream).1.ok();
+                        reset(stream);
+                        return;
+                    }
+                    wait.recv().unwrap();
+                },
+            );
+            assert!(matches!(events.reason(), Reason::Protocol(_)), "resets: {resets}: {}", events.reason());
+        }
+    });
+}
+
+#[test]
+fn half_close_from_both_sides_ends_cleanly_in_either_order() {
+    on_every_wire(|wire| {
+        // We first.
+        let (events, got) = wire.converse_half_closeable(
+            |event, transport| {
+                match event {
+                    Event::Made => {
+                        transport.write("ours");
+                        transport.lose_write_connection();
+                        transport.lose_write_connection();
+                    }
+                    Event::Lost(_) => {}
+                    _ => transport.write("dropped"),
+                }
+                Ok(())
+            },
+            |mut stream| {
+                let (got, end) = drain(&mut stream);
+                assert_eq!(end, Ok(()));
+                stream.write_all(b"theirs").unwrap();
+                got
+            },
+        );
+        assert!(events.reason().is_clean());
+        assert_eq!(got, b"ours");
+        assert_eq!(events.data(), b"theirs");
+        assert_eq!(events.course(), ["made", "write lost", "data", "read lost", "lost"]);
+
+        // The peer first.
+        let (events, got) = wire.converse_half_closeable(
+            |event, transport| {
+                if matches!(event, Event::ReadLost) {
+                    transport.write("after your end");
+                    let later = transport.clone();
+                    transport.reactor().call_later(Duration::from_millis(5), move || {
+                        later.write(", and later");
+                        later.lose_write_connection();
+                    });
+                }
+                Ok(())
+            },
+            |mut stream| {
+                stream.shutdown(Shutdown::Write).unwrap();
+                drain(&mut stream)
+            },
+        );
+        assert!(events.reason().is_clean());
+        assert_eq!(got, (b"after your end, and later".to_vec(), Ok(())));
+        assert_eq!(events.names(), ["made", "read lost", "write lost", "lost"]);
+    });
+}
+
+#[test]
+fn lose_connection_after_half_close_ends_cleanly() {
+    on_every_wire(|wire| {
+        let (events, end) = wire.converse_half_closeable(
+            |event, transport| {
+                match event {
+                    Event::Made => transport.lose_write_connection(),
+                    Event::WriteLost => transport.lose_connection(),
+                    _ => {}
+                }
+                Ok(())
+            },
+            |mut stream| drain(&mut stream).1,
+        );
+        assert!(events.reason().is_clean(), "{:?}", events.reason());
+        assert_eq!((events.names(), end), (vec!["made", "write lost", "lost"], Ok(())));
+    });
+}
+
+#[test]
+fn stop_ends_every_connection_with_shutting_down() {
+    on_every_wire(|wire| {
+        for peer_closes in [true, false] {
+            let (release, wait) = mpsc::channel();
+            let (events, ()) = wire.converse(
+                move |event, transport| {
+                    match event {
+                        Event::Data(_) => stop(transport.reactor()),
+                        Event::Lost(_) => release.send(())?,
+                        _ => {}
+                    }
+                    Ok(())
+                },
+                move |mut stream| {
+                    stream.write_all(b"x").unwrap();
+                    if peer_closes {
+                        drain(&mut stream).1.unwrap();
+                    } else {
+                        wait.recv().unwrap();
+                    }
+                },
+            );
+            assert!(matches!(events.reason(), Reason::ShuttingDown), "peer closes: {peer_closes}: {}", events.reason());
+        }
+    });
+}
+
+#[test]
+fn too_much_unsent_output_ends_with_limit_exceeded() {
+    on_every_wire(|wire| {
+        let (release, wait) = mpsc::channel();
+        let (events, end) = wire.converse(
+            move |event, transport| {
+                match event {
+                    Event::Made => {
+                        transport.set_write_buffer_cap(100_000);
+                        transport.write(noise(100_001));
+                    }
+                    Event::Lost(_) => release.send(())?,
+                    _ => {}
+                }
+                Ok(())
+            },
+            move |mut stream| {
+                wait.recv().unwrap();
+                drain(&mut stream).1
+            },
+        );
+        assert!(matches!(events.reason(), Reason::LimitExceeded { limit: 100_000, .. }), "{:?}", events.reason());
+        assert_eq!(end, Err(ErrorKind::ConnectionReset), "the peer must not take this for the end");
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_close_its_side_does_not_hold_up_the_close() {
+    on_every_wire(|wire| {
+        let (release, wait) = mpsc::channel();
+        let (events, got) = wire.converse(
+            move |event, transport| {
+                match event {
+                    Event::Data(_) => {
+                        transport.write(b"everything");
+                        transport.lose_connection();
+                    }
+                    Event::Lost(_) => release.send(())?,
+                    _ => {}
+                }
+                Ok(())
+            },
+            move |mut stream| {
+                stream.write_all(b"!").unwrap();
+                let got = drain(&mut stream);
+                wait.recv().unwrap();
+                got
+            },
+        );
+        assert!(events.reason().is_clean(), "{:?}", events.reason());
+        assert_eq!(got, (b"everything".to_vec(), Ok(())));
+    });
+}
+
+#[test]
+fn a_reset_is_noticed_while_paused() {
+    on_every_wire(|wire| {
+        let (paused, wait) = mpsc::channel();
+        let (events, ()) = wire.converse(
+            move |event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.pause_producing();
+                    let paused = paused.clone();
+                    // From the next turn on it is surely paused.
+                    transport.reactor().call_later(Duration::ZERO, move || paused.send(()).unwrap());
+                }
+                Ok(())
+            },
+            move |mut stream| {
+                wait.recv().unwrap();
+                stream.write_all(b"unread").unwrap();
+                reset(stream);
+            },
+        );
+        assert!(matches!(events.reason(), Reason::ConnectionLost(_)), "{:?}", events.reason());
+        assert_eq!(events.names(), ["made", "lost"]);
+    });
+}
+
+#[test]
+fn a_reset_is_noticed_by_who_pauses_in_the_very_turn_it_comes() {
+    on_every_wire(|wire| {
+        let (gone, wait) = mpsc::channel();
+        let wait = RefCell::new(Some(wait));
+        let (events, ()) = wire.converse(
+            move |event, transport| {
+                match event {
+                    // The loop stands still until the reset is there: then it comes in one piece with the data.
+                    Event::Made => wait.take().unwrap().recv_timeout(LIMIT)?,
+                    Event::Data(_) => transport.pause_producing(),
+                    _ => {}
+                }
+                Ok(())
+            },
+            move |mut stream| {
+                stream.write_all(&[b'x'; 100_000]).unwrap();
+                reset(stream);
+                gone.send(()).unwrap();
+            },
+        );
+        assert!(matches!(events.reason(), Reason::ConnectionLost(_)), "{:?}", events.reason());
+    });
+}
+
+#[test]
+fn a_reset_is_noticed_while_own_output_is_stuck() {
+    on_every_wire(|wire| {
+        let (stuck, wait) = mpsc::channel();
+        let (events, ()) = wire.converse(
+            move |event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.write(noise(8 << 20));
+                    let stuck = stuck.clone();
+                    transport.reactor().call_later(Duration::ZERO, move || stuck.send(()).unwrap());
+                }
+                Ok(())
+            },
+            move |stream| {
+                wait.recv().unwrap();
+                reset(stream);
+            },
+        );
+        assert!(matches!(events.reason(), Reason::ConnectionLost(_)), "{:?}", events.reason());
+    });
+}
+
+#[test]
+fn small_writes_leave_at_once_unless_that_is_turned_off() {
+    on_every_wire(|wire| {
+        let script = |event: &Event, transport: &Transport| {
+            if matches!(event, Event::Made) {
+                assert!(transport.tcp_nodelay()?, "connected or accepted");
+                transport.set_tcp_nodelay(false)?;
+                assert!(!transport.tcp_nodelay()?);
+                transport.lose_connection();
+            }
+            Ok(())
+        };
+        let reactor = wire.reactor();
+        let (accepted, connected) = (Events::default(), Events::default());
+        let (server, client, both) = (accepted.clone(), connected.clone(), Rc::new(Cell::new(2)));
+        let closing = move |event: &Event, transport: &Transport| {
+            if matches!(event, Event::Lost(_)) {
+                both.set(both.get() - 1);
+                if both.get() == 0 {
+                    stop(transport.reactor());
+                }
+            }
+            script(event, transport)
+        };
+        let there = closing.clone();
+        let port = wire.listen_directly(&reactor, move |_peer| Probe::new(&server, there.clone()));
+        wire.connect(&reactor, address(&port), move |_peer| Probe::new(&client, closing.clone()));
+        run(&reactor);
+        assert!(accepted.reason().is_clean() && connected.reason().is_clean(), "{:?}, {:?}", accepted.all(), connected.all());
+    });
+}
+
+#[test]
+fn small_writes_leave_at_once_also_where_the_peer_waited_before_the_socket_was_adopted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let early = [connect(address), connect(address)];
+    let reactor = Reactor::new().unwrap();
+    let found: Rc<RefCell<Vec<bool>>> = Rc::default();
+    let late: Rc<Cell<Option<TcpStream>>> = Rc::default();
+    let (there, keep) = (found.clone(), late.clone());
+    let script = move |event: &Event, transport: &Transport| {
+        if matches!(event, Event::Made) {
+            there.borrow_mut().push(transport.tcp_nodelay()?);
+            match there.borrow().len() {
+                2 => keep.set(Some(connect(address))),
+                3 => stop(transport.reactor()),
+                _ => {}
+            }
+        }
+        Ok(())
+    };
+    reactor.adopt_stream_port(listener, move |_peer| Probe::new(&Events::default(), script.clone())).unwrap();
+    reactor.before_shutdown(move || drop((early, late.take())));
+    run(&reactor);
+    assert_eq!(*found.borrow(), [true; 3]);
+}
+
+#[test]
+fn nothing_works_and_nothing_breaks_after_the_loss() {
+    on_every_wire(|wire| {
+        let (events, ()) = wire.converse(
+            |event, transport| {
+                if !matches!(event, Event::Lost(_)) {
+                    return Ok(());
+                }
+                assert!(!transport.is_connected());
+                transport.write("nothing");
+                transport.lose_connection();
+                transport.lose_write_connection();
+                transport.abort_connection();
+                transport.pause_producing();
+                transport.resume_producing();
+                transport.unread(b"nothing");
+                transport.set_write_buffer_limits(1, 2);
+                transport.set_write_buffer_cap(1);
+                transport.set_read_while_congested(true);
+                transport.set_close_timeout(Duration::ZERO);
+                transport.set_detection(Detect::Anywhere);
+                transport.flush_compression();
+                transport.compression_barrier();
+                transport.unregister_producer();
+                assert!(transport.set_compression("deflate").is_err());
+                assert!(transport.expect_compression("deflate", b"rest").is_err());
+                assert!(transport.set_tcp_nodelay(true).is_err());
+                assert!(transport.tcp_keepalive().is_err());
+                assert!(transport.register_producer(transport.clone(), true).is_err());
+                assert_eq!((transport.unsent(), transport.host()), (0, Address::Unnamed));
+                assert!(!transport.is_reading());
+                assert_ne!(transport.peer().port(), None);
+                let again = transport.clone();
+                transport
+                    .reactor()
+                    .add_system_event_trigger(Phase::During, SystemEvent::Shutdown, move || again.write("nothing"));
+                Ok(())
+            },
+            drop,
+        );
+        assert!(events.reason().is_clean());
+    });
+}
+
+#[test]
+fn a_refused_connection_has_no_callbacks_and_the_peer_sees_the_end() {
+    on_every_wire(|wire| {
+        for panics in [false, true] {
+            let reactor = wire.reactor();
+            let port = wire.listen(&reactor, move |_peer| {
+                assert!(!panics, "deliberate, in a test");
+                None::<Echo>
+            });
+            let handle = reactor.handle();
+            let peer = peer(port.address, move |mut stream| {
+                let got = drain(&mut stream);
+                handle.call_from_thread(stop).unwrap();
+                got
+            });
+            run(&reactor);
+            let (got, end) = peer.join().unwrap();
+            // For who speaks TLS an end without a handshake is not one in order.
+            assert_eq!((got, end.is_ok()), (Vec::new(), !wire.tls), "panics: {panics}");
+        }
+    });
+}
+
+/// It was told although the system had taken none of what was written.
+#[test]
+fn write_connection_lost_does_not_come_when_writing_has_failed() {
+    let reactor = Reactor::new().unwrap();
+    let events = Events::default();
+    let record = events.clone();
+    let port = reactor
+        .listen_tcp("127.0.0.1:0", move |_peer| {
+            let probe = Probe::new(&record, |event, transport| {
+                match event {
+                    Event::Data(_) => {
+                        transport.write("what nobody will read");
+                        transport.lose_write_connection();
+                    }
+                    Event::Lost(_) => stop(transport.reactor()),
+                    _ => {}
+                }
+                Ok(())
+            });
+            probe.half_closeable()
+        })
+        .unwrap();
+    let mut peer = connect(address(&port));
+    reactor.start_running().unwrap();
+    while events.count("made") == 0 {
+        reactor.iterate(Some(Duration::from_millis(1))).unwrap();
+    }
+    // The byte and the reset are there before the next turn.
+    peer.write_all(b"x").unwrap();
+    reset(peer);
+    while !events.lost() {
+        reactor.iterate(Some(Duration::from_millis(1))).unwrap();
+    }
+    assert_eq!(events.names(), ["made", "data", "lost"]);
+    assert!(matches!(events.reason(), Reason::ConnectionLost(_)), "{}", events.reason());
+}

@@ -1,0 +1,7 @@
+//! Outgoing connections: names, attempts, hooks, and reconnecting.
+
+#[path = "../support/support.rs"]
+mod support;
+
+mod connecting;
+mod names;

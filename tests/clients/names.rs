@@ -1,0 +1,236 @@
+//! Names of hosts: looked up apart from the pool, once for all who ask, in bounds, and for nobody who has gone.
+
+use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::net::{IpAddr, UdpSocket};
+use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use crate::support::*;
+use torsade::PortForward;
+use torsade::prelude::*;
+use torsade::simulated::{Faults, Host, Simulation};
+use torsade::spi::{LookUp, TooManyLookUps};
+
+/// Names that are looked up at a time.
+const UNDER_WAY: usize = 32;
+/// Names that wait for them.
+const WAITING: usize = 1024;
+
+/// How long a look-up takes in these simulations.
+const LOOK_UP: Duration = Duration::from_secs(1);
+
+fn simulation() -> (Simulation, Host) {
+    let simulation = Simulation::with_faults(1, Faults { lookup: LOOK_UP..=LOOK_UP, ..Faults::calm() });
+    let host = simulation.host("10.0.0.1");
+    (simulation, host)
+}
+
+/// When each of those who asked was told, in seconds.
+type Told = Rc<RefCell<Vec<(String, u64)>>>;
+
+fn ask(host: &Host, name: &str, told: &Told) -> std::result::Result<LookUp, TooManyLookUps> {
+    let (told, reactor, known) = (told.clone(), host.reactor().clone(), name.to_owned());
+    host.resolve(name, move |_| told.borrow_mut().push((known, reactor.backend().now().as_secs())))
+}
+
+fn ask_for(host: &Host, names: impl IntoIterator<Item = usize>, told: &Told) -> Vec<LookUp> {
+    names.into_iter().map(|name| ask(host, &format!("host{name}.test"), told).unwrap()).collect()
+}
+
+#[test]
+fn a_name_is_looked_up_while_jobs_block_every_thread_of_the_pool() {
+    let reactor = Reactor::new().unwrap();
+    let server = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
+    let released = Arc::new((Mutex::new(false), Condvar::new()));
+    for _ in 0..20 {
+        let released = released.clone();
+        let blocks = move || {
+            let (flag, changed) = &*released;
+            drop(changed.wait_while(flag.lock().unwrap(), |released| !*released).unwrap());
+            Ok(())
+        };
+        reactor.defer_to_thread(blocks).detach();
+    }
+    let events = Events::default();
+    let there = events.clone();
+    let script = move |event: &Event, transport: &Transport| {
+        if matches!(event, Event::Made) {
+            *released.0.lock().unwrap() = true;
+            released.1.notify_all();
+            stop(transport.reactor());
+        }
+        Ok(())
+    };
+    let mut probe = Some(Probe::new(&there, script));
+    reactor.connect_tcp(("localhost", address(&server).port()), move |_peer| probe.take()).unwrap();
+    run(&reactor);
+    assert_eq!(events.count("made"), 1);
+}
+
+#[test]
+fn those_who_ask_for_the_same_name_share_one_look_up() {
+    let (simulation, host) = simulation();
+    simulation.add_name("host0.test", "10.0.0.9");
+    let found: Rc<RefCell<Vec<Vec<IpAddr>>>> = Rc::default();
+    let asked: Vec<_> = (0..20_000)
+        .map(|_| {
+            let found = found.clone();
+            host.resolve("host0.test", move |addresses| found.borrow_mut().push(addresses.unwrap())).unwrap()
+        })
+        .collect();
+    assert_eq!(host.leftovers().jobs, 1);
+    // Another name need not wait for places, and one that asks later is told with the others.
+    let told = Told::default();
+    let other = ask_for(&host, [1], &told);
+    let (again, later) = (host.clone(), told.clone());
+    let late: Rc<Cell<Option<LookUp>>> = Rc::default();
+    let keep = late.clone();
+    host.call_later(LOOK_UP / 2, move || keep.set(Some(ask(&again, "host0.test", &later).unwrap())));
+    simulation.run_until_idle().unwrap();
+    assert_eq!(found.borrow().len(), asked.len());
+    assert!(found.borrow().iter().all(|addresses| *addresses == ["10.0.0.9".parse::<IpAddr>().unwrap()]));
+    assert_eq!(*told.borrow(), [("host0.test".into(), 1), ("host1.test".into(), 1)]);
+    drop((other, late));
+}
+
+#[test]
+fn an_error_is_told_to_all_who_asked() {
+    let (simulation, host) = simulation();
+    let errors: Rc<RefCell<Vec<String>>> = Rc::default();
+    let asked = [(); 3].map(|()| {
+        let errors = errors.clone();
+        host.resolve("nobody.test", move |found| errors.borrow_mut().push(found.unwrap_err().to_string())).unwrap()
+    });
+    simulation.run_until_idle().unwrap();
+    assert!(errors.borrow().len() == asked.len() && errors.borrow().iter().all(|error| *error == errors.borrow()[0]));
+}
+
+#[test]
+fn so_many_names_are_looked_up_at_a_time_and_the_others_in_the_order_in_which_they_were_asked_for() {
+    let (simulation, host) = simulation();
+    let told = Told::default();
+    let asked = ask_for(&host, 0..2 * UNDER_WAY + 1, &told);
+    simulation.run_until_idle().unwrap();
+    let expected: Vec<_> = (0..asked.len()).map(|name| (format!("host{name}.test"), 1 + (name / UNDER_WAY) as u64)).collect();
+    assert_eq!(*told.borrow(), expected);
+}
+
+#[test]
+fn a_name_that_nobody_waits_for_any_more_is_not_looked_up_and_tells_nobody() {
+    let (simulation, host) = simulation();
+    let told = Told::default();
+    let (under_way, waiting) = (ask_for(&host, 0..UNDER_WAY, &told), ask_for(&host, 100..100 + WAITING, &told));
+    let still = ask_for(&host, [100], &told);
+    let another = ask(&host, "another.test", &told);
+    assert_eq!(another.unwrap_err(), TooManyLookUps);
+    drop((under_way, waiting));
+    assert_eq!(host.leftovers().jobs, 1, "the one that another asked for as well");
+    let next = ask_for(&host, [200], &told);
+    simulation.run_until_idle().unwrap();
+    assert_eq!(*told.borrow(), [("host100.test".into(), 2), ("host200.test".into(), 2)]);
+    drop((still, next));
+    host.assert_clean();
+}
+
+#[test]
+fn one_who_is_told_may_drop_the_look_ups_of_the_others_or_ask_again() {
+    let (simulation, host) = simulation();
+    let (told, others): (Told, Rc<RefCell<Vec<LookUp>>>) = Default::default();
+    let (reactor, there, kept) = (host.clone(), told.clone(), others.clone());
+    let first = host.resolve("host0.test", move |_| {
+        drop(kept.take());
+        let again = ask(&reactor, "host0.test", &there);
+        kept.borrow_mut().extend(again);
+    });
+    others.borrow_mut().extend(ask_for(&host, [0, 0, 0], &told));
+    simulation.run_until_idle().unwrap();
+    assert_eq!(*told.borrow(), [("host0.test".into(), 2)], "by a look-up of its own");
+    drop(first);
+}
+
+#[test]
+fn an_attempt_by_name_beyond_the_bound_fails_with_an_error_that_names_it() {
+    let (simulation, host) = simulation();
+    let asked = ask_for(&host, 0..UNDER_WAY + WAITING, &Told::default());
+    let failed: Rc<RefCell<Vec<String>>> = Rc::default();
+    struct Client(Rc<RefCell<Vec<String>>>);
+    impl Factory for Client {
+        fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
+            None
+        }
+    }
+    impl ClientFactory for Client {
+        fn client_connection_failed(&mut self, _: &Connector, reason: &ConnectError) -> Result {
+            assert!(matches!(reason, ConnectError::TooManyLookUps { .. }));
+            self.0.borrow_mut().push(reason.to_string());
+            Ok(())
+        }
+    }
+    host.connect_tcp("one.more.test:80", Client(failed.clone())).unwrap();
+    simulation.run_for(LOOK_UP / 2).unwrap();
+    assert!(failed.borrow().len() == 1 && failed.borrow()[0].contains("\"one.more.test\""), "{failed:?}");
+    drop(asked);
+}
+
+#[test]
+fn peers_of_a_forwarder_that_come_and_go_leave_no_look_up_behind() {
+    let hour = Duration::from_secs(3600);
+    let simulation = Simulation::with_faults(1, Faults { lookup: hour..=hour, ..Faults::calm() });
+    let host = simulation.host("10.0.0.1");
+    let made = Rc::new(Cell::new(0));
+    let count = made.clone();
+    let forward = PortForward::new(move |reactor, client| {
+        count.set(count.get() + 1);
+        // A name for each, which nobody ever finds.
+        reactor.connect_tcp(format!("host{}.test:80", count.get()).as_str(), client)
+    });
+    host.listen_tcp("10.0.0.1:80", forward).unwrap();
+    let peers = simulation.host("10.0.0.2");
+    for _ in 0..2_000 {
+        let leave = |event: &Event, transport: &Transport| {
+            if matches!(event, Event::Made) {
+                let leaving = transport.clone();
+                transport.reactor().call_later(Duration::from_millis(20), move || leaving.abort_connection());
+            }
+            Ok(())
+        };
+        peers.connect_tcp("10.0.0.1:80", move |_peer| Probe::new(&Events::default(), leave)).unwrap();
+        simulation.run_for(Duration::from_millis(50)).unwrap();
+    }
+    assert_eq!(made.get(), 2_000, "each began an attempt");
+    assert_eq!(host.leftovers().jobs, 0, "nobody waits for any of them");
+    assert_eq!(host.source_count(), 1, "the port");
+}
+
+#[test]
+fn a_process_with_look_ups_that_nobody_answers_looks_up_others_and_exits() {
+    const NAME: &str = "names::a_process_with_look_ups_that_nobody_answers_looks_up_others_and_exits";
+    if is_child(NAME) {
+        // It never answers.
+        let silent = UdpSocket::bind("127.0.0.1:53").unwrap();
+        let reactor = Reactor::new().unwrap();
+        let stopper = reactor.clone();
+        let hanging: Vec<_> =
+            (0..UNDER_WAY - 1).map(|name| reactor.resolve(&format!("host{name}.test"), |_| ()).unwrap()).collect();
+        let local = reactor.resolve("localhost", move |found| {
+            assert!(found.unwrap().iter().all(IpAddr::is_loopback));
+            stop(&stopper);
+        });
+        run(&reactor);
+        println!("\nlooked up {} others", hanging.len());
+        std::io::stdout().flush().unwrap();
+        drop((local, silent));
+        return;
+    }
+    let server = "file=$(mktemp) && echo nameserver 127.0.0.1 > $file && mount --bind $file /etc/resolv.conf && rm $file";
+    let Ok(output) = child_in_own_network(NAME, server).output() else {
+        return println!("skipped: there is no unshare command");
+    };
+    let printed = String::from_utf8_lossy(&output.stdout);
+    if !printed.contains("running 1 test") {
+        return println!("skipped: no network of its own, {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(printed.contains("looked up 31 others") && output.status.success(), "{printed}");
+}

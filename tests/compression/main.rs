@@ -1,0 +1,323 @@
+//! Compression through real connections, and the list of what shows that compression works, in twenty groups. The files
+//! in the third column are here; those in the second are in `transports/src/compression/tests`, and test the layer alone.
+//!
+//! | group | layer | connections | elsewhere |
+//! |---|---|---|---|
+//! | 1 round trips | `round_trip` | `formats` | `simulated`: tunnels in every format |
+//! | 2 others read ours, and we theirs | `outside` | `programs` | `tests/interop/run stream` |
+//! | 3 golden bytes | `golden` | | |
+//! | 4 detection under every split | `detection` | `detection` | `simulated`: byte by byte |
+//! | 5 holding, and its timers | `detection` | `detection` | `simulated`: in virtual time |
+//! | 6 switches in mid-stream | `midstream`, `golden` | `detection` | `simulated`: byte by byte |
+//! | 7 order of switches and bytes | `flushing` | `switching`, `formats` | `tls/starttls`: with TLS |
+//! | 8 flushes that neither stick nor repeat | `flushing` | `flushing` | `simulated`: the delayed ones |
+//! | 9 how our streams end; back-pressure | `ends` | `ends` | `simulated`, `properties` |
+//! | 10 bombs | `limits` | `bombs` | `compression_memory`: what one takes |
+//! | 11 output pending without input | `limits` | `bombs` | |
+//! | 12 corruption, and each kind of end | `corruption`, `ends` | `ends` | |
+//! | 13 limits, in every format | `limits` | | |
+//! | 14 data that does not compress | `pass_through` | | |
+//! | 15 hibernation | `sharing` | `sharing`, `flushing` | |
+//! | 16 memory of idle connections | `sharing`, `chain.rs` | | `torsade-bench`: `memory` |
+//! | 17 secrets, and the barrier | `sharing` | `sharing` | |
+//! | 18 real peers | | | `tests/interop/run imap irc telnetlib3 tintin websockets ws`; `framing/websocket_echo` |
+//! | 19 detection off, proxies | `detection` | `detection` | |
+//! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing` | | `properties`; `fuzz/fuzz_targets/decompress.rs` |
+//!
+//! Most tests turn the reactor by hand, with the peer's blocking socket on the same thread: what has been written to a
+//! loopback socket is there in the next turn, so they need neither threads nor sleep, and may count turns.
+
+mod bombs;
+mod detection;
+mod ends;
+mod flushing;
+mod formats;
+mod held;
+mod programs;
+mod sharing;
+mod simulated;
+#[path = "../support/support.rs"]
+mod support;
+mod switching;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use support::{Event, Events, LIMIT, Probe, formats};
+use torsade::prelude::*;
+use torsade::{AfterEnd, CompressionError, CompressionStats, DecompressErrorKind, Truncation};
+
+/// A reactor turned by hand, with one connection of ours and the peer's end of it.
+struct Hand {
+    reactor: Reactor,
+    peer: TcpStream,
+    events: Events,
+    transport: Transport,
+    /// What the peer has got so far, as far as [`Hand::read`] was asked for it.
+    wire: Vec<u8>,
+}
+
+impl Hand {
+    /// A connection that a peer made to us.
+    fn listening(script: impl FnMut(&Event, &Transport) -> Result + 'static) -> Self {
+        let reactor = started();
+        let (transport, events, peer) = accept(&reactor, script, false);
+        Self { reactor, peer, events, transport, wire: Vec::new() }
+    }
+
+    /// The same with a protocol that goes on after the end of the peer's stream.
+    fn half_closeable(script: impl FnMut(&Event, &Transport) -> Result + 'static) -> Self {
+        let reactor = started();
+        let (transport, events, peer) = accept(&reactor, script, true);
+        Self { reactor, peer, events, transport, wire: Vec::new() }
+    }
+
+    /// A connection that we made to a peer.
+    fn connecting(script: impl FnMut(&Event, &Transport) -> Result + 'static) -> Self {
+        let reactor = started();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let events = Events::default();
+        let record = events.clone();
+        let (keep, transport) = slot();
+        let mut script = Some(keeping(keep, script));
+        reactor.connect_tcp(address, move |_peer| Some(Probe::new(&record, script.take()?))).expect("an attempt begins");
+        reactor.iterate(Some(Duration::ZERO)).unwrap();
+        let peer = made(listener.accept().unwrap().0, &reactor, &events);
+        let transport = transport.take().expect("connection_made has come");
+        Self { reactor, peer, events, transport, wire: Vec::new() }
+    }
+
+    /// One turn that waits for nothing.
+    fn turn(&self) {
+        self.reactor.iterate(Some(Duration::ZERO)).expect("the reactor turns");
+    }
+
+    /// Turns until `done`, which has to come.
+    fn turn_until(&self, mut done: impl FnMut(&Events) -> bool) {
+        turn_until(&self.reactor, || done(&self.events));
+    }
+
+    /// The peer sends something, which is read in one turn.
+    fn send(&mut self, bytes: &[u8]) {
+        self.peer.write_all(bytes).unwrap();
+        self.reactor.iterate(Some(Duration::from_secs(1))).expect("the reactor turns");
+    }
+
+    /// The peer ends its stream, and we notice.
+    fn shut(&self) {
+        self.peer.shutdown(Shutdown::Write).unwrap();
+        self.turn_until(|events| events.count("read lost") > 0 || events.lost());
+    }
+
+    /// The peer reads, without a turn of ours, until it has so many plain bytes of one stream.
+    fn read(&mut self, format: Format, expected: &[u8]) {
+        let mut piece = [0; 65_536];
+        loop {
+            let plain = decoded(format, &self.wire);
+            if plain.len() >= expected.len() {
+                assert!(plain == expected, "{} bytes: {:?}", plain.len(), String::from_utf8_lossy(&plain));
+                return;
+            }
+            let count = self.peer.read(&mut piece).expect("the rest of the plain bytes");
+            assert!(count > 0, "the stream ended after {} plain bytes", plain.len());
+            self.wire.extend_from_slice(&piece[..count]);
+        }
+    }
+
+    /// The peer reads all that is there now.
+    fn pull(&mut self) {
+        received(&mut self.peer, &mut self.wire);
+    }
+
+    /// The peer ends its stream; everything that it gets until our end is lost, and the reason.
+    fn drain(mut self) -> (Vec<u8>, Reason) {
+        // It may have been reset before.
+        self.peer.shutdown(Shutdown::Write).ok();
+        let Self { reactor, peer, events, wire, .. } = &mut self;
+        turn_until(reactor, || {
+            received(peer, wire);
+            events.lost()
+        });
+        wire.extend(support::drain(peer).0);
+        (std::mem::take(wire), self.events.reason())
+    }
+
+    fn stats(&self) -> CompressionStats {
+        self.transport.compression_stats().expect("compression was on")
+    }
+}
+
+type Slot = std::rc::Rc<std::cell::RefCell<Option<Transport>>>;
+
+fn slot() -> (Slot, Slot) {
+    let slot = Slot::default();
+    (slot.clone(), slot)
+}
+
+/// The script, with the transport kept for the test.
+fn keeping(
+    slot: Slot,
+    mut script: impl FnMut(&Event, &Transport) -> Result + 'static,
+) -> impl FnMut(&Event, &Transport) -> Result + 'static {
+    move |event, transport| {
+        if matches!(event, Event::Made) {
+            slot.replace(Some(transport.clone()));
+        }
+        script(event, transport)
+    }
+}
+
+/// A reactor that is to be turned by hand.
+fn started() -> Reactor {
+    let reactor = Reactor::new().unwrap();
+    reactor.start_running().unwrap();
+    reactor
+}
+
+/// Another connection that a peer makes to us.
+fn accept(
+    reactor: &Reactor,
+    script: impl FnMut(&Event, &Transport) -> Result + 'static,
+    half_closeable: bool,
+) -> (Transport, Events, TcpStream) {
+    let events = Events::default();
+    let record = events.clone();
+    let (keep, transport) = slot();
+    let mut script = Some(keeping(keep, script));
+    let factory = move |_peer| {
+        let probe = Probe::new(&record, script.take()?);
+        Some(if half_closeable { probe.half_closeable() } else { probe })
+    };
+    let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+    let stream = TcpStream::connect(support::address(&port)).unwrap();
+    let peer = made(stream, reactor, &events);
+    port.stop_listening();
+    (transport.take().expect("connection_made has come"), events, peer)
+}
+
+/// Turns until the connection is made, and nothing is due any more.
+fn made(peer: TcpStream, reactor: &Reactor, events: &Events) -> TcpStream {
+    peer.set_nodelay(true).unwrap();
+    peer.set_read_timeout(Some(LIMIT)).unwrap();
+    peer.set_write_timeout(Some(LIMIT)).unwrap();
+    turn_until(reactor, || events.count("made") > 0);
+    // The first edges (that there is room to write) and what the callback asked for are dealt with.
+    for _ in 0..2 {
+        reactor.iterate(Some(Duration::ZERO)).expect("the reactor turns");
+    }
+    peer
+}
+
+fn turn_until(reactor: &Reactor, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < LIMIT, "hung: {reactor:?}");
+        reactor.iterate(Some(Duration::from_millis(1))).expect("the reactor turns");
+    }
+}
+
+/// Reads what is there now.
+fn received(peer: &mut TcpStream, to: &mut Vec<u8>) {
+    peer.set_nonblocking(true).unwrap();
+    match peer.read_to_end(to) {
+        Ok(_) => {}
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionReset) => {}
+        Err(error) => panic!("{error}"),
+    }
+    peer.set_nonblocking(false).unwrap();
+}
+
+/// A script that does one thing when the connection is made.
+fn when_made(act: impl Fn(&Transport) -> Result + 'static) -> impl FnMut(&Event, &Transport) -> Result + 'static {
+    move |event, transport| if matches!(event, Event::Made) { act(transport) } else { Ok(()) }
+}
+
+fn nothing(_: &Event, _: &Transport) -> Result {
+    Ok(())
+}
+
+/// Decodes a zlib, raw or gzip stream as far as it goes: the plain bytes, and the bytes after its end if it has ended.
+fn decode(format: Format, wire: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+    let bits = 15;
+    let mut codec = match format {
+        Format::Deflate => flate2::Decompress::new_with_window_bits(true, bits),
+        Format::DeflateRaw => flate2::Decompress::new_with_window_bits(false, bits),
+        Format::Gzip => flate2::Decompress::new_gzip(bits),
+        other => panic!("no other decoder for {other}"),
+    };
+    let mut plain = Vec::new();
+    loop {
+        plain.reserve(64 << 10);
+        let rest = &wire[codec.total_in() as usize..];
+        let before = (codec.total_in(), codec.total_out());
+        let status = codec.decompress_vec(rest, &mut plain, flate2::FlushDecompress::None).expect("a sound stream");
+        let stuck = before == (codec.total_in(), codec.total_out());
+        match status {
+            flate2::Status::StreamEnd => return (plain, Some(wire[codec.total_in() as usize..].to_vec())),
+            _ if stuck => return (plain, None),
+            _ => {}
+        }
+    }
+}
+
+/// The plain bytes of a stream, whether it has ended or not.
+fn decoded(format: Format, wire: &[u8]) -> Vec<u8> {
+    decode(format, wire).0
+}
+
+/// A whole stream of somebody else: not announced, flushed after each message.
+fn foreign(messages: &[&[u8]]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    for message in messages {
+        encoder.write_all(message).unwrap();
+        encoder.flush().unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
+/// What we send for these writes, each in a turn of its own, and the end of the stream if wanted.
+fn announced(options: impl Into<Compression>, before: &[u8], messages: &[&[u8]], end: bool) -> Vec<u8> {
+    let mut hand = Hand::half_closeable(nothing);
+    hand.transport.write(before);
+    hand.transport.set_compression::<Compression>(options.into()).unwrap();
+    for message in messages {
+        hand.transport.write(message);
+        hand.turn();
+    }
+    if end {
+        hand.transport.lose_write_connection();
+        hand.turn_until(|events| events.count("write lost") > 0);
+        return support::drain(&mut hand.peer).0;
+    }
+    hand.turn();
+    let sent = before.len() + hand.transport.compression_stats().map_or(0, |stats| stats.wire_out as usize);
+    support::read_exactly(&mut hand.peer, sent)
+}
+
+/// Bytes that do not compress, always the same.
+fn noise(len: usize) -> Vec<u8> {
+    let mut chance = support::Chance(0x9e37_79b9_7f4a_7c15);
+    (0..len).map(|_| (chance.draw() >> 32) as u8).collect()
+}
+
+/// Text of so many bytes, as an event stream has it.
+fn text(len: usize) -> Vec<u8> {
+    let words = ["reactor", "protocol", "deferred", "transport", "factory", "connection", "callback", "buffer"];
+    let mut chance = support::Chance(7);
+    let mut text = Vec::new();
+    while text.len() < len {
+        let words: Vec<&str> = (0..6).map(|_| words[chance.below(words.len())]).collect();
+        text.extend_from_slice(format!("{{\"id\":{},\"text\":\"{}\"}}\n", text.len(), words.join(" ")).as_bytes());
+    }
+    text.truncate(len);
+    text
+}
+
+fn kind(reason: &Reason) -> Option<DecompressErrorKind> {
+    match reason {
+        Reason::Decompress(error) => Some(error.kind.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,4 @@
+//! Deferreds, one and several.
+
+mod one;
+mod several;

@@ -1,0 +1,167 @@
+//! What the documentation promises: examples that compile where they are pasted, Twisted's names, complete indices.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The Rust sources of the crates, and the pages that are documentation as they are.
+fn sources() -> Vec<PathBuf> {
+    let mut folders: Vec<_> = ["reactor/src", "protocols/src", "transports/src", "src"].map(|folder| root().join(folder)).into();
+    let mut files = vec![root().join("README.md")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of the repository") {
+            let path = entry.expect("an entry of a folder").path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                None => folders.push(path),
+                Some("rs" | "md") => files.push(path),
+                Some(_) => {}
+            }
+        }
+    }
+    files
+}
+
+/// The lines of each Rust example in `text`, with the number of the line before the first.
+fn examples(text: &str, is_markdown: bool) -> Vec<(usize, Vec<&str>)> {
+    let mut found = Vec::new();
+    let mut open: Option<(bool, usize, Vec<&str>)> = None;
+    for (number, line) in text.lines().enumerate() {
+        let line = if is_markdown { Some(line) } else { documentation(line) };
+        let Some(line) = line else {
+            open = None;
+            continue;
+        };
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(kind), None) => open = Some((matches!(kind, "" | "no_run" | "rust" | "rust,no_run"), number + 1, Vec::new())),
+            (Some(_), Some(_)) => {
+                let (is_rust, first, lines) = open.take().expect("an open example");
+                if is_rust {
+                    found.push((first, lines));
+                }
+            }
+            (None, Some((_, _, lines))) => lines.push(line),
+            (None, None) => {}
+        }
+    }
+    found
+}
+
+/// What `line` documents, without the mark of a comment.
+fn documentation(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let text = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))?;
+    Some(text.strip_prefix(' ').unwrap_or(text))
+}
+
+/// An example is compiled with its hidden lines, but pasted without them. The one that may be hidden is the last, which
+/// `main`'s own `Ok(())` replaces.
+#[test]
+fn examples_show_every_line_they_need_and_import_only_torsade() {
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for path in sources() {
+        let text = fs::read_to_string(&path).expect("a file of the repository");
+        for (first, lines) in examples(&text, path.extension().is_some_and(|extension| extension == "md")) {
+            seen += 1;
+            for (number, line) in lines.iter().enumerate() {
+                let hidden = line.starts_with("# ") && !line.starts_with("# Ok::<");
+                if hidden || line.contains("torsade_") {
+                    wrong.push(format!("{}:{}: {line}", path.display(), first + number + 1));
+                }
+            }
+        }
+    }
+    assert!(seen > 70, "only {seen} examples were found");
+    assert!(wrong.is_empty(), "does not compile where it is pasted:\n{}", wrong.join("\n"));
+}
+
+/// The names in backticks in the first column of the README's table, without their modules; rows that have no
+/// counterpart are left out.
+fn twisted_names(readme: &str) -> BTreeSet<String> {
+    let table = readme.split_once("| Twisted | Torsade |").expect("the table").1;
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| {
+        let mut cells = row.split('|').skip(1);
+        Some((cells.next()?, cells.next()?)).filter(|(_, torsade)| !torsade.contains("*(nothing)*"))
+    })
+    .flat_map(|(twisted, _)| twisted.split('`').skip(1).step_by(2))
+    .map(|name| name.rsplit('.').next().unwrap_or(name).replace('…', "StringReceiver"))
+    .collect()
+}
+
+/// The names that a search of the documentation finds: those of items and of variants, and their aliases.
+fn searchable(text: &str) -> BTreeSet<&str> {
+    let word = |text: &'_ str| text.find(|character: char| !character.is_alphanumeric() && character != '_');
+    let mut found = BTreeSet::new();
+    let mut in_enum = false;
+    for line in text.lines() {
+        let item = line.trim_start();
+        let item = item.strip_prefix("pub ").unwrap_or(item);
+        let kinds = ["#[doc(alias = \"", "struct ", "enum ", "trait ", "fn ", "mod ", "type "];
+        let name = kinds.iter().find_map(|kind| item.strip_prefix(kind)).or(in_enum.then_some(item));
+        if let Some((name, end)) = name.and_then(|name| Some((name, word(name)?))) {
+            found.insert(&name[..end]);
+        }
+        in_enum = line.starts_with("pub enum ") || in_enum && !line.starts_with('}');
+    }
+    found
+}
+
+#[test]
+fn each_name_in_the_table_of_twisted_is_found_by_a_search_of_the_documentation() {
+    let texts: Vec<_> = sources().iter().map(|path| fs::read_to_string(path).expect("a file of the repository")).collect();
+    let found: BTreeSet<_> = texts.iter().flat_map(|text| searchable(text)).collect();
+    let wanted = twisted_names(&fs::read_to_string(root().join("README.md")).expect("the README"));
+    assert!(wanted.len() > 90, "only {} names were found", wanted.len());
+    let missing: Vec<_> = wanted.iter().filter(|name| !found.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "no #[doc(alias)] for {missing:?}");
+}
+
+/// The programs and suites in `folder`: files, and folders with a `main.rs`, each with the modules that are in it.
+fn programs(folder: &str) -> Vec<(String, Vec<String>)> {
+    let name = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    let files = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).expect("a folder of the repository");
+        entries.map(|entry| entry.expect("an entry of a folder").path()).collect()
+    };
+    let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    let mut programs = Vec::new();
+    for path in files(&root().join(folder)) {
+        if is_source(&path) {
+            programs.push((name(&path), Vec::new()));
+        } else if path.join("main.rs").exists() {
+            let modules = files(&path).iter().filter(|path| is_source(path)).map(name).filter(|name| name != "main").collect();
+            programs.push((name(&path), modules));
+        }
+    }
+    programs
+}
+
+#[test]
+fn each_example_and_each_suite_is_in_its_index() {
+    let indices = [
+        ("README.md", "", "examples"),
+        ("tests/README.md", "", "tests"),
+        ("tests/README.md", "protocols/tests/", "protocols/tests"),
+        ("tests/README.md", "transports/tests/", "transports/tests"),
+    ];
+    let mut missing = Vec::new();
+    for (index, prefix, folder) in indices {
+        let text = fs::read_to_string(root().join(index)).expect("an index");
+        let programs = programs(folder);
+        assert!(!programs.is_empty(), "nothing in {folder}");
+        let listed = |name: &str| text.contains(&format!("[`{prefix}{name}`]("));
+        // As one, or else each of its parts.
+        for (name, modules) in programs.into_iter().filter(|(name, _)| !listed(name)) {
+            let parts = modules.iter().map(|module| format!("{name}/{module}"));
+            let parts: Vec<_> = if modules.is_empty() { vec![name] } else { parts.collect() };
+            missing.extend(parts.iter().filter(|name| !listed(name)).map(|name| format!("{index}: {folder}/{name}")));
+        }
+    }
+    assert!(missing.is_empty(), "not in the index:\n{}", missing.join("\n"));
+}

@@ -1,0 +1,4 @@
+//! What the documentation promises, and what the compiler says where it is not followed.
+
+mod compile_errors;
+mod documents;

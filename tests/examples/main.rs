@@ -1,0 +1,9 @@
+//! That the examples do what they say.
+
+#[path = "../support/support.rs"]
+mod support;
+
+mod calculus_and_finger;
+mod processes;
+mod simulated;
+mod twisted;

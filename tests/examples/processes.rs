@@ -1,0 +1,334 @@
+//! The examples do what their headers say, as separate processes and with ordinary peers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use crate::support::*;
+
+/// An example that listens; killed when the test is over.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    output: BufReader<ChildStdout>,
+}
+
+impl Server {
+    fn start(name: &str, args: &[&str]) -> Self {
+        let mut child = Command::new(example(name)).args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on ").expect("it says where it listens").parse().unwrap();
+        Self { child, address, output }
+    }
+
+    fn on_free_port(name: &str) -> Self {
+        Self::start(name, &["127.0.0.1:0"])
+    }
+
+    fn connect(&self) -> TcpStream {
+        connect(self.address)
+    }
+
+    /// Ends it as a service manager does; none where that is not possible.
+    fn terminate(mut self) -> Option<i32> {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        if !sent.is_ok_and(|status| status.success()) {
+            println!("skipped: there is no kill command");
+            return None;
+        }
+        let code = self.child.wait().unwrap().code().expect("it ends by itself");
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        Some(code)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn client(name: &str, args: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(example(name))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn python(script: &str, args: &[&str]) -> Option<Child> {
+    let version = Command::new("python3").args(["-c", "import zlib"]).output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        println!("skipped: python3 with zlib is not installed");
+        return None;
+    }
+    let child = Command::new("python3").args(["-c", script]).args(args).stdout(Stdio::piped()).spawn().unwrap();
+    Some(child)
+}
+
+#[test]
+fn quickstart_prints_the_lines_and_the_bytes_saved() {
+    let output = Command::new(example("quickstart")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for word in ["one", "two", "three"] {
+        assert!(
+            text.contains(&format!("server got:  {word}")) && text.contains(&format!("client got:  you said {word}")),
+            "{text}"
+        );
+    }
+    let sent = text.lines().find_map(|line| line.strip_prefix("server sent: ")).expect("the bytes");
+    let numbers: Vec<u64> = sent.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [plain, wire] = numbers[..] else { panic!("{sent}") };
+    assert!(wire > 0 && wire < plain, "{sent}");
+}
+
+#[test]
+fn echo_server_answers_and_its_client_prints() {
+    let server = Server::on_free_port("echo_server");
+    let mut stream = server.connect();
+    stream.write_all(b"hello").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(drain(&mut stream), (b"hello".to_vec(), Ok(())));
+    let output = client("echo_client", &[&server.address.to_string()], b"");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("the server said: Hello, world!"), "{text}");
+    assert_eq!(output.status.code(), Some(0));
+    let address = server.address.to_string();
+    if server.terminate().is_some_and(|code| {
+        assert_eq!(code, 0, "an orderly stop");
+        true
+    }) {
+        let output = client("echo_client", &[&address], b"");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8(output.stderr).unwrap().contains("refused"));
+    }
+}
+
+#[test]
+fn a_server_that_cannot_listen_says_why_and_fails() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (address, why) in
+        [(address.as_str(), "the port is in use"), ("nonsense", "the port is missing"), ("localhost:0", "give an IP")]
+    {
+        let output = Command::new(example("echo_server")).arg(address).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_ne!(output.status.code(), Some(0));
+        assert!(!text.contains("panicked"), "{text}");
+        assert!(text.contains(why), "{why}: {text}");
+    }
+}
+
+#[test]
+fn chat_server_is_the_chat_of_the_guide() {
+    let server = Server::on_free_port("chat_server");
+    let mut lines: Vec<(TcpStream, BufReader<TcpStream>)> = (0..2)
+        .map(|_| {
+            let stream = server.connect();
+            (stream.try_clone().unwrap(), BufReader::new(stream))
+        })
+        .collect();
+    let mut say = |who: usize, text: &str| lines[who].0.write_all(format!("{text}\r\n").as_bytes()).unwrap();
+    let mut ears: Vec<BufReader<TcpStream>> = Vec::new();
+    say(0, "ann");
+    for (_, reader) in &mut lines {
+        ears.push(BufReader::new(reader.get_ref().try_clone().unwrap()));
+    }
+    let hear = |ears: &mut Vec<BufReader<TcpStream>>, who: usize| {
+        let mut line = String::new();
+        ears[who].read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    };
+    assert_eq!(hear(&mut ears, 0), "What's your name?");
+    assert_eq!(hear(&mut ears, 0), "Welcome, ann!");
+    assert_eq!(hear(&mut ears, 1), "What's your name?");
+    let mut say = |who: usize, text: &str| lines[who].0.write_all(format!("{text}\r\n").as_bytes()).unwrap();
+    say(1, "ann");
+    assert_eq!(hear(&mut ears, 1), "Name taken, please choose another.");
+    say(1, "bob");
+    assert_eq!(hear(&mut ears, 1), "Welcome, bob!");
+    say(1, "hello");
+    assert_eq!(hear(&mut ears, 0), "<bob> hello");
+    say(0, "hi");
+    assert_eq!(hear(&mut ears, 1), "<ann> hi");
+    // A name is free again once its owner has left.
+    drop(ears);
+    drop(lines);
+    let mut stream = server.connect();
+    let mut ear = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    ear.read_line(&mut line).unwrap();
+    for _ in 0..100 {
+        stream.write_all(b"ann\r\n").unwrap();
+        line.clear();
+        ear.read_line(&mut line).unwrap();
+        if line.starts_with("Welcome") {
+            break;
+        }
+    }
+    assert_eq!(line, "Welcome, ann!\r\n");
+}
+
+#[test]
+fn portforward_passes_everything_on_both_ways_and_half_closes() {
+    const SIZE: usize = 3 << 20;
+    let target = Server::on_free_port("echo_server");
+    let server = Server::start("portforward", &["127.0.0.1:0", &target.address.to_string()]);
+    let mut stream = server.connect();
+    let mut sender = stream.try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        sender.write_all(&pattern(0, SIZE)).unwrap();
+        sender.shutdown(Shutdown::Write).unwrap();
+    });
+    let (got, end) = drain(&mut stream);
+    sending.join().unwrap();
+    assert_eq!(end, Ok(()));
+    assert!(got == pattern(0, SIZE), "{} bytes", got.len());
+    // With nobody behind it, the client is cut off rather than left hanging.
+    drop(target);
+    let mut stream = server.connect();
+    let (got, end) = drain(&mut stream);
+    assert!(got.is_empty() && end.is_err(), "{end:?}");
+}
+
+#[test]
+fn the_articles_two_programs_talk() {
+    let server = Server::on_free_port("compressed_server");
+    let address = server.address.to_string();
+    let output = client("compressed_client", &[&address], b"alpha\nbeta\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).replace('\r', ""), "alpha\nbeta\n");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+    // Told what to expect, it reads the same server.
+    let output = client("compressed_client", &[&address, "--expect", "deflate"], b"gamma\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).replace('\r', ""), "gamma\n");
+}
+
+#[test]
+fn the_line_of_a_plain_client_is_answered_as_one_zlib_stream() {
+    let server = Server::on_free_port("compressed_server");
+    let mut stream = server.connect();
+    stream.write_all(b"as nc sends it\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let (wire, end) = drain(&mut stream);
+    assert_eq!(end, Ok(()));
+    assert_eq!(wire.first(), Some(&0x78));
+    let mut plain = String::new();
+    flate2::read::ZlibDecoder::new(&wire[..]).read_to_string(&mut plain).expect("a whole stream, checksum and all");
+    assert_eq!(plain, "as nc sends it\n");
+}
+
+#[test]
+fn an_ordinary_python_client_reads_the_compressed_server_message_by_message() {
+    const SCRIPT: &str = "
+import socket, sys, zlib
+host, port = sys.argv[1].rsplit(':', 1)
+s = socket.create_connection((host, int(port)), 120)
+z = zlib.decompressobj()
+for number in range(20):
+    line = b'message %d\\n' % number
+    s.sendall(line)
+    got = b''
+    while not got.endswith(b'\\n'):
+        data = s.recv(65536)
+        assert data, 'the server has closed'
+        got += z.decompress(data)
+    assert got.rstrip() == line.rstrip(), got
+s.shutdown(socket.SHUT_WR)
+while True:
+    data = s.recv(65536)
+    if not data: break
+    z.decompress(data)
+assert z.eof and not z.unused_data
+";
+    let server = Server::on_free_port("compressed_server");
+    let Some(child) = python(SCRIPT, &[&server.address.to_string()]) else { return };
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", output.status);
+}
+
+/// A Python server that sends `sys.argv[1]`: an announced stream with sync flushes, or an ordinary zlib stream.
+const PYTHON_SERVER: &str = "
+import socket, sys, zlib
+listener = socket.create_server(('127.0.0.1', 0))
+print('127.0.0.1:%d' % listener.getsockname()[1], flush=True)
+s, _ = listener.accept()
+s.settimeout(120)
+if sys.argv[1] == 'announced':
+    s.sendall(bytes.fromhex('789c' 'a80000ffff500000ffffd80000ffff'))
+    z, adler = zlib.compressobj(wbits=-15), 1
+    for message in [b'hello ', b'world\\n']:
+        s.sendall(z.compress(message) + z.flush(zlib.Z_SYNC_FLUSH))
+        adler = zlib.adler32(message, adler)
+        s.recv(1, socket.MSG_PEEK)
+    s.sendall(z.flush() + adler.to_bytes(4, 'big'))
+else:
+    z = zlib.compressobj()
+    s.sendall(z.compress(b'plain zlib\\n') + z.flush())
+s.shutdown(socket.SHUT_WR)
+while s.recv(4096): pass
+";
+
+fn client_of_python(kind: &str, args: &[&str]) -> Option<Output> {
+    let mut server = python(PYTHON_SERVER, &[kind])?;
+    let mut address = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    let output = client("compressed_client", &[&[address.trim()], args].concat(), b"x\n");
+    assert!(server.wait().unwrap().success());
+    Some(output)
+}
+
+#[test]
+fn a_python_server_that_announces_is_understood_with_no_flag() {
+    let Some(output) = client_of_python("announced", &[]) else { return };
+    assert_eq!(output.stdout, b"hello world\n", "{}", output.stdout.escape_ascii());
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn an_ordinary_zlib_stream_is_delivered_untouched_and_in_plain_where_it_is_expected() {
+    let Some(output) = client_of_python("ordinary", &[]) else { return };
+    let mut plain = Vec::new();
+    flate2::read::ZlibDecoder::new(&output.stdout[..]).read_to_end(&mut plain).expect("the stream as it was sent");
+    assert_eq!(plain, b"plain zlib\n");
+    let Some(output) = client_of_python("ordinary", &["--expect", "deflate"]) else { return };
+    assert_eq!(output.stdout, b"plain zlib\n");
+}
+
+#[test]
+fn a_client_that_expects_an_unknown_format_says_so() {
+    let server = Server::on_free_port("compressed_server");
+    let output = client("compressed_client", &[&server.address.to_string(), "--expect", "brotli"], b"x\n");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("brotli") && text.contains("deflate-raw"), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+#[test]
+fn workers_chat_passes_lines_to_all_workers_and_ends_on_sigterm() {
+    let server = Server::start("workers_chat", &["127.0.0.1:0", "3"]);
+    let mut peers: Vec<_> = (0..12).map(|_| BufReader::new(server.connect())).collect();
+    let mut line = String::new();
+    for peer in &mut peers {
+        line.clear();
+        peer.read_line(&mut line).unwrap();
+        assert!(line.starts_with("You are on worker "), "{line}");
+    }
+    peers[5].get_mut().write_all(b"hello\r\n").unwrap();
+    for peer in &mut peers {
+        line.clear();
+        peer.read_line(&mut line).unwrap();
+        assert_eq!(line, "hello\r\n");
+    }
+    drop(peers);
+    assert!(matches!(server.terminate(), None | Some(0)));
+}

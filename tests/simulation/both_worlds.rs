@@ -1,0 +1,254 @@
+//! The verified fake: the same programs on the real and on the simulated Backend give the same event logs.
+//!
+//! Client and server are on one reactor, over the loopback. What may differ between any two runs is taken out before the
+//! comparison: times, turns, port numbers, how the bytes are cut, and how the two ends of a connection interleave.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::support;
+use torsade::event_log::{Event, Subject};
+use torsade::prelude::*;
+use torsade::simulated::Simulation;
+
+/// What one end does: at its beginning, for each line it gets, and at the other's end of stream.
+#[derive(Clone, Copy)]
+struct Part {
+    made: fn(&LineTransport) -> Result,
+    line: fn(&LineTransport, &[u8]) -> Result,
+    end: fn(&LineTransport) -> Result,
+}
+
+/// Counts the ends that are gone; both are, when a scenario is over.
+struct Role {
+    part: Part,
+    gone: Rc<Cell<u32>>,
+}
+
+impl LineProtocol for Role {
+    fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        (self.part.made)(transport)
+    }
+
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        (self.part.line)(transport, line)
+    }
+
+    fn read_connection_lost(&mut self, transport: &LineTransport) -> Result {
+        (self.part.end)(transport)
+    }
+
+    fn connection_lost(&mut self, transport: &LineTransport, _reason: &Reason) -> Result {
+        self.gone.set(self.gone.get() + 1);
+        if self.gone.get() == 2 {
+            let reactor = transport.reactor().clone();
+            transport.reactor().call_later(Duration::ZERO, move || reactor.stop().expect("it runs"));
+        }
+        Ok(())
+    }
+}
+
+const NOTHING: fn(&LineTransport) -> Result = |_| Ok(());
+const LOSE: fn(&LineTransport) -> Result = |transport| {
+    transport.lose_connection();
+    Ok(())
+};
+const ECHO: fn(&LineTransport, &[u8]) -> Result = |transport, line| {
+    transport.send_line(line);
+    Ok(())
+};
+const ECHOING: Part = Part { made: NOTHING, line: ECHO, end: LOSE };
+const LOSING: Part = Part {
+    made: |transport| {
+        transport.send_line("hello");
+        Ok(())
+    },
+    line: |transport, _| LOSE(transport),
+    end: LOSE,
+};
+
+/// The scenarios: a name, what the server does and what the client does.
+const SCENARIOS: [(&str, Part, Part); 12] = [
+    ("an echo", ECHOING, LOSING),
+    (
+        "a half-close",
+        ECHOING,
+        Part {
+            made: |transport| {
+                transport.send_line("last words");
+                transport.lose_write_connection();
+                Ok(())
+            },
+            line: |_, _| Ok(()),
+            end: LOSE,
+        },
+    ),
+    ("an end at once", ECHOING, Part { made: LOSE, line: ECHO, end: LOSE }),
+    (
+        "an abort",
+        Part {
+            line: |transport, _| {
+                transport.abort_connection();
+                Ok(())
+            },
+            ..ECHOING
+        },
+        Part { end: NOTHING, ..LOSING },
+    ),
+    ("an error", Part { line: |_, _| Err("deliberate".into()), ..ECHOING }, LOSING),
+    ("an error at the beginning", Part { made: |_| Err("deliberate".into()), ..ECHOING }, Part { made: NOTHING, ..LOSING }),
+    ("a panic", Part { line: |_, _| panic!("deliberate, in a test"), ..ECHOING }, LOSING),
+    (
+        "a mebibyte",
+        Part {
+            line: |transport, _| {
+                transport.write([b"x".repeat(1022), b"\r\n".to_vec()].concat().repeat(1024));
+                LOSE(transport)
+            },
+            ..ECHOING
+        },
+        Part { line: |_, _| Ok(()), ..LOSING },
+    ),
+    (
+        "too long a line",
+        Part {
+            line: |transport, _| {
+                // The very byte that makes it too long is the last.
+                transport.write(vec![b'x'; 16_386]);
+                Ok(())
+            },
+            ..ECHOING
+        },
+        LOSING,
+    ),
+    (
+        "compression",
+        Part {
+            made: |transport| {
+                transport.set_compression("deflate")?;
+                transport.send_line("welcome");
+                Ok(())
+            },
+            line: ECHO,
+            end: LOSE,
+        },
+        Part {
+            made: NOTHING,
+            line: |transport, line| {
+                if line == b"welcome" {
+                    transport.send_line("and you?")
+                } else {
+                    transport.lose_connection()
+                }
+                Ok(())
+            },
+            end: LOSE,
+        },
+    ),
+    (
+        "a pause",
+        Part {
+            line: |transport, line| {
+                transport.pause_producing();
+                let later = transport.clone();
+                transport.reactor().call_later(Duration::from_millis(1), move || later.resume_producing());
+                ECHO(transport, line)
+            },
+            ..ECHOING
+        },
+        Part {
+            made: |transport| {
+                transport.write("one\r\ntwo\r\nthree\r\n");
+                Ok(())
+            },
+            line: |transport, line| if line == b"three" { LOSE(transport) } else { Ok(()) },
+            end: LOSE,
+        },
+    ),
+    (
+        "a peer that ends late",
+        Part { made: LOSE, ..ECHOING },
+        Part {
+            made: NOTHING,
+            line: ECHO,
+            end: |transport| {
+                let late = transport.clone();
+                transport.reactor().call_later(Duration::from_millis(200), move || late.lose_connection());
+                Ok(())
+            },
+        },
+    ),
+];
+
+/// The callbacks of each connection, in their order; those of one are together, and data is one piece.
+type Normal = Vec<Vec<String>>;
+
+fn normalise(events: &[Event]) -> Normal {
+    let mut connections: Vec<(u64, Vec<String>, u64)> = Vec::new();
+    for event in events {
+        let Subject::Connection { id, .. } = &event.subject else { continue };
+        let at = connections.iter().position(|known| known.0 == *id).unwrap_or_else(|| {
+            connections.push((*id, Vec::new(), 0));
+            connections.len() - 1
+        });
+        let (_, callbacks, bytes) = &mut connections[at];
+        match event.callback.as_ref() {
+            "data_received" => *bytes += event.bytes.unwrap_or_default(),
+            // That a congested connection goes on depends on how the bytes were cut.
+            "reading_resumed" => {}
+            callback => {
+                if *bytes > 0 {
+                    callbacks.push(format!("data_received {}", std::mem::take(bytes)));
+                }
+                callbacks.push(format!("{callback} {}", event.reason.as_deref().unwrap_or_default()));
+            }
+        }
+    }
+    let mut normal: Normal = connections.into_iter().map(|(_, callbacks, _)| callbacks).collect();
+    // Which of the two ends is made first is chance.
+    normal.sort();
+    normal
+}
+
+/// Starts a scenario, and gives what is noted of it.
+fn start(reactor: &Reactor, server: Part, client: Part) -> Result<Rc<RefCell<Vec<Event>>>> {
+    let (events, gone) = (Rc::<RefCell<Vec<Event>>>::default(), Rc::new(Cell::new(0)));
+    let noted = Rc::clone(&events);
+    reactor.set_observer(move |event| noted.borrow_mut().push(event.clone()));
+    let counted = Rc::clone(&gone);
+    let port = reactor.listen_tcp("127.0.0.1:0", move |_peer| LineReceiver::new(Role { part: server, gone: counted.clone() }))?;
+    let address = port.address().to_string();
+    reactor.connect_tcp(address, move |_peer| LineReceiver::new(Role { part: client, gone: gone.clone() }))?;
+    Ok(events)
+}
+
+fn really(server: Part, client: Part) -> Result<Normal> {
+    let reactor = Reactor::new()?;
+    let events = start(&reactor, server, client)?;
+    support::run(&reactor);
+    let normal = normalise(&events.borrow());
+    Ok(normal)
+}
+
+fn simulated(seed: u64, server: Part, client: Part) -> Result<Normal> {
+    let simulation = Simulation::new(seed);
+    let host = simulation.host("10.0.0.1");
+    let events = start(host.reactor(), server, client)?;
+    simulation.run_for(Duration::from_secs(60))?;
+    let normal = normalise(&events.borrow());
+    Ok(normal)
+}
+
+#[test]
+fn every_scenario_gives_the_same_log_in_both_worlds() {
+    for (name, server, client) in SCENARIOS {
+        let real = really(server, client).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(real.len(), 2, "{name}: {real:#?}");
+        assert!(real.iter().all(|callbacks| callbacks.last().is_some_and(|last| last.starts_with("connection_lost"))), "{name}");
+        for seed in 0..20 {
+            let fake = simulated(seed, server, client).unwrap_or_else(|error| panic!("{name}, seed {seed}: {error}"));
+            assert_eq!(fake, real, "{name}, seed {seed}");
+        }
+    }
+}

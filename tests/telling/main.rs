@@ -1,0 +1,7 @@
+//! What a program and its owner are told, and in which words.
+
+#[path = "../support/support.rs"]
+mod support;
+
+mod bad_input;
+mod errors;

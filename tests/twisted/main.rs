@@ -1,0 +1,5 @@
+//! Torsade against what real Twisted did, as the programs beside this file recorded it.
+
+mod deferreds;
+mod json;
+mod protocols;
