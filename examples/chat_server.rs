@@ -1,4 +1,4 @@
-//! The chat of Twisted's guide: a state machine for each connection, and a room that all of them share.
+//! The chat of Twisted's guide, `servers/chat.py`: a state machine for each connection, and a room that all of them share.
 //!
 //! Run:    cargo run --example chat_server [ADDRESS]     (127.0.0.1:8123 unless given)
 //! Try:    nc -C 127.0.0.1 8123 in two windows

@@ -1,7 +1,7 @@
-//! A client with its factory's hooks: says hello, prints the answer, and ends.
+//! A client with its factory's hooks: says hello, prints the answer, and ends. Twisted's `simpleclient.py`.
 //!
 //! Run:    cargo run --example echo_client [ADDRESS]     (127.0.0.1:8000 unless given; start echo_server first)
-//! Expect: "the server said: Hello, world!", and exit code 0; without a server, why not, and exit code 1.
+//! Expect: "the server said: hello, world!", and exit code 0; without a server, why not, and exit code 1.
 
 use torsade::prelude::*;
 
@@ -9,7 +9,7 @@ struct EchoClient;
 
 impl Protocol for EchoClient {
     fn connection_made(&mut self, transport: &Transport) -> Result {
-        transport.write("Hello, world!");
+        transport.write("hello, world!");
         Ok(())
     }
 
@@ -40,10 +40,15 @@ impl ClientFactory for EchoFactory {
     }
 }
 
+/// Starts the client on any reactor; it stops the reactor at the end.
+pub fn start(reactor: &Reactor, address: &str) -> Result<Connector> {
+    Ok(reactor.connect_tcp(address, EchoFactory)?)
+}
+
 fn main() -> Result {
     env_logger::init();
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
     let reactor = Reactor::new()?;
-    reactor.connect_tcp(address, EchoFactory)?;
+    start(&reactor, &address)?;
     reactor.run()
 }

@@ -1,4 +1,4 @@
-//! The smallest server: every byte goes back to whoever sent it.
+//! The smallest server: every byte goes back to whoever sent it. Twisted's `echoserv.py`, and its `simpleserv.py`.
 //!
 //! Run:    cargo run --example echo_server [ADDRESS]     (127.0.0.1:8000 unless given)
 //! Try:    nc 127.0.0.1 8000, then type

@@ -69,10 +69,11 @@
 //!
 //! # Examples, in the order of learning
 //! In the package's `examples` folder, and run by `cargo run --example NAME` in a checkout: `echo_server`, `echo_client`,
-//! `compressed_server` and `compressed_client`, `chat_server`, `testing_a_protocol`, `looping_call`, `async_client`,
-//! `blocking_work`, `memcached_parser`, `portforward`, `tls_echo_server`, `starttls_server`, `mutual_tls`, `imap_client`,
-//! `mccp_server`, `compress_tunnel`, `websocket_echo`, `simulated_chat`, `workers_chat`; and in `examples/twisted`, Twisted's
-//! own, the finger tutorial among them.
+//! `compressed_server`, `compressed_client`, `quickstart`, `chat_server`, `testing_a_protocol`, `test_your_protocol`,
+//! `looping_call`, `async_client`, `blocking_work`, `memcached_parser`, `portforward`, `make_keys`, `tls_echo_server`,
+//! `tls_echo_client`, `starttls_server`, `starttls_client`, `mutual_tls`, `imap_client`, `mccp_server`, `ngircd_link`,
+//! `compress_tunnel`, `websocket_echo`, `simulated_chat`, `workers_chat`. And in `examples/twisted`, Twisted's own, the
+//! finger tutorial among them.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs, missing_debug_implementations)]

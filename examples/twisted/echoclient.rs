@@ -1,6 +1,6 @@
 //! Twisted's `echoclient.py`: sends three lines, prints what comes back, and ends after the last.
 //!
-//! Run:    cargo run --example echoclient [ADDRESS]     (127.0.0.1:8000 unless given; start echoserv first)
+//! Run:    cargo run --example echoclient [ADDRESS]     (127.0.0.1:8000 unless given; start echo_server first)
 //! Expect: the three lines, and "connection lost".
 
 use torsade::prelude::*;

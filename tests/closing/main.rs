@@ -3,5 +3,8 @@
 #[path = "../support/support.rs"]
 mod support;
 
+mod half_close;
 mod lingering;
 mod promises;
+mod resets;
+mod stop;

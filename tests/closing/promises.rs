@@ -214,113 +214,6 @@ fn a_failed_connection_does_not_wait_for_its_producer() {
     });
 }
 
-#[test]
-fn a_producer_cannot_be_registered_once_our_stream_has_ended() {
-    on_every_wire(|wire| {
-        let (read_on, wait) = mpsc::channel();
-        let (events, got) = wire.converse(
-            move |event, transport| {
-                if matches!(event, Event::Made) {
-                    transport.write(noise(8 << 20));
-                    transport.lose_connection();
-                    let (late, read_on) = (transport.clone(), read_on.clone());
-                    transport.reactor().call_later(Duration::ZERO, move || {
-                        assert!(late.register_producer(late.clone(), true).is_err());
-                        read_on.send(()).unwrap();
-                    });
-                }
-                Ok(())
-            },
-            move |mut stream| {
-                wait.recv().unwrap();
-                drain(&mut stream).0.len()
-            },
-        );
-        assert!(events.reason().is_clean(), "{}", events.reason());
-        assert_eq!(got, 8 << 20);
-    });
-}
-
-#[test]
-fn stop_sends_what_is_queued_and_aborts_only_who_does_not_read() {
-    on_every_wire(|wire| {
-        let reactor = wire.reactor();
-        reactor.set_stop_timeout(Duration::from_secs(1));
-        let reasons = Rc::new(RefCell::new(BTreeMap::new()));
-        let (made, lost) = (Rc::new(Cell::new(0)), reasons.clone());
-        let port = wire.listen(&reactor, move |_peer| {
-            let (made, lost) = (made.clone(), lost.clone());
-            let mut initial = None;
-            Probe::new(&Events::default(), move |event, transport| {
-                match event {
-                    // Its name may come in pieces.
-                    Event::Data(data) if initial.is_none() => {
-                        initial = data.first().copied();
-                        // Only what nobody reads has to be more than fits on the way.
-                        transport.write(noise(if initial == Some(b's') { 15 << 20 } else { 300_000 }));
-                        made.set(made.get() + 1);
-                        if made.get() == 2 {
-                            stop(transport.reactor());
-                        }
-                    }
-                    Event::Lost(reason) => drop(lost.borrow_mut().insert(initial, reason.clone())),
-                    _ => {}
-                }
-                Ok(())
-            })
-        });
-        let (release, wait) = mpsc::channel::<()>();
-        let stuck = peer(port.address, move |mut stream| {
-            stream.write_all(b"stuck").unwrap();
-            wait.recv().unwrap_err();
-            drain(&mut stream).1
-        });
-        let reader = peer(port.address, |mut stream| {
-            stream.write_all(b"reads").unwrap();
-            drain(&mut stream)
-        });
-        run(&reactor);
-        drop(release);
-        let (got, end) = reader.join().unwrap();
-        assert!(got == noise(300_000), "{} bytes", got.len());
-        assert_eq!(end, Ok(()));
-        assert!(stuck.join().unwrap().is_err(), "who missed something must see a reset");
-        let reasons = reasons.borrow();
-        assert_eq!(reasons.len(), 2);
-        assert!(reasons.values().all(|reason| matches!(reason, Reason::ShuttingDown)), "{reasons:?}");
-    });
-}
-
-#[test]
-fn stop_tells_producers() {
-    on_every_wire(|wire| {
-        struct Told(Rc<Cell<usize>>);
-        impl Producer for Told {
-            fn resume_producing(&mut self, _consumer: &Transport) -> Result {
-                Ok(())
-            }
-            fn stop_producing(&mut self) {
-                self.0.set(self.0.get() + 1);
-            }
-        }
-        for streaming in [false, true] {
-            let told = Rc::new(Cell::new(0));
-            let count = told.clone();
-            let (_, ()) = wire.converse(
-                move |event, transport| {
-                    if matches!(event, Event::Made) {
-                        transport.register_producer(Told(count.clone()), streaming)?;
-                        stop(transport.reactor());
-                    }
-                    Ok(())
-                },
-                |mut stream| drop(drain(&mut stream)),
-            );
-            assert_eq!(told.get(), 1, "streaming: {streaming}");
-        }
-    });
-}
-
 /// What a server sends to a client, and what the client has promised and seen.
 #[derive(Default)]
 struct Ledger {
@@ -433,4 +326,32 @@ fn reset_after_name(mut stream: std::net::TcpStream, size: usize) {
         drain(&mut stream).1.ok();
     }
     reset(stream);
+}
+
+#[test]
+fn a_peer_that_does_not_close_its_side_does_not_hold_up_the_close() {
+    on_every_wire(|wire| {
+        let (release, wait) = mpsc::channel();
+        let (events, got) = wire.converse(
+            move |event, transport| {
+                match event {
+                    Event::Data(_) => {
+                        transport.write(b"everything");
+                        transport.lose_connection();
+                    }
+                    Event::Lost(_) => release.send(())?,
+                    _ => {}
+                }
+                Ok(())
+            },
+            move |mut stream| {
+                stream.write_all(b"!").unwrap();
+                let got = drain(&mut stream);
+                wait.recv().unwrap();
+                got
+            },
+        );
+        assert!(events.reason().is_clean(), "{:?}", events.reason());
+        assert_eq!(got, (b"everything".to_vec(), Ok(())));
+    });
 }

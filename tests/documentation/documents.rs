@@ -122,7 +122,7 @@ fn each_name_in_the_table_of_twisted_is_found_by_a_search_of_the_documentation()
     assert!(missing.is_empty(), "no #[doc(alias)] for {missing:?}");
 }
 
-/// The programs and suites in `folder`: files, and folders with a `main.rs`, each with the modules that are in it.
+/// The programs and suites in `folder`: files, and folders with a `main.rs`, each with the modules that have tests.
 fn programs(folder: &str) -> Vec<(String, Vec<String>)> {
     let name = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
     let files = |folder: &Path| -> Vec<PathBuf> {
@@ -135,7 +135,9 @@ fn programs(folder: &str) -> Vec<(String, Vec<String>)> {
         if is_source(&path) {
             programs.push((name(&path), Vec::new()));
         } else if path.join("main.rs").exists() {
-            let modules = files(&path).iter().filter(|path| is_source(path)).map(name).filter(|name| name != "main").collect();
+            let has_tests =
+                |path: &&PathBuf| is_source(path) && fs::read_to_string(path).is_ok_and(|text| text.contains("#[test]"));
+            let modules = files(&path).iter().filter(has_tests).map(name).filter(|name| name != "main").collect();
             programs.push((name(&path), modules));
         }
     }
@@ -164,4 +166,22 @@ fn each_example_and_each_suite_is_in_its_index() {
         }
     }
     assert!(missing.is_empty(), "not in the index:\n{}", missing.join("\n"));
+}
+
+/// The names in the first column of the README's table of examples, and those in the list of the crate's front page.
+#[test]
+fn the_ladder_of_examples_is_the_same_in_the_readme_and_in_the_documentation() {
+    let part = |file: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(root().join(file)).expect("a file of the repository");
+        let (_, part) = text.split_once(from).expect("its beginning");
+        part.split_once(to).expect("its end").0.to_owned()
+    };
+    let table = part("README.md", "| example | what it shows |", "Ports of Twisted's own");
+    let first_column = table.lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
+    let ladder: Vec<_> =
+        first_column.flat_map(|cell| cell.split("[`").skip(1).filter_map(|rest| rest.split('`').next())).collect();
+    let list = part("src/lib.rs", "in a checkout: ", ". And in `examples/twisted`");
+    let listed: Vec<_> = list.split('`').skip(1).step_by(2).collect();
+    assert!(ladder.len() > 20, "{ladder:?}");
+    assert_eq!(listed, ladder);
 }

@@ -1,33 +1,15 @@
-//! The ports of Twisted's calculus clients and of its finger servers from step 9 on, with the tests of the originals.
-#![allow(dead_code, reason = "the examples' main functions are not called")]
+//! The ports of Twisted's calculus client and of its finger servers from step 9 on, with the tests of the originals.
 
-#[path = "../../examples/twisted/calculus_client_1.rs"]
-mod calculus_client_1;
-#[path = "../../examples/twisted/calculus_client_2.rs"]
-mod calculus_client_2;
-#[path = "../../examples/twisted/calculus_client_3.rs"]
-mod calculus_client_3;
-#[path = "../../examples/twisted/finger08.rs"]
-mod finger08;
-#[path = "../../examples/twisted/finger09.rs"]
-mod finger09;
-#[path = "../../examples/twisted/finger10.rs"]
-mod finger10;
-#[path = "../../examples/twisted/finger11.rs"]
-mod finger11;
-#[path = "../../examples/twisted/finger12.rs"]
-mod finger12;
-#[path = "../../examples/twisted/finger13.rs"]
-mod finger13;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
+use crate::programs::{calculus_client, finger08, finger09, finger10, finger11, finger12, finger13};
 use crate::support::{address, connect, run_until, socket_address};
+use torsade::Deferred;
 use torsade::prelude::*;
 use torsade::service::{Service, StreamServerEndpointService};
 use torsade::testing::StringTransportWithDisconnection;
-use torsade::{Deferred, DeferredError};
 
 type Connection<L> = StringTransportWithDisconnection<LineReceiver<L>>;
 
@@ -37,11 +19,13 @@ fn connected<L: LineProtocol>(client: L) -> Connection<L> {
     connection
 }
 
-/// Each operation sends its line, and the answer is the Deferred's value.
-fn operations_work<L: LineProtocol>(mut connection: Connection<L>, calculate: impl Fn(&str, i64, i64) -> Deferred<i64>) {
+#[test]
+fn the_calculus_client_sends_operations_and_gives_their_answers() {
+    let client = calculus_client::RemoteCalculationClient::default();
+    let mut connection = connected(client.clone());
     for (operation, a, b, expected) in [("add", 7, 6, 13), ("subtract", 82, 78, 4), ("multiply", 2, 8, 16), ("divide", 14, 3, 4)]
     {
-        let result = calculate(operation, a, b);
+        let result = client.calculate(operation, a, b);
         assert_eq!(connection.value(), format!("{operation} {a} {b}\r\n").into_bytes());
         connection.clear();
         connection.deliver(format!("{expected}\r\n").as_bytes());
@@ -50,48 +34,19 @@ fn operations_work<L: LineProtocol>(mut connection: Connection<L>, calculate: im
 }
 
 #[test]
-fn the_calculus_clients_send_operations_and_give_their_answers() {
-    let client = calculus_client_1::RemoteCalculationClient::default();
-    operations_work(connected(client.clone()), |operation, a, b| client.calculate(operation, a, b));
-    let client = calculus_client_2::RemoteCalculationClient::default();
-    operations_work(connected(client.clone()), |operation, a, b| client.calculate(operation, a, b));
-    let client = calculus_client_3::RemoteCalculationClient::default();
-    operations_work(connected(client.clone()), |operation, a, b| client.calculate(operation, a, b));
-}
-
-#[test]
-fn the_second_calculus_client_gives_up_an_operation_and_keeps_the_connection() {
-    let client = calculus_client_2::RemoteCalculationClient::default();
-    let mut connection = connected(client.clone());
-    let (late, next) = (client.calculate("add", 9, 4), client.calculate("add", 1, 1));
-    connection.advance(calculus_client_2::TIME_OUT - std::time::Duration::from_secs(1));
-    let late = late.into_result().expect_err("there is a second left");
-    connection.deliver(b"13\r\n");
-    assert_eq!(late.into_result().expect("it was answered").expect("in time"), 13);
-    connection.advance(std::time::Duration::from_secs(1));
-    let failure = next.into_result().expect("it has failed").expect_err("in time");
-    assert!(matches!(failure.downcast_ref(), Some(DeferredError::TimedOut(_))), "{failure}");
-    assert!(connection.is_connected());
-    connection.deliver(b"2\r\n");
-    let again = client.calculate("add", 2, 2);
-    connection.deliver(b"4\r\n");
-    assert_eq!(again.into_result().expect("it was answered").expect("the late answer was not taken for this one"), 4);
-}
-
-#[test]
-fn the_third_calculus_client_closes_the_connection_when_no_answer_comes() {
-    let client = calculus_client_3::RemoteCalculationClient::default();
+fn the_calculus_client_closes_the_connection_when_no_answer_comes() {
+    let client = calculus_client::RemoteCalculationClient::default();
     let mut connection = connected(client.clone());
     let result = client.calculate("add", 9, 4);
-    connection.advance(calculus_client_3::TIME_OUT);
+    connection.advance(calculus_client::TIME_OUT);
     let failure = result.into_result().expect("it has failed").expect_err("there was no answer");
-    assert!(failure.check::<calculus_client_3::ClientTimeoutError>(), "{failure}");
+    assert!(failure.check::<calculus_client::ClientTimeoutError>(), "{failure}");
     assert!(!connection.is_connected());
 }
 
 #[test]
 fn a_calculus_client_that_loses_its_connection_fails_what_waits() {
-    let client = calculus_client_1::RemoteCalculationClient::default();
+    let client = calculus_client::RemoteCalculationClient::default();
     let mut connection = connected(client.clone());
     let result = client.calculate("add", 9, 4);
     connection.lose(Reason::ConnectionDone);

@@ -5,5 +5,6 @@ mod support;
 
 mod calculus_and_finger;
 mod processes;
+mod programs;
 mod simulated;
 mod twisted;

@@ -8,22 +8,10 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::programs::{chat_server, compressed_server, portforward, quickstart};
 use torsade::event_log::{Log, Subject, fingerprint};
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation, SimulationError, simulate_with};
-
-#[allow(dead_code)]
-#[path = "../../examples/chat_server.rs"]
-mod chat_server;
-#[allow(dead_code)]
-#[path = "../../examples/compressed_server.rs"]
-mod compressed_server;
-#[allow(dead_code)]
-#[path = "../../examples/portforward.rs"]
-mod portforward;
-#[allow(dead_code)]
-#[path = "../../examples/quickstart.rs"]
-mod quickstart;
 
 /// A client that keeps the lines it gets.
 #[derive(Clone, Default)]
@@ -255,8 +243,10 @@ fn different_seeds_give_different_logs_of_the_town() {
 
 /// What the test above prints when it is run by this command.
 fn logs_by(command: &mut Command) -> String {
-    let output =
-        command.args(["--exact", "different_seeds_give_different_logs_of_the_town", "--nocapture"]).output().expect("it starts");
+    let output = command
+        .args(["--exact", "simulated::different_seeds_give_different_logs_of_the_town", "--nocapture"])
+        .output()
+        .expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout);
     // The name of the test may stand before it.
     let logs = text.lines().find_map(|line| line.split_once("LOGS ").map(|(_, logs)| logs.to_owned()));
@@ -273,8 +263,7 @@ fn two_processes_give_the_same_logs() {
 #[ignore = "builds the workspace in both profiles"]
 fn debug_and_release_builds_give_the_same_logs() {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let logs = |profile: &str| {
-        logs_by(Command::new(&cargo).args(["test", "--quiet", "--test", "examples_simulated", "--profile", profile, "--"]))
-    };
+    let logs =
+        |profile: &str| logs_by(Command::new(&cargo).args(["test", "--quiet", "--test", "examples", "--profile", profile, "--"]));
     assert_eq!(logs("dev"), logs("release"));
 }

@@ -12,8 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 
-mod ports;
-
+use crate::programs;
 use crate::support::{self, LIMIT};
 use torsade::prelude::*;
 use torsade::{ReactorHandle, SystemEvent};
@@ -157,10 +156,8 @@ fn shown(heard: &BTreeMap<usize, Vec<u8>>) -> Vec<String> {
 #[test]
 fn echo_servers_send_back_every_byte() {
     let steps = [Connect, Send(0, "hello"), Bytes(0, 5), Send(0, "\0\r\n more"), Bytes(0, 8)];
-    for (name, start) in
-        [("examples/echoserv.py", ports::echoserv::start as Start), ("examples/simpleserv.py", ports::simpleserv::start)]
-    {
-        assert_eq!(compare(name, start, &steps)[&0], b"hello\0\r\n more");
+    for name in ["examples/echoserv.py", "examples/simpleserv.py"] {
+        assert_eq!(compare(name, programs::echo_server::start, &steps)[&0], b"hello\0\r\n more");
     }
 }
 
@@ -177,7 +174,7 @@ fn the_basic_chat_sends_each_line_to_everybody() {
         Lines(0, 3),
         Lines(1, 3),
     ];
-    let heard = compare("examples/chatserver.py", ports::chatserver::start, &steps);
+    let heard = compare("examples/chatserver.py", programs::chatserver::start, &steps);
     assert_eq!(heard[&0], b"from the second\none\ntwo\n\n");
     assert_eq!(heard[&1], heard[&0]);
 }
@@ -199,7 +196,7 @@ fn the_chat_of_the_guide_keeps_names_apart() {
         Send(0, "good day\r\n"),
         Lines(1, 1),
     ];
-    let heard = compare("howto/listings/servers/chat.py", ports::chat::start, &steps);
+    let heard = compare("howto/listings/servers/chat.py", programs::chat_server::start, &steps);
     assert_eq!(heard[&0], b"What's your name?\r\nWelcome, ada!\r\n<grace> hello\r\n");
 }
 
@@ -214,7 +211,7 @@ fn long_calculations_are_exact_and_errors_are_told() {
         Send(0, "99999 99999 99999 99999 99999\r\n\r\n"),
         Lines(0, 2),
     ];
-    let heard = compare("examples/longex.py", ports::longex::start, &steps);
+    let heard = compare("examples/longex.py", programs::longex::start, &steps);
     assert!(heard[&0].starts_with(b"Error.\r\n24\r\n"), "{}", heard[&0].escape_ascii());
 }
 
@@ -229,7 +226,7 @@ fn streaming_sends_as_many_numbers_as_asked_for_and_closes() {
             numbers.split_terminator("\r\n").filter(|number| number.parse::<u32>().unwrap() < 10_000).count()
         };
         // The numbers are random: their shape and count are compared.
-        let served = Served::new(ports::streaming::start);
+        let served = Served::new(programs::streaming::start);
         assert_eq!(count_of(&drive(served.address, &steps)), count);
         if let Some(mut original) = Original::start("examples/streaming.py", None) {
             assert_eq!(count_of(&drive(original.address(), &steps)), count);
@@ -252,7 +249,7 @@ fn the_remote_calculator_answers_and_closes_on_nonsense() {
         Send(2, "power 1 0\r\n"),
         End(2),
     ];
-    let heard = compare("howto/listings/trial/calculus/remote_2.py", ports::remote_2::start, &steps);
+    let heard = compare("howto/listings/trial/calculus/remote_2.py", programs::remote_2::start, &steps);
     assert_eq!(heard[&0], b"3\r\n-1\r\n-12\r\n-4\r\n-4\r\n3\r\nerror\r\n");
 }
 
@@ -260,19 +257,19 @@ fn the_remote_calculator_answers_and_closes_on_nonsense() {
 fn the_finger_tutorial_grows_step_by_step() {
     let ask = [Connect, Send(0, "moshez\r\n"), End(0), Connect, Send(1, "nobody\r\n"), End(1)];
     let start: [(u32, Start, &str); 5] = [
-        (4, ports::finger04::start, ""),
-        (5, ports::finger05::start, "No such user\r\n"),
-        (6, ports::finger06::start, "No such user\r\n"),
-        (7, ports::finger07::start, "Happy and well\r\n"),
-        (8, ports::finger08::start, "Happy and well\r\n"),
+        (4, programs::finger04::start, ""),
+        (5, programs::finger05::start, "No such user\r\n"),
+        (6, programs::finger06::start, "No such user\r\n"),
+        (7, programs::finger07::start, "Happy and well\r\n"),
+        (8, programs::finger08::start, "Happy and well\r\n"),
     ];
     for (number, start, answer) in start {
         let heard = compare(&format!("howto/tutorial/listings/finger/finger{number:02}.py"), start, &ask);
         assert_eq!(heard[&0], answer.as_bytes(), "finger{number:02}");
     }
-    compare("howto/tutorial/listings/finger/finger03.py", ports::finger03::start, &[Connect, End(0)]);
+    compare("howto/tutorial/listings/finger/finger03.py", programs::finger03::start, &[Connect, End(0)]);
     // It ignores what it is told, so there is only to see that it takes it.
-    compare("howto/tutorial/listings/finger/finger02.py", ports::finger02::start, &[Connect, Send(0, "moshez\r\n")]);
+    compare("howto/tutorial/listings/finger/finger02.py", programs::finger02::start, &[Connect, Send(0, "moshez\r\n")]);
 }
 
 /// Is the server of one client: sends back what comes, and gives it when the client has closed.
@@ -313,6 +310,6 @@ fn compare_client(name: &str, start: fn(&Reactor, &str) -> Result<Connector>, ex
 #[test]
 fn clients_say_the_same_and_end_after_the_answer() {
     let lines = b"Hello, world!\r\nWhat a fine day it is.\r\nBye-bye!\r\n";
-    compare_client("examples/echoclient.py", ports::echoclient::start, lines);
-    compare_client("examples/simpleclient.py", ports::simpleclient::start, b"hello, world!");
+    compare_client("examples/echoclient.py", programs::echoclient::start, lines);
+    compare_client("examples/simpleclient.py", programs::echo_client::start, b"hello, world!");
 }

@@ -5,4 +5,4 @@ mod support;
 
 mod conformance;
 mod own_decoder;
-mod websocket_echo;
+mod websocket;

@@ -703,5 +703,5 @@ fn a_thousand_idle_connections_beat_every_minute_of_an_hour() {
 fn a_failing_scenario_names_its_seed() {
     let failed = std::panic::catch_unwind(|| simulate(0..3, |simulation| assert!(simulation.seed() < 2)));
     let message = *failed.unwrap_err().downcast::<String>().unwrap();
-    assert!(message.contains("TORSADE_SEED=2 cargo test a_failing_scenario_names_its_seed"), "{message}");
+    assert!(message.contains("TORSADE_SEED=2 cargo test network::a_failing_scenario_names_its_seed"), "{message}");
 }

@@ -285,19 +285,25 @@ pub fn reset(stream: TcpStream) {
     drop(stream);
 }
 
-/// Bytes that tell their place, so that a loss, a repeat or an exchange shows.
+/// Bytes that tell their place, so that a loss, a repeat or an exchange shows. They repeat after a mebibyte or so, which is
+/// more than any window of deflate: no compression makes them fewer.
 pub fn pattern(from: usize, count: usize) -> Vec<u8> {
-    (from..from + count).map(|at| ((at * 31) ^ (at >> 8) ^ (at >> 16)) as u8).collect()
-}
-
-/// So many bytes that no compression makes fewer: their period is longer than any window of deflate.
-pub fn noise(count: usize) -> Vec<u8> {
     static BLOCK: OnceLock<Vec<u8>> = OnceLock::new();
     let block = BLOCK.get_or_init(|| {
         let mut chance = Chance(5);
-        (0..80_000).map(|_| (chance.draw() >> 32) as u8).collect()
+        (0..131_101).flat_map(|_| chance.draw().to_le_bytes()).collect()
     });
-    block.iter().copied().cycle().take(count).collect()
+    let mut bytes = Vec::with_capacity(count);
+    while bytes.len() < count {
+        let rest = &block[(from + bytes.len()) % block.len()..];
+        bytes.extend_from_slice(&rest[..rest.len().min(count - bytes.len())]);
+    }
+    bytes
+}
+
+/// So many bytes that no compression makes fewer.
+pub fn noise(count: usize) -> Vec<u8> {
+    pattern(0, count)
 }
 
 /// Numbers that look random and are the same in every run.

@@ -63,7 +63,7 @@ fn a_port_in_use_and_a_name_to_listen_on_are_errors_with_the_remedy() {
     assert!(error.to_string().contains("in use") && error.source().is_some(), "{error}");
     // Ours as well.
     let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
-    assert!(reactor.listen_tcp(address(&port), |_peer| Echo).is_err());
+    assert!(reactor.listen_tcp(socket_address(&port.address()), |_peer| Echo).is_err());
     let error = reactor.listen_tcp("localhost:0", |_peer| Echo).map(drop).unwrap_err();
     assert!(matches!(error, ListenError::Name(_)));
     assert_helps(&error, "localhost:0");

@@ -1,10 +1,11 @@
-//! Twisted's `trial/calculus/client_2.py`: an operation that gets no answer in time fails; the connection goes on.
+//! Twisted's `trial/calculus/client_3.py`: when no answer comes in time, all fail and the connection is closed.
 //!
-//! Run:    cargo run --example calculus_client_2 [ADDRESS]     (127.0.0.1:8888 unless given; start remote_2 first)
+//! Run:    cargo run --example calculus_client [ADDRESS]     (127.0.0.1:8888 unless given; start remote_2 first)
 //! Expect: 7 + 6 = 13, and so on.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,15 +13,45 @@ use torsade::prelude::*;
 use torsade::service::{ClientService, Service};
 use torsade::{defer, react};
 
-/// How long an answer may take.
+type Results = Rc<RefCell<VecDeque<Firer<i64>>>>;
+
+/// How long the peer may be silent while somebody waits.
 pub const TIME_OUT: Duration = Duration::from_secs(60);
 
+/// Nothing came from the calculator for [`TIME_OUT`].
+#[derive(Debug)]
+pub struct ClientTimeoutError;
+
+impl fmt::Display for ClientTimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the calculator did not answer within {TIME_OUT:?}")
+    }
+}
+
+impl std::error::Error for ClientTimeoutError {}
+
 /// A calculator that is somewhere else; a cheap handle, which is its own protocol as well.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RemoteCalculationClient {
     transport: Rc<RefCell<Option<LineTransport>>>,
     /// Those who wait for an answer: answers come in the order of the questions.
-    results: Rc<RefCell<VecDeque<Firer<i64>>>>,
+    results: Results,
+    timeout: Rc<TimeoutMixin>,
+}
+
+impl Default for RemoteCalculationClient {
+    fn default() -> Self {
+        let results = Results::default();
+        let waiting = results.clone();
+        let timeout = TimeoutMixin::with(move |transport| {
+            let waiting = waiting.take();
+            for firer in waiting {
+                firer.errback(ClientTimeoutError);
+            }
+            transport.lose_connection();
+        });
+        Self { transport: Rc::default(), results, timeout: Rc::new(timeout) }
+    }
 }
 
 impl RemoteCalculationClient {
@@ -31,8 +62,8 @@ impl RemoteCalculationClient {
         transport.send_line(format!("{operation} {a} {b}"));
         let (deferred, firer) = Deferred::new();
         self.results.borrow_mut().push_back(firer);
-        // Timed out, it keeps its place in the queue: its answer may still come, and is nobody else's.
-        deferred.add_timeout(TIME_OUT, transport.reactor())
+        self.timeout.set_timeout(transport, Some(TIME_OUT));
+        deferred
     }
 }
 
@@ -42,7 +73,8 @@ impl LineProtocol for RemoteCalculationClient {
         Ok(())
     }
 
-    fn line_received(&mut self, _transport: &LineTransport, line: &[u8]) -> Result {
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        self.timeout.set_timeout(transport, None);
         let answer = std::str::from_utf8(line)?.parse()?;
         // Taken out first: the callbacks may ask the next question.
         let firer = self.results.borrow_mut().pop_front();
