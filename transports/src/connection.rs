@@ -46,6 +46,8 @@ pub(crate) struct StreamConnection {
     protocol: RefCell<Option<Box<dyn Protocol>>>,
     state: RefCell<State>,
     work: Work,
+    /// A callback is running: what it asks for is done when it returns.
+    in_callback: Cell<bool>,
 }
 
 /// What is told to the maker of an outgoing connection when it is lost.
@@ -118,6 +120,7 @@ impl StreamConnection {
             protocol: RefCell::new(Some(protocol)),
             state: RefCell::new(State::new()),
             work: Work::new(Rc::clone(&shared.turn)),
+            in_callback: Cell::new(false),
         })
     }
 
@@ -160,9 +163,9 @@ impl StreamConnection {
     fn call_user(self: &Rc<Self>, name: &'static str, callback: impl FnOnce(&Transport) -> Result) {
         self.shared.reactor.note_callback(name);
         let transport = self.transport();
-        self.state.borrow_mut().in_callback = true;
+        self.in_callback.set(true);
         let result = catch(|| callback(&transport));
-        self.state.borrow_mut().in_callback = false;
+        self.in_callback.set(false);
         match result {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.fail(name, Reason::Protocol(error.into())),
@@ -171,6 +174,7 @@ impl StreamConnection {
     }
 
     /// Tells the event log of a callback.
+    #[inline]
     fn observe(&self, callback: Callback<'_>) {
         self.shared.reactor.observe(|| {
             let event = Event::new(Subject::Connection { id: self.id, peer: self.peer.to_string() }, callback.name());
@@ -184,27 +188,29 @@ impl StreamConnection {
 
     /// Does all that is due after something happened: output, producer, close. Called from the loop only.
     fn settle(self: &Rc<Self>) {
-        let consumers = {
-            let mut state = self.state.borrow_mut();
-            state.note_failure();
-            state.take_spent_consumers()
-        };
-        if let Some(consumers) = consumers {
-            consumers.leave();
+        let mut state = self.state.borrow_mut();
+        state.note_failure();
+        if !state.is_plain() {
+            drop(state);
+            self.leave_consumers();
+            self.drive_producer();
+            state = self.state.borrow_mut();
         }
-        self.drive_producer();
-        self.flush();
-        self.advance_close();
-        self.arm_layer_timer();
-        let state = self.state.borrow();
-        if !state.life.is_lost() && (state.wants_input() || state.resumed && state.is_reading() || state.producer_is_due()) {
+        self.flush(&mut state);
+        if !state.is_plain() {
+            drop(state);
+            self.advance_close();
+            self.arm_layer_timer();
+            state = self.state.borrow_mut();
+        }
+        if state.wants_turn() {
             self.shared.reactor.requeue(self.token.get(), Ready::NONE);
         }
     }
 
     /// Something was asked for from outside: has it done at the end of the turn, or after the callback that asked.
     fn settle_later(&self, state: &State) {
-        if !state.in_callback && !state.life.is_lost() {
+        if !self.in_callback.get() && !state.life.is_lost() {
             self.shared.reactor.at_end_of_turn(self.token.get());
         }
     }
@@ -213,16 +219,19 @@ impl StreamConnection {
 impl Source for StreamConnection {
     fn ready(self: Rc<Self>, ready: Ready) {
         self.work.begin_turn(&self.shared.reactor);
-        {
-            let mut state = self.state.borrow_mut();
-            state.note_readiness(ready);
-            if state.outgoing.has_ended() && ready.contains(Ready::WRITABLE) {
-                // The system reports this when our end is acknowledged, though room is of no use any more.
-                state.hint_at_acknowledgement(self.shared.reactor.now());
-            }
+        let mut state = self.state.borrow_mut();
+        state.note_readiness(ready);
+        if state.outgoing.has_ended() && ready.contains(Ready::WRITABLE) {
+            // The system reports this when our end is acknowledged, though room is of no use any more.
+            state.hint_at_acknowledgement(self.shared.reactor.now());
         }
-        self.resume_protocol();
-        self.read();
+        if state.resumed && state.is_reading() {
+            state.resumed = false;
+            drop(state);
+            self.call(Callback::ReadingResumed);
+            state = self.state.borrow_mut();
+        }
+        self.read(state);
         self.settle();
     }
 

@@ -54,9 +54,7 @@ impl StreamConnection {
         if state.outgoing.is_writable() {
             self.write_through(&mut state, Chain::finish);
             state.outgoing.finish();
-            drop(state);
-            self.flush();
-            state = self.state.borrow_mut();
+            self.flush(&mut state);
         }
         #[cfg(feature = "tls")]
         if state.life.is_closing()
@@ -91,8 +89,9 @@ impl StreamConnection {
     /// A close has begun that waits for the peer: looks after it from time to time.
     fn arm_close_timer(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
-        let (now, timeout, ended) = (self.shared.reactor.now(), state.close_timeout(), state.outgoing.has_ended());
+        let (timeout, ended) = (state.close_timeout(), state.outgoing.has_ended());
         let Some(close) = state.life.close_mut().filter(|close| close.timer.is_none()) else { return };
+        let now = self.shared.reactor.now();
         let progress = close.progress.get_or_insert_with(|| Progress::new(now, ended));
         let connection = Rc::downgrade(self);
         close.timer = Some(self.shared.reactor.call_later(progress.next_look(now, timeout.flush), move || {
@@ -104,21 +103,17 @@ impl StreamConnection {
 
     /// Ends the close if the peer has everything, or takes nothing for too long.
     fn look_after_peer(self: &Rc<Self>) {
-        {
-            let mut state = self.state.borrow_mut();
-            if let Some(close) = state.life.close_mut() {
-                close.timer = None;
-            }
-            // The system tells of room only once a third of a full buffer is free. A slow peer may have made some.
-            state.writable = true;
+        let mut state = self.state.borrow_mut();
+        if let Some(close) = state.life.close_mut() {
+            close.timer = None;
         }
-        self.flush();
-        {
-            let mut state = self.state.borrow_mut();
-            if let Some(reason) = state.close_so_far(self.shared.reactor.now()) {
-                state.life.doom(reason);
-            }
+        // The system tells of room only once a third of a full buffer is free. A slow peer may have made some.
+        state.writable = true;
+        self.flush(&mut state);
+        if let Some(reason) = state.close_so_far(self.shared.reactor.now()) {
+            state.life.doom(reason);
         }
+        drop(state);
         self.settle();
     }
 

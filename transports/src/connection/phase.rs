@@ -238,6 +238,10 @@ impl Outgoing {
         matches!(self, Self::Open | Self::Ending)
     }
 
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
     pub(super) const fn is_ending(&self) -> bool {
         matches!(self, Self::Ending)
     }

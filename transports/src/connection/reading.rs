@@ -1,5 +1,6 @@
 //! From the socket to the protocol.
 
+use std::cell::RefMut;
 use std::io;
 use std::rc::Rc;
 
@@ -15,12 +16,19 @@ use super::state::State;
 
 impl StreamConnection {
     /// Delivers at most one buffer of what there is to read, unless the work of this turn is done already.
-    pub(super) fn read(self: &Rc<Self>) {
-        if !self.work.is_left() || !self.state.borrow().wants_input() {
+    pub(super) fn read(self: &Rc<Self>, state: RefMut<'_, State>) {
+        if !self.work.is_left() || !state.wants_input() {
             return;
         }
-        let held = self.state.borrow().holds_input();
-        if held { self.read_layers(&[]) } else { self.read_socket() }
+        if state.holds_input() {
+            drop(state);
+            self.read_layers(&[]);
+        } else if state.incoming.wire_has_ended() {
+            drop(state);
+            self.end_layers();
+        } else {
+            self.read_socket(state);
+        }
     }
 
     /// Has the loop come back to this connection, in its next turn.
@@ -30,49 +38,26 @@ impl StreamConnection {
         }
     }
 
-    /// Tells the protocol once that it may go on with what it kept back.
-    pub(super) fn resume_protocol(self: &Rc<Self>) {
-        let resumed = {
-            let mut state = self.state.borrow_mut();
-            state.is_reading() && std::mem::take(&mut state.resumed)
-        };
-        if resumed {
-            self.call(Callback::ReadingResumed);
-        }
-    }
-
-    fn read_socket(self: &Rc<Self>) {
-        let wire_ended = self.state.borrow().incoming.wire_has_ended();
-        if wire_ended {
-            self.end_layers();
-            return;
-        }
+    fn read_socket(self: &Rc<Self>, mut state: RefMut<'_, State>) {
+        let Some(stream) = &state.stream else { return };
         let mut buffer = self.shared.read_buffer.borrow_mut();
-        let result = match &self.state.borrow().stream {
-            Some(stream) => stream.read(&mut buffer),
-            None => return,
-        };
-        match result {
+        match stream.read(&mut buffer) {
             Ok(0) => {
-                drop(buffer);
-                {
-                    let mut state = self.state.borrow_mut();
-                    state.socket_ended = true;
-                    state.incoming.end_wire();
-                    state.readable = false;
-                }
+                state.socket_ended = true;
+                state.incoming.end_wire();
+                state.readable = false;
+                drop((state, buffer));
                 self.end_layers();
             }
             Ok(count) => {
                 if count < buffer.len() {
-                    self.state.borrow_mut().drained();
+                    state.drained();
                 }
-                self.deliver(buffer.get(..count).unwrap_or_default());
+                self.deliver(state, buffer.get(..count).unwrap_or_default());
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.state.borrow_mut().readable = false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.readable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                let mut state = self.state.borrow_mut();
                 let cause = state.outgoing.take_error().unwrap_or(error);
                 state.life.doom(cause.into());
             }
@@ -80,27 +65,21 @@ impl StreamConnection {
     }
 
     /// Takes bytes from the socket to the protocol, or drops them when the connection is being closed.
-    fn deliver(self: &Rc<Self>, wire: &[u8]) {
-        let direct = {
-            let mut state = self.state.borrow_mut();
-            if state.drops_input() {
-                return;
-            }
-            let direct = state.chain.as_ref().is_none_or(|chain| chain.reads_directly());
-            if direct {
-                self.note_unsought(&mut state, wire);
-                state.bytes_in += wire.len() as u64;
-                if let Some(chain) = &mut state.chain {
-                    chain.passed_in(wire.len() as u64);
-                }
-            }
-            direct
-        };
-        if direct {
-            self.call(Callback::Data(wire));
-        } else {
-            self.read_layers(wire);
+    fn deliver(self: &Rc<Self>, mut state: RefMut<'_, State>, wire: &[u8]) {
+        if state.drops_input() {
+            return;
         }
+        if let Some(chain) = &mut state.chain {
+            if !chain.reads_directly() {
+                drop(state);
+                return self.read_layers(wire);
+            }
+            chain.passed_in(wire.len() as u64);
+        }
+        self.note_unsought(&mut state, wire);
+        state.bytes_in += wire.len() as u64;
+        drop(state);
+        self.call(Callback::Data(wire));
     }
 
     /// Bytes are about to be delivered as they are. Says so, once, if they are a compressed stream that announces itself.

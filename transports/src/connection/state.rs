@@ -55,8 +55,6 @@ pub(super) struct State {
     pub(super) read_while_congested: bool,
     /// The protocol is to be told that reading goes on.
     pub(super) resumed: bool,
-    /// A callback of this connection is running: what it asks for is done when it returns.
-    pub(super) in_callback: bool,
     /// The log says no more of announcements that nobody looks for: it has, or the user wants none looked for.
     pub(super) hushed: bool,
     /// Plain bytes of both directions so far; what was given back counts when it is delivered again.
@@ -163,6 +161,7 @@ impl State {
     }
 
     /// The connection has failed and is not read from: reading, which would find that, may never come.
+    #[inline]
     pub(super) fn has_failed_unseen(&self) -> bool {
         let unread = self.paused || self.incoming.has_ended();
         unread && self.failed || (unread || self.life.is_closing()) && self.outgoing.has_failed()
@@ -170,10 +169,15 @@ impl State {
 
     /// Ends a connection that [`has_failed_unseen`](Self::has_failed_unseen). After both streams have ended gracefully there is
     /// nothing left to fail.
+    #[inline]
     pub(super) fn note_failure(&mut self) {
-        if !self.has_failed_unseen() || self.has_ended() || self.life.is_lost() {
-            return;
+        if self.has_failed_unseen() && !self.has_ended() && !self.life.is_lost() {
+            self.fail_unseen();
         }
+    }
+
+    #[cold]
+    fn fail_unseen(&mut self) {
         self.failed = false;
         let refused = self.outgoing.take_error();
         let found = || self.stream().and_then(Stream::take_error).unwrap_or_else(Some);
@@ -215,6 +219,16 @@ impl State {
         }
         let waiting = self.readable || self.incoming.wire_has_ended() || self.holds_input();
         waiting && (self.is_reading() || self.life.is_closing() || self.is_handshaking())
+    }
+
+    /// Nothing can be due here but input and output: no layers, no producer, no end under way.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.chain.is_none() && self.rare.is_none() && self.life.is_open() && self.outgoing.is_open()
+    }
+
+    /// There is something to do that no readiness of the socket will tell of.
+    pub(super) fn wants_turn(&self) -> bool {
+        !self.life.is_lost() && (self.wants_input() || self.resumed && self.is_reading() || self.producer_is_due())
     }
 
     /// The layers have input that can be taken further now. Without the protocol's consent, only a handshake's can.

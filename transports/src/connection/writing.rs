@@ -68,17 +68,16 @@ impl StreamConnection {
     }
 
     /// Writes what there is to the socket, once.
-    pub(super) fn flush(&self) {
-        let mut state = self.state.borrow_mut();
+    pub(super) fn flush(&self, state: &mut State) {
         if state.life.is_lost() || state.life.is_doomed() {
             return;
         }
         // Also when everything is finished: the end itself may have had to wait, for a handshake.
         if state.chain.as_ref().is_some_and(|chain| chain.needs_flush()) {
-            self.write_through(&mut state, Chain::flush);
+            self.write_through(state, Chain::flush);
         }
         if !state.output.is_empty() && state.writable {
-            self.write_socket(&mut state);
+            self.write_socket(state);
         } else if state.chain.is_some() && state.output.is_empty() {
             // The layers were offered a buffer and wrote nothing: an idle connection keeps none.
             state.output.clear(&self.shared);
