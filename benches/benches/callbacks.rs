@@ -45,9 +45,11 @@ fn lines_to_a_string_transport(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = LENGTHS)]
 fn echo_in_a_turn(bencher: Bencher<'_, '_>, length: usize) {
     let reactor = MemoryReactor::new();
-    let address = "127.0.0.1:1".parse().expect("an address");
+    let address = "127.0.0.1:1".parse::<std::net::SocketAddr>().expect("an address");
     reactor.listen_tcp(address, |_peer| echo::Echo).expect("a port");
-    let peer = reactor.connect_peer("127.0.0.1:2".parse().expect("an address"), address).expect("somebody listens");
+    let peer = reactor
+        .connect_peer("127.0.0.1:2".parse::<std::net::SocketAddr>().expect("an address"), address)
+        .expect("somebody listens");
     reactor.turn();
     let data = vec![b'x'; length];
     bencher.counter(BytesCount::new(length)).bench_local(|| {

@@ -16,10 +16,12 @@ fn main() {
 
 /// Gives the reactor one connection of such a protocol.
 fn connect(reactor: &MemoryReactor, protocol: impl Protocol + 'static) -> MemoryPeer {
-    let address = "127.0.0.1:1".parse().expect("an address");
+    let address = "127.0.0.1:1".parse::<std::net::SocketAddr>().expect("an address");
     let mut protocol = Some(protocol);
     reactor.listen_tcp(address, move |_peer| protocol.take()).expect("a port");
-    let peer = reactor.connect_peer("127.0.0.1:2".parse().expect("an address"), address).expect("somebody listens");
+    let peer = reactor
+        .connect_peer("127.0.0.1:2".parse::<std::net::SocketAddr>().expect("an address"), address)
+        .expect("somebody listens");
     reactor.turn();
     peer
 }

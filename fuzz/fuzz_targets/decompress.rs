@@ -91,8 +91,8 @@ fn play(setting: &Setting, pieces: &[&[u8]]) -> Heard {
     let (setting, kept) = (setting.clone(), Rc::clone(&heard));
     let gap = setting.gap;
     let port = reactor.listen_tcp("10.0.0.1:7", move |_peer| Listener { setting: setting.clone(), heard: Rc::clone(&kept) });
-    let address = "10.0.0.1:7".parse().expect("an address");
-    let peer = reactor.connect_peer("10.0.0.2:49152".parse().expect("an address"), address).expect("it listens");
+    let address = "10.0.0.1:7".parse::<std::net::SocketAddr>().expect("an address");
+    let peer = reactor.connect_peer("10.0.0.2:49152".parse::<std::net::SocketAddr>().expect("an address"), address).expect("it listens");
     reactor.advance(Duration::ZERO);
     for (number, piece) in pieces.iter().enumerate() {
         if number > 0 {

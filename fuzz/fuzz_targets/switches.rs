@@ -135,9 +135,9 @@ fn play(pieces: &[&[u8]], pausing: bool) -> Heard {
         let protocol = Obedient { heard: Rc::clone(&kept), raw_left: 0, pausing, reason: Rc::clone(&told) };
         LineReceiver::new(protocol).delimiter(b"\n")
     };
-    let address = "10.0.0.1:7".parse().expect("an address");
+    let address = "10.0.0.1:7".parse::<std::net::SocketAddr>().expect("an address");
     let _port = reactor.listen_tcp("10.0.0.1:7", factory).expect("it is free");
-    let peer = reactor.connect_peer("10.0.0.2:49152".parse().expect("an address"), address).expect("it listens");
+    let peer = reactor.connect_peer("10.0.0.2:49152".parse::<std::net::SocketAddr>().expect("an address"), address).expect("it listens");
     for piece in pieces {
         peer.send(piece);
         reactor.advance(Duration::ZERO);

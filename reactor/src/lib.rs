@@ -36,10 +36,10 @@ pub use report::report_error;
 pub use task::{CooperativeTask, Cooperator, LoopingCall, Task, TaskError, TaskGroup, react};
 pub use threads::BlockingCallError;
 pub use threads::workers::{Worker, WorkerError, workers};
-pub use worlds::clock::Clock;
-pub use worlds::memory::{MemoryError, MemoryPeer, MemoryReactor};
 pub use worlds::os::reuse_port_listener;
 pub use worlds::simulated;
+pub use worlds::simulated::clock::Clock;
+pub use worlds::simulated::memory::{MemoryError, MemoryPeer, MemoryReactor};
 
 /// For those who extend Torsade: worlds, and sources of their own on the loop. Programs need none of it.
 pub mod spi {

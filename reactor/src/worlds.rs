@@ -1,6 +1,4 @@
-//! The worlds that a reactor can turn in: the operating system, and those that stand in its place in tests.
+//! The outside worlds that a reactor can run in.
 
-pub(crate) mod clock;
-pub(crate) mod memory;
 pub(crate) mod os;
 pub mod simulated;

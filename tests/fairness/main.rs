@@ -235,7 +235,9 @@ fn all_who_wait_are_served_after_an_accept_has_failed() {
         let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
         reactor.advance(Duration::ZERO);
         let peers: Vec<_> = (1..=20)
-            .map(|number| reactor.connect_peer(([192, 0, 2, 1], number).into(), support::address(&port)).unwrap())
+            .map(|number| {
+                reactor.connect_peer(std::net::SocketAddr::from(([192, 0, 2, 1], number)), support::address(&port)).unwrap()
+            })
             .collect();
         peers.iter().for_each(|peer| peer.send(b"hello"));
         reactor.fail_next_accept(Error::from(kind));

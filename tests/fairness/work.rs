@@ -34,8 +34,8 @@ fn turns<P: Protocol + 'static>(mut hostile: impl FnMut() -> P + 'static, wire: 
     let port = reactor.listen_tcp("127.0.0.1:0", move |_peer| hostile()).unwrap();
     let echo = reactor.listen_tcp("127.0.0.1:0", |_peer| torsade::wire::Echo).unwrap();
     reactor.advance(std::time::Duration::ZERO);
-    let peer = reactor.connect_peer(([192, 0, 2, 1], 1).into(), support::address(&port)).unwrap();
-    let other = reactor.connect_peer(([192, 0, 2, 2], 2).into(), support::address(&echo)).unwrap();
+    let peer = reactor.connect_peer(std::net::SocketAddr::from(([192, 0, 2, 1], 1)), support::address(&port)).unwrap();
+    let other = reactor.connect_peer(std::net::SocketAddr::from(([192, 0, 2, 2], 2)), support::address(&echo)).unwrap();
     reactor.advance(std::time::Duration::ZERO);
     let before = reactor.turn_number();
     peer.send(wire);
@@ -226,7 +226,7 @@ fn compressed(format: Format, plain: &[u8]) -> Vec<u8> {
     let plain = plain.to_vec();
     let port = reactor.listen_tcp("127.0.0.1:0", move |_peer| Sender(format, plain.clone())).unwrap();
     reactor.advance(std::time::Duration::ZERO);
-    let peer = reactor.connect_peer(([192, 0, 2, 1], 1).into(), support::address(&port)).unwrap();
+    let peer = reactor.connect_peer(std::net::SocketAddr::from(([192, 0, 2, 1], 1)), support::address(&port)).unwrap();
     reactor.advance(std::time::Duration::ZERO);
     peer.take_received()
 }

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -87,8 +86,8 @@ impl ClientFactory for Noted {
 }
 
 #[expect(clippy::unwrap_used, reason = "the tests' own texts")]
-fn address(text: &str) -> SocketAddr {
-    text.parse().unwrap()
+fn address(text: &str) -> Address {
+    Address::Tcp(text.parse().unwrap())
 }
 
 #[test]
@@ -100,7 +99,7 @@ fn what_is_listened_on_and_connected_to_is_recorded_in_order() -> Result {
     reactor.connect_tcp("[2001:db8::1]:110", Noted::default())?;
     reactor.advance(Duration::ZERO);
     assert_eq!(reactor.listened(), [address("127.0.0.1:49152"), address("0.0.0.0:80")]);
-    assert_eq!(port.address(), Address::from(address("127.0.0.1:49152")));
+    assert_eq!(port.address(), address("127.0.0.1:49152"));
     assert_eq!(reactor.connected_to(), [address("192.0.2.1:25"), address("[2001:db8::1]:110")]);
     Ok(())
 }
@@ -133,8 +132,12 @@ fn a_peer_reaches_the_factory_of_a_port_and_both_ends_make_a_clean_close() -> Re
 #[test]
 fn an_attempt_that_is_accepted_runs_the_hooks_in_order() -> Result {
     let (reactor, client, there) = (MemoryReactor::new(), Noted::default(), address("192.0.2.1:80"));
-    reactor.connect_tcp(there, client.clone())?;
-    assert_eq!(reactor.accept_attempt(there).unwrap_err(), MemoryError::NobodyConnects(there), "it begins in the next turn");
+    reactor.connect_tcp(there.clone(), client.clone())?;
+    assert_eq!(
+        reactor.accept_attempt(there.clone()).unwrap_err(),
+        MemoryError::NobodyConnects(there.clone()),
+        "it begins in the next turn"
+    );
     reactor.advance(Duration::ZERO);
     assert_eq!(client.take(), ["start", "connecting"]);
     let peer = reactor.accept_attempt(there)?;
@@ -149,12 +152,12 @@ fn an_attempt_that_is_accepted_runs_the_hooks_in_order() -> Result {
 #[test]
 fn an_attempt_can_be_failed_or_left_to_time_out() -> Result {
     let (reactor, client, there) = (MemoryReactor::new(), Noted::default(), address("192.0.2.1:80"));
-    reactor.connect_tcp(there, client.clone())?;
+    reactor.connect_tcp(there.clone(), client.clone())?;
     reactor.advance(Duration::ZERO);
-    reactor.fail_attempt(there, io::ErrorKind::ConnectionRefused)?;
+    reactor.fail_attempt(there.clone(), io::ErrorKind::ConnectionRefused)?;
     reactor.advance(Duration::ZERO);
     assert_eq!(client.take()[2..], ["failed: refused", "stop"]);
-    reactor.connect_tcp(there, client.clone())?;
+    reactor.connect_tcp(there.clone(), client.clone())?;
     reactor.advance(Duration::ZERO);
     reactor.advance(Duration::from_secs(30));
     assert_eq!(client.take()[2..], ["failed: timed out", "stop"]);
@@ -205,7 +208,7 @@ fn a_port_that_is_taken_or_refused_is_an_error_and_not_recorded() -> Result {
 #[test]
 fn names_lead_to_the_addresses_that_were_added_in_turn() -> Result {
     let (reactor, client) = (MemoryReactor::new(), Noted::default());
-    reactor.add_host("mail.example", [address("192.0.2.1:0").ip(), address("192.0.2.2:0").ip()]);
+    reactor.add_host("mail.example", [address("192.0.2.1:0"), address("192.0.2.2:0")].iter().filter_map(Address::ip));
     reactor.connect_tcp("mail.example:25", client.clone())?;
     reactor.advance(Duration::ZERO);
     reactor.fail_attempt(address("192.0.2.1:25"), io::ErrorKind::ConnectionRefused)?;

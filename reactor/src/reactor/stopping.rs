@@ -231,7 +231,7 @@ mod tests {
     use super::*;
     use crate::backend::Ready;
     use crate::defer::Deferred;
-    use crate::worlds::clock::Clock;
+    use crate::worlds::simulated::clock::Clock;
 
     /// A connection that never finishes.
     struct Stuck;

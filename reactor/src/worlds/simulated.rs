@@ -26,13 +26,17 @@
 //! `127.0.0.1`, `localhost`, `[::1]`, `0.0.0.0` and `[::]` mean the host itself. Port 0 chooses free ports from 49152 on,
 //! in order. Names are those of [`Simulation::add_name`]. An address that no host has is unreachable, after 3 s.
 
+pub(crate) mod clock;
 mod error;
 mod faults;
 mod host;
 mod link;
+pub(crate) mod memory;
+mod memory_peer;
 mod network;
 mod queue;
 mod rng;
+mod script;
 mod seeds;
 mod sockets;
 mod traffic;

@@ -102,6 +102,21 @@ impl Faults {
         }
     }
 
+    /// Nothing takes time, and everything has room.
+    pub(super) const fn none() -> Self {
+        const NO_TIME: RangeInclusive<Duration> = Duration::ZERO..=Duration::ZERO;
+        Self {
+            bandwidth: None,
+            job: NO_TIME,
+            latency: NO_TIME,
+            lookup: NO_TIME,
+            receive_buffer: usize::MAX..=usize::MAX,
+            segment: usize::MAX..=usize::MAX,
+            send_buffer: usize::MAX..=usize::MAX,
+            ..Self::calm()
+        }
+    }
+
     /// A bad mobile network: long and uneven ways, loss, small segments, short writes; but nothing is lost for good.
     #[must_use]
     pub const fn lossy() -> Self {

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::address::Address;
 use crate::backend::{Ready, Token};
 
 /// Names a connection; never given out twice.
@@ -129,8 +129,8 @@ impl Link {
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) host: usize,
-    pub(super) local: SocketAddr,
-    pub(super) remote: SocketAddr,
+    pub(super) local: Address,
+    pub(super) remote: Address,
     pub(super) stage: Stage,
     pub(super) token: Option<Token>,
     /// It is among its host's woken sockets.
@@ -178,7 +178,7 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn new(host: usize, local: SocketAddr, remote: SocketAddr, limits: (usize, usize)) -> Self {
+    pub(super) fn new(host: usize, local: Address, remote: Address, limits: (usize, usize)) -> Self {
         Self {
             host,
             local,

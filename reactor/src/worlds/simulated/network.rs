@@ -8,12 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::address::Address;
 use crate::backend::{Ready, Signal, Token, Wakeups};
 
 use super::faults::Faults;
 use super::link::{End, Fate, Link, LinkId, Side, Stage};
 use super::queue::{Happening, Queue};
 use super::rng::Rng;
+use super::script::Script;
 
 /// The first port that the system chooses by itself (RFC 6335).
 const FIRST_EPHEMERAL: u16 = 49152;
@@ -31,7 +33,7 @@ pub(super) enum SocketId {
 
 pub(super) struct Listening {
     pub(super) host: usize,
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     pub(super) backlog: usize,
     pub(super) token: Option<Token>,
     pub(super) queued: bool,
@@ -64,6 +66,8 @@ pub(super) struct Network {
     pub(super) rng: Rng,
     pub(super) faults: Faults,
     pub(super) queue: Queue,
+    /// A test plays all other hosts.
+    pub(super) script: Option<Script>,
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) listeners: BTreeMap<u64, Listening>,
     hosts: Vec<HostState>,
@@ -82,6 +86,7 @@ impl Network {
             rng: Rng::new(seed),
             faults,
             queue: Queue::default(),
+            script: None,
             links: BTreeMap::new(),
             listeners: BTreeMap::new(),
             hosts: Vec::new(),
@@ -177,8 +182,13 @@ impl Network {
         self.names.entry(name.to_ascii_lowercase()).or_default().push(ip);
     }
 
+    pub(super) fn set_name(&mut self, name: &str, addresses: Vec<IpAddr>) {
+        self.names.insert(name.to_ascii_lowercase(), addresses);
+    }
+
     /// What a look-up on `host` ends with.
     pub(super) fn look_up(&mut self, name: &str) -> io::Result<Vec<IpAddr>> {
+        self.script.as_ref().map_or(Ok(()), Script::check_network)?;
         if let Ok(ip) = name.parse() {
             return Ok(vec![ip]);
         }
@@ -279,9 +289,15 @@ impl Network {
         }
     }
 
-    pub(super) fn listen(&mut self, host: usize, address: SocketAddr, backlog: u32) -> io::Result<u64> {
+    pub(super) fn listen(&mut self, host: usize, address: &Address, backlog: u32) -> io::Result<u64> {
+        if let Some(script) = &self.script {
+            script.check_network()?;
+            script.listen_error.map_or(Ok(()), |error| Err(io::Error::from(error)))?;
+        }
+        let address = address.to_tcp()?;
         let ip = address.ip();
-        if !ip.is_unspecified() && !ip.is_loopback() && ip != self.hosts[host].ip {
+        let own = ip.is_unspecified() || ip.is_loopback() || ip == self.hosts[host].ip;
+        if !own && self.script.is_none() {
             return Err(ErrorKind::AddrNotAvailable.into());
         }
         let port = if address.port() == 0 { self.free_port(host, ip)? } else { address.port() };
@@ -290,14 +306,22 @@ impl Network {
         }
         let id = self.next_id();
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
-        let address = SocketAddr::new(ip, port);
+        let address = Address::Tcp(SocketAddr::new(ip, port));
+        if let Some(script) = &mut self.script {
+            script.listened.push(address.clone());
+        }
         let waiting = VecDeque::new();
         self.listeners.insert(id, Listening { host, address, backlog, token: None, queued: false, half_open: 0, waiting });
         Ok(id)
     }
 
     /// Begins a connection; the first request is on its way then.
-    pub(super) fn connect(&mut self, host: usize, address: SocketAddr) -> io::Result<LinkId> {
+    pub(super) fn connect(&mut self, host: usize, address: &Address) -> io::Result<LinkId> {
+        if let Some(script) = &mut self.script {
+            script.check_network()?;
+            script.connected_to.push(address.clone());
+        }
+        let address = address.to_tcp()?;
         if self.rng.chance(self.faults.connect_fails) {
             return Err(ErrorKind::NetworkUnreachable.into());
         }
@@ -311,13 +335,11 @@ impl Network {
             () if self.rng.chance(self.faults.connect_refused) => Fate::Refused,
             () => Fate::Answered,
         };
-        let client = self.new_end(host, local, remote);
-        let mut server = self.new_end(there.unwrap_or(host), remote, local);
-        server.released = true;
-        let id = LinkId(self.next_id());
-        self.links.insert(id, Link { client, server, fate });
+        let id = self.add_link((host, &local.into()), (there.unwrap_or(host), &remote.into()), fate);
         let now = self.now();
-        if there.is_some() {
+        if self.script.is_some() {
+            // It hangs until the test says more.
+        } else if there.is_some() {
             let arrival = now + self.latency();
             self.queue.push(arrival, Happening::Syn(id, 0));
             self.queue.push(now + CONNECT_TIMEOUT, Happening::NoAnswer(id, ErrorKind::TimedOut));
@@ -327,16 +349,27 @@ impl Network {
         Ok(id)
     }
 
-    /// The listener of `host` that a connect to `address` meets.
-    pub(super) fn find_listener(&self, host: usize, address: SocketAddr) -> Option<u64> {
-        let fits = |listener: &Listening| {
-            let bound = listener.address;
-            listener.host == host && bound.port() == address.port() && takes(bound.ip(), address.ip())
-        };
-        self.listeners.iter().find(|(_, listener)| fits(listener)).map(|(id, _)| *id)
+    /// A connection that is not established, with the hosts of its ends and their addresses.
+    pub(super) fn add_link(&mut self, client: (usize, &Address), server: (usize, &Address), fate: Fate) -> LinkId {
+        let id = LinkId(self.next_id());
+        let (here, there) = (client.1.clone(), server.1.clone());
+        let client = self.new_end(client.0, here.clone(), there.clone());
+        let mut server = self.new_end(server.0, there, here);
+        server.released = true;
+        self.links.insert(id, Link { client, server, fate });
+        id
     }
 
-    fn new_end(&mut self, host: usize, local: SocketAddr, remote: SocketAddr) -> End {
+    /// The listener of `host` that a connect to `address` meets.
+    pub(super) fn find_listener(&self, host: usize, address: &Address) -> Option<u64> {
+        let fits = |bound: &Address| match (bound, address) {
+            (Address::Tcp(bound), Address::Tcp(address)) => bound.port() == address.port() && takes(bound.ip(), address.ip()),
+            (bound, address) => bound == address,
+        };
+        self.listeners.iter().find(|(_, listener)| listener.host == host && fits(&listener.address)).map(|(id, _)| *id)
+    }
+
+    fn new_end(&mut self, host: usize, local: Address, remote: Address) -> End {
         let limits = (self.rng.size(&self.faults.receive_buffer), self.rng.size(&self.faults.send_buffer));
         let slow = self.rng.chance(self.faults.slow);
         let mut end = End::new(host, local, remote, limits);
@@ -367,8 +400,8 @@ impl Network {
     fn port_to(&mut self, host: usize, ip: IpAddr, remote: SocketAddr) -> io::Result<u16> {
         for _ in FIRST_EPHEMERAL..=u16::MAX {
             let port = self.next_port(host);
-            let ends = (SocketAddr::new(ip, port), remote);
-            let used = |link: &Link| (link.client.local, link.client.remote) == ends;
+            let ends = (SocketAddr::new(ip, port).into(), remote.into());
+            let used = |link: &Link| (&link.client.local, &link.client.remote) == (&ends.0, &ends.1);
             if !(self.is_taken(host, ip, port) || self.hosts[host].wrapped && self.links.values().any(used)) {
                 return Ok(port);
             }
@@ -388,7 +421,7 @@ impl Network {
 
     fn is_taken(&self, host: usize, ip: IpAddr, port: u16) -> bool {
         self.listeners.values().any(|listener| {
-            let bound = listener.address;
+            let Address::Tcp(bound) = listener.address else { return false };
             let meets = takes(bound.ip(), ip) || takes(ip, bound.ip());
             listener.host == host && bound.port() == port && meets
         })

@@ -1,7 +1,6 @@
 //! The simulated world as one host's program sees it.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +39,7 @@ impl Backend for HostBackend {
     }
 
     fn poll(&self, timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()> {
-        if timeout != Some(Duration::ZERO) && !self.waker.is_set() {
+        if timeout != Some(Duration::ZERO) && !self.waker.is_set() && !self.world.is_by_hand() {
             self.world.advance_for(self.host, timeout, &self.waker)?;
         }
         self.waker.clear();
@@ -57,7 +56,7 @@ impl Backend for HostBackend {
     }
 
     fn listen(&self, address: &Address, options: ListenOptions) -> io::Result<Box<dyn Listener>> {
-        let id = self.world.network.borrow_mut().listen(self.host, address.to_tcp()?, options.backlog)?;
+        let id = self.world.network.borrow_mut().listen(self.host, address, options.backlog)?;
         Ok(Box::new(SimulatedListener { world: Rc::clone(&self.world), id }))
     }
 
@@ -65,7 +64,7 @@ impl Backend for HostBackend {
         if self.world.network.borrow().is_out_of_descriptors(self.host) {
             return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
         }
-        let id = self.world.network.borrow_mut().connect(self.host, address.to_tcp()?)?;
+        let id = self.world.network.borrow_mut().connect(self.host, address)?;
         Ok(Box::new(SimulatedStream::new(&self.world, self.host, id, Side::Client)))
     }
 
@@ -196,7 +195,7 @@ impl Stream for SimulatedStream {
     }
 
     fn local_address(&self) -> io::Result<Address> {
-        self.with_end(|end| end.local.into())
+        self.with_end(|end| end.local.clone())
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
@@ -234,12 +233,12 @@ struct SimulatedListener {
 }
 
 impl SimulatedListener {
-    fn next(&self) -> io::Result<(SimulatedStream, SocketAddr)> {
+    fn next(&self) -> io::Result<(SimulatedStream, Address)> {
         let mut network = self.world.network.borrow_mut();
         let listener = network.listeners.get_mut(&self.id).ok_or(ErrorKind::NotConnected)?;
         let id = listener.waiting.pop_front().ok_or(ErrorKind::WouldBlock)?;
         let server = &network.links.get(&id).ok_or(ErrorKind::ConnectionAborted)?.server;
-        let (host, peer) = (server.host, server.remote);
+        let (host, peer) = (server.host, server.remote.clone());
         drop(network);
         Ok((SimulatedStream::new(&self.world, host, id, Side::Server), peer))
     }
@@ -256,6 +255,9 @@ impl Listener for SimulatedListener {
     fn accept(&self) -> io::Result<(Box<dyn Stream>, Address)> {
         let (full, aborted) = {
             let network = &mut *self.world.network.borrow_mut();
+            if let Some(error) = network.script.as_mut().and_then(|script| script.accept_error.take()) {
+                return Err(error);
+            }
             let listener = network.listeners.get(&self.id).ok_or(ErrorKind::NotConnected)?;
             if listener.waiting.is_empty() {
                 return Err(ErrorKind::WouldBlock.into());
@@ -272,7 +274,7 @@ impl Listener for SimulatedListener {
             stream.reset_on_close()?;
             return Err(ErrorKind::ConnectionAborted.into());
         }
-        Ok((Box::new(stream), peer.into()))
+        Ok((Box::new(stream), peer))
     }
 
     fn refuse(&self) -> io::Result<()> {
@@ -281,7 +283,7 @@ impl Listener for SimulatedListener {
 
     fn local_address(&self) -> io::Result<Address> {
         let network = self.world.network.borrow();
-        Ok(network.listeners.get(&self.id).ok_or(ErrorKind::NotConnected)?.address.into())
+        Ok(network.listeners.get(&self.id).ok_or(ErrorKind::NotConnected)?.address.clone())
     }
 }
 

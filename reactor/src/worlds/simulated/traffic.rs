@@ -82,8 +82,8 @@ impl Network {
         if link.server.stage != Stage::Connecting {
             return;
         }
-        let (host, address, fate) = (link.server.host, link.server.local, link.fate);
-        let listener = self.find_listener(host, address);
+        let (host, fate) = (link.server.host, link.fate);
+        let listener = self.find_listener(host, &link.server.local);
         let full = listener.and_then(|id| self.listeners.get(&id)).is_some_and(|listener| {
             // Linux takes one more than it was asked for.
             listener.waiting.len() + listener.half_open > listener.backlog
@@ -109,6 +109,9 @@ impl Network {
 
     /// Puts a segment on its way, behind all that the side has sent before.
     pub(super) fn send(&mut self, id: LinkId, side: Side, segment: Segment) {
+        if self.script.is_some() {
+            return self.arrive(id, side.other(), segment);
+        }
         let now = self.now();
         let mut latency = self.latency();
         if self.rng.chance(self.faults.loss) {
@@ -227,8 +230,8 @@ impl Network {
             return;
         }
         server.stage = Stage::Open;
-        let (host, address) = (server.host, server.local);
-        let Some(listener) = self.find_listener(host, address) else { return self.reset(id, Side::Server) };
+        let (host, address) = (server.host, server.local.clone());
+        let Some(listener) = self.find_listener(host, &address) else { return self.reset(id, Side::Server) };
         if let Some(link) = self.links.get_mut(&id) {
             link.server.released = false;
         }
@@ -265,7 +268,7 @@ impl Network {
     }
 
     /// Reports room to a writer that found none, if there is.
-    fn tell_room(&mut self, id: LinkId, side: Side) {
+    pub(super) fn tell_room(&mut self, id: LinkId, side: Side) {
         let now = self.now();
         let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
         if end.wants_room && end.stage == Stage::Open && end.has_room(now) {
@@ -292,7 +295,7 @@ impl Network {
     }
 
     /// The socket is lost to an error that came from outside.
-    fn die(&mut self, id: LinkId, side: Side, kind: ErrorKind) {
+    pub(super) fn die(&mut self, id: LinkId, side: Side, kind: ErrorKind) {
         let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
         if end.stage == Stage::Dead || end.is_finished() {
             return;
@@ -319,7 +322,7 @@ impl Network {
 
     fn forget_half_open(&mut self, id: LinkId) {
         let Some(server) = self.links.get(&id).map(|link| &link.server) else { return };
-        let listener = self.find_listener(server.host, server.local);
+        let listener = self.find_listener(server.host, &server.local);
         if let Some(listener) = listener.and_then(|id| self.listeners.get_mut(&id)) {
             listener.half_open = listener.half_open.saturating_sub(1);
         }
@@ -397,9 +400,12 @@ impl Network {
 
     pub(super) fn write(&mut self, id: LinkId, side: Side, data: &[u8]) -> io::Result<usize> {
         let now = self.now();
+        let scripted = self.script.is_some();
         let link = self.links.get_mut(&id).ok_or(ErrorKind::NotConnected)?;
+        // Where a test plays the peer, it alone decides how much can be written.
+        let most = if scripted { link.window(side) } else { usize::MAX };
         let end = link.end_mut(side);
-        let mut size = end.room_to_write(now)?.min(data.len());
+        let mut size = end.room_to_write(now)?.min(data.len()).min(most);
         if size > 0 && self.rng.chance(self.faults.short_write) {
             size = usize::try_from(self.rng.below(size as u64)).unwrap_or(0);
             end.choked_until = now + self.rng.duration(&self.faults.latency).max(GAP);

@@ -71,8 +71,20 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, faults: Faults) -> Rc<Self> {
         let clock = Rc::new(Cell::new(Duration::ZERO));
+        let network = Network::new(Rc::clone(&clock), seed, faults);
+        Self::with_network(clock, network)
+    }
+
+    /// A world of one host whose time is moved by hand.
+    pub(super) fn by_hand(has_network: bool) -> Rc<Self> {
+        let clock = Rc::new(Cell::new(Duration::ZERO));
+        let network = Network::scripted(Rc::clone(&clock), has_network);
+        Self::with_network(clock, network)
+    }
+
+    fn with_network(clock: Rc<Cell<Duration>>, network: Network) -> Rc<Self> {
         Rc::new(Self {
-            network: RefCell::new(Network::new(Rc::clone(&clock), seed, faults)),
+            network: RefCell::new(network),
             turn_limit: Cell::new(TURN_LIMIT),
             time_limit: Cell::new(TIME_LIMIT),
             log: Rc::default(),
@@ -92,6 +104,16 @@ impl World {
 
     pub(super) fn now(&self) -> Duration {
         self.clock.get()
+    }
+
+    /// Nothing waits on this host, and nothing is due.
+    pub(super) fn is_quiet(&self, host: usize) -> bool {
+        let mut network = self.network.borrow_mut();
+        !network.has_ready(host) && network.next_time().is_none_or(|time| time > self.now())
+    }
+
+    pub(super) fn is_by_hand(&self) -> bool {
+        self.network.borrow().script.is_some()
     }
 
     /// The place and reactor of the host with this address, which is made if there is none.
@@ -245,7 +267,7 @@ impl World {
         Ok(happened || turns > 0)
     }
 
-    fn let_happen(&self) -> bool {
+    pub(super) fn let_happen(&self) -> bool {
         let mut happened = false;
         loop {
             let step = self.network.borrow_mut().step();
