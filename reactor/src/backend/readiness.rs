@@ -25,6 +25,11 @@ impl Ready {
         self.0 & other.0 == other.0
     }
 
+    /// These flags but for those of `other`.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether any flag of `other` is set.
     #[must_use]
     pub const fn intersects(self, other: Self) -> bool {

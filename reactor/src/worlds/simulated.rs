@@ -9,10 +9,11 @@
 //!
 //! # What is as in the real world
 //! Sockets behave as those of Linux under mio: readiness is reported once for each edge; a short write means that the
-//! buffer is full, and room is reported once there is; what arrived in order is read before a reset is seen; a socket that
-//! is closed with unread data resets its peer, and data for a closed socket is answered with a reset. Bytes arrive in the
-//! order in which they were written; connections overtake each other. A [partition](Simulation::partition) holds back what
-//! is sent, until it is healed or the sender gives up.
+//! buffer is full, and room is reported once a third of it is free; a receiver tells its peer of new room once that is half
+//! its buffer or a full segment; what arrived in order is read before a reset is seen; a socket that is closed with unread
+//! data resets its peer, and data for a closed socket is answered with a reset. Bytes arrive in the order in which they
+//! were written; connections overtake each other. A [partition](Simulation::partition) holds back what is sent, until it is
+//! healed or the sender gives up. Sockets of other systems, [without edges](Faults::without_edges), can be had, too.
 //!
 //! # What is simpler
 //! - The sender knows at once what has arrived, and what was read: acknowledgements take no time.

@@ -70,6 +70,9 @@ pub struct Faults {
     /// The probability that a direction of a connection gets stuck: after some bytes (up to 64 KiB) its reader takes no
     /// more, as a program that hangs. Calm: 0.
     pub stuck: f64,
+    /// The probability that a socket is as those of poll(2) and of Windows: what was reported once is reported again only after a
+    /// call that ended with `WouldBlock`. Calm: 0.
+    pub without_edges: f64,
 }
 
 impl Faults {
@@ -99,6 +102,7 @@ impl Faults {
             slow: 0.0,
             slow_bandwidth: 1000,
             stuck: 0.0,
+            without_edges: 0.0,
         }
     }
 
@@ -151,6 +155,7 @@ impl Faults {
             short_write: 0.2,
             slow: 0.05,
             stuck: 0.02,
+            without_edges: 0.5,
             ..Self::lossy()
         }
     }

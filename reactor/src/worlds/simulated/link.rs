@@ -90,7 +90,7 @@ impl Link {
             return usize::MAX;
         }
         let end = self.end(side);
-        peer.receive_limit.saturating_sub(peer.received.len() + end.flying).min(end.until_stuck.unwrap_or(usize::MAX))
+        peer.window.saturating_sub(end.flying).min(end.until_stuck.unwrap_or(usize::MAX))
     }
 
     /// What keeps it from going on: the faults that were drawn for it, by their names.
@@ -133,6 +133,8 @@ pub(super) struct End {
     pub(super) remote: Address,
     pub(super) stage: Stage,
     pub(super) token: Option<Token>,
+    /// What was reported and is not again before a call ends with `WouldBlock`, if the socket is one without edges.
+    pub(super) told: Option<Ready>,
     /// It is among its host's woken sockets.
     pub(super) queued: bool,
     /// The program holds it no longer, or not yet.
@@ -143,6 +145,8 @@ pub(super) struct End {
     /// Arrived and not read yet; at most `receive_limit` bytes.
     pub(super) received: VecDeque<u8>,
     pub(super) receive_limit: usize,
+    /// How many bytes the peer was told that it may send; those on the way count.
+    pub(super) window: usize,
     /// The peer's FIN has arrived.
     pub(super) ended: bool,
 
@@ -185,11 +189,13 @@ impl End {
             remote,
             stage: Stage::Connecting,
             token: None,
+            told: None,
             queued: false,
             released: false,
             error: None,
             received: VecDeque::new(),
             receive_limit: limits.0,
+            window: limits.0,
             ended: false,
             unsent: VecDeque::new(),
             send_limit: limits.1,
@@ -232,6 +238,31 @@ impl End {
             ready |= Ready::ERROR;
         }
         ready
+    }
+
+    /// Changes the size of the receive buffer.
+    pub(super) fn set_room(&mut self, room: usize) {
+        self.receive_limit = room;
+        self.window = room.saturating_sub(self.received.len());
+    }
+
+    /// Tells the peer of the room that was made by reading, if it is worth a segment: half the buffer, or a full segment
+    /// (RFC 9293, 3.8.6.2.2). So a slow reader's peer sends in steps. Says whether it did.
+    pub(super) fn open_window(&mut self, segment: usize) -> bool {
+        let free = self.receive_limit.saturating_sub(self.received.len());
+        let opened = free >= self.window.saturating_add(segment.min(self.receive_limit / 2).max(1));
+        if opened {
+            self.window = free;
+        }
+        opened
+    }
+
+    /// What of the readiness is to be reported.
+    pub(super) fn report(&mut self, ready: Ready) -> Ready {
+        let Some(told) = &mut self.told else { return ready };
+        let news = ready.without(*told);
+        *told |= ready.without(Ready::ERROR);
+        news
     }
 
     /// Whether it counts as writable: a third of the buffer is free, so that a writer is not woken for every byte.

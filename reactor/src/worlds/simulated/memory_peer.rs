@@ -57,7 +57,7 @@ impl MemoryPeer {
 
     /// Sets how much the program can send before the peer takes it, in bytes; 1 MiB unless set, and 0 reads nothing.
     pub fn set_room(&self, room: usize) {
-        self.with_end(|end| end.receive_limit = room);
+        self.with_end(|end| end.set_room(room));
     }
 
     /// Whether the program has ended its stream: a half-close, a close, or a reset.

@@ -280,7 +280,7 @@ impl Network {
                     end.queued = false;
                     let ready = end.readiness(now);
                     end.wants_room |= end.stage == Stage::Open && !ready.contains(Ready::WRITABLE);
-                    (end.token.filter(|_| !end.released), ready)
+                    (end.token.filter(|_| !end.released), end.report(ready))
                 }
             };
             if let Some(token) = token.filter(|_| ready != Ready::NONE) {
@@ -376,6 +376,7 @@ impl Network {
         if self.rng.chance(self.faults.stuck) {
             end.until_stuck = Some(self.rng.size(&(1..=65536)));
         }
+        end.told = self.rng.chance(self.faults.without_edges).then_some(Ready::NONE);
         end.bandwidth = if slow { Some(self.faults.slow_bandwidth) } else { self.faults.bandwidth };
         end
     }

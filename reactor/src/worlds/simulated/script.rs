@@ -68,7 +68,7 @@ impl Network {
     /// Connects the ends, of which the test has `peer`.
     fn open_link(&mut self, id: LinkId, peer: Side) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.end_mut(peer).receive_limit = ROOM;
+        link.end_mut(peer).set_room(ROOM);
         for end in [&mut link.client, &mut link.server] {
             end.stage = Stage::Open;
             end.released = false;
@@ -80,6 +80,7 @@ impl Network {
     pub(super) fn with_peer<T>(&mut self, id: LinkId, peer: Side, act: impl FnOnce(&mut End) -> T) -> Option<T> {
         let link = self.links.get_mut(&id)?;
         let done = act(link.end_mut(peer));
+        link.end_mut(peer).open_window(1);
         if link.window(peer.other()) > 0 {
             self.tell_room(id, peer.other());
         }

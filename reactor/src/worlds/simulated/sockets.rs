@@ -167,7 +167,7 @@ impl Stream for SimulatedStream {
     }
 
     fn short_io_ends_edge(&self) -> bool {
-        true
+        self.with_end(|end| end.told.is_none()).unwrap_or(true)
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {

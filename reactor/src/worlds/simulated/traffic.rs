@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
+use crate::backend::Ready;
+
 use super::link::{Fate, LinkId, Segment, Side, Stage};
 use super::network::Network;
 use super::queue::Happening;
@@ -251,6 +253,7 @@ impl Network {
             return self.reset(id, to);
         }
         end.received.extend(data);
+        end.window = end.window.saturating_sub(data.len());
         self.wake(id, to);
         self.tell_room(id, to.other());
         self.pump(id, to.other());
@@ -390,12 +393,12 @@ impl Network {
     }
 
     pub(super) fn read(&mut self, id: LinkId, side: Side, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = self.links.get_mut(&id).map(|link| link.end_mut(side));
-        let read = end.ok_or(ErrorKind::NotConnected)?.read(buffer)?;
-        if read > 0 {
+        let end = self.links.get_mut(&id).map(|link| link.end_mut(side)).ok_or(ErrorKind::NotConnected)?;
+        let read = end.read(buffer);
+        if end.open_window(*self.faults.segment.end()) {
             self.pump(id, side.other());
         }
-        Ok(read)
+        self.rearm(id, side, read)
     }
 
     pub(super) fn write(&mut self, id: LinkId, side: Side, data: &[u8]) -> io::Result<usize> {
@@ -414,7 +417,19 @@ impl Network {
         end.unsent.extend(&data[..size]);
         end.wants_room |= size < data.len();
         self.pump(id, side);
-        if size == 0 && !data.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(size) }
+        let written = if size == 0 && !data.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(size) };
+        self.rearm(id, side, written)
+    }
+
+    /// After `WouldBlock` a socket without edges is told of its readiness again.
+    fn rearm(&mut self, id: LinkId, side: Side, result: io::Result<usize>) -> io::Result<usize> {
+        let blocked = matches!(&result, Err(error) if error.kind() == ErrorKind::WouldBlock);
+        let told = self.links.get_mut(&id).and_then(|link| link.end_mut(side).told.as_mut());
+        if let Some(told) = told.filter(|_| blocked) {
+            *told = Ready::NONE;
+            self.wake(id, side);
+        }
+        result
     }
 
     pub(super) fn shutdown_write(&mut self, id: LinkId, side: Side) -> io::Result<()> {
