@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use torsade_reactor::spi::TcpOptions;
 use torsade_reactor::{Reactor, TaskGroup};
 
 use crate::address::Address;
@@ -11,7 +12,6 @@ use crate::producer::{Producer, ProducerError};
 use crate::reason::Reason;
 use crate::transport::compression::ConnectionCompression;
 use crate::transport::limits::ConnectionLimits;
-use crate::transport::socket::SocketOptions;
 use crate::transport::tls::ConnectionTls;
 use crate::work::Work;
 
@@ -19,7 +19,7 @@ use crate::work::Work;
 ///
 /// Each method is the one of the same name on `Transport`, where it is described; none of them may call a user's callback
 /// before it returns. What not every connection has is in groups: [`limits`](Self::limits), [`compression`](Self::compression),
-/// [`tls`](Self::tls), [`socket`](Self::socket). Neither they nor anything in them has a default, so a wrapper says once for
+/// [`tls`](Self::tls), [`tcp`](Self::tcp). Neither they nor anything in them has a default, so a wrapper says once for
 /// each group what it does with it (most often it passes on the group of the transport below), and nothing is forgotten.
 pub trait Connection {
     /// The reactor it belongs to.
@@ -114,6 +114,6 @@ pub trait Connection {
     /// Its TLS; none if it cannot be encrypted.
     fn tls(&self) -> Option<&dyn ConnectionTls>;
 
-    /// The options of its socket; none if it has none.
-    fn socket(&self) -> Option<&dyn SocketOptions>;
+    /// The options of its socket; none if that is not a TCP socket.
+    fn tcp(&self) -> Option<&dyn TcpOptions>;
 }

@@ -64,7 +64,6 @@ pub mod spi {
     pub use crate::tls::AlreadyReceived;
     pub use crate::transport::compression::ConnectionCompression;
     pub use crate::transport::limits::ConnectionLimits;
-    pub use crate::transport::socket::SocketOptions;
     pub use crate::transport::tls::ConnectionTls;
     pub use crate::work::{Turn, Work, weight};
 }

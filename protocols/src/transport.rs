@@ -350,7 +350,7 @@ impl Transport {
 // Below the blocks above, since rustdoc lists them in this order.
 pub(crate) mod compression;
 pub(crate) mod limits;
-pub(crate) mod socket;
+mod socket;
 pub(crate) mod tls;
 
 impl fmt::Debug for Transport {

@@ -151,7 +151,6 @@ impl StreamConnection {
     }
 
     /// Calls the protocol. An error or a panic closes the connection gracefully, with that reason.
-    #[inline]
     fn call(self: &Rc<Self>, callback: Callback<'_>) {
         let mut protocol = self.protocol.borrow_mut();
         let Some(protocol) = protocol.as_deref_mut() else { return };
@@ -174,7 +173,6 @@ impl StreamConnection {
     }
 
     /// Tells the event log of a callback.
-    #[inline]
     fn observe(&self, callback: Callback<'_>) {
         self.shared.reactor.observe(|| {
             let event = Event::new(Subject::Connection { id: self.id, peer: self.peer.to_string() }, callback.name());

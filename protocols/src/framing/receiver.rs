@@ -79,17 +79,18 @@ impl<M: Messages> Receiver<M, M::Transport> {
 
     fn deliver(&mut self, transport: &Transport) -> Result {
         let (messages, own, inbox) = self.parts(transport);
-        let mut unfinished = 0;
+        let connection = transport.connection();
+        let (mut any, mut unfinished) = (false, 0);
         let result = loop {
             inbox.take_extra();
-            if !transport.connection().can_deliver() {
+            if !connection.can_deliver() {
                 if transport.is_handshaking() {
                     transport.refuse_plaintext(&inbox.take_rest());
                 }
                 break Ok(());
             }
             match messages.deliver_next(own, inbox) {
-                Ok(Delivered::One) => inbox.deadline.begin_anew(),
+                Ok(Delivered::One) => any = true,
                 Ok(Delivered::None { held }) => {
                     unfinished = held;
                     break Ok(());
@@ -97,6 +98,9 @@ impl<M: Messages> Receiver<M, M::Transport> {
                 Err(error) => break Err(error),
             }
         };
+        if any {
+            inbox.deadline.begin_anew();
+        }
         inbox.deadline.wait_for_rest(transport, unfinished);
         inbox.buffer.borrow_mut().drop_taken();
         result

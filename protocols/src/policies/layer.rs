@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use torsade_reactor::spi::TcpOptions;
 use torsade_reactor::{Reactor, Result, TaskGroup};
 
 use crate::address::Address;
@@ -15,7 +16,6 @@ use crate::reason::Reason;
 use crate::transport::Transport;
 use crate::transport::compression::ConnectionCompression;
 use crate::transport::limits::ConnectionLimits;
-use crate::transport::socket::SocketOptions;
 use crate::transport::tls::ConnectionTls;
 use crate::work::Work;
 
@@ -159,8 +159,8 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
         self.below().tls()
     }
 
-    fn socket(&self) -> Option<&dyn SocketOptions> {
-        self.below().socket()
+    fn tcp(&self) -> Option<&dyn TcpOptions> {
+        self.below().tcp()
     }
 }
 

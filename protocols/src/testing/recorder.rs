@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade_reactor::spi::TcpOptions;
 use torsade_reactor::{Reactor, Result, TaskGroup};
 
 use crate::address::Address;
@@ -17,7 +18,6 @@ use crate::reason::Reason;
 use crate::testing::string_transport::{ProducerState, TransportCall};
 use crate::transport::compression::ConnectionCompression;
 use crate::transport::limits::ConnectionLimits;
-use crate::transport::socket::SocketOptions;
 use crate::transport::tls::ConnectionTls;
 use crate::work::Work;
 
@@ -253,7 +253,7 @@ impl Connection for Recorder {
         None
     }
 
-    fn socket(&self) -> Option<&dyn SocketOptions> {
+    fn tcp(&self) -> Option<&dyn TcpOptions> {
         None
     }
 }

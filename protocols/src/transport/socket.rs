@@ -2,34 +2,9 @@
 
 use std::io;
 
+use torsade_reactor::spi::TcpOptions;
+
 use super::Transport;
-
-/// The options of a [`Connection`](crate::spi::Connection)'s socket. Each method is the one of the same name on [`Transport`].
-pub trait SocketOptions {
-    /// Whether Nagle's algorithm is off.
-    ///
-    /// # Errors
-    /// As the system says.
-    fn tcp_nodelay(&self) -> io::Result<bool>;
-
-    /// Turns Nagle's algorithm off or on.
-    ///
-    /// # Errors
-    /// As the system says.
-    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()>;
-
-    /// Whether an idle peer is probed.
-    ///
-    /// # Errors
-    /// As the system says.
-    fn tcp_keepalive(&self) -> io::Result<bool>;
-
-    /// Turns the probing of an idle peer on or off.
-    ///
-    /// # Errors
-    /// As the system says.
-    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()>;
-}
 
 /// # Socket options
 /// Of TCP connections, and of TLS on them.
@@ -40,7 +15,7 @@ impl Transport {
     /// As the system says; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "getTcpNoDelay")]
     pub fn tcp_nodelay(&self) -> io::Result<bool> {
-        self.socket()?.tcp_nodelay()
+        self.tcp()?.nodelay()
     }
 
     /// Turns Nagle's algorithm off, as it is unless set, or on.
@@ -52,7 +27,7 @@ impl Transport {
     /// As the system says; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "setTcpNoDelay")]
     pub fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
-        self.socket()?.set_tcp_nodelay(on)
+        self.tcp()?.set_nodelay(on)
     }
 
     /// Whether the system probes the peer while the connection is idle.
@@ -61,7 +36,7 @@ impl Transport {
     /// As the system says; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "getTcpKeepAlive")]
     pub fn tcp_keepalive(&self) -> io::Result<bool> {
-        self.socket()?.tcp_keepalive()
+        self.tcp()?.keepalive()
     }
 
     /// Has the system probe the peer while the connection is idle.
@@ -70,10 +45,10 @@ impl Transport {
     /// As the system says; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "setTcpKeepAlive")]
     pub fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
-        self.socket()?.set_tcp_keepalive(on)
+        self.tcp()?.set_keepalive(on)
     }
 
-    fn socket(&self) -> io::Result<&dyn SocketOptions> {
-        self.0.socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    fn tcp(&self) -> io::Result<&dyn TcpOptions> {
+        self.0.tcp().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 }

@@ -178,10 +178,16 @@ impl Reactor {
     /// Tells the observer of a callback that is about to be made; for those who dispatch callbacks.
     ///
     /// With no observer, `event` is not made, and this costs one look at a flag.
+    #[inline]
     pub fn observe(&self, event: impl FnOnce() -> Event) {
         if self.0.observers.are_set() {
-            self.0.observers.tell(&Event { turn: self.0.turn.get(), time: self.now(), ..event() });
+            self.tell_observers(event);
         }
+    }
+
+    #[cold]
+    fn tell_observers(&self, event: impl FnOnce() -> Event) {
+        self.0.observers.tell(&Event { turn: self.0.turn.get(), time: self.now(), ..event() });
     }
 }
 

@@ -4,13 +4,12 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::spi::{
-    Connection, ConnectionCompression, ConnectionLimits, ConnectionTls, Registration, SocketOptions, Work, weight,
-};
+use torsade_protocols::spi::{Connection, ConnectionCompression, ConnectionLimits, ConnectionTls, Registration, Work, weight};
 use torsade_protocols::{
     Address, Compression, CompressionError, CompressionStats, Decompression, Delivery, Detect, Producer, ProducerError, Reason,
     TlsError,
 };
+use torsade_reactor::spi::TcpOptions;
 use torsade_reactor::{Reactor, TaskGroup};
 
 use super::StreamConnection;
@@ -196,7 +195,7 @@ impl Connection for StreamConnection {
         return None;
     }
 
-    fn socket(&self) -> Option<&dyn SocketOptions> {
+    fn tcp(&self) -> Option<&dyn TcpOptions> {
         Some(self)
     }
 }
@@ -295,20 +294,20 @@ impl ConnectionCompression for StreamConnection {
     }
 }
 
-impl SocketOptions for StreamConnection {
-    fn tcp_nodelay(&self) -> io::Result<bool> {
+impl TcpOptions for StreamConnection {
+    fn nodelay(&self) -> io::Result<bool> {
         self.state.borrow().tcp()?.nodelay()
     }
 
-    fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
+    fn set_nodelay(&self, on: bool) -> io::Result<()> {
         self.state.borrow().tcp()?.set_nodelay(on)
     }
 
-    fn tcp_keepalive(&self) -> io::Result<bool> {
+    fn keepalive(&self) -> io::Result<bool> {
         self.state.borrow().tcp()?.keepalive()
     }
 
-    fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
+    fn set_keepalive(&self, on: bool) -> io::Result<()> {
         self.state.borrow().tcp()?.set_keepalive(on)
     }
 }

@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::spi::{
-    Connection, ConnectionCompression, ConnectionLimits, ConnectionTls, Consumers, Registration, SocketOptions, Work, weight,
+    Connection, ConnectionCompression, ConnectionLimits, ConnectionTls, Consumers, Registration, Work, weight,
 };
 use torsade_protocols::{Address, Delivery, Producer, ProducerError, Reason, StartTlsError, TlsConfig, TlsInfo, Transport};
+use torsade_reactor::spi::TcpOptions;
 use torsade_reactor::{DelayedCall, Phase, Reactor, Result, SystemEvent, TaskGroup, TriggerId};
 
 use self::producing::Registered;
@@ -495,8 +496,8 @@ impl Connection for Wrapped {
         Some(self)
     }
 
-    fn socket(&self) -> Option<&dyn SocketOptions> {
-        self.below.connection().socket()
+    fn tcp(&self) -> Option<&dyn TcpOptions> {
+        self.below.connection().tcp()
     }
 }
 
