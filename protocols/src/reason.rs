@@ -110,6 +110,24 @@ impl Reason {
         }
     }
 
+    /// At which level the end of a connection for this reason is logged: `Warn` where the peer or the network has broken
+    /// something, `Error` where Torsade has, all else at `Debug`. What a callback has broken was reported when it happened.
+    #[must_use]
+    pub const fn log_level(&self) -> log::Level {
+        match self {
+            Self::CompressFailed(_) | Self::Tls(TlsError::Internal(_)) => log::Level::Error,
+            Self::Decompress(_) | Self::LimitExceeded { .. } | Self::TimedOut(_) | Self::Tls(_) | Self::TlsTruncated => {
+                log::Level::Warn
+            }
+            Self::ConnectionAborted
+            | Self::ConnectionDone
+            | Self::ConnectionLost(_)
+            | Self::Panicked(_)
+            | Self::Protocol(_)
+            | Self::ShuttingDown => log::Level::Debug,
+        }
+    }
+
     /// Whether the connection ended gracefully, with nothing lost on our side.
     #[must_use]
     pub const fn is_clean(&self) -> bool {

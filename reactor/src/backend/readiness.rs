@@ -73,9 +73,9 @@ const INDEX_BITS: u32 = usize::BITS / 2;
 const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
 
 impl Token {
-    pub(crate) const fn new(generation: usize, index: usize) -> Self {
+    pub(crate) const fn new(generation: u32, index: usize) -> Self {
         // The upper half of the generations is left out: with its highest a token could equal the one kept for the waker.
-        Self((generation & (INDEX_MASK >> 1)) << INDEX_BITS | index)
+        Self((generation as usize & (INDEX_MASK >> 1)) << INDEX_BITS | index)
     }
 
     /// The token as the number that the system's poll hands back.
@@ -92,5 +92,9 @@ impl Token {
 
     pub(crate) const fn index(self) -> usize {
         self.0 & INDEX_MASK
+    }
+
+    pub(crate) const fn generation(self) -> u32 {
+        (self.0 >> INDEX_BITS) as u32
     }
 }

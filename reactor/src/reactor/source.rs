@@ -42,7 +42,8 @@ pub trait Source {
 
 struct Slot {
     source: Rc<dyn Source>,
-    token: Token,
+    /// The half of its token that the place in the table does not say.
+    generation: u32,
     ready: Ready,
     /// In `run_queue`.
     queued: bool,
@@ -54,7 +55,7 @@ struct Slot {
 #[derive(Default)]
 pub(crate) struct SourceTable {
     slots: Slab<Slot>,
-    generation: usize,
+    generation: u32,
     run_queue: VecDeque<Token>,
     end_queue: VecDeque<Token>,
 }
@@ -64,7 +65,7 @@ impl SourceTable {
         let entry = self.slots.vacant_entry();
         self.generation = self.generation.wrapping_add(1);
         let token = Token::new(self.generation, entry.key());
-        entry.insert(Slot { source, token, ready: Ready::NONE, queued: false, ending: false });
+        entry.insert(Slot { source, generation: token.generation(), ready: Ready::NONE, queued: false, ending: false });
         token
     }
 
@@ -83,11 +84,11 @@ impl SourceTable {
     }
 
     pub(crate) fn all(&self) -> Vec<(Token, Rc<dyn Source>)> {
-        self.slots.iter().map(|(_, slot)| (slot.token, Rc::clone(&slot.source))).collect()
+        self.slots.iter().map(|(index, slot)| (Token::new(slot.generation, index), Rc::clone(&slot.source))).collect()
     }
 
     pub(crate) fn get(&self, token: Token) -> Option<Rc<dyn Source>> {
-        let slot = self.slots.get(token.index()).filter(|slot| slot.token == token);
+        let slot = self.slots.get(token.index()).filter(|slot| slot.generation == token.generation());
         slot.map(|slot| Rc::clone(&slot.source))
     }
 
@@ -133,6 +134,6 @@ impl SourceTable {
 
     /// The place of a source that is still there.
     fn slot_mut(&mut self, token: Token) -> Option<&mut Slot> {
-        self.slots.get_mut(token.index()).filter(|slot| slot.token == token)
+        self.slots.get_mut(token.index()).filter(|slot| slot.generation == token.generation())
     }
 }

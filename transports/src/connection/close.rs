@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Callback, CompressionStats, Deadline, Reason, TlsError};
+use torsade_protocols::{Callback, CompressionStats, Deadline, Reason};
 use torsade_reactor::report_error;
 use torsade_reactor::spi::{Source, Stream, catch, drop_quietly};
 
@@ -205,19 +205,12 @@ pub(crate) fn report_fault(callback: &'static str, id: u64, peer: &dyn fmt::Disp
     }
 }
 
-/// Logs the end of a connection: at `warn` what the peer or the network has broken, at `error` what we have, all else at
-/// `debug`. What the user's code has broken was reported before.
+/// Logs the end of a connection, at the level of its [reason](Reason::log_level).
 pub(crate) fn log_end(id: u64, peer: &dyn fmt::Display, reason: &Reason, rest: impl fmt::Display) {
-    let level = match reason {
-        Reason::CompressFailed(_) | Reason::Tls(TlsError::Internal(_)) => {
-            return report_error(reason.kind(), format_args!("connection {id} with {peer} lost: {reason}{rest}"));
-        }
-        Reason::Decompress(_) | Reason::LimitExceeded { .. } | Reason::TimedOut(_) | Reason::Tls(_) | Reason::TlsTruncated => {
-            log::Level::Warn
-        }
-        _ => log::Level::Debug,
-    };
-    if log::log_enabled!(level) {
+    let level = reason.log_level();
+    if level == log::Level::Error {
+        report_error(reason.kind(), format_args!("connection {id} with {peer} lost: {reason}{rest}"));
+    } else if log::log_enabled!(level) {
         // The reason may be a user's error that panics when it is displayed.
         let text = catch(|| reason.to_string()).unwrap_or_else(|panic| format!("{}, whose text {panic}", reason.kind()));
         log::log!(level, "connection {id} with {peer} lost: {text}{rest}");

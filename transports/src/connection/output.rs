@@ -4,55 +4,66 @@ use crate::connection::shared::Shared;
 
 /// The bytes that a connection has written and the system has not taken yet. It has a buffer only while there are any.
 #[derive(Default)]
-pub(crate) struct Output {
-    buffer: Vec<u8>,
+pub(crate) struct Output(Option<Box<Unsent>>);
+
+/// A buffer whose first bytes were sent.
+#[derive(Default)]
+pub(crate) struct Unsent {
+    bytes: Vec<u8>,
     /// Where the unsent bytes begin.
     start: usize,
 }
 
 impl Output {
     pub(crate) fn len(&self) -> usize {
-        self.buffer.len() - self.start
+        self.unsent().len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.unsent().is_empty()
     }
 
     /// The buffer, to append to.
     #[inline]
     pub(crate) fn buffer(&mut self, shared: &Shared) -> &mut Vec<u8> {
-        if self.start == 0 && self.buffer.capacity() > 0 {
-            return &mut self.buffer;
-        }
-        self.make_room(shared);
-        &mut self.buffer
-    }
-
-    fn make_room(&mut self, shared: &Shared) {
-        if self.buffer.capacity() == 0 {
-            self.buffer = shared.take_buffer();
-        } else if self.start > self.buffer.len() / 2 {
+        let unsent = self.0.get_or_insert_with(|| shared.take_buffer());
+        if unsent.start > unsent.bytes.len() / 2 {
             // Moves fewer bytes than were sent since the last time, so the work stays linear.
-            self.buffer.drain(..self.start);
-            self.start = 0;
+            unsent.bytes.drain(..unsent.start);
+            unsent.start = 0;
         }
+        &mut unsent.bytes
     }
 
+    #[inline]
     pub(crate) fn unsent(&self) -> &[u8] {
-        self.buffer.get(self.start..).unwrap_or_default()
+        self.0.as_ref().and_then(|unsent| unsent.bytes.get(unsent.start..)).unwrap_or_default()
     }
 
     /// The system has taken so many bytes.
     pub(crate) fn consume(&mut self, count: usize, shared: &Shared) {
-        self.start += count;
-        if self.start >= self.buffer.len() {
+        if let Some(unsent) = &mut self.0 {
+            unsent.start += count;
+        }
+        if self.is_empty() {
             self.clear(shared);
         }
     }
 
     pub(crate) fn clear(&mut self, shared: &Shared) {
+        if let Some(unsent) = self.0.take() {
+            shared.give_buffer(unsent);
+        }
+    }
+}
+
+impl Unsent {
+    pub(super) const fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
         self.start = 0;
-        shared.give_buffer(std::mem::take(&mut self.buffer));
     }
 }

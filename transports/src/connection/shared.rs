@@ -9,6 +9,7 @@ use torsade_reactor::Reactor;
 
 use crate::compression::{EncoderPool, SharedPool};
 use crate::connection::LingeringSockets;
+use crate::connection::output::Unsent;
 use crate::ends::accept_bound::AcceptBound;
 
 /// The most that one connection reads in one turn, and the most that is inflated for it in one turn, in bytes.
@@ -42,7 +43,8 @@ pub(crate) struct Shared {
 
 #[derive(Default)]
 struct Spare {
-    buffers: Vec<Vec<u8>>,
+    #[expect(clippy::vec_box, reason = "an idle connection has a pointer only, so the boxes are what is used again")]
+    buffers: Vec<Box<Unsent>>,
     bytes: usize,
 }
 
@@ -69,7 +71,7 @@ impl Shared {
     }
 
     /// An empty buffer, used before if there is one.
-    pub(crate) fn take_buffer(&self) -> Vec<u8> {
+    pub(crate) fn take_buffer(&self) -> Box<Unsent> {
         let spare = &mut *self.spare.borrow_mut();
         let buffer = spare.buffers.pop().unwrap_or_default();
         spare.bytes -= buffer.capacity();
@@ -77,7 +79,7 @@ impl Shared {
     }
 
     /// Takes a buffer that is not needed any more.
-    pub(crate) fn give_buffer(&self, mut buffer: Vec<u8>) {
+    pub(crate) fn give_buffer(&self, mut buffer: Box<Unsent>) {
         let spare = &mut *self.spare.borrow_mut();
         let bytes = spare.bytes + buffer.capacity();
         if buffer.capacity() > 0 && spare.buffers.len() < SPARE_BUFFERS && bytes <= SPARE_BYTES {

@@ -62,8 +62,8 @@ pub(super) struct State {
     pub(super) bytes_out: u64,
     /// Bytes that the system has taken.
     pub(super) bytes_sent: u64,
-    /// The lower of the high watermark and the cap: more unsent bytes need a closer look.
-    noted_above: usize,
+    /// The lower of the high watermark and the cap, or what fits: more unsent bytes need a closer look.
+    noted_above: u32,
 }
 
 /// What few connections need.
@@ -120,7 +120,7 @@ impl Default for CloseTimeout {
 
 impl State {
     pub(super) fn new() -> Self {
-        Self { noted_above: HIGH_WATERMARK, ..Self::default() }
+        Self { noted_above: HIGH_WATERMARK as u32, ..Self::default() }
     }
 
     pub(super) fn rare(&mut self) -> &mut Rare {
@@ -275,18 +275,18 @@ impl State {
         let rare = self.rare();
         rare.low_watermark = low.min(high);
         rare.high_watermark = high;
-        self.noted_above = high.min(rare.cap);
+        self.noted_above = high.min(rare.cap).try_into().unwrap_or(u32::MAX);
     }
 
     pub(super) fn set_cap(&mut self, cap: usize) {
         let rare = self.rare();
         rare.cap = cap;
-        self.noted_above = rare.high_watermark.min(cap);
+        self.noted_above = rare.high_watermark.min(cap).try_into().unwrap_or(u32::MAX);
     }
 
     /// Something was appended to the output.
     pub(super) fn note_output(&mut self) {
-        if self.unsent() > self.noted_above {
+        if self.unsent() > self.noted_above as usize {
             self.note_overfull();
         }
     }
