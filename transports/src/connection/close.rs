@@ -224,7 +224,7 @@ impl State {
             Outgoing::Open => self.life.is_closing() && !self.waits_for_producer(),
             Outgoing::Ending => !self.waits_for_producer(),
             Outgoing::Finished => true,
-            Outgoing::Ended | Outgoing::Failed(_) => false,
+            Outgoing::Ended | Outgoing::Failed => false,
         }
     }
 

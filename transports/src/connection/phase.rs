@@ -22,7 +22,7 @@
 //! | [`finish`](Outgoing::finish): the layers have written their last | `Finished` | `Finished` | | | |
 //! | [`end`](Outgoing::end): all of it was sent, and our FIN | | | `Ended` | | |
 //! | [`fail`](Outgoing::fail): the system has refused to send | `Failed` | `Failed` | `Failed` | `Failed` | |
-//! | [`take_error`](Outgoing::take_error): the connection ends for that | | | | | `Ended` |
+//! | [`tell_failure`](Outgoing::tell_failure): the connection ends for that | | | | | `Ended` |
 //!
 //! The peer's stream, [`Incoming`]:
 //!
@@ -34,7 +34,6 @@
 //! An empty cell is an event that changes nothing. Facts of the moment, such as being paused or congested, are independent
 //! of all this, and are flags of `State`.
 
-use std::io;
 use std::time::Duration;
 
 use torsade_protocols::Reason;
@@ -79,7 +78,7 @@ pub(super) struct Doom {
 }
 
 /// The stream from us to the peer.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Outgoing {
     #[default]
     Open,
@@ -89,8 +88,8 @@ pub(super) enum Outgoing {
     Finished,
     /// The peer has been sent our end.
     Ended,
-    /// The system has refused to send. Nobody has been told yet: what the peer sent before is read first.
-    Failed(Box<io::Error>),
+    /// The system has refused to send; `Rare::refusal` says how. Nobody has been told: what the peer sent before is read first.
+    Failed,
 }
 
 /// The stream from the peer to us.
@@ -216,47 +215,41 @@ impl Outgoing {
     }
 
     /// The system has refused to send.
-    pub(super) fn fail(&mut self, error: io::Error) {
-        if !self.has_failed() {
-            *self = Self::Failed(Box::new(error));
-        }
+    pub(super) const fn fail(&mut self) {
+        *self = Self::Failed;
     }
 
-    /// What the system has said when it refused to send, if it has.
-    pub(super) fn take_error(&mut self) -> Option<io::Error> {
-        match std::mem::replace(self, Self::Ended) {
-            Self::Failed(error) => Some(*error),
-            other => {
-                *self = other;
-                None
-            }
+    /// That it has refused is being told.
+    pub(super) const fn tell_failure(&mut self) {
+        if matches!(self, Self::Failed) {
+            *self = Self::Ended;
         }
     }
 
     /// The protocol may still write.
-    pub(super) const fn is_writable(&self) -> bool {
+    pub(super) const fn is_writable(self) -> bool {
         matches!(self, Self::Open | Self::Ending)
     }
 
-    pub(super) const fn is_open(&self) -> bool {
+    pub(super) const fn is_open(self) -> bool {
         matches!(self, Self::Open)
     }
 
-    pub(super) const fn is_ending(&self) -> bool {
+    pub(super) const fn is_ending(self) -> bool {
         matches!(self, Self::Ending)
     }
 
     /// Nothing more may be written, and not because that has failed.
-    pub(super) const fn has_finished(&self) -> bool {
+    pub(super) const fn has_finished(self) -> bool {
         matches!(self, Self::Finished | Self::Ended)
     }
 
-    pub(super) const fn has_ended(&self) -> bool {
+    pub(super) const fn has_ended(self) -> bool {
         matches!(self, Self::Ended)
     }
 
-    pub(super) const fn has_failed(&self) -> bool {
-        matches!(self, Self::Failed(_))
+    pub(super) const fn has_failed(self) -> bool {
+        matches!(self, Self::Failed)
     }
 }
 

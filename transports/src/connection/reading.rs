@@ -58,7 +58,7 @@ impl StreamConnection {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.readable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                let cause = state.outgoing.take_error().unwrap_or(error);
+                let cause = state.take_refusal().unwrap_or(error);
                 state.life.doom(cause.into());
             }
         }
@@ -189,7 +189,7 @@ impl StreamConnection {
             };
             state.bytes_in += plain.len() as u64;
             // A write that failed has taken the socket's error: what looks like the end of the stream is none then.
-            result.map_err(|truncated| state.outgoing.take_error().map_or(truncated, Reason::from))
+            result.map_err(|truncated| state.take_refusal().map_or(truncated, Reason::from))
         };
         // What the layers had held back may make the protocol pause: then the end waits, too.
         let ended = matches!(result, Ok(true)) && plain.is_empty();
@@ -204,7 +204,7 @@ impl StreamConnection {
         let told = {
             let mut state = self.state.borrow_mut();
             state.incoming.end();
-            if let Some(error) = state.outgoing.take_error() {
+            if let Some(error) = state.take_refusal() {
                 state.life.doom(error.into());
             }
             state.life.is_open()

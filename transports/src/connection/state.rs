@@ -70,6 +70,8 @@ pub(super) struct State {
 pub(super) struct Rare {
     /// The host that the connection was made to, if we made it.
     pub(super) host: Option<Host>,
+    /// What the system has said when it refused to send.
+    refusal: Option<io::Error>,
     low_watermark: usize,
     /// Unsent bytes above which the connection is congested.
     high_watermark: usize,
@@ -98,6 +100,7 @@ impl Default for Rare {
     fn default() -> Self {
         Self {
             host: None,
+            refusal: None,
             low_watermark: LOW_WATERMARK,
             high_watermark: HIGH_WATERMARK,
             cap: CAP,
@@ -179,11 +182,24 @@ impl State {
     #[cold]
     fn fail_unseen(&mut self) {
         self.failed = false;
-        let refused = self.outgoing.take_error();
+        let refused = self.take_refusal();
         let found = || self.stream().and_then(Stream::take_error).unwrap_or_else(Some);
         if let Some(error) = refused.or_else(found) {
             self.life.doom(error.into());
         }
+    }
+
+    /// The system has refused to send.
+    pub(super) fn note_refusal(&mut self, error: io::Error) {
+        self.outgoing.fail();
+        self.rare().refusal.get_or_insert(error);
+    }
+
+    /// What it has said then, which is about to be told.
+    pub(super) fn take_refusal(&mut self) -> Option<io::Error> {
+        let refusal = self.rare.as_mut()?.refusal.take();
+        self.outgoing.tell_failure();
+        refusal
     }
 
     /// Both streams have ended.

@@ -113,7 +113,7 @@ impl StreamConnection {
     /// until it finds the end, unless nobody wants the data.
     fn fail_writing(&self, state: &mut State, error: io::Error) {
         state.output.clear(&self.shared);
-        state.outgoing.fail(error);
+        state.note_refusal(error);
         state.readable = true;
         state.note_failure();
     }
