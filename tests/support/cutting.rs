@@ -178,6 +178,10 @@ impl Stream for CutStream {
         self.stream.reset_on_close()
     }
 
+    fn lingers(&self) -> bool {
+        self.stream.lingers()
+    }
+
     fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.stream.take_error()
     }

@@ -10,8 +10,8 @@ mod certificates;
 mod closing;
 mod handshake;
 mod interop;
+mod over_transport;
 mod starttls;
 mod wrapping;
-mod wrapping_as_tcp;
 
 use support::keys;

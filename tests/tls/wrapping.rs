@@ -9,6 +9,7 @@ use torsade::testing::StringTransport;
 use torsade::{Clock, TlsError, tls_wrapping_factory};
 
 use crate::keys;
+use crate::over_transport::Keep;
 use crate::support::{Echo, Event, Events, Probe, pattern, run};
 
 /// A client's configuration that names the server.
@@ -174,7 +175,7 @@ fn what_waits_for_the_handshake_congests_and_keeps_nothing_back_afterwards() {
                 assert!(!transport.is_reading());
                 assert_eq!(transport.unsent(), (64 << 10) + 8);
             }
-            Event::Handshake => assert!(transport.is_reading()),
+            Event::Data(_) => assert!(transport.is_reading()),
             _ => {}
         }
         Ok(())
@@ -188,26 +189,50 @@ fn what_waits_for_the_handshake_congests_and_keeps_nothing_back_afterwards() {
 }
 
 #[test]
-fn what_a_pull_producer_wrote_is_sent_before_it_is_asked_again() {
+fn a_file_is_sent_over_a_transport_that_takes_everything() {
     let events = Events::default();
     let mut client = wrap(&client(), &events, |event, transport| {
         if matches!(event, Event::Made) {
-            let file = FileSender::new(std::io::repeat(b'f'));
-            file.begin_file_transfer(transport, |_, _| Ok(()))?;
+            let file = FileSender::new(std::io::Cursor::new(pattern(0, 300_000)));
+            file.begin_file_transfer(transport, |transport, last| {
+                last?;
+                transport.lose_connection();
+                Ok(())
+            })?;
         }
         Ok(())
     });
     let server_events = Events::default();
     let mut server = wrap(&keys::server(), &server_events, |_, _| Ok(()));
     let mut pair = Pair::join(&mut client, &mut server);
-    for _ in 0..3 {
-        pair.ends[0].resume_producer().unwrap();
-    }
     pair.exchange(usize::MAX);
-    assert_eq!(server_events.data().len(), 16 << 10);
-    pair.ends[0].resume_producer().unwrap();
-    pair.exchange(usize::MAX);
-    assert_eq!(server_events.data().len(), 32 << 10);
+    assert!(server_events.data() == pattern(0, 300_000), "{} bytes", server_events.data().len());
+    assert!(server_events.names().contains(&"read lost"), "{:?}", server_events.names());
+}
+
+#[test]
+fn two_protocols_speak_tls_in_a_pump() {
+    let (client_events, server_events) = (Events::default(), Events::default());
+    let mut server = wrap(&keys::server(), &server_events, |event, transport| {
+        if let Event::Data(data) = event {
+            transport.write(data);
+        }
+        Ok(())
+    });
+    let mut client = wrap(&client(), &client_events, |event, transport| {
+        match event {
+            Event::Made => transport.write(pattern(0, 300_000)),
+            Event::Data(_) if transport.delivery().outstanding == 0 => transport.lose_connection(),
+            _ => {}
+        }
+        Ok(())
+    });
+    let (server, client) = (server.build_protocol(&Address::Unnamed), client.build_protocol(&Address::Unnamed));
+    let (server, client) = (server.expect("a server"), client.expect("a client"));
+    let mut pump = torsade::testing::connected_server_and_client(server, client).expect("they come to an end");
+    assert!(server_events.data() == pattern(0, 300_000), "{} bytes", server_events.data().len());
+    pump.advance(Duration::from_secs(1));
+    assert!(client_events.reason().is_clean() && server_events.reason().is_clean(), "{:?}", server_events.reason());
 }
 
 #[test]
@@ -344,14 +369,4 @@ fn a_truncated_stream_is_told_above_as_well() {
     run(&reactor);
     assert_eq!(events.data(), b"the beginning");
     assert!(matches!(events.reason(), Reason::TlsTruncated), "{:?}", events.reason());
-}
-
-/// Keeps the transport below TLS, for somebody to cut.
-struct Keep(Rc<RefCell<Option<Transport>>>);
-
-impl torsade::policies::ProtocolWrapper for Keep {
-    fn connection_made(&self, below: &torsade::policies::WrapperTransport) -> Result {
-        self.0.replace(Some((**below).clone()));
-        Ok(())
-    }
 }

@@ -11,13 +11,12 @@ mod progress;
 mod reading;
 pub(crate) mod shared;
 #[cfg(feature = "tls")]
+mod stacked;
+#[cfg(feature = "tls")]
 mod starting_tls;
 mod state;
 mod transport;
 mod writing;
-
-#[cfg(feature = "tls")]
-pub(crate) use close::{log_end, report_fault};
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -70,20 +69,25 @@ impl StreamConnection {
     /// Makes a connection of a socket that a port has accepted, with TLS if that is asked for; from the loop only.
     pub(crate) fn accept(
         shared: &Rc<Shared>,
-        mut stream: Box<dyn Stream>,
+        stream: Box<dyn Stream>,
         peer: Address,
         protocol: Box<dyn Protocol>,
         tls: Option<&TlsConfig>,
     ) -> io::Result<()> {
-        let connection = Self::new(shared, peer, protocol);
-        let token = shared.reactor.add_source(Rc::<Self>::clone(&connection));
-        connection.token.set(token);
+        Self::new(shared, peer, protocol).enter(stream, tls)
+    }
+
+    /// Takes a place in the reactor's table, and begins.
+    fn enter(self: &Rc<Self>, mut stream: Box<dyn Stream>, tls: Option<&TlsConfig>) -> io::Result<()> {
+        let reactor = &self.shared.reactor;
+        let token = reactor.add_source(Rc::<Self>::clone(self));
+        self.token.set(token);
         if let Err(error) = stream.register(token) {
-            shared.reactor.remove_source(token);
-            drop_quietly("a protocol", connection.protocol.take());
+            reactor.remove_source(token);
+            drop_quietly("a protocol", self.protocol.take());
             return Err(error);
         }
-        shared.reactor.call_for(token, || connection.begin(stream, tls));
+        reactor.call_for(token, |_| self.begin(stream, tls));
         Ok(())
     }
 
@@ -104,11 +108,15 @@ impl StreamConnection {
             state.note_readiness(begun.ready);
             state.rare().on_lost = Some(begun.on_lost);
             state.rare().host = Some(begun.host);
-            // Where we connect, a peer that announces compression is understood.
-            connection.with_compression(&mut state, |layer| layer.set_detect(Detect::AtStart));
         }
+        connection.note_made_by_us();
         (begun.on_made)(&connection.transport());
-        shared.reactor.call_for(begun.token, || connection.begin(stream, tls));
+        shared.reactor.call_for(begun.token, |_| connection.begin(stream, tls));
+    }
+
+    /// Where we connect, a peer that announces compression is understood.
+    fn note_made_by_us(&self) {
+        self.with_compression(&mut self.state.borrow_mut(), |layer| layer.set_detect(Detect::AtStart));
     }
 
     fn new(shared: &Rc<Shared>, peer: Address, protocol: Box<dyn Protocol>) -> Rc<Self> {
@@ -223,12 +231,7 @@ impl Source for StreamConnection {
             // The system reports this when our end is acknowledged, though room is of no use any more.
             state.hint_at_acknowledgement(self.shared.reactor.now());
         }
-        if state.resumed && state.is_reading() {
-            state.resumed = false;
-            drop(state);
-            self.call(Callback::ReadingResumed);
-            state = self.state.borrow_mut();
-        }
+        let state = self.resume_protocol(state);
         self.read(state);
         self.settle();
     }

@@ -3,6 +3,8 @@
 pub(crate) mod accept_bound;
 pub(crate) mod bound;
 pub(crate) mod connector;
+#[cfg(feature = "tls")]
+pub(crate) mod over_transport;
 pub(crate) mod port;
 pub(crate) mod reactor_tcp;
 #[cfg(feature = "tls")]

@@ -14,7 +14,6 @@ mod server_config;
 mod server_names;
 mod session;
 mod verification;
-mod wrapped;
 mod wrapping;
 
 use torsade_protocols::{Host, StartTlsError, TlsConfig};
@@ -67,6 +66,11 @@ pub(crate) fn open(config: &TlsConfig, host: Option<&Host>, reactor: &Reactor) -
         Some(AnyConfig::Server(config)) => Ok(config.open(now)?.placed(Handshakes::of(reactor).enter(now))),
         None => Err(StartTlsError::Unsupported),
     }
+}
+
+/// Whether a connection with this TLS is one that we have made, and not one that we have accepted.
+pub(crate) fn is_client(config: &TlsConfig) -> bool {
+    matches!(config.downcast_ref(), Some(AnyConfig::Client(_)))
 }
 
 #[cfg(test)]

@@ -57,6 +57,10 @@ pub trait Stream {
     /// As the system says.
     fn reset_on_close(&self) -> io::Result<()>;
 
+    /// Whether it has to be kept, once its connection is over, until the peer ends its stream: where closing a socket that
+    /// still gets input is answered by a reset, which may destroy what the peer has not read yet.
+    fn lingers(&self) -> bool;
+
     /// The error that made the socket [`Ready::ERROR`], once.
     ///
     /// # Errors

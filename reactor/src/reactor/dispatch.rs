@@ -57,10 +57,10 @@ impl Reactor {
 
     /// Makes a call that belongs to the source under `token` from inside another's, or from a timer: a panic in it costs that
     /// source, and its time is told of that source. Nothing, if the source has left the table.
-    pub fn call_for(&self, token: Token, call: impl FnOnce()) {
+    pub fn call_for(&self, token: Token, call: impl FnOnce(Rc<dyn Source>)) {
         let source = self.0.sources.borrow().get(token);
         if let Some(source) = source {
-            self.call_source(token, source, |_| call());
+            self.call_source(token, source, call);
         }
     }
 

@@ -1,5 +1,6 @@
 //! How a reactor ends: in order, at once, or without ever having run.
 
+use std::cmp::Reverse;
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
@@ -170,9 +171,12 @@ impl Reactor {
         self.0.observers.clear();
     }
 
+    /// Calls the youngest first, so that a source which stands on another, as TLS over a transport does, is called before that.
     fn call_all_sources(&self, call: fn(Rc<dyn Source>)) {
         self.begin_calls();
-        let sources = self.0.sources.borrow().all();
+        let mut sources = self.0.sources.borrow().all();
+        // The greater part of a token is its generation.
+        sources.sort_by_key(|(token, _)| Reverse(token.to_usize()));
         for (token, source) in sources {
             self.call_source(token, source, call);
         }

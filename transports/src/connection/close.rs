@@ -96,7 +96,7 @@ impl StreamConnection {
         let connection = Rc::downgrade(self);
         close.timer = Some(self.shared.reactor.call_later(progress.next_look(now, timeout.flush), move || {
             if let Some(connection) = connection.upgrade() {
-                connection.shared.reactor.call_for(connection.token.get(), || connection.look_after_peer());
+                connection.shared.reactor.call_for(connection.token.get(), |_| connection.look_after_peer());
             }
         }));
     }
@@ -169,8 +169,8 @@ impl StreamConnection {
             log::debug!("connection {}: the peer will not see a reset: {error}", self.id);
         }
         // After the socket's own end nothing can come in that closing it would answer with a reset.
-        let lingers = state.outgoing.has_ended() && !state.socket_ended && !breaks_off && !self.shared.reactor.is_stopping();
-        lingers.then_some(stream)
+        let waits = state.outgoing.has_ended() && !state.socket_ended && !breaks_off && !self.shared.reactor.is_stopping();
+        (waits && stream.lingers()).then_some(stream)
     }
 
     fn call_connection_lost(self: &Rc<Self>, reason: &Reason) {

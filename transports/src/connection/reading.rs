@@ -31,6 +31,18 @@ impl StreamConnection {
         }
     }
 
+    /// Tells the protocol once that it may go on with what it kept back.
+    #[inline]
+    pub(super) fn resume_protocol<'a>(self: &'a Rc<Self>, mut state: RefMut<'a, State>) -> RefMut<'a, State> {
+        if state.resumed && state.is_reading() {
+            state.resumed = false;
+            drop(state);
+            self.call(Callback::ReadingResumed);
+            state = self.state.borrow_mut();
+        }
+        state
+    }
+
     /// Has the loop come back to this connection, in its next turn.
     pub(super) fn wake(&self, state: &State) {
         if !state.life.is_lost() {
@@ -40,7 +52,10 @@ impl StreamConnection {
 
     fn read_socket(self: &Rc<Self>, mut state: RefMut<'_, State>) {
         let Some(stream) = &state.stream else { return };
-        let mut buffer = self.shared.read_buffer.borrow_mut();
+        let Ok(mut buffer) = self.shared.read_buffer.try_borrow_mut() else {
+            // The transport below is just delivering out of it.
+            return self.wake(&state);
+        };
         match stream.read(&mut buffer) {
             Ok(0) => {
                 state.socket_ended = true;
@@ -65,7 +80,7 @@ impl StreamConnection {
     }
 
     /// Takes bytes from the socket to the protocol, or drops them when the connection is being closed.
-    fn deliver(self: &Rc<Self>, mut state: RefMut<'_, State>, wire: &[u8]) {
+    pub(super) fn deliver(self: &Rc<Self>, mut state: RefMut<'_, State>, wire: &[u8]) {
         if state.drops_input() {
             return;
         }
@@ -108,9 +123,7 @@ impl StreamConnection {
 
     /// Takes bytes, or none if some are held, through the layers and delivers what comes out.
     fn read_layers(self: &Rc<Self>, wire: &[u8]) {
-        let mut plain = self.shared.plain_buffer.borrow_mut();
-        plain.clear();
-        let result = {
+        let (plain, result) = {
             let mut state = self.state.borrow_mut();
             if state.drops_input() {
                 // What is held belongs to a protocol that wants no more of it.
@@ -121,6 +134,7 @@ impl StreamConnection {
             }
             let wanted = state.is_reading();
             let Some(chain) = &mut state.chain else { return };
+            let mut plain = self.shared.take_plain_buffer();
             let now = self.shared.reactor.now();
             let result =
                 if wanted { chain.read(wire, &mut plain, &self.work, now) } else { chain.handshake(wire, &self.work, now) };
@@ -136,10 +150,11 @@ impl StreamConnection {
             if state.chain.as_mut().is_some_and(|chain| chain.drop_spent()) {
                 state.drop_chain();
             }
-            result
+            (plain, result)
         };
         self.note_handshake();
         self.deliver_plain(&plain, result.err());
+        self.shared.give_plain_buffer(plain);
     }
 
     /// Tells the protocol once that the handshake is complete, unless it is closing. No data comes in the same step.
@@ -178,8 +193,7 @@ impl StreamConnection {
 
     /// The socket has no more: tells the layers, one a turn, and at last the protocol.
     fn end_layers(self: &Rc<Self>) {
-        let mut plain = self.shared.plain_buffer.borrow_mut();
-        plain.clear();
+        let mut plain = self.shared.take_plain_buffer();
         let result = {
             let mut state = self.state.borrow_mut();
             let dropped = state.drops_input();
@@ -194,7 +208,7 @@ impl StreamConnection {
         // What the layers had held back may make the protocol pause: then the end waits, too.
         let ended = matches!(result, Ok(true)) && plain.is_empty();
         self.deliver_plain(&plain, result.err());
-        drop(plain);
+        self.shared.give_plain_buffer(plain);
         if ended {
             self.end_reading();
         }

@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) reactor: Reactor,
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     /// What a layer makes of the bytes that were read.
-    pub(crate) plain_buffer: RefCell<Vec<u8>>,
+    plain_buffer: Cell<Vec<u8>>,
     pub(crate) encoders: SharedPool,
     pub(crate) accept_bound: AcceptBound,
     pub(crate) lingering: RefCell<LingeringSockets>,
@@ -54,7 +54,7 @@ impl Shared {
         reactor.local(|reactor| Self {
             reactor: reactor.clone(),
             read_buffer: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
-            plain_buffer: RefCell::default(),
+            plain_buffer: Cell::default(),
             encoders: EncoderPool::shared(),
             accept_bound: AcceptBound::default(),
             lingering: RefCell::default(),
@@ -68,6 +68,17 @@ impl Shared {
     pub(crate) fn next_id(&self) -> u64 {
         self.last_id.set(self.last_id.get() + 1);
         self.last_id.get()
+    }
+
+    /// An empty buffer for what layers make of what was read. Only while it is out, which is when a connection delivers to
+    /// another that it carries, is there a second one.
+    pub(crate) fn take_plain_buffer(&self) -> Vec<u8> {
+        self.plain_buffer.take()
+    }
+
+    pub(crate) fn give_plain_buffer(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.plain_buffer.set(buffer);
     }
 
     /// An empty buffer, used before if there is one.

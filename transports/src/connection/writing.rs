@@ -140,7 +140,7 @@ impl StreamConnection {
         let delay = deadline.saturating_sub(self.shared.reactor.now());
         let timer = self.shared.reactor.call_later(delay, move || {
             if let Some(connection) = connection.upgrade() {
-                connection.shared.reactor.call_for(connection.token.get(), || connection.expire_layers());
+                connection.shared.reactor.call_for(connection.token.get(), |_| connection.expire_layers());
             }
         });
         if let Some(old) = chain.timer.replace(timer) {

@@ -128,11 +128,6 @@ impl TlsLayer {
         Some(info)
     }
 
-    /// Why nothing more can come or go, if that is so.
-    pub(super) fn failure(&self) -> Option<Reason> {
-        if let Phase::Failed(reason) = &self.phase { Some(reason.clone()) } else { None }
-    }
-
     /// True once, after the handshake was completed.
     pub(crate) const fn take_completed(&mut self) -> bool {
         std::mem::replace(&mut self.completed, false)

@@ -111,6 +111,10 @@ impl Stream for OsStream {
         SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
     }
 
+    fn lingers(&self) -> bool {
+        true
+    }
+
     fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.socket.take_error()
     }

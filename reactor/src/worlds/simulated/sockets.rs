@@ -190,6 +190,10 @@ impl Stream for SimulatedStream {
         self.with_end(|end| end.reset_on_close = true)
     }
 
+    fn lingers(&self) -> bool {
+        true
+    }
+
     fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.with_end(|end| end.error.take().map(io::Error::from))
     }

@@ -1,9 +1,9 @@
-//! TLS over a transport keeps the contract that TLS as a layer of a TCP connection keeps: closes, producers, limits. All of
-//! it in virtual time, with the layer at the other end.
+//! A connection over a transport: what passes between it and the transport below. All in virtual time, with TLS as a layer at
+//! the other end. What it has in common with other connections is tested over every wire.
 
 use std::cell::{Cell, RefCell};
 use std::io::Cursor;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 use torsade::prelude::*;
@@ -12,7 +12,7 @@ use torsade::{Deadline, tls_wrapping_factory};
 
 use crate::keys;
 use crate::support::{Event, Events, pattern};
-use crate::world::{Side, echo, side, silent};
+use crate::world::{Side, side, silent};
 
 const BIND: &str = "0.0.0.0:7";
 const SERVER: &str = "10.0.0.1:7";
@@ -26,16 +26,14 @@ fn client() -> TlsClientConfig {
 #[derive(Clone, Copy, Debug)]
 enum Wrapped {
     Client,
-    /// TLS is a layer at both ends: what wrapped TLS is held against.
-    Nobody,
     Server,
     /// The server twice, one TLS in the other.
     ServerTwice,
 }
 
-const ROLES: [Wrapped; 4] = [Wrapped::Nobody, Wrapped::Server, Wrapped::Client, Wrapped::ServerTwice];
+const ROLES: [Wrapped; 3] = [Wrapped::Server, Wrapped::Client, Wrapped::ServerTwice];
 
-/// Runs one connection until both ends are lost, and gives what `side` saw, who is wrapped if anybody is, and the other.
+/// Runs one connection until both ends are lost, and gives what `side` saw, who is wrapped, and the other.
 fn converse(simulation: &Simulation, wrapped: Wrapped, side: Side, other: Side) -> (Events, Events) {
     let (side_events, other_events) = (Events::default(), Events::default());
     let mut side = Some(side.into_probe(&side_events, |_| Ok(())));
@@ -46,10 +44,6 @@ fn converse(simulation: &Simulation, wrapped: Wrapped, side: Side, other: Side) 
         Wrapped::Client => {
             there.listen_tls(BIND, &tls, move |_peer| other.take()).expect("a port");
             here.connect_tcp(SERVER, tls_wrapping_factory(client(), move |_peer: Address| side.take())).expect("an address");
-        }
-        Wrapped::Nobody => {
-            there.listen_tls(BIND, &tls, move |_peer| side.take()).expect("a port");
-            here.connect_tls(SERVER, &keys::client(), move |_peer| other.take()).expect("an address");
         }
         Wrapped::Server => {
             there.listen_tcp(BIND, tls_wrapping_factory(tls, move |_peer: Address| side.take())).expect("a port");
@@ -109,70 +103,6 @@ fn a_close_of_all_or_half_waits_for_the_producer_and_sends_what_follows_it() {
 }
 
 #[test]
-fn a_close_waits_for_one_producer_after_the_other_wherever_they_are_unregistered() {
-    struct Idle;
-    impl Producer for Idle {
-        fn resume_producing(&mut self, _: &Transport) -> Result {
-            Ok(())
-        }
-    }
-    let send = |time, (): &()| {
-        side(move |event, transport| {
-            if event.name() == time {
-                transport.register_producer(Idle, true)?;
-                transport.lose_connection();
-                let late = transport.clone();
-                transport.reactor().call_later(Duration::from_secs(5), move || {
-                    late.write("one ");
-                    late.unregister_producer();
-                    late.write("two ");
-                    late.register_producer(Idle, true).expect("the stream has not ended");
-                    let later = late.clone();
-                    late.reactor().call_later(Duration::from_secs(5), move || {
-                        later.write("three");
-                        later.unregister_producer();
-                    });
-                });
-            }
-            Ok(())
-        })
-    };
-    in_all_roles(send, silent, |sender, receiver, ()| {
-        assert_eq!(receiver.data(), b"one two three");
-        assert!(sender.reason().is_clean(), "{:?}", sender.reason());
-        assert!(receiver.reason().is_clean(), "{:?}", receiver.reason());
-    });
-}
-
-#[test]
-fn what_is_written_after_a_close_of_all_or_half_in_the_same_callback_is_sent() {
-    for half in [false, true] {
-        let send = move |time, (): &()| {
-            side(move |event, transport| {
-                if event.name() == time {
-                    transport.write("one ");
-                    if half {
-                        transport.lose_write_connection()
-                    } else {
-                        transport.lose_connection()
-                    }
-                    transport.write("two");
-                    let later = transport.clone();
-                    transport.reactor().call_later(Duration::from_millis(1), move || later.write("dropped"));
-                }
-                Ok(())
-            })
-        };
-        in_all_roles(send, silent, |sender, receiver, ()| {
-            assert_eq!(receiver.data(), b"one two", "half: {half}");
-            assert_eq!(sender.count("write lost"), usize::from(half));
-            assert!(sender.reason().is_clean(), "{:?}", sender.reason());
-            assert!(receiver.reason().is_clean(), "{:?}", receiver.reason());
-        });
-    }
-}
-
-#[test]
 fn a_close_that_waits_for_its_producer_leaves_a_stuck_peer_by_the_deadline() {
     for wrapped in ROLES {
         let send = side(|event, transport| {
@@ -208,29 +138,6 @@ fn ask() -> Side {
 }
 
 #[test]
-fn what_is_given_back_comes_again_in_later_turns_and_before_the_end() {
-    for wrapped in ROLES {
-        println!("wrapped: {wrapped:?}");
-        let (now, left) = (Rc::new(Cell::new(false)), Cell::new(3));
-        let give_back = side(move |event, transport| {
-            if let Event::Data(data) = event {
-                assert!(!now.get(), "again in the same turn");
-                if left.replace(left.get() - 1) > 0 {
-                    transport.unread(data);
-                    now.set(true);
-                    let now = now.clone();
-                    transport.reactor().call_later(Duration::ZERO, move || now.set(false));
-                }
-            }
-            Ok(())
-        });
-        let (events, _) = converse(&Simulation::new(1), wrapped, give_back, ask());
-        assert_eq!(events.data(), b"question".repeat(4));
-        assert!(events.reason().is_clean(), "{:?}", events.reason());
-    }
-}
-
-#[test]
 fn the_end_of_a_stream_is_not_told_while_paused() {
     for wrapped in ROLES {
         println!("wrapped: {wrapped:?}");
@@ -255,134 +162,6 @@ fn the_end_of_a_stream_is_not_told_while_paused() {
         let (events, _) = converse(&Simulation::new(1), wrapped, pause, ask());
         assert_eq!(events.count("read lost"), 1);
         assert!(events.reason().is_clean(), "{:?}", events.reason());
-    }
-}
-
-/// How a producer fails.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Fault {
-    Error,
-    #[default]
-    None,
-    /// Whenever it is called.
-    Panic,
-}
-
-/// Produces without end, or fails.
-#[derive(Default)]
-struct Endless {
-    fault: Fault,
-    stopped: Rc<Cell<u32>>,
-}
-
-impl Producer for Endless {
-    fn resume_producing(&mut self, consumer: &Transport) -> Result {
-        consumer.write([b'p'; 1000]);
-        match self.fault {
-            Fault::Error => Err("the producer fails".into()),
-            Fault::None => Ok(()),
-            Fault::Panic => panic!("the producer fails"),
-        }
-    }
-
-    fn stop_producing(&mut self) {
-        self.stopped.set(self.stopped.get() + 1);
-        assert_ne!(self.fault, Fault::Panic, "it fails again");
-    }
-}
-
-#[test]
-fn a_failed_connection_does_not_wait_for_its_producer_and_ends_in_order() {
-    for fault in [Fault::Error, Fault::None, Fault::Panic] {
-        println!("the producer's fault: {fault:?}");
-        let fail = |time, stopped: &Rc<Cell<u32>>| {
-            let stopped = stopped.clone();
-            side(move |event, transport| {
-                if event.name() == time {
-                    transport.register_producer(Endless { fault, stopped: stopped.clone() }, false)?;
-                }
-                match event {
-                    Event::Data(_) if fault == Fault::None => Err("the protocol fails".into()),
-                    _ => Ok(()),
-                }
-            })
-        };
-        in_all_roles(fail, echo, |failed, other, stopped| {
-            let reason = failed.reason();
-            let own = if fault == Fault::Panic { "Panicked" } else { "Protocol" };
-            assert_eq!(reason.kind(), own, "{reason:?}");
-            assert_eq!(stopped.get(), 1, "the producer is told once");
-            assert!(!other.data().is_empty());
-            assert!(other.reason().is_clean(), "{:?}", other.reason());
-        });
-    }
-}
-
-#[test]
-fn a_panic_in_connection_lost_leaves_no_tasks_behind() {
-    for wrapped in ROLES {
-        println!("wrapped: {wrapped:?}");
-        let task = Rc::new(RefCell::new(Weak::new()));
-        let record = task.clone();
-        let panicking = side(move |event, transport| {
-            match event {
-                Event::Handshake => {
-                    let held = Rc::new(());
-                    record.replace(Rc::downgrade(&held));
-                    transport.spawn(async move |_| {
-                        std::future::pending::<()>().await;
-                        drop(held);
-                    });
-                    transport.lose_connection();
-                }
-                Event::Lost(_) => panic!("too much"),
-                _ => {}
-            }
-            Ok(())
-        });
-        let simulation = Simulation::new(1);
-        converse(&simulation, wrapped, panicking, silent());
-        assert!(task.borrow().upgrade().is_none());
-    }
-}
-
-#[test]
-fn what_a_callback_wrote_before_its_error_or_panic_is_sent() {
-    for panics in [false, true] {
-        let fail = |time, (): &()| {
-            side(move |event, transport| {
-                if event.name() == time {
-                    transport.write("last words");
-                    assert!(!panics, "too much");
-                    return Err("enough".into());
-                }
-                Ok(())
-            })
-        };
-        in_all_roles(fail, silent, |failed, other, ()| {
-            let told = if panics { "Panicked" } else { "Protocol" };
-            assert_eq!(failed.reason().kind(), told, "{:?}", failed.reason());
-            assert_eq!(other.data(), b"last words");
-            assert!(other.reason().is_clean(), "{:?}", other.reason());
-        });
-    }
-}
-
-#[test]
-fn a_stop_of_the_reactor_sends_what_was_written_and_ends_tls() {
-    for wrapped in ROLES {
-        println!("wrapped: {wrapped:?}");
-        let stopping = side(|event, transport| {
-            if matches!(event, Event::Handshake) {
-                transport.write("last words");
-                transport.reactor().stop()?;
-            }
-            Ok(())
-        });
-        let (stopped, other) = converse(&Simulation::new(1), wrapped, stopping, silent());
-        assert!(matches!(stopped.reason(), Reason::ShuttingDown), "{:?}", stopped.reason());
-        assert_eq!(other.data(), b"last words");
-        assert!(other.reason().is_clean(), "{:?}", other.reason());
     }
 }
 
@@ -412,29 +191,6 @@ fn a_client_factory_is_told_of_the_reason_above_tls() {
     simulation.host("10.0.0.2").connect_tcp(SERVER, factory).expect("an address");
     simulation.run_for(Duration::from_secs(5)).expect("the simulation runs");
     assert!(matches!(*told.borrow(), Some(Reason::Tls(_))), "{:?}", told.borrow());
-}
-
-#[test]
-fn a_failed_task_does_not_wait_for_the_producer_and_is_the_reason() {
-    let fail = |time, stopped: &Rc<Cell<u32>>| {
-        let stopped = stopped.clone();
-        side(move |event, transport| {
-            if event.name() == time {
-                transport.register_producer(Endless { stopped: stopped.clone(), ..Endless::default() }, false)?;
-                transport.spawn(|transport| async move {
-                    transport.write("last words");
-                    Err::<(), _>("the task fails".into())
-                });
-            }
-            Ok(())
-        })
-    };
-    in_all_roles(fail, silent, |failed, other, stopped| {
-        assert!(matches!(failed.reason(), Reason::Protocol(_)), "{:?}", failed.reason());
-        assert_eq!(stopped.get(), 1, "the producer is told once");
-        assert!(other.data().ends_with(b"last words"), "{} bytes", other.data().len());
-        assert!(other.reason().is_clean(), "{:?}", other.reason());
-    });
 }
 
 #[test]
@@ -504,4 +260,195 @@ fn the_sockets_options_are_reached_through_tls() {
         })
     };
     in_all_roles(set, silent, |events, _, ()| assert!(events.reason().is_clean(), "{:?}", events.reason()));
+}
+
+#[test]
+fn a_stop_of_the_reactor_sends_all_that_was_written_and_ends_tls() {
+    for wrapped in ROLES {
+        // More than the transport below takes at a time.
+        for size in [10, 3_000_000] {
+            println!("wrapped: {wrapped:?}, {size} bytes");
+            let stopping = side(move |event, transport| {
+                if matches!(event, Event::Handshake) {
+                    transport.write(pattern(0, size));
+                    transport.reactor().stop()?;
+                }
+                Ok(())
+            });
+            let (stopped, other) = converse(&Simulation::new(1), wrapped, stopping, silent());
+            assert!(matches!(stopped.reason(), Reason::ShuttingDown), "{:?}", stopped.reason());
+            assert!(other.data() == pattern(0, size), "{} bytes", other.data().len());
+            assert!(other.reason().is_clean(), "{:?}", other.reason());
+        }
+    }
+}
+
+#[test]
+fn compression_works_above_tls_that_is_over_a_transport() {
+    for wrapped in ROLES {
+        println!("wrapped: {wrapped:?}");
+        let talk = side(|event, transport| {
+            match event {
+                Event::Made => {
+                    transport.set_detection(Detect::AtStart);
+                    transport.set_compression("deflate")?;
+                    transport.write(b"again and ".repeat(50_000));
+                }
+                Event::Data(_) => {
+                    let stats = transport.compression_stats().expect("it compresses");
+                    assert!(stats.format_in.is_some() && stats.format_out.is_some(), "{stats:?}");
+                    transport.lose_connection();
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+        let got = Cell::new(0);
+        let answer = side(move |event, transport| {
+            match event {
+                Event::Made => {
+                    transport.set_detection(Detect::AtStart);
+                    transport.set_compression("deflate")?;
+                }
+                Event::Data(data) => {
+                    got.set(got.get() + data.len());
+                    if got.get() == 500_000 {
+                        transport.write("enough");
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+        let (talker, other) = converse(&Simulation::new(1), wrapped, talk, answer);
+        assert!(other.data() == b"again and ".repeat(50_000), "{} bytes", other.data().len());
+        assert_eq!(talker.data(), b"enough");
+        assert!(talker.reason().is_clean() && other.reason().is_clean(), "{:?}, {:?}", talker.reason(), other.reason());
+    }
+}
+
+#[test]
+fn what_was_sent_to_a_paused_protocol_is_all_delivered_after_both_streams_have_ended() {
+    for wrapped in ROLES {
+        println!("wrapped: {wrapped:?}");
+        let slow = side(|event, transport| {
+            match event {
+                Event::Handshake => transport.lose_write_connection(),
+                Event::Data(_) => {
+                    transport.pause_producing();
+                    let late = transport.clone();
+                    transport.reactor().call_later(Duration::from_secs(1), move || late.resume_producing());
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+        let send = side(|event, transport| {
+            if matches!(event, Event::Handshake) {
+                transport.write(pattern(0, 500_000));
+                transport.lose_write_connection();
+            }
+            Ok(())
+        });
+        let (events, _) = converse(&Simulation::new(1), wrapped, slow.half_closeable(), send.half_closeable());
+        assert!(events.data() == pattern(0, 500_000), "{} bytes", events.data().len());
+        assert!(events.reason().is_clean(), "{:?}", events.reason());
+    }
+}
+
+#[test]
+fn a_paused_protocol_is_not_read_for() {
+    const SIZE: usize = 4_000_000;
+    for wrapped in ROLES {
+        println!("wrapped: {wrapped:?}");
+        let simulation = Simulation::new(1);
+        let pause = side(|event, transport| {
+            if matches!(event, Event::Handshake) {
+                transport.pause_producing();
+                let late = transport.clone();
+                transport.reactor().call_later(Duration::from_secs(20), move || late.resume_producing());
+            }
+            Ok(())
+        });
+        let left = Rc::new(Cell::new(0));
+        let told = left.clone();
+        let upload = side(move |event, transport| {
+            if matches!(event, Event::Handshake) {
+                transport.write(pattern(0, SIZE));
+                transport.lose_connection();
+                let (here, told) = (transport.clone(), told.clone());
+                transport.reactor().call_later(Duration::from_secs(10), move || told.set(here.unsent()));
+            }
+            Ok(())
+        });
+        let (events, _) = converse(&simulation, wrapped, pause, upload);
+        assert!(left.get() > SIZE - 800_000, "{} bytes were taken", SIZE - left.get());
+        assert!(events.data() == pattern(0, SIZE), "{} bytes", events.data().len());
+    }
+}
+
+#[test]
+fn an_abort_of_either_transport_is_the_reason_above_and_a_reset_for_the_peer() {
+    for above in [true, false] {
+        let simulation = Simulation::new(1);
+        let (events, other) = (Events::default(), Events::default());
+        let below = Rc::new(RefCell::new(None));
+        let aborting = below.clone();
+        let abort = side(move |event, transport| {
+            if matches!(event, Event::Handshake) {
+                let below = aborting.borrow();
+                let aborted = if above { transport } else { below.as_ref().expect("it is made") };
+                aborted.abort_connection();
+            }
+            Ok(())
+        });
+        let mut abort = Some(abort.into_probe(&events, |_| Ok(())));
+        let factory = tls_wrapping_factory(keys::server(), move |_peer: Address| abort.take());
+        let factory = torsade::policies::WrappingFactory::new(factory, move |_: &Address| Keep(below.clone()));
+        simulation.host("10.0.0.1").listen_tcp(BIND, factory).expect("a port");
+        let mut talk = Some(silent().into_probe(&other, |_| Ok(())));
+        simulation.host("10.0.0.2").connect_tls(SERVER, &keys::client(), move |_peer| talk.take()).expect("an address");
+        simulation.run_until(|| events.lost() && other.lost()).expect("both ends are lost");
+        assert!(matches!(events.reason(), Reason::ConnectionAborted), "{:?}", events.reason());
+        assert!(matches!(other.reason(), Reason::ConnectionLost(_)), "{:?}", other.reason());
+    }
+}
+
+#[test]
+fn a_policy_below_holds_up_what_is_above() {
+    const SIZE: usize = 100_000;
+    let simulation = Simulation::new(1);
+    let events = Events::default();
+    let mut receive = Some(silent().into_probe(&events, |_| Ok(())));
+    let factory = tls_wrapping_factory(keys::server(), move |_peer: Address| receive.take());
+    let throttled = torsade::policies::ThrottlingFactory::new(factory).read_limit(20_000);
+    simulation.host("10.0.0.1").listen_tcp(BIND, throttled).expect("a port");
+    let send = side(|event, transport| {
+        if matches!(event, Event::Handshake) {
+            transport.write(pattern(0, SIZE));
+            let late = transport.clone();
+            transport.reactor().call_later(Duration::from_millis(1500), move || {
+                late.write(pattern(SIZE, SIZE));
+                late.lose_connection();
+            });
+        }
+        Ok(())
+    });
+    let mut send = Some(send.into_probe(&Events::default(), |_| Ok(())));
+    simulation.host("10.0.0.2").connect_tls(SERVER, &keys::client(), move |_peer| send.take()).expect("an address");
+    simulation.run_until(|| events.lost()).expect("it is all sent");
+    // The first second's bytes are worth five.
+    assert!(simulation.now() > Duration::from_secs(5), "it took {:?}", simulation.now());
+    assert!(events.data() == pattern(0, 2 * SIZE), "{} bytes", events.data().len());
+    assert!(events.reason().is_clean(), "{:?}", events.reason());
+}
+
+/// Keeps the transport below TLS, for somebody to end.
+pub struct Keep(pub Rc<RefCell<Option<Transport>>>);
+
+impl torsade::policies::ProtocolWrapper for Keep {
+    fn connection_made(&self, below: &torsade::policies::WrapperTransport) -> Result {
+        self.0.replace(Some((**below).clone()));
+        Ok(())
+    }
 }

@@ -1,0 +1,69 @@
+//! A connection whose socket is another transport, and what that transport's protocol tells it.
+
+use std::io;
+use std::rc::{Rc, Weak};
+
+use torsade_protocols::{Address, Protocol, Reason, TlsConfig};
+use torsade_reactor::spi::Stream;
+
+use super::shared::Shared;
+use super::state::State;
+use super::{OnLost, StreamConnection};
+
+impl StreamConnection {
+    /// Makes a connection of such a stream, with TLS; from the loop only.
+    pub(crate) fn stack(
+        shared: &Rc<Shared>,
+        stream: Box<dyn Stream>,
+        peer: Address,
+        protocol: Box<dyn Protocol>,
+        tls: &TlsConfig,
+        on_lost: OnLost,
+    ) -> io::Result<Weak<Self>> {
+        let connection = Self::new(shared, peer, protocol);
+        connection.state.borrow_mut().rare().on_lost = Some(on_lost);
+        if crate::tls::is_client(tls) {
+            connection.note_made_by_us();
+        }
+        connection.enter(stream, Some(tls))?;
+        Ok(Rc::downgrade(&connection))
+    }
+
+    /// Takes bytes in the call that brought them. False if that is not possible now: then the stream keeps them.
+    pub(crate) fn receive(self: &Rc<Self>, wire: &[u8]) -> bool {
+        let mut taken = false;
+        self.shared.reactor.call_for(self.token.get(), |_| {
+            self.work.begin_turn(&self.shared.reactor);
+            let state = self.resume_protocol(self.state.borrow_mut());
+            taken = self.work.is_left() && state.takes_input();
+            if taken {
+                self.deliver(state, wire);
+            } else {
+                drop(state);
+            }
+            self.settle();
+        });
+        taken
+    }
+
+    /// There is input that was taken and not delivered.
+    pub(crate) fn holds_input(&self) -> bool {
+        self.state.borrow().chain.as_ref().is_some_and(|chain| chain.has_input())
+    }
+
+    /// The transport below is lost, and so is this connection.
+    pub(crate) fn lose_below(self: &Rc<Self>, reason: &Reason) {
+        self.shared.reactor.call_for(self.token.get(), |_| {
+            self.state.borrow_mut().life.doom(reason.clone());
+            self.settle();
+        });
+    }
+}
+
+impl State {
+    /// What comes now can be taken: it is wanted, and nothing is held that comes before it.
+    fn takes_input(&self) -> bool {
+        let wanted = self.is_reading() || self.life.is_closing() || self.is_handshaking();
+        wanted && !(self.life.is_lost() || self.incoming.has_ended() || self.holds_input())
+    }
+}
