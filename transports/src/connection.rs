@@ -1,14 +1,15 @@
 //! One stream connection: what is read goes to the protocol, what the protocol writes goes out.
 
+mod buffers;
 pub(crate) mod chain;
 mod close;
-pub(crate) mod layer;
 mod lingering;
 pub(crate) mod output;
 mod phase;
 mod producing;
 mod progress;
 mod reading;
+mod registered_producer;
 pub(crate) mod shared;
 #[cfg(feature = "tls")]
 mod stacked;

@@ -1,7 +1,6 @@
 //! Where connections come from: ports that accept them and connectors that make them.
 
 pub(crate) mod accept_bound;
-pub(crate) mod bound;
 pub(crate) mod connector;
 #[cfg(feature = "tls")]
 pub(crate) mod over_transport;

@@ -8,10 +8,12 @@
 // Where links from the other crates lead, if this one is not documented beside them.
 #![doc(html_root_url = "https://docs.rs/torsade-transports/latest")]
 
+mod bound;
 mod compression;
 pub mod conformance;
 mod connection;
 mod ends;
+mod layer;
 pub mod service;
 #[cfg(feature = "tls")]
 mod tls;

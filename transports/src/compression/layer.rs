@@ -13,7 +13,7 @@ use super::decoder::{Decoder, Outcome};
 use super::encoder::{Encoder, Failure};
 use super::pool::SharedPool;
 use super::sniffer::{Found, Sniffer};
-use crate::connection::layer::{Layer, Progress};
+use crate::layer::{Layer, Progress};
 
 /// Compression of one connection: an outgoing stream if one was switched on, and what has become of the incoming one.
 ///

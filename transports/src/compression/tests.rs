@@ -19,7 +19,7 @@ use torsade_protocols::spi::Work;
 use torsade_protocols::{AfterEnd, Compression, DecompressErrorKind, Decompression, Detect, Format, Reason};
 
 use super::{CompressionLayer, EncoderPool, SharedPool};
-use crate::connection::layer::Layer;
+use crate::layer::Layer;
 
 const NOW: Duration = Duration::ZERO;
 /// What a reader has room for when it does not matter.

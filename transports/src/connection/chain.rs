@@ -9,8 +9,8 @@ use torsade_protocols::{CompressionError, CompressionStats, Decompression, Reaso
 use torsade_reactor::DelayedCall;
 
 use crate::compression::CompressionLayer;
-use crate::connection::layer::Layer;
 use crate::connection::shared::READ_SIZE;
+use crate::layer::Layer;
 #[cfg(feature = "tls")]
 use crate::tls::TlsLayer;
 

@@ -122,7 +122,7 @@ impl StreamConnection {
         let mut state = self.state.borrow_mut();
         let Some(doom) = state.life.lose() else { return };
         let unsent = state.output.len();
-        state.output.clear(&self.shared);
+        state.output.clear(&self.shared.buffers);
         let lingering = self.end_socket(&mut state, unsent > 0 || doom.resets);
         let sent = state.bytes_sent;
         let mut rare = state.take_rare();

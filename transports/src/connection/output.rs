@@ -1,18 +1,10 @@
 //! Bytes on their way to the socket.
 
-use crate::connection::shared::Shared;
+use super::buffers::{Buffers, Unsent};
 
 /// The bytes that a connection has written and the system has not taken yet. It has a buffer only while there are any.
 #[derive(Default)]
 pub(crate) struct Output(Option<Box<Unsent>>);
-
-/// A buffer whose first bytes were sent.
-#[derive(Default)]
-pub(crate) struct Unsent {
-    bytes: Vec<u8>,
-    /// Where the unsent bytes begin.
-    start: usize,
-}
 
 impl Output {
     pub(crate) fn len(&self) -> usize {
@@ -25,8 +17,8 @@ impl Output {
 
     /// The buffer, to append to.
     #[inline]
-    pub(crate) fn buffer(&mut self, shared: &Shared) -> &mut Vec<u8> {
-        let unsent = self.0.get_or_insert_with(|| shared.take_buffer());
+    pub(crate) fn buffer(&mut self, buffers: &Buffers) -> &mut Vec<u8> {
+        let unsent = self.0.get_or_insert_with(|| buffers.take());
         if unsent.start > unsent.bytes.len() / 2 {
             // Moves fewer bytes than were sent since the last time, so the work stays linear.
             unsent.bytes.drain(..unsent.start);
@@ -41,29 +33,18 @@ impl Output {
     }
 
     /// The system has taken so many bytes.
-    pub(crate) fn consume(&mut self, count: usize, shared: &Shared) {
+    pub(crate) fn consume(&mut self, count: usize, buffers: &Buffers) {
         if let Some(unsent) = &mut self.0 {
             unsent.start += count;
         }
         if self.is_empty() {
-            self.clear(shared);
+            self.clear(buffers);
         }
     }
 
-    pub(crate) fn clear(&mut self, shared: &Shared) {
+    pub(crate) fn clear(&mut self, buffers: &Buffers) {
         if let Some(unsent) = self.0.take() {
-            shared.give_buffer(unsent);
+            buffers.give(unsent);
         }
-    }
-}
-
-impl Unsent {
-    pub(super) const fn capacity(&self) -> usize {
-        self.bytes.capacity()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.start = 0;
     }
 }

@@ -9,24 +9,8 @@ use torsade_reactor::report_error;
 use torsade_reactor::spi::{catch, drop_quietly};
 
 use super::StreamConnection;
+use super::registered_producer::{RegisteredProducer, SharedProducer};
 use super::state::State;
-
-/// Shared so that a producer may be unregistered while it is being called.
-type SharedProducer = Rc<RefCell<Box<dyn Producer>>>;
-
-/// A producer and what it was last told.
-pub(super) struct RegisteredProducer {
-    producer: SharedProducer,
-    streaming: bool,
-    paused: bool,
-    /// How many bytes had been written when a pull producer was asked and added nothing: it is asked again once there are
-    /// more. (Not once something was sent: a handshake sends, too.)
-    dry_at: Option<u64>,
-    /// The connection that it is, if it is one.
-    transport: Option<u64>,
-    /// It was one half of a relay, of which this is the other: it will not say when it has no more, and is not waited for.
-    relayed: bool,
-}
 
 /// What a producer is told next.
 #[derive(Clone, Copy)]

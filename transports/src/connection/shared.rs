@@ -9,8 +9,7 @@ use torsade_reactor::Reactor;
 
 use crate::compression::{EncoderPool, SharedPool};
 use crate::connection::LingeringSockets;
-use crate::connection::output::Unsent;
-use crate::ends::accept_bound::AcceptBound;
+use crate::connection::buffers::Buffers;
 
 /// The most that one connection reads in one turn, and the most that is inflated for it in one turn, in bytes.
 pub(crate) const READ_SIZE: usize = 65_536;
@@ -22,10 +21,6 @@ pub(crate) const CAP: usize = 16 << 20;
 /// How long a close waits for the peer after a layer's failure: it has a moment to read why.
 pub(crate) const FAILURE_LINGER: Duration = Duration::from_secs(1);
 
-/// Buffers that are kept for the next connection that writes: their number, and their size in sum, in bytes.
-const SPARE_BUFFERS: usize = 1024;
-const SPARE_BYTES: usize = 4 << 20;
-
 /// The buffers and encoders of one reactor. An idle connection has none of its own.
 pub(crate) struct Shared {
     pub(crate) reactor: Reactor,
@@ -33,19 +28,12 @@ pub(crate) struct Shared {
     /// What a layer makes of the bytes that were read.
     plain_buffer: Cell<Vec<u8>>,
     pub(crate) encoders: SharedPool,
-    pub(crate) accept_bound: AcceptBound,
     pub(crate) lingering: RefCell<LingeringSockets>,
     /// What their connections share of a turn.
     pub(crate) turn: Rc<Turn>,
-    spare: RefCell<Spare>,
+    /// For the output of those that write.
+    pub(crate) buffers: Buffers,
     last_id: Cell<u64>,
-}
-
-#[derive(Default)]
-struct Spare {
-    #[expect(clippy::vec_box, reason = "an idle connection has a pointer only, so the boxes are what is used again")]
-    buffers: Vec<Box<Unsent>>,
-    bytes: usize,
 }
 
 impl Shared {
@@ -56,10 +44,9 @@ impl Shared {
             read_buffer: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
             plain_buffer: Cell::default(),
             encoders: EncoderPool::shared(),
-            accept_bound: AcceptBound::default(),
             lingering: RefCell::default(),
             turn: Rc::default(),
-            spare: RefCell::default(),
+            buffers: Buffers::default(),
             last_id: Cell::new(0),
         })
     }
@@ -79,24 +66,5 @@ impl Shared {
     pub(crate) fn give_plain_buffer(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         self.plain_buffer.set(buffer);
-    }
-
-    /// An empty buffer, used before if there is one.
-    pub(crate) fn take_buffer(&self) -> Box<Unsent> {
-        let spare = &mut *self.spare.borrow_mut();
-        let buffer = spare.buffers.pop().unwrap_or_default();
-        spare.bytes -= buffer.capacity();
-        buffer
-    }
-
-    /// Takes a buffer that is not needed any more.
-    pub(crate) fn give_buffer(&self, mut buffer: Box<Unsent>) {
-        let spare = &mut *self.spare.borrow_mut();
-        let bytes = spare.bytes + buffer.capacity();
-        if buffer.capacity() > 0 && spare.buffers.len() < SPARE_BUFFERS && bytes <= SPARE_BYTES {
-            buffer.clear();
-            spare.buffers.push(buffer);
-            spare.bytes = bytes;
-        }
     }
 }

@@ -10,11 +10,12 @@ use torsade_reactor::spi::{Ready, Stream, TcpOptions};
 
 use crate::connection::chain::Chain;
 use crate::connection::output::Output;
-use crate::connection::shared::{CAP, FAILURE_LINGER, HIGH_WATERMARK, Shared};
+use crate::connection::shared::{CAP, FAILURE_LINGER, HIGH_WATERMARK};
 
 use super::OnLost;
+use super::buffers::Buffers;
 use super::phase::{Incoming, Life, Outgoing};
-use super::producing::RegisteredProducer;
+use super::registered_producer::RegisteredProducer;
 
 /// Unsent bytes at or below which a connection is no longer congested.
 const LOW_WATERMARK: usize = 16 << 10;
@@ -213,8 +214,8 @@ impl State {
     }
 
     /// The system has taken so many bytes of the output.
-    pub(super) fn note_sent(&mut self, count: usize, shared: &Shared) {
-        self.output.consume(count, shared);
+    pub(super) fn note_sent(&mut self, count: usize, buffers: &Buffers) {
+        self.output.consume(count, buffers);
         self.bytes_sent += count as u64;
     }
 

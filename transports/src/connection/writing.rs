@@ -24,7 +24,7 @@ impl StreamConnection {
             state.bytes_out += total(pieces);
             self.write_through(state, |chain, wire, now| pieces.iter().try_for_each(|piece| chain.write(piece, wire, now)));
         } else {
-            let buffer = state.output.buffer(&self.shared);
+            let buffer = state.output.buffer(&self.shared.buffers);
             let before = buffer.len();
             for piece in pieces {
                 match **piece {
@@ -57,10 +57,10 @@ impl StreamConnection {
         step: impl FnOnce(&mut Chain, &mut Vec<u8>, Duration) -> Result<(), Reason>,
     ) {
         let Some(chain) = &mut state.chain else { return };
-        let result = step(chain, state.output.buffer(&self.shared), self.shared.reactor.now());
+        let result = step(chain, state.output.buffer(&self.shared.buffers), self.shared.reactor.now());
         if state.output.is_empty() {
             // Nothing came of it yet, so no buffer is needed yet.
-            state.output.clear(&self.shared);
+            state.output.clear(&self.shared.buffers);
         }
         if let Err(reason) = result {
             state.life.doom(reason);
@@ -80,7 +80,7 @@ impl StreamConnection {
             self.write_socket(state);
         } else if state.chain.is_some() && state.output.is_empty() {
             // The layers were offered a buffer and wrote nothing: an idle connection keeps none.
-            state.output.clear(&self.shared);
+            state.output.clear(&self.shared.buffers);
         }
         state.note_congestion();
         if !state.outgoing.has_finished() {
@@ -101,7 +101,7 @@ impl StreamConnection {
                 } else if short {
                     self.wake(state);
                 }
-                state.note_sent(count, &self.shared);
+                state.note_sent(count, &self.shared.buffers);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.writable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.wake(state),
@@ -112,7 +112,7 @@ impl StreamConnection {
     /// The peer takes no more. What it sent before that may still be on its way to the protocol, so reading goes on
     /// until it finds the end, unless nobody wants the data.
     fn fail_writing(&self, state: &mut State, error: io::Error) {
-        state.output.clear(&self.shared);
+        state.output.clear(&self.shared.buffers);
         state.note_refusal(error);
         state.readable = true;
         state.note_failure();

@@ -1,10 +1,12 @@
 //! How many connections there may be before ports accept no more.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
+use torsade_reactor::Reactor;
 use torsade_reactor::spi::Backend;
 
-use crate::ends::bound::Told;
+use crate::bound::Told;
 
 /// Of the descriptors that the program may have, those that are left to its own files and outgoing connections: a tenth.
 const LEFT: usize = 10;
@@ -20,6 +22,11 @@ pub(crate) struct AcceptBound {
 }
 
 impl AcceptBound {
+    /// The one of this reactor.
+    pub(crate) fn of(reactor: &Reactor) -> Rc<Self> {
+        reactor.local(|_| Self::default())
+    }
+
     pub(crate) fn set(&self, limit: usize) {
         self.set.set(Some(limit));
     }

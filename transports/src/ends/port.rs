@@ -13,6 +13,7 @@ use torsade_reactor::{DelayedCall, Reactor, report_error};
 
 use crate::connection::shared::Shared;
 use crate::connection::{Lingering, StreamConnection};
+use crate::ends::accept_bound::AcceptBound;
 
 /// Connections that one port accepts, or refuses, in one turn.
 pub(crate) const ACCEPTS: usize = 64;
@@ -65,7 +66,7 @@ impl Port {
         tls: Option<TlsConfig>,
     ) -> io::Result<Self> {
         let shared = Shared::of(reactor);
-        shared.accept_bound.read_descriptor_limit(reactor.backend());
+        AcceptBound::of(reactor).read_descriptor_limit(reactor.backend());
         let source = Rc::new(PortSource {
             shared,
             address: listener.local_address()?,
@@ -158,7 +159,7 @@ impl PortSource {
         if self.tls.is_some() && !crate::tls::Handshakes::of(reactor).has_room(reactor.now()) {
             return false;
         }
-        let bound = &self.shared.accept_bound;
+        let bound = AcceptBound::of(reactor);
         bound.has_room(reactor.backend()) || Lingering::make_room(&self.shared) && bound.has_room(reactor.backend())
     }
 

@@ -12,6 +12,7 @@ use torsade_reactor::Reactor;
 use torsade_reactor::spi::ListenOptions;
 
 use crate::connection::shared::Shared;
+use crate::ends::accept_bound::AcceptBound;
 use crate::ends::connector::TcpConnector;
 use crate::ends::port::{ACCEPTS, Port};
 
@@ -158,7 +159,7 @@ impl ReactorTcp for Reactor {
     }
 
     fn set_accept_limit(&self, connections: usize) {
-        Shared::of(self).accept_bound.set(connections);
+        AcceptBound::of(self).set(connections);
     }
 
     fn set_decompression_memory(&self, bytes: usize) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use torsade_reactor::Reactor;
 
-use crate::ends::bound::Told;
+use crate::bound::Told;
 
 /// How many there may be at a time, unless that is set.
 const LIMIT: usize = 1000;

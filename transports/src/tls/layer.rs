@@ -11,7 +11,7 @@ use super::failure::tls_error;
 use super::handshakes::Place;
 use super::server_names::take_asked_for;
 use super::session::{Job, RECORD, RECORD_HEADER, Session, Sinks, Step};
-use crate::connection::layer::{Layer, Progress};
+use crate::layer::{Layer, Progress};
 
 /// A buffer larger than this is not kept, in bytes.
 const SPARE_LIMIT: usize = 256 << 10;

@@ -15,8 +15,8 @@ use torsade_protocols::{Host, Reason, TlsVersion};
 use super::certificates::provider;
 use super::session::Session;
 use super::{PrivateCertificate, TlsClientConfig, TlsLayer, TlsServerConfig, TrustRoots};
-use crate::connection::layer::Layer;
 use crate::connection::shared::READ_SIZE;
+use crate::layer::Layer;
 
 const NOW: Duration = Duration::ZERO;
 

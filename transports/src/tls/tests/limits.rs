@@ -7,8 +7,8 @@ use torsade_protocols::{Deadline, Reason, TlsError};
 
 use super::super::server_config::HANDSHAKE_TIMEOUT;
 use super::{NOW, Pair, pattern};
-use crate::connection::layer::Layer;
 use crate::connection::shared::READ_SIZE;
+use crate::layer::Layer;
 
 /// The types and lengths of the records in a piece of wire.
 fn records(wire: &[u8]) -> Vec<(u8, usize)> {

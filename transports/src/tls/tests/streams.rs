@@ -6,8 +6,8 @@ use torsade_protocols::{Detect, Reason, TlsError, TlsVersion};
 use super::{End, NOW, Pair, configs, pattern};
 use crate::compression::{CompressionLayer, EncoderPool};
 use crate::connection::chain::Chain;
-use crate::connection::layer::Layer;
 use crate::connection::shared::READ_SIZE;
+use crate::layer::Layer;
 
 #[test]
 fn streams_survive_every_cut_of_the_wire_and_every_room() {
