@@ -11,6 +11,7 @@ mod progress;
 mod reading;
 mod registered_producer;
 pub(crate) mod shared;
+mod stage;
 #[cfg(feature = "tls")]
 mod stacked;
 #[cfg(feature = "tls")]

@@ -8,13 +8,15 @@ use torsade_protocols::spi::Work;
 use torsade_protocols::{CompressionError, CompressionStats, Decompression, Reason};
 use torsade_reactor::DelayedCall;
 
+use super::stage::{AnyLayer, Stage};
 use crate::compression::CompressionLayer;
 use crate::connection::shared::READ_SIZE;
 use crate::layer::Layer;
 #[cfg(feature = "tls")]
 use crate::tls::TlsLayer;
 
-/// The byte layers of one connection: from the protocol (the first) to the socket (the last).
+/// The byte layers of one connection: from the protocol (the first) to the socket (the last). Each is found by its kind;
+/// where it stands is a matter of [`AnyLayer::rank`] alone.
 ///
 /// It also holds input that could not be delivered yet: of each layer, and of the protocol.
 #[derive(Default)]
@@ -24,91 +26,8 @@ pub(crate) struct Chain {
     unread: Vec<u8>,
     /// Something was written since the last flush.
     dirty: bool,
-    /// How many layers, from the last on, have been told that the wire ended.
-    ended: u8,
     /// The timer by which its connection keeps [`deadline`](Self::deadline); here, where few connections pay for it.
     pub(crate) timer: Option<DelayedCall>,
-}
-
-struct Stage {
-    layer: AnyLayer,
-    /// Input of this layer, of which it has `taken` so many bytes: what is left is moved only when half of it is gone.
-    held: Vec<u8>,
-    taken: usize,
-    /// The layer has more to give without input.
-    more: bool,
-}
-
-/// The layers there are, in the order in which they stand: what is above comes first.
-enum AnyLayer {
-    Compression(Box<CompressionLayer>),
-    #[cfg(feature = "tls")]
-    Tls(Box<TlsLayer>),
-}
-
-impl AnyLayer {
-    fn get(&self) -> &dyn Layer {
-        match self {
-            Self::Compression(layer) => &**layer,
-            #[cfg(feature = "tls")]
-            Self::Tls(layer) => &**layer,
-        }
-    }
-
-    fn get_mut(&mut self) -> &mut dyn Layer {
-        match self {
-            Self::Compression(layer) => &mut **layer,
-            #[cfg(feature = "tls")]
-            Self::Tls(layer) => &mut **layer,
-        }
-    }
-}
-
-impl Stage {
-    fn new(layer: AnyLayer, held: Vec<u8>) -> Self {
-        Self { layer, held, taken: 0, more: false }
-    }
-
-    const fn compression(&self) -> Option<&CompressionLayer> {
-        match &self.layer {
-            AnyLayer::Compression(layer) => Some(layer),
-            #[cfg(feature = "tls")]
-            AnyLayer::Tls(_) => None,
-        }
-    }
-
-    const fn compression_mut(&mut self) -> Option<&mut CompressionLayer> {
-        match &mut self.layer {
-            AnyLayer::Compression(layer) => Some(layer),
-            #[cfg(feature = "tls")]
-            AnyLayer::Tls(_) => None,
-        }
-    }
-
-    /// Has the layer read what it holds.
-    fn read_held(&mut self, plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<(), Reason> {
-        let held = self.held.get(self.taken..).unwrap_or_default();
-        let progress = self.layer.get_mut().read(held, plain, room, work, now)?;
-        self.more = progress.more;
-        self.taken += progress.consumed;
-        if self.taken >= self.held.len() {
-            self.drop_held();
-        } else if self.taken >= self.held.len() / 2 {
-            self.held.drain(..self.taken);
-            self.taken = 0;
-        }
-        Ok(())
-    }
-
-    /// Whether there is input that it has not taken yet.
-    const fn holds(&self) -> bool {
-        !self.held.is_empty()
-    }
-
-    fn drop_held(&mut self) {
-        self.held = Vec::new();
-        self.taken = 0;
-    }
 }
 
 impl Chain {
@@ -118,30 +37,49 @@ impl Chain {
         make: impl FnOnce() -> CompressionLayer,
         act: impl FnOnce(&mut CompressionLayer) -> T,
     ) -> T {
-        if let Some(layer) = self.stages.first_mut().and_then(Stage::compression_mut) {
+        if let Some(layer) = self.compression_mut() {
             return act(layer);
         }
         let mut layer = make();
         let result = act(&mut layer);
+        self.insert(AnyLayer::Compression(Box::new(layer)), Vec::new());
+        result
+    }
+
+    /// Puts a layer in its place. `held` is what it is to read first.
+    fn insert(&mut self, layer: AnyLayer, held: Vec<u8>) {
+        let place = self.stages.partition_point(|stage| stage.layer.rank() < layer.rank());
         // Exactly: most connections have no other layer, and may be many.
         self.stages.reserve_exact(1);
-        self.stages.insert(0, Stage::new(AnyLayer::Compression(Box::new(layer)), Vec::new()));
-        result
+        self.stages.insert(place, Stage::new(layer, held));
+    }
+
+    fn compression(&self) -> Option<&CompressionLayer> {
+        self.stages.iter().find_map(Stage::compression)
+    }
+
+    fn compression_mut(&mut self) -> Option<&mut CompressionLayer> {
+        self.stages.iter_mut().find_map(Stage::compression_mut)
+    }
+
+    /// Where the compression layer is.
+    fn compression_level(&self) -> Option<usize> {
+        self.stages.iter().position(|stage| stage.compression().is_some())
     }
 
     /// Takes the bytes that followed the end of the incoming compressed stream.
     pub(crate) fn take_trailing(&mut self) -> Vec<u8> {
-        self.stages.first_mut().and_then(Stage::compression_mut).map_or_else(Vec::new, CompressionLayer::take_trailing)
+        self.compression_mut().map_or_else(Vec::new, CompressionLayer::take_trailing)
     }
 
     /// Whether what is delivered was not decompressed.
     pub(crate) fn passes_plain(&self) -> bool {
-        self.stages.first().and_then(Stage::compression).is_none_or(CompressionLayer::passes_plain)
+        self.compression().is_none_or(CompressionLayer::passes_plain)
     }
 
     /// What compression did, if it was ever on.
     pub(crate) fn compression_stats(&self) -> Option<CompressionStats> {
-        let stats = self.stages.first()?.compression()?.stats();
+        let stats = self.compression()?.stats();
         (stats.format_in.is_some() || stats.format_out.is_some()).then_some(stats)
     }
 
@@ -203,7 +141,8 @@ impl Chain {
         step: impl FnOnce(&mut CompressionLayer, &mut Vec<u8>, Duration) -> Result<(), Reason>,
     ) -> Result<(), Reason> {
         self.dirty = true;
-        self.produce(0, wire, now, |layer, wire| match layer {
+        let Some(level) = self.compression_level() else { return Ok(()) };
+        self.produce(level, wire, now, |layer, wire| match layer {
             AnyLayer::Compression(layer) => step(layer, wire, now),
             #[cfg(feature = "tls")]
             AnyLayer::Tls(_) => Ok(()),
@@ -235,29 +174,25 @@ impl Chain {
 
     /// Frees a compression layer that has nothing to do any more. Says whether the whole chain has not.
     pub(crate) fn drop_spent(&mut self) -> bool {
-        let spent = |stage: &Stage| !stage.holds() && !stage.more && stage.compression().is_some_and(CompressionLayer::is_spent);
-        if self.stages.first().is_some_and(spent) {
-            self.stages.remove(0);
-        }
+        self.stages.retain(|stage| stage.has_input() || !stage.compression().is_some_and(CompressionLayer::is_spent));
         self.stages.is_empty() && self.unread.is_empty()
     }
 
     /// Incoming bytes need not be shown to the chain: nothing is held, and every layer lets them pass.
     pub(crate) fn reads_directly(&self) -> bool {
-        self.unread.is_empty()
-            && self.stages.iter().all(|stage| !stage.holds() && !stage.more && stage.layer.get().reads_directly())
+        self.unread.is_empty() && self.stages.iter().all(|stage| !stage.has_input() && stage.layer.get().reads_directly())
     }
 
     /// Bytes passed without being shown to the chain.
     pub(crate) fn passed_in(&mut self, bytes: u64) {
-        for layer in self.stages.iter_mut().filter_map(Stage::compression_mut) {
+        if let Some(layer) = self.compression_mut() {
             layer.passed_in(bytes);
         }
     }
 
     /// There is input here that can be delivered without reading the socket.
     pub(crate) fn has_input(&self) -> bool {
-        !self.unread.is_empty() || self.stages.iter().any(|stage| stage.more || stage.holds())
+        !self.unread.is_empty() || self.stages.iter().any(Stage::has_input)
     }
 
     /// Takes bytes that were read, and appends what is to be delivered to `plain`: at most one buffer, for
@@ -280,21 +215,29 @@ impl Chain {
         pull(&mut self.stages, wire, plain, work, now)
     }
 
-    /// Takes bytes that were read, and has the layer above the socket go on with its handshake. Delivers nothing.
+    /// Takes bytes that were read, and has the layer whose turn it is go on with its handshake. Delivers nothing.
     pub(crate) fn handshake(&mut self, wire: &[u8], work: &Work, now: Duration) -> Result<(), Reason> {
-        let Some(last) = self.stages.last_mut() else { return Ok(()) };
-        last.held.extend_from_slice(wire);
-        last.read_held(&mut Vec::new(), 0, work, now)
+        let Some(level) = self.handshaking_level() else { return Ok(()) };
+        let (above, below) = self.stages.split_at_mut(level + 1);
+        let Some(stage) = above.last_mut() else { return Ok(()) };
+        let pulled = pull(below, wire, &mut stage.held, work, now);
+        stage.read_held(&mut Vec::new(), 0, work, now)?;
+        pulled
     }
 
-    /// There is input here for the layer above the socket.
+    /// There is input here for the layer whose handshake is under way.
     pub(crate) fn has_handshake_input(&self) -> bool {
-        self.stages.last().is_some_and(|stage| stage.more || stage.holds())
+        self.handshaking_level().is_some_and(|level| self.stages.iter().skip(level).any(Stage::has_input))
     }
 
     /// A layer has to read before anything else can be done.
     pub(crate) fn is_handshaking(&self) -> bool {
-        self.stages.last().is_some_and(|stage| stage.layer.get().is_handshaking())
+        self.handshaking_level().is_some()
+    }
+
+    /// The layer whose handshake is under way; of several the lowest, since what is above waits for it.
+    fn handshaking_level(&self) -> Option<usize> {
+        self.stages.iter().rposition(|stage| stage.layer.get().is_handshaking())
     }
 
     /// True once, after a handshake was completed.
@@ -313,10 +256,10 @@ impl Chain {
 
     /// The wire has ended and nothing is held: tells the next layer, and whether it was the last one.
     pub(crate) fn read_end(&mut self, plain: &mut Vec<u8>) -> Result<bool, Reason> {
-        let Some(level) = self.stages.len().checked_sub(usize::from(self.ended) + 1) else { return Ok(true) };
-        self.ended += 1;
+        let Some(level) = self.stages.iter().rposition(|stage| !stage.ended) else { return Ok(true) };
         let (above, below) = self.stages.split_at_mut(level);
         let Some(stage) = below.first_mut() else { return Ok(true) };
+        stage.ended = true;
         match above.last_mut() {
             Some(upper) => stage.layer.get_mut().read_end(&mut upper.held)?,
             None => stage.layer.get_mut().read_end(plain)?,
@@ -336,13 +279,13 @@ impl Chain {
 
     /// Decompresses what comes in from here on, beginning with `rest`; the compression layer is on.
     pub(crate) fn expect_compression(&mut self, options: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
-        let Some(stage) = self.stages.first_mut() else { return Ok(()) };
-        if let Some(layer) = stage.compression_mut() {
-            layer.expect(options, rest)?;
-            // It has input of its own now.
-            stage.more = true;
-            // And it has to be told of the end, though it may have been: what that set free may be what began a stream.
-            self.ended = self.ended.min(self.stages.len() as u8 - 1); // there are two layers at most
+        for stage in &mut self.stages {
+            if let Some(layer) = stage.compression_mut() {
+                layer.expect(options, rest)?;
+                // It has input of its own now, and is told of the end again: what that set free may be what began a stream.
+                stage.more = true;
+                stage.ended = false;
+            }
         }
         Ok(())
     }
@@ -363,7 +306,7 @@ impl Chain {
 
     /// There is input that no layer has seen: a beginning that is held back may have its rest there, and is not due yet.
     pub(crate) fn hold_on(&mut self, now: Duration) {
-        if let Some(layer) = self.stages.first_mut().and_then(Stage::compression_mut) {
+        if let Some(layer) = self.compression_mut() {
             layer.hold_on(now);
         }
     }
@@ -442,27 +385,21 @@ impl Chain {
 
     /// How many bytes that were read are held here, by the layers or for the protocol.
     pub(crate) fn held_input(&self) -> usize {
-        let held = |stage: &Stage| stage.held.len() - stage.taken + stage.compression().map_or(0, CompressionLayer::held_back);
+        let held = |stage: &Stage| stage.held_len() + stage.compression().map_or(0, CompressionLayer::held_back);
         self.unread.len() + self.stages.iter().map(held).sum::<usize>()
     }
 
-    /// Puts TLS below all other layers. `rest` is what it is to read first.
+    /// Switches TLS on. `rest` is what it is to read first.
     pub(crate) fn insert_tls(&mut self, layer: TlsLayer, rest: &[u8]) {
-        self.stages.push(Stage::new(AnyLayer::Tls(Box::new(layer)), rest.to_vec()));
+        self.insert(AnyLayer::Tls(Box::new(layer)), rest.to_vec());
     }
 
     pub(crate) fn tls(&self) -> Option<&TlsLayer> {
-        match &self.stages.last()?.layer {
-            AnyLayer::Tls(layer) => Some(layer),
-            AnyLayer::Compression(_) => None,
-        }
+        self.stages.iter().find_map(Stage::tls)
     }
 
     pub(crate) fn tls_mut(&mut self) -> Option<&mut TlsLayer> {
-        match &mut self.stages.last_mut()?.layer {
-            AnyLayer::Tls(layer) => Some(layer),
-            AnyLayer::Compression(_) => None,
-        }
+        self.stages.iter_mut().find_map(Stage::tls_mut)
     }
 }
 

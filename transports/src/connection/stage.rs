@@ -1,0 +1,131 @@
+//! One layer of a chain, with what it has yet to read.
+
+use std::time::Duration;
+
+use torsade_protocols::Reason;
+use torsade_protocols::spi::Work;
+
+use crate::compression::CompressionLayer;
+use crate::connection::layer::Layer;
+#[cfg(feature = "tls")]
+use crate::tls::TlsLayer;
+
+/// A layer and its input.
+pub(super) struct Stage {
+    pub(super) layer: AnyLayer,
+    /// Input of this layer, of which it has `taken` so many bytes: what is left is moved only when half of it is gone.
+    pub(super) held: Vec<u8>,
+    taken: usize,
+    /// The layer has more to give without input.
+    pub(super) more: bool,
+    /// It has been told that what is below has ended.
+    pub(super) ended: bool,
+}
+
+/// The layers there are. What is nearer to the protocol comes first, whenever it was switched on.
+pub(super) enum AnyLayer {
+    Compression(Box<CompressionLayer>),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsLayer>),
+}
+
+impl AnyLayer {
+    pub(super) fn get(&self) -> &dyn Layer {
+        match self {
+            Self::Compression(layer) => &**layer,
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => &**layer,
+        }
+    }
+
+    pub(super) fn get_mut(&mut self) -> &mut dyn Layer {
+        match self {
+            Self::Compression(layer) => &mut **layer,
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => &mut **layer,
+        }
+    }
+
+    /// Its place among the others.
+    pub(super) const fn rank(&self) -> u8 {
+        match self {
+            Self::Compression(_) => 0,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => 1,
+        }
+    }
+}
+
+impl Stage {
+    pub(super) const fn new(layer: AnyLayer, held: Vec<u8>) -> Self {
+        Self { layer, held, taken: 0, more: false, ended: false }
+    }
+
+    pub(super) const fn compression(&self) -> Option<&CompressionLayer> {
+        match &self.layer {
+            AnyLayer::Compression(layer) => Some(layer),
+            #[cfg(feature = "tls")]
+            AnyLayer::Tls(_) => None,
+        }
+    }
+
+    pub(super) const fn compression_mut(&mut self) -> Option<&mut CompressionLayer> {
+        match &mut self.layer {
+            AnyLayer::Compression(layer) => Some(layer),
+            #[cfg(feature = "tls")]
+            AnyLayer::Tls(_) => None,
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) const fn tls(&self) -> Option<&TlsLayer> {
+        match &self.layer {
+            AnyLayer::Tls(layer) => Some(layer),
+            AnyLayer::Compression(_) => None,
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) const fn tls_mut(&mut self) -> Option<&mut TlsLayer> {
+        match &mut self.layer {
+            AnyLayer::Tls(layer) => Some(layer),
+            AnyLayer::Compression(_) => None,
+        }
+    }
+
+    /// Has the layer read what it holds.
+    pub(super) fn read_held(&mut self, plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<(), Reason> {
+        let held = self.held.get(self.taken..).unwrap_or_default();
+        let progress = self.layer.get_mut().read(held, plain, room, work, now)?;
+        self.more = progress.more;
+        self.taken += progress.consumed;
+        if self.taken >= self.held.len() {
+            self.drop_held();
+        } else if self.taken >= self.held.len() / 2 {
+            self.held.drain(..self.taken);
+            self.taken = 0;
+        }
+        Ok(())
+    }
+
+    /// How many bytes of input it has not taken yet.
+    #[cfg(feature = "tls")]
+    pub(super) const fn held_len(&self) -> usize {
+        self.held.len() - self.taken
+    }
+
+    /// There is input that it has not taken yet.
+    pub(super) const fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// It can go on without input from below.
+    pub(super) const fn has_input(&self) -> bool {
+        self.more || self.holds()
+    }
+
+    pub(super) fn drop_held(&mut self) {
+        self.held = Vec::new();
+        self.taken = 0;
+    }
+}
