@@ -11,9 +11,9 @@ mod progress;
 mod reading;
 mod registered_producer;
 pub(crate) mod shared;
-mod stage;
 #[cfg(feature = "tls")]
 mod stacked;
+mod stage;
 #[cfg(feature = "tls")]
 mod starting_tls;
 mod state;

@@ -6,7 +6,7 @@ use torsade_protocols::Reason;
 use torsade_protocols::spi::Work;
 
 use crate::compression::CompressionLayer;
-use crate::connection::layer::Layer;
+use crate::layer::Layer;
 #[cfg(feature = "tls")]
 use crate::tls::TlsLayer;
 
