@@ -263,3 +263,11 @@ fn random_calls_break_no_rule_with_compression_over_tls() {
         torture(seed, 30, Wire { tls: true, compressed: true, ..Wire::PLAIN });
     }
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn random_calls_break_no_rule_with_compression_over_tls_over_a_transport() {
+    for seed in 41..=43 {
+        torture(seed, 30, Wire { tls: true, over: true, compressed: true, ..Wire::PLAIN });
+    }
+}

@@ -197,7 +197,7 @@ fn when_one_side_of_a_relay_ends_the_other_is_closed_at_once_and_gets_all_that_w
 fn a_relay_ends_at_once_in_a_simulated_network_too() {
     for (tls, compressed) in [(false, false), (false, true), (cfg!(feature = "tls"), false), (cfg!(feature = "tls"), true)] {
         for course in courses() {
-            let wire = Wire { tls, compressed, cut: false };
+            let wire = Wire { tls, compressed, ..Wire::PLAIN };
             let simulation = Simulation::new(1);
             let host = simulation.host("10.0.0.1");
             let (events, _ports) = set_up(host.reactor(), wire, &course);

@@ -425,7 +425,8 @@ fn disconnect_ends_a_connection_also_from_inside_its_own_connection_made() {
                         if inside {
                             assert_eq!(connector.state(), ConnectorState::Connected);
                             connector.disconnect();
-                            assert!(transport.is_closing());
+                            // A connector ends the transport that it has made, which may be below this one.
+                            assert!(transport.is_closing() || wire.over);
                         } else {
                             transport.reactor().call_later(Duration::ZERO, move || connector.disconnect());
                         }

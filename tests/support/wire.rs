@@ -15,6 +15,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use torsade::prelude::*;
+#[cfg(feature = "tls")]
+use torsade::tls_wrapping_factory;
 use torsade::{IntoHostPort, ReactorHandle};
 
 use super::tunnel::dig;
@@ -28,6 +30,8 @@ pub mod keys;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Wire {
     pub tls: bool,
+    /// TLS is over the transport, and not a layer of its connection.
+    pub over: bool,
     pub compressed: bool,
     /// Reads and writes take less than they could.
     pub cut: bool,
@@ -38,7 +42,7 @@ pub fn on_every_wire(test: impl Fn(Wire)) {
     for cut in [false, true] {
         for tls in [false, true].into_iter().filter(|tls| !tls || cfg!(feature = "tls")) {
             for compressed in [false, true] {
-                let wire = Wire { tls, compressed, cut };
+                let wire = Wire { tls, compressed, cut, over: tls && cut };
                 println!("over {wire:?}");
                 test(wire);
             }
@@ -48,7 +52,7 @@ pub fn on_every_wire(test: impl Fn(Wire)) {
 
 /// Runs a test that moves much over two wires only: one with nothing on it, and one with everything.
 pub fn on_extreme_wires(test: impl Fn(Wire)) {
-    for wire in [Wire::PLAIN, Wire { tls: cfg!(feature = "tls"), compressed: true, cut: true }] {
+    for wire in [Wire::PLAIN, Wire { tls: cfg!(feature = "tls"), over: cfg!(feature = "tls"), compressed: true, cut: true }] {
         println!("over {wire:?}");
         test(wire);
     }
@@ -68,7 +72,7 @@ pub struct WirePeer {
 }
 
 impl Wire {
-    pub const PLAIN: Self = Self { tls: false, compressed: false, cut: false };
+    pub const PLAIN: Self = Self { tls: false, over: false, compressed: false, cut: false };
 
     /// A reactor whose sockets are as this wire has them.
     pub fn reactor(self) -> Reactor {
@@ -78,6 +82,10 @@ impl Wire {
     /// Listens on the loopback, for peers that speak this wire.
     pub fn listen_directly(self, reactor: &Reactor, factory: impl Factory + 'static) -> Port {
         let factory = self.switching(factory);
+        #[cfg(feature = "tls")]
+        if self.over {
+            return reactor.listen_tcp("127.0.0.1:0", tls_wrapping_factory(keys::server(), factory)).expect("a port");
+        }
         #[cfg(feature = "tls")]
         if self.tls {
             return reactor.listen_tls("127.0.0.1:0", &keys::server(), factory).expect("a port");
@@ -99,6 +107,11 @@ impl Wire {
         A: IntoHostPort,
     {
         let factory = self.switching(factory);
+        #[cfg(feature = "tls")]
+        if self.over {
+            let config = keys::client_builder().server_name("server.test").build().expect("a configuration");
+            return reactor.connect_tcp(address, tls_wrapping_factory(config, factory)).expect("an address");
+        }
         #[cfg(feature = "tls")]
         if self.tls {
             return reactor.connect_tls(address, &keys::client(), factory).expect("an address");

@@ -15,7 +15,7 @@ impl Transport {
     /// As the system says; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "getTcpNoDelay")]
     pub fn tcp_nodelay(&self) -> io::Result<bool> {
-        self.tcp()?.nodelay()
+        self.options()?.nodelay()
     }
 
     /// Turns Nagle's algorithm off, as it is unless set, or on.
@@ -27,7 +27,7 @@ impl Transport {
     /// As the system says; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "setTcpNoDelay")]
     pub fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
-        self.tcp()?.set_nodelay(on)
+        self.options()?.set_nodelay(on)
     }
 
     /// Whether the system probes the peer while the connection is idle.
@@ -36,7 +36,7 @@ impl Transport {
     /// As the system says; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "getTcpKeepAlive")]
     pub fn tcp_keepalive(&self) -> io::Result<bool> {
-        self.tcp()?.keepalive()
+        self.options()?.keepalive()
     }
 
     /// Has the system probe the peer while the connection is idle.
@@ -45,10 +45,16 @@ impl Transport {
     /// As the system says; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "setTcpKeepAlive")]
     pub fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
-        self.tcp()?.set_keepalive(on)
+        self.options()?.set_keepalive(on)
     }
 
-    fn tcp(&self) -> io::Result<&dyn TcpOptions> {
-        self.0.tcp().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    /// All of them, for whoever is above this transport; none if it is not a TCP connection.
+    #[must_use]
+    pub fn tcp(&self) -> Option<&dyn TcpOptions> {
+        self.0.tcp()
+    }
+
+    fn options(&self) -> io::Result<&dyn TcpOptions> {
+        self.tcp().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 }

@@ -195,7 +195,7 @@ impl StreamConnection {
 }
 
 /// Reports a failure of the user's code when it happens; what else ends a connection is told by [`log_end`].
-pub(crate) fn report_fault(callback: &'static str, id: u64, peer: &dyn fmt::Display, reason: &Reason) {
+fn report_fault(callback: &'static str, id: u64, peer: &dyn fmt::Display, reason: &Reason) {
     match reason {
         Reason::Panicked(panic) => report_error(callback, format_args!("connection {id} with {peer}: {callback} {panic}")),
         Reason::Protocol(error) => {
@@ -206,7 +206,7 @@ pub(crate) fn report_fault(callback: &'static str, id: u64, peer: &dyn fmt::Disp
 }
 
 /// Logs the end of a connection, at the level of its [reason](Reason::log_level).
-pub(crate) fn log_end(id: u64, peer: &dyn fmt::Display, reason: &Reason, rest: impl fmt::Display) {
+fn log_end(id: u64, peer: &dyn fmt::Display, reason: &Reason, rest: impl fmt::Display) {
     let level = reason.log_level();
     if level == log::Level::Error {
         report_error(reason.kind(), format_args!("connection {id} with {peer} lost: {reason}{rest}"));

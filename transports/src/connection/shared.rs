@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
 use torsade_protocols::spi::Turn;
 use torsade_reactor::Reactor;
@@ -14,12 +13,8 @@ use crate::connection::buffers::Buffers;
 /// The most that one connection reads in one turn, and the most that is inflated for it in one turn, in bytes.
 pub(crate) const READ_SIZE: usize = 65_536;
 
-/// Unsent bytes: congested above the first, lost above the second.
+/// Unsent bytes above which a connection is congested.
 pub(crate) const HIGH_WATERMARK: usize = 64 << 10;
-pub(crate) const CAP: usize = 16 << 20;
-
-/// How long a close waits for the peer after a layer's failure: it has a moment to read why.
-pub(crate) const FAILURE_LINGER: Duration = Duration::from_secs(1);
 
 /// The buffers and encoders of one reactor. An idle connection has none of its own.
 pub(crate) struct Shared {

@@ -10,7 +10,7 @@ use torsade_reactor::spi::{Ready, Stream, TcpOptions};
 
 use crate::connection::chain::Chain;
 use crate::connection::output::Output;
-use crate::connection::shared::{CAP, FAILURE_LINGER, HIGH_WATERMARK};
+use crate::connection::shared::HIGH_WATERMARK;
 
 use super::OnLost;
 use super::buffers::Buffers;
@@ -20,12 +20,18 @@ use super::registered_producer::RegisteredProducer;
 /// Unsent bytes at or below which a connection is no longer congested.
 const LOW_WATERMARK: usize = 16 << 10;
 
+/// Unsent bytes above which a connection is lost.
+const CAP: usize = 16 << 20;
+
 /// How long a close waits for the peer to acknowledge more. A receiving system does so in steps, of nearly 100 KB over
 /// loopback: a peer that reads 1 KB/s makes one in 96 s.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long the socket waits for the peer to end its stream, once it has acknowledged everything.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a close waits for the peer after a layer's failure: it has a moment to read why.
+const FAILURE_LINGER: Duration = Duration::from_secs(1);
 
 /// What a connection is doing. Fields that few connections use are in `rare`.
 #[derive(Default)]

@@ -246,26 +246,7 @@ impl Stream for OverStream {
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
-        Some(self)
-    }
-}
-
-/// Those of the transport below, which says if it has none.
-impl TcpOptions for OverStream {
-    fn nodelay(&self) -> io::Result<bool> {
-        self.below.tcp_nodelay()
-    }
-
-    fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        self.below.set_tcp_nodelay(on)
-    }
-
-    fn keepalive(&self) -> io::Result<bool> {
-        self.below.tcp_keepalive()
-    }
-
-    fn set_keepalive(&self, on: bool) -> io::Result<()> {
-        self.below.set_tcp_keepalive(on)
+        self.below.tcp()
     }
 }
 
