@@ -11,7 +11,6 @@ use torsade_reactor::DelayedCall;
 use super::stage::{AnyLayer, Stage};
 use crate::compression::CompressionLayer;
 use crate::connection::shared::READ_SIZE;
-use crate::layer::Layer;
 #[cfg(feature = "tls")]
 use crate::tls::TlsLayer;
 
