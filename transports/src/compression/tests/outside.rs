@@ -6,14 +6,18 @@ use std::process::{Command, Stdio};
 
 use super::*;
 
-/// Reads a stream in pieces of seven bytes, then prints what came out; fails unless the stream has ended.
+/// Reads many streams, each after its length, in pieces of seven bytes, and prints all that came out; fails unless each
+/// stream has ended.
 const PYTHON_READS: &str = "
-import sys, zlib
+import struct, sys, zlib
 data = sys.stdin.buffer.read()
-decoder = zlib.decompressobj(int(sys.argv[1]))
-for at in range(0, len(data), 7):
-    sys.stdout.buffer.write(decoder.decompress(data[at:at + 7]))
-assert decoder.eof and not decoder.unused_data
+while data:
+    length, = struct.unpack('>I', data[:4])
+    stream, data = data[4:4 + length], data[4 + length:]
+    decoder = zlib.decompressobj(int(sys.argv[1]))
+    for at in range(0, length, 7):
+        sys.stdout.buffer.write(decoder.decompress(stream[at:at + 7]))
+    assert decoder.eof and not decoder.unused_data
 ";
 /// Compresses its input with a flush after each line.
 const PYTHON_WRITES: &str = "
@@ -53,8 +57,17 @@ for at in range(0, len(data), 7):
     sys.stdout.buffer.write(decoder.decompress(data[at:at + 7]))
 assert decoder.eof and not decoder.unused_data
 ";
+/// The same with a web stream for each.
 const NODE_READS: &str = "
-process.stdin.pipe(require('stream').Duplex.fromWeb(new DecompressionStream(process.argv[1]))).pipe(process.stdout);
+const data = require('fs').readFileSync(0);
+const read = async (at) => {
+    if (at == data.length) return;
+    const end = at + 4 + data.readUInt32BE(at);
+    const plain = new Blob([data.subarray(at + 4, end)]).stream().pipeThrough(new DecompressionStream(process.argv[1]));
+    process.stdout.write(Buffer.from(await new Response(plain).arrayBuffer()));
+    await read(end);
+};
+read(0);
 ";
 
 /// What a program makes of its input; none, with a message, if it is not installed.
@@ -109,10 +122,23 @@ fn is_read_by(format: Format, program: &str, arguments: &[&str]) {
     }
 }
 
+/// The same with all streams in one run of the program, each after its length.
+fn are_read_by(format: Format, program: &str, arguments: &[&str]) {
+    let (mut input, mut expected) = (Vec::new(), Vec::new());
+    for (wire, plain) in streams(format) {
+        input.extend((wire.len() as u32).to_be_bytes());
+        input.extend(wire);
+        expected.extend(plain);
+    }
+    if let Some(got) = run(program, arguments, &input) {
+        assert!(got == expected, "{program} {arguments:?} read {format} wrong");
+    }
+}
+
 #[test]
 fn python_reads_our_deflate_streams() {
     for (format, window) in [(Format::Deflate, "15"), (Format::DeflateRaw, "-15"), (Format::Gzip, "31")] {
-        is_read_by(format, "python3", &["-c", PYTHON_READS, window]);
+        are_read_by(format, "python3", &["-c", PYTHON_READS, window]);
     }
 }
 
@@ -213,7 +239,7 @@ fn gzip_and_pigz_read_our_streams_and_we_read_theirs() {
 #[test]
 fn node_reads_our_deflate_streams() {
     for format in [Format::Deflate, Format::DeflateRaw, Format::Gzip] {
-        is_read_by(format, "node", &["-e", NODE_READS, format.name()]);
+        are_read_by(format, "node", &["-e", NODE_READS, format.name()]);
     }
 }
 
