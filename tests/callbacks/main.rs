@@ -3,6 +3,7 @@
 #[path = "../support/support.rs"]
 mod support;
 
+mod every_method;
 mod lifecycle;
 mod panics_in_drop;
 mod reentrancy;

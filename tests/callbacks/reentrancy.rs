@@ -6,9 +6,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::every_method::{Called, every_method, noting};
 use crate::support::*;
 use torsade::prelude::*;
-use torsade::{Phase, SystemEvent};
+use torsade::{Phase, SystemEvent, TlsConfig};
 
 /// The members of a room, and a borrow of it in every callback: one that came from inside a method would panic.
 #[derive(Clone, Default)]
@@ -16,6 +17,7 @@ struct Room(Rc<RefCell<BTreeMap<u64, Transport>>>);
 
 struct Member {
     room: Room,
+    called: Called,
     act: fn(&Transport),
     panics: Rc<Cell<usize>>,
 }
@@ -31,7 +33,7 @@ impl Member {
 
 impl Protocol for Member {
     fn connection_made(&mut self, transport: &Transport) -> Result {
-        self.enter(|members| drop(members.insert(transport.id(), transport.clone())));
+        self.enter(|members| drop(members.insert(transport.id(), noting(transport, &self.called))));
         transport.set_close_timeout(Duration::from_millis(200));
         transport.write("welcome\n");
         Ok(())
@@ -97,10 +99,31 @@ impl Producer for Entering {
     }
 }
 
+#[cfg(feature = "tls")]
+fn tls_config() -> TlsConfig {
+    keys::server().into()
+}
+
+/// One that is refused.
+#[cfg(not(feature = "tls"))]
+fn tls_config() -> TlsConfig {
+    TlsConfig::new(())
+}
+
+/// A producer that gives nothing.
+struct Idle;
+
+impl Producer for Idle {
+    fn resume_producing(&mut self, _consumer: &Transport) -> Result {
+        Ok(())
+    }
+}
+
 type Method = (&'static str, fn(&Transport));
 
-const METHODS: [Method; 16] = [
+const METHODS: [Method; 28] = [
     ("write", |member| member.write("x")),
+    ("write_sequence", |member| member.write_sequence(&[b"x", b"y"])),
     ("write above the watermark", |member| member.write(vec![b'x'; 200_000])),
     ("write above the cap", |member| {
         member.set_write_buffer_cap(10);
@@ -109,35 +132,75 @@ const METHODS: [Method; 16] = [
     ("lose_connection", Transport::lose_connection),
     ("lose_write_connection", Transport::lose_write_connection),
     ("abort_connection", Transport::abort_connection),
+    ("fail_with", |member| member.connection().fail_with(Reason::Protocol(Rc::new(std::fmt::Error)))),
     ("pause, resume", |member| {
         member.pause_producing();
         member.resume_producing();
     }),
     ("unread", |member| member.unread(b"")),
+    ("can_deliver, work", |member| {
+        member.connection().can_deliver();
+        member.connection().work();
+    }),
     ("set_compression", |member| {
-        member.set_compression("deflate").unwrap();
+        member.set_compression("deflate").unwrap_or_default();
         member.write("compressed");
     }),
-    ("expect_compression", |member| member.expect_compression("gzip", b"no gzip").unwrap()),
+    ("end_compression", |member| {
+        member.set_compression("deflate").unwrap_or_default();
+        member.end_compression();
+    }),
+    ("expect_compression", |member| member.expect_compression("gzip", b"no gzip").unwrap_or_default()),
     ("set_detection", |member| member.set_detection(Detect::AtStart)),
-    ("set_write_buffer_limits", |member| member.set_write_buffer_limits(0, 0)),
-    ("set_read_while_congested", |member| member.set_read_while_congested(true)),
+    ("set_decompression_limits", |member| member.set_decompression_limits(&Decompression::from(Format::Deflate))),
     ("flush, barrier", |member| {
         member.flush_compression();
         member.compression_barrier();
     }),
-    ("unregister_producer", Transport::unregister_producer),
+    ("take_trailing, compression_stats", |member| {
+        println!("{:?} {:?}", member.take_trailing(), member.compression_stats());
+    }),
+    ("set_write_buffer_limits", |member| member.set_write_buffer_limits(0, 0)),
+    ("set_read_while_congested", |member| member.set_read_while_congested(true)),
     ("set_close_timeout", |member| member.set_close_timeout(Duration::from_millis(100))),
+    ("register_producer", |member| {
+        member.register_producer(Idle, true).unwrap_or_default();
+        member.unregister_producer();
+    }),
+    ("unregister_producer", Transport::unregister_producer),
+    ("add_consumer", |member| {
+        member.register_producer(member.clone(), true).unwrap_or_default();
+        member.unregister_producer();
+    }),
+    // On a wire that has TLS it is an error, and what follows it may come of a handshake that fails.
+    ("start_tls", |member| member.start_tls(tls_config()).unwrap_or_default()),
+    ("is_handshaking, tls_info, set_tls_truncation_allowed", |member| {
+        member.set_tls_truncation_allowed(true);
+        assert!(!(member.is_handshaking() & member.tls_info().is_some()));
+    }),
+    ("the socket's options", |member| {
+        member.set_tcp_nodelay(member.tcp_nodelay().unwrap()).unwrap();
+        member.set_tcp_keepalive(member.tcp_keepalive().unwrap()).unwrap();
+    }),
+    ("what it is", |member| {
+        let (reactor, own) = (member.reactor(), member.connection());
+        let told = (member.peer(), member.host(), member.is_connected(), member.is_closing(), member.is_reading());
+        println!("{reactor:?} {} {told:?} {} {:?} {}", member.id(), member.unsent(), member.delivery(), own.tasks().is_some());
+    }),
 ];
 
 #[test]
 fn the_room_may_stay_borrowed_across_every_method_on_every_member() {
     on_every_wire(|wire| {
+        let called = Called::default();
         for (name, act) in METHODS {
             let reactor = wire.reactor();
             let (room, panics) = (Room::default(), Rc::new(Cell::new(0)));
-            let (members, count) = (room.clone(), panics.clone());
-            let port = wire.listen(&reactor, move |_peer| Member { room: members.clone(), act, panics: count.clone() });
+            let (members, count, calls) = (room.clone(), panics.clone(), called.clone());
+            let port = wire.listen(&reactor, move |_peer| {
+                let (room, called, panics) = (members.clone(), calls.clone(), count.clone());
+                Member { room, called, act, panics }
+            });
             let address = port.address;
             let peers = std::thread::spawn(move || {
                 let streams: Vec<_> = (0..4).map(|_| connect(address)).collect();
@@ -157,6 +220,8 @@ fn the_room_may_stay_borrowed_across_every_method_on_every_member() {
             peers.join().unwrap();
             assert_eq!(panics.get(), 0, "{name} called back");
         }
+        let missing: Vec<_> = every_method().difference(&called.borrow()).copied().collect();
+        assert!(missing.is_empty(), "not called by any of METHODS: {missing:?}");
     });
 }
 
