@@ -443,6 +443,30 @@ fn a_policy_below_holds_up_what_is_above() {
     assert!(events.reason().is_clean(), "{:?}", events.reason());
 }
 
+#[test]
+fn a_close_timeout_is_the_socket_s_as_well() {
+    let simulation = Simulation::new(1);
+    let events = Events::default();
+    let close = side(|event, transport| {
+        if matches!(event, Event::Handshake) {
+            transport.set_close_timeout(Duration::from_secs(2));
+            transport.lose_connection();
+        }
+        Ok(())
+    });
+    let mut close = Some(close.into_probe(&events, |_| Ok(())));
+    let server = simulation.host("10.0.0.1");
+    server.listen_tcp(BIND, tls_wrapping_factory(keys::server(), move |_peer: Address| close.take())).expect("a port");
+    // Never ends its own stream.
+    let mut stay = Some(silent().half_closeable().into_probe(&Events::default(), |_| Ok(())));
+    simulation.host("10.0.0.2").connect_tls(SERVER, &keys::client(), move |_peer| stay.take()).expect("an address");
+    simulation.run_for(Duration::from_secs(1)).expect("a calm world");
+    assert!(events.reason().is_clean(), "{:?}", events.reason());
+    assert_eq!(server.source_count(), 2, "the socket waits for its peer's end");
+    simulation.run_for(Duration::from_secs(2)).expect("a calm world");
+    assert_eq!(server.source_count(), 1, "only the port is left");
+}
+
 /// Keeps the transport below TLS, for somebody to end.
 pub struct Keep(pub Rc<RefCell<Option<Transport>>>);
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use torsade_protocols::{Address, Protocol, Reason, TlsConfig};
 use torsade_reactor::spi::Stream;
@@ -49,6 +50,12 @@ impl StreamConnection {
     /// There is input that was taken and not delivered.
     pub(crate) fn holds_input(&self) -> bool {
         self.state.borrow().chain.as_ref().is_some_and(|chain| chain.has_input())
+    }
+
+    /// How long a close waits for the peer, if not as by default.
+    pub(crate) fn close_timeout(&self) -> Option<Duration> {
+        let timeout = self.state.borrow().close_timeout();
+        (timeout.flush == timeout.linger).then_some(timeout.flush)
     }
 
     /// The transport below is lost, and so is this connection.

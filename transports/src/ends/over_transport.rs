@@ -59,7 +59,11 @@ impl OverTransport {
 
     /// Passes on a graceful close of the connection above that has only the peer to wait for.
     fn pass_close(&self, below: &Transport) {
-        if self.wire.write_ended.get() && self.connection.upgrade().is_some_and(|connection| connection.is_closing()) {
+        let Some(connection) = self.connection.upgrade() else { return };
+        if self.wire.write_ended.get() && connection.is_closing() {
+            if let Some(timeout) = connection.close_timeout() {
+                below.set_close_timeout(timeout);
+            }
             below.lose_connection();
         }
     }

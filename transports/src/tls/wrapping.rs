@@ -1,4 +1,4 @@
-//! TLS over any transport: a protocol below, a transport above.
+//! TLS over any transport, as a factory around another one.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -11,10 +11,12 @@ use crate::ends::over_transport::OverTransport;
 
 /// Wraps what `factory` builds in TLS, whatever it is connected with: memory, a proxy, another TLS.
 ///
-/// The wrapped protocol is given a transport of its own, which encrypts; everything else is as with
-/// [`listen_tls`](crate::ReactorTls::listen_tls) and [`connect_tls`](crate::ReactorTls::connect_tls). A client's
-/// configuration has to name the server. For TCP these two, or
-/// [`start_tls`](torsade_protocols::Transport::start_tls), are better: compression works above them, and less is copied.
+/// The wrapped protocol has a connection of its own, with its own number, limits and tasks, whose bytes go through the
+/// transport below instead of a socket; everything else is as with [`listen_tls`](crate::ReactorTls::listen_tls) and
+/// [`connect_tls`](crate::ReactorTls::connect_tls). A client's configuration has to name the server. For TCP these two, or
+/// [`start_tls`](torsade_protocols::Transport::start_tls), are better: they take one connection, not two.
+///
+/// Wherever it ends, the reason of the wrapped protocol's connection is the one that `client_connection_lost` is given.
 ///
 /// Twisted's `TLSMemoryBIOFactory`.
 ///
@@ -41,7 +43,7 @@ pub struct TlsWrappingFactory<F> {
     lost: LastReason,
 }
 
-/// Why the last connection was lost, above TLS: the transport below knows less.
+/// Why the last connection above TLS was lost; the transport below knows less.
 type LastReason = Rc<RefCell<Option<Reason>>>;
 
 impl<F: Factory> Factory for TlsWrappingFactory<F> {
