@@ -18,6 +18,15 @@ pub enum Host {
     Name(String),
 }
 
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(ip) => ip.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
 /// Where to listen or to connect to: a host and a port.
 ///
 /// Written as `"127.0.0.1:8000"`, `"[::1]:8000"`, `"[fe80::1%2]:8000"` or `"localhost:8000"`; also made from a [`SocketAddr`] or from a pair
@@ -182,6 +191,25 @@ impl fmt::Display for HostPort {
         match &self.host {
             Host::Ip(ip) => self.at(*ip).fmt(f),
             Host::Name(name) => write!(f, "{name}:{}", self.port),
+        }
+    }
+}
+
+/// Where an outgoing connection goes.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a host may have to be looked up, an address is used as it is")]
+pub enum Destination {
+    /// A socket that has an address.
+    Address(Address),
+    /// A port of a host, by number or by name.
+    Host(HostPort),
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Host(host) => host.fmt(f),
         }
     }
 }

@@ -26,7 +26,7 @@ mod transport;
 pub mod wire;
 mod work;
 
-pub use address::{Address, AddressError, Host, HostPort, IntoHostPort, UnixName};
+pub use address::{Address, AddressError, Destination, Host, HostPort, IntoHostPort, UnixName};
 pub use client::connect_error::ConnectError;
 pub use client::connector::{Connector, ConnectorState};
 pub use client::reconnecting_client_factory::{Backoff, ReconnectingClientFactory};

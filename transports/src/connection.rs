@@ -61,7 +61,7 @@ pub(crate) struct Begun {
     /// What was reported of the socket: that edge will not come again.
     pub(crate) ready: Ready,
     /// Where it was made to.
-    pub(crate) host: Host,
+    pub(crate) host: Option<Host>,
     /// Told before `connection_made`.
     pub(crate) on_made: Box<dyn FnOnce(&Transport)>,
     pub(crate) on_lost: OnLost,
@@ -109,7 +109,7 @@ impl StreamConnection {
             let mut state = connection.state.borrow_mut();
             state.note_readiness(begun.ready);
             state.rare().on_lost = Some(begun.on_lost);
-            state.rare().host = Some(begun.host);
+            state.rare().host = begun.host;
         }
         connection.note_made_by_us();
         (begun.on_made)(&connection.transport());

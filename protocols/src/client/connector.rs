@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use torsade_reactor::Reactor;
 
-use crate::address::HostPort;
+use crate::address::Destination;
 use crate::client::connect_error::ConnectError;
 
 /// Where a connector stands.
@@ -42,7 +42,7 @@ pub trait Connect {
     fn set_timeout(&self, timeout: Duration);
 
     /// As [`Connector::destination`].
-    fn destination(&self) -> &HostPort;
+    fn destination(&self) -> &Destination;
 
     /// As [`Connector::state`].
     fn state(&self) -> ConnectorState;
@@ -98,7 +98,7 @@ impl Connector {
     /// Where it connects to.
     #[doc(alias = "getDestination")]
     #[must_use]
-    pub fn destination(&self) -> &HostPort {
+    pub fn destination(&self) -> &Destination {
         self.0.destination()
     }
 

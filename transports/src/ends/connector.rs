@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use torsade_protocols::spi::Connect;
 use torsade_protocols::{
-    Address, ClientFactory, ConnectError, Connector, ConnectorState, Host, HostPort, Reason, Result, TlsConfig, Transport,
+    Address, ClientFactory, ConnectError, Connector, ConnectorState, Destination, Host, HostPort, Reason, Result, TlsConfig,
+    Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{LookUp, Ready, Source, Stream, Token, TooManyLookUps, catch, drop_quietly};
@@ -21,9 +22,9 @@ use crate::connection::{Begun, StreamConnection};
 /// How long an attempt may take unless set, as in Twisted.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(crate) struct TcpConnector {
+pub(crate) struct StreamConnector {
     shared: Rc<Shared>,
-    destination: HostPort,
+    destination: Destination,
     timeout: Cell<Duration>,
     factory: RefCell<Box<dyn ClientFactory>>,
     /// With it, every connection begins with TLS.
@@ -59,10 +60,10 @@ struct Attempt {
     last_error: Option<ConnectError>,
 }
 
-impl TcpConnector {
+impl StreamConnector {
     pub(crate) fn new(
         reactor: &Reactor,
-        destination: HostPort,
+        destination: Destination,
         factory: Box<dyn ClientFactory>,
         tls: Option<TlsConfig>,
     ) -> Rc<Self> {
@@ -107,22 +108,29 @@ impl TcpConnector {
         }
         let timeout = self.timeout.get();
         let deadline = self.next_turn(timeout, move |connector| connector.fail(&ConnectError::TimedOut(timeout)));
-        match &self.destination.host() {
-            Host::Ip(ip) => self.try_addresses(deadline, vec![*ip]),
-            Host::Name(name) => {
-                let connector = Rc::clone(self);
-                match self.shared.reactor.resolve(name, move |resolved| connector.resolved(resolved)) {
-                    Ok(look_up) => drop(self.phase.replace(Phase::Resolving(deadline, look_up))),
-                    Err(TooManyLookUps) => {
-                        deadline.cancel().ok();
-                        self.fail(&ConnectError::TooManyLookUps { name: name.clone() });
-                    }
-                }
+        let there = match &self.destination {
+            Destination::Address(address) => address.clone(),
+            Destination::Host(there) => match there.host() {
+                Host::Ip(ip) => there.at(*ip).into(),
+                Host::Name(_) => return self.look_up(deadline, there),
+            },
+        };
+        self.try_addresses(deadline, [there].into());
+    }
+
+    fn look_up(self: &Rc<Self>, deadline: DelayedCall, there: &HostPort) {
+        let (connector, name) = (Rc::clone(self), there.host().to_string());
+        match self.shared.reactor.resolve(&name, move |resolved| connector.resolved(resolved)) {
+            Ok(look_up) => drop(self.phase.replace(Phase::Resolving(deadline, look_up))),
+            Err(TooManyLookUps) => {
+                deadline.cancel().ok();
+                self.fail(&ConnectError::TooManyLookUps { name });
             }
         }
     }
 
     fn resolved(self: &Rc<Self>, resolved: io::Result<Vec<IpAddr>>) {
+        let Destination::Host(there) = &self.destination else { return };
         let phase = self.phase.replace(Phase::Ending);
         let Phase::Resolving(deadline, look_up) = phase else {
             self.phase.replace(phase);
@@ -130,30 +138,23 @@ impl TcpConnector {
         };
         drop(look_up);
         match resolved {
-            Ok(addresses) => self.try_addresses(deadline, addresses),
+            Ok(found) => {
+                let mut addresses = VecDeque::new();
+                for address in found.into_iter().map(|ip| there.at(ip).into()) {
+                    if !addresses.contains(&address) {
+                        addresses.push_back(address);
+                    }
+                }
+                self.try_addresses(deadline, addresses);
+            }
             Err(cause) => {
                 deadline.cancel().ok();
-                self.fail(&ConnectError::UnknownHost { name: self.host_name(), cause });
+                self.fail(&ConnectError::UnknownHost { name: there.host().to_string(), cause });
             }
         }
     }
 
-    fn host_name(&self) -> String {
-        match self.destination.host() {
-            Host::Ip(ip) => ip.to_string(),
-            Host::Name(name) => name.clone(),
-        }
-    }
-
-    fn try_addresses(self: &Rc<Self>, deadline: DelayedCall, addresses: Vec<IpAddr>) {
-        let mut seen = Vec::new();
-        let addresses = addresses.into_iter().filter(|ip| {
-            !seen.contains(ip) && {
-                seen.push(*ip);
-                true
-            }
-        });
-        let addresses = addresses.map(|ip| self.destination.at(ip).into()).collect();
+    fn try_addresses(self: &Rc<Self>, deadline: DelayedCall, addresses: VecDeque<Address>) {
         self.phase.replace(Phase::Connecting(Attempt { deadline, addresses, socket: None, last_error: None }));
         self.stop_waiting();
         self.try_next();
@@ -259,10 +260,14 @@ impl TcpConnector {
         protocol: Box<dyn torsade_protocols::Protocol>,
     ) {
         let (maker, loser) = (Rc::clone(self), Rc::clone(self));
+        let host = match &self.destination {
+            Destination::Address(_) => None,
+            Destination::Host(there) => Some(there.host().clone()),
+        };
         let begun = Begun {
             token,
             ready,
-            host: self.destination.host().clone(),
+            host,
             on_made: Box::new(move |transport| drop(maker.phase.replace(Phase::Connected(transport.clone())))),
             on_lost: Box::new(move |reason| loser.lost(reason)),
         };
@@ -349,7 +354,7 @@ impl TcpConnector {
     }
 }
 
-impl Connect for TcpConnector {
+impl Connect for StreamConnector {
     fn connect(self: Rc<Self>) -> Result<(), ConnectError> {
         if self.shared.reactor.is_stopping() {
             return Err(ConnectError::ShuttingDown);
@@ -391,7 +396,7 @@ impl Connect for TcpConnector {
         self.timeout.set(timeout);
     }
 
-    fn destination(&self) -> &HostPort {
+    fn destination(&self) -> &Destination {
         &self.destination
     }
 
@@ -411,7 +416,7 @@ impl Connect for TcpConnector {
 }
 
 /// While an attempt is under way, also when it has no socket yet; then the connection takes its place.
-impl Source for TcpConnector {
+impl Source for StreamConnector {
     fn ready(self: Rc<Self>, ready: Ready) {
         self.check(ready);
     }

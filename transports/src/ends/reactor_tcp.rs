@@ -6,14 +6,14 @@ use std::rc::Rc;
 
 use torsade_protocols::spi::Connect;
 use torsade_protocols::{
-    Address, ClientFactory, ConnectError, Connector, Factory, Host, HostPort, IntoHostPort, ListenError, TlsConfig,
+    Address, ClientFactory, ConnectError, Connector, Destination, Factory, Host, HostPort, IntoHostPort, ListenError, TlsConfig,
 };
 use torsade_reactor::Reactor;
 use torsade_reactor::spi::ListenOptions;
 
 use crate::connection::shared::Shared;
 use crate::ends::accept_bound::AcceptBound;
-use crate::ends::connector::TcpConnector;
+use crate::ends::connector::StreamConnector;
 use crate::ends::port::{ACCEPTS, Port};
 
 /// TCP servers and clients on a [`Reactor`].
@@ -210,7 +210,7 @@ pub(crate) fn connect(
     factory: Box<dyn ClientFactory>,
     tls: Option<TlsConfig>,
 ) -> Result<Connector, ConnectError> {
-    let connector = TcpConnector::new(reactor, destination, factory, tls);
+    let connector = StreamConnector::new(reactor, Destination::Host(destination), factory, tls);
     Rc::clone(&connector).connect()?;
     Ok(Connector::new(connector))
 }
