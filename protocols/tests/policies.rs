@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -454,4 +455,59 @@ fn tasks_end_with_the_recorded_connection_and_their_errors_are_its_reason() {
     connection.advance(second);
     connection.advance(Duration::ZERO);
     assert_eq!(connection.reason().map(ToString::to_string), Some("the protocol failed: no more".to_owned()));
+}
+
+/// Builds a protocol for a peer of this address, as its factory allows.
+fn peer(factory: &mut impl Factory, peer: &str) -> Option<Box<dyn Protocol>> {
+    let peer: SocketAddr = peer.parse().unwrap_or_else(|error| panic!("{peer}: {error}"));
+    factory.build_protocol(&peer.into())
+}
+
+#[test]
+fn each_host_has_its_own_limit() {
+    let mut factory = LimitConnectionsByPeer::new(|_| wire::Discard, 2);
+    let first = peer(&mut factory, "10.0.0.1:1");
+    assert!(first.is_some() && peer(&mut factory, "[::ffff:10.0.0.1]:2").is_some(), "the second one is dropped at once");
+    let second = peer(&mut factory, "10.0.0.1:3");
+    assert!(second.is_some() && peer(&mut factory, "10.0.0.1:4").is_none());
+    assert!(peer(&mut factory, "10.0.0.2:1").is_some());
+    drop(first);
+    assert!(peer(&mut factory, "10.0.0.1:5").is_some());
+    drop(second);
+    assert!(format!("{factory:?}").contains("peers: 0"), "nothing is kept of hosts that have gone: {factory:?}");
+}
+
+#[test]
+fn an_ipv6_peer_is_its_network_of_64_bits_however_it_changes_its_address() {
+    let mut factory = LimitConnectionsByPeer::new(|_| wire::Discard, 2);
+    let held = [peer(&mut factory, "[2001:db8::1]:1"), peer(&mut factory, "[2001:db8::ffff:0:0:2]:1")];
+    assert!(held.iter().all(Option::is_some) && peer(&mut factory, "[2001:db8::3]:1").is_none());
+    assert!(peer(&mut factory, "[2001:db8:0:1::1]:1").is_some(), "the next network");
+    drop(held);
+    assert!(peer(&mut factory, "[2001:db8::4]:1").is_some());
+}
+
+/// Whether two peers count as one.
+fn are_one(first: &str, second: &str, ipv6_prefix: u32) -> bool {
+    let mut factory = LimitConnectionsByPeer::new(|_| wire::Discard, 1).ipv6_prefix(ipv6_prefix);
+    let [first, second] =
+        [first, second].map(|ip| format!("{}:1", if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() }));
+    let held = peer(&mut factory, &first);
+    assert!(held.is_some());
+    peer(&mut factory, &second).is_none()
+}
+
+#[test]
+fn the_bits_that_tell_ipv6_peers_apart_can_be_set() {
+    assert!(are_one("2001:db8:0:1::", "2001:db8:0:2::", 48) && !are_one("2001:db8::", "2001:db8:1::", 48));
+    assert!(are_one("2001:db8::1", "fd00::1", 0) && are_one("2001:db8::2", "2001:db8::3", 127));
+    for whole in [128, 129, u32::MAX] {
+        assert!(!are_one("2001:db8::2", "2001:db8::3", whole) && are_one("::1", "::1", whole));
+    }
+}
+
+#[test]
+fn mapped_and_link_local_addresses_are_not_taken_for_one_network() {
+    assert!(are_one("::ffff:10.0.0.1", "10.0.0.1", 64) && !are_one("::ffff:10.0.0.1", "::ffff:10.0.0.2", 64));
+    assert!(!are_one("fe80::1", "fe80::2", 64), "they are all in one network, on every link");
 }

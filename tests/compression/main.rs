@@ -33,6 +33,7 @@ mod ends;
 mod flushing;
 mod formats;
 mod held;
+mod options;
 mod programs;
 mod sharing;
 mod simulated;

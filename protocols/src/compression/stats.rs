@@ -70,21 +70,3 @@ impl fmt::Display for CompressionStats {
 fn ratio(wire: u64, plain: u64) -> Option<f64> {
     (plain > 0).then(|| wire as f64 / plain as f64)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn they_read_as_one_line() {
-        let mut stats = CompressionStats { format_out: Some(Format::Gzip), plain_out: 100, wire_out: 40, ..Default::default() };
-        assert_eq!(stats.to_string(), "sent 100 bytes as 40 of gzip in 0 flushes");
-        stats.format_in = Some(Format::Deflate);
-        stats.detected = true;
-        assert_eq!(
-            stats.to_string(),
-            "sent 100 bytes as 40 of gzip in 0 flushes; got 0 bytes as 0 of deflate (detected, not ended)"
-        );
-        assert_eq!(CompressionStats::default().to_string(), "");
-    }
-}

@@ -89,16 +89,25 @@ impl ByteBuffer {
             self.start.set(0);
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn capacity(&self) -> usize {
-        self.bytes.capacity()
-    }
 }
 
 impl Drop for ByteBuffer {
     fn drop(&mut self) {
         self.take(usize::MAX);
         self.drop_taken();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ByteBuffer;
+
+    #[test]
+    fn an_empty_buffer_owns_no_memory() {
+        let mut buffer = ByteBuffer::default();
+        buffer.feed(&[1; 1000]);
+        buffer.take(1000);
+        buffer.drop_taken();
+        assert_eq!(buffer.bytes.capacity(), 0);
     }
 }

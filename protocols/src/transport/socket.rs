@@ -48,13 +48,7 @@ impl Transport {
         self.options()?.set_keepalive(on)
     }
 
-    /// All of them, for whoever is above this transport; none if it is not a TCP connection.
-    #[must_use]
-    pub fn tcp(&self) -> Option<&dyn TcpOptions> {
-        self.0.tcp()
-    }
-
     fn options(&self) -> io::Result<&dyn TcpOptions> {
-        self.tcp().ok_or_else(|| io::ErrorKind::Unsupported.into())
+        self.0.tcp().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 }

@@ -250,7 +250,7 @@ impl Stream for OverStream {
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
-        self.below.tcp()
+        self.below.connection().tcp()
     }
 }
 
