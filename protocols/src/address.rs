@@ -228,7 +228,7 @@ pub enum AddressError {
         /// The whole text.
         text: String,
     },
-    /// What follows the last colon is no number from 0 to 65535.
+    /// What follows the last colon is not a number from 0 to 65535.
     Port {
         /// The whole text.
         text: String,
@@ -240,7 +240,7 @@ impl fmt::Display for AddressError {
         let (text, problem) = match self {
             Self::Host { text } => (text, "the host is neither an IP address nor a name"),
             Self::NoPort { text } => (text, "the port is missing"),
-            Self::Port { text } => (text, "the port is no number from 0 to 65535"),
+            Self::Port { text } => (text, "the port is not a number from 0 to 65535"),
         };
         write!(f, "{text:?} is no address: {problem} (write 127.0.0.1:8000 or [::1]:8000)")
     }

@@ -98,7 +98,7 @@ pub trait Connection {
     /// next turn.
     fn can_deliver(&self) -> bool;
 
-    /// The work that it may do in this turn; none where nobody counts. Who finds nothing left asks for `reading_resumed`
+    /// The work that it may do in this turn; none where nothing counts it. Whoever finds nothing left asks for `reading_resumed`
     /// with an empty [`unread`](Self::unread), and goes on then.
     fn work(&self) -> Option<&Work>;
 

@@ -11,7 +11,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// For those who stand behind a transport.
+    /// For those who implement a [`Connection`](crate::spi::Connection).
     #[must_use]
     pub const fn new(acknowledged: u64, outstanding: u64) -> Self {
         Self { acknowledged, outstanding }

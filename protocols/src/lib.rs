@@ -1,6 +1,6 @@
 //! Torsade's [`Protocol`], [`Factory`] and [`Transport`], and sans-IO framing: bytes in, calls and bytes out.
 //!
-//! Nothing here opens a socket or reads a clock. Connections, which stand behind a [`Transport`], are in
+//! Nothing here opens a socket or reads a clock. Connections, which are behind a [`Transport`], are in
 //! `torsade-transports`; most programs use both through the `torsade` crate.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -20,7 +20,7 @@ pub enum Reason {
     CompressFailed(String),
     /// We ended it at once with `abort_connection`; unsent bytes were dropped.
     ConnectionAborted,
-    /// It ended in order: the peer or we closed it, and everything written was handed to the system.
+    /// It ended gracefully: the peer or we closed it, and everything written was handed to the system.
     #[doc(alias = "Done")]
     ConnectionDone,
     /// The system lost it: a reset by the peer, a broken route, a failed system call.

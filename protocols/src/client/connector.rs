@@ -9,7 +9,7 @@ use torsade_reactor::Reactor;
 use crate::address::Destination;
 use crate::client::connect_error::ConnectError;
 
-/// Where a connector stands.
+/// What a connector is doing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "Twisted's three states")]
 pub enum ConnectorState {
@@ -21,7 +21,7 @@ pub enum ConnectorState {
     Disconnected,
 }
 
-/// What stands behind a [`Connector`].
+/// What is behind a [`Connector`].
 pub trait Connect {
     /// As [`Connector::connect`].
     ///
@@ -102,7 +102,7 @@ impl Connector {
         self.0.destination()
     }
 
-    /// Where it stands.
+    /// What it is doing.
     #[must_use]
     pub fn state(&self) -> ConnectorState {
         self.0.state()

@@ -147,7 +147,7 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
     /// The wait before the retry after `retries` others, varied by `random`.
     fn delay(&self, retries: u32, random: u64) -> Duration {
         let exponent = i32::try_from(retries).unwrap_or(i32::MAX);
-        // Not infinitely often: a first wait of nothing would be no number.
+        // Not infinitely often: a first wait of nothing would not be a number.
         let times = self.factor.powi(exponent).min(f64::MAX);
         let plain = (self.initial_delay.as_secs_f64() * times).min(self.max_delay.as_secs_f64());
         // From -1 to 1, evenly.
@@ -164,7 +164,7 @@ impl Backoff {
         self.0.retries.set(0);
     }
 
-    /// Ends the retries, and the attempt or wait that is under way. A connection that stands goes on.
+    /// Ends the retries, and the attempt or wait that is under way. A connection that is established goes on.
     #[doc(alias = "stopTrying")]
     pub fn stop_trying(&self) {
         self.0.stopped.set(true);

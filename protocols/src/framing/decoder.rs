@@ -10,7 +10,7 @@ use crate::framing::byte_buffer::ByteBuffer;
 
 /// A user's own parser of frames (messages, packets, commands) in a stream of bytes.
 ///
-/// It is asked with what has come in and is not used up yet, and says what stands at the beginning of that. It knows no
+/// It is asked with what has come in and is not used up yet, and says what is at the beginning of that. It knows no
 /// transport and keeps no bytes: a [`FrameDecoder`] does, and a [`FrameReceiver`](crate::FrameReceiver) makes a
 /// protocol of both.
 ///
@@ -75,7 +75,7 @@ pub trait Decoder {
     /// How many bytes a frame may take besides those that [`MAX_LENGTH`](Self::MAX_LENGTH) counts: lengths, delimiters.
     const OVERHEAD: usize = 64;
 
-    /// Says what stands at the beginning of `data`, which holds at least one byte.
+    /// Says what is at the beginning of `data`, which holds at least one byte.
     ///
     /// `data` begins after the last frame. The same bytes come again, with more behind them, until they are used: a
     /// decoder that looks for a delimiter should remember in itself how far it has looked, and forget that when it has
@@ -130,7 +130,7 @@ pub enum FrameError<E> {
     },
 }
 
-/// Keeps bytes for a [`Decoder`] until they make frames; bytes in, frames out, with no transport.
+/// Keeps bytes for a [`Decoder`] until they make frames; bytes in, frames out, without a transport.
 ///
 /// The result does not depend on how the input is cut. No more than the limit, the decoder's overhead and one
 /// [`feed`](Self::feed) are kept; when everything was given out, no memory is.

@@ -1,4 +1,4 @@
-//! Splits a stream of bytes into lines, with no transport.
+//! Splits a stream of bytes into lines, without a transport.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -170,7 +170,7 @@ fn refuse<'a>(
 }
 
 /// The length of the line before the first delimiter that does not end in the bytes `searched` already. Looks for the
-/// delimiter's last byte, which in CR LF is the rare one, and then at what stands before it.
+/// delimiter's last byte, which in CR LF is the rare one, and then at what is before it.
 #[inline]
 fn find(delimiter: &[u8], bytes: &[u8], searched: usize) -> Option<usize> {
     let (last, head) = delimiter.split_last()?;

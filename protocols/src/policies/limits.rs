@@ -137,7 +137,7 @@ impl<F: Factory> LimitConnectionsByPeer<F> {
     }
 }
 
-/// The address itself, or the first one of its network, which stands for all of it.
+/// The address itself, or the first one of its network, which represents all of it.
 fn network(ip: IpAddr, ipv6_prefix: u32) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) if !ip.is_unicast_link_local() => {
@@ -200,7 +200,7 @@ impl<D: FnMut()> Drop for OnDrop<D> {
     }
 }
 
-/// Calls `uncount` once, when the connection ends or, if it never stood, when the protocol is dropped.
+/// Calls `uncount` once, when the connection ends or when the protocol is dropped, if it was never established.
 pub(super) fn counted(protocol: Box<dyn Protocol>, uncount: impl FnMut() + 'static) -> Box<dyn Protocol> {
     Box::new(Counted { protocol, counted: Some(OnDrop(uncount)) })
 }

@@ -191,7 +191,7 @@ impl fmt::Debug for TimeoutMixin {
 ///
 /// 30 minutes unless set, as in Twisted. The period begins when the connection is made and anew at each read and write, and
 /// while the peer goes on taking what was written (which in Twisted does not count); see [`TimeoutMixin`]. When it ends, the
-/// connection is closed in order.
+/// connection is closed gracefully.
 #[derive(Debug)]
 pub struct TimeoutFactory<F> {
     factory: F,

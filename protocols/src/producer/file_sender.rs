@@ -79,7 +79,7 @@ pub enum FileSenderError {
 }
 
 impl<R: Read + 'static> FileSender<R> {
-    /// Sends what `file` gives, from where it stands to its end.
+    /// Sends what `file` gives, from its current position to its end.
     #[must_use]
     pub const fn new(file: R) -> Self {
         Self { file, transform: None }

@@ -98,7 +98,7 @@ impl<S: Protocol, C: Protocol> IoPump<S, C> {
     ///
     /// What the callbacks write meanwhile is left for the next pump.
     pub fn pump(&mut self) -> bool {
-        // What stands on one of them, TLS perhaps, may have something to do in the next turn.
+        // What is above one of them, TLS perhaps, may have something to do in the next turn.
         self.clock.advance(Duration::ZERO);
         self.server.connection.settle();
         self.client.connection.settle();
