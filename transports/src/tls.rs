@@ -9,10 +9,13 @@ mod client_config;
 mod config_error;
 mod failure;
 mod handshakes;
+mod hello;
+mod incoming;
 mod layer;
 mod server_config;
 mod server_names;
 mod session;
+mod spare;
 mod verification;
 mod wrapping;
 

@@ -11,8 +11,8 @@ use torsade_protocols::{Host, StartTlsError, TlsVersion};
 
 use super::certificates::{PrivateCertificate, TrustRoots, provider};
 use super::config_error::TlsConfigError;
+use super::hello::{HANDSHAKE_TIMEOUT, sendable, unusable, versions};
 use super::layer::TlsLayer;
-use super::server_config::{HANDSHAKE_TIMEOUT, sendable, unusable, versions};
 use super::session::Session;
 use super::verification::ServerVerifier;
 
@@ -173,7 +173,7 @@ impl TlsClientConfigBuilder {
     /// Makes the configuration.
     ///
     /// # Errors
-    /// [`TlsConfigError::NoSystemRoots`] where those are wanted and there are none; `ServerName` if it is no name;
+    /// [`TlsConfigError::NoSystemRoots`] where those are wanted and there are none; `ServerName` if nobody can have that name;
     /// `Unusable` if an application protocol cannot be named (1 to 255 bytes each, 16 KiB in all).
     pub fn build(self) -> Result<TlsClientConfig, TlsConfigError> {
         let server_name = match self.server_name {

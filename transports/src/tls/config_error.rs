@@ -1,3 +1,5 @@
+//! Why a TLS configuration cannot be made.
+
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -23,13 +25,13 @@ pub enum TlsConfigError {
     NoCertificate,
     /// There is no certificate in the PEM text.
     NoCertificateInPem,
-    /// There is no private key in the PEM text. A key encrypted with a passphrase is none.
+    /// There is no private key in the PEM text. A key encrypted with a passphrase does not count.
     NoKeyInPem,
     /// The system's store of trusted roots is empty or cannot be read.
     NoSystemRoots(String),
-    /// The text is no PEM, or has been cut short. A key that OpenSSL has encrypted in its old way is none.
+    /// The text is not PEM, or has been cut short. A key that OpenSSL has encrypted in its old format is not PEM either.
     Pem(String),
-    /// The name is none that can be asked for: a client's is a host name or an IP address, a server's a host name.
+    /// Nobody can ask for this name: a client's is a host name or an IP address, a server's a host name.
     ServerName(String),
     /// The library refuses the configuration.
     Unusable(String),
@@ -51,7 +53,7 @@ impl fmt::Display for TlsConfigError {
                 write!(f, "the system's trusted roots cannot be loaded ({what}): install them, or name a file of roots")
             }
             Self::Pem(what) => {
-                write!(f, "this is no PEM text: {what}; it may be cut short, or a key that is to be decrypted first")
+                write!(f, "this is not PEM: {what}; it may be cut short, or a key that is to be decrypted first")
             }
             Self::ServerName(name) => {
                 write!(f, "nobody can ask for a server named {name:?}: write a host name, or for a client an IP address")

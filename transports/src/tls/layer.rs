@@ -1,6 +1,5 @@
 //! TLS of one connection.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use rustls::Error;
@@ -9,38 +8,33 @@ use torsade_protocols::{Deadline, Reason, TlsError, TlsInfo};
 
 use super::failure::tls_error;
 use super::handshakes::Place;
+use super::incoming::Incoming;
 use super::server_names::take_asked_for;
-use super::session::{Job, RECORD, RECORD_HEADER, Session, Sinks, Step};
+use super::session::{Job, RECORD, Session, Sinks, Step};
+use super::spare;
 use crate::layer::{Layer, Progress};
 
-/// A buffer larger than this is not kept, in bytes.
-const SPARE_LIMIT: usize = 256 << 10;
-
-/// Input that has come to nothing yet is refused above this size, in bytes: no record and no handshake message is larger
-/// than 64 KiB, but the records around the parts of a message could be.
+/// Input of which nothing could be made yet is refused above this size, in bytes: no record and no handshake message is larger
+/// than 64 KiB, but one message may come in any number of records.
 const INCOMPLETE_LIMIT: usize = 128 << 10;
 
 /// The size of the record with TLS's own end (RFC 8446, 5.2 and 6), in bytes; in TLS 1.2 it is a little more.
 const CLOSE_NOTIFY: usize = 24;
 
-thread_local! {
-    /// A buffer that the layer which emptied its own leaves for the next: one for all idle connections.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
 /// TLS of one connection: encrypts what goes out, decrypts what comes in, after a handshake that it does by itself.
 ///
-/// What is written before the handshake is complete waits here. What is written in one turn becomes as few records as
-/// it fits in. Between turns of an idle connection all buffers are empty, and none is kept.
+/// What is guaranteed:
+/// - Nothing that is written leaves before the handshake is complete; it waits here. Nothing is given out before it is
+///   authenticated, nor in the same call in which the handshake was completed.
+/// - A failure is kept, and every later read gives it. What was decrypted before it is given out first, and the alert that
+///   tells the peer is sent.
+/// - What is written in one turn becomes as few records as it fits in.
+/// - Work is counted record by record, before each is taken. What is held is at most one read, decrypted or not, and what
+///   was written; of an idle connection all buffers are empty, and none is kept.
 pub(crate) struct TlsLayer {
     session: Session,
     phase: Phase,
-    /// Bytes from the wire of which no whole record, or no whole handshake message, has come yet.
-    incoming: Vec<u8>,
-    /// How many at the front of `incoming` are done with.
-    taken: usize,
-    /// How many of those behind them the session has been shown: one record after the other, so that each can be counted.
-    shown: usize,
+    incoming: Incoming,
     /// Decrypted bytes for which there was no room, at most those of one read.
     decrypted: Vec<u8>,
     /// Plain bytes that are still to be encrypted.
@@ -56,27 +50,22 @@ pub(crate) struct TlsLayer {
     completed: bool,
 }
 
+/// Where the connection is in its life: each phase is followed by a later one, or by none.
 enum Phase {
-    Failed(Reason),
     /// Until the given time at the latest, or until the place is given to another.
     Handshaking(Duration, Option<Place>),
     Open,
-}
-
-/// A record from the peer: how long it is, header and all, and what it costs to take.
-#[derive(Clone, Copy)]
-struct Record {
-    length: usize,
-    cost: u64,
+    Failed(Reason),
 }
 
 /// The end of what we send.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Finish {
-    Done,
     NotAsked,
-    /// Waits for what was written before the handshake was complete.
+    /// It comes after what waits for the handshake.
     Waits,
+    /// It was sent, or nobody needs it any more.
+    Done,
 }
 
 impl TlsLayer {
@@ -85,9 +74,7 @@ impl TlsLayer {
         let mut layer = Self {
             session,
             phase: Phase::Handshaking(deadline, None),
-            incoming: Vec::new(),
-            taken: 0,
-            shown: 0,
+            incoming: Incoming::default(),
             decrypted: Vec::new(),
             pending: Vec::new(),
             outgoing: Vec::new(),
@@ -138,8 +125,8 @@ impl TlsLayer {
         self.truncation_allowed = allowed;
     }
 
-    /// The connection is to be closed, not only our half of it. Without anything to send, a handshake need not be waited
-    /// for: nobody could be deceived by its end.
+    /// The connection is to be closed, not only our half of it. If there is nothing to send, the handshake need not be waited
+    /// for: a peer that sees it broken off has missed nothing.
     pub(crate) fn give_up_pointless_handshake(&mut self) {
         let pointless = matches!(self.phase, Phase::Handshaking(..)) && self.pending.is_empty();
         if pointless && self.finish != Finish::Done {
@@ -158,10 +145,8 @@ impl TlsLayer {
     fn step(&mut self, job: Job<'_>, wire: Option<&mut Vec<u8>>, plain: Option<&mut Vec<u8>>) -> Result<Step, Reason> {
         let handshaking = self.session.is_handshaking();
         let mut sinks = Sinks { wire: wire.unwrap_or(&mut self.outgoing), plain: plain.unwrap_or(&mut self.decrypted) };
-        let incoming = self.incoming.get_mut(self.taken..).and_then(|rest| rest.get_mut(..self.shown)).unwrap_or_default();
-        let (taken, result) = self.session.step(incoming, job, &mut sinks);
-        self.taken += taken;
-        self.shown = self.shown.saturating_sub(taken);
+        let (taken, result) = self.session.step(self.incoming.shown(), job, &mut sinks);
+        self.incoming.take(taken);
         if handshaking && self.session.is_server() {
             // Whatever is there was put there by this step.
             let asked_for = take_asked_for();
@@ -203,9 +188,7 @@ impl TlsLayer {
         // Nothing waits for a handshake any more.
         self.finish = Finish::Done;
         self.pending = Vec::new();
-        self.incoming = Vec::new();
-        self.taken = 0;
-        self.shown = 0;
+        self.incoming = Incoming::default();
         reason
     }
 
@@ -236,7 +219,7 @@ impl TlsLayer {
         let mut pending = std::mem::take(&mut self.pending);
         let result = self.send(Job::Encrypt(pending.get(..length).unwrap_or_default()), wire);
         if all {
-            give_spare(pending);
+            spare::give(pending);
         } else {
             pending.drain(..length);
             self.pending = pending;
@@ -259,18 +242,19 @@ impl TlsLayer {
     fn decrypt(&mut self, plain: &mut Vec<u8>, room: usize, work: &Work) -> Result<bool, Reason> {
         let mut room = room;
         // Its input is shown to the session record by record, so that each can be counted. A message may take several.
-        let mut wants_record = self.shown == 0;
+        let mut wants_record = !self.incoming.is_shown();
         loop {
             self.give_out(plain, &mut room);
-            let record = self.next_record().filter(|_| wants_record);
-            if !self.decrypted.is_empty() || !work.allows(record.map_or(0, |record| record.cost)) {
+            let record = self.incoming.next_record().filter(|_| wants_record);
+            let cost = record.map_or(0, |length| self.cost(length));
+            if !self.decrypted.is_empty() || !work.allows(cost) {
                 return Ok(true);
             }
-            if let Some(record) = record {
-                self.shown += record.length;
-                work.spend(record.cost);
+            if let Some(length) = record {
+                self.incoming.show(length);
+                work.spend(cost);
             }
-            let (before, seen) = (plain.len(), self.shown > 0);
+            let (before, seen) = (plain.len(), self.incoming.is_shown());
             // A record that surely fits needs no stop on its way. One that came with the end of the handshake waits.
             let sink = (room >= RECORD && matches!(self.phase, Phase::Open)).then_some(&mut *plain);
             let step = self.step(Job::Nothing, None, sink)?;
@@ -281,61 +265,32 @@ impl TlsLayer {
                 _ if self.completed => return Ok(true),
                 Step::Again | Step::PeerClosed => {
                     room -= plain.len() - before;
-                    wants_record = self.shown == 0;
+                    wants_record = !self.incoming.is_shown();
                 }
-                Step::Idle | Step::JobDone if self.next_record().is_some() => wants_record = true,
+                Step::Idle | Step::JobDone if self.incoming.next_record().is_some() => wants_record = true,
                 Step::Idle | Step::JobDone => return self.show_part().map(|()| false),
             }
         }
     }
 
-    /// The next record that the session has not been shown, if it has come whole.
-    fn next_record(&self) -> Option<Record> {
-        let unseen = self.incoming.get(self.taken + self.shown..).unwrap_or_default();
-        let (header, _) = unseen.split_first_chunk::<RECORD_HEADER>()?;
-        let length = RECORD_HEADER + usize::from(u16::from_be_bytes([header[3], header[4]]));
-        let cost = if matches!(self.phase, Phase::Handshaking(..)) {
+    /// What a record of this length costs.
+    fn cost(&self, length: usize) -> u64 {
+        if matches!(self.phase, Phase::Handshaking(..)) {
             (weight::TLS_HANDSHAKE * length as u64).min(weight::TLS_HANDSHAKE_RECORD)
         } else {
             weight::TLS_RECORD + weight::TLS * length as u64
-        };
-        (unseen.len() >= length).then_some(Record { length, cost })
+        }
     }
 
     /// Lets the session see a record that has not come whole, once: it may be none.
     fn show_part(&mut self) -> Result<(), Reason> {
-        let part = self.incoming.len() - self.taken - self.shown;
+        let part = self.incoming.unseen();
         if part > 0 {
-            self.shown += part;
+            self.incoming.show(part);
             self.step(Job::Nothing, None, None)?;
-            self.shown = self.shown.saturating_sub(part);
+            self.incoming.hide(part);
         }
         Ok(())
-    }
-
-    /// Puts new input behind what is left of the old.
-    fn take_in(&mut self, wire: &[u8]) {
-        if wire.is_empty() {
-            return;
-        }
-        if self.incoming.capacity() == 0 {
-            self.incoming = SPARE.take();
-        }
-        self.incoming.extend_from_slice(wire);
-    }
-
-    /// Keeps no more memory than the rest of the input needs.
-    fn shrink(&mut self) {
-        let rest = self.incoming.get(self.taken..).unwrap_or_default().to_vec();
-        give_spare(std::mem::replace(&mut self.incoming, rest));
-        self.taken = 0;
-    }
-}
-
-fn give_spare(mut buffer: Vec<u8>) {
-    buffer.clear();
-    if (1..=SPARE_LIMIT).contains(&buffer.capacity()) {
-        SPARE.set(buffer);
     }
 }
 
@@ -354,10 +309,7 @@ impl Layer for TlsLayer {
         if !now.is_empty() {
             self.send(Job::Encrypt(now), wire)?;
         }
-        if self.pending.capacity() == 0 && !later.is_empty() {
-            self.pending = SPARE.take();
-        }
-        self.pending.extend_from_slice(later);
+        spare::append(&mut self.pending, later);
         self.encrypt_pending(false, wire)
     }
 
@@ -388,10 +340,10 @@ impl Layer for TlsLayer {
         // With a backlog, new input has to wait: what is held here stays bounded by one read.
         let consumed = if self.decrypted.is_empty() { wire.len() } else { 0 };
         if !self.peer_closed {
-            self.take_in(wire.get(..consumed).unwrap_or_default());
+            self.incoming.push(wire.get(..consumed).unwrap_or_default());
         }
         let result = self.decrypt(plain, room, work);
-        self.shrink();
+        self.incoming.shrink();
         let more = result? || consumed < wire.len();
         if !more && self.incoming.len() > INCOMPLETE_LIMIT {
             let what = "a handshake message in too many records".into();
@@ -399,14 +351,13 @@ impl Layer for TlsLayer {
         }
         if self.peer_closed {
             // Whatever follows the peer's end is to be ignored (RFC 8446, 6.1).
-            self.incoming = Vec::new();
-            self.shown = 0;
+            self.incoming = Incoming::default();
         }
         Ok(Progress { consumed, more })
     }
 
     fn read_end(&mut self, _plain: &mut Vec<u8>) -> Result<(), Reason> {
-        let cut = self.incoming.len() > self.taken;
+        let cut = self.incoming.len() > 0;
         match &self.phase {
             Phase::Failed(reason) => Err(reason.clone()),
             _ if self.peer_closed => Ok(()),

@@ -14,13 +14,11 @@ use torsade_protocols::{StartTlsError, TlsVersion};
 
 use super::certificates::{PrivateCertificate, TrustRoots, provider};
 use super::config_error::TlsConfigError;
+use super::hello::{HANDSHAKE_TIMEOUT, sendable, unusable, versions};
 use super::layer::TlsLayer;
 use super::server_names::ServerNames;
 use super::session::Session;
 use super::verification::ClientVerifier;
-
-/// How long a handshake may take unless set.
-pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How we speak TLS as a server; a cheap handle, made once and used for all connections.
 ///
@@ -168,7 +166,7 @@ impl TlsServerConfigBuilder {
     /// Makes the configuration.
     ///
     /// # Errors
-    /// [`TlsConfigError::NoCertificate`] if there is none; `ServerName` if one is for what is no host name; `Unusable` if
+    /// [`TlsConfigError::NoCertificate`] if there is none; `ServerName` if one is for something that is not a host name; `Unusable` if
     /// the roots of clients cannot be used (there must be at least one), or an application protocol cannot be named (1 to
     /// 255 bytes each, 16 KiB in all).
     pub fn build(self) -> Result<TlsServerConfig, TlsConfigError> {
@@ -208,32 +206,4 @@ fn client_verifier(clients: Clients) -> Result<Option<Arc<dyn ClientCertVerifier
     }
     let issued = verifier.build().map_err(|error| TlsConfigError::Unusable(format!("{error}; clients need at least one")))?;
     Ok(Some(Arc::new(ClientVerifier { roots, issued })))
-}
-
-static ONLY_TLS13: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
-
-/// Application protocols that a hello can name: rustls panics at others.
-pub(super) fn sendable(protocols: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, TlsConfigError> {
-    /// In all, in bytes: the whole hello has 64 KiB at most.
-    const LIMIT: usize = 16_384;
-    let unusable = |what: &str| Err(TlsConfigError::Unusable(format!("an application protocol (ALPN) {what}")));
-    if protocols.iter().any(|name| !(1..=255).contains(&name.len())) {
-        return unusable("has a name of 1 to 255 bytes");
-    }
-    if protocols.iter().map(|name| name.len() + 1).sum::<usize>() > LIMIT {
-        return unusable("is one of too many; offer fewer");
-    }
-    Ok(protocols)
-}
-
-/// The versions from this one on.
-pub(super) fn versions(minimum: TlsVersion) -> &'static [&'static rustls::SupportedProtocolVersion] {
-    match minimum {
-        TlsVersion::Tls13 => ONLY_TLS13,
-        _ => rustls::ALL_VERSIONS,
-    }
-}
-
-pub(super) fn unusable(error: rustls::Error) -> TlsConfigError {
-    TlsConfigError::Unusable(error.to_string())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use torsade_protocols::spi::Work;
 use torsade_protocols::{Deadline, Reason, TlsError};
 
-use super::super::server_config::HANDSHAKE_TIMEOUT;
+use super::super::hello::HANDSHAKE_TIMEOUT;
 use super::{NOW, Pair, pattern};
 use crate::connection::shared::READ_SIZE;
 use crate::layer::Layer;
