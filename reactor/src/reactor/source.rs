@@ -7,6 +7,7 @@ use slab::Slab;
 
 use crate::backend::{Ready, Token};
 use crate::panic::Panic;
+use crate::reactor::Reactor;
 
 /// Something the loop calls when its descriptor is ready: a connection, a listening port.
 ///
@@ -37,6 +38,39 @@ pub trait Source {
     /// What it is, for lists of what was left behind and for reports.
     fn describe(&self) -> String {
         "a source".to_owned()
+    }
+}
+
+impl Reactor {
+    /// Puts a source into the table; its descriptor is to be registered under the token.
+    #[doc(alias = "addReader")]
+    #[doc(alias = "addWriter")]
+    pub fn add_source(&self, source: Rc<dyn Source>) -> Token {
+        self.0.sources.borrow_mut().insert(source)
+    }
+
+    /// Puts another source in the place of one, under the same token: an attempt becomes a connection.
+    pub fn replace_source(&self, token: Token, source: Rc<dyn Source>) {
+        let replaced = self.0.sources.borrow_mut().replace(token, source);
+        drop(replaced);
+    }
+
+    /// How many sources (connections, ports) there are; for tests that want to leave nothing behind.
+    #[must_use]
+    pub fn source_count(&self) -> usize {
+        self.0.sources.borrow().len()
+    }
+
+    /// Has the source called in step 6 of the next turn (of this turn, before that step), as ready for `ready`.
+    pub fn requeue(&self, token: Token, ready: Ready) {
+        self.0.sources.borrow_mut().mark_ready(token, ready);
+        self.nudge();
+    }
+
+    /// Has [`Source::end_of_turn`] called in step 7, once however often this is asked for.
+    pub fn at_end_of_turn(&self, token: Token) {
+        self.0.sources.borrow_mut().mark_ending(token);
+        self.nudge();
     }
 }
 
