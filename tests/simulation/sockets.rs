@@ -8,7 +8,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::simulated::Simulation;
+use torsade_reactor::simulated::{Faults, Simulation};
 use torsade_reactor::spi::{ListenOptions, Listener, Ready, Source, Stream, Token};
 use torsade_reactor::{Address, Reactor};
 
@@ -69,7 +69,11 @@ struct Pair {
 
 impl Pair {
     fn simulated() -> Self {
-        let simulation = Simulation::new(1);
+        Self::with_faults(Faults::calm())
+    }
+
+    fn with_faults(faults: Faults) -> Self {
+        let simulation = Simulation::with_faults(1, faults);
         let reactors = ["10.0.0.2", "10.0.0.1"].map(|ip| simulation.host(ip).reactor().clone());
         let handle = simulation.clone();
         let settle = Box::new(move || handle.run_for(Duration::from_secs(5)).unwrap());
@@ -222,6 +226,35 @@ fn in_both(check: impl Fn(Pair)) {
     if cfg!(target_os = "linux") {
         check(Pair::real());
     }
+}
+
+#[test]
+fn a_socket_without_edges_is_told_again_only_after_a_call_that_found_nothing() {
+    let pair = Pair::with_faults(Faults { without_edges: 1.0, ..Faults::calm() }).connected();
+    let script = [Write(Client, 10), Read(Server, 4), Write(Client, 5), Read(Server, 99), Read(Server, 99), Write(Client, 1)];
+    let expected = [
+        "Write(Client, 10) 10 Server{READABLE}",
+        "Read(Server, 4) 4",
+        "Write(Client, 5) 5",
+        "Read(Server, 99) 11",
+        "Read(Server, 99) WouldBlock Server{WRITABLE}",
+        "Write(Client, 1) 1 Server{READABLE}",
+    ];
+    assert_eq!(pair.run(&script), expected);
+}
+
+#[test]
+fn a_slow_readers_peer_is_told_of_room_once_half_the_buffer_is_free() {
+    let mut pair = Pair::simulated().connected();
+    pair.step(Fill(Client));
+    let left = |pair: &Pair| pair.streams[0].as_ref().unwrap().unacknowledged().unwrap();
+    let full = left(&pair);
+    pair.step(Read(Server, 60_000));
+    (pair.settle)();
+    assert_eq!(left(&pair), full);
+    pair.step(Read(Server, 6_000));
+    (pair.settle)();
+    assert_eq!(left(&pair), full - 66_000);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::Registry;
 use crate::address::Address;
 use crate::backend::{Stream, TcpOptions, Token};
 
-/// What mio's own documentation promises of epoll and kqueue only: it is read that way by tokio, too.
+/// epoll and kqueue report what comes after a read that was short. mio promises it of no system; tokio relies on it for these.
 const EDGES: bool = cfg!(all(
     not(mio_unsupported_force_poll_poll),
     any(

@@ -46,7 +46,7 @@ impl Clock {
     /// A clock that stands at zero.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(World::by_hand(false))
+        Self::of(World::scripted(false))
     }
 
     /// The clock of such a world.

@@ -1,4 +1,4 @@
-//! A reactor without a network that notes what is listened on and connected to.
+//! A reactor whose peers a test plays, and which notes what is listened on and connected to.
 
 use std::error::Error;
 use std::fmt;
@@ -51,7 +51,7 @@ impl MemoryReactor {
     /// A reactor that runs, with its clock at zero, and nothing recorded.
     #[must_use]
     pub fn new() -> Self {
-        let world = World::by_hand(true);
+        let world = World::scripted(true);
         Self { clock: Clock::of(Rc::clone(&world)), world }
     }
 

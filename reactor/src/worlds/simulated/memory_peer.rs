@@ -10,8 +10,8 @@ use super::world::World;
 
 /// The peer of a connection in a [`MemoryReactor`](crate::MemoryReactor), played by the test; a cheap handle.
 ///
-/// Its methods only queue, and the program sees what it did when the clock is moved. Dropping it changes nothing. A close
-/// in order waits for both ends, so a peer that never [ends](Self::end) lets the program's close time out.
+/// Its methods only queue, and the program sees what it did when the clock is moved. Dropping it changes nothing. A
+/// graceful close waits for both ends, so a peer that never [ends](Self::end) lets the program's close time out.
 #[derive(Clone)]
 pub struct MemoryPeer {
     world: Rc<World>,

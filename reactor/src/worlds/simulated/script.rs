@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
+use std::net::Ipv4Addr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::address::Address;
 
@@ -36,11 +38,11 @@ impl Script {
 
 impl Network {
     /// The network of one host that a test plays, with nothing connected.
-    pub(super) fn scripted(clock: Rc<Cell<std::time::Duration>>, has_network: bool) -> Self {
+    pub(super) fn scripted(clock: Rc<Cell<Duration>>, has_network: bool) -> Self {
         let script = Script { has_network, ..Script::default() };
         let mut network = Self::new(clock, 0, Faults::none());
         network.script = Some(script);
-        network.add_host(std::net::Ipv4Addr::LOCALHOST.into());
+        network.add_host(Ipv4Addr::LOCALHOST.into());
         network
     }
 

@@ -39,7 +39,7 @@ impl Backend for HostBackend {
     }
 
     fn poll(&self, timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()> {
-        if timeout != Some(Duration::ZERO) && !self.waker.is_set() && !self.world.is_by_hand() {
+        if timeout != Some(Duration::ZERO) && !self.waker.is_set() && !self.world.is_scripted() {
             self.world.advance_for(self.host, timeout, &self.waker)?;
         }
         self.waker.clear();

@@ -75,8 +75,8 @@ impl World {
         Self::with_network(clock, network)
     }
 
-    /// A world of one host whose time is moved by hand.
-    pub(super) fn by_hand(has_network: bool) -> Rc<Self> {
+    /// A world of one host, of which a test moves the time and plays the rest.
+    pub(super) fn scripted(has_network: bool) -> Rc<Self> {
         let clock = Rc::new(Cell::new(Duration::ZERO));
         let network = Network::scripted(Rc::clone(&clock), has_network);
         Self::with_network(clock, network)
@@ -112,7 +112,7 @@ impl World {
         !network.has_ready(host) && network.next_time().is_none_or(|time| time > self.now())
     }
 
-    pub(super) fn is_by_hand(&self) -> bool {
+    pub(super) fn is_scripted(&self) -> bool {
         self.network.borrow().script.is_some()
     }
 
