@@ -184,11 +184,11 @@ impl fmt::Debug for WrapperTransport {
 pub struct WrappedProtocol<W> {
     wrapper: Rc<W>,
     protocol: Box<dyn Protocol>,
+    /// Made with the first callback.
     sides: Option<Sides>,
 }
 
 /// The transports on both sides of a wrapper.
-#[derive(Clone)]
 struct Sides {
     below: WrapperTransport,
     above: Transport,
@@ -201,45 +201,47 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
         Self { wrapper: Rc::new(wrapper), protocol: Box::new(protocol), sides: None }
     }
 
-    fn sides(&mut self, below: &Transport) -> Sides {
-        let wrapper = &self.wrapper;
-        let sides = self.sides.get_or_insert_with(|| {
+    /// The parts that a callback needs.
+    fn parts(&mut self, below: &Transport) -> (&W, &mut dyn Protocol, &Sides) {
+        let Self { wrapper, protocol, sides } = self;
+        let sides = sides.get_or_insert_with(|| {
             let below = WrapperTransport { below: below.clone(), holds: Rc::default() };
             let layer = Layer { wrapper: Rc::clone(wrapper), below: below.clone() };
             Sides { below, above: Transport::new(Rc::new(layer)) }
         });
-        sides.clone()
+        (wrapper, &mut **protocol, sides)
     }
+}
 
+impl Sides {
     /// What gives bytes to the protocol: what it does not want any more after the first is kept, as if given back.
-    fn giving<'a>(&'a mut self, sides: &'a Sides, mut first: bool) -> impl FnMut(&[u8]) -> Result + 'a {
-        let (below, protocol) = (&sides.below, &mut self.protocol);
+    fn giving(&self, protocol: &mut dyn Protocol, mut first: bool) -> impl FnMut(&[u8]) -> Result {
         move |data| {
-            let wanted = std::mem::take(&mut first) || below.connection().can_deliver();
-            if wanted && below.holds.unread.borrow().is_empty() {
-                return protocol.data_received(&sides.above, data);
+            let wanted = std::mem::take(&mut first) || self.below.connection().can_deliver();
+            if wanted && self.below.holds.unread.borrow().is_empty() {
+                return protocol.data_received(&self.above, data);
             }
-            if below.is_handshaking() {
+            if self.below.is_handshaking() {
                 // It came in plaintext, behind the switch.
-                below.refuse_plaintext(data);
+                self.below.refuse_plaintext(data);
             } else {
-                below.holds.unread.borrow_mut().extend_from_slice(data);
+                self.below.holds.unread.borrow_mut().extend_from_slice(data);
             }
             Ok(())
         }
     }
 
     /// Delivers what the protocol had given back, unless it does not want it yet. Says whether there was any.
-    fn deliver_unread(&mut self, sides: &Sides) -> Result<bool> {
-        if sides.below.holds.unread.borrow().is_empty() || !sides.below.is_reading() {
+    fn deliver_unread(&self, protocol: &mut dyn Protocol) -> Result<bool> {
+        if self.below.holds.unread.borrow().is_empty() || !self.below.is_reading() {
             return Ok(false);
         }
-        let unread = sides.below.holds.unread.take();
-        if !sides.below.is_handshaking() {
-            self.protocol.data_received(&sides.above, &unread)?;
-        } else {
+        let unread = self.below.holds.unread.take();
+        if self.below.is_handshaking() {
             // TLS was switched on past the wrapped protocol.
-            sides.below.refuse_plaintext(&unread);
+            self.below.refuse_plaintext(&unread);
+        } else {
+            protocol.data_received(&self.above, &unread)?;
         }
         Ok(true)
     }
@@ -247,28 +249,24 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
 
 impl<W: ProtocolWrapper + 'static> Protocol for WrappedProtocol<W> {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        let sides = self.sides(transport);
-        let first = !self.deliver_unread(&sides)?;
-        let wrapper = Rc::clone(&self.wrapper);
-        wrapper.data_received(&sides.below, data, &mut self.giving(&sides, first))
+        let (wrapper, protocol, sides) = self.parts(transport);
+        let first = !sides.deliver_unread(protocol)?;
+        wrapper.data_received(&sides.below, data, &mut sides.giving(protocol, first))
     }
 
     fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
-        let sides = self.sides(transport);
+        let (wrapper, protocol, sides) = self.parts(transport);
         match callback {
-            Callback::ConnectionMade => self.wrapper.connection_made(&sides.below)?,
+            Callback::ConnectionMade => wrapper.connection_made(&sides.below)?,
             Callback::HandshakeCompleted if transport.refuse_plaintext(&sides.below.holds.unread.take()) => return Ok(()),
             Callback::ReadingResumed => {
-                self.deliver_unread(&sides)?;
+                sides.deliver_unread(protocol)?;
             }
-            Callback::ReadConnectionLost => {
-                let wrapper = Rc::clone(&self.wrapper);
-                wrapper.read_connection_lost(&sides.below, &mut self.giving(&sides, true))?;
-            }
-            Callback::ConnectionLost(reason) => self.wrapper.connection_lost(&sides.below, reason),
+            Callback::ReadConnectionLost => wrapper.read_connection_lost(&sides.below, &mut sides.giving(protocol, true))?,
+            Callback::ConnectionLost(reason) => wrapper.connection_lost(&sides.below, reason),
             _ => {}
         }
-        callback.dispatch(&mut *self.protocol, &sides.above)
+        callback.dispatch(protocol, &sides.above)
     }
 }
 
