@@ -12,8 +12,8 @@ use torsade_protocols::policies::{
 };
 use torsade_protocols::testing::{ProducerState, StringTransport, StringTransportWithDisconnection};
 use torsade_protocols::{
-    Address, Factory, FileSender, FileSenderError, LineProtocol, LineReceiver, LineTransport, Producer, Protocol, Reason, Result,
-    Transport, wire,
+    Address, Callback, Factory, FileSender, FileSenderError, LineProtocol, LineReceiver, LineTransport, Producer, Protocol,
+    Reason, Result, Transport, wire,
 };
 use torsade_reactor::Clock;
 
@@ -34,37 +34,15 @@ struct Noting {
     transport: Rc<RefCell<Option<Transport>>>,
 }
 
-impl Noting {
-    fn note(&self, event: &'static str) -> Result {
-        self.events.borrow_mut().push(event);
-        Ok(())
-    }
-}
-
 impl Protocol for Noting {
-    fn connection_made(&mut self, transport: &Transport) -> Result {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.fallback(transport, Callback::Data(data))
+    }
+
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
         self.transport.replace(Some(transport.clone()));
-        self.note("made")
-    }
-
-    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
-        self.note("data")
-    }
-
-    fn read_connection_lost(&mut self, _: &Transport) -> Result {
-        self.note("read lost")
-    }
-
-    fn write_connection_lost(&mut self, _: &Transport) -> Result {
-        self.note("write lost")
-    }
-
-    fn reading_resumed(&mut self, _: &Transport) -> Result {
-        self.note("resumed")
-    }
-
-    fn connection_lost(&mut self, _: &Transport, _: &Reason) -> Result {
-        self.note("lost")
+        self.events.borrow_mut().push(callback.name());
+        Ok(())
     }
 }
 
@@ -97,10 +75,41 @@ fn every_callback_passes_through_all_policies() {
     connection.end();
     above.lose_connection();
     connection.settle();
-    assert_eq!(*noting.events.borrow(), ["made", "data", "resumed", "data", "write lost", "read lost", "lost"]);
+    let told = [
+        "connection_made",
+        "data_received",
+        "reading_resumed",
+        "data_received",
+        "write_connection_lost",
+        "read_connection_lost",
+        "connection_lost",
+    ];
+    assert_eq!(*noting.events.borrow(), told);
     assert_eq!(connection.clock().delayed_calls(), 2, "only the two checks of the throttling are left, for a second");
     connection.advance(Duration::from_secs(1));
     assert_eq!(connection.clock().delayed_calls(), 0);
+}
+
+#[test]
+fn every_wrapper_passes_every_callback_on() {
+    let (noting, transport) = (Noting::default(), StringTransport::new());
+    let policies = nested(&noting).build_protocol(&transport.peer()).unwrap();
+    let wrappers: [Box<dyn Protocol>; 3] = [policies, Box::new(noting.clone()), Box::new(Rc::new(RefCell::new(noting.clone())))];
+    for mut wrapper in wrappers {
+        let callbacks = [
+            Callback::ConnectionMade,
+            Callback::HandshakeCompleted,
+            Callback::Data(b"x"),
+            Callback::ReadingResumed,
+            Callback::ReadConnectionLost,
+            Callback::WriteConnectionLost,
+            Callback::ConnectionLost(&Reason::ConnectionDone),
+        ];
+        for callback in callbacks {
+            callback.dispatch(&mut *wrapper, &transport).unwrap();
+        }
+        assert_eq!(noting.events.take(), callbacks.map(Callback::name));
+    }
 }
 
 #[test]
@@ -356,7 +365,7 @@ fn policies_may_be_called_while_shared_state_is_borrowed() {
     above.abort_connection();
     drop(events);
     connection.settle();
-    assert_eq!(noting.events.borrow().last(), Some(&"lost"));
+    assert_eq!(noting.events.borrow().last(), Some(&"connection_lost"));
 }
 
 struct Broken;
