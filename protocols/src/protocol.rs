@@ -120,7 +120,8 @@ pub trait Protocol {
     ///
     /// By default the connection is closed when the peer has ended its stream, and nothing is done otherwise. With
     /// `data_received`, which has no default, this is all that a wrapper needs, and what it does not look at it passes on
-    /// unseen, callbacks that are added later among them.
+    /// unseen, callbacks that are added later among them. It dispatches to the protocol that it wraps, never to itself: that
+    /// would come back here.
     ///
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`; of `connection_lost` it is logged.
