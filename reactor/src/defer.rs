@@ -1,6 +1,6 @@
-//! Results that are not there yet: [`Deferred`], what fires it, and what can be made of several.
+//! Results that are to come: [`Deferred`], what fires it, and what can be made of several.
 //!
-//! The counterpart of Twisted's `twisted.internet.defer`, under the same names. A [`Deferred`] is where callbacks and
+//! The counterpart of Twisted's `twisted.internet.defer`, with the same names. A [`Deferred`] is where callbacks and
 //! `async` meet: it takes callbacks and errbacks, and it is a [`Future`].
 
 mod chain;
@@ -48,7 +48,7 @@ pub fn fail<T: 'static>(error: impl Into<Box<dyn Error>>) -> Deferred<T> {
     Deferred::fired(Err(Failure::new(error)))
 }
 
-/// Calls `function` now and makes a Deferred of whatever comes: a value, an error, a panic or a Deferred.
+/// Calls `function` now and makes a Deferred of its outcome: a value, an error, a panic or a Deferred.
 ///
 /// # Examples
 /// ```
@@ -61,7 +61,7 @@ pub fn fail<T: 'static>(error: impl Into<Box<dyn Error>>) -> Deferred<T> {
 #[doc(alias = "execute")]
 #[track_caller]
 pub fn maybe_deferred<R: CallbackResult>(function: impl FnOnce() -> R) -> Deferred<R::Value> {
-    // The caller's place is to be in the Deferred: no closure between here and there.
+    // Not in a closure, so that the Deferred gets the place of our caller.
     match catch(function) {
         Ok(result) => match result.settle() {
             Settled::Now(result) => Deferred::fired(result.map(Parcel::new)),

@@ -1,8 +1,8 @@
 //! The event log: what a reactor dispatched, one line an event.
 //!
 //! A reactor tells its observer ([`Reactor::set_observer`](crate::Reactor::set_observer)) of each callback just before it
-//! is made. A simulation collects the events of all its hosts in a [`Log`]. The text of a log is the same for every
-//! reader of it: an inspector, a difference between two runs, another language.
+//! is made. A simulation collects the events of all its hosts in a [`Log`]. The text of a log has one format for whatever reads it:
+//! an inspector, a comparison of two runs, a program in another language.
 //!
 //! # The format, version 1
 //!
@@ -36,8 +36,8 @@
 //!
 //! Where a call ends in a panic that the reactor catches, `panicked` follows for the same subject.
 //!
-//! In a field, and in a part of a subject, each byte up to 0x20, 0x7f and `%` stand as `%` and two hexadecimal capitals;
-//! in a part, `/` too. The hash is FNV-1a with 64 bits of the bytes that the callback got (offset basis
+//! In a field, and in a part of a subject, each byte up to 0x20, 0x7f and `%` are written as `%` and two upper-case
+//! hexadecimal digits; in a part, so is `/`. The hash is FNV-1a with 64 bits of the bytes that the callback got (offset basis
 //! `cbf29ce484222325`, prime `100000001b3`). Readers skip details they do not know; anything else new is a new version.
 
 mod event;

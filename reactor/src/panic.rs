@@ -35,8 +35,8 @@ crate::debug_as_display!(Panic);
 impl Error for Panic {}
 
 impl From<Box<dyn Any + Send>> for Panic {
-    /// Takes the message, and drops the rest, which may be of a type that panics then. (What that panic carries is leaked: it
-    /// might go on like this for ever.)
+    /// Takes the message, and drops the rest, which may panic itself. (What that second panic carries is leaked: dropping it might
+    /// panic again, and so on for ever.)
     fn from(payload: Box<dyn Any + Send>) -> Self {
         let panic = Self::from_payload(payload.as_ref());
         if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
@@ -48,7 +48,7 @@ impl From<Box<dyn Any + Send>> for Panic {
 
 /// Calls user code and turns a panic into an error, so that one bad callback does not end the loop.
 ///
-/// State that the callback shares with others may be half changed; whoever owns it is told by the error.
+/// State that the callback shares with others may be half changed; the error tells its owner so.
 ///
 /// # Errors
 /// [`Panic`] with the message, when `callback` panicked.
@@ -64,12 +64,12 @@ thread_local! {
     static CAUGHT: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Whether a panic was caught here in the last so much time: to print where it came from may take long.
+/// Whether a panic was caught on this thread within the last `time`: printing its backtrace may take that long.
 pub(crate) fn caught_within(time: Duration) -> bool {
     CAUGHT.get().is_some_and(|caught| caught.elapsed() <= time)
 }
 
-/// Drops what is the user's and may panic then, where something else is still to be done; a panic is reported.
+/// Drops something of the user's, which may panic, where something else is still to be done; a panic is reported.
 pub fn drop_quietly<T>(what: &str, item: T) {
     if let Err(panic) = catch(|| drop(item)) {
         report_error("drop", format_args!("dropping {what} {panic}"));

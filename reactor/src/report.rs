@@ -1,4 +1,4 @@
-//! Where errors go that no code of the program takes.
+//! Reports of errors that no code of the program handles.
 
 pub(crate) mod escaped;
 
@@ -12,34 +12,33 @@ use std::time::{Duration, Instant};
 use crate::panic::catch;
 use crate::report::escaped::Escaped;
 
-/// Between two lines of one kind on standard error.
+/// The least time between two lines of one kind on standard error.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
 
-/// Tells the owner of the program of an error that no code of the program takes: logs it at level `error`, with target
-/// `torsade`.
+/// Reports an error that no code of the program handles: logs it at level `error`, with target `torsade`.
 ///
-/// A program that has no logger is told on standard error: at most one line a second of each `kind`, with the number of
+/// If the program has no logger it goes to standard error: at most one line a second of each `kind`, with the number of
 /// those left out on the next line of that kind, or when the reactor's run ends. Control characters are escaped. It may
-/// be called from any thread, and never panics: not if the text cannot be made, and not if standard error is closed.
+/// be called from any thread, and never panics, even if displaying the error does or standard error is closed.
 ///
 /// What is logged at which level, everywhere in Torsade:
 ///
-/// - `error`: the program has failed, or does not get what it asked for, and no code of its own was there to take that:
-///   a callback returns an error or panics, nobody takes the error of a Deferred or of a failed attempt to connect, a
-///   port cannot accept, a call is missing for what the peer does. All of these come through this function.
+/// - `error`: the program has failed, or does not get what it asked for, and none of its code handles that: a callback
+///   returns an error or panics, nobody handles the error of a Deferred or of a failed attempt to connect, a port cannot
+///   accept, the program lacks a call that the peer's action needs. All of these come through this function.
 /// - `warn`: a peer or the network has broken something, or the program has left something undone: no proper TLS, a
-///   damaged compressed stream, a deadline, work that is dropped at the reactor's stop.
+///   damaged compressed stream, a deadline that has passed, work that is dropped when the reactor stops.
 /// - `info`: what the program does to its peers because it was told to: refuse, slow down, close for a long line.
-/// - `debug`: everyday life; a reset is part of it.
+/// - `debug`: everything ordinary, including resets.
 ///
 /// # Examples
 /// ```
 /// torsade::report_error("cache", format_args!("the cache cannot be written: {}", std::fmt::Error));
 /// ```
 pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {
-    // It is the user's error that is displayed, which may panic.
+    // Displays an error of the user's, which may panic.
     let text = catch(|| Escaped(text).to_string()).unwrap_or_else(|panic| format!("{kind}: displaying the error {panic}"));
     log::error!(target: "torsade", "{text}");
     if !is_heard() && !has_logger() {
@@ -68,14 +67,14 @@ fn is_heard() -> bool {
 
 /// Whether the program has set a logger, which may be one that is silent on purpose.
 ///
-/// There is no question for this in `log`; but the logger that stands there before any is set has no size.
+/// `log` has no function for this; but the logger that is there before any was set is of size zero.
 fn has_logger() -> bool {
     size_of_val(log::logger()) > 0
 }
 
 fn print(text: &str) {
     let line = format!("torsade: error: {text}\n");
-    // Where standard error is closed or full there is nobody left to tell.
+    // If standard error is closed or full, there is nowhere left to report it.
     io::stderr().write_all(line.as_bytes()).ok();
 }
 
@@ -85,9 +84,9 @@ fn printed<T>(work: impl FnOnce(&mut Printed) -> T) -> T {
 }
 
 struct Printed {
-    /// Of each kind: when the last line was printed, and how many were left out since.
+    /// For each kind, when its last line was printed, and how many were left out since.
     kinds: BTreeMap<&'static str, (Instant, u64)>,
-    /// When the counts were last printed by themselves.
+    /// When the counts were last printed on a line of their own.
     counted: Option<Instant>,
 }
 
@@ -111,7 +110,7 @@ impl Printed {
         }
     }
 
-    /// What is still to be said of those left out, if it may be printed now: many reactors may end one after the other.
+    /// The counts of those left out, if they may be printed now: many reactors may end one after the other.
     fn take_left_out(&mut self, now: Instant) -> Vec<(&'static str, u64)> {
         if self.counted.is_some_and(|last| is_recent(last, now)) {
             return Vec::new();

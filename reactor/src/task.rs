@@ -1,7 +1,7 @@
-//! Work on the loop: `async` blocks, delayed results, repeated calls, and long work in slices.
+//! Work on the loop: `async` tasks, delayed results, repeated calls, and long work in slices.
 //!
 //! The counterpart of Twisted's `twisted.internet.task`. The executor is the loop itself: a task that was woken, by
-//! this thread or another, is polled in step 2 of the next turn, once.
+//! this thread or another, is polled once, in step 2 of the next turn.
 
 mod cooperator;
 mod executor;
@@ -26,10 +26,10 @@ use crate::error::Result;
 use crate::reactor::Reactor;
 use crate::reactor::delayed_call::DelayedCall;
 
-/// A future that runs on the loop, as [`Reactor::spawn`] gives it.
+/// A future that runs on the loop; made by [`Reactor::spawn`].
 ///
-/// Dropping it changes nothing: the future runs to its end, and an error that it ends with is logged. It can be awaited
-/// itself; [`into_deferred`](Self::into_deferred) makes it take callbacks.
+/// Dropping it changes nothing: the future runs to its end, and if that is an error it is logged. It can be awaited;
+/// [`into_deferred`](Self::into_deferred) turns it into something that takes callbacks.
 pub struct Task<T: 'static>(Deferred<T>);
 
 impl<T: 'static> Task<T> {
@@ -39,12 +39,12 @@ impl<T: 'static> Task<T> {
 
     /// Drops the future where it waits; the task then fails with `DeferredError::Cancelled`.
     ///
-    /// What it awaits, if it is a Deferred, is cancelled by that.
+    /// A Deferred that it awaits is cancelled with it.
     pub fn cancel(&self) {
         self.0.cancel();
     }
 
-    /// A handle to cancel it with.
+    /// A handle with which to cancel it.
     #[must_use]
     pub fn handle(&self) -> DeferredHandle {
         self.0.handle()
@@ -73,7 +73,7 @@ impl<T: 'static> fmt::Debug for Task<T> {
 impl Reactor {
     /// Runs a future on the loop, from the next turn on.
     ///
-    /// It returns a `Result` or nothing. A panic in it ends it alone, as an error. An error that nobody takes from the
+    /// It returns a `Result` or nothing. If it panics, only this task ends, with an error. An error that nobody takes from the
     /// task is logged, with the place of this call. Tasks that are not done when the reactor has stopped are dropped.
     ///
     /// # Examples
@@ -102,7 +102,7 @@ impl Reactor {
         Task::new(executor::spawn(self, future))
     }
 
-    /// Runs the loop until `future` is done, then stops gracefully, and gives what it ended with.
+    /// Runs the loop until `future` is done, then stops gracefully, and gives the future's result.
     ///
     /// # Errors
     /// What the future ended with; those of [`run`](Self::run); [`TaskError::Stopped`] if the reactor was stopped first, by
@@ -128,23 +128,23 @@ impl Reactor {
         F: Future + 'static,
         F::Output: CallbackResult,
     {
-        // Before anything is spawned that would stop it later.
+        // Before the task is spawned, which would stop whatever runs by then.
         self.check_startable()?;
         let ended = Rc::new(RefCell::new(None));
         let (there, reactor) = (Rc::clone(&ended), self.clone());
         let task = self.spawn(future);
         let handle = task.handle();
         let told = task.into_deferred().add_both(move |result| {
-            // Once the reactor has stopped or crashed, an error is that the task was dropped; a value is still one.
+            // Once the reactor has stopped or crashed, an error only says that the task was dropped; a value is still a value.
             if reactor.is_running() || result.is_ok() {
                 there.replace(Some(result));
-                // It may be stopping already, which is as good.
+                // An error says that it is stopping already.
                 reactor.stop().ok();
             }
         });
         told.detach();
         let run = self.run();
-        // After a crash it would go on, and stop whatever runs then.
+        // After a crash the task would go on when the reactor is run again, and stop that run.
         handle.cancel();
         run?;
         let ended = ended.take();

@@ -1,4 +1,4 @@
-//! Blocking work beside the loop, and the loop seen from other threads.
+//! Blocking work on other threads, and blocking calls from them.
 
 pub(crate) mod workers;
 
@@ -14,7 +14,7 @@ use crate::reactor::reactor_handle::ReactorHandle;
 impl Reactor {
     /// Runs a job that blocks on a thread of the pool, and gives its result on the loop.
     ///
-    /// A panic in it is an error. Cancelled, the Deferred fails at once, but the job runs on: nobody can stop a thread.
+    /// A panic in it is an error. If the Deferred is cancelled it fails at once, but the job goes on: a thread cannot be stopped.
     /// If the reactor stops first, the result is dropped; a job that never ends does not keep the process alive.
     ///
     /// # Examples
@@ -45,8 +45,8 @@ impl Reactor {
 
     /// Sets how many threads the pool has at most; 10 unless set, 0 is taken as 1.
     ///
-    /// Threads are made when there is work for them. Those above a smaller number end when they are done. Names are looked
-    /// up on threads of their own, see [`resolve`](Self::resolve).
+    /// Threads are made when there is work for them. If the number is made smaller, threads beyond it end when their job is
+    /// done. Host names are looked up on other threads, see [`resolve`](Self::resolve).
     #[doc(alias = "suggestThreadPoolSize")]
     pub fn suggest_thread_pool_size(&self, threads: usize) {
         self.backend().suggest_thread_pool_size(threads.max(1));
@@ -54,7 +54,7 @@ impl Reactor {
 }
 
 impl ReactorHandle {
-    /// Calls `call` on the reactor's thread, and waits here for its result, also for that of a Deferred it returns.
+    /// Calls `call` on the reactor's thread, and waits here for its result, or that of the Deferred it returns.
     ///
     /// # Errors
     /// [`BlockingCallError::Failed`] with the text of the error; `ReactorGone` if the reactor stopped first; `OwnThread`
@@ -91,7 +91,7 @@ impl ReactorHandle {
         let (sender, receiver) = mpsc::sync_channel(1);
         let called = self.call_from_thread(move |reactor| {
             let told = maybe_deferred(|| call(reactor)).add_both(move |result| {
-                // Nobody waits any more only if the thread has died.
+                // It fails only if the waiting thread is gone.
                 sender.send(result.map_err(|failure| failure.to_string())).ok();
             });
             told.detach();

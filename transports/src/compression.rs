@@ -2,8 +2,8 @@
 //!
 //! One [`CompressionLayer`] serves both directions of a connection. What it sends, a [`sniffer`] on the other side
 //! recognises by its [`announcement`]; what it receives goes through a [`decoder`] in bounded pieces. Encoders are
-//! large, so idle connections give theirs back to a [`pool`] that a whole reactor shares. What decoders hold is bounded in
-//! sum: [`decoder_memory`].
+//! large, so idle connections give theirs back to a [`pool`] that the whole reactor shares. What all decoders hold together is
+//! bounded by [`decoder_memory`].
 
 mod announcement;
 mod checksum;

@@ -1,7 +1,7 @@
 //! Parts of a program that are started and stopped together.
 //!
-//! They are in this crate, not below it, since most services listen or connect. The counterpart of Twisted's
-//! `twisted.application.service` and `twisted.application.internet`.
+//! They are in this crate because most services listen or connect. The counterpart of Twisted's `twisted.application.service`
+//! and `twisted.application.internet`.
 
 mod client;
 mod run;
@@ -19,21 +19,21 @@ use std::rc::Rc;
 
 use torsade_reactor::{Deferred, Reactor, Result};
 
-/// Something that runs from a start to a stop, and may be started again.
+/// Something that is started and stopped, and may be started again.
 #[doc(alias = "IService")]
 pub trait Service {
-    /// Starts it; called from the loop, or before the loop runs. It may only begin work, not wait for it.
+    /// Starts it; called from the loop, or before the loop runs. It may begin work, but not wait for it.
     ///
     /// # Errors
-    /// Whatever keeps it from running: the services that were started with it are stopped again.
+    /// Whatever keeps it from starting: the services that were started with it are stopped again.
     #[doc(alias = "startService")]
     fn start_service(&self, reactor: &Reactor) -> Result;
 
-    /// Stops it. The Deferred fires when nothing of it is left, and at once if it does not run.
+    /// Stops it. The Deferred fires once nothing of it is left; at once if it is not running.
     #[doc(alias = "stopService")]
     fn stop_service(&self) -> Deferred<()>;
 
-    /// What it is called in the log.
+    /// Its name in the log.
     fn name(&self) -> String {
         "a service".to_owned()
     }

@@ -1,8 +1,15 @@
 //! The links of a chain of callbacks, and how a result goes along them.
 //!
-//! Each callback that is added makes a link with a type of its own. A result goes from link to link in a loop
-//! ([`run`]), never by recursion, so that a chain may have any length. No chain is ever dropped with its callbacks, which
-//! would recurse: its firer fires it, if only by being dropped, and the last handle to go ends a pause.
+//! What is one Deferred in Twisted is a [`Chain`] here: a list of [`Link`]s, one for each callback, each with the type of the
+//! result that arrives at it. What is guaranteed:
+//!
+//! - A chain fires once. What fires it later is dropped.
+//! - A result arrives at one link after the other, in the order in which callbacks were added, and is taken once.
+//! - While a callback's Deferred has no result, or the chain is paused, the result stays where it is.
+//! - A result goes from link to link in a loop ([`run`]), never by recursion, so that a chain may have any length. For the same
+//!   reason no chain is dropped with callbacks in it: its firer fires it, even by being dropped, and the last handle that
+//!   is dropped ends a pause.
+//! - A panic in a callback is an error for the next one, and a panic in what is dropped is reported.
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -18,12 +25,12 @@ use super::settled::Settled;
 use crate::panic::{catch, drop_quietly};
 use crate::report::report_error;
 
-/// What nobody takes is dropped so that a panic of it stops nobody else from getting theirs.
+/// What a dropped result is called in a report: dropping it may panic, which must not keep others from their results.
 const RESULT: &str = "the result of a Deferred";
 
 pub(super) type Outcome<T> = Result<Parcel<T>, Failure>;
 
-/// What a link does with a result: it has the next one, or waits for another chain's.
+/// What a callback makes of a result: the next result, or a Deferred to wait for.
 pub(super) enum Answer<T: 'static> {
     Later(Deferred<T>),
     Now(Outcome<T>),
@@ -38,41 +45,41 @@ impl<T: 'static> From<Settled<T>> for Answer<T> {
     }
 }
 
-/// Takes a result and gives the link that has something to do next.
-type Continuation<T> = Box<dyn FnOnce(Outcome<T>) -> Option<Rc<dyn Step>>>;
+/// Takes a result and gives the link that it has arrived at.
+type Continuation<T> = Box<dyn FnOnce(Outcome<T>) -> Option<Rc<dyn Hop>>>;
 
-/// A link that may have a result to hand on.
-pub(super) trait Step {
-    /// Hands on the result, if there is one and nothing forbids it, and gives the link that has it now.
-    fn step(self: Rc<Self>) -> Option<Rc<dyn Step>>;
+/// A link of any type, which may have a result to hand on.
+pub(super) trait Hop {
+    /// Hands on the result, if there is one and the chain is not paused, and gives the link that has it now.
+    fn hop(self: Rc<Self>) -> Option<Rc<dyn Hop>>;
 
     /// Fires the chain with an error; for the first link only.
     fn fail(self: Rc<Self>, failure: Failure);
 
-    /// Makes the canceller's call; for the first link only.
+    /// Calls the canceller; for the first link only.
     fn cancel(self: Rc<Self>);
 }
 
 /// Takes a result along its chain, and along those that wait for it, as far as it goes.
-pub(super) fn run(mut link: Option<Rc<dyn Step>>) {
+pub(super) fn run(mut link: Option<Rc<dyn Hop>>) {
     while let Some(next) = link {
-        link = next.step();
+        link = next.hop();
     }
 }
 
-/// What the links of one chain share: what is one Deferred in Twisted.
+/// What the links of one chain share.
 pub(super) struct Chain {
     made: &'static Location<'static>,
     called: Cell<bool>,
     cancelling: Cell<bool>,
     paused: Cell<u32>,
-    /// How many can still end a pause.
+    /// How many handles there are that can end a pause.
     handles: Cell<usize>,
-    first: RefCell<Option<Weak<dyn Step>>>,
+    first: RefCell<Option<Weak<dyn Hop>>>,
     /// The chain of the Deferred that a callback of this one returned.
     waiting_for: RefCell<Option<Rc<Self>>>,
     /// The link whose result waits for the end of a pause.
-    stalled: RefCell<Option<Rc<dyn Step>>>,
+    stalled: RefCell<Option<Rc<dyn Hop>>>,
 }
 
 impl Chain {
@@ -124,7 +131,7 @@ impl Chain {
     pub(super) fn remove_handle(&self) {
         self.handles.set(self.handles.get() - 1);
         if self.handles.get() == 0 && self.paused() {
-            // Nobody is left who could end the pause: the chain would be lost.
+            // Nothing is left that could end the pause, and the chain would never go on.
             self.paused.set(1);
             self.unpause();
         }
@@ -151,7 +158,7 @@ impl Chain {
 
     fn report(&self, failure: &Failure) {
         if matches!(failure.downcast_ref(), Some(DeferredError::Abandoned)) {
-            // Usual when a reactor stops with work under way.
+            // To be expected when a reactor stops while work is under way.
             log::debug!("the Deferred made at {} was abandoned", self.made);
         } else {
             report_error("Deferred", format_args!("unhandled error in the Deferred made at {}: {failure}", self.made));
@@ -165,7 +172,8 @@ pub(super) struct Link<T: 'static> {
     outcome: RefCell<Option<Outcome<T>>>,
     next: RefCell<Next<T>>,
     canceller: RefCell<Option<Canceller<T>>>,
-    /// Dropped before it has fired it is cancelled, awaited or not: the place in a queue of one who has left it.
+    /// Its Deferred is cancelled when it is dropped before it has fired, even if it was not awaited: it waits in a queue, whose
+    /// next value must not go to nobody.
     lapses: bool,
 }
 
@@ -173,16 +181,16 @@ pub(super) type Canceller<T> = Box<dyn FnOnce(Rc<Link<T>>)>;
 
 /// Who takes the result of a link.
 enum Next<T: 'static> {
-    /// A future has it, or waits for it.
+    /// A future, which is to be woken.
     Awaited(Option<Waker>),
     Callback(Continuation<T>),
-    /// Nobody any more: an error is logged.
+    /// Nobody any more; an error is logged.
     Detached,
-    /// Somebody holds the Deferred, and may still add a callback.
+    /// Nobody yet: the Deferred is held, and a callback may still be added.
     Held,
-    /// Nobody, and nobody wants to know.
+    /// Nobody, and an error is not logged.
     Ignored,
-    /// It was handed on.
+    /// Somebody has taken it.
     Taken,
 }
 
@@ -190,7 +198,7 @@ impl<T: 'static> Link<T> {
     /// The first link of a new chain.
     pub(super) fn first(made: &'static Location<'static>, canceller: Option<Canceller<T>>, lapses: bool) -> Rc<Self> {
         let link = Self::following(Chain::new(made), lapses);
-        let weak: Weak<dyn Step> = Rc::downgrade(&(Rc::clone(&link) as Rc<dyn Step>));
+        let weak: Weak<dyn Hop> = Rc::downgrade(&(Rc::clone(&link) as Rc<dyn Hop>));
         link.chain.first.replace(Some(weak));
         link.canceller.replace(canceller);
         link
@@ -215,12 +223,12 @@ impl<T: 'static> Link<T> {
         run(Some(self));
     }
 
-    /// Adds a callback and gives the link where its result arrives. If the result is here it runs now.
+    /// Adds a callback and gives the link where its result arrives. If the result is here, the callback runs now.
     pub(super) fn then<U: 'static>(self: &Rc<Self>, callback: impl FnOnce(Outcome<T>) -> Answer<U> + 'static) -> Rc<Link<U>> {
         self.followed_by(Link::following(Rc::clone(&self.chain), false), callback)
     }
 
-    /// As [`then`](Self::then), for what is no user's callback: the new link lapses if this one does.
+    /// As [`then`](Self::then), for callbacks of our own: the new link lapses if this one does.
     pub(super) fn pass(self: &Rc<Self>, filter: impl FnOnce(Outcome<T>) -> Outcome<T> + 'static) -> Rc<Self> {
         self.followed_by(Self::following(Rc::clone(&self.chain), self.lapses), |outcome| Answer::Now(filter(outcome)))
     }
@@ -236,28 +244,28 @@ impl<T: 'static> Link<T> {
             Ok(Answer::Later(inner)) => inner.feed(target),
             Err(panic) => target.arrived(Err(Failure::new(panic))),
         })));
-        run(Some(Rc::clone(self) as Rc<dyn Step>));
+        run(Some(Rc::clone(self) as Rc<dyn Hop>));
         next
     }
 
     /// Has the result of this link arrive at a link of another chain, which then waits for this one.
-    pub(super) fn feed(self: &Rc<Self>, target: Rc<Self>) -> Option<Rc<dyn Step>> {
+    pub(super) fn feed(self: &Rc<Self>, target: Rc<Self>) -> Option<Rc<dyn Hop>> {
         target.chain.waiting_for.replace(Some(Rc::clone(&self.chain)));
         self.next.replace(Next::Callback(Box::new(move |outcome| {
             let inner = target.chain.waiting_for.take();
             drop(inner);
             target.arrived(outcome)
         })));
-        Some(Rc::clone(self) as Rc<dyn Step>)
+        Some(Rc::clone(self) as Rc<dyn Hop>)
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it is what a continuation returns")]
-    fn arrived(self: Rc<Self>, outcome: Outcome<T>) -> Option<Rc<dyn Step>> {
+    fn arrived(self: Rc<Self>, outcome: Outcome<T>) -> Option<Rc<dyn Hop>> {
         self.outcome.replace(Some(outcome));
         Some(self)
     }
 
-    /// Takes the result, if it is here and not held by a pause.
+    /// Takes the result, if it is here and the chain is not paused.
     pub(super) fn take(&self) -> Option<Outcome<T>> {
         if self.chain.paused() {
             return None;
@@ -271,14 +279,14 @@ impl<T: 'static> Link<T> {
         matches!(*self.next.borrow(), Next::Taken)
     }
 
-    /// A future wants to know when the result is here.
+    /// Wakes a future once the result is here.
     pub(super) fn await_with(self: &Rc<Self>, waker: &Waker) {
         self.next.replace(Next::Awaited(Some(waker.clone())));
-        // It may be here already, and wait for the end of a pause.
-        run(Some(Rc::clone(self) as Rc<dyn Step>));
+        // The result may be here already, and wait for the end of a pause.
+        run(Some(Rc::clone(self) as Rc<dyn Hop>));
     }
 
-    /// The Deferred was dropped. What was awaited is cancelled, as a future is by being dropped.
+    /// The Deferred was dropped. If it was awaited it is cancelled, as futures are by being dropped.
     pub(super) fn detach(self: &Rc<Self>) {
         let next = mem::replace(&mut *self.next.borrow_mut(), Next::Taken);
         match next {
@@ -286,17 +294,17 @@ impl<T: 'static> Link<T> {
             Next::Held if self.lapses && !self.chain.called() => self.ignore(),
             Next::Held => {
                 self.next.replace(Next::Detached);
-                run(Some(Rc::clone(self) as Rc<dyn Step>));
+                run(Some(Rc::clone(self) as Rc<dyn Hop>));
             }
             other => drop(self.next.replace(other)),
         }
     }
 
-    /// Nobody wants the result: it is cancelled, and what is here goes back to where it came from.
+    /// Nobody wants the result: the chain is cancelled, and a value that is here already goes back to where it came from.
     pub(super) fn ignore(self: &Rc<Self>) {
         self.next.replace(Next::Ignored);
         self.chain.cancel();
-        run(Some(Rc::clone(self) as Rc<dyn Step>));
+        run(Some(Rc::clone(self) as Rc<dyn Hop>));
     }
 
     fn report(&self) {
@@ -316,8 +324,8 @@ impl<T: 'static> Drop for Link<T> {
     }
 }
 
-impl<T: 'static> Step for Link<T> {
-    fn step(self: Rc<Self>) -> Option<Rc<dyn Step>> {
+impl<T: 'static> Hop for Link<T> {
+    fn hop(self: Rc<Self>) -> Option<Rc<dyn Hop>> {
         if self.outcome.borrow().is_none() {
             return None;
         }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::chain::{Answer, Chain, Link, Outcome, Step};
+use super::chain::{Answer, Chain, Hop, Link, Outcome};
 use super::error::DeferredError;
 use super::failure::Failure;
 use super::firer::Firer;
@@ -18,19 +18,18 @@ use crate::reactor::Reactor;
 
 /// A result that is to come: takes callbacks and errbacks, and is a future.
 ///
-/// A result goes along the chain in the order in which callbacks were added, as a value or as an error. A callback that
-/// returns `Err` or panics makes it an error, which passes by all callbacks until an errback; an errback that returns
-/// `Ok` makes it a value again. A callback that returns a Deferred pauses the chain until that one has a result, which
-/// is then its own. Chains may have any length; nothing recurses.
+/// A result goes along the chain in the order in which callbacks were added, as a value or as an error. If a callback
+/// returns `Err` or panics, the result is an error, which skips all callbacks up to the next errback; if an errback returns
+/// `Ok`, it is a value again. If a callback returns a Deferred, the chain waits for that Deferred's result and goes on with it.
+/// Chains may have any length; nothing recurses.
 ///
 /// Callbacks run inside [`Firer::callback`], or at once inside [`add_callback`](Self::add_callback) if the result is
-/// there already, as in Twisted. A Deferred tells of results, not of bytes: the rule that no method of a *transport*
-/// calls back before it returns stands.
+/// here already, as in Twisted. (That no method calls back before it returns is a rule of transports, not of Deferreds.)
 ///
-/// Dropped, the chain goes on with nobody to take its result ([`detach`](Self::detach) says that this is meant), and an
-/// error that nobody handled is logged with the place where the Deferred was made. Awaited and then dropped before it
-/// has fired, it is cancelled, as futures are; dropped after that and before its task has run, a value that came from a
-/// [`DeferredQueue`](super::DeferredQueue) goes back to it, and any other is dropped.
+/// When a Deferred is dropped, its chain goes on with nobody to take the result ([`detach`](Self::detach) says that this is
+/// meant), and an error that nobody handled is logged with the place where the Deferred was made. If it has been awaited and is
+/// dropped before it has fired, it is cancelled, as futures are. If it has fired by then but its task has not run, a value
+/// that came from a [`DeferredQueue`](super::DeferredQueue) goes back to it, and any other is dropped.
 ///
 /// # Examples
 /// ```
@@ -57,7 +56,7 @@ impl<T: 'static> Deferred<T> {
         Self::make(Link::first(Location::caller(), None, false))
     }
 
-    /// Makes a Deferred that ends its work when it is cancelled.
+    /// Makes a Deferred whose work `canceller` ends when it is cancelled.
     ///
     /// `canceller` is called at most once, by [`cancel`](Self::cancel), unless the Deferred has fired. It may use the
     /// firer it is given; if it does not, the Deferred fails with [`DeferredError::Cancelled`]. A panic in it is logged.
@@ -87,7 +86,7 @@ impl<T: 'static> Deferred<T> {
         Self::of(link)
     }
 
-    /// Has `callback` called with the value; an error passes by.
+    /// Adds a callback for the value; an error skips it.
     #[doc(alias = "addCallback")]
     #[doc(alias = "then")]
     pub fn add_callback<R: CallbackResult>(self, callback: impl FnOnce(T) -> R + 'static) -> Deferred<R::Value> {
@@ -97,7 +96,7 @@ impl<T: 'static> Deferred<T> {
         })
     }
 
-    /// Has `errback` called with the error; a value passes by.
+    /// Adds an errback for the error; a value skips it.
     #[doc(alias = "addErrback")]
     pub fn add_errback<R: CallbackResult<Value = T>>(self, errback: impl FnOnce(Failure) -> R + 'static) -> Self {
         self.answer(move |outcome| match outcome {
@@ -106,7 +105,7 @@ impl<T: 'static> Deferred<T> {
         })
     }
 
-    /// Has one of the two called: `errback` does not get the errors of `callback`.
+    /// Adds both, one of which is called: `errback` does not get the errors of `callback`.
     #[doc(alias = "addCallbacks")]
     pub fn add_callbacks<R, S>(
         self,
@@ -123,7 +122,7 @@ impl<T: 'static> Deferred<T> {
         })
     }
 
-    /// Has `callback` called with the result, whichever it is.
+    /// Adds a callback for the result, whether it is a value or an error.
     #[doc(alias = "addBoth")]
     pub fn add_both<R: CallbackResult>(self, callback: impl FnOnce(Result<T, Failure>) -> R + 'static) -> Deferred<R::Value> {
         self.then(move |result| callback(result).settle())
@@ -133,7 +132,7 @@ impl<T: 'static> Deferred<T> {
         self.answer(move |outcome| callback(outcome.and_then(Parcel::take)).into())
     }
 
-    /// Adds a callback that may hand a value on without taking it.
+    /// Adds a callback that may hand a value on without taking it out of its parcel.
     pub(super) fn answer<U: 'static>(self, callback: impl FnOnce(Outcome<T>) -> Answer<U> + 'static) -> Deferred<U> {
         Deferred { link: self.link.then(callback), handle: self.handle.clone() }
     }
@@ -153,7 +152,7 @@ impl<T: 'static> Deferred<T> {
         let handle = self.handle();
         let timer = reactor.call_later(timeout, move || handle.cancel());
         let link = self.link.pass(move |outcome| {
-            // No longer active, it is what has cancelled this.
+            // A timer that is no longer active is what has cancelled the Deferred.
             let in_time = timer.cancel().is_ok();
             match outcome {
                 Err(failure) if failure.is_cancelled() && !in_time => Err(Failure::new(DeferredError::TimedOut(timeout))),
@@ -163,15 +162,15 @@ impl<T: 'static> Deferred<T> {
         Self { link, handle: self.handle.clone() }
     }
 
-    /// Cancels the work behind it: the canceller is called, or else it fails with [`DeferredError::Cancelled`].
+    /// Cancels the work behind it: calls the canceller, and unless that has fired it, fails with [`DeferredError::Cancelled`].
     ///
-    /// Once it has fired this does nothing, unless a callback has returned a Deferred that it waits for: that one is
-    /// cancelled.
+    /// Once the Deferred has fired this does nothing, except that a Deferred which a callback has returned, and which has no
+    /// result yet, is cancelled.
     pub fn cancel(&self) {
         self.handle.cancel();
     }
 
-    /// Holds the result where it is, until [`unpause`](Self::unpause) was called as often.
+    /// Holds the result where it is until [`unpause`](Self::unpause) was called as often.
     pub fn pause(&self) {
         self.handle.pause();
     }
@@ -187,7 +186,7 @@ impl<T: 'static> Deferred<T> {
         self.handle.is_called()
     }
 
-    /// A handle to cancel or pause it with, for when the Deferred itself is given away.
+    /// A handle with which to cancel or pause it after the Deferred itself was given away.
     #[must_use]
     pub fn handle(&self) -> DeferredHandle {
         self.handle.clone()
@@ -196,7 +195,7 @@ impl<T: 'static> Deferred<T> {
     /// Lets the chain go on with nobody to take its result; an error is logged.
     pub fn detach(self) {}
 
-    /// Takes the result if it is there, and otherwise gives the Deferred back. For tests, above all.
+    /// Takes the result if it is here, and otherwise gives the Deferred back. Mostly for tests.
     ///
     /// # Errors
     /// The Deferred itself, when it has no result yet.
@@ -207,7 +206,7 @@ impl<T: 'static> Deferred<T> {
         self.link.take().map(|outcome| outcome.and_then(Parcel::take)).ok_or(self)
     }
 
-    /// Has the result handed to `receiver`, at the end of the chain.
+    /// Hands the result to `receiver`, at the end of the chain.
     pub(super) fn hand_to(self, receiver: impl FnOnce(Outcome<T>) + 'static) {
         let told = self.answer(move |outcome| {
             receiver(outcome);
@@ -216,15 +215,15 @@ impl<T: 'static> Deferred<T> {
         told.detach();
     }
 
-    /// Nobody wants its result any more, an error neither; it is cancelled.
+    /// Cancels it; nobody wants its result any more, not even an error.
     pub(super) fn ignore(self) {
         self.link.ignore();
     }
 
-    /// Has the result arrive at a link of another chain.
-    pub(super) fn feed(self, target: Rc<Link<T>>) -> Option<Rc<dyn Step>> {
+    /// Lets the result arrive at a link of another chain.
+    pub(super) fn feed(self, target: Rc<Link<T>>) -> Option<Rc<dyn Hop>> {
         let next = self.link.feed(target);
-        // Its handle goes here, which may end a pause and with it do what the caller is to do next; then that is nothing.
+        // Dropping the handle may end a pause, and so hand the result on already: then the caller finds nothing to do.
         drop(self);
         next
     }

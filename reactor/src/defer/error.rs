@@ -1,4 +1,4 @@
-//! What can go wrong with a Deferred itself, as opposed to the work behind it.
+//! Errors of a Deferred itself, as opposed to those of the work behind it.
 
 use std::error::Error;
 use std::fmt;
@@ -10,7 +10,7 @@ use super::failure::Failure;
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DeferredError {
-    /// Its [`Firer`](super::Firer) was dropped, so that it could never fire. A bug, or the reactor has stopped.
+    /// Its [`Firer`](super::Firer) was dropped, so that it could never fire: a bug, or the reactor has stopped.
     Abandoned,
     /// It was cancelled before it had fired.
     #[doc(alias = "CancelledError")]

@@ -36,7 +36,7 @@ impl Failure {
         self.0.is::<E>()
     }
 
-    /// Goes on if the error is of type `E`, and with `?` hands on all others.
+    /// Gives the failure if its error is of type `E`; with `?`, hands on any other.
     ///
     /// # Errors
     /// The failure itself, if its error is of another type.
@@ -56,7 +56,7 @@ impl Failure {
         &*self.0
     }
 
-    /// The error, for those who share it further.
+    /// The error, shared.
     #[must_use]
     pub fn into_error(self) -> Rc<dyn Error> {
         self.0

@@ -11,12 +11,12 @@ use super::parcel::Parcel;
 
 /// Fires a [`Deferred`](super::Deferred), once: the side of whoever does the work.
 ///
-/// In Twisted both sides are the same object. Here [`callback`](Self::callback) and [`errback`](Self::errback) use the
-/// firer up, so that to fire twice is no mistake one could make; and a firer that is dropped unused makes the Deferred
-/// fail with [`DeferredError::Abandoned`] rather than wait for ever.
+/// In Twisted both sides are the same object. Here [`callback`](Self::callback) and [`errback`](Self::errback) consume the
+/// firer, so that nobody can fire twice; and if a firer is dropped unused, the Deferred fails with
+/// [`DeferredError::Abandoned`] rather than wait for ever.
 ///
-/// The callbacks of the Deferred run before either method returns. Do not hold a `RefCell` borrowed that they may want:
-/// take the firer out of your state first, then fire.
+/// The callbacks of the Deferred run before either method returns. Do not fire while you hold a borrow of a `RefCell` that they
+/// may need: take the firer out of your state first.
 ///
 /// # Examples
 /// ```
@@ -44,7 +44,7 @@ impl<T: 'static> Firer<T> {
         self.fire(Err(Failure::new(error)));
     }
 
-    /// Fires the Deferred with a result of another.
+    /// Fires the Deferred with a value or an error.
     pub fn fire(self, result: Result<T, Failure>) {
         self.fire_outcome(result.map(Parcel::new));
     }
@@ -63,7 +63,7 @@ impl<T: 'static> Firer<T> {
 
 impl<T: 'static> Drop for Firer<T> {
     fn drop(&mut self) {
-        // A canceller drops the firer to mean: just cancelled.
+        // A canceller that drops the firer leaves the error to `cancel`.
         if !self.is_called() && !self.0.chain().cancelling() {
             Rc::clone(&self.0).fire(Err(Failure::new(DeferredError::Abandoned)));
         }

@@ -1,6 +1,7 @@
 //! One Deferred of several.
 
 use std::cell::RefCell;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::rc::Rc;
 
 use super::chain::Outcome;
@@ -10,49 +11,90 @@ use super::failure::Failure;
 use super::firer::Firer;
 use super::parcel::Parcel;
 
-/// What has come so far of several Deferreds, and what is to be fired at the end.
-struct Collected<R, T: 'static> {
+/// What is wanted of several Deferreds.
+struct Wanted<T: 'static, R, U> {
+    /// Keeps a result for the end, or ends the wait with the outcome of the whole.
+    judge: fn(usize, Outcome<T>) -> ControlFlow<Outcome<U>, R>,
+    /// Makes the outcome of the whole once all results were kept.
+    all: fn(Vec<R>) -> Outcome<U>,
+    /// At the end of the wait the others are cancelled, and their values not taken.
+    first_wins: bool,
+}
+
+/// What was kept so far, and what is fired at the end; the firer is gone once it has been.
+struct Collected<R, U: 'static> {
     results: Vec<Option<R>>,
     left: usize,
-    firer: Option<Firer<T>>,
+    firer: Option<Firer<U>>,
 }
 
-impl<R, T> Collected<R, T> {
-    fn new(count: usize, firer: Firer<T>) -> Rc<RefCell<Self>> {
-        let results = std::iter::repeat_with(|| None).take(count).collect();
-        Rc::new(RefCell::new(Self { results, left: count, firer: Some(firer) }))
-    }
-
-    /// Whether the whole has not fired.
-    fn is_open(&self) -> bool {
-        self.firer.is_some()
-    }
-
+impl<R, U> Collected<R, U> {
     /// Keeps a result; after the last one, gives the firer and all of them.
-    fn keep(&mut self, index: usize, result: R) -> Option<(Firer<T>, Vec<R>)> {
+    fn keep(&mut self, index: usize, result: R) -> Option<(Firer<U>, Vec<R>)> {
         self.results[index] = Some(result);
         self.left -= 1;
-        self.finished()
+        if self.left == 0 { self.end() } else { None }
     }
 
-    fn finished(&mut self) -> Option<(Firer<T>, Vec<R>)> {
-        if self.left > 0 {
-            return None;
-        }
-        self.end()
-    }
-
-    /// The firer, once, and what has come so far.
-    fn end(&mut self) -> Option<(Firer<T>, Vec<R>)> {
-        let firer = self.firer.take()?;
-        Some((firer, self.results.drain(..).flatten().collect()))
+    fn end(&mut self) -> Option<(Firer<U>, Vec<R>)> {
+        Some((self.firer.take()?, self.results.drain(..).flatten().collect()))
     }
 }
 
-/// Makes the Deferred of the whole, which when it is cancelled cancels all that it is made of.
+/// Collects the results of `deferreds` into one Deferred, which fires once, and when it is cancelled cancels all of them.
+///
+/// Whatever is dropped or fired here is so outside of any borrow, since it may come back: a value goes back to its queue, where
+/// another may wait for it.
 #[track_caller]
-fn of_all<T>(handles: Vec<DeferredHandle>) -> (Deferred<T>, Firer<T>) {
-    Deferred::with_canceller(move |_| handles.iter().for_each(DeferredHandle::cancel))
+fn collect<T: 'static, R: 'static, U: 'static>(
+    deferreds: impl IntoIterator<Item = Deferred<T>>,
+    Wanted { judge, all, first_wins }: Wanted<T, R, U>,
+) -> Deferred<U> {
+    let deferreds: Vec<_> = deferreds.into_iter().collect();
+    let handles: Rc<[DeferredHandle]> = deferreds.iter().map(Deferred::handle).collect();
+    let cancelled = Rc::clone(&handles);
+    let (whole, firer) = Deferred::with_canceller(move |_| cancelled.iter().for_each(DeferredHandle::cancel));
+    if deferreds.is_empty() {
+        firer.fire_outcome(all(Vec::new()));
+        return whole;
+    }
+    let results = deferreds.iter().map(|_| None).collect();
+    let collected = Rc::new(RefCell::new(Collected { results, left: deferreds.len(), firer: Some(firer) }));
+    for (index, deferred) in deferreds.into_iter().enumerate() {
+        if first_wins && collected.borrow().firer.is_none() {
+            deferred.ignore();
+            continue;
+        }
+        let (collected, handles) = (Rc::clone(&collected), Rc::clone(&handles));
+        deferred.hand_to(move |outcome| {
+            if collected.borrow().firer.is_none() {
+                if let Err(failure) = &outcome
+                    && !failure.is_cancelled()
+                {
+                    log::debug!("number {index} of several Deferreds failed as well: {failure}");
+                }
+                return;
+            }
+            match judge(index, outcome) {
+                Continue(result) => {
+                    let finished = collected.borrow_mut().keep(index, result);
+                    if let Some((firer, results)) = finished {
+                        firer.fire_outcome(all(results));
+                    }
+                }
+                Break(outcome) => {
+                    let ended = collected.borrow_mut().end();
+                    if first_wins {
+                        handles.iter().enumerate().filter(|(other, _)| *other != index).for_each(|(_, other)| other.cancel());
+                    }
+                    if let Some((firer, _)) = ended {
+                        firer.fire_outcome(outcome);
+                    }
+                }
+            }
+        });
+    }
+    whole
 }
 
 /// Waits for all, and gives the result of each in the order of the list, errors among them.
@@ -71,30 +113,16 @@ fn of_all<T>(handles: Vec<DeferredHandle>) -> (Deferred<T>, Firer<T>) {
 #[doc(alias = "DeferredList")]
 #[track_caller]
 pub fn deferred_list<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Deferred<Vec<Result<T, Failure>>> {
-    let deferreds: Vec<_> = deferreds.into_iter().collect();
-    let (whole, firer) = of_all(deferreds.iter().map(Deferred::handle).collect());
-    let collected = Collected::new(deferreds.len(), firer);
-    let finished = collected.borrow_mut().finished();
-    if let Some((firer, outcomes)) = finished {
-        firer.fire_outcome(Ok(Parcel::of_all(outcomes)));
-    }
-    for (index, deferred) in deferreds.into_iter().enumerate() {
-        let collected = Rc::clone(&collected);
-        deferred.hand_to(move |outcome| {
-            let finished = collected.borrow_mut().keep(index, outcome);
-            if let Some((firer, outcomes)) = finished {
-                firer.fire_outcome(Ok(Parcel::of_all(outcomes)));
-            }
-        });
-    }
-    whole
+    collect(
+        deferreds,
+        Wanted { judge: |_, outcome| Continue(outcome), all: |outcomes| Ok(Parcel::of_all(outcomes)), first_wins: false },
+    )
 }
 
 /// Waits for all to succeed, and gives their values in the order of the list; fails with the first error.
 ///
-/// The error is a [`FirstError`], which says whose it is; later ones are only logged, at level debug, and the values
-/// dropped (those of a [`DeferredQueue`](super::DeferredQueue) go back to it). An empty list fires at once. Cancelled, it
-/// cancels all.
+/// The error is a [`FirstError`], which says whose it is; later errors are only logged, at level debug, and values are dropped
+/// (those of a [`DeferredQueue`](super::DeferredQueue) go back to it). An empty list fires at once. Cancelled, it cancels all.
 ///
 /// # Examples
 /// ```
@@ -106,37 +134,11 @@ pub fn deferred_list<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>
 #[doc(alias = "gatherResults")]
 #[track_caller]
 pub fn gather_results<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Deferred<Vec<T>> {
-    let deferreds: Vec<_> = deferreds.into_iter().collect();
-    let (whole, firer) = of_all(deferreds.iter().map(Deferred::handle).collect());
-    let collected = Collected::new(deferreds.len(), firer);
-    let finished = collected.borrow_mut().finished();
-    if let Some((firer, parcels)) = finished {
-        firer.fire_outcome(all_values(parcels));
-    }
-    for (index, deferred) in deferreds.into_iter().enumerate() {
-        let collected = Rc::clone(&collected);
-        deferred.hand_to(move |outcome| {
-            let open = collected.borrow().is_open();
-            match outcome {
-                // Dropped outside of any borrow: where it goes back to, others may wait for it.
-                Ok(parcel) if !open => drop(parcel),
-                Ok(parcel) => {
-                    let finished = collected.borrow_mut().keep(index, parcel);
-                    if let Some((firer, parcels)) = finished {
-                        firer.fire_outcome(all_values(parcels));
-                    }
-                }
-                Err(failure) => {
-                    let ended = collected.borrow_mut().end();
-                    match ended {
-                        Some((firer, _)) => firer.errback(FirstError::new(index, failure)),
-                        None => log::debug!("number {index} of several Deferreds failed as well: {failure}"),
-                    }
-                }
-            }
-        });
-    }
-    whole
+    let judge = |index, outcome: Outcome<T>| match outcome {
+        Ok(parcel) => Continue(parcel),
+        Err(failure) => Break(Err(Failure::new(FirstError::new(index, failure)))),
+    };
+    collect(deferreds, Wanted { judge, all: all_values, first_wins: false })
 }
 
 fn all_values<T: 'static>(parcels: Vec<Parcel<T>>) -> Outcome<Vec<T>> {
@@ -158,38 +160,9 @@ fn all_values<T: 'static>(parcels: Vec<Parcel<T>>) -> Outcome<Vec<T>> {
 /// ```
 #[track_caller]
 pub fn race<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Deferred<(usize, T)> {
-    let deferreds: Vec<_> = deferreds.into_iter().collect();
-    let handles: Rc<Vec<_>> = Rc::new(deferreds.iter().map(Deferred::handle).collect());
-    let (whole, firer) = of_all(handles.to_vec());
-    let collected = Collected::<Failure, (usize, T)>::new(deferreds.len(), firer);
-    let finished = collected.borrow_mut().finished();
-    if let Some((firer, failures)) = finished {
-        firer.errback(FailureGroup::new(failures));
-    }
-    for (index, deferred) in deferreds.into_iter().enumerate() {
-        if !collected.borrow().is_open() {
-            // Another has won before this one was looked at: its value is not taken.
-            deferred.ignore();
-            continue;
-        }
-        let (collected, handles) = (Rc::clone(&collected), Rc::clone(&handles));
-        deferred.hand_to(move |outcome| match outcome {
-            Ok(parcel) => {
-                let won = collected.borrow_mut().end();
-                if let Some((firer, _)) = won {
-                    // Those that lost have no one to tell: their errors are kept here, and go with it.
-                    handles.iter().enumerate().filter(|(other, _)| *other != index).for_each(|(_, other)| other.cancel());
-                    firer.fire_outcome(parcel.map(|value| (index, value), |(_, value)| value));
-                }
-            }
-            Err(failure) => {
-                let open = collected.borrow().is_open();
-                let finished = if open { collected.borrow_mut().keep(index, failure) } else { None };
-                if let Some((firer, failures)) = finished {
-                    firer.errback(FailureGroup::new(failures));
-                }
-            }
-        });
-    }
-    whole
+    let judge = |index, outcome: Outcome<T>| match outcome {
+        Ok(parcel) => Break(parcel.map(move |value| (index, value), |(_, value)| value)),
+        Err(failure) => Continue(failure),
+    };
+    collect(deferreds, Wanted { judge, all: |failures| Err(Failure::new(FailureGroup::new(failures))), first_wins: true })
 }

@@ -1,4 +1,4 @@
-//! Turns for those who need something of which there is only so much.
+//! A semaphore and a lock whose waits are Deferreds.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use super::deferred::Deferred;
 use super::firer::Firer;
 use super::settled::CallbackResult;
 
-/// Lets a limited number in at a time, the others in the order in which they came; a cheap handle.
+/// Lets a limited number in at a time, the others later, in the order in which they came; a cheap handle.
 ///
 /// # Examples
 /// ```
@@ -22,7 +22,7 @@ use super::settled::CallbackResult;
 /// assert!(second.into_result().is_ok());
 /// ```
 #[derive(Clone)]
-pub struct DeferredSemaphore(Rc<Turns>);
+pub struct DeferredSemaphore(Rc<Permits>);
 
 /// Lets one in at a time: a [`DeferredSemaphore`] with one token; a cheap handle.
 #[derive(Clone)]
@@ -30,14 +30,16 @@ pub struct DeferredLock(DeferredSemaphore);
 
 /// The right to be in; dropping it lets the next one in.
 #[must_use = "dropped at once, it lets the next one in at once"]
-pub struct DeferredPermit(Rc<Turns>);
+pub struct DeferredPermit(Rc<Permits>);
 
-struct Turns {
+/// The permits that are free, and who waits for one. Guaranteed: permits are given in the order in which they were asked for, and
+/// whoever leaves the queue before that is skipped.
+struct Permits {
     tokens: Cell<usize>,
     limit: usize,
     waiting: RefCell<VecDeque<(u64, Firer<DeferredPermit>)>>,
     next_id: Cell<u64>,
-    /// Tokens are being given out: what is let go meanwhile is given out by the same loop, so that nothing recurses.
+    /// Permits are being given out. One that is released meanwhile is given out by the same loop, so that nothing recurses.
     giving: Cell<bool>,
 }
 
@@ -46,7 +48,7 @@ impl DeferredSemaphore {
     #[must_use]
     pub fn new(tokens: usize) -> Self {
         let limit = tokens.max(1);
-        Self(Rc::new(Turns {
+        Self(Rc::new(Permits {
             tokens: Cell::new(limit),
             limit,
             waiting: RefCell::default(),
@@ -57,24 +59,24 @@ impl DeferredSemaphore {
 
     /// Waits for its turn. Cancelled, or dropped before it has the permit, it leaves the queue.
     ///
-    /// The number of those who wait has no limit but the caller's own.
+    /// The queue has no limit: the caller has to set one where there may be too many.
     #[track_caller]
     pub fn acquire(&self) -> Deferred<DeferredPermit> {
-        let turns = &self.0;
-        let id = turns.next_id.get();
-        turns.next_id.set(id + 1);
-        let weak = Rc::downgrade(turns);
+        let permits = &self.0;
+        let id = permits.next_id.get();
+        permits.next_id.set(id + 1);
+        let weak = Rc::downgrade(permits);
         let (deferred, firer) = Deferred::lapsing(move || {
-            if let Some(turns) = weak.upgrade() {
-                turns.leave(id);
+            if let Some(permits) = weak.upgrade() {
+                permits.leave(id);
             }
         });
-        turns.waiting.borrow_mut().push_back((id, firer));
-        turns.give();
+        permits.waiting.borrow_mut().push_back((id, firer));
+        permits.give();
         deferred
     }
 
-    /// Waits for its turn, calls `function`, and lets the next one in once its result is there.
+    /// Waits for its turn, calls `function`, and lets the next one in once its result is here.
     #[track_caller]
     pub fn run<R: CallbackResult>(&self, function: impl FnOnce() -> R + 'static) -> Deferred<R::Value> {
         self.acquire().add_callback(|permit| {
@@ -142,7 +144,7 @@ impl Drop for DeferredPermit {
     }
 }
 
-impl Turns {
+impl Permits {
     fn give(self: &Rc<Self>) {
         if self.giving.replace(true) {
             return;
@@ -159,7 +161,7 @@ impl Turns {
     fn leave(&self, id: u64) {
         let left = {
             let mut waiting = self.waiting.borrow_mut();
-            // They are in the order of their numbers.
+            // The queue is in the order of its numbers.
             waiting.binary_search_by_key(&id, |(id, _)| *id).ok().and_then(|place| waiting.remove(place))
         };
         drop(left);

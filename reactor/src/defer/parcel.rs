@@ -1,21 +1,21 @@
-//! A value on its way along a chain, and the place that it goes back to.
+//! A value on its way along a chain, and the place it returns to if nobody takes it.
 
 use super::error::DeferredError;
 use super::failure::Failure;
 
-/// Takes a value back that nobody took.
+/// Takes back a value that nobody took.
 pub(super) type GiveBack<T> = Box<dyn FnOnce(T)>;
 
-/// A value on its way to whoever takes it. Dropped before that, it goes back to where it came from.
+/// A value on its way to whoever takes it. If it is dropped before that, it goes back to where it came from.
 ///
-/// A queue has each value once: one that was handed to a task which ends before it is polled is for the next who asks.
+/// So a queue loses no value: one that was handed to a task which ends before it is polled goes to the next who asks.
 pub(super) struct Parcel<T> {
     value: Option<T>,
     give_back: Option<GiveBack<T>>,
 }
 
 impl<T> Parcel<T> {
-    /// A value that is nobody else's: dropped, it is gone.
+    /// A value that goes back to nowhere: dropped, it is gone.
     pub(super) const fn new(value: T) -> Self {
         Self { value: Some(value), give_back: None }
     }
@@ -35,7 +35,7 @@ impl<T> Parcel<T> {
 }
 
 impl<T: 'static> Parcel<T> {
-    /// The value in another form, and how it is made what it was before it goes back.
+    /// Changes the value; `change_back` makes it what it was if it has to go back.
     pub(super) fn map<U: 'static>(
         self,
         change: impl FnOnce(T) -> U,

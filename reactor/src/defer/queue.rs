@@ -1,4 +1,4 @@
-//! Values for whoever waits for one.
+//! A queue whose reads are Deferreds.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use super::parcel::Parcel;
 
 /// A queue whose `get` waits for a `put`; a cheap handle.
 ///
-/// Values wait in order, and so do those who want one.
+/// Values are taken in the order in which they were put, by those who wait in the order in which they came.
 ///
 /// # Examples
 /// ```
@@ -30,19 +30,20 @@ pub struct DeferredQueue<T: 'static>(Rc<Queue<T>>);
 struct Queue<T: 'static> {
     size: usize,
     backlog: usize,
-    state: RefCell<State<T>>,
-    /// Values are being handed out: what comes back meanwhile is handed out by the same loop, so that nothing recurses.
+    waits: RefCell<Waits<T>>,
+    /// Values are being handed out. One that comes back meanwhile is handed out by the same loop, so that nothing recurses.
     giving: Cell<bool>,
 }
 
-struct State<T: 'static> {
-    /// In the order of their numbers, as those who wait are.
+/// The values and those who wait for one. Guaranteed: at most one of the two waits, and no value is lost or given twice.
+struct Waits<T: 'static> {
+    /// In the order of their numbers; `waiting` is too.
     values: VecDeque<(u64, T)>,
     waiting: VecDeque<(u64, Firer<T>)>,
     next_number: u64,
 }
 
-impl<T> State<T> {
+impl<T> Waits<T> {
     fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
@@ -53,8 +54,8 @@ impl<T: 'static> DeferredQueue<T> {
     /// Holds at most `size` values, and lets at most `backlog` wait for one.
     #[must_use]
     pub fn new(size: usize, backlog: usize) -> Self {
-        let state = State { values: VecDeque::new(), waiting: VecDeque::new(), next_number: 0 };
-        Self(Rc::new(Queue { size, backlog, state: RefCell::new(state), giving: Cell::new(false) }))
+        let waits = Waits { values: VecDeque::new(), waiting: VecDeque::new(), next_number: 0 };
+        Self(Rc::new(Queue { size, backlog, waits: RefCell::new(waits), giving: Cell::new(false) }))
     }
 
     /// Gives `value` to the one who waits longest, or keeps it.
@@ -62,50 +63,50 @@ impl<T: 'static> DeferredQueue<T> {
     /// # Errors
     /// [`QueueError::Overflow`] when nobody waits and `size` values are kept; `value` is dropped.
     pub fn put(&self, value: T) -> Result<(), QueueError> {
-        let mut state = self.0.state.borrow_mut();
-        if state.waiting.is_empty() && state.values.len() >= self.0.size {
-            drop(state);
+        let mut waits = self.0.waits.borrow_mut();
+        if waits.waiting.is_empty() && waits.values.len() >= self.0.size {
+            drop(waits);
             return Err(QueueError::Overflow);
         }
-        let number = state.number();
-        state.values.push_back((number, value));
-        drop(state);
+        let number = waits.number();
+        waits.values.push_back((number, value));
+        drop(waits);
         self.0.give();
         Ok(())
     }
 
     /// Takes the next value, or waits for it; fails with [`QueueError::Underflow`] if `backlog` others wait already.
     ///
-    /// Cancelled, or dropped before it has a value, it leaves the queue. A value that nobody took from it, since its task
-    /// was cancelled before it ran for instance, goes to the one who waits longest, or back to its old place; the queue may
-    /// then keep more than `size`.
+    /// Cancelled, or dropped before it has a value, it leaves the queue. A value that nobody took from it, for instance because
+    /// its task was cancelled before it ran, goes to the one who waits longest, or back to its old place; the queue may then
+    /// keep more than `size`.
     #[track_caller]
     pub fn get(&self) -> Deferred<T> {
-        let mut state = self.0.state.borrow_mut();
-        let free = if state.waiting.is_empty() { state.values.pop_front() } else { None };
+        let mut waits = self.0.waits.borrow_mut();
+        let free = if waits.waiting.is_empty() { waits.values.pop_front() } else { None };
         if let Some((number, value)) = free {
-            drop(state);
+            drop(waits);
             return Deferred::fired(Ok(self.0.parcel(number, value)));
         }
-        if state.waiting.len() >= self.0.backlog {
-            drop(state);
+        if waits.waiting.len() >= self.0.backlog {
+            drop(waits);
             return fail(QueueError::Underflow);
         }
-        let number = state.number();
+        let number = waits.number();
         let weak = Rc::downgrade(&self.0);
         let (deferred, firer) = Deferred::lapsing(move || {
             if let Some(queue) = weak.upgrade() {
                 queue.leave(number);
             }
         });
-        state.waiting.push_back((number, firer));
+        waits.waiting.push_back((number, firer));
         deferred
     }
 
     /// How many values are kept.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.state.borrow().values.len()
+        self.0.waits.borrow().values.len()
     }
 
     /// Whether no value is kept.
@@ -126,12 +127,12 @@ impl<T: 'static> Queue<T> {
     }
 
     fn next(&self) -> Option<(Firer<T>, u64, T)> {
-        let state = &mut *self.state.borrow_mut();
-        if state.values.is_empty() {
+        let waits = &mut *self.waits.borrow_mut();
+        if waits.values.is_empty() {
             return None;
         }
-        let (_, firer) = state.waiting.pop_front()?;
-        let (number, value) = state.values.pop_front()?;
+        let (_, firer) = waits.waiting.pop_front()?;
+        let (number, value) = waits.values.pop_front()?;
         Some((firer, number, value))
     }
 
@@ -147,7 +148,7 @@ impl<T: 'static> Queue<T> {
 
     fn take_back(self: &Rc<Self>, number: u64, value: T) {
         {
-            let values = &mut self.state.borrow_mut().values;
+            let values = &mut self.waits.borrow_mut().values;
             let place = values.partition_point(|(other, _)| *other < number);
             values.insert(place, (number, value));
         }
@@ -158,7 +159,7 @@ impl<T: 'static> Queue<T> {
 
     fn leave(&self, number: u64) {
         let left = {
-            let waiting = &mut self.state.borrow_mut().waiting;
+            let waiting = &mut self.waits.borrow_mut().waiting;
             waiting.binary_search_by_key(&number, |(number, _)| *number).ok().and_then(|place| waiting.remove(place))
         };
         drop(left);
@@ -173,10 +174,10 @@ impl<T: 'static> Clone for DeferredQueue<T> {
 
 impl<T: 'static> fmt::Debug for DeferredQueue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.0.state.borrow();
+        let waits = self.0.waits.borrow();
         f.debug_struct("DeferredQueue")
-            .field("values", &state.values.len())
-            .field("waiting", &state.waiting.len())
+            .field("values", &waits.values.len())
+            .field("waiting", &waits.waiting.len())
             .finish_non_exhaustive()
     }
 }

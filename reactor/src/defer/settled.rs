@@ -16,17 +16,17 @@ pub trait CallbackResult {
     /// What the next callback is given.
     type Value: 'static;
 
-    /// Tells which of the three it is.
+    /// Says whether the result is here or is to come.
     fn settle(self) -> Settled<Self::Value>;
 }
 
-/// A result that is there, or one that is to come.
+/// A result that is here, or one that is to come.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "it is there or it is not")]
+#[expect(clippy::exhaustive_enums, reason = "it is here or it is not")]
 pub enum Settled<T: 'static> {
     /// It is to come.
     Later(Deferred<T>),
-    /// It is there.
+    /// It is here.
     Now(Result<T, Failure>),
 }
 
@@ -34,7 +34,7 @@ impl<T: 'static> Settled<T> {
     /// Waits for the result.
     ///
     /// # Errors
-    /// The error that it is.
+    /// The error, if that is the result.
     pub async fn into_result(self) -> Result<T, Box<dyn Error>> {
         match self {
             Self::Later(deferred) => Ok(deferred.await?),
@@ -56,6 +56,14 @@ impl<T: 'static> CallbackResult for Result<T, Box<dyn Error>> {
 
     fn settle(self) -> Settled<T> {
         Settled::Now(self.map_err(Failure::from))
+    }
+}
+
+impl<T: 'static> CallbackResult for Settled<T> {
+    type Value = T;
+
+    fn settle(self) -> Self {
+        self
     }
 }
 

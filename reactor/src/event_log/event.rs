@@ -67,7 +67,7 @@ pub enum Subject {
         /// The peer's address.
         peer: String,
     },
-    /// An outgoing connection that does not stand yet.
+    /// An outgoing connection that is not established yet.
     Connector {
         /// Where it goes.
         destination: String,

@@ -72,7 +72,7 @@ impl Log {
         self.select(|entry| &*entry.host == host.as_ref())
     }
 
-    /// Those of one connection, by what `Transport::id` says; the numbers are of one host each.
+    /// Those of one connection, by its `Transport::id`, which is unique only on one host.
     #[must_use]
     pub fn of_connection(&self, connection: u64) -> Self {
         self.select(|entry| matches!(entry.event.subject, Subject::Connection { id, .. } if id == connection))
@@ -147,7 +147,7 @@ impl Log {
     }
 }
 
-/// The text itself, so that a failed assertion shows what one can read.
+/// The text itself, so that a failed assertion can be read.
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -14,7 +14,7 @@ const HEADER: &str = "torsade-events 1";
 /// How an event without a host says so.
 const NO_HOST: &str = "-";
 
-/// A text is no event log.
+/// A text is not an event log.
 #[derive(Clone, Eq, PartialEq)]
 pub struct ParseLogError {
     /// The line, counted from 1; 0 where one event alone was parsed.
@@ -35,7 +35,7 @@ impl Error for ParseLogError {}
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, nanos) = (self.time.as_secs(), self.time.subsec_nanos());
-        write!(f, "{} {seconds}.{nanos:09} {} {}", self.turn, self.subject, Escaped(&self.callback))?;
+        write!(f, "{} {seconds}.{nanos:09} {} {}", self.turn, self.subject, Escaped(&self.callback, '%'))?;
         if let Some(bytes) = self.bytes {
             write!(f, " bytes={bytes}")?;
         }
@@ -43,7 +43,7 @@ impl fmt::Display for Event {
             write!(f, " hash={hash:016x}")?;
         }
         if let Some(reason) = &self.reason {
-            write!(f, " reason={}", Escaped(reason))?;
+            write!(f, " reason={}", Escaped(reason, '%'))?;
         }
         Ok(())
     }
@@ -60,13 +60,13 @@ impl FromStr for Event {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connection { id, peer } => write!(f, "connection/{id}/{}", EscapedPart(peer)),
-            Self::Connector { destination } => write!(f, "connector/{}", EscapedPart(destination)),
-            Self::Port { address } => write!(f, "port/{}", EscapedPart(address)),
+            Self::Connection { id, peer } => write!(f, "connection/{id}/{}", Escaped(peer, '/')),
+            Self::Connector { destination } => write!(f, "connector/{}", Escaped(destination, '/')),
+            Self::Port { address } => write!(f, "port/{}", Escaped(address, '/')),
             Self::Reactor => f.write_str("reactor"),
             Self::Thread => f.write_str("thread"),
             Self::Timer { sequence } => write!(f, "timer/{sequence}"),
-            Self::Trigger { phase, event } => write!(f, "trigger/{}/{}", phase_name(*phase), event_name(*event)),
+            Self::Trigger { phase, event } => write!(f, "trigger/{}/{}", name_of(&PHASES, *phase), name_of(&EVENTS, *event)),
         }
     }
 }
@@ -77,7 +77,7 @@ impl fmt::Display for Log {
         writeln!(f, "{HEADER}")?;
         for entry in self.entries() {
             let host = if entry.host.is_empty() { NO_HOST } else { &entry.host };
-            writeln!(f, "{} {}", Escaped(host), entry.event)?;
+            writeln!(f, "{} {}", Escaped(host, '%'), entry.event)?;
         }
         Ok(())
     }
@@ -105,15 +105,15 @@ impl FromStr for Log {
 fn parse_event(line: &str) -> Result<Event, &'static str> {
     let mut fields = line.split(' ');
     let mut next = || fields.next().ok_or("a field is missing");
-    let turn = next()?.parse().map_err(|_| "the turn is no number")?;
+    let turn = next()?.parse().map_err(|_| "the turn is not a number")?;
     let time = parse_time(next()?)?;
     let subject = parse_subject(next()?)?;
     let callback = unescape(next()?)?;
     let mut event = Event { turn, time, ..Event::new(subject, callback) };
     for detail in fields {
         match detail.split_once('=').ok_or("a detail is not KEY=VALUE")? {
-            ("bytes", value) => event.bytes = Some(value.parse().map_err(|_| "bytes is no number")?),
-            ("hash", value) => event.hash = Some(u64::from_str_radix(value, 16).map_err(|_| "hash is no hexadecimal number")?),
+            ("bytes", value) => event.bytes = Some(value.parse().map_err(|_| "bytes is not a number")?),
+            ("hash", value) => event.hash = Some(u64::from_str_radix(value, 16).map_err(|_| "hash is not a hexadecimal number")?),
             ("reason", value) => event.reason = Some(unescape(value)?.into()),
             _ => {}
         }
@@ -129,7 +129,7 @@ fn parse_time(text: &str) -> Result<Duration, &'static str> {
 
 fn parse_subject(text: &str) -> Result<Subject, &'static str> {
     let parts: Vec<&str> = text.split('/').collect();
-    let number = |text: &str| text.parse::<u64>().map_err(|_| "a number in the subject is none");
+    let number = |text: &str| text.parse::<u64>().map_err(|_| "a part of the subject is not a number");
     Ok(match parts.as_slice() {
         ["connection", id, peer] => Subject::Connection { id: number(id)?, peer: unescape(peer)? },
         ["connector", destination] => Subject::Connector { destination: unescape(destination)? },
@@ -138,55 +138,38 @@ fn parse_subject(text: &str) -> Result<Subject, &'static str> {
         ["thread"] => Subject::Thread,
         ["timer", sequence] => Subject::Timer { sequence: number(sequence)? },
         ["trigger", phase, event] => Subject::Trigger {
-            phase: PHASES.into_iter().find(|known| phase_name(*known) == *phase).ok_or("an unknown phase")?,
-            event: EVENTS.into_iter().find(|known| event_name(*known) == *event).ok_or("an unknown system event")?,
+            phase: named(&PHASES, phase).ok_or("an unknown phase")?,
+            event: named(&EVENTS, event).ok_or("an unknown system event")?,
         },
         _ => return Err("an unknown subject"),
     })
 }
 
-const PHASES: [Phase; 3] = [Phase::Before, Phase::During, Phase::After];
-const EVENTS: [SystemEvent; 2] = [SystemEvent::Startup, SystemEvent::Shutdown];
+const PHASES: [(Phase, &str); 3] = [(Phase::Before, "before"), (Phase::During, "during"), (Phase::After, "after")];
+const EVENTS: [(SystemEvent, &str); 2] = [(SystemEvent::Startup, "startup"), (SystemEvent::Shutdown, "shutdown")];
 
-const fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Before => "before",
-        Phase::During => "during",
-        Phase::After => "after",
-    }
+fn named<T: Copy>(names: &[(T, &str)], wanted: &str) -> Option<T> {
+    names.iter().find(|(_, name)| *name == wanted).map(|(value, _)| *value)
 }
 
-const fn event_name(event: SystemEvent) -> &'static str {
-    match event {
-        SystemEvent::Startup => "startup",
-        SystemEvent::Shutdown => "shutdown",
-    }
+fn name_of<T: PartialEq>(names: &[(T, &'static str)], wanted: T) -> &'static str {
+    names.iter().find(|(value, _)| *value == wanted).map_or("", |(_, name)| name)
 }
 
-struct Escaped<'a>(&'a str);
-struct EscapedPart<'a>(&'a str);
+/// A field, or with `/` as the second character a part of a subject.
+struct Escaped<'a>(&'a str, char);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        escape(self.0, '%', f)
-    }
-}
-
-impl fmt::Display for EscapedPart<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        escape(self.0, '/', f)
-    }
-}
-
-fn escape(text: &str, also: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for c in text.chars() {
-        if c <= ' ' || c == '\x7f' || c == '%' || c == also {
-            write!(f, "%{:02X}", u32::from(c))?;
-        } else {
-            f.write_char(c)?;
+        for c in self.0.chars() {
+            if c <= ' ' || c == '\x7f' || c == '%' || c == self.1 {
+                write!(f, "%{:02X}", u32::from(c))?;
+            } else {
+                f.write_char(c)?;
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn unescape(text: &str) -> Result<String, &'static str> {
@@ -234,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_log_is_refused_with_its_line() {
+    fn what_is_not_a_log_is_refused_with_its_line() {
         let parse = |text: &str| text.parse::<Log>().unwrap_err().to_string();
         assert_eq!(parse("torsade-events 2\n"), "line 1 of the event log: a log begins with `torsade-events 1`");
         assert_eq!(

@@ -26,7 +26,7 @@ impl DelayedCall {
     /// Takes the call back. Costs O(1) amortised.
     ///
     /// # Errors
-    /// [`TimerError::AlreadyCalled`] also inside the call itself; [`TimerError::AlreadyCancelled`].
+    /// [`TimerError::AlreadyCalled`], also inside the call itself; [`TimerError::AlreadyCancelled`].
     pub fn cancel(&self) -> Result<(), TimerError> {
         let call = self.timers.queue.borrow_mut().remove(self.id).ok_or_else(|| self.misuse())?;
         self.cancelled.set(true);

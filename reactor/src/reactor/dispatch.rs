@@ -1,7 +1,9 @@
-//! How the loop calls out: what panics costs the one whose call it was alone, and what takes long is reported.
+//! How the loop calls out.
 //!
-//! A source catches the panics of its protocol's callbacks itself. What else is the user's, a factory or an error that
-//! panics when it is dropped, is caught here, since every call of the loop comes through here.
+//! Every call of the loop comes through here, which guarantees that a panic ends only the source or the call in which it
+//! happened, and that a call that holds the loop up is reported by name. A source catches the panics of its protocol's
+//! callbacks itself; what else belongs to the user, such as a factory or an error that panics when it is dropped, is
+//! caught here.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -18,13 +20,13 @@ use crate::report::report_error;
 /// How long a call may take unless set, as in asyncio's debug mode.
 const SLOW: Duration = Duration::from_millis(100);
 
-/// What is being called, and how long that may take.
+/// What is being called, and how long it may take.
 pub(super) struct Calls {
     /// The source whose call it is.
     token: Cell<Option<Token>>,
-    /// The source, if it has left the table in the call.
+    /// The source, if it has left the table during the call.
     left: RefCell<Option<Rc<dyn Source>>>,
-    /// The callback that was made last, unless a later look at the clock has covered it.
+    /// The callback whose time is being measured, if any.
     callback: Cell<Option<&'static str>>,
     slow: Cell<Duration>,
 }
@@ -38,8 +40,8 @@ impl Default for Calls {
 impl Reactor {
     /// Sets how long a callback may hold up the loop before that is reported; 100 ms unless set, `Duration::MAX` for never.
     ///
-    /// The line, at level `error`, has the connection, the name of the callback and the time, and comes when the callback
-    /// has returned. Nothing else can happen on this thread meanwhile: [`defer_to_thread`](Self::defer_to_thread) is for what
+    /// The report, at level `error`, names the connection, the callback and the time, and comes when the callback has
+    /// returned. Nothing else can happen on this thread meanwhile: use [`defer_to_thread`](Self::defer_to_thread) for what
     /// blocks, [`Cooperator`](crate::Cooperator) for what computes. In a simulated world callbacks take no time.
     ///
     /// # Examples
@@ -55,8 +57,8 @@ impl Reactor {
         self.0.calls.slow.set(duration);
     }
 
-    /// Makes a call that belongs to the source under `token` from inside another's, or from a timer: a panic in it costs that
-    /// source, and its time is told of that source. Nothing, if the source has left the table.
+    /// Makes a call on behalf of the source under `token`, from inside a call of another source or of a timer: a panic in it
+    /// ends that source, and its time counts as that source's. Does nothing if the source has left the table.
     pub fn call_for(&self, token: Token, call: impl FnOnce(Rc<dyn Source>)) {
         let source = self.0.sources.borrow().get(token);
         if let Some(source) = source {
@@ -75,7 +77,7 @@ impl Reactor {
             call(source);
             self.end_callback();
             if calls.left.borrow().is_some() {
-                // What it holds, a factory perhaps, is dropped in here as well.
+                // Dropped within `catch`, since what it holds, such as a factory, may panic.
                 drop(calls.left.take());
             }
         });
@@ -85,7 +87,7 @@ impl Reactor {
         }
     }
 
-    /// A source has panicked where it does not catch it itself: it cannot be called any more.
+    /// A source has panicked where it does not catch panics itself: it must leave the table.
     #[cold]
     fn lose_source(&self, token: Token, panic: Panic) {
         self.0.calls.callback.set(None);
@@ -109,7 +111,7 @@ impl Reactor {
         let removed = self.0.sources.borrow_mut().remove(token);
         self.nudge();
         if self.0.calls.token.get() == Some(token) {
-            // It is kept until its call has ended.
+            // Kept until its call has ended, so that what it holds is dropped there.
             let before = self.0.calls.left.replace(removed);
             drop(before);
         } else {
@@ -118,7 +120,7 @@ impl Reactor {
         }
     }
 
-    /// Makes a call that is no source's, with an event for the observer, and survives its panic.
+    /// Makes a call that belongs to no source, with an event for the observer, and survives its panic.
     pub(super) fn dispatch(&self, what: &'static str, made: Option<Made>, subject: impl Fn() -> Subject, call: impl FnOnce()) {
         self.observe(|| Event::new(subject(), "called"));
         if !self.call(what, made, call) {
@@ -126,7 +128,7 @@ impl Reactor {
         }
     }
 
-    /// Makes a call that is no source's, and survives its panic: false if there was one.
+    /// Makes a call that belongs to no source, and survives its panic; false if there was one.
     pub(crate) fn call(&self, what: &'static str, made: Option<Made>, call: impl FnOnce()) -> bool {
         let called = catch(call);
         if let Err(panic) = &called {
@@ -139,12 +141,12 @@ impl Reactor {
         called.is_ok()
     }
 
-    /// The time until here is no callback's.
+    /// Starts measuring: the time until now belongs to no callback.
     pub(super) fn begin_calls(&self) {
         self.0.backend.lap(Duration::MAX);
     }
 
-    /// A callback is about to be made: if it takes long, it is told of by this name.
+    /// Notes that a callback is about to be made, by whose name it is reported if it takes long.
     #[inline]
     pub fn note_callback(&self, callback: &'static str) {
         if self.0.calls.callback.get().is_some() {
@@ -159,7 +161,7 @@ impl Reactor {
         self.end_callback();
     }
 
-    /// A callback of the present source has returned, or what the source does without one is done.
+    /// A callback of the present source has returned, or a call of the source in which it made none.
     fn end_callback(&self) {
         let callback = self.0.calls.callback.take();
         if let Some(took) = self.0.backend.lap(self.0.calls.slow.get()) {
@@ -175,9 +177,9 @@ impl Reactor {
         tell_slow(&source.map_or_else(String::new, |source| source.describe()), callback, took);
     }
 
-    /// Tells the observer of a callback that is about to be made; for those who dispatch callbacks.
+    /// Tells the observer of a callback that is about to be made; for whatever dispatches callbacks.
     ///
-    /// With no observer, `event` is not made, and this costs one look at a flag.
+    /// Without an observer `event` is not called, and this costs the look at a flag.
     #[inline]
     pub fn observe(&self, event: impl FnOnce() -> Event) {
         if self.0.observers.are_set() {
@@ -201,7 +203,7 @@ fn described(what: &str, made: Option<Made>) -> String {
 #[cold]
 fn tell_slow(whose: &str, callback: Option<&'static str>, took: Duration) {
     if caught_within(took) {
-        // It has been told of, and its time was not its own.
+        // The panic was reported already, and what took the time was printing its backtrace.
         return;
     }
     let callback = callback.map_or_else(String::new, |callback| format!(": {callback}"));

@@ -11,7 +11,7 @@ use crate::task::Tasks;
 pub struct Leftovers {
     /// Delayed calls: where each was made, and when it is due.
     pub delayed_calls: Vec<String>,
-    /// Thread-pool jobs whose results are to come, and names that somebody waits for.
+    /// Thread-pool jobs without a result so far, and host names that somebody waits for.
     pub jobs: usize,
     /// Connections, ports, attempts to connect.
     pub sources: Vec<String>,

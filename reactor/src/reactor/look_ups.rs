@@ -1,4 +1,7 @@
-//! Look-ups of host names: one for all who ask for the same name, and bounded.
+//! Look-ups of host names: shared by all who ask for the same name, and bounded in number.
+//!
+//! A query waits, is under way, or has ended; in the table are those of the first two kinds. Each asker is called exactly once
+//! from the loop, unless it drops its [`LookUp`] first.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -12,35 +15,35 @@ use super::Reactor;
 use crate::panic::{catch, drop_quietly};
 use crate::report::report_error;
 
-/// Look-ups under way at a time. In the real world each is a thread, and one that nobody answers takes half a minute.
+/// How many are under way at a time. On the operating system each takes a thread, for half a minute if no server answers.
 const UNDER_WAY: usize = 32;
-/// Names that wait for one of those to end.
+/// How many further names may wait.
 const WAITING: usize = 1024;
 
-/// Takes the addresses on behalf of one who asked.
+/// Called with the addresses on behalf of one asker.
 type Done = Box<dyn FnOnce(io::Result<Vec<IpAddr>>)>;
 
-/// The names that are being looked up or are to be, and who asked for them.
+/// The names that are being looked up, those that wait, and who asked for them.
 #[derive(Default)]
 pub(super) struct LookUps {
     queries: RefCell<HashMap<String, Rc<Query>>>,
-    /// Those that are not under way, in the order in which they were asked; each has somebody who asks.
+    /// Those that are not under way yet, in the order in which they were asked for; each has an asker.
     waiting: RefCell<VecDeque<Rc<Query>>>,
     under_way: Cell<usize>,
     next_id: Cell<u64>,
 }
 
-/// A name and those who ask for it, in their order. One that is under way may be nobody's any more.
+/// A name and its askers, in the order in which they asked. While it is under way the last asker may leave.
 struct Query {
     name: String,
     begun: Cell<bool>,
     askers: RefCell<BTreeMap<u64, Done>>,
 }
 
-/// A look-up that somebody waits for; dropped, it calls back no more. Made by [`Reactor::resolve`].
+/// A look-up that somebody waits for; dropped, it does not call back any more. Made by [`Reactor::resolve`].
 ///
-/// One that has not begun is not begun then, if nobody else waits for it.
-#[must_use = "dropped at once, it tells nothing"]
+/// If it is dropped before it has begun, and nobody else waits for the name, it never begins.
+#[must_use = "dropped at once, it never calls back"]
 pub struct LookUp {
     query: Rc<Query>,
     id: u64,
@@ -49,7 +52,7 @@ pub struct LookUp {
 
 /// Too many names wait to be looked up: 1,024, and 32 are under way.
 ///
-/// Ask again once some have ended, or ask for those that are asked for already, which takes no place.
+/// Ask again once some have ended. A name that somebody else waits for already can be asked for at any time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TooManyLookUps;
 
@@ -57,11 +60,11 @@ impl Reactor {
     /// Looks up the addresses of a host name off the loop, and then calls `done` on the loop, unless the [`LookUp`] was
     /// dropped before.
     ///
-    /// Those who ask for a name while it is being looked up share one look-up. 32 are under way at a time, each on a thread
-    /// of its own, apart from the pool; 1,024 more names wait for them, in the order in which they were asked for.
+    /// All who ask for a name while it is being looked up share one look-up. 32 are under way at a time, each on its own
+    /// thread outside of the pool; 1,024 more names may wait, in the order in which they were asked for.
     ///
     /// # Errors
-    /// [`TooManyLookUps`]. Whether the name has addresses is told to `done`.
+    /// [`TooManyLookUps`]. That a name has no addresses, `done` is told.
     ///
     /// # Examples
     /// ```
@@ -105,7 +108,7 @@ impl Reactor {
         self.begin_look_ups();
         let Some(query) = query else { return };
         loop {
-            // One after the other: what is called may drop the look-ups of the others.
+            // Taken one by one: what is called may drop the look-ups of others.
             let asker = query.askers.borrow_mut().pop_first();
             let Some((_, done)) = asker else { break };
             let found = found.as_ref().map(Vec::clone).map_err(copy);
@@ -117,7 +120,7 @@ impl Reactor {
 }
 
 impl LookUps {
-    /// The query for this name, which is a new one if nobody has asked for it.
+    /// The query for this name; a new one if nobody has asked for it.
     fn query(&self, name: &str) -> Result<Rc<Query>, TooManyLookUps> {
         let known = self.queries.borrow().get(name).cloned();
         if let Some(query) = known {
@@ -143,14 +146,14 @@ impl LookUps {
         Some(query)
     }
 
-    /// A look-up has ended: who asks for its name from now on begins another.
+    /// A look-up has ended: the next who asks for its name begins another.
     fn end(&self, name: &str) -> Option<Rc<Query>> {
         let query = self.queries.borrow_mut().remove(name)?;
         self.under_way.set(self.under_way.get() - 1);
         Some(query)
     }
 
-    /// Nobody asks any more: what has not begun need not.
+    /// The last asker has left: a query that has not begun need not begin.
     fn forget(&self, query: &Rc<Query>) {
         if !query.begun.get() {
             self.queries.borrow_mut().remove(&query.name);
@@ -158,12 +161,12 @@ impl LookUps {
         }
     }
 
-    /// How many somebody waits for.
+    /// For how many names somebody waits.
     pub(super) fn asked_for(&self) -> usize {
         self.queries.borrow().values().filter(|query| !query.askers.borrow().is_empty()).count()
     }
 
-    /// Lets go of all who ask; what is under way ends by itself.
+    /// Drops all askers; what is under way ends by itself.
     pub(super) fn clear(&self) {
         let queries = self.queries.take();
         self.waiting.take();
@@ -184,7 +187,7 @@ impl Drop for LookUp {
     }
 }
 
-/// The error for one of several who asked.
+/// A copy of the error, for one of several askers.
 fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),

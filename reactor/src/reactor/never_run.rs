@@ -1,16 +1,16 @@
-//! Telling whoever forgets [`Reactor::run`].
+//! A report for programs that forget [`Reactor::run`].
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use super::{Core, Reactor, Stage};
+use super::{Core, Life, Reactor};
 use crate::report::report_error;
 
 thread_local! {
     static REACTORS: Reactors = const { Reactors(RefCell::new(Vec::new())) };
 }
 
-/// The reactors of this thread. Looked at when it ends: what belongs to a reactor holds it, so a port keeps its own alive.
+/// The reactors of this thread, looked at when it ends. A forgotten reactor is still there then: its port holds it.
 struct Reactors(RefCell<Vec<Weak<Core>>>);
 
 impl Drop for Reactors {
@@ -19,9 +19,9 @@ impl Drop for Reactors {
     }
 }
 
-/// Has it told at the end of the thread if the reactor was not run until then.
+/// Reports at the end of the thread if the reactor has not been run until then.
 pub(super) fn watch(reactor: &Reactor) {
-    // It fails only for who makes a reactor while the thread ends.
+    // It fails only if a reactor is made while the thread ends.
     let noted = REACTORS.try_with(|reactors| {
         let mut reactors = reactors.0.borrow_mut();
         reactors.retain(|known| known.strong_count() > 0);
@@ -31,7 +31,7 @@ pub(super) fn watch(reactor: &Reactor) {
 }
 
 fn tell_if_never_run(core: &Core) {
-    if core.started.get() || core.stage.get() == Stage::Stopped {
+    if core.started.get() || core.life.get() == Life::Stopped {
         return;
     }
     if let Some((_, source)) = core.sources.borrow().all().first() {

@@ -1,4 +1,4 @@
-//! Who is told of dispatched callbacks.
+//! What is told of callbacks before they are made.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,7 +11,7 @@ type Observer = Rc<dyn Fn(&Event)>;
 /// The program's observer and a simulation's recorder.
 #[derive(Default)]
 pub(crate) struct Observers {
-    /// There is one; looked at for every callback.
+    /// Whether there is any: read for every callback.
     set: Cell<bool>,
     observer: RefCell<Option<Observer>>,
     recorder: RefCell<Option<Observer>>,

@@ -1,4 +1,4 @@
-//! What other threads do for the loop, and what they ask of it.
+//! Calls from other threads, and jobs on the threads of the pool.
 
 use std::sync::Arc;
 use std::thread;
@@ -43,7 +43,7 @@ impl Reactor {
         self.0.backend.run_in_thread(Box::new(move || complete(std::panic::catch_unwind(job))));
     }
 
-    /// Keeps `done` here and gives a function for another thread that has it called, on the loop, with a value.
+    /// Keeps `done` here and gives a function for another thread, which has `done` called on the loop with a value.
     pub(super) fn await_thread<T: Send + 'static>(&self, done: impl FnOnce(T) + 'static) -> impl FnOnce(T) + Send + 'static {
         let awaited: Awaited = Box::new(move |value| {
             if let Ok(value) = value.downcast() {

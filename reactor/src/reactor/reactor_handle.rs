@@ -1,4 +1,4 @@
-//! The one door into the loop from other threads.
+//! The only way into the loop from other threads.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -21,10 +21,14 @@ use crate::reactor::Reactor;
 
 pub(crate) type ThreadCall = Box<dyn FnOnce(&Reactor) + Send>;
 
-/// The queue of calls from other threads; none once the reactor has gone.
+/// The queue of calls from other threads; none once the reactor is gone.
+///
+/// Guaranteed, and checked for every interleaving by the tests below: a call that was accepted is made, or reported as lost
+/// when the queue is closed; calls are made in the order in which they were accepted; and the loop never sleeps while one
+/// waits, since whoever queues the first one wakes it.
 pub(crate) struct ThreadCalls {
     queue: Mutex<Option<VecDeque<ThreadCall>>>,
-    /// There may be calls in the queue: looked at every turn, so that the lock need not be taken.
+    /// There may be calls in the queue: read every turn, so that the lock need not be taken.
     waiting: AtomicBool,
     waker: Arc<dyn Wake>,
     /// The reactor's thread.
@@ -52,7 +56,7 @@ impl ThreadCalls {
         self.lock().as_mut()?.pop_front()
     }
 
-    /// Refuses all further calls, and gives those that are queued: each is to be made, or its loss to be reported.
+    /// Refuses all further calls, and gives those that are queued: make each, or report that it is lost.
     pub(crate) fn close(&self) -> VecDeque<ThreadCall> {
         self.lock().take().unwrap_or_default()
     }
@@ -70,7 +74,7 @@ impl ThreadCalls {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<VecDeque<ThreadCall>>> {
-        // A panic while the lock is held is impossible but for memory running out; the queue is whole in any case.
+        // Nothing panics while the lock is held, unless memory runs out; and the queue is sound even then.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,10 +88,10 @@ impl ReactorHandle {
         Self(calls)
     }
 
-    /// Has `call` made on the reactor's thread, after all that were queued before it, and wakes the loop.
+    /// Makes `call` on the reactor's thread, after all that were queued before it, and wakes the loop.
     ///
-    /// What was taken is made, at an orderly stop as its very last act; only a reactor that is dropped while it runs
-    /// loses calls, and logs how many.
+    /// A call that was accepted is made, the last ones at the very end of a graceful stop; only a reactor that is dropped
+    /// while it runs loses calls, and logs how many.
     ///
     /// # Errors
     /// [`ReactorGone`] when the reactor was dropped or has stopped: `call` will never be made.
@@ -129,7 +133,7 @@ mod loom_tests {
 
     use super::*;
 
-    /// A poll that returns when it is woken, also if that was before.
+    /// A poll that returns when it is woken, even if it was woken before it began.
     #[derive(Default)]
     struct Poll(Arc<LoomWake>);
 
@@ -147,7 +151,7 @@ mod loom_tests {
         }
     }
 
-    /// All interleavings with at most three switches where a thread could have gone on; without a bound there are too many.
+    /// All interleavings with at most three switches away from a thread that could go on; without a bound there are too many.
     fn model(test: impl Fn() + Send + Sync + 'static) {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);

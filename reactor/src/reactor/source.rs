@@ -1,4 +1,4 @@
-//! What the loop dispatches to, and the table it is kept in.
+//! What the loop calls, and the table that it is kept in.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -16,10 +16,10 @@ use crate::reactor::Reactor;
 pub trait Source {
     /// The descriptor is ready, or the source asked to be called with [`Reactor::requeue`](crate::Reactor::requeue).
     ///
-    /// Readiness is edge-triggered: what is not used now is not told again.
+    /// Readiness is edge-triggered: it is not reported again before it has been used up.
     fn ready(self: Rc<Self>, ready: Ready);
 
-    /// The turn ends; comes once after [`Reactor::at_end_of_turn`](crate::Reactor::at_end_of_turn).
+    /// The turn ends; called once after [`Reactor::at_end_of_turn`](crate::Reactor::at_end_of_turn).
     fn end_of_turn(self: Rc<Self>);
 
     /// The reactor is stopping: finish what was begun, then leave the table. A port stops accepting.
@@ -28,28 +28,28 @@ pub trait Source {
     /// The time for finishing is up: leave the table now.
     fn abort(self: Rc<Self>);
 
-    /// A call to it has panicked where it catches nothing, since something of the user's panicked when it was dropped: leave
-    /// the table now, as for an abort unless there is more to say.
+    /// A call of the source panicked outside of what it catches itself, because something of the user's panicked when it was
+    /// dropped: leave the table now. Unless there is more to say, that is an abort.
     fn panicked(self: Rc<Self>, panic: Panic) {
         drop(panic);
         self.abort();
     }
 
-    /// What it is, for lists of what was left behind and for reports.
+    /// A description for lists of what was left behind and for reports.
     fn describe(&self) -> String {
         "a source".to_owned()
     }
 }
 
 impl Reactor {
-    /// Puts a source into the table; its descriptor is to be registered under the token.
+    /// Puts a source into the table; register its descriptor under the token.
     #[doc(alias = "addReader")]
     #[doc(alias = "addWriter")]
     pub fn add_source(&self, source: Rc<dyn Source>) -> Token {
         self.0.sources.borrow_mut().insert(source)
     }
 
-    /// Puts another source in the place of one, under the same token: an attempt becomes a connection.
+    /// Replaces a source under the same token: an attempt to connect becomes a connection.
     pub fn replace_source(&self, token: Token, source: Rc<dyn Source>) {
         let replaced = self.0.sources.borrow_mut().replace(token, source);
         drop(replaced);
@@ -61,13 +61,13 @@ impl Reactor {
         self.0.sources.borrow().len()
     }
 
-    /// Has the source called in step 6 of the next turn (of this turn, before that step), as ready for `ready`.
+    /// Calls the source as ready for `ready` in step 6 of the next turn; of this turn, if that step is still to come.
     pub fn requeue(&self, token: Token, ready: Ready) {
         self.0.sources.borrow_mut().mark_ready(token, ready);
         self.nudge();
     }
 
-    /// Has [`Source::end_of_turn`] called in step 7, once however often this is asked for.
+    /// Calls [`Source::end_of_turn`] in step 7, once, however often this is asked for.
     pub fn at_end_of_turn(&self, token: Token) {
         self.0.sources.borrow_mut().mark_ending(token);
         self.nudge();
@@ -76,7 +76,7 @@ impl Reactor {
 
 struct Slot {
     source: Rc<dyn Source>,
-    /// The half of its token that the place in the table does not say.
+    /// The half of its token that tells it from an earlier source in the same place.
     generation: u32,
     ready: Ready,
     /// In `run_queue`.
@@ -85,7 +85,10 @@ struct Slot {
     ending: bool,
 }
 
-/// The sources by token, and the two queues of those that want to be called.
+/// The sources by token, and the two queues of those that are to be called.
+///
+/// A source is in each queue at most once, however often it is marked; what it is ready for is collected. The token of a source
+/// that has left the table finds nothing, even when its place was given to another: so a late event reaches nobody.
 #[derive(Default)]
 pub(crate) struct SourceTable {
     slots: Slab<Slot>,
@@ -126,7 +129,7 @@ impl SourceTable {
         slot.map(|slot| Rc::clone(&slot.source))
     }
 
-    /// Adds to what the source is ready for and puts it into this turn's or the next turn's queue, once.
+    /// Adds to what the source is ready for, and puts it into the queue unless it is there.
     pub(crate) fn mark_ready(&mut self, token: Token, ready: Ready) {
         let Some(slot) = self.slot_mut(token) else { return };
         slot.ready |= ready;
@@ -166,7 +169,7 @@ impl SourceTable {
         self.end_queue.len()
     }
 
-    /// The place of a source that is still there.
+    /// The slot of a source that is still there.
     fn slot_mut(&mut self, token: Token) -> Option<&mut Slot> {
         self.slots.get_mut(token.index()).filter(|slot| slot.generation == token.generation())
     }

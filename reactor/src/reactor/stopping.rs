@@ -1,11 +1,23 @@
-//! How a reactor ends: in order, at once, or without ever having run.
+//! How a reactor ends: gracefully, at once, or without ever having run.
+//!
+//! A graceful stop advances in step 4 of a turn, and the loop goes on turning while it waits:
+//!
+//! | life | what has been done on entering it | goes on |
+//! |---|---|---|
+//! | `Running`, asked to stop | nothing | in the next turn |
+//! | `Preparing(until)` | triggers before shutdown were called | when the Deferreds of [`Reactor::before_shutdown`] have fired, or at `until` |
+//! | `Finishing(until)` | sources were told to shut down | when no source is left, or at `until` |
+//! | `Stopped` | sources were aborted, triggers during and after shutdown and queued thread calls were called | never |
+//!
+//! So each connection gets its `connection_lost` before the reactor has stopped, every trigger runs once, and no wait is longer
+//! than the stop timeout. A second signal makes the deadline of every wait the present.
 
 use std::cmp::Reverse;
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Reactor, Stage};
+use super::{Life, Reactor};
 use crate::backend::Signal;
 use crate::defer::{CallbackResult, maybe_deferred};
 use crate::error::ReactorError;
@@ -16,18 +28,18 @@ use crate::reactor::system_event::{Phase, SystemEvent, TriggerId};
 use crate::report::report_error;
 
 impl Reactor {
-    /// Asks for an orderly stop.
+    /// Asks for a graceful stop.
     ///
-    /// Nothing happens before this returns. Then, from the loop: triggers before shutdown, and what
-    /// [`before_shutdown`](Self::before_shutdown) waits for; ports stop accepting and
-    /// connections finish writing what was written, for at most [`set_stop_timeout`](Self::set_stop_timeout) (5 s), while
-    /// the loop goes on turning; what is left is aborted, and the log says how many; every `connection_lost` comes with
-    /// `Reason::ShuttingDown`; triggers during and after shutdown; `run` returns.
+    /// Nothing happens before this returns. Then, from the loop: triggers before shutdown are called, and what
+    /// [`before_shutdown`](Self::before_shutdown) began is waited for; ports stop accepting, and connections finish writing,
+    /// for at most [`set_stop_timeout`](Self::set_stop_timeout) (5 s), while the loop goes on turning; what is left is
+    /// aborted, and the log says how many; triggers during and after shutdown are called; `run` returns. Every
+    /// `connection_lost` has `Reason::ShuttingDown`.
     ///
     /// # Errors
     /// [`ReactorError::NotRunning`] if it is not running or is stopping already.
     pub fn stop(&self) -> Result<(), ReactorError> {
-        if self.0.stage.get() != Stage::Running || self.0.stop_requested.replace(true) {
+        if self.0.life.get() != Life::Running || self.0.stop_requested.replace(true) {
             return Err(ReactorError::NotRunning);
         }
         self.nudge();
@@ -44,7 +56,7 @@ impl Reactor {
         }
         self.0.stop_requested.set(false);
         self.0.hurried.set(false);
-        self.0.stage.set(Stage::Idle);
+        self.0.life.set(Life::Idle);
         Ok(())
     }
 
@@ -53,46 +65,45 @@ impl Reactor {
         self.0.stop_timeout.set(timeout);
     }
 
-    /// Whether it waits for the calls before shutdown, finishes its connections, or has stopped. Nothing new is connected
-    /// or listened to then.
+    /// Whether the reactor is stopping or has stopped. No connection is made and nothing is listened on then.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        matches!(self.0.stage.get(), Stage::Preparing(_) | Stage::Finishing(_) | Stage::Stopped)
+        matches!(self.0.life.get(), Life::Preparing(_) | Life::Finishing(_) | Life::Stopped)
     }
 
     pub(super) fn advance_stop(&self) {
-        match self.0.stage.get() {
-            Stage::Running if self.0.stop_requested.get() => {
+        match self.0.life.get() {
+            Life::Running if self.0.stop_requested.get() => {
                 self.fire(Phase::Before, SystemEvent::Shutdown);
                 if !self.0.stop_requested.replace(false) {
-                    // A trigger has crashed the reactor, which is the end of its stop as well.
+                    // A trigger has crashed the reactor, which ends the stop as well.
                     return;
                 }
-                self.0.stage.set(Stage::Preparing(self.stop_deadline()));
+                self.0.life.set(Life::Preparing(self.stop_deadline()));
                 self.advance_stop();
             }
-            Stage::Preparing(until) => {
+            Life::Preparing(until) => {
                 let waiting = self.0.before_shutdown.get();
                 if waiting == 0 || self.0.timers.refresh() >= until {
                     if waiting > 0 {
                         log::warn!("stopping: {waiting} of the calls before shutdown have no result in time");
                     }
-                    self.0.stage.set(Stage::Finishing(self.stop_deadline()));
+                    self.0.life.set(Life::Finishing(self.stop_deadline()));
                     self.call_all_sources(Source::shut_down);
                     self.advance_stop();
                 }
             }
-            Stage::Finishing(until) => {
+            Life::Finishing(until) => {
                 let left = self.0.sources.borrow().len();
                 if left == 0 || self.0.timers.refresh() >= until {
                     self.end_stop(left);
                 }
             }
-            Stage::Idle | Stage::Running | Stage::Stopped => {}
+            Life::Idle | Life::Running | Life::Stopped => {}
         }
     }
 
-    /// Until when the wait that begins now may take.
+    /// The deadline of a wait that begins now.
     fn stop_deadline(&self) -> Duration {
         if self.0.hurried.get() { Duration::ZERO } else { self.0.timers.refresh().saturating_add(self.0.stop_timeout.get()) }
     }
@@ -104,21 +115,21 @@ impl Reactor {
         self.call_all_sources(Source::abort);
         self.fire(Phase::During, SystemEvent::Shutdown);
         self.fire(Phase::After, SystemEvent::Shutdown);
-        // From here on no call from a thread is taken, so that every one that was is made.
+        // From here on calls from threads are refused, and every one that was accepted is made.
         for call in self.0.thread_calls.close() {
             self.run_thread_call(call);
         }
-        self.0.stage.set(Stage::Stopped);
+        self.0.life.set(Life::Stopped);
         self.clear();
     }
 
     /// Ends a reactor that does not run: connections are aborted, ports closed, delayed calls dropped.
     ///
     /// What belongs to a reactor holds it, so one that is dropped without having been [stopped](Self::stop) would keep
-    /// its sockets open. After `stop` there is nothing left to do. It cannot be run again.
+    /// its sockets open. After `stop` there is nothing left to do. The reactor cannot be run again.
     ///
     /// # Errors
-    /// [`ReactorError::AlreadyRunning`] while it runs, from a callback for instance: use [`stop`](Self::stop).
+    /// [`ReactorError::AlreadyRunning`] while it runs, for instance in a callback: use [`stop`](Self::stop).
     #[doc(alias = "disconnectAll")]
     pub fn disconnect_all(&self) -> Result<(), ReactorError> {
         if self.is_running() || self.0.timers.in_turn.get() {
@@ -128,24 +139,24 @@ impl Reactor {
         Ok(())
     }
 
-    /// Ends the reactor wherever it stands: connections are aborted, and nothing that it holds is left.
+    /// Ends the reactor, whatever it is doing: connections are aborted, and everything that it holds is dropped.
     pub(crate) fn dismantle(&self) {
-        // During a panic no more of the program's code is run: it may be what panicked.
-        if self.0.stage.get() != Stage::Stopped && !thread::panicking() {
+        // During a panic no more of the program's code is called: it may be what panicked.
+        if self.0.life.get() != Life::Stopped && !thread::panicking() {
             self.call_all_sources(Source::abort);
         }
         self.discard();
     }
 
-    /// Ends the reactor as if its process were gone: nothing is called any more, only dropped.
+    /// Ends the reactor as if its process were gone: everything is dropped, and nothing is called.
     pub(crate) fn discard(&self) {
-        self.0.stage.set(Stage::Stopped);
+        self.0.life.set(Life::Stopped);
         self.clear();
     }
 
     /// Whether it has stopped for good.
     pub(crate) fn has_stopped(&self) -> bool {
-        self.0.stage.get() == Stage::Stopped
+        self.0.life.get() == Life::Stopped
     }
 
     /// Whether one of its callbacks is running.
@@ -159,7 +170,7 @@ impl Reactor {
         if calls.len() + jobs > 0 {
             log::warn!("dropped with the reactor: {} calls from threads, the results of {jobs} jobs", calls.len());
         }
-        // One by one: a second panic while the first unwinds would abort the process.
+        // Each by itself: a panic while another one unwinds would abort the process.
         calls.into_iter().for_each(|call| drop_quietly("a call from a thread", call));
         self.0.timers.queue.take().into_runs().for_each(|call| drop_quietly("a delayed call", call));
         self.0.awaited.take().into_iter().for_each(|(_, done)| drop_quietly("what waited for a job", done));
@@ -185,35 +196,35 @@ impl Reactor {
     pub(super) fn take_signal(&self, signal: Signal) {
         self.observe(|| Event::new(Subject::Reactor, "signal").with_reason(format!("{signal:?}")));
         let stopping = self.0.stop_requested.get();
-        match self.0.stage.get() {
-            Stage::Running if !stopping => {
+        match self.0.life.get() {
+            Life::Running if !stopping => {
                 log::info!("received {signal:?}: stopping");
                 self.0.stop_requested.set(true);
             }
-            Stage::Running => self.hurry(signal),
-            Stage::Preparing(_) => {
+            Life::Running => self.hurry(signal),
+            Life::Preparing(_) => {
                 self.hurry(signal);
-                self.0.stage.set(Stage::Preparing(Duration::ZERO));
+                self.0.life.set(Life::Preparing(Duration::ZERO));
             }
-            Stage::Finishing(_) => {
+            Life::Finishing(_) => {
                 self.hurry(signal);
-                self.0.stage.set(Stage::Finishing(Duration::ZERO));
+                self.0.life.set(Life::Finishing(Duration::ZERO));
             }
-            Stage::Idle | Stage::Stopped => {}
+            Life::Idle | Life::Stopped => {}
         }
     }
 
-    /// The stop is to wait for nothing more, neither now nor in a wait that has not begun.
+    /// Makes the stop wait for nothing more, neither now nor in a wait that has not begun.
     fn hurry(&self, signal: Signal) {
         log::info!("received {signal:?} again: stopping at once");
         self.0.hurried.set(true);
     }
 
-    /// Has `call` made before shutdown, and the shutdown wait for its result, at most the
+    /// Calls `call` before shutdown, and lets the shutdown wait for its result, for at most the
     /// [stop timeout](Self::set_stop_timeout).
     ///
-    /// Connections still stand, and the loop turns, while it waits. Such calls begin in the order in which they were added, and
-    /// wait side by side. An error is logged.
+    /// Connections are still up, and the loop turns, while it waits. Such calls begin in the order in which they were added,
+    /// and are waited for together. An error is logged.
     #[doc(alias = "addSystemEventTrigger")]
     pub fn before_shutdown<R: CallbackResult<Value = ()>>(&self, call: impl FnOnce() -> R + 'static) -> TriggerId {
         let waiting = Rc::clone(&self.0.before_shutdown);

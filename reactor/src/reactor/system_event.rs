@@ -1,12 +1,10 @@
-//! Calls around the reactor's start and end.
-
-use std::fmt;
+//! Triggers: calls around the reactor's start and end.
 
 /// When a trigger runs, relative to the event itself.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Before it happens: at shutdown connections still stand, and what is written now is still sent.
+    /// Before it happens: at shutdown connections are still up, and what is written now is still sent.
     Before,
     /// While it happens.
     During,
@@ -65,11 +63,5 @@ impl Triggers {
     pub(crate) fn take(&mut self, phase: Phase, event: SystemEvent) -> Option<Box<dyn FnOnce()>> {
         let place = self.list.iter().position(|trigger| trigger.phase == phase && trigger.event == event)?;
         Some(self.list.remove(place).call)
-    }
-}
-
-impl fmt::Debug for Triggers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Triggers").field("len", &self.list.len()).finish()
     }
 }

@@ -1,4 +1,4 @@
-//! Calls by time: ordered by (deadline, order of making), cheap to cancel and to put off.
+//! Delayed calls, ordered by deadline and then as they were scheduled; cheap to cancel and to put off.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -12,14 +12,17 @@ use slab::Slab;
 
 use crate::backend::Backend;
 
-/// Below this many stale heap items a sweep is not worth its cost.
+/// A heap of at most this many items is not worth a sweep.
 const SWEEP_FROM: usize = 64;
 
-/// A timer queue and the clock it goes by.
+/// A timer queue and its clock.
+///
+/// Within a turn the time stands still, from the reading at its start to the end of the wait, so that callbacks of one turn agree
+/// on it and deadlines that are set in it are comparable.
 pub(crate) struct Timers {
     pub(crate) queue: RefCell<TimerQueue>,
     backend: Rc<dyn Backend>,
-    /// The time at the last reading; what a turn goes by, unless it has expired.
+    /// The time at the last reading, which is that of the turn unless it has expired.
     now: Cell<Duration>,
     expired: Cell<bool>,
     pub(crate) in_turn: Cell<bool>,
@@ -43,7 +46,7 @@ impl Timers {
         self.now.get()
     }
 
-    /// Time has passed: the clock is read again when it is next asked for.
+    /// Notes that time has passed: the clock is read again when the time is next asked for.
     pub(crate) fn expire(&self) {
         self.expired.set(true);
     }
@@ -53,7 +56,7 @@ impl Timers {
         self.backend.nudge();
     }
 
-    /// In a turn the time at the last reading, else the time.
+    /// Within a turn the time at the last reading, otherwise the present.
     pub(crate) fn now(&self) -> Duration {
         if self.in_turn.get() && !self.expired.get() { self.now.get() } else { self.refresh() }
     }
@@ -64,17 +67,17 @@ type Made = &'static Location<'static>;
 
 type Run = Box<dyn FnOnce()>;
 
-/// Where a call stands in the queue. The sequence number tells a call from a later one in the same place.
+/// Names a call. The sequence number tells it from a later one in the same place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallId {
     key: usize,
     sequence: u64,
 }
 
-/// What a timer is in memory, besides its closure and the heap's item: kept to 32 bytes, since a program may have a million.
+/// What a timer takes in memory besides its closure and its item in the heap: 32 bytes, since a program may have a million.
 struct Call {
     run: Run,
-    /// In nanoseconds, as all times in here.
+    /// In nanoseconds, as are all times in this file.
     deadline: u64,
     sequence: u64,
 }
@@ -86,14 +89,15 @@ struct HeapItem {
     key: usize,
 }
 
-/// A binary heap whose items may be stale: a call that was cancelled or moved is put right when its item comes up.
+/// A binary heap whose items may be stale: the item of a call that was cancelled or moved is corrected when it gets to the top.
 ///
-/// Every call has an item that is due no later than the call is.
+/// Guaranteed: every call has an item that is due no later than the call, so that none is missed; a call is made once, at its
+/// last deadline; of two with the same deadline the one that was scheduled first is made first; and stale items do not pile up. Scheduling and making a call cost O(log n), cancelling it and putting it off O(1) amortised.
 #[derive(Default)]
 pub(crate) struct TimerQueue {
     calls: Slab<Call>,
     heap: BinaryHeap<Reverse<HeapItem>>,
-    /// Where the call in each place was scheduled: apart, since only a list of what was left behind asks.
+    /// Where the call in each place was scheduled; kept apart, since only reports need it.
     made: Vec<&'static Location<'static>>,
     next_sequence: u64,
 }
@@ -127,7 +131,7 @@ impl TimerQueue {
         active(&self.calls, id.key, id.sequence).map(|call| Duration::from_nanos(call.deadline))
     }
 
-    /// Moves a call. A later deadline costs nothing now: the heap's item is put right when it comes up.
+    /// Moves a call. A later deadline costs nothing now: the item is corrected when it gets to the top.
     pub(crate) fn set_deadline(&mut self, id: CallId, deadline: Duration) -> bool {
         let Some(call) = self.calls.get_mut(id.key).filter(|call| call.sequence == id.sequence) else { return false };
         let deadline = nanoseconds(deadline);
@@ -142,7 +146,7 @@ impl TimerQueue {
         self.calls.len()
     }
 
-    /// When each call is due and where it was scheduled, in no order.
+    /// When each call is due and where it was scheduled, in no particular order.
     pub(crate) fn calls(&self) -> impl Iterator<Item = (Duration, &'static Location<'static>)> + '_ {
         self.calls.iter().filter_map(|(key, call)| Some((Duration::from_nanos(call.deadline), *self.made.get(key)?)))
     }
@@ -157,14 +161,14 @@ impl TimerQueue {
         self.next_sequence
     }
 
-    /// When to look at the queue again: when the first call is due, or before that if it was put off meanwhile.
+    /// When to look at the queue again: when the first call is due, or sooner if it was put off meanwhile.
     ///
-    /// Calls that were put off stay where they are until their first deadline. To find the true one in every turn would
-    /// move all idle timeouts that were put off since the turn before.
+    /// The items of calls that were put off are not corrected here. To find the exact time in every turn would mean to move
+    /// all idle timeouts that were put off since the last one.
     pub(crate) fn next_deadline(&mut self) -> Option<Duration> {
         loop {
             let Reverse(item) = *self.heap.peek()?;
-            // It may have other items, none of which is due before this one.
+            // The call may have other items, none of which is due before this one.
             if active(&self.calls, item.key, item.sequence).is_some() {
                 return Some(Duration::from_nanos(item.deadline));
             }
@@ -172,15 +176,15 @@ impl TimerQueue {
         }
     }
 
-    /// Takes the first call that is due at `now` and was made before sequence number `before`, with its own number, and where
-    /// it was scheduled.
+    /// Takes the first call that is due at `now` and was scheduled before sequence number `before`: its own number, where it
+    /// was scheduled, and what to call.
     pub(crate) fn pop_due(&mut self, now: Duration, before: u64) -> Option<(u64, Option<Made>, Run)> {
         let item = self.settle_due(nanoseconds(now)).filter(|item| item.sequence < before)?;
         self.heap.pop();
         Some((item.sequence, self.made.get(item.key).copied(), self.calls.remove(item.key).run))
     }
 
-    /// Throws stale items off the heap's top and moves put-off ones down, until the top is truly due, or nothing is.
+    /// Corrects items at the top of the heap until the first is that of a call which is due, or nothing is due.
     fn settle_due(&mut self, now: u64) -> Option<HeapItem> {
         loop {
             let mut top = self.heap.peek_mut()?;
@@ -198,7 +202,7 @@ impl TimerQueue {
         }
     }
 
-    /// Keeps the heap's size within twice the number of calls, so that the items of cancelled ones do not pile up.
+    /// Rebuilds the heap once it has more than twice as many items as there are calls, so that stale ones do not pile up.
     fn sweep(&mut self) {
         if self.heap.len() > SWEEP_FROM && self.heap.len() > 2 * self.calls.len() {
             let mut items = std::mem::take(&mut self.heap).into_vec();
@@ -215,7 +219,7 @@ fn active(calls: &Slab<Call>, key: usize, sequence: u64) -> Option<&Call> {
     calls.get(key).filter(|call| call.sequence == sequence)
 }
 
-/// A time as a number; one in more than 584 years as the greatest there is.
+/// A time as a number; one more than 584 years away as the greatest number.
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,10 +1,10 @@
-//! Text that others have written, made fit for a log or a terminal.
+//! Text from others, made safe for a log or a terminal.
 
 use std::fmt::{self, Write};
 
 /// Displays a value with its control characters escaped: `ESC` as `\u{1b}`, a line feed as `\n`.
 ///
-/// An error's text often quotes what a peer has sent. Printed as it is, a peer could forge lines of the log or drive the
+/// An error's text often quotes what a peer has sent. Printed unchanged, it could forge lines of the log or control the
 /// terminal that shows it. Escaped are control characters, line and paragraph separators, and the characters that
 /// reverse the direction of a text. All others stay, so that text that was escaped before does not change.
 ///

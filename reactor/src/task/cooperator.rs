@@ -1,4 +1,9 @@
 //! Long work, done in slices between which the loop turns.
+//!
+//! A [`Work`] is in the queue while it may step, and only then: not while it is paused, while it waits for the Deferred of its
+//! last step, or once it has ended. A slice takes steps from the queue in turn until its time is up. So every work that may step
+//! does, however many there are, and none is called twice at a time; and the loop is held up for one slice a turn, or for one
+//! step if that takes longer.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,16 +16,16 @@ use crate::defer::{CallbackResult, Deferred, Failure, Firer, Settled};
 use crate::panic::{catch, drop_quietly};
 use crate::reactor::Reactor;
 
-/// How long the tasks may run in one turn, together; as in Twisted.
+/// How long all tasks together may run in one turn; as in Twisted.
 const SLICE: Duration = Duration::from_millis(10);
 
-/// Steps in one turn at most: where time is virtual none passes, and a slice would never end.
+/// The most steps in one turn: where time is virtual it does not pass, and a slice would never end.
 const STEPS: usize = 1000;
 
-/// Runs iterators step by step, each in its turn, for at most 10 ms (or 1,000 steps) a turn; a cheap handle.
+/// Runs iterators side by side, one step of each after the other, for at most 10 ms (or 1,000 steps) a turn; a cheap handle.
 ///
-/// A step is one item: nothing, a `Result`, or a Deferred, for which its task then waits. Between slices the loop turns,
-/// so that connections are served however much work there is.
+/// A step is one item: nothing, a `Result`, or a Deferred, for which the task then waits. Between slices the loop turns, so
+/// that connections are served however much work there is.
 ///
 /// # Examples
 /// ```
@@ -50,13 +55,13 @@ struct Slices {
 #[derive(Clone)]
 pub struct CooperativeTask(Rc<Work>);
 
-/// Work in steps.
+/// Makes one step; none at the end.
 type Steps = Box<dyn FnMut() -> Option<Settled<()>>>;
 
 struct Work {
     cooperator: Rc<Slices>,
     steps: RefCell<Option<Steps>>,
-    /// By the user.
+    /// How often the user has paused it.
     paused: Cell<u32>,
     /// The Deferred of the last step has not fired.
     waits: Cell<bool>,
@@ -66,7 +71,7 @@ struct Work {
 }
 
 impl Cooperator {
-    /// The one of this reactor.
+    /// The cooperator of this reactor.
     #[must_use]
     pub fn of(reactor: &Reactor) -> Self {
         let slices = reactor.local(|reactor| Slices {

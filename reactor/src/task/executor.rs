@@ -1,4 +1,9 @@
 //! The tasks of a reactor, and how they are woken.
+//!
+//! A waker, on any thread, puts the task's id into a list; the first id of a list also queues a call to the loop, which polls all
+//! tasks of the list, each once. Guaranteed: a task that is woken is polled afterwards, also if it is woken while it is being
+//! polled, since its flag is cleared before the poll; it is in the list once, however often it is woken; it is never polled
+//! inside its own poll; and a waker that outlives its task wakes nobody, since ids are not used twice.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -27,12 +32,12 @@ struct Slot {
     sequence: u64,
     /// Where it was spawned.
     made: &'static Location<'static>,
-    /// None while it is being polled.
+    /// Taken out while it is being polled.
     run: Option<Box<dyn Run>>,
     waker: Arc<TaskWaker>,
 }
 
-/// Names a task; the sequence number tells it from a later one in the same place.
+/// Names a task; the sequence number tells it from a later one in the same slot.
 #[derive(Clone, Copy)]
 struct TaskId {
     key: usize,
@@ -141,7 +146,7 @@ impl Tasks {
     }
 }
 
-/// A task that was taken out of its place to be polled.
+/// A task that was taken out of its slot to be polled.
 struct Polling {
     made: &'static Location<'static>,
     run: Box<dyn Run>,
@@ -171,7 +176,7 @@ where
 
 impl Drop for Tasks {
     fn drop(&mut self) {
-        // One by one: a second panic while the first unwinds would abort the process.
+        // Each by itself: a panic while another one unwinds would abort the process.
         self.slots.take().into_iter().for_each(|(_, slot)| drop_quietly("a task", slot));
     }
 }
@@ -183,16 +188,16 @@ struct Woken {
 }
 
 impl Woken {
-    /// Has the task polled in the next turn; false when there will be none.
+    /// Has the task polled in the next turn; false if there will be none.
     fn push(&self, id: TaskId) -> bool {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.push(id);
         let first = list.len() == 1;
         drop(list);
-        // One call for all that are woken until it is made.
+        // One call serves all that are woken before it is made.
         let taken = !first || self.handle.call_from_thread(|reactor| Tasks::of(reactor).run_woken(reactor)).is_ok();
         if !taken {
-            // So that the next is the first again, and is refused too.
+            // Emptied, so that the next one is the first again, and is refused too.
             self.take();
         }
         taken

@@ -43,7 +43,7 @@ impl TaskGroup {
 
     /// Cancels all tasks of the group. Those that are spawned meanwhile stay.
     pub fn cancel(&self) {
-        // Each leaves by itself: taken out here, its place might be another's by then.
+        // A copy, since each leaves the group by itself when it is cancelled.
         let tasks: Vec<DeferredHandle> = self.0.borrow().iter().map(|(_, task)| task.clone()).collect();
         for task in tasks {
             task.cancel();

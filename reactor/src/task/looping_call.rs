@@ -12,10 +12,9 @@ use crate::reactor::delayed_call::DelayedCall;
 
 /// Calls a function at even intervals; a cheap handle.
 ///
-/// It keeps the phase of its start, however long a call takes, and skips the times that it missed
-/// ([`with_count`](Self::with_count) says how many). If the function returns a Deferred, the next call waits for it.
-/// Its first error ends the loop. As with every callback, calls come from the loop, the first one too: in Twisted that
-/// one is made inside `start`.
+/// Calls are due at whole intervals from the start, however long a call takes; times that were missed are skipped
+/// ([`with_count`](Self::with_count) tells how many). If the function returns a Deferred, the next call waits for it. The first
+/// error ends the calls. As every callback they come from the loop, even the first, which Twisted makes inside `start`.
 ///
 /// # Examples
 /// ```
@@ -43,14 +42,15 @@ type Function = Box<dyn FnMut(u64) -> Deferred<()>>;
 struct Loop {
     reactor: Reactor,
     function: RefCell<Function>,
-    /// Not called when no whole interval has passed since the last call.
+    /// The function is not called if no whole interval has passed since its last call.
     counting: bool,
-    state: RefCell<State>,
+    schedule: RefCell<Schedule>,
     running: Cell<bool>,
 }
 
+/// When calls are due, and what fires at the end.
 #[derive(Default)]
-struct State {
+struct Schedule {
     interval: Duration,
     start: Duration,
     run_at_start: bool,
@@ -60,15 +60,15 @@ struct State {
 }
 
 impl LoopingCall {
-    /// Makes a loop around `function`; [`start`](Self::start) starts it.
+    /// Makes a looping call of `function`, which [`start`](Self::start) starts.
     #[must_use]
     pub fn new<R: CallbackResult<Value = ()>>(reactor: &Reactor, mut function: impl FnMut() -> R + 'static) -> Self {
         Self::make(reactor, false, Box::new(move |_| maybe_deferred(&mut function)))
     }
 
-    /// The same with a function that is told how many intervals have passed since its last call.
+    /// The same for a function that is told how many intervals have passed since its last call.
     ///
-    /// 1, unless calls were missed. When none has passed it is not called.
+    /// That is 1 unless calls were missed. If it is 0, the function is not called.
     #[doc(alias = "withCount")]
     #[must_use]
     pub fn with_count<R: CallbackResult<Value = ()>>(reactor: &Reactor, mut function: impl FnMut(u64) -> R + 'static) -> Self {
@@ -80,7 +80,7 @@ impl LoopingCall {
             reactor: reactor.clone(),
             function: RefCell::new(function),
             counting,
-            state: RefCell::default(),
+            schedule: RefCell::default(),
             running: Cell::new(false),
         }))
     }
@@ -94,13 +94,13 @@ impl LoopingCall {
     /// [`TaskError::AlreadyRunning`], also after a [`stop`](Self::stop) until the call that was under way has ended.
     #[track_caller]
     pub fn start(&self, interval: Duration, now: bool) -> Result<Deferred<()>, TaskError> {
-        if self.0.state.borrow().ended.is_some() {
+        if self.0.schedule.borrow().ended.is_some() {
             return Err(TaskError::AlreadyRunning);
         }
         self.0.running.set(true);
         let (deferred, ended) = Deferred::new();
         let start = self.0.time();
-        self.0.state.replace(State { interval, start, run_at_start: now, last: None, call: None, ended: Some(ended) });
+        self.0.schedule.replace(Schedule { interval, start, run_at_start: now, last: None, call: None, ended: Some(ended) });
         if now {
             self.0.call_after(Duration::ZERO);
         } else {
@@ -109,7 +109,7 @@ impl LoopingCall {
         Ok(deferred)
     }
 
-    /// Stops the loop, and fires what [`start`](Self::start) has given; after the Deferred that a call waits for.
+    /// Stops the calls, and fires the Deferred that [`start`](Self::start) has given, once a call that is under way has ended.
     ///
     /// # Errors
     /// [`TaskError::NotRunning`].
@@ -117,7 +117,7 @@ impl LoopingCall {
         if !self.0.running.replace(false) {
             return Err(TaskError::NotRunning);
         }
-        let call = self.0.state.borrow_mut().call.take();
+        let call = self.0.schedule.borrow_mut().call.take();
         if let Some(call) = call {
             call.cancel().ok();
             self.0.end(Ok(()));
@@ -125,7 +125,7 @@ impl LoopingCall {
         Ok(())
     }
 
-    /// Begins a new interval now: the next call comes one interval from now. Nothing while a call waits.
+    /// Begins a new interval now: the next call is due one interval from now. Does nothing while a call waits for a Deferred.
     ///
     /// # Errors
     /// [`TaskError::NotRunning`].
@@ -133,11 +133,11 @@ impl LoopingCall {
         if !self.0.running.get() {
             return Err(TaskError::NotRunning);
         }
-        let call = self.0.state.borrow_mut().call.take();
+        let call = self.0.schedule.borrow_mut().call.take();
         if let Some(call) = call {
             call.cancel().ok();
             let now = self.0.time();
-            self.0.state.borrow_mut().start = now;
+            self.0.schedule.borrow_mut().start = now;
             self.0.schedule_from(now);
         }
         Ok(())
@@ -153,32 +153,32 @@ impl LoopingCall {
     /// The interval it was last started with.
     #[must_use]
     pub fn interval(&self) -> Duration {
-        self.0.state.borrow().interval
+        self.0.schedule.borrow().interval
     }
 }
 
 impl Loop {
-    /// The time, not that of the turn: the call itself may have taken long.
+    /// The present time, not that of the turn: the call itself may have taken long.
     fn time(&self) -> Duration {
         self.reactor.backend().now()
     }
 
     fn schedule_from(self: &Rc<Self>, when: Duration) {
-        let delay = self.state.borrow().until_next(when);
+        let delay = self.schedule.borrow().until_next(when);
         self.call_after(delay);
     }
 
     fn call_after(self: &Rc<Self>, delay: Duration) {
         let this = Rc::clone(self);
         let call = self.reactor.call_later(delay, move || this.call());
-        self.state.borrow_mut().call = Some(call);
+        self.schedule.borrow_mut().call = Some(call);
     }
 
     fn call(self: Rc<Self>) {
         let count = {
-            let mut state = self.state.borrow_mut();
-            state.call = None;
-            state.count(self.reactor.now())
+            let mut schedule = self.schedule.borrow_mut();
+            schedule.call = None;
+            schedule.count(self.reactor.now())
         };
         let result = if self.counting && count == 0 { crate::defer::succeed(()) } else { (self.function.borrow_mut())(count) };
         let told = result.add_both(move |result| match result {
@@ -192,20 +192,20 @@ impl Loop {
     }
 
     fn end(&self, result: Result<(), Failure>) {
-        let ended = self.state.borrow_mut().ended.take();
+        let ended = self.schedule.borrow_mut().ended.take();
         if let Some(ended) = ended {
             ended.fire(result);
         }
     }
 }
 
-impl State {
+impl Schedule {
     fn until_next(&self, when: Duration) -> Duration {
         if self.interval.is_zero() {
             return Duration::ZERO;
         }
         let into = (when.saturating_sub(self.start)).as_nanos() % self.interval.as_nanos();
-        // It is less than an interval, and every Duration of less than 584 years fits.
+        // Less than an interval, which fits unless it is longer than 584 years.
         self.interval.saturating_sub(Duration::from_nanos(u64::try_from(into).unwrap_or(u64::MAX)))
     }
 
@@ -214,7 +214,7 @@ impl State {
         if self.interval.is_zero() {
             return 1;
         }
-        // Times before a reset's new start count backwards: what was missed before it is not forgotten.
+        // Times before the new start that a reset has set count backwards, so that calls missed before it are counted.
         let interval = self.interval.as_nanos();
         let slot = |time: Duration| match time.checked_sub(self.start) {
             Some(since) => (since.as_nanos() / interval).cast_signed(),

@@ -13,24 +13,24 @@ use crate::panic::{Panic, catch};
 use crate::reactor::Reactor;
 use crate::reactor::reactor_handle::ReactorHandle;
 
-/// Runs `count` reactors, each on a thread of its own, until all of them have stopped.
+/// Runs `count` reactors, each on its own thread, until all of them have stopped.
 ///
-/// On its thread, `set_up` is called once with the [`Worker`], which is a reactor that does not run yet; then it runs.
+/// On each thread `set_up` is called once with the [`Worker`], a reactor that does not run yet; then it runs.
 /// A worker shares nothing with the others: connections, protocols and timers stay on the thread they were made on, and
 /// workers talk by [`call_from_thread`](ReactorHandle::call_from_thread) on each other's handles.
 ///
-/// They are one program: when one stops, be it by [`Reactor::stop`], by a signal or because it failed, all are told to stop
-/// in order.
+/// They are one program: when one stops, whether by [`Reactor::stop`], by a signal or because it failed, all are told to stop
+/// gracefully.
 ///
 /// # One port
 /// There are two ways to have all workers listen on one port; `listen_tcp` in each would find it taken.
 ///
-/// - *One socket*, bound once and passed to each: `adopt_stream_port(listener.try_clone()?, ..)`. Whoever is awake first
-///   takes a connection, so a busy worker takes fewer, a lone burst may all go to one, and each connection wakes every
-///   idle worker. Nothing is lost when a worker stops: what waits is taken by the others.
+/// - *One socket*, bound once and passed to each: `adopt_stream_port(listener.try_clone()?, ..)`. The worker that is first
+///   awake takes a connection, so a busy worker takes fewer, a single burst may all go to one, and each connection wakes every
+///   idle worker. Nothing is lost when a worker stops: the others take the connections that wait.
 /// - *A socket each* with [`reuse_port_listener`](crate::reuse_port_listener) (`SO_REUSEPORT`): the system deals
 ///   connections out by a hash of their addresses, evenly when they are many, whatever the workers are doing, and wakes one.
-///   But what waits at the socket of a worker that stops is **reset**, and so it is when a program is restarted by
+///   But connections that wait at the socket of a worker that stops are **reset**, also when a program is restarted by
 ///   starting the new one beside the old; and any program of the same user may listen there too and take a share.
 ///
 /// Take the first unless you have measured that the second is better for you.
@@ -64,34 +64,34 @@ pub fn workers(count: usize, set_up: impl Fn(&Worker) -> Result + Sync) -> Resul
             let (start, started) = channel();
             let (made, set_up) = (made.clone(), &set_up);
             let run = move || run_worker(index, made, &started, set_up);
-            // If a thread cannot be had, those that were begun find nobody to start them, and end.
+            // If this fails, the threads that were made before are never started by their channel, and end.
             threads.push(thread::Builder::new().name(format!("worker {index}")).spawn_scoped(scope, run)?);
             starts.push(start);
         }
         drop(made);
         let mut handles = Vec::with_capacity(count);
         for _ in 0..count {
-            // A thread that ends without a word has panicked, which joining it tells; those that wait have said theirs.
+            // A thread that ends without sending anything has panicked, as joining it will tell. All others have sent.
             let Ok(reactor) = reactors.recv() else { break };
             handles.push(reactor?);
         }
         handles.sort_by_key(|(index, _)| *index);
         let handles: Arc<[ReactorHandle]> = handles.into_iter().map(|(_, handle)| handle).collect();
-        // Used up in any case: who waits for a start that is not to come learns it by the sender's end, and can be joined.
+        // Consumed in any case: a thread that is not to be started learns it from the end of its channel, and can be joined.
         for start in starts.into_iter().filter(|_| handles.len() == count) {
-            // It fails only for a thread that has ended.
+            // It fails only if the thread has ended.
             start.send(Arc::clone(&handles)).ok();
         }
         let results = threads.into_iter().enumerate().map(|(index, thread)| match thread.join() {
             Ok(result) => result,
             Err(payload) => Err(WorkerError::Panicked { worker: index, panic: payload.into() }),
         });
-        // All are joined, whatever the first says.
+        // All are joined, whatever the result of the first.
         results.fold(Ok(()), Result::and)
     })
 }
 
-/// A reactor is made on the thread that runs it, and its handle sent to the others.
+/// Makes a reactor on this thread, sends its handle to the others, and runs it.
 fn run_worker(
     index: usize,
     made: Sender<io::Result<(usize, ReactorHandle)>>,
@@ -106,27 +106,27 @@ fn run_worker(
         }
     };
     made.send(Ok((index, reactor.handle()))).ok();
-    // While it waits it must not keep up the channel on which another may end without a word.
+    // Dropped, so that the channel ends if another thread ends without sending anything.
     drop(made);
-    // Without a start another worker could not be made, which is what is told.
+    // Not started: another worker could not be made, and that is the error.
     let Ok(handles) = started.recv() else { return Ok(()) };
     let worker = Worker { reactor, index, handles };
-    // The loop too: whatever panics in it must not leave the others running without it.
+    // The loop is caught as well: if it panics the others must not go on without this worker.
     let result = match catch(|| set_up(&worker).and_then(|()| worker.run())) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(WorkerError::Failed { worker: index, error: error.to_string() }),
         Err(panic) => Err(WorkerError::Panicked { worker: index, panic }),
     };
     for (_, other) in worker.handles.iter().enumerate().filter(|(other, _)| *other != index) {
-        // Those that have stopped need not be told. One that does not run yet finds this as soon as it does.
+        // An error says that it has stopped already. One that does not run yet gets the call as soon as it does.
         other.call_from_thread(|reactor| reactor.stop().unwrap_or(())).ok();
     }
-    // Only one that failed has anything left, wherever its loop was left.
+    // Only a reactor that failed still holds anything.
     worker.dismantle();
     result
 }
 
-/// One of several reactors, each on its thread; made by [`workers`]. It is used like a [`Reactor`].
+/// One of several reactors, each on its own thread; made by [`workers`]. It is used like a [`Reactor`].
 #[derive(Debug)]
 pub struct Worker {
     reactor: Reactor,
@@ -141,10 +141,9 @@ impl Worker {
         self.index
     }
 
-    /// The handles of all workers by their index, this one's among them; clone the [`Arc`] to keep them.
+    /// The handles of all workers by their index, including this one's; clone the [`Arc`] to keep them.
     ///
-    /// What is queued on a handle is in no buffer of a connection, and has no bound: let workers that can be flooded
-    /// answer each other.
+    /// The queue of a handle has no bound. Where a worker could be flooded, let it answer each call before the next is sent.
     #[must_use]
     pub const fn handles(&self) -> &Arc<[ReactorHandle]> {
         &self.handles
@@ -169,14 +168,14 @@ pub enum WorkerError {
         /// What it said.
         error: String,
     },
-    /// A worker's set-up panicked, or its loop where no callback is. A bug in it.
+    /// A worker's set-up panicked, or its loop outside of a callback: a bug.
     Panicked {
         /// Which worker.
         worker: usize,
         /// With what message.
         panic: Panic,
     },
-    /// The system has no thread, or no descriptors for a reactor. Fewer workers may do.
+    /// The system has no more threads, or no descriptors for a reactor. Try fewer workers.
     System(io::Error),
 }
 
@@ -185,7 +184,9 @@ impl fmt::Display for WorkerError {
         match self {
             Self::Failed { worker, error } => write!(f, "worker {worker} failed: {error}"),
             Self::Panicked { worker, panic } => write!(f, "worker {worker} {panic}"),
-            Self::System(error) => write!(f, "no more workers can be had from the system: {error}"),
+            Self::System(error) => {
+                write!(f, "the system has no thread or no descriptors for another worker: {error}; try fewer workers")
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The announcement: legal bytes of a compressed stream that only torsade writes, and decoders read as nothing.
+//! The announcement: legal bytes of a compressed stream that only Torsade writes, and that decode to nothing.
 //!
-//! RFC 1951, 3.2.4, ignores the bits between the header of a stored block and the next byte boundary. On a byte
+//! RFC 1951, 3.2.4, ignores the bits between the header of a stored block and the next byte boundary. At a byte
 //! boundary an *empty* stored block is therefore `P << 3, 00, 00, ff, ff` with five free bits P, where every known
-//! encoder writes zero. Three such blocks with chosen P are the mark. A mark in mid-stream also carries how many plain
-//! bytes went before it, seven blocks of five bits, so that a copy of it elsewhere does not match.
-//! In zstd the free bits are the byte of an RLE block of length zero; lz4 has none and is marked by three empty blocks.
+//! encoder writes zero. Three such blocks with chosen P are the mark. A mark in mid-stream also states how many plain
+//! bytes went before it, in seven blocks of five bits each, so that a copy of it elsewhere does not match.
+//! In zstd the free bits are the byte of an RLE block of length zero; lz4 has none, and its mark is three empty blocks.
 
 use torsade_protocols::Format;
 
@@ -15,7 +15,7 @@ pub(super) const MAX_LEN: usize = 60;
 const START: [u8; 3] = [0x15, 0x0a, 0x1b];
 /// Padding of the mark's three blocks in mid-stream.
 const MID: [u8; 3] = [0x15, 0x0a, 0x1d];
-/// What the mark in mid-stream says of itself, in the three bits above the count.
+/// The version of the mark in mid-stream, in the three bits above the count.
 const VERSION: u64 = 1;
 
 /// The bytes that [`MID`] becomes: what to search for in plain bytes.
@@ -46,7 +46,7 @@ impl Place {
     }
 }
 
-/// What some first bytes are.
+/// What the first bytes of something are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
     /// The beginning of an announcement.
@@ -118,7 +118,7 @@ fn write_zstd_mark(place: Place, wire: &mut Vec<u8>) {
     }
 }
 
-/// Says whether `bytes`, which stand at `place`, begin an announcement.
+/// Says whether an announcement begins with `bytes`, which were found at `place`.
 pub(super) fn recognise(bytes: &[u8], place: Place) -> Verdict {
     let Some(&first) = bytes.first() else {
         return Verdict::Prefix;
@@ -148,7 +148,7 @@ fn candidate(first: u8, place: Place) -> Option<Format> {
     }
 }
 
-/// A whole announcement, some of whose bytes may vary.
+/// A whole announcement, in which some bytes may vary.
 struct Template {
     format: Format,
     bytes: [u8; MAX_LEN],
@@ -175,7 +175,7 @@ impl Template {
             && (self.format != Format::Lz4 || lz4_header_is_sound(bytes))
     }
 
-    /// A byte that differs from ours, and yet a torsade of another version, level or build may write.
+    /// Whether a byte may differ from ours in this way, since another version, level or build of Torsade may write it.
     fn varies(&self, at: usize, byte: u8) -> bool {
         match (self.format, at) {
             (Format::Deflate, 1) => ZLIB_FLAGS.contains(&byte),

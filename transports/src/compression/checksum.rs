@@ -1,8 +1,8 @@
-//! Checksums of what passes, carried beside the codecs.
+//! Checksums of plain bytes, kept outside of the codecs.
 
 use torsade_protocols::Format;
 
-/// The checksum a container keeps of its plain bytes.
+/// The checksum that a container has of its plain bytes.
 pub(super) enum Checksum {
     /// Adler-32 of zlib, RFC 1950.
     Adler(u32),
@@ -34,7 +34,7 @@ impl Checksum {
         }
     }
 
-    /// The container's trailer, and how much of it is used.
+    /// The container's trailer, and how many bytes it has.
     pub(super) fn trailer(&self) -> ([u8; 8], usize) {
         let mut trailer = [0; 8];
         let len = match self {
@@ -53,19 +53,19 @@ impl Checksum {
     }
 }
 
-/// The checksum byte of an lz4 frame header: the second byte of its descriptor's XXH32.
+/// The checksum byte of an lz4 frame's header: the second byte of the XXH32 of its descriptor.
 pub(super) fn lz4_header_sum(descriptor: &[u8]) -> u8 {
     (xxh32(descriptor) >> 8) as u8
 }
 
-/// The XXH32 of what is there already.
+/// The XXH32 of `bytes`.
 pub(super) fn xxh32(bytes: &[u8]) -> u32 {
     let mut hash = Xxh32::new();
     hash.update(bytes);
     hash.sum()
 }
 
-/// XXH32 with seed 0, the checksum of lz4 frames. `lz4_flex` has one too, but keeps it to itself.
+/// XXH32 with seed 0, the checksum of lz4 frames. That of `lz4_flex` is private.
 pub(super) struct Xxh32 {
     lanes: [u32; 4],
     tail: [u8; 16],

@@ -16,47 +16,67 @@ use inflate::InflateDecoder;
 
 use super::decoder_memory::{DecoderMemory, Share};
 
-/// Where a decoder stands after a call.
+/// Why a codec returned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
-    /// The stream is over. Bytes not taken belong to whatever follows.
+    /// The stream is over. Bytes that were not taken belong to whatever follows.
     End,
-    /// The room or the work was used up: there may be more without new input.
+    /// The room or the work was used up: there may be more output without new input.
     Full,
-    /// All input was taken, and all it gave was appended.
+    /// All input was taken, and all output that it gave was appended.
     Hungry,
 }
 
-/// What one call of a codec did.
-pub(super) struct Step {
-    pub(super) outcome: Result<Outcome, DecompressErrorKind>,
-    pub(super) taken: usize,
-}
+/// How many bytes of the input a codec took, and why it returned.
+pub(super) type Decoded = (usize, Result<Outcome, DecompressErrorKind>);
 
 /// One incoming stream, or several in a row.
+///
+/// Guaranteed for every format and every way of cutting the input: no call appends more than `room` bytes or does much more
+/// than the work it was given; what it allocates is judged by the limits, and counted in the memory of all decoders, before
+/// more is asked for; and what was decoded before an error is delivered. So nothing that a peer sends costs more than its
+/// limits allow.
 pub(super) struct Decoder {
     announced: bool,
-    /// Bytes that came before it was clear that they are compressed.
+    /// Bytes that came before it was known that they are compressed. They are decoded first.
     carried: Vec<u8>,
-    /// None before the first byte and between two streams: codecs are large.
-    codec: Option<Codec>,
+    /// None before the first byte of a stream: codecs are large.
+    codec: Option<Box<dyn Codec>>,
+    /// Plain bytes that were given out.
     given: u64,
     /// What it counts for in the memory of all decoders.
     memory: Share,
     options: Decompression,
-    /// Bytes taken since something was given.
+    /// Bytes taken since the last plain byte was given out.
     skipped: u64,
     /// Streams that have ended.
     streams: u64,
     taken: u64,
 }
 
-enum Codec {
-    Inflate(InflateDecoder),
-    #[cfg(feature = "lz4")]
-    Lz4(lz4::Lz4Decoder),
-    #[cfg(feature = "zstd")]
-    Zstd(zstd::ZstdDecoder),
+/// The decoder of one format: made at the first byte of a stream, gone after its last.
+trait Codec {
+    /// Takes input and appends at most `room` bytes to `plain`, until `work` is used up.
+    fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded;
+
+    /// Makes it ready for another stream; false where making a new one is as cheap.
+    fn restart(&mut self) -> bool {
+        false
+    }
+
+    /// Whether it has taken whole frames, and no byte of another one.
+    fn is_between(&self) -> bool {
+        false
+    }
+
+    /// Whether it has not got past the bytes that name the format.
+    fn is_at_magic(&self) -> bool;
+
+    /// How much memory it holds, in bytes.
+    fn memory(&self) -> usize;
+
+    /// How many of the bytes it has taken may still give output: those of a block or a member that is not over.
+    fn unfinished(&self) -> u64;
 }
 
 impl Decoder {
@@ -74,49 +94,48 @@ impl Decoder {
         self.options.after_end
     }
 
-    /// Takes input and appends at most `room` bytes to `plain`, for which it does what is left of `work`. Says how much of
-    /// `wire` it took.
-    pub(super) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
+    /// Takes input and appends at most `room` bytes to `plain`, until `work` is used up.
+    pub(super) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {
         if !self.carries() {
             return self.read_streams(wire, plain, room, work);
         }
         let limit = plain.len().saturating_add(room);
         let mut carried = std::mem::take(&mut self.carried);
-        let Step { outcome, taken } = self.read_streams(&carried, plain, room, work);
+        let (taken, outcome) = self.read_streams(&carried, plain, room, work);
         carried.drain(..taken);
         if !carried.is_empty() {
             self.carried = carried;
         }
         if outcome != Ok(Outcome::Hungry) {
-            return Step { outcome, taken: 0 };
+            return (0, outcome);
         }
         self.read_streams(wire, plain, limit - plain.len(), work)
     }
 
-    /// Whether bytes that came earlier still wait to be read.
+    /// Whether bytes that came earlier are still to be decoded.
     pub(super) const fn carries(&self) -> bool {
         !self.carried.is_empty()
     }
 
-    /// Moves at most `room` bytes that came earlier and follow the stream's end; says how many.
+    /// Moves at most `room` of the bytes that came earlier and follow the stream's end; says how many.
     pub(super) fn take_carried(&mut self, room: usize, to: &mut Vec<u8>) -> usize {
         let moved = self.carried.len().min(room);
         to.extend(self.carried.drain(..moved));
         moved
     }
 
-    /// The input has ended. Says whether that may be.
+    /// The input has ended: an error if it may not end here.
     pub(super) fn read_end(&self) -> Result<(), DecompressErrorKind> {
         let allowed = match self.options.truncation {
             Truncation::Allow => true,
             Truncation::Error => false,
-            // A torsade peer ends its streams on every orderly close, so this was none.
+            // A Torsade peer ends its streams whenever it closes gracefully, so this stream was cut off.
             _ => !self.announced,
         };
         if self.is_between() || allowed { Ok(()) } else { Err(DecompressErrorKind::Truncated) }
     }
 
-    /// Dresses an error up with the place it happened at.
+    /// The error, with the place in the stream at which it happened.
     pub(super) const fn error(&self, kind: DecompressErrorKind) -> DecompressError {
         DecompressError::new(self.options.format, kind, self.taken, self.given)
     }
@@ -130,88 +149,83 @@ impl Decoder {
         stats.wire_in += self.taken;
     }
 
-    /// A stream has ended, and no other one has begun; skipped frames may have followed.
+    /// Whether a stream has ended and no other has begun; frames to be skipped may have followed.
     fn is_between(&self) -> bool {
-        self.streams > 0 && self.codec.as_ref().is_none_or(Codec::is_between)
+        self.streams > 0 && self.codec.as_ref().is_none_or(|codec| codec.is_between())
     }
 
-    fn read_streams(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
+    fn read_streams(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {
         let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
-            let step = self.read_one(&wire[taken..], plain, limit - plain.len(), work);
-            taken += step.taken;
-            if step.outcome != Ok(Outcome::End) {
-                return Step { outcome: step.outcome, taken };
+            let (used, outcome) = self.read_one(&wire[taken..], plain, limit - plain.len(), work);
+            taken += used;
+            if outcome != Ok(Outcome::End) {
+                return (taken, outcome);
             }
             self.streams += 1;
-            // Codecs are large, and not kept for a stream that may never come. But one that is here already may be short,
-            // and the next one, too.
+            // A codec is large, and not kept for a stream that may never come. But where the next stream is here already, it
+            // is used again: there may be many short ones.
             let next = self.options.after_end == AfterEnd::NextStream && taken < wire.len();
-            if !(next && self.codec.as_mut().is_some_and(Codec::restart)) {
+            if !(next && self.codec.as_mut().is_some_and(|codec| codec.restart())) {
                 self.codec = None;
-                // Less than before.
+                // Cannot fail: it is less than before.
                 self.count_memory().ok();
             }
             if self.options.after_end != AfterEnd::NextStream {
-                return Step { outcome: step.outcome, taken };
+                return (taken, outcome);
             }
             if taken == wire.len() {
-                return Step { outcome: Ok(Outcome::Hungry), taken };
+                return (taken, Ok(Outcome::Hungry));
             }
         }
     }
 
     /// Calls the codec once and holds the result against the limits.
-    fn read_one(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
+    fn read_one(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {
         let begun_before = self.codec.as_ref().is_some_and(|codec| !codec.is_between());
         let codec = match &mut self.codec {
             Some(codec) => codec,
-            None if wire.is_empty() => {
-                return Step { outcome: Ok(Outcome::Hungry), taken: 0 };
-            }
-            none => match Codec::new(&self.options) {
+            None if wire.is_empty() => return (0, Ok(Outcome::Hungry)),
+            none => match codec(&self.options) {
                 Ok(codec) => none.insert(codec),
-                Err(kind) => {
-                    return Step { outcome: Err(kind), taken: 0 };
-                }
+                Err(kind) => return (0, Err(kind)),
             },
         };
         let before = plain.len();
         // One byte more than allowed, to see whether there is one.
         let left = self.options.max_total.map(|max| (max - self.given).saturating_add(1));
         let room = left.map_or(room, |left| room.min(usize::try_from(left).unwrap_or(usize::MAX)));
-        let mut step = codec.step(wire, plain, room, work);
-        if self.streams > 0 && step.outcome == Err(DecompressErrorKind::Header) && codec.is_at_magic() {
-            // Not a damaged stream, but no stream at all: none of it was taken, unless it was before this was clear.
-            step = Step { outcome: Err(DecompressErrorKind::TrailingData), taken: if begun_before { step.taken } else { 0 } };
+        let (mut taken, mut outcome) = codec.decode(wire, plain, room, work);
+        if self.streams > 0 && outcome == Err(DecompressErrorKind::Header) && codec.is_at_magic() {
+            // No stream at all rather than a damaged one. None of it counts as taken but what was taken before this was known.
+            outcome = Err(DecompressErrorKind::TrailingData);
+            taken = if begun_before { taken } else { 0 };
             self.codec = None;
         }
-        self.taken += step.taken as u64;
+        self.taken += taken as u64;
         let given = (plain.len() - before) as u64;
         self.given += given;
-        self.skipped = if given > 0 { 0 } else { self.skipped + step.taken as u64 };
-        if let Err(kind) = self.check_limits(plain).and_then(|()| self.count_memory()) {
-            step.outcome = Err(kind);
-        }
-        step
+        self.skipped = if given > 0 { 0 } else { self.skipped + taken as u64 };
+        let limits = self.check_limits(plain).and_then(|()| self.count_memory());
+        (taken, limits.and(outcome))
     }
 
     fn count_memory(&mut self) -> Result<(), DecompressErrorKind> {
-        let bytes = self.codec.as_ref().map_or(0, Codec::memory);
+        let bytes = self.codec.as_ref().map_or(0, |codec| codec.memory());
         self.memory.resize(bytes).map_err(|max| DecompressErrorKind::Memory { max: max as u64 })
     }
 
     fn check_limits(&mut self, plain: &mut Vec<u8>) -> Result<(), DecompressErrorKind> {
         let max = self.options.max_skipped;
-        let unfinished = self.codec.as_ref().map_or(0, Codec::unfinished);
+        let unfinished = self.codec.as_ref().map_or(0, |codec| codec.unfinished());
         if self.skipped.saturating_sub(unfinished) > max {
             return Err(DecompressErrorKind::Skipped { max });
         }
         if let Some(max) = self.options.max_total
             && self.given > max
         {
-            plain.pop(); // the one byte more; everything up to the limit is delivered
+            plain.pop(); // the byte too many; everything up to the limit is delivered
             self.given = max;
             return Err(DecompressErrorKind::LimitTotal { max });
         }
@@ -225,84 +239,15 @@ impl Decoder {
     }
 }
 
-impl Codec {
-    fn new(options: &Decompression) -> Result<Self, DecompressErrorKind> {
-        if let Some(feature) = super::missing_feature(options.format) {
-            return Err(DecompressErrorKind::NotBuilt { feature });
-        }
-        match options.format {
-            #[cfg(feature = "lz4")]
-            Format::Lz4 => Ok(Self::Lz4(lz4::Lz4Decoder::new(options))),
-            #[cfg(feature = "zstd")]
-            Format::Zstd => zstd::ZstdDecoder::new(options).map(Self::Zstd),
-            _ => Ok(Self::Inflate(InflateDecoder::new(options))),
-        }
+fn codec(options: &Decompression) -> Result<Box<dyn Codec>, DecompressErrorKind> {
+    if let Some(feature) = super::missing_feature(options.format) {
+        return Err(DecompressErrorKind::NotBuilt { feature });
     }
-
-    fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
-        match self {
-            Self::Inflate(inflate) => inflate.step(wire, plain, room, work),
-            #[cfg(feature = "lz4")]
-            Self::Lz4(lz4) => lz4.step(wire, plain, room, work),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => zstd.step(wire, plain, room, work),
-        }
-    }
-
-    /// Makes it ready for another stream; false where making a new one is as cheap.
-    fn restart(&mut self) -> bool {
-        match self {
-            #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => {
-                zstd.restart();
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether it has taken whole frames, and no byte of another one.
-    const fn is_between(&self) -> bool {
-        match self {
-            // It is made when a byte is there, and gone when its stream is over.
-            Self::Inflate(_) => false,
-            #[cfg(feature = "lz4")]
-            Self::Lz4(lz4) => lz4.is_between(),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => zstd.is_between(),
-        }
-    }
-
-    /// How much memory it holds, in bytes.
-    const fn memory(&self) -> usize {
-        match self {
-            Self::Inflate(inflate) => inflate.memory(),
-            #[cfg(feature = "lz4")]
-            Self::Lz4(lz4) => lz4.memory(),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => zstd.memory(),
-        }
-    }
-
-    /// How many of the bytes it has taken may yet give something: they are of a block or a member that goes on.
-    const fn unfinished(&self) -> u64 {
-        match self {
-            Self::Inflate(inflate) => inflate.unfinished(),
-            #[cfg(feature = "lz4")]
-            Self::Lz4(lz4) => lz4.unfinished(),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => zstd.unfinished(),
-        }
-    }
-
-    /// Whether it has not got past the bytes that name the format.
-    fn is_at_magic(&self) -> bool {
-        match self {
-            Self::Inflate(inflate) => inflate.is_at_magic(),
-            #[cfg(feature = "lz4")]
-            Self::Lz4(lz4) => lz4.is_at_magic(),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => zstd.is_at_magic(),
-        }
-    }
+    Ok(match options.format {
+        #[cfg(feature = "lz4")]
+        Format::Lz4 => Box::new(lz4::Lz4Decoder::new(options)),
+        #[cfg(feature = "zstd")]
+        Format::Zstd => Box::new(zstd::ZstdDecoder::new(options)?),
+        _ => Box::new(InflateDecoder::new(options)),
+    })
 }

@@ -1,20 +1,20 @@
-//! What all decoders of a reactor hold, in sum: a window is cheap to ask for, and each peer may ask for one.
+//! The bound on what all decoders of a reactor hold together: a window is cheap to ask for, and each peer may ask for one.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// The most that they hold unless it is set, in bytes: 5,000 of deflate, or 30 with zstd's largest windows.
+/// The default bound, in bytes: enough for 5,000 decoders of deflate, or for 30 with zstd's largest windows.
 const LIMIT: usize = 256 << 20;
 
 /// The sum of what the decoders of one reactor hold, and its bound.
 ///
-/// A decoder may grow as long as it holds no more than what is left for all others. So whoever asks for most is refused
-/// first, and there is room for those who ask for little, however many the others are.
+/// A decoder may grow as long as it holds no more than is left for all others. So those that ask for most are refused first,
+/// and those that ask for little find room, however many the others are.
 pub(crate) struct DecoderMemory {
     limit: Cell<usize>,
     held: Cell<usize>,
     refused: Cell<u64>,
-    /// One was refused and that was told, and half of the memory has not been free since.
+    /// A refusal was logged; the next one is, once half of the memory has been free again.
     told: Cell<bool>,
 }
 
@@ -31,22 +31,22 @@ impl Default for DecoderMemory {
 }
 
 impl DecoderMemory {
-    /// Sets the bound, in bytes. Who holds more already does so until it grows.
+    /// Sets the bound, in bytes. What is above a smaller one already is kept, and refused when it grows.
     pub(crate) fn set_limit(&self, limit: usize) {
         self.limit.set(limit);
     }
 
-    /// What they hold now, in bytes.
+    /// What all decoders hold now, in bytes.
     pub(crate) const fn held(&self) -> usize {
         self.held.get()
     }
 
-    /// How many have been refused what they needed.
+    /// How many times a decoder was refused what it needed.
     pub(crate) const fn refused(&self) -> u64 {
         self.refused.get()
     }
 
-    /// Counts and tells a refusal; gives the bound.
+    /// Counts and logs a refusal; gives the bound.
     fn refuse(&self) -> usize {
         let (limit, held) = (self.limit.get(), self.held.get());
         self.refused.set(self.refused.get() + 1);
@@ -65,10 +65,10 @@ impl Share {
         Self { memory, bytes: 0 }
     }
 
-    /// It holds so many bytes now.
+    /// Sets what the decoder holds now.
     ///
     /// # Errors
-    /// That is too much; the bound is given. The memory is to be freed, and counts until then.
+    /// The bound, if that is too much. What is held counts until the decoder is dropped.
     pub(super) fn resize(&mut self, bytes: usize) -> Result<(), usize> {
         let memory = &self.memory;
         let before = std::mem::replace(&mut self.bytes, bytes);

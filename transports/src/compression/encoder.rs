@@ -8,7 +8,7 @@ mod zstd;
 
 use std::time::Duration;
 
-use torsade_protocols::{Compression, CompressionError, Flush, Format};
+use torsade_protocols::{Compression, CompressionError, CompressionStats, Flush, Format};
 
 use super::announcement::Place;
 use super::pool::SharedPool;
@@ -20,16 +20,20 @@ pub(super) type Failure = String;
 /// Room made before a flush begins. With less than six bytes zlib repeats the marker (madler/zlib#149).
 const FLUSH_ROOM: usize = 64;
 
-/// How long a stream that is flushed by hand keeps bytes to itself after the last write.
+/// How long after the last write a stream that is flushed by hand keeps unflushed bytes back.
 const MANUAL_IDLE: Duration = Duration::from_secs(1);
 
 /// One outgoing stream.
+///
+/// Guaranteed for every format: nothing is sent before the first byte is written, and then header and announcement go before
+/// it; after a flush the peer can read everything written so far; an end is written at most once, and only to a stream that
+/// was opened; after it nothing is written.
 pub(super) struct Encoder {
-    codec: Codec,
+    codec: AnyCodec,
     announce: bool,
     ended: bool,
     flush: Flush,
-    /// When [`Flush::After`] wants its flush, and [`Flush::Manual`] one after silence.
+    /// When [`Flush::After`] is due, and with [`Flush::Manual`] the flush after a silence.
     flush_at: Option<Duration>,
     flushes: u64,
     format: Format,
@@ -42,8 +46,30 @@ pub(super) struct Encoder {
     wire_out: u64,
 }
 
-/// The format's own part.
-enum Codec {
+/// The encoder of one format. Each method appends to `wire` what has become ready to send, which may be nothing.
+trait Codec {
+    /// Writes the stream's header, and the announcement if a place for it is given.
+    fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure>;
+    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
+    fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
+    /// After a flush: what follows will not refer to what went before.
+    fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
+    fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
+
+    /// When what it has borrowed should be given back; for deflate, which alone borrows.
+    fn idle_at(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Gives back what it has borrowed, and goes on when it is next written to.
+    fn hibernate(&mut self) {}
+
+    /// Adds the counts that only this format has.
+    fn count(&self, _stats: &mut CompressionStats) {}
+}
+
+/// The codecs there are; not boxed, since an idle connection is to be small.
+enum AnyCodec {
     Deflate(DeflateEncoder),
     #[cfg(feature = "lz4")]
     Lz4(lz4::Lz4Encoder),
@@ -60,7 +86,7 @@ impl Encoder {
             return Err(CompressionError::NotBuilt { format, feature });
         }
         Ok(Self {
-            codec: Codec::new(options, pool)?,
+            codec: AnyCodec::new(options, pool)?,
             announce: options.announce,
             ended: false,
             flush: options.flush,
@@ -99,11 +125,11 @@ impl Encoder {
         self.unflushed += plain.len();
         match (self.flush, self.flush_at) {
             (Flush::After { delay, .. }, None) => self.flush_at = Some(now.saturating_add(delay)),
-            // Also where no encoder is held that others wait for: stored blocks, what waits for an encoder, other formats.
+            // In every format and mode, also where no encoder is held that others may be waiting for.
             (Flush::Manual, _) => self.flush_at = Some(now.saturating_add(MANUAL_IDLE)),
             _ => {}
         }
-        let written = self.codec.write(plain, wire, now);
+        let written = self.codec.get_mut().write(plain, wire, now);
         self.wire_out += (wire.len() - before) as u64;
         written
     }
@@ -118,7 +144,7 @@ impl Encoder {
         if due && self.unflushed > 0 { self.force_flush(wire, now) } else { Ok(()) }
     }
 
-    /// Appends whatever the peer needs to read everything written so far; the stream's opening if nothing was.
+    /// Appends whatever the peer needs to read everything written so far. Opens the stream if nothing was.
     pub(super) fn force_flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if self.ended {
             return Ok(());
@@ -126,7 +152,7 @@ impl Encoder {
         let before = wire.len();
         self.open(wire)?;
         self.flush_at = None;
-        let flushed = if self.unflushed > 0 { self.codec.flush(wire, now) } else { Ok(()) };
+        let flushed = if self.unflushed > 0 { self.codec.get_mut().flush(wire, now) } else { Ok(()) };
         self.unflushed = 0;
         self.flushes += u64::from(wire.len() > before);
         self.wire_out += (wire.len() - before) as u64;
@@ -140,57 +166,53 @@ impl Encoder {
         }
         self.force_flush(wire, now)?;
         let before = wire.len();
-        let forgotten = self.codec.forget(wire);
+        let forgotten = self.codec.get_mut().forget(wire);
         self.wire_out += (wire.len() - before) as u64;
         forgotten
     }
 
-    /// Ends the stream. One that never got a byte was never opened, and leaves none.
+    /// Ends the stream. One that was never opened leaves no byte.
     pub(super) fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         let before = wire.len();
         let must_end = self.opened && !self.ended;
         self.ended = true;
         self.flush_at = None;
-        let finished = if must_end { self.codec.finish(wire) } else { Ok(()) };
+        let finished = if must_end { self.codec.get_mut().finish(wire) } else { Ok(()) };
         self.wire_out += (wire.len() - before) as u64;
         finished
     }
 
     /// When [`Encoder::expire`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let idle = self.codec.deflate().and_then(DeflateEncoder::idle_at);
-        [self.flush_at, idle].into_iter().flatten().min()
+        [self.flush_at, self.codec.get().idle_at()].into_iter().flatten().min()
     }
 
-    /// Does what has become due. Too early a call does nothing.
+    /// Does what has become due; called too early, nothing.
     pub(super) fn expire(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         let due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
-        // Looked at before the flush, which begins the wait anew. Who is flushed by hand has been silent for as long.
+        // Looked at before the flush, which begins the wait anew. A stream that is flushed by hand has been silent for as long.
         let silent = self.flush == Flush::Manual && due(self.flush_at);
-        let idle = silent || due(self.codec.deflate().and_then(DeflateEncoder::idle_at));
+        let idle = silent || due(self.codec.get().idle_at());
         if due(self.flush_at) {
             self.force_flush(wire, now)?;
         }
         if idle {
-            // Whatever the policy says: an encoder with bytes in it can serve nobody else.
+            // Whatever the policy says: an encoder with bytes in it cannot be given back.
             if self.unflushed > 0 {
                 self.force_flush(wire, now)?;
             }
-            self.codec.hibernate();
+            self.codec.get_mut().hibernate();
         }
         Ok(())
     }
 
     /// Adds this stream's counts.
-    pub(super) fn count(&self, stats: &mut torsade_protocols::CompressionStats) {
+    pub(super) fn count(&self, stats: &mut CompressionStats) {
         stats.format_out = Some(self.format);
         stats.plain_out += self.plain_out;
         stats.wire_out += self.wire_out;
         stats.flushes += self.flushes;
-        if let Some(deflate) = self.codec.deflate() {
-            stats.hibernations += deflate.hibernations();
-            stats.stored_bytes += deflate.stored();
-        }
+        self.codec.get().count(stats);
     }
 
     fn open(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
@@ -198,11 +220,11 @@ impl Encoder {
             return Ok(());
         }
         self.opened = true;
-        self.codec.open(self.announce.then(|| Place::after(self.passed)), wire)
+        self.codec.get_mut().open(self.announce.then(|| Place::after(self.passed)), wire)
     }
 }
 
-impl Codec {
+impl AnyCodec {
     fn new(options: &Compression, pool: &SharedPool) -> Result<Self, CompressionError> {
         match options.format {
             #[cfg(feature = "lz4")]
@@ -215,84 +237,23 @@ impl Codec {
         }
     }
 
-    /// The only kind that borrows its encoder.
-    const fn deflate(&self) -> Option<&DeflateEncoder> {
+    fn get(&self) -> &dyn Codec {
         match self {
-            Self::Deflate(deflate) => Some(deflate),
-            #[cfg(any(feature = "lz4", feature = "zstd"))]
-            _ => None,
-        }
-    }
-
-    fn hibernate(&mut self) {
-        match self {
-            Self::Deflate(deflate) => deflate.hibernate(),
-            #[cfg(any(feature = "lz4", feature = "zstd"))]
-            _ => {}
-        }
-    }
-
-    fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        match self {
-            Self::Deflate(deflate) => {
-                deflate.open(announce, wire);
-                Ok(())
-            }
+            Self::Deflate(deflate) => deflate,
             #[cfg(feature = "lz4")]
-            Self::Lz4(lz4) => {
-                lz4.open(announce, wire);
-                Ok(())
-            }
+            Self::Lz4(lz4) => lz4,
             #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => zstd.open(announce, wire),
+            Self::Zstd(zstd) => zstd,
         }
     }
 
-    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
+    fn get_mut(&mut self) -> &mut dyn Codec {
         match self {
-            Self::Deflate(deflate) => deflate.write(plain, wire, now),
+            Self::Deflate(deflate) => deflate,
             #[cfg(feature = "lz4")]
-            Self::Lz4(lz4) => lz4.write(plain, wire),
+            Self::Lz4(lz4) => lz4,
             #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => zstd.write(plain, wire),
-        }
-    }
-
-    fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
-        match self {
-            Self::Deflate(deflate) => deflate.flush(wire, now),
-            #[cfg(feature = "lz4")]
-            Self::Lz4(lz4) => lz4.flush(wire),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => zstd.flush(wire),
-        }
-    }
-
-    /// After a flush: what follows will not refer to what went before.
-    #[cfg_attr(not(feature = "zstd"), allow(unused_variables, clippy::ptr_arg, reason = "only zstd writes here"))]
-    fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        match self {
-            Self::Deflate(deflate) => {
-                deflate.forget();
-                Ok(())
-            }
-            #[cfg(feature = "lz4")]
-            Self::Lz4(lz4) => {
-                lz4.forget();
-                Ok(())
-            }
-            #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => zstd.forget(wire),
-        }
-    }
-
-    fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        match self {
-            Self::Deflate(deflate) => deflate.finish(wire),
-            #[cfg(feature = "lz4")]
-            Self::Lz4(lz4) => lz4.finish(wire),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(zstd) => zstd.finish(wire),
+            Self::Zstd(zstd) => zstd,
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The end of what a stream has carried, from which a fresh encoder can go on.
+//! The last bytes that a stream has carried, from which another encoder can go on.
 
-/// Deflate looks back at most this far; lz4 could twice, and does not need it.
+/// Deflate looks back at most this far; lz4 could look back twice as far, and does not need to.
 const WINDOW: usize = 32 << 10; // fits into 16 bits
 
-/// Keeps the last bytes given to it, at most so many.
+/// A ring of the last bytes that were given to it, with a bound.
 ///
-/// Grows with use up to its bound, then goes round: a connection that said little keeps little.
+/// It grows with use up to the bound: a connection that has said little keeps little.
 pub(super) struct History {
     bytes: Vec<u8>,
     /// Where the oldest byte is, once `bytes` is full.
@@ -43,8 +43,8 @@ impl History {
         }
     }
 
-    /// All of it in order, oldest first.
-    pub(super) fn in_order(&mut self) -> &[u8] {
+    /// All of it, oldest byte first.
+    pub(super) fn oldest_first(&mut self) -> &[u8] {
         self.bytes.rotate_left(usize::from(self.oldest));
         self.oldest = 0;
         &self.bytes
@@ -94,7 +94,7 @@ mod tests {
                             let (older, newer) = history.latest(count);
                             assert_eq!([older, newer].concat(), wanted[wanted.len() - count.min(wanted.len())..]);
                         }
-                        assert_eq!(history.in_order(), wanted, "keep {keep}, piece {piece}");
+                        assert_eq!(history.oldest_first(), wanted, "keep {keep}, piece {piece}");
                     }
                 }
                 assert!(history.bytes.capacity() <= keep.max(8), "{}", history.bytes.capacity());

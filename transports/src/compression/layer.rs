@@ -1,4 +1,4 @@
-//! Both directions of a connection's compression as one stage of its chain.
+//! Both directions of a connection's compression as one layer of its chain.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,15 +15,21 @@ use super::pool::SharedPool;
 use super::sniffer::{Found, Sniffer};
 use crate::layer::{Layer, Progress};
 
-/// Compression of one connection: an outgoing stream if one was switched on, and what has become of the incoming one.
+/// Compression of one connection: the outgoing stream, if one was switched on, and the state of the incoming one.
 ///
-/// Small until something is switched on. Each stream is boxed, and the encoders belong to the pool.
+/// The two directions are independent of each other. Outgoing bytes pass unchanged ([`Outgoing::Plain`]) until a stream is
+/// switched on, and again after it was ended. Incoming bytes pass unchanged ([`Incoming::Direct`]) unless an announcement is
+/// looked for (`Sniff`) or a stream was announced or expected (`Compressed`); after its end nothing may follow (`Ended`) or
+/// everything is plain (`PlainAgain`), as its options say; an error is final (`Failed`). No byte is delivered twice or lost
+/// between two of these: what was held back goes from one to the next.
+///
+/// It is small until something is switched on: each stream is boxed, and the encoders belong to the pool.
 pub(crate) struct CompressionLayer {
     incoming: Incoming,
-    /// Limits of streams that announce themselves; none takes the format's own.
+    /// Limits of streams that announce themselves; without any, those of the format apply.
     limits: Option<Box<Decompression>>,
     outgoing: Outgoing,
-    /// What streams did that have ended or failed, and are gone.
+    /// Counts of streams that have ended or failed, and are gone.
     past: Option<Box<CompressionStats>>,
     pool: SharedPool,
 }
@@ -32,17 +38,17 @@ enum Outgoing {
     Compressed(Box<Encoder>),
     /// The end was written without anything having been compressed.
     Ended,
-    /// So many bytes have passed as they were.
+    /// This many bytes have passed unchanged.
     Plain(u64),
 }
 
 enum Incoming {
     Compressed(Box<Decoder>),
-    /// Bytes pass unseen; so many have.
+    /// This many bytes have passed unchanged, and need not be shown to the layer.
     Direct(u64),
     /// A stream has ended, and nothing may follow.
     Ended(Box<Decoder>),
-    /// With the bytes that followed the end of the stream where that was the error: they belong to nobody.
+    /// With the bytes that followed the end of the stream, where that was the error: they are part of no stream.
     Failed(Box<(DecompressError, Vec<u8>)>),
     /// After a stream that ended: plain again, for good.
     PlainAgain(Box<Decoder>),
@@ -50,10 +56,10 @@ enum Incoming {
 }
 
 impl CompressionLayer {
-    /// A layer for a connection that has already carried so many plain bytes, all of them delivered.
+    /// A layer for a connection that has already carried `plain_in` and `plain_out` bytes, all of them delivered.
     ///
     /// While [`Layer::reads_directly`] says so, bytes need not be shown to it, but have to be reported to
-    /// [`CompressionLayer::passed_in`]: a mark in mid-stream is bound to their number.
+    /// [`CompressionLayer::passed_in`]: an announcement in mid-stream states their number.
     pub(crate) fn new(pool: &SharedPool, detect: Detect, plain_in: u64, plain_out: u64) -> Self {
         let mut layer = Self {
             incoming: Incoming::Direct(plain_in),
@@ -68,14 +74,12 @@ impl CompressionLayer {
 
     /// Compresses everything written from here on. Writes nothing yet.
     ///
-    /// Also looks for an announcement at the peer's first byte, if none has come: who compresses may be answered in
-    /// kind. Call [`CompressionLayer::set_detect`] afterwards to forbid it.
+    /// Also looks for an announcement at the peer's first byte, if none has come: the peer may answer with compression of its
+    /// own. Call [`CompressionLayer::set_detect`] afterwards to forbid it.
     pub(crate) fn compress(&mut self, options: &Compression) -> Result<(), CompressionError> {
         let passed = match &self.outgoing {
             Outgoing::Ended => return Err(CompressionError::Closed),
-            Outgoing::Compressed(encoder) if encoder.ended() => {
-                return Err(CompressionError::Closed);
-            }
+            Outgoing::Compressed(encoder) if encoder.ended() => return Err(CompressionError::Closed),
             Outgoing::Compressed(encoder) if encoder.format() == options.format => return Ok(()),
             Outgoing::Compressed(encoder) => {
                 return Err(CompressionError::AlreadyOn { running: encoder.format(), wanted: options.format });
@@ -92,8 +96,8 @@ impl CompressionLayer {
 
     /// Decompresses everything not delivered yet, from the next byte on.
     ///
-    /// `rest` was delivered already, as plain bytes, but belongs to the stream; so do bytes held back as the possible
-    /// beginning of an announcement. Call [`Layer::read`] after this, if only with no input.
+    /// `rest` was delivered already, as plain bytes, but belongs to the stream; so do bytes that were held back because an
+    /// announcement might begin with them. Call [`Layer::read`] after this, even without input.
     pub(crate) fn expect(&mut self, options: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
         let format = options.format;
         if let Some(feature) = super::missing_feature(format) {
@@ -155,13 +159,13 @@ impl CompressionLayer {
 
     /// Flushes, and makes what is written next independent of what was written before.
     ///
-    /// Around a secret it keeps the secret's neighbours from betraying it by their length. A zstd stream goes on in a
-    /// new frame, which readers accept that take more than one (ours does by default).
+    /// Around a secret, it keeps the length of what is compressed beside it from giving it away. A zstd stream goes on in a new
+    /// frame, which every reader accepts that takes more than one (ours does by default).
     pub(crate) fn barrier(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.outgoing(|encoder| encoder.barrier(wire, now))
     }
 
-    /// Ends the outgoing stream and lets what is written next pass as it is. Does nothing without a stream.
+    /// Ends the outgoing stream; what is written next passes unchanged. Does nothing without a stream.
     pub(crate) fn end_stream(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason> {
         match &self.outgoing {
             Outgoing::Compressed(encoder) if !encoder.ended() => {}
@@ -186,7 +190,7 @@ impl CompressionLayer {
         stats
     }
 
-    /// Whether what comes in is delivered as it is.
+    /// Whether what comes in is delivered unchanged.
     pub(crate) const fn passes_plain(&self) -> bool {
         matches!(self.incoming, Incoming::Direct(_) | Incoming::PlainAgain(_) | Incoming::Sniff(_))
     }
@@ -197,13 +201,13 @@ impl CompressionLayer {
         !matches!(self.incoming, Incoming::Direct(_) | Incoming::Sniff(_)) || !matches!(self.outgoing, Outgoing::Plain(_))
     }
 
-    /// Whether both directions pass unseen and nothing is remembered: one that is made anew later would do the same.
+    /// Whether the layer does nothing and remembers nothing, so that a new one could take its place.
     pub(crate) const fn is_spent(&self) -> bool {
         let passes = matches!((&self.incoming, &self.outgoing), (Incoming::Direct(_), Outgoing::Plain(_)));
         passes && self.limits.is_none() && self.past.is_none()
     }
 
-    /// How many bytes are held back that may become an announcement.
+    /// How many bytes are held back because an announcement may begin with them.
     #[cfg(any(feature = "tls", test))]
     pub(crate) const fn held_back(&self) -> usize {
         match &self.incoming {
@@ -212,7 +216,7 @@ impl CompressionLayer {
         }
     }
 
-    /// Holds what it would give out now for as long again: its rest may have come, and only not been read.
+    /// Goes on holding back, for as long again, what is due now: the rest of the announcement may be here, but not read yet.
     pub(crate) fn hold_on(&mut self, now: Duration) {
         if let Incoming::Sniff(sniffer) = &mut self.incoming {
             sniffer.hold_on(now);
@@ -230,7 +234,7 @@ impl CompressionLayer {
         }
     }
 
-    /// Puts another state in the place of the incoming one, whose counts are kept.
+    /// Replaces the state of the incoming direction, whose counts are kept.
     fn replace_incoming(&mut self, incoming: Incoming) {
         let mut past = self.past.take().unwrap_or_default();
         self.count_incoming(&mut past);
@@ -245,7 +249,7 @@ impl CompressionLayer {
         }
     }
 
-    /// Goes back to the direct path when there is nothing more to look for.
+    /// Goes back to the direct path once no announcement can come any more.
     fn rest(&mut self) {
         if let Incoming::Sniff(sniffer) = &self.incoming
             && sniffer.done()
@@ -288,9 +292,8 @@ impl CompressionLayer {
             return Ok(Progress::default());
         };
         let before = plain.len();
-        let step = decoder.read(wire, plain, room, work);
-        let consumed = step.taken;
-        match step.outcome {
+        let (consumed, outcome) = decoder.read(wire, plain, room, work);
+        match outcome {
             Ok(Outcome::Hungry) => Ok(Progress { consumed, more: false }),
             Ok(Outcome::Full) => Ok(Progress { consumed, more: true }),
             Ok(Outcome::End) => {
@@ -299,14 +302,13 @@ impl CompressionLayer {
                 let progress = self.after_end(&wire[consumed..], plain, room)?;
                 Ok(Progress { consumed: consumed + progress.consumed, ..progress })
             }
-            Err(kind) => {
-                let mut trailing = Vec::new();
-                if kind == DecompressErrorKind::TrailingData {
-                    decoder.take_carried(usize::MAX, &mut trailing);
-                    trailing.extend_from_slice(&wire[consumed..]);
-                }
-                let error = decoder.error(kind);
+            Err(DecompressErrorKind::TrailingData) => {
+                let (error, trailing) = trailing(decoder, &wire[consumed..]);
                 Err(self.fail(error, trailing))
+            }
+            Err(kind) => {
+                let error = decoder.error(kind);
+                Err(self.fail(error, Vec::new()))
             }
         }
     }
@@ -321,10 +323,7 @@ impl CompressionLayer {
     fn after_end(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Progress, Reason> {
         match &mut self.incoming {
             Incoming::Ended(decoder) if !wire.is_empty() || decoder.carries() => {
-                let error = decoder.error(DecompressErrorKind::TrailingData);
-                let mut trailing = Vec::new();
-                decoder.take_carried(usize::MAX, &mut trailing);
-                trailing.extend_from_slice(wire);
+                let (error, trailing) = trailing(decoder, wire);
                 Err(self.fail(error, trailing))
             }
             Incoming::PlainAgain(_) | Incoming::Direct(_) => {
@@ -348,18 +347,27 @@ impl CompressionLayer {
     }
 }
 
-/// The options for a stream of `format`: `limits`, but what they leave as usual for their own format is as usual for this one.
+/// The error that bytes follow the end of the stream, and these bytes: those that were carried, then `wire`.
+fn trailing(decoder: &mut Decoder, wire: &[u8]) -> (DecompressError, Vec<u8>) {
+    let mut trailing = Vec::new();
+    decoder.take_carried(usize::MAX, &mut trailing);
+    trailing.extend_from_slice(wire);
+    (decoder.error(DecompressErrorKind::TrailingData), trailing)
+}
+
+/// The options for a stream of `format`: those in `limits`, except that what they leave at the default of their own format is
+/// at the default of this one.
 fn within(limits: Option<&Decompression>, format: Format) -> Decompression {
-    let usual = Decompression::from(format);
-    let Some(limits) = limits else { return usual };
+    let default = Decompression::from(format);
+    let Some(limits) = limits else { return default };
     let untouched = Decompression::from(limits.format);
     let mut options = limits.clone();
     options.format = format;
     if limits.after_end == untouched.after_end {
-        options.after_end = usual.after_end;
+        options.after_end = default.after_end;
     }
     if limits.max_ratio == untouched.max_ratio {
-        options.max_ratio = usual.max_ratio;
+        options.max_ratio = default.max_ratio;
     }
     options
 }

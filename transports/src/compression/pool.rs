@@ -1,7 +1,7 @@
-//! The encoders of a whole reactor, lent to whoever is writing.
+//! The encoders of a whole reactor, lent to the streams that are being written.
 //!
 //! A deflate encoder takes 380 KB (zlib-rs), and after a sync flush it holds nothing that the decoder needs: the
-//! stream stands on a byte boundary. So an idle connection gives its encoder back and keeps only its history. When it
+//! stream is at a byte boundary. So an idle connection gives its encoder back and keeps only its history. When it
 //! writes again, any encoder, reset and primed with *that connection's own* history, goes on where it left off.
 
 use std::cell::RefCell;
@@ -16,40 +16,44 @@ use super::decoder_memory::DecoderMemory;
 /// The pool as its connections share it.
 pub(crate) type SharedPool = Rc<RefCell<EncoderPool>>;
 
-/// Raw deflate encoders, at most so many.
+/// Raw deflate encoders, up to a limit.
+///
+/// Each is free, or lent under a [`Lease`]. A lease holds until the borrower gives it back or, once its stream is settled, until
+/// another borrower is given the encoder: a borrower therefore asks [`holds`](Self::holds) before each use. An encoder whose
+/// stream is not settled is never taken away, since it has bytes that the stream still needs. Nothing in here calls out.
 pub(crate) struct EncoderPool {
-    /// What the decoders of the same reactor hold: they are not lent, but bounded in sum.
+    /// The memory of the same reactor's decoders, which are not lent, but bounded together.
     decoders: Rc<DecoderMemory>,
     idle_after: Duration,
-    /// Counts leases, so that a slot lent again is not mistaken for one's own.
+    /// Counts leases, so that a lease does not hold for a slot that was lent again.
     leases: u64,
     limit: usize,
     slots: Vec<Slot>,
-    /// A buffer in which the next stream may gather what is written to it.
+    /// A buffer for the next stream to gather in.
     spare: Vec<u8>,
 }
 
 /// A right to one encoder, which the pool may take back whenever the stream is settled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Lease {
-    /// Never zero, which makes no lease as small as one.
+    /// Never zero, so that `Option<Lease>` is no larger.
     number: NonZeroU64,
     slot: usize,
 }
 
 struct Slot {
-    /// None once it was freed; the place stays, for leases name it by its index.
+    /// None once it was freed; the slot stays, since leases name it by its index.
     encoder: Option<Compress>,
     /// The lease it is lent under; none when it is free.
     lease: Option<NonZeroU64>,
-    /// The borrower's stream stands on a byte boundary.
+    /// The borrower's stream is at a byte boundary.
     settled: bool,
     /// When it was last written to or flushed, as far as the borrower has told.
     active: Duration,
 }
 
 impl EncoderPool {
-    /// Unused encoders kept for the next comer; more are freed.
+    /// How many unused encoders are kept for the next borrower; more are freed.
     const SPARE: usize = 1;
 
     /// A pool of at most 64 encoders, which idle connections give back after one second.
@@ -59,8 +63,8 @@ impl EncoderPool {
 
     /// A pool of at most `limit` encoders (24 MB for 64), which connections give back when idle for `idle_after`.
     ///
-    /// With too few, connections that write in turn keep stealing from each other, and each time a history is fed in
-    /// again (`compression wake` in the benchmarks). With none at all everything is sent uncompressed.
+    /// With too few, connections that write in turn keep taking encoders from each other, and each time a history is fed in
+    /// again (`compression wake` in the benchmarks). With none at all, everything is sent uncompressed.
     pub(crate) fn with_limits(limit: usize, idle_after: Duration) -> SharedPool {
         Rc::new(RefCell::new(Self {
             decoders: Rc::default(),
@@ -92,7 +96,7 @@ impl EncoderPool {
         self.slots.iter().filter(|slot| slot.lease.is_some()).count()
     }
 
-    /// Whether the lease still holds: nobody was given its encoder since.
+    /// Whether the lease still holds: nobody else was given its encoder since.
     pub(super) fn holds(&self, lease: Lease) -> bool {
         self.slots.get(lease.slot).is_some_and(|slot| slot.lease == Some(lease.number))
     }
@@ -107,7 +111,7 @@ impl EncoderPool {
         slot.encoder.as_mut()
     }
 
-    /// Lends an encoder primed with `history`; none if all are in the middle of somebody's bytes.
+    /// Lends an encoder primed with `history`; none if all are lent to streams that are not settled.
     pub(super) fn lend(&mut self, level: u32, history: &[u8]) -> Result<Option<Lease>, String> {
         let Some(index) = self.vacant() else {
             return Ok(None);
@@ -116,7 +120,7 @@ impl EncoderPool {
         let number = NonZeroU64::MIN.saturating_add(self.leases);
         let level = flate2::Compression::new(level);
         let slot = &mut self.slots[index];
-        // From here it belongs to nobody until it is ready: an error must not leave it with its last borrower.
+        // Lent to nobody until it is ready: an error must not leave it with its last borrower.
         slot.lease = None;
         slot.settled = false;
         let encoder = match &mut slot.encoder {
@@ -134,7 +138,7 @@ impl EncoderPool {
         Ok(Some(Lease { number, slot: index }))
     }
 
-    /// Says that the borrower's stream stands on a byte boundary: the encoder may be taken.
+    /// Says that the borrower's stream is at a byte boundary: the encoder may be taken away.
     pub(super) fn settle(&mut self, lease: Lease, now: Duration) {
         if self.holds(lease) {
             self.slots[lease.slot].settled = true;
@@ -142,7 +146,7 @@ impl EncoderPool {
         }
     }
 
-    /// Says that the encoder is in use.
+    /// Notes that the encoder is in use.
     pub(super) fn touch(&mut self, lease: Lease, now: Duration) {
         if self.holds(lease) {
             self.slots[lease.slot].active = now;
@@ -163,7 +167,7 @@ impl EncoderPool {
         }
     }
 
-    /// An empty buffer, used before if there is one.
+    /// An empty buffer, with the capacity of the last one that was given back.
     pub(super) fn take_buffer(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.spare)
     }
@@ -174,7 +178,7 @@ impl EncoderPool {
         self.spare = buffer;
     }
 
-    /// The place of an encoder to lend: a free one, a new one, or that of whoever was idle longest.
+    /// The slot of an encoder to lend: a free one, a new one, or that of the settled stream that was idle longest.
     fn vacant(&mut self) -> Option<usize> {
         let free = |slot: &&Slot| slot.lease.is_none();
         let built = |slot: &Slot| free(&slot) && slot.encoder.is_some();

@@ -1,4 +1,4 @@
-//! Looks for an announcement in what comes in, and holds back what may still become one.
+//! Looks for an announcement in what comes in, and holds back bytes with which one may begin.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -8,30 +8,35 @@ use torsade_protocols::Format;
 
 use super::announcement::{self, MAX_LEN, MID_MARK, MID_MARK_ZSTD, Place, Verdict};
 
-/// How long one single byte is held at the start of a connection. It may well be somebody's whole message.
+/// How long a single byte is held back at the start of a connection. It may well be a whole message.
 const HOLD_ONE: Duration = Duration::from_millis(250);
-/// The same in mid-stream, where it is an ordinary letter that happens to stand last.
+/// The same in mid-stream, where it is most likely an ordinary letter that happens to be the last.
 const HOLD_ONE_MID: Duration = Duration::from_millis(25);
-/// How long a longer beginning is held. Text does not look like one, and the sender writes all of it at once.
+/// How long a longer beginning is held back. Text does not look like one, and a sender writes an announcement at once.
 const HOLD_MORE: Duration = Duration::from_secs(2);
 
 /// The receiving side while nothing has been announced.
+///
+/// Every byte is delivered once, in its place, unless it is part of an announcement, and none is delivered while an
+/// announcement may begin with it. But it is held back for a bounded time only, since a peer that is no Torsade may wait for an
+/// answer to it. If the rest of an announcement comes after that, its beginning was delivered as plain: the sniffer still
+/// notices, and [`Found::Split`] is an error, not a garbled stream.
 #[derive(Default)]
 pub(super) struct Sniffer {
-    /// Looks in mid-stream too, not only at the first byte.
+    /// It looks in mid-stream too, not only at the first byte.
     anywhere: bool,
     deadline: Option<Duration>,
-    /// Bytes taken in that begin an announcement, and wait for the rest of it. Not counted as passed.
+    /// Bytes with which an announcement may begin, and which wait for its rest. They do not count as passed.
     held: Vec<u8>,
     late: Option<Box<Late>>,
     /// Plain bytes delivered before `held`.
     passed: u64,
-    /// Looks no more; what is held has still to be delivered.
+    /// It looks no more, but what is held has still to be delivered.
     stopped: bool,
 }
 
-/// Held bytes whose time ran out and which were delivered, with all that followed; completed, they are an announcement
-/// that was split.
+/// Bytes that were delivered when their time was up, with those that followed: if they become a whole announcement, it was
+/// split.
 struct Late {
     /// Plain bytes delivered before them.
     at: u64,
@@ -41,11 +46,11 @@ struct Late {
 /// What [`Sniffer::look`] found.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Found {
-    /// A whole announcement: [`Sniffer::held`] has it.
+    /// A whole announcement, which [`Sniffer::held`] has.
     Announced(Format),
     /// Nothing yet. Everything offered was taken, or the room was used up.
     Nothing,
-    /// The rest of one whose beginning was delivered as plain.
+    /// The rest of an announcement whose beginning was delivered as plain.
     Split(Format),
 }
 
@@ -63,7 +68,7 @@ impl Sniffer {
         self.deadline
     }
 
-    /// Whether nothing can be announced any more, and nothing is held: bytes need not be shown.
+    /// Whether no announcement can come any more and nothing is held, so that bytes need not be shown.
     pub(super) fn done(&self) -> bool {
         let looks = !self.stopped && (self.anywhere || self.passed == 0 || self.late.is_some());
         !looks && self.held.is_empty()
@@ -74,7 +79,7 @@ impl Sniffer {
         self.stopped = false;
     }
 
-    /// Looks no more. What is held becomes due at once.
+    /// Stops looking. What is held becomes due at once.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
         self.late = None;
@@ -92,20 +97,20 @@ impl Sniffer {
         std::mem::take(&mut self.held)
     }
 
-    /// Appends what is held: the input has ended, or its time ran out.
+    /// Delivers what is held: the input has ended, or its time is up.
     pub(super) fn give_up(&mut self, plain: &mut Vec<u8>) {
         self.deadline = None;
         plain.extend_from_slice(&self.held);
         let held = std::mem::take(&mut self.held);
         let at = self.passed;
         self.passed += held.len() as u64;
-        // What runs already has them.
+        // If an earlier beginning is being watched, it has these bytes already.
         if !self.stopped && self.late.is_none() && !held.is_empty() {
             self.late = Some(Box::new(Late { at, bytes: held }));
         }
     }
 
-    /// Takes bytes from the front of `wire` and appends the plain ones, at most `room`. Says how many it took.
+    /// Takes bytes from the front of `wire` and appends those that are plain, at most `room`. Says how many it took.
     pub(super) fn look(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> (usize, Found) {
         if let Some(format) = self.completes_late(wire) {
             return (0, Found::Split(format));
@@ -113,7 +118,7 @@ impl Sniffer {
         let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
-            // Held bytes first, one by one: what follows them decides what they are.
+            // First the held bytes: each further byte decides what they are.
             while !self.held.is_empty() {
                 match self.judge_held() {
                     Some(Verdict::Whole { format, .. }) => {
@@ -152,7 +157,7 @@ impl Sniffer {
         }
     }
 
-    /// What the held bytes are; none if they are no beginning of anything.
+    /// What the held bytes are; none if no announcement begins with them.
     fn judge_held(&self) -> Option<Verdict> {
         let looks = !self.stopped && (self.anywhere || self.passed == 0);
         match announcement::recognise(&self.held, Place::after(self.passed)) {
@@ -161,7 +166,7 @@ impl Sniffer {
         }
     }
 
-    /// Holds what is due for as long again, unless it cannot become an announcement any more.
+    /// Holds what is due now for as long again, unless it looks no more.
     pub(super) fn hold_on(&mut self, now: Duration) {
         if !self.stopped && self.deadline.is_some_and(|at| at <= now) {
             self.arm(now);
@@ -169,7 +174,7 @@ impl Sniffer {
     }
 
     fn arm(&mut self, now: Duration) {
-        // `x^` is the only beginning of more than one byte that people write.
+        // `x^` is the only beginning of more than one byte that is ordinary text.
         let short = self.held.len() == 1 || self.held == b"x^";
         let hold = match (short, self.passed) {
             (false, _) => HOLD_MORE,
@@ -196,7 +201,7 @@ impl Sniffer {
             |at: &usize| (self.passed + *at as u64 > 0) && announcement::recognise(&bytes[*at..], place(*at)) != Verdict::Plain;
         let whole = marks(bytes).flat_map(|(at, headers)| headers.iter().filter_map(move |&len| at.checked_sub(len)));
         let whole = whole.filter(begins).min();
-        // Only the last bytes can begin one that is not all here.
+        // An announcement that is not all here can begin only in the last bytes.
         let tail = (end.saturating_sub(MAX_LEN - 1)..end).find(|at| begins(at));
         whole.into_iter().chain(tail).min().unwrap_or(end)
     }
@@ -210,7 +215,7 @@ impl Sniffer {
                 match announcement::recognise(&late.bytes, Place::after(late.at)) {
                     Verdict::Prefix => break,
                     Verdict::Whole { format, .. } => return Some(format),
-                    // Another one may begin at a later byte that was delivered; one that was not is still looked for.
+                    // Another one may begin with a later byte that was delivered. With bytes that were not, `look` deals.
                     Verdict::Plain if self.anywhere && late.at + 1 < self.passed => {
                         late.bytes.remove(0);
                         late.at += 1;
@@ -226,7 +231,7 @@ impl Sniffer {
     }
 }
 
-/// The marks in `bytes`, each with the lengths of the headers that may stand before it: raw, zlib and gzip, or zstd.
+/// The marks in `bytes`, each with the lengths of the headers that may precede it: gzip, zlib and none, or that of zstd.
 pub(super) fn marks(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [usize])> {
     static FINDERS: OnceLock<[Finder<'static>; 2]> = OnceLock::new();
     let [deflate, zstd] = FINDERS.get_or_init(|| [Finder::new(&MID_MARK), Finder::new(&MID_MARK_ZSTD)]);

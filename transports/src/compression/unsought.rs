@@ -1,15 +1,15 @@
-//! An announcement where nobody looks for one, so that its stream is delivered as it is. Found only where looking costs
-//! next to nothing: it is for the log.
+//! Announcements where nobody looks for one, so that the compressed bytes are delivered to the protocol. They are only logged,
+//! and found only where looking costs next to nothing.
 
 use torsade_protocols::Format;
 
 use super::announcement::{self, Place, Verdict};
 use super::sniffer::marks;
 
-/// So many plain bytes at the beginning of a connection are searched; behind them only the beginning of each read is.
+/// How many plain bytes at the start of a connection are searched; after them, only the beginning of each read is.
 const SEARCHED: usize = 4096;
 
-/// Whether it is worth while to [`find`] an announcement in these bytes: the fourth tells it of all text.
+/// Whether it is worth while to [`find`] an announcement in these bytes: the fourth byte tells one from all text.
 #[inline]
 pub(crate) fn is_worth_a_look(plain: &[u8], before: u64) -> bool {
     // It is ff in a raw stream, fd in zstd's, and 00 in the others.
@@ -17,8 +17,8 @@ pub(crate) fn is_worth_a_look(plain: &[u8], before: u64) -> bool {
     before < SEARCHED as u64 || fourth && matches!(plain.first(), Some(0x78 | 0xa8 | 0x1f | 0x28))
 }
 
-/// The format that is announced in `plain`, which was read at once behind `before` bytes, and how many bytes went before
-/// the announcement.
+/// The format that is announced in `plain`, which was read at once after `before` bytes, and how many bytes preceded the
+/// announcement.
 #[cold]
 pub(crate) fn find(plain: &[u8], before: u64) -> Option<(Format, u64)> {
     let announced = |at: usize| {

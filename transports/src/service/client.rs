@@ -31,12 +31,17 @@ struct Client {
     factory: Rc<RefCell<dyn ClientFactory>>,
     policy: RefCell<Rc<Policy>>,
     prepare: RefCell<Option<Rc<Prepare>>>,
-    state: RefCell<State>,
+    connection: RefCell<Connection>,
 }
 
+/// The connection that is kept alive.
+///
+/// Guaranteed: there is at most one connection or attempt at a time; its end, which the factory's hooks tell, makes the phase
+/// idle and begins the next wait, unless the service is being stopped; whoever waits for a connection gets one that is
+/// prepared, or an error.
 #[derive(Default)]
-struct State {
-    /// None while it is stopped, or stopping.
+struct Connection {
+    /// None while the service is stopped or stopping.
     reactor: Option<Reactor>,
     phase: Phase,
     /// Failures in a row.
@@ -47,27 +52,29 @@ struct State {
 
 #[derive(Default)]
 enum Phase {
-    Connecting(Connector),
-    Connected(Transport),
     #[default]
     Idle,
-    /// It is established, and is being prepared.
+    Connecting(Connector),
+    /// The connection is established, and is being prepared.
     Preparing(Transport),
-    /// That has failed, and it is being closed.
+    Connected(Transport),
+    /// Preparing it has failed, and it is being closed.
     Refused(Transport),
+    /// For the next attempt.
     Waiting(DelayedCall),
 }
 
-/// Somebody who waits for a connection, and after how many further failures no more.
+/// Somebody who waits for a connection.
 struct Waiting {
+    /// Gives up after this many further failures.
     failures_left: Option<u32>,
     firer: Firer<Transport>,
 }
 
-/// Gives a wait that begins with `initial` and grows by `factor` with each failure in a row, to `longest`; with jitter.
+/// A wait that begins with `initial` and grows by `factor` with each failure in a row, up to `longest`; with jitter.
 ///
-/// The wait before attempt n is `min(initial * factor^n, longest)` and up to `initial` more, so that clients of a server
-/// that was restarted do not return in step. Unless set, a [`ClientService`] has 1 s, 60 s and 1.5, as in Twisted.
+/// The wait after n failures is `min(initial * factor^n, longest)` and up to `initial` more, so that clients of a server that was
+/// restarted do not all return at once. The default of a [`ClientService`] is 1 s, 60 s and 1.5, as in Twisted.
 #[doc(alias = "backoffPolicy")]
 pub fn backoff_policy(initial: Duration, longest: Duration, factor: f64) -> impl Fn(u32, u64) -> Duration + 'static {
     move |failures, random| {
@@ -83,7 +90,7 @@ impl ClientService {
     /// Makes a service that keeps a connection to `address`.
     ///
     /// # Errors
-    /// When the text is no address.
+    /// When the text is not an address.
     pub fn new<A>(address: A, factory: impl ClientFactory + 'static) -> Result<Self, AddressError>
     where
         A: IntoHostPort,
@@ -94,13 +101,13 @@ impl ClientService {
             factory: Rc::new(RefCell::new(factory)),
             policy: RefCell::new(Rc::new(policy)),
             prepare: RefCell::default(),
-            state: RefCell::default(),
+            connection: RefCell::default(),
         })))
     }
 
     /// Sets the wait before the next attempt, from the number of failures in a row and a random number.
     ///
-    /// 0 failures means that a connection which had proved good was lost.
+    /// 0 failures means that a connection was lost after it had been prepared.
     #[doc(alias = "retryPolicy")]
     #[must_use]
     pub fn retry_policy(self, policy: impl Fn(u32, u64) -> Duration + 'static) -> Self {
@@ -108,9 +115,9 @@ impl ClientService {
         self
     }
 
-    /// Sets what is to be done with a new connection before anybody gets it, a login perhaps.
+    /// Sets what is done with a new connection before anybody gets it, such as a login.
     ///
-    /// Called from the loop after `connection_made`. If it fails, the connection is closed, and that counts as a failed
+    /// It is called from the loop after `connection_made`. If it fails, the connection is closed, and that counts as a failed
     /// attempt.
     #[doc(alias = "prepareConnection")]
     #[must_use]
@@ -122,24 +129,24 @@ impl ClientService {
         self
     }
 
-    /// Gives the transport, now if it is connected, else once it is.
+    /// Gives the transport, now if the service is connected, otherwise once it is.
     ///
-    /// Fails with the error of the last attempt after `fail_after_failures` failures from now on (none: waits for ever), and
-    /// with [`DeferredError::Cancelled`] when the service is stopped.
+    /// Fails with the error of the last attempt after `fail_after_failures` failures from now on (without a number it waits for
+    /// ever), and with [`DeferredError::Cancelled`] when the service is stopped.
     #[doc(alias = "whenConnected")]
     #[track_caller]
     pub fn when_connected(&self, fail_after_failures: Option<u32>) -> Deferred<Transport> {
         let (deferred, firer) = Deferred::new();
-        let mut state = self.0.state.borrow_mut();
-        if let Phase::Connected(transport) = &state.phase
+        let mut connection = self.0.connection.borrow_mut();
+        if let Phase::Connected(transport) = &connection.phase
             && transport.is_connected()
             && !transport.is_closing()
         {
             let transport = transport.clone();
-            drop(state);
+            drop(connection);
             firer.callback(transport);
         } else {
-            state.waiting.push(Waiting { failures_left: fail_after_failures, firer });
+            connection.waiting.push(Waiting { failures_left: fail_after_failures, firer });
         }
         deferred
     }
@@ -148,10 +155,10 @@ impl ClientService {
 impl Service for ClientService {
     fn start_service(&self, reactor: &Reactor) -> Result {
         let idle = {
-            let mut state = self.0.state.borrow_mut();
-            state.failures = 0;
-            state.reactor = Some(reactor.clone());
-            matches!(state.phase, Phase::Idle)
+            let mut connection = self.0.connection.borrow_mut();
+            connection.failures = 0;
+            connection.reactor = Some(reactor.clone());
+            matches!(connection.phase, Phase::Idle)
         };
         // Otherwise a stop is under way: the end of its connection begins the next attempt.
         if idle { self.0.connect() } else { Ok(()) }
@@ -160,11 +167,11 @@ impl Service for ClientService {
     fn stop_service(&self) -> Deferred<()> {
         let (deferred, firer) = Deferred::new();
         let (waiting, end) = {
-            let mut state = self.0.state.borrow_mut();
-            state.reactor = None;
-            state.stopping.push(firer);
-            let waiting = std::mem::take(&mut state.waiting);
-            (waiting, state.end_phase())
+            let mut connection = self.0.connection.borrow_mut();
+            connection.reactor = None;
+            connection.stopping.push(firer);
+            let waiting = std::mem::take(&mut connection.waiting);
+            (waiting, connection.end_phase())
         };
         for waiting in waiting {
             waiting.firer.errback(DeferredError::Cancelled);
@@ -179,8 +186,8 @@ impl Service for ClientService {
     }
 }
 
-impl State {
-    /// What ends the present phase; for those that end later, their end is told by the factory's hooks.
+impl Connection {
+    /// What ends the present phase. Where that takes a while, the factory's hooks tell its end.
     fn end_phase(&mut self) -> Box<dyn FnOnce()> {
         match &self.phase {
             Phase::Idle => Box::new(|| ()),
@@ -203,20 +210,20 @@ impl State {
 
 impl Client {
     fn connect(self: &Rc<Self>) -> Result {
-        let reactor = self.state.borrow().reactor.clone();
+        let reactor = self.connection.borrow().reactor.clone();
         let Some(reactor) = reactor else { return Ok(()) };
         let watched = Watched { client: Rc::clone(self), factory: Rc::clone(&self.factory) };
         let client = Rc::clone(self);
         let factory = WrappingFactory::new(watched, move |_: &Address| Watch(Rc::clone(&client)));
         let connector = reactor.connect_tcp::<HostPort, _>(self.address.clone(), factory)?;
-        self.state.borrow_mut().phase = Phase::Connecting(connector);
+        self.connection.borrow_mut().phase = Phase::Connecting(connector);
         Ok(())
     }
 
     fn fire_stopped(&self) {
         let stopped = {
-            let mut state = self.state.borrow_mut();
-            if matches!(state.phase, Phase::Idle) { std::mem::take(&mut state.stopping) } else { Vec::new() }
+            let mut connection = self.connection.borrow_mut();
+            if matches!(connection.phase, Phase::Idle) { std::mem::take(&mut connection.stopping) } else { Vec::new() }
         };
         for firer in stopped {
             firer.callback(());
@@ -224,7 +231,7 @@ impl Client {
     }
 
     fn made(self: &Rc<Self>, transport: &Transport) {
-        self.state.borrow_mut().phase = Phase::Preparing(transport.clone());
+        self.connection.borrow_mut().phase = Phase::Preparing(transport.clone());
         // The protocol's own connection_made comes first.
         let (client, transport) = (Rc::clone(self), transport.clone());
         transport.reactor().clone().call_later(Duration::ZERO, move || client.prepare(&transport));
@@ -234,23 +241,16 @@ impl Client {
         let prepare = self.prepare.borrow().clone();
         let prepared = match prepare {
             _ if !self.is_preparing(transport) => return,
-            Some(prepare) => {
-                let transport = transport.clone();
-                defer::maybe_deferred(move || match prepare(&transport) {
-                    Settled::Later(deferred) => deferred,
-                    Settled::Now(Ok(())) => defer::succeed(()),
-                    Settled::Now(Err(failure)) => defer::fail(failure),
-                })
-            }
+            Some(prepare) => defer::maybe_deferred(|| prepare(transport)),
             None => defer::succeed(()),
         };
         let (client, transport) = (Rc::clone(self), transport.clone());
         let told = prepared.add_both(move |result| match result {
             Ok(()) => client.prepared(transport),
-            // Otherwise it was lost meanwhile, which has been counted.
+            // Otherwise the connection was lost meanwhile, and that was counted.
             Err(failure) if client.is_preparing(&transport) => {
                 log::warn!("preparing the connection with {} failed: {failure}", client.address);
-                client.state.borrow_mut().phase = Phase::Refused(transport.clone());
+                client.connection.borrow_mut().phase = Phase::Refused(transport.clone());
                 client.failed(&failure);
                 transport.lose_connection();
             }
@@ -260,34 +260,34 @@ impl Client {
     }
 
     fn is_preparing(&self, transport: &Transport) -> bool {
-        matches!(&self.state.borrow().phase, Phase::Preparing(known) if known.id() == transport.id())
+        matches!(&self.connection.borrow().phase, Phase::Preparing(known) if known.id() == transport.id())
     }
 
     fn prepared(&self, transport: Transport) {
-        // Lost or stopped meanwhile, it is nobody's.
-        if !self.is_preparing(&transport) || self.state.borrow().reactor.is_none() {
+        // If it was lost meanwhile, or the service stopped, nobody gets it.
+        if !self.is_preparing(&transport) || self.connection.borrow().reactor.is_none() {
             return;
         }
         let waiting = {
-            let mut state = self.state.borrow_mut();
-            state.failures = 0;
-            state.phase = Phase::Connected(transport.clone());
-            std::mem::take(&mut state.waiting)
+            let mut connection = self.connection.borrow_mut();
+            connection.failures = 0;
+            connection.phase = Phase::Connected(transport.clone());
+            std::mem::take(&mut connection.waiting)
         };
         for waiting in waiting {
             waiting.firer.callback(transport.clone());
         }
     }
 
-    /// Counts a failure, and tells those who do not wait for more.
+    /// Counts a failure, and fails those who wait for no more.
     fn failed(&self, failure: &Failure) {
         let given_up: Vec<_> = {
-            let mut state = self.state.borrow_mut();
-            state.failures = state.failures.saturating_add(1);
-            for waiting in &mut state.waiting {
+            let mut connection = self.connection.borrow_mut();
+            connection.failures = connection.failures.saturating_add(1);
+            for waiting in &mut connection.waiting {
                 waiting.failures_left = waiting.failures_left.map(|left| left.saturating_sub(1));
             }
-            state.waiting.extract_if(.., |waiting| waiting.failures_left == Some(0)).collect()
+            connection.waiting.extract_if(.., |waiting| waiting.failures_left == Some(0)).collect()
         };
         for waiting in given_up {
             waiting.firer.errback(failure.clone());
@@ -296,30 +296,30 @@ impl Client {
 
     /// The attempt or the connection has ended.
     fn ended(self: &Rc<Self>) {
-        self.state.borrow_mut().phase = Phase::Idle;
+        self.connection.borrow_mut().phase = Phase::Idle;
         self.fire_stopped();
         let reactor = {
-            let state = self.state.borrow();
-            // Who waited for the stop may have started it again.
-            let idle = matches!(state.phase, Phase::Idle);
-            state.reactor.clone().filter(|reactor| idle && !reactor.is_stopping())
+            let connection = self.connection.borrow();
+            // A callback of the stop may have started the service again.
+            let idle = matches!(connection.phase, Phase::Idle);
+            connection.reactor.clone().filter(|reactor| idle && !reactor.is_stopping())
         };
         let Some(reactor) = reactor else { return };
         let policy = Rc::clone(&self.policy.borrow());
-        let delay = policy(self.state.borrow().failures, reactor.random());
+        let delay = policy(self.connection.borrow().failures, reactor.random());
         log::warn!("connecting to {} again in {delay:?}", self.address);
         let client = Rc::clone(self);
         let call = reactor.call_later(delay, move || {
-            client.state.borrow_mut().phase = Phase::Idle;
+            client.connection.borrow_mut().phase = Phase::Idle;
             if let Err(error) = client.connect() {
                 log::warn!("not connecting to {} again: {error}", client.address);
             }
         });
-        self.state.borrow_mut().phase = Phase::Waiting(call);
+        self.connection.borrow_mut().phase = Phase::Waiting(call);
     }
 }
 
-/// Tells the client of the connection.
+/// Tells the service of each new connection.
 struct Watch(Rc<Client>);
 
 impl ProtocolWrapper for Watch {
@@ -329,7 +329,7 @@ impl ProtocolWrapper for Watch {
     }
 }
 
-/// The user's factory, whose hooks tell the client as well.
+/// The user's factory, whose hooks tell the service as well.
 struct Watched {
     client: Rc<Client>,
     factory: Rc<RefCell<dyn ClientFactory>>,
@@ -353,7 +353,7 @@ impl ClientFactory for Watched {
     }
 
     fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
-        let unprepared = matches!(self.client.state.borrow().phase, Phase::Preparing(_));
+        let unprepared = matches!(self.client.connection.borrow().phase, Phase::Preparing(_));
         if unprepared {
             self.client.failed(&Failure::new(reason.to_string()));
         }
@@ -368,11 +368,11 @@ impl ClientFactory for Watched {
 
 impl fmt::Debug for ClientService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.0.state.borrow();
+        let connection = self.0.connection.borrow();
         f.debug_struct("ClientService")
             .field("address", &self.0.address)
-            .field("failures", &state.failures)
-            .field("connected", &matches!(state.phase, Phase::Connected(_)))
+            .field("failures", &connection.failures)
+            .field("connected", &matches!(connection.phase, Phase::Connected(_)))
             .finish_non_exhaustive()
     }
 }

@@ -8,10 +8,10 @@ use torsade_reactor::{Reactor, Result};
 
 use super::Service;
 
-/// Runs a service, most often a [`MultiService`](super::MultiService), until SIGINT or SIGTERM, and stops it in order.
+/// Runs a service, most often a [`MultiService`](super::MultiService), until SIGINT or SIGTERM, and stops it gracefully.
 ///
-/// The stop waits until everything has stopped, at most `deadline`; then connections that still stand have as long again to
-/// finish writing, and the rest is aborted.
+/// The stop waits until everything has stopped, for at most `deadline`; then connections that are still up have as long again to
+/// finish writing, and the rest are aborted.
 ///
 /// # Errors
 /// That of the service's start, or those of [`Reactor::run`].
@@ -42,7 +42,7 @@ pub fn run_service(service: impl Service + 'static, deadline: Duration) -> Resul
     run_service_on(&Reactor::new()?, service, deadline)
 }
 
-/// The same on a reactor of yours: it can be stopped by [`Reactor::stop`] as well.
+/// The same on your own reactor, which [`Reactor::stop`] stops as well.
 ///
 /// # Errors
 /// As [`run_service`].
@@ -54,7 +54,7 @@ pub fn run_service_on(reactor: &Reactor, service: impl Service + 'static, deadli
     reactor.call_when_running(move || {
         if let Err(error) = started.start_service(&starter) {
             there.replace(Some(error));
-            // It is running, or else it is being stopped already.
+            // An error says that it is being stopped already.
             starter.stop().ok();
         }
     });

@@ -12,7 +12,7 @@ use super::Service;
 use crate::ends::port::Port;
 use crate::ends::reactor_tcp::ReactorTcp;
 
-/// Listens from its start to its stop; connections that stand when it stops go on.
+/// Listens from its start to its stop; connections that are established when it stops go on.
 ///
 /// The factory is kept for the next start. Twisted's takes an endpoint; this takes an address for
 /// [`listen_tcp`](ReactorTcp::listen_tcp).
@@ -27,7 +27,7 @@ impl<F: Factory + 'static> StreamServerEndpointService<F> {
     /// Makes a service that listens on `address`.
     ///
     /// # Errors
-    /// When the text is no address.
+    /// When the text is not an address.
     pub fn new<A>(address: A, factory: F) -> Result<Self, AddressError>
     where
         A: IntoHostPort,

@@ -13,7 +13,7 @@ type Function = dyn FnMut() -> Settled<()>;
 
 /// Calls a function at even intervals from its start to its stop, the first time right after the start.
 ///
-/// Its first error ends the calls, and is logged. The stop waits for a call that waits for a Deferred.
+/// Its first error ends the calls, and is logged. A stop waits for the Deferred of a call that is under way.
 pub struct TimerService {
     interval: Duration,
     function: Rc<RefCell<Function>>,
@@ -35,15 +35,11 @@ impl Service for TimerService {
             return Ok(());
         }
         let function = Rc::clone(&self.function);
-        let looping = LoopingCall::new(reactor, move || match (function.borrow_mut())() {
-            Settled::Later(deferred) => deferred,
-            Settled::Now(Ok(())) => defer::succeed(()),
-            Settled::Now(Err(failure)) => defer::fail(failure),
-        });
+        let looping = LoopingCall::new(reactor, move || (function.borrow_mut())());
         let name = self.name();
         let ended = looping.start(self.interval, true)?;
         let ended = ended.add_errback(move |failure| {
-            report_error("timer service", format_args!("{name} has failed, and ends: {failure}"));
+            report_error("timer service", format_args!("{name} has failed and makes no further calls: {failure}"));
         });
         self.running.replace(Some((looping, ended)));
         Ok(())

@@ -1,4 +1,4 @@
-//! Services of which each consists of others.
+//! Services that consist of others.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,22 +10,22 @@ use super::Service;
 
 /// Services that start in the order in which they were added, and stop in reverse; a cheap handle.
 #[derive(Clone, Default)]
-pub struct MultiService(Rc<RefCell<State>>);
+pub struct MultiService(Rc<RefCell<Parts>>);
 
 #[derive(Default)]
-struct State {
+struct Parts {
     services: Vec<Rc<dyn Service>>,
     running: Option<Reactor>,
 }
 
 impl MultiService {
-    /// A service of no parts.
+    /// A service without parts.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a part, and starts it if the whole is running.
+    /// Adds a part, and starts it if this service is running.
     ///
     /// # Errors
     /// Those of its start; it is not added then.
@@ -63,7 +63,7 @@ impl Service for MultiService {
     fn start_service(&self, reactor: &Reactor) -> Result {
         // Not borrowed while they start: a service may add others.
         let mut started = Vec::new();
-        let next = |place: usize| self.0.borrow().services.get(place).cloned();
+        let next = |index: usize| self.0.borrow().services.get(index).cloned();
         while let Some(service) = next(started.len()) {
             log::debug!("starting {}", service.name());
             if let Err(error) = service.start_service(reactor) {
@@ -79,11 +79,11 @@ impl Service for MultiService {
 
     fn stop_service(&self) -> Deferred<()> {
         let services = {
-            let mut state = self.0.borrow_mut();
-            if state.running.take().is_none() {
+            let mut parts = self.0.borrow_mut();
+            if parts.running.take().is_none() {
                 return defer::succeed(());
             }
-            state.services.clone()
+            parts.services.clone()
         };
         stop_all(&services)
     }
@@ -93,7 +93,7 @@ impl Service for MultiService {
     }
 }
 
-/// Stops them from the last to the first, and waits for all.
+/// Stops them, from the last to the first, and waits for all.
 fn stop_all(services: &[Rc<dyn Service>]) -> Deferred<()> {
     let stopping = services.iter().rev().map(|service| {
         log::debug!("stopping {}", service.name());

@@ -1,20 +1,21 @@
-//! The header of a gzip member, RFC 1952, 2.3, byte by byte: it may be cut anywhere, and is long only if it names files.
+//! The header of a gzip member, RFC 1952, 2.3, byte by byte: it may be cut anywhere.
 
 use flate2::Crc;
 use torsade_protocols::DecompressErrorKind as Kind;
 
-use super::Outcome;
+use super::{Decoded, Outcome};
 
 const FHCRC: u8 = 1 << 1;
 const FEXTRA: u8 = 1 << 2;
 const FNAME: u8 = 1 << 3;
 const FCOMMENT: u8 = 1 << 4;
-/// Bits that must be zero, since they may announce fields whose length nobody knows.
+/// Bits that must be zero: each may announce a field whose length we could not know.
 const RESERVED: u8 = 0b1110_0000;
 
 /// The ten bytes that are always there, and the two of the extra field's length.
 const FIXED: u64 = 12;
 
+/// A header that is being read, with a bound on its length: its name and its comment could go on for ever.
 pub(super) struct GzipHeader {
     crc: Crc,
     /// Flags of the fields still to come.
@@ -46,14 +47,14 @@ impl GzipHeader {
         self.seen
     }
 
-    /// Takes bytes until the header is over. Says how many.
-    pub(super) fn read(&mut self, wire: &[u8]) -> (usize, Result<Outcome, Kind>) {
+    /// Takes bytes until the header is over.
+    pub(super) fn read(&mut self, wire: &[u8]) -> Decoded {
         let mut summed = 0;
         for (at, &byte) in wire.iter().enumerate() {
             if let Err(kind) = self.take(byte) {
                 return (at, Err(kind));
             }
-            // The sum covers what stands before it, so it is taken when its turn comes.
+            // The checksum field follows, and covers every byte before it.
             if let Field::HeaderCrc { low: None, sum } = &mut self.field {
                 self.crc.update(&wire[summed..=at]);
                 *sum = self.crc.sum() as u16;

@@ -6,15 +6,15 @@ use torsade_protocols::{DecompressErrorKind as Kind, Decompression, Format};
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::gzip_header::GzipHeader;
-use super::{Outcome, Step};
+use super::{Codec, Decoded, Outcome};
 use crate::compression::checksum::Checksum;
 
-/// What a call is given to write into at first: smaller pieces cost more than they save, larger ones are for those who fill
-/// them.
+/// The least and the most that a call is first given to write into. Smaller pieces cost more than they save; larger ones are
+/// for streams that fill them.
 const LEAST: usize = 512;
 const PIECE: usize = 8 << 10;
 
-/// How much of a gzip header is read before it is asked whether there is work left.
+/// How much of a gzip header is read at once, before it is asked whether there is work left.
 const HEADER_PIECE: usize = 4 << 10;
 
 /// What the decoder of a body takes, in bytes, its window of 32 KiB included.
@@ -23,72 +23,76 @@ const MEMORY: usize = 48 << 10;
 /// The base-two logarithm of the largest window that deflate has.
 const WINDOW_BITS: u8 = 15;
 
+/// A stream of deflate, zlib or gzip: header (none in raw deflate), body, trailer (likewise), end.
 pub(super) struct InflateDecoder {
     checksum: Checksum,
-    /// The bytes of a header behind which nothing has been given yet.
+    /// The length of the gzip header, which may be long.
     header: u64,
-    stage: Stage,
+    part: Part,
 }
 
-enum Stage {
-    Body(Inflate),
-    Ended,
+/// The part of the stream that the next byte belongs to.
+enum Part {
     Gzip(GzipHeader),
+    /// With the first of its two bytes, once that is here.
+    Zlib(Option<u8>),
+    Body(Inflate),
     Trailer {
         seen: [u8; 8],
         len: usize,
     },
-    /// The first byte of a zlib header, once it is there.
-    Zlib(Option<u8>),
+    Ended,
 }
 
 impl InflateDecoder {
     pub(super) fn new(options: &Decompression) -> Self {
-        let stage = match options.format {
-            Format::Deflate => Stage::Zlib(None),
-            Format::Gzip => Stage::Gzip(GzipHeader::new(options.max_skipped)),
-            _ => Stage::Body(body()),
+        let part = match options.format {
+            Format::Deflate => Part::Zlib(None),
+            Format::Gzip => Part::Gzip(GzipHeader::new(options.max_skipped)),
+            _ => Part::Body(body()),
         };
-        Self { checksum: Checksum::new(options.format), header: 0, stage }
+        Self { checksum: Checksum::new(options.format), header: 0, part }
     }
+}
 
-    pub(super) const fn is_at_magic(&self) -> bool {
-        match &self.stage {
-            Stage::Gzip(header) => header.seen() < 2,
-            Stage::Zlib(_) => true,
+impl Codec for InflateDecoder {
+    fn is_at_magic(&self) -> bool {
+        match &self.part {
+            Part::Gzip(header) => header.seen() < 2,
+            Part::Zlib(_) => true,
             _ => false,
         }
     }
 
-    pub(super) const fn memory(&self) -> usize {
-        if matches!(self.stage, Stage::Body(_)) { MEMORY } else { 0 }
+    fn memory(&self) -> usize {
+        if matches!(self.part, Part::Body(_)) { MEMORY } else { 0 }
     }
 
-    /// Bytes taken in of what may yet give something: a member whose header is long is not empty before its end.
-    pub(super) const fn unfinished(&self) -> u64 {
-        match &self.stage {
-            Stage::Gzip(header) => header.seen(),
-            Stage::Body(_) => self.header,
+    /// The header's: a member whose header is long is not empty before its end.
+    fn unfinished(&self) -> u64 {
+        match &self.part {
+            Part::Gzip(header) => header.seen(),
+            Part::Body(_) => self.header,
             _ => 0,
         }
     }
 
-    pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
+    fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {
         let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
-            if !work.is_left() && !matches!(self.stage, Stage::Ended) {
-                return Step { outcome: Ok(Outcome::Full), taken };
+            if !work.is_left() && !matches!(self.part, Part::Ended) {
+                return (taken, Ok(Outcome::Full));
             }
             let rest = &wire[taken..];
-            let (used, outcome) = match &mut self.stage {
-                Stage::Body(inflate) => {
+            let (used, outcome) = match &mut self.part {
+                Part::Body(inflate) => {
                     let before = plain.len();
                     let result = inflate_into(inflate, rest, plain, limit, work);
                     self.checksum.update(&plain[before..]);
                     result
                 }
-                Stage::Gzip(header) => {
+                Part::Gzip(header) => {
                     let (used, outcome) = header.read(&rest[..rest.len().min(HEADER_PIECE)]);
                     work.spend(weight::GZIP_HEADER * used as u64);
                     self.header = header.seen();
@@ -98,28 +102,28 @@ impl InflateDecoder {
                     }
                     (used, outcome)
                 }
-                Stage::Zlib(first) => read_zlib_header(first, rest),
-                Stage::Trailer { seen, len } => read_trailer(&self.checksum, seen, len, rest),
-                Stage::Ended => (0, Ok(Outcome::End)),
+                Part::Zlib(first) => read_zlib_header(first, rest),
+                Part::Trailer { seen, len } => read_trailer(&self.checksum, seen, len, rest),
+                Part::Ended => (0, Ok(Outcome::End)),
             };
             taken += used;
-            if outcome != Ok(Outcome::End) || matches!(self.stage, Stage::Ended) {
-                return Step { outcome, taken };
+            if outcome != Ok(Outcome::End) || matches!(self.part, Part::Ended) {
+                return (taken, outcome);
             }
-            self.stage = match self.stage {
-                Stage::Gzip(_) | Stage::Zlib(_) => {
+            self.part = match self.part {
+                Part::Gzip(_) | Part::Zlib(_) => {
                     work.spend(weight::DEFLATE_STREAM);
-                    Stage::Body(body())
+                    Part::Body(body())
                 }
-                Stage::Body(_) => Stage::Trailer { seen: [0; 8], len: 0 },
-                Stage::Trailer { .. } | Stage::Ended => Stage::Ended,
+                Part::Body(_) => Part::Trailer { seen: [0; 8], len: 0 },
+                Part::Trailer { .. } | Part::Ended => Part::Ended,
             };
         }
     }
 }
 
 /// RFC 1950, 2.2.
-fn read_zlib_header(first: &mut Option<u8>, wire: &[u8]) -> (usize, Result<Outcome, Kind>) {
+fn read_zlib_header(first: &mut Option<u8>, wire: &[u8]) -> Decoded {
     let mut taken = 0;
     for &flags in wire {
         let Some(method) = *first else {
@@ -142,12 +146,12 @@ fn read_zlib_header(first: &mut Option<u8>, wire: &[u8]) -> (usize, Result<Outco
     (taken, Ok(Outcome::Hungry))
 }
 
-fn read_trailer(checksum: &Checksum, seen: &mut [u8; 8], len: &mut usize, wire: &[u8]) -> (usize, Result<Outcome, Kind>) {
+fn read_trailer(checksum: &Checksum, seen: &mut [u8; 8], len: &mut usize, wire: &[u8]) -> Decoded {
     let (wanted, wanted_len) = checksum.trailer();
     let used = wire.len().min(wanted_len - *len);
     seen[*len..*len + used].copy_from_slice(&wire[..used]);
     *len += used;
-    // The checksum is judged as soon as it is whole, as zlib does: gzip's length behind it may be cut off.
+    // As in zlib, the checksum is judged as soon as it is whole: gzip's length, which follows it, may be cut off.
     let outcome = if *len >= 4 && seen[..4] != wanted[..4] {
         Err(Kind::Checksum)
     } else if *len < wanted_len {
@@ -167,17 +171,12 @@ fn body() -> Inflate {
 
 /// Inflates until the input or the work is used up, `plain` is as long as `limit`, or the stream ends.
 ///
-/// Each call of the codec goes to the end of a block at most: so that blocks can be counted, which cost more than their
-/// bytes say.
-fn inflate_into(
-    inflate: &mut Inflate,
-    wire: &[u8],
-    plain: &mut Vec<u8>,
-    limit: usize,
-    work: &Work,
-) -> (usize, Result<Outcome, Kind>) {
+/// Each call of the codec goes to the end of a block at most, so that blocks can be counted: a block costs more than its
+/// bytes show.
+fn inflate_into(inflate: &mut Inflate, wire: &[u8], plain: &mut Vec<u8>, limit: usize, work: &Work) -> Decoded {
     let (start, mut filled, mut taken) = (plain.len(), plain.len(), 0);
-    // What a full buffer left over may be the end of a block, and no output: then nothing is seen of the next call.
+    // After a call that filled the buffer, the next may only get past the end of a block, of which nothing is seen. So it takes
+    // two calls without a byte in or out to know that there is no more.
     let mut settled = false;
     let outcome = loop {
         if !work.is_left() {
@@ -185,13 +184,13 @@ fn inflate_into(
         }
         let rest = &wire[taken..];
         if filled == plain.len() {
-            // Only initialised bytes can be written to: a few at first, for it may be a stream of few.
+            // Only initialised bytes can be written to: few at first, since it may be a short stream.
             let wanted = (4 * rest.len()).clamp(LEAST, PIECE).max(3 * (filled - start));
             plain.resize(limit.min(filled + wanted), 0);
         }
         let (total_in, total_out) = (inflate.total_in(), inflate.total_out());
         let status = inflate.decompress(rest, &mut plain[filled..], InflateFlush::Block);
-        // At most as many as there were, and as there was room for.
+        // At most as many as `rest` and the room have, so that they fit.
         let (used, made) = ((inflate.total_in() - total_in) as usize, (inflate.total_out() - total_out) as usize);
         taken += used;
         filled += made;
@@ -201,7 +200,7 @@ fn inflate_into(
             Ok(Status::StreamEnd) => break Ok(Outcome::End),
             Ok(_) if used + made > 0 => settled = filled < plain.len(),
             Ok(_) if !settled => settled = true,
-            // Only now: the end of the stream needs no room.
+            // Not sooner: the end of the stream needs no room.
             Ok(_) if filled == limit => break Ok(Outcome::Full),
             Ok(_) if rest.is_empty() => break Ok(Outcome::Hungry),
             Ok(_) => break Err(Kind::Data), // it would spin

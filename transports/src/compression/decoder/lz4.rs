@@ -1,10 +1,10 @@
-//! LZ4 frames, read block by block: a block is decoded once it is whole, and given away as there is room.
+//! LZ4 frames, read block by block: a block is decoded once it is whole, and given out as there is room.
 
 use lz4_flex::block::{DecompressError, decompress_into, decompress_into_with_dict};
 use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
 
-use super::{Outcome, Step};
+use super::{Codec, Decoded, Outcome};
 use crate::compression::checksum::{Xxh32, lz4_header_sum, xxh32};
 
 const MAGIC: u32 = 0x184d_2204;
@@ -17,18 +17,22 @@ const UNCOMPRESSED: u32 = 1 << 31;
 /// What a compressed byte can become at most: a length byte of 255 stands for as many.
 const MAX_RATIO: usize = 255;
 
+/// Frames of LZ4, of which [`Part`] comes next.
+///
+/// It holds at most one block that is not whole, what the frame's blocks may refer to, and one decoded block: each is bounded
+/// by the frame's block size, which was held against the limits when the header was read.
 pub(super) struct Lz4Decoder {
-    /// The piece being collected: a header, a size, a block.
+    /// The part as far as it has arrived, if it has not arrived at once.
     collected: Vec<u8>,
     checksum: Xxh32,
     frame: Frame,
-    /// Bytes of `window` given away.
+    /// Bytes of `window` that were given out.
     given: usize,
     max_skipped: u64,
     max_window: u64,
-    stage: Stage,
+    part: Part,
     total: u64,
-    /// What linked blocks may refer to, and behind it what was decoded last.
+    /// What linked blocks may refer to, followed by what was decoded last.
     window: Vec<u8>,
 }
 
@@ -42,14 +46,23 @@ struct Frame {
     max_block: usize,
 }
 
+/// The part of a frame that comes next.
 #[derive(Clone, Copy)]
-enum Stage {
-    Block { len: usize, compressed: bool },
+enum Part {
+    /// How much of it is wanted: the first bytes say how long it is.
+    Header {
+        wanted: usize,
+    },
+    Skip {
+        left: u64,
+    },
     BlockSize,
+    Block {
+        len: usize,
+        compressed: bool,
+    },
     ContentChecksum,
     Ended,
-    Header { wanted: usize },
-    Skip { left: u64 },
 }
 
 impl Lz4Decoder {
@@ -61,68 +74,16 @@ impl Lz4Decoder {
             given: 0,
             max_skipped: options.max_skipped,
             max_window: options.max_window,
-            stage: Stage::Header { wanted: 4 },
+            part: Part::Header { wanted: 4 },
             total: 0,
             window: Vec::new(),
         }
     }
 
-    pub(super) const fn is_between(&self) -> bool {
-        self.is_at_magic() && self.collected.is_empty()
-    }
-
-    pub(super) const fn is_at_magic(&self) -> bool {
-        matches!(self.stage, Stage::Header { wanted: 4 })
-    }
-
-    pub(super) const fn memory(&self) -> usize {
-        self.collected.capacity() + self.window.capacity()
-    }
-
-    /// Bytes taken in of what may yet give something: of a block that is not whole.
-    pub(super) const fn unfinished(&self) -> u64 {
-        self.collected.len() as u64
-    }
-
-    pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
-        let limit = plain.len().saturating_add(room);
-        let mut taken = 0;
-        loop {
-            let room = limit - plain.len();
-            let ready = &self.window[self.given..];
-            let gives = ready.len().min(room);
-            plain.extend_from_slice(&ready[..gives]);
-            self.given += gives;
-            if self.given == self.window.len() && self.window.capacity() > 3 * WINDOW {
-                self.slide(); // a large block is not kept while nothing comes
-            }
-            if gives == room {
-                return Step { outcome: Ok(Outcome::Full), taken };
-            }
-            if matches!(self.stage, Stage::Ended) {
-                return Step { outcome: Ok(Outcome::End), taken };
-            }
-            let rest = &wire[taken..];
-            if rest.is_empty() {
-                return Step { outcome: Ok(Outcome::Hungry), taken };
-            }
-            if !work.allows(self.cost()) {
-                return Step { outcome: Ok(Outcome::Full), taken };
-            }
-            let before = self.total;
-            let (used, result) = self.take(rest);
-            work.spend(weight::LZ4_PIECE + weight::LZ4 * used as u64 + weight::LZ4_PLAIN * (self.total - before));
-            taken += used;
-            if let Err(kind) = result {
-                return Step { outcome: Err(kind), taken };
-            }
-        }
-    }
-
-    /// What the next piece may cost: blocks are decoded as a whole.
+    /// The work that the next part may cost: blocks are decoded whole.
     fn cost(&self) -> u64 {
-        match self.stage {
-            Stage::Block { len, compressed: true } => weight::LZ4_PLAIN * self.most(len) as u64,
+        match self.part {
+            Part::Block { len, compressed: true } => weight::LZ4_PLAIN * self.most(len) as u64,
             _ => weight::LZ4_PIECE,
         }
     }
@@ -132,23 +93,23 @@ impl Lz4Decoder {
         self.frame.max_block.min(len.saturating_mul(MAX_RATIO))
     }
 
-    /// Takes what the stage wants, and if that is all there does it.
+    /// Takes bytes of the part that comes next, and reads it if that makes it whole.
     fn take(&mut self, wire: &[u8]) -> (usize, Result<(), Kind>) {
-        if let Stage::Skip { left } = &mut self.stage {
+        if let Part::Skip { left } = &mut self.part {
             let used = wire.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= used as u64;
             if *left == 0 {
-                self.stage = Stage::Header { wanted: 4 };
+                self.part = Part::Header { wanted: 4 };
             }
             return (used, Ok(()));
         }
-        let wanted = match self.stage {
-            Stage::Header { wanted } => wanted,
-            Stage::Block { len, .. } => len + if self.frame.block_checksums { 4 } else { 0 },
+        let wanted = match self.part {
+            Part::Header { wanted } => wanted,
+            Part::Block { len, .. } => len + if self.frame.block_checksums { 4 } else { 0 },
             _ => 4,
         };
         if self.collected.is_empty() && wire.len() >= wanted {
-            return (wanted, self.handle(&wire[..wanted])); // the usual case: nothing is copied
+            return (wanted, self.read_part(&wire[..wanted])); // the usual case: nothing is copied
         }
         let used = wire.len().min(wanted - self.collected.len());
         self.collected.extend_from_slice(&wire[..used]);
@@ -156,8 +117,8 @@ impl Lz4Decoder {
             return (used, Ok(()));
         }
         let mut piece = std::mem::take(&mut self.collected);
-        let handled = self.handle(&piece);
-        if let Stage::Header { wanted: longer } = self.stage
+        let read = self.read_part(&piece);
+        if let Part::Header { wanted: longer } = self.part
             && longer > wanted
         {
             self.collected = piece; // the header goes on
@@ -165,26 +126,26 @@ impl Lz4Decoder {
             piece.clear();
             self.collected = piece;
         }
-        (used, handled)
+        (used, read)
     }
 
-    fn handle(&mut self, piece: &[u8]) -> Result<(), Kind> {
-        match self.stage {
-            Stage::Header { .. } => self.header(piece),
-            Stage::BlockSize => self.block_size(u32_at(piece, 0)),
-            Stage::Block { len, compressed } => {
+    fn read_part(&mut self, piece: &[u8]) -> Result<(), Kind> {
+        match self.part {
+            Part::Header { .. } => self.header(piece),
+            Part::BlockSize => self.block_size(u32_at(piece, 0)),
+            Part::Block { len, compressed } => {
                 let (block, sum) = piece.split_at(len);
                 if self.frame.block_checksums && xxh32(block) != u32_at(sum, 0) {
                     return Err(Kind::Checksum);
                 }
-                self.stage = Stage::BlockSize;
+                self.part = Part::BlockSize;
                 self.decode(block, compressed)
             }
-            Stage::ContentChecksum => {
-                self.stage = Stage::Ended;
+            Part::ContentChecksum => {
+                self.part = Part::Ended;
                 if u32_at(piece, 0) == self.checksum.sum() { Ok(()) } else { Err(Kind::Checksum) }
             }
-            Stage::Ended | Stage::Skip { .. } => Ok(()),
+            Part::Ended | Part::Skip { .. } => Ok(()),
         }
     }
 
@@ -199,7 +160,7 @@ impl Lz4Decoder {
         let Some((&[flags, blocks], _)) = bytes[4..].split_first_chunk::<2>() else {
             return self.wants(bytes, 6);
         };
-        // Version 1; two reserved bits and five; block sizes 4 to 7.
+        // Version 1, the reserved bits zero, a block size of 4 to 7.
         if flags >> 6 != 1 || flags & 0x02 != 0 || blocks & 0x8f != 0 || blocks < 0x40 {
             return Err(Kind::Header);
         }
@@ -225,13 +186,13 @@ impl Lz4Decoder {
             linked: flags & 0x20 == 0,
             max_block,
         };
-        self.stage = Stage::BlockSize;
+        self.part = Part::BlockSize;
         Ok(())
     }
 
-    /// Asks for a longer header; what is there of it stays.
+    /// Asks for a longer header; what is here of it is kept.
     fn wants(&mut self, bytes: &[u8], wanted: usize) -> Result<(), Kind> {
-        self.stage = Stage::Header { wanted };
+        self.part = Part::Header { wanted };
         if self.collected.is_empty() {
             self.collected.extend_from_slice(bytes);
         }
@@ -246,7 +207,7 @@ impl Lz4Decoder {
         if len > self.max_skipped {
             return Err(Kind::Skipped { max: self.max_skipped });
         }
-        self.stage = if len > 0 { Stage::Skip { left: len } } else { Stage::Header { wanted: 4 } };
+        self.part = if len > 0 { Part::Skip { left: len } } else { Part::Header { wanted: 4 } };
         Ok(())
     }
 
@@ -256,13 +217,13 @@ impl Lz4Decoder {
             if self.frame.content_size.is_some_and(|wanted| wanted != self.total) {
                 return Err(Kind::Length);
             }
-            self.stage = if self.frame.content_checksum { Stage::ContentChecksum } else { Stage::Ended };
+            self.part = if self.frame.content_checksum { Part::ContentChecksum } else { Part::Ended };
         } else if len > self.frame.max_block {
             return Err(Kind::Data);
         } else if len > 0 || self.frame.block_checksums {
-            self.stage = Stage::Block { len, compressed: size & UNCOMPRESSED == 0 };
+            self.part = Part::Block { len, compressed: size & UNCOMPRESSED == 0 };
         }
-        // An uncompressed block of no bytes, of which the announcement has three, leaves everything as it is.
+        // An empty uncompressed block, of which the announcement has three, changes nothing.
         Ok(())
     }
 
@@ -271,7 +232,7 @@ impl Lz4Decoder {
         let start = self.window.len();
         if compressed {
             let most = self.most(block.len());
-            // No more room than a block usually takes, unless that is not enough: it costs, and comes from the system.
+            // No more room than a block usually takes, unless that is not enough: room costs time and memory.
             let mut room = most.min((4 * block.len()).max(WINDOW));
             let made = loop {
                 self.window.resize(start + room, 0);
@@ -299,13 +260,67 @@ impl Lz4Decoder {
         Ok(())
     }
 
-    /// Drops what no block can refer to any more, once it is more than what one can.
+    /// Drops what no block can refer to any more, once there is at least as much of it as of what blocks can refer to.
     fn slide(&mut self) {
         let keep = if self.frame.linked { WINDOW } else { 0 };
         if self.window.len() >= 2 * WINDOW || keep == 0 {
             self.window.drain(..self.window.len().saturating_sub(keep));
             self.window.shrink_to(3 * WINDOW);
             self.given = self.window.len();
+        }
+    }
+}
+
+impl Codec for Lz4Decoder {
+    fn is_between(&self) -> bool {
+        self.is_at_magic() && self.collected.is_empty()
+    }
+
+    fn is_at_magic(&self) -> bool {
+        matches!(self.part, Part::Header { wanted: 4 })
+    }
+
+    fn memory(&self) -> usize {
+        self.collected.capacity() + self.window.capacity()
+    }
+
+    /// The bytes of a block that is not whole.
+    fn unfinished(&self) -> u64 {
+        self.collected.len() as u64
+    }
+
+    fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {
+        let limit = plain.len().saturating_add(room);
+        let mut taken = 0;
+        loop {
+            let room = limit - plain.len();
+            let ready = &self.window[self.given..];
+            let gives = ready.len().min(room);
+            plain.extend_from_slice(&ready[..gives]);
+            self.given += gives;
+            if self.given == self.window.len() && self.window.capacity() > 3 * WINDOW {
+                self.slide(); // a large block is not kept while nothing comes
+            }
+            if gives == room {
+                return (taken, Ok(Outcome::Full));
+            }
+            if matches!(self.part, Part::Ended) {
+                return (taken, Ok(Outcome::End));
+            }
+            let rest = &wire[taken..];
+            if rest.is_empty() {
+                return (taken, Ok(Outcome::Hungry));
+            }
+            if !work.allows(self.cost()) {
+                return (taken, Ok(Outcome::Full));
+            }
+            let before = self.total;
+            let (used, result) = self.take(rest);
+            work.spend(weight::LZ4_PIECE + weight::LZ4 * used as u64 + weight::LZ4_PLAIN * (self.total - before));
+            taken += used;
+            if let Err(kind) = result {
+                return (taken, Err(kind));
+            }
         }
     }
 }

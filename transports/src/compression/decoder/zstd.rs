@@ -1,17 +1,17 @@
-//! Zstandard frames, RFC 8878. We read the frame header ourselves: what it asks for is judged before it is allocated.
+//! Zstandard frames, RFC 8878. We read frame headers ourselves, so that what they ask for is judged before it is allocated.
 
 use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
 use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode as Code;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, is_error_kind};
 
-use super::{Outcome, Step};
+use super::{Codec, Decoded, Outcome};
 
-/// The largest window that the codec takes on every machine.
+/// The largest window that the codec supports on every machine.
 const MAX_WINDOW: u64 = 1 << 30;
 /// The least a call is given to write into.
 const PIECE: usize = 4 << 10;
-/// What a decoder takes without its buffers, in bytes.
+/// What the codec takes without its buffers, in bytes.
 const MEMORY: usize = 96 << 10;
 /// The most that a block can be, RFC 8878, 3.1.1.2.4, with its header.
 const MAX_BLOCK: u64 = (128 << 10) + BLOCK_HEADER as u64;
@@ -21,6 +21,7 @@ const MAGIC: u32 = 0xfd2f_b528;
 /// Sixteen magic numbers of frames to be skipped, RFC 8878, 3.1.2.
 const SKIPPABLE: u32 = 0x184d_2a50;
 
+/// Frames of Zstandard, of which [`Part`] comes next. The codec allocates no more than the window that was allowed.
 pub(super) struct ZstdDecoder {
     context: DCtx<'static>,
     /// The codec has given out all that it can make of its input so far.
@@ -29,20 +30,21 @@ pub(super) struct ZstdDecoder {
     header: Vec<u8>,
     max_skipped: u64,
     max_window: u64,
-    stage: Stage,
-    /// How much of the codec's buffers, a block and the window, has been written to: the system gives no memory before.
+    part: Part,
+    /// How much of the codec's buffers (a block and the window) has been written to: the system provides no memory sooner.
     touched: usize,
-    /// Bytes that this frame has given, and its window.
+    /// Plain bytes of this frame so far, and its window.
     given: u64,
     window: u64,
     /// How much input the codec asked for last.
     wanted: usize,
 }
 
-enum Stage {
-    Body,
+/// The part of the stream that comes next.
+enum Part {
     Header,
     Skip { left: u64 },
+    Body,
 }
 
 /// What a header says once it is whole.
@@ -65,80 +67,12 @@ impl ZstdDecoder {
             header: Vec::new(),
             max_skipped: options.max_skipped,
             max_window,
-            stage: Stage::Header,
+            part: Part::Header,
             touched: 0,
             given: 0,
             window: 0,
             wanted: 0,
         })
-    }
-
-    /// Makes it ready for another frame; after the end of one the codec is, by itself.
-    pub(super) const fn restart(&mut self) {
-        self.stage = Stage::Header;
-    }
-
-    pub(super) const fn is_between(&self) -> bool {
-        matches!(self.stage, Stage::Header) && self.header.is_empty()
-    }
-
-    pub(super) fn is_at_magic(&self) -> bool {
-        matches!(self.stage, Stage::Header) && self.header.len() <= 4
-    }
-
-    pub(super) const fn memory(&self) -> usize {
-        MEMORY + self.touched
-    }
-
-    /// Bytes taken in of what may yet give something: the codec may have taken in most of a block.
-    pub(super) const fn unfinished(&self) -> u64 {
-        if matches!(self.stage, Stage::Body) { MAX_BLOCK } else { 0 }
-    }
-
-    pub(super) fn step(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Step {
-        let limit = plain.len().saturating_add(room);
-        let mut taken = 0;
-        loop {
-            if !work.is_left() {
-                return Step { outcome: Ok(Outcome::Full), taken };
-            }
-            let rest = &wire[taken..];
-            let (used, outcome) = match &mut self.stage {
-                Stage::Header => {
-                    let result = self.read_header(rest);
-                    work.spend(weight::ZSTD_HEADER * result.0 as u64);
-                    if matches!(self.stage, Stage::Body) {
-                        work.spend(weight::ZSTD_FRAME);
-                    }
-                    result
-                }
-                Stage::Skip { left } => {
-                    let used = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                    *left -= used as u64;
-                    if *left == 0 {
-                        self.stage = Stage::Header;
-                    }
-                    (used, Ok(None))
-                }
-                Stage::Body => {
-                    let (used, outcome) = self.read_body(rest, plain, limit, work);
-                    (used, outcome.map(Some))
-                }
-            };
-            taken += used;
-            match outcome {
-                Ok(Some(outcome)) => {
-                    return Step { outcome: Ok(outcome), taken };
-                }
-                Ok(None) if taken == wire.len() && !matches!(self.stage, Stage::Body) => {
-                    return Step { outcome: Ok(Outcome::Hungry), taken };
-                }
-                Ok(None) => {}
-                Err(kind) => {
-                    return Step { outcome: Err(kind), taken };
-                }
-            }
-        }
     }
 
     fn read_header(&mut self, wire: &[u8]) -> (usize, Result<Option<Outcome>, Kind>) {
@@ -152,7 +86,7 @@ impl ZstdDecoder {
                     }
                     self.header.clear();
                     if len > 0 {
-                        self.stage = Stage::Skip { left: len };
+                        self.part = Part::Skip { left: len };
                     }
                     return (at + 1, Ok(None));
                 }
@@ -177,18 +111,18 @@ impl ZstdDecoder {
         if input.pos() != header.len() {
             return Err(Kind::Header);
         }
-        self.stage = Stage::Body;
+        self.part = Part::Body;
         self.drained = true;
         Ok(())
     }
 
-    /// Feeds the codec in portions that end where blocks do, and no input before it has given out all that it can: a call
-    /// that fails takes back what it gave.
-    fn read_body(&mut self, wire: &[u8], plain: &mut Vec<u8>, limit: usize, work: &Work) -> (usize, Result<Outcome, Kind>) {
+    /// Feeds the codec in portions that end where blocks do, and only once it has given out all that it can: a call that
+    /// fails takes back the output it gave, which must not be that of sound blocks before.
+    fn read_body(&mut self, wire: &[u8], plain: &mut Vec<u8>, limit: usize, work: &Work) -> Decoded {
         let (mut taken, mut filled) = (0, plain.len());
         let outcome = loop {
             if self.drained && taken == wire.len() {
-                // The codec takes 16 calls without any progress for an error.
+                // Not called for nothing: after 16 calls without progress the codec reports an error.
                 break Ok(Outcome::Hungry);
             }
             if filled == limit || !work.is_left() {
@@ -196,7 +130,7 @@ impl ZstdDecoder {
             }
             let portion = if self.drained { self.portion().min(wire.len() - taken) } else { 0 };
             if filled == plain.len() {
-                // Only initialised bytes can be cut to size. What it holds back may well be all that there is room for.
+                // Only initialised bytes can be cut to size. What the codec holds back may well fill all the room.
                 let wanted = if self.drained { (4 * portion).max(PIECE) } else { limit - filled };
                 plain.resize(limit.min(filled + wanted), 0);
             }
@@ -214,24 +148,89 @@ impl ZstdDecoder {
                 Ok(_) if portion > 0 && used + made == 0 => break Err(Kind::Data), // it would spin
                 Ok(wanted) => self.wanted = wanted,
             }
-            // Room was left over, so there is nothing more in there.
+            // Where room was left over, the codec holds nothing more.
             self.drained = filled < plain.len();
         };
         plain.truncate(filled);
         (taken, outcome)
     }
 
-    /// What was taken and given is also in the codec's buffers.
+    /// Counts what was taken and given: it is also in the codec's buffers.
     fn note_memory(&mut self, used: usize, made: usize) {
         self.given += made as u64;
         let window = usize::try_from(self.given.min(self.window)).unwrap_or(usize::MAX);
         self.touched = self.touched.max(window.saturating_add(used)); // not shrunk by another frame
     }
 
-    /// How much the codec may be given in one call: it asks for a block and the header of the next one, which is three
-    /// bytes, or for the last block, a header or the checksum alone.
+    /// How much the codec may be given in one call so that a block ends with it: it asks for a block and the three bytes of the
+    /// next block's header, or only for the last block, a header or the checksum.
     fn portion(&self) -> usize {
         if self.wanted > BLOCK_HEADER { self.wanted - BLOCK_HEADER } else { self.wanted }
+    }
+}
+
+impl Codec for ZstdDecoder {
+    /// After the end of a frame the codec itself is ready for the next one.
+    fn restart(&mut self) -> bool {
+        self.part = Part::Header;
+        true
+    }
+
+    fn is_between(&self) -> bool {
+        matches!(self.part, Part::Header) && self.header.is_empty()
+    }
+
+    fn is_at_magic(&self) -> bool {
+        matches!(self.part, Part::Header) && self.header.len() <= 4
+    }
+
+    fn memory(&self) -> usize {
+        MEMORY + self.touched
+    }
+
+    /// Up to a block: the codec may have taken in most of one.
+    fn unfinished(&self) -> u64 {
+        if matches!(self.part, Part::Body) { MAX_BLOCK } else { 0 }
+    }
+
+    fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {
+        let limit = plain.len().saturating_add(room);
+        let mut taken = 0;
+        loop {
+            if !work.is_left() {
+                return (taken, Ok(Outcome::Full));
+            }
+            let rest = &wire[taken..];
+            let (used, outcome) = match &mut self.part {
+                Part::Header => {
+                    let result = self.read_header(rest);
+                    work.spend(weight::ZSTD_HEADER * result.0 as u64);
+                    if matches!(self.part, Part::Body) {
+                        work.spend(weight::ZSTD_FRAME);
+                    }
+                    result
+                }
+                Part::Skip { left } => {
+                    let used = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                    *left -= used as u64;
+                    if *left == 0 {
+                        self.part = Part::Header;
+                    }
+                    (used, Ok(None))
+                }
+                Part::Body => {
+                    let (used, outcome) = self.read_body(rest, plain, limit, work);
+                    (used, outcome.map(Some))
+                }
+            };
+            taken += used;
+            match outcome {
+                Ok(Some(outcome)) => return (taken, Ok(outcome)),
+                Ok(None) if taken == wire.len() && !matches!(self.part, Part::Body) => return (taken, Ok(Outcome::Hungry)),
+                Ok(None) => {}
+                Err(kind) => return (taken, Err(kind)),
+            }
+        }
     }
 }
 

@@ -1,12 +1,12 @@
-//! Deflate streams, bare or in a container: our own header and trailer around a borrowed raw encoder.
+//! Deflate streams, raw or in a container: our own header and trailer around a borrowed raw encoder.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use flate2::{Compress, FlushCompress};
-use torsade_protocols::{Compression, Format};
+use torsade_protocols::{Compression, CompressionStats, Format};
 
-use super::{FLUSH_ROOM, Failure};
+use super::{Codec, FLUSH_ROOM, Failure};
 use crate::compression::announcement::{self, Place};
 use crate::compression::checksum::Checksum;
 use crate::compression::history::History;
@@ -16,21 +16,26 @@ use crate::compression::pool::{Lease, SharedPool};
 const GAUGE: u32 = 64 << 10;
 /// Plain bytes sent uncompressed once there was no gain.
 const PASS: u32 = 256 << 10;
-/// The gain below which compressing is a waste: 3%.
+/// Compressing is worth its time if what comes out is at most this part of what went in.
 const WORTH_PERCENT: u32 = 97;
-/// Plain bytes gathered at most. What fits waits for the flush: calls of the encoder are dear, blocks have headers, and
-/// until then it needs no encoder at all.
+/// Plain bytes gathered at most. What fits waits for the flush: calls of the encoder are expensive, each block has a header,
+/// and until then the stream needs no encoder at all.
 const GATHER: usize = 8 << 10;
 /// The longest stored block, RFC 1951, 3.2.4.
 const BLOCK: usize = 65_535;
-/// An empty last block with fixed codes, RFC 1951, 3.2.6, standing on a byte boundary.
+/// An empty last block with fixed codes, RFC 1951, 3.2.6, for a stream at a byte boundary.
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
+/// A deflate stream whose encoder is borrowed from the pool.
+///
+/// The stream is *settled* when it is at a byte boundary and the encoder holds no byte of it (`unsettled` is zero). Only then may
+/// the encoder go to another stream, be given back, or a stored block be written: in between, the encoder has bits that
+/// nobody else knows. Settled, the stream can go on with any encoder that is primed with its history.
 pub(super) struct DeflateEncoder {
-    /// Of all that is in the stream but the last `unsummed` bytes.
+    /// Of everything in the stream except the last `unsummed` bytes.
     checksum: Checksum,
     format: Format,
-    /// Written bytes that are not in the stream yet. The buffer is the pool's, and goes back when it is empty.
+    /// Written bytes that are not in the stream yet. The buffer belongs to the pool, and goes back when it is empty.
     gathered: Vec<u8>,
     hibernations: u32,
     history: History,
@@ -39,9 +44,9 @@ pub(super) struct DeflateEncoder {
     mode: Mode,
     pool: SharedPool,
     stored: u64,
-    /// The encoder was fed since the stream last stood on a byte boundary: it holds bytes, and nobody may take it.
+    /// How many bytes the encoder was fed since the stream was last settled.
     unsettled: usize,
-    /// The last bytes of the history, which are not in the checksum: of many at once it costs a tenth.
+    /// How many of the last bytes of the history are not in the checksum yet: of many at once it costs a tenth.
     unsummed: u16,
 }
 
@@ -49,7 +54,7 @@ pub(super) struct DeflateEncoder {
 enum Mode {
     /// Through an encoder, measuring the gain.
     Compress { plain: u32, wire: u32 },
-    /// In stored blocks, for so many bytes more.
+    /// In stored blocks, for this many bytes more.
     Pass { left: u32 },
     /// In stored blocks always.
     Store,
@@ -80,82 +85,7 @@ impl DeflateEncoder {
         }
     }
 
-    pub(super) fn open(&self, announce: Option<Place>, wire: &mut Vec<u8>) {
-        announcement::write_header(self.format, self.level.into(), wire);
-        if let Some(place) = announce {
-            announcement::write_mark(self.format, place, wire);
-        }
-    }
-
-    pub(super) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
-        if self.gathered.len() + plain.len() > GATHER {
-            self.place_gathered(wire, FlushCompress::None)?;
-        }
-        if plain.len() > GATHER {
-            self.place(plain, wire, FlushCompress::None)?;
-        } else {
-            if self.gathered.capacity() == 0 {
-                self.gathered = self.pool.borrow_mut().take_buffer();
-            }
-            self.gathered.extend_from_slice(plain);
-        }
-        if let Some(lease) = self.lease {
-            self.pool.borrow_mut().touch(lease, now);
-        }
-        Ok(())
-    }
-
-    pub(super) fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
-        self.place_gathered(wire, FlushCompress::Sync)?;
-        self.sync(wire)?;
-        if let Some(lease) = self.lease {
-            self.pool.borrow_mut().settle(lease, now);
-        }
-        Ok(())
-    }
-
-    pub(super) fn forget(&mut self) {
-        self.release();
-        self.sum();
-        self.history.clear();
-    }
-
-    pub(super) fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        self.place_gathered(wire, FlushCompress::None)?;
-        if self.unsettled > 0 {
-            self.feed(&[], wire, FlushCompress::Finish)?;
-        } else {
-            wire.extend_from_slice(&LAST_BLOCK);
-        }
-        self.sum();
-        let (trailer, len) = self.checksum.trailer();
-        wire.extend_from_slice(&trailer[..len]);
-        self.forget();
-        Ok(())
-    }
-
-    /// When the encoder should be given back.
-    pub(super) fn idle_at(&self) -> Option<Duration> {
-        self.pool.borrow().idle_at(self.lease?)
-    }
-
-    /// Gives the encoder back, and keeps the history.
-    pub(super) fn hibernate(&mut self) {
-        if self.unsettled == 0 && self.release() {
-            self.hibernations = self.hibernations.saturating_add(1);
-        }
-    }
-
-    pub(super) fn hibernations(&self) -> u64 {
-        let stolen = self.lease.is_some_and(|lease| !self.pool.borrow().holds(lease));
-        u64::from(self.hibernations) + u64::from(stolen)
-    }
-
-    pub(super) const fn stored(&self) -> u64 {
-        self.stored
-    }
-
-    /// Puts bytes into the stream, the last of them with a flush where they go through an encoder.
+    /// Puts bytes into the stream; `flush` goes with the last of them if that goes through an encoder.
     fn place(&mut self, plain: &[u8], wire: &mut Vec<u8>, flush: FlushCompress) -> Result<(), Failure> {
         let mut rest = plain;
         while !rest.is_empty() {
@@ -174,7 +104,7 @@ impl DeflateEncoder {
                 Mode::Pass { left } => {
                     let (piece, rest) = rest.split_at(rest.len().min(left as usize));
                     self.store(piece, wire);
-                    let left = left - piece.len() as u32; // no longer than it
+                    let left = left - piece.len() as u32; // at most `left`
                     self.mode = if left > 0 { Mode::Pass { left } } else { Mode::COMPRESS };
                     rest
                 }
@@ -197,13 +127,13 @@ impl DeflateEncoder {
         placed
     }
 
-    /// Gives the encoder bytes, and with a flush calls it until it has nothing left, which only spare room after the
-    /// call can tell.
+    /// Gives the encoder bytes, and for a flush calls it until it has nothing left: that is known only when a call leaves
+    /// room unused.
     fn feed(&mut self, plain: &[u8], wire: &mut Vec<u8>, flush: FlushCompress) -> Result<(), Failure> {
         let before = wire.len();
         let keeps = matches!(flush, FlushCompress::None);
-        // Room for all of it at once: a flush that ends exactly at the end of the room looks unfinished, and the call
-        // after it would write the marker again. What the encoder may hold is bounded by its own buffers.
+        // Room for all of it at once: a flush that ends exactly where the room does looks unfinished, and another call would
+        // write the marker again. What the encoder may hold is bounded by its own buffers.
         let mut room = FLUSH_ROOM + if keeps { plain.len() / 2 } else { (self.unsettled.min(128 << 10) + plain.len()) * 9 / 8 };
         let mut rest = plain;
         self.with_encoder(|encoder| {
@@ -223,12 +153,12 @@ impl DeflateEncoder {
         Ok(())
     }
 
-    /// Brings the stream to a byte boundary.
+    /// Settles the stream.
     fn sync(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         if self.unsettled == 0 { Ok(()) } else { self.feed(&[], wire, FlushCompress::Sync) }
     }
 
-    /// Looks whether compressing is worth its time, and stops it for a while if not.
+    /// Measures whether compressing is worth its time, and stops it for a while if not.
     fn weigh(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         let Mode::Compress { plain, wire: out } = self.mode else {
             return Ok(());
@@ -236,8 +166,8 @@ impl DeflateEncoder {
         if plain < GAUGE {
             return Ok(());
         }
-        // The encoder may still hold half of the measure back. Only what may be bad with that is measured exactly, by
-        // a flush, which would cost a stream that shrinks well.
+        // The encoder may still hold back half of what was measured. So the gain is measured exactly, after a flush, only where
+        // it may be poor: a stream that shrinks well is not made to pay for a flush.
         if out >= plain * 4 / 10 {
             self.sync(wire)?;
         }
@@ -246,15 +176,15 @@ impl DeflateEncoder {
         };
         self.mode = Mode::COMPRESS;
         if out * 100 > plain * WORTH_PERCENT && self.unsettled == 0 {
-            // A stored block after a mere sync flush of a *living* encoder shifts its distances: what it writes next
-            // decodes to wrong bytes without any error. So it goes, and a fresh one is primed with the history.
+            // An encoder that goes on after stored blocks does not know of their bytes: its distances would be too short, and
+            // decode to wrong bytes without any error. So it is given back, and another is primed with the history later.
             self.release();
             self.mode = Mode::Pass { left: PASS };
         }
         Ok(())
     }
 
-    /// Appends stored blocks. The stream stands on a byte boundary, and no encoder lives.
+    /// Appends stored blocks. The stream has to be settled; its encoder is given back.
     fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) {
         debug_assert!(self.unsettled == 0, "a stored block inside an encoder's block: flush first");
         self.release();
@@ -269,11 +199,11 @@ impl DeflateEncoder {
         self.remember(plain);
     }
 
-    /// Takes note of what the stream has just carried.
+    /// Adds what the stream has just carried to the history and the checksum.
     fn remember(&mut self, plain: &[u8]) {
         let unsummed = usize::from(self.unsummed) + plain.len();
         if unsummed <= self.history.keep() {
-            self.unsummed = unsummed as u16; // the history keeps no more than that holds
+            self.unsummed = unsummed as u16; // the history keeps at most 32 KiB
         } else {
             self.sum();
             self.checksum.update(plain);
@@ -290,13 +220,13 @@ impl DeflateEncoder {
 
     const fn note(&mut self, more_plain: usize, more_wire: usize) {
         if let Mode::Compress { plain, wire } = &mut self.mode {
-            // Small numbers: pieces of at most the measure, and what they become.
+            // Small numbers: pieces of at most GAUGE bytes, and what they become.
             *plain += more_plain as u32;
             *wire += more_wire as u32;
         }
     }
 
-    /// Sees to it that an encoder is in hand; false if none is to be had now.
+    /// Borrows an encoder, unless the stream has one; false if none is free.
     fn borrow_encoder(&mut self) -> Result<bool, Failure> {
         let mut pool = self.pool.borrow_mut();
         if let Some(lease) = self.lease.take() {
@@ -306,7 +236,7 @@ impl DeflateEncoder {
             }
             self.hibernations = self.hibernations.saturating_add(1);
         }
-        self.lease = pool.lend(self.level.into(), self.history.in_order())?;
+        self.lease = pool.lend(self.level.into(), self.history.oldest_first())?;
         Ok(self.lease.is_some())
     }
 
@@ -333,6 +263,79 @@ impl DeflateEncoder {
     }
 }
 
+impl Codec for DeflateEncoder {
+    fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
+        announcement::write_header(self.format, self.level.into(), wire);
+        if let Some(place) = announce {
+            announcement::write_mark(self.format, place, wire);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
+        if self.gathered.len() + plain.len() > GATHER {
+            self.place_gathered(wire, FlushCompress::None)?;
+        }
+        if plain.len() > GATHER {
+            self.place(plain, wire, FlushCompress::None)?;
+        } else {
+            if self.gathered.capacity() == 0 {
+                self.gathered = self.pool.borrow_mut().take_buffer();
+            }
+            self.gathered.extend_from_slice(plain);
+        }
+        if let Some(lease) = self.lease {
+            self.pool.borrow_mut().touch(lease, now);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
+        self.place_gathered(wire, FlushCompress::Sync)?;
+        self.sync(wire)?;
+        if let Some(lease) = self.lease {
+            self.pool.borrow_mut().settle(lease, now);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, _wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.release();
+        self.sum();
+        self.history.clear();
+        Ok(())
+    }
+
+    fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.place_gathered(wire, FlushCompress::None)?;
+        if self.unsettled > 0 {
+            self.feed(&[], wire, FlushCompress::Finish)?;
+        } else {
+            wire.extend_from_slice(&LAST_BLOCK);
+        }
+        self.sum();
+        let (trailer, len) = self.checksum.trailer();
+        wire.extend_from_slice(&trailer[..len]);
+        self.forget(wire)
+    }
+
+    fn idle_at(&self) -> Option<Duration> {
+        self.pool.borrow().idle_at(self.lease?)
+    }
+
+    fn hibernate(&mut self) {
+        if self.unsettled == 0 && self.release() {
+            self.hibernations = self.hibernations.saturating_add(1);
+        }
+    }
+
+    fn count(&self, stats: &mut CompressionStats) {
+        let stolen = self.lease.is_some_and(|lease| !self.pool.borrow().holds(lease));
+        stats.hibernations += u64::from(self.hibernations) + u64::from(stolen);
+        stats.stored_bytes += self.stored;
+    }
+}
+
 impl Drop for DeflateEncoder {
     fn drop(&mut self) {
         // The pool calls nobody, so no stream is dropped while it is borrowed.
@@ -343,7 +346,7 @@ impl Drop for DeflateEncoder {
     }
 }
 
-/// One call of the encoder. Fails where it would spin: with input and room, and yet nothing happened.
+/// One call of the encoder. An error if it does nothing although it has input and room: the caller would spin.
 fn step(encoder: &mut Compress, plain: &[u8], wire: &mut Vec<u8>, flush: FlushCompress) -> Result<usize, Failure> {
     let (taken, made) = (encoder.total_in(), wire.len());
     encoder.compress_vec(plain, wire, flush).map_err(|error| error.to_string())?;

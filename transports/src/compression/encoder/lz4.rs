@@ -1,16 +1,18 @@
-//! LZ4 frames: blocks linked by the history, which is all that lives between two flushes.
+//! LZ4 frames of linked blocks. Between two flushes only the history is kept, to which the next block may refer.
+
+use std::time::Duration;
 
 use lz4_flex::block::{compress_into_with_dict, get_maximum_output_size};
 use torsade_protocols::{Compression, Format};
 
-use super::Failure;
+use super::{Codec, Failure};
 use crate::compression::announcement::{self, Place};
 use crate::compression::checksum::Xxh32;
 use crate::compression::history::History;
 
 /// The longest block, as the header says.
 const BLOCK: usize = 64 << 10;
-/// Room for pending bytes that an idle connection keeps.
+/// The largest buffer for pending bytes that an idle connection keeps.
 const KEEP: usize = 4 << 10;
 /// Set in a block's size when the block is not compressed.
 const UNCOMPRESSED: u32 = 1 << 31;
@@ -26,32 +28,7 @@ impl Lz4Encoder {
         Self { checksum: Xxh32::new(), history: History::new(options.history), pending: Vec::new() }
     }
 
-    #[expect(clippy::unused_self, reason = "all encoders are opened alike")]
-    pub(super) fn open(&self, announce: Option<Place>, wire: &mut Vec<u8>) {
-        announcement::write_header(Format::Lz4, 1, wire);
-        if let Some(place) = announce {
-            announcement::write_mark(Format::Lz4, place, wire);
-        }
-    }
-
-    pub(super) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
-        self.checksum.update(plain);
-        let mut rest = plain;
-        while self.pending.len() + rest.len() >= BLOCK {
-            let (piece, after) = rest.split_at(BLOCK - self.pending.len());
-            rest = after;
-            if self.pending.is_empty() {
-                self.block(piece, wire)?;
-            } else {
-                self.pending.extend_from_slice(piece);
-                self.flush(wire)?;
-            }
-        }
-        self.pending.extend_from_slice(rest);
-        Ok(())
-    }
-
-    pub(super) fn flush(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
+    fn write_pending(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         let mut pending = std::mem::take(&mut self.pending);
         if !pending.is_empty() {
             self.block(&pending, wire)?;
@@ -63,23 +40,11 @@ impl Lz4Encoder {
         Ok(())
     }
 
-    pub(super) fn forget(&mut self) {
-        self.history.clear();
-    }
-
-    pub(super) fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        self.flush(wire)?;
-        self.forget();
-        wire.extend_from_slice(&0u32.to_le_bytes());
-        wire.extend_from_slice(&self.checksum.sum().to_le_bytes());
-        Ok(())
-    }
-
     fn block(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
         let start = wire.len();
         let body = start + 4;
         wire.resize(body + get_maximum_output_size(plain.len()), 0);
-        let history = self.history.in_order();
+        let history = self.history.oldest_first();
         let made = compress_into_with_dict(plain, &mut wire[body..], history).map_err(|error| error.to_string())?;
         let size = if made < plain.len() {
             wire.truncate(body + made);
@@ -91,6 +56,50 @@ impl Lz4Encoder {
         };
         wire[start..body].copy_from_slice(&size.to_le_bytes());
         self.history.push(plain);
+        Ok(())
+    }
+}
+
+impl Codec for Lz4Encoder {
+    fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
+        announcement::write_header(Format::Lz4, 1, wire);
+        if let Some(place) = announce {
+            announcement::write_mark(Format::Lz4, place, wire);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
+        self.checksum.update(plain);
+        let mut rest = plain;
+        while self.pending.len() + rest.len() >= BLOCK {
+            let (piece, after) = rest.split_at(BLOCK - self.pending.len());
+            rest = after;
+            if self.pending.is_empty() {
+                self.block(piece, wire)?;
+            } else {
+                self.pending.extend_from_slice(piece);
+                self.write_pending(wire)?;
+            }
+        }
+        self.pending.extend_from_slice(rest);
+        Ok(())
+    }
+
+    fn flush(&mut self, wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
+        self.write_pending(wire)
+    }
+
+    fn forget(&mut self, _wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.history.clear();
+        Ok(())
+    }
+
+    fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.write_pending(wire)?;
+        self.history.clear();
+        wire.extend_from_slice(&0u32.to_le_bytes());
+        wire.extend_from_slice(&self.checksum.sum().to_le_bytes());
         Ok(())
     }
 }

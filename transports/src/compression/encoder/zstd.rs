@@ -1,25 +1,27 @@
 //! Zstandard frames, RFC 8878. The encoder writes blocks; the frame header and the announcement are ours.
 
+use std::time::Duration;
+
 use torsade_protocols::{Compression, Format};
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as Directive;
 use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, get_error_name};
 
-use super::{FLUSH_ROOM, Failure};
+use super::{Codec, FLUSH_ROOM, Failure};
 use crate::compression::announcement::{self, Place};
 
-/// Magic number, descriptor and window: what stands before the first block without size and dictionary.
+/// The length of magic number, descriptor and window: a whole header, since ours has no size and no dictionary.
 const HEADER: usize = 6;
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// A content checksum and nothing else.
 const DESCRIPTOR: u8 = 0x04;
 
 pub(super) struct ZstdEncoder {
-    /// None before the first byte: it takes from one to many megabytes.
+    /// None before the first byte and after the end: it takes from one to many megabytes.
     context: Option<CCtx<'static>>,
     /// A frame has been begun and not ended.
     in_frame: bool,
     level: u32,
-    /// The encoder's own header has yet to come, and to be left out: ours stands already.
+    /// The encoder has not written its own header yet, which is to be left out: ours is there already.
     own_header: bool,
 }
 
@@ -27,52 +29,6 @@ impl ZstdEncoder {
     pub(super) fn new(options: &Compression) -> Self {
         let level = options.level.unwrap_or(Format::Zstd.default_level());
         Self { context: None, in_frame: false, level, own_header: false }
-    }
-
-    pub(super) fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        let window_log = window_log(self.level);
-        let mut context = CCtx::try_create().ok_or("no memory for a zstd encoder")?;
-        for parameter in [
-            CParameter::CompressionLevel(self.level as i32), // at most 22
-            CParameter::WindowLog(window_log),
-            CParameter::ContentSizeFlag(false),
-            CParameter::ChecksumFlag(true),
-        ] {
-            context.set_parameter(parameter).map_err(failure)?;
-        }
-        self.context = Some(context);
-        self.in_frame = true;
-        self.own_header = true;
-        wire.extend_from_slice(&MAGIC);
-        wire.extend_from_slice(&[DESCRIPTOR, ((window_log - 10) << 3) as u8]);
-        if let Some(place) = announce {
-            announcement::write_mark(Format::Zstd, place, wire);
-        }
-        Ok(())
-    }
-
-    pub(super) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
-        self.in_frame = true;
-        self.drive(plain, wire, Directive::ZSTD_e_continue)
-    }
-
-    pub(super) fn flush(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        self.drive(&[], wire, Directive::ZSTD_e_flush)
-    }
-
-    /// Ends the frame, since zstd cannot forget inside one. The next write begins another.
-    pub(super) fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        if self.in_frame {
-            self.drive(&[], wire, Directive::ZSTD_e_end)?;
-            self.in_frame = false;
-        }
-        Ok(())
-    }
-
-    pub(super) fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        self.forget(wire)?;
-        self.context = None;
-        Ok(())
     }
 
     fn drive(&mut self, plain: &[u8], wire: &mut Vec<u8>, directive: Directive) -> Result<(), Failure> {
@@ -102,8 +58,56 @@ impl ZstdEncoder {
     }
 }
 
-/// The window by level: zstd's own beyond 19 exceed the 8 MiB that RFC 8878 asks every reader to accept, and its own
-/// below take megabytes on each connection.
+impl Codec for ZstdEncoder {
+    fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
+        let window_log = window_log(self.level);
+        let mut context = CCtx::try_create().ok_or("no memory for a zstd encoder")?;
+        for parameter in [
+            CParameter::CompressionLevel(self.level as i32), // at most 22
+            CParameter::WindowLog(window_log),
+            CParameter::ContentSizeFlag(false),
+            CParameter::ChecksumFlag(true),
+        ] {
+            context.set_parameter(parameter).map_err(failure)?;
+        }
+        self.context = Some(context);
+        self.in_frame = true;
+        self.own_header = true;
+        wire.extend_from_slice(&MAGIC);
+        wire.extend_from_slice(&[DESCRIPTOR, ((window_log - 10) << 3) as u8]);
+        if let Some(place) = announce {
+            announcement::write_mark(Format::Zstd, place, wire);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
+        self.in_frame = true;
+        self.drive(plain, wire, Directive::ZSTD_e_continue)
+    }
+
+    fn flush(&mut self, wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
+        self.drive(&[], wire, Directive::ZSTD_e_flush)
+    }
+
+    /// Ends the frame, since zstd cannot forget inside one. The next write begins another.
+    fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
+        if self.in_frame {
+            self.drive(&[], wire, Directive::ZSTD_e_end)?;
+            self.in_frame = false;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.forget(wire)?;
+        self.context = None;
+        Ok(())
+    }
+}
+
+/// The window by level. Zstd's own are not used: beyond level 19 they exceed the 8 MiB that RFC 8878 asks every reader to
+/// accept, and below they take megabytes on each connection.
 const fn window_log(level: u32) -> u32 {
     match level {
         0..=4 => 19,
@@ -112,7 +116,7 @@ const fn window_log(level: u32) -> u32 {
     }
 }
 
-/// Removes the header that the encoder wrote at `start`. It may state a smaller window than ours, which is no matter.
+/// Removes the header that the encoder wrote at `start`. It may state a smaller window than ours, which does no harm.
 fn drop_own_header(wire: &mut Vec<u8>, start: usize) -> Result<(), Failure> {
     let header = wire.get(start..start + HEADER).ok_or("the zstd encoder wrote less than a header")?;
     if header[..4] != MAGIC || header[4] != DESCRIPTOR {

@@ -1,0 +1,149 @@
+//! One turn of the loop, whose steps [`Reactor::run`] lists.
+//!
+//! What a turn guarantees, and why:
+//!
+//! - **No turn is made within a turn**, so that no callback is called inside another one and every step sees the state that
+//!   the step before left: [`Reactor::iterate`] refuses.
+//! - **Each step does what was queued when it began**, and what its callbacks queue waits for the next turn: the number of
+//!   calls is taken first. So no timer, thread or source can keep the others waiting for ever.
+//! - **The loop never sleeps while something is queued**, and never longer than to the next deadline
+//!   ([`Reactor::next_deadline`]). What other threads queue wakes it.
+//! - **Nothing is borrowed during a callback**, which may use the reactor in any way.
+
+use std::io;
+use std::time::Duration;
+
+use super::{Life, Reactor};
+use crate::error::{ReactorError, Result};
+use crate::event_log::Subject;
+use crate::reactor::source::Source;
+
+impl Reactor {
+    /// Makes one turn, waiting at most `max_wait`; without a limit, until there is something to do.
+    ///
+    /// A reactor that is not running ([`start_running`](Self::start_running)) waits for nothing: go on while
+    /// [`is_running`](Self::is_running).
+    ///
+    /// # Errors
+    /// [`ReactorError::AlreadyRunning`] inside a callback; an [`io::Error`] if the poll fails.
+    pub fn iterate(&self, max_wait: Option<Duration>) -> Result {
+        if self.0.timers.in_turn.replace(true) {
+            return Err(ReactorError::AlreadyRunning.into());
+        }
+        let result = self.turn(max_wait);
+        self.0.timers.in_turn.set(false);
+        self.nudge();
+        Ok(result?)
+    }
+
+    fn turn(&self, max_wait: Option<Duration>) -> io::Result<()> {
+        self.0.turn.set(self.0.turn.get() + 1);
+        self.run_thread_calls();
+        self.run_due_calls();
+        if self.0.life.get() != Life::Running || self.0.stop_requested.get() {
+            self.advance_stop();
+            if !self.is_running() {
+                return Ok(());
+            }
+        }
+        self.wait(max_wait)?;
+        let ready = self.0.sources.borrow().ready_count();
+        self.0.ready.set(ready);
+        for _ in 0..ready {
+            let next = self.0.sources.borrow_mut().next_ready();
+            if let Some((token, source, ready)) = next {
+                self.call_source(token, source, |source| source.ready(ready));
+            }
+        }
+        let ending = self.0.sources.borrow().ending_count();
+        for _ in 0..ending {
+            let next = self.0.sources.borrow_mut().next_ending();
+            if let Some((token, source)) = next {
+                self.call_source(token, source, Source::end_of_turn);
+            }
+        }
+        Ok(())
+    }
+
+    fn run_due_calls(&self) {
+        let before = {
+            let queue = self.0.timers.queue.borrow();
+            if queue.len() == 0 {
+                return;
+            }
+            queue.next_sequence()
+        };
+        let now = self.0.timers.refresh();
+        self.begin_calls();
+        loop {
+            let due = self.0.timers.queue.borrow_mut().pop_due(now, before);
+            let Some((sequence, made, call)) = due else { break };
+            self.dispatch("a delayed call", made, || Subject::Timer { sequence }, call);
+        }
+    }
+
+    fn wait(&self, max_wait: Option<Duration>) -> io::Result<()> {
+        let timeout = self.time_to_wait(max_wait);
+        let mut wakeups = self.0.wakeups.borrow_mut();
+        self.0.backend.poll(timeout, &mut wakeups)?;
+        self.0.timers.expire();
+        let mut sources = self.0.sources.borrow_mut();
+        for (token, ready) in wakeups.ready.drain(..) {
+            sources.mark_ready(token, ready);
+        }
+        drop(sources);
+        if !wakeups.signals.is_empty() {
+            wakeups.signals.drain(..).for_each(|signal| self.take_signal(signal));
+        }
+        Ok(())
+    }
+
+    fn time_to_wait(&self, max_wait: Option<Duration>) -> Option<Duration> {
+        if self.is_queued() {
+            return Some(Duration::ZERO);
+        }
+        if self.0.life.get() == Life::Running && self.0.timers.queue.borrow().len() == 0 {
+            return max_wait;
+        }
+        let Some(deadline) = self.next_deadline() else { return max_wait };
+        // The clock again: the callbacks of this turn may have taken long.
+        let until = deadline.saturating_sub(self.0.timers.refresh());
+        Some(max_wait.map_or(until, |wait| wait.min(until)))
+    }
+
+    /// Whether something is queued for the next turn, so that it must not wait.
+    pub(crate) fn is_queued(&self) -> bool {
+        let sources = self.0.sources.borrow();
+        let prepared = matches!(self.0.life.get(), Life::Preparing(_)) && self.0.before_shutdown.get() == 0;
+        sources.ready_count() + sources.ending_count() > 0
+            || self.0.thread_calls.waiting()
+            || self.0.stop_requested.get()
+            || prepared
+    }
+
+    /// Tells the backend that something was queued; not within a turn, which sees it anyway.
+    pub(super) fn nudge(&self) {
+        if !self.0.timers.in_turn.get() {
+            self.0.backend.nudge();
+        }
+    }
+
+    /// Whether a turn now would do something even if no socket is ready.
+    pub(crate) fn wants_turn(&self) -> bool {
+        let finished = matches!(self.0.life.get(), Life::Finishing(_)) && self.0.sources.borrow().len() == 0;
+        finished || self.is_queued() || self.next_deadline().is_some_and(|deadline| deadline <= self.0.backend.now())
+    }
+
+    /// When the reactor next has to look for something to do, on the clock of [`now`](Self::now).
+    ///
+    /// Never later than the next delayed call is due; sooner if that call was put off.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let call = self.0.timers.queue.borrow_mut().next_deadline();
+        let finishing = match self.0.life.get() {
+            Life::Preparing(until) | Life::Finishing(until) => Some(until),
+            _ => None,
+        };
+        [call, finishing].into_iter().flatten().min()
+    }
+}
