@@ -1,8 +1,8 @@
 //! The values that say how a connection is compressed.
 //!
-//! Nothing here compresses: these are names, options, errors and counters, so that a protocol can speak about
-//! compression without knowing a codec. The two directions have options of their own, [`Compression`] for what we
-//! send and [`Decompression`] for what we receive, because they are switched on at different moments.
+//! Nothing here compresses: these are names, options, errors and counters, so that a protocol can use compression without
+//! knowing a codec. Each direction has its own options, [`Compression`] for what we send and [`Decompression`] for what
+//! we receive, because they are switched on at different moments.
 
 mod error;
 mod format;
@@ -39,7 +39,7 @@ macro_rules! from_names {
             type Error = CompressionError;
 
             fn try_from(name: &[u8]) -> Result<Self, CompressionError> {
-                // What is not UTF-8 is no format's name: the replacement character survives into the error.
+                // Where it is not UTF-8 it is not a format's name either, and the error shows the replacement character.
                 String::from_utf8_lossy(name).parse()
             }
         }

@@ -10,20 +10,20 @@ use torsade_reactor::Result;
 
 use crate::transport::Transport;
 
-/// A source of data for a transport, told by it when to go on and when to wait.
+/// A source of data for a transport, which tells it when to go on and when to wait.
 ///
-/// Registered with [`Transport::register_producer`], as streaming (push) or not (pull):
+/// It is registered with [`Transport::register_producer`], as streaming (push) or not (pull):
 /// - A *push* producer writes by itself. It is paused when the transport's output is above the high watermark, and
 ///   resumed once it is below the low one.
 /// - A *pull* producer writes once for each [`resume_producing`](Self::resume_producing), which comes whenever the
-///   transport's output is empty. After one that writes nothing there is no further call until something was written.
+///   transport's output is empty. If it writes nothing, there is no further call until something was written.
 ///
 /// A file, or whatever else is a [`Read`](std::io::Read), is sent by a [`FileSender`](crate::FileSender), which is a
 /// pull producer and calls a function at the end.
 ///
 /// The calls come from the loop, not from inside `write`. An `Err` closes the consumer's connection.
 ///
-/// A [`Transport`] is a push producer itself: `there.register_producer(here.clone(), true)` reads no more from `here`
+/// A [`Transport`] is itself a push producer: `there.register_producer(here.clone(), true)` reads no more from `here`
 /// than `there` can send. Once `here` is lost or closing, or its peer's stream has ended, it unregisters itself.
 #[doc(alias = "IPushProducer")]
 #[doc(alias = "IPullProducer")]
@@ -50,8 +50,8 @@ pub trait Producer {
     #[doc(alias = "stopProducing")]
     fn stop_producing(&mut self) {}
 
-    /// The transport that produces, if it is one; asked for once, when it is registered. Whoever wraps a transport as a
-    /// producer passes this on, so that its end unregisters the whole.
+    /// The transport that produces, if there is one; asked for once, when the producer is registered. A producer that wraps a
+    /// transport passes this on, so that the transport's end unregisters it.
     fn as_transport(&self) -> Option<Transport> {
         None
     }
@@ -95,7 +95,7 @@ impl Producer for Transport {
     }
 }
 
-/// A producer cannot be registered.
+/// Why a producer was not registered.
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ProducerError {

@@ -1,4 +1,4 @@
-//! The plain values that TLS is spoken of with.
+//! The values with which protocols use TLS.
 //!
 //! Nothing here encrypts: these are versions, errors and what a handshake agreed on, so that a protocol can switch TLS
 //! on without knowing the library that does it. Configurations are made by `torsade-transports` with its feature `tls`.
@@ -17,20 +17,19 @@ pub use start_error::StartTlsError;
 
 /// A TLS configuration as [`Transport::start_tls`](crate::Transport::start_tls) takes it; a cheap handle.
 ///
-/// Made from a `TlsServerConfig` or a `TlsClientConfig`. Which of the two it came from decides which side of the
-/// handshake we play.
+/// Made from a `TlsServerConfig` or a `TlsClientConfig`, which decides on which side of the handshake we are.
 #[derive(Clone)]
 #[doc(alias = "CertificateOptions")]
 pub struct TlsConfig(Rc<dyn Any>);
 
 impl TlsConfig {
-    /// Wraps the value of whoever implements TLS.
+    /// Wraps the value of an implementation of TLS.
     #[must_use]
     pub fn new<T: Any>(config: T) -> Self {
         Self(Rc::new(config))
     }
 
-    /// The wrapped value, for whoever made it.
+    /// The wrapped value, for the implementation that made it.
     #[must_use]
     pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
         self.0.downcast_ref()
@@ -49,11 +48,11 @@ impl fmt::Debug for TlsConfig {
     }
 }
 
-/// What to do with bytes that came in before TLS was switched on, and that nobody has taken yet.
+/// What to do with bytes that came in before TLS was switched on and were not delivered yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "they belong to the peer's TLS or to nobody")]
+#[expect(clippy::exhaustive_enums, reason = "they are TLS or they are not")]
 pub enum AlreadyReceived {
-    /// The connection ends, with [`TlsError::Injected`]: whoever sent them may have been between us and the peer.
+    /// The connection ends with [`TlsError::Injected`]: they may come from an attacker between us and the peer.
     Refuse,
     /// They are the beginning of the peer's TLS: it did not wait for an answer.
     IsTls,

@@ -1,6 +1,6 @@
-//! The small services of old: echo, discard, chargen, quote of the day, who, time and daytime.
+//! The classic small services: echo, discard, chargen, quote of the day, who, time and daytime.
 //!
-//! Good for first steps and for tests. On an open network some of them serve attackers more than users.
+//! Good for first steps and for tests. On an open network, attackers have more use for some of them than users.
 
 mod chargen;
 mod time;
@@ -13,7 +13,7 @@ use torsade_reactor::Result;
 use crate::protocol::Protocol;
 use crate::transport::Transport;
 
-/// Sends back whatever comes (RFC 862).
+/// Sends back whatever it receives (RFC 862).
 ///
 /// # Examples
 /// ```
@@ -34,7 +34,7 @@ impl Protocol for Echo {
     }
 }
 
-/// Throws away whatever comes (RFC 863).
+/// Discards whatever it receives (RFC 863).
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has no state")]
 pub struct Discard;
@@ -51,7 +51,7 @@ impl Protocol for Discard {
 pub struct Qotd(Vec<u8>);
 
 impl Qotd {
-    /// Sends `quote`, as it is.
+    /// Sends `quote` unchanged.
     #[doc(alias = "getQuote")]
     #[must_use]
     pub fn new(quote: impl Into<Vec<u8>>) -> Self {
@@ -82,7 +82,7 @@ impl Protocol for Qotd {
 pub struct Who(Qotd);
 
 impl Who {
-    /// Sends `users`, as they are: a line for each.
+    /// Sends `users` unchanged: a line for each.
     #[doc(alias = "getUsers")]
     #[must_use]
     pub fn new(users: impl Into<Vec<u8>>) -> Self {

@@ -32,7 +32,7 @@ pub enum ConnectError {
     /// It was not established within the time given (30 s unless set), which includes looking up the name.
     #[doc(alias = "TimeoutError")]
     TimedOut(Duration),
-    /// The host name was not looked up, since 1,024 others wait for that. Try again later, or connect to an address.
+    /// The host name was not looked up, since 1,024 others are waiting to be. Try again later, or connect to an address.
     TooManyLookUps {
         /// The name.
         name: String,

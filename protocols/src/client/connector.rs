@@ -82,13 +82,13 @@ impl Connector {
         Rc::clone(&self.0).stop_connecting()
     }
 
-    /// Ends whatever there is: an attempt as by [`stop_connecting`](Self::stop_connecting), a connection as by
+    /// Ends whatever is there: an attempt as by [`stop_connecting`](Self::stop_connecting), a connection as by
     /// [`lose_connection`](crate::Transport::lose_connection).
     pub fn disconnect(&self) {
         Rc::clone(&self.0).disconnect();
     }
 
-    /// Sets how long an attempt may take, from the next one that begins; 30 s unless set.
+    /// Sets how long an attempt may take, for attempts that begin after this; 30 s unless set.
     ///
     /// An attempt begins in the turn after `connect`, so this may be called right after `connect_tcp`.
     pub fn set_timeout(&self, timeout: Duration) {

@@ -14,10 +14,10 @@ use crate::factory::{ClientFactory, Factory};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 
-/// Wraps a factory so that a connection that failed or was lost is made again, later and later.
+/// Wraps a factory so that a connection that failed or was lost is made again, after longer and longer waits.
 ///
 /// The first wait is 1 s; each further one is 2.718 times longer, at most 1 hour, and varied by up to 11.96 % either
-/// way so that clients of a restarted server do not return in step. The application calls
+/// way so that clients of a restarted server do not all return at once. The application calls
 /// [`Backoff::reset_delay`] once a connection has proved good. (In Twisted jitter may exceed the longest
 /// wait, and before 26.4 the first one was 2.7 s.)
 ///
@@ -99,14 +99,14 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
         self
     }
 
-    /// Sets by which part of itself a wait is varied, from 0 to 1; 0.1196 unless set.
+    /// Sets the fraction by which a wait is varied, from 0 to 1; 0.1196 unless set.
     #[must_use]
     pub fn jitter(mut self, jitter: f64) -> Self {
         self.jitter = jitter.clamp(0.0, 1.0);
         self
     }
 
-    /// Gives up after so many attempts in a row; no limit unless set.
+    /// Gives up after this many attempts in a row; no limit unless set.
     #[doc(alias = "maxRetries")]
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
@@ -136,7 +136,7 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
         log::warn!("connecting to {} again in {delay:?}", connector.destination());
         let again = connector.clone();
         let call = connector.reactor().call_later(delay, move || {
-            // Whoever connected meanwhile by hand has what was wanted.
+            // An error says that the application has connected by itself meanwhile, which is what is wanted.
             if let Err(error) = again.connect() {
                 log::debug!("not connecting again: {error}");
             }
@@ -192,7 +192,7 @@ impl<F: ClientFactory> Factory for ReconnectingClientFactory<F> {
     }
 
     fn stop_factory(&mut self) {
-        // The connector owns this factory: to keep it would be a cycle.
+        // The connector owns this factory: keeping it would make a cycle.
         self.backoff.0.connector.take();
         self.inner.stop_factory();
     }

@@ -4,18 +4,18 @@ use std::fmt;
 
 use super::Format;
 
-/// Says why compression was not switched on. Nothing has changed when this is returned.
+/// Why compression was not switched on. Nothing has changed when this is returned.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CompressionError {
-    /// This direction is already compressed in another format. One stream has to end before the next begins.
+    /// This direction is already compressed in another format. One stream has to end before the next can begin.
     AlreadyOn {
         /// The format in use.
         running: Format,
         /// The format asked for.
         wanted: Format,
     },
-    /// The outgoing side has been closed: the stream's end is written or on its way.
+    /// The outgoing direction is closed, or being closed.
     Closed,
     /// The format does not know this level.
     Level {
@@ -75,23 +75,23 @@ torsade_reactor::debug_as_display!(CompressionError);
 
 impl Error for CompressionError {}
 
-/// Lets a call take anything convertible, the options themselves included.
+/// Lets a call take anything that converts into the options, including the options themselves.
 impl From<Infallible> for CompressionError {
     fn from(never: Infallible) -> Self {
         match never {}
     }
 }
 
-/// Says why a compressed stream could not be read, and where.
+/// Why a compressed stream could not be read, and where.
 ///
-/// Everything decoded before the error has been delivered, nothing after it is. TCP does not corrupt bytes by itself:
-/// the peer, or somebody between, sent what is not a stream of this format.
+/// Everything that was decoded before the error has been delivered, and nothing after it is. TCP does not corrupt bytes: the
+/// peer, or somebody in between, has sent something that is not a stream of this format.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct DecompressError {
     /// The format that was being read.
     pub format: Format,
-    /// Bytes of the compressed stream taken before the error, which may be a little beyond its place.
+    /// Bytes of the compressed stream that were taken, which may be a little past the error.
     pub input_offset: u64,
     /// What is wrong.
     pub kind: DecompressErrorKind,
@@ -100,7 +100,7 @@ pub struct DecompressError {
 }
 
 impl DecompressError {
-    /// Describes an error by what it is and where it was found.
+    /// An error of this kind at this place.
     pub const fn new(format: Format, kind: DecompressErrorKind, input_offset: u64, output_offset: u64) -> Self {
         Self { format, input_offset, kind, output_offset }
     }
@@ -117,7 +117,7 @@ torsade_reactor::debug_as_display!(DecompressError);
 
 impl Error for DecompressError {}
 
-/// Says what is wrong with a compressed stream.
+/// What is wrong with a compressed stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DecompressErrorKind {
@@ -127,7 +127,7 @@ pub enum DecompressErrorKind {
     Checksum,
     /// A block that no encoder writes, or a distance that reaches before the beginning.
     Data,
-    /// The header is not one of this format, or asks for what does not exist.
+    /// The header is not one of this format, or has options that do not exist.
     Header,
     /// The data is not as long as the stream states.
     Length,
@@ -141,7 +141,7 @@ pub enum DecompressErrorKind {
         /// The limit in bytes, [`Decompression::max_total`](super::Decompression::max_total).
         max: u64,
     },
-    /// It needs memory that the decompressors of this reactor have used up together.
+    /// It needs more memory than the decompressors of this reactor may hold together.
     Memory {
         /// The limit in bytes, for all of them.
         max: u64,
@@ -153,7 +153,7 @@ pub enum DecompressErrorKind {
         /// The cargo feature that brings it.
         feature: &'static str,
     },
-    /// Too many bytes in a row that give nothing: skippable frames, empty blocks, or a header without end.
+    /// Too many bytes in a row that give no data: skippable frames, empty blocks, or a very long header.
     Skipped {
         /// The limit in bytes, [`Decompression::max_skipped`](super::Decompression::max_skipped).
         max: u64,
@@ -162,7 +162,7 @@ pub enum DecompressErrorKind {
     TrailingData,
     /// The input ended before the stream did.
     Truncated,
-    /// The stream asks the decoder to keep more than allowed.
+    /// The stream asks the decoder to keep more bytes than allowed.
     Window {
         /// What it asks for, in bytes.
         asked: u64,

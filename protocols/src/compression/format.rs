@@ -4,13 +4,13 @@ use std::str::FromStr;
 
 use super::CompressionError;
 
-/// Names a compressed stream format.
+/// A format of compressed streams.
 ///
-/// Every variant exists in every build. Whether the codec of [`Format::Zstd`] or [`Format::Lz4`] was compiled in is
-/// found out when it is switched on: without it the answer is [`CompressionError::NotBuilt`].
+/// Every variant exists in every build. Where the codec of [`Format::Zstd`] or [`Format::Lz4`] is not compiled in, switching it
+/// on fails with [`CompressionError::NotBuilt`].
 ///
 /// The names are those of the web's Compression Streams, so **`"deflate"` is the zlib format**, as it is in HTTP
-/// (RFC 9110, 8.4.1.2). The bare stream that IMAP, NNTP and WebSocket use is `"deflate-raw"`.
+/// (RFC 9110, 8.4.1.2). The raw stream that IMAP, NNTP and WebSocket use is `"deflate-raw"`.
 ///
 /// ```
 /// use torsade::prelude::*;
@@ -49,9 +49,9 @@ impl Format {
         }
     }
 
-    /// Returns the levels the format knows, from fastest to smallest.
+    /// Returns the levels of the format, from the fastest to the smallest output.
     ///
-    /// 0 to 9 for the deflate family (0 only wraps), 1 to 22 for zstd. lz4 has one level, 1.
+    /// 0 to 9 for the deflate family (0 does not compress), 1 to 22 for zstd, only 1 for lz4.
     pub const fn levels(self) -> RangeInclusive<u32> {
         match self {
             Self::Deflate | Self::DeflateRaw | Self::Gzip => 0..=9,

@@ -1,10 +1,10 @@
 use super::Format;
 
-/// Says how incoming bytes are decompressed, and within which limits.
+/// How incoming bytes are decompressed, and within which limits.
 ///
-/// The limits are counted outside the codecs and hold for every format alike. What bounds *memory* is that nothing is
-/// collected: a protocol gets at most 64 KiB a turn, so a bomb is only a long stream, which the protocol's own limits
-/// (line length, message size) cut.
+/// The limits are counted outside of the codecs and hold for every format alike. *Memory* is bounded because nothing is
+/// collected: a protocol gets at most 64 KiB a turn, so that a decompression bomb is only a long stream, which the protocol's
+/// own limits (line length, message size) end.
 ///
 /// ```
 /// use torsade::{AfterEnd, Decompression};
@@ -21,9 +21,9 @@ pub struct Decompression {
     pub format: Format,
     /// A ratio, and the plain bytes after which it is checked. Default none, for zstd 1000 after 16 MiB.
     pub max_ratio: Option<(u32, u64)>,
-    /// Bytes that may be taken without giving any: skippable frames, long headers. Default 65,536.
+    /// Bytes in a row that may give no data: skippable frames, long headers. Default 65,536.
     pub max_skipped: u64,
-    /// Plain bytes of the whole stream. Default none, which is unlimited.
+    /// Plain bytes of the whole stream. Default none: unlimited.
     pub max_total: Option<u64>,
     /// Bytes a stream may ask the decoder to keep: zstd's window, lz4's block. Default 8 MiB.
     pub max_window: u64,
@@ -37,7 +37,7 @@ impl Decompression {
         Self::new(Format::Deflate)
     }
 
-    /// Reads bare deflate, RFC 1951.
+    /// Reads raw deflate, RFC 1951.
     pub const fn deflate_raw() -> Self {
         Self::new(Format::DeflateRaw)
     }
@@ -73,19 +73,19 @@ impl Decompression {
         self
     }
 
-    /// Sets how many plain bytes the whole stream may give. Default none: unlimited.
+    /// Sets how many plain bytes the whole stream may have. Default none: unlimited.
     ///
-    /// The limit itself is still delivered; the first byte beyond it ends the connection.
+    /// That many are delivered; one more ends the connection.
     #[must_use]
     pub const fn max_total(mut self, bytes: Option<u64>) -> Self {
         self.max_total = bytes;
         self
     }
 
-    /// Sets how many times larger than its input the output may be, checked after so many plain bytes.
+    /// Sets how many times larger than its input the output may be, and after how many plain bytes that is checked.
     ///
-    /// Default none: honest zeros reach 1029 in deflate, its own limit is 1032. For zstd, whose blocks of one repeated
-    /// byte reach 32,600, the default is 1000 after 16 MiB.
+    /// Default none: deflate cannot exceed 1032, and honest zeros reach 1029. In zstd, blocks of one repeated byte reach
+    /// 32,600, and the default is 1000 after 16 MiB.
     #[must_use]
     pub const fn max_ratio(mut self, ratio_after: Option<(u32, u64)>) -> Self {
         self.max_ratio = ratio_after;
@@ -95,15 +95,15 @@ impl Decompression {
     /// Sets how many bytes a stream may ask the decoder to keep. Default 8 MiB, as RFC 8878 recommends.
     ///
     /// It bounds zstd's window and lz4's block size, which the *sender* chooses, and is checked before anything is
-    /// allocated. A deflate stream never needs more than 32 KiB. Too small refuses streams of high zstd levels.
+    /// allocated. A deflate stream never needs more than 32 KiB. If it is too small, streams of high zstd levels are refused.
     #[must_use]
     pub const fn max_window(mut self, bytes: u64) -> Self {
         self.max_window = bytes;
         self
     }
 
-    /// Sets how many bytes in a row the stream may take without giving any: skippable frames, names in a gzip header, empty
-    /// blocks, members and frames. Default 65,536. The part of a block that has come does not count before its end.
+    /// Sets how many bytes in a row may give no data: skippable frames, names in a gzip header, empty blocks, members and
+    /// frames. Default 65,536. An unfinished block does not count.
     #[must_use]
     pub const fn max_skipped(mut self, bytes: u64) -> Self {
         self.max_skipped = bytes;
@@ -134,7 +134,7 @@ impl From<Format> for Decompression {
     }
 }
 
-/// Says what bytes after the end of a compressed stream are.
+/// What bytes after the end of a compressed stream are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AfterEnd {
@@ -146,21 +146,21 @@ pub enum AfterEnd {
     Plain,
 }
 
-/// Says what it means that the input ends before the compressed stream does.
+/// What it means that the input ends before the compressed stream does.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Truncation {
-    /// A clean close. The statistics tell that the stream did not end.
+    /// A clean close. The statistics say that the stream did not end.
     Allow,
-    /// An error if the stream was announced, for a torsade peer always ends its streams; a clean close if it was
-    /// expected, for many peers never do (INN and ngircd among them). The default.
+    /// An error if the stream was announced, since a Torsade peer always ends its streams; a clean close if it was
+    /// expected, since many peers never do (INN and ngircd among them). The default.
     #[default]
     Auto,
     /// Always [`Truncated`](super::DecompressErrorKind::Truncated).
     Error,
 }
 
-/// Says where the receiving side looks for an announced stream.
+/// Where the receiving side looks for an announced stream.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Detect {
@@ -169,17 +169,17 @@ pub enum Detect {
     /// # Security
     ///
     /// To notice a switch in mid-stream the receiver has to look at plain bytes, and plain bytes can be chosen by
-    /// somebody else: a stored file, a chat line, a header that a server merely repeats. Whoever gets a mark in front
-    /// of this reader makes it inflate what follows, and what is inflated has passed no escaping and no filter on its
-    /// way (forged responses, injected lines). Therefore the mark carries the number of plain bytes sent before it,
-    /// so that copies, replays and files never match, and it works once per direction. But somebody who can place
-    /// *binary* bytes at an offset he can *compute* still wins. Use this only with peers whose plain bytes are their
-    /// own: never in an HTTP or WebSocket client, a proxy, or anything that carries payload of third parties.
-    /// [`Detect::AtStart`] has nothing to forge, and `expect_compression` is exact.
+    /// a third party: a stored file, a chat line, a header that a server only repeats. Whoever gets a mark to this reader makes
+    /// it inflate what follows, which has passed no escaping and no filter on its way (forged responses, injected lines).
+    /// Therefore the mark states the number of plain bytes before it, so that copies, replays and files never match, and it
+    /// works once per direction. But an attacker who can place *binary* bytes at an offset that can be *computed* still
+    /// succeeds. Use this only with peers whose plain bytes are their own: never in an HTTP or WebSocket client, a proxy, or
+    /// anything that carries payload of third parties. With [`Detect::AtStart`] nothing can be forged, and
+    /// `expect_compression` is exact.
     Anywhere,
     /// Only at the very first byte. The default where we connect.
     AtStart,
-    /// Nowhere: incoming bytes pass untouched and unseen. The default where we listen.
+    /// Nowhere: incoming bytes are passed on without a look at them. The default where we listen.
     #[default]
     Off,
 }

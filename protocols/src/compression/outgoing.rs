@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{CompressionError, Format};
 
-/// Says how outgoing bytes are compressed.
+/// How outgoing bytes are compressed.
 ///
 /// ```
 /// use torsade::prelude::*;
@@ -15,15 +15,15 @@ use super::{CompressionError, Format};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Compression {
-    /// Whether the stream opens with torsade's announcement. Default true.
+    /// Whether the stream begins with Torsade's announcement. Default true.
     pub announce: bool,
-    /// When compressed bytes are pushed out. Default [`Flush::EveryTurn`].
+    /// When compressed bytes are flushed. Default [`Flush::EveryTurn`].
     pub flush: Flush,
     /// The stream format.
     pub format: Format,
     /// Bytes of history kept while the connection is idle. Default 32,768.
     pub history: usize,
-    /// The effort; none takes [`Format::default_level`].
+    /// The level; if none is set, [`Format::default_level`].
     pub level: Option<u32>,
 }
 
@@ -33,7 +33,7 @@ impl Compression {
         Self::new(Format::Deflate)
     }
 
-    /// Compresses as bare deflate, RFC 1951.
+    /// Compresses as raw deflate, RFC 1951.
     pub const fn deflate_raw() -> Self {
         Self::new(Format::DeflateRaw)
     }
@@ -53,39 +53,39 @@ impl Compression {
         Self::new(Format::Zstd)
     }
 
-    /// Sets the effort. Default 6, for zstd 3.
+    /// Sets the level. Default 6, for zstd 3.
     ///
-    /// A higher level is smaller and slower. Under load level 1 is the right choice: about ten times faster than 6 (the manual's
-    /// chapter on compression has the figures). The range is [`Format::levels`]; outside it switching on is refused with
-    /// [`CompressionError::Level`].
+    /// With a higher level the output is smaller and takes longer. Under load, level 1 is the right choice: about ten times
+    /// faster than 6 (the manual's chapter on compression has the figures). The range is [`Format::levels`]; outside of it
+    /// switching on fails with [`CompressionError::Level`].
     #[must_use]
     pub const fn level(mut self, level: u32) -> Self {
         self.level = Some(level);
         self
     }
 
-    /// Sets when compressed bytes are pushed out. Default [`Flush::EveryTurn`].
+    /// Sets when compressed bytes are flushed. Default [`Flush::EveryTurn`].
     #[must_use]
     pub const fn flush(mut self, flush: Flush) -> Self {
         self.flush = flush;
         self
     }
 
-    /// Sets whether the stream opens with torsade's announcement. Default true.
+    /// Sets whether the stream begins with Torsade's announcement. Default true.
     ///
-    /// The announcement is 15 to 60 bytes that any decoder reads as nothing, and by which a receiving torsade finds
-    /// out by itself that compression has begun. Turn it off for protocols that are compared byte by byte.
+    /// The announcement is 15 to 60 bytes that decode to nothing in any decoder, and by which a receiving Torsade notices
+    /// that compression has begun. Turn it off where output is compared byte by byte.
     #[must_use]
     pub const fn announce(mut self, announce: bool) -> Self {
         self.announce = announce;
         self
     }
 
-    /// Sets how many bytes of history an idle connection keeps. Default 32,768; more than that is the same.
+    /// Sets how many bytes of history an idle connection keeps. Default 32,768, which is also the most.
     ///
-    /// An idle connection gives its encoder (380 KB) away and keeps only the end of what it sent, from which any
-    /// encoder can go on. With less, what follows a sleep shrinks less; with 0 a sleeping connection keeps nothing. Only the deflate family and lz4
-    /// heed this; a zstd stream keeps its encoder.
+    /// An idle connection gives its encoder (380 KB) back and keeps only the last bytes that it sent, from which any
+    /// encoder can go on. With less history, what follows a silence is compressed less well; with 0, an idle connection keeps
+    /// nothing. This is for the deflate family and lz4; a zstd stream keeps its encoder.
     #[must_use]
     pub const fn history(mut self, bytes: usize) -> Self {
         self.history = bytes;
@@ -96,7 +96,7 @@ impl Compression {
     ///
     /// # Errors
     ///
-    /// [`CompressionError::Level`] if the format does not know the level: take one of [`Format::levels`].
+    /// [`CompressionError::Level`] if the format does not have the level: take one of [`Format::levels`].
     pub fn check(&self) -> Result<(), CompressionError> {
         let Some(level) = self.level else {
             return Ok(());
@@ -119,9 +119,9 @@ impl From<Format> for Compression {
     }
 }
 
-/// Says when compressed bytes are pushed out, so that the peer can read everything written before.
+/// When compressed bytes are flushed, so that the peer can read everything that was written before.
 ///
-/// Four messages a push save more than any level does: see the table in the manual's chapter on compression.
+/// Four messages for each flush save more than any level does: see the table in the manual's chapter on compression.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Flush {
@@ -135,7 +135,7 @@ pub enum Flush {
     /// Once at the end of each turn of the loop in which something was written. Adds no latency. The default.
     #[default]
     EveryTurn,
-    /// Only when asked to, when the stream ends, and when nothing was written for a second: an encoder that holds
-    /// bytes can serve no other connection. For bulk transfers.
+    /// Only when it is asked for, when the stream ends, and when nothing was written for a second, since an encoder that holds
+    /// bytes cannot be lent to another connection. For bulk transfers.
     Manual,
 }

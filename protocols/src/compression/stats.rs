@@ -4,8 +4,8 @@ use super::Format;
 
 /// Counts what compression did on one connection.
 ///
-/// The byte counts cover the compressed streams only: what passed before the switch is in neither. So
-/// `wire_out / plain_out` is the ratio that was reached.
+/// The byte counts cover the compressed streams only, not what passed before the switch. So `wire_out / plain_out` is the
+/// ratio that was reached.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct CompressionStats {
@@ -17,7 +17,7 @@ pub struct CompressionStats {
     pub format_in: Option<Format>,
     /// The format of the outgoing stream, or of the last one; none if there was none.
     pub format_out: Option<Format>,
-    /// How often the encoder was given away while the connection was idle.
+    /// How often the encoder was given back, or taken away, while the connection was idle.
     pub hibernations: u64,
     /// Plain bytes that came out of the decoder.
     pub plain_in: u64,
@@ -45,7 +45,7 @@ impl CompressionStats {
     }
 }
 
-/// One line for people: what each direction carried, and as what.
+/// One line: what each direction carried, and in which format.
 impl fmt::Display for CompressionStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(format) = self.format_out {

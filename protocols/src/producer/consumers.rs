@@ -9,11 +9,11 @@ use torsade_reactor::Result;
 use crate::producer::Producer;
 use crate::transport::Transport;
 
-/// The transports that have a connection as their producer, for those who implement a [`Connection`](crate::spi::Connection).
+/// The transports that have a connection as their producer; for implementations of [`Connection`](crate::spi::Connection).
 #[derive(Debug, Default)]
 pub struct Consumers(RefCell<Vec<Weak<Registration>>>);
 
-/// That a transport is the producer of another: lasts as long as the consumer keeps the producer.
+/// A transport's registration as the producer of another; it lasts as long as the consumer keeps the producer.
 #[derive(Debug)]
 pub struct Registration {
     consumer: Transport,
@@ -27,19 +27,19 @@ impl Consumers {
         registrations.push(Rc::downgrade(registration));
     }
 
-    /// Whether none has been added since the last time they were left.
+    /// Whether none was added since [`leave`](Self::leave).
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }
 
-    /// Whether the connection of this number is one of them.
+    /// Whether the connection with this id is one of them.
     #[must_use]
     pub fn contains(&self, id: u64) -> bool {
         self.0.borrow().iter().filter_map(Weak::upgrade).any(|known| known.consumer.id() == id)
     }
 
-    /// Unregisters the connection wherever it is the producer: nothing more comes from it.
+    /// Unregisters the connection wherever it is the producer: it produces nothing more.
     pub fn leave(&self) {
         for registration in self.0.take().iter().filter_map(Weak::upgrade) {
             registration.consumer.unregister_producer();
@@ -47,7 +47,7 @@ impl Consumers {
     }
 }
 
-/// A transport as a producer that can be unregistered from its own side.
+/// A producer that the producing side can unregister, too.
 pub(crate) struct Registered<P> {
     producer: P,
     registration: Rc<Registration>,

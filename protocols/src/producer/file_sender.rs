@@ -18,8 +18,8 @@ const CHUNK_SIZE: usize = 1 << 14;
 /// and memory, not what may block for long.
 ///
 /// # Examples
-/// A server that sends a file and keeps the connection. The function at the end is where to go on: here the next
-/// request, which waited for the file, is read.
+/// A server that sends a file and keeps the connection. The function is called at the end of the file: here it goes on
+/// reading requests, which waited for the file.
 /// ```no_run
 /// use std::fs::File;
 /// use torsade::prelude::*;
@@ -46,7 +46,7 @@ const CHUNK_SIZE: usize = 1 << 14;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// In a test, where a transfer is driven by hand:
+/// In a test, with the transfer driven by hand:
 /// ```
 /// use torsade::{FileSender, testing::StringTransport};
 ///
@@ -74,7 +74,7 @@ type Transform = Box<dyn FnMut(Vec<u8>) -> Vec<u8>>;
 pub enum FileSenderError {
     /// Reading the file failed. What was read before is sent.
     Read(io::Error),
-    /// The connection was lost, so nobody takes the rest.
+    /// The connection was lost before everything was sent.
     Stopped,
 }
 
@@ -94,10 +94,9 @@ impl<R: Read + 'static> FileSender<R> {
 
     /// Registers with `consumer` and begins; `done` is called from the loop when it is over.
     ///
-    /// `done` is given the last byte that was sent, or none if there was none, as in Twisted: it tells whether a line
-    /// end is still to be written. What is left unsent by then the transport sends as any other output. An error that
-    /// `done` returns closes the connection; so passing its argument on with `?` closes it when the file could not be
-    /// read.
+    /// `done` is given the last byte that was sent, if any, as in Twisted: it tells whether the file ended with a line end.
+    /// The transport may not have sent everything by then; it sends the rest like any other output. An error that `done`
+    /// returns closes the connection; so using `?` on its argument closes it when the file could not be read.
     ///
     /// # Errors
     /// As [`Transport::register_producer`]: another producer is registered, or the connection is lost. `done` is not
@@ -152,7 +151,7 @@ impl<R: Read> Sending<R> {
 
 impl<R: Read> Producer for Sending<R> {
     fn resume_producing(&mut self, consumer: &Transport) -> Result {
-        // A transform may make nothing of a piece, and one that writes nothing would not be asked again.
+        // A transform may turn a piece into nothing, and a producer that writes nothing is not called again.
         loop {
             let chunk = match self.read() {
                 Ok(chunk) if chunk.is_empty() => return self.finish(consumer, Ok(self.last_sent)),

@@ -3,11 +3,11 @@ use std::fmt;
 
 use torsade_reactor::Escaped;
 
-/// Says why TLS ended a connection. Nothing that was not authenticated has been delivered.
+/// Why TLS ended a connection. Nothing that was not authenticated has been delivered.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The peer ended it and says why (RFC 8446, 6.2): most often it does not accept our certificate.
+    /// The peer ended TLS with an alert (RFC 8446, 6.2); most often it does not accept our certificate.
     AlertReceived {
         /// The number of the alert.
         code: u8,
@@ -18,25 +18,25 @@ pub enum TlsError {
     Certificate(CertificateProblem),
     /// The peer closed the connection before the handshake was complete.
     ClosedInHandshake,
-    /// Data that was changed on the way, or encrypted with other keys.
+    /// Data was changed on the way, or encrypted with other keys.
     Decrypt,
     /// The two sides have no version, cipher or key exchange in common.
     Incompatible(String),
-    /// Bytes came after the command that switched TLS on, and before TLS: a STARTTLS injection, or a peer that does not
+    /// Bytes came between the command that switched TLS on and TLS itself: a STARTTLS injection, or a peer that does not
     /// wait for the answer.
     Injected {
         /// How many.
         bytes: usize,
     },
-    /// A fault of ours, or of the system: no random numbers, no time.
+    /// A fault on our side or in the system: no random numbers, no time.
     Internal(String),
     /// The peer breaks the rules of TLS.
     Misbehaved(String),
-    /// Both sides name application protocols (ALPN), and none is the same.
+    /// Both sides name application protocols (ALPN), and have none in common.
     NoApplicationProtocol,
     /// We asked for the peer's certificate and it has none.
     NoCertificate,
-    /// What the peer sends is no TLS: it speaks in plaintext, or another protocol.
+    /// What the peer sends is not TLS: it sends plaintext, or speaks another protocol.
     NotTls,
 }
 
@@ -76,33 +76,33 @@ impl Error for TlsError {
     }
 }
 
-/// Says why a certificate is not accepted.
+/// Why a certificate is not accepted.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 #[doc(alias = "VerificationError")]
 pub enum CertificateProblem {
-    /// It is an authority's (`CA:TRUE`, as `openssl req -x509` makes them unless told otherwise), and not one of the trusted
-    /// roots itself. Have the authority issue one for the peer, or trust exactly this one.
+    /// It is the certificate of an authority (`CA:TRUE`, as `openssl req -x509` makes them by default), and is not itself a
+    /// trusted root. Have the authority issue one for the peer, or trust exactly this one.
     Authority,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// It cannot be read, or uses what is not understood.
+    /// It cannot be read, or uses something that is not supported.
     Malformed(String),
-    /// Its time has not begun; one of the two clocks may be wrong.
+    /// It is not valid yet; one of the two clocks may be wrong.
     NotYetValid,
-    /// It is for another purpose: a client's where a server's is needed, or the other way round.
+    /// It is for another purpose: a client's where a server's is needed, or the reverse.
     Purpose,
     /// Its issuer has withdrawn it.
     Revoked,
     /// A signature is wrong, or of a kind that is not accepted.
     Signature,
-    /// Nobody we trust has issued it. A self-signed certificate is one of these.
+    /// Its issuer is not trusted. A self-signed certificate is one of these.
     UnknownIssuer,
     /// It is for other names.
     WrongName {
-        /// The name that was asked for.
+        /// The name of the host that we connect to.
         expected: String,
-        /// The names it has, as far as they are known.
+        /// The names it has, as far as known.
         presented: Vec<String>,
     },
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// A version of TLS. Older ones are not spoken.
+/// A version of TLS. Older ones are not supported.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 #[doc(alias = "TLSVersion")]
@@ -30,16 +30,16 @@ pub struct TlsInfo {
     pub negotiated_protocol: Option<Vec<u8>>,
     /// The peer's certificate chain in DER, its own certificate first; empty if it sent none.
     pub peer_certificates: Vec<Vec<u8>>,
-    /// The keys come from an earlier session, so that no certificate was sent.
+    /// The session was resumed: its keys come from an earlier one, and no certificate was sent.
     pub resumed: bool,
-    /// The name that the client asked for (SNI), in lower case; none if it named none, and for the client itself.
+    /// On the server, the host name that the client sent (SNI), in lower case, if it sent one.
     pub server_name: Option<String>,
     /// The version of TLS.
     pub version: TlsVersion,
 }
 
 impl TlsInfo {
-    /// Puts together what was agreed on; for implementations of TLS and test doubles.
+    /// For implementations of TLS and test doubles.
     #[must_use]
     pub const fn new(version: TlsVersion, cipher_suite: String) -> Self {
         Self {

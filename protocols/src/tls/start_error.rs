@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// Says why TLS was not switched on. Except for `Injected`, nothing has changed when this is returned.
+/// Why TLS was not switched on. Except for `Injected`, nothing has changed when this is returned.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StartTlsError {
@@ -19,7 +19,7 @@ pub enum StartTlsError {
         /// How many.
         bytes: usize,
     },
-    /// A client has to know whose certificate to ask for, and this connection was not made to a named host.
+    /// A client has to know the server's name, and this connection was not made to a named host.
     NoServerName,
     /// This transport cannot do TLS, or not with this configuration. TCP can, with the cargo feature `tls`.
     Unsupported,

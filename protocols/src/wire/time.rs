@@ -1,4 +1,4 @@
-//! The time, for machines and for people.
+//! The time, as a number and as text.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -81,8 +81,8 @@ fn asctime(seconds: u64) -> String {
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"];
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Years that begin in March have their leap day at the end, where it does not get in the way. The calendar repeats
-    // after 400 years of 146,097 days; 1970 began 719,468 days after 1 March of the year 0.
+    // Years are taken to begin in March, so that the leap day is the last day of a year. The calendar repeats after 400 years,
+    // which have 146,097 days; 1970 began 719,468 days after 1 March of the year 0.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
