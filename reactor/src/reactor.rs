@@ -37,7 +37,7 @@ use crate::event_log::{Event, Subject};
 use crate::reactor::delayed_call::DelayedCall;
 use crate::reactor::observers::Observers;
 use crate::reactor::reactor_handle::ThreadCalls;
-use crate::reactor::source::{Source, SourceTable};
+use crate::reactor::source::SourceTable;
 use crate::reactor::system_event::{Phase, SystemEvent, TriggerId, Triggers};
 use crate::reactor::timer_queue::Timers;
 use crate::report::tell_left_out;
