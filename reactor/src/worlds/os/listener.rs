@@ -113,9 +113,10 @@ impl Listener for OsListener {
     fn refuse(&self) -> io::Result<()> {
         // With no reserve this accept fails for want of a descriptor, as the one before it did.
         self.reserve.release();
-        let refused = self.socket.accept();
+        let refused = self.socket.accept().map(drop);
+        // Of the descriptor that was closed just now: the next accept would take it.
         self.reserve.refill();
-        refused.map(drop).map_err(classify)
+        refused.map_err(classify)
     }
 
     fn local_address(&self) -> io::Result<Address> {
