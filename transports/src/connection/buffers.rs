@@ -14,6 +14,15 @@ pub(super) struct Unsent {
     pub(super) start: usize,
 }
 
+impl Unsent {
+    /// Moves fewer bytes than were sent since the last time, so the work stays linear.
+    #[cold]
+    pub(super) fn drop_sent(&mut self) {
+        self.bytes.drain(..self.start);
+        self.start = 0;
+    }
+}
+
 /// The buffers of one reactor that nobody uses now.
 #[derive(Default)]
 pub(crate) struct Buffers(RefCell<Spare>);
@@ -27,6 +36,7 @@ struct Spare {
 
 impl Buffers {
     /// An empty buffer, used before if there is one.
+    #[inline(never)] // so that appending is inlined
     pub(super) fn take(&self) -> Box<Unsent> {
         let spare = &mut *self.0.borrow_mut();
         let buffer = spare.buffers.pop().unwrap_or_default();

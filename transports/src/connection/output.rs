@@ -20,9 +20,7 @@ impl Output {
     pub(crate) fn buffer(&mut self, buffers: &Buffers) -> &mut Vec<u8> {
         let unsent = self.0.get_or_insert_with(|| buffers.take());
         if unsent.start > unsent.bytes.len() / 2 {
-            // Moves fewer bytes than were sent since the last time, so the work stays linear.
-            unsent.bytes.drain(..unsent.start);
-            unsent.start = 0;
+            unsent.drop_sent();
         }
         &mut unsent.bytes
     }
