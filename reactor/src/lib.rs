@@ -12,6 +12,7 @@ mod address;
 mod backend;
 pub mod defer;
 mod error;
+mod escaped;
 pub mod event_log;
 mod panic;
 mod reactor;
@@ -26,12 +27,12 @@ pub use defer::{
     Failure, FailureGroup, Firer, FirstError, QueueError, Settled,
 };
 pub use error::{ReactorError, Result, TimerError};
+pub use escaped::Escaped;
 pub use panic::Panic;
 pub use reactor::delayed_call::DelayedCall;
 pub use reactor::reactor_handle::{ReactorGone, ReactorHandle};
 pub use reactor::system_event::{Phase, SystemEvent, TriggerId};
 pub use reactor::{Leftovers, Reactor};
-pub use report::escaped::Escaped;
 pub use report::report_error;
 pub use task::{CooperativeTask, Cooperator, LoopingCall, Task, TaskError, TaskGroup, react};
 pub use threads::BlockingCallError;
@@ -46,7 +47,8 @@ pub mod spi {
     pub use crate::backend::{
         Backend, Job, ListenOptions, Listener, Ready, Resolved, Signal, Stream, TcpOptions, Token, Wake, Wakeups,
     };
-    pub use crate::panic::{catch, drop_quietly};
+    pub use crate::panic::catch;
     pub use crate::reactor::source::Source;
     pub use crate::reactor::{LookUp, TooManyLookUps};
+    pub use crate::report::drop_quietly;
 }

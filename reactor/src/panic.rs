@@ -7,8 +7,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use crate::report::escaped::Escaped;
-use crate::report::report_error;
+use crate::escaped::Escaped;
 
 /// A panic that was caught in a callback, with its message.
 #[derive(Clone, Eq, PartialEq)]
@@ -67,11 +66,4 @@ thread_local! {
 /// Whether a panic was caught on this thread within the last `time`: printing its backtrace may take that long.
 pub(crate) fn caught_within(time: Duration) -> bool {
     CAUGHT.get().is_some_and(|caught| caught.elapsed() <= time)
-}
-
-/// Drops something of the user's, which may panic, where something else is still to be done; a panic is reported.
-pub fn drop_quietly<T>(what: &str, item: T) {
-    if let Err(panic) = catch(|| drop(item)) {
-        report_error("drop", format_args!("dropping {what} {panic}"));
-    }
 }

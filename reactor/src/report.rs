@@ -1,7 +1,5 @@
 //! Reports of errors that no code of the program handles.
 
-pub(crate) mod escaped;
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
@@ -9,8 +7,8 @@ use std::mem::size_of_val;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::escaped::Escaped;
 use crate::panic::catch;
-use crate::report::escaped::Escaped;
 
 /// The least time between two lines of one kind on standard error.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -48,6 +46,13 @@ pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {
             Some(left_out) => print(&format!("{text} (and {left_out} more of this kind, which were left out)")),
             None => {}
         }
+    }
+}
+
+/// Drops something of the user's, which may panic, where something else is still to be done; a panic is reported.
+pub fn drop_quietly<T>(what: &str, item: T) {
+    if let Err(panic) = catch(|| drop(item)) {
+        report_error("drop", format_args!("dropping {what} {panic}"));
     }
 }
 

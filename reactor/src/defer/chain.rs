@@ -22,8 +22,8 @@ use super::error::DeferredError;
 use super::failure::Failure;
 use super::parcel::Parcel;
 use super::settled::Settled;
-use crate::panic::{catch, drop_quietly};
-use crate::report::report_error;
+use crate::panic::catch;
+use crate::report::{drop_quietly, report_error};
 
 /// What a dropped result is called in a report: dropping it may panic, which must not keep others from their results.
 const RESULT: &str = "the result of a Deferred";

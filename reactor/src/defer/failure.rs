@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::error::DeferredError;
-use crate::report::escaped::Escaped;
+use crate::escaped::Escaped;
 
 /// An error that errbacks are given; cheap to clone.
 ///

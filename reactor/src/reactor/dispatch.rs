@@ -13,9 +13,9 @@ use std::time::Duration;
 use super::Reactor;
 use crate::backend::Token;
 use crate::event_log::{Event, Subject};
-use crate::panic::{Panic, catch, caught_within, drop_quietly};
+use crate::panic::{Panic, catch, caught_within};
 use crate::reactor::source::Source;
-use crate::report::report_error;
+use crate::report::{drop_quietly, report_error};
 
 /// How long a call may take unless set, as in asyncio's debug mode.
 const SLOW: Duration = Duration::from_millis(100);

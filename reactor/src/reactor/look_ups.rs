@@ -12,8 +12,8 @@ use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 
 use super::Reactor;
-use crate::panic::{catch, drop_quietly};
-use crate::report::report_error;
+use crate::panic::catch;
+use crate::report::{drop_quietly, report_error};
 
 /// How many are under way at a time. On the operating system each takes a thread, for half a minute if no server answers.
 const UNDER_WAY: usize = 32;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::event_log::Event;
-use crate::panic::drop_quietly;
+use crate::report::drop_quietly;
 
 type Observer = Rc<dyn Fn(&Event)>;
 

@@ -22,9 +22,9 @@ use crate::backend::Signal;
 use crate::defer::{CallbackResult, maybe_deferred};
 use crate::error::ReactorError;
 use crate::event_log::{Event, Subject};
-use crate::panic::drop_quietly;
 use crate::reactor::source::Source;
 use crate::reactor::system_event::{Phase, SystemEvent, TriggerId};
+use crate::report::drop_quietly;
 use crate::report::report_error;
 
 impl Reactor {

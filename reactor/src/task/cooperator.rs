@@ -13,8 +13,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::defer::{CallbackResult, Deferred, Failure, Firer, Settled};
-use crate::panic::{catch, drop_quietly};
+use crate::panic::catch;
 use crate::reactor::Reactor;
+use crate::report::drop_quietly;
 
 /// How long all tasks together may run in one turn; as in Twisted.
 const SLICE: Duration = Duration::from_millis(10);

@@ -17,9 +17,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use slab::Slab;
 
 use crate::defer::{CallbackResult, Deferred, Failure, Firer, Settled};
-use crate::panic::{catch, drop_quietly};
+use crate::panic::catch;
 use crate::reactor::Reactor;
 use crate::reactor::reactor_handle::ReactorHandle;
+use crate::report::drop_quietly;
 
 /// All tasks of one reactor.
 pub(crate) struct Tasks {
