@@ -3,11 +3,11 @@
 //! Each wraps any [`Factory`](crate::Factory), and the result is one again, so they nest; those that do not limit who may
 //! connect wrap a [`ClientFactory`](crate::ClientFactory) as well. All callbacks pass through, the half-close ones as well.
 
-mod layer;
 mod limits;
 mod throttling;
 mod timeouts;
 mod traffic_logging;
+mod wrapper_connection;
 mod wrapping;
 
 pub use limits::{LimitConnectionsByPeer, LimitTotalConnectionsFactory};

@@ -9,7 +9,7 @@ use torsade_reactor::Result;
 
 use crate::address::Address;
 use crate::factory::{ClientFactory, Factory};
-use crate::policies::layer::{HeldProducer, Layer};
+use crate::policies::wrapper_connection::{HeldProducer, WrapperConnection};
 use crate::protocol::{Callback, Protocol};
 use crate::reason::Reason;
 use crate::transport::Transport;
@@ -206,8 +206,8 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
         let Self { wrapper, protocol, sides } = self;
         let sides = sides.get_or_insert_with(|| {
             let below = WrapperTransport { below: below.clone(), holds: Rc::default() };
-            let layer = Layer { wrapper: Rc::clone(wrapper), below: below.clone() };
-            Sides { below, above: Transport::new(Rc::new(layer)) }
+            let connection = WrapperConnection { wrapper: Rc::clone(wrapper), below: below.clone() };
+            Sides { below, above: Transport::new(Rc::new(connection)) }
         });
         (wrapper, &mut **protocol, sides)
     }

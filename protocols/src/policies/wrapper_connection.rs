@@ -20,12 +20,12 @@ use crate::transport::tls::ConnectionTls;
 use crate::work::Work;
 
 /// What is behind the wrapped protocol's transport.
-pub(super) struct Layer<W> {
+pub(super) struct WrapperConnection<W> {
     pub(super) wrapper: Rc<W>,
     pub(super) below: WrapperTransport,
 }
 
-impl<W: ProtocolWrapper + 'static> Layer<W> {
+impl<W: ProtocolWrapper + 'static> WrapperConnection<W> {
     fn below(&self) -> &dyn Connection {
         self.below.connection()
     }
@@ -35,7 +35,7 @@ impl<W: ProtocolWrapper + 'static> Layer<W> {
     }
 }
 
-impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
+impl<W: ProtocolWrapper + 'static> Connection for WrapperConnection<W> {
     fn reactor(&self) -> &Reactor {
         self.below().reactor()
     }
@@ -131,7 +131,7 @@ impl<W: ProtocolWrapper + 'static> Connection for Layer<W> {
             paused: Cell::new(false),
             asked: Cell::new(false),
         });
-        let registered = Registered { producer: Rc::clone(&producer), holds: Rc::clone(&self.below.holds) };
+        let registered = ProducerBelow { producer: Rc::clone(&producer), holds: Rc::clone(&self.below.holds) };
         self.below().register_producer(Box::new(registered), streaming)?;
         self.holds().producer.replace(Some(producer));
         Ok(())
@@ -192,12 +192,12 @@ impl HeldProducer {
 }
 
 /// What the transport below has as its producer.
-struct Registered {
+struct ProducerBelow {
     producer: Rc<HeldProducer>,
     holds: Rc<Holds>,
 }
 
-impl Producer for Registered {
+impl Producer for ProducerBelow {
     fn resume_producing(&mut self, _: &Transport) -> Result {
         let held = &self.producer;
         held.paused.set(false);
