@@ -22,7 +22,8 @@ pub trait Source {
     /// The turn ends; called once after [`Reactor::at_end_of_turn`](crate::Reactor::at_end_of_turn).
     fn end_of_turn(self: Rc<Self>);
 
-    /// The reactor is stopping: finish what was begun, then leave the table. A port stops accepting.
+    /// The reactor is stopping: finish what was begun, then leave the table. A port stops accepting. The youngest source is
+    /// called first, and so is it for [`abort`](Self::abort).
     fn shut_down(self: Rc<Self>);
 
     /// The time for finishing is up: leave the table now.
