@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
+use torsade::tls_wrapping_factory;
 
 use super::actor::Actor;
 use super::caller::Caller;
@@ -21,16 +22,27 @@ pub fn is_drawn(seed: u64, pair: usize) -> bool {
 pub fn connect(world: &Rc<World>, seed: u64, pair: usize, address: &str, caller: Caller) -> Result<Port> {
     let mut server = Some(world.side(2 * pair + 1));
     let (there, here) = (&world.homes[world.homes.len() - 1].reactor, &world.homes[0].reactor);
-    let (server_config, client_config) = (keys::server(), keys::client());
+    let client_config = keys::client_builder().server_name("server.test").build()?;
+    let server_config = keys::server();
     if Chance::new(seed, 2000 + pair as u64).one_in(2) {
         meet(&server_config, &client_config)?;
         for number in [2 * pair, 2 * pair + 1] {
             world.side(number).borrow_mut().resumes = true;
         }
     }
-    let port = there.listen_tls(address, &server_config, move |_peer| server.take().map(|side| Actor::new(&side)))?;
-    here.connect_tls(address, &client_config, caller)?;
-    Ok(port)
+    // At either end it may be a layer of the connection, or over its transport.
+    let mut layered = Chance::new(seed, 3000 + pair as u64);
+    if layered.one_in(2) {
+        here.connect_tls(address, &client_config, caller)?;
+    } else {
+        here.connect_tcp(address, tls_wrapping_factory(client_config, caller))?;
+    }
+    let factory = move |_peer: Address| server.take().map(|side| Actor::new(&side));
+    Ok(if layered.one_in(2) {
+        there.listen_tls(address, &server_config, factory)?
+    } else {
+        there.listen_tcp(address, tls_wrapping_factory(server_config, factory))?
+    })
 }
 
 /// Has the two make a connection in a world of its own: the tickets for the next ones come before the server's data.

@@ -152,6 +152,10 @@ impl Stream for CutStream {
         self.stream.short_io_ends_edge()
     }
 
+    fn pause(&self) {
+        self.stream.pause();
+    }
+
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let (length, limit) = (buffer.len(), self.limit(&self.reads, buffer.len()));
         let count = self.stream.read(&mut buffer[..limit])?;

@@ -27,6 +27,10 @@ pub trait Stream {
     /// Asked once, when the socket is connected.
     fn short_io_ends_edge(&self) -> bool;
 
+    /// The connection reads no more until further notice, which is its next read. A socket need not care, for its input waits in
+    /// the system; a stream that is carried by another transport keeps that from ending meanwhile.
+    fn pause(&self);
+
     /// Reads what is there, at most `buffer`; 0 is the end of the peer's stream.
     ///
     /// # Errors

@@ -93,6 +93,9 @@ impl Connection for StreamConnection {
     fn pause_producing(&self) {
         let mut state = self.state.borrow_mut();
         state.paused = true;
+        if let Some(stream) = &state.stream {
+            stream.pause();
+        }
         if state.has_failed_unseen() {
             self.settle_later(&state);
         }

@@ -187,6 +187,12 @@ impl Stream for OverStream {
         true
     }
 
+    fn pause(&self) {
+        if self.wire.write_ended.get() {
+            self.wire.hold_back(&self.below);
+        }
+    }
+
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut input = self.wire.input.borrow_mut();
         if input.is_empty() {
@@ -228,6 +234,8 @@ impl Stream for OverStream {
     fn shutdown_write(&self) -> io::Result<()> {
         self.wire.write_ended.set(true);
         self.below.lose_write_connection();
+        // From here on the peer's end would be that of the transport below.
+        self.wire.hold_back(&self.below);
         Ok(())
     }
 

@@ -84,6 +84,8 @@ impl Stream for OsStream {
         EDGES
     }
 
+    fn pause(&self) {}
+
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&self.socket).read(buffer)
     }

@@ -170,6 +170,8 @@ impl Stream for SimulatedStream {
         self.with_end(|end| end.told.is_none()).unwrap_or(true)
     }
 
+    fn pause(&self) {}
+
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.network().read(self.id, self.side, buffer)
     }
