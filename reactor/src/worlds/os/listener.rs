@@ -62,7 +62,10 @@ pub fn reuse_port_listener(address: SocketAddr) -> io::Result<TcpListener> {
         listen(socket, address, ListenOptions::default())
     }
     #[cfg(not(unix))]
-    Err(io::Error::new(io::ErrorKind::Unsupported, format!("this system has no second socket listen on {address}: pass one on")))
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("this system cannot share {address} among sockets: pass one socket on"),
+    ))
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {

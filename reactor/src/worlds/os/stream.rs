@@ -13,7 +13,8 @@ use super::Registry;
 use crate::address::Address;
 use crate::backend::{Stream, TcpOptions, Token};
 
-/// epoll and kqueue report what comes after a read that was short. mio promises it of no system; tokio relies on it for these.
+/// epoll and kqueue report what comes after a short read without being asked again. mio promises that of no system; tokio
+/// relies on it for these.
 const EDGES: bool = cfg!(all(
     not(mio_unsupported_force_poll_poll),
     any(
@@ -72,7 +73,7 @@ impl Stream for OsStream {
             }
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                // Where readiness is reported once only, this has it reported again.
+                // Where only `WouldBlock` has readiness reported again, this does.
                 self.socket.try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into())).ok();
                 Ok(false)
             }

@@ -98,6 +98,11 @@ impl Network {
         }
     }
 
+    /// A socket, as long as the network knows its connection.
+    pub(super) fn end(&mut self, id: LinkId, side: Side) -> Option<&mut End> {
+        Some(self.links.get_mut(&id)?.end_mut(side))
+    }
+
     pub(super) fn now(&self) -> Duration {
         self.clock.get()
     }
@@ -241,7 +246,7 @@ impl Network {
 
     /// Notes an edge: the socket's readiness is reported by its host's next poll.
     pub(super) fn wake(&mut self, id: LinkId, side: Side) {
-        let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
+        let Some(end) = self.end(id, side) else { return };
         if end.token.is_some() && !end.released && !end.queued {
             end.queued = true;
             let host = end.host;
@@ -276,7 +281,7 @@ impl Network {
                     (listener.token, if listener.waiting.is_empty() { Ready::NONE } else { Ready::READABLE })
                 }
                 SocketId::Stream(id, side) => {
-                    let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { continue };
+                    let Some(end) = self.end(id, side) else { continue };
                     end.queued = false;
                     let ready = end.readiness(now);
                     end.wants_room |= end.stage == Stage::Open && !ready.contains(Ready::WRITABLE);

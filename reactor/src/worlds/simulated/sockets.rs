@@ -142,9 +142,7 @@ impl SimulatedStream {
 
     /// The socket in the network; it stays there as long as this lives, or until the simulation ends.
     fn with_end<T>(&self, look: impl FnOnce(&mut End) -> T) -> io::Result<T> {
-        let mut network = self.world.network.borrow_mut();
-        let link = network.links.get_mut(&self.id).ok_or(ErrorKind::NotConnected)?;
-        Ok(look(link.end_mut(self.side)))
+        Ok(look(self.network().end(self.id, self.side).ok_or(ErrorKind::NotConnected)?))
     }
 
     fn network(&self) -> std::cell::RefMut<'_, Network> {

@@ -173,7 +173,7 @@ impl Network {
 
     fn stall(&mut self, id: LinkId, side: Side) {
         let now = self.now();
-        let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
+        let Some(end) = self.end(id, side) else { return };
         if end.stalled_since.is_none() {
             end.stalled_since = Some(now);
             self.queue.push(now.saturating_add(self.faults.retransmission_timeout), Happening::GiveUp(id, side, now));
@@ -273,7 +273,7 @@ impl Network {
     /// Reports room to a writer that found none, if there is.
     pub(super) fn tell_room(&mut self, id: LinkId, side: Side) {
         let now = self.now();
-        let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
+        let Some(end) = self.end(id, side) else { return };
         if end.wants_room && end.stage == Stage::Open && end.has_room(now) {
             end.wants_room = false;
             self.wake(id, side);
@@ -289,7 +289,7 @@ impl Network {
         if end.stage == Stage::HalfOpen {
             self.forget_half_open(id);
         }
-        if let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) {
+        if let Some(end) = self.end(id, side) {
             end.stage = Stage::Dead;
         }
         if peer_lives {
@@ -299,7 +299,7 @@ impl Network {
 
     /// The socket is lost to an error that came from outside.
     pub(super) fn die(&mut self, id: LinkId, side: Side, kind: ErrorKind) {
-        let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
+        let Some(end) = self.end(id, side) else { return };
         if end.stage == Stage::Dead || end.is_finished() {
             return;
         }
@@ -333,13 +333,13 @@ impl Network {
 
     /// The program closes its socket.
     pub(super) fn close(&mut self, id: LinkId, side: Side) {
-        let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
+        let Some(end) = self.end(id, side) else { return };
         if std::mem::replace(&mut end.released, true) {
             // The system has closed it, when the program ended.
             return;
         }
         self.remove_stream(id, side);
-        let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
+        let Some(end) = self.end(id, side) else { return };
         match end.stage {
             Stage::Connecting | Stage::HalfOpen => end.stage = Stage::Dead,
             Stage::Dead => {}
@@ -373,7 +373,7 @@ impl Network {
 
     /// The power of a socket's host fails: it says no more, and what it has sent last does not arrive.
     pub(super) fn vanish(&mut self, id: LinkId, side: Side) {
-        let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
+        let Some(end) = self.end(id, side) else { return };
         end.released = true;
         end.stage = Stage::Dead;
         end.received.clear();
@@ -393,9 +393,10 @@ impl Network {
     }
 
     pub(super) fn read(&mut self, id: LinkId, side: Side, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = self.links.get_mut(&id).map(|link| link.end_mut(side)).ok_or(ErrorKind::NotConnected)?;
+        let segment = *self.faults.segment.end();
+        let end = self.end(id, side).ok_or(ErrorKind::NotConnected)?;
         let read = end.read(buffer);
-        if end.open_window(*self.faults.segment.end()) {
+        if end.open_window(segment) {
             self.pump(id, side.other());
         }
         self.rearm(id, side, read)
@@ -424,7 +425,7 @@ impl Network {
     /// After `WouldBlock` a socket without edges is told of its readiness again.
     fn rearm(&mut self, id: LinkId, side: Side, result: io::Result<usize>) -> io::Result<usize> {
         let blocked = matches!(&result, Err(error) if error.kind() == ErrorKind::WouldBlock);
-        let told = self.links.get_mut(&id).and_then(|link| link.end_mut(side).told.as_mut());
+        let told = self.end(id, side).and_then(|end| end.told.as_mut());
         if let Some(told) = told.filter(|_| blocked) {
             *told = Ready::NONE;
             self.wake(id, side);
@@ -433,7 +434,7 @@ impl Network {
     }
 
     pub(super) fn shutdown_write(&mut self, id: LinkId, side: Side) -> io::Result<()> {
-        let end = self.links.get_mut(&id).map(|link| link.end_mut(side)).ok_or(ErrorKind::NotConnected)?;
+        let end = self.end(id, side).ok_or(ErrorKind::NotConnected)?;
         let open = end.stage == Stage::Open && !end.is_finished();
         end.shut |= open;
         // Linux wakes whoever waits, even if it fails: a shut socket is writable.
