@@ -1,16 +1,13 @@
 //! Any decoder's frames as a protocol.
 
-use std::time::Duration;
-
 use torsade_reactor::Result;
 
 use crate::framing::callbacks::{call_back, connection_callbacks};
 use crate::framing::decoder::{Decoder, FrameError, next_frame};
 use crate::framing::frame_transport::FrameTransport;
 use crate::framing::inbox::Inbox;
-use crate::framing::receiver::{Delivered, Messages, Receiver};
-use crate::protocol::{Callback, Protocol};
-use crate::transport::Transport;
+use crate::framing::receiver::{Delivered, Messages, Receiver, receiver};
+use crate::protocol::Callback;
 
 /// The callbacks of a connection that speaks in frames; run by a [`FrameReceiver`], which has an example.
 pub trait FrameProtocol<D: Decoder> {
@@ -37,8 +34,8 @@ pub trait FrameProtocol<D: Decoder> {
 
 /// A protocol that splits its input into a [`Decoder`]'s frames and gives them to a [`FrameProtocol`].
 ///
-/// Between two frames it looks at [`Transport::is_reading`]: paused, closing or congested, it keeps the rest, and goes on
-/// when reading is resumed. What is kept is bounded by the maximum length, the decoder's overhead and one read.
+/// Between two frames it looks at [`Transport::is_reading`](crate::Transport::is_reading): paused, closing or congested, it keeps
+/// the rest, and goes on when reading is resumed. What is kept is bounded by the maximum length, the decoder's overhead and one read.
 ///
 /// # Examples
 /// ```
@@ -85,33 +82,9 @@ impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
     pub fn new(decoder: D, protocol: P) -> Self {
         Self(Receiver::new(Frames { decoder, protocol }))
     }
-
-    /// The same with another limit, in bytes as the decoder counts them.
-    #[must_use]
-    pub fn max_length(self, max_length: usize) -> Self {
-        Self(self.0.max_length(max_length))
-    }
-
-    /// The same with another time in which a frame that was begun has to come whole; with none there is no limit.
-    ///
-    /// 60 s unless set, and a second more for each 1,000 bytes of the frame that have come. Then the connection is closed
-    /// with `Reason::TimedOut(Deadline::Message)`. The time begins with the first byte that the decoder has not used, and
-    /// anew whenever reading is resumed. An idle peer is a matter of [`TimeoutFactory`](crate::policies::TimeoutFactory).
-    #[must_use]
-    pub fn message_timeout(self, timeout: Option<Duration>) -> Self {
-        Self(self.0.message_timeout(timeout))
-    }
 }
 
-impl<D: Decoder, P: FrameProtocol<D>> Protocol for FrameReceiver<D, P> {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.0.data_received(transport, data)
-    }
-
-    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
-        self.0.fallback(transport, callback)
-    }
-}
+receiver!(FrameReceiver, D: Decoder, P: FrameProtocol<D>);
 
 /// The frames of a decoder, as messages.
 #[derive(Debug)]

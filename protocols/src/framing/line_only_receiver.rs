@@ -1,12 +1,9 @@
 //! Lines with `LineOnlyReceiver`'s rules.
 
-use std::time::Duration;
-
 use torsade_reactor::Result;
 
 use crate::framing::line_receiver::{LineProtocol, LineReceiver};
-use crate::protocol::{Callback, Protocol};
-use crate::transport::Transport;
+use crate::framing::receiver::receiver;
 
 /// A [`LineReceiver`] with the limits of Twisted's `LineOnlyReceiver`, for ports that depend on them.
 ///
@@ -27,26 +24,6 @@ impl<L: LineProtocol> LineOnlyReceiver<L> {
     pub fn delimiter(self, delimiter: &[u8]) -> Self {
         Self(self.0.delimiter(delimiter))
     }
-
-    /// The same with another limit, in bytes without the delimiter.
-    #[must_use]
-    pub fn max_length(self, max_length: usize) -> Self {
-        Self(self.0.max_length(max_length))
-    }
-
-    /// The same with another time in which a line has to come whole; see [`LineReceiver::message_timeout`].
-    #[must_use]
-    pub fn message_timeout(self, timeout: Option<Duration>) -> Self {
-        Self(self.0.message_timeout(timeout))
-    }
 }
 
-impl<L: LineProtocol> Protocol for LineOnlyReceiver<L> {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.0.data_received(transport, data)
-    }
-
-    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
-        self.0.fallback(transport, callback)
-    }
-}
+receiver!(LineOnlyReceiver, L: LineProtocol);

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
-use std::time::Duration;
 
 use torsade_reactor::Result;
 
@@ -12,9 +11,8 @@ use crate::framing::callbacks::{call_back, connection_callbacks};
 use crate::framing::frame_transport::FrameTransport;
 use crate::framing::inbox::Inbox;
 use crate::framing::line_decoder::{self, Limit, LineTooLong, next_line};
-use crate::framing::receiver::{Delivered, Messages, Receiver};
-use crate::protocol::{Callback, Protocol};
-use crate::transport::Transport;
+use crate::framing::receiver::{Delivered, Messages, Receiver, receiver};
+use crate::protocol::Callback;
 
 /// The callbacks of a connection that speaks in lines; run by a [`LineReceiver`], which has an example.
 pub trait LineProtocol {
@@ -124,8 +122,8 @@ impl fmt::Debug for LineTransport {
 
 /// A protocol that splits its input into lines and gives them to a [`LineProtocol`].
 ///
-/// Between two lines it looks at [`Transport::is_reading`]: paused, closing or congested, it keeps the rest, and goes on
-/// when reading is resumed. The work is linear in the input however it is cut, and what is kept is bounded by the
+/// Between two lines it looks at [`Transport::is_reading`](crate::Transport::is_reading): paused, closing or congested, it keeps
+/// the rest, and goes on when reading is resumed. The work is linear in the input however it is cut, and what is kept is bounded by the
 /// maximum length and one read.
 ///
 /// # Examples
@@ -167,35 +165,9 @@ impl<L: LineProtocol> LineReceiver<L> {
         self.0.messages().mode.set_delimiter(delimiter);
         self
     }
-
-    /// The same with another limit, in bytes without the delimiter.
-    #[must_use]
-    pub fn max_length(self, max_length: usize) -> Self {
-        Self(self.0.max_length(max_length))
-    }
-
-    /// The same with another time in which a line that was begun has to come whole; with none there is no limit.
-    ///
-    /// 60 s unless set, and a second more for each 1,000 bytes of the line that have come. Then the connection is closed with
-    /// `Reason::TimedOut(Deadline::Message)`. The time begins with a line's first byte, and anew whenever reading is resumed;
-    /// it does not run in raw mode. An idle peer is a matter of [`TimeoutFactory`](crate::policies::TimeoutFactory).
-    ///
-    /// Where people type and each key is sent at once, set a long time, or none.
-    #[must_use]
-    pub fn message_timeout(self, timeout: Option<Duration>) -> Self {
-        Self(self.0.message_timeout(timeout))
-    }
 }
 
-impl<L: LineProtocol> Protocol for LineReceiver<L> {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.0.data_received(transport, data)
-    }
-
-    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
-        self.0.fallback(transport, callback)
-    }
-}
+receiver!(LineReceiver, L: LineProtocol);
 
 /// Lines as messages; in raw mode, whatever has come.
 struct Lines<L> {

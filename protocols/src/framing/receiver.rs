@@ -136,3 +136,40 @@ impl<M: fmt::Debug, T> fmt::Debug for Receiver<M, T> {
         self.messages.fmt(f)
     }
 }
+
+/// What public receivers have in common: their limits, and that callbacks go to the shell.
+macro_rules! receiver {
+    ($name:ident, $($parameter:ident: $bound:path),+) => {
+        impl<$($parameter: $bound),+> $name<$($parameter),+> {
+            /// The same with another limit, as [`FrameTransport::set_max_length`](crate::FrameTransport::set_max_length) counts it.
+            #[must_use]
+            pub fn max_length(self, max_length: usize) -> Self {
+                Self(self.0.max_length(max_length))
+            }
+
+            /// The same with another time in which a message that was begun has to come whole; with none there is no limit.
+            ///
+            /// 60 s unless set, and a second more for each 1,000 bytes of the message that have come. Then the connection is
+            /// closed with `Reason::TimedOut(Deadline::Message)`. The time begins with the first byte of the message (of a
+            /// frame, with the first that its decoder has not used), and anew whenever reading is resumed; it does not run in
+            /// raw mode. Where people type and each key is sent at once, set a long time, or none. An idle peer is a matter
+            /// of [`TimeoutFactory`](crate::policies::TimeoutFactory).
+            #[must_use]
+            pub fn message_timeout(self, timeout: Option<std::time::Duration>) -> Self {
+                Self(self.0.message_timeout(timeout))
+            }
+        }
+
+        impl<$($parameter: $bound),+> crate::Protocol for $name<$($parameter),+> {
+            fn data_received(&mut self, transport: &crate::Transport, data: &[u8]) -> Result {
+                crate::Protocol::data_received(&mut self.0, transport, data)
+            }
+
+            fn fallback(&mut self, transport: &crate::Transport, callback: crate::Callback<'_>) -> Result {
+                crate::Protocol::fallback(&mut self.0, transport, callback)
+            }
+        }
+    };
+}
+
+pub(crate) use receiver;

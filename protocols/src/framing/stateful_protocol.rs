@@ -2,16 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
-use std::time::Duration;
 
 use torsade_reactor::Result;
 
 use crate::framing::callbacks::{call_back, connection_callbacks};
 use crate::framing::frame_transport::FrameTransport;
 use crate::framing::inbox::Inbox;
-use crate::framing::receiver::{Delivered, Messages, Receiver};
-use crate::protocol::{Callback, Protocol};
-use crate::transport::Transport;
+use crate::framing::receiver::{Delivered, Messages, Receiver, receiver};
+use crate::protocol::Callback;
 
 /// How many states in a row may want no bytes before the chain counts as endless.
 const MAX_EMPTY: u32 = 1000;
@@ -88,8 +86,8 @@ impl<P> fmt::Debug for ProtocolState<P> {
 
 /// A protocol that cuts its input as the states of a [`StatefulProtocol`] want it.
 ///
-/// Between two states it looks at [`Transport::is_reading`]: paused, closing or congested, it keeps the rest, and goes on
-/// when reading is resumed.
+/// Between two states it looks at [`Transport::is_reading`](crate::Transport::is_reading): paused, closing or congested, it keeps
+/// the rest, and goes on when reading is resumed.
 #[derive(Debug)]
 pub struct StatefulReceiver<P>(Receiver<States<P>, FrameTransport>);
 
@@ -114,30 +112,9 @@ impl<P: StatefulProtocol> StatefulReceiver<P> {
     pub fn new(protocol: P) -> Self {
         Self(Receiver::new(States { protocol, state: None, empty: 0 }))
     }
-
-    /// The same with another limit, in bytes a state.
-    #[must_use]
-    pub fn max_length(self, max_length: usize) -> Self {
-        Self(self.0.max_length(max_length))
-    }
-
-    /// The same with another time in which the bytes of a state have to come once the first of them has; with none there is
-    /// no limit. See [`FrameReceiver::message_timeout`](crate::FrameReceiver::message_timeout).
-    #[must_use]
-    pub fn message_timeout(self, timeout: Option<Duration>) -> Self {
-        Self(self.0.message_timeout(timeout))
-    }
 }
 
-impl<P: StatefulProtocol> Protocol for StatefulReceiver<P> {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.0.data_received(transport, data)
-    }
-
-    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
-        self.0.fallback(transport, callback)
-    }
-}
+receiver!(StatefulReceiver, P: StatefulProtocol);
 
 /// What states want, as messages.
 #[derive(Debug)]

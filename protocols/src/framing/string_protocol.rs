@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 use std::ops::Deref;
-use std::time::Duration;
 
 use torsade_reactor::Result;
 
@@ -12,9 +11,8 @@ use crate::framing::decoder::{Decoder, FrameError};
 use crate::framing::frame_receiver::deliver_frame;
 use crate::framing::frame_transport::FrameTransport;
 use crate::framing::inbox::Inbox;
-use crate::framing::receiver::{Delivered, Messages, Receiver};
-use crate::protocol::{Callback, Protocol};
-use crate::transport::Transport;
+use crate::framing::receiver::{Delivered, Messages, Receiver, receiver};
+use crate::protocol::Callback;
 
 /// A framing of strings that can be written as well as read.
 pub trait StringDecoder: for<'a> Decoder<Frame<'a> = &'a [u8]> + Default {
@@ -111,30 +109,9 @@ impl<D: StringDecoder, P: StringProtocol> StringReceiver<D, P> {
     pub fn new(protocol: P) -> Self {
         Self(Receiver::new(Strings { decoder: D::default(), protocol }))
     }
-
-    /// The same with another limit, in bytes without the framing.
-    #[must_use]
-    pub fn max_length(self, max_length: usize) -> Self {
-        Self(self.0.max_length(max_length))
-    }
-
-    /// The same with another time in which a string has to come whole; see
-    /// [`FrameReceiver::message_timeout`](crate::FrameReceiver::message_timeout).
-    #[must_use]
-    pub fn message_timeout(self, timeout: Option<Duration>) -> Self {
-        Self(self.0.message_timeout(timeout))
-    }
 }
 
-impl<D: StringDecoder, P: StringProtocol> Protocol for StringReceiver<D, P> {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.0.data_received(transport, data)
-    }
-
-    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
-        self.0.fallback(transport, callback)
-    }
-}
+receiver!(StringReceiver, D: StringDecoder, P: StringProtocol);
 
 /// Strings as messages.
 #[derive(Debug)]
