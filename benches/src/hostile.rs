@@ -3,7 +3,7 @@
 //! Run: `cargo run --release -p torsade-bench --all-features --bin hostile [ROUNDS [KIND..]]` (3 rounds and all kinds unless
 //! given). In each round every kind has its turn, and plain floods before each: what disturbs one disturbs the other.
 //!
-//! The server runs in a thread of its own, and so do 64 peers of one kind, and 20 others that ask for an echo of 16 bytes
+//! The server runs in a thread of its own, and so does each of 64 peers of one kind; 20 others that ask for an echo of 16 bytes
 //! every 20 ms. Printed are the median and the 99th percentile of what these wait, in milliseconds and as a multiple of
 //! what they wait beside plain floods, and the processor time of a turn.
 

@@ -1,6 +1,6 @@
 //! What the fuzz targets share: input cut into pieces, decoders that must not care, and the codecs of others.
 
-#[path = "../../protocols/tests/any_chunking/feed.rs"]
+#[path = "../../protocols/tests/framing/any_chunking/feed.rs"]
 mod feed;
 pub mod reference;
 

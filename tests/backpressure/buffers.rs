@@ -376,35 +376,6 @@ fn pull_producers_are_asked_when_output_is_empty_and_may_be_replaced_in_the_call
 }
 
 #[test]
-fn a_producer_that_panics_when_it_is_dropped_in_its_own_call_stops_nothing() {
-    struct Fragile;
-    impl Producer for Fragile {
-        fn resume_producing(&mut self, consumer: &Transport) -> Result {
-            consumer.write("all");
-            consumer.unregister_producer();
-            consumer.lose_connection();
-            Ok(())
-        }
-    }
-    impl Drop for Fragile {
-        fn drop(&mut self) {
-            panic!("deliberate, in a test");
-        }
-    }
-    let (events, got) = converse(
-        |event, transport| {
-            if matches!(event, Event::Made) {
-                transport.register_producer(Fragile, false)?;
-            }
-            Ok(())
-        },
-        |mut stream| drain(&mut stream),
-    );
-    assert!(events.reason().is_clean(), "{}", events.reason());
-    assert_eq!(got, (b"all".to_vec(), Ok(())));
-}
-
-#[test]
 fn a_pull_producer_with_nothing_to_give_costs_no_turns_and_goes_on_after_a_write() {
     on_every_wire(|wire| {
         struct Slow(Rc<Cell<usize>>);

@@ -77,7 +77,7 @@ fn all_took_too_long(reasons: &[Reason]) -> bool {
 
 #[test]
 fn a_thousand_unfinished_handshakes_hold_up_the_next_client_for_three_seconds_and_not_for_thirty() {
-    watch_warnings();
+    watch();
     let simulation = Simulation::new(1);
     let reasons = serve(&simulation, Way::Listening, None);
     let silent = silent(&simulation, 1000);
@@ -105,7 +105,7 @@ fn clients_that_come_all_at_once_wait_for_each_other_and_none_is_cut_off() {
 #[test]
 fn a_handshake_on_a_connection_that_there_is_already_takes_the_place_of_the_oldest() {
     for way in [Way::StartTls, Way::Wrapping] {
-        watch_warnings();
+        watch();
         let simulation = Simulation::new(1);
         let reasons = serve(&simulation, way, Some(5));
         let silent = silent(&simulation, 5);

@@ -5,12 +5,15 @@ mod giving_nothing;
 #[cfg(feature = "tls")]
 mod handshakes;
 mod idle;
+#[path = "../support/logged.rs"]
+#[allow(dead_code, reason = "other suites use the rest")]
+mod logged;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Once;
 use std::time::Duration;
 
+use logged::{warnings, warnings_with, watch};
 use torsade::Deadline;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation};
@@ -20,40 +23,6 @@ const SERVER: &str = "10.0.0.1";
 const SECOND: Duration = Duration::from_secs(1);
 #[cfg(feature = "tls")]
 const MILLISECOND: Duration = Duration::from_millis(1);
-
-thread_local! {
-    static WARNINGS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-struct ThreadLog;
-
-impl log::Log for ThreadLog {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::Level::Warn
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
-            WARNINGS.with_borrow_mut(|lines| lines.push(record.args().to_string()));
-        }
-    }
-
-    fn flush(&self) {}
-}
-
-/// The warnings of this thread, from now on.
-fn watch_warnings() {
-    static INSTALL: Once = Once::new();
-    INSTALL.call_once(|| {
-        log::set_logger(&ThreadLog).expect("there is no other logger in this program");
-        log::set_max_level(log::LevelFilter::Warn);
-    });
-    WARNINGS.take();
-}
-
-fn warnings_with(text: &str) -> usize {
-    WARNINGS.with_borrow(|lines| lines.iter().filter(|line| line.contains(text)).count())
-}
 
 /// A peer that keeps its connection until the test ends it.
 #[derive(Default)]
@@ -110,7 +79,7 @@ fn lose(peer: &Peer) {
 
 #[test]
 fn a_tenth_of_the_descriptors_is_left_to_the_program_and_who_comes_beyond_waits_for_a_place() {
-    watch_warnings();
+    watch();
     let simulation = Simulation::with_faults(1, Faults { descriptors: 50, ..Faults::calm() });
     let server = simulation.host(SERVER);
     server.listen_tcp("0.0.0.0:7", |_peer| Echo).unwrap();
@@ -131,12 +100,12 @@ fn a_tenth_of_the_descriptors_is_left_to_the_program_and_who_comes_beyond_waits_
     outgoing.iter().for_each(|peer| lose(peer));
     simulation.run_for(SECOND).unwrap();
     assert_eq!((served(&peers), server.backend().open_streams()), (42, 42), "all who waited");
-    assert_eq!(warnings_with("accepts no more"), 1, "{:?}", WARNINGS.take());
+    assert_eq!(warnings_with("accepts no more"), 1, "{:?}", warnings());
 }
 
 #[test]
 fn the_bound_of_accepted_connections_can_be_set_and_is_told_again_only_after_it_was_far_away() {
-    watch_warnings();
+    watch();
     let simulation = Simulation::new(1);
     let server = simulation.host(SERVER);
     server.set_accept_limit(20);
@@ -146,13 +115,13 @@ fn the_bound_of_accepted_connections_can_be_set_and_is_told_again_only_after_it_
     assert_eq!((served(&first), warnings_with("accepts no more above 20 (as set)")), (20, 1));
     let other = connect(&simulation.host("10.0.2.1"), "10.0.0.1:8");
     simulation.run_for(SECOND).unwrap();
-    assert_eq!((other.received.get(), WARNINGS.take().len()), (0, 1), "both ports wait, and one line tells it");
+    assert_eq!((other.received.get(), warnings().len()), (0, 1), "both ports wait, and one line tells it");
     first.iter().filter(|peer| peer.received.get() > 0).for_each(|peer| lose(peer));
     simulation.run_for(SECOND).unwrap();
     assert_eq!((served(&first), other.received.get()), (5, 5), "all who waited");
     let again = peers(&simulation, 20);
     simulation.run_for(SECOND).unwrap();
-    assert_eq!((served(&again), WARNINGS.take().len()), (14, 1));
+    assert_eq!((served(&again), warnings().len()), (14, 1));
     server.set_accept_limit(100);
     simulation.run_for(SECOND).unwrap();
     assert_eq!(served(&again), 20);

@@ -215,6 +215,35 @@ fn a_producer_that_panics_when_dropped_costs_its_own_connection_at_most() {
 }
 
 #[test]
+fn a_producer_that_panics_when_it_is_dropped_in_its_own_call_stops_nothing() {
+    struct Fragile;
+    impl Producer for Fragile {
+        fn resume_producing(&mut self, consumer: &Transport) -> Result {
+            consumer.write("all");
+            consumer.unregister_producer();
+            consumer.lose_connection();
+            Ok(())
+        }
+    }
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            panic!("deliberate, in a test");
+        }
+    }
+    let (events, got) = converse(
+        |event, transport| {
+            if matches!(event, Event::Made) {
+                transport.register_producer(Fragile, false)?;
+            }
+            Ok(())
+        },
+        |mut stream| drain(&mut stream),
+    );
+    assert!(events.reason().is_clean(), "{}", events.reason());
+    assert_eq!(got, (b"all".to_vec(), Ok(())));
+}
+
+#[test]
 fn a_factory_that_panics_when_dropped_costs_its_own_port() {
     let beside = Beside::new();
     let port = beside.reactor.listen_tcp("127.0.0.1:8", Doomed(Bomb)).unwrap();

@@ -2,9 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Mutex;
+
+use log::Level;
 
 use super::*;
+use crate::support::logged::logged;
 
 #[test]
 fn lose_connection_ends_the_stream_with_its_checksum() {
@@ -303,39 +305,21 @@ fn watermarks_count_the_bytes_on_the_wire() {
     drop(hand);
 }
 
-static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-struct Capture;
-
-impl log::Log for Capture {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::Level::Debug
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if let Ok(mut lines) = LINES.lock() {
-            lines.push(format!("{} {}", record.level(), record.args()));
-        }
-    }
-
-    fn flush(&self) {}
-}
-
 #[test]
 fn the_log_says_at_the_end_what_compression_did() {
-    log::set_logger(&Capture).unwrap();
-    log::set_max_level(log::LevelFilter::Debug);
-    let hand = Hand::listening(when_made(|transport| {
-        transport.set_compression("gzip")?;
-        transport.write([b'x'; 12_345]);
-        transport.lose_connection();
-        Ok(())
-    }));
-    let peer = hand.transport.peer().to_string();
-    let (wire, _) = hand.drain();
-    let lines = LINES.lock().unwrap();
-    let line = lines.iter().find(|line| line.contains(&peer) && line.contains("lost")).expect("a line about the end");
-    assert!(line.starts_with("DEBUG"), "{line}");
+    let (mut peer, mut wire) = (String::new(), Vec::new());
+    let lines = logged(Level::Debug, || {
+        let hand = Hand::listening(when_made(|transport| {
+            transport.set_compression("gzip")?;
+            transport.write([b'x'; 12_345]);
+            transport.lose_connection();
+            Ok(())
+        }));
+        peer = hand.transport.peer().to_string();
+        wire = hand.drain().0;
+    });
+    let (level, line) = lines.iter().find(|(_, line)| line.contains(&peer) && line.contains("lost")).expect("it ended");
+    assert_eq!(*level, Level::Debug, "{line}");
     for part in ["gzip", "12345", &wire.len().to_string()] {
         assert!(line.contains(part), "no {part} in: {line}");
     }

@@ -1,4 +1,7 @@
 //! Deferreds, one and several.
 
+#[path = "../support/logged.rs"]
+#[allow(dead_code, reason = "other suites use the rest")]
+mod logged;
 mod one;
 mod several;

@@ -2,9 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Once;
 use std::time::Duration;
 
+use crate::logged::{warnings, watch};
 use torsade::{Clock, Deferred, DeferredError, Failure, FirstError, QueueError, defer};
 
 /// What happened, in order.
@@ -26,36 +26,11 @@ fn result_of<T: std::fmt::Debug>(deferred: Deferred<T>) -> Result<T, String> {
     deferred.into_result().expect("it has a result").map_err(|failure| failure.to_string())
 }
 
-thread_local! {
-    static LOGGED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-struct ThreadLog;
-
-impl log::Log for ThreadLog {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::Level::Warn
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
-            LOGGED.with_borrow_mut(|lines| lines.push(record.args().to_string()));
-        }
-    }
-
-    fn flush(&self) {}
-}
-
 /// What this thread has logged, as warnings and errors, while `run` ran.
 fn logged(run: impl FnOnce()) -> Vec<String> {
-    static INSTALL: Once = Once::new();
-    INSTALL.call_once(|| {
-        log::set_logger(&ThreadLog).expect("there is no other logger in this program");
-        log::set_max_level(log::LevelFilter::Warn);
-    });
-    LOGGED.take();
+    watch();
     run();
-    LOGGED.take()
+    warnings()
 }
 
 #[test]

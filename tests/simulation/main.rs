@@ -6,4 +6,5 @@ mod support;
 mod both_worlds;
 mod hosts;
 mod network;
+mod scale;
 mod sockets;

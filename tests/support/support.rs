@@ -4,6 +4,7 @@
 
 mod child;
 mod cutting;
+pub mod logged;
 mod tunnel;
 mod wire;
 

@@ -5,9 +5,9 @@ use std::error::Error;
 use std::io;
 use std::process::{Command, Output, Stdio};
 use std::rc::Rc;
-use std::sync::Once;
 use std::time::Duration;
 
+use crate::support::logged::logged;
 use crate::support::{self, child, is_child};
 use log::Level;
 use torsade::prelude::*;
@@ -198,36 +198,6 @@ fn where_standard_error_is_closed_a_failing_callback_ends_its_own_connection_onl
     assert!(process.wait().expect("it ends").success());
 }
 
-thread_local! {
-    static LOGGED: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
-}
-
-struct ThreadLog;
-
-impl log::Log for ThreadLog {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        LOGGED.with_borrow_mut(|lines| lines.push((record.level(), record.args().to_string())));
-    }
-
-    fn flush(&self) {}
-}
-
-/// What this thread logs while `run` runs, from `info` on.
-fn logged(run: impl FnOnce()) -> Vec<(Level, String)> {
-    static INSTALL: Once = Once::new();
-    INSTALL.call_once(|| {
-        log::set_logger(&ThreadLog).expect("there is no other logger in this process");
-        log::set_max_level(log::LevelFilter::Info);
-    });
-    LOGGED.take();
-    run();
-    LOGGED.take()
-}
-
 /// Writes this, and then does that.
 struct Peer(&'static [u8], fn(&Transport));
 
@@ -246,7 +216,7 @@ impl Protocol for Peer {
 
 /// Runs a server in a simulated network, and a peer of it, until it is long over. Gives what was logged.
 fn logged_with<P: Protocol + 'static>(server: fn() -> P, bytes: &'static [u8], then: fn(&Transport)) -> Vec<(Level, String)> {
-    logged(|| {
+    logged(Level::Info, || {
         let simulation = Simulation::new(1);
         simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", move |_peer| server()).expect("a free port");
         simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", move |_peer| Peer(bytes, then)).expect("an address");
@@ -279,7 +249,7 @@ fn a_callback_that_fails_is_an_error_and_what_a_peer_breaks_is_not() {
 
 #[test]
 fn an_attempt_to_connect_is_an_error_where_no_hook_takes_it_and_the_program_did_not_end_it() {
-    let refused = logged(|| {
+    let refused = logged(Level::Info, || {
         let simulation = Simulation::new(1);
         simulation.host("10.0.0.1");
         simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", |_peer| Peer(b"", |_| {})).expect("an address");
@@ -287,7 +257,7 @@ fn an_attempt_to_connect_is_an_error_where_no_hook_takes_it_and_the_program_did_
     });
     assert_eq!(refused, [(Level::Error, "cannot connect to 10.0.0.1:7: connection refused: nobody listens there".into())]);
 
-    let ended = logged(|| {
+    let ended = logged(Level::Info, || {
         let simulation = Simulation::new(1);
         simulation.host("10.0.0.1");
         let connector = simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", |_peer| Peer(b"", |_| {}));
@@ -301,7 +271,7 @@ fn an_attempt_to_connect_is_an_error_where_no_hook_takes_it_and_the_program_did_
 #[test]
 fn a_client_whose_server_speaks_no_tls_is_an_error_as_an_attempt_that_fails_and_a_servers_peer_is_not() {
     use torsade::ReactorTls;
-    let to_plain = logged(|| {
+    let to_plain = logged(Level::Info, || {
         let simulation = Simulation::new(1);
         let greets = |_peer| Peer(b"220 welcome to a server in plaintext\r\n", |_| {});
         simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", greets).expect("a free port");
@@ -313,7 +283,7 @@ fn a_client_whose_server_speaks_no_tls_is_an_error_as_an_attempt_that_fails_and_
     assert_eq!(errors.len(), 1, "{to_plain:?}");
     assert!(errors[0].starts_with("the connection to 10.0.0.1:7 is lost: the peer does not speak TLS"), "{to_plain:?}");
 
-    let from_plain = logged(|| {
+    let from_plain = logged(Level::Info, || {
         let simulation = Simulation::new(1);
         let server = simulation.host("10.0.0.1");
         server.listen_tls("0.0.0.0:7", &support::keys::server(), |_peer| Peer(b"", |_| {})).expect("a free port");
@@ -327,7 +297,7 @@ fn a_client_whose_server_speaks_no_tls_is_an_error_as_an_attempt_that_fails_and_
 
 #[test]
 fn whatever_fails_without_a_connection_is_an_error_too() {
-    let lines = logged(|| {
+    let lines = logged(Level::Info, || {
         let clock = torsade::Clock::new();
         let reactor = clock.reactor();
         reactor.call_later(Duration::ZERO, || panic!("late\x07"));
@@ -367,7 +337,7 @@ impl Protocol for Begins {
 /// Connects two protocols that begin in these ways. Gives what was logged, and what both have got.
 fn logged_between(server: fn(&Transport) -> Result, client: fn(&Transport) -> Result) -> (Vec<(Level, String)>, Vec<u8>) {
     let got: Rc<RefCell<Vec<u8>>> = Rc::default();
-    let lines = logged(|| {
+    let lines = logged(Level::Info, || {
         let simulation = Simulation::new(1);
         let (there, here) = (Rc::clone(&got), Rc::clone(&got));
         let listening = simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", move |_peer| Begins(server, Rc::clone(&there)));
@@ -556,7 +526,7 @@ fn a_reactor_that_listens_and_is_never_run_is_told_of() {
 
 #[test]
 fn a_slow_callback_is_told_of_with_its_connection_its_name_and_the_time() {
-    let lines = logged(|| {
+    let lines = logged(Level::Info, || {
         let reactor = Reactor::new().expect("descriptors");
         reactor.set_slow_callback_duration(Duration::ZERO);
         let port = reactor.listen_tcp("127.0.0.1:0", |_peer| LineReceiver::new(Doubles)).expect("a free port");
@@ -584,7 +554,7 @@ fn a_slow_callback_is_told_of_with_its_connection_its_name_and_the_time() {
 
 #[test]
 fn no_callback_is_slow_where_time_is_simulated_or_the_limit_is_out_of_reach() {
-    let lines = logged(|| {
+    let lines = logged(Level::Info, || {
         let reactor = torsade::MemoryReactor::new();
         reactor.set_slow_callback_duration(Duration::ZERO);
         let (sender, receiver) = std::sync::mpsc::channel();

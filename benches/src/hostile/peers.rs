@@ -15,6 +15,12 @@ use super::input::Way;
 /// How many send.
 const HOSTILE: usize = 64;
 
+/// How often one that waits for room looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long the sockets are given to be full.
+const FILLING: Duration = Duration::from_millis(300);
+
 /// How many wait, and how long after an answer each asks again.
 const OTHERS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(20);
@@ -35,7 +41,7 @@ impl Sender {
         let mut socket = TcpStream::connect(address)?;
         #[cfg(feature = "tls")]
         let tls = if kind.way == Way::Tls { Some(tls::handshake(&mut socket)?) } else { None };
-        socket.set_nonblocking(true)?;
+        socket.set_write_timeout(Some(LOOK))?;
         Ok(Self {
             socket,
             bytes: kind.begin.clone(),
@@ -45,14 +51,14 @@ impl Sender {
         })
     }
 
-    /// Sends as much as the socket takes now, of one piece. An error means that the server has enough of it.
+    /// Sends as much of one piece as the socket takes, waiting for room. An error means that the server has enough of it.
     fn send(&mut self, kind: &Kind) -> std::io::Result<()> {
         if self.sent == self.bytes.len() {
             self.refill(kind)?;
         }
         match self.socket.write(&self.bytes[self.sent..]) {
             Ok(count) => self.sent += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(error) => return Err(error),
         }
         Ok(())
@@ -146,22 +152,25 @@ mod tls {
     }
 }
 
-/// Does something while peers of one kind send.
+/// Does something while peers of one kind send, each from a thread of its own that waits for room and for nothing else: so
+/// the sockets of all kinds are full, those of plain floods too.
 pub fn flood<T>(address: SocketAddr, kind: &Kind, act: impl FnOnce() -> T) -> Result<T> {
     let stop = AtomicBool::new(false);
-    let mut senders: Vec<Sender> = (0..HOSTILE).map(|_| Sender::connect(address, kind)).collect::<Result<_>>()?;
+    let senders: Vec<Sender> = (0..HOSTILE).map(|_| Sender::connect(address, kind)).collect::<Result<_>>()?;
     Ok(thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                for sender in &mut senders {
+        for mut sender in senders {
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
                     if sender.send(kind).is_err()
                         && let Ok(anew) = Sender::connect(address, kind)
                     {
-                        *sender = anew;
+                        sender = anew;
                     }
                 }
-            }
-        });
+            });
+        }
+        thread::sleep(FILLING);
         let result = act();
         stop.store(true, Ordering::Relaxed);
         result

@@ -5,10 +5,9 @@ use proptest::prelude::*;
 use torsade_protocols::{IntStringDecoder, NetstringDecoder};
 
 #[expect(unreachable_pub, reason = "the library of the fuzz targets exports them")]
-#[path = "any_chunking/feed.rs"]
 mod feed;
 
-use feed::{frames, lines};
+use self::feed::{frames, lines};
 
 fn pieces<'a>(data: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (data.len() + 1)).chain([0, data.len()]).collect();
