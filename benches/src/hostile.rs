@@ -3,9 +3,9 @@
 //! Run: `cargo run --release -p torsade-bench --all-features --bin hostile [ROUNDS [KIND..]]` (3 rounds and all kinds unless
 //! given). In each round every kind has its turn, and plain floods before each: what disturbs one disturbs the other.
 //!
-//! The server runs in a thread of its own, and so does each of 64 peers of one kind; 20 others that ask for an echo of 16 bytes
-//! every 20 ms. Printed are the median and the 99th percentile of what these wait, in milliseconds and as a multiple of
-//! what they wait beside plain floods, and the processor time of a turn.
+//! The server runs in a thread of its own, 64 peers of one kind in a process of the lowest priority, and 20 others ask for an
+//! echo of 16 bytes every 20 ms. Printed are the median and the 99th percentile of what these wait, in milliseconds and as
+//! a multiple of what they wait beside plain floods, and the processor time of a turn.
 
 mod hostile {
     pub mod input;
@@ -16,7 +16,7 @@ mod hostile {
 use std::time::Duration;
 
 use hostile::input::{Kind, kinds};
-use hostile::peers::{flood, probe};
+use hostile::peers::{FLOOD, flood, probe, send_for_ever};
 use hostile::server::Server;
 use torsade::Result;
 
@@ -53,7 +53,14 @@ fn median(of: impl Iterator<Item = f64>) -> f64 {
 }
 
 fn main() -> Result {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == FLOOD).is_some() {
+        let (Some(address), Some(name)) = (arguments.next(), arguments.next()) else {
+            return Err("an address and a kind".into());
+        };
+        let kind = kinds().into_iter().find(|kind| kind.name == name).ok_or("a kind that there is")?;
+        return send_for_ever(address.parse()?, &kind);
+    }
     let rounds: usize = arguments.next().map_or(Ok(3), |rounds| rounds.parse())?;
     let wanted: Vec<String> = arguments.collect();
     let kinds: Vec<Kind> =

@@ -1,8 +1,8 @@
 //! Those who send, and those who wait.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use super::input::Way;
 /// How many send.
 const HOSTILE: usize = 64;
 
-/// How often one that waits for room looks whether it is to stop.
-const LOOK: Duration = Duration::from_millis(100);
+/// The first argument of the process that sends.
+pub const FLOOD: &str = "--flood";
 
 /// How long the sockets are given to be full.
 const FILLING: Duration = Duration::from_millis(300);
@@ -41,7 +41,6 @@ impl Sender {
         let mut socket = TcpStream::connect(address)?;
         #[cfg(feature = "tls")]
         let tls = if kind.way == Way::Tls { Some(tls::handshake(&mut socket)?) } else { None };
-        socket.set_write_timeout(Some(LOOK))?;
         Ok(Self {
             socket,
             bytes: kind.begin.clone(),
@@ -56,11 +55,7 @@ impl Sender {
         if self.sent == self.bytes.len() {
             self.refill(kind)?;
         }
-        match self.socket.write(&self.bytes[self.sent..]) {
-            Ok(count) => self.sent += count,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            Err(error) => return Err(error),
-        }
+        self.sent += self.socket.write(&self.bytes[self.sent..])?;
         Ok(())
     }
 
@@ -152,29 +147,43 @@ mod tls {
     }
 }
 
-/// Does something while peers of one kind send, each from a thread of its own that waits for room and for nothing else: so
-/// the sockets of all kinds are full, those of plain floods too.
-pub fn flood<T>(address: SocketAddr, kind: &Kind, act: impl FnOnce() -> T) -> Result<T> {
-    let stop = AtomicBool::new(false);
+/// Sends from as many connections as are hostile, for ever: the program of the process that `flood` begins.
+pub fn send_for_ever(address: SocketAddr, kind: &Kind) -> Result {
     let senders: Vec<Sender> = (0..HOSTILE).map(|_| Sender::connect(address, kind)).collect::<Result<_>>()?;
-    Ok(thread::scope(|scope| {
+    println!("connected");
+    // Threads that wait for room and for nothing else: so the sockets of all kinds are full, those of plain floods too.
+    thread::scope(|scope| {
         for mut sender in senders {
-            let stop = &stop;
             scope.spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    if sender.send(kind).is_err()
-                        && let Ok(anew) = Sender::connect(address, kind)
-                    {
-                        sender = anew;
+                loop {
+                    if sender.send(kind).is_err() {
+                        match Sender::connect(address, kind) {
+                            Ok(anew) => sender = anew,
+                            Err(_) => thread::sleep(FILLING),
+                        }
                     }
                 }
             });
         }
-        thread::sleep(FILLING);
-        let result = act();
-        stop.store(true, Ordering::Relaxed);
-        result
-    }))
+    });
+    Ok(())
+}
+
+/// Does something while peers of one kind send. They are a process of the lowest priority, since they stand for other
+/// machines: what they need of the processor the server shall not lack.
+pub fn flood<T>(address: SocketAddr, kind: &Kind, act: impl FnOnce() -> T) -> Result<T> {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]).arg(std::env::current_exe()?).args([FLOOD, &address.to_string(), kind.name]);
+    let mut peers = nice.stdout(Stdio::piped()).spawn()?;
+    let connected = peers.stdout.take().is_some_and(|output| BufReader::new(output).lines().next().is_some());
+    if !connected {
+        return Err(format!("the peers that send {} do not connect", kind.name).into());
+    }
+    thread::sleep(FILLING);
+    let result = act();
+    peers.kill()?;
+    peers.wait()?;
+    Ok(result)
 }
 
 /// How long each question waits for its answer, in milliseconds; those that have none yet at the end as well.
