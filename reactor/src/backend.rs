@@ -98,7 +98,7 @@ pub trait Backend {
     /// A random number, for jitter.
     fn random(&self) -> u64;
 
-    /// Begins or ends taking SIGINT and SIGTERM, which [`Backend::poll`] then reports.
+    /// Begins or ends taking SIGINT and SIGTERM, which [`Backend::poll`] then reports. Does nothing where there are none.
     ///
     /// # Errors
     /// When the system refuses to install the signal action.

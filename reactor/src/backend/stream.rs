@@ -24,7 +24,7 @@ pub trait Stream {
     /// report comes by itself. So it is with epoll and kqueue; otherwise (Windows, poll(2)) nothing more is reported
     /// before a read or write has ended with `WouldBlock`.
     ///
-    /// Asked once, when the socket is connected.
+    /// It does not change while the socket lives.
     fn short_io_ends_edge(&self) -> bool;
 
     /// The connection reads no more until further notice, which is its next read. A socket need not care, for its input waits in
@@ -65,7 +65,7 @@ pub trait Stream {
     /// still gets input is answered by a reset, which may destroy what the peer has not read yet.
     fn lingers(&self) -> bool;
 
-    /// The error that made the socket [`Ready::ERROR`], once.
+    /// The error that made the socket [`Ready::ERROR`](super::Ready::ERROR), once.
     ///
     /// # Errors
     /// When the system cannot tell.

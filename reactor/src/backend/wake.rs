@@ -2,7 +2,7 @@
 
 use super::readiness::{Ready, Token};
 
-/// Ends a [`Backend::poll`] from another thread.
+/// Ends a [`Backend::poll`](super::Backend::poll) from another thread.
 pub trait Wake: Send + Sync {
     /// Makes the poll that is waiting now, or else the next one, return at once.
     fn wake(&self);
@@ -18,7 +18,7 @@ pub enum Signal {
     Terminate,
 }
 
-/// What a [`Backend::poll`] found.
+/// What a [`Backend::poll`](super::Backend::poll) found.
 #[derive(Debug, Default)]
 pub struct Wakeups {
     /// Sources and what they are ready for.
