@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fmt;
 use std::rc::Rc;
 
 use super::deferred::Deferred;
@@ -21,19 +20,21 @@ use super::settled::CallbackResult;
 /// drop(first);
 /// assert!(second.into_result().is_ok());
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct DeferredSemaphore(Rc<Permits>);
 
 /// Lets one in at a time: a [`DeferredSemaphore`] with one token; a cheap handle.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct DeferredLock(DeferredSemaphore);
 
 /// The right to be in; dropping it lets the next one in.
+#[derive(Debug)]
 #[must_use = "dropped at once, it lets the next one in at once"]
 pub struct DeferredPermit(Rc<Permits>);
 
 /// The permits that are free, and who waits for one. Guaranteed: permits are given in the order in which they were asked for, and
 /// whoever leaves the queue before that is skipped.
+#[derive(Debug)]
 struct Permits {
     tokens: Cell<usize>,
     limit: usize,
@@ -165,24 +166,5 @@ impl Permits {
             waiting.binary_search_by_key(&id, |(id, _)| *id).ok().and_then(|place| waiting.remove(place))
         };
         drop(left);
-    }
-}
-
-impl fmt::Debug for DeferredSemaphore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = self.0.waiting.borrow().len();
-        f.debug_struct("DeferredSemaphore").field("tokens", &self.tokens()).field("waiting", &waiting).finish()
-    }
-}
-
-impl fmt::Debug for DeferredLock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeferredLock").field("locked", &self.locked()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for DeferredPermit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeferredPermit").finish_non_exhaustive()
     }
 }

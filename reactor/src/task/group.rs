@@ -1,7 +1,6 @@
 //! Tasks that end together.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -14,7 +13,7 @@ use crate::reactor::Reactor;
 /// Tasks that are cancelled together, such as those of one connection; a cheap handle.
 ///
 /// A task that is done leaves it by itself. Dropping the group changes nothing.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TaskGroup(Rc<RefCell<Slab<DeferredHandle>>>);
 
 impl TaskGroup {
@@ -60,11 +59,5 @@ impl TaskGroup {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-impl fmt::Debug for TaskGroup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskGroup").field("len", &self.len()).finish()
     }
 }

@@ -13,7 +13,7 @@ use super::decoder::{Decoder, Outcome};
 use super::encoder::{Encoder, Failure};
 use super::pool::SharedPool;
 use super::sniffer::{Found, Sniffer};
-use crate::layer::{Layer, Progress};
+use crate::layer::{Layer, LayerRead};
 
 /// Compression of one connection: the outgoing stream, if one was switched on, and the state of the incoming one.
 ///
@@ -258,9 +258,9 @@ impl CompressionLayer {
         }
     }
 
-    fn sniff(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<Progress, Reason> {
+    fn sniff(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<LayerRead, Reason> {
         let Incoming::Sniff(sniffer) = &mut self.incoming else {
-            return Ok(Progress::default());
+            return Ok(LayerRead::default());
         };
         let before = plain.len();
         let (consumed, found) = sniffer.look(wire, plain, room, now);
@@ -269,7 +269,7 @@ impl CompressionLayer {
                 let waits = consumed < wire.len() || sniffer.held_len() > 0;
                 self.rest();
                 let full = plain.len() - before == room;
-                Ok(Progress { consumed, more: full && waits })
+                Ok(LayerRead { consumed, more: full && waits })
             }
             Found::Split(format) => {
                 let kind = DecompressErrorKind::AnnouncementSplit;
@@ -282,25 +282,25 @@ impl CompressionLayer {
                 self.incoming = Incoming::Compressed(Box::new(decoder));
                 let room = room - (plain.len() - before);
                 let progress = self.decode(&wire[consumed..], plain, room, work)?;
-                Ok(Progress { consumed: consumed + progress.consumed, ..progress })
+                Ok(LayerRead { consumed: consumed + progress.consumed, ..progress })
             }
         }
     }
 
-    fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Result<Progress, Reason> {
+    fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Result<LayerRead, Reason> {
         let Incoming::Compressed(decoder) = &mut self.incoming else {
-            return Ok(Progress::default());
+            return Ok(LayerRead::default());
         };
         let before = plain.len();
         let (consumed, outcome) = decoder.read(wire, plain, room, work);
         match outcome {
-            Ok(Outcome::Hungry) => Ok(Progress { consumed, more: false }),
-            Ok(Outcome::Full) => Ok(Progress { consumed, more: true }),
+            Ok(Outcome::Hungry) => Ok(LayerRead { consumed, more: false }),
+            Ok(Outcome::Full) => Ok(LayerRead { consumed, more: true }),
             Ok(Outcome::End) => {
                 self.end();
                 let room = room - (plain.len() - before);
                 let progress = self.after_end(&wire[consumed..], plain, room)?;
-                Ok(Progress { consumed: consumed + progress.consumed, ..progress })
+                Ok(LayerRead { consumed: consumed + progress.consumed, ..progress })
             }
             Err(DecompressErrorKind::TrailingData) => {
                 let (error, trailing) = trailing(decoder, &wire[consumed..]);
@@ -320,7 +320,7 @@ impl CompressionLayer {
         }
     }
 
-    fn after_end(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Progress, Reason> {
+    fn after_end(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<LayerRead, Reason> {
         match &mut self.incoming {
             Incoming::Ended(decoder) if !wire.is_empty() || decoder.carries() => {
                 let (error, trailing) = trailing(decoder, wire);
@@ -335,9 +335,9 @@ impl CompressionLayer {
                 plain.extend_from_slice(&wire[..consumed]);
                 self.passed_in(consumed as u64);
                 let carries = matches!(&self.incoming, Incoming::PlainAgain(decoder) if decoder.carries());
-                Ok(Progress { consumed, more: carries || consumed < wire.len() })
+                Ok(LayerRead { consumed, more: carries || consumed < wire.len() })
             }
-            _ => Ok(Progress::default()),
+            _ => Ok(LayerRead::default()),
         }
     }
 
@@ -392,7 +392,7 @@ impl Layer for CompressionLayer {
         self.outgoing(|encoder| encoder.finish(wire))
     }
 
-    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<Progress, Reason> {
+    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<LayerRead, Reason> {
         match &self.incoming {
             Incoming::Sniff(_) => self.sniff(wire, plain, room, work, now),
             Incoming::Compressed(_) => self.decode(wire, plain, room, work),

@@ -1,4 +1,4 @@
-//! The layers that are switched on, in order.
+//! The layers that are switched on.
 
 use std::time::Duration;
 
@@ -14,23 +14,26 @@ use crate::connection::shared::READ_SIZE;
 #[cfg(feature = "tls")]
 use crate::tls::TlsLayer;
 
-/// The byte layers of one connection: from the protocol (the first) to the socket (the last). Each is found by its kind;
-/// where it stands is a matter of [`AnyLayer::rank`] alone.
+/// The byte layers of one connection, from the protocol (the first) to the socket (the last), and input that could not be
+/// delivered yet. Each layer is found by its kind; [`AnyLayer::rank`] alone decides its place.
 ///
-/// It also holds input that could not be delivered yet: of each layer, and of the protocol.
+/// What is guaranteed: every byte goes through all layers in their order, whenever they were switched on, and none overtakes
+/// another. Going in, one call makes at most one buffer of plain bytes; a layer is given input from below only when it has used up
+/// its own, so that each holds back a bounded amount. What was made before an error is delivered before the error. The end of
+/// the wire is told to one layer after the other, each when nothing is left for it to read.
 #[derive(Default)]
 pub(crate) struct Chain {
     stages: Vec<Stage>,
-    /// Plain bytes that go to the protocol before all others.
+    /// Plain bytes that are delivered before all others: the protocol gave them back, or they were released above all layers.
     unread: Vec<u8>,
     /// Something was written since the last flush.
     dirty: bool,
-    /// The timer by which its connection keeps [`deadline`](Self::deadline); here, where few connections pay for it.
+    /// The connection's timer for [`deadline`](Self::deadline); here, so that only connections with layers have it.
     pub(crate) timer: Option<DelayedCall>,
 }
 
 impl Chain {
-    /// Does something with the compression layer, put on top of all others if there is none yet.
+    /// Does something with the compression layer, which is made if there is none yet.
     pub(crate) fn with_compression<T>(
         &mut self,
         make: impl FnOnce() -> CompressionLayer,
@@ -48,7 +51,7 @@ impl Chain {
     /// Puts a layer in its place. `held` is what it is to read first.
     fn insert(&mut self, layer: AnyLayer, held: Vec<u8>) {
         let place = self.stages.partition_point(|stage| stage.layer.rank() < layer.rank());
-        // Exactly: most connections have no other layer, and may be many.
+        // Exactly one more: there may be many connections, most of which have no other layer.
         self.stages.reserve_exact(1);
         self.stages.insert(place, Stage::new(layer, held));
     }
@@ -61,7 +64,7 @@ impl Chain {
         self.stages.iter_mut().find_map(Stage::compression_mut)
     }
 
-    /// Where the compression layer is.
+    /// The index of the compression layer.
     fn compression_level(&self) -> Option<usize> {
         self.stages.iter().position(|stage| stage.compression().is_some())
     }
@@ -82,13 +85,13 @@ impl Chain {
         (stats.format_in.is_some() || stats.format_out.is_some()).then_some(stats)
     }
 
-    /// Takes plain bytes down to the wire.
+    /// Takes plain bytes through all layers to the wire.
     pub(crate) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.dirty = true;
         write_from(&mut self.stages, plain, wire, now)
     }
 
-    /// Makes everything written so far readable for the peer, and sends what the layers have to say by themselves.
+    /// Makes everything written so far readable for the peer, and sends what layers have to send by themselves.
     pub(crate) fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         let dirty = std::mem::take(&mut self.dirty);
         for level in 0..self.stages.len() {
@@ -99,17 +102,17 @@ impl Chain {
         Ok(())
     }
 
-    /// Something was written since the last flush, or a layer has something to say by itself.
+    /// Whether something was written since the last flush, or a layer has something to send by itself.
     pub(crate) fn needs_flush(&self) -> bool {
         self.dirty || self.wants_flush()
     }
 
-    /// A layer has something to say that nobody wrote.
+    /// Whether a layer has something to send that nobody wrote.
     pub(crate) fn wants_flush(&self) -> bool {
         self.stages.iter().any(|stage| stage.layer.get().wants_flush())
     }
 
-    /// Written bytes that layers keep back until something was read.
+    /// How many written bytes layers keep back until something was read.
     pub(crate) fn unsent(&self) -> usize {
         self.stages.iter().map(|stage| stage.layer.get().unsent()).sum()
     }
@@ -148,7 +151,7 @@ impl Chain {
         })
     }
 
-    /// Ends the compressed stream; what is written next passes as it is.
+    /// Ends the compressed stream; what is written next passes unchanged.
     pub(crate) fn end_compression(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.produce_compressed(wire, now, |layer, wire, _| layer.end_stream(wire))
     }
@@ -171,33 +174,33 @@ impl Chain {
         write_from(below, &written, wire, now)
     }
 
-    /// Frees a compression layer that has nothing to do any more. Says whether the whole chain has not.
+    /// Frees a compression layer that has nothing more to do. Says whether the chain is empty.
     pub(crate) fn drop_spent(&mut self) -> bool {
         self.stages.retain(|stage| stage.has_input() || !stage.compression().is_some_and(CompressionLayer::is_spent));
         self.stages.is_empty() && self.unread.is_empty()
     }
 
-    /// Incoming bytes need not be shown to the chain: nothing is held, and every layer lets them pass.
+    /// Whether incoming bytes need not be shown to the chain: nothing is held, and every layer lets them pass.
     pub(crate) fn reads_directly(&self) -> bool {
         self.unread.is_empty() && self.stages.iter().all(|stage| !stage.has_input() && stage.layer.get().reads_directly())
     }
 
-    /// Bytes passed without being shown to the chain.
+    /// Reports bytes that passed without being shown to the chain.
     pub(crate) fn passed_in(&mut self, bytes: u64) {
         if let Some(layer) = self.compression_mut() {
             layer.passed_in(bytes);
         }
     }
 
-    /// There is input here that can be delivered without reading the socket.
+    /// Whether there is input here that can be delivered without reading the socket.
     pub(crate) fn has_input(&self) -> bool {
         !self.unread.is_empty() || self.stages.iter().any(Stage::has_input)
     }
 
-    /// Takes bytes that were read, and appends what is to be delivered to `plain`: at most one buffer, for
-    /// which at most `work` is done; the rest waits.
+    /// Takes bytes that were read and appends to `plain` what is to be delivered: at most one buffer, for which at most
+    /// `work` is done; the rest waits here.
     ///
-    /// Called with no bytes when [`has_input`](Self::has_input) says so, and only then may it be called again.
+    /// While [`has_input`](Self::has_input) says so, it is called without new bytes.
     pub(crate) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, work: &Work, now: Duration) -> Result<(), Reason> {
         if !self.unread.is_empty() {
             plain.extend(self.unread.drain(..self.unread.len().min(READ_SIZE)));
@@ -214,7 +217,7 @@ impl Chain {
         pull(&mut self.stages, wire, plain, work, now)
     }
 
-    /// Takes bytes that were read, and has the layer whose turn it is go on with its handshake. Delivers nothing.
+    /// Takes bytes that were read, and lets the layer that is in its handshake go on with it. Delivers nothing.
     pub(crate) fn handshake(&mut self, wire: &[u8], work: &Work, now: Duration) -> Result<(), Reason> {
         let Some(level) = self.handshaking_level() else { return Ok(()) };
         let (above, below) = self.stages.split_at_mut(level + 1);
@@ -224,17 +227,17 @@ impl Chain {
         pulled
     }
 
-    /// There is input here for the layer whose handshake is under way.
+    /// Whether there is input here for the layer whose handshake is under way.
     pub(crate) fn has_handshake_input(&self) -> bool {
         self.handshaking_level().is_some_and(|level| self.stages.iter().skip(level).any(Stage::has_input))
     }
 
-    /// A layer has to read before anything else can be done.
+    /// Whether a layer has to read before anything else can be done.
     pub(crate) fn is_handshaking(&self) -> bool {
         self.handshaking_level().is_some()
     }
 
-    /// The layer whose handshake is under way; of several the lowest, since what is above waits for it.
+    /// The layer whose handshake is under way; of several the lowest, since those above wait for it.
     fn handshaking_level(&self) -> Option<usize> {
         self.stages.iter().rposition(|stage| stage.layer.get().is_handshaking())
     }
@@ -248,12 +251,12 @@ impl Chain {
         false
     }
 
-    /// The peer has ended the stream of a layer, and need not end the wire as well.
+    /// Whether the peer has ended the stream of a layer: it need not end the wire as well.
     pub(crate) fn has_ended(&self) -> bool {
         self.stages.iter().any(|stage| stage.layer.get().has_ended())
     }
 
-    /// The wire has ended and nothing is held: tells the next layer, and whether it was the last one.
+    /// The wire has ended and nothing is held: tells the next layer, and says whether that was the last one.
     pub(crate) fn read_end(&mut self, plain: &mut Vec<u8>) -> Result<bool, Reason> {
         let Some(level) = self.stages.iter().rposition(|stage| !stage.ended) else { return Ok(true) };
         let (above, below) = self.stages.split_at_mut(level);
@@ -266,12 +269,12 @@ impl Chain {
         Ok(level == 0)
     }
 
-    /// Has bytes delivered to the protocol again, before all others.
+    /// Takes bytes back that are to be delivered to the protocol again, before all others.
     pub(crate) fn unread(&mut self, plain: &[u8]) {
         self.unread.splice(..0, plain.iter().copied());
     }
 
-    /// How many bytes wait to be delivered before all others.
+    /// How many bytes are to be delivered before all others.
     pub(crate) const fn unread_len(&self) -> usize {
         self.unread.len()
     }
@@ -281,7 +284,7 @@ impl Chain {
         for stage in &mut self.stages {
             if let Some(layer) = stage.compression_mut() {
                 layer.expect(options, rest)?;
-                // It has input of its own now, and is told of the end again: what that set free may be what began a stream.
+                // It has input to decode now. It is told of the end again, too: the stream may begin with what the end released.
                 stage.more = true;
                 stage.ended = false;
             }
@@ -303,14 +306,14 @@ impl Chain {
         self.stages.iter().filter_map(|stage| stage.layer.get().deadline()).min()
     }
 
-    /// There is input that no layer has seen: a beginning that is held back may have its rest there, and is not due yet.
+    /// There is input that no layer has seen, where the rest of an announcement may be: its beginning stays held back.
     pub(crate) fn hold_on(&mut self, now: Duration) {
         if let Some(layer) = self.compression_mut() {
             layer.hold_on(now);
         }
     }
 
-    /// A layer's deadline has passed: what it held back goes on, on both sides.
+    /// A layer's deadline has passed: what it held back goes on, in both directions.
     pub(crate) fn expire(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         for level in 0..self.stages.len() {
             if self.stages[level].layer.get().deadline().is_none_or(|deadline| deadline > now) {
@@ -348,7 +351,7 @@ fn pull(stages: &mut [Stage], wire: &[u8], plain: &mut Vec<u8>, work: &Work, now
     };
     let starved = !stage.holds() && !stage.more;
     if below.is_empty() && starved {
-        // The common case: what was read goes into the layer without being copied first.
+        // The common case: the layer reads from the socket's buffer, and nothing is copied.
         let progress = stage.layer.get_mut().read(wire, plain, READ_SIZE, work, now)?;
         stage.more = progress.more;
         stage.held.extend_from_slice(wire.get(progress.consumed..).unwrap_or_default());
@@ -362,7 +365,7 @@ fn pull(stages: &mut [Stage], wire: &[u8], plain: &mut Vec<u8>, work: &Work, now
     } else if let Some(last) = below.last_mut() {
         last.held.extend_from_slice(wire);
     }
-    // Also after a failure below: what came out before it is good.
+    // Even after an error below: what came out before it is valid.
     stage.read_held(plain, READ_SIZE, work, now)?;
     pulled
 }

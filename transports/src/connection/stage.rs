@@ -1,4 +1,4 @@
-//! One layer of a chain, with what it has yet to read.
+//! One layer of a chain, with the input that it has yet to read.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::tls::TlsLayer;
 /// A layer and its input.
 pub(super) struct Stage {
     pub(super) layer: AnyLayer,
-    /// Input of this layer, of which it has `taken` so many bytes: what is left is moved only when half of it is gone.
+    /// Input of this layer, of which it has taken the first `taken` bytes. The rest is moved only when half of it was taken.
     pub(super) held: Vec<u8>,
     taken: usize,
-    /// The layer has more to give without input.
+    /// The layer can give more without input.
     pub(super) more: bool,
     /// It has been told that what is below has ended.
     pub(super) ended: bool,
@@ -46,7 +46,7 @@ impl AnyLayer {
         }
     }
 
-    /// Its place among the others.
+    /// Its place: layers with a lower rank are nearer to the protocol.
     pub(super) const fn rank(&self) -> u8 {
         match self {
             Self::Compression(_) => 0,
@@ -93,7 +93,7 @@ impl Stage {
         }
     }
 
-    /// Has the layer read what it holds.
+    /// Lets the layer read the input that is held for it.
     pub(super) fn read_held(&mut self, plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<(), Reason> {
         let held = self.held.get(self.taken..).unwrap_or_default();
         let progress = self.layer.get_mut().read(held, plain, room, work, now)?;
@@ -108,18 +108,18 @@ impl Stage {
         Ok(())
     }
 
-    /// How many bytes of input it has not taken yet.
+    /// How many bytes of input the layer has not taken yet.
     #[cfg(feature = "tls")]
     pub(super) const fn held_len(&self) -> usize {
         self.held.len() - self.taken
     }
 
-    /// There is input that it has not taken yet.
+    /// Whether there is input that the layer has not taken yet.
     pub(super) const fn holds(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// It can go on without input from below.
+    /// Whether the layer can go on without input from below.
     pub(super) const fn has_input(&self) -> bool {
         self.more || self.holds()
     }

@@ -12,7 +12,7 @@ use super::incoming::Incoming;
 use super::server_names::take_asked_for;
 use super::session::{Job, RECORD, Session, Sinks, Step};
 use super::spare;
-use crate::layer::{Layer, Progress};
+use crate::layer::{Layer, LayerRead};
 
 /// Input of which nothing could be made yet is refused above this size, in bytes: no record and no handshake message is larger
 /// than 64 KiB, but one message may come in any number of records.
@@ -333,7 +333,7 @@ impl Layer for TlsLayer {
         self.flush(wire, Duration::ZERO)
     }
 
-    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, _now: Duration) -> Result<Progress, Reason> {
+    fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, _now: Duration) -> Result<LayerRead, Reason> {
         if let Phase::Failed(reason) = &self.phase {
             return Err(reason.clone());
         }
@@ -353,7 +353,7 @@ impl Layer for TlsLayer {
             // Whatever follows the peer's end is to be ignored (RFC 8446, 6.1).
             self.incoming = Incoming::default();
         }
-        Ok(Progress { consumed, more })
+        Ok(LayerRead { consumed, more })
     }
 
     fn read_end(&mut self, _plain: &mut Vec<u8>) -> Result<(), Reason> {

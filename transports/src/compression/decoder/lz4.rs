@@ -1,11 +1,14 @@
 //! LZ4 frames, read block by block: a block is decoded once it is whole, and given out as there is room.
 
+use std::hash::Hasher;
+
 use lz4_flex::block::{DecompressError, decompress_into, decompress_into_with_dict};
 use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
+use twox_hash::XxHash32;
 
 use super::{Codec, Decoded, Outcome};
-use crate::compression::checksum::{Xxh32, lz4_header_sum, xxh32};
+use crate::compression::checksum::{lz4_header_sum, xxh32};
 
 const MAGIC: u32 = 0x184d_2204;
 /// Sixteen magic numbers of frames to be skipped.
@@ -24,7 +27,7 @@ const MAX_RATIO: usize = 255;
 pub(super) struct Lz4Decoder {
     /// The part as far as it has arrived, if it has not arrived at once.
     collected: Vec<u8>,
-    checksum: Xxh32,
+    checksum: XxHash32,
     frame: Frame,
     /// Bytes of `window` that were given out.
     given: usize,
@@ -69,7 +72,7 @@ impl Lz4Decoder {
     pub(super) fn new(options: &Decompression) -> Self {
         Self {
             collected: Vec::new(),
-            checksum: Xxh32::new(),
+            checksum: XxHash32::with_seed(0),
             frame: Frame::default(),
             given: 0,
             max_skipped: options.max_skipped,
@@ -143,7 +146,7 @@ impl Lz4Decoder {
             }
             Part::ContentChecksum => {
                 self.part = Part::Ended;
-                if u32_at(piece, 0) == self.checksum.sum() { Ok(()) } else { Err(Kind::Checksum) }
+                if u32_at(piece, 0) == self.checksum.finish_32() { Ok(()) } else { Err(Kind::Checksum) }
             }
             Part::Ended | Part::Skip { .. } => Ok(()),
         }
@@ -255,7 +258,7 @@ impl Lz4Decoder {
         let decoded = &self.window[start..];
         self.total += decoded.len() as u64;
         if self.frame.content_checksum {
-            self.checksum.update(decoded);
+            self.checksum.write(decoded);
         }
         Ok(())
     }

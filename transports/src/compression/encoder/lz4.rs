@@ -1,13 +1,14 @@
 //! LZ4 frames of linked blocks. Between two flushes only the history is kept, to which the next block may refer.
 
+use std::hash::Hasher;
 use std::time::Duration;
 
 use lz4_flex::block::{compress_into_with_dict, get_maximum_output_size};
 use torsade_protocols::{Compression, Format};
+use twox_hash::XxHash32;
 
 use super::{Codec, Failure};
 use crate::compression::announcement::{self, Place};
-use crate::compression::checksum::Xxh32;
 use crate::compression::history::History;
 
 /// The longest block, as the header says.
@@ -18,14 +19,14 @@ const KEEP: usize = 4 << 10;
 const UNCOMPRESSED: u32 = 1 << 31;
 
 pub(super) struct Lz4Encoder {
-    checksum: Xxh32,
+    checksum: XxHash32,
     history: History,
     pending: Vec<u8>,
 }
 
 impl Lz4Encoder {
     pub(super) fn new(options: &Compression) -> Self {
-        Self { checksum: Xxh32::new(), history: History::new(options.history), pending: Vec::new() }
+        Self { checksum: XxHash32::with_seed(0), history: History::new(options.history), pending: Vec::new() }
     }
 
     fn write_pending(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
@@ -70,7 +71,7 @@ impl Codec for Lz4Encoder {
     }
 
     fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
-        self.checksum.update(plain);
+        self.checksum.write(plain);
         let mut rest = plain;
         while self.pending.len() + rest.len() >= BLOCK {
             let (piece, after) = rest.split_at(BLOCK - self.pending.len());
@@ -99,7 +100,7 @@ impl Codec for Lz4Encoder {
         self.write_pending(wire)?;
         self.history.clear();
         wire.extend_from_slice(&0u32.to_le_bytes());
-        wire.extend_from_slice(&self.checksum.sum().to_le_bytes());
+        wire.extend_from_slice(&self.checksum.finish_32().to_le_bytes());
         Ok(())
     }
 }
