@@ -44,23 +44,3 @@ impl Write for Escaping<'_, '_> {
 fn is_unsafe_to_print(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_drives_a_terminal_or_forges_a_line_is_escaped_and_all_else_stays() {
-        let hostile = "a\0b\x07\x1b[31m\r\nERROR forged\u{7f}\u{85}\u{9b}2J\u{2028}\u{202e}fdp";
-        let shown = Escaped(hostile).to_string();
-        assert!(!shown.chars().any(is_unsafe_to_print), "{shown}");
-        assert_eq!(shown, r"a\u{0}b\u{7}\u{1b}[31m\r\nERROR forged\u{7f}\u{85}\u{9b}2J\u{2028}\u{202e}fdp");
-        assert_eq!(Escaped("Größe \"π\" \\n 日本").to_string(), "Größe \"π\" \\n 日本");
-    }
-
-    #[test]
-    fn escaping_twice_is_escaping_once() {
-        let once = Escaped("\x1b\t\\").to_string();
-        assert_eq!(Escaped(&once).to_string(), once);
-    }
-}

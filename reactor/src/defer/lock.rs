@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::fmt;
 use std::rc::Rc;
 
 use super::deferred::Deferred;
@@ -34,7 +35,6 @@ pub struct DeferredPermit(Rc<Permits>);
 
 /// The permits that are free, and who waits for one. Guaranteed: permits are given in the order in which they were asked for, and
 /// whoever leaves the queue before that is skipped.
-#[derive(Debug)]
 struct Permits {
     tokens: Cell<usize>,
     limit: usize,
@@ -166,5 +166,12 @@ impl Permits {
             waiting.binary_search_by_key(&id, |(id, _)| *id).ok().and_then(|place| waiting.remove(place))
         };
         drop(left);
+    }
+}
+
+impl fmt::Debug for Permits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.waiting.borrow().len();
+        f.debug_struct("Permits").field("tokens", &self.tokens.get()).field("waiting", &waiting).finish_non_exhaustive()
     }
 }
