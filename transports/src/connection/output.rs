@@ -8,11 +8,11 @@ pub(crate) struct Output(Option<Box<Unsent>>);
 
 impl Output {
     pub(crate) fn len(&self) -> usize {
-        self.unsent().len()
+        self.0.as_ref().map_or(0, |unsent| unsent.bytes.len() - unsent.start)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.unsent().is_empty()
+        self.len() == 0
     }
 
     /// The buffer, to append to.

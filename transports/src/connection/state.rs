@@ -70,7 +70,7 @@ pub(super) struct State {
     /// Bytes that the system has taken.
     pub(super) bytes_sent: u64,
     /// The lower of the high watermark and the cap, or what fits: more unsent bytes need a closer look.
-    noted_above: u32,
+    pub(super) noted_above: u32,
 }
 
 /// What few connections need.
@@ -316,7 +316,7 @@ impl State {
 
     /// Unsent bytes are above the high watermark or the cap.
     #[cold]
-    fn note_overfull(&mut self) {
+    pub(super) fn note_overfull(&mut self) {
         self.note_congestion();
         let cap = self.rare.as_ref().map_or(CAP, |rare| rare.cap);
         if self.unsent() > cap {

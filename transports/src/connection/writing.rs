@@ -23,6 +23,7 @@ impl StreamConnection {
         if state.chain.is_some() {
             state.bytes_out += total(pieces);
             self.write_through(state, |chain, wire, now| pieces.iter().try_for_each(|piece| chain.write(piece, wire, now)));
+            state.note_output();
         } else {
             let buffer = state.output.buffer(&self.shared.buffers);
             let before = buffer.len();
@@ -33,9 +34,13 @@ impl StreamConnection {
                     _ => buffer.extend_from_slice(piece),
                 }
             }
-            state.bytes_out += (buffer.len() - before) as u64;
+            let length = buffer.len();
+            state.bytes_out += (length - before) as u64;
+            // There may be bytes in front that were sent: the closer look leaves them out.
+            if length > state.noted_above as usize {
+                state.note_overfull();
+            }
         }
-        state.note_output();
     }
 
     /// Has the compressor write what it holds, in its place among what is written.
