@@ -8,3 +8,5 @@ pub(crate) mod port;
 pub(crate) mod reactor_tcp;
 #[cfg(feature = "tls")]
 pub(crate) mod reactor_tls;
+#[cfg(feature = "tls")]
+pub(crate) mod tls_wrapping;

@@ -23,7 +23,9 @@ pub use ends::reactor_tcp::ReactorTcp;
 #[cfg(feature = "tls")]
 pub use ends::reactor_tls::ReactorTls;
 #[cfg(feature = "tls")]
+pub use ends::tls_wrapping::{TlsWrappingFactory, tls_wrapping_factory};
+#[cfg(feature = "tls")]
 pub use tls::{
     PrivateCertificate, TlsClientConfig, TlsClientConfigBuilder, TlsConfigError, TlsServerConfig, TlsServerConfigBuilder,
-    TlsWrappingFactory, TrustRoots, tls_wrapping_factory,
+    TrustRoots,
 };

@@ -17,7 +17,6 @@ mod server_names;
 mod session;
 mod spare;
 mod verification;
-mod wrapping;
 
 use torsade_protocols::{Host, StartTlsError, TlsConfig};
 use torsade_reactor::Reactor;
@@ -28,7 +27,6 @@ pub use config_error::TlsConfigError;
 pub(crate) use handshakes::Handshakes;
 pub(crate) use layer::TlsLayer;
 pub use server_config::{TlsServerConfig, TlsServerConfigBuilder};
-pub use wrapping::{TlsWrappingFactory, tls_wrapping_factory};
 
 /// What a [`TlsConfig`] of ours holds.
 enum AnyConfig {

@@ -3,10 +3,12 @@
 //! The connection above is an ordinary `StreamConnection`, with its limits, layers, deadlines and reasons. What is guaranteed
 //! here is that the transport below looks to it like a socket:
 //! - What comes in is taken in the call that brought it. What cannot be taken waits here, and the transport below is paused
-//!   until everything was taken: so there is never more than what came in one call, and no end is told before its time.
-//! - The transport below is given no more than it sends at a time; the rest waits above, where the limits are.
-//! - A close passes downwards once everything was handed over; from then on the transport below waits for the peer. Its own
-//!   end passes upwards, with its reason.
+//!   until everything was taken: so what waits is at most what came in one call.
+//! - The transport below holds at most 64 KiB that it has not sent; the rest waits above, where the limits are.
+//! - A close passes downwards once everything was handed over; from then on the transport below waits for the peer. The end of
+//!   the transport below passes upwards, with its reason, in the same call.
+//! - Once our stream has ended, the end of the peer's is the end of the transport below. It is paused unless the connection
+//!   above reads, so that this end does not come before everything was delivered.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -234,7 +236,7 @@ impl Stream for OverStream {
     fn shutdown_write(&self) -> io::Result<()> {
         self.wire.write_ended.set(true);
         self.below.lose_write_connection();
-        // From here on the peer's end would be that of the transport below.
+        // From here on it ends with the peer's stream.
         self.wire.hold_back(&self.below);
         Ok(())
     }

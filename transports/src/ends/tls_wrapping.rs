@@ -7,7 +7,7 @@ use std::rc::Rc;
 use torsade_protocols::{Address, ClientFactory, Connector, Factory, Protocol, Reason, TlsConfig};
 use torsade_reactor::Result;
 
-use crate::ends::over_transport::OverTransport;
+use super::over_transport::OverTransport;
 
 /// Wraps what `factory` builds in TLS, whatever it is connected with: memory, a proxy, another TLS.
 ///
