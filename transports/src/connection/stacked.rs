@@ -47,9 +47,9 @@ impl StreamConnection {
         taken
     }
 
-    /// There is input that was taken and not delivered.
-    pub(crate) fn holds_input(&self) -> bool {
-        self.state.borrow().chain.as_ref().is_some_and(|chain| chain.has_input())
+    /// What comes next can be taken.
+    pub(crate) fn takes_input(&self) -> bool {
+        self.state.borrow().takes_input()
     }
 
     /// How long a close waits for the peer, if not as by default.
@@ -68,7 +68,7 @@ impl StreamConnection {
 }
 
 impl State {
-    /// What comes now can be taken: it is wanted, and nothing is held that comes before it.
+    /// What comes can be taken: it is wanted, and nothing is held that comes before it.
     fn takes_input(&self) -> bool {
         let wanted = self.is_reading() || self.life.is_closing() || self.is_handshaking();
         wanted && !(self.life.is_lost() || self.incoming.has_ended() || self.holds_input())

@@ -2,13 +2,11 @@
 //!
 //! The connection above is an ordinary `StreamConnection`, with its limits, layers, deadlines and reasons. What is guaranteed
 //! here is that the transport below looks to it like a socket:
-//! - What comes in is taken in the call that brought it. What cannot be taken waits here, and the transport below is paused
-//!   until everything was taken: so what waits is at most what came in one call.
+//! - What comes in is taken in the call that brought it. As long as the connection above cannot take more, the transport below is
+//!   paused: so what waits here is at most what came in one call, and the peer's end is not seen before it can be told.
 //! - The transport below holds at most 64 KiB that it has not sent; the rest waits above, where the limits are.
 //! - A close passes downwards once everything was handed over; from then on the transport below waits for the peer. The end of
 //!   the transport below passes upwards, with its reason, in the same call.
-//! - Once our stream has ended, the end of the peer's is the end of the transport below. It is paused unless the connection
-//!   above reads, so that this end does not come before everything was delivered.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -89,7 +87,7 @@ impl Protocol for OverTransport {
         if !taken {
             self.wire.input.borrow_mut().extend_from_slice(data);
         }
-        if !taken || connection.holds_input() {
+        if !taken || !connection.takes_input() {
             self.wire.hold_back(below);
         }
         self.pass_close(below);
@@ -190,9 +188,7 @@ impl Stream for OverStream {
     }
 
     fn pause(&self) {
-        if self.wire.write_ended.get() {
-            self.wire.hold_back(&self.below);
-        }
+        self.wire.hold_back(&self.below);
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -236,8 +232,6 @@ impl Stream for OverStream {
     fn shutdown_write(&self) -> io::Result<()> {
         self.wire.write_ended.set(true);
         self.below.lose_write_connection();
-        // From here on it ends with the peer's stream.
-        self.wire.hold_back(&self.below);
         Ok(())
     }
 
