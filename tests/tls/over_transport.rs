@@ -166,17 +166,20 @@ fn the_end_of_a_stream_is_not_told_while_paused() {
 }
 
 /// Tells why its connection was lost.
-struct Telling(Rc<RefCell<Option<Reason>>>);
+struct Telling {
+    told: Rc<RefCell<Option<Reason>>>,
+    protocol: Option<Box<dyn Protocol>>,
+}
 
 impl Factory for Telling {
     fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
-        Some(Box::new(torsade::wire::Echo))
+        self.protocol.take()
     }
 }
 
 impl ClientFactory for Telling {
     fn client_connection_lost(&mut self, _connector: &Connector, reason: &Reason) -> Result {
-        self.0.replace(Some(reason.clone()));
+        self.told.replace(Some(reason.clone()));
         Ok(())
     }
 }
@@ -187,7 +190,8 @@ fn a_client_factory_is_told_of_the_reason_above_tls() {
     let told = Rc::new(RefCell::new(None));
     simulation.host("10.0.0.1").listen_tls(BIND, &keys::server(), |_peer| torsade::wire::Echo).expect("a port");
     let other_name = keys::client_builder().server_name("other.test").build().expect("a configuration");
-    let factory = tls_wrapping_factory(other_name, Telling(Rc::clone(&told)));
+    let factory =
+        tls_wrapping_factory(other_name, Telling { told: Rc::clone(&told), protocol: Some(Box::new(torsade::wire::Echo)) });
     simulation.host("10.0.0.2").connect_tcp(SERVER, factory).expect("an address");
     simulation.run_for(Duration::from_secs(5)).expect("the simulation runs");
     assert!(matches!(*told.borrow(), Some(Reason::Tls(_))), "{:?}", told.borrow());
@@ -354,6 +358,37 @@ fn what_was_sent_to_a_paused_protocol_is_all_delivered_after_both_streams_have_e
         assert!(events.data() == pattern(0, 500_000), "{} bytes", events.data().len());
         assert!(events.reason().is_clean(), "{:?}", events.reason());
     }
+}
+
+#[test]
+fn a_client_factory_is_told_of_the_end_after_a_protocol_that_was_paused_meanwhile() {
+    let simulation = Simulation::new(1);
+    let (told, events) = (Rc::new(RefCell::new(None)), Events::default());
+    let (early, first) = (Rc::clone(&told), Rc::new(Cell::new(false)));
+    let in_order = Rc::clone(&first);
+    let mut answer = Some(ask().into_probe(&Events::default(), |_| Ok(())));
+    simulation.host("10.0.0.1").listen_tls(BIND, &keys::server(), move |_peer| answer.take()).expect("a port");
+    // The peer's end comes while it is paused, and then its own.
+    let pause = side(move |event, transport| {
+        match event {
+            Event::Data(_) => {
+                transport.pause_producing();
+                let (late, later) = (transport.clone(), transport.clone());
+                transport.reactor().call_later(Duration::from_secs(1), move || late.lose_write_connection());
+                transport.reactor().call_later(Duration::from_secs(2), move || later.resume_producing());
+            }
+            Event::Lost(_) => in_order.set(early.borrow().is_none()),
+            _ => {}
+        }
+        Ok(())
+    });
+    let probe = pause.half_closeable().into_probe(&events, |_| Ok(()));
+    let factory = tls_wrapping_factory(client(), Telling { told: Rc::clone(&told), protocol: Some(Box::new(probe)) });
+    simulation.host("10.0.0.2").connect_tcp(SERVER, factory).expect("an address");
+    simulation.run_until_idle().expect("a calm world");
+    assert_eq!(events.names(), ["made", "handshake", "data", "write lost", "resumed", "read lost", "lost"]);
+    assert!(first.get(), "the protocol is told first");
+    assert!(told.borrow().as_ref().is_some_and(Reason::is_clean), "{:?}", told.borrow());
 }
 
 #[test]
