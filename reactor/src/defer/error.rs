@@ -47,12 +47,6 @@ pub struct FirstError {
     pub failure: Failure,
 }
 
-impl FirstError {
-    pub(super) const fn new(index: usize, failure: Failure) -> Self {
-        Self { index, failure }
-    }
-}
-
 impl fmt::Display for FirstError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "number {} of several Deferreds failed: {}", self.index, self.failure)
@@ -73,12 +67,6 @@ impl Error for FirstError {
 pub struct FailureGroup {
     /// Their errors, in the order of the list.
     pub failures: Vec<Failure>,
-}
-
-impl FailureGroup {
-    pub(super) const fn new(failures: Vec<Failure>) -> Self {
-        Self { failures }
-    }
 }
 
 impl fmt::Display for FailureGroup {

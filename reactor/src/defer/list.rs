@@ -136,7 +136,7 @@ pub fn deferred_list<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>
 pub fn gather_results<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Deferred<Vec<T>> {
     let judge = |index, outcome: Outcome<T>| match outcome {
         Ok(parcel) => Continue(parcel),
-        Err(failure) => Break(Err(Failure::new(FirstError::new(index, failure)))),
+        Err(failure) => Break(Err(Failure::new(FirstError { index, failure }))),
     };
     collect(deferreds, Wanted { judge, all: all_values, first_wins: false })
 }
@@ -164,5 +164,5 @@ pub fn race<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Def
         Ok(parcel) => Break(parcel.map(move |value| (index, value), |(_, value)| value)),
         Err(failure) => Continue(failure),
     };
-    collect(deferreds, Wanted { judge, all: |failures| Err(Failure::new(FailureGroup::new(failures))), first_wins: true })
+    collect(deferreds, Wanted { judge, all: |failures| Err(Failure::new(FailureGroup { failures })), first_wins: true })
 }

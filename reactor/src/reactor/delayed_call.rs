@@ -64,7 +64,7 @@ impl DelayedCall {
     /// Whether the call is still to be made.
     #[must_use]
     pub fn active(&self) -> bool {
-        self.timers.queue.borrow().contains(self.id)
+        self.time().is_some()
     }
 
     fn move_to(&self, deadline: Duration) -> Result<(), TimerError> {

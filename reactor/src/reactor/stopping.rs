@@ -86,7 +86,9 @@ impl Reactor {
                 let waiting = self.0.before_shutdown.get();
                 if waiting == 0 || self.0.timers.refresh() >= until {
                     if waiting > 0 {
-                        log::warn!("stopping: {waiting} of the calls before shutdown have no result in time");
+                        log::warn!(
+                            "stopping: {waiting} of the calls before shutdown have no result in time; set_stop_timeout allows them longer"
+                        );
                     }
                     self.0.life.set(Life::Finishing(self.stop_deadline()));
                     self.call_all_sources(Source::shut_down);
@@ -110,7 +112,9 @@ impl Reactor {
 
     pub(super) fn end_stop(&self, left: usize) {
         if left > 0 {
-            log::warn!("stopping: {left} connections did not finish in time and are aborted");
+            log::warn!(
+                "stopping: {left} connections did not finish in time and are aborted; set_stop_timeout allows them longer"
+            );
         }
         self.call_all_sources(Source::abort);
         self.fire(Phase::During, SystemEvent::Shutdown);
@@ -182,11 +186,11 @@ impl Reactor {
         self.0.observers.clear();
     }
 
-    /// Calls the youngest first, so that a source which stands on another, as TLS over a transport does, is called before that.
+    /// Calls the youngest first: a source that is carried by another, such as TLS over a transport, is called before its carrier.
     fn call_all_sources(&self, call: fn(Rc<dyn Source>)) {
         self.begin_calls();
         let mut sources = self.0.sources.borrow().all();
-        // The greater part of a token is its generation.
+        // The upper half of a token is its generation.
         sources.sort_by_key(|(token, _)| Reverse(token.to_usize()));
         for (token, source) in sources {
             self.call_source(token, source, call);

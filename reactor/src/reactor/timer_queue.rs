@@ -123,10 +123,6 @@ impl TimerQueue {
         Some(call.run)
     }
 
-    pub(crate) fn contains(&self, id: CallId) -> bool {
-        self.deadline(id).is_some()
-    }
-
     pub(crate) fn deadline(&self, id: CallId) -> Option<Duration> {
         active(&self.calls, id.key, id.sequence).map(|call| Duration::from_nanos(call.deadline))
     }

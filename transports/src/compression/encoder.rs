@@ -25,8 +25,8 @@ const MANUAL_IDLE: Duration = Duration::from_secs(1);
 
 /// One outgoing stream.
 ///
-/// Guaranteed for every format: nothing is sent before the first byte is written, and then header and announcement go before
-/// it; after a flush the peer can read everything written so far; an end is written at most once, and only to a stream that
+/// Guaranteed for every format: nothing is sent before the first byte is written or a flush is asked for, and then header and
+/// announcement go first; after a flush the peer can read everything written so far; an end is written at most once, and only to a stream that
 /// was opened; after it nothing is written.
 pub(super) struct Encoder {
     codec: AnyCodec,

@@ -31,16 +31,16 @@ struct Client {
     factory: Rc<RefCell<dyn ClientFactory>>,
     policy: RefCell<Rc<Policy>>,
     prepare: RefCell<Option<Rc<Prepare>>>,
-    connection: RefCell<Connection>,
+    state: RefCell<ServiceState>,
 }
 
-/// The connection that is kept alive.
+/// What the service keeps alive.
 ///
 /// Guaranteed: there is at most one connection or attempt at a time; its end, which the factory's hooks tell, makes the phase
 /// idle and begins the next wait, unless the service is being stopped; whoever waits for a connection gets one that is
 /// prepared, or an error.
 #[derive(Default)]
-struct Connection {
+struct ServiceState {
     /// None while the service is stopped or stopping.
     reactor: Option<Reactor>,
     phase: Phase,
@@ -101,7 +101,7 @@ impl ClientService {
             factory: Rc::new(RefCell::new(factory)),
             policy: RefCell::new(Rc::new(policy)),
             prepare: RefCell::default(),
-            connection: RefCell::default(),
+            state: RefCell::default(),
         })))
     }
 
@@ -137,16 +137,16 @@ impl ClientService {
     #[track_caller]
     pub fn when_connected(&self, fail_after_failures: Option<u32>) -> Deferred<Transport> {
         let (deferred, firer) = Deferred::new();
-        let mut connection = self.0.connection.borrow_mut();
-        if let Phase::Connected(transport) = &connection.phase
+        let mut state = self.0.state.borrow_mut();
+        if let Phase::Connected(transport) = &state.phase
             && transport.is_connected()
             && !transport.is_closing()
         {
             let transport = transport.clone();
-            drop(connection);
+            drop(state);
             firer.callback(transport);
         } else {
-            connection.waiting.push(Waiting { failures_left: fail_after_failures, firer });
+            state.waiting.push(Waiting { failures_left: fail_after_failures, firer });
         }
         deferred
     }
@@ -155,10 +155,10 @@ impl ClientService {
 impl Service for ClientService {
     fn start_service(&self, reactor: &Reactor) -> Result {
         let idle = {
-            let mut connection = self.0.connection.borrow_mut();
-            connection.failures = 0;
-            connection.reactor = Some(reactor.clone());
-            matches!(connection.phase, Phase::Idle)
+            let mut state = self.0.state.borrow_mut();
+            state.failures = 0;
+            state.reactor = Some(reactor.clone());
+            matches!(state.phase, Phase::Idle)
         };
         // Otherwise a stop is under way: the end of its connection begins the next attempt.
         if idle { self.0.connect() } else { Ok(()) }
@@ -167,11 +167,11 @@ impl Service for ClientService {
     fn stop_service(&self) -> Deferred<()> {
         let (deferred, firer) = Deferred::new();
         let (waiting, end) = {
-            let mut connection = self.0.connection.borrow_mut();
-            connection.reactor = None;
-            connection.stopping.push(firer);
-            let waiting = std::mem::take(&mut connection.waiting);
-            (waiting, connection.end_phase())
+            let mut state = self.0.state.borrow_mut();
+            state.reactor = None;
+            state.stopping.push(firer);
+            let waiting = std::mem::take(&mut state.waiting);
+            (waiting, state.end_phase())
         };
         for waiting in waiting {
             waiting.firer.errback(DeferredError::Cancelled);
@@ -186,7 +186,7 @@ impl Service for ClientService {
     }
 }
 
-impl Connection {
+impl ServiceState {
     /// What ends the present phase. Where that takes a while, the factory's hooks tell its end.
     fn end_phase(&mut self) -> Box<dyn FnOnce()> {
         match &self.phase {
@@ -210,20 +210,20 @@ impl Connection {
 
 impl Client {
     fn connect(self: &Rc<Self>) -> Result {
-        let reactor = self.connection.borrow().reactor.clone();
+        let reactor = self.state.borrow().reactor.clone();
         let Some(reactor) = reactor else { return Ok(()) };
         let watched = Watched { client: Rc::clone(self), factory: Rc::clone(&self.factory) };
         let client = Rc::clone(self);
         let factory = WrappingFactory::new(watched, move |_: &Address| Watch(Rc::clone(&client)));
         let connector = reactor.connect_tcp::<HostPort, _>(self.address.clone(), factory)?;
-        self.connection.borrow_mut().phase = Phase::Connecting(connector);
+        self.state.borrow_mut().phase = Phase::Connecting(connector);
         Ok(())
     }
 
     fn fire_stopped(&self) {
         let stopped = {
-            let mut connection = self.connection.borrow_mut();
-            if matches!(connection.phase, Phase::Idle) { std::mem::take(&mut connection.stopping) } else { Vec::new() }
+            let mut state = self.state.borrow_mut();
+            if matches!(state.phase, Phase::Idle) { std::mem::take(&mut state.stopping) } else { Vec::new() }
         };
         for firer in stopped {
             firer.callback(());
@@ -231,7 +231,7 @@ impl Client {
     }
 
     fn made(self: &Rc<Self>, transport: &Transport) {
-        self.connection.borrow_mut().phase = Phase::Preparing(transport.clone());
+        self.state.borrow_mut().phase = Phase::Preparing(transport.clone());
         // The protocol's own connection_made comes first.
         let (client, transport) = (Rc::clone(self), transport.clone());
         transport.reactor().clone().call_later(Duration::ZERO, move || client.prepare(&transport));
@@ -250,7 +250,7 @@ impl Client {
             // Otherwise the connection was lost meanwhile, and that was counted.
             Err(failure) if client.is_preparing(&transport) => {
                 log::warn!("preparing the connection with {} failed: {failure}", client.address);
-                client.connection.borrow_mut().phase = Phase::Refused(transport.clone());
+                client.state.borrow_mut().phase = Phase::Refused(transport.clone());
                 client.failed(&failure);
                 transport.lose_connection();
             }
@@ -260,19 +260,19 @@ impl Client {
     }
 
     fn is_preparing(&self, transport: &Transport) -> bool {
-        matches!(&self.connection.borrow().phase, Phase::Preparing(known) if known.id() == transport.id())
+        matches!(&self.state.borrow().phase, Phase::Preparing(known) if known.id() == transport.id())
     }
 
     fn prepared(&self, transport: Transport) {
         // If it was lost meanwhile, or the service stopped, nobody gets it.
-        if !self.is_preparing(&transport) || self.connection.borrow().reactor.is_none() {
+        if !self.is_preparing(&transport) || self.state.borrow().reactor.is_none() {
             return;
         }
         let waiting = {
-            let mut connection = self.connection.borrow_mut();
-            connection.failures = 0;
-            connection.phase = Phase::Connected(transport.clone());
-            std::mem::take(&mut connection.waiting)
+            let mut state = self.state.borrow_mut();
+            state.failures = 0;
+            state.phase = Phase::Connected(transport.clone());
+            std::mem::take(&mut state.waiting)
         };
         for waiting in waiting {
             waiting.firer.callback(transport.clone());
@@ -282,12 +282,12 @@ impl Client {
     /// Counts a failure, and fails those who wait for no more.
     fn failed(&self, failure: &Failure) {
         let given_up: Vec<_> = {
-            let mut connection = self.connection.borrow_mut();
-            connection.failures = connection.failures.saturating_add(1);
-            for waiting in &mut connection.waiting {
+            let mut state = self.state.borrow_mut();
+            state.failures = state.failures.saturating_add(1);
+            for waiting in &mut state.waiting {
                 waiting.failures_left = waiting.failures_left.map(|left| left.saturating_sub(1));
             }
-            connection.waiting.extract_if(.., |waiting| waiting.failures_left == Some(0)).collect()
+            state.waiting.extract_if(.., |waiting| waiting.failures_left == Some(0)).collect()
         };
         for waiting in given_up {
             waiting.firer.errback(failure.clone());
@@ -296,26 +296,26 @@ impl Client {
 
     /// The attempt or the connection has ended.
     fn ended(self: &Rc<Self>) {
-        self.connection.borrow_mut().phase = Phase::Idle;
+        self.state.borrow_mut().phase = Phase::Idle;
         self.fire_stopped();
         let reactor = {
-            let connection = self.connection.borrow();
+            let state = self.state.borrow();
             // A callback of the stop may have started the service again.
-            let idle = matches!(connection.phase, Phase::Idle);
-            connection.reactor.clone().filter(|reactor| idle && !reactor.is_stopping())
+            let idle = matches!(state.phase, Phase::Idle);
+            state.reactor.clone().filter(|reactor| idle && !reactor.is_stopping())
         };
         let Some(reactor) = reactor else { return };
         let policy = Rc::clone(&self.policy.borrow());
-        let delay = policy(self.connection.borrow().failures, reactor.random());
+        let delay = policy(self.state.borrow().failures, reactor.random());
         log::warn!("connecting to {} again in {delay:?}", self.address);
         let client = Rc::clone(self);
         let call = reactor.call_later(delay, move || {
-            client.connection.borrow_mut().phase = Phase::Idle;
+            client.state.borrow_mut().phase = Phase::Idle;
             if let Err(error) = client.connect() {
                 log::warn!("not connecting to {} again: {error}", client.address);
             }
         });
-        self.connection.borrow_mut().phase = Phase::Waiting(call);
+        self.state.borrow_mut().phase = Phase::Waiting(call);
     }
 }
 
@@ -353,7 +353,7 @@ impl ClientFactory for Watched {
     }
 
     fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
-        let unprepared = matches!(self.client.connection.borrow().phase, Phase::Preparing(_));
+        let unprepared = matches!(self.client.state.borrow().phase, Phase::Preparing(_));
         if unprepared {
             self.client.failed(&Failure::new(reason.to_string()));
         }
@@ -368,11 +368,11 @@ impl ClientFactory for Watched {
 
 impl fmt::Debug for ClientService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let connection = self.0.connection.borrow();
+        let state = self.0.state.borrow();
         f.debug_struct("ClientService")
             .field("address", &self.0.address)
-            .field("failures", &connection.failures)
-            .field("connected", &matches!(connection.phase, Phase::Connected(_)))
+            .field("failures", &state.failures)
+            .field("connected", &matches!(state.phase, Phase::Connected(_)))
             .finish_non_exhaustive()
     }
 }
