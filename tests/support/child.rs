@@ -59,7 +59,17 @@ pub fn signal(child: &mut Child, signal: &str) -> bool {
     sent
 }
 
-/// Sends any process a signal; false where there is no `kill`.
+/// Sends a signal to a process by the command `kill`, and waits until it was delivered, where the system tells (Linux does): of
+/// two that are pending it makes one. False if there is no such command.
 pub fn signal_to(process: u32, signal: &str) -> bool {
-    Command::new("kill").args([signal, &process.to_string()]).status().is_ok_and(|status| status.success())
+    let sent = Command::new("kill").args([signal, &process.to_string()]).status().is_ok_and(|status| status.success());
+    while sent && is_pending(process) {
+        std::thread::yield_now();
+    }
+    sent
+}
+
+fn is_pending(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    status.lines().filter_map(|line| line.strip_prefix("ShdPnd:")).any(|mask| mask.trim().bytes().any(|digit| digit != b'0'))
 }
