@@ -22,6 +22,7 @@ mod threads;
 mod worlds;
 
 pub use address::{Address, UnixName};
+pub use backend::Signal;
 pub use defer::{
     CallbackResult, Deferred, DeferredError, DeferredHandle, DeferredLock, DeferredPermit, DeferredQueue, DeferredSemaphore,
     Failure, FailureGroup, Firer, FirstError, QueueError, Settled,
@@ -32,7 +33,7 @@ pub use panic::Panic;
 pub use reactor::delayed_call::DelayedCall;
 pub use reactor::reactor_handle::{ReactorGone, ReactorHandle};
 pub use reactor::system_event::{Phase, SystemEvent, TriggerId};
-pub use reactor::{Leftovers, Reactor};
+pub use reactor::{Leftovers, LookUp, Reactor, TooManyLookUps};
 pub use report::report_error;
 pub use task::{CooperativeTask, Cooperator, LoopingCall, Task, TaskError, TaskGroup, react};
 pub use threads::BlockingCallError;
@@ -44,11 +45,8 @@ pub use worlds::simulated::memory::{MemoryError, MemoryPeer, MemoryReactor};
 
 /// For those who extend Torsade: worlds, and sources of their own on the loop. Programs need none of it.
 pub mod spi {
-    pub use crate::backend::{
-        Backend, Job, ListenOptions, Listener, Ready, Resolved, Signal, Stream, TcpOptions, Token, Wake, Wakeups,
-    };
+    pub use crate::backend::{Backend, Job, ListenOptions, Listener, Ready, Resolved, Stream, TcpOptions, Token, Wake, Wakeups};
     pub use crate::panic::catch;
     pub use crate::reactor::source::Source;
-    pub use crate::reactor::{LookUp, TooManyLookUps};
     pub use crate::report::drop_quietly;
 }

@@ -11,7 +11,7 @@ use crate::support::*;
 use torsade::PortForward;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation};
-use torsade::spi::{LookUp, TooManyLookUps};
+use torsade::{LookUp, TooManyLookUps};
 
 /// Names that are looked up at a time.
 const UNDER_WAY: usize = 32;

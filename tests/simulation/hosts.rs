@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade::Deferred;
+use torsade::Signal;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation};
-use torsade::spi::Signal;
 use torsade::wire::{Discard, Echo};
 
 const SERVER: &str = "10.0.0.1";

@@ -5,9 +5,10 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade::Signal;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation, SimulationError, simulate, simulate_with};
-use torsade::spi::{ListenOptions, Signal};
+use torsade::spi::ListenOptions;
 
 const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";

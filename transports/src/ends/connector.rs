@@ -13,8 +13,9 @@ use torsade_protocols::{
     Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::spi::{LookUp, Ready, Source, Stream, Token, TooManyLookUps, catch, drop_quietly};
+use torsade_reactor::spi::{Ready, Source, Stream, Token, catch, drop_quietly};
 use torsade_reactor::{DelayedCall, Panic, Reactor, report_error};
+use torsade_reactor::{LookUp, TooManyLookUps};
 
 use crate::connection::shared::Shared;
 use crate::connection::{Begun, StreamConnection};
