@@ -40,6 +40,18 @@ fn stuff_until_held(stream: &mut TcpStream, held: &AtomicBool) -> usize {
     }
 }
 
+/// Checks the most that was unsent: up to the high mark, one read, and what layers add to that or keep back.
+fn assert_bounded(wire: Wire, unsent: usize) {
+    let layers = if wire.compressed {
+        READ
+    } else if wire.tls {
+        1000
+    } else {
+        0
+    };
+    assert!(unsent <= HIGH + READ + layers, "{unsent} bytes unsent");
+}
+
 #[test]
 fn a_peer_that_never_reads_keeps_the_echo_server_bounded_and_the_others_served() {
     on_every_wire(|wire| {
@@ -82,15 +94,7 @@ fn a_peer_that_never_reads_keeps_the_echo_server_bounded_and_the_others_served()
         });
         run(&reactor);
         peers.join().unwrap();
-        // One read; and what layers add to it, or keep back.
-        let layers = if wire.compressed {
-            READ
-        } else if wire.tls {
-            1000
-        } else {
-            0
-        };
-        assert!(most.get() <= HIGH + READ + layers, "{} bytes unsent", most.get());
+        assert_bounded(wire, most.get());
     });
 }
 
@@ -472,14 +476,7 @@ fn two_transports_as_each_others_producers_forward_without_growing() {
         });
         run(&reactor);
         peers.join().unwrap();
-        let layers = if wire.compressed {
-            READ
-        } else if wire.tls {
-            1000
-        } else {
-            0
-        };
-        assert!(most.get() <= HIGH + READ + layers, "{} bytes unsent", most.get());
+        assert_bounded(wire, most.get());
     });
 }
 

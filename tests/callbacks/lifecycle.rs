@@ -11,27 +11,6 @@ use crate::support::*;
 use torsade::prelude::*;
 use torsade::{Phase, SystemEvent};
 
-/// A script that does one thing when a certain callback comes, and whatever makes that callback come.
-fn in_callback(
-    wanted: &'static str,
-    mut act: impl FnMut(&Transport) -> Result + 'static,
-) -> impl FnMut(&Event, &Transport) -> Result {
-    move |event, transport| {
-        if event.name() == wanted {
-            return act(transport);
-        }
-        match (event, wanted) {
-            (Event::Made, "write lost") => transport.lose_write_connection(),
-            (Event::Made, "resumed") => {
-                transport.pause_producing();
-                transport.resume_producing();
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
 const CALLBACKS: [&str; 5] = ["made", "data", "read lost", "write lost", "resumed"];
 
 #[test]

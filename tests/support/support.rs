@@ -178,6 +178,27 @@ impl Protocol for Probe {
     }
 }
 
+/// A script that does one thing when a certain callback comes, and whatever makes that callback come.
+pub fn in_callback(
+    wanted: &'static str,
+    mut act: impl FnMut(&Transport) -> Result + 'static,
+) -> impl FnMut(&Event, &Transport) -> Result {
+    move |event, transport| {
+        if event.name() == wanted {
+            return act(transport);
+        }
+        match (event, wanted) {
+            (Event::Made, "write lost") => transport.lose_write_connection(),
+            (Event::Made, "resumed") => {
+                transport.pause_producing();
+                transport.resume_producing();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
 /// Runs the reactor until it stops; a test that does not end by itself fails.
 pub fn run(reactor: &Reactor) {
     watched(reactor, || reactor.run()).expect("the reactor runs");

@@ -11,7 +11,7 @@ use torsade::simulated::{Faults, Simulation};
 use torsade::{Deadline, ProducerError};
 
 use crate::keys;
-use crate::support::{Chance, Event, Events, noise, pattern};
+use crate::support::{Chance, Event, Events, in_callback, noise, pattern};
 use crate::world::{Ends, Side, echo, side, silent};
 
 /// What stands between protocol and socket.
@@ -321,25 +321,6 @@ fn any_amount_given_back_comes_in_bounded_pieces_before_what_follows() {
     });
 }
 
-/// Does something in one callback, and before that whatever makes that callback come.
-fn in_callback(wanted: &'static str, mut act: impl FnMut(&Transport) -> Result + 'static) -> Side {
-    side(move |event, transport| {
-        if event.name() == wanted {
-            return act(transport);
-        }
-        match (event, wanted) {
-            (Event::Made, "write lost") => transport.lose_write_connection(),
-            (Event::Made, "resumed") => {
-                transport.pause_producing();
-                transport.resume_producing();
-            }
-            _ => {}
-        }
-        Ok(())
-    })
-    .half_closeable()
-}
-
 /// Writes something, and ends its half.
 fn greet() -> Side {
     side(|event, transport| {
@@ -366,10 +347,11 @@ fn an_error_or_a_panic_in_any_callback_sends_what_was_written() {
         // Each of them: more than the network holds.
         let much = much / 3;
         for (callback, panics) in world.callbacks().flat_map(|callback| [(callback, false), (callback, true)]) {
-            let fail = in_callback(callback, move |transport| {
+            let fail = side(in_callback(callback, move |transport| {
                 transport.write(pattern(0, much));
                 if panics { panic!("deliberate, in a test") } else { Err("it went wrong".into()) }
-            });
+            }))
+            .half_closeable();
             let ends = world.converse(fail, greet());
             match ends.server.reason() {
                 Reason::Protocol(_) => assert!(!panics, "{callback}"),

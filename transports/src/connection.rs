@@ -67,6 +67,14 @@ pub(crate) struct Begun {
     pub(crate) on_lost: OnLost,
 }
 
+/// Calls user code, whose failure is a reason to close the connection.
+fn call_out(callback: impl FnOnce() -> Result) -> Result<(), Reason> {
+    match catch(callback) {
+        Ok(result) => result.map_err(|error| Reason::Protocol(error.into())),
+        Err(panic) => Err(Reason::Panicked(panic)),
+    }
+}
+
 impl StreamConnection {
     /// Makes a connection of a socket that a port has accepted, with TLS if that is asked for; from the loop only.
     pub(crate) fn accept(
@@ -173,12 +181,10 @@ impl StreamConnection {
         self.shared.reactor.note_callback(name);
         let transport = self.transport();
         self.in_callback.set(true);
-        let result = catch(|| callback(&transport));
+        let result = call_out(|| callback(&transport));
         self.in_callback.set(false);
-        match result {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.fail(name, Reason::Protocol(error.into())),
-            Err(panic) => self.fail(name, Reason::Panicked(panic)),
+        if let Err(fault) = result {
+            self.fail(name, fault);
         }
     }
 

@@ -10,16 +10,16 @@ use torsade_reactor::spi::{Source, Stream, catch, drop_quietly};
 
 use crate::connection::chain::Chain;
 
-use super::StreamConnection;
 use super::lingering::Lingering;
 use super::phase::Outgoing;
 use super::progress::Progress;
 use super::state::State;
+use super::{StreamConnection, call_out};
 
 impl StreamConnection {
     /// An error in a callback: logs it, and closes gracefully. A producer has no more say in when that is.
     pub(super) fn fail(&self, callback: &'static str, reason: Reason) {
-        report_fault(callback, self.id, &self.peer, &reason);
+        self.report_fault(callback, &reason);
         let producer = {
             let mut state = self.state.borrow_mut();
             state.life.fail(reason.clone());
@@ -142,12 +142,7 @@ impl StreamConnection {
             timer.cancel().ok();
         }
         let stats = stats.map_or_else(String::new, |stats| format!("; compression {stats}"));
-        log_end(
-            self.id,
-            &self.peer,
-            &doom.reason,
-            format_args!("; {bytes_in} bytes in, {bytes_out} out, {unsent} unsent{stats}"),
-        );
+        self.log_end(&doom.reason, format_args!("; {bytes_in} bytes in, {bytes_out} out, {unsent} unsent{stats}"));
         rare.consumers.leave();
         self.stop_producer(rare.producer.take());
         self.call_connection_lost(&doom.reason);
@@ -180,40 +175,34 @@ impl StreamConnection {
         let callback = Callback::ConnectionLost(reason);
         self.shared.reactor.note_callback(callback.name());
         self.observe(callback);
-        let failed = match catch(|| callback.dispatch(&mut *protocol, &transport)) {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(Reason::Protocol(error.into())),
-            Err(panic) => Some(Reason::Panicked(panic)),
-        };
-        if let Some(failed) = failed {
-            report_fault(callback.name(), self.id, &self.peer, &failed);
+        if let Err(failed) = call_out(|| callback.dispatch(&mut *protocol, &transport)) {
+            self.report_fault(callback.name(), &failed);
             // Its factory is still to be told.
             drop_quietly("an error", failed);
         }
         drop_quietly("a protocol", protocol);
     }
-}
 
-/// Reports a failure of the user's code when it happens; what else ends a connection is told by [`log_end`].
-fn report_fault(callback: &'static str, id: u64, peer: &dyn fmt::Display, reason: &Reason) {
-    match reason {
-        Reason::Panicked(panic) => report_error(callback, format_args!("connection {id} with {peer}: {callback} {panic}")),
-        Reason::Protocol(error) => {
-            report_error(callback, format_args!("connection {id} with {peer}: {callback} failed: {error}"))
+    /// Reports a failure of the user's code when it happens; what else ends a connection is told by [`Self::log_end`].
+    fn report_fault(&self, callback: &'static str, reason: &Reason) {
+        let name = self.describe();
+        match reason {
+            Reason::Panicked(panic) => report_error(callback, format_args!("{name}: {callback} {panic}")),
+            Reason::Protocol(error) => report_error(callback, format_args!("{name}: {callback} failed: {error}")),
+            _ => {}
         }
-        _ => {}
     }
-}
 
-/// Logs the end of a connection, at the level of its [reason](Reason::log_level).
-fn log_end(id: u64, peer: &dyn fmt::Display, reason: &Reason, rest: impl fmt::Display) {
-    let level = reason.log_level();
-    if level == log::Level::Error {
-        report_error(reason.kind(), format_args!("connection {id} with {peer} lost: {reason}{rest}"));
-    } else if log::log_enabled!(level) {
-        // The reason may be a user's error that panics when it is displayed.
-        let text = catch(|| reason.to_string()).unwrap_or_else(|panic| format!("{}, whose text {panic}", reason.kind()));
-        log::log!(level, "connection {id} with {peer} lost: {text}{rest}");
+    /// Logs the end of the connection, at the level of its [reason](Reason::log_level).
+    fn log_end(&self, reason: &Reason, rest: fmt::Arguments<'_>) {
+        let level = reason.log_level();
+        if level == log::Level::Error {
+            report_error(reason.kind(), format_args!("{} lost: {reason}{rest}", self.describe()));
+        } else if log::log_enabled!(level) {
+            // The reason may be a user's error that panics when it is displayed.
+            let text = catch(|| reason.to_string()).unwrap_or_else(|panic| format!("{}, whose text {panic}", reason.kind()));
+            log::log!(level, "{} lost: {text}{rest}", self.describe());
+        }
     }
 }
 

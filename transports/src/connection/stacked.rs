@@ -70,7 +70,6 @@ impl StreamConnection {
 impl State {
     /// What comes can be taken: it is wanted, and nothing is held that comes before it.
     fn takes_input(&self) -> bool {
-        let wanted = self.is_reading() || self.life.is_closing() || self.is_handshaking();
-        wanted && !(self.life.is_lost() || self.incoming.has_ended() || self.holds_input())
+        self.takes_more() && !self.holds_input()
     }
 }

@@ -237,11 +237,14 @@ impl State {
 
     /// There is input, and it is wanted: by the protocol, by a handshake, or to see the end of the stream while closing.
     pub(super) fn wants_input(&self) -> bool {
-        if self.incoming.has_ended() || self.life.is_lost() {
-            return false;
-        }
         let waiting = self.readable || self.incoming.wire_has_ended() || self.holds_input();
-        waiting && (self.is_reading() || self.life.is_closing() || self.is_handshaking())
+        waiting && self.takes_more()
+    }
+
+    /// The peer's stream has not ended, and somebody wants what comes of it.
+    pub(super) fn takes_more(&self) -> bool {
+        let wanted = self.is_reading() || self.life.is_closing() || self.is_handshaking();
+        wanted && !(self.incoming.has_ended() || self.life.is_lost())
     }
 
     /// Nothing can be due here but input and output: no layers, no producer, no end under way.
