@@ -266,9 +266,11 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Does something with a connection to `address`, on a thread.
+/// Does something with a connection to `address`, on a thread. It is made before this returns, and so before a loop that is run
+/// next can reset it.
 pub fn peer<T: Send + 'static>(address: SocketAddr, act: impl FnOnce(TcpStream) -> T + Send + 'static) -> JoinHandle<T> {
-    thread::spawn(move || act(connect(address)))
+    let stream = connect(address);
+    thread::spawn(move || act(stream))
 }
 
 /// Runs one connection between a probe on a reactor and a peer on a thread, until the probe's end is lost.
