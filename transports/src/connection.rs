@@ -49,6 +49,8 @@ pub(crate) struct StreamConnection {
     work: Work,
     /// A callback is running: what it asks for is done when it returns.
     in_callback: Cell<bool>,
+    /// The system has taken bytes since the peer was last seen to have them all.
+    in_flight: Cell<bool>,
 }
 
 /// What is told to the maker of an outgoing connection when it is lost.
@@ -139,6 +141,7 @@ impl StreamConnection {
             state: RefCell::new(State::new()),
             work: Work::new(Rc::clone(&shared.turn)),
             in_callback: Cell::new(false),
+            in_flight: Cell::new(false),
         })
     }
 

@@ -51,7 +51,7 @@ impl Connection for StreamConnection {
     }
 
     fn delivery(&self) -> Delivery {
-        self.state.borrow().delivery()
+        self.count_delivered()
     }
 
     fn lose_connection(&self) {

@@ -106,6 +106,7 @@ impl StreamConnection {
                 } else if short {
                     self.wake(state);
                 }
+                self.in_flight.set(true);
                 state.note_sent(count, &self.shared.buffers);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.writable = false,

@@ -1,0 +1,109 @@
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_protocols::{Address, Protocol, Transport};
+use torsade_reactor::spi::{Stream, TcpOptions, Token};
+use torsade_reactor::{Clock, Result};
+
+use crate::connection::StreamConnection;
+use crate::connection::shared::Shared;
+
+/// A socket that takes everything, and counts how often it is asked what the peer has not acknowledged.
+struct Asked {
+    times: Rc<Cell<usize>>,
+    unacknowledged: Rc<Cell<usize>>,
+}
+
+impl Stream for Asked {
+    fn register(&mut self, _: Token) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_connected(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn short_io_ends_edge(&self) -> bool {
+        true
+    }
+
+    fn pause(&self) {}
+
+    fn read(&self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn write(&self, data: &[u8]) -> io::Result<usize> {
+        Ok(data.len())
+    }
+
+    fn unacknowledged(&self) -> Option<usize> {
+        self.times.set(self.times.get() + 1);
+        Some(self.unacknowledged.get())
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reset_on_close(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn lingers(&self) -> bool {
+        false
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(None)
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        Ok(Address::Unnamed)
+    }
+
+    fn tcp(&self) -> Option<&dyn TcpOptions> {
+        None
+    }
+}
+
+/// Hands its transport out.
+struct Kept(Rc<RefCell<Option<Transport>>>);
+
+impl Protocol for Kept {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.0.replace(Some(transport.clone()));
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_system_is_asked_what_is_unacknowledged_only_until_the_peer_has_everything() {
+    let clock = Clock::new();
+    let (times, unacknowledged, kept) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::default());
+    let stream = Box::new(Asked { times: Rc::clone(&times), unacknowledged: Rc::clone(&unacknowledged) });
+    let protocol = Box::new(Kept(Rc::clone(&kept)));
+    StreamConnection::accept(&Shared::of(&clock), stream, Address::Unnamed, protocol, None).unwrap();
+    let transport = kept.borrow().clone().unwrap();
+    let look = || {
+        let delivery = transport.delivery();
+        (delivery.acknowledged, delivery.outstanding, times.take())
+    };
+    assert_eq!(look(), (0, 0, 0), "nothing was sent");
+    transport.write("hello");
+    clock.advance(Duration::ZERO);
+    unacknowledged.set(5);
+    assert_eq!(look(), (0, 5, 1));
+    unacknowledged.set(0);
+    assert_eq!(look(), (5, 0, 1));
+    assert_eq!(look(), (5, 0, 0), "it has everything");
+    transport.write("!");
+    clock.advance(Duration::ZERO);
+    assert_eq!(look(), (6, 0, 1), "it was sent more");
+}
