@@ -14,7 +14,7 @@ use crate::address::Address;
 
 pub use listener::{ListenOptions, Listener};
 pub use readiness::{Ready, Token};
-pub use stream::{Stream, TcpOptions};
+pub use stream::{Direction, Stream, TcpOptions};
 pub use wake::{Signal, Wake, Wakeups};
 
 /// A piece of work for the thread pool.
@@ -73,6 +73,12 @@ pub trait Backend {
     /// # Errors
     /// When the attempt fails at once.
     fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>>;
+
+    /// The streams that the program was started with: standard input and output as one.
+    ///
+    /// # Errors
+    /// As the system says; `Unsupported` where there are none.
+    fn standard_io(&self) -> io::Result<Box<dyn Stream>>;
 
     /// Begins to look up a host name off the loop, and calls `resolved` with what comes, maybe on another thread.
     ///

@@ -45,7 +45,9 @@ pub use worlds::simulated::memory::{MemoryError, MemoryPeer, MemoryReactor};
 
 /// For those who extend Torsade: worlds, and sources of their own on the loop. Programs need none of it.
 pub mod spi {
-    pub use crate::backend::{Backend, Job, ListenOptions, Listener, Ready, Resolved, Stream, TcpOptions, Token, Wake, Wakeups};
+    pub use crate::backend::{
+        Backend, Direction, Job, ListenOptions, Listener, Ready, Resolved, Stream, TcpOptions, Token, Wake, Wakeups,
+    };
     pub use crate::panic::catch;
     pub use crate::reactor::source::Source;
     pub use crate::report::drop_quietly;

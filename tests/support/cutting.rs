@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use torsade::spi::{Backend, Job, ListenOptions, Listener, Ready, Resolved, Stream, TcpOptions, Token, Wake, Wakeups};
+use torsade::spi::{Backend, Direction, Job, ListenOptions, Listener, Ready, Resolved, Stream, TcpOptions, Token, Wake, Wakeups};
 use torsade::{Address, Reactor};
 
 /// How many reads, and how many writes, of each socket are cut down to a few bytes: a handshake and what follows it. All
@@ -61,6 +61,10 @@ impl Backend for Cutting {
 
     fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
         Ok(self.cut(self.inner.backend().connect(address)?))
+    }
+
+    fn standard_io(&self) -> io::Result<Box<dyn Stream>> {
+        self.inner.backend().standard_io()
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {
@@ -139,6 +143,10 @@ impl CutStream {
 }
 
 impl Stream for CutStream {
+    fn direction(&self) -> Direction {
+        self.stream.direction()
+    }
+
     fn register(&mut self, token: Token) -> io::Result<()> {
         self.token = Some(token);
         self.stream.register(token)

@@ -28,7 +28,7 @@ use std::rc::Rc;
 use torsade_protocols::spi::{AlreadyReceived, Connection, Work};
 use torsade_protocols::{Address, Callback, Detect, Host, Protocol, Reason, StartTlsError, TlsConfig, TlsError, Transport};
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::spi::{Ready, Source, Stream, Token, catch, drop_quietly};
+use torsade_reactor::spi::{Direction, Ready, Source, Stream, Token, catch, drop_quietly};
 use torsade_reactor::{Panic, Result};
 
 use crate::connection::shared::Shared;
@@ -53,6 +53,9 @@ pub(crate) struct StreamConnection {
     in_flight: Cell<bool>,
 }
 
+/// What is told to the maker of a connection before `connection_made`.
+pub(crate) type OnMade = Box<dyn FnOnce(&Transport)>;
+
 /// What is told to the maker of an outgoing connection when it is lost.
 pub(crate) type OnLost = Box<dyn FnOnce(&Reason)>;
 
@@ -64,8 +67,7 @@ pub(crate) struct Begun {
     pub(crate) ready: Ready,
     /// Where it was made to.
     pub(crate) host: Option<Host>,
-    /// Told before `connection_made`.
-    pub(crate) on_made: Box<dyn FnOnce(&Transport)>,
+    pub(crate) on_made: OnMade,
     pub(crate) on_lost: OnLost,
 }
 
@@ -87,6 +89,20 @@ impl StreamConnection {
         tls: Option<&TlsConfig>,
     ) -> io::Result<()> {
         Self::new(shared, peer, protocol).enter(stream, tls)
+    }
+
+    /// Makes a connection of a stream that is connected already, and tells `on_made` before `connection_made`; from the loop only.
+    pub(crate) fn adopt(
+        shared: &Rc<Shared>,
+        stream: Box<dyn Stream>,
+        peer: Address,
+        protocol: Box<dyn Protocol>,
+        (on_made, on_lost): (OnMade, OnLost),
+    ) -> io::Result<()> {
+        let connection = Self::new(shared, peer, protocol);
+        connection.state.borrow_mut().rare().on_lost = Some(on_lost);
+        on_made(&connection.transport());
+        connection.enter(stream, None)
     }
 
     /// Takes a place in the reactor's table, and begins.
@@ -150,6 +166,11 @@ impl StreamConnection {
         {
             let mut state = self.state.borrow_mut();
             state.reads_on |= !stream.short_io_ends_edge();
+            match stream.direction() {
+                Direction::Both => {}
+                Direction::Input => state.outgoing.be_absent(),
+                Direction::Output => state.incoming.end(),
+            }
             state.stream = Some(stream);
             // A new socket has room: what `connection_made` writes need not wait for the poll to say so.
             state.writable = true;

@@ -6,8 +6,23 @@ use crate::address::Address;
 
 use super::readiness::Token;
 
-/// A non-blocking stream socket.
+/// Which ways bytes go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no other way")]
+pub enum Direction {
+    /// To the peer and from it.
+    Both,
+    /// From the peer only, as from the reading end of a pipe. Nothing is written, and our stream counts as ended.
+    Input,
+    /// To the peer only, as to the writing end of a pipe. Nothing is read, and the peer's stream counts as ended.
+    Output,
+}
+
+/// A non-blocking stream: a socket, or an end of a pipe.
 pub trait Stream {
+    /// Which ways it goes; that does not change while it lives.
+    fn direction(&self) -> Direction;
+
     /// Has readiness of both directions reported under `token`, once and for the life of the socket.
     ///
     /// # Errors

@@ -1,10 +1,14 @@
 //! The real world: mio's poll, the system's clock, getaddrinfo on threads.
 
+#[cfg(unix)]
+mod descriptor_stream;
 mod listener;
 #[cfg(target_os = "linux")]
 mod send_queue;
 #[cfg_attr(not(unix), path = "os/no_signals.rs")]
 mod signals;
+#[cfg(unix)]
+mod standard_io;
 mod stream;
 mod thread_pool;
 
@@ -123,6 +127,16 @@ impl Backend for Os {
         // It fails only where the attempt has, which is told later.
         socket.set_nodelay(true).ok();
         Ok(Box::new(OsStream::new(socket, Rc::clone(&self.registry))))
+    }
+
+    #[cfg(unix)]
+    fn standard_io(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(standard_io::open(Rc::clone(&self.registry))?))
+    }
+
+    #[cfg(not(unix))]
+    fn standard_io(&self) -> io::Result<Box<dyn Stream>> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "standard input cannot be waited for on this system"))
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {

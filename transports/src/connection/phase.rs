@@ -23,6 +23,7 @@
 //! | [`end`](Outgoing::end): all of it was sent, and our FIN | | | `Ended` | | |
 //! | [`fail`](Outgoing::fail): the system has refused to send | `Failed` | `Failed` | `Failed` | `Failed` | |
 //! | [`tell_failure`](Outgoing::tell_failure): the connection ends for that | | | | | `Ended` |
+//! | [`be_absent`](Outgoing::be_absent): it begins so, where the stream goes one way only | `Ended` | `Ended` | `Ended` | `Ended` | `Ended` |
 //!
 //! The peer's stream, [`Incoming`]:
 //!
@@ -217,6 +218,11 @@ impl Outgoing {
     /// The system has refused to send.
     pub(super) const fn fail(&mut self) {
         *self = Self::Failed;
+    }
+
+    /// There is no stream of ours.
+    pub(super) const fn be_absent(&mut self) {
+        *self = Self::Ended;
     }
 
     /// That it has refused is being told.

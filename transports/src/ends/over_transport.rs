@@ -15,7 +15,7 @@ use std::rc::{Rc, Weak};
 use torsade_protocols::spi::Connection;
 use torsade_protocols::{Address, Producer, Protocol, Reason, TlsConfig, Transport};
 use torsade_reactor::Result;
-use torsade_reactor::spi::{Ready, Stream, TcpOptions, Token};
+use torsade_reactor::spi::{Direction, Ready, Stream, TcpOptions, Token};
 
 use crate::connection::shared::{HIGH_WATERMARK, Shared};
 use crate::connection::{OnLost, StreamConnection};
@@ -174,6 +174,10 @@ impl OverStream {
 }
 
 impl Stream for OverStream {
+    fn direction(&self) -> Direction {
+        Direction::Both
+    }
+
     fn register(&mut self, token: Token) -> io::Result<()> {
         self.wire.token.set(Some(token));
         Ok(())

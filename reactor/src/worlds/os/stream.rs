@@ -11,7 +11,7 @@ use socket2::SockRef;
 
 use super::Registry;
 use crate::address::Address;
-use crate::backend::{Stream, TcpOptions, Token};
+use crate::backend::{Direction, Stream, TcpOptions, Token};
 
 /// epoll and kqueue report what comes after a short read without being asked again. mio promises that of no system; tokio
 /// relies on it for these.
@@ -55,6 +55,10 @@ impl Drop for OsStream {
 }
 
 impl Stream for OsStream {
+    fn direction(&self) -> Direction {
+        Direction::Both
+    }
+
     fn register(&mut self, token: Token) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut self.socket, mio::Token(token.to_usize()), interest)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::backend::{Backend, Job, ListenOptions, Listener, Resolved, Stream, TcpOptions, Token, Wake, Wakeups};
+use crate::backend::{Backend, Direction, Job, ListenOptions, Listener, Resolved, Stream, TcpOptions, Token, Wake, Wakeups};
 use crate::panic::catch;
 use crate::report::report_error;
 
@@ -66,6 +66,10 @@ impl Backend for HostBackend {
         }
         let id = self.world.network.borrow_mut().connect(self.host, address)?;
         Ok(Box::new(SimulatedStream::new(&self.world, self.host, id, Side::Client)))
+    }
+
+    fn standard_io(&self) -> io::Result<Box<dyn Stream>> {
+        Err(io::Error::new(ErrorKind::Unsupported, "a simulated host has no standard input and output"))
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {
@@ -151,6 +155,10 @@ impl SimulatedStream {
 }
 
 impl Stream for SimulatedStream {
+    fn direction(&self) -> Direction {
+        Direction::Both
+    }
+
     fn register(&mut self, token: Token) -> io::Result<()> {
         self.with_end(|end| end.token = Some(token))?;
         self.network().wake(self.id, self.side);

@@ -101,6 +101,7 @@ fn our_stream_passes_its_phases_as_the_table_says() {
     assert_eq!(after(Outgoing::finish), [Finished, Finished, Finished, Ended, Failed]);
     assert_eq!(after(Outgoing::end), [Open, Ending, Ended, Ended, Failed]);
     assert_eq!(after(Outgoing::fail), [Failed; 5]);
+    assert_eq!(after(Outgoing::be_absent), [Ended; 5]);
     assert_eq!(after(Outgoing::tell_failure), [Open, Ending, Finished, Ended, Ended]);
 }
 

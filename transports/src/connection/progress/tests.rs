@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{Address, Protocol, Transport};
-use torsade_reactor::spi::{Stream, TcpOptions, Token};
+use torsade_reactor::spi::{Direction, Stream, TcpOptions, Token};
 use torsade_reactor::{Clock, Result};
 
 use crate::connection::StreamConnection;
@@ -17,6 +17,10 @@ struct Asked {
 }
 
 impl Stream for Asked {
+    fn direction(&self) -> Direction {
+        Direction::Both
+    }
+
     fn register(&mut self, _: Token) -> io::Result<()> {
         Ok(())
     }
