@@ -1,8 +1,14 @@
 //! The real world: mio's poll, the system's clock, getaddrinfo on threads.
 
 #[cfg(unix)]
+mod descriptor;
+#[cfg(unix)]
 mod descriptor_stream;
 mod listener;
+#[cfg(unix)]
+mod pooled_descriptor;
+#[cfg(unix)]
+mod reports;
 #[cfg(target_os = "linux")]
 mod send_queue;
 #[cfg_attr(not(unix), path = "os/no_signals.rs")]
@@ -31,6 +37,8 @@ use crate::report::report_error;
 
 use listener::OsListener;
 pub use listener::reuse_port_listener;
+#[cfg(unix)]
+use reports::Reports;
 use signals::SignalWatch;
 use stream::OsStream;
 use thread_pool::ThreadPool;
@@ -46,7 +54,7 @@ pub(crate) struct Os {
     registry: Rc<Registry>,
     waker: Arc<mio::Waker>,
     signals: RefCell<Option<SignalWatch>>,
-    threads: ThreadPool,
+    threads: Rc<ThreadPool>,
     reserve: Rc<Reserve>,
     begin: Instant,
     /// When the last poll or lap ended.
@@ -56,8 +64,13 @@ pub(crate) struct Os {
 impl Os {
     pub(crate) fn new() -> io::Result<Self> {
         let poll = mio::Poll::new()?;
-        let registry = Rc::new(Registry { poll: poll.registry().try_clone()?, process: std::process::id() });
-        let waker = Arc::new(mio::Waker::new(&registry, WAKER)?);
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
+        let registry = Rc::new(Registry {
+            poll: poll.registry().try_clone()?,
+            process: std::process::id(),
+            #[cfg(unix)]
+            reports: Arc::new(Reports::new(Arc::clone(&waker))),
+        });
         let reserve = Rc::new(Reserve(RefCell::new(None)));
         reserve.refill();
         Ok(Self {
@@ -65,7 +78,7 @@ impl Os {
             registry,
             waker,
             signals: RefCell::default(),
-            threads: ThreadPool::default(),
+            threads: Rc::default(),
             reserve,
             begin: Instant::now(),
             lap: Cell::new(Instant::now()),
@@ -99,6 +112,8 @@ impl Backend for Os {
                     if let Some(signals) = &*self.signals.borrow() {
                         wakeups.signals.extend(signals.take());
                     }
+                    #[cfg(unix)]
+                    self.registry.reports.take(&mut wakeups.ready);
                 }
                 token => wakeups.ready.push((Token::from_usize(token.0), readiness(event))),
             }
@@ -131,7 +146,7 @@ impl Backend for Os {
 
     #[cfg(unix)]
     fn standard_io(&self) -> io::Result<Box<dyn Stream>> {
-        Ok(Box::new(standard_io::open(Rc::clone(&self.registry))?))
+        Ok(Box::new(standard_io::open(&self.registry, &self.threads)?))
     }
 
     #[cfg(not(unix))]
@@ -205,6 +220,8 @@ fn look_up(name: String, resolved: Resolved) {
 struct Registry {
     poll: mio::Registry,
     process: u32,
+    #[cfg(unix)]
+    reports: Arc<Reports>,
 }
 
 impl Registry {

@@ -2,64 +2,73 @@
 
 use std::cell::{Cell, Ref, RefCell};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use mio::Interest;
-use mio::unix::SourceFd;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 
 use super::Registry;
+use super::descriptor::Descriptor;
+use super::standard_io::StandardOutput;
 use crate::address::Address;
-use crate::backend::{Direction, Stream, TcpOptions, Token};
+use crate::backend::{Direction, Ready, Stream, TcpOptions, Token};
 
 /// What comes is read from one descriptor, what goes is written to another; there may be only one of them.
 pub(super) struct DescriptorStream {
-    input: Option<OwnedFd>,
+    input: Option<Descriptor>,
     /// Closed when our stream ends, for nothing else tells the peer.
-    output: RefCell<Option<OwnedFd>>,
-    /// Nobody reads what we write. Reading would never find that out, as it does on a socket.
+    output: RefCell<Option<Descriptor>>,
+    /// Closing our copy of standard output is not enough: the process has another.
+    standard: Option<StandardOutput>,
+    /// Writing has failed, most likely because nobody reads it. Reading would never find that out, as it does on a socket.
     broken: Cell<bool>,
     direction: Direction,
     registry: Rc<Registry>,
 }
 
 impl DescriptorStream {
-    /// Takes descriptors that do not block. The reading and the writing one may be copies of each other.
+    /// Takes descriptors whose descriptions are ours alone and do not block. The reading and the writing one may be copies of
+    /// each other.
     ///
     /// # Errors
     /// `InvalidInput` if there are none.
+    #[allow(dead_code)]
     pub(super) fn new(input: Option<OwnedFd>, output: Option<OwnedFd>, registry: Rc<Registry>) -> io::Result<Self> {
+        Self::of(input.map(Descriptor::Own), output.map(Descriptor::Own), None, registry)
+    }
+
+    /// Takes descriptors of any kind, and what is to be done besides when our stream ends.
+    pub(super) fn of(
+        input: Option<Descriptor>,
+        output: Option<Descriptor>,
+        standard: Option<StandardOutput>,
+        registry: Rc<Registry>,
+    ) -> io::Result<Self> {
         let direction = match (&input, &output) {
             (Some(_), Some(_)) => Direction::Both,
             (Some(_), None) => Direction::Input,
             (None, Some(_)) => Direction::Output,
             (None, None) => return Err(io::ErrorKind::InvalidInput.into()),
         };
-        Ok(Self { input, output: RefCell::new(output), broken: Cell::new(false), direction, registry })
+        Ok(Self { input, output: RefCell::new(output), standard, broken: Cell::new(false), direction, registry })
     }
 
     /// The descriptor to write to, as long as our stream has not ended.
-    fn output(&self) -> io::Result<Ref<'_, OwnedFd>> {
+    fn output(&self) -> io::Result<Ref<'_, Descriptor>> {
         Ref::filter_map(self.output.borrow(), Option::as_ref).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn forget(&self, descriptor: &OwnedFd) {
-        if !self.registry.is_forked() {
-            // It fails only where it was never registered.
-            self.registry.deregister(&mut SourceFd(&descriptor.as_raw_fd())).ok();
-        }
     }
 }
 
 impl Drop for DescriptorStream {
-    /// The poll would forget them by itself only if nobody else held the same pipe or terminal open.
     fn drop(&mut self) {
-        for descriptor in self.input.iter().chain(self.output.get_mut().iter()) {
-            if !self.registry.is_forked() {
-                self.registry.deregister(&mut SourceFd(&descriptor.as_raw_fd())).ok();
-            }
+        if let Err(error) = self.shutdown_write() {
+            log::debug!("the end of standard output cannot be told: {error}");
+        }
+        // The poll would forget it by itself only if nobody else held the same pipe or terminal open.
+        if let Some(input) = self.input.as_ref().filter(|_| !self.registry.is_forked()) {
+            input.deregister(&self.registry);
         }
     }
 }
@@ -70,12 +79,13 @@ impl Stream for DescriptorStream {
     }
 
     fn register(&mut self, token: Token) -> io::Result<()> {
-        let token = mio::Token(token.to_usize());
         if let Some(input) = &self.input {
-            self.registry.register(&mut SourceFd(&input.as_raw_fd()), token, Interest::READABLE)?;
+            input.register(&self.registry, token, Interest::READABLE)?;
+            // Of a file nothing is reported, nor of a pipe that nobody wrote to any more when it was opened anew.
+            self.registry.reports.add(token, Ready::READABLE);
         }
         if let Some(output) = self.output.get_mut() {
-            self.registry.register(&mut SourceFd(&output.as_raw_fd()), token, Interest::WRITABLE)?;
+            output.register(&self.registry, token, Interest::WRITABLE)?;
         }
         Ok(())
     }
@@ -96,13 +106,18 @@ impl Stream for DescriptorStream {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let Some(input) = &self.input else { return Err(io::ErrorKind::WouldBlock.into()) };
-        Ok(rustix::io::read(input, buffer)?)
+        match input.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(self.take_error()?.unwrap_or(error)),
+            read => read,
+        }
     }
 
     fn write(&self, data: &[u8]) -> io::Result<usize> {
-        let written = rustix::io::write(&*self.output()?, data);
-        self.broken.set(written == Err(rustix::io::Errno::PIPE));
-        Ok(written?)
+        let output = self.output()?;
+        output.write(data).inspect_err(|error| {
+            let waits = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+            self.broken.set(!waits && !matches!(*output, Descriptor::Socket(_)));
+        })
     }
 
     /// What a pipe has taken is no longer ours: closing it takes nothing back.
@@ -111,10 +126,12 @@ impl Stream for DescriptorStream {
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
-        if let Some(output) = self.output.take() {
-            self.forget(&output);
+        let Some(output) = self.output.take() else { return Ok(()) };
+        if self.registry.is_forked() {
+            return Ok(());
         }
-        Ok(())
+        output.deregister(&self.registry);
+        self.standard.as_ref().map_or(Ok(()), StandardOutput::end)
     }
 
     fn reset_on_close(&self) -> io::Result<()> {
