@@ -60,7 +60,7 @@ impl Descriptor {
     pub(super) fn write(&self, data: &[u8]) -> io::Result<usize> {
         match self {
             Self::Own(descriptor) => Ok(rustix::io::write(descriptor, data)?),
-            Self::Socket(socket) => Ok(send(socket, data, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?),
+            Self::Socket(socket) => Ok(send(socket, data, SendFlags::DONTWAIT)?),
             Self::Pooled(pooled) => pooled.write(data),
         }
     }
