@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -27,11 +27,10 @@ fn tell_when_held(transport: &Transport, held: &Arc<AtomicBool>) {
 }
 
 /// Writes until the other end has stopped reading and nothing more goes into the sockets between; says how much that was.
-fn stuff_until_held(stream: &mut TcpStream, held: &AtomicBool) -> usize {
-    stream.set_write_timeout(Some(Duration::from_millis(200))).expect("a timeout can be set");
+fn stuff_until_held(stream: &Peer, held: &AtomicBool) -> usize {
     let (block, mut stuffed) = (noise(65_536), 0);
     loop {
-        match stream.write(&block) {
+        match stream.write_within(Duration::from_millis(200), &block) {
             Ok(count) => stuffed += count,
             Err(_) if held.load(Ordering::Relaxed) => return stuffed,
             // Nothing goes for a moment, and yet it is not held: somebody was slow.
@@ -54,7 +53,7 @@ fn assert_bounded(wire: Wire, unsent: usize) {
 
 #[test]
 fn a_peer_that_never_reads_keeps_the_echo_server_bounded_and_the_others_served() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         let reactor = wire.reactor();
         let most = Rc::new(Cell::new(0));
         let held = Arc::new(AtomicBool::new(false));
@@ -73,12 +72,12 @@ fn a_peer_that_never_reads_keeps_the_echo_server_bounded_and_the_others_served()
                 Ok(())
             })
         });
-        let address = port.address;
+        let place = port.place.clone();
         let handle = reactor.handle();
         let peers = std::thread::spawn(move || {
-            let mut greedy = connect(address);
-            let stuffed = stuff_until_held(&mut greedy, &held);
-            let mut others: Vec<_> = (0..8).map(|_| connect(address)).collect();
+            let mut greedy = place.connect();
+            let stuffed = stuff_until_held(&greedy, &held);
+            let mut others: Vec<_> = (0..8).map(|_| place.connect()).collect();
             for round in 0..20 {
                 for other in &mut others {
                     let message = pattern(round, 1000);
@@ -100,7 +99,7 @@ fn a_peer_that_never_reads_keeps_the_echo_server_bounded_and_the_others_served()
 
 #[test]
 fn strictly_above_the_high_mark_reading_stops_and_at_the_low_one_it_goes_on() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         if wire.tls || wire.compressed {
             // The marks are of bytes on the wire, and layers make more or fewer of those.
             return;
@@ -128,7 +127,7 @@ fn strictly_above_the_high_mark_reading_stops_and_at_the_low_one_it_goes_on() {
 
 #[test]
 fn a_cap_below_what_is_unsent_already_ends_the_connection_whoever_sets_it() {
-    on_extreme_wires(|wire| {
+    on_extreme_kinds(&[], |wire| {
         for from_outside in [false, true] {
             let (release, wait) = mpsc::channel::<()>();
             let (events, ()) = wire.converse(
@@ -159,7 +158,7 @@ fn a_cap_below_what_is_unsent_already_ends_the_connection_whoever_sets_it() {
 
 #[test]
 fn read_while_congested_reads_on() {
-    on_extreme_wires(|wire| {
+    on_extreme_kinds(&[], |wire| {
         for opted in [false, true] {
             let (release, wait) = mpsc::channel::<()>();
             let release = RefCell::new(Some(release));
@@ -226,7 +225,7 @@ impl Producer for Push {
 
 #[test]
 fn a_push_producer_is_paused_and_resumed_and_stopped() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         let told = Told::default();
         let push = told.clone();
         let (events, ()) = wire.converse(
@@ -262,7 +261,7 @@ fn a_push_producer_is_paused_and_resumed_and_stopped() {
 
 #[test]
 fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused() {
-    on_extreme_wires(|wire| {
+    on_extreme_kinds(&[], |wire| {
         /// Writes a burst a turn as long as it is not paused: the system may take one at once, and then nobody resumes it.
         #[derive(Clone)]
         struct Bursts(Rc<Cell<usize>>, Rc<Cell<bool>>);
@@ -311,7 +310,7 @@ fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused() {
 
 #[test]
 fn an_unregistered_producer_is_told_nothing_more() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         let told = Told::default();
         let push = told.clone();
         let (_, ()) = wire.converse(
@@ -358,7 +357,7 @@ impl Producer for Pull {
 
 #[test]
 fn pull_producers_are_asked_when_output_is_empty_and_may_be_replaced_in_the_call() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         let unsent = Rc::new(Cell::new(0));
         let most = unsent.clone();
         let (events, got) = wire.converse(
@@ -381,7 +380,7 @@ fn pull_producers_are_asked_when_output_is_empty_and_may_be_replaced_in_the_call
 
 #[test]
 fn a_pull_producer_with_nothing_to_give_costs_no_turns_and_goes_on_after_a_write() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         struct Slow(Rc<Cell<usize>>);
         impl Producer for Slow {
             fn resume_producing(&mut self, consumer: &Transport) -> Result {
@@ -424,7 +423,7 @@ fn a_pull_producer_with_nothing_to_give_costs_no_turns_and_goes_on_after_a_write
 
 #[test]
 fn two_transports_as_each_others_producers_forward_without_growing() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         // What the portforward example does: the source is read no faster than the sink takes.
         let reactor = wire.reactor();
         let most = Rc::new(Cell::new(0));
@@ -465,10 +464,10 @@ fn two_transports_as_each_others_producers_forward_without_growing() {
                 Ok(())
             })
         });
-        let (address, handle) = (port.address, reactor.handle());
+        let (place, handle) = (port.place.clone(), reactor.handle());
         let peers = std::thread::spawn(move || {
-            let (mut source, mut sink) = (connect(address), connect(address));
-            let stuffed = stuff_until_held(&mut source, &held);
+            let (source, mut sink) = (place.connect(), place.connect());
+            let stuffed = stuff_until_held(&source, &held);
             source.shutdown(Shutdown::Write).unwrap();
             let (got, end) = drain(&mut sink);
             assert_eq!((got.len(), end), (stuffed, Ok(())));
@@ -482,7 +481,7 @@ fn two_transports_as_each_others_producers_forward_without_growing() {
 
 #[test]
 fn paused_nothing_is_read_and_resumed_everything_comes_with_the_end() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         let sent = Rc::new(Cell::new(0));
         let (count, wait) = mpsc::channel();
         let got = sent.clone();
@@ -561,12 +560,12 @@ impl LineProtocol for Verbose {
 
 #[test]
 fn lines_that_wait_while_output_is_stuck_all_come_before_the_end_of_the_stream() {
-    on_extreme_wires(|wire| {
+    on_extreme_kinds(&[], |wire| {
         for opts in [false, true] {
             let reactor = wire.reactor();
             let (second, wait) = mpsc::channel();
             let port = wire.listen(&reactor, move |_peer| LineReceiver::new(Verbose { lines: 0, opts, second: second.clone() }));
-            let peer = peer(port.address, move |mut stream| {
+            let peer = peer(port.place.clone(), move |mut stream| {
                 stream.write_all(&b"line\r\n".repeat(5)).unwrap();
                 stream.shutdown(Shutdown::Write).unwrap();
                 if opts {

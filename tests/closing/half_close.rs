@@ -10,7 +10,7 @@ use torsade::prelude::*;
 
 #[test]
 fn half_close_from_both_sides_ends_cleanly_in_either_order() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         // We first.
         let (events, got) = wire.converse_half_closeable(
             |event, transport| {
@@ -63,7 +63,7 @@ fn half_close_from_both_sides_ends_cleanly_in_either_order() {
 
 #[test]
 fn lose_connection_after_half_close_ends_cleanly() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         let (events, end) = wire.converse_half_closeable(
             |event, transport| {
                 match event {
@@ -82,7 +82,7 @@ fn lose_connection_after_half_close_ends_cleanly() {
 
 #[test]
 fn a_producer_cannot_be_registered_once_our_stream_has_ended() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         let (read_on, wait) = mpsc::channel();
         let (events, got) = wire.converse(
             move |event, transport| {

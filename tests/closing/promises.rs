@@ -15,7 +15,7 @@ use torsade::prelude::*;
 #[test]
 fn big_output_arrives_whole_although_the_peer_reads_slowly() {
     const SIZE: usize = 4 << 20;
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         let (events, (got, end)) = wire.converse(
             |event, transport| {
                 if matches!(event, Event::Made) {
@@ -47,7 +47,7 @@ fn big_output_arrives_whole_although_the_peer_reads_slowly() {
 
 #[test]
 fn what_is_written_after_lose_connection_in_the_same_turn_is_sent() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         let (events, got) = wire.converse(
             |event, transport| {
                 if matches!(event, Event::Made) {
@@ -68,7 +68,7 @@ fn what_is_written_after_lose_connection_in_the_same_turn_is_sent() {
 
 #[test]
 fn nothing_is_delivered_after_lose_connection_and_input_on_its_way_causes_no_reset() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         let (closing, wait) = mpsc::channel();
         let (events, (got, end)) = wire.converse(
             move |event, transport| {
@@ -97,12 +97,12 @@ fn nothing_is_delivered_after_lose_connection_and_input_on_its_way_causes_no_res
 
 #[test]
 fn a_peer_that_shuts_its_side_gets_everything_that_was_queued() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         const SIZE: usize = 3 << 20;
         let reactor = wire.reactor();
         let port = wire.listen(&reactor, |_peer| Echo);
         let handle = reactor.handle();
-        let peer = peer(port.address, move |mut stream| {
+        let peer = peer(port.place.clone(), move |mut stream| {
             let mut sender = stream.try_clone().unwrap();
             let sending = std::thread::spawn(move || {
                 sender.write_all(&pattern(0, SIZE)).unwrap();
@@ -122,7 +122,7 @@ fn a_peer_that_shuts_its_side_gets_everything_that_was_queued() {
 
 #[test]
 fn close_waits_for_the_producer_and_then_sends_all_it_wrote() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         struct Counter(usize);
         impl Producer for Counter {
             fn resume_producing(&mut self, consumer: &Transport) -> Result {
@@ -179,7 +179,7 @@ fn a_producer_that_never_ends_is_given_up_by_a_reset() {
 
 #[test]
 fn a_failed_connection_does_not_wait_for_its_producer() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         struct Endless(Rc<Cell<usize>>, bool);
         impl Producer for Endless {
             fn resume_producing(&mut self, consumer: &Transport) -> Result {
@@ -225,7 +225,7 @@ struct Ledger {
 
 #[test]
 fn a_thousand_clients_closing_at_random_lose_no_promised_byte() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         // Over each other wire a tenth of them.
         let count: u32 = if wire == Wire::PLAIN { 1000 } else { 100 };
         let reactor = wire.reactor();
@@ -268,8 +268,11 @@ fn a_thousand_clients_closing_at_random_lose_no_promised_byte() {
                 Ok(())
             })
         });
-        let address = port.address;
-        let workers: Vec<_> = (0..4).map(|worker| std::thread::spawn(move || clients(address, worker, count))).collect();
+        let worker = |worker| {
+            let (place, resets) = (port.place.clone(), wire.kind.can(Ability::Reset));
+            std::thread::spawn(move || clients(&place, worker, count, resets))
+        };
+        let workers: Vec<_> = (0..4).map(worker).collect();
         run(&reactor);
         let seen: BTreeMap<u32, usize> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
         let ledger = ledger.borrow();
@@ -281,8 +284,8 @@ fn a_thousand_clients_closing_at_random_lose_no_promised_byte() {
     });
 }
 
-/// A quarter of the clients, fifty at a time; says what those who wanted everything got.
-fn clients(address: std::net::SocketAddr, worker: u32, count: u32) -> Vec<(u32, usize)> {
+/// A quarter of the clients, fifty at a time; says what those who wanted everything got. Some reset, where that can be done.
+fn clients(place: &Place, worker: u32, count: u32, resets: bool) -> Vec<(u32, usize)> {
     let mut chance = Chance(u64::from(worker) + 1);
     let mut seen = Vec::new();
     let names: Vec<u32> = (0..count).filter(|name| name % 4 == worker).collect();
@@ -290,8 +293,8 @@ fn clients(address: std::net::SocketAddr, worker: u32, count: u32) -> Vec<(u32, 
         let mut open: Vec<_> = group
             .iter()
             .map(|name| {
-                let mut stream = connect(address);
-                let kind = chance.below(4) as u8;
+                let mut stream = place.connect();
+                let kind = chance.below(if resets { 4 } else { 3 }) as u8;
                 stream.write_all(&[&name.to_be_bytes()[..], &[kind]].concat()).unwrap();
                 if kind == 2 {
                     stream.shutdown(Shutdown::Write).unwrap();
@@ -319,7 +322,7 @@ fn clients(address: std::net::SocketAddr, worker: u32, count: u32) -> Vec<(u32, 
     seen
 }
 
-fn reset_after_name(mut stream: std::net::TcpStream, size: usize) {
+fn reset_after_name(mut stream: Peer, size: usize) {
     if size == 0 {
         // Nothing tells that the name was read but the end of the connection.
         stream.shutdown(Shutdown::Write).unwrap();
@@ -330,7 +333,7 @@ fn reset_after_name(mut stream: std::net::TcpStream, size: usize) {
 
 #[test]
 fn a_peer_that_does_not_close_its_side_does_not_hold_up_the_close() {
-    on_every_wire(|wire| {
+    on_every_kind(&[], |wire| {
         let (release, wait) = mpsc::channel();
         let (events, got) = wire.converse(
             move |event, transport| {

@@ -166,7 +166,7 @@ fn what_is_inflated_counts_too_one_buffer_a_turn() {
         bomb.write_all(&vec![0; 20 << 20]).unwrap();
         let bomb = bomb.finish().unwrap();
         assert!(bomb.len() < 65_536, "one read of the socket: {}", bomb.len());
-        let peer = peer(port.address, move |mut stream| stream.write_all(&bomb).unwrap());
+        let peer = peer(port.place.clone(), move |mut stream| stream.write_all(&bomb).unwrap());
         run(&reactor);
         peer.join().unwrap();
         let reads = reads.borrow();

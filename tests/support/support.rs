@@ -4,7 +4,9 @@
 
 mod child;
 mod cutting;
+mod kind;
 pub mod logged;
+mod peer;
 mod tunnel;
 mod wire;
 
@@ -24,7 +26,12 @@ pub use child::{child, child_in_own_network, child_with_descriptors, is_child, l
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use wire::keys;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
-pub use wire::{Wire, on_every_wire, on_extreme_wires};
+pub use wire::{Wire, on_every_kind, on_every_wire, on_extreme_kinds};
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use {
+    kind::{Ability, Kind, Place},
+    peer::Peer,
+};
 
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use torsade::wire::Echo;
@@ -266,17 +273,17 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Does something with a connection to `address`, on a thread. It is made before this returns, and so before a loop that is run
+/// Does something with a connection to `place`, on a thread. It is made before this returns, and so before a loop that is run
 /// next can reset it.
-pub fn peer<T: Send + 'static>(address: SocketAddr, act: impl FnOnce(TcpStream) -> T + Send + 'static) -> JoinHandle<T> {
-    let stream = connect(address);
-    thread::spawn(move || act(stream))
+pub fn peer<T: Send + 'static>(place: impl Into<Place>, act: impl FnOnce(Peer) -> T + Send + 'static) -> JoinHandle<T> {
+    let peer = place.into().connect();
+    thread::spawn(move || act(peer))
 }
 
 /// Runs one connection between a probe on a reactor and a peer on a thread, until the probe's end is lost.
 pub fn converse<T: Send + 'static>(
     script: impl FnMut(&Event, &Transport) -> Result + 'static,
-    act: impl FnOnce(TcpStream) -> T + Send + 'static,
+    act: impl FnOnce(Peer) -> T + Send + 'static,
 ) -> (Events, T) {
     Wire::PLAIN.converse(script, act)
 }
@@ -284,29 +291,28 @@ pub fn converse<T: Send + 'static>(
 /// The same with a protocol that goes on after the end of the peer's stream.
 pub fn converse_half_closeable<T: Send + 'static>(
     script: impl FnMut(&Event, &Transport) -> Result + 'static,
-    act: impl FnOnce(TcpStream) -> T + Send + 'static,
+    act: impl FnOnce(Peer) -> T + Send + 'static,
 ) -> (Events, T) {
     Wire::PLAIN.converse_half_closeable(script, act)
 }
 
 /// Reads to the end of the stream; says what came, and whether it ended in order.
-pub fn drain(stream: &mut TcpStream) -> (Vec<u8>, Result<(), ErrorKind>) {
+pub fn drain(stream: &mut impl Read) -> (Vec<u8>, Result<(), ErrorKind>) {
     let mut got = Vec::new();
     let result = stream.read_to_end(&mut got).map(drop).map_err(|error| error.kind());
     (got, result)
 }
 
 /// Reads until so many bytes are there.
-pub fn read_exactly(stream: &mut TcpStream, count: usize) -> Vec<u8> {
+pub fn read_exactly(stream: &mut impl Read, count: usize) -> Vec<u8> {
     let mut got = vec![0; count];
     stream.read_exact(&mut got).expect("as many bytes as expected");
     got
 }
 
 /// Closes with a reset.
-pub fn reset(stream: TcpStream) {
-    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger can be set");
-    drop(stream);
+pub fn reset(peer: impl Into<Peer>) {
+    peer.into().reset();
 }
 
 /// Bytes that tell their place, so that a loss, a repeat or an exchange shows. They repeat after a mebibyte or so, which is

@@ -1,15 +1,15 @@
 //! Forwards connections from one wire to another, with half-closes, resets and back-pressure.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use torsade::prelude::*;
 
+use super::kind::Place;
 use super::wire::Wire;
 
 /// Listens on one wire and forwards to `target` on the other.
-pub fn dig(reactor: &Reactor, from: Wire, to: Wire, target: SocketAddr) -> Port {
+pub fn dig(reactor: &Reactor, from: Wire, to: Wire, target: Place) -> Port {
     let reach = Reach { reactor: reactor.clone(), wire: to, target };
     from.listen_directly(reactor, move |_peer| {
         let ends = Rc::<RefCell<Ends>>::default();
@@ -21,7 +21,7 @@ pub fn dig(reactor: &Reactor, from: Wire, to: Wire, target: SocketAddr) -> Port 
 struct Reach {
     reactor: Reactor,
     wire: Wire,
-    target: SocketAddr,
+    target: Place,
 }
 
 /// Both sides of a forwarded connection, as far as they stand.
@@ -51,7 +51,7 @@ impl Protocol for End {
         if let Some(Reach { reactor, wire, target }) = &self.reach {
             transport.pause_producing();
             self.ends.borrow_mut().near = Some(transport.clone());
-            wire.connect(reactor, *target, Far { ends: Rc::clone(&self.ends) });
+            wire.connect_to(reactor, target, Far { ends: Rc::clone(&self.ends) });
             return Ok(());
         }
         self.ends.borrow_mut().far = Some(transport.clone());

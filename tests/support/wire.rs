@@ -1,4 +1,4 @@
-//! The same test over every wire: what stands between a protocol and its socket.
+//! The same test over every wire: what a connection is made of, and what stands between a protocol and that.
 //!
 //! A test's peer on a thread is a plain blocking socket. Where the wire is not plain, a [`Tunnel`] speaks it for the peer.
 //!
@@ -7,9 +7,11 @@
 //! - `bad_input`, `own_decoder`, `compression_connections`: they write and read the bytes of a layer themselves.
 //! - single tests of the suites that run here return early, and say why.
 //!
+//! A test that runs over every kind of connection says which abilities it is about; it is skipped where one is missing.
+//!
 //! `torture` takes the wires that are not cut, and `properties` has layers of its own.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -19,8 +21,10 @@ use torsade::prelude::*;
 use torsade::tls_wrapping_factory;
 use torsade::{IntoHostPort, ReactorHandle};
 
+use super::kind::{Ability, Kind, Place};
+use super::peer::Peer;
 use super::tunnel::dig;
-use super::{Event, Events, Probe, address, cutting, peer, run};
+use super::{Event, Events, Probe, cutting, peer, run};
 
 #[cfg(feature = "tls")]
 #[path = "../tls/keys.rs"]
@@ -29,6 +33,7 @@ pub mod keys;
 /// What a connection goes through.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Wire {
+    pub kind: Kind,
     pub tls: bool,
     /// TLS is over the transport, and not a layer of its connection.
     pub over: bool,
@@ -37,12 +42,36 @@ pub struct Wire {
     pub cut: bool,
 }
 
-/// Runs a test over every wire.
+/// Runs a test over every wire of TCP, and over every other kind of connection that can do what it is about.
+pub fn on_every_kind(needs: &[Ability], test: impl Fn(Wire)) {
+    on_every_wire(&test);
+    on_other_kinds(needs, test);
+}
+
+/// The same for a test that moves much: over the two extremes of TCP only.
+pub fn on_extreme_kinds(needs: &[Ability], test: impl Fn(Wire)) {
+    on_extreme_wires(&test);
+    on_other_kinds(needs, test);
+}
+
+fn on_other_kinds(needs: &[Ability], test: impl Fn(Wire)) {
+    for kind in Kind::OTHERS {
+        if let Some(missing) = needs.iter().find(|need| !kind.can(**need)) {
+            println!("skipped over {kind:?}, which has no {missing:?}");
+            continue;
+        }
+        let wire = Wire { kind: *kind, ..Wire::PLAIN };
+        println!("over {wire:?}");
+        test(wire);
+    }
+}
+
+/// Runs a test over every wire of TCP.
 pub fn on_every_wire(test: impl Fn(Wire)) {
     for cut in [false, true] {
         for tls in [false, true].into_iter().filter(|tls| !tls || cfg!(feature = "tls")) {
             for compressed in [false, true] {
-                let wire = Wire { tls, compressed, cut, over: tls && cut };
+                let wire = Wire { tls, compressed, cut, over: tls && cut, ..Wire::PLAIN };
                 println!("over {wire:?}");
                 test(wire);
             }
@@ -51,8 +80,9 @@ pub fn on_every_wire(test: impl Fn(Wire)) {
 }
 
 /// Runs a test that moves much over two wires only: one with nothing on it, and one with everything.
-pub fn on_extreme_wires(test: impl Fn(Wire)) {
-    for wire in [Wire::PLAIN, Wire { tls: cfg!(feature = "tls"), over: cfg!(feature = "tls"), compressed: true, cut: true }] {
+fn on_extreme_wires(test: impl Fn(Wire)) {
+    let tls = cfg!(feature = "tls");
+    for wire in [Wire::PLAIN, Wire { tls, over: tls, compressed: true, cut: true, ..Wire::PLAIN }] {
         println!("over {wire:?}");
         test(wire);
     }
@@ -60,8 +90,8 @@ pub fn on_extreme_wires(test: impl Fn(Wire)) {
 
 /// A port of a test, and where its plain peers find it.
 pub struct WirePort {
+    pub place: Place,
     pub port: Port,
-    pub address: SocketAddr,
     _tunnel: Option<Tunnel>,
 }
 
@@ -72,7 +102,7 @@ pub struct WirePeer {
 }
 
 impl Wire {
-    pub const PLAIN: Self = Self { tls: false, over: false, compressed: false, cut: false };
+    pub const PLAIN: Self = Self { kind: Kind::Tcp, tls: false, over: false, compressed: false, cut: false };
 
     /// A reactor whose sockets are as this wire has them.
     pub fn reactor(self) -> Reactor {
@@ -96,9 +126,10 @@ impl Wire {
     /// Listens on the loopback, for peers that do not.
     pub fn listen(self, reactor: &Reactor, factory: impl Factory + 'static) -> WirePort {
         let port = self.listen_directly(reactor, factory);
-        let tunnel = (!self.is_bare()).then(|| Tunnel::new(Self::PLAIN, self, address(&port)));
-        let address = tunnel.as_ref().map_or_else(|| address(&port), |tunnel| tunnel.address);
-        WirePort { port, address, _tunnel: tunnel }
+        let place = Place::of(&port);
+        let tunnel = (!self.is_bare()).then(|| Tunnel::new(self.bare(), self, place.clone()));
+        let place = tunnel.as_ref().map_or(place, |tunnel| tunnel.place.clone());
+        WirePort { place, port, _tunnel: tunnel }
     }
 
     /// Connects to a peer that speaks this wire.
@@ -119,17 +150,24 @@ impl Wire {
         reactor.connect_tcp(address, factory).expect("an address")
     }
 
+    /// Connects to a place of this wire.
+    pub fn connect_to(self, reactor: &Reactor, place: &Place, factory: impl ClientFactory + 'static) -> Connector {
+        match place {
+            Place::Tcp(address) => self.connect(reactor, *address, factory),
+        }
+    }
+
     /// Where a client finds a peer at `target` that does not speak this wire.
     pub fn reach(self, target: SocketAddr) -> WirePeer {
-        let tunnel = (!self.is_bare()).then(|| Tunnel::new(self, Self::PLAIN, target));
-        WirePeer { address: tunnel.as_ref().map_or(target, |tunnel| tunnel.address), _tunnel: tunnel }
+        let tunnel = (!self.is_bare()).then(|| Tunnel::new(self, self.bare(), target.into()));
+        WirePeer { address: tunnel.as_ref().map_or(target, |tunnel| tunnel.place.tcp()), _tunnel: tunnel }
     }
 
     /// Runs one connection between a probe on a reactor and a peer on a thread, until the probe's end is lost.
     pub fn converse<T: Send + 'static>(
         self,
         script: impl FnMut(&Event, &Transport) -> Result + 'static,
-        act: impl FnOnce(TcpStream) -> T + Send + 'static,
+        act: impl FnOnce(Peer) -> T + Send + 'static,
     ) -> (Events, T) {
         self.converse_as(false, script, act)
     }
@@ -138,7 +176,7 @@ impl Wire {
     pub fn converse_half_closeable<T: Send + 'static>(
         self,
         script: impl FnMut(&Event, &Transport) -> Result + 'static,
-        act: impl FnOnce(TcpStream) -> T + Send + 'static,
+        act: impl FnOnce(Peer) -> T + Send + 'static,
     ) -> (Events, T) {
         self.converse_as(true, script, act)
     }
@@ -147,7 +185,7 @@ impl Wire {
         self,
         half_closeable: bool,
         mut script: impl FnMut(&Event, &Transport) -> Result + 'static,
-        act: impl FnOnce(TcpStream) -> T + Send + 'static,
+        act: impl FnOnce(Peer) -> T + Send + 'static,
     ) -> (Events, T) {
         let reactor = self.reactor();
         let events = Events::default();
@@ -164,9 +202,14 @@ impl Wire {
             let probe = Probe::new(&record, script.take()?);
             Some(if half_closeable { probe.half_closeable() } else { probe })
         });
-        let peer = peer(port.address, act);
+        let peer = peer(port.place.clone(), act);
         run(&reactor);
         (events, peer.join().expect("the peer does not fail"))
+    }
+
+    /// The same with nothing on it.
+    const fn bare(self) -> Self {
+        Self { kind: self.kind, ..Self::PLAIN }
     }
 
     const fn is_bare(self) -> bool {
@@ -180,23 +223,23 @@ impl Wire {
 
 /// A thread that forwards connections from one wire to another, with all that happens to them. Ends when dropped.
 pub struct Tunnel {
-    pub address: SocketAddr,
+    pub place: Place,
     reactor: ReactorHandle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Tunnel {
-    fn new(from: Wire, to: Wire, target: SocketAddr) -> Self {
+    fn new(from: Wire, to: Wire, target: Place) -> Self {
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
             let reactor = Wire { cut: from.cut || to.cut, ..from }.reactor();
             reactor.set_stop_timeout(Duration::ZERO);
             let port = dig(&reactor, from, to, target);
-            tell.send((address(&port), reactor.handle())).expect("the test waits for it");
+            tell.send((Place::of(&port), reactor.handle())).expect("the test waits for it");
             reactor.run().expect("the reactor runs");
         });
-        let (address, reactor) = told.recv().expect("the tunnel stands");
-        Self { address, reactor, thread: Some(thread) }
+        let (place, reactor) = told.recv().expect("the tunnel stands");
+        Self { place, reactor, thread: Some(thread) }
     }
 }
 

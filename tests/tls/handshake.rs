@@ -12,7 +12,7 @@ use torsade::simulated::Simulation;
 use torsade::{Deadline, TlsError, TlsVersion};
 
 use crate::keys;
-use crate::support::{Event, Events, Probe, address, drain, peer, run};
+use crate::support::{Event, Events, Peer, Probe, address, drain, peer, run};
 use crate::world::{converse, echo, side, silent};
 
 #[test]
@@ -167,7 +167,7 @@ fn nothing_goes_out_in_clear_where_tls_cannot_begin() {
 fn against<T: Send + 'static>(
     config: &TlsServerConfig,
     script: impl FnMut(&Event, &Transport) -> Result + 'static,
-    act: impl FnOnce(std::net::TcpStream) -> T + Send + 'static,
+    act: impl FnOnce(Peer) -> T + Send + 'static,
 ) -> (Events, T) {
     let reactor = Reactor::new().expect("a reactor");
     let events = Events::default();

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use torsade::{
 };
 
 use crate::keys;
-use crate::support::{Event, Events, Probe, address, converse, drain, pattern, peer, run};
+use crate::support::{Event, Events, Peer, Probe, address, converse, drain, pattern, peer, run};
 use crate::world::{converse_in_clear, side, silent};
 
 /// A server of lines that answers STARTTLS, and everything else with its length.
@@ -97,7 +96,7 @@ fn a_conversation_goes_on_encrypted_after_the_switch() {
 }
 
 /// What a line server sees of a peer that does this.
-fn attack(with_rest: bool, act: impl FnOnce(TcpStream) + Send + 'static) -> Vec<String> {
+fn attack(with_rest: bool, act: impl FnOnce(Peer) + Send + 'static) -> Vec<String> {
     let reactor = Reactor::new().unwrap();
     let lines = Rc::new(RefCell::new(Vec::new()));
     let (record, config) = (lines.clone(), keys::server());
