@@ -32,6 +32,7 @@ mod error;
 mod faults;
 mod host;
 mod link;
+mod local;
 pub(crate) mod memory;
 mod memory_peer;
 mod network;

@@ -1,4 +1,4 @@
-//! The two sockets of a TCP connection, as Linux keeps them.
+//! The two ends of a connection, as Linux keeps them: of TCP, of a UNIX socket, or of a pipe.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::backend::{Ready, Token};
+use crate::backend::{Direction, Ready, Token};
 
 /// Names a connection; never given out twice.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -60,8 +60,18 @@ pub(super) enum Fate {
     Refused,
 }
 
+/// What a connection goes through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Medium {
+    /// The network between the hosts, with all its faults.
+    Network,
+    /// The memory of one machine: a UNIX socket or a pipe. Nothing gets lost, and a close takes nothing back that was written.
+    Machine,
+}
+
 /// A connection.
 pub(super) struct Link {
+    pub(super) medium: Medium,
     pub(super) client: End,
     pub(super) server: End,
     pub(super) fate: Fate,
@@ -125,12 +135,13 @@ impl Link {
     }
 }
 
-/// One socket, and the way out of it.
+/// One socket or end of a pipe, and the way out of it.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) host: usize,
     pub(super) local: Address,
     pub(super) remote: Address,
+    pub(super) direction: Direction,
     pub(super) stage: Stage,
     pub(super) token: Option<Token>,
     /// What was reported and is not again before a call ends with `WouldBlock`, if the socket is one without edges.
@@ -187,6 +198,7 @@ impl End {
             host,
             local,
             remote,
+            direction: Direction::Both,
             stage: Stage::Connecting,
             token: None,
             told: None,

@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::backend::{Ready, Signal, Token, Wakeups};
 
 use super::faults::Faults;
-use super::link::{End, Fate, Link, LinkId, Side, Stage};
+use super::link::{End, Fate, Link, LinkId, Medium, Side, Stage};
 use super::queue::{Happening, Queue};
 use super::rng::Rng;
 use super::script::Script;
@@ -361,7 +361,7 @@ impl Network {
         let client = self.new_end(client.0, here.clone(), there.clone());
         let mut server = self.new_end(server.0, there, here);
         server.released = true;
-        self.links.insert(id, Link { client, server, fate });
+        self.links.insert(id, Link { medium: Medium::Network, client, server, fate });
         id
     }
 
@@ -390,7 +390,7 @@ impl Network {
         self.rng.duration(&self.faults.latency).max(Duration::from_micros(1))
     }
 
-    fn next_id(&mut self) -> u64 {
+    pub(super) fn next_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
     }

@@ -11,7 +11,7 @@ use crate::backend::{Backend, Direction, Job, ListenOptions, Listener, Resolved,
 use crate::panic::catch;
 use crate::report::report_error;
 
-use super::link::{End, LinkId, Side, Stage};
+use super::link::{End, LinkId, Medium, Side, Stage};
 use super::network::Network;
 use super::queue::Happening;
 use super::world::World;
@@ -132,16 +132,30 @@ impl Wake for Flag {
     }
 }
 
-struct SimulatedStream {
+pub(super) struct SimulatedStream {
     world: Rc<World>,
     id: LinkId,
     side: Side,
+    medium: Medium,
+    direction: Direction,
 }
 
 impl SimulatedStream {
     fn new(world: &Rc<World>, host: usize, id: LinkId, side: Side) -> Self {
-        world.network.borrow_mut().add_stream(host);
-        Self { world: Rc::clone(world), id, side }
+        let mut network = world.network.borrow_mut();
+        network.add_stream(host);
+        let link = network.links.get(&id);
+        let (medium, direction) = link.map_or((Medium::Network, Direction::Both), |link| (link.medium, link.end(side).direction));
+        drop(network);
+        Self { world: Rc::clone(world), id, side, medium, direction }
+    }
+
+    #[allow(dead_code, reason = "pipes of processes and standard input use it")]
+    /// Two connected streams without addresses, of the programs of `hosts`: a UNIX socket pair; or, where the first only writes
+    /// or only reads, a pipe. Nothing is lost between them, and each holds as much as its buffers do.
+    pub(super) fn pair(world: &Rc<World>, hosts: [usize; 2], direction: Direction) -> [Self; 2] {
+        let id = world.network.borrow_mut().add_pair(hosts, direction);
+        [(hosts[0], Side::Client), (hosts[1], Side::Server)].map(|(host, side)| Self::new(world, host, id, side))
     }
 
     /// The socket in the network; it stays there as long as this lives, or until the simulation ends.
@@ -156,7 +170,7 @@ impl SimulatedStream {
 
 impl Stream for SimulatedStream {
     fn direction(&self) -> Direction {
-        Direction::Both
+        self.direction
     }
 
     fn register(&mut self, token: Token) -> io::Result<()> {
@@ -187,7 +201,11 @@ impl Stream for SimulatedStream {
     }
 
     fn unacknowledged(&self) -> Option<usize> {
-        self.with_end(|end| end.unacknowledged()).ok()
+        match self.medium {
+            Medium::Network => self.with_end(|end| end.unacknowledged()).ok(),
+            // What was written is the peer's.
+            Medium::Machine => Some(0),
+        }
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
@@ -195,11 +213,14 @@ impl Stream for SimulatedStream {
     }
 
     fn reset_on_close(&self) -> io::Result<()> {
-        self.with_end(|end| end.reset_on_close = true)
+        match self.medium {
+            Medium::Network => self.with_end(|end| end.reset_on_close = true),
+            Medium::Machine => Err(ErrorKind::Unsupported.into()),
+        }
     }
 
     fn lingers(&self) -> bool {
-        true
+        self.direction == Direction::Both
     }
 
     fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -211,7 +232,7 @@ impl Stream for SimulatedStream {
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
-        Some(self)
+        (self.medium == Medium::Network).then_some(self as &dyn TcpOptions)
     }
 }
 

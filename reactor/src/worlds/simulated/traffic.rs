@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::backend::Ready;
 
-use super::link::{Fate, LinkId, Segment, Side, Stage};
+use super::link::{Fate, LinkId, Medium, Segment, Side, Stage};
+use super::local::LOCAL_LATENCY;
 use super::network::Network;
 use super::queue::Happening;
 
@@ -115,10 +116,7 @@ impl Network {
             return self.arrive(id, side.other(), segment);
         }
         let now = self.now();
-        let mut latency = self.latency();
-        if self.rng.chance(self.faults.loss) {
-            latency += self.rng.duration(&self.faults.retransmission);
-        }
+        let latency = if self.is_local(id) { LOCAL_LATENCY } else { self.network_latency() };
         let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { return };
         let size = HEADER + if let Segment::Data(data) = &segment { data.len() } else { 0 };
         end.line_free = end.line_free.max(now) + end.bandwidth.map_or(Duration::ZERO, |bandwidth| time_for(size, bandwidth));
@@ -127,17 +125,24 @@ impl Network {
         self.queue.push(end.last_arrival, Happening::Deliver(id, side));
     }
 
+    fn network_latency(&mut self) -> Duration {
+        let latency = self.latency();
+        if self.rng.chance(self.faults.loss) { latency + self.rng.duration(&self.faults.retransmission) } else { latency }
+    }
+
     /// Sends what is unsent as far as the peer has room, and then the FIN if we write no more.
     pub(super) fn pump(&mut self, id: LinkId, side: Side) {
         while let Some(link) = self.links.get_mut(&id) {
             let window = link.window(side);
+            let resets = if link.medium == Medium::Network { self.faults.reset } else { 0.0 };
             let end = link.end_mut(side);
             if end.stage != Stage::Open {
                 return;
             }
             if end.unsent.is_empty() && end.shut && !end.fin_sent && (window > 0 || end.until_stuck != Some(0)) {
                 end.fin_sent = true;
-                return self.send(id, side, Segment::Fin);
+                let end = if end.released && end.reset_on_close { Segment::Reset } else { Segment::Fin };
+                return self.send(id, side, end);
             }
             let size = self.rng.size(&self.faults.segment).min(window).min(end.unsent.len());
             if size == 0 {
@@ -147,7 +152,7 @@ impl Network {
             end.flying += size;
             end.until_stuck = end.until_stuck.map(|left| left.saturating_sub(size));
             self.send(id, side, Segment::Data(data));
-            if self.rng.chance(self.faults.reset) {
+            if self.rng.chance(resets) {
                 return self.send(id, side, Segment::Cut);
             }
         }
@@ -160,7 +165,7 @@ impl Network {
             if link.end(from).in_flight.front().is_none_or(|(arrival, _)| *arrival > now) {
                 break;
             }
-            if self.are_parted(a, b) {
+            if link.medium == Medium::Network && self.are_parted(a, b) {
                 return self.stall(id, from);
             }
             let front = self.links.get_mut(&id).and_then(|link| link.end_mut(from).in_flight.pop_front());
@@ -250,7 +255,11 @@ impl Network {
         from.flying = from.flying.saturating_sub(data.len());
         let end = link.end_mut(to);
         if end.released || end.stage == Stage::Dead {
-            return self.reset(id, to);
+            // Within one machine the sender was told when it was closed.
+            if !self.is_local(id) {
+                self.reset(id, to);
+            }
+            return;
         }
         end.received.extend(data);
         end.window = end.window.saturating_sub(data.len());
@@ -299,11 +308,13 @@ impl Network {
 
     /// The socket is lost to an error that came from outside.
     pub(super) fn die(&mut self, id: LinkId, side: Side, kind: ErrorKind) {
+        let local = self.is_local(id);
         let Some(end) = self.end(id, side) else { return };
         if end.stage == Stage::Dead || end.is_finished() {
             return;
         }
         let kind = match kind {
+            kind if local => kind,
             ErrorKind::ConnectionReset if end.stage == Stage::Connecting => ErrorKind::ConnectionRefused,
             // Linux tells a reset after the peer's FIN in this way.
             ErrorKind::ConnectionReset if end.ended => ErrorKind::BrokenPipe,
@@ -311,6 +322,8 @@ impl Network {
         };
         let half_open = end.stage == Stage::HalfOpen;
         end.error = Some(kind);
+        // A UNIX socket tells its error even behind the end.
+        end.ended &= !local;
         end.stage = Stage::Dead;
         end.unsent.clear();
         end.in_flight.clear();
@@ -339,6 +352,9 @@ impl Network {
             return;
         }
         self.remove_stream(id, side);
+        if self.is_local(id) {
+            return self.close_local(id, side);
+        }
         let Some(end) = self.end(id, side) else { return };
         match end.stage {
             Stage::Connecting | Stage::HalfOpen => end.stage = Stage::Dead,
@@ -384,7 +400,7 @@ impl Network {
         self.forget_if_over(id);
     }
 
-    fn forget_if_over(&mut self, id: LinkId) {
+    pub(super) fn forget_if_over(&mut self, id: LinkId) {
         let Some(link) = self.links.get(&id).filter(|link| link.is_over()) else { return };
         if link.server.stage == Stage::HalfOpen {
             self.forget_half_open(id);
@@ -406,6 +422,9 @@ impl Network {
         let now = self.now();
         let scripted = self.script.is_some();
         let link = self.links.get_mut(&id).ok_or(ErrorKind::NotConnected)?;
+        if link.medium == Medium::Machine && link.end(side.other()).released {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         // Where a test plays the peer, it alone decides how much can be written.
         let most = if scripted { link.window(side) } else { usize::MAX };
         let end = link.end_mut(side);

@@ -1,0 +1,213 @@
+//! Connections within one machine: UNIX sockets and pipes.
+//!
+//! What is written is the peer's at once, as far as it has room, so a close takes nothing back, and nothing is lost on the way.
+//! There is no reset: who closes an end that has unread input gives the peer ECONNRESET, behind all that was written to it.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::backend::{Direction, Ready};
+
+use super::link::{End, Fate, Link, LinkId, Medium, Segment, Side, Stage};
+use super::network::Network;
+
+/// How long it takes until what was written can be read: time has to go on while two programs talk.
+pub(super) const LOCAL_LATENCY: Duration = Duration::from_micros(1);
+
+impl Network {
+    pub(super) fn is_local(&self, id: LinkId) -> bool {
+        self.links.get(&id).is_some_and(|link| link.medium == Medium::Machine)
+    }
+
+    #[allow(dead_code, reason = "pipes of processes and standard input use it")]
+    /// A pair of connected ends without addresses, of the programs of `hosts`; `direction` is that of the first.
+    pub(super) fn add_pair(&mut self, hosts: [usize; 2], direction: Direction) -> LinkId {
+        let id = LinkId(self.next_id());
+        let opposite = match direction {
+            Direction::Both => Direction::Both,
+            Direction::Input => Direction::Output,
+            Direction::Output => Direction::Input,
+        };
+        let client = self.new_local_end(hosts[0], direction);
+        let server = self.new_local_end(hosts[1], opposite);
+        self.links.insert(id, Link { medium: Medium::Machine, client, server, fate: Fate::Answered });
+        id
+    }
+
+    #[allow(dead_code, reason = "pipes of processes and standard input use it")]
+    fn new_local_end(&mut self, host: usize, direction: Direction) -> End {
+        let limits = (self.rng.size(&self.faults.receive_buffer), self.rng.size(&self.faults.send_buffer));
+        let mut end = End::new(host, Address::Unnamed, Address::Unnamed, limits);
+        let without_edges = self.rng.chance(self.faults.without_edges) || direction != Direction::Both;
+        end.told = without_edges.then_some(Ready::NONE);
+        end.stage = Stage::Open;
+        end.direction = direction;
+        match direction {
+            Direction::Both => {}
+            Direction::Input => (end.shut, end.fin_sent, end.fin_taken) = (true, true, true),
+            Direction::Output => end.ended = true,
+        }
+        end
+    }
+
+    /// The program closes its end. The peer learns at once that it cannot write any more.
+    pub(super) fn close_local(&mut self, id: LinkId, side: Side) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let peer = link.end_mut(side.other());
+        // That which has not arrived yet is unread as well.
+        let sent = !peer.unsent.is_empty() || peer.flying > 0;
+        peer.unsent.clear();
+        let end = link.end_mut(side);
+        let unread = !std::mem::take(&mut end.received).is_empty() || sent;
+        end.shut = true;
+        end.reset_on_close = unread;
+        if end.direction == Direction::Input {
+            self.die(id, side.other(), ErrorKind::BrokenPipe);
+        } else if unread && end.fin_sent && end.stage == Stage::Open {
+            self.send(id, side, Segment::Reset);
+        } else {
+            self.pump(id, side);
+        }
+        self.forget_if_over(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind};
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::backend::Stream;
+    use crate::worlds::simulated::Faults;
+    use crate::worlds::simulated::sockets::SimulatedStream;
+    use crate::worlds::simulated::world::World;
+
+    fn pair(faults: Faults, direction: Direction) -> (Rc<World>, [SimulatedStream; 2]) {
+        let world = World::new(1, faults);
+        let (here, _) = world.host("10.0.0.1".parse().unwrap());
+        let ends = SimulatedStream::pair(&world, [here, here], direction);
+        (world, ends)
+    }
+
+    /// Lets what was written arrive.
+    fn settle(world: &World) {
+        world.jump(world.now() + Duration::from_secs(1));
+        world.let_happen();
+    }
+
+    fn read(stream: &SimulatedStream) -> io::Result<Vec<u8>> {
+        let mut buffer = [0; 1024];
+        stream.read(&mut buffer).map(|count| buffer[..count].to_vec())
+    }
+
+    fn kind<T>(result: io::Result<T>) -> Option<ErrorKind> {
+        result.err().map(|error| error.kind())
+    }
+
+    #[test]
+    fn a_pair_has_no_addresses_and_passes_bytes_both_ways_without_loss_in_a_hostile_world() {
+        let faults = Faults { receive_buffer: 64..=64, send_buffer: 64..=64, short_write: 0.0, reset: 1.0, ..Faults::hostile() };
+        let (world, [a, b]) = pair(faults, Direction::Both);
+        assert_eq!(a.local_address().unwrap(), Address::Unnamed);
+        assert!(a.tcp().is_none());
+        for (from, to) in [(&a, &b), (&b, &a)] {
+            let (mut sent, mut got) = (Vec::new(), Vec::new());
+            while sent.len() < 10_000 {
+                let part: Vec<u8> = (0..100).map(|i| (sent.len() + i) as u8).collect();
+                match from.write(&part) {
+                    Ok(count) => sent.extend(&part[..count]),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                }
+                settle(&world);
+                got.extend(read(to).unwrap_or_default());
+                settle(&world);
+            }
+            while got.len() < sent.len() {
+                got.extend(read(to).unwrap());
+                settle(&world);
+            }
+            assert_eq!(got, sent);
+        }
+    }
+
+    #[test]
+    fn a_pair_holds_what_its_buffers_hold_and_then_makes_the_writer_wait() {
+        let faults = Faults { receive_buffer: 100..=100, send_buffer: 50..=50, ..Faults::calm() };
+        let (world, [a, b]) = pair(faults, Direction::Output);
+        let mut written = 0;
+        while let Ok(count) = a.write(&[7; 1000]) {
+            written += count;
+            settle(&world);
+        }
+        assert_eq!(written, 150);
+        assert_eq!(read(&b).unwrap().len(), 100);
+        settle(&world);
+        assert!(a.write(&[7; 1000]).is_ok());
+    }
+
+    #[test]
+    fn who_closes_with_unread_input_gives_the_peer_an_error_behind_what_was_written_to_it() {
+        let (world, [a, b]) = pair(Faults::calm(), Direction::Both);
+        a.write(b"never read").unwrap();
+        b.write(b"last words").unwrap();
+        settle(&world);
+        drop(b);
+        assert_eq!(kind(a.write(b"more")), Some(ErrorKind::BrokenPipe));
+        settle(&world);
+        assert_eq!(read(&a).unwrap(), b"last words");
+        assert_eq!(kind(read(&a)), Some(ErrorKind::ConnectionReset));
+        assert_eq!(read(&a).unwrap(), b"");
+    }
+
+    #[test]
+    fn the_error_comes_even_behind_an_end_that_was_read() {
+        let (world, [a, b]) = pair(Faults::calm(), Direction::Both);
+        b.shutdown_write().unwrap();
+        settle(&world);
+        assert_eq!(read(&a).unwrap(), b"");
+        a.write(b"never read").unwrap();
+        settle(&world);
+        drop(b);
+        settle(&world);
+        assert_eq!(kind(read(&a)), Some(ErrorKind::ConnectionReset));
+    }
+
+    #[test]
+    fn who_closes_with_everything_read_gives_the_peer_the_end_alone_whatever_the_peer_writes_then() {
+        let (world, [a, b]) = pair(Faults::calm(), Direction::Both);
+        b.write(b"last words").unwrap();
+        assert_eq!(kind(b.reset_on_close()), Some(ErrorKind::Unsupported));
+        drop(b);
+        settle(&world);
+        assert_eq!(kind(a.write(b"more")), Some(ErrorKind::BrokenPipe));
+        settle(&world);
+        assert_eq!(read(&a).unwrap(), b"last words");
+        assert_eq!(read(&a).unwrap(), b"");
+        drop(a);
+        settle(&world);
+        assert!(world.network.borrow().links.is_empty());
+    }
+
+    #[test]
+    fn a_pipe_goes_one_way_and_its_reader_sees_the_end_behind_the_last_bytes() {
+        let (world, [a, b]) = pair(Faults::calm(), Direction::Output);
+        assert_eq!((a.direction(), b.direction()), (Direction::Output, Direction::Input));
+        a.write(b"all there is").unwrap();
+        drop(a);
+        settle(&world);
+        assert_eq!(read(&b).unwrap(), b"all there is");
+        assert_eq!(read(&b).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_any_more_is_broken() {
+        let (world, [a, b]) = pair(Faults::calm(), Direction::Output);
+        a.write(b"never read").unwrap();
+        drop(b);
+        settle(&world);
+        assert_eq!(a.take_error().unwrap().map(|error| error.kind()), Some(ErrorKind::BrokenPipe));
+        assert_eq!(kind(a.write(b"more")), Some(ErrorKind::BrokenPipe));
+    }
+}
