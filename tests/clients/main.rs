@@ -4,4 +4,5 @@
 mod support;
 
 mod connecting;
+mod happy_eyeballs;
 mod names;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use torsade_reactor::Panic;
 
-use crate::address::AddressError;
+use crate::address::{Address, AddressError};
 
 /// Why a connection could not be made; what `client_connection_failed` is given.
 #[non_exhaustive]
@@ -16,6 +16,9 @@ pub enum ConnectError {
     Address(AddressError),
     /// `connect` was called while the connector is connecting or connected.
     AlreadyConnected,
+    /// None of the name's addresses could be connected to; what came of each. If nobody listens at any of them, that is
+    /// [`Refused`](Self::Refused).
+    EveryAddress(Vec<(Address, io::Error)>),
     /// The factory's `build_protocol` panicked.
     Factory(Panic),
     /// The system refused the attempt: no route, no descriptors, not permitted.
@@ -54,6 +57,15 @@ impl fmt::Display for ConnectError {
         match self {
             Self::Address(error) => write!(f, "{error}, or a name: localhost:8000"),
             Self::AlreadyConnected => f.write_str("the connector is already connecting or connected: disconnect it first"),
+            Self::EveryAddress(failures) => {
+                write!(f, "connecting failed at every one of {} addresses", failures.len())?;
+                let mut mark = ": ";
+                for (address, error) in failures {
+                    write!(f, "{mark}{address} ({error})")?;
+                    mark = ", ";
+                }
+                Ok(())
+            }
             Self::Factory(panic) => write!(f, "building the protocol {panic}"),
             Self::Io(error) => write!(f, "connecting failed: {error}"),
             Self::NoProtocol => f.write_str("the factory built no protocol for this connection"),

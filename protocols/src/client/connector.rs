@@ -41,6 +41,9 @@ pub trait Connect {
     /// As [`Connector::set_timeout`].
     fn set_timeout(&self, timeout: Duration);
 
+    /// As [`Connector::set_attempt_delay`].
+    fn set_attempt_delay(&self, delay: Duration);
+
     /// As [`Connector::destination`].
     fn destination(&self) -> &Destination;
 
@@ -93,6 +96,13 @@ impl Connector {
     /// An attempt begins in the turn after `connect`, so this may be called right after `connect_tcp`.
     pub fn set_timeout(&self, timeout: Duration) {
         self.0.set_timeout(timeout);
+    }
+
+    /// Sets how long one address of a name is given before the next is tried beside it, for attempts that begin after this;
+    /// 250 ms unless set (RFC 8305; Twisted's `HostnameEndpoint` has 300 ms).
+    #[doc(alias = "attemptDelay")]
+    pub fn set_attempt_delay(&self, delay: Duration) {
+        self.0.set_attempt_delay(delay);
     }
 
     /// Where it connects to.

@@ -1,7 +1,8 @@
 //! Outgoing connections: the attempts, and what follows them.
 
+mod race;
+
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -9,16 +10,17 @@ use std::time::Duration;
 
 use torsade_protocols::spi::Connect;
 use torsade_protocols::{
-    Address, ClientFactory, ConnectError, Connector, ConnectorState, Destination, Host, HostPort, Reason, Result, TlsConfig,
+    ClientFactory, ConnectError, Connector, ConnectorState, Destination, Host, HostPort, Protocol, Reason, Result, TlsConfig,
     Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::spi::{Ready, Source, Stream, Token, catch, drop_quietly};
+use torsade_reactor::spi::{Ready, Source, Token, catch, drop_quietly};
 use torsade_reactor::{DelayedCall, Panic, Reactor, report_error};
 use torsade_reactor::{LookUp, TooManyLookUps};
 
 use crate::connection::shared::Shared;
 use crate::connection::{Begun, StreamConnection};
+use race::{Race, Winner};
 
 /// How long an attempt may take unless set, as in Twisted.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,6 +29,7 @@ pub(crate) struct StreamConnector {
     shared: Rc<Shared>,
     destination: Destination,
     timeout: Cell<Duration>,
+    attempt_delay: Cell<Duration>,
     factory: RefCell<Box<dyn ClientFactory>>,
     /// With it, every connection begins with TLS.
     tls: Option<TlsConfig>,
@@ -45,20 +48,12 @@ enum Phase {
     Starting,
     /// The name is being looked up, or is to be. As before, there is no socket.
     Resolving(DelayedCall, LookUp),
-    Connecting(Attempt),
+    Connecting(Race),
     /// The connection is established, and the factory builds its protocol.
     Building,
     /// The attempt was ended by the user; the factory is told in the next turn.
     Ending,
     Connected(Transport),
-}
-
-/// An attempt at one address after the other.
-struct Attempt {
-    deadline: DelayedCall,
-    addresses: VecDeque<Address>,
-    socket: Option<(Token, Box<dyn Stream>, Address)>,
-    last_error: Option<ConnectError>,
 }
 
 impl StreamConnector {
@@ -72,6 +67,7 @@ impl StreamConnector {
             shared: Shared::of(reactor),
             destination,
             timeout: Cell::new(TIMEOUT),
+            attempt_delay: Cell::new(race::ATTEMPT_DELAY),
             factory: RefCell::new(factory),
             tls,
             started: Cell::new(false),
@@ -116,7 +112,7 @@ impl StreamConnector {
                 Host::Name(_) => return self.look_up(deadline, there),
             },
         };
-        self.try_addresses(deadline, [there].into());
+        self.race(deadline, vec![there]);
     }
 
     fn look_up(self: &Rc<Self>, deadline: DelayedCall, there: &HostPort) {
@@ -140,13 +136,7 @@ impl StreamConnector {
         drop(look_up);
         match resolved {
             Ok(found) => {
-                let mut addresses = VecDeque::new();
-                for address in found.into_iter().map(|ip| there.at(ip).into()) {
-                    if !addresses.contains(&address) {
-                        addresses.push_back(address);
-                    }
-                }
-                self.try_addresses(deadline, addresses);
+                self.race(deadline, found.into_iter().map(|ip| there.at(ip).into()).collect());
             }
             Err(cause) => {
                 deadline.cancel().ok();
@@ -155,89 +145,14 @@ impl StreamConnector {
         }
     }
 
-    fn try_addresses(self: &Rc<Self>, deadline: DelayedCall, addresses: VecDeque<Address>) {
-        self.phase.replace(Phase::Connecting(Attempt { deadline, addresses, socket: None, last_error: None }));
-        self.stop_waiting();
-        self.try_next();
-    }
-
-    /// Begins with the next address, or gives up with the error of the last one.
-    fn try_next(self: &Rc<Self>) {
-        loop {
-            let address = match &mut *self.phase.borrow_mut() {
-                Phase::Connecting(attempt) => attempt.addresses.pop_front(),
-                _ => return,
-            };
-            let Some(address) = address else { break };
-            match self.open(&address) {
-                Ok(()) => return,
-                Err(error) => self.note_error(&address, error),
-            }
-        }
-        let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        let error = match &mut *self.phase.borrow_mut() {
-            Phase::Connecting(attempt) => attempt.last_error.take().unwrap_or_else(|| none().into()),
-            _ => return,
-        };
-        self.fail(&error);
-    }
-
-    fn open(self: &Rc<Self>, address: &Address) -> io::Result<()> {
-        let reactor = &self.shared.reactor;
-        let mut stream = reactor.backend().connect(address)?;
-        let token = reactor.add_source(Rc::<Self>::clone(self));
-        if let Err(error) = stream.register(token) {
-            reactor.remove_source(token);
-            return Err(error);
-        }
-        if let Phase::Connecting(attempt) = &mut *self.phase.borrow_mut() {
-            attempt.socket = Some((token, stream, address.clone()));
-        }
-        Ok(())
-    }
-
-    fn note_error(&self, address: &Address, error: io::Error) {
-        log::debug!("connecting to {address} failed: {error}");
-        if let Phase::Connecting(attempt) = &mut *self.phase.borrow_mut() {
-            attempt.last_error = Some(error.into());
-        }
-    }
-
-    /// The socket is ready for something: the connection is established, or has failed.
-    fn check(self: &Rc<Self>, ready: Ready) {
-        let result = match &*self.phase.borrow() {
-            Phase::Connecting(Attempt { socket: Some((_, stream, _)), .. }) => stream.is_connected(),
-            _ => return,
-        };
-        match result {
-            Ok(false) => {}
-            Ok(true) => self.connected(ready),
-            Err(error) => {
-                let socket = match &mut *self.phase.borrow_mut() {
-                    Phase::Connecting(attempt) => attempt.socket.take(),
-                    _ => None,
-                };
-                if let Some((token, _, address)) = socket {
-                    self.shared.reactor.remove_source(token);
-                    self.note_error(&address, error);
-                }
-                self.try_next();
-            }
-        }
-    }
-
-    fn connected(self: &Rc<Self>, ready: Ready) {
-        let Phase::Connecting(Attempt { deadline, socket: Some((token, stream, peer)), .. }) =
-            self.phase.replace(Phase::Building)
-        else {
-            return;
-        };
-        deadline.cancel().ok();
+    /// A socket of the race is established, and this is what was reported of it.
+    fn connected(self: &Rc<Self>, winner: Winner, ready: Ready) {
+        self.phase.replace(Phase::Building);
         self.observe("build_protocol");
-        let built = catch(|| self.factory.borrow_mut().build_protocol(&peer));
+        let built = catch(|| self.factory.borrow_mut().build_protocol(&winner.peer));
         let refused = match built {
             Ok(Some(protocol)) if matches!(*self.phase.borrow(), Phase::Building) => {
-                self.make((token, ready), stream, peer, protocol);
+                self.make(winner, ready, protocol);
                 return;
             }
             // Ended in the hook.
@@ -248,18 +163,13 @@ impl StreamConnector {
             Ok(None) => ConnectError::NoProtocol,
             Err(panic) => ConnectError::Factory(panic),
         };
-        drop(stream);
-        self.shared.reactor.remove_source(token);
+        self.shared.reactor.remove_source(winner.token);
+        drop(winner);
         self.fail(&refused);
     }
 
-    fn make(
-        self: &Rc<Self>,
-        (token, ready): (Token, Ready),
-        stream: Box<dyn Stream>,
-        peer: Address,
-        protocol: Box<dyn torsade_protocols::Protocol>,
-    ) {
+    fn make(self: &Rc<Self>, winner: Winner, ready: Ready, protocol: Box<dyn Protocol>) {
+        let Winner { token, stream, peer } = winner;
         let (maker, loser) = (Rc::clone(self), Rc::clone(self));
         let host = match &self.destination {
             Destination::Address(_) => None,
@@ -314,13 +224,7 @@ impl StreamConnector {
                 deadline.cancel().ok();
                 drop(look_up);
             }
-            Phase::Connecting(attempt) => {
-                // It may be the deadline that ends the attempt.
-                attempt.deadline.cancel().ok();
-                if let Some((token, ..)) = attempt.socket {
-                    self.shared.reactor.remove_source(token);
-                }
-            }
+            Phase::Connecting(race) => race.end(&self.shared.reactor),
             Phase::Idle | Phase::Starting | Phase::Building | Phase::Ending | Phase::Connected(_) => {}
         }
     }
@@ -397,6 +301,10 @@ impl Connect for StreamConnector {
         self.timeout.set(timeout);
     }
 
+    fn set_attempt_delay(&self, delay: Duration) {
+        self.attempt_delay.set(delay);
+    }
+
     fn destination(&self) -> &Destination {
         &self.destination
     }
@@ -416,11 +324,9 @@ impl Connect for StreamConnector {
     }
 }
 
-/// While an attempt is under way, also when it has no socket yet; then the connection takes its place.
+/// While there is no socket that could take its place.
 impl Source for StreamConnector {
-    fn ready(self: Rc<Self>, ready: Ready) {
-        self.check(ready);
-    }
+    fn ready(self: Rc<Self>, _: Ready) {}
 
     fn end_of_turn(self: Rc<Self>) {}
 

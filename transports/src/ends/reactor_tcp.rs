@@ -128,7 +128,9 @@ pub trait ReactorTcp {
 
     /// Connects to `address` and has `factory` build the protocol once the connection is established.
     ///
-    /// A host name is looked up off the loop, and its addresses are tried in turn. The attempt begins in the next turn
+    /// A host name is looked up off the loop. Its addresses are tried as RFC 8305 says, IPv4 and IPv6 by turns: the next one
+    /// when those before it have failed or have not answered for 250 ms
+    /// ([`Connector::set_attempt_delay`]), until one is established. It begins in the next turn
     /// and may take 30 s in all; how it goes the factory's hooks tell. A peer that announces compression is understood
     /// without a call, see [`Transport::set_detection`](torsade_protocols::Transport::set_detection).
     ///
