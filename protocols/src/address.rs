@@ -180,7 +180,7 @@ impl TryFrom<Address> for HostPort {
 
     fn try_from(address: Address) -> Result<Self, AddressError> {
         match address {
-            Address::Tcp(address) => Ok(address.into()),
+            Address::Tcp(address) | Address::Udp(address) => Ok(address.into()),
             _ => Err(AddressError::NoPort { text: address.to_string() }),
         }
     }

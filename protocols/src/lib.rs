@@ -11,6 +11,9 @@ mod address;
 mod client;
 mod compression;
 mod connection;
+mod datagram_error;
+mod datagram_protocol;
+mod datagram_transport;
 mod delivery;
 mod factory;
 mod framing;
@@ -34,6 +37,9 @@ pub use compression::{
     AfterEnd, Compression, CompressionError, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Detect,
     Flush, Format, Truncation,
 };
+pub use datagram_error::DatagramError;
+pub use datagram_protocol::DatagramProtocol;
+pub use datagram_transport::DatagramTransport;
 pub use delivery::Delivery;
 pub use factory::{ClientFactory, Factory, IntoProtocol};
 pub use framing::decoder::{Decoded, Decoder, FrameDecoder, FrameError};
@@ -60,6 +66,7 @@ pub use transport::Transport;
 pub mod spi {
     pub use crate::client::connector::Connect;
     pub use crate::connection::Connection;
+    pub use crate::datagram_transport::DatagramEnd;
     pub use crate::producer::consumers::{Consumers, Registration};
     pub use crate::tls::AlreadyReceived;
     pub use crate::transport::compression::ConnectionCompression;

@@ -10,6 +10,9 @@ pub use time::{Daytime, Time};
 
 use torsade_reactor::Result;
 
+use crate::address::Address;
+use crate::datagram_protocol::DatagramProtocol;
+use crate::datagram_transport::DatagramTransport;
 use crate::protocol::Protocol;
 use crate::transport::Transport;
 
@@ -34,6 +37,14 @@ impl Protocol for Echo {
     }
 }
 
+/// To whoever has sent it. Two of them that are made to talk to each other never end.
+impl DatagramProtocol for Echo {
+    fn datagram_received(&mut self, transport: &DatagramTransport, data: &[u8], from: &Address) -> Result {
+        transport.write_to(data, from);
+        Ok(())
+    }
+}
+
 /// Discards whatever it receives (RFC 863).
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has no state")]
@@ -41,6 +52,12 @@ pub struct Discard;
 
 impl Protocol for Discard {
     fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+impl DatagramProtocol for Discard {
+    fn datagram_received(&mut self, _: &DatagramTransport, _: &[u8], _: &Address) -> Result {
         Ok(())
     }
 }

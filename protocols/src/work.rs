@@ -46,6 +46,11 @@ pub struct Work {
 /// it prints how long a turn with 64 peers of each kind takes. Bytes of a plain stream are not counted: the size of a read
 /// bounds them.
 pub mod weight {
+    /// A datagram that is received: a call of the system, most of all.
+    pub const DATAGRAM: u64 = 1_500;
+    /// Bytes of a datagram that cost a unit.
+    pub const DATAGRAM_BYTES: u64 = 4;
+
     /// A message that a framing protocol delivers, besides what the user does with it.
     pub const MESSAGE: u64 = 64;
 

@@ -1,17 +1,19 @@
 //! The outside world, behind one trait.
 
+mod datagrams;
 mod listener;
 mod readiness;
 mod stream;
 mod wake;
 
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Address;
 
+pub use datagrams::{DatagramOptions, Datagrams, MulticastInterface, UdpOptions};
 pub use listener::{ListenOptions, Listener};
 pub use readiness::{Ready, Token};
 pub use stream::{Direction, Stream, TcpOptions};
@@ -73,6 +75,23 @@ pub trait Backend {
     /// # Errors
     /// When the attempt fails at once.
     fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>>;
+
+    /// Opens a socket of datagrams on `address`; of UNIX datagrams for a [`UnixName`](crate::UnixName), and for
+    /// [`Address::Unnamed`], to which nobody can send. It is not [registered](Datagrams::register) yet.
+    ///
+    /// # Errors
+    /// As the system says: the address is in use, not ours, or not permitted. `Unsupported` for an address of a kind that this
+    /// world has no datagrams for.
+    fn bind_datagram(&self, address: &Address, options: DatagramOptions) -> io::Result<Box<dyn Datagrams>>;
+
+    /// Takes a UDP socket of the system; it is not registered yet.
+    ///
+    /// # Errors
+    /// `Unsupported`, unless this backend is the system; otherwise as that says.
+    fn adopt_datagram(&self, socket: UdpSocket) -> io::Result<Box<dyn Datagrams>> {
+        drop(socket);
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the socket belongs to"))
+    }
 
     /// The streams that the program was started with: standard input and output as one.
     ///

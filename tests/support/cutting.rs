@@ -6,8 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use torsade::spi::{Backend, Direction, Job, ListenOptions, Listener, Ready, Resolved, Stream, TcpOptions, Token, Wake, Wakeups};
-use torsade::{Address, Reactor};
+use torsade::spi::{
+    Backend, Datagrams, Direction, Job, ListenOptions, Listener, Ready, Resolved, Stream, TcpOptions, Token, Wake, Wakeups,
+};
+use torsade::{Address, DatagramOptions, Reactor};
 
 /// How many reads, and how many writes, of each socket are cut down to a few bytes: a handshake and what follows it. All
 /// others are cut less, so that megabytes pass in time.
@@ -61,6 +63,10 @@ impl Backend for Cutting {
 
     fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
         Ok(self.cut(self.inner.backend().connect(address)?))
+    }
+
+    fn bind_datagram(&self, address: &Address, options: DatagramOptions) -> io::Result<Box<dyn Datagrams>> {
+        self.inner.backend().bind_datagram(address, options)
     }
 
     fn standard_io(&self) -> io::Result<Box<dyn Stream>> {

@@ -3,6 +3,7 @@
 pub(crate) mod accept_bound;
 pub(crate) mod adopted;
 pub(crate) mod connector;
+pub(crate) mod datagram_port;
 #[cfg(feature = "tls")]
 pub(crate) mod over_transport;
 pub(crate) mod port;
@@ -10,5 +11,6 @@ pub(crate) mod reactor_stdio;
 pub(crate) mod reactor_tcp;
 #[cfg(feature = "tls")]
 pub(crate) mod reactor_tls;
+pub(crate) mod reactor_udp;
 #[cfg(feature = "tls")]
 pub(crate) mod tls_wrapping;

@@ -1,5 +1,6 @@
 //! The real world: mio's poll, the system's clock, getaddrinfo on threads.
 
+mod datagrams;
 #[cfg(unix)]
 mod descriptor;
 #[cfg(unix)]
@@ -17,12 +18,14 @@ mod signals;
 mod standard_io;
 mod stream;
 mod thread_pool;
+#[cfg(unix)]
+mod unix_datagrams;
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{TcpListener, ToSocketAddrs};
+use std::net::{TcpListener, ToSocketAddrs, UdpSocket};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
@@ -32,9 +35,12 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 
 use crate::address::Address;
-use crate::backend::{Backend, Job, ListenOptions, Listener, Ready, Resolved, Stream, Token, Wake, Wakeups};
+use crate::backend::{
+    Backend, DatagramOptions, Datagrams, Job, ListenOptions, Listener, Ready, Resolved, Stream, Token, Wake, Wakeups,
+};
 use crate::report::report_error;
 
+use datagrams::OsUdp;
 use listener::OsListener;
 pub use listener::reuse_port_listener;
 #[cfg(unix)]
@@ -142,6 +148,21 @@ impl Backend for Os {
         // It fails only where the attempt has, which is told later.
         socket.set_nodelay(true).ok();
         Ok(Box::new(OsStream::new(socket, Rc::clone(&self.registry))))
+    }
+
+    fn bind_datagram(&self, address: &Address, options: DatagramOptions) -> io::Result<Box<dyn Datagrams>> {
+        match address {
+            Address::Udp(address) => Ok(Box::new(OsUdp::bind(*address, options, Rc::clone(&self.registry))?)),
+            #[cfg(unix)]
+            Address::Unix(_) | Address::Unnamed => {
+                Ok(Box::new(unix_datagrams::UnixDatagrams::bind(address, options, Rc::clone(&self.registry))?))
+            }
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("there are no datagrams to {address} on this system"))),
+        }
+    }
+
+    fn adopt_datagram(&self, socket: UdpSocket) -> io::Result<Box<dyn Datagrams>> {
+        Ok(Box::new(OsUdp::adopt(socket, Rc::clone(&self.registry))?))
     }
 
     #[cfg(unix)]

@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::backend::{Backend, Direction, Job, ListenOptions, Listener, Resolved, Stream, TcpOptions, Token, Wake, Wakeups};
+use crate::backend::{
+    Backend, DatagramOptions, Datagrams, Direction, Job, ListenOptions, Listener, Resolved, Stream, TcpOptions, Token, Wake,
+    Wakeups,
+};
 use crate::panic::catch;
 use crate::report::report_error;
 
@@ -66,6 +69,10 @@ impl Backend for HostBackend {
         }
         let id = self.world.network.borrow_mut().connect(self.host, address)?;
         Ok(Box::new(SimulatedStream::new(&self.world, self.host, id, Side::Client)))
+    }
+
+    fn bind_datagram(&self, _address: &Address, _options: DatagramOptions) -> io::Result<Box<dyn Datagrams>> {
+        Err(ErrorKind::Unsupported.into())
     }
 
     fn standard_io(&self) -> io::Result<Box<dyn Stream>> {

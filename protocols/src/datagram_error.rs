@@ -1,0 +1,81 @@
+//! Why a datagram was not sent.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use crate::address::Address;
+
+/// Why a datagram was dropped instead of being sent.
+#[non_exhaustive]
+pub enum DatagramError {
+    /// The address is not one of this transport's kind: of another IP version, or of something else than datagrams. A transport
+    /// on `0.0.0.0` sends to IPv4, one on `[::]` to IPv6.
+    #[doc(alias = "InvalidAddressError")]
+    Address {
+        /// The transport's own address.
+        host: Address,
+        /// Where it was to go.
+        to: Address,
+    },
+    /// There is no room: the system's buffer is full, or that of the peer on a UNIX socket. Send less at a time, or later.
+    Full,
+    /// The system refused: no route, a broadcast that was not
+    /// [allowed](crate::DatagramTransport::set_broadcast_allowed), nobody at the name of a UNIX socket.
+    Io {
+        /// Where it was to go.
+        to: Address,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// It had no address, and the transport is not connected: [`write_to`](crate::DatagramTransport::write_to) takes one.
+    NotConnected,
+    /// It is longer than the socket can send: 65,507 bytes over IPv4, and what the send buffer holds over a UNIX socket.
+    #[doc(alias = "MessageLengthError")]
+    TooLong {
+        /// Its bytes.
+        length: usize,
+    },
+}
+
+impl DatagramError {
+    /// Gives the error of a [socket](torsade_reactor::spi::Datagrams::send_to) its name.
+    pub fn new(cause: io::Error, length: usize, host: Address, to: &Address) -> Self {
+        match cause.kind() {
+            io::ErrorKind::WouldBlock => Self::Full,
+            io::ErrorKind::FileTooLarge => Self::TooLong { length },
+            io::ErrorKind::InvalidInput => Self::Address { host, to: to.clone() },
+            _ => Self::Io { to: to.clone(), cause },
+        }
+    }
+}
+
+impl fmt::Display for DatagramError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { host, to } => {
+                write!(
+                    f,
+                    "{to} is not an address that a transport on {host} can send to: it takes datagrams' addresses of its own kind"
+                )
+            }
+            Self::Full => f.write_str("there is no room: send less at a time"),
+            Self::Io { to, cause } if cause.kind() == io::ErrorKind::PermissionDenied && to.ip().is_some() => {
+                write!(f, "sending to {to} is not permitted; for a broadcast, call set_broadcast_allowed(true): {cause}")
+            }
+            Self::Io { to, cause } => write!(f, "sending to {to} failed: {cause}"),
+            Self::NotConnected => {
+                f.write_str("it has no address, and the transport is not connected: use write_to, or connect it first")
+            }
+            Self::TooLong { length } => write!(f, "it is longer than a datagram can be: {length} bytes"),
+        }
+    }
+}
+
+torsade_reactor::debug_as_display!(DatagramError);
+
+impl Error for DatagramError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        if let Self::Io { cause, .. } = self { Some(cause) } else { None }
+    }
+}

@@ -1,0 +1,119 @@
+//! A socket of UNIX datagrams.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use mio::Interest;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+use super::Registry;
+use super::datagrams::classify;
+use crate::address::{Address, UnixName};
+use crate::backend::{DatagramOptions, Datagrams, Token, UdpOptions};
+
+pub(super) struct UnixDatagrams {
+    socket: mio::net::UnixDatagram,
+    /// The file that it has made.
+    file: Option<PathBuf>,
+    registry: Rc<Registry>,
+}
+
+impl UnixDatagrams {
+    /// Binds it to its name, if it has one.
+    pub(super) fn bind(address: &Address, options: DatagramOptions, registry: Rc<Registry>) -> io::Result<Self> {
+        let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+        socket.set_nonblocking(true)?;
+        let mut file = None;
+        if let Address::Unix(name) = address {
+            socket.bind(&to_system(name)?)?;
+            if let UnixName::Path(path) = name {
+                file = Some(path.clone());
+            }
+        }
+        let socket = mio::net::UnixDatagram::from_std(OwnedFd::from(socket).into());
+        // From here on the file is removed if anything fails.
+        let socket = Self { socket, file, registry };
+        if let Some(file) = &socket.file {
+            fs::set_permissions(file, Permissions::from_mode(options.mode))?;
+        }
+        Ok(socket)
+    }
+}
+
+impl Drop for UnixDatagrams {
+    fn drop(&mut self) {
+        if self.registry.is_forked() {
+            return;
+        }
+        // It fails only where it was never registered.
+        self.registry.deregister(&mut self.socket).ok();
+        if let Some(file) = &self.file {
+            // Somebody else may have removed it.
+            fs::remove_file(file).ok();
+        }
+    }
+}
+
+impl Datagrams for UnixDatagrams {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.registry.register(&mut self.socket, mio::Token(token.to_usize()), Interest::READABLE)
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
+        let (length, from) = self.socket.recv_from(buffer)?;
+        Ok((length, from_system(&from)))
+    }
+
+    fn send_to(&self, data: &[u8], to: &Address) -> io::Result<()> {
+        let Address::Unix(name) = to else { return Err(io::ErrorKind::InvalidInput.into()) };
+        SockRef::from(&self.socket).send_to(data, &to_system(name)?).map(drop).map_err(classify)
+    }
+
+    fn send(&self, data: &[u8]) -> io::Result<()> {
+        self.socket.send(data).map(drop).map_err(classify)
+    }
+
+    fn connect(&self, peer: &Address) -> io::Result<()> {
+        let Address::Unix(name) = peer else { return Err(io::ErrorKind::InvalidInput.into()) };
+        SockRef::from(&self.socket).connect(&to_system(name)?)
+    }
+
+    fn peer_address(&self) -> Option<Address> {
+        self.socket.peer_addr().ok().map(|address| from_system(&address))
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        self.socket.local_addr().map(|address| from_system(&address))
+    }
+
+    fn udp(&self) -> Option<&dyn UdpOptions> {
+        None
+    }
+}
+
+/// The name as the system has it: an abstract one after a zero byte.
+fn to_system(name: &UnixName) -> io::Result<SockAddr> {
+    match name {
+        UnixName::Path(path) => SockAddr::unix(path),
+        #[cfg(target_os = "linux")]
+        UnixName::Abstract(name) => {
+            use std::ffi::OsStr;
+            use std::os::unix::ffi::OsStrExt;
+            SockAddr::unix(OsStr::from_bytes(&[b"\0", &name[..]].concat()))
+        }
+        #[cfg(not(target_os = "linux"))]
+        UnixName::Abstract(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no abstract names")),
+    }
+}
+
+fn from_system(address: &std::os::unix::net::SocketAddr) -> Address {
+    #[cfg(target_os = "linux")]
+    if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(address) {
+        return UnixName::Abstract(name.to_vec()).into();
+    }
+    address.as_pathname().map_or(Address::Unnamed, |path| UnixName::Path(path.to_owned()).into())
+}
