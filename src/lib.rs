@@ -41,6 +41,7 @@
 //! | `tls` | TLS on TCP connections, from the start or in mid-stream | rustls with ring; a C compiler |
 //! | `zstd` | the compression format | the C library, which it builds |
 //! | `lz4` | the compression format | |
+//! | `processes` | child processes with further descriptors, or on a terminal of their own | command-fds, pty-process |
 //!
 //! # Ten types to start with
 //!
@@ -83,7 +84,7 @@ pub mod manual;
 pub use torsade_protocols::*;
 pub use torsade_reactor::*;
 // Named one by one, since a glob loses which feature an item needs on its way to docs.rs.
-pub use torsade_transports::{Port, ReactorStdio, ReactorTcp, ReactorUdp, conformance, service};
+pub use torsade_transports::{Port, ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, conformance, service};
 #[cfg(feature = "tls")]
 pub use torsade_transports::{
     PrivateCertificate, ReactorTls, TlsClientConfig, TlsClientConfigBuilder, TlsConfigError, TlsServerConfig,
@@ -100,13 +101,13 @@ pub mod spi {
 pub mod prelude {
     #[doc(no_inline)]
     pub use crate::{
-        Address, ClientFactory, Compression, ConnectError, Connector, DatagramProtocol, DatagramTransport, Decoded, Decoder,
-        Decompression, Deferred, DelayedCall, Detect, Factory, Failure, FileSender, Firer, Flush, Format, FrameError,
+        Address, ClientFactory, Command, Compression, ConnectError, Connector, DatagramProtocol, DatagramTransport, Decoded,
+        Decoder, Decompression, Deferred, DelayedCall, Detect, Factory, Failure, FileSender, Firer, Flush, Format, FrameError,
         FrameProtocol, FrameReceiver, FrameTransport, Host, HostPort, Int8StringReceiver, Int16StringReceiver,
         Int32StringReceiver, LineOnlyReceiver, LineProtocol, LineReceiver, LineTooLong, LineTransport, ListenError, LoopingCall,
-        NetstringReceiver, Port, PortForward, Producer, Protocol, Reactor, ReactorHandle, ReactorStdio, ReactorTcp, ReactorUdp,
-        Reason, ReconnectingClientFactory, Result, StringFrameTransport, StringProtocol, Transport, Truncation,
-        policies::TimeoutMixin,
+        NetstringReceiver, Port, PortForward, Process, ProcessProtocol, Producer, Protocol, Reactor, ReactorHandle,
+        ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, Reason, ReconnectingClientFactory, Result, StringFrameTransport,
+        StringProtocol, Transport, Truncation, policies::TimeoutMixin,
     };
     #[cfg(feature = "tls")]
     #[doc(no_inline)]

@@ -20,6 +20,7 @@ mod framing;
 mod listen_error;
 pub mod policies;
 mod port_forward;
+mod process;
 mod producer;
 mod protocol;
 mod reason;
@@ -54,6 +55,9 @@ pub use framing::stateful_protocol::{ProtocolState, StatefulError, StatefulProto
 pub use framing::string_protocol::{StringDecoder, StringFrameTransport, StringProtocol, StringReceiver, StringTooLong};
 pub use listen_error::ListenError;
 pub use port_forward::{PortForward, PortForwardClient};
+pub use process::error::ProcessError;
+pub use process::handle::Process;
+pub use process::protocol::ProcessProtocol;
 pub use producer::file_sender::{FileSender, FileSenderError};
 pub use producer::{Producer, ProducerError};
 pub use protocol::{Callback, Protocol};
@@ -67,6 +71,7 @@ pub mod spi {
     pub use crate::client::connector::Connect;
     pub use crate::connection::Connection;
     pub use crate::datagram_transport::DatagramEnd;
+    pub use crate::process::handle::RunningProcess;
     pub use crate::producer::consumers::{Consumers, Registration};
     pub use crate::tls::AlreadyReceived;
     pub use crate::transport::compression::ConnectionCompression;

@@ -1,7 +1,10 @@
 //! The outside world, behind one trait.
 
+mod child;
+mod command;
 mod datagrams;
 mod listener;
+mod process_end;
 mod readiness;
 mod stream;
 mod wake;
@@ -13,8 +16,11 @@ use std::time::Duration;
 
 use crate::address::Address;
 
+pub use child::{Child, Spawned};
+pub use command::{AtStop, ChildDescriptor, Command};
 pub use datagrams::{DatagramOptions, Datagrams, MulticastInterface, UdpOptions};
 pub use listener::{ListenOptions, Listener};
+pub use process_end::{ProcessEnd, ProcessSignal};
 pub use readiness::{Ready, Token};
 pub use stream::{Direction, Stream, TcpOptions};
 pub use wake::{Signal, Wake, Wakeups};
@@ -98,6 +104,13 @@ pub trait Backend {
     /// # Errors
     /// As the system says; `Unsupported` where there are none.
     fn standard_io(&self) -> io::Result<Box<dyn Stream>>;
+
+    /// Starts a child process; nothing is registered yet.
+    ///
+    /// # Errors
+    /// As the system says: `NotFound` if there is no such program, or no such working directory. `Unsupported` where no child can
+    /// be watched. Nothing is left of it then.
+    fn spawn(&self, command: &Command) -> io::Result<Spawned>;
 
     /// Begins to look up a host name off the loop, and calls `resolved` with what comes, maybe on another thread.
     ///

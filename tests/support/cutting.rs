@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use torsade::spi::{
-    Backend, Datagrams, Direction, Job, ListenOptions, Listener, Ready, Resolved, Stream, TcpOptions, Token, Wake, Wakeups,
+    Backend, Datagrams, Direction, Job, ListenOptions, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, Wake,
+    Wakeups,
 };
-use torsade::{Address, DatagramOptions, Reactor};
+use torsade::{Address, Command, DatagramOptions, Reactor};
 
 /// How many reads, and how many writes, of each socket are cut down to a few bytes: a handshake and what follows it. All
 /// others are cut less, so that megabytes pass in time.
@@ -71,6 +72,12 @@ impl Backend for Cutting {
 
     fn standard_io(&self) -> io::Result<Box<dyn Stream>> {
         self.inner.backend().standard_io()
+    }
+
+    fn spawn(&self, command: &Command) -> io::Result<Spawned> {
+        let Spawned { child, streams } = self.inner.backend().spawn(command)?;
+        let streams = streams.into_iter().map(|(descriptor, stream)| (descriptor, self.cut(stream))).collect();
+        Ok(Spawned { child, streams })
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {

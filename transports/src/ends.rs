@@ -7,6 +7,8 @@ pub(crate) mod datagram_port;
 #[cfg(feature = "tls")]
 pub(crate) mod over_transport;
 pub(crate) mod port;
+pub(crate) mod process;
+pub(crate) mod reactor_process;
 pub(crate) mod reactor_stdio;
 pub(crate) mod reactor_tcp;
 #[cfg(feature = "tls")]

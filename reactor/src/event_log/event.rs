@@ -77,6 +77,11 @@ pub enum Subject {
         /// The address that it listens on.
         address: String,
     },
+    /// A child process.
+    Process {
+        /// Its number in the system.
+        id: u32,
+    },
     /// The reactor itself.
     Reactor,
     /// A call from another thread.

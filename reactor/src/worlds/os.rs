@@ -1,5 +1,9 @@
 //! The real world: mio's poll, the system's clock, getaddrinfo on threads.
 
+#[cfg(unix)]
+mod child;
+#[cfg(unix)]
+mod child_exit;
 mod datagrams;
 #[cfg(unix)]
 mod descriptor;
@@ -14,6 +18,8 @@ mod reports;
 mod send_queue;
 #[cfg_attr(not(unix), path = "os/no_signals.rs")]
 mod signals;
+#[cfg(unix)]
+mod spawning;
 #[cfg(unix)]
 mod standard_io;
 mod stream;
@@ -36,7 +42,8 @@ use mio::event::Event;
 
 use crate::address::Address;
 use crate::backend::{
-    Backend, DatagramOptions, Datagrams, Job, ListenOptions, Listener, Ready, Resolved, Stream, Token, Wake, Wakeups,
+    Backend, Command, DatagramOptions, Datagrams, Job, ListenOptions, Listener, Ready, Resolved, Spawned, Stream, Token, Wake,
+    Wakeups,
 };
 use crate::report::report_error;
 
@@ -173,6 +180,16 @@ impl Backend for Os {
     #[cfg(not(unix))]
     fn standard_io(&self) -> io::Result<Box<dyn Stream>> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "standard input cannot be waited for on this system"))
+    }
+
+    #[cfg(unix)]
+    fn spawn(&self, command: &Command) -> io::Result<Spawned> {
+        spawning::spawn(command, &self.registry)
+    }
+
+    #[cfg(not(unix))]
+    fn spawn(&self, _: &Command) -> io::Result<Spawned> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "pipes cannot be waited for on this system"))
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {

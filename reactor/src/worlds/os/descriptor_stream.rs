@@ -34,7 +34,6 @@ impl DescriptorStream {
     ///
     /// # Errors
     /// `InvalidInput` if there are none.
-    #[allow(dead_code)]
     pub(super) fn new(input: Option<OwnedFd>, output: Option<OwnedFd>, registry: Rc<Registry>) -> io::Result<Self> {
         Self::of(input.map(Descriptor::Own), output.map(Descriptor::Own), None, registry)
     }

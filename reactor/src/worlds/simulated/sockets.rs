@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::backend::{
-    Backend, DatagramOptions, Datagrams, Direction, Job, ListenOptions, Listener, Resolved, Stream, TcpOptions, Token, Wake,
-    Wakeups,
+    Backend, Command, DatagramOptions, Datagrams, Direction, Job, ListenOptions, Listener, Resolved, Spawned, Stream, TcpOptions,
+    Token, Wake, Wakeups,
 };
 use crate::panic::catch;
 use crate::report::report_error;
@@ -77,6 +77,10 @@ impl Backend for HostBackend {
 
     fn standard_io(&self) -> io::Result<Box<dyn Stream>> {
         Err(io::Error::new(ErrorKind::Unsupported, "a simulated host has no standard input and output"))
+    }
+
+    fn spawn(&self, _: &Command) -> io::Result<Spawned> {
+        Err(io::Error::new(ErrorKind::NotFound, "this simulated host has no such program"))
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {

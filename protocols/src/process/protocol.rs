@@ -1,0 +1,179 @@
+//! What users write: the callbacks of one child process.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use torsade_reactor::{ProcessEnd, Result};
+
+use super::handle::Process;
+
+/// The callbacks of one child process, from its start to its end.
+///
+/// They come from the loop, never from inside a method, as those of a [`Protocol`](crate::Protocol). For one process the order is:
+/// [`connection_made`](Self::connection_made); what it writes, and the losses of its descriptors; [`process_ended`](Self::process_ended)
+/// once and last. [`process_exited`](Self::process_exited) comes once as well, before that, but in no fixed order with the rest:
+/// what a process has written before it exited may be read afterwards, and a process of its own may go on writing.
+///
+/// An `Err` or a panic of a callback is logged. If it is of `connection_made`, all descriptors are closed; if it is of data, the one
+/// that the data came from.
+///
+/// # Examples
+/// ```
+/// use torsade::{prelude::*, ProcessEnd, ProcessProtocol};
+///
+/// struct WordCount;
+///
+/// impl ProcessProtocol for WordCount {
+///     fn connection_made(&mut self, process: &Process) -> Result {
+///         process.write("one two three\n");
+///         process.close_stdin();
+///         Ok(())
+///     }
+///
+///     fn out_received(&mut self, _: &Process, data: &[u8]) -> Result {
+///         println!("{} words", String::from_utf8_lossy(data).trim());
+///         Ok(())
+///     }
+///
+///     fn process_ended(&mut self, process: &Process, end: ProcessEnd) -> Result {
+///         println!("wc has {end}");
+///         Ok(process.reactor().stop()?)
+///     }
+/// }
+///
+/// fn main() -> Result {
+///     let reactor = Reactor::new()?;
+///     reactor.spawn_process(WordCount, Command::new("wc").arg("-w"))?;
+///     reactor.run()
+/// }
+/// ```
+#[doc(alias = "IProcessProtocol")]
+#[expect(unused_variables, reason = "the names are for those who implement it")]
+pub trait ProcessProtocol {
+    /// The process was started, and can be written to. Comes once and first.
+    ///
+    /// # Errors
+    /// Any error closes all its descriptors, and is logged.
+    #[doc(alias = "connectionMade")]
+    fn connection_made(&mut self, process: &Process) -> Result {
+        Ok(())
+    }
+
+    /// The process has written to this descriptor: at least one byte, at most 64 KiB, cut anywhere.
+    ///
+    /// By default it is passed on to [`out_received`](Self::out_received) and [`err_received`](Self::err_received), and what comes
+    /// from other descriptors is dropped.
+    ///
+    /// # Errors
+    /// Any error closes the descriptor, and is logged.
+    #[doc(alias = "childDataReceived")]
+    fn child_data_received(&mut self, process: &Process, descriptor: u32, data: &[u8]) -> Result {
+        match descriptor {
+            1 => self.out_received(process, data),
+            2 => self.err_received(process, data),
+            _ => Ok(()),
+        }
+    }
+
+    /// The process has written to its standard output, or to its terminal.
+    ///
+    /// # Errors
+    /// Any error closes our end of it, and is logged.
+    #[doc(alias = "outReceived")]
+    fn out_received(&mut self, process: &Process, data: &[u8]) -> Result {
+        Ok(())
+    }
+
+    /// The process has written to its standard error.
+    ///
+    /// # Errors
+    /// Any error closes our end of it, and is logged.
+    #[doc(alias = "errReceived")]
+    fn err_received(&mut self, process: &Process, data: &[u8]) -> Result {
+        Ok(())
+    }
+
+    /// This descriptor is closed, by the process or by us. Comes once for each pipe, after its data; for a terminal not at all.
+    ///
+    /// By default it is passed on to the three that follow.
+    ///
+    /// # Errors
+    /// Any error is logged.
+    #[doc(alias = "childConnectionLost")]
+    fn child_connection_lost(&mut self, process: &Process, descriptor: u32) -> Result {
+        match descriptor {
+            0 => self.in_connection_lost(process),
+            1 => self.out_connection_lost(process),
+            2 => self.err_connection_lost(process),
+            _ => Ok(()),
+        }
+    }
+
+    /// The process reads no more of what we write, or we have closed its standard input.
+    ///
+    /// # Errors
+    /// Any error is logged.
+    #[doc(alias = "inConnectionLost")]
+    fn in_connection_lost(&mut self, process: &Process) -> Result {
+        Ok(())
+    }
+
+    /// The process has closed its standard output, or we have.
+    ///
+    /// # Errors
+    /// Any error is logged.
+    #[doc(alias = "outConnectionLost")]
+    fn out_connection_lost(&mut self, process: &Process) -> Result {
+        Ok(())
+    }
+
+    /// The process has closed its standard error, or we have.
+    ///
+    /// # Errors
+    /// Any error is logged.
+    #[doc(alias = "errConnectionLost")]
+    fn err_connection_lost(&mut self, process: &Process) -> Result {
+        Ok(())
+    }
+
+    /// The process has exited. More of what it wrote may come, and its descriptors may stay open in processes of its own.
+    ///
+    /// # Errors
+    /// Any error is logged.
+    #[doc(alias = "processExited")]
+    fn process_exited(&mut self, process: &Process, end: ProcessEnd) -> Result {
+        Ok(())
+    }
+
+    /// The process has exited, and all its descriptors are closed. Comes exactly once, and last.
+    ///
+    /// # Errors
+    /// Any error is logged.
+    #[doc(alias = "processEnded")]
+    fn process_ended(&mut self, process: &Process, end: ProcessEnd) -> Result {
+        Ok(())
+    }
+}
+
+/// A protocol that others hold as well. Nobody may keep it borrowed when control goes back to the loop.
+impl<P: ProcessProtocol + ?Sized> ProcessProtocol for Rc<RefCell<P>> {
+    fn connection_made(&mut self, process: &Process) -> Result {
+        self.borrow_mut().connection_made(process)
+    }
+
+    fn child_data_received(&mut self, process: &Process, descriptor: u32, data: &[u8]) -> Result {
+        self.borrow_mut().child_data_received(process, descriptor, data)
+    }
+
+    fn child_connection_lost(&mut self, process: &Process, descriptor: u32) -> Result {
+        self.borrow_mut().child_connection_lost(process, descriptor)
+    }
+
+    fn process_exited(&mut self, process: &Process, end: ProcessEnd) -> Result {
+        self.borrow_mut().process_exited(process, end)
+    }
+
+    fn process_ended(&mut self, process: &Process, end: ProcessEnd) -> Result {
+        self.borrow_mut().process_ended(process, end)
+    }
+}

@@ -1,0 +1,160 @@
+//! How a process has ended, and the signals by which that is done.
+
+use std::fmt;
+
+use super::Signal;
+
+/// How a process has ended; Twisted's `ProcessDone` and `ProcessTerminated`.
+///
+/// # Examples
+/// ```
+/// use torsade::{ProcessEnd, ProcessSignal};
+///
+/// assert_eq!(ProcessEnd::Exited(3).to_string(), "exited with status 3");
+/// assert_eq!(ProcessEnd::Killed(ProcessSignal::KILL).to_string(), "killed by SIGKILL");
+/// assert!(ProcessEnd::Exited(0).is_success());
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+#[doc(alias = "ProcessTerminated")]
+pub enum ProcessEnd {
+    /// By itself, with this status: 0 says that all is well.
+    #[doc(alias = "ProcessDone")]
+    Exited(i32),
+    /// By a signal.
+    Killed(ProcessSignal),
+    /// The system does not tell any more: other code of this program has waited for all children or ignores SIGCHLD, and should
+    /// not; or a killed child had not ended a second later, when the reactor did.
+    Unknown,
+}
+
+impl ProcessEnd {
+    /// Whether it has exited with status 0.
+    #[must_use]
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Exited(0))
+    }
+
+    /// The status that it has exited with, if it has.
+    #[doc(alias = "exitCode")]
+    #[must_use]
+    pub const fn code(self) -> Option<i32> {
+        if let Self::Exited(code) = self { Some(code) } else { None }
+    }
+
+    /// The signal that has killed it, if one has.
+    #[must_use]
+    pub const fn signal(self) -> Option<ProcessSignal> {
+        if let Self::Killed(signal) = self { Some(signal) } else { None }
+    }
+}
+
+impl fmt::Display for ProcessEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "exited with status {code}"),
+            Self::Killed(signal) => write!(f, "killed by {signal}"),
+            Self::Unknown => f.write_str("ended in a way that the system does not tell"),
+        }
+    }
+}
+
+/// A signal that a process can be sent, or be killed by: any that the system has, by its number there.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct ProcessSignal(i32);
+
+/// Those whose numbers are the same on every Unix.
+impl ProcessSignal {
+    /// SIGABRT: the process has called `abort`.
+    pub const ABORT: Self = Self(6);
+    /// SIGALRM.
+    pub const ALARM: Self = Self(14);
+    /// SIGHUP: its terminal is gone; or it is to read its configuration again.
+    pub const HANGUP: Self = Self(1);
+    /// SIGINT, as by Ctrl-C.
+    pub const INTERRUPT: Self = Self(2);
+    /// SIGKILL, which cannot be caught.
+    pub const KILL: Self = Self(9);
+    /// SIGPIPE: it wrote where nobody reads.
+    pub const PIPE: Self = Self(13);
+    /// SIGQUIT.
+    pub const QUIT: Self = Self(3);
+    /// SIGSEGV: it used memory that it does not have.
+    pub const SEGMENTATION_FAULT: Self = Self(11);
+    /// SIGTERM: the process is asked to end.
+    pub const TERMINATE: Self = Self(15);
+}
+
+/// Those whose numbers differ.
+#[cfg(unix)]
+impl ProcessSignal {
+    /// SIGCONT: it goes on.
+    pub const CONTINUE: Self = Self(libc::SIGCONT);
+    /// SIGSTOP: it is held.
+    pub const STOP: Self = Self(libc::SIGSTOP);
+    /// SIGUSR1.
+    pub const USER1: Self = Self(libc::SIGUSR1);
+    /// SIGUSR2.
+    pub const USER2: Self = Self(libc::SIGUSR2);
+    /// SIGWINCH: its terminal has another size.
+    pub const WINDOW_CHANGE: Self = Self(libc::SIGWINCH);
+}
+
+impl ProcessSignal {
+    /// The signal of this number.
+    #[must_use]
+    pub const fn from_number(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self.0
+    }
+
+    fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::ABORT => "SIGABRT",
+            Self::ALARM => "SIGALRM",
+            Self::HANGUP => "SIGHUP",
+            Self::INTERRUPT => "SIGINT",
+            Self::KILL => "SIGKILL",
+            Self::PIPE => "SIGPIPE",
+            Self::QUIT => "SIGQUIT",
+            Self::SEGMENTATION_FAULT => "SIGSEGV",
+            Self::TERMINATE => "SIGTERM",
+            #[cfg(unix)]
+            Self::CONTINUE => "SIGCONT",
+            #[cfg(unix)]
+            Self::STOP => "SIGSTOP",
+            #[cfg(unix)]
+            Self::USER1 => "SIGUSR1",
+            #[cfg(unix)]
+            Self::USER2 => "SIGUSR2",
+            #[cfg(unix)]
+            Self::WINDOW_CHANGE => "SIGWINCH",
+            Self(_) => return None,
+        })
+    }
+}
+
+impl From<Signal> for ProcessSignal {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Interrupt => Self::INTERRUPT,
+            Signal::Terminate => Self::TERMINATE,
+        }
+    }
+}
+
+impl fmt::Display for ProcessSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "signal {}", self.0),
+        }
+    }
+}
+
+crate::debug_as_display!(ProcessSignal);

@@ -1,0 +1,109 @@
+//! A child process of the system.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process;
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::Registry;
+use super::child_exit::ExitWatch;
+use crate::backend::{Child, ProcessEnd, ProcessSignal, Token};
+
+/// How long the end of a child is waited for that was killed.
+const KILLED: Duration = Duration::from_secs(1);
+
+pub(super) struct OsChild {
+    /// None once it is handed on.
+    child: Option<process::Child>,
+    exit: ExitWatch,
+    /// It was waited for, and there is nothing any more by its number.
+    ended: bool,
+    registry: Rc<Registry>,
+}
+
+impl OsChild {
+    /// Takes a child that has just been started. If it cannot be watched it is killed.
+    pub(super) fn new(mut child: process::Child, registry: Rc<Registry>) -> io::Result<Self> {
+        match ExitWatch::new(child.id(), Rc::clone(&registry)) {
+            Ok(exit) => Ok(Self { child: Some(child), exit, ended: false, registry }),
+            Err(error) => {
+                child.kill().ok();
+                reap(child);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Child for OsChild {
+    fn id(&self) -> u32 {
+        self.child.as_ref().map_or(0, process::Child::id)
+    }
+
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.exit.register(token)
+    }
+
+    fn try_wait(&mut self) -> io::Result<Option<ProcessEnd>> {
+        let Some(child) = &mut self.child else { return Ok(None) };
+        self.exit.clear();
+        let end = match child.try_wait() {
+            Ok(status) => status.map(end_of),
+            // Other code has waited for it, or the system does so by itself where SIGCHLD is ignored.
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Some(ProcessEnd::Unknown),
+            Err(error) => return Err(error),
+        };
+        self.ended = end.is_some();
+        Ok(end)
+    }
+
+    fn signal(&mut self, signal: ProcessSignal) -> io::Result<()> {
+        if self.ended {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let child = i32::try_from(self.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+        let signal = Signal::from_named_raw(signal.number()).ok_or(io::ErrorKind::InvalidInput)?;
+        // It was not waited for, so its number is its own yet.
+        Ok(kill_process(child, signal)?)
+    }
+
+    fn kill_and_wait(&mut self) -> ProcessEnd {
+        // It fails only where the child has ended, which is found below.
+        self.signal(ProcessSignal::KILL).ok();
+        let begin = Instant::now();
+        loop {
+            match self.try_wait() {
+                Ok(Some(end)) => return end,
+                Ok(None) if begin.elapsed() < KILLED => self.exit.wait(KILLED.saturating_sub(begin.elapsed())),
+                Ok(None) | Err(_) => return ProcessEnd::Unknown,
+            }
+        }
+    }
+}
+
+impl Drop for OsChild {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take().filter(|_| !self.ended && !self.registry.is_forked()) {
+            reap(child);
+        }
+    }
+}
+
+/// Waits for a child on a thread of its own, for as long as that takes.
+fn reap(mut child: process::Child) {
+    let name = child.id();
+    let reaper = thread::Builder::new().name("torsade-reaper".to_owned());
+    if let Err(error) = reaper.spawn(move || child.wait()) {
+        log::warn!("nobody waits for the child process {name}, which stays as a zombie once it has ended: {error}");
+    }
+}
+
+fn end_of(status: process::ExitStatus) -> ProcessEnd {
+    let code = status.code().map(ProcessEnd::Exited);
+    let killed = || status.signal().map(|signal| ProcessEnd::Killed(ProcessSignal::from_number(signal)));
+    code.or_else(killed).unwrap_or(ProcessEnd::Unknown)
+}

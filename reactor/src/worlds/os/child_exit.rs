@@ -1,0 +1,92 @@
+//! How the loop learns that a child process has ended.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use mio::Interest;
+use mio::unix::SourceFd;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
+use signal_hook::SigId;
+use signal_hook::consts::SIGCHLD;
+use signal_hook::low_level::{pipe, unregister};
+
+use super::Registry;
+use crate::backend::Token;
+
+/// A descriptor that is readable once the child has ended, and maybe before.
+///
+/// Neither kind waits for a process, so that the children of other code in this program stay theirs.
+pub(super) struct ExitWatch {
+    descriptor: OwnedFd,
+    /// What writes to it whenever any child has ended, where the system has no descriptor for a process.
+    signal: Option<SigId>,
+    registry: Rc<Registry>,
+}
+
+impl ExitWatch {
+    /// Watches a child that was not waited for.
+    pub(super) fn new(child: u32, registry: Rc<Registry>) -> io::Result<Self> {
+        match process_descriptor(child) {
+            Some(descriptor) => Ok(Self { descriptor, signal: None, registry }),
+            None => Self::by_signal(registry),
+        }
+    }
+
+    /// Is told of the end of any child, by SIGCHLD.
+    fn by_signal(registry: Rc<Registry>) -> io::Result<Self> {
+        let (ours, told) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let signal = pipe::register(SIGCHLD, told)?;
+        Ok(Self { descriptor: ours.into(), signal: Some(signal), registry })
+    }
+
+    pub(super) fn register(&self, token: Token) -> io::Result<()> {
+        let source = self.descriptor.as_raw_fd();
+        self.registry.register(&mut SourceFd(&source), mio::Token(token.to_usize()), Interest::READABLE)
+    }
+
+    /// Forgets what was told, so that the next time is told again.
+    pub(super) fn clear(&self) {
+        if self.signal.is_some() {
+            let mut told = [0; 64];
+            while matches!(rustix::io::read(&self.descriptor, &mut told), Ok(1..)) {}
+        }
+    }
+
+    /// Waits until there may be an end, or the time is up.
+    pub(super) fn wait(&self, timeout: Duration) {
+        let mut polled = [PollFd::from_borrowed_fd(self.descriptor.as_fd(), PollFlags::IN)];
+        // An interruption is as good as a report: the child is looked at, and there is a deadline.
+        poll(&mut polled, Timespec::try_from(timeout).ok().as_ref()).ok();
+    }
+}
+
+impl Drop for ExitWatch {
+    fn drop(&mut self) {
+        if let Some(signal) = self.signal {
+            unregister(signal);
+        }
+        if !self.registry.is_forked() {
+            // It fails only where it was never registered.
+            self.registry.deregister(&mut SourceFd(&self.descriptor.as_raw_fd())).ok();
+        }
+    }
+}
+
+/// The process as a descriptor, since Linux 5.3.
+#[cfg(target_os = "linux")]
+fn process_descriptor(child: u32) -> Option<OwnedFd> {
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+    let child = Pid::from_raw(i32::try_from(child).ok()?)?;
+    pidfd_open(child, PidfdFlags::empty()).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn process_descriptor(_: u32) -> Option<OwnedFd> {
+    None
+}

@@ -1,0 +1,8 @@
+//! Child processes: their callbacks, their pipes, their end, and what is left of them.
+#![cfg(all(unix, feature = "processes"))]
+
+#[path = "../support/support.rs"]
+mod support;
+
+mod callbacks;
+mod watcher;
