@@ -84,7 +84,10 @@ pub mod manual;
 pub use torsade_protocols::*;
 pub use torsade_reactor::*;
 // Named one by one, since a glob loses which feature an item needs on its way to docs.rs.
-pub use torsade_transports::{Port, ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, conformance, service};
+pub use torsade_transports::{
+    Port, ProcessOutput, ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, conformance, get_process_output,
+    get_process_output_and_value, get_process_value, service,
+};
 #[cfg(feature = "tls")]
 pub use torsade_transports::{
     PrivateCertificate, ReactorTls, TlsClientConfig, TlsClientConfigBuilder, TlsConfigError, TlsServerConfig,

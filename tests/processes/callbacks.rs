@@ -1,9 +1,9 @@
 //! Which callback comes when.
 
 use torsade::prelude::*;
-use torsade::{ChildDescriptor, ProcessSignal};
+use torsade::{ChildDescriptor, ProcessError, ProcessSignal};
 
-use crate::watcher::{run, sh};
+use crate::watcher::{Told, Watcher, run, sh};
 
 #[test]
 fn what_is_written_to_a_program_comes_back_from_it_and_its_end_is_told_last() {
@@ -53,4 +53,101 @@ fn a_program_that_closes_its_input_first_goes_on_and_the_loss_is_told_at_once() 
     });
     assert_eq!(told.data(1), "it reads\n");
     assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 0"));
+}
+
+#[test]
+fn a_program_that_closes_its_output_early_goes_on() {
+    let told = run(sh("echo last; exec 1>&-; read line; exit 4"), |process, entry| {
+        if entry == "lost 1" {
+            assert_eq!(process.end(), None);
+            process.write("go\n");
+        }
+        Ok(())
+    });
+    assert_eq!(told.data(1), "last\n");
+    assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 4"));
+}
+
+#[test]
+fn a_daemon_that_keeps_the_output_is_heard_after_the_program_has_exited() {
+    // What is in the background reads from descriptor 3, which we close at last.
+    let script = sh("cat <&3 & exit 0").descriptor(3, ChildDescriptor::PipeToChild);
+    let told = run(script, |process, entry| {
+        match entry {
+            "process exited with status 0" => {
+                assert_eq!(process.pid(), None);
+                process.write_to_child(3, "the daemon");
+            }
+            "data 1: the daemon" => process.close_child(3),
+            _ => {}
+        }
+        Ok(())
+    });
+    let all = told.all();
+    let place = |entry: &str| all.iter().position(|told| told == entry).unwrap_or_else(|| panic!("no {entry} in {all:?}"));
+    assert!(place("process exited with status 0") < place("data 1: the daemon"));
+    assert!(place("data 1: the daemon") < place("lost 1"));
+    assert_eq!(place("all exited with status 0"), all.len() - 1);
+}
+
+#[test]
+fn an_error_of_connection_made_closes_all_descriptors_and_the_end_is_told() {
+    let told = run(Command::new("cat"), |_, entry| if entry == "made" { Err("unwanted".into()) } else { Ok(()) });
+    assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 0"));
+}
+
+#[test]
+fn a_panic_with_data_closes_the_descriptor_that_it_came_from_and_no_other() {
+    let told = run(sh("echo out; read line; echo err >&2"), |process, entry| {
+        assert!(!entry.starts_with("data 1"), "a panic on purpose");
+        if entry == "lost 1" {
+            process.write("go on\n");
+        }
+        Ok(())
+    });
+    assert_eq!(told.data(2), "err\n");
+    assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 0"));
+}
+
+#[test]
+fn a_panic_at_the_end_of_one_process_does_not_keep_another_from_being_told() {
+    let (reactor, told) = (Reactor::new().unwrap(), Told::default());
+    let other = Watcher::new(&told, |_, _| Ok(()));
+    let mut other = Some(other);
+    // The first panics before it stops the reactor, the second stops it.
+    let first = Watcher::new(&Told::default(), move |process, entry| {
+        if entry == "all exited with status 0" {
+            process.reactor().spawn_process(other.take().unwrap(), Command::new("true")).unwrap();
+            panic!("a panic on purpose");
+        }
+        Ok(())
+    });
+    reactor.spawn_process(first, Command::new("true")).unwrap();
+    reactor.run().unwrap();
+    assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 0"));
+}
+
+#[test]
+fn what_is_written_before_the_loop_runs_is_sent() {
+    let told = Told::default();
+    let reactor = Reactor::new().unwrap();
+    let process = reactor.spawn_process(Watcher::new(&told, |_, _| Ok(())), Command::new("cat")).unwrap();
+    process.write("early");
+    process.close_stdin();
+    assert_eq!(told.all(), [""; 0], "no callback comes from inside a method");
+    reactor.run().unwrap();
+    assert_eq!(told.data(1), "early");
+    assert_eq!(told.all().first().map(String::as_str), Some("made"));
+}
+
+#[test]
+fn a_process_that_has_exited_cannot_be_sent_a_signal() {
+    let told = run(Command::new("true"), |process, entry| {
+        if entry == "process exited with status 0" {
+            let sent = process.signal_process(ProcessSignal::TERMINATE);
+            assert!(matches!(sent, Err(ProcessError::ExitedAlready)), "{sent:?}");
+        }
+        Ok(())
+    });
+    assert_eq!(told.count("process exited with status 0"), 1);
 }

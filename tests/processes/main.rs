@@ -5,4 +5,11 @@
 mod support;
 
 mod callbacks;
+mod ends;
+mod failures;
+mod monitor;
+mod output;
+mod pipes;
+mod stop;
+mod terminals;
 mod watcher;

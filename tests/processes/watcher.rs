@@ -68,7 +68,8 @@ impl ProcessProtocol for Watcher {
 
     fn process_ended(&mut self, process: &Process, end: ProcessEnd) -> Result {
         let noted = self.note(process, format!("all {end}"));
-        process.reactor().stop()?;
+        // It may be stopping already.
+        process.reactor().stop().ok();
         noted
     }
 }

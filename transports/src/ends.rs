@@ -8,6 +8,7 @@ pub(crate) mod datagram_port;
 pub(crate) mod over_transport;
 pub(crate) mod port;
 pub(crate) mod process;
+pub(crate) mod process_output;
 pub(crate) mod reactor_process;
 pub(crate) mod reactor_stdio;
 pub(crate) mod reactor_tcp;

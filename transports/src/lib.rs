@@ -19,6 +19,7 @@ pub mod service;
 mod tls;
 
 pub use ends::port::Port;
+pub use ends::process_output::{ProcessOutput, get_process_output, get_process_output_and_value, get_process_value};
 pub use ends::reactor_process::ReactorProcess;
 pub use ends::reactor_stdio::ReactorStdio;
 pub use ends::reactor_tcp::ReactorTcp;

@@ -4,12 +4,14 @@
 //! and `twisted.application.internet`.
 
 mod client;
+mod process_monitor;
 mod run;
 mod server;
 mod timer;
 mod tree;
 
 pub use client::{ClientService, backoff_policy};
+pub use process_monitor::ProcessMonitor;
 pub use run::{run_service, run_service_on};
 pub use server::StreamServerEndpointService;
 pub use timer::TimerService;

@@ -52,7 +52,7 @@ impl fmt::Display for ProcessError {
             Self::UnexpectedError(text) => {
                 write!(f, "the process has written to its standard error: {}", Escaped(String::from_utf8_lossy(text).trim_end()))
             }
-            Self::Terminated { end, .. } => write!(f, "the process {end}"),
+            Self::Terminated { end, .. } => write!(f, "the process has no status: {end}"),
             Self::TooMuchOutput { limit } => {
                 write!(f, "the process has written more than {limit} bytes and was killed: allow more by `output_limit`")
             }

@@ -90,3 +90,26 @@ fn process_descriptor(child: u32) -> Option<OwnedFd> {
 fn process_descriptor(_: u32) -> Option<OwnedFd> {
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn where_a_process_is_no_descriptor_the_signal_tells_of_the_end_of_any_child() {
+        let registry = Rc::clone(&crate::worlds::os::Os::new().expect("a poll").registry);
+        let (first, second) = (ExitWatch::by_signal(Rc::clone(&registry)), ExitWatch::by_signal(registry));
+        let (first, second) = (first.expect("a watch"), second.expect("a watch"));
+        for _ in 0..2 {
+            let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("a child");
+            drop(child.stdin.take());
+            for watch in [&first, &second] {
+                watch.wait(Duration::from_secs(600));
+                watch.clear();
+            }
+            child.wait().expect("its end");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What is left of a process: nothing; and that others keep theirs.
+
+use std::cell::Cell;
+use std::process;
+use std::rc::Rc;
+
+use torsade::ProcessEnd;
+use torsade::prelude::*;
+
+use crate::support::{child, is_child};
+use crate::watcher::{Told, Watcher, run};
+
+/// The children of this process, zombies among them; none where the system does not tell.
+pub(crate) fn children() -> Vec<u32> {
+    let is_ours =
+        |stat: &str| stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok().filter(|it| *it == process::id());
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    processes
+        .filter(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| is_ours(&stat).is_some()))
+        .collect()
+}
+
+/// Starts another program at the end of each, so many times.
+struct InARow {
+    left: Rc<Cell<u32>>,
+    ended: Rc<Cell<u32>>,
+}
+
+impl ProcessProtocol for InARow {
+    fn process_ended(&mut self, process: &Process, end: ProcessEnd) -> Result {
+        self.ended.set(self.ended.get() + u32::from(end.is_success()));
+        self.left.set(self.left.get() - 1);
+        if self.left.get() == 0 {
+            return Ok(process.reactor().stop()?);
+        }
+        let next = Self { left: Rc::clone(&self.left), ended: Rc::clone(&self.ended) };
+        process.reactor().spawn_process(next, Command::new("true"))?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_thousand_children_in_a_row_leave_no_descriptor_and_no_zombie() {
+    const NAME: &str = "ends::a_thousand_children_in_a_row_leave_no_descriptor_and_no_zombie";
+    if !is_child(NAME) {
+        assert!(child(NAME).status().unwrap().success());
+        return;
+    }
+    let (reactor, ended) = (Reactor::new().unwrap(), Rc::new(Cell::new(0)));
+    let descriptors = || std::fs::read_dir("/dev/fd").unwrap().count();
+    let before = descriptors();
+    let first = InARow { left: Rc::new(Cell::new(1000)), ended: Rc::clone(&ended) };
+    reactor.spawn_process(first, Command::new("true")).unwrap();
+    reactor.run().unwrap();
+    assert_eq!(ended.get(), 1000);
+    // (Signals are watched by a thread, whose descriptors stay.)
+    let after = descriptors();
+    assert!(after <= before + 4, "{before} descriptors before, {after} after");
+    assert_eq!(children(), []);
+}
+
+#[test]
+fn a_hundred_children_at_once_are_all_told_of() {
+    let (reactor, left) = (Reactor::new().unwrap(), Rc::new(Cell::new(100)));
+    let ended = Rc::new(Cell::new(0));
+    struct One(Rc<Cell<u32>>, Rc<Cell<i32>>);
+    impl ProcessProtocol for One {
+        fn process_ended(&mut self, process: &Process, end: ProcessEnd) -> Result {
+            self.1.set(self.1.get() + end.code().unwrap());
+            self.0.set(self.0.get() - 1);
+            if self.0.get() == 0 { Ok(process.reactor().stop()?) } else { Ok(()) }
+        }
+    }
+    for code in 0..100 {
+        let script = crate::watcher::sh(&format!("exit {code}"));
+        reactor.spawn_process(One(Rc::clone(&left), Rc::clone(&ended)), script).unwrap();
+    }
+    reactor.run().unwrap();
+    assert_eq!(ended.get(), (0..100).sum::<i32>());
+}
+
+#[test]
+fn children_that_other_code_has_started_stay_its_own() {
+    let mut others = process::Command::new("sh").args(["-c", "exit 9"]).spawn().unwrap();
+    let told = run(Command::new("true"), |_, _| Ok(()));
+    assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 0"));
+    assert_eq!(others.wait().unwrap().code(), Some(9));
+}
+
+#[test]
+fn a_child_that_other_code_has_waited_for_ends_in_an_unknown_way() {
+    let told = run(Command::new("true"), |process, entry| {
+        if entry == "made" {
+            let pid = rustix_pid(process.pid().unwrap());
+            rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap();
+        }
+        Ok(())
+    });
+    assert_eq!(told.all().last().map(String::as_str), Some("all ended in a way that the system does not tell"));
+}
+
+fn rustix_pid(pid: u32) -> rustix::process::Pid {
+    rustix::process::Pid::from_raw(pid.cast_signed()).unwrap()
+}
+
+#[test]
+fn a_reactor_that_is_taken_apart_kills_its_children() {
+    const NAME: &str = "ends::a_reactor_that_is_taken_apart_kills_its_children";
+    if !is_child(NAME) {
+        assert!(child(NAME).status().unwrap().success());
+        return;
+    }
+    let (reactor, told) = (Reactor::new().unwrap(), Told::default());
+    reactor.spawn_process(Watcher::new(&told, |_, _| Ok(())), Command::new("sleep").arg("1000")).unwrap();
+    reactor.disconnect_all().unwrap();
+    assert_eq!(children(), []);
+    assert_eq!(told.count("process killed by SIGKILL"), 1, "{:?}", told.all());
+    assert_eq!(told.all().first().map(String::as_str), Some("made"));
+}

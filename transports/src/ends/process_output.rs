@@ -1,0 +1,189 @@
+//! A program as a function: what it writes, or the status that it exits with, as a Deferred.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use torsade_protocols::{Process, ProcessError, ProcessProtocol, Result};
+use torsade_reactor::{Command, Deferred, Failure, Firer, ProcessEnd, ProcessSignal, Reactor};
+
+use crate::ends::reactor_process::ReactorProcess;
+
+/// What a program has written, and the status that it has exited with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "Twisted's three")]
+pub struct ProcessOutput {
+    /// To its standard output.
+    pub out: Vec<u8>,
+    /// To its standard error.
+    pub err: Vec<u8>,
+    /// The status.
+    pub code: i32,
+}
+
+/// Runs a program, and gives what it writes to its standard output, whatever its status is.
+///
+/// Its standard input is [`Command::input`], and ends after that. To have its standard error as well, where it was written, make
+/// that the same by [`Command::stderr`]. When the Deferred is cancelled the program is killed.
+///
+/// # Errors
+/// The Deferred fails with a [`ProcessError`]: `Spawn`; `UnexpectedError` as soon as the program writes to its standard error;
+/// `TooMuchOutput` above [`Command::output_limit`], 16 MiB unless set. It is killed in the last two cases.
+///
+/// # Examples
+/// ```
+/// use torsade::{ChildDescriptor, get_process_output, prelude::*};
+///
+/// let reactor = Reactor::new()?;
+/// let sorted = get_process_output(&reactor, Command::new("sort").input("pear\napple\n").stderr(ChildDescriptor::SameAs(1)));
+/// let stopper = reactor.clone();
+/// let told = sorted.add_both(move |sorted| {
+///     println!("{:?}", sorted.map(String::from_utf8));
+///     stopper.stop().expect("it runs");
+/// });
+/// reactor.run()?;
+/// # drop(told);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "getProcessOutput")]
+pub fn get_process_output(reactor: &Reactor, command: Command) -> Deferred<Vec<u8>> {
+    let wanted = Wanted { output: true, error: false };
+    run(reactor, command, wanted).add_callback(|collected| Ok(collected.out))
+}
+
+/// Runs a program, and gives the status that it exits with; what it writes is dropped. Otherwise as [`get_process_output`].
+///
+/// # Errors
+/// The Deferred fails with a [`ProcessError`]: `Spawn`; `Terminated` if a signal has killed it.
+#[doc(alias = "getProcessValue")]
+pub fn get_process_value(reactor: &Reactor, command: Command) -> Deferred<i32> {
+    let wanted = Wanted { output: false, error: true };
+    run(reactor, command, wanted).add_callback(|collected| Ok(collected.finish()?.code))
+}
+
+/// Runs a program, and gives all that it writes and the status that it exits with. Otherwise as [`get_process_output`].
+///
+/// # Errors
+/// The Deferred fails with a [`ProcessError`]: `Spawn`; `Terminated`, which has what was written by then, if a signal has killed it;
+/// `TooMuchOutput` if one of the two is above [`Command::output_limit`].
+#[doc(alias = "getProcessOutputAndValue")]
+pub fn get_process_output_and_value(reactor: &Reactor, command: Command) -> Deferred<ProcessOutput> {
+    let wanted = Wanted { output: true, error: true };
+    run(reactor, command, wanted).add_callback(|collected| Ok(collected.finish()?))
+}
+
+/// What is to be done with what a program writes.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// It is kept.
+    output: bool,
+    /// It may write to its standard error.
+    error: bool,
+}
+
+/// What a program has written, and how it has ended.
+struct Collected {
+    out: Vec<u8>,
+    err: Vec<u8>,
+    end: ProcessEnd,
+}
+
+impl Collected {
+    fn finish(self) -> Result<ProcessOutput, ProcessError> {
+        let Self { out, err, end } = self;
+        match end.code() {
+            Some(code) => Ok(ProcessOutput { out, err, code }),
+            None => Err(ProcessError::Terminated { end, out, err }),
+        }
+    }
+}
+
+fn run(reactor: &Reactor, command: Command, wanted: Wanted) -> Deferred<Collected> {
+    let running = Rc::new(RefCell::new(None::<Process>));
+    let cancelled = Rc::clone(&running);
+    let (deferred, firer) = Deferred::with_canceller(move |_| {
+        if let Some(process) = cancelled.take() {
+            kill(&process);
+        }
+    });
+    let collector = Rc::new(RefCell::new(Collector {
+        input: command.get_input().to_vec(),
+        limit: command.get_output_limit(),
+        wanted,
+        out: Vec::new(),
+        err: Vec::new(),
+        firer: Some(firer),
+    }));
+    match reactor.spawn_process(Rc::clone(&collector), command) {
+        Ok(process) => drop(running.replace(Some(process))),
+        Err(error) => {
+            let firer = collector.borrow_mut().firer.take();
+            if let Some(firer) = firer {
+                firer.errback(ProcessError::Spawn(error));
+            }
+        }
+    }
+    deferred
+}
+
+/// Kills it and takes no more of what it or processes of its own write.
+fn kill(process: &Process) {
+    // It may have exited by itself just now, which is as good.
+    process.signal_process(ProcessSignal::KILL).ok();
+    process.lose_connection();
+}
+
+/// Collects what a program writes.
+struct Collector {
+    input: Vec<u8>,
+    limit: usize,
+    wanted: Wanted,
+    out: Vec<u8>,
+    err: Vec<u8>,
+    firer: Option<Firer<Collected>>,
+}
+
+impl Collector {
+    fn fail(&mut self, process: &Process, error: ProcessError) {
+        kill(process);
+        if let Some(firer) = self.firer.take() {
+            firer.errback(error);
+        }
+    }
+}
+
+impl ProcessProtocol for Collector {
+    fn connection_made(&mut self, process: &Process) -> Result {
+        if let Some(stdin) = process.stream(0) {
+            // It is in memory already: that it is more than a connection usually has to send makes no difference.
+            stdin.set_write_buffer_cap(usize::MAX);
+            stdin.write(std::mem::take(&mut self.input));
+            stdin.lose_connection();
+        }
+        Ok(())
+    }
+
+    fn child_data_received(&mut self, process: &Process, descriptor: u32, data: &[u8]) -> Result {
+        if self.firer.is_none() || !self.wanted.output {
+            return Ok(());
+        }
+        if descriptor == 2 && !self.wanted.error {
+            self.fail(process, ProcessError::UnexpectedError(data.to_vec()));
+            return Ok(());
+        }
+        let (limit, kept) = (self.limit, if descriptor == 2 { &mut self.err } else { &mut self.out });
+        if kept.len() + data.len() > limit {
+            self.fail(process, ProcessError::TooMuchOutput { limit });
+        } else {
+            kept.extend_from_slice(data);
+        }
+        Ok(())
+    }
+
+    fn process_ended(&mut self, _: &Process, end: ProcessEnd) -> Result {
+        let (out, err) = (std::mem::take(&mut self.out), std::mem::take(&mut self.err));
+        if let Some(firer) = self.firer.take() {
+            firer.fire(Ok::<_, Failure>(Collected { out, err, end }));
+        }
+        Ok(())
+    }
+}
