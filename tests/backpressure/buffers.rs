@@ -53,7 +53,7 @@ fn assert_bounded(wire: Wire, unsent: usize) {
 
 #[test]
 fn a_peer_that_never_reads_keeps_the_echo_server_bounded_and_the_others_served() {
-    on_every_kind(&[], |wire| {
+    on_every_kind(&[Ability::Several], |wire| {
         let reactor = wire.reactor();
         let most = Rc::new(Cell::new(0));
         let held = Arc::new(AtomicBool::new(false));
@@ -248,10 +248,10 @@ fn a_push_producer_is_paused_and_resumed_and_stopped() {
                 }
                 Ok(())
             },
-            |mut stream| {
+            move |mut stream| {
                 read_exactly(&mut stream, 8 << 20);
                 stream.write_all(b"!").unwrap();
-                drain(&mut stream).1.unwrap_err();
+                assert!(drain(&mut stream).1.is_err() || !wire.kind.can(Ability::Reset));
             },
         );
         assert!(matches!(events.reason(), Reason::ConnectionAborted));
@@ -423,7 +423,7 @@ fn a_pull_producer_with_nothing_to_give_costs_no_turns_and_goes_on_after_a_write
 
 #[test]
 fn two_transports_as_each_others_producers_forward_without_growing() {
-    on_every_kind(&[], |wire| {
+    on_every_kind(&[Ability::Several], |wire| {
         // What the portforward example does: the source is read no faster than the sink takes.
         let reactor = wire.reactor();
         let most = Rc::new(Cell::new(0));
@@ -512,9 +512,10 @@ fn paused_nothing_is_read_and_resumed_everything_comes_with_the_end() {
                 Ok(())
             },
             move |mut stream| {
-                stream.write_all(&pattern(0, 1_000_000)[..300_000]).unwrap();
+                // No more than any kind of connection has room for between its ends.
+                stream.write_all(&pattern(0, 30_000)).unwrap();
                 count.send(()).unwrap();
-                stream.write_all(&pattern(300_000, 700_000)).unwrap();
+                stream.write_all(&pattern(30_000, 970_000)).unwrap();
                 stream.shutdown(Shutdown::Write).unwrap();
                 let mut rest = Vec::new();
                 stream.read_to_end(&mut rest).unwrap();

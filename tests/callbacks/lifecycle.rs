@@ -90,7 +90,7 @@ fn a_panic_in_any_callback_closes_that_connection_only() {
 
 #[test]
 fn others_go_on_after_a_panic_and_after_a_failing_connection_lost() {
-    on_every_kind(&[], |wire| {
+    on_every_kind(&[Ability::Several], |wire| {
         for failure in ["panic", "error", "panic in lost", "error in lost"] {
             let reactor = wire.reactor();
             let lost = Rc::new(Cell::new(0));

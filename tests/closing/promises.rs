@@ -68,7 +68,7 @@ fn what_is_written_after_lose_connection_in_the_same_turn_is_sent() {
 
 #[test]
 fn nothing_is_delivered_after_lose_connection_and_input_on_its_way_causes_no_reset() {
-    on_every_kind(&[], |wire| {
+    on_every_kind(&[Ability::Linger], |wire| {
         let (closing, wait) = mpsc::channel();
         let (events, (got, end)) = wire.converse(
             move |event, transport| {
@@ -225,7 +225,7 @@ struct Ledger {
 
 #[test]
 fn a_thousand_clients_closing_at_random_lose_no_promised_byte() {
-    on_every_kind(&[], |wire| {
+    on_every_kind(&[Ability::Several], |wire| {
         // Over each other wire a tenth of them.
         let count: u32 = if wire == Wire::PLAIN { 1000 } else { 100 };
         let reactor = wire.reactor();

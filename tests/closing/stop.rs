@@ -40,7 +40,7 @@ fn stop_ends_every_connection_with_shutting_down() {
 
 #[test]
 fn stop_sends_what_is_queued_and_aborts_only_who_does_not_read() {
-    on_every_kind(&[], |wire| {
+    on_every_kind(&[Ability::Several], |wire| {
         let reactor = wire.reactor();
         reactor.set_stop_timeout(Duration::from_secs(1));
         let reasons = Rc::new(RefCell::new(BTreeMap::new()));

@@ -9,6 +9,13 @@ pub fn child(name: &str) -> Command {
     only(name, Command::new(this_binary()))
 }
 
+/// The same with what the test prints captured: standard output is the test's to replace.
+pub fn capturing_child(name: &str) -> Command {
+    let mut binary = Command::new(this_binary());
+    binary.args([name, "--exact", "--test-threads=1"]).env("CHILD_OF", name);
+    binary
+}
+
 /// The same with so many open descriptors at most.
 pub fn child_with_descriptors(name: &str, descriptors: u32) -> Command {
     let mut shell = Command::new("sh");

@@ -4,32 +4,60 @@ use std::net::SocketAddr;
 
 use torsade::prelude::*;
 
+#[cfg(unix)]
+use super::making::Maker;
 use super::peer::Peer;
 
 /// What the two ends of a connection are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     Tcp,
+    /// Standard input and output of a process, which are two pipes.
+    #[cfg(unix)]
+    StdioPipes,
+    /// Standard input and output of a process, which are one socket.
+    #[cfg(unix)]
+    StdioSocket,
 }
 
 /// What some kinds can do and others cannot. A test names those that it is about, and is skipped where one is missing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ability {
-    /// It can be broken off so that the peer sees that it was, whatever had been sent and read before.
-    Reset,
     /// It is made by a port, whose factory may refuse.
     Listen,
+    /// A process has several.
+    Several,
+    /// It can be broken off so that the peer sees that it was, whatever had been sent and read before.
+    Reset,
+    /// Who closes goes on taking what the peer sends, until that ends its stream too.
+    Linger,
 }
 
 impl Kind {
-    /// All but TCP that this system has.
+    /// All but TCP that this system has and one process can have at once with others.
     pub const OTHERS: &[Self] = &[];
 
-    pub fn can(self, ability: Ability) -> bool {
-        match ability {
-            Ability::Reset => self == Self::Tcp,
-            Ability::Listen => matches!(self, Self::Tcp),
+    /// Those that a test needs a process of its own for.
+    #[cfg(unix)]
+    pub const OF_A_PROCESS: &[Self] = &[Self::StdioPipes, Self::StdioSocket];
+
+    pub const fn can(self, ability: Ability) -> bool {
+        match self {
+            Self::Tcp => true,
+            #[cfg(unix)]
+            Self::StdioPipes | Self::StdioSocket => match ability {
+                Ability::Listen | Ability::Several | Ability::Reset | Ability::Linger => false,
+            },
         }
+    }
+
+    /// Whether it can do all these; says so if not.
+    pub fn can_all(self, needs: &[Ability]) -> bool {
+        let missing = needs.iter().find(|need| !self.can(**need));
+        if let Some(missing) = missing {
+            println!("skipped over {self:?}: it has no ability to {missing:?}");
+        }
+        missing.is_none()
     }
 }
 
@@ -37,6 +65,8 @@ impl Kind {
 #[derive(Clone)]
 pub enum Place {
     Tcp(SocketAddr),
+    #[cfg(unix)]
+    Made(Maker),
 }
 
 impl Place {
@@ -48,9 +78,12 @@ impl Place {
         }
     }
 
+    /// Makes a connection, and gives the peer's end of it.
     pub fn connect(&self) -> Peer {
         match self {
             Self::Tcp(address) => super::connect(*address).into(),
+            #[cfg(unix)]
+            Self::Made(maker) => maker.connect(),
         }
     }
 
@@ -58,6 +91,8 @@ impl Place {
     pub fn tcp(&self) -> SocketAddr {
         match self {
             Self::Tcp(address) => *address,
+            #[cfg(unix)]
+            Self::Made(_) => panic!("it is not of TCP"),
         }
     }
 }

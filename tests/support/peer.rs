@@ -1,21 +1,48 @@
 //! A test's plain peer: what blocks and is not the product's.
 
 use std::io::{self, Read, Write};
+#[cfg(unix)]
+use std::io::{PipeReader, PipeWriter};
 use std::net::{Shutdown, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+#[cfg(unix)]
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+#[cfg(unix)]
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::LIMIT;
 
 /// One end of a connection, on a thread of the test, where nothing waits for ever.
 pub enum Peer {
     Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+    /// The writing end is closed when our stream ends.
+    #[cfg(unix)]
+    Pipes(PipeReader, Arc<Mutex<Option<PipeWriter>>>),
 }
 
 impl Peer {
+    #[cfg(unix)]
+    pub fn of_pipes(input: PipeReader, output: PipeWriter) -> Self {
+        Self::Pipes(input, Arc::new(Mutex::new(Some(output))))
+    }
+
     /// As a socket's: ends our stream, and that only.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(how),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(how),
+            #[cfg(unix)]
+            Self::Pipes(_, output) => {
+                assert_eq!(how, Shutdown::Write);
+                output.lock().expect("nothing panics with it").take();
+                Ok(())
+            }
         }
     }
 
@@ -23,6 +50,10 @@ impl Peer {
     pub fn try_clone(&self) -> io::Result<Self> {
         match self {
             Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.try_clone().map(Self::Unix),
+            #[cfg(unix)]
+            Self::Pipes(input, output) => Ok(Self::Pipes(input.try_clone()?, Arc::clone(output))),
         }
     }
 
@@ -35,6 +66,25 @@ impl Peer {
                 stream.set_write_timeout(Some(LIMIT))?;
                 written
             }
+            #[cfg(unix)]
+            Self::Unix(stream) => {
+                stream.set_write_timeout(Some(limit))?;
+                let written = (&*stream).write(data);
+                stream.set_write_timeout(Some(LIMIT))?;
+                written
+            }
+            #[cfg(unix)]
+            Self::Pipes(_, output) => {
+                let output = output.lock().expect("nothing panics with it");
+                let mut output = output.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+                let mut polled = [PollFd::new(output, PollFlags::OUT)];
+                let limit = limit.try_into().expect("a short time");
+                if poll(&mut polled, Some(&limit))? == 0 {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                // A pipe that has room has room for so much.
+                output.write(&data[..data.len().min(4096)])
+            }
         }
     }
 
@@ -44,6 +94,8 @@ impl Peer {
             Self::Tcp(stream) => {
                 socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger can be set");
             }
+            #[cfg(unix)]
+            Self::Unix(_) | Self::Pipes(..) => panic!("it has no reset"),
         }
     }
 }
@@ -52,6 +104,10 @@ impl Read for &Peer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Peer::Tcp(stream) => (&*stream).read(buffer),
+            #[cfg(unix)]
+            Peer::Unix(stream) => (&*stream).read(buffer),
+            #[cfg(unix)]
+            Peer::Pipes(input, _) => (&*input).read(buffer),
         }
     }
 }
@@ -60,6 +116,13 @@ impl Write for &Peer {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match self {
             Peer::Tcp(stream) => (&*stream).write(data),
+            #[cfg(unix)]
+            Peer::Unix(stream) => (&*stream).write(data),
+            #[cfg(unix)]
+            Peer::Pipes(_, output) => match &*output.lock().expect("nothing panics with it") {
+                Some(output) => (&*output).write(data),
+                None => Err(io::ErrorKind::BrokenPipe.into()),
+            },
         }
     }
 
@@ -81,6 +144,15 @@ impl Write for Peer {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for Peer {
+    fn from(stream: UnixStream) -> Self {
+        stream.set_read_timeout(Some(LIMIT)).expect("a timeout can be set");
+        stream.set_write_timeout(Some(LIMIT)).expect("a timeout can be set");
+        Self::Unix(stream)
     }
 }
 

@@ -6,6 +6,8 @@ mod child;
 mod cutting;
 mod kind;
 pub mod logged;
+#[cfg(unix)]
+mod making;
 mod peer;
 mod tunnel;
 mod wire;

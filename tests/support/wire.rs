@@ -11,6 +11,7 @@
 //!
 //! `torture` takes the wires that are not cut, and `properties` has layers of its own.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -21,7 +22,11 @@ use torsade::prelude::*;
 use torsade::tls_wrapping_factory;
 use torsade::{IntoHostPort, ReactorHandle};
 
+#[cfg(unix)]
+use super::child::{capturing_child, is_child};
 use super::kind::{Ability, Kind, Place};
+#[cfg(unix)]
+use super::making::{Maker, Standard};
 use super::peer::Peer;
 use super::tunnel::dig;
 use super::{Event, Events, Probe, cutting, peer, run};
@@ -44,26 +49,37 @@ pub struct Wire {
 
 /// Runs a test over every wire of TCP, and over every other kind of connection that can do what it is about.
 pub fn on_every_kind(needs: &[Ability], test: impl Fn(Wire)) {
-    on_every_wire(&test);
-    on_other_kinds(needs, test);
+    on_kinds(|| on_every_wire(&test), needs, &test);
 }
 
 /// The same for a test that moves much: over the two extremes of TCP only.
 pub fn on_extreme_kinds(needs: &[Ability], test: impl Fn(Wire)) {
-    on_extreme_wires(&test);
-    on_other_kinds(needs, test);
+    on_kinds(|| on_extreme_wires(&test), needs, &test);
 }
 
-fn on_other_kinds(needs: &[Ability], test: impl Fn(Wire)) {
-    for kind in Kind::OTHERS {
-        if let Some(missing) = needs.iter().find(|need| !kind.can(**need)) {
-            println!("skipped over {kind:?}, which has no {missing:?}");
-            continue;
+fn on_kinds(over_tcp: impl Fn(), needs: &[Ability], test: &impl Fn(Wire)) {
+    let over = |kinds: &[Kind]| {
+        for kind in kinds.iter().copied().filter(|kind| kind.can_all(needs)) {
+            let wire = Wire { kind, ..Wire::PLAIN };
+            println!("over {wire:?}");
+            test(wire);
         }
-        let wire = Wire { kind: *kind, ..Wire::PLAIN };
-        println!("over {wire:?}");
-        test(wire);
+    };
+    #[cfg(unix)]
+    {
+        let name = thread::current().name().expect("a test's thread has its name").to_owned();
+        if is_child(&name) {
+            let _kept = Standard::keep();
+            return over(Kind::OF_A_PROCESS);
+        }
+        if Kind::OF_A_PROCESS.iter().any(|kind| kind.can_all(needs)) {
+            let ended = capturing_child(&name).output().expect("a child");
+            let [said, noted] = [&ended.stdout, &ended.stderr].map(|output| String::from_utf8_lossy(output));
+            assert!(ended.status.success(), "over standard input and output, in a process of its own: {said}{noted}");
+        }
     }
+    over_tcp();
+    over(Kind::OTHERS);
 }
 
 /// Runs a test over every wire of TCP.
@@ -88,11 +104,10 @@ fn on_extreme_wires(test: impl Fn(Wire)) {
     }
 }
 
-/// A port of a test, and where its plain peers find it.
+/// Where the plain peers of a test find a port, or what stands for one.
 pub struct WirePort {
     pub place: Place,
-    pub port: Port,
-    _tunnel: Option<Tunnel>,
+    _kept: Option<Box<dyn Any>>,
 }
 
 /// Where a test's clients find a plain peer.
@@ -125,11 +140,17 @@ impl Wire {
 
     /// Listens on the loopback, for peers that do not.
     pub fn listen(self, reactor: &Reactor, factory: impl Factory + 'static) -> WirePort {
-        let port = self.listen_directly(reactor, factory);
-        let place = Place::of(&port);
-        let tunnel = (!self.is_bare()).then(|| Tunnel::new(self.bare(), self, place.clone()));
-        let place = tunnel.as_ref().map_or(place, |tunnel| tunnel.place.clone());
-        WirePort { place, port, _tunnel: tunnel }
+        #[cfg(unix)]
+        if !self.kind.can(Ability::Listen) {
+            let (maker, factory) = Maker::new(self.kind, reactor, self.switching(factory));
+            return WirePort { place: Place::Made(maker), _kept: Some(Box::new(factory)) };
+        }
+        let place = Place::of(&self.listen_directly(reactor, factory));
+        if self.is_bare() {
+            return WirePort { place, _kept: None };
+        }
+        let tunnel = Tunnel::new(self.bare(), self, place);
+        WirePort { place: tunnel.place.clone(), _kept: Some(Box::new(tunnel)) }
     }
 
     /// Connects to a peer that speaks this wire.
@@ -154,6 +175,8 @@ impl Wire {
     pub fn connect_to(self, reactor: &Reactor, place: &Place, factory: impl ClientFactory + 'static) -> Connector {
         match place {
             Place::Tcp(address) => self.connect(reactor, *address, factory),
+            #[cfg(unix)]
+            Place::Made(_) => panic!("nobody listens"),
         }
     }
 

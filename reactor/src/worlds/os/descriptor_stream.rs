@@ -24,6 +24,8 @@ pub(super) struct DescriptorStream {
     standard: Option<StandardOutput>,
     /// Writing has failed, most likely because nobody reads it. Reading would never find that out, as it does on a socket.
     broken: Cell<bool>,
+    /// The peer's stream has ended. That it reads no more either is no failure then, unless something is written.
+    ended: Cell<bool>,
     direction: Direction,
     registry: Rc<Registry>,
 }
@@ -51,7 +53,15 @@ impl DescriptorStream {
             (None, Some(_)) => Direction::Output,
             (None, None) => return Err(io::ErrorKind::InvalidInput.into()),
         };
-        Ok(Self { input, output: RefCell::new(output), standard, broken: Cell::new(false), direction, registry })
+        Ok(Self {
+            input,
+            output: RefCell::new(output),
+            standard,
+            broken: Cell::new(false),
+            ended: Cell::new(false),
+            direction,
+            registry,
+        })
     }
 
     /// The descriptor to write to, as long as our stream has not ended.
@@ -107,7 +117,7 @@ impl Stream for DescriptorStream {
         let Some(input) = &self.input else { return Err(io::ErrorKind::WouldBlock.into()) };
         match input.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(self.take_error()?.unwrap_or(error)),
-            read => read,
+            read => read.inspect(|count| self.ended.set(*count == 0)),
         }
     }
 
@@ -142,6 +152,9 @@ impl Stream for DescriptorStream {
     }
 
     fn take_error(&self) -> io::Result<Option<io::Error>> {
+        if self.ended.get() {
+            return Ok(None);
+        }
         let Ok(output) = self.output() else { return Ok(None) };
         let mut polled = [PollFd::from_borrowed_fd(output.as_fd(), PollFlags::OUT)];
         poll(&mut polled, Some(&Timespec::default()))?;
