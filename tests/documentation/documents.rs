@@ -80,18 +80,36 @@ fn examples_show_every_line_they_need_and_import_only_torsade() {
     assert!(wrong.is_empty(), "does not compile where it is pasted:\n{}", wrong.join("\n"));
 }
 
-/// The names in backticks in the first column of the README's table, without their modules; rows that have no
-/// counterpart are left out.
-fn twisted_names(readme: &str) -> BTreeSet<String> {
+/// The first two columns of the README's table.
+fn table_of_twisted(readme: &str) -> impl Iterator<Item = (&str, &str)> {
     let table = readme.split_once("| Twisted | Torsade |").expect("the table").1;
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     rows.filter_map(|row| {
         let mut cells = row.split('|').skip(1);
-        Some((cells.next()?, cells.next()?)).filter(|(_, torsade)| !torsade.contains("*(nothing)*"))
+        Some((cells.next()?, cells.next()?))
     })
-    .flat_map(|(twisted, _)| twisted.split('`').skip(1).step_by(2))
-    .map(|name| name.rsplit('.').next().unwrap_or(name).replace('…', "StringReceiver"))
-    .collect()
+}
+
+fn in_backticks(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+/// The names of its first column, without their modules; rows that have no counterpart are left out.
+fn twisted_names(readme: &str) -> BTreeSet<String> {
+    table_of_twisted(readme)
+        .filter(|(_, torsade)| !torsade.contains("*(nothing)*"))
+        .flat_map(|(twisted, _)| in_backticks(twisted))
+        .map(|name| name.rsplit('.').next().unwrap_or(name).replace('…', "StringReceiver"))
+        .collect()
+}
+
+/// The names of its second column, types and modules among them.
+fn our_names(readme: &str) -> BTreeSet<&str> {
+    table_of_twisted(readme)
+        .flat_map(|(_, torsade)| in_backticks(torsade))
+        .flat_map(|path| path.split(|character: char| !character.is_alphanumeric() && character != '_'))
+        .filter(|name| !name.is_empty())
+        .collect()
 }
 
 /// The names that a search of the documentation finds: those of items and of variants, and their aliases.
@@ -116,7 +134,10 @@ fn searchable(text: &str) -> BTreeSet<&str> {
 fn each_name_in_the_table_of_twisted_is_found_by_a_search_of_the_documentation() {
     let texts: Vec<_> = sources().iter().map(|path| fs::read_to_string(path).expect("a file of the repository")).collect();
     let found: BTreeSet<_> = texts.iter().flat_map(|text| searchable(text)).collect();
-    let wanted = twisted_names(&fs::read_to_string(root().join("README.md")).expect("the README"));
+    let readme = fs::read_to_string(root().join("README.md")).expect("the README");
+    let unknown: Vec<_> = our_names(&readme).into_iter().filter(|name| !found.contains(name)).collect();
+    assert!(unknown.is_empty(), "the table says that we have {unknown:?}");
+    let wanted = twisted_names(&readme);
     assert!(wanted.len() > 90, "only {} names were found", wanted.len());
     let missing: Vec<_> = wanted.iter().filter(|name| !found.contains(name.as_str())).collect();
     assert!(missing.is_empty(), "no #[doc(alias)] for {missing:?}");

@@ -4,97 +4,26 @@ Names: stream (programs that read and write whole streams), imap (Dovecot), irc 
 (the Python package), ws (the npm package).
 """
 
-import contextlib
 import gzip
 import http.server
-import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 import zlib
 
-LIMIT = 30  # seconds until a conversation counts as hung
+from peers import LIMIT, Skip, accepts, check, example, examples, free_port, listening, need, wait_for
+
 ROWS = []
 FAILED = []
 
 
-class Skip(Exception):
-    """A peer that is not installed."""
-
-
-def examples():
-    metadata = subprocess.run(["cargo", "metadata", "--format-version=1", "--no-deps"], capture_output=True, check=True)
-    return os.path.join(json.loads(metadata.stdout)["target_directory"], "release", "examples")
-
-
-def need(*programs):
-    for program in programs:
-        if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/usr/games"):
-            raise Skip(f"{program} is not installed")
-
-
 def row(peer, direction, wire, plain, note=""):
     ROWS.append((peer, direction, wire, plain, note))
-
-
-def check(good, what):
-    if not good:
-        raise AssertionError(what)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + LIMIT
-    while not condition():
-        check(time.monotonic() < end, f"{what} did not come")
-        time.sleep(0.02)  # between two looks at another process
-
-
-def accepts(port):
-    def look():
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return True
-    return look
-
-
-@contextlib.contextmanager
-def example(name, *arguments):
-    """One of our examples, its output in a file; interrupted in the end."""
-    said = []
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen([os.path.join(examples(), name), *arguments], stdout=output, stderr=subprocess.STDOUT)
-
-        def text():
-            return said[0] if said else os.pread(output.fileno(), 1 << 20, 0).decode(errors="replace")
-
-        try:
-            yield process, text
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(LIMIT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            said.append(text())
-
-
-@contextlib.contextmanager
-def listening(name, *arguments):
-    with example(name, *arguments) as (process, text):
-        wait_for(lambda: "listening on" in text() or process.poll() is not None, f"the start of {name}")
-        check(process.poll() is None, text())
-        yield int(re.search(r"listening on \S+:(\d+)", text())[1]), text
 
 
 def counts(text):
