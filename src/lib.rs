@@ -85,7 +85,7 @@ pub use torsade_protocols::*;
 pub use torsade_reactor::*;
 // Named one by one, since a glob loses which feature an item needs on its way to docs.rs.
 pub use torsade_transports::{
-    Port, ProcessOutput, ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, conformance, get_process_output,
+    Port, ProcessOutput, ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, ReactorUnix, conformance, get_process_output,
     get_process_output_and_value, get_process_value, service,
 };
 #[cfg(feature = "tls")]
@@ -107,10 +107,10 @@ pub mod prelude {
         Address, ClientFactory, Command, Compression, ConnectError, Connector, DatagramProtocol, DatagramTransport, Decoded,
         Decoder, Decompression, Deferred, DelayedCall, Detect, Factory, Failure, FileSender, Firer, Flush, Format, FrameError,
         FrameProtocol, FrameReceiver, FrameTransport, Host, HostPort, Int8StringReceiver, Int16StringReceiver,
-        Int32StringReceiver, LineOnlyReceiver, LineProtocol, LineReceiver, LineTooLong, LineTransport, ListenError, LoopingCall,
-        NetstringReceiver, Port, PortForward, Process, ProcessProtocol, Producer, Protocol, Reactor, ReactorHandle,
-        ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, Reason, ReconnectingClientFactory, Result, StringFrameTransport,
-        StringProtocol, Transport, Truncation, policies::TimeoutMixin,
+        Int32StringReceiver, LineOnlyReceiver, LineProtocol, LineReceiver, LineTooLong, LineTransport, ListenError,
+        ListenOptions, LoopingCall, NetstringReceiver, Port, PortForward, Process, ProcessProtocol, Producer, Protocol, Reactor,
+        ReactorHandle, ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, ReactorUnix, Reason, ReconnectingClientFactory,
+        Result, StringFrameTransport, StringProtocol, Transport, Truncation, UnixName, policies::TimeoutMixin,
     };
     #[cfg(feature = "tls")]
     #[doc(no_inline)]

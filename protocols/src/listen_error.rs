@@ -29,7 +29,9 @@ impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(error) => error.fmt(f),
-            Self::Io { address, cause } if cause.kind() == io::ErrorKind::AddrInUse => {
+            Self::Io { address: address @ (Address::Tcp(_) | Address::Udp(_)), cause }
+                if cause.kind() == io::ErrorKind::AddrInUse =>
+            {
                 write!(
                     f,
                     "cannot listen on {address}: the port is in use; end the program that has it, or use port 0 for a free one"

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One end of a connection.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -24,6 +24,17 @@ pub enum Address {
 }
 
 /// The name of a UNIX socket; one without a name is [`Address::Unnamed`].
+///
+/// Made from a path; text that begins with a zero byte is an abstract name, as in unix(7) and in Twisted.
+///
+/// # Examples
+/// ```
+/// use torsade::UnixName;
+///
+/// assert_eq!(UnixName::from("/run/echo.sock"), UnixName::Path("/run/echo.sock".into()));
+/// assert_eq!(UnixName::from("\0echo"), UnixName::Abstract(b"echo".to_vec()));
+/// assert_eq!(UnixName::from("\0echo").to_string(), "@echo");
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "unix(7) has no other")]
 pub enum UnixName {
@@ -71,6 +82,39 @@ impl From<SocketAddr> for Address {
 impl From<UnixName> for Address {
     fn from(name: UnixName) -> Self {
         Self::Unix(name)
+    }
+}
+
+impl From<PathBuf> for UnixName {
+    fn from(path: PathBuf) -> Self {
+        match path.as_os_str().as_encoded_bytes().strip_prefix(b"\0") {
+            Some(name) => Self::Abstract(name.to_vec()),
+            None => Self::Path(path),
+        }
+    }
+}
+
+impl From<&Path> for UnixName {
+    fn from(path: &Path) -> Self {
+        path.to_owned().into()
+    }
+}
+
+impl From<&PathBuf> for UnixName {
+    fn from(path: &PathBuf) -> Self {
+        path.clone().into()
+    }
+}
+
+impl From<&str> for UnixName {
+    fn from(path: &str) -> Self {
+        PathBuf::from(path).into()
+    }
+}
+
+impl From<String> for UnixName {
+    fn from(path: String) -> Self {
+        PathBuf::from(path).into()
     }
 }
 

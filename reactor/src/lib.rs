@@ -22,7 +22,9 @@ mod threads;
 mod worlds;
 
 pub use address::{Address, UnixName};
-pub use backend::{AtStop, ChildDescriptor, Command, DatagramOptions, MulticastInterface, ProcessEnd, ProcessSignal, Signal};
+pub use backend::{
+    AtStop, ChildDescriptor, Command, DatagramOptions, ListenOptions, MulticastInterface, ProcessEnd, ProcessSignal, Signal,
+};
 pub use defer::{
     CallbackResult, Deferred, DeferredError, DeferredHandle, DeferredLock, DeferredPermit, DeferredQueue, DeferredSemaphore,
     Failure, FailureGroup, Firer, FirstError, QueueError, Settled,
@@ -46,8 +48,8 @@ pub use worlds::simulated::memory::{MemoryError, MemoryPeer, MemoryReactor};
 /// For those who extend Torsade: worlds, and sources of their own on the loop. Programs need none of it.
 pub mod spi {
     pub use crate::backend::{
-        Backend, Child, Datagrams, Direction, Job, ListenOptions, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token,
-        UdpOptions, Wake, Wakeups,
+        Backend, Child, Datagrams, Direction, Job, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, UdpOptions,
+        Wake, Wakeups,
     };
     pub use crate::panic::catch;
     pub use crate::reactor::source::Source;

@@ -5,10 +5,10 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade::ListenOptions;
 use torsade::Signal;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation, SimulationError, simulate, simulate_with};
-use torsade::spi::ListenOptions;
 
 const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";
@@ -486,7 +486,11 @@ fn a_port_survives_a_lack_of_descriptors_and_aborted_connections() {
 #[test]
 fn more_connects_than_the_backlog_wait_for_their_turn() {
     let simulation = Simulation::new(1);
-    let listener = simulation.host(SERVER).backend().listen(&tcp("10.0.0.1:7"), ListenOptions { backlog: 2 }).unwrap();
+    let listener = simulation
+        .host(SERVER)
+        .backend()
+        .listen(&tcp("10.0.0.1:7"), ListenOptions { backlog: 2, ..ListenOptions::default() })
+        .unwrap();
     let address = listener.local_address().unwrap();
     let streams: Vec<_> = (0..5).map(|_| simulation.host(CLIENT).backend().connect(&address).unwrap()).collect();
     let connected = || streams.iter().filter(|stream| stream.is_connected().unwrap()).count();
@@ -505,14 +509,14 @@ fn more_connects_than_the_backlog_wait_for_their_turn() {
 fn addresses_in_use_or_of_others_cannot_be_listened_on() {
     let simulation = Simulation::new(1);
     let (host, other) = (simulation.host(SERVER), simulation.host(CLIENT));
-    let listen = |address: &str| host.backend().listen(&tcp(address), ListenOptions { backlog: 1 });
+    let listen = |address: &str| host.backend().listen(&tcp(address), ListenOptions { backlog: 1, ..ListenOptions::default() });
     let kind = |address: &str| listen(address).err().map(|error| error.kind());
     let taken = listen("10.0.0.1:80").unwrap();
     assert_eq!(kind("10.0.0.1:80"), Some(ErrorKind::AddrInUse));
     assert_eq!(kind("0.0.0.0:80"), Some(ErrorKind::AddrInUse));
     assert_eq!(kind("127.0.0.1:80"), None);
     assert_eq!(kind("10.0.0.2:80"), Some(ErrorKind::AddrNotAvailable));
-    other.backend().listen(&tcp("10.0.0.2:80"), ListenOptions { backlog: 1 }).unwrap();
+    other.backend().listen(&tcp("10.0.0.2:80"), ListenOptions { backlog: 1, ..ListenOptions::default() }).unwrap();
     drop(taken);
     let ipv4 = listen("0.0.0.0:80").unwrap();
     assert_eq!(kind("[::1]:80"), None, "of the other family");
@@ -528,7 +532,8 @@ fn a_connection_gets_a_port_that_no_other_to_there_and_no_listener_has() {
     let host = simulation.host(SERVER);
     let connect = |address: &str| host.backend().connect(&tcp(address));
     let port = |stream: &dyn torsade::spi::Stream| stream.local_address().unwrap().port().unwrap();
-    let _listener = host.backend().listen(&tcp("0.0.0.0:49153"), ListenOptions { backlog: 1 }).unwrap();
+    let _listener =
+        host.backend().listen(&tcp("0.0.0.0:49153"), ListenOptions { backlog: 1, ..ListenOptions::default() }).unwrap();
     let held = connect("10.0.0.2:80").unwrap();
     assert_eq!(port(&*held), 49152);
     for expected in 49154..=u16::MAX {
@@ -611,7 +616,11 @@ fn what_never_ends_is_stopped_and_says_what_was_going_on() {
 #[test]
 fn a_condition_is_looked_at_also_after_what_only_the_network_does() {
     let simulation = Simulation::new(1);
-    let listener = simulation.host(SERVER).backend().listen(&tcp("10.0.0.1:7"), ListenOptions { backlog: 1 }).unwrap();
+    let listener = simulation
+        .host(SERVER)
+        .backend()
+        .listen(&tcp("10.0.0.1:7"), ListenOptions { backlog: 1, ..ListenOptions::default() })
+        .unwrap();
     let client = simulation.host(CLIENT).backend().connect(&tcp("10.0.0.1:7")).unwrap();
     simulation.run_until(|| client.is_connected().unwrap()).unwrap();
     simulation.run_until_idle().unwrap();

@@ -8,8 +8,9 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade_reactor::ListenOptions;
 use torsade_reactor::simulated::{Faults, Simulation};
-use torsade_reactor::spi::{ListenOptions, Listener, Ready, Source, Stream, Token};
+use torsade_reactor::spi::{Listener, Ready, Source, Stream, Token};
 use torsade_reactor::{Address, Reactor};
 
 use End::{Client, Server};
@@ -102,7 +103,8 @@ impl Pair {
 
     /// A listening socket of the server, whose readiness is told as the server's.
     fn listen(&self) -> (Box<dyn Listener>, Token) {
-        let mut listener = self.reactors[1].backend().listen(&self.address, ListenOptions { backlog: 5 }).unwrap();
+        let mut listener =
+            self.reactors[1].backend().listen(&self.address, ListenOptions { backlog: 5, ..ListenOptions::default() }).unwrap();
         let port = self.reactors[1].add_source(self.recorder(Server));
         listener.register(port).unwrap();
         (listener, port)
@@ -278,7 +280,8 @@ fn a_connect_to_nobody_is_refused() {
 #[test]
 fn a_port_is_told_of_each_arrival_and_of_those_that_wait_when_it_is_registered() {
     in_both(|mut pair| {
-        let mut listener = pair.reactors[1].backend().listen(&pair.address, ListenOptions { backlog: 5 }).unwrap();
+        let mut listener =
+            pair.reactors[1].backend().listen(&pair.address, ListenOptions { backlog: 5, ..ListenOptions::default() }).unwrap();
         let address = listener.local_address().unwrap();
         assert_eq!(said(listener.accept().map(drop)), "WouldBlock");
         pair.connect(&address);

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use torsade::spi::{
-    Backend, Datagrams, Direction, Job, ListenOptions, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, Wake,
-    Wakeups,
+    Backend, Datagrams, Direction, Job, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, Wake, Wakeups,
 };
-use torsade::{Address, Command, DatagramOptions, Reactor};
+use torsade::{Address, Command, DatagramOptions, ListenOptions, Reactor};
 
 /// How many reads, and how many writes, of each socket are cut down to a few bytes: a handshake and what follows it. All
 /// others are cut less, so that megabytes pass in time.

@@ -15,5 +15,6 @@ pub(crate) mod reactor_tcp;
 #[cfg(feature = "tls")]
 pub(crate) mod reactor_tls;
 pub(crate) mod reactor_udp;
+pub(crate) mod reactor_unix;
 #[cfg(feature = "tls")]
 pub(crate) mod tls_wrapping;

@@ -26,6 +26,7 @@ pub use ends::reactor_tcp::ReactorTcp;
 #[cfg(feature = "tls")]
 pub use ends::reactor_tls::ReactorTls;
 pub use ends::reactor_udp::ReactorUdp;
+pub use ends::reactor_unix::ReactorUnix;
 #[cfg(feature = "tls")]
 pub use ends::tls_wrapping::{TlsWrappingFactory, tls_wrapping_factory};
 #[cfg(feature = "tls")]

@@ -8,16 +8,33 @@ use super::readiness::Token;
 use super::stream::Stream;
 
 /// How to listen.
+///
+/// # Examples
+/// ```
+/// use torsade::ListenOptions;
+///
+/// let for_the_group = ListenOptions { mode: 0o660, ..ListenOptions::default() };
+/// assert_eq!((for_the_group.backlog, for_the_group.lock), (1024, true));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
 pub struct ListenOptions {
     /// Connections that the system keeps waiting until they are accepted; 1,024 unless set.
     pub backlog: u32,
+    /// The mode of a UNIX socket's file, which says who may connect: those who may write to it. `0o666` unless set, which is
+    /// everybody. The umask does not matter. It is set before anybody can connect.
+    pub mode: u32,
+    /// Whether a UNIX socket's path is locked, by a file `PATH.lock` beside it. True unless set.
+    ///
+    /// With it no two servers have one path, and the file that a crashed one has left behind is replaced. Without it any file
+    /// there is in the way. Abstract names need no lock.
+    #[doc(alias = "wantPID")]
+    pub lock: bool,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { backlog: 1024 }
+        Self { backlog: 1024, mode: 0o666, lock: true }
     }
 }
 

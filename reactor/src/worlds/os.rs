@@ -19,11 +19,15 @@ mod send_queue;
 #[cfg_attr(not(unix), path = "os/no_signals.rs")]
 mod signals;
 #[cfg(unix)]
+mod socket_file;
+#[cfg(unix)]
 mod spawning;
 #[cfg(unix)]
 mod standard_io;
 mod stream;
 mod thread_pool;
+#[cfg(unix)]
+mod unix;
 #[cfg(unix)]
 mod unix_datagrams;
 
@@ -48,8 +52,8 @@ use crate::backend::{
 use crate::report::report_error;
 
 use datagrams::OsUdp;
-use listener::OsListener;
 pub use listener::reuse_port_listener;
+use listener::{ListeningSocket, ListeningTcp, OsListener};
 #[cfg(unix)]
 use reports::Reports;
 use signals::SignalWatch;
@@ -99,6 +103,12 @@ impl Os {
     }
 }
 
+impl Os {
+    fn listen_with(&self, socket: impl ListeningSocket + 'static) -> io::Result<Box<dyn Listener>> {
+        Ok(Box::new(OsListener::new(socket, Rc::clone(&self.registry), Rc::clone(&self.reserve))))
+    }
+}
+
 impl Backend for Os {
     fn now(&self) -> Duration {
         self.begin.elapsed()
@@ -143,14 +153,22 @@ impl Backend for Os {
     }
 
     fn listen(&self, address: &Address, options: ListenOptions) -> io::Result<Box<dyn Listener>> {
-        Ok(Box::new(OsListener::bind(address.to_tcp()?, options, Rc::clone(&self.registry), Rc::clone(&self.reserve))?))
+        #[cfg(unix)]
+        if let Address::Unix(name) = address {
+            return self.listen_with(unix::ListeningUnix::bind(name, options)?);
+        }
+        self.listen_with(ListeningTcp::bind(address.to_tcp()?, options)?)
     }
 
     fn adopt(&self, listener: TcpListener) -> io::Result<Box<dyn Listener>> {
-        Ok(Box::new(OsListener::adopt(listener, Rc::clone(&self.registry), Rc::clone(&self.reserve))?))
+        self.listen_with(ListeningTcp::adopt(listener)?)
     }
 
     fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
+        #[cfg(unix)]
+        if let Address::Unix(name) = address {
+            return Ok(Box::new(unix::UnixStream::connect(name, Rc::clone(&self.registry))?));
+        }
         let socket = mio::net::TcpStream::connect(address.to_tcp()?)?;
         // It fails only where the attempt has, which is told later.
         socket.set_nodelay(true).ok();

@@ -8,8 +8,7 @@ use torsade_protocols::spi::Connect;
 use torsade_protocols::{
     Address, ClientFactory, ConnectError, Connector, Destination, Factory, Host, HostPort, IntoHostPort, ListenError, TlsConfig,
 };
-use torsade_reactor::Reactor;
-use torsade_reactor::spi::ListenOptions;
+use torsade_reactor::{ListenOptions, Reactor};
 
 use crate::connection::shared::Shared;
 use crate::ends::accept_bound::AcceptBound;
@@ -181,7 +180,7 @@ impl ReactorTcp for Reactor {
         A: IntoHostPort,
         F: ClientFactory + 'static,
     {
-        connect(self, address.into_host_port()?, Box::new(factory), None)
+        connect(self, Destination::Host(address.into_host_port()?), Box::new(factory), None)
     }
 }
 
@@ -193,9 +192,17 @@ pub(crate) fn listen(
     tls: Option<TlsConfig>,
 ) -> Result<Port, ListenError> {
     let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
-    let address = address.at(ip).into();
-    let listen = || reactor.backend().listen(&address, ListenOptions::default());
-    open(reactor, &address, || Port::open(reactor, listen()?, factory, ACCEPTS, tls))
+    listen_at(reactor, &address.at(ip).into(), ListenOptions::default(), factory, tls)
+}
+
+pub(crate) fn listen_at(
+    reactor: &Reactor,
+    address: &Address,
+    options: ListenOptions,
+    factory: Box<dyn Factory>,
+    tls: Option<TlsConfig>,
+) -> Result<Port, ListenError> {
+    open(reactor, address, || Port::open(reactor, reactor.backend().listen(address, options)?, factory, ACCEPTS, tls))
 }
 
 fn open(reactor: &Reactor, address: &Address, port: impl FnOnce() -> io::Result<Port>) -> Result<Port, ListenError> {
@@ -208,11 +215,11 @@ fn open(reactor: &Reactor, address: &Address, port: impl FnOnce() -> io::Result<
 /// Connects; the connection begins with TLS if there is a configuration for it.
 pub(crate) fn connect(
     reactor: &Reactor,
-    destination: HostPort,
+    destination: Destination,
     factory: Box<dyn ClientFactory>,
     tls: Option<TlsConfig>,
 ) -> Result<Connector, ConnectError> {
-    let connector = StreamConnector::new(reactor, Destination::Host(destination), factory, tls);
+    let connector = StreamConnector::new(reactor, destination, factory, tls);
     Rc::clone(&connector).connect()?;
     Ok(Connector::new(connector))
 }

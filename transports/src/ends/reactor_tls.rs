@@ -1,6 +1,6 @@
 //! TLS over TCP on a reactor.
 
-use torsade_protocols::{ClientFactory, ConnectError, Connector, Factory, IntoHostPort, ListenError};
+use torsade_protocols::{ClientFactory, ConnectError, Connector, Destination, Factory, IntoHostPort, ListenError};
 use torsade_reactor::Reactor;
 
 use crate::ends::port::Port;
@@ -94,6 +94,6 @@ impl ReactorTls for Reactor {
         A: IntoHostPort,
         F: ClientFactory + 'static,
     {
-        connect(self, address.into_host_port()?, Box::new(factory), Some(config.into()))
+        connect(self, Destination::Host(address.into_host_port()?), Box::new(factory), Some(config.into()))
     }
 }

@@ -1,4 +1,4 @@
-//! A listening TCP socket of the system.
+//! A listening socket of the system, and that of TCP.
 
 use std::cell::Cell;
 use std::io;
@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 
 use mio::Interest;
+use mio::event::Source;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::stream::OsStream;
@@ -16,32 +17,73 @@ use crate::backend::{ListenOptions, Listener, Stream, Token};
 /// Accepted sockets have the options of the listening one: so it is in Linux, and in all that comes from BSD.
 const INHERITS: bool = cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"));
 
-pub(super) struct OsListener {
-    socket: mio::net::TcpListener,
+/// What differs between the listening sockets of TCP and of UNIX.
+pub(super) trait ListeningSocket {
+    /// What the poll knows it as.
+    fn source(&mut self) -> &mut dyn Source;
+
+    /// Takes the next waiting connection, as accept(2).
+    fn accept(&self, registry: &Rc<Registry>) -> io::Result<(Box<dyn Stream>, Address)>;
+
+    fn local_address(&self) -> io::Result<Address>;
+}
+
+/// A listening socket of the system.
+pub(super) struct OsListener<S: ListeningSocket> {
+    socket: S,
     registry: Rc<Registry>,
     reserve: Rc<Reserve>,
+}
+
+impl<S: ListeningSocket> OsListener<S> {
+    pub(super) const fn new(socket: S, registry: Rc<Registry>, reserve: Rc<Reserve>) -> Self {
+        Self { socket, registry, reserve }
+    }
+}
+
+/// A listening TCP socket.
+pub(super) struct ListeningTcp {
+    socket: mio::net::TcpListener,
     /// What is accepted may not have inherited [`Stream::nodelay`], and is told.
     tells: Cell<bool>,
 }
 
-impl OsListener {
-    pub(super) fn bind(
-        address: SocketAddr,
-        options: ListenOptions,
-        registry: Rc<Registry>,
-        reserve: Rc<Reserve>,
-    ) -> io::Result<Self> {
-        let listener = Self::adopt(listen(socket(address)?, address, options)?, registry, reserve)?;
-        listener.tells.set(!INHERITS);
-        Ok(listener)
+impl ListeningTcp {
+    pub(super) fn bind(address: SocketAddr, options: ListenOptions) -> io::Result<Self> {
+        let listening = Self::adopt(listen(socket(address)?, address, options)?)?;
+        listening.tells.set(!INHERITS);
+        Ok(listening)
     }
 
     /// Takes a socket that listens already.
-    pub(super) fn adopt(listener: TcpListener, registry: Rc<Registry>, reserve: Rc<Reserve>) -> io::Result<Self> {
+    pub(super) fn adopt(listener: TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         SockRef::from(&listener).set_tcp_nodelay(true)?;
-        let tells = Cell::new(true);
-        Ok(Self { socket: mio::net::TcpListener::from_std(listener), registry, reserve, tells })
+        Ok(Self { socket: mio::net::TcpListener::from_std(listener), tells: Cell::new(true) })
+    }
+}
+
+impl ListeningSocket for ListeningTcp {
+    fn source(&mut self) -> &mut dyn Source {
+        &mut self.socket
+    }
+
+    fn accept(&self, registry: &Rc<Registry>) -> io::Result<(Box<dyn Stream>, Address)> {
+        let accepted = self.socket.accept();
+        if matches!(&accepted, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            // All that have waited since before the option was set are accepted.
+            self.tells.set(!INHERITS);
+        }
+        let (socket, peer) = accepted?;
+        if self.tells.get() {
+            // It fails only where the peer has gone.
+            socket.set_nodelay(true).ok();
+        }
+        Ok((Box::new(OsStream::new(socket, Rc::clone(registry))), peer.into()))
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        self.socket.local_addr().map(Address::Tcp)
     }
 }
 
@@ -83,47 +125,37 @@ fn listen(socket: Socket, address: SocketAddr, options: ListenOptions) -> io::Re
     Ok(socket.into())
 }
 
-impl Drop for OsListener {
+impl<S: ListeningSocket> Drop for OsListener<S> {
     /// The poll would forget it by itself only if nobody else held the same socket: it would go on being woken for others'
     /// connections, and the socket could not be adopted again.
     fn drop(&mut self) {
         if !self.registry.is_forked() {
             // It fails only where it was never registered.
-            self.registry.deregister(&mut self.socket).ok();
+            self.registry.deregister(self.socket.source()).ok();
         }
     }
 }
 
-impl Listener for OsListener {
+impl<S: ListeningSocket> Listener for OsListener<S> {
     fn register(&mut self, token: Token) -> io::Result<()> {
-        self.registry.register(&mut self.socket, mio::Token(token.to_usize()), Interest::READABLE)
+        self.registry.register(self.socket.source(), mio::Token(token.to_usize()), Interest::READABLE)
     }
 
     fn accept(&self) -> io::Result<(Box<dyn Stream>, Address)> {
-        let accepted = self.socket.accept();
-        if matches!(&accepted, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            // All that have waited since before the option was set are accepted.
-            self.tells.set(!INHERITS);
-        }
-        let (socket, peer) = accepted.map_err(classify)?;
-        if self.tells.get() {
-            // It fails only where the peer has gone.
-            socket.set_nodelay(true).ok();
-        }
-        Ok((Box::new(OsStream::new(socket, Rc::clone(&self.registry))), peer.into()))
+        self.socket.accept(&self.registry).map_err(classify)
     }
 
     fn refuse(&self) -> io::Result<()> {
         // With no reserve this accept fails for want of a descriptor, as the one before it did.
         self.reserve.release();
-        let refused = self.socket.accept().map(drop);
+        let refused = self.socket.accept(&self.registry).map(drop);
         // Of the descriptor that was closed just now: the next accept would take it.
         self.reserve.refill();
         refused.map_err(classify)
     }
 
     fn local_address(&self) -> io::Result<Address> {
-        self.socket.local_addr().map(Address::Tcp)
+        self.socket.local_address()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::backend::{Direction, Stream, TcpOptions, Token};
 
 /// epoll and kqueue report what comes after a short read without being asked again. mio promises that of no system; tokio
 /// relies on it for these.
-const EDGES: bool = cfg!(all(
+pub(super) const EDGES: bool = cfg!(all(
     not(mio_unsupported_force_poll_poll),
     any(
         target_os = "android",
@@ -36,21 +36,31 @@ pub(super) fn open_streams() -> usize {
     OPEN.load(Ordering::Relaxed)
 }
 
+/// Counts one of them as long as it lives.
+pub(super) struct OpenStream(());
+
+impl OpenStream {
+    pub(super) fn new() -> Self {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 pub(super) struct OsStream {
     socket: mio::net::TcpStream,
     registry: Rc<Registry>,
+    _open: OpenStream,
 }
 
 impl OsStream {
     pub(super) fn new(socket: mio::net::TcpStream, registry: Rc<Registry>) -> Self {
-        OPEN.fetch_add(1, Ordering::Relaxed);
-        Self { socket, registry }
-    }
-}
-
-impl Drop for OsStream {
-    fn drop(&mut self) {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
+        Self { socket, registry, _open: OpenStream::new() }
     }
 }
 

@@ -3,14 +3,14 @@
 //! What is written is the peer's at once, as far as it has room, so a close takes nothing back, and nothing is lost on the way.
 //! There is no reset: who closes an end that has unread input gives the peer ECONNRESET, behind all that was written to it.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use crate::address::Address;
-use crate::backend::{Direction, Ready};
+use crate::address::{Address, UnixName};
+use crate::backend::{Direction, ListenOptions, Ready};
 
-use super::link::{End, Fate, Link, LinkId, Medium, Segment, Side, Stage};
-use super::network::Network;
+use super::link::{Fate, Link, LinkId, Medium, Segment, Side, Stage};
+use super::network::{Listening, Network};
 
 /// How long it takes until what was written can be read: time has to go on while two programs talk.
 pub(super) const LOCAL_LATENCY: Duration = Duration::from_micros(1);
@@ -22,6 +22,7 @@ impl Network {
 
     #[allow(dead_code, reason = "pipes of processes and standard input use it")]
     /// A pair of connected ends without addresses, of the programs of `hosts`; `direction` is that of the first.
+    #[allow(dead_code, reason = "pipes of processes and standard input use it")]
     pub(super) fn add_pair(&mut self, hosts: [usize; 2], direction: Direction) -> LinkId {
         let id = LinkId(self.next_id());
         let opposite = match direction {
@@ -29,26 +30,77 @@ impl Network {
             Direction::Input => Direction::Output,
             Direction::Output => Direction::Input,
         };
-        let client = self.new_local_end(hosts[0], direction);
-        let server = self.new_local_end(hosts[1], opposite);
+        let [client, server] = [(hosts[0], direction), (hosts[1], opposite)].map(|(host, direction)| {
+            let mut end = self.new_end(Medium::Machine, host, Address::Unnamed, Address::Unnamed);
+            end.stage = Stage::Open;
+            end.direction = direction;
+            if direction != Direction::Both {
+                // As the descriptors of pipes are read and written.
+                end.told = Some(Ready::NONE);
+            }
+            match direction {
+                Direction::Both => {}
+                Direction::Input => (end.shut, end.fin_sent, end.fin_taken) = (true, true, true),
+                Direction::Output => end.ended = true,
+            }
+            end
+        });
         self.links.insert(id, Link { medium: Medium::Machine, client, server, fate: Fate::Answered });
         id
     }
 
-    #[allow(dead_code, reason = "pipes of processes and standard input use it")]
-    fn new_local_end(&mut self, host: usize, direction: Direction) -> End {
-        let limits = (self.rng.size(&self.faults.receive_buffer), self.rng.size(&self.faults.send_buffer));
-        let mut end = End::new(host, Address::Unnamed, Address::Unnamed, limits);
-        let without_edges = self.rng.chance(self.faults.without_edges) || direction != Direction::Both;
-        end.told = without_edges.then_some(Ready::NONE);
-        end.stage = Stage::Open;
-        end.direction = direction;
-        match direction {
-            Direction::Both => {}
-            Direction::Input => (end.shut, end.fin_sent, end.fin_taken) = (true, true, true),
-            Direction::Output => end.ended = true,
+    /// Gives a socket its name. A file that a killed program has left is replaced by whoever locks its path.
+    pub(super) fn bind_unix(&mut self, host: usize, name: &UnixName, options: ListenOptions) -> io::Result<Address> {
+        let address = Address::Unix(name.clone());
+        let in_use = |text: &str| Err(io::Error::new(ErrorKind::AddrInUse, text));
+        if self.find_listener(host, &address).is_some() {
+            return in_use("another program listens there; end that, or choose another path");
         }
-        end
+        if let UnixName::Path(path) = name
+            && !self.socket_files.insert((host, path.clone()))
+            && !options.lock
+        {
+            return in_use("there is a file already: remove it if no program listens there, or listen with a lock");
+        }
+        Ok(address)
+    }
+
+    /// A listening socket is closed by its program, which removes its file.
+    pub(super) fn remove_socket_file(&mut self, id: u64) {
+        if let Some(Listening { host, address: Address::Unix(UnixName::Path(path)), .. }) = self.listeners.get(&id) {
+            self.socket_files.remove(&(*host, path.clone()));
+        }
+    }
+
+    /// Connects to a UNIX socket of the same host, which takes no time.
+    pub(super) fn connect_unix(&mut self, host: usize, address: &Address) -> io::Result<LinkId> {
+        let ends = ((host, &Address::Unnamed), (host, address));
+        if self.script.is_some() {
+            // It hangs until the test says more.
+            return Ok(self.add_link(ends.0, ends.1, Fate::Hanging));
+        }
+        let Some(listener) = self.find_listener(host, address) else {
+            let left =
+                matches!(address, Address::Unix(UnixName::Path(path)) if self.socket_files.contains(&(host, path.clone())));
+            return Err(if left { ErrorKind::ConnectionRefused } else { ErrorKind::NotFound }.into());
+        };
+        if self.rng.chance(self.faults.connect_refused) {
+            return Err(ErrorKind::ConnectionRefused.into());
+        }
+        // Linux takes one more than it was asked for.
+        if self.listeners.get(&listener).is_some_and(|listening| listening.waiting.len() > listening.backlog) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let id = self.add_link(ends.0, ends.1, Fate::Answered);
+        if let Some(link) = self.links.get_mut(&id) {
+            (link.client.stage, link.server.stage) = (Stage::Open, Stage::Open);
+            link.server.released = false;
+        }
+        if let Some(listening) = self.listeners.get_mut(&listener) {
+            listening.waiting.push_back(id);
+        }
+        self.wake_listener(listener);
+        Ok(id)
     }
 
     /// The program closes its end. The peer learns at once that it cannot write any more.
@@ -75,7 +127,6 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, ErrorKind};
     use std::rc::Rc;
 
     use super::*;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::backend::{Ready, Signal, Token, Wakeups};
+use crate::backend::{ListenOptions, Ready, Signal, Token, Wakeups};
 
 use super::faults::Faults;
 use super::link::{End, Fate, Link, LinkId, Medium, Side, Stage};
@@ -70,6 +71,8 @@ pub(super) struct Network {
     pub(super) script: Option<Script>,
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) listeners: BTreeMap<u64, Listening>,
+    /// The files of UNIX sockets, by host; those of programs that were killed among them.
+    pub(super) socket_files: BTreeSet<(usize, PathBuf)>,
     hosts: Vec<HostState>,
     /// Hosts that may have got something to do.
     stirred: Vec<usize>,
@@ -89,6 +92,7 @@ impl Network {
             script: None,
             links: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            socket_files: BTreeSet::new(),
             hosts: Vec::new(),
             stirred: Vec::new(),
             names: BTreeMap::new(),
@@ -294,12 +298,26 @@ impl Network {
         }
     }
 
-    pub(super) fn listen(&mut self, host: usize, address: &Address, backlog: u32) -> io::Result<u64> {
+    pub(super) fn listen(&mut self, host: usize, address: &Address, options: ListenOptions) -> io::Result<u64> {
         if let Some(script) = &self.script {
             script.check_network()?;
             script.listen_error.map_or(Ok(()), |error| Err(io::Error::from(error)))?;
         }
-        let address = address.to_tcp()?;
+        let address = match address {
+            Address::Unix(name) => self.bind_unix(host, name, options)?,
+            _ => self.bind_tcp(host, address.to_tcp()?)?,
+        };
+        let id = self.next_id();
+        let backlog = usize::try_from(options.backlog).unwrap_or(usize::MAX);
+        if let Some(script) = &mut self.script {
+            script.listened.push(address.clone());
+        }
+        let waiting = VecDeque::new();
+        self.listeners.insert(id, Listening { host, address, backlog, token: None, queued: false, half_open: 0, waiting });
+        Ok(id)
+    }
+
+    fn bind_tcp(&mut self, host: usize, address: SocketAddr) -> io::Result<Address> {
         let ip = address.ip();
         let own = ip.is_unspecified() || ip.is_loopback() || ip == self.hosts[host].ip;
         if !own && self.script.is_none() {
@@ -309,15 +327,7 @@ impl Network {
         if self.is_taken(host, ip, port) {
             return Err(ErrorKind::AddrInUse.into());
         }
-        let id = self.next_id();
-        let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
-        let address = Address::Tcp(SocketAddr::new(ip, port));
-        if let Some(script) = &mut self.script {
-            script.listened.push(address.clone());
-        }
-        let waiting = VecDeque::new();
-        self.listeners.insert(id, Listening { host, address, backlog, token: None, queued: false, half_open: 0, waiting });
-        Ok(id)
+        Ok(SocketAddr::new(ip, port).into())
     }
 
     /// Begins a connection; the first request is on its way then.
@@ -325,6 +335,9 @@ impl Network {
         if let Some(script) = &mut self.script {
             script.check_network()?;
             script.connected_to.push(address.clone());
+        }
+        if matches!(address, Address::Unix(_)) {
+            return self.connect_unix(host, address);
         }
         let address = address.to_tcp()?;
         if self.rng.chance(self.faults.connect_fails) {
@@ -358,10 +371,11 @@ impl Network {
     pub(super) fn add_link(&mut self, client: (usize, &Address), server: (usize, &Address), fate: Fate) -> LinkId {
         let id = LinkId(self.next_id());
         let (here, there) = (client.1.clone(), server.1.clone());
-        let client = self.new_end(client.0, here.clone(), there.clone());
-        let mut server = self.new_end(server.0, there, here);
+        let medium = if matches!(there, Address::Unix(_)) { Medium::Machine } else { Medium::Network };
+        let client = self.new_end(medium, client.0, here.clone(), there.clone());
+        let mut server = self.new_end(medium, server.0, there, here);
         server.released = true;
-        self.links.insert(id, Link { medium: Medium::Network, client, server, fate });
+        self.links.insert(id, Link { medium, client, server, fate });
         id
     }
 
@@ -374,15 +388,16 @@ impl Network {
         self.listeners.iter().find(|(_, listener)| listener.host == host && fits(&listener.address)).map(|(id, _)| *id)
     }
 
-    fn new_end(&mut self, host: usize, local: Address, remote: Address) -> End {
+    pub(super) fn new_end(&mut self, medium: Medium, host: usize, local: Address, remote: Address) -> End {
+        let network = medium == Medium::Network;
         let limits = (self.rng.size(&self.faults.receive_buffer), self.rng.size(&self.faults.send_buffer));
-        let slow = self.rng.chance(self.faults.slow);
+        let slow = network && self.rng.chance(self.faults.slow);
         let mut end = End::new(host, local, remote, limits);
-        if self.rng.chance(self.faults.stuck) {
+        if network && self.rng.chance(self.faults.stuck) {
             end.until_stuck = Some(self.rng.size(&(1..=65536)));
         }
         end.told = self.rng.chance(self.faults.without_edges).then_some(Ready::NONE);
-        end.bandwidth = if slow { Some(self.faults.slow_bandwidth) } else { self.faults.bandwidth };
+        end.bandwidth = if slow { Some(self.faults.slow_bandwidth) } else { self.faults.bandwidth.filter(|_| network) };
         end
     }
 

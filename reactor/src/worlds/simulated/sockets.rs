@@ -59,7 +59,7 @@ impl Backend for HostBackend {
     }
 
     fn listen(&self, address: &Address, options: ListenOptions) -> io::Result<Box<dyn Listener>> {
-        let id = self.world.network.borrow_mut().listen(self.host, address, options.backlog)?;
+        let id = self.world.network.borrow_mut().listen(self.host, address, options)?;
         Ok(Box::new(SimulatedListener { world: Rc::clone(&self.world), id }))
     }
 
@@ -314,7 +314,7 @@ impl Listener for SimulatedListener {
             return Err(io::Error::new(ErrorKind::QuotaExceeded, io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS)));
         }
         let (stream, peer) = self.next()?;
-        if aborted {
+        if aborted && stream.medium == Medium::Network {
             stream.reset_on_close()?;
             return Err(ErrorKind::ConnectionAborted.into());
         }
@@ -333,6 +333,8 @@ impl Listener for SimulatedListener {
 
 impl Drop for SimulatedListener {
     fn drop(&mut self) {
-        self.world.network.borrow_mut().close_listener(self.id);
+        let mut network = self.world.network.borrow_mut();
+        network.remove_socket_file(self.id);
+        network.close_listener(self.id);
     }
 }

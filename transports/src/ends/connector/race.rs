@@ -20,6 +20,9 @@ use super::{Phase, StreamConnector};
 /// How long an attempt is given before the next one begins beside it (RFC 8305, 8: "Connection Attempt Delay").
 pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
+/// How often it is looked whether there is room at a UNIX socket.
+const ROOM_WAIT: Duration = Duration::from_millis(10);
+
 /// What is known of the attempts.
 pub(super) struct Race {
     /// Ends the whole.
@@ -117,6 +120,8 @@ impl StreamConnector {
         while let Some(address) = self.with_race(|race| race.waiting.pop_front()).flatten() {
             match self.open(&address) {
                 Ok(attempt) => return self.note_begun(attempt),
+                // As many wait at a UNIX socket as may, and nothing will tell of room.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.wait_for_room(address),
                 Err(error) => self.note_failure(address, error),
             }
         }
@@ -124,6 +129,19 @@ impl StreamConnector {
         if let Some(error) = error {
             self.fail(&error);
         }
+    }
+
+    /// Tries the address again after a while, until there is room or the time is up.
+    fn wait_for_room(self: &Rc<Self>, address: Address) {
+        self.waiting.set(Some(self.shared.reactor.add_source(Rc::<Self>::clone(self))));
+        let next = self.next_turn(ROOM_WAIT, |connector| {
+            connector.stop_waiting();
+            connector.try_next();
+        });
+        self.with_race(|race| {
+            race.waiting.push_front(address);
+            race.next = Some(next);
+        });
     }
 
     fn open(self: &Rc<Self>, address: &Address) -> io::Result<Rc<Attempt>> {

@@ -1,0 +1,154 @@
+//! The file that a UNIX socket is bound to, and the lock by which no two programs have one path.
+//!
+//! The system keeps the file when its program ends, and then it is in the way of the next one. Whether it may be removed is
+//! decided by a lock on `PATH.lock`, flock(2), which does end with the program. The file is removed when the socket is closed,
+//! and the lock file with it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{self, Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+use socket2::{Domain, SockAddr, Socket};
+
+use crate::backend::ListenOptions;
+
+/// How often a lock file is opened anew that has been removed before it was locked.
+const ATTEMPTS: usize = 100;
+
+/// The file of a bound socket; dropping it removes it.
+pub(super) struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+    _lock: Option<Lock>,
+    process: u32,
+}
+
+impl SocketFile {
+    /// Binds `socket` to `path`, whose `address` it is. Nobody can connect before it listens.
+    pub(super) fn bind(socket: &Socket, path: &Path, address: &SockAddr, options: ListenOptions) -> io::Result<Self> {
+        let lock = if options.lock { Some(Lock::take(path)?) } else { None };
+        if lock.is_some() {
+            remove_stale(socket, path, address)?;
+        }
+        socket.bind(address).map_err(explain_bind)?;
+        let file = Self {
+            identity: identity(&fs::symlink_metadata(path)?),
+            // The working directory may change.
+            path: path::absolute(path)?,
+            _lock: lock,
+            process: std::process::id(),
+        };
+        fs::set_permissions(path, Permissions::from_mode(options.mode & 0o777))?;
+        Ok(file)
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if std::process::id() != self.process {
+            // It is the other process's, which goes on with it.
+            return;
+        }
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.identity) {
+            remove(&self.path);
+        }
+    }
+}
+
+/// A lock on a path, as long as it lives.
+struct Lock {
+    path: PathBuf,
+    _file: File,
+    process: u32,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if std::process::id() == self.process {
+            remove(&self.path);
+        }
+    }
+}
+
+impl Lock {
+    /// Locks the path of a socket.
+    fn take(socket: &Path) -> io::Result<Self> {
+        let mut name = OsString::from(path::absolute(socket)?);
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        let explain = |error: io::Error| io::Error::new(error.kind(), format!("its lock {}: {error}", path.display()));
+        let mut options = OpenOptions::new();
+        let no_links = OFlags::NOFOLLOW.bits() as i32;
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(no_links);
+        for _ in 0..ATTEMPTS {
+            let file = options.open(&path).map_err(explain)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    return Err(in_use(format_args!(
+                        "another program has locked {}; end that, or choose another path",
+                        path.display()
+                    )));
+                }
+                Err(error) => return Err(explain(error.into())),
+            }
+            // The one who had it may have removed it just before it was ours: then others lock a new file.
+            if fs::symlink_metadata(&path).is_ok_and(|found| file.metadata().is_ok_and(|own| identity(&own) == identity(&found)))
+            {
+                return Ok(Self { path, _file: file, process: std::process::id() });
+            }
+        }
+        Err(in_use(format_args!("others take and leave {} all the time", path.display())))
+    }
+}
+
+/// Removes a socket's file that nobody listens on, from the path that we have locked.
+fn remove_stale(socket: &Socket, path: &Path, address: &SockAddr) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => {}
+        Ok(_) => return Err(in_use(format_args!("there is a file that is not a socket; remove it, or choose another path"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    // Of a program that uses no lock.
+    let probe = Socket::new(Domain::UNIX, socket.r#type()?, None)?;
+    probe.set_nonblocking(true)?;
+    match probe.connect(address) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            log::info!("removing the socket file {}, whose program has ended without doing so", path.display());
+            fs::remove_file(path)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        _ => Err(in_use(format_args!("another program listens there, without a lock; end that, or choose another path"))),
+    }
+}
+
+fn in_use(text: fmt::Arguments<'_>) -> io::Error {
+    io::Error::new(ErrorKind::AddrInUse, text.to_string())
+}
+
+/// Says what is wrong with the path.
+fn explain_bind(error: io::Error) -> io::Error {
+    let remedy = match error.kind() {
+        ErrorKind::AddrInUse => "there is a file already: remove it if no program listens there, or listen with a lock",
+        ErrorKind::NotFound => "the directory does not exist",
+        ErrorKind::PermissionDenied => "its directory may not be written to",
+        _ => return error,
+    };
+    io::Error::new(error.kind(), format!("{error}: {remedy}"))
+}
+
+fn identity(file: &fs::Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        log::warn!("{} is left behind: {error}", path.display());
+    }
+}

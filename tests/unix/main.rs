@@ -1,0 +1,11 @@
+//! UNIX sockets: names and their files, closing, layers, descriptors, and the simulated ones beside them.
+#![cfg(unix)]
+
+#[path = "../support/support.rs"]
+mod support;
+
+mod closing;
+mod layers;
+mod names;
+mod place;
+mod simulated;

@@ -1,0 +1,107 @@
+//! UNIX sockets on a reactor.
+
+use torsade_protocols::{ClientFactory, ConnectError, Connector, Destination, Factory, ListenError, UnixName};
+use torsade_reactor::{ListenOptions, Reactor};
+
+use crate::ends::port::Port;
+use crate::ends::reactor_tcp::{connect, listen_at};
+
+/// Servers and clients of UNIX sockets on a [`Reactor`], which exist within one machine.
+///
+/// Connections are as those of TCP, with limits, compression and TLS, but for this:
+/// - A socket's name is a path, or on Linux an abstract name, see [`UnixName`]. A client has none, so its
+///   [`peer`](torsade_protocols::Transport::peer) is [`Address::Unnamed`](torsade_protocols::Address::Unnamed) for the server.
+/// - What the system has taken is the peer's: nothing is waited for to be acknowledged.
+/// - There is no reset. `abort_connection` drops what is unsent, and the peer sees the end of the stream, or ECONNRESET if there
+///   was input of its own that was not read; behind all that was sent to it, either way.
+///
+/// Where the system has no UNIX sockets that mio knows (Windows), listening and connecting fail with `Unsupported`.
+#[doc(alias = "IReactorUNIX")]
+pub trait ReactorUnix {
+    /// Listens on the path `name` and has `factory` build a protocol for each connection.
+    ///
+    /// Everybody on the machine may connect: for less, see [`listen_unix_with`](Self::listen_unix_with). The file is removed
+    /// when the port is closed, by [`Port::stop_listening`] or the reactor's stop. A killed program leaves it behind: it
+    /// is replaced by the next one that listens there. Two programs cannot have one path, for it is locked: by flock(2), on a
+    /// file `PATH.lock` beside it that comes and goes with the socket's. A file that is not a socket is never removed.
+    ///
+    /// # Errors
+    /// [`ListenError::Io`] if the system refuses: `AddrInUse` while another program has the path, `NotFound` if its
+    /// directory does not exist, `PermissionDenied`; `InvalidInput` if it has more than 107 bytes (103 but on Linux); its text
+    /// says what to do. `ShuttingDown`.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::{prelude::*, wire::Echo};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("torsade-doc-listen-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("echo.sock");
+    /// let reactor = Reactor::new()?;
+    /// let port = reactor.listen_unix(&path, |_peer| Echo)?;
+    /// assert_eq!(port.address(), Address::Unix(path.into()));
+    /// # drop((port, reactor));
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "listenUNIX")]
+    fn listen_unix<N, F>(&self, name: N, factory: F) -> Result<Port, ListenError>
+    where
+        N: Into<UnixName>,
+        F: Factory + 'static,
+    {
+        self.listen_unix_with(name, ListenOptions::default(), factory)
+    }
+
+    /// The same, with a mode for the file, without a lock, or with another backlog: see [`ListenOptions`].
+    ///
+    /// # Errors
+    /// As [`listen_unix`](Self::listen_unix).
+    fn listen_unix_with<N, F>(&self, name: N, options: ListenOptions, factory: F) -> Result<Port, ListenError>
+    where
+        N: Into<UnixName>,
+        F: Factory + 'static;
+
+    /// Connects to `name` and has `factory` build the protocol.
+    ///
+    /// The attempt is made in the next turn, and how it went the factory's hooks tell. It takes no time, unless as many
+    /// others wait to be accepted as may: then it is made again every 10 ms, for 30 s in all
+    /// ([`Connector::set_timeout`]).
+    ///
+    /// # Errors
+    /// [`ConnectError::ShuttingDown`]. All else is told to the factory: [`ConnectError::Refused`] if the file is there and nobody
+    /// listens, [`ConnectError::Io`] if it is not, or may not be written to.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use torsade::{prelude::*, wire::Discard};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.connect_unix("/run/echo.sock", |_peer| Discard)?;
+    /// reactor.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "connectUNIX")]
+    fn connect_unix<N, F>(&self, name: N, factory: F) -> Result<Connector, ConnectError>
+    where
+        N: Into<UnixName>,
+        F: ClientFactory + 'static;
+}
+
+impl ReactorUnix for Reactor {
+    fn listen_unix_with<N, F>(&self, name: N, options: ListenOptions, factory: F) -> Result<Port, ListenError>
+    where
+        N: Into<UnixName>,
+        F: Factory + 'static,
+    {
+        listen_at(self, &name.into().into(), options, Box::new(factory), None)
+    }
+
+    fn connect_unix<N, F>(&self, name: N, factory: F) -> Result<Connector, ConnectError>
+    where
+        N: Into<UnixName>,
+        F: ClientFactory + 'static,
+    {
+        connect(self, Destination::Address(name.into().into()), Box::new(factory), None)
+    }
+}
