@@ -1,6 +1,15 @@
 //! The kinds of connection: what each is made of, how a test's plain peer reaches it, and what it can do.
 
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+#[cfg(unix)]
+use std::path::PathBuf;
+#[cfg(unix)]
+use std::sync::atomic::{AtomicU32, Ordering};
+
+#[cfg(unix)]
+use torsade::UnixName;
 
 use torsade::prelude::*;
 
@@ -12,6 +21,9 @@ use super::peer::Peer;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     Tcp,
+    /// UNIX sockets by path.
+    #[cfg(unix)]
+    Unix,
     /// Standard input and output of a process, which are two pipes.
     #[cfg(unix)]
     StdioPipes,
@@ -35,6 +47,9 @@ pub enum Ability {
 
 impl Kind {
     /// All but TCP that this system has and one process can have at once with others.
+    #[cfg(unix)]
+    pub const OTHERS: &[Self] = &[Self::Unix];
+    #[cfg(not(unix))]
     pub const OTHERS: &[Self] = &[];
 
     /// Those that a test needs a process of its own for.
@@ -44,6 +59,11 @@ impl Kind {
     pub const fn can(self, ability: Ability) -> bool {
         match self {
             Self::Tcp => true,
+            #[cfg(unix)]
+            Self::Unix => match ability {
+                Ability::Listen | Ability::Several | Ability::Linger => true,
+                Ability::Reset => false,
+            },
             #[cfg(unix)]
             Self::StdioPipes | Self::StdioSocket => match ability {
                 Ability::Listen | Ability::Several | Ability::Reset | Ability::Linger => false,
@@ -66,6 +86,8 @@ impl Kind {
 pub enum Place {
     Tcp(SocketAddr),
     #[cfg(unix)]
+    Unix(PathBuf),
+    #[cfg(unix)]
     Made(Maker),
 }
 
@@ -74,6 +96,8 @@ impl Place {
     pub fn of(port: &Port) -> Self {
         match port.address() {
             Address::Tcp(address) => Self::Tcp(address),
+            #[cfg(unix)]
+            Address::Unix(UnixName::Path(path)) => Self::Unix(path),
             other => panic!("{other:?}"),
         }
     }
@@ -82,6 +106,8 @@ impl Place {
     pub fn connect(&self) -> Peer {
         match self {
             Self::Tcp(address) => super::connect(*address).into(),
+            #[cfg(unix)]
+            Self::Unix(path) => UnixStream::connect(path).expect("the server listens").into(),
             #[cfg(unix)]
             Self::Made(maker) => maker.connect(),
         }
@@ -92,7 +118,7 @@ impl Place {
         match self {
             Self::Tcp(address) => *address,
             #[cfg(unix)]
-            Self::Made(_) => panic!("it is not of TCP"),
+            Self::Unix(_) | Self::Made(_) => panic!("it is not of TCP"),
         }
     }
 }
@@ -101,4 +127,12 @@ impl From<SocketAddr> for Place {
     fn from(address: SocketAddr) -> Self {
         Self::Tcp(address)
     }
+}
+
+/// A path for a UNIX socket that nothing else has.
+#[cfg(unix)]
+pub fn socket_path() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("torsade-test-{}-{number}.sock", std::process::id()))
 }

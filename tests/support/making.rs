@@ -49,7 +49,7 @@ impl Maker {
 
     pub fn connect(&self) -> Peer {
         let (peer, end) = match self.kind {
-            Kind::Tcp => panic!("a port makes it"),
+            Kind::Tcp | Kind::Unix => panic!("a port makes it"),
             Kind::StdioPipes => {
                 let ((input, to), (from, output)) = (pipe().expect("a pipe"), pipe().expect("a pipe"));
                 (Peer::of_pipes(from, to), End::Pipes(input, output))
@@ -73,7 +73,7 @@ fn make(reactor: &Reactor, kind: Kind, end: End, factory: usize) {
             become_standard(&end);
             reactor.standard_io(protocol).expect("nothing else has standard input and output");
         }
-        (Kind::Tcp, _) => panic!("a port makes it"),
+        (Kind::Tcp | Kind::Unix, _) => panic!("a port makes it"),
     }
 }
 

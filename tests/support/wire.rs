@@ -24,6 +24,8 @@ use torsade::{IntoHostPort, ReactorHandle};
 
 #[cfg(unix)]
 use super::child::{capturing_child, is_child};
+#[cfg(unix)]
+use super::kind::socket_path;
 use super::kind::{Ability, Kind, Place};
 #[cfg(unix)]
 use super::making::{Maker, Standard};
@@ -60,9 +62,14 @@ pub fn on_extreme_kinds(needs: &[Ability], test: impl Fn(Wire)) {
 fn on_kinds(over_tcp: impl Fn(), needs: &[Ability], test: &impl Fn(Wire)) {
     let over = |kinds: &[Kind]| {
         for kind in kinds.iter().copied().filter(|kind| kind.can_all(needs)) {
-            let wire = Wire { kind, ..Wire::PLAIN };
-            println!("over {wire:?}");
-            test(wire);
+            for wire in [Wire::PLAIN, Wire::EVERYTHING] {
+                // For a tunnel others have to come in.
+                if wire == Wire::PLAIN || kind.can(Ability::Listen) {
+                    let wire = Wire { kind, ..wire };
+                    println!("over {wire:?}");
+                    test(wire);
+                }
+            }
         }
     };
     #[cfg(unix)]
@@ -97,8 +104,7 @@ pub fn on_every_wire(test: impl Fn(Wire)) {
 
 /// Runs a test that moves much over two wires only: one with nothing on it, and one with everything.
 fn on_extreme_wires(test: impl Fn(Wire)) {
-    let tls = cfg!(feature = "tls");
-    for wire in [Wire::PLAIN, Wire { tls, over: tls, compressed: true, cut: true, ..Wire::PLAIN }] {
+    for wire in [Wire::PLAIN, Wire::EVERYTHING] {
         println!("over {wire:?}");
         test(wire);
     }
@@ -118,6 +124,8 @@ pub struct WirePeer {
 
 impl Wire {
     pub const PLAIN: Self = Self { kind: Kind::Tcp, tls: false, over: false, compressed: false, cut: false };
+    pub const EVERYTHING: Self =
+        Self { tls: cfg!(feature = "tls"), over: cfg!(feature = "tls"), compressed: true, cut: true, ..Self::PLAIN };
 
     /// A reactor whose sockets are as this wire has them.
     pub fn reactor(self) -> Reactor {
@@ -127,6 +135,14 @@ impl Wire {
     /// Listens on the loopback, for peers that speak this wire.
     pub fn listen_directly(self, reactor: &Reactor, factory: impl Factory + 'static) -> Port {
         let factory = self.switching(factory);
+        #[cfg(unix)]
+        if self.kind == Kind::Unix {
+            #[cfg(feature = "tls")]
+            if self.tls {
+                return reactor.listen_unix(socket_path(), tls_wrapping_factory(keys::server(), factory)).expect("a port");
+            }
+            return reactor.listen_unix(socket_path(), factory).expect("a port");
+        }
         #[cfg(feature = "tls")]
         if self.over {
             return reactor.listen_tcp("127.0.0.1:0", tls_wrapping_factory(keys::server(), factory)).expect("a port");
@@ -161,8 +177,7 @@ impl Wire {
         let factory = self.switching(factory);
         #[cfg(feature = "tls")]
         if self.over {
-            let config = keys::client_builder().server_name("server.test").build().expect("a configuration");
-            return reactor.connect_tcp(address, tls_wrapping_factory(config, factory)).expect("an address");
+            return reactor.connect_tcp(address, tls_wrapping_factory(tls_client(), factory)).expect("an address");
         }
         #[cfg(feature = "tls")]
         if self.tls {
@@ -175,6 +190,15 @@ impl Wire {
     pub fn connect_to(self, reactor: &Reactor, place: &Place, factory: impl ClientFactory + 'static) -> Connector {
         match place {
             Place::Tcp(address) => self.connect(reactor, *address, factory),
+            #[cfg(unix)]
+            Place::Unix(path) => {
+                let factory = self.switching(factory);
+                #[cfg(feature = "tls")]
+                if self.tls {
+                    return reactor.connect_unix(path, tls_wrapping_factory(tls_client(), factory)).expect("a path");
+                }
+                reactor.connect_unix(path, factory).expect("a path")
+            }
             #[cfg(unix)]
             Place::Made(_) => panic!("nobody listens"),
         }
@@ -242,6 +266,12 @@ impl Wire {
     const fn switching<F>(self, factory: F) -> Switching<F> {
         Switching { factory, wire: self }
     }
+}
+
+/// For a connection that has no host's name to check.
+#[cfg(feature = "tls")]
+fn tls_client() -> torsade::TlsClientConfig {
+    keys::client_builder().server_name("server.test").build().expect("a configuration")
 }
 
 /// A thread that forwards connections from one wire to another, with all that happens to them. Ends when dropped.
