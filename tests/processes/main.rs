@@ -4,12 +4,14 @@
 #[path = "../support/support.rs"]
 mod support;
 
+mod both_worlds;
 mod callbacks;
 mod ends;
 mod failures;
 mod monitor;
 mod output;
 mod pipes;
+mod simulated;
 mod stop;
 mod terminals;
 mod watcher;

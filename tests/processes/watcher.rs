@@ -86,3 +86,10 @@ pub(crate) fn run(command: Command, hook: impl FnMut(&Process, &str) -> Result +
 pub(crate) fn sh(script: &str) -> Command {
     Command::new("sh").args(["-c", script])
 }
+
+/// What never fires: a program that waits for it does not end when it is asked to.
+pub(crate) fn never() -> Deferred<()> {
+    let (never, firer) = Deferred::new();
+    std::mem::forget(firer);
+    never
+}

@@ -27,6 +27,7 @@
 //! `127.0.0.1`, `localhost`, `[::1]`, `0.0.0.0` and `[::]` mean the host itself. Port 0 chooses free ports from 49152 on,
 //! in order. Names are those of [`Simulation::add_name`]. An address that no host has is unreachable, after 3 s.
 
+mod children;
 pub(crate) mod clock;
 mod error;
 mod faults;
@@ -36,6 +37,8 @@ mod local;
 pub(crate) mod memory;
 mod memory_peer;
 mod network;
+mod process;
+mod program;
 mod queue;
 mod rng;
 mod script;
@@ -58,6 +61,7 @@ use world::{Ended, World};
 pub use error::SimulationError;
 pub use faults::Faults;
 pub use host::Host;
+pub use program::Program;
 pub use seeds::{Outcome, simulate, simulate_with};
 
 /// Hosts, a network between them, and a virtual time; a cheap handle.

@@ -51,7 +51,7 @@ impl Clock {
 
     /// The clock of such a world.
     pub(super) fn of(world: Rc<World>) -> Self {
-        let reactor = Reactor::with_backend(Rc::new(HostBackend::new(Rc::clone(&world), HOST)));
+        let reactor = Reactor::with_backend(Rc::new(HostBackend::new(Rc::clone(&world), HOST, Rc::default())));
         let started = reactor.start_running();
         debug_assert!(started.is_ok(), "a new reactor can be started");
         Self { reactor, world }

@@ -1,14 +1,17 @@
 //! One host of a simulation.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use crate::backend::Signal;
+use crate::backend::{ProcessSignal, Signal};
+use crate::error::Result;
 use crate::reactor::Reactor;
 
-use super::world::World;
+use super::program::Program;
+use super::world::{Ending, World};
 
 /// One host of a simulation; a cheap handle that can stand wherever a [`Reactor`] can.
 #[derive(Clone)]
@@ -69,7 +72,7 @@ impl Host {
     /// ```
     pub fn kill(&self) {
         if !self.reactor.has_stopped() {
-            self.world.end_program(self.place, false);
+            self.world.end_program(self.place, Ending::Killed(ProcessSignal::KILL));
         }
     }
 
@@ -80,7 +83,32 @@ impl Host {
     /// waits to be sent something waits for ever, unless it has a timeout of its own. The program ends as by
     /// [`kill`](Self::kill).
     pub fn crash(&self) {
-        self.world.end_program(self.place, true);
+        self.world.end_program(self.place, Ending::PowerFailed);
+    }
+
+    /// Installs a program on this host, which the programs there can start as a child process, by `spawn_process` with this name.
+    ///
+    /// `main` is called when it is started, with a [`Program`] of its own: a program of a closure, with a reactor like any other,
+    /// whose standard input, output and error are pipes to its parent. It has ended when its reactor has stopped, with status 0;
+    /// by [`Program::exit`], with that status; with 1 if `main` fails, and 101 if it panics; or by a signal. SIGINT and SIGTERM stop
+    /// its reactor gracefully, every other signal kills it. That its parent ends is for it the end of its pipes alone; a
+    /// [`crash`](Self::crash) ends all programs of the host. In the log it is `ADDRESS/NAME.PID`.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::simulated::Simulation;
+    /// use torsade::{get_process_output, prelude::*, wire::Echo};
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let host = simulation.host("10.0.0.1");
+    /// host.add_program("cat", |program| Ok(program.standard_io(Echo)?));
+    /// let output = get_process_output(&host, Command::new("cat").input("meow"));
+    /// simulation.run_until(|| output.is_called())?;
+    /// assert_eq!(output.into_result().expect("it has fired")?, b"meow");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_program(&self, name: impl AsRef<OsStr>, main: impl Fn(&Program) -> Result + 'static) {
+        self.world.add_program(self.place, name.as_ref(), Rc::new(main));
     }
 
     /// Begins a new program on this host, with a fresh reactor, which the next run starts.

@@ -249,7 +249,12 @@ impl End {
         if self.error.is_some() {
             ready |= Ready::ERROR;
         }
-        ready
+        // Of a pipe nothing is reported that its end cannot do.
+        match self.direction {
+            Direction::Both => ready,
+            Direction::Input => ready.without(Ready::WRITABLE),
+            Direction::Output => ready.without(Ready::READABLE | Ready::READ_CLOSED),
+        }
     }
 
     /// Changes the size of the receive buffer.

@@ -4,6 +4,7 @@
 //! There is no reset: who closes an end that has unread input gives the peer ECONNRESET, behind all that was written to it.
 
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::{Address, UnixName};
@@ -20,9 +21,7 @@ impl Network {
         self.links.get(&id).is_some_and(|link| link.medium == Medium::Machine)
     }
 
-    #[allow(dead_code, reason = "pipes of processes and standard input use it")]
     /// A pair of connected ends without addresses, of the programs of `hosts`; `direction` is that of the first.
-    #[allow(dead_code, reason = "pipes of processes and standard input use it")]
     pub(super) fn add_pair(&mut self, hosts: [usize; 2], direction: Direction) -> LinkId {
         let id = LinkId(self.next_id());
         let opposite = match direction {
@@ -57,7 +56,7 @@ impl Network {
             return in_use("another program listens there; end that, or choose another path");
         }
         if let UnixName::Path(path) = name
-            && !self.socket_files.insert((host, path.clone()))
+            && !self.socket_files.insert((self.machine(host), path.clone()))
             && !options.lock
         {
             return in_use("there is a file already: remove it if no program listens there, or listen with a lock");
@@ -68,30 +67,33 @@ impl Network {
     /// A listening socket is closed by its program, which removes its file.
     pub(super) fn remove_socket_file(&mut self, id: u64) {
         if let Some(Listening { host, address: Address::Unix(UnixName::Path(path)), .. }) = self.listeners.get(&id) {
-            self.socket_files.remove(&(*host, path.clone()));
+            let file = (self.machine(*host), path.clone());
+            self.socket_files.remove(&file);
         }
     }
 
     /// Connects to a UNIX socket of the same host, which takes no time.
     pub(super) fn connect_unix(&mut self, host: usize, address: &Address) -> io::Result<LinkId> {
-        let ends = ((host, &Address::Unnamed), (host, address));
         if self.script.is_some() {
             // It hangs until the test says more.
-            return Ok(self.add_link(ends.0, ends.1, Fate::Hanging));
+            return Ok(self.add_link((host, &Address::Unnamed), (host, address), Fate::Hanging));
         }
         let Some(listener) = self.find_listener(host, address) else {
-            let left =
-                matches!(address, Address::Unix(UnixName::Path(path)) if self.socket_files.contains(&(host, path.clone())));
+            let is_left = |path: &PathBuf| self.socket_files.contains(&(self.machine(host), path.clone()));
+            let left = matches!(address, Address::Unix(UnixName::Path(path)) if is_left(path));
             return Err(if left { ErrorKind::ConnectionRefused } else { ErrorKind::NotFound }.into());
         };
         if self.rng.chance(self.faults.connect_refused) {
             return Err(ErrorKind::ConnectionRefused.into());
         }
+        let Some(listening) = self.listeners.get(&listener) else { return Err(ErrorKind::ConnectionRefused.into()) };
         // Linux takes one more than it was asked for.
-        if self.listeners.get(&listener).is_some_and(|listening| listening.waiting.len() > listening.backlog) {
+        if listening.waiting.len() > listening.backlog {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let id = self.add_link(ends.0, ends.1, Fate::Answered);
+        // A process of the host may be what listens.
+        let there = listening.host;
+        let id = self.add_link((host, &Address::Unnamed), (there, address), Fate::Answered);
         if let Some(link) = self.links.get_mut(&id) {
             (link.client.stage, link.server.stage) = (Stage::Open, Stage::Open);
             link.server.released = false;
@@ -101,6 +103,15 @@ impl Network {
         }
         self.wake_listener(listener);
         Ok(id)
+    }
+
+    /// Takes all of it, whatever room there is: who writes waits in the system meanwhile.
+    pub(super) fn write_all(&mut self, id: LinkId, side: Side, data: &[u8]) {
+        let read = self.links.get(&id).is_some_and(|link| !link.end(side.other()).released);
+        if let Some(end) = self.end(id, side).filter(|end| read && !end.shut && end.stage == Stage::Open) {
+            end.unsent.extend(data);
+            self.pump(id, side);
+        }
     }
 
     /// The program closes its end. The peer learns at once that it cannot write any more.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::backend::{ListenOptions, Ready, Signal, Token, Wakeups};
 
+use super::children::ChildState;
 use super::faults::Faults;
 use super::link::{End, Fate, Link, LinkId, Medium, Side, Stage};
 use super::queue::{Happening, Queue};
@@ -28,6 +29,8 @@ const UNREACHABLE: Duration = Duration::from_secs(3);
 /// A listening socket, or one end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SocketId {
+    /// A child process, by its place.
+    Child(usize),
     Listener(u64),
     Stream(LinkId, Side),
 }
@@ -44,8 +47,11 @@ pub(super) struct Listening {
     pub(super) waiting: VecDeque<LinkId>,
 }
 
+/// A program's place: that of a host, or of a process on one.
 struct HostState {
     ip: IpAddr,
+    /// The place of the host that it is on: of a host, its own.
+    machine: usize,
     /// Sockets with an edge that was not reported yet.
     woken: VecDeque<SocketId>,
     signals: Vec<Signal>,
@@ -73,7 +79,10 @@ pub(super) struct Network {
     pub(super) listeners: BTreeMap<u64, Listening>,
     /// The files of UNIX sockets, by host; those of programs that were killed among them.
     pub(super) socket_files: BTreeSet<(usize, PathBuf)>,
+    /// Those of hosts, and of processes.
     hosts: Vec<HostState>,
+    /// Processes whose parents do not know yet how they have ended, by their places.
+    pub(super) children: BTreeMap<usize, ChildState>,
     /// Hosts that may have got something to do.
     stirred: Vec<usize>,
     names: BTreeMap<String, Vec<IpAddr>>,
@@ -94,6 +103,7 @@ impl Network {
             listeners: BTreeMap::new(),
             socket_files: BTreeSet::new(),
             hosts: Vec::new(),
+            children: BTreeMap::new(),
             stirred: Vec::new(),
             names: BTreeMap::new(),
             parted: BTreeSet::new(),
@@ -117,11 +127,24 @@ impl Network {
     }
 
     pub(super) fn add_host(&mut self, ip: IpAddr) -> usize {
-        // A stream of random numbers for each host, so that one program's draws do not change the network's.
-        let random = Rng::new(self.seed.wrapping_mul(31).wrapping_add(crate::event_log::fingerprint(ip.to_string().as_bytes())));
+        let name = ip.to_string();
+        self.add_program(ip, self.hosts.len(), &name)
+    }
+
+    /// Adds a process on a machine.
+    pub(super) fn add_place(&mut self, machine: usize) -> usize {
+        let ip = self.hosts[machine].ip;
+        let name = format!("{ip}/{}", self.hosts.len());
+        self.add_program(ip, machine, &name)
+    }
+
+    fn add_program(&mut self, ip: IpAddr, machine: usize, name: &str) -> usize {
+        // A stream of random numbers for each program, so that its draws do not change the network's.
+        let random = Rng::new(self.seed.wrapping_mul(31).wrapping_add(crate::event_log::fingerprint(name.as_bytes())));
         let (woken, signals, next_port) = (VecDeque::new(), Vec::new(), FIRST_EPHEMERAL);
         self.hosts.push(HostState {
             ip,
+            machine,
             woken,
             signals,
             streams: 0,
@@ -132,6 +155,16 @@ impl Network {
             off: false,
         });
         self.hosts.len() - 1
+    }
+
+    /// The place of the host that a program is on.
+    pub(super) fn machine(&self, place: usize) -> usize {
+        self.hosts[place].machine
+    }
+
+    /// The processes on a host.
+    pub(super) fn processes_on(&self, machine: usize) -> Vec<usize> {
+        (0..self.hosts.len()).filter(|place| *place != machine && self.machine(*place) == machine).collect()
     }
 
     pub(super) fn random(&mut self, host: usize) -> u64 {
@@ -221,6 +254,7 @@ impl Network {
     }
 
     pub(super) fn are_parted(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (self.machine(a), self.machine(b));
         self.hosts[a].off || self.hosts[b].off || self.parted.contains(&(a.min(b), a.max(b)))
     }
 
@@ -254,8 +288,7 @@ impl Network {
         if end.token.is_some() && !end.released && !end.queued {
             end.queued = true;
             let host = end.host;
-            self.hosts[host].woken.push_back(SocketId::Stream(id, side));
-            self.stir(host);
+            self.wake_place(host, SocketId::Stream(id, side));
         }
     }
 
@@ -264,9 +297,14 @@ impl Network {
         if listener.token.is_some() && !listener.queued {
             listener.queued = true;
             let host = listener.host;
-            self.hosts[host].woken.push_back(SocketId::Listener(id));
-            self.stir(host);
+            self.wake_place(host, SocketId::Listener(id));
         }
+    }
+
+    /// Notes what the next poll of a program is to report.
+    pub(super) fn wake_place(&mut self, place: usize, socket: SocketId) {
+        self.hosts[place].woken.push_back(socket);
+        self.stir(place);
     }
 
     pub(super) fn has_ready(&self, host: usize) -> bool {
@@ -279,6 +317,7 @@ impl Network {
         wakeups.signals.append(&mut self.hosts[host].signals);
         while let Some(socket) = self.hosts[host].woken.pop_front() {
             let (token, ready) = match socket {
+                SocketId::Child(place) => (self.child_token(place), Ready::READABLE),
                 SocketId::Listener(id) => {
                     let Some(listener) = self.listeners.get_mut(&id) else { continue };
                     listener.queued = false;
@@ -345,7 +384,7 @@ impl Network {
         }
         let remote = SocketAddr::new(reachable(address.ip()), address.port());
         let here = remote.ip().is_loopback() || remote.ip() == self.hosts[host].ip;
-        let there = if here { Some(host) } else { self.find_host(remote.ip()) };
+        let there = if here { Some(self.machine(host)) } else { self.find_host(remote.ip()) };
         let local_ip = if here { remote.ip() } else { self.hosts[host].ip };
         let local = SocketAddr::new(local_ip, self.port_to(host, local_ip, remote)?);
         let fate = match () {
@@ -385,7 +424,11 @@ impl Network {
             (Address::Tcp(bound), Address::Tcp(address)) => bound.port() == address.port() && takes(bound.ip(), address.ip()),
             (bound, address) => bound == address,
         };
-        self.listeners.iter().find(|(_, listener)| listener.host == host && fits(&listener.address)).map(|(id, _)| *id)
+        let machine = self.machine(host);
+        self.listeners
+            .iter()
+            .find(|(_, listener)| self.machine(listener.host) == machine && fits(&listener.address))
+            .map(|(id, _)| *id)
     }
 
     pub(super) fn new_end(&mut self, medium: Medium, host: usize, local: Address, remote: Address) -> End {
@@ -411,6 +454,7 @@ impl Network {
     }
 
     fn next_port(&mut self, host: usize) -> u16 {
+        let host = self.machine(host);
         let port = self.hosts[host].next_port;
         self.hosts[host].next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
         self.hosts[host].wrapped |= port == u16::MAX;
@@ -423,7 +467,7 @@ impl Network {
             let port = self.next_port(host);
             let ends = (SocketAddr::new(ip, port).into(), remote.into());
             let used = |link: &Link| (&link.client.local, &link.client.remote) == (&ends.0, &ends.1);
-            if !(self.is_taken(host, ip, port) || self.hosts[host].wrapped && self.links.values().any(used)) {
+            if !(self.is_taken(host, ip, port) || self.hosts[self.machine(host)].wrapped && self.links.values().any(used)) {
                 return Ok(port);
             }
         }
@@ -444,7 +488,7 @@ impl Network {
         self.listeners.values().any(|listener| {
             let Address::Tcp(bound) = listener.address else { return false };
             let meets = takes(bound.ip(), ip) || takes(ip, bound.ip());
-            listener.host == host && bound.port() == port && meets
+            self.machine(listener.host) == self.machine(host) && bound.port() == port && meets
         })
     }
 

@@ -12,6 +12,8 @@ pub(super) enum Happening {
     Abandon(LinkId, Side),
     /// A job of the thread pool, or the end of a look-up.
     Call(Box<dyn FnOnce()>),
+    /// The parent of a process can know of its end.
+    ChildEnd(usize),
     /// What the side has sent may have arrived.
     Deliver(LinkId, Side),
     /// The side got nothing through since the given time.

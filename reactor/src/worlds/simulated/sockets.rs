@@ -16,6 +16,7 @@ use crate::report::report_error;
 
 use super::link::{End, LinkId, Medium, Side, Stage};
 use super::network::Network;
+use super::process::{Descriptors, StandardStreams};
 use super::queue::Happening;
 use super::world::World;
 
@@ -27,12 +28,14 @@ pub(super) struct HostBackend {
     world: Rc<World>,
     host: usize,
     waker: Arc<Flag>,
+    /// What its program was started with, if it is a process.
+    descriptors: Rc<Descriptors>,
 }
 
 impl HostBackend {
-    pub(super) fn new(world: Rc<World>, host: usize) -> Self {
+    pub(super) fn new(world: Rc<World>, host: usize, descriptors: Rc<Descriptors>) -> Self {
         let waker = Arc::new(Flag { set: AtomicBool::new(false), any: Arc::clone(&world.called) });
-        Self { world, host, waker }
+        Self { world, host, waker, descriptors }
     }
 }
 
@@ -76,11 +79,11 @@ impl Backend for HostBackend {
     }
 
     fn standard_io(&self) -> io::Result<Box<dyn Stream>> {
-        Err(io::Error::new(ErrorKind::Unsupported, "a simulated host has no standard input and output"))
+        Ok(Box::new(StandardStreams::take(&self.descriptors)?))
     }
 
-    fn spawn(&self, _: &Command) -> io::Result<Spawned> {
-        Err(io::Error::new(ErrorKind::NotFound, "this simulated host has no such program"))
+    fn spawn(&self, command: &Command) -> io::Result<Spawned> {
+        self.world.spawn(self.host, command)
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {
@@ -161,12 +164,23 @@ impl SimulatedStream {
         Self { world: Rc::clone(world), id, side, medium, direction }
     }
 
-    #[allow(dead_code, reason = "pipes of processes and standard input use it")]
     /// Two connected streams without addresses, of the programs of `hosts`: a UNIX socket pair; or, where the first only writes
     /// or only reads, a pipe. Nothing is lost between them, and each holds as much as its buffers do.
     pub(super) fn pair(world: &Rc<World>, hosts: [usize; 2], direction: Direction) -> [Self; 2] {
         let id = world.network.borrow_mut().add_pair(hosts, direction);
         [(hosts[0], Side::Client), (hosts[1], Side::Server)].map(|(host, side)| Self::new(world, host, id, side))
+    }
+
+    /// Has readiness reported under `token`.
+    pub(super) fn watch(&self, token: Token) -> io::Result<()> {
+        self.with_end(|end| end.token = Some(token))?;
+        self.network().wake(self.id, self.side);
+        Ok(())
+    }
+
+    /// Writes as a program that waits until everything is taken.
+    pub(super) fn write_all(&self, data: &[u8]) {
+        self.network().write_all(self.id, self.side, data);
     }
 
     /// The socket in the network; it stays there as long as this lives, or until the simulation ends.
@@ -185,9 +199,7 @@ impl Stream for SimulatedStream {
     }
 
     fn register(&mut self, token: Token) -> io::Result<()> {
-        self.with_end(|end| end.token = Some(token))?;
-        self.network().wake(self.id, self.side);
-        Ok(())
+        self.watch(token)
     }
 
     fn is_connected(&self) -> io::Result<bool> {

@@ -51,6 +51,7 @@ impl Network {
                 self.reset(id, side);
                 self.forget_if_over(id);
             }
+            Some(Happening::ChildEnd(place)) => self.tell_end(place),
             Some(Happening::Deliver(id, side)) => self.deliver(id, side),
             Some(Happening::GiveUp(id, side, _)) => self.die(id, side, ErrorKind::TimedOut),
             Some(Happening::NoAnswer(id, kind)) => self.die(id, Side::Client, kind),
@@ -70,7 +71,7 @@ impl Network {
                 let end = link.end(*side);
                 end.stage != Stage::Open || end.fin_sent
             }),
-            Happening::Call(_) => false,
+            Happening::Call(_) | Happening::ChildEnd(_) => false,
             Happening::Deliver(id, _) | Happening::Room(id, _) => !self.links.contains_key(id),
             Happening::GiveUp(id, side, since) => {
                 self.links.get(id).is_none_or(|link| link.end(*side).stalled_since != Some(*since))
@@ -98,13 +99,17 @@ impl Network {
             return;
         }
         let listener = listener.filter(|_| fate == Fate::Answered).and_then(|id| self.listeners.get_mut(&id));
+        let mut taken_by = host;
         let answer = if let Some(listener) = listener {
             listener.half_open += 1;
+            taken_by = listener.host;
             Segment::SynAck
         } else {
             Segment::Reset
         };
         if let Some(link) = self.links.get_mut(&id) {
+            // A process of the host may be what listens.
+            link.server.host = taken_by;
             link.server.stage = if matches!(answer, Segment::SynAck) { Stage::HalfOpen } else { Stage::Dead };
         }
         self.send(id, Side::Server, answer);

@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
@@ -11,12 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::backend::{Command, ProcessEnd, ProcessSignal};
 use crate::event_log::{Event, Log, Subject};
+use crate::panic::catch;
 use crate::reactor::Reactor;
+use crate::report::{drop_quietly, report_error};
 
 use super::error::SimulationError;
 use super::faults::Faults;
 use super::network::Network;
+use super::process::{Descriptors, pid};
+use super::program::{self, Main};
 use super::queue::Happening;
 use super::sockets::{Flag, HostBackend};
 use super::traffic::Step;
@@ -36,6 +42,33 @@ struct Program {
     planned: Option<Duration>,
 }
 
+/// How a program ends from outside.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ending {
+    Exited(i32),
+    Killed(ProcessSignal),
+    /// That of its host: its connections vanish with it.
+    PowerFailed,
+}
+
+impl Ending {
+    fn event(self) -> Event {
+        match self {
+            Self::Exited(code) => Event::new(Subject::Reactor, "exited").with_reason(code.to_string()),
+            Self::Killed(_) => Event::new(Subject::Reactor, "killed"),
+            Self::PowerFailed => Event::new(Subject::Reactor, "crashed"),
+        }
+    }
+
+    const fn as_process_end(self) -> ProcessEnd {
+        match self {
+            Self::Exited(code) => ProcessEnd::Exited(code),
+            Self::Killed(signal) => ProcessEnd::Killed(signal),
+            Self::PowerFailed => ProcessEnd::Unknown,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ended {
@@ -53,6 +86,8 @@ pub(super) struct World {
     pub(super) logging: Rc<Cell<bool>>,
     clock: Rc<Cell<Duration>>,
     programs: RefCell<Vec<Program>>,
+    /// What processes can be started of, by host and name.
+    installed: RefCell<BTreeMap<(usize, OsString), Main>>,
     /// Programs that are to be started, by their hosts.
     unstarted: RefCell<VecDeque<usize>>,
     running: Cell<bool>,
@@ -91,6 +126,7 @@ impl World {
             logging: Rc::new(Cell::new(true)),
             clock,
             programs: RefCell::default(),
+            installed: RefCell::default(),
             unstarted: RefCell::default(),
             running: Cell::new(false),
             ended: Cell::new(false),
@@ -125,13 +161,13 @@ impl World {
         }
         let place = self.network.borrow_mut().add_host(ip);
         let name: Rc<str> = ip.to_string().into();
-        let reactor = self.new_program(place, &name);
+        let reactor = self.new_program(place, &name, Rc::default());
         self.programs.borrow_mut().push(Program { name, reactor: reactor.clone(), planned: None });
         (place, reactor)
     }
 
-    fn new_program(self: &Rc<Self>, place: usize, name: &Rc<str>) -> Reactor {
-        let reactor = Reactor::with_backend(Rc::new(HostBackend::new(Rc::clone(self), place)));
+    fn new_program(self: &Rc<Self>, place: usize, name: &Rc<str>, descriptors: Rc<Descriptors>) -> Reactor {
+        let reactor = Reactor::with_backend(Rc::new(HostBackend::new(Rc::clone(self), place, descriptors)));
         let (log, logging, host) = (Rc::clone(&self.log), Rc::clone(&self.logging), Rc::clone(name));
         reactor.set_recorder(move |event: &Event| {
             if logging.get() {
@@ -143,21 +179,70 @@ impl World {
     }
 
     /// Ends a host's program as from outside, so that none of its callbacks is called: at once, or after its present turn.
-    /// If the host goes `off`, its connections vanish with it.
-    pub(super) fn end_program(self: &Rc<Self>, host: usize, off: bool) {
+    pub(super) fn end_program(self: &Rc<Self>, host: usize, ending: Ending) {
         let Some(reactor) = self.reactor(host) else { return };
         if reactor.is_in_turn() {
             let world = Rc::clone(self);
-            let end = Happening::Call(Box::new(move || world.end_program(host, off)));
+            let end = Happening::Call(Box::new(move || world.end_program(host, ending)));
             self.network.borrow_mut().queue.push(self.now(), end);
             return;
         }
+        let off = matches!(ending, Ending::PowerFailed);
+        if off {
+            let processes = self.network.borrow().processes_on(host);
+            processes.into_iter().for_each(|process| self.end_program(process, ending));
+        }
         if !reactor.has_stopped() {
-            reactor.observe(|| Event::new(Subject::Reactor, if off { "crashed" } else { "killed" }));
+            reactor.observe(|| ending.event());
         }
         // First, so that what is dropped by the program does not reach its peers.
         self.network.borrow_mut().end_program(host, off);
+        self.network.borrow_mut().note_end(host, ending.as_process_end());
         reactor.discard();
+    }
+
+    /// Installs a program on a host.
+    pub(super) fn add_program(&self, host: usize, name: &OsStr, main: Main) {
+        let replaced = self.installed.borrow_mut().insert((host, name.to_owned()), main);
+        drop(replaced);
+    }
+
+    /// The program of this name on the host of the one at `place`.
+    pub(super) fn program_named(&self, place: usize, name: &OsStr) -> Option<Main> {
+        let machine = self.network.borrow().machine(place);
+        self.installed.borrow().get(&(machine, name.to_owned())).cloned()
+    }
+
+    /// Has the process at this place, which is the latest, begin in the next round.
+    pub(super) fn begin_process(self: &Rc<Self>, place: usize, command: &Command, descriptors: Descriptors, main: Main) {
+        let descriptors = Rc::new(descriptors);
+        let host = self.name(self.network.borrow().machine(place));
+        let name: Rc<str> = format!("{host}/{}.{}", command.get_program().to_string_lossy(), pid(place)).into();
+        let reactor = self.new_program(place, &name, Rc::clone(&descriptors));
+        let program = program::Program::new(Rc::clone(self), place, reactor.clone(), command.clone(), descriptors);
+        let text = Rc::clone(&name);
+        reactor.call_when_running(move || match catch(|| main(&program)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                report_error("program", format_args!("{text} failed: {error}"));
+                program.exit(1);
+            }
+            Err(panic) => {
+                report_error("program", format_args!("{text} {panic}"));
+                program.exit(101);
+            }
+        });
+        self.programs.borrow_mut().push(Program { name, reactor, planned: None });
+        self.network.borrow_mut().stir(place);
+    }
+
+    /// A program has stopped its reactor, and has ended by that.
+    fn note_stop(&self, place: usize, reactor: &Reactor) {
+        if reactor.has_stopped() && !self.network.borrow().has_ended(place) {
+            let mut network = self.network.borrow_mut();
+            network.end_program(place, false);
+            network.note_end(place, ProcessEnd::Exited(0));
+        }
     }
 
     /// Begins a host's next program.
@@ -167,7 +252,7 @@ impl World {
         assert!(ended, "the program of {} has not ended: stop, kill or crash it first", self.name(host));
         self.network.borrow_mut().begin_program(host);
         let name: Rc<str> = self.name(host).into();
-        let reactor = self.new_program(host, &name);
+        let reactor = self.new_program(host, &name, Rc::default());
         let former = self.programs.borrow_mut().get_mut(host).map(|program| {
             program.planned = None;
             std::mem::replace(&mut program.reactor, reactor.clone())
@@ -258,6 +343,7 @@ impl World {
                 let turned = reactor.iterate(Some(Duration::ZERO));
                 turned.map_err(|error| SimulationError::Turn { host: self.name(*host), problem: error.to_string() })?;
                 self.network.borrow_mut().stir(*host);
+                self.note_stop(*host, &reactor);
                 turns += 1;
             }
         }
@@ -394,6 +480,7 @@ impl World {
         for program in self.programs.take() {
             program.reactor.dismantle();
         }
+        self.installed.take().into_values().for_each(|main| drop_quietly("a program", main));
         let left = self.network.borrow_mut().queue.clear();
         // Outside the borrow: what a job holds may use the network when it is dropped.
         drop(left);

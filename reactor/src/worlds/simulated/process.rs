@@ -1,0 +1,187 @@
+//! A process of a simulated host: a program with a reactor of its own, whose standard streams are pipes to its parent.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+
+use crate::address::Address;
+use crate::backend::{
+    Child, ChildDescriptor, Command, Direction, ProcessEnd, ProcessSignal, Signal, Spawned, Stream, TcpOptions, Token,
+};
+
+use super::sockets::SimulatedStream;
+use super::world::{Ending, World};
+
+/// What a process was given, by its numbers for them.
+pub(super) type Descriptors = RefCell<BTreeMap<u32, Rc<SimulatedStream>>>;
+
+impl World {
+    /// Starts a program that was added to the host of `parent`.
+    pub(super) fn spawn(self: &Rc<Self>, parent: usize, command: &Command) -> io::Result<Spawned> {
+        let main = self.program_named(parent, command.get_program()).ok_or(ErrorKind::NotFound)?;
+        let pipes_only = |descriptor: &ChildDescriptor| {
+            use ChildDescriptor::{Null, PipeFromChild, PipeToChild, SameAs};
+            matches!(descriptor, Null | PipeFromChild | PipeToChild | SameAs(_))
+        };
+        if command.is_on_terminal() || !command.descriptors.values().all(pipes_only) {
+            return Err(io::Error::new(ErrorKind::Unsupported, "the descriptors of a simulated process are pipes or nothing"));
+        }
+        let place = self.network.borrow_mut().add_process(parent);
+        let (mut streams, mut descriptors) = (Vec::<(u32, Box<dyn Stream>)>::new(), BTreeMap::new());
+        for (number, descriptor) in &command.descriptors {
+            let direction = match descriptor {
+                ChildDescriptor::PipeToChild => Direction::Output,
+                ChildDescriptor::PipeFromChild => Direction::Input,
+                _ => continue,
+            };
+            let [ours, theirs] = SimulatedStream::pair(self, [parent, place], direction);
+            streams.push((*number, Box::new(ours)));
+            descriptors.insert(*number, Rc::new(theirs));
+        }
+        for (number, descriptor) in &command.descriptors {
+            if let ChildDescriptor::SameAs(other) = descriptor
+                && let Some(same) = descriptors.get(other).map(Rc::clone)
+            {
+                descriptors.insert(*number, same);
+            }
+        }
+        self.begin_process(place, command, RefCell::new(descriptors), main);
+        Ok(Spawned { child: Box::new(SimulatedChild { world: Rc::clone(self), place }), streams })
+    }
+}
+
+/// A child process as its parent holds it.
+struct SimulatedChild {
+    world: Rc<World>,
+    place: usize,
+}
+
+impl Child for SimulatedChild {
+    fn id(&self) -> u32 {
+        pid(self.place)
+    }
+
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.world.network.borrow_mut().watch_child(self.place, token);
+        Ok(())
+    }
+
+    fn try_wait(&mut self) -> io::Result<Option<ProcessEnd>> {
+        Ok(self.world.network.borrow_mut().wait_for_child(self.place))
+    }
+
+    fn signal(&mut self, signal: ProcessSignal) -> io::Result<()> {
+        let stop = match signal {
+            ProcessSignal::INTERRUPT => Signal::Interrupt,
+            ProcessSignal::TERMINATE => Signal::Terminate,
+            // What every other signal does to a program that does not care for it.
+            _ => {
+                self.world.end_program(self.place, Ending::Killed(signal));
+                return Ok(());
+            }
+        };
+        self.world.network.borrow_mut().signal(self.place, stop);
+        Ok(())
+    }
+
+    fn kill_and_wait(&mut self) -> ProcessEnd {
+        self.world.end_program(self.place, Ending::Killed(ProcessSignal::KILL));
+        ProcessEnd::Killed(ProcessSignal::KILL)
+    }
+}
+
+impl Drop for SimulatedChild {
+    fn drop(&mut self) {
+        self.world.network.borrow_mut().let_child_go(self.place);
+    }
+}
+
+/// The number of a process.
+pub(super) fn pid(place: usize) -> u32 {
+    u32::try_from(place + 1).unwrap_or(u32::MAX)
+}
+
+/// Standard input and output of a process as one stream.
+pub(super) struct StandardStreams {
+    input: Rc<SimulatedStream>,
+    /// Closed when our stream ends.
+    output: RefCell<Option<Rc<SimulatedStream>>>,
+}
+
+impl StandardStreams {
+    /// Takes them out of what the process was given.
+    pub(super) fn take(descriptors: &Descriptors) -> io::Result<Self> {
+        let mut descriptors = descriptors.borrow_mut();
+        match (descriptors.remove(&0), descriptors.remove(&1)) {
+            (Some(input), Some(output)) => Ok(Self { input, output: RefCell::new(Some(output)) }),
+            _ => Err(io::Error::new(ErrorKind::NotFound, "standard input and output are not there, or were taken before")),
+        }
+    }
+
+    fn output(&self) -> io::Result<Rc<SimulatedStream>> {
+        self.output.borrow().clone().ok_or_else(|| ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Stream for StandardStreams {
+    fn direction(&self) -> Direction {
+        Direction::Both
+    }
+
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.input.watch(token)?;
+        self.output()?.watch(token)
+    }
+
+    fn is_connected(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn short_io_ends_edge(&self) -> bool {
+        false
+    }
+
+    fn pause(&self) {}
+
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.input.read(buffer) {
+            // Reading the one would never find that nobody reads the other any more.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(self.take_error()?.unwrap_or(error)),
+            read => read,
+        }
+    }
+
+    fn write(&self, data: &[u8]) -> io::Result<usize> {
+        self.output()?.write(data)
+    }
+
+    fn unacknowledged(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        drop(self.output.take());
+        Ok(())
+    }
+
+    fn reset_on_close(&self) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn lingers(&self) -> bool {
+        false
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.output().map_or(Ok(None), |output| output.take_error())
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        Ok(Address::Unnamed)
+    }
+
+    fn tcp(&self) -> Option<&dyn TcpOptions> {
+        None
+    }
+}
