@@ -1,0 +1,12 @@
+//! Standard input and output as a connection, whatever they are: terminals, pipes, sockets, files, nothing.
+#![cfg(unix)]
+
+#[path = "../support/support.rs"]
+mod support;
+
+mod files;
+mod pipes;
+mod program;
+mod sockets;
+#[cfg(target_os = "linux")]
+mod terminals;
