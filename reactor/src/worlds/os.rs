@@ -305,7 +305,8 @@ impl Wake for mio::Waker {
 fn readiness(event: &Event) -> Ready {
     let flags = [
         (event.is_readable(), Ready::READABLE),
-        (event.is_writable(), Ready::WRITABLE),
+        // Of a full pipe that has lost its reader the system reports the error alone: writing finds it.
+        (event.is_writable() || event.is_write_closed(), Ready::WRITABLE),
         (event.is_read_closed(), Ready::READ_CLOSED),
         (event.is_error(), Ready::ERROR),
     ];
