@@ -136,9 +136,9 @@ pub trait Backend {
     /// A random number, for jitter.
     fn random(&self) -> u64;
 
-    /// Begins or ends taking SIGINT and SIGTERM, which [`Backend::poll`] then reports. Does nothing where there are none.
+    /// Has [`Backend::poll`] report these signals from now on, and no others, which have the system's default action again.
     ///
     /// # Errors
-    /// When the system refuses to install the signal action.
-    fn watch_signals(&self, watch: bool) -> io::Result<()>;
+    /// When the system refuses to install the signal action; `Unsupported` for a signal that it does not have.
+    fn watch_signals(&self, signals: &[Signal]) -> io::Result<()>;
 }

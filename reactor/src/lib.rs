@@ -34,6 +34,7 @@ pub use escaped::Escaped;
 pub use panic::Panic;
 pub use reactor::delayed_call::DelayedCall;
 pub use reactor::reactor_handle::{ReactorGone, ReactorHandle};
+pub use reactor::signals::SignalWatch;
 pub use reactor::system_event::{Phase, SystemEvent, TriggerId};
 pub use reactor::{Leftovers, LookUp, Reactor, TooManyLookUps};
 pub use report::report_error;

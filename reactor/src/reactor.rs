@@ -8,6 +8,7 @@ mod never_run;
 mod observers;
 mod other_threads;
 pub(crate) mod reactor_handle;
+pub(crate) mod signals;
 pub(crate) mod source;
 mod stopping;
 pub(crate) mod system_event;
@@ -37,6 +38,7 @@ use crate::event_log::{Event, Subject};
 use crate::reactor::delayed_call::DelayedCall;
 use crate::reactor::observers::Observers;
 use crate::reactor::reactor_handle::ThreadCalls;
+use crate::reactor::signals::SignalCalls;
 use crate::reactor::source::SourceTable;
 use crate::reactor::system_event::{Phase, SystemEvent, TriggerId, Triggers};
 use crate::reactor::timer_queue::Timers;
@@ -76,6 +78,9 @@ struct Core {
     stop_requested: Cell<bool>,
     /// A second signal has come: the stop waits for nothing.
     hurried: Cell<bool>,
+    signals: SignalCalls,
+    /// `run` turns the loop: SIGINT and SIGTERM are taken.
+    stops_on_signals: Cell<bool>,
     stop_timeout: Cell<Duration>,
     /// Deferreds that the shutdown waits for.
     before_shutdown: Rc<Cell<usize>>,
@@ -141,6 +146,8 @@ impl Reactor {
             life: Cell::new(Life::Idle),
             stop_requested: Cell::new(false),
             hurried: Cell::new(false),
+            signals: SignalCalls::default(),
+            stops_on_signals: Cell::new(false),
             stop_timeout: Cell::new(STOP_TIMEOUT),
             before_shutdown: Rc::default(),
             turn: Cell::new(0),
@@ -177,7 +184,7 @@ impl Reactor {
     pub fn run(&self) -> Result {
         self.check_startable()?;
         // Before startup, so that a signal that comes while the program starts stops it gracefully too.
-        self.0.backend.watch_signals(true)?;
+        self.stop_on_signals(true)?;
         self.start();
         let mut result = Ok(());
         while result.is_ok() && self.is_running() {
@@ -186,9 +193,14 @@ impl Reactor {
         if result.is_err() {
             self.0.life.set(Life::Idle);
         }
-        self.0.backend.watch_signals(false)?;
+        self.stop_on_signals(false)?;
         tell_left_out();
         result
+    }
+
+    fn stop_on_signals(&self, stop: bool) -> io::Result<()> {
+        self.0.stops_on_signals.set(stop);
+        self.watch_signals().inspect_err(|_| self.0.stops_on_signals.set(false))
     }
 
     /// Fires the startup event without making a turn; for programs that then [`iterate`](Self::iterate) by hand.

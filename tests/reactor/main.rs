@@ -3,6 +3,7 @@
 #[path = "../support/support.rs"]
 mod support;
 
+mod signals;
 mod tasks;
 mod threads;
 mod turns;

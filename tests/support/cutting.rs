@@ -9,7 +9,7 @@ use std::time::Duration;
 use torsade::spi::{
     Backend, Datagrams, Direction, Job, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, Wake, Wakeups,
 };
-use torsade::{Address, Command, DatagramOptions, ListenOptions, Reactor};
+use torsade::{Address, Command, DatagramOptions, ListenOptions, Reactor, Signal};
 
 /// How many reads, and how many writes, of each socket are cut down to a few bytes: a handshake and what follows it. All
 /// others are cut less, so that megabytes pass in time.
@@ -99,8 +99,8 @@ impl Backend for Cutting {
         self.inner.backend().random()
     }
 
-    fn watch_signals(&self, watch: bool) -> io::Result<()> {
-        self.inner.backend().watch_signals(watch)
+    fn watch_signals(&self, signals: &[Signal]) -> io::Result<()> {
+        self.inner.backend().watch_signals(signals)
     }
 }
 

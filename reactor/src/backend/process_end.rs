@@ -139,11 +139,23 @@ impl ProcessSignal {
     }
 }
 
+/// SIGCHLD, SIGUSR1, SIGUSR2 and SIGWINCH; those of Linux where there are none.
+#[cfg(unix)]
+const NUMBERS_THAT_DIFFER: [i32; 4] = [libc::SIGCHLD, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
+#[cfg(not(unix))]
+const NUMBERS_THAT_DIFFER: [i32; 4] = [17, 10, 12, 28];
+
 impl From<Signal> for ProcessSignal {
     fn from(signal: Signal) -> Self {
+        let [child, user1, user2, window_change] = NUMBERS_THAT_DIFFER;
         match signal {
+            Signal::Child => Self(child),
+            Signal::Hangup => Self::HANGUP,
             Signal::Interrupt => Self::INTERRUPT,
             Signal::Terminate => Self::TERMINATE,
+            Signal::User1 => Self(user1),
+            Signal::User2 => Self(user2),
+            Signal::WindowChange => Self(window_change),
         }
     }
 }

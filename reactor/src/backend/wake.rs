@@ -8,14 +8,31 @@ pub trait Wake: Send + Sync {
     fn wake(&self);
 }
 
-/// A request from outside to end the program.
+/// A signal that a program can be sent; see [`Reactor::on_signal`](crate::Reactor::on_signal).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Signal {
+    /// SIGCHLD: a child process has ended, or stopped.
+    Child,
+    /// SIGHUP: the terminal was closed; to a daemon, by convention, that it is to read its configuration again.
+    Hangup,
     /// SIGINT, as from Ctrl-C.
     Interrupt,
     /// SIGTERM, as from a service manager.
     Terminate,
+    /// SIGUSR1: what the program says.
+    User1,
+    /// SIGUSR2: what the program says.
+    User2,
+    /// SIGWINCH: the terminal has another size.
+    WindowChange,
+}
+
+impl Signal {
+    /// Whether it asks the program to end, which a reactor that runs does gracefully.
+    pub(crate) const fn asks_to_stop(self) -> bool {
+        matches!(self, Self::Interrupt | Self::Terminate)
+    }
 }
 
 /// What a [`Backend::poll`](super::Backend::poll) found.

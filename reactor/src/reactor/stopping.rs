@@ -18,10 +18,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Life, Reactor};
-use crate::backend::Signal;
 use crate::defer::{CallbackResult, maybe_deferred};
 use crate::error::ReactorError;
-use crate::event_log::{Event, Subject};
 use crate::reactor::source::Source;
 use crate::reactor::system_event::{Phase, SystemEvent, TriggerId};
 use crate::report::drop_quietly;
@@ -179,6 +177,10 @@ impl Reactor {
         self.0.timers.queue.take().into_runs().for_each(|call| drop_quietly("a delayed call", call));
         self.0.awaited.take().into_iter().for_each(|(_, done)| drop_quietly("what waited for a job", done));
         self.0.look_ups.clear();
+        self.0.signals.take().into_iter().for_each(|call| drop_quietly("a call for a signal", call));
+        if let Err(error) = self.watch_signals() {
+            log::debug!("giving the signals back failed: {error}");
+        }
         self.0.triggers.take().into_calls().for_each(|call| drop_quietly("a system event trigger", call));
         self.0.locals.take().into_values().for_each(|value| drop_quietly("what belongs to the reactor", value));
         let sources = self.0.sources.take().all();
@@ -195,33 +197,6 @@ impl Reactor {
         for (token, source) in sources {
             self.call_source(token, source, call);
         }
-    }
-
-    pub(super) fn take_signal(&self, signal: Signal) {
-        self.observe(|| Event::new(Subject::Reactor, "signal").with_reason(format!("{signal:?}")));
-        let stopping = self.0.stop_requested.get();
-        match self.0.life.get() {
-            Life::Running if !stopping => {
-                log::info!("received {signal:?}: stopping");
-                self.0.stop_requested.set(true);
-            }
-            Life::Running => self.hurry(signal),
-            Life::Preparing(_) => {
-                self.hurry(signal);
-                self.0.life.set(Life::Preparing(Duration::ZERO));
-            }
-            Life::Finishing(_) => {
-                self.hurry(signal);
-                self.0.life.set(Life::Finishing(Duration::ZERO));
-            }
-            Life::Idle | Life::Stopped => {}
-        }
-    }
-
-    /// Makes the stop wait for nothing more, neither now nor in a wait that has not begun.
-    fn hurry(&self, signal: Signal) {
-        log::info!("received {signal:?} again: stopping at once");
-        self.0.hurried.set(true);
     }
 
     /// Calls `call` before shutdown, and lets the shutdown wait for its result, for at most the
@@ -248,7 +223,7 @@ impl Reactor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Ready;
+    use crate::backend::{Ready, Signal};
     use crate::defer::Deferred;
     use crate::worlds::simulated::clock::Clock;
 

@@ -93,7 +93,9 @@ impl Reactor {
         }
         drop(sources);
         if !wakeups.signals.is_empty() {
-            wakeups.signals.drain(..).for_each(|signal| self.take_signal(signal));
+            let signals = std::mem::take(&mut wakeups.signals);
+            drop(wakeups);
+            signals.into_iter().for_each(|signal| self.take_signal(signal));
         }
         Ok(())
     }

@@ -46,8 +46,8 @@ use mio::event::Event;
 
 use crate::address::Address;
 use crate::backend::{
-    Backend, Command, DatagramOptions, Datagrams, Job, ListenOptions, Listener, Ready, Resolved, Spawned, Stream, Token, Wake,
-    Wakeups,
+    Backend, Command, DatagramOptions, Datagrams, Job, ListenOptions, Listener, Ready, Resolved, Signal, Spawned, Stream, Token,
+    Wake, Wakeups,
 };
 use crate::report::report_error;
 
@@ -56,7 +56,7 @@ pub use listener::reuse_port_listener;
 use listener::{ListeningSocket, ListeningTcp, OsListener};
 #[cfg(unix)]
 use reports::Reports;
-use signals::SignalWatch;
+use signals::SignalThread;
 use stream::OsStream;
 use thread_pool::ThreadPool;
 
@@ -70,7 +70,7 @@ pub(crate) struct Os {
     poll: RefCell<(mio::Poll, mio::Events)>,
     registry: Rc<Registry>,
     waker: Arc<mio::Waker>,
-    signals: RefCell<Option<SignalWatch>>,
+    signals: RefCell<Option<SignalThread>>,
     threads: Rc<ThreadPool>,
     reserve: Rc<Reserve>,
     begin: Instant,
@@ -242,15 +242,22 @@ impl Backend for Os {
         RandomState::new().hash_one(0)
     }
 
-    fn watch_signals(&self, watch: bool) -> io::Result<()> {
-        if watch && self.registry.is_forked() {
+    fn watch_signals(&self, signals: &[Signal]) -> io::Result<()> {
+        let mut thread = self.signals.borrow_mut();
+        if signals.is_empty() {
+            *thread = None;
+            return Ok(());
+        }
+        if self.registry.is_forked() {
             let text =
                 "this process was forked from the one that made the reactor, and would take its events: make a new reactor";
             return Err(io::Error::other(text));
         }
-        let watched = if watch { Some(SignalWatch::new(Arc::clone(&self.waker))?) } else { None };
-        self.signals.replace(watched);
-        Ok(())
+        let thread = match &mut *thread {
+            Some(thread) => thread,
+            none => none.insert(SignalThread::new(Arc::clone(&self.waker))?),
+        };
+        thread.watch(signals)
     }
 }
 

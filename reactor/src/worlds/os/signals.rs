@@ -1,65 +1,108 @@
-//! SIGINT and SIGTERM: counted on a thread of their own, and taken by the loop.
+//! Signals: collected by a thread of their own, and taken by the loop.
 
+use std::ffi::c_int;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::backend::Signal;
 
-/// Signals that may wait for the loop: the second of them ends every wait, so one more has only one meaning left.
+/// Signals that ask the program to stop and may wait for the loop: the second of them ends every wait, so one more has only one
+/// meaning left.
 const UNTAKEN: usize = 2;
 
-/// Takes the signals while it lives. Once no reactor in the process takes them, they end the process again.
+const NUMBERS: [(Signal, c_int); 7] = [
+    (Signal::Child, SIGCHLD),
+    (Signal::Hangup, SIGHUP),
+    (Signal::Interrupt, SIGINT),
+    (Signal::Terminate, SIGTERM),
+    (Signal::User1, SIGUSR1),
+    (Signal::User2, SIGUSR2),
+    (Signal::WindowChange, SIGWINCH),
+];
+
+/// Takes signals while it lives. Once no reactor in the process takes one, it has the system's default action again.
 ///
 /// A thread waits for them, since a loop whose callback does not return can do nothing about it.
-pub(super) struct SignalWatch {
-    untaken: Arc<Mutex<Vec<Signal>>>,
-    thread: Handle,
+pub(super) struct SignalThread {
+    collected: Arc<Mutex<Collected>>,
+    handle: Handle,
 }
 
-impl SignalWatch {
-    /// Watches, and has `waker` used for every signal.
+#[derive(Default)]
+struct Collected {
+    /// Those that are wanted. The thread may see others, which were wanted once.
+    watched: Vec<Signal>,
+    untaken: Vec<Signal>,
+}
+
+impl SignalThread {
+    /// Begins with no signal, and has `waker` used for each that comes.
     pub(super) fn new(waker: Arc<mio::Waker>) -> io::Result<Self> {
-        restore_default_while_idle()?;
         // Kept one by one, with their origin, of which no use is made: the plain kind counts two that come at once as one.
-        let signals = SignalsInfo::<WithRawSiginfo>::new([SIGINT, SIGTERM])?;
-        let watch = Self { untaken: Arc::default(), thread: signals.handle() };
-        let untaken = Arc::clone(&watch.untaken);
+        let signals = SignalsInfo::<WithRawSiginfo>::new([0; 0])?;
+        let thread = Self { collected: Arc::default(), handle: signals.handle() };
+        let collected = Arc::clone(&thread.collected);
         // Not joined: a process that was forked from this one has the handle, but not the thread.
-        thread::Builder::new().name("torsade-signals".to_owned()).spawn(move || count(signals, &untaken, &waker))?;
-        watchers().change(1);
-        Ok(watch)
+        thread::Builder::new().name("torsade-signals".to_owned()).spawn(move || collect(signals, &collected, &waker))?;
+        Ok(thread)
+    }
+
+    /// Takes these from now on, and no others.
+    pub(super) fn watch(&mut self, signals: &[Signal]) -> io::Result<()> {
+        for (signal, number) in NUMBERS {
+            let watchers = Watchers::of(signal)?;
+            let watched = lock(&self.collected).watched.contains(&signal);
+            if signals.contains(&signal) && !watched {
+                watchers.restore_default_while_idle(number)?;
+                self.handle.add_signal(number)?;
+                lock(&self.collected).watched.push(signal);
+                watchers.change(1);
+            } else if watched && !signals.contains(&signal) {
+                lock(&self.collected).watched.retain(|known| *known != signal);
+                watchers.change(-1);
+            }
+        }
+        Ok(())
     }
 
     /// Takes those that came since the last time.
     pub(super) fn take(&self) -> Vec<Signal> {
-        std::mem::take(&mut *lock(&self.untaken))
+        std::mem::take(&mut lock(&self.collected).untaken)
     }
 }
 
-impl Drop for SignalWatch {
+impl Drop for SignalThread {
     fn drop(&mut self) {
-        watchers().change(-1);
-        self.thread.close();
+        // It cannot fail for none.
+        self.watch(&[]).ok();
+        self.handle.close();
     }
 }
 
-/// Hands every signal to the loop. If that does not come round to take them, the process ends as without us.
-fn count(mut signals: SignalsInfo<WithRawSiginfo>, untaken: &Mutex<Vec<Signal>>, waker: &mio::Waker) {
-    for signal in &mut signals {
-        let mut untaken = lock(untaken);
-        if untaken.len() >= UNTAKEN {
-            // With no word before it: whoever holds up the loop may hold the log as well. It cannot fail for these two.
-            emulate_default_handler(signal.si_signo).ok();
+/// Hands every signal to the loop. If that does not come round to take those that ask for a stop, the process ends as without us.
+fn collect(mut signals: SignalsInfo<WithRawSiginfo>, collected: &Mutex<Collected>, waker: &mio::Waker) {
+    for info in &mut signals {
+        let Some((signal, number)) = NUMBERS.into_iter().find(|(_, number)| *number == info.si_signo) else { continue };
+        let Collected { watched, untaken } = &mut *lock(collected);
+        if !watched.contains(&signal) {
+            continue;
         }
-        untaken.push(if signal.si_signo == SIGINT { Signal::Interrupt } else { Signal::Terminate });
-        drop(untaken);
+        if signal.asks_to_stop() {
+            if untaken.iter().filter(|signal| signal.asks_to_stop()).count() >= UNTAKEN {
+                // With no word before it: whoever holds up the loop may hold the log as well. It cannot fail for these two.
+                emulate_default_handler(number).ok();
+            }
+        } else if untaken.contains(&signal) {
+            continue;
+        }
+        untaken.push(signal);
         crate::backend::Wake::wake(waker);
     }
 }
@@ -69,37 +112,38 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many reactors take signals, and whether that is none.
+/// How many reactors take a signal, and whether that is none.
 #[derive(Default)]
 struct Watchers {
+    prepared: OnceLock<()>,
     count: Mutex<usize>,
     idle: Arc<AtomicBool>,
 }
 
 impl Watchers {
+    /// Those of one signal.
+    fn of(signal: Signal) -> io::Result<&'static Self> {
+        static ALL: OnceLock<[Watchers; NUMBERS.len()]> = OnceLock::new();
+        let all = ALL.get_or_init(Default::default);
+        let place = NUMBERS.iter().position(|(known, _)| *known == signal);
+        place.and_then(|place| all.get(place)).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// `signal_hook` never removes the process's signal action, which would leave Ctrl-C without effect after `run`.
+    fn restore_default_while_idle(&self, number: c_int) -> io::Result<()> {
+        if self.prepared.get().is_none() {
+            signal_hook::flag::register_conditional_default(number, Arc::clone(&self.idle))?;
+            self.prepared.get_or_init(|| ());
+        }
+        Ok(())
+    }
+
     fn change(&self, by: isize) {
         // Held until both are changed: one thread's reactor may end while another's begins.
         let mut count = lock(&self.count);
         *count = count.saturating_add_signed(by);
         self.idle.store(*count == 0, Ordering::SeqCst);
     }
-}
-
-fn watchers() -> &'static Watchers {
-    static WATCHERS: OnceLock<Watchers> = OnceLock::new();
-    WATCHERS.get_or_init(Watchers::default)
-}
-
-/// `signal_hook` never removes the process's signal action, which would leave Ctrl-C without effect after `run`.
-fn restore_default_while_idle() -> io::Result<()> {
-    static DONE: OnceLock<()> = OnceLock::new();
-    if DONE.get().is_none() {
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&watchers().idle))?;
-        }
-        DONE.get_or_init(|| ());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

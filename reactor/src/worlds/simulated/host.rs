@@ -41,10 +41,16 @@ impl Host {
         self.ip
     }
 
-    /// Sends the program a signal, as from outside: a graceful stop begins in its next turn. Does nothing if it has ended.
+    /// Sends the program a signal, as from outside. Does nothing if it has ended.
+    ///
+    /// What the program [takes](Reactor::on_signal) is called in its next turn; SIGINT and SIGTERM begin a graceful stop
+    /// otherwise, SIGHUP, SIGUSR1 and SIGUSR2 [kill](Self::kill) it, and the others do nothing.
     pub fn signal(&self, signal: Signal) {
-        if !self.reactor.has_stopped() {
-            self.world.network.borrow_mut().signal(self.place, signal);
+        if self.reactor.has_stopped() || self.world.network.borrow_mut().signal(self.place, signal) {
+            return;
+        }
+        if !matches!(signal, Signal::Child | Signal::WindowChange) {
+            self.kill();
         }
     }
 

@@ -55,6 +55,8 @@ struct HostState {
     /// Sockets with an edge that was not reported yet.
     woken: VecDeque<SocketId>,
     signals: Vec<Signal>,
+    /// The signals that the program takes.
+    watched: Vec<Signal>,
     /// The program's sockets of connections.
     streams: usize,
     /// It is in `stirred`.
@@ -147,6 +149,7 @@ impl Network {
             machine,
             woken,
             signals,
+            watched: Vec::new(),
             streams: 0,
             stirred: false,
             next_port,
@@ -171,9 +174,19 @@ impl Network {
         self.hosts[host].random.next()
     }
 
-    pub(super) fn signal(&mut self, host: usize, signal: Signal) {
-        self.hosts[host].signals.push(signal);
+    pub(super) fn watch_signals(&mut self, host: usize, signals: &[Signal]) {
+        self.hosts[host].watched = signals.to_vec();
+    }
+
+    /// Sends the program a signal; false if it does not take it. Those that ask it to stop always reach it.
+    pub(super) fn signal(&mut self, host: usize, signal: Signal) -> bool {
+        let HostState { watched, signals, .. } = &mut self.hosts[host];
+        let taken = signal.asks_to_stop() || watched.contains(&signal);
+        if taken && (signal.asks_to_stop() || !signals.contains(&signal)) {
+            signals.push(signal);
+        }
         self.stir(host);
+        taken
     }
 
     pub(super) fn streams(&self, host: usize) -> usize {
@@ -279,6 +292,7 @@ impl Network {
         self.hosts[host].off = false;
         self.hosts[host].woken.clear();
         self.hosts[host].signals.clear();
+        self.hosts[host].watched.clear();
         self.release_stalled();
     }
 

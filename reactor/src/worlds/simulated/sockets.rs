@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::backend::{
-    Backend, Command, DatagramOptions, Datagrams, Direction, Job, ListenOptions, Listener, Resolved, Spawned, Stream, TcpOptions,
-    Token, Wake, Wakeups,
+    Backend, Command, DatagramOptions, Datagrams, Direction, Job, ListenOptions, Listener, Resolved, Signal, Spawned, Stream,
+    TcpOptions, Token, Wake, Wakeups,
 };
 use crate::panic::catch;
 use crate::report::report_error;
@@ -116,8 +116,8 @@ impl Backend for HostBackend {
         self.world.network.borrow_mut().random(self.host)
     }
 
-    fn watch_signals(&self, _watch: bool) -> io::Result<()> {
-        // Signals come from `Host::signal` only, and always reach the reactor.
+    fn watch_signals(&self, signals: &[Signal]) -> io::Result<()> {
+        self.world.network.borrow_mut().watch_signals(self.host, signals);
         Ok(())
     }
 }
