@@ -3,6 +3,8 @@
 mod child;
 mod command;
 mod datagrams;
+#[cfg(unix)]
+mod interest;
 mod listener;
 mod process_end;
 mod readiness;
@@ -11,6 +13,8 @@ mod wake;
 
 use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +23,8 @@ use crate::address::Address;
 pub use child::{Child, Spawned};
 pub use command::{AtStop, ChildDescriptor, Command};
 pub use datagrams::{DatagramOptions, Datagrams, MulticastInterface, UdpOptions};
+#[cfg(unix)]
+pub use interest::Interest;
 pub use listener::{ListenOptions, Listener};
 pub use process_end::{ProcessEnd, ProcessSignal};
 pub use readiness::{Ready, Token};
@@ -135,6 +141,23 @@ pub trait Backend {
 
     /// A random number, for jitter.
     fn random(&self) -> u64;
+
+    /// Has [`Backend::poll`] report under `token` when a descriptor of the system becomes ready for what is of `interest`; or for
+    /// something else than before, with `again`.
+    ///
+    /// # Errors
+    /// `Unsupported`, unless this backend is the system; otherwise as that says.
+    #[cfg(unix)]
+    fn watch_descriptor(&self, descriptor: BorrowedFd<'_>, token: Token, interest: Interest, again: bool) -> io::Result<()> {
+        let _ = (descriptor, token, interest, again);
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the descriptor belongs to"))
+    }
+
+    /// Ends what [`Backend::watch_descriptor`] has begun.
+    #[cfg(unix)]
+    fn forget_descriptor(&self, descriptor: BorrowedFd<'_>) {
+        let _ = descriptor;
+    }
 
     /// Has [`Backend::poll`] report these signals from now on, and no others, which have the system's default action again.
     ///

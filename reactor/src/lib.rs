@@ -22,6 +22,8 @@ mod threads;
 mod worlds;
 
 pub use address::{Address, UnixName};
+#[cfg(unix)]
+pub use backend::Interest;
 pub use backend::{
     AtStop, ChildDescriptor, Command, DatagramOptions, ListenOptions, MulticastInterface, ProcessEnd, ProcessSignal, Signal,
 };
@@ -36,6 +38,8 @@ pub use reactor::delayed_call::DelayedCall;
 pub use reactor::reactor_handle::{ReactorGone, ReactorHandle};
 pub use reactor::signals::SignalWatch;
 pub use reactor::system_event::{Phase, SystemEvent, TriggerId};
+#[cfg(unix)]
+pub use reactor::watch::Watch;
 pub use reactor::{Leftovers, LookUp, Reactor, TooManyLookUps};
 pub use report::report_error;
 pub use task::{CooperativeTask, Cooperator, LoopingCall, Task, TaskError, TaskGroup, react};

@@ -14,6 +14,8 @@ mod stopping;
 pub(crate) mod system_event;
 pub(crate) mod timer_queue;
 mod turn;
+#[cfg(unix)]
+pub(crate) mod watch;
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};

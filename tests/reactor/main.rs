@@ -7,4 +7,6 @@ mod signals;
 mod tasks;
 mod threads;
 mod turns;
+#[cfg(unix)]
+mod watching;
 mod workers;

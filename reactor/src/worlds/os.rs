@@ -37,14 +37,20 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs, UdpSocket};
 use std::ops::Deref;
+#[cfg(unix)]
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
+#[cfg(unix)]
+use mio::unix::SourceFd;
 
 use crate::address::Address;
+#[cfg(unix)]
+use crate::backend::Interest;
 use crate::backend::{
     Backend, Command, DatagramOptions, Datagrams, Job, ListenOptions, Listener, Ready, Resolved, Signal, Spawned, Stream, Token,
     Wake, Wakeups,
@@ -240,6 +246,29 @@ impl Backend for Os {
     fn random(&self) -> u64 {
         // The standard library seeds the first of a thread from the system, and each has other keys.
         RandomState::new().hash_one(0)
+    }
+
+    #[cfg(unix)]
+    fn watch_descriptor(&self, descriptor: BorrowedFd<'_>, token: Token, interest: Interest, again: bool) -> io::Result<()> {
+        let (number, token) = (descriptor.as_raw_fd(), mio::Token(token.to_usize()));
+        let interest = match interest {
+            Interest::Readable => mio::Interest::READABLE,
+            Interest::Writable => mio::Interest::WRITABLE,
+            Interest::Both => mio::Interest::READABLE | mio::Interest::WRITABLE,
+        };
+        if again {
+            self.registry.reregister(&mut SourceFd(&number), token, interest)
+        } else {
+            self.registry.register(&mut SourceFd(&number), token, interest)
+        }
+    }
+
+    #[cfg(unix)]
+    fn forget_descriptor(&self, descriptor: BorrowedFd<'_>) {
+        if !self.registry.is_forked() {
+            // It fails where the descriptor was closed, and then it is forgotten already.
+            self.registry.deregister(&mut SourceFd(&descriptor.as_raw_fd())).ok();
+        }
     }
 
     fn watch_signals(&self, signals: &[Signal]) -> io::Result<()> {

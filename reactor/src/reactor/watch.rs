@@ -1,0 +1,233 @@
+//! Descriptors of other libraries on the loop.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::rc::{Rc, Weak};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
+
+use super::Reactor;
+use crate::backend::{Interest, Ready, Token};
+use crate::panic::catch;
+use crate::reactor::source::Source;
+use crate::report::{drop_quietly, report_error};
+
+/// A descriptor that the loop watches, until this is dropped; made by [`Reactor::watch`].
+#[must_use = "the descriptor is watched only as long as this is kept"]
+pub struct Watch(Weak<Watched>);
+
+impl Watch {
+    /// Watches for something else from now on. May be called from within its own call. Does nothing once the watch has ended.
+    ///
+    /// # Errors
+    /// As [`Reactor::watch`]; the watch is as it was then.
+    ///
+    /// # Examples
+    /// A library that has something to send for a while:
+    /// ```
+    /// # fn example(watch: &torsade::Watch, has_output: bool) -> std::io::Result<()> {
+    /// use torsade::Interest;
+    ///
+    /// watch.set_interest(if has_output { Interest::Both } else { Interest::Readable })
+    /// # }
+    /// ```
+    pub fn set_interest(&self, interest: Interest) -> io::Result<()> {
+        let Some(watched) = self.0.upgrade() else { return Ok(()) };
+        let Some(descriptor) = watched.descriptor() else { return Ok(()) };
+        watched.reactor.backend().watch_descriptor(descriptor.as_fd(), watched.token.get(), interest, true)?;
+        watched.interest.set(interest);
+        Ok(())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(watched) = self.0.upgrade() {
+            watched.leave();
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watch").field(&self.0.upgrade().map(|watched| watched.describe())).finish()
+    }
+}
+
+type Call = Box<dyn FnMut(Interest)>;
+
+struct Watched {
+    reactor: Reactor,
+    token: Cell<Token>,
+    interest: Cell<Interest>,
+    /// None once it is not watched any more.
+    descriptor: RefCell<Option<Rc<dyn AsFd>>>,
+    /// Taken out while it is being called.
+    call: RefCell<Option<Call>>,
+}
+
+impl Watched {
+    fn descriptor(&self) -> Option<Rc<dyn AsFd>> {
+        self.descriptor.borrow().clone()
+    }
+
+    /// What it is ready for, by the system's own word at this moment.
+    fn look(&self, descriptor: &dyn AsFd) -> io::Result<Option<Interest>> {
+        let interest = self.interest.get();
+        let mut polled = [PollFd::from_borrowed_fd(descriptor.as_fd(), flags(interest))];
+        poll(&mut polled, Some(&Timespec::default()))?;
+        let [polled] = polled;
+        if polled.revents().contains(PollFlags::NVAL) {
+            return Err(io::Error::other("it was closed while it was watched; drop the Watch first"));
+        }
+        Ok(reported(interest, polled.revents()))
+    }
+
+    /// Ends the watch.
+    fn leave(&self) {
+        if let Some(descriptor) = self.descriptor.take() {
+            self.reactor.backend().forget_descriptor(descriptor.as_fd());
+            drop_quietly("a descriptor that was watched", descriptor);
+        }
+        self.reactor.remove_source(self.token.get());
+        drop_quietly("a call for a descriptor", self.call.take());
+    }
+}
+
+const fn flags(interest: Interest) -> PollFlags {
+    match interest {
+        Interest::Readable => PollFlags::IN,
+        Interest::Writable => PollFlags::OUT,
+        Interest::Both => PollFlags::IN.union(PollFlags::OUT),
+    }
+}
+
+/// What of `interest` the system has reported. An error, and that the other side is gone, are found by doing what is wanted.
+fn reported(interest: Interest, reported: PollFlags) -> Option<Interest> {
+    let failed = reported.intersects(PollFlags::ERR | PollFlags::HUP);
+    let readable = interest.is_readable() && (failed || reported.contains(PollFlags::IN));
+    let writable = interest.is_writable() && (failed || reported.contains(PollFlags::OUT));
+    match (readable, writable) {
+        (true, true) => Some(Interest::Both),
+        (true, false) => Some(Interest::Readable),
+        (false, true) => Some(Interest::Writable),
+        (false, false) => None,
+    }
+}
+
+impl Source for Watched {
+    fn ready(self: Rc<Self>, _: Ready) {
+        let Some(descriptor) = self.descriptor() else { return };
+        match self.look(&*descriptor) {
+            Ok(None) => {}
+            Ok(Some(ready)) => {
+                let Some(mut call) = self.call.take() else { return };
+                // The system reports readiness once. Looking again in the next turn makes up for what the call leaves.
+                self.reactor.requeue(self.token.get(), Ready::NONE);
+                self.reactor.note_callback("a call for a descriptor");
+                let called = catch(|| call(ready));
+                if let Err(panic) = called {
+                    report_error("watch", format_args!("{} is given up: its call {panic}", self.describe()));
+                    self.leave();
+                }
+                if self.descriptor.borrow().is_some() {
+                    self.call.replace(Some(call));
+                }
+            }
+            Err(error) => {
+                report_error("watch", format_args!("{} is given up: {error}", self.describe()));
+                self.leave();
+            }
+        }
+    }
+
+    fn end_of_turn(self: Rc<Self>) {}
+
+    fn shut_down(self: Rc<Self>) {
+        self.leave();
+    }
+
+    fn abort(self: Rc<Self>) {
+        self.leave();
+    }
+
+    fn describe(&self) -> String {
+        let number = self.descriptor().map_or(-1, |descriptor| descriptor.as_fd().as_raw_fd());
+        format!("descriptor {number}, which is watched,")
+    }
+}
+
+impl Reactor {
+    /// Calls `call` from the loop, in step 6 of a turn, whenever `descriptor` is ready for what is of `interest`; until what this
+    /// gives is dropped, or the reactor stops.
+    ///
+    /// For descriptors of other libraries: inotify, timers, a database client's socket. The descriptor may be of any kind that
+    /// the system can wait for, is only watched and never read, written or changed, and is dropped with the watch: give an
+    /// `Rc`, or a copy ([`try_clone_to_owned`](std::os::fd::BorrowedFd::try_clone_to_owned)), of what is used elsewhere. It need
+    /// not be non-blocking. One descriptor can be watched once at a time; a copy of it is another one.
+    ///
+    /// **Readiness** is a level: as long as the descriptor is ready, the call is made again, once a turn. So it may leave some
+    /// input unread, and everybody else is served in between; but one that does not read what is there, the end of a stream
+    /// included, keeps the loop busy. An error, or the other side's being gone, counts as ready, for reading and writing find
+    /// out which it is. What it is ready for is looked up right before the call, so it holds unless others use the same
+    /// descriptor.
+    ///
+    /// **Closing.** What is watched stays open, since the watch holds it. Where unsafe code of another library closes it
+    /// nevertheless, the watch ends, with a message in the log at level `error`, as soon as that shows; before that the system
+    /// may have given the number to something else. Drop the watch before the library's object.
+    ///
+    /// A panic in the call ends the watch and is logged. When the reactor stops, watches end after the calls
+    /// [before shutdown](Self::before_shutdown), together with the connections.
+    ///
+    /// # Errors
+    /// As the system says: `PermissionDenied` for a file or directory, which is always ready and need not be watched;
+    /// `AlreadyExists` if it is watched already. `Unsupported` in a simulated world, to which no descriptor belongs.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::{io::{Read, Write}, os::unix::net::UnixStream, rc::Rc};
+    /// use torsade::{Interest, prelude::*};
+    ///
+    /// fn main() -> Result {
+    ///     let reactor = Reactor::new()?;
+    ///     let (ours, mut other) = UnixStream::pair()?;
+    ///     let (ours, stopper) = (Rc::new(ours), reactor.clone());
+    ///     let reading = ours.clone();
+    ///     let _watch = reactor.watch(ours, Interest::Readable, move |_| {
+    ///         let mut byte = [0];
+    ///         (&*reading).read_exact(&mut byte).expect("it is readable");
+    ///         stopper.stop().expect("it runs");
+    ///     })?;
+    ///     other.write_all(b"!")?;
+    ///     reactor.run()
+    /// }
+    /// ```
+    #[doc(alias = "addReader")]
+    #[doc(alias = "addWriter")]
+    pub fn watch(
+        &self,
+        descriptor: impl AsFd + 'static,
+        interest: Interest,
+        call: impl FnMut(Interest) + 'static,
+    ) -> io::Result<Watch> {
+        let descriptor: Rc<dyn AsFd> = Rc::new(descriptor);
+        let watched = Rc::new(Watched {
+            reactor: self.clone(),
+            token: Cell::new(Token::from_usize(usize::MAX)),
+            interest: Cell::new(interest),
+            descriptor: RefCell::new(Some(Rc::clone(&descriptor))),
+            call: RefCell::new(Some(Box::new(call))),
+        });
+        watched.token.set(self.add_source(Rc::<Watched>::clone(&watched)));
+        if let Err(error) = self.backend().watch_descriptor(descriptor.as_fd(), watched.token.get(), interest, false) {
+            // It was not watched, so it is not forgotten either: another watch may be there.
+            watched.descriptor.take();
+            watched.leave();
+            return Err(error);
+        }
+        Ok(Watch(Rc::downgrade(&watched)))
+    }
+}
