@@ -7,6 +7,7 @@ mod support;
 mod files;
 mod pipes;
 mod program;
+mod simulated;
 mod sockets;
 #[cfg(target_os = "linux")]
 mod terminals;

@@ -29,6 +29,9 @@ pub enum Signal {
 }
 
 impl Signal {
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Child, Self::Hangup, Self::Interrupt, Self::Terminate, Self::User1, Self::User2, Self::WindowChange];
+
     /// Whether it asks the program to end, which a reactor that runs does gracefully.
     pub(crate) const fn asks_to_stop(self) -> bool {
         matches!(self, Self::Interrupt | Self::Terminate)

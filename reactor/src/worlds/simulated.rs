@@ -29,6 +29,7 @@
 
 mod children;
 pub(crate) mod clock;
+mod console;
 mod error;
 mod faults;
 mod host;
@@ -58,6 +59,7 @@ use crate::reactor::Reactor;
 
 use world::{Ended, World};
 
+pub use console::Console;
 pub use error::SimulationError;
 pub use faults::Faults;
 pub use host::Host;

@@ -10,6 +10,7 @@ use crate::backend::{ProcessSignal, Signal};
 use crate::error::Result;
 use crate::reactor::Reactor;
 
+use super::console::Console;
 use super::program::Program;
 use super::world::{Ending, World};
 
@@ -46,11 +47,8 @@ impl Host {
     /// What the program [takes](Reactor::on_signal) is called in its next turn; SIGINT and SIGTERM begin a graceful stop
     /// otherwise, SIGHUP, SIGUSR1 and SIGUSR2 [kill](Self::kill) it, and the others do nothing.
     pub fn signal(&self, signal: Signal) {
-        if self.reactor.has_stopped() || self.world.network.borrow_mut().signal(self.place, signal) {
-            return;
-        }
-        if !matches!(signal, Signal::Child | Signal::WindowChange) {
-            self.kill();
+        if !self.reactor.has_stopped() {
+            self.world.signal(self.place, signal.into());
         }
     }
 
@@ -90,6 +88,26 @@ impl Host {
     /// [`kill`](Self::kill).
     pub fn crash(&self) {
         self.world.end_program(self.place, Ending::PowerFailed);
+    }
+
+    /// Gives the program a standard input and output, whose other ends the test has; its next `standard_io` takes them.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::{prelude::*, simulated::Simulation, wire::Echo};
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let host = simulation.host("10.0.0.1");
+    /// let console = host.console();
+    /// host.standard_io(Echo)?;
+    /// console.type_line("hello");
+    /// simulation.run_until(|| console.shows("hello"))?;
+    /// console.end();
+    /// simulation.run_until(|| console.has_end())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn console(&self) -> Console {
+        Console::new(&self.world, self.place)
     }
 
     /// Installs a program on this host, which the programs there can start as a child process, by `spawn_process` with this name.

@@ -1,14 +1,12 @@
 //! A process of a simulated host: a program with a reactor of its own, whose standard streams are pipes to its parent.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 
 use crate::address::Address;
-use crate::backend::{
-    Child, ChildDescriptor, Command, Direction, ProcessEnd, ProcessSignal, Signal, Spawned, Stream, TcpOptions, Token,
-};
+use crate::backend::{Child, ChildDescriptor, Command, Direction, ProcessEnd, ProcessSignal, Spawned, Stream, TcpOptions, Token};
 
 use super::sockets::SimulatedStream;
 use super::world::{Ending, World};
@@ -72,16 +70,7 @@ impl Child for SimulatedChild {
     }
 
     fn signal(&mut self, signal: ProcessSignal) -> io::Result<()> {
-        let stop = match signal {
-            ProcessSignal::INTERRUPT => Signal::Interrupt,
-            ProcessSignal::TERMINATE => Signal::Terminate,
-            // What every other signal does to a program that does not care for it.
-            _ => {
-                self.world.end_program(self.place, Ending::Killed(signal));
-                return Ok(());
-            }
-        };
-        self.world.network.borrow_mut().signal(self.place, stop);
+        self.world.signal(self.place, signal);
         Ok(())
     }
 
@@ -107,6 +96,8 @@ pub(super) struct StandardStreams {
     input: Rc<SimulatedStream>,
     /// Closed when our stream ends.
     output: RefCell<Option<Rc<SimulatedStream>>>,
+    /// The peer's stream has ended. That it reads no more either is no failure then, unless something is written.
+    ended: Cell<bool>,
 }
 
 impl StandardStreams {
@@ -114,8 +105,11 @@ impl StandardStreams {
     pub(super) fn take(descriptors: &Descriptors) -> io::Result<Self> {
         let mut descriptors = descriptors.borrow_mut();
         match (descriptors.remove(&0), descriptors.remove(&1)) {
-            (Some(input), Some(output)) => Ok(Self { input, output: RefCell::new(Some(output)) }),
-            _ => Err(io::Error::new(ErrorKind::NotFound, "standard input and output are not there, or were taken before")),
+            (Some(input), Some(output)) => Ok(Self { input, output: RefCell::new(Some(output)), ended: Cell::new(false) }),
+            _ => Err(io::Error::new(
+                ErrorKind::NotFound,
+                "this simulated program has no standard input and output left; a host's gets them by Host::console",
+            )),
         }
     }
 
@@ -148,7 +142,7 @@ impl Stream for StandardStreams {
         match self.input.read(buffer) {
             // Reading the one would never find that nobody reads the other any more.
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(self.take_error()?.unwrap_or(error)),
-            read => read,
+            read => read.inspect(|count| self.ended.set(*count == 0)),
         }
     }
 
@@ -174,6 +168,9 @@ impl Stream for StandardStreams {
     }
 
     fn take_error(&self) -> io::Result<Option<io::Error>> {
+        if self.ended.get() {
+            return Ok(None);
+        }
         self.output().map_or(Ok(None), |output| output.take_error())
     }
 

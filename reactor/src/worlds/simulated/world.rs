@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::backend::{Command, ProcessEnd, ProcessSignal};
+use crate::backend::{Command, ProcessEnd, ProcessSignal, Signal};
 use crate::event_log::{Event, Log, Subject};
 use crate::panic::catch;
 use crate::reactor::Reactor;
@@ -24,7 +24,7 @@ use super::network::Network;
 use super::process::{Descriptors, pid};
 use super::program::{self, Main};
 use super::queue::Happening;
-use super::sockets::{Flag, HostBackend};
+use super::sockets::{Flag, HostBackend, SimulatedStream};
 use super::traffic::Step;
 
 /// Turns that one run may take.
@@ -38,6 +38,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(3600);
 struct Program {
     name: Rc<str>,
     reactor: Reactor,
+    descriptors: Rc<Descriptors>,
     /// Its deadline in the calendar.
     planned: Option<Duration>,
 }
@@ -161,9 +162,42 @@ impl World {
         }
         let place = self.network.borrow_mut().add_host(ip);
         let name: Rc<str> = ip.to_string().into();
-        let reactor = self.new_program(place, &name, Rc::default());
-        self.programs.borrow_mut().push(Program { name, reactor: reactor.clone(), planned: None });
-        (place, reactor)
+        (place, self.install(place, name, Rc::default()))
+    }
+
+    /// Puts a new program at a new place.
+    fn install(self: &Rc<Self>, place: usize, name: Rc<str>, descriptors: Rc<Descriptors>) -> Reactor {
+        let reactor = self.new_program(place, &name, Rc::clone(&descriptors));
+        self.programs.borrow_mut().push(Program { name, reactor: reactor.clone(), descriptors, planned: None });
+        reactor
+    }
+
+    /// Adds a program that does nothing to the host of the one at `place`, and says what its own place is.
+    pub(super) fn add_idle_program(self: &Rc<Self>, place: usize, name: &str) -> usize {
+        let machine = self.network.borrow().machine(place);
+        let own = self.network.borrow_mut().add_place(machine);
+        self.install(own, format!("{}/{name}", self.name(machine)).into(), Rc::default());
+        own
+    }
+
+    /// Gives a program its standard input and output.
+    pub(super) fn give_standard_streams(&self, place: usize, input: SimulatedStream, output: SimulatedStream) {
+        let descriptors = self.programs.borrow().get(place).map(|program| Rc::clone(&program.descriptors));
+        let Some(descriptors) = descriptors else { return };
+        let before = [(0, input), (1, output)].map(|(number, stream)| descriptors.borrow_mut().insert(number, Rc::new(stream)));
+        // Outside the borrow of the network: it closes what it replaces.
+        drop(before);
+    }
+
+    /// Sends a program a signal, which has its default action if the program does not take it.
+    pub(super) fn signal(self: &Rc<Self>, place: usize, signal: ProcessSignal) {
+        let known = Signal::ALL.into_iter().find(|known| ProcessSignal::from(*known) == signal);
+        if known.is_some_and(|known| self.network.borrow_mut().signal(place, known)) {
+            return;
+        }
+        if !matches!(known, Some(Signal::Child | Signal::WindowChange)) {
+            self.end_program(place, Ending::Killed(signal));
+        }
     }
 
     fn new_program(self: &Rc<Self>, place: usize, name: &Rc<str>, descriptors: Rc<Descriptors>) -> Reactor {
@@ -218,21 +252,19 @@ impl World {
         let descriptors = Rc::new(descriptors);
         let host = self.name(self.network.borrow().machine(place));
         let name: Rc<str> = format!("{host}/{}.{}", command.get_program().to_string_lossy(), pid(place)).into();
-        let reactor = self.new_program(place, &name, Rc::clone(&descriptors));
+        let reactor = self.install(place, Rc::clone(&name), Rc::clone(&descriptors));
         let program = program::Program::new(Rc::clone(self), place, reactor.clone(), command.clone(), descriptors);
-        let text = Rc::clone(&name);
         reactor.call_when_running(move || match catch(|| main(&program)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                report_error("program", format_args!("{text} failed: {error}"));
+                report_error("program", format_args!("{name} failed: {error}"));
                 program.exit(1);
             }
             Err(panic) => {
-                report_error("program", format_args!("{text} {panic}"));
+                report_error("program", format_args!("{name} {panic}"));
                 program.exit(101);
             }
         });
-        self.programs.borrow_mut().push(Program { name, reactor, planned: None });
         self.network.borrow_mut().stir(place);
     }
 
@@ -252,11 +284,12 @@ impl World {
         assert!(ended, "the program of {} has not ended: stop, kill or crash it first", self.name(host));
         self.network.borrow_mut().begin_program(host);
         let name: Rc<str> = self.name(host).into();
-        let reactor = self.new_program(host, &name, Rc::default());
-        let former = self.programs.borrow_mut().get_mut(host).map(|program| {
-            program.planned = None;
-            std::mem::replace(&mut program.reactor, reactor.clone())
-        });
+        let descriptors = Rc::<Descriptors>::default();
+        let reactor = self.new_program(host, &name, Rc::clone(&descriptors));
+        let former =
+            self.programs.borrow_mut().get_mut(host).map(|program| {
+                std::mem::replace(program, Program { name, reactor: reactor.clone(), descriptors, planned: None })
+            });
         // Outside the borrow: it may be the last to hold what the program had.
         drop(former);
         reactor
