@@ -13,13 +13,14 @@ use crate::reason::Reason;
 use crate::transport::compression::ConnectionCompression;
 use crate::transport::limits::ConnectionLimits;
 use crate::transport::tls::ConnectionTls;
+use crate::transport::unix::ConnectionUnix;
 use crate::work::Work;
 
 /// What is behind a [`Transport`](crate::Transport): a TCP connection, a wrapper's own layer, a test double.
 ///
 /// Each method is the one of the same name on `Transport`, where it is described; none of them may call a user's callback
 /// before it returns. What not every connection has is in groups: [`limits`](Self::limits), [`compression`](Self::compression),
-/// [`tls`](Self::tls), [`tcp`](Self::tcp). Neither they nor anything in them has a default, so a wrapper says once for
+/// [`tls`](Self::tls), [`tcp`](Self::tcp), [`unix`](Self::unix). Neither they nor anything in them has a default, so a wrapper says once for
 /// each group what it does with it (most often it passes on the group of the transport below), and nothing is forgotten.
 pub trait Connection {
     /// The reactor it belongs to.
@@ -116,4 +117,7 @@ pub trait Connection {
 
     /// The options of its socket; none if that is not a TCP socket.
     fn tcp(&self) -> Option<&dyn TcpOptions>;
+
+    /// What a UNIX socket can do besides; none if its socket is something else.
+    fn unix(&self) -> Option<&dyn ConnectionUnix>;
 }

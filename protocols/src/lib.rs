@@ -60,7 +60,7 @@ pub use process::handle::Process;
 pub use process::protocol::ProcessProtocol;
 pub use producer::file_sender::{FileSender, FileSenderError};
 pub use producer::{Producer, ProducerError};
-pub use protocol::{Callback, Protocol};
+pub use protocol::{Callback, PassedDescriptor, Protocol};
 pub use reason::{Deadline, Reason};
 pub use tls::{CertificateProblem, StartTlsError, TlsConfig, TlsError, TlsInfo, TlsVersion};
 pub use torsade_reactor::Result;
@@ -77,5 +77,6 @@ pub mod spi {
     pub use crate::transport::compression::ConnectionCompression;
     pub use crate::transport::limits::ConnectionLimits;
     pub use crate::transport::tls::ConnectionTls;
+    pub use crate::transport::unix::ConnectionUnix;
     pub use crate::work::{Turn, Work, weight};
 }

@@ -5,9 +5,9 @@ mod callback;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use torsade_reactor::Result;
+use torsade_reactor::{Descriptor, Result};
 
-pub use self::callback::Callback;
+pub use self::callback::{Callback, PassedDescriptor};
 use crate::reason::Reason;
 use crate::transport::Transport;
 
@@ -74,6 +74,19 @@ pub trait Protocol {
     /// Any error closes the connection, with `Reason::Protocol`.
     #[doc(alias = "dataReceived")]
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result;
+
+    /// The peer of a UNIX socket has passed a descriptor, which is ours now and closed when it is dropped.
+    ///
+    /// Only after [`Transport::set_descriptor_limit`]. It comes before the bytes that it was sent with, whatever layers those go
+    /// through, and several come in the order in which they were sent. Dropped by default. Not on systems without UNIX sockets.
+    ///
+    /// # Errors
+    /// Any error closes the connection, with `Reason::Protocol`.
+    #[doc(alias = "fileDescriptorReceived")]
+    #[doc(alias = "IFileDescriptorReceiver")]
+    fn descriptor_received(&mut self, transport: &Transport, descriptor: Descriptor) -> Result {
+        self.fallback(transport, Callback::Descriptor(&PassedDescriptor::new(descriptor)))
+    }
 
     /// The peer has ended its stream; what we write can still reach it. Comes once, after all data.
     ///

@@ -80,6 +80,8 @@ use crate::tls::TlsError;
 ///   [`set_close_timeout`](Self::set_close_timeout).
 /// - Socket options: [`set_tcp_nodelay`](Self::set_tcp_nodelay), [`set_tcp_keepalive`](Self::set_tcp_keepalive).
 /// - TLS: [`start_tls`](Self::start_tls), [`tls_info`](Self::tls_info), and more.
+/// - UNIX sockets: [`peer_credentials`](Self::peer_credentials), [`send_descriptor`](Self::send_descriptor),
+///   [`set_descriptor_limit`](Self::set_descriptor_limit).
 #[derive(Clone)]
 #[doc(alias = "ITransport")]
 #[doc(alias = "ITCPTransport")]
@@ -352,6 +354,7 @@ pub(crate) mod compression;
 pub(crate) mod limits;
 mod socket;
 pub(crate) mod tls;
+pub(crate) mod unix;
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

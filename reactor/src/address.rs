@@ -85,6 +85,18 @@ impl From<UnixName> for Address {
     }
 }
 
+/// The address as one of UNIX.
+#[cfg(unix)]
+impl From<&std::os::unix::net::SocketAddr> for Address {
+    fn from(address: &std::os::unix::net::SocketAddr) -> Self {
+        #[cfg(target_os = "linux")]
+        if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(address) {
+            return Self::Unix(UnixName::Abstract(name.to_vec()));
+        }
+        address.as_pathname().map_or(Self::Unnamed, |path| Self::Unix(UnixName::Path(path.to_owned())))
+    }
+}
+
 impl From<PathBuf> for UnixName {
     fn from(path: PathBuf) -> Self {
         match path.as_os_str().as_encoded_bytes().strip_prefix(b"\0") {

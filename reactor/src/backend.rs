@@ -3,16 +3,18 @@
 mod child;
 mod command;
 mod datagrams;
+mod inherited;
 #[cfg(unix)]
 mod interest;
 mod listener;
 mod process_end;
 mod readiness;
 mod stream;
+mod unix;
 mod wake;
 
 use std::io;
-use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -23,12 +25,14 @@ use crate::address::Address;
 pub use child::{Child, Spawned};
 pub use command::{AtStop, ChildDescriptor, Command};
 pub use datagrams::{DatagramOptions, Datagrams, MulticastInterface, UdpOptions};
+pub use inherited::Inherited;
 #[cfg(unix)]
 pub use interest::Interest;
 pub use listener::{ListenOptions, Listener};
 pub use process_end::{ProcessEnd, ProcessSignal};
 pub use readiness::{Ready, Token};
 pub use stream::{Direction, Stream, TcpOptions};
+pub use unix::{Descriptor, PeerCredentials, UnixSocket};
 pub use wake::{Signal, Wake, Wakeups};
 
 /// A piece of work for the thread pool.
@@ -77,8 +81,18 @@ pub trait Backend {
     ///
     /// # Errors
     /// `Unsupported`, unless this backend is the system; otherwise as that says.
-    fn adopt(&self, listener: TcpListener) -> io::Result<Box<dyn Listener>> {
+    fn adopt(&self, listener: Inherited) -> io::Result<Box<dyn Listener>> {
         drop(listener);
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the socket belongs to"))
+    }
+
+    /// Takes a connected socket of the system, of TCP or of UNIX by what it is, and says whom it is connected to; it is not
+    /// registered yet.
+    ///
+    /// # Errors
+    /// `Unsupported`, unless this backend is the system; otherwise as that says. `InvalidInput` for what is not such a socket.
+    fn adopt_stream(&self, socket: Descriptor) -> io::Result<(Box<dyn Stream>, Address)> {
+        let _ = socket;
         Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the socket belongs to"))
     }
 

@@ -25,7 +25,8 @@ pub use address::{Address, UnixName};
 #[cfg(unix)]
 pub use backend::Interest;
 pub use backend::{
-    AtStop, ChildDescriptor, Command, DatagramOptions, ListenOptions, MulticastInterface, ProcessEnd, ProcessSignal, Signal,
+    AtStop, ChildDescriptor, Command, DatagramOptions, Descriptor, Inherited, ListenOptions, MulticastInterface, PeerCredentials,
+    ProcessEnd, ProcessSignal, Signal,
 };
 pub use defer::{
     CallbackResult, Deferred, DeferredError, DeferredHandle, DeferredLock, DeferredPermit, DeferredQueue, DeferredSemaphore,
@@ -54,7 +55,7 @@ pub use worlds::simulated::memory::{MemoryError, MemoryPeer, MemoryReactor};
 pub mod spi {
     pub use crate::backend::{
         Backend, Child, Datagrams, Direction, Job, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, UdpOptions,
-        Wake, Wakeups,
+        UnixSocket, Wake, Wakeups,
     };
     pub use crate::panic::catch;
     pub use crate::reactor::source::Source;

@@ -11,9 +11,13 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::spi::{
-    AlreadyReceived, Connection, ConnectionCompression, ConnectionLimits, ConnectionTls, Registration, TcpOptions, Work,
+    AlreadyReceived, Connection, ConnectionCompression, ConnectionLimits, ConnectionTls, ConnectionUnix, Registration,
+    TcpOptions, Work,
 };
-use torsade::{CompressionError, CompressionStats, Delivery, ProducerError, StartTlsError, TaskGroup, TlsConfig, TlsInfo};
+use torsade::{
+    CompressionError, CompressionStats, Delivery, Descriptor, PeerCredentials, ProducerError, StartTlsError, TaskGroup,
+    TlsConfig, TlsInfo,
+};
 
 /// The names of the methods that were called.
 pub type Called = Rc<RefCell<BTreeSet<&'static str>>>;
@@ -30,7 +34,7 @@ pub fn noting(transport: &Transport, called: &Called) -> Transport {
 
 /// All names that can be noted.
 pub fn every_method() -> BTreeSet<&'static str> {
-    [CONNECTION, LIMITS, COMPRESSION, TLS, TCP].concat().into_iter().collect()
+    [CONNECTION, LIMITS, COMPRESSION, TLS, TCP, UNIX].concat().into_iter().collect()
 }
 
 impl Noting {
@@ -52,6 +56,10 @@ impl Noting {
 
     fn tcp(&self) -> &dyn TcpOptions {
         self.connection().tcp().expect("it is a TCP connection")
+    }
+
+    fn unix(&self) -> &dyn ConnectionUnix {
+        self.connection().unix().expect("it is a connection of a socket")
     }
 }
 
@@ -107,6 +115,9 @@ passed_on!(CONNECTION, Connection, connection, {
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         Some(self)
     }
+    fn unix(&self) -> Option<&dyn ConnectionUnix> {
+        Some(self)
+    }
 );
 
 passed_on!(LIMITS, ConnectionLimits, limits, {
@@ -140,4 +151,10 @@ passed_on!(TCP, TcpOptions, tcp, {
     fn set_nodelay(on: bool) -> io::Result<()>;
     fn keepalive() -> io::Result<bool>;
     fn set_keepalive(on: bool) -> io::Result<()>;
+});
+
+passed_on!(UNIX, ConnectionUnix, unix, {
+    fn peer_credentials() -> io::Result<PeerCredentials>;
+    fn send_descriptor(descriptor: Descriptor) -> io::Result<()>;
+    fn set_descriptor_limit(limit: usize) -> io::Result<()>;
 });

@@ -121,7 +121,7 @@ impl Producer for Idle {
 
 type Method = (&'static str, fn(&Transport));
 
-const METHODS: [Method; 28] = [
+const METHODS: [Method; 29] = [
     ("write", |member| member.write("x")),
     ("write_sequence", |member| member.write_sequence(&[b"x", b"y"])),
     ("write above the watermark", |member| member.write(vec![b'x'; 200_000])),
@@ -182,6 +182,12 @@ const METHODS: [Method; 28] = [
         // Of TCP only.
         member.set_tcp_nodelay(member.tcp_nodelay().unwrap_or_default()).unwrap_or_default();
         member.set_tcp_keepalive(member.tcp_keepalive().unwrap_or_default()).unwrap_or_default();
+    }),
+    ("of UNIX sockets", |member| {
+        println!("{:?}", member.peer_credentials());
+        member.set_descriptor_limit(1).unwrap_or_default();
+        let (null, _) = std::io::pipe().expect("a pipe");
+        member.send_descriptor(null).unwrap_or_default();
     }),
     ("what it is", |member| {
         let (reactor, own) = (member.reactor(), member.connection());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use torsade::spi::{
-    Backend, Datagrams, Direction, Job, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, Wake, Wakeups,
+    Backend, Datagrams, Direction, Job, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, UnixSocket, Wake, Wakeups,
 };
 use torsade::{Address, Command, DatagramOptions, ListenOptions, Reactor, Signal};
 
@@ -216,5 +216,9 @@ impl Stream for CutStream {
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         self.stream.tcp()
+    }
+
+    fn unix(&self) -> Option<&dyn UnixSocket> {
+        self.stream.unix()
     }
 }

@@ -4,7 +4,9 @@
 #[path = "../support/support.rs"]
 mod support;
 
+mod adopting;
 mod closing;
+mod descriptors;
 mod layers;
 mod names;
 mod place;

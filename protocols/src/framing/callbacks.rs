@@ -21,6 +21,15 @@ macro_rules! connection_callbacks {
             Ok(())
         }
 
+        /// The peer has passed a descriptor; see [`Protocol::descriptor_received`](crate::Protocol::descriptor_received).
+        ///
+        /// # Errors
+        /// Any error closes the connection, with that reason.
+        fn descriptor_received(&mut self, transport: &$transport, descriptor: torsade_reactor::Descriptor) -> Result {
+            let _ = (transport, descriptor);
+            Ok(())
+        }
+
         /// The peer has ended its stream; see [`Protocol::read_connection_lost`](crate::Protocol::read_connection_lost).
         ///
         /// # Errors
@@ -56,6 +65,9 @@ macro_rules! call_back {
         match $callback {
             Callback::ConnectionMade => $protocol.connection_made($transport),
             Callback::HandshakeCompleted => $protocol.handshake_completed($transport),
+            Callback::Descriptor(passed) => {
+                passed.take().map_or(Ok(()), |descriptor| $protocol.descriptor_received($transport, descriptor))
+            }
             Callback::ReadConnectionLost => $protocol.read_connection_lost($transport),
             Callback::WriteConnectionLost => $protocol.write_connection_lost($transport),
             Callback::ConnectionLost(reason) => $protocol.connection_lost($transport, reason),

@@ -17,6 +17,7 @@ use crate::transport::Transport;
 use crate::transport::compression::ConnectionCompression;
 use crate::transport::limits::ConnectionLimits;
 use crate::transport::tls::ConnectionTls;
+use crate::transport::unix::ConnectionUnix;
 use crate::work::Work;
 
 /// What is behind the wrapped protocol's transport.
@@ -161,6 +162,10 @@ impl<W: ProtocolWrapper + 'static> Connection for WrapperConnection<W> {
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         self.below().tcp()
+    }
+
+    fn unix(&self) -> Option<&dyn ConnectionUnix> {
+        self.below().unix()
     }
 }
 

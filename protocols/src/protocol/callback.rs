@@ -1,6 +1,9 @@
 //! A callback as a value.
 
-use torsade_reactor::Result;
+use std::cell::Cell;
+use std::fmt;
+
+use torsade_reactor::{Descriptor, Result};
 
 use super::Protocol;
 use crate::reason::Reason;
@@ -18,6 +21,8 @@ pub enum Callback<'a> {
     HandshakeCompleted,
     /// [`Protocol::data_received`], with these bytes.
     Data(&'a [u8]),
+    /// [`Protocol::descriptor_received`], with this descriptor.
+    Descriptor(&'a PassedDescriptor),
     /// [`Protocol::reading_resumed`].
     ReadingResumed,
     /// [`Protocol::read_connection_lost`].
@@ -36,6 +41,7 @@ impl Callback<'_> {
             Self::ConnectionMade => "connection_made",
             Self::HandshakeCompleted => "handshake_completed",
             Self::Data(_) => "data_received",
+            Self::Descriptor(_) => "descriptor_received",
             Self::ReadingResumed => "reading_resumed",
             Self::ReadConnectionLost => "read_connection_lost",
             Self::WriteConnectionLost => "write_connection_lost",
@@ -53,10 +59,36 @@ impl Callback<'_> {
             Self::ConnectionMade => protocol.connection_made(transport),
             Self::HandshakeCompleted => protocol.handshake_completed(transport),
             Self::Data(data) => protocol.data_received(transport, data),
+            Self::Descriptor(passed) => {
+                passed.take().map_or(Ok(()), |descriptor| protocol.descriptor_received(transport, descriptor))
+            }
             Self::ReadingResumed => protocol.reading_resumed(transport),
             Self::ReadConnectionLost => protocol.read_connection_lost(transport),
             Self::WriteConnectionLost => protocol.write_connection_lost(transport),
             Self::ConnectionLost(reason) => protocol.connection_lost(transport, reason),
         }
+    }
+}
+
+/// A descriptor on its way to a protocol; it is closed unless somebody takes it.
+pub struct PassedDescriptor(Cell<Option<Descriptor>>);
+
+impl PassedDescriptor {
+    /// One to be passed on.
+    #[must_use]
+    pub const fn new(descriptor: Descriptor) -> Self {
+        Self(Cell::new(Some(descriptor)))
+    }
+
+    /// Takes it, if nobody has.
+    #[must_use]
+    pub fn take(&self) -> Option<Descriptor> {
+        self.0.take()
+    }
+}
+
+impl fmt::Debug for PassedDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PassedDescriptor").finish_non_exhaustive()
     }
 }

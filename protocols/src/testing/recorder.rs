@@ -19,6 +19,7 @@ use crate::testing::string_transport::{ProducerState, TransportCall};
 use crate::transport::compression::ConnectionCompression;
 use crate::transport::limits::ConnectionLimits;
 use crate::transport::tls::ConnectionTls;
+use crate::transport::unix::ConnectionUnix;
 use crate::work::Work;
 
 /// A producer, which may be called while the connection is asked for something, and whether it is streaming.
@@ -254,6 +255,10 @@ impl Connection for Recorder {
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
+        None
+    }
+
+    fn unix(&self) -> Option<&dyn ConnectionUnix> {
         None
     }
 }

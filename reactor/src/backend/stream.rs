@@ -5,6 +5,7 @@ use std::io;
 use crate::address::Address;
 
 use super::readiness::Token;
+use super::unix::UnixSocket;
 
 /// Which ways bytes go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,6 +95,9 @@ pub trait Stream {
 
     /// What can be set for TCP only; none if it is something else.
     fn tcp(&self) -> Option<&dyn TcpOptions>;
+
+    /// What can be done with a UNIX socket only; none if it is something else.
+    fn unix(&self) -> Option<&dyn UnixSocket>;
 }
 
 /// The options of a TCP socket.

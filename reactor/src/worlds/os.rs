@@ -11,6 +11,8 @@ mod descriptor;
 mod descriptor_stream;
 mod listener;
 #[cfg(unix)]
+mod passing;
+#[cfg(unix)]
 mod pooled_descriptor;
 #[cfg(unix)]
 mod reports;
@@ -30,12 +32,14 @@ mod thread_pool;
 mod unix;
 #[cfg(unix)]
 mod unix_datagrams;
+#[cfg(unix)]
+mod unix_name;
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{TcpListener, ToSocketAddrs, UdpSocket};
+use std::net::{ToSocketAddrs, UdpSocket};
 use std::ops::Deref;
 #[cfg(unix)]
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -49,12 +53,12 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 
 use crate::address::Address;
-#[cfg(unix)]
-use crate::backend::Interest;
 use crate::backend::{
-    Backend, Command, DatagramOptions, Datagrams, Job, ListenOptions, Listener, Ready, Resolved, Signal, Spawned, Stream, Token,
-    Wake, Wakeups,
+    Backend, Command, DatagramOptions, Datagrams, Inherited, Job, ListenOptions, Listener, Ready, Resolved, Signal, Spawned,
+    Stream, Token, Wake, Wakeups,
 };
+#[cfg(unix)]
+use crate::backend::{Descriptor, Interest};
 use crate::report::report_error;
 
 use datagrams::OsUdp;
@@ -166,8 +170,17 @@ impl Backend for Os {
         self.listen_with(ListeningTcp::bind(address.to_tcp()?, options)?)
     }
 
-    fn adopt(&self, listener: TcpListener) -> io::Result<Box<dyn Listener>> {
-        self.listen_with(ListeningTcp::adopt(listener)?)
+    fn adopt(&self, listener: Inherited) -> io::Result<Box<dyn Listener>> {
+        match listener {
+            Inherited::Tcp(listener) => self.listen_with(ListeningTcp::adopt(listener)?),
+            #[cfg(unix)]
+            Inherited::Unix(listener) => self.listen_with(unix::ListeningUnix::adopt(listener, None)?),
+        }
+    }
+
+    #[cfg(unix)]
+    fn adopt_stream(&self, socket: Descriptor) -> io::Result<(Box<dyn Stream>, Address)> {
+        unix::adopt_stream(socket, &self.registry)
     }
 
     fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {

@@ -38,6 +38,7 @@ mod local;
 pub(crate) mod memory;
 mod memory_peer;
 mod network;
+mod passing;
 mod process;
 mod program;
 mod queue;

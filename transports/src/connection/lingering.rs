@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_reactor::DelayedCall;
-use torsade_reactor::spi::{Ready, Source, Stream, Token};
+use torsade_reactor::spi::{Ready, Source, Stream, Token, UnixSocket};
 
 use crate::connection::shared::Shared;
 
@@ -56,6 +56,9 @@ impl Lingering {
         timeout: CloseTimeout,
     ) {
         let now = shared.reactor.now();
+        if let Some(unix) = stream.unix() {
+            unix.set_descriptor_limit(0);
+        }
         let lingering = Rc::new(Self {
             shared: Rc::clone(shared),
             token,
@@ -154,12 +157,17 @@ impl Lingering {
         self.shared.reactor.remove_source(self.token);
     }
 
+    /// A short read is not the last.
+    fn reads_on(&self) -> bool {
+        self.reads_on.get() || self.stream.unix().is_some_and(UnixSocket::was_cut_short)
+    }
+
     /// Drops one buffer of what came in; the end of it ends the wait.
     fn read(&self) {
         let result = self.stream.read(&mut self.shared.read_buffer.borrow_mut());
         match result {
             Ok(0) => self.close(),
-            Ok(count) if count < self.shared.read_buffer.borrow().len() && !self.reads_on.get() => {}
+            Ok(count) if count < self.shared.read_buffer.borrow().len() && !self.reads_on() => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 log::debug!("{}, which was over, has failed: {error}", self.name);

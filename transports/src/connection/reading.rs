@@ -4,9 +4,9 @@ use std::cell::RefMut;
 use std::io;
 use std::rc::Rc;
 
-use torsade_protocols::{Callback, Reason};
+use torsade_protocols::{Callback, PassedDescriptor, Reason};
 use torsade_reactor::report_error;
-use torsade_reactor::spi::Ready;
+use torsade_reactor::spi::{Ready, UnixSocket};
 
 use crate::compression::unsought;
 use crate::connection::chain::Chain;
@@ -16,7 +16,7 @@ use super::state::State;
 
 impl StreamConnection {
     /// Delivers at most one buffer of what there is to read, unless the work of this turn is done already.
-    pub(super) fn read(self: &Rc<Self>, state: RefMut<'_, State>) {
+    pub(super) fn read<'a>(self: &'a Rc<Self>, state: RefMut<'a, State>) {
         if !self.work.is_left() || !state.wants_input() {
             return;
         }
@@ -50,7 +50,7 @@ impl StreamConnection {
         }
     }
 
-    fn read_socket(self: &Rc<Self>, mut state: RefMut<'_, State>) {
+    fn read_socket<'a>(self: &'a Rc<Self>, mut state: RefMut<'a, State>) {
         let Some(stream) = &state.stream else { return };
         let Ok(mut buffer) = self.shared.read_buffer.try_borrow_mut() else {
             // The transport below is just delivering out of it.
@@ -65,7 +65,10 @@ impl StreamConnection {
                 self.end_layers();
             }
             Ok(count) => {
-                if count < buffer.len() {
+                if stream.unix().is_some_and(UnixSocket::was_cut_short) {
+                    // More may be there, however short it was.
+                    state = self.deliver_descriptors(state);
+                } else if count < buffer.len() {
                     state.drained();
                 }
                 self.deliver(state, buffer.get(..count).unwrap_or_default());
@@ -77,6 +80,19 @@ impl StreamConnection {
                 state.life.doom(cause.into());
             }
         }
+    }
+
+    /// Gives the protocol the descriptors that belong before what was read, or closes them when the connection is being closed.
+    #[cold]
+    fn deliver_descriptors<'a>(self: &'a Rc<Self>, mut state: RefMut<'a, State>) -> RefMut<'a, State> {
+        while let Some(descriptor) = state.stream.as_ref().and_then(|stream| stream.unix()?.take_descriptor()) {
+            if !state.drops_input() {
+                drop(state);
+                self.call(Callback::Descriptor(&PassedDescriptor::new(descriptor)));
+                state = self.state.borrow_mut();
+            }
+        }
+        state
     }
 
     /// Takes bytes from the socket to the protocol, or drops them when the connection is being closed.

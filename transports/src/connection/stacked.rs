@@ -4,7 +4,8 @@ use std::io;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use torsade_protocols::{Address, Protocol, Reason, TlsConfig};
+use torsade_protocols::{Address, Callback, PassedDescriptor, Protocol, Reason, TlsConfig};
+use torsade_reactor::Descriptor;
 use torsade_reactor::spi::Stream;
 
 use super::shared::Shared;
@@ -45,6 +46,16 @@ impl StreamConnection {
             self.settle();
         });
         taken
+    }
+
+    /// Passes on a descriptor that has come below.
+    pub(crate) fn receive_descriptor(self: &Rc<Self>, descriptor: Descriptor) {
+        self.shared.reactor.call_for(self.token.get(), |_| {
+            if !self.state.borrow().drops_input() {
+                self.call(Callback::Descriptor(&PassedDescriptor::new(descriptor)));
+            }
+            self.settle();
+        });
     }
 
     /// What comes next can be taken.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use torsade_protocols::spi::Consumers;
 use torsade_protocols::{CompressionError, CompressionStats, Host, Reason};
 use torsade_reactor::TaskGroup;
-use torsade_reactor::spi::{Ready, Stream, TcpOptions};
+use torsade_reactor::spi::{Ready, Stream, TcpOptions, UnixSocket};
 
 use crate::connection::chain::Chain;
 use crate::connection::output::Output;
@@ -160,6 +160,12 @@ impl State {
 
     pub(super) fn tcp(&self) -> io::Result<&dyn TcpOptions> {
         self.stream()?.tcp().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this connection is not one of TCP"))
+    }
+
+    pub(super) fn unix(&self) -> io::Result<&dyn UnixSocket> {
+        self.stream()?
+            .unix()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this connection is not one of UNIX sockets"))
     }
 
     /// Remembers what the socket is ready for.

@@ -4,13 +4,15 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::spi::{Connection, ConnectionCompression, ConnectionLimits, ConnectionTls, Registration, Work, weight};
+use torsade_protocols::spi::{
+    Connection, ConnectionCompression, ConnectionLimits, ConnectionTls, ConnectionUnix, Registration, Work, weight,
+};
 use torsade_protocols::{
     Address, Compression, CompressionError, CompressionStats, Decompression, Delivery, Detect, Producer, ProducerError, Reason,
     TlsError,
 };
 use torsade_reactor::spi::TcpOptions;
-use torsade_reactor::{Reactor, TaskGroup};
+use torsade_reactor::{Descriptor, PeerCredentials, Reactor, TaskGroup};
 
 use super::StreamConnection;
 use super::chain::Chain;
@@ -201,6 +203,10 @@ impl Connection for StreamConnection {
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         Some(self)
     }
+
+    fn unix(&self) -> Option<&dyn ConnectionUnix> {
+        Some(self)
+    }
 }
 
 impl ConnectionLimits for StreamConnection {
@@ -312,5 +318,22 @@ impl TcpOptions for StreamConnection {
 
     fn set_keepalive(&self, on: bool) -> io::Result<()> {
         self.state.borrow().tcp()?.set_keepalive(on)
+    }
+}
+
+impl ConnectionUnix for StreamConnection {
+    fn peer_credentials(&self) -> io::Result<PeerCredentials> {
+        self.state.borrow().unix()?.peer_credentials()
+    }
+
+    fn send_descriptor(&self, descriptor: Descriptor) -> io::Result<()> {
+        let state = self.state.borrow();
+        let unix = state.unix()?;
+        if state.takes_output() { unix.send_descriptor(descriptor) } else { Err(io::ErrorKind::NotConnected.into()) }
+    }
+
+    fn set_descriptor_limit(&self, limit: usize) -> io::Result<()> {
+        self.state.borrow().unix()?.set_descriptor_limit(limit);
+        Ok(())
     }
 }

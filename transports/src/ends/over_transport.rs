@@ -14,8 +14,8 @@ use std::rc::{Rc, Weak};
 
 use torsade_protocols::spi::Connection;
 use torsade_protocols::{Address, Producer, Protocol, Reason, TlsConfig, Transport};
-use torsade_reactor::Result;
-use torsade_reactor::spi::{Direction, Ready, Stream, TcpOptions, Token};
+use torsade_reactor::spi::{Direction, Ready, Stream, TcpOptions, Token, UnixSocket};
+use torsade_reactor::{Descriptor, PeerCredentials, Result};
 
 use crate::connection::shared::{HIGH_WATERMARK, Shared};
 use crate::connection::{OnLost, StreamConnection};
@@ -91,6 +91,13 @@ impl Protocol for OverTransport {
             self.wire.hold_back(below);
         }
         self.pass_close(below);
+        Ok(())
+    }
+
+    fn descriptor_received(&mut self, _: &Transport, descriptor: Descriptor) -> Result {
+        if let Some(connection) = self.connection.upgrade() {
+            connection.receive_descriptor(descriptor);
+        }
         Ok(())
     }
 
@@ -259,6 +266,34 @@ impl Stream for OverStream {
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         self.below.connection().tcp()
+    }
+
+    fn unix(&self) -> Option<&dyn UnixSocket> {
+        self.below.connection().unix().is_some().then_some(self as &dyn UnixSocket)
+    }
+}
+
+/// Descriptors come by the protocol below, and not with what is read.
+impl UnixSocket for OverStream {
+    fn peer_credentials(&self) -> io::Result<PeerCredentials> {
+        self.below.peer_credentials()
+    }
+
+    fn send_descriptor(&self, descriptor: Descriptor) -> io::Result<()> {
+        self.below.send_descriptor(descriptor)
+    }
+
+    fn set_descriptor_limit(&self, limit: usize) {
+        // It fails only where none can come.
+        self.below.set_descriptor_limit(limit).ok();
+    }
+
+    fn take_descriptor(&self) -> Option<Descriptor> {
+        None
+    }
+
+    fn was_cut_short(&self) -> bool {
+        false
     }
 }
 

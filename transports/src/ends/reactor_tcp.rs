@@ -1,14 +1,13 @@
 //! TCP on a reactor.
 
 use std::io;
-use std::net::TcpListener;
 use std::rc::Rc;
 
 use torsade_protocols::spi::Connect;
 use torsade_protocols::{
     Address, ClientFactory, ConnectError, Connector, Destination, Factory, Host, HostPort, IntoHostPort, ListenError, TlsConfig,
 };
-use torsade_reactor::{ListenOptions, Reactor};
+use torsade_reactor::{Inherited, ListenOptions, Reactor};
 
 use crate::connection::shared::Shared;
 use crate::ends::accept_bound::AcceptBound;
@@ -55,7 +54,7 @@ pub trait ReactorTcp {
 
     /// Listens on a socket that listens already, and has `factory` build a protocol for each connection.
     ///
-    /// For a socket that was handed to this program by the one that started it, or that several
+    /// A `TcpListener` or, on UNIX, a `UnixListener`: for a socket that was handed to this program by the one that started it, or that several
     /// [workers](torsade_reactor::workers) share. It is taken over, made non-blocking (its clones are, with it), and closed
     /// by [`Port::stop_listening`]. How many connections can wait was decided where it was bound; one is accepted a turn, so
     /// that those who share the socket take turns. For TLS, have the protocol call
@@ -76,8 +75,9 @@ pub trait ReactorTcp {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "adoptStreamPort")]
-    fn adopt_stream_port<F>(&self, listener: TcpListener, factory: F) -> Result<Port, ListenError>
+    fn adopt_stream_port<L, F>(&self, listener: L, factory: F) -> Result<Port, ListenError>
     where
+        L: Into<Inherited>,
         F: Factory + 'static;
 
     /// Sets how many connections this program may have when one more is accepted; nine tenths of its descriptors unless set.
@@ -151,11 +151,13 @@ impl ReactorTcp for Reactor {
         listen(self, address.into_host_port()?, Box::new(factory), None)
     }
 
-    fn adopt_stream_port<F>(&self, listener: TcpListener, factory: F) -> Result<Port, ListenError>
+    fn adopt_stream_port<L, F>(&self, listener: L, factory: F) -> Result<Port, ListenError>
     where
+        L: Into<Inherited>,
         F: Factory + 'static,
     {
-        let address = listener.local_addr().map_or(Address::Unnamed, Address::from);
+        let listener = listener.into();
+        let address = listener.local_address();
         open(self, &address, || Port::open(self, self.backend().adopt(listener)?, Box::new(factory), 1, None))
     }
 

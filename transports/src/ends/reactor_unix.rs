@@ -1,8 +1,11 @@
 //! UNIX sockets on a reactor.
 
-use torsade_protocols::{ClientFactory, ConnectError, Connector, Destination, Factory, ListenError, UnixName};
-use torsade_reactor::{ListenOptions, Reactor};
+use std::io;
 
+use torsade_protocols::{ClientFactory, ConnectError, Connector, Destination, Factory, ListenError, Protocol, UnixName};
+use torsade_reactor::{Descriptor, ListenOptions, Reactor};
+
+use crate::ends::adopted::adopt;
 use crate::ends::port::Port;
 use crate::ends::reactor_tcp::{connect, listen_at};
 
@@ -86,6 +89,33 @@ pub trait ReactorUnix {
     where
         N: Into<UnixName>,
         F: ClientFactory + 'static;
+
+    /// Has `protocol` use a socket that is connected already: of TCP or of UNIX, by what it is.
+    ///
+    /// For one that was passed to this program, as by [`descriptor_received`](torsade_protocols::Protocol::descriptor_received), that
+    /// it was started with, or that is half of a pair. It is taken over, and made non-blocking (its clones are, with it);
+    /// `connection_made` comes in the next turn.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is not a connected socket of streams; `Unsupported` in a simulated world; otherwise as the system says.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::{prelude::*, wire::Echo};
+    ///
+    /// # #[cfg(unix)] {
+    /// let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// let reactor = Reactor::new()?;
+    /// reactor.adopt_stream_connection(ours, Echo)?;
+    /// # drop(theirs);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "adoptStreamConnection")]
+    fn adopt_stream_connection<D, P>(&self, socket: D, protocol: P) -> io::Result<()>
+    where
+        D: Into<Descriptor>,
+        P: Protocol + 'static;
 }
 
 impl ReactorUnix for Reactor {
@@ -103,5 +133,15 @@ impl ReactorUnix for Reactor {
         F: ClientFactory + 'static,
     {
         connect(self, Destination::Address(name.into().into()), Box::new(factory), None)
+    }
+
+    fn adopt_stream_connection<D, P>(&self, socket: D, protocol: P) -> io::Result<()>
+    where
+        D: Into<Descriptor>,
+        P: Protocol + 'static,
+    {
+        let (stream, peer) = self.backend().adopt_stream(socket.into())?;
+        adopt(self, stream, peer, Box::new(protocol), (Box::new(|_| {}), Box::new(|_| {})));
+        Ok(())
     }
 }

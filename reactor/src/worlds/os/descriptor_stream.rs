@@ -13,7 +13,7 @@ use super::Registry;
 use super::descriptor::Descriptor;
 use super::standard_io::StandardOutput;
 use crate::address::Address;
-use crate::backend::{Direction, Ready, Stream, TcpOptions, Token};
+use crate::backend::{Direction, Ready, Stream, TcpOptions, Token, UnixSocket};
 
 /// What comes is read from one descriptor, what goes is written to another; there may be only one of them.
 pub(super) struct DescriptorStream {
@@ -167,6 +167,10 @@ impl Stream for DescriptorStream {
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
+        None
+    }
+
+    fn unix(&self) -> Option<&dyn UnixSocket> {
         None
     }
 }

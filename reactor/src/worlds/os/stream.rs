@@ -11,7 +11,7 @@ use socket2::SockRef;
 
 use super::Registry;
 use crate::address::Address;
-use crate::backend::{Direction, Stream, TcpOptions, Token};
+use crate::backend::{Direction, Stream, TcpOptions, Token, UnixSocket};
 
 /// epoll and kqueue report what comes after a short read without being asked again. mio promises that of no system; tokio
 /// relies on it for these.
@@ -142,6 +142,10 @@ impl Stream for OsStream {
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         Some(self)
+    }
+
+    fn unix(&self) -> Option<&dyn UnixSocket> {
+        None
     }
 }
 

@@ -3,35 +3,34 @@
 //! What is written is in the peer's buffer at once, so closing takes nothing back that the system has taken: there is nothing to
 //! be acknowledged, and no reset. Who closes with unread input gives the peer ECONNRESET, behind all that was written to it.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::os::unix::net::SocketAddr;
 use std::rc::Rc;
 
 use mio::Interest;
 use mio::event::Source;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::Registry;
 use super::listener::ListeningSocket;
+use super::passing::Passing;
 use super::socket_file::SocketFile;
-use super::stream::{EDGES, OpenStream};
+use super::stream::{EDGES, OpenStream, OsStream};
+use super::unix_name::to_system;
 use crate::address::{Address, UnixName};
-use crate::backend::{Direction, ListenOptions, Stream, TcpOptions, Token};
-
-/// The longest name of a socket: `sun_path` of unix(7), which has 108 bytes on Linux and 104 elsewhere, without the zero byte.
-const LONGEST: usize = if cfg!(any(target_os = "linux", target_os = "android")) { 107 } else { 103 };
+use crate::backend::{Descriptor, Direction, ListenOptions, PeerCredentials, Stream, TcpOptions, Token, UnixSocket};
 
 /// A connected UNIX socket.
 pub(super) struct UnixStream {
     socket: mio::net::UnixStream,
     registry: Rc<Registry>,
+    passing: Passing,
     _open: OpenStream,
 }
 
 impl UnixStream {
     pub(super) fn new(socket: mio::net::UnixStream, registry: Rc<Registry>) -> Self {
-        Self { socket, registry, _open: OpenStream::new() }
+        Self { socket, registry, passing: Passing::default(), _open: OpenStream::new() }
     }
 
     /// Connects, which takes no time.
@@ -41,7 +40,7 @@ impl UnixStream {
     pub(super) fn connect(name: &UnixName, registry: Rc<Registry>) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        socket.connect(&socket_address(name)?).map_err(|error| explain_connect(name, error))?;
+        socket.connect(&to_system(name)?).map_err(|error| explain_connect(name, error))?;
         let socket = std::os::unix::net::UnixStream::from(std::os::fd::OwnedFd::from(socket));
         Ok(Self::new(mio::net::UnixStream::from_std(socket), registry))
     }
@@ -68,11 +67,11 @@ impl Stream for UnixStream {
     fn pause(&self) {}
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.socket).read(buffer)
+        self.passing.read(&self.socket, buffer)
     }
 
     fn write(&self, data: &[u8]) -> io::Result<usize> {
-        (&self.socket).write(data)
+        self.passing.write(&self.socket, data)
     }
 
     fn unacknowledged(&self) -> Option<usize> {
@@ -97,12 +96,70 @@ impl Stream for UnixStream {
     }
 
     fn local_address(&self) -> io::Result<Address> {
-        self.socket.local_addr().map(|address| address_of(&address))
+        self.socket.local_addr().map(|address| Address::from(&address))
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         None
     }
+
+    fn unix(&self) -> Option<&dyn UnixSocket> {
+        Some(self)
+    }
+}
+
+impl UnixSocket for UnixStream {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn peer_credentials(&self) -> io::Result<PeerCredentials> {
+        let peer = rustix::net::sockopt::socket_peercred(&self.socket)?;
+        let pid = u32::try_from(peer.pid.as_raw_nonzero().get()).unwrap_or(0);
+        Ok(PeerCredentials { pid, uid: peer.uid.as_raw(), gid: peer.gid.as_raw() })
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn peer_credentials(&self) -> io::Result<PeerCredentials> {
+        Err(io::Error::new(ErrorKind::Unsupported, "only on Linux the peer's credentials can be asked for"))
+    }
+
+    fn send_descriptor(&self, descriptor: Descriptor) -> io::Result<()> {
+        self.passing.queue(descriptor)
+    }
+
+    fn set_descriptor_limit(&self, limit: usize) {
+        self.passing.set_limit(limit);
+    }
+
+    fn take_descriptor(&self) -> Option<Descriptor> {
+        self.passing.take()
+    }
+
+    fn was_cut_short(&self) -> bool {
+        self.passing.was_cut_short()
+    }
+}
+
+/// Takes a connected socket, of TCP or of UNIX by what it is, and says whom it is connected to.
+pub(super) fn adopt_stream(socket: Descriptor, registry: &Rc<Registry>) -> io::Result<(Box<dyn Stream>, Address)> {
+    let wrong = |what: &str| io::Error::new(ErrorKind::InvalidInput, format!("not a connected socket of streams: {what}"));
+    let asked = SockRef::from(&socket);
+    match asked.r#type() {
+        Ok(Type::STREAM) => {}
+        Ok(_) => return Err(wrong("it is one of datagrams")),
+        Err(_) => return Err(wrong("it is something else")),
+    }
+    let peer = asked.peer_addr().map_err(|error| wrong(&error.to_string()))?;
+    asked.set_nonblocking(true)?;
+    if let Some(address) = peer.as_socket() {
+        let socket = mio::net::TcpStream::from_std(socket.into());
+        socket.set_nodelay(true)?;
+        return Ok((Box::new(OsStream::new(socket, Rc::clone(registry))), address.into()));
+    }
+    if !peer.is_unix() {
+        return Err(wrong("it is neither of TCP nor of UNIX"));
+    }
+    let socket = mio::net::UnixStream::from_std(socket.into());
+    let peer = Address::from(&socket.peer_addr()?);
+    Ok((Box::new(UnixStream::new(socket, Rc::clone(registry))), peer))
 }
 
 /// A listening UNIX socket, and the file that is its name.
@@ -114,7 +171,7 @@ pub(super) struct ListeningUnix {
 
 impl ListeningUnix {
     pub(super) fn bind(name: &UnixName, options: ListenOptions) -> io::Result<Self> {
-        let address = socket_address(name)?;
+        let address = to_system(name)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         let file = match name {
             UnixName::Path(path) => Some(SocketFile::bind(&socket, path, &address, options)?),
@@ -128,7 +185,7 @@ impl ListeningUnix {
     }
 
     /// Takes a socket that listens already.
-    fn adopt(listener: std::os::unix::net::UnixListener, file: Option<SocketFile>) -> io::Result<Self> {
+    pub(super) fn adopt(listener: std::os::unix::net::UnixListener, file: Option<SocketFile>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self { socket: mio::net::UnixListener::from_std(listener), _file: file })
     }
@@ -141,56 +198,12 @@ impl ListeningSocket for ListeningUnix {
 
     fn accept(&self, registry: &Rc<Registry>) -> io::Result<(Box<dyn Stream>, Address)> {
         let (socket, peer) = self.socket.accept()?;
-        Ok((Box::new(UnixStream::new(socket, Rc::clone(registry))), address_of(&peer)))
+        Ok((Box::new(UnixStream::new(socket, Rc::clone(registry))), Address::from(&peer)))
     }
 
     fn local_address(&self) -> io::Result<Address> {
-        self.socket.local_addr().map(|address| address_of(&address))
+        self.socket.local_addr().map(|address| Address::from(&address))
     }
-}
-
-/// The name as the system takes it.
-fn socket_address(name: &UnixName) -> io::Result<SockAddr> {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-
-    let mut bytes = Vec::new();
-    match name {
-        UnixName::Path(path) => bytes.extend_from_slice(path.as_os_str().as_bytes()),
-        UnixName::Abstract(_) if !cfg!(any(target_os = "linux", target_os = "android")) => {
-            return Err(io::Error::new(ErrorKind::Unsupported, "only Linux has abstract names: use a path"));
-        }
-        UnixName::Abstract(name) => {
-            bytes.push(0);
-            bytes.extend_from_slice(name);
-        }
-    }
-    if bytes.len() > LONGEST {
-        let text = format!("the name has {} bytes, and {LONGEST} are the most: choose a shorter one", bytes.len());
-        return Err(io::Error::new(ErrorKind::InvalidInput, text));
-    }
-    if bytes.is_empty() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "the name is empty: give a path"));
-    }
-    SockAddr::unix(OsStr::from_bytes(&bytes))
-}
-
-fn address_of(address: &SocketAddr) -> Address {
-    if let Some(path) = address.as_pathname() {
-        return UnixName::Path(path.to_owned()).into();
-    }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        #[cfg(target_os = "android")]
-        use std::os::android::net::SocketAddrExt;
-        #[cfg(target_os = "linux")]
-        use std::os::linux::net::SocketAddrExt;
-
-        if let Some(name) = address.as_abstract_name() {
-            return UnixName::Abstract(name.to_vec()).into();
-        }
-    }
-    Address::Unnamed
 }
 
 /// Says what of the path is wrong; who connects sees only the error.

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use mio::Interest;
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::Registry;
 use super::datagrams::classify;
+use super::unix_name::to_system;
 use crate::address::{Address, UnixName};
 use crate::backend::{DatagramOptions, Datagrams, Token, UdpOptions};
 
@@ -65,7 +66,7 @@ impl Datagrams for UnixDatagrams {
 
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
         let (length, from) = self.socket.recv_from(buffer)?;
-        Ok((length, from_system(&from)))
+        Ok((length, Address::from(&from)))
     }
 
     fn send_to(&self, data: &[u8], to: &Address) -> io::Result<()> {
@@ -83,37 +84,14 @@ impl Datagrams for UnixDatagrams {
     }
 
     fn peer_address(&self) -> Option<Address> {
-        self.socket.peer_addr().ok().map(|address| from_system(&address))
+        self.socket.peer_addr().ok().map(|address| Address::from(&address))
     }
 
     fn local_address(&self) -> io::Result<Address> {
-        self.socket.local_addr().map(|address| from_system(&address))
+        self.socket.local_addr().map(|address| Address::from(&address))
     }
 
     fn udp(&self) -> Option<&dyn UdpOptions> {
         None
     }
-}
-
-/// The name as the system has it: an abstract one after a zero byte.
-fn to_system(name: &UnixName) -> io::Result<SockAddr> {
-    match name {
-        UnixName::Path(path) => SockAddr::unix(path),
-        #[cfg(target_os = "linux")]
-        UnixName::Abstract(name) => {
-            use std::ffi::OsStr;
-            use std::os::unix::ffi::OsStrExt;
-            SockAddr::unix(OsStr::from_bytes(&[b"\0", &name[..]].concat()))
-        }
-        #[cfg(not(target_os = "linux"))]
-        UnixName::Abstract(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no abstract names")),
-    }
-}
-
-fn from_system(address: &std::os::unix::net::SocketAddr) -> Address {
-    #[cfg(target_os = "linux")]
-    if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(address) {
-        return UnixName::Abstract(name.to_vec()).into();
-    }
-    address.as_pathname().map_or(Address::Unnamed, |path| UnixName::Path(path.to_owned()).into())
 }

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
+use super::passing::Passing;
 use crate::address::Address;
 use crate::backend::{Direction, Ready, Token};
 
@@ -127,6 +128,15 @@ impl Link {
         }
     }
 
+    /// So many bytes are written at this side, which take along what is to be passed.
+    pub(super) fn pass_descriptors(&mut self, side: Side, count: usize) {
+        let (from, to) = match side {
+            Side::Client => (&mut self.client, &mut self.server),
+            Side::Server => (&mut self.server, &mut self.client),
+        };
+        from.passing.write(count, &mut to.passing);
+    }
+
     /// Whether nobody will notice any more that it exists.
     pub(super) fn is_over(&self) -> bool {
         [&self.client, &self.server]
@@ -188,6 +198,7 @@ pub(super) struct End {
     /// Since when a partition holds back what is in flight.
     pub(super) stalled_since: Option<Duration>,
 
+    pub(super) passing: Passing,
     pub(super) nodelay: bool,
     pub(super) keepalive: bool,
 }
@@ -224,6 +235,7 @@ impl End {
             bandwidth: None,
             until_stuck: None,
             stalled_since: None,
+            passing: Passing::default(),
             nodelay: true,
             keepalive: false,
         }

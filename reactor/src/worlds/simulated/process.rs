@@ -6,7 +6,9 @@ use std::io::{self, ErrorKind};
 use std::rc::Rc;
 
 use crate::address::Address;
-use crate::backend::{Child, ChildDescriptor, Command, Direction, ProcessEnd, ProcessSignal, Spawned, Stream, TcpOptions, Token};
+use crate::backend::{
+    Child, ChildDescriptor, Command, Direction, ProcessEnd, ProcessSignal, Spawned, Stream, TcpOptions, Token, UnixSocket,
+};
 
 use super::sockets::SimulatedStream;
 use super::world::{Ending, World};
@@ -179,6 +181,10 @@ impl Stream for StandardStreams {
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
+        None
+    }
+
+    fn unix(&self) -> Option<&dyn UnixSocket> {
         None
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::backend::{
-    Backend, Command, DatagramOptions, Datagrams, Direction, Job, ListenOptions, Listener, Resolved, Signal, Spawned, Stream,
-    TcpOptions, Token, Wake, Wakeups,
+    Backend, Command, DatagramOptions, Datagrams, Descriptor, Direction, Job, ListenOptions, Listener, PeerCredentials, Resolved,
+    Signal, Spawned, Stream, TcpOptions, Token, UnixSocket, Wake, Wakeups,
 };
 use crate::panic::catch;
 use crate::report::report_error;
@@ -257,6 +257,10 @@ impl Stream for SimulatedStream {
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         (self.medium == Medium::Network).then_some(self as &dyn TcpOptions)
     }
+
+    fn unix(&self) -> Option<&dyn UnixSocket> {
+        (self.medium == Medium::Machine && self.direction == Direction::Both).then_some(self as &dyn UnixSocket)
+    }
 }
 
 impl TcpOptions for SimulatedStream {
@@ -274,6 +278,33 @@ impl TcpOptions for SimulatedStream {
 
     fn set_keepalive(&self, on: bool) -> io::Result<()> {
         self.with_end(|end| end.keepalive = on)
+    }
+}
+
+impl UnixSocket for SimulatedStream {
+    /// Each program is a process of its own, of the superuser.
+    fn peer_credentials(&self) -> io::Result<PeerCredentials> {
+        let network = self.network();
+        let peer = network.links.get(&self.id).ok_or(ErrorKind::NotConnected)?.end(self.side.other());
+        let pid = u32::try_from(peer.host).unwrap_or(u32::MAX).saturating_add(1);
+        Ok(PeerCredentials { pid, uid: 0, gid: 0 })
+    }
+
+    fn send_descriptor(&self, descriptor: Descriptor) -> io::Result<()> {
+        self.with_end(|end| end.passing.queue(descriptor))?
+    }
+
+    fn set_descriptor_limit(&self, limit: usize) {
+        // There is no end any more only when nothing can come.
+        self.with_end(|end| end.passing.limit = limit).ok();
+    }
+
+    fn take_descriptor(&self) -> Option<Descriptor> {
+        self.with_end(|end| end.passing.take()).ok()?
+    }
+
+    fn was_cut_short(&self) -> bool {
+        self.with_end(|end| end.passing.cut_short).unwrap_or(false)
     }
 }
 

@@ -416,7 +416,11 @@ impl Network {
     pub(super) fn read(&mut self, id: LinkId, side: Side, buffer: &mut [u8]) -> io::Result<usize> {
         let segment = *self.faults.segment.end();
         let end = self.end(id, side).ok_or(ErrorKind::NotConnected)?;
-        let read = end.read(buffer);
+        let most = end.passing.readable().min(buffer.len());
+        let read = end.read(&mut buffer[..most]);
+        if let Ok(count) = read {
+            end.passing.note_read(count, most)?;
+        }
         if end.open_window(segment) {
             self.pump(id, side.other());
         }
@@ -440,6 +444,8 @@ impl Network {
             self.queue.push(end.choked_until, Happening::Room(id, side));
         }
         end.unsent.extend(&data[..size]);
+        link.pass_descriptors(side, size);
+        let end = link.end_mut(side);
         end.wants_room |= size < data.len();
         self.pump(id, side);
         let written = if size == 0 && !data.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(size) };

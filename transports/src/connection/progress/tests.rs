@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{Address, Protocol, Transport};
-use torsade_reactor::spi::{Direction, Stream, TcpOptions, Token};
+use torsade_reactor::spi::{Direction, Stream, TcpOptions, Token, UnixSocket};
 use torsade_reactor::{Clock, Result};
 
 use crate::connection::StreamConnection;
@@ -69,6 +69,10 @@ impl Stream for Asked {
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
+        None
+    }
+
+    fn unix(&self) -> Option<&dyn UnixSocket> {
         None
     }
 }

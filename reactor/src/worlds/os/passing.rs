@@ -1,0 +1,123 @@
+//! Descriptors that go with the bytes of a UNIX socket: `SCM_RIGHTS` of unix(7).
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
+
+use crate::backend::Descriptor;
+
+/// The most that one message takes: `SCM_MAX_FD` of Linux.
+const MOST: usize = 253;
+
+/// A message that brings descriptors ends the read, though more may be there to read; so the flags of every read are looked at.
+#[derive(Default)]
+pub(super) struct Passing {
+    limit: Cell<usize>,
+    /// They wait for bytes to go with.
+    unsent: RefCell<Vec<Descriptor>>,
+    received: RefCell<VecDeque<Descriptor>>,
+    cut_short: Cell<bool>,
+    /// That descriptors came which nobody takes was told.
+    told: Cell<bool>,
+}
+
+impl Passing {
+    pub(super) fn queue(&self, descriptor: Descriptor) -> io::Result<()> {
+        let mut unsent = self.unsent.borrow_mut();
+        if unsent.len() == MOST {
+            let text = format!("{MOST} descriptors wait for bytes to go with: write something");
+            return Err(io::Error::new(ErrorKind::QuotaExceeded, text));
+        }
+        unsent.push(descriptor);
+        Ok(())
+    }
+
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.set(limit.min(MOST));
+    }
+
+    pub(super) fn take(&self) -> Option<Descriptor> {
+        self.received.borrow_mut().pop_front()
+    }
+
+    pub(super) const fn was_cut_short(&self) -> bool {
+        self.cut_short.get()
+    }
+
+    /// Writes bytes, and with the first of them what waits to go with some.
+    pub(super) fn write(&self, socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
+        let mut unsent = self.unsent.borrow_mut();
+        if unsent.is_empty() || data.is_empty() {
+            return Ok(rustix::io::write(socket, data)?);
+        }
+        let borrowed: Vec<_> = unsent.iter().map(AsFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        // There is space for as many as can wait.
+        control.push(SendAncillaryMessage::ScmRights(&borrowed));
+        let written = sendmsg(socket, &[IoSlice::new(data)], &mut control, SendFlags::empty())?;
+        drop(borrowed);
+        unsent.clear();
+        Ok(written)
+    }
+
+    pub(super) fn read(&self, socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+        let limit = self.limit.get();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+        let room = if limit == 0 { 0 } else { rustix::cmsg_space!(ScmRights(limit)) };
+        let mut control = RecvAncillaryBuffer::new(space.get_mut(..room).unwrap_or_default());
+        #[cfg(not(target_vendor = "apple"))]
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        #[cfg(target_vendor = "apple")]
+        let flags = RecvFlags::empty();
+        let message = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
+        let cut_off = message.flags.contains(ReturnFlags::CTRUNC);
+        self.cut_short.set(cut_off);
+        if limit > 0 {
+            self.receive(&mut control, limit, cut_off)?;
+        } else if cut_off && !self.told.replace(true) {
+            log::warn!("a peer passes descriptors, and they are closed: nobody has called set_descriptor_limit");
+        }
+        Ok(message.bytes)
+    }
+
+    fn receive(&self, control: &mut RecvAncillaryBuffer<'_>, limit: usize, cut_off: bool) -> io::Result<()> {
+        let mut received = self.received.borrow_mut();
+        let before = received.len();
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                received.extend(descriptors);
+            }
+        }
+        let came = received.len() - before;
+        if cut_off || came > limit {
+            received.truncate(before);
+            let text = format!("the peer passes more descriptors at once than {limit}, or than this process may still open");
+            return Err(io::Error::new(ErrorKind::QuotaExceeded, text));
+        }
+        #[cfg(target_vendor = "apple")]
+        for descriptor in received.range(before..) {
+            rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)?;
+        }
+        if came > 0 {
+            self.cut_short.set(true);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        let unsent = self.unsent.get_mut().len();
+        if unsent > 0 {
+            log::warn!("{unsent} descriptors were not sent, for no bytes were written that they could go with");
+        }
+    }
+}
