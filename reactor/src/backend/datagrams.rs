@@ -27,13 +27,16 @@ pub struct DatagramOptions {
     /// multicast group or by broadcast; of other datagrams each goes to one of them.
     #[doc(alias = "listenMultiple")]
     pub listen_multiple: bool,
-    /// The permissions of the file of a UNIX socket; 0o666 unless set.
+    /// As in [`ListenOptions`](crate::ListenOptions), of the path of a UNIX socket; true unless set.
+    pub lock: bool,
+    /// As in [`ListenOptions`](crate::ListenOptions), of the file of a UNIX socket: who may write to it may send to it; `0o666` unless
+    /// set.
     pub mode: u32,
 }
 
 impl Default for DatagramOptions {
     fn default() -> Self {
-        Self { max_packet_size: 8192, listen_multiple: false, mode: 0o666 }
+        Self { max_packet_size: 8192, listen_multiple: false, lock: true, mode: 0o666 }
     }
 }
 

@@ -30,6 +30,8 @@
 mod children;
 pub(crate) mod clock;
 mod console;
+mod datagram_traffic;
+mod datagrams;
 mod error;
 mod faults;
 mod host;

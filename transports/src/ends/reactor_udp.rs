@@ -136,7 +136,7 @@ impl ReactorUdp for Reactor {
         let address = address.into_host_port()?;
         let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
         let address = Address::Udp(address.at(ip));
-        open(self, &address, options, Box::new(protocol), || self.backend().bind_datagram(&address, options))
+        listen_datagram(self, &address, options, Box::new(protocol), || self.backend().bind_datagram(&address, options))
     }
 
     fn adopt_datagram_port<P>(
@@ -149,12 +149,12 @@ impl ReactorUdp for Reactor {
         P: DatagramProtocol + 'static,
     {
         let address = socket.local_addr().map_or(Address::Unnamed, Address::Udp);
-        open(self, &address, options, Box::new(protocol), || self.backend().adopt_datagram(socket))
+        listen_datagram(self, &address, options, Box::new(protocol), || self.backend().adopt_datagram(socket))
     }
 }
 
 /// Opens a port on the socket that `bind` gives.
-pub(crate) fn open(
+pub(crate) fn listen_datagram(
     reactor: &Reactor,
     address: &Address,
     options: DatagramOptions,

@@ -2,12 +2,17 @@
 
 use std::io;
 
-use torsade_protocols::{ClientFactory, ConnectError, Connector, Destination, Factory, ListenError, Protocol, UnixName};
-use torsade_reactor::{Descriptor, ListenOptions, Reactor};
+use torsade_protocols::{
+    Address, ClientFactory, ConnectError, Connector, DatagramProtocol, DatagramTransport, Destination, Factory, ListenError,
+    Protocol, UnixName,
+};
+use torsade_reactor::{DatagramOptions, Descriptor, ListenOptions, Reactor};
 
 use crate::ends::adopted::adopt;
+use crate::ends::datagram_port::DatagramPort;
 use crate::ends::port::Port;
 use crate::ends::reactor_tcp::{connect, listen_at};
+use crate::ends::reactor_udp::listen_datagram;
 
 /// Servers and clients of UNIX sockets on a [`Reactor`], which exist within one machine.
 ///
@@ -116,6 +121,81 @@ pub trait ReactorUnix {
     where
         D: Into<Descriptor>,
         P: Protocol + 'static;
+
+    /// Opens a socket of datagrams with the path `name` and has `protocol` receive what comes there.
+    ///
+    /// Unlike those of UDP, UNIX datagrams are neither lost on the way nor reordered; when the receiver has no room, they are
+    /// [not sent](torsade_protocols::DatagramTransport::write). Of the file and its lock [`listen_unix`](Self::listen_unix) tells.
+    ///
+    /// # Errors
+    /// As [`listen_unix`](Self::listen_unix).
+    ///
+    /// # Examples
+    /// A server, and a client that it can answer, since that has a name as well:
+    /// ```
+    /// use torsade::{prelude::*, wire::Echo};
+    ///
+    /// struct Client(Address);
+    ///
+    /// impl DatagramProtocol for Client {
+    ///     fn start_protocol(&mut self, transport: &DatagramTransport) -> Result {
+    ///         transport.write_to("hello", &self.0);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn datagram_received(&mut self, transport: &DatagramTransport, data: &[u8], from: &Address) -> Result {
+    ///         assert_eq!((data, from), (&b"hello"[..], &self.0));
+    ///         Ok(transport.reactor().stop()?)
+    ///     }
+    /// }
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("torsade-doc-datagrams-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let reactor = Reactor::new()?;
+    /// let server = reactor.listen_unix_datagram(folder.join("server"), Echo)?;
+    /// reactor.listen_unix_datagram(folder.join("client"), Client(server.host()))?;
+    /// reactor.run()?;
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "listenUNIXDatagram")]
+    #[doc(alias = "IReactorUNIXDatagram")]
+    fn listen_unix_datagram<N, P>(&self, name: N, protocol: P) -> Result<DatagramTransport, ListenError>
+    where
+        N: Into<UnixName>,
+        P: DatagramProtocol + 'static,
+    {
+        self.listen_unix_datagram_with(name, DatagramOptions::default(), protocol)
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// As [`listen_unix`](Self::listen_unix).
+    fn listen_unix_datagram_with<N, P>(
+        &self,
+        name: N,
+        options: DatagramOptions,
+        protocol: P,
+    ) -> Result<DatagramTransport, ListenError>
+    where
+        N: Into<UnixName>,
+        P: DatagramProtocol + 'static;
+
+    /// Opens a socket of datagrams without a name, which sends to `name` and cannot be answered: as programs do that write to
+    /// `/dev/log`.
+    ///
+    /// Who wants answers [listens](Self::listen_unix_datagram) with a name of its own, and calls
+    /// [`DatagramTransport::connect`](torsade_protocols::DatagramTransport::connect).
+    ///
+    /// # Errors
+    /// [`ConnectError::Refused`] if nobody receives there, and only the file is left; [`ConnectError::Io`] if there is no such file,
+    /// or it may not be written to; `ShuttingDown`.
+    #[doc(alias = "connectUNIXDatagram")]
+    fn connect_unix_datagram<N, P>(&self, name: N, protocol: P) -> Result<DatagramTransport, ConnectError>
+    where
+        N: Into<UnixName>,
+        P: DatagramProtocol + 'static;
 }
 
 impl ReactorUnix for Reactor {
@@ -143,5 +223,33 @@ impl ReactorUnix for Reactor {
         let (stream, peer) = self.backend().adopt_stream(socket.into())?;
         adopt(self, stream, peer, Box::new(protocol), (Box::new(|_| {}), Box::new(|_| {})));
         Ok(())
+    }
+
+    fn listen_unix_datagram_with<N, P>(
+        &self,
+        name: N,
+        options: DatagramOptions,
+        protocol: P,
+    ) -> Result<DatagramTransport, ListenError>
+    where
+        N: Into<UnixName>,
+        P: DatagramProtocol + 'static,
+    {
+        let address = Address::Unix(name.into());
+        listen_datagram(self, &address, options, Box::new(protocol), || self.backend().bind_datagram(&address, options))
+    }
+
+    fn connect_unix_datagram<N, P>(&self, name: N, protocol: P) -> Result<DatagramTransport, ConnectError>
+    where
+        N: Into<UnixName>,
+        P: DatagramProtocol + 'static,
+    {
+        if self.is_stopping() {
+            return Err(ConnectError::ShuttingDown);
+        }
+        let options = DatagramOptions::default();
+        let socket = self.backend().bind_datagram(&Address::Unnamed, options)?;
+        socket.connect(&Address::Unix(name.into()))?;
+        Ok(DatagramTransport::new(DatagramPort::open(self, socket, options, Box::new(protocol))?))
     }
 }

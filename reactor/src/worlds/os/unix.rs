@@ -207,7 +207,7 @@ impl ListeningSocket for ListeningUnix {
 }
 
 /// Says what of the path is wrong; who connects sees only the error.
-fn explain_connect(name: &UnixName, error: io::Error) -> io::Error {
+pub(super) fn explain_connect(name: &UnixName, error: io::Error) -> io::Error {
     let remedy = match error.kind() {
         ErrorKind::NotFound => "there is no such file: start its server, or look where that listens",
         ErrorKind::PermissionDenied => "the mode of the file, or of a directory on the way, forbids it",

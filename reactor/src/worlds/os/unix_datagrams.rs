@@ -1,10 +1,7 @@
 //! A socket of UNIX datagrams.
 
-use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use mio::Interest;
@@ -12,14 +9,16 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::Registry;
 use super::datagrams::classify;
+use super::socket_file::SocketFile;
+use super::unix::explain_connect;
 use super::unix_name::to_system;
 use crate::address::{Address, UnixName};
-use crate::backend::{DatagramOptions, Datagrams, Token, UdpOptions};
+use crate::backend::{DatagramOptions, Datagrams, ListenOptions, Token, UdpOptions};
 
 pub(super) struct UnixDatagrams {
+    // First, so that nobody sends to it any more once the file is gone.
     socket: mio::net::UnixDatagram,
-    /// The file that it has made.
-    file: Option<PathBuf>,
+    _file: Option<SocketFile>,
     registry: Rc<Registry>,
 }
 
@@ -30,31 +29,25 @@ impl UnixDatagrams {
         socket.set_nonblocking(true)?;
         let mut file = None;
         if let Address::Unix(name) = address {
-            socket.bind(&to_system(name)?)?;
-            if let UnixName::Path(path) = name {
-                file = Some(path.clone());
+            let address = to_system(name)?;
+            match name {
+                UnixName::Path(path) => {
+                    let options = ListenOptions { mode: options.mode, lock: options.lock, ..ListenOptions::default() };
+                    file = Some(SocketFile::bind(&socket, path, &address, options)?);
+                }
+                UnixName::Abstract(_) => socket.bind(&address)?,
             }
         }
-        let socket = mio::net::UnixDatagram::from_std(OwnedFd::from(socket).into());
-        // From here on the file is removed if anything fails.
-        let socket = Self { socket, file, registry };
-        if let Some(file) = &socket.file {
-            fs::set_permissions(file, Permissions::from_mode(options.mode))?;
-        }
-        Ok(socket)
+        Ok(Self { socket: mio::net::UnixDatagram::from_std(OwnedFd::from(socket).into()), _file: file, registry })
     }
 }
 
 impl Drop for UnixDatagrams {
+    /// The poll would forget it by itself only if nobody else held the same socket.
     fn drop(&mut self) {
-        if self.registry.is_forked() {
-            return;
-        }
-        // It fails only where it was never registered.
-        self.registry.deregister(&mut self.socket).ok();
-        if let Some(file) = &self.file {
-            // Somebody else may have removed it.
-            fs::remove_file(file).ok();
+        if !self.registry.is_forked() {
+            // It fails only where it was never registered.
+            self.registry.deregister(&mut self.socket).ok();
         }
     }
 }
@@ -80,7 +73,7 @@ impl Datagrams for UnixDatagrams {
 
     fn connect(&self, peer: &Address) -> io::Result<()> {
         let Address::Unix(name) = peer else { return Err(io::ErrorKind::InvalidInput.into()) };
-        SockRef::from(&self.socket).connect(&to_system(name)?)
+        SockRef::from(&self.socket).connect(&to_system(name)?).map_err(|error| explain_connect(name, error))
     }
 
     fn peer_address(&self) -> Option<Address> {

@@ -35,19 +35,25 @@ pub struct Faults {
     /// Descriptors that the program of a host may have for its connections: above that, accepts and connects fail with
     /// EMFILE. Calm: no limit.
     pub descriptors: usize,
+    /// The probability that a datagram arrives twice. Calm: 0.
+    pub duplication: f64,
     /// How long a job of the thread pool takes. Calm: 0.1 to 1 ms.
     pub job: RangeInclusive<Duration>,
     /// How long a segment is on its way, at least 1 µs. Calm: 0.2 to 0.5 ms.
     pub latency: RangeInclusive<Duration>,
-    /// The probability that a segment is lost, and comes after a [`retransmission`](Self::retransmission). Calm: 0.
+    /// The probability that a segment is lost, and comes after a [`retransmission`](Self::retransmission); a datagram that is lost
+    /// does not come. Calm: 0.
     pub loss: f64,
     /// How long looking up a name takes. Calm: 0.5 to 2 ms.
     pub lookup: RangeInclusive<Duration>,
     /// The probability that looking up a known name fails. Calm: 0.
     pub lookup_fails: f64,
-    /// Bytes that a socket holds before the program reads them: at 0 bytes of room the peer stops sending. Drawn for each
-    /// socket; at least 1. Calm: 128 KiB.
+    /// Bytes that a socket holds before the program reads them: at 0 bytes of room the peer stops sending, and datagrams are lost.
+    /// Drawn for each socket; at least 1. Calm: 128 KiB.
     pub receive_buffer: RangeInclusive<usize>,
+    /// The probability that a datagram is held up for as long as two others take, so that later ones overtake it. Otherwise those
+    /// of one socket to one host arrive in their order. Calm: 0.
+    pub reordering: f64,
     /// The probability, for each segment, that something on the way resets the connection instead. Calm: 0.
     pub reset: f64,
     /// How much later a lost segment comes, and what was held back by a partition. Calm: 200 to 400 ms.
@@ -57,10 +63,11 @@ pub struct Faults {
     pub retransmission_timeout: Duration,
     /// Bytes of one segment, which is what becomes readable at once; at least 1. Calm: 1 to 64 KiB.
     pub segment: RangeInclusive<usize>,
-    /// Bytes that a socket holds until the peer's has them: above that, writes are short. Drawn for each socket; at least
-    /// 1. Calm: 128 KiB.
+    /// Bytes that a socket holds until the peer's has them: above that, writes are short, and datagrams are not sent. Drawn for each
+    /// socket; at least 1. Calm: 128 KiB.
     pub send_buffer: RangeInclusive<usize>,
-    /// The probability that a write takes less than there is room for, or nothing; room comes after one latency. Calm: 0.
+    /// The probability that a write takes less than there is room for, or nothing, as always of a datagram; room comes after one
+    /// latency. Calm: 0.
     pub short_write: f64,
     /// The probability that a direction of a connection is slow: its reader takes only
     /// [`slow_bandwidth`](Self::slow_bandwidth). Calm: 0.
@@ -87,12 +94,14 @@ impl Faults {
             connect_hangs: 0.0,
             connect_refused: 0.0,
             descriptors: usize::MAX,
+            duplication: 0.0,
             job: Duration::from_micros(100)..=Duration::from_millis(1),
             latency: Duration::from_micros(200)..=Duration::from_micros(500),
             loss: 0.0,
             lookup: Duration::from_micros(500)..=Duration::from_millis(2),
             lookup_fails: 0.0,
             receive_buffer: 131_072..=131_072,
+            reordering: 0.0,
             reset: 0.0,
             retransmission: Duration::from_millis(200)..=Duration::from_millis(400),
             retransmission_timeout: Duration::from_secs(15 * 60),
@@ -126,11 +135,13 @@ impl Faults {
     pub const fn lossy() -> Self {
         Self {
             bandwidth: Some(250_000),
+            duplication: 0.01,
             job: Duration::from_micros(100)..=Duration::from_millis(50),
             latency: Duration::from_millis(5)..=Duration::from_millis(150),
             loss: 0.02,
             lookup: Duration::from_millis(1)..=Duration::from_millis(500),
             receive_buffer: 2048..=131_072,
+            reordering: 0.05,
             segment: 1..=1460,
             send_buffer: 2048..=131_072,
             short_write: 0.05,

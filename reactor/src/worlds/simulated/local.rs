@@ -4,14 +4,13 @@
 //! There is no reset: who closes an end that has unread input gives the peer ECONNRESET, behind all that was written to it.
 
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::{Address, UnixName};
 use crate::backend::{Direction, ListenOptions, Ready};
 
 use super::link::{Fate, Link, LinkId, Medium, Segment, Side, Stage};
-use super::network::{Listening, Network};
+use super::network::Network;
 
 /// How long it takes until what was written can be read: time has to go on while two programs talk.
 pub(super) const LOCAL_LATENCY: Duration = Duration::from_micros(1);
@@ -52,7 +51,7 @@ impl Network {
     pub(super) fn bind_unix(&mut self, host: usize, name: &UnixName, options: ListenOptions) -> io::Result<Address> {
         let address = Address::Unix(name.clone());
         let in_use = |text: &str| Err(io::Error::new(ErrorKind::AddrInUse, text));
-        if self.find_listener(host, &address).is_some() {
+        if self.find_listener(host, &address).is_some() || self.find_named(host, name).is_some() {
             return in_use("another program listens there; end that, or choose another path");
         }
         if let UnixName::Path(path) = name
@@ -64,11 +63,21 @@ impl Network {
         Ok(address)
     }
 
-    /// A listening socket is closed by its program, which removes its file.
-    pub(super) fn remove_socket_file(&mut self, id: u64) {
-        if let Some(Listening { host, address: Address::Unix(UnixName::Path(path)), .. }) = self.listeners.get(&id) {
-            let file = (self.machine(*host), path.clone());
+    /// A socket that is bound to `address` is closed by its program, which removes its file.
+    pub(super) fn remove_socket_file(&mut self, host: usize, address: &Address) {
+        if let Address::Unix(UnixName::Path(path)) = address {
+            let file = (self.machine(host), path.clone());
             self.socket_files.remove(&file);
+        }
+    }
+
+    /// The error of who wants to reach a name that nobody has.
+    pub(super) fn nobody_at(&self, host: usize, address: &Address) -> ErrorKind {
+        match address {
+            Address::Unix(UnixName::Path(path)) if !self.socket_files.contains(&(self.machine(host), path.clone())) => {
+                ErrorKind::NotFound
+            }
+            _ => ErrorKind::ConnectionRefused,
         }
     }
 
@@ -78,11 +87,7 @@ impl Network {
             // It hangs until the test says more.
             return Ok(self.add_link((host, &Address::Unnamed), (host, address), Fate::Hanging));
         }
-        let Some(listener) = self.find_listener(host, address) else {
-            let is_left = |path: &PathBuf| self.socket_files.contains(&(self.machine(host), path.clone()));
-            let left = matches!(address, Address::Unix(UnixName::Path(path)) if is_left(path));
-            return Err(if left { ErrorKind::ConnectionRefused } else { ErrorKind::NotFound }.into());
-        };
+        let Some(listener) = self.find_listener(host, address) else { return Err(self.nobody_at(host, address).into()) };
         if self.rng.chance(self.faults.connect_refused) {
             return Err(ErrorKind::ConnectionRefused.into());
         }

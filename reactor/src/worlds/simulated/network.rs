@@ -13,6 +13,7 @@ use crate::address::Address;
 use crate::backend::{ListenOptions, Ready, Signal, Token, Wakeups};
 
 use super::children::ChildState;
+use super::datagram_traffic::DatagramSocket;
 use super::faults::Faults;
 use super::link::{End, Fate, Link, LinkId, Medium, Side, Stage};
 use super::queue::{Happening, Queue};
@@ -26,13 +27,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
 /// How long it takes to learn that an address belongs to nobody.
 const UNREACHABLE: Duration = Duration::from_secs(3);
 
-/// A listening socket, or one end of a connection.
+/// A listening socket, one end of a connection, or a socket of datagrams.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SocketId {
     /// A child process, by its place.
     Child(usize),
     Listener(u64),
     Stream(LinkId, Side),
+    Datagrams(u64),
 }
 
 pub(super) struct Listening {
@@ -81,6 +83,7 @@ pub(super) struct Network {
     pub(super) listeners: BTreeMap<u64, Listening>,
     /// The files of UNIX sockets, by host; those of programs that were killed among them.
     pub(super) socket_files: BTreeSet<(usize, PathBuf)>,
+    pub(super) datagrams: BTreeMap<u64, DatagramSocket>,
     /// Those of hosts, and of processes.
     hosts: Vec<HostState>,
     /// Processes whose parents do not know yet how they have ended, by their places.
@@ -104,6 +107,7 @@ impl Network {
             links: BTreeMap::new(),
             listeners: BTreeMap::new(),
             socket_files: BTreeSet::new(),
+            datagrams: BTreeMap::new(),
             hosts: Vec::new(),
             children: BTreeMap::new(),
             stirred: Vec::new(),
@@ -126,6 +130,15 @@ impl Network {
     /// The host's place, if the address is one's.
     pub(super) fn find_host(&self, ip: IpAddr) -> Option<usize> {
         self.hosts.iter().position(|host| host.ip == ip)
+    }
+
+    pub(super) fn host_ip(&self, host: usize) -> IpAddr {
+        self.hosts[host].ip
+    }
+
+    /// The machines; programs of one have further places.
+    pub(super) fn all_hosts(&self) -> impl Iterator<Item = usize> {
+        (0..self.hosts.len()).filter(|place| self.machine(*place) == *place)
     }
 
     pub(super) fn add_host(&mut self, ip: IpAddr) -> usize {
@@ -285,6 +298,7 @@ impl Network {
             if off { self.vanish(id, side) } else { self.close(id, side) }
         }
         self.hosts[host].streams = 0;
+        self.datagrams.retain(|_, socket| socket.program != host);
     }
 
     /// A host has power, and may run another program.
@@ -344,6 +358,11 @@ impl Network {
                     end.wants_room |= end.stage == Stage::Open && !ready.contains(Ready::WRITABLE);
                     (end.token.filter(|_| !end.released), end.report(ready))
                 }
+                SocketId::Datagrams(id) => {
+                    let Some(socket) = self.datagrams.get_mut(&id) else { continue };
+                    socket.queued = false;
+                    (socket.token, socket.readiness())
+                }
             };
             if let Some(token) = token.filter(|_| ready != Ready::NONE) {
                 wakeups.ready.push((token, ready));
@@ -372,11 +391,14 @@ impl Network {
 
     fn bind_tcp(&mut self, host: usize, address: SocketAddr) -> io::Result<Address> {
         let ip = address.ip();
-        let own = ip.is_unspecified() || ip.is_loopback() || ip == self.hosts[host].ip;
-        if !own && self.script.is_none() {
+        if !self.is_own(host, ip) {
             return Err(ErrorKind::AddrNotAvailable.into());
         }
-        let port = if address.port() == 0 { self.free_port(host, ip)? } else { address.port() };
+        let port = if address.port() == 0 {
+            self.free_port(host, |network, port| network.is_taken(host, ip, port))?
+        } else {
+            address.port()
+        };
         if self.is_taken(host, ip, port) {
             return Err(ErrorKind::AddrInUse.into());
         }
@@ -488,14 +510,20 @@ impl Network {
         Err(ErrorKind::AddrNotAvailable.into())
     }
 
-    fn free_port(&mut self, host: usize, ip: IpAddr) -> io::Result<u16> {
+    /// A port that is not taken.
+    pub(super) fn free_port(&mut self, host: usize, is_taken: impl Fn(&Self, u16) -> bool) -> io::Result<u16> {
         for _ in FIRST_EPHEMERAL..=u16::MAX {
             let port = self.next_port(host);
-            if !self.is_taken(host, ip, port) {
+            if !is_taken(self, port) {
                 return Ok(port);
             }
         }
         Err(ErrorKind::AddrInUse.into())
+    }
+
+    /// Whether programs of the host can listen on the address; where a test plays all other hosts, they can on each.
+    pub(super) fn is_own(&self, host: usize, ip: IpAddr) -> bool {
+        ip.is_unspecified() || ip.is_loopback() || ip == self.hosts[host].ip || self.script.is_some()
     }
 
     fn is_taken(&self, host: usize, ip: IpAddr, port: u16) -> bool {
@@ -522,6 +550,7 @@ impl Network {
             );
             link.describe_troubles(now, text);
         }
+        self.describe_datagrams(text);
         for host in self.hosts.iter().filter(|host| host.off) {
             let _ignored = write!(text, "\n  {} is off", host.ip);
         }
@@ -532,12 +561,12 @@ impl Network {
 }
 
 /// Whether a socket that is bound to `bound` gets what is for `ip`: on [::] it takes IPv4 too, on 0.0.0.0 no IPv6.
-fn takes(bound: IpAddr, ip: IpAddr) -> bool {
+pub(super) fn takes(bound: IpAddr, ip: IpAddr) -> bool {
     bound == ip || bound.is_unspecified() && (bound.is_ipv6() || ip.is_ipv4())
 }
 
 /// Connecting to "any address" means this host, as on Linux.
-fn reachable(ip: IpAddr) -> IpAddr {
+pub(super) fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),

@@ -2,8 +2,10 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::datagram_traffic::Flight;
 use super::link::{LinkId, Side};
 
 /// Something of the outside world that comes by itself.
@@ -14,12 +16,16 @@ pub(super) enum Happening {
     Call(Box<dyn FnOnce()>),
     /// The parent of a process can know of its end.
     ChildEnd(usize),
+    /// A datagram arrives.
+    Datagram(Box<Flight>),
     /// What the side has sent may have arrived.
     Deliver(LinkId, Side),
     /// The side got nothing through since the given time.
     GiveUp(LinkId, Side, Duration),
     /// Nobody answered the client.
     NoAnswer(LinkId, std::io::ErrorKind),
+    /// Nobody receives what a socket of datagrams has sent there.
+    Refused(u64, SocketAddr),
     /// A short write's time is over.
     Room(LinkId, Side),
     /// The client's n-th request reaches the server.

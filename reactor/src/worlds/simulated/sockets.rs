@@ -14,6 +14,7 @@ use crate::backend::{
 use crate::panic::catch;
 use crate::report::report_error;
 
+use super::datagrams::SimulatedDatagrams;
 use super::link::{End, LinkId, Medium, Side, Stage};
 use super::network::Network;
 use super::process::{Descriptors, StandardStreams};
@@ -74,8 +75,8 @@ impl Backend for HostBackend {
         Ok(Box::new(SimulatedStream::new(&self.world, self.host, id, Side::Client)))
     }
 
-    fn bind_datagram(&self, _address: &Address, _options: DatagramOptions) -> io::Result<Box<dyn Datagrams>> {
-        Err(ErrorKind::Unsupported.into())
+    fn bind_datagram(&self, address: &Address, options: DatagramOptions) -> io::Result<Box<dyn Datagrams>> {
+        Ok(Box::new(SimulatedDatagrams::bind(&self.world, self.host, address, options)?))
     }
 
     fn standard_io(&self) -> io::Result<Box<dyn Stream>> {
@@ -377,7 +378,11 @@ impl Listener for SimulatedListener {
 impl Drop for SimulatedListener {
     fn drop(&mut self) {
         let mut network = self.world.network.borrow_mut();
-        network.remove_socket_file(self.id);
+        if let Some((host, address)) =
+            network.listeners.get(&self.id).map(|listening| (listening.host, listening.address.clone()))
+        {
+            network.remove_socket_file(host, &address);
+        }
         network.close_listener(self.id);
     }
 }

@@ -15,7 +15,7 @@ const HEADER: usize = 40;
 /// How often a connect asks again.
 const SYN_RETRIES: u32 = 6;
 /// Segments of one direction arrive at different times, so that each is an edge of its own.
-const GAP: Duration = Duration::from_nanos(1);
+pub(super) const GAP: Duration = Duration::from_nanos(1);
 
 /// What one step of the network was.
 pub(super) enum Step {
@@ -52,9 +52,11 @@ impl Network {
                 self.forget_if_over(id);
             }
             Some(Happening::ChildEnd(place)) => self.tell_end(place),
+            Some(Happening::Datagram(flight)) => self.arrive_datagram(*flight),
             Some(Happening::Deliver(id, side)) => self.deliver(id, side),
             Some(Happening::GiveUp(id, side, _)) => self.die(id, side, ErrorKind::TimedOut),
             Some(Happening::NoAnswer(id, kind)) => self.die(id, Side::Client, kind),
+            Some(Happening::Refused(id, to)) => self.refuse_datagrams(id, &to),
             Some(Happening::Room(id, side)) => self.tell_room(id, side),
             Some(Happening::Syn(id, attempt)) => self.syn(id, attempt),
         }
@@ -71,11 +73,12 @@ impl Network {
                 let end = link.end(*side);
                 end.stage != Stage::Open || end.fin_sent
             }),
-            Happening::Call(_) | Happening::ChildEnd(_) => false,
+            Happening::Call(_) | Happening::ChildEnd(_) | Happening::Datagram(_) => false,
             Happening::Deliver(id, _) | Happening::Room(id, _) => !self.links.contains_key(id),
             Happening::GiveUp(id, side, since) => {
                 self.links.get(id).is_none_or(|link| link.end(*side).stalled_since != Some(*since))
             }
+            Happening::Refused(id, _) => !self.datagrams.contains_key(id),
             Happening::NoAnswer(id, _) | Happening::Syn(id, _) => !connecting(id),
         }
     }
@@ -477,7 +480,7 @@ impl Network {
     }
 }
 
-fn time_for(size: usize, bandwidth: u64) -> Duration {
+pub(super) fn time_for(size: usize, bandwidth: u64) -> Duration {
     let nanos = size as u128 * 1_000_000_000 / u128::from(bandwidth.max(1));
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX / 2))
 }

@@ -1,0 +1,14 @@
+//! Datagrams: UDP and UNIX datagrams, on the system's sockets and in simulated networks, and beside other programs.
+
+#[path = "../support/support.rs"]
+mod support;
+
+mod behaviour;
+mod fairness;
+mod groups;
+mod network;
+mod peers;
+mod probe;
+mod sending;
+#[cfg(unix)]
+mod unix;
