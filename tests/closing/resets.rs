@@ -20,6 +20,23 @@ fn a_reset_by_the_peer_is_a_lost_connection() {
 }
 
 #[test]
+fn an_abort_is_a_reset_for_the_peer_where_the_kind_has_one_and_else_looks_like_an_end() {
+    on_every_kind(&[], |wire| {
+        let (events, end) = wire.converse(
+            |event, transport| {
+                if matches!(event, Event::Made) {
+                    transport.abort_connection();
+                }
+                Ok(())
+            },
+            |mut stream| drain(&mut stream).1,
+        );
+        assert!(matches!(events.reason(), Reason::ConnectionAborted), "{:?}", events.reason());
+        assert_eq!(end.is_err(), wire.kind.can(Ability::Reset));
+    });
+}
+
+#[test]
 fn a_reset_is_noticed_while_paused() {
     on_every_wire(|wire| {
         let (paused, wait) = mpsc::channel();

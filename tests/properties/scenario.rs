@@ -84,11 +84,21 @@ impl<'a> Scenario<'a> {
             return Ok(());
         }
         let mut server = Some(self.world.side(2 * pair + 1));
-        self.ports.push(
-            self.world.homes[last].reactor.listen_tcp(&*address, move |_peer| server.take().map(|side| Actor::new(&side)))?,
-        );
+        let server = move |_peer: Address| server.take().map(|side| Actor::new(&side));
         let caller = Caller::new(&self.world, &self.world.side(2 * pair));
-        self.world.homes[0].reactor.connect_tcp(&*address, caller)?;
+        let [near, far] = [0, last].map(|home| &self.world.homes[home].reactor);
+        if last == 0 && self.chance.one_in(2) {
+            // Within one machine a UNIX socket does as well.
+            for number in [2 * pair, 2 * pair + 1] {
+                self.world.side(number).borrow_mut().unix = true;
+            }
+            let path = format!("/run/{pair}.sock");
+            self.ports.push(far.listen_unix(&*path, server)?);
+            near.connect_unix(path, caller)?;
+        } else {
+            self.ports.push(far.listen_tcp(&*address, server)?);
+            near.connect_tcp(&*address, caller)?;
+        }
         Ok(())
     }
 

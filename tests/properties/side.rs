@@ -31,6 +31,8 @@ pub struct Side {
     pub lost_at: Duration,
     /// Of a client: its factory was stopped.
     pub called: bool,
+    /// It is a UNIX socket, which has no reset.
+    pub unix: bool,
     /// It speaks TLS; it resumes a session; and the handshake is complete.
     pub tls: bool,
     pub resumes: bool,
@@ -92,6 +94,7 @@ impl Side {
             lost_at: Duration::ZERO,
             called: false,
             tls: false,
+            unix: false,
             resumes: false,
             shaken: false,
             plan: plans.0,

@@ -11,7 +11,12 @@ use super::world::{Home, World};
 impl Side {
     /// Whether everything that it wrote was sent, and then the end of its stream.
     fn has_finished(&self) -> bool {
-        let finished = matches!(self.reason, Some(Reason::ConnectionDone | Reason::Protocol(_) | Reason::Panicked(_)));
+        let finished = match self.reason {
+            Some(Reason::ConnectionDone) => true,
+            // Nothing but a reset shows that the close was given up in the end.
+            Some(Reason::Protocol(_) | Reason::Panicked(_)) => !self.unix,
+            _ => false,
+        };
         finished && !self.aborted && !self.over_cap
     }
 

@@ -1,6 +1,6 @@
 //! The verified fake: the same programs on the real and on the simulated Backend give the same event logs.
 //!
-//! Client and server are on one reactor, over the loopback. What may differ between any two runs is taken out before the
+//! Client and server are on one reactor, over the loopback or a UNIX socket. What may differ between any two runs is taken out before the
 //! comparison: times, turns, port numbers, how the bytes are cut, and how the two ends of a connection interleave.
 
 use std::cell::{Cell, RefCell};
@@ -94,7 +94,7 @@ const SCENARIOS: [(&str, Part, Part); 12] = [
             },
             ..ECHOING
         },
-        Part { end: NOTHING, ..LOSING },
+        LOSING,
     ),
     ("an error", Part { line: |_, _| Err("deliberate".into()), ..ECHOING }, LOSING),
     ("an error at the beginning", Part { made: |_| Err("deliberate".into()), ..ECHOING }, Part { made: NOTHING, ..LOSING }),
@@ -211,30 +211,55 @@ fn normalise(events: &[Event]) -> Normal {
     normal
 }
 
+/// What the client's and the server's ends are.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Tcp,
+    #[cfg(unix)]
+    Unix,
+}
+
+const KINDS: &[Kind] = &[
+    Kind::Tcp,
+    #[cfg(unix)]
+    Kind::Unix,
+];
+
 /// Starts a scenario, and gives what is noted of it.
-fn start(reactor: &Reactor, server: Part, client: Part) -> Result<Rc<RefCell<Vec<Event>>>> {
+fn start(reactor: &Reactor, kind: Kind, server: Part, client: Part) -> Result<Rc<RefCell<Vec<Event>>>> {
     let (events, gone) = (Rc::<RefCell<Vec<Event>>>::default(), Rc::new(Cell::new(0)));
     let noted = Rc::clone(&events);
     reactor.set_observer(move |event| noted.borrow_mut().push(event.clone()));
     let counted = Rc::clone(&gone);
-    let port = reactor.listen_tcp("127.0.0.1:0", move |_peer| LineReceiver::new(Role { part: server, gone: counted.clone() }))?;
-    let address = port.address().to_string();
-    reactor.connect_tcp(address, move |_peer| LineReceiver::new(Role { part: client, gone: gone.clone() }))?;
+    let server = move |_peer: Address| LineReceiver::new(Role { part: server, gone: counted.clone() });
+    let client = move |_peer: Address| LineReceiver::new(Role { part: client, gone: gone.clone() });
+    match kind {
+        Kind::Tcp => {
+            let port = reactor.listen_tcp("127.0.0.1:0", server)?;
+            reactor.connect_tcp(port.address(), client)?;
+        }
+        #[cfg(unix)]
+        Kind::Unix => {
+            let path = support::socket_path();
+            reactor.listen_unix(&path, server)?;
+            reactor.connect_unix(path, client)?;
+        }
+    }
     Ok(events)
 }
 
-fn really(server: Part, client: Part) -> Result<Normal> {
+fn really(kind: Kind, server: Part, client: Part) -> Result<Normal> {
     let reactor = Reactor::new()?;
-    let events = start(&reactor, server, client)?;
+    let events = start(&reactor, kind, server, client)?;
     support::run(&reactor);
     let normal = normalise(&events.borrow());
     Ok(normal)
 }
 
-fn simulated(seed: u64, server: Part, client: Part) -> Result<Normal> {
+fn simulated(seed: u64, kind: Kind, server: Part, client: Part) -> Result<Normal> {
     let simulation = Simulation::new(seed);
     let host = simulation.host("10.0.0.1");
-    let events = start(host.reactor(), server, client)?;
+    let events = start(host.reactor(), kind, server, client)?;
     simulation.run_for(Duration::from_secs(60))?;
     let normal = normalise(&events.borrow());
     Ok(normal)
@@ -242,12 +267,13 @@ fn simulated(seed: u64, server: Part, client: Part) -> Result<Normal> {
 
 #[test]
 fn every_scenario_gives_the_same_log_in_both_worlds() {
-    for (name, server, client) in SCENARIOS {
-        let real = really(server, client).unwrap_or_else(|error| panic!("{name}: {error}"));
+    for (kind, (name, server, client)) in KINDS.iter().flat_map(|kind| SCENARIOS.map(|scenario| (*kind, scenario))) {
+        let name = format!("{name} over {kind:?}");
+        let real = really(kind, server, client).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(real.len(), 2, "{name}: {real:#?}");
         assert!(real.iter().all(|callbacks| callbacks.last().is_some_and(|last| last.starts_with("connection_lost"))), "{name}");
         for seed in 0..20 {
-            let fake = simulated(seed, server, client).unwrap_or_else(|error| panic!("{name}, seed {seed}: {error}"));
+            let fake = simulated(seed, kind, server, client).unwrap_or_else(|error| panic!("{name}, seed {seed}: {error}"));
             assert_eq!(fake, real, "{name}, seed {seed}");
         }
     }

@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
-#[cfg(unix)]
 use std::path::PathBuf;
-#[cfg(unix)]
 use std::sync::atomic::{AtomicU32, Ordering};
 
 #[cfg(unix)]
@@ -130,7 +128,6 @@ impl From<SocketAddr> for Place {
 }
 
 /// A path for a UNIX socket that nothing else has.
-#[cfg(unix)]
 pub fn socket_path() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -31,7 +31,7 @@ pub use wire::keys;
 pub use wire::{Wire, on_every_kind, on_every_wire, on_extreme_kinds};
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use {
-    kind::{Ability, Kind, Place},
+    kind::{Ability, Kind, Place, socket_path},
     peer::Peer,
 };
 
