@@ -9,6 +9,7 @@ use crate::address::Address;
 use crate::delivery::Delivery;
 use crate::producer::consumers::Registration;
 use crate::producer::{Producer, ProducerError};
+use crate::proxy_protocol::header::ProxyHeader;
 use crate::reason::Reason;
 use crate::transport::compression::ConnectionCompression;
 use crate::transport::limits::ConnectionLimits;
@@ -105,6 +106,13 @@ pub trait Connection {
 
     /// Has bytes delivered again, first of all.
     fn unread(&self, data: &[u8]);
+
+    /// A proxy has said whose connection this is: from now on its ends are those. `rest` is what was read behind that; it is read
+    /// again as if it had come just now, also by layers that are switched on meanwhile.
+    fn accept_proxy_header(&self, header: ProxyHeader, rest: &[u8]);
+
+    /// What a proxy has said.
+    fn proxy_header(&self) -> Option<&ProxyHeader>;
 
     /// What bounds it.
     fn limits(&self) -> &dyn ConnectionLimits;

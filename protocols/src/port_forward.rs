@@ -12,6 +12,7 @@ use crate::client::connector::Connector;
 use crate::compression::Detect;
 use crate::factory::{ClientFactory, Factory};
 use crate::protocol::Protocol;
+use crate::proxy_protocol::header::{ProxyHeader, ProxyVersion};
 use crate::reason::Reason;
 use crate::transport::Transport;
 
@@ -37,19 +38,29 @@ type ConnectTarget = dyn FnMut(&Reactor, PortForwardClient) -> Result<Connector,
 #[doc(alias = "ProxyServer")]
 pub struct PortForward {
     connect: Rc<RefCell<Box<ConnectTarget>>>,
+    proxy_header: Option<ProxyVersion>,
 }
 
 impl PortForward {
     /// Forwards to what `connect` connects to; it passes on the factory that it is given.
     #[must_use]
     pub fn new(connect: impl FnMut(&Reactor, PortForwardClient) -> Result<Connector, ConnectError> + 'static) -> Self {
-        Self { connect: Rc::new(RefCell::new(Box::new(connect))) }
+        Self { connect: Rc::new(RefCell::new(Box::new(connect))), proxy_header: None }
+    }
+
+    /// The same, which tells each target whose connection it passes on, by a [`ProxyHeader`] before all else. Only for targets that
+    /// expect one.
+    #[must_use]
+    pub const fn proxy_header(mut self, version: ProxyVersion) -> Self {
+        self.proxy_header = Some(version);
+        self
     }
 }
 
 impl Factory for PortForward {
     fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
-        Some(Box::new(Side { pair: Rc::default(), end: End::Client, connect: Some(Rc::clone(&self.connect)) }))
+        let pair = Rc::new(Pair { proxy_header: self.proxy_header, ..Pair::default() });
+        Some(Box::new(Side { pair, end: End::Client, connect: Some(Rc::clone(&self.connect)) }))
     }
 }
 
@@ -100,6 +111,8 @@ struct Pair {
     target: RefCell<Option<Transport>>,
     /// The attempt to reach the target, while it lasts.
     connector: RefCell<Option<Connector>>,
+    /// Sent to the target first.
+    proxy_header: Option<ProxyVersion>,
 }
 
 impl Pair {
@@ -144,6 +157,9 @@ impl Protocol for Side {
         }
         self.pair.connector.take();
         let client = self.other().ok_or("the client has gone")?;
+        if let Some(version) = self.pair.proxy_header {
+            transport.write(ProxyHeader::of(&client).to_bytes(version));
+        }
         client.register_producer(transport.clone(), true)?;
         transport.register_producer(client.clone(), true)?;
         client.resume_producing();

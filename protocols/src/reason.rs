@@ -8,6 +8,7 @@ use std::rc::Rc;
 use torsade_reactor::{Escaped, Panic};
 
 use crate::compression::DecompressError;
+use crate::proxy_protocol::error::ProxyHeaderError;
 use crate::tls::TlsError;
 
 /// Why a connection ended; what every [`connection_lost`](crate::Protocol::connection_lost) is given.
@@ -38,6 +39,8 @@ pub enum Reason {
     Panicked(Panic),
     /// A callback returned this error.
     Protocol(Rc<dyn Error>),
+    /// The connection came through a proxy that did not say properly whose it is.
+    ProxyHeader(ProxyHeaderError),
     /// The reactor stopped.
     ShuttingDown,
     /// A deadline passed.
@@ -62,6 +65,9 @@ pub enum Deadline {
     /// A message (a line, a frame, a string) was begun, and its rest did not come; 60 s, and a second for each 1,000 bytes of
     /// it that have come, unless the receiver's `message_timeout` says otherwise.
     Message,
+    /// The header that a proxy sends before all else did not come; 6 s unless the
+    /// [`ProxyProtocolFactory`](crate::ProxyProtocolFactory) says otherwise.
+    ProxyHeader,
 }
 
 impl Reason {
@@ -83,6 +89,7 @@ impl Reason {
             Self::LimitExceeded { .. } => "LimitExceeded",
             Self::Panicked(_) => "Panicked",
             Self::Protocol(_) => "Protocol",
+            Self::ProxyHeader(_) => "ProxyHeader",
             Self::ShuttingDown => "ShuttingDown",
             Self::TimedOut(_) => "TimedOut",
             Self::Tls(_) => "Tls",
@@ -103,8 +110,9 @@ impl Reason {
             | Self::Decompress(_)
             | Self::Panicked(_)
             | Self::Protocol(_)
+            | Self::ProxyHeader(_)
             | Self::ShuttingDown
-            | Self::TimedOut(Deadline::Handshake | Deadline::Message)
+            | Self::TimedOut(Deadline::Handshake | Deadline::Message | Deadline::ProxyHeader)
             | Self::Tls(_)
             | Self::TlsTruncated => false,
         }
@@ -116,9 +124,12 @@ impl Reason {
     pub const fn log_level(&self) -> log::Level {
         match self {
             Self::CompressFailed(_) | Self::Tls(TlsError::Internal(_)) => log::Level::Error,
-            Self::Decompress(_) | Self::LimitExceeded { .. } | Self::TimedOut(_) | Self::Tls(_) | Self::TlsTruncated => {
-                log::Level::Warn
-            }
+            Self::Decompress(_)
+            | Self::LimitExceeded { .. }
+            | Self::ProxyHeader(_)
+            | Self::TimedOut(_)
+            | Self::Tls(_)
+            | Self::TlsTruncated => log::Level::Warn,
             Self::ConnectionAborted
             | Self::ConnectionDone
             | Self::ConnectionLost(_)
@@ -146,10 +157,12 @@ impl fmt::Display for Reason {
             Self::LimitExceeded { what, limit } => write!(f, "{what} exceeded its limit of {limit} bytes"),
             Self::Panicked(panic) => write!(f, "a callback {panic}"),
             Self::Protocol(error) => write!(f, "the protocol failed: {}", Escaped(error)),
+            Self::ProxyHeader(error) => error.fmt(f),
             Self::ShuttingDown => f.write_str("the reactor is shutting down"),
             Self::TimedOut(Deadline::Flush) => f.write_str("timed out: the peer does not read what is still to be sent"),
             Self::TimedOut(Deadline::Handshake) => f.write_str("timed out: the TLS handshake took too long"),
             Self::TimedOut(Deadline::Message) => f.write_str("timed out: the rest of a message did not come"),
+            Self::TimedOut(Deadline::ProxyHeader) => f.write_str("timed out: the proxy's header did not come"),
             Self::Tls(error) => error.fmt(f),
             Self::TlsTruncated => f.write_str("the connection was cut off: it ended without TLS's close_notify"),
         }
@@ -165,6 +178,7 @@ impl Error for Reason {
             Self::Decompress(error) => Some(error),
             Self::Panicked(panic) => Some(panic),
             Self::Protocol(error) => Some(&**error),
+            Self::ProxyHeader(error) => Some(error),
             Self::Tls(error) => Some(error),
             _ => None,
         }

@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::producer::consumers::Registered;
 use crate::producer::{Producer, ProducerError};
+use crate::proxy_protocol::header::ProxyHeader;
 use crate::reason::Reason;
 use crate::tls::TlsError;
 
@@ -107,7 +108,8 @@ impl Transport {
         self.0.id()
     }
 
-    /// The address of the other end; known also after the connection is lost.
+    /// The address of the other end; known also after the connection is lost. Behind a proxy that has [said](Self::proxy_header)
+    /// whose connection it is, the client's.
     #[doc(alias = "getPeer")]
     #[must_use]
     pub fn peer(&self) -> Address {
@@ -119,6 +121,13 @@ impl Transport {
     #[must_use]
     pub fn host(&self) -> Address {
         self.0.host()
+    }
+
+    /// What a proxy has said of this connection; none unless it came through a
+    /// [`ProxyProtocolFactory`](crate::ProxyProtocolFactory).
+    #[must_use]
+    pub fn proxy_header(&self) -> Option<&ProxyHeader> {
+        self.0.proxy_header()
     }
 
     /// Whether `connection_lost` is still to come.

@@ -15,8 +15,8 @@ use torsade::spi::{
     TcpOptions, Work,
 };
 use torsade::{
-    CompressionError, CompressionStats, Delivery, Descriptor, PeerCredentials, ProducerError, StartTlsError, TaskGroup,
-    TlsConfig, TlsInfo,
+    CompressionError, CompressionStats, Delivery, Descriptor, PeerCredentials, ProducerError, ProxyHeader, StartTlsError,
+    TaskGroup, TlsConfig, TlsInfo,
 };
 
 /// The names of the methods that were called.
@@ -102,6 +102,8 @@ passed_on!(CONNECTION, Connection, connection, {
     fn can_deliver() -> bool;
     fn work() -> Option<&Work>;
     fn unread(data: &[u8]);
+    fn accept_proxy_header(header: ProxyHeader, rest: &[u8]);
+    fn proxy_header() -> Option<&ProxyHeader>;
 }
     fn limits(&self) -> &dyn ConnectionLimits {
         self

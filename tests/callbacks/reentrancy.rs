@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::every_method::{Called, every_method, noting};
 use crate::support::*;
 use torsade::prelude::*;
-use torsade::{Phase, SystemEvent, TlsConfig};
+use torsade::{Phase, ProxyHeader, SystemEvent, TlsConfig};
 
 /// The members of a room, and a borrow of it in every callback: one that came from inside a method would panic.
 #[derive(Clone, Default)]
@@ -121,7 +121,7 @@ impl Producer for Idle {
 
 type Method = (&'static str, fn(&Transport));
 
-const METHODS: [Method; 29] = [
+const METHODS: [Method; 31] = [
     ("write", |member| member.write("x")),
     ("write_sequence", |member| member.write_sequence(&[b"x", b"y"])),
     ("write above the watermark", |member| member.write(vec![b'x'; 200_000])),
@@ -138,6 +138,9 @@ const METHODS: [Method; 29] = [
         member.resume_producing();
     }),
     ("unread", |member| member.unread(b"")),
+    // As a connection of its own says it: the ends stay, and nothing is read again.
+    ("accept_proxy_header", |member| member.connection().accept_proxy_header(ProxyHeader::local(), b"")),
+    ("proxy_header", |member| drop(member.proxy_header().cloned())),
     ("can_deliver, work", |member| {
         member.connection().can_deliver();
         member.connection().work();

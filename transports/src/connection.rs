@@ -20,13 +20,15 @@ mod state;
 mod transport;
 mod writing;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
 
 use torsade_protocols::spi::{AlreadyReceived, Connection, Work};
-use torsade_protocols::{Address, Callback, Detect, Host, Protocol, Reason, StartTlsError, TlsConfig, TlsError, Transport};
+use torsade_protocols::{
+    Address, Callback, Detect, Host, Protocol, ProxyHeader, Reason, StartTlsError, TlsConfig, TlsError, Transport,
+};
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{Direction, Ready, Source, Stream, Token, catch, drop_quietly};
 use torsade_reactor::{Panic, Result};
@@ -44,6 +46,8 @@ pub(crate) struct StreamConnection {
     token: Cell<Token>,
     id: u64,
     peer: Address,
+    /// What a proxy has said of it.
+    proxy_header: OnceCell<Box<ProxyHeader>>,
     protocol: RefCell<Option<Box<dyn Protocol>>>,
     state: RefCell<State>,
     work: Work,
@@ -153,6 +157,7 @@ impl StreamConnection {
             token: Cell::new(Token::from_usize(usize::MAX)),
             id: shared.next_id(),
             peer,
+            proxy_header: OnceCell::new(),
             protocol: RefCell::new(Some(protocol)),
             state: RefCell::new(State::new()),
             work: Work::new(Rc::clone(&shared.turn)),
@@ -187,6 +192,11 @@ impl StreamConnection {
         self.settle();
     }
 
+    /// One of the addresses that a proxy has said, if it has said that one.
+    fn proxied(&self, which: fn(&ProxyHeader) -> &Address) -> Option<Address> {
+        self.proxy_header.get().map(|header| which(header).clone()).filter(|address| *address != Address::Unnamed)
+    }
+
     /// The handle of this connection.
     fn transport(self: &Rc<Self>) -> Transport {
         Transport::new(Rc::<Self>::clone(self))
@@ -215,7 +225,7 @@ impl StreamConnection {
     /// Tells the event log of a callback.
     fn observe(&self, callback: Callback<'_>) {
         self.shared.reactor.observe(|| {
-            let event = Event::new(Subject::Connection { id: self.id, peer: self.peer.to_string() }, callback.name());
+            let event = Event::new(Subject::Connection { id: self.id, peer: self.peer().to_string() }, callback.name());
             match callback {
                 Callback::Data(data) => event.with_data(data),
                 Callback::ConnectionLost(reason) => event.with_reason(reason.kind()),
@@ -289,7 +299,10 @@ impl Source for StreamConnection {
     }
 
     fn describe(&self) -> String {
-        format!("connection {} with {}", self.id, self.peer)
+        match self.proxied(ProxyHeader::source) {
+            None => format!("connection {} with {}", self.id, self.peer),
+            Some(client) => format!("connection {} with {client} by way of {}", self.id, self.peer),
+        }
     }
 }
 

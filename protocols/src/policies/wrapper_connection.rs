@@ -12,6 +12,7 @@ use crate::delivery::Delivery;
 use crate::policies::wrapping::{Holds, ProtocolWrapper, WrapperTransport};
 use crate::producer::consumers::Registration;
 use crate::producer::{Producer, ProducerError};
+use crate::proxy_protocol::header::ProxyHeader;
 use crate::reason::Reason;
 use crate::transport::Transport;
 use crate::transport::compression::ConnectionCompression;
@@ -145,6 +146,16 @@ impl<W: ProtocolWrapper + 'static> Connection for WrapperConnection<W> {
 
     fn add_consumer(&self, registration: &Rc<Registration>) {
         self.below().add_consumer(registration);
+    }
+
+    fn accept_proxy_header(&self, header: ProxyHeader, rest: &[u8]) {
+        self.below().accept_proxy_header(header, b"");
+        // It was through the wrapper once.
+        self.unread(rest);
+    }
+
+    fn proxy_header(&self) -> Option<&ProxyHeader> {
+        self.below().proxy_header()
     }
 
     fn limits(&self) -> &dyn ConnectionLimits {

@@ -1,6 +1,6 @@
 //! What is behind a transport that records.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::producer::consumers::{Consumers, Registration};
 use crate::producer::{Producer, ProducerError};
+use crate::proxy_protocol::header::ProxyHeader;
 use crate::reason::Reason;
 use crate::testing::string_transport::{ProducerState, TransportCall};
 use crate::transport::compression::ConnectionCompression;
@@ -48,6 +49,7 @@ pub(super) struct Recorder {
     pub(super) congested: Cell<bool>,
     pub(super) resumed: Cell<bool>,
     pub(super) unread: RefCell<Vec<u8>>,
+    proxy_header: OnceCell<ProxyHeader>,
     pub(super) observer: RefCell<Option<Observer>>,
     pub(super) tasks: TaskGroup,
     /// Why it is being closed, if one of its tasks or layers has failed.
@@ -78,6 +80,7 @@ impl Recorder {
             congested: Cell::default(),
             resumed: Cell::default(),
             unread: RefCell::default(),
+            proxy_header: OnceCell::new(),
             observer: RefCell::default(),
             tasks: TaskGroup::new(),
             failed: RefCell::default(),
@@ -213,6 +216,21 @@ impl Connection for Recorder {
     fn unread(&self, data: &[u8]) {
         self.unread.borrow_mut().splice(..0, data.iter().copied());
         self.resumed.set(true);
+    }
+
+    fn accept_proxy_header(&self, header: ProxyHeader, rest: &[u8]) {
+        for (end, said) in [(&self.peer, header.source()), (&self.host, header.destination())] {
+            if *said != Address::Unnamed {
+                end.replace(said.clone());
+            }
+        }
+        // There is one already if this fails, and it stays.
+        self.proxy_header.set(header).ok();
+        self.unread(rest);
+    }
+
+    fn proxy_header(&self) -> Option<&ProxyHeader> {
+        self.proxy_header.get()
     }
 
     fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError> {

@@ -23,6 +23,10 @@ impl StreamConnection {
         if state.holds_input() {
             drop(state);
             self.read_layers(&[]);
+        } else if state.reads_again() {
+            let mut state = state;
+            let wire = std::mem::take(&mut state.rare().read_again);
+            self.deliver(state, &wire);
         } else if state.incoming.wire_has_ended() {
             drop(state);
             self.end_layers();

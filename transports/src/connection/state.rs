@@ -87,6 +87,8 @@ pub(super) struct Rare {
     pub(super) producer: Option<RegisteredProducer>,
     /// Those that have this connection as their producer.
     pub(super) consumers: Consumers,
+    /// Bytes of the wire that were read, and are to be read once more, before what the socket has.
+    pub(super) read_again: Vec<u8>,
     pub(super) on_lost: Option<OnLost>,
     pub(super) tasks: Option<TaskGroup>,
     /// What is asked for after the end: by then the layers are gone.
@@ -114,6 +116,7 @@ impl Default for Rare {
             close_timeout: CloseTimeout::default(),
             producer: None,
             consumers: Consumers::default(),
+            read_again: Vec::new(),
             on_lost: None,
             tasks: None,
             last_stats: None,
@@ -243,7 +246,7 @@ impl State {
 
     /// There is input, and it is wanted: by the protocol, by a handshake, or to see the end of the stream while closing.
     pub(super) fn wants_input(&self) -> bool {
-        let waiting = self.readable || self.incoming.wire_has_ended() || self.holds_input();
+        let waiting = self.readable || self.incoming.wire_has_ended() || self.holds_input() || self.reads_again();
         waiting && self.takes_more()
     }
 
@@ -256,6 +259,11 @@ impl State {
     /// Nothing can be due here but input and output: no layers, no producer, no end under way.
     pub(super) const fn is_plain(&self) -> bool {
         self.chain.is_none() && self.rare.is_none() && self.life.is_open() && self.outgoing.is_open()
+    }
+
+    /// There are bytes to be read once more.
+    pub(super) fn reads_again(&self) -> bool {
+        self.rare_if_any().is_some_and(|rare| !rare.read_again.is_empty())
     }
 
     /// There is something to do that no readiness of the socket will tell of.

@@ -8,8 +8,8 @@ use torsade_protocols::spi::{
     Connection, ConnectionCompression, ConnectionLimits, ConnectionTls, ConnectionUnix, Registration, Work, weight,
 };
 use torsade_protocols::{
-    Address, Compression, CompressionError, CompressionStats, Decompression, Delivery, Detect, Producer, ProducerError, Reason,
-    TlsError,
+    Address, Compression, CompressionError, CompressionStats, Decompression, Delivery, Detect, Producer, ProducerError,
+    ProxyHeader, Reason, TlsError,
 };
 use torsade_reactor::spi::TcpOptions;
 use torsade_reactor::{Descriptor, PeerCredentials, Reactor, TaskGroup};
@@ -28,12 +28,13 @@ impl Connection for StreamConnection {
     }
 
     fn peer(&self) -> Address {
-        self.peer.clone()
+        self.proxied(ProxyHeader::source).unwrap_or_else(|| self.peer.clone())
     }
 
     fn host(&self) -> Address {
         let state = self.state.borrow();
-        state.stream.as_ref().and_then(|stream| stream.local_address().ok()).unwrap_or(Address::Unnamed)
+        let Some(stream) = &state.stream else { return Address::Unnamed };
+        self.proxied(ProxyHeader::destination).or_else(|| stream.local_address().ok()).unwrap_or(Address::Unnamed)
     }
 
     fn write(&self, data: &[u8]) {
@@ -183,6 +184,22 @@ impl Connection for StreamConnection {
         } else {
             self.settle_later(&state);
         }
+    }
+
+    fn accept_proxy_header(&self, header: ProxyHeader, rest: &[u8]) {
+        // There is one already if this fails, and it stays.
+        self.proxy_header.set(Box::new(header)).ok();
+        let mut state = self.state.borrow_mut();
+        // The client's stream begins here.
+        state.bytes_in = 0;
+        if !rest.is_empty() {
+            state.rare().read_again.splice(..0, rest.iter().copied());
+            self.wake(&state);
+        }
+    }
+
+    fn proxy_header(&self) -> Option<&ProxyHeader> {
+        self.proxy_header.get().map(|header| &**header)
     }
 
     fn limits(&self) -> &dyn ConnectionLimits {

@@ -1,0 +1,31 @@
+//! What is wrong with a PROXY header.
+
+use std::error::Error;
+use std::fmt;
+
+/// Why the header that a proxy has to send before all else was not accepted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ProxyHeaderError {
+    /// The first bytes are not those of a header: who connects is not a proxy, or was not told to send one.
+    Absent,
+    /// Its CRC32C does not fit: it was changed on the way.
+    Checksum,
+    /// It is longer than this, in bytes.
+    TooLong(usize),
+    /// It breaks the specification in this.
+    Malformed(&'static str),
+}
+
+impl fmt::Display for ProxyHeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("the peer sent no PROXY header: have the proxy send one (send-proxy-v2), or expect none"),
+            Self::Checksum => f.write_str("the PROXY header's checksum does not fit it"),
+            Self::TooLong(limit) => write!(f, "the PROXY header is longer than {limit} bytes"),
+            Self::Malformed(what) => write!(f, "the PROXY header is malformed: {what}"),
+        }
+    }
+}
+
+impl Error for ProxyHeaderError {}
