@@ -2,4 +2,6 @@
 
 mod deferreds;
 mod json;
+#[cfg(all(unix, feature = "processes"))]
+mod processes;
 mod protocols;

@@ -22,9 +22,6 @@ pub trait RunningProcess {
     /// As [`Process::stream`].
     fn stream(&self, descriptor: u32) -> Option<Transport>;
 
-    /// The descriptors that have a [`stream`](Self::stream).
-    fn descriptors(&self) -> Vec<u32>;
-
     /// As [`Process::signal_process`].
     ///
     /// # Errors
@@ -116,10 +113,11 @@ impl Process {
         }
     }
 
-    /// Closes our ends of all its descriptors, once everything written is sent; a terminal hangs up. The process may go on.
+    /// Closes our ends of its standard input, output and error, once everything written is sent; a terminal hangs up. The process
+    /// may go on.
     #[doc(alias = "loseConnection")]
     pub fn lose_connection(&self) {
-        self.0.descriptors().into_iter().for_each(|descriptor| self.close_child(descriptor));
+        [0, 1, 2].into_iter().for_each(|descriptor| self.close_child(descriptor));
     }
 
     /// Sends it a signal: a [`ProcessSignal`], or a [`Signal`](torsade_reactor::Signal).

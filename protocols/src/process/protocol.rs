@@ -14,8 +14,8 @@ use super::handle::Process;
 /// once and last. [`process_exited`](Self::process_exited) comes once as well, before that, but in no fixed order with the rest:
 /// what a process has written before it exited may be read afterwards, and a process of its own may go on writing.
 ///
-/// An `Err` or a panic of a callback is logged. If it is of `connection_made`, all descriptors are closed; if it is of data, the one
-/// that the data came from.
+/// An `Err` or a panic of a callback is logged. If it is of `connection_made`, the process's standard input, output and error are
+/// closed; if it is of data, the descriptor that the data came from.
 ///
 /// # Examples
 /// ```
@@ -53,7 +53,7 @@ pub trait ProcessProtocol {
     /// The process was started, and can be written to. Comes once and first.
     ///
     /// # Errors
-    /// Any error closes all its descriptors, and is logged.
+    /// Any error closes its standard input, output and error, and is logged.
     #[doc(alias = "connectionMade")]
     fn connection_made(&mut self, process: &Process) -> Result {
         Ok(())

@@ -35,8 +35,8 @@ impl StreamConnection {
         if !self.state.borrow().life.is_doomed() {
             self.end_writing();
             let mut state = self.state.borrow_mut();
-            // Nothing is left to write, and once the peer's end was seen there is nothing to wait for.
-            if state.has_ended() {
+            // Nothing is left to write, and once the peer's end was seen there is nothing to wait for; nor where we never write.
+            if state.has_ended() || state.life.is_closing() && state.only_reads() {
                 let reason = state.life.close_reason();
                 state.life.doom(reason);
             }

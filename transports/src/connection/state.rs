@@ -6,7 +6,7 @@ use std::time::Duration;
 use torsade_protocols::spi::Consumers;
 use torsade_protocols::{CompressionError, CompressionStats, Host, Reason};
 use torsade_reactor::TaskGroup;
-use torsade_reactor::spi::{Ready, Stream, TcpOptions, UnixSocket};
+use torsade_reactor::spi::{Direction, Ready, Stream, TcpOptions, UnixSocket};
 
 use crate::connection::chain::Chain;
 use crate::connection::output::Output;
@@ -221,6 +221,11 @@ impl State {
     /// Both streams have ended.
     pub(super) fn has_ended(&self) -> bool {
         self.incoming.has_ended() && self.outgoing.has_ended()
+    }
+
+    /// There is no stream of ours, so the peer takes nothing.
+    pub(super) fn only_reads(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.direction() == Direction::Input)
     }
 
     /// What is written is taken.

@@ -227,10 +227,6 @@ impl RunningProcess for ProcessSource {
         self.streams.borrow().get(&descriptor).cloned()
     }
 
-    fn descriptors(&self) -> Vec<u32> {
-        self.streams.borrow().keys().copied().collect()
-    }
-
     fn signal(&self, signal: ProcessSignal) -> Result<(), ProcessError> {
         if self.end.get().is_some() {
             return Err(ProcessError::ExitedAlready);
