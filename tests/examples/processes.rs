@@ -114,6 +114,25 @@ fn echo_server_answers_and_its_client_prints() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn stdin_client_passes_lines_from_standard_input_to_a_server_and_back() {
+    let server = Server::on_free_port("echo_server");
+    let lines: String = (0..100_000).map(|number| format!("line {number}\n")).collect();
+    let mut client = Command::new(example("stdin_client"))
+        .arg(server.address.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut input, typed) = (client.stdin.take().unwrap(), lines.clone());
+    let typing = std::thread::spawn(move || input.write_all(typed.as_bytes()).unwrap());
+    let output = client.wait_with_output().unwrap();
+    typing.join().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n") == lines);
+}
+
 #[test]
 fn a_server_that_cannot_listen_says_why_and_fails() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

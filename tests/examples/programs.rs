@@ -47,5 +47,11 @@ pub mod portforward;
 pub mod quickstart;
 #[path = "../../examples/twisted/remote_2.rs"]
 pub mod remote_2;
+#[path = "../../examples/twisted/stdin.rs"]
+pub mod stdin;
+#[path = "../../examples/stdin_client.rs"]
+pub mod stdin_client;
+#[path = "../../examples/twisted/stdiodemo.rs"]
+pub mod stdiodemo;
 #[path = "../../examples/twisted/streaming.rs"]
 pub mod streaming;

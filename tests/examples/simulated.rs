@@ -8,7 +8,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::programs::{chat_server, compressed_server, portforward, quickstart};
+use crate::programs::{chat_server, compressed_server, portforward, quickstart, stdin, stdin_client, stdiodemo};
 use torsade::event_log::{Log, Subject, fingerprint};
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation, SimulationError, simulate_with};
@@ -72,6 +72,82 @@ fn two_people_chat_through_a_partition() {
         bob.say("now I am");
         simulation.run_until(|| ada.heard("<Bob> now I am"))
     });
+}
+
+#[test]
+fn a_person_at_a_terminal_joins_the_chat_and_leaves_it() {
+    simulate_with(&faults(), 0..20, |simulation| {
+        chat_server::start(&simulation.host("10.0.0.1"), "0.0.0.0:8123").expect("the port is free");
+        let bob = Person::on(&simulation.host("10.0.0.3"), "10.0.0.1:8123");
+        simulation.run_until(|| bob.heard("What's your name?"))?;
+        bob.say("Bob");
+        let host = simulation.host("10.0.0.2");
+        let terminal = host.console();
+        stdin_client::start(&host, "10.0.0.1:8123").expect("an address");
+        simulation.run_until(|| terminal.shows("What's your name?\r\n"))?;
+        terminal.type_line("Ada");
+        simulation.run_until(|| terminal.shows("Welcome, Ada!\r\n"))?;
+        terminal.type_line("hello, Bob");
+        simulation.run_until(|| bob.heard("<Ada> hello, Bob"))?;
+        bob.say("hello, Ada");
+        simulation.run_until(|| terminal.shows("<Bob> hello, Ada\r\n"))?;
+        terminal.end();
+        simulation.run_until(|| terminal.has_end())?;
+        simulation.run_for(Duration::from_secs(300))?;
+        assert!(!host.is_running(), "it ends when both have nothing more to say");
+        Ok::<(), SimulationError>(())
+    });
+}
+
+#[test]
+fn consoles_of_twisted_answer_line_by_line() {
+    simulate_with(&Faults::calm(), 0..5, |simulation| {
+        let host = simulation.host("10.0.0.1");
+        let terminal = host.console();
+        stdin::start(&host).expect("it has a console");
+        simulation.run_until(|| terminal.shows(">>> "))?;
+        terminal.type_line("one");
+        simulation.run_until(|| terminal.shows("Echo: one\n>>> "))?;
+        terminal.end();
+        simulation.run_until(|| terminal.has_end())?;
+
+        let page = || {
+            let mut asked = Vec::new();
+            AsSaid(move |transport: &Transport, data: &[u8]| {
+                asked.extend_from_slice(data);
+                if asked.ends_with(b"\r\n\r\n") {
+                    transport.write([&b"HTTP/1.0 200 OK\r\n\r\n"[..], &[b'x'; 5000]].concat());
+                    transport.lose_connection();
+                }
+            })
+        };
+        simulation.host("10.0.0.2").listen_tcp("0.0.0.0:80", move |_peer| page()).expect("the port is free");
+        let host = simulation.host("10.0.0.3");
+        let terminal = host.console();
+        stdiodemo::start(&host).expect("it has a console");
+        for (line, answer) in [
+            ("help", "Valid commands: check help quit\n"),
+            ("dance", "Error: no such command.\n"),
+            ("check http://10.0.0.2/", "Success: got 5000 bytes.\n"),
+            ("check http://10.0.0.1/", "Failure: "),
+            ("check", "Error: check needs a URL\n"),
+            ("quit", "Goodbye.\n"),
+        ] {
+            terminal.type_line(line);
+            simulation.run_until(|| terminal.shows(answer))?;
+        }
+        simulation.run_until(|| terminal.has_end())
+    });
+}
+
+/// A protocol of one callback.
+struct AsSaid<F>(F);
+
+impl<F: FnMut(&Transport, &[u8])> Protocol for AsSaid<F> {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        (self.0)(transport, data);
+        Ok(())
+    }
 }
 
 #[test]
