@@ -26,13 +26,13 @@ impl Watch {
     /// As [`Reactor::watch`]; the watch is as it was then.
     ///
     /// # Examples
-    /// A library that has something to send for a while:
     /// ```
-    /// # fn example(watch: &torsade::Watch, has_output: bool) -> std::io::Result<()> {
-    /// use torsade::Interest;
+    /// use torsade::{Interest, Watch};
     ///
-    /// watch.set_interest(if has_output { Interest::Both } else { Interest::Readable })
-    /// # }
+    /// /// What a client of a database asks for before each of its calls.
+    /// fn note_output(watch: &Watch, has_output: bool) -> std::io::Result<()> {
+    ///     watch.set_interest(if has_output { Interest::Both } else { Interest::Readable })
+    /// }
     /// ```
     pub fn set_interest(&self, interest: Interest) -> io::Result<()> {
         let Some(watched) = self.0.upgrade() else { return Ok(()) };
