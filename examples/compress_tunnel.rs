@@ -2,6 +2,7 @@
 //!
 //! Run:    cargo run --release --example compress_tunnel far  0.0.0.0:7001    127.0.0.1:80     (beside the service)
 //!         cargo run --release --example compress_tunnel near 127.0.0.1:7000  far.host:7001    (beside its users)
+//!         An address or target that has a slash is the path of a UNIX socket.
 //! Flags:  a format as the fourth argument, the same on both sides: deflate (default), deflate-raw, gzip; with
 //!         --features zstd,lz4 also zstd, lz4
 //! Try:    curl http://127.0.0.1:7000/
@@ -74,7 +75,12 @@ impl Protocol for Side {
         if self.first {
             transport.pause_producing();
             let second = Second { tunnel: self.tunnel.clone(), first: self.own.clone(), second: self.other.clone() };
-            transport.reactor().connect_tcp(self.tunnel.target.as_str(), second)?;
+            let (reactor, target) = (transport.reactor(), self.tunnel.target.as_str());
+            if is_path(target) {
+                reactor.connect_unix(target, second)?
+            } else {
+                reactor.connect_tcp(target, second)?
+            };
             return Ok(());
         }
         let first = self.other.borrow().clone().ok_or("the other side is gone")?;
@@ -151,7 +157,11 @@ pub fn start(reactor: &Reactor, far: bool, address: &str, target: &str, format: 
     let tunnel = Tunnel { far, format, meter: Rc::default(), target: target.to_owned() };
     print_ratio(reactor, tunnel.meter.clone(), [0; 4]);
     let first = move |_peer| Side { tunnel: tunnel.clone(), own: Slot::default(), other: Slot::default(), first: true };
-    Ok(reactor.listen_tcp(address, first)?)
+    Ok(if is_path(address) { reactor.listen_unix(address, first)? } else { reactor.listen_tcp(address, first)? })
+}
+
+fn is_path(address: &str) -> bool {
+    address.contains('/')
 }
 
 fn main() -> Result {

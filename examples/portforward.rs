@@ -1,6 +1,7 @@
 //! Forwards every connection to another address: two transports, each the producer of the other.
 //!
-//! Run:    cargo run --example portforward [ADDRESS [TARGET]]     (127.0.0.1:8002 to 127.0.0.1:8000 unless given)
+//! Run:    cargo run --example portforward [ADDRESS [TARGET]]     (127.0.0.1:8002 to 127.0.0.1:8000 unless given; what has a
+//!         slash is the path of a UNIX socket)
 //! Try:    start echo_server, then nc 127.0.0.1 8002
 //! Expect: whatever the target does; half-close passes through, and a side that reads slowly slows the other down.
 
@@ -35,7 +36,7 @@ impl Protocol for Side {
         if let Some(target) = self.target.take() {
             transport.pause_producing();
             let server = Server { client: self.own.clone(), server: self.other.clone() };
-            transport.reactor().connect_tcp(target, server)?;
+            connect(transport.reactor(), &target, server)?;
             return Ok(());
         }
         let client = self.other.borrow().clone().ok_or("the client is gone")?;
@@ -88,7 +89,12 @@ impl ClientFactory for Server {
 pub fn start(reactor: &Reactor, address: &str, target: &str) -> Result<Port> {
     let target = target.to_owned();
     let side = move |_peer| Side { own: Slot::default(), other: Slot::default(), target: Some(target.clone()) };
-    Ok(reactor.listen_tcp(address, side)?)
+    let unix = address.contains('/');
+    Ok(if unix { reactor.listen_unix(address, side)? } else { reactor.listen_tcp(address, side)? })
+}
+
+fn connect(reactor: &Reactor, target: &str, server: Server) -> Result<Connector, ConnectError> {
+    if target.contains('/') { reactor.connect_unix(target, server) } else { reactor.connect_tcp(target, server) }
 }
 
 fn main() -> Result {

@@ -1,6 +1,6 @@
 //! The servers that a load generator drives: `server MODE PORT`, written as a user would write them.
 //!
-//! Listens on 127.0.0.1, prints `LISTENING <port>`, and serves until it is killed. Exit status 3: no such mode.
+//! Listens on 127.0.0.1 (`uecho` on a UNIX socket, whose path it is given), prints `LISTENING <port>`, and serves until it is killed. Exit status 3: no such mode.
 
 mod bulk;
 mod chat;
@@ -22,7 +22,7 @@ const UNKNOWN: &str = "there is no such mode";
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     let [_, mode, number] = args.as_slice() else {
-        eprintln!("usage: server echo|discard|chargen|line|chat|zline|zlineb|zbulk PORT, or server timers N");
+        eprintln!("usage: server echo|discard|chargen|line|chat|zline|zlineb|zbulk PORT, server uecho PATH, or server timers N");
         return ExitCode::from(2);
     };
     if mode == "timers" {
@@ -51,6 +51,10 @@ fn serve(mode: &str, port: &str) -> Result {
         return Ok(workers(count.parse()?, |worker| listen(worker, &Place::Shared(&shared), mode).map(drop))?);
     }
     let reactor = Reactor::new()?;
+    if mode == "uecho" {
+        announce(reactor.listen_unix(port, |_peer| echo::Echo)?.address())?;
+        return reactor.run();
+    }
     announce(listen(&reactor, &Place::At(&address), mode)?.address())?;
     reactor.run()
 }

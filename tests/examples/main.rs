@@ -8,3 +8,5 @@ mod processes;
 mod programs;
 mod simulated;
 mod twisted;
+#[cfg(unix)]
+mod unix;

@@ -86,7 +86,16 @@ impl Lock {
         let no_links = OFlags::NOFOLLOW.bits() as i32;
         options.write(true).create(true).truncate(false).mode(0o600).custom_flags(no_links);
         for _ in 0..ATTEMPTS {
-            let file = options.open(&path).map_err(explain)?;
+            let file = match options.open(&path) {
+                Ok(file) => file,
+                Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+                    return Err(in_use(format_args!(
+                        "its lock {} is a symbolic link, as Twisted makes them; remove it if no program listens there",
+                        path.display()
+                    )));
+                }
+                Err(error) => return Err(explain(error)),
+            };
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => {

@@ -40,7 +40,7 @@ impl UnixStream {
     pub(super) fn connect(name: &UnixName, registry: Rc<Registry>) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        socket.connect(&to_system(name)?).map_err(|error| explain_connect(name, error))?;
+        socket.connect(&to_system(name)?).map_err(explain_connect)?;
         let socket = std::os::unix::net::UnixStream::from(std::os::fd::OwnedFd::from(socket));
         Ok(Self::new(mio::net::UnixStream::from_std(socket), registry))
     }
@@ -206,12 +206,12 @@ impl ListeningSocket for ListeningUnix {
     }
 }
 
-/// Says what of the path is wrong; who connects sees only the error.
-pub(super) fn explain_connect(name: &UnixName, error: io::Error) -> io::Error {
+/// Says what is wrong with the path.
+pub(super) fn explain_connect(error: io::Error) -> io::Error {
     let remedy = match error.kind() {
-        ErrorKind::NotFound => "there is no such file: start its server, or look where that listens",
+        ErrorKind::NotFound => "start its server, or look where that listens",
         ErrorKind::PermissionDenied => "the mode of the file, or of a directory on the way, forbids it",
         _ => return error,
     };
-    io::Error::new(error.kind(), format!("{name}: {error}; {remedy}"))
+    io::Error::new(error.kind(), format!("{error}: {remedy}"))
 }

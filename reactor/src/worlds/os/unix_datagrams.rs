@@ -73,7 +73,10 @@ impl Datagrams for UnixDatagrams {
 
     fn connect(&self, peer: &Address) -> io::Result<()> {
         let Address::Unix(name) = peer else { return Err(io::ErrorKind::InvalidInput.into()) };
-        SockRef::from(&self.socket).connect(&to_system(name)?).map_err(|error| explain_connect(name, error))
+        SockRef::from(&self.socket).connect(&to_system(name)?).map_err(|error| {
+            let error = explain_connect(error);
+            io::Error::new(error.kind(), format!("{name}: {error}"))
+        })
     }
 
     fn peer_address(&self) -> Option<Address> {

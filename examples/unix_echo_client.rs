@@ -1,0 +1,49 @@
+//! A client of a UNIX socket: says hello, prints the answer, and ends.
+//!
+//! Run:    cargo run --example unix_echo_client [PATH]     (/tmp/torsade-echo.sock unless given; start unix_echo_server first)
+//! Expect: "the server said: hello, world!", and exit code 0; without a server, why not, and exit code 1.
+
+use torsade::prelude::*;
+
+struct EchoClient;
+
+impl Protocol for EchoClient {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.write("hello, world!");
+        Ok(())
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        println!("the server said: {}", data.escape_ascii());
+        transport.lose_connection();
+        Ok(())
+    }
+}
+
+struct EchoFactory;
+
+impl Factory for EchoFactory {
+    fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
+        Some(Box::new(EchoClient))
+    }
+}
+
+impl ClientFactory for EchoFactory {
+    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
+        eprintln!("{}: {reason}", connector.destination());
+        std::process::exit(1)
+    }
+
+    fn client_connection_lost(&mut self, connector: &Connector, _reason: &Reason) -> Result {
+        Ok(connector.reactor().stop()?)
+    }
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let path = std::env::args().nth(1).unwrap_or_else(|| "/tmp/torsade-echo.sock".into());
+    let path = path.replacen('@', "\0", usize::from(path.starts_with('@')));
+    let reactor = Reactor::new()?;
+    reactor.connect_unix(path, EchoFactory)?;
+    reactor.run()
+}
