@@ -21,11 +21,15 @@
 //! - `set_tcp_nodelay` and `set_tcp_keepalive` are remembered and do nothing: no small write is ever held back.
 //! - No attempt meets itself: where nobody listens it is refused, whichever port it has itself.
 //! - Thread-pool jobs run on the one thread, in one piece, at the time at which they end. One that blocks blocks all.
+//! - Everybody may connect to a UNIX socket, whatever mode it was given, and no directory has to exist.
 //! - Real threads may call into a simulated reactor, but a simulation does not wait for them.
 //!
 //! # Addresses
 //! `127.0.0.1`, `localhost`, `[::1]`, `0.0.0.0` and `[::]` mean the host itself. Port 0 chooses free ports from 49152 on,
 //! in order. Names are those of [`Simulation::add_name`]. An address that no host has is unreachable, after 3 s.
+//!
+//! The names of UNIX sockets are each host's own. Their files live and end as those of the system do: a port that is closed removes
+//! its file, a program that is killed or a host that crashes leaves it behind, and who listens with a lock replaces it.
 
 mod children;
 pub(crate) mod clock;
