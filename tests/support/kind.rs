@@ -22,6 +22,9 @@ pub enum Kind {
     /// UNIX sockets by path.
     #[cfg(unix)]
     Unix,
+    /// A pair of UNIX sockets, one of which was adopted.
+    #[cfg(unix)]
+    Pair,
     /// Standard input and output of a process, which are two pipes.
     #[cfg(unix)]
     StdioPipes,
@@ -46,7 +49,7 @@ pub enum Ability {
 impl Kind {
     /// All but TCP that this system has and one process can have at once with others.
     #[cfg(unix)]
-    pub const OTHERS: &[Self] = &[Self::Unix];
+    pub const OTHERS: &[Self] = &[Self::Unix, Self::Pair];
     #[cfg(not(unix))]
     pub const OTHERS: &[Self] = &[];
 
@@ -61,6 +64,11 @@ impl Kind {
             Self::Unix => match ability {
                 Ability::Listen | Ability::Several | Ability::Linger => true,
                 Ability::Reset => false,
+            },
+            #[cfg(unix)]
+            Self::Pair => match ability {
+                Ability::Several | Ability::Linger => true,
+                Ability::Listen | Ability::Reset => false,
             },
             #[cfg(unix)]
             Self::StdioPipes | Self::StdioSocket => match ability {

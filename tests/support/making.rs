@@ -54,7 +54,7 @@ impl Maker {
                 let ((input, to), (from, output)) = (pipe().expect("a pipe"), pipe().expect("a pipe"));
                 (Peer::of_pipes(from, to), End::Pipes(input, output))
             }
-            Kind::StdioSocket => {
+            Kind::Pair | Kind::StdioSocket => {
                 let (peer, end) = UnixStream::pair().expect("a pair");
                 (Peer::from(peer), End::Socket(end.into()))
             }
@@ -69,11 +69,14 @@ fn make(reactor: &Reactor, kind: Kind, end: End, factory: usize) {
     let Some(factory) = FACTORIES.with_borrow(|factories| factories[factory].upgrade()) else { return };
     let protocol = factory.borrow_mut().build_protocol(&Address::Unnamed).expect("a protocol");
     match (kind, end) {
+        (Kind::Pair, End::Socket(socket)) => {
+            reactor.adopt_stream_connection(socket, protocol).expect("it is connected");
+        }
         (Kind::StdioPipes | Kind::StdioSocket, end) => {
             become_standard(&end);
             reactor.standard_io(protocol).expect("nothing else has standard input and output");
         }
-        (Kind::Tcp | Kind::Unix, _) => panic!("a port makes it"),
+        (kind, _) => panic!("{kind:?} is not made so"),
     }
 }
 
