@@ -351,3 +351,63 @@ fn workers_chat_passes_lines_to_all_workers_and_ends_on_sigterm() {
     drop(peers);
     assert!(matches!(server.terminate(), None | Some(0)));
 }
+
+/// The lines that an example prints.
+fn printed(name: &str) -> Vec<String> {
+    let output = Command::new(example(name)).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn process_filter_passes_a_connection_through_a_program() {
+    let server = Server::start("process_filter", &["127.0.0.1:0", "tr", "a-z", "A-Z"]);
+    let mut stream = server.connect();
+    stream.write_all(b"hello program\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "HELLO PROGRAM\n");
+    // A program that ends by itself ends the connection.
+    let server = Server::start("process_filter", &["127.0.0.1:0", "head", "-n", "1"]);
+    let mut stream = server.connect();
+    stream.write_all(b"one\ntwo\n").unwrap();
+    answer.clear();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "one\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_listings_on_processes_print_what_twisteds_do() {
+    let lines = printed("process");
+    assert_eq!(lines.first().map(String::as_str), Some("connection_made!"));
+    assert_eq!(lines.last().map(String::as_str), Some("quitting"));
+    for line in ["I saw 40 lines", "in_connection_lost! stdin is closed (we did it)", "process_ended: it exited with status 0"] {
+        assert_eq!(lines.iter().filter(|printed| *printed == line).count(), 1, "{line}: {lines:?}");
+    }
+    assert_eq!(printed("trueandfalse"), ["true exits with 0", "false exits with 1"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn quotes_sends_what_a_program_writes_or_why_it_could_not() {
+    for (program, quote) in [(&["echo", "all is well"][..], "all is well\n"), (&["no-such-program"], "No quote: cannot start")] {
+        let server = Server::start("quotes", &[&["127.0.0.1:0"], program].concat());
+        let mut answer = String::new();
+        server.connect().read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(quote), "{answer}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn procmon_logs_what_its_program_writes_and_ends_it_when_it_is_ended() {
+    let mut procmon = Command::new(example("procmon"));
+    let script = "echo it runs; kill -TERM $PPID; exec sleep 1000";
+    let output = procmon.args(["sh", "-c", script]).env("RUST_LOG", "info").stderr(Stdio::piped()).output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("[sh] it runs") && log.contains("[sh] killed by SIGTERM"), "{log}");
+}

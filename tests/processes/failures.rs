@@ -7,6 +7,7 @@ use std::rc::Rc;
 use torsade::ChildDescriptor;
 use torsade::prelude::*;
 
+use crate::ends::{children, descriptors};
 use crate::support::{child, child_with_descriptors, is_child};
 use crate::watcher::{Told, Watcher, sh};
 
@@ -52,16 +53,15 @@ fn a_failure_leaves_no_descriptor_and_no_child() {
         return;
     }
     let reactor = Reactor::new().unwrap();
-    let count = || std::fs::read_dir("/dev/fd").unwrap().count();
-    let before = count();
+    let before = descriptors();
     for _ in 0..50 {
         let further = Command::new("no-such-program").descriptor(5, ChildDescriptor::PipeToChild);
         for command in [Command::new("no-such-program"), further, Command::new("no-such-program").terminal(24, 80)] {
             reactor.spawn_process(Watcher::new(&Told::default(), |_, _| Ok(())), command).unwrap_err();
         }
     }
-    assert_eq!(count(), before);
-    assert_eq!(crate::ends::children(), []);
+    assert_eq!(descriptors(), before);
+    assert_eq!(children(), []);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn where_descriptors_are_used_up_the_error_says_so_and_later_all_is_well() {
     assert!(failed > 4, "{failed}");
     reactor.run().unwrap();
     assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 0"));
-    assert_eq!(crate::ends::children(), []);
+    assert_eq!(children(), []);
 }
 
 #[test]

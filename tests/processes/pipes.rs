@@ -148,7 +148,7 @@ fn a_program_that_does_not_read_is_not_written_to_without_a_bound() {
     // The cap of a connection: what is beyond it costs the pipe, not memory.
     let told = run(sh("read line; exit 3"), |process, entry| {
         match entry {
-            "made" => (0..40).for_each(|_| process.write(vec![b'x'; 1 << 20])),
+            "made" => (0..17).for_each(|_| process.write(vec![b'x'; 1 << 20])),
             "lost 0" => assert_eq!(process.end(), None),
             _ => {}
         }
