@@ -1,7 +1,8 @@
 //! The verified fake: the same programs on the real and on the simulated Backend give the same event logs.
 //!
-//! Client and server are on one reactor, over the loopback or a UNIX socket. What may differ between any two runs is taken out before the
-//! comparison: times, turns, port numbers, how the bytes are cut, and how the two ends of a connection interleave.
+//! Client and server are on one reactor, over the loopback or a UNIX socket; or a program is alone with its standard input and
+//! output. What may differ between any two runs is taken out before the comparison: times, turns, port numbers, how the bytes
+//! are cut, and how the two ends of a connection interleave.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -277,4 +278,106 @@ fn every_scenario_gives_the_same_log_in_both_worlds() {
             assert_eq!(fake, real, "{name}, seed {seed}");
         }
     }
+}
+
+/// What a program does with its standard input and output.
+#[cfg(unix)]
+type Program = fn(&support::Event, &Transport) -> Result;
+
+#[cfg(unix)]
+const PROGRAMS: [(&str, Program); 7] = {
+    use support::Event;
+    [
+        ("an echo", |event, transport| {
+            match event {
+                Event::Data(data) => transport.write(data),
+                Event::ReadLost => transport.lose_connection(),
+                _ => {}
+            }
+            Ok(())
+        }),
+        ("a close at once", |event, transport| {
+            if matches!(event, Event::Made) {
+                transport.write("bye");
+                transport.lose_connection();
+            }
+            Ok(())
+        }),
+        ("half a close", |event, transport| {
+            if matches!(event, Event::Made) {
+                transport.write("all there is");
+                transport.lose_write_connection();
+            }
+            Ok(())
+        }),
+        ("words after the end", |event, transport| {
+            if matches!(event, Event::ReadLost) {
+                let late = transport.clone();
+                transport.reactor().call_later(Duration::from_millis(1), move || {
+                    late.write("late");
+                    late.lose_write_connection();
+                });
+            }
+            Ok(())
+        }),
+        ("an error", |event, transport| {
+            transport.write("?");
+            if matches!(event, Event::Data(_)) { Err("deliberate".into()) } else { Ok(()) }
+        }),
+        ("an abort", |event, transport| {
+            if matches!(event, Event::Data(_)) {
+                transport.write("dropped");
+                transport.abort_connection();
+            }
+            Ok(())
+        }),
+        ("more than a pipe holds", |event, transport| {
+            if matches!(event, Event::Data(_)) {
+                transport.write(support::pattern(0, 1 << 20));
+                transport.lose_connection();
+            }
+            Ok(())
+        }),
+    ]
+};
+
+/// What is typed before the input ends.
+#[cfg(unix)]
+const TYPED: &[u8] = b"hello\n";
+
+/// Standard input and output; only the program has callbacks, since its peer is a shell or a simulated console.
+#[cfg(unix)]
+#[test]
+fn a_program_is_told_the_same_of_its_standard_input_and_output_in_both_worlds() {
+    support::on_every_kind(&[], |wire| {
+        if wire.kind != support::Kind::StdioPipes {
+            return;
+        }
+        for (name, program) in PROGRAMS {
+            let told = |events: &support::Events| (events.course(), events.data(), events.reason().kind());
+            let (events, shown) = wire.converse_half_closeable(program, |mut shell| {
+                // The program may have closed already.
+                std::io::Write::write_all(&mut shell, TYPED).ok();
+                shell.shutdown(std::net::Shutdown::Write).ok();
+                support::drain(&mut shell).0
+            });
+            let real = (told(&events), shown);
+            for seed in 0..20 {
+                let simulation = Simulation::new(seed);
+                let host = simulation.host("10.0.0.1");
+                let (console, events) = (host.console(), support::Events::default());
+                host.standard_io(support::Probe::new(&events, program).half_closeable()).expect("a console");
+                console.write(TYPED);
+                console.end();
+                let mut shown = Vec::new();
+                let mut reading = || {
+                    shown.extend(console.take_shown());
+                    events.lost() && console.has_end()
+                };
+                simulation.run_until(&mut reading).expect("it ends");
+                assert_eq!(told(&events), real.0, "{name}, seed {seed}");
+                assert!(shown == real.1, "{name}, seed {seed}: {} bytes were shown, and really {}", shown.len(), real.1.len());
+            }
+        }
+    });
 }
