@@ -483,7 +483,8 @@ def main():
         except Exception as error:  # the others are still of interest
             FAILED.append(conversation.__name__)
             row(conversation.__name__, "FAILED", 0, 0, f"{type(error).__name__}: {error}")
-    print(f"{'peer':32} {'direction':9} {'wire':>8} {'plain':>8} {'share':>6}")
+    if ROWS:
+        print(f"{'peer':32} {'direction':9} {'wire':>8} {'plain':>8} {'share':>6}")
     for peer, direction, wire, plain, note in ROWS:
         numbers = f"{wire:8} {plain:8} {100 * wire / plain:5.1f}%" if plain else " " * 24
         print(f"{peer:32} {direction:9} {numbers}  {note}".rstrip())
