@@ -178,7 +178,8 @@ impl Reactor {
     ///
     /// SIGINT or SIGTERM stops the reactor gracefully; a second signal, even within the same callback, ends every wait of the
     /// stop. If two signals have come and a callback does not return to the loop, which would take them, a third ends the
-    /// process, by the signal's default action. Once `run` has returned, signals have that action again.
+    /// process, by the signal's default action. Once `run` has returned, signals have that action again. A program
+    /// that wants to do something else with one takes it by [`on_signal`](Self::on_signal).
     ///
     /// # Errors
     /// [`ReactorError::AlreadyRunning`], [`ReactorError::NotRestartable`], or an [`io::Error`] if the poll itself fails;

@@ -90,8 +90,10 @@ impl Stream for DescriptorStream {
     fn register(&mut self, token: Token) -> io::Result<()> {
         if let Some(input) = &self.input {
             input.register(&self.registry, token, Interest::READABLE)?;
-            // Of a file nothing is reported, nor of a pipe that nobody wrote to any more when it was opened anew.
-            self.registry.reports.add(token, Ready::READABLE);
+            if self.standard.is_some() {
+                // Of a file nothing is reported, nor of a pipe that nobody wrote to any more when it was opened anew.
+                self.registry.reports.add(token, Ready::READABLE);
+            }
         }
         if let Some(output) = self.output.get_mut() {
             output.register(&self.registry, token, Interest::WRITABLE)?;
