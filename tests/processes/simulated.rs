@@ -113,6 +113,32 @@ fn sigterm_stops_its_reactor_gracefully_and_others_kill() {
 }
 
 #[test]
+fn a_signal_that_the_program_takes_does_not_kill_it() {
+    let (simulation, host) = world(1);
+    host.add_program("daemon", |program| {
+        let text = program.clone();
+        let hangups = program.on_signal(Signal::Hangup, move || text.write(1, "read again"))?;
+        program.before_shutdown(move || drop(hangups));
+        program.write(1, "ready");
+        Ok(())
+    });
+    let told = Told::default();
+    let watcher = Watcher::new(&told, |process, entry| {
+        match entry {
+            "data 1: ready" => process.signal_process(Signal::Hangup)?,
+            "data 1: read again" => process.signal_process(Signal::Terminate)?,
+            _ => {}
+        }
+        Ok(())
+    });
+    host.spawn_process(watcher, Command::new("daemon")).unwrap();
+    let seen = told.clone();
+    simulation.run_until(|| seen.all().last().is_some_and(|entry| entry.starts_with("all "))).unwrap();
+    assert_eq!(told.data(1), "readyread again");
+    assert_eq!(told.all().last().unwrap(), "all exited with status 0");
+}
+
+#[test]
 fn a_program_listens_for_the_network_and_its_death_frees_its_port() {
     let (simulation, host) = world(1);
     host.add_program("echod", |program| {

@@ -4,7 +4,7 @@
 //! as written, or has failed, only when the system has said so.
 
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,10 +78,8 @@ impl PooledDescriptor {
             };
             *unread = outcome?;
         }
-        let count = unread.len().min(buffer.len());
-        for (place, byte) in buffer.iter_mut().zip(unread.drain(..count)) {
-            *place = byte;
-        }
+        let count = unread.as_slice().read(buffer)?;
+        unread.drain(..count);
         Ok(count)
     }
 
@@ -105,8 +103,11 @@ impl PooledDescriptor {
 
     /// No job is under way, and as far as the system can tell one would not have to wait.
     fn may_work(&self, flags: PollFlags) -> bool {
-        if self.busy.get() || !self.polled.get() {
-            return !self.busy.get();
+        if self.busy.get() {
+            return false;
+        }
+        if !self.polled.get() {
+            return true;
         }
         let mut polled = [PollFd::from_borrowed_fd(self.as_fd(), flags)];
         // An error is the job's to find.
