@@ -201,7 +201,7 @@ fn the_ladder_of_examples_is_the_same_in_the_readme_and_in_the_documentation() {
     let first_column = table.lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
     let ladder: Vec<_> =
         first_column.flat_map(|cell| cell.split("[`").skip(1).filter_map(|rest| rest.split('`').next())).collect();
-    let list = part("src/lib.rs", "in a checkout: ", ". And in `examples/twisted`");
+    let list = part("src/lib.rs", "in a checkout: ", "And in `examples/twisted`");
     let listed: Vec<_> = list.split('`').skip(1).step_by(2).collect();
     assert!(ladder.len() > 20, "{ladder:?}");
     assert_eq!(listed, ladder);

@@ -25,9 +25,9 @@ const OUTPUT_LIMIT: usize = 16 << 20;
 /// use torsade::{AtStop, Command};
 ///
 /// let sort = Command::new("sort").args(["-n", "-r"]).env("LC_ALL", "C").current_dir("/tmp");
+/// assert_eq!(sort.get_args(), ["-n", "-r"]);
 /// let daemon = Command::new("my-daemon").at_stop(AtStop::LeaveAlone);
-/// assert_eq!(sort.get_program(), "sort");
-/// # let _unused = daemon;
+/// assert_eq!(daemon.get_at_stop(), AtStop::LeaveAlone);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -193,7 +193,7 @@ impl Command {
     ///
     /// let gpg = Command::new("gpg").args(["--batch", "--passphrase-fd", "3"]);
     /// let gpg = gpg.descriptor(3, ChildDescriptor::PipeToChild);
-    /// # let _unused = gpg;
+    /// assert_eq!(gpg.get_program(), "gpg");
     /// ```
     #[cfg(feature = "processes")]
     #[doc(alias = "childFDs")]

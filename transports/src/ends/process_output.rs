@@ -40,8 +40,8 @@ pub struct ProcessOutput {
 ///     println!("{:?}", sorted.map(String::from_utf8));
 ///     stopper.stop().expect("it runs");
 /// });
+/// told.detach();
 /// reactor.run()?;
-/// # drop(told);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[doc(alias = "getProcessOutput")]

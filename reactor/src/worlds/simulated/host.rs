@@ -121,14 +121,18 @@ impl Host {
     /// # Examples
     /// ```
     /// use torsade::simulated::Simulation;
-    /// use torsade::{get_process_output, prelude::*, wire::Echo};
+    /// use torsade::{get_process_output, prelude::*};
     ///
     /// let simulation = Simulation::new(1);
     /// let host = simulation.host("10.0.0.1");
-    /// host.add_program("cat", |program| Ok(program.standard_io(Echo)?));
-    /// let output = get_process_output(&host, Command::new("cat").input("meow"));
+    /// host.add_program("hello", |program| {
+    ///     program.write(1, "hello, world");
+    ///     program.exit(0);
+    ///     Ok(())
+    /// });
+    /// let output = get_process_output(&host, Command::new("hello"));
     /// simulation.run_until(|| output.is_called())?;
-    /// assert_eq!(output.into_result().expect("it has fired")?, b"meow");
+    /// assert_eq!(output.into_result().expect("it has fired")?, b"hello, world");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn add_program(&self, name: impl AsRef<OsStr>, main: impl Fn(&Program) -> Result + 'static) {
