@@ -38,7 +38,8 @@ impl Transport {
     ///
     /// # Examples
     /// ```
-    /// # use torsade::prelude::*;
+    /// use torsade::prelude::*;
+    ///
     /// fn is_superuser(transport: &Transport) -> Result<bool> {
     ///     Ok(transport.peer_credentials()?.uid == 0)
     /// }
@@ -62,8 +63,9 @@ impl Transport {
     ///
     /// # Examples
     /// ```
-    /// # use torsade::prelude::*;
-    /// # #[cfg(unix)]
+    /// use torsade::prelude::*;
+    ///
+    /// #[cfg(unix)]
     /// fn send_log(transport: &Transport) -> Result {
     ///     transport.send_descriptor(std::fs::File::open("/var/log/syslog")?)?;
     ///     transport.write(b"the log\n");

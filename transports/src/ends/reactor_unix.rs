@@ -40,16 +40,11 @@ pub trait ReactorUnix {
     ///
     /// # Examples
     /// ```
-    /// use torsade::{prelude::*, wire::Echo};
+    /// use torsade::{prelude::*, simulated::Simulation, wire::Echo};
     ///
-    /// # let folder = std::env::temp_dir().join(format!("torsade-doc-listen-{}", std::process::id()));
-    /// # std::fs::create_dir_all(&folder)?;
-    /// # let path = folder.join("echo.sock");
-    /// let reactor = Reactor::new()?;
-    /// let port = reactor.listen_unix(&path, |_peer| Echo)?;
-    /// assert_eq!(port.address(), Address::Unix(path.into()));
-    /// # drop((port, reactor));
-    /// # std::fs::remove_dir_all(folder)?;
+    /// let simulation = Simulation::new(1);
+    /// let port = simulation.host("10.0.0.1").listen_unix("/run/echo.sock", |_peer| Echo)?;
+    /// assert_eq!(port.address().to_string(), "/run/echo.sock");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "listenUNIX")]
@@ -108,12 +103,13 @@ pub trait ReactorUnix {
     /// ```
     /// use torsade::{prelude::*, wire::Echo};
     ///
-    /// # #[cfg(unix)] {
-    /// let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-    /// let reactor = Reactor::new()?;
-    /// reactor.adopt_stream_connection(ours, Echo)?;
-    /// # drop(theirs);
-    /// # }
+    /// #[cfg(unix)]
+    /// {
+    ///     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ///     let reactor = Reactor::new()?;
+    ///     reactor.adopt_stream_connection(ours, Echo)?;
+    ///     drop(theirs);
+    /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "adoptStreamConnection")]
@@ -149,13 +145,13 @@ pub trait ReactorUnix {
     ///     }
     /// }
     ///
-    /// # let folder = std::env::temp_dir().join(format!("torsade-doc-datagrams-{}", std::process::id()));
-    /// # std::fs::create_dir_all(&folder)?;
+    /// let folder = std::env::temp_dir().join(format!("torsade-doc-datagrams-{}", std::process::id()));
+    /// std::fs::create_dir_all(&folder)?;
     /// let reactor = Reactor::new()?;
     /// let server = reactor.listen_unix_datagram(folder.join("server"), Echo)?;
     /// reactor.listen_unix_datagram(folder.join("client"), Client(server.host()))?;
     /// reactor.run()?;
-    /// # std::fs::remove_dir_all(folder)?;
+    /// std::fs::remove_dir_all(folder)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "listenUNIXDatagram")]
