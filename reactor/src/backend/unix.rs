@@ -19,7 +19,7 @@ pub struct Descriptor(());
 #[expect(clippy::exhaustive_structs, reason = "struct ucred of unix(7)")]
 #[doc(alias = "SO_PEERCRED")]
 pub struct PeerCredentials {
-    /// The process.
+    /// The process; 0 if it is in a PID namespace that we do not see.
     pub pid: u32,
     /// Its effective user.
     pub uid: u32,

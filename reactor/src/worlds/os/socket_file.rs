@@ -81,7 +81,10 @@ impl Lock {
         let mut name = OsString::from(path::absolute(socket)?);
         name.push(".lock");
         let path = PathBuf::from(name);
-        let explain = |error: io::Error| io::Error::new(error.kind(), format!("its lock {}: {error}", path.display()));
+        let explain = |error: io::Error| {
+            let error = explain_bind(error);
+            io::Error::new(error.kind(), format!("its lock {}: {error}", path.display()))
+        };
         let mut options = OpenOptions::new();
         let no_links = OFlags::NOFOLLOW.bits() as i32;
         options.write(true).create(true).truncate(false).mode(0o600).custom_flags(no_links);
