@@ -36,6 +36,7 @@ pub(crate) mod clock;
 mod console;
 mod datagram_traffic;
 mod datagrams;
+mod ending;
 mod error;
 mod faults;
 mod host;

@@ -11,8 +11,9 @@ use crate::error::Result;
 use crate::reactor::Reactor;
 
 use super::console::Console;
+use super::ending::Ending;
 use super::program::Program;
-use super::world::{Ending, World};
+use super::world::World;
 
 /// One host of a simulation; a cheap handle that can stand wherever a [`Reactor`] can.
 #[derive(Clone)]

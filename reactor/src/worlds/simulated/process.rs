@@ -10,8 +10,9 @@ use crate::backend::{
     Child, ChildDescriptor, Command, Direction, ProcessEnd, ProcessSignal, Spawned, Stream, TcpOptions, Token, UnixSocket,
 };
 
+use super::ending::Ending;
 use super::sockets::SimulatedStream;
-use super::world::{Ending, World};
+use super::world::World;
 
 /// What a process was given, by its numbers for them.
 pub(super) type Descriptors = RefCell<BTreeMap<u32, Rc<SimulatedStream>>>;

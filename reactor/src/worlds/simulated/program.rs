@@ -9,8 +9,9 @@ use crate::backend::Command;
 use crate::error::Result;
 use crate::reactor::Reactor;
 
+use super::ending::Ending;
 use super::process::{Descriptors, pid};
-use super::world::{Ending, World};
+use super::world::World;
 
 /// What a program does when it is started.
 pub(super) type Main = Rc<dyn Fn(&Program) -> Result>;

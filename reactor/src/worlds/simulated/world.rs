@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::backend::{Command, ProcessEnd, ProcessSignal, Signal};
-use crate::event_log::{Event, Log, Subject};
+use crate::event_log::{Event, Log};
 use crate::panic::catch;
 use crate::reactor::Reactor;
 use crate::report::{drop_quietly, report_error};
 
+use super::ending::Ending;
 use super::error::SimulationError;
 use super::faults::Faults;
 use super::network::Network;
@@ -41,33 +42,6 @@ struct Program {
     descriptors: Rc<Descriptors>,
     /// Its deadline in the calendar.
     planned: Option<Duration>,
-}
-
-/// How a program ends from outside.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Ending {
-    Exited(i32),
-    Killed(ProcessSignal),
-    /// That of its host: its connections vanish with it.
-    PowerFailed,
-}
-
-impl Ending {
-    fn event(self) -> Event {
-        match self {
-            Self::Exited(code) => Event::new(Subject::Reactor, "exited").with_reason(code.to_string()),
-            Self::Killed(_) => Event::new(Subject::Reactor, "killed"),
-            Self::PowerFailed => Event::new(Subject::Reactor, "crashed"),
-        }
-    }
-
-    const fn as_process_end(self) -> ProcessEnd {
-        match self {
-            Self::Exited(code) => ProcessEnd::Exited(code),
-            Self::Killed(signal) => ProcessEnd::Killed(signal),
-            Self::PowerFailed => ProcessEnd::Unknown,
-        }
-    }
 }
 
 /// How a run ended.
