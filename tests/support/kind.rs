@@ -38,7 +38,7 @@ pub enum Kind {
 pub enum Ability {
     /// It is made by a port, whose factory may refuse.
     Listen,
-    /// A process has several.
+    /// A process can have several at a time.
     Several,
     /// It can be broken off so that the peer sees that it was, whatever had been sent and read before.
     Reset,
@@ -47,13 +47,13 @@ pub enum Ability {
 }
 
 impl Kind {
-    /// All but TCP that this system has and one process can have at once with others.
+    /// All but TCP of which tests can have their own beside each other.
     #[cfg(unix)]
     pub const OTHERS: &[Self] = &[Self::Unix, Self::Pair];
     #[cfg(not(unix))]
     pub const OTHERS: &[Self] = &[];
 
-    /// Those that a test needs a process of its own for.
+    /// Those that a process has once, so that a test needs a process of its own for them.
     #[cfg(unix)]
     pub const OF_A_PROCESS: &[Self] = &[Self::StdioPipes, Self::StdioSocket];
 
