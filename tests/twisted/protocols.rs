@@ -2,6 +2,7 @@
 //!
 //! Another directory of vectors is replayed with `TORSADE_VECTORS=DIR cargo test --test twisted protocols`.
 
+mod datagrams;
 mod events;
 mod framing;
 mod policies;
@@ -45,7 +46,10 @@ fn protocols_do_what_twisteds_do_but_for_marked_deviations() {
         let (target, config, steps) = (get("target").text(), get("config"), get("steps").list());
         let deviation = vector.get("deviation");
         let expected = deviation.map_or(get("expect"), |deviation| deviation.get("expect").unwrap()).list();
-        let happened = policies::play(target, config, steps).unwrap_or_else(|| framing::play(target, config, steps));
+        let happened = match target {
+            "udp" => datagrams::play(config, steps),
+            _ => policies::play(target, config, steps).unwrap_or_else(|| framing::play(target, config, steps)),
+        };
         if happened != expected {
             let (expected, happened) = (Json::List(expected.to_vec()), Json::List(happened));
             divergences.push(format!("{line}\n  expected {expected}\n  happened {happened}"));

@@ -3,6 +3,7 @@
 Needs Twisted (made with 26.10.0): pip install Twisted==26.10.0
 
     python tests/twisted/record.py --seed 1 --cases 3000 --out DIR
+    python tests/twisted/record.py --seed 1 --cases 600 --group datagrams --out DIR
 
 writes one gzipped JSON Lines file for each group of targets into DIR. TORSADE_VECTORS=DIR makes the test replay that directory.
 
@@ -18,9 +19,13 @@ import random
 
 import twisted
 
+import datagrams
 import framing
 import policies
 from harness import finished
+
+
+GROUPS = {"datagrams": datagrams, "framing": framing, "policies": policies}
 
 
 def record(module, target, generator):
@@ -44,13 +49,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, required=True, help="the same seed and number of cases give the same files")
     parser.add_argument("--cases", type=int, default=3000, help="how many vectors, over all targets")
+    parser.add_argument("--group", choices=sorted(GROUPS), help="record this group of targets only")
     parser.add_argument("--out", required=True, help="the directory to write to; made if it is not there")
     options = parser.parse_args()
     generator = random.Random(options.seed)
     os.makedirs(options.out, exist_ok=True)
-    groups = [("framing", framing), ("policies", policies)]
-    targets = [(name, module, target) for name, module in groups for target in module.TARGETS]
-    lines = {name: [] for name, _ in groups}
+    # Datagrams are recorded on their own: what is added to a group changes the cases of all.
+    names = [options.group] if options.group else ["framing", "policies"]
+    targets = [(name, GROUPS[name], target) for name in names for target in GROUPS[name].TARGETS]
+    lines = {name: [] for name in names}
     marked = 0
     for number in range(options.cases):
         name, module, target = targets[number % len(targets)]
