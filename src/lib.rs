@@ -49,7 +49,7 @@
 //! |---|---|
 //! | [`Reactor`] | the loop: it runs, stops, and calls later |
 //! | [`ReactorTcp`] | the reactor's `listen_tcp` and `connect_tcp` (in the prelude, or import it) |
-//! | [`Protocol`] | the callbacks of one connection: what you write |
+//! | [`Protocol`] | the callbacks of one connection: what you write; [`DatagramProtocol`] for UDP |
 //! | [`Transport`] | the connection, to write to and to close; clone it and keep it |
 //! | [`Factory`] | builds a protocol for each connection; a closure is one |
 //! | [`ClientFactory`] | is also told of a connection that could not be made; a closure is one too |
@@ -74,7 +74,8 @@
 //! `looping_call`, `async_client`, `blocking_work`, `memcached_parser`, `stdin_client`, `unix_echo_server`, `unix_echo_client`,
 //! `portforward`, `process_filter`, `make_keys`, `tls_echo_server`, `tls_echo_client`, `starttls_server`, `starttls_client`,
 //! `mutual_tls`, `imap_client`, `mccp_server`, `ngircd_link`, `compress_tunnel`, `websocket_echo`, `simulated_chat`,
-//! `workers_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.
+//! `udp_echo`,
+//! `multicast_chat`, `workers_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs, missing_debug_implementations)]

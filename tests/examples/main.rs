@@ -4,6 +4,7 @@
 mod support;
 
 mod calculus_and_finger;
+mod datagrams;
 mod processes;
 mod programs;
 mod simulated;

@@ -15,6 +15,10 @@ pub mod echo_client;
 pub mod echo_server;
 #[path = "../../examples/twisted/echoclient.rs"]
 pub mod echoclient;
+#[path = "../../examples/twisted/echoclient_udp.rs"]
+pub mod echoclient_udp;
+#[path = "../../examples/twisted/echoserv_udp.rs"]
+pub mod echoserv_udp;
 #[path = "../../examples/twisted/finger02.rs"]
 pub mod finger02;
 #[path = "../../examples/twisted/finger03.rs"]
@@ -41,6 +45,12 @@ pub mod finger12;
 pub mod finger13;
 #[path = "../../examples/twisted/longex.rs"]
 pub mod longex;
+#[path = "../../examples/multicast_chat.rs"]
+pub mod multicast_chat;
+#[path = "../../examples/twisted/multicast_client.rs"]
+pub mod multicast_client;
+#[path = "../../examples/twisted/multicast_server.rs"]
+pub mod multicast_server;
 #[path = "../../examples/portforward.rs"]
 pub mod portforward;
 #[path = "../../examples/quickstart.rs"]
@@ -55,3 +65,5 @@ pub mod stdin_client;
 pub mod stdiodemo;
 #[path = "../../examples/twisted/streaming.rs"]
 pub mod streaming;
+#[path = "../../examples/udp_echo.rs"]
+pub mod udp_echo;

@@ -1,0 +1,65 @@
+//! A chat without a server: everybody who is in the multicast group hears everybody.
+//!
+//! Run:    cargo run --example multicast_chat [NAME]     (in two terminals, or on two machines of one network)
+//! Expect: what is typed in one appears in all, one's own lines too; the end of the input (Ctrl-D) ends the program.
+
+use std::net::Ipv4Addr;
+
+use torsade::prelude::*;
+use torsade::{DatagramOptions, MulticastInterface};
+
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 70, 77);
+const PORT: u16 = 8005;
+
+/// Prints what others say.
+struct Member;
+
+impl DatagramProtocol for Member {
+    fn start_protocol(&mut self, transport: &DatagramTransport) -> Result {
+        transport.join_group(GROUP.into(), MulticastInterface::Any)?;
+        transport.write_to("(has come)", &group());
+        Ok(())
+    }
+
+    fn datagram_received(&mut self, _transport: &DatagramTransport, data: &[u8], from: &Address) -> Result {
+        println!("{from}: {}", data.escape_ascii());
+        Ok(())
+    }
+}
+
+/// Says what is typed.
+struct Keyboard {
+    name: String,
+    member: DatagramTransport,
+}
+
+impl LineProtocol for Keyboard {
+    fn line_received(&mut self, _transport: &LineTransport, line: &[u8]) -> Result {
+        self.member.write_to([self.name.as_bytes(), b": ", line].concat(), &group());
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, transport: &LineTransport, _reason: &Reason) -> Result {
+        Ok(transport.reactor().stop()?)
+    }
+}
+
+fn group() -> Address {
+    Address::Udp((GROUP, PORT).into())
+}
+
+/// Joins on any reactor, a simulated one as well.
+pub fn start(reactor: &Reactor) -> Result<DatagramTransport> {
+    // So that several on one machine can join.
+    let options = DatagramOptions { listen_multiple: true, ..DatagramOptions::default() };
+    Ok(reactor.listen_udp_with(("0.0.0.0", PORT), options, Member)?)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let name = std::env::args().nth(1).unwrap_or_else(|| std::process::id().to_string());
+    let reactor = Reactor::new()?;
+    let member = start(&reactor)?;
+    reactor.standard_io(LineReceiver::new(Keyboard { name, member }).delimiter(b"\n"))?;
+    reactor.run()
+}

@@ -1,0 +1,73 @@
+//! UDP: each datagram goes back to whoever sent it. With an address of a server, a client that asks it and waits for the answer.
+//!
+//! Run:    cargo run --example udp_echo                       (a server on 127.0.0.1:8000)
+//! Try:    cargo run --example udp_echo ask 127.0.0.1:8000    (or: echo hello | nc -u -w 1 127.0.0.1 8000)
+//! Expect: the answer, after as many attempts as it takes: a datagram may be lost, and nobody says so. If nobody listens there,
+//!         the client is told, and ends.
+
+use std::time::Duration;
+
+use torsade::prelude::*;
+
+struct Echo;
+
+impl DatagramProtocol for Echo {
+    fn datagram_received(&mut self, transport: &DatagramTransport, data: &[u8], from: &Address) -> Result {
+        transport.write_to(data, from);
+        Ok(())
+    }
+}
+
+struct Client {
+    server: Address,
+}
+
+/// Asks, and asks again every second until the client is closed.
+fn ask(transport: &DatagramTransport) {
+    transport.write("hello");
+    let again = transport.clone();
+    transport.reactor().call_later(Duration::from_secs(1), move || ask(&again));
+}
+
+impl DatagramProtocol for Client {
+    fn start_protocol(&mut self, transport: &DatagramTransport) -> Result {
+        transport.connect(&self.server)?;
+        ask(transport);
+        Ok(())
+    }
+
+    fn datagram_received(&mut self, transport: &DatagramTransport, data: &[u8], from: &Address) -> Result {
+        println!("{from} answers {}", data.escape_ascii());
+        Ok(transport.reactor().stop()?)
+    }
+
+    fn connection_refused(&mut self, transport: &DatagramTransport) -> Result {
+        println!("nobody listens on {}", self.server);
+        Ok(transport.reactor().stop()?)
+    }
+}
+
+/// Starts the server on any reactor, a simulated one as well.
+pub fn start(reactor: &Reactor, address: &str) -> Result<DatagramTransport> {
+    Ok(reactor.listen_udp(address, Echo)?)
+}
+
+/// Starts a client on any reactor; it stops the reactor at the end.
+pub fn start_client(reactor: &Reactor, server: &str) -> Result<DatagramTransport> {
+    let server = Address::Udp(server.parse()?);
+    Ok(reactor.listen_udp("0.0.0.0:0", Client { server })?)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let reactor = Reactor::new()?;
+    match args.as_slice() {
+        [word, server] if word == "ask" => drop(start_client(&reactor, server)?),
+        _ => {
+            let address = args.first().map_or("127.0.0.1:8000", String::as_str);
+            println!("listening on {}", start(&reactor, address)?.host());
+        }
+    }
+    reactor.run()
+}
