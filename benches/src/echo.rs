@@ -1,4 +1,4 @@
-//! Sends back every byte.
+//! Sends back every byte, or every datagram.
 
 use torsade::prelude::*;
 
@@ -7,6 +7,13 @@ pub struct Echo;
 impl Protocol for Echo {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         transport.write(data);
+        Ok(())
+    }
+}
+
+impl DatagramProtocol for Echo {
+    fn datagram_received(&mut self, transport: &DatagramTransport, data: &[u8], from: &Address) -> Result {
+        transport.write_to(data, from);
         Ok(())
     }
 }

@@ -15,14 +15,16 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 
 use torsade::prelude::*;
-use torsade::workers;
+use torsade::{DatagramOptions, workers};
 
 const UNKNOWN: &str = "there is no such mode";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     let [_, mode, number] = args.as_slice() else {
-        eprintln!("usage: server echo|discard|chargen|line|chat|zline|zlineb|zbulk PORT, server uecho PATH, or server timers N");
+        eprintln!(
+            "usage: server echo|discard|chargen|line|chat|zline|zlineb|zbulk PORT, server udp PORT, server uecho PATH, or server timers N"
+        );
         return ExitCode::from(2);
     };
     if mode == "timers" {
@@ -51,6 +53,12 @@ fn serve(mode: &str, port: &str) -> Result {
         return Ok(workers(count.parse()?, |worker| listen(worker, &Place::Shared(&shared), mode).map(drop))?);
     }
     let reactor = Reactor::new()?;
+    if mode == "udp" {
+        let options = DatagramOptions { max_packet_size: 65_535, ..DatagramOptions::default() };
+        let transport = reactor.listen_udp_with(format!("127.0.0.1:{port}"), options, echo::Echo)?;
+        announce(transport.host())?;
+        return reactor.run();
+    }
     if mode == "uecho" {
         announce(reactor.listen_unix(port, |_peer| echo::Echo)?.address())?;
         return reactor.run();
