@@ -4,6 +4,7 @@
 mod support;
 
 mod both_worlds;
+mod both_worlds_of_datagrams;
 mod hosts;
 mod network;
 mod scale;

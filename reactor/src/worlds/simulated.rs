@@ -1,6 +1,6 @@
 //! A simulated outside world: several hosts in one process, one virtual time, one seed.
 //!
-//! A [`Simulation`] has hosts, each with an IP address and a [`Reactor`] of its own, and a TCP network between them. A
+//! A [`Simulation`] has hosts, each with an IP address and a [`Reactor`] of its own, and a network between them. A
 //! program takes `&Reactor` and does not see the difference. Nothing waits: when no host has anything to do, the time
 //! jumps to what happens next. While callbacks run, it stands still. Everything that chance decides is drawn from the
 //! seed, within the bounds of [`Faults`], so the same seed gives the same run, byte for byte.
@@ -15,7 +15,12 @@
 //! were written; connections overtake each other. A [partition](Simulation::partition) holds back what is sent, until it is
 //! healed or the sender gives up. Sockets of other systems, [without edges](Faults::without_edges), can be had, too.
 //!
+//! Datagrams of UDP are lost, doubled and overtaken as [`Faults`] say, and also lost in a partition, or when the receiver's buffer is
+//! full; who is connected to a port that nobody has is told. Groups and broadcasts reach all hosts. UNIX datagrams stay within their
+//! host and are never lost: a sender finds no room instead.
+//!
 //! # What is simpler
+//! - A host has one interface, besides 127.0.0.1: on which one a group is joined does not matter. All hosts are of one local network.
 //! - The sender knows at once what has arrived, and what was read: acknowledgements take no time.
 //! - Hosts reach each other whichever family their addresses are of.
 //! - `set_tcp_nodelay` and `set_tcp_keepalive` are remembered and do nothing: no small write is ever held back.

@@ -354,7 +354,7 @@ impl Network {
         }
         let receivers = self.receivers(hosts.1, from, to);
         if receivers.is_empty() && !is_for_many(to.ip()) {
-            let back = self.now() + self.latency();
+            let back = if self.script.is_some() { self.now() } else { self.now() + self.latency() };
             self.queue.push(back, Happening::Refused(sender, to));
         }
         for receiver in receivers {
