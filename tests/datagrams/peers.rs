@@ -113,7 +113,7 @@ const ASYNCIO_CLIENT: &str = r#"
 import asyncio, sys
 class Client(asyncio.DatagramProtocol):
     def connection_made(self, transport):
-        self.transport, self.left = transport, [bytes([size % 256]) * size for size in (0, 1, 1400, 8192)]
+        self.transport, self.left = transport, [bytes([size % 256]) * size for size in (1, 2, 1400, 8192)]
         self.ask()
     def ask(self):
         if not self.left: return done.set_result(True)

@@ -21,7 +21,7 @@ RECONNECT = "a port that is connected can be connected to another peer, where Tw
 log.startLoggingWithObserver(lambda event: None, setStdout=False)
 
 
-LAST = ["dropped", "stop"]
+LAST = ["refused", "dropped", "stop"]
 
 
 class Reactor(Clock):
@@ -148,9 +148,12 @@ class World:
         return events + self.of_step()
 
     def of_step(self):
-        """What has happened in a step, by ports: how they interleave says nothing. That something was dropped comes behind what
-        was received, and before the stop: when it is told depends on how many turns the step takes."""
-        events = sorted(self.events, key=lambda event: (event[0], LAST.index(event[1]) if event[1] in LAST else -1))
+        """What has happened in a step, by ports: how they interleave says nothing. That nobody was there, or something was
+        dropped, comes once, behind what was received and before the stop: how often it is told depends on the turns of the step."""
+        events = []
+        for event in sorted(self.events, key=lambda event: (event[0], LAST.index(event[1]) if event[1] in LAST else -1)):
+            if event[1] not in LAST or event not in events:
+                events.append(event)
         self.events[:] = []
         return events
 

@@ -140,14 +140,14 @@ impl World {
         }
     }
 
-    /// What has happened in a step, by ports: how they interleave says nothing. That something was dropped comes once, behind what
-    /// was received and before the stop: when it is told depends on how many turns the step takes.
+    /// What has happened in a step, by ports: how they interleave says nothing. That nobody was there, or something was dropped,
+    /// comes once, behind what was received and before the stop: how often it is told depends on the turns of the step.
     fn settle(&self, all: &Events) {
         self.reactor.advance(Duration::ZERO);
         let mut events = self.events.take();
-        let rank = |event: &[Json]| ["dropped", "stop"].iter().position(|last| event[1].text() == *last);
+        let rank = |event: &[Json]| ["refused", "dropped", "stop"].iter().position(|last| event[1].text() == *last);
         events.sort_by_key(|(number, event)| (*number, rank(event)));
-        events.dedup_by(|(_, later), (_, event)| later == event && rank(event) == Some(0));
+        events.dedup_by(|(_, later), (_, event)| later == event && rank(event).is_some());
         events.into_iter().for_each(|(_, event)| all.note(event));
     }
 }
