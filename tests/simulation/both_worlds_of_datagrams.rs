@@ -169,8 +169,7 @@ fn play(reactor: &Reactor, closed: bool, part: Part) -> Normal {
     let options = DatagramOptions { max_packet_size: 8192, ..DatagramOptions::default() };
     reactor.listen_udp_with("0.0.0.0:0", options, Role { part, other: other.host() }).expect("a free port");
     support::run(reactor);
-    let normal = normalise(&events.borrow());
-    normal
+    normalise(&events.borrow())
 }
 
 #[test]
