@@ -38,7 +38,7 @@
 //!
 //! | feature | brings | needs |
 //! |---|---|---|
-//! | `tls` | TLS on TCP connections, from the start or in mid-stream | rustls with ring; a C compiler |
+//! | `tls` | TLS on connections of every kind, from the start or in mid-stream | rustls with ring; a C compiler |
 //! | `zstd` | the compression format | the C library, which it builds |
 //! | `lz4` | the compression format | |
 //! | `processes` | child processes with further descriptors, or on a terminal of their own | command-fds, pty-process |
@@ -48,8 +48,8 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Reactor`] | the loop: it runs, stops, and calls later |
-//! | [`ReactorTcp`] | the reactor's `listen_tcp` and `connect_tcp` (in the prelude, or import it) |
-//! | [`Protocol`] | the callbacks of one connection: what you write; [`DatagramProtocol`] for UDP |
+//! | [`ReactorTcp`] | the reactor's `listen_tcp` and `connect_tcp` (in the prelude, or import it); likewise [`ReactorUnix`], [`ReactorUdp`], [`ReactorStdio`] and [`ReactorProcess`] |
+//! | [`Protocol`] | the callbacks of one connection: what you write; [`DatagramProtocol`] for UDP, [`ProcessProtocol`] for a child process |
 //! | [`Transport`] | the connection, to write to and to close; clone it and keep it |
 //! | [`Factory`] | builds a protocol for each connection; a closure is one |
 //! | [`ClientFactory`] | is also told of a connection that could not be made; a closure is one too |
@@ -72,9 +72,9 @@
 //! In the package's `examples` folder, and run by `cargo run --example NAME` in a checkout: `echo_server`, `echo_client`,
 //! `compressed_server`, `compressed_client`, `quickstart`, `chat_server`, `testing_a_protocol`, `test_your_protocol`,
 //! `looping_call`, `async_client`, `blocking_work`, `memcached_parser`, `stdin_client`, `unix_echo_server`, `unix_echo_client`,
-//! `portforward`, `process_filter`, `make_keys`, `tls_echo_server`, `tls_echo_client`, `starttls_server`, `starttls_client`,
-//! `mutual_tls`, `imap_client`, `mccp_server`, `ngircd_link`, `compress_tunnel`, `websocket_echo`, `simulated_chat`,
-//! `udp_echo`, `multicast_chat`, `workers_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.
+//! `udp_echo`, `multicast_chat`, `portforward`, `process_filter`, `make_keys`, `tls_echo_server`, `tls_echo_client`,
+//! `starttls_server`, `starttls_client`, `mutual_tls`, `imap_client`, `mccp_server`, `ngircd_link`, `compress_tunnel`,
+//! `websocket_echo`, `simulated_chat`, `workers_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs, missing_debug_implementations)]

@@ -1,4 +1,5 @@
-//! Torsade's connections: TCP, and the byte layers that can be switched on while a connection lives.
+//! Torsade's connections (TCP, UNIX sockets, pipes, standard input and output, child processes), the byte layers that can be
+//! switched on while one lives, and datagrams.
 //!
 //! The way of a byte: `StreamConnection` (`connection.rs`) reads it in step 6 of a turn, the `Chain` (`chain.rs`) takes
 //! it through the layers that are on, and the protocol gets it. What the protocol writes takes the same way back into
