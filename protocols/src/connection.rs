@@ -17,7 +17,7 @@ use crate::transport::tls::ConnectionTls;
 use crate::transport::unix::ConnectionUnix;
 use crate::work::Work;
 
-/// What is behind a [`Transport`](crate::Transport): a TCP connection, a wrapper's own layer, a test double.
+/// What is behind a [`Transport`](crate::Transport): a connection over a socket or pipe, a wrapper's own layer, a test double.
 ///
 /// Each method is the one of the same name on `Transport`, where it is described; none of them may call a user's callback
 /// before it returns. What not every connection has is in groups: [`limits`](Self::limits), [`compression`](Self::compression),

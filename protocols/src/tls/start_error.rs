@@ -21,7 +21,8 @@ pub enum StartTlsError {
     },
     /// A client has to know the server's name, and this connection was not made to a named host.
     NoServerName,
-    /// This transport cannot do TLS, or not with this configuration. TCP can, with the cargo feature `tls`.
+    /// This transport cannot do TLS, or not with this configuration. Connections over sockets can, with
+    /// the cargo feature `tls`.
     Unsupported,
 }
 
@@ -40,7 +41,9 @@ impl fmt::Display for StartTlsError {
             Self::NoServerName => {
                 f.write_str("cannot start TLS: the server's name is not known; set server_name in the client's configuration")
             }
-            Self::Unsupported => f.write_str("this transport cannot do TLS; use TCP, and the cargo feature `tls` of torsade"),
+            Self::Unsupported => {
+                f.write_str("this transport cannot do TLS; connections over sockets can, with the cargo feature `tls` of torsade")
+            }
         }
     }
 }

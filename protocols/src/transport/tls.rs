@@ -40,8 +40,8 @@ impl Transport {
     ///
     /// # Errors
     /// [`StartTlsError::AlreadyOn`], `Compressing`, `Closed`; `NoServerName` for a client whose configuration names none,
-    /// on a connection that was not made to a host; `Injected` (the connection ends then); `Unsupported` by what is not a TCP
-    /// connection, or without the cargo feature `tls`.
+    /// on a connection that was not made to a host; `Injected` (the connection ends then); `Unsupported` by a transport
+    /// that is no connection, such as a test double, or without the cargo feature `tls`.
     #[doc(alias = "startTLS")]
     #[doc(alias = "ITLSTransport")]
     pub fn start_tls(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
