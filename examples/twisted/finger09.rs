@@ -1,11 +1,10 @@
-//! Step 9 of Twisted's finger tutorial: the answer comes from a program, which a thread waits for.
+//! Step 9 of Twisted's finger tutorial: the answer comes from a program.
 //!
 //! Run:    cargo run --example finger09 [ADDRESS] [PROGRAM]     (127.0.0.1:1079 and finger unless given)
 //! Try:    nc -C 127.0.0.1 1079, then a user's name
 //! Expect: what `finger NAME` prints, or "Internal error in server" where there is no such program.
 
-use std::process::Command;
-
+use torsade::get_process_output;
 use torsade::prelude::*;
 
 struct FingerProtocol {
@@ -14,14 +13,11 @@ struct FingerProtocol {
 
 impl LineProtocol for FingerProtocol {
     fn line_received(&mut self, transport: &LineTransport, user: &[u8]) -> Result {
-        let (program, user) = (self.program.clone(), String::from_utf8(user.to_vec())?);
+        let user = std::str::from_utf8(user)?;
         if user.starts_with('-') {
             return Err("a name, not an option".into());
         }
-        let output = transport.reactor().defer_to_thread(move || {
-            let output = Command::new(program).arg(user).output()?;
-            if output.status.success() { Ok(output.stdout) } else { Err(format!("it ended with {}", output.status).into()) }
-        });
+        let output = get_process_output(transport.reactor(), Command::new(&self.program).arg(user));
         let transport = transport.clone();
         let answer = output.add_errback(|failure| {
             log::error!("finger failed: {failure}");
