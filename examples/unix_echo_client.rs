@@ -1,7 +1,7 @@
 //! A client of a UNIX socket: says hello, prints the answer, and ends.
 //!
 //! Run:    cargo run --example unix_echo_client [PATH]     (/tmp/torsade-echo.sock unless given; start unix_echo_server first)
-//! Expect: "the server said: hello, world!", and exit code 0; without a server, why not, and exit code 1.
+//! Expect: "the server said: hello, world!", how the connection ended, and exit code 0; without a server, why not, and exit code 1.
 
 use torsade::prelude::*;
 
@@ -34,7 +34,8 @@ impl ClientFactory for EchoFactory {
         std::process::exit(1)
     }
 
-    fn client_connection_lost(&mut self, connector: &Connector, _reason: &Reason) -> Result {
+    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
+        println!("{reason}");
         Ok(connector.reactor().stop()?)
     }
 }
@@ -42,8 +43,8 @@ impl ClientFactory for EchoFactory {
 fn main() -> Result {
     env_logger::init();
     let path = std::env::args().nth(1).unwrap_or_else(|| "/tmp/torsade-echo.sock".into());
-    let path = path.replacen('@', "\0", usize::from(path.starts_with('@')));
+    let name = path.strip_prefix('@').map_or_else(|| path.as_str().into(), |name| UnixName::Abstract(name.into()));
     let reactor = Reactor::new()?;
-    reactor.connect_unix(path, EchoFactory)?;
+    reactor.connect_unix(name, EchoFactory)?;
     reactor.run()
 }

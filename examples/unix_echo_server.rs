@@ -1,6 +1,6 @@
 //! The smallest server, on a UNIX socket: only programs of this machine reach it, and it knows who they are.
 //!
-//! Run:    cargo run --example unix_echo_server [PATH]     (/tmp/torsade-echo.sock unless given; one that begins with @ is an abstract name)
+//! Run:    cargo run --example unix_echo_server [PATH]     (/tmp/torsade-echo.sock unless given; with @ before it an abstract name)
 //! Try:    nc -U /tmp/torsade-echo.sock, or socat - UNIX-CONNECT:/tmp/torsade-echo.sock, then type
 //! Expect: each line comes back, and the server says who has connected. A second server on the same path is refused; after a
 //!         kill -9 the next one gets it; Ctrl-C removes the file.
@@ -26,7 +26,11 @@ impl Protocol for Echo {
 
 /// Starts the server on any reactor, a simulated one as well.
 pub fn start(reactor: &Reactor, path: &str) -> Result<Port> {
-    Ok(reactor.listen_unix(path.replacen('@', "\0", usize::from(path.starts_with('@'))), |_peer| Echo)?)
+    Ok(reactor.listen_unix(name(path), |_peer| Echo)?)
+}
+
+fn name(path: &str) -> UnixName {
+    path.strip_prefix('@').map_or_else(|| path.into(), |name| UnixName::Abstract(name.into()))
 }
 
 fn main() -> Result {

@@ -1,7 +1,7 @@
 //! A client of a UNIX socket that is passed an open file, and prints what is in it. Twisted's `recvfd.py`.
 //!
 //! Run:    cargo run --example recvfd PATH     (start sendfd first)
-//! Expect: the name of the file that `sendfd` was given, and its first 80 bytes.
+//! Expect: the name of the file that `sendfd` was given, and its first 80 bytes; without a server, why not, and exit code 1.
 
 use std::fs::File;
 use std::io::Read;
@@ -27,23 +27,39 @@ impl LineProtocol for ReceiveFd {
         match &mut self.0 {
             None => println!("received {} without receiving a descriptor", line.escape_ascii()),
             Some(file) => {
-                let mut contents = String::new();
-                file.take(80).read_to_string(&mut contents)?;
-                println!("received {} with a descriptor; contents: {contents:?}", line.escape_ascii());
+                let mut contents = Vec::new();
+                file.take(80).read_to_end(&mut contents)?;
+                println!("received {} with a descriptor; contents: \"{}\"", line.escape_ascii(), contents.escape_ascii());
             }
         }
         transport.lose_connection();
         Ok(())
     }
+}
 
-    fn connection_lost(&mut self, transport: &LineTransport, _reason: &Reason) -> Result {
-        Ok(transport.reactor().stop()?)
+struct ReceiveFdFactory;
+
+impl Factory for ReceiveFdFactory {
+    fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
+        Some(Box::new(LineReceiver::new(ReceiveFd::default())))
+    }
+}
+
+impl ClientFactory for ReceiveFdFactory {
+    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
+        eprintln!("{}: {reason}", connector.destination());
+        std::process::exit(1)
+    }
+
+    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
+        eprintln!("{reason}");
+        Ok(connector.reactor().stop()?)
     }
 }
 
 /// Starts the client on any reactor, which it stops.
 pub fn start(reactor: &Reactor, path: &Path) -> Result<Connector> {
-    Ok(reactor.connect_unix(path, |_peer| LineReceiver::new(ReceiveFd::default()))?)
+    Ok(reactor.connect_unix(path, ReceiveFdFactory)?)
 }
 
 fn main() -> Result {

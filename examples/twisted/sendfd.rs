@@ -13,8 +13,9 @@ struct SendFd(String);
 
 impl LineProtocol for SendFd {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        // It goes with the line, and comes before it.
-        transport.send_descriptor(File::open(&self.0)?)?;
+        let file = File::open(&self.0).map_err(|error| format!("cannot open {}: {error}", self.0))?;
+        transport.send_descriptor(file)?;
+        // The descriptor goes with the line, and comes before it.
         transport.send_line(&self.0);
         transport.lose_connection();
         Ok(())

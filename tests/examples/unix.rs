@@ -57,7 +57,7 @@ fn unix_echo_server_answers_unix_echo_client() {
     let path = folder.path("s");
     let _server = Server::start("unix_echo_server", &[&path]);
     let client = Command::new(example("unix_echo_client")).arg(&path).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&client.stdout), "the server said: hello, world!\n");
+    assert_eq!(String::from_utf8_lossy(&client.stdout), "the server said: hello, world!\nconnection was closed cleanly\n");
     assert!(client.status.success());
     let alone = Command::new(example("unix_echo_client")).arg(folder.path("none")).output().unwrap();
     assert_eq!(alone.status.code(), Some(1));
@@ -73,6 +73,8 @@ fn sendfd_passes_a_file_to_recvfd() {
     let client = Command::new(example("recvfd")).arg(&path).output().unwrap();
     let expected = format!("received {file} with a descriptor; contents: \"what is in it\"\n");
     assert_eq!(String::from_utf8_lossy(&client.stdout), expected);
+    let alone = Command::new(example("recvfd")).arg(folder.path("none")).output().unwrap();
+    assert_eq!(alone.status.code(), Some(1), "it ends without a server: {alone:?}");
 }
 
 #[test]
