@@ -6,7 +6,7 @@
 use std::net::Ipv4Addr;
 
 use torsade::prelude::*;
-use torsade::{DatagramOptions, MulticastInterface};
+use torsade::{DatagramOptions, Escaped, MulticastInterface};
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 70, 77);
 const PORT: u16 = 8005;
@@ -22,7 +22,7 @@ impl DatagramProtocol for Member {
     }
 
     fn datagram_received(&mut self, _transport: &DatagramTransport, data: &[u8], from: &Address) -> Result {
-        println!("{from}: {}", data.escape_ascii());
+        println!("{from}: {}", Escaped(String::from_utf8_lossy(data)));
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! Expect: the lines, sorted; a peer that reads slowly slows the program down, and a slow program the peer.
 
 use torsade::prelude::*;
-use torsade::{ProcessEnd, ProcessSignal};
+use torsade::{ChildDescriptor, ProcessEnd, ProcessSignal};
 
 /// A connection, which is the program's input.
 struct Filter {
@@ -25,18 +25,24 @@ impl Protocol for Filter {
     }
 
     fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {
-        self.process.iter().for_each(|process| process.write(data));
+        if let Some(process) = &self.process {
+            process.write(data);
+        }
         Ok(())
     }
 
     fn read_connection_lost(&mut self, _transport: &Transport) -> Result {
-        self.process.iter().for_each(Process::close_stdin);
+        if let Some(process) = &self.process {
+            process.close_stdin();
+        }
         Ok(())
     }
 
     fn connection_lost(&mut self, _transport: &Transport, _reason: &Reason) -> Result {
-        // It has most likely ended already.
-        self.process.take().map(|process| process.signal_process(ProcessSignal::TERMINATE));
+        if let Some(process) = self.process.take() {
+            // An error says that it has ended already.
+            process.signal_process(ProcessSignal::TERMINATE).ok();
+        }
         Ok(())
     }
 }
@@ -61,7 +67,9 @@ fn main() -> Result {
     env_logger::init();
     let mut args = std::env::args().skip(1);
     let address = args.next().unwrap_or_else(|| "127.0.0.1:8007".into());
-    let command = Command::new(args.next().unwrap_or_else(|| "sort".into())).args(args);
+    let program = args.next().unwrap_or_else(|| "sort".into());
+    // What it complains of is for whoever runs this server.
+    let command = Command::new(program).args(args).stderr(ChildDescriptor::Inherited);
     let reactor = Reactor::new()?;
     let port = reactor.listen_tcp(address.as_str(), move |_peer| Filter { command: command.clone(), process: None })?;
     println!("listening on {}", port.address());

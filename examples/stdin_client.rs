@@ -77,8 +77,8 @@ impl Factory for Connecting {
 }
 
 impl ClientFactory for Connecting {
-    fn client_connection_failed(&mut self, _connector: &Connector, reason: &ConnectError) -> Result {
-        eprintln!("{reason}");
+    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
+        eprintln!("{}: {reason}", connector.destination());
         std::process::exit(1)
     }
 

@@ -1,6 +1,6 @@
-//! UDP: each datagram goes back to whoever sent it. With an address of a server, a client that asks it and waits for the answer.
+//! UDP: each datagram goes back to whoever sent it. With `ask`, a client that asks a server and waits for the answer.
 //!
-//! Run:    cargo run --example udp_echo                       (a server on 127.0.0.1:8000)
+//! Run:    cargo run --example udp_echo                       (a server on 127.0.0.1:8000, or on the address that follows)
 //! Try:    cargo run --example udp_echo ask 127.0.0.1:8000    (or: echo hello | nc -u -w 1 127.0.0.1 8000)
 //! Expect: the answer, after as many attempts as it takes: a datagram may be lost, and nobody says so. If nobody listens there,
 //!         the client is told, and ends.
@@ -22,7 +22,7 @@ struct Client {
     server: Address,
 }
 
-/// Asks, and asks again every second until the client is closed.
+/// Asks, and asks again every second until the program ends.
 fn ask(transport: &DatagramTransport) {
     transport.write("hello");
     let again = transport.clone();
@@ -54,8 +54,8 @@ pub fn start(reactor: &Reactor, address: &str) -> Result<DatagramTransport> {
 
 /// Starts a client on any reactor; it stops the reactor at the end.
 pub fn start_client(reactor: &Reactor, server: &str) -> Result<DatagramTransport> {
-    let server = Address::Udp(server.parse()?);
-    Ok(reactor.listen_udp("0.0.0.0:0", Client { server })?)
+    let server = server.parse().map_err(|_| format!("{server}: give an IP address and a port, such as 127.0.0.1:8000"))?;
+    Ok(reactor.listen_udp("0.0.0.0:0", Client { server: Address::Udp(server) })?)
 }
 
 fn main() -> Result {

@@ -1,7 +1,7 @@
 //! Twisted's `echoclient_udp.py`: sends three datagrams, each after the answer to the one before, and ends after the last.
 //!
 //! Run:    cargo run --example echoclient_udp [ADDRESS]     (127.0.0.1:8000 unless given; start echoserv_udp first)
-//! Expect: the three answers.
+//! Expect: the three answers; where nobody listens, that it is so, and the end.
 
 use torsade::prelude::*;
 
@@ -30,12 +30,19 @@ impl DatagramProtocol for EchoClient {
         println!("Datagram received: {}", data.escape_ascii());
         self.send_datagram(transport)
     }
+
+    // Twisted's would wait for ever.
+    fn connection_refused(&mut self, transport: &DatagramTransport) -> Result {
+        println!("nobody listens on {}", self.server);
+        Ok(transport.reactor().stop()?)
+    }
 }
 
 /// Starts the client on any reactor; it stops the reactor at the end.
 pub fn start(reactor: &Reactor, server: &str) -> Result<DatagramTransport> {
     let strings = vec!["Hello, world!", "What a fine day it is.", "Bye-bye!"].into_iter();
-    let client = EchoClient { server: Address::Udp(server.parse()?), strings };
+    let server = server.parse().map_err(|_| format!("{server}: give an IP address and a port, such as 127.0.0.1:8000"))?;
+    let client = EchoClient { server: Address::Udp(server), strings };
     Ok(reactor.listen_udp("0.0.0.0:0", client)?)
 }
 

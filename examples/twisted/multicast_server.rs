@@ -35,6 +35,6 @@ pub fn start(reactor: &Reactor) -> Result<DatagramTransport> {
 fn main() -> Result {
     env_logger::init();
     let reactor = Reactor::new()?;
-    start(&reactor)?;
+    println!("listening on {}", start(&reactor)?.host());
     reactor.run()
 }
