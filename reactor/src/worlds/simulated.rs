@@ -51,6 +51,7 @@ pub(crate) mod memory;
 mod memory_peer;
 mod network;
 mod passing;
+mod places;
 mod process;
 mod program;
 mod queue;

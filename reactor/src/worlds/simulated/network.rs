@@ -1,4 +1,4 @@
-//! The hosts, what they listen on, and who is connected to whom.
+//! What programs listen on, and who is connected to whom.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,18 +10,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::backend::{ListenOptions, Ready, Signal, Token, Wakeups};
+use crate::backend::{ListenOptions, Ready, Token, Wakeups};
 
 use super::children::ChildState;
 use super::datagram_traffic::DatagramSocket;
 use super::faults::Faults;
 use super::link::{End, Fate, Link, LinkId, Medium, Side, Stage};
+use super::places::Place;
 use super::queue::{Happening, Queue};
 use super::rng::Rng;
 use super::script::Script;
 
 /// The first port that the system chooses by itself (RFC 6335).
-const FIRST_EPHEMERAL: u16 = 49152;
+pub(super) const FIRST_EPHEMERAL: u16 = 49152;
 /// How long a connect waits for an answer: six retries of Linux, after 1, 2, 4, ... seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
 /// How long it takes to learn that an address belongs to nobody.
@@ -49,28 +50,6 @@ pub(super) struct Listening {
     pub(super) waiting: VecDeque<LinkId>,
 }
 
-/// A program's place: that of a host, or of a process on one.
-struct HostState {
-    ip: IpAddr,
-    /// The place of the host that it is on: of a host, its own.
-    machine: usize,
-    /// Sockets with an edge that was not reported yet.
-    woken: VecDeque<SocketId>,
-    signals: Vec<Signal>,
-    /// The signals that the program takes.
-    watched: Vec<Signal>,
-    /// The program's sockets of connections.
-    streams: usize,
-    /// It is in `stirred`.
-    stirred: bool,
-    next_port: u16,
-    /// All ports were given out once.
-    wrapped: bool,
-    random: Rng,
-    /// Its power has failed.
-    off: bool,
-}
-
 /// All of the simulated world outside of the programs.
 pub(super) struct Network {
     pub(super) clock: Rc<Cell<Duration>>,
@@ -85,15 +64,15 @@ pub(super) struct Network {
     pub(super) socket_files: BTreeSet<(usize, PathBuf)>,
     pub(super) datagrams: BTreeMap<u64, DatagramSocket>,
     /// Those of hosts, and of processes.
-    hosts: Vec<HostState>,
+    pub(super) places: Vec<Place>,
     /// Processes whose parents do not know yet how they have ended, by their places.
     pub(super) children: BTreeMap<usize, ChildState>,
     /// Hosts that may have got something to do.
-    stirred: Vec<usize>,
+    pub(super) stirred: Vec<usize>,
     names: BTreeMap<String, Vec<IpAddr>>,
     parted: BTreeSet<(usize, usize)>,
     next_id: u64,
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 impl Network {
@@ -108,7 +87,7 @@ impl Network {
             listeners: BTreeMap::new(),
             socket_files: BTreeSet::new(),
             datagrams: BTreeMap::new(),
-            hosts: Vec::new(),
+            places: Vec::new(),
             children: BTreeMap::new(),
             stirred: Vec::new(),
             names: BTreeMap::new(),
@@ -125,125 +104,6 @@ impl Network {
 
     pub(super) fn now(&self) -> Duration {
         self.clock.get()
-    }
-
-    /// The host's place, if the address is one's.
-    pub(super) fn find_host(&self, ip: IpAddr) -> Option<usize> {
-        self.hosts.iter().position(|host| host.ip == ip)
-    }
-
-    pub(super) fn host_ip(&self, host: usize) -> IpAddr {
-        self.hosts[host].ip
-    }
-
-    /// The machines; programs of one have further places.
-    pub(super) fn all_hosts(&self) -> impl Iterator<Item = usize> {
-        (0..self.hosts.len()).filter(|place| self.machine(*place) == *place)
-    }
-
-    pub(super) fn add_host(&mut self, ip: IpAddr) -> usize {
-        let name = ip.to_string();
-        self.add_program(ip, self.hosts.len(), &name)
-    }
-
-    /// Adds a process on a machine.
-    pub(super) fn add_place(&mut self, machine: usize) -> usize {
-        let ip = self.hosts[machine].ip;
-        let name = format!("{ip}/{}", self.hosts.len());
-        self.add_program(ip, machine, &name)
-    }
-
-    fn add_program(&mut self, ip: IpAddr, machine: usize, name: &str) -> usize {
-        // A stream of random numbers for each program, so that its draws do not change the network's.
-        let random = Rng::new(self.seed.wrapping_mul(31).wrapping_add(crate::event_log::fingerprint(name.as_bytes())));
-        let (woken, signals, next_port) = (VecDeque::new(), Vec::new(), FIRST_EPHEMERAL);
-        self.hosts.push(HostState {
-            ip,
-            machine,
-            woken,
-            signals,
-            watched: Vec::new(),
-            streams: 0,
-            stirred: false,
-            next_port,
-            wrapped: false,
-            random,
-            off: false,
-        });
-        self.hosts.len() - 1
-    }
-
-    /// The place of the host that a program is on.
-    pub(super) fn machine(&self, place: usize) -> usize {
-        self.hosts[place].machine
-    }
-
-    /// The processes on a host.
-    pub(super) fn processes_on(&self, machine: usize) -> Vec<usize> {
-        (0..self.hosts.len()).filter(|place| *place != machine && self.machine(*place) == machine).collect()
-    }
-
-    pub(super) fn random(&mut self, host: usize) -> u64 {
-        self.hosts[host].random.next()
-    }
-
-    pub(super) fn watch_signals(&mut self, host: usize, signals: &[Signal]) {
-        self.hosts[host].watched = signals.to_vec();
-    }
-
-    /// Sends the program a signal; false if it does not take it. Those that ask it to stop always reach it.
-    pub(super) fn signal(&mut self, host: usize, signal: Signal) -> bool {
-        let HostState { watched, signals, .. } = &mut self.hosts[host];
-        let taken = signal.asks_to_stop() || watched.contains(&signal);
-        if taken && (signal.asks_to_stop() || !signals.contains(&signal)) {
-            signals.push(signal);
-        }
-        self.stir(host);
-        taken
-    }
-
-    pub(super) fn streams(&self, host: usize) -> usize {
-        self.hosts[host].streams
-    }
-
-    /// The host's program has got a socket of a connection.
-    pub(super) fn add_stream(&mut self, host: usize) {
-        self.hosts[host].streams += 1;
-    }
-
-    pub(super) fn remove_stream(&mut self, id: LinkId, side: Side) {
-        if let Some(link) = self.links.get(&id) {
-            self.hosts[link.end(side).host].streams -= 1;
-        }
-    }
-
-    /// The host's program has as many descriptors as it may have.
-    pub(super) fn is_out_of_descriptors(&self, host: usize) -> bool {
-        self.hosts[host].streams >= self.faults.descriptors
-    }
-
-    /// Notes that a host may have got something to do.
-    pub(super) fn stir(&mut self, host: usize) {
-        if !std::mem::replace(&mut self.hosts[host].stirred, true) {
-            self.stirred.push(host);
-        }
-    }
-
-    /// Notes it of all hosts.
-    pub(super) fn stir_all(&mut self) {
-        for host in 0..self.hosts.len() {
-            self.stir(host);
-        }
-    }
-
-    /// Takes the hosts that may have something to do, in the order of their making.
-    pub(super) fn take_stirred(&mut self, stirred: &mut Vec<usize>) {
-        stirred.clear();
-        stirred.append(&mut self.stirred);
-        stirred.sort_unstable();
-        for host in &*stirred {
-            self.hosts[*host].stirred = false;
-        }
     }
 
     pub(super) fn add_name(&mut self, name: &str, ip: IpAddr) {
@@ -281,33 +141,7 @@ impl Network {
 
     pub(super) fn are_parted(&self, a: usize, b: usize) -> bool {
         let (a, b) = (self.machine(a), self.machine(b));
-        self.hosts[a].off || self.hosts[b].off || self.parted.contains(&(a.min(b), a.max(b)))
-    }
-
-    /// A host's program is gone. Its system closes the sockets; without power there is no system, and nobody is told.
-    pub(super) fn end_program(&mut self, host: usize, off: bool) {
-        self.hosts[host].off |= off;
-        let listeners: Vec<u64> = self.listeners.iter().filter(|(_, at)| at.host == host).map(|(id, _)| *id).collect();
-        for id in listeners {
-            if off { drop(self.listeners.remove(&id)) } else { self.close_listener(id) }
-        }
-        let ends =
-            |(id, link): (&LinkId, &Link)| [(*id, Side::Client), (*id, Side::Server)].map(|end| (end, link.end(end.1).host));
-        let ends: Vec<_> = self.links.iter().flat_map(ends).filter(|(_, at)| *at == host).map(|(end, _)| end).collect();
-        for (id, side) in ends {
-            if off { self.vanish(id, side) } else { self.close(id, side) }
-        }
-        self.hosts[host].streams = 0;
-        self.datagrams.retain(|_, socket| socket.program != host);
-    }
-
-    /// A host has power, and may run another program.
-    pub(super) fn begin_program(&mut self, host: usize) {
-        self.hosts[host].off = false;
-        self.hosts[host].woken.clear();
-        self.hosts[host].signals.clear();
-        self.hosts[host].watched.clear();
-        self.release_stalled();
+        self.places[a].off || self.places[b].off || self.parted.contains(&(a.min(b), a.max(b)))
     }
 
     /// Notes an edge: the socket's readiness is reported by its host's next poll.
@@ -331,19 +165,19 @@ impl Network {
 
     /// Notes what the next poll of a program is to report.
     pub(super) fn wake_place(&mut self, place: usize, socket: SocketId) {
-        self.hosts[place].woken.push_back(socket);
+        self.places[place].woken.push_back(socket);
         self.stir(place);
     }
 
     pub(super) fn has_ready(&self, host: usize) -> bool {
-        !self.hosts[host].woken.is_empty() || !self.hosts[host].signals.is_empty()
+        !self.places[host].woken.is_empty() || !self.places[host].signals.is_empty()
     }
 
     /// Reports and forgets the edges of a host.
     pub(super) fn take_ready(&mut self, host: usize, wakeups: &mut Wakeups) {
         let now = self.now();
-        wakeups.signals.append(&mut self.hosts[host].signals);
-        while let Some(socket) = self.hosts[host].woken.pop_front() {
+        wakeups.signals.append(&mut self.places[host].signals);
+        while let Some(socket) = self.places[host].woken.pop_front() {
             let (token, ready) = match socket {
                 SocketId::Child(place) => (self.child_token(place), Ready::READABLE),
                 SocketId::Listener(id) => {
@@ -419,9 +253,9 @@ impl Network {
             return Err(ErrorKind::NetworkUnreachable.into());
         }
         let remote = SocketAddr::new(reachable(address.ip()), address.port());
-        let here = remote.ip().is_loopback() || remote.ip() == self.hosts[host].ip;
+        let here = remote.ip().is_loopback() || remote.ip() == self.places[host].ip;
         let there = if here { Some(self.machine(host)) } else { self.find_host(remote.ip()) };
-        let local_ip = if here { remote.ip() } else { self.hosts[host].ip };
+        let local_ip = if here { remote.ip() } else { self.places[host].ip };
         let local = SocketAddr::new(local_ip, self.port_to(host, local_ip, remote)?);
         let fate = match () {
             () if self.rng.chance(self.faults.connect_hangs) => Fate::Hanging,
@@ -491,9 +325,9 @@ impl Network {
 
     fn next_port(&mut self, host: usize) -> u16 {
         let host = self.machine(host);
-        let port = self.hosts[host].next_port;
-        self.hosts[host].next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
-        self.hosts[host].wrapped |= port == u16::MAX;
+        let port = self.places[host].next_port;
+        self.places[host].next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
+        self.places[host].wrapped |= port == u16::MAX;
         port
     }
 
@@ -503,7 +337,7 @@ impl Network {
             let port = self.next_port(host);
             let ends = (SocketAddr::new(ip, port).into(), remote.into());
             let used = |link: &Link| (&link.client.local, &link.client.remote) == (&ends.0, &ends.1);
-            if !(self.is_taken(host, ip, port) || self.hosts[self.machine(host)].wrapped && self.links.values().any(used)) {
+            if !(self.is_taken(host, ip, port) || self.places[self.machine(host)].wrapped && self.links.values().any(used)) {
                 return Ok(port);
             }
         }
@@ -523,7 +357,7 @@ impl Network {
 
     /// Whether programs of the host can listen on the address; where a test plays all other hosts, they can on each.
     pub(super) fn is_own(&self, host: usize, ip: IpAddr) -> bool {
-        ip.is_unspecified() || ip.is_loopback() || ip == self.hosts[host].ip || self.script.is_some()
+        ip.is_unspecified() || ip.is_loopback() || ip == self.places[host].ip || self.script.is_some()
     }
 
     fn is_taken(&self, host: usize, ip: IpAddr, port: u16) -> bool {
@@ -551,11 +385,11 @@ impl Network {
             link.describe_troubles(now, text);
         }
         self.describe_datagrams(text);
-        for host in self.hosts.iter().filter(|host| host.off) {
+        for host in self.places.iter().filter(|host| host.off) {
             let _ignored = write!(text, "\n  {} is off", host.ip);
         }
         for (a, b) in &self.parted {
-            let _ignored = write!(text, "\n  {} and {} are parted", self.hosts[*a].ip, self.hosts[*b].ip);
+            let _ignored = write!(text, "\n  {} and {} are parted", self.places[*a].ip, self.places[*b].ip);
         }
     }
 }
