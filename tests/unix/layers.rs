@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::place::Folder;
 use super::support::*;
+use torsade::DecompressErrorKind;
 use torsade::prelude::*;
 
 /// What both ends do when the connection is made.
@@ -82,11 +83,7 @@ fn compression_works_on_unix_sockets() {
 fn tls_works_on_unix_sockets_with_and_without_compression() {
     for compressed in [false, true] {
         let (back, sent) = there_and_back(move |transport, client| {
-            if client {
-                transport.start_tls(client_config())?
-            } else {
-                transport.start_tls(keys::server())?
-            }
+            start_tls(transport, client)?;
             if compressed {
                 transport.set_detection(Detect::AtStart);
                 transport.set_compression("deflate")?;
@@ -96,6 +93,76 @@ fn tls_works_on_unix_sockets_with_and_without_compression() {
         assert!(back == text());
         assert_eq!(sent < text().len() as u64 / 20, compressed, "{sent}");
     }
+}
+
+/// Why a client's connection ends whose server aborts it once the client has answered.
+fn end_of_an_abort(switch: impl Fn(&Transport, bool) -> Result + 'static) -> Reason {
+    let (folder, switch): (_, Switch) = (Folder::new(), Rc::new(switch));
+    let reactor = Reactor::new().unwrap();
+    let server = Rc::clone(&switch);
+    let build = move |_peer: Address| {
+        let server = Rc::clone(&server);
+        Probe::new(&Events::default(), move |event, transport| {
+            match event {
+                Event::Made => {
+                    server(transport, false)?;
+                    transport.write("hello");
+                }
+                Event::Data(_) => transport.abort_connection(),
+                _ => {}
+            }
+            Ok(())
+        })
+    };
+    reactor.listen_unix(folder.path("s"), build).unwrap();
+    let (events, stopper) = (Events::default(), reactor.clone());
+    let seen = events.clone();
+    let build = move |_peer: Address| {
+        let (switch, stopper) = (Rc::clone(&switch), stopper.clone());
+        Probe::new(&seen, move |event, transport| {
+            match event {
+                Event::Made => switch(transport, true)?,
+                Event::Data(_) => transport.write("!"),
+                Event::Lost(_) => stop(&stopper),
+                _ => {}
+            }
+            Ok(())
+        })
+    };
+    reactor.connect_unix(folder.path("s"), build).unwrap();
+    run(&reactor);
+    assert_eq!(events.data(), b"hello");
+    events.reason()
+}
+
+#[test]
+fn compression_tells_an_abort_from_an_end() {
+    let plain = end_of_an_abort(|_, _| Ok(()));
+    assert!(plain.is_clean(), "there is no reset: {plain}");
+    let compressed = end_of_an_abort(|transport, client| {
+        Ok(if !client {
+            transport.set_compression("deflate")?
+        })
+    });
+    let Reason::Decompress(error) = &compressed else { panic!("{compressed}") };
+    assert_eq!(error.kind, DecompressErrorKind::Truncated);
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn tls_tells_an_abort_from_an_end() {
+    let reason = end_of_an_abort(start_tls);
+    assert!(matches!(reason, Reason::TlsTruncated), "{reason}");
+}
+
+#[cfg(feature = "tls")]
+fn start_tls(transport: &Transport, client: bool) -> Result {
+    if client {
+        transport.start_tls(client_config())?;
+    } else {
+        transport.start_tls(keys::server())?;
+    }
+    Ok(())
 }
 
 /// A client of a path has no name to check the certificate by, and says which it expects.
