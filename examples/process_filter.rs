@@ -68,7 +68,7 @@ fn main() -> Result {
     let mut args = std::env::args().skip(1);
     let address = args.next().unwrap_or_else(|| "127.0.0.1:8007".into());
     let program = args.next().unwrap_or_else(|| "sort".into());
-    // What it complains of is for whoever runs this server.
+    // Its error messages go where this server's go.
     let command = Command::new(program).args(args).stderr(ChildDescriptor::Inherited);
     let reactor = Reactor::new()?;
     let port = reactor.listen_tcp(address.as_str(), move |_peer| Filter { command: command.clone(), process: None })?;

@@ -1,6 +1,7 @@
 //! The servers that a load generator drives: `server MODE PORT`, written as a user would write them.
 //!
-//! Listens on 127.0.0.1 (`uecho` on a UNIX socket, whose path it is given), prints `LISTENING <port>`, and serves until it is killed. Exit status 3: no such mode.
+//! Listens on 127.0.0.1 (`uecho` on a UNIX socket, whose path it is given), prints `LISTENING <port>`, and serves until it is killed.
+//! Exit status 3: no such mode.
 
 mod bulk;
 mod chat;

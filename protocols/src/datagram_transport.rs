@@ -47,9 +47,10 @@ pub trait DatagramEnd {
 
 /// A socket of datagrams, as its protocol and others see it; a cheap handle.
 ///
-/// `listen_udp` and `listen_unix_datagram` give it, and every callback gets it too. No method calls a callback before it returns, so a `RefCell` may stay borrowed across all of them. Dropping it changes
-/// nothing: the socket is open until [`stop_listening`](Self::stop_listening) or the reactor's stop. Once it is closed, writing does
-/// nothing, and what has a result gives `NotConnected`.
+/// `listen_udp` and `listen_unix_datagram` give it, and every callback gets it too. No method calls a callback before it
+/// returns, so a `RefCell` may stay borrowed across all of them. Dropping it changes nothing: the socket is open until
+/// [`stop_listening`](Self::stop_listening) or the reactor's stop. Once it is closed, writing does nothing, and what has a result
+/// gives `NotConnected`.
 #[derive(Clone)]
 #[doc(alias = "IUDPTransport")]
 #[doc(alias = "IMulticastTransport")]
