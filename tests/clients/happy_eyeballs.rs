@@ -68,6 +68,7 @@ impl ClientFactory for Client {
             }
             ConnectError::TimedOut(after) => ConnectError::TimedOut(*after),
             ConnectError::Refused => ConnectError::Refused,
+            ConnectError::ShuttingDown => ConnectError::ShuttingDown,
             ConnectError::Io(error) => ConnectError::Io(error.kind().into()),
             other => panic!("{other}"),
         };
@@ -235,4 +236,21 @@ fn an_attempt_is_given_as_long_as_was_set() {
     assert_eq!((reactor.source_count(), reactor.backend().open_streams()), (0, 0));
     let late = reactor.accept_attempt(SocketAddr::new(addresses[0], 80));
     assert!(late.is_err(), "nobody waits for it any more");
+}
+
+#[test]
+fn a_stop_while_several_attempts_are_under_way_is_told_once() {
+    let reactor = MemoryReactor::new();
+    let addresses: [IpAddr; 3] = ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap()];
+    reactor.add_host("many.example", addresses);
+    let told = Rc::new(RefCell::new(Vec::new()));
+    reactor.connect_tcp("many.example:80", Client(Rc::clone(&told))).unwrap();
+    for _ in 0..3 {
+        reactor.advance(Duration::ZERO);
+        reactor.advance(DELAY);
+    }
+    assert_eq!(reactor.connected_to().len(), 3);
+    reactor.stop().unwrap();
+    reactor.advance(Duration::ZERO);
+    assert!(matches!(told.borrow()[..], [Told::Failed(ConnectError::ShuttingDown)]), "{told:?}");
 }

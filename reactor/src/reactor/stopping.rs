@@ -189,13 +189,14 @@ impl Reactor {
     }
 
     /// Calls the youngest first: a source that is carried by another, such as TLS over a transport, is called before its carrier.
+    /// What has left the table by the time that its turn comes is not called.
     fn call_all_sources(&self, call: fn(Rc<dyn Source>)) {
         self.begin_calls();
-        let mut sources = self.0.sources.borrow().all();
+        let mut tokens: Vec<_> = self.0.sources.borrow().all().into_iter().map(|(token, _)| token).collect();
         // The upper half of a token is its generation.
-        sources.sort_by_key(|(token, _)| Reverse(token.to_usize()));
-        for (token, source) in sources {
-            self.call_source(token, source, call);
+        tokens.sort_by_key(|token| Reverse(token.to_usize()));
+        for token in tokens {
+            self.call_for(token, call);
         }
     }
 
