@@ -189,6 +189,21 @@ fn calls_for_one_signal_come_in_their_order_and_a_panic_in_one_spares_the_others
 }
 
 #[test]
+fn a_call_that_an_earlier_one_for_the_same_signal_drops_is_not_made() {
+    let simulation = Simulation::new(1);
+    let host = simulation.host("10.0.0.1");
+    let log = Log::default();
+    let later = Rc::new(RefCell::new(None));
+    let dropped = later.clone();
+    let _first = host.on_signal(Signal::Hangup, move || drop(dropped.take())).unwrap();
+    later.replace(Some(noting(&host, &log, Signal::Hangup, "later")));
+    simulation.run_for(Duration::ZERO).unwrap();
+    host.signal(Signal::Hangup);
+    simulation.run_for(Duration::ZERO).unwrap();
+    assert_eq!(*log.borrow(), [] as [&str; 0]);
+}
+
+#[test]
 fn a_simulated_program_is_killed_by_a_signal_that_it_does_not_take() {
     for (signal, ends) in [
         (Signal::Hangup, true),

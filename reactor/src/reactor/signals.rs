@@ -31,6 +31,10 @@ impl SignalCalls {
         self.list.borrow().iter().filter(|call| call.signal == signal).cloned().collect()
     }
 
+    fn has(&self, id: u64) -> bool {
+        self.list.borrow().iter().any(|call| call.id == id)
+    }
+
     pub(super) fn take(&self) -> Vec<Rc<SignalCall>> {
         self.list.take()
     }
@@ -129,7 +133,10 @@ impl Reactor {
         }
         self.begin_calls();
         for call in calls {
-            self.call("a call for a signal", Some(call.made), || (call.call.borrow_mut())());
+            // One that was made before may have dropped it.
+            if self.0.signals.has(call.id) {
+                self.call("a call for a signal", Some(call.made), || (call.call.borrow_mut())());
+            }
         }
     }
 
