@@ -88,8 +88,8 @@ impl Reactor {
     /// again, or stops the reactor gracefully.
     ///
     /// # Errors
-    /// When the system refuses to install the signal action. `Unsupported` on Windows, but for SIGINT and SIGTERM, which never
-    /// come there.
+    /// When the system refuses to install the signal action, or the reactor has stopped. `Unsupported` on Windows, but for SIGINT
+    /// and SIGTERM, which never come there.
     ///
     /// # Examples
     /// ```no_run
@@ -102,6 +102,9 @@ impl Reactor {
     /// ```
     #[track_caller]
     pub fn on_signal(&self, signal: Signal, call: impl FnMut() + 'static) -> io::Result<SignalWatch> {
+        if self.has_stopped() {
+            return Err(io::Error::other(format!("{signal:?} is not taken: the reactor has stopped, and makes no more calls")));
+        }
         let calls = &self.0.signals;
         calls.last_id.set(calls.last_id.get() + 1);
         let (id, made, call) = (calls.last_id.get(), Location::caller(), RefCell::new(Box::new(call) as Box<dyn FnMut()>));
