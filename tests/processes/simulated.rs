@@ -86,6 +86,27 @@ fn standard_error_goes_its_own_way_or_the_same() {
 }
 
 #[test]
+fn one_that_has_exited_when_its_parent_kills_it_has_exited() {
+    for seed in 1..=20 {
+        let (simulation, host) = world(seed);
+        let (told, exited) = (Told::default(), Rc::new(Cell::new(false)));
+        let exits = exited.clone();
+        host.add_program("exits", move |program| {
+            exits.set(true);
+            program.exit(3);
+            Ok(())
+        });
+        host.spawn_process(Watcher::new(&told, |_, _| Ok(())), Command::new("exits")).unwrap();
+        simulation.run_until(|| exited.get()).unwrap();
+        host.set_stop_timeout(Duration::ZERO);
+        // Its end may have been told by now.
+        host.stop().ok();
+        simulation.run_until(|| !host.is_running()).unwrap();
+        assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 3"), "seed {seed}");
+    }
+}
+
+#[test]
 fn sigterm_stops_its_reactor_gracefully_and_others_kill() {
     let (simulation, host) = world(1);
     host.add_program("server", |program| {

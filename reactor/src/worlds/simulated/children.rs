@@ -65,6 +65,11 @@ impl Network {
         self.children.get(&place)?.token
     }
 
+    /// How the process has ended, whether its parent can know that or not.
+    pub(super) fn end_of_child(&self, place: usize) -> Option<ProcessEnd> {
+        self.children.get(&place)?.end
+    }
+
     /// How the process has ended, if its parent can know that; it is forgotten then.
     pub(super) fn wait_for_child(&mut self, place: usize) -> Option<ProcessEnd> {
         let end = self.children.get(&place).filter(|child| child.told)?.end;

@@ -78,8 +78,10 @@ impl Child for SimulatedChild {
     }
 
     fn kill_and_wait(&mut self) -> ProcessEnd {
-        self.world.end_program(self.place, Ending::Killed(ProcessSignal::KILL));
-        ProcessEnd::Killed(ProcessSignal::KILL)
+        let killed = Ending::Killed(ProcessSignal::KILL);
+        self.world.end_program(self.place, killed);
+        // It may have ended before, by itself.
+        self.world.network.borrow().end_of_child(self.place).unwrap_or(killed.as_process_end())
     }
 }
 
