@@ -15,6 +15,8 @@ mod error;
 mod escaped;
 pub mod event_log;
 mod panic;
+#[cfg(unix)]
+mod poll_now;
 mod reactor;
 mod report;
 mod task;

@@ -149,6 +149,10 @@ fn watches_end_with_the_reactor() {
     assert_eq!(reactor.source_count(), 0);
     watch.set_interest(Interest::Both).unwrap();
     drop(watch);
+    let (late, _other) = UnixStream::pair().unwrap();
+    let error = reactor.watch(late, Interest::Readable, |_| {}).unwrap_err();
+    assert!(error.to_string().contains("the reactor is stopping"), "{error}");
+    assert_eq!(reactor.source_count(), 0);
 }
 
 #[test]
@@ -166,8 +170,8 @@ fn what_cannot_be_watched_is_an_error() {
     let copy = ours.as_fd().try_clone_to_owned().unwrap();
     let _other_watch = reactor.watch(copy, Interest::Writable, |_| {}).unwrap();
     assert_eq!(reactor.source_count(), 2);
-    let simulated = Simulation::new(1).host("10.0.0.1");
-    assert_eq!(simulated.watch(ours, Interest::Readable, |_| {}).unwrap_err().kind(), ErrorKind::Unsupported);
+    let simulation = Simulation::new(1);
+    assert_eq!(simulation.host("10.0.0.1").watch(ours, Interest::Readable, |_| {}).unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
 #[cfg(target_os = "linux")]

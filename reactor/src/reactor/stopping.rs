@@ -156,6 +156,12 @@ impl Reactor {
         self.clear();
     }
 
+    /// Whether what is on the loop was told to end: nothing is added to it any more.
+    #[cfg(unix)]
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.0.life.get(), Life::Finishing(_) | Life::Stopped)
+    }
+
     /// Whether it has stopped for good.
     pub(crate) fn has_stopped(&self) -> bool {
         self.0.life.get() == Life::Stopped

@@ -6,12 +6,12 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::{Rc, Weak};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::time::Timespec;
+use rustix::event::PollFlags;
 
 use super::Reactor;
 use crate::backend::{Interest, Ready, Token};
 use crate::panic::catch;
+use crate::poll_now::poll_now;
 use crate::reactor::source::Source;
 use crate::report::{drop_quietly, report_error};
 
@@ -77,13 +77,11 @@ impl Watched {
     /// What it is ready for, by the system's own word at this moment.
     fn look(&self, descriptor: &dyn AsFd) -> io::Result<Option<Interest>> {
         let interest = self.interest.get();
-        let mut polled = [PollFd::from_borrowed_fd(descriptor.as_fd(), flags(interest))];
-        poll(&mut polled, Some(&Timespec::default()))?;
-        let [polled] = polled;
-        if polled.revents().contains(PollFlags::NVAL) {
+        let found = poll_now(descriptor, flags(interest))?;
+        if found.contains(PollFlags::NVAL) {
             return Err(io::Error::other("it was closed while it was watched; drop the Watch first"));
         }
-        Ok(reported(interest, polled.revents()))
+        Ok(reported(interest, found))
     }
 
     /// Ends the watch.
@@ -184,7 +182,8 @@ impl Reactor {
     ///
     /// # Errors
     /// As the system says: `PermissionDenied` for a file or directory, which is always ready and need not be watched;
-    /// `AlreadyExists` if it is watched already. `Unsupported` in a simulated world, to which no descriptor belongs.
+    /// `AlreadyExists` if it is watched already. `Unsupported` in a simulated world, to which no descriptor belongs. Once the
+    /// reactor has begun to end what is watched, nothing more is.
     ///
     /// # Examples
     /// ```
@@ -213,6 +212,9 @@ impl Reactor {
         interest: Interest,
         call: impl FnMut(Interest) + 'static,
     ) -> io::Result<Watch> {
+        if self.is_ending() {
+            return Err(io::Error::other("the reactor is stopping: nothing is watched any more"));
+        }
         let descriptor: Rc<dyn AsFd> = Rc::new(descriptor);
         let watched = Rc::new(Watched {
             reactor: self.clone(),

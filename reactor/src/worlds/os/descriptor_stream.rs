@@ -2,18 +2,18 @@
 
 use std::cell::{Cell, Ref, RefCell};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use mio::Interest;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::time::Timespec;
+use rustix::event::PollFlags;
 
 use super::Registry;
 use super::descriptor::Descriptor;
 use super::standard_io::StandardOutput;
 use crate::address::Address;
 use crate::backend::{Direction, Ready, Stream, TcpOptions, Token, UnixSocket};
+use crate::poll_now::poll_now;
 
 /// What comes is read from one descriptor, what goes is written to another; there may be only one of them.
 pub(super) struct DescriptorStream {
@@ -158,10 +158,8 @@ impl Stream for DescriptorStream {
             return Ok(None);
         }
         let Ok(output) = self.output() else { return Ok(None) };
-        let mut polled = [PollFd::from_borrowed_fd(output.as_fd(), PollFlags::OUT)];
-        poll(&mut polled, Some(&Timespec::default()))?;
-        let [polled] = polled;
-        Ok(polled.revents().contains(PollFlags::ERR).then(|| io::ErrorKind::BrokenPipe.into()))
+        let found = poll_now(&*output, PollFlags::OUT)?;
+        Ok(found.contains(PollFlags::ERR).then(|| io::ErrorKind::BrokenPipe.into()))
     }
 
     fn local_address(&self) -> io::Result<Address> {

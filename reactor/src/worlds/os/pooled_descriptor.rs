@@ -9,13 +9,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::PollFlags;
 use rustix::io::retry_on_intr;
-use rustix::time::Timespec;
 
 use super::Registry;
 use super::thread_pool::ThreadPool;
 use crate::backend::{Ready, Token};
+use crate::poll_now::poll_now;
 
 /// The most that one job reads or writes, in bytes.
 const CHUNK: usize = 64 << 10;
@@ -109,9 +109,8 @@ impl PooledDescriptor {
         if !self.polled.get() {
             return true;
         }
-        let mut polled = [PollFd::from_borrowed_fd(self.as_fd(), flags)];
         // An error is the job's to find.
-        poll(&mut polled, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
+        poll_now(self, flags).map_or(true, |found| !found.is_empty())
     }
 
     fn work(&self, ready: Ready, job: impl FnOnce(&OwnedFd) -> io::Result<Vec<u8>> + Send + 'static) {
