@@ -9,7 +9,7 @@ use std::time::Duration;
 use torsade_protocols::spi::{DatagramEnd, Work, weight};
 use torsade_protocols::{Address, DatagramError, DatagramProtocol, DatagramTransport};
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::spi::{Datagrams, Ready, Source, Token, catch};
+use torsade_reactor::spi::{Datagrams, Ready, Source, Token, catch, drop_quietly};
 use torsade_reactor::{DatagramOptions, DelayedCall, Reactor, Result, report_error};
 
 use crate::connection::shared::Shared;
@@ -200,8 +200,7 @@ impl DatagramPort {
             self.call("stop_protocol", |protocol, transport| protocol.stop_protocol(transport));
         }
         // It may hold the transport, and so this.
-        let protocol = self.protocol.take();
-        drop(protocol);
+        drop_quietly("a protocol", self.protocol.take());
     }
 
     fn deliver(
@@ -235,7 +234,10 @@ impl DatagramPort {
         let transport = DatagramTransport::new(Rc::<Self>::clone(self));
         match catch(|| call(protocol, &transport)) {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => report_error(callback, format_args!("{}: {callback} failed: {error}", self.describe())),
+            Ok(Err(error)) => {
+                report_error(callback, format_args!("{}: {callback} failed: {error}", self.describe()));
+                drop_quietly("an error", error);
+            }
             Err(panic) => report_error(callback, format_args!("{}: {callback} {panic}", self.describe())),
         }
     }
