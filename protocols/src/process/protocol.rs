@@ -145,7 +145,8 @@ pub trait ProcessProtocol {
         Ok(())
     }
 
-    /// The process has exited, and all its descriptors are closed. Comes exactly once, and last.
+    /// The process has exited, and all its descriptors are closed. Comes exactly once, and last; of a process that goes on when the
+    /// reactor stops ([`AtStop::LeaveAlone`](torsade_reactor::AtStop::LeaveAlone)) not at all.
     ///
     /// # Errors
     /// Any error is logged.
@@ -165,8 +166,28 @@ impl<P: ProcessProtocol + ?Sized> ProcessProtocol for Rc<RefCell<P>> {
         self.borrow_mut().child_data_received(process, descriptor, data)
     }
 
+    fn out_received(&mut self, process: &Process, data: &[u8]) -> Result {
+        self.borrow_mut().out_received(process, data)
+    }
+
+    fn err_received(&mut self, process: &Process, data: &[u8]) -> Result {
+        self.borrow_mut().err_received(process, data)
+    }
+
     fn child_connection_lost(&mut self, process: &Process, descriptor: u32) -> Result {
         self.borrow_mut().child_connection_lost(process, descriptor)
+    }
+
+    fn in_connection_lost(&mut self, process: &Process) -> Result {
+        self.borrow_mut().in_connection_lost(process)
+    }
+
+    fn out_connection_lost(&mut self, process: &Process) -> Result {
+        self.borrow_mut().out_connection_lost(process)
+    }
+
+    fn err_connection_lost(&mut self, process: &Process) -> Result {
+        self.borrow_mut().err_connection_lost(process)
     }
 
     fn process_exited(&mut self, process: &Process, end: ProcessEnd) -> Result {
