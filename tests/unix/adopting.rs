@@ -62,6 +62,19 @@ fn a_socket_is_used_by_what_it_is() {
 }
 
 #[test]
+fn nothing_is_adopted_once_the_reactor_stops_and_the_peer_sees_the_end() {
+    let reactor = Reactor::new().unwrap();
+    let stopper = reactor.clone();
+    reactor.call_when_running(move || stop(&stopper));
+    run(&reactor);
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let error = reactor.adopt_stream_connection(ours, Probe::new(&Events::default(), |_, _| Ok(()))).unwrap_err();
+    assert!(error.to_string().contains("the reactor is stopping"), "{error}");
+    assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    assert_eq!(reactor.source_count(), 0);
+}
+
+#[test]
 fn what_is_no_connected_socket_of_streams_is_refused() {
     let reactor = Reactor::new().unwrap();
     let (datagrams, _peer) = UnixDatagram::pair().unwrap();

@@ -57,9 +57,6 @@ pub(crate) struct StreamConnection {
     in_flight: Cell<bool>,
 }
 
-/// What is told to the maker of a connection before `connection_made`.
-pub(crate) type OnMade = Box<dyn FnOnce(&Transport)>;
-
 /// What is told to the maker of an outgoing connection when it is lost.
 pub(crate) type OnLost = Box<dyn FnOnce(&Reason)>;
 
@@ -71,7 +68,8 @@ pub(crate) struct Begun {
     pub(crate) ready: Ready,
     /// Where it was made to.
     pub(crate) host: Option<Host>,
-    pub(crate) on_made: OnMade,
+    /// Told before `connection_made`.
+    pub(crate) on_made: Box<dyn FnOnce(&Transport)>,
     pub(crate) on_lost: OnLost,
 }
 
@@ -84,7 +82,7 @@ fn call_out(callback: impl FnOnce() -> Result) -> Result<(), Reason> {
 }
 
 impl StreamConnection {
-    /// Makes a connection of a socket that a port has accepted, with TLS if that is asked for; from the loop only.
+    /// Makes a connection of a stream that is connected already, with TLS if that is asked for; from the loop only.
     pub(crate) fn accept(
         shared: &Rc<Shared>,
         stream: Box<dyn Stream>,
@@ -95,18 +93,17 @@ impl StreamConnection {
         Self::new(shared, peer, protocol).enter(stream, tls)
     }
 
-    /// Makes a connection of a stream that is connected already, and tells `on_made` before `connection_made`; from the loop only.
-    pub(crate) fn adopt(
+    /// Makes a connection of one of a child process's pipes, and tells `on_made` before `connection_made`. Outside of the loop too:
+    /// that callback of its protocol calls nothing of the program's.
+    pub(crate) fn adopt_pipe(
         shared: &Rc<Shared>,
-        stream: Box<dyn Stream>,
-        peer: Address,
+        pipe: Box<dyn Stream>,
         protocol: Box<dyn Protocol>,
-        (on_made, on_lost): (OnMade, OnLost),
+        on_made: impl FnOnce(&Transport),
     ) -> io::Result<()> {
-        let connection = Self::new(shared, peer, protocol);
-        connection.state.borrow_mut().rare().on_lost = Some(on_lost);
+        let connection = Self::new(shared, Address::Unnamed, protocol);
         on_made(&connection.transport());
-        connection.enter(stream, None)
+        connection.enter(pipe, None)
     }
 
     /// Takes a place in the reactor's table, and begins.

@@ -1,22 +1,21 @@
 //! A stream that is connected already, until its connection begins in the next turn.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 
-use torsade_protocols::{Address, Protocol, Reason};
+use torsade_protocols::{Address, Protocol};
 use torsade_reactor::Reactor;
 use torsade_reactor::spi::{Ready, Source, Stream, Token};
 
+use crate::connection::StreamConnection;
 use crate::connection::shared::Shared;
-use crate::connection::{OnLost, OnMade, StreamConnection};
 
 /// What a connection begins with.
 struct Beginning {
     stream: Box<dyn Stream>,
     peer: Address,
     protocol: Box<dyn Protocol>,
-    on_made: OnMade,
-    on_lost: OnLost,
 }
 
 /// Waits for the loop, for `connection_made` comes from there like every callback.
@@ -26,19 +25,21 @@ struct Adopted {
     beginning: RefCell<Option<Beginning>>,
 }
 
-/// Has a connection begin in the next turn. `on_made` is told before `connection_made`; `on_lost` after `connection_lost`, and
-/// also if the connection never begins.
+/// Has a connection with the stream that `open` gives begin in the next turn; if the reactor stops before, it never does.
 pub(crate) fn adopt(
     reactor: &Reactor,
-    stream: Box<dyn Stream>,
-    peer: Address,
+    open: impl FnOnce() -> io::Result<(Box<dyn Stream>, Address)>,
     protocol: Box<dyn Protocol>,
-    (on_made, on_lost): (OnMade, OnLost),
-) {
-    let beginning = RefCell::new(Some(Beginning { stream, peer, protocol, on_made, on_lost }));
+) -> io::Result<()> {
+    if reactor.is_stopping() {
+        return Err(io::Error::other("no connection is made any more: the reactor is stopping"));
+    }
+    let (stream, peer) = open()?;
+    let beginning = RefCell::new(Some(Beginning { stream, peer, protocol }));
     let adopted = Rc::new(Adopted { shared: Shared::of(reactor), token: Cell::new(Token::from_usize(usize::MAX)), beginning });
     adopted.token.set(reactor.add_source(Rc::<Adopted>::clone(&adopted)));
     reactor.requeue(adopted.token.get(), Ready::NONE);
+    Ok(())
 }
 
 impl Adopted {
@@ -50,9 +51,8 @@ impl Adopted {
 
 impl Source for Adopted {
     fn ready(self: Rc<Self>, _: Ready) {
-        let Some(beginning) = self.leave() else { return };
-        let Beginning { stream, peer, protocol, on_made, on_lost } = beginning;
-        if let Err(error) = StreamConnection::adopt(&self.shared, stream, peer.clone(), protocol, (on_made, on_lost)) {
+        let Some(Beginning { stream, peer, protocol }) = self.leave() else { return };
+        if let Err(error) = StreamConnection::accept(&self.shared, stream, peer.clone(), protocol, None) {
             torsade_reactor::report_error("adopt", format_args!("the stream with {peer} cannot be registered: {error}"));
         }
     }
@@ -60,9 +60,7 @@ impl Source for Adopted {
     fn end_of_turn(self: Rc<Self>) {}
 
     fn shut_down(self: Rc<Self>) {
-        if let Some(beginning) = self.leave() {
-            (beginning.on_lost)(&Reason::ShuttingDown);
-        }
+        drop(self.leave());
     }
 
     fn abort(self: Rc<Self>) {

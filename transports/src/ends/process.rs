@@ -10,7 +10,7 @@ use std::io;
 use std::rc::{Rc, Weak};
 
 use torsade_protocols::spi::RunningProcess;
-use torsade_protocols::{Address, Callback, Process, ProcessError, ProcessProtocol, Protocol, Result, Transport};
+use torsade_protocols::{Callback, Process, ProcessError, ProcessProtocol, Protocol, Result, Transport};
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{Child, Ready, Source, Spawned, Token, catch, drop_quietly};
 use torsade_reactor::{AtStop, Command, Escaped, ProcessEnd, ProcessSignal, Reactor, report_error};
@@ -62,9 +62,8 @@ impl ProcessSource {
         let begun = process.register().and_then(|()| {
             streams.into_iter().try_for_each(|(descriptor, stream)| {
                 let pipe = Box::new(PipeProtocol { process: Rc::downgrade(&process), descriptor });
-                let made = Rc::clone(&process);
-                let on_made = Box::new(move |pipe: &Transport| drop(made.streams.borrow_mut().insert(descriptor, pipe.clone())));
-                StreamConnection::adopt(&process.shared, stream, Address::Unnamed, pipe, (on_made, Box::new(|_| {})))
+                let on_made = |pipe: &Transport| drop(process.streams.borrow_mut().insert(descriptor, pipe.clone()));
+                StreamConnection::adopt_pipe(&process.shared, stream, pipe, on_made)
             })
         });
         if let Err(error) = begun {
@@ -114,7 +113,10 @@ impl ProcessSource {
         reactor.note_callback(name);
         match catch(|| call(protocol, &Process::new(Rc::<Self>::clone(self)))) {
             Ok(Ok(())) => return true,
-            Ok(Err(error)) => report_error(name, format_args!("{}: {name} failed: {error}", self.name)),
+            Ok(Err(error)) => {
+                report_error(name, format_args!("{}: {name} failed: {error}", self.name));
+                drop_quietly("an error", error);
+            }
             Err(panic) => report_error(name, format_args!("{}: {name} {panic}", self.name)),
         }
         false

@@ -35,7 +35,8 @@ pub trait ReactorStdio {
     ///
     /// # Errors
     /// `ResourceBusy` while another connection of them lives: a process has one at a time. `NotConnected` if neither is open.
-    /// `Unsupported` on Windows. `NotFound` where a simulated program has none. Otherwise as the system says.
+    /// `Unsupported` on Windows. `NotFound` where a simulated program has none. `Other` when the reactor is stopping. Otherwise as
+    /// the system says.
     ///
     /// # Examples
     /// ```no_run
@@ -66,8 +67,6 @@ pub trait ReactorStdio {
 
 impl ReactorStdio for Reactor {
     fn standard_io<P: Protocol + 'static>(&self, protocol: P) -> io::Result<()> {
-        let stream = self.backend().standard_io()?;
-        adopt(self, stream, Address::Unnamed, Box::new(protocol), (Box::new(|_| {}), Box::new(|_| {})));
-        Ok(())
+        adopt(self, || Ok((self.backend().standard_io()?, Address::Unnamed)), Box::new(protocol))
     }
 }

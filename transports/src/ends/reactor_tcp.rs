@@ -54,8 +54,8 @@ pub trait ReactorTcp {
 
     /// Listens on a socket that listens already, and has `factory` build a protocol for each connection.
     ///
-    /// A `TcpListener` or, on UNIX, a `UnixListener`: for a socket that was handed to this program by the one that started it, or that several
-    /// [workers](torsade_reactor::workers) share. It is taken over, made non-blocking (its clones are, with it), and closed
+    /// A `TcpListener` or, on UNIX, a `UnixListener`: for a socket that was handed to this program by the one that started it, or
+    /// that several [workers](torsade_reactor::workers) share. It is taken over, made non-blocking (its clones are, with it), and closed
     /// by [`Port::stop_listening`]. How many connections can wait was decided where it was bound; one is accepted a turn, so
     /// that those who share the socket take turns. For TLS, have the protocol call
     /// [`Transport::start_tls`](torsade_protocols::Transport::start_tls) in `connection_made`.

@@ -97,7 +97,8 @@ pub trait ReactorUnix {
     /// `connection_made` comes in the next turn.
     ///
     /// # Errors
-    /// `InvalidInput` if it is not a connected socket of streams; `Unsupported` in a simulated world; otherwise as the system says.
+    /// `InvalidInput` if it is not a connected socket of streams; `Unsupported` in a simulated world; `Other` when the reactor is
+    /// stopping; otherwise as the system says. The socket is closed then.
     ///
     /// # Examples
     /// ```
@@ -216,9 +217,7 @@ impl ReactorUnix for Reactor {
         D: Into<Descriptor>,
         P: Protocol + 'static,
     {
-        let (stream, peer) = self.backend().adopt_stream(socket.into())?;
-        adopt(self, stream, peer, Box::new(protocol), (Box::new(|_| {}), Box::new(|_| {})));
-        Ok(())
+        adopt(self, || self.backend().adopt_stream(socket.into()), Box::new(protocol))
     }
 
     fn listen_unix_datagram_with<N, P>(
