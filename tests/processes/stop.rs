@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use torsade::AtStop;
 use torsade::prelude::*;
+use torsade::{AtStop, Signal};
 
-use crate::support::signal_to;
+use crate::support::{child, is_child, lines, signal_to};
 use crate::watcher::{Told, Watcher, sh};
 
 /// Runs a program that says when it is ready, and stops the reactor then.
@@ -71,6 +71,41 @@ fn one_may_be_left_alone_and_goes_on() {
     assert!(!told.all().iter().any(|entry| entry.starts_with("all ")), "{:?}", told.all());
     assert!(signal_to(pid, "-0"), "it runs");
     assert!(signal_to(pid, "-KILL"));
+}
+
+#[test]
+fn one_that_is_left_alone_goes_on_even_if_the_reactor_is_ended_without_a_stop() {
+    let reactor = Reactor::new().unwrap();
+    let script = sh("exec sleep 1000").at_stop(AtStop::LeaveAlone);
+    let process = reactor.spawn_process(Watcher::new(&Told::default(), |_, _| Ok(())), script).unwrap();
+    let pid = process.pid().unwrap();
+    reactor.disconnect_all().unwrap();
+    // It is waited for from now on, once it has ended.
+    drop(process);
+    assert!(signal_to(pid, "-0"), "it runs");
+    assert!(signal_to(pid, "-KILL"));
+}
+
+#[test]
+fn a_forked_process_that_ends_its_copy_of_the_reactor_leaves_the_processes_of_its_parent_alone() {
+    const NAME: &str = "stop::a_forked_process_that_ends_its_copy_of_the_reactor_leaves_the_processes_of_its_parent_alone";
+    if is_child(NAME) {
+        let (reactor, told) = (Reactor::new().unwrap(), Told::default());
+        let process = reactor.spawn_process(Watcher::new(&told, |_, _| Ok(())), sh("exec sleep 1000")).unwrap();
+        match fork::fork().unwrap() {
+            fork::Fork::Child => {
+                reactor.disconnect_all().unwrap();
+                std::process::exit(0);
+            }
+            fork::Fork::Parent(forked) => fork::waitpid(forked).map(drop).unwrap(),
+        }
+        process.signal_process(Signal::Terminate).unwrap();
+        reactor.run().unwrap();
+        return println!("\n{}", told.all().last().unwrap());
+    }
+    let mut child = child(NAME).spawn().unwrap();
+    assert_eq!(lines(&mut child).find(|line| line.starts_with("all ")).as_deref(), Some("all killed by SIGTERM"));
+    child.wait().unwrap();
 }
 
 #[test]

@@ -199,7 +199,7 @@ impl Source for ProcessSource {
 
     fn abort(self: Rc<Self>) {
         self.begin();
-        if self.end.get().is_none() {
+        if self.at_stop != AtStop::LeaveAlone && self.end.get().is_none() {
             let end = self.child.borrow_mut().kill_and_wait();
             self.exited(end);
         }

@@ -62,7 +62,8 @@ impl Child for OsChild {
     }
 
     fn signal(&mut self, signal: ProcessSignal) -> io::Result<()> {
-        if self.ended {
+        // In a process that was forked from ours it is the child of another, which goes on with it.
+        if self.ended || self.registry.is_forked() {
             return Err(io::ErrorKind::NotFound.into());
         }
         let child = i32::try_from(self.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
@@ -72,7 +73,7 @@ impl Child for OsChild {
     }
 
     fn kill_and_wait(&mut self) -> ProcessEnd {
-        // It fails only where the child has ended, which is found below.
+        // It fails only where the child has ended, or is another process's: either is found below.
         self.signal(ProcessSignal::KILL).ok();
         let begin = Instant::now();
         loop {
