@@ -246,7 +246,7 @@ impl ProcessMonitor {
     fn start_later(&self, name: &str, begin: Duration) {
         let mut state = self.0.borrow_mut();
         let (threshold, first, longest) = (state.threshold, state.min_restart_delay, state.max_restart_delay);
-        let Some(reactor) = state.reactor.clone() else { return };
+        let Some(reactor) = state.reactor.clone().filter(|reactor| !reactor.is_stopping()) else { return };
         let Ok(program) = state.program(name) else { return };
         let wait = if reactor.now().saturating_sub(begin) < threshold {
             let next = program.delay.saturating_mul(2).min(longest);
