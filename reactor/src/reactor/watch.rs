@@ -84,6 +84,15 @@ impl Watched {
         Ok(reported(interest, found))
     }
 
+    /// There are systems that report readiness again only to who asks anew.
+    fn rearm(&self, descriptor: &dyn AsFd) {
+        let (token, interest) = (self.token.get(), self.interest.get());
+        if let Err(error) = self.reactor.backend().watch_descriptor(descriptor.as_fd(), token, interest, true) {
+            report_error("watch", format_args!("{} is given up: {error}", self.describe()));
+            self.leave();
+        }
+    }
+
     /// Ends the watch.
     fn leave(&self) {
         if let Some(descriptor) = self.descriptor.take() {
@@ -120,7 +129,7 @@ impl Source for Watched {
     fn ready(self: Rc<Self>, _: Ready) {
         let Some(descriptor) = self.descriptor() else { return };
         match self.look(&*descriptor) {
-            Ok(None) => {}
+            Ok(None) => self.rearm(&*descriptor),
             Ok(Some(ready)) => {
                 let Some(mut call) = self.call.take() else { return };
                 // The system reports readiness once. Looking again in the next turn makes up for what the call leaves.

@@ -11,6 +11,7 @@ use rustix::termios::isatty;
 
 use super::Registry;
 use super::pooled_descriptor::PooledDescriptor;
+use super::stream::EDGES;
 use crate::backend::Token;
 
 /// How a descriptor is kept from holding up the loop. `O_NONBLOCK` belongs to the open file description, which a program may
@@ -35,6 +36,14 @@ impl Descriptor {
                 pooled.begin(token, registered.is_ok());
                 Ok(())
             }
+        }
+    }
+
+    /// Has readiness reported again after a `WouldBlock`, where nothing else does.
+    pub(super) fn rearm(&self, registry: &Registry, token: Token, interest: Interest) {
+        if !EDGES {
+            // It fails only for what is not polled.
+            registry.reregister(&mut SourceFd(&self.as_fd().as_raw_fd()), mio::Token(token.to_usize()), interest).ok();
         }
     }
 

@@ -27,6 +27,7 @@ pub(super) struct DescriptorStream {
     /// The peer's stream has ended. That it reads no more either is no failure then, unless something is written.
     ended: Cell<bool>,
     direction: Direction,
+    token: Token,
     registry: Rc<Registry>,
 }
 
@@ -60,6 +61,7 @@ impl DescriptorStream {
             broken: Cell::new(false),
             ended: Cell::new(false),
             direction,
+            token: Token::from_usize(usize::MAX),
             registry,
         })
     }
@@ -88,6 +90,7 @@ impl Stream for DescriptorStream {
     }
 
     fn register(&mut self, token: Token) -> io::Result<()> {
+        self.token = token;
         if let Some(input) = &self.input {
             input.register(&self.registry, token, Interest::READABLE)?;
             if self.standard.is_some() {
@@ -118,7 +121,10 @@ impl Stream for DescriptorStream {
         }
         let Some(input) = &self.input else { return Err(io::ErrorKind::WouldBlock.into()) };
         match input.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(self.take_error()?.unwrap_or(error)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                input.rearm(&self.registry, self.token, Interest::READABLE);
+                Err(self.take_error()?.unwrap_or(error))
+            }
             read => read.inspect(|count| self.ended.set(*count == 0)),
         }
     }
@@ -127,6 +133,9 @@ impl Stream for DescriptorStream {
         let output = self.output()?;
         output.write(data).inspect_err(|error| {
             let waits = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+            if error.kind() == io::ErrorKind::WouldBlock {
+                output.rearm(&self.registry, self.token, Interest::WRITABLE);
+            }
             self.broken.set(!waits && !matches!(*output, Descriptor::Socket(_)));
         })
     }

@@ -67,11 +67,12 @@ impl Stream for UnixStream {
     fn pause(&self) {}
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.passing.read(&self.socket, buffer)
+        // mio has to see a `WouldBlock` where only that has readiness reported again.
+        self.socket.try_io(|| self.passing.read(&self.socket, buffer))
     }
 
     fn write(&self, data: &[u8]) -> io::Result<usize> {
-        self.passing.write(&self.socket, data)
+        self.socket.try_io(|| self.passing.write(&self.socket, data))
     }
 
     fn unacknowledged(&self) -> Option<usize> {
