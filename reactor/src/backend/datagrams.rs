@@ -19,8 +19,8 @@ use super::readiness::Token;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
 pub struct DatagramOptions {
-    /// The longest datagram that is received whole, in bytes; 8,192 unless set. A longer one is cut, and that is told. So many bytes
-    /// are kept for each socket.
+    /// The longest datagram that is received whole, in bytes; 8,192 unless set, and 1 MiB at most. A longer one is cut, and that is
+    /// told. So many bytes are kept for each socket.
     #[doc(alias = "maxPacketSize")]
     pub max_packet_size: usize,
     /// Whether other sockets may have the same UDP address, if they say so too; off unless set. All of them get what is sent to a

@@ -14,6 +14,9 @@ use torsade_reactor::{DatagramOptions, DelayedCall, Reactor, Result, report_erro
 
 use crate::connection::shared::Shared;
 
+/// The most that a port makes room for, in bytes: more than the systems let through, also on UNIX sockets.
+const LONGEST: usize = 1 << 20;
+
 /// How long a socket that cannot receive is left alone.
 const WAIT: Duration = Duration::from_millis(100);
 
@@ -55,7 +58,7 @@ impl DatagramPort {
             protocol: RefCell::new(Some(protocol)),
             host: RefCell::new(socket.local_address()?),
             peer: RefCell::new(socket.peer_address()),
-            buffer: RefCell::new(vec![0; options.max_packet_size.saturating_add(1)].into_boxed_slice()),
+            buffer: RefCell::new(vec![0; options.max_packet_size.min(LONGEST) + 1].into_boxed_slice()),
             work: Work::new(Rc::clone(&shared.turn)),
             started: Cell::new(false),
             stopping: Cell::new(false),
