@@ -8,13 +8,19 @@ use std::os::fd::AsFd;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    recvmsg, send, sendmsg,
 };
 
 use crate::backend::Descriptor;
 
 /// The most that one message takes: `SCM_MAX_FD` of Linux.
 const MOST: usize = 253;
+
+/// A peer that has gone is an error, also in a program that has given SIGPIPE its default action again.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
 
 /// A message that brings descriptors ends the read, though more may be there to read; so the flags of every read are looked at.
 #[derive(Default)]
@@ -55,14 +61,14 @@ impl Passing {
     pub(super) fn write(&self, socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
         let mut unsent = self.unsent.borrow_mut();
         if unsent.is_empty() || data.is_empty() {
-            return Ok(rustix::io::write(socket, data)?);
+            return Ok(send(socket, data, NO_SIGNAL)?);
         }
         let borrowed: Vec<_> = unsent.iter().map(AsFd::as_fd).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         // There is space for as many as can wait.
         control.push(SendAncillaryMessage::ScmRights(&borrowed));
-        let written = sendmsg(socket, &[IoSlice::new(data)], &mut control, SendFlags::empty())?;
+        let written = sendmsg(socket, &[IoSlice::new(data)], &mut control, NO_SIGNAL)?;
         drop(borrowed);
         unsent.clear();
         Ok(written)
