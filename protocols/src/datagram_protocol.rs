@@ -82,7 +82,9 @@ pub trait DatagramProtocol {
 
     /// Datagrams were dropped instead of sent, the first of them for this reason; [`DatagramTransport::dropped`] counts all.
     ///
-    /// Comes at the end of the turn, once for all that were dropped in it. The first of a transport is reported as well.
+    /// Comes at the end of the turn, once for all that were dropped in it. The first of a transport is reported as well. Whoever
+    /// sends again what there was no room for should wait a little ([`call_later`](torsade_reactor::Reactor::call_later)): at once,
+    /// there is no more room than before, and the loop would do nothing else.
     ///
     /// # Errors
     /// Any error is reported.
