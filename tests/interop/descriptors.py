@@ -265,7 +265,11 @@ def udp(folder):
 def main():
     failed = False
     wanted = sys.argv[1:]
-    for conversation in (unix, abstract, tunnels, filter, terminal, udp):
+    conversations = (unix, abstract, tunnels, filter, terminal, udp)
+    unknown = set(wanted) - {conversation.__name__ for conversation in conversations}
+    if unknown:
+        sys.exit(f"there is no conversation named {', '.join(sorted(unknown))}")
+    for conversation in conversations:
         if wanted and conversation.__name__ not in wanted:
             continue
         with tempfile.TemporaryDirectory() as folder:
