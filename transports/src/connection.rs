@@ -168,6 +168,7 @@ impl StreamConnection {
         {
             let mut state = self.state.borrow_mut();
             state.reads_on |= !stream.short_io_ends_edge();
+            state.passes_descriptors = stream.unix().is_some();
             match stream.direction() {
                 Direction::Both => {}
                 Direction::Input => state.outgoing.be_absent(),

@@ -23,10 +23,6 @@ impl StreamConnection {
         if state.holds_input() {
             drop(state);
             self.read_layers(&[]);
-        } else if state.reads_again() {
-            let mut state = state;
-            let wire = std::mem::take(&mut state.rare().read_again);
-            self.deliver(state, &wire);
         } else if state.incoming.wire_has_ended() {
             drop(state);
             self.end_layers();
@@ -55,6 +51,9 @@ impl StreamConnection {
     }
 
     fn read_socket<'a>(self: &'a Rc<Self>, mut state: RefMut<'a, State>) {
+        if let Some(wire) = state.take_read_again() {
+            return self.deliver(state, &wire);
+        }
         let Some(stream) = &state.stream else { return };
         let Ok(mut buffer) = self.shared.read_buffer.try_borrow_mut() else {
             // The transport below is just delivering out of it.
@@ -69,7 +68,7 @@ impl StreamConnection {
                 self.end_layers();
             }
             Ok(count) => {
-                if stream.unix().is_some_and(UnixSocket::was_cut_short) {
+                if state.passes_descriptors && stream.unix().is_some_and(UnixSocket::was_cut_short) {
                     // More may be there, however short it was.
                     state = self.deliver_descriptors(state);
                 } else if count < buffer.len() {

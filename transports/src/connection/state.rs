@@ -46,6 +46,8 @@ pub(super) struct State {
     pub(super) incoming: Incoming,
     /// The socket itself has ended: nothing more can come in, and closing it is answered by nothing.
     pub(super) socket_ended: bool,
+    /// The socket is one that passes descriptors, which cut reads short.
+    pub(super) passes_descriptors: bool,
     /// The socket may have something to read: an edge was reported that has not been used up.
     pub(super) readable: bool,
     /// A short read is not the last: the poll said that the peer's stream ends, which is still to be seen, or the socket is
@@ -251,7 +253,7 @@ impl State {
 
     /// There is input, and it is wanted: by the protocol, by a handshake, or to see the end of the stream while closing.
     pub(super) fn wants_input(&self) -> bool {
-        let waiting = self.readable || self.incoming.wire_has_ended() || self.holds_input() || self.reads_again();
+        let waiting = self.readable || self.incoming.wire_has_ended() || self.holds_input();
         waiting && self.takes_more()
     }
 
@@ -266,9 +268,18 @@ impl State {
         self.chain.is_none() && self.rare.is_none() && self.life.is_open() && self.outgoing.is_open()
     }
 
-    /// There are bytes to be read once more.
-    pub(super) fn reads_again(&self) -> bool {
-        self.rare_if_any().is_some_and(|rare| !rare.read_again.is_empty())
+    /// Has bytes of the wire read once more, before what the socket has.
+    pub(super) fn read_again(&mut self, wire: &[u8]) {
+        if !wire.is_empty() {
+            self.rare().read_again.splice(..0, wire.iter().copied());
+            self.readable = true;
+        }
+    }
+
+    /// Takes the bytes that are to be read once more, if there are any.
+    pub(super) fn take_read_again(&mut self) -> Option<Vec<u8>> {
+        let again = &mut self.rare.as_mut()?.read_again;
+        (!again.is_empty()).then(|| std::mem::take(again))
     }
 
     /// There is something to do that no readiness of the socket will tell of.

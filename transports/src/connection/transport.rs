@@ -192,10 +192,8 @@ impl Connection for StreamConnection {
         let mut state = self.state.borrow_mut();
         // The client's stream begins here.
         state.bytes_in = 0;
-        if !rest.is_empty() {
-            state.rare().read_again.splice(..0, rest.iter().copied());
-            self.wake(&state);
-        }
+        state.read_again(rest);
+        self.wake(&state);
     }
 
     fn proxy_header(&self) -> Option<&ProxyHeader> {
