@@ -2,7 +2,7 @@
 //!
 //! IPv4 and IPv6 take turns. The next attempt begins when the one before it has failed, or has not been answered for a quarter
 //! of a second; both go on then. The first to be established wins, and in the same step all other sockets are closed. The race is
-//! lost when all attempts have failed, and as long as it goes on at least one is under way.
+//! lost when all attempts have failed; as long as it goes on at least one is under way, or room at a UNIX socket is waited for.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
