@@ -204,7 +204,12 @@ impl Behind {
 
     /// What a client gets that does this at its beginning, until nothing happens any more.
     fn answer(&self, made: impl FnMut(&Transport) -> Result + 'static) -> Events {
-        let (client, events) = (self.simulation.host("10.0.0.2"), Events::default());
+        self.answer_at("10.0.0.1:7", "10.0.0.2", made)
+    }
+
+    /// The same for a client of another host, which connects to another address.
+    fn answer_at(&self, address: &str, client: &str, made: impl FnMut(&Transport) -> Result + 'static) -> Events {
+        let (client, events) = (self.simulation.host(client), Events::default());
         let (told, mut made) = (events.clone(), Some(made));
         let factory = move |_peer: Address| {
             let mut made = made.take();
@@ -213,7 +218,7 @@ impl Behind {
                 _ => Ok(()),
             })
         };
-        client.connect_tcp("10.0.0.1:7", factory).unwrap();
+        client.connect_tcp(address, factory).unwrap();
         self.simulation.run_for(Duration::from_secs(5)).unwrap();
         events
     }
@@ -344,19 +349,9 @@ fn a_factory_that_refuses_the_client_closes_the_connection() {
 
 /// Has a client converse with the server through a forwarder that says whose connection it is.
 fn through_a_forwarder(behind: &Behind, made: impl FnMut(&Transport) -> Result + 'static) -> Events {
-    let (client, events) = (behind.simulation.host("10.0.0.3"), Events::default());
     let forward = PortForward::new(|reactor, target| reactor.connect_tcp("10.0.0.1:7", target));
     behind.simulation.host("10.0.0.2").listen_tcp("0.0.0.0:8", forward.proxy_header(ProxyVersion::V2)).unwrap();
-    let (told, mut made) = (events.clone(), Some(made));
-    let factory = move |_peer: Address| {
-        let mut made = made.take();
-        Probe::new(&told, move |event, transport| match event {
-            Event::Made => made.take().map_or(Ok(()), |mut made| made(transport)),
-            _ => Ok(()),
-        })
-    };
-    client.connect_tcp("10.0.0.2:8", factory).unwrap();
-    behind.simulation.run_for(Duration::from_secs(5)).unwrap();
+    let events = behind.answer_at("10.0.0.2:8", "10.0.0.3", made);
     let ends = behind.ends.borrow();
     let (peer, host) = ends.first().expect("a protocol was built");
     assert_eq!(peer.ip().map(|ip| ip.to_string()).as_deref(), Some("10.0.0.3"));

@@ -145,9 +145,8 @@ impl StreamConnector {
         }
     }
 
-    /// A socket of the race is established, and this is what was reported of it.
+    /// A socket of the race is established, and this is what was reported of it; the phase is `Building`.
     fn connected(self: &Rc<Self>, winner: Winner, ready: Ready) {
-        self.phase.replace(Phase::Building);
         self.observe("build_protocol");
         let built = catch(|| self.factory.borrow_mut().build_protocol(&winner.peer));
         let refused = match built {
