@@ -85,8 +85,9 @@ pub use torsade_protocols::*;
 pub use torsade_reactor::*;
 // Named one by one, since a glob loses which feature an item needs on its way to docs.rs.
 pub use torsade_transports::{
-    Port, ProcessOutput, ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, ReactorUnix, conformance, get_process_output,
-    get_process_output_and_value, get_process_value, service,
+    ClientEndpoint, IntoClientEndpoint, IntoServerEndpoint, Port, ProcessOutput, ReactorEndpoints, ReactorProcess, ReactorStdio,
+    ReactorTcp, ReactorUdp, ReactorUnix, ServerEndpoint, StreamClientEndpoint, StreamServerEndpoint, conformance,
+    get_process_output, get_process_output_and_value, get_process_value, service,
 };
 #[cfg(feature = "tls")]
 pub use torsade_transports::{
@@ -104,13 +105,14 @@ pub mod spi {
 pub mod prelude {
     #[doc(no_inline)]
     pub use crate::{
-        Address, ClientFactory, Command, Compression, ConnectError, Connector, DatagramProtocol, DatagramTransport, Decoded,
-        Decoder, Decompression, Deferred, DelayedCall, Detect, Factory, Failure, FileSender, Firer, Flush, Format, FrameError,
-        FrameProtocol, FrameReceiver, FrameTransport, Host, HostPort, Int8StringReceiver, Int16StringReceiver,
-        Int32StringReceiver, LineOnlyReceiver, LineProtocol, LineReceiver, LineTooLong, LineTransport, ListenError,
-        ListenOptions, LoopingCall, NetstringReceiver, Port, PortForward, Process, ProcessProtocol, Producer, Protocol, Reactor,
-        ReactorHandle, ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, ReactorUnix, Reason, ReconnectingClientFactory,
-        Result, StringFrameTransport, StringProtocol, Transport, Truncation, UnixName, policies::TimeoutMixin,
+        Address, ClientEndpoint, ClientFactory, Command, Compression, ConnectError, ConnectOptions, Connector, DatagramProtocol,
+        DatagramTransport, Decoded, Decoder, Decompression, Deferred, DelayedCall, Detect, Factory, Failure, FileSender, Firer,
+        Flush, Format, FrameError, FrameProtocol, FrameReceiver, FrameTransport, Host, HostPort, Int8StringReceiver,
+        Int16StringReceiver, Int32StringReceiver, LineOnlyReceiver, LineProtocol, LineReceiver, LineTooLong, LineTransport,
+        ListenError, ListenOptions, LoopingCall, NetstringReceiver, Port, PortForward, Process, ProcessProtocol, Producer,
+        Protocol, Reactor, ReactorEndpoints, ReactorHandle, ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, ReactorUnix,
+        Reason, ReconnectingClientFactory, Result, ServerEndpoint, StringFrameTransport, StringProtocol, Transport, Truncation,
+        UnixName, policies::TimeoutMixin,
     };
     #[cfg(feature = "tls")]
     #[doc(no_inline)]

@@ -10,6 +10,7 @@ use crate::client::connect_error::ConnectError;
 use crate::client::connector::Connector;
 use crate::protocol::Protocol;
 use crate::reason::{Deadline, Reason};
+use crate::transport::Transport;
 
 /// Makes a protocol for each connection.
 ///
@@ -133,6 +134,17 @@ pub trait ClientFactory: Factory {
         self.wrapped_client().map_or(Ok(()), |wrapped| wrapped.started_connecting(connector))
     }
 
+    /// The connection is there to be used: after its protocol's `connection_made`, and where it begins with TLS after its
+    /// `handshake_completed`. If it is lost before, this never comes.
+    ///
+    /// For what several connections share, as services; a protocol is told by its own callbacks.
+    ///
+    /// # Errors
+    /// Any error is logged.
+    fn client_connection_made(&mut self, connector: &Connector, transport: &Transport) -> Result {
+        self.wrapped_client().map_or(Ok(()), |wrapped| wrapped.client_connection_made(connector, transport))
+    }
+
     /// The attempt failed. [`Connector::connect`] in here tries again.
     ///
     /// By default, and so for a closure, that is [reported](torsade_reactor::report_error) as an error, unless the program
@@ -233,6 +245,10 @@ impl<F: Factory + ?Sized> Factory for Rc<RefCell<F>> {
 impl<F: ClientFactory + ?Sized> ClientFactory for Rc<RefCell<F>> {
     fn started_connecting(&mut self, connector: &Connector) -> Result {
         self.borrow_mut().started_connecting(connector)
+    }
+
+    fn client_connection_made(&mut self, connector: &Connector, transport: &Transport) -> Result {
+        self.borrow_mut().client_connection_made(connector, transport)
     }
 
     fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {

@@ -15,9 +15,12 @@ mod datagram_error;
 mod datagram_protocol;
 mod datagram_transport;
 mod delivery;
+mod endpoint_error;
 mod factory;
 mod framing;
+mod layers;
 mod listen_error;
+mod offer;
 pub mod policies;
 mod port_forward;
 mod process;
@@ -33,6 +36,7 @@ mod work;
 
 pub use address::{Address, AddressError, Destination, Host, HostPort, IntoHostPort, UnixName};
 pub use client::connect_error::ConnectError;
+pub use client::connect_options::ConnectOptions;
 pub use client::connector::{Connector, ConnectorState};
 pub use client::reconnecting_client_factory::{Backoff, ReconnectingClientFactory};
 pub use compression::{
@@ -43,6 +47,7 @@ pub use datagram_error::DatagramError;
 pub use datagram_protocol::DatagramProtocol;
 pub use datagram_transport::DatagramTransport;
 pub use delivery::Delivery;
+pub use endpoint_error::{EndpointError, EndpointProblem};
 pub use factory::{ClientFactory, Factory, IntoProtocol};
 pub use framing::decoder::{Decoded, Decoder, FrameDecoder, FrameError};
 pub use framing::frame_receiver::{FrameProtocol, FrameReceiver};
@@ -55,6 +60,7 @@ pub use framing::netstring_receiver::{NetstringDecoder, NetstringError, Netstrin
 pub use framing::stateful_protocol::{ProtocolState, StatefulError, StatefulProtocol, StatefulReceiver};
 pub use framing::string_protocol::{StringDecoder, StringFrameTransport, StringProtocol, StringReceiver, StringTooLong};
 pub use listen_error::ListenError;
+pub use offer::{MakeHandle, Offer};
 pub use port_forward::{PortForward, PortForwardClient};
 pub use process::error::ProcessError;
 pub use process::handle::Process;
@@ -76,6 +82,7 @@ pub mod spi {
     pub use crate::client::connector::Connect;
     pub use crate::connection::Connection;
     pub use crate::datagram_transport::DatagramEnd;
+    pub use crate::layers::Layers;
     pub use crate::process::handle::RunningProcess;
     pub use crate::producer::consumers::{Consumers, Registration};
     pub use crate::tls::AlreadyReceived;

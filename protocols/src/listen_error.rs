@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::rc::Rc;
 
 use crate::address::{Address, AddressError, HostPort};
+use crate::endpoint_error::EndpointError;
 
 /// Why a port could not be opened.
 #[non_exhaustive]
@@ -12,6 +14,10 @@ use crate::address::{Address, AddressError, HostPort};
 pub enum ListenError {
     /// The address could not be understood.
     Address(AddressError),
+    /// What the endpoint names cannot be used: a file of certificates, for instance.
+    Configuration(Rc<dyn Error>),
+    /// The endpoint could not be understood.
+    Endpoint(EndpointError),
     /// The system refused: most often the port is in use, or below 1024 and not permitted.
     Io {
         /// Where it was to listen.
@@ -29,6 +35,8 @@ impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(error) => error.fmt(f),
+            Self::Configuration(error) => write!(f, "cannot listen: {error}"),
+            Self::Endpoint(error) => error.fmt(f),
             Self::Io { address: address @ (Address::Tcp(_) | Address::Udp(_)), cause }
                 if cause.kind() == io::ErrorKind::AddrInUse =>
             {
@@ -50,6 +58,8 @@ impl Error for ListenError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Address(error) => Some(error),
+            Self::Configuration(error) => Some(&**error),
+            Self::Endpoint(error) => Some(error),
             Self::Io { cause, .. } => Some(cause),
             Self::Name(_) | Self::ShuttingDown => None,
         }
@@ -59,5 +69,11 @@ impl Error for ListenError {
 impl From<AddressError> for ListenError {
     fn from(error: AddressError) -> Self {
         Self::Address(error)
+    }
+}
+
+impl From<EndpointError> for ListenError {
+    fn from(error: EndpointError) -> Self {
+        Self::Endpoint(error)
     }
 }

@@ -9,12 +9,13 @@ mod interest;
 mod listener;
 mod process_end;
 mod readiness;
+mod socket_options;
 mod stream;
 mod unix;
 mod wake;
 
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use interest::Interest;
 pub use listener::{ListenOptions, Listener};
 pub use process_end::{ProcessEnd, ProcessSignal};
 pub use readiness::{Ready, Token};
+pub use socket_options::{Keepalive, SocketOptions};
 pub use stream::{Direction, Stream, TcpOptions};
 pub use unix::{Descriptor, PeerCredentials, UnixSocket};
 pub use wake::{Signal, Wake, Wakeups};
@@ -96,11 +98,12 @@ pub trait Backend {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the socket belongs to"))
     }
 
-    /// Begins a connection; [`Stream::is_connected`] says when it is established. It is not registered yet.
+    /// Begins a connection, from an address of ours if there is one to be used; [`Stream::is_connected`] says when it is established.
+    /// It is not registered yet.
     ///
     /// # Errors
     /// When the attempt fails at once.
-    fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>>;
+    fn connect(&self, address: &Address, from: Option<SocketAddr>, options: SocketOptions) -> io::Result<Box<dyn Stream>>;
 
     /// Opens a socket of datagrams on `address`; of UNIX datagrams for a [`UnixName`](crate::UnixName), and for
     /// [`Address::Unnamed`], to which nobody can send. It is not [registered](Datagrams::register) yet.

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 /// What callbacks return: nothing, or any error.
 ///
@@ -72,3 +73,12 @@ impl fmt::Display for TimerError {
 crate::debug_as_display!(TimerError);
 
 impl Error for TimerError {}
+
+/// A copy of the error, for one of several who are told: by its number if it is the system's, otherwise by its kind and text.
+#[must_use]
+pub fn copy_error(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}

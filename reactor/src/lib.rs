@@ -27,8 +27,8 @@ pub use address::{Address, UnixName};
 #[cfg(unix)]
 pub use backend::Interest;
 pub use backend::{
-    AtStop, ChildDescriptor, Command, DatagramOptions, Descriptor, Inherited, ListenOptions, MulticastInterface, PeerCredentials,
-    ProcessEnd, ProcessSignal, Signal,
+    AtStop, ChildDescriptor, Command, DatagramOptions, Descriptor, Inherited, Keepalive, ListenOptions, MulticastInterface,
+    PeerCredentials, ProcessEnd, ProcessSignal, Signal, SocketOptions,
 };
 pub use defer::{
     CallbackResult, Deferred, DeferredError, DeferredHandle, DeferredLock, DeferredPermit, DeferredQueue, DeferredSemaphore,
@@ -59,6 +59,7 @@ pub mod spi {
         Backend, Child, Datagrams, Direction, Job, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, UdpOptions,
         UnixSocket, Wake, Wakeups,
     };
+    pub use crate::error::copy_error;
     pub use crate::panic::catch;
     pub use crate::reactor::source::Source;
     pub use crate::report::drop_quietly;

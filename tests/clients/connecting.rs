@@ -83,10 +83,8 @@ fn failure(
         }
         Ok(())
     });
-    let connector = wire.connect(&reactor, address, hooks);
-    if let Some(timeout) = timeout {
-        connector.set_timeout(timeout);
-    }
+    let timeout = timeout.unwrap_or(ConnectOptions::default().timeout);
+    let connector = wire.connect_with(&reactor, address, ConnectOptions { timeout, ..ConnectOptions::default() }, hooks);
     act(&connector);
     run(&reactor);
     let (text, kind) = failed.take().expect("it failed");

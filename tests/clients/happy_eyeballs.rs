@@ -223,8 +223,8 @@ fn an_attempt_is_given_as_long_as_was_set() {
     let addresses: [IpAddr; 2] = ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
     reactor.add_host("many.example", addresses);
     let told = Rc::default();
-    let connector = reactor.connect_tcp("many.example:80", Client(Rc::clone(&told))).unwrap();
-    connector.set_attempt_delay(Duration::from_millis(300));
+    let options = ConnectOptions { attempt_delay: Duration::from_millis(300), ..ConnectOptions::default() };
+    let connector = reactor.connect_tcp_with("many.example:80", options, Client(Rc::clone(&told))).unwrap();
     reactor.advance(Duration::ZERO);
     reactor.advance(Duration::from_millis(299));
     assert_eq!(reactor.connected_to().len(), 1);

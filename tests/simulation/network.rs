@@ -5,10 +5,9 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade::ListenOptions;
-use torsade::Signal;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation, SimulationError, simulate, simulate_with};
+use torsade::{ListenOptions, Signal, SocketOptions};
 
 const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";
@@ -272,7 +271,7 @@ fn a_reader_that_hangs_for_ever_is_given_up_after_a_time() {
 fn what_a_closed_socket_cannot_deliver_is_given_up_after_a_time() {
     let simulation = Simulation::new(1);
     let server = serve(&simulation, false);
-    let mut stream = simulation.host(CLIENT).backend().connect(&tcp("10.0.0.1:7")).unwrap();
+    let mut stream = simulation.host(CLIENT).backend().connect(&tcp("10.0.0.1:7"), None, SocketOptions::default()).unwrap();
     simulation.run_until(|| server.is_connected()).unwrap();
     server.transport().pause_producing();
     stream.register(torsade::spi::Token::from_usize(0)).unwrap();
@@ -366,7 +365,7 @@ fn connects_are_refused_unreachable_unknown_or_hang() {
 fn a_connect_that_is_never_answered_ends_after_127_seconds() {
     let simulation = Simulation::with_faults(1, Faults { connect_hangs: 1.0, ..Faults::calm() });
     serve(&simulation, true);
-    let stream = simulation.host(CLIENT).backend().connect(&tcp("10.0.0.1:7")).unwrap();
+    let stream = simulation.host(CLIENT).backend().connect(&tcp("10.0.0.1:7"), None, SocketOptions::default()).unwrap();
     simulation.run_for(Duration::from_secs(126)).unwrap();
     assert!(!stream.is_connected().unwrap());
     simulation.run_for(Duration::from_secs(2)).unwrap();
@@ -492,7 +491,8 @@ fn more_connects_than_the_backlog_wait_for_their_turn() {
         .listen(&tcp("10.0.0.1:7"), ListenOptions { backlog: 2, ..ListenOptions::default() })
         .unwrap();
     let address = listener.local_address().unwrap();
-    let streams: Vec<_> = (0..5).map(|_| simulation.host(CLIENT).backend().connect(&address).unwrap()).collect();
+    let streams: Vec<_> =
+        (0..5).map(|_| simulation.host(CLIENT).backend().connect(&address, None, SocketOptions::default()).unwrap()).collect();
     let connected = || streams.iter().filter(|stream| stream.is_connected().unwrap()).count();
     simulation.run_for(Duration::from_millis(500)).unwrap();
     assert_eq!(connected(), 3, "one more than the backlog, as on Linux");
@@ -530,7 +530,7 @@ fn addresses_in_use_or_of_others_cannot_be_listened_on() {
 fn a_connection_gets_a_port_that_no_other_to_there_and_no_listener_has() {
     let simulation = Simulation::new(1);
     let host = simulation.host(SERVER);
-    let connect = |address: &str| host.backend().connect(&tcp(address));
+    let connect = |address: &str| host.backend().connect(&tcp(address), None, SocketOptions::default());
     let port = |stream: &dyn torsade::spi::Stream| stream.local_address().unwrap().port().unwrap();
     let _listener =
         host.backend().listen(&tcp("0.0.0.0:49153"), ListenOptions { backlog: 1, ..ListenOptions::default() }).unwrap();
@@ -621,7 +621,7 @@ fn a_condition_is_looked_at_also_after_what_only_the_network_does() {
         .backend()
         .listen(&tcp("10.0.0.1:7"), ListenOptions { backlog: 1, ..ListenOptions::default() })
         .unwrap();
-    let client = simulation.host(CLIENT).backend().connect(&tcp("10.0.0.1:7")).unwrap();
+    let client = simulation.host(CLIENT).backend().connect(&tcp("10.0.0.1:7"), None, SocketOptions::default()).unwrap();
     simulation.run_until(|| client.is_connected().unwrap()).unwrap();
     simulation.run_until_idle().unwrap();
     drop((client, listener.accept().unwrap()));

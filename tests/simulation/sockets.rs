@@ -8,10 +8,9 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::ListenOptions;
 use torsade_reactor::simulated::{Faults, Simulation};
 use torsade_reactor::spi::{Listener, Ready, Source, Stream, Token};
-use torsade_reactor::{Address, Reactor};
+use torsade_reactor::{Address, ListenOptions, Reactor, SocketOptions};
 
 use End::{Client, Server};
 use Step::{Close, Drain, Empty, Fill, IsConnected, Read, ResetOnClose, Shutdown, TakeError, Write};
@@ -111,7 +110,7 @@ impl Pair {
     }
 
     fn connect(&mut self, address: &Address) {
-        let client = self.reactors[0].backend().connect(address).unwrap();
+        let client = self.reactors[0].backend().connect(address, None, SocketOptions::default()).unwrap();
         self.register(Client, client);
         (self.settle)();
     }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use torsade::spi::{
     Backend, Datagrams, Direction, Job, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, UnixSocket, Wake, Wakeups,
 };
-use torsade::{Address, Command, DatagramOptions, ListenOptions, Reactor, Signal};
+use torsade::{Address, Command, DatagramOptions, ListenOptions, Reactor, Signal, SocketOptions};
 
 /// How many reads, and how many writes, of each socket are cut down to a few bytes: a handshake and what follows it. All
 /// others are cut less, so that megabytes pass in time.
@@ -61,8 +62,8 @@ impl Backend for Cutting {
         Ok(Box::new(CutListener { listener, owed: Rc::clone(&self.owed) }))
     }
 
-    fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
-        Ok(self.cut(self.inner.backend().connect(address)?))
+    fn connect(&self, address: &Address, from: Option<SocketAddr>, options: SocketOptions) -> io::Result<Box<dyn Stream>> {
+        Ok(self.cut(self.inner.backend().connect(address, from, options)?))
     }
 
     fn bind_datagram(&self, address: &Address, options: DatagramOptions) -> io::Result<Box<dyn Datagrams>> {

@@ -175,16 +175,29 @@ impl Wire {
     where
         A: IntoHostPort,
     {
+        self.connect_with(reactor, address, ConnectOptions::default(), factory)
+    }
+
+    /// The same, with options.
+    pub fn connect_with<A>(
+        self,
+        reactor: &Reactor,
+        address: A,
+        options: ConnectOptions,
+        factory: impl ClientFactory + 'static,
+    ) -> Connector
+    where
+        A: IntoHostPort,
+    {
+        let endpoint = ClientEndpoint::tcp(address).expect("an address").options(options);
         let factory = self.switching(factory);
         #[cfg(feature = "tls")]
         if self.over {
-            return reactor.connect_tcp(address, tls_wrapping_factory(tls_client(), factory)).expect("an address");
+            return reactor.connect(endpoint, tls_wrapping_factory(tls_client(), factory)).expect("it can begin");
         }
         #[cfg(feature = "tls")]
-        if self.tls {
-            return reactor.connect_tls(address, &keys::client(), factory).expect("an address");
-        }
-        reactor.connect_tcp(address, factory).expect("an address")
+        let endpoint = if self.tls { endpoint.tls(&keys::client()) } else { endpoint };
+        reactor.connect(endpoint, factory).expect("it can begin")
     }
 
     /// Connects to a place of this wire.

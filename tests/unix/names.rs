@@ -18,7 +18,9 @@ fn refusal(reactor: &Reactor, path: impl Into<UnixName>, options: ListenOptions)
     reactor.listen_unix_with(path, options, |_peer| Echo).expect_err("it is refused").to_string()
 }
 
-const WITHOUT_LOCK: ListenOptions = ListenOptions { backlog: 1024, mode: 0o666, lock: false };
+fn without_lock() -> ListenOptions {
+    ListenOptions { lock: false, ..ListenOptions::default() }
+}
 
 #[test]
 fn a_server_and_its_client_talk_and_know_each_other_by_the_path() {
@@ -132,10 +134,10 @@ fn without_a_lock_any_file_is_in_the_way() {
     let path = folder.path("s");
     drop(UnixListener::bind(&path).unwrap());
     let reactor = Reactor::new().unwrap();
-    let text = refusal(&reactor, &path, WITHOUT_LOCK);
+    let text = refusal(&reactor, &path, without_lock());
     assert!(text.contains("remove it if no program listens there, or listen with a lock"), "{text}");
     std::fs::remove_file(&path).unwrap();
-    reactor.listen_unix_with(&path, WITHOUT_LOCK, |_peer| Echo).unwrap();
+    reactor.listen_unix_with(&path, without_lock(), |_peer| Echo).unwrap();
     assert_eq!(folder.files(), ["s"]);
 }
 
@@ -171,7 +173,7 @@ fn a_socket_that_has_taken_the_place_of_ours_is_not_removed_at_the_end() {
     let folder = Folder::new();
     let path = folder.path("s");
     let reactor = Reactor::new().unwrap();
-    reactor.listen_unix_with(&path, WITHOUT_LOCK, |_peer| Echo).unwrap();
+    reactor.listen_unix_with(&path, without_lock(), |_peer| Echo).unwrap();
     std::fs::remove_file(&path).unwrap();
     let _theirs = UnixListener::bind(&path).unwrap();
     end(&reactor);
@@ -197,7 +199,7 @@ fn the_files_are_removed_when_the_port_stops_whatever_the_working_directory_is()
 fn errors_name_what_is_wrong_with_the_path() {
     let folder = Folder::new();
     let reactor = Reactor::new().unwrap();
-    let text = refusal(&reactor, folder.path("none/s"), WITHOUT_LOCK);
+    let text = refusal(&reactor, folder.path("none/s"), without_lock());
     assert!(text.contains("the directory does not exist"), "{text}");
     let text = refusal(&reactor, folder.path("none/s"), ListenOptions::default());
     assert!(text.contains("none/s.lock") && text.contains("the directory does not exist"), "{text}");

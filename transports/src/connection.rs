@@ -25,10 +25,8 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-use torsade_protocols::spi::{AlreadyReceived, Connection, Work};
-use torsade_protocols::{
-    Address, Callback, Detect, Host, Protocol, ProxyHeader, Reason, StartTlsError, TlsConfig, TlsError, Transport,
-};
+use torsade_protocols::spi::{Connection, Layers, Work};
+use torsade_protocols::{Address, Callback, Detect, Host, Protocol, ProxyHeader, Reason, Transport};
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{Direction, Ready, Source, Stream, Token, catch, drop_quietly};
 use torsade_reactor::{Panic, Result};
@@ -60,6 +58,9 @@ pub(crate) struct StreamConnection {
 /// What is told to the maker of an outgoing connection when it is lost.
 pub(crate) type OnLost = Box<dyn FnOnce(&Reason)>;
 
+/// What is told to its maker when it is there.
+pub(crate) type OnMade = Box<dyn FnOnce(&Transport)>;
+
 /// What comes with a connection that was begun by us.
 pub(crate) struct Begun {
     /// The socket is registered under it already.
@@ -69,7 +70,9 @@ pub(crate) struct Begun {
     /// Where it was made to.
     pub(crate) host: Option<Host>,
     /// Told before `connection_made`.
-    pub(crate) on_made: Box<dyn FnOnce(&Transport)>,
+    pub(crate) on_made: OnMade,
+    /// Told after it; where the connection begins with TLS, once its handshake is complete.
+    pub(crate) on_ready: OnMade,
     pub(crate) on_lost: OnLost,
 }
 
@@ -82,15 +85,15 @@ fn call_out(callback: impl FnOnce() -> Result) -> Result<(), Reason> {
 }
 
 impl StreamConnection {
-    /// Makes a connection of a stream that is connected already, with TLS if that is asked for; from the loop only.
+    /// Makes a connection of a stream that is connected already, which begins with these layers; from the loop only.
     pub(crate) fn accept(
         shared: &Rc<Shared>,
         stream: Box<dyn Stream>,
         peer: Address,
         protocol: Box<dyn Protocol>,
-        tls: Option<&TlsConfig>,
+        layers: &Layers,
     ) -> io::Result<()> {
-        Self::new(shared, peer, protocol).enter(stream, tls)
+        Self::new(shared, peer, protocol).enter(stream, layers)
     }
 
     /// Makes a connection of one of a child process's pipes, and tells `on_made` before `connection_made`. Outside of the loop too:
@@ -103,11 +106,11 @@ impl StreamConnection {
     ) -> io::Result<()> {
         let connection = Self::new(shared, Address::Unnamed, protocol);
         on_made(&connection.transport());
-        connection.enter(pipe, None)
+        connection.enter(pipe, &Layers::default())
     }
 
     /// Takes a place in the reactor's table, and begins.
-    fn enter(self: &Rc<Self>, mut stream: Box<dyn Stream>, tls: Option<&TlsConfig>) -> io::Result<()> {
+    fn enter(self: &Rc<Self>, mut stream: Box<dyn Stream>, layers: &Layers) -> io::Result<()> {
         let reactor = &self.shared.reactor;
         let token = reactor.add_source(Rc::<Self>::clone(self));
         self.token.set(token);
@@ -116,7 +119,7 @@ impl StreamConnection {
             drop_quietly("a protocol", self.protocol.take());
             return Err(error);
         }
-        reactor.call_for(token, |_| self.begin(stream, tls));
+        reactor.call_for(token, |_| self.begin(stream, layers));
         Ok(())
     }
 
@@ -127,7 +130,7 @@ impl StreamConnection {
         begun: Begun,
         peer: Address,
         protocol: Box<dyn Protocol>,
-        tls: Option<&TlsConfig>,
+        layers: &Layers,
     ) {
         let connection = Self::new(shared, peer, protocol);
         shared.reactor.replace_source(begun.token, Rc::<Self>::clone(&connection));
@@ -135,12 +138,13 @@ impl StreamConnection {
         {
             let mut state = connection.state.borrow_mut();
             state.note_readiness(begun.ready);
+            state.rare().on_ready = Some(begun.on_ready);
             state.rare().on_lost = Some(begun.on_lost);
             state.rare().host = begun.host;
         }
         connection.note_made_by_us();
         (begun.on_made)(&connection.transport());
-        shared.reactor.call_for(begun.token, |_| connection.begin(stream, tls));
+        shared.reactor.call_for(begun.token, |_| connection.begin(stream, layers));
     }
 
     /// Where we connect, a peer that announces compression is understood.
@@ -164,7 +168,7 @@ impl StreamConnection {
     }
 
     /// The socket is connected.
-    fn begin(self: &Rc<Self>, stream: Box<dyn Stream>, tls: Option<&TlsConfig>) {
+    fn begin(self: &Rc<Self>, stream: Box<dyn Stream>, layers: &Layers) {
         {
             let mut state = self.state.borrow_mut();
             state.reads_on |= !stream.short_io_ends_edge();
@@ -179,15 +183,26 @@ impl StreamConnection {
             state.writable = true;
         }
         log::debug!("connection {} with {} made", self.id, self.peer);
-        if let Some(config) = tls
-            && let Err(error) =
-                self.tls().map_or(Err(StartTlsError::Unsupported), |tls| tls.start_tls(config, b"", AlreadyReceived::Refuse))
-        {
+        if let Err(reason) = layers.switch_on(&self.transport()) {
             // Not closed gracefully: what `connection_made` writes would be sent, and in plaintext.
-            self.state.borrow_mut().life.doom(Reason::Tls(TlsError::Internal(error.to_string())));
+            self.state.borrow_mut().life.doom(reason);
         }
         self.call(Callback::ConnectionMade);
+        if layers.tls.is_none() {
+            self.tell_ready();
+        }
         self.settle();
+    }
+
+    /// Tells the maker of an outgoing connection that it is there to be used, unless it is closing.
+    fn tell_ready(self: &Rc<Self>) {
+        let told = {
+            let mut state = self.state.borrow_mut();
+            if state.life.is_open() { state.take_on_ready() } else { None }
+        };
+        if let Some(on_ready) = told {
+            on_ready(&self.transport());
+        }
     }
 
     /// One of the addresses that a proxy has said, if it has said that one.

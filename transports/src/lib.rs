@@ -13,12 +13,16 @@ mod bound;
 mod compression;
 pub mod conformance;
 mod connection;
+mod endpoints;
 mod ends;
 mod layer;
 pub mod service;
 #[cfg(feature = "tls")]
 mod tls;
 
+pub use endpoints::client::{ClientEndpoint, IntoClientEndpoint, StreamClientEndpoint};
+pub use endpoints::reactor_endpoints::ReactorEndpoints;
+pub use endpoints::server::{IntoServerEndpoint, ServerEndpoint, StreamServerEndpoint};
 pub use ends::port::Port;
 pub use ends::process_output::{ProcessOutput, get_process_output, get_process_output_and_value, get_process_value};
 pub use ends::reactor_process::ReactorProcess;

@@ -3,11 +3,15 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_reactor::Panic;
+use torsade_reactor::spi::copy_error;
 
 use crate::address::{Address, AddressError};
+use crate::endpoint_error::EndpointError;
+use crate::reason::Reason;
 
 /// Why a connection could not be made; what `client_connection_failed` is given.
 #[non_exhaustive]
@@ -16,6 +20,10 @@ pub enum ConnectError {
     Address(AddressError),
     /// `connect` was called while the connector is connecting or connected.
     AlreadyConnected,
+    /// What the endpoint names cannot be used: a file of certificates, for instance.
+    Configuration(Rc<dyn Error>),
+    /// The endpoint could not be understood.
+    Endpoint(EndpointError),
     /// None of the name's addresses could be connected to; what came of each. If nobody listens at any of them, that is
     /// [`Refused`](Self::Refused).
     EveryAddress(Vec<(Address, io::Error)>),
@@ -23,6 +31,8 @@ pub enum ConnectError {
     Factory(Panic),
     /// The system refused the attempt: no route, no descriptors, not permitted.
     Io(io::Error),
+    /// The connection was lost again before it could be used: the handshake of TLS failed, for instance.
+    Lost(Reason),
     /// The factory built no protocol, so the connection was closed again.
     NoProtocol,
     /// `stop_connecting` was called while nothing was being connected.
@@ -57,6 +67,8 @@ impl fmt::Display for ConnectError {
         match self {
             Self::Address(error) => write!(f, "{error}, or a name: localhost:8000"),
             Self::AlreadyConnected => f.write_str("the connector is already connecting or connected: disconnect it first"),
+            Self::Configuration(error) => write!(f, "cannot connect: {error}"),
+            Self::Endpoint(error) => error.fmt(f),
             Self::EveryAddress(failures) => {
                 write!(f, "connecting failed at every one of {} addresses", failures.len())?;
                 let mut mark = ": ";
@@ -68,6 +80,7 @@ impl fmt::Display for ConnectError {
             }
             Self::Factory(panic) => write!(f, "building the protocol {panic}"),
             Self::Io(error) => write!(f, "connecting failed: {error}"),
+            Self::Lost(reason) => write!(f, "the connection was lost before it could be used: {reason}"),
             Self::NoProtocol => f.write_str("the factory built no protocol for this connection"),
             Self::NotConnecting => f.write_str("the connector is not connecting"),
             Self::Refused => f.write_str("connection refused: nobody listens there"),
@@ -88,6 +101,8 @@ impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Address(error) => Some(error),
+            Self::Configuration(error) => Some(&**error),
+            Self::Endpoint(error) => Some(error),
             Self::Factory(panic) => Some(panic),
             Self::Io(cause) | Self::UnknownHost { cause, .. } => Some(cause),
             _ => None,
@@ -107,5 +122,37 @@ impl From<io::Error> for ConnectError {
 impl From<AddressError> for ConnectError {
     fn from(error: AddressError) -> Self {
         Self::Address(error)
+    }
+}
+
+impl From<EndpointError> for ConnectError {
+    fn from(error: EndpointError) -> Self {
+        Self::Endpoint(error)
+    }
+}
+
+/// The system's errors are copied by their numbers, all others of `io::Error` by their kinds and texts.
+impl Clone for ConnectError {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Address(error) => Self::Address(error.clone()),
+            Self::AlreadyConnected => Self::AlreadyConnected,
+            Self::Configuration(error) => Self::Configuration(Rc::clone(error)),
+            Self::Endpoint(error) => Self::Endpoint(error.clone()),
+            Self::EveryAddress(failures) => {
+                Self::EveryAddress(failures.iter().map(|(address, error)| (address.clone(), copy_error(error))).collect())
+            }
+            Self::Factory(panic) => Self::Factory(panic.clone()),
+            Self::Io(error) => Self::Io(copy_error(error)),
+            Self::Lost(reason) => Self::Lost(reason.clone()),
+            Self::NoProtocol => Self::NoProtocol,
+            Self::NotConnecting => Self::NotConnecting,
+            Self::Refused => Self::Refused,
+            Self::ShuttingDown => Self::ShuttingDown,
+            Self::TimedOut(after) => Self::TimedOut(*after),
+            Self::TooManyLookUps { name } => Self::TooManyLookUps { name: name.clone() },
+            Self::UnknownHost { name, cause } => Self::UnknownHost { name: name.clone(), cause: copy_error(cause) },
+            Self::UserError => Self::UserError,
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::rc::Rc;
-use std::time::Duration;
 
 use torsade_reactor::Reactor;
 
@@ -37,12 +36,6 @@ pub trait Connect {
 
     /// As [`Connector::disconnect`].
     fn disconnect(self: Rc<Self>);
-
-    /// As [`Connector::set_timeout`].
-    fn set_timeout(&self, timeout: Duration);
-
-    /// As [`Connector::set_attempt_delay`].
-    fn set_attempt_delay(&self, delay: Duration);
 
     /// As [`Connector::destination`].
     fn destination(&self) -> &Destination;
@@ -89,20 +82,6 @@ impl Connector {
     /// [`lose_connection`](crate::Transport::lose_connection).
     pub fn disconnect(&self) {
         Rc::clone(&self.0).disconnect();
-    }
-
-    /// Sets how long an attempt may take, for attempts that begin after this; 30 s unless set.
-    ///
-    /// An attempt begins in the turn after `connect`, so this may be called right after `connect_tcp`.
-    pub fn set_timeout(&self, timeout: Duration) {
-        self.0.set_timeout(timeout);
-    }
-
-    /// Sets how long one address of a name is given before the next is tried beside it, for attempts that begin after this;
-    /// 250 ms unless set (RFC 8305; Twisted's `HostnameEndpoint` has 300 ms).
-    #[doc(alias = "attemptDelay")]
-    pub fn set_attempt_delay(&self, delay: Duration) {
-        self.0.set_attempt_delay(delay);
     }
 
     /// Where it connects to.

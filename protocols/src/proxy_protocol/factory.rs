@@ -9,6 +9,7 @@ use torsade_reactor::{DelayedCall, Result};
 
 use crate::address::Address;
 use crate::factory::Factory;
+use crate::layers::Layers;
 use crate::protocol::{Callback, Protocol};
 use crate::proxy_protocol::error::ProxyHeaderError;
 use crate::proxy_protocol::header::ProxyHeader;
@@ -64,7 +65,7 @@ pub enum ProxyTrust {
 pub struct ProxyProtocolFactory<F> {
     factory: Rc<RefCell<F>>,
     trust: Box<dyn FnMut(&Address) -> ProxyTrust>,
-    tls: Option<TlsConfig>,
+    layers: Layers,
     timeout: Duration,
 }
 
@@ -73,7 +74,7 @@ impl<F: Factory + 'static> ProxyProtocolFactory<F> {
     #[must_use]
     pub fn new(factory: F) -> Self {
         let factory = Rc::new(RefCell::new(factory));
-        Self { factory, trust: Box::new(|_| ProxyTrust::Proxy), tls: None, timeout: TIMEOUT }
+        Self { factory, trust: Box::new(|_| ProxyTrust::Proxy), layers: Layers::default(), timeout: TIMEOUT }
     }
 
     /// The same, where `trust` says of each address that connects what it is.
@@ -86,7 +87,15 @@ impl<F: Factory + 'static> ProxyProtocolFactory<F> {
     /// The same, with TLS from the end of the header on: of the client, which the proxy passes on as it is.
     #[must_use]
     pub fn tls(mut self, config: impl Into<TlsConfig>) -> Self {
-        self.tls = Some(config.into());
+        self.layers.tls = Some(config.into());
+        self
+    }
+
+    /// The same, with these layers from the end of the header on.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn layers(mut self, layers: Layers) -> Self {
+        self.layers = layers;
         self
     }
 
@@ -107,7 +116,7 @@ impl<F: Factory + 'static> Factory for ProxyProtocolFactory<F> {
         }
         Some(Box::new(Passed {
             factory: Rc::clone(&self.factory),
-            tls: self.tls.clone(),
+            layers: self.layers.clone(),
             timeout: self.timeout,
             phase: if trust == ProxyTrust::Proxy { Phase::Awaiting { held: Vec::new(), deadline: None } } else { Phase::Direct },
         }))
@@ -125,7 +134,7 @@ impl<F: Factory + 'static> Factory for ProxyProtocolFactory<F> {
 /// The protocol of a connection, before and behind the header.
 struct Passed<F> {
     factory: Rc<RefCell<F>>,
-    tls: Option<TlsConfig>,
+    layers: Layers,
     timeout: Duration,
     phase: Phase,
 }
@@ -169,8 +178,9 @@ impl<F: Factory> Passed<F> {
             transport.lose_connection();
             return Ok(());
         };
-        if let Some(config) = self.tls.take() {
-            transport.start_tls(config)?;
+        if let Err(reason) = self.layers.switch_on(transport) {
+            transport.connection().fail_with(reason);
+            return Ok(());
         }
         let made = protocol.connection_made(transport);
         self.phase = Phase::Wrapping(protocol);

@@ -5,6 +5,7 @@ use std::io;
 use crate::address::Address;
 
 use super::readiness::Token;
+use super::socket_options::SocketOptions;
 use super::stream::Stream;
 
 /// How to listen.
@@ -30,11 +31,20 @@ pub struct ListenOptions {
     /// there is in the way. Abstract names need no lock.
     #[doc(alias = "wantPID")]
     pub lock: bool,
+    /// Whether a port on `[::]` leaves IPv4 to others; none unless set, which leaves it to the system: on Linux it takes both.
+    #[doc(alias = "IPV6_V6ONLY")]
+    pub only_v6: Option<bool>,
+    /// Whether others may listen on the same address, if they ask for that as well; false unless set. See
+    /// [`workers`](crate::workers).
+    #[doc(alias = "SO_REUSEPORT")]
+    pub reuse_port: bool,
+    /// What the system is told about each connection that is accepted.
+    pub socket: SocketOptions,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { backlog: 1024, mode: 0o666, lock: true }
+        Self { backlog: 1024, mode: 0o666, lock: true, only_v6: None, reuse_port: false, socket: SocketOptions::default() }
     }
 }
 

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 
 use super::Reactor;
+use crate::error::copy_error;
 use crate::panic::catch;
 use crate::report::{drop_quietly, report_error};
 
@@ -111,7 +112,7 @@ impl Reactor {
             // Taken one by one: what is called may drop the look-ups of others.
             let asker = query.askers.borrow_mut().pop_first();
             let Some((_, done)) = asker else { break };
-            let found = found.as_ref().map(Vec::clone).map_err(copy);
+            let found = found.as_ref().map(Vec::clone).map_err(copy_error);
             if let Err(panic) = catch(|| done(found)) {
                 report_error("a look-up", format_args!("what waited for the addresses of {name:?} {panic}"));
             }
@@ -184,14 +185,6 @@ impl Drop for LookUp {
         }
         // Outside of any borrow: what it holds may use the reactor.
         drop(done);
-    }
-}
-
-/// A copy of the error, for one of several askers.
-fn copy(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
     }
 }
 

@@ -27,6 +27,7 @@ mod spawning;
 #[cfg(unix)]
 mod standard_io;
 mod stream;
+mod tcp_socket;
 mod thread_pool;
 #[cfg(unix)]
 mod unix;
@@ -39,7 +40,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{ToSocketAddrs, UdpSocket};
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::ops::Deref;
 #[cfg(unix)]
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -54,8 +55,8 @@ use mio::unix::SourceFd;
 
 use crate::address::Address;
 use crate::backend::{
-    Backend, Command, DatagramOptions, Datagrams, Inherited, Job, ListenOptions, Listener, Ready, Resolved, Signal, Spawned,
-    Stream, Token, Wake, Wakeups,
+    Backend, Command, DatagramOptions, Datagrams, Inherited, Job, ListenOptions, Listener, Ready, Resolved, Signal,
+    SocketOptions, Spawned, Stream, Token, Wake, Wakeups,
 };
 #[cfg(unix)]
 use crate::backend::{Descriptor, Interest};
@@ -183,12 +184,12 @@ impl Backend for Os {
         unix::adopt_stream(socket, &self.registry)
     }
 
-    fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
+    fn connect(&self, address: &Address, from: Option<SocketAddr>, options: SocketOptions) -> io::Result<Box<dyn Stream>> {
         #[cfg(unix)]
         if let Address::Unix(name) = address {
             return Ok(Box::new(unix::UnixStream::connect(name, Rc::clone(&self.registry))?));
         }
-        let socket = mio::net::TcpStream::connect(address.to_tcp()?)?;
+        let socket = tcp_socket::connect(address.to_tcp()?, from, &options)?;
         // It fails only where the attempt has, which is told later.
         socket.set_nodelay(true).ok();
         Ok(Box::new(OsStream::new(socket, Rc::clone(&self.registry))))

@@ -149,6 +149,8 @@ impl StreamConnection {
         if let Some(tasks) = rare.tasks.take() {
             tasks.cancel();
         }
+        // It never was: whoever made it is kept by `on_lost`, and told by that.
+        drop(rare.on_ready.take());
         if let Some(on_lost) = rare.on_lost.take()
             && let Err(panic) = catch(|| on_lost(&doom.reason))
         {

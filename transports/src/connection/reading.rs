@@ -185,6 +185,7 @@ impl StreamConnection {
         };
         if told {
             self.call(Callback::HandshakeCompleted);
+            self.tell_ready();
         }
     }
 

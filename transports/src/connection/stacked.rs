@@ -4,6 +4,7 @@ use std::io;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use torsade_protocols::spi::Layers;
 use torsade_protocols::{Address, Callback, PassedDescriptor, Protocol, Reason, TlsConfig};
 use torsade_reactor::Descriptor;
 use torsade_reactor::spi::Stream;
@@ -27,7 +28,7 @@ impl StreamConnection {
         if crate::tls::is_client(tls) {
             connection.note_made_by_us();
         }
-        connection.enter(stream, Some(tls))?;
+        connection.enter(stream, &Layers { tls: Some(tls.clone()), ..Layers::default() })?;
         Ok(Rc::downgrade(&connection))
     }
 

@@ -12,10 +12,10 @@ use crate::connection::chain::Chain;
 use crate::connection::output::Output;
 use crate::connection::shared::HIGH_WATERMARK;
 
-use super::OnLost;
 use super::buffers::Buffers;
 use super::phase::{Incoming, Life, Outgoing};
 use super::registered_producer::RegisteredProducer;
+use super::{OnLost, OnMade};
 
 /// Unsent bytes at or below which a connection is no longer congested.
 const LOW_WATERMARK: usize = 16 << 10;
@@ -91,6 +91,7 @@ pub(super) struct Rare {
     pub(super) consumers: Consumers,
     /// Bytes of the wire that were read, and are to be read once more, before what the socket has.
     pub(super) read_again: Vec<u8>,
+    pub(super) on_ready: Option<OnMade>,
     pub(super) on_lost: Option<OnLost>,
     pub(super) tasks: Option<TaskGroup>,
     /// What is asked for after the end: by then the layers are gone.
@@ -119,6 +120,7 @@ impl Default for Rare {
             producer: None,
             consumers: Consumers::default(),
             read_again: Vec::new(),
+            on_ready: None,
             on_lost: None,
             tasks: None,
             last_stats: None,
@@ -144,6 +146,10 @@ impl State {
 
     pub(super) fn rare_if_any(&self) -> Option<&Rare> {
         self.rare.as_deref()
+    }
+
+    pub(super) fn take_on_ready(&mut self) -> Option<OnMade> {
+        self.rare.as_mut()?.on_ready.take()
     }
 
     /// Takes out what the end of the connection has to deal with.

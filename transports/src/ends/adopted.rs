@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
+use torsade_protocols::spi::Layers;
 use torsade_protocols::{Address, Protocol};
 use torsade_reactor::Reactor;
 use torsade_reactor::spi::{Ready, Source, Stream, Token};
@@ -52,7 +53,7 @@ impl Adopted {
 impl Source for Adopted {
     fn ready(self: Rc<Self>, _: Ready) {
         let Some(Beginning { stream, peer, protocol }) = self.leave() else { return };
-        if let Err(error) = StreamConnection::accept(&self.shared, stream, peer.clone(), protocol, None) {
+        if let Err(error) = StreamConnection::accept(&self.shared, stream, peer.clone(), protocol, &Layers::default()) {
             torsade_reactor::report_error("adopt", format_args!("the stream with {peer} cannot be registered: {error}"));
         }
     }

@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::spi::Connect;
+use torsade_protocols::spi::{Connect, Layers};
 use torsade_protocols::{
-    ClientFactory, ConnectError, Connector, ConnectorState, Destination, Host, HostPort, Protocol, Reason, Result, TlsConfig,
-    Transport,
+    ClientFactory, ConnectError, ConnectOptions, Connector, ConnectorState, Destination, Host, HostPort, Protocol, Reason,
+    Result, Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{Ready, Source, Token, catch, drop_quietly};
@@ -22,17 +22,13 @@ use crate::connection::shared::Shared;
 use crate::connection::{Begun, StreamConnection};
 use race::{Race, Winner};
 
-/// How long an attempt may take unless set, as in Twisted.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
 pub(crate) struct StreamConnector {
     shared: Rc<Shared>,
     destination: Destination,
-    timeout: Cell<Duration>,
-    attempt_delay: Cell<Duration>,
+    options: ConnectOptions,
     factory: RefCell<Box<dyn ClientFactory>>,
-    /// With it, every connection begins with TLS.
-    tls: Option<TlsConfig>,
+    /// What every connection begins with.
+    layers: Layers,
     /// `start_factory` was called, and not yet `stop_factory`.
     started: Cell<bool>,
     /// Counts attempts, so that what comes late from an old one is not taken for the present one's.
@@ -60,16 +56,16 @@ impl StreamConnector {
     pub(crate) fn new(
         reactor: &Reactor,
         destination: Destination,
+        options: ConnectOptions,
         factory: Box<dyn ClientFactory>,
-        tls: Option<TlsConfig>,
+        layers: Layers,
     ) -> Rc<Self> {
         Rc::new(Self {
             shared: Shared::of(reactor),
             destination,
-            timeout: Cell::new(TIMEOUT),
-            attempt_delay: Cell::new(race::ATTEMPT_DELAY),
+            options,
             factory: RefCell::new(factory),
-            tls,
+            layers,
             started: Cell::new(false),
             attempt: Cell::new(0),
             phase: RefCell::new(Phase::Idle),
@@ -103,7 +99,7 @@ impl StreamConnector {
             // Ended in the hook.
             return;
         }
-        let timeout = self.timeout.get();
+        let timeout = self.options.timeout;
         let deadline = self.next_turn(timeout, move |connector| connector.fail(&ConnectError::TimedOut(timeout)));
         let there = match &self.destination {
             Destination::Address(address) => address.clone(),
@@ -169,7 +165,7 @@ impl StreamConnector {
 
     fn make(self: &Rc<Self>, winner: Winner, ready: Ready, protocol: Box<dyn Protocol>) {
         let Winner { token, stream, peer } = winner;
-        let (maker, loser) = (Rc::clone(self), Rc::clone(self));
+        let [maker, user, loser] = [self, self, self].map(Rc::clone);
         let host = match &self.destination {
             Destination::Address(_) => None,
             Destination::Host(there) => Some(there.host().clone()),
@@ -179,9 +175,14 @@ impl StreamConnector {
             ready,
             host,
             on_made: Box::new(move |transport| drop(maker.phase.replace(Phase::Connected(transport.clone())))),
+            on_ready: Box::new(move |transport| user.made(transport)),
             on_lost: Box::new(move |reason| loser.lost(reason)),
         };
-        StreamConnection::take_over(&self.shared, stream, begun, peer, protocol, self.tls.as_ref());
+        StreamConnection::take_over(&self.shared, stream, begun, peer, protocol, &self.layers);
+    }
+
+    fn made(self: &Rc<Self>, transport: &Transport) {
+        self.call_factory("client_connection_made", |factory, connector| factory.client_connection_made(connector, transport));
     }
 
     fn lost(self: &Rc<Self>, reason: &Reason) {
@@ -294,14 +295,6 @@ impl Connect for StreamConnector {
             // An error says that there is nothing to end.
             None => drop(self.stop_connecting()),
         }
-    }
-
-    fn set_timeout(&self, timeout: Duration) {
-        self.timeout.set(timeout);
-    }
-
-    fn set_attempt_delay(&self, delay: Duration) {
-        self.attempt_delay.set(delay);
     }
 
     fn destination(&self) -> &Destination {

@@ -6,7 +6,8 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Address, Factory, TlsConfig};
+use torsade_protocols::spi::Layers;
+use torsade_protocols::{Address, Factory};
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{Listener, Ready, Source, Stream, Token, catch};
 use torsade_reactor::{DelayedCall, Reactor, report_error};
@@ -47,8 +48,8 @@ struct PortSource {
     factory: RefCell<Box<dyn Factory>>,
     /// Connections that it accepts in one turn.
     accepts: usize,
-    /// With it, every connection begins with TLS.
-    tls: Option<TlsConfig>,
+    /// What every connection begins with.
+    layers: Layers,
     started: Cell<bool>,
     stopping: Cell<bool>,
     /// The wait after the last failure; none while all is well.
@@ -63,7 +64,7 @@ impl Port {
         listener: Box<dyn Listener>,
         factory: Box<dyn Factory>,
         accepts: usize,
-        tls: Option<TlsConfig>,
+        layers: Layers,
     ) -> io::Result<Self> {
         let shared = Shared::of(reactor);
         AcceptBound::of(reactor).read_descriptor_limit(reactor.backend());
@@ -74,7 +75,7 @@ impl Port {
             listener: RefCell::new(Some(listener)),
             factory: RefCell::new(factory),
             accepts,
-            tls,
+            layers,
             started: Cell::new(false),
             stopping: Cell::new(false),
             wait: Cell::new(None),
@@ -156,7 +157,7 @@ impl PortSource {
     fn has_room(&self) -> bool {
         let reactor = &self.shared.reactor;
         #[cfg(feature = "tls")]
-        if self.tls.is_some() && !crate::tls::Handshakes::of(reactor).has_room(reactor.now()) {
+        if self.layers.tls.is_some() && !crate::tls::Handshakes::of(reactor).has_room(reactor.now()) {
             return false;
         }
         let bound = AcceptBound::of(reactor);
@@ -169,7 +170,7 @@ impl PortSource {
             log::debug!("port {}: the factory refused {peer}", self.address);
             return;
         };
-        if let Err(error) = StreamConnection::accept(&self.shared, stream, peer.clone(), protocol, self.tls.as_ref()) {
+        if let Err(error) = StreamConnection::accept(&self.shared, stream, peer.clone(), protocol, &self.layers) {
             log::warn!("port {}: connection with {peer} lost at once: {error}", self.address);
         }
     }

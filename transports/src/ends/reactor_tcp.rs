@@ -3,9 +3,10 @@
 use std::io;
 use std::rc::Rc;
 
-use torsade_protocols::spi::Connect;
+use torsade_protocols::spi::{Connect, Layers};
 use torsade_protocols::{
-    Address, ClientFactory, ConnectError, Connector, Destination, Factory, Host, HostPort, IntoHostPort, ListenError, TlsConfig,
+    Address, ClientFactory, ConnectError, ConnectOptions, Connector, Destination, Factory, Host, HostPort, IntoHostPort,
+    ListenError,
 };
 use torsade_reactor::{Inherited, ListenOptions, Reactor};
 
@@ -48,6 +49,19 @@ pub trait ReactorTcp {
     /// ```
     #[doc(alias = "listenTCP")]
     fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port, ListenError>
+    where
+        A: IntoHostPort,
+        F: Factory + 'static,
+    {
+        self.listen_tcp_with(address, ListenOptions::default(), factory)
+    }
+
+    /// The same, with another backlog, for one family, shared with others, or with options of the sockets: see
+    /// [`ListenOptions`].
+    ///
+    /// # Errors
+    /// As [`listen_tcp`](Self::listen_tcp).
+    fn listen_tcp_with<A, F>(&self, address: A, options: ListenOptions, factory: F) -> Result<Port, ListenError>
     where
         A: IntoHostPort,
         F: Factory + 'static;
@@ -129,7 +143,7 @@ pub trait ReactorTcp {
     ///
     /// A host name is looked up off the loop. Its addresses are tried as RFC 8305 says, IPv4 and IPv6 by turns: the next one
     /// when those before it have failed or have not answered for 250 ms
-    /// ([`Connector::set_attempt_delay`]), until one is established. It begins in the next turn
+    /// ([`ConnectOptions::attempt_delay`]), until one is established. It begins in the next turn
     /// and may take 30 s in all; how it goes the factory's hooks tell. A peer that announces compression is understood
     /// without a call, see [`Transport::set_detection`](torsade_protocols::Transport::set_detection).
     ///
@@ -139,16 +153,28 @@ pub trait ReactorTcp {
     fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
     where
         A: IntoHostPort,
+        F: ClientFactory + 'static,
+    {
+        self.connect_tcp_with(address, ConnectOptions::default(), factory)
+    }
+
+    /// The same, with other times, from an address of ours, or with options of the socket: see [`ConnectOptions`].
+    ///
+    /// # Errors
+    /// As [`connect_tcp`](Self::connect_tcp).
+    fn connect_tcp_with<A, F>(&self, address: A, options: ConnectOptions, factory: F) -> Result<Connector, ConnectError>
+    where
+        A: IntoHostPort,
         F: ClientFactory + 'static;
 }
 
 impl ReactorTcp for Reactor {
-    fn listen_tcp<A, F>(&self, address: A, factory: F) -> Result<Port, ListenError>
+    fn listen_tcp_with<A, F>(&self, address: A, options: ListenOptions, factory: F) -> Result<Port, ListenError>
     where
         A: IntoHostPort,
         F: Factory + 'static,
     {
-        listen(self, address.into_host_port()?, Box::new(factory), None)
+        listen(self, address.into_host_port()?, options, Box::new(factory), Layers::default())
     }
 
     fn adopt_stream_port<L, F>(&self, listener: L, factory: F) -> Result<Port, ListenError>
@@ -158,7 +184,7 @@ impl ReactorTcp for Reactor {
     {
         let listener = listener.into();
         let address = listener.local_address();
-        open(self, &address, || Port::open(self, self.backend().adopt(listener)?, Box::new(factory), 1, None))
+        open(self, &address, || Port::open(self, self.backend().adopt(listener)?, Box::new(factory), 1, Layers::default()))
     }
 
     fn set_accept_limit(&self, connections: usize) {
@@ -177,24 +203,25 @@ impl ReactorTcp for Reactor {
         Shared::of(self).encoders.borrow().decoders().refused()
     }
 
-    fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
+    fn connect_tcp_with<A, F>(&self, address: A, options: ConnectOptions, factory: F) -> Result<Connector, ConnectError>
     where
         A: IntoHostPort,
         F: ClientFactory + 'static,
     {
-        connect(self, Destination::Host(address.into_host_port()?), Box::new(factory), None)
+        connect(self, Destination::Host(address.into_host_port()?), options, Box::new(factory), Layers::default())
     }
 }
 
-/// Listens; connections begin with TLS if there is a configuration for it.
+/// Listens; connections begin with these layers.
 pub(crate) fn listen(
     reactor: &Reactor,
     address: HostPort,
+    options: ListenOptions,
     factory: Box<dyn Factory>,
-    tls: Option<TlsConfig>,
+    layers: Layers,
 ) -> Result<Port, ListenError> {
     let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
-    listen_at(reactor, &address.at(ip).into(), ListenOptions::default(), factory, tls)
+    listen_at(reactor, &address.at(ip).into(), options, factory, layers)
 }
 
 pub(crate) fn listen_at(
@@ -202,9 +229,9 @@ pub(crate) fn listen_at(
     address: &Address,
     options: ListenOptions,
     factory: Box<dyn Factory>,
-    tls: Option<TlsConfig>,
+    layers: Layers,
 ) -> Result<Port, ListenError> {
-    open(reactor, address, || Port::open(reactor, reactor.backend().listen(address, options)?, factory, ACCEPTS, tls))
+    open(reactor, address, || Port::open(reactor, reactor.backend().listen(address, options)?, factory, ACCEPTS, layers))
 }
 
 fn open(reactor: &Reactor, address: &Address, port: impl FnOnce() -> io::Result<Port>) -> Result<Port, ListenError> {
@@ -214,14 +241,15 @@ fn open(reactor: &Reactor, address: &Address, port: impl FnOnce() -> io::Result<
     port().map_err(|cause| ListenError::Io { address: address.clone(), cause })
 }
 
-/// Connects; the connection begins with TLS if there is a configuration for it.
+/// Connects; the connection begins with these layers.
 pub(crate) fn connect(
     reactor: &Reactor,
     destination: Destination,
+    options: ConnectOptions,
     factory: Box<dyn ClientFactory>,
-    tls: Option<TlsConfig>,
+    layers: Layers,
 ) -> Result<Connector, ConnectError> {
-    let connector = StreamConnector::new(reactor, destination, factory, tls);
+    let connector = StreamConnector::new(reactor, destination, options, factory, layers);
     Rc::clone(&connector).connect()?;
     Ok(Connector::new(connector))
 }

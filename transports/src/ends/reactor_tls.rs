@@ -1,7 +1,10 @@
 //! TLS over TCP on a reactor.
 
-use torsade_protocols::{ClientFactory, ConnectError, Connector, Destination, Factory, IntoHostPort, ListenError};
-use torsade_reactor::Reactor;
+use torsade_protocols::spi::Layers;
+use torsade_protocols::{
+    ClientFactory, ConnectError, ConnectOptions, Connector, Destination, Factory, IntoHostPort, ListenError, TlsConfig,
+};
+use torsade_reactor::{ListenOptions, Reactor};
 
 use crate::ends::port::Port;
 use crate::ends::reactor_tcp::{connect, listen};
@@ -82,7 +85,7 @@ impl ReactorTls for Reactor {
         A: IntoHostPort,
         F: Factory + 'static,
     {
-        listen(self, address.into_host_port()?, Box::new(factory), Some(config.into()))
+        listen(self, address.into_host_port()?, ListenOptions::default(), Box::new(factory), layers(config))
     }
 
     fn set_handshake_limit(&self, handshakes: usize) {
@@ -94,6 +97,10 @@ impl ReactorTls for Reactor {
         A: IntoHostPort,
         F: ClientFactory + 'static,
     {
-        connect(self, Destination::Host(address.into_host_port()?), Box::new(factory), Some(config.into()))
+        connect(self, Destination::Host(address.into_host_port()?), ConnectOptions::default(), Box::new(factory), layers(config))
     }
+}
+
+fn layers(config: impl Into<TlsConfig>) -> Layers {
+    Layers { tls: Some(config.into()), ..Layers::default() }
 }

@@ -2,9 +2,10 @@
 
 use std::io;
 
+use torsade_protocols::spi::Layers;
 use torsade_protocols::{
-    Address, ClientFactory, ConnectError, Connector, DatagramProtocol, DatagramTransport, Destination, Factory, ListenError,
-    Protocol, UnixName,
+    Address, ClientFactory, ConnectError, ConnectOptions, Connector, DatagramProtocol, DatagramTransport, Destination, Factory,
+    ListenError, Protocol, UnixName,
 };
 use torsade_reactor::{DatagramOptions, Descriptor, ListenOptions, Reactor};
 
@@ -69,7 +70,7 @@ pub trait ReactorUnix {
     ///
     /// The attempt is made in the next turn, and how it went the factory's hooks tell. It takes no time, unless as many
     /// others wait to be accepted as may: then it is made again every 10 ms, for 30 s in all
-    /// ([`Connector::set_timeout`]).
+    /// ([`ConnectOptions::timeout`]).
     ///
     /// # Errors
     /// [`ConnectError::ShuttingDown`]. All else is told to the factory: [`ConnectError::Refused`] if the file is there and nobody
@@ -201,7 +202,7 @@ impl ReactorUnix for Reactor {
         N: Into<UnixName>,
         F: Factory + 'static,
     {
-        listen_at(self, &name.into().into(), options, Box::new(factory), None)
+        listen_at(self, &name.into().into(), options, Box::new(factory), Layers::default())
     }
 
     fn connect_unix<N, F>(&self, name: N, factory: F) -> Result<Connector, ConnectError>
@@ -209,7 +210,7 @@ impl ReactorUnix for Reactor {
         N: Into<UnixName>,
         F: ClientFactory + 'static,
     {
-        connect(self, Destination::Address(name.into().into()), Box::new(factory), None)
+        connect(self, Destination::Address(name.into().into()), ConnectOptions::default(), Box::new(factory), Layers::default())
     }
 
     fn adopt_stream_connection<D, P>(&self, socket: D, protocol: P) -> io::Result<()>

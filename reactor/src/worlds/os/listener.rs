@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use mio::Interest;
 use mio::event::Source;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{SockRef, Socket};
 
 use super::stream::OsStream;
-use super::{Registry, Reserve};
+use super::{Registry, Reserve, tcp_socket};
 use crate::address::Address;
 use crate::backend::{ListenOptions, Listener, Stream, Token};
 
@@ -99,9 +99,7 @@ impl ListeningSocket for ListeningTcp {
 pub fn reuse_port_listener(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     {
-        let socket = socket(address)?;
-        socket.set_reuse_port(true)?;
-        listen(socket, address, ListenOptions::default())
+        listen(socket(address)?, address, ListenOptions { reuse_port: true, ..ListenOptions::default() })
     }
     #[cfg(not(unix))]
     Err(io::Error::new(
@@ -111,7 +109,7 @@ pub fn reuse_port_listener(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = tcp_socket::open(address)?;
     // A server that is started again must get its port back while old connections are still in TIME_WAIT. On Windows
     // the option means something else: that others may take the port.
     #[cfg(unix)]
@@ -120,6 +118,14 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 }
 
 fn listen(socket: Socket, address: SocketAddr, options: ListenOptions) -> io::Result<TcpListener> {
+    tcp_socket::set_options(&socket, address, &options.socket)?;
+    if let Some(only) = options.only_v6.filter(|_| address.is_ipv6()) {
+        socket.set_only_v6(only)?;
+    }
+    #[cfg(unix)]
+    if options.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())

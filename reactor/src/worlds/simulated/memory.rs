@@ -28,11 +28,11 @@ use super::world::World;
 /// # Examples
 /// With `reactor.connect_tcp` and a factory in place of the socket:
 /// ```
-/// use torsade::{Address, MemoryReactor};
+/// use torsade::{Address, MemoryReactor, SocketOptions};
 ///
 /// let reactor = MemoryReactor::new();
 /// let address = Address::Tcp("192.0.2.1:80".parse()?);
-/// let attempt = reactor.backend().connect(&address)?;
+/// let attempt = reactor.backend().connect(&address, None, SocketOptions::default())?;
 /// assert_eq!(reactor.connected_to(), [address.clone()]);
 /// let peer = reactor.accept_attempt(address)?;
 /// assert!(attempt.is_connected()?);

@@ -240,7 +240,7 @@ impl Network {
     }
 
     /// Begins a connection; the first request is on its way then.
-    pub(super) fn connect(&mut self, host: usize, address: &Address) -> io::Result<LinkId> {
+    pub(super) fn connect(&mut self, host: usize, address: &Address, from: Option<SocketAddr>) -> io::Result<LinkId> {
         if let Some(script) = &mut self.script {
             script.check_network()?;
             script.connected_to.push(address.clone());
@@ -256,7 +256,10 @@ impl Network {
         let here = remote.ip().is_loopback() || remote.ip() == self.places[host].ip;
         let there = if here { Some(self.machine(host)) } else { self.find_host(remote.ip()) };
         let local_ip = if here { remote.ip() } else { self.places[host].ip };
-        let local = SocketAddr::new(local_ip, self.port_to(host, local_ip, remote)?);
+        let local = match from.filter(|from| from.port() > 0) {
+            Some(from) => SocketAddr::new(local_ip, from.port()),
+            None => SocketAddr::new(local_ip, self.port_to(host, local_ip, remote)?),
+        };
         let fate = match () {
             () if self.rng.chance(self.faults.connect_hangs) => Fate::Hanging,
             () if self.rng.chance(self.faults.connect_refused) => Fate::Refused,

@@ -1,6 +1,7 @@
 //! The simulated world as one host's program sees it.
 
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::backend::{
     Backend, Command, DatagramOptions, Datagrams, Descriptor, Direction, Job, ListenOptions, Listener, PeerCredentials, Resolved,
-    Signal, Spawned, Stream, TcpOptions, Token, UnixSocket, Wake, Wakeups,
+    Signal, SocketOptions, Spawned, Stream, TcpOptions, Token, UnixSocket, Wake, Wakeups,
 };
 use crate::panic::catch;
 use crate::report::report_error;
@@ -67,11 +68,11 @@ impl Backend for HostBackend {
         Ok(Box::new(SimulatedListener { world: Rc::clone(&self.world), id }))
     }
 
-    fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
+    fn connect(&self, address: &Address, from: Option<SocketAddr>, _: SocketOptions) -> io::Result<Box<dyn Stream>> {
         if self.world.network.borrow().is_out_of_descriptors(self.host) {
             return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
         }
-        let id = self.world.network.borrow_mut().connect(self.host, address)?;
+        let id = self.world.network.borrow_mut().connect(self.host, address, from)?;
         Ok(Box::new(SimulatedStream::new(&self.world, self.host, id, Side::Client)))
     }
 

@@ -3,6 +3,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade_protocols::spi::Layers;
 use torsade_protocols::{Address, Protocol, Transport};
 use torsade_reactor::spi::{Direction, Stream, TcpOptions, Token, UnixSocket};
 use torsade_reactor::{Clock, Result};
@@ -97,7 +98,7 @@ fn the_system_is_asked_what_is_unacknowledged_only_until_the_peer_has_everything
     let (times, unacknowledged, kept) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::default());
     let stream = Box::new(Asked { times: Rc::clone(&times), unacknowledged: Rc::clone(&unacknowledged) });
     let protocol = Box::new(Kept(Rc::clone(&kept)));
-    StreamConnection::accept(&Shared::of(&clock), stream, Address::Unnamed, protocol, None).unwrap();
+    StreamConnection::accept(&Shared::of(&clock), stream, Address::Unnamed, protocol, &Layers::default()).unwrap();
     let transport = kept.borrow().clone().unwrap();
     let look = || {
         let delivery = transport.delivery();

@@ -17,9 +17,6 @@ use torsade_reactor::{DelayedCall, Panic, Reactor};
 
 use super::{Phase, StreamConnector};
 
-/// How long an attempt is given before the next one begins beside it (RFC 8305, 8: "Connection Attempt Delay").
-pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-
 /// How often it is looked whether there is room at a UNIX socket.
 const ROOM_WAIT: Duration = Duration::from_millis(10);
 
@@ -146,7 +143,7 @@ impl StreamConnector {
 
     fn open(self: &Rc<Self>, address: &Address) -> io::Result<Rc<Attempt>> {
         let reactor = &self.shared.reactor;
-        let mut stream = reactor.backend().connect(address)?;
+        let mut stream = reactor.backend().connect(address, self.options.bind_address, self.options.socket)?;
         let (token, empty) = (Cell::new(Token::from_usize(usize::MAX)), RefCell::default());
         let attempt = Rc::new(Attempt { connector: Rc::clone(self), token, address: address.clone(), stream: empty });
         attempt.token.set(reactor.add_source(Rc::<Attempt>::clone(&attempt)));
@@ -163,7 +160,7 @@ impl StreamConnector {
             race.running.push(attempt);
             !race.waiting.is_empty()
         });
-        let next = (more == Some(true)).then(|| self.next_turn(self.attempt_delay.get(), Self::try_next));
+        let next = (more == Some(true)).then(|| self.next_turn(self.options.attempt_delay, Self::try_next));
         let old = self.with_race(|race| std::mem::replace(&mut race.next, next)).flatten();
         if let Some(old) = old {
             // It may be what is running now.

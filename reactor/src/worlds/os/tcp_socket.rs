@@ -1,0 +1,84 @@
+//! TCP sockets of the system, until they are listened on or connected.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::backend::{Keepalive, SocketOptions};
+
+/// A socket of the address's family.
+pub(super) fn open(address: SocketAddr) -> io::Result<Socket> {
+    Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+}
+
+/// Begins to connect.
+pub(super) fn connect(to: SocketAddr, from: Option<SocketAddr>, options: &SocketOptions) -> io::Result<mio::net::TcpStream> {
+    if from.is_none() && *options == SocketOptions::default() {
+        return mio::net::TcpStream::connect(to);
+    }
+    let socket = open(to)?;
+    socket.set_nonblocking(true)?;
+    set_options(&socket, to, options)?;
+    if let Some(from) = from {
+        socket.bind(&from.into())?;
+    }
+    match socket.connect(&to.into()) {
+        Err(error) if !is_under_way(&error) => Err(error),
+        _ => Ok(mio::net::TcpStream::from_std(TcpStream::from(socket))),
+    }
+}
+
+/// The error says only that the other side has not answered yet.
+fn is_under_way(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(libc::EINPROGRESS) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Sets what is asked for at a socket of this address's family.
+pub(super) fn set_options(socket: &Socket, address: SocketAddr, options: &SocketOptions) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    if let Some(Keepalive { idle, interval, retries }) = options.keepalive {
+        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(retries);
+        socket.set_tcp_keepalive(&keepalive)?;
+    }
+    if let Some(timeout) = options.user_timeout {
+        set_user_timeout(&socket, timeout)?;
+    }
+    if let Some(tos) = options.tos {
+        match address {
+            SocketAddr::V4(_) => socket.set_tos_v4(tos.into())?,
+            SocketAddr::V6(_) => set_traffic_class(&socket, tos)?,
+        }
+    }
+    if let Some(size) = options.send_buffer {
+        socket.set_send_buffer_size(size)?;
+    }
+    if let Some(size) = options.receive_buffer {
+        socket.set_recv_buffer_size(size)?;
+    }
+    Ok(())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn set_user_timeout(socket: &Socket, timeout: std::time::Duration) -> io::Result<()> {
+    socket.set_tcp_user_timeout(Some(timeout))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn set_user_timeout(_: &Socket, _: std::time::Duration) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no time after which unacknowledged bytes are given up"))
+}
+
+#[cfg(unix)]
+fn set_traffic_class(socket: &Socket, class: u8) -> io::Result<()> {
+    socket.set_tclass_v6(class.into())
+}
+
+#[cfg(not(unix))]
+fn set_traffic_class(_: &Socket, _: u8) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "on this system the traffic class of IPv6 cannot be set"))
+}

@@ -1,0 +1,3 @@
+//! Endpoints: text and values that say where to listen and where to connect.
+
+mod connect_protocol;

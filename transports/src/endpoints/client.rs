@@ -1,0 +1,184 @@
+//! Where to connect to.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::str::FromStr;
+
+#[cfg(feature = "tls")]
+use torsade_protocols::TlsConfig;
+use torsade_protocols::spi::Layers;
+use torsade_protocols::{
+    Address, AddressError, ClientFactory, Compression, ConnectError, ConnectOptions, Connector, Destination, EndpointError,
+    EndpointProblem, HostPort, IntoHostPort, UnixName,
+};
+use torsade_reactor::Reactor;
+
+use crate::ends::reactor_tcp::connect;
+#[cfg(feature = "tls")]
+use crate::tls::TlsClientConfig;
+
+/// Where to connect to, and what the connection begins with.
+///
+/// # Examples
+/// ```
+/// use torsade::{prelude::*, simulated::Simulation, wire::Discard};
+///
+/// let simulation = Simulation::new(1);
+/// let endpoint = ClientEndpoint::tcp("10.0.0.2:9")?.compressed("deflate".parse::<Format>()?);
+/// let connector = simulation.host("10.0.0.1").connect(endpoint, |_peer| Discard)?;
+/// assert_eq!(connector.destination().to_string(), "10.0.0.2:9");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[doc(alias = "HostnameEndpoint")]
+#[doc(alias = "TCP4ClientEndpoint")]
+#[doc(alias = "clientFromString")]
+pub struct ClientEndpoint {
+    place: Place,
+    options: ConnectOptions,
+    layers: Layers,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Tcp(HostPort),
+    Unix(UnixName),
+    Custom(Rc<dyn StreamClientEndpoint>),
+}
+
+/// A kind of endpoint of one's own to connect to.
+#[doc(alias = "IStreamClientEndpoint")]
+pub trait StreamClientEndpoint: fmt::Debug + fmt::Display {
+    /// Connects, and has `factory` build the protocol.
+    ///
+    /// # Errors
+    /// As [`connect`](crate::ReactorEndpoints::connect).
+    fn connect(&self, reactor: &Reactor, factory: Box<dyn ClientFactory>) -> Result<Connector, ConnectError>;
+}
+
+impl ClientEndpoint {
+    fn new(place: Place) -> Self {
+        Self { place, options: ConnectOptions::default(), layers: Layers::default() }
+    }
+
+    /// A TCP port of a host, by number or by name.
+    ///
+    /// # Errors
+    /// [`AddressError`] if it is text that is no address.
+    #[doc(alias = "TCP6ClientEndpoint")]
+    pub fn tcp(address: impl IntoHostPort) -> Result<Self, AddressError> {
+        Ok(Self::new(Place::Tcp(address.into_host_port()?)))
+    }
+
+    /// The path, or abstract name, of a UNIX socket.
+    #[doc(alias = "UNIXClientEndpoint")]
+    #[must_use]
+    pub fn unix(name: impl Into<UnixName>) -> Self {
+        Self::new(Place::Unix(name.into()))
+    }
+
+    /// An endpoint of a kind of one's own.
+    #[must_use]
+    pub fn custom(endpoint: impl StreamClientEndpoint + 'static) -> Self {
+        Self::new(Place::Custom(Rc::new(endpoint)))
+    }
+
+    /// The same with these options, as far as they concern it.
+    #[must_use]
+    pub fn options(mut self, options: ConnectOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The same with TLS from the start.
+    ///
+    /// The server's certificate has to be for the host, unless the configuration names another.
+    #[cfg(feature = "tls")]
+    #[doc(alias = "SSL4ClientEndpoint")]
+    #[doc(alias = "wrapClientTLS")]
+    #[must_use]
+    pub fn tls(mut self, config: &TlsClientConfig) -> Self {
+        self.layers.tls = Some(TlsConfig::from(config));
+        self
+    }
+
+    /// The same with what we send compressed from the start, within TLS. A peer that announces compression is understood.
+    #[must_use]
+    pub fn compressed(mut self, compression: impl Into<Compression>) -> Self {
+        self.layers.compression = Some(compression.into());
+        self
+    }
+
+    /// Connects.
+    pub(crate) fn connect(&self, reactor: &Reactor, factory: Box<dyn ClientFactory>) -> Result<Connector, ConnectError> {
+        let destination = match &self.place {
+            Place::Tcp(there) => Destination::Host(there.clone()),
+            Place::Unix(name) => Destination::Address(Address::Unix(name.clone())),
+            Place::Custom(endpoint) => return endpoint.connect(reactor, factory),
+        };
+        connect(reactor, destination, self.options, factory, self.layers.clone())
+    }
+}
+
+impl fmt::Display for ClientEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Tcp(there) => there.fmt(f),
+            Place::Unix(name) => name.fmt(f),
+            Place::Custom(endpoint) => endpoint.fmt(f),
+        }
+    }
+}
+
+impl FromStr for ClientEndpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        text.parse::<HostPort>().map(|there| Self::new(Place::Tcp(there))).map_err(|_| {
+            let name = text.split(':').next().unwrap_or_default().to_owned();
+            EndpointError::new(text, 0, EndpointProblem::UnknownType { name })
+        })
+    }
+}
+
+/// What is taken as an endpoint to connect to: a [`ClientEndpoint`], text, or an address.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an endpoint to connect to",
+    note = "write it as text, `\"tcp:localhost:8000\"` or `\"localhost:8000\"`, or make a `ClientEndpoint`"
+)]
+pub trait IntoClientEndpoint: TryInto<ClientEndpoint, Error: Into<EndpointError>> {}
+
+impl IntoClientEndpoint for ClientEndpoint {}
+impl IntoClientEndpoint for &str {}
+impl IntoClientEndpoint for &String {}
+impl IntoClientEndpoint for HostPort {}
+impl IntoClientEndpoint for SocketAddr {}
+
+impl TryFrom<&str> for ClientEndpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: &str) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for ClientEndpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: &String) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl From<HostPort> for ClientEndpoint {
+    fn from(there: HostPort) -> Self {
+        Self::new(Place::Tcp(there))
+    }
+}
+
+impl From<SocketAddr> for ClientEndpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self::new(Place::Tcp(address.into()))
+    }
+}

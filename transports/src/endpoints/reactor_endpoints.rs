@@ -1,0 +1,105 @@
+//! Endpoints on a reactor.
+
+use torsade_protocols::{ClientFactory, ConnectError, Connector, EndpointError, Factory, ListenError, Offer};
+use torsade_reactor::{Deferred, Failure, Reactor, defer};
+
+use super::client::IntoClientEndpoint;
+use super::connect_protocol::connect_protocol;
+use super::server::IntoServerEndpoint;
+use crate::ends::port::Port;
+
+/// Servers and clients on a [`Reactor`] whose addresses are endpoints: text from the configuration, or values.
+pub trait ReactorEndpoints {
+    /// Listens on `endpoint` and has `factory` build a protocol for each connection.
+    ///
+    /// # Errors
+    /// [`ListenError::Endpoint`] if the text is no endpoint; [`Configuration`](ListenError::Configuration) if a file that it names
+    /// cannot be used; otherwise as [`listen_tcp`](crate::ReactorTcp::listen_tcp) and its likes.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::{prelude::*, wire::Echo};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let port = reactor.listen("127.0.0.1:0", |_peer| Echo)?;
+    /// assert_ne!(port.address().port(), Some(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn listen<E, F>(&self, endpoint: E, factory: F) -> Result<Port, ListenError>
+    where
+        E: IntoServerEndpoint,
+        F: Factory + 'static;
+
+    /// Connects to `endpoint` and has `factory` build the protocol once the connection is established.
+    ///
+    /// # Errors
+    /// [`ConnectError::Endpoint`] if the text is no endpoint; [`Configuration`](ConnectError::Configuration) if a file that it names
+    /// cannot be used; `ShuttingDown`. All else is told to the factory.
+    fn connect<E, F>(&self, endpoint: E, factory: F) -> Result<Connector, ConnectError>
+    where
+        E: IntoClientEndpoint,
+        F: ClientFactory + 'static;
+
+    /// Connects one protocol to `endpoint`, and gives its handle once the connection is there to be used: with TLS, when the
+    /// handshake is complete.
+    ///
+    /// A protocol alone gives its [`Transport`](torsade_protocols::Transport); a pair `(protocol, handle)` gives the handle, see
+    /// [`Offer`]. The Deferred comes after the protocol's `connection_made`; it can be awaited. Cancelling it, as by
+    /// [`add_timeout`](Deferred::add_timeout), ends the attempt; dropping it does not.
+    ///
+    /// # Errors
+    /// The Deferred fails with a [`ConnectError`]: `failure.downcast_ref::<ConnectError>()`.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::{prelude::*, simulated::Simulation, wire::{Discard, Echo}};
+    ///
+    /// let simulation = Simulation::new(1);
+    /// simulation.host("10.0.0.2").listen("10.0.0.2:7", |_peer| Echo)?;
+    /// let client = simulation.host("10.0.0.1");
+    /// let reactor = client.clone();
+    /// client.spawn(async move {
+    ///     let transport = reactor.connect_protocol("10.0.0.2:7", Discard).await?;
+    ///     transport.write("hello");
+    ///     assert!(reactor.connect_protocol("10.0.0.2:8", Discard).await.is_err(), "nobody listens there");
+    ///     Ok(())
+    /// });
+    /// simulation.run_for(std::time::Duration::from_secs(1))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "connectProtocol")]
+    #[doc(alias = "ClientCreator")]
+    fn connect_protocol<E, O>(&self, endpoint: E, protocol: O) -> Deferred<O::Handle>
+    where
+        E: IntoClientEndpoint,
+        O: Offer;
+}
+
+impl ReactorEndpoints for Reactor {
+    fn listen<E, F>(&self, endpoint: E, factory: F) -> Result<Port, ListenError>
+    where
+        E: IntoServerEndpoint,
+        F: Factory + 'static,
+    {
+        endpoint.try_into().map_err(Into::<EndpointError>::into)?.listen(self, factory)
+    }
+
+    fn connect<E, F>(&self, endpoint: E, factory: F) -> Result<Connector, ConnectError>
+    where
+        E: IntoClientEndpoint,
+        F: ClientFactory + 'static,
+    {
+        endpoint.try_into().map_err(Into::<EndpointError>::into)?.connect(self, Box::new(factory))
+    }
+
+    fn connect_protocol<E, O>(&self, endpoint: E, protocol: O) -> Deferred<O::Handle>
+    where
+        E: IntoClientEndpoint,
+        O: Offer,
+    {
+        match endpoint.try_into().map_err(Into::<EndpointError>::into) {
+            Ok(endpoint) => connect_protocol(self, &endpoint, protocol),
+            Err(error) => defer::fail(Failure::new(ConnectError::from(error))),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Where to listen.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::str::FromStr;
+
+#[cfg(feature = "tls")]
+use torsade_protocols::TlsConfig;
+use torsade_protocols::spi::Layers;
+use torsade_protocols::{
+    Address, Compression, EndpointError, EndpointProblem, Factory, Host, HostPort, IntoHostPort, ListenError,
+    ProxyProtocolFactory, UnixName,
+};
+use torsade_reactor::{ListenOptions, Reactor};
+
+use crate::ends::port::Port;
+use crate::ends::reactor_tcp::listen_at;
+#[cfg(feature = "tls")]
+use crate::tls::TlsServerConfig;
+
+/// Where to listen, and what connections begin with.
+///
+/// # Examples
+/// ```
+/// use torsade::{prelude::*, simulated::Simulation, wire::Echo};
+///
+/// let simulation = Simulation::new(1);
+/// let endpoint = ServerEndpoint::tcp("10.0.0.1:7")?.compressed("deflate".parse::<Format>()?);
+/// let port = simulation.host("10.0.0.1").listen(endpoint, |_peer| Echo)?;
+/// assert_eq!(port.address().port(), Some(7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[doc(alias = "TCP4ServerEndpoint")]
+#[doc(alias = "serverFromString")]
+pub struct ServerEndpoint {
+    place: Place,
+    options: ListenOptions,
+    proxied: bool,
+    layers: Layers,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Tcp(SocketAddr),
+    Unix(UnixName),
+    Custom(Rc<dyn StreamServerEndpoint>),
+}
+
+/// A kind of endpoint of one's own to listen on.
+#[doc(alias = "IStreamServerEndpoint")]
+pub trait StreamServerEndpoint: fmt::Debug + fmt::Display {
+    /// Listens, and has `factory` build a protocol for each connection.
+    ///
+    /// # Errors
+    /// As [`listen`](crate::ReactorEndpoints::listen).
+    fn listen(&self, reactor: &Reactor, factory: Box<dyn Factory>) -> Result<Port, ListenError>;
+}
+
+impl ServerEndpoint {
+    fn new(place: Place) -> Self {
+        Self { place, options: ListenOptions::default(), proxied: false, layers: Layers::default() }
+    }
+
+    /// A TCP port at an address of ours.
+    ///
+    /// # Errors
+    /// [`ListenError::Address`] and [`ListenError::Name`], as [`listen_tcp`](crate::ReactorTcp::listen_tcp).
+    #[doc(alias = "TCP6ServerEndpoint")]
+    pub fn tcp(address: impl IntoHostPort) -> Result<Self, ListenError> {
+        let address = address.into_host_port()?;
+        let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
+        Ok(Self::new(Place::Tcp(address.at(ip))))
+    }
+
+    /// The path, or abstract name, of a UNIX socket.
+    #[doc(alias = "UNIXServerEndpoint")]
+    #[must_use]
+    pub fn unix(name: impl Into<UnixName>) -> Self {
+        Self::new(Place::Unix(name.into()))
+    }
+
+    /// An endpoint of a kind of one's own.
+    #[must_use]
+    pub fn custom(endpoint: impl StreamServerEndpoint + 'static) -> Self {
+        Self::new(Place::Custom(Rc::new(endpoint)))
+    }
+
+    /// The same with these options, as far as they concern it.
+    #[must_use]
+    pub fn options(mut self, options: ListenOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The same behind a proxy, which says in a header whose connection each is: see [`ProxyProtocolFactory`].
+    #[doc(alias = "proxyEndpoint")]
+    #[must_use]
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// The same with TLS from the start, behind a proxy's header.
+    #[cfg(feature = "tls")]
+    #[doc(alias = "SSL4ServerEndpoint")]
+    #[must_use]
+    pub fn tls(mut self, config: &TlsServerConfig) -> Self {
+        self.layers.tls = Some(TlsConfig::from(config));
+        self
+    }
+
+    /// The same with what we send compressed from the start, within TLS. A peer that announces compression is understood.
+    #[must_use]
+    pub fn compressed(mut self, compression: impl Into<Compression>) -> Self {
+        self.layers.compression = Some(compression.into());
+        self
+    }
+
+    /// Listens.
+    pub(crate) fn listen(&self, reactor: &Reactor, factory: impl Factory + 'static) -> Result<Port, ListenError> {
+        let (factory, layers): (Box<dyn Factory>, Layers) = if self.proxied {
+            (Box::new(ProxyProtocolFactory::new(factory).layers(self.layers.clone())), Layers::default())
+        } else {
+            (Box::new(factory), self.layers.clone())
+        };
+        match &self.place {
+            Place::Tcp(address) => listen_at(reactor, &Address::Tcp(*address), self.options, factory, layers),
+            Place::Unix(name) => listen_at(reactor, &name.clone().into(), self.options, factory, layers),
+            Place::Custom(endpoint) => endpoint.listen(reactor, factory),
+        }
+    }
+}
+
+impl fmt::Display for ServerEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Tcp(address) => address.fmt(f),
+            Place::Unix(name) => name.fmt(f),
+            Place::Custom(endpoint) => endpoint.fmt(f),
+        }
+    }
+}
+
+impl FromStr for ServerEndpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        text.parse::<HostPort>().ok().and_then(|address| Self::tcp(address).ok()).ok_or_else(|| {
+            let name = text.split(':').next().unwrap_or_default().to_owned();
+            EndpointError::new(text, 0, EndpointProblem::UnknownType { name })
+        })
+    }
+}
+
+/// What is taken as an endpoint to listen on: a [`ServerEndpoint`], text, or an address.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an endpoint to listen on",
+    note = "write it as text, `\"tcp:8000\"` or `\"127.0.0.1:8000\"`, or make a `ServerEndpoint`"
+)]
+pub trait IntoServerEndpoint: TryInto<ServerEndpoint, Error: Into<EndpointError>> {}
+
+impl IntoServerEndpoint for ServerEndpoint {}
+impl IntoServerEndpoint for &str {}
+impl IntoServerEndpoint for &String {}
+impl IntoServerEndpoint for SocketAddr {}
+
+impl TryFrom<&str> for ServerEndpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: &str) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for ServerEndpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: &String) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl From<SocketAddr> for ServerEndpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self::new(Place::Tcp(address))
+    }
+}
