@@ -15,7 +15,7 @@ mod unix;
 mod wake;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -40,8 +40,10 @@ pub use wake::{Signal, Wake, Wakeups};
 /// A piece of work for the thread pool.
 pub type Job = Box<dyn FnOnce() + Send>;
 
-/// Takes the addresses of a name, or the error that the look-up ended with.
-pub type Resolved = Box<dyn FnOnce(io::Result<Vec<IpAddr>>) + Send>;
+/// Takes the addresses of a name, with ports of 0, or the error that the look-up ended with.
+///
+/// It may be called at once or later, on any thread. Dropped, it tells those who asked that there is no answer.
+pub type Resolved = Box<dyn FnOnce(io::Result<Vec<SocketAddr>>) + Send>;
 
 /// Everything that the outside world decides: time, readiness, sockets, names, threads, chance and signals.
 ///
@@ -135,7 +137,8 @@ pub trait Backend {
     /// be watched. Nothing is left of it then.
     fn spawn(&self, command: &Command) -> io::Result<Spawned>;
 
-    /// Begins to look up a host name off the loop, and calls `resolved` with what comes, maybe on another thread.
+    /// Begins to look up a host name, or an address as text, off the loop, and calls `resolved` with what comes, maybe on
+    /// another thread.
     ///
     /// It waits for nothing: the reactor bounds how many are under way.
     fn resolve(&self, name: String, resolved: Resolved);

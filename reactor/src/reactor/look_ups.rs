@@ -1,4 +1,4 @@
-//! Look-ups of host names: shared by all who ask for the same name, and bounded in number.
+//! Look-ups of host names: shared by all who ask for the same name, and bounded in number, whichever resolver does them.
 //!
 //! A query waits, is under way, or has ended; in the table are those of the first two kinds. Each asker is called exactly once
 //! from the loop, unless it drops its [`LookUp`] first.
@@ -8,13 +8,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 
 use super::Reactor;
+use super::reactor_handle::ReactorHandle;
 use crate::error::copy_error;
 use crate::panic::catch;
 use crate::report::{drop_quietly, report_error};
+use crate::resolver::{Resolver, SystemResolver};
 
 /// How many are under way at a time. On the operating system each takes a thread, for half a minute if no server answers.
 const UNDER_WAY: usize = 32;
@@ -22,11 +24,13 @@ const UNDER_WAY: usize = 32;
 const WAITING: usize = 1024;
 
 /// Called with the addresses on behalf of one asker.
-type Done = Box<dyn FnOnce(io::Result<Vec<IpAddr>>)>;
+type Done = Box<dyn FnOnce(io::Result<Vec<SocketAddr>>)>;
 
 /// The names that are being looked up, those that wait, and who asked for them.
 #[derive(Default)]
 pub(super) struct LookUps {
+    /// None: the system's.
+    resolver: RefCell<Option<Rc<dyn Resolver>>>,
     queries: RefCell<HashMap<String, Rc<Query>>>,
     /// Those that are not under way yet, in the order in which they were asked for; each has an asker.
     waiting: RefCell<VecDeque<Rc<Query>>>,
@@ -61,8 +65,11 @@ impl Reactor {
     /// Looks up the addresses of a host name off the loop, and then calls `done` on the loop, unless the [`LookUp`] was
     /// dropped before.
     ///
-    /// All who ask for a name while it is being looked up share one look-up. 32 are under way at a time, each on its own
-    /// thread outside of the pool; 1,024 more names may wait, in the order in which they were asked for.
+    /// The addresses have ports of 0, and link-local ones the scope that tells the link; they are in the order in which they
+    /// should be tried. All who ask for a name while it is being looked up share one look-up. 32 are under way at a time, and
+    /// 1,024 more names may wait, in the order in which they were asked for. Unless [`set_resolver`](Self::set_resolver) was
+    /// called, each is done by the system, on its own thread outside of the pool. What is an address already (`::1`,
+    /// `fe80::1%eth0`) is always left to the system.
     ///
     /// # Errors
     /// [`TooManyLookUps`]. That a name has no addresses, `done` is told.
@@ -74,7 +81,7 @@ impl Reactor {
     /// let reactor = Reactor::new()?;
     /// let stopper = reactor.clone();
     /// let look_up = reactor.resolve("localhost", move |found| {
-    ///     assert!(found.is_ok_and(|addresses| addresses.iter().all(|address| address.is_loopback())));
+    ///     assert!(found.is_ok_and(|addresses| addresses.iter().all(|address| address.ip().is_loopback())));
     ///     stopper.stop().expect("it runs");
     /// })?;
     /// reactor.run()?;
@@ -82,7 +89,11 @@ impl Reactor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "getHostByName")]
-    pub fn resolve(&self, name: &str, done: impl FnOnce(io::Result<Vec<IpAddr>>) + 'static) -> Result<LookUp, TooManyLookUps> {
+    pub fn resolve(
+        &self,
+        name: &str,
+        done: impl FnOnce(io::Result<Vec<SocketAddr>>) + 'static,
+    ) -> Result<LookUp, TooManyLookUps> {
         let look_ups = &self.0.look_ups;
         let query = look_ups.query(name)?;
         let id = look_ups.next_id.get();
@@ -92,19 +103,53 @@ impl Reactor {
         Ok(LookUp { query, id, look_ups: Rc::downgrade(look_ups) })
     }
 
+    /// Has names looked up by `resolver` from now on; by the [`SystemResolver`] unless set.
+    ///
+    /// Whatever connects by name uses it. What is under way ends as it began. How many look-ups there may be, and that those
+    /// for one name are shared, holds for every resolver: see [`resolve`](Self::resolve). It is dropped when the reactor has
+    /// stopped.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::{FixedResolver, Reactor, SystemResolver};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let names = FixedResolver::new().with("db.test", ["127.0.0.1".parse()?, "::1".parse()?]);
+    /// reactor.set_resolver(names.or(SystemResolver));
+    /// let stopper = reactor.clone();
+    /// let look_up = reactor.resolve("db.test", move |found| {
+    ///     assert_eq!(found.expect("it is in the table").len(), 2);
+    ///     stopper.stop().expect("it runs");
+    /// })?;
+    /// reactor.run()?;
+    /// drop(look_up);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "installResolver")]
+    #[doc(alias = "installNameResolver")]
+    #[doc(alias = "nameResolver")]
+    pub fn set_resolver(&self, resolver: impl Resolver + 'static) {
+        let old = self.0.look_ups.resolver.replace(Some(Rc::new(resolver)));
+        // Outside of the borrow: what it holds may use the reactor.
+        drop(old);
+    }
+
     fn begin_look_ups(&self) {
         while let Some(query) = self.0.look_ups.next() {
-            let (name, handle) = (query.name.clone(), self.handle());
-            let resolved = move |found| {
-                if handle.call_from_thread(move |reactor| reactor.looked_up(&name, found)).is_err() {
-                    log::debug!("a look-up ended after the reactor had stopped");
-                }
-            };
-            self.0.backend.resolve(query.name.clone(), Box::new(resolved));
+            let place = UnderWay { name: query.name.clone(), handle: self.handle(), ended: false };
+            let resolved = Box::new(move |found| place.end(found));
+            let resolver = self.0.look_ups.resolver.borrow().clone().filter(|_| !is_address(&query.name));
+            let begun = catch(|| match resolver {
+                Some(resolver) => resolver.resolve(self, &query.name, resolved),
+                None => SystemResolver.resolve(self, &query.name, resolved),
+            });
+            if let Err(panic) = begun {
+                report_error("a look-up", format_args!("the resolver, asked for {:?}, {panic}", query.name));
+            }
         }
     }
 
-    fn looked_up(&self, name: &str, found: io::Result<Vec<IpAddr>>) {
+    fn looked_up(&self, name: &str, found: io::Result<Vec<SocketAddr>>) {
         let query = self.0.look_ups.end(name);
         self.begin_look_ups();
         let Some(query) = query else { return };
@@ -167,14 +212,49 @@ impl LookUps {
         self.queries.borrow().values().filter(|query| !query.askers.borrow().is_empty()).count()
     }
 
-    /// Drops all askers; what is under way ends by itself.
+    /// Drops all askers, and the resolver; what is under way ends by itself.
     pub(super) fn clear(&self) {
+        drop_quietly("the resolver", self.resolver.take());
         let queries = self.queries.take();
         self.waiting.take();
         for query in queries.into_values() {
             query.askers.take().into_values().for_each(|done| drop_quietly("what waited for a look-up", done));
         }
     }
+}
+
+/// A look-up that is under way: it ends once, and if the resolver drops what it was to call, with an error.
+struct UnderWay {
+    name: String,
+    handle: ReactorHandle,
+    ended: bool,
+}
+
+impl UnderWay {
+    fn end(mut self, found: io::Result<Vec<SocketAddr>>) {
+        self.tell(found);
+    }
+
+    fn tell(&mut self, found: io::Result<Vec<SocketAddr>>) {
+        self.ended = true;
+        let name = std::mem::take(&mut self.name);
+        if self.handle.call_from_thread(move |reactor| reactor.looked_up(&name, found)).is_err() {
+            log::debug!("a look-up ended after the reactor had stopped");
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tell(Err(io::Error::other("the resolver gave no answer")));
+        }
+    }
+}
+
+/// Whether the text is an address, perhaps with a scope: no name has a colon.
+fn is_address(name: &str) -> bool {
+    name.contains(':') || name.parse::<Ipv4Addr>().is_ok()
 }
 
 impl Drop for LookUp {

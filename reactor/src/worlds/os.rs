@@ -310,7 +310,7 @@ fn look_up(name: String, resolved: Resolved) {
     let (give, given) = mpsc::channel::<Resolved>();
     let work = move || {
         if let Ok(resolved) = given.recv() {
-            resolved((name.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()));
+            resolved((name.as_str(), 0).to_socket_addrs().map(Iterator::collect));
         }
     };
     match thread::Builder::new().name("torsade-look-up".to_owned()).spawn(work) {

@@ -4,14 +4,14 @@ mod race;
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::spi::{Connect, Layers};
 use torsade_protocols::{
-    ClientFactory, ConnectError, ConnectOptions, Connector, ConnectorState, Destination, Host, HostPort, Protocol, Reason,
-    Result, Transport,
+    Address, ClientFactory, ConnectError, ConnectOptions, Connector, ConnectorState, Destination, Host, HostPort, Protocol,
+    Reason, Result, Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{Ready, Source, Token, catch, drop_quietly};
@@ -122,7 +122,7 @@ impl StreamConnector {
         }
     }
 
-    fn resolved(self: &Rc<Self>, resolved: io::Result<Vec<IpAddr>>) {
+    fn resolved(self: &Rc<Self>, resolved: io::Result<Vec<SocketAddr>>) {
         let Destination::Host(there) = &self.destination else { return };
         let phase = self.phase.replace(Phase::Ending);
         let Phase::Resolving(deadline, look_up) = phase else {
@@ -131,8 +131,9 @@ impl StreamConnector {
         };
         drop(look_up);
         match resolved {
-            Ok(found) => {
-                self.race(deadline, found.into_iter().map(|ip| there.at(ip).into()).collect());
+            Ok(mut found) => {
+                found.iter_mut().for_each(|address| address.set_port(there.port()));
+                self.race(deadline, found.into_iter().map(Address::from).collect());
             }
             Err(cause) => {
                 deadline.cancel().ok();

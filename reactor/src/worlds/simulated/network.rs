@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::backend::{ListenOptions, Ready, Token, Wakeups};
+use crate::resolver::parse_address;
 
 use super::children::ChildState;
 use super::datagram_traffic::DatagramSocket;
@@ -115,17 +116,21 @@ impl Network {
     }
 
     /// What a look-up on `host` ends with.
-    pub(super) fn look_up(&mut self, name: &str) -> io::Result<Vec<IpAddr>> {
+    pub(super) fn look_up(&mut self, name: &str) -> io::Result<Vec<SocketAddr>> {
         self.script.as_ref().map_or(Ok(()), Script::check_network)?;
-        if let Ok(ip) = name.parse() {
-            return Ok(vec![ip]);
+        if let Some(address) = parse_address(name) {
+            return Ok(vec![address]);
         }
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        if name == "localhost" {
-            return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
-        }
-        let found = self.names.get(&name).filter(|_| !self.rng.chance(self.faults.lookup_fails));
-        found.cloned().ok_or_else(|| io::Error::other("failed to look up the address: name or service not known"))
+        let found = match &*name {
+            "localhost" => &[IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)][..],
+            _ => self
+                .names
+                .get(&name)
+                .filter(|_| !self.rng.chance(self.faults.lookup_fails))
+                .ok_or_else(|| io::Error::other("failed to look up the address: name or service not known"))?,
+        };
+        Ok(found.iter().map(|ip| SocketAddr::new(*ip, 0)).collect())
     }
 
     pub(super) fn part(&mut self, a: usize, b: usize) {
