@@ -42,6 +42,7 @@
 //! | `zstd` | the compression format | the C library, which it builds |
 //! | `lz4` | the compression format | |
 //! | `processes` | child processes with further descriptors, or on a terminal of their own | command-fds, pty-process |
+//! | `systemd` | listening sockets that systemd has opened, by index and by name (Linux) | sd-listen-fds |
 //!
 //! # Ten types to start with
 //!

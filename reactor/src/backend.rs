@@ -26,7 +26,9 @@ use crate::address::Address;
 pub use child::{Child, Spawned};
 pub use command::{AtStop, ChildDescriptor, Command};
 pub use datagrams::{DatagramOptions, Datagrams, MulticastInterface, UdpOptions};
-pub use inherited::Inherited;
+#[cfg(all(unix, feature = "systemd"))]
+pub(crate) use inherited::listening_domain;
+pub use inherited::{Inherited, PassedSocket, SocketDomain};
 #[cfg(unix)]
 pub use interest::Interest;
 pub use listener::{ListenOptions, Listener};
@@ -88,6 +90,18 @@ pub trait Backend {
     fn adopt(&self, listener: Inherited) -> io::Result<Box<dyn Listener>> {
         drop(listener);
         Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the socket belongs to"))
+    }
+
+    /// Takes a listening socket that was passed to this program when it was started.
+    ///
+    /// # Errors
+    /// `Unsupported`, unless this backend is the system and the feature `systemd` is on. `NotFound` if there is no such socket,
+    /// `AlreadyExists` if it was taken before, by any reactor of the process; `InvalidInput` if it is not one that listens, or of
+    /// another domain.
+    fn take_passed(&self, socket: &PassedSocket, domain: Option<SocketDomain>) -> io::Result<Inherited> {
+        let _ = domain;
+        let text = format!("{socket} was passed to this process, and not to this world");
+        Err(io::Error::new(io::ErrorKind::Unsupported, text))
     }
 
     /// Takes a connected socket of the system, of TCP or of UNIX by what it is, and says whom it is connected to; it is not

@@ -29,7 +29,7 @@ pub use address::{Address, UnixName};
 pub use backend::Interest;
 pub use backend::{
     AtStop, ChildDescriptor, Command, DatagramOptions, Descriptor, Inherited, Keepalive, ListenOptions, MulticastInterface,
-    PeerCredentials, ProcessEnd, ProcessSignal, Signal, SocketOptions,
+    PassedSocket, PeerCredentials, ProcessEnd, ProcessSignal, Signal, SocketDomain, SocketOptions,
 };
 pub use defer::{
     CallbackResult, Deferred, DeferredError, DeferredHandle, DeferredLock, DeferredPermit, DeferredQueue, DeferredSemaphore,

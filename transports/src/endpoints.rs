@@ -6,5 +6,6 @@
 
 pub(crate) mod client;
 mod connect_protocol;
+mod inherited;
 pub(crate) mod reactor_endpoints;
 pub(crate) mod server;

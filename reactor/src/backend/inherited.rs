@@ -1,13 +1,28 @@
 //! A listening socket that somebody else has opened.
 
+use std::fmt;
+#[cfg(unix)]
+use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 
+#[cfg(unix)]
+use super::unix::Descriptor;
 use crate::address::Address;
 
 /// A socket that listens already: from the program that started this one, or shared with others. Made from one of the standard
-/// library's.
+/// library's, or on UNIX from any descriptor of a listening socket.
+///
+/// # Examples
+/// ```
+/// use std::net::TcpListener;
+/// use torsade::{Inherited, SocketDomain};
+///
+/// let inherited = Inherited::from(TcpListener::bind("127.0.0.1:0")?);
+/// assert_eq!(inherited.domain(), SocketDomain::Inet);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "what it is made from")]
 pub enum Inherited {
@@ -28,6 +43,17 @@ impl Inherited {
             Self::Unix(listener) => listener.local_addr().map_or(Address::Unnamed, |address| Address::from(&address)),
         }
     }
+
+    /// What kind of addresses it has.
+    #[must_use]
+    pub fn domain(&self) -> SocketDomain {
+        match self {
+            Self::Tcp(listener) if listener.local_addr().is_ok_and(|address| address.is_ipv6()) => SocketDomain::Inet6,
+            Self::Tcp(_) => SocketDomain::Inet,
+            #[cfg(unix)]
+            Self::Unix(_) => SocketDomain::Unix,
+        }
+    }
 }
 
 impl From<TcpListener> for Inherited {
@@ -40,5 +66,119 @@ impl From<TcpListener> for Inherited {
 impl From<UnixListener> for Inherited {
     fn from(listener: UnixListener) -> Self {
         Self::Unix(listener)
+    }
+}
+
+#[cfg(unix)]
+impl TryFrom<Descriptor> for Inherited {
+    type Error = io::Error;
+
+    /// Takes a descriptor, if it is one of a listening socket of TCP or UNIX: what it is, the system says. It is closed otherwise.
+    fn try_from(descriptor: Descriptor) -> io::Result<Self> {
+        Ok(match listening_domain(&descriptor)? {
+            SocketDomain::Unix => Self::Unix(descriptor.into()),
+            SocketDomain::Inet | SocketDomain::Inet6 => Self::Tcp(descriptor.into()),
+        })
+    }
+}
+
+/// What kind of addresses a listening socket has.
+///
+/// # Errors
+/// `InvalidInput` for what is not a listening socket of TCP or UNIX.
+#[cfg(unix)]
+pub(crate) fn listening_domain(descriptor: &Descriptor) -> io::Result<SocketDomain> {
+    let wrong = |what: &str| Err(io::Error::new(ErrorKind::InvalidInput, format!("not a listening socket: {what}")));
+    let socket = socket2::SockRef::from(descriptor);
+    match socket.r#type() {
+        Ok(socket2::Type::STREAM) => {}
+        Ok(_) => return wrong("it is one of datagrams"),
+        Err(_) => return wrong("it is something else, or closed"),
+    }
+    // Apple's systems do not tell.
+    #[cfg(not(target_vendor = "apple"))]
+    if !rustix::net::sockopt::socket_acceptconn(descriptor)? {
+        return wrong("it is a socket of streams, but nobody has called listen(2) for it");
+    }
+    let address = socket.local_addr()?;
+    match address.as_socket() {
+        Some(address) if address.is_ipv6() => Ok(SocketDomain::Inet6),
+        Some(_) => Ok(SocketDomain::Inet),
+        None if address.is_unix() => Ok(SocketDomain::Unix),
+        None => wrong("it is neither of TCP nor of UNIX"),
+    }
+}
+
+/// What kind of addresses a socket has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "streams that listen are of no other")]
+pub enum SocketDomain {
+    /// IPv4.
+    Inet,
+    /// IPv6; on most systems IPv4 as well.
+    Inet6,
+    /// Names of UNIX sockets.
+    Unix,
+}
+
+impl fmt::Display for SocketDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inet => "INET",
+            Self::Inet6 => "INET6",
+            Self::Unix => "UNIX",
+        })
+    }
+}
+
+/// One of the sockets that systemd has passed to this program, or another starter that says so as systemd does: in the environment
+/// variables `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES` of sd_listen_fds(3).
+///
+/// Made from its index, or its name.
+///
+/// # Examples
+/// ```
+/// use torsade::PassedSocket;
+///
+/// assert_eq!(PassedSocket::from(0), PassedSocket::Index(0));
+/// assert_eq!(PassedSocket::from("web").to_string(), "the passed socket \"web\"");
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no other way to say it")]
+#[doc(alias = "ListenFDs")]
+pub enum PassedSocket {
+    /// The first, the second, from 0.
+    Index(usize),
+    /// The first of this name that was not taken, where names were given (`FileDescriptorName=` of systemd.socket(5)).
+    Name(String),
+    /// The one with this number; the first has 3.
+    Descriptor(u32),
+}
+
+impl From<usize> for PassedSocket {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+impl From<&str> for PassedSocket {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl From<String> for PassedSocket {
+    fn from(name: String) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl fmt::Display for PassedSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "the passed socket {index}"),
+            Self::Name(name) => write!(f, "the passed socket {name:?}"),
+            Self::Descriptor(number) => write!(f, "the passed descriptor {number}"),
+        }
     }
 }

@@ -10,6 +10,8 @@ mod descriptor;
 #[cfg(unix)]
 mod descriptor_stream;
 mod listener;
+#[cfg(all(unix, feature = "systemd"))]
+mod passed_sockets;
 #[cfg(unix)]
 mod passing;
 #[cfg(unix)]
@@ -55,8 +57,8 @@ use mio::unix::SourceFd;
 
 use crate::address::Address;
 use crate::backend::{
-    Backend, Command, DatagramOptions, Datagrams, Inherited, Job, ListenOptions, Listener, Ready, Resolved, Signal,
-    SocketOptions, Spawned, Stream, Token, Wake, Wakeups,
+    Backend, Command, DatagramOptions, Datagrams, Inherited, Job, ListenOptions, Listener, PassedSocket, Ready, Resolved, Signal,
+    SocketDomain, SocketOptions, Spawned, Stream, Token, Wake, Wakeups,
 };
 #[cfg(unix)]
 use crate::backend::{Descriptor, Interest};
@@ -177,6 +179,17 @@ impl Backend for Os {
             #[cfg(unix)]
             Inherited::Unix(listener) => self.listen_with(unix::ListeningUnix::adopt(listener, None)?),
         }
+    }
+
+    #[cfg(all(unix, feature = "systemd"))]
+    fn take_passed(&self, socket: &PassedSocket, domain: Option<SocketDomain>) -> io::Result<Inherited> {
+        passed_sockets::take(socket, domain)
+    }
+
+    #[cfg(not(all(unix, feature = "systemd")))]
+    fn take_passed(&self, socket: &PassedSocket, _: Option<SocketDomain>) -> io::Result<Inherited> {
+        let text = format!("{socket} cannot be taken: build torsade with the feature `systemd`, on a UNIX system");
+        Err(io::Error::new(io::ErrorKind::Unsupported, text))
     }
 
     #[cfg(unix)]

@@ -12,10 +12,11 @@ use torsade_protocols::{
     Address, Compression, EndpointError, EndpointProblem, Factory, Host, HostPort, IntoHostPort, ListenError,
     ProxyProtocolFactory, UnixName,
 };
-use torsade_reactor::{ListenOptions, Reactor};
+use torsade_reactor::{Inherited, ListenOptions, PassedSocket, Reactor, SocketDomain};
 
+use super::inherited::InheritedPlace;
 use crate::ends::port::Port;
-use crate::ends::reactor_tcp::listen_at;
+use crate::ends::reactor_tcp::{adopt_with, listen_at};
 #[cfg(feature = "tls")]
 use crate::tls::TlsServerConfig;
 
@@ -45,6 +46,7 @@ pub struct ServerEndpoint {
 enum Place {
     Tcp(SocketAddr),
     Unix(UnixName),
+    Inherited(InheritedPlace),
     Custom(Rc<dyn StreamServerEndpoint>),
 }
 
@@ -79,6 +81,44 @@ impl ServerEndpoint {
     #[must_use]
     pub fn unix(name: impl Into<UnixName>) -> Self {
         Self::new(Place::Unix(name.into()))
+    }
+
+    /// A socket that systemd has opened, or another starter that says so in the same way: by its index from 0, or by its name.
+    ///
+    /// It is taken when it is listened on, once in a process; whoever comes second gets an error. Whether it is of TCP or of UNIX, the
+    /// system says. How connections wait was decided where it was opened. Who else holds the socket can take connections too, so one
+    /// is accepted a turn. It needs the feature `systemd`.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::{prelude::*, wire::Echo};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let not_passed = reactor.listen(ServerEndpoint::systemd("web"), |_peer| Echo);
+    /// assert!(not_passed.is_err(), "this example was not started by systemd");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn systemd(socket: impl Into<PassedSocket>) -> Self {
+        Self::passed(socket.into(), None)
+    }
+
+    /// The same by the descriptor's number; the first has 3.
+    #[must_use]
+    pub fn descriptor(number: u32) -> Self {
+        Self::passed(PassedSocket::Descriptor(number), None)
+    }
+
+    /// A passed socket, which has to be of this domain if one is given.
+    pub(crate) fn passed(socket: PassedSocket, domain: Option<SocketDomain>) -> Self {
+        Self::new(Place::Inherited(InheritedPlace::Passed { socket, domain }))
+    }
+
+    /// A socket that listens already: see [`Inherited`]. It can be listened on once, also if the endpoint is cloned.
+    #[doc(alias = "AdoptedStreamServerEndpoint")]
+    #[must_use]
+    pub fn inherited(socket: impl Into<Inherited>) -> Self {
+        Self::new(Place::Inherited(InheritedPlace::own(socket.into())))
     }
 
     /// An endpoint of a kind of one's own.
@@ -128,6 +168,7 @@ impl ServerEndpoint {
         match &self.place {
             Place::Tcp(address) => listen_at(reactor, &Address::Tcp(*address), self.options, factory, layers),
             Place::Unix(name) => listen_at(reactor, &name.clone().into(), self.options, factory, layers),
+            Place::Inherited(place) => adopt_with(reactor, || place.take(reactor), factory, layers),
             Place::Custom(endpoint) => endpoint.listen(reactor, factory),
         }
     }
@@ -138,6 +179,7 @@ impl fmt::Display for ServerEndpoint {
         match &self.place {
             Place::Tcp(address) => address.fmt(f),
             Place::Unix(name) => name.fmt(f),
+            Place::Inherited(place) => place.fmt(f),
             Place::Custom(endpoint) => endpoint.fmt(f),
         }
     }

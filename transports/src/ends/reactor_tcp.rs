@@ -182,9 +182,7 @@ impl ReactorTcp for Reactor {
         L: Into<Inherited>,
         F: Factory + 'static,
     {
-        let listener = listener.into();
-        let address = listener.local_address();
-        open(self, &address, || Port::open(self, self.backend().adopt(listener)?, Box::new(factory), 1, Layers::default()))
+        adopt_with(self, || Ok(listener.into()), Box::new(factory), Layers::default())
     }
 
     fn set_accept_limit(&self, connections: usize) {
@@ -232,6 +230,21 @@ pub(crate) fn listen_at(
     layers: Layers,
 ) -> Result<Port, ListenError> {
     open(reactor, address, || Port::open(reactor, reactor.backend().listen(address, options)?, factory, ACCEPTS, layers))
+}
+
+/// Listens on a socket that listens already, which is not taken if the reactor is stopping.
+pub(crate) fn adopt_with(
+    reactor: &Reactor,
+    take: impl FnOnce() -> Result<Inherited, ListenError>,
+    factory: Box<dyn Factory>,
+    layers: Layers,
+) -> Result<Port, ListenError> {
+    if reactor.is_stopping() {
+        return Err(ListenError::ShuttingDown);
+    }
+    let listener = take()?;
+    let address = listener.local_address();
+    open(reactor, &address, || Port::open(reactor, reactor.backend().adopt(listener)?, factory, 1, layers))
 }
 
 fn open(reactor: &Reactor, address: &Address, port: impl FnOnce() -> io::Result<Port>) -> Result<Port, ListenError> {

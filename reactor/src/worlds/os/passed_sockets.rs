@@ -1,0 +1,111 @@
+//! Sockets that the program which started ours has passed, sd_listen_fds(3).
+//!
+//! A descriptor's number says nothing about whose it is, so only those are taken that the environment says were passed, and that were
+//! not opened by this program: what it opens is closed on exec, and what was passed cannot be. Each is taken once. The environment
+//! stays as it is, for other threads may be reading it; a child is not misled, since `LISTEN_PID` names our process.
+
+use std::io::{self, ErrorKind};
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+
+use crate::backend::{Inherited, PassedSocket, SocketDomain, listening_domain};
+
+/// The number of the first, `SD_LISTEN_FDS_START`.
+const FIRST: u32 = 3;
+
+/// None until somebody asks.
+static PASSED: Mutex<Option<Vec<Passed>>> = Mutex::new(None);
+
+struct Passed {
+    name: Option<String>,
+    state: State,
+}
+
+enum State {
+    /// It was passed, and waits to be taken.
+    Waiting(OwnedFd),
+    Taken,
+    /// The environment says it was passed, but it is closed, or this program has opened it. It is never closed here.
+    Wrong(OwnedFd),
+}
+
+/// Takes a passed socket.
+///
+/// # Errors
+/// `NotFound` if none was passed that is this one, `AlreadyExists` if it was taken, `InvalidInput` if it is not a listening socket, or
+/// of another domain.
+pub(super) fn take(socket: &PassedSocket, domain: Option<SocketDomain>) -> io::Result<Inherited> {
+    let mut passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
+    let passed = match &mut *passed {
+        Some(passed) => passed,
+        none => none.insert(read()?),
+    };
+    take_from(passed, socket, domain)
+        .map_err(|error| io::Error::new(error.kind(), format!("{socket} cannot be listened on: {error}")))
+}
+
+/// Reads what the environment says was passed; none of it is inherited by children any more.
+fn read() -> io::Result<Vec<Passed>> {
+    let wrong = |error: sd_listen_fds::Error| io::Error::new(ErrorKind::InvalidInput, format!("LISTEN_FDS: {error}"));
+    let passed = sd_listen_fds::get().map_err(wrong)?.into_iter();
+    Ok(passed.map(|(name, descriptor)| Passed { name, state: State::of(descriptor.into_std()) }).collect())
+}
+
+impl State {
+    fn of(descriptor: OwnedFd) -> Self {
+        let passed = fcntl_getfd(&descriptor).is_ok_and(|flags| !flags.contains(FdFlags::CLOEXEC));
+        if passed && fcntl_setfd(&descriptor, FdFlags::CLOEXEC).is_ok() {
+            Self::Waiting(descriptor)
+        } else {
+            Self::Wrong(descriptor)
+        }
+    }
+}
+
+fn take_from(passed: &mut [Passed], socket: &PassedSocket, domain: Option<SocketDomain>) -> io::Result<Inherited> {
+    let count = passed.len();
+    let Some(Passed { state, .. }) = find(passed, socket) else {
+        let text = format!(
+            "there is none ({count} were passed): start this program by systemd, by systemd-socket-activate, or with \
+             LISTEN_FDS and LISTEN_PID set"
+        );
+        return Err(io::Error::new(ErrorKind::NotFound, text));
+    };
+    let (error, again) = match mem::replace(state, State::Taken) {
+        State::Waiting(descriptor) => match check(&descriptor, domain) {
+            Ok(()) => return descriptor.try_into(),
+            Err(error) => (error, State::Waiting(descriptor)),
+        },
+        State::Taken => (io::Error::new(ErrorKind::AlreadyExists, "it was taken before: name each once"), State::Taken),
+        State::Wrong(descriptor) => {
+            let text = "LISTEN_FDS says so, but it is closed, or was opened by this program itself";
+            (io::Error::new(ErrorKind::InvalidInput, text), State::Wrong(descriptor))
+        }
+    };
+    *state = again;
+    Err(error)
+}
+
+fn find<'a>(passed: &'a mut [Passed], socket: &PassedSocket) -> Option<&'a mut Passed> {
+    let index = match socket {
+        PassedSocket::Index(index) => *index,
+        PassedSocket::Descriptor(number) => usize::try_from(number.checked_sub(FIRST)?).ok()?,
+        PassedSocket::Name(name) => {
+            let named = |passed: &Passed| passed.name.as_ref() == Some(name);
+            let waits = |passed: &Passed| named(passed) && !matches!(passed.state, State::Taken);
+            passed.iter().position(waits).or_else(|| passed.iter().position(named))?
+        }
+    };
+    passed.get_mut(index)
+}
+
+fn check(descriptor: &OwnedFd, domain: Option<SocketDomain>) -> io::Result<()> {
+    let is = listening_domain(descriptor)?;
+    match domain {
+        Some(said) if said != is => Err(io::Error::new(ErrorKind::InvalidInput, format!("its domain is {is}, and not {said}"))),
+        _ => Ok(()),
+    }
+}
