@@ -4,47 +4,61 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 
-/// A text is no endpoint: which part of it, and why.
+/// A text is no endpoint: which part of it, where that begins, and what to write instead.
 #[derive(Clone, Eq, PartialEq)]
 pub struct EndpointError {
     text: String,
     position: usize,
     problem: EndpointProblem,
+    remedy: String,
 }
 
 /// What is wrong with a part of an endpoint's text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum EndpointProblem {
-    /// There is no endpoint of this type, or not on this side.
-    UnknownType {
-        /// What stands before the first colon.
-        name: String,
-    },
     /// A part that it needs is not there.
     Missing {
         /// Which.
-        part: &'static str,
+        part: String,
     },
     /// There is a part that it does not have.
     Superfluous {
-        /// What it is.
+        /// The name before the `=`, or what is there without one.
         part: String,
+    },
+    /// A part is there twice.
+    Twice {
+        /// Which.
+        part: String,
+    },
+    /// The text ends with a backslash, which quotes nothing.
+    Unfinished,
+    /// There is no endpoint of this type, or not on this side.
+    UnknownType {
+        /// What is there instead of a type.
+        name: String,
     },
     /// A part cannot be what it says.
     Value {
         /// Which.
         part: String,
-        /// What it may be.
-        remedy: String,
+        /// What it says.
+        value: String,
     },
 }
 
 impl EndpointError {
-    /// Says what is wrong with `text`, in the part that begins at the byte `position`.
+    /// Says what is wrong with `text`, in the part that begins at the byte `position`, and what to write instead.
     #[must_use]
-    pub fn new(text: &str, position: usize, problem: EndpointProblem) -> Self {
-        Self { text: text.to_owned(), position, problem }
+    pub fn new(text: &str, position: usize, problem: EndpointProblem, remedy: impl Into<String>) -> Self {
+        Self { text: text.to_owned(), position, problem, remedy: remedy.into() }
+    }
+
+    /// The same for a longer `text`, in which what was read is quoted: `position` says where a byte of it is there.
+    #[must_use]
+    pub fn within(self, text: &str, position: impl FnOnce(usize) -> usize) -> Self {
+        Self { text: text.to_owned(), position: position(self.position), ..self }
     }
 
     /// The whole text.
@@ -64,16 +78,29 @@ impl EndpointError {
     pub const fn problem(&self) -> &EndpointProblem {
         &self.problem
     }
+
+    /// What to write instead.
+    #[must_use]
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
 }
 
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no endpoint: at byte {}, ", self.text, self.position)?;
-        match &self.problem {
-            EndpointProblem::UnknownType { name } => write!(f, "there is no type {name:?}; write tcp:8000, for instance"),
-            EndpointProblem::Missing { part } => write!(f, "the {part} is missing"),
-            EndpointProblem::Superfluous { part } => write!(f, "{part:?} is not one of its parts"),
-            EndpointProblem::Value { part, remedy } => write!(f, "{part} cannot be this: {remedy}"),
+        write!(f, "{:?} is no endpoint: at byte {}, {}: {}", self.text, self.position, self.problem, self.remedy)
+    }
+}
+
+impl fmt::Display for EndpointProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { part } => write!(f, "the {part} is missing"),
+            Self::Superfluous { part } => write!(f, "{part:?} is not a part of it"),
+            Self::Twice { part } => write!(f, "the {part} is there twice"),
+            Self::Unfinished => f.write_str("a backslash quotes nothing"),
+            Self::UnknownType { name } => write!(f, "there is no type {name:?}"),
+            Self::Value { part, value } => write!(f, "the {part} cannot be {value:?}"),
         }
     }
 }

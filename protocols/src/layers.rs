@@ -8,7 +8,7 @@ use crate::tls::{TlsConfig, TlsError};
 use crate::transport::Transport;
 
 /// The layers that a connection begins with: they are on when `connection_made` comes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
 pub struct Layers {
     /// TLS, on whichever side the configuration says.

@@ -36,6 +36,13 @@ impl TlsConfig {
     }
 }
 
+/// Whether they are handles of one value.
+impl PartialEq for TlsConfig {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl From<&Self> for TlsConfig {
     fn from(config: &Self) -> Self {
         config.clone()

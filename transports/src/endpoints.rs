@@ -9,3 +9,5 @@ mod connect_protocol;
 mod inherited;
 pub(crate) mod reactor_endpoints;
 pub(crate) mod server;
+pub(crate) mod text;
+mod tls_files;

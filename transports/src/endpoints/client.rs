@@ -3,17 +3,17 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::str::FromStr;
 
 #[cfg(feature = "tls")]
 use torsade_protocols::TlsConfig;
 use torsade_protocols::spi::Layers;
 use torsade_protocols::{
     Address, AddressError, ClientFactory, Compression, ConnectError, ConnectOptions, Connector, Destination, EndpointError,
-    EndpointProblem, HostPort, IntoHostPort, UnixName,
+    HostPort, IntoHostPort, UnixName,
 };
 use torsade_reactor::Reactor;
 
+use super::tls_files::{ClientTlsFiles, ReadOnce};
 use crate::ends::reactor_tcp::connect;
 #[cfg(feature = "tls")]
 use crate::tls::TlsClientConfig;
@@ -30,21 +30,34 @@ use crate::tls::TlsClientConfig;
 /// assert_eq!(connector.destination().to_string(), "10.0.0.2:9");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[doc(alias = "HostnameEndpoint")]
 #[doc(alias = "TCP4ClientEndpoint")]
 #[doc(alias = "clientFromString")]
 pub struct ClientEndpoint {
-    place: Place,
-    options: ConnectOptions,
-    layers: Layers,
+    pub(super) place: Place,
+    pub(super) options: ConnectOptions,
+    pub(super) layers: Layers,
+    /// TLS as text says it, where the layers have none.
+    pub(super) tls_files: Option<ClientTlsFiles>,
+    read_files: ReadOnce,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Place {
+    Tcp(HostPort),
+    Unix(UnixName),
+    Custom(Custom),
 }
 
 #[derive(Clone, Debug)]
-enum Place {
-    Tcp(HostPort),
-    Unix(UnixName),
-    Custom(Rc<dyn StreamClientEndpoint>),
+pub(super) struct Custom(pub(super) Rc<dyn StreamClientEndpoint>);
+
+/// Whether they are the same, or written the same.
+impl PartialEq for Custom {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0) || self.0.to_string() == other.0.to_string()
+    }
 }
 
 /// A kind of endpoint of one's own to connect to.
@@ -59,7 +72,13 @@ pub trait StreamClientEndpoint: fmt::Debug + fmt::Display {
 
 impl ClientEndpoint {
     fn new(place: Place) -> Self {
-        Self { place, options: ConnectOptions::default(), layers: Layers::default() }
+        Self {
+            place,
+            options: ConnectOptions::default(),
+            layers: Layers::default(),
+            tls_files: None,
+            read_files: ReadOnce::default(),
+        }
     }
 
     /// A TCP port of a host, by number or by name.
@@ -81,7 +100,7 @@ impl ClientEndpoint {
     /// An endpoint of a kind of one's own.
     #[must_use]
     pub fn custom(endpoint: impl StreamClientEndpoint + 'static) -> Self {
-        Self::new(Place::Custom(Rc::new(endpoint)))
+        Self::new(Place::Custom(Custom(Rc::new(endpoint))))
     }
 
     /// The same with these options, as far as they concern it.
@@ -100,6 +119,7 @@ impl ClientEndpoint {
     #[must_use]
     pub fn tls(mut self, config: &TlsClientConfig) -> Self {
         self.layers.tls = Some(TlsConfig::from(config));
+        self.tls_files = None;
         self
     }
 
@@ -112,33 +132,16 @@ impl ClientEndpoint {
 
     /// Connects.
     pub(crate) fn connect(&self, reactor: &Reactor, factory: Box<dyn ClientFactory>) -> Result<Connector, ConnectError> {
+        let mut layers = self.layers.clone();
+        if let Some(files) = &self.tls_files {
+            layers.tls = Some(self.read_files.read(files).map_err(|error| ConnectError::Configuration(Rc::from(error)))?);
+        }
         let destination = match &self.place {
             Place::Tcp(there) => Destination::Host(there.clone()),
             Place::Unix(name) => Destination::Address(Address::Unix(name.clone())),
-            Place::Custom(endpoint) => return endpoint.connect(reactor, factory),
+            Place::Custom(endpoint) => return endpoint.0.connect(reactor, factory),
         };
-        connect(reactor, destination, self.options, factory, self.layers.clone())
-    }
-}
-
-impl fmt::Display for ClientEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Tcp(there) => there.fmt(f),
-            Place::Unix(name) => name.fmt(f),
-            Place::Custom(endpoint) => endpoint.fmt(f),
-        }
-    }
-}
-
-impl FromStr for ClientEndpoint {
-    type Err = EndpointError;
-
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
-        text.parse::<HostPort>().map(|there| Self::new(Place::Tcp(there))).map_err(|_| {
-            let name = text.split(':').next().unwrap_or_default().to_owned();
-            EndpointError::new(text, 0, EndpointProblem::UnknownType { name })
-        })
+        connect(reactor, destination, self.options, factory, layers)
     }
 }
 

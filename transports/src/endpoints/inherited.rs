@@ -1,7 +1,6 @@
 //! Listening sockets that somebody else has opened, as a place of an endpoint.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::io::{Error, ErrorKind};
 use std::rc::Rc;
 
@@ -34,11 +33,13 @@ impl InheritedPlace {
     }
 }
 
-impl fmt::Display for InheritedPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Own(_) => f.write_str("<an inherited socket>"),
-            Self::Passed { socket, .. } => socket.fmt(f),
+/// Whether they are the same socket, or said to be.
+impl PartialEq for InheritedPlace {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Own(one), Self::Own(other)) => Rc::ptr_eq(one, other),
+            (Self::Passed { socket, domain }, Self::Passed { socket: other, domain: its }) => socket == other && domain == its,
+            _ => false,
         }
     }
 }

@@ -3,18 +3,17 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::str::FromStr;
 
 #[cfg(feature = "tls")]
 use torsade_protocols::TlsConfig;
 use torsade_protocols::spi::Layers;
 use torsade_protocols::{
-    Address, Compression, EndpointError, EndpointProblem, Factory, Host, HostPort, IntoHostPort, ListenError,
-    ProxyProtocolFactory, UnixName,
+    Address, Compression, EndpointError, Factory, Host, IntoHostPort, ListenError, ProxyProtocolFactory, UnixName,
 };
 use torsade_reactor::{Inherited, ListenOptions, PassedSocket, Reactor, SocketDomain};
 
 use super::inherited::InheritedPlace;
+use super::tls_files::ServerTlsFiles;
 use crate::ends::port::Port;
 use crate::ends::reactor_tcp::{adopt_with, listen_at};
 #[cfg(feature = "tls")]
@@ -32,22 +31,34 @@ use crate::tls::TlsServerConfig;
 /// assert_eq!(port.address().port(), Some(7));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[doc(alias = "TCP4ServerEndpoint")]
 #[doc(alias = "serverFromString")]
 pub struct ServerEndpoint {
-    place: Place,
-    options: ListenOptions,
-    proxied: bool,
-    layers: Layers,
+    pub(super) place: Place,
+    pub(super) options: ListenOptions,
+    pub(super) proxied: bool,
+    pub(super) layers: Layers,
+    /// TLS as text says it, where the layers have none.
+    pub(super) tls_files: Option<ServerTlsFiles>,
 }
 
-#[derive(Clone, Debug)]
-enum Place {
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Place {
     Tcp(SocketAddr),
     Unix(UnixName),
     Inherited(InheritedPlace),
-    Custom(Rc<dyn StreamServerEndpoint>),
+    Custom(Custom),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Custom(pub(super) Rc<dyn StreamServerEndpoint>);
+
+/// Whether they are the same, or written the same.
+impl PartialEq for Custom {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0) || self.0.to_string() == other.0.to_string()
+    }
 }
 
 /// A kind of endpoint of one's own to listen on.
@@ -62,7 +73,7 @@ pub trait StreamServerEndpoint: fmt::Debug + fmt::Display {
 
 impl ServerEndpoint {
     fn new(place: Place) -> Self {
-        Self { place, options: ListenOptions::default(), proxied: false, layers: Layers::default() }
+        Self { place, options: ListenOptions::default(), proxied: false, layers: Layers::default(), tls_files: None }
     }
 
     /// A TCP port at an address of ours.
@@ -124,7 +135,7 @@ impl ServerEndpoint {
     /// An endpoint of a kind of one's own.
     #[must_use]
     pub fn custom(endpoint: impl StreamServerEndpoint + 'static) -> Self {
-        Self::new(Place::Custom(Rc::new(endpoint)))
+        Self::new(Place::Custom(Custom(Rc::new(endpoint))))
     }
 
     /// The same with these options, as far as they concern it.
@@ -148,6 +159,7 @@ impl ServerEndpoint {
     #[must_use]
     pub fn tls(mut self, config: &TlsServerConfig) -> Self {
         self.layers.tls = Some(TlsConfig::from(config));
+        self.tls_files = None;
         self
     }
 
@@ -160,39 +172,21 @@ impl ServerEndpoint {
 
     /// Listens.
     pub(crate) fn listen(&self, reactor: &Reactor, factory: impl Factory + 'static) -> Result<Port, ListenError> {
+        let mut layers = self.layers.clone();
+        if let Some(files) = &self.tls_files {
+            layers.tls = Some(files.read().map_err(|error| ListenError::Configuration(Rc::from(error)))?);
+        }
         let (factory, layers): (Box<dyn Factory>, Layers) = if self.proxied {
-            (Box::new(ProxyProtocolFactory::new(factory).layers(self.layers.clone())), Layers::default())
+            (Box::new(ProxyProtocolFactory::new(factory).layers(layers)), Layers::default())
         } else {
-            (Box::new(factory), self.layers.clone())
+            (Box::new(factory), layers)
         };
         match &self.place {
             Place::Tcp(address) => listen_at(reactor, &Address::Tcp(*address), self.options, factory, layers),
             Place::Unix(name) => listen_at(reactor, &name.clone().into(), self.options, factory, layers),
             Place::Inherited(place) => adopt_with(reactor, || place.take(reactor), factory, layers),
-            Place::Custom(endpoint) => endpoint.listen(reactor, factory),
+            Place::Custom(endpoint) => endpoint.0.listen(reactor, factory),
         }
-    }
-}
-
-impl fmt::Display for ServerEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Tcp(address) => address.fmt(f),
-            Place::Unix(name) => name.fmt(f),
-            Place::Inherited(place) => place.fmt(f),
-            Place::Custom(endpoint) => endpoint.fmt(f),
-        }
-    }
-}
-
-impl FromStr for ServerEndpoint {
-    type Err = EndpointError;
-
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
-        text.parse::<HostPort>().ok().and_then(|address| Self::tcp(address).ok()).ok_or_else(|| {
-            let name = text.split(':').next().unwrap_or_default().to_owned();
-            EndpointError::new(text, 0, EndpointProblem::UnknownType { name })
-        })
     }
 }
 

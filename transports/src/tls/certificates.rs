@@ -37,7 +37,19 @@ impl PrivateCertificate {
     /// # Errors
     /// [`TlsConfigError::File`] for what is wrong with one of them; `Certificate`, `Key`, `KeyMismatch`.
     pub fn from_pem_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsConfigError> {
-        Self::from_parts(in_file(chain.as_ref(), certificates)?, in_file(key.as_ref(), private_key)?)
+        Self::from_pem_files_of_chain([chain], key)
+    }
+
+    /// Reads PEM files, of which each has a part of the chain.
+    pub(crate) fn from_pem_files_of_chain<P: AsRef<Path>>(
+        chain: impl IntoIterator<Item = P>,
+        key: impl AsRef<Path>,
+    ) -> Result<Self, TlsConfigError> {
+        let mut whole = Vec::new();
+        for part in chain {
+            whole.extend(in_file(part.as_ref(), certificates)?);
+        }
+        Self::from_parts(whole, in_file(key.as_ref(), private_key)?)
     }
 
     /// Takes DER values: the chain, its own certificate first, and the key as PKCS #8, PKCS #1 or SEC 1.
@@ -119,6 +131,32 @@ impl TrustRoots {
     /// [`TlsConfigError::File`], which also says what is wrong with it.
     pub fn from_pem_file(path: impl AsRef<Path>) -> Result<Self, TlsConfigError> {
         in_file(path.as_ref(), |text| Self::from_pem(text))
+    }
+
+    /// The certificates in the files of a folder whose names end in `.pem`, in any case. Files that cannot be read or used are passed
+    /// over, since folders of a system have such.
+    ///
+    /// # Errors
+    /// [`TlsConfigError::File`], if the folder cannot be read or has no certificate.
+    #[doc(alias = "caCertsDir")]
+    pub fn from_pem_folder(path: impl AsRef<Path>) -> Result<Self, TlsConfigError> {
+        let folder = path.as_ref();
+        let named = |cause| TlsConfigError::File { path: folder.to_owned(), cause };
+        let mut roots = Self::none();
+        for entry in fs::read_dir(folder).map_err(named)? {
+            let path = entry.map_err(named)?.path();
+            if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("pem")) {
+                continue;
+            }
+            match Self::from_pem_file(&path) {
+                Ok(found) => roots = roots.and(found),
+                Err(error) => log::debug!("passed over as a trusted root: {error}"),
+            }
+        }
+        if roots.store.is_empty() {
+            return Err(named(io::Error::new(io::ErrorKind::InvalidData, "no certificate is in its files *.pem")));
+        }
+        Ok(roots)
     }
 
     /// Certificates in DER.

@@ -1,0 +1,17 @@
+//! Endpoints as text, in the grammar of Twisted's `serverFromString` and `clientFromString`.
+//!
+//! A text is taken apart at its colons (`quoting.rs`); its type says which names the parts have (`kind.rs`, `arguments.rs`) and what is made of
+//! them (`server.rs`, `client.rs`). Nothing of it touches the system: files are read, names looked up and descriptors taken when the
+//! endpoint listens or connects.
+
+pub(crate) mod arguments;
+mod client;
+mod kind;
+mod layers;
+mod nearest;
+mod options;
+pub(crate) mod quoting;
+pub(crate) mod registry;
+mod server;
+mod unix_text;
+mod writing;
