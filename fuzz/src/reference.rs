@@ -134,7 +134,7 @@ pub fn announce(format: Format, passed: u32, stream: &mut Vec<u8>) {
         _ => {
             let bits = (1 << 32) | u64::from(passed);
             let count = (0..7).map(|group| (bits >> (5 * group)) as u8 & 0x1f);
-            let mut free = if passed == 0 { vec![0x15, 0x0a, 0x1b] } else { vec![0x15, 0x0a, 0x1d] };
+            let mut free = if passed == 0 { vec![0x14, 0x0a, 0x1b] } else { vec![0x14, 0x0a, 0x1d] };
             free.extend(count.filter(|_| passed > 0));
             free.into_iter().flat_map(empty_block).collect()
         }

@@ -49,7 +49,7 @@ fn the_defaults_are_those_written_in_the_docs() {
     assert_eq!(zlib.max_ratio, None);
     let zstd = Decompression::zstd();
     assert_eq!((zstd.after_end, zstd.max_ratio), (AfterEnd::NextStream, Some((1000, 16 << 20))));
-    assert_eq!((zstd.max_window, zstd.max_skipped), (8 << 20, 64 << 10));
+    assert_eq!((zstd.max_window, zstd.max_skipped), (8 << 20, 128 << 10));
     assert_eq!((Compression::deflate().history, Compression::deflate().announce), (32 << 10, true));
 }
 

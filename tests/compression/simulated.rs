@@ -383,7 +383,7 @@ fn what_was_given_back_counts_once_for_the_place_of_an_announcement() {
 #[test]
 fn an_announcement_in_whose_middle_the_reader_pauses_is_not_late() {
     // What torsade writes at level 6; behind the announcement one stored block.
-    let mut stream = b"\x78\x9c\xa8\0\0\xff\xff\x50\0\0\xff\xff\xd8\0\0\xff\xff".to_vec();
+    let mut stream = b"\x78\x9c\xa0\0\0\xff\xff\x50\0\0\xff\xff\xd8\0\0\xff\xff".to_vec();
     stream.extend(b"\x01\x05\0\xfa\xffhello\x06\x2c\x02\x15");
     for cut in 1..17 {
         let simulation = Simulation::new(1);

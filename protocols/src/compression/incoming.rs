@@ -15,13 +15,13 @@ use super::Format;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Decompression {
-    /// What follows the end of the stream. Default [`AfterEnd::Error`], for gzip and zstd [`AfterEnd::NextStream`].
+    /// What follows the end of the stream. Default [`AfterEnd::Error`], for gzip, zstd and lz4 [`AfterEnd::NextStream`].
     pub after_end: AfterEnd,
     /// The stream format.
     pub format: Format,
     /// A ratio, and the plain bytes after which it is checked. Default none, for zstd 1000 after 16 MiB.
     pub max_ratio: Option<(u32, u64)>,
-    /// Bytes in a row that may give no data: skippable frames, long headers. Default 65,536.
+    /// Bytes in a row that may give no data: skippable frames, long headers. Default 131,072.
     pub max_skipped: u64,
     /// Plain bytes of the whole stream. Default none: unlimited.
     pub max_total: Option<u64>,
@@ -59,7 +59,7 @@ impl Decompression {
 
     /// Sets what follows the end of the stream.
     ///
-    /// Default [`AfterEnd::Error`]; for gzip and zstd, whose files may hold several streams, [`AfterEnd::NextStream`].
+    /// Default [`AfterEnd::Error`]; for gzip, zstd and lz4, whose files may hold several streams, [`AfterEnd::NextStream`].
     #[must_use]
     pub const fn after_end(mut self, after_end: AfterEnd) -> Self {
         self.after_end = after_end;
@@ -103,7 +103,7 @@ impl Decompression {
     }
 
     /// Sets how many bytes in a row may give no data: skippable frames, names in a gzip header, empty blocks, members and
-    /// frames. Default 65,536. An unfinished block does not count.
+    /// frames. Default 131,072, twice what one field of a gzip header may have. An unfinished block does not count.
     #[must_use]
     pub const fn max_skipped(mut self, bytes: u64) -> Self {
         self.max_skipped = bytes;
@@ -113,14 +113,14 @@ impl Decompression {
     const fn new(format: Format) -> Self {
         let (after_end, max_ratio) = match format {
             Format::Zstd => (AfterEnd::NextStream, Some((1000, 16 << 20))),
-            Format::Gzip => (AfterEnd::NextStream, None),
-            Format::Deflate | Format::DeflateRaw | Format::Lz4 => (AfterEnd::Error, None),
+            Format::Gzip | Format::Lz4 => (AfterEnd::NextStream, None),
+            Format::Deflate | Format::DeflateRaw => (AfterEnd::Error, None),
         };
         Self {
             after_end,
             format,
             max_ratio,
-            max_skipped: 64 << 10,
+            max_skipped: 128 << 10,
             max_total: None,
             max_window: 8 << 20,
             truncation: Truncation::Auto,
@@ -138,10 +138,16 @@ impl From<Format> for Decompression {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AfterEnd {
+    /// Bytes of no use, which are dropped and counted ([`CompressionStats::dropped_in`](super::CompressionStats::dropped_in)), as
+    /// browsers do.
+    Drop,
     /// A violation: the connection ends with [`TrailingData`](super::DecompressErrorKind::TrailingData).
     Error,
-    /// Another stream of the same format: members of gzip, frames of zstd.
+    /// Another stream of the same format: members of gzip, frames of zstd and lz4.
     NextStream,
+    /// Another stream likewise, and zero bytes before it or to the end, as tapes are padded and some servers pad. They count for
+    /// [`Decompression::max_skipped`].
+    Padded,
     /// Plain bytes, as in MCCP.
     Plain,
 }
@@ -152,8 +158,12 @@ pub enum AfterEnd {
 pub enum Truncation {
     /// A clean close. The statistics say that the stream did not end.
     Allow,
-    /// An error if the stream was announced, since a Torsade peer always ends its streams; a clean close if it was
-    /// expected, since many peers never do (INN and ngircd among them). The default.
+    /// An error, unless the stream was expected, not announced, and stops where the sender has flushed: many peers never end a
+    /// stream (INN and ngircd among them), and nothing that they have written is missing there. A Torsade peer always ends its
+    /// streams, unless it closes for a fault. The default.
+    ///
+    /// A deflate stream that was only flushed partially (`Z_PARTIAL_FLUSH`) stops within a byte, which is not seen to be such a
+    /// place: for peers that do so, and never end a stream, there is [`Allow`](Self::Allow).
     #[default]
     Auto,
     /// Always [`Truncated`](super::DecompressErrorKind::Truncated).

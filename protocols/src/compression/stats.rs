@@ -11,6 +11,8 @@ use super::Format;
 pub struct CompressionStats {
     /// The incoming stream was found by its announcement, not expected.
     pub detected: bool,
+    /// Bytes behind the end of the incoming stream that were dropped, with [`AfterEnd::Drop`](super::AfterEnd::Drop).
+    pub dropped_in: u64,
     /// Flushes that produced bytes, the end of the stream not counted.
     pub flushes: u64,
     /// The format of the incoming stream, or of the last one; none if there was none.
@@ -62,6 +64,9 @@ impl fmt::Display for CompressionStats {
             let how = if self.detected { "detected" } else { "expected" };
             let end = if self.stream_ended { "ended" } else { "not ended" };
             write!(f, "{separator}got {} bytes as {} of {format} ({how}, {end})", self.plain_in, self.wire_in)?;
+            if self.dropped_in > 0 {
+                write!(f, ", dropped {} behind it", self.dropped_in)?;
+            }
         }
         Ok(())
     }

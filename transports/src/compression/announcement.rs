@@ -12,14 +12,14 @@ use torsade_protocols::Format;
 pub(super) const MAX_LEN: usize = 60;
 
 /// Padding of the mark's three blocks at the start of a connection.
-const START: [u8; 3] = [0x15, 0x0a, 0x1b];
+const START: [u8; 3] = [0x14, 0x0a, 0x1b];
 /// Padding of the mark's three blocks in mid-stream.
-const MID: [u8; 3] = [0x15, 0x0a, 0x1d];
+const MID: [u8; 3] = [0x14, 0x0a, 0x1d];
 /// The version of the mark in mid-stream, in the three bits above the count.
 const VERSION: u64 = 1;
 
 /// The bytes that [`MID`] becomes: what to search for in plain bytes.
-pub(super) const MID_MARK: [u8; 15] = [0xa8, 0, 0, 0xff, 0xff, 0x50, 0, 0, 0xff, 0xff, 0xe8, 0, 0, 0xff, 0xff];
+pub(super) const MID_MARK: [u8; 15] = [0xa0, 0, 0, 0xff, 0xff, 0x50, 0, 0, 0xff, 0xff, 0xe8, 0, 0, 0xff, 0xff];
 /// The same for zstd: blocks that spell `Trs1`.
 pub(super) const MID_MARK_ZSTD: [u8; 16] = [2, 0, 0, b'T', 2, 0, 0, b'r', 2, 0, 0, b's', 2, 0, 0, b'1'];
 
@@ -140,7 +140,7 @@ pub(super) fn recognise(bytes: &[u8], place: Place) -> Verdict {
 fn candidate(first: u8, place: Place) -> Option<Format> {
     match first {
         0x78 => Some(Format::Deflate),
-        0xa8 => Some(Format::DeflateRaw),
+        0xa0 => Some(Format::DeflateRaw),
         0x1f => Some(Format::Gzip),
         0x28 => Some(Format::Zstd),
         0x04 if place == Place::Start => Some(Format::Lz4),

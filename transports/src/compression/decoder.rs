@@ -44,6 +44,8 @@ pub(super) struct Decoder {
     codec: Option<Box<dyn Codec>>,
     /// Plain bytes that were given out.
     given: u64,
+    /// Bytes behind its end that were dropped.
+    dropped: u64,
     /// What it counts for in the memory of all decoders.
     memory: Share,
     options: Decompression,
@@ -69,6 +71,11 @@ trait Codec {
         false
     }
 
+    /// Whether the stream has ended if nothing more comes: for one that has no end of its own.
+    fn ends_here(&self) -> bool {
+        false
+    }
+
     /// Whether it has not got past the bytes that name the format.
     fn is_at_magic(&self) -> bool;
 
@@ -77,13 +84,17 @@ trait Codec {
 
     /// How many of the bytes it has taken may still give output: those of a block or a member that is not over.
     fn unfinished(&self) -> u64;
+
+    /// Whether the stream stops where a sender has flushed: behind a whole block, so that nothing it has written is missing. For
+    /// when the input has ended: the codec is of no use afterwards.
+    fn stops_at_flush(&mut self) -> bool;
 }
 
 impl Decoder {
     /// A decoder that first reads `carried`, bytes that were held back before.
     pub(super) fn new(options: Decompression, announced: bool, carried: Vec<u8>, memory: &Rc<DecoderMemory>) -> Self {
         let memory = Share::new(Rc::clone(memory));
-        Self { announced, carried, codec: None, given: 0, memory, options, skipped: 0, streams: 0, taken: 0 }
+        Self { announced, carried, codec: None, dropped: 0, given: 0, memory, options, skipped: 0, streams: 0, taken: 0 }
     }
 
     pub(super) const fn format(&self) -> Format {
@@ -124,15 +135,24 @@ impl Decoder {
         moved
     }
 
+    /// Counts bytes that come behind the end and are dropped, with those that came before.
+    pub(super) fn drop_behind(&mut self, bytes: usize) {
+        self.dropped += (std::mem::take(&mut self.carried).len() + bytes) as u64;
+    }
+
     /// The input has ended: an error if it may not end here.
-    pub(super) fn read_end(&self) -> Result<(), DecompressErrorKind> {
+    pub(super) fn read_end(&mut self) -> Result<(), DecompressErrorKind> {
+        if self.is_between() {
+            return Ok(());
+        }
         let allowed = match self.options.truncation {
             Truncation::Allow => true,
             Truncation::Error => false,
-            // A Torsade peer ends its streams whenever it closes gracefully, so this stream was cut off.
-            _ => !self.announced,
+            // A Torsade peer ends its streams whenever it closes for no fault, so this stream was cut off.
+            _ if self.announced => false,
+            _ => self.codec.as_mut().is_none_or(|codec| codec.stops_at_flush()),
         };
-        if self.is_between() || allowed { Ok(()) } else { Err(DecompressErrorKind::Truncated) }
+        if allowed { Ok(()) } else { Err(DecompressErrorKind::Truncated) }
     }
 
     /// The error, with the place in the stream at which it happened.
@@ -143,6 +163,7 @@ impl Decoder {
     /// Adds this stream's counts.
     pub(super) fn count(&self, stats: &mut CompressionStats) {
         stats.detected = self.announced;
+        stats.dropped_in += self.dropped;
         stats.format_in = Some(self.options.format);
         stats.plain_in += self.given;
         stats.stream_ended = self.is_between();
@@ -151,13 +172,19 @@ impl Decoder {
 
     /// Whether a stream has ended and no other has begun; frames to be skipped may have followed.
     fn is_between(&self) -> bool {
-        self.streams > 0 && self.codec.as_ref().is_none_or(|codec| codec.is_between())
+        match &self.codec {
+            Some(codec) => codec.ends_here() || self.streams > 0 && codec.is_between(),
+            None => self.streams > 0,
+        }
     }
 
     fn read_streams(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {
         let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
+            if let Err(kind) = self.skip_padding(wire, &mut taken) {
+                return (taken, Err(kind));
+            }
             let (used, outcome) = self.read_one(&wire[taken..], plain, limit - plain.len(), work);
             taken += used;
             if outcome != Ok(Outcome::End) {
@@ -172,13 +199,26 @@ impl Decoder {
                 // Cannot fail: it is less than before.
                 self.count_memory().ok();
             }
-            if self.options.after_end != AfterEnd::NextStream {
+            if !matches!(self.options.after_end, AfterEnd::NextStream | AfterEnd::Padded) {
                 return (taken, outcome);
             }
             if taken == wire.len() {
                 return (taken, Ok(Outcome::Hungry));
             }
         }
+    }
+
+    /// Skips zeros behind a stream, if there may be some.
+    fn skip_padding(&mut self, wire: &[u8], taken: &mut usize) -> Result<(), DecompressErrorKind> {
+        if self.options.after_end != AfterEnd::Padded || self.streams == 0 || self.codec.is_some() {
+            return Ok(());
+        }
+        let zeros = wire[*taken..].iter().take_while(|byte| **byte == 0).count();
+        *taken += zeros;
+        self.taken += zeros as u64;
+        self.skipped += zeros as u64;
+        let max = self.options.max_skipped;
+        if self.skipped > max { Err(DecompressErrorKind::Skipped { max }) } else { Ok(()) }
     }
 
     /// Calls the codec once and holds the result against the limits.

@@ -322,6 +322,10 @@ impl CompressionLayer {
 
     fn after_end(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<LayerRead, Reason> {
         match &mut self.incoming {
+            Incoming::Ended(decoder) if decoder.after_end() == AfterEnd::Drop => {
+                decoder.drop_behind(wire.len());
+                Ok(LayerRead { consumed: wire.len(), more: false })
+            }
             Incoming::Ended(decoder) if !wire.is_empty() || decoder.carries() => {
                 let (error, trailing) = trailing(decoder, wire);
                 Err(self.fail(error, trailing))

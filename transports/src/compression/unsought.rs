@@ -14,7 +14,7 @@ const SEARCHED: usize = 4096;
 pub(crate) fn is_worth_a_look(plain: &[u8], before: u64) -> bool {
     // It is ff in a raw stream, fd in zstd's, and 00 in the others.
     let fourth = plain.get(3).is_some_and(|byte| byte.wrapping_add(3) < 4);
-    before < SEARCHED as u64 || fourth && matches!(plain.first(), Some(0x78 | 0xa8 | 0x1f | 0x28))
+    before < SEARCHED as u64 || fourth && matches!(plain.first(), Some(0x78 | 0xa0 | 0x1f | 0x28))
 }
 
 /// The format that is announced in `plain`, which was read at once after `before` bytes, and how many bytes preceded the

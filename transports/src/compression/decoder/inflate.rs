@@ -20,6 +20,9 @@ const HEADER_PIECE: usize = 4 << 10;
 /// What the decoder of a body takes, in bytes, its window of 32 KiB included.
 const MEMORY: usize = 48 << 10;
 
+/// Of fixed codes, RFC 1951, 3.2.6.
+const EMPTY_LAST_BLOCK: [u8; 2] = [3, 0];
+
 /// The base-two logarithm of the largest window that deflate has.
 const WINDOW_BITS: u8 = 15;
 
@@ -75,6 +78,15 @@ impl Codec for InflateDecoder {
             Part::Body(_) => self.header,
             _ => 0,
         }
+    }
+
+    fn stops_at_flush(&mut self) -> bool {
+        let Part::Body(inflate) = &mut self.part else { return false };
+        // Behind a block that ends with a byte, as each does that flushes, it takes an empty last one, and nothing comes out.
+        let mut out = [0; 16];
+        let given = inflate.total_out();
+        let status = inflate.decompress(&EMPTY_LAST_BLOCK, &mut out, InflateFlush::NoFlush);
+        matches!(status, Ok(Status::StreamEnd)) && inflate.total_out() == given
     }
 
     fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {

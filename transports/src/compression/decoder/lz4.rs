@@ -11,6 +11,10 @@ use super::{Codec, Decoded, Outcome};
 use crate::compression::checksum::{lz4_header_sum, xxh32};
 
 const MAGIC: u32 = 0x184d_2204;
+/// Of the legacy format, which has neither options nor an end: blocks follow until something else does.
+const LEGACY_MAGIC: u32 = 0x184c_2102;
+/// What a block of the legacy format gives at most.
+const LEGACY_BLOCK: usize = 8 << 20;
 /// Sixteen magic numbers of frames to be skipped.
 const SKIPPABLE: u32 = 0x184d_2a50;
 /// Linked blocks refer at most this far back.
@@ -45,6 +49,7 @@ struct Frame {
     block_checksums: bool,
     content_checksum: bool,
     content_size: Option<u64>,
+    legacy: bool,
     linked: bool,
     max_block: usize,
 }
@@ -65,6 +70,8 @@ enum Part {
         compressed: bool,
     },
     ContentChecksum,
+    /// Of a block of the legacy format, or the next frame's magic number.
+    LegacySize,
     Ended,
 }
 
@@ -136,12 +143,13 @@ impl Lz4Decoder {
         match self.part {
             Part::Header { .. } => self.header(piece),
             Part::BlockSize => self.block_size(u32_at(piece, 0)),
+            Part::LegacySize => self.legacy_size(piece),
             Part::Block { len, compressed } => {
                 let (block, sum) = piece.split_at(len);
                 if self.frame.block_checksums && xxh32(block) != u32_at(sum, 0) {
                     return Err(Kind::Checksum);
                 }
-                self.part = Part::BlockSize;
+                self.part = if self.frame.legacy { Part::LegacySize } else { Part::BlockSize };
                 self.decode(block, compressed)
             }
             Part::ContentChecksum => {
@@ -156,6 +164,9 @@ impl Lz4Decoder {
         let magic = u32_at(bytes, 0);
         if magic & !0xf == SKIPPABLE {
             return self.skippable(bytes);
+        }
+        if magic == LEGACY_MAGIC {
+            return self.legacy_frame();
         }
         if magic != MAGIC {
             return Err(Kind::Header);
@@ -186,10 +197,35 @@ impl Lz4Decoder {
             block_checksums: flags & 0x10 != 0,
             content_checksum: flags & 0x04 != 0,
             content_size: has_size.then(|| u64::from(u32_at(bytes, 6)) | u64::from(u32_at(bytes, 10)) << 32),
+            legacy: false,
             linked: flags & 0x20 == 0,
             max_block,
         };
         self.part = Part::BlockSize;
+        Ok(())
+    }
+
+    fn legacy_frame(&mut self) -> Result<(), Kind> {
+        if LEGACY_BLOCK as u64 > self.max_window {
+            return Err(Kind::Window { asked: LEGACY_BLOCK as u64, max: self.max_window });
+        }
+        self.frame = Frame { legacy: true, max_block: LEGACY_BLOCK, ..Frame::default() };
+        self.part = Part::LegacySize;
+        Ok(())
+    }
+
+    fn legacy_size(&mut self, bytes: &[u8]) -> Result<(), Kind> {
+        let size = u32_at(bytes, 0);
+        if matches!(size, MAGIC | LEGACY_MAGIC) || size & !0xf == SKIPPABLE {
+            self.part = Part::Header { wanted: 4 };
+            return self.header(bytes);
+        }
+        let len = size as usize;
+        // What cannot be compressed grows by a byte for each 255, and a few.
+        if len > LEGACY_BLOCK + LEGACY_BLOCK / 255 + 16 {
+            return Err(Kind::Data);
+        }
+        self.part = Part::Block { len, compressed: true };
         Ok(())
     }
 
@@ -279,6 +315,10 @@ impl Codec for Lz4Decoder {
         self.is_at_magic() && self.collected.is_empty()
     }
 
+    fn ends_here(&self) -> bool {
+        matches!(self.part, Part::LegacySize) && self.collected.is_empty()
+    }
+
     fn is_at_magic(&self) -> bool {
         matches!(self.part, Part::Header { wanted: 4 })
     }
@@ -290,6 +330,10 @@ impl Codec for Lz4Decoder {
     /// The bytes of a block that is not whole.
     fn unfinished(&self) -> u64 {
         self.collected.len() as u64
+    }
+
+    fn stops_at_flush(&mut self) -> bool {
+        matches!(self.part, Part::BlockSize | Part::LegacySize | Part::Header { wanted: 4 }) && self.collected.is_empty()
     }
 
     fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {

@@ -193,6 +193,20 @@ impl Codec for ZstdDecoder {
         if matches!(self.part, Part::Body) { MAX_BLOCK } else { 0 }
     }
 
+    fn stops_at_flush(&mut self) -> bool {
+        match self.part {
+            Part::Header => self.header.is_empty(),
+            Part::Skip { .. } => false,
+            Part::Body => {
+                // Where it stops behind a block, it takes an empty last one; then it may still want the checksum, in 4 bytes.
+                let mut room = [0; 16];
+                let (mut input, mut output) = (InBuffer::around(&[1, 0, 0]), OutBuffer::around(&mut room[..]));
+                let left = self.context.decompress_stream(&mut output, &mut input);
+                matches!(left, Ok(0 | 4)) && output.pos() == 0
+            }
+        }
+    }
+
     fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {
         let limit = plain.len().saturating_add(room);
         let mut taken = 0;

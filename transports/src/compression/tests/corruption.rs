@@ -98,7 +98,7 @@ fn every_cut_delivers_a_beginning_and_no_more() {
         for cut in 0..wire.len() {
             let mut receiver = expecting(format);
             let (got, reason) = receive_all(&mut receiver, &wire[..cut]);
-            assert!(reason.is_none(), "{format} cut at {cut}: {reason:?}");
+            assert!(matches!(kind(reason), None | Some(DecompressErrorKind::Truncated)), "{format} cut at {cut}");
             assert!(plain.starts_with(&got), "{format} cut at {cut}");
             assert!(!receiver.stats().stream_ended, "{format} cut at {cut}");
         }
@@ -165,7 +165,7 @@ proptest! {
 
     #[test]
     fn plain_bytes_pass_detection_unchanged(
-        bytes in prop::collection::vec(prop::sample::select(b"x^\x78\x9c\x01\xda\xa8\0\xff\x1f\x8b(\xb5/\x04\"M\x18ab".to_vec()), 0..200),
+        bytes in prop::collection::vec(prop::sample::select(b"x^\x78\x9c\x01\xda\xa0\0\xff\x1f\x8b(\xb5/\x04\"M\x18ab".to_vec()), 0..200),
         piece in 1usize..30,
         room in 1usize..30,
     ) {

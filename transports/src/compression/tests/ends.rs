@@ -62,7 +62,7 @@ fn reading_goes_on_after_our_own_end() {
 }
 
 #[test]
-fn a_cut_is_an_error_if_announced_and_clean_if_expected() {
+fn a_stop_at_a_flush_is_an_error_if_announced_and_clean_if_expected() {
     for format in formats() {
         let mut sender = sender(&format.into());
         let wire = send(&mut sender, &messages(3));
@@ -106,6 +106,31 @@ fn truncation_is_seen_at_every_byte_of_an_announced_stream() {
             } else {
                 assert!(messages(3).concat().starts_with(&plain));
                 assert_eq!(kind(reason), Some(DecompressErrorKind::Truncated), "{format} cut at {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_expected_stream_may_stop_where_its_sender_has_flushed_and_nowhere_else() {
+    for format in formats() {
+        let mut sender = sender(&Compression::from(format).announce(false));
+        let (mut wire, mut flushes) = (Vec::new(), vec![(0, 0)]);
+        let mut written = 0;
+        for message in messages(20) {
+            written += message.len();
+            wire.extend(send(&mut sender, &[message]));
+            flushes.push((wire.len(), written));
+        }
+        for cut in 0..=wire.len() {
+            let (plain, reason) = receive_all(&mut expecting(format), &wire[..cut]);
+            match kind(reason) {
+                // Between a block and the flush behind it nothing is missing either.
+                None => assert!(flushes.iter().any(|(_, whole)| *whole == plain.len()), "{format} cut at {cut}"),
+                Some(DecompressErrorKind::Truncated) => {
+                    assert!(!flushes.iter().any(|(at, _)| *at == cut), "{format} cut at {cut}")
+                }
+                other => panic!("{format} cut at {cut}: {other:?}"),
             }
         }
     }
@@ -159,6 +184,32 @@ fn bytes_after_the_end_may_be_plain() {
 }
 
 #[test]
+fn what_follows_a_stream_may_be_padding_or_nothing_to_care_for() {
+    for format in formats() {
+        let one = stream(&Compression::from(format).announce(false), &["one "]);
+        let padded = [&one[..], &[0; 700], &one, &[0; 3]].concat();
+        let spoiled = [&one[..], &[0, 0, 7]].concat();
+        for piece in [1, 600, 2000] {
+            let padding = || expecting(Decompression::from(format).after_end(AfterEnd::Padded));
+            let mut receiver = padding();
+            assert_eq!(receive_in(&mut receiver, &padded, piece, ROOM).0, b"one one ", "{format}");
+            receiver.read_end(&mut Vec::new()).unwrap();
+            let (plain, reason) = receive_all(&mut padding(), &spoiled);
+            assert!(plain == b"one " && reason.is_some(), "{format}");
+
+            let mut receiver = expecting(Decompression::from(format).after_end(AfterEnd::Drop));
+            let (plain, reason) = receive_in(&mut receiver, &spoiled, piece, ROOM);
+            assert_eq!((&plain[..], kind(reason)), (&b"one "[..], None), "{format}");
+            assert_eq!(receiver.stats().dropped_in, 3);
+        }
+        let endless = [&one[..], &vec![0; 200 << 10]].concat();
+        let padding = Decompression::from(format).after_end(AfterEnd::Padded);
+        let (_, reason) = receive_in(&mut expecting(padding), &endless, 1000, ROOM);
+        assert_eq!(kind(reason), Some(DecompressErrorKind::Skipped { max: 128 << 10 }), "{format}");
+    }
+}
+
+#[test]
 fn streams_may_follow_each_other() {
     for format in formats() {
         let one = stream(&format.into(), &["one "]);
@@ -173,10 +224,55 @@ fn streams_may_follow_each_other() {
             assert!(receiver.stats().stream_ended);
             receiver.read_end(&mut Vec::new()).unwrap();
         }
-        // For gzip members and zstd frames this is the default.
+        // For gzip members, and frames of zstd and lz4, this is the default.
         let by_default = receive_in(&mut detecting(), &wire, 1000, ROOM).1.is_none();
-        assert_eq!(by_default, matches!(format, Format::Gzip | Format::Zstd), "{format}");
+        assert_eq!(by_default, matches!(format, Format::Gzip | Format::Zstd | Format::Lz4), "{format}");
     }
+}
+
+#[test]
+#[cfg(feature = "lz4")]
+fn legacy_frames_of_lz4_are_read_and_end_with_the_input_or_the_next_frame() {
+    let block = |text: &str| {
+        let block = lz4_flex::block::compress(text.as_bytes());
+        [&u32::try_from(block.len()).unwrap().to_le_bytes()[..], &block].concat()
+    };
+    let legacy = [&[0x02, 0x21, 0x4c, 0x18][..], &block("one "), &block("two ")].concat();
+    let modern = stream(&Compression::lz4().announce(false), &["three "]);
+    let strict = || expecting(Decompression::lz4().truncation(Truncation::Error));
+    for (wire, wanted) in [
+        (legacy.clone(), "one two "),
+        ([&legacy[..], &modern].concat(), "one two three "),
+        ([&legacy[..], &legacy].concat(), "one two one two "),
+        ([&modern[..], &legacy].concat(), "three one two "),
+    ] {
+        for piece in [1, 5, 1000] {
+            let mut receiver = strict();
+            let (plain, reason) = receive_in(&mut receiver, &wire, piece, 3);
+            assert_eq!((plain, kind(reason)), (wanted.into(), None));
+            assert!(receiver.stats().stream_ended);
+            receiver.read_end(&mut Vec::new()).unwrap();
+        }
+    }
+    for cut in 1..legacy.len() {
+        let whole = cut == 4 || cut == 4 + block("one ").len();
+        let (_, reason) = receive_all(&mut strict(), &legacy[..cut]);
+        assert_eq!(kind(reason), (!whole).then_some(DecompressErrorKind::Truncated), "cut at {cut}");
+    }
+    // A block that says it is longer than it could be, and more memory than is allowed.
+    let (_, reason) = receive_all(&mut strict(), &[0x02, 0x21, 0x4c, 0x18, 0, 0, 0, 1]);
+    assert_eq!(kind(reason), Some(DecompressErrorKind::Data));
+    let (_, reason) = receive_all(&mut expecting(Decompression::lz4().max_window(4 << 20)), &legacy);
+    assert_eq!(kind(reason), Some(DecompressErrorKind::Window { asked: 8 << 20, max: 4 << 20 }));
+}
+
+#[test]
+fn a_gzip_header_as_long_as_its_fields_may_be_is_read() {
+    let body = stream(&Compression::gzip().announce(false), &["data"]);
+    let mut wire = vec![0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 3, 0xff, 0xff];
+    wire.resize(12 + 65_535, 0);
+    wire.extend_from_slice(&body[10..]);
+    assert_eq!(receive(&mut expecting(Format::Gzip), &wire), b"data");
 }
 
 #[test]

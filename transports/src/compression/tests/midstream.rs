@@ -44,7 +44,7 @@ fn plain_then_compressed_in_one_segment_and_under_every_split() {
 
 #[test]
 fn plain_bytes_that_lead_up_to_a_mark_do_not_hide_it() {
-    let leads: [&[u8]; 8] = [b"x", b"xx", b"x\x9c", b"x^x", b"\xa8\0\0\xff\xff", b"\x1f\x8b\x08", b"(\xb5", b"xx\x9c\xa8\0"];
+    let leads: [&[u8]; 8] = [b"x", b"xx", b"x\x9c", b"x^x", b"\xa0\0\0\xff\xff", b"\x1f\x8b\x08", b"(\xb5", b"xx\x9c\xa0\0"];
     for format in marked() {
         for lead in leads {
             let wire = switched(format, lead, b"data");
@@ -174,7 +174,7 @@ fn a_byte_that_is_no_beginning_after_all_does_not_stay_behind_when_the_room_is_u
 proptest! {
     #[test]
     fn any_plain_bytes_before_a_switch_come_out_the_same(
-        plain in prop::collection::vec(prop::sample::select(vec![0x78u8, 0x9c, 0xa8, 0, 0xff, 0x50, 0x1f, 0x8b, 8, b'a']), 0..80),
+        plain in prop::collection::vec(prop::sample::select(vec![0x78u8, 0x9c, 0xa0, 0, 0xff, 0x50, 0x1f, 0x8b, 8, b'a']), 0..80),
         compressed in prop::collection::vec(any::<u8>(), 1..80),
         piece in 1usize..40,
         room in 1usize..100,

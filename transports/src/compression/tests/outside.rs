@@ -263,7 +263,14 @@ fn lz4_reads_our_streams_and_we_read_its() {
     is_read_by(Format::Lz4, "lz4", &["-dcq"]);
     is_read_by(Format::Lz4, "python3", &["-c", PYTHON_READS_FRAMES, "lz4.frame"]);
     let plain = text(300_000);
-    for options in [["-cq1", "-BD"], ["-cq9", "-B4"], ["-cq1", "-BX"], ["-cq1", "--content-size"], ["-cq1", "--no-frame-crc"]] {
+    for options in [
+        ["-cq1", "-BD"],
+        ["-cq9", "-B4"],
+        ["-cq1", "-BX"],
+        ["-cq1", "--content-size"],
+        ["-cq1", "--no-frame-crc"],
+        ["-cq1", "-l"],
+    ] {
         let Some(wire) = run("lz4", &options, &plain) else {
             return;
         };
