@@ -41,6 +41,7 @@
 //! | `tls` | TLS on connections of every kind, from the start or in mid-stream | rustls with ring; a C compiler |
 //! | `zstd` | the compression format | the C library, which it builds |
 //! | `lz4` | the compression format | |
+//! | `dns` | names looked up by DNS on the loop, with a cache, in place of the system's threads: `DnsResolver` | hickory-proto |
 //! | `processes` | child processes with further descriptors, or on a terminal of their own | command-fds, pty-process |
 //! | `systemd` | listening sockets that systemd has opened, by index and by name (Linux) | sd-listen-fds |
 //!
@@ -91,6 +92,8 @@ pub use torsade_transports::{
     StreamServerEndpoint, conformance, get_process_output, get_process_output_and_value, get_process_value,
     quote_string_argument, register_endpoint_parser, service,
 };
+#[cfg(feature = "dns")]
+pub use torsade_transports::{DnsConfig, DnsResolver};
 #[cfg(feature = "tls")]
 pub use torsade_transports::{
     PrivateCertificate, ReactorTls, TlsClientConfig, TlsClientConfigBuilder, TlsConfigError, TlsServerConfig,

@@ -13,6 +13,8 @@ mod bound;
 mod compression;
 pub mod conformance;
 mod connection;
+#[cfg(feature = "dns")]
+mod dns;
 mod endpoints;
 mod ends;
 mod layer;
@@ -20,6 +22,8 @@ pub mod service;
 #[cfg(feature = "tls")]
 mod tls;
 
+#[cfg(feature = "dns")]
+pub use dns::{DnsConfig, DnsResolver};
 pub use endpoints::client::{ClientEndpoint, IntoClientEndpoint, StreamClientEndpoint};
 pub use endpoints::reactor_endpoints::ReactorEndpoints;
 pub use endpoints::server::{IntoServerEndpoint, ServerEndpoint, StreamServerEndpoint};

@@ -1,0 +1,46 @@
+//! What servers have said, for as long as it holds.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::query::Question;
+
+/// How many answers are kept. Each has at most 64 addresses.
+const ENTRIES: usize = 1024;
+
+/// Answers that still hold, by what was asked.
+#[derive(Default)]
+pub(super) struct Cache(HashMap<Question, Entry>);
+
+struct Entry {
+    answer: Answer,
+    expires: Duration,
+}
+
+impl Cache {
+    pub(super) fn get(&self, question: &Question, now: Duration) -> Option<Answer> {
+        let entry = self.0.get(question).filter(|entry| now < entry.expires)?;
+        Some(entry.answer.clone())
+    }
+
+    /// Keeps an answer. Where there is no room, what has expired goes, and otherwise what expires first.
+    pub(super) fn insert(&mut self, question: Question, answer: Answer, now: Duration) {
+        if answer.ttl.is_zero() {
+            return;
+        }
+        if self.0.len() >= ENTRIES {
+            self.0.retain(|_, entry| now < entry.expires);
+        }
+        if self.0.len() >= ENTRIES {
+            let first = self.0.iter().min_by_key(|(_, entry)| entry.expires).map(|(question, _)| question.clone());
+            first.and_then(|first| self.0.remove(&first));
+        }
+        let expires = now.saturating_add(answer.ttl);
+        self.0.insert(question, Entry { answer, expires });
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
