@@ -44,6 +44,7 @@
 //! | `dns` | names looked up by DNS on the loop, with a cache, in place of the system's threads: `DnsResolver` | hickory-proto |
 //! | `processes` | child processes with further descriptors, or on a terminal of their own | command-fds, pty-process |
 //! | `systemd` | listening sockets that systemd has opened, by index and by name (Linux) | sd-listen-fds |
+//! | `serde` | endpoints in configuration files, as their text | serde_core |
 //!
 //! # Ten types to start with
 //!

@@ -75,3 +75,27 @@ fn what_has_no_text_is_written_in_brackets_and_not_read_again() {
     assert_eq!(endpoint.to_string(), "<compress:deflate>:tcp:h:80");
     assert!(endpoint.to_string().parse::<ClientEndpoint>().is_err());
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn in_configuration_files_an_endpoint_is_its_text() {
+    use serde_core::de::value::{Error, StrDeserializer};
+    use serde_core::{Deserialize, Serialize};
+
+    struct Written(ServerEndpoint);
+    impl std::fmt::Display for Written {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            self.0.serialize(f)
+        }
+    }
+    let read = |text| ServerEndpoint::deserialize(StrDeserializer::<Error>::new(text));
+    let endpoint = read("unix:/run/echo.sock:mode=660").unwrap();
+    assert_eq!(Written(endpoint).to_string(), "unix:/run/echo.sock:mode=660");
+    assert!(read("unix:/run/echo.sock:mode=rw").unwrap_err().to_string().contains("at byte 25, the mode cannot be"));
+    let client = ClientEndpoint::deserialize(StrDeserializer::<Error>::new("localhost:80")).unwrap();
+    assert_eq!(client, ClientEndpoint::tcp("localhost:80").unwrap());
+
+    let textless = Written(ServerEndpoint::unix("/x").compressed(Compression::deflate().flush(Flush::Manual)));
+    let mut text = String::new();
+    assert!(std::fmt::Write::write_fmt(&mut text, format_args!("{textless}")).is_err(), "wrote {text}");
+}

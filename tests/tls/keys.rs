@@ -35,6 +35,10 @@ impl Authority {
         Self { pem: certificate.pem(), issuer: Issuer::new(params, key) }
     }
 
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
     pub fn roots(&self) -> TrustRoots {
         TrustRoots::from_pem(&self.pem).expect("a good root")
     }

@@ -8,6 +8,7 @@ mod world;
 mod behaviour;
 mod certificates;
 mod closing;
+mod endpoint_files;
 mod handshake;
 mod interop;
 mod over_transport;

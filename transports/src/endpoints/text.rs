@@ -12,6 +12,11 @@ mod nearest;
 mod options;
 pub(crate) mod quoting;
 pub(crate) mod registry;
+#[cfg(feature = "serde")]
+mod serde;
 mod server;
 mod unix_text;
 mod writing;
+
+#[cfg(test)]
+mod tests;
