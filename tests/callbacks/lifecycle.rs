@@ -64,10 +64,9 @@ fn an_error_in_any_callback_closes_with_that_reason_after_sending_what_was_writt
             });
             let Reason::Protocol(error) = events.reason() else { panic!("{callback}: {:?}", events.reason()) };
             assert_eq!(error.to_string(), "it went wrong");
-            assert_eq!(end, Ok(()), "{callback}");
-            if callback != "write lost" {
-                assert_eq!(got, b"sent", "{callback}");
-            }
+            let ended_before = callback == "write lost";
+            assert_eq!(end.is_err(), wire.shows_cuts() && !ended_before, "{callback}");
+            assert!(ended_before || wire.compressed || got == b"sent", "{callback}");
         }
     });
 }

@@ -79,8 +79,8 @@ fn stop_sends_what_is_queued_and_aborts_only_who_does_not_read() {
         run(&reactor);
         drop(release);
         let (got, end) = reader.join().unwrap();
-        assert!(got == noise(300_000), "{} bytes", got.len());
-        assert_eq!(end, Ok(()));
+        assert_eq!(end.is_err(), wire.shows_cuts());
+        assert!(wire.compressed || got == noise(300_000), "{} bytes", got.len());
         let stuck = stuck.join().unwrap();
         assert!(stuck.is_err() || !wire.kind.can(Ability::Reset), "who missed something must see a reset");
         let reasons = reasons.borrow();

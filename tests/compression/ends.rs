@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use log::Level;
+use torsade::simulated::Simulation;
 
 use super::*;
 use crate::support::logged::logged;
@@ -322,5 +323,55 @@ fn the_log_says_at_the_end_what_compression_did() {
     assert_eq!(*level, Level::Debug, "{line}");
     for part in ["gzip", "12345", &wire.len().to_string()] {
         assert!(line.contains(part), "no {part} in: {line}");
+    }
+}
+
+/// What a peer that reads to the end gets of an answer that is cut by `cause`, and how its connection ends.
+fn cut_answer(format: Format, cause: fn(&Transport) -> Result) -> (Vec<u8>, Reason) {
+    let simulation = Simulation::new(1);
+    let server = simulation.host("10.0.0.1");
+    let answering = move |_peer: Address| {
+        when_made(move |transport| {
+            transport.set_compression::<Compression>(Compression::from(format).announce(false))?;
+            transport.write(b"the first half");
+            transport.spawn(async move |transport| {
+                transport.reactor().sleep(Duration::from_secs(1)).await?;
+                cause(&transport)
+            });
+            Ok(())
+        })
+    };
+    let answering = move |peer: Address| Probe::new(&Events::default(), answering(peer));
+    server.listen_tcp("10.0.0.1:80", answering).unwrap();
+    let events = Events::default();
+    let reading = Probe::new(&events, move |event, transport| match event {
+        Event::Made => Ok(transport.expect_compression(Decompression::from(format), b"")?),
+        _ => Ok(()),
+    });
+    let mut reading = Some(reading);
+    simulation.host("10.0.0.2").connect_tcp("10.0.0.1:80", move |_peer: Address| reading.take()).unwrap();
+    simulation.run_for(Duration::from_secs(300)).unwrap();
+    (events.data(), events.reason())
+}
+
+#[test]
+fn an_answer_that_is_cut_for_a_fault_or_a_stop_never_looks_whole() {
+    let causes: [fn(&Transport) -> Result; 3] = [
+        |_| Err("the answer cannot go on".into()),
+        |transport| Ok(transport.reactor().stop()?),
+        |_| panic!("deliberate, in a test"),
+    ];
+
+    for format in formats() {
+        for cause in causes {
+            let (got, reason) = cut_answer(format, cause);
+            assert_eq!(got, b"the first half", "{format}");
+            assert_eq!(kind(&reason), Some(DecompressErrorKind::Truncated), "{format}: {reason}");
+        }
+        let (got, reason) = cut_answer(format, |transport| {
+            transport.lose_connection();
+            Ok(())
+        });
+        assert_eq!((&got[..], reason.is_clean()), (&b"the first half"[..], true), "{format}: {reason}");
     }
 }

@@ -38,7 +38,11 @@ impl Side {
         // Nor is its peer's socket there for ever: it outlives its connection for so long, and hardly the reactor's stop.
         let peaceful = peaceful && self.lost_at < peer.lost_at + peer.close_timeout && !peer.is_stopping();
         match &self.reason {
-            Some(Reason::Decompress(error)) if error.kind != DecompressErrorKind::Truncated || peer.has_finished() => {
+            // A close for a fault leaves the stream without an end.
+            Some(Reason::Decompress(error))
+                if error.kind != DecompressErrorKind::Truncated
+                    || peer.has_finished() && matches!(peer.reason, Some(Reason::ConnectionDone)) =>
+            {
                 self.complain(format_args!("{error}"));
             }
             Some(Reason::ConnectionLost(error))

@@ -200,6 +200,12 @@ impl Wire {
         reactor.connect(endpoint, factory).expect("it can begin")
     }
 
+    /// Whether the peer sees that a close was for a fault: a compressed stream has no end then, and whoever carries it on for the
+    /// peer resets that.
+    pub fn shows_cuts(self) -> bool {
+        self.compressed && self.kind.can(Ability::Reset)
+    }
+
     /// Connects to a place of this wire.
     pub fn connect_to(self, reactor: &Reactor, place: &Place, factory: impl ClientFactory + 'static) -> Connector {
         match place {

@@ -182,6 +182,20 @@ impl Encoder {
         finished
     }
 
+    /// Flushes, and leaves the stream cut off: a reader that takes a stop at a flush for a proper end is not to take this for one.
+    ///
+    /// In every format a zero begins another block, here one that never comes.
+    pub(super) fn break_off(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
+        if self.opened && !self.ended {
+            self.force_flush(wire, now)?;
+            wire.push(0);
+            self.wire_out += 1;
+        }
+        self.ended = true;
+        self.flush_at = None;
+        Ok(())
+    }
+
     /// When [`Encoder::expire`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Duration> {
         [self.flush_at, self.codec.get().idle_at()].into_iter().flatten().min()

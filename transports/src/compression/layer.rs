@@ -165,6 +165,15 @@ impl CompressionLayer {
         self.outgoing(|encoder| encoder.barrier(wire, now))
     }
 
+    /// Sends what the peer needs to read everything written, and leaves the stream without an end; nothing is written afterwards.
+    pub(crate) fn break_off(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        let broken = self.outgoing(|encoder| encoder.break_off(wire, now));
+        if matches!(self.outgoing, Outgoing::Plain(_)) {
+            self.outgoing = Outgoing::Ended;
+        }
+        broken
+    }
+
     /// Ends the outgoing stream; what is written next passes unchanged. Does nothing without a stream.
     pub(crate) fn end_stream(&mut self, wire: &mut Vec<u8>) -> Result<(), Reason> {
         match &self.outgoing {

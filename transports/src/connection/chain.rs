@@ -126,6 +126,19 @@ impl Chain {
         Ok(())
     }
 
+    /// Ends what is sent without the end of its compressed stream, so that nobody takes what was cut off for the whole.
+    pub(crate) fn break_off(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+        for level in 0..self.stages.len() {
+            self.produce(level, wire, now, |layer, wire| match layer {
+                AnyLayer::Compression(layer) => layer.break_off(wire, now),
+                #[cfg(feature = "tls")]
+                AnyLayer::Tls(_) => layer.get_mut().finish(wire),
+            })?;
+        }
+        self.dirty = false;
+        Ok(())
+    }
+
     /// Sends at the next flush what the compressor holds, whatever its policy.
     pub(crate) fn flush_compression(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.produce_compressed(wire, now, CompressionLayer::force_flush)

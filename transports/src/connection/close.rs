@@ -52,7 +52,8 @@ impl StreamConnection {
             return;
         }
         if state.outgoing.is_writable() {
-            self.write_through(&mut state, Chain::finish);
+            let end = if state.life.is_cut() { Chain::break_off } else { Chain::finish };
+            self.write_through(&mut state, end);
             state.outgoing.finish();
             self.flush(&mut state);
         }

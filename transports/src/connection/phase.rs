@@ -165,6 +165,11 @@ impl Life {
         matches!(self, Self::Closing(_) | Self::Doomed(_))
     }
 
+    /// It is being closed for a fault or the reactor's stop, which the protocol has not asked for.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self, Self::Closing(close) if !close.reason.is_clean())
+    }
+
     pub(super) const fn is_doomed(&self) -> bool {
         matches!(self, Self::Doomed(_))
     }

@@ -184,6 +184,25 @@ fn bytes_after_the_end_may_be_plain() {
 }
 
 #[test]
+fn a_stream_that_was_broken_off_is_read_and_never_taken_for_a_whole_one() {
+    for format in formats() {
+        for announce in [true, false] {
+            let mut sender = sender(&Compression::from(format).announce(announce));
+            let mut wire = send(&mut sender, &messages(3));
+            sender.break_off(&mut wire, Duration::ZERO).unwrap();
+            let mut receiver = if announce { detecting() } else { expecting(format) };
+            let (plain, reason) = receive_all(&mut receiver, &wire);
+            assert_eq!(plain, messages(3).concat(), "{format}");
+            assert_eq!(kind(reason), Some(DecompressErrorKind::Truncated), "{format}");
+        }
+    }
+    let mut silent = sender(&Compression::deflate());
+    let mut wire = Vec::new();
+    silent.break_off(&mut wire, Duration::ZERO).unwrap();
+    assert!(wire.is_empty(), "a stream that was never opened leaves nothing");
+}
+
+#[test]
 fn what_follows_a_stream_may_be_padding_or_nothing_to_care_for() {
     for format in formats() {
         let one = stream(&Compression::from(format).announce(false), &["one "]);
