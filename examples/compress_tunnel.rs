@@ -12,22 +12,22 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade::CompressionStats;
 use torsade::prelude::*;
+use torsade::{CompressionStats, Phase, SystemEvent};
 
 /// A side of a forwarded connection, as the other side finds it.
 type Slot = Rc<RefCell<Option<Transport>>>;
 
-/// What the compressed legs have carried: those that are gone, and those that live.
+/// What the compressed legs have carried that are gone; and the sides that live, of which each other one is a leg.
 #[derive(Default)]
 struct Meter {
     gone: [u64; 4],
-    legs: Vec<Transport>,
+    sides: Vec<Transport>,
 }
 
 impl Meter {
     fn total(&self) -> [u64; 4] {
-        let legs = self.legs.iter().filter_map(Transport::compression_stats).map(|stats| counts(&stats));
+        let legs = self.sides.iter().filter_map(Transport::compression_stats).map(|stats| counts(&stats));
         legs.fold(self.gone, |sum, leg| std::array::from_fn(|index| sum[index] + leg[index]))
     }
 }
@@ -69,8 +69,8 @@ impl Protocol for Side {
             // Each end opens its stream at once and always ends it: a leg on which none ended was cut.
             transport.flush_compression();
             transport.expect_compression::<Decompression>(Decompression::from(format).truncation(Truncation::Error), b"")?;
-            self.tunnel.meter.borrow_mut().legs.push(transport.clone());
         }
+        self.tunnel.meter.borrow_mut().sides.push(transport.clone());
         self.own.replace(Some(transport.clone()));
         if self.first {
             transport.pause_producing();
@@ -104,8 +104,8 @@ impl Protocol for Side {
         self.own.take();
         self.with_other(|other| if reason.is_clean() { other.lose_connection() } else { other.abort_connection() });
         let meter = &mut *self.tunnel.meter.borrow_mut();
-        if let Some(index) = meter.legs.iter().position(|leg| leg.id() == transport.id()) {
-            let leg = meter.legs.swap_remove(index).compression_stats().unwrap_or_default();
+        meter.sides.retain(|side| side.id() != transport.id());
+        if let Some(leg) = transport.compression_stats() {
             meter.gone = std::array::from_fn(|index| meter.gone[index] + counts(&leg)[index]);
             println!("{}: {leg}; {reason}", transport.peer());
         }
@@ -156,6 +156,10 @@ fn print_ratio(reactor: &Reactor, meter: Rc<RefCell<Meter>>, before: [u64; 4]) {
 pub fn start(reactor: &Reactor, far: bool, address: &str, target: &str, format: Format) -> Result<Port> {
     let tunnel = Tunnel { far, format, meter: Rc::default(), target: target.to_owned() };
     print_ratio(reactor, tunnel.meter.clone(), [0; 4]);
+    let meter = tunnel.meter.clone();
+    // What passes through is cut by a stop, and neither end is to take it for all there is.
+    let abort = move || meter.borrow().sides.iter().for_each(Transport::abort_connection);
+    reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, abort);
     let first = move |_peer| Side { tunnel: tunnel.clone(), own: Slot::default(), other: Slot::default(), first: true };
     Ok(if is_path(address) { reactor.listen_unix(address, first)? } else { reactor.listen_tcp(address, first)? })
 }
