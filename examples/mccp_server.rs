@@ -44,6 +44,8 @@ impl Player {
                 // The last plain bytes; the client inflates from the one after them.
                 transport.write([IAC, SB, COMPRESS2, IAC, SE]);
                 transport.set_compression("deflate")?;
+                // The client has been told that a stream begins: there is one, also if nothing is written into it.
+                transport.flush_compression();
             }
             [IAC, DONT, COMPRESS2] => transport.end_compression(),
             [IAC, SB, .., IAC, SE] | [IAC, WILL..=DONT, _] => {} // nothing we know

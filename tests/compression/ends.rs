@@ -375,3 +375,19 @@ fn an_answer_that_is_cut_for_a_fault_or_a_stop_never_looks_whole() {
         assert_eq!((&got[..], reason.is_clean()), (&b"the first half"[..], true), "{format}: {reason}");
     }
 }
+
+#[test]
+fn a_stream_that_was_opened_is_one_also_if_nothing_is_written_before_its_end() {
+    for format in [Format::Deflate, Format::DeflateRaw, Format::Gzip] {
+        let hand = Hand::listening(when_made(move |transport| {
+            transport.set_compression::<Format>(format)?;
+            transport.flush_compression();
+            transport.end_compression();
+            transport.write("plain");
+            transport.lose_connection();
+            Ok(())
+        }));
+        let (wire, _) = hand.drain();
+        assert_eq!(decode(format, &wire), (Vec::new(), Some(b"plain".to_vec())), "{format}");
+    }
+}

@@ -84,7 +84,11 @@ impl Transport {
         self.compression()?.set_compression(&compression.try_into()?)
     }
 
-    /// Sends all that the compressor holds at the end of this turn, whatever its flush policy.
+    /// Sends all that the compressor holds at the end of this turn, whatever its flush policy; opens the stream if nothing was
+    /// written yet.
+    ///
+    /// Call it right after [`set_compression`](Self::set_compression) where the peer has been told that a stream begins here (MCCP's
+    /// `IAC SB 86 IAC SE`): then it gets one, even if nothing is written before it is ended.
     pub fn flush_compression(&self) {
         if let Some(compression) = self.0.compression() {
             compression.flush_compression();
