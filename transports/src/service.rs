@@ -7,6 +7,7 @@ mod client;
 mod process_monitor;
 mod run;
 mod server;
+mod systemd_notification;
 mod timer;
 mod tree;
 
@@ -14,6 +15,7 @@ pub use client::{ClientService, backoff_policy};
 pub use process_monitor::ProcessMonitor;
 pub use run::{run_service, run_service_on};
 pub use server::StreamServerEndpointService;
+pub use systemd_notification::SystemdNotification;
 pub use timer::TimerService;
 pub use tree::MultiService;
 
