@@ -1,9 +1,10 @@
 //! What is behind a transport.
 
+use std::io;
 use std::rc::Rc;
 
 use torsade_reactor::spi::TcpOptions;
-use torsade_reactor::{Reactor, TaskGroup};
+use torsade_reactor::{Descriptor, Reactor, TaskGroup};
 
 use crate::address::Address;
 use crate::delivery::Delivery;
@@ -122,6 +123,12 @@ pub trait Connection {
 
     /// Its TLS; none if it cannot be encrypted.
     fn tls(&self) -> Option<&dyn ConnectionTls>;
+
+    /// A copy of its socket's descriptor.
+    ///
+    /// # Errors
+    /// `Unsupported` if it has none; otherwise as the system says.
+    fn copy_descriptor(&self) -> io::Result<Descriptor>;
 
     /// The options of its socket; none if that is not a TCP socket.
     fn tcp(&self) -> Option<&dyn TcpOptions>;

@@ -83,12 +83,13 @@ pub trait Backend {
     /// world does not listen on, as for [`Backend::connect`].
     fn listen(&self, address: &Address, options: ListenOptions) -> io::Result<Box<dyn Listener>>;
 
-    /// Takes a socket of the system that listens already; it is not registered yet.
+    /// Takes a socket of the system that listens already; it is not registered yet. The options are set at each connection that is
+    /// accepted.
     ///
     /// # Errors
     /// `Unsupported`, unless this backend is the system; otherwise as that says.
-    fn adopt(&self, listener: Inherited) -> io::Result<Box<dyn Listener>> {
-        drop(listener);
+    fn adopt(&self, listener: Inherited, options: SocketOptions) -> io::Result<Box<dyn Listener>> {
+        let _ = (listener, options);
         Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the socket belongs to"))
     }
 

@@ -104,6 +104,7 @@ passed_on!(CONNECTION, Connection, connection, {
     fn unread(data: &[u8]);
     fn accept_proxy_header(header: ProxyHeader, rest: &[u8]);
     fn proxy_header() -> Option<&ProxyHeader>;
+    fn copy_descriptor() -> io::Result<Descriptor>;
 }
     fn limits(&self) -> &dyn ConnectionLimits {
         self

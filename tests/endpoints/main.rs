@@ -1,5 +1,10 @@
 //! Endpoints: text and values that say where to listen and where to connect.
 
+#[path = "../support/support.rs"]
+mod support;
+
 mod connect_protocol;
+#[cfg(unix)]
+mod socket_options;
 mod text;
 mod text_errors;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use torsade::spi::{
     Backend, Datagrams, Direction, Job, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, UnixSocket, Wake, Wakeups,
 };
-use torsade::{Address, Command, DatagramOptions, ListenOptions, Reactor, Signal, SocketOptions};
+use torsade::{Address, Command, DatagramOptions, Descriptor, ListenOptions, Reactor, Signal, SocketOptions};
 
 /// How many reads, and how many writes, of each socket are cut down to a few bytes: a handshake and what follows it. All
 /// others are cut less, so that megabytes pass in time.
@@ -127,6 +127,10 @@ impl Listener for CutListener {
     fn local_address(&self) -> io::Result<Address> {
         self.listener.local_address()
     }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        self.listener.copy_descriptor()
+    }
 }
 
 struct CutStream {
@@ -213,6 +217,10 @@ impl Stream for CutStream {
 
     fn local_address(&self) -> io::Result<Address> {
         self.stream.local_address()
+    }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        self.stream.copy_descriptor()
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {

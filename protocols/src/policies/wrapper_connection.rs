@@ -1,10 +1,11 @@
 //! The transport that a wrapped protocol is given.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 
 use torsade_reactor::spi::TcpOptions;
-use torsade_reactor::{Reactor, Result, TaskGroup};
+use torsade_reactor::{Descriptor, Reactor, Result, TaskGroup};
 
 use crate::address::Address;
 use crate::connection::Connection;
@@ -169,6 +170,10 @@ impl<W: ProtocolWrapper + 'static> Connection for WrapperConnection<W> {
     // What the protocol gave back before it switches came in plaintext: `WrappedProtocol` refuses it afterwards.
     fn tls(&self) -> Option<&dyn ConnectionTls> {
         self.below().tls()
+    }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        self.below().copy_descriptor()
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {

@@ -1,12 +1,13 @@
 //! What is behind a transport that records.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_reactor::spi::TcpOptions;
-use torsade_reactor::{Reactor, Result, TaskGroup};
+use torsade_reactor::{Descriptor, Reactor, Result, TaskGroup};
 
 use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect, Format};
@@ -270,6 +271,10 @@ impl Connection for Recorder {
 
     fn tls(&self) -> Option<&dyn ConnectionTls> {
         None
+    }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "nothing is behind this transport"))
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {

@@ -7,6 +7,7 @@ use crate::address::Address;
 use super::readiness::Token;
 use super::socket_options::SocketOptions;
 use super::stream::Stream;
+use super::unix::Descriptor;
 
 /// How to listen.
 ///
@@ -35,7 +36,7 @@ pub struct ListenOptions {
     #[doc(alias = "IPV6_V6ONLY")]
     pub only_v6: Option<bool>,
     /// Whether others may listen on the same address, if they ask for that as well; false unless set. See
-    /// [`workers`](crate::workers).
+    /// [`workers`](crate::workers). `Unsupported` where systems cannot (Windows).
     #[doc(alias = "SO_REUSEPORT")]
     pub reuse_port: bool,
     /// What the system is told about each connection that is accepted.
@@ -74,4 +75,10 @@ pub trait Listener {
     /// # Errors
     /// As the system says.
     fn local_address(&self) -> io::Result<Address>;
+
+    /// A copy of the socket's descriptor, as dup(2) makes it: for options that Torsade does not have.
+    ///
+    /// # Errors
+    /// `Unsupported` if it is not a socket of a UNIX system; otherwise as that says.
+    fn copy_descriptor(&self) -> io::Result<Descriptor>;
 }

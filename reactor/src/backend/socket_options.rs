@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// What the system is told about a TCP socket when it is opened; what is `None` stays as the system has it.
 ///
-/// For a port it goes for each connection that is accepted.
+/// For a port it goes for each connection that is accepted. Whoever asks for nothing pays nothing: no system call is made. In a
+/// simulated world they are taken and have no effect.
 ///
 /// # Examples
 /// ```

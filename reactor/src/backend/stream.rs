@@ -5,7 +5,7 @@ use std::io;
 use crate::address::Address;
 
 use super::readiness::Token;
-use super::unix::UnixSocket;
+use super::unix::{Descriptor, UnixSocket};
 
 /// Which ways bytes go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -92,6 +92,12 @@ pub trait Stream {
     /// # Errors
     /// As the system says.
     fn local_address(&self) -> io::Result<Address>;
+
+    /// A copy of the socket's descriptor, as dup(2) makes it: for options that this trait does not have.
+    ///
+    /// # Errors
+    /// `Unsupported` if it is not a socket of a UNIX system; otherwise as that says.
+    fn copy_descriptor(&self) -> io::Result<Descriptor>;
 
     /// What can be set for TCP only; none if it is something else.
     fn tcp(&self) -> Option<&dyn TcpOptions>;

@@ -173,9 +173,9 @@ impl Backend for Os {
         self.listen_with(ListeningTcp::bind(address.to_tcp()?, options)?)
     }
 
-    fn adopt(&self, listener: Inherited) -> io::Result<Box<dyn Listener>> {
+    fn adopt(&self, listener: Inherited, options: SocketOptions) -> io::Result<Box<dyn Listener>> {
         match listener {
-            Inherited::Tcp(listener) => self.listen_with(ListeningTcp::adopt(listener)?),
+            Inherited::Tcp(listener) => self.listen_with(ListeningTcp::adopt(listener, options)?),
             #[cfg(unix)]
             Inherited::Unix(listener) => self.listen_with(unix::ListeningUnix::adopt(listener, None)?),
         }
@@ -331,6 +331,11 @@ fn look_up(name: String, resolved: Resolved) {
         Ok(_) => drop(give.send(resolved)),
         Err(error) => resolved(Err(error)),
     }
+}
+
+#[cfg(not(unix))]
+fn no_descriptors() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "the sockets of this system are not descriptors")
 }
 
 /// Where sockets are registered, and by which process.

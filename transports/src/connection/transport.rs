@@ -215,6 +215,10 @@ impl Connection for StreamConnection {
         return None;
     }
 
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        self.state.borrow().stream()?.copy_descriptor()
+    }
+
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         Some(self)
     }

@@ -184,7 +184,7 @@ impl ServerEndpoint {
         match &self.place {
             Place::Tcp(address) => listen_at(reactor, &Address::Tcp(*address), self.options, factory, layers),
             Place::Unix(name) => listen_at(reactor, &name.clone().into(), self.options, factory, layers),
-            Place::Inherited(place) => adopt_with(reactor, || place.take(reactor), factory, layers),
+            Place::Inherited(place) => adopt_with(reactor, || place.take(reactor), self.options.socket, factory, layers),
             Place::Custom(endpoint) => endpoint.0.listen(reactor, factory),
         }
     }

@@ -264,6 +264,10 @@ impl Stream for OverStream {
         Ok(self.below.host())
     }
 
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        self.below.connection().copy_descriptor()
+    }
+
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         self.below.connection().tcp()
     }

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -99,6 +101,33 @@ impl Port {
     #[must_use]
     pub fn address(&self) -> Address {
         self.0.address.clone()
+    }
+
+    /// Calls `look` with the listening socket's descriptor, as [`Transport::with_descriptor`](torsade_protocols::Transport::with_descriptor)
+    /// does with a connection's.
+    ///
+    /// # Errors
+    /// `Unsupported` in a simulated world; `NotConnected` once it is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use socket2::SockRef;
+    /// use torsade::{prelude::*, wire::Echo};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo)?;
+    /// let shared = port.with_descriptor(|descriptor| SockRef::from(&descriptor).reuse_port())??;
+    /// assert!(!shared);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(unix)]
+    #[doc(alias = "fileno")]
+    pub fn with_descriptor<T>(&self, look: impl FnOnce(BorrowedFd<'_>) -> T) -> io::Result<T> {
+        let copy = match &*self.0.listener.borrow() {
+            Some(listener) => listener.copy_descriptor()?,
+            None => return Err(io::ErrorKind::NotConnected.into()),
+        };
+        Ok(look(copy.as_fd()))
     }
 
     /// Accepts no more: the socket is closed at the end of this turn, then the factory's `stop_factory` comes.

@@ -8,7 +8,7 @@ use torsade_protocols::{
     Address, ClientFactory, ConnectError, ConnectOptions, Connector, Destination, Factory, Host, HostPort, IntoHostPort,
     ListenError,
 };
-use torsade_reactor::{Inherited, ListenOptions, Reactor};
+use torsade_reactor::{Inherited, ListenOptions, Reactor, SocketOptions};
 
 use crate::connection::shared::Shared;
 use crate::ends::accept_bound::AcceptBound;
@@ -182,7 +182,7 @@ impl ReactorTcp for Reactor {
         L: Into<Inherited>,
         F: Factory + 'static,
     {
-        adopt_with(self, || Ok(listener.into()), Box::new(factory), Layers::default())
+        adopt_with(self, || Ok(listener.into()), SocketOptions::default(), Box::new(factory), Layers::default())
     }
 
     fn set_accept_limit(&self, connections: usize) {
@@ -236,6 +236,7 @@ pub(crate) fn listen_at(
 pub(crate) fn adopt_with(
     reactor: &Reactor,
     take: impl FnOnce() -> Result<Inherited, ListenError>,
+    options: SocketOptions,
     factory: Box<dyn Factory>,
     layers: Layers,
 ) -> Result<Port, ListenError> {
@@ -244,7 +245,7 @@ pub(crate) fn adopt_with(
     }
     let listener = take()?;
     let address = listener.local_address();
-    open(reactor, &address, || Port::open(reactor, reactor.backend().adopt(listener)?, factory, 1, layers))
+    open(reactor, &address, || Port::open(reactor, reactor.backend().adopt(listener, options)?, factory, 1, layers))
 }
 
 fn open(reactor: &Reactor, address: &Address, port: impl FnOnce() -> io::Result<Port>) -> Result<Port, ListenError> {

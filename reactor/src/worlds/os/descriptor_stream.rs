@@ -175,6 +175,10 @@ impl Stream for DescriptorStream {
         Ok(Address::Unnamed)
     }
 
+    fn copy_descriptor(&self) -> io::Result<OwnedFd> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "pipes and terminals have no socket"))
+    }
+
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         None
     }

@@ -12,7 +12,7 @@ use socket2::{SockRef, Socket};
 use super::stream::OsStream;
 use super::{Registry, Reserve, tcp_socket};
 use crate::address::Address;
-use crate::backend::{ListenOptions, Listener, Stream, Token};
+use crate::backend::{Descriptor, ListenOptions, Listener, SocketOptions, Stream, Token};
 
 /// Accepted sockets have the options of the listening one: so it is in Linux, and in all that comes from BSD.
 const INHERITS: bool = cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"));
@@ -26,6 +26,8 @@ pub(super) trait ListeningSocket {
     fn accept(&self, registry: &Rc<Registry>) -> io::Result<(Box<dyn Stream>, Address)>;
 
     fn local_address(&self) -> io::Result<Address>;
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor>;
 }
 
 /// A listening socket of the system.
@@ -46,20 +48,28 @@ pub(super) struct ListeningTcp {
     socket: mio::net::TcpListener,
     /// What is accepted may not have inherited [`Stream::nodelay`], and is told.
     tells: Cell<bool>,
+    /// What is set at each connection that is accepted, since it does not inherit it.
+    options: Option<Box<SocketOptions>>,
 }
 
 impl ListeningTcp {
     pub(super) fn bind(address: SocketAddr, options: ListenOptions) -> io::Result<Self> {
-        let listening = Self::adopt(listen(socket(address)?, address, options)?)?;
+        let listener = listen(socket(address)?, address, options)?;
+        let listening = Self::adopt(listener, if INHERITS { SocketOptions::default() } else { options.socket })?;
         listening.tells.set(!INHERITS);
         Ok(listening)
     }
 
-    /// Takes a socket that listens already.
-    pub(super) fn adopt(listener: TcpListener) -> io::Result<Self> {
+    /// Takes a socket that listens already. It may be shared, so what is to be set is set at each connection that is accepted.
+    pub(super) fn adopt(listener: TcpListener, options: SocketOptions) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         SockRef::from(&listener).set_tcp_nodelay(true)?;
-        Ok(Self { socket: mio::net::TcpListener::from_std(listener), tells: Cell::new(true) })
+        let options = (options != SocketOptions::default()).then(|| Box::new(options));
+        if let Some(options) = &options {
+            let address = listener.local_addr()?;
+            tcp_socket::set_options(&tcp_socket::open(address)?, address, options)?;
+        }
+        Ok(Self { socket: mio::net::TcpListener::from_std(listener), tells: Cell::new(true), options })
     }
 }
 
@@ -79,11 +89,25 @@ impl ListeningSocket for ListeningTcp {
             // It fails only where the peer has gone.
             socket.set_nodelay(true).ok();
         }
+        if let Some(options) = &self.options {
+            // They could be set at a socket of this kind, so it fails only where the peer has gone.
+            tcp_socket::set_options(&SockRef::from(&socket), peer, options).ok();
+        }
         Ok((Box::new(OsStream::new(socket, Rc::clone(registry))), peer.into()))
     }
 
     fn local_address(&self) -> io::Result<Address> {
         self.socket.local_addr().map(Address::Tcp)
+    }
+
+    #[cfg(unix)]
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        std::os::fd::AsFd::as_fd(&self.socket).try_clone_to_owned()
+    }
+
+    #[cfg(not(unix))]
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        Err(super::no_descriptors())
     }
 }
 
@@ -97,15 +121,7 @@ impl ListeningSocket for ListeningTcp {
 /// `Unsupported` where there is no `SO_REUSEPORT`.
 #[doc(alias = "SO_REUSEPORT")]
 pub fn reuse_port_listener(address: SocketAddr) -> io::Result<TcpListener> {
-    #[cfg(unix)]
-    {
-        listen(socket(address)?, address, ListenOptions { reuse_port: true, ..ListenOptions::default() })
-    }
-    #[cfg(not(unix))]
-    Err(io::Error::new(
-        io::ErrorKind::Unsupported,
-        format!("this system cannot share {address} among sockets: pass one socket on"),
-    ))
+    listen(socket(address)?, address, ListenOptions { reuse_port: true, ..ListenOptions::default() })
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
@@ -122,13 +138,23 @@ fn listen(socket: Socket, address: SocketAddr, options: ListenOptions) -> io::Re
     if let Some(only) = options.only_v6.filter(|_| address.is_ipv6()) {
         socket.set_only_v6(only)?;
     }
-    #[cfg(unix)]
     if options.reuse_port {
-        socket.set_reuse_port(true)?;
+        share_port(&socket, address)?;
     }
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
+}
+
+#[cfg(unix)]
+fn share_port(socket: &Socket, _: SocketAddr) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(unix))]
+fn share_port(_: &Socket, address: SocketAddr) -> io::Result<()> {
+    let text = format!("this system cannot share {address} among sockets: pass one socket on");
+    Err(io::Error::new(io::ErrorKind::Unsupported, text))
 }
 
 impl<S: ListeningSocket> Drop for OsListener<S> {
@@ -162,6 +188,10 @@ impl<S: ListeningSocket> Listener for OsListener<S> {
 
     fn local_address(&self) -> io::Result<Address> {
         self.socket.local_address()
+    }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        self.socket.copy_descriptor()
     }
 }
 

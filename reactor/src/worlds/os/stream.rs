@@ -11,7 +11,7 @@ use socket2::SockRef;
 
 use super::Registry;
 use crate::address::Address;
-use crate::backend::{Direction, Stream, TcpOptions, Token, UnixSocket};
+use crate::backend::{Descriptor, Direction, Stream, TcpOptions, Token, UnixSocket};
 
 /// epoll and kqueue report what comes after a short read without being asked again. mio promises that of no system; tokio
 /// relies on it for these.
@@ -138,6 +138,16 @@ impl Stream for OsStream {
 
     fn local_address(&self) -> io::Result<Address> {
         self.socket.local_addr().map(Address::Tcp)
+    }
+
+    #[cfg(unix)]
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        std::os::fd::AsFd::as_fd(&self.socket).try_clone_to_owned()
+    }
+
+    #[cfg(not(unix))]
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        Err(super::no_descriptors())
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::backend::{Keepalive, SocketOptions};
 
@@ -21,6 +21,11 @@ pub(super) fn connect(to: SocketAddr, from: Option<SocketAddr>, options: &Socket
     socket.set_nonblocking(true)?;
     set_options(&socket, to, options)?;
     if let Some(from) = from {
+        // Several attempts may be under way from one port, and an earlier connection from it may be in TIME_WAIT.
+        #[cfg(unix)]
+        if from.port() != 0 {
+            socket.set_reuse_address(true)?;
+        }
         socket.bind(&from.into())?;
     }
     match socket.connect(&to.into()) {
@@ -38,29 +43,40 @@ fn is_under_way(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// Sets what is asked for at a socket of this address's family.
+/// Sets what is asked for at a socket of this address's family; an error names the option.
 pub(super) fn set_options(socket: &Socket, address: SocketAddr, options: &SocketOptions) -> io::Result<()> {
-    let socket = SockRef::from(socket);
     if let Some(Keepalive { idle, interval, retries }) = options.keepalive {
         let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(retries);
-        socket.set_tcp_keepalive(&keepalive)?;
+        socket.set_tcp_keepalive(&keepalive).map_err(|error| of("keepalive", &error))?;
     }
     if let Some(timeout) = options.user_timeout {
-        set_user_timeout(&socket, timeout)?;
+        set_user_timeout(socket, timeout).map_err(|error| of("user_timeout", &error))?;
     }
     if let Some(tos) = options.tos {
-        match address {
-            SocketAddr::V4(_) => socket.set_tos_v4(tos.into())?,
-            SocketAddr::V6(_) => set_traffic_class(&socket, tos)?,
-        }
+        set_tos(socket, address, tos).map_err(|error| of("tos", &error))?;
     }
     if let Some(size) = options.send_buffer {
-        socket.set_send_buffer_size(size)?;
+        socket.set_send_buffer_size(size).map_err(|error| of("send_buffer", &error))?;
     }
     if let Some(size) = options.receive_buffer {
-        socket.set_recv_buffer_size(size)?;
+        socket.set_recv_buffer_size(size).map_err(|error| of("receive_buffer", &error))?;
     }
     Ok(())
+}
+
+fn of(option: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("the option {option} cannot be set: {error}"))
+}
+
+fn set_tos(socket: &Socket, address: SocketAddr, tos: u8) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => socket.set_tos_v4(tos.into()),
+        SocketAddr::V6(_) => {
+            // For the connections of IPv4 that it takes, where it does.
+            socket.set_tos_v4(tos.into()).ok();
+            set_traffic_class(socket, tos)
+        }
+    }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -5,6 +5,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use mio::Interest;
@@ -98,6 +99,10 @@ impl Stream for UnixStream {
 
     fn local_address(&self) -> io::Result<Address> {
         self.socket.local_addr().map(|address| Address::from(&address))
+    }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        self.socket.as_fd().try_clone_to_owned()
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
@@ -204,6 +209,10 @@ impl ListeningSocket for ListeningUnix {
 
     fn local_address(&self) -> io::Result<Address> {
         self.socket.local_addr().map(|address| Address::from(&address))
+    }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        self.socket.as_fd().try_clone_to_owned()
     }
 }
 

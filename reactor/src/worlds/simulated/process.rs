@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use crate::address::Address;
 use crate::backend::{
-    Child, ChildDescriptor, Command, Direction, ProcessEnd, ProcessSignal, Spawned, Stream, TcpOptions, Token, UnixSocket,
+    Child, ChildDescriptor, Command, Descriptor, Direction, ProcessEnd, ProcessSignal, Spawned, Stream, TcpOptions, Token,
+    UnixSocket,
 };
 
 use super::ending::Ending;
@@ -181,6 +182,10 @@ impl Stream for StandardStreams {
 
     fn local_address(&self) -> io::Result<Address> {
         Ok(Address::Unnamed)
+    }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        Err(io::Error::new(ErrorKind::Unsupported, "a simulated stream has no descriptor"))
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {

@@ -256,6 +256,10 @@ impl Stream for SimulatedStream {
         self.with_end(|end| end.local.clone())
     }
 
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        Err(io::Error::new(ErrorKind::Unsupported, "a simulated socket has no descriptor"))
+    }
+
     fn tcp(&self) -> Option<&dyn TcpOptions> {
         (self.medium == Medium::Network).then_some(self as &dyn TcpOptions)
     }
@@ -373,6 +377,10 @@ impl Listener for SimulatedListener {
     fn local_address(&self) -> io::Result<Address> {
         let network = self.world.network.borrow();
         Ok(network.listeners.get(&self.id).ok_or(ErrorKind::NotConnected)?.address.clone())
+    }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        Err(io::Error::new(ErrorKind::Unsupported, "a simulated socket has no descriptor"))
     }
 }
 

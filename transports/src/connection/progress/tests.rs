@@ -6,7 +6,7 @@ use std::time::Duration;
 use torsade_protocols::spi::Layers;
 use torsade_protocols::{Address, Protocol, Transport};
 use torsade_reactor::spi::{Direction, Stream, TcpOptions, Token, UnixSocket};
-use torsade_reactor::{Clock, Result};
+use torsade_reactor::{Clock, Descriptor, Result};
 
 use crate::connection::StreamConnection;
 use crate::connection::shared::Shared;
@@ -67,6 +67,10 @@ impl Stream for Asked {
 
     fn local_address(&self) -> io::Result<Address> {
         Ok(Address::Unnamed)
+    }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
