@@ -16,10 +16,10 @@ use torsade::{ProxyHeader, ProxyProtocolFactory, ProxyVersion, Tlv};
 use crate::support::{address, run, stop};
 
 /// A proxy, ended when it is dropped, and where it listens.
-struct Proxy {
+pub(super) struct Proxy {
     child: Child,
     directory: PathBuf,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 impl Drop for Proxy {
@@ -33,7 +33,7 @@ impl Drop for Proxy {
 
 /// Starts `program` with a configuration that `configure` makes of the listening socket's descriptor, the address and a directory.
 /// None where it is not installed.
-fn start(program: &str, test: &str, configure: impl FnOnce(i32, SocketAddr, &str) -> String) -> Option<Proxy> {
+pub(super) fn start(program: &str, test: &str, configure: impl FnOnce(i32, SocketAddr, &str) -> String) -> Option<Proxy> {
     if Command::new(program).arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         println!("skipped: {program} is not installed");
         return None;
@@ -80,10 +80,10 @@ fn nginx(test: &str, listen: &str, server: &str, behind: SocketAddr) -> Option<P
 
 /// Our server behind a proxy: it echoes, and keeps what the proxy said.
 #[derive(Clone)]
-struct Server(Rc<RefCell<Vec<Said>>>);
+pub(super) struct Server(pub(super) Rc<RefCell<Vec<Said>>>);
 
 /// The peer that a connection had, and what the proxy said.
-type Said = (Address, Option<ProxyHeader>);
+pub(super) type Said = (Address, Option<ProxyHeader>);
 
 impl Protocol for Server {
     fn connection_made(&mut self, transport: &Transport) -> Result {

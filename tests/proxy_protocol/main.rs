@@ -4,6 +4,8 @@
 mod interop;
 #[path = "../support/support.rs"]
 mod support;
+#[cfg(all(unix, feature = "tls"))]
+mod tls;
 
 use std::cell::RefCell;
 use std::rc::Rc;

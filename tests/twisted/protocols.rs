@@ -6,6 +6,7 @@ mod datagrams;
 mod events;
 mod framing;
 mod policies;
+mod proxy;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -48,6 +49,7 @@ fn protocols_do_what_twisteds_do_but_for_marked_deviations() {
         let expected = deviation.map_or(get("expect"), |deviation| deviation.get("expect").unwrap()).list();
         let happened = match target {
             "udp" => datagrams::play(config, steps),
+            "proxy v1" | "proxy v2" => proxy::play(steps),
             _ => policies::play(target, config, steps).unwrap_or_else(|| framing::play(target, config, steps)),
         };
         if happened != expected {

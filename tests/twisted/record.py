@@ -4,6 +4,7 @@ Needs Twisted (made with 26.10.0): pip install Twisted==26.10.0
 
     python tests/twisted/record.py --seed 1 --cases 3000 --out DIR
     python tests/twisted/record.py --seed 1 --cases 600 --group datagrams --out DIR
+    python tests/twisted/record.py --seed 1 --cases 1500 --group proxy --out DIR
 
 writes one gzipped JSON Lines file for each group of targets into DIR. TORSADE_VECTORS=DIR makes the test replay that directory.
 
@@ -22,10 +23,11 @@ import twisted
 import datagrams
 import framing
 import policies
+import proxy
 from harness import finished
 
 
-GROUPS = {"datagrams": datagrams, "framing": framing, "policies": policies}
+GROUPS = {"datagrams": datagrams, "framing": framing, "policies": policies, "proxy": proxy}
 
 
 def record(module, target, generator):
@@ -54,7 +56,7 @@ def main():
     options = parser.parse_args()
     generator = random.Random(options.seed)
     os.makedirs(options.out, exist_ok=True)
-    # Datagrams are recorded on their own: what is added to a group changes the cases of all.
+    # Datagrams and PROXY headers are recorded on their own: what is added to a group changes the cases of all.
     names = [options.group] if options.group else ["framing", "policies"]
     targets = [(name, GROUPS[name], target) for name in names for target in GROUPS[name].TARGETS]
     lines = {name: [] for name in names}

@@ -34,6 +34,9 @@ const DATAGRAM: u8 = 0x02;
 pub(super) fn parse(data: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHeaderError> {
     let Some(fixed) = data.first_chunk::<FIXED>() else { return Ok(None) };
     let [.., command, family, high, low] = *fixed;
+    if !matches!(command, PROXY | LOCAL) {
+        return Err(ProxyHeaderError::Malformed("it is neither a PROXY nor a LOCAL command of version 2"));
+    }
     let length = FIXED + usize::from(u16::from_be_bytes([high, low]));
     if length > LONGEST {
         return Err(ProxyHeaderError::TooLong(LONGEST));
@@ -42,8 +45,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHe
     let (addresses, tlvs) = match command {
         // "The receiver must accept this connection as valid and must use the real connection endpoints."
         LOCAL => ((Address::Unnamed, Address::Unnamed), &[][..]),
-        PROXY => read_addresses(family, &whole[FIXED..])?,
-        _ => return Err(ProxyHeaderError::Malformed("it is neither a PROXY nor a LOCAL command of version 2")),
+        _ => read_addresses(family, &whole[FIXED..])?,
     };
     let mut header = ProxyHeader::new(addresses.0, addresses.1);
     let mut rest = tlvs;

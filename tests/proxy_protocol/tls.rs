@@ -1,0 +1,80 @@
+//! HAProxy before a server of ours that speaks TLS: the header comes first, and says what HAProxy knows of the client's TLS.
+
+use std::cell::RefCell;
+use std::fs;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use torsade::prelude::*;
+use torsade::{ProxySsl, Tlv};
+
+use super::interop::{Proxy, Server, start};
+use super::support::{address, keys, run, stop};
+
+/// Says hello, and ends the loop when it is answered.
+struct Hello(Reactor);
+
+impl Protocol for Hello {
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        transport.write("hello");
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        assert_eq!(data, b"hello");
+        stop(&self.0);
+        Ok(())
+    }
+}
+
+/// Converses over TLS through HAProxy, as which `bind` and `server` configure it, with a server of ours that has `config`'s TLS behind
+/// the header; gives what the header says of TLS.
+fn converse(test: &str, configure: impl FnOnce(&str) -> (String, &'static str)) -> Option<ProxySsl> {
+    let reactor = Reactor::new().unwrap();
+    let server = Server(Rc::new(RefCell::default()));
+    let built = server.clone();
+    let endpoint = ServerEndpoint::tcp("127.0.0.1:0").unwrap().proxied().tls(&keys::server());
+    let behind: SocketAddr = address(&reactor.listen(endpoint, move |_peer| built.clone()).unwrap());
+    let proxy: Proxy = start("haproxy", test, |descriptor, _, place| {
+        let (bind, server) = configure(place);
+        format!(
+            "defaults\n mode tcp\n timeout connect 60s\n timeout client 60s\n timeout server 60s\n\
+             frontend f\n bind fd@{descriptor} {bind}\n default_backend b\nbackend b\n server s {behind} {server}\n"
+        )
+    })?;
+    let config = keys::client_builder().certificate(keys::authority().client("client.test").load()).build().unwrap();
+    let endpoint = ClientEndpoint::tcp(proxy.address).unwrap().tls(&config);
+    reactor.connect_protocol(endpoint, Hello(reactor.clone())).detach();
+    run(&reactor);
+    let (peer, header) = server.0.take().pop().expect("a protocol was built");
+    let header = header.expect("HAProxy says something");
+    assert_eq!(&peer, header.source());
+    header.tlv(Tlv::SSL).map(|value| ProxySsl::parse(value).expect("it is one"))
+}
+
+#[test]
+fn tls_that_haproxy_passes_through_is_the_servers_own() {
+    for (version, server) in [("ssl", "send-proxy-v2-ssl"), ("cn", "send-proxy-v2-ssl-cn")] {
+        let Some(ssl) = converse(&format!("haproxy-pass-{version}"), |_place| (String::new(), server)) else { return };
+        assert!(!ssl.is_tls && ssl.common_name.is_none(), "HAProxy has seen none: {ssl:?}");
+    }
+}
+
+#[test]
+fn haproxy_tells_of_the_tls_that_it_ends_and_of_the_clients_certificate() {
+    for (version, server) in [("ssl", "ssl verify none send-proxy-v2-ssl"), ("cn", "ssl verify none send-proxy-v2-ssl-cn")] {
+        let Some(ssl) = converse(&format!("haproxy-end-{version}"), |place| {
+            let pem = keys::authority().server(&keys::NAMES);
+            let authority = pem.chain.split_inclusive("-----END CERTIFICATE-----\n").nth(1).expect("it signs itself");
+            fs::write(format!("{place}/server.pem"), format!("{}{}", pem.chain, pem.key)).unwrap();
+            fs::write(format!("{place}/ca.pem"), authority).unwrap();
+            (format!("ssl crt {place}/server.pem ca-file {place}/ca.pem verify required"), server)
+        }) else {
+            return;
+        };
+        assert!(ssl.is_tls && ssl.has_certificate && ssl.is_verified, "{ssl:?}");
+        assert!(ssl.version.as_deref().is_some_and(|name| name.starts_with("TLSv1.")), "{ssl:?}");
+        let expected = (version == "cn").then_some("rcgen self signed cert");
+        assert_eq!(ssl.common_name.as_deref(), expected, "the name that rcgen gives: {ssl:?}");
+    }
+}
