@@ -109,7 +109,7 @@ fn a_loop_that_hangs_says_nothing() {
     let (path, socket) = systemd();
     let (reactor, notification) = (Reactor::new().unwrap(), SystemdNotification::new(&*path, Some(Duration::from_millis(2))));
     notification.start_service(&reactor).unwrap();
-    let stopper = reactor.clone();
+    let (stopper, beating) = (reactor.clone(), notification.clone());
     reactor.call_later(Duration::from_millis(5), move || {
         socket.set_nonblocking(true).unwrap();
         let mut message = [0; 256];
@@ -119,6 +119,7 @@ fn a_loop_that_hangs_says_nothing() {
         socket.set_nonblocking(false).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(25))).unwrap();
         assert!(socket.recv(&mut message).is_err(), "the loop hangs, and says so");
+        beating.stop_service().detach();
         stopper.stop().unwrap();
     });
     run(&reactor);

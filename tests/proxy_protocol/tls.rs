@@ -29,7 +29,7 @@ impl Protocol for Hello {
 
 /// Converses over TLS through HAProxy, as which `bind` and `server` configure it, with a server of ours that has `config`'s TLS behind
 /// the header; gives what the header says of TLS.
-fn converse(test: &str, configure: impl FnOnce(&str) -> (String, &'static str)) -> Option<ProxySsl> {
+fn converse(test: &str, roots: TrustRoots, configure: impl FnOnce(&str) -> (String, &'static str)) -> Option<ProxySsl> {
     let reactor = Reactor::new().unwrap();
     let server = Server(Rc::new(RefCell::default()));
     let built = server.clone();
@@ -42,9 +42,11 @@ fn converse(test: &str, configure: impl FnOnce(&str) -> (String, &'static str)) 
              frontend f\n bind fd@{descriptor} {bind}\n default_backend b\nbackend b\n server s {behind} {server}\n"
         )
     })?;
-    let config = keys::client_builder().certificate(keys::authority().client("client.test").load()).build().unwrap();
+    let config =
+        TlsClientConfig::builder().roots(roots).certificate(keys::authority().client("client.test").load()).build().unwrap();
     let endpoint = ClientEndpoint::tcp(proxy.address).unwrap().tls(&config);
-    reactor.connect_protocol(endpoint, Hello(reactor.clone())).detach();
+    let failed = reactor.clone();
+    reactor.connect_protocol(endpoint, Hello(reactor.clone())).add_callback(drop).add_errback(move |_| stop(&failed)).detach();
     run(&reactor);
     let (peer, header) = server.0.take().pop().expect("a protocol was built");
     let header = header.expect("HAProxy says something");
@@ -55,18 +57,24 @@ fn converse(test: &str, configure: impl FnOnce(&str) -> (String, &'static str)) 
 #[test]
 fn tls_that_haproxy_passes_through_is_the_servers_own() {
     for (version, server) in [("ssl", "send-proxy-v2-ssl"), ("cn", "send-proxy-v2-ssl-cn")] {
-        let Some(ssl) = converse(&format!("haproxy-pass-{version}"), |_place| (String::new(), server)) else { return };
+        let Some(ssl) = converse(&format!("haproxy-pass-{version}"), keys::authority().roots(), |_place| (String::new(), server))
+        else {
+            return;
+        };
         assert!(!ssl.is_tls && ssl.common_name.is_none(), "HAProxy has seen none: {ssl:?}");
     }
 }
 
 #[test]
 fn haproxy_tells_of_the_tls_that_it_ends_and_of_the_clients_certificate() {
+    // OpenSSL does not read the keys that `keys` makes.
+    let key = rcgen::KeyPair::generate().unwrap();
+    let chain = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+    let client = keys::authority().client("client.test").chain;
+    let authority = client.split_inclusive("-----END CERTIFICATE-----\n").nth(1).expect("it signs itself");
     for (version, server) in [("ssl", "ssl verify none send-proxy-v2-ssl"), ("cn", "ssl verify none send-proxy-v2-ssl-cn")] {
-        let Some(ssl) = converse(&format!("haproxy-end-{version}"), |place| {
-            let pem = keys::authority().server(&keys::NAMES);
-            let authority = pem.chain.split_inclusive("-----END CERTIFICATE-----\n").nth(1).expect("it signs itself");
-            fs::write(format!("{place}/server.pem"), format!("{}{}", pem.chain, pem.key)).unwrap();
+        let Some(ssl) = converse(&format!("haproxy-end-{version}"), TrustRoots::from_pem(&chain).unwrap(), |place| {
+            fs::write(format!("{place}/server.pem"), format!("{chain}{}", key.serialize_pem())).unwrap();
             fs::write(format!("{place}/ca.pem"), authority).unwrap();
             (format!("ssl crt {place}/server.pem ca-file {place}/ca.pem verify required"), server)
         }) else {
