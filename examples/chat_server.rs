@@ -1,6 +1,6 @@
 //! The chat of Twisted's guide, `servers/chat.py`: a state machine for each connection, and a room that all of them share.
 //!
-//! Run:    cargo run --example chat_server [ADDRESS]     (127.0.0.1:8123 unless given)
+//! Run:    cargo run --example chat_server [ENDPOINT]     (127.0.0.1:8123 unless given)
 //! Try:    nc -C 127.0.0.1 8123 in two windows
 //! Expect: it asks for a name, refuses one that is taken, and passes each line on to everybody else.
 
@@ -50,16 +50,16 @@ impl LineProtocol for Chat {
 }
 
 /// Starts the server on any reactor, a simulated one as well.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
     let room = Room::default();
-    Ok(reactor.listen_tcp(address, move |_peer| LineReceiver::new(Chat { room: room.clone(), name: None }))?)
+    Ok(reactor.listen(endpoint, move |_peer| LineReceiver::new(Chat { room: room.clone(), name: None }))?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8123".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8123".into());
     let reactor = Reactor::new()?;
-    let port = start(&reactor, &address)?;
+    let port = start(&reactor, &endpoint)?;
     println!("listening on {}", port.address());
     reactor.run()
 }

@@ -2,7 +2,7 @@
 //!
 //! Run:    cargo run --release --example compress_tunnel far  0.0.0.0:7001    127.0.0.1:80     (beside the service)
 //!         cargo run --release --example compress_tunnel near 127.0.0.1:7000  far.host:7001    (beside its users)
-//!         An address or target that has a slash is the path of a UNIX socket.
+//!         Both are endpoints: unix:/run/service.sock, tls:far.host:7001
 //! Flags:  a format as the fourth argument, the same on both sides: deflate (default), deflate-raw, gzip; with
 //!         --features zstd,lz4 also zstd, lz4
 //! Try:    curl http://127.0.0.1:7000/
@@ -75,12 +75,7 @@ impl Protocol for Side {
         if self.first {
             transport.pause_producing();
             let second = Second { tunnel: self.tunnel.clone(), first: self.own.clone(), second: self.other.clone() };
-            let (reactor, target) = (transport.reactor(), self.tunnel.target.as_str());
-            if is_path(target) {
-                reactor.connect_unix(target, second)?
-            } else {
-                reactor.connect_tcp(target, second)?
-            };
+            transport.reactor().connect(&self.tunnel.target, second)?;
             return Ok(());
         }
         let first = self.other.borrow().clone().ok_or("the other side is gone")?;
@@ -153,7 +148,7 @@ fn print_ratio(reactor: &Reactor, meter: Rc<RefCell<Meter>>, before: [u64; 4]) {
 }
 
 /// Starts one end of the tunnel on any reactor, a simulated one as well.
-pub fn start(reactor: &Reactor, far: bool, address: &str, target: &str, format: Format) -> Result<Port> {
+pub fn start(reactor: &Reactor, far: bool, endpoint: &str, target: &str, format: Format) -> Result<Port> {
     let tunnel = Tunnel { far, format, meter: Rc::default(), target: target.to_owned() };
     print_ratio(reactor, tunnel.meter.clone(), [0; 4]);
     let meter = tunnel.meter.clone();
@@ -161,23 +156,19 @@ pub fn start(reactor: &Reactor, far: bool, address: &str, target: &str, format: 
     let abort = move || meter.borrow().sides.iter().for_each(Transport::abort_connection);
     reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, abort);
     let first = move |_peer| Side { tunnel: tunnel.clone(), own: Slot::default(), other: Slot::default(), first: true };
-    Ok(if is_path(address) { reactor.listen_unix(address, first)? } else { reactor.listen_tcp(address, first)? })
-}
-
-fn is_path(address: &str) -> bool {
-    address.contains('/')
+    Ok(reactor.listen(endpoint, first)?)
 }
 
 fn main() -> Result {
     env_logger::init();
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let (end, address, target, format) = match args.as_slice() {
-        [end, address, target] => (end, address, target, Format::Deflate),
-        [end, address, target, format] => (end, address, target, format.parse()?),
-        _ => return Err("usage: compress_tunnel near|far ADDRESS TARGET [FORMAT]".into()),
+    let (end, endpoint, target, format) = match args.as_slice() {
+        [end, endpoint, target] => (end, endpoint, target, Format::Deflate),
+        [end, endpoint, target, format] => (end, endpoint, target, format.parse()?),
+        _ => return Err("usage: compress_tunnel near|far ENDPOINT TARGET [FORMAT]".into()),
     };
     let reactor = Reactor::new()?;
-    let port = start(&reactor, end == "far", address, target, format)?;
+    let port = start(&reactor, end == "far", endpoint, target, format)?;
     println!("listening on {}", port.address());
     reactor.run()
 }

@@ -1,6 +1,6 @@
 //! The article's client: an ordinary one. It calls nothing, and gets plain bytes from a server that compresses.
 //!
-//! Run:    cargo run --example compressed_client [ADDRESS] [--expect FORMAT]     (127.0.0.1:8001 unless given)
+//! Run:    cargo run --example compressed_client [ENDPOINT] [--expect FORMAT]     (127.0.0.1:8001 unless given)
 //! Try:    printf 'one\ntwo\n' | cargo run --example compressed_client
 //! Expect: what comes back, in plain. --expect deflate also reads a server that compresses without announcing it.
 
@@ -57,8 +57,8 @@ fn main() -> Result {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
     let expect = args.iter().position(|arg| arg == "--expect").map(|at| args.drain(at..).nth(1).ok_or("--expect needs a format"));
     let expect = expect.transpose()?;
-    let address = args.first().map_or("127.0.0.1:8001", String::as_str);
+    let endpoint = args.first().map_or("127.0.0.1:8001", String::as_str);
     let reactor = Reactor::new()?;
-    reactor.connect_tcp(address, move |_peer| Client { expect: expect.clone() })?;
+    reactor.connect(endpoint, move |_peer| Client { expect: expect.clone() })?;
     reactor.run()
 }

@@ -1,6 +1,6 @@
 //! The article's server: switches compression on when a connection is made, and answers each line with that line.
 //!
-//! Run:    cargo run --example compressed_server [ADDRESS]     (127.0.0.1:8001 unless given)
+//! Run:    cargo run --example compressed_server [ENDPOINT]     (127.0.0.1:8001 unless given)
 //! Try:    cargo run --example compressed_client, or Python: zlib.decompressobj().decompress(socket.recv(65536))
 //! Expect: whatever is sent comes back as one zlib stream, flushed for each turn; with RUST_LOG=debug, the bytes saved.
 
@@ -20,15 +20,15 @@ impl LineProtocol for Server {
 }
 
 /// Starts the server on any reactor, a simulated one as well. Lines end in LF, with or without CR: as `nc` sends them.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
-    Ok(reactor.listen_tcp(address, |_peer| LineReceiver::new(Server).delimiter(b"\n"))?)
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    Ok(reactor.listen(endpoint, |_peer| LineReceiver::new(Server).delimiter(b"\n"))?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8001".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8001".into());
     let reactor = Reactor::new()?;
-    let port = start(&reactor, &address)?;
+    let port = start(&reactor, &endpoint)?;
     println!("listening on {}", port.address());
     reactor.run()
 }

@@ -1,6 +1,6 @@
 //! A client with its factory's hooks: says hello, prints the answer, and ends. Twisted's `simpleclient.py`.
 //!
-//! Run:    cargo run --example echo_client [ADDRESS]     (127.0.0.1:8000 unless given; start echo_server first)
+//! Run:    cargo run --example echo_client [ENDPOINT]     (127.0.0.1:8000 unless given; start echo_server first)
 //! Expect: "the server said: hello, world!", and exit code 0; without a server, why not, and exit code 1.
 
 use torsade::prelude::*;
@@ -41,14 +41,14 @@ impl ClientFactory for EchoFactory {
 }
 
 /// Starts the client on any reactor; it stops the reactor at the end.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Connector> {
-    Ok(reactor.connect_tcp(address, EchoFactory)?)
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Connector> {
+    Ok(reactor.connect(endpoint, EchoFactory)?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address)?;
+    start(&reactor, &endpoint)?;
     reactor.run()
 }

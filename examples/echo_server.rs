@@ -1,6 +1,6 @@
 //! The smallest server: every byte goes back to whoever sent it. Twisted's `echoserv.py`, and its `simpleserv.py`.
 //!
-//! Run:    cargo run --example echo_server [ADDRESS]     (127.0.0.1:8000 unless given)
+//! Run:    cargo run --example echo_server [ENDPOINT]     (127.0.0.1:8000 unless given)
 //! Try:    nc 127.0.0.1 8000, then type
 //! Expect: each line comes back; a peer that never reads is not read from either, so memory stays small.
 
@@ -16,15 +16,15 @@ impl Protocol for Echo {
 }
 
 /// Starts the server on any reactor, a simulated one as well.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
-    Ok(reactor.listen_tcp(address, |_peer| Echo)?)
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    Ok(reactor.listen(endpoint, |_peer| Echo)?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
     let reactor = Reactor::new()?;
-    let port = start(&reactor, &address)?;
+    let port = start(&reactor, &endpoint)?;
     println!("listening on {}", port.address());
     reactor.run()
 }

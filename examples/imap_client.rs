@@ -1,6 +1,6 @@
 //! An IMAP client that switches compression on in mid-stream (RFC 4978), and lists the mailboxes and the inbox.
 //!
-//! Run:    cargo run --example imap_client ADDRESS USER PASSWORD     (a server without TLS: try one of your own)
+//! Run:    cargo run --example imap_client ENDPOINT USER PASSWORD     (a server without TLS: try one of your own)
 //! Expect: what the server says, from inside the compressed stream, and the bytes that this saved; exit code 0.
 
 use torsade::{Escaped, prelude::*};
@@ -59,22 +59,22 @@ impl LineProtocol for Client {
 }
 
 /// Starts the client on any reactor, a simulated one as well.
-pub fn start(reactor: &Reactor, address: &str, user: &str, password: &str) -> Result<Connector> {
+pub fn start(reactor: &Reactor, endpoint: &str, user: &str, password: &str) -> Result<Connector> {
     let login = format!("LOGIN {user} {password}");
     let commands =
         ["LOGOUT", "FETCH 1:* (FLAGS ENVELOPE)", "EXAMINE INBOX", "LIST \"\" *", "CAPABILITY", "COMPRESS DEFLATE", "LOGIN"];
     let client = move |_peer| Client { login: login.clone(), commands: commands.into(), running: None, sent: 0 };
     // Envelopes may be long.
-    Ok(reactor.connect_tcp(address, move |peer| LineReceiver::new(client(peer)).max_length(1 << 20))?)
+    Ok(reactor.connect(endpoint, move |peer| LineReceiver::new(client(peer)).max_length(1 << 20))?)
 }
 
 fn main() -> Result {
     env_logger::init_from_env(env_logger::Env::new().default_filter_or("warn")); // says why there is no connection
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [address, user, password] = args.as_slice() else {
-        return Err("usage: imap_client ADDRESS USER PASSWORD".into());
+    let [endpoint, user, password] = args.as_slice() else {
+        return Err("usage: imap_client ENDPOINT USER PASSWORD".into());
     };
     let reactor = Reactor::new()?;
-    start(&reactor, address, user, password)?;
+    start(&reactor, endpoint, user, password)?;
     reactor.run()
 }

@@ -1,6 +1,6 @@
 //! A small MUD: one room, and compression as MUD clients know it (MCCP2, telnet option 86), switched on and off at will.
 //!
-//! Run:    cargo run --example mccp_server [ADDRESS]     (127.0.0.1:4000 unless given)
+//! Run:    cargo run --example mccp_server [ENDPOINT]     (127.0.0.1:4000 unless given)
 //! Try:    tt++ (#session x 127.0.0.1 4000) or Mudlet; telnet and nc too, uncompressed
 //! Expect: it asks for a name; what one says everybody hears; look, plain and quit are commands.
 
@@ -109,16 +109,16 @@ impl Protocol for Player {
 }
 
 /// Starts the server on any reactor, a simulated one as well.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
     let room = Room::default();
-    Ok(reactor.listen_tcp(address, move |_peer| Player { room: room.clone(), line: Vec::new(), command: Vec::new() })?)
+    Ok(reactor.listen(endpoint, move |_peer| Player { room: room.clone(), line: Vec::new(), command: Vec::new() })?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4000".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4000".into());
     let reactor = Reactor::new()?;
-    let port = start(&reactor, &address)?;
+    let port = start(&reactor, &endpoint)?;
     println!("listening on {}", port.address());
     reactor.run()
 }

@@ -1,6 +1,6 @@
 //! A parser of one's own as a protocol: a part of memcached's text commands, with a store behind it.
 //!
-//! Run:    cargo run --example memcached_parser [ADDRESS]     (127.0.0.1:11211 unless given)
+//! Run:    cargo run --example memcached_parser [ENDPOINT]     (127.0.0.1:11211 unless given)
 //! Try:    printf 'set greeting 0 0 5\r\nhello\r\nget greeting\r\n' | nc -N 127.0.0.1 11211
 //! Expect: STORED, then VALUE greeting 0 5, hello, END.
 
@@ -83,15 +83,15 @@ impl FrameProtocol<Commands> for Cache {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
     let store = Store::default();
-    Ok(reactor.listen_tcp(address, move |_peer| FrameReceiver::new(Commands, Cache { store: store.clone() }))?)
+    Ok(reactor.listen(endpoint, move |_peer| FrameReceiver::new(Commands, Cache { store: store.clone() }))?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:11211".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:11211".into());
     let reactor = Reactor::new()?;
-    println!("listening on {}", start(&reactor, &address)?.address());
+    println!("listening on {}", start(&reactor, &endpoint)?.address());
     reactor.run()
 }

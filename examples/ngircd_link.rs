@@ -1,7 +1,7 @@
 //! A server link to ngIRCd, compressed both ways (flag Z): joins as a server, brings a user along, and reads what is said.
 //!
 //! ngircd: [Server] with Name = link.example.org, MyPassword = ours, PeerPassword = theirs, Passive = yes
-//! Run:    cargo run --example ngircd_link [ADDRESS [PASSWORD]]     (127.0.0.1:6667 and "ours" unless given)
+//! Run:    cargo run --example ngircd_link [ENDPOINT [PASSWORD]]     (127.0.0.1:6667 and "ours" unless given)
 //! Try:    join #torsade with any IRC client of that server, and say "count"
 //! Expect: the lines of the link, decompressed; the user's answer in the channel; Ctrl-C ends it, with the bytes saved.
 
@@ -64,18 +64,18 @@ impl LineProtocol for Link {
 }
 
 /// Starts the link on any reactor, a simulated one as well.
-pub fn start(reactor: &Reactor, address: &str, password: &str) -> Result<Connector> {
+pub fn start(reactor: &Reactor, endpoint: &str, password: &str) -> Result<Connector> {
     let password = password.to_owned();
     let link = move |_peer| LineReceiver::new(Link { password: password.clone(), compresses: false, heard: 0 });
-    Ok(reactor.connect_tcp(address, link)?)
+    Ok(reactor.connect(endpoint, link)?)
 }
 
 fn main() -> Result {
     env_logger::init_from_env(env_logger::Env::new().default_filter_or("warn")); // says why there is no connection
     let mut args = std::env::args().skip(1);
-    let address = args.next().unwrap_or_else(|| "127.0.0.1:6667".into());
+    let endpoint = args.next().unwrap_or_else(|| "127.0.0.1:6667".into());
     let password = args.next().unwrap_or_else(|| "ours".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address, &password)?;
+    start(&reactor, &endpoint, &password)?;
     reactor.run()
 }

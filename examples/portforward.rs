@@ -1,8 +1,7 @@
 //! Forwards every connection to another address: two transports, each the producer of the other.
 //!
-//! Run:    cargo run --example portforward [ADDRESS [TARGET]]     (127.0.0.1:8002 to 127.0.0.1:8000 unless given; what has a
-//!         slash is the path of a UNIX socket)
-//! Try:    start echo_server, then nc 127.0.0.1 8002
+//! Run:    cargo run --example portforward [ENDPOINT [TARGET]]     (127.0.0.1:8002 to 127.0.0.1:8000 unless given)
+//! Try:    start echo_server, then nc 127.0.0.1 8002; with compress:zstd:tcp:.. on one side, it is one end of a compressed leg
 //! Expect: whatever the target does; half-close passes through, and a side that reads slowly slows the other down.
 
 use std::cell::RefCell;
@@ -28,15 +27,17 @@ impl Side {
 
 impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
-        // What is forwarded is nobody's business here, compressed or not.
-        transport.set_detection(Detect::Off);
+        // What is forwarded is nobody's business here, compressed or not, unless this side's endpoint is compressed.
+        if transport.compression_stats().is_none() {
+            transport.set_detection(Detect::Off);
+        }
         // The two pause each other: neither need stop reading because its own peer does not read.
         transport.set_read_while_congested(true);
         self.own.replace(Some(transport.clone()));
         if let Some(target) = self.target.take() {
             transport.pause_producing();
             let server = Server { client: self.own.clone(), server: self.other.clone() };
-            connect(transport.reactor(), &target, server)?;
+            transport.reactor().connect(&target, server)?;
             return Ok(());
         }
         let client = self.other.borrow().clone().ok_or("the client is gone")?;
@@ -86,24 +87,19 @@ impl ClientFactory for Server {
 }
 
 /// Starts the forwarder on any reactor, a simulated one as well.
-pub fn start(reactor: &Reactor, address: &str, target: &str) -> Result<Port> {
+pub fn start(reactor: &Reactor, endpoint: &str, target: &str) -> Result<Port> {
     let target = target.to_owned();
     let side = move |_peer| Side { own: Slot::default(), other: Slot::default(), target: Some(target.clone()) };
-    let unix = address.contains('/');
-    Ok(if unix { reactor.listen_unix(address, side)? } else { reactor.listen_tcp(address, side)? })
-}
-
-fn connect(reactor: &Reactor, target: &str, server: Server) -> Result<Connector, ConnectError> {
-    if target.contains('/') { reactor.connect_unix(target, server) } else { reactor.connect_tcp(target, server) }
+    Ok(reactor.listen(endpoint, side)?)
 }
 
 fn main() -> Result {
     env_logger::init();
     let mut args = std::env::args().skip(1);
-    let address = args.next().unwrap_or_else(|| "127.0.0.1:8002".into());
+    let endpoint = args.next().unwrap_or_else(|| "127.0.0.1:8002".into());
     let target = args.next().unwrap_or_else(|| "127.0.0.1:8000".into());
     let reactor = Reactor::new()?;
-    let port = start(&reactor, &address, &target)?;
+    let port = start(&reactor, &endpoint, &target)?;
     println!("listening on {}", port.address());
     reactor.run()
 }

@@ -1,6 +1,6 @@
 //! A server that passes each connection through a program: what comes in is its input, what it writes goes back.
 //!
-//! Run:    cargo run --example process_filter [ADDRESS [PROGRAM [ARGUMENT ...]]]     (127.0.0.1:8007 and sort unless given)
+//! Run:    cargo run --example process_filter [ENDPOINT [PROGRAM [ARGUMENT ...]]]     (127.0.0.1:8007 and sort unless given)
 //! Try:    printf 'pear\napple\n' | nc -N 127.0.0.1 8007
 //! Expect: the lines, sorted; a peer that reads slowly slows the program down, and a slow program the peer.
 
@@ -66,12 +66,12 @@ impl ProcessProtocol for Output {
 fn main() -> Result {
     env_logger::init();
     let mut args = std::env::args().skip(1);
-    let address = args.next().unwrap_or_else(|| "127.0.0.1:8007".into());
+    let endpoint = args.next().unwrap_or_else(|| "127.0.0.1:8007".into());
     let program = args.next().unwrap_or_else(|| "sort".into());
     // Its error messages go where this server's go.
     let command = Command::new(program).args(args).stderr(ChildDescriptor::Inherited);
     let reactor = Reactor::new()?;
-    let port = reactor.listen_tcp(address.as_str(), move |_peer| Filter { command: command.clone(), process: None })?;
+    let port = reactor.listen(&endpoint, move |_peer| Filter { command: command.clone(), process: None })?;
     println!("listening on {}", port.address());
     reactor.run()
 }

@@ -49,13 +49,13 @@ impl LineProtocol for Client {
 }
 
 /// Starts the server on any reactor, a simulated one as well.
-pub fn start_server(reactor: &Reactor, address: &str) -> Result<Port> {
-    Ok(reactor.listen_tcp(address, |_peer| LineReceiver::new(Server))?)
+pub fn start_server(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    Ok(reactor.listen(endpoint, |_peer| LineReceiver::new(Server))?)
 }
 
 /// Starts the client.
-pub fn start_client(reactor: &Reactor, address: &str) -> Result<Connector> {
-    Ok(reactor.connect_tcp(address, |_peer| LineReceiver::new(Client { words: vec!["three", "two", "one"] }))?)
+pub fn start_client(reactor: &Reactor, endpoint: &str) -> Result<Connector> {
+    Ok(reactor.connect(endpoint, |_peer| LineReceiver::new(Client { words: vec!["three", "two", "one"] }))?)
 }
 
 fn main() -> Result {

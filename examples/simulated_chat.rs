@@ -45,7 +45,7 @@ fn main() -> Result {
     let simulation = Simulation::with_faults(seed, Faults::lossy());
     chat_server::start(&simulation.host(SERVER), "0.0.0.0:8123")?;
     for (ip, name) in [(ADA, "Ada"), (BOB, "Bob")] {
-        simulation.host(ip).connect_tcp("10.0.0.1:8123", move |_peer| LineReceiver::new(Person { name }))?;
+        simulation.host(ip).connect("10.0.0.1:8123", move |_peer| LineReceiver::new(Person { name }))?;
     }
     simulation.run_for(Duration::from_secs(30))?;
     simulation.partition(SERVER, BOB);

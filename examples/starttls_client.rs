@@ -1,13 +1,15 @@
 //! A client of lines that switches TLS on in mid-stream; the port of Twisted's starttls_client.
 //!
-//! Run:    cargo run --features tls --example starttls_client [ADDRESS [CA.pem [NAME]]]
+//! Run:    cargo run --features tls --example starttls_client [ENDPOINT [CA.pem [NAME]]]
 //!         (localhost:8000 and keys/ca.pem unless given; start starttls_server first)
 //! Expect: "received: READY"; the server prints "plain text", "STARTTLS" and "secure text".
 
 use torsade::prelude::*;
+use torsade::react;
 
 struct StartTlsClient {
     config: TlsClientConfig,
+    done: Option<Firer<()>>,
 }
 
 impl LineProtocol for StartTlsClient {
@@ -28,16 +30,17 @@ impl LineProtocol for StartTlsClient {
         Ok(())
     }
 
-    fn connection_lost(&mut self, transport: &LineTransport, reason: &Reason) -> Result {
+    fn connection_lost(&mut self, _transport: &LineTransport, reason: &Reason) -> Result {
         println!("{reason}");
-        Ok(transport.reactor().stop()?)
+        self.done.take().ok_or("it was lost before")?.callback(());
+        Ok(())
     }
 }
 
 fn main() -> Result {
-    env_logger::init_from_env(env_logger::Env::new().default_filter_or("warn")); // says why there is no connection
+    env_logger::init();
     let mut args = std::env::args().skip(1);
-    let address = args.next().unwrap_or_else(|| "localhost:8000".into());
+    let endpoint = args.next().unwrap_or_else(|| "localhost:8000".into());
     let roots = args.next().unwrap_or_else(|| "keys/ca.pem".into());
 
     let mut config = TlsClientConfig::builder().roots(TrustRoots::from_pem_file(roots)?);
@@ -45,7 +48,9 @@ fn main() -> Result {
         config = config.server_name(&name);
     }
     let config = config.build()?;
-    let reactor = Reactor::new()?;
-    reactor.connect_tcp(address, move |_peer| LineReceiver::new(StartTlsClient { config: config.clone() }))?;
-    reactor.run()
+    react(|reactor| async move {
+        let (done, firer) = Deferred::new();
+        let protocol = LineReceiver::new(StartTlsClient { config, done: Some(firer) });
+        Ok(reactor.connect_protocol(&endpoint, (protocol, done)).await?.await?)
+    })
 }

@@ -1,6 +1,6 @@
 //! A server of lines that switches TLS on in mid-stream; the port of Twisted's starttls_server.
 //!
-//! Run:    cargo run --features tls --example starttls_server [ADDRESS [CERT.pem KEY.pem]]
+//! Run:    cargo run --features tls --example starttls_server [ENDPOINT [CERT.pem KEY.pem]]
 //!         (127.0.0.1:8000, keys/server.pem and keys/server.key unless given; make_keys makes them)
 //! Try:    starttls_client, or nc 127.0.0.1 8000 with "STARTTLS" followed at once by another line
 //! Expect: prints each line. Lines that come in plaintext behind STARTTLS are refused and never printed.
@@ -37,13 +37,13 @@ impl LineProtocol for StartTlsServer {
 fn main() -> Result {
     env_logger::init();
     let mut args = std::env::args().skip(1);
-    let address = args.next().unwrap_or_else(|| "127.0.0.1:8000".into());
+    let endpoint = args.next().unwrap_or_else(|| "127.0.0.1:8000".into());
     let certificate = args.next().unwrap_or_else(|| "keys/server.pem".into());
     let key = args.next().unwrap_or_else(|| "keys/server.key".into());
 
     let config = TlsServerConfig::from_pem_files(certificate, key)?;
     let reactor = Reactor::new()?;
-    let port = reactor.listen_tcp(address, move |_peer| LineReceiver::new(StartTlsServer { config: config.clone() }))?;
+    let port = reactor.listen(&endpoint, move |_peer| LineReceiver::new(StartTlsServer { config: config.clone() }))?;
     println!("listening on {}", port.address());
     reactor.run()
 }

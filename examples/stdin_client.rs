@@ -1,6 +1,6 @@
 //! A line client between the terminal and a server: what is typed goes there, what it says is shown.
 //!
-//! Run:    cargo run --example stdin_client [ADDRESS]     (127.0.0.1:8123 unless given; start chat_server first)
+//! Run:    cargo run --example stdin_client [ENDPOINT]     (127.0.0.1:8123 unless given; start chat_server first)
 //! Try:    type a name, then some text; Ctrl-D ends what you send, Ctrl-C the program; in a pipe: ls | stdin_client
 //! Expect: the chat. Who reads slowly, the terminal or the server, slows the other down.
 
@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use torsade::prelude::*;
+use torsade::react;
 
 /// The terminal, once it is there.
 type Slot = Rc<RefCell<Option<Transport>>>;
@@ -46,9 +47,9 @@ impl LineProtocol for Terminal {
 }
 
 /// Shows what the server says.
-#[derive(Default)]
 struct Server {
     terminal: Slot,
+    ended: Option<Firer<Reason>>,
 }
 
 impl Protocol for Server {
@@ -65,44 +66,26 @@ impl Protocol for Server {
         }
         Ok(())
     }
-}
 
-/// Ends the program with its connection.
-struct Connecting;
-
-impl Factory for Connecting {
-    fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
-        Some(Box::new(Server::default()))
-    }
-}
-
-impl ClientFactory for Connecting {
-    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
-        eprintln!("{}: {reason}", connector.destination());
-        std::process::exit(1)
-    }
-
-    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
-        if !reason.is_clean() {
-            eprintln!("{}: {reason}", connector.destination());
-        }
-        // What is still to be shown is shown before that.
-        if !connector.reactor().is_stopping() {
-            connector.reactor().stop()?;
+    fn connection_lost(&mut self, _transport: &Transport, reason: &Reason) -> Result {
+        if let Some(ended) = self.ended.take() {
+            ended.callback(reason.clone());
         }
         Ok(())
     }
 }
 
-/// Starts the client on any reactor; it stops the reactor at the end.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Connector> {
-    Ok(reactor.connect_tcp(address, Connecting)?)
+/// Starts the client on any reactor; gives the end of its connection.
+pub fn start(reactor: &Reactor, endpoint: &str) -> Deferred<Reason> {
+    let (end, firer) = Deferred::new();
+    let server = Server { terminal: Slot::default(), ended: Some(firer) };
+    reactor.connect_protocol(endpoint, (server, end)).add_callback(|end| end)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8123".into());
-    let reactor = Reactor::new()?;
-    start(&reactor, &address)?;
-    reactor.run()
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8123".into());
+    // What is still to be shown then is shown before the reactor stops.
+    let reason = react(|reactor| async move { Ok(start(&reactor, &endpoint).await?) })?;
+    if reason.is_clean() { Ok(()) } else { Err(reason.into()) }
 }

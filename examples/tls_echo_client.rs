@@ -6,8 +6,11 @@
 //! Expect: "the server said: Hello, world!", and exit code 0; otherwise why not, and exit code 1.
 
 use torsade::prelude::*;
+use torsade::react;
 
-struct EchoClient;
+struct EchoClient {
+    ended: Option<Firer<Reason>>,
+}
 
 impl Protocol for EchoClient {
     fn connection_made(&mut self, transport: &Transport) -> Result {
@@ -27,28 +30,11 @@ impl Protocol for EchoClient {
         transport.lose_connection();
         Ok(())
     }
-}
 
-struct EchoFactory;
-
-impl Factory for EchoFactory {
-    fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
-        Some(Box::new(EchoClient))
-    }
-}
-
-impl ClientFactory for EchoFactory {
-    fn client_connection_failed(&mut self, _connector: &Connector, reason: &ConnectError) -> Result {
-        eprintln!("{reason}");
-        std::process::exit(1)
-    }
-
-    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
+    fn connection_lost(&mut self, _transport: &Transport, reason: &Reason) -> Result {
         println!("{reason}");
-        if !reason.is_clean() {
-            std::process::exit(1);
-        }
-        Ok(connector.reactor().stop()?)
+        self.ended.take().ok_or("it was lost before")?.callback(reason.clone());
+        Ok(())
     }
 }
 
@@ -62,8 +48,10 @@ fn main() -> Result {
     if let Some(name) = args.next() {
         config = config.server_name(&name);
     }
-    let config = config.application_protocols(args);
-    let reactor = Reactor::new()?;
-    reactor.connect_tls(address, &config.build()?, EchoFactory)?;
-    reactor.run()
+    let endpoint = ClientEndpoint::tcp(address)?.tls(&config.application_protocols(args).build()?);
+    let reason = react(|reactor| async move {
+        let (end, firer) = Deferred::new();
+        Ok(reactor.connect_protocol(endpoint, (EchoClient { ended: Some(firer) }, end)).await?.await?)
+    })?;
+    if reason.is_clean() { Ok(()) } else { Err(reason.into()) }
 }

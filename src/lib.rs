@@ -51,7 +51,7 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Reactor`] | the loop: it runs, stops, and calls later |
-//! | [`ReactorTcp`] | the reactor's `listen_tcp` and `connect_tcp` (in the prelude, or import it); likewise [`ReactorUnix`], [`ReactorUdp`], [`ReactorStdio`] and [`ReactorProcess`] |
+//! | [`ReactorEndpoints`] | the reactor's `listen`, `connect` and `connect_protocol`, by [endpoints](manual::endpoints) (in the prelude, or import it); for one kind each [`ReactorTcp`], [`ReactorUnix`], [`ReactorUdp`], [`ReactorStdio`] and [`ReactorProcess`] |
 //! | [`Protocol`] | the callbacks of one connection: what you write; [`DatagramProtocol`] for UDP, [`ProcessProtocol`] for a child process |
 //! | [`Transport`] | the connection, to write to and to close; clone it and keep it |
 //! | [`Factory`] | builds a protocol for each connection; a closure is one |
@@ -65,7 +65,7 @@
 //! throttling, timeouts), [`testing`] and [`simulated`] (no sockets, no waiting), [`service`], [`wire`], and [`defer`].
 //!
 //! # The manual
-//! [How connections close](manual::closing), [what bounds memory](manual::limits),
+//! [Endpoints](manual::endpoints), [how connections close](manual::closing), [what bounds memory](manual::limits),
 //! [compression](manual::compression), [testing, in simulated networks too](manual::testing),
 //! [speed](manual::speed), [the way of a byte](manual::way_of_a_byte),
 //! [decisions, and deviations from Twisted](manual::decisions). Twisted's names are found by searching this
@@ -73,8 +73,8 @@
 //!
 //! # Examples, in the order of learning
 //! In the package's `examples` folder, and run by `cargo run --example NAME` in a checkout: `echo_server`, `echo_client`,
-//! `compressed_server`, `compressed_client`, `quickstart`, `chat_server`, `testing_a_protocol`, `test_your_protocol`,
-//! `looping_call`, `async_client`, `blocking_work`, `memcached_parser`, `stdin_client`, `unix_echo_server`, `unix_echo_client`,
+//! `endpoint_echo`, `endpoint_cat`, `compressed_server`, `compressed_client`, `quickstart`, `chat_server`, `testing_a_protocol`,
+//! `test_your_protocol`, `looping_call`, `async_client`, `blocking_work`, `memcached_parser`, `stdin_client`, `unix_echo_server`,
 //! `udp_echo`, `multicast_chat`, `portforward`, `process_filter`, `make_keys`, `tls_echo_server`, `tls_echo_client`,
 //! `starttls_server`, `starttls_client`, `mutual_tls`, `imap_client`, `mccp_server`, `ngircd_link`, `compress_tunnel`,
 //! `websocket_echo`, `simulated_chat`, `workers_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.

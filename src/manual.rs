@@ -2,6 +2,7 @@
 //!
 //! | to find out | read |
 //! |---|---|
+//! | where to listen and connect, as text and as values | [`endpoints`] |
 //! | what becomes of the last bytes, and which reason is told | [`closing`] |
 //! | what a peer can make the program hold, and where to bound it | [`limits`] |
 //! | how to compress, when not to, and which peers understand it | [`compression`] |
@@ -18,6 +19,9 @@ pub mod closing {}
 
 #[doc = include_str!("manual/compression.md")]
 pub mod compression {}
+
+#[doc = include_str!("manual/endpoints.md")]
+pub mod endpoints {}
 
 #[doc = include_str!("manual/limits.md")]
 pub mod limits {}

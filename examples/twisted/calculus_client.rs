@@ -1,6 +1,6 @@
 //! Twisted's `trial/calculus/client_3.py`: when no answer comes in time, all fail and the connection is closed.
 //!
-//! Run:    cargo run --example calculus_client [ADDRESS]     (127.0.0.1:8888 unless given; start remote_2 first)
+//! Run:    cargo run --example calculus_client [ENDPOINT]     (127.0.0.1:8888 unless given; start remote_2 first)
 //! Expect: 7 + 6 = 13, and so on.
 
 use std::cell::RefCell;
@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade::prelude::*;
-use torsade::service::{ClientService, Service};
 use torsade::{defer, react};
 
 type Results = Rc<RefCell<VecDeque<Firer<i64>>>>;
@@ -92,13 +91,11 @@ impl LineProtocol for RemoteCalculationClient {
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8888".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8888".into());
     react(|reactor| async move {
         let client = RemoteCalculationClient::default();
-        let protocol = client.clone();
-        let connection = ClientService::new(address, move |_peer| LineReceiver::new(protocol.clone()))?;
-        connection.start_service(&reactor)?;
-        connection.when_connected(Some(1)).await?;
+        let protocol = LineReceiver::new(client.clone());
+        let client = reactor.connect_protocol(&endpoint, (protocol, client)).await?;
         for (operation, sign, a, b) in [("add", '+', 7, 6), ("subtract", '-', 82, 78), ("multiply", '*', 2, 8)] {
             println!("{a} {sign} {b} = {}", client.calculate(operation, a, b).await?);
         }

@@ -1,6 +1,6 @@
 //! Twisted's `chatserver.py`: every line goes to everybody, its sender included.
 //!
-//! Run:    cargo run --example chatserver [ADDRESS]     (127.0.0.1:1025 unless given)
+//! Run:    cargo run --example chatserver [ENDPOINT]     (127.0.0.1:1025 unless given)
 //! Try:    nc -C 127.0.0.1 1025 in two windows
 //! Expect: each line, in both windows.
 
@@ -39,15 +39,15 @@ impl LineProtocol for MyChat {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
     let clients = Clients::default();
-    Ok(reactor.listen_tcp(address, move |_peer| LineReceiver::new(MyChat { clients: clients.clone() }))?)
+    Ok(reactor.listen(endpoint, move |_peer| LineReceiver::new(MyChat { clients: clients.clone() }))?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1025".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1025".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address)?;
+    start(&reactor, &endpoint)?;
     reactor.run()
 }

@@ -1,6 +1,6 @@
 //! Twisted's `echoclient.py`: sends three lines, prints what comes back, and ends after the last.
 //!
-//! Run:    cargo run --example echoclient [ADDRESS]     (127.0.0.1:8000 unless given; start echo_server first)
+//! Run:    cargo run --example echoclient [ENDPOINT]     (127.0.0.1:8000 unless given; start echo_server first)
 //! Expect: the three lines, and "connection lost".
 
 use torsade::prelude::*;
@@ -47,14 +47,14 @@ impl ClientFactory for EchoClientFactory {
 }
 
 /// Starts the client on any reactor; it stops the reactor at the end.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Connector> {
-    Ok(reactor.connect_tcp(address, EchoClientFactory)?)
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Connector> {
+    Ok(reactor.connect(endpoint, EchoClientFactory)?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address)?;
+    start(&reactor, &endpoint)?;
     reactor.run()
 }

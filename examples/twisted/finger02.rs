@@ -1,6 +1,6 @@
 //! Step 2 of Twisted's finger tutorial: accepts connections and ignores what they say.
 //!
-//! Run:    cargo run --example finger02 [ADDRESS]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger02 [ENDPOINT]     (127.0.0.1:1079 unless given)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: nothing, whatever you type.
 
@@ -15,14 +15,14 @@ impl Protocol for FingerProtocol {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
-    Ok(reactor.listen_tcp(address, |_peer| FingerProtocol)?)
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    Ok(reactor.listen(endpoint, |_peer| FingerProtocol)?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address)?;
+    start(&reactor, &endpoint)?;
     reactor.run()
 }

@@ -1,6 +1,6 @@
 //! Step 3 of Twisted's finger tutorial: closes each connection when it is made.
 //!
-//! Run:    cargo run --example finger03 [ADDRESS]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger03 [ENDPOINT]     (127.0.0.1:1079 unless given)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: the connection ends at once.
 
@@ -20,14 +20,14 @@ impl Protocol for FingerProtocol {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
-    Ok(reactor.listen_tcp(address, |_peer| FingerProtocol)?)
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    Ok(reactor.listen(endpoint, |_peer| FingerProtocol)?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address)?;
+    start(&reactor, &endpoint)?;
     reactor.run()
 }

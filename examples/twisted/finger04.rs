@@ -1,6 +1,6 @@
 //! Step 4 of Twisted's finger tutorial: reads a user name, and closes.
 //!
-//! Run:    cargo run --example finger04 [ADDRESS]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger04 [ENDPOINT]     (127.0.0.1:1079 unless given)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: the connection ends after the first line.
 
@@ -16,14 +16,14 @@ impl LineProtocol for FingerProtocol {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
-    Ok(reactor.listen_tcp(address, |_peer| LineReceiver::new(FingerProtocol))?)
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    Ok(reactor.listen(endpoint, |_peer| LineReceiver::new(FingerProtocol))?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address)?;
+    start(&reactor, &endpoint)?;
     reactor.run()
 }

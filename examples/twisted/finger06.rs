@@ -1,6 +1,6 @@
 //! Step 6 of Twisted's finger tutorial: the answer comes from what all connections share.
 //!
-//! Run:    cargo run --example finger06 [ADDRESS]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger06 [ENDPOINT]     (127.0.0.1:1079 unless given)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: "No such user", and the end.
 
@@ -30,15 +30,15 @@ impl LineProtocol for FingerProtocol {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
     let users = Rc::new(Users);
-    Ok(reactor.listen_tcp(address, move |_peer| LineReceiver::new(FingerProtocol { users: users.clone() }))?)
+    Ok(reactor.listen(endpoint, move |_peer| LineReceiver::new(FingerProtocol { users: users.clone() }))?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address)?;
+    start(&reactor, &endpoint)?;
     reactor.run()
 }

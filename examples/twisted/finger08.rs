@@ -1,6 +1,6 @@
 //! Step 8 of Twisted's finger tutorial: the answer comes later, or an error does.
 //!
-//! Run:    cargo run --example finger08 [ADDRESS]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger08 [ENDPOINT]     (127.0.0.1:1079 unless given)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: "Happy and well", and the end.
 
@@ -40,15 +40,15 @@ impl LineProtocol for FingerProtocol {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
     let users = Rc::new(Users(HashMap::from([(&b"moshez"[..], &b"Happy and well"[..])])));
-    Ok(reactor.listen_tcp(address, move |_peer| LineReceiver::new(FingerProtocol { users: users.clone() }))?)
+    Ok(reactor.listen(endpoint, move |_peer| LineReceiver::new(FingerProtocol { users: users.clone() }))?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1079".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address)?;
+    start(&reactor, &endpoint)?;
     reactor.run()
 }

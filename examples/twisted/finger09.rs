@@ -1,6 +1,6 @@
 //! Step 9 of Twisted's finger tutorial: the answer comes from a program.
 //!
-//! Run:    cargo run --example finger09 [ADDRESS] [PROGRAM]     (127.0.0.1:1079 and finger unless given)
+//! Run:    cargo run --example finger09 [ENDPOINT] [PROGRAM]     (127.0.0.1:1079 and finger unless given)
 //! Try:    nc -C 127.0.0.1 1079, then a user's name
 //! Expect: what `finger NAME` prints, or "Internal error in server" where there is no such program.
 
@@ -33,16 +33,16 @@ impl LineProtocol for FingerProtocol {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str, program: &str) -> Result<Port> {
+pub fn start(reactor: &Reactor, endpoint: &str, program: &str) -> Result<Port> {
     let program = program.to_owned();
-    Ok(reactor.listen_tcp(address, move |_peer| LineReceiver::new(FingerProtocol { program: program.clone() }))?)
+    Ok(reactor.listen(endpoint, move |_peer| LineReceiver::new(FingerProtocol { program: program.clone() }))?)
 }
 
 fn main() -> Result {
     env_logger::init();
     let mut args = std::env::args().skip(1);
-    let address = args.next().unwrap_or_else(|| "127.0.0.1:1079".into());
+    let endpoint = args.next().unwrap_or_else(|| "127.0.0.1:1079".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address, &args.next().unwrap_or_else(|| "finger".into()))?;
+    start(&reactor, &endpoint, &args.next().unwrap_or_else(|| "finger".into()))?;
     reactor.run()
 }

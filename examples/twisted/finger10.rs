@@ -2,12 +2,10 @@
 //!
 //! Twisted's step asks a web server, with a function that Twisted no longer has; this one asks another finger server.
 //!
-//! Run:    cargo run --example finger10 [ADDRESS] [UPSTREAM]     (127.0.0.1:1179 and 127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger10 [ENDPOINT] [UPSTREAM]     (127.0.0.1:1179 and 127.0.0.1:1079 unless given)
 //! Try:    start finger08, and nc -C 127.0.0.1 1179, then: moshez
 //! Expect: "Happy and well"; "Internal error in server" without finger08.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use torsade::prelude::*;
@@ -15,7 +13,7 @@ use torsade::prelude::*;
 /// Asks for one user; its Deferred gets the answer, or fails when this is dropped without one.
 struct Question {
     user: Vec<u8>,
-    answer: Rc<RefCell<Option<Firer<Vec<u8>>>>>,
+    answer: Option<Firer<Vec<u8>>>,
 }
 
 impl LineProtocol for Question {
@@ -26,20 +24,20 @@ impl LineProtocol for Question {
 
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         transport.lose_connection();
-        let firer = self.answer.take();
-        if let Some(firer) = firer {
-            firer.callback(line.to_vec());
+        if let Some(answer) = self.answer.take() {
+            answer.callback(line.to_vec());
         }
         Ok(())
     }
 }
 
-fn look_up(reactor: &Reactor, upstream: &str, user: &[u8]) -> Result<Deferred<Vec<u8>>> {
-    let (deferred, firer) = Deferred::new();
-    let (answer, user) = (Rc::new(RefCell::new(Some(firer))), user.to_vec());
-    let question = move |_peer| LineReceiver::new(Question { user: user.clone(), answer: answer.clone() });
-    reactor.connect_tcp(upstream, question)?;
-    Ok(deferred.add_timeout(Duration::from_secs(5), reactor))
+fn look_up(reactor: &Reactor, upstream: &str, user: &[u8]) -> Deferred<Vec<u8>> {
+    let (answer, firer) = Deferred::new();
+    let question = LineReceiver::new(Question { user: user.to_vec(), answer: Some(firer) });
+    reactor
+        .connect_protocol(upstream, (question, answer))
+        .add_callback(|answer| answer)
+        .add_timeout(Duration::from_secs(5), reactor)
 }
 
 struct FingerProtocol {
@@ -48,7 +46,7 @@ struct FingerProtocol {
 
 impl LineProtocol for FingerProtocol {
     fn line_received(&mut self, transport: &LineTransport, user: &[u8]) -> Result {
-        let answer = look_up(transport.reactor(), &self.upstream, user)?;
+        let answer = look_up(transport.reactor(), &self.upstream, user);
         let client = transport.clone();
         transport.spawn(|_| async move {
             client.send_line(answer.await.unwrap_or_else(|_| b"Internal error in server".to_vec()));
@@ -59,16 +57,16 @@ impl LineProtocol for FingerProtocol {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str, upstream: &str) -> Result<Port> {
+pub fn start(reactor: &Reactor, endpoint: &str, upstream: &str) -> Result<Port> {
     let upstream = upstream.to_owned();
-    Ok(reactor.listen_tcp(address, move |_peer| LineReceiver::new(FingerProtocol { upstream: upstream.clone() }))?)
+    Ok(reactor.listen(endpoint, move |_peer| LineReceiver::new(FingerProtocol { upstream: upstream.clone() }))?)
 }
 
 fn main() -> Result {
     env_logger::init();
     let mut args = std::env::args().skip(1);
-    let address = args.next().unwrap_or_else(|| "127.0.0.1:1179".into());
+    let endpoint = args.next().unwrap_or_else(|| "127.0.0.1:1179".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address, &args.next().unwrap_or_else(|| "127.0.0.1:1079".into()))?;
+    start(&reactor, &endpoint, &args.next().unwrap_or_else(|| "127.0.0.1:1079".into()))?;
     reactor.run()
 }

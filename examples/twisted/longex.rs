@@ -1,6 +1,6 @@
 //! Twisted's `longex.py`: a long calculation in small pieces, so that no connection waits for another's.
 //!
-//! Run:    cargo run --example longex [ADDRESS]     (127.0.0.1:1234 unless given)
+//! Run:    cargo run --example longex [ENDPOINT]     (127.0.0.1:1234 unless given)
 //! Try:    nc -C 127.0.0.1 1234, then: 123456789 987654321 1000000007
 //! Expect: the product; "Error." for what is no list of numbers.
 
@@ -83,14 +83,14 @@ impl LongMultiplication {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
-    Ok(reactor.listen_tcp(address, |_peer| LineReceiver::new(LongMultiplication::default()))?)
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    Ok(reactor.listen(endpoint, |_peer| LineReceiver::new(LongMultiplication::default()))?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1234".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1234".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address)?;
+    start(&reactor, &endpoint)?;
     reactor.run()
 }

@@ -1,6 +1,6 @@
 //! Twisted's `quotes.py`: a server of quotes, each of which a program writes.
 //!
-//! Run:    cargo run --example quotes [ADDRESS [PROGRAM [ARGUMENT ...]]]     (127.0.0.1:5001 and fortune unless given)
+//! Run:    cargo run --example quotes [ENDPOINT [PROGRAM [ARGUMENT ...]]]     (127.0.0.1:5001 and fortune unless given)
 //! Try:    nc 127.0.0.1 5001
 //! Expect: what the program writes; "No quote: ...", with the cause, where it cannot be started.
 
@@ -32,10 +32,10 @@ impl Protocol for Quoter {
 fn main() -> Result {
     env_logger::init();
     let mut args = std::env::args().skip(1);
-    let address = args.next().unwrap_or_else(|| "127.0.0.1:5001".into());
+    let endpoint = args.next().unwrap_or_else(|| "127.0.0.1:5001".into());
     let command = Command::new(args.next().unwrap_or_else(|| "fortune".into())).args(args);
     let reactor = Reactor::new()?;
-    let port = reactor.listen_tcp(address.as_str(), move |_peer| Quoter { command: command.clone() })?;
+    let port = reactor.listen(&endpoint, move |_peer| Quoter { command: command.clone() })?;
     println!("listening on {}", port.address());
     reactor.run()
 }

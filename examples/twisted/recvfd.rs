@@ -6,12 +6,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
 use torsade::prelude::*;
+use torsade::react;
 
-#[derive(Default)]
-struct ReceiveFd(Option<File>);
+struct ReceiveFd {
+    file: Option<File>,
+    when_disconnected: Option<Firer<()>>,
+}
 
 impl LineProtocol for ReceiveFd {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
@@ -19,12 +21,12 @@ impl LineProtocol for ReceiveFd {
     }
 
     fn descriptor_received(&mut self, _transport: &LineTransport, descriptor: OwnedFd) -> Result {
-        self.0 = Some(descriptor.into());
+        self.file = Some(descriptor.into());
         Ok(())
     }
 
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
-        match &mut self.0 {
+        match &mut self.file {
             None => println!("received {} without receiving a descriptor", line.escape_ascii()),
             Some(file) => {
                 let mut contents = Vec::new();
@@ -35,37 +37,20 @@ impl LineProtocol for ReceiveFd {
         transport.lose_connection();
         Ok(())
     }
-}
 
-struct ReceiveFdFactory;
-
-impl Factory for ReceiveFdFactory {
-    fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
-        Some(Box::new(LineReceiver::new(ReceiveFd::default())))
-    }
-}
-
-impl ClientFactory for ReceiveFdFactory {
-    fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
-        eprintln!("{}: {reason}", connector.destination());
-        std::process::exit(1)
-    }
-
-    fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
+    fn connection_lost(&mut self, _transport: &LineTransport, reason: &Reason) -> Result {
         eprintln!("{reason}");
-        Ok(connector.reactor().stop()?)
+        self.when_disconnected.take().ok_or("it was lost before")?.callback(());
+        Ok(())
     }
-}
-
-/// Starts the client on any reactor, which it stops.
-pub fn start(reactor: &Reactor, path: &Path) -> Result<Connector> {
-    Ok(reactor.connect_unix(path, ReceiveFdFactory)?)
 }
 
 fn main() -> Result {
     env_logger::init();
     let Some(path) = std::env::args().nth(1) else { return Err("usage: recvfd PATH".into()) };
-    let reactor = Reactor::new()?;
-    start(&reactor, path.as_ref())?;
-    reactor.run()
+    react(|reactor| async move {
+        let (disconnected, firer) = Deferred::new();
+        let protocol = LineReceiver::new(ReceiveFd { file: None, when_disconnected: Some(firer) });
+        Ok(reactor.connect_protocol(ClientEndpoint::unix(path), (protocol, disconnected)).await?.await?)
+    })
 }

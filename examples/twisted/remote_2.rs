@@ -1,6 +1,6 @@
 //! Twisted's `trial/calculus/remote_2.py`: a calculator on a line protocol, with errors told to the client.
 //!
-//! Run:    cargo run --example remote_2 [ADDRESS]     (127.0.0.1:8888 unless given)
+//! Run:    cargo run --example remote_2 [ENDPOINT]     (127.0.0.1:8888 unless given)
 //! Try:    nc -C 127.0.0.1 8888, then: add 1 2
 //! Expect: 3; "error" for what is no number; the connection is closed on anything else.
 
@@ -33,14 +33,14 @@ impl LineProtocol for RemoteCalculation {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
-    Ok(reactor.listen_tcp(address, |_peer| LineReceiver::new(RemoteCalculation))?)
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    Ok(reactor.listen(endpoint, |_peer| LineReceiver::new(RemoteCalculation))?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8888".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8888".into());
     let reactor = Reactor::new()?;
-    println!("listening on {}", start(&reactor, &address)?.address());
+    println!("listening on {}", start(&reactor, &endpoint)?.address());
     reactor.run()
 }

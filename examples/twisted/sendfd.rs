@@ -29,7 +29,7 @@ impl LineProtocol for SendFd {
 /// Starts the server on any reactor, a simulated one as well.
 pub fn start(reactor: &Reactor, path: &Path, file: &str) -> Result<Port> {
     let file = file.to_owned();
-    Ok(reactor.listen_unix(path, move |_peer| LineReceiver::new(SendFd(file.clone())))?)
+    Ok(reactor.listen(ServerEndpoint::unix(path), move |_peer| LineReceiver::new(SendFd(file.clone())))?)
 }
 
 fn main() -> Result {

@@ -85,33 +85,15 @@ impl Protocol for Page {
     }
 }
 
-/// Makes the one connection for a page.
-struct PageFactory(Option<Page>);
-
-impl Factory for PageFactory {
-    fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
-        self.0.take().map(|page| Box::new(page) as Box<dyn Protocol>)
-    }
-}
-
-impl ClientFactory for PageFactory {
-    fn client_connection_failed(&mut self, _connector: &Connector, reason: &ConnectError) -> Result {
-        if let Some(done) = self.0.take().and_then(|page| page.done) {
-            done.errback(reason.to_string());
-        }
-        Ok(())
-    }
-}
-
 /// The body of a page.
 fn get(reactor: &Reactor, url: &str) -> Result<Deferred<Vec<u8>>> {
     let place = url.strip_prefix("http://").ok_or("give a URL that begins with http://")?;
     let (host, path) = place.split_once('/').unwrap_or((place, ""));
     let address = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-    let (page, done) = Deferred::new();
+    let (body, done) = Deferred::new();
     let request = format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
-    reactor.connect_tcp(address, PageFactory(Some(Page { request, answer: Vec::new(), done: Some(done) })))?;
-    Ok(page)
+    let page = Page { request, answer: Vec::new(), done: Some(done) };
+    Ok(reactor.connect_protocol(ClientEndpoint::tcp(address)?, (page, body)).add_callback(|body| body))
 }
 
 /// Starts the console on any reactor; it stops the reactor at the end.

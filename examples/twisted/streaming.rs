@@ -1,6 +1,6 @@
 //! Twisted's `streaming.py`: sends as many random numbers as asked for, no faster than they are taken.
 //!
-//! Run:    cargo run --example streaming [ADDRESS]     (127.0.0.1:1234 unless given)
+//! Run:    cargo run --example streaming [ENDPOINT]     (127.0.0.1:1234 unless given)
 //! Try:    nc -C 127.0.0.1 1234, then: 1000000
 //! Expect: a million lines; the server holds at most 6 KB of them at a time.
 
@@ -49,14 +49,14 @@ impl LineProtocol for ServeRandom {
 }
 
 /// Starts the server on any reactor.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
-    Ok(reactor.listen_tcp(address, |_peer| LineReceiver::new(ServeRandom))?)
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    Ok(reactor.listen(endpoint, |_peer| LineReceiver::new(ServeRandom))?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1234".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1234".into());
     let reactor = Reactor::new()?;
-    start(&reactor, &address)?;
+    start(&reactor, &endpoint)?;
     reactor.run()
 }

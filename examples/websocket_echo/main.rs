@@ -1,6 +1,6 @@
 //! A WebSocket server that echoes, with permessage-deflate: an HTTP request, then frames, by a `Decoder` of one's own.
 //!
-//! Run:    cargo run --example websocket_echo [ADDRESS]     (127.0.0.1:8765 unless given)
+//! Run:    cargo run --example websocket_echo [ENDPOINT]     (127.0.0.1:8765 unless given)
 //! Try:    websockets ws://127.0.0.1:8765 (of the Python package), wscat, or `new WebSocket(..)` in a browser's console
 //! Expect: what one sends comes back; the server prints what compression did. Messages of more than 1 MiB are refused,
 //!         and so are those that would become more.
@@ -138,15 +138,15 @@ impl FrameProtocol<WebSocketDecoder> for Echo {
 }
 
 /// Starts the server on any reactor, a simulated one as well.
-pub fn start(reactor: &Reactor, address: &str) -> Result<Port> {
-    Ok(reactor.listen_tcp(address, |_peer| FrameReceiver::new(WebSocketDecoder::default(), Echo::default()))?)
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    Ok(reactor.listen(endpoint, |_peer| FrameReceiver::new(WebSocketDecoder::default(), Echo::default()))?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8765".into());
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8765".into());
     let reactor = Reactor::new()?;
-    let port = start(&reactor, &address)?;
+    let port = start(&reactor, &endpoint)?;
     println!("listening on {}", port.address());
     reactor.run()
 }

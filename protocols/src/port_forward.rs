@@ -21,16 +21,17 @@ type ConnectTarget = dyn FnMut(&Reactor, PortForwardClient) -> Result<Connector,
 
 /// A factory that forwards each connection to another one, which it makes.
 ///
-/// Nothing is read from the client until its target is connected; if that fails, the client's connection is closed. Each
-/// side is then the producer of the other, so whoever reads slowly slows the other down and little is held here. The end
-/// of a stream passes through by itself, and so does a reset. Bytes pass as they are, compressed or not.
+/// Nothing is read from the client until its target is connected; if that fails, the client's connection is reset, so that
+/// it is not taken for an empty answer. Each side is then the producer of the other, so whoever reads slowly slows the other
+/// down and little is held here. The end of a stream passes through by itself, and so does a reset. Bytes pass as they are,
+/// compressed or not, unless a side's endpoint is compressed: there they are decompressed.
 ///
 /// # Examples
 /// ```no_run
 /// use torsade::prelude::*;
 ///
 /// let reactor = Reactor::new()?;
-/// reactor.listen_tcp("127.0.0.1:8001", PortForward::new(|reactor, target| reactor.connect_tcp("127.0.0.1:8000", target)))?;
+/// reactor.listen("tcp:8001", PortForward::new(|reactor, target| reactor.connect("tcp:127.0.0.1:8000", target)))?;
 /// reactor.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -83,7 +84,7 @@ impl ClientFactory for PortForwardClient {
         self.pair.connector.take();
         if let Some(client) = self.pair.of(End::Client) {
             log::warn!("closing connection {}: {} cannot be reached: {reason}", client.id(), connector.destination());
-            client.lose_connection();
+            client.abort_connection();
         }
         Ok(())
     }
@@ -143,7 +144,9 @@ impl Side {
 
 impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
-        transport.set_detection(Detect::Off);
+        if transport.compression_stats().is_none() {
+            transport.set_detection(Detect::Off);
+        }
         // The other side's pauses bound what is held. Two that both write before they read would wait for each other.
         transport.set_read_while_congested(true);
         self.pair.slot(self.end).replace(Some(transport.clone()));

@@ -53,11 +53,11 @@ fn bytes_and_ends_of_streams_pass_in_both_directions() {
 }
 
 #[test]
-fn a_target_that_cannot_be_reached_closes_the_client() {
+fn a_target_that_cannot_be_reached_resets_the_client() {
     let reactor = Reactor::new().unwrap();
     let address = forward_to(&reactor, nobody());
-    let read = run_with(&reactor, move || connect(address).read(&mut [0; 1]).unwrap());
-    assert_eq!(read, 0);
+    let read = run_with(&reactor, move || connect(address).read(&mut [0; 1]));
+    assert_eq!(read.map_err(|error| error.kind()), Err(std::io::ErrorKind::ConnectionReset));
 }
 
 #[test]

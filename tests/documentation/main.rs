@@ -2,3 +2,4 @@
 
 mod compile_errors;
 mod documents;
+mod endpoints;

@@ -15,7 +15,9 @@ const SERVERS: &[(&str, &str)] = &[
     (r"t\cp:80", "tcp:80"),
     ("unix:/run/echo.sock", "unix:/run/echo.sock"),
     (r"unix:/run/a\:b\=c\\d:660:lockfile=0", r"unix:/run/a\:b\=c\\d:mode=660:lockfile=0"),
-    ("unix:\0name", "unix:\0name"),
+    ("unix:\0name", "unix:@name"),
+    ("unix:@name:mode=660", "unix:@name:mode=660"),
+    ("unix:./@name", "unix:./@name"),
     ("ssl:443", "ssl:443:privateKey=server.pem"),
     (
         r"ssl:443:privateKey=C\:/key.pem:certKey=crt.pem:extraCertChain=chain.pem:sslmethod=TLS_METHOD:interface=\:\:",

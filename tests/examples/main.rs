@@ -5,6 +5,8 @@ mod support;
 
 mod calculus_and_finger;
 mod datagrams;
+#[cfg(unix)]
+mod endpoints;
 mod processes;
 mod programs;
 mod simulated;

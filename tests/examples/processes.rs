@@ -137,9 +137,11 @@ fn stdin_client_passes_lines_from_standard_input_to_a_server_and_back() {
 fn a_server_that_cannot_listen_says_why_and_fails() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (address, why) in
-        [(address.as_str(), "the port is in use"), ("nonsense", "the port is missing"), ("localhost:0", "give an IP")]
-    {
+    for (address, why) in [
+        (address.as_str(), "the port is in use"),
+        ("nonsense", "there is no type \"nonsense\""),
+        ("localhost:0", "write an IP address"),
+    ] {
         let output = Command::new(example("echo_server")).arg(address).output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert_ne!(output.status.code(), Some(0));

@@ -33,7 +33,7 @@ impl Person {
     fn on(host: &Host, address: &str) -> Self {
         let person = Self::default();
         let shared = person.clone();
-        host.connect_tcp(address, move |_peer: Address| shared.clone()).expect("an address");
+        host.connect(address, move |_peer: Address| shared.clone()).expect("an address");
         person
     }
 
@@ -83,7 +83,12 @@ fn a_person_at_a_terminal_joins_the_chat_and_leaves_it() {
         bob.say("Bob");
         let host = simulation.host("10.0.0.2");
         let terminal = host.console();
-        stdin_client::start(&host, "10.0.0.1:8123").expect("an address");
+        let client = host.clone();
+        host.spawn(async move {
+            let reason = stdin_client::start(&client, "10.0.0.1:8123").await?;
+            assert!(reason.is_clean(), "{reason}");
+            Ok(client.stop()?)
+        });
         simulation.run_until(|| terminal.shows("What's your name?\r\n"))?;
         terminal.type_line("Ada");
         simulation.run_until(|| terminal.shows("Welcome, Ada!\r\n"))?;

@@ -10,10 +10,10 @@ use std::thread;
 use crate::support::*;
 
 /// An example that listens on a path; killed when the test is over.
-struct Server(Child);
+pub struct Server(Child);
 
 impl Server {
-    fn start(name: &str, args: &[&str]) -> Self {
+    pub fn start(name: &str, args: &[&str]) -> Self {
         let mut child = Command::new(example(name)).args(args).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -31,17 +31,21 @@ impl Drop for Server {
 }
 
 /// A folder of one test, and paths in it.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new(test: &str) -> Self {
+    pub fn new(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("torsade-{test}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.0.join(name).into_os_string().into_string().unwrap()
+    }
+
+    pub fn endpoint(&self, name: &str) -> String {
+        format!("unix:{}", self.path(name))
     }
 }
 
@@ -52,14 +56,14 @@ impl Drop for Folder {
 }
 
 #[test]
-fn unix_echo_server_answers_unix_echo_client() {
+fn unix_echo_server_answers_echo_client() {
     let folder = Folder::new("unix-echo");
-    let path = folder.path("s");
-    let _server = Server::start("unix_echo_server", &[&path]);
-    let client = Command::new(example("unix_echo_client")).arg(&path).output().unwrap();
+    let endpoint = folder.endpoint("s");
+    let _server = Server::start("unix_echo_server", &[&endpoint]);
+    let client = Command::new(example("echo_client")).arg(&endpoint).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&client.stdout), "the server said: hello, world!\nconnection was closed cleanly\n");
     assert!(client.status.success());
-    let alone = Command::new(example("unix_echo_client")).arg(folder.path("none")).output().unwrap();
+    let alone = Command::new(example("echo_client")).arg(folder.endpoint("none")).output().unwrap();
     assert_eq!(alone.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&alone.stderr).contains("start its server"), "{alone:?}");
 }
@@ -78,16 +82,16 @@ fn sendfd_passes_a_file_to_recvfd() {
 }
 
 #[test]
-fn forwarders_and_tunnels_take_paths() {
+fn forwarders_and_tunnels_take_unix_sockets() {
     let folder = Folder::new("tunnel");
-    let [echo, far, near, front] = ["echo", "far", "near", "front"].map(|name| folder.path(name));
+    let [echo, far, near, front] = ["echo", "far", "near", "front"].map(|name| folder.endpoint(name));
     let _servers = [
         Server::start("unix_echo_server", &[&echo]),
         Server::start("compress_tunnel", &["far", &far, &echo]),
         Server::start("compress_tunnel", &["near", &near, &far]),
         Server::start("portforward", &[&front, &near]),
     ];
-    let mut stream = UnixStream::connect(&front).unwrap();
+    let mut stream = UnixStream::connect(folder.path("front")).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     let mut writer = stream.try_clone().unwrap();
     let sender = thread::spawn(move || {

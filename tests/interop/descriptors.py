@@ -151,7 +151,7 @@ def echoes(name, *command):
 
 def greets(name, address):
     """Our client, at somebody's server."""
-    said = says(os.path.join(examples(), "unix_echo_client"), address).decode()
+    said = says(os.path.join(examples(), "echo_client"), f"unix:{address}").decode()
     check(GREETING in said, f"{name}: {said}")
     result(name, "answers our client")
 
@@ -167,7 +167,7 @@ def python_peers(asyncio, twisted):
 def unix(folder):
     need("socat", "nc")
     path = os.path.join(folder, "ours.sock")
-    with serving("unix_echo_server", path):
+    with serving("unix_echo_server", f"unix:{path}"):
         echoes("socat UNIX-CONNECT", "socat", "-t", str(LIMIT), "-", f"UNIX-CONNECT:{path}")
         echoes("nc -U", "nc", "-N", "-U", path)
         for name, command in python_peers(ASYNCIO_CLIENT, TWISTED_CLIENT):
@@ -185,7 +185,7 @@ def unix(folder):
 def abstract(folder):
     need("socat")
     name = f"torsade-interop-{os.getpid()}"
-    with serving("unix_echo_server", f"@{name}"):
+    with serving("unix_echo_server", f"unix:@{name}"):
         echoes("socat ABSTRACT-CONNECT", "socat", "-t", str(LIMIT), "-", f"ABSTRACT-CONNECT:{name}")
     listens = lambda: f"@{name}2" in open("/proc/net/unix").read()
     with peer("socat", f"ABSTRACT-LISTEN:{name}2,fork", "EXEC:cat", ready=listens):
@@ -196,9 +196,10 @@ def tunnels(folder):
     need("socat", "nc")
     target, middle, near, far = (os.path.join(folder, f"{name}.sock") for name in ("target", "middle", "near", "far"))
     with peer("socat", f"UNIX-LISTEN:{target},fork", "EXEC:cat", ready=lambda: os.path.exists(target)):
-        with serving("portforward", middle, target):
+        with serving("portforward", f"unix:{middle}", f"unix:{target}"):
             echoes("nc, portforward, socat", "nc", "-N", "-U", middle)
-        with serving("compress_tunnel", "far", far, target), serving("compress_tunnel", "near", near, far):
+        with serving("compress_tunnel", "far", f"unix:{far}", f"unix:{target}"), \
+                serving("compress_tunnel", "near", f"unix:{near}", f"unix:{far}"):
             echoes("nc, compress_tunnel, socat", "nc", "-N", "-U", near)
 
 

@@ -366,8 +366,14 @@ pub fn example(name: &str) -> std::path::PathBuf {
         BUILT.get_or_init(|| {
             let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
             let release = profile.ends_with("release").then_some("--release");
-            let tls = cfg!(feature = "tls").then_some("--features=tls");
-            let built = std::process::Command::new(cargo).args(["build", "--examples"]).args(release).args(tls).status();
+            let features = [
+                ("--features=lz4", cfg!(feature = "lz4")),
+                ("--features=systemd", cfg!(feature = "systemd")),
+                ("--features=tls", cfg!(feature = "tls")),
+                ("--features=zstd", cfg!(feature = "zstd")),
+            ];
+            let features = features.into_iter().filter_map(|(feature, has)| has.then_some(feature));
+            let built = std::process::Command::new(cargo).args(["build", "--examples"]).args(release).args(features).status();
             assert!(built.is_ok_and(|status| status.success()), "the examples do not build");
         });
     }

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use torsade_protocols::{EndpointError, Host, HostPort, UnixName};
+use torsade_protocols::{EndpointError, Host, HostPort};
 
 use super::arguments::{EndpointArguments, Names};
 use super::kind::{Build, Kind, TextEndpoint, parse};
 use super::layers::{COMPRESS, COMPRESS_FORM, compression, write_compression};
 use super::options::{CONNECTING, SOCKET, connecting, flag, write_connecting};
 use super::registry::Registry;
-use super::unix_text::unix_text;
+use super::unix_text::{unix_name, unix_text};
 use super::writing::{Writing, ip};
 use crate::endpoints::client::{ClientEndpoint, Place};
 use crate::endpoints::tls_files::ClientTlsFiles;
@@ -133,7 +133,7 @@ fn unix(arguments: &EndpointArguments<'_>) -> Result<ClientEndpoint, EndpointErr
     }
     // Whether a server has locked the path makes no difference: where there is none, the system refuses.
     flag(arguments, "lockfile")?;
-    Ok(ClientEndpoint::unix(UnixName::from(path)).options(connecting(arguments)?))
+    Ok(ClientEndpoint::unix(unix_name(&path)).options(connecting(arguments)?))
 }
 
 /// Text that is read as an equal endpoint. What has no text, such as a TLS configuration that the program has made, is in angle

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use torsade_protocols::{EndpointError, Host, HostPort, UnixName};
+use torsade_protocols::{EndpointError, Host, HostPort};
 
 use torsade_reactor::{PassedSocket, SocketDomain};
 
@@ -13,7 +13,7 @@ use super::kind::{Build, Kind, TextEndpoint, parse};
 use super::layers::{COMPRESS, COMPRESS_FORM, compression, write_compression};
 use super::options::{LISTENING, SOCKET, listening, write_listening};
 use super::registry::Registry;
-use super::unix_text::unix_text;
+use super::unix_text::{unix_name, unix_text};
 use super::writing::{Writing, ip};
 use crate::endpoints::inherited::InheritedPlace;
 use crate::endpoints::server::{Place, ServerEndpoint};
@@ -142,7 +142,7 @@ fn unix(arguments: &EndpointArguments<'_>) -> Result<ServerEndpoint, EndpointErr
     if path.is_empty() {
         return Err(arguments.refuse("address", "write a path"));
     }
-    Ok(ServerEndpoint::unix(UnixName::from(path)).options(listening(arguments)?))
+    Ok(ServerEndpoint::unix(unix_name(&path)).options(listening(arguments)?))
 }
 
 fn systemd(arguments: &EndpointArguments<'_>) -> Result<ServerEndpoint, EndpointError> {
