@@ -16,17 +16,9 @@ pub use incoming::{AfterEnd, Decompression, Detect, Truncation};
 pub use outgoing::{Compression, Flush};
 pub use stats::CompressionStats;
 
-/// Implements the conversions that let one call take `"gzip"`, `b"gzip"`, a `Format` or the full options.
+/// Implements the conversions that, beside `FromStr`, let one call take `"gzip"`, `b"gzip"`, a `Format` or the full options.
 macro_rules! from_names {
     ($options:ty) => {
-        impl std::str::FromStr for $options {
-            type Err = CompressionError;
-
-            fn from_str(name: &str) -> Result<Self, CompressionError> {
-                name.parse::<Format>().map(Self::from)
-            }
-        }
-
         impl TryFrom<&str> for $options {
             type Error = CompressionError;
 

@@ -1,4 +1,6 @@
-use super::Format;
+use std::str::FromStr;
+
+use super::{CompressionError, Format};
 
 /// How incoming bytes are decompressed, and within which limits.
 ///
@@ -27,6 +29,8 @@ pub struct Decompression {
     pub max_total: Option<u64>,
     /// Bytes a stream may ask the decoder to keep: zstd's window, lz4's block. Default 8 MiB.
     pub max_window: u64,
+    /// Zlib may also be raw deflate: see [`deflate_any`](Self::deflate_any). Default false.
+    pub or_raw: bool,
     /// What an end of input without an end of stream means. Default [`Truncation::Auto`].
     pub truncation: Truncation,
 }
@@ -35,6 +39,13 @@ impl Decompression {
     /// Reads zlib, RFC 1950, which the web calls `"deflate"`.
     pub const fn deflate() -> Self {
         Self::new(Format::Deflate)
+    }
+
+    /// Reads zlib, or raw deflate where the first two bytes are not a header of zlib; by name `"deflate-any"`.
+    ///
+    /// As browsers read what the web calls `deflate`, of which some servers send the one and some the other.
+    pub const fn deflate_any() -> Self {
+        Self { or_raw: true, ..Self::new(Format::Deflate) }
     }
 
     /// Reads raw deflate, RFC 1951.
@@ -123,8 +134,18 @@ impl Decompression {
             max_skipped: 128 << 10,
             max_total: None,
             max_window: 8 << 20,
+            or_raw: false,
             truncation: Truncation::Auto,
         }
+    }
+}
+
+impl FromStr for Decompression {
+    type Err = CompressionError;
+
+    /// Reads the name of a [`Format`], or `deflate-any`: see [`Decompression::deflate_any`].
+    fn from_str(name: &str) -> Result<Self, CompressionError> {
+        if name.eq_ignore_ascii_case("deflate-any") { Ok(Self::deflate_any()) } else { name.parse::<Format>().map(Self::from) }
     }
 }
 

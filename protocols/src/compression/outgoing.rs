@@ -1,3 +1,4 @@
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::{CompressionError, Format};
@@ -110,6 +111,15 @@ impl Compression {
 
     const fn new(format: Format) -> Self {
         Self { announce: true, flush: Flush::EveryTurn, format, history: 32 << 10, level: None }
+    }
+}
+
+impl FromStr for Compression {
+    type Err = CompressionError;
+
+    /// Reads the name of a [`Format`].
+    fn from_str(name: &str) -> Result<Self, CompressionError> {
+        name.parse::<Format>().map(Self::from)
     }
 }
 

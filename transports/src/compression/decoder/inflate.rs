@@ -31,6 +31,8 @@ pub(super) struct InflateDecoder {
     checksum: Checksum,
     /// The length of the gzip header, which may be long.
     header: u64,
+    /// What has no header of zlib is raw.
+    or_raw: bool,
     part: Part,
 }
 
@@ -54,7 +56,7 @@ impl InflateDecoder {
             Format::Gzip => Part::Gzip(GzipHeader::new(options.max_skipped)),
             _ => Part::Body(body()),
         };
-        Self { checksum: Checksum::new(options.format), header: 0, part }
+        Self { checksum: Checksum::new(options.format), header: 0, or_raw: options.or_raw, part }
     }
 }
 
@@ -114,7 +116,15 @@ impl Codec for InflateDecoder {
                     }
                     (used, outcome)
                 }
-                Part::Zlib(first) => read_zlib_header(first, rest),
+                Part::Zlib(first) => match read_zlib_header(first, rest) {
+                    (used, Err(Kind::Header)) if self.or_raw => {
+                        let before = first.take().filter(|_| used == 0);
+                        self.checksum = Checksum::new(Format::DeflateRaw);
+                        self.part = Part::Body(raw_body(before));
+                        continue;
+                    }
+                    read => read,
+                },
                 Part::Trailer { seen, len } => read_trailer(&self.checksum, seen, len, rest),
                 Part::Ended => (0, Ok(Outcome::End)),
             };
@@ -179,6 +189,17 @@ fn read_trailer(checksum: &Checksum, seen: &mut [u8; 8], len: &mut usize, wire: 
 /// A decoder of bare deflate.
 fn body() -> Inflate {
     Inflate::new(false, WINDOW_BITS)
+}
+
+/// The same, with the first byte of the stream if that is not in the input any more. It might have begun a header of zlib, so that
+/// three bits of zero are in it, a stored block's, and gives nothing.
+fn raw_body(first: Option<u8>) -> Inflate {
+    let mut inflate = body();
+    if let Some(first) = first {
+        // A stored block has begun; there is nothing that could be wrong with it yet.
+        inflate.decompress(&[first], &mut [], InflateFlush::NoFlush).ok();
+    }
+    inflate
 }
 
 /// Inflates until the input or the work is used up, `plain` is as long as `limit`, or the stream ends.

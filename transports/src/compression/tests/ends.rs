@@ -203,6 +203,23 @@ fn a_stream_that_was_broken_off_is_read_and_never_taken_for_a_whole_one() {
 }
 
 #[test]
+fn a_stream_of_zlib_or_raw_deflate_is_read_as_either() {
+    let stored = [[8, 4, 0, 0xfb, 0xff].as_slice(), b"data", &[1, 0, 0, 0xff, 0xff]].concat();
+    let raw = stream(&Compression::deflate_raw().announce(false), &["data"]);
+    let announced = stream(&Compression::deflate_raw(), &["data"]);
+    let zlib = stream(&Compression::deflate(), &["data"]);
+    for wire in [stored, raw, announced, zlib] {
+        for piece in [1, 1000] {
+            let mut receiver = expecting(Decompression::deflate_any());
+            let (plain, reason) = receive_in(&mut receiver, &wire, piece, ROOM);
+            assert_eq!((&plain[..], kind(reason)), (&b"data"[..], None), "{wire:?}");
+            assert!(receiver.stats().stream_ended);
+        }
+        assert_eq!("deflate-any".parse::<Decompression>(), Ok(Decompression::deflate_any()));
+    }
+}
+
+#[test]
 fn what_follows_a_stream_may_be_padding_or_nothing_to_care_for() {
     for format in formats() {
         let one = stream(&Compression::from(format).announce(false), &["one "]);
