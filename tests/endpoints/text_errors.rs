@@ -42,6 +42,7 @@ const SERVERS: &[Row] = &[
     ("unix:/a=b", 5, "\"/a\" is not a part of it"),
     ("ssl:443:sslmethod=TLSv1_METHOD", 18, "the sslmethod cannot be \"TLSv1_METHOD\": leave it out: TLS 1.2 and 1.3 are spoken"),
     ("ssl:443:dhParameters=dh.pem", 21, "the dhParameters cannot be \"dh.pem\": leave it out: past sessions stay secret"),
+    ("ssl:443:", 8, "the privateKey cannot be \"\": write the name of a file, or leave it out"),
     ("haproxy:haproxy:tcp:80", 8, "the haproxy is there twice: write it once"),
     ("haproxy:compress:brotli:tcp:80", 17, "the format cannot be \"brotli\": write one of deflate, deflate-raw, gzip, lz4, zstd"),
     ("compress:gzip:level=10:tcp:80", 20, "the level cannot be \"10\": write a number from 0 to 9"),

@@ -121,6 +121,11 @@ impl<'a> EndpointArguments<'a> {
         self.parse_with(name, remedy, |text| text.trim().parse().ok())
     }
 
+    /// The name of a file or folder; none if it is not there.
+    pub(super) fn file(&self, name: &str) -> Result<Option<String>, EndpointError> {
+        self.parse_with(name, "write the name of a file, or leave it out", |text| (!text.is_empty()).then(|| text.to_owned()))
+    }
+
     pub(super) fn parse_with<T>(
         &self,
         name: &str,

@@ -81,7 +81,7 @@ fn tcp(arguments: &EndpointArguments<'_>) -> Result<ClientEndpoint, EndpointErro
 
 fn ssl(arguments: &EndpointArguments<'_>) -> Result<ClientEndpoint, EndpointError> {
     let mut endpoint = tcp(arguments)?;
-    let name = |name: &str| HostPort::try_from((name, 0)).is_ok().then(|| name.to_owned());
+    let name = |name: &str| HostPort::try_from((name, 0)).ok().map(|there| there.host().to_string());
     let server_name = arguments.parse_with("hostname", "write the name that the certificate is for", name)?;
     endpoint.tls_files = Some(files(arguments, server_name, ["certKey", "privateKey", "caCertsDir"])?);
     Ok(endpoint)
@@ -120,9 +120,9 @@ fn files(
     }
     Ok(ClientTlsFiles {
         server_name,
-        certificate: arguments.get(certificate),
-        key: arguments.get(key),
-        roots: arguments.get(roots),
+        certificate: arguments.file(certificate)?,
+        key: arguments.file(key)?,
+        roots: arguments.file(roots)?,
     })
 }
 

@@ -130,9 +130,9 @@ fn ssl(arguments: &EndpointArguments<'_>) -> Result<ServerEndpoint, EndpointErro
         return Err(arguments.refuse("dhParameters", remedy));
     }
     endpoint.tls_files = Some(ServerTlsFiles {
-        key: arguments.get("privateKey").unwrap_or_else(|| "server.pem".to_owned()),
-        certificate: arguments.get("certKey"),
-        chain: arguments.get("extraCertChain"),
+        key: arguments.file("privateKey")?.unwrap_or_else(|| "server.pem".to_owned()),
+        certificate: arguments.file("certKey")?,
+        chain: arguments.file("extraCertChain")?,
     });
     Ok(endpoint)
 }
