@@ -185,6 +185,7 @@ const METHODS: [Method; 31] = [
         // Of TCP only.
         member.set_tcp_nodelay(member.tcp_nodelay().unwrap_or_default()).unwrap_or_default();
         member.set_tcp_keepalive(member.tcp_keepalive().unwrap_or_default()).unwrap_or_default();
+        drop(member.connection().copy_descriptor());
     }),
     ("of UNIX sockets", |member| {
         println!("{:?}", member.peer_credentials());

@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{self, Stdio};
 
-use torsade::PassedSocket;
 use torsade::prelude::*;
 
 use crate::support::{is_child, lines, socket_path};
@@ -22,13 +21,13 @@ impl Protocol for Stoppable {
     }
 }
 
-/// The program that is started: says for each of these sockets where it listens, or why not, and serves until it is stopped.
-fn serve(sockets: impl IntoIterator<Item = PassedSocket>) {
+/// The program that is started: says for each of these endpoints where it listens, or why not, and serves until it is stopped.
+fn serve(endpoints: &[&str]) {
     let reactor = Reactor::new().unwrap();
     println!();
-    for socket in sockets {
+    for endpoint in endpoints {
         let echo = reactor.clone();
-        match reactor.listen(ServerEndpoint::systemd(socket), move |_peer: Address| Stoppable(echo.clone())) {
+        match reactor.listen(*endpoint, move |_peer| Stoppable(echo.clone())) {
             Ok(port) => println!("listening on {}", port.address()),
             Err(error) => println!("{error}"),
         }
@@ -39,10 +38,6 @@ fn serve(sockets: impl IntoIterator<Item = PassedSocket>) {
         opened.lines().filter(|line| ["3", "4", "5", "6"].iter().any(|number| line.contains(&format!(" {number} -> socket:"))));
     println!("children inherit {} sockets", sockets.count());
     crate::support::run(&reactor);
-}
-
-fn names(names: &[&str]) -> Vec<PassedSocket> {
-    names.iter().map(|name| PassedSocket::from(*name)).collect()
 }
 
 #[cfg(feature = "processes")]
@@ -57,9 +52,17 @@ fn passed_sockets_are_taken_by_name_index_and_number_each_once_and_only_if_they_
 
     const NAME: &str = "passed::passed_sockets_are_taken_by_name_index_and_number_each_once_and_only_if_they_listen";
     if is_child(NAME) {
-        let numbers = [PassedSocket::Descriptor(4), PassedSocket::Index(0), PassedSocket::Descriptor(6), PassedSocket::Index(9)];
-        let sockets = names(&["web", "web"]).into_iter().chain(numbers).chain(names(&["web", "no"]));
-        return serve(sockets);
+        return serve(&[
+            "systemd:domain=INET6:index=0",
+            "systemd:domain=INET:name=web",
+            "systemd:domain=INET:name=web",
+            "fd:4",
+            "systemd:domain=INET:index=0",
+            "fd:6",
+            "systemd:domain=INET:index=9",
+            "systemd:domain=INET:name=web",
+            "systemd:domain=UNIX:name=no",
+        ]);
     }
     let path = socket_path();
     let [first, second] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
@@ -81,8 +84,9 @@ fn passed_sockets_are_taken_by_name_index_and_number_each_once_and_only_if_they_
     let output = crate::support::run_until(&reactor, async move { Ok(get_process_output(&starter, command).await?) }).unwrap();
     let output = String::from_utf8(output).unwrap();
     std::fs::remove_file(&path).unwrap();
-    let told: Vec<_> = output.lines().skip_while(|line| !line.starts_with("listening")).take(9).collect();
+    let told: Vec<_> = output.lines().skip_while(|line| !line.starts_with("cannot listen")).take(10).collect();
     let expected = [
+        "cannot listen: the passed socket 0 cannot be listened on: its domain is INET, and not INET6",
         &format!("listening on {first_at}"),
         &format!("listening on {second_at}"),
         &format!("listening on {}", path.display()),
@@ -122,7 +126,7 @@ fn what_was_passed_to_another_process_or_is_this_programs_own_is_not_taken() {
 fn systemd_socket_activate_starts_a_program_by_the_first_connection() {
     const NAME: &str = "passed::systemd_socket_activate_starts_a_program_by_the_first_connection";
     if is_child(NAME) {
-        return serve(names(&["web"]).into_iter().chain([PassedSocket::Index(0)]));
+        return serve(&["systemd:domain=UNIX:name=web", "systemd:domain=UNIX:index=0"]);
     }
     let (control, web) = (socket_path(), socket_path());
     let mut starter = process::Command::new("systemd-socket-activate");
