@@ -112,10 +112,12 @@ fn what_was_passed_to_another_process_or_is_this_programs_own_is_not_taken() {
         let error = reactor.listen(ServerEndpoint::descriptor(3), |_peer| crate::support::Echo).unwrap_err();
         return println!("\n{error}");
     }
-    for (process, expected) in [("1", "(0 were passed)"), ("$$", "opened by this program itself")] {
+    for (process, count, expected) in
+        [("1", "2", "(0 were passed)"), ("$$", "2", "opened by this program itself"), ("$$", "4294967295", "more than 65536")]
+    {
         let mut shell = process::Command::new("sh");
         shell.args(["-c", &format!("export LISTEN_PID={process}; exec \"$0\" \"$@\"")]).arg(std::env::current_exe().unwrap());
-        shell.args([NAME, "--exact", "--nocapture", "--test-threads=1"]).env("CHILD_OF", NAME).env("LISTEN_FDS", "2");
+        shell.args([NAME, "--exact", "--nocapture", "--test-threads=1"]).env("CHILD_OF", NAME).env("LISTEN_FDS", count);
         let output = shell.stdin(Stdio::null()).output().unwrap();
         let output = String::from_utf8(output.stdout).unwrap();
         assert!(output.contains(expected), "{output}");

@@ -14,8 +14,11 @@ use super::{Registry, Reserve, tcp_socket};
 use crate::address::Address;
 use crate::backend::{Descriptor, ListenOptions, Listener, SocketOptions, Stream, Token};
 
-/// Accepted sockets have the options of the listening one: so it is in Linux, and in all that comes from BSD.
+/// Accepted sockets have [`Stream::nodelay`] of the listening one: so it is in Linux, and in all that comes from BSD.
 const INHERITS: bool = cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"));
+
+/// They have all others as well. Elsewhere that was not tried, and each accepted socket is told.
+const INHERITS_ALL: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// What differs between the listening sockets of TCP and of UNIX.
 pub(super) trait ListeningSocket {
@@ -55,7 +58,7 @@ pub(super) struct ListeningTcp {
 impl ListeningTcp {
     pub(super) fn bind(address: SocketAddr, options: ListenOptions) -> io::Result<Self> {
         let listener = listen(socket(address)?, address, options)?;
-        let listening = Self::adopt(listener, if INHERITS { SocketOptions::default() } else { options.socket })?;
+        let listening = Self::adopt(listener, if INHERITS_ALL { SocketOptions::default() } else { options.socket })?;
         listening.tells.set(!INHERITS);
         Ok(listening)
     }

@@ -4,6 +4,7 @@
 //! not opened by this program: what it opens is closed on exec, and what was passed cannot be. Each is taken once. The environment
 //! stays as it is, for other threads may be reading it; a child is not misled, since `LISTEN_PID` names our process.
 
+use std::env;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::os::fd::OwnedFd;
@@ -15,6 +16,9 @@ use crate::backend::{Inherited, PassedSocket, SocketDomain, listening_domain};
 
 /// The number of the first, `SD_LISTEN_FDS_START`.
 const FIRST: u32 = 3;
+
+/// More than any starter passes.
+const MOST: u32 = 1 << 16;
 
 /// None until somebody asks.
 static PASSED: Mutex<Option<Vec<Passed>>> = Mutex::new(None);
@@ -49,6 +53,10 @@ pub(super) fn take(socket: &PassedSocket, domain: Option<SocketDomain>) -> io::R
 
 /// Reads what the environment says was passed; none of it is inherited by children any more.
 fn read() -> io::Result<Vec<Passed>> {
+    // The library makes room for as many as it says.
+    if env::var("LISTEN_FDS").is_ok_and(|count| count.parse().is_ok_and(|count: u32| count > MOST)) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, format!("LISTEN_FDS says that more than {MOST} were passed")));
+    }
     let wrong = |error: sd_listen_fds::Error| io::Error::new(ErrorKind::InvalidInput, format!("LISTEN_FDS: {error}"));
     let passed = sd_listen_fds::get().map_err(wrong)?.into_iter();
     Ok(passed.map(|(name, descriptor)| Passed { name, state: State::of(descriptor.into_std()) }).collect())
