@@ -374,11 +374,13 @@ fn a_connection_that_is_lost_while_it_is_prepared_is_a_failed_attempt() {
     let failed = Rc::new(RefCell::new(None));
     let seen = Rc::clone(&failed);
     let told = client.when_connected(Some(3)).add_both(move |result| {
-        seen.replace(Some(result.map(|_| ()).map_err(|failure| failure.to_string())));
+        seen.replace(Some(result.expect_err("it is never prepared")));
     });
     told.detach();
     simulation.run_for(Duration::from_secs(10)).unwrap();
-    assert_eq!(failed.take(), Some(Err("connection was lost: connection reset".to_owned())));
+    let failure = failed.take().expect("it has failed three times");
+    let lost = matches!(failure.downcast_ref(), Some(ConnectError::Lost(Reason::ConnectionLost(_))));
+    assert!(lost, "{failure}");
 }
 
 /// A part that is added while the whole is being started was never started.
@@ -412,4 +414,116 @@ fn a_service_that_is_added_during_the_start_is_started_as_well() {
     tree.add_service(Adding(tree.clone(), Rc::clone(&started))).unwrap();
     tree.start_service(&Clock::new()).unwrap();
     assert!(started.get());
+}
+
+/// Runs a client service on a network for so long; gives what it told whoever waited for it, by time.
+fn watch_service<H: Clone + 'static>(
+    simulation: &Simulation,
+    client: &ClientService<H>,
+    failures: Option<u32>,
+) -> Rc<RefCell<Option<Result<H, Failure>>>> {
+    client.start_service(&simulation.host("10.0.0.2")).unwrap();
+    let told = Rc::new(RefCell::new(None));
+    let seen = Rc::clone(&told);
+    client.when_connected(failures).add_both(move |result| drop(seen.replace(Some(result)))).detach();
+    told
+}
+
+#[test]
+fn a_client_service_gives_what_its_protocol_offers_anew_for_each_connection() {
+    let simulation = Simulation::new(1);
+    simulation.host("10.0.0.1").listen("10.0.0.1:7", |_peer| support::Echo).unwrap();
+    let made = Rc::new(Cell::new(0));
+    let count = Rc::clone(&made);
+    let client = ClientService::offering("10.0.0.1:7", move |_peer| {
+        count.set(count.get() + 1);
+        let events = Events::default();
+        (Probe::new(&events, |_, _| Ok(())), (count.get(), events))
+    });
+    let prepared = Rc::new(Cell::new(0));
+    let there = Rc::clone(&prepared);
+    let client = client.unwrap().prepare_connection(move |(number, events): &(u32, Events)| -> Result {
+        assert_eq!(events.names(), ["made"], "it is called after connection_made");
+        there.set(*number);
+        Ok(())
+    });
+    let told = watch_service(&simulation, &client, None);
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(told.take().expect("it is connected").unwrap().0, 1);
+    simulation.host("10.0.0.1").kill();
+    let server = simulation.host("10.0.0.1").restart();
+    server.listen("10.0.0.1:7", |_peer| support::Echo).unwrap();
+    simulation.run_for(Duration::from_secs(10)).unwrap();
+    let (number, events) = client.when_connected(None).into_result().expect("it is connected again").unwrap();
+    assert_eq!((number, prepared.get()), (2, 2));
+    assert!(!events.lost());
+    client.stop_service().detach();
+    simulation.run_until_idle().unwrap();
+    simulation.host("10.0.0.2").assert_clean();
+}
+
+#[test]
+fn a_service_that_connects_once_does_not_connect_again_and_its_stop_closes_the_connection() {
+    let simulation = Simulation::new(1);
+    let server = simulation.host("10.0.0.1");
+    let client = ClientService::new("10.0.0.1:7", |_peer| Discard).unwrap().once();
+    let told = watch_service(&simulation, &client, None);
+    simulation.run_until_idle().unwrap();
+    let failure = told.take().expect("whoever waits is told").expect_err("nobody listens");
+    assert!(matches!(failure.downcast_ref(), Some(ConnectError::Refused)), "{failure}");
+
+    server.listen("10.0.0.1:7", |_peer| support::Echo).unwrap();
+    let told = watch_service(&simulation, &client, None);
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    let transport = told.take().expect("it connects after each start").unwrap();
+    let stopped = client.stop_service();
+    simulation.run_until(|| stopped.is_called()).unwrap();
+    assert!(!transport.is_connected());
+
+    let told = watch_service(&simulation, &client, None);
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    let transport = told.take().expect("it is connected").unwrap();
+    transport.abort_connection();
+    simulation.run_for(Duration::from_secs(3600)).unwrap();
+    assert!(!client.when_connected(None).is_called(), "what is lost is not made again");
+    simulation.host("10.0.0.2").assert_clean();
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_client_service_is_connected_once_the_handshake_is_complete() {
+    let simulation = Simulation::new(1);
+    let server = ServerEndpoint::tcp("10.0.0.1:7").unwrap().tls(&support::keys::server());
+    simulation.host("10.0.0.1").listen(server, |_peer| support::Echo).unwrap();
+    let endpoint = || ClientEndpoint::tcp("10.0.0.1:7").unwrap();
+    let client = ClientService::new(endpoint().tls(&support::keys::client()), |_peer| Discard).unwrap();
+    let told = watch_service(&simulation, &client, Some(1));
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert!(told.take().expect("it is connected").unwrap().tls_info().is_some());
+
+    let trusting_nobody = TlsClientConfig::builder().roots(TrustRoots::none()).build().unwrap();
+    let client = ClientService::new(endpoint().tls(&trusting_nobody), |_peer| Discard).unwrap();
+    let told = watch_service(&simulation, &client, Some(2));
+    simulation.run_for(Duration::from_secs(10)).unwrap();
+    let failure = told.take().expect("it has failed twice").expect_err("nobody is trusted");
+    assert!(matches!(failure.downcast_ref(), Some(ConnectError::Lost(Reason::Tls(_)))), "{failure}");
+}
+
+#[test]
+fn a_service_finds_others_by_their_names_and_knows_its_parent() {
+    let (tree, inner, log) = (MultiService::new(), MultiService::new(), Log::default());
+    inner.add_service_named("a", Noting::new("a", &log)).unwrap();
+    tree.add_service_named("inner", inner.clone()).unwrap();
+    tree.add_service(Noting::new("b", &log)).unwrap();
+    let found = tree.get_service_named::<MultiService>("inner").expect("it was added");
+    assert_eq!(found.get_service_named::<Noting>("a").expect("it was added").name, "a");
+    assert!(tree.get_service_named::<Noting>("inner").is_none(), "it is of another type");
+    assert!(tree.get_service_named::<Noting>("a").is_none(), "it is of another service");
+    let error = tree.add_service_named("inner", MultiService::new()).expect_err("the name is taken");
+    assert!(error.to_string().contains("\"inner\""), "{error}");
+    assert_eq!(tree.len(), 2);
+    assert!(tree.parent().is_none());
+    assert_eq!(inner.parent().expect("it has one").len(), 2);
+    drop((tree, found));
+    assert!(inner.parent().is_none(), "it does not keep its parent alive");
 }

@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 pub use torsade_reactor::{Address, UnixName};
@@ -29,8 +30,9 @@ impl fmt::Display for Host {
 
 /// Where to listen or to connect to: a host and a port.
 ///
-/// Written as `"127.0.0.1:8000"`, `"[::1]:8000"`, `"[fe80::1%2]:8000"` or `"localhost:8000"`; also made from a [`SocketAddr`] or from a pair
-/// such as `("localhost", 8000)`.
+/// Written as `"127.0.0.1:8000"`, `"[::1]:8000"` or `"localhost:8000"`; also made from a [`SocketAddr`] or from a pair such as
+/// `("localhost", 8000)`. A link-local IPv6 address names its link, by number or by name: `"[fe80::1%2]:8000"`,
+/// `"[fe80::1%eth0]:8000"` (RFC 4007, 11). The name is looked for when it is listened on or connected to.
 ///
 /// # Examples
 /// ```
@@ -39,16 +41,30 @@ impl fmt::Display for Host {
 /// let there: HostPort = "[::1]:8000".parse()?;
 /// assert_eq!((there.host(), there.port()), (&Host::Ip("::1".parse()?), 8000));
 /// assert!("localhost".parse::<HostPort>().is_err());
-/// assert_eq!("[fe80::1%2]:8000".parse::<HostPort>()?.to_string(), "[fe80::1%2]:8000");
+/// assert_eq!("[fe80::1%eth0]:8000".parse::<HostPort>()?.to_string(), "[fe80::1%eth0]:8000");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct HostPort {
     host: Host,
     port: u16,
-    /// Of a link-local IPv6 address: which link.
-    scope_id: u32,
+    link: Link,
 }
+
+/// The link that a link-local IPv6 address is on.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Link {
+    /// By its number; 0 leaves it to the system.
+    Number(u32),
+    /// By its name.
+    Name(String),
+}
+
+/// The link is not named.
+const NO_LINK: Link = Link::Number(0);
+
+/// The longest name that a link may have (IFNAMSIZ).
+const LONGEST_LINK: usize = 15;
 
 impl HostPort {
     /// The host part.
@@ -63,20 +79,47 @@ impl HostPort {
         self.port
     }
 
-    /// The port at `ip`: the host itself, or what its name was looked up to.
+    /// The name of the link that it is on, if that is given by name.
+    #[must_use]
+    pub fn link(&self) -> Option<&str> {
+        if let Link::Name(name) = &self.link { Some(name) } else { None }
+    }
+
+    /// The port at `ip`: the host itself, or what its name was looked up to. A [`link`](Self::link) that is given by name is not
+    /// in it.
     #[must_use]
     pub fn at(&self, ip: IpAddr) -> SocketAddr {
-        match ip {
-            IpAddr::V4(_) => SocketAddr::new(ip, self.port),
-            IpAddr::V6(ip) => SocketAddrV6::new(ip, self.port, 0, self.scope_id).into(),
+        match (ip, &self.link) {
+            (IpAddr::V6(ip), Link::Number(number)) => SocketAddrV6::new(ip, self.port, 0, *number).into(),
+            _ => SocketAddr::new(ip, self.port),
         }
     }
 
-    fn parse_host(text: &str, whole: &str) -> Result<Host, AddressError> {
-        let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        if let Ok(ip) = bracketed.unwrap_or(text).parse::<IpAddr>() {
-            return Ok(Host::Ip(ip));
+    /// `text` is the host alone, and `whole` what an error is to quote.
+    fn parse(text: &str, port: u16, whole: &str) -> Result<Self, AddressError> {
+        let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        if let Ok(ip) = bracketed.parse::<IpAddr>() {
+            return Ok((ip, port).into());
         }
+        if let Some((ip, link)) = bracketed.split_once('%')
+            && let (Ok(ip), Some(link)) = (ip.parse::<Ipv6Addr>(), Self::parse_link(link))
+        {
+            return Ok(Self { host: Host::Ip(ip.into()), port, link });
+        }
+        Ok(Self { host: Self::parse_name(text, whole)?, port, link: NO_LINK })
+    }
+
+    /// A number, or a name as systems have them: none of its characters would end the text somewhere else.
+    fn parse_link(text: &str) -> Option<Link> {
+        if text.bytes().all(|b| b.is_ascii_digit()) {
+            return text.parse().ok().map(Link::Number);
+        }
+        let is_name =
+            text.len() <= LONGEST_LINK && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '/' | '%' | '[' | ']'));
+        is_name.then(|| Link::Name(text.to_owned()))
+    }
+
+    fn parse_name(text: &str, whole: &str) -> Result<Host, AddressError> {
         let named = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
         // A name never ends in a number (RFC 1123, 2.1), so `1.2.3` or `256.1.1.1` is a mistyped address.
         let numeric =
@@ -100,20 +143,20 @@ impl FromStr for HostPort {
             return Err(AddressError::Host { text: text.to_owned() });
         }
         let port = port.parse().map_err(|_| AddressError::Port { text: text.to_owned() })?;
-        Ok(Self { host: Self::parse_host(host, text)?, port, scope_id: 0 })
+        Self::parse(host, port, text)
     }
 }
 
 impl From<SocketAddr> for HostPort {
     fn from(address: SocketAddr) -> Self {
-        let scope_id = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
-        Self { host: Host::Ip(address.ip()), port: address.port(), scope_id }
+        let number = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
+        Self { host: Host::Ip(address.ip()), port: address.port(), link: Link::Number(number) }
     }
 }
 
 impl From<(IpAddr, u16)> for HostPort {
     fn from((ip, port): (IpAddr, u16)) -> Self {
-        Self { host: Host::Ip(ip), port, scope_id: 0 }
+        Self { host: Host::Ip(ip), port, link: NO_LINK }
     }
 }
 
@@ -171,7 +214,7 @@ impl TryFrom<(&str, u16)> for HostPort {
     type Error = AddressError;
 
     fn try_from((host, port): (&str, u16)) -> Result<Self, AddressError> {
-        Ok(Self { host: Self::parse_host(host, host)?, port, scope_id: 0 })
+        Self::parse(host, port, host)
     }
 }
 
@@ -188,21 +231,24 @@ impl TryFrom<Address> for HostPort {
 
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Ip(ip) => self.at(*ip).fmt(f),
-            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        match (&self.host, &self.link) {
+            (Host::Ip(ip), Link::Name(link)) => write!(f, "[{ip}%{link}]:{}", self.port),
+            (Host::Ip(ip), Link::Number(_)) => self.at(*ip).fmt(f),
+            (Host::Name(name), _) => write!(f, "{name}:{}", self.port),
         }
     }
 }
 
 /// Where an outgoing connection goes.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "a host may have to be looked up, an address is used as it is")]
+#[expect(clippy::exhaustive_enums, reason = "a host may have to be looked up, an address is used as it is, a program started")]
 pub enum Destination {
     /// A socket that has an address.
     Address(Address),
     /// A port of a host, by number or by name.
     Host(HostPort),
+    /// A child process that runs this program.
+    Process(OsString),
 }
 
 impl fmt::Display for Destination {
@@ -210,6 +256,7 @@ impl fmt::Display for Destination {
         match self {
             Self::Address(address) => address.fmt(f),
             Self::Host(host) => host.fmt(f),
+            Self::Process(program) => write!(f, "the process {program:?}"),
         }
     }
 }

@@ -227,6 +227,33 @@ where
 {
 }
 
+/// As an endpoint of one's own is given it.
+impl Factory for Box<dyn Factory> {
+    fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
+        (**self).build_protocol(peer)
+    }
+
+    fn wrapped(&mut self) -> Option<&mut dyn Factory> {
+        Some(&mut **self)
+    }
+}
+
+impl Factory for Box<dyn ClientFactory> {
+    fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
+        (**self).build_protocol(peer)
+    }
+
+    fn wrapped(&mut self) -> Option<&mut dyn Factory> {
+        Some(&mut **self)
+    }
+}
+
+impl ClientFactory for Box<dyn ClientFactory> {
+    fn wrapped_client(&mut self) -> Option<&mut dyn ClientFactory> {
+        Some(&mut **self)
+    }
+}
+
 /// A factory that others hold as well, or that serves several ports: its hooks come once for each.
 impl<F: Factory + ?Sized> Factory for Rc<RefCell<F>> {
     fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {

@@ -18,6 +18,12 @@ pub struct Layers {
 }
 
 impl Layers {
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.tls.is_none() && self.compression.is_none()
+    }
+
     /// Switches them on, before anything was sent or received.
     ///
     /// # Errors

@@ -122,6 +122,14 @@ pub trait Backend {
     /// When the attempt fails at once.
     fn connect(&self, address: &Address, from: Option<SocketAddr>, options: SocketOptions) -> io::Result<Box<dyn Stream>>;
 
+    /// The number of the link of this name: what the scope of a link-local IPv6 address is.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, or its links have no names.
+    fn link_number(&self, name: &str) -> io::Result<u32> {
+        Err(no_link(name))
+    }
+
     /// Opens a socket of datagrams on `address`; of UNIX datagrams for a [`UnixName`](crate::UnixName), and for
     /// [`Address::Unnamed`], to which nobody can send. It is not [registered](Datagrams::register) yet.
     ///
@@ -199,4 +207,9 @@ pub trait Backend {
     /// # Errors
     /// When the system refuses to install the signal action; `Unsupported` for a signal that it does not have.
     fn watch_signals(&self, signals: &[Signal]) -> io::Result<()>;
+}
+
+/// Says that no link has this name.
+pub(crate) fn no_link(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("there is no link named {name:?}: see `ip link`, or give its number"))
 }

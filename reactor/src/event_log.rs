@@ -27,7 +27,7 @@
 //! | subject | of | callbacks |
 //! |---|---|---|
 //! | `connection/ID/PEER` | a connection, by `Transport::id` and the peer's address | those of `Protocol` |
-//! | `connector/DESTINATION` | an outgoing connection before it is established | those of `ClientFactory` |
+//! | `connector/DESTINATION` | whoever makes outgoing connections, by where they go | those of `ClientFactory` |
 //! | `process/PID` | a child process, by its number in the system | those of `ProcessProtocol` |
 //! | `port/ADDRESS` | a listening port, by its address | those of `Factory` |
 //! | `reactor` | the reactor itself | `signal` with its name as the reason |

@@ -174,7 +174,7 @@ fn an_unknown_host_is_named_in_the_error() {
 }
 
 /// A listener whose queue is full: who connects now gets no answer. None where the system answers all the same.
-fn hanging() -> Option<(socket2::Socket, Vec<socket2::Socket>, SocketAddr)> {
+pub fn hanging() -> Option<(socket2::Socket, Vec<socket2::Socket>, SocketAddr)> {
     let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     listener.listen(0).unwrap();

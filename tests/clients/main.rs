@@ -5,4 +5,5 @@ mod support;
 
 mod connecting;
 mod happy_eyeballs;
+mod links;
 mod names;

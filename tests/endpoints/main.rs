@@ -4,7 +4,11 @@
 mod support;
 
 mod connect_protocol;
+mod custom;
+#[cfg(unix)]
+mod processes;
 #[cfg(unix)]
 mod socket_options;
+mod stdio;
 mod text;
 mod text_errors;

@@ -6,12 +6,12 @@ use torsade::{EndpointError, prelude::*};
 type Row = (&'static str, usize, &'static str);
 
 const SERVERS: &[Row] = &[
-    ("", 0, "the type is missing: it is one of tcp, tcp6, ssl, unix, systemd, fd, haproxy, compress"),
-    ("haproxy:", 8, "the type is missing: it is one of tcp, tcp6, ssl, unix, systemd, fd, haproxy, compress"),
+    ("", 0, "the type is missing: it is one of tcp, tcp6, ssl, unix, systemd, fd, stdio, haproxy, compress"),
+    ("haproxy:", 8, "the type is missing: it is one of tcp, tcp6, ssl, unix, systemd, fd, stdio, haproxy, compress"),
     (
         "tpc6:80",
         0,
-        "there is no type \"tpc6\": did you mean tcp6? it is one of tcp, tcp6, ssl, unix, systemd, fd, haproxy, compress, of those added by \
+        "there is no type \"tpc6\": did you mean tcp6? it is one of tcp, tcp6, ssl, unix, systemd, fd, stdio, haproxy, compress, of those added by \
          register_endpoint_parser, or an address, 127.0.0.1:8000 or [::1]:8000",
     ),
     ("TCP:80", 0, "there is no type \"TCP\": did you mean tcp? it is one of tcp"),

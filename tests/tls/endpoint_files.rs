@@ -48,10 +48,10 @@ impl Drop for Files {
 fn meet(server: &str, client: &str) -> Option<ConnectError> {
     let simulation = Simulation::new(1);
     let files = Files::new();
-    simulation.host("10.0.0.2").listen(&files.text(server), |_peer| Echo).unwrap();
+    simulation.host("10.0.0.2").listen(files.text(server), |_peer| Echo).unwrap();
     let came = Rc::new(RefCell::new(None));
     let told = Rc::clone(&came);
-    let connecting = simulation.host("10.0.0.1").connect_protocol(&files.text(client), Discard);
+    let connecting = simulation.host("10.0.0.1").connect_protocol(files.text(client), Discard);
     let told = move |result: std::result::Result<Transport, Failure>| drop(told.replace(Some(result.map(drop))));
     connecting.add_both(told).detach();
     simulation.run_for(std::time::Duration::from_secs(60)).unwrap();
@@ -98,7 +98,7 @@ fn files_are_read_when_it_listens_or_connects_and_an_error_names_the_one() {
         ("ssl:443:privateKey=@/both.pem:certKey=@/roots/README", "roots/README"),
         ("ssl:443:privateKey=@/both.pem:extraCertChain=@/chain.pem", "chain.pem"),
     ] {
-        let error = host.listen(&files.text(text), |_peer| Echo).expect_err(text);
+        let error = host.listen(files.text(text), |_peer| Echo).expect_err(text);
         assert!(matches!(error, ListenError::Configuration(_)), "{error}");
         named(&error, file);
     }
@@ -108,7 +108,7 @@ fn files_are_read_when_it_listens_or_connects_and_an_error_names_the_one() {
         ("tls:h:443:trustRoots=@/empty", "empty"),
         ("ssl:h:443:caCertsDir=@/roots:certKey=@/key.pem", "key.pem"),
     ] {
-        let error = host.connect(&files.text(text), |_peer| Discard).expect_err(text);
+        let error = host.connect(files.text(text), |_peer| Discard).expect_err(text);
         assert!(matches!(error, ConnectError::Configuration(_)), "{error}");
         named(&error, file);
     }

@@ -188,7 +188,7 @@ impl StreamConnection {
             self.state.borrow_mut().life.doom(reason);
         }
         self.call(Callback::ConnectionMade);
-        if layers.tls.is_none() {
+        if !self.state.borrow().is_handshaking() {
             self.tell_ready();
         }
         self.settle();

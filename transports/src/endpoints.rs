@@ -7,7 +7,12 @@
 pub(crate) mod client;
 mod connect_protocol;
 mod inherited;
+mod layered;
 pub(crate) mod reactor_endpoints;
 pub(crate) mod server;
+mod stdio;
 pub(crate) mod text;
 mod tls_files;
+
+pub(crate) use client::{ClientEndpoint, IntoClientEndpoint};
+pub(crate) use server::{IntoServerEndpoint, ServerEndpoint};

@@ -25,9 +25,13 @@ pub struct ConnectOptions {
     /// `HostnameEndpoint` has 300 ms).
     #[doc(alias = "attemptDelay")]
     pub attempt_delay: Duration,
-    /// The address on our side, with port 0 for any that is free; none unless set, which leaves it to the system.
+    /// How long one address is given to answer, whatever others do; none unless set, which leaves it to
+    /// [`timeout`](Self::timeout). An address that is given up is noted in [`ConnectError::EveryAddress`](crate::ConnectError).
+    pub attempt_timeout: Option<Duration>,
+    /// The address on our side, with port 0 for any that is free; none unless set, which leaves it to the system. One that is not
+    /// ours is `AddrNotAvailable`, a port that is in use `AddrInUse`, also for some time after a connection from it was closed.
     ///
-    /// Addresses of another family are not tried then.
+    /// Addresses of the other family are not tried then, which is noted like a failure. It is not used for UNIX sockets.
     #[doc(alias = "bindAddress")]
     pub bind_address: Option<SocketAddr>,
     /// What the system is told about the socket.
@@ -39,6 +43,7 @@ impl Default for ConnectOptions {
         Self {
             timeout: Duration::from_secs(30),
             attempt_delay: Duration::from_millis(250),
+            attempt_timeout: None,
             bind_address: None,
             socket: SocketOptions::default(),
         }

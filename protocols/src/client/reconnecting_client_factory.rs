@@ -59,15 +59,41 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
     /// Wraps `inner`, whose hooks are called as well.
     #[must_use]
     pub fn new(inner: F) -> Self {
+        Self::with_backoff(|_| inner)
+    }
+
+    /// Wraps the factory that `make` makes, which is given the [`Backoff`] for the protocols that it will build.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::{Backoff, prelude::*};
+    ///
+    /// struct Client(Backoff);
+    ///
+    /// impl LineProtocol for Client {
+    ///     fn line_received(&mut self, _: &LineTransport, line: &[u8]) -> Result {
+    ///         if line == b"welcome" {
+    ///             self.0.reset_delay();
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let factory = ReconnectingClientFactory::with_backoff(|backoff| move |_peer| LineReceiver::new(Client(backoff.clone())));
+    /// assert_eq!(factory.backoff().retries(), 0);
+    /// ```
+    #[must_use]
+    pub fn with_backoff(make: impl FnOnce(Backoff) -> F) -> Self {
         let state = BackoffState {
             retries: Cell::new(0),
             stopped: Cell::new(false),
             waiting: RefCell::default(),
             connector: RefCell::default(),
         };
+        let backoff = Backoff(Rc::new(state));
         Self {
-            inner,
-            backoff: Backoff(Rc::new(state)),
+            inner: make(backoff.clone()),
+            backoff,
             initial_delay: Duration::from_secs(1),
             max_delay: Duration::from_secs(3600),
             factor: std::f64::consts::E,

@@ -58,7 +58,7 @@ use mio::unix::SourceFd;
 use crate::address::Address;
 use crate::backend::{
     Backend, Command, DatagramOptions, Datagrams, Inherited, Job, ListenOptions, Listener, PassedSocket, Ready, Resolved, Signal,
-    SocketDomain, SocketOptions, Spawned, Stream, Token, Wake, Wakeups,
+    SocketDomain, SocketOptions, Spawned, Stream, Token, Wake, Wakeups, no_link,
 };
 #[cfg(unix)]
 use crate::backend::{Descriptor, Interest};
@@ -241,6 +241,15 @@ impl Backend for Os {
     #[cfg(not(unix))]
     fn spawn(&self, _: &Command) -> io::Result<Spawned> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "pipes cannot be waited for on this system"))
+    }
+
+    /// Of the functions that know the names, this one is everywhere. Numbers are not looked up, so that it does not wait.
+    fn link_number(&self, name: &str) -> io::Result<u32> {
+        let found = (format!("fe80::%{name}").as_str(), 0).to_socket_addrs().ok().and_then(|mut found| found.next());
+        match found {
+            Some(SocketAddr::V6(address)) => Ok(address.scope_id()),
+            _ => Err(no_link(name)),
+        }
     }
 
     fn resolve(&self, name: String, resolved: Resolved) {

@@ -11,10 +11,11 @@ use torsade_protocols::{
     Address, AddressError, ClientFactory, Compression, ConnectError, ConnectOptions, Connector, Destination, EndpointError,
     HostPort, IntoHostPort, UnixName,
 };
-use torsade_reactor::Reactor;
+use torsade_reactor::{Command, Reactor};
 
+use super::layered::Layered;
 use super::tls_files::{ClientTlsFiles, ReadOnce};
-use crate::ends::reactor_tcp::connect;
+use crate::ends::reactor_tcp::{connect, connect_process};
 #[cfg(feature = "tls")]
 use crate::tls::TlsClientConfig;
 
@@ -47,7 +48,18 @@ pub struct ClientEndpoint {
 pub(super) enum Place {
     Tcp(HostPort),
     Unix(UnixName),
+    Process(Program),
     Custom(Custom),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Program(pub(super) Rc<Command>);
+
+/// Whether they are the same: what descriptors a command has cannot be compared.
+impl PartialEq for Program {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -97,6 +109,28 @@ impl ClientEndpoint {
         Self::new(Place::Unix(name.into()))
     }
 
+    /// A program, which is started for each connection: it reads what we write from its standard input, and we read what it writes
+    /// to its standard output.
+    ///
+    /// What else it has the [`Command`] says. Each line that it writes to its standard error is logged, as a warning, unless that is
+    /// [`Null`](torsade_reactor::ChildDescriptor::Null) or something else that is not a pipe. Its end is the end of what we read, even
+    /// if it has closed its output before; a status other than 0, or a signal, is the error that the connection is lost with. A close
+    /// closes its input and output, which ends most programs; an abort kills it.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::prelude::*;
+    ///
+    /// let sort = ClientEndpoint::process(Command::new("sort").args(["-n", "-r"]));
+    /// assert_eq!(sort.to_string(), "<process \"sort\">");
+    /// ```
+    #[doc(alias = "ProcessEndpoint")]
+    #[doc(alias = "StandardErrorBehavior")]
+    #[must_use]
+    pub fn process(command: Command) -> Self {
+        Self::new(Place::Process(Program(Rc::new(command))))
+    }
+
     /// An endpoint of a kind of one's own.
     #[must_use]
     pub fn custom(endpoint: impl StreamClientEndpoint + 'static) -> Self {
@@ -139,7 +173,11 @@ impl ClientEndpoint {
         let destination = match &self.place {
             Place::Tcp(there) => Destination::Host(there.clone()),
             Place::Unix(name) => Destination::Address(Address::Unix(name.clone())),
-            Place::Custom(endpoint) => return endpoint.0.connect(reactor, factory),
+            Place::Process(program) => {
+                return connect_process(reactor, Rc::clone(&program.0), self.options, factory, layers);
+            }
+            Place::Custom(endpoint) if layers.is_empty() => return endpoint.0.connect(reactor, factory),
+            Place::Custom(endpoint) => return endpoint.0.connect(reactor, Box::new(Layered { layers, factory })),
         };
         connect(reactor, destination, self.options, factory, layers)
     }
@@ -155,6 +193,7 @@ pub trait IntoClientEndpoint: TryInto<ClientEndpoint, Error: Into<EndpointError>
 impl IntoClientEndpoint for ClientEndpoint {}
 impl IntoClientEndpoint for &str {}
 impl IntoClientEndpoint for &String {}
+impl IntoClientEndpoint for String {}
 impl IntoClientEndpoint for HostPort {}
 impl IntoClientEndpoint for SocketAddr {}
 
@@ -162,6 +201,14 @@ impl TryFrom<&str> for ClientEndpoint {
     type Error = EndpointError;
 
     fn try_from(text: &str) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ClientEndpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: String) -> Result<Self, EndpointError> {
         text.parse()
     }
 }

@@ -8,14 +8,16 @@ use std::rc::Rc;
 use torsade_protocols::TlsConfig;
 use torsade_protocols::spi::Layers;
 use torsade_protocols::{
-    Address, Compression, EndpointError, Factory, Host, IntoHostPort, ListenError, ProxyProtocolFactory, UnixName,
+    Address, Compression, EndpointError, Factory, Host, HostPort, IntoHostPort, ListenError, ProxyProtocolFactory, UnixName,
 };
 use torsade_reactor::{Inherited, ListenOptions, PassedSocket, Reactor, SocketDomain};
 
 use super::inherited::InheritedPlace;
+use super::layered::Layered;
+use super::stdio;
 use super::tls_files::ServerTlsFiles;
 use crate::ends::port::Port;
-use crate::ends::reactor_tcp::{adopt_with, listen_at};
+use crate::ends::reactor_tcp::{adopt_with, listen, listen_at};
 #[cfg(feature = "tls")]
 use crate::tls::TlsServerConfig;
 
@@ -45,8 +47,9 @@ pub struct ServerEndpoint {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Place {
-    Tcp(SocketAddr),
+    Tcp(HostPort),
     Unix(UnixName),
+    Stdio,
     Inherited(InheritedPlace),
     Custom(Custom),
 }
@@ -83,8 +86,15 @@ impl ServerEndpoint {
     #[doc(alias = "TCP6ServerEndpoint")]
     pub fn tcp(address: impl IntoHostPort) -> Result<Self, ListenError> {
         let address = address.into_host_port()?;
-        let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
-        Ok(Self::new(Place::Tcp(address.at(ip))))
+        if let Host::Name(_) = address.host() {
+            return Err(ListenError::Name(address));
+        }
+        Ok(Self::at(address))
+    }
+
+    /// The same at an address that is no name.
+    pub(super) fn at(address: HostPort) -> Self {
+        Self::new(Place::Tcp(address))
     }
 
     /// The path, or abstract name, of a UNIX socket.
@@ -130,6 +140,17 @@ impl ServerEndpoint {
     #[must_use]
     pub fn inherited(socket: impl Into<Inherited>) -> Self {
         Self::new(Place::Inherited(InheritedPlace::own(socket.into())))
+    }
+
+    /// Standard input and output, as [`standard_io`](crate::ReactorStdio::standard_io) takes them: the one connection that comes is
+    /// there from the beginning.
+    ///
+    /// The port stays, and nobody else comes, until [`stop_listening`](Port::stop_listening). Only one connection of a process can
+    /// have them at a time: otherwise listening fails with `ResourceBusy`.
+    #[doc(alias = "StandardIOEndpoint")]
+    #[must_use]
+    pub fn stdio() -> Self {
+        Self::new(Place::Stdio)
     }
 
     /// An endpoint of a kind of one's own.
@@ -182,10 +203,12 @@ impl ServerEndpoint {
             (Box::new(factory), layers)
         };
         match &self.place {
-            Place::Tcp(address) => listen_at(reactor, &Address::Tcp(*address), self.options, factory, layers),
-            Place::Unix(name) => listen_at(reactor, &name.clone().into(), self.options, factory, layers),
+            Place::Tcp(address) => listen(reactor, address.clone(), self.options, factory, layers),
+            Place::Unix(name) => listen_at(reactor, &Address::Unix(name.clone()), self.options, factory, layers),
             Place::Inherited(place) => adopt_with(reactor, || place.take(reactor), self.options.socket, factory, layers),
-            Place::Custom(endpoint) => endpoint.0.listen(reactor, factory),
+            Place::Stdio => stdio::listen(reactor, factory, layers),
+            Place::Custom(endpoint) if layers.is_empty() => endpoint.0.listen(reactor, factory),
+            Place::Custom(endpoint) => endpoint.0.listen(reactor, Box::new(Layered { layers, factory })),
         }
     }
 }
@@ -200,12 +223,21 @@ pub trait IntoServerEndpoint: TryInto<ServerEndpoint, Error: Into<EndpointError>
 impl IntoServerEndpoint for ServerEndpoint {}
 impl IntoServerEndpoint for &str {}
 impl IntoServerEndpoint for &String {}
+impl IntoServerEndpoint for String {}
 impl IntoServerEndpoint for SocketAddr {}
 
 impl TryFrom<&str> for ServerEndpoint {
     type Error = EndpointError;
 
     fn try_from(text: &str) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ServerEndpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: String) -> Result<Self, EndpointError> {
         text.parse()
     }
 }
@@ -220,6 +252,6 @@ impl TryFrom<&String> for ServerEndpoint {
 
 impl From<SocketAddr> for ServerEndpoint {
     fn from(address: SocketAddr) -> Self {
-        Self::new(Place::Tcp(address))
+        Self::at(address.into())
     }
 }

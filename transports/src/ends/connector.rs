@@ -15,16 +15,19 @@ use torsade_protocols::{
 };
 use torsade_reactor::event_log::{Event, Subject};
 use torsade_reactor::spi::{Ready, Source, Token, catch, drop_quietly};
-use torsade_reactor::{DelayedCall, Panic, Reactor, report_error};
+use torsade_reactor::{Command, DelayedCall, Panic, Reactor, report_error};
 use torsade_reactor::{LookUp, TooManyLookUps};
 
 use crate::connection::shared::Shared;
 use crate::connection::{Begun, StreamConnection};
+use crate::ends::socket_address::on_link;
 use race::{Race, Winner};
 
 pub(crate) struct StreamConnector {
     shared: Rc<Shared>,
     destination: Destination,
+    /// Of a destination that is a process: how it is started.
+    command: Option<Rc<Command>>,
     options: ConnectOptions,
     factory: RefCell<Box<dyn ClientFactory>>,
     /// What every connection begins with.
@@ -56,6 +59,7 @@ impl StreamConnector {
     pub(crate) fn new(
         reactor: &Reactor,
         destination: Destination,
+        command: Option<Rc<Command>>,
         options: ConnectOptions,
         factory: Box<dyn ClientFactory>,
         layers: Layers,
@@ -63,6 +67,7 @@ impl StreamConnector {
         Rc::new(Self {
             shared: Shared::of(reactor),
             destination,
+            command,
             options,
             factory: RefCell::new(factory),
             layers,
@@ -102,13 +107,20 @@ impl StreamConnector {
         let timeout = self.options.timeout;
         let deadline = self.next_turn(timeout, move |connector| connector.fail(&ConnectError::TimedOut(timeout)));
         let there = match &self.destination {
-            Destination::Address(address) => address.clone(),
+            Destination::Address(address) => Ok(address.clone()),
+            Destination::Process(_) => Ok(Address::Unnamed),
             Destination::Host(there) => match there.host() {
-                Host::Ip(ip) => there.at(*ip).into(),
+                Host::Ip(ip) => on_link(&self.shared.reactor, there, *ip).map(Address::from),
                 Host::Name(_) => return self.look_up(deadline, there),
             },
         };
-        self.race(deadline, vec![there]);
+        match there {
+            Ok(there) => self.race(deadline, vec![there]),
+            Err(error) => {
+                deadline.cancel().ok();
+                self.fail(&error.into());
+            }
+        }
     }
 
     fn look_up(self: &Rc<Self>, deadline: DelayedCall, there: &HostPort) {
@@ -168,7 +180,7 @@ impl StreamConnector {
         let Winner { token, stream, peer } = winner;
         let [maker, user, loser] = [self, self, self].map(Rc::clone);
         let host = match &self.destination {
-            Destination::Address(_) => None,
+            Destination::Address(_) | Destination::Process(_) => None,
             Destination::Host(there) => Some(there.host().clone()),
         };
         let begun = Begun {
@@ -225,7 +237,7 @@ impl StreamConnector {
                 deadline.cancel().ok();
                 drop(look_up);
             }
-            Phase::Connecting(race) => race.end(&self.shared.reactor),
+            Phase::Connecting(race) => race.end(),
             Phase::Idle | Phase::Starting | Phase::Building | Phase::Ending | Phase::Connected(_) => {}
         }
     }

@@ -12,7 +12,7 @@ use std::rc::{Rc, Weak};
 use torsade_protocols::spi::RunningProcess;
 use torsade_protocols::{Callback, Process, ProcessError, ProcessProtocol, Protocol, Result, Transport};
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::spi::{Child, Ready, Source, Spawned, Token, catch, drop_quietly};
+use torsade_reactor::spi::{Child, Ready, Source, Spawned, Stream, Token, catch, drop_quietly};
 use torsade_reactor::{AtStop, Command, Escaped, ProcessEnd, ProcessSignal, Reactor, report_error};
 
 use crate::connection::StreamConnection;
@@ -36,8 +36,14 @@ pub(crate) struct ProcessSource {
 }
 
 impl ProcessSource {
-    /// Starts a child, whose protocol's callbacks begin in the next turn.
-    pub(crate) fn spawn(reactor: &Reactor, protocol: Box<dyn ProcessProtocol>, command: &Command) -> io::Result<Process> {
+    /// Starts a child, whose protocol's callbacks begin in the next turn. Our end of each pipe is a connection unless `keep` keeps
+    /// it for itself.
+    pub(crate) fn spawn(
+        reactor: &Reactor,
+        protocol: Box<dyn ProcessProtocol>,
+        command: &Command,
+        mut keep: impl FnMut(u32, Box<dyn Stream>) -> Option<Box<dyn Stream>>,
+    ) -> io::Result<Process> {
         if reactor.is_stopping() {
             return Err(io::Error::other(format!("{:?} is not started: the reactor is stopping", command.get_program())));
         }
@@ -61,6 +67,7 @@ impl ProcessSource {
         process.token.set(reactor.add_source(Rc::<Self>::clone(&process)));
         let begun = process.register().and_then(|()| {
             streams.into_iter().try_for_each(|(descriptor, stream)| {
+                let Some(stream) = keep(descriptor, stream) else { return Ok(()) };
                 let pipe = Box::new(PipeProtocol { process: Rc::downgrade(&process), descriptor });
                 let on_made = |pipe: &Transport| drop(process.streams.borrow_mut().insert(descriptor, pipe.clone()));
                 StreamConnection::adopt_pipe(&process.shared, stream, pipe, on_made)

@@ -31,6 +31,6 @@ pub trait ReactorProcess {
 
 impl ReactorProcess for Reactor {
     fn spawn_process<P: ProcessProtocol + 'static>(&self, protocol: P, command: Command) -> io::Result<Process> {
-        ProcessSource::spawn(self, Box::new(protocol), &command)
+        ProcessSource::spawn(self, Box::new(protocol), &command, |_, stream| Some(stream))
     }
 }

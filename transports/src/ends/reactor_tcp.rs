@@ -5,15 +5,15 @@ use std::rc::Rc;
 
 use torsade_protocols::spi::{Connect, Layers};
 use torsade_protocols::{
-    Address, ClientFactory, ConnectError, ConnectOptions, Connector, Destination, Factory, Host, HostPort, IntoHostPort,
-    ListenError,
+    Address, ClientFactory, ConnectError, ConnectOptions, Connector, Destination, Factory, HostPort, IntoHostPort, ListenError,
 };
-use torsade_reactor::{Inherited, ListenOptions, Reactor, SocketOptions};
+use torsade_reactor::{Command, Inherited, ListenOptions, Reactor, SocketOptions};
 
 use crate::connection::shared::Shared;
 use crate::ends::accept_bound::AcceptBound;
 use crate::ends::connector::StreamConnector;
 use crate::ends::port::{ACCEPTS, Port};
+use crate::ends::socket_address::own_address;
 
 /// TCP servers and clients on a [`Reactor`].
 #[doc(alias = "IReactorTCP")]
@@ -218,8 +218,8 @@ pub(crate) fn listen(
     factory: Box<dyn Factory>,
     layers: Layers,
 ) -> Result<Port, ListenError> {
-    let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
-    listen_at(reactor, &address.at(ip).into(), options, factory, layers)
+    let address = own_address(reactor, address)?;
+    listen_at(reactor, &address.into(), options, factory, layers)
 }
 
 pub(crate) fn listen_at(
@@ -248,7 +248,7 @@ pub(crate) fn adopt_with(
     open(reactor, &address, || Port::open(reactor, reactor.backend().adopt(listener, options)?, factory, 1, layers))
 }
 
-fn open(reactor: &Reactor, address: &Address, port: impl FnOnce() -> io::Result<Port>) -> Result<Port, ListenError> {
+pub(crate) fn open(reactor: &Reactor, address: &Address, port: impl FnOnce() -> io::Result<Port>) -> Result<Port, ListenError> {
     if reactor.is_stopping() {
         return Err(ListenError::ShuttingDown);
     }
@@ -263,7 +263,22 @@ pub(crate) fn connect(
     factory: Box<dyn ClientFactory>,
     layers: Layers,
 ) -> Result<Connector, ConnectError> {
-    let connector = StreamConnector::new(reactor, destination, options, factory, layers);
+    begin(StreamConnector::new(reactor, destination, None, options, factory, layers))
+}
+
+/// Starts a process, which is connected to; the connection begins with these layers.
+pub(crate) fn connect_process(
+    reactor: &Reactor,
+    command: Rc<Command>,
+    options: ConnectOptions,
+    factory: Box<dyn ClientFactory>,
+    layers: Layers,
+) -> Result<Connector, ConnectError> {
+    let destination = Destination::Process(command.get_program().to_owned());
+    begin(StreamConnector::new(reactor, destination, Some(command), options, factory, layers))
+}
+
+fn begin(connector: Rc<StreamConnector>) -> Result<Connector, ConnectError> {
     Rc::clone(&connector).connect()?;
     Ok(Connector::new(connector))
 }

@@ -3,11 +3,12 @@
 use std::io;
 use std::net::UdpSocket;
 
-use torsade_protocols::{Address, DatagramProtocol, DatagramTransport, Host, IntoHostPort, ListenError};
+use torsade_protocols::{Address, DatagramProtocol, DatagramTransport, IntoHostPort, ListenError};
 use torsade_reactor::spi::Datagrams;
 use torsade_reactor::{DatagramOptions, Reactor};
 
 use crate::ends::datagram_port::DatagramPort;
+use crate::ends::socket_address::own_address;
 
 /// UDP on a [`Reactor`].
 #[doc(alias = "IReactorUDP")]
@@ -133,9 +134,7 @@ impl ReactorUdp for Reactor {
         A: IntoHostPort,
         P: DatagramProtocol + 'static,
     {
-        let address = address.into_host_port()?;
-        let Host::Ip(ip) = *address.host() else { return Err(ListenError::Name(address)) };
-        let address = Address::Udp(address.at(ip));
+        let address = Address::Udp(own_address(self, address.into_host_port()?)?);
         listen_datagram(self, &address, options, Box::new(protocol), || self.backend().bind_datagram(&address, options))
     }
 

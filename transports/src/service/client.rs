@@ -5,33 +5,51 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::policies::{ProtocolWrapper, WrapperTransport, WrappingFactory};
 use torsade_protocols::{
-    Address, AddressError, ClientFactory, ConnectError, Connector, Factory, HostPort, IntoHostPort, Protocol, Reason, Transport,
+    Address, ClientFactory, ConnectError, Connector, EndpointError, Factory, MakeHandle, Offer, Protocol, Reason, Transport,
 };
 use torsade_reactor::{CallbackResult, Deferred, DeferredError, DelayedCall, Failure, Firer, Reactor, Result, Settled, defer};
 
 use super::Service;
-use crate::ends::reactor_tcp::ReactorTcp;
+use super::backoff_policy::backoff_policy;
+use crate::endpoints::{ClientEndpoint, IntoClientEndpoint};
 
 type Policy = dyn Fn(u32, u64) -> Duration;
-type Prepare = dyn Fn(&Transport) -> Settled<()>;
+type Prepare<H> = dyn Fn(&H) -> Settled<()>;
+type TakeHandle<H> = dyn Fn(&Transport) -> Option<H>;
 
 /// Connects when it is started, and again whenever the connection fails or is lost, until it is stopped; a cheap handle.
 ///
 /// The wait before an attempt grows with the number of failures in a row, see [`backoff_policy`].
-/// [`when_connected`](Self::when_connected) gives the transport. Twisted's takes an endpoint; this takes an address for
-/// [`connect_tcp`](ReactorTcp::connect_tcp).
-#[derive(Clone)]
-#[doc(alias = "TCPClient")]
-pub struct ClientService(Rc<Client>);
+/// [`when_connected`](Self::when_connected) gives the transport, or [what the protocol offers](Self::offering): as soon as the
+/// connection is there to be used, which is after the handshake where it begins with TLS.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use torsade::{prelude::*, service::{ClientService, Service}, simulated::Simulation, wire::{Discard, Echo}};
+///
+/// let simulation = Simulation::new(1);
+/// simulation.host("10.0.0.2").listen("10.0.0.2:7", |_peer| Echo)?;
+/// let reactor = simulation.host("10.0.0.1");
+/// let service = ClientService::new("10.0.0.2:7", |_peer| Discard)?;
+/// service.start_service(&reactor)?;
+/// let connected = service.when_connected(None);
+/// simulation.run_for(Duration::from_secs(1))?;
+/// assert!(connected.is_called());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ClientService<H: 'static = Transport>(Rc<Client<H>>);
 
-struct Client {
-    address: HostPort,
+struct Client<H: 'static> {
+    endpoint: ClientEndpoint,
     factory: Rc<RefCell<dyn ClientFactory>>,
-    policy: RefCell<Rc<Policy>>,
-    prepare: RefCell<Option<Rc<Prepare>>>,
-    state: RefCell<ServiceState>,
+    /// Makes the handle of the connection that is there, whose protocol was the last that was built.
+    handle: Box<TakeHandle<H>>,
+    /// None if it connects once.
+    policy: RefCell<Option<Rc<Policy>>>,
+    prepare: RefCell<Option<Rc<Prepare<H>>>>,
+    state: RefCell<ServiceState<H>>,
 }
 
 /// What the service keeps alive.
@@ -39,25 +57,23 @@ struct Client {
 /// Guaranteed: there is at most one connection or attempt at a time; its end, which the factory's hooks tell, makes the phase
 /// idle and begins the next wait, unless the service is being stopped; whoever waits for a connection gets one that is
 /// prepared, or an error.
-#[derive(Default)]
-struct ServiceState {
+struct ServiceState<H: 'static> {
     /// None while the service is stopped or stopping.
     reactor: Option<Reactor>,
-    phase: Phase,
+    phase: Phase<H>,
     /// Failures in a row.
     failures: u32,
-    waiting: Vec<Waiting>,
+    waiting: Vec<Waiting<H>>,
     stopping: Vec<Firer<()>>,
 }
 
-#[derive(Default)]
-enum Phase {
-    #[default]
+enum Phase<H> {
     Idle,
+    /// Until the connection is there to be used.
     Connecting(Connector),
-    /// The connection is established, and is being prepared.
+    /// It is being prepared.
     Preparing(Transport),
-    Connected(Transport),
+    Connected(Transport, H),
     /// Preparing it has failed, and it is being closed.
     Refused(Transport),
     /// For the next attempt.
@@ -65,44 +81,103 @@ enum Phase {
 }
 
 /// Somebody who waits for a connection.
-struct Waiting {
+struct Waiting<H: 'static> {
     /// Gives up after this many further failures.
     failures_left: Option<u32>,
-    firer: Firer<Transport>,
-}
-
-/// A wait that begins with `initial` and grows by `factor` with each failure in a row, up to `longest`; with jitter.
-///
-/// The wait after n failures is `min(initial * factor^n, longest)` and up to `initial` more, so that clients of a server that was
-/// restarted do not all return at once. The default of a [`ClientService`] is 1 s, 60 s and 1.5, as in Twisted.
-#[doc(alias = "backoffPolicy")]
-pub fn backoff_policy(initial: Duration, longest: Duration, factor: f64) -> impl Fn(u32, u64) -> Duration + 'static {
-    move |failures, random| {
-        let exponent = i32::try_from(failures).unwrap_or(i32::MAX);
-        let plain = Duration::try_from_secs_f64(initial.as_secs_f64() * factor.powi(exponent)).unwrap_or(longest).min(longest);
-        #[expect(clippy::cast_precision_loss, reason = "chance needs no exactness")]
-        let jitter = initial.mul_f64(random as f64 / u64::MAX as f64);
-        plain.saturating_add(jitter)
-    }
+    firer: Firer<H>,
 }
 
 impl ClientService {
-    /// Makes a service that keeps a connection to `address`.
+    /// Makes a service that keeps a connection to `endpoint`, and gives its transport.
     ///
     /// # Errors
-    /// When the text is not an address.
-    pub fn new<A>(address: A, factory: impl ClientFactory + 'static) -> Result<Self, AddressError>
+    /// When the text is not an endpoint.
+    pub fn new<E>(endpoint: E, factory: impl ClientFactory + 'static) -> Result<Self, EndpointError>
     where
-        A: IntoHostPort,
+        E: IntoClientEndpoint,
     {
+        let endpoint = endpoint.try_into().map_err(Into::into)?;
+        Ok(Self::of(endpoint, Rc::new(RefCell::new(factory)), |transport| Some(transport.clone())))
+    }
+}
+
+impl<H: Clone + 'static> ClientService<H> {
+    /// Makes a service that keeps a connection to `endpoint`, and gives what its protocol offers: `build` makes the protocol of
+    /// each connection in a pair with a handle for the rest of the program, see [`Offer`].
+    ///
+    /// # Errors
+    /// When the text is not an endpoint.
+    ///
+    /// # Examples
+    /// The handle is a counter of what came:
+    /// ```
+    /// use std::{cell::Cell, rc::Rc, time::Duration};
+    /// use torsade::{prelude::*, service::{ClientService, Service}, simulated::Simulation, wire::Echo};
+    ///
+    /// struct Counting(Rc<Cell<usize>>);
+    ///
+    /// impl Protocol for Counting {
+    ///     fn connection_made(&mut self, transport: &Transport) -> Result {
+    ///         transport.write("four");
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+    ///         self.0.set(self.0.get() + data.len());
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let simulation = Simulation::new(1);
+    /// simulation.host("10.0.0.2").listen("10.0.0.2:7", |_peer| Echo)?;
+    /// let service = ClientService::offering("10.0.0.2:7", |_peer| {
+    ///     let count = Rc::new(Cell::new(0));
+    ///     (Counting(Rc::clone(&count)), count)
+    /// })?;
+    /// service.start_service(&simulation.host("10.0.0.1"))?;
+    /// let count = service.when_connected(None);
+    /// simulation.run_for(Duration::from_secs(1))?;
+    /// assert_eq!(count.into_result().expect("it is connected")?.get(), 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn offering<E, O>(endpoint: E, build: impl FnMut(Address) -> O + 'static) -> Result<Self, EndpointError>
+    where
+        E: IntoClientEndpoint,
+        O: Offer<Handle = H>,
+    {
+        let endpoint = endpoint.try_into().map_err(Into::into)?;
+        let made = Rc::new(RefCell::new(None::<MakeHandle<H>>));
+        let factory = Offering { build, made: Rc::clone(&made) };
+        Ok(Self::of(endpoint, Rc::new(RefCell::new(factory)), move |transport| Some(made.take()?(transport))))
+    }
+
+    fn of(
+        endpoint: ClientEndpoint,
+        factory: Rc<RefCell<dyn ClientFactory>>,
+        handle: impl Fn(&Transport) -> Option<H> + 'static,
+    ) -> Self {
         let policy = backoff_policy(Duration::from_secs(1), Duration::from_secs(60), 1.5);
-        Ok(Self(Rc::new(Client {
-            address: address.into_host_port()?,
-            factory: Rc::new(RefCell::new(factory)),
-            policy: RefCell::new(Rc::new(policy)),
+        let (waiting, stopping) = (Vec::new(), Vec::new());
+        Self(Rc::new(Client {
+            endpoint,
+            factory,
+            handle: Box::new(handle),
+            policy: RefCell::new(Some(Rc::new(policy))),
             prepare: RefCell::default(),
-            state: RefCell::default(),
-        })))
+            state: RefCell::new(ServiceState { reactor: None, phase: Phase::Idle, failures: 0, waiting, stopping }),
+        }))
+    }
+
+    /// Has it connect once after each start: what fails or is lost is not made again.
+    ///
+    /// Whoever waits for the connection is told of the failure, and its stop closes the connection.
+    #[doc(alias = "TCPClient")]
+    #[doc(alias = "SSLClient")]
+    #[doc(alias = "UNIXClient")]
+    #[must_use]
+    pub fn once(self) -> Self {
+        self.0.policy.replace(None);
+        self
     }
 
     /// Sets the wait before the next attempt, from the number of failures in a row and a random number.
@@ -111,40 +186,40 @@ impl ClientService {
     #[doc(alias = "retryPolicy")]
     #[must_use]
     pub fn retry_policy(self, policy: impl Fn(u32, u64) -> Duration + 'static) -> Self {
-        self.0.policy.replace(Rc::new(policy));
+        self.0.policy.replace(Some(Rc::new(policy)));
         self
     }
 
     /// Sets what is done with a new connection before anybody gets it, such as a login.
     ///
-    /// It is called from the loop after `connection_made`. If it fails, the connection is closed, and that counts as a failed
-    /// attempt.
+    /// It is called from the loop with what [`when_connected`](Self::when_connected) is to give, once the connection is there to be
+    /// used. If it fails, the connection is closed, and that counts as a failed attempt.
     #[doc(alias = "prepareConnection")]
     #[must_use]
-    pub fn prepare_connection<R>(self, prepare: impl Fn(&Transport) -> R + 'static) -> Self
+    pub fn prepare_connection<R>(self, prepare: impl Fn(&H) -> R + 'static) -> Self
     where
         R: CallbackResult<Value = ()>,
     {
-        self.0.prepare.replace(Some(Rc::new(move |transport| prepare(transport).settle())));
+        self.0.prepare.replace(Some(Rc::new(move |handle| prepare(handle).settle())));
         self
     }
 
-    /// Gives the transport, now if the service is connected, otherwise once it is.
+    /// Gives the transport, or what the protocol offers, now if the service is connected, otherwise once it is.
     ///
-    /// Fails with the error of the last attempt after `fail_after_failures` failures from now on (without a number it waits for
-    /// ever), and with [`DeferredError::Cancelled`] when the service is stopped.
+    /// Fails with the [`ConnectError`] of the last attempt, or the error of its preparation, after `fail_after_failures` failures
+    /// from now on (without a number it waits for ever); with [`DeferredError::Cancelled`] when the service is stopped.
     #[doc(alias = "whenConnected")]
     #[track_caller]
-    pub fn when_connected(&self, fail_after_failures: Option<u32>) -> Deferred<Transport> {
+    pub fn when_connected(&self, fail_after_failures: Option<u32>) -> Deferred<H> {
         let (deferred, firer) = Deferred::new();
         let mut state = self.0.state.borrow_mut();
-        if let Phase::Connected(transport) = &state.phase
+        if let Phase::Connected(transport, handle) = &state.phase
             && transport.is_connected()
             && !transport.is_closing()
         {
-            let transport = transport.clone();
+            let handle = handle.clone();
             drop(state);
-            firer.callback(transport);
+            firer.callback(handle);
         } else {
             state.waiting.push(Waiting { failures_left: fail_after_failures, firer });
         }
@@ -152,7 +227,7 @@ impl ClientService {
     }
 }
 
-impl Service for ClientService {
+impl<H: Clone + 'static> Service for ClientService<H> {
     fn start_service(&self, reactor: &Reactor) -> Result {
         let idle = {
             let mut state = self.0.state.borrow_mut();
@@ -182,11 +257,11 @@ impl Service for ClientService {
     }
 
     fn name(&self) -> String {
-        format!("the client of {}", self.0.address)
+        format!("the client of {}", self.0.endpoint)
     }
 }
 
-impl ServiceState {
+impl<H> ServiceState<H> {
     /// What ends the present phase. Where that takes a while, the factory's hooks tell its end.
     fn end_phase(&mut self) -> Box<dyn FnOnce()> {
         match &self.phase {
@@ -195,7 +270,7 @@ impl ServiceState {
                 let connector = connector.clone();
                 Box::new(move || connector.disconnect())
             }
-            Phase::Connected(transport) | Phase::Preparing(transport) | Phase::Refused(transport) => {
+            Phase::Connected(transport, _) | Phase::Preparing(transport) | Phase::Refused(transport) => {
                 let transport = transport.clone();
                 Box::new(move || transport.lose_connection())
             }
@@ -208,14 +283,12 @@ impl ServiceState {
     }
 }
 
-impl Client {
+impl<H: Clone + 'static> Client<H> {
     fn connect(self: &Rc<Self>) -> Result {
         let reactor = self.state.borrow().reactor.clone();
         let Some(reactor) = reactor else { return Ok(()) };
         let watched = Watched { client: Rc::clone(self), factory: Rc::clone(&self.factory) };
-        let client = Rc::clone(self);
-        let factory = WrappingFactory::new(watched, move |_: &Address| Watch(Rc::clone(&client)));
-        let connector = reactor.connect_tcp::<HostPort, _>(self.address.clone(), factory)?;
+        let connector = self.endpoint.connect(&reactor, Box::new(watched))?;
         self.state.borrow_mut().phase = Phase::Connecting(connector);
         Ok(())
     }
@@ -230,31 +303,26 @@ impl Client {
         }
     }
 
+    /// The connection is there to be used.
     fn made(self: &Rc<Self>, transport: &Transport) {
+        let Some(handle) = (self.handle)(transport) else { return };
         self.state.borrow_mut().phase = Phase::Preparing(transport.clone());
-        // The protocol's own connection_made comes first.
-        let (client, transport) = (Rc::clone(self), transport.clone());
-        transport.reactor().clone().call_later(Duration::ZERO, move || client.prepare(&transport));
-    }
-
-    fn prepare(self: &Rc<Self>, transport: &Transport) {
         let prepare = self.prepare.borrow().clone();
         let prepared = match prepare {
-            _ if !self.is_preparing(transport) => return,
-            Some(prepare) => defer::maybe_deferred(|| prepare(transport)),
-            None => defer::succeed(()),
+            Some(prepare) => defer::maybe_deferred(|| prepare(&handle)),
+            None => return self.prepared(transport.clone(), handle),
         };
         let (client, transport) = (Rc::clone(self), transport.clone());
         let told = prepared.add_both(move |result| match result {
-            Ok(()) => client.prepared(transport),
+            Ok(()) => client.prepared(transport, handle),
             // Otherwise the connection was lost meanwhile, and that was counted.
             Err(failure) if client.is_preparing(&transport) => {
-                log::warn!("preparing the connection with {} failed: {failure}", client.address);
+                log::warn!("preparing the connection with {} failed: {failure}", client.endpoint);
                 client.state.borrow_mut().phase = Phase::Refused(transport.clone());
                 client.failed(&failure);
                 transport.lose_connection();
             }
-            Err(failure) => log::debug!("preparing a connection with {} that is lost: {failure}", client.address),
+            Err(failure) => log::debug!("preparing a connection with {} that is lost: {failure}", client.endpoint),
         });
         told.detach();
     }
@@ -263,7 +331,7 @@ impl Client {
         matches!(&self.state.borrow().phase, Phase::Preparing(known) if known.id() == transport.id())
     }
 
-    fn prepared(&self, transport: Transport) {
+    fn prepared(&self, transport: Transport, handle: H) {
         // If it was lost meanwhile, or the service stopped, nobody gets it.
         if !self.is_preparing(&transport) || self.state.borrow().reactor.is_none() {
             return;
@@ -271,23 +339,24 @@ impl Client {
         let waiting = {
             let mut state = self.state.borrow_mut();
             state.failures = 0;
-            state.phase = Phase::Connected(transport.clone());
+            state.phase = Phase::Connected(transport, handle.clone());
             std::mem::take(&mut state.waiting)
         };
         for waiting in waiting {
-            waiting.firer.callback(transport.clone());
+            waiting.firer.callback(handle.clone());
         }
     }
 
     /// Counts a failure, and fails those who wait for no more.
     fn failed(&self, failure: &Failure) {
+        let last = self.policy.borrow().is_none();
         let given_up: Vec<_> = {
             let mut state = self.state.borrow_mut();
             state.failures = state.failures.saturating_add(1);
             for waiting in &mut state.waiting {
                 waiting.failures_left = waiting.failures_left.map(|left| left.saturating_sub(1));
             }
-            state.waiting.extract_if(.., |waiting| waiting.failures_left == Some(0)).collect()
+            state.waiting.extract_if(.., |waiting| last || waiting.failures_left == Some(0)).collect()
         };
         for waiting in given_up {
             waiting.firer.errback(failure.clone());
@@ -304,38 +373,44 @@ impl Client {
             let idle = matches!(state.phase, Phase::Idle);
             state.reactor.clone().filter(|reactor| idle && !reactor.is_stopping())
         };
-        let Some(reactor) = reactor else { return };
-        let policy = Rc::clone(&self.policy.borrow());
+        let policy = self.policy.borrow().clone();
+        let (Some(reactor), Some(policy)) = (reactor, policy) else { return };
         let delay = policy(self.state.borrow().failures, reactor.random());
-        log::warn!("connecting to {} again in {delay:?}", self.address);
+        log::warn!("connecting to {} again in {delay:?}", self.endpoint);
         let client = Rc::clone(self);
         let call = reactor.call_later(delay, move || {
             client.state.borrow_mut().phase = Phase::Idle;
             if let Err(error) = client.connect() {
-                log::warn!("not connecting to {} again: {error}", client.address);
+                log::warn!("not connecting to {} again: {error}", client.endpoint);
             }
         });
         self.state.borrow_mut().phase = Phase::Waiting(call);
     }
 }
 
-/// Tells the service of each new connection.
-struct Watch(Rc<Client>);
+/// Builds what is offered, and keeps how the handle is made until the connection is there.
+struct Offering<B, H: 'static> {
+    build: B,
+    made: Rc<RefCell<Option<MakeHandle<H>>>>,
+}
 
-impl ProtocolWrapper for Watch {
-    fn connection_made(&self, below: &WrapperTransport) -> Result {
-        self.0.made(below);
-        Ok(())
+impl<B: FnMut(Address) -> O, O: Offer> Factory for Offering<B, O::Handle> {
+    fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
+        let (protocol, handle) = (self.build)(peer.clone()).into_parts();
+        self.made.replace(Some(handle));
+        Some(protocol)
     }
 }
 
+impl<B: FnMut(Address) -> O, O: Offer> ClientFactory for Offering<B, O::Handle> {}
+
 /// The user's factory, whose hooks tell the service as well.
-struct Watched {
-    client: Rc<Client>,
+struct Watched<H: 'static> {
+    client: Rc<Client<H>>,
     factory: Rc<RefCell<dyn ClientFactory>>,
 }
 
-impl Factory for Watched {
+impl<H: Clone + 'static> Factory for Watched<H> {
     fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
         self.factory.build_protocol(peer)
     }
@@ -345,17 +420,23 @@ impl Factory for Watched {
     }
 }
 
-impl ClientFactory for Watched {
+impl<H: Clone + 'static> ClientFactory for Watched<H> {
+    fn client_connection_made(&mut self, connector: &Connector, transport: &Transport) -> Result {
+        let told = self.factory.client_connection_made(connector, transport);
+        self.client.made(transport);
+        told
+    }
+
     fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {
-        self.client.failed(&Failure::new(reason.to_string()));
+        self.client.failed(&Failure::new(reason.clone()));
         self.client.ended();
         self.factory.client_connection_failed(connector, reason)
     }
 
     fn client_connection_lost(&mut self, connector: &Connector, reason: &Reason) -> Result {
-        let unprepared = matches!(self.client.state.borrow().phase, Phase::Preparing(_));
+        let unprepared = matches!(self.client.state.borrow().phase, Phase::Connecting(_) | Phase::Preparing(_));
         if unprepared {
-            self.client.failed(&Failure::new(reason.to_string()));
+            self.client.failed(&Failure::new(ConnectError::Lost(reason.clone())));
         }
         self.client.ended();
         self.factory.client_connection_lost(connector, reason)
@@ -366,13 +447,19 @@ impl ClientFactory for Watched {
     }
 }
 
-impl fmt::Debug for ClientService {
+impl<H> Clone for ClientService<H> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<H> fmt::Debug for ClientService<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.0.state.borrow();
         f.debug_struct("ClientService")
-            .field("address", &self.0.address)
+            .field("endpoint", &self.0.endpoint)
             .field("failures", &state.failures)
-            .field("connected", &matches!(state.phase, Phase::Connected(_)))
+            .field("connected", &matches!(state.phase, Phase::Connected(..)))
             .finish_non_exhaustive()
     }
 }

@@ -5,34 +5,46 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Address, AddressError, Factory, HostPort, IntoHostPort};
+use torsade_protocols::{Address, EndpointError, Factory};
 use torsade_reactor::{Deferred, Reactor, Result, defer};
 
 use super::Service;
+use crate::endpoints::{IntoServerEndpoint, ServerEndpoint};
 use crate::ends::port::Port;
-use crate::ends::reactor_tcp::ReactorTcp;
 
 /// Listens from its start to its stop; connections that are established when it stops go on.
 ///
-/// The factory is kept for the next start. Twisted's takes an endpoint; this takes an address for
-/// [`listen_tcp`](ReactorTcp::listen_tcp).
+/// The factory is kept for the next start.
+///
+/// # Examples
+/// ```
+/// use torsade::{prelude::*, service::{MultiService, StreamServerEndpointService}, wire::Echo};
+///
+/// let services = MultiService::new();
+/// services.add_service(StreamServerEndpointService::new("127.0.0.1:7", |_peer| Echo)?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias = "TCPServer")]
+#[doc(alias = "SSLServer")]
+#[doc(alias = "UNIXServer")]
+#[doc(alias = "strports")]
 pub struct StreamServerEndpointService<F> {
-    address: HostPort,
+    endpoint: ServerEndpoint,
     factory: Rc<RefCell<F>>,
     running: RefCell<Option<(Reactor, Port)>>,
 }
 
 impl<F: Factory + 'static> StreamServerEndpointService<F> {
-    /// Makes a service that listens on `address`.
+    /// Makes a service that listens on `endpoint`.
     ///
     /// # Errors
-    /// When the text is not an address.
-    pub fn new<A>(address: A, factory: F) -> Result<Self, AddressError>
+    /// When the text is not an endpoint.
+    pub fn new<E>(endpoint: E, factory: F) -> Result<Self, EndpointError>
     where
-        A: IntoHostPort,
+        E: IntoServerEndpoint,
     {
-        Ok(Self { address: address.into_host_port()?, factory: Rc::new(RefCell::new(factory)), running: RefCell::default() })
+        let endpoint = endpoint.try_into().map_err(Into::into)?;
+        Ok(Self { endpoint, factory: Rc::new(RefCell::new(factory)), running: RefCell::default() })
     }
 
     /// Where it listens, with the port that the system chose; none while it does not run.
@@ -45,7 +57,7 @@ impl<F: Factory + 'static> StreamServerEndpointService<F> {
 impl<F: Factory + 'static> Service for StreamServerEndpointService<F> {
     fn start_service(&self, reactor: &Reactor) -> Result {
         if self.running.borrow().is_none() {
-            let port = reactor.listen_tcp::<HostPort, _>(self.address.clone(), Rc::clone(&self.factory))?;
+            let port = self.endpoint.listen(reactor, Rc::clone(&self.factory))?;
             self.running.replace(Some((reactor.clone(), port)));
         }
         Ok(())
@@ -60,12 +72,12 @@ impl<F: Factory + 'static> Service for StreamServerEndpointService<F> {
     }
 
     fn name(&self) -> String {
-        format!("the server on {}", self.address)
+        format!("the server on {}", self.endpoint)
     }
 }
 
 impl<F> fmt::Debug for StreamServerEndpointService<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamServerEndpointService").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("StreamServerEndpointService").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }

@@ -257,14 +257,12 @@ impl Network {
         if self.rng.chance(self.faults.connect_fails) {
             return Err(ErrorKind::NetworkUnreachable.into());
         }
-        let remote = SocketAddr::new(reachable(address.ip()), address.port());
+        let mut remote = address;
+        remote.set_ip(reachable(address.ip()));
         let here = remote.ip().is_loopback() || remote.ip() == self.places[host].ip;
         let there = if here { Some(self.machine(host)) } else { self.find_host(remote.ip()) };
         let local_ip = if here { remote.ip() } else { self.places[host].ip };
-        let local = match from.filter(|from| from.port() > 0) {
-            Some(from) => SocketAddr::new(local_ip, from.port()),
-            None => SocketAddr::new(local_ip, self.port_to(host, local_ip, remote)?),
-        };
+        let local = self.bind_client(host, from, local_ip, remote)?;
         let fate = match () {
             () if self.rng.chance(self.faults.connect_hangs) => Fate::Hanging,
             () if self.rng.chance(self.faults.connect_refused) => Fate::Refused,
@@ -337,6 +335,33 @@ impl Network {
         self.places[host].next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
         self.places[host].wrapped |= port == u16::MAX;
         port
+    }
+
+    /// The address that a connection is made from: what was asked for, or else `ip` and a free port.
+    fn bind_client(&mut self, host: usize, from: Option<SocketAddr>, ip: IpAddr, remote: SocketAddr) -> io::Result<SocketAddr> {
+        let asked = from.map(|from| from.ip()).filter(|ip| !ip.is_unspecified());
+        if asked.is_some_and(|ip| !self.is_own(host, ip)) {
+            return Err(ErrorKind::AddrNotAvailable.into());
+        }
+        if asked.is_some_and(|ip| ip.is_loopback()) && !remote.ip().is_loopback() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let ip = asked.unwrap_or(ip);
+        let Some(port) = from.map(|from| from.port()).filter(|port| *port > 0) else {
+            return Ok(SocketAddr::new(ip, self.port_to(host, ip, remote)?));
+        };
+        let address = SocketAddr::new(ip, port);
+        if self.is_taken(host, ip, port) || self.is_used(host, &address.into()) {
+            return Err(ErrorKind::AddrInUse.into());
+        }
+        Ok(address)
+    }
+
+    /// Whether a connection of the host has this address at its end.
+    fn is_used(&self, host: usize, address: &Address) -> bool {
+        let machine = self.machine(host);
+        let ends = self.links.values().flat_map(|link| [&link.client, &link.server]);
+        ends.into_iter().any(|end| !end.released && end.local == *address && self.machine(end.host) == machine)
     }
 
     /// A port for a connection from `ip` to `remote`: no listener's, and of no other connection between the two.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use torsade_protocols::{EndpointError, Host, HostPort};
+use torsade_protocols::{EndpointError, HostPort};
 
 use super::arguments::{EndpointArguments, Names};
 use super::kind::{Build, Kind, TextEndpoint, parse};
@@ -11,7 +11,7 @@ use super::layers::{COMPRESS, COMPRESS_FORM, compression, write_compression};
 use super::options::{CONNECTING, SOCKET, connecting, flag, write_connecting};
 use super::registry::Registry;
 use super::unix_text::{unix_name, unix_text};
-use super::writing::{Writing, ip};
+use super::writing::{Writing, host};
 use crate::endpoints::client::{ClientEndpoint, Place};
 use crate::endpoints::tls_files::ClientTlsFiles;
 
@@ -36,7 +36,7 @@ impl TextEndpoint for ClientEndpoint {
             form: "tls:HOST:PORT",
             names: Names {
                 positional: &["host", "port", "timeout", "bindAddress", "certificate", "privateKey", "trustRoots", "endpoint"],
-                keyed: &[&["attemptDelay"], SOCKET],
+                keyed: &[&["attemptDelay", "attemptTimeout"], SOCKET],
                 fills_gaps: false,
             },
             build: Build::Place(tls),
@@ -173,6 +173,7 @@ impl ClientEndpoint {
         let mut text = match &self.place {
             Place::Tcp(there) => write_tcp("tcp", there),
             Place::Unix(name) => Writing::begin::<Self>("unix").part(unix_text(name)),
+            Place::Process(program) => return format!("<process {:?}>", program.0.get_program()),
             Place::Custom(endpoint) => return endpoint.0.to_string(),
         };
         write_connecting(&mut text, &self.options);
@@ -181,11 +182,7 @@ impl ClientEndpoint {
 }
 
 fn write_tcp(kind: &'static str, there: &HostPort) -> Writing {
-    let host = match there.host() {
-        Host::Ip(host) => ip(there.at(*host)),
-        Host::Name(name) => name.clone(),
-    };
-    Writing::begin::<ClientEndpoint>(kind).part(host).part(there.port())
+    Writing::begin::<ClientEndpoint>(kind).part(host(there)).part(there.port())
 }
 
 fn write_files(text: &mut Writing, files: &ClientTlsFiles) {

@@ -13,7 +13,7 @@ use super::writing::Writing;
 pub(super) const SOCKET: &[&str] =
     &["keepalive", "keepaliveInterval", "keepaliveRetries", "userTimeout", "tos", "sendBuffer", "receiveBuffer"];
 pub(super) const LISTENING: &[&str] = &["onlyV6", "reusePort"];
-pub(super) const CONNECTING: &[&str] = &["timeout", "bindAddress", "attemptDelay"];
+pub(super) const CONNECTING: &[&str] = &["timeout", "bindAddress", "attemptDelay", "attemptTimeout"];
 
 const BYTES: &str = "write how many bytes, 65536 for instance";
 const SECONDS: &str = "write seconds, 30 or 0.25 for instance";
@@ -44,6 +44,7 @@ pub(super) fn connecting(arguments: &EndpointArguments<'_>) -> Result<ConnectOpt
     Ok(ConnectOptions {
         timeout: seconds(arguments, "timeout")?.unwrap_or(usual.timeout),
         attempt_delay: seconds(arguments, "attemptDelay")?.unwrap_or(usual.attempt_delay),
+        attempt_timeout: seconds(arguments, "attemptTimeout")?,
         bind_address: arguments.parse_with("bindAddress", remedy, address)?.flatten(),
         socket: socket(arguments)?,
     })
@@ -114,6 +115,7 @@ pub(super) fn write_connecting(text: &mut Writing, options: &ConnectOptions) {
     text.key("timeout", (options.timeout != usual.timeout).then(|| in_seconds(options.timeout)));
     text.key("bindAddress", options.bind_address.map(address));
     text.key("attemptDelay", (options.attempt_delay != usual.attempt_delay).then(|| in_seconds(options.attempt_delay)));
+    text.key("attemptTimeout", options.attempt_timeout.map(in_seconds));
     write_socket(text, &options.socket);
 }
 

@@ -1,7 +1,7 @@
 //! Endpoints to listen on as text.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use torsade_protocols::{EndpointError, Host, HostPort};
@@ -14,7 +14,7 @@ use super::layers::{COMPRESS, COMPRESS_FORM, compression, write_compression};
 use super::options::{LISTENING, SOCKET, listening, write_listening};
 use super::registry::Registry;
 use super::unix_text::{unix_name, unix_text};
-use super::writing::{Writing, ip};
+use super::writing::{Writing, host};
 use crate::endpoints::inherited::InheritedPlace;
 use crate::endpoints::server::{Place, ServerEndpoint};
 use crate::endpoints::tls_files::ServerTlsFiles;
@@ -79,6 +79,13 @@ impl TextEndpoint for ServerEndpoint {
             build: Build::Place(descriptor),
         },
         Kind {
+            name: "stdio",
+            any_case: true,
+            form: "stdio:",
+            names: Names { positional: &[], keyed: &[], fills_gaps: false },
+            build: Build::Place(|_| Ok(Self::stdio())),
+        },
+        Kind {
             name: "haproxy",
             any_case: true,
             form: "haproxy:tcp:...",
@@ -108,16 +115,13 @@ fn tcp(arguments: &EndpointArguments<'_>, any: impl Into<IpAddr>) -> Result<Serv
     let any = any.into();
     let port = arguments.parse("port", "write a number from 0 to 65535")?.ok_or_else(|| arguments.missing("port"))?;
     let address = |text: &str| match text {
-        "" => Some(SocketAddr::new(any, port)),
-        text => HostPort::try_from((text, port)).ok().and_then(|there| match there.host() {
-            Host::Ip(ip) => Some(there.at(*ip)),
-            Host::Name(_) => None,
-        }),
+        "" => Some((any, port).into()),
+        text => HostPort::try_from((text, port)).ok().filter(|here| matches!(here.host(), Host::Ip(_))),
     };
     let remedy = r"write an IP address of this machine, 127.0.0.1 or \:\:1 for instance";
     let address = arguments.parse_with("interface", remedy, address)?;
-    let address = address.unwrap_or_else(|| SocketAddr::new(any, port));
-    Ok(ServerEndpoint::from(address).options(listening(arguments)?))
+    let address = address.unwrap_or_else(|| (any, port).into());
+    Ok(ServerEndpoint::at(address).options(listening(arguments)?))
 }
 
 fn ssl(arguments: &EndpointArguments<'_>) -> Result<ServerEndpoint, EndpointError> {
@@ -182,10 +186,11 @@ impl fmt::Display for ServerEndpoint {
             f.write_str("<tls>:")?;
         }
         let mut text = match &self.place {
-            Place::Tcp(address) => write_tcp(*address, self.tls_files.is_some()),
+            Place::Tcp(address) => write_tcp(address, self.tls_files.is_some()),
             Place::Unix(name) => Writing::begin::<Self>("unix").part(unix_text(name)),
             Place::Inherited(InheritedPlace::Passed { socket, domain }) => write_passed(socket, *domain),
             Place::Inherited(InheritedPlace::Own(_)) => return f.write_str("<inherited>"),
+            Place::Stdio => return f.write_str("stdio:"),
             Place::Custom(endpoint) => return endpoint.0.fmt(f),
         };
         if let Some(ServerTlsFiles { key, certificate, chain }) = &self.tls_files {
@@ -198,14 +203,13 @@ impl fmt::Display for ServerEndpoint {
     }
 }
 
-fn write_tcp(address: SocketAddr, tls: bool) -> Writing {
-    let (name, any): (_, IpAddr) = match address {
-        _ if tls => ("ssl", Ipv4Addr::UNSPECIFIED.into()),
-        SocketAddr::V4(_) => ("tcp", Ipv4Addr::UNSPECIFIED.into()),
-        SocketAddr::V6(_) => ("tcp6", Ipv6Addr::UNSPECIFIED.into()),
+fn write_tcp(address: &HostPort, tls: bool) -> Writing {
+    let (name, any): (_, IpAddr) = match address.host() {
+        Host::Ip(IpAddr::V6(_)) if !tls => ("tcp6", Ipv6Addr::UNSPECIFIED.into()),
+        _ => (if tls { "ssl" } else { "tcp" }, Ipv4Addr::UNSPECIFIED.into()),
     };
     let mut text = Writing::begin::<ServerEndpoint>(name).part(address.port());
-    text.key("interface", (address.ip() != any).then(|| ip(address)));
+    text.key("interface", (*address.host() != Host::Ip(any)).then(|| host(address)));
     text
 }
 

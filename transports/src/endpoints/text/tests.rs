@@ -137,10 +137,11 @@ prop_compose! {
 
 prop_compose! {
     fn client()(
-        (host, port) in (select(vec!["h", "10.0.0.1", "::1", "www.example.com"]), any::<u16>()),
+        (host, port) in (select(vec!["h", "10.0.0.1", "::1", "fe80::1%eth0", "www.example.com"]), any::<u16>()),
         unix in option::of(path()),
         tls in option::of((option::of(Just("other.example".to_owned())), option::of((path(), option::of(path()))), option::of(path()))),
-        (timeout, attempt_delay, bind_address) in (duration(), duration(), option::of(any::<SocketAddr>())),
+        (timeout, attempt_delay, attempt_timeout) in (duration(), duration(), option::of(duration())),
+        bind_address in option::of(any::<SocketAddr>()),
         socket in socket(),
         compression in compression(),
     ) -> ClientEndpoint {
@@ -150,7 +151,7 @@ prop_compose! {
             Some(path) => ClientEndpoint::unix(path).options(ConnectOptions { timeout, ..usual }),
             None => {
                 let bind_address = bind_address.map(|address| SocketAddr::new(address.ip(), address.port()));
-                let options = ConnectOptions { timeout, attempt_delay, bind_address, socket };
+                let options = ConnectOptions { timeout, attempt_delay, attempt_timeout, bind_address, socket };
                 ClientEndpoint::tcp((host, port)).unwrap().options(options)
             }
         };

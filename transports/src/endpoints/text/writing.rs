@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 
+use torsade_protocols::{Host, HostPort};
+
 use super::kind::{Kind, TextEndpoint};
 use super::quoting::quote_string_argument;
 
@@ -38,10 +40,14 @@ impl Writing {
     }
 }
 
-/// The IP address alone, with the link that it is of.
-pub(super) fn ip(address: SocketAddr) -> String {
-    match address {
-        SocketAddr::V6(address) if address.scope_id() != 0 => format!("{}%{}", address.ip(), address.scope_id()),
-        address => address.ip().to_string(),
+/// The host alone, with the link that it is on.
+pub(super) fn host(there: &HostPort) -> String {
+    match (there.host(), there.link()) {
+        (Host::Name(name), _) => name.clone(),
+        (Host::Ip(ip), Some(link)) => format!("{ip}%{link}"),
+        (Host::Ip(ip), None) => match there.at(*ip) {
+            SocketAddr::V6(address) if address.scope_id() != 0 => format!("{ip}%{}", address.scope_id()),
+            _ => ip.to_string(),
+        },
     }
 }

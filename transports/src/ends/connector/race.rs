@@ -7,15 +7,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{Address, ConnectError};
 use torsade_reactor::spi::{Ready, Source, Stream, Token};
-use torsade_reactor::{DelayedCall, Panic, Reactor};
+use torsade_reactor::{DelayedCall, Panic};
 
 use super::{Phase, StreamConnector};
+use crate::ends::process_stream;
 
 /// How often it is looked whether there is room at a UNIX socket.
 const ROOM_WAIT: Duration = Duration::from_millis(10);
@@ -45,17 +46,19 @@ struct Attempt {
     token: Cell<Token>,
     address: Address,
     stream: RefCell<Option<Box<dyn Stream>>>,
+    /// Gives up this attempt, if it has a deadline of its own.
+    deadline: RefCell<Option<DelayedCall>>,
 }
 
 impl Race {
     /// Closes the sockets, and forgets the timers.
-    pub(super) fn end(self, reactor: &Reactor) {
+    pub(super) fn end(self) {
         for timer in [Some(self.deadline), self.next].into_iter().flatten() {
             // It may be what is running now.
             timer.cancel().ok();
         }
         for attempt in self.running {
-            reactor.remove_source(attempt.token.get());
+            attempt.leave();
         }
     }
 
@@ -118,7 +121,9 @@ impl StreamConnector {
             match self.open(&address) {
                 Ok(attempt) => return self.note_begun(attempt),
                 // As many wait at a UNIX socket as may, and nothing will tell of room.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.wait_for_room(address),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && matches!(address, Address::Unix(_)) => {
+                    return self.wait_for_room(address);
+                }
                 Err(error) => self.note_failure(address, error),
             }
         }
@@ -142,16 +147,33 @@ impl StreamConnector {
     }
 
     fn open(self: &Rc<Self>, address: &Address) -> io::Result<Rc<Attempt>> {
-        let reactor = &self.shared.reactor;
-        let mut stream = reactor.backend().connect(address, self.options.bind_address, self.options.socket)?;
-        let (token, empty) = (Cell::new(Token::from_usize(usize::MAX)), RefCell::default());
-        let attempt = Rc::new(Attempt { connector: Rc::clone(self), token, address: address.clone(), stream: empty });
+        let (reactor, options) = (&self.shared.reactor, &self.options);
+        check_family(address, options.bind_address)?;
+        let mut stream = match &self.command {
+            None => reactor.backend().connect(address, options.bind_address, options.socket)?,
+            Some(command) => process_stream::open(reactor, command)?,
+        };
+        let attempt = Rc::new(Attempt {
+            connector: Rc::clone(self),
+            token: Cell::new(Token::from_usize(usize::MAX)),
+            address: address.clone(),
+            stream: RefCell::default(),
+            deadline: RefCell::default(),
+        });
         attempt.token.set(reactor.add_source(Rc::<Attempt>::clone(&attempt)));
         if let Err(error) = stream.register(attempt.token.get()) {
-            reactor.remove_source(attempt.token.get());
+            attempt.leave();
             return Err(error);
         }
         attempt.stream.replace(Some(stream));
+        if let Some(timeout) = options.attempt_timeout {
+            let late = Rc::clone(&attempt);
+            let deadline = self.next_turn(timeout, move |connector| {
+                let error = io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {timeout:?}"));
+                connector.give_up(&late, error);
+            });
+            attempt.deadline.replace(Some(deadline));
+        }
         Ok(attempt)
     }
 
@@ -179,26 +201,57 @@ impl StreamConnector {
             Some(stream) => stream.is_connected(),
             None => return,
         };
-        let stream = match result {
-            Ok(false) => return,
-            Ok(true) => Ok(attempt.stream.take()),
-            Err(error) => Err(error),
-        };
-        self.with_race(|race| race.running.retain(|running| !Rc::ptr_eq(running, attempt)));
-        match stream {
-            Ok(stream) => {
-                let race = self.phase.replace(Phase::Building);
+        match result {
+            Ok(false) => {}
+            Ok(true) => {
+                self.forget(attempt);
+                attempt.cancel_deadline();
+                let (stream, race) = (attempt.stream.take(), self.phase.replace(Phase::Building));
                 if let (Some(stream), Phase::Connecting(race)) = (stream, race) {
-                    race.end(&self.shared.reactor);
+                    race.end();
                     self.connected(Winner { token: attempt.token.get(), stream, peer: attempt.address.clone() }, ready);
                 }
             }
-            Err(error) => {
-                self.shared.reactor.remove_source(attempt.token.get());
-                self.note_failure(attempt.address.clone(), error);
-                self.try_next();
-            }
+            Err(error) => self.give_up(attempt, error),
         }
+    }
+
+    /// This attempt has failed, which leaves the others.
+    fn give_up(self: &Rc<Self>, attempt: &Rc<Attempt>, error: io::Error) {
+        self.forget(attempt);
+        attempt.leave();
+        self.note_failure(attempt.address.clone(), error);
+        self.try_next();
+    }
+
+    fn forget(&self, attempt: &Rc<Attempt>) {
+        self.with_race(|race| race.running.retain(|running| !Rc::ptr_eq(running, attempt)));
+    }
+}
+
+impl Attempt {
+    /// Closes the socket, unless it has become a connection's.
+    fn leave(&self) {
+        self.cancel_deadline();
+        self.connector.shared.reactor.remove_source(self.token.get());
+    }
+
+    fn cancel_deadline(&self) {
+        if let Some(deadline) = self.deadline.take() {
+            // It may be what is running now.
+            deadline.cancel().ok();
+        }
+    }
+}
+
+/// From an address of one family nothing of the other is reached.
+fn check_family(to: &Address, from: Option<SocketAddr>) -> io::Result<()> {
+    match (to.ip(), from) {
+        (Some(to), Some(from)) if to.is_ipv4() != from.is_ipv4() => {
+            let text = format!("not tried: the address to connect from, {from}, is of the other family");
+            Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text))
+        }
+        _ => Ok(()),
     }
 }
 
