@@ -5,8 +5,8 @@ use std::io;
 
 use torsade_protocols::spi::Layers;
 use torsade_protocols::{Address, Factory, ListenError};
-use torsade_reactor::Reactor;
 use torsade_reactor::spi::{Listener, Ready, Stream, Token};
+use torsade_reactor::{Descriptor, Reactor};
 
 use crate::ends::port::Port;
 use crate::ends::reactor_tcp::open;
@@ -48,5 +48,9 @@ impl Listener for OneConnection {
 
     fn local_address(&self) -> io::Result<Address> {
         Ok(Address::Unnamed)
+    }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "standard input and output have no socket that listens"))
     }
 }

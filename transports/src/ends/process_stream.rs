@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use torsade_protocols::{Address, Process, ProcessProtocol, Result};
 use torsade_reactor::spi::{Direction, Ready, Stream, TcpOptions, Token, UnixSocket};
-use torsade_reactor::{Command, Escaped, ProcessEnd, ProcessSignal, Reactor};
+use torsade_reactor::{Command, Descriptor, Escaped, ProcessEnd, ProcessSignal, Reactor};
 
 use crate::ends::process::ProcessSource;
 
@@ -165,6 +165,10 @@ impl Stream for ProcessStream {
 
     fn local_address(&self) -> io::Result<Address> {
         Ok(Address::Unnamed)
+    }
+
+    fn copy_descriptor(&self) -> io::Result<Descriptor> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a process has no socket"))
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
