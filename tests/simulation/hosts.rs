@@ -304,3 +304,49 @@ fn what_waits_for_a_program_that_is_killed_is_dropped_with_it() {
     host.kill();
     assert_eq!(Rc::strong_count(&alive), 1);
 }
+
+#[test]
+fn a_host_has_addresses_of_both_families_and_a_name_that_it_knows_itself() {
+    let simulation = Simulation::new(1);
+    let (server, client) = (simulation.host("10.0.0.2"), simulation.host("10.0.0.1"));
+    server.add_address("fd00::2");
+    server.add_name("server.test");
+    client.add_address("fd00::1");
+    for host in [&server, &client] {
+        let found: Rc<RefCell<Vec<String>>> = Rc::default();
+        for name in ["Server.Test.", "localhost"] {
+            let there = found.clone();
+            let told = move |result: std::io::Result<Vec<std::net::SocketAddr>>| {
+                there.borrow_mut().extend(result.unwrap().iter().map(|address| address.ip().to_string()));
+            };
+            let look_up = host.resolve(name, told).unwrap();
+            simulation.run_until_idle().unwrap();
+            drop(look_up);
+        }
+        assert_eq!(*found.borrow(), ["10.0.0.2", "fd00::2", "::1", "127.0.0.1"]);
+    }
+    // Each family is answered from its own address, by connections and by datagrams.
+    let peers: Rc<RefCell<Vec<String>>> = Rc::default();
+    struct Peers(Rc<RefCell<Vec<String>>>);
+    impl DatagramProtocol for Peers {
+        fn datagram_received(&mut self, _: &DatagramTransport, _: &[u8], from: &Address) -> Result {
+            self.0.borrow_mut().push(from.ip().unwrap().to_canonical().to_string());
+            Ok(())
+        }
+    }
+    let noted = peers.clone();
+    let greet = move |peer: Address| {
+        noted.borrow_mut().push(peer.ip().unwrap().to_string());
+        Echo
+    };
+    server.listen_tcp("[::]:7", greet).unwrap();
+    server.listen_udp("[::]:7", Peers(peers.clone())).unwrap();
+    for (there, any) in [("10.0.0.2:7", "0.0.0.0:0"), ("[fd00::2]:7", "[::]:0")] {
+        client.connect_tcp(there, |_peer| Echo).unwrap();
+        let udp = client.listen_udp(any, Discard).unwrap();
+        udp.write_to("hello", &Address::Udp(there.parse().unwrap()));
+        simulation.run_until_idle().unwrap();
+    }
+    assert_eq!(*peers.borrow(), ["10.0.0.1", "10.0.0.1", "fd00::1", "fd00::1"]);
+    assert_eq!(simulation.host("fd00::2").ip(), server.ip(), "it is the same host");
+}

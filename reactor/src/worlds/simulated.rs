@@ -31,7 +31,7 @@
 //!
 //! # Addresses
 //! `127.0.0.1`, `localhost`, `[::1]`, `0.0.0.0` and `[::]` mean the host itself. Port 0 chooses free ports from 49152 on,
-//! in order. Names are those of [`Simulation::add_name`]. An address that no host has is unreachable, after 3 s.
+//! in order. Names are those of [`Host::add_name`] and [`Simulation::add_name`]; `localhost` is the host itself, in both families. An address that no host has is unreachable, after 3 s.
 //!
 //! The names of UNIX sockets are each host's own. Their files live and end as those of the system do: a port that is closed removes
 //! its file, a program that is killed or a host that crashes leaves it behind, and who listens with a lock replaces it.
@@ -147,12 +147,11 @@ impl Simulation {
     /// # Panics
     /// If `ip` is no IP address, or one that means every host itself; or if the simulation has ended.
     pub fn host(&self, ip: &str) -> Host {
-        let address = parse(ip);
-        assert!(!address.is_loopback() && !address.is_unspecified(), "{ip} means every host itself: choose another address");
-        Host::new(Rc::clone(&self.world), address)
+        Host::new(Rc::clone(&self.world), parse_other(ip))
     }
 
-    /// Has `name` looked up as `ip` by every host; added again, a name gets several addresses.
+    /// Has `name` looked up as `ip` by every host; added again, a name gets several addresses. For a host's own name there is
+    /// [`Host::add_name`].
     ///
     /// # Panics
     /// If `ip` is no IP address.
@@ -288,6 +287,13 @@ impl fmt::Debug for Simulation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Simulation").field("seed", &self.seed).field("now", &self.now()).finish_non_exhaustive()
     }
+}
+
+/// An address that is one host's.
+fn parse_other(ip: &str) -> IpAddr {
+    let address = parse(ip);
+    assert!(!address.is_loopback() && !address.is_unspecified(), "{ip} means every host itself: choose another address");
+    address
 }
 
 fn parse(ip: &str) -> IpAddr {

@@ -27,8 +27,9 @@ const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 ///
 /// A name is first looked for in the table of [hosts](Self::with_hosts); `localhost` and what ends in it is this host (RFC 6761,
 /// 6.3). Then both families are asked for at once, for each name that the [search list](DnsConfig::search) makes of it, until one
-/// has an address. Once there are IPv4 addresses, IPv6 ones are waited for 50 ms longer; nobody waits for a server that swallows
-/// questions for them. The addresses are sorted by the precedence of RFC 6724, IPv6 first.
+/// has an address. Once there are IPv4 addresses, IPv6 ones are waited for 50 ms longer (RFC 8305, 3), so that nobody waits for a
+/// server that swallows questions for them; the other way round IPv4 ones are waited for, without which a host that has no way to
+/// IPv6 would reach nobody. The addresses are sorted by the precedence of RFC 6724, IPv6 first.
 ///
 /// A question goes to one server after another, by UDP from a port of its own with a random id, and again by TCP if the answer does not fit.
 /// Only what comes from that server and repeats the id and the question is taken for its answer. A server that fails is
@@ -146,7 +147,7 @@ impl Dns {
     async fn look_up(self: Rc<Self>, reactor: &Reactor, name: &str) -> io::Result<Vec<SocketAddr>> {
         for candidate in self.config.candidates(name) {
             // A name that is too long with one domain may be asked for with another.
-            let Ok(name) = Name::from_ascii(&candidate) else { continue };
+            let Some(name) = Name::from_ascii(&candidate).ok().filter(|name| !name.is_root()) else { continue };
             let found = self.addresses(reactor, &name).await?;
             if !found.is_empty() {
                 return Ok(found);

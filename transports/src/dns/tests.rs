@@ -185,27 +185,29 @@ fn addresses_are_sorted_by_the_policy_table() {
 }
 
 #[test]
-fn a_chain_of_pointers_through_a_whole_answer_is_read_or_refused() {
-    // As long as an answer over TCP may be: half of it pointers that each lead to the one before, then records that are named by the last.
+fn the_longest_chain_of_pointers_is_walked_to_its_end() {
+    // As long as an answer over TCP may be: half of it pointers that each lead to the one before, in a record of no known type, then
+    // addresses of the name that the last one leads to.
     let (query, mut answer) = asked();
-    let start = answer.len();
-    let mut record = vec![0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60];
-    record.extend(8000_u16.to_be_bytes());
-    answer.extend(record);
-    for place in (answer.len()..).step_by(2).take(4000) {
-        let before = if place == start + 12 { 12 } else { place - 2 };
-        answer.extend((0xc000 | before as u16).to_be_bytes());
+    answer.extend([0xc0, 12, 0xff, 0, 0, 1, 0, 0, 0, 60]);
+    answer.extend(8000_u16.to_be_bytes());
+    let mut before = 12_u16;
+    for _ in 0..4000 {
+        let place = answer.len() as u16;
+        answer.extend((0xc000 | before).to_be_bytes());
+        before = place;
     }
-    let last = (answer.len() - 2) as u16 | 0xc000;
     let mut records = 1_u16;
     while answer.len() + 16 <= 16 << 10 {
-        answer.extend(last.to_be_bytes());
+        answer.extend((0xc000 | before).to_be_bytes());
         answer.extend([0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 0, 1]);
         records += 1;
     }
     answer[6..8].copy_from_slice(&records.to_be_bytes());
     assert!(query.is_answered_by(&answer));
-    drop(answer::read(&answer, &question("host.test.")));
+    let begun = std::time::Instant::now();
+    assert_eq!(answer::read(&answer, &question("host.test.")).unwrap().addresses.len(), 64);
+    println!("XX {:?}", begun.elapsed());
 }
 
 proptest! {

@@ -228,7 +228,7 @@ impl Network {
             return local;
         }
         let to = canonical(to).ip();
-        let ip = if to.is_loopback() { to } else { self.host_ip(host) };
+        let ip = if to.is_loopback() { to } else { self.source_ip(host, to) };
         for_family(SocketAddr::new(ip, local.port()), local)
     }
 
@@ -315,7 +315,7 @@ impl Network {
 
     /// The hosts that a datagram to `ip` reaches.
     fn hosts_at(&self, id: u64, host: usize, ip: IpAddr) -> Vec<usize> {
-        if ip.is_loopback() || ip == self.host_ip(host) || self.script.is_some() {
+        if ip.is_loopback() || self.addresses(host).any(|own| own == ip) || self.script.is_some() {
             return vec![host];
         }
         let Some(socket) = self.datagrams.get(&id).filter(|_| ip.is_multicast()) else {

@@ -12,6 +12,7 @@ use crate::reactor::Reactor;
 
 use super::console::Console;
 use super::ending::Ending;
+use super::parse_other;
 use super::program::Program;
 use super::world::World;
 
@@ -28,6 +29,7 @@ pub struct Host {
 impl Host {
     pub(super) fn new(world: Rc<World>, ip: IpAddr) -> Self {
         let (place, reactor) = world.host(ip);
+        let ip = world.network.borrow().host_ip(place);
         Self { world, place, ip, name: ip.to_string().into(), reactor }
     }
 
@@ -37,10 +39,44 @@ impl Host {
         &self.reactor
     }
 
-    /// Its address.
+    /// Its address; the first one, if it has several.
     #[must_use]
     pub const fn ip(&self) -> IpAddr {
         self.ip
+    }
+
+    /// Gives it a further address, such as one of the other family: its programs can listen there, and use it towards hosts of that
+    /// family.
+    ///
+    /// # Panics
+    /// If `ip` is no IP address, is another host's, or means every host itself.
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::{prelude::*, simulated::Simulation, wire::Echo};
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let server = simulation.host("10.0.0.2");
+    /// server.add_address("fd00::2");
+    /// server.add_name("server.test");
+    /// server.listen_tcp("[fd00::2]:7", |_peer| Echo)?;
+    /// let client = simulation.host("10.0.0.1");
+    /// let connected = client.connect_protocol("server.test:7", Echo);
+    /// simulation.run_until(|| connected.is_called())?;
+    /// assert_eq!(connected.into_result().expect("it has fired")?.peer(), Address::Tcp("[fd00::2]:7".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_address(&self, ip: &str) {
+        let address = parse_other(ip);
+        let known = self.world.network.borrow().find_host(address);
+        assert!(known.is_none(), "{ip} is an address of a host already");
+        self.world.network.borrow_mut().add_address(self.place, address);
+    }
+
+    /// Has `name` looked up as this host, with all the addresses that it has now, by every host and by itself.
+    pub fn add_name(&self, name: &str) {
+        let addresses: Vec<_> = self.world.network.borrow().addresses(self.place).collect();
+        addresses.into_iter().for_each(|ip| self.world.network.borrow_mut().add_name(name, ip));
     }
 
     /// Sends the program a signal, as from outside. Does nothing if it has ended.

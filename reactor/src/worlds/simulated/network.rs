@@ -259,9 +259,9 @@ impl Network {
         }
         let mut remote = address;
         remote.set_ip(reachable(address.ip()));
-        let here = remote.ip().is_loopback() || remote.ip() == self.places[host].ip;
+        let here = remote.ip().is_loopback() || self.addresses(host).any(|own| own == remote.ip());
         let there = if here { Some(self.machine(host)) } else { self.find_host(remote.ip()) };
-        let local_ip = if here { remote.ip() } else { self.places[host].ip };
+        let local_ip = if here { remote.ip() } else { self.source_ip(host, remote.ip()) };
         let local = self.bind_client(host, from, local_ip, remote)?;
         let fate = match () {
             () if self.rng.chance(self.faults.connect_hangs) => Fate::Hanging,
@@ -390,7 +390,7 @@ impl Network {
 
     /// Whether programs of the host can listen on the address; where a test plays all other hosts, they can on each.
     pub(super) fn is_own(&self, host: usize, ip: IpAddr) -> bool {
-        ip.is_unspecified() || ip.is_loopback() || ip == self.places[host].ip || self.script.is_some()
+        ip.is_unspecified() || ip.is_loopback() || self.addresses(host).any(|own| own == ip) || self.script.is_some()
     }
 
     fn is_taken(&self, host: usize, ip: IpAddr, port: u16) -> bool {

@@ -12,6 +12,8 @@ use super::rng::Rng;
 /// A program's place: that of a host, or of a process on one.
 pub(super) struct Place {
     pub(super) ip: IpAddr,
+    /// Further addresses of a host.
+    further: Vec<IpAddr>,
     /// The place of the host that it is on: of a host, its own.
     pub(super) machine: usize,
     /// Sockets with an edge that was not reported yet.
@@ -34,11 +36,26 @@ pub(super) struct Place {
 impl Network {
     /// The host's place, if the address is one's.
     pub(super) fn find_host(&self, ip: IpAddr) -> Option<usize> {
-        self.places.iter().position(|host| host.ip == ip)
+        self.places.iter().position(|host| host.ip == ip || host.further.contains(&ip))
     }
 
     pub(super) fn host_ip(&self, host: usize) -> IpAddr {
         self.places[host].ip
+    }
+
+    /// The addresses of the host that a program is on, the main one first.
+    pub(super) fn addresses(&self, host: usize) -> impl Iterator<Item = IpAddr> {
+        let host = &self.places[self.machine(host)];
+        std::iter::once(host.ip).chain(host.further.iter().copied())
+    }
+
+    pub(super) fn add_address(&mut self, host: usize, ip: IpAddr) {
+        self.places[host].further.push(ip);
+    }
+
+    /// The address that a host's program uses towards another: of that one's family, if it has one.
+    pub(super) fn source_ip(&self, host: usize, there: IpAddr) -> IpAddr {
+        self.addresses(host).find(|own| own.is_ipv4() == there.is_ipv4()).unwrap_or_else(|| self.host_ip(host))
     }
 
     /// The machines; programs of one have further places.
@@ -64,6 +81,7 @@ impl Network {
         let (woken, signals, next_port) = (VecDeque::new(), Vec::new(), FIRST_EPHEMERAL);
         self.places.push(Place {
             ip,
+            further: Vec::new(),
             machine,
             woken,
             signals,
