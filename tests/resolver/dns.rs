@@ -10,20 +10,20 @@ use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation, simulate_with};
 use torsade::{DnsConfig, DnsResolver, FixedResolver, LookUp, wire::Echo};
 
-use crate::answering::{A, AAAA, Asked, Record, Server, address, alias, answer, code, no_such_name, now, truncated};
+use crate::answering::{A, AAAA, Asked, Record, Reply, Server, address, alias, answer, code, no_such_name, now, truncated};
 
 const CLIENT: &str = "10.0.0.1";
 const FIRST: &str = "10.0.0.53";
 const SECOND: &str = "10.0.0.54";
 
-/// What look-ups have ended with, and when.
+/// What look-ups have ended with.
 #[derive(Clone, Default)]
-struct Found(Rc<RefCell<Vec<(Duration, Result<Vec<SocketAddr>, io::Error>)>>>);
+struct Found(Rc<RefCell<Vec<io::Result<Vec<SocketAddr>>>>>);
 
 impl Found {
     fn look_up(&self, host: &Host, name: &str) -> LookUp {
-        let (found, reactor) = (self.0.clone(), host.reactor().clone());
-        host.resolve(name, move |result| found.borrow_mut().push((reactor.now(), result))).unwrap()
+        let found = self.0.clone();
+        host.resolve(name, move |result| found.borrow_mut().push(result)).unwrap()
     }
 
     fn count(&self) -> usize {
@@ -48,7 +48,7 @@ fn timed_look_up(simulation: &Simulation, host: &Host, name: &str) -> (Duration,
     let look_up = found.look_up(host, name);
     simulation.run_until(|| found.count() > 0).unwrap();
     drop(look_up);
-    let (_, result) = found.0.borrow_mut().remove(0);
+    let result = found.0.borrow_mut().remove(0);
     let texts = result.map(|found| found.iter().map(|address| address.ip().to_string()).collect());
     (simulation.now() - begun, texts)
 }
@@ -169,19 +169,12 @@ fn a_truncated_answer_is_asked_for_by_tcp() {
 
 #[test]
 fn a_server_that_fails_over_tcp_is_of_no_use_and_the_next_is_asked() {
-    let wrong: [fn(&Asked) -> Vec<u8>; 3] = [
-        |asked| vec![0; asked.message.len()],
-        |asked| asked.message[..5].to_vec(),
-        |asked| {
-            let mut long = code(asked, 0);
-            long.resize(20_000, 0);
-            long
-        },
-    ];
-    let closes: fn(&Asked) -> Vec<(Duration, Vec<u8>)> = |_| vec![];
-    let never: fn(&Asked) -> Vec<(Duration, Vec<u8>)> = |_| vec![(seconds(3600), vec![])];
-    let lies = wrong.map(|lie| Box::new(move |asked: &Asked| now(lie(asked))) as Box<dyn Fn(&Asked) -> _>);
-    for by_tcp in lies.into_iter().chain([Box::new(closes) as Box<dyn Fn(&Asked) -> _>, Box::new(never)]) {
+    let garbage: fn(&Asked) -> Vec<Reply> = |asked| now(vec![0; asked.message.len()]);
+    let cut: fn(&Asked) -> Vec<Reply> = |asked| now(asked.message[..5].to_vec());
+    let long: fn(&Asked) -> Vec<Reply> = |asked| now([code(asked, 0), vec![0; 20_000]].concat());
+    let ends: fn(&Asked) -> Vec<Reply> = |_| vec![];
+    let waits: fn(&Asked) -> Vec<Reply> = |_| vec![(seconds(3600), vec![])];
+    for by_tcp in [garbage, cut, long, ends, waits] {
         let simulation = Simulation::new(1);
         Server::start(&simulation.host(FIRST), move |asked| if asked.tcp { by_tcp(asked) } else { now(truncated(asked)) });
         Server::start(&simulation.host(SECOND), |asked| now(answer(asked, records())));
@@ -401,7 +394,7 @@ fn in_a_hostile_network_every_look_up_ends_with_what_is_true_or_an_error() {
         simulate_with(&faults, 0..30, |simulation| {
             let decide = |asked: &Asked| {
                 let records = vec![address(&asked.name, "10.0.0.7", 5), address(&asked.name, "fd00::7", 5)];
-                now(if asked.name.len() % 2 == 0 && !asked.tcp { truncated(asked) } else { answer(asked, records) })
+                now(if asked.name.len().is_multiple_of(2) && !asked.tcp { truncated(asked) } else { answer(asked, records) })
             };
             for ip in [FIRST, SECOND] {
                 Server::start(&simulation.host(ip), decide);
@@ -409,9 +402,9 @@ fn in_a_hostile_network_every_look_up_ends_with_what_is_true_or_an_error() {
             let (host, found) = (client(simulation, config(&[FIRST, SECOND])), Found::default());
             let asked: Vec<_> = (0..20).map(|number| found.look_up(&host, &format!("host{}.test", number * 7))).collect();
             simulation.run_until(|| found.count() == asked.len())?;
-            let answered = found.0.borrow().iter().filter(|(_, result)| result.is_ok()).count();
+            let answered = found.0.borrow().iter().filter(|result| result.is_ok()).count();
             assert!(answered >= asked.len() / 2, "only {answered}");
-            for (_, result) in &*found.0.borrow() {
+            for result in &*found.0.borrow() {
                 let known = ["10.0.0.7:0".parse()?, "[fd00::7]:0".parse()?];
                 assert!(result.as_ref().map_or(true, |found| found.iter().all(|address| known.contains(address))), "{result:?}");
             }

@@ -40,7 +40,7 @@ const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// used: not mDNS, nor other services that the system's resolver knows.
 ///
 /// # Limits
-/// 32 look-ups at a time, as of every resolver, each with a question for each family under way; answers of 1,232 bytes by UDP and 16 KiB by
+/// 32 look-ups at a time, as of every resolver, each with a question for each family under way; answers of 1,232 bytes by UDP and 8 KiB by
 /// TCP; 64 addresses of a family; 16 aliases; 1,024 answers in the cache, each for at most a day, and
 /// for at most three hours if it says that there are no addresses.
 ///

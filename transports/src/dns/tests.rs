@@ -190,24 +190,22 @@ fn the_longest_chain_of_pointers_is_walked_to_its_end() {
     // addresses of the name that the last one leads to.
     let (query, mut answer) = asked();
     answer.extend([0xc0, 12, 0xff, 0, 0, 1, 0, 0, 0, 60]);
-    answer.extend(8000_u16.to_be_bytes());
+    answer.extend(4000_u16.to_be_bytes());
     let mut before = 12_u16;
-    for _ in 0..4000 {
+    for _ in 0..2000 {
         let place = answer.len() as u16;
         answer.extend((0xc000 | before).to_be_bytes());
         before = place;
     }
     let mut records = 1_u16;
-    while answer.len() + 16 <= 16 << 10 {
+    while answer.len() + 16 <= 8 << 10 {
         answer.extend((0xc000 | before).to_be_bytes());
         answer.extend([0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 0, 1]);
         records += 1;
     }
     answer[6..8].copy_from_slice(&records.to_be_bytes());
     assert!(query.is_answered_by(&answer));
-    let begun = std::time::Instant::now();
     assert_eq!(answer::read(&answer, &question("host.test.")).unwrap().addresses.len(), 64);
-    println!("XX {:?}", begun.elapsed());
 }
 
 proptest! {
