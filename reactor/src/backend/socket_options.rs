@@ -5,7 +5,9 @@ use std::time::Duration;
 /// What the system is told about a TCP socket when it is opened; what is `None` stays as the system has it.
 ///
 /// For a port it goes for each connection that is accepted. Whoever asks for nothing pays nothing: no system call is made. In a
-/// simulated world they are taken and have no effect.
+/// simulated world they are taken and have no effect. Source: socket(7), tcp(7), ip(7).
+///
+/// What the system refuses is an error of the port or of the attempt to connect, which names the option.
 ///
 /// # Examples
 /// ```

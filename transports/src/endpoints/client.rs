@@ -21,6 +21,11 @@ use crate::tls::TlsClientConfig;
 
 /// Where to connect to, and what the connection begins with.
 ///
+/// It is a value that touches nothing until [`connect`](crate::ReactorEndpoints::connect) or
+/// [`connect_protocol`](crate::ReactorEndpoints::connect_protocol) is called, which they can be again and again. It is read from text by `parse`, and
+/// written by `to_string`; all texts, with their parts and defaults, are in `torsade::manual::endpoints`. In whichever order its
+/// methods are called, compression is within TLS.
+///
 /// # Examples
 /// ```
 /// use torsade::{prelude::*, simulated::Simulation, wire::Discard};
@@ -72,7 +77,10 @@ impl PartialEq for Custom {
     }
 }
 
-/// A kind of endpoint of one's own to connect to.
+/// A kind of endpoint of one's own to connect to; [`ClientEndpoint::custom`] makes an endpoint of it.
+///
+/// Its `Display` should write text that is read as such an endpoint again, if there is any: see
+/// [`register_endpoint_parser`](crate::register_endpoint_parser).
 #[doc(alias = "IStreamClientEndpoint")]
 pub trait StreamClientEndpoint: fmt::Debug + fmt::Display {
     /// Connects, and has `factory` build the protocol.

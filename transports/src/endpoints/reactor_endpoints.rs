@@ -9,6 +9,8 @@ use super::server::IntoServerEndpoint;
 use crate::ends::port::Port;
 
 /// Servers and clients on a [`Reactor`] whose addresses are endpoints: text from the configuration, or values.
+///
+/// What can be written is in `torsade::manual::endpoints`. No call blocks, and none calls the factory before it returns.
 pub trait ReactorEndpoints {
     /// Listens on `endpoint` and has `factory` build a protocol for each connection.
     ///
@@ -35,6 +37,16 @@ pub trait ReactorEndpoints {
     /// # Errors
     /// [`ConnectError::Endpoint`] if the text is no endpoint; [`Configuration`](ConnectError::Configuration) if a file that it names
     /// cannot be used; `ShuttingDown`. All else is told to the factory.
+    ///
+    /// # Examples
+    /// A client that connects again whenever it has lost its server:
+    /// ```
+    /// use torsade::{prelude::*, wire::Discard};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// reactor.connect("tcp:localhost:8000:timeout=5", ReconnectingClientFactory::new(|_peer| Discard))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn connect<E, F>(&self, endpoint: E, factory: F) -> Result<Connector, ConnectError>
     where
         E: IntoClientEndpoint,

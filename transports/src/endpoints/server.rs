@@ -23,6 +23,11 @@ use crate::tls::TlsServerConfig;
 
 /// Where to listen, and what connections begin with.
 ///
+/// It is a value that touches nothing until [`listen`](crate::ReactorEndpoints::listen) is called, which it can be again and again. It is read
+/// from text by `parse`, and written by `to_string`; all texts, with their parts and defaults, are in `torsade::manual::endpoints`. The
+/// methods that take `self` add to it; in whichever order they are called, the wire has the proxy's header first, then TLS, and
+/// compression within that.
+///
 /// # Examples
 /// ```
 /// use torsade::{prelude::*, simulated::Simulation, wire::Echo};
@@ -64,7 +69,10 @@ impl PartialEq for Custom {
     }
 }
 
-/// A kind of endpoint of one's own to listen on.
+/// A kind of endpoint of one's own to listen on; [`ServerEndpoint::custom`] makes an endpoint of it.
+///
+/// Its `Display` should write text that is read as such an endpoint again, if there is any: see
+/// [`register_endpoint_parser`](crate::register_endpoint_parser).
 #[doc(alias = "IStreamServerEndpoint")]
 pub trait StreamServerEndpoint: fmt::Debug + fmt::Display {
     /// Listens, and has `factory` build a protocol for each connection.
