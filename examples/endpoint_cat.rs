@@ -32,6 +32,6 @@ fn main() -> Result {
     let endpoint = std::env::args().nth(1).ok_or("usage: endpoint_cat ENDPOINT, such as tcp:localhost:8000")?;
     let reactor = Reactor::new()?;
     let mut joined = PortForward::new(move |reactor, server| reactor.connect(&endpoint, server));
-    reactor.standard_io(Terminal(joined.build_protocol(&Address::Unnamed).ok_or("no protocol")?))?;
+    reactor.listen("stdio:", move |peer| joined.build_protocol(&peer).map(Terminal))?;
     reactor.run()
 }

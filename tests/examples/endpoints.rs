@@ -257,6 +257,19 @@ fn a_listening_socket_may_be_inherited_by_its_place_its_name_and_its_number() {
     assert_echoes(&folder.endpoint("s"));
 }
 
+#[test]
+fn standard_input_and_output_are_an_endpoint_too() {
+    let mut echo = Command::new(example("endpoint_echo"));
+    let mut child = echo.arg("stdio:").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"a line\n").unwrap();
+    let mut line = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut line).unwrap();
+    // Its reactor goes on, with nothing left to do.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(line, "a line\n");
+}
+
 #[cfg(feature = "tls")]
 mod tls {
     use super::*;

@@ -285,7 +285,7 @@ print('127.0.0.1:%d' % listener.getsockname()[1], flush=True)
 s, _ = listener.accept()
 s.settimeout(120)
 if sys.argv[1] == 'announced':
-    s.sendall(bytes.fromhex('789c' 'a80000ffff500000ffffd80000ffff'))
+    s.sendall(bytes.fromhex('789c' 'a00000ffff500000ffffd80000ffff'))
     z, adler = zlib.compressobj(wbits=-15), 1
     for message in [b'hello ', b'world\\n']:
         s.sendall(z.compress(message) + z.flush(zlib.Z_SYNC_FLUSH))
