@@ -31,18 +31,18 @@ const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// server that swallows questions for them; the other way round IPv4 ones are waited for, without which a host that has no way to
 /// IPv6 would reach nobody. The addresses are sorted by the precedence of RFC 6724, IPv6 first.
 ///
-/// A question goes to one server after another, by UDP from a port of its own with a random id, and again by TCP if the answer does not fit.
-/// Only what comes from that server and repeats the id and the question is taken for its answer. A server that fails is
-/// asked after the others for the next 30 s. Where the search list is to be gone on with, some server must have said that there is no such
-/// name: if none can tell, the look-up fails.
+/// A question goes to one server after another, by UDP from a port of its own with a random id, and again by TCP if the answer
+/// does not fit. Only what comes from that server and repeats the id and the question is taken for its answer. A server that
+/// fails is asked after the others for the next 30 s. The next domain of the search list is tried once a server has said that the
+/// name before it has no address; if none can tell, the look-up fails.
 ///
-/// Who has to be sure of an answer needs TLS behind it: DNSSEC is left to the servers. Only this host's own configuration is
-/// used: not mDNS, nor other services that the system's resolver knows.
+/// DNSSEC is left to the servers, and what they say comes in plaintext: use TLS where it matters who the peer is. Neither mDNS nor
+/// any other service is asked that the system's resolver may know.
 ///
 /// # Limits
-/// 32 look-ups at a time, as of every resolver, each with a question for each family under way; answers of 1,232 bytes by UDP and 8 KiB by
-/// TCP; 64 addresses of a family; 16 aliases; 1,024 answers in the cache, each for at most a day, and
-/// for at most three hours if it says that there are no addresses.
+/// 32 look-ups at a time, as of every resolver, each with one question for each family under way; answers of 1,232 bytes by UDP
+/// and of 8 KiB by TCP; 64 addresses of a family, 16 aliases; 1,024 answers in the cache, each for at most a day, and for at most
+/// three hours if it says that there are no addresses.
 ///
 /// # Examples
 /// A program that is configured as the system is, and asks without threads:
@@ -83,9 +83,12 @@ impl DnsResolver {
     /// ```
     #[must_use]
     pub fn new(config: impl Into<DnsConfig>) -> Self {
-        let config = config.into();
+        Self::with(config.into(), FixedResolver::new())
+    }
+
+    fn with(config: DnsConfig, hosts: FixedResolver) -> Self {
         let servers = Servers::new(&config.servers, config.rotate);
-        Self(Rc::new(Dns { config, hosts: FixedResolver::new(), servers, cache: RefCell::default() }))
+        Self(Rc::new(Dns { config, hosts, servers, cache: RefCell::default() }))
     }
 
     /// Asks as `/etc/resolv.conf` says, with the names in `/etc/hosts` first. A file that is not there counts as empty.
@@ -99,7 +102,7 @@ impl DnsResolver {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no /etc/resolv.conf: name the servers"));
         }
         let config = DnsConfig::from_resolv_conf(&read("/etc/resolv.conf")?);
-        Ok(Self::new(config).with_hosts(FixedResolver::from_hosts(&read("/etc/hosts")?)))
+        Ok(Self::with(config, FixedResolver::from_hosts(&read("/etc/hosts")?)))
     }
 
     /// Has names looked for in a table first, of which only the names that are in it matter.
@@ -107,9 +110,7 @@ impl DnsResolver {
     /// Call it before the resolver is used: what was answered so far is forgotten.
     #[must_use]
     pub fn with_hosts(self, hosts: FixedResolver) -> Self {
-        let config = self.0.config.clone();
-        let servers = Servers::new(&config.servers, config.rotate);
-        Self(Rc::new(Dns { config, hosts, servers, cache: RefCell::default() }))
+        Self::with(self.0.config.clone(), hosts)
     }
 }
 

@@ -1,9 +1,10 @@
 //! One question by UDP.
 
+use std::cell::OnceCell;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
-use torsade_protocols::{Address, DatagramProtocol, DatagramTransport};
+use torsade_protocols::{Address, DatagramError, DatagramProtocol, DatagramTransport};
 use torsade_reactor::{DatagramOptions, Deferred, Failure, Firer, Reactor, Result, defer};
 
 use super::query::Query;
@@ -24,7 +25,7 @@ struct Client {
 pub(super) fn ask(reactor: &Reactor, server: SocketAddr, query: &Rc<Query>) -> Deferred<Vec<u8>> {
     let any = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let options = DatagramOptions { max_packet_size: LONGEST, ..DatagramOptions::default() };
-    let socket = Rc::new(std::cell::OnceCell::<DatagramTransport>::new());
+    let socket = Rc::new(OnceCell::<DatagramTransport>::new());
     let there = Rc::clone(&socket);
     let (answer, firer) = Deferred::with_canceller(move |_| {
         if let Some(transport) = there.get() {
@@ -77,7 +78,7 @@ impl DatagramProtocol for Client {
         Ok(())
     }
 
-    fn write_dropped(&mut self, transport: &DatagramTransport, error: &torsade_protocols::DatagramError) -> Result {
+    fn write_dropped(&mut self, transport: &DatagramTransport, error: &DatagramError) -> Result {
         self.end(transport, Err(Failure::new(error.to_string())));
         Ok(())
     }
