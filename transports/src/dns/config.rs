@@ -25,9 +25,9 @@ const DOMAINS: usize = 32;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
 pub struct DnsConfig {
-    /// The servers, in the order in which they are asked: the next one when one has not answered in time, is not there, or says that it
-    /// cannot tell. They must ask others themselves (be recursive), as those of a provider are. Unless set, the one of this host
-    /// on port 53.
+    /// The servers, in the order in which they are asked: the next one when one has not answered in time, is not there, or says
+    /// that it cannot tell. They must ask others themselves (be recursive), as those of a provider are. Unless set, the one of
+    /// this host on port 53.
     pub servers: Vec<SocketAddr>,
     /// Domains that are appended to names with fewer than [`ndots`](Self::ndots) dots before they are tried as they are, and to
     /// others afterwards; to a name that ends in a dot, none. None unless set.
