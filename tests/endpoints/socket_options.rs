@@ -11,7 +11,7 @@ use torsade::simulated::Simulation;
 use torsade::wire::{Discard, Echo};
 use torsade::{Keepalive, SocketOptions};
 
-use crate::support::{address, connect, once, run, stop};
+use crate::support::{LIMIT, address, connect, once, run, stop};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -216,17 +216,21 @@ fn the_error_names_the_option_that_cannot_be_set() {
 
 #[test]
 fn connections_to_several_servers_come_from_one_port_at_the_same_time() {
-    let (reactor, connected) = (Reactor::new().unwrap(), Kept::default());
+    let reactor = Reactor::new().unwrap();
     let from = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for _ in 0..2 {
-        let port = reactor.listen("127.0.0.1:0", |_peer| Echo).unwrap();
-        let options = ConnectOptions { bind_address: Some(from), ..ConnectOptions::default() };
-        let client = connected.clone();
-        reactor.connect(ClientEndpoint::tcp(address(&port)).unwrap().options(options), move |_peer| client.clone()).unwrap();
-    }
-    run_until(&reactor, &connected, 2, move |transports| {
-        assert!(transports.iter().all(|transport| transport.host() == from.into()), "{transports:?}");
-    });
+    let servers = [(); 2].map(|()| address(&reactor.listen("127.0.0.1:0", |_peer| Echo).unwrap()));
+    let client = reactor.clone();
+    let connecting = async move {
+        let mut connected = Vec::new();
+        for server in servers {
+            let options = ConnectOptions { bind_address: Some(from), timeout: LIMIT, ..ConnectOptions::default() };
+            let endpoint = ClientEndpoint::tcp(server)?.options(options);
+            connected.push(client.connect_protocol(endpoint, Discard).await?);
+        }
+        assert!(connected.iter().all(|transport| transport.is_connected() && transport.host() == from.into()), "{connected:?}");
+        Ok(())
+    };
+    crate::support::run_until(&reactor, connecting).unwrap();
 }
 
 #[test]
