@@ -11,4 +11,5 @@ mod processes;
 mod socket_options;
 mod stdio;
 mod text;
+mod text_documented;
 mod text_errors;

@@ -37,6 +37,12 @@ fn host(text: &str) -> String {
     inner.parse::<IpAddr>().map_or_else(|_| text.to_owned(), |ip| ip.to_string())
 }
 
+/// `unix:` with the path, or with the abstract name that a zero byte begins.
+fn unix(made: &Json) -> String {
+    let path = part(made, "path");
+    format!("unix:{}", quote_string_argument(&path.strip_prefix('\0').map_or(path.clone(), |name| format!("@{name}"))))
+}
+
 /// How Torsade writes an endpoint to listen on that is like this.
 fn server(made: &Json) -> String {
     let proxied = if part(made, "proxied").is_empty() { "" } else { "haproxy:" };
@@ -45,7 +51,7 @@ fn server(made: &Json) -> String {
         "unix" => {
             let mode = format!("{:o}", made.get("mode").unwrap().index());
             let lock = if made.get("lockfile").unwrap().is_true() { "" } else { ":lockfile=0" };
-            format!("unix:{}{backlog}{}{lock}", quote_string_argument(&part(made, "path")), keyed("mode", &mode, "666"))
+            format!("{}{backlog}{}{lock}", unix(made), keyed("mode", &mode, "666"))
         }
         "systemd" => ["domain", "index", "name"].iter().fold("systemd".to_owned(), |text, name| {
             // The first has the number 0, and a name may be empty.
@@ -81,7 +87,7 @@ fn client(made: &Json) -> String {
     };
     let options = keyed("timeout", &timeout, "30") + &keyed("bindAddress", &bind, "");
     let place = match part(made, "kind").as_str() {
-        "unix" => format!("unix:{}", quote_string_argument(&part(made, "path"))),
+        "unix" => unix(made),
         _ => format!("tcp:{}:{}", quote_string_argument(&host(&part(made, "host"))), part(made, "port")),
     };
     if made.get("files").is_none() {

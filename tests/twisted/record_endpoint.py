@@ -42,8 +42,9 @@ DOMAIN = "domain= may be left out, and is one of INET, INET6, UNIX"
 QUOTING = "what is behind haproxy: keeps its quoted equals signs"
 HEADERS = "there is one header of a proxy"
 FOLDER = "tls: does not listen with a folder of certificates"
+ABSTRACT = "a path that begins with @ is an abstract name, as one with a zero byte is"
 REASONS = [TWICE, IGNORED, PLAIN, BACKLOG, NUMBERS, FRACTIONS, HOSTS, SIX, EMPTY, VERSIONS, VERIFIES, FILES, PASSED, DOMAIN]
-REASONS += [QUOTING, HEADERS, FOLDER]
+REASONS += [QUOTING, HEADERS, FOLDER, ABSTRACT]
 
 # The changes that are made to Twisted at the moment.
 changes = set()
@@ -308,6 +309,10 @@ def plain(text, side):
     return {"kind": "tcp", "port": int(match[2]), "interface": host, "backlog": backlog} if is_ip(host) else None
 
 
+def unix_path(path):
+    return re.sub("^@", "\0", path) if ABSTRACT in changes else path
+
+
 def describe_server(endpoint):
     backlog = getattr(endpoint, "_backlog", None)
     if BACKLOG in changes and notes and "backlog" not in notes[-1]:
@@ -323,7 +328,7 @@ def describe_server(endpoint):
         made = {"kind": "ssl", "port": endpoint._port, "interface": endpoint._interface, "backlog": backlog}
         return {**made, "files": {"privateKey": "server.pem", **files}}
     if isinstance(endpoint, endpoints.UNIXServerEndpoint):
-        made = {"kind": "unix", "path": endpoint._address, "backlog": backlog}
+        made = {"kind": "unix", "path": unix_path(endpoint._address), "backlog": backlog}
         return {**made, "mode": endpoint._mode, "lockfile": endpoint._wantPID}
     if isinstance(endpoint, endpoints.AdoptedStreamServerEndpoint):
         assert PASSED in changes or endpoint.fileno in (3, 4)
@@ -343,7 +348,7 @@ def describe_client(endpoint):
         return {"kind": "tcp", "host": endpoint._hostText, "port": endpoint._port, **options}
     if isinstance(endpoint, endpoints.UNIXClientEndpoint):
         # Whether it looks for a lock first makes no difference that lasts: without a server the system refuses.
-        return {"kind": "unix", "path": endpoint._path, "timeout": endpoint._timeout}
+        return {"kind": "unix", "path": unix_path(endpoint._path), "timeout": endpoint._timeout}
     made = {"kind": "tcp", "host": endpoint._host, "port": endpoint._port, **options}
     if isinstance(endpoint, endpoints.SSL4ClientEndpoint):
         names = {"certKey": "certificate", "privateKey": "privateKey", "caCertsDir": "trustRoots"}
@@ -384,8 +389,8 @@ GOOD = {
     "certKey": ["server.pem", "cert.pem"],
     "sslmethod": ["SSLv23_METHOD", "TLS_METHOD"],
     "extraCertChain": ["chain.pem"],
-    "address": ["/run/echo", "a:b=c\\d", "/run/a b", "\0name", "/ü"],
-    "path": ["/run/echo", "a:b=c\\d", "/run/a b", "\0name", "/ü"],
+    "address": ["/run/echo", "a:b=c\\d", "/run/a b", "\0name", "@name", "./@name", "/ü"],
+    "path": ["/run/echo", "a:b=c\\d", "/run/a b", "\0name", "@name", "./@name", "/ü"],
     "mode": ["660", "0o600", "0777", " 7"],
     "lockfile": ["0", "1"],
     "domain": ["INET", "INET6", "UNIX"],
