@@ -81,7 +81,7 @@ def is_ip(text):
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return "%" not in text
+    return True
 
 
 def is_host(text):
@@ -383,7 +383,7 @@ def make(side, text, reasons):
 
 GOOD = {
     "port": ["80", "0", "65535", " 8080", "+80", "0080"],
-    "interface": ["", "127.0.0.1", "::1", "::", "0.0.0.0"],
+    "interface": ["", "127.0.0.1", "::1", "::", "0.0.0.0", "fe80::1%lo"],
     "backlog": ["5", "50", "1024", "0"],
     "privateKey": ["server.pem", "key.pem"],
     "certKey": ["server.pem", "cert.pem"],
@@ -408,7 +408,7 @@ GOOD = {
 }
 ODD = {
     "port": ["", "http", "65536", "-1", "8_0", "80.5", "٣", "0x50", "1e3"],
-    "interface": ["localhost", "::1%lo", "[::1]", "10.0.0", "x=y"],
+    "interface": ["localhost", "127.0.0.1%lo", "[::1]", "10.0.0", "x=y"],
     "backlog": ["", "-1", "many", "4294967296", "1_0"],
     "privateKey": ["none.pem", ""],
     "certKey": ["none.pem"],
@@ -438,6 +438,7 @@ KINDS = {
         "ssl": ["port", "privateKey", "certKey", "sslmethod", "interface", "backlog", "extraCertChain", "dhParameters"],
         "unix": ["address", "mode", "backlog", "lockfile"],
         "systemd": ["domain", "index", "name"],
+        "stdio": [],
         "tls": ["path", "port", "backlog", "interface"],
     },
     "client": {
