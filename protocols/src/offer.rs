@@ -26,7 +26,7 @@ pub type MakeHandle<H> = Box<dyn FnOnce(&Transport) -> H>;
 ///     }
 /// }
 ///
-/// async fn quote(reactor: Reactor) -> Result<Vec<u8>> {
+/// async fn quote(reactor: &Reactor) -> Result<Vec<u8>> {
 ///     let (quote, firer) = Deferred::new();
 ///     let protocol = LineReceiver::new(FirstLine(Some(firer)));
 ///     let quote = reactor.connect_protocol("10.0.0.1:17", (protocol, quote)).await?;
@@ -38,7 +38,7 @@ pub type MakeHandle<H> = Box<dyn FnOnce(&Transport) -> H>;
 /// let client = simulation.host("10.0.0.2");
 /// let reactor = client.clone();
 /// client.spawn(async move {
-///     assert_eq!(quote(reactor).await?, b"all is well");
+///     assert_eq!(quote(&reactor).await?, b"all is well");
 ///     Ok(())
 /// });
 /// simulation.run_for(std::time::Duration::from_secs(1))?;
