@@ -101,3 +101,14 @@ fn in_configuration_files_an_endpoint_is_its_text() {
     let mut text = String::new();
     assert!(std::fmt::Write::write_fmt(&mut text, format_args!("{textless}")).is_err(), "wrote {text}");
 }
+
+#[test]
+fn the_longest_times_of_a_text_end_no_program() {
+    let simulation = torsade::simulated::Simulation::new(1);
+    let _port = simulation.host("10.0.0.1").listen("tcp:7", |_peer| torsade::wire::Echo).unwrap();
+    let longest = u64::MAX;
+    let text = format!("tcp:10.0.0.1:7:timeout={longest}:attemptDelay={longest}:attemptTimeout={longest}");
+    let connector = simulation.host("10.0.0.2").connect(&text, |_peer| torsade::wire::Discard).unwrap();
+    simulation.run_for(std::time::Duration::from_secs(1)).unwrap();
+    assert_eq!(connector.state(), torsade::ConnectorState::Connected);
+}

@@ -22,7 +22,10 @@ const WHOLE_SECONDS: &str = "write whole seconds, 60 for instance";
 /// What is said of sockets to listen on, and of connections accepted there.
 pub(super) fn listening(arguments: &EndpointArguments<'_>) -> Result<ListenOptions, EndpointError> {
     let usual = ListenOptions::default();
-    let mode = |text: &str| u32::from_str_radix(text.trim().trim_start_matches("0o"), 8).ok().filter(|mode| *mode <= 0o7777);
+    let mode = |text: &str| {
+        let text = text.trim();
+        u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok().filter(|mode| *mode <= 0o7777)
+    };
     Ok(ListenOptions {
         backlog: arguments.parse("backlog", "write how many connections may wait, 50 for instance")?.unwrap_or(usual.backlog),
         mode: arguments.parse_with("mode", "write it in octal, 660 for instance", mode)?.unwrap_or(usual.mode),
