@@ -46,6 +46,8 @@ pub(super) struct Lz4Decoder {
 /// What the frame's header said.
 #[derive(Clone, Copy, Default)]
 struct Frame {
+    /// What the frames before it have given: only one of the legacy format is followed by another in the same decoder.
+    before: u64,
     block_checksums: bool,
     content_checksum: bool,
     content_size: Option<u64>,
@@ -194,6 +196,7 @@ impl Lz4Decoder {
             return Err(Kind::Window { asked: max_block as u64, max: self.max_window });
         }
         self.frame = Frame {
+            before: self.total,
             block_checksums: flags & 0x10 != 0,
             content_checksum: flags & 0x04 != 0,
             content_size: has_size.then(|| u64::from(u32_at(bytes, 6)) | u64::from(u32_at(bytes, 10)) << 32),
@@ -253,7 +256,7 @@ impl Lz4Decoder {
     fn block_size(&mut self, size: u32) -> Result<(), Kind> {
         let len = (size & !UNCOMPRESSED) as usize;
         if size == 0 {
-            if self.frame.content_size.is_some_and(|wanted| wanted != self.total) {
+            if self.frame.content_size.is_some_and(|wanted| wanted != self.total - self.frame.before) {
                 return Err(Kind::Length);
             }
             self.part = if self.frame.content_checksum { Part::ContentChecksum } else { Part::Ended };
