@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::*;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation};
-use torsade::{ConnectorState, Phase, SystemEvent};
+use torsade::{ConnectorState, MemoryReactor, Phase, SystemEvent};
 
 type Hook = Box<dyn FnMut(&str, &Connector, Option<&ConnectError>) -> Result>;
 
@@ -661,4 +661,28 @@ fn a_port_that_stops_listening_in_a_callback_accepts_no_more() {
         assert_eq!(built.get(), 1, "of {}", waiting.len());
         assert!(std::net::TcpStream::connect(address).is_err());
     });
+}
+
+/// So that a program with many tests does not grow.
+#[test]
+fn a_memory_reactor_that_is_dropped_drops_its_connections_and_attempts() {
+    struct Holding(#[expect(dead_code, reason = "it is held")] Rc<()>);
+
+    impl Protocol for Holding {
+        fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+            Ok(())
+        }
+    }
+
+    let (reactor, held) = (MemoryReactor::new(), Rc::new(()));
+    for address in ["10.0.0.1:80", "10.0.0.2:80"] {
+        let there = Rc::clone(&held);
+        reactor.connect_tcp(address, move |_peer| Holding(Rc::clone(&there))).unwrap();
+    }
+    reactor.advance(Duration::ZERO);
+    let _peer = reactor.accept_attempt("10.0.0.1:80".parse::<SocketAddr>().unwrap()).unwrap();
+    reactor.advance(Duration::ZERO);
+    assert_eq!(Rc::strong_count(&held), 4, "two factories and a protocol");
+    drop(reactor);
+    assert_eq!(Rc::strong_count(&held), 1);
 }

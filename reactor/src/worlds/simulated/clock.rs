@@ -21,6 +21,8 @@ const TURNS: usize = 1000;
 /// differ. Jobs for the thread pool run in the next turn, on this thread; no name can be looked up; listening and
 /// connecting fail: for them there is a [`MemoryReactor`](crate::MemoryReactor), and for whole networks a simulation.
 ///
+/// Dropped, it ends as by [`disconnect_all`](Reactor::disconnect_all), so that nothing of it is left in a long run of tests.
+///
 /// # Examples
 /// ```
 /// use std::cell::Cell;
@@ -113,7 +115,7 @@ impl Deref for Clock {
 
 impl Drop for Clock {
     fn drop(&mut self) {
-        self.reactor.clear();
+        self.reactor.dismantle();
     }
 }
 
