@@ -4,6 +4,7 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use torsade::service::{
 };
 use torsade::simulated::Simulation;
 use torsade::wire::Discard;
-use torsade::{Clock, Deferred, defer};
+use torsade::{Clock, Deferred, StreamClientEndpoint, defer};
 
 type Log = Rc<RefCell<Vec<String>>>;
 
@@ -222,6 +223,42 @@ fn a_client_service_tells_those_who_do_not_want_to_wait_longer_and_cancels_all_w
     };
     support::run_until(&reactor, run).expect("it works");
     assert_eq!(failures.borrow()[..2], [1, 2]);
+}
+
+/// Nobody listens where its first attempt goes, and its second cannot even begin.
+#[derive(Debug, Default)]
+struct Moody(Cell<u32>);
+
+impl fmt::Display for Moody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<moody>")
+    }
+}
+
+impl StreamClientEndpoint for Moody {
+    fn connect(&self, reactor: &Reactor, factory: Box<dyn ClientFactory>) -> Result<Connector, ConnectError> {
+        match self.0.replace(self.0.get() + 1) {
+            0 => reactor.connect_tcp("10.0.0.2:8", factory),
+            1 => {
+                let cause: Box<dyn std::error::Error> = "its file is being written".into();
+                Err(ConnectError::Configuration(cause.into()))
+            }
+            _ => reactor.connect_tcp("10.0.0.2:7", factory),
+        }
+    }
+}
+
+#[test]
+fn a_client_service_whose_endpoint_cannot_begin_to_connect_tries_again() {
+    let simulation = Simulation::new(1);
+    simulation.host("10.0.0.2").listen("10.0.0.2:7", |_peer| Discard).unwrap();
+    let service = ClientService::new(ClientEndpoint::custom(Moody::default()), |_peer| Discard).unwrap();
+    service.start_service(&simulation.host("10.0.0.1")).unwrap();
+    let [told, connected] = [Some(2), None].map(|failures| service.when_connected(failures));
+    simulation.run_for(Duration::from_secs(60)).unwrap();
+    let failure = told.into_result().expect("two attempts have failed").unwrap_err();
+    assert!(matches!(failure.downcast_ref(), Some(ConnectError::Configuration(_))), "{failure}");
+    assert!(connected.into_result().expect("the third attempt was made").is_ok());
 }
 
 #[test]

@@ -236,7 +236,7 @@ impl<H: Clone + 'static> Service for ClientService<H> {
             matches!(state.phase, Phase::Idle)
         };
         // Otherwise a stop is under way: the end of its connection begins the next attempt.
-        if idle { self.0.connect() } else { Ok(()) }
+        if idle { Ok(self.0.connect()?) } else { Ok(()) }
     }
 
     fn stop_service(&self) -> Deferred<()> {
@@ -284,7 +284,7 @@ impl<H> ServiceState<H> {
 }
 
 impl<H: Clone + 'static> Client<H> {
-    fn connect(self: &Rc<Self>) -> Result {
+    fn connect(self: &Rc<Self>) -> Result<(), ConnectError> {
         let reactor = self.state.borrow().reactor.clone();
         let Some(reactor) = reactor else { return Ok(()) };
         let watched = Watched { client: Rc::clone(self), factory: Rc::clone(&self.factory) };
@@ -381,7 +381,9 @@ impl<H: Clone + 'static> Client<H> {
         let call = reactor.call_later(delay, move || {
             client.state.borrow_mut().phase = Phase::Idle;
             if let Err(error) = client.connect() {
-                log::warn!("not connecting to {} again: {error}", client.endpoint);
+                log::warn!("connecting to {} failed: {error}", client.endpoint);
+                client.failed(&Failure::new(error));
+                client.ended();
             }
         });
         self.state.borrow_mut().phase = Phase::Waiting(call);
