@@ -36,7 +36,7 @@ pub struct DnsConfig {
     pub ndots: usize,
     /// How long one server is given for one answer; 5 s unless set.
     pub timeout: Duration,
-    /// How often each server is asked before it is given up; 2 unless set.
+    /// How often each server is asked before it is given up, once at least; 2 unless set.
     pub attempts: u32,
     /// Whether each question begins with another server; false unless set.
     pub rotate: bool,

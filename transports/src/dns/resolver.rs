@@ -189,7 +189,7 @@ impl Dns {
             return Ok(answer);
         }
         let mut problem = String::from("no name server is configured");
-        for _ in 0..self.config.attempts {
+        for _ in 0..self.config.attempts.max(1) {
             for server in self.servers.order(reactor.now()) {
                 match self.ask_server(reactor, server, question).await {
                     Ok(answer) => {

@@ -35,11 +35,13 @@ pub(super) fn connect(to: SocketAddr, from: Option<SocketAddr>, options: &Socket
 }
 
 /// The error says only that the other side has not answered yet.
+#[cfg(unix)]
 fn is_under_way(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    if error.raw_os_error() == Some(libc::EINPROGRESS) {
-        return true;
-    }
+    error.raw_os_error() == Some(libc::EINPROGRESS)
+}
+
+#[cfg(not(unix))]
+fn is_under_way(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
