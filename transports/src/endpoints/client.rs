@@ -120,7 +120,7 @@ impl ClientEndpoint {
     /// A program, which is started for each connection: it reads what we write from its standard input, and we read what it writes
     /// to its standard output.
     ///
-    /// What else it has the [`Command`] says. Each line that it writes to its standard error is logged, as a warning, unless that is
+    /// What else it has the [`Command`] says. What it writes to its standard error is logged as it comes, in warnings, unless that is
     /// [`Null`](torsade_reactor::ChildDescriptor::Null) or something else that is not a pipe. Its end is the end of what we read, even
     /// if it has closed its output before; a status other than 0, or a signal, is the error that the connection is lost with. A close
     /// closes its input and output, which ends most programs; an abort kills it.
