@@ -1,6 +1,5 @@
 //! Why a text is no endpoint.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 
@@ -108,9 +107,3 @@ impl fmt::Display for EndpointProblem {
 torsade_reactor::debug_as_display!(EndpointError);
 
 impl Error for EndpointError {}
-
-impl From<Infallible> for EndpointError {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}

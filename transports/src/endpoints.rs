@@ -7,6 +7,7 @@
 pub(crate) mod client;
 mod connect_protocol;
 mod inherited;
+pub(crate) mod into_endpoint;
 mod layered;
 pub(crate) mod reactor_endpoints;
 pub(crate) mod server;
@@ -14,5 +15,6 @@ mod stdio;
 pub(crate) mod text;
 mod tls_files;
 
-pub(crate) use client::{ClientEndpoint, IntoClientEndpoint};
-pub(crate) use server::{IntoServerEndpoint, ServerEndpoint};
+pub(crate) use client::ClientEndpoint;
+pub(crate) use into_endpoint::IntoEndpoint;
+pub(crate) use server::ServerEndpoint;

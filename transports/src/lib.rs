@@ -24,9 +24,10 @@ mod tls;
 
 #[cfg(feature = "dns")]
 pub use dns::{DnsConfig, DnsResolver};
-pub use endpoints::client::{ClientEndpoint, IntoClientEndpoint, StreamClientEndpoint};
+pub use endpoints::client::{ClientEndpoint, StreamClientEndpoint};
+pub use endpoints::into_endpoint::IntoEndpoint;
 pub use endpoints::reactor_endpoints::ReactorEndpoints;
-pub use endpoints::server::{IntoServerEndpoint, ServerEndpoint, StreamServerEndpoint};
+pub use endpoints::server::{ServerEndpoint, StreamServerEndpoint};
 pub use endpoints::text::arguments::EndpointArguments;
 pub use endpoints::text::quoting::quote_string_argument;
 pub use endpoints::text::registry::{EndpointPrefixError, register_endpoint_parser};

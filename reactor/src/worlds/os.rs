@@ -45,7 +45,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::ops::Deref;
 #[cfg(unix)]
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -56,12 +56,12 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 
 use crate::address::Address;
-use crate::backend::{
-    Backend, Command, DatagramOptions, Datagrams, Inherited, Job, ListenOptions, Listener, PassedSocket, Ready, Resolved, Signal,
-    SocketDomain, SocketOptions, Spawned, Stream, Token, Wake, Wakeups, no_link,
-};
 #[cfg(unix)]
-use crate::backend::{Descriptor, Interest};
+use crate::backend::Interest;
+use crate::backend::{
+    Backend, Command, DatagramOptions, Datagrams, Descriptor, Inherited, Job, ListenOptions, Listener, PassedSocket, Ready,
+    Resolved, Signal, SocketDomain, SocketOptions, Spawned, Stream, Token, Wake, Wakeups, no_link,
+};
 use crate::report::report_error;
 
 use datagrams::OsUdp;
@@ -342,9 +342,15 @@ fn look_up(name: String, resolved: Resolved) {
     }
 }
 
+/// A copy of a socket's descriptor.
+#[cfg(unix)]
+fn copy_descriptor(socket: &impl AsFd) -> io::Result<Descriptor> {
+    socket.as_fd().try_clone_to_owned()
+}
+
 #[cfg(not(unix))]
-fn no_descriptors() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "the sockets of this system are not descriptors")
+fn copy_descriptor<S>(_: &S) -> io::Result<Descriptor> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "the sockets of this system are not descriptors"))
 }
 
 /// Where sockets are registered, and by which process.

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use torsade_protocols::TlsConfig;
 use torsade_protocols::spi::Layers;
 use torsade_protocols::{
-    Address, AddressError, ClientFactory, Compression, ConnectError, ConnectOptions, Connector, Destination, EndpointError,
-    HostPort, IntoHostPort, UnixName,
+    Address, AddressError, ClientFactory, Compression, ConnectError, ConnectOptions, Connector, Destination, HostPort,
+    IntoHostPort, UnixName,
 };
 use torsade_reactor::{Command, Reactor};
 
@@ -188,44 +188,6 @@ impl ClientEndpoint {
             Place::Custom(endpoint) => return endpoint.0.connect(reactor, Box::new(Layered { layers, factory })),
         };
         connect(reactor, destination, self.options, factory, layers)
-    }
-}
-
-/// What is taken as an endpoint to connect to: a [`ClientEndpoint`], text, or an address.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an endpoint to connect to",
-    note = "write it as text, `\"tcp:localhost:8000\"` or `\"localhost:8000\"`, or make a `ClientEndpoint`"
-)]
-pub trait IntoClientEndpoint: TryInto<ClientEndpoint, Error: Into<EndpointError>> {}
-
-impl IntoClientEndpoint for ClientEndpoint {}
-impl IntoClientEndpoint for &str {}
-impl IntoClientEndpoint for &String {}
-impl IntoClientEndpoint for String {}
-impl IntoClientEndpoint for HostPort {}
-impl IntoClientEndpoint for SocketAddr {}
-
-impl TryFrom<&str> for ClientEndpoint {
-    type Error = EndpointError;
-
-    fn try_from(text: &str) -> Result<Self, EndpointError> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for ClientEndpoint {
-    type Error = EndpointError;
-
-    fn try_from(text: String) -> Result<Self, EndpointError> {
-        text.parse()
-    }
-}
-
-impl TryFrom<&String> for ClientEndpoint {
-    type Error = EndpointError;
-
-    fn try_from(text: &String) -> Result<Self, EndpointError> {
-        text.parse()
     }
 }
 

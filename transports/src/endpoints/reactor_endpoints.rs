@@ -1,11 +1,12 @@
 //! Endpoints on a reactor.
 
-use torsade_protocols::{ClientFactory, ConnectError, Connector, EndpointError, Factory, ListenError, Offer};
+use torsade_protocols::{ClientFactory, ConnectError, Connector, Factory, ListenError, Offer};
 use torsade_reactor::{Deferred, Failure, Reactor, defer};
 
-use super::client::IntoClientEndpoint;
+use super::client::ClientEndpoint;
 use super::connect_protocol::connect_protocol;
-use super::server::IntoServerEndpoint;
+use super::into_endpoint::IntoEndpoint;
+use super::server::ServerEndpoint;
 use crate::ends::port::Port;
 
 /// Servers and clients on a [`Reactor`] whose addresses are endpoints: text from the configuration, or values.
@@ -29,7 +30,7 @@ pub trait ReactorEndpoints {
     /// ```
     fn listen<E, F>(&self, endpoint: E, factory: F) -> Result<Port, ListenError>
     where
-        E: IntoServerEndpoint,
+        E: IntoEndpoint<ServerEndpoint>,
         F: Factory + 'static;
 
     /// Connects to `endpoint` and has `factory` build the protocol once the connection is established.
@@ -49,7 +50,7 @@ pub trait ReactorEndpoints {
     /// ```
     fn connect<E, F>(&self, endpoint: E, factory: F) -> Result<Connector, ConnectError>
     where
-        E: IntoClientEndpoint,
+        E: IntoEndpoint<ClientEndpoint>,
         F: ClientFactory + 'static;
 
     /// Connects one protocol to `endpoint`, and gives its handle once the connection is there to be used: with TLS, when the
@@ -83,33 +84,33 @@ pub trait ReactorEndpoints {
     #[doc(alias = "ClientCreator")]
     fn connect_protocol<E, O>(&self, endpoint: E, protocol: O) -> Deferred<O::Handle>
     where
-        E: IntoClientEndpoint,
+        E: IntoEndpoint<ClientEndpoint>,
         O: Offer;
 }
 
 impl ReactorEndpoints for Reactor {
     fn listen<E, F>(&self, endpoint: E, factory: F) -> Result<Port, ListenError>
     where
-        E: IntoServerEndpoint,
+        E: IntoEndpoint<ServerEndpoint>,
         F: Factory + 'static,
     {
-        endpoint.try_into().map_err(Into::<EndpointError>::into)?.listen(self, factory)
+        endpoint.into_endpoint()?.listen(self, factory)
     }
 
     fn connect<E, F>(&self, endpoint: E, factory: F) -> Result<Connector, ConnectError>
     where
-        E: IntoClientEndpoint,
+        E: IntoEndpoint<ClientEndpoint>,
         F: ClientFactory + 'static,
     {
-        endpoint.try_into().map_err(Into::<EndpointError>::into)?.connect(self, Box::new(factory))
+        endpoint.into_endpoint()?.connect(self, Box::new(factory))
     }
 
     fn connect_protocol<E, O>(&self, endpoint: E, protocol: O) -> Deferred<O::Handle>
     where
-        E: IntoClientEndpoint,
+        E: IntoEndpoint<ClientEndpoint>,
         O: Offer,
     {
-        match endpoint.try_into().map_err(Into::<EndpointError>::into) {
+        match endpoint.into_endpoint() {
             Ok(endpoint) => connect_protocol(self, &endpoint, protocol),
             Err(error) => defer::fail(Failure::new(ConnectError::from(error))),
         }

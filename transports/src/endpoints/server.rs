@@ -8,7 +8,7 @@ use std::rc::Rc;
 use torsade_protocols::TlsConfig;
 use torsade_protocols::spi::Layers;
 use torsade_protocols::{
-    Address, Compression, EndpointError, Factory, Host, HostPort, IntoHostPort, ListenError, ProxyProtocolFactory, UnixName,
+    Address, Compression, Factory, Host, HostPort, IntoHostPort, ListenError, ProxyProtocolFactory, UnixName,
 };
 use torsade_reactor::{Inherited, ListenOptions, PassedSocket, Reactor, SocketDomain};
 
@@ -218,43 +218,6 @@ impl ServerEndpoint {
             Place::Custom(endpoint) if layers.is_empty() => endpoint.0.listen(reactor, factory),
             Place::Custom(endpoint) => endpoint.0.listen(reactor, Box::new(Layered { layers, factory })),
         }
-    }
-}
-
-/// What is taken as an endpoint to listen on: a [`ServerEndpoint`], text, or an address.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an endpoint to listen on",
-    note = "write it as text, `\"tcp:8000\"` or `\"127.0.0.1:8000\"`, or make a `ServerEndpoint`"
-)]
-pub trait IntoServerEndpoint: TryInto<ServerEndpoint, Error: Into<EndpointError>> {}
-
-impl IntoServerEndpoint for ServerEndpoint {}
-impl IntoServerEndpoint for &str {}
-impl IntoServerEndpoint for &String {}
-impl IntoServerEndpoint for String {}
-impl IntoServerEndpoint for SocketAddr {}
-
-impl TryFrom<&str> for ServerEndpoint {
-    type Error = EndpointError;
-
-    fn try_from(text: &str) -> Result<Self, EndpointError> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for ServerEndpoint {
-    type Error = EndpointError;
-
-    fn try_from(text: String) -> Result<Self, EndpointError> {
-        text.parse()
-    }
-}
-
-impl TryFrom<&String> for ServerEndpoint {
-    type Error = EndpointError;
-
-    fn try_from(text: &String) -> Result<Self, EndpointError> {
-        text.parse()
     }
 }
 

@@ -12,7 +12,7 @@ use torsade_reactor::{CallbackResult, Deferred, DeferredError, DelayedCall, Fail
 
 use super::Service;
 use super::backoff_policy::backoff_policy;
-use crate::endpoints::{ClientEndpoint, IntoClientEndpoint};
+use crate::endpoints::{ClientEndpoint, IntoEndpoint};
 
 type Policy = dyn Fn(u32, u64) -> Duration;
 type Prepare<H> = dyn Fn(&H) -> Settled<()>;
@@ -94,9 +94,9 @@ impl ClientService {
     /// When the text is not an endpoint.
     pub fn new<E>(endpoint: E, factory: impl ClientFactory + 'static) -> Result<Self, EndpointError>
     where
-        E: IntoClientEndpoint,
+        E: IntoEndpoint<ClientEndpoint>,
     {
-        let endpoint = endpoint.try_into().map_err(Into::into)?;
+        let endpoint = endpoint.into_endpoint()?;
         Ok(Self::of(endpoint, Rc::new(RefCell::new(factory)), |transport| Some(transport.clone())))
     }
 }
@@ -142,10 +142,10 @@ impl<H: Clone + 'static> ClientService<H> {
     /// ```
     pub fn offering<E, O>(endpoint: E, build: impl FnMut(Address) -> O + 'static) -> Result<Self, EndpointError>
     where
-        E: IntoClientEndpoint,
+        E: IntoEndpoint<ClientEndpoint>,
         O: Offer<Handle = H>,
     {
-        let endpoint = endpoint.try_into().map_err(Into::into)?;
+        let endpoint = endpoint.into_endpoint()?;
         let made = Rc::new(RefCell::new(None::<MakeHandle<H>>));
         let factory = Offering { build, made: Rc::clone(&made) };
         Ok(Self::of(endpoint, Rc::new(RefCell::new(factory)), move |transport| Some(made.take()?(transport))))

@@ -9,7 +9,7 @@ use torsade_protocols::{Address, EndpointError, Factory};
 use torsade_reactor::{Deferred, Reactor, Result, defer};
 
 use super::Service;
-use crate::endpoints::{IntoServerEndpoint, ServerEndpoint};
+use crate::endpoints::{IntoEndpoint, ServerEndpoint};
 use crate::ends::port::Port;
 
 /// Listens from its start to its stop; connections that are established when it stops go on.
@@ -41,9 +41,9 @@ impl<F: Factory + 'static> StreamServerEndpointService<F> {
     /// When the text is not an endpoint.
     pub fn new<E>(endpoint: E, factory: F) -> Result<Self, EndpointError>
     where
-        E: IntoServerEndpoint,
+        E: IntoEndpoint<ServerEndpoint>,
     {
-        let endpoint = endpoint.try_into().map_err(Into::into)?;
+        let endpoint = endpoint.into_endpoint()?;
         Ok(Self { endpoint, factory: Rc::new(RefCell::new(factory)), running: RefCell::default() })
     }
 

@@ -140,14 +140,8 @@ impl Stream for OsStream {
         self.socket.local_addr().map(Address::Tcp)
     }
 
-    #[cfg(unix)]
     fn copy_descriptor(&self) -> io::Result<Descriptor> {
-        std::os::fd::AsFd::as_fd(&self.socket).try_clone_to_owned()
-    }
-
-    #[cfg(not(unix))]
-    fn copy_descriptor(&self) -> io::Result<Descriptor> {
-        Err(super::no_descriptors())
+        super::copy_descriptor(&self.socket)
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {

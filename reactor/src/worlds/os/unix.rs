@@ -5,7 +5,6 @@
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use mio::Interest;
@@ -102,7 +101,7 @@ impl Stream for UnixStream {
     }
 
     fn copy_descriptor(&self) -> io::Result<Descriptor> {
-        self.socket.as_fd().try_clone_to_owned()
+        super::copy_descriptor(&self.socket)
     }
 
     fn tcp(&self) -> Option<&dyn TcpOptions> {
@@ -212,7 +211,7 @@ impl ListeningSocket for ListeningUnix {
     }
 
     fn copy_descriptor(&self) -> io::Result<Descriptor> {
-        self.socket.as_fd().try_clone_to_owned()
+        super::copy_descriptor(&self.socket)
     }
 }
 

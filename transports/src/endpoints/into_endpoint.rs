@@ -1,0 +1,65 @@
+//! What is taken as an endpoint.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use torsade_protocols::{EndpointError, HostPort};
+
+use super::client::ClientEndpoint;
+use super::server::ServerEndpoint;
+
+/// What is taken as an endpoint to listen on (a [`ServerEndpoint`]) or to connect to (a [`ClientEndpoint`]): the endpoint itself, text,
+/// or a `SocketAddr`; to connect to, a [`HostPort`] as well.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an endpoint",
+    note = "write it as text, `\"tcp:8000\"` to listen or `\"tcp:localhost:8000\"` to connect, or make a `ServerEndpoint` or a `ClientEndpoint`"
+)]
+pub trait IntoEndpoint<E> {
+    /// The endpoint.
+    ///
+    /// # Errors
+    /// [`EndpointError`] if it is text that is no endpoint.
+    fn into_endpoint(self) -> Result<E, EndpointError>;
+}
+
+impl IntoEndpoint<Self> for ServerEndpoint {
+    fn into_endpoint(self) -> Result<Self, EndpointError> {
+        Ok(self)
+    }
+}
+
+impl IntoEndpoint<Self> for ClientEndpoint {
+    fn into_endpoint(self) -> Result<Self, EndpointError> {
+        Ok(self)
+    }
+}
+
+impl<E: FromStr<Err = EndpointError>> IntoEndpoint<E> for &str {
+    fn into_endpoint(self) -> Result<E, EndpointError> {
+        self.parse()
+    }
+}
+
+impl<E: FromStr<Err = EndpointError>> IntoEndpoint<E> for &String {
+    fn into_endpoint(self) -> Result<E, EndpointError> {
+        self.parse()
+    }
+}
+
+impl<E: FromStr<Err = EndpointError>> IntoEndpoint<E> for String {
+    fn into_endpoint(self) -> Result<E, EndpointError> {
+        self.parse()
+    }
+}
+
+impl<E: From<Self>> IntoEndpoint<E> for SocketAddr {
+    fn into_endpoint(self) -> Result<E, EndpointError> {
+        Ok(self.into())
+    }
+}
+
+impl IntoEndpoint<ClientEndpoint> for HostPort {
+    fn into_endpoint(self) -> Result<ClientEndpoint, EndpointError> {
+        Ok(self.into())
+    }
+}
