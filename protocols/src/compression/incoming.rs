@@ -205,10 +205,23 @@ pub enum Detect {
     /// Therefore the mark states the number of plain bytes before it, so that copies, replays and files never match, and it
     /// works once per direction. But an attacker who can place *binary* bytes at an offset that can be *computed* still
     /// succeeds. Use this only with peers whose plain bytes are their own: never in an HTTP or WebSocket client, a proxy, or
-    /// anything that carries payload of third parties. With [`Detect::AtStart`] nothing can be forged, and
-    /// `expect_compression` is exact.
+    /// anything that carries payload of third parties. `expect_compression` is exact.
     Anywhere,
     /// Only at the very first byte. The default where we connect.
+    ///
+    /// # Security
+    ///
+    /// A server whose *first* bytes are somebody else's content (a stored file over a bare connection, with no greeting, status
+    /// line or length before it) can be made to hand out an announcement. The client then delivers what that content decodes to,
+    /// in place of the content. Who has stored it could have stored the decoded bytes as well, so that it gains nothing but to get
+    /// past a filter on the server's side; the limits of [`Decompression`] hold, and whatever the server sends behind it is an
+    /// error or garbage, never mistaken for something else. Where that matters, switch detection off
+    /// ([`set_detection`](crate::Transport::set_detection), before the first byte) or call `expect_compression`.
+    ///
+    /// The announcement is not bound to the connection, since before TLS there is nothing to bind it to. It only tells what a server
+    /// has sent to a client that has said nothing, so that it would have to name something that both ends know and a file cannot:
+    /// but addresses and ports differ between the ends behind NAT, clocks differ anyway and can be foreseen, and what the client has said so
+    /// far is nothing, or known to everybody.
     AtStart,
     /// Nowhere: incoming bytes are passed on without a look at them. The default where we listen.
     #[default]

@@ -49,8 +49,8 @@ impl Place {
 /// What the first bytes of something are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
-    /// The beginning of an announcement.
-    Prefix,
+    /// The beginning of an announcement; `sure` if nothing else begins so, which is known from the mark's first block on.
+    Prefix { sure: bool },
     /// Not an announcement.
     Plain,
     /// They start with a whole announcement.
@@ -121,7 +121,7 @@ fn write_zstd_mark(place: Place, wire: &mut Vec<u8>) {
 /// Says whether an announcement begins with `bytes`, which were found at `place`.
 pub(super) fn recognise(bytes: &[u8], place: Place) -> Verdict {
     let Some(&first) = bytes.first() else {
-        return Verdict::Prefix;
+        return Verdict::Prefix { sure: false };
     };
     let Some(format) = candidate(first, place) else {
         return Verdict::Plain;
@@ -132,7 +132,7 @@ pub(super) fn recognise(bytes: &[u8], place: Place) -> Verdict {
     } else if bytes.len() >= template.len {
         Verdict::Whole { format, len: template.len }
     } else {
-        Verdict::Prefix
+        Verdict::Prefix { sure: bytes.len() >= template.sure_from }
     }
 }
 
@@ -153,6 +153,8 @@ struct Template {
     format: Format,
     bytes: [u8; MAX_LEN],
     len: usize,
+    /// The length of the header and the mark's first block.
+    sure_from: usize,
 }
 
 impl Template {
@@ -163,10 +165,12 @@ impl Template {
         } else {
             write_header(format, 6, &mut written);
         }
+        let block = if matches!(format, Format::Zstd | Format::Lz4) { 4 } else { 5 };
+        let sure_from = written.len() + block;
         write_mark(format, place, &mut written);
         let mut bytes = [0; MAX_LEN];
         bytes[..written.len()].copy_from_slice(&written);
-        Self { format, bytes, len: written.len() }
+        Self { format, bytes, len: written.len(), sure_from }
     }
 
     fn fits(&self, bytes: &[u8]) -> bool {

@@ -216,12 +216,12 @@ impl CompressionLayer {
         passes && self.limits.is_none() && self.past.is_none()
     }
 
-    /// How many bytes are held back because an announcement may begin with them.
+    /// What is held back because an announcement may begin with it.
     #[cfg(any(feature = "tls", test))]
-    pub(crate) const fn held_back(&self) -> usize {
+    pub(crate) fn held_back(&self) -> &[u8] {
         match &self.incoming {
-            Incoming::Sniff(sniffer) => sniffer.held_len(),
-            _ => 0,
+            Incoming::Sniff(sniffer) => sniffer.held(),
+            _ => &[],
         }
     }
 
@@ -275,7 +275,7 @@ impl CompressionLayer {
         let (consumed, found) = sniffer.look(wire, plain, room, now);
         match found {
             Found::Nothing => {
-                let waits = consumed < wire.len() || sniffer.held_len() > 0;
+                let waits = consumed < wire.len() || !sniffer.held().is_empty();
                 self.rest();
                 let full = plain.len() - before == room;
                 Ok(LayerRead { consumed, more: full && waits })

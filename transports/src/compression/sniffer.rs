@@ -12,14 +12,15 @@ use super::announcement::{self, MAX_LEN, MID_MARK, MID_MARK_ZSTD, Place, Verdict
 const HOLD_ONE: Duration = Duration::from_millis(250);
 /// The same in mid-stream, where it is most likely an ordinary letter that happens to be the last.
 const HOLD_ONE_MID: Duration = Duration::from_millis(25);
-/// How long a longer beginning is held back. Text does not look like one, and a sender writes an announcement at once.
+/// How long a longer beginning is held back. Text does not look like one, and a sender writes an announcement at once. At the
+/// start, from the mark's first block on, it can be nothing else, and waits for its rest however long that takes.
 const HOLD_MORE: Duration = Duration::from_secs(2);
 
 /// The receiving side while nothing has been announced.
 ///
 /// Every byte is delivered once, in its place, unless it is part of an announcement, and none is delivered while an
-/// announcement may begin with it. But it is held back for a bounded time only, since a peer that is no Torsade may wait for an
-/// answer to it. If the rest of an announcement comes after that, its beginning was delivered as plain: the sniffer still
+/// announcement may begin with it. But what others may have written as well is held back for a bounded time only, since they may
+/// wait for an answer to it. If the rest of an announcement comes after that, its beginning was delivered as plain: the sniffer still
 /// notices, and [`Found::Split`] is an error, not a garbled stream.
 #[derive(Default)]
 pub(super) struct Sniffer {
@@ -86,9 +87,9 @@ impl Sniffer {
         self.deadline = (!self.held.is_empty()).then_some(Duration::ZERO);
     }
 
-    /// How many bytes are held.
-    pub(super) const fn held_len(&self) -> usize {
-        self.held.len()
+    /// What is held.
+    pub(super) fn held(&self) -> &[u8] {
+        &self.held
     }
 
     /// The held bytes, to be decoded.
@@ -174,6 +175,8 @@ impl Sniffer {
     }
 
     fn arm(&mut self, now: Duration) {
+        // Not in mid-stream, where whoever has chosen the plain bytes could keep their end from being delivered.
+        let sure = self.passed == 0 && announcement::recognise(&self.held, Place::Start) == Verdict::Prefix { sure: true };
         // `x^` is the only beginning of more than one byte that is ordinary text.
         let short = self.held.len() == 1 || self.held == b"x^";
         let hold = match (short, self.passed) {
@@ -181,7 +184,7 @@ impl Sniffer {
             (true, 0) => HOLD_ONE,
             (true, _) => HOLD_ONE_MID,
         };
-        self.deadline = Some(now.saturating_add(hold));
+        self.deadline = (!sure).then(|| now.saturating_add(hold));
     }
 
     /// Where in `bytes` an announcement may begin; their length if nowhere.
@@ -213,7 +216,7 @@ impl Sniffer {
             late.bytes.push(byte);
             loop {
                 match announcement::recognise(&late.bytes, Place::after(late.at)) {
-                    Verdict::Prefix => break,
+                    Verdict::Prefix { .. } => break,
                     Verdict::Whole { format, .. } => return Some(format),
                     // Another one may begin with a later byte that was delivered. With bytes that were not, `look` deals.
                     Verdict::Plain if self.anywhere && late.at + 1 < self.passed => {

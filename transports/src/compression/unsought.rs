@@ -25,7 +25,7 @@ pub(crate) fn find(plain: &[u8], before: u64) -> Option<(Format, u64)> {
         let passed = before + at as u64;
         match announcement::recognise(&plain[at..], Place::after(passed)) {
             Verdict::Whole { format, .. } => Some((format, passed)),
-            Verdict::Plain | Verdict::Prefix => None,
+            Verdict::Plain | Verdict::Prefix { .. } => None,
         }
     };
     let searched = &plain[..plain.len().min(SEARCHED)];

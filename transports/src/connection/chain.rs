@@ -400,7 +400,7 @@ impl Chain {
 
     /// How many bytes that were read are held here, by the layers or for the protocol.
     pub(crate) fn held_input(&self) -> usize {
-        let held = |stage: &Stage| stage.held_len() + stage.compression().map_or(0, CompressionLayer::held_back);
+        let held = |stage: &Stage| stage.held_len() + stage.compression().map_or(0, |layer| layer.held_back().len());
         self.unread.len() + self.stages.iter().map(held).sum::<usize>()
     }
 

@@ -21,6 +21,14 @@ fn nasty() -> Vec<Vec<u8>> {
     all
 }
 
+/// The lengths of the announcement of `stream`, to the end of its mark's first block and in all.
+fn mark(format: Format, stream: &[u8]) -> (usize, usize) {
+    let block = if matches!(format, Format::Zstd | Format::Lz4) { 4 } else { 5 };
+    let Verdict::Whole { len, .. } = announcement::recognise(stream, Place::Start) else { panic!("{format} is not announced") };
+    let blocks = if format == Format::Zstd { 4 } else { 3 };
+    (len - (blocks - 1) * block, len)
+}
+
 #[test]
 fn every_format_announces_itself_under_every_split_of_its_first_64_bytes() {
     for format in formats() {
@@ -119,22 +127,48 @@ fn a_longer_beginning_is_held_for_two_seconds_from_its_last_byte() {
     let wire = stream(&Compression::deflate(), &["x"]);
     let mut receiver = detecting();
     let mut plain = Vec::new();
-    receiver.read(&wire[..5], &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
+    receiver.read(&wire[..3], &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
     assert_eq!(receiver.deadline(), Some(Duration::from_secs(2)));
     let later = Duration::from_millis(1500);
-    receiver.read(&wire[5..9], &mut plain, ROOM, &Work::unlimited(), later).unwrap();
+    receiver.read(&wire[3..6], &mut plain, ROOM, &Work::unlimited(), later).unwrap();
     assert_eq!(receiver.deadline(), Some(later + Duration::from_secs(2)));
-    receiver.read(&wire[9..], &mut plain, ROOM, &Work::unlimited(), later).unwrap();
+    receiver.read(&wire[6..], &mut plain, ROOM, &Work::unlimited(), later).unwrap();
     assert_eq!(receiver.deadline(), None);
     assert_eq!(plain, b"x");
+}
+
+#[test]
+fn from_the_first_block_of_the_mark_on_a_beginning_waits_for_its_rest_without_a_clock() {
+    for format in formats() {
+        let wire = stream(&format.into(), &["x"]);
+        let (sure, whole) = mark(format, &wire);
+        for cut in 1..whole {
+            let mut receiver = detecting();
+            let (mut none, mut plain) = (Vec::new(), Vec::new());
+            receiver.read(&wire[..cut], &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
+            assert_eq!(receiver.deadline().is_none(), cut >= sure, "{format} cut at {cut}");
+            if cut >= sure {
+                receiver.expire(&mut none, &mut plain, Duration::from_secs(3600)).unwrap();
+                assert_eq!(receive(&mut receiver, &wire[cut..]), b"x", "{format} cut at {cut}");
+            }
+        }
+        // What cannot be one after all, and an end, still give it out.
+        let mut receiver = detecting();
+        let nearly = [&wire[..sure], b"?"].concat();
+        assert_eq!(receive(&mut receiver, &nearly), nearly, "{format}");
+        let mut receiver = detecting();
+        let mut plain = receive(&mut receiver, &wire[..sure]);
+        receiver.read_end(&mut plain).unwrap();
+        assert_eq!(plain, &wire[..sure], "{format}");
+    }
 }
 
 #[test]
 fn the_late_rest_of_an_announcement_is_a_typed_error_at_every_split() {
     for format in formats() {
         let wire = stream(&format.into(), &["x"]);
-        let announced = wire.len() - stream(&Compression::from(format).announce(false), &["x"]).len();
-        for cut in 1..announced {
+        let (sure, _) = mark(format, &wire);
+        for cut in 1..sure {
             for piece in [1, 1000] {
                 let mut receiver = detecting();
                 let (mut none, mut plain) = (Vec::new(), Vec::new());
