@@ -4,12 +4,14 @@
 //! knowing a codec. Each direction has its own options, [`Compression`] for what we send and [`Decompression`] for what
 //! we receive, because they are switched on at different moments.
 
+mod dictionary;
 mod error;
 mod format;
 mod incoming;
 mod outgoing;
 mod stats;
 
+pub use dictionary::Dictionary;
 pub use error::{CompressionError, DecompressError, DecompressErrorKind};
 pub use format::Format;
 pub use incoming::{AfterEnd, Decompression, Detect, Truncation};

@@ -64,6 +64,8 @@ pub mod weight {
     pub const DEFLATE_BLOCK: u64 = 3_000;
     /// The beginning and the end of a stream of the deflate family, or of a gzip member.
     pub const DEFLATE_STREAM: u64 = 700;
+    /// Bytes of a dictionary that are copied into a decompressor's window for a unit.
+    pub const DICTIONARY_BYTES: u64 = 8;
     /// A byte of a gzip header.
     pub const GZIP_HEADER: u64 = 3;
 

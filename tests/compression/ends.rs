@@ -221,7 +221,7 @@ fn a_damaged_stream_ends_with_what_is_wrong_and_where() {
     assert_eq!((error.input_offset, error.output_offset), (wire.len() as u64, 5));
 
     for (wire, wanted) in [
-        (&b"\x78\xbb\x00\x00\x00\x01"[..], DecompressErrorKind::NeedDictionary),
+        (&b"\x78\xbb\x00\x00\x00\x01"[..], DecompressErrorKind::NeedDictionary { id: 1 }),
         (b"\x79\x9c", DecompressErrorKind::Header),
         (b"hello, I am plain", DecompressErrorKind::Header),
         (b"\x78\x9c\xff", DecompressErrorKind::Data),

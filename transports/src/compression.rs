@@ -9,6 +9,8 @@ mod announcement;
 mod checksum;
 mod decoder;
 mod decoder_memory;
+#[cfg(feature = "zstd")]
+mod digests;
 mod encoder;
 mod history;
 mod layer;

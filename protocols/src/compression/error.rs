@@ -17,6 +17,16 @@ pub enum CompressionError {
     },
     /// The outgoing direction is closed, or being closed.
     Closed,
+    /// The dictionary begins as one that was trained for the format, and is damaged or cut off: make it anew.
+    DictionaryInvalid {
+        /// The format.
+        format: Format,
+    },
+    /// The format has no dictionaries: leave it out, or take another format (gzip's twin is [`Format::Deflate`]).
+    DictionaryUnsupported {
+        /// The format.
+        format: Format,
+    },
     /// The format does not know this level.
     Level {
         /// The format.
@@ -50,6 +60,12 @@ impl fmt::Display for CompressionError {
             ),
             Self::Closed => {
                 f.write_str("cannot switch compression on: the connection is closing; call it before lose_connection")
+            }
+            Self::DictionaryInvalid { format } => {
+                write!(f, "the dictionary begins as one that was trained for {format}, and is damaged: make it anew")
+            }
+            Self::DictionaryUnsupported { format } => {
+                write!(f, "{format} has no dictionaries: leave the dictionary out, or take another format")
             }
             Self::Level { format, level, min, max } => {
                 write!(f, "{format} has no level {level}: take one from {min} to {max}")
@@ -146,8 +162,12 @@ pub enum DecompressErrorKind {
         /// The limit in bytes, for all of them.
         max: u64,
     },
-    /// The stream needs a dictionary, and there is none.
-    NeedDictionary,
+    /// The stream was compressed with a dictionary that was not given to
+    /// [`Decompression::dictionary`](super::Decompression::dictionary).
+    NeedDictionary {
+        /// The id by which the stream asks for it: that of [`Dictionary::id`](super::Dictionary::id) for the format.
+        id: u32,
+    },
     /// A stream was announced whose codec is not compiled in.
     NotBuilt {
         /// The cargo feature that brings it.
@@ -188,7 +208,9 @@ impl fmt::Display for DecompressErrorKind {
                 "it needs more memory than is left of {max} bytes for all streams; raise set_decompression_memory, or have \
                  fewer connections"
             ),
-            Self::NeedDictionary => f.write_str("it needs a preset dictionary; ask the peer to write without one"),
+            Self::NeedDictionary { id } => {
+                write!(f, "it needs the dictionary with id {id} ({id:#x}); give it to Decompression::dictionary, or have the peer write without")
+            }
             Self::NotBuilt { feature } => {
                 write!(f, "the peer announced a format that is not built in; enable the cargo feature `{feature}` of torsade")
             }

@@ -68,6 +68,14 @@ impl Format {
             Self::Zstd => 3,
         }
     }
+
+    /// An error if streams of the format cannot begin with a dictionary.
+    pub(super) const fn check_dictionaries(self) -> Result<(), CompressionError> {
+        match self {
+            Self::Gzip => Err(CompressionError::DictionaryUnsupported { format: self }),
+            Self::Deflate | Self::DeflateRaw | Self::Lz4 | Self::Zstd => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Format {

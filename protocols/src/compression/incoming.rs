@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use super::{CompressionError, Format};
+use super::{CompressionError, Dictionary, Format};
 
 /// How incoming bytes are decompressed, and within which limits.
 ///
@@ -19,6 +19,8 @@ use super::{CompressionError, Format};
 pub struct Decompression {
     /// What follows the end of the stream. Default [`AfterEnd::Error`], for gzip, zstd and lz4 [`AfterEnd::NextStream`].
     pub after_end: AfterEnd,
+    /// The dictionaries that a stream may ask for. Default none.
+    pub dictionaries: Vec<Dictionary>,
     /// The stream format.
     pub format: Format,
     /// A ratio, and the plain bytes after which it is checked. Default none, for zstd 1000 after 16 MiB.
@@ -45,7 +47,9 @@ impl Decompression {
     ///
     /// As browsers read what the web calls `deflate`, of which some servers send the one and some the other.
     pub const fn deflate_any() -> Self {
-        Self { or_raw: true, ..Self::new(Format::Deflate) }
+        let mut options = Self::new(Format::Deflate);
+        options.or_raw = true;
+        options
     }
 
     /// Reads raw deflate, RFC 1951.
@@ -66,6 +70,27 @@ impl Decompression {
     /// Reads Zstandard, RFC 8878 (cargo feature `zstd`).
     pub const fn zstd() -> Self {
         Self::new(Format::Zstd)
+    }
+
+    /// Adds a dictionary that the stream may have been compressed with; called again, another one.
+    ///
+    /// The stream says by an id which one it wants; without an id, the last one that has none is taken ([`Dictionary`] has the
+    /// table). Streams without a dictionary are read as ever. One that is wanted and not here ends the connection with
+    /// [`NeedDictionary`](super::DecompressErrorKind::NeedDictionary). Several are for a time of change, when some peers have the
+    /// newer one already.
+    #[must_use]
+    pub fn dictionary(mut self, dictionary: &Dictionary) -> Self {
+        self.dictionaries.push(dictionary.clone());
+        self
+    }
+
+    /// Checks the options against the format.
+    ///
+    /// # Errors
+    ///
+    /// [`CompressionError::DictionaryUnsupported`] if it has no dictionaries, and there is one.
+    pub const fn check(&self) -> Result<(), CompressionError> {
+        if self.dictionaries.is_empty() { Ok(()) } else { self.format.check_dictionaries() }
     }
 
     /// Sets what follows the end of the stream.
@@ -129,6 +154,7 @@ impl Decompression {
         };
         Self {
             after_end,
+            dictionaries: Vec::new(),
             format,
             max_ratio,
             max_skipped: 128 << 10,

@@ -6,7 +6,11 @@
 //! bytes went before it, in seven blocks of five bits each, so that a copy of it elsewhere does not match.
 //! In zstd the free bits are the byte of an RLE block of length zero; lz4 has none, and its mark is three empty blocks.
 
+use std::ops::Range;
+
 use torsade_protocols::Format;
+
+use super::checksum::lz4_header_sum;
 
 /// The longest announcement: gzip in mid-stream.
 pub(super) const MAX_LEN: usize = 60;
@@ -28,6 +32,11 @@ const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 pub(super) const LZ4_HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x44, 0x40, 0x5e];
 /// The second header byte of zlib for levels 0-1, 2-5, 6 and 7-9.
 const ZLIB_FLAGS: [u8; 4] = [0x01, 0x5e, 0x9c, 0xda];
+/// The same where the id of a dictionary follows, whatever the level: those of other levels are text, `x ` and `x}`, which
+/// a receiver would have to hold back.
+const ZLIB_DICTIONARY_FLAGS: u8 = 0xbb;
+/// Set in the flags of lz4's header where the id of a dictionary follows.
+const LZ4_DICTIONARY: u8 = 1;
 
 /// Where in the plain bytes of its direction a stream begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,23 +66,40 @@ pub(super) enum Verdict {
     Whole { format: Format, len: usize },
 }
 
-/// Appends the container's header, which is empty for raw deflate.
-pub(super) fn write_header(format: Format, level: u32, wire: &mut Vec<u8>) {
+/// Appends the container's header, with the id of a dictionary if it names one; raw deflate has none.
+pub(super) fn write_header(format: Format, level: u32, dictionary: Option<u32>, wire: &mut Vec<u8>) {
     match format {
-        Format::Deflate => {
-            let index = match level {
-                0..=1 => 0,
-                2..=5 => 1,
-                6 => 2,
-                _ => 3,
-            };
-            wire.extend_from_slice(&[0x78, ZLIB_FLAGS[index]]);
-        }
+        Format::Deflate => match dictionary {
+            None => wire.extend_from_slice(&[0x78, zlib_flags(level)]),
+            Some(id) => {
+                wire.extend_from_slice(&[0x78, ZLIB_DICTIONARY_FLAGS]);
+                wire.extend_from_slice(&id.to_be_bytes());
+            }
+        },
         Format::Gzip => wire.extend_from_slice(&GZIP_HEADER),
-        Format::Lz4 => wire.extend_from_slice(&LZ4_HEADER),
-        // Zstd's encoder writes its own: it has to agree with the window it chose.
+        Format::Lz4 => write_lz4_header(dictionary, wire),
+        // That of zstd is written by its encoder, which has chosen the window.
         _ => {}
     }
+}
+
+const fn zlib_flags(level: u32) -> u8 {
+    let index = match level {
+        0..=1 => 0,
+        2..=5 => 1,
+        6 => 2,
+        _ => 3,
+    };
+    ZLIB_FLAGS[index]
+}
+
+fn write_lz4_header(dictionary: Option<u32>, wire: &mut Vec<u8>) {
+    let Some(id) = dictionary else { return wire.extend_from_slice(&LZ4_HEADER) };
+    wire.extend_from_slice(&LZ4_HEADER[..6]);
+    let descriptor = wire.len() - 2;
+    wire[descriptor] |= LZ4_DICTIONARY;
+    wire.extend_from_slice(&id.to_le_bytes());
+    wire.push(lz4_header_sum(&wire[descriptor..]));
 }
 
 /// Appends the mark. It follows the container's header.
@@ -126,7 +152,7 @@ pub(super) fn recognise(bytes: &[u8], place: Place) -> Verdict {
     let Some(format) = candidate(first, place) else {
         return Verdict::Plain;
     };
-    let template = Template::new(format, place);
+    let template = Template::new(format, place, names_dictionary(format, bytes));
     if !template.fits(bytes) {
         Verdict::Plain
     } else if bytes.len() >= template.len {
@@ -148,56 +174,71 @@ fn candidate(first: u8, place: Place) -> Option<Format> {
     }
 }
 
+/// Whether the header that begins with `bytes` has the id of a dictionary. It says so after as many bytes in either case.
+fn names_dictionary(format: Format, bytes: &[u8]) -> bool {
+    let has = |at: usize, flag: u8| bytes.get(at).is_some_and(|byte| byte & flag == flag);
+    match format {
+        Format::Deflate => has(1, 0x20),
+        Format::Lz4 => has(4, LZ4_DICTIONARY),
+        Format::Zstd => has(4, 0x03),
+        _ => false,
+    }
+}
+
 /// A whole announcement, in which some bytes may vary.
 struct Template {
     format: Format,
     bytes: [u8; MAX_LEN],
+    /// Where the dictionary's id is; empty if there is none.
+    id: Range<usize>,
     len: usize,
     /// The length of the header and the mark's first block.
     sure_from: usize,
 }
 
 impl Template {
-    fn new(format: Format, place: Place) -> Self {
+    fn new(format: Format, place: Place, with_dictionary: bool) -> Self {
         let mut written = Vec::with_capacity(MAX_LEN);
         if format == Format::Zstd {
             written.extend_from_slice(&[0x28, 0xb5, 0x2f, 0xfd, 0, 0]);
+            written.extend_from_slice(if with_dictionary { &[0; 4] } else { &[] });
         } else {
-            write_header(format, 6, &mut written);
+            write_header(format, 6, with_dictionary.then_some(0), &mut written);
         }
+        let id = if format == Format::Deflate { 2 } else { 6 };
         let block = if matches!(format, Format::Zstd | Format::Lz4) { 4 } else { 5 };
         let sure_from = written.len() + block;
         write_mark(format, place, &mut written);
         let mut bytes = [0; MAX_LEN];
         bytes[..written.len()].copy_from_slice(&written);
-        Self { format, bytes, len: written.len(), sure_from }
+        Self { format, bytes, id: id..if with_dictionary { id + 4 } else { id }, len: written.len(), sure_from }
     }
 
     fn fits(&self, bytes: &[u8]) -> bool {
         let pairs = bytes.iter().zip(&self.bytes[..self.len]);
         pairs.enumerate().all(|(at, (&byte, &wanted))| byte == wanted || self.varies(at, byte))
-            && (self.format != Format::Lz4 || lz4_header_is_sound(bytes))
+            && (self.format != Format::Lz4 || lz4_header_is_sound(bytes, self.id.end))
     }
 
     /// Whether a byte may differ from ours in this way, since another version, level or build of Torsade may write it.
     fn varies(&self, at: usize, byte: u8) -> bool {
+        if self.id.contains(&at) {
+            return true;
+        }
         match (self.format, at) {
-            (Format::Deflate, 1) => ZLIB_FLAGS.contains(&byte),
-            (Format::Zstd, 4) => byte == 0x04, // with a checksum
-            (Format::Zstd, 5) => true,         // the window
-            // Version 1, neither reserved bit, block checksums (empty blocks would have them, too), content size nor dictionary.
-            (Format::Lz4, 4) => byte & 0b1101_1011 == 0b0100_0000,
+            (Format::Deflate, 1) => self.id.is_empty() && ZLIB_FLAGS.contains(&byte),
+            (Format::Zstd, 4) => byte & !0x04 == if self.id.is_empty() { 0 } else { 0x03 }, // with a checksum or without
+            (Format::Zstd, 5) => true,                                                      // the window
+            // Version 1, neither reserved bit, block checksums (empty blocks would have them, too) nor content size.
+            (Format::Lz4, 4) => byte & 0b1101_1010 == 0b0100_0000,
             (Format::Lz4, 5) => matches!(byte, 0x40 | 0x50 | 0x60 | 0x70),
-            (Format::Lz4, 6) => true, // checked against the two before it
+            (Format::Lz4, at) => at == self.id.end, // checked against those before it
             _ => false,
         }
     }
 }
 
 /// The header's own checksum, as far as it has arrived.
-fn lz4_header_is_sound(bytes: &[u8]) -> bool {
-    match bytes.get(4..7) {
-        Some(&[flags, blocks, sum]) => super::checksum::lz4_header_sum(&[flags, blocks]) == sum,
-        _ => true,
-    }
+fn lz4_header_is_sound(bytes: &[u8], len: usize) -> bool {
+    bytes.get(len).is_none_or(|sum| lz4_header_sum(&bytes[4..len]) == *sum)
 }

@@ -1,9 +1,11 @@
 //! The incoming stream: decoded in bounded pieces, within limits that are the same for every format.
 
+mod dictionaries;
 mod gzip_header;
 mod inflate;
 #[cfg(feature = "lz4")]
 mod lz4;
+mod zlib_header;
 #[cfg(feature = "zstd")]
 mod zstd;
 
@@ -12,6 +14,7 @@ use std::rc::Rc;
 use torsade_protocols::spi::Work;
 use torsade_protocols::{AfterEnd, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Format, Truncation};
 
+pub(super) use dictionaries::Dictionaries;
 use inflate::InflateDecoder;
 
 use super::decoder_memory::{DecoderMemory, Share};
@@ -38,6 +41,7 @@ pub(super) type Decoded = (usize, Result<Outcome, DecompressErrorKind>);
 /// limits allow.
 pub(super) struct Decoder {
     announced: bool,
+    dictionaries: Dictionaries,
     /// Bytes that came before it was known that they are compressed. They are decoded first.
     carried: Vec<u8>,
     /// None before the first byte of a stream: codecs are large.
@@ -92,9 +96,27 @@ trait Codec {
 
 impl Decoder {
     /// A decoder that first reads `carried`, bytes that were held back before.
-    pub(super) fn new(options: Decompression, announced: bool, carried: Vec<u8>, memory: &Rc<DecoderMemory>) -> Self {
+    pub(super) fn new(
+        options: Decompression,
+        dictionaries: Dictionaries,
+        announced: bool,
+        carried: Vec<u8>,
+        memory: &Rc<DecoderMemory>,
+    ) -> Self {
         let memory = Share::new(Rc::clone(memory));
-        Self { announced, carried, codec: None, dropped: 0, given: 0, memory, options, skipped: 0, streams: 0, taken: 0 }
+        Self {
+            announced,
+            carried,
+            codec: None,
+            dictionaries,
+            dropped: 0,
+            given: 0,
+            memory,
+            options,
+            skipped: 0,
+            streams: 0,
+            taken: 0,
+        }
     }
 
     pub(super) const fn format(&self) -> Format {
@@ -227,7 +249,7 @@ impl Decoder {
         let codec = match &mut self.codec {
             Some(codec) => codec,
             None if wire.is_empty() => return (0, Ok(Outcome::Hungry)),
-            none => match codec(&self.options) {
+            none => match codec(&self.options, &self.dictionaries) {
                 Ok(codec) => none.insert(codec),
                 Err(kind) => return (0, Err(kind)),
             },
@@ -279,15 +301,15 @@ impl Decoder {
     }
 }
 
-fn codec(options: &Decompression) -> Result<Box<dyn Codec>, DecompressErrorKind> {
+fn codec(options: &Decompression, dictionaries: &Dictionaries) -> Result<Box<dyn Codec>, DecompressErrorKind> {
     if let Some(feature) = super::missing_feature(options.format) {
         return Err(DecompressErrorKind::NotBuilt { feature });
     }
     Ok(match options.format {
         #[cfg(feature = "lz4")]
-        Format::Lz4 => Box::new(lz4::Lz4Decoder::new(options)),
+        Format::Lz4 => Box::new(lz4::Lz4Decoder::new(options, dictionaries)),
         #[cfg(feature = "zstd")]
-        Format::Zstd => Box::new(zstd::ZstdDecoder::new(options)?),
-        _ => Box::new(InflateDecoder::new(options)),
+        Format::Zstd => Box::new(zstd::ZstdDecoder::new(options, dictionaries)?),
+        _ => Box::new(InflateDecoder::new(options, dictionaries)?),
     })
 }

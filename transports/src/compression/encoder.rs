@@ -244,7 +244,7 @@ impl AnyCodec {
             #[cfg(feature = "lz4")]
             Format::Lz4 => Ok(Self::Lz4(lz4::Lz4Encoder::new(options))),
             #[cfg(feature = "zstd")]
-            Format::Zstd => Ok(Self::Zstd(zstd::ZstdEncoder::new(options))),
+            Format::Zstd => Ok(Self::Zstd(zstd::ZstdEncoder::new(options, pool)?)),
             Format::Deflate | Format::DeflateRaw | Format::Gzip => Ok(Self::Deflate(DeflateEncoder::new(options, pool))),
             // A format that was added to the names, and not here.
             _ => Err(CompressionError::Unsupported),

@@ -1,7 +1,7 @@
 //! The last bytes that a stream has carried, from which another encoder can go on.
 
 /// Deflate looks back at most this far; lz4 could look back twice as far, and does not need to.
-const WINDOW: usize = 32 << 10; // fits into 16 bits
+pub(super) const WINDOW: usize = 32 << 10; // fits into 16 bits
 
 /// A ring of the last bytes that were given to it, with a bound.
 ///
@@ -21,6 +21,11 @@ impl History {
     /// How many bytes it keeps at most.
     pub(super) fn keep(&self) -> usize {
         usize::from(self.keep)
+    }
+
+    /// Whether it has room for so many more bytes without losing any.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.bytes.len() + bytes <= self.keep()
     }
 
     /// Adds what the stream has just carried.

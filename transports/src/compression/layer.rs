@@ -9,7 +9,7 @@ use torsade_protocols::{
     Format, Reason,
 };
 
-use super::decoder::{Decoder, Outcome};
+use super::decoder::{Decoder, Dictionaries, Outcome};
 use super::encoder::{Encoder, Failure};
 use super::pool::SharedPool;
 use super::sniffer::{Found, Sniffer};
@@ -103,6 +103,7 @@ impl CompressionLayer {
         if let Some(feature) = super::missing_feature(format) {
             return Err(CompressionError::NotBuilt { format, feature });
         }
+        let dictionaries = Dictionaries::new(options, &self.pool)?;
         let mut before = Vec::new();
         match &mut self.incoming {
             // What a running stream delivered cannot belong to another one inside it.
@@ -119,7 +120,7 @@ impl CompressionLayer {
             Incoming::Direct(_) => {}
         }
         let held = [rest, &before].concat();
-        let decoder = Decoder::new(options.clone(), false, held, self.pool.borrow().decoders());
+        let decoder = Decoder::new(options.clone(), dictionaries, false, held, self.pool.borrow().decoders());
         self.replace_incoming(Incoming::Compressed(Box::new(decoder)));
         Ok(())
     }
@@ -287,7 +288,9 @@ impl CompressionLayer {
             }
             Found::Announced(format) => {
                 let options = within(self.limits.as_deref(), format);
-                let decoder = Decoder::new(options, true, sniffer.take_held(), self.pool.borrow().decoders());
+                // Those meant for another format, or damaged, are as good as none: the stream says which it needs.
+                let dictionaries = Dictionaries::new(&options, &self.pool).unwrap_or_else(|_| Dictionaries::none(format));
+                let decoder = Decoder::new(options, dictionaries, true, sniffer.take_held(), self.pool.borrow().decoders());
                 self.incoming = Incoming::Compressed(Box::new(decoder));
                 let room = room - (plain.len() - before);
                 let progress = self.decode(&wire[consumed..], plain, room, work)?;

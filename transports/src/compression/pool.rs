@@ -12,6 +12,7 @@ use std::time::Duration;
 use flate2::Compress;
 
 use super::decoder_memory::DecoderMemory;
+use super::history::WINDOW;
 
 /// The pool as its connections share it.
 pub(crate) type SharedPool = Rc<RefCell<EncoderPool>>;
@@ -24,6 +25,8 @@ pub(crate) type SharedPool = Rc<RefCell<EncoderPool>>;
 pub(crate) struct EncoderPool {
     /// The memory of the same reactor's decoders, which are not lent, but bounded together.
     decoders: Rc<DecoderMemory>,
+    #[cfg(feature = "zstd")]
+    digests: super::digests::Digests,
     idle_after: Duration,
     /// Counts leases, so that a lease does not hold for a slot that was lent again.
     leases: u64,
@@ -68,6 +71,8 @@ impl EncoderPool {
     pub(crate) fn with_limits(limit: usize, idle_after: Duration) -> SharedPool {
         Rc::new(RefCell::new(Self {
             decoders: Rc::default(),
+            #[cfg(feature = "zstd")]
+            digests: super::digests::Digests::default(),
             idle_after,
             leases: 0,
             limit,
@@ -84,6 +89,12 @@ impl EncoderPool {
     /// The bound of what all decoders hold.
     pub(crate) const fn decoders(&self) -> &Rc<DecoderMemory> {
         &self.decoders
+    }
+
+    /// The dictionaries that streams of zstd share.
+    #[cfg(feature = "zstd")]
+    pub(super) const fn digests(&mut self) -> &mut super::digests::Digests {
+        &mut self.digests
     }
 
     /// How many encoders exist, lent or not.
@@ -111,8 +122,8 @@ impl EncoderPool {
         slot.encoder.as_mut()
     }
 
-    /// Lends an encoder primed with `history`; none if all are lent to streams that are not settled.
-    pub(super) fn lend(&mut self, level: u32, history: &[u8]) -> Result<Option<Lease>, String> {
+    /// Lends an encoder primed with `history` and what came before it; none if all are lent to streams that are not settled.
+    pub(super) fn lend(&mut self, level: u32, before: &[u8], history: &[u8]) -> Result<Option<Lease>, String> {
         let Some(index) = self.vacant() else {
             return Ok(None);
         };
@@ -131,8 +142,11 @@ impl EncoderPool {
             }
             none => none.insert(Compress::new_with_window_bits(level, false, 15)),
         };
-        if !history.is_empty() {
-            encoder.set_dictionary(history).map_err(|error| error.to_string())?;
+        let out_of_reach = before.len().saturating_sub(WINDOW.saturating_sub(history.len()));
+        for known in [&before[out_of_reach..], history] {
+            if !known.is_empty() {
+                encoder.set_dictionary(known).map_err(|error| error.to_string())?;
+            }
         }
         slot.lease = Some(number);
         Ok(Some(Lease { number, slot: index }))

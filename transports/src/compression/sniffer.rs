@@ -234,10 +234,11 @@ impl Sniffer {
     }
 }
 
-/// The marks in `bytes`, each with the lengths of the headers that may precede it: gzip, zlib and none, or that of zstd.
+/// The marks in `bytes`, each with the lengths of the headers that may precede it: gzip, zlib (with a
+/// dictionary and without) and none, or those of zstd.
 pub(super) fn marks(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [usize])> {
     static FINDERS: OnceLock<[Finder<'static>; 2]> = OnceLock::new();
     let [deflate, zstd] = FINDERS.get_or_init(|| [Finder::new(&MID_MARK), Finder::new(&MID_MARK_ZSTD)]);
-    let deflate = deflate.find_iter(bytes).map(|at| (at, [10, 2, 0].as_slice()));
-    deflate.chain(zstd.find_iter(bytes).map(|at| (at, [6].as_slice())))
+    let deflate = deflate.find_iter(bytes).map(|at| (at, [10, 6, 2, 0].as_slice()));
+    deflate.chain(zstd.find_iter(bytes).map(|at| (at, [10, 6].as_slice())))
 }

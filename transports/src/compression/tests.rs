@@ -3,6 +3,7 @@
 
 mod corruption;
 mod detection;
+mod dictionaries;
 mod ends;
 mod flushing;
 mod golden;

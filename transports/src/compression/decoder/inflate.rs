@@ -6,7 +6,8 @@ use torsade_protocols::{DecompressErrorKind as Kind, Decompression, Format};
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::gzip_header::GzipHeader;
-use super::{Codec, Decoded, Outcome};
+use super::zlib_header::ZlibHeader;
+use super::{Codec, Decoded, Dictionaries, Outcome};
 use crate::compression::checksum::Checksum;
 
 /// The least and the most that a call is first given to write into. Smaller pieces cost more than they save; larger ones are
@@ -29,6 +30,7 @@ const WINDOW_BITS: u8 = 15;
 /// A stream of deflate, zlib or gzip: header (none in raw deflate), body, trailer (likewise), end.
 pub(super) struct InflateDecoder {
     checksum: Checksum,
+    dictionaries: Dictionaries,
     /// The length of the gzip header, which may be long.
     header: u64,
     /// What has no header of zlib is raw.
@@ -39,24 +41,26 @@ pub(super) struct InflateDecoder {
 /// The part of the stream that the next byte belongs to.
 enum Part {
     Gzip(GzipHeader),
-    /// With the first of its two bytes, once that is here.
-    Zlib(Option<u8>),
+    Zlib(ZlibHeader),
     Body(Inflate),
-    Trailer {
-        seen: [u8; 8],
-        len: usize,
-    },
+    Trailer { seen: [u8; 8], len: usize },
     Ended,
 }
 
 impl InflateDecoder {
-    pub(super) fn new(options: &Decompression) -> Self {
+    pub(super) fn new(options: &Decompression, dictionaries: &Dictionaries) -> Result<Self, Kind> {
         let part = match options.format {
-            Format::Deflate => Part::Zlib(None),
+            Format::Deflate => Part::Zlib(ZlibHeader::default()),
             Format::Gzip => Part::Gzip(GzipHeader::new(options.max_skipped)),
-            _ => Part::Body(body()),
+            _ => Part::Body(body(dictionaries, None)?),
         };
-        Self { checksum: Checksum::new(options.format), header: 0, or_raw: options.or_raw, part }
+        Ok(Self {
+            checksum: Checksum::new(options.format),
+            dictionaries: dictionaries.clone(),
+            header: 0,
+            or_raw: options.or_raw,
+            part,
+        })
     }
 }
 
@@ -116,13 +120,15 @@ impl Codec for InflateDecoder {
                     }
                     (used, outcome)
                 }
-                Part::Zlib(first) => match read_zlib_header(first, rest) {
-                    (used, Err(Kind::Header)) if self.or_raw => {
-                        let before = first.take().filter(|_| used == 0);
-                        self.checksum = Checksum::new(Format::DeflateRaw);
-                        self.part = Part::Body(raw_body(before));
-                        continue;
-                    }
+                Part::Zlib(header) => match header.read(rest) {
+                    (used, Err(Kind::Header)) if self.or_raw => match raw_body(&self.dictionaries, header.before(used)) {
+                        Ok(body) => {
+                            self.checksum = Checksum::new(Format::DeflateRaw);
+                            self.part = Part::Body(body);
+                            continue;
+                        }
+                        Err(kind) => (0, Err(kind)),
+                    },
                     read => read,
                 },
                 Part::Trailer { seen, len } => read_trailer(&self.checksum, seen, len, rest),
@@ -132,40 +138,23 @@ impl Codec for InflateDecoder {
             if outcome != Ok(Outcome::End) || matches!(self.part, Part::Ended) {
                 return (taken, outcome);
             }
+            let dictionary = if let Part::Zlib(header) = &self.part { header.dictionary() } else { None };
             self.part = match self.part {
                 Part::Gzip(_) | Part::Zlib(_) => {
                     work.spend(weight::DEFLATE_STREAM);
-                    Part::Body(body())
+                    if dictionary.is_some() {
+                        work.spend((1 << WINDOW_BITS) / weight::DICTIONARY_BYTES);
+                    }
+                    match body(&self.dictionaries, dictionary) {
+                        Ok(body) => Part::Body(body),
+                        Err(kind) => return (taken, Err(kind)),
+                    }
                 }
                 Part::Body(_) => Part::Trailer { seen: [0; 8], len: 0 },
                 Part::Trailer { .. } | Part::Ended => Part::Ended,
             };
         }
     }
-}
-
-/// RFC 1950, 2.2.
-fn read_zlib_header(first: &mut Option<u8>, wire: &[u8]) -> Decoded {
-    let mut taken = 0;
-    for &flags in wire {
-        let Some(method) = *first else {
-            // Deflate, in a window of at most 32 KiB.
-            if flags & 0x0f != 8 || flags >> 4 > 7 {
-                return (taken, Err(Kind::Header));
-            }
-            *first = Some(flags);
-            taken += 1;
-            continue;
-        };
-        if u16::from_be_bytes([method, flags]) % 31 != 0 {
-            return (taken, Err(Kind::Header));
-        }
-        if flags & 0x20 != 0 {
-            return (taken, Err(Kind::NeedDictionary));
-        }
-        return (taken + 1, Ok(Outcome::End));
-    }
-    (taken, Ok(Outcome::Hungry))
 }
 
 fn read_trailer(checksum: &Checksum, seen: &mut [u8; 8], len: &mut usize, wire: &[u8]) -> Decoded {
@@ -186,20 +175,25 @@ fn read_trailer(checksum: &Checksum, seen: &mut [u8; 8], len: &mut usize, wire: 
     (used, outcome)
 }
 
-/// A decoder of bare deflate.
-fn body() -> Inflate {
-    Inflate::new(false, WINDOW_BITS)
+/// A decoder of bare deflate, with the dictionary that the header names; without an id, that which was agreed upon.
+fn body(dictionaries: &Dictionaries, id: Option<u32>) -> Result<Inflate, Kind> {
+    let mut inflate = Inflate::new(false, WINDOW_BITS);
+    if let Some(dictionary) = dictionaries.find(id)? {
+        inflate.set_dictionary(dictionary.latest(1 << WINDOW_BITS)).map_err(|_| Kind::Data)?;
+    }
+    Ok(inflate)
 }
 
-/// The same, with the first byte of the stream if that is not in the input any more. It might have begun a header of zlib, so that
-/// three bits of zero are in it, a stored block's, and gives nothing.
-fn raw_body(first: Option<u8>) -> Inflate {
-    let mut inflate = body();
-    if let Some(first) = first {
+/// A decoder of bare deflate that has taken the first byte of the stream, if it is not in the input any more.
+///
+/// It might have begun a header of zlib, so that three bits of zero are in it, a stored block's, and gives nothing.
+fn raw_body(dictionaries: &Dictionaries, first: &[u8]) -> Result<Inflate, Kind> {
+    let mut inflate = body(dictionaries, None)?;
+    if !first.is_empty() {
         // A stored block has begun; there is nothing that could be wrong with it yet.
-        inflate.decompress(&[first], &mut [], InflateFlush::NoFlush).ok();
+        inflate.decompress(first, &mut [], InflateFlush::NoFlush).ok();
     }
-    inflate
+    Ok(inflate)
 }
 
 /// Inflates until the input or the work is used up, `plain` is as long as `limit`, or the stream ends.

@@ -7,7 +7,8 @@ use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
 use twox_hash::XxHash32;
 
-use super::{Codec, Decoded, Outcome};
+use super::dictionaries::Known;
+use super::{Codec, Decoded, Dictionaries, Outcome};
 use crate::compression::checksum::{lz4_header_sum, xxh32};
 
 const MAGIC: u32 = 0x184d_2204;
@@ -32,6 +33,9 @@ pub(super) struct Lz4Decoder {
     /// The part as far as it has arrived, if it has not arrived at once.
     collected: Vec<u8>,
     checksum: XxHash32,
+    dictionaries: Dictionaries,
+    /// That of the frame.
+    dictionary: Option<Known>,
     frame: Frame,
     /// Bytes of `window` that were given out.
     given: usize,
@@ -78,10 +82,12 @@ enum Part {
 }
 
 impl Lz4Decoder {
-    pub(super) fn new(options: &Decompression) -> Self {
+    pub(super) fn new(options: &Decompression, dictionaries: &Dictionaries) -> Self {
         Self {
             collected: Vec::new(),
             checksum: XxHash32::with_seed(0),
+            dictionaries: dictionaries.clone(),
+            dictionary: None,
             frame: Frame::default(),
             given: 0,
             max_skipped: options.max_skipped,
@@ -188,9 +194,8 @@ impl Lz4Decoder {
         if lz4_header_sum(&bytes[4..wanted - 1]) != bytes[wanted - 1] {
             return Err(Kind::Header);
         }
-        if has_dictionary {
-            return Err(Kind::NeedDictionary);
-        }
+        let id = has_dictionary.then(|| u32_at(bytes, wanted - 5));
+        self.dictionary = self.dictionaries.find(id)?.cloned();
         let max_block = 1usize << (8 + 2 * (blocks >> 4)); // 64 KiB to 4 MiB
         if max_block as u64 > self.max_window {
             return Err(Kind::Window { asked: max_block as u64, max: self.max_window });
@@ -204,6 +209,12 @@ impl Lz4Decoder {
             linked: flags & 0x20 == 0,
             max_block,
         };
+        // All of it was given out when the last frame ended. Where blocks are linked, the first one is to the dictionary.
+        self.window.clear();
+        if let Some(dictionary) = self.dictionary.as_ref().filter(|_| self.frame.linked) {
+            self.window.extend_from_slice(dictionary.latest(WINDOW));
+        }
+        self.given = self.window.len();
         self.part = Part::BlockSize;
         Ok(())
     }
@@ -212,6 +223,7 @@ impl Lz4Decoder {
         if LEGACY_BLOCK as u64 > self.max_window {
             return Err(Kind::Window { asked: LEGACY_BLOCK as u64, max: self.max_window });
         }
+        self.dictionary = None;
         self.frame = Frame { legacy: true, max_block: LEGACY_BLOCK, ..Frame::default() };
         self.part = Part::LegacySize;
         Ok(())
@@ -279,10 +291,10 @@ impl Lz4Decoder {
             let made = loop {
                 self.window.resize(start + room, 0);
                 let (before, into) = self.window.split_at_mut(start);
-                let made = if self.frame.linked {
-                    decompress_into_with_dict(block, into, &before[start.saturating_sub(WINDOW)..])
-                } else {
-                    decompress_into(block, into)
+                let made = match &self.dictionary {
+                    _ if self.frame.linked => decompress_into_with_dict(block, into, &before[start.saturating_sub(WINDOW)..]),
+                    Some(dictionary) => decompress_into_with_dict(block, into, dictionary.latest(WINDOW)),
+                    None => decompress_into(block, into),
                 };
                 match made {
                     Err(DecompressError::OutputTooSmall { .. }) if room < most => room = most.min(4 * room),

@@ -5,7 +5,7 @@ use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
 use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode as Code;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, is_error_kind};
 
-use super::{Codec, Decoded, Outcome};
+use super::{Codec, Decoded, Dictionaries, Outcome};
 
 /// The largest window that the codec supports on every machine.
 const MAX_WINDOW: u64 = 1 << 30;
@@ -21,9 +21,18 @@ const MAGIC: u32 = 0xfd2f_b528;
 /// Sixteen magic numbers of frames to be skipped, RFC 8878, 3.1.2.
 const SKIPPABLE: u32 = 0x184d_2a50;
 
+self_cell::self_cell!(
+    /// The codec, which refers to a dictionary for as long as a frame needs it.
+    struct Context {
+        owner: Dictionaries,
+        #[covariant]
+        dependent: DCtx,
+    }
+);
+
 /// Frames of Zstandard, of which [`Part`] comes next. The codec allocates no more than the window that was allowed.
 pub(super) struct ZstdDecoder {
-    context: DCtx<'static>,
+    context: Context,
     /// The codec has given out all that it can make of its input so far.
     drained: bool,
     /// The header as far as it has arrived: 18 bytes at most.
@@ -49,18 +58,21 @@ enum Part {
 
 /// What a header says once it is whole.
 enum Header {
-    Frame { window: u64 },
+    Frame { window: u64, dictionary: Option<u32> },
     NeedsMore,
     Skippable { len: u64 },
 }
 
 impl ZstdDecoder {
-    pub(super) fn new(options: &Decompression) -> Result<Self, Kind> {
-        let mut context = DCtx::try_create().ok_or(Kind::Data)?;
+    pub(super) fn new(options: &Decompression, dictionaries: &Dictionaries) -> Result<Self, Kind> {
         // Ours is the exact limit; the codec's own, a power of two, must not be below it.
         let max_window = options.max_window.min(MAX_WINDOW);
         let log = max_window.max(1 << 10).next_power_of_two().ilog2();
-        context.set_parameter(DParameter::WindowLogMax(log)).map_err(kind)?;
+        let context = Context::try_new(dictionaries.clone(), |_| {
+            let mut context = DCtx::try_create().ok_or(Kind::Data)?;
+            context.set_parameter(DParameter::WindowLogMax(log)).map_err(kind)?;
+            Ok(context)
+        })?;
         Ok(Self {
             context,
             drained: false,
@@ -90,12 +102,12 @@ impl ZstdDecoder {
                     }
                     return (at + 1, Ok(None));
                 }
-                Ok(Header::Frame { window: asked }) => {
+                Ok(Header::Frame { window: asked, dictionary }) => {
                     if asked > self.max_window {
                         return (at + 1, Err(Kind::Window { asked, max: self.max_window }));
                     }
                     (self.given, self.window) = (0, asked);
-                    return (at + 1, self.begin_frame().map(|()| None));
+                    return (at + 1, self.begin_frame(dictionary).map(|()| None));
                 }
                 Err(kind) => return (at, Err(kind)),
             }
@@ -103,11 +115,17 @@ impl ZstdDecoder {
         (wire.len(), Ok(Some(Outcome::Hungry)))
     }
 
-    fn begin_frame(&mut self) -> Result<(), Kind> {
+    fn begin_frame(&mut self, dictionary: Option<u32>) -> Result<(), Kind> {
+        self.context.with_dependent_mut(|dictionaries, context| {
+            match dictionaries.find(dictionary)?.and_then(|known| known.digest()) {
+                Some(digest) => context.ref_ddict(digest).map_err(kind),
+                None => context.disable_dictionary().map_err(kind),
+            }
+        })?;
         let header = std::mem::take(&mut self.header);
         let mut input = InBuffer::around(&header);
         let mut output = OutBuffer::around(&mut [][..]);
-        self.wanted = self.context.decompress_stream(&mut output, &mut input).map_err(kind)?;
+        self.wanted = self.decompress(&mut output, &mut input).map_err(kind)?;
         if input.pos() != header.len() {
             return Err(Kind::Header);
         }
@@ -136,7 +154,7 @@ impl ZstdDecoder {
             }
             let mut input = InBuffer::around(&wire[taken..taken + portion]);
             let mut output = OutBuffer::around_pos(&mut plain[..], filled);
-            let result = self.context.decompress_stream(&mut output, &mut input);
+            let result = self.decompress(&mut output, &mut input);
             let (used, made) = (input.pos(), output.pos() - filled);
             taken += used;
             filled += made;
@@ -153,6 +171,10 @@ impl ZstdDecoder {
         };
         plain.truncate(filled);
         (taken, outcome)
+    }
+
+    fn decompress(&mut self, output: &mut OutBuffer<'_, [u8]>, input: &mut InBuffer<'_>) -> Result<usize, usize> {
+        self.context.with_dependent_mut(|_, context| context.decompress_stream(output, input))
     }
 
     /// Counts what was taken and given: it is also in the codec's buffers.
@@ -202,7 +224,7 @@ impl Codec for ZstdDecoder {
                 // want the checksum, in 4 bytes.
                 let mut room = [0; 16];
                 let (mut input, mut output) = (InBuffer::around(&[1, 0, 0]), OutBuffer::around(&mut room[..]));
-                let left = self.context.decompress_stream(&mut output, &mut input);
+                let left = self.decompress(&mut output, &mut input);
                 self.wanted == BLOCK_HEADER && matches!(left, Ok(0 | 4)) && output.pos() == 0
             }
         }
@@ -280,9 +302,7 @@ fn parse(bytes: &[u8]) -> Result<Header, Kind> {
     }
     let (window, fields) = fields.split_at(window_len);
     let (dictionary, size) = fields.split_at(dictionary_len);
-    if dictionary.iter().any(|&byte| byte != 0) {
-        return Err(Kind::NeedDictionary);
-    }
+    let id = little_endian(dictionary) as u32; // of 4 bytes at most
     let window = match window.first() {
         Some(&byte) => {
             let base = 1u64 << (10 + (byte >> 3));
@@ -290,7 +310,7 @@ fn parse(bytes: &[u8]) -> Result<Header, Kind> {
         }
         None => little_endian(size) + if size.len() == 2 { 256 } else { 0 },
     };
-    Ok(Header::Frame { window })
+    Ok(Header::Frame { window, dictionary: (id != 0).then_some(id) })
 }
 
 fn little_endian(bytes: &[u8]) -> u64 {
@@ -301,8 +321,6 @@ fn kind(code: usize) -> Kind {
     let is = |wanted| is_error_kind(code, wanted);
     if is(Code::ZSTD_error_checksum_wrong) {
         Kind::Checksum
-    } else if is(Code::ZSTD_error_dictionary_wrong) {
-        Kind::NeedDictionary
     } else if is(Code::ZSTD_error_prefix_unknown) || is(Code::ZSTD_error_frameParameter_unsupported) {
         Kind::Header
     } else {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use flate2::{Compress, FlushCompress};
-use torsade_protocols::{Compression, CompressionStats, Format};
+use torsade_protocols::{Compression, CompressionStats, Dictionary, Format};
 
 use super::{Codec, FLUSH_ROOM, Failure};
 use crate::compression::announcement::{self, Place};
@@ -34,6 +34,8 @@ const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 pub(super) struct DeflateEncoder {
     /// Of everything in the stream except the last `unsummed` bytes.
     checksum: Checksum,
+    /// What came before the history; none once that no longer has all that the stream has carried.
+    dictionary: Option<Dictionary>,
     format: Format,
     /// Written bytes that are not in the stream yet. The buffer belongs to the pool, and goes back when it is empty.
     gathered: Vec<u8>,
@@ -71,6 +73,7 @@ impl DeflateEncoder {
         let mode = if level == 0 { Mode::Store } else { Mode::COMPRESS };
         Self {
             checksum: Checksum::new(options.format),
+            dictionary: options.dictionary.clone(),
             format: options.format,
             gathered: Vec::new(),
             hibernations: 0,
@@ -208,6 +211,9 @@ impl DeflateEncoder {
             self.sum();
             self.checksum.update(plain);
         }
+        if !self.history.has_room(plain.len()) {
+            self.dictionary = None;
+        }
         self.history.push(plain);
     }
 
@@ -236,7 +242,8 @@ impl DeflateEncoder {
             }
             self.hibernations = self.hibernations.saturating_add(1);
         }
-        self.lease = pool.lend(self.level.into(), self.history.oldest_first())?;
+        let dictionary = self.dictionary.as_ref().map_or(&[][..], Dictionary::bytes);
+        self.lease = pool.lend(self.level.into(), dictionary, self.history.oldest_first())?;
         Ok(self.lease.is_some())
     }
 
@@ -265,7 +272,8 @@ impl DeflateEncoder {
 
 impl Codec for DeflateEncoder {
     fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        announcement::write_header(self.format, self.level.into(), wire);
+        let dictionary = self.dictionary.as_ref().and_then(|dictionary| dictionary.id(self.format));
+        announcement::write_header(self.format, self.level.into(), dictionary, wire);
         if let Some(place) = announce {
             announcement::write_mark(self.format, place, wire);
         }
@@ -303,6 +311,7 @@ impl Codec for DeflateEncoder {
         self.release();
         self.sum();
         self.history.clear();
+        self.dictionary = None;
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! LZ4 frames of linked blocks. Between two flushes only the history is kept, to which the next block may refer.
 
+use std::borrow::Cow;
 use std::hash::Hasher;
 use std::time::Duration;
 
 use lz4_flex::block::{compress_into_with_dict, get_maximum_output_size};
-use torsade_protocols::{Compression, Format};
+use torsade_protocols::{Compression, Dictionary, Format};
 use twox_hash::XxHash32;
 
 use super::{Codec, Failure};
@@ -20,13 +21,20 @@ const UNCOMPRESSED: u32 = 1 << 31;
 
 pub(super) struct Lz4Encoder {
     checksum: XxHash32,
+    /// What came before the history; none once that no longer has all that the stream has carried.
+    dictionary: Option<Dictionary>,
     history: History,
     pending: Vec<u8>,
 }
 
 impl Lz4Encoder {
     pub(super) fn new(options: &Compression) -> Self {
-        Self { checksum: XxHash32::with_seed(0), history: History::new(options.history), pending: Vec::new() }
+        Self {
+            checksum: XxHash32::with_seed(0),
+            dictionary: options.dictionary.clone(),
+            history: History::new(options.history),
+            pending: Vec::new(),
+        }
     }
 
     fn write_pending(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
@@ -46,7 +54,11 @@ impl Lz4Encoder {
         let body = start + 4;
         wire.resize(body + get_maximum_output_size(plain.len()), 0);
         let history = self.history.oldest_first();
-        let made = compress_into_with_dict(plain, &mut wire[body..], history).map_err(|error| error.to_string())?;
+        let known = match &self.dictionary {
+            Some(dictionary) => Cow::Owned([dictionary.bytes(), history].concat()),
+            None => Cow::Borrowed(history),
+        };
+        let made = compress_into_with_dict(plain, &mut wire[body..], &known).map_err(|error| error.to_string())?;
         let size = if made < plain.len() {
             wire.truncate(body + made);
             made as u32 // less than BLOCK
@@ -56,6 +68,9 @@ impl Lz4Encoder {
             plain.len() as u32 | UNCOMPRESSED
         };
         wire[start..body].copy_from_slice(&size.to_le_bytes());
+        if !self.history.has_room(plain.len()) {
+            self.dictionary = None;
+        }
         self.history.push(plain);
         Ok(())
     }
@@ -63,7 +78,8 @@ impl Lz4Encoder {
 
 impl Codec for Lz4Encoder {
     fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        announcement::write_header(Format::Lz4, 1, wire);
+        let dictionary = self.dictionary.as_ref().and_then(|dictionary| dictionary.id(Format::Lz4));
+        announcement::write_header(Format::Lz4, 1, dictionary, wire);
         if let Some(place) = announce {
             announcement::write_mark(Format::Lz4, place, wire);
         }
@@ -92,6 +108,7 @@ impl Codec for Lz4Encoder {
     }
 
     fn forget(&mut self, _wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.dictionary = None;
         self.history.clear();
         Ok(())
     }

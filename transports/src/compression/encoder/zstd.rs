@@ -1,23 +1,37 @@
 //! Zstandard frames, RFC 8878. The encoder writes blocks; the frame header and the announcement are ours.
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Compression, Format};
+use torsade_protocols::{Compression, CompressionError, Format};
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as Directive;
-use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, get_error_name};
+use zstd::zstd_safe::{CCtx, CDict, CParameter, InBuffer, OutBuffer, get_error_name};
 
 use super::{Codec, FLUSH_ROOM, Failure};
 use crate::compression::announcement::{self, Place};
+use crate::compression::pool::SharedPool;
 
-/// The length of magic number, descriptor and window: a whole header, since ours has no size and no dictionary.
+/// The length of magic number, descriptor and window. Only the dictionary's id may follow: ours has no size.
 const HEADER: usize = 6;
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// A content checksum and nothing else.
+/// A content checksum, and neither a size nor a dictionary.
 const DESCRIPTOR: u8 = 0x04;
+/// Bits of the descriptor that say how long the dictionary's id is: 0, 1, 2 or 4 bytes.
+const DICTIONARY_LEN: u8 = 0b11;
+
+self_cell::self_cell!(
+    /// The codec, which refers to its dictionary.
+    struct Context {
+        owner: Option<Rc<CDict<'static>>>,
+        #[covariant]
+        dependent: CCtx,
+    }
+);
 
 pub(super) struct ZstdEncoder {
     /// None before the first byte and after the end: it takes from one to many megabytes.
-    context: Option<CCtx<'static>>,
+    context: Option<Context>,
+    dictionary: Option<Rc<CDict<'static>>>,
     /// A frame has been begun and not ended.
     in_frame: bool,
     level: u32,
@@ -26,9 +40,13 @@ pub(super) struct ZstdEncoder {
 }
 
 impl ZstdEncoder {
-    pub(super) fn new(options: &Compression) -> Self {
+    pub(super) fn new(options: &Compression, pool: &SharedPool) -> Result<Self, CompressionError> {
         let level = options.level.unwrap_or(Format::Zstd.default_level());
-        Self { context: None, in_frame: false, level, own_header: false }
+        let dictionary = match &options.dictionary {
+            Some(dictionary) => Some(pool.borrow_mut().digests().for_encoder(dictionary, level)?),
+            None => None,
+        };
+        Ok(Self { context: None, dictionary, in_frame: false, level, own_header: false })
     }
 
     fn drive(&mut self, plain: &[u8], wire: &mut Vec<u8>, directive: Directive) -> Result<(), Failure> {
@@ -40,7 +58,9 @@ impl ZstdEncoder {
             let start = wire.len();
             let left = {
                 let mut output = OutBuffer::around_pos(wire, start);
-                context.compress_stream2(&mut output, &mut input, directive).map_err(failure)?
+                context
+                    .with_dependent_mut(|_, context| context.compress_stream2(&mut output, &mut input, directive))
+                    .map_err(failure)?
             };
             if self.own_header && wire.len() > start {
                 drop_own_header(wire, start)?;
@@ -61,20 +81,31 @@ impl ZstdEncoder {
 impl Codec for ZstdEncoder {
     fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
         let window_log = window_log(self.level);
-        let mut context = CCtx::try_create().ok_or("no memory for a zstd encoder")?;
-        for parameter in [
+        let parameters = [
             CParameter::CompressionLevel(self.level as i32), // at most 22
             CParameter::WindowLog(window_log),
             CParameter::ContentSizeFlag(false),
             CParameter::ChecksumFlag(true),
-        ] {
-            context.set_parameter(parameter).map_err(failure)?;
-        }
-        self.context = Some(context);
+        ];
+        self.context = Some(Context::try_new(self.dictionary.clone(), |dictionary| {
+            let mut context = CCtx::try_create().ok_or("no memory for a zstd encoder")?;
+            for parameter in parameters {
+                context.set_parameter(parameter).map_err(failure)?;
+            }
+            if let Some(dictionary) = dictionary {
+                context.ref_cdict(dictionary).map_err(failure)?;
+            }
+            Ok::<_, Failure>(context)
+        })?);
         self.in_frame = true;
         self.own_header = true;
         wire.extend_from_slice(&MAGIC);
-        wire.extend_from_slice(&[DESCRIPTOR, ((window_log - 10) << 3) as u8]);
+        let id = self.dictionary.as_ref().and_then(|dictionary| dictionary.get_dict_id());
+        let descriptor = DESCRIPTOR | if id.is_some() { DICTIONARY_LEN } else { 0 };
+        wire.extend_from_slice(&[descriptor, ((window_log - 10) << 3) as u8]);
+        if let Some(id) = id {
+            wire.extend_from_slice(&id.get().to_le_bytes());
+        }
         if let Some(place) = announce {
             announcement::write_mark(Format::Zstd, place, wire);
         }
@@ -119,10 +150,11 @@ const fn window_log(level: u32) -> u32 {
 /// Removes the header that the encoder wrote at `start`. It may state a smaller window than ours, which does no harm.
 fn drop_own_header(wire: &mut Vec<u8>, start: usize) -> Result<(), Failure> {
     let header = wire.get(start..start + HEADER).ok_or("the zstd encoder wrote less than a header")?;
-    if header[..4] != MAGIC || header[4] != DESCRIPTOR {
+    if header[..4] != MAGIC || header[4] & !DICTIONARY_LEN != DESCRIPTOR {
         return Err("the zstd encoder wrote an unexpected frame header".to_owned());
     }
-    wire.drain(start..start + HEADER);
+    let id_len = [0, 1, 2, 4][usize::from(header[4] & DICTIONARY_LEN)];
+    wire.drain(start..start + HEADER + id_len);
     Ok(())
 }
 

@@ -295,7 +295,7 @@ fn the_ratio_survives_hibernation_as_far_as_history_is_kept() {
 fn an_idle_layer_is_small() {
     // With 32 KiB of history and what a plain connection takes that is 100 bytes below 33 KiB (`compression idle` measures).
     let sizes = (size_of::<CompressionLayer>(), size_of::<crate::compression::encoder::Encoder>());
-    assert!(sizes.0 <= 104 && sizes.1 <= 216, "{sizes:?}");
+    assert!(sizes.0 <= 104 && sizes.1 <= 224, "{sizes:?}");
 }
 
 /// The length of the message that holds a guess, beside a secret that was sent before it.

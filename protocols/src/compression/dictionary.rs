@@ -1,0 +1,131 @@
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use super::Format;
+
+/// With which a trained dictionary of zstd begins, RFC 8878, 5; its id follows.
+const TRAINED: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
+
+/// Bytes that both ends know before the first message, so that even that is compressed against something.
+///
+/// What it holds is typical text: keys, phrases and whole messages as they are sent, the most frequent at the end. Deflate
+/// uses the last 32 KiB, lz4 the last 64 KiB, zstd all of it. The example `torsade_dictionary` makes one from a log of
+/// messages, and prints what it saves. Clones share the bytes: a server makes one, and gives it to each connection.
+///
+/// | format | how the reader finds the dictionary |
+/// |---|---|
+/// | `deflate` | by the Adler-32 of its bytes, which is in the stream's header (RFC 1950, FDICT) |
+/// | `deflate-raw` | by agreement alone: the last one that it was given |
+/// | `gzip` | not at all: it has none |
+/// | `zstd` | by the id of a trained dictionary, which is in each frame's header; other bytes have none, and are agreed upon |
+/// | `lz4` | by the id of [`with_id`](Self::with_id), in the frame's header; without one by agreement |
+///
+/// Both ends need *the same bytes*. With an id, a reader that lacks them ends the connection with
+/// [`NeedDictionary`](super::DecompressErrorKind::NeedDictionary). By agreement nobody can check: a reader with other bytes
+/// gets other text, which the checksum of zstd and lz4 finds at the end of the stream only, and that of raw deflate never.
+///
+/// A dictionary is no secret: who can have text compressed beside it learns from lengths what is in it. And it is in every
+/// copy of the program. Leave out passwords, tokens and names of people.
+///
+/// ```
+/// use torsade::prelude::*;
+/// use torsade::Dictionary;
+///
+/// let words = Dictionary::new(r#"{"type":"message","room":"lobby","from":"","text":"hello"}"#);
+/// let sending = Compression::deflate().dictionary(&words);
+/// let receiving = Decompression::deflate().dictionary(&words);
+/// assert_eq!(words.id(Format::Deflate), Some(0x2c52_128e));
+/// # let _ = (sending, receiving);
+/// ```
+#[derive(Clone)]
+pub struct Dictionary(Arc<Content>);
+
+struct Content {
+    /// Of the bytes, once it was asked for.
+    adler: OnceLock<u32>,
+    bytes: Box<[u8]>,
+    id: Option<u32>,
+}
+
+impl Dictionary {
+    /// A dictionary of these bytes, which are copied once at most.
+    ///
+    /// Those that `zstd --train` or the example `torsade_dictionary` have written have an id for zstd in them; all bytes have
+    /// one for deflate.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::with_content(None, bytes.into())
+    }
+
+    /// The same, with an id for lz4, which has no rule for them: both ends choose it. Other formats do not use it.
+    pub fn with_id(id: u32, bytes: impl Into<Vec<u8>>) -> Self {
+        Self::with_content(Some(id), bytes.into())
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    /// The id by which streams of this format name the dictionary; none where the two ends have to agree.
+    pub fn id(&self, format: Format) -> Option<u32> {
+        match format {
+            Format::Deflate => Some(*self.0.adler.get_or_init(|| adler2::adler32_slice(self.bytes()))),
+            Format::DeflateRaw | Format::Gzip => None,
+            Format::Lz4 => self.0.id,
+            Format::Zstd => {
+                let id = self.bytes().strip_prefix(&TRAINED)?.first_chunk()?;
+                Some(u32::from_le_bytes(*id)).filter(|id| *id != 0)
+            }
+        }
+    }
+
+    fn with_content(id: Option<u32>, bytes: Vec<u8>) -> Self {
+        Self(Arc::new(Content { adler: OnceLock::new(), bytes: bytes.into(), id }))
+    }
+}
+
+impl Eq for Dictionary {}
+
+/// Equal are the same bytes under the same id.
+impl PartialEq for Dictionary {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || (self.0.id, self.bytes()) == (other.0.id, other.bytes())
+    }
+}
+
+impl fmt::Debug for Dictionary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dictionary").field("bytes", &self.bytes().len()).field("id", &self.0.id).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_format_names_a_dictionary_in_its_own_way() {
+        let trained = [&TRAINED[..], &[0x78, 0x56, 0x34, 0x12], b"tables"].concat();
+        for (dictionary, zstd, lz4) in [
+            (Dictionary::new("Wikipedia"), None, None),
+            (Dictionary::with_id(7, "Wikipedia"), None, Some(7)),
+            (Dictionary::new(trained.clone()), Some(0x1234_5678), None),
+            (Dictionary::new(&trained[..7]), None, None),
+            (Dictionary::new([&TRAINED[..], &[0; 4]].concat()), None, None),
+        ] {
+            assert_eq!((dictionary.id(Format::Zstd), dictionary.id(Format::Lz4)), (zstd, lz4), "{dictionary:?}");
+            assert_eq!((dictionary.id(Format::DeflateRaw), dictionary.id(Format::Gzip)), (None, None));
+        }
+        assert_eq!(Dictionary::new("Wikipedia").id(Format::Deflate), Some(0x11e6_0398));
+        assert_eq!(Dictionary::new("").id(Format::Deflate), Some(1));
+    }
+
+    #[test]
+    fn clones_share_their_bytes_and_equal_bytes_are_equal() {
+        let one = Dictionary::new("abc");
+        assert!(std::ptr::eq(one.bytes(), one.clone().bytes()));
+        assert_eq!(one, Dictionary::new(b"abc"));
+        assert_ne!(one, Dictionary::with_id(1, "abc"));
+        assert_ne!(one, Dictionary::new("abd"));
+    }
+}
