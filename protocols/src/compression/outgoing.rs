@@ -151,6 +151,12 @@ impl From<Format> for Compression {
 /// When compressed bytes are flushed, so that the peer can read everything that was written before.
 ///
 /// Four messages for each flush save more than any level does: see the table in the manual's chapter on compression.
+///
+/// A deflate stream has two forms of it. The *sync* form ends at a byte boundary with the marker `00 00 ff ff`, and every inflater
+/// gives everything out after it. The *partial* form (`Z_PARTIAL_FLUSH`) is 3 to 4 bytes shorter, and most inflaters do: zlib and
+/// what is made of it, Java and Node. Go's does not, nor may one of your own. Unless said otherwise, a flush is in the sync form until
+/// the peer has announced a stream of its own, by which we know it to be Torsade, and in the partial form from then on. In either
+/// form the stream is legal. The other formats have one form only.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Flush {
@@ -167,4 +173,11 @@ pub enum Flush {
     /// Only when it is asked for, when the stream ends, and when nothing was written for a second, since an encoder that holds
     /// bytes cannot be lent to another connection. For bulk transfers.
     Manual,
+    /// As [`Flush::EveryTurn`], always in the partial form: for peers that are known to take it, as those of SSH are.
+    #[doc(alias = "Z_PARTIAL_FLUSH")]
+    Partial,
+    /// As [`Flush::EveryTurn`], always in the sync form: for protocols that cut messages at the marker, such as
+    /// permessage-deflate.
+    #[doc(alias = "Z_SYNC_FLUSH")]
+    Sync,
 }

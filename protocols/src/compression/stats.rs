@@ -21,6 +21,8 @@ pub struct CompressionStats {
     pub format_out: Option<Format>,
     /// How often the encoder was given back, or taken away, while the connection was idle.
     pub hibernations: u64,
+    /// Those of the flushes that end within a byte, in the short form of deflate: [`Flush::Partial`](super::Flush::Partial).
+    pub partial_flushes: u64,
     /// Plain bytes that came out of the decoder.
     pub plain_in: u64,
     /// Plain bytes that went into the encoder.
@@ -29,6 +31,8 @@ pub struct CompressionStats {
     pub stored_bytes: u64,
     /// The incoming stream came to its regular end, checksum and all.
     pub stream_ended: bool,
+    /// Those of the flushes that end at a byte boundary: [`Flush::Sync`](super::Flush::Sync), and all those of zstd and lz4.
+    pub sync_flushes: u64,
     /// Bytes that went into the decoder.
     pub wire_in: u64,
     /// Bytes that came out of the encoder, announcement and trailer included.

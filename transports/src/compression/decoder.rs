@@ -123,6 +123,10 @@ impl Decoder {
         self.options.format
     }
 
+    pub(super) const fn announced(&self) -> bool {
+        self.announced
+    }
+
     pub(super) const fn after_end(&self) -> AfterEnd {
         self.options.after_end
     }

@@ -41,9 +41,20 @@ pub(super) struct Encoder {
     /// Plain bytes of this direction before the stream.
     passed: u64,
     plain_out: u64,
+    /// The peer is Torsade, whose inflater gives everything out after a partial flush.
+    reads_partial: bool,
     /// Plain bytes written since the last flush.
     unflushed: usize,
     wire_out: u64,
+}
+
+/// How a deflate stream is flushed; other formats know one form only.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum FlushForm {
+    /// An empty block with fixed codes, ten bits: most inflaters can then give everything out, though it ends within a byte.
+    Partial,
+    /// An empty stored block, which ends at a byte boundary with `00 00 ff ff`.
+    Sync,
 }
 
 /// The encoder of one format. Each method appends to `wire` what has become ready to send, which may be nothing.
@@ -51,8 +62,10 @@ trait Codec {
     /// Writes the stream's header, and the announcement if a place for it is given.
     fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure>;
     fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
-    fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
-    /// After a flush: what follows will not refer to what went before.
+    /// Appends what the peer needs to read everything. In the sync form the stream is at a byte boundary then, and an empty
+    /// flush is nothing unless it has to bring it there.
+    fn flush(&mut self, form: FlushForm, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
+    /// After a sync flush: what follows will not refer to what went before.
     fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
 
@@ -96,6 +109,7 @@ impl Encoder {
             opened: false,
             passed,
             plain_out: 0,
+            reads_partial: false,
             unflushed: 0,
             wire_out: 0,
         })
@@ -144,15 +158,30 @@ impl Encoder {
         if due && self.unflushed > 0 { self.force_flush(wire, now) } else { Ok(()) }
     }
 
+    /// The peer turned out to be Torsade.
+    pub(super) const fn peer_reads_partial_flushes(&mut self) {
+        self.reads_partial = true;
+    }
+
     /// Appends whatever the peer needs to read everything written so far. Opens the stream if nothing was.
     pub(super) fn force_flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
+        let form = match self.flush {
+            Flush::Partial => FlushForm::Partial,
+            Flush::Sync => FlushForm::Sync,
+            _ if self.reads_partial => FlushForm::Partial,
+            _ => FlushForm::Sync,
+        };
+        self.flush_as(form, wire, now)
+    }
+
+    fn flush_as(&mut self, form: FlushForm, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if self.ended {
             return Ok(());
         }
         let before = wire.len();
         self.open(wire)?;
         self.flush_at = None;
-        let flushed = if self.unflushed > 0 { self.codec.get_mut().flush(wire, now) } else { Ok(()) };
+        let flushed = self.codec.get_mut().flush(form, wire, now);
         self.unflushed = 0;
         self.flushes += u64::from(wire.len() > before);
         self.wire_out += (wire.len() - before) as u64;
@@ -164,7 +193,7 @@ impl Encoder {
         if self.ended || !self.opened {
             return Ok(());
         }
-        self.force_flush(wire, now)?;
+        self.flush_as(FlushForm::Sync, wire, now)?;
         let before = wire.len();
         let forgotten = self.codec.get_mut().forget(wire);
         self.wire_out += (wire.len() - before) as u64;
@@ -187,7 +216,7 @@ impl Encoder {
     /// In every format a zero begins another block, here one that never comes.
     pub(super) fn break_off(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if self.opened && !self.ended {
-            self.force_flush(wire, now)?;
+            self.flush_as(FlushForm::Sync, wire, now)?;
             wire.push(0);
             self.wire_out += 1;
         }
@@ -226,7 +255,9 @@ impl Encoder {
         stats.plain_out += self.plain_out;
         stats.wire_out += self.wire_out;
         stats.flushes += self.flushes;
+        let partial = stats.partial_flushes;
         self.codec.get().count(stats);
+        stats.sync_flushes += self.flushes.saturating_sub(stats.partial_flushes - partial);
     }
 
     fn open(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {

@@ -86,7 +86,10 @@ impl CompressionLayer {
             }
             Outgoing::Plain(passed) => *passed,
         };
-        let encoder = Encoder::new(options, passed, &self.pool)?;
+        let mut encoder = Encoder::new(options, passed, &self.pool)?;
+        if self.peer_announced() {
+            encoder.peer_reads_partial_flushes();
+        }
         self.outgoing = Outgoing::Compressed(Box::new(encoder));
         if matches!(self.incoming, Incoming::Direct(0)) {
             self.set_detect(Detect::AtStart);
@@ -238,6 +241,14 @@ impl CompressionLayer {
         if let Incoming::Failed(failed) = &mut self.incoming { std::mem::take(&mut failed.1) } else { Vec::new() }
     }
 
+    /// Whether the peer's last stream was announced: it is Torsade then.
+    const fn peer_announced(&self) -> bool {
+        match &self.incoming {
+            Incoming::Compressed(decoder) | Incoming::Ended(decoder) | Incoming::PlainAgain(decoder) => decoder.announced(),
+            Incoming::Direct(_) | Incoming::Failed(_) | Incoming::Sniff(_) => false,
+        }
+    }
+
     fn count_incoming(&self, stats: &mut CompressionStats) {
         if let Incoming::Compressed(decoder) | Incoming::Ended(decoder) | Incoming::PlainAgain(decoder) = &self.incoming {
             decoder.count(stats);
@@ -292,6 +303,9 @@ impl CompressionLayer {
                 let dictionaries = Dictionaries::new(&options, &self.pool).unwrap_or_else(|_| Dictionaries::none(format));
                 let decoder = Decoder::new(options, dictionaries, true, sniffer.take_held(), self.pool.borrow().decoders());
                 self.incoming = Incoming::Compressed(Box::new(decoder));
+                if let Outgoing::Compressed(encoder) = &mut self.outgoing {
+                    encoder.peer_reads_partial_flushes();
+                }
                 let room = room - (plain.len() - before);
                 let progress = self.decode(&wire[consumed..], plain, room, work)?;
                 Ok(LayerRead { consumed: consumed + progress.consumed, ..progress })

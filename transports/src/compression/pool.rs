@@ -1,15 +1,15 @@
 //! The encoders of a whole reactor, lent to the streams that are being written.
 //!
-//! A deflate encoder takes 380 KB (zlib-rs), and after a sync flush it holds nothing that the decoder needs: the
-//! stream is at a byte boundary. So an idle connection gives its encoder back and keeps only its history. When it
-//! writes again, any encoder, reset and primed with *that connection's own* history, goes on where it left off.
+//! A deflate encoder takes 380 KB (zlib-rs), and after a flush it holds nothing that the decoder needs, but for bits of a last
+//! byte. So an idle connection gives its encoder back and keeps only its history. When it writes again, any encoder, reset and primed with *that connection's own* history, goes on where it left off.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::time::Duration;
 
-use flate2::Compress;
+use flate2::{Compress, FlushCompress};
 
 use super::decoder_memory::DecoderMemory;
 use super::history::WINDOW;
@@ -19,9 +19,11 @@ pub(crate) type SharedPool = Rc<RefCell<EncoderPool>>;
 
 /// Raw deflate encoders, up to a limit.
 ///
-/// Each is free, or lent under a [`Lease`]. A lease holds until the borrower gives it back or, once its stream is settled, until
-/// another borrower is given the encoder: a borrower therefore asks [`holds`](Self::holds) before each use. An encoder whose
-/// stream is not settled is never taken away, since it has bytes that the stream still needs. Nothing in here calls out.
+/// Each is free, or lent under a [`Lease`]. A lease holds until the borrower gives it back or, once its reader has everything, until
+/// another borrower is given the encoder: a borrower therefore asks [`holds`](Self::holds) before each use. An encoder that has
+/// bytes which the reader still needs is never taken away. One that has bits of a last byte is: the pool brings that stream to a
+/// byte boundary, and keeps the few bytes of it until their stream asks for them ([`take_owed`](Self::take_owed)). Nothing in
+/// here calls out.
 pub(crate) struct EncoderPool {
     /// The memory of the same reactor's decoders, which are not lent, but bounded together.
     decoders: Rc<DecoderMemory>,
@@ -31,12 +33,17 @@ pub(crate) struct EncoderPool {
     /// Counts leases, so that a lease does not hold for a slot that was lent again.
     leases: u64,
     limit: usize,
+    /// What the streams of ended leases have to send before anything else.
+    owed: HashMap<NonZeroU64, Owed>,
     slots: Vec<Slot>,
     /// A buffer for the next stream to gather in.
     spare: Vec<u8>,
 }
 
-/// A right to one encoder, which the pool may take back whenever the stream is settled.
+/// The bytes that bring a stream to a byte boundary, or why there are none.
+pub(super) type Owed = Result<Vec<u8>, String>;
+
+/// A right to one encoder, which the pool may take back whenever the reader has everything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Lease {
     /// Never zero, so that `Option<Lease>` is no larger.
@@ -49,10 +56,20 @@ struct Slot {
     encoder: Option<Compress>,
     /// The lease it is lent under; none when it is free.
     lease: Option<NonZeroU64>,
-    /// The borrower's stream is at a byte boundary.
-    settled: bool,
+    holds: Holds,
     /// When it was last written to or flushed, as far as the borrower has told.
     active: Duration,
+}
+
+/// What an encoder has of the stream that it is lent to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Holds {
+    /// Nothing, after a sync flush: the stream is at a byte boundary.
+    Nothing,
+    /// Up to seven bits, after a partial flush: the reader has every plain byte.
+    Bits,
+    /// Plain bytes that were not flushed.
+    Bytes,
 }
 
 impl EncoderPool {
@@ -76,6 +93,7 @@ impl EncoderPool {
             idle_after,
             leases: 0,
             limit,
+            owed: HashMap::new(),
             slots: Vec::new(),
             spare: Vec::new(),
         }))
@@ -112,28 +130,28 @@ impl EncoderPool {
         self.slots.get(lease.slot).is_some_and(|slot| slot.lease == Some(lease.number))
     }
 
-    /// The encoder under a lease that holds. From here until [`EncoderPool::settle`] nobody can take it.
+    /// The encoder under a lease that holds. From here until [`EncoderPool::flushed`] nobody can take it.
     pub(super) fn encoder(&mut self, lease: Lease) -> Option<&mut Compress> {
         let slot = self.slots.get_mut(lease.slot)?;
         if slot.lease != Some(lease.number) {
             return None;
         }
-        slot.settled = false;
+        slot.holds = Holds::Bytes;
         slot.encoder.as_mut()
     }
 
-    /// Lends an encoder primed with `history` and what came before it; none if all are lent to streams that are not settled.
+    /// Lends an encoder primed with `history` and what came before it; none if all are lent and have bytes.
     pub(super) fn lend(&mut self, level: u32, before: &[u8], history: &[u8]) -> Result<Option<Lease>, String> {
         let Some(index) = self.vacant() else {
             return Ok(None);
         };
+        // Before anything can fail: an error must not leave it with its last borrower.
+        self.take_back(index);
         self.leases += 1;
         let number = NonZeroU64::MIN.saturating_add(self.leases);
         let level = flate2::Compression::new(level);
         let slot = &mut self.slots[index];
-        // Lent to nobody until it is ready: an error must not leave it with its last borrower.
-        slot.lease = None;
-        slot.settled = false;
+        slot.holds = Holds::Bytes;
         let encoder = match &mut slot.encoder {
             Some(encoder) => {
                 encoder.reset();
@@ -152,10 +170,10 @@ impl EncoderPool {
         Ok(Some(Lease { number, slot: index }))
     }
 
-    /// Says that the borrower's stream is at a byte boundary: the encoder may be taken away.
-    pub(super) fn settle(&mut self, lease: Lease, now: Duration) {
+    /// Says that the reader has everything: the encoder, which has at most `holds` of the stream, may be taken away.
+    pub(super) fn flushed(&mut self, lease: Lease, holds: Holds, now: Duration) {
         if self.holds(lease) {
-            self.slots[lease.slot].settled = true;
+            self.slots[lease.slot].holds = holds;
             self.touch(lease, now);
         }
     }
@@ -167,18 +185,26 @@ impl EncoderPool {
         }
     }
 
-    /// Gives an encoder back.
+    /// Gives an encoder back whose stream may go on: what that has to send first is kept for it.
+    pub(super) fn hibernate(&mut self, lease: Lease) {
+        if self.holds(lease) {
+            self.take_back(lease.slot);
+            self.free(lease.slot);
+        }
+    }
+
+    /// Gives an encoder back. Whatever is left of its stream is dropped.
     pub(super) fn release(&mut self, lease: Lease) {
-        if !self.holds(lease) {
-            return;
+        self.owed.remove(&lease.number);
+        if self.holds(lease) {
+            self.slots[lease.slot].lease = None;
+            self.free(lease.slot);
         }
-        let spare = self.encoders() - self.lent();
-        let slot = &mut self.slots[lease.slot];
-        slot.lease = None;
-        slot.settled = false;
-        if spare >= Self::SPARE {
-            slot.encoder = None;
-        }
+    }
+
+    /// After a lease has ended without its borrower: what the stream has to send before anything else.
+    pub(super) fn take_owed(&mut self, lease: Lease) -> Owed {
+        self.owed.remove(&lease.number).unwrap_or_else(|| Ok(Vec::new()))
     }
 
     /// An empty buffer, with the capacity of the last one that was given back.
@@ -192,7 +218,23 @@ impl EncoderPool {
         self.spare = buffer;
     }
 
-    /// The slot of an encoder to lend: a free one, a new one, or that of the settled stream that was idle longest.
+    /// Ends the lease of a slot; the encoder has no bytes of the stream, but may have bits.
+    fn take_back(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        if let (Some(lease), Some(encoder), Holds::Bits) = (slot.lease, &mut slot.encoder, slot.holds) {
+            self.owed.insert(lease, settle(encoder));
+        }
+        slot.lease = None;
+    }
+
+    /// Frees the encoder of a slot that is not lent, unless it is to be the next borrower's.
+    fn free(&mut self, index: usize) {
+        if self.encoders() - self.lent() > Self::SPARE {
+            self.slots[index].encoder = None;
+        }
+    }
+
+    /// The slot of an encoder to lend: a free one, a new one, or the one that was idle longest of those without bytes.
     fn vacant(&mut self) -> Option<usize> {
         let free = |slot: &&Slot| slot.lease.is_none();
         let built = |slot: &Slot| free(&slot) && slot.encoder.is_some();
@@ -203,10 +245,17 @@ impl EncoderPool {
             return Some(index);
         }
         if self.slots.len() < self.limit {
-            self.slots.push(Slot { encoder: None, lease: None, settled: false, active: Duration::ZERO });
+            self.slots.push(Slot { encoder: None, lease: None, holds: Holds::Nothing, active: Duration::ZERO });
             return Some(self.slots.len() - 1);
         }
-        let settled = self.slots.iter().enumerate().filter(|(_, slot)| slot.settled);
-        settled.min_by_key(|(_, slot)| slot.active).map(|(at, _)| at)
+        let flushed = self.slots.iter().enumerate().filter(|(_, slot)| slot.holds != Holds::Bytes);
+        flushed.min_by_key(|(_, slot)| slot.active).map(|(at, _)| at)
     }
+}
+
+/// The last bits of a stream, and an empty stored block, which ends at a byte boundary.
+fn settle(encoder: &mut Compress) -> Owed {
+    let mut owed = Vec::with_capacity(16); // of which at most six are used: an encoder that fills its room repeats itself
+    encoder.compress_vec(&[], &mut owed, FlushCompress::Sync).map_err(|error| error.to_string())?;
+    Ok(owed)
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use flate2::{Compress, FlushCompress};
 use torsade_protocols::{Compression, CompressionStats, Dictionary, Format};
 
-use super::{Codec, FLUSH_ROOM, Failure};
+use super::{Codec, FLUSH_ROOM, Failure, FlushForm};
 use crate::compression::announcement::{self, Place};
 use crate::compression::checksum::Checksum;
 use crate::compression::history::History;
-use crate::compression::pool::{Lease, SharedPool};
+use crate::compression::pool::{Holds, Lease, SharedPool};
 
 /// Plain bytes over which the gain is measured.
 const GAUGE: u32 = 64 << 10;
@@ -28,9 +28,10 @@ const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
 /// A deflate stream whose encoder is borrowed from the pool.
 ///
-/// The stream is *settled* when it is at a byte boundary and the encoder holds no byte of it (`unsettled` is zero). Only then may
-/// the encoder go to another stream, be given back, or a stored block be written: in between, the encoder has bits that
-/// nobody else knows. Settled, the stream can go on with any encoder that is primed with its history.
+/// After each flush the stream is *readable*: the reader has every plain byte (`unflushed` is zero). Then the pool may take the
+/// encoder. After a sync flush it is *settled* as well: at a byte boundary, which stored blocks and the container's trailer need. After a
+/// partial one up to seven bits stay behind: the encoder has them, or, if it was taken away, the pool, whole bytes by then, which go
+/// first. Settled, the stream can go on with any encoder that is primed with its history.
 pub(super) struct DeflateEncoder {
     /// Of everything in the stream except the last `unsummed` bytes.
     checksum: Checksum,
@@ -44,10 +45,13 @@ pub(super) struct DeflateEncoder {
     lease: Option<Lease>,
     level: u8,
     mode: Mode,
+    /// Bits of the stream may be left behind.
+    off_boundary: bool,
+    partial_flushes: u32,
     pool: SharedPool,
     stored: u64,
-    /// How many bytes the encoder was fed since the stream was last settled.
-    unsettled: usize,
+    /// How many bytes the encoder was fed since it was last flushed.
+    unflushed: u32,
     /// How many of the last bytes of the history are not in the checksum yet: of many at once it costs a tenth.
     unsummed: u16,
 }
@@ -81,9 +85,11 @@ impl DeflateEncoder {
             lease: None,
             level: level as u8, // 0 to 9
             mode,
+            off_boundary: false,
+            partial_flushes: 0,
             pool: Rc::clone(pool),
             stored: 0,
-            unsettled: 0,
+            unflushed: 0,
             unsummed: 0,
         }
     }
@@ -96,7 +102,7 @@ impl DeflateEncoder {
                 Mode::Compress { plain, .. } => {
                     let measure = GAUGE.saturating_sub(plain).max(1) as usize;
                     let (piece, rest) = rest.split_at(rest.len().min(measure));
-                    if self.borrow_encoder()? {
+                    if self.borrow_encoder(wire)? {
                         self.feed(piece, wire, if rest.is_empty() { flush } else { FlushCompress::None })?;
                         self.weigh(wire)?;
                     } else {
@@ -137,7 +143,8 @@ impl DeflateEncoder {
         let keeps = matches!(flush, FlushCompress::None);
         // Room for all of it at once: a flush that ends exactly where the room does looks unfinished, and another call would
         // write the marker again. What the encoder may hold is bounded by its own buffers.
-        let mut room = FLUSH_ROOM + if keeps { plain.len() / 2 } else { (self.unsettled.min(128 << 10) + plain.len()) * 9 / 8 };
+        let mut room =
+            FLUSH_ROOM + if keeps { plain.len() / 2 } else { (self.unflushed.min(128 << 10) as usize + plain.len()) * 9 / 8 };
         let mut rest = plain;
         self.with_encoder(|encoder| {
             loop {
@@ -150,7 +157,10 @@ impl DeflateEncoder {
                 room *= 2;
             }
         })?;
-        self.unsettled = if keeps { self.unsettled + plain.len() } else { 0 };
+        self.unflushed = if keeps { self.unflushed.saturating_add(plain.len() as u32) } else { 0 }; // at most GAUGE
+        let partial = matches!(flush, FlushCompress::Partial);
+        self.partial_flushes = self.partial_flushes.saturating_add(partial.into());
+        self.off_boundary = keeps || partial;
         self.remember(plain);
         self.note(plain.len(), wire.len() - before);
         Ok(())
@@ -158,7 +168,19 @@ impl DeflateEncoder {
 
     /// Settles the stream.
     fn sync(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        if self.unsettled == 0 { Ok(()) } else { self.feed(&[], wire, FlushCompress::Sync) }
+        self.notice_loss(wire)?;
+        if self.off_boundary { self.feed(&[], wire, FlushCompress::Sync) } else { Ok(()) }
+    }
+
+    /// If the encoder was taken away, appends what the pool has kept of the stream.
+    fn notice_loss(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
+        let mut pool = self.pool.borrow_mut();
+        if let Some(lease) = self.lease.take_if(|lease| !pool.holds(*lease)) {
+            self.hibernations = self.hibernations.saturating_add(1);
+            self.off_boundary = false;
+            wire.extend_from_slice(&pool.take_owed(lease)?);
+        }
+        Ok(())
     }
 
     /// Measures whether compressing is worth its time, and stops it for a while if not.
@@ -178,7 +200,7 @@ impl DeflateEncoder {
             return Ok(());
         };
         self.mode = Mode::COMPRESS;
-        if out * 100 > plain * WORTH_PERCENT && self.unsettled == 0 {
+        if out * 100 > plain * WORTH_PERCENT && !self.off_boundary {
             // An encoder that goes on after stored blocks does not know of their bytes: its distances would be too short, and
             // decode to wrong bytes without any error. So it is given back, and another is primed with the history later.
             self.release();
@@ -189,7 +211,7 @@ impl DeflateEncoder {
 
     /// Appends stored blocks. The stream has to be settled; its encoder is given back.
     fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) {
-        debug_assert!(self.unsettled == 0, "a stored block inside an encoder's block: flush first");
+        debug_assert!(!self.off_boundary, "a stored block inside an encoder's block: flush first");
         self.release();
         for block in plain.chunks(BLOCK) {
             let len = block.len() as u16; // at most BLOCK
@@ -232,18 +254,13 @@ impl DeflateEncoder {
         }
     }
 
-    /// Borrows an encoder, unless the stream has one; false if none is free.
-    fn borrow_encoder(&mut self) -> Result<bool, Failure> {
-        let mut pool = self.pool.borrow_mut();
-        if let Some(lease) = self.lease.take() {
-            if pool.holds(lease) {
-                self.lease = Some(lease);
-                return Ok(true);
-            }
-            self.hibernations = self.hibernations.saturating_add(1);
+    /// Borrows an encoder, unless the stream has one; false if none is free, and then the stream is settled.
+    fn borrow_encoder(&mut self, wire: &mut Vec<u8>) -> Result<bool, Failure> {
+        self.notice_loss(wire)?;
+        if self.lease.is_none() {
+            let dictionary = self.dictionary.as_ref().map_or(&[][..], Dictionary::bytes);
+            self.lease = self.pool.borrow_mut().lend(self.level.into(), dictionary, self.history.oldest_first())?;
         }
-        let dictionary = self.dictionary.as_ref().map_or(&[][..], Dictionary::bytes);
-        self.lease = pool.lend(self.level.into(), dictionary, self.history.oldest_first())?;
         Ok(self.lease.is_some())
     }
 
@@ -253,20 +270,11 @@ impl DeflateEncoder {
         work(encoder.ok_or("the encoder of an unfinished block was lent to another stream")?)
     }
 
-    /// Gives the encoder back; says whether there was one to give.
-    fn release(&mut self) -> bool {
-        let Some(lease) = self.lease.take() else {
-            return false;
-        };
-        self.unsettled = 0;
-        let mut pool = self.pool.borrow_mut();
-        let held = pool.holds(lease);
-        if held {
-            pool.release(lease);
-        } else {
-            self.hibernations = self.hibernations.saturating_add(1);
+    /// Gives the encoder of a settled stream back.
+    fn release(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.pool.borrow_mut().release(lease);
         }
-        held
     }
 }
 
@@ -298,11 +306,21 @@ impl Codec for DeflateEncoder {
         Ok(())
     }
 
-    fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
-        self.place_gathered(wire, FlushCompress::Sync)?;
-        self.sync(wire)?;
+    fn flush(&mut self, form: FlushForm, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
+        let flush = match form {
+            FlushForm::Partial => FlushCompress::Partial,
+            FlushForm::Sync => FlushCompress::Sync,
+        };
+        self.place_gathered(wire, flush)?;
+        if self.unflushed > 0 {
+            self.feed(&[], wire, flush)?;
+        }
+        if form == FlushForm::Sync {
+            self.sync(wire)?;
+        }
         if let Some(lease) = self.lease {
-            self.pool.borrow_mut().settle(lease, now);
+            let holds = if self.off_boundary { Holds::Bits } else { Holds::Nothing };
+            self.pool.borrow_mut().flushed(lease, holds, now);
         }
         Ok(())
     }
@@ -317,7 +335,8 @@ impl Codec for DeflateEncoder {
 
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         self.place_gathered(wire, FlushCompress::None)?;
-        if self.unsettled > 0 {
+        self.notice_loss(wire)?;
+        if self.off_boundary {
             self.feed(&[], wire, FlushCompress::Finish)?;
         } else {
             wire.extend_from_slice(&LAST_BLOCK);
@@ -333,14 +352,15 @@ impl Codec for DeflateEncoder {
     }
 
     fn hibernate(&mut self) {
-        if self.unsettled == 0 && self.release() {
-            self.hibernations = self.hibernations.saturating_add(1);
+        if let (Some(lease), 0) = (self.lease, self.unflushed) {
+            self.pool.borrow_mut().hibernate(lease);
         }
     }
 
     fn count(&self, stats: &mut CompressionStats) {
         let stolen = self.lease.is_some_and(|lease| !self.pool.borrow().holds(lease));
         stats.hibernations += u64::from(self.hibernations) + u64::from(stolen);
+        stats.partial_flushes += u64::from(self.partial_flushes);
         stats.stored_bytes += self.stored;
     }
 }

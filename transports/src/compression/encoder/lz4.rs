@@ -8,7 +8,7 @@ use lz4_flex::block::{compress_into_with_dict, get_maximum_output_size};
 use torsade_protocols::{Compression, Dictionary, Format};
 use twox_hash::XxHash32;
 
-use super::{Codec, Failure};
+use super::{Codec, Failure, FlushForm};
 use crate::compression::announcement::{self, Place};
 use crate::compression::history::History;
 
@@ -103,7 +103,7 @@ impl Codec for Lz4Encoder {
         Ok(())
     }
 
-    fn flush(&mut self, wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
+    fn flush(&mut self, _form: FlushForm, wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
         self.write_pending(wire)
     }
 

@@ -7,7 +7,7 @@ use torsade_protocols::{Compression, CompressionError, Format};
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as Directive;
 use zstd::zstd_safe::{CCtx, CDict, CParameter, InBuffer, OutBuffer, get_error_name};
 
-use super::{Codec, FLUSH_ROOM, Failure};
+use super::{Codec, FLUSH_ROOM, Failure, FlushForm};
 use crate::compression::announcement::{self, Place};
 use crate::compression::pool::SharedPool;
 
@@ -117,7 +117,7 @@ impl Codec for ZstdEncoder {
         self.drive(plain, wire, Directive::ZSTD_e_continue)
     }
 
-    fn flush(&mut self, wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
+    fn flush(&mut self, _form: FlushForm, wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
         self.drive(&[], wire, Directive::ZSTD_e_flush)
     }
 

@@ -1,5 +1,8 @@
 //! Groups 7 and 8: the order of writes and switches, and one flush a turn that never sticks.
 
+use flate2::{Decompress, FlushDecompress};
+use torsade_protocols::Flush;
+
 use super::*;
 
 #[test]
@@ -110,7 +113,7 @@ fn what_is_to_be_flushed_by_hand_leaves_after_a_second_of_silence() {
     let stored = formats().map(Compression::from).filter(|options| options.clone().level(0).check().is_ok());
     let stored: Vec<_> = stored.map(|options| options.level(0)).collect();
     for options in formats().map(Compression::from).chain(stored) {
-        let mut sender = sender(&options.clone().flush(torsade_protocols::Flush::Manual));
+        let mut sender = sender(&options.clone().flush(Flush::Manual));
         let (mut wire, mut plain) = (Vec::new(), Vec::new());
         sender.write(b"one", &mut wire, NOW).unwrap();
         sender.write(b"two", &mut wire, NOW + Duration::from_millis(900)).unwrap();
@@ -154,7 +157,7 @@ fn idle_turns_write_nothing() {
 #[test]
 fn manual_flushes_only_when_asked() {
     for format in formats() {
-        let mut sender = sender(&Compression::from(format).flush(torsade_protocols::Flush::Manual));
+        let mut sender = sender(&Compression::from(format).flush(Flush::Manual));
         let mut receiver = detecting();
         let wire = send(&mut sender, &["one", "two"]);
         assert_eq!(receive(&mut receiver, &wire), b"", "{format}");
@@ -167,7 +170,7 @@ fn manual_flushes_only_when_asked() {
 #[test]
 fn flush_after_waits_for_bytes_or_for_time() {
     let delay = Duration::from_millis(5);
-    let policy = torsade_protocols::Flush::After { bytes: 10, delay };
+    let policy = Flush::After { bytes: 10, delay };
     let (mut sender, mut receiver) = (sender(&Compression::deflate().flush(policy)), detecting());
     let wire = send(&mut sender, &["12345"]);
     assert_eq!(receive(&mut receiver, &wire), b"");
@@ -197,4 +200,125 @@ fn writing_in_the_steady_state_does_not_grow_the_buffer() {
         wire.clear();
     }
     assert_eq!((wire.as_ptr(), wire.capacity()), (before, 4096));
+}
+
+fn partial(format: Format) -> Compression {
+    Compression::from(format).flush(Flush::Partial)
+}
+
+#[test]
+fn the_bytes_of_a_partial_flush_are_those_of_zlib() {
+    let mut sender = sender(&partial(Format::DeflateRaw).announce(false));
+    // Python: c = zlib.compressobj(6, zlib.DEFLATED, -15), then c.compress(m) + c.flush(zlib.Z_PARTIAL_FLUSH) for each.
+    assert_eq!(send(&mut sender, &["hello"]), [0xca, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x08]);
+    assert_eq!(send(&mut sender, &["hello"]), [0xa0, 0x0c, 0x10, 0x01, 0x10]);
+    assert_eq!(send(&mut sender, &["x"]), [0x40, 0x15, 0x00, 0x01]);
+    let mut wire = Vec::new();
+    sender.finish(&mut wire).unwrap();
+    assert_eq!(wire, [0x06, 0x00], "the bits that were left, and an empty last block");
+    let stats = sender.stats();
+    assert_eq!((stats.flushes, stats.partial_flushes, stats.sync_flushes), (3, 3, 0));
+}
+
+#[test]
+fn after_a_partial_flush_any_zlib_has_everything() {
+    for level in [0, 1, 6, 9] {
+        let mut sender = sender(&partial(Format::Deflate).level(level));
+        let mut inflate = Decompress::new(true);
+        for message in messages(1000) {
+            let wire = send(&mut sender, &[&message]);
+            let mut plain = Vec::with_capacity(message.len() + 64);
+            let before = inflate.total_in();
+            inflate.decompress_vec(&wire, &mut plain, FlushDecompress::None).unwrap();
+            assert_eq!(inflate.total_in() - before, wire.len() as u64);
+            assert!(plain == message, "level {level}: {} bytes of {}", plain.len(), message.len());
+        }
+    }
+}
+
+#[test]
+fn flushes_are_partial_once_the_peer_is_known_to_be_torsade() {
+    let (mut one, mut other) = (sender(&Compression::deflate()), sender(&Compression::gzip()));
+    let marked = |wire: &[u8]| wire.ends_with(&[0, 0, 0xff, 0xff]);
+    let wire = send(&mut one, &["who are you?"]);
+    assert!(marked(&wire), "a stranger is sent the form that everybody takes");
+    assert_eq!(receive(&mut other, &wire), b"who are you?");
+    let wire = send(&mut other, &["Torsade, and you announced yourself"]);
+    assert!(!marked(&wire));
+    receive(&mut one, &wire);
+    let wire = send(&mut one, &["then so are you"]);
+    assert!(!marked(&wire));
+    assert_eq!(receive(&mut other, &wire), b"then so are you");
+    let stats = one.stats();
+    assert_eq!((stats.flushes, stats.partial_flushes, stats.sync_flushes), (2, 1, 1));
+
+    // The peer's stream came before ours.
+    let mut answering = detecting();
+    receive(&mut answering, &stream(&Compression::deflate(), &["hello"]));
+    answering.compress(&Compression::deflate()).unwrap();
+    assert!(!marked(&send(&mut answering, &["hello"])));
+
+    // One that was expected says nothing of who sent it.
+    let mut told = expecting(Format::Deflate);
+    receive(&mut told, &stream(&Compression::deflate(), &["hello"]));
+    told.compress(&Compression::deflate()).unwrap();
+    assert!(marked(&send(&mut told, &["hello"])));
+}
+
+#[test]
+fn sync_is_the_marker_whoever_reads() {
+    let mut answering = sender(&Compression::deflate().flush(Flush::Sync));
+    receive(&mut answering, &stream(&Compression::deflate(), &["hello"]));
+    for message in messages(10) {
+        assert!(send(&mut answering, &[message]).ends_with(&[0, 0, 0xff, 0xff]));
+    }
+}
+
+#[test]
+fn what_needs_a_byte_boundary_gets_one_after_partial_flushes() {
+    for format in [Format::Deflate, Format::DeflateRaw, Format::Gzip] {
+        for count in 1..40 {
+            let messages = messages(count);
+            let mut sender = sender(&partial(format));
+            let mut wire = send(&mut sender, &messages[..count / 2]);
+            sender.barrier(&mut wire, NOW).unwrap();
+            wire.extend(send(&mut sender, &messages[count / 2..]));
+            let cut = {
+                let mut wire = wire.clone();
+                sender.break_off(&mut wire, NOW).unwrap();
+                wire
+            };
+            assert_eq!(receive_all(&mut detecting(), &cut).0, messages.concat(), "{format}");
+            let mut told = expecting(format);
+            let (plain, reason) = receive_all(&mut told, &cut);
+            assert_eq!((plain, kind(reason)), (messages.concat(), Some(DecompressErrorKind::Truncated)), "{format}");
+        }
+    }
+}
+
+/// 64 KiB that do not compress are stored: blocks that the encoder does not know, which begin at a byte boundary.
+#[test]
+fn stored_blocks_follow_partial_flushes() {
+    let (mut sender, mut receiver) = (sender(&partial(Format::Deflate)), detecting());
+    let noise = noise(200_000);
+    for piece in noise.chunks(1000).chain([&text(500)[..]; 300]) {
+        let wire = send(&mut sender, &[piece]);
+        assert!(receive(&mut receiver, &wire) == piece);
+    }
+    let mut wire = Vec::new();
+    sender.finish(&mut wire).unwrap();
+    receive(&mut receiver, &wire);
+    assert!(receiver.stats().stream_ended && sender.stats().stored_bytes > 100_000);
+}
+
+#[test]
+fn a_partial_flush_saves_four_bytes_of_a_chat_line() {
+    let sizes = [Flush::Sync, Flush::Partial].map(|flush| {
+        let mut sender = sender(&Compression::deflate().flush(flush));
+        let mut lines = text(50_000);
+        lines.truncate(50_000);
+        lines.chunks(50).map(|line| send(&mut sender, &[line]).len()).sum::<usize>()
+    });
+    let saved = sizes[0] - sizes[1];
+    assert!(saved > 3 * 1000, "{saved} bytes of 1,000 lines");
 }

@@ -1,6 +1,7 @@
 //! Groups 15, 16, 17 and 20: encoders shared by many connections, what idle ones cost, and secrets.
 
 use proptest::prelude::{prop, prop_assert, proptest};
+use torsade_protocols::Flush;
 
 use super::*;
 
@@ -86,7 +87,7 @@ fn an_idle_connection_gives_its_encoder_back_after_a_second() {
 fn a_stream_that_nobody_flushes_gives_its_encoder_back_too() {
     let pool = EncoderPool::shared();
     let mut sender = layer(&pool);
-    sender.compress(&Compression::deflate().flush(torsade_protocols::Flush::Manual)).unwrap();
+    sender.compress(&Compression::deflate().flush(Flush::Manual)).unwrap();
     let (mut wire, mut plain) = (Vec::new(), Vec::new());
     sender.write(b"hello", &mut wire, NOW).unwrap();
     assert_eq!(sender.deadline(), Some(SECOND));
@@ -100,7 +101,7 @@ fn an_encoder_is_not_taken_for_idle_while_small_writes_go_on() {
     let pool = EncoderPool::with_limits(1, SECOND);
     send(&mut layer(&pool), &[b"somebody else, at the beginning of time"]);
     let mut sender = layer(&pool);
-    let rarely = torsade_protocols::Flush::After { bytes: usize::MAX, delay: 100 * SECOND };
+    let rarely = Flush::After { bytes: usize::MAX, delay: 100 * SECOND };
     sender.compress(&Compression::deflate().flush(rarely)).unwrap();
     let mut wire = Vec::new();
     let start = Duration::from_secs(200);
@@ -141,6 +142,62 @@ fn the_encoder_that_was_idle_longest_is_stolen() {
     }
     let stolen: Vec<u64> = all.iter().map(|layer| layer.stats().hibernations).collect();
     assert_eq!(stolen, [0, 1, 0, 0]);
+}
+
+/// After a partial flush the encoder has bits of a last byte. It can be taken nevertheless: they are kept for the stream.
+#[test]
+fn among_partial_flushers_the_encoder_that_was_idle_longest_is_stolen_and_no_bit_lost() {
+    let pool = EncoderPool::with_limits(3, SECOND);
+    let mut all: Vec<_> = (0..4)
+        .map(|index| {
+            let mut sender = layer(&pool);
+            sender.compress(&Compression::from(DEFLATES[index % 3]).flush(Flush::Partial)).unwrap();
+            (sender, detecting())
+        })
+        .collect();
+    let order = [0, 1, 2, 0, 3, 1, 2, 0, 3, 3, 1, 0, 2];
+    for (second, (who, message)) in order.into_iter().zip(messages(order.len())).enumerate() {
+        let (sender, receiver) = &mut all[who];
+        let (mut wire, now) = (Vec::new(), Duration::from_secs(second as u64));
+        sender.write(&message, &mut wire, now).unwrap();
+        sender.flush(&mut wire, now).unwrap();
+        assert_eq!(receive(receiver, &wire), message);
+        if second == 4 {
+            let stolen: Vec<u64> = all.iter().map(|(layer, _)| layer.stats().hibernations).collect();
+            assert_eq!(stolen, [0, 1, 0, 0]);
+        }
+    }
+    for (sender, receiver) in &mut all {
+        let mut wire = Vec::new();
+        sender.finish(&mut wire).unwrap();
+        receive(receiver, &wire);
+        assert!(receiver.stats().stream_ended);
+        assert_eq!(sender.stats().stored_bytes, 0);
+    }
+}
+
+#[test]
+fn an_idle_partial_flusher_gives_its_encoder_back_and_sends_nothing_for_it() {
+    for then in [Compression::deflate().flush(Flush::Partial), Compression::deflate().flush(Flush::Manual)] {
+        let pool = EncoderPool::shared();
+        let (mut sender, mut receiver) = (layer(&pool), detecting());
+        receive(&mut sender, b"");
+        sender.compress(&then).unwrap();
+        receive(&mut sender, &stream(&Compression::deflate(), &["I am Torsade"]));
+        let mut wire = Vec::new();
+        sender.write(b"hello hello", &mut wire, NOW).unwrap();
+        sender.force_flush(&mut wire, NOW).unwrap();
+        assert_eq!(receive(&mut receiver, &std::mem::take(&mut wire)), b"hello hello");
+        sender.expire(&mut wire, &mut Vec::new(), SECOND).unwrap();
+        assert_eq!((pool.borrow().lent(), sender.stats().hibernations, wire.len()), (0, 1, 0));
+        sender.write(b"hello hello", &mut wire, SECOND).unwrap();
+        sender.force_flush(&mut wire, SECOND).unwrap();
+        assert_eq!(receive(&mut receiver, &std::mem::take(&mut wire)), b"hello hello");
+        sender.expire(&mut wire, &mut Vec::new(), SECOND * 2).unwrap();
+        sender.finish(&mut wire).unwrap();
+        receive(&mut receiver, &wire);
+        assert!(receiver.stats().stream_ended, "what was owed came before the end");
+    }
 }
 
 #[test]
@@ -295,7 +352,7 @@ fn the_ratio_survives_hibernation_as_far_as_history_is_kept() {
 fn an_idle_layer_is_small() {
     // With 32 KiB of history and what a plain connection takes that is 100 bytes below 33 KiB (`compression idle` measures).
     let sizes = (size_of::<CompressionLayer>(), size_of::<crate::compression::encoder::Encoder>());
-    assert!(sizes.0 <= 104 && sizes.1 <= 224, "{sizes:?}");
+    assert!(sizes.0 <= 104 && sizes.1 <= 232, "{sizes:?}");
 }
 
 /// The length of the message that holds a guess, beside a secret that was sent before it.
@@ -341,7 +398,7 @@ fn a_stream_goes_on_after_a_barrier() {
 proptest! {
     #[test]
     fn any_interleaving_of_connections_on_few_encoders_is_right(
-        steps in prop::collection::vec((0usize..5, 0usize..4, 1usize..3000, 0u8..3), 1..60),
+        steps in prop::collection::vec((0usize..5, 0usize..5, 1usize..3000, 0u8..3), 1..60),
         limit in 0usize..3,
         history in prop::sample::select(vec![0usize, 10, 5000, 32 << 10]),
     ) {
@@ -349,28 +406,35 @@ proptest! {
         let source = [text(3000), noise(3000)].concat();
         let mut all: Vec<_> = (0..5).map(|index| {
             let mut sender = layer(&pool);
-            let options = Compression::from(DEFLATES[index % 3]).history(history).level([6, 1, 3, 9, 0][index]);
+            let flush = [Flush::Partial, Flush::EveryTurn, Flush::Partial, Flush::Partial, Flush::Partial][index];
+            let options = Compression::from(DEFLATES[index % 3]).history(history).level([6, 1, 3, 9, 0][index]).flush(flush);
             sender.compress(&options).unwrap();
-            (sender, Vec::new(), Vec::new())
+            (sender, detecting(), Vec::new(), Vec::new())
         }).collect();
         let mut now = NOW;
         for (who, what, len, kind) in steps {
-            let (sender, wire, plain) = &mut all[who];
+            let (sender, receiver, wire, plain) = &mut all[who];
             let piece = &source[who * 500..][..len];
             match what {
-                0 => sender.flush(wire, now).unwrap(),
+                0 | 4 => {
+                    sender.flush(wire, now).unwrap();
+                    let (got, reason) = receive_in(receiver, wire, usize::MAX, ROOM);
+                    prop_assert!(reason.is_none(), "{:?}", reason);
+                    prop_assert!(got == *plain, "{} bytes of {} after a flush", got.len(), plain.len());
+                    wire.clear();
+                    plain.clear();
+                }
                 1 if kind == 0 => sender.barrier(wire, NOW).unwrap(),
                 1 => { now += SECOND; sender.expire(wire, &mut Vec::new(), now).unwrap(); }
                 _ => { sender.write(piece, wire, now).unwrap(); plain.extend_from_slice(piece); }
             }
         }
-        for (sender, wire, plain) in &mut all {
+        for (sender, receiver, wire, plain) in &mut all {
             sender.finish(wire).unwrap();
-            let mut receiver = detecting();
-            let (got, reason) = receive_in(&mut receiver, wire, usize::MAX, ROOM);
+            let (got, reason) = receive_in(receiver, wire, usize::MAX, ROOM);
             prop_assert!(reason.is_none(), "{:?}", reason);
             prop_assert!(got == *plain);
-            prop_assert!(wire.is_empty() || receiver.stats().stream_ended);
+            prop_assert!(sender.stats().wire_out == 0 || receiver.stats().stream_ended);
         }
         prop_assert!(pool.borrow().encoders() <= limit);
     }
