@@ -134,6 +134,7 @@ passed_on!(COMPRESSION, ConnectionCompression, compression, {
     fn set_compression(compression: &Compression) -> Result<(), CompressionError>;
     fn flush_compression();
     fn compression_barrier();
+    fn set_uncompressed(on: bool);
     fn end_compression();
     fn expect_compression(decompression: &Decompression, rest: &[u8]) -> Result<(), CompressionError>;
     fn set_detection(detect: Detect);

@@ -156,9 +156,10 @@ const METHODS: [Method; 31] = [
     ("expect_compression", |member| member.expect_compression("gzip", b"no gzip").unwrap_or_default()),
     ("set_detection", |member| member.set_detection(Detect::AtStart)),
     ("set_decompression_limits", |member| member.set_decompression_limits(&Decompression::from(Format::Deflate))),
-    ("flush, barrier", |member| {
+    ("flush, barrier, write_uncompressed", |member| {
         member.flush_compression();
         member.compression_barrier();
+        member.write_uncompressed("stored");
     }),
     ("take_trailing, compression_stats", |member| {
         println!("{:?} {:?}", member.take_trailing(), member.compression_stats());

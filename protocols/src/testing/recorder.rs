@@ -316,6 +316,8 @@ impl ConnectionCompression for Recorder {
 
     fn compression_barrier(&self) {}
 
+    fn set_uncompressed(&self, _: bool) {}
+
     fn end_compression(&self) {
         if self.compression.take().is_some() {
             self.note(TransportCall::EndCompression);

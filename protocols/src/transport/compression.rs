@@ -17,6 +17,10 @@ pub trait ConnectionCompression {
     /// Separates what was written from what will be, for the compressor.
     fn compression_barrier(&self);
 
+    /// Has what is written from here on stored uncompressed in the running stream, until it is turned off again: the first half
+    /// of [`Transport::write_uncompressed`], and the last.
+    fn set_uncompressed(&self, on: bool);
+
     /// Ends the outgoing compressed stream; what is written next leaves as it is.
     fn end_compression(&self);
 
@@ -51,7 +55,7 @@ impl Transport {
     /// waits in the compressor. Having called this, we also take the same announcement from this peer.
     ///
     /// Do not compress secrets together with text that an attacker can choose: lengths give the secret away. See
-    /// [`compression_barrier`](Self::compression_barrier).
+    /// [`write_uncompressed`](Self::write_uncompressed).
     ///
     /// # Errors
     /// [`CompressionError::UnknownFormat`] or `NotBuilt`, `Level`; `AlreadyOn` in another format (in the same one, nothing
@@ -103,6 +107,34 @@ impl Transport {
         if let Some(compression) = self.0.compression() {
             compression.compression_barrier();
         }
+    }
+
+    /// Writes like [`write`](Self::write), but stores the bytes uncompressed in the running stream; without one, the same as `write`.
+    ///
+    /// For what is compressed already (a picture, an archive), and for a secret on a connection that also carries what an
+    /// attacker may choose: no byte of `data` is compressed, and nothing is ever compressed by referring to it, so that lengths on the wire
+    /// tell nothing of it but its own. The bytes keep their place among what is written. They leave with this turn's output,
+    /// and so does what was written before, whatever the flush policy. To any reader it is still one stream, except that
+    /// zstd goes on in a new frame, as after a [`compression_barrier`](Self::compression_barrier).
+    ///
+    /// What follows begins without a history, as after a barrier: a picture of 10 KB is well stored, but a stream of small
+    /// messages that are stored in turn with compressed ones gains little. A message in a frame is written in two steps: the length
+    /// by `write`, the rest by this.
+    ///
+    /// # Examples
+    /// ```
+    /// fn log_in(transport: &torsade::Transport, token: &str) {
+    ///     transport.write("AUTH ");
+    ///     transport.write_uncompressed(token);
+    ///     transport.write("\r\n");
+    /// }
+    /// ```
+    pub fn write_uncompressed(&self, data: impl AsRef<[u8]>) {
+        let Some(compression) = self.0.compression() else { return self.write(data) };
+        // A mode of the connection, not a way past `write`: wrappers in between see these bytes as they do all others.
+        compression.set_uncompressed(true);
+        self.write(data);
+        compression.set_uncompressed(false);
     }
 
     /// Ends the compressed stream, trailer and all; what is written from here on leaves as it is.

@@ -43,6 +43,8 @@ pub(super) struct Encoder {
     plain_out: u64,
     /// The peer is Torsade, whose inflater gives everything out after a partial flush.
     reads_partial: bool,
+    /// What is written is stored.
+    uncompressed: bool,
     /// Plain bytes written since the last flush.
     unflushed: usize,
     wire_out: u64,
@@ -65,6 +67,8 @@ trait Codec {
     /// Appends what the peer needs to read everything. In the sync form the stream is at a byte boundary then, and an empty
     /// flush is nothing unless it has to bring it there.
     fn flush(&mut self, form: FlushForm, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
+    /// After a sync flush: puts `plain` into the stream as it is. What follows will not refer to it, nor to what went before.
+    fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure>;
     /// After a sync flush: what follows will not refer to what went before.
     fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
@@ -110,6 +114,7 @@ impl Encoder {
             passed,
             plain_out: 0,
             reads_partial: false,
+            uncompressed: false,
             unflushed: 0,
             wire_out: 0,
         })
@@ -128,10 +133,18 @@ impl Encoder {
         self.passed + self.plain_out
     }
 
+    /// Sets whether what is written is stored.
+    pub(super) const fn set_uncompressed(&mut self, on: bool) {
+        self.uncompressed = on;
+    }
+
     /// Takes plain bytes and appends what they become, which may be nothing yet.
     pub(super) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if plain.is_empty() || self.ended {
             return Ok(());
+        }
+        if self.uncompressed {
+            return self.store(plain, wire, now);
         }
         let before = wire.len();
         self.open(wire)?;
@@ -186,6 +199,16 @@ impl Encoder {
         self.flushes += u64::from(wire.len() > before);
         self.wire_out += (wire.len() - before) as u64;
         flushed
+    }
+
+    /// Flushes, and stores `plain`, which the peer can read at once.
+    fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
+        self.flush_as(FlushForm::Sync, wire, now)?;
+        let before = wire.len();
+        self.plain_out += plain.len() as u64;
+        let stored = self.codec.get_mut().store(plain, wire);
+        self.wire_out += (wire.len() - before) as u64;
+        stored
     }
 
     /// Flushes, and makes what follows independent of what went before.

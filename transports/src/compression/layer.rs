@@ -169,6 +169,13 @@ impl CompressionLayer {
         self.outgoing(|encoder| encoder.barrier(wire, now))
     }
 
+    /// Stores what is written from here on uncompressed in the outgoing stream, or compresses it again.
+    pub(crate) fn set_uncompressed(&mut self, on: bool) {
+        if let Outgoing::Compressed(encoder) = &mut self.outgoing {
+            encoder.set_uncompressed(on);
+        }
+    }
+
     /// Sends what the peer needs to read everything written, and leaves the stream without an end; nothing is written afterwards.
     pub(crate) fn break_off(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         let broken = self.outgoing(|encoder| encoder.break_off(wire, now));

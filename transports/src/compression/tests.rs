@@ -65,6 +65,13 @@ fn send(layer: &mut CompressionLayer, messages: &[impl AsRef<[u8]>]) -> Vec<u8> 
     wire
 }
 
+/// Writes something that is to be stored.
+fn write_uncompressed(layer: &mut CompressionLayer, plain: &[u8], wire: &mut Vec<u8>) {
+    layer.set_uncompressed(true);
+    layer.write(plain, wire, NOW).unwrap();
+    layer.set_uncompressed(false);
+}
+
 /// A whole stream: each message flushed, then the end.
 fn stream(options: &Compression, messages: &[impl AsRef<[u8]>]) -> Vec<u8> {
     let mut sender = sender(options);

@@ -149,6 +149,13 @@ impl Chain {
         self.produce_compressed(wire, now, CompressionLayer::barrier)
     }
 
+    /// Has the compressor store what is written, or compress it again.
+    pub(crate) fn set_uncompressed(&mut self, on: bool) {
+        if let Some(layer) = self.compression_mut() {
+            layer.set_uncompressed(on);
+        }
+    }
+
     fn produce_compressed(
         &mut self,
         wire: &mut Vec<u8>,

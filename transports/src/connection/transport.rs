@@ -304,6 +304,12 @@ impl ConnectionCompression for StreamConnection {
         self.work_compressor(Chain::compression_barrier);
     }
 
+    fn set_uncompressed(&self, on: bool) {
+        if let Some(chain) = &mut self.state.borrow_mut().chain {
+            chain.set_uncompressed(on);
+        }
+    }
+
     fn end_compression(&self) {
         self.work_compressor(Chain::end_compression);
     }

@@ -106,19 +106,19 @@ impl DeflateEncoder {
                         self.feed(piece, wire, if rest.is_empty() { flush } else { FlushCompress::None })?;
                         self.weigh(wire)?;
                     } else {
-                        self.store(piece, wire);
+                        self.write_stored(piece, wire);
                     }
                     rest
                 }
                 Mode::Pass { left } => {
                     let (piece, rest) = rest.split_at(rest.len().min(left as usize));
-                    self.store(piece, wire);
+                    self.write_stored(piece, wire);
                     let left = left - piece.len() as u32; // at most `left`
                     self.mode = if left > 0 { Mode::Pass { left } } else { Mode::COMPRESS };
                     rest
                 }
                 Mode::Store => {
-                    self.store(rest, wire);
+                    self.write_stored(rest, wire);
                     &[]
                 }
             };
@@ -210,7 +210,7 @@ impl DeflateEncoder {
     }
 
     /// Appends stored blocks. The stream has to be settled; its encoder is given back.
-    fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) {
+    fn write_stored(&mut self, plain: &[u8], wire: &mut Vec<u8>) {
         debug_assert!(!self.off_boundary, "a stored block inside an encoder's block: flush first");
         self.release();
         for block in plain.chunks(BLOCK) {
@@ -323,6 +323,11 @@ impl Codec for DeflateEncoder {
             self.pool.borrow_mut().flushed(lease, holds, now);
         }
         Ok(())
+    }
+
+    fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.write_stored(plain, wire);
+        self.forget(wire)
     }
 
     fn forget(&mut self, _wire: &mut Vec<u8>) -> Result<(), Failure> {

@@ -107,6 +107,16 @@ impl Codec for Lz4Encoder {
         self.write_pending(wire)
     }
 
+    fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.checksum.write(plain);
+        for block in plain.chunks(BLOCK) {
+            let size = block.len() as u32 | UNCOMPRESSED; // at most BLOCK
+            wire.extend_from_slice(&size.to_le_bytes());
+            wire.extend_from_slice(block);
+        }
+        self.forget(wire)
+    }
+
     fn forget(&mut self, _wire: &mut Vec<u8>) -> Result<(), Failure> {
         self.dictionary = None;
         self.history.clear();

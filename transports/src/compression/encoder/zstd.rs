@@ -1,9 +1,11 @@
 //! Zstandard frames, RFC 8878. The encoder writes blocks; the frame header and the announcement are ours.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{Compression, CompressionError, Format};
+use twox_hash::XxHash64;
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as Directive;
 use zstd::zstd_safe::{CCtx, CDict, CParameter, InBuffer, OutBuffer, get_error_name};
 
@@ -18,6 +20,8 @@ const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const DESCRIPTOR: u8 = 0x04;
 /// Bits of the descriptor that say how long the dictionary's id is: 0, 1, 2 or 4 bytes.
 const DICTIONARY_LEN: u8 = 0b11;
+/// The longest block, RFC 8878, 3.1.1.2.4.
+const BLOCK: usize = 128 << 10;
 
 self_cell::self_cell!(
     /// The codec, which refers to its dictionary.
@@ -99,13 +103,7 @@ impl Codec for ZstdEncoder {
         })?);
         self.in_frame = true;
         self.own_header = true;
-        wire.extend_from_slice(&MAGIC);
-        let id = self.dictionary.as_ref().and_then(|dictionary| dictionary.get_dict_id());
-        let descriptor = DESCRIPTOR | if id.is_some() { DICTIONARY_LEN } else { 0 };
-        wire.extend_from_slice(&[descriptor, ((window_log - 10) << 3) as u8]);
-        if let Some(id) = id {
-            wire.extend_from_slice(&id.get().to_le_bytes());
-        }
+        write_header(window_log, self.dictionary.as_ref().and_then(|dictionary| dictionary.get_dict_id()), wire);
         if let Some(place) = announce {
             announcement::write_mark(Format::Zstd, place, wire);
         }
@@ -121,6 +119,22 @@ impl Codec for ZstdEncoder {
         self.drive(&[], wire, Directive::ZSTD_e_flush)
     }
 
+    /// Ends the frame and writes one of raw blocks: inside a frame the encoder would not know of them.
+    fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.forget(wire)?;
+        write_header(window_log(self.level), None, wire);
+        let mut blocks = plain.chunks(BLOCK).peekable();
+        while let Some(block) = blocks.next() {
+            let last = u32::from(blocks.peek().is_none());
+            let header = (block.len() as u32) << 3 | last; // type 0, raw, RFC 8878, 3.1.1.2
+            wire.extend_from_slice(&header.to_le_bytes()[..3]);
+            wire.extend_from_slice(block);
+        }
+        let checksum = XxHash64::oneshot(0, plain) as u32; // its low half, 3.1.1
+        wire.extend_from_slice(&checksum.to_le_bytes());
+        Ok(())
+    }
+
     /// Ends the frame, since zstd cannot forget inside one. The next write begins another.
     fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         if self.in_frame {
@@ -134,6 +148,15 @@ impl Codec for ZstdEncoder {
         self.forget(wire)?;
         self.context = None;
         Ok(())
+    }
+}
+
+fn write_header(window_log: u32, dictionary: Option<NonZeroU32>, wire: &mut Vec<u8>) {
+    wire.extend_from_slice(&MAGIC);
+    let descriptor = DESCRIPTOR | if dictionary.is_some() { DICTIONARY_LEN } else { 0 };
+    wire.extend_from_slice(&[descriptor, ((window_log - 10) << 3) as u8]);
+    if let Some(id) = dictionary {
+        wire.extend_from_slice(&id.get().to_le_bytes());
     }
 }
 

@@ -43,7 +43,7 @@ while data:
         verdict = b'e'
     output.write((b'f' if decoder.eof else verdict) + struct.pack('>II', len(decoder.unused_data), len(plain)) + plain)
 ";
-/// Reads a frame with the library of that name; leaves with 77 if it is not there.
+/// Reads frames with the library of that name; leaves with 77 if it is not there.
 #[cfg(any(feature = "lz4", feature = "zstd"))]
 const PYTHON_READS_FRAMES: &str = "
 import importlib, sys
@@ -52,10 +52,14 @@ try:
 except ImportError:
     sys.exit(77)
 data = sys.stdin.buffer.read()
-decoder = library.ZstdDecompressor().decompressobj() if sys.argv[1] == 'zstandard' else library.LZ4FrameDecompressor()
-for at in range(0, len(data), 7):
-    sys.stdout.buffer.write(decoder.decompress(data[at:at + 7]))
-assert decoder.eof and not decoder.unused_data
+while data:
+    decoder = library.ZstdDecompressor().decompressobj() if sys.argv[1] == 'zstandard' else library.LZ4FrameDecompressor()
+    at = 0
+    while at < len(data) and not decoder.eof:
+        sys.stdout.buffer.write(decoder.decompress(data[at:at + 7]))
+        at += 7
+    assert decoder.eof
+    data = (decoder.unused_data or b'') + data[at:]
 ";
 /// The same with a web stream for each.
 const NODE_READS: &str = "
@@ -96,7 +100,7 @@ fn skipped(what: &str) {
     eprintln!("skipped: {what} is not installed");
 }
 
-/// The streams a reader may meet: announced at the start, in mid-stream or not, of text or of noise that passes.
+/// The streams a reader may meet: announced at the start, in mid-stream or not, of text or of noise that passes; and with stored pieces.
 fn streams(format: Format) -> Vec<(Vec<u8>, Vec<u8>)> {
     let noise = noise(100_000);
     let writes: [Vec<&[u8]>; 2] = [vec![b"hello\n", b"hello again\n"], noise.chunks(5000).collect()];
@@ -110,6 +114,15 @@ fn streams(format: Format) -> Vec<(Vec<u8>, Vec<u8>)> {
             all.push((wire, writes.concat()));
         }
     }
+    let mut sender = sender(&format.into());
+    let mut wire = send(&mut sender, &["hello\n"]);
+    for stored in [&b"stored\n"[..], &noise, b"stored as well\n"] {
+        write_uncompressed(&mut sender, stored, &mut wire);
+        wire.extend(send(&mut sender, &["hello again\n"]));
+    }
+    sender.finish(&mut wire).unwrap();
+    let plain = [b"hello\nstored\nhello again\n", &noise[..], b"hello again\nstored as well\nhello again\n"].concat();
+    all.push((wire, plain));
     all
 }
 
