@@ -16,7 +16,7 @@ pub use error::{CompressionError, DecompressError, DecompressErrorKind};
 pub use format::Format;
 pub use incoming::{AfterEnd, Decompression, Detect, Truncation};
 pub use outgoing::{Compression, Flush};
-pub use stats::CompressionStats;
+pub use stats::{CompressionStats, StoredBytes};
 
 /// Implements the conversions that, beside `FromStr`, let one call take `"gzip"`, `b"gzip"`, a `Format` or the full options.
 macro_rules! from_names {

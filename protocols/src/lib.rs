@@ -41,7 +41,7 @@ pub use client::connector::{Connector, ConnectorState};
 pub use client::reconnecting_client_factory::{Backoff, ReconnectingClientFactory};
 pub use compression::{
     AfterEnd, Compression, CompressionError, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Detect,
-    Dictionary, Flush, Format, Truncation,
+    Dictionary, Flush, Format, StoredBytes, Truncation,
 };
 pub use datagram_error::DatagramError;
 pub use datagram_protocol::DatagramProtocol;

@@ -68,7 +68,8 @@ fn what_is_no_announcement_passes_untouched() {
 fn who_listens_looks_for_nothing_unless_asked_or_compressing() {
     let wire = announced(Format::Deflate, b"", &[b"hello"], true);
     let (plain, _, stats) = deliver(Hand::listening(nothing), &[&wire]);
-    assert!(plain == wire && stats.is_none());
+    assert_eq!(plain, wire);
+    assert_eq!(stats.and_then(|stats| stats.unsought), Some(Format::Deflate), "who asks is told why");
     let (plain, _, stats) = deliver(Hand::listening(detect(Detect::AtStart)), &[&wire]);
     assert!(plain == b"hello" && stats.is_some());
     let script = when_made(|transport| Ok(transport.set_compression("gzip")?));
@@ -129,8 +130,11 @@ fn held_bytes_of_a_closed_connection_do_not_keep_anything_alive() {
 #[test]
 fn a_switch_in_mid_stream_is_plain_bytes_unless_looked_for() {
     let wire = announced(Format::Deflate, b"220 ready\r\n", &[b"compressed"], true);
-    let (plain, _, _) = deliver(Hand::connecting(nothing), &[&wire]);
+    let (plain, _, stats) = deliver(Hand::connecting(nothing), &[&wire]);
     assert_eq!(plain, wire);
+    let stats = stats.expect("there was something to count");
+    assert_eq!((stats.unsought, stats.format_in), (Some(Format::Deflate), None));
+    assert_eq!(stats.to_string(), "the peer announced deflate, which nobody looked for");
 }
 
 #[test]

@@ -142,9 +142,22 @@ fn statistics_count_what_is_on_the_wire() {
     let stats = hand.stats();
     assert_eq!((stats.format_out, stats.format_in, stats.detected), (Some(Format::Deflate), None, false));
     assert_eq!((stats.plain_out, stats.wire_out), (5000, hand.wire.len() as u64));
-    assert_eq!((stats.plain_in, stats.wire_in, stats.stored_bytes, stats.hibernations), (0, 0, 0, 0));
+    assert_eq!((stats.plain_in, stats.wire_in, stats.stored.total(), stats.hibernations), (0, 0, 0, 0));
     assert!(stats.ratio_out().is_some_and(|ratio| ratio < 0.5), "{stats:?}");
     assert_eq!(stats.ratio_in(), None);
+}
+
+#[test]
+fn messages_are_counted_by_writes_of_any_number_of_pieces() {
+    let hand = Hand::listening(echo);
+    hand.transport.write("one");
+    hand.transport.write_sequence(&[b"two", b"", b"\r\n"]);
+    hand.transport.write_uncompressed("three");
+    hand.transport.write_sequence(&[]);
+    hand.transport.write_sequence(&[b"", b""]);
+    hand.turn();
+    let stats = hand.stats();
+    assert_eq!((stats.messages, stats.stored.asked), (3, 5), "{stats}");
 }
 
 #[test]

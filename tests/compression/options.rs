@@ -51,6 +51,7 @@ fn the_defaults_are_those_written_in_the_docs() {
     assert_eq!((zstd.after_end, zstd.max_ratio), (AfterEnd::NextStream, Some((1000, 16 << 20))));
     assert_eq!((zstd.max_window, zstd.max_skipped), (8 << 20, 128 << 10));
     assert_eq!((Compression::deflate().history, Compression::deflate().announce), (32 << 10, true));
+    assert_eq!(Compression::deflate().threshold, 0);
 }
 
 #[test]
@@ -58,9 +59,18 @@ fn statistics_read_as_one_line() {
     let mut stats = CompressionStats::default();
     stats.format_out = Some(Format::Gzip);
     (stats.plain_out, stats.wire_out) = (100, 40);
-    assert_eq!(stats.to_string(), "sent 100 bytes as 40 of gzip in 0 flushes");
+    assert_eq!(stats.to_string(), "sent 100 bytes as 40 of gzip in 0 messages and 0 flushes");
+    (stats.messages, stats.flushes, stats.partial_flushes) = (5, 2, 1);
+    (stats.stored.asked, stats.stored.below_threshold, stats.stored.incompressible, stats.stored.no_encoder) = (4, 3, 2, 1);
+    (stats.incompressible, stats.hibernations) = (true, 7);
+    let sent = "sent 100 bytes as 40 of gzip in 5 messages and 2 flushes (1 partial), 4 stored as asked, 3 below the threshold, \
+                2 not worth compressing, 1 without a free encoder, storing, gave the encoder away 7 times";
+    assert_eq!(stats.to_string(), sent);
+    assert_eq!(stats.stored.total(), 10);
     stats.format_in = Some(Format::Deflate);
     stats.detected = true;
-    assert_eq!(stats.to_string(), "sent 100 bytes as 40 of gzip in 0 flushes; got 0 bytes as 0 of deflate (detected, not ended)");
+    stats.unsought = Some(Format::Zstd);
+    let got = "; got 0 bytes as 0 of deflate (detected, not ended); the peer announced zstd, which nobody looked for";
+    assert_eq!(stats.to_string(), format!("{sent}{got}"));
     assert_eq!(CompressionStats::default().to_string(), "");
 }

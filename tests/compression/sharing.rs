@@ -1,5 +1,7 @@
 //! Groups 15, 16 and 17: encoders shared by many connections, and secrets.
 
+use torsade::policies::{ProtocolWrapper, WrapperTransport, WrappingFactory};
+
 use super::*;
 
 struct Many {
@@ -35,7 +37,7 @@ fn many_connections_share_at_most_64_encoders() {
     // Whoever has written and has no encoder any more had it taken away; 64 at most still have theirs.
     assert!(many.hibernations() >= COUNT - 64, "{} of {COUNT}", many.hibernations());
     let stored: u64 =
-        many.connections.iter().filter_map(|(transport, ..)| Some(transport.compression_stats()?.stored_bytes)).sum();
+        many.connections.iter().filter_map(|(transport, ..)| Some(transport.compression_stats()?.stored.total())).sum();
     assert_eq!(stored, 0, "there was one for everybody who wrote");
 }
 
@@ -75,6 +77,41 @@ fn more_writers_in_one_turn_than_encoders_are_served_all_the_same() {
         let wire = support::read_exactly(peer, transport.compression_stats().unwrap().wire_out as usize);
         assert!(decoded(Format::Deflate, &wire) == message);
     }
+}
+
+#[test]
+fn what_is_to_be_stored_passes_through_wrappers_in_its_place() {
+    struct Reverses;
+    impl ProtocolWrapper for Reverses {
+        fn write(&self, below: &WrapperTransport, data: &[u8]) {
+            below.write(data.iter().rev().copied().collect::<Vec<u8>>());
+        }
+    }
+    let reactor = started();
+    let events = Events::default();
+    let record = events.clone();
+    let script = |event: &Event, transport: &Transport| {
+        if matches!(event, Event::Made) {
+            transport.set_compression("deflate")?;
+            transport.write("abc");
+            transport.write_uncompressed("a secret");
+            transport.write("abc");
+        }
+        Ok(())
+    };
+    let factory = WrappingFactory::new(move |_peer| Probe::new(&record, script), |_peer: &_| Reverses);
+    let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
+    let mut peer = TcpStream::connect(support::address(&port)).unwrap();
+    turn_until(&reactor, || !events.names().is_empty());
+    reactor.iterate(Some(Duration::ZERO)).unwrap();
+    let mut wire = Vec::new();
+    while decoded(Format::Deflate, &wire).len() < 14 {
+        let mut piece = [0; 1000];
+        let count = peer.read(&mut piece).unwrap();
+        wire.extend_from_slice(&piece[..count]);
+    }
+    assert_eq!(decoded(Format::Deflate, &wire), b"cbaterces acba");
+    assert!(wire.windows(8).any(|window| window == b"terces a"), "it is not stored: {wire:?}");
 }
 
 #[test]

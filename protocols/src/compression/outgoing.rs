@@ -28,6 +28,8 @@ pub struct Compression {
     pub history: usize,
     /// The level; if none is set, [`Format::default_level`].
     pub level: Option<u32>,
+    /// Plain bytes that a flush must have to be worth an encoder. Default 0.
+    pub threshold: usize,
 }
 
 impl Compression {
@@ -108,6 +110,20 @@ impl Compression {
         self
     }
 
+    /// Sets how many plain bytes a flush must have to be worth borrowing an encoder for. Default 0: any.
+    ///
+    /// A stream that has no encoder at the moment (nothing was written for a second, or it was lent to another) stores a flush of fewer
+    /// bytes, which costs 5 bytes of header; they stay in the history. One that has an encoder compresses whatever comes, since
+    /// giving it back would cost more than that saves. It is worth its bytes where many idle connections now and then say a few words (a heartbeat, an
+    /// acknowledgement): borrowing takes tens of microseconds with the whole history, and takes the encoder from somebody else
+    /// once more than 64 connections speak. To have something stored for certain, call
+    /// [`write_uncompressed`](crate::Transport::write_uncompressed). This is for the deflate family, and for 8 KiB at most: lz4 and zstd borrow nothing.
+    #[must_use]
+    pub const fn threshold(mut self, bytes: usize) -> Self {
+        self.threshold = bytes;
+        self
+    }
+
     /// Checks the options against the format.
     ///
     /// # Errors
@@ -129,7 +145,8 @@ impl Compression {
     }
 
     const fn new(format: Format) -> Self {
-        Self { announce: true, dictionary: None, flush: Flush::EveryTurn, format, history: 32 << 10, level: None }
+        let history = 32 << 10;
+        Self { announce: true, dictionary: None, flush: Flush::EveryTurn, format, history, level: None, threshold: 0 }
     }
 }
 

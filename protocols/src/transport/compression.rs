@@ -215,7 +215,7 @@ impl Transport {
         self.0.compression().map_or_else(Vec::new, ConnectionCompression::take_trailing)
     }
 
-    /// What compression did on this connection; none if it was never on.
+    /// What compression did on this connection; none if it was never on, and the peer announced none.
     #[must_use]
     pub fn compression_stats(&self) -> Option<CompressionStats> {
         self.0.compression()?.compression_stats()

@@ -31,12 +31,15 @@ const MANUAL_IDLE: Duration = Duration::from_secs(1);
 pub(super) struct Encoder {
     codec: AnyCodec,
     announce: bool,
+    /// Plain bytes that were to be stored.
+    asked: u64,
     ended: bool,
     flush: Flush,
     /// When [`Flush::After`] is due, and with [`Flush::Manual`] the flush after a silence.
     flush_at: Option<Duration>,
     flushes: u64,
     format: Format,
+    messages: u64,
     opened: bool,
     /// Plain bytes of this direction before the stream.
     passed: u64,
@@ -105,11 +108,13 @@ impl Encoder {
         Ok(Self {
             codec: AnyCodec::new(options, pool)?,
             announce: options.announce,
+            asked: 0,
             ended: false,
             flush: options.flush,
             flush_at: None,
             flushes: 0,
             format,
+            messages: 0,
             opened: false,
             passed,
             plain_out: 0,
@@ -136,6 +141,11 @@ impl Encoder {
     /// Sets whether what is written is stored.
     pub(super) const fn set_uncompressed(&mut self, on: bool) {
         self.uncompressed = on;
+    }
+
+    /// Counts one message, of any number of writes.
+    pub(super) const fn count_message(&mut self) {
+        self.messages += 1;
     }
 
     /// Takes plain bytes and appends what they become, which may be nothing yet.
@@ -206,6 +216,7 @@ impl Encoder {
         self.flush_as(FlushForm::Sync, wire, now)?;
         let before = wire.len();
         self.plain_out += plain.len() as u64;
+        self.asked += plain.len() as u64;
         let stored = self.codec.get_mut().store(plain, wire);
         self.wire_out += (wire.len() - before) as u64;
         stored
@@ -278,6 +289,8 @@ impl Encoder {
         stats.plain_out += self.plain_out;
         stats.wire_out += self.wire_out;
         stats.flushes += self.flushes;
+        stats.messages += self.messages;
+        stats.stored.asked += self.asked;
         let partial = stats.partial_flushes;
         self.codec.get().count(stats);
         stats.sync_flushes += self.flushes.saturating_sub(stats.partial_flushes - partial);

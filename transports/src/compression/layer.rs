@@ -169,6 +169,13 @@ impl CompressionLayer {
         self.outgoing(|encoder| encoder.barrier(wire, now))
     }
 
+    /// Counts one message to be written, of any number of writes.
+    pub(crate) fn count_message(&mut self) {
+        if let Outgoing::Compressed(encoder) = &mut self.outgoing {
+            encoder.count_message();
+        }
+    }
+
     /// Stores what is written from here on uncompressed in the outgoing stream, or compresses it again.
     pub(crate) fn set_uncompressed(&mut self, on: bool) {
         if let Outgoing::Compressed(encoder) = &mut self.outgoing {

@@ -85,10 +85,15 @@ impl Chain {
         (stats.format_in.is_some() || stats.format_out.is_some()).then_some(stats)
     }
 
-    /// Takes plain bytes through all layers to the wire.
-    pub(crate) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
+    /// Takes the pieces of a message through all layers to the wire.
+    pub(crate) fn write(&mut self, pieces: &[&[u8]], wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.dirty = true;
-        write_from(&mut self.stages, plain, wire, now)
+        if let Some(layer) = self.compression_mut()
+            && pieces.iter().any(|piece| !piece.is_empty())
+        {
+            layer.count_message();
+        }
+        pieces.iter().try_for_each(|piece| write_from(&mut self.stages, piece, wire, now))
     }
 
     /// Makes everything written so far readable for the peer, and sends what layers have to send by themselves.

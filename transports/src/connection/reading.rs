@@ -128,6 +128,7 @@ impl StreamConnection {
     fn tell_unsought(&self, state: &mut State, plain: &[u8]) {
         let Some((format, before)) = unsought::find(plain, state.bytes_in) else { return };
         state.hushed = true;
+        state.unsought = Some(format);
         let (id, peer) = (self.id, &self.peer);
         let remedy = if before == 0 { "Detect::AtStart" } else { "Detect::Anywhere" };
         // At the level of errors, since it is a call of the program that is missing, and nothing else will say so.

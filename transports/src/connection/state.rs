@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use torsade_protocols::spi::Consumers;
-use torsade_protocols::{CompressionError, CompressionStats, Host, Reason};
+use torsade_protocols::{CompressionError, CompressionStats, Format, Host, Reason};
 use torsade_reactor::TaskGroup;
 use torsade_reactor::spi::{Direction, Ready, Stream, TcpOptions, UnixSocket};
 
@@ -66,6 +66,8 @@ pub(super) struct State {
     pub(super) resumed: bool,
     /// The log says no more of announcements that nobody looks for: it has, or the user wants none looked for.
     pub(super) hushed: bool,
+    /// What was announced there.
+    pub(super) unsought: Option<Format>,
     /// Plain bytes of both directions so far; what was given back counts when it is delivered again.
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -387,8 +389,16 @@ impl State {
         }
     }
 
-    pub(super) fn last_stats(&self) -> Option<CompressionStats> {
-        self.rare.as_ref()?.last_stats.clone()
+    /// What compression did, or would have had to do.
+    pub(super) fn compression_stats(&self) -> Option<CompressionStats> {
+        let last = self.rare.as_ref().and_then(|rare| rare.last_stats.clone());
+        let stats = last.or_else(|| self.chain.as_ref()?.compression_stats());
+        if self.unsought.is_none() {
+            return stats;
+        }
+        let mut stats = stats.unwrap_or_default();
+        stats.unsought = self.unsought;
+        Some(stats)
     }
 
     pub(super) fn take_last_trailing(&mut self) -> Vec<u8> {

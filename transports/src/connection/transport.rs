@@ -323,8 +323,7 @@ impl ConnectionCompression for StreamConnection {
     }
 
     fn compression_stats(&self) -> Option<CompressionStats> {
-        let state = self.state.borrow();
-        state.last_stats().or_else(|| state.chain.as_ref()?.compression_stats())
+        self.state.borrow().compression_stats()
     }
 }
 

@@ -22,7 +22,7 @@ impl StreamConnection {
         }
         if state.chain.is_some() {
             state.bytes_out += total(pieces);
-            self.write_through(state, |chain, wire, now| pieces.iter().try_for_each(|piece| chain.write(piece, wire, now)));
+            self.write_through(state, |chain, wire, now| chain.write(pieces, wire, now));
             state.note_output();
         } else {
             let buffer = state.output.buffer(&self.shared.buffers);

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use flate2::{Compress, FlushCompress};
-use torsade_protocols::{Compression, CompressionStats, Dictionary, Format};
+use torsade_protocols::{Compression, CompressionStats, Dictionary, Format, StoredBytes};
 
 use super::{Codec, FLUSH_ROOM, Failure, FlushForm};
 use crate::compression::announcement::{self, Place};
@@ -49,7 +49,9 @@ pub(super) struct DeflateEncoder {
     off_boundary: bool,
     partial_flushes: u32,
     pool: SharedPool,
-    stored: u64,
+    stored: StoredBytes,
+    /// A flush of fewer bytes is not worth borrowing an encoder for.
+    threshold: usize,
     /// How many bytes the encoder was fed since it was last flushed.
     unflushed: u32,
     /// How many of the last bytes of the history are not in the checksum yet: of many at once it costs a tenth.
@@ -88,7 +90,8 @@ impl DeflateEncoder {
             off_boundary: false,
             partial_flushes: 0,
             pool: Rc::clone(pool),
-            stored: 0,
+            stored: StoredBytes::default(),
+            threshold: options.threshold,
             unflushed: 0,
             unsummed: 0,
         }
@@ -106,18 +109,21 @@ impl DeflateEncoder {
                         self.feed(piece, wire, if rest.is_empty() { flush } else { FlushCompress::None })?;
                         self.weigh(wire)?;
                     } else {
+                        self.stored.no_encoder += piece.len() as u64;
                         self.write_stored(piece, wire);
                     }
                     rest
                 }
                 Mode::Pass { left } => {
                     let (piece, rest) = rest.split_at(rest.len().min(left as usize));
+                    self.stored.incompressible += piece.len() as u64;
                     self.write_stored(piece, wire);
                     let left = left - piece.len() as u32; // at most `left`
                     self.mode = if left > 0 { Mode::Pass { left } } else { Mode::COMPRESS };
                     rest
                 }
                 Mode::Store => {
+                    self.stored.asked += rest.len() as u64;
                     self.write_stored(rest, wire);
                     &[]
                 }
@@ -134,6 +140,19 @@ impl DeflateEncoder {
         let placed = self.place(&gathered, wire, flush);
         self.pool.borrow_mut().give_buffer(gathered);
         placed
+    }
+
+    /// Stores what is gathered where that saves borrowing an encoder for a few bytes; says whether it did.
+    fn store_small(&mut self, wire: &mut Vec<u8>) -> Result<bool, Failure> {
+        self.notice_loss(wire)?;
+        if self.lease.is_some() || self.gathered.len() >= self.threshold {
+            return Ok(false);
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        self.stored.below_threshold += gathered.len() as u64;
+        self.write_stored(&gathered, wire);
+        self.pool.borrow_mut().give_buffer(gathered);
+        Ok(true)
     }
 
     /// Gives the encoder bytes, and for a flush calls it until it has nothing left: that is known only when a call leaves
@@ -220,7 +239,6 @@ impl DeflateEncoder {
             wire.extend_from_slice(&(!len).to_le_bytes());
             wire.extend_from_slice(block);
         }
-        self.stored += plain.len() as u64;
         self.remember(plain);
     }
 
@@ -307,6 +325,9 @@ impl Codec for DeflateEncoder {
     }
 
     fn flush(&mut self, form: FlushForm, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
+        if self.store_small(wire)? {
+            return Ok(());
+        }
         let flush = match form {
             FlushForm::Partial => FlushCompress::Partial,
             FlushForm::Sync => FlushCompress::Sync,
@@ -366,7 +387,11 @@ impl Codec for DeflateEncoder {
         let stolen = self.lease.is_some_and(|lease| !self.pool.borrow().holds(lease));
         stats.hibernations += u64::from(self.hibernations) + u64::from(stolen);
         stats.partial_flushes += u64::from(self.partial_flushes);
-        stats.stored_bytes += self.stored;
+        stats.stored.asked += self.stored.asked;
+        stats.stored.below_threshold += self.stored.below_threshold;
+        stats.stored.incompressible += self.stored.incompressible;
+        stats.stored.no_encoder += self.stored.no_encoder;
+        stats.incompressible |= matches!(self.mode, Mode::Pass { .. });
     }
 }
 

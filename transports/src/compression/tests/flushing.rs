@@ -308,7 +308,7 @@ fn stored_blocks_follow_partial_flushes() {
     let mut wire = Vec::new();
     sender.finish(&mut wire).unwrap();
     receive(&mut receiver, &wire);
-    assert!(receiver.stats().stream_ended && sender.stats().stored_bytes > 100_000);
+    assert!(receiver.stats().stream_ended && sender.stats().stored.total() > 100_000);
 }
 
 #[test]
