@@ -88,10 +88,10 @@ pub use torsade_protocols::*;
 pub use torsade_reactor::*;
 // Named one by one, since a glob loses which feature an item needs on its way to docs.rs.
 pub use torsade_transports::{
-    ClientEndpoint, EndpointArguments, EndpointPrefixError, IntoEndpoint, Port, ProcessOutput, ReactorEndpoints, ReactorProcess,
-    ReactorStdio, ReactorTcp, ReactorUdp, ReactorUnix, ServerEndpoint, StreamClientEndpoint, StreamServerEndpoint, conformance,
-    get_process_output, get_process_output_and_value, get_process_value, quote_string_argument, register_endpoint_parser,
-    service,
+    ClientEndpoint, EncoderError, EndpointArguments, EndpointPrefixError, IntoEndpoint, Port, ProcessOutput, ReactorEndpoints,
+    ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, ReactorUnix, ServerEndpoint, StreamClientEndpoint,
+    StreamServerEndpoint, conformance, content_coding, get_process_output, get_process_output_and_value, get_process_value,
+    permessage_deflate, quote_string_argument, register_endpoint_parser, service,
 };
 #[cfg(feature = "dns")]
 pub use torsade_transports::{DnsConfig, DnsResolver};

@@ -7,17 +7,21 @@
 
 mod announcement;
 mod checksum;
+pub mod content_coding;
 mod decoder;
 mod decoder_memory;
 #[cfg(feature = "zstd")]
 mod digests;
 mod encoder;
+mod encoder_error;
 mod history;
 mod layer;
+pub mod permessage_deflate;
 mod pool;
 mod sniffer;
 pub(crate) mod unsought;
 
+pub use encoder_error::EncoderError;
 pub(crate) use layer::CompressionLayer;
 pub(crate) use pool::{EncoderPool, SharedPool};
 

@@ -22,6 +22,7 @@ pub mod service;
 #[cfg(feature = "tls")]
 mod tls;
 
+pub use compression::{EncoderError, content_coding, permessage_deflate};
 #[cfg(feature = "dns")]
 pub use dns::{DnsConfig, DnsResolver};
 pub use endpoints::client::{ClientEndpoint, StreamClientEndpoint};

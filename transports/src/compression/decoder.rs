@@ -19,6 +19,9 @@ use inflate::InflateDecoder;
 
 use super::decoder_memory::{DecoderMemory, Share};
 
+/// The most that is decoded at once where the caller has more room: codecs allocate what they are given.
+const PIECE: usize = 64 << 10;
+
 /// Why a codec returned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
@@ -149,6 +152,20 @@ impl Decoder {
         self.read_streams(wire, plain, limit - plain.len(), work)
     }
 
+    /// The same with no bound on the work, for what belongs to no connection; takes what it has read from `wire`.
+    pub(super) fn read_from(&mut self, wire: &mut &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Outcome, DecompressError> {
+        let (work, limit) = (Work::unlimited(), plain.len().saturating_add(room));
+        loop {
+            let room = (limit - plain.len()).min(PIECE);
+            let (taken, outcome) = self.read(wire, plain, room, &work);
+            *wire = &wire[taken..];
+            match outcome {
+                Ok(Outcome::Full) if plain.len() < limit => {}
+                outcome => return outcome.map_err(|kind| self.error(kind)),
+            }
+        }
+    }
+
     /// Whether bytes that came earlier are still to be decoded.
     pub(super) const fn carries(&self) -> bool {
         !self.carried.is_empty()
@@ -159,6 +176,16 @@ impl Decoder {
         let moved = self.carried.len().min(room);
         to.extend(self.carried.drain(..moved));
         moved
+    }
+
+    /// Counts what it will hold in this memory.
+    pub(super) fn count_in(&mut self, memory: &Rc<DecoderMemory>) {
+        self.memory = Share::new(Rc::clone(memory));
+    }
+
+    /// What comes next is counted as a stream of its own, though it may refer to what came before.
+    pub(super) const fn count_anew(&mut self) {
+        (self.given, self.skipped, self.taken) = (0, 0, 0);
     }
 
     /// Counts bytes that come behind the end and are dropped, with those that came before.

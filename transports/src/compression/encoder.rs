@@ -12,7 +12,7 @@ use torsade_protocols::{Compression, CompressionError, CompressionStats, Flush, 
 
 use super::announcement::Place;
 use super::pool::SharedPool;
-use deflate::DeflateEncoder;
+pub(super) use deflate::DeflateEncoder;
 
 /// What went wrong inside a codec. It is never the peer's doing.
 pub(super) type Failure = String;
@@ -55,7 +55,7 @@ pub(super) struct Encoder {
 
 /// How a deflate stream is flushed; other formats know one form only.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum FlushForm {
+pub(super) enum FlushForm {
     /// An empty block with fixed codes, ten bits: most inflaters can then give everything out, though it ends within a byte.
     Partial,
     /// An empty stored block, which ends at a byte boundary with `00 00 ff ff`.
@@ -63,7 +63,7 @@ enum FlushForm {
 }
 
 /// The encoder of one format. Each method appends to `wire` what has become ready to send, which may be nothing.
-trait Codec {
+pub(super) trait Codec {
     /// Writes the stream's header, and the announcement if a place for it is given.
     fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure>;
     fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
@@ -296,7 +296,8 @@ impl Encoder {
         stats.sync_flushes += self.flushes.saturating_sub(stats.partial_flushes - partial);
     }
 
-    fn open(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
+    /// Appends the stream's beginning, unless it was.
+    pub(super) fn open(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         if self.opened {
             return Ok(());
         }

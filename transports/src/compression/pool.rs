@@ -59,6 +59,7 @@ struct Slot {
     holds: Holds,
     /// When it was last written to or flushed, as far as the borrower has told.
     active: Duration,
+    window_bits: u8,
 }
 
 /// What an encoder has of the stream that it is lent to.
@@ -140,8 +141,8 @@ impl EncoderPool {
         slot.encoder.as_mut()
     }
 
-    /// Lends an encoder primed with `history` and what came before it; none if all are lent and have bytes.
-    pub(super) fn lend(&mut self, level: u32, before: &[u8], history: &[u8]) -> Result<Option<Lease>, String> {
+    /// Lends an encoder with this window, primed with `history` and what came before it; none if all are lent and have bytes.
+    pub(super) fn lend(&mut self, level: u32, window_bits: u8, before: &[u8], history: &[u8]) -> Result<Option<Lease>, String> {
         let Some(index) = self.vacant() else {
             return Ok(None);
         };
@@ -153,13 +154,14 @@ impl EncoderPool {
         let slot = &mut self.slots[index];
         slot.holds = Holds::Bytes;
         let encoder = match &mut slot.encoder {
-            Some(encoder) => {
+            Some(encoder) if slot.window_bits == window_bits => {
                 encoder.reset();
                 encoder.set_level(level).map_err(|error| error.to_string())?;
                 encoder
             }
-            none => none.insert(Compress::new_with_window_bits(level, false, 15)),
+            other => other.insert(Compress::new_with_window_bits(level, false, window_bits)),
         };
+        slot.window_bits = window_bits;
         let out_of_reach = before.len().saturating_sub(WINDOW.saturating_sub(history.len()));
         for known in [&before[out_of_reach..], history] {
             if !known.is_empty() {
@@ -245,7 +247,7 @@ impl EncoderPool {
             return Some(index);
         }
         if self.slots.len() < self.limit {
-            self.slots.push(Slot { encoder: None, lease: None, holds: Holds::Nothing, active: Duration::ZERO });
+            self.slots.push(Slot { encoder: None, lease: None, holds: Holds::Nothing, active: Duration::ZERO, window_bits: 15 });
             return Some(self.slots.len() - 1);
         }
         let flushed = self.slots.iter().enumerate().filter(|(_, slot)| slot.holds != Holds::Bytes);

@@ -32,7 +32,7 @@ const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 /// encoder. After a sync flush it is *settled* as well: at a byte boundary, which stored blocks and the container's trailer need. After a
 /// partial one up to seven bits stay behind: the encoder has them, or, if it was taken away, the pool, whole bytes by then, which go
 /// first. Settled, the stream can go on with any encoder that is primed with its history.
-pub(super) struct DeflateEncoder {
+pub(in crate::compression) struct DeflateEncoder {
     /// Of everything in the stream except the last `unsummed` bytes.
     checksum: Checksum,
     /// What came before the history; none once that no longer has all that the stream has carried.
@@ -56,6 +56,7 @@ pub(super) struct DeflateEncoder {
     unflushed: u32,
     /// How many of the last bytes of the history are not in the checksum yet: of many at once it costs a tenth.
     unsummed: u16,
+    window_bits: u8,
 }
 
 #[derive(Clone, Copy)]
@@ -74,6 +75,11 @@ impl Mode {
 
 impl DeflateEncoder {
     pub(super) fn new(options: &Compression, pool: &SharedPool) -> Self {
+        Self::with_window(options, 15, pool)
+    }
+
+    /// An encoder that looks back at most two to the power of `window_bits`, which are 9 to 15.
+    pub(in crate::compression) fn with_window(options: &Compression, window_bits: u8, pool: &SharedPool) -> Self {
         let level = options.level.unwrap_or_else(|| options.format.default_level());
         // Level 0 is stored blocks and nothing else: it takes no encoder at all.
         let mode = if level == 0 { Mode::Store } else { Mode::COMPRESS };
@@ -83,7 +89,7 @@ impl DeflateEncoder {
             format: options.format,
             gathered: Vec::new(),
             hibernations: 0,
-            history: History::new(if level == 0 { 0 } else { options.history }),
+            history: History::new(if level == 0 { 0 } else { options.history.min(1 << window_bits) }),
             lease: None,
             level: level as u8, // 0 to 9
             mode,
@@ -94,6 +100,7 @@ impl DeflateEncoder {
             threshold: options.threshold,
             unflushed: 0,
             unsummed: 0,
+            window_bits,
         }
     }
 
@@ -277,7 +284,8 @@ impl DeflateEncoder {
         self.notice_loss(wire)?;
         if self.lease.is_none() {
             let dictionary = self.dictionary.as_ref().map_or(&[][..], Dictionary::bytes);
-            self.lease = self.pool.borrow_mut().lend(self.level.into(), dictionary, self.history.oldest_first())?;
+            self.lease =
+                self.pool.borrow_mut().lend(self.level.into(), self.window_bits, dictionary, self.history.oldest_first())?;
         }
         Ok(self.lease.is_some())
     }
@@ -286,6 +294,15 @@ impl DeflateEncoder {
         let mut pool = self.pool.borrow_mut();
         let encoder = self.lease.and_then(|lease| pool.encoder(lease));
         work(encoder.ok_or("the encoder of an unfinished block was lent to another stream")?)
+    }
+
+    /// Flushes; says whether what was appended ends with the flush's marker, the empty stored block.
+    ///
+    /// It does not where nothing was to be flushed, or stored blocks were the last.
+    pub(in crate::compression) fn flush_to_marker(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<bool, Failure> {
+        let before = wire.len();
+        self.flush(FlushForm::Sync, wire, now)?;
+        Ok(wire.len() > before && self.lease.is_some())
     }
 
     /// Gives the encoder of a settled stream back.

@@ -75,7 +75,7 @@ read(0);
 ";
 
 /// What a program makes of its input; none, with a message, if it is not installed.
-fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
     let Ok(mut child) = command.spawn() else {

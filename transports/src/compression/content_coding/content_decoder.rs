@@ -1,0 +1,102 @@
+//! A body on its way in.
+
+use std::fmt;
+use std::rc::Rc;
+
+use torsade_protocols::{AfterEnd, CompressionError, DecompressError, DecompressErrorKind, Decompression, Truncation};
+use torsade_reactor::Reactor;
+
+use crate::compression::decoder::{Decoder, Dictionaries, Outcome};
+use crate::compression::missing_feature;
+use crate::compression::pool::EncoderPool;
+use crate::connection::shared::Shared;
+
+/// Decompresses one body, in pieces, within the limits of its [`Decompression`].
+pub struct ContentDecoder {
+    /// A byte of it has come.
+    begun: bool,
+    decoder: Decoder,
+    /// The stream is over, and no other may follow.
+    ended: bool,
+    failed: Option<DecompressError>,
+    options: Decompression,
+}
+
+impl ContentDecoder {
+    /// A decoder for a body: by a [`Format`](torsade_protocols::Format), a name, or a [`Decompression`] with limits.
+    ///
+    /// What bytes after the stream are is said by its `after_end`, where [`AfterEnd::Plain`] is an error too. A body that ends
+    /// before its stream does is cut off, unless `truncation` is [`Truncation::Allow`]: unlike a connection, it has no other end.
+    ///
+    /// # Errors
+    /// [`CompressionError::NotBuilt`], `UnknownFormat`, or those of a dictionary.
+    pub fn new(decompression: impl TryInto<Decompression, Error: Into<CompressionError>>) -> Result<Self, CompressionError> {
+        let mut options = decompression.try_into().map_err(Into::into)?;
+        if let Some(feature) = missing_feature(options.format) {
+            return Err(CompressionError::NotBuilt { format: options.format, feature });
+        }
+        if options.truncation == Truncation::Auto {
+            options.truncation = Truncation::Error;
+        }
+        let dictionaries = Dictionaries::new(&options, &EncoderPool::shared())?;
+        let decoder = Decoder::new(options.clone(), dictionaries, false, Vec::new(), &Rc::default());
+        Ok(Self { begun: false, decoder, ended: false, failed: None, options })
+    }
+
+    /// Counts the memory of this decoder with that of all others of a reactor, as its connections' are; see
+    /// [`set_decompression_memory`](crate::ReactorTcp::set_decompression_memory). For servers, where each peer may ask for a
+    /// window; before the first piece.
+    #[must_use]
+    pub fn counted_in(mut self, reactor: &Reactor) -> Self {
+        self.decoder.count_in(Shared::of(reactor).encoders.borrow().decoders());
+        self
+    }
+
+    /// Takes a piece of the body, and appends at most `room` bytes of what it decodes to, to `plain`. Says whether there is more
+    /// to come of this piece: call again, with what is left of it and new room (at least 1).
+    ///
+    /// Nothing is kept but the decoder's window, so a body that becomes much larger takes no memory that the caller did not give:
+    /// hand on what was appended and clear `plain` in each round of `while decoder.decode(&mut piece, &mut plain, room)? {..}`,
+    /// and once behind it.
+    ///
+    /// # Errors
+    /// As [`DecompressErrorKind`] says; what was appended before is valid. The same error again from then on.
+    pub fn decode(&mut self, wire: &mut &[u8], plain: &mut Vec<u8>, room: usize) -> Result<bool, DecompressError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.begun |= !wire.is_empty();
+        if !self.ended {
+            match self.decoder.read_from(wire, plain, room) {
+                Ok(Outcome::Full) => return Ok(true),
+                Ok(Outcome::Hungry) => return Ok(false),
+                Ok(Outcome::End) => self.ended = true,
+                Err(error) => return Err(self.failed.insert(error).clone()),
+            }
+        }
+        if wire.is_empty() || self.options.after_end == AfterEnd::Drop {
+            *wire = &[];
+            return Ok(false);
+        }
+        let error = self.decoder.error(DecompressErrorKind::TrailingData);
+        Err(self.failed.insert(error).clone())
+    }
+
+    /// Says that the body has ended. One without a byte is empty, whatever its coding, as browsers take it.
+    ///
+    /// # Errors
+    /// [`DecompressErrorKind::Truncated`] if the stream has not, or the error that came before.
+    pub fn finish(mut self) -> Result<(), DecompressError> {
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None if self.ended || !self.begun => Ok(()),
+            None => self.decoder.read_end().map_err(|kind| self.decoder.error(kind)),
+        }
+    }
+}
+
+impl fmt::Debug for ContentDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContentDecoder").field("options", &self.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,63 @@
+//! A body on its way out.
+
+use std::fmt;
+use std::time::Duration;
+
+use torsade_protocols::{Compression, CompressionError};
+
+use crate::compression::encoder::Encoder;
+use crate::compression::encoder_error::EncoderError;
+use crate::compression::pool::EncoderPool;
+
+/// Compresses one body, in pieces.
+///
+/// It has its encoder to itself (380 KB for the deflate family, from the first 8 KiB or the first flush on), until it is finished
+/// or dropped.
+pub struct ContentEncoder {
+    encoder: Encoder,
+}
+
+impl ContentEncoder {
+    /// An encoder for a body: by a [`Format`](torsade_protocols::Format), a name, or a [`Compression`] with a level. When to flush
+    /// is said by [`flush`](Self::flush) alone, and there is no announcement, whatever the options say.
+    ///
+    /// # Errors
+    /// [`CompressionError::Level`], `NotBuilt`, `UnknownFormat`, or those of a dictionary.
+    pub fn new(compression: impl TryInto<Compression, Error: Into<CompressionError>>) -> Result<Self, CompressionError> {
+        let options = compression.try_into().map_err(Into::into)?.announce(false);
+        let encoder = Encoder::new(&options, 0, &EncoderPool::with_limits(1, Duration::MAX))?;
+        Ok(Self { encoder })
+    }
+
+    /// Takes a piece of the body, and appends to `wire` what is ready to be sent, which may be nothing yet.
+    ///
+    /// # Errors
+    /// The encoder has failed, which no input causes.
+    pub fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), EncoderError> {
+        self.encoder.write(plain, wire, Duration::ZERO).map_err(EncoderError)
+    }
+
+    /// Appends what the client needs to read everything that was written so far. Each flush costs bytes: do it where there will be
+    /// a pause.
+    ///
+    /// # Errors
+    /// The encoder has failed, which no input causes.
+    pub fn flush(&mut self, wire: &mut Vec<u8>) -> Result<(), EncoderError> {
+        self.encoder.force_flush(wire, Duration::ZERO).map_err(EncoderError)
+    }
+
+    /// Appends the rest of the body and its trailer. Without it the body is cut off, and readers notice. An empty body is a whole
+    /// stream as well.
+    ///
+    /// # Errors
+    /// The encoder has failed, which no input causes.
+    pub fn finish(mut self, wire: &mut Vec<u8>) -> Result<(), EncoderError> {
+        self.encoder.open(wire).and_then(|()| self.encoder.finish(wire)).map_err(EncoderError)
+    }
+}
+
+impl fmt::Debug for ContentEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContentEncoder").field("format", &self.encoder.format()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+//! Offers and answers, RFC 7692, 5 and 7.1.
+
+use std::error::Error;
+use std::fmt;
+
+use super::Parameters;
+use super::extension_list::{self, Extension};
+
+const NAME: &str = "permessage-deflate";
+const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
+const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
+const SERVER_NO_CONTEXT_TAKEOVER: &str = "server_no_context_takeover";
+const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
+
+/// The smallest window that our encoder can be given. (A decoder has the largest, whatever was agreed.)
+const LEAST_OF_ENCODER: u8 = 9;
+
+/// What is wrong with a header `Sec-WebSocket-Extensions`.
+///
+/// A server answers the request with 400; a client fails the connection.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum NegotiationError {
+    /// The server did not answer to this parameter of the offer, and can accept that only by doing so.
+    Ignored {
+        /// The parameter.
+        parameter: &'static str,
+    },
+    /// A parameter of the answer that came twice, or the whole extension.
+    Repeated {
+        /// Its name.
+        name: String,
+    },
+    /// The header is no list of extensions.
+    Syntax,
+    /// The answer has a parameter that does not exist.
+    Unknown {
+        /// Its name.
+        parameter: String,
+    },
+    /// The answer has a parameter with a value that it cannot have, that was not offered, or that our encoder cannot do (a
+    /// window of 8 bits).
+    Value {
+        /// The parameter's name.
+        parameter: &'static str,
+        /// The value, if there was one.
+        value: Option<String>,
+    },
+}
+
+impl fmt::Display for NegotiationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sec-WebSocket-Extensions: ")?;
+        match self {
+            Self::Ignored { parameter } => write!(f, "the server takes the offer without {parameter}"),
+            Self::Repeated { name } => write!(f, "{name:?} comes twice"),
+            Self::Syntax => f.write_str("it is no list of extensions"),
+            Self::Unknown { parameter } => write!(f, "{NAME} has no parameter {parameter:?}"),
+            Self::Value { parameter, value: None } => write!(f, "{parameter} has no value"),
+            Self::Value { parameter, value: Some(value) } => write!(f, "{parameter} cannot be {value:?} here"),
+        }
+    }
+}
+
+impl Error for NegotiationError {}
+
+/// Negotiation, from either side.
+impl Parameters {
+    /// What a client offers that wants these: the value of its header `Sec-WebSocket-Extensions`.
+    ///
+    /// That the server may choose the client's window is always part of it.
+    #[must_use]
+    pub fn offer(&self) -> String {
+        let offer = self.answer();
+        if self.client_max_window_bits.is_none() { offer + "; " + CLIENT_MAX_WINDOW_BITS } else { offer }
+    }
+
+    /// Takes the first of a client's offers that a server can take, which wants these itself; none if there is no such offer, and
+    /// then the header is not answered.
+    ///
+    /// `offers` is the value of the request's header `Sec-WebSocket-Extensions`; of several such headers, their values with
+    /// commas between. An offer is declined if it has parameters that nobody knows, or twice, or with values that they cannot
+    /// have, or wants the server to have a window of 8 bits, which our encoder cannot have. A client that did not say that the
+    /// server may choose its window keeps its own.
+    ///
+    /// # Errors
+    /// [`NegotiationError::Syntax`]: the header is not of the grammar. Answer 400.
+    pub fn accept(&self, offers: &str) -> Result<Option<Self>, NegotiationError> {
+        let offers = extension_list::read(offers).ok_or(NegotiationError::Syntax)?;
+        let offers = offers.iter().filter(|offer| offer.name == NAME);
+        Ok(offers.filter_map(|offer| Stated::read(offer, true).ok()).find_map(|offer| self.meet(offer)))
+    }
+
+    /// What a server answers that has agreed to these: the value of its header `Sec-WebSocket-Extensions`.
+    #[must_use]
+    pub fn answer(&self) -> String {
+        let mut answer = String::from(NAME);
+        for (stated, parameter) in [
+            (self.server_no_context_takeover, SERVER_NO_CONTEXT_TAKEOVER),
+            (self.client_no_context_takeover, CLIENT_NO_CONTEXT_TAKEOVER),
+        ] {
+            if stated {
+                answer = answer + "; " + parameter;
+            }
+        }
+        for (bits, parameter) in
+            [(self.server_max_window_bits, SERVER_MAX_WINDOW_BITS), (self.client_max_window_bits, CLIENT_MAX_WINDOW_BITS)]
+        {
+            if let Some(bits) = bits {
+                answer += &format!("; {parameter}={bits}");
+            }
+        }
+        answer
+    }
+
+    /// Reads what the server has answered to [`offer`](Self::offer); none if it does not use the extension.
+    ///
+    /// # Errors
+    /// The server has answered what it may not. Fail the connection, as RFC 7692 asks.
+    pub fn read_answer(&self, answer: &str) -> Result<Option<Self>, NegotiationError> {
+        let answers = extension_list::read(answer).ok_or(NegotiationError::Syntax)?;
+        let mut answers = answers.iter().filter(|answer| answer.name == NAME);
+        let Some(answer) = answers.next() else { return Ok(None) };
+        if answers.next().is_some() {
+            return Err(NegotiationError::Repeated { name: NAME.to_owned() });
+        }
+        let answer = Stated::read(answer, false)?;
+        if self.server_no_context_takeover && !answer.server_no_context_takeover {
+            return Err(NegotiationError::Ignored { parameter: SERVER_NO_CONTEXT_TAKEOVER });
+        }
+        let excess = |parameter, bits: u8| NegotiationError::Value { parameter, value: Some(bits.to_string()) };
+        match (self.server_max_window_bits, answer.server_max_window_bits) {
+            (Some(_), None) => return Err(NegotiationError::Ignored { parameter: SERVER_MAX_WINDOW_BITS }),
+            (Some(most), Some(bits)) if bits > most => return Err(excess(SERVER_MAX_WINDOW_BITS, bits)),
+            _ => {}
+        }
+        let most = self.client_max_window_bits.unwrap_or(15);
+        let client_max_window_bits = answer.client_max_window_bits.flatten();
+        if let Some(bits) = client_max_window_bits
+            && (bits < LEAST_OF_ENCODER || bits > most)
+        {
+            return Err(excess(CLIENT_MAX_WINDOW_BITS, bits));
+        }
+        Ok(Some(Self {
+            client_max_window_bits: client_max_window_bits.or(self.client_max_window_bits),
+            client_no_context_takeover: self.client_no_context_takeover || answer.client_no_context_takeover,
+            server_max_window_bits: answer.server_max_window_bits,
+            server_no_context_takeover: answer.server_no_context_takeover,
+        }))
+    }
+
+    /// The window of the messages that we send, which an encoder can have: what was agreed, or more than it by a bit at most
+    /// where nobody asked for less.
+    fn meet(&self, offer: Stated) -> Option<Self> {
+        let ours = self.server_max_window_bits.map(|bits| bits.max(LEAST_OF_ENCODER));
+        let server_max_window_bits = match (ours, offer.server_max_window_bits) {
+            (_, Some(theirs)) if theirs < LEAST_OF_ENCODER => return None,
+            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
+            (ours, theirs) => ours.or(theirs),
+        };
+        let wanted = self.client_max_window_bits.zip(offer.client_max_window_bits);
+        Some(Self {
+            client_max_window_bits: wanted.map(|(ours, theirs)| ours.min(theirs.unwrap_or(ours))),
+            client_no_context_takeover: self.client_no_context_takeover || offer.client_no_context_takeover,
+            server_max_window_bits,
+            server_no_context_takeover: self.server_no_context_takeover || offer.server_no_context_takeover,
+        })
+    }
+}
+
+/// The parameters that one offer or answer states.
+#[derive(Default)]
+struct Stated {
+    /// Stated, and with a value; offers may have it without one.
+    client_max_window_bits: Option<Option<u8>>,
+    client_no_context_takeover: bool,
+    server_max_window_bits: Option<u8>,
+    server_no_context_takeover: bool,
+}
+
+impl Stated {
+    fn read(extension: &Extension<'_>, is_offer: bool) -> Result<Self, NegotiationError> {
+        let mut stated = Self::default();
+        for (parameter, value) in &extension.parameters {
+            let value = value.as_deref();
+            let repeated = match *parameter {
+                CLIENT_MAX_WINDOW_BITS if is_offer && value.is_none() => stated.client_max_window_bits.replace(None).is_some(),
+                CLIENT_MAX_WINDOW_BITS => {
+                    stated.client_max_window_bits.replace(Some(window_bits(CLIENT_MAX_WINDOW_BITS, value)?)).is_some()
+                }
+                SERVER_MAX_WINDOW_BITS => {
+                    stated.server_max_window_bits.replace(window_bits(SERVER_MAX_WINDOW_BITS, value)?).is_some()
+                }
+                CLIENT_NO_CONTEXT_TAKEOVER => {
+                    no_value(CLIENT_NO_CONTEXT_TAKEOVER, value)?;
+                    std::mem::replace(&mut stated.client_no_context_takeover, true)
+                }
+                SERVER_NO_CONTEXT_TAKEOVER => {
+                    no_value(SERVER_NO_CONTEXT_TAKEOVER, value)?;
+                    std::mem::replace(&mut stated.server_no_context_takeover, true)
+                }
+                other => return Err(NegotiationError::Unknown { parameter: other.to_owned() }),
+            };
+            if repeated {
+                return Err(NegotiationError::Repeated { name: (*parameter).to_owned() });
+            }
+        }
+        Ok(stated)
+    }
+}
+
+/// 8 to 15 in decimal, without a sign and without zeros before it.
+fn window_bits(parameter: &'static str, value: Option<&str>) -> Result<u8, NegotiationError> {
+    let bits = (8..=15).find(|bits: &u8| value.is_some_and(|value| value == bits.to_string()));
+    bits.ok_or_else(|| NegotiationError::Value { parameter, value: value.map(str::to_owned) })
+}
+
+fn no_value(parameter: &'static str, value: Option<&str>) -> Result<(), NegotiationError> {
+    match value {
+        None => Ok(()),
+        Some(value) => Err(NegotiationError::Value { parameter, value: Some(value.to_owned()) }),
+    }
+}
