@@ -3,6 +3,8 @@
 mod deflate;
 #[cfg(feature = "lz4")]
 mod lz4;
+#[cfg(feature = "lz4")]
+mod lz4_block;
 #[cfg(feature = "zstd")]
 mod zstd;
 

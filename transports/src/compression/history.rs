@@ -1,6 +1,6 @@
 //! The last bytes that a stream has carried, from which another encoder can go on.
 
-/// Deflate looks back at most this far; lz4 could look back twice as far, and does not need to.
+/// Deflate looks back at most this far.
 pub(super) const WINDOW: usize = 32 << 10; // fits into 16 bits
 
 /// A ring of the last bytes that were given to it, with a bound.

@@ -1,78 +1,111 @@
-//! LZ4 frames of linked blocks. Between two flushes only the history is kept, to which the next block may refer.
+//! LZ4 frames of linked blocks, each of which may refer to what was sent before it.
 
-use std::borrow::Cow;
 use std::hash::Hasher;
 use std::time::Duration;
 
-use lz4_flex::block::{compress_into_with_dict, get_maximum_output_size};
 use torsade_protocols::{Compression, Dictionary, Format};
 use twox_hash::XxHash32;
 
+use super::lz4_block::{self, Table};
 use super::{Codec, Failure, FlushForm};
 use crate::compression::announcement::{self, Place};
-use crate::compression::history::History;
 
-/// The longest block, as the header says.
-const BLOCK: usize = 64 << 10;
-/// The largest buffer for pending bytes that an idle connection keeps.
-const KEEP: usize = 4 << 10;
+/// What a block has at most. The header allows 64 KiB; with what blocks may refer to, it has to fit into a window.
+const BLOCK: usize = 16 << 10;
+/// The most that blocks may refer to.
+const KNOWN: usize = 32 << 10;
 /// Set in a block's size when the block is not compressed.
 const UNCOMPRESSED: u32 = 1 << 31;
+/// How long after the last write is freed what can be made again.
+const IDLE: Duration = Duration::from_secs(1);
 
+const _: () = assert!(KNOWN + KNOWN / 4 + BLOCK <= lz4_block::WINDOW);
+
+/// A stream of lz4: a window of what blocks may refer to, then what is pending, and while it is in use the window's table.
 pub(super) struct Lz4Encoder {
+    /// When it was last written to.
+    active: Duration,
     checksum: XxHash32,
-    /// What came before the history; none once that no longer has all that the stream has carried.
+    /// What came before all that was sent; none once that is more than the history.
     dictionary: Option<Dictionary>,
-    history: History,
-    pending: Vec<u8>,
+    history: usize,
+    /// How many bytes at the beginning of the window are the dictionary's.
+    lent: usize,
+    /// Where in the window begins what was not sent yet.
+    pending: usize,
+    table: Option<Table>,
+    window: Vec<u8>,
 }
 
 impl Lz4Encoder {
     pub(super) fn new(options: &Compression) -> Self {
         Self {
+            active: Duration::ZERO,
             checksum: XxHash32::with_seed(0),
             dictionary: options.dictionary.clone(),
-            history: History::new(options.history),
-            pending: Vec::new(),
+            history: options.history.min(KNOWN),
+            lent: 0,
+            pending: 0,
+            table: None,
+            window: Vec::new(),
         }
     }
 
-    fn write_pending(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        let mut pending = std::mem::take(&mut self.pending);
-        if !pending.is_empty() {
-            self.block(&pending, wire)?;
+    /// Sends what is pending as a block, if there is anything.
+    fn block(&mut self, wire: &mut Vec<u8>) {
+        let plain = self.window.len() - self.pending;
+        if plain == 0 {
+            return;
         }
-        if pending.capacity() <= KEEP {
-            pending.clear();
-            self.pending = pending;
-        }
-        Ok(())
-    }
-
-    fn block(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
+        let mut table = self.table.take().unwrap_or_else(|| self.wake());
         let start = wire.len();
         let body = start + 4;
-        wire.resize(body + get_maximum_output_size(plain.len()), 0);
-        let history = self.history.oldest_first();
-        let known = match &self.dictionary {
-            Some(dictionary) => Cow::Owned([dictionary.bytes(), history].concat()),
-            None => Cow::Borrowed(history),
-        };
-        let made = compress_into_with_dict(plain, &mut wire[body..], &known).map_err(|error| error.to_string())?;
-        let size = if made < plain.len() {
-            wire.truncate(body + made);
-            made as u32 // less than BLOCK
-        } else {
+        // What does not compress grows by a byte for each 255, and a few.
+        wire.reserve(4 + plain + plain / 255 + 16);
+        wire.extend_from_slice(&[0; 4]);
+        lz4_block::write(&self.window, self.pending, &mut table, wire);
+        let mut size = (wire.len() - body) as u32; // hardly more than BLOCK
+        if size as usize >= plain {
             wire.truncate(body);
-            wire.extend_from_slice(plain);
-            plain.len() as u32 | UNCOMPRESSED
-        };
-        wire[start..body].copy_from_slice(&size.to_le_bytes());
-        if !self.history.has_room(plain.len()) {
-            self.dictionary = None;
+            wire.extend_from_slice(&self.window[self.pending..]);
+            size = plain as u32 | UNCOMPRESSED;
         }
-        self.history.push(plain);
-        Ok(())
+        wire[start..body].copy_from_slice(&size.to_le_bytes());
+        self.table = Some(table);
+        self.pending = self.window.len();
+        self.forget_oldest();
+    }
+
+    /// The table of the window, which begins with the dictionary again.
+    fn wake(&mut self) -> Table {
+        if let Some(dictionary) = &self.dictionary {
+            let bytes = dictionary.bytes();
+            self.lent = bytes.len().min(KNOWN - self.pending);
+            self.pending += self.lent;
+            self.window.splice(..0, bytes[bytes.len() - self.lent..].iter().copied());
+        }
+        Table::new(&self.window[..self.pending])
+    }
+
+    /// Keeps what blocks may refer to; up to a quarter more, so that it is moved seldom.
+    fn forget_oldest(&mut self) {
+        if self.pending - self.lent > self.history {
+            self.dictionary = None;
+            self.lent = 0;
+        }
+        let keep = if self.dictionary.is_some() { KNOWN } else { self.history };
+        if self.pending > keep + keep / 4 {
+            self.drop_first(self.pending - keep);
+        }
+    }
+
+    fn drop_first(&mut self, count: usize) {
+        self.window.drain(..count);
+        self.pending -= count;
+        self.lent = self.lent.saturating_sub(count);
+        if let Some(table) = &mut self.table {
+            table.slide(count);
+        }
     }
 }
 
@@ -86,25 +119,25 @@ impl Codec for Lz4Encoder {
         Ok(())
     }
 
-    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
+    fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         self.checksum.write(plain);
+        self.active = now;
         let mut rest = plain;
-        while self.pending.len() + rest.len() >= BLOCK {
-            let (piece, after) = rest.split_at(BLOCK - self.pending.len());
-            rest = after;
-            if self.pending.is_empty() {
-                self.block(piece, wire)?;
-            } else {
-                self.pending.extend_from_slice(piece);
-                self.write_pending(wire)?;
+        while !rest.is_empty() {
+            let room = BLOCK - (self.window.len() - self.pending);
+            let (piece, after) = rest.split_at(rest.len().min(room));
+            self.window.extend_from_slice(piece);
+            if piece.len() == room {
+                self.block(wire);
             }
+            rest = after;
         }
-        self.pending.extend_from_slice(rest);
         Ok(())
     }
 
     fn flush(&mut self, _form: FlushForm, wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
-        self.write_pending(wire)
+        self.block(wire);
+        Ok(())
     }
 
     fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
@@ -119,15 +152,29 @@ impl Codec for Lz4Encoder {
 
     fn forget(&mut self, _wire: &mut Vec<u8>) -> Result<(), Failure> {
         self.dictionary = None;
-        self.history.clear();
+        // The table, too: where bytes were that are gone is not to decide what is found.
+        self.table = None;
+        self.window = Vec::new();
+        (self.lent, self.pending) = (0, 0);
         Ok(())
     }
 
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        self.write_pending(wire)?;
-        self.history.clear();
+        self.block(wire);
         wire.extend_from_slice(&0u32.to_le_bytes());
         wire.extend_from_slice(&self.checksum.finish_32().to_le_bytes());
-        Ok(())
+        self.forget(wire)
+    }
+
+    fn idle_at(&self) -> Option<Duration> {
+        self.table.is_some().then(|| self.active.saturating_add(IDLE))
+    }
+
+    /// After a flush: frees the table, and keeps no byte that it does not have to.
+    fn hibernate(&mut self) {
+        self.table = None;
+        let beyond = if self.dictionary.is_some() { self.lent } else { self.pending.saturating_sub(self.history) };
+        self.drop_first(beyond);
+        self.window.shrink_to_fit();
     }
 }
