@@ -42,6 +42,11 @@ pub fn run(plain: &[u8]) -> Result {
             write(plain, Case { format: Format::Deflate, level, piece, flush: piece })?;
         }
     }
+    println!("writing, us each, a flush for each, socket and all");
+    println!("{:12} {:>9} {:>9} {:>9} {:>9}", "", "zstd 1", "lz4", "deflate 1", "partial");
+    for piece in [50, 200, 1 << 10, 16 << 10] {
+        formats(plain, piece)?;
+    }
     println!("reading, MB/s: the codec alone; the codec and a blocking socket; a connection, socket and all");
     header();
     for piece in [TURN, 200] {
@@ -110,6 +115,30 @@ fn write(plain: &[u8], case: Case) -> Result {
     let Case { format, level, piece, flush } = case;
     print(&format!("{format} level {level}, {piece} B, a flush for {flush}"), plain.len(), piece, seconds);
     Ok(())
+}
+
+/// What a message costs in each format that is built in, side by side; without one, a connection that is not compressed is in its
+/// place.
+fn formats(plain: &[u8], piece: usize) -> Result {
+    let case = Case { format: Format::Zstd, level: 1, piece, flush: piece };
+    let turns: Rc<[Box<[u8]>]> = plain[..plain.len().min(2 << 20)].chunks(TURN).map(Into::into).collect();
+    let open = |options: Compression| -> Result<Link> {
+        let link = Link::to_a_sink()?;
+        link.transport.set_compression(options).ok();
+        Ok(link)
+    };
+    let links = [
+        open(Compression::zstd().level(1))?,
+        open(Compression::lz4())?,
+        open(Compression::deflate().level(1))?,
+        open(Compression::deflate().level(1).flush(Flush::Partial))?,
+    ];
+    let mut runs = links.each_ref().map(|link| || time(|| write_connection(link, &turns, case)));
+    let seconds = best(ROUNDS, runs.each_mut().map(|run| run as &mut dyn FnMut() -> f64));
+    let messages = turns.iter().map(|turn| turn.len()).sum::<usize>() as f64 / piece as f64;
+    let [zstd, lz4, deflate, partial] = seconds.map(|seconds| seconds * 1e6 / messages);
+    println!("{piece:6} B     {zstd:9.2} {lz4:9.2} {deflate:9.2} {partial:9.2}");
+    links.into_iter().try_for_each(Link::close)
 }
 
 impl Case {
