@@ -42,6 +42,7 @@
 //! | `zstd` | the compression format | the C library, which it builds |
 //! | `lz4` | the compression format | |
 //! | `dns` | names looked up by DNS on the loop, with a cache, in place of the system's threads: `DnsResolver` | hickory-proto |
+//! | `futures-io` | connections as `AsyncRead` and `AsyncWrite`, for crates that need no runtime: `AsyncConnection` | futures-io |
 //! | `processes` | child processes with further descriptors, or on a terminal of their own | command-fds, pty-process |
 //! | `systemd` | listening sockets that systemd has opened, by index and by name (Linux) | sd-listen-fds |
 //! | `serde` | endpoints in configuration files, as their text | serde_core |
@@ -87,6 +88,8 @@ pub mod manual;
 pub use torsade_protocols::*;
 pub use torsade_reactor::*;
 // Named one by one, since a glob loses which feature an item needs on its way to docs.rs.
+#[cfg(feature = "futures-io")]
+pub use torsade_transports::{AsyncConnection, AsyncProtocol, Incoming, ReactorAsync};
 pub use torsade_transports::{
     ClientEndpoint, EncoderError, EndpointArguments, EndpointPrefixError, IntoEndpoint, Port, ProcessOutput, ReactorEndpoints,
     ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, ReactorUnix, ServerEndpoint, StreamClientEndpoint,
@@ -120,6 +123,9 @@ pub mod prelude {
         Reason, ReconnectingClientFactory, Result, ServerEndpoint, StringFrameTransport, StringProtocol, Transport, Truncation,
         UnixName, policies::TimeoutMixin,
     };
+    #[cfg(feature = "futures-io")]
+    #[doc(no_inline)]
+    pub use crate::{AsyncConnection, ReactorAsync};
     #[cfg(feature = "tls")]
     #[doc(no_inline)]
     pub use crate::{PrivateCertificate, ReactorTls, TlsClientConfig, TlsServerConfig, TrustRoots};

@@ -13,7 +13,7 @@ use crate::transport::Transport;
 /// A source of data for a transport, which tells it when to go on and when to wait.
 ///
 /// It is registered with [`Transport::register_producer`], as streaming (push) or not (pull):
-/// - A *push* producer writes by itself. It is paused when the transport's output is above the high watermark, and
+/// - A *push* producer writes by itself. It is paused when the transport's output has reached the high watermark, and
 ///   resumed once it is below the low one.
 /// - A *pull* producer writes once for each [`resume_producing`](Self::resume_producing), which comes whenever the
 ///   transport's output is empty. If it writes nothing, there is no further call until something was written.

@@ -111,7 +111,7 @@ pub trait Protocol {
         self.fallback(transport, Callback::WriteConnectionLost)
     }
 
-    /// Data is wanted again, after a pause or after our own output had been above its high watermark.
+    /// Data is wanted again, after a pause or after our own output had reached its high watermark.
     ///
     /// A protocol that keeps bytes back while [`Transport::is_reading`] is false goes on with them here.
     ///

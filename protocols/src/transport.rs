@@ -149,7 +149,7 @@ impl Transport {
     /// those for a lost connection, are dropped.
     ///
     /// # Limits
-    /// Nothing blocks and nothing fails here. Above the high watermark (64 KiB) of unsent bytes the connection is not
+    /// Nothing blocks and nothing fails here. From the high watermark (64 KiB) of unsent bytes on the connection is not
     /// read from, and producers are paused; above the cap (16 MiB) it is aborted with `Reason::LimitExceeded`.
     pub fn write(&self, data: impl AsRef<[u8]>) {
         self.0.write(data.as_ref());
@@ -271,7 +271,7 @@ impl Transport {
         self.0.resume_producing();
     }
 
-    /// Whether data is wanted now: not paused, not closing, own output not above its high watermark.
+    /// Whether data is wanted now: not paused, not closing, own output not congested.
     ///
     /// A framing protocol looks at this between messages, and goes on in `reading_resumed`.
     #[must_use]

@@ -124,6 +124,9 @@ passed_on!(CONNECTION, Connection, connection, {
 );
 
 passed_on!(LIMITS, ConnectionLimits, limits, {
+    fn write_buffer_limits() -> (usize, usize);
+    fn is_congested() -> bool;
+    fn when_unsent(at_most: usize) -> Deferred<()>;
     fn set_write_buffer_limits(low: usize, high: usize);
     fn set_write_buffer_cap(cap: usize);
     fn set_read_while_congested(on: bool);

@@ -121,7 +121,7 @@ impl Producer for Idle {
 
 type Method = (&'static str, fn(&Transport));
 
-const METHODS: [Method; 31] = [
+const METHODS: [Method; 32] = [
     ("write", |member| member.write("x")),
     ("write_sequence", |member| member.write_sequence(&[b"x", b"y"])),
     ("write above the watermark", |member| member.write(vec![b'x'; 200_000])),
@@ -165,6 +165,11 @@ const METHODS: [Method; 31] = [
         println!("{:?} {:?}", member.take_trailing(), member.compression_stats());
     }),
     ("set_write_buffer_limits", |member| member.set_write_buffer_limits(0, 0)),
+    ("when_writable, when_drained", |member| {
+        member.write(vec![b'x'; 200_000]);
+        println!("{:?} {}", member.write_buffer_limits(), member.is_congested());
+        [member.when_writable(), member.when_drained()].map(|told| told.add_errback(|_lost| Ok(())).detach());
+    }),
     ("set_read_while_congested", |member| member.set_read_while_congested(true)),
     ("set_close_timeout", |member| member.set_close_timeout(Duration::from_millis(100))),
     ("register_producer", |member| {

@@ -3,6 +3,7 @@
 mod buffers;
 pub(crate) mod chain;
 mod close;
+mod draining;
 mod lingering;
 pub(crate) mod output;
 mod phase;
@@ -260,6 +261,7 @@ impl StreamConnection {
         self.flush(&mut state);
         if !state.is_plain() {
             drop(state);
+            self.tell_drained();
             self.advance_close();
             self.arm_layer_timer();
             state = self.state.borrow_mut();

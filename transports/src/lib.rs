@@ -9,6 +9,8 @@
 // Where links from the other crates lead, if this one is not documented beside them.
 #![doc(html_root_url = "https://docs.rs/torsade-transports/latest")]
 
+#[cfg(feature = "futures-io")]
+mod async_connection;
 mod bound;
 mod compression;
 pub mod conformance;
@@ -22,6 +24,8 @@ pub mod service;
 #[cfg(feature = "tls")]
 mod tls;
 
+#[cfg(feature = "futures-io")]
+pub use async_connection::{AsyncConnection, AsyncProtocol, Incoming, ReactorAsync};
 pub use compression::{EncoderError, content_coding, permessage_deflate};
 #[cfg(feature = "dns")]
 pub use dns::{DnsConfig, DnsResolver};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_reactor::spi::TcpOptions;
-use torsade_reactor::{Descriptor, Reactor, Result, TaskGroup};
+use torsade_reactor::{Deferred, Descriptor, Firer, Reactor, Result, TaskGroup, defer};
 
 use crate::address::Address;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect, Format};
@@ -48,6 +48,8 @@ pub(super) struct Recorder {
     pub(super) aborted: Cell<bool>,
     pub(super) lost: Cell<bool>,
     pub(super) congested: Cell<bool>,
+    /// Who waits for the congestion to be over.
+    pub(super) waiters: RefCell<Vec<Firer<()>>>,
     pub(super) resumed: Cell<bool>,
     pub(super) unread: RefCell<Vec<u8>>,
     proxy_header: OnceCell<ProxyHeader>,
@@ -79,6 +81,7 @@ impl Recorder {
             aborted: Cell::default(),
             lost: Cell::default(),
             congested: Cell::default(),
+            waiters: RefCell::default(),
             resumed: Cell::default(),
             unread: RefCell::default(),
             proxy_header: OnceCell::new(),
@@ -288,6 +291,26 @@ impl Connection for Recorder {
 
 /// Nothing is bounded here: what is written is taken at once.
 impl ConnectionLimits for Recorder {
+    fn write_buffer_limits(&self) -> (usize, usize) {
+        (16 << 10, 64 << 10)
+    }
+
+    fn is_congested(&self) -> bool {
+        self.congested.get()
+    }
+
+    fn when_unsent(&self, _: usize) -> Deferred<()> {
+        if self.lost.get() {
+            return defer::fail(Reason::ConnectionDone);
+        }
+        if !self.congested.get() {
+            return defer::succeed(());
+        }
+        let (deferred, firer) = Deferred::new();
+        self.waiters.borrow_mut().push(firer);
+        deferred
+    }
+
     fn set_write_buffer_limits(&self, _: usize, _: usize) {}
 
     fn set_write_buffer_cap(&self, _: usize) {}

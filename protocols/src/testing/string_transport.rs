@@ -225,10 +225,11 @@ impl StringTransport {
         self.recorder.stop_producer();
     }
 
-    /// Behaves as if the peer did not read and the output were above its high watermark, or as if that were over.
+    /// Behaves as if the peer did not read and the output had reached its high watermark, or as if that were over.
     pub fn set_congested(&self, on: bool) {
         if self.recorder.congested.replace(on) && !on {
             self.recorder.resumed.set(true);
+            self.recorder.waiters.take().into_iter().for_each(|waiter| waiter.callback(()));
         }
     }
 
@@ -257,6 +258,7 @@ impl StringTransport {
     }
 
     pub(super) fn cancel_tasks(&self) {
+        self.recorder.waiters.take().into_iter().for_each(|waiter| waiter.errback(Reason::ConnectionDone));
         self.recorder.tasks.cancel();
     }
 

@@ -2,10 +2,22 @@
 
 use std::time::Duration;
 
+use torsade_reactor::Deferred;
+
 use super::Transport;
 
 /// What bounds a [`Connection`](crate::spi::Connection). Each method is the one of the same name on [`Transport`].
 pub trait ConnectionLimits {
+    /// The watermarks of unsent bytes, low and high.
+    fn write_buffer_limits(&self) -> (usize, usize);
+
+    /// Whether unsent bytes have reached the high watermark and have not come down to the low one.
+    fn is_congested(&self) -> bool;
+
+    /// Fires once at most so many bytes are unsent, at once if that is so now; fails with the [`Reason`](crate::Reason) if the
+    /// connection is lost before. Only from the loop, never from inside a method of the transport.
+    fn when_unsent(&self, at_most: usize) -> Deferred<()>;
+
     /// Sets the watermarks of unsent bytes.
     fn set_write_buffer_limits(&self, low: usize, high: usize);
 
@@ -22,12 +34,60 @@ pub trait ConnectionLimits {
 /// # Limits
 /// What bounds this connection, each with a safe default; `manual::limits` of the `torsade` crate lists them all.
 impl Transport {
-    /// Sets the watermarks of unsent bytes: above `high` the connection is congested, at or below `low` no longer.
+    /// Sets the watermarks of unsent bytes: from `high` on the connection is congested, at or below `low` no longer.
     ///
-    /// 16 KiB and 64 KiB unless set. Congested, it is not read from and its producer is paused. `low` above `high` is
-    /// taken as `high`.
+    /// 16 KiB and 64 KiB unless set. Congested, it is not read from and its producer is paused. `low` is taken as below `high`, and
+    /// a `high` of 0 as 1.
     pub fn set_write_buffer_limits(&self, low: usize, high: usize) {
         self.0.limits().set_write_buffer_limits(low, high);
+    }
+
+    /// The watermarks of unsent bytes, low and high.
+    #[doc(alias = "get_write_buffer_limits")]
+    #[must_use]
+    pub fn write_buffer_limits(&self) -> (usize, usize) {
+        self.0.limits().write_buffer_limits()
+    }
+
+    /// Whether unsent bytes have reached the high watermark and have not come down to the low one since.
+    #[must_use]
+    pub fn is_congested(&self) -> bool {
+        self.0.limits().is_congested()
+    }
+
+    /// Gives a Deferred that fires when there is room to write: at once, or when the output is no longer congested.
+    ///
+    /// For whoever writes much without being a [`Producer`](crate::Producer); there may be any number beside one. It does not fire
+    /// from inside a method of the transport. Loss of the connection is an error, its [`Reason`](crate::Reason).
+    ///
+    /// # Examples
+    /// ```
+    /// use torsade::prelude::*;
+    ///
+    /// /// Sends every part, none before there is room for it.
+    /// fn send(transport: &Transport, parts: Vec<Vec<u8>>) {
+    ///     transport.spawn(async move |transport| {
+    ///         for part in parts {
+    ///             transport.when_writable().await?;
+    ///             transport.write(part);
+    ///         }
+    ///         Ok(())
+    ///     });
+    /// }
+    /// ```
+    #[doc(alias = "drain")]
+    pub fn when_writable(&self) -> Deferred<()> {
+        let limits = self.0.limits();
+        limits.when_unsent(if limits.is_congested() { limits.write_buffer_limits().0 } else { usize::MAX })
+    }
+
+    /// Gives a Deferred that fires when the system has taken all that was written, what is written meanwhile included; at once if
+    /// nothing is unsent.
+    ///
+    /// That the system has it does not mean that the peer has: see [`delivery`](Self::delivery). It fails as
+    /// [`when_writable`](Self::when_writable) does.
+    pub fn when_drained(&self) -> Deferred<()> {
+        self.0.limits().when_unsent(0)
     }
 
     /// Sets how many unsent bytes end the connection, with `Reason::LimitExceeded`; 16 MiB unless set.

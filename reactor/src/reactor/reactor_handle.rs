@@ -25,7 +25,7 @@ pub(crate) type ThreadCall = Box<dyn FnOnce(&Reactor) + Send>;
 ///
 /// Guaranteed, and checked for every interleaving by the tests below: a call that was accepted is made, or reported as lost
 /// when the queue is closed; calls are made in the order in which they were accepted; and the loop never sleeps while one
-/// waits, since whoever queues the first one wakes it.
+/// waits, since whoever queues the first one wakes it, unless that is the loop's own turn.
 pub(crate) struct ThreadCalls {
     queue: Mutex<Option<VecDeque<ThreadCall>>>,
     /// There may be calls in the queue: read every turn, so that the lock need not be taken.
@@ -33,11 +33,29 @@ pub(crate) struct ThreadCalls {
     waker: Arc<dyn Wake>,
     /// The reactor's thread.
     home: ThreadId,
+    /// That thread is in a turn, which looks at the queue before it sleeps. Only told and asked there.
+    in_turn: AtomicBool,
 }
 
 impl ThreadCalls {
     pub(crate) fn new(waker: Arc<dyn Wake>) -> Self {
-        Self { queue: Mutex::new(Some(VecDeque::new())), waiting: AtomicBool::new(false), waker, home: thread::current().id() }
+        Self {
+            queue: Mutex::new(Some(VecDeque::new())),
+            waiting: AtomicBool::new(false),
+            waker,
+            home: thread::current().id(),
+            in_turn: AtomicBool::new(false),
+        }
+    }
+
+    /// Says whether the reactor's thread is in a turn, in which a call from itself needs no waking.
+    pub(crate) fn set_in_turn(&self, in_turn: bool) {
+        self.in_turn.store(in_turn, Ordering::Relaxed);
+    }
+
+    /// Whether this is the reactor's thread.
+    fn is_home(&self) -> bool {
+        self.home == thread::current().id()
     }
 
     pub(crate) fn waiting(&self) -> bool {
@@ -66,8 +84,10 @@ impl ThreadCalls {
         let calls = queue.as_mut().ok_or(ReactorGone)?;
         calls.push_back(call);
         drop(queue);
-        // One wake-up is enough for all calls that are queued until the loop comes round.
-        if !self.waiting.swap(true, Ordering::AcqRel) {
+        // One wake-up is enough for all calls that are queued until the loop comes round, and none is needed from inside it.
+        let first = !self.waiting.swap(true, Ordering::AcqRel);
+        let awake = self.in_turn.load(Ordering::Relaxed) && self.is_home();
+        if first && !awake {
             self.waker.wake();
         }
         Ok(())
@@ -102,7 +122,7 @@ impl ReactorHandle {
 
     /// Whether this is the reactor's thread.
     pub(crate) fn is_own_thread(&self) -> bool {
-        self.0.home == thread::current().id()
+        self.0.is_home()
     }
 }
 
@@ -125,6 +145,46 @@ impl fmt::Display for ReactorGone {
 crate::debug_as_display!(ReactorGone);
 
 impl Error for ReactorGone {}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct CountingWake(AtomicUsize);
+
+    impl Wake for CountingWake {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_call_from_the_loops_own_turn_wakes_nobody_and_one_from_elsewhere_does() {
+        let wake = Arc::new(CountingWake::default());
+        let calls = Arc::new(ThreadCalls::new(Arc::<CountingWake>::clone(&wake)));
+        let wakes_of = |push: &dyn Fn()| {
+            let before = wake.0.load(Ordering::Relaxed);
+            push();
+            assert!(calls.waiting());
+            calls.begin();
+            wake.0.load(Ordering::Relaxed) - before
+        };
+        let push = || calls.push(Box::new(|_| ())).unwrap();
+        let push_elsewhere = || {
+            let calls = Arc::clone(&calls);
+            thread::spawn(move || calls.push(Box::new(|_| ())).unwrap()).join().unwrap();
+        };
+        assert_eq!(wakes_of(&push), 1, "between turns the loop may sleep");
+        calls.set_in_turn(true);
+        assert_eq!(wakes_of(&push), 0);
+        assert_eq!(wakes_of(&push_elsewhere), 1);
+        calls.set_in_turn(false);
+        assert_eq!(wakes_of(&push), 1);
+    }
+}
 
 /// Every interleaving of the queue: `RUSTFLAGS="--cfg loom" cargo test --release --package torsade-reactor --lib loom`.
 #[cfg(all(test, loom))]

@@ -30,7 +30,9 @@ impl Reactor {
         if self.0.timers.in_turn.replace(true) {
             return Err(ReactorError::AlreadyRunning.into());
         }
+        self.0.thread_calls.set_in_turn(true);
         let result = self.turn(max_wait);
+        self.0.thread_calls.set_in_turn(false);
         self.0.timers.in_turn.set(false);
         self.nudge();
         Ok(result?)

@@ -10,6 +10,7 @@ use torsade_reactor::spi::{Source, Stream, catch, drop_quietly};
 
 use crate::connection::chain::Chain;
 
+use super::draining::fail_waiters;
 use super::lingering::Lingering;
 use super::phase::Outgoing;
 use super::progress::Progress;
@@ -147,6 +148,7 @@ impl StreamConnection {
         rare.consumers.leave();
         self.stop_producer(rare.producer.take());
         self.call_connection_lost(&doom.reason);
+        fail_waiters(rare.waiters, &doom.reason);
         if let Some(tasks) = rare.tasks.take() {
             tasks.cancel();
         }

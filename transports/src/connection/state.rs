@@ -13,6 +13,7 @@ use crate::connection::output::Output;
 use crate::connection::shared::HIGH_WATERMARK;
 
 use super::buffers::Buffers;
+use super::draining::Waiter;
 use super::phase::{Incoming, Life, Outgoing};
 use super::registered_producer::RegisteredProducer;
 use super::{OnLost, OnMade};
@@ -59,7 +60,7 @@ pub(super) struct State {
     pub(super) writable: bool,
     /// By `pause_producing`.
     pub(super) paused: bool,
-    /// Unsent bytes went above the high watermark and have not come down to the low one.
+    /// Unsent bytes have reached the high watermark and have not come down to the low one.
     congested: bool,
     pub(super) read_while_congested: bool,
     /// The protocol is to be told that reading goes on.
@@ -73,8 +74,8 @@ pub(super) struct State {
     pub(super) bytes_out: u64,
     /// Bytes that the system has taken.
     pub(super) bytes_sent: u64,
-    /// The lower of the high watermark and the cap, or what fits: more unsent bytes need a closer look.
-    pub(super) noted_above: u32,
+    /// The lower of the high watermark and the cap, or what fits: so many unsent bytes need a closer look.
+    pub(super) noted_from: u32,
 }
 
 /// What few connections need.
@@ -84,7 +85,7 @@ pub(super) struct Rare {
     /// What the system has said when it refused to send.
     refusal: Option<io::Error>,
     low_watermark: usize,
-    /// Unsent bytes above which the connection is congested.
+    /// Unsent bytes from which on the connection is congested.
     high_watermark: usize,
     cap: usize,
     pub(super) close_timeout: CloseTimeout,
@@ -96,6 +97,7 @@ pub(super) struct Rare {
     pub(super) on_ready: Option<OnMade>,
     pub(super) on_lost: Option<OnLost>,
     pub(super) tasks: Option<TaskGroup>,
+    pub(super) waiters: Vec<Waiter>,
     /// What is asked for after the end: by then the layers are gone.
     pub(super) last_stats: Option<CompressionStats>,
     pub(super) last_trailing: Vec<u8>,
@@ -125,6 +127,7 @@ impl Default for Rare {
             on_ready: None,
             on_lost: None,
             tasks: None,
+            waiters: Vec::new(),
             last_stats: None,
             last_trailing: Vec::new(),
         }
@@ -139,7 +142,7 @@ impl Default for CloseTimeout {
 
 impl State {
     pub(super) fn new() -> Self {
-        Self { noted_above: HIGH_WATERMARK as u32, ..Self::default() }
+        Self { noted_from: HIGH_WATERMARK as u32, ..Self::default() }
     }
 
     pub(super) fn rare(&mut self) -> &mut Rare {
@@ -337,25 +340,26 @@ impl State {
 
     pub(super) fn set_watermarks(&mut self, low: usize, high: usize) {
         let rare = self.rare();
-        rare.low_watermark = low.min(high);
-        rare.high_watermark = high;
-        self.noted_above = high.min(rare.cap).try_into().unwrap_or(u32::MAX);
+        // A mark of zero is one that the first byte reaches.
+        rare.high_watermark = high.max(1);
+        rare.low_watermark = low.min(rare.high_watermark - 1);
+        self.noted_from = rare.high_watermark.min(rare.cap).try_into().unwrap_or(u32::MAX);
     }
 
     pub(super) fn set_cap(&mut self, cap: usize) {
         let rare = self.rare();
         rare.cap = cap;
-        self.noted_above = rare.high_watermark.min(cap).try_into().unwrap_or(u32::MAX);
+        self.noted_from = rare.high_watermark.min(cap).try_into().unwrap_or(u32::MAX);
     }
 
     /// Something was appended to the output.
     pub(super) fn note_output(&mut self) {
-        if self.unsent() > self.noted_above as usize {
+        if self.unsent() >= self.noted_from as usize {
             self.note_overfull();
         }
     }
 
-    /// Unsent bytes are above the high watermark or the cap.
+    /// Unsent bytes have reached the high watermark or the cap.
     #[cold]
     pub(super) fn note_overfull(&mut self) {
         self.note_congestion();
@@ -363,6 +367,11 @@ impl State {
         if self.unsent() > cap {
             self.life.doom(Reason::LimitExceeded { what: "unsent output", limit: cap });
         }
+    }
+
+    /// The watermarks of unsent bytes, low and high.
+    pub(super) fn watermarks(&self) -> (usize, usize) {
+        self.rare_if_any().map_or((LOW_WATERMARK, HIGH_WATERMARK), |rare| (rare.low_watermark, rare.high_watermark))
     }
 
     pub(super) fn is_congested(&self) -> bool {
@@ -377,15 +386,14 @@ impl State {
     /// Brings `congested` up to date with the unsent bytes.
     pub(super) fn note_congestion(&mut self) {
         let unsent = self.unsent();
+        let (low, high) = self.watermarks();
         if self.congested {
-            let low = self.rare.as_ref().map_or(LOW_WATERMARK, |rare| rare.low_watermark);
             if unsent <= low {
                 self.congested = false;
                 self.resumed = true;
             }
         } else {
-            let high = self.rare.as_ref().map_or(HIGH_WATERMARK, |rare| rare.high_watermark);
-            self.congested = unsent > high;
+            self.congested = unsent >= high;
         }
     }
 

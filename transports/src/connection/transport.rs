@@ -12,7 +12,7 @@ use torsade_protocols::{
     ProxyHeader, Reason, TlsError,
 };
 use torsade_reactor::spi::TcpOptions;
-use torsade_reactor::{Descriptor, PeerCredentials, Reactor, TaskGroup};
+use torsade_reactor::{Deferred, Descriptor, PeerCredentials, Reactor, TaskGroup};
 
 use super::StreamConnection;
 use super::chain::Chain;
@@ -229,6 +229,18 @@ impl Connection for StreamConnection {
 }
 
 impl ConnectionLimits for StreamConnection {
+    fn write_buffer_limits(&self) -> (usize, usize) {
+        self.state.borrow().watermarks()
+    }
+
+    fn is_congested(&self) -> bool {
+        self.state.borrow().is_congested()
+    }
+
+    fn when_unsent(&self, at_most: usize) -> Deferred<()> {
+        self.when_unsent(at_most)
+    }
+
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
         let mut state = self.state.borrow_mut();
         state.set_watermarks(low, high);

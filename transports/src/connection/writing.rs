@@ -37,7 +37,7 @@ impl StreamConnection {
             let length = buffer.len();
             state.bytes_out += (length - before) as u64;
             // There may be bytes in front that were sent: the closer look leaves them out.
-            if length > state.noted_above as usize {
+            if length >= state.noted_from as usize {
                 state.note_overfull();
             }
         }

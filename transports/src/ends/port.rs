@@ -54,6 +54,8 @@ struct PortSource {
     layers: Layers,
     started: Cell<bool>,
     stopping: Cell<bool>,
+    /// By `pause_producing`.
+    paused: Cell<bool>,
     /// The wait after the last failure; none while all is well.
     wait: Cell<Option<Duration>>,
     /// Accepts again after the wait. One is enough, however often new connections make it fail again.
@@ -80,6 +82,7 @@ impl Port {
             layers,
             started: Cell::new(false),
             stopping: Cell::new(false),
+            paused: Cell::new(false),
             wait: Cell::new(None),
             retry: RefCell::default(),
         });
@@ -140,6 +143,25 @@ impl Port {
     }
 }
 
+/// # Back-pressure
+impl Port {
+    /// Accepts nobody more until resumed: who connects waits in the system's queue, of which the backlog is the length.
+    #[doc(alias = "pauseProducing")]
+    #[doc(alias = "stopReading")]
+    pub fn pause_producing(&self) {
+        self.0.paused.set(true);
+    }
+
+    /// Accepts again, from the next turn on.
+    #[doc(alias = "resumeProducing")]
+    #[doc(alias = "startReading")]
+    pub fn resume_producing(&self) {
+        if self.0.paused.replace(false) {
+            self.0.shared.reactor.requeue(self.0.token.get(), Ready::READABLE);
+        }
+    }
+}
+
 impl PortSource {
     fn start_factory(&self) {
         if !self.started.replace(true) {
@@ -150,7 +172,7 @@ impl PortSource {
     fn accept(&self) {
         let (mut taken, mut failed) = (0, 0);
         while taken < self.accepts {
-            if self.stopping.get() {
+            if self.stopping.get() || self.paused.get() {
                 return;
             }
             if !self.has_room() {

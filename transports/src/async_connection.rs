@@ -1,0 +1,293 @@
+//! Connections for `async` code: what the protocol is told waits here until it is asked for.
+
+mod incoming;
+mod protocol;
+mod reactor_async;
+
+pub use incoming::Incoming;
+pub use protocol::AsyncProtocol;
+pub use reactor_async::ReactorAsync;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use torsade_protocols::{CompressionError, Decompression, Reason, StartTlsError, TlsConfig, Transport};
+use torsade_reactor::Deferred;
+
+use protocol::Received;
+
+/// A connection as a stream of bytes to read from and write to in `async` code: `futures-io`'s `AsyncRead` and `AsyncWrite`.
+///
+/// It comes from [`connect_async`](ReactorAsync::connect_async) and [`listen_async`](ReactorAsync::listen_async), or from a
+/// protocol that gives its connection away, [`from_protocol`](Self::from_protocol). Whatever is written for `futures-io` runs on it, on this reactor and in a
+/// simulated network: no other runtime is needed, and none may be mixed in (its timers would need a loop of their own).
+///
+/// *Reading*: what was received, at most 64 KiB, waits here, and nothing more is received before it was read. Everything that came is given out
+/// before the end, and before the reason of a loss. Unsent output does not keep it from reading. *Writing* takes as much as the high watermark of unsent output has room for, and waits
+/// where there is none. *Flushing* is done when the system has everything. *Closing* sends everything, ends our stream, and is done
+/// when that is sent; the peer can still be read from. *Dropped*, it is
+/// [aborted](Transport::abort_connection), unless it was closed: then what the peer still sends is not waited for.
+///
+/// # Errors
+/// An [`io::Error`] of a lost connection has the [`ReasonText`](torsade_protocols::ReasonText) in it; a connection that ended gracefully
+/// reads as the end of the stream. `BrokenPipe` where something is written after closing.
+///
+/// # Examples
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+/// use torsade::{prelude::*, simulated::Simulation, wire::Echo};
+///
+/// let simulation = Simulation::new(1);
+/// simulation.host("10.0.0.1").listen("tcp:7", |_peer| Echo)?;
+/// let client = simulation.host("10.0.0.2");
+/// let reactor = client.clone();
+/// let heard = client.spawn(async move {
+///     let mut connection = reactor.connect_async("10.0.0.1:7").await?;
+///     connection.write_all(b"hello").await?;
+///     connection.close().await?;
+///     let mut heard = String::new();
+///     connection.read_to_string(&mut heard).await?;
+///     Ok(heard)
+/// });
+/// simulation.run_for(std::time::Duration::from_secs(1))?;
+/// assert_eq!(heard.into_deferred().into_result().expect("it is done")?, "hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct AsyncConnection {
+    transport: Transport,
+    received: Rc<RefCell<Received>>,
+    /// Something was written since the last flush.
+    unflushed: bool,
+    /// Our stream is to end.
+    closing: bool,
+    /// Fires when there is room to write.
+    writable: Option<Deferred<()>>,
+    /// Fires when the system has everything.
+    drained: Option<Deferred<()>>,
+}
+
+impl AsyncConnection {
+    /// The connection whose protocol receives for it.
+    fn new(transport: &Transport, received: Rc<RefCell<Received>>) -> Self {
+        // Who reads here bounds what is read, so that two ends which both write first do not wait for each other.
+        transport.set_read_while_congested(true);
+        Self { transport: transport.clone(), received, unflushed: false, closing: false, writable: None, drained: None }
+    }
+
+    /// Makes one of a protocol's connection, in which `rest` is read before what comes from here on.
+    ///
+    /// The protocol that made the connection stays the one that is told, and passes everything on to the [`AsyncProtocol`], by `fallback` and
+    /// `data_received`: what it does not pass on is not known here.
+    ///
+    /// # Examples
+    /// The first byte says who is to serve the connection:
+    /// ```
+    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    /// use torsade::{AsyncProtocol, Callback, prelude::*, simulated::Simulation};
+    ///
+    /// #[derive(Default)]
+    /// struct Switch(Option<AsyncProtocol>);
+    ///
+    /// async fn serve(mut connection: AsyncConnection) -> Result {
+    ///     let mut question = Vec::new();
+    ///     connection.read_to_end(&mut question).await?;
+    ///     connection.write_all(b"answered").await?;
+    ///     Ok(connection.close().await?)
+    /// }
+    ///
+    /// impl Protocol for Switch {
+    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+    ///         if let Some(protocol) = &mut self.0 {
+    ///             return protocol.data_received(transport, data);
+    ///         }
+    ///         if data[0] != b'?' {
+    ///             return Err("it is no question".into());
+    ///         }
+    ///         let (connection, protocol) = AsyncConnection::from_protocol(transport, &data[1..]);
+    ///         self.0 = Some(protocol);
+    ///         transport.spawn(|_| serve(connection));
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
+    ///         self.0.as_mut().map_or(Ok(()), |protocol| callback.dispatch(protocol, transport))
+    ///     }
+    /// }
+    /// # let simulation = Simulation::new(1);
+    /// # simulation.host("10.0.0.1").listen("tcp:7", |_peer| Switch::default())?;
+    /// # let client = simulation.host("10.0.0.2");
+    /// # let reactor = client.clone();
+    /// # let heard = client.spawn(async move {
+    /// #     let mut connection = reactor.connect_async("10.0.0.1:7").await?;
+    /// #     connection.write_all(b"?what").await?;
+    /// #     connection.close().await?;
+    /// #     let mut heard = String::new();
+    /// #     connection.read_to_string(&mut heard).await?;
+    /// #     Ok(heard)
+    /// # });
+    /// # simulation.run_for(std::time::Duration::from_secs(1))?;
+    /// # assert_eq!(heard.into_deferred().into_result().expect("it is done")?, "answered");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn from_protocol(transport: &Transport, rest: &[u8]) -> (Self, AsyncProtocol) {
+        let protocol = AsyncProtocol::with(rest);
+        if !rest.is_empty() {
+            transport.pause_producing();
+        }
+        (Self::new(transport, protocol.received()), protocol)
+    }
+
+    /// The same connection as protocols know it: its addresses, [`tls_info`](Transport::tls_info), limits, and
+    /// [`set_compression`](Transport::set_compression). What is read and how it ends is better left to the methods here.
+    #[must_use]
+    pub const fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Decompresses what comes from here on, beginning with what has come and was not read yet.
+    ///
+    /// # Errors
+    /// As [`Transport::expect_compression`].
+    pub fn expect_compression<D>(&self, decompression: D) -> Result<(), CompressionError>
+    where
+        D: TryInto<Decompression>,
+        CompressionError: From<D::Error>,
+    {
+        let rest = self.received.borrow_mut().take();
+        self.transport.resume_producing();
+        self.transport.expect_compression(decompression, &rest)
+    }
+
+    /// Switches TLS on. What is read and written from here on waits for the handshake, and fails with its reason if that fails.
+    ///
+    /// Read everything that belongs in front of it first: what has come and was not read ends the connection, as injected.
+    ///
+    /// # Errors
+    /// As [`Transport::start_tls`].
+    pub fn start_tls(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
+        self.transport.start_tls(config)?;
+        let rest = self.received.borrow_mut().take();
+        if !rest.is_empty() {
+            self.transport.unread(&rest);
+            self.transport.resume_producing();
+        }
+        Ok(())
+    }
+
+    /// Why the connection was lost, once it was.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        self.received.borrow().lost().cloned()
+    }
+
+    /// An error if nothing can be written any more.
+    fn check_writable(&self) -> io::Result<()> {
+        match self.received.borrow().lost() {
+            Some(reason) => Err(reason.into()),
+            None if self.closing => Err(io::Error::new(ErrorKind::BrokenPipe, "the connection was closed by us")),
+            None => Ok(()),
+        }
+    }
+
+    /// How many bytes can be written now, at least one.
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            if let Some(writable) = &mut self.writable {
+                // If it fails the connection is lost, which is what is looked at next.
+                std::task::ready!(Pin::new(writable).poll(context)).ok();
+                self.writable = None;
+            }
+            self.check_writable()?;
+            let (_, high) = self.transport.write_buffer_limits();
+            let room = high.saturating_sub(self.transport.unsent());
+            if room > 0 && !self.transport.is_congested() {
+                return Poll::Ready(Ok(room));
+            }
+            self.writable = Some(self.transport.when_writable());
+        }
+    }
+}
+
+impl AsyncRead for AsyncConnection {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.received.borrow_mut().poll_read(&self.transport, context, buffer)
+    }
+}
+
+impl AsyncWrite for AsyncConnection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let room = std::task::ready!(self.poll_room(context))?;
+        let taken = data.len().min(room);
+        self.transport.write(&data[..taken]);
+        self.unflushed = true;
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let room = std::task::ready!(self.poll_room(context))?;
+        let mut left = room;
+        for piece in pieces {
+            let taken = piece.len().min(left);
+            self.transport.write(&piece[..taken]);
+            left -= taken;
+            if left == 0 {
+                break;
+            }
+        }
+        self.unflushed = true;
+        Poll::Ready(Ok(room - left))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if let Some(reason) = self.received.borrow().lost() {
+                return Poll::Ready(Err(reason.into()));
+            }
+            if let Some(drained) = &mut self.drained {
+                let drained = std::task::ready!(Pin::new(drained).poll(context));
+                self.drained = None;
+                if drained.is_ok() {
+                    return Poll::Ready(Ok(()));
+                }
+            } else if std::mem::take(&mut self.unflushed) {
+                self.transport.flush_compression();
+                self.drained = Some(self.transport.when_drained());
+            } else {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !std::mem::replace(&mut self.closing, true) {
+            self.transport.lose_write_connection();
+        }
+        self.received.borrow_mut().poll_write_end(context)
+    }
+}
+
+impl Drop for AsyncConnection {
+    fn drop(&mut self) {
+        if self.closing {
+            self.transport.lose_connection();
+        } else {
+            self.transport.abort_connection();
+        }
+    }
+}
+
+impl fmt::Debug for AsyncConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncConnection").field("transport", &self.transport).finish_non_exhaustive()
+    }
+}

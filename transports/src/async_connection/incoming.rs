@@ -1,0 +1,181 @@
+//! The connections of a port, one after the other.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use torsade_protocols::{Address, Callback, Factory, Protocol, Transport};
+use torsade_reactor::Result;
+
+use super::AsyncConnection;
+use super::protocol::AsyncProtocol;
+use crate::ends::port::Port;
+
+/// Connections that may wait to be accepted before the port takes no more.
+const MOST: usize = 64;
+
+/// The connections of a port, from [`listen_async`](super::ReactorAsync::listen_async).
+///
+/// At most 64 wait here to be accepted, with TLS after their handshake; the port then takes no more until there is room,
+/// and others wait in the system's queue. Dropped, it stops listening, and those that wait are aborted.
+pub struct Incoming {
+    port: Port,
+    queue: Rc<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: RefCell<Waiting>,
+    /// Until it has ended.
+    port: RefCell<Option<Port>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    connections: VecDeque<AsyncConnection>,
+    /// The port has ended, and there will be no more.
+    ended: bool,
+    waker: Option<Waker>,
+}
+
+impl Incoming {
+    /// Where it listens; for its address.
+    #[must_use]
+    pub const fn port(&self) -> &Port {
+        &self.port
+    }
+
+    /// Gives the next connection; none once the port has stopped listening and no connection waits.
+    ///
+    /// Cancelled, it loses none.
+    pub async fn accept(&mut self) -> Option<AsyncConnection> {
+        poll_fn(|context| self.poll_accept(context)).await
+    }
+
+    /// The same for who polls: one may wait at a time.
+    pub fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<Option<AsyncConnection>> {
+        let mut waiting = self.queue.waiting.borrow_mut();
+        let next = waiting.connections.pop_front();
+        if next.is_none() && !waiting.ended {
+            waiting.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        if waiting.connections.len() == MOST - 1 {
+            self.port.resume_producing();
+        }
+        Poll::Ready(next)
+    }
+
+    /// The factory for the port, and what makes the rest of it once there is one.
+    pub(super) fn begin() -> (impl Factory + 'static, impl FnOnce(Port) -> Self) {
+        let queue = Rc::<Queue>::default();
+        let accepting = Accepting(Rc::clone(&queue));
+        let finish = move |port: Port| {
+            // Nothing was accepted before, since callbacks come from the loop.
+            queue.port.replace(Some(port.clone()));
+            Self { port, queue }
+        };
+        (accepting, finish)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.port.stop_listening();
+        self.queue.port.take();
+        let mut waiting = self.queue.waiting.borrow_mut();
+        waiting.ended = true;
+        let connections = std::mem::take(&mut waiting.connections);
+        drop(waiting);
+        drop(connections);
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    fn push(&self, connection: AsyncConnection) {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.ended {
+            // The other end of the queue is gone: nobody will take it.
+            drop(waiting);
+            return;
+        }
+        waiting.connections.push_back(connection);
+        if waiting.connections.len() == MOST
+            && let Some(port) = &*self.port.borrow()
+        {
+            port.pause_producing();
+        }
+        if let Some(waker) = waiting.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+struct Accepting(Rc<Queue>);
+
+impl Factory for Accepting {
+    fn build_protocol(&mut self, _: &Address) -> Option<Box<dyn Protocol>> {
+        Some(Box::new(Accepted { queue: Rc::clone(&self.0), protocol: AsyncProtocol::default(), connection: None }))
+    }
+
+    fn stop_factory(&mut self) {
+        let mut waiting = self.0.waiting.borrow_mut();
+        waiting.ended = true;
+        // It has this factory, which has it.
+        self.0.port.take();
+        if let Some(waker) = waiting.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// The protocol of an accepted connection, which offers it to the queue when it is there to be used.
+struct Accepted {
+    queue: Rc<Queue>,
+    protocol: AsyncProtocol,
+    /// Until then.
+    connection: Option<AsyncConnection>,
+}
+
+impl Accepted {
+    fn offer(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.queue.push(connection);
+        }
+    }
+}
+
+impl Protocol for Accepted {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.connection = Some(AsyncConnection::new(transport, self.protocol.received()));
+        if !transport.is_handshaking() {
+            self.offer();
+        }
+        Ok(())
+    }
+
+    fn handshake_completed(&mut self, _: &Transport) -> Result {
+        self.offer();
+        Ok(())
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.fallback(transport, Callback::Data(data))
+    }
+
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {
+        if let Callback::ConnectionLost(_) = callback {
+            self.connection = None;
+        }
+        callback.dispatch(&mut self.protocol, transport)
+    }
+}

@@ -1,0 +1,153 @@
+//! The protocol behind an async connection: it keeps what it is told until that is asked for.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{Error, Result as IoResult};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use torsade_protocols::{Protocol, Reason, Transport};
+use torsade_reactor::Result;
+
+/// The largest buffer that is kept while nothing waits.
+const KEEP: usize = 4 << 10;
+
+/// What was told and not yet asked for, and who waits for more.
+#[derive(Default)]
+pub(super) struct Received {
+    bytes: Vec<u8>,
+    /// How many of them were read.
+    read: usize,
+    read_ended: bool,
+    write_ended: bool,
+    lost: Option<Reason>,
+    reader: Option<Waker>,
+    closer: Option<Waker>,
+}
+
+impl Received {
+    /// Takes out what was not read yet.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.drain(..std::mem::take(&mut self.read));
+        bytes
+    }
+
+    pub(super) const fn lost(&self) -> Option<&Reason> {
+        self.lost.as_ref()
+    }
+
+    pub(super) fn poll_read(&mut self, transport: &Transport, context: &Context<'_>, into: &mut [u8]) -> Poll<IoResult<usize>> {
+        let waiting = &self.bytes[self.read..];
+        if !waiting.is_empty() || into.is_empty() {
+            let count = waiting.len().min(into.len());
+            into[..count].copy_from_slice(&waiting[..count]);
+            self.read += count;
+            if self.read == self.bytes.len() {
+                self.drained(transport);
+            }
+            return Poll::Ready(Ok(count));
+        }
+        match &self.lost {
+            Some(reason) if !self.read_ended && !reason.is_clean() => Poll::Ready(Err(reason.into())),
+            None if !self.read_ended => {
+                remember(&mut self.reader, context);
+                Poll::Pending
+            }
+            _ => Poll::Ready(Ok(0)),
+        }
+    }
+
+    /// Ready once our stream has ended.
+    pub(super) fn poll_write_end(&mut self, context: &Context<'_>) -> Poll<IoResult<()>> {
+        match &self.lost {
+            _ if self.write_ended => Poll::Ready(Ok(())),
+            Some(reason) if reason.is_clean() => Poll::Ready(Ok(())),
+            Some(reason) => Poll::Ready(Err(Error::from(reason))),
+            None => {
+                remember(&mut self.closer, context);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Everything that came was read.
+    fn drained(&mut self, transport: &Transport) {
+        self.read = 0;
+        self.bytes.clear();
+        if self.bytes.capacity() > KEEP {
+            self.bytes = Vec::new();
+        }
+        transport.resume_producing();
+    }
+}
+
+fn remember(waker: &mut Option<Waker>, context: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(context.waker()),
+        none => *none = Some(context.waker().clone()),
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+/// Tells an [`AsyncConnection`](super::AsyncConnection) what happens: to it go all callbacks of a protocol that has
+/// [made one](super::AsyncConnection::from_protocol) of its connection.
+#[derive(Default)]
+pub struct AsyncProtocol(Rc<RefCell<Received>>);
+
+impl AsyncProtocol {
+    /// One that has received `rest` already.
+    pub(super) fn with(rest: &[u8]) -> Self {
+        Self(Rc::new(RefCell::new(Received { bytes: rest.to_vec(), ..Received::default() })))
+    }
+
+    /// What it receives, for the connection.
+    pub(super) fn received(&self) -> Rc<RefCell<Received>> {
+        Rc::clone(&self.0)
+    }
+}
+
+impl fmt::Debug for AsyncProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let received = self.0.borrow();
+        f.debug_struct("AsyncProtocol").field("unread", &(received.bytes.len() - received.read)).finish_non_exhaustive()
+    }
+}
+
+impl Protocol for AsyncProtocol {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        let mut received = self.0.borrow_mut();
+        received.bytes.extend_from_slice(data);
+        // Nothing more is read before this was: what follows may be for a layer that is switched on by then.
+        transport.pause_producing();
+        wake(&mut received.reader);
+        Ok(())
+    }
+
+    fn read_connection_lost(&mut self, _: &Transport) -> Result {
+        let mut received = self.0.borrow_mut();
+        received.read_ended = true;
+        wake(&mut received.reader);
+        Ok(())
+    }
+
+    fn write_connection_lost(&mut self, _: &Transport) -> Result {
+        let mut received = self.0.borrow_mut();
+        received.write_ended = true;
+        wake(&mut received.closer);
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &Transport, reason: &Reason) -> Result {
+        let mut received = self.0.borrow_mut();
+        received.lost = Some(reason.clone());
+        wake(&mut received.reader);
+        wake(&mut received.closer);
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! Telling who waits for the output to drain, wholly or to the low watermark.
+
+use torsade_protocols::Reason;
+use torsade_reactor::{Deferred, Firer, defer};
+
+use super::StreamConnection;
+use super::state::State;
+
+/// Someone who waits until there is no more unsent output than this, in bytes.
+pub(super) struct Waiter {
+    at_most: usize,
+    firer: Firer<()>,
+}
+
+impl StreamConnection {
+    /// Fires once there is so little unsent output; fails with the reason if the connection is lost before.
+    pub(super) fn when_unsent(&self, at_most: usize) -> Deferred<()> {
+        let mut state = self.state.borrow_mut();
+        if state.life.is_lost() {
+            return defer::fail(Reason::ConnectionDone);
+        }
+        if state.has_drained_to(at_most) {
+            return defer::succeed(());
+        }
+        let (deferred, firer) = Deferred::new();
+        let waiters = &mut state.rare().waiters;
+        // Who has given up waiting is forgotten here, so that there are never more than one for each that waits.
+        waiters.retain(|waiter| !waiter.firer.is_called());
+        waiters.push(Waiter { at_most, firer });
+        deferred
+    }
+
+    /// Called from the loop only.
+    pub(super) fn tell_drained(&self) {
+        loop {
+            // Taken out before it is told: it may write, and wait again.
+            let drained = self.state.borrow_mut().take_drained();
+            let Some(waiter) = drained else { break };
+            waiter.firer.callback(());
+        }
+    }
+}
+
+impl State {
+    /// What has been dropped is not drained: its loss is still to be told.
+    fn has_drained_to(&self, at_most: usize) -> bool {
+        self.unsent() <= at_most && !self.outgoing.has_failed() && !self.life.is_doomed()
+    }
+
+    fn take_drained(&mut self) -> Option<Waiter> {
+        let waiters = &self.rare_if_any()?.waiters;
+        let drained = waiters.iter().position(|waiter| self.has_drained_to(waiter.at_most))?;
+        Some(self.rare().waiters.remove(drained))
+    }
+}
+
+/// The connection is lost, and nothing more is sent.
+pub(super) fn fail_waiters(waiters: Vec<Waiter>, reason: &Reason) {
+    for waiter in waiters {
+        waiter.firer.errback(reason.clone());
+    }
+}
