@@ -136,7 +136,8 @@ fn the_reactors_stop_ends_those_who_wait_and_says_why() {
         let mut connection = reactor.connect_async(PORT).await?;
         reactor.sleep(SECOND).await?;
         server.stop()?;
-        Ok(assert_eq!(connection.read(&mut [0; 9]).await?, 0))
+        assert_eq!(connection.read(&mut [0; 9]).await?, 0);
+        Ok(())
     });
     assert_eq!(seen.take(), Some(Err("the reactor is shutting down".to_owned())));
 }

@@ -122,7 +122,7 @@ fn who_has_only_the_transport_is_told_of_room_and_of_none_left_beside_a_producer
         ] {
             assert!(!deferred.is_called());
             let told = Rc::clone(&told);
-            deferred.add_callback(move |()| Ok(told.borrow_mut().push(name))).detach();
+            deferred.add_callback(move |()| told.borrow_mut().push(name)).detach();
         }
         transport.when_drained().await?;
         assert_eq!(transport.unsent(), 0);

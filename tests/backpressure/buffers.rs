@@ -98,19 +98,19 @@ fn a_peer_that_never_reads_keeps_the_echo_server_bounded_and_the_others_served()
 }
 
 #[test]
-fn strictly_above_the_high_mark_reading_stops_and_at_the_low_one_it_goes_on() {
+fn from_the_high_mark_on_reading_stops_and_at_the_low_one_it_goes_on() {
     on_every_kind(&[], |wire| {
         if wire.tls || wire.compressed {
             // The marks are of bytes on the wire, and layers make more or fewer of those.
             return;
         }
-        for excess in [0, 1] {
+        for reached in [0, 1] {
             let (events, ()) = wire.converse(
                 move |event, transport| {
                     if matches!(event, Event::Made) {
                         transport.set_write_buffer_limits(1000, 2000);
-                        transport.write(noise(2000 + excess));
-                        assert_eq!(transport.is_reading(), excess == 0);
+                        transport.write(noise(1999 + reached));
+                        assert_eq!(transport.is_reading(), reached == 0);
                     }
                     Ok(())
                 },
@@ -119,7 +119,7 @@ fn strictly_above_the_high_mark_reading_stops_and_at_the_low_one_it_goes_on() {
                     drain(&mut stream).1.unwrap();
                 },
             );
-            assert_eq!(events.count("resumed"), excess, "told once if it was congested: {:?}", events.names());
+            assert_eq!(events.count("resumed"), reached, "told once if it was congested: {:?}", events.names());
             assert!(events.reason().is_clean());
         }
     });

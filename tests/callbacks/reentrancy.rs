@@ -168,7 +168,9 @@ const METHODS: [Method; 32] = [
     ("when_writable, when_drained", |member| {
         member.write(vec![b'x'; 200_000]);
         println!("{:?} {}", member.write_buffer_limits(), member.is_congested());
-        [member.when_writable(), member.when_drained()].map(|told| told.add_errback(|_lost| Ok(())).detach());
+        for told in [member.when_writable(), member.when_drained()] {
+            told.add_errback(|_lost| Ok(())).detach();
+        }
     }),
     ("set_read_while_congested", |member| member.set_read_while_congested(true)),
     ("set_close_timeout", |member| member.set_close_timeout(Duration::from_millis(100))),
