@@ -84,7 +84,7 @@ impl AsyncConnection {
     /// The protocol that made the connection stays the one that is told, and passes everything on to the [`AsyncProtocol`], by `fallback` and
     /// `data_received`: what it does not pass on is not known here.
     ///
-    /// # Examples
+    /// Examples
     /// The first byte says who is to serve the connection:
     /// ```
     /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -118,20 +118,20 @@ impl AsyncConnection {
     ///         self.0.as_mut().map_or(Ok(()), |protocol| callback.dispatch(protocol, transport))
     ///     }
     /// }
-    /// # let simulation = Simulation::new(1);
-    /// # simulation.host("10.0.0.1").listen("tcp:7", |_peer| Switch::default())?;
-    /// # let client = simulation.host("10.0.0.2");
-    /// # let reactor = client.clone();
-    /// # let heard = client.spawn(async move {
-    /// #     let mut connection = reactor.connect_async("10.0.0.1:7").await?;
-    /// #     connection.write_all(b"?what").await?;
-    /// #     connection.close().await?;
-    /// #     let mut heard = String::new();
-    /// #     connection.read_to_string(&mut heard).await?;
-    /// #     Ok(heard)
-    /// # });
-    /// # simulation.run_for(std::time::Duration::from_secs(1))?;
-    /// # assert_eq!(heard.into_deferred().into_result().expect("it is done")?, "answered");
+    /// let simulation = Simulation::new(1);
+    /// simulation.host("10.0.0.1").listen("tcp:7", |_peer| Switch::default())?;
+    /// let client = simulation.host("10.0.0.2");
+    /// let reactor = client.clone();
+    /// let heard = client.spawn(async move {
+    ///     let mut connection = reactor.connect_async("10.0.0.1:7").await?;
+    ///     connection.write_all(b"?what").await?;
+    ///     connection.close().await?;
+    ///     let mut heard = String::new();
+    ///     connection.read_to_string(&mut heard).await?;
+    ///     Ok(heard)
+    /// });
+    /// simulation.run_for(std::time::Duration::from_secs(1))?;
+    /// assert_eq!(heard.into_deferred().into_result().expect("it is done")?, "answered");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -152,7 +152,7 @@ impl AsyncConnection {
 
     /// Decompresses what comes from here on, beginning with what has come and was not read yet.
     ///
-    /// # Errors
+    /// Errors
     /// As [`Transport::expect_compression`].
     pub fn expect_compression<D>(&self, decompression: D) -> Result<(), CompressionError>
     where
@@ -168,7 +168,7 @@ impl AsyncConnection {
     ///
     /// Read everything that belongs in front of it first: what has come and was not read ends the connection, as injected.
     ///
-    /// # Errors
+    /// Errors
     /// As [`Transport::start_tls`].
     pub fn start_tls(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
         self.transport.start_tls(config)?;

@@ -16,19 +16,19 @@ pub trait ReactorAsync {
     ///
     /// Cancelled, as by [`add_timeout`](Deferred::add_timeout), it ends the attempt.
     ///
-    /// # Errors
+    /// Errors
     /// The Deferred fails with a [`ConnectError`](torsade_protocols::ConnectError).
     ///
-    /// # Examples
+    /// Examples
     /// See [`AsyncConnection`].
     fn connect_async<E: IntoEndpoint<ClientEndpoint>>(&self, endpoint: E) -> Deferred<AsyncConnection>;
 
     /// Listens on `endpoint`, and gives its connections one by one.
     ///
-    /// # Errors
+    /// Errors
     /// As [`listen`](ReactorEndpoints::listen).
     ///
-    /// # Examples
+    /// Examples
     /// A server that serves each connection by a task of its own:
     /// ```
     /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -50,18 +50,18 @@ pub trait ReactorAsync {
     ///         reactor.spawn(shout(connection));
     ///     }
     /// });
-    /// # let client = simulation.host("10.0.0.2");
-    /// # let reactor = client.clone();
-    /// # let heard = client.spawn(async move {
-    /// #     let mut connection = reactor.connect_async("10.0.0.1:7").await?;
-    /// #     connection.write_all(b"hello").await?;
-    /// #     connection.close().await?;
-    /// #     let mut heard = String::new();
-    /// #     connection.read_to_string(&mut heard).await?;
-    /// #     Ok(heard)
-    /// # });
-    /// # simulation.run_for(std::time::Duration::from_secs(1))?;
-    /// # assert_eq!(heard.into_deferred().into_result().expect("it is done")?, "HELLO");
+    /// let client = simulation.host("10.0.0.2");
+    /// let reactor = client.clone();
+    /// let heard = client.spawn(async move {
+    ///     let mut connection = reactor.connect_async("10.0.0.1:7").await?;
+    ///     connection.write_all(b"hello").await?;
+    ///     connection.close().await?;
+    ///     let mut heard = String::new();
+    ///     connection.read_to_string(&mut heard).await?;
+    ///     Ok(heard)
+    /// });
+    /// simulation.run_for(std::time::Duration::from_secs(1))?;
+    /// assert_eq!(heard.into_deferred().into_result().expect("it is done")?, "HELLO");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn listen_async<E: IntoEndpoint<ServerEndpoint>>(&self, endpoint: E) -> Result<Incoming, ListenError>;
