@@ -84,7 +84,7 @@ impl AsyncConnection {
     /// The protocol that made the connection stays the one that is told, and passes everything on to the [`AsyncProtocol`], by `fallback` and
     /// `data_received`: what it does not pass on is not known here.
     ///
-    /// Examples
+    /// # Examples
     /// The first byte says who is to serve the connection:
     /// ```
     /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -152,7 +152,7 @@ impl AsyncConnection {
 
     /// Decompresses what comes from here on, beginning with what has come and was not read yet.
     ///
-    /// Errors
+    /// # Errors
     /// As [`Transport::expect_compression`].
     pub fn expect_compression<D>(&self, decompression: D) -> Result<(), CompressionError>
     where
@@ -168,7 +168,7 @@ impl AsyncConnection {
     ///
     /// Read everything that belongs in front of it first: what has come and was not read ends the connection, as injected.
     ///
-    /// Errors
+    /// # Errors
     /// As [`Transport::start_tls`].
     pub fn start_tls(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
         self.transport.start_tls(config)?;

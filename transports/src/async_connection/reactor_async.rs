@@ -16,19 +16,19 @@ pub trait ReactorAsync {
     ///
     /// Cancelled, as by [`add_timeout`](Deferred::add_timeout), it ends the attempt.
     ///
-    /// Errors
+    /// # Errors
     /// The Deferred fails with a [`ConnectError`](torsade_protocols::ConnectError).
     ///
-    /// Examples
+    /// # Examples
     /// See [`AsyncConnection`].
     fn connect_async<E: IntoEndpoint<ClientEndpoint>>(&self, endpoint: E) -> Deferred<AsyncConnection>;
 
     /// Listens on `endpoint`, and gives its connections one by one.
     ///
-    /// Errors
+    /// # Errors
     /// As [`listen`](ReactorEndpoints::listen).
     ///
-    /// Examples
+    /// # Examples
     /// A server that serves each connection by a task of its own:
     /// ```
     /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
