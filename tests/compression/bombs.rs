@@ -208,3 +208,50 @@ fn a_closing_connection_inflates_no_more() {
     assert_eq!(hand.events.count("data"), 1);
     assert!(hand.events.reason().is_clean());
 }
+
+#[test]
+#[cfg(feature = "zstd")]
+fn a_closing_connection_delivers_what_it_promised_though_its_decoder_gives_way() {
+    // A window of 8 MiB, filled by blocks of 128 KiB in four bytes each, and five plain bytes.
+    const PLAIN: usize = (65 << 17) + 5;
+    let blocks = [&[0x02, 0x00, 0x10, b'a'].repeat(65)[..], &[5 << 3, 0, 0], b"hello"].concat();
+    let bomb = [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0x68][..], &blocks].concat();
+    // More than the system's buffers take.
+    let promised = vec![7; 15 << 20];
+    let reactor = started();
+    reactor.set_decompression_memory(64 << 20);
+    let (promise, total) = (promised.clone(), Rc::new(Cell::new(0)));
+    let counted = total.clone();
+    let script = move |event: &Event, transport: &Transport| {
+        match event {
+            Event::Made => transport.expect_compression("zstd", b"")?,
+            Event::Data(data) => {
+                counted.set(counted.get() + data.len());
+                if counted.get() == PLAIN {
+                    transport.write(&promise);
+                    transport.lose_connection();
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    };
+    let (_, events, mut closing) = accept(&reactor, script.clone(), false);
+    closing.write_all(&bomb).unwrap();
+    turn_until(&reactor, || total.get() == PLAIN);
+    assert!(!events.lost());
+    let (_, _, mut other) = accept(&reactor, script, false);
+    other.write_all(&bomb).unwrap();
+    turn_until(&reactor, || total.get() == 2 * PLAIN);
+    assert_eq!(reactor.refused_decompressions(), 1);
+    assert!(!events.lost(), "the peer has not taken what was promised");
+    let mut got = Vec::new();
+    turn_until(&reactor, || {
+        received(&mut closing, &mut got);
+        got.len() >= promised.len()
+    });
+    assert!(got == promised);
+    drop(closing);
+    turn_until(&reactor, || events.lost());
+    assert!(events.reason().is_clean(), "{}", events.reason());
+}

@@ -12,7 +12,7 @@
 //! | 7 order of switches and bytes | `flushing` | `switching`, `formats` | `tls/starttls`: with TLS |
 //! | 8 flushes that neither stick nor repeat | `flushing` | `flushing` | `simulated`: the delayed ones |
 //! | 9 how our streams end; back-pressure | `ends` | `ends` | `simulated`, `properties` |
-//! | 10 bombs | `limits` | `bombs` | `compression_memory`: what one takes |
+//! | 10 bombs | `limits`, `decoder_memory` | `bombs` | `compression_memory`, `decoder_memory`: what they take |
 //! | 11 output pending without input | `limits` | `bombs` | |
 //! | 12 corruption, and each kind of end | `corruption`, `ends` | `ends` | |
 //! | 13 limits, in every format | `limits` | | |

@@ -157,7 +157,8 @@ pub enum DecompressErrorKind {
         /// The limit in bytes, [`Decompression::max_total`](super::Decompression::max_total).
         max: u64,
     },
-    /// It needs more memory than the decompressors of this reactor may hold together.
+    /// The decompressors of this reactor would hold more memory together than they may, and this one was the least active, or needs
+    /// more than half of it alone: see `ReactorTcp::set_decompression_memory`.
     Memory {
         /// The limit in bytes, for all of them.
         max: u64,
@@ -205,8 +206,8 @@ impl fmt::Display for DecompressErrorKind {
             Self::LimitTotal { max } => write!(f, "it has more than {max} plain bytes; raise max_total if that is honest"),
             Self::Memory { max } => write!(
                 f,
-                "it needs more memory than is left of {max} bytes for all streams; raise set_decompression_memory, or have \
-                 fewer connections"
+                "all streams need more than {max} bytes of memory, and this one holds most for what it is sent; raise \
+                 set_decompression_memory, or have smaller windows or fewer connections"
             ),
             Self::NeedDictionary { id } => {
                 write!(f, "it needs the dictionary with id {id} ({id:#x}); give it to Decompression::dictionary, or have the peer write without")

@@ -10,6 +10,7 @@ mod zlib_header;
 mod zstd;
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use torsade_protocols::spi::Work;
 use torsade_protocols::{AfterEnd, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Format, Truncation};
@@ -47,14 +48,12 @@ pub(super) struct Decoder {
     dictionaries: Dictionaries,
     /// Bytes that came before it was known that they are compressed. They are decoded first.
     carried: Vec<u8>,
-    /// None before the first byte of a stream: codecs are large.
-    codec: Option<Box<dyn Codec>>,
     /// Plain bytes that were given out.
     given: u64,
     /// Bytes behind its end that were dropped.
     dropped: u64,
-    /// What it counts for in the memory of all decoders.
-    memory: Share,
+    /// Its share in the memory of all decoders, with the codec: none before the first byte of a stream, since codecs are large.
+    share: Share,
     options: Decompression,
     /// Bytes taken since the last plain byte was given out.
     skipped: u64,
@@ -64,7 +63,7 @@ pub(super) struct Decoder {
 }
 
 /// The decoder of one format: made at the first byte of a stream, gone after its last.
-trait Codec {
+pub(super) trait Codec {
     /// Takes input and appends at most `room` bytes to `plain`, until `work` is used up.
     fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded;
 
@@ -99,27 +98,14 @@ trait Codec {
 
 impl Decoder {
     /// A decoder that first reads `carried`, bytes that were held back before.
-    pub(super) fn new(
+    pub(super) const fn new(
         options: Decompression,
         dictionaries: Dictionaries,
         announced: bool,
         carried: Vec<u8>,
-        memory: &Rc<DecoderMemory>,
+        share: Share,
     ) -> Self {
-        let memory = Share::new(Rc::clone(memory));
-        Self {
-            announced,
-            carried,
-            codec: None,
-            dictionaries,
-            dropped: 0,
-            given: 0,
-            memory,
-            options,
-            skipped: 0,
-            streams: 0,
-            taken: 0,
-        }
+        Self { announced, carried, dictionaries, dropped: 0, given: 0, options, share, skipped: 0, streams: 0, taken: 0 }
     }
 
     pub(super) const fn format(&self) -> Format {
@@ -135,13 +121,16 @@ impl Decoder {
     }
 
     /// Takes input and appends at most `room` bytes to `plain`, until `work` is used up.
-    pub(super) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {
+    pub(super) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Decoded {
+        if self.share.gave_way() {
+            return (0, Err(self.share.too_much()));
+        }
         if !self.carries() {
-            return self.read_streams(wire, plain, room, work);
+            return self.read_streams(wire, plain, room, work, now);
         }
         let limit = plain.len().saturating_add(room);
         let mut carried = std::mem::take(&mut self.carried);
-        let (taken, outcome) = self.read_streams(&carried, plain, room, work);
+        let (taken, outcome) = self.read_streams(&carried, plain, room, work, now);
         carried.drain(..taken);
         if !carried.is_empty() {
             self.carried = carried;
@@ -149,7 +138,17 @@ impl Decoder {
         if outcome != Ok(Outcome::Hungry) {
             return (0, outcome);
         }
-        self.read_streams(wire, plain, limit - plain.len(), work)
+        self.read_streams(wire, plain, limit - plain.len(), work, now)
+    }
+
+    /// Whether its codec was taken away, because others needed the memory more: it can only fail.
+    pub(super) fn gave_way(&self) -> bool {
+        self.share.gave_way()
+    }
+
+    /// The error of one that gave way.
+    pub(super) fn too_much_memory(&self) -> DecompressErrorKind {
+        self.share.too_much()
     }
 
     /// The same with no bound on the work, for what belongs to no connection; takes what it has read from `wire`.
@@ -157,7 +156,7 @@ impl Decoder {
         let (work, limit) = (Work::unlimited(), plain.len().saturating_add(room));
         loop {
             let room = (limit - plain.len()).min(PIECE);
-            let (taken, outcome) = self.read(wire, plain, room, &work);
+            let (taken, outcome) = self.read(wire, plain, room, &work, self.share.now());
             *wire = &wire[taken..];
             match outcome {
                 Ok(Outcome::Full) if plain.len() < limit => {}
@@ -180,7 +179,7 @@ impl Decoder {
 
     /// Counts what it will hold in this memory.
     pub(super) fn count_in(&mut self, memory: &Rc<DecoderMemory>) {
-        self.memory = Share::new(Rc::clone(memory));
+        self.share = Share::new(memory);
     }
 
     /// What comes next is counted as a stream of its own, though it may refer to what came before.
@@ -194,7 +193,10 @@ impl Decoder {
     }
 
     /// The input has ended: an error if it may not end here.
-    pub(super) fn read_end(&mut self) -> Result<(), DecompressErrorKind> {
+    pub(super) fn read_end(&self) -> Result<(), DecompressErrorKind> {
+        if self.gave_way() {
+            return Err(self.share.too_much());
+        }
         if self.is_between() {
             return Ok(());
         }
@@ -203,7 +205,7 @@ impl Decoder {
             Truncation::Error => false,
             // A Torsade peer ends its streams whenever it closes for no fault, so this stream was cut off.
             _ if self.announced => false,
-            _ => self.codec.as_mut().is_none_or(|codec| codec.stops_at_flush()),
+            _ => self.share.codec().borrow_mut().as_mut().is_none_or(|codec| codec.stops_at_flush()),
         };
         if allowed { Ok(()) } else { Err(DecompressErrorKind::Truncated) }
     }
@@ -225,20 +227,20 @@ impl Decoder {
 
     /// Whether a stream has ended and no other has begun; frames to be skipped may have followed.
     fn is_between(&self) -> bool {
-        match &self.codec {
+        match &*self.share.codec().borrow() {
             Some(codec) => codec.ends_here() || self.streams > 0 && codec.is_between(),
             None => self.streams > 0,
         }
     }
 
-    fn read_streams(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {
+    fn read_streams(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Decoded {
         let limit = plain.len().saturating_add(room);
         let mut taken = 0;
         loop {
             if let Err(kind) = self.skip_padding(wire, &mut taken) {
                 return (taken, Err(kind));
             }
-            let (used, outcome) = self.read_one(&wire[taken..], plain, limit - plain.len(), work);
+            let (used, outcome) = self.read_one(&wire[taken..], plain, limit - plain.len(), work, now);
             taken += used;
             if outcome != Ok(Outcome::End) {
                 return (taken, outcome);
@@ -246,13 +248,12 @@ impl Decoder {
             self.streams += 1;
             // A codec is large, and not kept for a stream that may never come. But where the next stream is here already, it
             // is used again: there may be many short ones.
-            let next = self.options.after_end == AfterEnd::NextStream && taken < wire.len();
-            if !(next && self.codec.as_mut().is_some_and(|codec| codec.restart())) {
-                self.codec = None;
-                // Cannot fail: it is less than before.
-                self.count_memory().ok();
+            let another = matches!(self.options.after_end, AfterEnd::NextStream | AfterEnd::Padded);
+            let next = another && taken < wire.len();
+            if !(next && self.share.codec().borrow_mut().as_mut().is_some_and(|codec| codec.restart())) {
+                self.share.clear();
             }
-            if !matches!(self.options.after_end, AfterEnd::NextStream | AfterEnd::Padded) {
+            if !another {
                 return (taken, outcome);
             }
             if taken == wire.len() {
@@ -263,7 +264,8 @@ impl Decoder {
 
     /// Skips zeros behind a stream, if there may be some.
     fn skip_padding(&mut self, wire: &[u8], taken: &mut usize) -> Result<(), DecompressErrorKind> {
-        if self.options.after_end != AfterEnd::Padded || self.streams == 0 || self.codec.is_some() {
+        let begun = || self.share.codec().borrow().as_ref().is_some_and(|codec| !codec.is_between());
+        if self.options.after_end != AfterEnd::Padded || self.streams == 0 || begun() {
             return Ok(());
         }
         let zeros = wire[*taken..].iter().take_while(|byte| **byte == 0).count();
@@ -275,9 +277,10 @@ impl Decoder {
     }
 
     /// Calls the codec once and holds the result against the limits.
-    fn read_one(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded {
-        let begun_before = self.codec.as_ref().is_some_and(|codec| !codec.is_between());
-        let codec = match &mut self.codec {
+    fn read_one(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Decoded {
+        let mut held = self.share.codec().borrow_mut();
+        let begun_before = held.as_ref().is_some_and(|codec| !codec.is_between());
+        let codec = match &mut *held {
             Some(codec) => codec,
             None if wire.is_empty() => return (0, Ok(Outcome::Hungry)),
             none => match codec(&self.options, &self.dictionaries) {
@@ -294,24 +297,21 @@ impl Decoder {
             // No stream at all rather than a damaged one. None of it counts as taken but what was taken before this was known.
             outcome = Err(DecompressErrorKind::TrailingData);
             taken = if begun_before { taken } else { 0 };
-            self.codec = None;
+            *held = None;
         }
+        let unfinished = held.as_ref().map_or(0, |codec| codec.unfinished());
+        drop(held);
         self.taken += taken as u64;
         let given = (plain.len() - before) as u64;
         self.given += given;
         self.skipped = if given > 0 { 0 } else { self.skipped + taken as u64 };
-        let limits = self.check_limits(plain).and_then(|()| self.count_memory());
-        (taken, limits.and(outcome))
+        let within = self.check_limits(plain, unfinished);
+        let fits = self.share.note(taken as u64, self.taken, now);
+        (taken, within.and(fits).and(outcome))
     }
 
-    fn count_memory(&mut self) -> Result<(), DecompressErrorKind> {
-        let bytes = self.codec.as_ref().map_or(0, |codec| codec.memory());
-        self.memory.resize(bytes).map_err(|max| DecompressErrorKind::Memory { max: max as u64 })
-    }
-
-    fn check_limits(&mut self, plain: &mut Vec<u8>) -> Result<(), DecompressErrorKind> {
+    fn check_limits(&mut self, plain: &mut Vec<u8>, unfinished: u64) -> Result<(), DecompressErrorKind> {
         let max = self.options.max_skipped;
-        let unfinished = self.codec.as_ref().map_or(0, |codec| codec.unfinished());
         if self.skipped.saturating_sub(unfinished) > max {
             return Err(DecompressErrorKind::Skipped { max });
         }

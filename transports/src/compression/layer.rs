@@ -8,8 +8,10 @@ use torsade_protocols::{
     AfterEnd, Compression, CompressionError, CompressionStats, DecompressError, DecompressErrorKind, Decompression, Detect,
     Format, Reason,
 };
+use torsade_reactor::spi::Token;
 
 use super::decoder::{Decoder, Dictionaries, Outcome};
+use super::decoder_memory::{NOBODY, Share};
 use super::encoder::{Encoder, Failure};
 use super::pool::SharedPool;
 use super::sniffer::{Found, Sniffer};
@@ -31,6 +33,8 @@ pub(crate) struct CompressionLayer {
     outgoing: Outgoing,
     /// Counts of streams that have ended or failed, and are gone.
     past: Option<Box<CompressionStats>>,
+    /// The connection that it belongs to.
+    owner: Token,
     pool: SharedPool,
 }
 
@@ -66,10 +70,17 @@ impl CompressionLayer {
             limits: None,
             outgoing: Outgoing::Plain(plain_out),
             past: None,
+            owner: NOBODY,
             pool: Rc::clone(pool),
         };
         layer.set_detect(detect);
         layer
+    }
+
+    /// Says which connection it belongs to: what has to look at its deadline when its decoder gives way.
+    pub(crate) const fn owned_by(mut self, owner: Token) -> Self {
+        self.owner = owner;
+        self
     }
 
     /// Compresses everything written from here on. Writes nothing yet.
@@ -123,7 +134,8 @@ impl CompressionLayer {
             Incoming::Direct(_) => {}
         }
         let held = [rest, &before].concat();
-        let decoder = Decoder::new(options.clone(), dictionaries, false, held, self.pool.borrow().decoders());
+        let share = Share::of(self.pool.borrow().decoders(), self.owner);
+        let decoder = Decoder::new(options.clone(), dictionaries, false, held, share);
         self.replace_incoming(Incoming::Compressed(Box::new(decoder)));
         Ok(())
     }
@@ -250,6 +262,13 @@ impl CompressionLayer {
         }
     }
 
+    /// Nothing that comes in is wanted any more: frees the decoder.
+    pub(crate) fn drop_input(&mut self) {
+        if matches!(self.incoming, Incoming::Compressed(_)) {
+            self.replace_incoming(Incoming::Direct(0));
+        }
+    }
+
     /// Takes the bytes that followed the end of the incoming stream when that was an error.
     pub(crate) fn take_trailing(&mut self) -> Vec<u8> {
         if let Incoming::Failed(failed) = &mut self.incoming { std::mem::take(&mut failed.1) } else { Vec::new() }
@@ -315,24 +334,25 @@ impl CompressionLayer {
                 let options = within(self.limits.as_deref(), format);
                 // Those meant for another format, or damaged, are as good as none: the stream says which it needs.
                 let dictionaries = Dictionaries::new(&options, &self.pool).unwrap_or_else(|_| Dictionaries::none(format));
-                let decoder = Decoder::new(options, dictionaries, true, sniffer.take_held(), self.pool.borrow().decoders());
+                let share = Share::of(self.pool.borrow().decoders(), self.owner);
+                let decoder = Decoder::new(options, dictionaries, true, sniffer.take_held(), share);
                 self.incoming = Incoming::Compressed(Box::new(decoder));
                 if let Outgoing::Compressed(encoder) = &mut self.outgoing {
                     encoder.peer_reads_partial_flushes();
                 }
                 let room = room - (plain.len() - before);
-                let progress = self.decode(&wire[consumed..], plain, room, work)?;
+                let progress = self.decode(&wire[consumed..], plain, room, work, now)?;
                 Ok(LayerRead { consumed: consumed + progress.consumed, ..progress })
             }
         }
     }
 
-    fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Result<LayerRead, Reason> {
+    fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<LayerRead, Reason> {
         let Incoming::Compressed(decoder) = &mut self.incoming else {
             return Ok(LayerRead::default());
         };
         let before = plain.len();
-        let (consumed, outcome) = decoder.read(wire, plain, room, work);
+        let (consumed, outcome) = decoder.read(wire, plain, room, work, now);
         match outcome {
             Ok(Outcome::Hungry) => Ok(LayerRead { consumed, more: false }),
             Ok(Outcome::Full) => Ok(LayerRead { consumed, more: true }),
@@ -439,7 +459,7 @@ impl Layer for CompressionLayer {
     fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Result<LayerRead, Reason> {
         match &self.incoming {
             Incoming::Sniff(_) => self.sniff(wire, plain, room, work, now),
-            Incoming::Compressed(_) => self.decode(wire, plain, room, work),
+            Incoming::Compressed(_) => self.decode(wire, plain, room, work, now),
             Incoming::Direct(_) | Incoming::Ended(_) | Incoming::PlainAgain(_) => self.after_end(wire, plain, room),
             Incoming::Failed(failed) => Err(Reason::Decompress(failed.0.clone())),
         }
@@ -474,6 +494,8 @@ impl Layer for CompressionLayer {
     fn deadline(&self) -> Option<Duration> {
         let hold = match &self.incoming {
             Incoming::Sniff(sniffer) => sniffer.deadline(),
+            // It ends now, not with the peer's next byte.
+            Incoming::Compressed(decoder) if decoder.gave_way() => Some(Duration::ZERO),
             _ => None,
         };
         let outgoing = match &self.outgoing {
@@ -484,11 +506,16 @@ impl Layer for CompressionLayer {
     }
 
     fn expire(&mut self, wire: &mut Vec<u8>, plain: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
-        if let Incoming::Sniff(sniffer) = &mut self.incoming
-            && sniffer.deadline().is_some_and(|at| at <= now)
-        {
-            sniffer.give_up(plain);
-            self.rest();
+        match &mut self.incoming {
+            Incoming::Sniff(sniffer) if sniffer.deadline().is_some_and(|at| at <= now) => {
+                sniffer.give_up(plain);
+                self.rest();
+            }
+            Incoming::Compressed(decoder) if decoder.gave_way() => {
+                let error = decoder.error(decoder.too_much_memory());
+                return Err(self.fail(error, Vec::new()));
+            }
+            _ => {}
         }
         self.outgoing(|encoder| encoder.expire(wire, now))
     }

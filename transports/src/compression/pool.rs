@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use flate2::{Compress, FlushCompress};
+use torsade_reactor::Reactor;
 
 use super::decoder_memory::DecoderMemory;
 use super::history::WINDOW;
@@ -76,6 +77,13 @@ pub(super) enum Holds {
 impl EncoderPool {
     /// How many unused encoders are kept for the next borrower; more are freed.
     const SPARE: usize = 1;
+
+    /// That of a reactor, with the memory of its decoders.
+    pub(crate) fn of(reactor: &Reactor) -> SharedPool {
+        let pool = Self::shared();
+        pool.borrow_mut().decoders = Rc::new(DecoderMemory::of(reactor));
+        pool
+    }
 
     /// A pool of at most 64 encoders, which idle connections give back after one second.
     pub(crate) fn shared() -> SharedPool {

@@ -3,6 +3,7 @@
 
 mod content_coding;
 mod corruption;
+mod decoder_memory;
 mod detection;
 mod dictionaries;
 mod ends;

@@ -317,12 +317,15 @@ impl Chain {
         Ok(())
     }
 
-    /// Forgets the input that is held.
+    /// Forgets the input that is held, and the decoder: no more is wanted.
     pub(crate) fn drop_input(&mut self) {
         self.unread = Vec::new();
         for stage in &mut self.stages {
             stage.drop_held();
             stage.more = false;
+        }
+        if let Some(layer) = self.compression_mut() {
+            layer.drop_input();
         }
     }
 

@@ -38,7 +38,7 @@ impl Shared {
             reactor: reactor.clone(),
             read_buffer: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
             plain_buffer: Cell::default(),
-            encoders: EncoderPool::shared(),
+            encoders: EncoderPool::of(reactor),
             lingering: RefCell::default(),
             turn: Rc::default(),
             buffers: Buffers::default(),

@@ -129,7 +129,7 @@ impl StreamConnection {
         let chain = state.chain.get_or_insert_default();
         // What waits to be delivered again is above all layers, and will not be seen by this one.
         let (passed_in, passed_out) = (state.bytes_in + chain.unread_len() as u64, state.bytes_out);
-        let make = || CompressionLayer::new(&self.shared.encoders, Detect::Off, passed_in, passed_out);
+        let make = || CompressionLayer::new(&self.shared.encoders, Detect::Off, passed_in, passed_out).owned_by(self.token.get());
         chain.with_compression(make, act)
     }
 
@@ -158,9 +158,11 @@ impl StreamConnection {
     fn expire_layers(self: &Rc<Self>) {
         {
             let mut state = self.state.borrow_mut();
-            let unseen = (state.readable || state.holds_input()) && !state.drops_input();
-            if unseen && let Some(chain) = &mut state.chain {
-                chain.hold_on(self.shared.reactor.now());
+            let (unseen, dropped) = (state.readable || state.holds_input(), state.drops_input());
+            match &mut state.chain {
+                Some(chain) if dropped => chain.drop_input(),
+                Some(chain) if unseen => chain.hold_on(self.shared.reactor.now()),
+                _ => {}
             }
             // After our own stream has ended, too: what came in may still be held back.
             self.write_through(&mut state, Chain::expire);

@@ -117,10 +117,16 @@ pub trait ReactorTcp {
     /// Sets how much memory the decompressors of all connections may hold in sum, in bytes. 256 MiB unless set.
     ///
     /// What they hold depends on what peers send: 48 KiB for deflate; for zstd and lz4 as much as the window or block that
-    /// the peer has filled, up to [`Decompression::max_window`](torsade_protocols::Decompression::max_window). One may grow
-    /// as long as it holds no more than what is left for all others: whoever wants most is refused first, and its
-    /// connection ends with [`DecompressErrorKind::Memory`](torsade_protocols::DecompressErrorKind::Memory). That is logged,
-    /// once until half of the memory is free again.
+    /// the peer has filled, up to [`Decompression::max_window`](torsade_protocols::Decompression::max_window) (zstd's levels 1, 3 and
+    /// 19 fill 0.5, 2 and 8 MiB). One that grows gets what it needs, up to half of the sum. Above the sum the least active give
+    /// way: their memory is freed at once, and their connections end with
+    /// [`DecompressErrorKind::Memory`](torsade_protocols::DecompressErrorKind::Memory). The least active are those that hold most for
+    /// each compressed byte that they were sent lately, where bytes count half after a minute.
+    ///
+    /// Windows filled by hardly any bytes (less than 1 in 256, above 256 KiB) are what attacks look like: they may hold an
+    /// eighth of the sum, and only such windows give way to each other.
+    ///
+    /// That streams end for this is logged, once until half of the memory is free again.
     ///
     /// # Examples
     /// ```
@@ -136,7 +142,7 @@ pub trait ReactorTcp {
     /// How much memory the decompressors of all connections hold now, in bytes.
     fn decompression_memory(&self) -> usize;
 
-    /// How many streams have ended because that was too much.
+    /// How many streams had to end for the sake of that sum: they gave way, or needed too much alone.
     fn refused_decompressions(&self) -> u64;
 
     /// Connects to `address` and has `factory` build the protocol once the connection is established.
@@ -198,7 +204,7 @@ impl ReactorTcp for Reactor {
     }
 
     fn refused_decompressions(&self) -> u64 {
-        Shared::of(self).encoders.borrow().decoders().refused()
+        Shared::of(self).encoders.borrow().decoders().ended()
     }
 
     fn connect_tcp_with<A, F>(&self, address: A, options: ConnectOptions, factory: F) -> Result<Connector, ConnectError>

@@ -7,6 +7,7 @@ use torsade_protocols::{AfterEnd, CompressionError, DecompressError, DecompressE
 use torsade_reactor::Reactor;
 
 use crate::compression::decoder::{Decoder, Dictionaries, Outcome};
+use crate::compression::decoder_memory::Share;
 use crate::compression::missing_feature;
 use crate::compression::pool::EncoderPool;
 use crate::connection::shared::Shared;
@@ -39,7 +40,7 @@ impl ContentDecoder {
             options.truncation = Truncation::Error;
         }
         let dictionaries = Dictionaries::new(&options, &EncoderPool::shared())?;
-        let decoder = Decoder::new(options.clone(), dictionaries, false, Vec::new(), &Rc::default());
+        let decoder = Decoder::new(options.clone(), dictionaries, false, Vec::new(), Share::new(&Rc::default()));
         Ok(Self { begun: false, decoder, ended: false, failed: None, options })
     }
 

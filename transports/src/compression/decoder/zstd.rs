@@ -11,8 +11,8 @@ use super::{Codec, Decoded, Dictionaries, Outcome};
 const MAX_WINDOW: u64 = 1 << 30;
 /// The least a call is given to write into.
 const PIECE: usize = 4 << 10;
-/// What the codec takes without its buffers, in bytes.
-const MEMORY: usize = 96 << 10;
+/// What the codec keeps of its buffers for the frames that follow, in bytes, though they need less.
+const KEPT: usize = 256 << 10;
 /// The most that a block can be, RFC 8878, 3.1.1.2.4, with its header.
 const MAX_BLOCK: u64 = (128 << 10) + BLOCK_HEADER as u64;
 /// The length of a block's header, RFC 8878, 3.1.1.2.
@@ -40,11 +40,13 @@ pub(super) struct ZstdDecoder {
     max_skipped: u64,
     max_window: u64,
     part: Part,
-    /// How much of the codec's buffers (a block and the window) has been written to: the system provides no memory sooner.
+    /// What the codec takes without its buffers, in bytes.
+    bare: usize,
+    /// How much has been written to its buffers (a block and the window), if they are so large: the system provides no memory
+    /// sooner.
     touched: usize,
-    /// Plain bytes of this frame so far, and its window.
-    given: u64,
-    window: u64,
+    /// Plain bytes of this frame so far.
+    given: usize,
     /// How much input the codec asked for last.
     wanted: usize,
 }
@@ -67,13 +69,9 @@ impl ZstdDecoder {
     pub(super) fn new(options: &Decompression, dictionaries: &Dictionaries) -> Result<Self, Kind> {
         // Ours is the exact limit; the codec's own, a power of two, must not be below it.
         let max_window = options.max_window.min(MAX_WINDOW);
-        let log = max_window.max(1 << 10).next_power_of_two().ilog2();
-        let context = Context::try_new(dictionaries.clone(), |_| {
-            let mut context = DCtx::try_create().ok_or(Kind::Data)?;
-            context.set_parameter(DParameter::WindowLogMax(log)).map_err(kind)?;
-            Ok(context)
-        })?;
+        let context = context(dictionaries.clone(), max_window)?;
         Ok(Self {
+            bare: context.borrow_dependent().sizeof(),
             context,
             drained: false,
             header: Vec::new(),
@@ -82,7 +80,6 @@ impl ZstdDecoder {
             part: Part::Header,
             touched: 0,
             given: 0,
-            window: 0,
             wanted: 0,
         })
     }
@@ -106,8 +103,7 @@ impl ZstdDecoder {
                     if asked > self.max_window {
                         return (at + 1, Err(Kind::Window { asked, max: self.max_window }));
                     }
-                    (self.given, self.window) = (0, asked);
-                    return (at + 1, self.begin_frame(dictionary).map(|()| None));
+                    return (at + 1, self.begin_frame(asked, dictionary).map(|()| None));
                 }
                 Err(kind) => return (at, Err(kind)),
             }
@@ -115,7 +111,13 @@ impl ZstdDecoder {
         (wire.len(), Ok(Some(Outcome::Hungry)))
     }
 
-    fn begin_frame(&mut self, dictionary: Option<u32>) -> Result<(), Kind> {
+    fn begin_frame(&mut self, window: u64, dictionary: Option<u32>) -> Result<(), Kind> {
+        let kept = self.memory().saturating_sub(self.bare);
+        if kept > KEPT && window < kept as u64 / 4 {
+            self.context = context(self.context.borrow_owner().clone(), self.max_window)?;
+            self.touched = 0;
+        }
+        self.given = 0;
         self.context.with_dependent_mut(|dictionaries, context| {
             match dictionaries.find(dictionary)?.and_then(|known| known.digest()) {
                 Some(digest) => context.ref_ddict(digest).map_err(kind),
@@ -179,9 +181,8 @@ impl ZstdDecoder {
 
     /// Counts what was taken and given: it is also in the codec's buffers.
     fn note_memory(&mut self, used: usize, made: usize) {
-        self.given += made as u64;
-        let window = usize::try_from(self.given.min(self.window)).unwrap_or(usize::MAX);
-        self.touched = self.touched.max(window.saturating_add(used)); // not shrunk by another frame
+        self.given = self.given.saturating_add(made);
+        self.touched = self.touched.max(self.given.saturating_add(used)); // not shrunk by another frame
     }
 
     /// How much the codec may be given in one call so that a block ends with it: it asks for a block and the three bytes of the
@@ -207,7 +208,7 @@ impl Codec for ZstdDecoder {
     }
 
     fn memory(&self) -> usize {
-        MEMORY + self.touched
+        self.context.borrow_dependent().sizeof().min(self.bare.saturating_add(self.touched))
     }
 
     /// Up to a block: the codec may have taken in most of one.
@@ -269,6 +270,16 @@ impl Codec for ZstdDecoder {
             }
         }
     }
+}
+
+/// A codec for windows up to this one.
+fn context(dictionaries: Dictionaries, max_window: u64) -> Result<Context, Kind> {
+    let log = max_window.max(1 << 10).next_power_of_two().ilog2();
+    Context::try_new(dictionaries, |_| {
+        let mut context = DCtx::try_create().ok_or(Kind::Data)?;
+        context.set_parameter(DParameter::WindowLogMax(log)).map_err(kind)?;
+        Ok(context)
+    })
 }
 
 /// RFC 8878, 3.1.1.1 and 3.1.2.

@@ -8,6 +8,7 @@ use torsade_reactor::Reactor;
 
 use super::TAIL;
 use crate::compression::decoder::{Decoder, Dictionaries, Outcome};
+use crate::compression::decoder_memory::Share;
 use crate::compression::pool::SharedPool;
 use crate::connection::shared::Shared;
 
@@ -110,7 +111,8 @@ impl Decompressor {
 }
 
 fn decoder(options: &Decompression, pool: &SharedPool) -> Decoder {
-    Decoder::new(options.clone(), Dictionaries::none(options.format), false, Vec::new(), pool.borrow().decoders())
+    let share = Share::new(pool.borrow().decoders());
+    Decoder::new(options.clone(), Dictionaries::none(options.format), false, Vec::new(), share)
 }
 
 impl fmt::Debug for Decompressor {
