@@ -15,13 +15,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use futures_io::{AsyncRead, AsyncWrite};
+use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use torsade_protocols::{CompressionError, Decompression, Reason, StartTlsError, TlsConfig, Transport};
 use torsade_reactor::Deferred;
 
 use protocol::Received;
 
-/// A connection as a stream of bytes to read from and write to in `async` code: `futures-io`'s `AsyncRead` and `AsyncWrite`.
+/// The largest buffer that a connection keeps while nothing waits in it.
+const KEEP: usize = 4 << 10;
+
+/// A connection as a stream of bytes to read from and write to in `async` code: `futures-io`'s `AsyncRead`, `AsyncBufRead` and `AsyncWrite`.
 ///
 /// It comes from [`connect_async`](ReactorAsync::connect_async) and [`listen_async`](ReactorAsync::listen_async), or from a
 /// protocol that gives its connection away, [`from_protocol`](Self::from_protocol). Whatever is written for `futures-io` runs on it, on this reactor and in a
@@ -61,6 +64,9 @@ use protocol::Received;
 pub struct AsyncConnection {
     transport: Transport,
     received: Rc<RefCell<Received>>,
+    /// What was taken out of `received`, and how much of it was read.
+    bytes: Vec<u8>,
+    read: usize,
     /// Something was written since the last flush.
     unflushed: bool,
     /// Our stream is to end.
@@ -76,7 +82,16 @@ impl AsyncConnection {
     fn new(transport: &Transport, received: Rc<RefCell<Received>>) -> Self {
         // Who reads here bounds what is read, so that two ends which both write first do not wait for each other.
         transport.set_read_while_congested(true);
-        Self { transport: transport.clone(), received, unflushed: false, closing: false, writable: None, drained: None }
+        Self {
+            transport: transport.clone(),
+            received,
+            bytes: Vec::new(),
+            read: 0,
+            unflushed: false,
+            closing: false,
+            writable: None,
+            drained: None,
+        }
     }
 
     /// Makes one of a protocol's connection, in which `rest` is read before what comes from here on.
@@ -154,13 +169,12 @@ impl AsyncConnection {
     ///
     /// # Errors
     /// As [`Transport::expect_compression`].
-    pub fn expect_compression<D>(&self, decompression: D) -> Result<(), CompressionError>
+    pub fn expect_compression<D>(&mut self, decompression: D) -> Result<(), CompressionError>
     where
         D: TryInto<Decompression>,
         CompressionError: From<D::Error>,
     {
-        let rest = self.received.borrow_mut().take();
-        self.transport.resume_producing();
+        let rest = self.take_unread();
         self.transport.expect_compression(decompression, &rest)
     }
 
@@ -170,12 +184,11 @@ impl AsyncConnection {
     ///
     /// # Errors
     /// As [`Transport::start_tls`].
-    pub fn start_tls(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
+    pub fn start_tls(&mut self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
         self.transport.start_tls(config)?;
-        let rest = self.received.borrow_mut().take();
+        let rest = self.take_unread();
         if !rest.is_empty() {
             self.transport.unread(&rest);
-            self.transport.resume_producing();
         }
         Ok(())
     }
@@ -184,6 +197,14 @@ impl AsyncConnection {
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         self.received.borrow().lost().cloned()
+    }
+
+    /// Takes out what has come and was not read, and receives more.
+    fn take_unread(&mut self) -> Vec<u8> {
+        let mut unread = std::mem::take(&mut self.bytes).split_off(std::mem::take(&mut self.read));
+        unread.append(&mut self.received.borrow_mut().take());
+        self.transport.resume_producing();
+        unread
     }
 
     /// An error if nothing can be written any more.
@@ -215,8 +236,36 @@ impl AsyncConnection {
 }
 
 impl AsyncRead for AsyncConnection {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.received.borrow_mut().poll_read(&self.transport, context, buffer)
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let unread = std::task::ready!(self.as_mut().poll_fill_buf(context))?;
+        let count = unread.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&unread[..count]);
+        self.consume(count);
+        Poll::Ready(Ok(count))
+    }
+}
+
+/// What was received is read where it is.
+impl AsyncBufRead for AsyncConnection {
+    fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let Self { received, bytes, read, .. } = self.get_mut();
+        if bytes.is_empty() {
+            std::task::ready!(received.borrow_mut().poll_take(context, bytes))?;
+        }
+        Poll::Ready(Ok(&bytes[*read..]))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
+        self.read += count;
+        if self.read < self.bytes.len() || self.bytes.is_empty() {
+            return;
+        }
+        self.read = 0;
+        self.bytes.clear();
+        if self.bytes.capacity() > KEEP {
+            self.bytes = Vec::new();
+        }
+        self.transport.resume_producing();
     }
 }
 

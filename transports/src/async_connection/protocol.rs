@@ -9,15 +9,10 @@ use std::task::{Context, Poll, Waker};
 use torsade_protocols::{Protocol, Reason, Transport};
 use torsade_reactor::Result;
 
-/// The largest buffer that is kept while nothing waits.
-const KEEP: usize = 4 << 10;
-
 /// What was told and not yet asked for, and who waits for more.
 #[derive(Default)]
 pub(super) struct Received {
     bytes: Vec<u8>,
-    /// How many of them were read.
-    read: usize,
     read_ended: bool,
     write_ended: bool,
     lost: Option<Reason>,
@@ -26,27 +21,15 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// Takes out what was not read yet.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.drain(..std::mem::take(&mut self.read));
-        bytes
-    }
-
     pub(super) const fn lost(&self) -> Option<&Reason> {
         self.lost.as_ref()
     }
 
-    pub(super) fn poll_read(&mut self, transport: &Transport, context: &Context<'_>, into: &mut [u8]) -> Poll<IoResult<usize>> {
-        let waiting = &self.bytes[self.read..];
-        if !waiting.is_empty() || into.is_empty() {
-            let count = waiting.len().min(into.len());
-            into[..count].copy_from_slice(&waiting[..count]);
-            self.read += count;
-            if self.read == self.bytes.len() {
-                self.drained(transport);
-            }
-            return Poll::Ready(Ok(count));
+    /// Moves what came into `bytes`, which are empty and stay so at the end of the peer's stream.
+    pub(super) fn poll_take(&mut self, context: &Context<'_>, bytes: &mut Vec<u8>) -> Poll<IoResult<()>> {
+        if !self.bytes.is_empty() {
+            std::mem::swap(&mut self.bytes, bytes);
+            return Poll::Ready(Ok(()));
         }
         match &self.lost {
             Some(reason) if !self.read_ended && !reason.is_clean() => Poll::Ready(Err(reason.into())),
@@ -54,8 +37,13 @@ impl Received {
                 remember(&mut self.reader, context);
                 Poll::Pending
             }
-            _ => Poll::Ready(Ok(0)),
+            _ => Poll::Ready(Ok(())),
         }
+    }
+
+    /// What came and was not taken yet.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
     }
 
     /// Ready once our stream has ended.
@@ -69,16 +57,6 @@ impl Received {
                 Poll::Pending
             }
         }
-    }
-
-    /// Everything that came was read.
-    fn drained(&mut self, transport: &Transport) {
-        self.read = 0;
-        self.bytes.clear();
-        if self.bytes.capacity() > KEEP {
-            self.bytes = Vec::new();
-        }
-        transport.resume_producing();
     }
 }
 
@@ -114,8 +92,7 @@ impl AsyncProtocol {
 
 impl fmt::Debug for AsyncProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let received = self.0.borrow();
-        f.debug_struct("AsyncProtocol").field("unread", &(received.bytes.len() - received.read)).finish_non_exhaustive()
+        f.debug_struct("AsyncProtocol").field("unread", &self.0.borrow().bytes.len()).finish_non_exhaustive()
     }
 }
 
