@@ -1,6 +1,7 @@
 //! The bound on what all decoders of a reactor hold together: a window is cheap to ask for, and each peer may ask for one.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -109,23 +110,30 @@ impl DecoderMemory {
         self.ended.get()
     }
 
-    fn is_exceeded(&self) -> bool {
-        self.held.get() > self.limit.get() || self.unpaid_is_exceeded()
-    }
-
-    fn unpaid_is_exceeded(&self) -> bool {
-        self.unpaid.get() > self.limit.get() / SHARE_UNPAID
-    }
-
-    /// Keeps the sum within the bound, at the cost of others than the one that asks; false if that one needs too much alone.
+    /// Keeps the sums within their bounds, at the cost of others than the one that asks; false if that one needs too much alone.
     fn make_room(&self, asks: &Place, now: Duration) -> bool {
-        let limit = self.limit.get();
-        if asks.bytes.get() > limit / SHARE_OF_ONE || asks.unpaid.get() > limit / SHARE_UNPAID {
+        let (limit, limit_unpaid) = (self.limit.get(), self.limit.get() / SHARE_UNPAID);
+        if asks.bytes.get() > limit / SHARE_OF_ONE || asks.unpaid.get() > limit_unpaid {
             self.end_one();
             return false;
         }
-        while self.is_exceeded()
-            && let Some(place) = self.least_active(asks, now)
+        if self.unpaid.get() > limit_unpaid {
+            self.end_others(asks, now, |place| place.unpaid.get() > 0, || self.unpaid.get() <= below(limit_unpaid));
+        }
+        if self.held.get() > limit {
+            self.end_others(asks, now, |_| true, || self.held.get() <= below(limit));
+        }
+        true
+    }
+
+    /// Has others give way, the least active first, until that is enough.
+    #[cold]
+    fn end_others(&self, asks: &Place, now: Duration, which: impl Fn(&Place) -> bool, enough: impl Fn() -> bool) {
+        let is_candidate = |place: &&Rc<Place>| !std::ptr::eq(&raw const ***place, asks) && which(place);
+        let mut others: Vec<_> = self.places.borrow().iter().filter(is_candidate).cloned().collect();
+        others.sort_by_cached_key(|place| (place.bytes_for_each(now), Reverse(place.since.get())));
+        while !enough()
+            && let Some(place) = others.pop()
         {
             self.end_one();
             self.count(&place, 0, 0);
@@ -136,17 +144,6 @@ impl DecoderMemory {
                 reactor.requeue(place.owner, Ready::NONE);
             }
         }
-        true
-    }
-
-    /// The decoder that gives way next; where too much was not paid for, one of those that have not.
-    fn least_active(&self, asks: &Place, now: Duration) -> Option<Rc<Place>> {
-        let only_unpaid = self.unpaid_is_exceeded();
-        let places = self.places.borrow();
-        let others = places.iter().filter(|place| !std::ptr::eq(&raw const ***place, asks));
-        let candidates = others.filter(|place| !only_unpaid || place.unpaid.get() > 0);
-        let rank = |place: &&Rc<Place>| (place.bytes_for_each(now), std::cmp::Reverse(place.since.get()));
-        candidates.max_by_key(rank).cloned()
     }
 
     /// Counts a stream that has to end, and says so, once.
@@ -184,6 +181,11 @@ impl DecoderMemory {
             self.told.set(false);
         }
     }
+}
+
+/// How much is left when others have given way: a little less than the bound, so that they need not be ranked for each that asks.
+const fn below(bound: usize) -> usize {
+    bound - bound / 64
 }
 
 impl Place {

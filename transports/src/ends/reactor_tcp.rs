@@ -116,7 +116,7 @@ pub trait ReactorTcp {
 
     /// Sets how much memory the decompressors of all connections may hold in sum, in bytes. 256 MiB unless set.
     ///
-    /// What they hold depends on what peers send: 48 KiB for deflate; for zstd and lz4 as much as the window or block that
+    /// What they hold depends on what peers send: 20 to 48 KiB for deflate; for zstd and lz4 as much as the window or block that
     /// the peer has filled, up to [`Decompression::max_window`](torsade_protocols::Decompression::max_window) (zstd's levels 1, 3 and
     /// 19 fill 0.5, 2 and 8 MiB). One that grows gets what it needs, up to half of the sum. Above the sum the least active give
     /// way: their memory is freed at once, and their connections end with

@@ -28,6 +28,10 @@ impl Dictionaries {
         Self { all: Vec::new(), format }
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Those that the options have.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ const HEADER_PIECE: usize = 4 << 10;
 
 /// What the decoder of a body takes, in bytes, its window of 32 KiB included.
 const MEMORY: usize = 48 << 10;
+/// What it takes before anything is in its window: the system provides no memory sooner.
+const BARE: usize = 20 << 10;
 
 /// Of fixed codes, RFC 1951, 3.2.6.
 const EMPTY_LAST_BLOCK: [u8; 2] = [3, 0];
@@ -74,7 +76,11 @@ impl Codec for InflateDecoder {
     }
 
     fn memory(&self) -> usize {
-        if matches!(self.part, Part::Body(_)) { MEMORY } else { 0 }
+        match &self.part {
+            Part::Body(_) if !self.dictionaries.is_empty() => MEMORY,
+            Part::Body(inflate) => MEMORY.min(BARE.saturating_add(usize::try_from(inflate.total_out()).unwrap_or(MEMORY))),
+            _ => 0,
+        }
     }
 
     /// The header's: a member whose header is long is not empty before its end.

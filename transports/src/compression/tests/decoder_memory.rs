@@ -174,3 +174,19 @@ fn a_large_lz4_block_is_not_kept_while_nothing_comes() {
     let held = pool.borrow().decoders().held();
     assert!(held <= 256 << 10, "{held} bytes");
 }
+
+#[test]
+fn a_deflate_decoder_counts_for_what_it_has_given_out_up_to_its_window() {
+    for format in [Format::Deflate, Format::DeflateRaw, Format::Gzip] {
+        let pool = EncoderPool::shared();
+        let mut receiver = layer(&pool);
+        receiver.expect(&format.into(), b"").unwrap();
+        let mut sender = layer(&EncoderPool::shared());
+        sender.compress(&Compression::from(format).announce(false)).unwrap();
+        for (len, held) in [(100, 20 << 10..21 << 10), (1900, 22_000..24_000), (1 << 20, 48 << 10..(48 << 10) + 1)] {
+            receive(&mut receiver, &send(&mut sender, &[text(len)]));
+            let now = pool.borrow().decoders().held();
+            assert!(held.contains(&now), "{format}: {now} after {len}");
+        }
+    }
+}
