@@ -1,11 +1,11 @@
 //! What the decoders of a reactor hold together: bounded, and who gives way.
 
-use std::rc::Rc;
-
 use super::*;
 
 #[cfg(feature = "zstd")]
 mod shared {
+    use std::rc::Rc;
+
     use super::*;
 
     /// A decoder that shares a bound with others, and has read `wire` at this time.
