@@ -5,8 +5,9 @@
 //!         Both are endpoints: unix:/run/service.sock, tls:far.host:7001
 //! Flags:  a format as the fourth argument, the same on both sides: deflate (default), deflate-raw, gzip; with
 //!         --features zstd,lz4 also zstd, lz4
+//!         --stats: each second with traffic, what the legs have carried so far; the sum as JSON when it is stopped
 //! Try:    curl http://127.0.0.1:7000/
-//! Expect: whatever the service does; each second with traffic, what the leg carried. A cut leg resets both ends.
+//! Expect: whatever the service does; a line for each leg that ends. A cut leg resets both ends.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -20,20 +21,34 @@ type Slot = Rc<RefCell<Option<Transport>>>;
 
 /// What the compressed legs have carried that are gone; and the sides that live, of which each other one is a leg.
 #[derive(Default)]
-struct Meter {
-    gone: [u64; 4],
+pub struct Meter {
+    gone: [u64; 7],
     sides: Vec<Transport>,
 }
 
 impl Meter {
-    fn total(&self) -> [u64; 4] {
-        let legs = self.sides.iter().filter_map(Transport::compression_stats).map(|stats| counts(&stats));
-        legs.fold(self.gone, |sum, leg| std::array::from_fn(|index| sum[index] + leg[index]))
+    fn total(&self) -> [u64; 7] {
+        let legs = self.sides.iter().filter_map(Transport::compression_stats);
+        legs.fold(self.gone, |sum, leg| add(sum, &leg))
+    }
+
+    /// All of it as JSON.
+    pub fn json(&self, time: Duration) -> String {
+        let [connections, messages, flushes, plain_out, wire_out, plain_in, wire_in] = self.total();
+        let direction = |plain: u64, wire: u64| {
+            let ratio = if plain > 0 { format!("{:.3}", wire as f64 / plain as f64) } else { "null".to_owned() };
+            format!(r#"{{"plain":{plain},"wire":{wire},"ratio":{ratio}}}"#)
+        };
+        let (sent, got, seconds) = (direction(plain_out, wire_out), direction(plain_in, wire_in), time.as_secs_f64());
+        format!(
+            r#"{{"seconds":{seconds:.3},"connections":{connections},"messages":{messages},"flushes":{flushes},"sent":{sent},"got":{got}}}"#
+        )
     }
 }
 
-fn counts(stats: &CompressionStats) -> [u64; 4] {
-    [stats.plain_out, stats.wire_out, stats.plain_in, stats.wire_in]
+fn add(sum: [u64; 7], leg: &CompressionStats) -> [u64; 7] {
+    let leg = [1, leg.messages, leg.flushes, leg.plain_out, leg.wire_out, leg.plain_in, leg.wire_in];
+    std::array::from_fn(|index| sum[index] + leg[index])
 }
 
 #[derive(Clone)]
@@ -101,7 +116,7 @@ impl Protocol for Side {
         let meter = &mut *self.tunnel.meter.borrow_mut();
         meter.sides.retain(|side| side.id() != transport.id());
         if let Some(leg) = transport.compression_stats() {
-            meter.gone = std::array::from_fn(|index| meter.gone[index] + counts(&leg)[index]);
+            meter.gone = add(meter.gone, &leg);
             println!("{}: {leg}; {reason}", transport.peer());
         }
         Ok(())
@@ -133,42 +148,49 @@ impl ClientFactory for Second {
 }
 
 /// Prints what the legs have carried so far, each second in which that changed.
-fn print_ratio(reactor: &Reactor, meter: Rc<RefCell<Meter>>, before: [u64; 4]) {
+fn print_ratio(reactor: &Reactor, meter: Rc<RefCell<Meter>>, before: [u64; 7]) {
     let again = reactor.clone();
     reactor.call_later(Duration::from_secs(1), move || {
         let total = meter.borrow().total();
         if total != before {
-            let [plain_out, wire_out, plain_in, wire_in] = total;
+            let [connections, _, _, plain_out, wire_out, plain_in, wire_in] = total;
             let share = |wire, plain| 100 * wire / u64::max(plain, 1);
             let (out, back) = (share(wire_out, plain_out), share(wire_in, plain_in));
-            println!("sent {plain_out} bytes as {wire_out} ({out}%), got {plain_in} as {wire_in} ({back}%)");
+            let sent = format!("sent {plain_out} bytes as {wire_out} ({out}%)");
+            println!("{connections} connections {sent}, got {plain_in} as {wire_in} ({back}%)");
         }
         print_ratio(&again, meter, total);
     });
 }
 
 /// Starts one end of the tunnel on any reactor, a simulated one as well.
-pub fn start(reactor: &Reactor, far: bool, endpoint: &str, target: &str, format: Format) -> Result<Port> {
+pub fn start(reactor: &Reactor, far: bool, endpoint: &str, target: &str, format: Format) -> Result<(Port, Rc<RefCell<Meter>>)> {
     let tunnel = Tunnel { far, format, meter: Rc::default(), target: target.to_owned() };
-    print_ratio(reactor, tunnel.meter.clone(), [0; 4]);
-    let meter = tunnel.meter.clone();
+    let (meter, cut) = (tunnel.meter.clone(), tunnel.meter.clone());
     // What passes through is cut by a stop, and neither end is to take it for all there is.
-    let abort = move || meter.borrow().sides.iter().for_each(Transport::abort_connection);
+    let abort = move || cut.borrow().sides.iter().for_each(Transport::abort_connection);
     reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, abort);
     let first = move |_peer| Side { tunnel: tunnel.clone(), own: Slot::default(), other: Slot::default(), first: true };
-    Ok(reactor.listen(endpoint, first)?)
+    Ok((reactor.listen(endpoint, first)?, meter))
 }
 
 fn main() -> Result {
     env_logger::init();
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (stats, args): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument == "--stats");
     let (end, endpoint, target, format) = match args.as_slice() {
         [end, endpoint, target] => (end, endpoint, target, Format::Deflate),
         [end, endpoint, target, format] => (end, endpoint, target, format.parse()?),
-        _ => return Err("usage: compress_tunnel near|far ENDPOINT TARGET [FORMAT]".into()),
+        _ => return Err("usage: compress_tunnel near|far ENDPOINT TARGET [FORMAT] [--stats]".into()),
     };
     let reactor = Reactor::new()?;
-    let port = start(&reactor, end == "far", endpoint, target, format)?;
+    let (port, meter) = start(&reactor, end == "far", endpoint, target, format)?;
     println!("listening on {}", port.address());
-    reactor.run()
+    if !stats.is_empty() {
+        print_ratio(&reactor, meter.clone(), [0; 7]);
+    }
+    reactor.run()?;
+    if !stats.is_empty() {
+        println!("{}", meter.borrow().json(reactor.now()));
+    }
+    Ok(())
 }

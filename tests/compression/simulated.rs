@@ -100,6 +100,34 @@ fn a_tunnel_carries_every_byte_and_both_ends_of_the_stream() {
 }
 
 #[test]
+fn a_tunnel_says_as_json_what_its_legs_have_carried() {
+    simulate_with(&faults(), 0..1, |simulation| {
+        simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", |_peer| Echo).expect("the port is free");
+        let [far, near] = [("10.0.0.2", true), ("10.0.0.3", false)].map(|(host, far)| {
+            let (endpoint, target) = if far { ("0.0.0.0:7001", "10.0.0.1:7") } else { ("0.0.0.0:7000", "10.0.0.2:7001") };
+            compress_tunnel::start(&simulation.host(host), far, endpoint, target, Format::Deflate).expect("the port is free").1
+        });
+        let nothing = r#"{"seconds":0.000,"connections":0,"messages":0,"flushes":0,"sent":{"plain":0,"wire":0,"ratio":null},"got":{"plain":0,"wire":0,"ratio":null}}"#;
+        assert_eq!(near.borrow().json(Duration::ZERO), nothing);
+        for _ in 0..2 {
+            let caller = Caller::saying(text(5000));
+            caller.call(&simulation.host("10.0.0.4"), "10.0.0.3:7000");
+            simulation.run_until(|| caller.ended())?;
+        }
+        simulation.run_until(|| simulation.connections() == 0)?;
+        let [far, near] = [far, near].map(|meter| meter.borrow().json(Duration::from_millis(1500)));
+        assert!(near.starts_with(r#"{"seconds":1.500,"connections":2,"messages":"#), "{near}");
+        let direction = |json: &str, name: &str| {
+            let begin = json.find(&format!(r#""{name}":{{"plain":10000,"wire":"#)).expect("all that was said");
+            json[begin..].split_inclusive('}').next().map(|object| object[name.len() + 3..].to_owned())
+        };
+        assert_eq!(direction(&near, "sent"), direction(&far, "got"));
+        assert_eq!(direction(&near, "got"), direction(&far, "sent"));
+        Ok::<_, torsade::simulated::SimulationError>(())
+    });
+}
+
+#[test]
 fn a_tunnel_through_which_nothing_is_said_ends_in_order() {
     simulate_with(&faults(), 0..6, |simulation| {
         tunnel(simulation, Format::Deflate);
