@@ -1,14 +1,15 @@
 //! What compression costs through real connections on loopback, against the codec alone in the same process.
 //!
-//! `compression speed [FILE]` prints throughput of writing and reading; `compression ratio` what is left on the wire;
+//! `compression speed [FILE]` prints throughput of writing and reading; `compression table` what is on the wire of messages, and
+//! their time, beside programs of others;
 //! `compression wake` what an encoder that has to be borrowed costs. All of them without arguments.
 
 #[path = "compression/link.rs"]
 mod link;
-#[path = "compression/ratio.rs"]
-mod ratio;
 #[path = "compression/speed.rs"]
 mod speed;
+#[path = "compression/table.rs"]
+mod table;
 #[path = "compression/wake.rs"]
 mod wake;
 
@@ -21,13 +22,13 @@ fn main() -> Result {
     match args[..] {
         [] => {
             speed::run(&events())?;
-            ratio::run()?;
+            table::run()?;
             wake::run()
         }
         ["speed"] => speed::run(&events()),
         ["speed", file] => speed::run(&std::fs::read(file)?),
-        ["ratio"] => ratio::run(),
+        ["table"] => table::run(),
         ["wake"] => wake::run(),
-        _ => Err("usage: compression [speed [FILE] | ratio | wake]".into()),
+        _ => Err("usage: compression [speed [FILE] | table | wake]".into()),
     }
 }

@@ -12,22 +12,23 @@ const ROUNDS: usize = 20;
 pub fn run() -> Result {
     let events = events();
     println!("{:32} {:>10} {:>10}", "a message of 200 B, level 6", "awake us", "woken us");
-    for history in [0, 4 << 10, 32 << 10] {
-        let awake = message(1, history, &events)?;
-        let woken = message(CROWD, history, &events)?;
-        println!("{:32} {awake:10.1} {woken:10.1}", format!("history {history}"));
+    for (history, threshold) in [(0, 0), (4 << 10, 0), (32 << 10, 0), (32 << 10, 201)] {
+        let options = Compression::deflate().announce(false).history(history).threshold(threshold);
+        let awake = message(1, &options, &events)?;
+        let woken = message(CROWD, &options, &events)?;
+        println!("{:32} {awake:10.1} {woken:10.1}", format!("history {history}, threshold {threshold}"));
     }
     Ok(())
 }
 
 /// Microseconds a message when so many connections write in turn.
-fn message(crowd: usize, history: usize, events: &[u8]) -> Result<f64> {
+fn message(crowd: usize, options: &Compression, events: &[u8]) -> Result<f64> {
     // All on one reactor: encoders are shared by those.
     let reactor = Reactor::new()?;
     reactor.start_running()?;
     let links = (0..crowd).map(|_| Link::on(&reactor)).collect::<Result<Vec<_>>>()?;
     for link in &links {
-        link.transport.set_compression(Compression::deflate().announce(false).history(history))?;
+        link.transport.set_compression::<Compression>(options.clone())?;
         link.transport.write(&events[..64 << 10]);
         link.drain()?;
     }

@@ -167,7 +167,7 @@ impl From<Format> for Compression {
 
 /// When compressed bytes are flushed, so that the peer can read everything that was written before.
 ///
-/// Four messages for each flush save more than any level does: see the table in the manual's chapter on compression.
+/// Messages that share a flush save more than any level does: see the table in the manual's chapter on compression.
 ///
 /// A deflate stream has two forms of it. The *sync* form ends at a byte boundary with the marker `00 00 ff ff`, and every inflater
 /// gives everything out after it. The *partial* form (`Z_PARTIAL_FLUSH`) is 3 to 4 bytes shorter, and most inflaters do: zlib and
