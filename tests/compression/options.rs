@@ -62,8 +62,8 @@ fn statistics_read_as_one_line() {
     assert_eq!(stats.to_string(), "sent 100 bytes as 40 of gzip in 0 messages and 0 flushes");
     (stats.messages, stats.flushes, stats.partial_flushes) = (5, 2, 1);
     (stats.stored.asked, stats.stored.below_threshold, stats.stored.incompressible, stats.stored.no_encoder) = (4, 3, 2, 1);
-    (stats.incompressible, stats.hibernations) = (true, 7);
-    let sent = "sent 100 bytes as 40 of gzip in 5 messages and 2 flushes (1 partial), 4 stored as asked, 3 below the threshold, \
+    (stats.incompressible, stats.hibernations, stats.dictionary_out) = (true, 7, Some(0x2c52_128e));
+    let sent = "sent 100 bytes as 40 of gzip with dictionary 0x2c52128e in 5 messages and 2 flushes (1 partial), 4 stored as asked, 3 below the threshold, \
                 2 not worth compressing, 1 without a free encoder, storing, gave the encoder away 7 times";
     assert_eq!(stats.to_string(), sent);
     assert_eq!(stats.stored.total(), 10);

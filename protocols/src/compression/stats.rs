@@ -11,6 +11,8 @@ use super::Format;
 pub struct CompressionStats {
     /// The incoming stream was found by its announcement, not expected.
     pub detected: bool,
+    /// The id of the dictionary that the outgoing stream began with; none without one, or where the format names none.
+    pub dictionary_out: Option<u32>,
     /// Bytes behind the end of the incoming stream that were dropped, with [`AfterEnd::Drop`](super::AfterEnd::Drop).
     pub dropped_in: u64,
     /// Flushes that produced bytes, the end of the stream not counted.
@@ -64,6 +66,9 @@ impl fmt::Display for CompressionStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(format) = self.format_out {
             write!(f, "sent {} bytes as {} of {format}", self.plain_out, self.wire_out)?;
+            if let Some(id) = self.dictionary_out {
+                write!(f, " with dictionary {id:#x}")?;
+            }
             write!(f, " in {} messages and {} flushes", self.messages, self.flushes)?;
             if self.partial_flushes > 0 {
                 write!(f, " ({} partial)", self.partial_flushes)?;

@@ -35,6 +35,7 @@ pub(super) struct Encoder {
     announce: bool,
     /// Plain bytes that were to be stored.
     asked: u64,
+    dictionary: Option<u32>,
     ended: bool,
     flush: Flush,
     /// When [`Flush::After`] is due, and with [`Flush::Manual`] the flush after a silence.
@@ -111,6 +112,7 @@ impl Encoder {
             codec: AnyCodec::new(options, pool)?,
             announce: options.announce,
             asked: 0,
+            dictionary: options.dictionary.as_ref().and_then(|dictionary| dictionary.id(format)),
             ended: false,
             flush: options.flush,
             flush_at: None,
@@ -288,6 +290,7 @@ impl Encoder {
     /// Adds this stream's counts.
     pub(super) fn count(&self, stats: &mut CompressionStats) {
         stats.format_out = Some(self.format);
+        stats.dictionary_out = self.dictionary;
         stats.plain_out += self.plain_out;
         stats.wire_out += self.wire_out;
         stats.flushes += self.flushes;

@@ -218,17 +218,20 @@ fn a_dictionary_helps_after_a_sleep_as_long_as_the_history_is_whole() {
 }
 
 #[test]
-fn a_barrier_leaves_a_stream_that_is_read_with_the_dictionary() {
+fn barriers_and_stored_pieces_leave_a_stream_that_is_read_with_the_dictionary() {
     for format in with_dictionaries() {
         let mut sender = sender(&sending(format));
         let mut wire = Vec::new();
         for message in messages(5) {
             wire.extend(send(&mut sender, &[message]));
             sender.barrier(&mut wire, NOW).unwrap();
+            write_uncompressed(&mut sender, b"stored", &mut wire);
         }
         sender.finish(&mut wire).unwrap();
         let (got, reason) = receive_all(&mut expecting(reading(format)), &wire);
-        assert_eq!((got, kind(reason)), (messages(5).concat(), None), "{format}");
+        let sent: Vec<u8> = messages(5).into_iter().flat_map(|message| [&message[..], b"stored"].concat()).collect();
+        assert_eq!((got, kind(reason)), (sent, None), "{format}");
+        assert_eq!(sender.stats().dictionary_out, dictionary(format).id(format), "{format}");
     }
 }
 
