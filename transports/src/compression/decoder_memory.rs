@@ -37,6 +37,7 @@ pub(super) const NOBODY: Token = Token::from_usize(usize::MAX);
 /// A decoder that grows gets what it needs, up to half of the bound. Above the bound the least active give way, one after the
 /// other: those that hold most for each byte that they were sent lately. So whoever has many decoders, and keeps them awake with a byte
 /// now and then, loses them before one that is used; to keep a window from others, one has to send as much for its size as they do.
+/// Those that hold less than the mean come last: large windows take nothing from them.
 ///
 /// What was filled without being paid for, beyond [`FREE`] and [`PAID`], is bounded more tightly, and makes room only for its own kind:
 /// so streams of a few hundred bytes that fill windows of megabytes take nothing from anybody else.
@@ -119,6 +120,11 @@ impl DecoderMemory {
         }
         if self.unpaid.get() > limit_unpaid {
             self.end_others(asks, now, |place| place.unpaid.get() > 0, || self.unpaid.get() <= below(limit_unpaid));
+        }
+        if self.held.get() > limit {
+            // Those that hold less than most have no part in it, however long they have been silent.
+            let mean = self.held.get() / self.places.borrow().len().max(1);
+            self.end_others(asks, now, |place| place.bytes.get() >= mean, || self.held.get() <= below(limit));
         }
         if self.held.get() > limit {
             self.end_others(asks, now, |_| true, || self.held.get() <= below(limit));

@@ -127,6 +127,21 @@ mod shared {
     }
 
     #[test]
+    fn large_windows_take_nothing_from_small_ones_however_long_these_are_silent() {
+        let pool = EncoderPool::shared();
+        let memory = Rc::clone(pool.borrow().decoders());
+        memory.set_limit(32 << 20);
+        let small = [&FRAME[..], &raw_block(10)].concat();
+        let mut silent: Vec<_> = (0..20).map(|_| sharing(&pool, &small, NOW).0).collect();
+        let day = Duration::from_secs(86_400);
+        let _large: Vec<_> = (0..10).map(|_| sharing(&pool, &paid(8), day).0).collect();
+        assert_eq!(memory.ended(), 7, "of ten large windows three fit");
+        for small in &mut silent {
+            assert_eq!(read_at(small, &raw_block(5), day), None);
+        }
+    }
+
+    #[test]
     fn one_decoder_may_hold_half_of_all_memory_and_is_refused_more() {
         let pool = EncoderPool::shared();
         let memory = Rc::clone(pool.borrow().decoders());
