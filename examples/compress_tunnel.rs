@@ -4,7 +4,7 @@
 //!         cargo run --release --example compress_tunnel near 127.0.0.1:7000  far.host:7001    (beside its users)
 //!         Both are endpoints: unix:/run/service.sock, tls:far.host:7001
 //! Flags:  a format as the fourth argument, the same on both sides: deflate (default), deflate-raw, gzip; with
-//!         --features zstd,lz4 also zstd, lz4
+//!         --features zstd,lz4 also zstd, lz4; and as the fifth a dictionary's file (see torsade_dictionary), the same again
 //!         --stats: each second with traffic, what the legs have carried so far; the sum as JSON when it is stopped
 //! Try:    curl http://127.0.0.1:7000/
 //! Expect: whatever the service does; a line for each leg that ends. A cut leg resets both ends.
@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade::prelude::*;
-use torsade::{CompressionStats, Phase, SystemEvent};
+use torsade::{CompressionStats, Dictionary, Phase, SystemEvent};
 
 /// A side of a forwarded connection, as the other side finds it.
 type Slot = Rc<RefCell<Option<Transport>>>;
@@ -53,6 +53,7 @@ fn add(sum: [u64; 7], leg: &CompressionStats) -> [u64; 7] {
 
 #[derive(Clone)]
 struct Tunnel {
+    dictionary: Option<Dictionary>,
     far: bool,
     format: Format,
     meter: Rc<RefCell<Meter>>,
@@ -79,11 +80,13 @@ impl Protocol for Side {
         // The two pause each other: neither need stop reading because its own peer does not read.
         transport.set_read_while_congested(true);
         if self.first == self.tunnel.far {
-            let format = self.tunnel.format;
-            transport.set_compression::<Format>(format)?;
+            let Tunnel { dictionary, format, .. } = &self.tunnel;
+            let sending = dictionary.iter().fold(Compression::from(*format), Compression::dictionary);
+            let reading = Decompression::from(*format).truncation(Truncation::Error);
+            transport.set_compression::<Compression>(sending)?;
             // Each end opens its stream at once and always ends it: a leg on which none ended was cut.
             transport.flush_compression();
-            transport.expect_compression::<Decompression>(Decompression::from(format).truncation(Truncation::Error), b"")?;
+            transport.expect_compression::<Decompression>(dictionary.iter().fold(reading, Decompression::dictionary), b"")?;
         }
         self.tunnel.meter.borrow_mut().sides.push(transport.clone());
         self.own.replace(Some(transport.clone()));
@@ -164,8 +167,15 @@ fn print_ratio(reactor: &Reactor, meter: Rc<RefCell<Meter>>, before: [u64; 7]) {
 }
 
 /// Starts one end of the tunnel on any reactor, a simulated one as well.
-pub fn start(reactor: &Reactor, far: bool, endpoint: &str, target: &str, format: Format) -> Result<(Port, Rc<RefCell<Meter>>)> {
-    let tunnel = Tunnel { far, format, meter: Rc::default(), target: target.to_owned() };
+pub fn start(
+    reactor: &Reactor,
+    far: bool,
+    endpoint: &str,
+    target: &str,
+    format: Format,
+    dictionary: Option<Dictionary>,
+) -> Result<(Port, Rc<RefCell<Meter>>)> {
+    let tunnel = Tunnel { dictionary, far, format, meter: Rc::default(), target: target.to_owned() };
     let (meter, cut) = (tunnel.meter.clone(), tunnel.meter.clone());
     // What passes through is cut by a stop, and neither end is to take it for all there is.
     let abort = move || cut.borrow().sides.iter().for_each(Transport::abort_connection);
@@ -177,13 +187,13 @@ pub fn start(reactor: &Reactor, far: bool, endpoint: &str, target: &str, format:
 fn main() -> Result {
     env_logger::init();
     let (stats, args): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument == "--stats");
-    let (end, endpoint, target, format) = match args.as_slice() {
-        [end, endpoint, target] => (end, endpoint, target, Format::Deflate),
-        [end, endpoint, target, format] => (end, endpoint, target, format.parse()?),
-        _ => return Err("usage: compress_tunnel near|far ENDPOINT TARGET [FORMAT] [--stats]".into()),
+    let [end, endpoint, target, options @ ..] = args.as_slice() else {
+        return Err("usage: compress_tunnel near|far ENDPOINT TARGET [FORMAT [DICTIONARY]] [--stats]".into());
     };
+    let format = options.first().map_or(Ok(Format::Deflate), |format| format.parse())?;
+    let dictionary = options.get(1).map(std::fs::read).transpose()?.map(Dictionary::new);
     let reactor = Reactor::new()?;
-    let (port, meter) = start(&reactor, end == "far", endpoint, target, format)?;
+    let (port, meter) = start(&reactor, end == "far", endpoint, target, format, dictionary)?;
     println!("listening on {}", port.address());
     if !stats.is_empty() {
         print_ratio(&reactor, meter.clone(), [0; 7]);

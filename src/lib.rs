@@ -78,7 +78,7 @@
 //! `test_your_protocol`, `looping_call`, `async_client`, `blocking_work`, `memcached_parser`, `stdin_client`, `unix_echo_server`,
 //! `udp_echo`, `multicast_chat`, `portforward`, `process_filter`, `make_keys`, `tls_echo_server`, `tls_echo_client`,
 //! `starttls_server`, `starttls_client`, `mutual_tls`, `imap_client`, `mccp_server`, `ngircd_link`, `compress_tunnel`,
-//! `websocket_echo`, `simulated_chat`, `workers_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.
+//! `torsade_dictionary`, `websocket_echo`, `simulated_chat`, `workers_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs, missing_debug_implementations)]

@@ -1,4 +1,4 @@
-//! Both ends of one connection write, switch compression on and off, flush, put barriers, pause and half-close, on a network
+//! Both ends of one connection write, switch compression on and off, with dictionaries and without, flush, put barriers, pause and half-close, on a network
 //! that cuts as it likes: each gets what the other wrote, or the wire is what the libraries of the formats read as that.
 #![no_main]
 
@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use torsade::AfterEnd;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation};
+use torsade::{AfterEnd, Dictionary};
 use torsade_fuzz::reference::{self, End};
 
 /// One stretch of what an end has written.
@@ -21,6 +21,7 @@ enum Stretch {
         format: Format,
         plain: Vec<u8>,
         opened: bool,
+        dictionary: Option<Dictionary>,
     },
 }
 
@@ -43,7 +44,12 @@ impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         let mut state = self.0.borrow_mut();
         state.transport = Some(transport.clone());
-        transport.set_decompression_limits(&Decompression::deflate().after_end(AfterEnd::Plain));
+        // Of those without an id the last is taken: that of raw deflate.
+        let limits = [Format::Zstd, Format::Deflate]
+            .map(reference::dictionary)
+            .iter()
+            .fold(Decompression::deflate().after_end(AfterEnd::Plain), |limits, dictionary| limits.dictionary(dictionary));
+        transport.set_decompression_limits(&limits);
         transport.set_detection(if state.raw { Detect::Off } else { Detect::Anywhere });
         transport.set_read_while_congested(true);
         Ok(())
@@ -100,9 +106,13 @@ impl Side {
         let flush = match options & 3 {
             0 => Flush::Manual,
             1 => Flush::After { bytes: usize::from(options) * 20, delay: Duration::from_millis(20) },
-            _ => Flush::EveryTurn,
+            2 => Flush::EveryTurn,
+            _ if choice & 64 == 0 => Flush::Partial,
+            _ => Flush::Sync,
         };
         let compression = Compression::from(format).flush(flush).history([0, 300, 5000, 32 << 10][usize::from(options >> 2) & 3]);
+        let dictionary = (choice & 32 != 0 && format != Format::Gzip).then(|| reference::dictionary(format));
+        let compression = dictionary.iter().fold(compression, Compression::dictionary);
         let compression = if format == Format::Lz4 { compression } else { compression.level(u32::from(options >> 4) % 10) };
         if self.transport().set_compression(compression).is_ok() {
             if self.0.borrow().raw {
@@ -112,7 +122,7 @@ impl Side {
             let mut state = self.0.borrow_mut();
             // In the same format it is the stream that runs already.
             if !state.closed && !matches!(state.written.last(), Some(Stretch::Stream { .. })) {
-                state.written.push(Stretch::Stream { format, plain: Vec::new(), opened: false });
+                state.written.push(Stretch::Stream { format, plain: Vec::new(), opened: false, dictionary });
             }
         }
     }
@@ -163,8 +173,8 @@ impl Side {
                     wire = wire.strip_prefix(plain.as_slice()).expect("plain bytes leave as they are");
                 }
                 Stretch::Stream { opened: false, .. } => {}
-                Stretch::Stream { format, plain, .. } => {
-                    let read = reference::read(*format, wire, usize::MAX);
+                Stretch::Stream { format, plain, dictionary, .. } => {
+                    let read = reference::read(*format, wire, usize::MAX, dictionary.as_ref());
                     assert!(read.plain == *plain, "{format}: {} of {} bytes", read.plain.len(), plain.len());
                     let End::Over(Some(length)) = read.end else { panic!("{format}: {:?}", read.end) };
                     wire = &wire[length..];

@@ -122,7 +122,7 @@ impl Script {
 
     fn end_stream(&mut self) {
         if let Some((format, plain)) = self.inside.take() {
-            self.wire.extend(reference::write(format, plain.len() as u32, &plain));
+            self.wire.extend(reference::write(format, plain.len() as u32, &plain, None, None));
         }
     }
 }
@@ -137,7 +137,8 @@ fn play(pieces: &[&[u8]], pausing: bool) -> Heard {
     };
     let address = "10.0.0.1:7".parse::<std::net::SocketAddr>().expect("an address");
     let _port = reactor.listen_tcp("10.0.0.1:7", factory).expect("it is free");
-    let peer = reactor.connect_peer("10.0.0.2:49152".parse::<std::net::SocketAddr>().expect("an address"), address).expect("it listens");
+    let peer =
+        reactor.connect_peer("10.0.0.2:49152".parse::<std::net::SocketAddr>().expect("an address"), address).expect("it listens");
     for piece in pieces {
         peer.send(piece);
         reactor.advance(Duration::ZERO);

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-use flate2::{Compression, Decompress, FlushDecompress, GzBuilder, Status};
-use torsade::Format;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use torsade::{Dictionary, Format};
 
 /// What a library made of a stream.
 #[derive(Debug)]
@@ -27,22 +27,41 @@ pub enum End {
     Hungry,
 }
 
-/// Reads one stream, until it has given `bound` bytes or a little more.
-pub fn read(format: Format, wire: &[u8], bound: usize) -> Outcome {
+/// A dictionary of the format: trained for zstd, text for the others. Gzip has none, and the library of lz4 knows none.
+pub fn dictionary(format: Format) -> Dictionary {
     match format {
-        Format::Deflate => inflate(Decompress::new(true), wire, bound),
-        Format::DeflateRaw => inflate(Decompress::new(false), wire, bound),
-        Format::Gzip => inflate(Decompress::new_gzip(15), wire, bound),
-        Format::Lz4 => read_out(&mut lz4_flex::frame::FrameDecoder::new(wire), bound),
-        _ => match zstd::stream::read::Decoder::with_buffer(wire) {
-            Ok(decoder) => read_out(&mut decoder.single_frame(), bound),
-            Err(_) => Outcome { plain: Vec::new(), end: End::Failed },
-        },
+        Format::Zstd => Dictionary::new(include_bytes!("../../transports/src/compression/tests/trained.zdict")),
+        _ => Dictionary::with_id(7, "the same again, and a little else; ".repeat(3)),
     }
 }
 
-fn inflate(mut inflate: Decompress, wire: &[u8], bound: usize) -> Outcome {
+/// Reads one stream, until it has given `bound` bytes or a little more.
+pub fn read(format: Format, wire: &[u8], bound: usize, dictionary: Option<&Dictionary>) -> Outcome {
+    match format {
+        Format::Deflate => inflate(Decompress::new(true), wire, bound, dictionary),
+        Format::DeflateRaw => {
+            let mut raw = Decompress::new(false);
+            if let Some(dictionary) = dictionary {
+                raw.set_dictionary(dictionary.bytes()).expect("at the start it may be set");
+            }
+            inflate(raw, wire, bound, None)
+        }
+        Format::Gzip => inflate(Decompress::new_gzip(15), wire, bound, None),
+        Format::Lz4 => read_out(&mut lz4_flex::frame::FrameDecoder::new(wire), bound),
+        _ => {
+            // The library would use it for a frame that does not name it, too.
+            let named = zstd::zstd_safe::get_dict_id_from_frame(wire).and(dictionary);
+            match zstd::stream::read::Decoder::with_dictionary(wire, named.map_or(&[][..], Dictionary::bytes)) {
+                Ok(decoder) => read_out(&mut decoder.single_frame(), bound),
+                Err(_) => Outcome { plain: Vec::new(), end: End::Failed },
+            }
+        }
+    }
+}
+
+fn inflate(mut inflate: Decompress, wire: &[u8], bound: usize, dictionary: Option<&Dictionary>) -> Outcome {
     let mut plain = Vec::new();
+    let mut dictionary = dictionary;
     let end = loop {
         if plain.len() >= bound {
             break End::Bound;
@@ -50,6 +69,12 @@ fn inflate(mut inflate: Decompress, wire: &[u8], bound: usize) -> Outcome {
         plain.reserve(1 << 16);
         let (taken, made) = (inflate.total_in() as usize, plain.len());
         match inflate.decompress_vec(&wire[taken..], &mut plain, FlushDecompress::None) {
+            Err(error) if error.needs_dictionary().is_some() => {
+                let set = dictionary.take().map(|dictionary| inflate.set_dictionary(dictionary.bytes()));
+                if !matches!(set, Some(Ok(_))) {
+                    break End::Failed;
+                }
+            }
             Err(_) => break End::Failed,
             Ok(Status::StreamEnd) => break End::Over(Some(inflate.total_in() as usize)),
             Ok(_) if inflate.total_in() as usize == taken && plain.len() == made => break End::Hungry,
@@ -75,46 +100,66 @@ fn read_out(decoder: &mut dyn Read, bound: usize) -> Outcome {
     Outcome { plain, end }
 }
 
-/// Writes a whole stream.
-pub fn write(format: Format, level: u32, plain: &[u8]) -> Vec<u8> {
-    written(format, level, plain).expect("memory never fails to be written to")
+/// Writes a whole stream, in the deflate family flushed partially after each of these lengths.
+pub fn write(format: Format, level: u32, plain: &[u8], dictionary: Option<&Dictionary>, partial: Option<usize>) -> Vec<u8> {
+    written(format, level, plain, dictionary, partial).expect("memory never fails to be written to")
 }
 
-fn written(format: Format, level: u32, plain: &[u8]) -> io::Result<Vec<u8>> {
-    let deflate = Compression::new(level % 10);
+fn written(
+    format: Format,
+    level: u32,
+    plain: &[u8],
+    dictionary: Option<&Dictionary>,
+    partial: Option<usize>,
+) -> io::Result<Vec<u8>> {
+    let level = level % 10;
     match format {
-        Format::Deflate => {
-            let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), deflate);
-            encoder.write_all(plain)?;
-            encoder.finish()
-        }
-        Format::DeflateRaw => {
-            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), deflate);
-            encoder.write_all(plain)?;
-            encoder.finish()
-        }
-        Format::Gzip => {
-            let mut encoder = GzBuilder::new().operating_system(255).write(Vec::new(), deflate);
-            encoder.write_all(plain)?;
-            encoder.finish()
-        }
         Format::Lz4 => {
             let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
             encoder.write_all(plain)?;
             Ok(encoder.finish()?)
         }
-        _ => {
-            let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), (level % 10) as i32)?;
+        Format::Zstd => {
+            let known = dictionary.map_or(&[][..], Dictionary::bytes);
+            let mut encoder = zstd::stream::write::Encoder::with_dictionary(Vec::new(), level as i32, known)?;
             encoder.include_checksum(true)?;
             encoder.write_all(plain)?;
             encoder.finish()
         }
+        _ => {
+            let level = Compression::new(level);
+            let mut encoder = match format {
+                Format::Gzip => Compress::new_gzip(level, 15),
+                _ => Compress::new(level, format == Format::Deflate),
+            };
+            if let Some(dictionary) = dictionary.filter(|_| format != Format::Gzip) {
+                encoder.set_dictionary(dictionary.bytes())?;
+            }
+            let mut wire = Vec::new();
+            for piece in plain.chunks(partial.unwrap_or(usize::MAX)) {
+                let flush = if partial.is_some() { FlushCompress::Partial } else { FlushCompress::None };
+                deflate(&mut encoder, piece, &mut wire, flush)?;
+            }
+            deflate(&mut encoder, &[], &mut wire, FlushCompress::Finish)?;
+            Ok(wire)
+        }
     }
 }
 
+fn deflate(encoder: &mut Compress, plain: &[u8], wire: &mut Vec<u8>, flush: FlushCompress) -> io::Result<()> {
+    let before = encoder.total_in();
+    // In one call: a flush that is called for again writes its mark again.
+    wire.reserve(plain.len() * 2 + (1 << 18));
+    encoder.compress_vec(plain, wire, flush)?;
+    assert_eq!(encoder.total_in() - before, plain.len() as u64);
+    Ok(())
+}
+
 /// Puts Torsade's announcement into a stream that follows `passed` plain bytes, as its manual describes it.
-pub fn announce(format: Format, passed: u32, stream: &mut Vec<u8>) {
+pub fn announce(format: Format, passed: u32, stream: &mut Vec<u8>, dictionary: bool) {
     let (header, zlib_flags) = match format {
+        Format::Deflate if dictionary => (6, Some(0xbb)),
+        Format::Zstd if dictionary => (10, None),
         Format::Deflate => (2, Some(0x9c)),
         Format::DeflateRaw => (0, None),
         Format::Gzip => (10, None),
@@ -144,6 +189,7 @@ pub fn announce(format: Format, passed: u32, stream: &mut Vec<u8>) {
     }
     if format == Format::Gzip {
         stream[4..9].fill(0);
+        stream[9] = 0xff;
     }
     stream.splice(header..header, mark);
 }

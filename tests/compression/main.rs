@@ -1,4 +1,4 @@
-//! Compression through real connections, and the list of what shows that compression works, in twenty groups. The files
+//! Compression through real connections, and the list of what shows that compression works, in twenty-one groups. The files
 //! in the third column are here; those in the second are in `transports/src/compression/tests`, and test the layer alone.
 //!
 //! | group | layer | connections | elsewhere |
@@ -23,12 +23,14 @@
 //! | 18 real peers | | | `tests/interop/run imap irc telnetlib3 tintin websockets ws`; `framing/websocket` |
 //! | 19 detection off, proxies | `detection` | `detection` | |
 //! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing` | | `properties`; `fuzz/fuzz_targets/decompress.rs` |
+//! | 21 dictionaries | `dictionaries`, `corruption`, `ends` | `dictionaries` | `tests/interop/run dictionaries` |
 //!
 //! Most tests turn the reactor by hand, with the peer's blocking socket on the same thread: what has been written to a
 //! loopback socket is there in the next turn, so they need neither threads nor sleep, and may count turns.
 
 mod bombs;
 mod detection;
+mod dictionaries;
 mod ends;
 mod flushing;
 mod formats;

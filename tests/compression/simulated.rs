@@ -80,8 +80,9 @@ impl Protocol for Caller {
 /// A service behind a tunnel of two hosts.
 fn tunnel(simulation: &Simulation, format: Format) {
     simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", |_peer| Echo).expect("the port is free");
-    compress_tunnel::start(&simulation.host("10.0.0.2"), true, "0.0.0.0:7001", "10.0.0.1:7", format).expect("the port is free");
-    compress_tunnel::start(&simulation.host("10.0.0.3"), false, "0.0.0.0:7000", "10.0.0.2:7001", format).expect("free");
+    compress_tunnel::start(&simulation.host("10.0.0.2"), true, "0.0.0.0:7001", "10.0.0.1:7", format, None)
+        .expect("the port is free");
+    compress_tunnel::start(&simulation.host("10.0.0.3"), false, "0.0.0.0:7000", "10.0.0.2:7001", format, None).expect("free");
 }
 
 #[test]
@@ -105,7 +106,9 @@ fn a_tunnel_says_as_json_what_its_legs_have_carried() {
         simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", |_peer| Echo).expect("the port is free");
         let [far, near] = [("10.0.0.2", true), ("10.0.0.3", false)].map(|(host, far)| {
             let (endpoint, target) = if far { ("0.0.0.0:7001", "10.0.0.1:7") } else { ("0.0.0.0:7000", "10.0.0.2:7001") };
-            compress_tunnel::start(&simulation.host(host), far, endpoint, target, Format::Deflate).expect("the port is free").1
+            compress_tunnel::start(&simulation.host(host), far, endpoint, target, Format::Deflate, None)
+                .expect("the port is free")
+                .1
         });
         let nothing = r#"{"seconds":0.000,"connections":0,"messages":0,"flushes":0,"sent":{"plain":0,"wire":0,"ratio":null},"got":{"plain":0,"wire":0,"ratio":null}}"#;
         assert_eq!(near.borrow().json(Duration::ZERO), nothing);
@@ -144,7 +147,8 @@ fn a_tunnel_through_which_nothing_is_said_ends_in_order() {
 #[test]
 fn a_tunnel_whose_service_is_not_there_refuses() {
     simulate_with(&faults(), 0..3, |simulation| {
-        compress_tunnel::start(&simulation.host("10.0.0.3"), false, "0.0.0.0:7000", "10.0.0.2:7001", Format::Gzip).expect("free");
+        compress_tunnel::start(&simulation.host("10.0.0.3"), false, "0.0.0.0:7000", "10.0.0.2:7001", Format::Gzip, None)
+            .expect("free");
         let caller = Caller::saying(b"anybody there?".to_vec());
         simulation.host("10.0.0.2");
         caller.call(&simulation.host("10.0.0.4"), "10.0.0.3:7000");

@@ -1,6 +1,6 @@
 """Conversations of our examples with programs of others, each over a compressed connection; see `run`.
 
-Names: stream (programs that read and write whole streams), imap (Dovecot), irc (ngIRCd), telnetlib3, tintin, websockets
+Names: stream (programs that read and write whole streams), dictionaries (the same with one that both know), imap (Dovecot), irc (ngIRCd), telnetlib3, tintin, websockets
 (the Python package), ws (the npm package).
 """
 
@@ -86,15 +86,15 @@ def command(*arguments):
     return run
 
 
-def python_zlib(bits):
+def python_zlib(bits, dictionary=b""):
     def read(wire):
-        decoder = zlib.decompressobj(bits)
+        decoder = zlib.decompressobj(bits, zdict=dictionary)
         plain = b"".join(decoder.decompress(wire[at:at + 7]) for at in range(0, len(wire), 7))
         check(decoder.eof and not decoder.unused_data, "the stream has not ended")
         return plain
 
     def write(plain):
-        encoder = zlib.compressobj(6, zlib.DEFLATED, bits)
+        encoder = zlib.compressobj(6, zlib.DEFLATED, bits, zdict=dictionary)
         lines = plain.splitlines(True)
         flushed = (encoder.compress(line) + encoder.flush(zlib.Z_SYNC_FLUSH) for line in lines)
         return b"".join(flushed) + encoder.flush()
@@ -165,26 +165,80 @@ PROGRAMS = [  # format, program, what reads, what writes
 ]
 
 
+WORDS = TEXT[:200]
+TRAINED = os.path.join(os.path.dirname(__file__), "../../transports/src/compression/tests/trained.zdict")
+
+
+def known_to(tool):
+    """What reads and writes with a dictionary's file, `tool -D`."""
+    def run(flags):
+        def call(data, file):
+            return command(tool, "-D", file, *flags)(data)
+        return call
+    return run(["-dcq"]), run(["-cq"])
+
+
+def python_zstandard():
+    def known(zstd, file):
+        with open(file, "rb") as dictionary:
+            return zstd.ZstdCompressionDict(dictionary.read())
+
+    read, write = library(
+        "zstandard", lambda zstd, it: zstd.ZstdDecompressor(dict_data=known(zstd, it[1])).decompressobj().decompress(it[0]),
+        lambda zstd, it: zstd.ZstdCompressor(dict_data=known(zstd, it[1])).compress(it[0]))
+    return (lambda data, file: read((data, file))), (lambda data, file: write((data, file)))
+
+
+def without_file(read, write):
+    return (lambda data, _: read(data)), (lambda data, _: write(data))
+
+
+DICTIONARY_PROGRAMS = [  # as above; these take the dictionary's file as well
+    ("deflate", "Python zlib, zdict", *without_file(*python_zlib(15, WORDS))),
+    ("deflate-raw", "Python zlib, zdict", *without_file(*python_zlib(-15, WORDS))),
+    ("zstd", "zstd -D", *known_to("zstd")),
+    ("zstd", "zstandard, ZstdCompressionDict", *python_zstandard()),
+    ("lz4", "lz4 -D", *known_to("lz4")),
+]
+
+
+def both_ways(port, got, name, read, write, empty):
+    """One connection to the tunnel: what it sends is read by a program, what it gets was written by it."""
+    try:
+        peers_own = write(TEXT) if write else None
+        wire = exchange(port, peers_own or empty)
+        check(read(wire) == TEXT, f"{name} reads it wrong")
+        row(name, "we send", len(wire), len(TEXT))
+        if peers_own:
+            wait_for(lambda: got, "the plain bytes")
+            check(got.pop() == TEXT, f"we read {name} wrong")
+            row("", "we get", len(peers_own), len(TEXT))
+        else:
+            wait_for(lambda: got, "the end")
+            got.pop()
+    except Skip as skip:
+        row(name, "skipped", 0, 0, str(skip))
+
+
 def stream():
-    """The far end of a tunnel before a plain service: what it sends is read by a program, what it gets was written by one."""
+    """The far end of a tunnel before a plain service."""
     target, got = service()
     for format in dict.fromkeys(format for format, *_ in PROGRAMS):
         with listening("compress_tunnel", "far", "127.0.0.1:0", f"127.0.0.1:{target}", format) as (port, _):
             for _, name, read, write in (entry for entry in PROGRAMS if entry[0] == format):
-                try:
-                    peers_own = write(TEXT) if write else None
-                    wire = exchange(port, peers_own or PROGRAMS_EMPTY[format])
-                    check(read(wire) == TEXT, f"{name} reads {format} wrong")
-                    row(f"{name} ({format})", "we send", len(wire), len(TEXT))
-                    if peers_own:
-                        wait_for(lambda: got, "the plain bytes")
-                        check(got.pop() == TEXT, f"we read {format} of {name} wrong")
-                        row("", "we get", len(peers_own), len(TEXT))
-                    else:
-                        wait_for(lambda: got, "the end")
-                        got.pop()
-                except Skip as skip:
-                    row(f"{name} ({format})", "skipped", 0, 0, str(skip))
+                both_ways(port, got, f"{name} ({format})", read, write, PROGRAMS_EMPTY.get(format))
+
+
+def dictionaries():
+    """The same with a dictionary that both know."""
+    target, got = service()
+    with tempfile.NamedTemporaryFile() as words:
+        words.write(WORDS)
+        words.flush()
+        for format, name, read, write in DICTIONARY_PROGRAMS:
+            file = TRAINED if format == "zstd" else words.name
+            with listening("compress_tunnel", "far", "127.0.0.1:0", f"127.0.0.1:{target}", format, file) as (port, _):
+                both_ways(port, got, f"{name} ({format})", lambda data: read(data, file), lambda data: write(data, file), None)
 
 
 PROGRAMS_EMPTY = {"deflate": python_zlib(15)[1](b""), "deflate-raw": python_zlib(-15)[1](b""), "gzip": gzip.compress(b"")}
@@ -471,7 +525,7 @@ def ws():
 
 
 def main():
-    everything = [stream, imap, irc, telnetlib3, tintin, websockets, ws]
+    everything = [stream, dictionaries, imap, irc, telnetlib3, tintin, websockets, ws]
     wanted = sys.argv[1:]
     for conversation in everything:
         if wanted and conversation.__name__ not in wanted:

@@ -8,8 +8,8 @@ const TRAINED: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
 
 /// Bytes that both ends know before the first message, so that even that is compressed against something.
 ///
-/// What it holds is typical text: keys, phrases and whole messages as they are sent, the most frequent at the end. Deflate
-/// uses the last 32 KiB, lz4 the last 64 KiB, zstd all of it. The example `torsade_dictionary` makes one from a log of
+/// What it holds is typical text: keys, phrases and whole messages as they are sent, the most frequent at the end. Deflate and
+/// lz4 use the last 32 KiB, zstd all of it. The example `torsade_dictionary` makes one from a log of
 /// messages, and prints what it saves. Clones share the bytes: a server makes one, and gives it to each connection.
 ///
 /// | format | how the reader finds the dictionary |

@@ -89,8 +89,9 @@ impl Compression {
     /// Has the stream begin with a dictionary behind it, which the reader has to have too.
     ///
     /// Small messages gain most: a stream of few messages is often half as long. With deflate and lz4 it is the text before
-    /// the first byte, and moves out of reach as the stream goes on (32 KiB of deflate, 64 KiB of lz4), at a
-    /// [`compression_barrier`](crate::Transport::compression_barrier), or when the connection falls asleep after it has
+    /// the first byte, and moves out of reach as the stream goes on (after 32 KiB), at a
+    /// [`compression_barrier`](crate::Transport::compression_barrier) or a
+    /// [`write_uncompressed`](crate::Transport::write_uncompressed), or when the connection falls asleep after it has
     /// written more than it keeps of its [`history`](Self::history); zstd keeps it. Gzip has none: switching on
     /// fails with [`CompressionError::DictionaryUnsupported`], and with `DictionaryInvalid` where a trained one is damaged.
     #[must_use]

@@ -198,7 +198,8 @@ impl Transport {
         }
     }
 
-    /// Bounds the streams that a peer announces: total size, ratio, windows; the format in `limits` does not matter.
+    /// Bounds the streams that a peer announces (total size, ratio, windows), and has the dictionaries that they may ask for; the
+    /// format in `limits` does not matter.
     ///
     /// What is not set is, for each format, the default of its [`Decompression`].
     pub fn set_decompression_limits(&self, limits: &Decompression) {

@@ -35,6 +35,22 @@ fn formats() -> impl Iterator<Item = Format> {
     Format::ALL.into_iter().filter(|&format| super::missing_feature(format).is_none())
 }
 
+/// Each kind of stream, and how it is read: of each format, with a dictionary where it has any, and with partial flushes where
+/// they differ.
+fn kinds() -> impl Iterator<Item = (Compression, Decompression)> {
+    formats().flat_map(|format| {
+        let plain = (Compression::from(format), Decompression::from(format));
+        let dictionary = dictionaries::dictionary(format);
+        let known = (plain.0.clone().dictionary(&dictionary), plain.1.clone().dictionary(&dictionary));
+        let with_dictionary = (format != Format::Gzip).then_some(known);
+        [Some(plain), with_dictionary].into_iter().flatten().flat_map(move |(sending, reading)| {
+            let partial = (sending.clone().flush(torsade_protocols::Flush::Partial), reading.clone());
+            let differs = !matches!(format, Format::Lz4 | Format::Zstd);
+            [(sending, reading)].into_iter().chain(differs.then_some(partial))
+        })
+    })
+}
+
 fn layer(pool: &SharedPool) -> CompressionLayer {
     CompressionLayer::new(pool, Detect::Off, 0, 0)
 }
@@ -49,6 +65,13 @@ fn sender(options: &Compression) -> CompressionLayer {
 /// A layer that looks for an announcement at the first byte.
 fn detecting() -> CompressionLayer {
     CompressionLayer::new(&EncoderPool::shared(), Detect::AtStart, 0, 0)
+}
+
+/// The same with limits, and dictionaries.
+fn detecting_within(limits: &Decompression) -> CompressionLayer {
+    let mut receiver = detecting();
+    receiver.set_limits(limits);
+    receiver
 }
 
 /// A layer that was told what comes.

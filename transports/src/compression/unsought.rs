@@ -12,8 +12,8 @@ const SEARCHED: usize = 4096;
 /// Whether it is worth while to [`find`] an announcement in these bytes: the fourth byte tells one from all text.
 #[inline]
 pub(crate) fn is_worth_a_look(plain: &[u8], before: u64) -> bool {
-    // It is ff in a raw stream, fd in zstd's, and 00 in the others.
-    let fourth = plain.get(3).is_some_and(|byte| byte.wrapping_add(3) < 4);
+    // It is ff in a raw stream, fd in zstd's, and 00 in the others; behind a zlib header that names a dictionary, anything.
+    let fourth = plain.get(3).is_some_and(|byte| byte.wrapping_add(3) < 4) || plain.get(1) == Some(&0xbb);
     before < SEARCHED as u64 || fourth && matches!(plain.first(), Some(0x78 | 0xa0 | 0x1f | 0x28))
 }
 

@@ -1,5 +1,6 @@
 //! LZ4 frames, read block by block: a block is decoded once it is whole, and given out as there is room.
 
+use std::borrow::Cow;
 use std::hash::Hasher;
 
 use lz4_flex::block::{DecompressError, decompress_into, decompress_into_with_dict};
@@ -209,12 +210,9 @@ impl Lz4Decoder {
             linked: flags & 0x20 == 0,
             max_block,
         };
-        // All of it was given out when the last frame ended. Where blocks are linked, the first one is to the dictionary.
+        // All of it was given out when the last frame ended, to which the blocks of this one do not refer.
         self.window.clear();
-        if let Some(dictionary) = self.dictionary.as_ref().filter(|_| self.frame.linked) {
-            self.window.extend_from_slice(dictionary.latest(WINDOW));
-        }
-        self.given = self.window.len();
+        self.given = 0;
         self.part = Part::BlockSize;
         Ok(())
     }
@@ -291,11 +289,10 @@ impl Lz4Decoder {
             let made = loop {
                 self.window.resize(start + room, 0);
                 let (before, into) = self.window.split_at_mut(start);
-                let made = match &self.dictionary {
-                    _ if self.frame.linked => decompress_into_with_dict(block, into, &before[start.saturating_sub(WINDOW)..]),
-                    Some(dictionary) => decompress_into_with_dict(block, into, dictionary.latest(WINDOW)),
-                    None => decompress_into(block, into),
-                };
+                let own = if self.frame.linked { &before[start.saturating_sub(WINDOW)..] } else { &[] };
+                let known = known(self.dictionary.as_ref(), own);
+                let made =
+                    if known.is_empty() { decompress_into(block, into) } else { decompress_into_with_dict(block, into, &known) };
                 match made {
                     Err(DecompressError::OutputTooSmall { .. }) if room < most => room = most.min(4 * room),
                     made => break made,
@@ -377,13 +374,28 @@ impl Codec for Lz4Decoder {
                 return (taken, Ok(Outcome::Full));
             }
             let before = self.total;
+            let joins = self.dictionary.is_some() && self.window.len() < WINDOW;
             let (used, result) = self.take(rest);
+            if joins && self.total > before {
+                work.spend(WINDOW as u64 / weight::DICTIONARY_BYTES);
+            }
             work.spend(weight::LZ4_PIECE + weight::LZ4 * used as u64 + weight::LZ4_PLAIN * (self.total - before));
             taken += used;
             if let Err(kind) = result {
                 return (taken, Err(kind));
             }
         }
+    }
+}
+
+/// What a block may refer to: the frame's `own` last bytes, and before them the dictionary as far as a block reaches back.
+///
+/// They are joined for each block, so that no connection has a copy of its dictionary while nothing comes.
+fn known<'a>(dictionary: Option<&'a Known>, own: &'a [u8]) -> Cow<'a, [u8]> {
+    match dictionary {
+        Some(dictionary) if own.is_empty() => Cow::Borrowed(dictionary.latest(WINDOW)),
+        Some(dictionary) if own.len() < WINDOW => Cow::Owned([dictionary.latest(WINDOW - own.len()), own].concat()),
+        _ => Cow::Borrowed(own),
     }
 }
 

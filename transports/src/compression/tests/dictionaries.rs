@@ -15,7 +15,8 @@ fn with_dictionaries() -> impl Iterator<Item = Format> {
 pub(super) fn dictionary(format: Format) -> Dictionary {
     match format {
         Format::Zstd => Dictionary::new(include_bytes!("trained.zdict")),
-        _ => Dictionary::with_id(7, text(3000)),
+        // Other messages than those that most tests send.
+        _ => Dictionary::with_id(7, messages(50).split_off(25).concat()),
     }
 }
 
@@ -27,7 +28,7 @@ fn other(format: Format) -> Dictionary {
             bytes[4..8].copy_from_slice(&[1, 2, 3, 4]);
             Dictionary::new(bytes)
         }
-        _ => Dictionary::with_id(8, text(2999)),
+        _ => Dictionary::with_id(8, messages(50).split_off(30).concat()),
     }
 }
 
@@ -65,7 +66,7 @@ fn every_format_and_level_returns_what_was_written_expected_and_announced() {
 
 #[test]
 fn a_first_message_takes_less_than_half() {
-    let message = messages(40).pop().unwrap();
+    let message = messages(60).pop().unwrap();
     for format in with_dictionaries() {
         let first = |options: &Compression| send(&mut sender(&options.clone().announce(false)), &[&message]).len();
         let (with, without) = (first(&sending(format)), first(&format.into()));
@@ -200,7 +201,7 @@ fn connections_that_sleep_and_lose_their_encoders_go_on_with_their_dictionary() 
 
 #[test]
 fn a_dictionary_helps_after_a_sleep_as_long_as_the_history_is_whole() {
-    let (first, later) = (messages(41).pop().unwrap(), messages(42).pop().unwrap());
+    let (first, later) = (messages(61).pop().unwrap(), messages(62).pop().unwrap());
     for format in [Format::Deflate, Format::DeflateRaw] {
         let after_sleep = |options: Compression| {
             let pool = EncoderPool::shared();
