@@ -19,7 +19,7 @@
 //! | 14 data that does not compress | `pass_through` | | |
 //! | 15 hibernation | `sharing` | `sharing`, `flushing` | |
 //! | 16 memory of idle connections | `sharing`, `chain.rs` | | `torsade-bench`: `memory` |
-//! | 17 secrets, and the barrier | `sharing` | `sharing` | |
+//! | 17 secrets: barriers and stored pieces | `sharing` | `sharing` | |
 //! | 18 real peers | | | `tests/interop/run imap irc telnetlib3 tintin websockets ws`; `framing/websocket` |
 //! | 19 detection off, proxies | `detection` | `detection` | |
 //! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing` | | `properties`; `fuzz/fuzz_targets/decompress.rs` |
