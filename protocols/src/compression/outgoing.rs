@@ -102,7 +102,7 @@ impl Compression {
 
     /// Sets how many bytes of history an idle connection keeps. Default 32,768, which is also the most.
     ///
-    /// An idle connection gives its encoder (380 KB) back and keeps only the last bytes that it sent, from which any
+    /// An idle connection gives its encoder (300 KB) back and keeps only the last bytes that it sent, from which any
     /// encoder can go on. With less history, what follows a silence is compressed less well; with 0, an idle connection keeps
     /// nothing. This is for the deflate family and lz4; a zstd stream keeps its encoder.
     #[must_use]

@@ -43,7 +43,8 @@ impl History {
             let oldest = usize::from(self.oldest);
             let room = rest.len().min(self.keep() - oldest);
             self.bytes[oldest..oldest + room].copy_from_slice(&rest[..room]);
-            self.oldest = ((oldest + room) % self.keep()) as u16;
+            let next = oldest + room;
+            self.oldest = if next == self.keep() { 0 } else { next as u16 }; // less than `keep`, which fits
             rest = &rest[room..];
         }
     }

@@ -11,7 +11,7 @@ use crate::compression::pool::EncoderPool;
 
 /// Compresses one body, in pieces.
 ///
-/// It has its encoder to itself (380 KB for the deflate family, from the first 8 KiB or the first flush on), until it is finished
+/// It has its encoder to itself (300 KB for the deflate family, from the first 8 KiB or the first flush on), until it is finished
 /// or dropped.
 pub struct ContentEncoder {
     encoder: Encoder,

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use flate2::{Compress, FlushCompress};
 use torsade_protocols::{Compression, CompressionStats, Dictionary, Format, StoredBytes};
+
+use zlib_rs::{Deflate, DeflateFlush};
 
 use super::{Codec, FLUSH_ROOM, Failure, FlushForm};
 use crate::compression::announcement::{self, Place};
@@ -105,7 +106,7 @@ impl DeflateEncoder {
     }
 
     /// Puts bytes into the stream; `flush` goes with the last of them if that goes through an encoder.
-    fn place(&mut self, plain: &[u8], wire: &mut Vec<u8>, flush: FlushCompress) -> Result<(), Failure> {
+    fn place(&mut self, plain: &[u8], wire: &mut Vec<u8>, flush: DeflateFlush) -> Result<(), Failure> {
         let mut rest = plain;
         while !rest.is_empty() {
             rest = match self.mode {
@@ -113,7 +114,7 @@ impl DeflateEncoder {
                     let measure = GAUGE.saturating_sub(plain).max(1) as usize;
                     let (piece, rest) = rest.split_at(rest.len().min(measure));
                     if self.borrow_encoder(wire)? {
-                        self.feed(piece, wire, if rest.is_empty() { flush } else { FlushCompress::None })?;
+                        self.feed(piece, wire, if rest.is_empty() { flush } else { DeflateFlush::NoFlush })?;
                         self.weigh(wire)?;
                     } else {
                         self.stored.no_encoder += piece.len() as u64;
@@ -139,7 +140,7 @@ impl DeflateEncoder {
         Ok(())
     }
 
-    fn place_gathered(&mut self, wire: &mut Vec<u8>, flush: FlushCompress) -> Result<(), Failure> {
+    fn place_gathered(&mut self, wire: &mut Vec<u8>, flush: DeflateFlush) -> Result<(), Failure> {
         if self.gathered.is_empty() {
             return Ok(());
         }
@@ -164,9 +165,9 @@ impl DeflateEncoder {
 
     /// Gives the encoder bytes, and for a flush calls it until it has nothing left: that is known only when a call leaves
     /// room unused.
-    fn feed(&mut self, plain: &[u8], wire: &mut Vec<u8>, flush: FlushCompress) -> Result<(), Failure> {
+    fn feed(&mut self, plain: &[u8], wire: &mut Vec<u8>, flush: DeflateFlush) -> Result<(), Failure> {
         let before = wire.len();
-        let keeps = matches!(flush, FlushCompress::None);
+        let keeps = matches!(flush, DeflateFlush::NoFlush);
         // Room for all of it at once: a flush that ends exactly where the room does looks unfinished, and another call would
         // write the marker again. What the encoder may hold is bounded by its own buffers.
         let mut room =
@@ -174,17 +175,16 @@ impl DeflateEncoder {
         let mut rest = plain;
         self.with_encoder(|encoder| {
             loop {
-                wire.reserve(room);
-                let taken = step(encoder, rest, wire, flush)?;
+                let (taken, made) = step(encoder, rest, wire, room, flush)?;
                 rest = &rest[taken..];
-                if rest.is_empty() && (keeps || wire.len() < wire.capacity()) {
+                if rest.is_empty() && (keeps || made < room) {
                     return Ok(());
                 }
                 room *= 2;
             }
         })?;
         self.unflushed = if keeps { self.unflushed.saturating_add(plain.len() as u32) } else { 0 }; // at most GAUGE
-        let partial = matches!(flush, FlushCompress::Partial);
+        let partial = matches!(flush, DeflateFlush::PartialFlush);
         self.partial_flushes = self.partial_flushes.saturating_add(partial.into());
         self.off_boundary = keeps || partial;
         self.remember(plain);
@@ -195,7 +195,7 @@ impl DeflateEncoder {
     /// Settles the stream.
     fn sync(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         self.notice_loss(wire)?;
-        if self.off_boundary { self.feed(&[], wire, FlushCompress::Sync) } else { Ok(()) }
+        if self.off_boundary { self.feed(&[], wire, DeflateFlush::SyncFlush) } else { Ok(()) }
     }
 
     /// If the encoder was taken away, appends what the pool has kept of the stream.
@@ -290,7 +290,7 @@ impl DeflateEncoder {
         Ok(self.lease.is_some())
     }
 
-    fn with_encoder(&self, work: impl FnOnce(&mut Compress) -> Result<(), Failure>) -> Result<(), Failure> {
+    fn with_encoder(&self, work: impl FnOnce(&mut Deflate) -> Result<(), Failure>) -> Result<(), Failure> {
         let mut pool = self.pool.borrow_mut();
         let encoder = self.lease.and_then(|lease| pool.encoder(lease));
         work(encoder.ok_or("the encoder of an unfinished block was lent to another stream")?)
@@ -325,10 +325,10 @@ impl Codec for DeflateEncoder {
 
     fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if self.gathered.len() + plain.len() > GATHER {
-            self.place_gathered(wire, FlushCompress::None)?;
+            self.place_gathered(wire, DeflateFlush::NoFlush)?;
         }
         if plain.len() > GATHER {
-            self.place(plain, wire, FlushCompress::None)?;
+            self.place(plain, wire, DeflateFlush::NoFlush)?;
         } else {
             if self.gathered.capacity() == 0 {
                 self.gathered = self.pool.borrow_mut().take_buffer();
@@ -346,14 +346,14 @@ impl Codec for DeflateEncoder {
             return Ok(());
         }
         let flush = match form {
-            FlushForm::Partial => FlushCompress::Partial,
-            FlushForm::Sync => FlushCompress::Sync,
+            FlushForm::Partial => DeflateFlush::PartialFlush,
+            FlushForm::Sync => DeflateFlush::SyncFlush,
         };
         self.place_gathered(wire, flush)?;
         if self.unflushed > 0 {
             self.feed(&[], wire, flush)?;
         }
-        if form == FlushForm::Sync {
+        if form == FlushForm::Sync && self.off_boundary {
             self.sync(wire)?;
         }
         if let Some(lease) = self.lease {
@@ -377,10 +377,10 @@ impl Codec for DeflateEncoder {
     }
 
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        self.place_gathered(wire, FlushCompress::None)?;
+        self.place_gathered(wire, DeflateFlush::NoFlush)?;
         self.notice_loss(wire)?;
         if self.off_boundary {
-            self.feed(&[], wire, FlushCompress::Finish)?;
+            self.feed(&[], wire, DeflateFlush::Finish)?;
         } else {
             wire.extend_from_slice(&LAST_BLOCK);
         }
@@ -422,13 +422,24 @@ impl Drop for DeflateEncoder {
     }
 }
 
-/// One call of the encoder. An error if it does nothing although it has input and room: the caller would spin.
-fn step(encoder: &mut Compress, plain: &[u8], wire: &mut Vec<u8>, flush: FlushCompress) -> Result<usize, Failure> {
-    let (taken, made) = (encoder.total_in(), wire.len());
-    encoder.compress_vec(plain, wire, flush).map_err(|error| error.to_string())?;
-    let taken = (encoder.total_in() - taken) as usize; // at most `plain.len()`
-    if taken == 0 && wire.len() == made && !plain.is_empty() {
+/// One call of the encoder, which may append so many bytes; says how many it took, and how many it made. An error if it does
+/// nothing although it has input and room: the caller would spin.
+fn step(
+    encoder: &mut Deflate,
+    plain: &[u8],
+    wire: &mut Vec<u8>,
+    room: usize,
+    flush: DeflateFlush,
+) -> Result<(usize, usize), Failure> {
+    let (total_in, total_out, start) = (encoder.total_in(), encoder.total_out(), wire.len());
+    wire.resize(start + room, 0);
+    let result = encoder.compress(plain, &mut wire[start..], flush);
+    // At most as many as `plain` and the room have, so that they fit.
+    let (taken, made) = ((encoder.total_in() - total_in) as usize, (encoder.total_out() - total_out) as usize);
+    wire.truncate(start + made);
+    result.map_err(|error| error.as_str())?;
+    if taken + made == 0 && !plain.is_empty() {
         return Err("the encoder takes no input although it has room".to_owned());
     }
-    Ok(taken)
+    Ok((taken, made))
 }

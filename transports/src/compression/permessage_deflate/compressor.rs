@@ -13,7 +13,7 @@ use crate::connection::shared::Shared;
 /// Compresses the messages that one side of a WebSocket sends; made by [`Parameters`](super::Parameters).
 ///
 /// Between messages it holds a history of at most 32 KiB, or of the window that was agreed, and no encoder that another could
-/// not have (380 KB each, at most 64 a reactor). Without context takeover it holds nothing. When all encoders are in the midst of
+/// not have (300 KB each, at most 64 a reactor). Without context takeover it holds nothing. When all encoders are in the midst of
 /// other messages, a message is stored uncompressed in its form.
 pub struct Compressor {
     encoder: DeflateEncoder,
