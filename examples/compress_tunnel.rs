@@ -81,7 +81,9 @@ impl Protocol for Side {
         transport.set_read_while_congested(true);
         if self.first == self.tunnel.far {
             let Tunnel { dictionary, format, .. } = &self.tunnel;
-            let sending = dictionary.iter().fold(Compression::from(*format), Compression::dictionary);
+            // The other end is one of these, too, and takes the shorter form of a flush.
+            let sending = Compression::from(*format).flush(Flush::Partial);
+            let sending = dictionary.iter().fold(sending, Compression::dictionary);
             let reading = Decompression::from(*format).truncation(Truncation::Error);
             transport.set_compression::<Compression>(sending)?;
             // Each end opens its stream at once and always ends it: a leg on which none ended was cut.

@@ -34,7 +34,8 @@ impl LineProtocol for Link {
                 if self.compresses {
                     // Whatever follows its SERVER line, and ours: in each direction one zlib stream without end.
                     transport.expect_compression("deflate")?;
-                    transport.set_compression("deflate")?;
+                    // ngIRCd reads with zlib, for which the shorter form of a flush will do.
+                    transport.set_compression(Compression::deflate().flush(Flush::Partial))?;
                 }
                 // IRC+: with this a server says that it has told all about itself.
                 transport.send_line(format!(":{NAME} 376 {other} :End of MOTD command"));

@@ -1,6 +1,7 @@
 """Conversations of our examples with programs of others, each over a compressed connection; see `run`.
 
-Names: stream (programs that read and write whole streams), dictionaries (the same with one that both know), imap (Dovecot), irc (ngIRCd), telnetlib3, tintin, websockets
+Names: stream (programs that read and write whole streams), dictionaries (the same with one that both know), partial, go, page
+(readers of partial flushes: see flushing.py; the last is curl's), imap (Dovecot), irc (ngIRCd), telnetlib3, tintin, websockets
 (the Python package), ws (the npm package).
 """
 
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import zlib
 
+import flushing
 from peers import LIMIT, Skip, accepts, check, example, examples, free_port, listening, need, wait_for
 
 ROWS = []
@@ -243,6 +245,19 @@ def dictionaries():
 
 PROGRAMS_EMPTY = {"deflate": python_zlib(15)[1](b""), "deflate-raw": python_zlib(-15)[1](b""), "gzip": gzip.compress(b"")}
 
+
+def partial():
+    flushing.programs(row)
+
+
+def go():
+    flushing.go(row)
+
+
+def page():
+    flushing.curl(row)
+
+
 DOVECOT = """
 protocols = imap
 listen = 127.0.0.1
@@ -309,6 +324,7 @@ def imap():
         plain_out, wire_out, plain_in, wire_in = counts(text())
         row("Dovecot (IMAP COMPRESS)", "we send", wire_out, plain_out, "announced: it does not mind")
         row("", "we get", wire_in, plain_in, "ends its stream at LOGOUT")
+        flushing.dovecot(row, port)
     finally:
         process.terminate()
         process.wait(LIMIT)
@@ -525,7 +541,7 @@ def ws():
 
 
 def main():
-    everything = [stream, dictionaries, imap, irc, telnetlib3, tintin, websockets, ws]
+    everything = [stream, dictionaries, partial, go, page, imap, irc, telnetlib3, tintin, websockets, ws]
     wanted = sys.argv[1:]
     for conversation in everything:
         if wanted and conversation.__name__ not in wanted:

@@ -104,6 +104,7 @@ fn draw_compression(chance: &mut Chance, announced: bool) -> Compression {
     let flush = match chance.below(5) {
         0 => Flush::Manual,
         1 => Flush::After { bytes: chance.size(2000) as usize, delay: chance.wait(std::time::Duration::from_secs(1)) },
+        2 => Flush::Partial,
         _ => Flush::EveryTurn,
     };
     let compression = Compression::from(format).flush(flush).announce(announced || chance.one_in(2));
