@@ -4,9 +4,12 @@ use std::fmt;
 
 use torsade::prelude::*;
 
-/// The longest request in bytes, and the longest message, packed or unpacked.
+/// The longest request in bytes.
 const REQUEST: usize = 8 << 10;
-pub const MESSAGE: usize = 1 << 20;
+
+/// Flags in a frame's first byte: the last frame of a message, and the bit of permessage-deflate.
+pub const FIN: u8 = 0x80;
+pub const COMPRESSED: u8 = 0x40;
 
 pub const CONTINUATION: u8 = 0;
 pub const TEXT: u8 = 1;
@@ -23,6 +26,7 @@ pub const PROTOCOL: Code = Code(1002);
 pub const NOT_A_STATUS: Code = Code(1005);
 pub const NOT_TEXT: Code = Code(1007);
 pub const TOO_BIG: Code = Code(1009);
+pub const OUR_FAULT: Code = Code(1011);
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,23 +42,29 @@ pub enum Input<'a> {
     Frame(Frame<'a>),
 }
 
+/// A frame, or what has come of one: control frames are whole.
 pub struct Frame<'a> {
-    /// The last one of its message.
-    pub last: bool,
-    /// The bit of permessage-deflate.
-    pub packed: bool,
-    pub opcode: u8,
+    pub header: Header,
+    /// Whether it begins here.
+    pub begins: bool,
+    /// Whether its message ends here.
+    pub ends_message: bool,
     mask: [u8; 4],
     masked: &'a [u8],
 }
 
-impl Frame<'_> {
-    pub fn unmask(&self) -> impl Iterator<Item = u8> {
-        self.masked.iter().zip(self.mask.iter().cycle()).map(|(byte, mask)| byte ^ mask)
-    }
+#[derive(Clone, Copy)]
+pub struct Header {
+    pub opcode: u8,
+    /// The bit of permessage-deflate.
+    pub compressed: bool,
+    /// The last one of its message.
+    fin: bool,
+}
 
-    pub fn len(&self) -> usize {
-        self.masked.len()
+impl Frame<'_> {
+    pub fn unmask(&self) -> Vec<u8> {
+        self.masked.iter().zip(self.mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()
     }
 }
 
@@ -63,16 +73,36 @@ impl Frame<'_> {
 pub struct WebSocketDecoder {
     upgraded: bool,
     searched: usize,
+    unfinished: Option<Unfinished>,
+}
+
+/// A frame whose payload has not come whole.
+struct Unfinished {
+    header: Header,
+    left: usize,
+    /// As the next byte needs it.
+    mask: [u8; 4],
 }
 
 impl Decoder for WebSocketDecoder {
     type Frame<'a> = Input<'a>;
     type Error = Code;
-    const MAX_LENGTH: usize = MESSAGE;
+    const MAX_LENGTH: usize = 1 << 20;
     const OVERHEAD: usize = 14;
 
     fn decode<'a>(&mut self, data: &'a [u8], max_length: usize) -> Result<Decoded<Input<'a>>, FrameError<Code>> {
-        if self.upgraded { decode_frame(data, max_length) } else { self.decode_request(data) }
+        if !self.upgraded {
+            return self.decode_request(data);
+        }
+        let (header, begins, used) = match self.unfinished.take() {
+            Some(unfinished) => (unfinished, false, 0),
+            None => match decode_header(data, max_length)? {
+                Decoded::Frame { frame, used } => (frame, true, used),
+                Decoded::Incomplete { needed } => return Ok(Decoded::Incomplete { needed }),
+                Decoded::Skip { used } => return Ok(Decoded::Skip { used }),
+            },
+        };
+        Ok(self.decode_payload(header, begins, data, used))
     }
 }
 
@@ -92,14 +122,26 @@ impl WebSocketDecoder {
             _ => Err(FrameError::TooLong { length: data.len(), limit: REQUEST }),
         }
     }
+
+    /// Gives out what has come of the payload, behind `used` bytes.
+    fn decode_payload<'a>(&mut self, frame: Unfinished, begins: bool, data: &'a [u8], used: usize) -> Decoded<Input<'a>> {
+        let Unfinished { header, left, mut mask } = frame;
+        let masked = &data[used..data.len().min(used + left)];
+        let left = left - masked.len();
+        let ends_message = left == 0 && header.fin;
+        let frame = Frame { header, begins, ends_message, mask, masked };
+        mask.rotate_left(masked.len() % 4);
+        self.unfinished = (left > 0).then_some(Unfinished { header, left, mask });
+        Decoded::Frame { frame: Input::Frame(frame), used: used + masked.len() }
+    }
 }
 
-fn decode_frame(data: &[u8], max_length: usize) -> Result<Decoded<Input<'_>>, FrameError<Code>> {
+fn decode_header(data: &[u8], max_length: usize) -> Result<Decoded<Unfinished>, FrameError<Code>> {
     let [first, second, rest @ ..] = data else { return Ok(Decoded::Incomplete { needed: 2 }) };
-    let (last, opcode, short) = (first & 0x80 != 0, first & 0x0f, second & 0x7f);
+    let (fin, opcode, short) = (first & FIN != 0, first & 0x0f, second & 0x7f);
     let control = opcode >= CLOSE;
     // Clients mask; two bits belong to extensions we have not; control frames are short and whole.
-    let sound = second & 0x80 != 0 && first & 0x30 == 0 && (!control || last && short < 126 && first & 0x40 == 0);
+    let sound = second & 0x80 != 0 && first & 0x30 == 0 && (!control || fin && short < 126 && first & COMPRESSED == 0);
     if !sound || !matches!(opcode, CONTINUATION..=BINARY | CLOSE..=PONG) {
         return Err(PROTOCOL.into());
     }
@@ -108,25 +150,26 @@ fn decode_frame(data: &[u8], max_length: usize) -> Result<Decoded<Input<'_>>, Fr
         127 => 8,
         _ => 0,
     };
-    let header = 2 + extended + 4;
-    let Some((length, rest)) = rest.split_at_checked(extended) else { return Ok(Decoded::Incomplete { needed: header }) };
+    let used = 2 + extended + 4;
+    let Some((length, rest)) = rest.split_at_checked(extended) else { return Ok(Decoded::Incomplete { needed: used }) };
     let length = if extended == 0 { short.into() } else { length.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte)) };
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > max_length {
         return Err(FrameError::TooLong { length, limit: max_length });
     }
-    let Some((mask, rest)) = rest.split_first_chunk() else { return Ok(Decoded::Incomplete { needed: header }) };
-    let Some(masked) = rest.get(..length) else { return Ok(Decoded::Incomplete { needed: header + length }) };
-    let frame = Frame { last, packed: first & 0x40 != 0, opcode, mask: *mask, masked };
-    Ok(Decoded::Frame { frame: Input::Frame(frame), used: header + length })
+    let Some((mask, rest)) = rest.split_first_chunk() else { return Ok(Decoded::Incomplete { needed: used }) };
+    if control && rest.len() < length {
+        return Ok(Decoded::Incomplete { needed: used + length });
+    }
+    let header = Header { opcode, compressed: first & COMPRESSED != 0, fin };
+    Ok(Decoded::Frame { frame: Unfinished { header, left: length, mask: *mask }, used })
 }
 
-/// Our frames are whole, and not masked.
-pub fn write(transport: &Transport, opcode: u8, packed: bool, payload: &[u8]) {
-    let (length, first) = (payload.len(), 0x80 | u8::from(packed) << 6 | opcode);
-    let long = (length as u64).to_be_bytes();
-    match length {
-        0..126 => transport.write_sequence(&[&[first, length as u8], payload]),
+/// A frame of ours, which is not masked. `first` is its first byte: flags and opcode.
+pub fn write(transport: &Transport, first: u8, payload: &[u8]) {
+    let long = (payload.len() as u64).to_be_bytes();
+    match payload.len() {
+        length @ 0..126 => transport.write_sequence(&[&[first, length as u8], payload]),
         126..0x1_0000 => transport.write_sequence(&[&[first, 126], &long[6..], payload]),
         _ => transport.write_sequence(&[&[first, 127], &long, payload]),
     }

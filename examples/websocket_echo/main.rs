@@ -1,77 +1,132 @@
 //! A WebSocket server that echoes, with permessage-deflate: an HTTP request, then frames, by a `Decoder` of one's own.
 //!
-//! Run:    cargo run --example websocket_echo [ENDPOINT]     (127.0.0.1:8765 unless given)
+//! Run:    cargo run --example websocket_echo [ENDPOINT [MAX_MESSAGE]]     (127.0.0.1:8765 and 1048576 unless given)
 //! Try:    websockets ws://127.0.0.1:8765 (of the Python package), wscat, or `new WebSocket(..)` in a browser's console
-//! Expect: what one sends comes back; the server prints what compression did. Messages of more than 1 MiB are refused,
-//!         and so are those that would become more.
+//! Expect: what one sends comes back; the server prints what compression did. Messages of more than MAX_MESSAGE bytes are
+//!         refused, and so are those that would become more.
 //!
-//! Four ideas, four files: `frame` cuts the bytes, `upgrade` answers the request, `permessage_deflate` packs messages,
-//! and here is the conversation. `set_compression` is no use here: what is compressed are messages, not the connection.
+//! Three ideas, three files: `frame` cuts the bytes, `upgrade` answers the request, `text` checks what is to be UTF-8; and here is the
+//! conversation. A message is echoed as it comes, in frames of its own, so none is ever in memory whole. `set_compression` is no
+//! use here: what is compressed are messages, not the connection, by `torsade::permessage_deflate`.
 
 mod frame;
-mod permessage_deflate;
+mod text;
 mod upgrade;
 
 use frame::*;
-use permessage_deflate::PermessageDeflate;
+use text::TextCheck;
+use torsade::permessage_deflate::{Compressor, Decompressor};
 use torsade::prelude::*;
+use torsade::{DecompressError, DecompressErrorKind};
 
-#[derive(Default)]
+/// How much of a message is gathered for a frame, and decompressed at once, in bytes.
+const PIECE: usize = 16 << 10;
+
 struct Echo {
-    deflate: Option<PermessageDeflate>,
-    /// What has come of a message that is not complete.
+    upgraded: bool,
+    deflate: Option<(Compressor, Decompressor)>,
+    max_message: usize,
     message: Option<Message>,
+    /// Payloads of compressed messages: sent and got, each plain and as they were on the wire.
+    counts: [usize; 4],
 }
 
+/// A message that is being echoed.
 struct Message {
     opcode: u8,
-    packed: bool,
-    payload: Vec<u8>,
+    compressed: bool,
+    length: usize,
+    text: TextCheck,
+    /// What is to go into the next frame, and whether that is the first one.
+    echo: Vec<u8>,
+    begins: bool,
 }
 
 impl Echo {
     fn frame(&mut self, transport: &FrameTransport, frame: &Frame<'_>) -> Result<(), Code> {
-        match frame.opcode {
-            CLOSE => Err(close_code(&frame.unmask().collect::<Vec<_>>())?),
+        match frame.header.opcode {
+            CLOSE => Err(close_code(&frame.unmask())?),
             PING => {
-                write(transport, PONG, false, &frame.unmask().collect::<Vec<_>>());
+                write(transport, FIN | PONG, &frame.unmask());
                 Ok(())
             }
             PONG => Ok(()),
-            opcode => {
-                let message = match (opcode, self.message.take()) {
-                    (CONTINUATION, Some(message)) if !frame.packed => message,
-                    (TEXT | BINARY, None) if !frame.packed || self.deflate.is_some() => {
-                        Message { opcode, packed: frame.packed, payload: Vec::new() }
-                    }
-                    _ => return Err(PROTOCOL),
-                };
-                self.fragment(transport, message, frame)
+            _ => {
+                let mut message = self.message_of(frame).ok_or(PROTOCOL)?;
+                self.payload(transport, &mut message, &frame.unmask(), frame.ends_message)?;
+                self.message = Some(message).filter(|_| !frame.ends_message);
+                Ok(())
             }
         }
     }
 
-    fn fragment(&mut self, transport: &FrameTransport, mut message: Message, frame: &Frame<'_>) -> Result<(), Code> {
-        if message.payload.len() + frame.len() > MESSAGE {
-            return Err(TOO_BIG);
+    /// The message that a frame belongs to; none if it may not come now.
+    fn message_of(&mut self, frame: &Frame<'_>) -> Option<Message> {
+        let Header { opcode, compressed, .. } = frame.header;
+        match (opcode, self.message.take()) {
+            (_, message) if !frame.begins => message,
+            (CONTINUATION, Some(message)) if !compressed => Some(message),
+            (TEXT | BINARY, None) if !compressed || self.deflate.is_some() => {
+                let (text, echo) = (TextCheck::default(), Vec::new());
+                Some(Message { opcode, compressed, length: 0, text, echo, begins: true })
+            }
+            _ => None,
         }
-        message.payload.extend(frame.unmask());
-        if !frame.last {
-            self.message = Some(message);
-            return Ok(());
+    }
+
+    fn payload(&mut self, transport: &FrameTransport, message: &mut Message, payload: &[u8], last: bool) -> Result<(), Code> {
+        if !message.compressed {
+            return self.echo(transport, message, payload, last);
         }
-        let Message { opcode, packed, mut payload } = message;
-        if let Some(deflate) = self.deflate.as_mut().filter(|_| packed) {
-            payload = deflate.unpack(payload)?;
-        }
-        if opcode == TEXT && std::str::from_utf8(&payload).is_err() {
-            return Err(NOT_TEXT);
-        }
-        match &mut self.deflate {
-            Some(deflate) if !payload.is_empty() => write(transport, opcode, true, &deflate.pack(&payload)?),
-            _ => write(transport, opcode, false, &payload),
+        self.counts[3] += payload.len();
+        let (mut rest, mut plain, mut more) = (payload, Vec::new(), true);
+        while more {
+            let Some((_, decompressor)) = &mut self.deflate else { return Err(PROTOCOL) };
+            more = decompressor.decompress(&mut rest, last, &mut plain, PIECE).map_err(|error| refusal(&error))?;
+            self.counts[2] += plain.len();
+            self.echo(transport, message, &plain, last && !more)?;
+            plain.clear();
         }
         Ok(())
+    }
+
+    /// Sends a piece of the message back, once there is enough of it for a frame, or no more.
+    fn echo(&mut self, transport: &FrameTransport, message: &mut Message, plain: &[u8], last: bool) -> Result<(), Code> {
+        message.length += plain.len();
+        if message.length > self.max_message {
+            return Err(TOO_BIG);
+        }
+        if message.opcode == TEXT {
+            message.text.add(plain)?;
+            if last {
+                message.text.end()?;
+            }
+        }
+        let before = message.echo.len();
+        match &mut self.deflate {
+            Some((compressor, _)) => {
+                compressor.compress(plain, last, &mut message.echo).map_err(|_| OUR_FAULT)?;
+                self.counts[0] += plain.len();
+                self.counts[1] += message.echo.len() - before;
+            }
+            None => message.echo.extend_from_slice(plain),
+        }
+        if last || message.echo.len() >= PIECE {
+            let compressed = if self.deflate.is_some() { COMPRESSED } else { 0 };
+            let first = if message.begins { message.opcode | compressed } else { CONTINUATION };
+            write(transport, if last { FIN | first } else { first }, &message.echo);
+            message.echo.clear();
+            message.begins = false;
+        }
+        Ok(())
+    }
+}
+
+fn refusal(error: &DecompressError) -> Code {
+    match error.kind {
+        DecompressErrorKind::LimitTotal { .. } => TOO_BIG,
+        DecompressErrorKind::Memory { .. } => OUR_FAULT,
+        _ => PROTOCOL,
     }
 }
 
@@ -90,7 +145,7 @@ fn close_code(payload: &[u8]) -> Result<Code, Code> {
 /// Says goodbye, and why.
 fn close(transport: &FrameTransport, code: Code) {
     let payload = code.0.to_be_bytes();
-    write(transport, CLOSE, false, if code == NOT_A_STATUS { &[] } else { &payload });
+    write(transport, FIN | CLOSE, if code == NOT_A_STATUS { &[] } else { &payload });
     transport.lose_connection();
 }
 
@@ -98,9 +153,13 @@ impl FrameProtocol<WebSocketDecoder> for Echo {
     fn frame_received(&mut self, transport: &FrameTransport, input: Input<'_>) -> Result {
         match input {
             Input::Request(request) => match upgrade::answer(request) {
-                Ok((answer, deflate)) => {
+                Ok((answer, agreed)) => {
                     transport.write(answer);
-                    self.deflate = deflate;
+                    self.upgraded = true;
+                    self.deflate = agreed.map(|agreed| {
+                        let (compressor, decompressor) = agreed.server_side(transport.reactor());
+                        (compressor, decompressor.max_message(self.max_message as u64))
+                    });
                 }
                 Err(refusal) => {
                     transport.write(refusal);
@@ -119,7 +178,7 @@ impl FrameProtocol<WebSocketDecoder> for Echo {
     fn frame_refused(&mut self, transport: &FrameTransport, error: FrameError<Code>) -> Result {
         match error {
             FrameError::Decode(code) => close(transport, code),
-            FrameError::TooLong { limit: MESSAGE, .. } => close(transport, TOO_BIG),
+            FrameError::TooLong { .. } if self.upgraded => close(transport, TOO_BIG),
             _ => {
                 transport.write(upgrade::REFUSAL);
                 transport.lose_connection();
@@ -130,7 +189,8 @@ impl FrameProtocol<WebSocketDecoder> for Echo {
 
     fn connection_lost(&mut self, transport: &FrameTransport, reason: &Reason) -> Result {
         println!("{}: {reason}", transport.peer());
-        if let Some(PermessageDeflate { counts: [out, packed_out, got, packed], .. }) = &self.deflate {
+        if self.deflate.is_some() {
+            let [out, packed_out, got, packed] = self.counts;
             println!("sent {out} bytes as {packed_out} of permessage-deflate; got {got} bytes as {packed} of it");
         }
         Ok(())
@@ -138,15 +198,20 @@ impl FrameProtocol<WebSocketDecoder> for Echo {
 }
 
 /// Starts the server on any reactor, a simulated one as well.
-pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
-    Ok(reactor.listen(endpoint, |_peer| FrameReceiver::new(WebSocketDecoder::default(), Echo::default()))?)
+pub fn start(reactor: &Reactor, endpoint: &str, max_message: usize) -> Result<Port> {
+    Ok(reactor.listen(endpoint, move |_peer| {
+        let echo = Echo { upgraded: false, deflate: None, max_message, message: None, counts: [0; 4] };
+        FrameReceiver::new(WebSocketDecoder::default(), echo).max_length(max_message)
+    })?)
 }
 
 fn main() -> Result {
     env_logger::init();
-    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8765".into());
+    let mut arguments = std::env::args().skip(1);
+    let endpoint = arguments.next().unwrap_or_else(|| "127.0.0.1:8765".into());
+    let max_message = arguments.next().map_or(Ok(1 << 20), |bytes| bytes.parse())?;
     let reactor = Reactor::new()?;
-    let port = start(&reactor, &endpoint)?;
+    let port = start(&reactor, &endpoint, max_message)?;
     println!("listening on {}", port.address());
     reactor.run()
 }

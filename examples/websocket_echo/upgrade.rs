@@ -4,13 +4,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha1_smol::Sha1;
 
-use super::permessage_deflate::PermessageDeflate;
+use torsade::permessage_deflate::Parameters;
 
 pub const REFUSAL: &str = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 const OTHER_VERSION: &str = "HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\n\r\n";
 
-/// The answer that makes the connection a WebSocket, and its compression if there is any; or the one that does not.
-pub fn answer(request: &[u8]) -> Result<(String, Option<PermessageDeflate>), &'static str> {
+/// The answer that makes the connection a WebSocket, and what was agreed on compression, if anything; or the one that does not.
+pub fn answer(request: &[u8]) -> Result<(String, Option<Parameters>), &'static str> {
     let mut lines = std::str::from_utf8(request).map_err(|_| REFUSAL)?.split("\r\n");
     let first = lines.next().unwrap_or_default();
     let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
@@ -38,9 +38,9 @@ pub fn answer(request: &[u8]) -> Result<(String, Option<PermessageDeflate>), &'s
     let mut answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n"
     );
-    let deflate = PermessageDeflate::agree(&all("Sec-WebSocket-Extensions")).map(|(deflate, agreed)| {
-        answer += &format!("Sec-WebSocket-Extensions: {agreed}\r\n");
-        deflate
-    });
-    Ok((answer + "\r\n", deflate))
+    let agreed = Parameters::default().accept(&all("Sec-WebSocket-Extensions")).map_err(|_| REFUSAL)?;
+    if let Some(agreed) = &agreed {
+        answer += &format!("Sec-WebSocket-Extensions: {}\r\n", agreed.answer());
+    }
+    Ok((answer + "\r\n", agreed))
 }
