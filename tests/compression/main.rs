@@ -20,7 +20,7 @@
 //! | 15 hibernation | `sharing` | `sharing`, `flushing` | |
 //! | 16 memory of idle connections | `sharing`, `chain.rs` | | `torsade-bench`: `memory` |
 //! | 17 secrets: barriers and stored pieces | `sharing` | `sharing` | |
-//! | 18 real peers | | | `tests/interop/run imap irc telnetlib3 tintin websockets ws`; `framing/websocket` |
+//! | 18 real peers | | | `tests/interop/run imap irc telnetlib3 tintin websockets ws`, `tests/interop/autobahn`; `framing/websocket` |
 //! | 19 detection off, proxies | `detection` | `detection` | |
 //! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing` | | `properties`; `fuzz/fuzz_targets/decompress.rs` |
 //! | 21 dictionaries | `dictionaries`, `corruption`, `ends` | `dictionaries` | `tests/interop/run dictionaries` |
