@@ -149,8 +149,7 @@ impl Parameters {
         }))
     }
 
-    /// The window of the messages that we send, which an encoder can have: what was agreed, or more than it by a bit at most
-    /// where nobody asked for less.
+    /// What a server that wants these agrees on with a client that offers those; none if our encoder could not keep to it.
     fn meet(&self, offer: Stated) -> Option<Self> {
         let ours = self.server_max_window_bits.map(|bits| bits.max(LEAST_OF_ENCODER));
         let server_max_window_bits = match (ours, offer.server_max_window_bits) {
