@@ -225,7 +225,11 @@ fuzz_target!(|input: &[u8]| {
     let heard = play(&setting, &[cut.whole]);
     let in_pieces = play(&setting, &cut.pieces);
     let timed = setting.gap > Duration::ZERO && matches!(setting.how, How::Detected(_));
-    if !timed {
+    // What gives no data is counted after each read, so that it may be too much for one way of cutting and not for another.
+    let skipped = |heard: &Heard| matches!(heard.error(), Some(DecompressErrorKind::Skipped { .. }));
+    if skipped(&heard) != skipped(&in_pieces) {
+        assert!(heard.plain.starts_with(&in_pieces.plain) || in_pieces.plain.starts_with(&heard.plain), "{format}: other bytes");
+    } else if !timed {
         // Where a frame of zstd states a wrong size, the codec says so with the last bytes of its last block; stored ones
         // may be out by then, or not.
         let slack = if format == Format::Zstd && heard.error() == Some(DecompressErrorKind::Data) { 3 } else { 0 };

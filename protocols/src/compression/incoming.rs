@@ -139,7 +139,8 @@ impl Decompression {
     }
 
     /// Sets how many bytes in a row may give no data: skippable frames, names in a gzip header, empty blocks, members and
-    /// frames. Default 131,072, twice what one field of a gzip header may have. An unfinished block does not count.
+    /// frames. Default 131,072, twice what one field of a gzip header may have. An unfinished block does not count. They are counted
+    /// after each read, of which no byte counts if it gave data.
     #[must_use]
     pub const fn max_skipped(mut self, bytes: u64) -> Self {
         self.max_skipped = bytes;

@@ -229,7 +229,7 @@ impl Decoder {
     fn is_between(&self) -> bool {
         match &*self.share.codec().borrow() {
             Some(codec) => codec.ends_here() || self.streams > 0 && codec.is_between(),
-            None => self.streams > 0,
+            None => self.streams > 0 && !self.gave_way(),
         }
     }
 

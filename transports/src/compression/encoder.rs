@@ -33,7 +33,7 @@ const MANUAL_IDLE: Duration = Duration::from_secs(1);
 pub(super) struct Encoder {
     codec: AnyCodec,
     announce: bool,
-    /// Plain bytes that were to be stored.
+    /// Plain bytes that were stored because the program said so.
     asked: u64,
     dictionary: Option<u32>,
     ended: bool,
@@ -79,12 +79,19 @@ pub(super) trait Codec {
     fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
 
-    /// When what it has borrowed should be given back; for deflate, which alone borrows.
+    /// After a sync flush: appends the beginning of something that never comes, so that no reader takes the stream for a whole one.
+    ///
+    /// A zero begins another block in every format.
+    fn break_off(&mut self, wire: &mut Vec<u8>) {
+        wire.push(0);
+    }
+
+    /// When it has been idle for so long that it should [`hibernate`](Self::hibernate); none if that would free nothing.
     fn idle_at(&self) -> Option<Duration> {
         None
     }
 
-    /// Gives back what it has borrowed, and goes on when it is next written to.
+    /// After a flush: gives back what it has borrowed, or frees what it can make again, and goes on when it is next written to.
     fn hibernate(&mut self) {}
 
     /// Adds the counts that only this format has.
@@ -250,13 +257,12 @@ impl Encoder {
     }
 
     /// Flushes, and leaves the stream cut off: a reader that takes a stop at a flush for a proper end is not to take this for one.
-    ///
-    /// In every format a zero begins another block, here one that never comes.
     pub(super) fn break_off(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if self.opened && !self.ended {
             self.flush_as(FlushForm::Sync, wire, now)?;
-            wire.push(0);
-            self.wire_out += 1;
+            let before = wire.len();
+            self.codec.get_mut().break_off(wire);
+            self.wire_out += (wire.len() - before) as u64;
         }
         self.ended = true;
         self.flush_at = None;

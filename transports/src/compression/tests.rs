@@ -1,6 +1,7 @@
 //! Tests of the layer alone. Each file's first line names the groups it holds; what the groups are, and where else there
 //! are tests of them, is at the head of `tests/compression/main.rs`.
 
+mod combined;
 mod content_coding;
 mod corruption;
 mod decoder_memory;

@@ -2,7 +2,6 @@
 
 use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression, Format};
-
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::gzip_header::GzipHeader;

@@ -339,9 +339,10 @@ impl Codec for Lz4Decoder {
         self.collected.capacity() + self.window.capacity()
     }
 
-    /// The bytes of a block that is not whole.
+    /// The bytes of a block that is not whole, its size included.
     fn unfinished(&self) -> u64 {
-        self.collected.len() as u64
+        let size = if matches!(self.part, Part::Block { .. }) { 4 } else { 0 };
+        size + self.collected.len() as u64
     }
 
     fn stops_at_flush(&mut self) -> bool {

@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::{Compression, CompressionStats, Dictionary, Format, StoredBytes};
-
 use zlib_rs::{Deflate, DeflateFlush};
 
 use super::{Codec, FLUSH_ROOM, Failure, FlushForm};

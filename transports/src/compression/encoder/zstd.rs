@@ -149,6 +149,11 @@ impl Codec for ZstdEncoder {
         self.context = None;
         Ok(())
     }
+
+    /// Between frames, where a zero would be no part of the stream, begins the header of another one.
+    fn break_off(&mut self, wire: &mut Vec<u8>) {
+        if self.in_frame { wire.push(0) } else { wire.extend_from_slice(&MAGIC) }
+    }
 }
 
 fn write_header(window_log: u32, dictionary: Option<NonZeroU32>, wire: &mut Vec<u8>) {

@@ -1,11 +1,16 @@
 //! What the decoders of a reactor hold together: bounded, and who gives way.
 
+use std::rc::Rc;
+
+use torsade_reactor::Reactor;
+
 use super::*;
+use crate::compression::content_coding::ContentDecoder;
+use crate::compression::permessage_deflate::Parameters;
+use crate::connection::shared::Shared;
 
 #[cfg(feature = "zstd")]
 mod shared {
-    use std::rc::Rc;
-
     use super::*;
 
     /// A decoder that shares a bound with others, and has read `wire` at this time.
@@ -204,4 +209,39 @@ fn a_deflate_decoder_counts_for_what_it_has_given_out_up_to_its_window() {
             assert!(held.contains(&now), "{format}: {now} after {len}");
         }
     }
+}
+
+#[test]
+fn bodies_and_messages_that_gave_way_say_so_from_then_on() {
+    const MAX: usize = 100 << 10;
+    let reactor = Reactor::new().unwrap();
+    let memory = Rc::clone(Shared::of(&reactor).encoders.borrow().decoders());
+    memory.set_limit(MAX);
+    let wire = |format: Format| stream(&Compression::from(format).announce(false), &[noise(120_000)]);
+    let (gzip, raw) = (wire(Format::Gzip), wire(Format::DeflateRaw));
+    // Each fills its window of 48 KB in all; the more it has been sent, the later it gives way.
+    let body = |sent: usize| {
+        let mut body = ContentDecoder::new(Format::Gzip).unwrap().counted_in(&reactor);
+        body.decode(&mut &gzip[..sent], &mut Vec::new(), MAX).unwrap();
+        body
+    };
+    let mut first = body(40_000);
+    let (_, mut messages) = Parameters::default().server_side(&reactor);
+    messages.decompress(&mut &raw[..60_000], false, &mut Vec::new(), MAX).unwrap();
+    assert_eq!(memory.ended(), 0);
+    let third = body(80_000);
+    assert_eq!(memory.ended(), 1);
+    let last = body(100_000);
+    assert_eq!(memory.ended(), 2);
+
+    let gave_way = DecompressErrorKind::Memory { max: MAX as u64 };
+    for _ in 0..2 {
+        let error = first.decode(&mut &gzip[40_000..], &mut Vec::new(), MAX).unwrap_err();
+        assert_eq!(error.kind, gave_way);
+        let error = messages.decompress(&mut &raw[60_000..], true, &mut Vec::new(), MAX).unwrap_err();
+        assert_eq!(error.kind, gave_way);
+    }
+    assert_eq!(first.finish().unwrap_err().kind, gave_way);
+    drop((messages, third, last));
+    assert_eq!(memory.held(), 0);
 }

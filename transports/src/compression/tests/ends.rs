@@ -191,12 +191,19 @@ fn bytes_after_the_end_may_be_plain() {
 
 #[test]
 fn a_stream_that_was_broken_off_is_read_and_never_taken_for_a_whole_one() {
-    for format in formats() {
-        for announce in [true, false] {
-            let mut sender = sender(&Compression::from(format).announce(announce));
-            let mut wire = send(&mut sender, &messages(3));
-            sender.break_off(&mut wire, Duration::ZERO).unwrap();
-            let mut receiver = if announce { detecting() } else { expecting(format) };
+    for (format, announce, between) in
+        formats().flat_map(|format| [(format, true, false), (format, false, false), (format, false, true)])
+    {
+        let mut sender = sender(&Compression::from(format).announce(announce));
+        let mut wire = send(&mut sender, &messages(3));
+        if between {
+            // Here zstd is between two frames.
+            sender.barrier(&mut wire, NOW).unwrap();
+        }
+        sender.break_off(&mut wire, NOW).unwrap();
+        assert_eq!(sender.stats().wire_out, wire.len() as u64, "{format}");
+        let padded = Decompression::from(format).after_end(AfterEnd::Padded);
+        for mut receiver in [if announce { detecting() } else { expecting(format) }, expecting(padded)] {
             let (plain, reason) = receive_all(&mut receiver, &wire);
             assert_eq!(plain, messages(3).concat(), "{format}");
             assert_eq!(kind(reason), Some(DecompressErrorKind::Truncated), "{format}");

@@ -183,6 +183,16 @@ fn what_gives_nothing_is_taken_up_to_the_limit_in_every_format() {
 }
 
 #[test]
+#[cfg(feature = "lz4")]
+fn the_size_of_an_lz4_block_is_part_of_the_block() {
+    let wire = stream(&Compression::lz4(), &["sixteen bytes..."]);
+    // An announcement has 19 bytes, and the size 4.
+    let mut receiver = detecting_within(&Decompression::lz4().max_skipped(20));
+    let (plain, reason) = receive_in(&mut receiver, &wire, 1, ROOM);
+    assert_eq!((&plain[..], kind(reason)), (&b"sixteen bytes..."[..], None));
+}
+
+#[test]
 fn a_gzip_header_with_the_longest_extra_field_is_no_end_of_patience() {
     let extra = [&[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 3, 0xff, 0xff][..], &[0; 65_535]].concat();
     let wire = [&extra, &stream(&Compression::gzip().announce(false), &["data"])[10..]].concat();

@@ -2,7 +2,7 @@
 //! far as they are installed.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use super::*;
 
@@ -74,10 +74,17 @@ const read = async (at) => {
 read(0);
 ";
 
-/// What a program makes of its input; none, with a message, if it is not installed.
+/// What a program makes of its input, which it has to like; none, with a message, if it is not installed.
 pub(super) fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
+    let output = output(program, arguments, input)?;
+    assert!(output.status.success(), "{program} {arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    Some(output.stdout)
+}
+
+/// What a program says of its input; none, with a message, if it is not installed.
+fn output(program: &str, arguments: &[&str], input: &[u8]) -> Option<Output> {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let Ok(mut child) = command.spawn() else {
         skipped(program);
         return None;
@@ -91,8 +98,8 @@ pub(super) fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<Vec
         skipped(arguments.last().copied().unwrap_or(program));
         return None;
     }
-    assert!(output.status.success() && fed.is_ok(), "{program} {arguments:?} failed");
-    Some(output.stdout)
+    assert!(fed.is_ok() || !output.status.success(), "{program} {arguments:?} did not read all of it");
+    Some(output)
 }
 
 #[expect(clippy::print_stderr, reason = "who runs the tests should know what was not tried")]
@@ -267,6 +274,22 @@ fn zstd_reads_our_streams_and_we_read_its() {
             return;
         };
         assert!(receive(&mut expecting(Format::Zstd), &wire) == plain);
+    }
+}
+
+#[test]
+#[cfg(feature = "zstd")]
+fn zstd_takes_no_stream_that_was_broken_off_for_a_whole_one() {
+    for between_frames in [false, true] {
+        let mut sender = sender(&Compression::zstd());
+        let mut wire = send(&mut sender, &messages(3));
+        if between_frames {
+            sender.barrier(&mut wire, NOW).unwrap();
+        }
+        sender.break_off(&mut wire, NOW).unwrap();
+        let Some(output) = output("zstd", &["-t"], &wire) else { return };
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("premature end"), "between frames {between_frames}: {said}");
     }
 }
 
