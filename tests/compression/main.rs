@@ -14,15 +14,15 @@
 //! | 9 how our streams end; back-pressure | `ends` | `ends` | `simulated`, `properties` |
 //! | 10 bombs | `limits`, `decoder_memory` | `bombs` | `compression_memory`, `decoder_memory`: what they take |
 //! | 11 output pending without input | `limits` | `bombs` | |
-//! | 12 corruption, and each kind of end | `corruption`, `ends` | `ends` | |
+//! | 12 corruption, and each kind of end | `corruption`, `ends`, `fields` | `ends` | |
 //! | 13 limits, in every format | `limits` | | |
 //! | 14 data that does not compress | `pass_through` | | |
-//! | 15 hibernation | `sharing` | `sharing`, `flushing` | |
+//! | 15 hibernation | `sharing`, `combined` | `sharing`, `flushing` | |
 //! | 16 memory of idle connections | `sharing`, `chain.rs` | | `torsade-bench`: `memory` |
-//! | 17 secrets: barriers and stored pieces | `sharing` | `sharing` | |
+//! | 17 secrets: barriers and stored pieces | `secrets`, `combined` | `sharing` | |
 //! | 18 real peers | | | `tests/interop/run imap irc telnetlib3 tintin websockets ws`, `tests/interop/autobahn`; `framing/websocket` |
 //! | 19 detection off, proxies | `detection` | `detection` | |
-//! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing` | | `properties`; `fuzz/fuzz_targets/decompress.rs` |
+//! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing`, `combined` | | `properties`; `fuzz/fuzz_targets/decompress.rs` |
 //! | 21 dictionaries | `dictionaries`, `corruption`, `ends` | `dictionaries` | `tests/interop/run dictionaries` |
 //!
 //! Most tests turn the reactor by hand, with the peer's blocking socket on the same thread: what has been written to a

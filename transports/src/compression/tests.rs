@@ -8,6 +8,7 @@ mod decoder_memory;
 mod detection;
 mod dictionaries;
 mod ends;
+mod fields;
 mod flushing;
 mod golden;
 mod limits;
@@ -16,6 +17,7 @@ mod outside;
 mod pass_through;
 mod permessage_deflate;
 mod round_trip;
+mod secrets;
 mod sharing;
 
 use std::time::Duration;
