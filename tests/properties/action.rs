@@ -166,9 +166,12 @@ impl Side {
 
     fn set_limits(&mut self) {
         let Some(transport) = &self.transport else { return };
-        self.high = self.chance.size(2000) as usize;
-        self.low = (self.chance.below(self.high as u64 + 1) as usize).min(self.high);
-        transport.set_write_buffer_limits(self.low, self.high);
+        let high = self.chance.size(2000) as usize;
+        let low = self.chance.below(high as u64 + 1) as usize;
+        transport.set_write_buffer_limits(low, high);
+        // The low mark is below the high one, which is at least one byte.
+        self.high = high.max(1);
+        self.low = low.min(self.high - 1);
         self.limits_set = self.turn();
     }
 

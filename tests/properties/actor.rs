@@ -52,7 +52,7 @@ impl Side {
             self.complain(format_args!("{name} came after the end of the stream"));
         }
         let set_now = self.limits_set == self.turn();
-        if reads && transport.unsent() > self.high && !self.read_while_congested && !set_now {
+        if reads && transport.unsent() >= self.high && !self.read_while_congested && !set_now {
             self.complain(format_args!("{name} came with {} bytes unsent, {} are high", transport.unsent(), self.high));
         }
     }

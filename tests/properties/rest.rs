@@ -38,7 +38,7 @@ impl Side {
         }
         if let Some(produced) = self.producer.as_ref().filter(|_| !self.is_stopping() && !fails) {
             match (produced.streaming, produced.paused) {
-                (true, false) if unsent > self.high => self.complain(format_args!("its producer goes on with {unsent} unsent")),
+                (true, false) if unsent >= self.high => self.complain(format_args!("its producer goes on with {unsent} unsent")),
                 (true, true) if unsent <= self.low => self.complain(format_args!("its producer waits with {unsent} unsent")),
                 (false, _) if unsent == 0 && !produced.dry => self.complain("its pull producer is not asked"),
                 _ => {}

@@ -272,7 +272,7 @@ fn a_producer_that_was_paused_for_a_handshake_is_resumed_when_a_close_gives_that
                 transport.reactor().call_later(Duration::from_secs(1), move || {
                     let hello = late.unsent();
                     assert!(hello > 0);
-                    late.set_write_buffer_limits(hello, hello);
+                    late.set_write_buffer_limits(hello, hello + 1);
                     // Its close_notify has to wait for the handshake, and is too much.
                     late.lose_write_connection();
                 });

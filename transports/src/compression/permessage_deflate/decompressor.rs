@@ -52,27 +52,24 @@ impl Decompressor {
     /// becomes:
     ///
     /// ```
-    /// # use torsade::permessage_deflate::Parameters;
-    /// # use torsade::prelude::*;
-    /// # fn main() -> Result {
-    /// # let (mut compressor, mut decompressor) = Parameters::default().server_side(&Reactor::new()?);
-    /// # let mut payload = Vec::new();
-    /// # compressor.compress(&[0; 100_000], true, &mut payload)?;
-    /// # let mut sum = 0;
-    /// let (mut rest, mut plain) = (&payload[..], Vec::new());
+    /// use torsade::{permessage_deflate::Parameters, prelude::*};
+    ///
+    /// let (mut compressor, mut decompressor) = Parameters::default().server_side(&Reactor::new()?);
+    /// let mut payload = Vec::new();
+    /// compressor.compress(&[0; 100_000], true, &mut payload)?;
+    ///
+    /// let (mut rest, mut plain, mut sum) = (&payload[..], Vec::new(), 0);
     /// loop {
     ///     let more = decompressor.decompress(&mut rest, true, &mut plain, 4096)?;
-    ///     // Do something with `plain`.
-    /// #   assert!(plain.len() <= 4096);
-    /// #   sum += plain.len();
+    ///     assert!(plain.len() <= 4096);
+    ///     sum += plain.len();
     ///     plain.clear();
     ///     if !more {
     ///         break;
     ///     }
     /// }
-    /// # assert_eq!(sum, 100_000);
-    /// # Ok(())
-    /// # }
+    /// assert_eq!(sum, 100_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
