@@ -78,8 +78,8 @@ pub trait Protocol {
     /// The peer of a UNIX socket has passed a descriptor, which is ours now and closed when it is dropped.
     ///
     /// Only after [`Transport::set_descriptor_limit`]. It comes before the bytes that it was sent with, whatever layers those go
-    /// through, and several come in the order in which they were sent; pausing in here does not hold back the bytes that were read
-    /// together with it. Dropped by default. Not on systems without UNIX sockets.
+    /// through, and several come in the order in which they were sent; pausing in here does not hold back the bytes that were
+    /// read together with it. Dropped by default. Not on systems without UNIX sockets.
     ///
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`.

@@ -208,7 +208,8 @@ impl Transport {
 }
 
 /// # Closing
-/// Nothing written before is lost to any of these but `abort_connection`. `manual::closing` of the `torsade` crate has the whole of it.
+/// Nothing written before is lost to any of these but `abort_connection`. `manual::closing` of the `torsade` crate has the whole
+/// of it.
 impl Transport {
     /// Closes the connection once everything written is sent.
     ///

@@ -8,8 +8,8 @@ use torsade_reactor::Reactor;
 /// The work of all connections together that are ready in a turn, in units; each has an equal share.
 const TURN: u64 = 500_000;
 
-/// The least and the most that a share may be. The most is enough to inflate 64 KiB of ordinary text, with room to spare, so that a
-/// single connection reads whole buffers.
+/// The least and the most that a share may be. The most is enough to inflate 64 KiB of ordinary text, with room to spare, so that
+/// a single connection reads whole buffers.
 const LEAST: u64 = 6_000;
 const MOST: u64 = 250_000;
 
@@ -42,8 +42,8 @@ pub struct Work {
 /// What each step costs, in units.
 ///
 /// About the nanoseconds that the most expensive input of each kind takes. Those of deflate were measured on the codec alone, the
-/// others are estimates. `cargo run --release -p torsade-bench --all-features --bin hostile` checks all of them against the clock:
-/// it prints how long a turn with 64 peers of each kind takes. Bytes of a plain stream are not counted: the size of a read
+/// others are estimates. `cargo run --release -p torsade-bench --all-features --bin hostile` checks all of them against the
+/// clock: it prints how long a turn with 64 peers of each kind takes. Bytes of a plain stream are not counted: the size of a read
 /// bounds them.
 pub mod weight {
     /// A datagram that is received: a call of the system, most of all.
@@ -59,8 +59,8 @@ pub mod weight {
 
     /// A byte of a deflate block that a decompressor takes, up to [`DEFLATE_BLOCK`] for a block: code tables cost most.
     pub const DEFLATE: u64 = 105;
-    /// The most expensive block of deflate, besides the bytes it gives: one with two full code tables takes 2,900 ns for 28 bytes.
-    /// (Small tables take 450 ns for 11 bytes, fixed codes 29 ns for 10 bits, a stored block 23 ns for 5 bytes.)
+    /// The most expensive block of deflate, besides the bytes it gives: one with two full code tables takes 2,900 ns for 28
+    /// bytes. (Small tables take 450 ns for 11 bytes, fixed codes 29 ns for 10 bits, a stored block 23 ns for 5 bytes.)
     pub const DEFLATE_BLOCK: u64 = 3_000;
     /// The beginning and the end of a stream of the deflate family, or of a gzip member.
     pub const DEFLATE_STREAM: u64 = 700;

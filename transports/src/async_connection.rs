@@ -24,21 +24,24 @@ use protocol::Received;
 /// The largest buffer that a connection keeps while nothing waits in it.
 const KEEP: usize = 4 << 10;
 
-/// A connection as a stream of bytes to read from and write to in `async` code: `futures-io`'s `AsyncRead`, `AsyncBufRead` and `AsyncWrite`.
+/// A connection as a stream of bytes to read from and write to in `async` code: `futures-io`'s `AsyncRead`, `AsyncBufRead` and
+/// `AsyncWrite`.
 ///
 /// It comes from [`connect_async`](ReactorAsync::connect_async) and [`listen_async`](ReactorAsync::listen_async), or from a
-/// protocol that gives its connection away, [`from_protocol`](Self::from_protocol). Whatever is written for `futures-io` runs on it, on this reactor and in a
-/// simulated network: no other runtime is needed, and none may be mixed in (its timers would need a loop of their own).
+/// protocol that gives its connection away, [`from_protocol`](Self::from_protocol). Whatever is written for `futures-io` runs on
+/// it, on this reactor and in a simulated network: no other runtime is needed, and none may be mixed in (its timers would need a
+/// loop of their own).
 ///
-/// *Reading*: what was received, at most 64 KiB, waits here, and nothing more is received before it was read. Everything that came is given out
-/// before the end, and before the reason of a loss. Unsent output does not keep it from reading. *Writing* takes as much as the high watermark of unsent output has room for, and waits
-/// where there is none. *Flushing* is done when the system has everything. *Closing* sends everything, ends our stream, and is done
-/// when that is sent; the peer can still be read from. *Dropped*, it is
-/// [aborted](Transport::abort_connection), unless it was closed: then what the peer still sends is not waited for.
+/// *Reading*: what was received, at most 64 KiB, waits here, and nothing more is received before it was read. Everything that
+/// came is given out before the end, and before the reason of a loss. Unsent output does not keep it from reading. *Writing*
+/// takes as much as the high watermark of unsent output has room for, and waits where there is none. *Flushing* is done when the
+/// system has everything. *Closing* sends everything, ends our stream, and is done when that is sent; the peer can still be read
+/// from. *Dropped*, it is [aborted](Transport::abort_connection), unless it was closed: then what the peer still sends is not
+/// waited for.
 ///
 /// # Errors
-/// An [`io::Error`] of a lost connection has the [`ReasonText`](torsade_protocols::ReasonText) in it; a connection that ended gracefully
-/// reads as the end of the stream. `BrokenPipe` where something is written after closing.
+/// An [`io::Error`] of a lost connection has the [`ReasonText`](torsade_protocols::ReasonText) in it; a connection that ended
+/// gracefully reads as the end of the stream. `BrokenPipe` where something is written after closing.
 ///
 /// # Examples
 /// ```
@@ -96,8 +99,8 @@ impl AsyncConnection {
 
     /// Makes one of a protocol's connection, in which `rest` is read before what comes from here on.
     ///
-    /// The protocol that made the connection stays the one that is told, and passes everything on to the [`AsyncProtocol`], by `fallback` and
-    /// `data_received`: what it does not pass on is not known here.
+    /// The protocol that made the connection stays the one that is told, and passes everything on to the [`AsyncProtocol`], by
+    /// `fallback` and `data_received`: what it does not pass on is not known here.
     ///
     /// # Examples
     /// The first byte says who is to serve the connection:

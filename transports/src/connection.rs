@@ -97,8 +97,8 @@ impl StreamConnection {
         Self::new(shared, peer, protocol).enter(stream, layers)
     }
 
-    /// Makes a connection of one of a child process's pipes, and tells `on_made` before `connection_made`. Outside of the loop too:
-    /// that callback of its protocol calls nothing of the program's.
+    /// Makes a connection of one of a child process's pipes, and tells `on_made` before `connection_made`. Outside of the loop
+    /// too: that callback of its protocol calls nothing of the program's.
     pub(crate) fn adopt_pipe(
         shared: &Rc<Shared>,
         pipe: Box<dyn Stream>,

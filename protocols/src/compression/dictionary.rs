@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::Format;
 
-/// With which a trained dictionary of zstd begins, RFC 8878, 5; its id follows.
+/// What a trained dictionary of zstd begins with, RFC 8878, 5; its id follows.
 const TRAINED: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
 
 /// Bytes that both ends know before the first message, so that even that is compressed against something.
@@ -41,7 +41,7 @@ const TRAINED: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
 pub struct Dictionary(Arc<Content>);
 
 struct Content {
-    /// Of the bytes, once it was asked for.
+    /// The checksum of the bytes, made when it is first asked for.
     adler: OnceLock<u32>,
     bytes: Box<[u8]>,
     id: Option<u32>,

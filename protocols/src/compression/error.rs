@@ -157,8 +157,8 @@ pub enum DecompressErrorKind {
         /// The limit in bytes, [`Decompression::max_total`](super::Decompression::max_total).
         max: u64,
     },
-    /// The decompressors of this reactor would hold more memory together than they may, and this one was the least active, or needs
-    /// more than half of it alone: see `ReactorTcp::set_decompression_memory`.
+    /// The decompressors of this reactor would hold more memory together than they may, and this one was the least active, or
+    /// needs more than half of it alone: see `ReactorTcp::set_decompression_memory`.
     Memory {
         /// The limit in bytes, for all of them.
         max: u64,

@@ -138,8 +138,8 @@ impl Decompression {
         self
     }
 
-    /// Sets how many bytes in a row may give no data: skippable frames, names in a gzip header, empty blocks, members and
-    /// frames. Default 131,072, twice what one field of a gzip header may have. An unfinished block does not count. They are counted
+    /// Sets how many bytes in a row may give no data: skippable frames, names in a gzip header, empty blocks, members and frames.
+    /// Default 131,072, twice what one field of a gzip header may have. An unfinished block does not count. They are counted
     /// after each read, of which no byte counts if it gave data.
     #[must_use]
     pub const fn max_skipped(mut self, bytes: u64) -> Self {
@@ -240,15 +240,15 @@ pub enum Detect {
     ///
     /// A server whose *first* bytes are somebody else's content (a stored file over a bare connection, with no greeting, status
     /// line or length before it) can be made to hand out an announcement. The client then delivers what that content decodes to,
-    /// in place of the content. Who has stored it could have stored the decoded bytes as well, so that it gains nothing but to get
-    /// past a filter on the server's side; the limits of [`Decompression`] hold, and whatever the server sends behind it is an
-    /// error or garbage, never mistaken for something else. Where that matters, switch detection off
+    /// in place of the content. Who has stored it could have stored the decoded bytes as well, so that it gains nothing but to
+    /// get past a filter on the server's side; the limits of [`Decompression`] hold, and whatever the server sends behind it is
+    /// an error or garbage, never mistaken for something else. Where that matters, switch detection off
     /// ([`set_detection`](crate::Transport::set_detection), before the first byte) or call `expect_compression`.
     ///
-    /// The announcement is not bound to the connection, since before TLS there is nothing to bind it to. It only tells what a server
-    /// has sent to a client that has said nothing, so that it would have to name something that both ends know and a file cannot:
-    /// but addresses and ports differ between the ends behind NAT, clocks differ anyway and can be foreseen, and what the client has said so
-    /// far is nothing, or known to everybody.
+    /// The announcement is not bound to the connection, since before TLS there is nothing to bind it to. It only tells what a
+    /// server has sent to a client that has said nothing, so that it would have to name something that both ends know and a file
+    /// cannot: but addresses and ports differ between the ends behind NAT, clocks differ anyway and can be foreseen, and what the
+    /// client has said so far is nothing, or known to everybody.
     AtStart,
     /// Nowhere: incoming bytes are passed on without a look at them. The default where we listen.
     #[default]

@@ -113,12 +113,13 @@ impl Compression {
 
     /// Sets how many plain bytes a flush must have to be worth borrowing an encoder for. Default 0: any.
     ///
-    /// A stream that has no encoder at the moment (nothing was written for a second, or it was lent to another) stores a flush of fewer
-    /// bytes, which costs 5 bytes of header; they stay in the history. One that has an encoder compresses whatever comes, since
-    /// giving it back would cost more than that saves. It is worth its bytes where many idle connections now and then say a few words (a heartbeat, an
-    /// acknowledgement): borrowing takes tens of microseconds with the whole history, and takes the encoder from somebody else
-    /// once more than 64 connections speak. To have something stored for certain, call
-    /// [`write_uncompressed`](crate::Transport::write_uncompressed). This is for the deflate family, and for 8 KiB at most: lz4 and zstd borrow nothing.
+    /// A stream that has no encoder at the moment (nothing was written for a second, or it was lent to another) stores a flush of
+    /// fewer bytes, which costs 5 bytes of header; they stay in the history. One that has an encoder compresses whatever comes,
+    /// since giving it back would cost more than that saves. It is worth its bytes where many idle connections now and then say a
+    /// few words (a heartbeat, an acknowledgement): borrowing takes tens of microseconds with the whole history, and takes the
+    /// encoder from somebody else once more than 64 connections speak. To have something stored for certain, call
+    /// [`write_uncompressed`](crate::Transport::write_uncompressed). This is for the deflate family, and for 8 KiB at most: lz4
+    /// and zstd borrow nothing.
     #[must_use]
     pub const fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
@@ -170,11 +171,11 @@ impl From<Format> for Compression {
 ///
 /// Messages that share a flush save more than any level does: see the table in the manual's chapter on compression.
 ///
-/// A deflate stream has two forms of it. The *sync* form ends at a byte boundary with the marker `00 00 ff ff`, and every inflater
-/// gives everything out after it. The *partial* form (`Z_PARTIAL_FLUSH`) is 3 to 4 bytes shorter, and most inflaters do: zlib and
-/// what is made of it, Java and Node. Go's does not, nor may one of your own. Unless said otherwise, a flush is in the sync form until
-/// the peer has announced a stream of its own, by which we know it to be Torsade, and in the partial form from then on. In either
-/// form the stream is legal. The other formats have one form only.
+/// A deflate stream has two forms of it. The *sync* form ends at a byte boundary with the marker `00 00 ff ff`, and every
+/// inflater gives everything out after it. The *partial* form (`Z_PARTIAL_FLUSH`) is 3 to 4 bytes shorter, and most inflaters do:
+/// zlib and what is made of it, Java and Node. Go's does not, nor may one of your own. Unless said otherwise, a flush is in the
+/// sync form until the peer has announced a stream of its own, by which we know it to be Torsade, and in the partial form from
+/// then on. In either form the stream is legal. The other formats have one form only.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Flush {

@@ -23,7 +23,8 @@ pub struct CompressionStats {
     pub format_out: Option<Format>,
     /// How often the encoder was given back, or taken away, while the connection was idle.
     pub hibernations: u64,
-    /// What is written now is stored, since compressing what came before it gained less than 3 %; after 256 KiB it is tried again.
+    /// What is written now is stored, since compressing what came before it gained less than 3 %; after 256 KiB it is tried
+    /// again.
     pub incompressible: bool,
     /// Writes into the outgoing stream that had bytes; one of several pieces is one.
     pub messages: u64,

@@ -91,8 +91,8 @@ impl Transport {
     /// Sends all that the compressor holds at the end of this turn, whatever its flush policy; opens the stream if nothing was
     /// written yet.
     ///
-    /// Call it right after [`set_compression`](Self::set_compression) where the peer has been told that a stream begins here (MCCP's
-    /// `IAC SB 86 IAC SE`): then it gets one, even if nothing is written before it is ended.
+    /// Call it right after [`set_compression`](Self::set_compression) where the peer has been told that a stream begins here
+    /// (MCCP's `IAC SB 86 IAC SE`): then it gets one, even if nothing is written before it is ended.
     pub fn flush_compression(&self) {
         if let Some(compression) = self.0.compression() {
             compression.flush_compression();
@@ -109,17 +109,18 @@ impl Transport {
         }
     }
 
-    /// Writes like [`write`](Self::write), but stores the bytes uncompressed in the running stream; without one, the same as `write`.
+    /// Writes like [`write`](Self::write), but stores the bytes uncompressed in the running stream; without one, the same as
+    /// `write`.
     ///
     /// For what is compressed already (a picture, an archive), and for a secret on a connection that also carries what an
-    /// attacker may choose: no byte of `data` is compressed, and nothing is ever compressed by referring to it, so that lengths on the wire
-    /// tell nothing of it but its own. The bytes keep their place among what is written. They leave with this turn's output,
-    /// and so does what was written before, whatever the flush policy. To any reader it is still one stream, except that
+    /// attacker may choose: no byte of `data` is compressed, and nothing is ever compressed by referring to it, so that lengths
+    /// on the wire tell nothing of it but its own. The bytes keep their place among what is written. They leave with this turn's
+    /// output, and so does what was written before, whatever the flush policy. To any reader it is still one stream, except that
     /// zstd goes on in a new frame, as after a [`compression_barrier`](Self::compression_barrier).
     ///
     /// What follows begins without a history, as after a barrier: a picture of 10 KB is well stored, but a stream of small
-    /// messages that are stored in turn with compressed ones gains little. A message in a frame is written in two steps: the length
-    /// by `write`, the rest by this.
+    /// messages that are stored in turn with compressed ones gains little. A message in a frame is written in two steps: the
+    /// length by `write`, the rest by this.
     ///
     /// # Examples
     /// ```

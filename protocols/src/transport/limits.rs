@@ -36,8 +36,8 @@ pub trait ConnectionLimits {
 impl Transport {
     /// Sets the watermarks of unsent bytes: from `high` on the connection is congested, at or below `low` no longer.
     ///
-    /// 16 KiB and 64 KiB unless set. Congested, it is not read from and its producer is paused. `low` is taken as below `high`, and
-    /// a `high` of 0 as 1.
+    /// 16 KiB and 64 KiB unless set. Congested, it is not read from and its producer is paused. `low` is taken as below `high`,
+    /// and a `high` of 0 as 1.
     pub fn set_write_buffer_limits(&self, low: usize, high: usize) {
         self.0.limits().set_write_buffer_limits(low, high);
     }
@@ -57,8 +57,8 @@ impl Transport {
 
     /// Gives a Deferred that fires when there is room to write: at once, or when the output is no longer congested.
     ///
-    /// For whoever writes much without being a [`Producer`](crate::Producer); there may be any number beside one. It does not fire
-    /// from inside a method of the transport. Loss of the connection is an error, its [`Reason`](crate::Reason).
+    /// For whoever writes much without being a [`Producer`](crate::Producer); there may be any number beside one. It does not
+    /// fire from inside a method of the transport. Loss of the connection is an error, its [`Reason`](crate::Reason).
     ///
     /// # Examples
     /// ```

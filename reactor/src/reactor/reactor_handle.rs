@@ -33,7 +33,7 @@ pub(crate) struct ThreadCalls {
     waker: Arc<dyn Wake>,
     /// The reactor's thread.
     home: ThreadId,
-    /// That thread is in a turn, which looks at the queue before it sleeps. Only told and asked there.
+    /// That thread is in a turn, which looks at the queue before it sleeps. It has a meaning on that thread only.
     in_turn: AtomicBool,
 }
 

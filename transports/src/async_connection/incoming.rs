@@ -29,7 +29,7 @@ pub struct Incoming {
 #[derive(Default)]
 struct Queue {
     waiting: RefCell<Waiting>,
-    /// Until it has ended.
+    /// None once it has ended.
     port: RefCell<Option<Port>>,
 }
 
@@ -69,7 +69,7 @@ impl Incoming {
         Poll::Ready(next)
     }
 
-    /// The factory for the port, and what makes the rest of it once there is one.
+    /// The factory for a port, and what takes the port once it listens.
     pub(super) fn begin() -> (impl Factory + 'static, impl FnOnce(Port) -> Self) {
         let queue = Rc::<Queue>::default();
         let accepting = Accepting(Rc::clone(&queue));

@@ -35,12 +35,12 @@ pub(super) const NOBODY: Token = Token::from_usize(usize::MAX);
 /// The sum of what the decoders of one reactor hold, and its bound.
 ///
 /// A decoder that grows gets what it needs, up to half of the bound. Above the bound the least active give way, one after the
-/// other: those that hold most for each byte that they were sent lately. So whoever has many decoders, and keeps them awake with a byte
-/// now and then, loses them before one that is used; to keep a window from others, one has to send as much for its size as they do.
-/// Those that hold less than the mean come last: large windows take nothing from them.
+/// other: those that hold most for each byte that they were sent lately. So whoever has many decoders, and keeps them awake with
+/// a byte now and then, loses them before one that is used; to keep a window from others, one has to send as much for its size as
+/// they do. Those that hold less than the mean come last: large windows take nothing from them.
 ///
-/// What was filled without being paid for, beyond [`FREE`] and [`PAID`], is bounded more tightly, and makes room only for its own kind:
-/// so streams of a few hundred bytes that fill windows of megabytes take nothing from anybody else.
+/// What was filled without being paid for, beyond [`FREE`] and [`PAID`], is bounded more tightly, and makes room only for its own
+/// kind: so streams of a few hundred bytes that fill windows of megabytes take nothing from anybody else.
 pub(crate) struct DecoderMemory {
     limit: Cell<usize>,
     held: Cell<usize>,
@@ -64,15 +64,16 @@ pub(super) struct Share {
 /// A codec, where it can be taken away.
 struct Place {
     codec: RefCell<Option<Box<dyn Codec>>>,
-    /// The connection whose it is; nobody's token if it is not part of one, which learns of it when it is used next.
+    /// The connection that it belongs to; [`NOBODY`] for a decoder outside of one, which notices when it is used next.
     owner: Token,
     bytes: Cell<usize>,
     unpaid: Cell<usize>,
     gave_way: Cell<bool>,
     /// Its index in the list of all.
     index: Cell<usize>,
-    /// Compressed bytes that it has taken, of which the older count less, and since when no half-life has passed.
+    /// Compressed bytes that it has taken, of which the older count less.
     recent: Cell<u64>,
+    /// When they were last halved.
     since: Cell<Duration>,
 }
 
@@ -257,7 +258,8 @@ impl Share {
         DecompressErrorKind::Memory { max: self.memory.limit.get() as u64 }
     }
 
-    /// Notes that `taken` bytes were decoded just now, and what the codec holds after that; `all_taken` are those of the whole stream.
+    /// Notes that `taken` bytes were decoded just now, and what the codec holds after that; `all_taken` are those of the whole
+    /// stream.
     ///
     /// # Errors
     /// [`DecompressErrorKind::Memory`], if that is too much for one.

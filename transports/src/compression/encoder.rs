@@ -28,8 +28,8 @@ const MANUAL_IDLE: Duration = Duration::from_secs(1);
 /// One outgoing stream.
 ///
 /// Guaranteed for every format: nothing is sent before the first byte is written or a flush is asked for, and then header and
-/// announcement go first; after a flush the peer can read everything written so far; an end is written at most once, and only to a stream that
-/// was opened; after it nothing is written.
+/// announcement go first; after a flush the peer can read everything written so far; an end is written at most once, and only to
+/// a stream that was opened; after it nothing is written.
 pub(super) struct Encoder {
     codec: AnyCodec,
     announce: bool,
@@ -70,8 +70,8 @@ pub(super) trait Codec {
     /// Writes the stream's header, and the announcement if a place for it is given.
     fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure>;
     fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
-    /// Appends what the peer needs to read everything. In the sync form the stream is at a byte boundary then, and an empty
-    /// flush is nothing unless it has to bring it there.
+    /// Appends what the peer needs to read everything. After the sync form the stream is at a byte boundary. Where there is
+    /// nothing to flush nothing is appended, except what brings it to that boundary.
     fn flush(&mut self, form: FlushForm, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
     /// After a sync flush: puts `plain` into the stream as it is. What follows will not refer to it, nor to what went before.
     fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure>;
@@ -79,7 +79,8 @@ pub(super) trait Codec {
     fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
 
-    /// After a sync flush: appends the beginning of something that never comes, so that no reader takes the stream for a whole one.
+    /// After a sync flush: appends the beginning of something that never comes, so that no reader takes the stream for a whole
+    /// one.
     ///
     /// A zero begins another block in every format.
     fn break_off(&mut self, wire: &mut Vec<u8>) {
@@ -256,7 +257,8 @@ impl Encoder {
         finished
     }
 
-    /// Flushes, and leaves the stream cut off: a reader that takes a stop at a flush for a proper end is not to take this for one.
+    /// Flushes, and leaves the stream cut off: a reader that takes a stop at a flush for a proper end is not to take this for
+    /// one.
     pub(super) fn break_off(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if self.opened && !self.ended {
             self.flush_as(FlushForm::Sync, wire, now)?;

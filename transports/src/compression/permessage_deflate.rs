@@ -1,9 +1,9 @@
 //! Compressed WebSocket messages: the extension permessage-deflate, RFC 7692.
 //!
 //! What is compressed here are messages, each on its own, and not the connection as by `set_compression`. A client offers
-//! [`Parameters`], a server accepts them, and both get a [`Compressor`] for the messages that they send and a [`Decompressor`] for
-//! those that come. Frames are left to the WebSocket: the payload of a compressed message, fragments put together, goes in here,
-//! and the bit RSV1 is set in its first frame.
+//! [`Parameters`], a server accepts them, and both get a [`Compressor`] for the messages that they send and a [`Decompressor`]
+//! for those that come. Frames are left to the WebSocket: the payload of a compressed message, fragments put together, goes in
+//! here, and the bit RSV1 is set in its first frame.
 //!
 //! ```
 //! use torsade::permessage_deflate::Parameters;

@@ -1,7 +1,8 @@
 //! The encoders of a whole reactor, lent to the streams that are being written.
 //!
 //! A deflate encoder takes 300 KB (zlib-rs), and after a flush it holds nothing that the decoder needs, but for bits of a last
-//! byte. So an idle connection gives its encoder back and keeps only its history. When it writes again, any encoder, reset and primed with *that connection's own* history, goes on where it left off.
+//! byte. So an idle connection gives its encoder back and keeps only its history. When it writes again, any encoder, reset and
+//! primed with *that connection's own* history, goes on where it left off.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,8 +16,8 @@ use zlib_rs::{Deflate, DeflateConfig, DeflateFlush};
 use super::decoder_memory::DecoderMemory;
 use super::history::WINDOW;
 
-/// A block holds at most 4,096 symbols, where zlib's own default is 16,384: zlib-rs clears the space for them after each block, which
-/// with the default is a seventh of the time of a message. What is left on the wire is the same within 0.3 percent.
+/// A block holds at most 4,096 symbols, where zlib's own default is 16,384: zlib-rs clears the space for them after each block,
+/// which with the default is a seventh of the time of a message. What is left on the wire is the same within 0.3 percent.
 const MEM_LEVEL: i32 = 6;
 
 /// The pool as its connections share it.
@@ -24,11 +25,11 @@ pub(crate) type SharedPool = Rc<RefCell<EncoderPool>>;
 
 /// Raw deflate encoders, up to a limit.
 ///
-/// Each is free, or lent under a [`Lease`]. A lease holds until the borrower gives it back or, once its reader has everything, until
-/// another borrower is given the encoder: a borrower therefore asks [`holds`](Self::holds) before each use. An encoder that has
-/// bytes which the reader still needs is never taken away. One that has bits of a last byte is: the pool brings that stream to a
-/// byte boundary, and keeps the few bytes of it until their stream asks for them ([`take_owed`](Self::take_owed)). Nothing in
-/// here calls out.
+/// Each is free, or lent under a [`Lease`]. A lease holds until the borrower gives it back or, once its reader has everything,
+/// until another borrower is given the encoder: a borrower therefore asks [`holds`](Self::holds) before each use. An encoder that
+/// has bytes which the reader still needs is never taken away. One that has bits of a last byte is: the pool brings that stream
+/// to a byte boundary, and keeps the few bytes of it until their stream asks for them ([`take_owed`](Self::take_owed)). Nothing
+/// in here calls out.
 pub(crate) struct EncoderPool {
     /// The memory of the same reactor's decoders, which are not lent, but bounded together.
     decoders: Rc<DecoderMemory>,

@@ -18,9 +18,9 @@ const HOLD_MORE: Duration = Duration::from_secs(2);
 
 /// The receiving side while nothing has been announced.
 ///
-/// Every byte is delivered once, in its place, unless it is part of an announcement, and none is delivered while an
-/// announcement may begin with it. But what others may have written as well is held back for a bounded time only, since they may
-/// wait for an answer to it. If the rest of an announcement comes after that, its beginning was delivered as plain: the sniffer still
+/// Every byte is delivered once, in its place, unless it is part of an announcement, and none is delivered while an announcement
+/// may begin with it. But what others may have written as well is held back for a bounded time only, since they may wait for an
+/// answer to it. If the rest of an announcement comes after that, its beginning was delivered as plain: the sniffer still
 /// notices, and [`Found::Split`] is an error, not a garbled stream.
 #[derive(Default)]
 pub(super) struct Sniffer {

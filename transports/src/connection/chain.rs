@@ -18,8 +18,8 @@ use crate::tls::TlsLayer;
 /// delivered yet. Each layer is found by its kind; [`AnyLayer::rank`] alone decides its place.
 ///
 /// What is guaranteed: every byte goes through all layers in their order, whenever they were switched on, and none overtakes
-/// another. Going in, one call makes at most one buffer of plain bytes; a layer is given input from below only when it has used up
-/// its own, so that each holds back a bounded amount. What was made before an error is delivered before the error. The end of
+/// another. Going in, one call makes at most one buffer of plain bytes; a layer is given input from below only when it has used
+/// up its own, so that each holds back a bounded amount. What was made before an error is delivered before the error. The end of
 /// the wire is told to one layer after the other, each when nothing is left for it to read.
 #[derive(Default)]
 pub(crate) struct Chain {

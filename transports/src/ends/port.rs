@@ -106,8 +106,8 @@ impl Port {
         self.0.address.clone()
     }
 
-    /// Calls `look` with the listening socket's descriptor, as [`Transport::with_descriptor`](torsade_protocols::Transport::with_descriptor)
-    /// does with a connection's.
+    /// Calls `look` with the listening socket's descriptor, as
+    /// [`Transport::with_descriptor`](torsade_protocols::Transport::with_descriptor) does with a connection's.
     ///
     /// # Errors
     /// `Unsupported` in a simulated world; `NotConnected` once it is closed.

@@ -69,9 +69,9 @@ pub trait ReactorTcp {
     /// Listens on a socket that listens already, and has `factory` build a protocol for each connection.
     ///
     /// A `TcpListener` or, on UNIX, a `UnixListener`: for a socket that was handed to this program by the one that started it, or
-    /// that several [workers](torsade_reactor::workers) share. It is taken over, made non-blocking (its clones are, with it), and closed
-    /// by [`Port::stop_listening`]. How many connections can wait was decided where it was bound; one is accepted a turn, so
-    /// that those who share the socket take turns. For TLS, have the protocol call
+    /// that several [workers](torsade_reactor::workers) share. It is taken over, made non-blocking (its clones are, with it), and
+    /// closed by [`Port::stop_listening`]. How many connections can wait was decided where it was bound; one is accepted a turn,
+    /// so that those who share the socket take turns. For TLS, have the protocol call
     /// [`Transport::start_tls`](torsade_protocols::Transport::start_tls) in `connection_made`.
     ///
     /// # Errors
@@ -117,11 +117,11 @@ pub trait ReactorTcp {
     /// Sets how much memory the decompressors of all connections may hold in sum, in bytes. 256 MiB unless set.
     ///
     /// What they hold depends on what peers send: 20 to 48 KiB for deflate; for zstd and lz4 as much as the window or block that
-    /// the peer has filled, up to [`Decompression::max_window`](torsade_protocols::Decompression::max_window) (zstd's levels 1, 3 and
-    /// 19 fill 0.5, 2 and 8 MiB). One that grows gets what it needs, up to half of the sum. Above the sum the least active give
-    /// way: their memory is freed at once, and their connections end with
-    /// [`DecompressErrorKind::Memory`](torsade_protocols::DecompressErrorKind::Memory). The least active are those that hold most for
-    /// each compressed byte that they were sent lately, where bytes count half after a minute.
+    /// the peer has filled, up to [`Decompression::max_window`](torsade_protocols::Decompression::max_window) (zstd's levels 1, 3
+    /// and 19 fill 0.5, 2 and 8 MiB). One that grows gets what it needs, up to half of the sum. Above the sum the least active
+    /// give way: their memory is freed at once, and their connections end with
+    /// [`DecompressErrorKind::Memory`](torsade_protocols::DecompressErrorKind::Memory). The least active are those that hold most
+    /// for each compressed byte that they were sent lately, where bytes count half after a minute.
     ///
     /// Windows filled by hardly any bytes (less than 1 in 256, above 256 KiB) are what attacks look like: they may hold an
     /// eighth of the sum, and only such windows give way to each other.

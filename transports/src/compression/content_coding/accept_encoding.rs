@@ -22,7 +22,8 @@ impl fmt::Display for NotAcceptable {
 
 impl Error for NotAcceptable {}
 
-/// Chooses the coding of a body that a client likes best, by its header `Accept-Encoding`; none for `identity`, the body as it is.
+/// Chooses the coding of a body that a client likes best, by its header `Accept-Encoding`; none for `identity`, the body as it
+/// is.
 ///
 /// `accept_encoding` is the header's value; of several such headers, their values with commas between. Without one, do not
 /// compress. Among codings of equal weight the first of those `offered` is chosen, and any of them before `identity`. What is

@@ -18,8 +18,8 @@ pub struct ContentEncoder {
 }
 
 impl ContentEncoder {
-    /// An encoder for a body: by a [`Format`](torsade_protocols::Format), a name, or a [`Compression`] with a level. When to flush
-    /// is said by [`flush`](Self::flush) alone, and there is no announcement, whatever the options say.
+    /// An encoder for a body: by a [`Format`](torsade_protocols::Format), a name, or a [`Compression`] with a level. When to
+    /// flush is said by [`flush`](Self::flush) alone, and there is no announcement, whatever the options say.
     ///
     /// # Errors
     /// [`CompressionError::Level`], `NotBuilt`, `UnknownFormat`, or those of a dictionary.
@@ -37,8 +37,8 @@ impl ContentEncoder {
         self.encoder.write(plain, wire, Duration::ZERO).map_err(EncoderError)
     }
 
-    /// Appends what the client needs to read everything that was written so far. Each flush costs bytes: do it where there will be
-    /// a pause.
+    /// Appends what the client needs to read everything that was written so far. Each flush costs bytes: do it where there will
+    /// be a pause.
     ///
     /// # Errors
     /// The encoder has failed, which no input causes.

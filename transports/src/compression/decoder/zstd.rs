@@ -221,8 +221,8 @@ impl Codec for ZstdDecoder {
             Part::Header => self.header.is_empty(),
             Part::Skip { .. } => false,
             Part::Body => {
-                // Where it stops behind a block, it wants the header of the next, and takes an empty last block; then it may still
-                // want the checksum, in 4 bytes.
+                // Where it stops behind a block, it wants the header of the next, and takes an empty last block; then it may
+                // still want the checksum, in 4 bytes.
                 let mut room = [0; 16];
                 let (mut input, mut output) = (InBuffer::around(&[1, 0, 0]), OutBuffer::around(&mut room[..]));
                 let left = self.decompress(&mut output, &mut input);

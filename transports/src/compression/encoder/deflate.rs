@@ -29,9 +29,9 @@ const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 /// A deflate stream whose encoder is borrowed from the pool.
 ///
 /// After each flush the stream is *readable*: the reader has every plain byte (`unflushed` is zero). Then the pool may take the
-/// encoder. After a sync flush it is *settled* as well: at a byte boundary, which stored blocks and the container's trailer need. After a
-/// partial one up to seven bits stay behind: the encoder has them, or, if it was taken away, the pool, whole bytes by then, which go
-/// first. Settled, the stream can go on with any encoder that is primed with its history.
+/// encoder. After a sync flush it is *settled* as well: at a byte boundary, which stored blocks and the container's trailer need.
+/// After a partial one up to seven bits stay behind: the encoder has them, or, if it was taken away, the pool, whole bytes by
+/// then, which go first. Settled, the stream can go on with any encoder that is primed with its history.
 pub(in crate::compression) struct DeflateEncoder {
     /// Of everything in the stream except the last `unsummed` bytes.
     checksum: Checksum,

@@ -10,13 +10,13 @@ use super::lz4_block::{self, Table};
 use super::{Codec, Failure, FlushForm};
 use crate::compression::announcement::{self, Place};
 
-/// What a block has at most. The header allows 64 KiB; with what blocks may refer to, it has to fit into a window.
+/// The plain bytes of the longest block. The header allows 64 KiB, but it has to fit into a window with what it may refer to.
 const BLOCK: usize = 16 << 10;
-/// The most that blocks may refer to.
+/// How far back blocks refer at most.
 const KNOWN: usize = 32 << 10;
 /// Set in a block's size when the block is not compressed.
 const UNCOMPRESSED: u32 = 1 << 31;
-/// How long after the last write is freed what can be made again.
+/// How long after the last write the table is freed, which can be made again.
 const IDLE: Duration = Duration::from_secs(1);
 
 const _: () = assert!(KNOWN + KNOWN / 4 + BLOCK <= lz4_block::WINDOW);

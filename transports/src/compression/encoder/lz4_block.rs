@@ -10,11 +10,11 @@ const LAST_MATCH: usize = 12;
 const LAST_LITERALS: usize = 5;
 /// A length from here on does not fit into half a byte: more bytes follow.
 const LONG: usize = 15;
-/// What is looked at: a match reaches back 65,535 bytes at most, and a table's entry has 16 bits.
+/// The longest window: a match reaches back 65,535 bytes at most, and an entry of the table has 16 bits.
 pub(super) const WINDOW: usize = 64 << 10;
 /// The base-two logarithm of the table's length.
 const BITS: u32 = 12;
-/// With each so many positions without a match, steps become a byte longer: what does not compress is passed over.
+/// After each so many positions without a match the steps become a byte longer, so that what does not compress is soon passed.
 const PATIENCE: usize = 64;
 
 /// Where in the window four bytes of each hash were seen last.

@@ -9,8 +9,8 @@ use super::{Compressor, Decompressor};
 /// Unless set, all messages of a direction are compressed as one stream, in a window of 32 KiB. A side that does without takes
 /// less memory for itself, or for its peer, and more bytes on the wire.
 ///
-/// A server [accepts](Self::accept) an offer by what it wants itself and [answers](Self::answer); a client [offers](Self::offer) and
-/// [reads the answer](Self::read_answer). Then each makes [its side](Self::server_side) of it.
+/// A server [accepts](Self::accept) an offer by what it wants itself and [answers](Self::answer); a client [offers](Self::offer)
+/// and [reads the answer](Self::read_answer). Then each makes [its side](Self::server_side) of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Parameters {

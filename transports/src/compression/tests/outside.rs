@@ -107,7 +107,8 @@ fn skipped(what: &str) {
     eprintln!("skipped: {what} is not installed");
 }
 
-/// The streams a reader may meet: announced at the start, in mid-stream or not, of text or of noise that passes; and with stored pieces.
+/// The streams a reader may meet: announced at the start, in mid-stream or not, of text or of noise that passes; and with stored
+/// pieces.
 fn streams(format: Format) -> Vec<(Vec<u8>, Vec<u8>)> {
     let noise = noise(100_000);
     let writes: [Vec<&[u8]>; 2] = [vec![b"hello\n", b"hello again\n"], noise.chunks(5000).collect()];
