@@ -65,8 +65,8 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 /// Writes and reads at the same time, to both ends.
-async fn converse(reactor: &Reactor, sent: Vec<u8>) -> Result<Vec<u8>> {
-    let (mut reading, mut writing) = futures_lite::io::split(reactor.connect_async(PORT).await?);
+async fn converse(reactor: &Reactor, endpoint: &str, sent: Vec<u8>) -> Result<Vec<u8>> {
+    let (mut reading, mut writing) = futures_lite::io::split(reactor.connect_async(endpoint).await?);
     let write = async {
         writing.write_all(&sent).await?;
         writing.close().await
@@ -86,7 +86,7 @@ fn a_megabyte_comes_back_whole_over_calm_and_lossy_networks() {
             serve(&simulation, echo);
             let sent = pattern(1 << 20);
             let wanted = sent.clone();
-            let heard = run(&simulation, async move |reactor| converse(&reactor, sent).await);
+            let heard = run(&simulation, async move |reactor| converse(&reactor, PORT, sent).await);
             assert!(heard == wanted, "seed {seed}: {} bytes of {}", heard.len(), wanted.len());
         }
     }
@@ -100,18 +100,7 @@ fn an_async_client_and_a_callback_server_understand_each_other_on_real_sockets()
     let client = reactor.clone();
     let sent = pattern(300_000);
     let wanted = sent.clone();
-    let heard = reactor.run_until(async move {
-        let (mut reading, mut writing) = futures_lite::io::split(client.connect_async(address).await?);
-        let write = async {
-            writing.write_all(&sent).await?;
-            writing.close().await
-        };
-        let mut heard = Vec::new();
-        let (written, read) = futures_lite::future::zip(write, reading.read_to_end(&mut heard)).await;
-        written?;
-        read?;
-        Ok(heard)
-    });
+    let heard = reactor.run_until(async move { converse(&client, &address, sent).await });
     assert!(heard.unwrap() == wanted);
 }
 
@@ -167,7 +156,7 @@ fn a_protocol_gives_its_connection_away_with_what_has_come() {
     for segment in [1, 3, 1000] {
         let simulation = Simulation::with_faults(1, Faults { segment: segment..=segment, ..Faults::calm() });
         simulation.host(SERVER).listen(PORT, |_peer| Switch::default()).unwrap();
-        let heard = run(&simulation, async |reactor| converse(&reactor, b"!what follows".to_vec()).await);
+        let heard = run(&simulation, async |reactor| converse(&reactor, PORT, b"!what follows".to_vec()).await);
         assert_eq!(heard, b"what follows");
     }
 }

@@ -104,7 +104,8 @@ impl Compression {
     ///
     /// An idle connection gives its encoder (300 KB) back and keeps only the last bytes that it sent, from which any
     /// encoder can go on. With less history, what follows a silence is compressed less well; with 0, an idle connection keeps
-    /// nothing. This is for the deflate family and lz4; a zstd stream keeps its encoder.
+    /// nothing. This is for the deflate family and lz4, which refers no further back while it is in use, either; a zstd stream
+    /// keeps its encoder.
     #[must_use]
     pub const fn history(mut self, bytes: usize) -> Self {
         self.history = bytes;

@@ -170,6 +170,9 @@ impl DecoderMemory {
 
     /// Sets what one decoder holds, in the sums too.
     fn count(&self, place: &Rc<Place>, bytes: usize, unpaid: usize) {
+        if (bytes, unpaid) == (place.bytes.get(), place.unpaid.get()) {
+            return; // nearly always
+        }
         let before = place.bytes.replace(bytes);
         self.held.set(self.held.get() - before + bytes);
         self.unpaid.set(self.unpaid.get() - place.unpaid.replace(unpaid) + unpaid);
@@ -196,19 +199,19 @@ const fn below(bound: usize) -> usize {
 }
 
 impl Place {
+    /// How many half-lives have passed since `recent` was last halved.
+    fn half_lives(&self, now: Duration) -> u32 {
+        u32::try_from(now.saturating_sub(self.since.get()).as_secs() / HALF_LIFE.as_secs()).unwrap_or(u32::MAX)
+    }
+
     /// What was taken, of which it counts half what came a half-life ago.
     fn recent(&self, now: Duration) -> u64 {
-        let halved = now.saturating_sub(self.since.get()).as_secs() / HALF_LIFE.as_secs();
-        self.recent.get().checked_shr(u32::try_from(halved).unwrap_or(u32::MAX)).unwrap_or(0)
+        self.recent.get().checked_shr(self.half_lives(now)).unwrap_or(0)
     }
 
     fn take(&self, bytes: u64, now: Duration) {
-        let recent = self.recent(now);
-        let halved = now.saturating_sub(self.since.get()).as_secs() / HALF_LIFE.as_secs();
-        if halved > 0 {
-            self.since.set(self.since.get() + HALF_LIFE * u32::try_from(halved).unwrap_or(u32::MAX));
-        }
-        self.recent.set(recent + bytes);
+        self.recent.set(self.recent(now) + bytes);
+        self.since.set(self.since.get() + HALF_LIFE * self.half_lives(now));
     }
 
     /// How much it holds for each byte that it has taken lately, in 256ths of a byte.
