@@ -83,6 +83,27 @@ fn a_flush_is_done_when_the_system_has_everything() {
 }
 
 #[test]
+fn what_a_compressor_gathers_until_the_end_of_the_turn_is_not_drained_before() {
+    run(&narrow(), async |reactor| {
+        let transport = reactor.connect_protocol(PORT, Discard).await?;
+        transport.set_compression("deflate")?;
+        let sent = || transport.compression_stats().map_or(0, |stats| stats.wire_out);
+        // The stream's beginning is there at once.
+        transport.flush_compression();
+        transport.when_drained().await?;
+        let begun = sent();
+        transport.write([0; 100]);
+        assert_eq!(transport.unsent(), 0, "it is gathered");
+        let drained = transport.when_drained();
+        assert!(!drained.is_called());
+        drained.await?;
+        assert!(sent() > begun);
+        assert!(transport.when_drained().is_called());
+        Ok(())
+    });
+}
+
+#[test]
 fn who_has_only_the_transport_is_told_of_room_and_of_none_left_beside_a_producer() {
     let simulation = narrow();
     let seen = Rc::new(RefCell::new(Vec::new()));

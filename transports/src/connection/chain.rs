@@ -107,6 +107,11 @@ impl Chain {
         Ok(())
     }
 
+    /// Whether something was written since the last flush.
+    pub(crate) const fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
     /// Whether something was written since the last flush, or a layer has something to send by itself.
     pub(crate) fn needs_flush(&self) -> bool {
         self.dirty || self.wants_flush()

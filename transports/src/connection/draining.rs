@@ -42,9 +42,11 @@ impl StreamConnection {
 }
 
 impl State {
-    /// What has been dropped is not drained: its loss is still to be told.
+    /// What has been dropped is not drained: its loss is still to be told. Nor is what a compressor gathers until the end of the
+    /// turn, of which nobody knows how much will be left to send.
     fn has_drained_to(&self, at_most: usize) -> bool {
-        self.unsent() <= at_most && !self.outgoing.has_failed() && !self.life.is_doomed()
+        let gathers = at_most == 0 && self.chain.as_ref().is_some_and(|chain| chain.is_dirty());
+        self.unsent() <= at_most && !gathers && !self.outgoing.has_failed() && !self.life.is_doomed()
     }
 
     fn take_drained(&mut self) -> Option<Waiter> {
