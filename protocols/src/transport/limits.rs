@@ -84,8 +84,8 @@ impl Transport {
     /// Gives a Deferred that fires when the system has taken all that was written, what is written meanwhile included; at once if
     /// nothing is unsent.
     ///
-    /// That the system has it does not mean that the peer has: see [`delivery`](Self::delivery). What a compressor holds back beyond
-    /// the end of the turn ([`Flush::Manual`](crate::Flush::Manual), `After`) does not count: call
+    /// That the system has it does not mean that the peer has: see [`delivery`](Self::delivery). What a compressor holds back
+    /// beyond the end of the turn ([`Flush::Manual`](crate::Flush::Manual), `After`) does not count: call
     /// [`flush_compression`](Self::flush_compression) before. It fails as [`when_writable`](Self::when_writable) does.
     pub fn when_drained(&self) -> Deferred<()> {
         self.0.limits().when_unsent(0)

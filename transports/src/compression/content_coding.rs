@@ -1,8 +1,8 @@
 //! Content codings: bodies of HTTP messages compressed one by one, RFC 9110, 8.4 and 12.5.3.
 //!
 //! A [`ContentEncoder`] compresses one body and a [`ContentDecoder`] reads one, both in pieces; [`choose`] says by the header
-//! `Accept-Encoding` which coding a client can read, and [`format`] what a `Content-Encoding` is. There is no announcement in a
-//! body: its bytes are those of any other encoder, and headers say what they are.
+//! `Accept-Encoding` which coding a client can read, and [`format`](format()) what a `Content-Encoding` is. There is no
+//! announcement in a body: its bytes are those of any other encoder, and headers say what they are.
 //!
 //! ```
 //! use torsade::content_coding::{self, ContentDecoder, ContentEncoder};
