@@ -2,4 +2,5 @@
 //! `cargo run --example quickstart` build the C library.
 
 #[cfg(feature = "zstd")]
+#[doc(no_inline)]
 pub use zstd::dict::from_samples;
