@@ -35,7 +35,7 @@ const TRAINED: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
 /// let sending = Compression::deflate().dictionary(&words);
 /// let receiving = Decompression::deflate().dictionary(&words);
 /// assert_eq!(words.id(Format::Deflate), Some(0x2c52_128e));
-/// # let _ = (sending, receiving);
+/// assert!(sending.dictionary.is_some() && receiving.dictionaries.len() == 1);
 /// ```
 #[derive(Clone)]
 pub struct Dictionary(Arc<Content>);
