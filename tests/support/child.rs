@@ -78,5 +78,9 @@ pub fn signal_to(process: u32, signal: &str) -> bool {
 
 fn is_pending(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    // A process that has ended keeps what it was sent last, until somebody asks how it ended.
+    if status.lines().any(|line| line.starts_with("State:") && line.contains("zombie")) {
+        return false;
+    }
     status.lines().filter_map(|line| line.strip_prefix("ShdPnd:")).any(|mask| mask.trim().bytes().any(|digit| digit != b'0'))
 }
