@@ -44,6 +44,7 @@ use crate::reactor::signals::SignalCalls;
 use crate::reactor::source::SourceTable;
 use crate::reactor::system_event::{Phase, SystemEvent, TriggerId, Triggers};
 use crate::reactor::timer_queue::Timers;
+use crate::reactor::turn::InTurn;
 use crate::report::tell_left_out;
 use crate::worlds::os::Os;
 
@@ -136,11 +137,12 @@ impl Reactor {
     /// Makes a reactor on another outside world.
     #[must_use]
     pub fn with_backend(backend: Rc<dyn Backend>) -> Self {
+        let in_turn = InTurn::default();
         Self(Rc::new(Core {
-            timers: Rc::new(Timers::new(Rc::clone(&backend))),
+            timers: Rc::new(Timers::new(Rc::clone(&backend), in_turn.clone())),
             sources: RefCell::default(),
             wakeups: RefCell::default(),
-            thread_calls: Arc::new(ThreadCalls::new(backend.waker())),
+            thread_calls: Arc::new(ThreadCalls::new(backend.waker(), in_turn)),
             awaited: RefCell::default(),
             look_ups: Rc::default(),
             triggers: RefCell::default(),

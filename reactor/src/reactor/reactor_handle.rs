@@ -18,6 +18,7 @@ use loom::sync::{Mutex, MutexGuard};
 
 use crate::backend::Wake;
 use crate::reactor::Reactor;
+use crate::reactor::turn::InTurn;
 
 pub(crate) type ThreadCall = Box<dyn FnOnce(&Reactor) + Send>;
 
@@ -33,24 +34,18 @@ pub(crate) struct ThreadCalls {
     waker: Arc<dyn Wake>,
     /// The reactor's thread.
     home: ThreadId,
-    /// That thread is in a turn, which looks at the queue before it sleeps. It has a meaning on that thread only.
-    in_turn: AtomicBool,
+    in_turn: InTurn,
 }
 
 impl ThreadCalls {
-    pub(crate) fn new(waker: Arc<dyn Wake>) -> Self {
+    pub(crate) fn new(waker: Arc<dyn Wake>, in_turn: InTurn) -> Self {
         Self {
             queue: Mutex::new(Some(VecDeque::new())),
             waiting: AtomicBool::new(false),
             waker,
             home: thread::current().id(),
-            in_turn: AtomicBool::new(false),
+            in_turn,
         }
-    }
-
-    /// Says whether the reactor's thread is in a turn, in which a call from itself needs no waking.
-    pub(crate) fn set_in_turn(&self, in_turn: bool) {
-        self.in_turn.store(in_turn, Ordering::Relaxed);
     }
 
     /// Whether this is the reactor's thread.
@@ -86,7 +81,7 @@ impl ThreadCalls {
         drop(queue);
         // One wake-up is enough for all calls that are queued until the loop comes round, and none is needed from inside it.
         let first = !self.waiting.swap(true, Ordering::AcqRel);
-        let awake = self.in_turn.load(Ordering::Relaxed) && self.is_home();
+        let awake = self.is_home() && self.in_turn.get();
         if first && !awake {
             self.waker.wake();
         }
@@ -164,7 +159,8 @@ mod tests {
     #[test]
     fn a_call_from_the_loops_own_turn_wakes_nobody_and_one_from_elsewhere_does() {
         let wake = Arc::new(CountingWake::default());
-        let calls = Arc::new(ThreadCalls::new(Arc::<CountingWake>::clone(&wake)));
+        let in_turn = InTurn::default();
+        let calls = Arc::new(ThreadCalls::new(Arc::<CountingWake>::clone(&wake), in_turn.clone()));
         let wakes_of = |push: &dyn Fn()| {
             let before = wake.0.load(Ordering::Relaxed);
             push();
@@ -178,10 +174,10 @@ mod tests {
             thread::spawn(move || calls.push(Box::new(|_| ())).unwrap()).join().unwrap();
         };
         assert_eq!(wakes_of(&push), 1, "between turns the loop may sleep");
-        calls.set_in_turn(true);
+        in_turn.set(true);
         assert_eq!(wakes_of(&push), 0);
         assert_eq!(wakes_of(&push_elsewhere), 1);
-        calls.set_in_turn(false);
+        in_turn.set(false);
         assert_eq!(wakes_of(&push), 1);
     }
 }
@@ -227,7 +223,7 @@ mod loom_tests {
     fn loom_no_call_is_lost_and_the_loop_never_sleeps_while_one_waits() {
         model(|| {
             let poll = Poll::default();
-            let calls = Arc::new(ThreadCalls::new(Arc::<LoomWake>::clone(&poll.0)));
+            let calls = Arc::new(ThreadCalls::new(Arc::<LoomWake>::clone(&poll.0), InTurn::default()));
             let threads = [pushing(&calls, 2), pushing(&calls, 1)];
             let mut made = 0;
             while made < 3 {
@@ -244,7 +240,7 @@ mod loom_tests {
     fn loom_a_call_is_made_or_refused_at_the_stop_and_nothing_between() {
         model(|| {
             let poll = Poll::default();
-            let calls = Arc::new(ThreadCalls::new(Arc::<LoomWake>::clone(&poll.0)));
+            let calls = Arc::new(ThreadCalls::new(Arc::<LoomWake>::clone(&poll.0), InTurn::default()));
             let threads = [pushing(&calls, 2), pushing(&calls, 1)];
             let mut made = (0..calls.begin()).filter(|_| calls.pop().is_some()).count();
             made += calls.close().len();

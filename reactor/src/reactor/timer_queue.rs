@@ -11,6 +11,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::backend::Backend;
+use crate::reactor::turn::InTurn;
 
 /// A heap of at most this many items is not worth a sweep.
 const SWEEP_FROM: usize = 64;
@@ -25,18 +26,12 @@ pub(crate) struct Timers {
     /// The time at the last reading, which is that of the turn unless it has expired.
     now: Cell<Duration>,
     expired: Cell<bool>,
-    pub(crate) in_turn: Cell<bool>,
+    pub(crate) in_turn: InTurn,
 }
 
 impl Timers {
-    pub(crate) fn new(backend: Rc<dyn Backend>) -> Self {
-        Self {
-            queue: RefCell::default(),
-            now: Cell::new(backend.now()),
-            expired: Cell::new(false),
-            in_turn: Cell::new(false),
-            backend,
-        }
+    pub(crate) fn new(backend: Rc<dyn Backend>, in_turn: InTurn) -> Self {
+        Self { queue: RefCell::default(), now: Cell::new(backend.now()), expired: Cell::new(false), in_turn, backend }
     }
 
     /// Reads the clock.

@@ -11,12 +11,30 @@
 //! - **Nothing is borrowed during a callback**, which may use the reactor in any way.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{Life, Reactor};
 use crate::error::{ReactorError, Result};
 use crate::event_log::Subject;
 use crate::reactor::source::Source;
+
+/// Whether the reactor's thread is in a turn, which looks at what was queued before it sleeps.
+///
+/// It is set and looked at on that thread only; handles on other threads have it too, and do not look.
+#[derive(Clone, Default)]
+pub(crate) struct InTurn(Arc<AtomicBool>);
+
+impl InTurn {
+    pub(crate) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, in_turn: bool) {
+        self.0.store(in_turn, Ordering::Relaxed);
+    }
+}
 
 impl Reactor {
     /// Makes one turn, waiting at most `max_wait`; without a limit, until there is something to do.
@@ -27,14 +45,13 @@ impl Reactor {
     /// # Errors
     /// [`ReactorError::AlreadyRunning`] inside a callback; an [`io::Error`] if the poll fails.
     pub fn iterate(&self, max_wait: Option<Duration>) -> Result {
-        if self.0.timers.in_turn.replace(true) {
+        if self.0.timers.in_turn.get() {
             return Err(ReactorError::AlreadyRunning.into());
         }
-        self.0.thread_calls.set_in_turn(true);
+        self.0.timers.in_turn.set(true);
         let result = self.turn(max_wait);
-        self.0.thread_calls.set_in_turn(false);
         self.0.timers.in_turn.set(false);
-        self.nudge();
+        self.0.backend.nudge();
         Ok(result?)
     }
 

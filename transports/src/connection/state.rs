@@ -386,14 +386,13 @@ impl State {
     /// Brings `congested` up to date with the unsent bytes.
     pub(super) fn note_congestion(&mut self) {
         let unsent = self.unsent();
-        let (low, high) = self.watermarks();
         if self.congested {
-            if unsent <= low {
+            if unsent <= self.watermarks().0 {
                 self.congested = false;
                 self.resumed = true;
             }
-        } else {
-            self.congested = unsent >= high;
+        } else if unsent >= self.noted_from as usize {
+            self.congested = unsent >= self.watermarks().1;
         }
     }
 
