@@ -168,7 +168,6 @@ impl Encoder {
         if self.uncompressed {
             return self.store(plain, wire, now);
         }
-        let before = wire.len();
         self.open(wire)?;
         self.plain_out += plain.len() as u64;
         self.unflushed += plain.len();
@@ -178,9 +177,7 @@ impl Encoder {
             (Flush::Manual, _) => self.flush_at = Some(now.saturating_add(MANUAL_IDLE)),
             _ => {}
         }
-        let written = self.codec.get_mut().write(plain, wire, now);
-        self.wire_out += (wire.len() - before) as u64;
-        written
+        self.append(wire, |codec, wire| codec.write(plain, wire, now))
     }
 
     /// The end of a turn: flushes if the policy says so.
@@ -216,22 +213,18 @@ impl Encoder {
         let before = wire.len();
         self.open(wire)?;
         self.flush_at = None;
-        let flushed = self.codec.get_mut().flush(form, wire, now);
+        let flushed = self.append(wire, |codec, wire| codec.flush(form, wire, now));
         self.unflushed = 0;
         self.flushes += u64::from(wire.len() > before);
-        self.wire_out += (wire.len() - before) as u64;
         flushed
     }
 
     /// Flushes, and stores `plain`, which the peer can read at once.
     fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         self.flush_as(FlushForm::Sync, wire, now)?;
-        let before = wire.len();
         self.plain_out += plain.len() as u64;
         self.asked += plain.len() as u64;
-        let stored = self.codec.get_mut().store(plain, wire);
-        self.wire_out += (wire.len() - before) as u64;
-        stored
+        self.append(wire, |codec, wire| codec.store(plain, wire))
     }
 
     /// Flushes, and makes what follows independent of what went before.
@@ -240,21 +233,15 @@ impl Encoder {
             return Ok(());
         }
         self.flush_as(FlushForm::Sync, wire, now)?;
-        let before = wire.len();
-        let forgotten = self.codec.get_mut().forget(wire);
-        self.wire_out += (wire.len() - before) as u64;
-        forgotten
+        self.append(wire, |codec, wire| codec.forget(wire))
     }
 
     /// Ends the stream. One that was never opened leaves no byte.
     pub(super) fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        let before = wire.len();
         let must_end = self.opened && !self.ended;
         self.ended = true;
         self.flush_at = None;
-        let finished = if must_end { self.codec.get_mut().finish(wire) } else { Ok(()) };
-        self.wire_out += (wire.len() - before) as u64;
-        finished
+        if must_end { self.append(wire, |codec, wire| codec.finish(wire)) } else { Ok(()) }
     }
 
     /// Flushes, and leaves the stream cut off: a reader that takes a stop at a flush for a proper end is not to take this for
@@ -262,9 +249,10 @@ impl Encoder {
     pub(super) fn break_off(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if self.opened && !self.ended {
             self.flush_as(FlushForm::Sync, wire, now)?;
-            let before = wire.len();
-            self.codec.get_mut().break_off(wire);
-            self.wire_out += (wire.len() - before) as u64;
+            self.append(wire, |codec, wire| {
+                codec.break_off(wire);
+                Ok(())
+            })?;
         }
         self.ended = true;
         self.flush_at = None;
@@ -315,7 +303,20 @@ impl Encoder {
             return Ok(());
         }
         self.opened = true;
-        self.codec.get_mut().open(self.announce.then(|| Place::after(self.passed)), wire)
+        let announce = self.announce.then(|| Place::after(self.passed));
+        self.append(wire, |codec, wire| codec.open(announce, wire))
+    }
+
+    /// Has the codec append something, and counts it.
+    fn append(
+        &mut self,
+        wire: &mut Vec<u8>,
+        step: impl FnOnce(&mut dyn Codec, &mut Vec<u8>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let before = wire.len();
+        let done = step(self.codec.get_mut(), wire);
+        self.wire_out += (wire.len() - before) as u64;
+        done
     }
 }
 

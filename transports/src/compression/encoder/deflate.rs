@@ -349,11 +349,10 @@ impl Codec for DeflateEncoder {
             FlushForm::Sync => DeflateFlush::SyncFlush,
         };
         self.place_gathered(wire, flush)?;
-        if self.unflushed > 0 {
-            self.feed(&[], wire, flush)?;
-        }
-        if form == FlushForm::Sync && self.off_boundary {
-            self.sync(wire)?;
+        match form {
+            FlushForm::Partial if self.unflushed > 0 => self.feed(&[], wire, flush)?,
+            FlushForm::Partial => {}
+            FlushForm::Sync => self.sync(wire)?,
         }
         if let Some(lease) = self.lease {
             let holds = if self.off_boundary { Holds::Bits } else { Holds::Nothing };
