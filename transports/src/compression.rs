@@ -25,7 +25,7 @@ pub use encoder_error::EncoderError;
 pub(crate) use layer::CompressionLayer;
 pub(crate) use pool::{EncoderPool, SharedPool};
 
-use torsade_protocols::Format;
+use torsade_protocols::{CompressionError, Format};
 
 /// The cargo feature that would bring the format, if this build lacks it.
 const fn missing_feature(format: Format) -> Option<&'static str> {
@@ -34,6 +34,11 @@ const fn missing_feature(format: Format) -> Option<&'static str> {
         Format::Zstd if !cfg!(feature = "zstd") => Some("zstd"),
         _ => None,
     }
+}
+
+/// An error if this build lacks the format's codec.
+fn check_built(format: Format) -> Result<(), CompressionError> {
+    missing_feature(format).map_or(Ok(()), |feature| Err(CompressionError::NotBuilt { format, feature }))
 }
 
 #[cfg(test)]

@@ -113,9 +113,7 @@ impl Encoder {
     pub(super) fn new(options: &Compression, passed: u64, pool: &SharedPool) -> Result<Self, CompressionError> {
         options.check()?;
         let format = options.format;
-        if let Some(feature) = super::missing_feature(format) {
-            return Err(CompressionError::NotBuilt { format, feature });
-        }
+        super::check_built(format)?;
         Ok(Self {
             codec: AnyCodec::new(options, pool)?,
             announce: options.announce,

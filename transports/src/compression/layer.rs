@@ -113,9 +113,7 @@ impl CompressionLayer {
     /// announcement might begin with them. Call [`Layer::read`] after this, even without input.
     pub(crate) fn expect(&mut self, options: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
         let format = options.format;
-        if let Some(feature) = super::missing_feature(format) {
-            return Err(CompressionError::NotBuilt { format, feature });
-        }
+        super::check_built(format)?;
         let dictionaries = Dictionaries::new(options, &self.pool)?;
         let mut before = Vec::new();
         match &mut self.incoming {

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use torsade_protocols::{AfterEnd, CompressionError, DecompressError, DecompressErrorKind, Decompression, Truncation};
 use torsade_reactor::Reactor;
 
+use crate::compression::check_built;
 use crate::compression::decoder::{Decoder, Dictionaries, Outcome};
 use crate::compression::decoder_memory::Share;
-use crate::compression::missing_feature;
 use crate::compression::pool::EncoderPool;
 use crate::connection::shared::Shared;
 
@@ -33,9 +33,7 @@ impl ContentDecoder {
     /// [`CompressionError::NotBuilt`], `UnknownFormat`, or those of a dictionary.
     pub fn new(decompression: impl TryInto<Decompression, Error: Into<CompressionError>>) -> Result<Self, CompressionError> {
         let mut options = decompression.try_into().map_err(Into::into)?;
-        if let Some(feature) = missing_feature(options.format) {
-            return Err(CompressionError::NotBuilt { format: options.format, feature });
-        }
+        check_built(options.format)?;
         if options.truncation == Truncation::Auto {
             options.truncation = Truncation::Error;
         }
