@@ -14,6 +14,7 @@ pub use group::TaskGroup;
 pub use looping_call::LoopingCall;
 
 use std::cell::RefCell;
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -100,6 +101,30 @@ impl Reactor {
         F::Output: CallbackResult,
     {
         Task::new(executor::spawn(self, future))
+    }
+
+    /// Runs a future whose error has a type of its own, such as an `io::Error`; in all else it is [`spawn`](Self::spawn).
+    ///
+    /// It stands beside `spawn` since that, if it took errors of every type, could not tell which one the `Ok(())` at the end of an
+    /// `async` block leaves out.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io;
+    /// use torsade::Clock;
+    ///
+    /// let clock = Clock::new();
+    /// let task = clock.spawn_result(async { Err::<(), _>(io::Error::other("no such file")) });
+    /// clock.turn();
+    /// let error = task.into_deferred().into_result().expect("it is done").expect_err("it has failed");
+    /// assert!(error.downcast_ref::<io::Error>().is_some());
+    /// ```
+    #[track_caller]
+    pub fn spawn_result<T: 'static, E>(&self, future: impl Future<Output = std::result::Result<T, E>> + 'static) -> Task<T>
+    where
+        E: Into<Box<dyn Error>>,
+    {
+        self.spawn(async move { future.await.map_err(Into::into) })
     }
 
     /// Runs the loop until `future` is done, then stops gracefully, and gives the future's result.

@@ -196,6 +196,18 @@ impl AsyncConnection {
         Ok(())
     }
 
+    /// Puts `data` in front of what is read next: bytes that were read and belong to who reads here after.
+    pub fn unread(&mut self, data: &[u8]) {
+        if data.is_empty() {
+            return;
+        }
+        let mut unread = data.to_vec();
+        unread.extend_from_slice(&self.bytes[self.read..]);
+        unread.append(&mut self.received.borrow_mut().take());
+        (self.bytes, self.read) = (unread, 0);
+        self.transport.pause_producing();
+    }
+
     /// Why the connection was lost, once it was.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {

@@ -1,0 +1,24 @@
+//! [hyper](https://hyper.rs) on Torsade's loop: HTTP/1.1 and HTTP/2, servers and clients, on any connection of a
+//! [`Reactor`](torsade::Reactor), with TLS, compression and simulated networks, and without another runtime.
+//!
+//! Three types carry hyper's own runtime traits, and whatever is built on these (axum's router, tower's services) runs with them:
+//!
+//! | type | hyper's trait |
+//! |---|---|
+//! | [`TorsadeIo`] | `hyper::rt::Read` and `hyper::rt::Write` |
+//! | [`TorsadeTimer`] | `hyper::rt::Timer` |
+//! | [`TorsadeExecutor`] | `hyper::rt::Executor` |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod executor;
+mod io;
+mod request_body;
+mod server;
+mod timer;
+
+pub use executor::TorsadeExecutor;
+pub use io::TorsadeIo;
+pub use request_body::RequestBody;
+pub use server::HttpServer;
+pub use timer::TorsadeTimer;

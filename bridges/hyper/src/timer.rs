@@ -1,0 +1,117 @@
+//! hyper's deadlines on the loop.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use hyper::rt::{self, Timer};
+use send_wrapper::SendWrapper;
+use torsade::{DelayedCall, Reactor};
+
+/// The time of a reactor as hyper's: its deadlines are timers of the loop, in simulated time as well.
+///
+/// hyper wants timers that may be sent to other threads. This one may be and stays of use on its reactor's thread only, where
+/// the connections are as well: elsewhere it panics.
+#[derive(Clone)]
+pub struct TorsadeTimer {
+    reactor: SendWrapper<Reactor>,
+    /// When the reactor's time was zero.
+    zero: Instant,
+}
+
+impl TorsadeTimer {
+    /// The time of `reactor`.
+    #[must_use]
+    pub fn new(reactor: &Reactor) -> Self {
+        let now = Instant::now();
+        Self { reactor: SendWrapper::new(reactor.clone()), zero: now.checked_sub(reactor.now()).unwrap_or(now) }
+    }
+}
+
+impl fmt::Debug for TorsadeTimer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TorsadeTimer").finish_non_exhaustive()
+    }
+}
+
+impl Timer for TorsadeTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
+        self.sleep_until(self.now() + duration)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
+        Box::pin(Sleep(SendWrapper::new(Sleeping {
+            reactor: (*self.reactor).clone(),
+            deadline: deadline.saturating_duration_since(self.zero),
+            waker: Rc::default(),
+            call: None,
+        })))
+    }
+
+    fn now(&self) -> Instant {
+        self.zero + self.reactor.now()
+    }
+
+    fn reset(&self, sleep: &mut Pin<Box<dyn rt::Sleep>>, deadline: Instant) {
+        match sleep.as_mut().downcast_mut_pin::<Sleep>() {
+            Some(sleep) => sleep.get_mut().0.deadline = deadline.saturating_duration_since(self.zero),
+            None => *sleep = self.sleep_until(deadline),
+        }
+    }
+}
+
+struct Sleep(SendWrapper<Sleeping>);
+
+struct Sleeping {
+    reactor: Reactor,
+    deadline: Duration,
+    waker: Rc<RefCell<Option<Waker>>>,
+    /// Wakes no later than at the deadline. A deadline that is moved on, as hyper does for every request, leaves it as it is: it
+    /// is made anew when it has woken too early.
+    call: Option<DelayedCall>,
+}
+
+impl rt::Sleep for Sleep {}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let sleeping = &mut *self.get_mut().0;
+        let now = sleeping.reactor.now();
+        if now >= sleeping.deadline {
+            return Poll::Ready(());
+        }
+        sleeping.waker.replace(Some(context.waker().clone()));
+        let in_time = sleeping.call.as_ref().and_then(DelayedCall::time).is_some_and(|time| time <= sleeping.deadline);
+        if !in_time {
+            sleeping.cancel();
+            let waker = Rc::clone(&sleeping.waker);
+            sleeping.call = Some(sleeping.reactor.call_later(sleeping.deadline - now, move || {
+                if let Some(waker) = waker.take() {
+                    waker.wake();
+                }
+            }));
+        }
+        Poll::Pending
+    }
+}
+
+impl Sleeping {
+    fn cancel(&mut self) {
+        if let Some(call) = self.call.take() {
+            // An error says that it was called.
+            call.cancel().ok();
+        }
+    }
+}
+
+impl Drop for Sleeping {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
