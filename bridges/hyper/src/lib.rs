@@ -1,7 +1,8 @@
 //! [hyper](https://hyper.rs) on Torsade's loop: HTTP/1.1 and HTTP/2, servers and clients, on any connection of a
 //! [`Reactor`](torsade::Reactor), with TLS, compression and simulated networks, and without another runtime.
 //!
-//! Three types carry hyper's own runtime traits, and whatever is built on these (axum's router, tower's services) runs with them:
+//! Three types carry hyper's own runtime traits, and whatever is built on these runs with them; [`TowerService`] makes axum's
+//! routers and other services of tower hyper's.
 //!
 //! | type | hyper's trait |
 //! |---|---|
@@ -16,9 +17,11 @@ mod io;
 mod request_body;
 mod server;
 mod timer;
+mod tower_service;
 
 pub use executor::TorsadeExecutor;
 pub use io::TorsadeIo;
 pub use request_body::RequestBody;
 pub use server::HttpServer;
 pub use timer::TorsadeTimer;
+pub use tower_service::TowerService;

@@ -1,0 +1,52 @@
+//! tower's services as hyper's.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+
+use hyper::service::Service;
+
+/// A service of tower, such as axum's router, as the service of an [`HttpServer`](crate::HttpServer).
+///
+/// Each request goes to a clone of the service, once that says it is ready; requests of one connection may run at once in
+/// HTTP/2. What is not `Send` can be had in axum's state, which wants it, behind a `send_wrapper::SendWrapper`: all runs on the
+/// reactor's thread.
+///
+/// # Examples
+/// ```
+/// use axum::{Router, routing};
+/// use torsade::prelude::*;
+/// use torsade_hyper::{HttpServer, TowerService};
+///
+/// let router = Router::new().route("/", routing::get(|| async { "hello" }));
+/// let reactor = Reactor::new()?;
+/// let port = HttpServer::new(TowerService::new(router)).listen(&reactor, "127.0.0.1:0")?;
+/// println!("listening on {}", port.address());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct TowerService<S>(S);
+
+impl<S> TowerService<S> {
+    /// Gives requests to clones of `service`.
+    pub const fn new(service: S) -> Self {
+        Self(service)
+    }
+}
+
+impl<S, R> Service<R> for TowerService<S>
+where
+    S: tower_service::Service<R> + Clone + 'static,
+    R: 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>>>>;
+
+    fn call(&self, request: R) -> Self::Future {
+        let mut service = self.0.clone();
+        Box::pin(async move {
+            poll_fn(|context| service.poll_ready(context)).await?;
+            service.call(request).await
+        })
+    }
+}
