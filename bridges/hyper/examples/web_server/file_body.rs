@@ -1,0 +1,72 @@
+//! A file as the body of an answer.
+
+use std::fs::File;
+use std::io::Read;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use send_wrapper::SendWrapper;
+use torsade::{Deferred, Reactor};
+
+/// How many bytes are read at once.
+const PIECE: u64 = 64 << 10;
+
+/// So many bytes of a file. One piece at a time is read, on another thread, when the connection has room for it.
+pub struct FileBody(SendWrapper<Inner>);
+
+struct Inner {
+    reactor: Reactor,
+    left: u64,
+    /// The file, when it is not read.
+    file: Option<File>,
+    reading: Option<Deferred<(File, Vec<u8>)>>,
+}
+
+impl FileBody {
+    /// The next `length` bytes of `file`.
+    pub fn new(reactor: &Reactor, file: File, length: u64) -> Self {
+        Self(SendWrapper::new(Inner { reactor: reactor.clone(), left: length, file: Some(file), reading: None }))
+    }
+}
+
+impl Body for FileBody {
+    type Data = Bytes;
+    type Error = String;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, String>>> {
+        let inner = &mut *self.0;
+        if let Some(file) = inner.file.take_if(|_| inner.left > 0) {
+            let count = inner.left.min(PIECE);
+            inner.reading = Some(inner.reactor.defer_to_thread(move || Ok(read(file, count)?)));
+        }
+        let Some(reading) = &mut inner.reading else {
+            return Poll::Ready(None);
+        };
+        let read = ready!(Pin::new(reading).poll(context));
+        inner.reading = None;
+        Poll::Ready(Some(match read {
+            Ok((_, piece)) if piece.is_empty() => Err("the file was cut while it was sent".into()),
+            Ok((file, piece)) => {
+                inner.file = Some(file);
+                inner.left -= piece.len() as u64;
+                Ok(Frame::data(piece.into()))
+            }
+            Err(error) => Err(error.to_string()),
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.left)
+    }
+}
+
+fn read(file: File, count: u64) -> std::io::Result<(File, Vec<u8>)> {
+    let mut piece = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+    (&file).take(count).read_to_end(&mut piece)?;
+    Ok((file, piece))
+}
