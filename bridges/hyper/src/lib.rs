@@ -11,6 +11,9 @@
 //! | [`TorsadeExecutor`] | `hyper::rt::Executor` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(missing_docs, missing_debug_implementations, unreachable_pub, unnameable_types)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::missing_errors_doc, clippy::missing_panics_doc)]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod executor;
 mod io;

@@ -18,16 +18,20 @@ const WORTH_IT: u64 = 256;
 
 /// Compresses the body of an answer that becomes smaller by it.
 pub async fn encode(request: Request, next: Next) -> Response {
-    let accepted: Vec<_> = request.headers().get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accepted: Vec<_> =
+        request.headers().get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
     let accepted = accepted.join(",");
     let mut response = next.run(request).await;
-    if !is_compressible(&response) {
+    let unchanged = response.status() == StatusCode::NOT_MODIFIED;
+    if !unchanged && !is_compressible(&response) {
         return response;
     }
+    // Caches are told of an answer that says "unchanged" as well (15.4.5).
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
     // A client that accepts nothing gets the body as it is, which 12.5.3 permits.
-    let Ok(Some(format)) = choose(&accepted, &[Format::Zstd, Format::Gzip]) else {
-        return response;
+    let format = match choose(&accepted, &[Format::Zstd, Format::Gzip]) {
+        Ok(Some(format)) if !unchanged => format,
+        _ => return response,
     };
     match ContentEncoder::new(format) {
         Ok(encoder) => encoded(response, format, encoder),
@@ -44,9 +48,13 @@ fn is_compressible(response: &Response) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).map(text).unwrap_or_default();
     let is_text = ["text/", "application/json", "image/svg+xml"].iter().any(|start| content_type.starts_with(start));
     // Of an answer to HEAD the length is in the header only.
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| text(length).parse().ok()).or(response.body().size_hint().exact());
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| text(length).parse().ok()).or(response.body().size_hint().exact());
     // A range is one of the file as it is.
-    response.status() == StatusCode::OK && is_text && length.is_none_or(|length| length >= WORTH_IT) && !headers.contains_key(header::CONTENT_ENCODING)
+    response.status() == StatusCode::OK
+        && is_text
+        && length.is_none_or(|length| length >= WORTH_IT)
+        && !headers.contains_key(header::CONTENT_ENCODING)
 }
 
 fn encoded(mut response: Response, format: Format, encoder: ContentEncoder) -> Response {

@@ -17,7 +17,12 @@ use crate::file_body::FileBody;
 use crate::range::{self, Part};
 
 /// `GET /files/PATH`, and `HEAD`.
-pub async fn send(State(site): State<Site>, method: Method, headers: HeaderMap, extract::Path(path): extract::Path<String>) -> Response {
+pub async fn send(
+    State(site): State<Site>,
+    method: Method,
+    headers: HeaderMap,
+    extract::Path(path): extract::Path<String>,
+) -> Response {
     // The wrapper makes a future `Send` that holds a Deferred.
     let found = SendWrapper::new(find(&site.reactor, &site.folder, path)).await;
     match found {
@@ -74,7 +79,8 @@ fn answer(reactor: &Reactor, mut found: Found, method: &Method, headers: &Header
             (answer.status(StatusCode::PARTIAL_CONTENT).header(header::CONTENT_RANGE, range), bytes)
         }
         Part::Unsatisfiable => {
-            let answer = answer.status(StatusCode::RANGE_NOT_SATISFIABLE).header(header::CONTENT_RANGE, format!("bytes */{length}"));
+            let answer =
+                answer.status(StatusCode::RANGE_NOT_SATISFIABLE).header(header::CONTENT_RANGE, format!("bytes */{length}"));
             return answer.body(Body::empty()).map_err(io::Error::other);
         }
     };

@@ -74,7 +74,10 @@ fn shown(id: u64, text: &str) -> Value {
 }
 
 /// `POST /notes`: takes `{"text": "..."}`.
-pub async fn add(State(site): State<Site>, Json(note): Json<Value>) -> Result<(StatusCode, Json<Value>), (StatusCode, &'static str)> {
+pub async fn add(
+    State(site): State<Site>,
+    Json(note): Json<Value>,
+) -> Result<(StatusCode, Json<Value>), (StatusCode, &'static str)> {
     match note["text"].as_str() {
         Some(text) if text.len() <= TEXT_LIMIT => Ok((StatusCode::CREATED, Json(site.notes.add(text)))),
         Some(_) => Err((StatusCode::UNPROCESSABLE_ENTITY, "\"text\" is longer than 1000 bytes\n")),
