@@ -1,7 +1,7 @@
 //! A file as the body of an answer.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -17,6 +17,7 @@ pub struct FileBody(SendWrapper<Inner>);
 
 struct Inner {
     reactor: Reactor,
+    position: u64,
     left: u64,
     /// The file, when it is not read.
     file: Option<File>,
@@ -24,9 +25,10 @@ struct Inner {
 }
 
 impl FileBody {
-    /// The next `length` bytes of `file`.
-    pub fn new(reactor: &Reactor, file: File, length: u64) -> Self {
-        Self(SendWrapper::new(Inner { reactor: reactor.clone(), left: length, file: Some(file), reading: None }))
+    /// `count` bytes of `file` from the byte `first` on.
+    pub fn new(reactor: &Reactor, file: File, first: u64, count: u64) -> Self {
+        let inner = Inner { reactor: reactor.clone(), position: first, left: count, file: Some(file), reading: None };
+        Self(SendWrapper::new(inner))
     }
 }
 
@@ -37,8 +39,8 @@ impl Body for FileBody {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, String>>> {
         let inner = &mut *self.0;
         if let Some(file) = inner.file.take_if(|_| inner.left > 0) {
-            let count = inner.left.min(PIECE);
-            inner.reading = Some(inner.reactor.defer_to_thread(move || Ok(read(file, count)?)));
+            let (first, count) = (inner.position, inner.left.min(PIECE));
+            inner.reading = Some(inner.reactor.defer_to_thread(move || Ok(read(file, first, count)?)));
         }
         let Some(reading) = &mut inner.reading else {
             return Poll::Ready(None);
@@ -49,6 +51,7 @@ impl Body for FileBody {
             Ok((_, piece)) if piece.is_empty() => Err("the file was cut while it was sent".into()),
             Ok((file, piece)) => {
                 inner.file = Some(file);
+                inner.position += piece.len() as u64;
                 inner.left -= piece.len() as u64;
                 Ok(Frame::data(piece.into()))
             }
@@ -65,7 +68,8 @@ impl Body for FileBody {
     }
 }
 
-fn read(file: File, count: u64) -> std::io::Result<(File, Vec<u8>)> {
+fn read(mut file: File, first: u64, count: u64) -> io::Result<(File, Vec<u8>)> {
+    file.seek(SeekFrom::Start(first))?;
     let mut piece = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
     (&file).take(count).read_to_end(&mut piece)?;
     Ok((file, piece))

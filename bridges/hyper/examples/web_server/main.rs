@@ -13,6 +13,7 @@ mod file_body;
 mod files;
 mod notes;
 mod range;
+mod stored_file;
 mod upload;
 
 use std::path::PathBuf;

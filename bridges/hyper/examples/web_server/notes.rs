@@ -17,7 +17,7 @@ use send_wrapper::SendWrapper;
 use serde_json::{Value, json};
 use torsade::Deferred;
 
-use crate::Site;
+use super::Site;
 
 /// How many notes are kept, each of at most `TEXT_LIMIT` bytes.
 const KEPT: usize = 1000;

@@ -1,6 +1,5 @@
 //! Conditions and ranges of a request for a file, RFC 9110, 13 and 14.
 
-use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use hyper::HeaderMap;
@@ -11,8 +10,8 @@ use hyper::header::{HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANG
 pub enum Part {
     /// All of it: no range is asked for, or several, which a server need not send, or nothing that is one.
     Whole,
-    /// These bytes of it.
-    Bytes(Range<u64>),
+    /// So many bytes of it from the byte `first` on.
+    Bytes { first: u64, count: u64 },
     /// None of it: it ends before the range begins.
     Unsatisfiable,
 }
@@ -58,7 +57,7 @@ fn parse(header: &str, length: u64) -> Option<Part> {
             first..length.min(last.saturating_add(1))
         }
     };
-    Some(if range.is_empty() { Part::Unsatisfiable } else { Part::Bytes(range) })
+    Some(if range.is_empty() { Part::Unsatisfiable } else { Part::Bytes { first: range.start, count: range.end - range.start } })
 }
 
 /// Digits; one that is too large stands for the end of any file.
