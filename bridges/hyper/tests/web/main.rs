@@ -1,0 +1,19 @@
+//! That the web's examples do what they say, and what large, slow and broken transfers cost them.
+
+#[path = "../../../../tests/support/child.rs"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod child;
+#[path = "../../../../tests/support/logged.rs"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod logged;
+
+mod asking;
+mod bodies;
+mod encodings;
+mod events;
+mod files;
+mod notes;
+mod programs;
+mod resets;
+mod simulated;
+mod twisted;
