@@ -15,6 +15,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::missing_errors_doc, clippy::missing_panics_doc)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod client;
 mod executor;
 mod io;
 mod request_body;
@@ -22,6 +23,7 @@ mod server;
 mod timer;
 mod tower_service;
 
+pub use client::{Client, ClientBuilder, ClientError, ClientErrorKind, ResponseBody};
 pub use executor::TorsadeExecutor;
 pub use io::TorsadeIo;
 pub use request_body::RequestBody;

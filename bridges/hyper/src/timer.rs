@@ -30,6 +30,10 @@ impl TorsadeTimer {
         let now = Instant::now();
         Self { reactor: SendWrapper::new(reactor.clone()), zero: now.checked_sub(reactor.now()).unwrap_or(now) }
     }
+
+    pub(crate) fn reactor(&self) -> &Reactor {
+        &self.reactor
+    }
 }
 
 impl fmt::Debug for TorsadeTimer {

@@ -71,6 +71,32 @@ impl TlsClientConfig {
         }
     }
 
+    /// The same with these application protocols (ALPN) in place of its own, the best first.
+    ///
+    /// # Errors
+    /// `Unusable` if one of them cannot be named (1 to 255 bytes each, 16 KiB in all).
+    pub fn with_application_protocols<P: AsRef<[u8]>>(
+        &self,
+        protocols: impl IntoIterator<Item = P>,
+    ) -> Result<Self, TlsConfigError> {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = sendable(protocols.into_iter().map(|name| name.as_ref().to_vec()).collect())?;
+        Ok(Self { config: Arc::new(config), ..self.clone() })
+    }
+
+    /// The same for a server of this name, unless it names one already: for connections whose address is not the server's own,
+    /// such as one through a proxy.
+    ///
+    /// # Errors
+    /// `ServerName` if nobody can have that name.
+    pub fn or_server_name(mut self, name: &str) -> Result<Self, TlsConfigError> {
+        if self.server_name.is_none() {
+            let name = ServerName::try_from(name.to_owned()).map_err(|_| TlsConfigError::ServerName(name.to_owned()))?;
+            self.server_name = Some(name);
+        }
+        Ok(self)
+    }
+
     pub(super) fn open(&self, host: Option<&Host>, now: Duration) -> Result<TlsLayer, StartTlsError> {
         let name = match (&self.server_name, host) {
             (Some(name), _) => name.clone(),

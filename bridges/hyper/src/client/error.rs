@@ -1,0 +1,128 @@
+//! Why a request has no response.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use send_wrapper::SendWrapper;
+use torsade::{ConnectError, Failure};
+
+/// Why a request got no response, or a response's body has no further piece.
+///
+/// [`source`](Error::source) is the cause: a [`ConnectError`], or a [`hyper::Error`], whose own source may be an
+/// [`io::Error`] that has the connection's [`ReasonText`](torsade::ReasonText) in it. On other threads than its own an error has
+/// its kind and text, and no source.
+pub struct ClientError {
+    kind: ClientErrorKind,
+    text: String,
+    source: Option<SendWrapper<Box<dyn Error>>>,
+}
+
+/// What kind of error a [`ClientError`] is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ClientErrorKind {
+    /// The connection, or the stream in HTTP/2, ended before the response was complete: the server has closed or reset it, or our
+    /// reactor has stopped. The server may have acted on the request.
+    Closed,
+    /// There was no connection to send the request on. The server has seen nothing of it.
+    Connect,
+    /// What the server sent is not HTTP, or exceeds a limit.
+    Protocol,
+    /// The request cannot be sent: its URI names no host or an unknown scheme, its headers contradict each other, or its own
+    /// body failed.
+    Request,
+    /// Nothing came, and nothing was taken, for as long as the client's [`timeout`](crate::ClientBuilder::timeout).
+    TimedOut,
+}
+
+impl ClientError {
+    pub(super) fn new(kind: ClientErrorKind, source: impl Into<Box<dyn Error>>) -> Self {
+        let source = source.into();
+        let mut text = format!("{kind}: {source}");
+        let mut next = source.source();
+        while let Some(cause) = next {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        Self { kind, text, source: Some(SendWrapper::new(source)) }
+    }
+
+    pub(super) fn timed_out(after: Duration) -> Self {
+        Self { kind: ClientErrorKind::TimedOut, text: format!("{} for {after:?}", ClientErrorKind::TimedOut), source: None }
+    }
+
+    pub(super) fn connect(failure: &Failure) -> Self {
+        match failure.downcast_ref::<ConnectError>() {
+            Some(error) => Self::new(ClientErrorKind::Connect, error.clone()),
+            None => Self::new(ClientErrorKind::Connect, failure.to_string()),
+        }
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub const fn kind(&self) -> ClientErrorKind {
+        self.kind
+    }
+}
+
+impl From<hyper::Error> for ClientError {
+    fn from(error: hyper::Error) -> Self {
+        Self::new(ClientErrorKind::of(&error), error)
+    }
+}
+
+impl ClientErrorKind {
+    pub(super) fn of(error: &hyper::Error) -> Self {
+        let cause = error.source().and_then(<dyn Error>::downcast_ref::<io::Error>).map(io::Error::kind);
+        if error.is_user() {
+            Self::Request
+        } else if error.is_parse() || matches!(cause, Some(ErrorKind::InvalidData | ErrorKind::InvalidInput)) {
+            Self::Protocol
+        } else {
+            Self::Closed
+        }
+    }
+}
+
+impl fmt::Display for ClientErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the connection ended before the response was complete",
+            Self::Connect => "no connection could be made",
+            Self::Protocol => "the server's response is not valid",
+            Self::Request => "the request cannot be sent",
+            Self::TimedOut => "timed out: the server gave and took nothing",
+        })
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for ClientError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.source.as_ref().filter(|source| source.valid())?;
+        Some(&***source)
+    }
+}
+
+impl Drop for ClientError {
+    fn drop(&mut self) {
+        // The source may only be dropped on its own thread. Elsewhere it is leaked: a few bytes, where the alternative is a panic.
+        if let Some(source) = self.source.take_if(|source| !source.valid()) {
+            std::mem::forget(source);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a request has of the pool while it is served.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::{Request, Response};
+use torsade::{AsyncConnection, DeferredPermit, Firer};
+
+use super::connection::{Http1, Http2, Serving};
+use super::error::{ClientError, ClientErrorKind};
+use super::host::Host;
+use super::outgoing_body::OutgoingBody;
+use super::pace::Pace;
+
+/// A connection, or a stream of one. Dropped before it is finished, it is ended.
+pub(super) enum Lease {
+    Connection(Connection),
+    Stream(Stream),
+}
+
+pub(super) struct Connection {
+    http: Http1,
+    host: Rc<Host>,
+    permit: DeferredPermit,
+    reused: bool,
+}
+
+pub(super) struct Stream {
+    http: Rc<Http2>,
+    host: Rc<Host>,
+    reused: bool,
+}
+
+impl Lease {
+    pub(super) fn connection(host: &Rc<Host>, http: Http1, permit: DeferredPermit, reused: bool) -> Self {
+        http.set_serving(Serving::Request);
+        Self::Connection(Connection { http, host: Rc::clone(host), permit, reused })
+    }
+
+    pub(super) fn stream(host: &Rc<Host>, http: Rc<Http2>, reused: bool) -> Self {
+        Self::Stream(Stream { http, host: Rc::clone(host), reused })
+    }
+
+    /// Whether it served requests before, so that the server may have closed it before it sees this one.
+    pub(super) const fn reused(&self) -> bool {
+        match self {
+            Self::Connection(connection) => connection.reused,
+            Self::Stream(stream) => stream.reused,
+        }
+    }
+
+    /// Sends a request, and waits for the head of its response.
+    pub(super) async fn send(
+        &mut self,
+        mut request: Request<OutgoingBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<OutgoingBody>>> {
+        match self {
+            Self::Connection(Connection { http, host, .. }) => {
+                host.origin().address_http1(&mut request);
+                http.sender.try_send_request(request).await
+            }
+            Self::Stream(Stream { http, host, .. }) => {
+                host.origin().address_http2(&mut request);
+                http.0.clone().try_send_request(request).await
+            }
+        }
+    }
+
+    /// Gives the connection to `firer` if the response switches it to another protocol.
+    pub(super) fn upgrade_to(&self, firer: Firer<AsyncConnection>) {
+        if let Self::Connection(connection) = self {
+            connection.http.upgrade_to(firer);
+        }
+    }
+
+    /// Lets the connection go, since it is not HTTP's any more.
+    pub(super) fn release(self) {
+        if let Self::Connection(connection) = self {
+            connection.http.set_serving(Serving::Nothing);
+        }
+    }
+
+    /// Gives the connection back: the response is complete, or nobody wants its rest.
+    pub(super) fn finish(self, complete: bool) {
+        match self {
+            Self::Connection(connection) => connection.finish(complete),
+            Self::Stream(_) => {}
+        }
+    }
+
+    /// Ends it, for this reason.
+    pub(super) fn abandon(self, error: &ClientError) {
+        log::debug!("a request to {} is given up: {error}", self.host().origin());
+        if let Self::Stream(stream) = &self
+            && error.kind() == ClientErrorKind::TimedOut
+        {
+            // It may be the connection that is dead.
+            stream.host.retire(&stream.http);
+        }
+    }
+
+    /// Ends it, since its connection has failed, and gives the right to make another one, where it has one.
+    pub(super) fn into_permit(self) -> Option<DeferredPermit> {
+        match self {
+            Self::Connection(connection) => Some(connection.permit),
+            Self::Stream(stream) => {
+                stream.host.retire(&stream.http);
+                None
+            }
+        }
+    }
+
+    fn host(&self) -> &Host {
+        match self {
+            Self::Connection(connection) => &connection.host,
+            Self::Stream(stream) => &stream.host,
+        }
+    }
+}
+
+impl Connection {
+    fn finish(self, complete: bool) {
+        let Self { mut http, host, permit, .. } = self;
+        if http.sender.is_ready() {
+            host.put_idle(http);
+            return;
+        }
+        let reactor = host.reactor().clone();
+        if reactor.is_stopping() {
+            return;
+        }
+        http.set_serving(if complete { Serving::Ended } else { Serving::Unwanted });
+        // hyper is about to find that the response has ended, or that nobody reads it; or it still sends the request.
+        reactor.spawn(async move {
+            let mut pace = Pace::new(host.timer(), host.timeout());
+            if let Ok(Ok(())) = pace.keep(poll_fn(|context| http.sender.poll_ready(context))).await {
+                host.put_idle(http);
+            }
+            drop(permit);
+        });
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.host.stream_ended();
+    }
+}

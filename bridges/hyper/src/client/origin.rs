@@ -1,0 +1,83 @@
+//! Where a request goes, and how that is written in it.
+
+use std::fmt;
+
+use hyper::header::{HOST, HeaderValue};
+use hyper::http::uri::{PathAndQuery, Scheme};
+use hyper::{Method, Request, Uri, Version};
+
+use super::error::{ClientError, ClientErrorKind};
+
+/// A scheme, a host and a port, by which connections are shared.
+#[derive(Clone, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Origin {
+    pub(super) secure: bool,
+    /// In lower case; an IPv6 address in brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Origin {
+    /// Where `request` goes. A CONNECT goes to the place that it names, in cleartext.
+    pub(super) fn of<B>(request: &Request<B>) -> Result<Self, ClientError> {
+        let uri = request.uri();
+        let refused = |why: &str| ClientError::new(ClientErrorKind::Request, format!("{why}: {uri}"));
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") if cfg!(feature = "tls") => true,
+            Some("https") => return Err(refused("https needs torsade-hyper's feature tls")),
+            None if request.method() == Method::CONNECT => false,
+            _ => return Err(refused("the URI has to begin with http:// or https://")),
+        };
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| refused("the URI names no host"))?;
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        Ok(Self { secure, host: host.to_ascii_lowercase(), port })
+    }
+
+    /// The host, and the port whether it is the usual one or not.
+    pub(super) fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// The host, and the port unless it is the usual one (RFC 9110, 7.2).
+    fn short_authority(&self) -> String {
+        if self.port == if self.secure { 443 } else { 80 } { self.host.clone() } else { self.authority() }
+    }
+
+    /// Writes the request's target as an HTTP/1.1 server wants it: its path, and the host in a header (RFC 9112, 3.2.1).
+    pub(super) fn address_http1<B>(&self, request: &mut Request<B>) {
+        *request.version_mut() = Version::HTTP_11;
+        if request.method() != Method::CONNECT {
+            let target = request.uri().path_and_query().cloned();
+            let mut parts = hyper::http::uri::Parts::default();
+            parts.path_and_query = Some(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
+            if let Ok(target) = Uri::from_parts(parts) {
+                *request.uri_mut() = target;
+            }
+        }
+        if !request.headers().contains_key(HOST)
+            && let Ok(value) = HeaderValue::try_from(self.short_authority())
+        {
+            request.headers_mut().insert(HOST, value);
+        }
+    }
+
+    /// Writes the request's target as HTTP/2 has it: with scheme and authority, and without a user's name (RFC 9113, 8.3.1).
+    pub(super) fn address_http2<B>(&self, request: &mut Request<B>) {
+        *request.version_mut() = Version::HTTP_2;
+        let mut parts = hyper::http::uri::Parts::default();
+        parts.scheme = Some(if self.secure { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.authority = self.short_authority().parse().ok();
+        let target = request.uri().path_and_query().cloned();
+        parts.path_and_query = Some(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
+        if let Ok(target) = Uri::from_parts(parts) {
+            *request.uri_mut() = target;
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}:{}", if self.secure { "https" } else { "http" }, self.host, self.port)
+    }
+}

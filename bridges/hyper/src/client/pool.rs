@@ -1,0 +1,141 @@
+//! All connections of a client, and the way of a request through them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use hyper::body::Body;
+use hyper::client::conn::TrySendError;
+use hyper::header::UPGRADE;
+use hyper::{Method, Request, Response};
+use torsade::TriggerId;
+
+use super::error::{ClientError, ClientErrorKind};
+use super::host::Host;
+use super::origin::Origin;
+use super::outgoing_body::OutgoingBody;
+use super::pace::Pace;
+use super::response_body::ResponseBody;
+use super::settings::Settings;
+
+/// Hosts without a connection are kept until there are so many.
+const HOSTS: usize = 64;
+
+pub(super) struct Pool {
+    settings: Rc<Settings>,
+    /// In order, so that what is done for all of them is done in the same order each time.
+    hosts: RefCell<BTreeMap<Origin, Rc<Host>>>,
+    /// How many hosts make it worth to look for those that are not needed.
+    many: Cell<usize>,
+    at_stop: Cell<Option<TriggerId>>,
+}
+
+impl Pool {
+    pub(super) fn new(settings: Settings) -> Rc<Self> {
+        let reactor = settings.timer.reactor().clone();
+        let pool = Rc::new(Self {
+            settings: Rc::new(settings),
+            hosts: RefCell::default(),
+            many: Cell::new(HOSTS),
+            at_stop: Cell::default(),
+        });
+        let weak = Rc::downgrade(&pool);
+        let close_idle = move || {
+            if let Some(pool) = weak.upgrade() {
+                pool.hosts.borrow().values().for_each(|host| host.close_idle());
+            }
+        };
+        pool.at_stop.set(Some(reactor.before_shutdown(close_idle)));
+        pool
+    }
+
+    pub(super) async fn request(self: Rc<Self>, mut request: Request<OutgoingBody>) -> Result<Response<ResponseBody>, ClientError> {
+        let host = self.host(Origin::of(&request)?);
+        let alone = request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
+        let (mut lease, mut pace) = match host.share().filter(|_| !alone) {
+            Some(lease) => (lease, self.pace()),
+            None => {
+                let permit = host.turn().await?;
+                let mut pace = self.pace();
+                let lease = match host.wake(permit) {
+                    Ok(lease) => lease,
+                    Err(permit) => pace.keep(host.connect(permit, alone)).await??,
+                };
+                (lease, pace)
+            }
+        };
+        request.body_mut().note_progress(pace.progress());
+        let repeated = if lease.reused() { repeated(&request) } else { None };
+        let mut sent = pace.keep(lease.send(request)).await;
+        if let Ok(Err(error)) = &mut sent
+            && lease.reused()
+            && let Some(request) = unsent(error, repeated)
+        {
+            log::debug!("a request to {} is sent again on a new connection: {}", host.origin(), error.error());
+            let permit = match lease.into_permit() {
+                Some(permit) => permit,
+                None => host.turn().await?,
+            };
+            pace.progress().note();
+            lease = pace.keep(host.connect(permit, alone)).await??;
+            sent = pace.keep(lease.send(request)).await;
+        }
+        let response = match sent {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(error.into_error().into()),
+            Err(late) => {
+                lease.abandon(&late);
+                return Err(late);
+            }
+        };
+        Ok(response.map(|incoming| ResponseBody::new(incoming, pace, lease)))
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::new(&self.settings.timer, self.settings.timeout)
+    }
+
+    fn host(&self, origin: Origin) -> Rc<Host> {
+        let mut hosts = self.hosts.borrow_mut();
+        if let Some(host) = hosts.get(&origin) {
+            return Rc::clone(host);
+        }
+        if hosts.len() >= self.many.get() {
+            hosts.retain(|_, host| Rc::strong_count(host) > 1 || !host.is_unused());
+            self.many.set(HOSTS.max(2 * hosts.len()));
+        }
+        let host = Rc::new(Host::new(&self.settings, origin.clone()));
+        hosts.insert(origin, Rc::clone(&host));
+        host
+    }
+}
+
+/// The same request once more, if it may be sent twice: it is idempotent (RFC 9110, 9.2.2) and its body cannot have been used up.
+fn repeated(request: &Request<OutgoingBody>) -> Option<Request<OutgoingBody>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut repeated = Request::new(OutgoingBody::empty());
+    *repeated.method_mut() = request.method().clone();
+    *repeated.uri_mut() = request.uri().clone();
+    *repeated.headers_mut() = request.headers().clone();
+    *repeated.extensions_mut() = request.extensions().clone();
+    Some(repeated)
+}
+
+/// What to send again after a request has failed on a connection that may have been closed before: what hyper has not begun to
+/// send, or a request that may be sent twice.
+fn unsent(
+    error: &mut TrySendError<Request<OutgoingBody>>,
+    repeated: Option<Request<OutgoingBody>>,
+) -> Option<Request<OutgoingBody>> {
+    error.take_message().or_else(|| repeated.filter(|_| ClientErrorKind::of(error.error()) == ClientErrorKind::Closed))
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Some(trigger) = self.at_stop.take() {
+            self.settings.timer.reactor().remove_system_event_trigger(trigger);
+        }
+    }
+}
