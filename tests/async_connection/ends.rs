@@ -141,3 +141,24 @@ fn the_reactors_stop_ends_those_who_wait_and_says_why() {
     });
     assert_eq!(seen.take(), Some(Err("the reactor is shutting down".to_owned())));
 }
+
+#[test]
+fn flushing_after_a_graceful_end_is_done_and_after_a_loss_it_fails() {
+    for graceful in [true, false] {
+        let simulation = Simulation::new(1);
+        serve(&simulation, move |mut connection| async move {
+            connection.read_exact(&mut [0; 5]).await?;
+            if graceful { Ok(connection.close().await?) } else { Ok(()) }
+        });
+        run(&simulation, async move |reactor| {
+            let mut connection = reactor.connect_async(PORT).await?;
+            connection.write_all(b"hello").await?;
+            assert_eq!(connection.read_to_end(&mut Vec::new()).await.is_ok(), graceful);
+            assert_eq!(connection.close().await.is_ok(), graceful);
+            reactor.sleep(SECOND).await?;
+            assert!(connection.reason().is_some());
+            assert_eq!(connection.flush().await.is_ok(), graceful);
+            Ok(())
+        });
+    }
+}

@@ -315,7 +315,8 @@ impl AsyncWrite for AsyncConnection {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if let Some(reason) = self.received.borrow().lost() {
-                return Poll::Ready(Err(reason.into()));
+                // Before a graceful end the system got everything.
+                return Poll::Ready(if reason.is_clean() { Ok(()) } else { Err(reason.into()) });
             }
             if let Some(drained) = &mut self.drained {
                 let drained = std::task::ready!(Pin::new(drained).poll(context));

@@ -23,9 +23,9 @@ use std::time::Duration;
 use hyper::body::Body;
 use hyper::{Request, Response, Uri, http};
 use send_wrapper::SendWrapper;
-use torsade::{ClientEndpoint, IntoEndpoint, Reactor};
 #[cfg(feature = "tls")]
 use torsade::TlsClientConfig;
+use torsade::{ClientEndpoint, IntoEndpoint, Reactor};
 
 use crate::TorsadeTimer;
 use outgoing_body::OutgoingBody;

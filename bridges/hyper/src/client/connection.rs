@@ -49,7 +49,11 @@ impl Http1 {
         // It is set here and nowhere else.
         link.task.set(task.handle()).ok();
         // That it was cancelled is told by whoever has cancelled it.
-        task.add_errback(|failure| Ok(drop(failure.trap::<DeferredError>()?))).detach();
+        let told = task.add_errback(|failure| {
+            failure.trap::<DeferredError>()?;
+            Ok(())
+        });
+        told.detach();
         Ok(Self { sender, link })
     }
 

@@ -69,6 +69,7 @@ impl Lease {
     }
 
     /// Gives the connection to `firer` if the response switches it to another protocol.
+    #[expect(dead_code, reason = "upgrades come next")]
     pub(super) fn upgrade_to(&self, firer: Firer<AsyncConnection>) {
         if let Self::Connection(connection) = self {
             connection.http.upgrade_to(firer);
@@ -76,6 +77,7 @@ impl Lease {
     }
 
     /// Lets the connection go, since it is not HTTP's any more.
+    #[expect(dead_code, reason = "upgrades come next")]
     pub(super) fn release(self) {
         if let Self::Connection(connection) = self {
             connection.http.set_serving(Serving::Nothing);

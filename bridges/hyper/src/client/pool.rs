@@ -49,7 +49,10 @@ impl Pool {
         pool
     }
 
-    pub(super) async fn request(self: Rc<Self>, mut request: Request<OutgoingBody>) -> Result<Response<ResponseBody>, ClientError> {
+    pub(super) async fn request(
+        self: Rc<Self>,
+        mut request: Request<OutgoingBody>,
+    ) -> Result<Response<ResponseBody>, ClientError> {
         let host = self.host(Origin::of(&request)?);
         let alone = request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
         let (mut lease, mut pace) = match host.share().filter(|_| !alone) {

@@ -72,7 +72,7 @@ fn a_body_that_is_dropped_before_its_end_ends_its_connection() {
     run(&simulation, |reactor| async move {
         let client = Client::builder(&reactor).connections_per_host(1).build();
         let mut body = client.get("http://10.0.0.1/").await?.into_body();
-        assert!(body.frame().await.unwrap()?.data_ref().unwrap().len() > 0);
+        assert!(!body.frame().await.unwrap()?.into_data().unwrap().is_empty());
         drop(body);
         assert_eq!(fetch(&client).await?, "hello");
         Ok(())

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 
-use futures_lite::future::zip;
+use futures_lite::future::try_zip;
 use http_body_util::{Empty, Full};
 use hyper::body::Bytes;
 use hyper::service::service_fn;
@@ -115,8 +115,7 @@ fn a_connection_that_rests_is_closed_after_its_time() {
     let ends = seen.clone();
     run(&simulation, |reactor| async move {
         let client = Client::builder(&reactor).idle_timeout(10 * SECOND).build();
-        let (one, two) = zip(fetch(&client), fetch(&client)).await;
-        (one?, two?);
+        try_zip(fetch(&client), fetch(&client)).await?;
         reactor.sleep(6 * SECOND).await?;
         fetch(&client).await?;
         assert_eq!(ends.ends.borrow().len(), 0);
