@@ -3,6 +3,7 @@
 mod bodies;
 mod cancelling;
 mod failures;
+mod http2;
 mod pool;
 mod stale;
 
