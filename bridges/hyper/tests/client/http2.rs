@@ -44,12 +44,8 @@ impl Drop for Counted {
 }
 
 fn serve(simulation: &Simulation) -> Server {
-    let server = Server {
-        connections: Rc::default(),
-        open: Rc::default(),
-        serving: Rc::default(),
-        ends: DeferredQueue::new(9, 9),
-    };
+    let server =
+        Server { connections: Rc::default(), open: Rc::default(), serving: Rc::default(), ends: DeferredQueue::new(9, 9) };
     let host = simulation.host(SERVER);
     let mut incoming = host.listen_async("tcp:80").unwrap();
     let (reactor, told) = ((*host).clone(), server.clone());

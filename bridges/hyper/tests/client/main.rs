@@ -6,6 +6,8 @@ mod failures;
 mod http2;
 mod pool;
 mod stale;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
