@@ -1,0 +1,9 @@
+//! Crates of others on a Torsade connection, in the simulated network: a test each, named for its crate. `run` prints the table.
+
+mod compression;
+mod mail;
+mod redis;
+mod runtimes;
+mod tls;
+mod web;
+mod websockets;
