@@ -1,12 +1,13 @@
 //! A web server in axum: JSON, notes that browsers see as they come, files, uploads, and compressed answers.
 //!
-//! Run:    cargo run -p torsade-hyper --example web_server [ENDPOINT] [FOLDER]     (127.0.0.1:8080 and . unless given)
+//! Run:    cargo run -p torsade-hyper --example web_server [ENDPOINT [FOLDER]]     (127.0.0.1:8080 and . unless given)
 //! Try:    curl 127.0.0.1:8080/notes --json '{"text": "buy milk"}'; curl '127.0.0.1:8080/notes?contains=milk'
 //!         curl -N 127.0.0.1:8080/events                           each note as it is made; a browser shows them on its page /
 //!         curl --compressed -r 0-99 127.0.0.1:8080/files/Cargo.toml
 //!         curl -T README.md 127.0.0.1:8080/upload                 how many bytes came, and their SHA-1
 //! Expect: however large a file or an upload is, the server holds some hundred kilobytes of it.
-//!         With --features tls, HTTPS as well: `ssl:8443:privateKey=key.pem:certKey=certificate.pem` (`make_keys` makes them).
+//! HTTPS:  cargo run -p torsade-hyper --features tls --example web_server 127.0.0.1:8443 . keys/server.pem keys/server.key
+//!         (torsade's example make_keys makes them), and curl --cacert keys/ca.pem https://127.0.0.1:8443/, in HTTP/2 too
 
 mod encoding;
 mod file_body;
@@ -23,6 +24,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::response::Html;
 use axum::{Router, middleware, routing};
 use send_wrapper::SendWrapper;
+use torsade::IntoEndpoint;
 use torsade::prelude::*;
 use torsade_hyper::{HttpServer, TowerService};
 
@@ -36,7 +38,7 @@ struct Shared {
 }
 
 /// Serves the site with the files of `folder` on any reactor.
-pub fn start(reactor: &Reactor, endpoint: &str, folder: impl Into<PathBuf>) -> Result<Port> {
+pub fn start(reactor: &Reactor, endpoint: impl IntoEndpoint<ServerEndpoint>, folder: impl Into<PathBuf>) -> Result<Port> {
     let site = Shared { reactor: reactor.clone(), folder: folder.into(), notes: notes::Notes::default() };
     let router = Router::new()
         .route("/", routing::get(|| async { Html(include_str!("index.html")) }))
@@ -51,13 +53,24 @@ pub fn start(reactor: &Reactor, endpoint: &str, folder: impl Into<PathBuf>) -> R
     Ok(HttpServer::new(TowerService::new(router)).listen(reactor, endpoint)?)
 }
 
+/// Where to listen: with a certificate and its key, in TLS, for HTTP/2 and HTTP/1.1.
+fn endpoint(address: Option<String>, keys: Option<(String, String)>) -> Result<ServerEndpoint> {
+    let endpoint: ServerEndpoint = address.as_deref().unwrap_or("127.0.0.1:8080").parse()?;
+    #[cfg(feature = "tls")]
+    if let Some((certificate, key)) = keys {
+        let certificate = PrivateCertificate::from_pem_files(certificate, key)?;
+        let config = TlsServerConfig::builder().certificate(certificate).application_protocols(["h2", "http/1.1"]).build()?;
+        return Ok(endpoint.tls(&config));
+    }
+    if keys.is_some() { Err("keys are of use with --features tls only".into()) } else { Ok(endpoint) }
+}
+
 fn main() -> Result {
     env_logger::init();
     let mut arguments = std::env::args().skip(1);
-    let endpoint = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".into());
-    let folder = arguments.next().unwrap_or_else(|| ".".into());
+    let (address, folder) = (arguments.next(), arguments.next().unwrap_or_else(|| ".".into()));
     let reactor = Reactor::new()?;
-    let port = start(&reactor, &endpoint, folder)?;
+    let port = start(&reactor, endpoint(address, arguments.next().zip(arguments.next()))?, folder)?;
     println!("listening on {}", port.address());
     reactor.run()
 }
