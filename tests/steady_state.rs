@@ -31,6 +31,8 @@ struct Server {
 impl Server {
     fn new<F: Factory + 'static>(peers: usize, factory: F) -> Self {
         let reactor = Reactor::new().unwrap();
+        // A busy machine holds up the loop, and telling of that allocates.
+        reactor.set_slow_callback_duration(Duration::MAX);
         let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
         reactor.start_running().unwrap();
         let connect = |_| {

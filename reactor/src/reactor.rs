@@ -19,7 +19,7 @@ pub(crate) mod watch;
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::panic::Location;
@@ -76,7 +76,8 @@ struct Core {
     awaited: RefCell<Slab<Awaited>>,
     look_ups: Rc<LookUps>,
     triggers: RefCell<Triggers>,
-    locals: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
+    /// Few, and looked for in every turn with tasks: ordered ids are compared, not hashed.
+    locals: RefCell<BTreeMap<TypeId, Rc<dyn Any>>>,
     life: Cell<Life>,
     stop_requested: Cell<bool>,
     /// A second signal has come: the stop waits for nothing.

@@ -127,6 +127,7 @@ passed_on!(LIMITS, ConnectionLimits, limits, {
     fn write_buffer_limits() -> (usize, usize);
     fn is_congested() -> bool;
     fn when_unsent(at_most: usize) -> Deferred<()>;
+    fn flush() -> bool;
     fn set_write_buffer_limits(low: usize, high: usize);
     fn set_write_buffer_cap(cap: usize);
     fn set_read_while_congested(on: bool);

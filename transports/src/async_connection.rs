@@ -24,6 +24,9 @@ use protocol::Received;
 /// The largest buffer that a connection keeps while nothing waits in it.
 const KEEP: usize = 4 << 10;
 
+/// So many pieces are written at most in one call; a head and a body are two.
+const MOST_PIECES: usize = 16;
+
 /// A connection as a stream of bytes to read from and write to in `async` code: `futures-io`'s `AsyncRead`, `AsyncBufRead` and
 /// `AsyncWrite`.
 ///
@@ -300,14 +303,14 @@ impl AsyncWrite for AsyncConnection {
     ) -> Poll<io::Result<usize>> {
         let room = std::task::ready!(self.poll_room(context))?;
         let mut left = room;
-        for piece in pieces {
-            let taken = piece.len().min(left);
-            self.transport.write(&piece[..taken]);
-            left -= taken;
-            if left == 0 {
-                break;
-            }
+        let mut taken = [&[][..]; MOST_PIECES];
+        let mut count = 0;
+        for piece in pieces.iter().filter(|piece| !piece.is_empty()).take(MOST_PIECES) {
+            taken[count] = &piece[..piece.len().min(left)];
+            left -= taken[count].len();
+            count += 1;
         }
+        self.transport.write_sequence(&taken[..count]);
         self.unflushed = true;
         Poll::Ready(Ok(room - left))
     }
@@ -324,10 +327,14 @@ impl AsyncWrite for AsyncConnection {
                 if drained.is_ok() {
                     return Poll::Ready(Ok(()));
                 }
-            } else if std::mem::take(&mut self.unflushed) {
-                self.transport.flush_compression();
-                self.drained = Some(self.transport.when_drained());
             } else {
+                if std::mem::take(&mut self.unflushed) {
+                    self.transport.flush_compression();
+                    if !self.transport.flush() {
+                        self.drained = Some(self.transport.when_drained());
+                        continue;
+                    }
+                }
                 return Poll::Ready(Ok(()));
             }
         }

@@ -52,6 +52,8 @@ pub(crate) struct StreamConnection {
     work: Work,
     /// A callback is running: what it asks for is done when it returns.
     in_callback: Cell<bool>,
+    /// [`settle`](Self::settle) is due at the end of the turn.
+    settles_later: Cell<bool>,
     /// The system has taken bytes since the peer was last seen to have them all.
     in_flight: Cell<bool>,
 }
@@ -164,6 +166,7 @@ impl StreamConnection {
             state: RefCell::new(State::new()),
             work: Work::new(Rc::clone(&shared.turn)),
             in_callback: Cell::new(false),
+            settles_later: Cell::new(false),
             in_flight: Cell::new(false),
         })
     }
@@ -250,6 +253,7 @@ impl StreamConnection {
 
     /// Does all that is due after something happened: output, producer, close. Called from the loop only.
     fn settle(self: &Rc<Self>) {
+        self.settles_later.set(false);
         let mut state = self.state.borrow_mut();
         state.note_failure();
         if !state.is_plain() {
@@ -273,7 +277,7 @@ impl StreamConnection {
 
     /// Something was asked for from outside: has it done at the end of the turn, or after the callback that asked.
     fn settle_later(&self, state: &State) {
-        if !self.in_callback.get() && !state.life.is_lost() {
+        if !self.in_callback.get() && !state.life.is_lost() && !self.settles_later.replace(true) {
             self.shared.reactor.at_end_of_turn(self.token.get());
         }
     }
@@ -294,6 +298,13 @@ impl Source for StreamConnection {
     }
 
     fn end_of_turn(self: Rc<Self>) {
+        let state = self.state.borrow_mut();
+        if state.resumed && !state.wants_input() && self.work.is_left() {
+            // There is nothing to read for which the loop would have to come back.
+            drop(self.resume_protocol(state));
+        } else {
+            drop(state);
+        }
         self.settle();
     }
 

@@ -311,6 +311,10 @@ impl ConnectionLimits for Recorder {
         deferred
     }
 
+    fn flush(&self) -> bool {
+        !self.lost.get() && !self.congested.get()
+    }
+
     fn set_write_buffer_limits(&self, _: usize, _: usize) {}
 
     fn set_write_buffer_cap(&self, _: usize) {}

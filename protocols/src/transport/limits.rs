@@ -18,6 +18,9 @@ pub trait ConnectionLimits {
     /// connection is lost before. Only from the loop, never from inside a method of the transport.
     fn when_unsent(&self, at_most: usize) -> Deferred<()>;
 
+    /// Sends what can be sent now, and says whether that is all. Calls no code of the program's.
+    fn flush(&self) -> bool;
+
     /// Sets the watermarks of unsent bytes.
     fn set_write_buffer_limits(&self, low: usize, high: usize);
 
@@ -89,6 +92,15 @@ impl Transport {
     /// [`flush_compression`](Self::flush_compression) before. It fails as [`when_writable`](Self::when_writable) does.
     pub fn when_drained(&self) -> Deferred<()> {
         self.0.limits().when_unsent(0)
+    }
+
+    /// Hands what was written to the system now, as far as it takes it, and says whether that was all.
+    ///
+    /// Nothing needs this to be sent: that happens at the end of the callback, or of the turn, and for all that was written by then
+    /// together. It is for who waits until it is sent, as [`when_drained`](Self::when_drained) does from there on, and for who is about
+    /// to keep the loop busy. What a compressor holds back does not count, as there. A loss is told from the loop.
+    pub fn flush(&self) -> bool {
+        self.0.limits().flush()
     }
 
     /// Sets how many unsent bytes end the connection, with `Reason::LimitExceeded`; 16 MiB unless set.

@@ -30,6 +30,17 @@ impl StreamConnection {
         deferred
     }
 
+    /// Sends what can be sent; true if nothing is left.
+    pub(super) fn flush_now(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        if !state.has_drained_to(0) {
+            self.flush(&mut state);
+            // A failure to write is told then, and what is left goes on.
+            self.settle_later(&state);
+        }
+        state.has_drained_to(0) && !state.life.is_lost()
+    }
+
     /// Called from the loop only.
     pub(super) fn tell_drained(&self) {
         loop {

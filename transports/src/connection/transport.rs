@@ -108,7 +108,11 @@ impl Connection for StreamConnection {
         let mut state = self.state.borrow_mut();
         if std::mem::replace(&mut state.paused, false) {
             state.resumed = true;
-            self.wake(&state);
+            if state.wants_input() {
+                self.wake(&state);
+            } else {
+                self.settle_later(&state);
+            }
         }
     }
 
@@ -239,6 +243,10 @@ impl ConnectionLimits for StreamConnection {
 
     fn when_unsent(&self, at_most: usize) -> Deferred<()> {
         self.when_unsent(at_most)
+    }
+
+    fn flush(&self) -> bool {
+        self.flush_now()
     }
 
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
