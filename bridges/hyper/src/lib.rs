@@ -16,17 +16,20 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod client;
+mod connection_info;
 mod executor;
 mod io;
 mod request_body;
 mod server;
 mod timer;
 mod tower_service;
+pub mod upgrade;
 
 pub use client::{Client, ClientBuilder, ClientError, ClientErrorKind, ResponseBody};
+pub use connection_info::ConnectionInfo;
 pub use executor::TorsadeExecutor;
 pub use io::TorsadeIo;
-pub use request_body::RequestBody;
+pub use request_body::{RequestBody, RequestBodyError};
 pub use server::HttpServer;
 pub use timer::TorsadeTimer;
 pub use tower_service::TowerService;

@@ -1,33 +1,96 @@
 //! The body of a request, as a service gets it.
 
+use std::error::Error;
+use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::rt::{Sleep, Timer};
+
+use crate::TorsadeTimer;
 
 /// The body of a request that [`HttpServer`](crate::HttpServer) gives to its service, as a stream of pieces.
-#[derive(Debug)]
-pub struct RequestBody(Incoming);
+///
+/// A piece that does not come within the server's [`timeout`](crate::HttpServer::timeout) of being waited for ends the body with
+/// an error. How long a body may be is for the service to say, for instance by `http_body_util::Limited`.
+pub struct RequestBody {
+    incoming: Incoming,
+    timer: TorsadeTimer,
+    timeout: Duration,
+    /// The deadline of the piece that is waited for.
+    deadline: Option<Pin<Box<dyn Sleep>>>,
+    timed_out: bool,
+}
 
 impl RequestBody {
-    pub(crate) const fn new(incoming: Incoming) -> Self {
-        Self(incoming)
+    pub(crate) fn new(incoming: Incoming, timer: &TorsadeTimer, timeout: Duration) -> Self {
+        Self { incoming, timer: timer.clone(), timeout, deadline: None, timed_out: false }
+    }
+
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Self { timer, timeout, .. } = self;
+        self.deadline.get_or_insert_with(|| timer.sleep(*timeout)).as_mut().poll(context)
     }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = RequestBodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.0).poll_frame(context)
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        if self.timed_out {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) {
+            self.deadline = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError::Connection)));
+        }
+        ready!(self.poll_deadline(context));
+        self.timed_out = true;
+        Poll::Ready(Some(Err(RequestBodyError::TimedOut)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.timed_out || self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.incoming.size_hint()
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("size_hint", &self.size_hint()).finish_non_exhaustive()
+    }
+}
+
+/// Why the rest of a request's body does not come.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RequestBodyError {
+    /// The connection was lost in it, it was cancelled, or it was no proper HTTP.
+    Connection(hyper::Error),
+    /// The peer sent nothing of it within the server's [`timeout`](crate::HttpServer::timeout).
+    TimedOut,
+}
+
+impl fmt::Display for RequestBodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection(error) => error.fmt(f),
+            Self::TimedOut => f.write_str("timed out: the next piece of the request's body did not come"),
+        }
+    }
+}
+
+impl Error for RequestBodyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Connection(error) => error.source(),
+            Self::TimedOut => None,
+        }
     }
 }

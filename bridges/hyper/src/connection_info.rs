@@ -1,0 +1,56 @@
+//! Which connection a request came on.
+
+use std::sync::Arc;
+
+use torsade::{Address, TlsInfo, Transport};
+
+/// The connection that a request came on: [`HttpServer`](crate::HttpServer) puts it into the extensions of each request.
+///
+/// Values, which can be kept and sent to other threads; a cheap clone.
+///
+/// # Examples
+/// ```
+/// use http_body_util::Full;
+/// use hyper::body::Bytes;
+/// use hyper::{Request, Response};
+/// use torsade_hyper::{ConnectionInfo, RequestBody};
+///
+/// async fn who(request: Request<RequestBody>) -> Result<Response<Full<Bytes>>, &'static str> {
+///     let info: &ConnectionInfo = request.extensions().get().ok_or("not from an HttpServer")?;
+///     let encrypted = info.tls().is_some();
+///     Ok(Response::new(Full::from(format!("you are {}, encrypted: {encrypted}", info.peer()))))
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ConnectionInfo(Arc<Values>);
+
+#[derive(Debug)]
+struct Values {
+    peer: Address,
+    host: Address,
+    tls: Option<TlsInfo>,
+}
+
+impl ConnectionInfo {
+    pub(crate) fn of(transport: &Transport) -> Self {
+        Self(Arc::new(Values { peer: transport.peer(), host: transport.host(), tls: transport.tls_info() }))
+    }
+
+    /// The address of the client; behind a proxy that says it by a PROXY header, still the client's.
+    #[must_use]
+    pub fn peer(&self) -> &Address {
+        &self.0.peer
+    }
+
+    /// Our own address.
+    #[must_use]
+    pub fn host(&self) -> &Address {
+        &self.0.host
+    }
+
+    /// What the TLS handshake agreed on, the client's certificates among it; none without TLS.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.0.tls.as_ref()
+    }
+}

@@ -1,0 +1,241 @@
+//! The connections of a port: how many there may be, which of them get nowhere, and how they end.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use torsade::{Deferred, Firer, Port, Reactor, Transport, TriggerId};
+
+/// All connections of one port.
+pub(super) struct Connections {
+    reactor: Reactor,
+    port: Port,
+    limit: usize,
+    timeout: Duration,
+    /// How many there are, those that have left HTTP included.
+    count: Cell<usize>,
+    /// Those that speak HTTP.
+    open: RefCell<BTreeMap<u64, Weak<Open>>>,
+    /// Who waits for there to be fewer than the limit.
+    acceptor: RefCell<Option<Waker>>,
+    /// There will be no more.
+    complete: Cell<bool>,
+    /// They were told to end.
+    ending: Cell<bool>,
+    /// Fires when they have.
+    ended: RefCell<Option<Firer<()>>>,
+    trigger: Cell<Option<TriggerId>>,
+    sweeping: Cell<bool>,
+}
+
+impl Connections {
+    /// Those of `port`. From here on a stop of the reactor waits for them.
+    pub(super) fn new(reactor: &Reactor, port: Port, limit: usize, timeout: Duration) -> Rc<Self> {
+        let connections = Rc::new(Self {
+            reactor: reactor.clone(),
+            port,
+            limit: limit.max(1),
+            timeout,
+            count: Cell::new(0),
+            open: RefCell::default(),
+            acceptor: RefCell::default(),
+            complete: Cell::new(false),
+            ending: Cell::new(false),
+            ended: RefCell::default(),
+            trigger: Cell::new(None),
+            sweeping: Cell::new(false),
+        });
+        let stopped = Rc::clone(&connections);
+        connections.trigger.set(Some(reactor.before_shutdown(move || stopped.end())));
+        connections
+    }
+
+    /// Waits until one more is allowed.
+    pub(super) async fn room(&self) {
+        poll_fn(|context| {
+            if self.count.get() < self.limit {
+                return Poll::Ready(());
+            }
+            self.acceptor.replace(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Counts one more.
+    pub(super) fn add(self: &Rc<Self>, transport: &Transport) -> Rc<Open> {
+        let open = Rc::new(Open {
+            connections: Rc::clone(self),
+            transport: transport.clone(),
+            ending: Cell::new(self.ending.get()),
+            waker: RefCell::default(),
+            streams: Cell::new(0),
+            idle_since: Cell::new(Some(self.reactor.now())),
+            unmoved: Cell::new(None),
+        });
+        self.count.set(self.count.get() + 1);
+        self.open.borrow_mut().insert(transport.id(), Rc::downgrade(&open));
+        self.sweep_later();
+        open
+    }
+
+    /// There will be no more: the port has stopped.
+    pub(super) fn complete(&self) {
+        self.complete.set(true);
+        self.check_end();
+    }
+
+    /// Has all of them end as soon as the requests that have come are answered; fires when they have.
+    fn end(&self) -> Deferred<()> {
+        let (deferred, firer) = Deferred::new();
+        self.ended.replace(Some(firer));
+        self.ending.set(true);
+        self.port.stop_listening();
+        self.all().iter().for_each(|open| open.end());
+        self.check_end();
+        deferred
+    }
+
+    fn all(&self) -> Vec<Rc<Open>> {
+        self.open.borrow().values().filter_map(Weak::upgrade).collect()
+    }
+
+    fn remove(&self, id: u64) {
+        if self.open.borrow_mut().remove(&id).is_some() {
+            self.check_end();
+        }
+    }
+
+    fn check_end(&self) {
+        if !self.open.borrow().is_empty() {
+            return;
+        }
+        if self.ending.get() {
+            if let Some(ended) = self.ended.take() {
+                ended.callback(());
+            }
+        } else if self.complete.get()
+            && let Some(trigger) = self.trigger.take()
+        {
+            self.reactor.remove_system_event_trigger(trigger);
+        }
+    }
+
+    /// Looks after them three times in each timeout, as long as there are any.
+    fn sweep_later(self: &Rc<Self>) {
+        if self.open.borrow().is_empty() || self.sweeping.replace(true) {
+            return;
+        }
+        let connections = Rc::clone(self);
+        self.reactor.call_later(self.timeout / 3, move || {
+            connections.sweeping.set(false);
+            let now = connections.reactor.now();
+            connections.all().iter().for_each(|open| open.check(now));
+            connections.sweep_later();
+        });
+    }
+}
+
+/// One connection, as long as somebody serves it.
+pub(super) struct Open {
+    connections: Rc<Connections>,
+    transport: Transport,
+    /// It is to end.
+    ending: Cell<bool>,
+    /// Who serves it.
+    waker: RefCell<Option<Waker>>,
+    /// Requests of HTTP/2 that are being answered.
+    streams: Cell<usize>,
+    /// Since when the peer owes us a request and there is nothing else to do; none in HTTP/1, where hyper looks after that.
+    idle_since: Cell<Option<Duration>>,
+    /// How much of the output was acknowledged while some was unsent, and since when it is no more.
+    unmoved: Cell<Option<(u64, Duration)>>,
+}
+
+impl Open {
+    pub(super) const fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Awaits `future`; none if the connection is to end before it is done.
+    pub(super) async fn until_ending<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|context| if self.poll_ending(context) { Poll::Ready(None) } else { future.as_mut().poll(context).map(Some) })
+            .await
+    }
+
+    /// Whether it is to end; if not yet, `context` is woken when it is.
+    pub(super) fn poll_ending(&self, context: &Context<'_>) -> bool {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            *waker = Some(context.waker().clone());
+        }
+        self.ending.get()
+    }
+
+    /// hyper looks after it from here on.
+    pub(super) fn is_http1(&self) {
+        self.idle_since.set(None);
+    }
+
+    /// It speaks HTTP no more: it still counts, but a stop of the reactor does not wait for it here.
+    pub(super) fn leave_http(&self) {
+        self.idle_since.set(None);
+        self.connections.remove(self.transport.id());
+    }
+
+    pub(super) fn begin_stream(&self) {
+        self.streams.set(self.streams.get() + 1);
+        self.idle_since.set(None);
+    }
+
+    pub(super) fn end_stream(&self) {
+        self.streams.set(self.streams.get() - 1);
+        if self.streams.get() == 0 {
+            self.idle_since.set(Some(self.connections.reactor.now()));
+        }
+    }
+
+    fn end(&self) {
+        self.ending.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn check(&self, now: Duration) {
+        let timeout = self.connections.timeout;
+        let unmoved = (self.transport.unsent() > 0).then(|| self.transport.delivery().acknowledged);
+        match (unmoved, self.unmoved.get()) {
+            (Some(acknowledged), Some((before, since))) if acknowledged == before => {
+                if now - since >= timeout {
+                    log::debug!("HTTP connection of {}: the peer does not read, {timeout:?} long", self.transport.peer());
+                    self.transport.abort_connection();
+                }
+            }
+            (unmoved, _) => self.unmoved.set(unmoved.map(|acknowledged| (acknowledged, now))),
+        }
+        let idle = self.idle_since.get().map_or(Duration::ZERO, |since| now - since);
+        if idle >= timeout.saturating_mul(2) {
+            // It was told to end, and does not even take part in that.
+            self.transport.abort_connection();
+        } else if idle >= timeout {
+            self.end();
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let connections = &self.connections;
+        connections.count.set(connections.count.get() - 1);
+        if let Some(waker) = connections.acceptor.take() {
+            waker.wake();
+        }
+        connections.remove(self.transport.id());
+    }
+}

@@ -1,0 +1,5 @@
+//! `HttpServer`: what a client sees of it, byte by byte, and what it suffers from none of them.
+
+mod ends;
+mod upgrades;
+mod world;
