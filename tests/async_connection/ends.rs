@@ -162,3 +162,31 @@ fn flushing_after_a_graceful_end_is_done_and_after_a_loss_it_fails() {
         });
     }
 }
+
+#[test]
+fn once_the_reactor_stops_what_is_written_is_refused_and_not_dropped_in_silence() {
+    let simulation = Simulation::with_faults(1, Faults { send_buffer: 100..=100, receive_buffer: 100..=100, ..Faults::calm() });
+    let seen = Rc::new(RefCell::new(None));
+    let told = Rc::clone(&seen);
+    serve(&simulation, move |mut connection| {
+        let told = Rc::clone(&told);
+        async move {
+            connection.write_all(&pattern(1000)).await?;
+            connection.transport().reactor().stop()?;
+            // The stop comes to it in the next turn.
+            futures_lite::future::yield_now().await;
+            futures_lite::future::yield_now().await;
+            told.replace(Some(connection.write(b"more").await.map_err(|error| error.kind())));
+            connection.close().await.unwrap_err();
+            Ok(())
+        }
+    });
+    let heard = run(&simulation, async move |reactor| {
+        let mut connection = reactor.connect_async(PORT).await?;
+        let mut heard = Vec::new();
+        connection.read_to_end(&mut heard).await?;
+        Ok(heard)
+    });
+    assert!(heard == pattern(1000), "what was written before is sent: {} bytes", heard.len());
+    assert_eq!(seen.take(), Some(Err(ErrorKind::BrokenPipe)));
+}

@@ -54,6 +54,27 @@ fn one_write_takes_what_the_high_mark_has_room_for_and_the_next_waits_for_the_lo
 }
 
 #[test]
+fn the_marks_may_be_moved_while_output_is_unsent_and_count_at_once() {
+    run(&narrow(), async |reactor| {
+        let mut connection = reactor.connect_async(PORT).await?;
+        connection.write_all(&[0; 3000]).await?;
+        reactor.sleep(SECOND).await?;
+        let unsent = connection.transport().unsent();
+        assert!(unsent > 0);
+        let transport = connection.transport().clone();
+        // Below what is unsent.
+        transport.set_write_buffer_limits(0, 100);
+        assert!(transport.is_congested() && !transport.when_writable().is_called());
+        // And far above it.
+        transport.set_write_buffer_limits(5000, 10_000);
+        assert!(!transport.is_congested() && transport.when_writable().is_called());
+        assert_eq!(connection.write(&[0; 1 << 20]).await?, 10_000 - unsent);
+        assert!(reactor.now() < 3 * SECOND);
+        Ok(())
+    });
+}
+
+#[test]
 fn several_pieces_are_one_write() {
     run(&narrow(), async |reactor| {
         let mut connection = reactor.connect_async(PORT).await?;
@@ -78,6 +99,22 @@ fn a_flush_is_done_when_the_system_has_everything() {
         connection.flush().await?;
         assert_eq!(connection.transport().unsent(), 0);
         assert!(reactor.now() >= 3 * SECOND);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_flush_that_was_given_up_does_not_stand_for_the_next() {
+    run(&narrow(), async |reactor| {
+        let mut connection = reactor.connect_async(PORT).await?;
+        connection.write_all(&[0; 10_000]).await?;
+        assert!(poll_once(connection.flush()).await.is_none());
+        reactor.sleep(10 * SECOND).await?;
+        assert_eq!(connection.transport().unsent(), 0, "that one would be done by now");
+        connection.write_all(&[0; 1000]).await?;
+        assert!(poll_once(connection.flush()).await.is_none());
+        connection.flush().await?;
+        assert_eq!(connection.transport().unsent(), 0);
         Ok(())
     });
 }

@@ -4,5 +4,7 @@
 mod support;
 
 mod conformance;
+#[cfg(feature = "futures-io")]
+mod conformance_of_async;
 mod own_decoder;
 mod websocket;

@@ -14,6 +14,10 @@
 
 mod action;
 mod actor;
+#[cfg(feature = "futures-io")]
+mod async_end;
+#[cfg(feature = "futures-io")]
+mod async_programs;
 mod caller;
 mod chance;
 #[cfg(feature = "tls")]

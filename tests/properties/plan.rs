@@ -99,7 +99,7 @@ impl Plan {
     }
 }
 
-fn draw_compression(chance: &mut Chance, announced: bool) -> Compression {
+pub fn draw_compression(chance: &mut Chance, announced: bool) -> Compression {
     let format = *chance.pick(FORMATS);
     let flush = match chance.below(5) {
         0 => Flush::Manual,

@@ -107,7 +107,7 @@ impl World {
 
 /// Buffers may hold one byte: then each waits for the one before it to arrive, for writes that take nothing, for what is
 /// lost to be sent again, and for a reader that is slow. Twice what that comes to on average, and a second at least.
-fn byte_time(faults: &Faults) -> Duration {
+pub fn byte_time(faults: &Faults) -> Duration {
     let latency = faults.latency.end().mul_f64(1.0 + 1.0 / (1.0 - faults.short_write));
     let again = (*faults.retransmission.end() + *faults.latency.end()).mul_f64(faults.loss / (1.0 - faults.loss));
     let slow = Duration::from_secs(1) / faults.slow_bandwidth.max(1) as u32;

@@ -15,16 +15,16 @@ use torsade::simulated::Simulation;
 
 /// What one end does: at its beginning, for each line it gets, and at the other's end of stream.
 #[derive(Clone, Copy)]
-struct Part {
-    made: fn(&LineTransport) -> Result,
-    line: fn(&LineTransport, &[u8]) -> Result,
-    end: fn(&LineTransport) -> Result,
+pub(crate) struct Part {
+    pub(crate) made: fn(&LineTransport) -> Result,
+    pub(crate) line: fn(&LineTransport, &[u8]) -> Result,
+    pub(crate) end: fn(&LineTransport) -> Result,
 }
 
 /// Counts the ends that are gone; both are, when a scenario is over.
-struct Role {
-    part: Part,
-    gone: Rc<Cell<u32>>,
+pub(crate) struct Role {
+    pub(crate) part: Part,
+    pub(crate) gone: Rc<Cell<u32>>,
 }
 
 impl LineProtocol for Role {
@@ -44,14 +44,15 @@ impl LineProtocol for Role {
         self.gone.set(self.gone.get() + 1);
         if self.gone.get() == 2 {
             let reactor = transport.reactor().clone();
-            transport.reactor().call_later(Duration::ZERO, move || reactor.stop().expect("it runs"));
+            // The scenario may have done it.
+            transport.reactor().call_later(Duration::ZERO, move || reactor.stop().unwrap_or_default());
         }
         Ok(())
     }
 }
 
 const NOTHING: fn(&LineTransport) -> Result = |_| Ok(());
-const LOSE: fn(&LineTransport) -> Result = |transport| {
+pub(crate) const LOSE: fn(&LineTransport) -> Result = |transport| {
     transport.lose_connection();
     Ok(())
 };
@@ -59,8 +60,8 @@ const ECHO: fn(&LineTransport, &[u8]) -> Result = |transport, line| {
     transport.send_line(line);
     Ok(())
 };
-const ECHOING: Part = Part { made: NOTHING, line: ECHO, end: LOSE };
-const LOSING: Part = Part {
+pub(crate) const ECHOING: Part = Part { made: NOTHING, line: ECHO, end: LOSE };
+pub(crate) const LOSING: Part = Part {
     made: |transport| {
         transport.send_line("hello");
         Ok(())
@@ -186,6 +187,14 @@ const SCENARIOS: [(&str, Part, Part); 12] = [
 type Normal = Vec<Vec<String>>;
 
 fn normalise(events: &[Event]) -> Normal {
+    let mut normal: Normal = of_each(events).into_iter().map(|(_, callbacks)| callbacks).collect();
+    // Which of the two ends is made first is chance.
+    normal.sort();
+    normal
+}
+
+/// The callbacks of each connection, with its id.
+pub(crate) fn of_each(events: &[Event]) -> Vec<(u64, Vec<String>)> {
     let mut connections: Vec<(u64, Vec<String>, u64)> = Vec::new();
     for event in events {
         let Subject::Connection { id, .. } = &event.subject else { continue };
@@ -206,10 +215,7 @@ fn normalise(events: &[Event]) -> Normal {
             }
         }
     }
-    let mut normal: Normal = connections.into_iter().map(|(_, callbacks, _)| callbacks).collect();
-    // Which of the two ends is made first is chance.
-    normal.sort();
-    normal
+    connections.into_iter().map(|(id, callbacks, _)| (id, callbacks)).collect()
 }
 
 /// What the client's and the server's ends are.

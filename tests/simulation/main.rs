@@ -4,6 +4,8 @@
 mod support;
 
 mod both_worlds;
+#[cfg(feature = "futures-io")]
+mod both_worlds_of_async;
 mod both_worlds_of_datagrams;
 mod hosts;
 mod network;

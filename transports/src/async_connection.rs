@@ -44,7 +44,8 @@ const MOST_PIECES: usize = 16;
 ///
 /// # Errors
 /// An [`io::Error`] of a lost connection has the [`ReasonText`](torsade_protocols::ReasonText) in it; a connection that ended
-/// gracefully reads as the end of the stream. `BrokenPipe` where something is written after closing.
+/// gracefully reads as the end of the stream. `BrokenPipe` where something is written after closing, or while the
+/// reactor stops.
 ///
 /// # Examples
 /// ```
@@ -229,7 +230,10 @@ impl AsyncConnection {
     fn check_writable(&self) -> io::Result<()> {
         match self.received.borrow().lost() {
             Some(reason) => Err(reason.into()),
-            None if self.closing => Err(io::Error::new(ErrorKind::BrokenPipe, "the connection was closed by us")),
+            // By the reactor's stop, or the transport's own methods: it would drop what is written.
+            None if self.closing || self.transport.is_closing() => {
+                Err(io::Error::new(ErrorKind::BrokenPipe, "the connection was closed by us"))
+            }
             None => Ok(()),
         }
     }
@@ -324,7 +328,8 @@ impl AsyncWrite for AsyncConnection {
             if let Some(drained) = &mut self.drained {
                 let drained = std::task::ready!(Pin::new(drained).poll(context));
                 self.drained = None;
-                if drained.is_ok() {
+                // It may be of a flush that was given up: what was written since has one of its own.
+                if drained.is_ok() && !self.unflushed {
                     return Poll::Ready(Ok(()));
                 }
             } else {

@@ -252,6 +252,8 @@ impl ConnectionLimits for StreamConnection {
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
         let mut state = self.state.borrow_mut();
         state.set_watermarks(low, high);
+        // Now, so that who asks next is told by the same marks whether there is room.
+        state.note_congestion();
         self.settle_later(&state);
     }
 
