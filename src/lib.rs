@@ -68,7 +68,7 @@
 //! # The manual
 //! [Endpoints](manual::endpoints), [how connections close](manual::closing), [what bounds memory](manual::limits),
 //! [compression](manual::compression), [testing, in simulated networks too](manual::testing),
-//! [speed](manual::speed), [the way of a byte](manual::way_of_a_byte),
+//! [the async ecosystem](manual::async_ecosystem), [speed](manual::speed), [the way of a byte](manual::way_of_a_byte),
 //! [decisions, and deviations from Twisted](manual::decisions). Twisted's names are found by searching this
 //! documentation: `loseConnection`, `callLater`, `ReconnectingClientFactory`.
 //!

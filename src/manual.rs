@@ -7,9 +7,13 @@
 //! | what a peer can make the program hold, and where to bound it | [`limits`] |
 //! | how to compress, when not to, and which peers understand it | [`compression`] |
 //! | how to test without sockets and without waiting, on bad networks too | [`testing`] |
+//! | which crates of others run on a connection, and how | [`async_ecosystem`] |
 //! | what it costs | [`speed`] |
 //! | through which code a byte goes | [`way_of_a_byte`] |
 //! | why something is as it is, and otherwise than in Twisted | [`decisions`] |
+
+#[doc = include_str!("manual/async_ecosystem.md")]
+pub mod async_ecosystem {}
 
 #[doc = include_str!("manual/byte.md")]
 pub mod way_of_a_byte {}
