@@ -59,6 +59,8 @@ where
 
     /// Serves `connection` until it ends. An end that the peer or the service has caused was logged.
     pub(super) async fn serve(self: Rc<Self>, mut connection: AsyncConnection, open: Rc<Open>) {
+        // The messages of HTTP say where they end, and many clients close without TLS's own end.
+        open.transport().set_tls_truncation_allowed(true);
         match open.until_ending(is_http2(&mut connection)).await {
             Some(Ok(true)) => self.serve_http2(connection, &open).await,
             Some(Ok(false)) => self.serve_http1(connection, &open).await,
@@ -109,6 +111,7 @@ where
         }
         let Some(upgrade) = upgrade.take() else { return close(connection).await };
         connection.unread(&parts.read_buf);
+        connection.transport().set_tls_truncation_allowed(false);
         match upgrade.give(connection) {
             Some(connection) => close(connection).await,
             None => {

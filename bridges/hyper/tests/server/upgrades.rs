@@ -18,28 +18,24 @@ const UPGRADE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgra
 
 /// Answers with what the request's path says, and echoes on a connection that was upgraded; errors of upgrades are kept.
 fn echoing(errors: &Rc<RefCell<Vec<UpgradeError>>>) -> World {
-    let errors = Rc::clone(errors);
-    let reactor = Rc::new(RefCell::new(None::<Reactor>));
-    let spawning = Rc::clone(&reactor);
-    let service = service_fn(move |mut request: Request<RequestBody>| {
-        let status: u16 = request.uri().path().trim_start_matches('/').parse().unwrap_or(101);
-        if request.headers().get("ask").is_none_or(|ask| ask != "no") {
-            let errors = Rc::clone(&errors);
-            let upgrade = upgrade::on(&mut request);
-            let reactor = spawning.borrow().clone().expect("it listens");
-            reactor.spawn(async move {
-                if let Err(error) = echo(upgrade).await {
-                    errors.borrow_mut().push(*error.downcast::<UpgradeError>()?);
-                }
-                Ok(())
-            });
-        }
-        let response = Response::builder().status(if request.method() == "CONNECT" { 200 } else { status });
-        async move { Answer::Ok(response.body(Full::<Bytes>::default())?) }
-    });
-    let world = World::new(HttpServer::new(service));
-    reactor.replace(Some(world.server.clone()));
-    world
+    World::with(|reactor| {
+        let errors = Rc::clone(errors);
+        HttpServer::new(service_fn(move |mut request: Request<RequestBody>| {
+            let status: u16 = request.uri().path().trim_start_matches('/').parse().unwrap_or(101);
+            if request.headers().get("ask").is_none_or(|ask| ask != "no") {
+                let errors = Rc::clone(&errors);
+                let upgrade = upgrade::on(&mut request);
+                reactor.spawn(async move {
+                    if let Err(error) = echo(upgrade).await {
+                        errors.borrow_mut().push(*error.downcast::<UpgradeError>()?);
+                    }
+                    Ok(())
+                });
+            }
+            let response = Response::builder().status(if request.method() == "CONNECT" { 200 } else { status });
+            async move { Answer::Ok(response.body(Full::<Bytes>::default())?) }
+        }))
+    })
 }
 
 async fn echo(upgrade: OnUpgrade) -> Result {

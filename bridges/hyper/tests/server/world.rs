@@ -36,9 +36,22 @@ impl World {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
+        Self::with(|_| server)
+    }
+
+    /// One whose server needs its reactor.
+    pub fn with<S, B>(make: impl FnOnce(Reactor) -> HttpServer<S>) -> Self
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: 'static,
+        B: Body + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
         let simulation = Simulation::new(1);
         let host = simulation.host("10.0.0.1");
-        let port = server.auto_date_header(false).listen(&host, "tcp:80").expect("listens");
+        let port = make((*host).clone()).auto_date_header(false).listen(&host, "tcp:80").expect("listens");
         Self { simulation, server: (*host).clone(), port }
     }
 
@@ -71,6 +84,14 @@ struct State {
 }
 
 impl Client {
+    /// Calls `call` as soon as it is connected.
+    pub fn when_connected(&self, world: &World, call: impl FnOnce(&Transport)) {
+        while self.0.borrow().transport.is_none() {
+            world.simulation.run_for(Duration::from_millis(1)).expect("runs");
+        }
+        call(&self.transport());
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.borrow().received).into_owned()
     }
