@@ -17,7 +17,9 @@ pub use response_body::ResponseBody;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::Body;
@@ -37,8 +39,8 @@ use settings::Settings;
 /// `http://` is spoken over TCP, `https://` (with the feature `tls`) over TLS, where the server chooses HTTP/2 or HTTP/1.1. A
 /// connection of HTTP/1.1 serves one request at a time, and a host has at most six, or as many as the client is
 /// [told](ClientBuilder::connections_per_host): further requests wait, and have their turn in the order in which they came. A
-/// connection of HTTP/2 serves all requests to its host. Connections that rest are closed after 25 s, when the reactor stops, and
-/// when the last handle of the client is gone.
+/// connection of HTTP/2 serves all requests to its host. Connections that rest, of which HTTP/1.1 may have 100 to all hosts, are
+/// closed after 25 s, when the reactor stops, and when the last handle of the client is gone.
 ///
 /// *Bounds*: nothing is received that nobody reads, so a body costs the same memory however long it is. The head of a response is
 /// limited to about 400 kB and 100 fields, in HTTP/2 to 16 kB.
@@ -127,31 +129,54 @@ impl Client {
     ///
     /// # Errors
     /// A [`ClientError`]; a response of any status is none.
-    pub fn request<B>(
-        &self,
-        request: Request<B>,
-    ) -> impl Future<Output = Result<Response<ResponseBody>, ClientError>> + Send + use<B>
+    pub fn request<B>(&self, request: Request<B>) -> ResponseFuture
     where
         B: Body + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        SendWrapper::new(Rc::clone(&self.0).request(request.map(OutgoingBody::new)))
+        ResponseFuture::new(Rc::clone(&self.0).request(request.map(OutgoingBody::new)))
     }
 
     /// Sends a GET request without a body and with no header but `Host`; in all else it is [`request`](Self::request).
     ///
     /// # Errors
     /// As [`request`](Self::request); also if `uri` is text that is no URI.
-    pub fn get<U>(&self, uri: U) -> impl Future<Output = Result<Response<ResponseBody>, ClientError>> + Send + use<U>
+    pub fn get<U>(&self, uri: U) -> ResponseFuture
     where
         U: TryInto<Uri>,
         U::Error: Into<http::Error>,
     {
         let pool = Rc::clone(&self.0);
         let request = Request::get(uri).body(OutgoingBody::empty());
-        SendWrapper::new(async move {
+        ResponseFuture::new(async move {
             pool.request(request.map_err(|error| ClientError::new(ClientErrorKind::Request, error))?).await
         })
+    }
+}
+
+/// A response that is on its way. Dropped, it ends its request.
+#[must_use = "nothing is sent unless it is awaited"]
+pub struct ResponseFuture(SendWrapper<Pin<Box<dyn Future<Output = Outcome>>>>);
+
+type Outcome = Result<Response<ResponseBody>, ClientError>;
+
+impl ResponseFuture {
+    fn new(future: impl Future<Output = Outcome> + 'static) -> Self {
+        Self(SendWrapper::new(Box::pin(future)))
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 

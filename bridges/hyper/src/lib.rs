@@ -25,7 +25,7 @@ mod timer;
 mod tower_service;
 pub mod upgrade;
 
-pub use client::{Client, ClientBuilder, ClientError, ClientErrorKind, ResponseBody};
+pub use client::{Client, ClientBuilder, ClientError, ClientErrorKind, ResponseBody, ResponseFuture};
 pub use connection_info::ConnectionInfo;
 pub use executor::TorsadeExecutor;
 pub use io::TorsadeIo;

@@ -28,16 +28,14 @@ struct Link {
     upgrade: RefCell<Option<Firer<AsyncConnection>>>,
 }
 
-/// How far the connection is with its request.
+/// What the connection is doing.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub(super) enum Serving {
-    /// It has none.
+    /// Nothing that anybody waits for: it may close.
     #[default]
     Nothing,
     Request,
-    /// The response is complete, and hyper has not noticed that yet.
-    Ended,
-    /// The response was given up, and hyper looks whether its rest is here.
+    /// A response that nobody wants any more. hyper looks whether its rest is here; if not, it ends with the connection.
     Unwanted,
 }
 

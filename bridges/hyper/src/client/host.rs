@@ -45,6 +45,28 @@ pub(super) struct Host {
 struct Idle {
     http: Http1,
     since: Duration,
+    _counted: Counted,
+}
+
+/// Connections of all hosts that rest; beyond so many, the next is closed.
+const MOST_IDLE: usize = 100;
+
+/// One of the connections that rest.
+struct Counted(Rc<Cell<usize>>);
+
+impl Counted {
+    fn new(count: &Rc<Cell<usize>>) -> Option<Self> {
+        (count.get() < MOST_IDLE).then(|| {
+            count.set(count.get() + 1);
+            Self(Rc::clone(count))
+        })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Host {
@@ -163,8 +185,10 @@ impl Host {
         if self.reactor().is_stopping() {
             return;
         }
-        self.idle.borrow_mut().push_back(Idle { http, since: self.reactor().now() });
-        self.sweep_later(self.settings.idle_timeout);
+        if let Some(_counted) = Counted::new(&self.settings.idle) {
+            self.idle.borrow_mut().push_back(Idle { http, since: self.reactor().now(), _counted });
+            self.sweep_later(self.settings.idle_timeout);
+        }
     }
 
     /// A stream has ended; perhaps it was the last.

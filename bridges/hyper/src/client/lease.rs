@@ -129,16 +129,19 @@ impl Connection {
             host.put_idle(http);
             return;
         }
+        http.set_serving(if complete { Serving::Nothing } else { Serving::Unwanted });
         let reactor = host.reactor().clone();
         if reactor.is_stopping() {
             return;
         }
-        http.set_serving(if complete { Serving::Ended } else { Serving::Unwanted });
         // hyper is about to find that the response has ended, or that nobody reads it; or it still sends the request.
         reactor.spawn(async move {
             let mut pace = Pace::new(host.timer(), host.timeout());
-            if let Ok(Ok(())) = pace.keep(poll_fn(|context| http.sender.poll_ready(context))).await {
-                host.put_idle(http);
+            match pace.keep(poll_fn(|context| http.sender.poll_ready(context))).await {
+                Ok(Ok(())) => host.put_idle(http),
+                // It has ended.
+                Ok(Err(_)) => {}
+                Err(_) => http.set_serving(Serving::Unwanted),
             }
             drop(permit);
         });

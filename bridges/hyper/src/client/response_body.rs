@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use send_wrapper::SendWrapper;
@@ -29,12 +29,13 @@ pub struct ResponseBody {
 struct Reading {
     pace: Pace,
     lease: Lease,
+    /// A piece is being waited for: only then does time count.
+    waiting: bool,
 }
 
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, pace: Pace, lease: Lease) -> Self {
-        pace.progress().note();
-        let mut body = Self { incoming, reading: Some(SendWrapper::new(Reading { pace, lease })) };
+        let mut body = Self { incoming, reading: Some(SendWrapper::new(Reading { pace, lease, waiting: false })) };
         body.finish_at_end();
         body
     }
@@ -63,7 +64,7 @@ impl Body for ResponseBody {
         };
         let error = match Pin::new(incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
-                reading.pace.progress().note();
+                reading.waiting = false;
                 self.finish_at_end();
                 return Poll::Ready(Some(Ok(frame)));
             }
@@ -72,10 +73,12 @@ impl Body for ResponseBody {
                 return Poll::Ready(None);
             }
             Poll::Ready(Some(Err(error))) => error.into(),
-            Poll::Pending => match reading.pace.poll_late(context) {
-                Poll::Ready(error) => error,
-                Poll::Pending => return Poll::Pending,
-            },
+            Poll::Pending => {
+                if !std::mem::replace(&mut reading.waiting, true) {
+                    reading.pace.progress().note();
+                }
+                ready!(reading.pace.poll_late(context))
+            }
         };
         if let Some(reading) = self.reading.take() {
             reading.take().lease.abandon(&error);

@@ -1,5 +1,6 @@
 //! How a client connects.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) connections_per_host: usize,
     pub(super) idle_timeout: Duration,
+    /// How many connections rest.
+    pub(super) idle: Rc<Cell<usize>>,
     pub(super) http2_only: bool,
     pub(super) connector: Option<Connector>,
     #[cfg(feature = "tls")]
@@ -30,6 +33,7 @@ impl Settings {
             timeout: Duration::from_secs(60),
             connections_per_host: 6,
             idle_timeout: Duration::from_secs(25),
+            idle: Rc::default(),
             http2_only: false,
             connector: None,
             #[cfg(feature = "tls")]

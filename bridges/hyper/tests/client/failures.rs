@@ -124,6 +124,25 @@ fn a_response_that_comes_slowly_is_waited_for() {
 }
 
 #[test]
+fn the_timeout_is_not_for_those_who_read_slowly() {
+    let simulation = Simulation::new(1);
+    raw_server(&simulation, |mut raw, _| async move {
+        raw.head().await.unwrap();
+        raw.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel").await?;
+        raw.connection.transport().reactor().sleep(110 * SECOND).await?;
+        raw.send("lo").await?;
+        raw.hello().await
+    });
+    run(&simulation, |reactor| async move {
+        let mut body = Client::new(&reactor).get("http://10.0.0.1/").await?.into_body();
+        assert_eq!(body.frame().await.unwrap()?.into_data().unwrap(), "hel");
+        reactor.sleep(100 * SECOND).await?;
+        assert_eq!(body.frame().await.unwrap()?.into_data().unwrap(), "lo");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_request_whose_body_comes_slowly_is_waited_for_and_one_whose_body_stops_is_not() {
     let simulation = Simulation::new(1);
     raw_server(&simulation, |mut raw, _| async move {

@@ -212,3 +212,25 @@ fn what_is_no_request_is_refused_with_the_reason() {
         Ok(())
     });
 }
+
+#[test]
+fn a_hundred_connections_may_rest_and_one_more_is_closed() {
+    let simulation = Simulation::new(1);
+    let seen = raw_server(&simulation, |raw, _| raw.hello());
+    run(&simulation, |reactor| async move {
+        let client = Client::builder(&reactor).connector(|_| "tcp:10.0.0.1:80").build();
+        for number in 0..120 {
+            text(client.get(format!("http://host{number}.example/")).await?).await?;
+        }
+        reactor.sleep(SECOND).await?;
+        assert_eq!((seen.connections.get(), seen.ends.borrow().len()), (120, 20));
+        assert_eq!(*seen.ends.borrow(), ["closed"; 20]);
+        Ok(())
+    });
+}
+
+#[test]
+fn what_a_client_gives_can_be_asked_to_be_send() {
+    fn assert_send<T: Send>() {}
+    assert_send::<(Client, torsade_hyper::ResponseFuture, ResponseBody, ClientError)>();
+}

@@ -1,0 +1,37 @@
+//! A very simple proxy: Twisted's `proxy.py`.
+//!
+//! Run:    cargo run -p torsade-hyper --example proxy [ENDPOINT]     (127.0.0.1:8080 unless given)
+//! Try:    curl -x 127.0.0.1:8080 http://example.org/
+//! Expect: the page. As Twisted's it knows no `https://`, which takes `http_proxy`; beside it, it keeps its connections to servers
+//!         for further requests, takes HTTP/1.1 from both sides, and adds a `via` header.
+
+#[path = "../http_proxy/forward.rs"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod forward;
+
+use std::convert::Infallible;
+
+use hyper::service::service_fn;
+use torsade::prelude::*;
+use torsade_hyper::{Client, HttpServer};
+
+use forward::forward;
+
+/// Serves the proxy on any reactor.
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    let client = Client::new(reactor);
+    let service = service_fn(move |request| {
+        let client = client.clone();
+        async move { Ok::<_, Infallible>(forward(&client, request).await) }
+    });
+    Ok(HttpServer::new(service).listen(reactor, endpoint)?)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
+    let reactor = Reactor::new()?;
+    let port = start(&reactor, &endpoint)?;
+    println!("listening on {}", port.address());
+    reactor.run()
+}
