@@ -27,7 +27,7 @@ use hyper::{Request, Response, Uri, http};
 use send_wrapper::SendWrapper;
 #[cfg(feature = "tls")]
 use torsade::TlsClientConfig;
-use torsade::{ClientEndpoint, IntoEndpoint, Reactor};
+use torsade::{AsyncConnection, ClientEndpoint, IntoEndpoint, Reactor};
 
 use crate::TorsadeTimer;
 use outgoing_body::OutgoingBody;
@@ -152,37 +152,71 @@ impl Client {
             pool.request(request.map_err(|error| ClientError::new(ClientErrorKind::Request, error))?).await
         })
     }
-}
 
-/// A response that is on its way. Dropped, it ends its request.
-#[must_use = "nothing is sent unless it is awaited"]
-pub struct ResponseFuture(SendWrapper<Pin<Box<dyn Future<Output = Outcome>>>>);
-
-type Outcome = Result<Response<ResponseBody>, ClientError>;
-
-impl ResponseFuture {
-    fn new(future: impl Future<Output = Outcome> + 'static) -> Self {
-        Self(SendWrapper::new(Box::pin(future)))
-    }
-}
-
-impl Future for ResponseFuture {
-    type Output = Outcome;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        self.0.as_mut().poll(context)
-    }
-}
-
-impl fmt::Debug for ResponseFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    /// Sends a request after whose response the connection may be another protocol's, and gives it with the response if it is.
+    ///
+    /// So it is after `101 Switching Protocols`, the answer to a request with `Connection: upgrade` and `Upgrade` headers, and after any
+    /// success of CONNECT, whose URI is the host and port at the end of the tunnel: the [`connector`](ClientBuilder::connector) says
+    /// where the proxy is. Everything that the server has sent behind its response is in the connection. With any other response there
+    /// is none. It is always spoken in HTTP/1.1.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    ///
+    /// # Examples
+    /// A tunnel through a proxy:
+    /// ```
+    /// use http_body_util::Empty;
+    /// use hyper::Request;
+    /// use hyper::body::Bytes;
+    /// use torsade::prelude::*;
+    /// use torsade_hyper::Client;
+    ///
+    /// async fn tunnel(reactor: &Reactor) -> Result<AsyncConnection> {
+    ///     let proxy = Client::builder(reactor).connector(|_server| "tcp:127.0.0.1:3128").build();
+    ///     let request = Request::connect("example.org:22").body(Empty::<Bytes>::new())?;
+    ///     let (response, connection) = proxy.upgrade(request).await?;
+    ///     connection.ok_or_else(|| format!("the proxy answers {}", response.status()).into())
+    /// }
+    /// ```
+    pub fn upgrade<B>(&self, request: Request<B>) -> ResponseFuture<(Response<ResponseBody>, Option<AsyncConnection>)>
+    where
+        B: Body + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        ResponseFuture::new(Rc::clone(&self.0).upgrade(request.map(OutgoingBody::new)))
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// A response that is on its way. Dropped, it ends its request.
+#[must_use = "nothing is sent unless it is awaited"]
+pub struct ResponseFuture<T = Response<ResponseBody>>(SendWrapper<Pin<Box<Sending<T>>>>);
+
+type Sending<T> = dyn Future<Output = Result<T, ClientError>>;
+
+impl<T> ResponseFuture<T> {
+    fn new(future: impl Future<Output = Result<T, ClientError>> + 'static) -> Self {
+        Self(SendWrapper::new(Box::pin(future)))
+    }
+}
+
+impl<T> Future for ResponseFuture<T> {
+    type Output = Result<T, ClientError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl<T> fmt::Debug for ResponseFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 

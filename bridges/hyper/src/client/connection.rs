@@ -1,6 +1,6 @@
 //! The connections of the pool: their tasks, and that they end with the request that has them.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use futures_io::AsyncWrite;
 use hyper::client::conn::{http1, http2};
-use torsade::{AsyncConnection, DeferredError, DeferredHandle, Firer, Reactor};
+use torsade::{AsyncConnection, Deferred, DeferredError, Reactor, Result};
 
 use super::outgoing_body::OutgoingBody;
 use crate::{TorsadeExecutor, TorsadeIo, TorsadeTimer};
@@ -16,16 +16,9 @@ use crate::{TorsadeExecutor, TorsadeIo, TorsadeTimer};
 /// A connection that serves one request at a time. Dropped while it serves one, it is aborted; otherwise it closes.
 pub(super) struct Http1 {
     pub(super) sender: http1::SendRequest<OutgoingBody>,
-    link: Rc<Link>,
-}
-
-/// What a connection's task shares with the request that has the connection.
-#[derive(Default)]
-struct Link {
-    task: OnceCell<DeferredHandle>,
-    serving: Cell<Serving>,
-    /// Who gets the connection once it speaks another protocol.
-    upgrade: RefCell<Option<Firer<AsyncConnection>>>,
+    serving: Rc<Cell<Serving>>,
+    /// Runs hyper, and gives the connection back if the last request was an upgrade.
+    task: Deferred<Option<AsyncConnection>>,
 }
 
 /// What the connection is doing.
@@ -37,57 +30,64 @@ pub(super) enum Serving {
     Request,
     /// A response that nobody wants any more. hyper looks whether its rest is here; if not, it ends with the connection.
     Unwanted,
+    /// A request after which the connection may be another protocol's.
+    Upgrade,
 }
 
 impl Http1 {
     pub(super) async fn begin(reactor: &Reactor, connection: AsyncConnection) -> hyper::Result<Self> {
-        let (sender, connection) = http1::handshake(TorsadeIo::new(connection)).await?;
-        let link = Rc::<Link>::default();
-        let task = reactor.spawn(run(connection, Rc::clone(&link))).into_deferred();
-        // It is set here and nowhere else.
-        link.task.set(task.handle()).ok();
+        let (sender, http) = http1::handshake(TorsadeIo::new(connection)).await?;
+        let serving = Rc::<Cell<Serving>>::default();
+        let task = reactor.spawn(run(http, Rc::clone(&serving))).into_deferred();
         // That it was cancelled is told by whoever has cancelled it.
-        let told = task.add_errback(|failure| {
+        let task = task.add_errback(|failure| {
             failure.trap::<DeferredError>()?;
-            Ok(())
+            Ok(None)
         });
-        told.detach();
-        Ok(Self { sender, link })
+        Ok(Self { sender, serving, task })
     }
 
     pub(super) fn set_serving(&self, serving: Serving) {
-        self.link.serving.set(serving);
+        self.serving.set(serving);
     }
 
-    /// Gives the connection to `firer` when the response of the next request has switched it to another protocol.
-    pub(super) fn upgrade_to(&self, firer: Firer<AsyncConnection>) {
-        self.link.upgrade.replace(Some(firer));
+    /// Gives the connection once it is another protocol's; none if it was lost.
+    pub(super) async fn upgraded(&mut self) -> Option<AsyncConnection> {
+        (&mut self.task).await.ok().flatten()
     }
 }
 
 impl Drop for Http1 {
     fn drop(&mut self) {
-        if self.link.serving.get() != Serving::Nothing
-            && let Some(task) = self.link.task.get()
-        {
-            task.cancel();
+        if self.serving.get() != Serving::Nothing {
+            self.task.cancel();
         }
     }
 }
 
-async fn run(mut http: http1::Connection<TorsadeIo<AsyncConnection>, OutgoingBody>, link: Rc<Link>) {
+async fn run(
+    mut http: http1::Connection<TorsadeIo<AsyncConnection>, OutgoingBody>,
+    serving: Rc<Cell<Serving>>,
+) -> Result<Option<AsyncConnection>> {
     let ended = poll_fn(|context| http.poll_without_shutdown(context)).await;
     let parts = http.into_parts();
     let mut connection = parts.io.into_inner();
     if let Err(error) = ended {
         log::debug!("an HTTP connection to {} ended: {error}", connection.transport().peer());
-    } else if let Some(firer) = link.upgrade.take() {
-        connection.unread(&parts.read_buf);
-        firer.callback(connection);
-    } else if link.serving.get() != Serving::Unwanted {
-        // Once begun, the close goes on without us. An error says that the connection is lost already.
-        poll_fn(|context| Poll::Ready(Pin::new(&mut connection).poll_close(context).is_ready())).await;
+        return Ok(None);
     }
+    match serving.get() {
+        Serving::Upgrade => {
+            connection.unread(&parts.read_buf);
+            return Ok(Some(connection));
+        }
+        Serving::Unwanted => {}
+        // Once begun, the close goes on without us. An error says that the connection is lost already.
+        Serving::Nothing | Serving::Request => {
+            poll_fn(|context| Poll::Ready(Pin::new(&mut connection).poll_close(context).is_ready())).await;
+        }
+    }
+    Ok(None)
 }
 
 /// A connection whose requests are served side by side. It closes when it is dropped and serves none any more.

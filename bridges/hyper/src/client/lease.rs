@@ -6,7 +6,7 @@ use std::rc::Rc;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::{Request, Response};
-use torsade::{AsyncConnection, DeferredPermit, Firer};
+use torsade::{AsyncConnection, DeferredPermit};
 
 use super::connection::{Http1, Http2, Serving};
 use super::error::{ClientError, ClientErrorKind};
@@ -68,19 +68,18 @@ impl Lease {
         }
     }
 
-    /// Gives the connection to `firer` if the response switches it to another protocol.
-    #[expect(dead_code, reason = "upgrades come next")]
-    pub(super) fn upgrade_to(&self, firer: Firer<AsyncConnection>) {
+    /// Says whether the request is one after which the connection may be another protocol's.
+    pub(super) fn set_upgrade(&self, upgrade: bool) {
         if let Self::Connection(connection) = self {
-            connection.http.upgrade_to(firer);
+            connection.http.set_serving(if upgrade { Serving::Upgrade } else { Serving::Request });
         }
     }
 
-    /// Lets the connection go, since it is not HTTP's any more.
-    #[expect(dead_code, reason = "upgrades come next")]
-    pub(super) fn release(self) {
-        if let Self::Connection(connection) = self {
-            connection.http.set_serving(Serving::Nothing);
+    /// Gives the connection once it is another protocol's.
+    pub(super) async fn upgraded(mut self) -> Option<AsyncConnection> {
+        match &mut self {
+            Self::Connection(connection) => connection.http.upgraded().await,
+            Self::Stream(_) => None,
         }
     }
 

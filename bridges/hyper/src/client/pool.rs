@@ -4,14 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use hyper::body::Body;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::TrySendError;
-use hyper::header::UPGRADE;
-use hyper::{Method, Request, Response};
-use torsade::TriggerId;
+use hyper::{Method, Request, Response, StatusCode};
+use torsade::{AsyncConnection, TriggerId};
 
 use super::error::{ClientError, ClientErrorKind};
 use super::host::Host;
+use super::lease::Lease;
 use super::origin::Origin;
 use super::outgoing_body::OutgoingBody;
 use super::pace::Pace;
@@ -28,6 +28,13 @@ pub(super) struct Pool {
     /// How many hosts make it worth to look for those that are not needed.
     many: Cell<usize>,
     at_stop: Cell<Option<TriggerId>>,
+}
+
+/// A request whose response has begun.
+struct Exchange {
+    response: Response<Incoming>,
+    pace: Pace,
+    lease: Lease,
 }
 
 impl Pool {
@@ -49,26 +56,51 @@ impl Pool {
         pool
     }
 
-    pub(super) async fn request(
+    /// Sends a request and gives its response.
+    pub(super) async fn request(self: Rc<Self>, request: Request<OutgoingBody>) -> Result<Response<ResponseBody>, ClientError> {
+        if request.method() == Method::CONNECT {
+            return Err(ClientError::new(ClientErrorKind::Request, "CONNECT makes a tunnel, which `upgrade` gives"));
+        }
+        let Exchange { response, pace, lease } = self.exchange(request, false).await?;
+        Ok(response.map(|incoming| ResponseBody::new(incoming, pace, lease)))
+    }
+
+    /// The same, and gives the connection if the response says that it is not HTTP's any more.
+    pub(super) async fn upgrade(
         self: Rc<Self>,
-        mut request: Request<OutgoingBody>,
-    ) -> Result<Response<ResponseBody>, ClientError> {
+        request: Request<OutgoingBody>,
+    ) -> Result<(Response<ResponseBody>, Option<AsyncConnection>), ClientError> {
+        let connect = request.method() == Method::CONNECT;
+        let Exchange { response, mut pace, lease } = self.exchange(request, true).await?;
+        let status = response.status();
+        if status != StatusCode::SWITCHING_PROTOCOLS && !(connect && status.is_success()) {
+            lease.set_upgrade(false);
+            return Ok((response.map(|incoming| ResponseBody::new(incoming, pace, lease)), None));
+        }
+        match pace.keep(lease.upgraded()).await? {
+            Some(connection) => Ok((response.map(ResponseBody::ended), Some(connection))),
+            None => Err(ClientError::new(ClientErrorKind::Closed, "it was lost while it was switched to another protocol")),
+        }
+    }
+
+    /// Has its turn, sends a request, and waits for the head of its response; alone on the connection if that may be upgraded.
+    async fn exchange(&self, mut request: Request<OutgoingBody>, upgrade: bool) -> Result<Exchange, ClientError> {
         let host = self.host(Origin::of(&request)?);
-        let alone = request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
-        let (mut lease, mut pace) = match host.share().filter(|_| !alone) {
+        let (mut lease, mut pace) = match host.share().filter(|_| !upgrade) {
             Some(lease) => (lease, self.pace()),
             None => {
                 let permit = host.turn().await?;
                 let mut pace = self.pace();
                 let lease = match host.wake(permit) {
                     Ok(lease) => lease,
-                    Err(permit) => pace.keep(host.connect(permit, alone)).await??,
+                    Err(permit) => pace.keep(host.connect(permit, upgrade)).await??,
                 };
                 (lease, pace)
             }
         };
         request.body_mut().note_progress(pace.progress());
         let repeated = if lease.reused() { repeated(&request) } else { None };
+        lease.set_upgrade(upgrade);
         let mut sent = pace.keep(lease.send(request)).await;
         if let Ok(Err(error)) = &mut sent
             && lease.reused()
@@ -80,18 +112,18 @@ impl Pool {
                 None => host.turn().await?,
             };
             pace.progress().note();
-            lease = pace.keep(host.connect(permit, alone)).await??;
+            lease = pace.keep(host.connect(permit, upgrade)).await??;
+            lease.set_upgrade(upgrade);
             sent = pace.keep(lease.send(request)).await;
         }
-        let response = match sent {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(error.into_error().into()),
+        match sent {
+            Ok(Ok(response)) => Ok(Exchange { response, pace, lease }),
+            Ok(Err(error)) => Err(error.into_error().into()),
             Err(late) => {
                 lease.abandon(&late);
-                return Err(late);
+                Err(late)
             }
-        };
-        Ok(response.map(|incoming| ResponseBody::new(incoming, pace, lease)))
+        }
     }
 
     fn pace(&self) -> Pace {

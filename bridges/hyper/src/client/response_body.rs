@@ -40,6 +40,11 @@ impl ResponseBody {
         body
     }
 
+    /// One of a response that has none.
+    pub(super) const fn ended(incoming: Incoming) -> Self {
+        Self { incoming, reading: None }
+    }
+
     /// Gives the connection back if nothing more belongs to this response.
     fn finish_at_end(&mut self) {
         if self.incoming.is_end_stream() {

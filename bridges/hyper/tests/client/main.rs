@@ -2,12 +2,15 @@
 
 mod bodies;
 mod cancelling;
+mod examples;
 mod failures;
 mod http2;
 mod pool;
+mod programs;
 mod stale;
 #[cfg(feature = "tls")]
 mod tls;
+mod upgrades;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -155,3 +155,43 @@ fn the_systems_roots_are_trusted_unless_others_are_given() {
     });
     assert_eq!(connections.get(), 0);
 }
+
+#[test]
+fn an_upgrade_is_spoken_in_http1_beside_the_shared_connection() {
+    let simulation = Simulation::new(1);
+    let config = keys::server_builder().application_protocols(["h2", "http/1.1"]).build().unwrap();
+    let endpoint = ServerEndpoint::tcp("0.0.0.0:443").unwrap().tls(&config);
+    let service = service_fn(|mut request: Request<torsade_hyper::RequestBody>| async move {
+        let switching = torsade_hyper::upgrade::on(&mut request);
+        if request.headers().contains_key("upgrade") {
+            let reactor = Reactor::clone(request.extensions().get::<send_wrapper::SendWrapper<Reactor>>().unwrap());
+            reactor.spawn(async move {
+                let mut connection = switching.await?;
+                connection.write_all(b"hello").await?;
+                Ok(connection.close().await?)
+            });
+            let switched = Response::builder().status(101).header("connection", "upgrade").header("upgrade", "shout");
+            return switched.body(String::new());
+        }
+        Ok(Response::new(format!("{:?}", request.version())))
+    });
+    let host = simulation.host(SERVER);
+    let reactor = send_wrapper::SendWrapper::new((*host).clone());
+    let service = service_fn(move |mut request: Request<torsade_hyper::RequestBody>| {
+        request.extensions_mut().insert(reactor.clone());
+        hyper::service::Service::call(&service, request)
+    });
+    torsade_hyper::HttpServer::new(service).listen(&host, endpoint).unwrap();
+    run(&simulation, |reactor| async move {
+        let client = client(&reactor);
+        assert_eq!(text(client.get("https://10.0.0.1/").await?).await?, "HTTP/2.0");
+        let request = Request::get("https://10.0.0.1/").header("connection", "upgrade").header("upgrade", "shout");
+        let (response, connection) = client.upgrade(request.body(String::new())?).await?;
+        assert_eq!(response.status(), 101);
+        let mut heard = String::new();
+        connection.unwrap().read_to_string(&mut heard).await?;
+        assert_eq!(heard, "hello");
+        assert_eq!(text(client.get("https://10.0.0.1/").await?).await?, "HTTP/2.0");
+        Ok(())
+    });
+}

@@ -1,0 +1,54 @@
+//! A proxy: requests for `http://` go on to their servers, and `https://` goes through tunnels (CONNECT).
+//!
+//! Run:    cargo run -p torsade-hyper --example http_proxy [ENDPOINT]     (127.0.0.1:3128 unless given)
+//! Try:    curl -v -x 127.0.0.1:3128 http://example.org/; curl -v -x 127.0.0.1:3128 https://example.org/
+//! Expect: the servers' pages; in the first answer's head `via: 1.1 torsade`, and nothing of the second, which the proxy cannot read.
+//!
+//! Whoever reaches its port reaches all that this machine does.
+
+mod forward;
+mod tunnel;
+
+use std::convert::Infallible;
+
+use http_body_util::{Either, Full};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use torsade::prelude::*;
+use torsade_hyper::{Client, HttpServer, RequestBody, upgrade};
+
+use forward::{Answer, forward, refuse};
+
+async fn serve(reactor: Reactor, client: Client, mut request: Request<RequestBody>) -> Result<Answer, Infallible> {
+    if request.method() != Method::CONNECT {
+        return Ok(forward(&client, request).await);
+    }
+    let Some(Ok(server)) = request.uri().authority().map(|authority| ClientEndpoint::tcp(authority.as_str())) else {
+        return Ok(refuse(StatusCode::BAD_REQUEST, "CONNECT takes a host and a port"));
+    };
+    // The answer says whether the server was reached, so that comes first.
+    match reactor.connect_async(server).await {
+        Ok(server) => {
+            let client = upgrade::on(&mut request);
+            reactor.spawn(async move { tunnel::join(client.await?, server).await });
+            Ok(Response::new(Either::Right(Full::default())))
+        }
+        Err(error) => Ok(refuse(StatusCode::BAD_GATEWAY, error)),
+    }
+}
+
+/// Serves the proxy on any reactor.
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    let (serving, client) = (reactor.clone(), Client::new(reactor));
+    let service = service_fn(move |request| serve(serving.clone(), client.clone(), request));
+    Ok(HttpServer::new(service).listen(reactor, endpoint)?)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3128".into());
+    let reactor = Reactor::new()?;
+    let port = start(&reactor, &endpoint)?;
+    println!("listening on {}", port.address());
+    reactor.run()
+}
