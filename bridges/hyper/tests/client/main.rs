@@ -1,12 +1,17 @@
 //! The HTTP client: its pool, its deadlines, its errors, in simulated networks and over the loopback.
 
+#[path = "../web/asking.rs"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod asking;
 mod bodies;
 mod cancelling;
+mod chance;
 mod examples;
 mod failures;
 mod http2;
 mod pool;
 mod programs;
+mod sockets;
 mod stale;
 #[cfg(feature = "tls")]
 mod tls;

@@ -2,7 +2,7 @@
 
 #[allow(dead_code, reason = "shared with the suite on TLS")]
 #[path = "../../../../tests/tls/keys.rs"]
-mod keys;
+pub mod keys;
 
 use std::convert::Infallible;
 use std::error::Error;
