@@ -18,6 +18,21 @@ class Skip(Exception):
     """A peer that is not installed."""
 
 
+ROWS = []  # what became of each conversation
+
+
+def row(name, conversation, *arguments):
+    """Prints what became of a conversation; what it returns is a note."""
+    try:
+        outcome = ("ok", conversation(*arguments) or "")
+    except Skip as skip:
+        outcome = ("skipped", str(skip))
+    except Exception as error:  # the others are still of interest
+        outcome = ("FAILED", f"{type(error).__name__}: {error}")
+    ROWS.append(outcome[0])
+    print(f"{name:44} {outcome[0]:8} {outcome[1]}".rstrip(), flush=True)
+
+
 def examples():
     metadata = subprocess.run(["cargo", "metadata", "--format-version=1", "--no-deps"], capture_output=True, check=True)
     return os.path.join(json.loads(metadata.stdout)["target_directory"], "release", "examples")

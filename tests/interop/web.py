@@ -18,9 +18,8 @@ import threading
 import urllib.error
 import urllib.request
 
-from peers import LIMIT, Skip, check, examples, listening, need, wait_for
+from peers import LIMIT, ROWS, Skip, check, examples, listening, need, row, wait_for
 
-ROWS = []
 TEXT = b"all work and no play makes jack a dull boy\n" * 20000
 LARGE = hashlib.shake_128(b"seed").digest(20 << 20)
 SHA1 = hashlib.sha1(LARGE).hexdigest()
@@ -49,18 +48,6 @@ def site():
         with listening("web_server", "127.0.0.1:0", folder) as (plain, _):
             with listening("web_server", "127.0.0.1:0", folder, *keys) as (tls, _):
                 yield Site(folder, plain, tls)
-
-
-def row(name, conversation, *arguments):
-    """Prints what became of a conversation; what it returns is a note."""
-    try:
-        outcome = ("ok", conversation(*arguments) or "")
-    except Skip as skip:
-        outcome = ("skipped", str(skip))
-    except Exception as error:  # the others are still of interest
-        outcome = ("FAILED", f"{type(error).__name__}: {error}")
-    ROWS.append(outcome[0])
-    print(f"{name:44} {outcome[0]:8} {outcome[1]}".rstrip(), flush=True)
 
 
 def run(*arguments, **more):
