@@ -23,9 +23,9 @@ GROUPS = {
 START = "import site, sys; site.addsitedir(sys.argv.pop(1)); from autobahntestsuite.wstest import run; run()"
 
 
-def results(python, suite, port, cases, folder):
+def results(python, suite, url, cases, folder):
     specification = {
-        "servers": [{"agent": "torsade", "url": f"ws://127.0.0.1:{port}", "options": {"version": 18}}],
+        "servers": [{"agent": "torsade", "url": url, "options": {"version": 18}}],
         "outdir": folder, "cases": cases, "exclude-cases": [], "exclude-agent-cases": {},
     }
     path = os.path.join(folder, "specification.json")
@@ -42,8 +42,11 @@ def results(python, suite, port, cases, folder):
 
 def main():
     python, suite, *cases = sys.argv[1:]
-    with tempfile.TemporaryDirectory() as folder, listening("websocket_echo", "127.0.0.1:0", str(MAX_MESSAGE)) as (port, _):
-        found = results(python, suite, port, cases or ["*"], folder)
+    server, path = ("websocket_echo", "127.0.0.1:0", str(MAX_MESSAGE)), ""
+    if cases == ["--chat"]:
+        server, path, cases = ("websocket_chat", "127.0.0.1:0"), "echo", [f"{group}.*" for group in (1, 2, 3, 4, 5, 6, 7, 10)]
+    with tempfile.TemporaryDirectory() as folder, listening(*server) as (port, _):
+        found = results(python, suite, f"ws://127.0.0.1:{port}/{path}", cases or ["*"], folder)
     check(found, "no case of that name")
     groups, failed = collections.defaultdict(collections.Counter), []
     for case, result in found.items():
