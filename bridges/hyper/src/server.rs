@@ -2,6 +2,7 @@
 
 mod connections;
 mod serving;
+mod stream;
 mod telling;
 mod version;
 

@@ -8,7 +8,14 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::stream::Stream;
 use torsade::{Deferred, Firer, Port, Reactor, Transport, TriggerId};
+
+/// As much output in a third of the timeout is no answer, but settings and pings.
+const SMALL: u64 = 256;
+
+/// How often they are looked at, at most.
+const LEAST: Duration = Duration::from_millis(10);
 
 /// All connections of one port.
 pub(super) struct Connections {
@@ -73,9 +80,11 @@ impl Connections {
             transport: transport.clone(),
             ending: Cell::new(self.ending.get()),
             waker: RefCell::default(),
-            streams: Cell::new(0),
+            streams: RefCell::default(),
+            next_stream: Cell::new(0),
             idle_since: Cell::new(Some(self.reactor.now())),
-            unmoved: Cell::new(None),
+            acknowledged: Cell::new(0),
+            unmoved_since: Cell::new(None),
         });
         self.count.set(self.count.get() + 1);
         self.open.borrow_mut().insert(transport.id(), Rc::downgrade(&open));
@@ -131,7 +140,7 @@ impl Connections {
             return;
         }
         let connections = Rc::clone(self);
-        self.reactor.call_later(self.timeout / 3, move || {
+        self.reactor.call_later((self.timeout / 3).max(LEAST), move || {
             connections.sweeping.set(false);
             let now = connections.reactor.now();
             connections.all().iter().for_each(|open| open.check(now));
@@ -149,11 +158,14 @@ pub(super) struct Open {
     /// Who serves it.
     waker: RefCell<Option<Waker>>,
     /// Requests of HTTP/2 that are being answered.
-    streams: Cell<usize>,
+    streams: RefCell<BTreeMap<u64, Weak<Stream>>>,
+    next_stream: Cell<u64>,
     /// Since when the peer owes us a request and there is nothing else to do; none in HTTP/1, where hyper looks after that.
     idle_since: Cell<Option<Duration>>,
-    /// How much of the output was acknowledged while some was unsent, and since when it is no more.
-    unmoved: Cell<Option<(u64, Duration)>>,
+    /// How much of the output was acknowledged when that was last looked at.
+    acknowledged: Cell<u64>,
+    /// Since when it is no more, though some is unsent.
+    unmoved_since: Cell<Option<Duration>>,
 }
 
 impl Open {
@@ -188,16 +200,25 @@ impl Open {
         self.connections.remove(self.transport.id());
     }
 
-    pub(super) fn begin_stream(&self) {
-        self.streams.set(self.streams.get() + 1);
+    /// Gives the stream's number.
+    pub(super) fn add_stream(&self, stream: Weak<Stream>) -> u64 {
+        let number = self.next_stream.get();
+        self.next_stream.set(number + 1);
         self.idle_since.set(None);
+        self.streams.borrow_mut().insert(number, stream);
+        number
     }
 
-    pub(super) fn end_stream(&self) {
-        self.streams.set(self.streams.get() - 1);
-        if self.streams.get() == 0 {
-            self.idle_since.set(Some(self.connections.reactor.now()));
+    pub(super) fn remove_stream(&self, number: u64) {
+        let mut streams = self.streams.borrow_mut();
+        streams.remove(&number);
+        if streams.is_empty() {
+            self.idle_since.set(Some(self.now()));
         }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.connections.reactor.now()
     }
 
     fn end(&self) {
@@ -209,21 +230,40 @@ impl Open {
 
     fn check(&self, now: Duration) {
         let timeout = self.connections.timeout;
-        let unmoved = (self.transport.unsent() > 0).then(|| self.transport.delivery().acknowledged);
-        match (unmoved, self.unmoved.get()) {
-            (Some(acknowledged), Some((before, since))) if acknowledged == before => {
-                if now - since >= timeout {
-                    log::debug!("HTTP connection of {}: the peer does not read, {timeout:?} long", self.transport.peer());
-                    self.transport.abort_connection();
-                }
-            }
-            (unmoved, _) => self.unmoved.set(unmoved.map(|acknowledged| (acknowledged, now))),
+        if let Some(then) = now.checked_sub(timeout) {
+            let streams: Vec<_> = self.streams.borrow().values().filter_map(Weak::upgrade).collect();
+            streams.iter().for_each(|stream| stream.check(then));
         }
-        let idle = self.idle_since.get().map_or(Duration::ZERO, |since| now - since);
-        if idle >= timeout.saturating_mul(2) {
+        let unsent = self.transport.unsent() > 0;
+        if !unsent && self.idle_since.get().is_none() {
+            // There is nothing that a peer could not take, or not yet ask for.
+            return self.unmoved_since.set(None);
+        }
+        let acknowledged = self.transport.delivery().acknowledged;
+        let moved = acknowledged.saturating_sub(self.acknowledged.replace(acknowledged));
+        self.check_output(unsent && moved == 0, now);
+        self.check_idle(unsent || moved > SMALL, now);
+    }
+
+    /// Ends it if the peer has taken nothing for too long.
+    fn check_output(&self, unmoved: bool, now: Duration) {
+        let since = self.unmoved_since.get().filter(|_| unmoved).unwrap_or(now);
+        self.unmoved_since.set(unmoved.then_some(since));
+        if now - since >= self.connections.timeout {
+            log::debug!("HTTP connection of {}: the peer does not take what it is sent", self.transport.peer());
+            self.transport.abort_connection();
+        }
+    }
+
+    /// Ends it if the peer has asked for nothing for too long. hyper may still have output for it when the answers are done.
+    fn check_idle(&self, moving: bool, now: Duration) {
+        let Some(since) = self.idle_since.get() else { return };
+        if moving {
+            self.idle_since.set(Some(now));
+        } else if now - since >= self.connections.timeout.saturating_mul(2) {
             // It was told to end, and does not even take part in that.
             self.transport.abort_connection();
-        } else if idle >= timeout {
+        } else if now - since >= self.connections.timeout {
             self.end();
         }
     }

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use futures_io::AsyncWrite;
 use hyper::body::{Body, Incoming};
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper::{Method, Request, Response, StatusCode};
 use torsade::{AsyncConnection, Reactor};
 
 use super::connections::Open;
+use super::stream::{Pieces, Streams};
 use super::telling::{Chain, ServiceFailed, tell_end};
 use super::version::is_http2;
 use crate::upgrade::Upgrade;
@@ -124,9 +124,13 @@ where
 
     async fn serve_http2(&self, connection: AsyncConnection, open: &Rc<Open>) {
         let answering = self.answering(open);
-        let service = service_fn(|request: Request<Incoming>| answering.answer(request));
-        let streams = Streams { reactor: self.reactor.clone(), open: Rc::clone(open) };
-        let mut http2 = http2::Builder::new(streams);
+        let streams = Streams::new(&self.reactor);
+        let service = service_fn(|request: Request<Incoming>| {
+            let stream = streams.begin(open);
+            let answer = answering.answer(request);
+            async move { Ok::<_, ServiceFailed>(answer.await?.map(|body| Pieces::new(body, stream))) }
+        });
+        let mut http2 = http2::Builder::new(streams.clone());
         http2.timer(self.timer.clone()).keep_alive_interval(self.timeout).keep_alive_timeout(self.timeout);
         http2.max_concurrent_streams(STREAMS).max_header_list_size(HEAD as u32).max_send_buf_size(BUFFER);
         let mut serving = http2.auto_date_header(self.date).serve_connection(TorsadeIo::new(connection), service);
@@ -179,37 +183,4 @@ impl<S> Answering<S> {
 async fn close(mut connection: AsyncConnection) {
     // An error says that it is lost, which the reactor tells of.
     poll_fn(|context| Pin::new(&mut connection).poll_close(context)).await.ok();
-}
-
-/// Runs what answers the requests of one HTTP/2 connection, each by itself: one that panics costs that request alone.
-#[derive(Clone)]
-struct Streams {
-    reactor: Reactor,
-    open: Rc<Open>,
-}
-
-impl<F: Future<Output = ()> + 'static> Executor<F> for Streams {
-    fn execute(&self, future: F) {
-        let stream = Stream::begin(&self.open);
-        self.reactor.spawn(async move {
-            let _stream = stream;
-            future.await;
-        });
-    }
-}
-
-/// A request that is being answered.
-struct Stream(Rc<Open>);
-
-impl Stream {
-    fn begin(open: &Rc<Open>) -> Self {
-        open.begin_stream();
-        Self(Rc::clone(open))
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.0.end_stream();
-    }
 }

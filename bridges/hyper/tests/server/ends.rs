@@ -193,7 +193,8 @@ fn an_upgraded_connection_counts_until_it_ends() {
         let service = service_fn(move |mut request: Request<RequestBody>| {
             let (upgrade, keeping) = (torsade_hyper::upgrade::on(&mut request), Rc::clone(&keeping));
             reactor.spawn(async move {
-                keeping.borrow_mut().push(upgrade.await?);
+                let connection = upgrade.await?;
+                keeping.borrow_mut().push(connection);
                 Ok(())
             });
             async { Answer::Ok(Response::builder().status(101).body(Full::default())?) }

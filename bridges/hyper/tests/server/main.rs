@@ -2,6 +2,9 @@
 
 mod deadlines;
 mod ends;
+mod http2;
+mod http2_bounds;
 mod requests;
+mod tls;
 mod upgrades;
 mod world;

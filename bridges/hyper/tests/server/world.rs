@@ -96,6 +96,10 @@ impl Client {
         String::from_utf8_lossy(&self.0.borrow().received).into_owned()
     }
 
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.borrow().received.clone()
+    }
+
     pub fn transport(&self) -> Transport {
         self.0.borrow().transport.clone().expect("it is connected")
     }

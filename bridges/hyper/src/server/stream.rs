@@ -1,0 +1,159 @@
+//! One request of HTTP/2, while it is answered.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use hyper::body::{Body, Buf, Bytes, Frame, SizeHint};
+use hyper::rt::Executor;
+use torsade::Reactor;
+
+use super::connections::Open;
+use super::telling::Chain;
+
+/// How much of an answer hyper is given at a time: a longer piece of the service's would leave here at once, and nobody would
+/// see whether the client takes it.
+const PIECE: usize = 64 << 10;
+
+/// A request that is being answered.
+pub(super) struct Stream {
+    open: Rc<Open>,
+    number: u64,
+    /// When a piece of the answer was given, unless hyper has asked for another since: it does when the client allows more.
+    given: Cell<Option<Duration>>,
+    stalled: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Stream {
+    pub(super) fn begin(open: &Rc<Open>) -> Rc<Self> {
+        Rc::new_cyclic(|stream| Self {
+            open: Rc::clone(open),
+            number: open.add_stream(stream.clone()),
+            given: Cell::new(None),
+            stalled: Cell::new(false),
+            waker: RefCell::default(),
+        })
+    }
+
+    /// Ends it if the client has allowed no more of the answer since `then`.
+    pub(super) fn check(&self, then: Duration) {
+        if self.given.get().is_some_and(|given| given <= then) {
+            self.stalled.set(true);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Awaits `answering`, or drops it when the client is found to take none of the answer; that resets the stream.
+    async fn until_stalled(&self, answering: impl Future<Output = ()>) {
+        let mut answering = pin!(answering);
+        poll_fn(|context| {
+            if self.stalled.get() {
+                log::debug!("HTTP/2 stream of {}: the peer takes nothing of the answer", self.open.transport().peer());
+                return Poll::Ready(());
+            }
+            let mut waker = self.waker.borrow_mut();
+            if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                *waker = Some(context.waker().clone());
+            }
+            drop(waker);
+            answering.as_mut().poll(context)
+        })
+        .await;
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.open.remove_stream(self.number);
+    }
+}
+
+/// Runs what answers the requests of one HTTP/2 connection, each by itself: one that panics costs that request alone.
+#[derive(Clone)]
+pub(super) struct Streams {
+    reactor: Reactor,
+    /// The one whose request the service was just given: hyper next has its answering executed.
+    next: Rc<RefCell<Option<Rc<Stream>>>>,
+}
+
+impl Streams {
+    pub(super) fn new(reactor: &Reactor) -> Self {
+        Self { reactor: reactor.clone(), next: Rc::default() }
+    }
+
+    pub(super) fn begin(&self, open: &Rc<Open>) -> Rc<Stream> {
+        let stream = Stream::begin(open);
+        self.next.replace(Some(Rc::clone(&stream)));
+        stream
+    }
+}
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Streams {
+    fn execute(&self, future: F) {
+        match self.next.take() {
+            Some(stream) => self.reactor.spawn(async move { stream.until_stalled(future).await }),
+            None => self.reactor.spawn(future),
+        };
+    }
+}
+
+/// The body of an answer, in pieces that are not too long.
+pub(super) struct Pieces<B> {
+    body: Pin<Box<B>>,
+    /// Of a piece that was too long.
+    rest: Bytes,
+    stream: Rc<Stream>,
+}
+
+impl<B> Pieces<B> {
+    pub(super) fn new(body: B, stream: Rc<Stream>) -> Self {
+        Self { body: Box::pin(body), rest: Bytes::new(), stream }
+    }
+}
+
+impl<B> Body for Pieces<B>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Self { body, rest, stream } = &mut *self;
+        stream.given.set(None);
+        if rest.is_empty() {
+            match ready!(body.as_mut().poll_frame(context)) {
+                None => return Poll::Ready(None),
+                Some(Ok(frame)) => match frame.map_data(|mut data| data.copy_to_bytes(data.remaining())).into_data() {
+                    Ok(data) => *rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                Some(Err(error)) => {
+                    let error = error.into();
+                    log::error!("an HTTP answer to {} broke off: {}", stream.open.transport().peer(), Chain(&*error));
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+        stream.given.set(Some(stream.open.now()));
+        let count = rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(rest.split_to(count)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // hyper asks before it takes the first piece.
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,235 @@
+//! HTTP/2 frame by frame: what a peer is told, and what one that breaks the rules or takes nothing comes to.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use torsade_hyper::{HttpServer, RequestBody};
+
+use crate::world::{Answer, Client, World};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+const PROTOCOL_ERROR: u32 = 1;
+const FRAME_SIZE_ERROR: u32 = 6;
+const CANCEL: u32 = 8;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// A GET of `path`.
+fn get(stream: u32, path: &str) -> Vec<u8> {
+    let length = u8::try_from(path.len()).expect("short");
+    let block = [&[0x82, 0x86, 0x41, 1, b'a', 0x04, length], path.as_bytes()].concat();
+    frame(HEADERS, END_STREAM | END_HEADERS, stream, &block)
+}
+
+/// The frames that have come: kind, stream, payload.
+fn frames(client: &Client) -> Vec<(u8, u32, Vec<u8>)> {
+    let bytes = client.bytes();
+    let (mut rest, mut frames) = (&bytes[..], Vec::new());
+    while let Some((head, more)) = rest.split_at_checked(9) {
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let Some((payload, more)) = more.split_at_checked(length) else { break };
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        frames.push((head[3], stream, payload.to_vec()));
+        rest = more;
+    }
+    frames
+}
+
+fn number(payload: &[u8]) -> u32 {
+    u32::from_be_bytes(payload[payload.len() - 4..].try_into().expect("four"))
+}
+
+/// The error codes of frames of `kind`, which for GOAWAY stand behind the stream.
+fn codes(client: &Client, kind: u8) -> Vec<u32> {
+    let of_kind = frames(client).into_iter().filter(|frame| frame.0 == kind);
+    of_kind.map(|frame| number(if kind == GOAWAY { &frame.2[..8] } else { &frame.2 })).collect()
+}
+
+fn world(calls: &Rc<Cell<usize>>) -> World {
+    let calls = Rc::clone(calls);
+    World::new(HttpServer::new(service_fn(move |request: Request<RequestBody>| {
+        calls.set(calls.get() + 1);
+        async move {
+            match request.uri().path() {
+                "/never" => std::future::pending().await,
+                "/large" => Answer::Ok(Response::new(Full::from(vec![b'x'; 1 << 20]))),
+                _ => Answer::Ok(Response::new(Full::from("hello"))),
+            }
+        }
+    })))
+}
+
+/// A client that has sent the preface, its settings and `frames`.
+fn talk(world: &World, settings: &[u8], frames: &[Vec<u8>]) -> Client {
+    let begin = [PREFACE, &frame(SETTINGS, 0, 0, settings), &frame(SETTINGS, 1, 0, &[])].concat();
+    let client = world.client("10.0.0.2", &[begin, frames.concat()].concat());
+    world.run_for(1);
+    client
+}
+
+fn is_answered(client: &Client, stream: u32) -> bool {
+    frames(client).iter().any(|frame| frame.0 == DATA && frame.1 == stream && frame.2 == b"hello")
+}
+
+#[test]
+fn the_preface_may_come_byte_by_byte() {
+    let world = world(&Rc::default());
+    let client = world.client("10.0.0.2", &PREFACE[..1]);
+    for byte in &PREFACE[1..] {
+        world.run_for(1);
+        client.send([*byte]);
+    }
+    client.send([frame(SETTINGS, 0, 0, &[]), get(1, "/")].concat());
+    world.run_for(1);
+    assert!(is_answered(&client, 1));
+}
+
+#[test]
+fn a_peer_is_told_the_bounds() {
+    let client = talk(&world(&Rc::default()), &[], &[]);
+    let settings = frames(&client).into_iter().find(|frame| frame.0 == SETTINGS).expect("settings").2;
+    let settings: Vec<_> = settings.chunks(6).map(|setting| (setting[1], number(setting))).collect();
+    assert!(settings.contains(&(3, 128)), "streams at a time: {settings:?}");
+    assert!(settings.contains(&(6, 16 << 10)), "a list of headers: {settings:?}");
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused_and_the_connection_goes_on() {
+    let mut block = vec![0x82, 0x86, 0x84, 0x41, 1, b'a'];
+    for _ in 0..20 {
+        // A header of 1,000 bytes: not in a table, its name and value as they are.
+        block.extend([0x00, 1, b'x', 0x7f, 0xe9, 0x06]);
+        block.extend([b'y'; 1000]);
+    }
+    let (first, rest) = block.split_at(16_000);
+    let large = [frame(HEADERS, END_STREAM, 1, first), frame(CONTINUATION, END_HEADERS, 1, rest)].concat();
+    let calls = Rc::default();
+    let client = talk(&world(&calls), &[], &[large, get(3, "/")]);
+    assert!(is_answered(&client, 3));
+    assert_eq!(calls.get(), 1);
+}
+
+#[test]
+fn continuations_without_end_end_the_connection() {
+    let block = [0x00, 1, b'x', 1, b'y'].repeat(3000);
+    let mut flood = vec![frame(HEADERS, END_STREAM, 1, &block)];
+    flood.extend((0..200).map(|_| frame(CONTINUATION, 0, 1, &block)));
+    let client = talk(&world(&Rc::default()), &[], &flood);
+    assert!(!codes(&client, GOAWAY).is_empty() && client.ended(), "{:?}", frames(&client));
+    let empty: Vec<_> = (0..5000).map(|_| frame(CONTINUATION, 0, 1, &[])).collect();
+    let client = talk(&world(&Rc::default()), &[], &[vec![frame(HEADERS, END_STREAM, 1, &[0x82])], empty].concat());
+    assert!(!codes(&client, GOAWAY).is_empty() && client.ended());
+}
+
+#[test]
+fn a_flood_of_streams_that_are_reset_at_once_ends_the_connection() {
+    let flood: Vec<_> = (0..20_000)
+        .map(|i| [get(2 * i + 1, "/never"), frame(RST_STREAM, 0, 2 * i + 1, &CANCEL.to_be_bytes())].concat())
+        .collect();
+    let calls = Rc::default();
+    let world = world(&calls);
+    let client = talk(&world, &[], &flood);
+    assert_eq!(codes(&client, GOAWAY), [ENHANCE_YOUR_CALM], "after {} requests", calls.get());
+    assert!(calls.get() < 1000, "{}", calls.get());
+    let other = talk(&world, &[], &[get(1, "/")]);
+    assert!(is_answered(&other, 1));
+}
+
+#[test]
+fn many_pings_and_settings_are_answered() {
+    let pings: Vec<_> = (0..5000).map(|_| frame(PING, 0, 0, b"12345678")).collect();
+    let settings: Vec<_> = (0..1000).map(|_| frame(SETTINGS, 0, 0, &[])).collect();
+    let client = talk(&world(&Rc::default()), &[], &[pings, settings, vec![get(1, "/")]].concat());
+    assert!(is_answered(&client, 1));
+    assert_eq!(frames(&client).iter().filter(|frame| frame.0 == PING).count(), 5000);
+}
+
+#[test]
+fn what_breaks_the_protocol_has_its_error_code() {
+    // For some frames of a wrong size h2 says the first (RFC 9113, 7: an endpoint may choose the more general code).
+    let size = &[PROTOCOL_ERROR, FRAME_SIZE_ERROR][..];
+    for (frames, code) in [
+        (frame(DATA, 0, 0, b"x"), &[PROTOCOL_ERROR][..]),
+        (frame(HEADERS, END_HEADERS, 2, &[0x82, 0x86, 0x84]), &[PROTOCOL_ERROR]),
+        (frame(PING, 0, 0, b"short"), size),
+        (frame(WINDOW_UPDATE, 0, 0, &[0; 4]), &[PROTOCOL_ERROR]),
+        (frame(SETTINGS, 0, 0, &[0; 5]), size),
+        (frame(DATA, 0, 1, &[0; 17 << 10]), &[FRAME_SIZE_ERROR]),
+    ] {
+        let client = talk(&world(&Rc::default()), &[], std::slice::from_ref(&frames));
+        let told = codes(&client, GOAWAY);
+        assert!(told.len() == 1 && code.contains(&told[0]), "{told:?} for {frames:?}");
+        assert!(client.ended());
+    }
+}
+
+#[test]
+fn a_peer_that_answers_no_ping_is_ended() {
+    let world = world(&Rc::default());
+    let client = talk(&world, &[], &[get(1, "/never")]);
+    world.run_for(28);
+    assert!(!client.ended());
+    world.run_for(35);
+    assert_eq!(frames(&client).iter().filter(|frame| frame.0 == PING).count(), 1);
+    assert!(client.ended());
+}
+
+#[test]
+fn a_peer_that_says_nothing_more_is_ended() {
+    for begin in [PREFACE.to_vec(), [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()] {
+        let world = world(&Rc::default());
+        let client = world.client("10.0.0.2", &begin);
+        world.run_for(29);
+        assert!(!client.ended() && client.lost().is_none());
+        world.run_for(60);
+        assert!(client.ended() || client.lost().is_some());
+    }
+}
+
+#[test]
+fn an_answer_of_which_the_peer_takes_nothing_is_reset_and_the_connection_goes_on() {
+    let world = world(&Rc::default());
+    // It allows 10 bytes a stream.
+    let client = talk(&world, &[0, 4, 0, 0, 0, 10], &[get(1, "/large"), get(3, "/")]);
+    world.run_for(15);
+    client.send(get(5, "/"));
+    world.run_for(25);
+    assert_eq!(codes(&client, RST_STREAM), [CANCEL]);
+    assert!(is_answered(&client, 3) && is_answered(&client, 5) && !client.ended());
+}
+
+#[test]
+fn an_answer_of_which_the_peer_takes_a_little_now_and_then_goes_on() {
+    let world = world(&Rc::default());
+    let client = talk(&world, &[0, 4, 0, 0, 0, 10], &[get(1, "/large")]);
+    for _ in 0..10 {
+        world.run_for(20);
+        client.send(frame(WINDOW_UPDATE, 0, 1, &100_000_u32.to_be_bytes()));
+        client.send(frame(WINDOW_UPDATE, 0, 0, &100_000_u32.to_be_bytes()));
+        let mut pings = frames(&client).into_iter().filter(|frame| frame.0 == PING);
+        client.send(pings.next_back().map(|ping| frame(PING, 1, 0, &ping.2)).unwrap_or_default());
+    }
+    world.run_for(1);
+    assert_eq!(codes(&client, RST_STREAM), []);
+    assert_eq!(frames(&client).iter().filter(|frame| frame.0 == DATA).map(|frame| frame.2.len()).sum::<usize>(), 1_000_010);
+}
