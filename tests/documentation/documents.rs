@@ -206,3 +206,18 @@ fn the_ladder_of_examples_is_the_same_in_the_readme_and_in_the_documentation() {
     assert!(ladder.len() > 20, "{ladder:?}");
     assert_eq!(listed, ladder);
 }
+
+/// The versions of crates in the chapter's first table of them, and those that its tests have run with.
+#[test]
+fn the_chapter_on_crates_of_others_has_the_versions_that_were_tested() {
+    let chapter = fs::read_to_string(root().join("src/manual/async_ecosystem.md")).expect("the chapter");
+    let lock = fs::read_to_string(root().join("tests/ecosystem/Cargo.lock")).expect("the lock file");
+    let table = chapter.split_once("| crate | version | it needs |\n|---|---|---|\n").expect("the table").1;
+    let rows: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() > 10, "{rows:?}");
+    for row in rows {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let (name, version) = (cells[1], cells[2]);
+        assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{row}");
+    }
+}

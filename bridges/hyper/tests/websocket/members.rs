@@ -276,3 +276,30 @@ fn a_bad_network_changes_nothing_that_is_said() {
         Ok(())
     });
 }
+
+#[test]
+fn an_echo_that_nobody_reads_is_not_waited_for_either() {
+    run(&network(), |reactor| async move {
+        let mut client = Client::upgraded(&reactor, "/echo").await?;
+        let message = frame(FIN | BINARY, &[7; 65_536]);
+        let mut sent = 0;
+        let fill = async {
+            while client.say(&message).await.is_ok() {
+                sent += 1;
+            }
+        };
+        // It takes no more then, and would wait for ever.
+        futures_lite::future::or(fill, async { drop(reactor.sleep(10 * SECOND).await) }).await;
+        assert!((4..50).contains(&sent), "{sent} messages are somewhere on the way");
+        let began = reactor.now();
+        let error = loop {
+            reactor.sleep(SECOND).await?;
+            if let Err(error) = client.connection.flush().await {
+                break error;
+            }
+        };
+        assert!(error.to_string().contains("reset"), "{error}");
+        assert!((50..=60).contains(&(reactor.now() - began).as_secs()), "after {:?}", reactor.now() - began);
+        Ok(())
+    });
+}
