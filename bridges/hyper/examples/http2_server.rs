@@ -47,18 +47,21 @@ fn tls() -> Result<TlsServerConfig> {
     Ok(TlsServerConfig::builder().certificate(certificate).application_protocols(["h2", "http/1.1"]).build()?)
 }
 
+/// Serves on both endpoints of any reactor; with TLS on the first.
+pub fn start(reactor: &Reactor, secure: &str, plain: &str) -> Result<[Port; 2]> {
+    let server = HttpServer::new(service_fn(serve));
+    let secure: ServerEndpoint = secure.parse()?;
+    Ok([server.clone().listen(reactor, secure.tls(&tls()?))?, server.listen(reactor, plain)?])
+}
+
 fn main() -> Result {
     env_logger::init();
     let mut args = std::env::args().skip(1);
     let secure = args.next().unwrap_or_else(|| "127.0.0.1:8443".into());
     let plain = args.next().unwrap_or_else(|| "127.0.0.1:8080".into());
-
     let reactor = Reactor::new()?;
-    let server = HttpServer::new(service_fn(serve));
-    let secure: ServerEndpoint = secure.parse()?;
-    let port = server.clone().listen(&reactor, secure.tls(&tls()?))?;
-    println!("with TLS on {}", port.address());
-    let port = server.listen(&reactor, plain.as_str())?;
-    println!("listening on {}", port.address());
+    let [secure, plain] = start(&reactor, &secure, &plain)?;
+    println!("with TLS on {}", secure.address());
+    println!("listening on {}", plain.address());
     reactor.run()
 }

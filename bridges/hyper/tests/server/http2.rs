@@ -11,6 +11,7 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use torsade::prelude::*;
+use torsade::simulated::Simulation;
 use torsade_hyper::upgrade::{self, UpgradeError};
 use torsade_hyper::{ConnectionInfo, HttpServer, RequestBody, TorsadeExecutor, TorsadeIo};
 
@@ -78,7 +79,17 @@ fn client<T: 'static, F>(
 where
     F: Future<Output = Result<T>> + 'static,
 {
-    let host = world.simulation.host("10.0.0.2");
+    client_of(&world.simulation, talk)
+}
+
+fn client_of<T: 'static, F>(
+    simulation: &Simulation,
+    talk: impl FnOnce(Reactor, Sender, Rc<Cell<bool>>) -> F + 'static,
+) -> Rc<RefCell<Option<T>>>
+where
+    F: Future<Output = Result<T>> + 'static,
+{
+    let host = simulation.host("10.0.0.2");
     let reactor = (*host).clone();
     let result = Rc::new(RefCell::new(None));
     let there = Rc::clone(&result);
@@ -248,4 +259,26 @@ fn there_is_no_upgrade_in_it() {
     world.run_for(1);
     assert!(got.take().is_some());
     assert_eq!(seen.upgrade.take(), Some(UpgradeError::NotAsked));
+}
+
+#[cfg(feature = "tls")]
+#[path = "../../examples/http2_server.rs"]
+#[allow(dead_code, reason = "it has a main function")]
+mod http2_server;
+
+#[cfg(feature = "tls")]
+#[test]
+fn the_example_says_what_was_spoken_and_gives_back_what_it_is_sent() {
+    let simulation = Simulation::new(1);
+    http2_server::start(&simulation.host("10.0.0.1"), "tcp:443", "tcp:80").expect("listens");
+    let got = client_of(&simulation, |_, mut sender, _| async move {
+        let first = text(sender.send_request(get("/")).await?).await?;
+        let echo = Request::post("http://a/echo").body(Full::from("there and back"))?;
+        let echo = text(sender.send_request(echo).await?).await?;
+        Ok([first, echo, text(sender.send_request(get("/x")).await?).await?])
+    });
+    simulation.run_for(Duration::from_secs(1)).expect("runs");
+    let [first, echo, missing] = got.take().expect("it came");
+    assert!(first.starts_with("HTTP/2.0 with 10.0.0.2:") && first.ends_with(": no TLS\n"), "{first}");
+    assert_eq!((echo.as_str(), missing.as_str()), ("there and back", "there is no /x here\n"));
 }

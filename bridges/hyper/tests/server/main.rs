@@ -5,6 +5,7 @@ mod ends;
 mod http2;
 mod http2_bounds;
 mod requests;
+mod telling;
 mod tls;
 mod upgrades;
 mod world;
