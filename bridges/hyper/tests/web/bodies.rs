@@ -5,9 +5,8 @@ use std::net::{Shutdown, SocketAddr};
 
 use serde_json::json;
 use sha1_smol::Sha1;
-use torsade::prelude::*;
 
-use crate::asking::{Folder, LIMIT, Served, ask, ask_with_body, connect, noise, read};
+use crate::asking::{Folder, LIMIT, Served, ServerProcess, ask, ask_with_body, connect, noise, read};
 use crate::child;
 use crate::programs::{streamed_page, web_server};
 
@@ -82,25 +81,16 @@ fn resident(process: u32) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())
 }
 
-/// In a child: the web server, with the files of the folder that the environment names.
-pub fn serve_in_child() {
-    let reactor = Reactor::new().unwrap();
-    let port = web_server::start(&reactor, "127.0.0.1:0", std::env::var("FOLDER").unwrap()).unwrap();
-    println!("\nlistening on {}", port.address());
-    reactor.run().unwrap();
-}
-
 #[test]
 fn four_readers_that_stall_in_bodies_of_32_mb_cost_some_pieces() {
     const NAME: &str = "bodies::four_readers_that_stall_in_bodies_of_32_mb_cost_some_pieces";
     if child::is_child(NAME) {
-        return serve_in_child();
+        return ServerProcess::run();
     }
     let folder = Folder::new("stalled");
     folder.file("32mb.bin", noise(32 << 20));
-    let mut server = child::child(NAME).env("FOLDER", &folder.0).spawn().unwrap();
-    let mut lines = child::lines(&mut server);
-    let address = child::listening(&mut lines);
+    let server = ServerProcess::new(NAME, &folder);
+    let address = server.address;
     // Warm: threads are there, and buffers were made.
     for _ in 0..4 {
         assert_eq!(ask(address, "GET /files/32mb.bin\nrange: bytes=0-1999999").body.len(), 2_000_000);
@@ -122,8 +112,6 @@ fn four_readers_that_stall_in_bodies_of_32_mb_cost_some_pieces() {
         stream.read_to_end(&mut rest).unwrap();
         assert!(rest.len() > 31 << 20, "a reader that goes on gets the rest: {}", rest.len());
     }
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 /// A reader that has read the head of an answer, and then nothing.

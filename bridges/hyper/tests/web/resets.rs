@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::asking::{Folder, LIMIT, ask, ask_with_body, connect, noise};
-use crate::{bodies, child};
+use crate::asking::{Folder, LIMIT, ServerProcess, ask, ask_with_body, connect, noise};
+use crate::child;
 
 /// How many descriptors a process has open (Linux).
 fn descriptors(process: u32) -> Option<usize> {
@@ -33,14 +33,13 @@ impl End {
 fn cancelled_and_reset_transfers_leave_the_server_serving_and_no_descriptor_open() {
     const NAME: &str = "resets::cancelled_and_reset_transfers_leave_the_server_serving_and_no_descriptor_open";
     if child::is_child(NAME) {
-        return bodies::serve_in_child();
+        return ServerProcess::run();
     }
     let folder = Folder::new("resets");
     folder.file("large.bin", noise(8 << 20));
     folder.file("large.txt", "all work and no play\n".repeat(1 << 18));
-    let mut server = child::child(NAME).env("FOLDER", &folder.0).spawn().unwrap();
-    let mut lines = child::lines(&mut server);
-    let address = child::listening(&mut lines);
+    let server = ServerProcess::new(NAME, &folder);
+    let address = server.address;
     let request = |head: &str| {
         let mut stream = connect(address);
         stream.write_all(head.as_bytes()).unwrap();
@@ -75,6 +74,4 @@ fn cancelled_and_reset_transfers_leave_the_server_serving_and_no_descriptor_open
     } else {
         println!("skipped: there is no /proc to count descriptors by");
     }
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
