@@ -3,16 +3,12 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::Child;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::{Phase, ReactorHandle, SystemEvent};
-
-use crate::child;
-use crate::programs::web_server;
 
 /// How long a test may take before it counts as hung: a machine with other work to do is slow.
 pub const LIMIT: Duration = Duration::from_secs(300);
@@ -47,40 +43,6 @@ impl Drop for Served {
         if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
             std::panic::resume_unwind(panic);
         }
-    }
-}
-
-/// The web server in a process of its own, this test binary as the child of a test; ended when dropped.
-pub struct ServerProcess {
-    child: Child,
-    pub address: SocketAddr,
-}
-
-impl ServerProcess {
-    /// Starts it as the child of the test `name`, with the files of `folder`.
-    pub fn new(name: &str, folder: &Folder) -> Self {
-        let mut child = child::child(name).env("FOLDER", &folder.0).spawn().unwrap();
-        let address = child::listening(&mut child::lines(&mut child));
-        Self { child, address }
-    }
-
-    /// What the child does.
-    pub fn run() {
-        let reactor = Reactor::new().unwrap();
-        let port = web_server::start(&reactor, "127.0.0.1:0", std::env::var("FOLDER").unwrap()).unwrap();
-        println!("\nlistening on {}", port.address());
-        reactor.run().unwrap();
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-}
-
-impl Drop for ServerProcess {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 

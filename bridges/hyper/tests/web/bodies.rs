@@ -6,9 +6,10 @@ use std::net::{Shutdown, SocketAddr};
 use serde_json::json;
 use sha1_smol::Sha1;
 
-use crate::asking::{Folder, LIMIT, Served, ServerProcess, ask, ask_with_body, connect, noise, read};
+use crate::asking::{Folder, LIMIT, Served, ask, ask_with_body, connect, noise, read};
 use crate::child;
 use crate::programs::{streamed_page, web_server};
+use crate::server_process::ServerProcess;
 
 const LARGE: usize = 20 << 20;
 

@@ -15,5 +15,6 @@ mod files;
 mod notes;
 mod programs;
 mod resets;
+mod server_process;
 mod simulated;
 mod twisted;

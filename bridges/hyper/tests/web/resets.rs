@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::asking::{Folder, LIMIT, ServerProcess, ask, ask_with_body, connect, noise};
+use crate::asking::{Folder, LIMIT, ask, ask_with_body, connect, noise};
 use crate::child;
+use crate::server_process::ServerProcess;
 
 /// How many descriptors a process has open (Linux).
 fn descriptors(process: u32) -> Option<usize> {
