@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_tungstenite::tungstenite::Message;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use futures_lite::future::{or, yield_now};
-use futures_util::SinkExt;
 use hyper::body::Bytes;
 use torsade::{Deferred, DeferredQueue, Firer, Reactor};
 
@@ -102,13 +101,10 @@ async fn hear_line(receiver: &mut Receiver, reactor: &Reactor) -> Result<Option<
     }
 }
 
-/// Sends what waits, as much as there is at once.
+/// Sends what waits.
 async fn speak(sender: &mut Sender, queue: &DeferredQueue<Message>) -> Result<(), End> {
     while let Ok(message) = queue.get().await {
-        sender.feed(message).await?;
-        if queue.is_empty() {
-            sender.flush().await?;
-        }
+        sender.send(message).await?;
     }
     Ok(())
 }
