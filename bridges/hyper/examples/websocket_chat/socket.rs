@@ -7,8 +7,8 @@ use async_tungstenite::tungstenite::error::{Error, ProtocolError};
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 use async_tungstenite::{WebSocketReceiver, WebSocketSender, WebSocketStream};
-use futures_lite::{AsyncWriteExt, StreamExt};
 use futures_lite::future::or;
+use futures_lite::{AsyncWriteExt, StreamExt};
 use torsade::{AsyncConnection, Reactor};
 
 pub type Sender = WebSocketSender<AsyncConnection>;
