@@ -44,16 +44,11 @@ impl fmt::Debug for TorsadeTimer {
 
 impl Timer for TorsadeTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
-        self.sleep_until(self.now() + duration)
+        Box::pin(Sleep::new(&self.reactor, self.reactor.now().saturating_add(duration)))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(Sleep(SendWrapper::new(Sleeping {
-            reactor: (*self.reactor).clone(),
-            deadline: deadline.saturating_duration_since(self.zero),
-            waker: Rc::default(),
-            call: None,
-        })))
+        Box::pin(Sleep::new(&self.reactor, deadline.saturating_duration_since(self.zero)))
     }
 
     fn now(&self) -> Instant {
@@ -79,6 +74,12 @@ struct Sleeping {
     call: Option<DelayedCall>,
 }
 
+impl Sleep {
+    fn new(reactor: &Reactor, deadline: Duration) -> Self {
+        Self(SendWrapper::new(Sleeping { reactor: reactor.clone(), deadline, waker: Rc::default(), call: None }))
+    }
+}
+
 impl rt::Sleep for Sleep {}
 
 impl Future for Sleep {
@@ -88,6 +89,7 @@ impl Future for Sleep {
         let sleeping = &mut *self.get_mut().0;
         let now = sleeping.reactor.now();
         if now >= sleeping.deadline {
+            sleeping.cancel();
             return Poll::Ready(());
         }
         sleeping.waker.replace(Some(context.waker().clone()));

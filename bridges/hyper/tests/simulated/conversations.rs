@@ -1,0 +1,229 @@
+//! Requests and answers of random sizes and shapes, over HTTP/1.1 and HTTP/2, by hyper's own builders, by `HttpServer` and by `Client`.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, client, server};
+use torsade::prelude::*;
+use torsade::simulated::{Faults, Simulation};
+use torsade_hyper::{Client, HttpServer, RequestBody, TorsadeExecutor, TorsadeIo, TorsadeTimer};
+
+use crate::service::{Failed, Pieces, Wanted, answer};
+use crate::{CLIENT, SECOND, SERVER, assert_nothing_is_left, play};
+
+/// Seeds of each test, unless `TORSADE_SEEDS` says otherwise. Each is played twice in each way.
+const SEEDS: u64 = 4;
+/// For one request, with its body and its answer's.
+const DEADLINE: Duration = Duration::from_secs(600);
+const AUTHORITY: &str = "10.0.0.1:80";
+
+/// Who serves, and who asks.
+#[derive(Clone, Copy, Debug)]
+pub enum Way {
+    /// hyper's builders at both ends.
+    Builders(Version),
+    /// `HttpServer`, and hyper's builder at the client's end.
+    Server(Version),
+    /// `HttpServer` and `Client`.
+    Both(Version),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Version {
+    One,
+    Two,
+}
+
+const WAYS: [Way; 6] = [
+    Way::Builders(Version::One),
+    Way::Builders(Version::Two),
+    Way::Server(Version::One),
+    Way::Server(Version::Two),
+    Way::Both(Version::One),
+    Way::Both(Version::Two),
+];
+
+/// What became of each request.
+type Outcomes = Rc<RefCell<Vec<Result<(), Failed>>>>;
+
+#[test]
+fn every_request_is_answered_right_on_a_calm_network() {
+    for way in WAYS {
+        play(&Faults::calm(), SEEDS, |simulation| {
+            all_is_answered(simulation, way, 1 << 17);
+        });
+    }
+}
+
+#[test]
+fn every_request_is_answered_right_on_a_lossy_network() {
+    for way in WAYS {
+        play(&Faults::lossy(), SEEDS, |simulation| {
+            all_is_answered(simulation, way, 1 << 13);
+        });
+    }
+}
+
+#[test]
+fn every_request_ends_in_time_and_leaves_nothing_behind_on_a_hostile_network() {
+    for way in WAYS {
+        play(&Faults::hostile(), SEEDS, |simulation| {
+            // What fails is told so; that each comes to an end is looked at where they are counted.
+            converse(simulation, way, 1 << 13);
+        });
+    }
+}
+
+fn all_is_answered(simulation: &Simulation, way: Way, most: usize) {
+    for outcome in converse(simulation, way, most).take() {
+        outcome.unwrap_or_else(|error| panic!("{way:?}: {error}"));
+    }
+}
+
+/// Asks some requests on some connections, and gives their outcomes when nothing is left of them.
+fn converse(simulation: &Simulation, way: Way, most: usize) -> Outcomes {
+    let port = serve(&simulation.host(SERVER), way);
+    let host = simulation.host(CLIENT);
+    let outcomes = Outcomes::default();
+    let mut asked = 0;
+    for _ in 0..1 + simulation.draw(3) {
+        let wanted: Vec<Wanted> = (0..1 + simulation.draw(4)).map(|_| Wanted::draw(simulation, most)).collect();
+        asked += wanted.len();
+        host.spawn(ask(host.reactor().clone(), way, wanted, Rc::clone(&outcomes)));
+    }
+    let all = asked as u32;
+    simulation.run_for(all * DEADLINE + 60 * SECOND).unwrap();
+    assert_eq!(outcomes.borrow().len(), asked, "{way:?}: not every request has ended\n{}", simulation.report());
+    port.stop_listening();
+    assert_nothing_is_left(simulation);
+    outcomes
+}
+
+/// Serves on port 80.
+pub fn serve(reactor: &Reactor, way: Way) -> Port {
+    let timer = TorsadeTimer::new(reactor);
+    match way {
+        Way::Builders(version) => {
+            let mut incoming = reactor.listen_async("tcp:80").unwrap();
+            let port = incoming.port().clone();
+            let there = reactor.clone();
+            reactor.spawn(async move {
+                while let Some(connection) = incoming.accept().await {
+                    // How it ends is the client's doing.
+                    there.spawn(serve_one(there.clone(), version, connection));
+                }
+            });
+            port
+        }
+        Way::Server(_) | Way::Both(_) => {
+            let service = service_fn(move |request: Request<RequestBody>| answer(timer.clone(), request));
+            HttpServer::new(service).auto_date_header(false).listen(reactor, "tcp:80").unwrap()
+        }
+    }
+}
+
+async fn serve_one(reactor: Reactor, version: Version, connection: AsyncConnection) {
+    let (timer, io) = (TorsadeTimer::new(&reactor), TorsadeIo::new(connection));
+    let clock = timer.clone();
+    let service = service_fn(move |request: Request<Incoming>| answer(timer.clone(), request));
+    let _ended = match version {
+        Version::One => {
+            let mut builder = server::conn::http1::Builder::new();
+            builder.timer(clock).auto_date_header(false).serve_connection(io, service).await
+        }
+        Version::Two => {
+            let mut builder = server::conn::http2::Builder::new(TorsadeExecutor::new(&reactor));
+            builder.timer(clock).auto_date_header(false).serve_connection(io, service).await
+        }
+    };
+}
+
+/// Asks for all of it on one connection: one after the other, with HTTP/2 and with a `Client` side by side.
+async fn ask(reactor: Reactor, way: Way, wanted: Vec<Wanted>, outcomes: Outcomes) {
+    match way {
+        Way::Builders(Version::One) | Way::Server(Version::One) => {
+            let mut sender = connect1(&reactor).await.map_err(|error| error.to_string());
+            for wanted in wanted {
+                let outcome = match &mut sender {
+                    Ok(sender) => in_time(&reactor, ask1(&reactor, sender, wanted)).await,
+                    Err(error) => Err(error.clone().into()),
+                };
+                outcomes.borrow_mut().push(outcome);
+            }
+        }
+        Way::Builders(Version::Two) | Way::Server(Version::Two) => {
+            let sender = in_time(&reactor, connect2(&reactor)).await.map_err(|error| error.to_string());
+            for wanted in wanted {
+                let (reactor, sender, outcomes) = (reactor.clone(), sender.clone(), Rc::clone(&outcomes));
+                reactor.clone().spawn(async move {
+                    let outcome = match sender {
+                        Ok(sender) => in_time(&reactor, ask2(&reactor, sender, wanted)).await,
+                        Err(error) => Err(error.into()),
+                    };
+                    outcomes.borrow_mut().push(outcome);
+                });
+            }
+        }
+        Way::Both(version) => {
+            let client = match version {
+                Version::One => Client::new(&reactor),
+                Version::Two => Client::builder(&reactor).http2_prior_knowledge().build(),
+            };
+            for wanted in wanted {
+                let (reactor, client, outcomes) = (reactor.clone(), client.clone(), Rc::clone(&outcomes));
+                reactor.clone().spawn(async move {
+                    let outcome = in_time(&reactor, ask_client(&reactor, &client, wanted)).await;
+                    outcomes.borrow_mut().push(outcome);
+                });
+            }
+        }
+    }
+}
+
+/// Gives up what takes too long.
+async fn in_time<T>(reactor: &Reactor, asking: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    let late = async {
+        reactor.sleep(DEADLINE).await.ok();
+        Err("it came too late".into())
+    };
+    futures_lite::future::or(asking, late).await
+}
+
+type Sender1 = client::conn::http1::SendRequest<Pieces>;
+type Sender2 = client::conn::http2::SendRequest<Pieces>;
+
+pub async fn connect1(reactor: &Reactor) -> Result<Sender1, Failed> {
+    let connection = reactor.connect_async(AUTHORITY).await.map_err(|failure| failure.to_string())?;
+    let (sender, connection) = client::conn::http1::Builder::new().handshake(TorsadeIo::new(connection)).await?;
+    // Its error is that of the requests.
+    reactor.spawn(async move { drop(connection.await) });
+    Ok(sender)
+}
+
+pub async fn ask1(reactor: &Reactor, sender: &mut Sender1, wanted: Wanted) -> Result<(), Failed> {
+    sender.ready().await?;
+    let response = sender.send_request(wanted.request(&TorsadeTimer::new(reactor), AUTHORITY)).await?;
+    wanted.check(response).await
+}
+
+pub async fn connect2(reactor: &Reactor) -> Result<Sender2, Failed> {
+    let connection = reactor.connect_async(AUTHORITY).await.map_err(|failure| failure.to_string())?;
+    let mut builder = client::conn::http2::Builder::new(TorsadeExecutor::new(reactor));
+    let (sender, connection) = builder.timer(TorsadeTimer::new(reactor)).handshake(TorsadeIo::new(connection)).await?;
+    reactor.spawn(async move { drop(connection.await) });
+    Ok(sender)
+}
+
+pub async fn ask2(reactor: &Reactor, mut sender: Sender2, wanted: Wanted) -> Result<(), Failed> {
+    sender.ready().await?;
+    let response = sender.send_request(wanted.request(&TorsadeTimer::new(reactor), AUTHORITY)).await?;
+    wanted.check(response).await
+}
+
+pub async fn ask_client(reactor: &Reactor, client: &Client, wanted: Wanted) -> Result<(), Failed> {
+    let response = client.request(wanted.request(&TorsadeTimer::new(reactor), AUTHORITY)).await?;
+    wanted.check(response).await
+}
