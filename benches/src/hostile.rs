@@ -5,7 +5,8 @@
 //!
 //! The server runs in a thread of its own, 64 peers of one kind in a process of the lowest priority, and 20 others ask for an
 //! echo of 16 bytes every 20 ms. Printed are the median and the 99th percentile of what these wait, in milliseconds and as
-//! a multiple of what they wait beside plain floods, and the processor time of a turn.
+//! a multiple of what they wait beside plain floods, and the processor time of a turn; and how often tasks that yield for ever,
+//! which one kind has beside plain floods, are polled.
 
 mod hostile {
     pub mod input;
@@ -30,6 +31,8 @@ struct Measured {
     p99: f64,
     /// Milliseconds of processor time a turn.
     turn: f64,
+    /// Polls of tasks a second.
+    polls: f64,
 }
 
 fn measure(kind: &Kind) -> Result<Measured> {
@@ -38,12 +41,13 @@ fn measure(kind: &Kind) -> Result<Measured> {
     let (waits, used) = flood(server.hostile, kind, || {
         let before = server.used();
         let waits = probe(server.echo, MEASURED);
-        (waits, before.until(server.used()))
+        let after = server.used();
+        (waits, (before.turn_until(after), before.polls_until(after) / MEASURED.as_secs_f64()))
     })?;
     let mut waits = waits?;
     waits.sort_by(f64::total_cmp);
     let percentile = |percent: usize| waits.get(waits.len() * percent / 100).copied().unwrap_or(f64::NAN);
-    Ok(Measured { p50: percentile(50), p99: percentile(99), turn: used })
+    Ok(Measured { p50: percentile(50), p99: percentile(99), turn: used.0, polls: used.1 })
 }
 
 fn median(of: impl Iterator<Item = f64>) -> f64 {
@@ -65,7 +69,10 @@ fn main() -> Result {
     let wanted: Vec<String> = arguments.collect();
     let kinds: Vec<Kind> =
         kinds().into_iter().filter(|kind| wanted.is_empty() || wanted.iter().any(|name| name == kind.name)).collect();
-    println!("{:28} {:>9} {:>9} {:>9} {:>9} {:>12}", "64 peers that send", "p50, ms", "times", "p99, ms", "times", "CPU ms/turn");
+    println!(
+        "{:29} {:>9} {:>9} {:>9} {:>9} {:>12} {:>12}",
+        "64 peers that send", "p50, ms", "times", "p99, ms", "times", "CPU ms/turn", "polls/s"
+    );
     for kind in &kinds {
         let (mut plain, mut hostile) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
@@ -75,11 +82,12 @@ fn main() -> Result {
         let of = |all: &[Measured], field: fn(&Measured) -> f64| median(all.iter().map(field));
         let (p50, p99) = (of(&hostile, |one| one.p50), of(&hostile, |one| one.p99));
         println!(
-            "{:28} {p50:9.2} {:9.1} {p99:9.2} {:9.1} {:12.2}",
+            "{:29} {p50:9.2} {:9.1} {p99:9.2} {:9.1} {:12.2} {:12.0}",
             kind.name,
             p50 / of(&plain, |one| one.p50),
             p99 / of(&plain, |one| one.p99),
-            of(&hostile, |one| one.turn)
+            of(&hostile, |one| one.turn),
+            of(&hostile, |one| one.polls)
         );
     }
     Ok(())

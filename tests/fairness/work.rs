@@ -230,3 +230,33 @@ fn compressed(format: Format, plain: &[u8]) -> Vec<u8> {
     reactor.advance(std::time::Duration::ZERO);
     peer.take_received()
 }
+
+#[test]
+fn tasks_that_wake_themselves_for_ever_and_a_connection_each_have_their_part_of_every_turn() {
+    const TASKS: usize = 300;
+    const TURNS: usize = 100;
+    let reactor = MemoryReactor::new();
+    let polls = Rc::new(RefCell::new(vec![0; TASKS]));
+    for task in 0..TASKS {
+        let polls = Rc::clone(&polls);
+        reactor.spawn(std::future::poll_fn(move |context| {
+            polls.borrow_mut()[task] += 1;
+            context.waker().wake_by_ref();
+            std::task::Poll::<()>::Pending
+        }));
+    }
+    let echo = reactor.listen_tcp("127.0.0.1:0", |_peer| torsade::wire::Echo).unwrap();
+    // Not `advance`, which goes on until nothing is left to do.
+    let turn = || reactor.turn();
+    turn();
+    let peer = reactor.connect_peer(std::net::SocketAddr::from(([192, 0, 2, 1], 1)), support::address(&echo)).unwrap();
+    (0..3).for_each(|_| turn());
+    let before = polls.borrow().clone();
+    for number in 0..TURNS {
+        peer.send(b"?");
+        turn();
+        assert_eq!(peer.take_received(), b"?", "in turn {number}");
+    }
+    let polled: Vec<usize> = polls.borrow().iter().zip(before).map(|(polls, before)| polls - before).collect();
+    assert_eq!(polled, [TURNS; TASKS], "polled more or less than once a turn");
+}

@@ -5,6 +5,8 @@
 pub enum Way {
     /// Every byte as it is.
     Plain,
+    /// The same, beside this many tasks that yield and do nothing else.
+    Beside(usize),
     /// As lines.
     Lines,
     /// As netstrings.
@@ -112,6 +114,7 @@ pub fn kinds() -> Vec<Kind> {
     #[allow(unused_mut, reason = "no feature may be on")]
     let mut kinds = vec![
         Kind::plain(),
+        Kind::new("as plain, and 300 tasks yield", Way::Beside(300), b"", b"p"),
         Kind::new("deflate: zeros", zlib, &[0x78, 0x9c], &zeros()),
         Kind::new("deflate: code tables", zlib, &[0x78, 0x9c], &eight(code_tables)),
         Kind::new("deflate: fixed blocks", zlib, &[0x78, 0x9c], &eight(fixed)),

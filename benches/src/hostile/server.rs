@@ -1,9 +1,11 @@
 //! The server under attack.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
+use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -24,10 +26,11 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the server's thread has done: turns, and nanoseconds of processor time.
+/// What the server's thread has done: turns, nanoseconds of processor time, and how often tasks that yield were polled.
 #[derive(Default)]
 struct Used {
     turns: AtomicU64,
+    polls: AtomicU64,
     nanoseconds: AtomicU64,
 }
 
@@ -35,14 +38,32 @@ struct Used {
 #[derive(Clone, Copy)]
 pub struct Moment {
     turns: u64,
+    polls: u64,
     nanoseconds: u64,
 }
 
 impl Moment {
     /// Milliseconds of processor time a turn between two moments.
-    pub fn until(self, later: Self) -> f64 {
+    pub fn turn_until(self, later: Self) -> f64 {
         (later.nanoseconds - self.nanoseconds) as f64 / 1e6 / (later.turns - self.turns).max(1) as f64
     }
+}
+
+impl Moment {
+    /// How often tasks were polled between two moments.
+    pub fn polls_until(self, later: Self) -> f64 {
+        (later.polls - self.polls) as f64
+    }
+}
+
+/// Yields for ever, and counts how often.
+async fn yield_for_ever(used: Arc<Used>) {
+    poll_fn(|context| {
+        used.polls.fetch_add(1, Ordering::Relaxed);
+        context.waker().wake_by_ref();
+        Poll::<()>::Pending
+    })
+    .await;
 }
 
 /// Takes what comes and drops it, as a stream if it is one.
@@ -77,7 +98,7 @@ impl StringProtocol for Sink {
 fn listen(reactor: &Reactor, way: Way) -> Result<Port> {
     const ANY: &str = "127.0.0.1:0";
     Ok(match way {
-        Way::Plain => reactor.listen_tcp(ANY, |_peer| Sink(None))?,
+        Way::Plain | Way::Beside(_) => reactor.listen_tcp(ANY, |_peer| Sink(None))?,
         Way::Lines => reactor.listen_tcp(ANY, |_peer| LineReceiver::new(Sink(None)))?,
         Way::Netstrings => reactor.listen_tcp(ANY, |_peer| NetstringReceiver::new(Sink(None)))?,
         Way::Stream(format) => reactor.listen_tcp(ANY, move |_peer| Sink(Some(format)))?,
@@ -111,6 +132,9 @@ impl Server {
                 if let (Address::Tcp(hostile), Address::Tcp(echo)) = (hostile.address(), echo.address()) {
                     tell.send((hostile, echo, reactor.handle()))?;
                 }
+                if let Way::Beside(tasks) = way {
+                    (0..tasks).for_each(|_| drop(reactor.spawn(yield_for_ever(Arc::clone(&noted)))));
+                }
                 note(reactor.clone(), noted);
                 reactor.run()
             };
@@ -122,7 +146,8 @@ impl Server {
 
     /// What it has used until now.
     pub fn used(&self) -> Moment {
-        Moment { turns: self.used.turns.load(Ordering::Relaxed), nanoseconds: self.used.nanoseconds.load(Ordering::Relaxed) }
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Moment { turns: of(&self.used.turns), polls: of(&self.used.polls), nanoseconds: of(&self.used.nanoseconds) }
     }
 }
 
