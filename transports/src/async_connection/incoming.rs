@@ -169,7 +169,7 @@ impl Protocol for Accepted {
     }
 
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        self.fallback(transport, Callback::Data(data))
+        self.protocol.data_received(transport, data)
     }
 
     fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> Result {

@@ -112,6 +112,13 @@ pub(super) struct CloseTimeout {
     pub(super) linger: Duration,
 }
 
+impl Rare {
+    /// Nobody is told anything from here as long as the connection is open.
+    fn is_quiet(&self) -> bool {
+        self.producer.is_none() && self.consumers.is_empty() && self.waiters.is_empty()
+    }
+}
+
 impl Default for Rare {
     fn default() -> Self {
         Self {
@@ -274,9 +281,10 @@ impl State {
         wanted && !(self.incoming.has_ended() || self.life.is_lost())
     }
 
-    /// Nothing can be due here but input and output: no layers, no producer, no end under way.
-    pub(super) const fn is_plain(&self) -> bool {
-        self.chain.is_none() && self.rare.is_none() && self.life.is_open() && self.outgoing.is_open()
+    /// Nothing can be due here but input and output: no layers, no producer, nobody who waits, no end under way.
+    pub(super) fn is_plain(&self) -> bool {
+        let quiet = self.rare_if_any().is_none_or(Rare::is_quiet);
+        self.chain.is_none() && quiet && self.life.is_open() && self.outgoing.is_open()
     }
 
     /// Has bytes of the wire read once more, before what the socket has.
