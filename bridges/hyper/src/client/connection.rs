@@ -55,6 +55,17 @@ impl Http1 {
     pub(super) async fn upgraded(&mut self) -> Option<AsyncConnection> {
         (&mut self.task).await.ok().flatten()
     }
+
+    /// Goes on with HTTP after what might have been an upgrade.
+    pub(super) async fn decline_upgrade(&mut self) {
+        self.set_serving(Serving::Request);
+        // The response may have been the last one, and all of it here: then the connection was given already.
+        if self.task.is_called()
+            && let Some(connection) = self.upgraded().await
+        {
+            close(connection).await;
+        }
+    }
 }
 
 impl Drop for Http1 {
@@ -82,12 +93,14 @@ async fn run(
             return Ok(Some(connection));
         }
         Serving::Unwanted => {}
-        // Once begun, the close goes on without us. An error says that the connection is lost already.
-        Serving::Nothing | Serving::Request => {
-            poll_fn(|context| Poll::Ready(Pin::new(&mut connection).poll_close(context).is_ready())).await;
-        }
+        Serving::Nothing | Serving::Request => close(connection).await,
     }
     Ok(None)
+}
+
+/// Begins a close, which goes on without us. An error says that the connection is lost already.
+async fn close(mut connection: AsyncConnection) {
+    poll_fn(|context| Poll::Ready(Pin::new(&mut connection).poll_close(context).is_ready())).await;
 }
 
 /// A connection whose requests are served side by side. It closes when it is dropped and serves none any more.

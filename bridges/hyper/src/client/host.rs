@@ -6,8 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade::{
-    AsyncConnection, ConnectError, DeferredHandle, DeferredLock, DeferredPermit, DeferredSemaphore, DelayedCall, Reactor,
-    ReactorAsync,
+    AsyncConnection, ConnectError, DeferredLock, DeferredPermit, DeferredSemaphore, DelayedCall, Reactor, ReactorAsync,
 };
 
 use super::connection::{Http1, Http2, Serving};
@@ -168,11 +167,7 @@ impl Host {
 
     async fn open(&self, alone: bool) -> Result<AsyncConnection, ClientError> {
         let endpoint = self.settings.endpoint(&self.origin, alone)?;
-        let connecting = self.reactor().connect_async(endpoint);
-        let attempt = Attempt(connecting.handle());
-        let connected = connecting.await;
-        drop(attempt);
-        connected.map_err(|failure| {
+        self.reactor().connect_async(endpoint).await.map_err(|failure| {
             self.failures.set(self.failures.get() + 1);
             self.failure.replace(failure.downcast_ref::<ConnectError>().cloned());
             ClientError::connect(&failure)
@@ -274,13 +269,4 @@ fn is_http2(connection: &AsyncConnection) -> bool {
 #[cfg(not(feature = "tls"))]
 const fn is_http2(_: &AsyncConnection) -> bool {
     false
-}
-
-/// Ends the attempt to connect with the request that needs it.
-struct Attempt(DeferredHandle);
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
 }

@@ -68,10 +68,17 @@ impl Lease {
         }
     }
 
-    /// Says whether the request is one after which the connection may be another protocol's.
-    pub(super) fn set_upgrade(&self, upgrade: bool) {
+    /// Says that after the next request the connection may be another protocol's.
+    pub(super) fn set_upgrade(&self) {
         if let Self::Connection(connection) = self {
-            connection.http.set_serving(if upgrade { Serving::Upgrade } else { Serving::Request });
+            connection.http.set_serving(Serving::Upgrade);
+        }
+    }
+
+    /// Goes on with HTTP, since it is not.
+    pub(super) async fn decline_upgrade(&mut self) {
+        if let Self::Connection(connection) = self {
+            connection.http.decline_upgrade().await;
         }
     }
 

@@ -71,10 +71,10 @@ impl Pool {
         request: Request<OutgoingBody>,
     ) -> Result<(Response<ResponseBody>, Option<AsyncConnection>), ClientError> {
         let connect = request.method() == Method::CONNECT;
-        let Exchange { response, mut pace, lease } = self.exchange(request, true).await?;
+        let Exchange { response, mut pace, mut lease } = self.exchange(request, true).await?;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS && !(connect && status.is_success()) {
-            lease.set_upgrade(false);
+            lease.decline_upgrade().await;
             return Ok((response.map(|incoming| ResponseBody::new(incoming, pace, lease)), None));
         }
         match pace.keep(lease.upgraded()).await? {
@@ -100,7 +100,9 @@ impl Pool {
         };
         request.body_mut().note_progress(pace.progress());
         let repeated = if lease.reused() { repeated(&request) } else { None };
-        lease.set_upgrade(upgrade);
+        if upgrade {
+            lease.set_upgrade();
+        }
         let mut sent = pace.keep(lease.send(request)).await;
         if let Ok(Err(error)) = &mut sent
             && lease.reused()
@@ -113,7 +115,9 @@ impl Pool {
             };
             pace.progress().note();
             lease = pace.keep(host.connect(permit, upgrade)).await??;
-            lease.set_upgrade(upgrade);
+            if upgrade {
+                lease.set_upgrade();
+            }
             sent = pace.keep(lease.send(request)).await;
         }
         match sent {

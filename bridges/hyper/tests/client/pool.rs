@@ -21,6 +21,9 @@ fn one_connection_serves_request_after_request() {
         for _ in 0..10 {
             assert_eq!(fetch(&client).await?, "hello");
         }
+        assert_eq!(reactor.leftovers().delayed_calls.len(), 1, "it will be closed");
+        drop(client);
+        assert_eq!(reactor.leftovers().delayed_calls, Vec::<String>::new());
         Ok(())
     });
     assert_eq!(seen.connections.get(), 1);
@@ -118,10 +121,12 @@ fn a_connection_that_rests_is_closed_after_its_time() {
         try_zip(fetch(&client), fetch(&client)).await?;
         reactor.sleep(6 * SECOND).await?;
         fetch(&client).await?;
+        reactor.sleep(2 * SECOND).await?;
+        fetch(&client).await?;
         assert_eq!(ends.ends.borrow().len(), 0);
-        reactor.sleep(6 * SECOND).await?;
-        assert_eq!(ends.ends.borrow().len(), 1, "the one that was not used");
-        reactor.sleep(6 * SECOND).await?;
+        reactor.sleep(4 * SECOND).await?;
+        assert_eq!(ends.ends.borrow().len(), 1, "the one that was not used, since the youngest is taken first");
+        reactor.sleep(8 * SECOND).await?;
         assert_eq!(ends.ends.borrow().len(), 2);
         fetch(&client).await?;
         Ok(())

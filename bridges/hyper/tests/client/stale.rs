@@ -134,3 +134,54 @@ fn bytes_that_nobody_asked_for_end_a_connection_that_rests() {
     });
     assert_eq!(seen.connections.get(), 2);
 }
+
+#[test]
+fn another_that_rests_is_taken_where_the_youngest_has_ended() {
+    let simulation = Simulation::new(1);
+    let seen = raw_server(&simulation, |mut raw, number| async move {
+        if number == 0 {
+            raw.head().await.unwrap();
+            raw.connection.transport().reactor().sleep(SECOND).await?;
+            raw.send(HELLO).await?;
+            return raw.hello().await;
+        }
+        raw.head().await.unwrap();
+        raw.send(HELLO).await?;
+        raw.connection.transport().reactor().sleep(2 * SECOND).await?;
+        Ok(raw.connection.close().await?)
+    });
+    run(&simulation, |reactor| async move {
+        let client = Client::new(&reactor);
+        let first = reactor.spawn({
+            let client = client.clone();
+            async move { Ok(fetch(&client).await?) }
+        });
+        reactor.sleep(SECOND / 2).await?;
+        fetch(&client).await?;
+        first.await?;
+        reactor.sleep(5 * SECOND).await?;
+        fetch(&client).await?;
+        Ok(())
+    });
+    assert_eq!(seen.connections.get(), 2);
+}
+
+#[test]
+fn an_answer_that_is_no_http_is_an_answer_and_nothing_is_sent_again() {
+    let simulation = Simulation::new(1);
+    let seen = raw_server(&simulation, |mut raw, _| async move {
+        raw.head().await.unwrap();
+        raw.send(HELLO).await?;
+        raw.head().await.unwrap();
+        raw.send("no HTTP\r\n").await?;
+        assert!(raw.head().await.is_none());
+        Ok(())
+    });
+    run(&simulation, |reactor| async move {
+        let client = Client::new(&reactor);
+        fetch(&client).await?;
+        assert_eq!(fetch(&client).await.unwrap_err().kind(), ClientErrorKind::Protocol);
+        Ok(())
+    });
+    assert_eq!(seen.connections.get(), 1);
+}

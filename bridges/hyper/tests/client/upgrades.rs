@@ -67,6 +67,19 @@ fn with_any_other_answer_http_goes_on() {
 }
 
 #[test]
+fn an_answer_that_declines_and_closes_is_closed_after() {
+    let simulation = Simulation::new(1);
+    let seen = shouting(&simulation, "HTTP/1.1 426 Upgrade Required\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello");
+    run(&simulation, |reactor| async move {
+        let (response, connection) = Client::new(&reactor).upgrade(switching()).await?;
+        assert!(connection.is_none());
+        assert_eq!(text(response).await?, "hello");
+        Ok(())
+    });
+    assert_eq!(*seen.ends.borrow(), ["closed"]);
+}
+
+#[test]
 fn an_upgraded_connection_takes_nobodys_turn() {
     let simulation = Simulation::new(1);
     let seen = raw_server(&simulation, |mut raw, number| async move {
