@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use torsade::event_log::Log;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation, SimulationError, simulate_with};
@@ -205,5 +206,75 @@ impl Scenario<'_> {
                 end.complain(format!("its peer has closed, and it has read {read} of {written} bytes"));
             }
         }
+    }
+}
+
+/// How a client of an echo ended, and the echo's end of it. How much a write takes, or one that is given up, is a matter of time.
+#[derive(Debug, PartialEq)]
+struct Echoed {
+    read_ended: bool,
+    failed: bool,
+    reason: Option<String>,
+}
+
+/// A random client of an echo that is made of callbacks or in `async` code.
+fn echoed(simulation: &Simulation, in_async: bool) -> Result<Echoed, String> {
+    let (server, client) = (simulation.host(SERVER), simulation.host(CLIENT));
+    let address = format!("{SERVER}:7");
+    if in_async {
+        let mut incoming = server.listen_async(&*address).expect("a free port");
+        let reactor = server.reactor().clone();
+        server.spawn(async move {
+            while let Some(connection) = incoming.accept().await {
+                // It ends with an error where its connection does.
+                reactor.spawn(echo(connection)).into_deferred().add_errback(|_| ()).detach();
+            }
+        });
+    } else {
+        server.listen(&*address, |_peer| torsade::wire::Echo).expect("a free port");
+    }
+    let end = End::new("the client", (10, 10), client.reactor(), false, None);
+    let (seed, playing) = (simulation.seed(), Rc::clone(&end));
+    client.spawn(async move {
+        let connection = playing.reactor.connect_async(&*address).await?;
+        playing.play(connection, seed, 2000).await;
+        Ok(())
+    });
+    simulation.run_for(Duration::from_secs(3600)).map_err(|error| error.to_string())?;
+    let (written, read) = (end.written.get(), end.read.get());
+    let whole = end.closed.get() && !end.aborted.get() && !end.reads_no_more.get() && client.is_running();
+    if read > written || whole && !(end.read_ended.get() && read == written) {
+        end.complain(format!("{read} of {written} bytes came back"));
+    }
+    let problems = end.problems.take();
+    if !problems.is_empty() {
+        return Err(problems.join("\n"));
+    }
+    let log = simulation.log().on(SERVER);
+    let reason = log.entries().iter().find_map(|entry| entry.event.reason.as_ref().map(ToString::to_string));
+    // A stop takes the program along, wherever it is.
+    Ok(Echoed { read_ended: end.read_ended.get(), failed: end.failed.get() && client.is_running(), reason })
+}
+
+async fn echo(mut connection: AsyncConnection) -> Result<()> {
+    let mut buffer = [0; 700];
+    loop {
+        match connection.read(&mut buffer).await? {
+            0 => return Ok(connection.close().await?),
+            count => connection.write_all(&buffer[..count]).await?,
+        }
+    }
+}
+
+#[test]
+fn random_clients_see_the_same_of_an_async_echo_and_of_one_of_callbacks() {
+    super::hush();
+    for faults in [Faults::calm(), Faults::lossy()] {
+        simulate_with(&faults, 0..SEEDS, |simulation| {
+            let [callbacks, in_async] =
+                [false, true].map(|in_async| echoed(&Simulation::with_faults(simulation.seed(), faults.clone()), in_async));
+            let (callbacks, in_async) = (callbacks?, in_async?);
+            if callbacks == in_async { Ok(()) } else { Err(format!("of callbacks {callbacks:?}, in async code {in_async:?}")) }
+        });
     }
 }
