@@ -329,7 +329,13 @@ impl Transport {
         let spawned = tasks.spawn(self.reactor(), async move { task(transport).await.settle().into_result().await });
         let connection = Rc::clone(&self.0);
         let told = spawned.into_deferred().add_errback(move |failure| {
-            if failure.downcast_ref() == Some(&DeferredError::Cancelled) && !connection.is_connected() {
+            // It ended with its connection, or with the reactor.
+            let ended = match failure.downcast_ref() {
+                Some(DeferredError::Cancelled) => !connection.is_connected(),
+                Some(DeferredError::Abandoned) => !connection.reactor().is_running(),
+                _ => false,
+            };
+            if ended {
                 return;
             }
             let panic = failure.downcast_ref::<Panic>().cloned();

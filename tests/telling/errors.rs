@@ -11,7 +11,7 @@ use crate::support::logged::logged;
 use crate::support::{self, child, is_child};
 use log::Level;
 use torsade::prelude::*;
-use torsade::simulated::Simulation;
+use torsade::simulated::{Host, Simulation};
 use torsade::{
     BlockingCallError, CertificateProblem, Deadline, DecompressError, DecompressErrorKind, DeferredError, Escaped, Failure,
     FrameError, Panic, Phase, ProducerError, QueueError, ReactorError, ReactorGone, StartTlsError, StatefulError, SystemEvent,
@@ -568,4 +568,33 @@ fn no_callback_is_slow_where_time_is_simulated_or_the_limit_is_out_of_reach() {
         reactor.run().expect("it stops");
     });
     assert_eq!(lines, []);
+}
+
+#[test]
+fn a_connections_task_that_ends_with_its_reactor_is_no_error() {
+    struct Waiting;
+
+    impl Protocol for Waiting {
+        fn connection_made(&mut self, transport: &Transport) -> Result {
+            transport.spawn(|_| std::future::pending::<()>());
+            Ok(())
+        }
+
+        fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+            Ok(())
+        }
+    }
+
+    for ends in [Host::kill, Host::crash] {
+        let lines = logged(Level::Warn, || {
+            let simulation = Simulation::new(1);
+            let server = simulation.host("10.0.0.1");
+            server.listen("tcp:7", |_peer| Waiting).unwrap();
+            simulation.host("10.0.0.2").connect("10.0.0.1:7", |_peer| Waiting).unwrap();
+            simulation.run_for(Duration::from_secs(1)).unwrap();
+            ends(&server);
+            simulation.run_for(Duration::from_secs(1)).unwrap();
+        });
+        assert_eq!(lines, []);
+    }
 }
