@@ -51,13 +51,13 @@ fn answer(mut request: Request<RequestBody>, room: &Rc<Room>, reactor: &Reactor)
     let upgraded = upgrade::on(&mut request);
     let (room, clone) = (Rc::clone(room), reactor.clone());
     reactor.spawn(async move {
-        let (connection, reactor) = (upgraded.await?, &clone);
+        // It has gone before it was answered, if there is none.
+        let (Ok(connection), reactor) = (upgraded.await, &clone) else { return };
         if chat {
             converse(connection, LINE, reactor, async |sender, receiver| room.chat(sender, receiver, reactor).await).await;
         } else {
             converse(connection, ECHO, reactor, async |sender, receiver| echo(sender, receiver, reactor).await).await;
         }
-        Ok(())
     });
     response
 }

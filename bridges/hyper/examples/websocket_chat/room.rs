@@ -10,7 +10,7 @@ use futures_lite::future::{or, yield_now};
 use hyper::body::Bytes;
 use torsade::{Deferred, DeferredQueue, Firer, Reactor};
 
-use super::socket::{End, Receiver, Sender, hear};
+use super::socket::{End, Receiver, Sender, hear, within};
 
 /// Messages that may wait for a member: whoever has more to read is put out.
 const QUEUE: usize = 256;
@@ -31,12 +31,12 @@ impl Room {
     /// Takes part, until the peer closes.
     pub async fn chat(&self, sender: &mut Sender, receiver: &mut Receiver, reactor: &Reactor) -> Result<(), End> {
         let queue = DeferredQueue::new(QUEUE, 1);
-        sender.send(Message::text("What is your name?")).await?;
+        within(reactor, sender.send(Message::text("What is your name?"))).await?;
         let (name, ended) = loop {
             let Some(name) = hear_line(receiver, reactor).await? else { return Ok(()) };
             match self.join(&name, &queue) {
                 Some(ended) => break (name, ended),
-                None => sender.send(Message::text("Please choose another.")).await?,
+                None => within(reactor, sender.send(Message::text("Please choose another."))).await?,
             }
         };
         let listen = async {

@@ -5,6 +5,7 @@
 mod websocket_chat;
 
 mod cases;
+mod chance;
 mod frames;
 mod handshakes;
 mod members;

@@ -303,3 +303,21 @@ fn an_echo_that_nobody_reads_is_not_waited_for_either() {
         Ok(())
     });
 }
+
+/// However much of the answer, or of the first question, fits into what the system and the network hold.
+#[test]
+fn whoever_takes_nothing_is_not_waited_for_either() {
+    for size in (60..110).step_by(5) {
+        let faults = Faults { send_buffer: size..=size, receive_buffer: size..=size, ..Faults::calm() };
+        let simulation = Simulation::with_faults(1, faults);
+        websocket_chat::start(&simulation.host("10.0.0.1"), "tcp:80").unwrap();
+        run(&simulation, move |reactor| async move {
+            let mut client = Client::connect(&reactor).await?;
+            client.connection.transport().pause_producing();
+            client.say(request("/chat", KEY).as_bytes()).await?;
+            reactor.sleep(120 * SECOND).await?;
+            assert!(client.connection.flush().await.is_err(), "twice {size} bytes");
+            Ok(())
+        });
+    }
+}
