@@ -111,7 +111,7 @@ fn a_flush_that_was_given_up_does_not_stand_for_the_next() {
         assert!(poll_once(connection.flush()).await.is_none());
         reactor.sleep(10 * SECOND).await?;
         assert_eq!(connection.transport().unsent(), 0, "that one would be done by now");
-        connection.write_all(&[0; 1000]).await?;
+        connection.write_all(&[0; 20_000]).await?;
         assert!(poll_once(connection.flush()).await.is_none());
         connection.flush().await?;
         assert_eq!(connection.transport().unsent(), 0);
