@@ -1,6 +1,9 @@
 //! HTTP on the connections of a port.
 
+mod connection_service;
 mod connections;
+mod head_deadline;
+mod http1;
 mod serving;
 mod stream;
 mod telling;

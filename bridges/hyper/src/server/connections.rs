@@ -160,7 +160,8 @@ pub(super) struct Open {
     /// Requests of HTTP/2 that are being answered.
     streams: RefCell<BTreeMap<u64, Weak<Stream>>>,
     next_stream: Cell<u64>,
-    /// Since when the peer owes us a request and there is nothing else to do; none in HTTP/1, where hyper looks after that.
+    /// Since when the peer owes us a request and there is nothing else to do; none in HTTP/1, where
+    /// the [`HeadDeadline`](super::head_deadline::HeadDeadline) looks after that.
     idle_since: Cell<Option<Duration>>,
     /// How much of the output was acknowledged when that was last looked at.
     acknowledged: Cell<u64>,
@@ -189,7 +190,7 @@ impl Open {
         self.ending.get()
     }
 
-    /// hyper looks after it from here on.
+    /// Its head deadline looks after idleness from here on.
     pub(super) fn is_http1(&self) {
         self.idle_since.set(None);
     }
@@ -217,11 +218,15 @@ impl Open {
         }
     }
 
+    pub(super) fn reactor(&self) -> &Reactor {
+        &self.connections.reactor
+    }
+
     pub(super) fn now(&self) -> Duration {
         self.connections.reactor.now()
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         self.ending.set(true);
         if let Some(waker) = self.waker.take() {
             waker.wake();

@@ -5,21 +5,24 @@ use std::error::Error;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_io::AsyncWrite;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response};
 use torsade::{AsyncConnection, Reactor};
 
+use super::connection_service::ConnectionService;
 use super::connections::Open;
+use super::head_deadline::HeadDeadline;
+use super::http1::Http1;
 use super::stream::{Pieces, Streams};
-use super::telling::{Chain, ServiceFailed, tell_end};
+use super::telling::{ServiceFailed, tell_end};
 use super::version::is_http2;
-use crate::upgrade::Upgrade;
-use crate::{ConnectionInfo, RequestBody, TorsadeIo, TorsadeTimer};
+use crate::{RequestBody, TorsadeIo, TorsadeTimer};
 
 /// Streams of one HTTP/2 connection that are answered at a time.
 const STREAMS: u32 = 128;
@@ -52,7 +55,7 @@ where
     pub(super) fn new(service: S, reactor: &Reactor, timeout: Duration, date: bool) -> Self {
         let timer = TorsadeTimer::new(reactor);
         let mut http1 = http1::Builder::new();
-        http1.timer(timer.clone()).header_read_timeout(timeout).max_buf_size(BUFFER).max_header_size(HEAD);
+        http1.header_read_timeout(None).max_buf_size(BUFFER).max_header_size(HEAD);
         http1.half_close(true).auto_date_header(date);
         Self { service, reactor: reactor.clone(), timer, timeout, http1, date }
     }
@@ -73,27 +76,19 @@ where
     async fn serve_http1(&self, connection: AsyncConnection, open: &Rc<Open>) {
         open.is_http1();
         let upgrade = Rc::new(RefCell::new(None));
-        let (answering, answered) = (self.answering(open), Rc::clone(&upgrade));
-        let service = service_fn(|mut request: Request<Incoming>| {
-            let possible = Upgrade::begin(&mut request).map(|upgrade| (upgrade, request.method() == Method::CONNECT));
-            let answer = answering.answer(request);
-            let answered = Rc::clone(&answered);
-            async move {
-                let response = answer.await?;
-                if let Some((upgrade, tunnel)) = possible {
-                    let status = response.status();
-                    if status == StatusCode::SWITCHING_PROTOCOLS || tunnel && status.is_success() {
-                        answered.replace(Some(upgrade));
-                    } else {
-                        upgrade.decline();
-                    }
-                }
-                Ok::<_, ServiceFailed>(response)
-            }
-        });
+        let deadline = HeadDeadline::begin(open, self.timeout);
+        let service = Http1 {
+            service: Rc::new(self.connection_service(open)),
+            deadline: Rc::clone(&deadline),
+            upgrade: Rc::clone(&upgrade),
+        };
         let mut serving = self.http1.serve_connection(TorsadeIo::new(connection), service);
         let ended = poll_fn(|context| {
             if open.poll_ending(context) {
+                if deadline.has_passed() {
+                    // Perhaps in the middle of a head, for which hyper would wait.
+                    return Poll::Ready(Ok(()));
+                }
                 Pin::new(&mut serving).graceful_shutdown();
             }
             Pin::new(&mut serving).poll(context)
@@ -102,12 +97,7 @@ where
         let parts = serving.into_parts();
         let mut connection = parts.io.into_inner();
         if let Err(error) = ended {
-            tell_end(open.transport(), &error);
-            if error.is_timeout() {
-                // An answer before may still be on its way.
-                close(connection).await;
-            }
-            return;
+            return tell_end(open.transport(), &error);
         }
         let Some(upgrade) = upgrade.take() else { return close(connection).await };
         connection.unread(&parts.read_buf);
@@ -123,12 +113,15 @@ where
     }
 
     async fn serve_http2(&self, connection: AsyncConnection, open: &Rc<Open>) {
-        let answering = self.answering(open);
+        let connection_service = Rc::new(self.connection_service(open));
         let streams = Streams::new(&self.reactor);
         let service = service_fn(|request: Request<Incoming>| {
             let stream = streams.begin(open);
-            let answer = answering.answer(request);
-            async move { Ok::<_, ServiceFailed>(answer.await?.map(|body| Pieces::new(body, stream))) }
+            let (answer, told) = (connection_service.call(request), Rc::clone(&connection_service));
+            async move {
+                let response = answer.await.map_err(|error| told.failed(error))?;
+                Ok::<_, ServiceFailed>(response.map(|body| Pieces::new(body, stream)))
+            }
         });
         let mut http2 = http2::Builder::new(streams.clone());
         http2.timer(self.timer.clone()).keep_alive_interval(self.timeout).keep_alive_timeout(self.timeout);
@@ -146,36 +139,8 @@ where
         }
     }
 
-    fn answering(&self, open: &Open) -> Answering<S> {
-        let info = ConnectionInfo::of(open.transport());
-        Answering { service: self.service.clone(), info, timer: self.timer.clone(), timeout: self.timeout }
-    }
-}
-
-/// The service of one connection.
-struct Answering<S> {
-    service: S,
-    info: ConnectionInfo,
-    timer: TorsadeTimer,
-    timeout: Duration,
-}
-
-impl<S> Answering<S> {
-    fn answer<B>(&self, mut request: Request<Incoming>) -> impl Future<Output = Result<Response<B>, ServiceFailed>> + use<S, B>
-    where
-        S: Service<Request<RequestBody>, Response = Response<B>>,
-        S::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        let info = self.info.clone();
-        request.extensions_mut().insert(info.clone());
-        let answer = self.service.call(request.map(|body| RequestBody::new(body, &self.timer, self.timeout)));
-        async move {
-            answer.await.map_err(|error| {
-                let error = error.into();
-                log::error!("the HTTP service failed for {}: {}", info.peer(), Chain(&*error));
-                ServiceFailed(error)
-            })
-        }
+    fn connection_service(&self, open: &Open) -> ConnectionService<S> {
+        ConnectionService::new(self.service.clone(), open, &self.timer, self.timeout)
     }
 }
 

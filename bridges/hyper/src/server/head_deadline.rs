@@ -1,0 +1,87 @@
+//! How long the client of an HTTP/1 connection may take to ask for something.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade::DelayedCall;
+
+use super::connections::Open;
+
+/// The time in which the head of the next request has to come, from the end of the answer before.
+///
+/// hyper's own would set a timer for each request. This one is set once in each timeout, and looks what has come meanwhile.
+pub(super) struct HeadDeadline {
+    open: Rc<Open>,
+    timeout: Duration,
+    /// Requests that are being answered; more than one only while an answer is dropped.
+    answers: Cell<usize>,
+    /// Since when there are none.
+    idle_since: Cell<Duration>,
+    passed: Cell<bool>,
+    call: RefCell<Option<DelayedCall>>,
+}
+
+impl HeadDeadline {
+    /// Begins now. When it has passed, the connection is told to end.
+    pub(super) fn begin(open: &Rc<Open>, timeout: Duration) -> Rc<Self> {
+        let deadline = Rc::new(Self {
+            open: Rc::clone(open),
+            timeout,
+            answers: Cell::new(0),
+            idle_since: Cell::new(open.now()),
+            passed: Cell::new(false),
+            call: RefCell::default(),
+        });
+        deadline.look_after(timeout);
+        deadline
+    }
+
+    pub(super) const fn has_passed(&self) -> bool {
+        self.passed.get()
+    }
+
+    fn look_after(self: &Rc<Self>, delay: Duration) {
+        let deadline = Rc::downgrade(self);
+        let look = move || deadline.upgrade().iter().for_each(Self::look);
+        self.call.replace(Some(self.open.reactor().call_later(delay, look)));
+    }
+
+    fn look(self: &Rc<Self>) {
+        // hyper may have taken all of an answer and still be sending it: a client that does not read it is another matter.
+        let answering = self.answers.get() > 0 || self.open.transport().unsent() > 0;
+        let idle = if answering { Duration::ZERO } else { self.open.now() - self.idle_since.get() };
+        if idle < self.timeout {
+            self.look_after(self.timeout - idle);
+        } else {
+            self.passed.set(true);
+            self.open.end();
+        }
+    }
+}
+
+impl Drop for HeadDeadline {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            // An error says that it was called.
+            call.cancel().ok();
+        }
+    }
+}
+
+/// A request that is being answered: until then, the client owes nothing.
+pub(super) struct Answering(Rc<HeadDeadline>);
+
+impl Answering {
+    pub(super) fn begin(deadline: &Rc<HeadDeadline>) -> Self {
+        deadline.answers.set(deadline.answers.get() + 1);
+        Self(Rc::clone(deadline))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.answers.set(self.0.answers.get() - 1);
+        self.0.idle_since.set(self.0.open.now());
+    }
+}
