@@ -69,7 +69,7 @@ fn an_upload_that_says_it_is_too_large_is_refused_before_it_comes() {
 }
 
 #[test]
-fn a_page_is_made_no_faster_than_it_is_read() {
+fn a_streamed_page_comes_whole() {
     let served = Served::new(|reactor| streamed_page::start(reactor, "127.0.0.1:0"));
     let page = ask(served.address, "GET /100000").text();
     assert!(page.lines().map(|line| line.parse::<u32>().unwrap()).eq(0..100_000));
@@ -99,12 +99,12 @@ fn four_readers_that_stall_in_bodies_of_32_mb_cost_some_pieces() {
     let before = resident(server.id());
     let stalled: Vec<_> = (0..4).map(|_| stall(address)).collect();
     // Each has been answered, and has filled what the system holds; others are still served.
-    for _ in 0..20 {
+    for _ in 0..5 {
         assert_eq!(ask(address, "GET /files/32mb.bin\nrange: bytes=0-1999999").body.len(), 2_000_000);
     }
     if let (Some(before), Some(after)) = (before, resident(server.id())) {
         println!("resident: {before} KB before, {after} KB with four stalled readers of 32 MB");
-        assert!(after < before + 8 * 1024, "{before} KB before, {after} KB with the readers");
+        assert!(after < before + 4 * 1024, "{before} KB before, {after} KB with the readers");
     } else {
         println!("skipped: there is no /proc to read how much memory a process has");
     }

@@ -50,6 +50,8 @@ fn text_is_compressed_as_the_client_likes_it() {
         let answer = ask(served.address, &format!("GET /files/text.txt\n{accepted}"));
         assert_eq!((answer.status, answer.header("content-encoding")), (200, coding), "{accepted}");
         assert_eq!(answer.header("vary"), "accept-encoding", "{accepted}");
+        // Ranges are those of the file as it is.
+        assert_eq!(answer.header("accept-ranges"), if coding.is_empty() { "bytes" } else { "" }, "{accepted}");
         assert_eq!(decoded(&answer), text.as_bytes(), "{accepted}");
         assert_eq!(answer.body.len() < text.len() / 10, !coding.is_empty(), "{accepted}");
         let head = ask(served.address, &format!("HEAD /files/text.txt\n{accepted}"));

@@ -17,4 +17,5 @@ mod programs;
 mod resets;
 mod server_process;
 mod simulated;
+mod tower;
 mod twisted;

@@ -6,9 +6,10 @@
 //!         curl 127.0.0.1:8880/calendar/2009    `dynamic-dispatch`, and `error-handling`: .../calendar/then
 //!         curl 127.0.0.1:8880/form -d the-field='<b>'     `handling-posts`
 //!         curl -i 127.0.0.1:8880/buy           `custom-codes`
-//!         curl 127.0.0.1:8880/delayed          `asynchronous-deferred`, `interrupted`, `logging-errors`: press ^C within 5 s
+//!         curl 127.0.0.1:8880/delayed          `asynchronous-deferred`, `interrupted`, `logging-errors`
 //!         curl 127.0.0.1:8880/fortune          the output of a program
-//! Expect: the pages of the originals, with a Content-Length where Twisted sends chunks.
+//! Expect: the pages of the originals, with a Content-Length where Twisted sends chunks. An interruption is logged when the client
+//!         resets the connection; one that ends its half alone, as curl does at ^C, might still read, and Twisted does not wait.
 
 mod calendar;
 mod delayed;
