@@ -139,13 +139,12 @@ fn bytes_that_nobody_asked_for_end_a_connection_that_rests() {
 fn another_that_rests_is_taken_where_the_youngest_has_ended() {
     let simulation = Simulation::new(1);
     let seen = raw_server(&simulation, |mut raw, number| async move {
-        if number == 0 {
-            raw.head().await.unwrap();
-            raw.connection.transport().reactor().sleep(SECOND).await?;
-            raw.send(HELLO).await?;
+        if number == 1 {
             return raw.hello().await;
         }
         raw.head().await.unwrap();
+        // It rests later than the other.
+        raw.connection.transport().reactor().sleep(SECOND).await?;
         raw.send(HELLO).await?;
         raw.connection.transport().reactor().sleep(2 * SECOND).await?;
         Ok(raw.connection.close().await?)
