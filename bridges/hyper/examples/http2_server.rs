@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use torsade::prelude::*;
-use torsade_hyper::{ConnectionInfo, HttpServer, RequestBody};
+use torsade_hyper::{HttpServer, RequestBody};
 
 type Body = Either<Full<Bytes>, RequestBody>;
 
@@ -32,7 +32,7 @@ async fn serve(mut request: Request<RequestBody>) -> Result<Response<Body>, Box<
             while let Some(piece) = request.body_mut().frame().await {
                 piece?;
             }
-            let info: &ConnectionInfo = request.extensions().get().ok_or("a request without a connection")?;
+            let info = request.body().connection();
             let tls = info.tls().map_or("no TLS".into(), |tls| format!("{}, {}", tls.version, tls.cipher_suite));
             Ok(text(StatusCode::OK, format!("{:?} with {}: {tls}\n", request.version(), info.peer())))
         }

@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use torsade::{Address, TlsInfo, Transport};
 
-/// The connection that a request came on: [`HttpServer`](crate::HttpServer) puts it into the extensions of each request.
+/// The connection that a request came on, by its [body](crate::RequestBody::connection).
 ///
 /// Values, which can be kept and sent to other threads; a cheap clone.
 ///
 /// # Examples
 /// ```
+/// use std::convert::Infallible;
+///
 /// use http_body_util::Full;
 /// use hyper::body::Bytes;
 /// use hyper::{Request, Response};
 /// use torsade_hyper::{ConnectionInfo, RequestBody};
 ///
-/// async fn who(request: Request<RequestBody>) -> Result<Response<Full<Bytes>>, &'static str> {
-///     let info: &ConnectionInfo = request.extensions().get().ok_or("not from an HttpServer")?;
+/// async fn who(request: Request<RequestBody>) -> Result<Response<Full<Bytes>>, Infallible> {
+///     let info: &ConnectionInfo = request.body().connection();
 ///     let encrypted = info.tls().is_some();
 ///     Ok(Response::new(Full::from(format!("you are {}, encrypted: {encrypted}", info.peer()))))
 /// }

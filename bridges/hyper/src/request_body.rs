@@ -3,13 +3,14 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::rt::{Sleep, Timer};
 
-use crate::TorsadeTimer;
+use crate::{ConnectionInfo, TorsadeTimer};
 
 /// The body of a request that [`HttpServer`](crate::HttpServer) gives to its service, as a stream of pieces.
 ///
@@ -17,21 +18,33 @@ use crate::TorsadeTimer;
 /// an error. How long a body may be is for the service to say, for instance by `http_body_util::Limited`.
 pub struct RequestBody {
     incoming: Incoming,
-    timer: TorsadeTimer,
-    timeout: Duration,
+    common: Arc<CommonOfBodies>,
     /// The deadline of the piece that is waited for.
     deadline: Option<Pin<Box<dyn Sleep>>>,
     timed_out: bool,
 }
 
+/// What the bodies of all requests of one connection have in common.
+pub(crate) struct CommonOfBodies {
+    pub(crate) connection: ConnectionInfo,
+    pub(crate) timer: TorsadeTimer,
+    pub(crate) timeout: Duration,
+}
+
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, timer: &TorsadeTimer, timeout: Duration) -> Self {
-        Self { incoming, timer: timer.clone(), timeout, deadline: None, timed_out: false }
+    pub(crate) fn new(incoming: Incoming, common: &Arc<CommonOfBodies>) -> Self {
+        Self { incoming, common: Arc::clone(common), deadline: None, timed_out: false }
+    }
+
+    /// The connection that the request came on.
+    #[must_use]
+    pub fn connection(&self) -> &ConnectionInfo {
+        &self.common.connection
     }
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Self { timer, timeout, .. } = self;
-        self.deadline.get_or_insert_with(|| timer.sleep(*timeout)).as_mut().poll(context)
+        let Self { common, deadline, .. } = self;
+        deadline.get_or_insert_with(|| common.timer.sleep(common.timeout)).as_mut().poll(context)
     }
 }
 

@@ -26,7 +26,7 @@ use serving::Serving;
 ///
 /// Which of the two a client speaks is agreed on in the TLS handshake, if the endpoint's configuration has `h2` and `http/1.1`
 /// as its application protocols; else, and without TLS, HTTP/2 is known by its first bytes ("prior knowledge"). The service
-/// finds out whose connection a request came on by its [`ConnectionInfo`](crate::ConnectionInfo), and can take the connection
+/// finds out whose connection a request came on by its body's [`connection`](RequestBody::connection), and can take the connection
 /// over by [`upgrade::on`](crate::upgrade::on).
 ///
 /// *Ends*: when the reactor stops, the port does, requests that have come are answered, within the reactor's stop timeout, and

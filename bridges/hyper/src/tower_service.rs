@@ -3,13 +3,16 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 
+use hyper::Request;
 use hyper::service::Service;
+
+use crate::RequestBody;
 
 /// A service of tower, such as axum's router, as the service of an [`HttpServer`](crate::HttpServer).
 ///
 /// Each request goes to a clone of the service, once that says it is ready; requests of one connection may run at once in
 /// HTTP/2. What is not `Send` can be had in axum's state, which wants it, behind a `send_wrapper::SendWrapper`: all runs on the
-/// reactor's thread.
+/// reactor's thread. The [`ConnectionInfo`](crate::ConnectionInfo) of a request is in its extensions, where axum's `Extension` finds it.
 ///
 /// # Examples
 /// ```
@@ -33,16 +36,17 @@ impl<S> TowerService<S> {
     }
 }
 
-impl<S, R> Service<R> for TowerService<S>
+impl<S> Service<Request<RequestBody>> for TowerService<S>
 where
-    S: tower_service::Service<R> + Clone + 'static,
-    R: 'static,
+    S: tower_service::Service<Request<RequestBody>> + Clone + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>>>>;
 
-    fn call(&self, request: R) -> Self::Future {
+    fn call(&self, mut request: Request<RequestBody>) -> Self::Future {
+        let info = request.body().connection().clone();
+        request.extensions_mut().insert(info);
         let mut service = self.0.clone();
         Box::pin(async move {
             poll_fn(|context| service.poll_ready(context)).await?;

@@ -13,12 +13,12 @@ use std::rc::Rc;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
 use torsade::prelude::*;
-use torsade_hyper::{Client, ConnectionInfo, HttpServer, RequestBody};
+use torsade_hyper::{Client, HttpServer, RequestBody};
 
 use forward::{Answer, forward, refuse};
 
 async fn serve(client: Client, log: Rc<impl Fn(String)>, request: Request<RequestBody>) -> Result<Answer, Infallible> {
-    let from = request.extensions().get().and_then(|info: &ConnectionInfo| info.peer().ip());
+    let from = request.body().connection().peer().ip();
     let from = from.map_or_else(|| "somewhere".to_owned(), |ip| ip.to_string());
     log(format!("Request from {from} for {}", request.uri().host().unwrap_or("nobody")));
     if request.method() == Method::CONNECT {

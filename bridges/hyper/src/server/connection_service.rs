@@ -1,6 +1,7 @@
 //! The service, as the requests of one connection have it.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Request;
@@ -9,14 +10,13 @@ use hyper::service::Service;
 
 use super::connections::Open;
 use super::telling::{Chain, ServiceFailed};
+use crate::request_body::CommonOfBodies;
 use crate::{ConnectionInfo, RequestBody, TorsadeTimer};
 
 /// The service of one connection.
 pub(super) struct ConnectionService<S> {
     service: S,
-    info: ConnectionInfo,
-    timer: TorsadeTimer,
-    timeout: Duration,
+    common: Arc<CommonOfBodies>,
 }
 
 impl<S> ConnectionService<S>
@@ -25,18 +25,18 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     pub(super) fn new(service: S, open: &Open, timer: &TorsadeTimer, timeout: Duration) -> Self {
-        Self { service, info: ConnectionInfo::of(open.transport()), timer: timer.clone(), timeout }
+        let connection = ConnectionInfo::of(open.transport());
+        Self { service, common: Arc::new(CommonOfBodies { connection, timer: timer.clone(), timeout }) }
     }
 
-    pub(super) fn call(&self, mut request: Request<Incoming>) -> S::Future {
-        request.extensions_mut().insert(self.info.clone());
-        self.service.call(request.map(|body| RequestBody::new(body, &self.timer, self.timeout)))
+    pub(super) fn call(&self, request: Request<Incoming>) -> S::Future {
+        self.service.call(request.map(|body| RequestBody::new(body, &self.common)))
     }
 
     /// Tells the log that the service has failed.
     pub(super) fn failed(&self, error: S::Error) -> ServiceFailed {
         let error = error.into();
-        log::error!("the HTTP service failed for {}: {}", self.info.peer(), Chain(&*error));
+        log::error!("the HTTP service failed for {}: {}", self.common.connection.peer(), Chain(&*error));
         ServiceFailed(error)
     }
 }

@@ -13,7 +13,7 @@ use hyper::{Request, Response, Version};
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
 use torsade_hyper::upgrade::{self, UpgradeError};
-use torsade_hyper::{ConnectionInfo, HttpServer, RequestBody, TorsadeExecutor, TorsadeIo};
+use torsade_hyper::{HttpServer, RequestBody, TorsadeExecutor, TorsadeIo};
 
 use crate::world::{BoxError, SERVER, World};
 
@@ -58,7 +58,7 @@ async fn answer(reactor: Reactor, seen: Rc<Seen>, mut request: Request<RequestBo
         "/error" => return Err("as asked".into()),
         _ => {}
     }
-    let info = request.extensions().get::<ConnectionInfo>().ok_or("no connection")?;
+    let info = request.body().connection();
     Ok(Response::new(Either::Left(Full::from(format!("{:?} {}", request.version(), info.host())))))
 }
 

@@ -7,7 +7,7 @@ use hyper::body::Bytes;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use torsade::prelude::*;
-use torsade_hyper::{ConnectionInfo, HttpServer, RequestBody};
+use torsade_hyper::{HttpServer, RequestBody};
 
 use crate::world::{Answer, BoxError, Client, World};
 
@@ -168,7 +168,7 @@ fn a_service_bounds_the_body_itself() {
 #[test]
 fn a_request_knows_its_connection() {
     let world = World::new(HttpServer::new(service_fn(|request: Request<RequestBody>| async move {
-        let info = request.extensions().get::<ConnectionInfo>().expect("it has one").clone();
+        let info = request.body().connection().clone();
         // It can be sent to other threads.
         let text = std::thread::spawn(move || format!("{} {} {}", info.peer(), info.host(), info.tls().is_none()));
         Answer::Ok(Response::new(Full::from(text.join().expect("no panic"))))

@@ -12,12 +12,12 @@ use hyper::{Request, Response};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
-use torsade_hyper::{ConnectionInfo, HttpServer, RequestBody, TorsadeExecutor, TorsadeIo};
+use torsade_hyper::{HttpServer, RequestBody, TorsadeExecutor, TorsadeIo};
 
 use crate::world::Answer;
 
 async fn version(request: Request<RequestBody>) -> Answer {
-    let tls = request.extensions().get::<ConnectionInfo>().and_then(ConnectionInfo::tls).cloned().ok_or("no TLS")?;
+    let tls = request.body().connection().tls().cloned().ok_or("no TLS")?;
     let agreed = String::from_utf8(tls.negotiated_protocol.unwrap_or_default())?;
     Ok(Response::new(Full::from(format!("{:?} {agreed} {}", request.version(), tls.version))))
 }
