@@ -16,6 +16,8 @@ use crate::{ConnectionInfo, TorsadeTimer};
 ///
 /// A piece that does not come within the server's [`timeout`](crate::HttpServer::timeout) of being waited for ends the body with
 /// an error. How long a body may be is for the service to say, for instance by `http_body_util::Limited`.
+///
+/// It is `Send`, as axum wants it, and of use on its reactor's thread only: elsewhere it panics.
 pub struct RequestBody {
     incoming: Incoming,
     common: Arc<CommonOfBodies>,

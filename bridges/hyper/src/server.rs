@@ -42,6 +42,7 @@ use serving::Serving;
 /// | the head of a request | 16 KiB, and 100 headers in HTTP/1.1 |
 /// | what is buffered of a connection, beside the service's own bodies | 64 KiB each way here, and as much in the connection |
 /// | requests of one HTTP/2 connection that are answered at a time; what is buffered of each answer | 128; 64 KiB |
+/// | bodies of one HTTP/2 connection that the service has not read, all together | 1 MiB |
 ///
 /// Not bounded are the length of a request's body and how long a service takes: that is for the service to say.
 ///
@@ -92,8 +93,8 @@ impl<S> HttpServer<S> {
     ///
     /// It ends a connection that does not bring a request's whole head, or none; a request's [body](RequestBody) of which
     /// nothing comes while the service waits for it; a connection whose client takes nothing of what it is sent; and an HTTP/2
-    /// connection that does not answer pings. What is noticed by looking now and then takes up to half of it longer. How long
-    /// the service takes is not limited by it.
+    /// connection that does not answer pings. What is noticed by looking now and then takes up to two thirds of it
+    /// longer. How long the service takes is not limited by it.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

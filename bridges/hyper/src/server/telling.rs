@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
 
 use torsade::{Escaped, Transport};
 
@@ -50,8 +49,6 @@ fn level(error: &hyper::Error) -> log::Level {
         log::Level::Debug
     } else if error.is_user() {
         log::Level::Error
-    } else if has_cause::<io::Error>(error) {
-        log::Level::Debug
     } else {
         log::Level::Warn
     }

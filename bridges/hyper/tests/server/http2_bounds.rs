@@ -72,6 +72,7 @@ fn world(calls: &Rc<Cell<usize>>) -> World {
         async move {
             match request.uri().path() {
                 "/never" => std::future::pending().await,
+                "/medium" => Answer::Ok(Response::new(Full::from(vec![b'x'; 60_000]))),
                 "/large" => Answer::Ok(Response::new(Full::from(vec![b'x'; 1 << 20]))),
                 _ => Answer::Ok(Response::new(Full::from("hello"))),
             }
@@ -224,12 +225,34 @@ fn an_answer_of_which_the_peer_takes_a_little_now_and_then_goes_on() {
     let client = talk(&world, &[0, 4, 0, 0, 0, 10], &[get(1, "/large")]);
     for _ in 0..10 {
         world.run_for(20);
-        client.send(frame(WINDOW_UPDATE, 0, 1, &100_000_u32.to_be_bytes()));
-        client.send(frame(WINDOW_UPDATE, 0, 0, &100_000_u32.to_be_bytes()));
-        let mut pings = frames(&client).into_iter().filter(|frame| frame.0 == PING);
-        client.send(pings.next_back().map(|ping| frame(PING, 1, 0, &ping.2)).unwrap_or_default());
+        allow(&client, 100_000);
     }
     world.run_for(1);
     assert_eq!(codes(&client, RST_STREAM), []);
-    assert_eq!(frames(&client).iter().filter(|frame| frame.0 == DATA).map(|frame| frame.2.len()).sum::<usize>(), 1_000_010);
+    assert_eq!(received(&client), 1_000_010);
+}
+
+#[test]
+fn the_end_of_an_answer_may_be_taken_slowly() {
+    let world = world(&Rc::default());
+    // hyper has all of the answer at once, and the service has no part in it any more.
+    let client = talk(&world, &[0, 4, 0, 0, 0, 10], &[get(1, "/medium")]);
+    for _ in 0..15 {
+        world.run_for(8);
+        allow(&client, 4000);
+    }
+    world.run_for(1);
+    assert_eq!(received(&client), 60_000);
+}
+
+/// Lets the server send so many more bytes, and answers its pings.
+fn allow(client: &Client, bytes: u32) {
+    client.send(frame(WINDOW_UPDATE, 0, 1, &bytes.to_be_bytes()));
+    client.send(frame(WINDOW_UPDATE, 0, 0, &bytes.to_be_bytes()));
+    let ping = frames(client).into_iter().rfind(|frame| frame.0 == PING);
+    client.send(ping.map(|ping| frame(PING, 1, 0, &ping.2)).unwrap_or_default());
+}
+
+fn received(client: &Client) -> usize {
+    frames(client).iter().filter(|frame| frame.0 == DATA).map(|frame| frame.2.len()).sum()
 }

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use futures_lite::AsyncReadExt;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::{http1, http2};
@@ -22,8 +23,8 @@ async fn version(request: Request<RequestBody>) -> Answer {
     Ok(Response::new(Full::from(format!("{:?} {agreed} {}", request.version(), tls.version))))
 }
 
-/// What a client gets that offers these protocols, and speaks what was agreed on, unless it is to `insist` on HTTP/2.
-fn get(offered: &[&str], insist: bool) -> Option<String> {
+/// A network with a server, and the endpoint for a client that offers these protocols.
+fn world(offered: &[&str]) -> (Simulation, ClientEndpoint) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["10.0.0.1".into()]).expect("a certificate");
     let certificate = PrivateCertificate::from_pem(cert.pem(), signing_key.serialize_pem()).expect("it can be used");
     let config = TlsServerConfig::builder().certificate(certificate).application_protocols(["h2", "http/1.1"]);
@@ -36,7 +37,12 @@ fn get(offered: &[&str], insist: bool) -> Option<String> {
     let roots = TrustRoots::from_pem(cert.pem()).expect("a root");
     let config = TlsClientConfig::builder().roots(roots).application_protocols(offered.iter().copied()).build();
     let endpoint: ClientEndpoint = "tcp:10.0.0.1:443".parse().expect("an endpoint");
-    let endpoint = endpoint.tls(&config.expect("a configuration"));
+    (simulation, endpoint.tls(&config.expect("a configuration")))
+}
+
+/// What a client gets that offers these protocols, and speaks what was agreed on, unless it is to `insist` on HTTP/2.
+fn get(offered: &[&str], insist: bool) -> Option<String> {
+    let (simulation, endpoint) = world(offered);
     let client = simulation.host("10.0.0.2");
     let reactor = (*client).clone();
     let got = Rc::new(RefCell::new(None));
@@ -82,4 +88,25 @@ fn a_client_that_offers_nothing_gets_what_it_begins_with() {
 #[test]
 fn what_was_agreed_on_holds() {
     assert_eq!(get(&["http/1.1"], true), None);
+}
+
+#[test]
+fn a_client_that_agrees_and_says_nothing_is_ended() {
+    for protocol in ["h2", "http/1.1"] {
+        let (simulation, endpoint) = world(&[protocol]);
+        let client = simulation.host("10.0.0.2");
+        let reactor = (*client).clone();
+        let ended = Rc::new(RefCell::new(false));
+        let told = Rc::clone(&ended);
+        client.spawn(async move {
+            let mut connection = reactor.connect_async(endpoint).await?;
+            while connection.read(&mut [0; 100]).await.is_ok_and(|count| count > 0) {}
+            *told.borrow_mut() = true;
+            Ok(())
+        });
+        simulation.run_for(std::time::Duration::from_secs(28)).expect("runs");
+        assert!(!*ended.borrow(), "{protocol}");
+        simulation.run_for(std::time::Duration::from_secs(50)).expect("runs");
+        assert!(*ended.borrow(), "{protocol}");
+    }
 }
