@@ -40,14 +40,7 @@ pub enum ClientErrorKind {
 impl ClientError {
     pub(super) fn new(kind: ClientErrorKind, source: impl Into<Box<dyn Error>>) -> Self {
         let source = source.into();
-        let mut text = format!("{kind}: {source}");
-        let mut next = source.source();
-        while let Some(cause) = next {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            next = cause.source();
-        }
-        Self { kind, text, source: Some(SendWrapper::new(source)) }
+        Self { kind, text: format!("{kind}: {source}"), source: Some(SendWrapper::new(source)) }
     }
 
     pub(super) fn timed_out(after: Duration) -> Self {
@@ -70,7 +63,16 @@ impl ClientError {
 
 impl From<hyper::Error> for ClientError {
     fn from(error: hyper::Error) -> Self {
-        Self::new(ClientErrorKind::of(&error), error)
+        let mut told = Self::new(ClientErrorKind::of(&error), error);
+        // hyper's errors do not say what their sources say.
+        let mut source = told.source().and_then(Error::source);
+        let mut causes = String::new();
+        while let Some(cause) = source {
+            causes.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        told.text.push_str(&causes);
+        told
     }
 }
 

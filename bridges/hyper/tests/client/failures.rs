@@ -200,6 +200,7 @@ fn nobody_there_and_no_such_name_are_errors_of_the_connection() {
         assert!(matches!(error.source().unwrap().downcast_ref(), Some(ConnectError::Refused)), "{error}");
         let error = client.get("http://nowhere.example/").await.unwrap_err();
         assert!(matches!(error.source().unwrap().downcast_ref(), Some(ConnectError::UnknownHost { .. })), "{error}");
+        assert_eq!(error.to_string(), format!("no connection could be made: {}", error.source().unwrap()), "each cause once");
         Ok(())
     });
 }
@@ -216,6 +217,32 @@ fn a_host_that_does_not_answer_is_given_up_after_thirty_seconds() {
         assert_eq!(reactor.now(), 30 * SECOND);
         Ok(())
     });
+}
+
+#[test]
+fn the_reactors_stop_ends_a_request_that_nobody_waits_for_and_says_why() {
+    let simulation = Simulation::new(1);
+    let seen = raw_server(&simulation, |mut raw, _| async move {
+        while raw.head().await.is_some() {}
+        Ok(())
+    });
+    let host = simulation.host(CLIENT);
+    let (reactor, told) = ((*host).clone(), Rc::new(RefCell::new(None)));
+    let there = Rc::clone(&told);
+    host.spawn(async move {
+        let client = Client::new(&reactor);
+        reactor.call_later(SECOND, {
+            let reactor = reactor.clone();
+            move || reactor.stop().unwrap()
+        });
+        there.replace(Some(fetch(&client).await.unwrap_err()));
+        Ok(())
+    });
+    simulation.run_for(10 * SECOND).unwrap();
+    let error = told.take().expect("it was told");
+    assert_eq!(error.kind(), ClientErrorKind::Closed);
+    assert!(error.to_string().contains("the reactor is shutting down"), "{error}");
+    assert_eq!(seen.ends.borrow().len(), 1);
 }
 
 #[test]

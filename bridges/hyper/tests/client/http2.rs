@@ -12,6 +12,7 @@ use hyper::Request;
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
+use send_wrapper::SendWrapper;
 use torsade::DeferredQueue;
 use torsade_hyper::{ClientErrorKind, TorsadeExecutor, TorsadeIo, TorsadeTimer};
 
@@ -84,9 +85,17 @@ impl Server {
 
 type Answer = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
 
-/// Sends the request's body back: at once, after three seconds, or never.
-async fn answer(reactor: Reactor, _serving: Counted, request: Request<Incoming>) -> Result<Answer, Infallible> {
+/// Sends the request's body back: at once, after three seconds, or never; or else a body without an end.
+async fn answer(reactor: Reactor, serving: Counted, request: Request<Incoming>) -> Result<Answer, Infallible> {
     match request.uri().path() {
+        "/endless" => {
+            let serving = SendWrapper::new(serving);
+            let pieces = futures_lite::stream::repeat_with(move || {
+                assert!(serving.0.get() > 0);
+                Ok(Frame::data(Bytes::from_static(&[7; 1000])))
+            });
+            return Ok(Response::new(StreamBody::new(pieces).boxed_unsync()));
+        }
         "/never" => pending().await,
         "/slow" => reactor.sleep(3 * SECOND).await.unwrap(),
         _ => {}
@@ -143,6 +152,26 @@ fn a_request_that_is_dropped_ends_its_stream_only() {
         reactor.sleep(SECOND).await?;
         assert_eq!(seen.serving.get(), 1, "the server was told");
         assert_eq!(slow.await?, "slow");
+        Ok(())
+    });
+    assert_eq!(server.connections.get(), 1);
+}
+
+#[test]
+fn a_body_that_is_dropped_before_its_end_ends_its_stream_only() {
+    let simulation = Simulation::new(1);
+    let server = serve(&simulation);
+    let seen = server.clone();
+    run(&simulation, |reactor| async move {
+        let client = client(&reactor);
+        let mut body = client.get("http://10.0.0.1/endless").await?.into_body();
+        assert!(!body.frame().await.unwrap()?.into_data().unwrap().is_empty());
+        reactor.sleep(SECOND).await?;
+        assert_eq!(seen.serving.get(), 1);
+        drop(body);
+        reactor.sleep(SECOND).await?;
+        assert_eq!(seen.serving.get(), 0);
+        assert_eq!(post(&client, "/", "hello").await?, "hello");
         Ok(())
     });
     assert_eq!(server.connections.get(), 1);
@@ -279,10 +308,7 @@ fn twenty_megabytes_go_there_and_come_back_on_a_stream() {
         let response = client(&reactor).request(Request::post("http://10.0.0.1/").body(body)?).await?;
         let (mut body, mut length) = (response.into_body(), 0);
         while let Some(frame) = body.frame().await {
-            for byte in frame?.into_data().unwrap() {
-                assert_eq!(byte, (length / 10_000) as u8, "at {length}");
-                length += 1;
-            }
+            bodies::check(&frame?.into_data().unwrap(), &mut length);
         }
         assert_eq!(length, 20_000_000);
         Ok(())

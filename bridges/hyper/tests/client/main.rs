@@ -24,6 +24,7 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use http_body_util::BodyExt;
 use hyper::Response;
+use torsade::Panic;
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
 use torsade_hyper::{Client, ClientError, ResponseBody};
@@ -32,8 +33,13 @@ const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";
 const SECOND: Duration = Duration::from_secs(1);
 
+thread_local! {
+    /// What has failed on a server, whose tasks are not waited for.
+    static FAILED: RefCell<Vec<String>> = RefCell::default();
+}
+
 /// Runs what `main` gives on the client's host, for at most an hour of its time, and gives its result. Nothing may be left behind
-/// on that host.
+/// on that host, and no server of the test may have panicked.
 fn run<T, F>(simulation: &Simulation, main: impl FnOnce(Reactor) -> F) -> T
 where
     T: 'static,
@@ -43,6 +49,7 @@ where
     let task = client.spawn(main((*client).clone())).into_deferred();
     simulation.run_for(3600 * SECOND).unwrap();
     client.assert_clean();
+    assert_eq!(FAILED.take(), Vec::<String>::new());
     task.into_result().expect("the task has ended").unwrap_or_else(|failure| panic!("{failure}"))
 }
 
@@ -69,7 +76,14 @@ where
             let number = told.connections.get();
             told.connections.set(number + 1);
             let raw = Raw { connection, seen: told.clone() };
-            reactor.spawn(serve(raw, number));
+            let served = reactor.spawn(serve(raw, number)).into_deferred().add_errback(|failure| {
+                // That a connection was lost is what many tests are about.
+                if failure.check::<Panic>() {
+                    FAILED.with_borrow_mut(|failed| failed.push(failure.to_string()));
+                }
+                Ok(())
+            });
+            served.detach();
         }
     });
     seen
