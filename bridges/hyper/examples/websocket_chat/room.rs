@@ -52,9 +52,13 @@ impl Room {
             Ok(())
         };
         let ended = async { Err(ended.await.unwrap_or(End::Told(CloseCode::Policy, "you did not keep up"))) };
-        let end = or(or(ended, listen), or(speak(sender, &queue), ping)).await;
-        self.leave(&name);
-        end
+        let left = async {
+            let end = or(listen, or(speak(sender, &queue), ping)).await;
+            self.leave(&name);
+            end
+        };
+        // Whoever was put out is in the room no more, and another may have the name.
+        or(ended, left).await
     }
 
     /// None if the name is not to be had.
@@ -69,9 +73,8 @@ impl Room {
     }
 
     fn leave(&self, name: &str) {
-        if self.0.borrow_mut().remove(name).is_some() {
-            self.say(&format!("* {name} has left"));
-        }
+        self.0.borrow_mut().remove(name);
+        self.say(&format!("* {name} has left"));
     }
 
     fn say(&self, line: &str) {
