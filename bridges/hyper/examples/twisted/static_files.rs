@@ -34,7 +34,7 @@ async fn serve(reactor: Reactor, folder: Rc<PathBuf>, request: Request<RequestBo
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return other(StatusCode::METHOD_NOT_ALLOWED, ALLOW, "GET, HEAD", "");
     }
-    let Ok(mut path) = percent_decode_str(&request.uri().path()[1..]).decode_utf8() else {
+    let Ok(mut path) = percent_decode_str(request.uri().path().trim_start_matches('/')).decode_utf8() else {
         return not_found();
     };
     if path.is_empty() || path.ends_with('/') {

@@ -30,7 +30,7 @@ impl Body for Numbers {
 }
 
 async fn serve(request: Request<RequestBody>) -> Result<Response<Numbers>, hyper::http::Error> {
-    let (status, count) = match request.uri().path()[1..].parse() {
+    let (status, count) = match request.uri().path().trim_start_matches('/').parse() {
         Ok(count) => (StatusCode::OK, count),
         Err(_) => (StatusCode::NOT_FOUND, 0),
     };

@@ -1,7 +1,7 @@
 //! Files: ranges and conditions (RFC 9110, 13 and 14), and what is no file of the folder.
 
 use crate::asking::{Answer, Folder, Served, ask};
-use crate::programs::{static_files, web_server};
+use crate::programs::{dynamic_pages, server_sent_events, static_files, streamed_page, web_server};
 
 /// A file of 1000 bytes by both programs that send files.
 fn on_both(name: &str, check: impl Fn(&dyn Fn(&str, &str) -> Answer)) {
@@ -161,4 +161,19 @@ fn a_folder_is_redirected_to_and_its_index_is_sent() {
     assert_eq!((answer.status, &*answer.text()), (200, "<p>the index"));
     let answer = ask(served.address, "POST /folder/");
     assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"));
+}
+
+#[test]
+fn a_target_that_is_no_path_is_not_found() {
+    let site = Served::new(|reactor| web_server::start(reactor, "127.0.0.1:0", "."));
+    let files = Served::new(|reactor| static_files::start(reactor, "127.0.0.1:0", "."));
+    let pages = Served::new(|reactor| dynamic_pages::start(reactor, "127.0.0.1:0", "true"));
+    let page = Served::new(|reactor| streamed_page::start(reactor, "127.0.0.1:0"));
+    let events = Served::new(|reactor| server_sent_events::start(reactor, "127.0.0.1:0"));
+    for served in [&site, &files, &pages, &page, &events] {
+        for target in ["GET test:80", "OPTIONS *", "CONNECT test:80"] {
+            let answer = ask(served.address, target);
+            assert!((400..500).contains(&answer.status), "{target}: {answer:?}");
+        }
+    }
 }

@@ -1,53 +1,73 @@
 //! tower's services as hyper's: a request waits until its clone of the service is ready.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::future::{Ready, ready};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use futures_lite::future::{block_on, poll_once};
-use hyper::service::Service;
-use torsade_hyper::TowerService;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{Request, Response};
+use torsade::prelude::*;
+use torsade_hyper::{HttpServer, RequestBody, TowerService};
 
-/// Gives a number back, if the number before was ready.
+use crate::simulated::heard;
+
+/// Is ready, or has failed, once it is opened; answers with the address of the client.
 #[derive(Clone, Default)]
 struct Gate {
-    open: Rc<Cell<Option<Result<(), &'static str>>>>,
+    open: Rc<RefCell<Open>>,
     ready: bool,
 }
 
-impl tower_service::Service<u32> for Gate {
-    type Response = u32;
+#[derive(Default)]
+struct Open {
+    outcome: Option<Result<(), &'static str>>,
+    waker: Option<Waker>,
+}
+
+impl tower_service::Service<Request<RequestBody>> for Gate {
+    type Response = Response<Full<Bytes>>;
     type Error = &'static str;
-    type Future = Ready<Result<u32, &'static str>>;
+    type Future = Ready<Result<Response<Full<Bytes>>, &'static str>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
-        self.ready = self.open.get() == Some(Ok(()));
-        self.open.get().map_or(Poll::Pending, Poll::Ready)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        let mut open = self.open.borrow_mut();
+        open.waker = Some(context.waker().clone());
+        self.ready = open.outcome == Some(Ok(()));
+        open.outcome.map_or(Poll::Pending, Poll::Ready)
     }
 
-    fn call(&mut self, number: u32) -> Self::Future {
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         assert!(self.ready, "it is called when it has said that it is ready");
-        ready(Ok(number))
+        ready(Ok(Response::new(Full::from(request.body().connection().peer().to_string()))))
     }
+}
+
+/// What a client hears in so many seconds of a service whose outcome comes after two.
+fn heard_of(outcome: Result<(), &'static str>, seconds: u64) -> String {
+    let start = |reactor: &Reactor| {
+        let gate = Gate::default();
+        let open = Rc::clone(&gate.open);
+        reactor.call_later(Duration::from_secs(2), move || {
+            let mut open = open.borrow_mut();
+            open.outcome = Some(outcome);
+            open.waker.take().expect("a request waits").wake();
+        });
+        Ok(HttpServer::new(TowerService::new(gate)).listen(reactor, "tcp:80")?)
+    };
+    heard(start, "/", seconds)
 }
 
 #[test]
 fn a_request_waits_until_the_service_is_ready() {
-    let gate = Gate::default();
-    let service = TowerService::new(gate.clone());
-    let (mut first, mut second) = (service.call(1), service.call(2));
-    block_on(async {
-        assert_eq!(poll_once(&mut first).await, None);
-        gate.open.set(Some(Ok(())));
-        assert_eq!(poll_once(&mut second).await, Some(Ok(2)), "each has a clone");
-        assert_eq!(poll_once(&mut first).await, Some(Ok(1)));
-    });
+    assert_eq!(heard_of(Ok(()), 1), "");
+    let answer = heard_of(Ok(()), 3);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\r\n\r\n10.0.0.2:"), "{answer}");
 }
 
 #[test]
 fn a_service_that_fails_before_it_is_ready_fails_the_request() {
-    let gate = Gate::default();
-    gate.open.set(Some(Err("overloaded")));
-    assert_eq!(block_on(TowerService::new(gate).call(1)), Err("overloaded"));
+    assert_eq!(heard_of(Err("overloaded"), 3), "");
 }
