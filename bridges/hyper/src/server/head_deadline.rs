@@ -16,8 +16,8 @@ pub(super) struct HeadDeadline {
     timeout: Duration,
     /// Requests that are being answered; more than one only while an answer is dropped.
     answers: Cell<usize>,
-    /// Since when there are none.
-    idle_since: Cell<Duration>,
+    /// Since when there are none; none if there were some at the last look.
+    idle_since: Cell<Option<Duration>>,
     passed: Cell<bool>,
     call: RefCell<Option<DelayedCall>>,
 }
@@ -29,7 +29,7 @@ impl HeadDeadline {
             open: Rc::clone(open),
             timeout,
             answers: Cell::new(0),
-            idle_since: Cell::new(open.now()),
+            idle_since: Cell::new(Some(open.now())),
             passed: Cell::new(false),
             call: RefCell::default(),
         });
@@ -50,7 +50,10 @@ impl HeadDeadline {
     fn look(self: &Rc<Self>) {
         // hyper may have taken all of an answer and still be sending it: a client that does not read it is another matter.
         let answering = self.answers.get() > 0 || self.open.transport().unsent() > 0;
-        let idle = if answering { Duration::ZERO } else { self.open.now() - self.idle_since.get() };
+        let now = self.open.now();
+        let since = if answering { None } else { Some(self.idle_since.get().unwrap_or(now)) };
+        self.idle_since.set(since);
+        let idle = since.map_or(Duration::ZERO, |since| now - since);
         if idle < self.timeout {
             self.look_after(self.timeout - idle);
         } else {
@@ -82,6 +85,6 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.answers.set(self.0.answers.get() - 1);
-        self.0.idle_since.set(self.0.open.now());
+        self.0.idle_since.set(Some(self.0.open.now()));
     }
 }

@@ -167,8 +167,11 @@ fn a_client_that_does_not_read_what_it_asked_for_is_reset() {
     assert!(matches!(client.lost(), Some(Reason::ConnectionLost(_))), "{:?}", client.lost());
     assert!(slow.lost().is_none() && !slow.ended());
     slow.transport().resume_producing();
-    world.run_for(60);
+    world.run_for(20);
     assert!(slow.text().len() > 32 << 20, "{}", slow.text().len());
+    slow.send(GET);
+    world.run_for(20);
+    assert!(slow.text().len() > 64 << 20, "and it has its time for the next request");
 }
 
 #[test]

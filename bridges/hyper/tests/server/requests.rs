@@ -50,6 +50,41 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
+fn how_requests_are_cut_does_not_matter() {
+    let requests = [
+        "GET /1 HTTP/1.1\r\nhost: a\r\n\r\n",
+        "POST /2 HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc",
+        "PUT /3 HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2;x\r\nde\r\n0\r\n\r\n",
+        "PRI /4 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    ];
+    let expected = [ok("GET /1 "), ok("POST /2 ABC"), ok("PUT /3 DE")].concat();
+    for size in [1, 2, 3, 7, 50] {
+        let world = capitals();
+        let client = world.client("10.0.0.2", b"");
+        world.run_for(1);
+        for piece in requests.concat().as_bytes().chunks(size) {
+            client.send(piece);
+            world.simulation.run_for(Duration::from_millis(10)).expect("runs");
+        }
+        world.run_for(1);
+        assert!(client.text().starts_with(&expected), "{size}: {}", client.text());
+        assert!(client.text().ends_with("\r\n\r\nPRI /4 ") && client.ended(), "{size}: {}", client.text());
+    }
+    // Alone, it begins like HTTP/2.
+    for size in [1, 4, 50] {
+        let world = capitals();
+        let client = world.client("10.0.0.2", b"");
+        world.run_for(1);
+        for piece in requests[3].as_bytes().chunks(size) {
+            client.send(piece);
+            world.simulation.run_for(Duration::from_millis(10)).expect("runs");
+        }
+        world.run_for(1);
+        assert!(client.text().ends_with("\r\n\r\nPRI /4 "), "{size}: {}", client.text());
+    }
+}
+
+#[test]
 fn requests_of_a_client_that_has_ended_its_stream_are_all_answered() {
     let requests = ["/late", "/2", "/late"].map(|path| format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
     let (world, client) = exchange(&requests.concat());
