@@ -10,6 +10,13 @@ use send_wrapper::SendWrapper;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation};
 
+/// A network in which writes are short, and both reads and flushes have to wait.
+pub fn network() -> Simulation {
+    let faults =
+        Faults { segment: 1..=100, send_buffer: 200..=200, receive_buffer: 200..=200, short_write: 0.1, ..Faults::calm() };
+    Simulation::with_faults(1, faults)
+}
+
 /// Connects two hosts, runs a side on each, and gives what the client's gives. Both have an hour of simulated time, and no error.
 pub fn converse<T, S, C>(
     server: impl FnOnce(Reactor, AsyncConnection) -> S + 'static,
@@ -20,10 +27,7 @@ where
     S: Future<Output = Result> + 'static,
     C: Future<Output = Result<T>> + 'static,
 {
-    // So that writes are short, and both reads and flushes have to wait.
-    let faults =
-        Faults { segment: 1..=100, send_buffer: 200..=200, receive_buffer: 200..=200, short_write: 0.1, ..Faults::calm() };
-    let simulation = Simulation::with_faults(1, faults);
+    let simulation = network();
     let [here, there] = ["10.0.0.1", "10.0.0.2"].map(|ip| (*simulation.host(ip)).clone());
     let mut incoming = here.listen_async("tcp:7").unwrap();
     let (serving, connecting) = (here.clone(), there.clone());

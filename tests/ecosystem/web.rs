@@ -2,8 +2,11 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -12,8 +15,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 use torsade::prelude::*;
-use torsade_ecosystem::{AsSocket, converse};
-use torsade_hyper::{TorsadeExecutor, TorsadeIo, TowerService};
+use torsade_ecosystem::{AsSocket, converse, network};
+use torsade_hyper::{HttpServer, TorsadeExecutor, TorsadeIo, TowerService};
 
 async fn hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from(format!("hello, {}", request.uri().path()))))
@@ -77,18 +80,18 @@ fn h2() {
 
 #[test]
 fn axum() {
-    let body = converse(
-        async |_, connection| {
-            let router = axum::Router::new()
-                .route("/{name}", axum::routing::get(async |path: axum::extract::Path<String>| format!("hello, {}", *path)));
-            let service = TowerService::new(router);
-            let service =
-                service_fn(move |request: Request<Incoming>| hyper::service::Service::call(&service, request.map(Body::new)));
-            Ok(hyper::server::conn::http1::Builder::new().serve_connection(TorsadeIo::new(connection), service).await?)
-        },
-        ask,
-    );
-    assert_eq!(body, "hello, world");
+    let hello = async |Path(name): Path<String>| format!("hello, {name}");
+    let router = Router::new().route("/{name}", get(hello));
+    let simulation = network();
+    HttpServer::new(TowerService::new(router)).listen(&simulation.host("10.0.0.1"), "tcp:7").unwrap();
+    let client = simulation.host("10.0.0.2");
+    let reactor = (*client).clone();
+    let body = client.spawn(async move {
+        let connection = reactor.connect_async("10.0.0.1:7").await?;
+        ask(reactor, connection).await
+    });
+    simulation.run_for(Duration::from_secs(60)).unwrap();
+    assert_eq!(body.into_deferred().into_result().expect("it is done").unwrap(), "hello, world");
 }
 
 /// Its deadline for a request's head is a timer of async-io, in a thread of that.
