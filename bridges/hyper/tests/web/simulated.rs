@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::future::or;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use log::Level;
 use torsade::prelude::*;
@@ -22,20 +23,24 @@ pub fn heard(start: impl FnOnce(&Reactor) -> Result<Port>, path: &'static str, s
     let heard = Rc::new(RefCell::new(Vec::new()));
     let hearing = heard.clone();
     let reading = client.spawn(async move {
+        let leaving = reactor.sleep(Duration::from_secs(seconds));
         let mut connection = reactor.connect_async("10.0.0.1:80").await?;
         connection.write_all(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await?;
-        let mut piece = [0; 4096];
-        loop {
-            let count = connection.read(&mut piece).await?;
-            hearing.borrow_mut().extend(&piece[..count]);
-            if count == 0 {
-                return Ok(());
+        let reading = async {
+            let mut piece = [0; 4096];
+            loop {
+                // A loss is an end as well.
+                match connection.read(&mut piece).await.unwrap_or(0) {
+                    0 => return Ok(()),
+                    count => hearing.borrow_mut().extend(&piece[..count]),
+                }
             }
-        }
+        };
+        or(reading, async { Ok(leaving.await?) }).await
     });
-    simulation.run_for(Duration::from_secs(seconds)).unwrap();
-    reading.cancel();
-    simulation.run_for(Duration::from_secs(1)).unwrap();
+    // A second more, for those who are left.
+    simulation.run_for(Duration::from_secs(seconds + 1)).unwrap();
+    reading.into_deferred().into_result().expect("it has left").unwrap();
     String::from_utf8(heard.take()).unwrap()
 }
 
