@@ -9,6 +9,8 @@ mod chance;
 mod examples;
 mod failures;
 mod http2;
+#[cfg(all(feature = "tls", unix))]
+mod nginx;
 mod pool;
 mod programs;
 mod sockets;
