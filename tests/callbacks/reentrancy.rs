@@ -165,9 +165,9 @@ const METHODS: [Method; 32] = [
         println!("{:?} {:?}", member.take_trailing(), member.compression_stats());
     }),
     ("set_write_buffer_limits", |member| member.set_write_buffer_limits(0, 0)),
-    ("when_writable, when_drained", |member| {
+    ("when_writable, when_drained, flush", |member| {
         member.write(vec![b'x'; 200_000]);
-        println!("{:?} {}", member.write_buffer_limits(), member.is_congested());
+        println!("{:?} {} {}", member.write_buffer_limits(), member.is_congested(), member.flush());
         for told in [member.when_writable(), member.when_drained()] {
             told.add_errback(|_lost| Ok(())).detach();
         }
