@@ -11,6 +11,8 @@ use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation};
 use torsade_hyper::{Client, HttpServer, RequestBody, TorsadeExecutor, TorsadeIo, TorsadeTimer};
 
+#[cfg(feature = "tls")]
+use crate::keys;
 use crate::service::{Failed, Pieces, Wanted, answer};
 use crate::{CLIENT, SECOND, SERVER, assert_nothing_is_left, play};
 
@@ -19,6 +21,7 @@ const SEEDS: u64 = 4;
 /// For one request, with its body and its answer's.
 const DEADLINE: Duration = Duration::from_secs(600);
 const AUTHORITY: &str = "10.0.0.1:80";
+pub const ORIGIN: &str = "http://10.0.0.1:80";
 
 /// Who serves, and who asks.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,9 @@ pub enum Way {
     Server(Version),
     /// `HttpServer` and `Client`.
     Both(Version),
+    /// The same over TLS, in the version that they agree on.
+    #[cfg(feature = "tls")]
+    Tls(Version),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,13 +43,17 @@ pub enum Version {
     Two,
 }
 
-const WAYS: [Way; 6] = [
+const WAYS: &[Way] = &[
     Way::Builders(Version::One),
     Way::Builders(Version::Two),
     Way::Server(Version::One),
     Way::Server(Version::Two),
     Way::Both(Version::One),
     Way::Both(Version::Two),
+    #[cfg(feature = "tls")]
+    Way::Tls(Version::One),
+    #[cfg(feature = "tls")]
+    Way::Tls(Version::Two),
 ];
 
 /// What became of each request.
@@ -51,7 +61,7 @@ type Outcomes = Rc<RefCell<Vec<Result<(), Failed>>>>;
 
 #[test]
 fn every_request_is_answered_right_on_a_calm_network() {
-    for way in WAYS {
+    for way in WAYS.iter().copied() {
         play(&Faults::calm(), SEEDS, |simulation| {
             all_is_answered(simulation, way, 1 << 17);
         });
@@ -60,7 +70,7 @@ fn every_request_is_answered_right_on_a_calm_network() {
 
 #[test]
 fn every_request_is_answered_right_on_a_lossy_network() {
-    for way in WAYS {
+    for way in WAYS.iter().copied() {
         play(&Faults::lossy(), SEEDS, |simulation| {
             all_is_answered(simulation, way, 1 << 13);
         });
@@ -69,7 +79,7 @@ fn every_request_is_answered_right_on_a_lossy_network() {
 
 #[test]
 fn every_request_ends_in_time_and_leaves_nothing_behind_on_a_hostile_network() {
-    for way in WAYS {
+    for way in WAYS.iter().copied() {
         play(&Faults::hostile(), SEEDS, |simulation| {
             // What fails is told so; that each comes to an end is looked at where they are counted.
             converse(simulation, way, 1 << 13);
@@ -85,6 +95,7 @@ fn all_is_answered(simulation: &Simulation, way: Way, most: usize) {
 
 /// Asks some requests on some connections, and gives their outcomes when nothing is left of them.
 fn converse(simulation: &Simulation, way: Way, most: usize) -> Outcomes {
+    simulation.add_name("server.test", SERVER);
     let port = serve(&simulation.host(SERVER), way);
     let host = simulation.host(CLIENT);
     let outcomes = Outcomes::default();
@@ -102,9 +113,8 @@ fn converse(simulation: &Simulation, way: Way, most: usize) -> Outcomes {
     outcomes
 }
 
-/// Serves on port 80.
+/// Serves on port 80, over TLS on port 443.
 pub fn serve(reactor: &Reactor, way: Way) -> Port {
-    let timer = TorsadeTimer::new(reactor);
     match way {
         Way::Builders(version) => {
             let mut incoming = reactor.listen_async("tcp:80").unwrap();
@@ -118,11 +128,23 @@ pub fn serve(reactor: &Reactor, way: Way) -> Port {
             });
             port
         }
-        Way::Server(_) | Way::Both(_) => {
-            let service = service_fn(move |request: Request<RequestBody>| answer(timer.clone(), request));
-            HttpServer::new(service).auto_date_header(false).listen(reactor, "tcp:80").unwrap()
+        Way::Server(_) | Way::Both(_) => serve_on(reactor, ServerEndpoint::tcp("0.0.0.0:80").unwrap()),
+        #[cfg(feature = "tls")]
+        Way::Tls(version) => {
+            let protocols: &[&str] = match version {
+                Version::One => &["http/1.1"],
+                Version::Two => &["h2", "http/1.1"],
+            };
+            let config = keys::server_builder().application_protocols(protocols).build().unwrap();
+            serve_on(reactor, ServerEndpoint::tcp("0.0.0.0:443").unwrap().tls(&config))
         }
     }
+}
+
+fn serve_on(reactor: &Reactor, endpoint: ServerEndpoint) -> Port {
+    let timer = TorsadeTimer::new(reactor);
+    let service = service_fn(move |request: Request<RequestBody>| answer(timer.clone(), request));
+    HttpServer::new(service).auto_date_header(false).listen(reactor, endpoint).unwrap()
 }
 
 async fn serve_one(reactor: Reactor, version: Version, connection: AsyncConnection) {
@@ -167,19 +189,27 @@ async fn ask(reactor: Reactor, way: Way, wanted: Vec<Wanted>, outcomes: Outcomes
                 });
             }
         }
-        Way::Both(version) => {
-            let client = match version {
-                Version::One => Client::new(&reactor),
-                Version::Two => Client::builder(&reactor).http2_prior_knowledge().build(),
-            };
+        _ => {
+            let (client, origin) = pool(&reactor, way);
             for wanted in wanted {
                 let (reactor, client, outcomes) = (reactor.clone(), client.clone(), Rc::clone(&outcomes));
                 reactor.clone().spawn(async move {
-                    let outcome = in_time(&reactor, ask_client(&reactor, &client, wanted)).await;
+                    let outcome = in_time(&reactor, ask_client(&reactor, &client, origin, wanted)).await;
                     outcomes.borrow_mut().push(outcome);
                 });
             }
         }
+    }
+}
+
+/// A client for a server of this way, and where it finds it.
+fn pool(reactor: &Reactor, way: Way) -> (Client, &'static str) {
+    let builder = Client::builder(reactor);
+    match way {
+        Way::Both(Version::Two) => (builder.http2_prior_knowledge().build(), ORIGIN),
+        #[cfg(feature = "tls")]
+        Way::Tls(_) => (builder.tls(&keys::client()).build(), "https://server.test"),
+        _ => (builder.build(), ORIGIN),
     }
 }
 
@@ -205,7 +235,7 @@ pub async fn connect1(reactor: &Reactor) -> Result<Sender1, Failed> {
 
 pub async fn ask1(reactor: &Reactor, sender: &mut Sender1, wanted: Wanted) -> Result<(), Failed> {
     sender.ready().await?;
-    let response = sender.send_request(wanted.request(&TorsadeTimer::new(reactor), AUTHORITY)).await?;
+    let response = sender.send_request(wanted.request(&TorsadeTimer::new(reactor), ORIGIN)).await?;
     wanted.check(response).await
 }
 
@@ -219,11 +249,11 @@ pub async fn connect2(reactor: &Reactor) -> Result<Sender2, Failed> {
 
 pub async fn ask2(reactor: &Reactor, mut sender: Sender2, wanted: Wanted) -> Result<(), Failed> {
     sender.ready().await?;
-    let response = sender.send_request(wanted.request(&TorsadeTimer::new(reactor), AUTHORITY)).await?;
+    let response = sender.send_request(wanted.request(&TorsadeTimer::new(reactor), ORIGIN)).await?;
     wanted.check(response).await
 }
 
-pub async fn ask_client(reactor: &Reactor, client: &Client, wanted: Wanted) -> Result<(), Failed> {
-    let response = client.request(wanted.request(&TorsadeTimer::new(reactor), AUTHORITY)).await?;
+pub async fn ask_client(reactor: &Reactor, client: &Client, origin: &str, wanted: Wanted) -> Result<(), Failed> {
+    let response = client.request(wanted.request(&TorsadeTimer::new(reactor), origin)).await?;
     wanted.check(response).await
 }

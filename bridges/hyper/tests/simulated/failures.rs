@@ -8,7 +8,7 @@ use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation};
 use torsade_hyper::Client;
 
-use crate::conversations::{Version, Way, ask_client, ask1, ask2, connect1, connect2, serve};
+use crate::conversations::{ORIGIN, Version, Way, ask_client, ask1, ask2, connect1, connect2, serve};
 use crate::service::{Failed, Shape, Wanted};
 use crate::{CLIENT, SECOND, SERVER, assert_nothing_is_left, play};
 
@@ -31,7 +31,7 @@ fn begin(simulation: &Simulation, wanted: Wanted) -> Outcome {
             match way {
                 0 => ask1(&reactor, &mut connect1(&reactor).await?, wanted).await,
                 1 => ask2(&reactor, connect2(&reactor).await?, wanted).await,
-                _ => ask_client(&reactor, &Client::new(&reactor), wanted).await,
+                _ => ask_client(&reactor, &Client::new(&reactor), ORIGIN, wanted).await,
             }
         };
         told.replace(Some(asking.await));
@@ -117,7 +117,7 @@ fn a_pool_goes_on_with_a_server_that_died_and_came_back_in_between() {
             let ask = |wanted| {
                 let (reactor, client, answered) = (host.reactor().clone(), Rc::clone(&client), Rc::clone(&answered));
                 host.spawn(async move {
-                    if ask_client(&reactor, &client, wanted).await.is_ok() {
+                    if ask_client(&reactor, &client, ORIGIN, wanted).await.is_ok() {
                         answered.set(answered.get() + 1);
                     }
                 });

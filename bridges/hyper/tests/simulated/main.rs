@@ -6,6 +6,10 @@
 mod conversations;
 mod example;
 mod failures;
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "shared with the suite on TLS")]
+#[path = "../../../../tests/tls/keys.rs"]
+mod keys;
 mod raw;
 mod service;
 mod timers;

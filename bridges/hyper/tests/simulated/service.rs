@@ -56,10 +56,10 @@ impl Wanted {
     }
 
     /// The request, whose path says what is to come back.
-    pub fn request(&self, timer: &TorsadeTimer, authority: &str) -> Request<Pieces> {
+    pub fn request(&self, timer: &TorsadeTimer, origin: &str) -> Request<Pieces> {
         let Shape { length, piece, pause, sized } = self.down;
-        let uri = format!("http://{authority}/{length}/{piece}/{}/{sized}", pause.as_millis());
-        let request = Request::post(uri).header("host", authority);
+        let uri = format!("{origin}/{length}/{piece}/{}/{sized}", pause.as_millis());
+        let request = Request::post(uri).header("host", origin.rsplit('/').next().unwrap_or_default());
         request.body(Pieces::new(self.up, timer)).expect("a proper request")
     }
 
