@@ -82,26 +82,43 @@ fn every_request_ends_in_time_and_leaves_nothing_behind_on_a_hostile_network() {
     for way in WAYS.iter().copied() {
         play(&Faults::hostile(), SEEDS, |simulation| {
             // What fails is told so; that each comes to an end is looked at where they are counted.
-            converse(simulation, way, 1 << 13);
+            converse(simulation, way, |simulation| Wanted::draw(simulation, 1 << 13));
+        });
+    }
+}
+
+#[test]
+fn requests_that_are_given_up_harm_no_others_and_leave_nothing_behind() {
+    // With HTTP/1.1 and no pool it would be the end of their connection.
+    let alone = |way: &&Way| !matches!(way, Way::Builders(Version::One) | Way::Server(Version::One));
+    for way in WAYS.iter().copied().filter(|way| alone(&way)) {
+        play(&Faults::calm(), SEEDS, |simulation| {
+            let draw = |simulation: &Simulation| {
+                let patience = Some(Duration::from_micros(simulation.draw(20_000))).filter(|_| simulation.draw(2) == 0);
+                Wanted { patience, ..Wanted::draw(simulation, 1 << 17) }
+            };
+            for outcome in converse(simulation, way, draw).take() {
+                outcome.unwrap_or_else(|error| panic!("{way:?}: {error}"));
+            }
         });
     }
 }
 
 fn all_is_answered(simulation: &Simulation, way: Way, most: usize) {
-    for outcome in converse(simulation, way, most).take() {
+    for outcome in converse(simulation, way, |simulation| Wanted::draw(simulation, most)).take() {
         outcome.unwrap_or_else(|error| panic!("{way:?}: {error}"));
     }
 }
 
 /// Asks some requests on some connections, and gives their outcomes when nothing is left of them.
-fn converse(simulation: &Simulation, way: Way, most: usize) -> Outcomes {
+fn converse(simulation: &Simulation, way: Way, draw: impl Fn(&Simulation) -> Wanted) -> Outcomes {
     simulation.add_name("server.test", SERVER);
     let port = serve(&simulation.host(SERVER), way);
     let host = simulation.host(CLIENT);
     let outcomes = Outcomes::default();
     let mut asked = 0;
     for _ in 0..1 + simulation.draw(3) {
-        let wanted: Vec<Wanted> = (0..1 + simulation.draw(4)).map(|_| Wanted::draw(simulation, most)).collect();
+        let wanted: Vec<Wanted> = (0..1 + simulation.draw(4)).map(|_| draw(simulation)).collect();
         asked += wanted.len();
         host.spawn(ask(host.reactor().clone(), way, wanted, Rc::clone(&outcomes)));
     }
@@ -170,7 +187,7 @@ async fn ask(reactor: Reactor, way: Way, wanted: Vec<Wanted>, outcomes: Outcomes
             let mut sender = connect1(&reactor).await.map_err(|error| error.to_string());
             for wanted in wanted {
                 let outcome = match &mut sender {
-                    Ok(sender) => in_time(&reactor, ask1(&reactor, sender, wanted)).await,
+                    Ok(sender) => patiently(&reactor, wanted, ask1(&reactor, sender, wanted)).await,
                     Err(error) => Err(error.clone().into()),
                 };
                 outcomes.borrow_mut().push(outcome);
@@ -182,7 +199,7 @@ async fn ask(reactor: Reactor, way: Way, wanted: Vec<Wanted>, outcomes: Outcomes
                 let (reactor, sender, outcomes) = (reactor.clone(), sender.clone(), Rc::clone(&outcomes));
                 reactor.clone().spawn(async move {
                     let outcome = match sender {
-                        Ok(sender) => in_time(&reactor, ask2(&reactor, sender, wanted)).await,
+                        Ok(sender) => patiently(&reactor, wanted, ask2(&reactor, sender, wanted)).await,
                         Err(error) => Err(error.into()),
                     };
                     outcomes.borrow_mut().push(outcome);
@@ -194,7 +211,7 @@ async fn ask(reactor: Reactor, way: Way, wanted: Vec<Wanted>, outcomes: Outcomes
             for wanted in wanted {
                 let (reactor, client, outcomes) = (reactor.clone(), client.clone(), Rc::clone(&outcomes));
                 reactor.clone().spawn(async move {
-                    let outcome = in_time(&reactor, ask_client(&reactor, &client, origin, wanted)).await;
+                    let outcome = patiently(&reactor, wanted, ask_client(&reactor, &client, origin, wanted)).await;
                     outcomes.borrow_mut().push(outcome);
                 });
             }
@@ -211,6 +228,16 @@ fn pool(reactor: &Reactor, way: Way) -> (Client, &'static str) {
         Way::Tls(_) => (builder.tls(&keys::client()).build(), "https://server.test"),
         _ => (builder.build(), ORIGIN),
     }
+}
+
+/// Gives a request up where it is to be.
+async fn patiently(reactor: &Reactor, wanted: Wanted, asking: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
+    let Some(patience) = wanted.patience else { return in_time(reactor, asking).await };
+    let given_up = async {
+        reactor.sleep(patience).await.ok();
+        Ok(())
+    };
+    futures_lite::future::or(asking, given_up).await
 }
 
 /// Gives up what takes too long.

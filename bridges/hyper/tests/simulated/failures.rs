@@ -13,7 +13,7 @@ use crate::service::{Failed, Shape, Wanted};
 use crate::{CLIENT, SECOND, SERVER, assert_nothing_is_left, play};
 
 const SEEDS: u64 = 6;
-const MEGABYTES: Wanted = Wanted { up: Shape::of(2 << 20), down: Shape::of(2 << 20) };
+const MEGABYTES: Wanted = Wanted { up: Shape::of(2 << 20), down: Shape::of(2 << 20), patience: None };
 /// On which a transfer of these takes some seconds.
 fn slow() -> Faults {
     Faults { bandwidth: Some(500_000), ..Faults::calm() }
@@ -122,7 +122,7 @@ fn a_pool_goes_on_with_a_server_that_died_and_came_back_in_between() {
                     }
                 });
             };
-            let wanted = Wanted { up: Shape::of(0), down: Shape::of(10_000) };
+            let wanted = Wanted { up: Shape::of(0), down: Shape::of(10_000), patience: None };
             (0..3).for_each(|_| ask(wanted));
             simulation.run_for(5 * SECOND).unwrap();
             assert_eq!(answered.get(), 3);

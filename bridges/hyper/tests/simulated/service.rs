@@ -17,11 +17,12 @@ use torsade_hyper::TorsadeTimer;
 
 pub type Failed = Box<dyn Error + Send + Sync>;
 
-/// What a request has for a body, and what its answer is to have.
+/// What a request has for a body, and what its answer is to have; and when it is given up, if that is to be tried.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub up: Shape,
     pub down: Shape,
+    pub patience: Option<Duration>,
 }
 
 /// A body: how long, in pieces of which length, how long apart; and whether its length is told before.
@@ -52,7 +53,7 @@ impl Shape {
 
 impl Wanted {
     pub fn draw(simulation: &Simulation, most: usize) -> Self {
-        Self { up: Shape::draw(simulation, most), down: Shape::draw(simulation, most) }
+        Self { up: Shape::draw(simulation, most), down: Shape::draw(simulation, most), patience: None }
     }
 
     /// The request, whose path says what is to come back.
