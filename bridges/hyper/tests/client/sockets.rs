@@ -9,9 +9,7 @@ use hyper::service::service_fn;
 use torsade_hyper::{HttpServer, RequestBody};
 
 use super::*;
-#[cfg(feature = "tls")]
-use crate::asking::Folder;
-use crate::asking::Served;
+use crate::asking::{Folder, Served};
 use crate::programs::{http_proxy, logging_proxy, proxy, reverse_proxy};
 
 /// Serves what says how it was asked.
