@@ -103,9 +103,12 @@ fn the_certificate_is_for_the_host_of_the_uri_wherever_a_connector_leads() {
         assert_eq!(client.get("https://server.test/").await?.status(), 200);
         let error = client.get("https://other.test/").await.unwrap_err();
         assert_eq!(error.kind(), ClientErrorKind::Connect, "{error}");
+        let named = keys::client_builder().server_name("server.test").build()?;
+        let client = Client::builder(&reactor).tls(&named).connector(|_| "tcp:10.0.0.1:443").build();
+        assert_eq!(client.get("https://other.test/").await?.status(), 200, "the configuration names another");
         Ok(())
     });
-    assert_eq!(connections.get(), 1);
+    assert_eq!(connections.get(), 2);
 }
 
 #[test]
