@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod ends;
+mod garbage;
 mod http2;
 mod http2_bounds;
 mod requests;
