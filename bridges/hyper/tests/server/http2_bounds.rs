@@ -8,62 +8,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use torsade_hyper::{HttpServer, RequestBody};
 
+use crate::frames::*;
 use crate::world::{Answer, Client, World};
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-const PROTOCOL_ERROR: u32 = 1;
-const FRAME_SIZE_ERROR: u32 = 6;
-const CANCEL: u32 = 8;
-const ENHANCE_YOUR_CALM: u32 = 11;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// A GET of `path`.
-fn get(stream: u32, path: &str) -> Vec<u8> {
-    let length = u8::try_from(path.len()).expect("short");
-    let block = [&[0x82, 0x86, 0x41, 1, b'a', 0x04, length], path.as_bytes()].concat();
-    frame(HEADERS, END_STREAM | END_HEADERS, stream, &block)
-}
-
-/// The frames that have come: kind, stream, payload.
-fn frames(client: &Client) -> Vec<(u8, u32, Vec<u8>)> {
-    let bytes = client.bytes();
-    let (mut rest, mut frames) = (&bytes[..], Vec::new());
-    while let Some((head, more)) = rest.split_at_checked(9) {
-        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
-        let Some((payload, more)) = more.split_at_checked(length) else { break };
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        frames.push((head[3], stream, payload.to_vec()));
-        rest = more;
-    }
-    frames
-}
-
-fn number(payload: &[u8]) -> u32 {
-    u32::from_be_bytes(payload[payload.len() - 4..].try_into().expect("four"))
-}
-
-/// The error codes of frames of `kind`, which for GOAWAY stand behind the stream.
-fn codes(client: &Client, kind: u8) -> Vec<u32> {
-    let of_kind = frames(client).into_iter().filter(|frame| frame.0 == kind);
-    of_kind.map(|frame| number(if kind == GOAWAY { &frame.2[..8] } else { &frame.2 })).collect()
-}
 
 fn world(calls: &Rc<Cell<usize>>) -> World {
     let calls = Rc::clone(calls);
@@ -78,18 +24,6 @@ fn world(calls: &Rc<Cell<usize>>) -> World {
             }
         }
     })))
-}
-
-/// A client that has sent the preface, its settings and `frames`.
-fn talk(world: &World, settings: &[u8], frames: &[Vec<u8>]) -> Client {
-    let begin = [PREFACE, &frame(SETTINGS, 0, 0, settings), &frame(SETTINGS, 1, 0, &[])].concat();
-    let client = world.client("10.0.0.2", &[begin, frames.concat()].concat());
-    world.run_for(1);
-    client
-}
-
-fn is_answered(client: &Client, stream: u32) -> bool {
-    frames(client).iter().any(|frame| frame.0 == DATA && frame.1 == stream && frame.2 == b"hello")
 }
 
 #[test]

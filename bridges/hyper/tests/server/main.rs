@@ -2,9 +2,11 @@
 
 mod deadlines;
 mod ends;
+mod frames;
 mod garbage;
 mod http2;
 mod http2_bounds;
+mod http2_cases;
 mod requests;
 mod telling;
 mod tls;
