@@ -8,6 +8,8 @@
 //! - memory bounds hold, producers are told what they have to be told;
 //! - whenever the time moves on, nothing is left undone; closes end in time; and nothing is left behind.
 //!
+//! With the feature `futures-io` there are programs in `async` code as well, of which the same holds: `async_programs`.
+//!
 //! A hundred thousand seeds, in one command:
 //! `TORSADE_SEEDS=25000 cargo test --release --all-features --test properties`
 //! One seed, with its log: `TORSADE_SEED=7 cargo test --all-features --test properties hostile`
