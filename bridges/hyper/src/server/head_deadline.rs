@@ -53,12 +53,12 @@ impl HeadDeadline {
         let now = self.open.now();
         let since = if answering { None } else { Some(self.idle_since.get().unwrap_or(now)) };
         self.idle_since.set(since);
-        let idle = since.map_or(Duration::ZERO, |since| now - since);
-        if idle < self.timeout {
-            self.look_after(self.timeout - idle);
-        } else {
+        let left = since.map_or(self.timeout / 3, |since| self.timeout.saturating_sub(now - since));
+        if left.is_zero() {
             self.passed.set(true);
             self.open.end();
+        } else {
+            self.look_after(left);
         }
     }
 }
