@@ -76,7 +76,7 @@ struct Core {
     awaited: RefCell<Slab<Awaited>>,
     look_ups: Rc<LookUps>,
     triggers: RefCell<Triggers>,
-    /// Few, and looked for in every turn with tasks: ordered ids are compared, not hashed.
+    /// Few, and looked for in every turn with tasks: ordered, they are found without hashing.
     locals: RefCell<BTreeMap<TypeId, Rc<dyn Any>>>,
     life: Cell<Life>,
     stop_requested: Cell<bool>,
@@ -177,7 +177,8 @@ impl Reactor {
     ///    wait the clock is read when it is first asked for.
     /// 6. Every source that is ready is called once, first those that queued themselves in the last turn: a connection reads
     ///    at most one buffer, a port accepts a bounded number. A connection's output is written right after its callback.
-    /// 7. Sources that others wrote to or closed in this turn are called: each writes its output, once for all of it.
+    /// 7. Every task that was woken by now is polled once, and one that is woken meanwhile in the next turn.
+    /// 8. Sources that others wrote to or closed in this turn are called: each writes its output, once for all of it.
     ///
     /// SIGINT or SIGTERM stops the reactor gracefully; a second signal, even within the same callback, ends every wait of the
     /// stop. If two signals have come and a callback does not return to the loop, which would take them, a third ends the

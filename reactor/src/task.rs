@@ -1,7 +1,7 @@
 //! Work on the loop: `async` tasks, delayed results, repeated calls, and long work in slices.
 //!
 //! The counterpart of Twisted's `twisted.internet.task`. The executor is the loop itself: a task that was woken, by
-//! this thread or another, is polled once, in step 2 of the next turn.
+//! this thread or another, is polled once, in step 7 of the turn, or of the next one if that step has begun.
 
 mod cooperator;
 mod executor;
@@ -72,7 +72,7 @@ impl<T: 'static> fmt::Debug for Task<T> {
 }
 
 impl Reactor {
-    /// Runs a future on the loop, from the next turn on.
+    /// Runs a future on the loop: it is first polled in this turn or the next, never in this call.
     ///
     /// It returns a `Result` or nothing. If it panics, only this task ends, with an error. An error that nobody takes from the
     /// task is logged, with the place of this call. Tasks that are not done when the reactor has stopped are dropped.

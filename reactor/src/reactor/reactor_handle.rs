@@ -31,6 +31,8 @@ pub(crate) struct ThreadCalls {
     queue: Mutex<Option<VecDeque<ThreadCall>>>,
     /// There may be calls in the queue: read every turn, so that the lock need not be taken.
     waiting: AtomicBool,
+    /// Tasks were woken, and are to be polled.
+    tasks_woken: AtomicBool,
     waker: Arc<dyn Wake>,
     /// The reactor's thread.
     home: ThreadId,
@@ -42,6 +44,7 @@ impl ThreadCalls {
         Self {
             queue: Mutex::new(Some(VecDeque::new())),
             waiting: AtomicBool::new(false),
+            tasks_woken: AtomicBool::new(false),
             waker,
             home: thread::current().id(),
             in_turn,
@@ -55,6 +58,15 @@ impl ThreadCalls {
 
     pub(crate) fn waiting(&self) -> bool {
         self.waiting.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn tasks_woken(&self) -> bool {
+        self.tasks_woken.load(Ordering::Acquire)
+    }
+
+    /// Whether tasks were woken since this was last asked.
+    pub(crate) fn take_tasks_woken(&self) -> bool {
+        self.tasks_woken() && self.tasks_woken.swap(false, Ordering::AcqRel)
     }
 
     /// How many calls are to be made in this turn; those that come meanwhile wait for the next.
@@ -79,13 +91,26 @@ impl ThreadCalls {
         let calls = queue.as_mut().ok_or(ReactorGone)?;
         calls.push_back(call);
         drop(queue);
-        // One wake-up is enough for all calls that are queued until the loop comes round, and none is needed from inside it.
-        let first = !self.waiting.swap(true, Ordering::AcqRel);
+        self.set_and_wake(&self.waiting);
+        Ok(())
+    }
+
+    /// Has the loop poll the tasks that were woken.
+    fn wake_tasks(&self) -> Result<(), ReactorGone> {
+        if self.lock().is_none() {
+            return Err(ReactorGone);
+        }
+        self.set_and_wake(&self.tasks_woken);
+        Ok(())
+    }
+
+    /// One wake-up is enough for all that is queued until the loop comes round, and none is needed from inside it.
+    fn set_and_wake(&self, flag: &AtomicBool) {
+        let first = !flag.swap(true, Ordering::AcqRel);
         let awake = self.is_home() && self.in_turn.get();
         if first && !awake {
             self.waker.wake();
         }
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<VecDeque<ThreadCall>>> {
@@ -113,6 +138,14 @@ impl ReactorHandle {
     #[doc(alias = "callFromThread")]
     pub fn call_from_thread(&self, call: impl FnOnce(&Reactor) + Send + 'static) -> Result<(), ReactorGone> {
         self.0.push(Box::new(call))
+    }
+
+    /// Has the loop poll the tasks that were woken, once for all that are woken by then.
+    ///
+    /// # Errors
+    /// [`ReactorGone`] when it will poll none any more.
+    pub(crate) fn wake_tasks(&self) -> Result<(), ReactorGone> {
+        self.0.wake_tasks()
     }
 
     /// Whether this is the reactor's thread.

@@ -68,7 +68,7 @@ impl Reactor {
         self.nudge();
     }
 
-    /// Calls [`Source::end_of_turn`] in step 7, once, however often this is asked for.
+    /// Calls [`Source::end_of_turn`] in step 8, once, however often this is asked for.
     pub fn at_end_of_turn(&self, token: Token) {
         self.0.sources.borrow_mut().mark_ending(token);
         self.nudge();

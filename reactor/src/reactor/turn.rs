@@ -19,6 +19,7 @@ use super::{Life, Reactor};
 use crate::error::{ReactorError, Result};
 use crate::event_log::Subject;
 use crate::reactor::source::Source;
+use crate::task::Tasks;
 
 /// Whether the reactor's thread is in a turn, which looks at what was queued before it sleeps.
 ///
@@ -74,6 +75,7 @@ impl Reactor {
                 self.call_source(token, source, |source| source.ready(ready));
             }
         }
+        self.run_tasks(ready > 0);
         let ending = self.0.sources.borrow().ending_count();
         for _ in 0..ending {
             let next = self.0.sources.borrow_mut().next_ending();
@@ -82,6 +84,16 @@ impl Reactor {
             }
         }
         Ok(())
+    }
+
+    /// Polls the tasks that were woken by now; `timed` if the last call has ended just now.
+    pub(super) fn run_tasks(&self, timed: bool) {
+        if self.0.thread_calls.take_tasks_woken() {
+            if !timed {
+                self.begin_calls();
+            }
+            Tasks::of(self).run_woken(self);
+        }
     }
 
     fn run_due_calls(&self) {
@@ -138,6 +150,7 @@ impl Reactor {
         let prepared = matches!(self.0.life.get(), Life::Preparing(_)) && self.0.before_shutdown.get() == 0;
         sources.ready_count() + sources.ending_count() > 0
             || self.0.thread_calls.waiting()
+            || self.0.thread_calls.tasks_woken()
             || self.0.stop_requested.get()
             || prepared
     }

@@ -1,6 +1,6 @@
 //! The tasks of a reactor, and how they are woken.
 //!
-//! A waker, on any thread, puts the task's id into a list; the first id of a list also queues a call to the loop, which polls all
+//! A waker, on any thread, puts the task's id into a list; the first id of a list also wakes the loop, which polls all
 //! tasks of the list, each once. Guaranteed: a task that is woken is polled afterwards, also if it is woken while it is being
 //! polled, since its flag is cleared before the poll; it is in the list once, however often it is woken; it is never polled
 //! inside its own poll; and a waker that outlives its task wakes nobody, since ids are not used twice.
@@ -59,7 +59,7 @@ where
     firer: Option<Firer<<F::Output as CallbackResult>::Value>>,
 }
 
-/// Adds a task, which is polled for the first time in the next turn.
+/// Adds a task, which is polled for the first time from the loop.
 #[track_caller]
 pub(super) fn spawn<F>(reactor: &Reactor, future: F) -> Deferred<<F::Output as CallbackResult>::Value>
 where
@@ -118,7 +118,7 @@ impl Tasks {
     }
 
     /// Polls every task that was woken by now, once.
-    fn run_woken(&self, reactor: &Reactor) {
+    pub(crate) fn run_woken(&self, reactor: &Reactor) {
         for id in self.woken.take() {
             if let Some(polling) = self.begin_poll(id) {
                 reactor.call("a task", Some(polling.made), || self.poll(id, polling));
@@ -182,21 +182,20 @@ impl Drop for Tasks {
     }
 }
 
-/// The tasks that were woken since the last turn, by any thread.
+/// The tasks that were woken since they were last polled, by any thread.
 struct Woken {
     list: Mutex<Vec<TaskId>>,
     handle: ReactorHandle,
 }
 
 impl Woken {
-    /// Has the task polled in the next turn; false if there will be none.
+    /// Has the task polled; false if it will not be.
     fn push(&self, id: TaskId) -> bool {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.push(id);
         let first = list.len() == 1;
         drop(list);
-        // One call serves all that are woken before it is made.
-        let taken = !first || self.handle.call_from_thread(|reactor| Tasks::of(reactor).run_woken(reactor)).is_ok();
+        let taken = !first || self.handle.wake_tasks().is_ok();
         if !taken {
             // Emptied, so that the next one is the first again, and is refused too.
             self.take();
