@@ -127,6 +127,14 @@ impl Reactor {
         self.spawn(async move { future.await.map_err(Into::into) })
     }
 
+    /// Runs a future on the loop whose end interests nobody: [`spawn`](Self::spawn) without the `Task`, and cheaper.
+    ///
+    /// For the executors of other libraries, such as hyper's. A panic ends the task, and is logged with the place of this call.
+    #[track_caller]
+    pub fn execute(&self, future: impl Future<Output = ()> + 'static) {
+        executor::execute(self, future);
+    }
+
     /// Runs the loop until `future` is done, then stops gracefully, and gives the future's result.
     ///
     /// # Errors

@@ -19,6 +19,6 @@ impl TorsadeExecutor {
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for TorsadeExecutor {
     fn execute(&self, future: F) {
-        self.0.spawn(future);
+        self.0.execute(future);
     }
 }

@@ -4,6 +4,7 @@ mod connection_service;
 mod connections;
 mod head_deadline;
 mod http1;
+mod http2;
 mod serving;
 mod stream;
 mod telling;

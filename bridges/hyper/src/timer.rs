@@ -69,9 +69,9 @@ struct Sleeping {
     reactor: Reactor,
     deadline: Duration,
     waker: Rc<RefCell<Option<Waker>>>,
-    /// Wakes no later than at the deadline. A deadline that is moved on, as hyper does for every request, leaves it as it is: it
-    /// is made anew when it has woken too early.
-    call: Option<DelayedCall>,
+    /// Wakes at a deadline that is or was ours, and not after ours. A deadline that is moved on, as hyper does for every request,
+    /// leaves it as it is: it is made anew when it has woken too early.
+    call: Option<(Duration, DelayedCall)>,
 }
 
 impl Sleep {
@@ -93,15 +93,16 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         sleeping.waker.replace(Some(context.waker().clone()));
-        let in_time = sleeping.call.as_ref().and_then(DelayedCall::time).is_some_and(|time| time <= sleeping.deadline);
-        if !in_time {
+        let in_time = sleeping.call.as_ref().filter(|(time, call)| *time <= sleeping.deadline && call.active());
+        if in_time.is_none() {
             sleeping.cancel();
             let waker = Rc::clone(&sleeping.waker);
-            sleeping.call = Some(sleeping.reactor.call_later(sleeping.deadline - now, move || {
+            let call = sleeping.reactor.call_later(sleeping.deadline - now, move || {
                 if let Some(waker) = waker.take() {
                     waker.wake();
                 }
-            }));
+            });
+            sleeping.call = Some((sleeping.deadline, call));
         }
         Poll::Pending
     }
@@ -109,7 +110,7 @@ impl Future for Sleep {
 
 impl Sleeping {
     fn cancel(&mut self) {
-        if let Some(call) = self.call.take() {
+        if let Some((_, call)) = self.call.take() {
             // An error says that it was called.
             call.cancel().ok();
         }

@@ -20,13 +20,15 @@ use crate::defer::{CallbackResult, Deferred, Failure, Firer, Settled};
 use crate::panic::catch;
 use crate::reactor::Reactor;
 use crate::reactor::reactor_handle::ReactorHandle;
-use crate::report::drop_quietly;
+use crate::report::{drop_quietly, report_error};
 
 /// All tasks of one reactor.
 pub(crate) struct Tasks {
     slots: RefCell<Slab<Slot>>,
     next_sequence: Cell<u64>,
     woken: Arc<Woken>,
+    /// Empty between two turns: room for those that are woken in the next.
+    polling: RefCell<Vec<TaskId>>,
 }
 
 struct Slot {
@@ -34,7 +36,7 @@ struct Slot {
     /// Where it was spawned.
     made: &'static Location<'static>,
     /// Taken out while it is being polled.
-    run: Option<Box<dyn Run>>,
+    future: Option<BoxedFuture>,
     waker: Arc<TaskWaker>,
 }
 
@@ -45,12 +47,9 @@ struct TaskId {
     sequence: u64,
 }
 
-/// A future of any type, with the Deferred that gets its result.
-trait Run {
-    /// Polls the future, and says whether it is done.
-    fn poll(&mut self, context: &mut Context<'_>) -> bool;
-}
+type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
 
+/// A future of any type, with the Deferred that gets its result, or its panic.
 struct Spawned<F: Future>
 where
     F::Output: CallbackResult,
@@ -67,15 +66,21 @@ where
     F::Output: CallbackResult,
 {
     let tasks = Tasks::of(reactor);
-    let id = Rc::new(Cell::new(None));
-    let (there, weak) = (Rc::clone(&id), Rc::downgrade(&tasks));
+    let (id, weak) = (tasks.next_id(), Rc::downgrade(&tasks));
     let (deferred, firer) = Deferred::with_canceller(move |_| {
-        if let (Some(id), Some(tasks)) = (there.get(), weak.upgrade()) {
+        if let Some(tasks) = weak.upgrade() {
             tasks.remove(id);
         }
     });
-    id.set(tasks.insert(Box::new(Spawned { future: Box::pin(future), firer: Some(firer) })));
+    tasks.insert(id, Box::pin(Spawned { future: Box::pin(future), firer: Some(firer) }));
     deferred
+}
+
+/// Adds a task whose result nobody wants.
+#[track_caller]
+pub(super) fn execute(reactor: &Reactor, future: impl Future<Output = ()> + 'static) {
+    let tasks = Tasks::of(reactor);
+    tasks.insert(tasks.next_id(), Box::pin(future));
 }
 
 impl Tasks {
@@ -84,6 +89,7 @@ impl Tasks {
             slots: RefCell::default(),
             next_sequence: Cell::new(0),
             woken: Arc::new(Woken { list: Mutex::default(), handle: reactor.handle() }),
+            polling: RefCell::default(),
         })
     }
 
@@ -91,22 +97,21 @@ impl Tasks {
         self.slots.borrow().len()
     }
 
+    /// The id of the next task that is inserted.
+    fn next_id(&self) -> TaskId {
+        TaskId { key: self.slots.borrow().vacant_key(), sequence: self.next_sequence.get() }
+    }
+
     #[track_caller]
-    fn insert(&self, run: Box<dyn Run>) -> Option<TaskId> {
-        let sequence = self.next_sequence.get();
-        self.next_sequence.set(sequence + 1);
-        let mut slots = self.slots.borrow_mut();
-        let entry = slots.vacant_entry();
-        let id = TaskId { key: entry.key(), sequence };
+    fn insert(&self, id: TaskId, future: BoxedFuture) {
+        self.next_sequence.set(id.sequence + 1);
         let waker = Arc::new(TaskWaker { id, queued: AtomicBool::new(true), woken: Arc::clone(&self.woken) });
-        entry.insert(Slot { sequence, made: Location::caller(), run: Some(run), waker });
-        drop(slots);
-        if self.woken.push(id) {
-            return Some(id);
+        let slot = Slot { sequence: id.sequence, made: Location::caller(), future: Some(future), waker };
+        self.slots.borrow_mut().insert(slot);
+        if !self.woken.push(id) {
+            log::warn!("a task was spawned after the reactor had stopped, and is dropped");
+            self.remove(id);
         }
-        log::warn!("a task was spawned after the reactor had stopped, and is dropped");
-        self.remove(id);
-        None
     }
 
     fn remove(&self, id: TaskId) {
@@ -119,49 +124,56 @@ impl Tasks {
 
     /// Polls every task that was woken by now, once.
     pub(crate) fn run_woken(&self, reactor: &Reactor) {
-        for id in self.woken.take() {
+        let mut woken = self.woken.take(self.polling.take());
+        for id in woken.drain(..) {
             if let Some(polling) = self.begin_poll(id) {
                 reactor.call("a task", Some(polling.made), || self.poll(id, polling));
             }
         }
+        self.polling.replace(woken);
     }
 
     fn poll(&self, id: TaskId, polling: Polling) {
-        let Polling { mut run, waker, .. } = polling;
+        let Polling { mut future, waker, made } = polling;
         waker.queued.store(false, Ordering::Release);
-        let done = run.poll(&mut Context::from_waker(&Waker::from(waker)));
-        if done {
+        let polled = catch(|| future.as_mut().poll(&mut Context::from_waker(&Waker::from(waker))));
+        if let Err(panic) = &polled {
+            report_error("a task", format_args!("a task made at {made} {panic}"));
+        }
+        if !matches!(polled, Ok(Poll::Pending)) {
             self.remove(id);
         } else if let Some(slot) = self.slots.borrow_mut().get_mut(id.key).filter(|slot| slot.sequence == id.sequence) {
-            slot.run = Some(run);
+            slot.future = Some(future);
             return;
         }
         // Done, or cancelled while it was being polled.
-        drop_quietly("a task", run);
+        drop_quietly("a task", future);
     }
 
     fn begin_poll(&self, id: TaskId) -> Option<Polling> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots.get_mut(id.key).filter(|slot| slot.sequence == id.sequence)?;
-        Some(Polling { made: slot.made, run: slot.run.take()?, waker: Arc::clone(&slot.waker) })
+        Some(Polling { made: slot.made, future: slot.future.take()?, waker: Arc::clone(&slot.waker) })
     }
 }
 
 /// A task that was taken out of its slot to be polled.
 struct Polling {
     made: &'static Location<'static>,
-    run: Box<dyn Run>,
+    future: BoxedFuture,
     waker: Arc<TaskWaker>,
 }
 
-impl<F: Future> Run for Spawned<F>
+impl<F: Future> Future for Spawned<F>
 where
     F::Output: CallbackResult,
 {
-    fn poll(&mut self, context: &mut Context<'_>) -> bool {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let future = &mut self.future;
         let result = match catch(|| future.as_mut().poll(context).map(CallbackResult::settle)) {
-            Ok(Poll::Pending) => return false,
+            Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(result)) => result,
             Err(panic) => Settled::Now(Err(Failure::new(panic))),
         };
@@ -171,7 +183,7 @@ where
                 Settled::Later(deferred) => deferred.chain_deferred(firer),
             }
         }
-        true
+        Poll::Ready(())
     }
 }
 
@@ -198,13 +210,14 @@ impl Woken {
         let taken = !first || self.handle.wake_tasks().is_ok();
         if !taken {
             // Emptied, so that the next one is the first again, and is refused too.
-            self.take();
+            self.take(Vec::new());
         }
         taken
     }
 
-    fn take(&self) -> Vec<TaskId> {
-        std::mem::take(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Takes out those that were woken, and leaves `empty` for others.
+    fn take(&self, empty: Vec<TaskId>) -> Vec<TaskId> {
+        std::mem::replace(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner), empty)
     }
 }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::stream::Stream;
+use slab::Slab;
 use torsade::{Deferred, Firer, Port, Reactor, Transport, TriggerId};
 
 /// As much output in a third of the timeout is no answer, but settings and pings.
@@ -81,7 +82,6 @@ impl Connections {
             ending: Cell::new(self.ending.get()),
             waker: RefCell::default(),
             streams: RefCell::default(),
-            next_stream: Cell::new(0),
             idle_since: Cell::new(Some(self.reactor.now())),
             acknowledged: Cell::new(0),
             unmoved_since: Cell::new(None),
@@ -158,8 +158,7 @@ pub(super) struct Open {
     /// Who serves it.
     waker: RefCell<Option<Waker>>,
     /// Requests of HTTP/2 that are being answered.
-    streams: RefCell<BTreeMap<u64, Weak<Stream>>>,
-    next_stream: Cell<u64>,
+    streams: RefCell<Slab<Weak<Stream>>>,
     /// Since when the peer owes us a request and there is nothing else to do; none in HTTP/1, where
     /// the [`HeadDeadline`](super::head_deadline::HeadDeadline) looks after that.
     idle_since: Cell<Option<Duration>>,
@@ -201,18 +200,15 @@ impl Open {
         self.connections.remove(self.transport.id());
     }
 
-    /// Gives the stream's number.
-    pub(super) fn add_stream(&self, stream: Weak<Stream>) -> u64 {
-        let number = self.next_stream.get();
-        self.next_stream.set(number + 1);
+    /// Gives the stream's key.
+    pub(super) fn add_stream(&self, stream: Weak<Stream>) -> usize {
         self.idle_since.set(None);
-        self.streams.borrow_mut().insert(number, stream);
-        number
+        self.streams.borrow_mut().insert(stream)
     }
 
-    pub(super) fn remove_stream(&self, number: u64) {
+    pub(super) fn remove_stream(&self, key: usize) {
         let mut streams = self.streams.borrow_mut();
-        streams.remove(&number);
+        streams.remove(key);
         if streams.is_empty() {
             self.idle_since.set(Some(self.now()));
         }
@@ -236,7 +232,7 @@ impl Open {
     fn check(&self, now: Duration) {
         let timeout = self.connections.timeout;
         if let Some(then) = now.checked_sub(timeout) {
-            let streams: Vec<_> = self.streams.borrow().values().filter_map(Weak::upgrade).collect();
+            let streams: Vec<_> = self.streams.borrow().iter().filter_map(|(_, stream)| stream.upgrade()).collect();
             streams.iter().for_each(|stream| stream.check(then));
         }
         let unsent = self.transport.unsent() > 0;

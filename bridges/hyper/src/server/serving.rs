@@ -9,9 +9,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_io::AsyncWrite;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::server::conn::{http1, http2};
-use hyper::service::{Service, service_fn};
+use hyper::service::Service;
 use hyper::{Request, Response};
 use torsade::{AsyncConnection, Reactor};
 
@@ -19,8 +19,9 @@ use super::connection_service::ConnectionService;
 use super::connections::Open;
 use super::head_deadline::HeadDeadline;
 use super::http1::Http1;
-use super::stream::{Pieces, Streams};
-use super::telling::{ServiceFailed, tell_end};
+use super::http2::Http2;
+use super::stream::Streams;
+use super::telling::tell_end;
 use super::version::is_http2;
 use crate::{RequestBody, TorsadeIo, TorsadeTimer};
 
@@ -113,17 +114,9 @@ where
     }
 
     async fn serve_http2(&self, connection: AsyncConnection, open: &Rc<Open>) {
-        let connection_service = Rc::new(self.connection_service(open));
         let streams = Streams::new(&self.reactor);
-        let service = service_fn(|request: Request<Incoming>| {
-            let stream = streams.begin(open);
-            let (answer, told) = (connection_service.call(request), Rc::clone(&connection_service));
-            async move {
-                let response = answer.await.map_err(|error| told.failed(error))?;
-                Ok::<_, ServiceFailed>(response.map(|body| Pieces::new(body, stream)))
-            }
-        });
         let mut http2 = http2::Builder::new(streams.clone());
+        let service = Http2 { service: Rc::new(self.connection_service(open)), open: Rc::clone(open), streams };
         http2.timer(self.timer.clone()).keep_alive_interval(self.timeout).keep_alive_timeout(self.timeout);
         http2.max_concurrent_streams(STREAMS).max_header_list_size(HEAD as u32).max_send_buf_size(BUFFER);
         let mut serving = http2.auto_date_header(self.date).serve_connection(TorsadeIo::new(connection), service);

@@ -2,14 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use hyper::body::{Body, Buf, Bytes, Frame, SizeHint};
 use hyper::rt::Executor;
+use pin_project_lite::pin_project;
 use torsade::Reactor;
 
 use super::connections::Open;
@@ -22,7 +23,7 @@ const PIECE: usize = 64 << 10;
 /// A request that is being answered.
 pub(super) struct Stream {
     open: Rc<Open>,
-    number: u64,
+    key: usize,
     /// When a piece of the answer was given, unless hyper has asked for another since: it does when the client allows more.
     given: Cell<Option<Duration>>,
     stalled: Cell<bool>,
@@ -33,7 +34,7 @@ impl Stream {
     pub(super) fn begin(open: &Rc<Open>) -> Rc<Self> {
         Rc::new_cyclic(|stream| Self {
             open: Rc::clone(open),
-            number: open.add_stream(stream.clone()),
+            key: open.add_stream(stream.clone()),
             given: Cell::new(None),
             stalled: Cell::new(false),
             waker: RefCell::default(),
@@ -50,28 +51,44 @@ impl Stream {
         }
     }
 
-    /// Awaits `answering`, or drops it when the client is found to take none of the answer; that resets the stream.
-    async fn until_stalled(&self, answering: impl Future<Output = ()>) {
-        let mut answering = pin!(answering);
-        poll_fn(|context| {
-            if self.stalled.get() {
-                log::debug!("HTTP/2 stream of {}: the peer takes nothing of the answer", self.open.transport().peer());
-                return Poll::Ready(());
-            }
-            let mut waker = self.waker.borrow_mut();
-            if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-                *waker = Some(context.waker().clone());
-            }
-            drop(waker);
-            answering.as_mut().poll(context)
-        })
-        .await;
+    /// Whether the client was found to take none of the answer; else `context` is woken when it is.
+    fn poll_stalled(&self, context: &Context<'_>) -> bool {
+        if self.stalled.get() {
+            log::debug!("HTTP/2 stream of {}: the peer takes nothing of the answer", self.open.transport().peer());
+            return true;
+        }
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            *waker = Some(context.waker().clone());
+        }
+        false
+    }
+}
+
+pin_project! {
+    /// Answers a request, until the client is found to take none of the answer: that it is dropped then resets the stream.
+    struct UntilStalled<F> {
+        #[pin]
+        answering: F,
+        stream: Option<Rc<Stream>>,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for UntilStalled<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if this.stream.as_ref().is_some_and(|stream| stream.poll_stalled(context)) {
+            return Poll::Ready(());
+        }
+        this.answering.poll(context)
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.open.remove_stream(self.number);
+        self.open.remove_stream(self.key);
     }
 }
 
@@ -97,24 +114,24 @@ impl Streams {
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for Streams {
     fn execute(&self, future: F) {
-        match self.next.take() {
-            Some(stream) => self.reactor.spawn(async move { stream.until_stalled(future).await }),
-            None => self.reactor.spawn(future),
-        };
+        self.reactor.execute(UntilStalled { answering: future, stream: self.next.take() });
     }
 }
 
-/// The body of an answer, in pieces that are not too long.
-pub(super) struct Pieces<B> {
-    body: Pin<Box<B>>,
-    /// Of a piece that was too long.
-    rest: Bytes,
-    stream: Rc<Stream>,
+pin_project! {
+    /// The body of an answer, in pieces that are not too long.
+    pub(super) struct Pieces<B> {
+        #[pin]
+        body: B,
+        // Of a piece that was too long.
+        rest: Bytes,
+        stream: Rc<Stream>,
+    }
 }
 
 impl<B> Pieces<B> {
-    pub(super) fn new(body: B, stream: Rc<Stream>) -> Self {
-        Self { body: Box::pin(body), rest: Bytes::new(), stream }
+    pub(super) const fn new(body: B, stream: Rc<Stream>) -> Self {
+        Self { body, rest: Bytes::new(), stream }
     }
 }
 
@@ -126,11 +143,12 @@ where
     type Data = Bytes;
     type Error = Box<dyn Error + Send + Sync>;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Self { body, rest, stream } = &mut *self;
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.project();
+        let (rest, stream) = (this.rest, this.stream);
         stream.given.set(None);
         if rest.is_empty() {
-            match ready!(body.as_mut().poll_frame(context)) {
+            match ready!(this.body.poll_frame(context)) {
                 None => return Poll::Ready(None),
                 Some(Ok(frame)) => match frame.map_data(|mut data| data.copy_to_bytes(data.remaining())).into_data() {
                     Ok(data) => *rest = data,

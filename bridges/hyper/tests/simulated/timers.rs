@@ -160,6 +160,7 @@ fn a_sleep_that_is_moved_on_and_not_polled_wakes_once_and_is_polled_again() {
         .await;
         Ok(there.now())
     });
+    clock.turn();
     clock.pump([SECOND / 2; 20]);
     assert_eq!(task.into_deferred().into_result().expect("it is over").unwrap(), 5 * SECOND);
     clock.assert_clean();

@@ -1,0 +1,64 @@
+//! The requests of one HTTP/2 connection, and their answers.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper::{Request, Response};
+use pin_project_lite::pin_project;
+
+use super::connection_service::ConnectionService;
+use super::connections::Open;
+use super::stream::{Pieces, Stream, Streams};
+use super::telling::ServiceFailed;
+use crate::RequestBody;
+
+/// The service of one HTTP/2 connection, as hyper calls it.
+pub(super) struct Http2<S> {
+    pub(super) service: Rc<ConnectionService<S>>,
+    pub(super) open: Rc<Open>,
+    pub(super) streams: Streams,
+}
+
+impl<S, B> Service<Request<Incoming>> for Http2<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = Response<Pieces<B>>;
+    type Error = ServiceFailed;
+    type Future = AnswerFuture<S>;
+
+    fn call(&self, request: Request<Incoming>) -> AnswerFuture<S> {
+        let stream = self.streams.begin(&self.open);
+        AnswerFuture { stream, service: Rc::clone(&self.service), answer: self.service.call(request) }
+    }
+}
+
+pin_project! {
+    /// An answer to come.
+    pub(super) struct AnswerFuture<S: Service<Request<RequestBody>>> {
+        #[pin]
+        answer: S::Future,
+        service: Rc<ConnectionService<S>>,
+        stream: Rc<Stream>,
+    }
+}
+
+impl<S, B> Future for AnswerFuture<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Output = Result<Response<Pieces<B>>, ServiceFailed>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.answer.poll(context)).map_err(|error| this.service.failed(error))?;
+        Poll::Ready(Ok(response.map(|body| Pieces::new(body, Rc::clone(this.stream)))))
+    }
+}
