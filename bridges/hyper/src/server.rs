@@ -68,6 +68,8 @@ use serving::Serving;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
+#[doc(alias = "Site")]
+#[doc(alias = "Resource")]
 pub struct HttpServer<S> {
     service: S,
     max_connections: usize,
