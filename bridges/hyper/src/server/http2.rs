@@ -1,7 +1,9 @@
 //! The requests of one HTTP/2 connection, and their answers.
 
+use std::any::Any;
 use std::error::Error;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -35,7 +37,12 @@ where
 
     fn call(&self, request: Request<Incoming>) -> AnswerFuture<S> {
         let stream = self.streams.begin(&self.open);
-        AnswerFuture { stream, service: Rc::clone(&self.service), answer: self.service.call(request) }
+        // A panic is the stream's, not the connection's, whose task this is.
+        let (answer, panic) = match catch_unwind(AssertUnwindSafe(|| self.service.call(request))) {
+            Ok(answer) => (Some(answer), None),
+            Err(panic) => (None, Some(panic)),
+        };
+        AnswerFuture { stream, service: Rc::clone(&self.service), answer, panic }
     }
 }
 
@@ -43,7 +50,9 @@ pin_project! {
     /// An answer to come.
     pub(super) struct AnswerFuture<S: Service<Request<RequestBody>>> {
         #[pin]
-        answer: S::Future,
+        answer: Option<S::Future>,
+        // What the call has panicked with, in place of an answer.
+        panic: Option<Box<dyn Any + Send>>,
         service: Rc<ConnectionService<S>>,
         stream: Rc<Stream>,
     }
@@ -58,7 +67,11 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.answer.poll(context)).map_err(|error| this.service.failed(error))?;
+        if let Some(panic) = this.panic.take() {
+            resume_unwind(panic);
+        }
+        let Some(answer) = this.answer.as_pin_mut() else { return Poll::Pending };
+        let response = ready!(answer.poll(context)).map_err(|error| this.service.failed(error))?;
         Poll::Ready(Ok(response.map(|body| Pieces::new(body, Rc::clone(this.stream)))))
     }
 }

@@ -107,6 +107,7 @@ where
             Some(connection) => close(connection).await,
             None => {
                 open.leave_http();
+                drop((parts.service, deadline));
                 // This task ends with the connection, whoever has it.
                 pending().await
             }

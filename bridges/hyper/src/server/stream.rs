@@ -12,6 +12,7 @@ use hyper::body::{Body, Buf, Bytes, Frame, SizeHint};
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use torsade::Reactor;
+use torsade::spi::catch;
 
 use super::connections::Open;
 use super::telling::Chain;
@@ -79,10 +80,14 @@ impl<F: Future<Output = ()>> Future for UntilStalled<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        if this.stream.as_ref().is_some_and(|stream| stream.poll_stalled(context)) {
+        let Some(stream) = this.stream else { return this.answering.poll(context) };
+        if stream.poll_stalled(context) {
             return Poll::Ready(());
         }
-        this.answering.poll(context)
+        catch(|| this.answering.poll(context)).unwrap_or_else(|panic| {
+            log::error!("the HTTP service failed for {}: {panic}", stream.open.transport().peer());
+            Poll::Ready(())
+        })
     }
 }
 

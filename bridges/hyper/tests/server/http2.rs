@@ -66,7 +66,10 @@ fn world() -> (World, Rc<Seen>) {
     let seen = Rc::<Seen>::default();
     let there = Rc::clone(&seen);
     let world = World::with(move |reactor| {
-        HttpServer::new(service_fn(move |request| answer(reactor.clone(), Rc::clone(&there), request)))
+        HttpServer::new(service_fn(move |request: Request<RequestBody>| {
+            assert_ne!(request.uri().path(), "/panic_at_once");
+            answer(reactor.clone(), Rc::clone(&there), request)
+        }))
     });
     (world, seen)
 }
@@ -165,7 +168,7 @@ fn a_service_that_panics_or_fails_costs_its_own_stream() {
     let got = client(&world, |reactor, mut sender, ended| async move {
         let mut other = sender.clone();
         let late = reactor.spawn(async move { text(other.send_request(get("/late")).await?).await });
-        for path in ["/panic", "/error"] {
+        for path in ["/panic_at_once", "/panic", "/error"] {
             assert!(sender.send_request(get(path)).await.is_err(), "{path}");
         }
         text(sender.send_request(get("/")).await?).await?;

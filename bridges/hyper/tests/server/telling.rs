@@ -52,11 +52,15 @@ fn told(data: &[u8], end: impl FnOnce(&World, &crate::world::Client)) -> Vec<(Le
     log::set_logger(&Lines).ok();
     log::set_max_level(LevelFilter::Debug);
     LINES.take();
-    let world = World::new(HttpServer::new(service_fn(|request: Request<RequestBody>| async move {
-        match request.uri().path() {
-            "/error" => Err(BoxError::from("no such table\nforged line")),
-            "/broken" => Ok(Response::new(Either::Left(Broken))),
-            _ => Ok(Response::new(Either::Right(Full::<Bytes>::from("hello")))),
+    let world = World::new(HttpServer::new(service_fn(|request: Request<RequestBody>| {
+        assert!(request.uri().path() != "/atonce", "no answer");
+        async move {
+            match request.uri().path() {
+                "/panics" => panic!("no answer"),
+                "/error" => Err(BoxError::from("no such table\nforged line")),
+                "/broken" => Ok(Response::new(Either::Left(Broken))),
+                _ => Ok(Response::new(Either::Right(Full::<Bytes>::from("hello")))),
+            }
         }
     })));
     let client = world.client("10.0.0.2", data);
@@ -67,6 +71,12 @@ fn told(data: &[u8], end: impl FnOnce(&World, &crate::world::Client)) -> Vec<(Le
     let peer = client.transport().host().to_string();
     assert!(lines.iter().all(|(_, line)| line.contains("10.0.0.2:")), "{lines:?}, of {peer}");
     lines
+}
+
+/// A client's first bytes in HTTP/2, with one request.
+fn http2_request(path: &[u8; 7]) -> Vec<u8> {
+    let head = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x0e\x01\x05\0\0\0\x01\x82\x86\x41\x01a\x04\x07";
+    [&head[..], path].concat()
 }
 
 fn nothing(_: &World, _: &crate::world::Client) {}
@@ -82,10 +92,16 @@ fn what_the_service_breaks_is_an_error_that_is_told_once() {
 fn an_answer_that_breaks_off_is_an_error_with_its_cause() {
     let lines = told(b"GET /broken HTTP/1.1\r\nhost: a\r\n\r\n", nothing);
     assert!(matches!(&lines[..], [(Level::Error, line)] if line.ends_with(": the disk is gone")), "{lines:?}");
-    let frames =
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x0e\x01\x05\0\0\0\x01\x82\x86\x41\x01a\x04\x07/broken";
-    let lines = told(frames, nothing);
+    let lines = told(&http2_request(b"/broken"), nothing);
     assert!(matches!(&lines[..], [(Level::Error, line)] if line.ends_with(": the disk is gone")), "{lines:?}");
+}
+
+#[test]
+fn a_panic_in_http_2_is_an_error_that_names_the_peer() {
+    for path in [b"/panics", b"/atonce"] {
+        let lines = told(&http2_request(path), nothing);
+        assert!(matches!(&lines[..], [(Level::Error, line)] if line.ends_with(": panicked: no answer")), "{lines:?}");
+    }
 }
 
 #[test]

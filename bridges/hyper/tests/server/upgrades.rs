@@ -62,6 +62,18 @@ fn an_upgraded_connection_has_what_came_behind_the_request() {
 }
 
 #[test]
+fn an_upgraded_connection_has_no_deadline_of_http_left() {
+    let world = echoing(&Rc::default());
+    let client = world.client("10.0.0.2", UPGRADE.as_bytes());
+    world.run_for(1);
+    assert!(client.text().ends_with('['));
+    // Within a third of the timeout the server looks at its connections once more, and finds none that speaks HTTP.
+    world.run_for(10);
+    assert_eq!(world.server.delayed_calls(), 0);
+    assert!(client.lost().is_none());
+}
+
+#[test]
 fn connect_makes_a_tunnel() {
     let world = echoing(&Rc::default());
     let client = world.client("10.0.0.2", b"CONNECT b:443 HTTP/1.1\r\nhost: b:443\r\n\r\nhello");
