@@ -3,7 +3,7 @@
 use std::fmt;
 
 use hyper::header::{HOST, HeaderValue};
-use hyper::http::uri::{PathAndQuery, Scheme};
+use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::{Method, Request, Uri, Version};
 
 use super::error::{ClientError, ClientErrorKind};
@@ -20,17 +20,23 @@ pub(super) struct Origin {
 impl Origin {
     /// Where `request` goes. A CONNECT goes to the place that it names, in cleartext.
     pub(super) fn of<B>(request: &Request<B>) -> Result<Self, ClientError> {
-        let uri = request.uri();
+        let (uri, connect) = (request.uri(), request.method() == Method::CONNECT);
         let refused = |why: &str| ClientError::new(ClientErrorKind::Request, format!("{why}: {uri}"));
         let secure = match uri.scheme_str() {
+            None if connect => false,
+            Some(_) if connect => return Err(refused("the target of CONNECT is a host and a port, without a scheme")),
             Some("http") => false,
             Some("https") if cfg!(feature = "tls") => true,
             Some("https") => return Err(refused("https needs torsade-hyper's feature tls")),
-            None if request.method() == Method::CONNECT => false,
             _ => return Err(refused("the URI has to begin with http:// or https://")),
         };
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| refused("the URI names no host"))?;
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let port = match port_text(uri, host) {
+            "" if connect => return Err(refused("the target of CONNECT has no port")),
+            "" if secure => 443,
+            "" => 80,
+            port => port.parse().map_err(|_| refused(&format!("{port} is no port")))?,
+        };
         Ok(Self { secure, host: host.to_ascii_lowercase(), port })
     }
 
@@ -74,6 +80,13 @@ impl Origin {
             *request.uri_mut() = target;
         }
     }
+}
+
+/// The port as it is written, since [`Uri::port`] takes one that is too large for none.
+fn port_text<'a>(uri: &'a Uri, host: &str) -> &'a str {
+    let authority = uri.authority().map_or("", Authority::as_str);
+    let place = authority.rsplit_once('@').map_or(authority, |(_user, place)| place);
+    place.strip_prefix(host).and_then(|rest| rest.strip_prefix(':')).unwrap_or_default()
 }
 
 impl fmt::Display for Origin {

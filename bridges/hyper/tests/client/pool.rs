@@ -190,6 +190,7 @@ fn the_host_is_named_and_what_the_user_sets_is_kept() {
         assert_eq!(said("http://example.org").await?, r#"GET / "example.org""#);
         assert_eq!(said("http://me:secret@Example.org:80/x?y=z").await?, r#"GET /x?y=z "example.org""#);
         assert_eq!(said("http://example.org:8080/").await?, r#"GET / "example.org:8080""#);
+        assert_eq!(said("http://me@example.org:/").await?, r#"GET / "example.org""#);
         assert_eq!(said("http://[2001:db8::1]/").await?, r#"GET / "[2001:db8::1]""#);
         let request = Request::put("http://example.org/").header("host", "other.example").body(Empty::<Bytes>::new())?;
         assert_eq!(text(client.request(request).await?).await?, r#"PUT / "other.example""#);
@@ -207,6 +208,8 @@ fn what_is_no_request_is_refused_with_the_reason() {
             ("ftp://example.org/", "has to begin with http:// or https://"),
             ("http://", "empty"),
             ("no uri at all", "invalid"),
+            ("http://10.0.0.1:99999/", "99999 is no port"),
+            ("http://user:12@10.0.0.1:65536/", "65536 is no port"),
         ] {
             let error = client.get(uri).await.expect_err(uri);
             assert_eq!(error.kind(), ClientErrorKind::Request, "{uri}");
@@ -214,6 +217,11 @@ fn what_is_no_request_is_refused_with_the_reason() {
         }
         let request = Request::builder().method(Method::CONNECT).uri(Uri::from_static("/")).body(Empty::<Bytes>::new())?;
         assert_eq!(client.request(request).await.unwrap_err().kind(), ClientErrorKind::Request);
+        for (uri, says) in [("10.0.0.1", "has no port"), ("http://10.0.0.1:80/", "a host and a port")] {
+            let error = client.upgrade(Request::connect(uri).body(Empty::<Bytes>::new())?).await.unwrap_err();
+            assert_eq!(error.kind(), ClientErrorKind::Request);
+            assert!(error.to_string().contains(says), "{uri}: {error}");
+        }
         Ok(())
     });
 }
