@@ -291,7 +291,7 @@ impl Transport {
 
 /// # Tasks
 impl Transport {
-    /// Runs an `async` task that belongs to this connection, from the next turn on.
+    /// Runs an `async` task that belongs to this connection: it is first polled in this turn or the next, never in this call.
     ///
     /// An error or a panic in it closes the connection, like one in a callback. It is dropped right after
     /// `connection_lost`, where it waits; once the connection is lost, `task` is not called at all. Tasks of one
