@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::support;
 use torsade::prelude::*;
-use torsade::{Clock, Cooperator, Deferred, LoopingCall, TaskError, TaskGroup, defer, react};
+use torsade::{Clock, Cooperator, Deferred, LoopingCall, Phase, SystemEvent, TaskError, TaskGroup, defer, react};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,7 +25,7 @@ fn counter() -> (Rc<Cell<u32>>, impl Fn() + Clone) {
 }
 
 #[test]
-fn a_task_runs_from_the_next_turn_on_and_gives_its_result() {
+fn a_task_runs_from_the_loop_and_gives_its_result() {
     let clock = Clock::new();
     let (count, called) = counter();
     let task = clock.spawn(async move {
@@ -37,6 +37,37 @@ fn a_task_runs_from_the_next_turn_on_and_gives_its_result() {
     assert_eq!(count.get(), 1);
     assert_eq!(task.into_deferred().into_result().expect("it is done").expect("without an error"), 5);
     clock.assert_clean();
+}
+
+#[test]
+fn a_task_that_is_woken_in_a_turn_is_polled_in_it_and_one_that_a_task_wakes_in_the_next() {
+    let clock = Clock::new();
+    let turns = Rc::new(RefCell::new(Vec::new()));
+    let note = |what| {
+        let (turns, reactor) = (Rc::clone(&turns), clock.reactor().clone());
+        move || turns.borrow_mut().push((what, reactor.turn_number()))
+    };
+    let ((first, wake_first), (second, wake_second)) = (Deferred::new(), Deferred::new());
+    let (note_timer, note_first, note_second) = (note("timer"), note("first"), note("second"));
+    clock.spawn(async move {
+        second.await?;
+        note_second();
+        Ok(())
+    });
+    clock.spawn(async move {
+        first.await?;
+        note_first();
+        wake_second.callback(());
+        Ok(())
+    });
+    clock.turn();
+    clock.call_later(Duration::ZERO, move || {
+        note_timer();
+        wake_first.callback(());
+    });
+    clock.turn();
+    clock.turn();
+    assert_eq!(*turns.borrow(), [("timer", 2), ("first", 2), ("second", 3)]);
 }
 
 #[test]
@@ -456,6 +487,24 @@ fn a_cooperative_task_that_waits_is_not_resumed_by_hand() {
 }
 
 /// Only the first was; the others were kept for ever.
+#[test]
+fn a_task_that_is_woken_by_the_very_end_of_the_stop_is_polled_once_more() {
+    let reactor = Reactor::new().unwrap();
+    let (stopped, firer) = Deferred::new();
+    reactor.add_system_event_trigger(Phase::After, SystemEvent::Shutdown, move || firer.callback(()));
+    let told = Rc::new(Cell::new(false));
+    let there = Rc::clone(&told);
+    let stopping = reactor.clone();
+    reactor.spawn(async move {
+        stopping.stop()?;
+        stopped.await?;
+        there.set(true);
+        Ok(())
+    });
+    reactor.run().unwrap();
+    assert!(told.get());
+}
+
 #[test]
 fn every_task_that_is_spawned_after_the_stop_is_refused() {
     let reactor = Reactor::new().unwrap();

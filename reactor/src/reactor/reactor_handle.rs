@@ -190,41 +190,59 @@ mod tests {
     }
 
     #[test]
-    fn a_call_from_the_loops_own_turn_wakes_nobody_and_one_from_elsewhere_does() {
-        let wake = Arc::new(CountingWake::default());
-        let in_turn = InTurn::default();
-        let calls = Arc::new(ThreadCalls::new(Arc::<CountingWake>::clone(&wake), in_turn.clone()));
-        let wakes_of = |push: &dyn Fn()| {
-            let before = wake.0.load(Ordering::Relaxed);
-            push();
-            assert!(calls.waiting());
-            calls.begin();
-            wake.0.load(Ordering::Relaxed) - before
-        };
-        let push = || calls.push(Box::new(|_| ())).unwrap();
-        let push_elsewhere = || {
-            let calls = Arc::clone(&calls);
-            thread::spawn(move || calls.push(Box::new(|_| ())).unwrap()).join().unwrap();
-        };
-        assert_eq!(wakes_of(&push), 1, "between turns the loop may sleep");
-        in_turn.set(true);
-        assert_eq!(wakes_of(&push), 0);
-        assert_eq!(wakes_of(&push_elsewhere), 1);
-        in_turn.set(false);
-        assert_eq!(wakes_of(&push), 1);
+    fn what_the_loops_own_turn_queues_wakes_nobody_and_what_others_do_wakes_it_once() {
+        type Queue = fn(&ThreadCalls);
+        let queue_call: Queue = |calls| calls.push(Box::new(|_| ())).unwrap();
+        let wake_task: Queue = |calls| calls.wake_tasks().unwrap();
+        for queue in [queue_call, wake_task] {
+            let wake = Arc::new(CountingWake::default());
+            let in_turn = InTurn::default();
+            let calls = Arc::new(ThreadCalls::new(Arc::<CountingWake>::clone(&wake), in_turn.clone()));
+            let wakes_of = |queue: &dyn Fn()| {
+                let before = wake.0.load(Ordering::Relaxed);
+                queue();
+                queue();
+                assert!(calls.waiting() || calls.tasks_woken());
+                calls.begin();
+                calls.take_tasks_woken();
+                assert!(!calls.waiting() && !calls.tasks_woken());
+                wake.0.load(Ordering::Relaxed) - before
+            };
+            let queue_here = || queue(&calls);
+            let queue_elsewhere = || {
+                let calls = Arc::clone(&calls);
+                thread::spawn(move || queue(&calls)).join().unwrap();
+            };
+            assert_eq!(wakes_of(&queue_here), 1, "between turns the loop may sleep");
+            in_turn.set(true);
+            assert_eq!(wakes_of(&queue_here), 0);
+            assert_eq!(wakes_of(&queue_elsewhere), 1);
+            in_turn.set(false);
+            assert_eq!(wakes_of(&queue_here), 1);
+        }
     }
 }
 
 /// Every interleaving of the queue: `RUSTFLAGS="--cfg loom" cargo test --release --package torsade-reactor --lib loom`.
 #[cfg(all(test, loom))]
-mod loom_tests {
+pub(crate) mod loom_tests {
     use loom::sync::Notify;
 
     use super::*;
 
     /// A poll that returns when it is woken, even if it was woken before it began.
     #[derive(Default)]
-    struct Poll(Arc<LoomWake>);
+    pub(crate) struct Poll(Arc<LoomWake>);
+
+    impl Poll {
+        pub(crate) fn calls(&self) -> Arc<ThreadCalls> {
+            Arc::new(ThreadCalls::new(Arc::<LoomWake>::clone(&self.0), InTurn::default()))
+        }
+
+        pub(crate) fn wait(&self) {
+            self.0.0.wait();
+        }
+    }
 
     struct LoomWake(Notify);
 
@@ -241,7 +259,7 @@ mod loom_tests {
     }
 
     /// All interleavings with at most three switches away from a thread that could go on; without a bound there are too many.
-    fn model(test: impl Fn() + Send + Sync + 'static) {
+    pub(crate) fn model(test: impl Fn() + Send + Sync + 'static) {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
         model.check(test);
@@ -256,13 +274,13 @@ mod loom_tests {
     fn loom_no_call_is_lost_and_the_loop_never_sleeps_while_one_waits() {
         model(|| {
             let poll = Poll::default();
-            let calls = Arc::new(ThreadCalls::new(Arc::<LoomWake>::clone(&poll.0), InTurn::default()));
+            let calls = poll.calls();
             let threads = [pushing(&calls, 2), pushing(&calls, 1)];
             let mut made = 0;
             while made < 3 {
                 made += (0..calls.begin()).filter(|_| calls.pop().is_some()).count();
                 if made < 3 && !calls.waiting() {
-                    poll.0.0.wait();
+                    poll.wait();
                 }
             }
             assert_eq!(threads.map(|thread| thread.join().unwrap()), [2, 1]);
@@ -273,7 +291,7 @@ mod loom_tests {
     fn loom_a_call_is_made_or_refused_at_the_stop_and_nothing_between() {
         model(|| {
             let poll = Poll::default();
-            let calls = Arc::new(ThreadCalls::new(Arc::<LoomWake>::clone(&poll.0), InTurn::default()));
+            let calls = poll.calls();
             let threads = [pushing(&calls, 2), pushing(&calls, 1)];
             let mut made = (0..calls.begin()).filter(|_| calls.pop().is_some()).count();
             made += calls.close().len();

@@ -10,10 +10,14 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
+#[cfg(not(loom))]
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+#[cfg(loom)]
+use loom::sync::Mutex;
 use slab::Slab;
 
 use crate::defer::{CallbackResult, Deferred, Failure, Firer, Settled};
@@ -88,7 +92,7 @@ impl Tasks {
         reactor.local(|reactor| Self {
             slots: RefCell::default(),
             next_sequence: Cell::new(0),
-            woken: Arc::new(Woken { list: Mutex::default(), handle: reactor.handle() }),
+            woken: Arc::new(Woken { list: Mutex::new(Vec::new()), handle: reactor.handle() }),
             polling: RefCell::default(),
         })
     }
@@ -237,5 +241,36 @@ impl Wake for TaskWaker {
         if !self.queued.swap(true, Ordering::AcqRel) {
             self.woken.push(self.id);
         }
+    }
+}
+
+/// Every interleaving, run as those of the [`ReactorHandle`]'s.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use crate::reactor::reactor_handle::loom_tests::{Poll, model};
+
+    use super::*;
+
+    #[test]
+    fn loom_the_loop_never_sleeps_while_a_task_is_woken() {
+        model(|| {
+            let poll = Poll::default();
+            let calls = poll.calls();
+            let woken = Arc::new(Woken { list: Mutex::new(Vec::new()), handle: ReactorHandle::new(Arc::clone(&calls)) });
+            let threads = [1, 2].map(|count| {
+                let woken = Arc::clone(&woken);
+                loom::thread::spawn(move || (0..count).for_each(|key| assert!(woken.push(TaskId { key, sequence: 0 }))))
+            });
+            let mut polled = 0;
+            while polled < 3 {
+                if calls.take_tasks_woken() {
+                    polled += woken.take(Vec::new()).len();
+                }
+                if polled < 3 && !calls.tasks_woken() {
+                    poll.wait();
+                }
+            }
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        });
     }
 }
