@@ -103,7 +103,7 @@ pub fn start(reactor: &Reactor, endpoint: &str) -> torsade::Result<Port> {
     let (closing, stopping, serving) = (Rc::clone(&room), reactor.clone(), reactor.clone());
     reactor.before_shutdown(move || {
         closing.close();
-        // Their tasks say it in the next turn, and the connections are closed after that.
+        // Their tasks say it within this turn, and the connections are closed after it.
         stopping.sleep(Duration::ZERO)
     });
     let service = service_fn(move |request| {
