@@ -211,7 +211,8 @@ impl Reactor {
     /// [stop timeout](Self::set_stop_timeout).
     ///
     /// Connections are still up, and the loop turns, while it waits. Such calls begin in the order in which they were added,
-    /// and are waited for together. An error is logged.
+    /// and are waited for together. An error is logged. What a task has to do before connections are told to close is waited for
+    /// only if the Deferred that `call` gives waits for it: waking the task is not enough.
     #[doc(alias = "addSystemEventTrigger")]
     pub fn before_shutdown<R: CallbackResult<Value = ()>>(&self, call: impl FnOnce() -> R + 'static) -> TriggerId {
         let waiting = Rc::clone(&self.0.before_shutdown);
