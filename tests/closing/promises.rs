@@ -204,7 +204,10 @@ fn a_failed_connection_does_not_wait_for_its_producer() {
                     _ => Ok(()),
                 },
                 move |mut stream| {
-                    stream.write_all(b"!").unwrap();
+                    // A server whose producer fails waits for nothing, and may have gone by now.
+                    if !producer_fails {
+                        stream.write_all(b"!").unwrap();
+                    }
                     assert_eq!(drain(&mut stream).1.is_err(), wire.shows_cuts());
                 },
             );

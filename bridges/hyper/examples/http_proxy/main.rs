@@ -30,7 +30,13 @@ async fn serve(reactor: Reactor, client: Client, mut request: Request<RequestBod
     match reactor.connect_async(server).await {
         Ok(server) => {
             let client = upgrade::on(&mut request);
-            reactor.spawn(async move { tunnel::join(client.await?, server).await });
+            reactor.spawn(async move {
+                match client.await {
+                    Ok(client) => tunnel::join(client, server).await,
+                    // It left before it had its answer.
+                    Err(_) => Ok(()),
+                }
+            });
             Ok(Response::new(Either::Right(Full::default())))
         }
         Err(error) => Ok(refuse(StatusCode::BAD_GATEWAY, error)),
