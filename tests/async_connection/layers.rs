@@ -10,7 +10,7 @@ fn compression_is_switched_on_and_understood() {
         let simulation = Simulation::new(1);
         serve(&simulation, move |connection| async move {
             connection.transport().set_compression::<Format>(format)?;
-            echo(connection).await
+            async_echo::<1000>(connection).await
         });
         let (heard, stats) = run(&simulation, async move |reactor| {
             let mut connection = reactor.connect_async(PORT).await?;

@@ -49,16 +49,6 @@ where
     });
 }
 
-async fn echo(mut connection: AsyncConnection) -> Result {
-    let mut buffer = [0; 1000];
-    loop {
-        match connection.read(&mut buffer).await? {
-            0 => return Ok(connection.close().await?),
-            count => connection.write_all(&buffer[..count]).await?,
-        }
-    }
-}
-
 /// Bytes that tell their place.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length as u32).flat_map(|place| place.to_le_bytes()).take(length).collect()
@@ -84,7 +74,7 @@ fn much_comes_back_whole_over_calm_and_lossy_networks() {
     for (faults, length) in [(Faults::calm(), 1 << 20), (Faults::lossy(), 50_000)] {
         for seed in 1..=10 {
             let simulation = Simulation::with_faults(seed, faults.clone());
-            serve(&simulation, echo);
+            serve(&simulation, async_echo::<1000>);
             let sent = pattern(length);
             let wanted = sent.clone();
             let heard = run(&simulation, async move |reactor| converse(&reactor, PORT, sent).await);
@@ -143,7 +133,7 @@ fn a_protocol_gives_its_connection_away_with_what_has_come() {
             let Some(protocol) = &mut self.0 else {
                 let (connection, protocol) = AsyncConnection::from_protocol(transport, &data[1..]);
                 self.0 = Some(protocol);
-                transport.spawn(|_| echo(connection));
+                transport.spawn(|_| async_echo::<1000>(connection));
                 return Ok(());
             };
             protocol.data_received(transport, data)

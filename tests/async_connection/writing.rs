@@ -208,7 +208,7 @@ fn a_loss_fails_those_who_wait_with_its_reason() {
 #[test]
 fn a_writer_that_never_waits_and_a_reader_do_not_starve_each_other() {
     let simulation = Simulation::new(1);
-    serve(&simulation, echo);
+    serve(&simulation, async_echo::<1000>);
     let heard = run(&simulation, async |reactor| {
         let sent = pattern(200_000);
         let (mut reading, mut writing) = futures_lite::io::split(reactor.connect_async(PORT).await?);

@@ -8,6 +8,8 @@ use torsade::prelude::*;
 use torsade::wire::Echo;
 use torsade::{AsyncProtocol, Callback};
 
+use crate::support::async_echo;
+
 /// Gives its connection to a function, whose task ends with the connection.
 struct InAsync<S> {
     serve: Option<S>,
@@ -43,16 +45,6 @@ where
     }
 }
 
-async fn echo(mut connection: AsyncConnection) -> Result {
-    let mut buffer = [0; 7];
-    loop {
-        match connection.read(&mut buffer).await? {
-            0 => return Ok(connection.close().await?),
-            count => connection.write_all(&buffer[..count]).await?,
-        }
-    }
-}
-
 /// Makes one protocol for each other replay, and the other for the rest: what differs between the two is found.
 fn taking_turns(
     one: impl Fn(&Notes) -> Box<dyn Protocol>,
@@ -64,14 +56,14 @@ fn taking_turns(
 
 #[test]
 fn an_async_echo_is_the_same_however_its_bytes_come() {
-    let summary = Conformance::new(|_| InAsync::boxed(echo)).send("so it is").send("and so it stays").check().unwrap();
+    let summary = Conformance::new(|_| InAsync::boxed(async_echo::<7>)).send("so it is").send("and so it stays").check().unwrap();
     assert!(summary.compressed && summary.replays > 100, "{summary:?}");
     assert_eq!(summary.tls, cfg!(feature = "tls"));
 }
 
 #[test]
 fn an_async_echo_and_one_of_callbacks_are_the_same_however_their_bytes_come() {
-    let echoes = taking_turns(|_| InAsync::boxed(echo), |_| Box::new(Echo));
+    let echoes = taking_turns(|_| InAsync::boxed(async_echo::<7>), |_| Box::new(Echo));
     Conformance::new(echoes).send("so it is").send("and so it stays").assert();
 }
 

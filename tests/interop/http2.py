@@ -9,10 +9,9 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 
-from peers import LIMIT, ROWS, Skip, check, example, need, row, wait_for
+from peers import LIMIT, Skip, check, chosen, example, exit_by_rows, need, row, wait_for
 
 BODY = hashlib.shake_128(b"seed").digest(3 << 20)
 # Built by `run --install`, where there is a Go toolchain.
@@ -95,13 +94,12 @@ def curl_of(base, options, version):
 
 
 def main():
-    everything = [h2spec, h2load, curl]
-    chosen = [peer for peer in everything if not sys.argv[1:] or peer.__name__ in sys.argv[1:]]
-    if chosen:
+    peers = chosen(h2spec, h2load, curl)
+    if peers:
         with server() as there:
-            for peer in chosen:
+            for peer in peers:
                 peer(there)
-    sys.exit(1 if "FAILED" in ROWS else 0)
+    exit_by_rows()
 
 
 if __name__ == "__main__":

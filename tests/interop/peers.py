@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -31,6 +32,15 @@ def row(name, conversation, *arguments):
         outcome = ("FAILED", f"{type(error).__name__}: {error}")
     ROWS.append(outcome[0])
     print(f"{name:44} {outcome[0]:8} {outcome[1]}".rstrip(), flush=True)
+
+
+def chosen(*peers):
+    """Those that the command line names; all if it names none."""
+    return [peer for peer in peers if not sys.argv[1:] or peer.__name__ in sys.argv[1:]]
+
+
+def exit_by_rows():
+    sys.exit(1 if "FAILED" in ROWS else 0)
 
 
 def examples():

@@ -12,13 +12,12 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import threading
 import urllib.error
 import urllib.request
 
-from peers import LIMIT, ROWS, Skip, check, examples, listening, need, row, wait_for
+from peers import LIMIT, Skip, check, chosen, examples, exit_by_rows, listening, need, row, wait_for
 
 TEXT = b"all work and no play makes jack a dull boy\n" * 20000
 LARGE = hashlib.shake_128(b"seed").digest(20 << 20)
@@ -366,13 +365,12 @@ def chromium_of(site, scheme, protocol):
 
 
 def main():
-    everything = [curl, pipelining, wrk, h2load, python, node, chromium]
-    chosen = [peer for peer in everything if not sys.argv[1:] or peer.__name__ in sys.argv[1:]]
-    if chosen:
+    peers = chosen(curl, pipelining, wrk, h2load, python, node, chromium)
+    if peers:
         with site() as there:
-            for peer in chosen:
+            for peer in peers:
                 peer(there)
-    sys.exit(1 if "FAILED" in ROWS else 0)
+    exit_by_rows()
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import urllib.request
 
-from peers import LIMIT, ROWS, Skip, check, listening, need, row, wait_for
+from peers import LIMIT, Skip, check, chosen, exit_by_rows, listening, need, row, wait_for
 
 # websockets, of PyPI
 
@@ -195,13 +194,13 @@ def chromium(port):
 
 
 def main():
-    chosen = [peer for peer in (python, ws, node, chromium) if not sys.argv[1:] or peer.__name__ in sys.argv[1:]]
-    if chosen:
+    peers = chosen(python, ws, node, chromium)
+    if peers:
         with listening("websocket_chat", "127.0.0.1:0") as (port, text):
-            for peer in chosen:
+            for peer in peers:
                 peer(port)
             check("panicked" not in text(), text())
-    sys.exit(1 if "FAILED" in ROWS else 0)
+    exit_by_rows()
 
 
 if __name__ == "__main__":

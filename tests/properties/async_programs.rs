@@ -3,11 +3,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use torsade::event_log::Log;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation, SimulationError, simulate_with};
 
+use super::async_echo::async_echo;
 use super::async_end::End;
 use super::chance::Chance;
 use super::world::byte_time;
@@ -227,7 +227,7 @@ fn echoed(simulation: &Simulation, in_async: bool) -> Result<Echoed, String> {
         server.spawn(async move {
             while let Some(connection) = incoming.accept().await {
                 // It ends with an error where its connection does.
-                reactor.spawn(echo(connection)).into_deferred().add_errback(|_| ()).detach();
+                reactor.spawn(async_echo::<700>(connection)).into_deferred().add_errback(|_| ()).detach();
             }
         });
     } else {
@@ -254,16 +254,6 @@ fn echoed(simulation: &Simulation, in_async: bool) -> Result<Echoed, String> {
     let reason = log.entries().iter().find_map(|entry| entry.event.reason.as_ref().map(ToString::to_string));
     // A stop takes the program along, wherever it is.
     Ok(Echoed { read_ended: end.read_ended.get(), failed: end.failed.get() && client.is_running(), reason })
-}
-
-async fn echo(mut connection: AsyncConnection) -> Result<()> {
-    let mut buffer = [0; 700];
-    loop {
-        match connection.read(&mut buffer).await? {
-            0 => return Ok(connection.close().await?),
-            count => connection.write_all(&buffer[..count]).await?,
-        }
-    }
 }
 
 #[test]

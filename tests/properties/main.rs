@@ -17,6 +17,9 @@
 mod action;
 mod actor;
 #[cfg(feature = "futures-io")]
+#[path = "../support/async_echo.rs"]
+mod async_echo;
+#[cfg(feature = "futures-io")]
 mod async_end;
 #[cfg(feature = "futures-io")]
 mod async_programs;

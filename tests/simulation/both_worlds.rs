@@ -70,22 +70,20 @@ pub(crate) const LOSING: Part = Part {
     end: LOSE,
 };
 
+pub(crate) const HALF_CLOSING: Part = Part {
+    made: |transport| {
+        transport.send_line("last words");
+        transport.lose_write_connection();
+        Ok(())
+    },
+    line: |_, _| Ok(()),
+    end: LOSE,
+};
+
 /// The scenarios: a name, what the server does and what the client does.
 const SCENARIOS: [(&str, Part, Part); 12] = [
     ("an echo", ECHOING, LOSING),
-    (
-        "a half-close",
-        ECHOING,
-        Part {
-            made: |transport| {
-                transport.send_line("last words");
-                transport.lose_write_connection();
-                Ok(())
-            },
-            line: |_, _| Ok(()),
-            end: LOSE,
-        },
-    ),
+    ("a half-close", ECHOING, HALF_CLOSING),
     ("an end at once", ECHOING, Part { made: LOSE, line: ECHO, end: LOSE }),
     (
         "an abort",

@@ -13,8 +13,8 @@ use torsade::prelude::*;
 use torsade::simulated::Simulation;
 use torsade::{AsyncProtocol, Callback};
 
-use crate::both_worlds::{ECHOING, LOSE, LOSING, Part, Role, of_each};
-use crate::support;
+use crate::both_worlds::{ECHOING, HALF_CLOSING, LOSE, LOSING, Part, Role, of_each};
+use crate::support::{self, async_echo};
 
 type Serving = Pin<Box<dyn Future<Output = Result>>>;
 
@@ -25,34 +25,12 @@ struct Server {
     serve: fn(AsyncConnection) -> Serving,
 }
 
-const ECHOES: Server = Server { part: ECHOING, serve: |connection| Box::pin(echo(connection)) };
-
-async fn echo(mut connection: AsyncConnection) -> Result {
-    let mut buffer = [0; 1000];
-    loop {
-        match connection.read(&mut buffer).await? {
-            0 => return Ok(connection.close().await?),
-            count => connection.write_all(&buffer[..count]).await?,
-        }
-    }
-}
+const ECHOES: Server = Server { part: ECHOING, serve: |connection| Box::pin(async_echo::<1000>(connection)) };
 
 /// The scenarios: a name, what the server does and what the client does.
 const SCENARIOS: [(&str, Server, Part); 8] = [
     ("an echo", ECHOES, LOSING),
-    (
-        "a half-close",
-        ECHOES,
-        Part {
-            made: |transport| {
-                transport.send_line("last words");
-                transport.lose_write_connection();
-                Ok(())
-            },
-            line: |_, _| Ok(()),
-            end: LOSE,
-        },
-    ),
+    ("a half-close", ECHOES, HALF_CLOSING),
     ("an end at once", ECHOES, Part { made: LOSE, ..LOSING }),
     (
         "as much as is not too much at once, and a half-close",
@@ -106,7 +84,7 @@ const SCENARIOS: [(&str, Server, Part); 8] = [
                 Box::pin(async move {
                     connection.read(&mut [0; 1000]).await?;
                     connection.transport().reactor().stop()?;
-                    echo(connection).await
+                    async_echo::<1000>(connection).await
                 })
             },
         },
@@ -127,7 +105,7 @@ const SCENARIOS: [(&str, Server, Part); 8] = [
                 Box::pin(async move {
                     connection.transport().set_compression("deflate")?;
                     connection.write_all(b"welcome\r\n").await?;
-                    echo(connection).await
+                    async_echo::<1000>(connection).await
                 })
             },
         },

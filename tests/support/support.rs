@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(missing_docs, missing_debug_implementations, reason = "cargo takes this file for a test of its own")]
 
+#[cfg(feature = "futures-io")]
+mod async_echo;
 mod child;
 mod cutting;
 mod kind;
@@ -22,6 +24,9 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 
+#[cfg(feature = "futures-io")]
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use async_echo::async_echo;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use child::{child, child_in_own_network, child_with_descriptors, is_child, lines, listening, signal, signal_to};
 #[cfg(feature = "tls")]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use hyper::body::Body;
 use hyper::service::Service;
 use hyper::{Request, Response};
-use torsade::{Incoming, IntoEndpoint, ListenError, Port, Reactor, ReactorAsync, ServerEndpoint};
+use torsade::{IntoEndpoint, ListenError, Port, Reactor, ReactorAsync, ServerEndpoint};
 
 use crate::RequestBody;
 use connections::Connections;
@@ -131,28 +131,8 @@ where
         let incoming = reactor.listen_async(endpoint)?;
         let port = incoming.port().clone();
         let connections = Connections::new(reactor, port.clone(), self.max_connections, self.timeout);
-        let serving = Serving::new(self.service, reactor, self.timeout, self.date);
-        reactor.spawn(accept(incoming, connections, serving));
+        let serving = Rc::new(Serving::new(self.service, reactor, self.timeout, self.date));
+        reactor.spawn(serving.accept(incoming, connections));
         Ok(port)
     }
-}
-
-async fn accept<S, B>(mut incoming: Incoming, connections: Rc<Connections>, serving: Serving<S>)
-where
-    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    S::Future: 'static,
-    B: Body + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    let serving = Rc::new(serving);
-    loop {
-        connections.room().await;
-        let Some(connection) = incoming.accept().await else { break };
-        let transport = connection.transport().clone();
-        let (serving, open) = (Rc::clone(&serving), connections.add(&transport));
-        transport.spawn(move |_| serving.serve(connection, open));
-    }
-    connections.complete();
 }

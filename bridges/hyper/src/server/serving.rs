@@ -13,10 +13,10 @@ use hyper::body::Body;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper::{Request, Response};
-use torsade::{AsyncConnection, Reactor};
+use torsade::{AsyncConnection, Incoming, Reactor};
 
 use super::connection_service::ConnectionService;
-use super::connections::Open;
+use super::connections::{Connections, Open};
 use super::head_deadline::HeadDeadline;
 use super::http1::Http1;
 use super::http2::Http2;
@@ -61,8 +61,20 @@ where
         Self { service, reactor: reactor.clone(), timer, timeout, http1, date }
     }
 
+    /// Serves what comes until the port ends.
+    pub(super) async fn accept(self: Rc<Self>, mut incoming: Incoming, connections: Rc<Connections>) {
+        loop {
+            connections.room().await;
+            let Some(connection) = incoming.accept().await else { break };
+            let transport = connection.transport().clone();
+            let (serving, open) = (Rc::clone(&self), connections.add(&transport));
+            transport.spawn(move |_| serving.serve(connection, open));
+        }
+        connections.complete();
+    }
+
     /// Serves `connection` until it ends. An end that the peer or the service has caused was logged.
-    pub(super) async fn serve(self: Rc<Self>, mut connection: AsyncConnection, open: Rc<Open>) {
+    async fn serve(self: Rc<Self>, mut connection: AsyncConnection, open: Rc<Open>) {
         // The messages of HTTP say where they end, and many clients close without TLS's own end.
         open.transport().set_tls_truncation_allowed(true);
         match open.until_ending(is_http2(&mut connection)).await {
