@@ -66,12 +66,12 @@ impl ThreadCalls {
 
     /// Whether tasks were woken since this was last asked.
     pub(crate) fn take_tasks_woken(&self) -> bool {
-        self.tasks_woken() && self.tasks_woken.swap(false, Ordering::AcqRel)
+        take(&self.tasks_woken)
     }
 
     /// How many calls are to be made in this turn; those that come meanwhile wait for the next.
     pub(crate) fn begin(&self) -> usize {
-        if !self.waiting.swap(false, Ordering::AcqRel) {
+        if !take(&self.waiting) {
             return 0;
         }
         self.lock().as_ref().map_or(0, VecDeque::len)
@@ -117,6 +117,11 @@ impl ThreadCalls {
         // Nothing panics while the lock is held, unless memory runs out; and the queue is sound even then.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Clears a flag, and says whether it was set. It seldom is, so it is only written to if it is.
+fn take(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Acquire) && flag.swap(false, Ordering::AcqRel)
 }
 
 /// Reaches a reactor from other threads; made by [`Reactor::handle`].

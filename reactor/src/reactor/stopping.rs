@@ -121,7 +121,9 @@ impl Reactor {
         for call in self.0.thread_calls.close() {
             self.run_thread_call(call);
         }
-        self.run_tasks(false);
+        if self.0.thread_calls.take_tasks_woken() {
+            self.run_tasks(false);
+        }
         self.0.life.set(Life::Stopped);
         self.clear();
     }

@@ -282,6 +282,7 @@ impl State {
     }
 
     /// Nothing can be due here but input and output: no layers, no producer, nobody who waits, no end under way.
+    #[inline]
     pub(super) fn is_plain(&self) -> bool {
         let quiet = self.rare_if_any().is_none_or(Rare::is_quiet);
         self.chain.is_none() && quiet && self.life.is_open() && self.outgoing.is_open()
