@@ -36,6 +36,8 @@ pub struct Turn {
 #[derive(Debug, Default)]
 pub struct Work {
     left: Cell<i64>,
+    /// Data was wanted when somebody looked, and nothing was asked of the connection since that could have changed that.
+    wanted: Cell<bool>,
     turn: Rc<Turn>,
 }
 
@@ -120,7 +122,7 @@ impl Work {
     /// The work of one of the connections that share `turn`; nothing is left before its first turn begins.
     #[must_use]
     pub const fn new(turn: Rc<Turn>) -> Self {
-        Self { left: Cell::new(0), turn }
+        Self { left: Cell::new(0), wanted: Cell::new(false), turn }
     }
 
     /// Work without a bound; for what belongs to no connection.
@@ -173,6 +175,25 @@ impl Work {
         }
         self.left.set(left - units as i64);
         true
+    }
+
+    /// The connection wants data: until [`reconsider`](Self::reconsider) that need not be looked at again.
+    #[inline]
+    pub fn note_wanted(&self) {
+        self.wanted.set(true);
+    }
+
+    /// Something was asked of the connection after which it may not want data any more.
+    #[inline]
+    pub fn reconsider(&self) {
+        self.wanted.set(false);
+    }
+
+    /// Takes what a message costs and says true, if data is known to be wanted and something is left. Otherwise
+    /// [`can_deliver`](crate::spi::Connection::can_deliver) is to be asked.
+    #[inline]
+    pub fn take_message(&self) -> bool {
+        self.wanted.get() && self.take(weight::MESSAGE)
     }
 
     /// Whether an ordinary step may be made now.

@@ -3,6 +3,7 @@
 #[path = "../support/support.rs"]
 mod support;
 
+mod between_messages;
 mod conformance;
 #[cfg(feature = "futures-io")]
 mod conformance_of_async;

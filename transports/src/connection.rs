@@ -277,6 +277,12 @@ impl StreamConnection {
 
     /// Something was asked for from outside: has it done at the end of the turn, or after the callback that asked.
     fn settle_later(&self, state: &State) {
+        self.work.reconsider();
+        self.settle_written(state);
+    }
+
+    /// The same after a write, which leaves it as it was whether data is wanted, unless [`append`](Self::append) finds otherwise.
+    fn settle_written(&self, state: &State) {
         if !self.in_callback.get() && !state.life.is_lost() && !self.settles_later.replace(true) {
             self.shared.reactor.at_end_of_turn(self.token.get());
         }

@@ -5,8 +5,7 @@ use torsade_reactor::Result;
 use crate::framing::callbacks::{call_back, connection_callbacks};
 use crate::framing::decoder::{Decoder, FrameError, next_frame};
 use crate::framing::frame_transport::FrameTransport;
-use crate::framing::inbox::Inbox;
-use crate::framing::receiver::{Delivered, Messages, Receiver, receiver};
+use crate::framing::receiver::{Messages, Receiver, Run, receiver};
 use crate::protocol::Callback;
 
 /// The callbacks of a connection that speaks in frames; run by a [`FrameReceiver`], which has an example.
@@ -102,8 +101,9 @@ impl<D: Decoder, P: FrameProtocol<D>> Messages for Frames<D, P> {
         frames
     }
 
-    fn deliver_next(&mut self, transport: &FrameTransport, inbox: &Inbox) -> Result<Delivered> {
-        deliver_frame(&mut self.decoder, inbox, |frame| match frame {
+    #[inline]
+    fn deliver(&mut self, transport: &FrameTransport, run: &Run<'_>) -> Result<Option<usize>> {
+        deliver_frames(&mut self.decoder, run, |frame| match frame {
             Ok(frame) => self.protocol.frame_received(transport, frame),
             Err(error) => self.protocol.frame_refused(transport, error),
         })
@@ -114,15 +114,19 @@ impl<D: Decoder, P: FrameProtocol<D>> Messages for Frames<D, P> {
     }
 }
 
-/// Gives the next frame to `deliver`, if there is one, or the decoder's error.
-pub(crate) fn deliver_frame<D: Decoder>(
+/// Gives frames to `deliver`, and the decoder's error.
+#[inline]
+pub(crate) fn deliver_frames<D: Decoder>(
     decoder: &mut D,
-    inbox: &Inbox,
-    deliver: impl FnOnce(Result<D::Frame<'_>, FrameError<D::Error>>) -> Result,
-) -> Result<Delivered> {
-    let buffer = inbox.buffer.borrow();
-    match next_frame(decoder, &buffer, &inbox.gate, inbox.max_length.get()) {
-        Some(frame) => deliver(frame).map(|()| Delivered::One),
-        None => Ok(Delivered::None { held: if inbox.gate.has_failed() { 0 } else { buffer.len() } }),
+    run: &Run<'_>,
+    mut deliver: impl FnMut(Result<D::Frame<'_>, FrameError<D::Error>>) -> Result,
+) -> Result<Option<usize>> {
+    let (gate, max_length) = (&run.inbox.gate, run.inbox.max_length.get());
+    while let Some(frame) = next_frame(decoder, &run.buffer, gate, max_length) {
+        deliver(frame)?;
+        if !run.goes_on() {
+            return Ok(None);
+        }
     }
+    Ok(Some(if gate.has_failed() { 0 } else { run.buffer.len() }))
 }

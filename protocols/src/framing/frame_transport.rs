@@ -27,6 +27,7 @@ impl FrameTransport {
     #[doc(alias = "MAX_LENGTH")]
     pub fn set_max_length(&self, max_length: usize) {
         self.inbox.max_length.set(max_length);
+        self.inbox.touch();
     }
 
     /// Sets how long a message may take to come whole, from the next one on; see

@@ -12,6 +12,8 @@ pub(crate) struct Inbox {
     pub(crate) buffer: RefCell<ByteBuffer>,
     /// Bytes that were given back, to go before all others.
     extra: RefCell<Vec<u8>>,
+    /// Something was changed in here, or in how messages are told apart, that who delivers has to know before the next.
+    touched: Cell<bool>,
     /// What is known of the bytes at the front; forgotten when others come to be there.
     pub(crate) gate: Gate,
     pub(crate) max_length: Cell<usize>,
@@ -23,6 +25,7 @@ impl Inbox {
         Self {
             buffer: RefCell::default(),
             extra: RefCell::default(),
+            touched: Cell::default(),
             gate: Gate::default(),
             max_length: Cell::new(max_length),
             deadline: MessageDeadline::default(),
@@ -33,7 +36,7 @@ impl Inbox {
     pub(crate) fn take_rest(&self) -> Vec<u8> {
         let mut rest = self.extra.take();
         rest.extend_from_slice(self.buffer.borrow().take(usize::MAX));
-        self.gate.open();
+        self.reopen();
         self.deadline.forget();
         rest
     }
@@ -41,21 +44,38 @@ impl Inbox {
     /// Gives bytes back, before all others.
     pub(crate) fn unread(&self, data: &[u8]) {
         self.extra.borrow_mut().splice(..0, data.iter().copied());
-        self.gate.open();
+        self.reopen();
     }
 
     /// Gives back the end of what was delivered last, which costs nothing; false if `data` is not that.
     pub(crate) fn take_back(&self, data: &[u8]) -> bool {
         let taken = self.extra.borrow().is_empty() && self.buffer.borrow().take_back(data);
         if taken {
-            self.gate.open();
+            self.reopen();
         }
         taken
+    }
+
+    /// Other bytes are at the front, or mean something else: nothing is known of them.
+    pub(crate) fn reopen(&self) {
+        self.gate.open();
+        self.touch();
+    }
+
+    /// Has who delivers look at everything again before the next message.
+    pub(crate) fn touch(&self) {
+        self.touched.set(true);
+    }
+
+    #[inline]
+    pub(crate) fn was_touched(&self) -> bool {
+        self.touched.get()
     }
 
     /// Puts what was given back to the front. Nothing may be borrowed.
     #[inline]
     pub(crate) fn take_extra(&self) {
+        self.touched.set(false);
         if !self.extra.borrow().is_empty() {
             self.buffer.borrow_mut().unread(&self.extra.take());
         }

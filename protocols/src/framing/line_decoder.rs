@@ -6,6 +6,9 @@ use std::fmt;
 
 use crate::framing::byte_buffer::ByteBuffer;
 
+/// So many bytes are searched for the end of a line before `memchr` goes on.
+const SHORT: usize = 64;
+
 /// Twisted's default limit of a line, in bytes without its delimiter.
 pub(crate) const MAX_LENGTH: usize = 16_384;
 
@@ -102,7 +105,8 @@ impl LineDecoder {
     /// they exceed the limit by less than the delimiter's length). The decoder is empty then, and can go on.
     pub fn next_line(&self) -> Option<Result<&[u8], LineTooLong<'_>>> {
         let limit = Limit { max_length: self.max_length.get(), lines_only: self.lines_only };
-        next_line(&self.delimiter.borrow(), &self.buffer, &self.searched, limit)
+        let delimiter = self.delimiter.borrow();
+        LineRun::new(&self.buffer, &self.searched, Delimiter::new(&delimiter)?, limit).next_line()
     }
 
     /// Takes out all bytes that are not given out yet.
@@ -131,57 +135,129 @@ pub(crate) struct Limit {
     pub(crate) lines_only: bool,
 }
 
-/// Gives out the next line. No delimiter ends in the bytes `searched` already.
-#[inline]
-pub(crate) fn next_line<'a>(
-    delimiter: &[u8],
+/// Lines one after another out of a buffer, from which nobody takes meanwhile.
+pub(crate) struct LineRun<'a, 'd> {
     buffer: &'a ByteBuffer,
-    searched: &Cell<usize>,
+    /// What is not given out yet; no delimiter ends in so many bytes of it.
+    bytes: &'a [u8],
+    searched: usize,
+    /// Where the search goes on when more has come.
+    resume: &'a Cell<usize>,
+    delimiter: Delimiter<'d>,
     limit: Limit,
-) -> Option<Result<&'a [u8], LineTooLong<'a>>> {
-    let bytes = buffer.remaining();
-    match find(delimiter, bytes, searched.get()) {
-        Some(length) if length <= limit.max_length => {
-            searched.set(0);
-            buffer.skip(length + delimiter.len());
-            bytes.get(..length).map(Ok)
+}
+
+impl<'a, 'd> LineRun<'a, 'd> {
+    #[inline]
+    pub(crate) fn new(buffer: &'a ByteBuffer, resume: &'a Cell<usize>, delimiter: Delimiter<'d>, limit: Limit) -> Self {
+        Self { buffer, bytes: buffer.remaining(), searched: resume.take(), resume, delimiter, limit }
+    }
+
+    #[inline]
+    pub(crate) fn next_line(&mut self) -> Option<Result<&'a [u8], LineTooLong<'a>>> {
+        match self.delimiter.find(self.bytes, self.searched) {
+            Some(length) if length <= self.limit.max_length => {
+                let (line, rest) = self.bytes.split_at_checked(length)?;
+                self.bytes = rest.get(self.delimiter.len()..)?;
+                self.searched = 0;
+                self.buffer.skip(length + self.delimiter.len());
+                Some(Ok(line))
+            }
+            found => {
+                let bytes = std::mem::take(&mut self.bytes);
+                refuse(found.unwrap_or(bytes.len()), found.is_some(), self.delimiter.len(), self.buffer, self.resume, self.limit)
+            }
         }
-        found => refuse(found, delimiter.len(), buffer, searched, limit),
     }
 }
 
-/// There is no line within the limit: too long a one, or none.
+/// There is no line within the limit. Too long a one is taken out with all that follows; of the beginning of one it is noted that
+/// `length` bytes were searched.
 #[cold]
 fn refuse<'a>(
-    found: Option<usize>,
+    length: usize,
+    whole: bool,
     delimiter: usize,
     buffer: &'a ByteBuffer,
-    searched: &Cell<usize>,
+    resume: &Cell<usize>,
     Limit { max_length, lines_only }: Limit,
 ) -> Option<Result<&'a [u8], LineTooLong<'a>>> {
-    let length = found.unwrap_or(buffer.len());
-    let too_long =
-        found.is_some() || if lines_only { length > max_length } else { length >= max_length.saturating_add(delimiter) };
-    searched.set(if too_long { 0 } else { length });
-    too_long.then(|| {
-        let data = buffer.take(usize::MAX);
-        Err(LineTooLong { data: if lines_only { data.get(..length).unwrap_or(data) } else { data }, limit: max_length })
-    })
+    let too_long = whole || if lines_only { length > max_length } else { length >= max_length.saturating_add(delimiter) };
+    if !too_long {
+        resume.set(length);
+        return None;
+    }
+    let data = buffer.take(usize::MAX);
+    Some(Err(LineTooLong { data: if lines_only { data.get(..length).unwrap_or(data) } else { data }, limit: max_length }))
 }
 
-/// The length of the line before the first delimiter that does not end in the bytes `searched` already. Looks for the
-/// delimiter's last byte, which in CR LF is the rare one, and then at what is before it.
-#[inline]
-fn find(delimiter: &[u8], bytes: &[u8], searched: usize) -> Option<usize> {
-    let (last, head) = delimiter.split_last()?;
-    let mut from = searched.max(head.len());
-    loop {
-        let at = from + memchr::memchr(*last, bytes.get(from..)?)?;
-        if head.is_empty() || bytes.get(..at)?.ends_with(head) {
-            return Some(at - head.len());
-        }
-        from = at + 1;
+/// What ends a line, taken apart for the search: for its last byte, which in CR LF is the rare one, and then for what is
+/// before it.
+#[derive(Clone, Copy)]
+pub(crate) struct Delimiter<'a> {
+    head: &'a [u8],
+    last: u8,
+}
+
+impl<'a> Delimiter<'a> {
+    /// An empty one ends no line.
+    #[inline]
+    pub(crate) fn new(bytes: &'a [u8]) -> Option<Self> {
+        bytes.split_last().map(|(last, head)| Self { head, last: *last })
     }
+
+    const fn len(self) -> usize {
+        self.head.len() + 1
+    }
+
+    /// The length of the line before the first delimiter that does not end in the bytes `searched` already.
+    #[inline]
+    fn find(self, bytes: &[u8], searched: usize) -> Option<usize> {
+        let from = searched.max(self.head.len());
+        let soon = find_soon(self.last, bytes.get(from..)?);
+        let at = from + soon;
+        match self.head {
+            [] if soon < SHORT => Some(at),
+            [byte] if soon < SHORT && bytes.get(at - 1) == Some(byte) => Some(at - 1),
+            _ => self.find_anywhere(bytes, from),
+        }
+    }
+
+    #[inline(never)]
+    fn find_anywhere(self, bytes: &[u8], mut from: usize) -> Option<usize> {
+        loop {
+            let at = from + memchr::memchr(self.last, bytes.get(from..)?)?;
+            if bytes.get(..at)?.ends_with(self.head) {
+                return Some(at - self.head.len());
+            }
+            from = at + 1;
+        }
+    }
+}
+
+/// The place of a byte among the first, as many as a short line has, in pieces that the compiler makes vectors of: to begin a search of
+/// `memchr` costs more instructions than to end one here. [`SHORT`] if it is not found.
+#[inline(never)] // calls nothing, so it saves no registers
+fn find_soon(byte: u8, bytes: &[u8]) -> usize {
+    let mut at = 0;
+    for piece in bytes.as_chunks::<16>().0.iter().take(SHORT / 16) {
+        if piece.iter().fold(false, |found, other| found | (*other == byte))
+            && let [low, high] = piece.as_chunks::<8>().0
+        {
+            return at + find_in_word(byte, *low).unwrap_or_else(|| 8 + find_in_word(byte, *high).unwrap_or(SHORT));
+        }
+        at += piece.len();
+    }
+    SHORT
+}
+
+#[inline]
+fn find_in_word(byte: u8, word: [u8; 8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // Zero where `byte` is. The high bit of the lowest zero gets set below, and none under it.
+    let word = u64::from_le_bytes(word) ^ (ONES * u64::from(byte));
+    let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+    (zeros != 0).then(|| zeros.trailing_zeros() as usize / 8)
 }
 
 impl Default for LineDecoder {

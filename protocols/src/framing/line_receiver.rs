@@ -9,9 +9,8 @@ use torsade_reactor::Result;
 
 use crate::framing::callbacks::{call_back, connection_callbacks};
 use crate::framing::frame_transport::FrameTransport;
-use crate::framing::inbox::Inbox;
-use crate::framing::line_decoder::{self, Limit, LineTooLong, next_line};
-use crate::framing::receiver::{Delivered, Messages, Receiver, receiver};
+use crate::framing::line_decoder::{self, Delimiter, Limit, LineRun, LineTooLong};
+use crate::framing::receiver::{Messages, Receiver, Run, receiver};
 use crate::protocol::Callback;
 
 /// The callbacks of a connection that speaks in lines; run by a [`LineReceiver`], which has an example.
@@ -57,13 +56,13 @@ pub struct LineTransport {
 /// How what comes in is taken, and what ends a line.
 struct Mode {
     raw: Cell<bool>,
-    delimiter: RefCell<Vec<u8>>,
+    delimiter: RefCell<Rc<[u8]>>,
 }
 
 impl Mode {
     fn set_delimiter(&self, delimiter: &[u8]) {
         if !delimiter.is_empty() {
-            delimiter.clone_into(&mut self.delimiter.borrow_mut());
+            self.delimiter.replace(delimiter.into());
         }
     }
 }
@@ -79,12 +78,14 @@ impl LineTransport {
     #[doc(alias = "setRawMode")]
     pub fn set_raw_mode(&self) {
         self.mode.raw.set(true);
+        self.inbox.touch();
     }
 
     /// Delivers lines again. `extra` is what of the raw data belongs to them already; it comes before all other bytes.
     #[doc(alias = "setLineMode")]
     pub fn set_line_mode(&self, extra: &[u8]) {
         self.mode.raw.set(false);
+        self.inbox.touch();
         // The end of what `raw_data_received` was given need not be copied: many short blocks in one read stay cheap.
         if !self.inbox.take_back(extra) {
             self.unread_frames(extra);
@@ -95,7 +96,7 @@ impl LineTransport {
     #[doc(alias = "delimiter")]
     pub fn set_delimiter(&self, delimiter: &[u8]) {
         self.mode.set_delimiter(delimiter);
-        self.inbox.gate.open();
+        self.inbox.reopen();
     }
 
     /// Takes out everything that was received and not yet delivered, as [`take_remaining`](FrameTransport::take_remaining).
@@ -155,7 +156,7 @@ impl<L: LineProtocol> LineReceiver<L> {
     }
 
     pub(crate) fn with_rules(protocol: L, lines_only: bool) -> Self {
-        let mode = Mode { raw: Cell::new(false), delimiter: RefCell::new(b"\r\n".to_vec()) };
+        let mode = Mode { raw: Cell::new(false), delimiter: RefCell::new(b"\r\n"[..].into()) };
         Self(Receiver::new(Lines { protocol, mode: Rc::new(mode), lines_only }))
     }
 
@@ -176,6 +177,23 @@ struct Lines<L> {
     lines_only: bool,
 }
 
+impl<L: LineProtocol> Lines<L> {
+    #[cold]
+    fn deliver_long(&mut self, transport: &LineTransport, line: LineTooLong<'_>) -> Result {
+        self.protocol.line_length_exceeded(transport, line)
+    }
+
+    fn deliver_raw(&mut self, transport: &LineTransport, run: &Run<'_>) -> Result<Option<usize>> {
+        let data = run.buffer.take(usize::MAX);
+        if data.is_empty() {
+            return Ok(Some(0));
+        }
+        self.protocol.raw_data_received(transport, data)?;
+        run.note_delivered();
+        Ok(None)
+    }
+}
+
 impl<L: LineProtocol> Messages for Lines<L> {
     type Transport = LineTransport;
 
@@ -186,22 +204,24 @@ impl<L: LineProtocol> Messages for Lines<L> {
     }
 
     #[inline]
-    fn deliver_next(&mut self, transport: &LineTransport, inbox: &Inbox) -> Result<Delivered> {
-        let buffer = inbox.buffer.borrow();
+    fn deliver(&mut self, transport: &LineTransport, run: &Run<'_>) -> Result<Option<usize>> {
         if self.mode.raw.get() {
-            return match buffer.take(usize::MAX) {
-                [] => Ok(Delivered::None { held: 0 }),
-                data => self.protocol.raw_data_received(transport, data).map(|()| Delivered::One),
-            };
+            return self.deliver_raw(transport, run);
         }
-        let limit = Limit { max_length: inbox.max_length.get(), lines_only: self.lines_only };
-        let line = next_line(&self.mode.delimiter.borrow(), &buffer, &inbox.gate.needed, limit);
-        match line {
-            Some(Ok(line)) => self.protocol.line_received(transport, line)?,
-            Some(Err(line)) => self.protocol.line_length_exceeded(transport, line)?,
-            None => return Ok(Delivered::None { held: buffer.len() }),
+        let delimiter = Rc::clone(&self.mode.delimiter.borrow());
+        let limit = Limit { max_length: run.inbox.max_length.get(), lines_only: self.lines_only };
+        let Some(delimiter) = Delimiter::new(&delimiter) else { return Ok(Some(0)) };
+        let mut lines = LineRun::new(&run.buffer, &run.inbox.gate.needed, delimiter, limit);
+        while let Some(line) = lines.next_line() {
+            match line {
+                Ok(line) => self.protocol.line_received(transport, line)?,
+                Err(line) => self.deliver_long(transport, line)?,
+            }
+            if !run.goes_on() {
+                return Ok(None);
+            }
         }
-        Ok(Delivered::One)
+        Ok(Some(run.buffer.len()))
     }
 
     fn call_back(&mut self, transport: &LineTransport, callback: Callback<'_>) -> Result {

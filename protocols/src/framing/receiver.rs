@@ -1,15 +1,18 @@
 //! What all protocols of messages have in common: the shell around a format.
 
+use std::cell::{Cell, Ref};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_reactor::Result;
 
+use crate::framing::byte_buffer::ByteBuffer;
 use crate::framing::frame_transport::FrameTransport;
 use crate::framing::inbox::Inbox;
 use crate::protocol::{Callback, Protocol};
 use crate::transport::Transport;
+use crate::work::Work;
 
 /// Splits its input into the messages of a format, and delivers them.
 ///
@@ -34,19 +37,37 @@ pub(crate) trait Messages {
     /// Makes the protocol's transport.
     fn transport(&self, frames: FrameTransport) -> Self::Transport;
 
-    /// Delivers the next message, if it is whole.
-    fn deliver_next(&mut self, transport: &Self::Transport, inbox: &Inbox) -> Result<Delivered>;
+    /// Delivers whole messages as long as the run [goes on](Run::goes_on). If there are none left, says how many bytes are held
+    /// of one whose rest is waited for.
+    fn deliver(&mut self, transport: &Self::Transport, run: &Run<'_>) -> Result<Option<usize>>;
 
     /// Passes a callback on that brings no data.
     fn call_back(&mut self, transport: &Self::Transport, callback: Callback<'_>) -> Result;
 }
 
-/// What [`Messages::deliver_next`] did.
-pub(crate) enum Delivered {
-    /// The protocol was told of a message, or that there is none.
-    One,
-    /// There is no whole message, and so many bytes of one whose rest is waited for.
-    None { held: usize },
+/// Messages that are delivered one after another, while no callback asks for anything but that something be written.
+pub(crate) struct Run<'a> {
+    pub(crate) inbox: &'a Inbox,
+    /// The inbox's.
+    pub(crate) buffer: Ref<'a, ByteBuffer>,
+    work: Option<&'a Work>,
+    /// A message was delivered.
+    any: &'a Cell<bool>,
+}
+
+impl Run<'_> {
+    /// A message was delivered.
+    #[inline]
+    pub(crate) fn note_delivered(&self) {
+        self.any.set(true);
+    }
+
+    /// A message was delivered: whether the next may be, without another look at the connection and the inbox.
+    #[inline]
+    pub(crate) fn goes_on(&self) -> bool {
+        self.note_delivered();
+        !self.inbox.was_touched() && self.work.is_some_and(Work::take_message)
+    }
 }
 
 impl<M: Messages> Receiver<M, M::Transport> {
@@ -80,30 +101,28 @@ impl<M: Messages> Receiver<M, M::Transport> {
     fn deliver(&mut self, transport: &Transport) -> Result {
         let (messages, own, inbox) = self.parts(transport);
         let connection = transport.connection();
-        let (mut any, mut unfinished) = (false, 0);
+        let (work, any) = (connection.work(), Cell::new(false));
         let result = loop {
             inbox.take_extra();
             if !connection.can_deliver() {
                 if transport.is_handshaking() {
                     transport.refuse_plaintext(&inbox.take_rest());
                 }
-                break Ok(());
+                break Ok(0);
             }
-            match messages.deliver_next(own, inbox) {
-                Ok(Delivered::One) => any = true,
-                Ok(Delivered::None { held }) => {
-                    unfinished = held;
-                    break Ok(());
-                }
+            let run = Run { inbox, buffer: inbox.buffer.borrow(), work, any: &any };
+            match messages.deliver(own, &run) {
+                Ok(Some(held)) => break Ok(held),
+                Ok(None) => {}
                 Err(error) => break Err(error),
             }
         };
-        if any {
+        if any.get() {
             inbox.deadline.begin_anew();
         }
-        inbox.deadline.wait_for_rest(transport, unfinished);
+        inbox.deadline.wait_for_rest(transport, *result.as_ref().unwrap_or(&0));
         inbox.buffer.borrow_mut().drop_taken();
-        result
+        result.map(drop)
     }
 }
 

@@ -7,8 +7,7 @@ use torsade_reactor::Result;
 
 use crate::framing::callbacks::{call_back, connection_callbacks};
 use crate::framing::frame_transport::FrameTransport;
-use crate::framing::inbox::Inbox;
-use crate::framing::receiver::{Delivered, Messages, Receiver, receiver};
+use crate::framing::receiver::{Messages, Receiver, Run, receiver};
 use crate::protocol::Callback;
 
 /// How many states in a row may want no bytes before the chain counts as endless.
@@ -145,20 +144,23 @@ impl<P: StatefulProtocol> Messages for States<P> {
         frames
     }
 
-    fn deliver_next(&mut self, transport: &FrameTransport, inbox: &Inbox) -> Result<Delivered> {
-        let state = self.state(inbox.max_length.get())?;
-        let buffer = inbox.buffer.borrow();
-        if buffer.len() < state.wanted {
-            return Ok(Delivered::None { held: buffer.len() });
+    fn deliver(&mut self, transport: &FrameTransport, run: &Run<'_>) -> Result<Option<usize>> {
+        loop {
+            let state = self.state(run.inbox.max_length.get())?;
+            if run.buffer.len() < state.wanted {
+                return Ok(Some(run.buffer.len()));
+            }
+            self.empty = if state.wanted == 0 { self.empty + 1 } else { 0 };
+            if self.empty > MAX_EMPTY {
+                return Err(StatefulError::Stuck.into());
+            }
+            if let Some(next) = (state.received)(&mut self.protocol, transport, run.buffer.take(state.wanted))? {
+                self.state = Some(next);
+            }
+            if !run.goes_on() {
+                return Ok(None);
+            }
         }
-        self.empty = if state.wanted == 0 { self.empty + 1 } else { 0 };
-        if self.empty > MAX_EMPTY {
-            return Err(StatefulError::Stuck.into());
-        }
-        if let Some(next) = (state.received)(&mut self.protocol, transport, buffer.take(state.wanted))? {
-            self.state = Some(next);
-        }
-        Ok(Delivered::One)
     }
 
     fn call_back(&mut self, transport: &FrameTransport, callback: Callback<'_>) -> Result {

@@ -8,10 +8,9 @@ use torsade_reactor::Result;
 
 use crate::framing::callbacks::{call_back, connection_callbacks};
 use crate::framing::decoder::{Decoder, FrameError};
-use crate::framing::frame_receiver::deliver_frame;
+use crate::framing::frame_receiver::deliver_frames;
 use crate::framing::frame_transport::FrameTransport;
-use crate::framing::inbox::Inbox;
-use crate::framing::receiver::{Delivered, Messages, Receiver, receiver};
+use crate::framing::receiver::{Messages, Receiver, Run, receiver};
 use crate::protocol::Callback;
 
 /// A framing of strings that can be written as well as read.
@@ -129,8 +128,9 @@ impl<D: StringDecoder, P: StringProtocol> Messages for Strings<D, P> {
         StringFrameTransport { transport: frames, encode: D::encode }
     }
 
-    fn deliver_next(&mut self, transport: &StringFrameTransport, inbox: &Inbox) -> Result<Delivered> {
-        deliver_frame(&mut self.decoder, inbox, |string| match string {
+    #[inline]
+    fn deliver(&mut self, transport: &StringFrameTransport, run: &Run<'_>) -> Result<Option<usize>> {
+        deliver_frames(&mut self.decoder, run, |string| match string {
             Ok(string) => self.protocol.string_received(transport, string),
             Err(FrameError::TooLong { length, .. }) => self.protocol.length_limit_exceeded(transport, length),
             Err(error) => {

@@ -18,11 +18,7 @@ impl Output {
     /// The buffer, to append to.
     #[inline]
     pub(crate) fn buffer(&mut self, buffers: &Buffers) -> &mut Vec<u8> {
-        let unsent = self.0.get_or_insert_with(|| buffers.take());
-        if unsent.start > unsent.bytes.len() / 2 {
-            unsent.drop_sent();
-        }
-        &mut unsent.bytes
+        &mut self.0.get_or_insert_with(|| buffers.take()).bytes
     }
 
     #[inline]
@@ -34,6 +30,9 @@ impl Output {
     pub(crate) fn consume(&mut self, count: usize, buffers: &Buffers) {
         if let Some(unsent) = &mut self.0 {
             unsent.start += count;
+            if unsent.start > unsent.bytes.len() / 2 && unsent.start < unsent.bytes.len() {
+                unsent.drop_sent();
+            }
         }
         if self.is_empty() {
             self.clear(buffers);

@@ -45,6 +45,7 @@ impl StreamConnection {
 
     /// Has the loop come back to this connection, in its next turn.
     pub(super) fn wake(&self, state: &State) {
+        self.work.reconsider();
         if !state.life.is_lost() {
             self.shared.reactor.requeue(self.token.get(), Ready::NONE);
         }

@@ -40,13 +40,13 @@ impl Connection for StreamConnection {
     fn write(&self, data: &[u8]) {
         let mut state = self.state.borrow_mut();
         self.append(&mut state, &[data]);
-        self.settle_later(&state);
+        self.settle_written(&state);
     }
 
     fn write_sequence(&self, pieces: &[&[u8]]) {
         let mut state = self.state.borrow_mut();
         self.append(&mut state, pieces);
-        self.settle_later(&state);
+        self.settle_written(&state);
     }
 
     fn unsent(&self) -> usize {
@@ -96,6 +96,7 @@ impl Connection for StreamConnection {
     fn pause_producing(&self) {
         let mut state = self.state.borrow_mut();
         state.paused = true;
+        self.work.reconsider();
         if let Some(stream) = &state.stream {
             stream.pause();
         }
@@ -131,6 +132,7 @@ impl Connection for StreamConnection {
             state.is_reading() && !state.is_handshaking()
         };
         if wanted && self.work.take(weight::MESSAGE) {
+            self.work.note_wanted();
             return true;
         }
         if wanted {

@@ -14,32 +14,40 @@ use super::state::State;
 
 impl StreamConnection {
     /// Queues all of `pieces`, through the layers that are on.
+    #[inline(always)]
     pub(super) fn append(&self, state: &mut State, pieces: &[&[u8]]) {
-        if !state.takes_output() {
-            let length = total(pieces);
-            log::debug!("connection {}: {length} bytes written after its end are dropped", self.id);
-            return;
+        if state.chain.is_some() || !state.takes_output() {
+            return self.append_to_layers(state, pieces);
         }
-        if state.chain.is_some() {
-            state.bytes_out += total(pieces);
+        let buffer = state.output.buffer(&self.shared.buffers);
+        let before = buffer.len();
+        for piece in pieces {
+            match **piece {
+                [byte] => buffer.push(byte),
+                [one, two] => buffer.extend_from_slice(&[one, two]),
+                _ => buffer.extend_from_slice(piece),
+            }
+        }
+        let length = buffer.len();
+        state.bytes_out += (length - before) as u64;
+        // There may be bytes in front that were sent: the closer look leaves them out.
+        if length >= state.noted_from as usize {
+            state.note_overfull();
+            self.work.reconsider();
+        }
+    }
+
+    /// The same where there are layers, or nothing is taken any more. Apart from it, so that plain bytes pay for none of this.
+    #[inline(never)]
+    fn append_to_layers(&self, state: &mut State, pieces: &[&[u8]]) {
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        if state.takes_output() {
+            state.bytes_out += length;
             self.write_through(state, |chain, wire, now| chain.write(pieces, wire, now));
             state.note_output();
+            self.work.reconsider();
         } else {
-            let buffer = state.output.buffer(&self.shared.buffers);
-            let before = buffer.len();
-            for piece in pieces {
-                match **piece {
-                    [byte] => buffer.push(byte),
-                    [one, two] => buffer.extend_from_slice(&[one, two]),
-                    _ => buffer.extend_from_slice(piece),
-                }
-            }
-            let length = buffer.len();
-            state.bytes_out += (length - before) as u64;
-            // There may be bytes in front that were sent: the closer look leaves them out.
-            if length >= state.noted_from as usize {
-                state.note_overfull();
-            }
+            log::debug!("connection {}: {length} bytes written after its end are dropped", self.id);
         }
     }
 
@@ -170,8 +178,4 @@ impl StreamConnection {
         }
         self.settle();
     }
-}
-
-fn total(pieces: &[&[u8]]) -> u64 {
-    pieces.iter().map(|piece| piece.len() as u64).sum()
 }

@@ -1,0 +1,104 @@
+//! What a callback asks for holds for the next message, though both came in one read.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use torsade::prelude::*;
+use torsade::{LineTooLong, MemoryReactor};
+
+use crate::support;
+
+type Notes = Rc<RefCell<Vec<String>>>;
+
+/// Notes lines and whatever else comes; line `0` asks for something.
+struct Noting {
+    notes: Notes,
+    ask: fn(&LineTransport) -> Result,
+}
+
+impl Noting {
+    fn note(&self, kind: &str, data: &[u8]) -> Result {
+        self.notes.borrow_mut().push(format!("{kind}{}", data.escape_ascii()));
+        Ok(())
+    }
+}
+
+impl LineProtocol for Noting {
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        self.note("", line)?;
+        if line == b"0" { (self.ask)(transport) } else { Ok(()) }
+    }
+
+    fn raw_data_received(&mut self, _: &LineTransport, data: &[u8]) -> Result {
+        self.note("raw ", data)
+    }
+
+    fn line_length_exceeded(&mut self, _: &LineTransport, line: LineTooLong<'_>) -> Result {
+        self.note("too long ", line.data)
+    }
+}
+
+/// What comes of `wire`, which is read at once, in the turn in which line `0` does, if that asks for `ask`.
+fn in_one_read(wire: &str, ask: fn(&LineTransport) -> Result) -> Vec<String> {
+    let reactor = MemoryReactor::new();
+    let notes = Notes::default();
+    let kept = Rc::clone(&notes);
+    let port =
+        reactor.listen_tcp("127.0.0.1:0", move |_peer| LineReceiver::new(Noting { notes: Rc::clone(&kept), ask })).unwrap();
+    reactor.advance(std::time::Duration::ZERO);
+    let peer = reactor.connect_peer(SocketAddr::from(([192, 0, 2, 1], 1)), support::address(&port)).unwrap();
+    reactor.advance(std::time::Duration::ZERO);
+    peer.send(wire.as_bytes());
+    while notes.borrow().is_empty() {
+        reactor.turn();
+    }
+    notes.take()
+}
+
+#[test]
+fn no_line_follows_one_that_pauses_closes_or_fills_the_output() {
+    let stopping: [(&str, fn(&LineTransport) -> Result); 8] = [
+        ("pause_producing", |transport| Ok(transport.pause_producing())),
+        ("lose_connection", |transport| Ok(transport.lose_connection())),
+        ("abort_connection", |transport| Ok(transport.abort_connection())),
+        ("an error", |_| Err("deliberate, in a test".into())),
+        ("write, to the high watermark", |transport| Ok(transport.write(support::pattern(0, 65_536)))),
+        ("write, to a mark set before", |transport| {
+            transport.write("some");
+            transport.set_write_buffer_limits(1, 4);
+            Ok(())
+        }),
+        ("write, above the cap", |transport| {
+            transport.set_write_buffer_cap(10);
+            Ok(transport.write("more than ten"))
+        }),
+        ("expect_compression", |transport| Ok(transport.expect_compression("deflate")?)),
+    ];
+    for (name, ask) in stopping {
+        assert_eq!(in_one_read("0\r\n1\r\n2\r\n", ask), ["0"], "{name}");
+    }
+}
+
+#[test]
+fn lines_follow_one_that_writes_or_half_closes() {
+    let going_on: [(&str, fn(&LineTransport) -> Result); 4] = [
+        ("nothing", |_| Ok(())),
+        ("write", |transport| Ok(transport.write("answer"))),
+        ("lose_write_connection", |transport| Ok(transport.lose_write_connection())),
+        ("set_compression", |transport| Ok(transport.set_compression("deflate")?)),
+    ];
+    for (name, ask) in going_on {
+        assert_eq!(in_one_read("0\r\n1\r\n2\r\n", ask), ["0", "1", "2"], "{name}");
+    }
+}
+
+#[test]
+fn how_messages_are_told_apart_changes_with_the_next() {
+    let wire = "0\r\n1;2\r\n3;";
+    assert_eq!(in_one_read(wire, |transport| Ok(transport.set_raw_mode())), ["0", r"raw 1;2\r\n3;"]);
+    assert_eq!(in_one_read(wire, |transport| Ok(transport.set_delimiter(b";"))), ["0", "1", r"2\r\n3"]);
+    assert_eq!(in_one_read(wire, |transport| Ok(transport.set_max_length(2))), ["0", r"too long 1;2\r\n3;"]);
+    assert_eq!(in_one_read(wire, |transport| Ok(transport.unread_frames(b"again\r\n"))), ["0", "again", "1;2"]);
+    assert_eq!(in_one_read(wire, |transport| Ok(drop(transport.take_remaining()))), ["0"]);
+}
