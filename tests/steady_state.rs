@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
+use torsade::Clock;
 use torsade::prelude::*;
 
 /// Rounds that are counted, after half as many until everything has its size.
@@ -47,12 +48,20 @@ impl Server {
 
     /// One peer says something, and every peer gets this answer.
     fn round(&mut self, speaker: usize, request: &[u8], answer: &[u8]) {
+        self.round_until(speaker, request, |got| {
+            assert!(answer.starts_with(got), "another answer");
+            got.len() == answer.len()
+        });
+    }
+
+    /// One peer says something, and every peer gets an answer that is whole.
+    fn round_until(&mut self, speaker: usize, request: &[u8], is_whole: impl Fn(&[u8]) -> bool) {
         (&self.peers[speaker]).write_all(request).unwrap();
         let begun = Instant::now();
         for mut peer in &self.peers {
             let mut got = 0;
-            while got < answer.len() {
-                match peer.read(&mut self.buffer[got..answer.len()]) {
+            while !is_whole(&self.buffer[..got]) {
+                match peer.read(&mut self.buffer[got..]) {
                     Ok(0) => panic!("the server closed after {got} bytes"),
                     Ok(count) => got += count,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -63,7 +72,6 @@ impl Server {
                     Err(error) => panic!("{error}"),
                 }
             }
-            assert!(self.buffer[..got] == *answer, "another answer");
         }
     }
 
@@ -102,6 +110,49 @@ impl LineProtocol for Member {
 
     fn line_received(&mut self, _transport: &LineTransport, line: &[u8]) -> Result {
         self.0.borrow().iter().for_each(|member| member.send_line(line));
+        Ok(())
+    }
+}
+
+/// Sends back each frame.
+struct Frames;
+
+impl StringProtocol for Frames {
+    fn string_received(&mut self, transport: &StringFrameTransport, string: &[u8]) -> Result {
+        Ok(transport.send_string(string)?)
+    }
+}
+
+impl FrameProtocol<Eights> for Frames {
+    fn frame_received(&mut self, transport: &FrameTransport, frame: &[u8]) -> Result {
+        transport.write(frame);
+        Ok(())
+    }
+}
+
+/// Frames of eight bytes.
+struct Eights;
+
+impl Decoder for Eights {
+    type Frame<'a> = &'a [u8];
+    type Error = std::convert::Infallible;
+
+    fn decode<'a>(&mut self, data: &'a [u8], _: usize) -> Result<Decoded<&'a [u8]>, FrameError<Self::Error>> {
+        Ok(data.get(..8).map_or(Decoded::Incomplete { needed: 8 }, |frame| Decoded::Frame { frame, used: 8 }))
+    }
+}
+
+/// Answers in a compressed stream, with a flush for each line.
+struct Compressing;
+
+impl LineProtocol for Compressing {
+    fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        Ok(transport.set_compression(Compression::deflate().announce(false))?)
+    }
+
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        transport.send_line(line);
+        transport.flush_compression();
         Ok(())
     }
 }
@@ -156,4 +207,44 @@ fn a_broadcast_to_a_hundred_members_allocates_nothing() {
     let room = Rc::default();
     let mut server = Server::new(MEMBERS, move |_peer| LineReceiver::new(Member(Rc::clone(&room))));
     assert_eq!(server.allocations(CROWDED_ROUNDS, b"hello, everybody\r\n", b"hello, everybody\r\n"), 0);
+}
+
+#[test]
+fn frames_allocate_nothing() {
+    fn allocations<P: Protocol + 'static>(make: impl Fn() -> P + 'static, frame: &[u8]) -> u64 {
+        let batch = frame.repeat(64);
+        Server::new(1, move |_peer| make()).allocations(ROUNDS, &batch, &batch)
+    }
+    assert_eq!(allocations(|| FrameReceiver::new(Eights, Frames), b"eight by"), 0, "of one's own format");
+    assert_eq!(allocations(|| Int8StringReceiver::new(Frames), b"\x05hello"), 0);
+    assert_eq!(allocations(|| Int16StringReceiver::new(Frames), b"\0\x05hello"), 0);
+    assert_eq!(allocations(|| Int32StringReceiver::new(Frames), b"\0\0\0\x05hello"), 0);
+    assert_eq!(allocations(|| NetstringReceiver::new(Frames), b"12:hello, world,"), 0);
+}
+
+#[test]
+fn a_compressed_line_allocates_nothing() {
+    let mut server = Server::new(1, |_peer| LineReceiver::new(Compressing));
+    let mut line = *b"a line whose number is 0000, and some words\r\n";
+    let mut round = |number: usize| {
+        let digits = [1000, 100, 10, 1].map(|power| b'0' + (number / power % 10) as u8);
+        line[23..27].copy_from_slice(&digits);
+        server.round_until(0, &line, |got| got.ends_with(&[0, 0, 0xff, 0xff]));
+    };
+    // Longer, until the longest answer has come.
+    (0..ROUNDS * 3).for_each(&mut round);
+    assert_eq!(measure(|| (0..ROUNDS).for_each(&mut round)).count_total, 0);
+}
+
+#[test]
+fn a_timer_that_is_put_off_allocates_nothing() {
+    let clock = Clock::new();
+    let calls: Vec<DelayedCall> =
+        (0..100).map(|_| clock.call_later(Duration::from_secs(10), || panic!("it is put off"))).collect();
+    let round = || {
+        calls.iter().for_each(|call| call.reset(Duration::from_secs(10)).unwrap());
+        clock.advance(Duration::from_secs(3));
+    };
+    (0..ROUNDS / 2).for_each(|_| round());
+    assert_eq!(measure(|| (0..ROUNDS).for_each(|_| round())).count_total, 0);
 }

@@ -2,7 +2,12 @@
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use torsade::{Decoded, Decoder, FrameDecoder, FrameError, IntStringDecoder, LineDecoder, NetstringDecoder, StringDecoder};
+use torsade::{Decoder, FrameDecoder, IntStringDecoder, LineDecoder, NetstringDecoder, StringDecoder};
+
+#[path = "../src/records.rs"]
+mod records;
+
+use records::Records;
 
 const READ: usize = 64 << 10;
 const LENGTHS: [usize; 4] = [8, 80, 1000, 16_000];
@@ -36,23 +41,6 @@ fn strings<D: StringDecoder>(bencher: Bencher<'_, '_>, length: usize) {
     let mut string = Vec::new();
     D::encode(&vec![b'x'; length], &mut string).expect("a short string");
     frames(bencher, &string, D::default());
-}
-
-/// A type in one byte, a length in two, and so many bytes: a format of one's own.
-struct Records;
-
-impl Decoder for Records {
-    type Frame<'a> = (u8, &'a [u8]);
-    type Error = std::convert::Infallible;
-
-    fn decode<'a>(&mut self, data: &'a [u8], _: usize) -> Result<Decoded<Self::Frame<'a>>, FrameError<Self::Error>> {
-        let [kind, high, low, rest @ ..] = data else { return Ok(Decoded::Incomplete { needed: 3 }) };
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        Ok(match rest.get(..length) {
-            Some(value) => Decoded::Frame { frame: (*kind, value), used: 3 + length },
-            None => Decoded::Incomplete { needed: 3 + length },
-        })
-    }
 }
 
 #[divan::bench(args = LENGTHS)]

@@ -13,6 +13,8 @@ mod hostile {
     pub mod peers;
     pub mod server;
 }
+#[cfg(feature = "tls")]
+mod rustls_peer;
 
 use std::time::Duration;
 

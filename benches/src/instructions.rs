@@ -1,56 +1,123 @@
-//! A fixed amount of work for a counter of instructions: `instructions echo|line ROUNDS`; see the script beside it.
+//! A fixed amount of work for a counter of instructions: `instructions WORK ROUNDS`; see the script beside it.
 //!
-//! Server and peer are in one thread. The peer is a bare socket, so that what is counted is the server's, but for two
-//! calls of the system a round.
-
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
+//! Server and peers are in one thread. The peers are bare sockets, so that what is counted is the server's, but for two
+//! calls of the system for each answer.
 
 use torsade::prelude::*;
 
+mod chat;
 mod echo;
+#[cfg(feature = "tls")]
+#[path = "memory/keys.rs"]
+mod keys;
 mod line;
+mod records;
+#[cfg(feature = "tls")]
+mod rustls_peer;
+mod zline;
 
-/// What the peer sends in a round, and how much it gets back.
-struct Work {
-    request: Vec<u8>,
-    answer: usize,
+mod instructions {
+    pub mod frames;
+    pub mod served;
+    pub mod timers;
+    #[cfg(feature = "tls")]
+    pub mod tls;
 }
 
-/// As many lines a round as the load generator has in flight.
-const LINES: usize = 64;
+use instructions::served::{Answer, Served};
+use instructions::{frames, timers};
+
+/// As many lines or frames a round as the load generator has in flight, and how long they are.
+const BATCH: usize = 64;
+const LENGTH: usize = 48;
+const MEMBERS: usize = 100;
+/// More of them than an encoder's history holds.
+const TEXTS: usize = 1_500;
 
 fn main() -> Result {
     let args: Vec<String> = std::env::args().collect();
-    let [_, mode, rounds] = args.as_slice() else { return Err("usage: instructions echo|line ROUNDS".into()) };
-    let reactor = Reactor::new()?;
-    let (port, work) = match mode.as_str() {
-        "echo" => (reactor.listen_tcp("127.0.0.1:0", |_peer| echo::Echo)?, Work { request: vec![b'x'; 64], answer: 64 }),
+    let [_, work, rounds] = args.as_slice() else { return Err("usage: instructions WORK ROUNDS".into()) };
+    let rounds = rounds.parse()?;
+    match work.as_str() {
+        "echo" => Served::new(1, |_peer| echo::Echo)?.run(rounds, &[vec![b'x'; 64]], &Answer::Bytes(64)),
         "line" => {
-            let request = [&[b'x'; 48][..], b"\r\n"].concat().repeat(LINES);
-            let answer = request.len() + LINES;
-            (reactor.listen_tcp("127.0.0.1:0", |_peer| line::receiver(line::Line))?, Work { request, answer })
+            let lines = [&[b'x'; LENGTH][..], b"\r\n"].concat().repeat(BATCH);
+            let answer = Answer::Bytes(lines.len() + BATCH);
+            Served::new(1, |_peer| line::receiver(line::Line))?.run(rounds, &[lines], &answer)
         }
-        _ => return Err("there is echo and line".into()),
-    };
-    reactor.start_running()?;
-    let peer = TcpStream::connect(("127.0.0.1", port.address().port().unwrap_or(0)))?;
-    peer.set_nodelay(true)?;
-    peer.set_nonblocking(true)?;
-    let mut buffer = vec![0; work.answer];
-    for _ in 0..rounds.parse()? {
-        (&peer).write_all(&work.request)?;
-        let mut missing = work.answer;
-        while missing > 0 {
-            reactor.iterate(Some(Duration::from_millis(100)))?;
-            match (&peer).read(&mut buffer[..missing]) {
-                Ok(0) => return Err("the server closed".into()),
-                Ok(count) => missing -= count,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
+        "frame" => {
+            let record = [&[1][..], &(LENGTH as u16).to_be_bytes(), &[b'x'; LENGTH]].concat();
+            same(Served::new(1, |_peer| FrameReceiver::new(records::Records, frames::Echo))?, rounds, &record)
+        }
+        "int16" => {
+            let string = [&(LENGTH as u16).to_be_bytes()[..], &[b'x'; LENGTH]].concat();
+            same(Served::new(1, |_peer| Int16StringReceiver::new(frames::Echo))?, rounds, &string)
+        }
+        "netstring" => {
+            let string = [LENGTH.to_string().as_bytes(), b":", &[b'x'; LENGTH], b","].concat();
+            same(Served::new(1, |_peer| NetstringReceiver::new(frames::Echo))?, rounds, &string)
+        }
+        "chat" => {
+            let room = chat::Room::default();
+            let mut served = Served::new(MEMBERS, move |_peer| line::receiver(chat::Member::new(&room)))?;
+            for member in 0..MEMBERS {
+                served.say(member, b"me\r\n")?;
+                served.hear(member, &Answer::Bytes(b"ok\r\n".len()))?;
             }
+            let line = [&[b'x'; LENGTH][..], b"\r\n"].concat();
+            let answer = Answer::Bytes(line.len() + 1);
+            served.run(rounds, &[line], &answer)
         }
+        "zline" => {
+            let server = |_peer| line::receiver(zline::CompressedLine { flush_each: true });
+            Served::new(1, server)?.run(rounds, &texts(), &Answer::Flush)
+        }
+        #[cfg(feature = "tls")]
+        "tls" => instructions::tls::echo(rounds),
+        "timer" => timers::fire(rounds),
+        "timer_put_off" => timers::put_off(rounds),
+        "timer_cancel" => timers::cancel(rounds),
+        other => Err(format!("no such work: {other}").into()),
     }
-    Ok(())
+}
+
+/// A batch of frames that all come back as they were.
+fn same(mut served: Served, rounds: usize, frame: &[u8]) -> Result {
+    served.run(rounds, &[frame.repeat(BATCH)], &Answer::Bytes(frame.len() * BATCH))
+}
+
+/// Lines of words, all different and always the same.
+fn texts() -> Vec<Vec<u8>> {
+    const WORDS: [&str; 16] = [
+        "reactor",
+        "factory",
+        "line",
+        "the",
+        "connection",
+        "lost",
+        "made",
+        "of",
+        "data",
+        "received",
+        "to",
+        "peer",
+        "a",
+        "transport",
+        "write",
+        "and",
+    ];
+    // Marsaglia's xorshift64.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 20) as usize
+    };
+    (0..TEXTS)
+        .map(|number| {
+            let words: Vec<&str> = (0..6).map(|_| WORDS[next() % WORDS.len()]).collect();
+            format!("{number} {} {:05}\r\n", words.join(" "), next() % 100_000).into_bytes()
+        })
+        .collect()
 }

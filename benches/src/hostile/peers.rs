@@ -11,6 +11,8 @@ use torsade::Result;
 use super::input::Kind;
 #[cfg(feature = "tls")]
 use super::input::Way;
+#[cfg(feature = "tls")]
+use crate::rustls_peer;
 
 /// How many send.
 const HOSTILE: usize = 64;
@@ -40,7 +42,7 @@ impl Sender {
     fn connect(address: SocketAddr, kind: &Kind) -> Result<Self> {
         let mut socket = TcpStream::connect(address)?;
         #[cfg(feature = "tls")]
-        let tls = if kind.way == Way::Tls { Some(tls::handshake(&mut socket)?) } else { None };
+        let tls = if kind.way == Way::Tls { Some(rustls_peer::handshake(&mut socket)?) } else { None };
         Ok(Self {
             socket,
             bytes: kind.begin.clone(),
@@ -64,85 +66,9 @@ impl Sender {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
             self.bytes.clear();
-            return tls::records(tls, &kind.unit[..1000], &mut self.bytes);
+            return kind.unit[..1000].chunks(1).try_for_each(|byte| rustls_peer::record(tls, byte, &mut self.bytes));
         }
         self.bytes.clone_from(&kind.unit);
-        Ok(())
-    }
-}
-
-#[cfg(feature = "tls")]
-mod tls {
-    use std::io::{Error, Result, Write};
-    use std::net::TcpStream;
-    use std::sync::Arc;
-
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-    use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
-
-    /// Takes every server for the right one: it is in this process.
-    #[derive(Debug)]
-    struct Anyone;
-
-    impl ServerCertVerifier for Anyone {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            vec![SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::ED25519]
-        }
-    }
-
-    pub(super) fn handshake(socket: &mut TcpStream) -> Result<ClientConnection> {
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(Error::other)?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone))
-            .with_no_client_auth();
-        let name = "localhost".try_into().map_err(Error::other)?;
-        let mut tls = ClientConnection::new(Arc::new(config), name).map_err(Error::other)?;
-        while tls.is_handshaking() {
-            tls.complete_io(socket)?;
-        }
-        Ok(tls)
-    }
-
-    /// A record for each of these bytes.
-    pub(super) fn records(tls: &mut ClientConnection, plain: &[u8], wire: &mut Vec<u8>) -> Result<()> {
-        for byte in plain.chunks(1) {
-            tls.writer().write_all(byte)?;
-            while tls.wants_write() {
-                tls.write_tls(wire)?;
-            }
-        }
         Ok(())
     }
 }

@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use torsade::prelude::*;
 
-use super::keys;
-
 /// How long one connection may take to come about.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -50,7 +48,7 @@ pub fn run(address: &str, count: usize, says: &str, tls: bool) -> Result {
     let reactor = Reactor::new()?;
     reactor.start_running()?;
     let peer = Peer { says: says.into(), tls, open: Rc::default() };
-    let config = keys::client()?;
+    let config = TlsClientConfig::builder().dangerous_no_verification().server_name("localhost").build()?; // of any certificate
     for number in 0..count {
         let begun = Instant::now();
         let made = peer.clone();

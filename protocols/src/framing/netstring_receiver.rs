@@ -92,7 +92,11 @@ impl Decoder for NetstringDecoder {
 
 impl StringDecoder for NetstringDecoder {
     fn encode(string: &[u8], out: &mut Vec<u8>) -> Result<(), StringTooLong> {
-        out.extend_from_slice(string.len().to_string().as_bytes());
+        let mut power = 10_usize.pow(string.len().checked_ilog10().unwrap_or(0));
+        while power > 0 {
+            out.push(b'0' + (string.len() / power % 10) as u8);
+            power /= 10;
+        }
         out.push(b':');
         out.extend_from_slice(string);
         out.push(b',');

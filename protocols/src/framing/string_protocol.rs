@@ -1,5 +1,6 @@
 //! Strings with their length before them, as a protocol: what netstrings and IntN strings have in common.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::ops::Deref;
@@ -58,6 +59,14 @@ pub struct StringTooLong {
     pub limit: usize,
 }
 
+/// How large a buffer is kept for the next string, in bytes.
+const KEPT: usize = 64 << 10;
+
+thread_local! {
+    /// Where a string gets its framing, so that sending one allocates nothing.
+    static FRAMED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// A [`FrameTransport`] that sends strings; a cheap handle.
 #[derive(Clone)]
 pub struct StringFrameTransport {
@@ -73,10 +82,16 @@ impl StringFrameTransport {
     /// wider prefix.
     #[doc(alias = "sendString")]
     pub fn send_string(&self, string: impl AsRef<[u8]>) -> Result<(), StringTooLong> {
-        let mut framed = Vec::new();
-        (self.encode)(string.as_ref(), &mut framed)?;
-        self.transport.write(framed);
-        Ok(())
+        let mut framed = FRAMED.try_with(Cell::take).unwrap_or_default();
+        let encoded = (self.encode)(string.as_ref(), &mut framed);
+        if encoded.is_ok() {
+            self.transport.write(&framed);
+        }
+        if framed.capacity() <= KEPT {
+            framed.clear();
+            FRAMED.try_with(|kept| kept.set(framed)).unwrap_or_default();
+        }
+        encoded
     }
 }
 
