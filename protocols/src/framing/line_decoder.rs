@@ -6,9 +6,6 @@ use std::fmt;
 
 use crate::framing::byte_buffer::ByteBuffer;
 
-/// So many bytes are searched for the end of a line before `memchr` goes on.
-const SHORT: usize = 64;
-
 /// Twisted's default limit of a line, in bytes without its delimiter.
 pub(crate) const MAX_LENGTH: usize = 16_384;
 
@@ -153,7 +150,7 @@ impl<'a, 'd> LineRun<'a, 'd> {
         Self { buffer, bytes: buffer.remaining(), searched: resume.take(), resume, delimiter, limit }
     }
 
-    #[inline]
+    #[inline(always)] // a call for each line is worth more than the code
     pub(crate) fn next_line(&mut self) -> Option<Result<&'a [u8], LineTooLong<'a>>> {
         match self.delimiter.find(self.bytes, self.searched) {
             Some(length) if length <= self.limit.max_length => {
@@ -214,17 +211,17 @@ impl<'a> Delimiter<'a> {
     #[inline]
     fn find(self, bytes: &[u8], searched: usize) -> Option<usize> {
         let from = searched.max(self.head.len());
-        let soon = find_soon(self.last, bytes.get(from..)?);
-        let at = from + soon;
+        let at = from + memchr::memchr(self.last, bytes.get(from..)?)?;
         match self.head {
-            [] if soon < SHORT => Some(at),
-            [byte] if soon < SHORT && bytes.get(at - 1) == Some(byte) => Some(at - 1),
-            _ => self.find_anywhere(bytes, from),
+            [] => Some(at),
+            [byte] if bytes.get(at - 1) == Some(byte) => Some(at - 1),
+            _ => self.find_from(at, bytes),
         }
     }
 
+    /// The same, where its last byte is not before `from`.
     #[inline(never)]
-    fn find_anywhere(self, bytes: &[u8], mut from: usize) -> Option<usize> {
+    fn find_from(self, mut from: usize, bytes: &[u8]) -> Option<usize> {
         loop {
             let at = from + memchr::memchr(self.last, bytes.get(from..)?)?;
             if bytes.get(..at)?.ends_with(self.head) {
@@ -233,31 +230,6 @@ impl<'a> Delimiter<'a> {
             from = at + 1;
         }
     }
-}
-
-/// The place of a byte among the first, as many as a short line has, in pieces that the compiler makes vectors of: to begin a search of
-/// `memchr` costs more instructions than to end one here. [`SHORT`] if it is not found.
-#[inline(never)] // calls nothing, so it saves no registers
-fn find_soon(byte: u8, bytes: &[u8]) -> usize {
-    let mut at = 0;
-    for piece in bytes.as_chunks::<16>().0.iter().take(SHORT / 16) {
-        if piece.iter().fold(false, |found, other| found | (*other == byte))
-            && let [low, high] = piece.as_chunks::<8>().0
-        {
-            return at + find_in_word(byte, *low).unwrap_or_else(|| 8 + find_in_word(byte, *high).unwrap_or(SHORT));
-        }
-        at += piece.len();
-    }
-    SHORT
-}
-
-#[inline]
-fn find_in_word(byte: u8, word: [u8; 8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    // Zero where `byte` is. The high bit of the lowest zero gets set below, and none under it.
-    let word = u64::from_le_bytes(word) ^ (ONES * u64::from(byte));
-    let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
-    (zeros != 0).then(|| zeros.trailing_zeros() as usize / 8)
 }
 
 impl Default for LineDecoder {
