@@ -120,8 +120,8 @@ pub mod prelude {
         Int16StringReceiver, Int32StringReceiver, LineOnlyReceiver, LineProtocol, LineReceiver, LineTooLong, LineTransport,
         ListenError, ListenOptions, LoopingCall, NetstringReceiver, Port, PortForward, Process, ProcessProtocol, Producer,
         Protocol, Reactor, ReactorEndpoints, ReactorHandle, ReactorProcess, ReactorStdio, ReactorTcp, ReactorUdp, ReactorUnix,
-        Reason, ReconnectingClientFactory, Result, ServerEndpoint, StringFrameTransport, StringProtocol, Transport, Truncation,
-        UnixName, policies::TimeoutMixin,
+        Reason, ReconnectingClientFactory, Result, ServerEndpoint, SharedBytes, StringFrameTransport, StringProtocol, Transport,
+        Truncation, UnixName, policies::TimeoutMixin,
     };
     #[cfg(feature = "futures-io")]
     #[doc(no_inline)]

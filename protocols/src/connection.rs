@@ -12,6 +12,7 @@ use crate::producer::consumers::Registration;
 use crate::producer::{Producer, ProducerError};
 use crate::proxy_protocol::header::ProxyHeader;
 use crate::reason::Reason;
+use crate::shared_bytes::SharedBytes;
 use crate::transport::compression::ConnectionCompression;
 use crate::transport::limits::ConnectionLimits;
 use crate::transport::tls::ConnectionTls;
@@ -48,6 +49,11 @@ pub trait Connection {
         for piece in pieces {
             self.write(piece);
         }
+    }
+
+    /// Sends `data` after everything written before, and may keep a clone of it instead of a copy.
+    fn write_shared(&self, data: &SharedBytes) {
+        self.write(data);
     }
 
     /// Bytes written and not yet taken by the system.

@@ -13,6 +13,7 @@ use crate::producer::consumers::Registered;
 use crate::producer::{Producer, ProducerError};
 use crate::proxy_protocol::header::ProxyHeader;
 use crate::reason::Reason;
+use crate::shared_bytes::SharedBytes;
 use crate::tls::TlsError;
 
 /// One connection, as its protocol and others see it; a cheap handle.
@@ -67,7 +68,7 @@ use crate::tls::TlsError;
 /// # In groups
 /// - What it is: [`id`](Self::id), [`peer`](Self::peer), [`host`](Self::host), [`reactor`](Self::reactor),
 ///   [`is_connected`](Self::is_connected).
-/// - Writing: [`write`](Self::write), [`write_sequence`](Self::write_sequence), [`unsent`](Self::unsent), and producers
+/// - Writing: [`write`](Self::write), [`write_sequence`](Self::write_sequence), [`write_shared`](Self::write_shared), [`unsent`](Self::unsent), and producers
 ///   by [`register_producer`](Self::register_producer); a file by [`FileSender`](crate::FileSender).
 /// - Closing: [`lose_connection`](Self::lose_connection), [`lose_write_connection`](Self::lose_write_connection),
 ///   [`abort_connection`](Self::abort_connection), [`is_closing`](Self::is_closing).
@@ -166,6 +167,38 @@ impl Transport {
     #[doc(alias = "writeSequence")]
     pub fn write_sequence(&self, pieces: &[&[u8]]) {
         self.0.write_sequence(pieces);
+    }
+
+    /// Sends `data` after everything written before, as [`write`](Self::write) does, without a copy of it: for one message to many
+    /// connections, which is in memory once however many have not sent it yet, and for large ones.
+    ///
+    /// They count as written bytes like all others, in each connection's limits too. What was written before and after leaves in
+    /// the same system call: a header by `write`, a body by this. Where a layer is on (compression, TLS) it makes its own bytes
+    /// of them, and the bytes are copied where that costs less than to keep them: behind others, if they are few (below 2 KiB).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::{cell::RefCell, rc::Rc};
+    /// use torsade::prelude::*;
+    ///
+    /// /// Sends what each says to all.
+    /// struct Member(Rc<RefCell<Vec<Transport>>>);
+    ///
+    /// impl Protocol for Member {
+    ///     fn connection_made(&mut self, transport: &Transport) -> Result {
+    ///         self.0.borrow_mut().push(transport.clone());
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {
+    ///         let message = SharedBytes::from(data.to_vec());
+    ///         self.0.borrow().iter().for_each(|member| member.write_shared(&message));
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    pub fn write_shared(&self, data: &SharedBytes) {
+        self.0.write_shared(data);
     }
 
     /// How many written bytes the system has not taken yet.

@@ -6,3 +6,4 @@ mod support;
 mod buffers;
 mod forwarding;
 mod relay;
+mod shared;

@@ -85,6 +85,7 @@ passed_on!(CONNECTION, Connection, connection, {
     fn is_connected() -> bool;
     fn write(data: &[u8]);
     fn write_sequence(pieces: &[&[u8]]);
+    fn write_shared(data: &SharedBytes);
     fn unsent() -> usize;
     fn delivery() -> Delivery;
     fn register_producer(producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError>;

@@ -209,18 +209,20 @@ impl Side {
             let size = count.min(room);
             taken |= self.accepts();
             let data = bytes(self.number as u64, self.written, size as usize);
-            if self.chance.one_in(4) {
-                let (first, second) = data.split_at(data.len() / 2);
-                transport.write_sequence(&[first, b"", second]);
-            } else {
-                transport.write(&data);
+            match self.chance.below(4) {
+                0 => {
+                    let (first, second) = data.split_at(data.len() / 2);
+                    transport.write_sequence(&[first, b"", second]);
+                }
+                1 => transport.write_shared(&SharedBytes::from(data)),
+                _ => transport.write(&data),
             }
             self.written += size;
             count -= size;
             if self.accepts() {
                 self.must = self.written;
             }
-            self.check_unsent(&transport, data.len());
+            self.check_unsent(&transport, size as usize);
         }
         if self.chance.one_in(2) {
             self.pass_switches();

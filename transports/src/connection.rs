@@ -5,7 +5,7 @@ pub(crate) mod chain;
 mod close;
 mod draining;
 mod lingering;
-pub(crate) mod output;
+mod output;
 mod phase;
 mod producing;
 mod progress;
@@ -19,6 +19,7 @@ mod stage;
 mod starting_tls;
 mod state;
 mod transport;
+mod unsent;
 mod writing;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -256,23 +257,31 @@ impl StreamConnection {
         self.settles_later.set(false);
         let mut state = self.state.borrow_mut();
         state.note_failure();
-        if !state.is_plain() {
-            drop(state);
-            self.leave_consumers();
-            self.drive_producer();
-            state = self.state.borrow_mut();
+        if state.is_plain() {
+            self.write_out(&mut state);
         }
-        self.flush(&mut state);
+        // Writing may have failed.
         if !state.is_plain() {
             drop(state);
-            self.tell_drained();
-            self.advance_close();
-            self.arm_layer_timer();
+            self.settle_all();
             state = self.state.borrow_mut();
         }
         if state.wants_turn() {
             self.shared.reactor.requeue(self.token.get(), Ready::NONE);
         }
+        drop(state);
+        self.shared.buffers.drop_sent();
+    }
+
+    /// Settles a connection with more to it than input and output. Apart from the others, which are most.
+    #[inline(never)]
+    fn settle_all(self: &Rc<Self>) {
+        self.leave_consumers();
+        self.drive_producer();
+        self.flush(&mut self.state.borrow_mut());
+        self.tell_drained();
+        self.advance_close();
+        self.arm_layer_timer();
     }
 
     /// Something was asked for from outside: has it done at the end of the turn, or after the callback that asked.

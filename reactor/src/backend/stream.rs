@@ -1,6 +1,6 @@
 //! A connected socket.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use crate::address::Address;
 
@@ -58,6 +58,29 @@ pub trait Stream {
     /// # Errors
     /// `WouldBlock` when there is no room; otherwise the connection is lost.
     fn write(&self, data: &[u8]) -> io::Result<usize>;
+
+    /// Writes as much of `pieces`, one after the other, as there is room for: less than all of them is a short write. Unless a stream
+    /// has a call for that it writes them one by one.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write), if nothing of them was written.
+    fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut written = 0;
+        for piece in pieces {
+            match self.write(piece) {
+                Ok(count) => {
+                    written += count;
+                    if count < piece.len() {
+                        break;
+                    }
+                }
+                Err(error) if written == 0 => return Err(error),
+                // The rest is a short write; what has failed for good fails again.
+                Err(_) => break,
+            }
+        }
+        Ok(written)
+    }
 
     /// Bytes that the system has taken from [`write`](Self::write) and the peer has not acknowledged; an end of ours that
     /// is on its way counts as one. `None` where the system does not tell.

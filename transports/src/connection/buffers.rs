@@ -1,31 +1,25 @@
 //! Buffers that go from one connection that writes to the next: an idle one has none.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+
+use torsade_protocols::SharedBytes;
+use torsade_reactor::spi::drop_quietly;
+
+use super::unsent::Unsent;
 
 /// How many are kept, and their size in sum, in bytes.
 const BUFFERS: usize = 1024;
 const BYTES: usize = 4 << 20;
 
-/// A buffer whose first bytes were sent.
-#[derive(Default)]
-pub(super) struct Unsent {
-    pub(super) bytes: Vec<u8>,
-    /// Where the unsent bytes begin.
-    pub(super) start: usize,
-}
-
-impl Unsent {
-    /// Moves fewer bytes than were sent since the last time, so the work stays linear.
-    #[cold]
-    pub(super) fn drop_sent(&mut self) {
-        self.bytes.drain(..self.start);
-        self.start = 0;
-    }
-}
-
 /// The buffers of one reactor that nobody uses now.
 #[derive(Default)]
-pub(crate) struct Buffers(RefCell<Spare>);
+pub(crate) struct Buffers {
+    spare: RefCell<Spare>,
+    /// Shared bytes that are sent, and that nobody else has: what owns them is dropped where it may use a transport.
+    sent: RefCell<Vec<SharedBytes>>,
+    /// Whether there are any.
+    drops: Cell<bool>,
+}
 
 #[derive(Default)]
 struct Spare {
@@ -38,21 +32,47 @@ impl Buffers {
     /// An empty buffer, used before if there is one.
     #[inline(never)] // so that appending is inlined
     pub(super) fn take(&self) -> Box<Unsent> {
-        let spare = &mut *self.0.borrow_mut();
+        let spare = &mut *self.spare.borrow_mut();
         let buffer = spare.buffers.pop().unwrap_or_default();
-        spare.bytes -= buffer.bytes.capacity();
+        spare.bytes -= buffer.capacity();
         buffer
     }
 
     /// Takes a buffer that is not needed any more.
     pub(super) fn give(&self, mut buffer: Box<Unsent>) {
-        let spare = &mut *self.0.borrow_mut();
-        let bytes = spare.bytes + buffer.bytes.capacity();
-        if buffer.bytes.capacity() > 0 && spare.buffers.len() < BUFFERS && bytes <= BYTES {
-            buffer.bytes.clear();
-            buffer.start = 0;
+        buffer.clear(self);
+        let spare = &mut *self.spare.borrow_mut();
+        let bytes = spare.bytes + buffer.capacity();
+        if spare.buffers.len() < BUFFERS && bytes <= BYTES {
             spare.buffers.push(buffer);
             spare.bytes = bytes;
+        }
+    }
+
+    /// Takes shared bytes that are sent.
+    pub(super) fn release(&self, bytes: SharedBytes) {
+        if bytes.is_last() {
+            self.sent.borrow_mut().push(bytes);
+            self.drops.set(true);
+        }
+    }
+
+    /// Drops what was sent. Called from the loop only, while no state is borrowed.
+    #[inline]
+    pub(super) fn drop_sent(&self) {
+        if self.drops.get() {
+            self.drop_owners();
+        }
+    }
+
+    #[cold]
+    fn drop_owners(&self) {
+        self.drops.set(false);
+        loop {
+            // Taken out before it is dropped: that may send, and so bring more.
+            let next = self.sent.borrow_mut().pop();
+            let Some(bytes) = next else { break };
+            drop_quietly("shared bytes", bytes);
         }
     }
 }

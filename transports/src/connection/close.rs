@@ -132,6 +132,7 @@ impl StreamConnection {
         let stats = state.end_layers();
         let (bytes_in, bytes_out) = (state.bytes_in, state.bytes_out);
         drop(state);
+        self.shared.buffers.drop_sent();
         match lingering {
             Some(stream) => {
                 let name = (self.token.get(), self.id, self.describe());

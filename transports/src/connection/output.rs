@@ -1,47 +1,116 @@
 //! Bytes on their way to the socket.
 
-use super::buffers::{Buffers, Unsent};
+use std::io;
 
-/// The bytes that a connection has written and the system has not taken yet. It has a buffer only while there are any.
-#[derive(Default)]
-pub(crate) struct Output(Option<Box<Unsent>>);
+use torsade_protocols::SharedBytes;
+use torsade_reactor::spi::Stream;
+
+use super::buffers::Buffers;
+use super::unsent::Unsent;
+
+/// The bytes that a connection has written and the system has not taken yet. It has a buffer only while there are some of its own.
+pub(super) enum Output {
+    Own(Option<Box<Unsent>>),
+    /// All of these and nothing else, which is what most members of a room have to send: neither a buffer nor a copy.
+    Shared(SharedBytes),
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self::Own(None)
+    }
+}
 
 impl Output {
-    pub(crate) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |unsent| unsent.bytes.len() - unsent.start)
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Own(None) => 0,
+            Self::Own(Some(unsent)) => unsent.len(),
+            Self::Shared(bytes) => bytes.len(),
+        }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What there is of our own, to append to.
+    #[inline]
+    pub(super) fn own(&mut self, buffers: &Buffers) -> &mut Unsent {
+        if matches!(self, Self::Shared(_)) {
+            self.queue(buffers);
+        }
+        let Self::Own(unsent) = self else { unreachable!("it was made that") };
+        unsent.get_or_insert_with(|| buffers.take())
+    }
+
+    /// Has what was alone followed by others.
+    #[cold]
+    fn queue(&mut self, buffers: &Buffers) {
+        if let Self::Shared(bytes) = std::mem::take(self) {
+            self.own(buffers).share(bytes, buffers);
+        }
     }
 
     /// The buffer, to append to.
     #[inline]
-    pub(crate) fn buffer(&mut self, buffers: &Buffers) -> &mut Vec<u8> {
-        &mut self.0.get_or_insert_with(|| buffers.take()).bytes
+    pub(super) fn buffer(&mut self, buffers: &Buffers) -> &mut Vec<u8> {
+        self.own(buffers).buffer()
+    }
+
+    /// Appends bytes without a copy, unless that is dearer.
+    pub(super) fn share(&mut self, bytes: &SharedBytes, buffers: &Buffers) {
+        if matches!(self, Self::Own(None)) {
+            *self = Self::Shared(bytes.clone());
+        } else {
+            self.own(buffers).share(bytes.clone(), buffers);
+        }
+    }
+
+    /// All of it, if it is in one piece.
+    #[inline]
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        match self {
+            Self::Own(None) => Some(&[]),
+            Self::Own(Some(unsent)) => unsent.whole(),
+            Self::Shared(bytes) => Some(bytes),
+        }
+    }
+
+    /// Writes as many pieces as one call takes to `stream`, and says how many bytes they are.
+    #[cold]
+    pub(super) fn write_pieces(&self, stream: &dyn Stream) -> (usize, io::Result<usize>) {
+        if let Self::Own(Some(unsent)) = self { unsent.write_pieces(stream) } else { (0, Ok(0)) }
+    }
+
+    /// The system has taken so many bytes. Says whether there are more.
+    #[inline]
+    pub(super) fn consume(&mut self, count: usize, buffers: &Buffers) -> bool {
+        match self {
+            Self::Own(Some(unsent)) => {
+                if unsent.consume(count, buffers) {
+                    return true;
+                }
+            }
+            Self::Shared(bytes) if count < bytes.len() => {
+                return self.own(buffers).consume(count, buffers);
+            }
+            Self::Own(None) | Self::Shared(_) => {}
+        }
+        self.clear(buffers);
+        false
     }
 
     #[inline]
-    pub(crate) fn unsent(&self) -> &[u8] {
-        self.0.as_ref().and_then(|unsent| unsent.bytes.get(unsent.start..)).unwrap_or_default()
-    }
-
-    /// The system has taken so many bytes.
-    pub(crate) fn consume(&mut self, count: usize, buffers: &Buffers) {
-        if let Some(unsent) = &mut self.0 {
-            unsent.start += count;
-            if unsent.start > unsent.bytes.len() / 2 && unsent.start < unsent.bytes.len() {
-                unsent.drop_sent();
+    pub(super) fn clear(&mut self, buffers: &Buffers) {
+        if let Self::Own(unsent) = self {
+            if let Some(unsent) = unsent.take() {
+                buffers.give(unsent);
             }
-        }
-        if self.is_empty() {
-            self.clear(buffers);
-        }
-    }
-
-    pub(crate) fn clear(&mut self, buffers: &Buffers) {
-        if let Some(unsent) = self.0.take() {
-            buffers.give(unsent);
+        } else if let Self::Shared(bytes) = std::mem::take(self) {
+            buffers.release(bytes);
         }
     }
 }

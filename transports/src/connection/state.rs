@@ -253,10 +253,11 @@ impl State {
         self.outgoing.is_writable() && !self.life.is_doomed() && !self.life.is_lost()
     }
 
-    /// The system has taken so many bytes of the output.
-    pub(super) fn note_sent(&mut self, count: usize, buffers: &Buffers) {
-        self.output.consume(count, buffers);
+    /// The system has taken so many bytes of the output. Says whether there are more.
+    #[inline]
+    pub(super) fn note_sent(&mut self, count: usize, buffers: &Buffers) -> bool {
         self.bytes_sent += count as u64;
+        self.output.consume(count, buffers)
     }
 
     /// A read found less than there was room for: nothing is left, unless it [reads on](Self::reads_on).
@@ -363,9 +364,15 @@ impl State {
 
     /// Something was appended to the output.
     pub(super) fn note_output(&mut self) {
-        if self.unsent() >= self.noted_from as usize {
+        if self.is_overfull() {
             self.note_overfull();
         }
+    }
+
+    /// Unsent bytes need a closer look.
+    #[inline]
+    pub(super) fn is_overfull(&self) -> bool {
+        self.unsent() >= self.noted_from as usize
     }
 
     /// Unsent bytes have reached the high watermark or the cap.

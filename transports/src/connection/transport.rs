@@ -9,7 +9,7 @@ use torsade_protocols::spi::{
 };
 use torsade_protocols::{
     Address, Compression, CompressionError, CompressionStats, Decompression, Delivery, Detect, Producer, ProducerError,
-    ProxyHeader, Reason, TlsError,
+    ProxyHeader, Reason, SharedBytes, TlsError,
 };
 use torsade_reactor::spi::TcpOptions;
 use torsade_reactor::{Deferred, Descriptor, PeerCredentials, Reactor, TaskGroup};
@@ -46,6 +46,12 @@ impl Connection for StreamConnection {
     fn write_sequence(&self, pieces: &[&[u8]]) {
         let mut state = self.state.borrow_mut();
         self.append(&mut state, pieces);
+        self.settle_written(&state);
+    }
+
+    fn write_shared(&self, data: &SharedBytes) {
+        let mut state = self.state.borrow_mut();
+        self.append_shared(&mut state, data);
         self.settle_written(&state);
     }
 

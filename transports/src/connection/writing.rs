@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_protocols::{Detect, Reason};
+use torsade_protocols::{Detect, Reason, SharedBytes};
 
 use crate::compression::CompressionLayer;
 use crate::connection::chain::Chain;
@@ -19,7 +19,8 @@ impl StreamConnection {
         if state.chain.is_some() || !state.takes_output() {
             return self.append_to_layers(state, pieces);
         }
-        let buffer = state.output.buffer(&self.shared.buffers);
+        let unsent = state.output.own(&self.shared.buffers);
+        let buffer = unsent.buffer();
         let before = buffer.len();
         for piece in pieces {
             match **piece {
@@ -28,10 +29,8 @@ impl StreamConnection {
                 _ => buffer.extend_from_slice(piece),
             }
         }
-        let length = buffer.len();
-        state.bytes_out += (length - before) as u64;
-        // There may be bytes in front that were sent: the closer look leaves them out.
-        if length >= state.noted_from as usize {
+        state.bytes_out += (buffer.len() - before) as u64;
+        if unsent.len() >= state.noted_from as usize {
             state.note_overfull();
             self.work.reconsider();
         }
@@ -48,6 +47,19 @@ impl StreamConnection {
             self.work.reconsider();
         } else {
             log::debug!("connection {}: {length} bytes written after its end are dropped", self.id);
+        }
+    }
+
+    /// Queues bytes without a copy, unless a layer is to make others of them.
+    pub(super) fn append_shared(&self, state: &mut State, bytes: &SharedBytes) {
+        if state.chain.is_some() || !state.takes_output() {
+            return self.append_to_layers(state, &[bytes]);
+        }
+        state.bytes_out += bytes.len() as u64;
+        state.output.share(bytes, &self.shared.buffers);
+        if state.is_overfull() {
+            state.note_overfull();
+            self.work.reconsider();
         }
     }
 
@@ -80,7 +92,7 @@ impl StreamConnection {
         }
     }
 
-    /// Writes what there is to the socket, once.
+    /// Flushes the layers, and writes what there is to the socket, once.
     pub(super) fn flush(&self, state: &mut State) {
         if state.life.is_lost() || state.life.is_doomed() {
             return;
@@ -89,25 +101,35 @@ impl StreamConnection {
         if state.chain.as_ref().is_some_and(|chain| chain.needs_flush()) {
             self.write_through(state, Chain::flush);
         }
-        if !state.output.is_empty() && state.writable {
+        self.write_out(state);
+    }
+
+    /// Writes what there is to the socket, once.
+    #[inline]
+    pub(super) fn write_out(&self, state: &mut State) {
+        if state.writable {
             self.write_socket(state);
-        } else if state.chain.is_some() && state.output.is_empty() {
-            // The layers were offered a buffer and wrote nothing: an idle connection keeps none.
-            state.output.clear(&self.shared.buffers);
         }
-        state.note_congestion();
-        if !state.outgoing.has_finished() {
-            // The layers have added to what was written. Once they have finished there is only their end to come.
-            state.note_output();
+        if state.is_congested() || state.is_overfull() {
+            state.note_congestion();
+            if !state.outgoing.has_finished() {
+                // The layers have added to what was written. Once they have finished there is only their end to come.
+                state.note_output();
+            }
         }
     }
 
+    #[inline]
     fn write_socket(&self, state: &mut State) {
         let Some(stream) = &state.stream else { return };
-        let unsent = state.output.unsent();
-        match stream.write(unsent) {
+        let (length, written) = match state.output.whole() {
+            Some([]) => return,
+            Some(bytes) => (bytes.len(), stream.write(bytes)),
+            None => state.output.write_pieces(&**stream),
+        };
+        match written {
             Ok(count) => {
-                let short = count < unsent.len();
+                let short = count < length;
                 // There is no more room, and an edge comes when there is; or else writing goes on until the socket says so.
                 if short && stream.short_io_ends_edge() {
                     state.writable = false;
@@ -115,12 +137,27 @@ impl StreamConnection {
                     self.wake(state);
                 }
                 self.in_flight.set(true);
-                state.note_sent(count, &self.shared.buffers);
+                if state.note_sent(count, &self.shared.buffers) && !short {
+                    self.write_rest(state);
+                }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.writable = false,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.wake(state),
-            Err(error) => self.fail_writing(state, error),
+            Err(error) => self.note_write_error(state, error),
         }
+    }
+
+    #[cold]
+    fn note_write_error(&self, state: &mut State, error: io::Error) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => state.writable = false,
+            io::ErrorKind::Interrupted => self.wake(state),
+            _ => self.fail_writing(state, error),
+        }
+    }
+
+    /// There are more pieces than one call takes.
+    #[cold]
+    fn write_rest(&self, state: &mut State) {
+        self.write_socket(state);
     }
 
     /// The peer takes no more. What it sent before that may still be on its way to the protocol, so reading goes on

@@ -5,7 +5,7 @@
 //! or a signal, is the error that it is lost with.
 
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::io::{self, IoSlice};
 use std::rc::Rc;
 
 use torsade_protocols::{Address, Process, ProcessProtocol, Result};
@@ -134,6 +134,13 @@ impl Stream for ProcessStream {
         match &*self.input.borrow() {
             Some(input) => input.write(data),
             None => self.output.write(data),
+        }
+    }
+
+    fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &*self.input.borrow() {
+            Some(input) => input.write_vectored(pieces),
+            None => self.output.write_vectored(pieces),
         }
     }
 

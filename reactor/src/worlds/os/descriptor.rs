@@ -1,12 +1,12 @@
 //! One descriptor that is not a socket of ours, read and written without waiting and without changing it for others.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use mio::Interest;
 use mio::unix::SourceFd;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 use rustix::termios::isatty;
 
 use super::Registry;
@@ -71,6 +71,16 @@ impl Descriptor {
             Self::Own(descriptor) => Ok(rustix::io::write(descriptor, data)?),
             Self::Socket(socket) => Ok(send(socket, data, SendFlags::DONTWAIT)?),
             Self::Pooled(pooled) => pooled.write(data),
+        }
+    }
+
+    /// As [`Stream::write_vectored`](crate::backend::Stream::write_vectored).
+    pub(super) fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Own(descriptor) => Ok(rustix::io::writev(descriptor, pieces)?),
+            Self::Socket(socket) => Ok(sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), SendFlags::DONTWAIT)?),
+            // A thread waits for it, with one piece at a time.
+            Self::Pooled(pooled) => pieces.first().map_or(Ok(0), |piece| pooled.write(piece)),
         }
     }
 }

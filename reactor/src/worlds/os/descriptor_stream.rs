@@ -1,7 +1,7 @@
 //! A stream of descriptors that are no sockets: pipes and terminals.
 
 use std::cell::{Cell, Ref, RefCell};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -70,6 +70,17 @@ impl DescriptorStream {
     fn output(&self) -> io::Result<Ref<'_, Descriptor>> {
         Ref::filter_map(self.output.borrow(), Option::as_ref).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
+
+    fn write_by(&self, write: impl FnOnce(&Descriptor) -> io::Result<usize>) -> io::Result<usize> {
+        let output = self.output()?;
+        write(&output).inspect_err(|error| {
+            let waits = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+            if error.kind() == io::ErrorKind::WouldBlock {
+                output.rearm(&self.registry, self.token, Interest::WRITABLE);
+            }
+            self.broken.set(!waits && !matches!(*output, Descriptor::Socket(_)));
+        })
+    }
 }
 
 impl Drop for DescriptorStream {
@@ -130,14 +141,11 @@ impl Stream for DescriptorStream {
     }
 
     fn write(&self, data: &[u8]) -> io::Result<usize> {
-        let output = self.output()?;
-        output.write(data).inspect_err(|error| {
-            let waits = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
-            if error.kind() == io::ErrorKind::WouldBlock {
-                output.rearm(&self.registry, self.token, Interest::WRITABLE);
-            }
-            self.broken.set(!waits && !matches!(*output, Descriptor::Socket(_)));
-        })
+        self.write_by(|output| output.write(data))
+    }
+
+    fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_by(|output| output.write_vectored(pieces))
     }
 
     /// What a pipe has taken is no longer ours: closing it takes nothing back.

@@ -22,6 +22,11 @@ const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: SendFlags = SendFlags::empty();
 
+/// Sends bytes in pieces by one call.
+pub(super) fn send_pieces(socket: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    Ok(sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), NO_SIGNAL)?)
+}
+
 /// A message that brings descriptors ends the read, though more may be there to read; so the flags of every read are looked at.
 #[derive(Default)]
 pub(super) struct Passing {
@@ -59,16 +64,24 @@ impl Passing {
 
     /// Writes bytes, and with the first of them what waits to go with some.
     pub(super) fn write(&self, socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
-        let mut unsent = self.unsent.borrow_mut();
-        if unsent.is_empty() || data.is_empty() {
+        if self.unsent.borrow().is_empty() {
             return Ok(send(socket, data, NO_SIGNAL)?);
+        }
+        self.write_vectored(socket, &[IoSlice::new(data)])
+    }
+
+    /// As [`write`](Self::write), of bytes in pieces.
+    pub(super) fn write_vectored(&self, socket: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut unsent = self.unsent.borrow_mut();
+        if unsent.is_empty() || pieces.iter().all(|piece| piece.is_empty()) {
+            return send_pieces(socket, pieces);
         }
         let borrowed: Vec<_> = unsent.iter().map(AsFd::as_fd).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         // There is space for as many as can wait.
         control.push(SendAncillaryMessage::ScmRights(&borrowed));
-        let written = sendmsg(socket, &[IoSlice::new(data)], &mut control, NO_SIGNAL)?;
+        let written = sendmsg(socket, pieces, &mut control, NO_SIGNAL)?;
         drop(borrowed);
         unsent.clear();
         Ok(written)

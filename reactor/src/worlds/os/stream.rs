@@ -1,6 +1,6 @@
 //! A TCP socket of the system.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -107,6 +107,16 @@ impl Stream for OsStream {
 
     fn write(&self, data: &[u8]) -> io::Result<usize> {
         (&self.socket).write(data)
+    }
+
+    #[cfg(unix)]
+    fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.try_io(|| super::passing::send_pieces(&self.socket, pieces))
+    }
+
+    #[cfg(not(unix))]
+    fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&self.socket).write_vectored(pieces)
     }
 
     fn unacknowledged(&self) -> Option<usize> {

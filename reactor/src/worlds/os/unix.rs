@@ -3,7 +3,7 @@
 //! What is written is in the peer's buffer at once, so closing takes nothing back that the system has taken: there is nothing to
 //! be acknowledged, and no reset. Who closes with unread input gives the peer ECONNRESET, behind all that was written to it.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::rc::Rc;
 
@@ -73,6 +73,10 @@ impl Stream for UnixStream {
 
     fn write(&self, data: &[u8]) -> io::Result<usize> {
         self.socket.try_io(|| self.passing.write(&self.socket, data))
+    }
+
+    fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.try_io(|| self.passing.write_vectored(&self.socket, pieces))
     }
 
     fn unacknowledged(&self) -> Option<usize> {

@@ -1,0 +1,155 @@
+//! What waits on one connection: a buffer of its own bytes, and between them those that it shares with others.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use torsade_protocols::SharedBytes;
+use torsade_reactor::spi::Stream;
+
+use super::buffers::Buffers;
+
+/// Shared bytes behind others are copied if they are fewer: up to here that costs less than one more piece does.
+const WORTH_SHARING: usize = 2048;
+
+/// The most pieces that one call writes.
+const PIECES: usize = 32;
+
+#[derive(Default)]
+pub(super) struct Unsent {
+    bytes: Vec<u8>,
+    /// Where the unsent ones of `bytes` begin.
+    start: usize,
+    /// In the order of their places.
+    shared: VecDeque<Piece>,
+    /// What is unsent of them, in bytes.
+    shared_len: usize,
+}
+
+/// Shared bytes on their way.
+struct Piece {
+    bytes: SharedBytes,
+    /// How many of them are sent.
+    sent: usize,
+    /// They go before this one of the connection's own.
+    place: usize,
+}
+
+impl Unsent {
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.start + self.shared_len
+    }
+
+    /// All of it, if none is shared.
+    #[inline]
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        if self.shared_len > 0 { None } else { self.bytes.get(self.start..) }
+    }
+
+    /// The buffer, to append to.
+    #[inline]
+    pub(super) const fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Moves fewer bytes than were sent since the last time, so the work stays linear.
+    #[cold]
+    fn drop_sent(&mut self) {
+        self.bytes.drain(..self.start);
+        self.shared.iter_mut().for_each(|piece| piece.place -= self.start);
+        self.start = 0;
+    }
+
+    /// Appends these.
+    pub(super) fn share(&mut self, bytes: SharedBytes, buffers: &Buffers) {
+        if bytes.len() < WORTH_SHARING {
+            self.bytes.extend_from_slice(&bytes);
+            buffers.release(bytes);
+        } else {
+            self.shared_len += bytes.len();
+            self.shared.push_back(Piece { bytes, sent: 0, place: self.bytes.len() });
+        }
+    }
+
+    /// Writes as many pieces as one call takes, and says how many bytes they are.
+    pub(super) fn write_pieces(&self, stream: &dyn Stream) -> (usize, io::Result<usize>) {
+        let mut slices = [IoSlice::new(&[]); PIECES];
+        let (mut count, mut length, mut from) = (0, 0, self.start);
+        let shared = self.shared.iter().map(|piece| (piece.place, piece.bytes.get(piece.sent..).unwrap_or_default()));
+        // The end is as if nothing were shared there.
+        for (place, shared) in shared.chain([(self.bytes.len(), &[][..])]) {
+            let own = self.bytes.get(from..place).unwrap_or_default();
+            from = place;
+            for bytes in [own, shared] {
+                if let Some(slice) = slices.get_mut(count).filter(|_| !bytes.is_empty()) {
+                    *slice = IoSlice::new(bytes);
+                    count += 1;
+                    length += bytes.len();
+                }
+            }
+            if count == PIECES {
+                break;
+            }
+        }
+        (length, stream.write_vectored(&slices[..count]))
+    }
+
+    /// So many bytes were taken. Says whether there are more.
+    #[inline]
+    pub(super) fn consume(&mut self, count: usize, buffers: &Buffers) -> bool {
+        if self.shared_len > 0 {
+            return self.consume_pieces(count, buffers);
+        }
+        self.start += count;
+        let more = self.start < self.bytes.len();
+        if more && self.start > self.bytes.len() / 2 {
+            self.drop_sent();
+        }
+        more
+    }
+
+    #[cold]
+    fn consume_pieces(&mut self, mut count: usize, buffers: &Buffers) -> bool {
+        while let Some(piece) = self.shared.front_mut() {
+            let own = count.min(piece.place - self.start);
+            self.start += own;
+            count -= own;
+            let taken = count.min(piece.bytes.len() - piece.sent);
+            piece.sent += taken;
+            self.shared_len -= taken;
+            count -= taken;
+            if piece.place > self.start || piece.sent < piece.bytes.len() {
+                break;
+            }
+            self.shared.pop_front().into_iter().for_each(|piece| buffers.release(piece.bytes));
+        }
+        self.start += count;
+        if self.start > self.bytes.len() / 2 {
+            self.drop_sent();
+        }
+        self.len() > 0
+    }
+
+    /// Empties it, for the next connection.
+    #[inline]
+    pub(super) fn clear(&mut self, buffers: &Buffers) {
+        self.bytes.clear();
+        self.start = 0;
+        if self.shared.capacity() > 0 {
+            self.clear_shared(buffers);
+        }
+    }
+
+    #[cold]
+    fn clear_shared(&mut self, buffers: &Buffers) {
+        self.shared_len = 0;
+        self.shared.drain(..).for_each(|piece| buffers.release(piece.bytes));
+        self.shared.shrink_to(PIECES);
+    }
+
+    /// How many bytes of its own it has room for.
+    #[inline]
+    pub(super) const fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
