@@ -1,12 +1,12 @@
 //! How long others wait beside peers that send what is cheap to send and dear to take, against as many that send plain bytes.
 //!
-//! Run: `cargo run --release -p torsade-bench --all-features --bin hostile [ROUNDS [KIND..]]` (3 rounds and all kinds unless
-//! given). In each round every kind has its turn, and plain floods before each: what disturbs one disturbs the other.
+//! Run: `cargo run --release -p torsade-bench --all-features --bin hostile [--others N] [ROUNDS [KIND..]]` (3 rounds and all kinds
+//! unless given). In each round every kind has its turn, and plain floods before each: what disturbs one disturbs the other.
 //!
 //! The server runs in a thread of its own, 64 peers of one kind in a process of the lowest priority, and 20 others ask for an
-//! echo of 16 bytes every 20 ms. Printed are the median and the 99th percentile of what these wait, in milliseconds and as
-//! a multiple of what they wait beside plain floods, and the processor time of a turn; and how often tasks that yield for ever,
-//! which one kind has beside plain floods, are polled.
+//! echo of 16 bytes every 20 ms; or N others, every N ms. Printed are the median and the 99th percentile of what these wait, in
+//! milliseconds and as a multiple of what they wait beside plain floods, and the processor time of a turn; and how often tasks that
+//! yield for ever, which one kind has beside plain floods, are polled.
 
 mod hostile {
     pub mod input;
@@ -37,12 +37,12 @@ struct Measured {
     polls: f64,
 }
 
-fn measure(kind: &Kind) -> Result<Measured> {
+fn measure(kind: &Kind, others: u32) -> Result<Measured> {
     // A server of its own each time: what is left of one flood must not weigh on the next.
     let server = Server::start(kind.way)?;
     let (waits, used) = flood(server.hostile, kind, || {
         let before = server.used();
-        let waits = probe(server.echo, MEASURED);
+        let waits = probe(server.echo, others, MEASURED);
         let after = server.used();
         (waits, (before.turn_until(after), before.polls_until(after) / MEASURED.as_secs_f64()))
     })?;
@@ -67,6 +67,10 @@ fn main() -> Result {
         let kind = kinds().into_iter().find(|kind| kind.name == name).ok_or("a kind that there is")?;
         return send_for_ever(address.parse()?, &kind);
     }
+    let others = match arguments.next_if(|first| first == "--others").and_then(|_| arguments.next()) {
+        Some(others) => others.parse()?,
+        None => 20,
+    };
     let rounds: usize = arguments.next().map_or(Ok(3), |rounds| rounds.parse())?;
     let wanted: Vec<String> = arguments.collect();
     let kinds: Vec<Kind> =
@@ -78,8 +82,8 @@ fn main() -> Result {
     for kind in &kinds {
         let (mut plain, mut hostile) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
-            plain.push(measure(&Kind::plain())?);
-            hostile.push(measure(kind)?);
+            plain.push(measure(&Kind::plain(), others)?);
+            hostile.push(measure(kind, others)?);
         }
         let of = |all: &[Measured], field: fn(&Measured) -> f64| median(all.iter().map(field));
         let (p50, p99) = (of(&hostile, |one| one.p50), of(&hostile, |one| one.p99));

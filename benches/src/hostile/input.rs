@@ -1,5 +1,7 @@
 //! What hostile peers send: each a beginning, and what goes on for ever.
 
+use std::time::Duration;
+
 /// The way in which the server takes it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Way {
@@ -25,12 +27,20 @@ pub struct Kind {
     pub begin: Vec<u8>,
     /// Repeated.
     pub unit: Vec<u8>,
+    /// How long a peer waits before each write.
+    pub pause: Duration,
 }
 
 impl Kind {
     fn new(name: &'static str, way: Way, begin: &[u8], unit: &[u8]) -> Self {
         // Long enough for one write.
-        Self { name, way, begin: begin.to_vec(), unit: unit.repeat((256 << 10) / unit.len() + 1) }
+        let unit = unit.repeat((256 << 10) / unit.len() + 1);
+        Self { name, way, begin: begin.to_vec(), unit, pause: Duration::ZERO }
+    }
+
+    /// One that sends a byte now and then.
+    fn slow(name: &'static str, pause: Duration) -> Self {
+        Self { name, way: Way::Plain, begin: Vec::new(), unit: vec![b'p'], pause }
     }
 
     /// The base of comparison.
@@ -114,6 +124,8 @@ pub fn kinds() -> Vec<Kind> {
     #[allow(unused_mut, reason = "no feature may be on")]
     let mut kinds = vec![
         Kind::plain(),
+        Kind::slow("nothing", Duration::from_secs(3600)),
+        Kind::slow("a byte every 10 ms", Duration::from_millis(10)),
         Kind::new("as plain, and 300 tasks yield", Way::Beside(300), b"", b"p"),
         Kind::new("deflate: zeros", zlib, &[0x78, 0x9c], &zeros()),
         Kind::new("deflate: code tables", zlib, &[0x78, 0x9c], &eight(code_tables)),

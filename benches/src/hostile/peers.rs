@@ -23,9 +23,7 @@ pub const FLOOD: &str = "--flood";
 /// How long the sockets are given to be full.
 const FILLING: Duration = Duration::from_millis(300);
 
-/// How many wait, and how long after an answer each asks again.
-const OTHERS: usize = 20;
-const PAUSE: Duration = Duration::from_millis(20);
+/// What those who wait ask.
 const QUESTION: [u8; 16] = *b"0123456789abcdef";
 
 /// One that sends without end.
@@ -82,6 +80,7 @@ pub fn send_for_ever(address: SocketAddr, kind: &Kind) -> Result {
         for mut sender in senders {
             scope.spawn(move || {
                 loop {
+                    thread::sleep(kind.pause);
                     if sender.send(kind).is_err() {
                         match Sender::connect(address, kind) {
                             Ok(anew) => sender = anew,
@@ -112,20 +111,22 @@ pub fn flood<T>(address: SocketAddr, kind: &Kind, act: impl FnOnce() -> T) -> Re
     Ok(result)
 }
 
-/// How long each question waits for its answer, in milliseconds; those that have none yet at the end as well.
-pub fn probe(address: SocketAddr, measured: Duration) -> Result<Vec<f64>> {
+/// How long each question of `others` connections waits for its answer, in milliseconds; those that have none yet at the end as
+/// well. Each asks again as many milliseconds after an answer as there are others: together one asks each millisecond.
+pub fn probe(address: SocketAddr, others: u32, measured: Duration) -> Result<Vec<f64>> {
+    let pause = Duration::from_millis(1) * others;
     let begun = Instant::now();
-    let mut others = Vec::new();
-    for number in 0..OTHERS {
+    let mut sockets = Vec::new();
+    for number in 0..others {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_nonblocking(true)?;
-        others.push((socket, begun + PAUSE * number as u32 / OTHERS as u32, None::<Instant>));
+        sockets.push((socket, begun + pause * number / others, None::<Instant>));
     }
     let mut waits = Vec::new();
     let mut answer = [0; QUESTION.len()];
     while begun.elapsed() < measured {
-        for (socket, next, asked) in &mut others {
+        for (socket, next, asked) in &mut sockets {
             match *asked {
                 None if *next <= Instant::now() => {
                     socket.write_all(&QUESTION)?;
@@ -133,7 +134,7 @@ pub fn probe(address: SocketAddr, measured: Duration) -> Result<Vec<f64>> {
                 }
                 Some(since) if socket.read(&mut answer).is_ok() => {
                     waits.push(since.elapsed().as_secs_f64() * 1e3);
-                    *next = Instant::now() + PAUSE;
+                    *next = Instant::now() + pause;
                     *asked = None;
                 }
                 _ => {}
@@ -141,6 +142,6 @@ pub fn probe(address: SocketAddr, measured: Duration) -> Result<Vec<f64>> {
         }
         thread::sleep(Duration::from_micros(50));
     }
-    waits.extend(others.iter().filter_map(|(_, _, asked)| asked.map(|since| since.elapsed().as_secs_f64() * 1e3)));
+    waits.extend(sockets.iter().filter_map(|(_, _, asked)| asked.map(|since| since.elapsed().as_secs_f64() * 1e3)));
     Ok(waits)
 }
