@@ -76,7 +76,7 @@
 //! In the package's `examples` folder, and run by `cargo run --example NAME` in a checkout: `echo_server`, `echo_client`,
 //! `endpoint_echo`, `endpoint_cat`, `compressed_server`, `compressed_client`, `quickstart`, `chat_server`, `testing_a_protocol`,
 //! `test_your_protocol`, `looping_call`, `async_client`, `blocking_work`, `memcached_parser`, `stdin_client`, `unix_echo_server`,
-//! `udp_echo`, `multicast_chat`, `portforward`, `process_filter`, `make_keys`, `tls_echo_server`, `tls_echo_client`,
+//! `udp_echo`, `multicast_chat`, `portforward`, `file_server`, `process_filter`, `make_keys`, `tls_echo_server`, `tls_echo_client`,
 //! `starttls_server`, `starttls_client`, `mutual_tls`, `imap_client`, `mccp_server`, `ngircd_link`, `compress_tunnel`,
 //! `torsade_dictionary`, `websocket_echo`, `simulated_chat`, `workers_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.
 

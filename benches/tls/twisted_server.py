@@ -27,10 +27,20 @@ class Bulk:
 
 
 class Server(protocol.Protocol):
+    awaited = 0
+
     def dataReceived(self, data):
-        if data.startswith(b"GET"):
+        if not self.awaited and data.startswith(b"PUT "):
+            self.awaited = BULK
+        if self.awaited:
+            self.awaited = max(self.awaited - len(data), 0)
+            if not self.awaited:
+                self.transport.write(b"done")
+        elif data.startswith(b"GET "):
             self.transport.write(b"HTTP/1.0 200 OK\r\n\r\n")
             self.transport.registerProducer(Bulk(self.transport), False)
+        else:
+            self.transport.write(data)
 
 
 host, port = sys.argv[1].rsplit(":", 1)

@@ -1,5 +1,6 @@
 //! What is behind a transport.
 
+use std::fs::File;
 use std::io;
 use std::rc::Rc;
 
@@ -54,6 +55,17 @@ pub trait Connection {
     /// Sends `data` after everything written before, and may keep a clone of it instead of a copy.
     fn write_shared(&self, data: &SharedBytes) {
         self.write(data);
+    }
+
+    /// Sends at most `limit` bytes of `file` after everything written before, from its position, which moves on, without taking
+    /// them through this process. It says how many are sent; none if there is no room now: a pull producer, which is who asks for
+    /// this, is asked again when there is.
+    ///
+    /// `None` where that cannot be done, now or ever, and at the end of the file: then the next piece is to be read and
+    /// [written](Self::write), and this may be tried again for the one after it.
+    fn send_file(&self, file: &File, limit: u64) -> Option<u64> {
+        let _ = (file, limit);
+        None
     }
 
     /// Bytes written and not yet taken by the system.

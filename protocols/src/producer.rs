@@ -16,7 +16,8 @@ use crate::transport::Transport;
 /// - A *push* producer writes by itself. It is paused when the transport's output has reached the high watermark, and
 ///   resumed once it is below the low one.
 /// - A *pull* producer writes once for each [`resume_producing`](Self::resume_producing), which comes whenever the
-///   transport's output is empty. If it writes nothing, there is no further call until something was written.
+///   transport's output is empty; the first time it need not be, so that what it writes leaves with what was written before. If
+///   it writes nothing, there is no further call until something was written.
 ///
 /// A file, or whatever else is a [`Read`](std::io::Read), is sent by a [`FileSender`](crate::FileSender), which is a
 /// pull producer and calls a function at the end.

@@ -48,6 +48,9 @@ pub struct Work {
 /// clock: it prints how long a turn with 64 peers of each kind takes. Bytes of a plain stream are not counted: the size of a read
 /// bounds them.
 pub mod weight {
+    /// Bytes of a file that the system sends by itself for a unit.
+    pub const FILE_BYTES: u64 = 8;
+
     /// A datagram that is received: a call of the system, most of all.
     pub const DATAGRAM: u64 = 1_500;
     /// Bytes of a datagram that cost a unit.
@@ -194,6 +197,12 @@ impl Work {
     #[inline]
     pub fn take_message(&self) -> bool {
         self.wanted.get() && self.take(weight::MESSAGE)
+    }
+
+    /// The units that are left.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.left.get().try_into().unwrap_or(0)
     }
 
     /// Whether an ordinary step may be made now.

@@ -4,6 +4,7 @@
 mod support;
 
 mod buffers;
+mod files;
 mod forwarding;
 mod relay;
 mod shared;

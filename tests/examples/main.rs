@@ -7,6 +7,7 @@ mod calculus_and_finger;
 mod datagrams;
 #[cfg(unix)]
 mod endpoints;
+mod file_server;
 mod processes;
 mod programs;
 mod simulated;

@@ -19,6 +19,8 @@ pub mod echoclient;
 pub mod echoclient_udp;
 #[path = "../../examples/twisted/echoserv_udp.rs"]
 pub mod echoserv_udp;
+#[path = "../../examples/file_server.rs"]
+pub mod file_server;
 #[path = "../../examples/twisted/finger02.rs"]
 pub mod finger02;
 #[path = "../../examples/twisted/finger03.rs"]

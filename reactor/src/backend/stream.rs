@@ -1,5 +1,6 @@
 //! A connected socket.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 
 use crate::address::Address;
@@ -80,6 +81,16 @@ pub trait Stream {
             }
         }
         Ok(written)
+    }
+
+    /// Writes at most `limit` bytes of `file`, from its position, which moves on, without taking them through this process; 0 is
+    /// the end of the file. `None` where that cannot be done, now or ever: they are to be read and written then.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    fn send_file(&self, file: &File, limit: usize) -> io::Result<Option<usize>> {
+        let _ = (file, limit);
+        Ok(None)
     }
 
     /// Bytes that the system has taken from [`write`](Self::write) and the peer has not acknowledged; an end of ours that

@@ -20,6 +20,8 @@ mod pooled_descriptor;
 mod reports;
 #[cfg(target_os = "linux")]
 mod send_queue;
+#[cfg(target_os = "linux")]
+mod sending_files;
 #[cfg_attr(not(unix), path = "os/no_signals.rs")]
 mod signals;
 #[cfg(unix)]

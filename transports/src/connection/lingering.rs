@@ -75,7 +75,7 @@ impl Lingering {
         shared.reactor.replace_source(token, Rc::<Self>::clone(&lingering));
         // What was reported before will not be reported again.
         shared.reactor.requeue(token, Ready::READABLE);
-        lingering.look();
+        lingering.look_soon();
         let oldest = {
             let mut all = shared.lingering.borrow_mut();
             all.insert(lingering.key, lingering);
@@ -124,6 +124,19 @@ impl Lingering {
         } else {
             self.wait(next);
         }
+    }
+
+    /// The peer may have everything: asks soon, unless that is to be done already. Its own end, which needs no asking, comes first
+    /// as a rule.
+    fn look_soon(self: &Rc<Self>) {
+        let next = {
+            let mut progress = self.progress.borrow_mut();
+            if !progress.hint() {
+                return;
+            }
+            progress.next_look(self.shared.reactor.now(), self.timeout.flush)
+        };
+        self.wait(next);
     }
 
     fn wait(self: &Rc<Self>, delay: Duration) {
@@ -185,7 +198,7 @@ impl Source for Lingering {
         }
         // The system reports this when our end is acknowledged.
         if ready.contains(Ready::WRITABLE) && !self.acknowledged.get() {
-            self.look();
+            self.look_soon();
         }
         if ready.intersects(Ready::READABLE | Ready::READ_CLOSED | Ready::ERROR) {
             self.read();
@@ -195,6 +208,9 @@ impl Source for Lingering {
     fn end_of_turn(self: Rc<Self>) {}
 
     fn shut_down(self: Rc<Self>) {
+        if !self.acknowledged.get() {
+            self.look();
+        }
         // Otherwise the peer has until the reactor's stop is over to take the rest.
         if self.acknowledged.get() {
             self.close();

@@ -1,9 +1,11 @@
 //! Telling a producer when to go on.
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::io;
 use std::rc::Rc;
 
-use torsade_protocols::spi::Consumers;
+use torsade_protocols::spi::{Consumers, weight};
 use torsade_protocols::{Producer, ProducerError};
 use torsade_reactor::report_error;
 use torsade_reactor::spi::{catch, drop_quietly};
@@ -11,6 +13,13 @@ use torsade_reactor::spi::{catch, drop_quietly};
 use super::StreamConnection;
 use super::registered_producer::{RegisteredProducer, SharedProducer};
 use super::state::State;
+
+/// How much unsent output does not keep a pull producer from being asked for the first time.
+const FRESH_UNSENT: usize = 16 << 10;
+
+/// How many bytes of a file are sent in a turn: at most, and at least, however little [work](Work) is left.
+const MOST_SENT: u64 = 1 << 20;
+const LEAST_SENT: u64 = 16 << 10;
 
 /// What a producer is told next.
 #[derive(Clone, Copy)]
@@ -40,6 +49,51 @@ impl StreamConnection {
         drop(state);
         // This is its end if it was unregistered in the call.
         drop_quietly("a producer", producer);
+    }
+
+    /// Sends what it can of the next bytes of a file, as [`Connection::send_file`](torsade_protocols::spi::Connection::send_file).
+    pub(super) fn send_from(&self, file: &File, limit: u64) -> Option<u64> {
+        let mut state = self.state.borrow_mut();
+        if !state.takes_output() || state.chain.is_some() {
+            return None;
+        }
+        // What was written before goes first.
+        self.write_out(&mut state);
+        if state.unsent() > 0 {
+            state.wait_for_room();
+        }
+        if state.unsent() > 0 || !state.takes_output() {
+            return Some(0);
+        }
+        let limit = limit.min((self.work.left() * weight::FILE_BYTES).clamp(LEAST_SENT, MOST_SENT));
+        let mut sent = 0;
+        let ended = loop {
+            if sent == limit {
+                break false;
+            }
+            if !state.writable {
+                state.wait_for_room();
+                break false;
+            }
+            match state.stream.as_ref()?.send_file(file, (limit - sent) as usize) {
+                Ok(None | Some(0)) => break true,
+                // Short or not: whether the file ends here or the socket is full is seen by the next try only.
+                Ok(Some(count)) => sent += count as u64,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.fail_writing(&mut state, error);
+                    break false;
+                }
+            }
+        };
+        self.work.spend(sent / weight::FILE_BYTES);
+        if sent > 0 {
+            self.in_flight.set(true);
+            state.bytes_out += sent;
+            state.bytes_sent += sent;
+        }
+        (!ended || sent > 0).then_some(sent)
     }
 
     /// Tells a producer that nothing more is wanted. Called from the loop only.
@@ -76,7 +130,16 @@ impl State {
         }
         let transport = producer.as_transport().map(|transport| transport.id());
         let producer = Rc::new(RefCell::new(producer));
-        rare.producer = Some(RegisteredProducer { producer, streaming, paused: false, dry_at: None, transport, relayed: false });
+        rare.producer = Some(RegisteredProducer {
+            producer,
+            streaming,
+            paused: false,
+            dry_at: None,
+            fresh: true,
+            waits_for_room: false,
+            transport,
+            relayed: false,
+        });
         Ok(())
     }
 
@@ -103,6 +166,13 @@ impl State {
         Some(consumers)
     }
 
+    /// The producer sends a file, and the socket has no room.
+    fn wait_for_room(&mut self) {
+        if let Some(registered) = self.producer_mut() {
+            registered.waits_for_room = true;
+        }
+    }
+
     fn producer_mut(&mut self) -> Option<&mut RegisteredProducer> {
         self.rare.as_mut()?.producer.as_mut()
     }
@@ -118,7 +188,12 @@ impl State {
         }
         let registered = self.rare_if_any()?.producer.as_ref()?;
         if !registered.streaming {
-            return (self.unsent() == 0 && registered.dry_at != Some(self.bytes_out)).then_some(Call::Resume);
+            let room = match (registered.fresh, registered.waits_for_room) {
+                (true, _) => self.writable && self.unsent() < FRESH_UNSENT && !self.is_handshaking() || self.unsent() == 0,
+                (_, true) => self.writable && self.unsent() == 0,
+                _ => self.unsent() == 0 && registered.dry_at != Some(self.bytes_out),
+            };
+            return room.then_some(Call::Resume);
         }
         let congested = self.is_congested();
         (congested != registered.paused).then_some(if congested { Call::Pause } else { Call::Resume })
@@ -128,6 +203,8 @@ impl State {
         let call = self.due_producer_call()?;
         let registered = self.producer_mut()?;
         registered.paused = matches!(call, Call::Pause);
+        registered.fresh = false;
+        registered.waits_for_room = false;
         Some((Rc::clone(&registered.producer), call))
     }
 }

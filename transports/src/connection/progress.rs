@@ -32,9 +32,10 @@ impl Progress {
         Self { acknowledged: None, seen: now, hinted }
     }
 
-    /// Our end was sent, or something happened to the socket that also happens when the peer has acknowledged that.
-    pub(super) const fn hint(&mut self) {
-        self.hinted = true;
+    /// Our end was sent, or something happened to the socket that also happens when the peer has acknowledged that. Says whether
+    /// that is new since the last look.
+    pub(super) const fn hint(&mut self) -> bool {
+        !std::mem::replace(&mut self.hinted, true)
     }
 
     /// Looks at the socket, to which `sent` bytes were written so far; says how many of them are not acknowledged. Where

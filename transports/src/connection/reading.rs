@@ -173,13 +173,17 @@ impl StreamConnection {
             }
             (plain, result)
         };
-        self.note_handshake();
+        let completed = self.note_handshake();
         self.deliver_plain(&plain, result.err());
         self.shared.give_plain_buffer(plain);
+        // What came with the end of the handshake, so that what answers it leaves with our own end of it.
+        if completed && self.work.is_left() && self.state.borrow().holds_input() {
+            self.read_layers(&[]);
+        }
     }
 
     /// Tells the protocol once that the handshake is complete, unless it is closing. No data comes in the same step.
-    fn note_handshake(self: &Rc<Self>) {
+    fn note_handshake(self: &Rc<Self>) -> bool {
         let told = {
             let mut state = self.state.borrow_mut();
             let completed = state.chain.as_mut().is_some_and(|chain| chain.take_handshake_completed());
@@ -189,6 +193,7 @@ impl StreamConnection {
             self.call(Callback::HandshakeCompleted);
             self.tell_ready();
         }
+        told
     }
 
     /// Delivers what came out of the layers; their failure comes after what they made of the bytes before it.

@@ -1,5 +1,6 @@
 //! What a transport may ask of its connection, from inside a callback or outside.
 
+use std::fs::File;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -53,6 +54,10 @@ impl Connection for StreamConnection {
         let mut state = self.state.borrow_mut();
         self.append_shared(&mut state, data);
         self.settle_written(&state);
+    }
+
+    fn send_file(&self, file: &File, limit: u64) -> Option<u64> {
+        self.send_from(file, limit)
     }
 
     fn unsent(&self) -> usize {

@@ -162,7 +162,7 @@ impl StreamConnection {
 
     /// The peer takes no more. What it sent before that may still be on its way to the protocol, so reading goes on
     /// until it finds the end, unless nobody wants the data.
-    fn fail_writing(&self, state: &mut State, error: io::Error) {
+    pub(super) fn fail_writing(&self, state: &mut State, error: io::Error) {
         state.output.clear(&self.shared.buffers);
         state.note_refusal(error);
         state.readable = true;

@@ -197,7 +197,7 @@ impl TlsLayer {
         self.send_waiting(wire);
         loop {
             match self.step(job, Some(wire), None)? {
-                Step::Again | Step::PeerClosed => {}
+                Step::Again | Step::PeerClosed | Step::Read => {}
                 Step::JobDone => return Ok(()),
                 Step::Idle => return Err(self.fail(Error::HandshakeNotComplete, false)),
             }
@@ -261,15 +261,18 @@ impl TlsLayer {
             if seen && plain.len() == before && self.decrypted.is_empty() {
                 work.spend(weight::TLS_SILENT);
             }
-            match step {
-                _ if self.completed => return Ok(true),
-                Step::Again | Step::PeerClosed => {
-                    room -= plain.len() - before;
-                    wants_record = !self.incoming.is_shown();
-                }
-                Step::Idle | Step::JobDone if self.incoming.next_record().is_some() => wants_record = true,
-                Step::Idle | Step::JobDone => return self.show_part().map(|()| false),
+            room -= plain.len() - before;
+            let idle = match step {
+                Step::Again | Step::PeerClosed => false,
+                Step::Idle | Step::JobDone => true,
+                Step::Read => !self.incoming.is_shown() && self.decrypted.is_empty() && !self.session.wants_write(),
+            };
+            if self.completed {
+                return Ok(true);
+            } else if idle && self.incoming.next_record().is_none() {
+                return self.show_part().map(|()| false);
             }
+            wants_record = idle || !self.incoming.is_shown();
         }
     }
 

@@ -13,6 +13,9 @@ use torsade_reactor::spi::catch;
 /// What a record may add to its content, with room to spare: header, nonce, type, tag. Being short costs a second try.
 const RECORD_OVERHEAD: usize = 32;
 
+/// Room for the handshake's messages of one side that come together, as a rule, in bytes.
+const FLIGHT: usize = 1024;
+
 /// The length of a record's header: type, version, length (RFC 8446, 5.1).
 pub(super) const RECORD_HEADER: usize = 5;
 
@@ -44,6 +47,8 @@ pub(super) enum Step {
     JobDone,
     /// The peer has ended its stream; everything it sent before was given out.
     PeerClosed,
+    /// The content of a record was given out. There is more only where the session sees more, or has something to send.
+    Read,
 }
 
 /// Where a step puts what it makes.
@@ -122,9 +127,10 @@ fn advance<Data>(status: UnbufferedStatus<'_, '_, Data>, job: Job<'_>, sinks: &m
                 discard += record.discard;
                 sinks.plain.extend_from_slice(record.payload);
             }
-            Ok(Step::Again)
+            Ok(Step::Read)
         }
         ConnectionState::EncodeTlsData(mut data) => {
+            sinks.wire.reserve(if sinks.wire.is_empty() { FLIGHT } else { 0 });
             append(sinks.wire, 0, |room| match data.encode(room) {
                 Ok(written) => Ok(written),
                 Err(EncodeError::InsufficientSize(error)) => Err(Some(error.required_size)),

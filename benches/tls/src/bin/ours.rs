@@ -2,10 +2,14 @@
 
 use torsade::prelude::*;
 
-/// How much a GET gets.
+/// How much a GET gets, and a PUT brings.
 const BULK: usize = 256 << 20;
 
-struct Server;
+#[derive(Default)]
+struct Server {
+    /// What is still to come of a PUT.
+    awaited: usize,
+}
 
 /// The rest of an answer, a piece for each call.
 struct Bulk {
@@ -15,9 +19,19 @@ struct Bulk {
 
 impl Protocol for Server {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
-        if data.starts_with(b"GET") {
+        if self.awaited == 0 && data.starts_with(b"PUT ") {
+            self.awaited = BULK;
+        }
+        if self.awaited > 0 {
+            self.awaited = self.awaited.saturating_sub(data.len());
+            if self.awaited == 0 {
+                transport.write("done");
+            }
+        } else if data.starts_with(b"GET ") {
             transport.write("HTTP/1.0 200 OK\r\n\r\n");
             transport.register_producer(Bulk { left: BULK, piece: vec![b'x'; 65_536] }, false)?;
+        } else {
+            transport.write(data);
         }
         Ok(())
     }
@@ -39,6 +53,6 @@ fn main() -> Result {
     let [address, certificate, key] = std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "ADDRESS CERT KEY")?;
     let config = TlsServerConfig::from_pem_files(certificate, key)?;
     let reactor = Reactor::new()?;
-    reactor.listen_tls(address, &config, |_peer| Server)?;
+    reactor.listen_tls(address, &config, |_peer| Server::default())?;
     reactor.run()
 }

@@ -10,28 +10,45 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto::ring};
 
-/// How much a GET gets.
+/// How much a GET gets, and a PUT brings.
 const BULK: usize = 256 << 20;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 async fn serve(acceptor: TlsAcceptor, socket: TcpStream) -> Result {
+    socket.set_nodelay(true)?;
     let mut stream = acceptor.accept(socket).await?;
-    let mut request = vec![0; 1024];
+    // More is taken once there is a lot to come.
+    let mut room = vec![0; 1024];
+    let mut awaited = 0;
     loop {
-        let count = stream.read(&mut request).await?;
+        let count = stream.read(&mut room).await?;
+        let data = &room[..count];
         if count == 0 {
-            return Ok(());
+            break;
         }
-        if request.starts_with(b"GET") {
+        if awaited == 0 && data.starts_with(b"PUT ") {
+            awaited = BULK;
+        }
+        if awaited > 0 {
+            awaited = awaited.saturating_sub(count);
+            if awaited == 0 {
+                stream.write_all(b"done").await?;
+            }
+            room.resize(65_536, 0);
+        } else if data.starts_with(b"GET ") {
             stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await?;
             let piece = vec![b'x'; 65_536];
             for _ in 0..BULK / piece.len() {
                 stream.write_all(&piece).await?;
             }
-            return Ok(stream.shutdown().await?);
+            break;
+        } else {
+            stream.write_all(data).await?;
         }
     }
+    // With close_notify.
+    Ok(stream.shutdown().await?)
 }
 
 fn main() -> Result {

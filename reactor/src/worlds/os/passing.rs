@@ -62,6 +62,12 @@ impl Passing {
         self.cut_short.get()
     }
 
+    /// Whether some wait for bytes to go with.
+    #[cfg(target_os = "linux")]
+    pub(super) fn holds_any(&self) -> bool {
+        !self.unsent.borrow().is_empty()
+    }
+
     /// Writes bytes, and with the first of them what waits to go with some.
     pub(super) fn write(&self, socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
         if self.unsent.borrow().is_empty() {

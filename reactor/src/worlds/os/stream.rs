@@ -119,6 +119,12 @@ impl Stream for OsStream {
         (&self.socket).write_vectored(pieces)
     }
 
+    #[cfg(target_os = "linux")]
+    fn send_file(&self, file: &std::fs::File, limit: usize) -> io::Result<Option<usize>> {
+        // mio has to see a `WouldBlock` where only that has readiness reported again.
+        self.socket.try_io(|| super::sending_files::send_file(&self.socket, file, limit))
+    }
+
     fn unacknowledged(&self) -> Option<usize> {
         #[cfg(target_os = "linux")]
         return super::send_queue::send_queue(self.socket.local_addr().ok()?, self.socket.peer_addr().ok()?);

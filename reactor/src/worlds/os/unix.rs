@@ -79,6 +79,15 @@ impl Stream for UnixStream {
         self.socket.try_io(|| self.passing.write_vectored(&self.socket, pieces))
     }
 
+    #[cfg(target_os = "linux")]
+    fn send_file(&self, file: &std::fs::File, limit: usize) -> io::Result<Option<usize>> {
+        if self.passing.holds_any() {
+            // They go with bytes that are written.
+            return Ok(None);
+        }
+        self.socket.try_io(|| super::sending_files::send_file(&self.socket, file, limit))
+    }
+
     fn unacknowledged(&self) -> Option<usize> {
         Some(0)
     }
