@@ -222,9 +222,13 @@ impl Chain {
         }
     }
 
-    /// Whether there is input here that can be delivered without reading the socket.
-    pub(crate) fn has_input(&self) -> bool {
-        !self.unread.is_empty() || self.stages.iter().any(Stage::has_input)
+    /// Whether there is input here that can be taken further without reading the socket: for the layer whose handshake is under way, where
+    /// nothing is `wanted` above it.
+    pub(crate) fn holds_input(&self, wanted: bool) -> bool {
+        match self.handshaking_level() {
+            Some(level) if !wanted => self.stages.iter().skip(level).any(Stage::has_input),
+            _ => !self.unread.is_empty() || self.stages.iter().any(Stage::has_input),
+        }
     }
 
     /// Takes bytes that were read and appends to `plain` what is to be delivered: at most one buffer, for which at most
@@ -255,11 +259,6 @@ impl Chain {
         let pulled = pull(below, wire, &mut stage.held, work, now);
         stage.read_held(&mut Vec::new(), 0, work, now)?;
         pulled
-    }
-
-    /// Whether there is input here for the layer whose handshake is under way.
-    pub(crate) fn has_handshake_input(&self) -> bool {
-        self.handshaking_level().is_some_and(|level| self.stages.iter().skip(level).any(Stage::has_input))
     }
 
     /// Whether a layer has to read before anything else can be done.

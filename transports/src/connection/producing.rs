@@ -178,15 +178,16 @@ impl State {
     }
 
     /// The producer is to be told something.
+    #[inline]
     pub(super) fn producer_is_due(&self) -> bool {
-        self.due_producer_call().is_some()
+        self.rare_if_any().is_some_and(|rare| rare.producer.is_some()) && self.due_producer_call().is_some()
     }
 
     fn due_producer_call(&self) -> Option<Call> {
+        let registered = self.rare_if_any()?.producer.as_ref()?;
         if self.life.is_lost() || self.life.is_doomed() {
             return None;
         }
-        let registered = self.rare_if_any()?.producer.as_ref()?;
         if !registered.streaming {
             let room = match (registered.fresh, registered.waits_for_room) {
                 (true, _) => self.writable && self.unsent() < FRESH_UNSENT && !self.is_handshaking() || self.unsent() == 0,

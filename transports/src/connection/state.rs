@@ -271,12 +271,14 @@ impl State {
     }
 
     /// There is input, and it is wanted: by the protocol, by a handshake, or to see the end of the stream while closing.
+    #[inline]
     pub(super) fn wants_input(&self) -> bool {
         let waiting = self.readable || self.incoming.wire_has_ended() || self.holds_input();
         waiting && self.takes_more()
     }
 
     /// The peer's stream has not ended, and somebody wants what comes of it.
+    #[inline]
     pub(super) fn takes_more(&self) -> bool {
         let wanted = self.is_reading() || self.life.is_closing() || self.is_handshaking();
         wanted && !(self.incoming.has_ended() || self.life.is_lost())
@@ -304,17 +306,19 @@ impl State {
     }
 
     /// There is something to do that no readiness of the socket will tell of.
+    #[inline]
     pub(super) fn wants_turn(&self) -> bool {
         !self.life.is_lost() && (self.wants_input() || self.resumed && self.is_reading() || self.producer_is_due())
     }
 
     /// The layers have input that can be taken further now. Without the protocol's consent, only a handshake's can.
+    #[inline]
     pub(super) fn holds_input(&self) -> bool {
-        let Some(chain) = &self.chain else { return false };
-        if chain.is_handshaking() && !self.is_reading() { chain.has_handshake_input() } else { chain.has_input() }
+        self.chain.as_ref().is_some_and(|chain| chain.holds_input(self.is_reading()))
     }
 
     /// A layer has to read, whatever the protocol wants.
+    #[inline]
     pub(super) fn is_handshaking(&self) -> bool {
         self.chain.as_ref().is_some_and(|chain| chain.is_handshaking())
     }
