@@ -10,6 +10,11 @@ use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
+#[cfg(feature = "tls")]
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
@@ -21,6 +26,8 @@ const ROUNDS: usize = 1000;
 /// The same with many peers, each of which gets an answer a round.
 const CROWDED_ROUNDS: usize = 60;
 const MEMBERS: usize = 100;
+#[cfg(feature = "tls")]
+const MESSAGE: [u8; 64] = [b'x'; 64];
 
 /// A server on a reactor turned by hand, and its peers.
 struct Server {
@@ -247,4 +254,65 @@ fn a_timer_that_is_put_off_allocates_nothing() {
     };
     (0..ROUNDS / 2).for_each(|_| round());
     assert_eq!(measure(|| (0..ROUNDS).for_each(|_| round())).count_total, 0);
+}
+
+/// Asks for an echo again and again, and counts what comes back.
+#[cfg(feature = "tls")]
+struct Asking {
+    answered: Arc<AtomicUsize>,
+    missing: usize,
+}
+
+#[cfg(feature = "tls")]
+impl Protocol for Asking {
+    fn handshake_completed(&mut self, transport: &Transport) -> Result {
+        self.missing = MESSAGE.len();
+        transport.write(MESSAGE);
+        Ok(())
+    }
+
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
+        self.missing -= data.len();
+        if self.missing > 0 {
+            return Ok(());
+        }
+        if self.answered.fetch_add(1, Ordering::SeqCst) > 3 * ROUNDS {
+            transport.reactor().stop();
+            return Ok(());
+        }
+        self.handshake_completed(transport)
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_small_record_each_way_over_tls_allocates_nothing() {
+    let reactor = Reactor::new().unwrap();
+    reactor.set_slow_callback_duration(Duration::MAX);
+    let certificate = support::keys::self_signed(&support::keys::NAMES).load();
+    let config = TlsServerConfig::builder().certificate(certificate).build().unwrap();
+    let port = reactor.listen_tls("127.0.0.1:0", &config, |_peer| support::Echo).unwrap();
+    reactor.start_running().unwrap();
+    let address = support::address(&port);
+    let answered = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&answered);
+    let peer = std::thread::spawn(move || {
+        let reactor = Reactor::new().unwrap();
+        let config = TlsClientConfig::builder().dangerous_no_verification().build().unwrap();
+        let asking = move |_peer| Asking { answered: Arc::clone(&counter), missing: 0 };
+        reactor.connect_tls(address, &config, asking).unwrap();
+        reactor.run().unwrap();
+    });
+    let until = |count| {
+        while answered.load(Ordering::SeqCst) < count {
+            assert!(!peer.is_finished(), "the peer has lost its connection");
+            reactor.iterate(Some(Duration::from_millis(1))).unwrap();
+        }
+    };
+    until(ROUNDS);
+    assert_eq!(measure(|| until(2 * ROUNDS)).count_total, 0);
+    while !peer.is_finished() {
+        reactor.iterate(Some(Duration::from_millis(1))).unwrap();
+    }
+    peer.join().unwrap();
 }
