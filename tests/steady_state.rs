@@ -164,6 +164,30 @@ impl LineProtocol for Compressing {
     }
 }
 
+/// Shares what each sends among all, behind a header if there is one.
+struct Sharing {
+    room: Rc<RefCell<Vec<Transport>>>,
+    header: &'static str,
+}
+
+impl Protocol for Sharing {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        self.room.borrow_mut().push(transport.clone());
+        Ok(())
+    }
+
+    fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {
+        let message = SharedBytes::from(data.to_vec());
+        for member in &*self.room.borrow() {
+            if !self.header.is_empty() {
+                member.write(self.header);
+            }
+            member.write_shared(&message);
+        }
+        Ok(())
+    }
+}
+
 /// Sends back a copy, which it had no need to make.
 struct Copying;
 
@@ -316,4 +340,16 @@ fn a_small_record_each_way_over_tls_allocates_once_each_in_rustls_and_no_more() 
         reactor.iterate(Some(Duration::from_millis(1))).unwrap();
     }
     peer.join().unwrap();
+}
+
+#[test]
+fn a_message_that_a_hundred_members_share_is_all_that_is_allocated_for_them() {
+    for header in ["", "to all: "] {
+        let room = Rc::default();
+        let mut server = Server::new(MEMBERS, move |_peer| Sharing { room: Rc::clone(&room), header });
+        let message = support::pattern(0, 5000);
+        let answer = [header.as_bytes(), &message].concat();
+        // The bytes, and what counts who has them.
+        assert_eq!(server.allocations(CROWDED_ROUNDS, &message, &answer), 2 * CROWDED_ROUNDS as u64, "header: {header:?}");
+    }
 }
