@@ -28,9 +28,9 @@ impl LineProtocol for Member {
             transport.write("ok\r\n");
             return Ok(());
         }
-        let message = [b"=", without_cr(line), b"\r\n"].concat();
+        let message = SharedBytes::from([b"=", without_cr(line), b"\r\n"].concat());
         for member in self.room.borrow().values() {
-            member.write(&message);
+            member.write_shared(&message);
         }
         Ok(())
     }

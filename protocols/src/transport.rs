@@ -174,7 +174,7 @@ impl Transport {
     ///
     /// They count as written bytes like all others, in each connection's limits too. What was written before and after leaves in
     /// the same system call: a header by `write`, a body by this. Where a layer is on (compression, TLS) it makes its own bytes
-    /// of them, and the bytes are copied where that costs less than to keep them: behind others, if they are few (below 2 KiB).
+    /// of them, and the bytes are copied where that costs less than to keep them: behind others that are still unsent, if they are fewer than 4 KiB.
     ///
     /// # Examples
     /// ```

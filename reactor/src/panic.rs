@@ -52,10 +52,15 @@ impl From<Box<dyn Any + Send>> for Panic {
 /// # Errors
 /// [`Panic`] with the message, when `callback` panicked.
 pub fn catch<T>(callback: impl FnOnce() -> T) -> Result<T, Panic> {
-    catch_unwind(AssertUnwindSafe(callback)).map_err(|payload| {
-        CAUGHT.set(Some(Instant::now()));
-        Panic::from(payload)
-    })
+    catch_unwind(AssertUnwindSafe(callback)).map_err(caught)
+}
+
+/// Out of the way of every callback.
+#[cold]
+#[inline(never)]
+fn caught(payload: Box<dyn Any + Send>) -> Panic {
+    CAUGHT.set(Some(Instant::now()));
+    Panic::from(payload)
 }
 
 thread_local! {

@@ -1,6 +1,5 @@
 //! Reports of errors that no code of the program handles.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::mem::size_of_val;
@@ -8,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::escaped::Escaped;
-use crate::panic::catch;
+use crate::panic::{Panic, catch};
 
 /// The least time between two lines of one kind on standard error.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -35,6 +34,8 @@ static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
 /// ```
 /// torsade::report_error("cache", format_args!("the cache cannot be written: {}", std::fmt::Error));
 /// ```
+#[cold]
+#[inline(never)]
 pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {
     // Displays an error of the user's, which may panic.
     let text = catch(|| Escaped(text).to_string()).unwrap_or_else(|panic| format!("{kind}: displaying the error {panic}"));
@@ -52,8 +53,14 @@ pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {
 /// Drops something of the user's, which may panic, where something else is still to be done; a panic is reported.
 pub fn drop_quietly<T>(what: &str, item: T) {
     if let Err(panic) = catch(|| drop(item)) {
-        report_error("drop", format_args!("dropping {what} {panic}"));
+        report_drop(what, &panic);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn report_drop(what: &str, panic: &Panic) {
+    report_error("drop", format_args!("dropping {what} {panic}"));
 }
 
 /// Says on standard error how many errors were left out there, if any were.
@@ -89,30 +96,29 @@ fn printed<T>(work: impl FnOnce(&mut Printed) -> T) -> T {
 }
 
 struct Printed {
-    /// For each kind, when its last line was printed, and how many were left out since.
-    kinds: BTreeMap<&'static str, (Instant, u64)>,
+    /// Each kind, of which there are few: when its last line was printed, and how many were left out since.
+    kinds: Vec<(&'static str, Instant, u64)>,
     /// When the counts were last printed on a line of their own.
     counted: Option<Instant>,
 }
 
 impl Printed {
     const fn new() -> Self {
-        Self { kinds: BTreeMap::new(), counted: None }
+        Self { kinds: Vec::new(), counted: None }
     }
 
     /// Whether one more may be printed now; if so, how many were left out before it.
     fn admit(&mut self, kind: &'static str, now: Instant) -> Option<u64> {
-        match self.kinds.get_mut(kind) {
-            Some((last, left_out)) if is_recent(*last, now) => {
-                *left_out += 1;
-                None
-            }
-            known => {
-                let left_out = known.map_or(0, |(_, left_out)| *left_out);
-                self.kinds.insert(kind, (now, 0));
-                Some(left_out)
-            }
+        let Some((_, last, left_out)) = self.kinds.iter_mut().find(|(known, ..)| *known == kind) else {
+            self.kinds.push((kind, now, 0));
+            return Some(0);
+        };
+        if is_recent(*last, now) {
+            *left_out += 1;
+            return None;
         }
+        *last = now;
+        Some(std::mem::take(left_out))
     }
 
     /// The counts of those left out, if they may be printed now: many reactors may end one after the other.
@@ -120,7 +126,7 @@ impl Printed {
         if self.counted.is_some_and(|last| is_recent(last, now)) {
             return Vec::new();
         }
-        let counts = self.kinds.iter_mut().map(|(kind, (_, left_out))| (*kind, std::mem::take(left_out)));
+        let counts = self.kinds.iter_mut().map(|(kind, _, left_out)| (*kind, std::mem::take(left_out)));
         let counts: Vec<_> = counts.filter(|(_, left_out)| *left_out > 0).collect();
         if !counts.is_empty() {
             self.counted = Some(now);

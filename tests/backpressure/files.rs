@@ -149,7 +149,7 @@ fn what_is_written_while_a_file_is_on_its_way_comes_between_two_of_its_bytes() {
         });
         let (_, got) = converse(script, asking_on_the_way);
         let place = got.windows(NOTE.len()).position(|bytes| bytes == NOTE).unwrap();
-        assert!(place >= 100_000 && place < LARGE, "{way:?}: at {place}");
+        assert!((100_000..LARGE).contains(&place), "{way:?}: at {place}");
         assert!([&got[..place], &got[place + NOTE.len()..]].concat() == content, "{way:?}");
     }
 }

@@ -224,3 +224,21 @@ fn the_chapter_on_crates_of_others_has_the_versions_that_were_tested() {
         assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{row}");
     }
 }
+
+/// As `cargo tree -p torsade -e normal --prefix none --no-dedupe | sort -u | grep -vc torsade`.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_readme_counts_the_crates_that_torsade_depends_on() {
+    let count = |features: &[&str]| {
+        let tree = ["tree", "--offline", "-p", "torsade", "-e", "normal", "--prefix", "none", "--no-dedupe"];
+        let cargo = std::process::Command::new(env!("CARGO")).args(tree).args(features).current_dir(root()).output();
+        let cargo = cargo.expect("cargo runs");
+        assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+        let crates = String::from_utf8(cargo.stdout).expect("text");
+        crates.lines().filter(|line| !line.contains("torsade")).collect::<BTreeSet<_>>().len()
+    };
+    let promised = format!("Torsade is built of {} crates of others, and of {} with", count(&[]), count(&["--all-features"]));
+    let readme = fs::read_to_string(root().join("README.md")).expect("the README");
+    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(readme.contains(&promised), "the README does not say: {promised}");
+}

@@ -370,7 +370,7 @@ pub fn example(name: &str) -> std::path::PathBuf {
     if !path.exists() {
         BUILT.get_or_init(|| {
             let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-            let release = profile.ends_with("release").then_some("--release");
+            let profile = if profile.ends_with("release") { "--release" } else { "--profile=test" };
             let features = [
                 ("--features=lz4", cfg!(feature = "lz4")),
                 ("--features=systemd", cfg!(feature = "systemd")),
@@ -378,7 +378,7 @@ pub fn example(name: &str) -> std::path::PathBuf {
                 ("--features=zstd", cfg!(feature = "zstd")),
             ];
             let features = features.into_iter().filter_map(|(feature, has)| has.then_some(feature));
-            let built = std::process::Command::new(cargo).args(["build", "--examples"]).args(release).args(features).status();
+            let built = std::process::Command::new(cargo).args(["build", "--examples", profile]).args(features).status();
             assert!(built.is_ok_and(|status| status.success()), "the examples do not build");
         });
     }

@@ -34,6 +34,35 @@ fn what_is_written_before_the_handshake_arrives_after_it() {
 }
 
 #[test]
+fn what_comes_with_the_end_of_the_handshake_is_received_in_the_same_turn() {
+    let turned = Rc::new(Cell::new(false));
+    let seen = turned.clone();
+    let server = side(move |event, transport| {
+        match event {
+            Event::Handshake => {
+                let turned = seen.clone();
+                transport.reactor().call_later(Duration::ZERO, move || turned.set(true));
+            }
+            Event::Data(_) => {
+                assert!(!seen.get());
+                transport.lose_connection();
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    let client = side(|event, transport| {
+        if matches!(event, Event::Made) {
+            transport.write("hello");
+        }
+        Ok(())
+    });
+    let ends = converse(&keys::server(), &keys::client(), server, client);
+    assert_eq!(ends.server.data(), b"hello");
+    assert!(turned.get());
+}
+
+#[test]
 fn both_ends_learn_what_was_agreed_on() {
     let look = |event: &Event, transport: &Transport| {
         match event {

@@ -68,6 +68,16 @@ impl Reactor {
 
     /// Calls a source.
     pub(super) fn call_source(&self, token: Token, source: Rc<dyn Source>, call: impl FnOnce(Rc<dyn Source>)) {
+        self.call_timed(token, source, true, call);
+    }
+
+    /// Has a source end the turn. If that makes no callback, its time may count with that of the next one.
+    pub(super) fn call_ending(&self, token: Token, source: Rc<dyn Source>, timed: bool) {
+        self.call_timed(token, source, timed, Source::end_of_turn);
+    }
+
+    #[inline]
+    fn call_timed(&self, token: Token, source: Rc<dyn Source>, timed: bool, call: impl FnOnce(Rc<dyn Source>)) {
         let calls = &self.0.calls;
         if calls.callback.get().is_some() {
             self.end_callback_before();
@@ -75,7 +85,9 @@ impl Reactor {
         let outer = calls.token.replace(Some(token));
         let called = catch(|| {
             call(source);
-            self.end_callback();
+            if timed || calls.callback.get().is_some() {
+                self.end_callback();
+            }
             if calls.left.borrow().is_some() {
                 // Dropped within `catch`, since what it holds, such as a factory, may panic.
                 drop(calls.left.take());

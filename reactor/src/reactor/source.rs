@@ -95,7 +95,9 @@ pub(crate) struct SourceTable {
     slots: Slab<Slot>,
     generation: u32,
     run_queue: VecDeque<Token>,
-    end_queue: VecDeque<Token>,
+    end_queue: Vec<Token>,
+    /// An empty one, for those that come while the queue is called.
+    next_end_queue: Vec<Token>,
 }
 
 impl SourceTable {
@@ -144,7 +146,7 @@ impl SourceTable {
         let Some(slot) = self.slot_mut(token) else { return };
         if !slot.ending {
             slot.ending = true;
-            self.end_queue.push_back(token);
+            self.end_queue.push(token);
         }
     }
 
@@ -155,11 +157,21 @@ impl SourceTable {
         Some((token, Rc::clone(&slot.source), std::mem::take(&mut slot.ready)))
     }
 
-    pub(crate) fn next_ending(&mut self) -> Option<(Token, Rc<dyn Source>)> {
-        let token = self.end_queue.pop_front()?;
+    /// Takes the queue of those that are to end the turn.
+    pub(crate) fn take_ending(&mut self) -> Vec<Token> {
+        std::mem::replace(&mut self.end_queue, std::mem::take(&mut self.next_end_queue))
+    }
+
+    /// Takes it back when it is empty.
+    pub(crate) fn give_ending(&mut self, empty: Vec<Token>) {
+        self.next_end_queue = empty;
+    }
+
+    /// One of those in it, if it is still there.
+    pub(crate) fn next_ending(&mut self, token: Token) -> Option<Rc<dyn Source>> {
         let slot = self.slot_mut(token)?;
         slot.ending = false;
-        Some((token, Rc::clone(&slot.source)))
+        Some(Rc::clone(&slot.source))
     }
 
     pub(crate) fn ready_count(&self) -> usize {

@@ -18,8 +18,10 @@ use std::time::Duration;
 use super::{Life, Reactor};
 use crate::error::{ReactorError, Result};
 use crate::event_log::Subject;
-use crate::reactor::source::Source;
 use crate::task::Tasks;
+
+/// How many sources that end the turn without a callback share one look at the clock: most of them write to a socket, and no more.
+const LAP: usize = 64;
 
 /// Whether the reactor's thread is in a turn, which looks at what was queued before it sleeps.
 ///
@@ -78,14 +80,23 @@ impl Reactor {
         if self.0.thread_calls.take_tasks_woken() {
             self.run_tasks(ready > 0);
         }
-        let ending = self.0.sources.borrow().ending_count();
-        for _ in 0..ending {
-            let next = self.0.sources.borrow_mut().next_ending();
-            if let Some((token, source)) = next {
-                self.call_source(token, source, Source::end_of_turn);
-            }
+        if self.0.sources.borrow().ending_count() > 0 {
+            self.end_sources();
         }
         Ok(())
+    }
+
+    /// Step 8. Apart from the turn, which is shorter where nobody was written to by others.
+    #[inline(never)]
+    fn end_sources(&self) {
+        let mut ending = self.0.sources.borrow_mut().take_ending();
+        for (number, token) in ending.drain(..).enumerate() {
+            let source = self.0.sources.borrow_mut().next_ending(token);
+            if let Some(source) = source {
+                self.call_ending(token, source, number % LAP == LAP - 1);
+            }
+        }
+        self.0.sources.borrow_mut().give_ending(ending);
     }
 
     /// Polls the tasks that were woken by now; `timed` if the last call has ended just now. Apart from the turn, which is shorter for

@@ -50,11 +50,17 @@ impl Buffers {
     }
 
     /// Takes shared bytes that are sent.
+    #[inline]
     pub(super) fn release(&self, bytes: SharedBytes) {
         if bytes.is_last() {
-            self.sent.borrow_mut().push(bytes);
-            self.drops.set(true);
+            self.drop_later(bytes);
         }
+    }
+
+    #[cold]
+    fn drop_later(&self, bytes: SharedBytes) {
+        self.sent.borrow_mut().push(bytes);
+        self.drops.set(true);
     }
 
     /// Drops what was sent. Called from the loop only, while no state is borrowed.

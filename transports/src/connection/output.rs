@@ -60,13 +60,16 @@ impl Output {
         self.own(buffers).buffer()
     }
 
-    /// Appends bytes without a copy, unless that is dearer.
-    pub(super) fn share(&mut self, bytes: &SharedBytes, buffers: &Buffers) {
+    /// Appends bytes, of this length, without a copy unless that is dearer. Says how many bytes there are now.
+    #[inline]
+    pub(super) fn share(&mut self, bytes: &SharedBytes, length: usize, buffers: &Buffers) -> usize {
         if matches!(self, Self::Own(None)) {
             *self = Self::Shared(bytes.clone());
-        } else {
-            self.own(buffers).share(bytes.clone(), buffers);
+            return length;
         }
+        let unsent = self.own(buffers);
+        unsent.share(bytes.clone(), buffers);
+        unsent.len()
     }
 
     /// All of it, if it is in one piece.
@@ -85,32 +88,24 @@ impl Output {
         if let Self::Own(Some(unsent)) = self { unsent.write_pieces(stream) } else { (0, Ok(0)) }
     }
 
-    /// The system has taken so many bytes. Says whether there are more.
-    #[inline]
-    pub(super) fn consume(&mut self, count: usize, buffers: &Buffers) -> bool {
-        match self {
-            Self::Own(Some(unsent)) => {
-                if unsent.consume(count, buffers) {
-                    return true;
-                }
-            }
-            Self::Shared(bytes) if count < bytes.len() => {
-                return self.own(buffers).consume(count, buffers);
-            }
-            Self::Own(None) | Self::Shared(_) => {}
+    /// The system has taken so many bytes.
+    pub(super) fn consume(&mut self, count: usize, buffers: &Buffers) {
+        let more = match self {
+            Self::Own(None) => false,
+            Self::Shared(bytes) if count == bytes.len() => false,
+            Self::Own(_) | Self::Shared(_) => self.own(buffers).consume(count, buffers),
+        };
+        if !more {
+            self.clear(buffers);
         }
-        self.clear(buffers);
-        false
     }
 
     #[inline]
     pub(super) fn clear(&mut self, buffers: &Buffers) {
-        if let Self::Own(unsent) = self {
-            if let Some(unsent) = unsent.take() {
-                buffers.give(unsent);
-            }
-        } else if let Self::Shared(bytes) = std::mem::take(self) {
-            buffers.release(bytes);
+        match std::mem::take(self) {
+            Self::Own(None) => {}
+            Self::Own(Some(unsent)) => buffers.give(unsent),
+            Self::Shared(bytes) => buffers.release(bytes),
         }
     }
 }

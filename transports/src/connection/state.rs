@@ -12,7 +12,6 @@ use crate::connection::chain::Chain;
 use crate::connection::output::Output;
 use crate::connection::shared::HIGH_WATERMARK;
 
-use super::buffers::Buffers;
 use super::draining::Waiter;
 use super::phase::{Incoming, Life, Outgoing};
 use super::registered_producer::RegisteredProducer;
@@ -251,13 +250,6 @@ impl State {
     /// What is written is taken.
     pub(super) const fn takes_output(&self) -> bool {
         self.outgoing.is_writable() && !self.life.is_doomed() && !self.life.is_lost()
-    }
-
-    /// The system has taken so many bytes of the output. Says whether there are more.
-    #[inline]
-    pub(super) fn note_sent(&mut self, count: usize, buffers: &Buffers) -> bool {
-        self.bytes_sent += count as u64;
-        self.output.consume(count, buffers)
     }
 
     /// A read found less than there was room for: nothing is left, unless it [reads on](Self::reads_on).

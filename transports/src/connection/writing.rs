@@ -55,9 +55,12 @@ impl StreamConnection {
         if state.chain.is_some() || !state.takes_output() {
             return self.append_to_layers(state, &[bytes]);
         }
-        state.bytes_out += bytes.len() as u64;
-        state.output.share(bytes, &self.shared.buffers);
-        if state.is_overfull() {
+        let length = bytes.len();
+        if length == 0 {
+            return;
+        }
+        state.bytes_out += length as u64;
+        if state.output.share(bytes, length, &self.shared.buffers) >= state.noted_from as usize {
             state.note_overfull();
             self.work.reconsider();
         }
@@ -105,7 +108,7 @@ impl StreamConnection {
     }
 
     /// Writes what there is to the socket, once.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write_out(&self, state: &mut State) {
         if state.writable {
             self.write_socket(state);
@@ -122,42 +125,53 @@ impl StreamConnection {
     #[inline]
     fn write_socket(&self, state: &mut State) {
         let Some(stream) = &state.stream else { return };
-        let (length, written) = match state.output.whole() {
-            Some([]) => return,
-            Some(bytes) => (bytes.len(), stream.write(bytes)),
-            None => state.output.write_pieces(&**stream),
-        };
+        let Some(bytes) = state.output.whole() else { return self.write_pieces(state) };
+        if bytes.is_empty() {
+            return;
+        }
+        let length = bytes.len();
+        match stream.write(bytes) {
+            Ok(count) if count == length => {
+                self.in_flight.set(true);
+                state.bytes_sent += count as u64;
+                state.output.clear(&self.shared.buffers);
+            }
+            written => self.note_written(state, length, written),
+        }
+    }
+
+    /// Writes what is in several pieces, by as many calls as it takes.
+    #[cold]
+    fn write_pieces(&self, state: &mut State) {
+        let Some(stream) = &state.stream else { return };
+        let (length, written) = state.output.write_pieces(&**stream);
+        let all = length > 0 && written.as_ref().is_ok_and(|count| *count == length);
+        self.note_written(state, length, written);
+        if all && !state.output.is_empty() {
+            self.write_socket(state);
+        }
+    }
+
+    /// So much of `length` was written.
+    #[inline(never)]
+    fn note_written(&self, state: &mut State, length: usize, written: io::Result<usize>) {
         match written {
             Ok(count) => {
-                let short = count < length;
+                let ends_edge = state.stream.as_ref().is_some_and(|stream| stream.short_io_ends_edge());
                 // There is no more room, and an edge comes when there is; or else writing goes on until the socket says so.
-                if short && stream.short_io_ends_edge() {
+                if count < length && ends_edge {
                     state.writable = false;
-                } else if short {
+                } else if count < length {
                     self.wake(state);
                 }
                 self.in_flight.set(true);
-                if state.note_sent(count, &self.shared.buffers) && !short {
-                    self.write_rest(state);
-                }
+                state.bytes_sent += count as u64;
+                state.output.consume(count, &self.shared.buffers);
             }
-            Err(error) => self.note_write_error(state, error),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.writable = false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.wake(state),
+            Err(error) => self.fail_writing(state, error),
         }
-    }
-
-    #[cold]
-    fn note_write_error(&self, state: &mut State, error: io::Error) {
-        match error.kind() {
-            io::ErrorKind::WouldBlock => state.writable = false,
-            io::ErrorKind::Interrupted => self.wake(state),
-            _ => self.fail_writing(state, error),
-        }
-    }
-
-    /// There are more pieces than one call takes.
-    #[cold]
-    fn write_rest(&self, state: &mut State) {
-        self.write_socket(state);
     }
 
     /// The peer takes no more. What it sent before that may still be on its way to the protocol, so reading goes on

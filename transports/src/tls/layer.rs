@@ -85,7 +85,7 @@ impl TlsLayer {
             completed: false,
         };
         // A failure is kept, and told by the first read.
-        while matches!(layer.step(Job::Nothing, None, None), Ok(Step::Again)) {}
+        layer.step(Job::Nothing, None, None).ok();
         layer
     }
 
@@ -197,7 +197,7 @@ impl TlsLayer {
         self.send_waiting(wire);
         loop {
             match self.step(job, Some(wire), None)? {
-                Step::Again | Step::PeerClosed | Step::Read => {}
+                Step::PeerClosed | Step::Read => {}
                 Step::JobDone => return Ok(()),
                 Step::Idle => return Err(self.fail(Error::HandshakeNotComplete, false)),
             }
@@ -263,7 +263,7 @@ impl TlsLayer {
             }
             room -= plain.len() - before;
             let idle = match step {
-                Step::Again | Step::PeerClosed => false,
+                Step::PeerClosed => false,
                 Step::Idle | Step::JobDone => true,
                 Step::Read => !self.incoming.is_shown() && self.decrypted.is_empty() && !self.session.wants_write(),
             };

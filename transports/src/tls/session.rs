@@ -39,8 +39,6 @@ pub(super) enum Job<'a> {
 /// What a step came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Step {
-    /// Something was done; there may be more.
-    Again,
     /// Nothing is left to do without new input.
     Idle,
     /// The job is done.
@@ -68,12 +66,22 @@ impl Session {
         Ok(Self::Server(Box::new(connection)))
     }
 
-    /// Makes one step, and says how many bytes of `incoming` are done with.
+    /// Makes one step, and says how many bytes of `incoming` are done with. What the session sends by itself is sent on the way.
     pub(super) fn step(&mut self, incoming: &mut [u8], job: Job<'_>, sinks: &mut Sinks<'_>) -> (usize, Result<Step, Error>) {
         // No peer is to end the program: debug builds of rustls panic where an alert would follow our close_notify.
-        catch(|| match self {
-            Self::Client(connection) => advance(connection.process_tls_records(incoming), job, sinks),
-            Self::Server(connection) => advance(connection.process_tls_records(incoming), job, sinks),
+        catch(|| {
+            let mut taken = 0;
+            loop {
+                let rest = incoming.get_mut(taken..).unwrap_or_default();
+                let (count, result) = match self {
+                    Self::Client(connection) => advance(connection.process_tls_records(rest), job, sinks),
+                    Self::Server(connection) => advance(connection.process_tls_records(rest), job, sinks),
+                };
+                taken += count;
+                if let Some(result) = result.transpose() {
+                    return (taken, result);
+                }
+            }
         })
         .unwrap_or_else(|panic| (0, Err(Error::General(panic.to_string()))))
     }
@@ -118,7 +126,12 @@ fn refused(error: Error) -> StartTlsError {
     StartTlsError::Config(error.to_string())
 }
 
-fn advance<Data>(status: UnbufferedStatus<'_, '_, Data>, job: Job<'_>, sinks: &mut Sinks<'_>) -> (usize, Result<Step, Error>) {
+/// Does what the session is at; no step is over where that was sending something of its own.
+fn advance<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    job: Job<'_>,
+    sinks: &mut Sinks<'_>,
+) -> (usize, Result<Option<Step>, Error>) {
     let UnbufferedStatus { mut discard, state } = status;
     let step = state.and_then(|state| match state {
         ConnectionState::ReadTraffic(mut traffic) => {
@@ -127,7 +140,7 @@ fn advance<Data>(status: UnbufferedStatus<'_, '_, Data>, job: Job<'_>, sinks: &m
                 discard += record.discard;
                 sinks.plain.extend_from_slice(record.payload);
             }
-            Ok(Step::Read)
+            Ok(Some(Step::Read))
         }
         ConnectionState::EncodeTlsData(mut data) => {
             sinks.wire.reserve(if sinks.wire.is_empty() { FLIGHT } else { 0 });
@@ -136,15 +149,15 @@ fn advance<Data>(status: UnbufferedStatus<'_, '_, Data>, job: Job<'_>, sinks: &m
                 Err(EncodeError::InsufficientSize(error)) => Err(Some(error.required_size)),
                 Err(EncodeError::AlreadyEncoded) => Err(None),
             })?;
-            Ok(Step::Again)
+            Ok(None)
         }
         ConnectionState::TransmitTlsData(data) => {
             data.done();
-            Ok(Step::Again)
+            Ok(None)
         }
-        ConnectionState::WriteTraffic(mut traffic) => write(&mut traffic, job, sinks.wire),
-        ConnectionState::PeerClosed => Ok(Step::PeerClosed),
-        ConnectionState::BlockedHandshake | ConnectionState::Closed => Ok(Step::Idle),
+        ConnectionState::WriteTraffic(mut traffic) => write(&mut traffic, job, sinks.wire).map(Some),
+        ConnectionState::PeerClosed => Ok(Some(Step::PeerClosed)),
+        ConnectionState::BlockedHandshake | ConnectionState::Closed => Ok(Some(Step::Idle)),
         // Early data is not offered and not taken.
         _ => Err(Error::General("a state of TLS that is not known".into())),
     });
@@ -160,9 +173,11 @@ fn write<Data>(traffic: &mut WriteTraffic<'_, Data>, job: Job<'_>, wire: &mut Ve
         Job::Nothing => return Ok(Step::Idle),
         Job::CloseNotify => append(wire, 2 * RECORD_OVERHEAD, |room| traffic.queue_close_notify(room).map_err(too_small))?,
         Job::Encrypt(plain) => {
-            let records = plain.len().div_ceil(RECORD);
-            let guess = plain.len() + records * RECORD_OVERHEAD;
-            append(wire, guess, |room| traffic.encrypt(plain, room).map_err(too_small))?;
+            wire.reserve(plain.len() + plain.len().div_ceil(RECORD) * RECORD_OVERHEAD);
+            // Record by record, so that room for each is made in the processor's cache.
+            for record in plain.chunks(RECORD) {
+                append(wire, record.len() + RECORD_OVERHEAD, |room| traffic.encrypt(record, room).map_err(too_small))?;
+            }
         }
     }
     Ok(Step::JobDone)

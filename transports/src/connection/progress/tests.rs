@@ -8,6 +8,7 @@ use torsade_protocols::{Address, Protocol, Transport};
 use torsade_reactor::spi::{Direction, Stream, TcpOptions, Token, UnixSocket};
 use torsade_reactor::{Clock, Descriptor, Result};
 
+use super::SOON;
 use crate::connection::StreamConnection;
 use crate::connection::shared::Shared;
 
@@ -15,6 +16,9 @@ use crate::connection::shared::Shared;
 struct Asked {
     times: Rc<Cell<usize>>,
     unacknowledged: Rc<Cell<usize>>,
+    lingers: bool,
+    /// The peer ends its stream once the socket was asked.
+    ends: bool,
 }
 
 impl Stream for Asked {
@@ -37,7 +41,7 @@ impl Stream for Asked {
     fn pause(&self) {}
 
     fn read(&self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+        if self.ends && self.times.get() > 0 { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 
     fn write(&self, data: &[u8]) -> io::Result<usize> {
@@ -58,7 +62,7 @@ impl Stream for Asked {
     }
 
     fn lingers(&self) -> bool {
-        false
+        self.lingers
     }
 
     fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -96,14 +100,19 @@ impl Protocol for Kept {
     }
 }
 
+fn connect(clock: &Clock, stream: Asked) -> Transport {
+    let kept = Rc::default();
+    let protocol = Box::new(Kept(Rc::clone(&kept)));
+    StreamConnection::accept(&Shared::of(clock), Box::new(stream), Address::Unnamed, protocol, &Layers::default()).unwrap();
+    kept.take().unwrap()
+}
+
 #[test]
 fn the_system_is_asked_what_is_unacknowledged_only_until_the_peer_has_everything() {
     let clock = Clock::new();
-    let (times, unacknowledged, kept) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::default());
-    let stream = Box::new(Asked { times: Rc::clone(&times), unacknowledged: Rc::clone(&unacknowledged) });
-    let protocol = Box::new(Kept(Rc::clone(&kept)));
-    StreamConnection::accept(&Shared::of(&clock), stream, Address::Unnamed, protocol, &Layers::default()).unwrap();
-    let transport = kept.borrow().clone().unwrap();
+    let (times, unacknowledged) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let stream = Asked { times: Rc::clone(&times), unacknowledged: Rc::clone(&unacknowledged), lingers: false, ends: false };
+    let transport = connect(&clock, stream);
     let look = || {
         let delivery = transport.delivery();
         (delivery.acknowledged, delivery.outstanding, times.take())
@@ -119,4 +128,23 @@ fn the_system_is_asked_what_is_unacknowledged_only_until_the_peer_has_everything
     transport.write("!");
     clock.advance(Duration::ZERO);
     assert_eq!(look(), (6, 0, 1), "it was sent more");
+}
+
+#[test]
+fn the_socket_of_a_connection_that_is_over_is_asked_only_when_its_peer_does_not_end_soon() {
+    for ends in [true, false] {
+        let clock = Clock::new();
+        let times = Rc::new(Cell::new(0));
+        let stream = Asked { times: Rc::clone(&times), unacknowledged: Rc::default(), lingers: true, ends };
+        let transport = connect(&clock, stream);
+        transport.write("hello");
+        transport.lose_connection();
+        clock.advance(Duration::ZERO);
+        assert_eq!(times.get(), 0);
+        clock.advance(SOON);
+        assert_eq!(times.get(), 1, "the peer has everything: the connection is over");
+        clock.advance(SOON);
+        clock.advance(SOON);
+        assert_eq!(times.get(), if ends { 1 } else { 2 });
+    }
 }
