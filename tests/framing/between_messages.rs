@@ -10,11 +10,12 @@ use torsade::{LineTooLong, MemoryReactor};
 use crate::support;
 
 type Notes = Rc<RefCell<Vec<String>>>;
+type Ask = fn(&LineTransport);
 
-/// Notes lines and whatever else comes; line `0` asks for something.
+/// Notes lines and whatever else comes; line `0` asks for something, and line `!` fails.
 struct Noting {
     notes: Notes,
-    ask: fn(&LineTransport) -> Result,
+    ask: Ask,
 }
 
 impl Noting {
@@ -27,7 +28,12 @@ impl Noting {
 impl LineProtocol for Noting {
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         self.note("", line)?;
-        if line == b"0" { (self.ask)(transport) } else { Ok(()) }
+        match line {
+            b"0" => (self.ask)(transport),
+            b"!" => return Err("deliberate, in a test".into()),
+            _ => {}
+        }
+        Ok(())
     }
 
     fn raw_data_received(&mut self, _: &LineTransport, data: &[u8]) -> Result {
@@ -40,7 +46,7 @@ impl LineProtocol for Noting {
 }
 
 /// What comes of `wire`, which is read at once, in the turn in which line `0` does, if that asks for `ask`.
-fn in_one_read(wire: &str, ask: fn(&LineTransport) -> Result) -> Vec<String> {
+fn in_one_read(wire: &str, ask: Ask) -> Vec<String> {
     let reactor = MemoryReactor::new();
     let notes = Notes::default();
     let kept = Rc::clone(&notes);
@@ -58,35 +64,34 @@ fn in_one_read(wire: &str, ask: fn(&LineTransport) -> Result) -> Vec<String> {
 
 #[test]
 fn no_line_follows_one_that_pauses_closes_or_fills_the_output() {
-    let stopping: [(&str, fn(&LineTransport) -> Result); 8] = [
-        ("pause_producing", |transport| Ok(transport.pause_producing())),
-        ("lose_connection", |transport| Ok(transport.lose_connection())),
-        ("abort_connection", |transport| Ok(transport.abort_connection())),
-        ("an error", |_| Err("deliberate, in a test".into())),
-        ("write, to the high watermark", |transport| Ok(transport.write(support::pattern(0, 65_536)))),
-        ("write, to a mark set before", |transport| {
+    let stopping: [(&str, Ask); 7] = [
+        ("pause_producing", |transport| transport.pause_producing()),
+        ("lose_connection", |transport| transport.lose_connection()),
+        ("abort_connection", |transport| transport.abort_connection()),
+        ("write, to the high watermark", |transport| transport.write(support::pattern(0, 65_536))),
+        ("write, to a mark set since", |transport| {
             transport.write("some");
             transport.set_write_buffer_limits(1, 4);
-            Ok(())
         }),
         ("write, above the cap", |transport| {
             transport.set_write_buffer_cap(10);
-            Ok(transport.write("more than ten"))
+            transport.write("more than ten");
         }),
-        ("expect_compression", |transport| Ok(transport.expect_compression("deflate")?)),
+        ("expect_compression", |transport| transport.expect_compression("deflate").unwrap()),
     ];
     for (name, ask) in stopping {
         assert_eq!(in_one_read("0\r\n1\r\n2\r\n", ask), ["0"], "{name}");
     }
+    assert_eq!(in_one_read("!\r\n1\r\n2\r\n", |_| ()), ["!"], "an error");
 }
 
 #[test]
 fn lines_follow_one_that_writes_or_half_closes() {
-    let going_on: [(&str, fn(&LineTransport) -> Result); 4] = [
-        ("nothing", |_| Ok(())),
-        ("write", |transport| Ok(transport.write("answer"))),
-        ("lose_write_connection", |transport| Ok(transport.lose_write_connection())),
-        ("set_compression", |transport| Ok(transport.set_compression("deflate")?)),
+    let going_on: [(&str, Ask); 4] = [
+        ("nothing", |_| ()),
+        ("write", |transport| transport.write("answer")),
+        ("lose_write_connection", |transport| transport.lose_write_connection()),
+        ("set_compression", |transport| transport.set_compression("deflate").unwrap()),
     ];
     for (name, ask) in going_on {
         assert_eq!(in_one_read("0\r\n1\r\n2\r\n", ask), ["0", "1", "2"], "{name}");
@@ -96,9 +101,14 @@ fn lines_follow_one_that_writes_or_half_closes() {
 #[test]
 fn how_messages_are_told_apart_changes_with_the_next() {
     let wire = "0\r\n1;2\r\n3;";
-    assert_eq!(in_one_read(wire, |transport| Ok(transport.set_raw_mode())), ["0", r"raw 1;2\r\n3;"]);
-    assert_eq!(in_one_read(wire, |transport| Ok(transport.set_delimiter(b";"))), ["0", "1", r"2\r\n3"]);
-    assert_eq!(in_one_read(wire, |transport| Ok(transport.set_max_length(2))), ["0", r"too long 1;2\r\n3;"]);
-    assert_eq!(in_one_read(wire, |transport| Ok(transport.unread_frames(b"again\r\n"))), ["0", "again", "1;2"]);
-    assert_eq!(in_one_read(wire, |transport| Ok(drop(transport.take_remaining()))), ["0"]);
+    let told_apart: [(Ask, &[&str]); 5] = [
+        (|transport| transport.set_raw_mode(), &["0", r"raw 1;2\r\n3;"]),
+        (|transport| transport.set_delimiter(b";"), &["0", "1", r"2\r\n3"]),
+        (|transport| transport.set_max_length(2), &["0", r"too long 1;2\r\n3;"]),
+        (|transport| transport.unread_frames(b"again\r\n"), &["0", "again", "1;2"]),
+        (|transport| drop(transport.take_remaining()), &["0"]),
+    ];
+    for (ask, expected) in told_apart {
+        assert_eq!(in_one_read(wire, ask), expected);
+    }
 }
