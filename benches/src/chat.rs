@@ -1,14 +1,38 @@
-//! A room: the first line joins and is answered `ok`, each further line `L` goes to every member as `=L`.
+//! A room: the first line joins and is answered `ok`, each further line `L` goes to every member as `=L`, whichever worker it is on.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use torsade::prelude::*;
+use torsade::{Worker, prelude::*};
 
 use crate::line::without_cr;
 
-pub type Room = Rc<RefCell<BTreeMap<u64, LineTransport>>>;
+/// The members of one worker; never seen by another thread.
+#[derive(Default)]
+pub struct Members {
+    members: RefCell<BTreeMap<u64, LineTransport>>,
+    /// The workers on which the others are.
+    others: Vec<ReactorHandle>,
+}
+
+pub type Room = Rc<Members>;
+
+/// The room of all workers, as this one sees it.
+#[allow(dead_code, reason = "some programs have no workers")]
+pub fn room_of(worker: &Worker) -> Room {
+    let others = worker.handles().iter().enumerate().filter(|(index, _)| *index != worker.index());
+    worker.local(|_| Members { others: others.map(|(_, handle)| handle.clone()).collect(), ..Members::default() })
+}
+
+impl Members {
+    fn tell(&self, message: Vec<u8>) {
+        let message = SharedBytes::from(message);
+        for member in self.members.borrow().values() {
+            member.write_shared(&message);
+        }
+    }
+}
 
 pub struct Member {
     room: Room,
@@ -24,19 +48,22 @@ impl Member {
 impl LineProtocol for Member {
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         if !std::mem::replace(&mut self.joined, true) {
-            self.room.borrow_mut().insert(transport.id(), transport.clone());
+            self.room.members.borrow_mut().insert(transport.id(), transport.clone());
             transport.write("ok\r\n");
             return Ok(());
         }
-        let message = SharedBytes::from([b"=", without_cr(line), b"\r\n"].concat());
-        for member in self.room.borrow().values() {
-            member.write_shared(&message);
+        let message = [b"=", without_cr(line), b"\r\n"].concat();
+        for worker in &self.room.others {
+            let message = message.clone();
+            // One that has stopped has no members any more.
+            worker.call_from_thread(move |reactor| reactor.local(|_| Members::default()).tell(message)).ok();
         }
+        self.room.tell(message);
         Ok(())
     }
 
     fn connection_lost(&mut self, transport: &LineTransport, _reason: &Reason) -> Result {
-        self.room.borrow_mut().remove(&transport.id());
+        self.room.members.borrow_mut().remove(&transport.id());
         Ok(())
     }
 }

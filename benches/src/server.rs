@@ -14,9 +14,10 @@ mod zline;
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::ExitCode;
+use std::sync::Barrier;
 
 use torsade::prelude::*;
-use torsade::{DatagramOptions, workers};
+use torsade::{DatagramOptions, reuse_port_listener, workers};
 
 const UNKNOWN: &str = "there is no such mode";
 
@@ -45,13 +46,24 @@ fn report(result: Result) -> ExitCode {
     }
 }
 
-/// With `WORKERS` in the environment, so many threads share the port.
+/// With `WORKERS` in the environment, so many threads share the port, and with `LISTEN=own` each by a socket of its own.
 fn serve(mode: &str, port: &str) -> Result {
     let address = format!("127.0.0.1:{port}");
     if let Ok(count) = std::env::var("WORKERS") {
-        let shared = TcpListener::bind(address)?;
-        announce(shared.local_addr()?.into())?;
-        return Ok(workers(count.parse()?, |worker| listen(worker, &Place::Shared(&shared), mode).map(drop))?);
+        let own = std::env::var("LISTEN").is_ok_and(|how| how == "own");
+        let first = if own { reuse_port_listener(address.parse()?)? } else { TcpListener::bind(address)? };
+        let address = first.local_addr()?;
+        let count = count.parse()?;
+        // A generator comes only when all workers listen.
+        let all = Barrier::new(count);
+        return Ok(workers(count, |worker| {
+            let room = chat::room_of(worker);
+            let its = if own && worker.index() > 0 { reuse_port_listener(address) } else { first.try_clone() };
+            let listening = its.map_err(Into::into).and_then(|its| listen(worker, &Place::Listening(&its), mode, &room));
+            all.wait();
+            listening?;
+            if worker.index() == 0 { Ok(announce(address.into())?) } else { Ok(()) }
+        })?);
     }
     let reactor = Reactor::new()?;
     if mode == "udp" {
@@ -64,7 +76,7 @@ fn serve(mode: &str, port: &str) -> Result {
         announce(reactor.listen_unix(port, |_peer| echo::Echo)?.address())?;
         return reactor.run();
     }
-    announce(listen(&reactor, &Place::At(&address), mode)?.address())?;
+    announce(listen(&reactor, &Place::At(&address), mode, &chat::Room::default())?.address())?;
     reactor.run()
 }
 
@@ -75,19 +87,19 @@ fn announce(address: Address) -> std::io::Result<()> {
 
 enum Place<'a> {
     At(&'a str),
-    Shared(&'a TcpListener),
+    Listening(&'a TcpListener),
 }
 
 impl Place<'_> {
     fn open(&self, reactor: &Reactor, factory: impl Factory + 'static) -> Result<Port> {
         Ok(match self {
             Self::At(address) => reactor.listen_tcp(*address, factory)?,
-            Self::Shared(listener) => reactor.adopt_stream_port(listener.try_clone()?, factory)?,
+            Self::Listening(listener) => reactor.adopt_stream_port(listener.try_clone()?, factory)?,
         })
     }
 }
 
-fn listen(reactor: &Reactor, place: &Place<'_>, mode: &str) -> Result<Port> {
+fn listen(reactor: &Reactor, place: &Place<'_>, mode: &str, room: &chat::Room) -> Result<Port> {
     match mode {
         "echo" => place.open(reactor, |_peer| echo::Echo),
         "discard" => place.open(reactor, |_peer| bulk::Discard::default()),
@@ -100,7 +112,7 @@ fn listen(reactor: &Reactor, place: &Place<'_>, mode: &str) -> Result<Port> {
             place.open(reactor, move |_peer| zbulk::CompressedBulk::new(&corpus))
         }
         "chat" => {
-            let room = chat::Room::default();
+            let room = chat::Room::clone(room);
             place.open(reactor, move |_peer| line::receiver(chat::Member::new(&room)))
         }
         _ => Err(UNKNOWN.into()),

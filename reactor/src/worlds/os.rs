@@ -30,6 +30,7 @@ mod socket_file;
 mod spawning;
 #[cfg(unix)]
 mod standard_io;
+mod stopwatch;
 mod stream;
 mod tcp_socket;
 mod thread_pool;
@@ -40,7 +41,7 @@ mod unix_datagrams;
 #[cfg(unix)]
 mod unix_name;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -72,6 +73,7 @@ use listener::{ListeningSocket, ListeningTcp, OsListener};
 #[cfg(unix)]
 use reports::Reports;
 use signals::SignalThread;
+use stopwatch::Stopwatch;
 use stream::OsStream;
 use thread_pool::ThreadPool;
 
@@ -89,8 +91,7 @@ pub(crate) struct Os {
     threads: Rc<ThreadPool>,
     reserve: Rc<Reserve>,
     begin: Instant,
-    /// When the last poll or lap ended.
-    lap: Cell<Instant>,
+    laps: Stopwatch,
 }
 
 impl Os {
@@ -113,7 +114,7 @@ impl Os {
             threads: Rc::default(),
             reserve,
             begin: Instant::now(),
-            lap: Cell::new(Instant::now()),
+            laps: Stopwatch::default(),
         })
     }
 }
@@ -130,10 +131,7 @@ impl Backend for Os {
     }
 
     fn lap(&self, longest: Duration) -> Option<Duration> {
-        let now = Instant::now();
-        let last = self.lap.replace(now);
-        // A comparison costs less than the difference, which is seldom wanted.
-        (now > last.checked_add(longest)?).then(|| now.duration_since(last))
+        self.laps.lap(longest)
     }
 
     fn poll(&self, timeout: Option<Duration>, wakeups: &mut Wakeups) -> io::Result<()> {
@@ -156,7 +154,7 @@ impl Backend for Os {
                 token => wakeups.ready.push((Token::from_usize(token.0), readiness(event))),
             }
         }
-        self.lap.set(Instant::now());
+        self.laps.begin();
         if count >= events.capacity() {
             *events = mio::Events::with_capacity(2 * count);
         }

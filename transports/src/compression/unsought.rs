@@ -21,6 +21,9 @@ pub(crate) fn is_worth_a_look(plain: &[u8], before: u64) -> bool {
 /// announcement.
 #[cold]
 pub(crate) fn find(plain: &[u8], before: u64) -> Option<(Format, u64)> {
+    let searched = &plain[..plain.len().min(SEARCHED)];
+    // Every announcement has zeros, and text has none.
+    memchr::memchr(0, searched)?;
     let announced = |at: usize| {
         let passed = before + at as u64;
         match announcement::recognise(&plain[at..], Place::after(passed)) {
@@ -28,7 +31,6 @@ pub(crate) fn find(plain: &[u8], before: u64) -> Option<(Format, u64)> {
             Verdict::Plain | Verdict::Prefix { .. } => None,
         }
     };
-    let searched = &plain[..plain.len().min(SEARCHED)];
     let marked = marks(searched).flat_map(|(at, headers)| headers.iter().filter_map(move |&len| at.checked_sub(len)));
     announced(0).or_else(|| marked.filter(|_| before < SEARCHED as u64).find_map(announced))
 }

@@ -44,6 +44,7 @@ pub struct Port(Rc<PortSource>);
 
 struct PortSource {
     shared: Rc<Shared>,
+    bound: Rc<AcceptBound>,
     address: Address,
     token: Cell<Token>,
     listener: RefCell<Option<Box<dyn Listener>>>,
@@ -71,9 +72,11 @@ impl Port {
         layers: Layers,
     ) -> io::Result<Self> {
         let shared = Shared::of(reactor);
-        AcceptBound::of(reactor).read_descriptor_limit(reactor.backend());
+        let bound = AcceptBound::of(reactor);
+        bound.read_descriptor_limit(reactor.backend());
         let source = Rc::new(PortSource {
             shared,
+            bound,
             address: listener.local_address()?,
             token: Cell::new(Token::from_usize(usize::MAX)),
             listener: RefCell::new(Some(listener)),
@@ -211,8 +214,8 @@ impl PortSource {
         if self.layers.tls.is_some() && !crate::tls::Handshakes::of(reactor).has_room(reactor.now()) {
             return false;
         }
-        let bound = AcceptBound::of(reactor);
-        bound.has_room(reactor.backend()) || Lingering::make_room(&self.shared) && bound.has_room(reactor.backend())
+        let backend = reactor.backend();
+        self.bound.has_room(backend) || Lingering::make_room(&self.shared) && self.bound.has_room(backend)
     }
 
     fn accepted(&self, stream: Box<dyn Stream>, peer: Address) {
