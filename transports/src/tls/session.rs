@@ -174,7 +174,7 @@ fn write<Data>(traffic: &mut WriteTraffic<'_, Data>, job: Job<'_>, wire: &mut Ve
         Job::CloseNotify => append(wire, 2 * RECORD_OVERHEAD, |room| traffic.queue_close_notify(room).map_err(too_small))?,
         Job::Encrypt(plain) => {
             wire.reserve(plain.len() + plain.len().div_ceil(RECORD) * RECORD_OVERHEAD);
-            // Record by record, so that room for each is made in the processor's cache.
+            // Record by record: the room that is made for each is filled at once.
             for record in plain.chunks(RECORD) {
                 append(wire, record.len() + RECORD_OVERHEAD, |room| traffic.encrypt(record, room).map_err(too_small))?;
             }
