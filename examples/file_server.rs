@@ -2,8 +2,8 @@
 //!
 //! Run:    cargo run --example file_server [ENDPOINT [FOLDER]]     (127.0.0.1:8080 and the working directory unless given)
 //! Try:    curl -i http://127.0.0.1:8080/Cargo.toml
-//! Expect: the file; 404 for what is no file, hidden or outside of the folder. A connection is kept, closed after 30 s in which
-//!         its client neither asks nor takes anything, and after a head of over 8 KiB.
+//! Expect: the file; 404 for what is no file, hidden or outside of the folder (links are followed). A connection is kept, closed
+//!         after 30 s in which its client neither asks nor takes anything, and after a head of over 8 KiB.
 
 use std::fs::File;
 use std::io;

@@ -25,7 +25,8 @@ use std::rc::Rc;
 pub struct SharedBytes(Rc<dyn AsRef<[u8]>>);
 
 impl SharedBytes {
-    /// Shares the bytes that `owner` gives, which have to be the same every time it is asked.
+    /// Shares the bytes that `owner` gives, which have to be the same every time it is asked. That is in the midst of sending, where
+    /// it may neither panic nor use a transport.
     #[must_use]
     pub fn new(owner: impl AsRef<[u8]> + 'static) -> Self {
         Self(Rc::new(owner))

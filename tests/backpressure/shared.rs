@@ -1,6 +1,7 @@
 //! Bytes that many connections share: sent in their place, counted as all others, and in memory once.
 
 use std::cell::{Cell, RefCell};
+use std::io::Read;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -267,6 +268,28 @@ fn wrappers_and_recorders_are_shown_shared_bytes_as_they_are_shown_all_others() 
     let transport = StringTransport::new();
     factory.build_protocol(&transport.peer()).unwrap().connection_made(&transport).unwrap();
     assert_eq!((transport.value(), counted.get()), (b"<hello".to_vec(), 6));
+}
+
+#[test]
+fn compression_that_is_switched_on_begins_behind_shared_bytes_that_are_still_unsent() {
+    for length in [100, 10_000] {
+        let (reactor, room, peers) = room(1, 40);
+        let transport = room.borrow()[0].clone();
+        let message = SharedBytes::from(pattern(5, length));
+        transport.write_shared(&message);
+        reactor.advance(Duration::ZERO);
+        assert_eq!(transport.unsent(), length - 40);
+        transport.set_compression(Compression::deflate().announce(false)).unwrap();
+        transport.write_shared(&message);
+        transport.lose_connection();
+        peers[0].set_room(usize::MAX);
+        let got = take_all(&reactor, &peers[0]);
+        let (plain, compressed) = got.split_at(length);
+        assert!(*plain == *message, "{length} bytes");
+        let mut inflated = Vec::new();
+        flate2::read::ZlibDecoder::new(compressed).read_to_end(&mut inflated).unwrap();
+        assert!(inflated == *message, "{length} bytes");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::Shutdown;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use torsade::prelude::*;
 
@@ -10,7 +11,9 @@ use crate::support::{address, drain, pattern, peer, run, stop};
 
 /// What the server answers to all this, until it or we end the connection.
 fn answers(requests: Vec<u8>) -> Vec<u8> {
-    let folder = std::env::temp_dir().join(format!("torsade-file-server-{}-{}", std::process::id(), requests.len()));
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("torsade-file-server-{}-{number}", std::process::id()));
     std::fs::create_dir_all(folder.join("inner")).unwrap();
     std::fs::write(folder.join("inner/small.txt"), "small").unwrap();
     std::fs::write(folder.join("large"), pattern(0, 300_000)).unwrap();

@@ -64,11 +64,19 @@ fn in_one_read(wire: &str, ask: Ask) -> Vec<String> {
 
 #[test]
 fn no_line_follows_one_that_pauses_closes_or_fills_the_output() {
-    let stopping: [(&str, Ask); 7] = [
+    let stopping: [(&str, Ask); 9] = [
         ("pause_producing", |transport| transport.pause_producing()),
         ("lose_connection", |transport| transport.lose_connection()),
         ("abort_connection", |transport| transport.abort_connection()),
         ("write, to the high watermark", |transport| transport.write(support::pattern(0, 65_536))),
+        ("write_shared, to the high watermark", |transport| {
+            transport.write_shared(&SharedBytes::from(support::pattern(0, 65_536)));
+        }),
+        ("write while congested, and no reading then", |transport| {
+            transport.set_read_while_congested(true);
+            transport.write(support::pattern(0, 65_536));
+            transport.set_read_while_congested(false);
+        }),
         ("write, to a mark set since", |transport| {
             transport.write("some");
             transport.set_write_buffer_limits(1, 4);
@@ -87,9 +95,10 @@ fn no_line_follows_one_that_pauses_closes_or_fills_the_output() {
 
 #[test]
 fn lines_follow_one_that_writes_or_half_closes() {
-    let going_on: [(&str, Ask); 4] = [
+    let going_on: [(&str, Ask); 5] = [
         ("nothing", |_| ()),
         ("write", |transport| transport.write("answer")),
+        ("write_shared", |transport| transport.write_shared(&SharedBytes::new("answer"))),
         ("lose_write_connection", |transport| transport.lose_write_connection()),
         ("set_compression", |transport| transport.set_compression("deflate").unwrap()),
     ];

@@ -3,6 +3,7 @@
 use torsade::prelude::*;
 use torsade::{ChildDescriptor, ProcessError, ProcessSignal};
 
+use crate::support::logged::logged;
 use crate::watcher::{Told, Watcher, run, sh};
 
 #[test]
@@ -138,6 +139,14 @@ fn what_is_written_before_the_loop_runs_is_sent() {
     reactor.run().unwrap();
     assert_eq!(told.data(1), "early");
     assert_eq!(told.all().first().map(String::as_str), Some("made"));
+}
+
+#[test]
+fn the_time_before_the_loop_runs_is_no_callbacks() {
+    let lines = logged(log::Level::Error, || drop(run(Command::new("true"), |_, _| Ok(()))));
+    // A busy machine may hold a callback up, though not for seconds; it has been up for longer.
+    let long: Vec<_> = lines.iter().filter(|(_, line)| line.contains("held up the loop") && !line.ends_with("ms")).collect();
+    assert!(long.is_empty(), "{long:?}");
 }
 
 #[test]

@@ -34,7 +34,12 @@ impl Protocol for Parrot {
                 tell(&format!("read {}", data.escape_ascii()));
                 transport.write([b"<", text, b">"].concat());
             }
-            _ => transport.write(data),
+            _ => {
+                // In two pieces of their own, if the second is large enough to be one.
+                let (first, rest) = data.split_at(data.len().min(10));
+                transport.write(first);
+                transport.write_shared(&SharedBytes::from(rest.to_vec()));
+            }
         }
         Ok(())
     }

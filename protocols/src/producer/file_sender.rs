@@ -28,7 +28,7 @@ const KNOWN_CHUNK_SIZE: u64 = 32 << 10;
 /// what is written meanwhile has the same place. Only what is overwritten in the file while it is on its way may go out as it
 /// was or as it is then. A piece is read and written where
 /// - something has to see its bytes: a [`transform`](Self::transform), TLS, compression, a policy around the protocol; also if it
-///   comes or goes in the midst of a file;
+///   comes or goes in the midst of a file. A connection that we made looks for compression until the peer's first bytes have come;
 /// - the stream is neither TCP nor a UNIX socket, the world is simulated, or the file is not one of a disk;
 /// - SIGPIPE would end the program, which it does in none of Rust's unless that is asked for.
 ///
@@ -104,7 +104,7 @@ impl<R: Read + 'static> FileSender<R> {
     }
 
     /// Sends exactly so many bytes, as a length that the peer was told asks for, whatever becomes of the file meanwhile: no more,
-    /// and fewer are an error.
+    /// and fewer are an error. They are counted before a [`transform`](Self::transform).
     #[must_use]
     pub const fn length(mut self, bytes: u64) -> Self {
         self.length = Some(bytes);

@@ -56,6 +56,8 @@ impl Reactor {
     /// ```
     pub fn set_slow_callback_duration(&self, duration: Duration) {
         self.0.calls.slow.set(duration);
+        // From here on by the clock that this limit asks for.
+        self.0.backend.lap(duration);
     }
 
     /// Makes a call on behalf of the source under `token`, from inside a call of another source or of a timer: a panic in it
@@ -63,6 +65,10 @@ impl Reactor {
     pub fn call_for(&self, token: Token, call: impl FnOnce(Rc<dyn Source>)) {
         let source = self.0.sources.borrow().get(token);
         if let Some(source) = source {
+            if !self.is_in_turn() {
+                // What the program has done so far is no callback.
+                self.begin_calls();
+            }
             self.call_source(token, source, call);
         }
     }

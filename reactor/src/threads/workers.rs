@@ -33,8 +33,8 @@ use crate::reactor::reactor_handle::ReactorHandle;
 ///   But connections that wait at the socket of a worker that stops are **reset**, also when a program is restarted by
 ///   starting the new one beside the old; and any program of the same user may listen there too and take a share.
 ///
-/// Take the first unless you have measured that the second is better for you. It is where connections come together and stay,
-/// since all workers then have as many.
+/// Take the first unless you have measured that the second is better for you. It is better where many connections come at once and
+/// stay: all workers then have about as many.
 ///
 /// # Errors
 /// [`WorkerError`]: the first worker that failed, once all have stopped.

@@ -114,7 +114,7 @@ impl Os {
             threads: Rc::default(),
             reserve,
             begin: Instant::now(),
-            laps: Stopwatch::default(),
+            laps: Stopwatch::new(),
         })
     }
 }

@@ -17,7 +17,7 @@ use super::state::State;
 /// How much unsent output does not keep a pull producer from being asked for the first time.
 const FRESH_UNSENT: usize = 16 << 10;
 
-/// How many bytes of a file are sent in a turn: at most, and at least, however little [work](Work) is left.
+/// How many bytes of a file are sent in a turn: at most, and at least, however little [work](torsade_protocols::spi::Work) is left.
 const MOST_SENT: u64 = 1 << 20;
 const LEAST_SENT: u64 = 16 << 10;
 
