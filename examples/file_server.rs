@@ -110,10 +110,10 @@ fn path_of(folder: &Path, target: &[u8]) -> Option<PathBuf> {
     path.split('/').all(is_plain).then(|| folder.join(path))
 }
 
+/// A file and its length. It is asked for before the file is opened, since to open a named pipe would wait for a writer.
 fn open(path: PathBuf) -> io::Result<(File, u64)> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() { Ok((file, metadata.len())) } else { Err(io::ErrorKind::NotFound.into()) }
+    let metadata = path.metadata()?;
+    if metadata.is_file() { Ok((File::open(path)?, metadata.len())) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 /// Starts the server on any reactor, a simulated one as well.
