@@ -4,6 +4,7 @@
 //! calls of the system for each answer.
 
 use torsade::prelude::*;
+use torsade_bench::numbers;
 
 mod chat;
 mod echo;
@@ -106,14 +107,7 @@ fn texts() -> Vec<Vec<u8>> {
         "write",
         "and",
     ];
-    // Marsaglia's xorshift64.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 20) as usize
-    };
+    let mut next = numbers();
     (0..TEXTS)
         .map(|number| {
             let words: Vec<&str> = (0..6).map(|_| WORDS[next() % WORDS.len()]).collect();

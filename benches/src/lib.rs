@@ -1,4 +1,4 @@
-//! What the benchmarks share: the time of this thread, and a text.
+//! What the benchmarks share: the time of this thread, numbers, and a text.
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -26,18 +26,22 @@ pub fn best<const N: usize>(rounds: usize, mut runs: [&mut dyn FnMut() -> f64; N
     shortest
 }
 
-/// 16 MB of events as a service sends them: always the same.
-pub fn events() -> Vec<u8> {
-    let syllables =
-        ["re", "act", "pro", "to", "col", "de", "fer", "trans", "port", "fac", "con", "nec", "call", "back", "buf", "lo"];
+/// Numbers at random, always the same ones: Marsaglia's xorshift64.
+pub fn numbers() -> impl FnMut() -> usize {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        // Marsaglia's xorshift64.
+    move || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         (state >> 20) as usize
-    };
+    }
+}
+
+/// 16 MB of events as a service sends them: always the same.
+pub fn events() -> Vec<u8> {
+    let syllables =
+        ["re", "act", "pro", "to", "col", "de", "fer", "trans", "port", "fac", "con", "nec", "call", "back", "buf", "lo"];
+    let mut next = numbers();
     let mut text = Vec::with_capacity((16 << 20) + 400);
     while text.len() < 16 << 20 {
         let word =

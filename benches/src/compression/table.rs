@@ -4,7 +4,7 @@ use std::process::Command;
 
 use torsade::Dictionary;
 use torsade::prelude::*;
-use torsade_bench::{events, time};
+use torsade_bench::{events, numbers, time};
 
 use super::link::Link;
 
@@ -133,13 +133,8 @@ impl Row {
 fn kinds() -> [Kind; 3] {
     let events = events();
     let mut lines = events.split_inclusive(|byte| *byte == b'\n');
-    let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut byte = || {
-        noise ^= noise << 13;
-        noise ^= noise >> 7;
-        noise ^= noise << 17;
-        (noise >> 32) as u8
-    };
+    let mut next = numbers();
+    let mut byte = || (next() >> 12) as u8;
     let mut texts = lines.by_ref().filter_map(|line| {
         let line = String::from_utf8_lossy(line);
         let (head, text) = line.rsplit_once(":\"")?;
