@@ -13,5 +13,6 @@ pub(crate) mod line_receiver;
 mod message_deadline;
 pub(crate) mod netstring_receiver;
 mod receiver;
+mod spare_buffer;
 pub(crate) mod stateful_protocol;
 pub(crate) mod string_protocol;

@@ -2,12 +2,11 @@
 
 use std::cell::Cell;
 
-/// The largest buffer worth keeping, in bytes: two full reads. One that held a single huge message is freed.
-const SPARE_LIMIT: usize = 128 << 10;
+use crate::framing::spare_buffer::SpareBuffer;
 
 thread_local! {
-    /// A buffer that whoever empties its own leaves for the next: one for all idle connections.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// One for all idle connections, of at most two full reads.
+    static SPARE: SpareBuffer = const { SpareBuffer::up_to(128 << 10) };
 }
 
 /// Bytes that came in and are given out from the front, by shared reference, so that a callback may take some more.
@@ -24,7 +23,7 @@ impl ByteBuffer {
     pub(crate) fn feed(&mut self, data: &[u8]) {
         self.drop_taken();
         if self.bytes.capacity() == 0 {
-            self.bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+            self.bytes = SpareBuffer::take(&SPARE);
         }
         self.bytes.extend_from_slice(data);
     }
@@ -77,12 +76,7 @@ impl ByteBuffer {
         let start = self.start.get();
         if start >= self.bytes.len() {
             self.start.set(0);
-            let mut spare = std::mem::take(&mut self.bytes);
-            spare.clear();
-            if (1..=SPARE_LIMIT).contains(&spare.capacity()) {
-                // Not while the thread ends: what is dropped then may come after it.
-                SPARE.try_with(|place| place.set(spare)).ok();
-            }
+            SpareBuffer::give(&SPARE, std::mem::take(&mut self.bytes));
         } else if start >= self.bytes.len() / 2 {
             // Moves no more bytes than were given out since the last time, so the work stays linear.
             self.bytes.drain(..start);

@@ -1,6 +1,5 @@
 //! Strings with their length before them, as a protocol: what netstrings and IntN strings have in common.
 
-use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::ops::Deref;
@@ -12,6 +11,7 @@ use crate::framing::decoder::{Decoder, FrameError};
 use crate::framing::frame_receiver::deliver_frames;
 use crate::framing::frame_transport::FrameTransport;
 use crate::framing::receiver::{Messages, Receiver, Run, receiver};
+use crate::framing::spare_buffer::SpareBuffer;
 use crate::protocol::Callback;
 
 /// A framing of strings that can be written as well as read.
@@ -59,12 +59,9 @@ pub struct StringTooLong {
     pub limit: usize,
 }
 
-/// How large a buffer is kept for the next string, in bytes.
-const KEPT: usize = 64 << 10;
-
 thread_local! {
-    /// Where a string gets its framing, so that sending one allocates nothing.
-    static FRAMED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Where a string gets its framing.
+    static FRAMED: SpareBuffer = const { SpareBuffer::up_to(64 << 10) };
 }
 
 /// A [`FrameTransport`] that sends strings; a cheap handle.
@@ -82,15 +79,12 @@ impl StringFrameTransport {
     /// wider prefix.
     #[doc(alias = "sendString")]
     pub fn send_string(&self, string: impl AsRef<[u8]>) -> Result<(), StringTooLong> {
-        let mut framed = FRAMED.try_with(Cell::take).unwrap_or_default();
+        let mut framed = SpareBuffer::take(&FRAMED);
         let encoded = (self.encode)(string.as_ref(), &mut framed);
         if encoded.is_ok() {
             self.transport.write(&framed);
         }
-        if framed.capacity() <= KEPT {
-            framed.clear();
-            FRAMED.try_with(|kept| kept.set(framed)).unwrap_or_default();
-        }
+        SpareBuffer::give(&FRAMED, framed);
         encoded
     }
 }
