@@ -85,6 +85,9 @@
 
 pub mod manual;
 
+#[cfg(feature = "hub")]
+#[doc(inline)]
+pub use torsade_hub as hub;
 pub use torsade_protocols::*;
 pub use torsade_reactor::*;
 // Named one by one, since a glob loses which feature an item needs on its way to docs.rs.
