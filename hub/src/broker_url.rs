@@ -25,10 +25,13 @@ impl BrokerUrl {
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
         let (login, hosts) = rest.rsplit_once('@').map_or((None, rest), |(login, hosts)| (Some(login), hosts));
-        let (user, password) = match login.map(|login| login.split_once(':').map_or((login, None), |(user, word)| (user, Some(word)))) {
+        let (user, password) = match login
+            .map(|login| login.split_once(':').map_or((login, None), |(user, word)| (user, Some(word))))
+        {
             None => (None, None),
             Some((user, password)) => {
-                let decoded = |part: &str| decode(part).ok_or_else(|| wrong("its login has a % without two hexadecimal digits".to_owned()));
+                let decoded =
+                    |part: &str| decode(part).ok_or_else(|| wrong("its login has a % without two hexadecimal digits".to_owned()));
                 (Some(decoded(user)?), password.map(decoded).transpose()?)
             }
         };
@@ -38,7 +41,8 @@ impl BrokerUrl {
             .map(|host| host_port(host, default_port).map_err(&wrong))
             .collect::<Result<_, _>>()?;
         let options = options.split('&').filter(|option| !option.is_empty());
-        let options = options.map(|option| option.split_once('=').unwrap_or((option, ""))).map(|(name, value)| (name.into(), value.into()));
+        let options =
+            options.map(|option| option.split_once('=').unwrap_or((option, ""))).map(|(name, value)| (name.into(), value.into()));
         Ok(Self { scheme: scheme.to_owned(), user, password, hosts, options: options.collect() })
     }
 }

@@ -39,8 +39,8 @@ pub trait Engine {
     /// it asks again when the connection was lost before the answer. It fails when the connection is lost, or the broker refuses.
     fn store(&self, topic: &Topic, publication: &Publication, origin: &str, keep: u64) -> Deferred<MessageId>;
 
-    /// Gives at most `most` messages that a topic keeps, in order, while connected.
-    fn fetch(&self, topic: &Topic, from: Start, most: usize) -> Deferred<Vec<Message>>;
+    /// Gives at most `most` messages that a topic keeps, with their ids, in order, while connected. Never asked with [`Start::Next`].
+    fn fetch(&self, topic: &Topic, from: Start, most: usize) -> Deferred<Page>;
 
     /// Tells the broker who is in a topic on the side of `process`, for as long as `expiry` unless it is told again.
     fn announce(&self, topic: &Topic, process: &str, members: &[u8], expiry: Duration) -> Deferred<()>;
@@ -105,6 +105,16 @@ pub enum Start {
     Oldest,
 }
 
+/// Messages that a topic keeps, one after the other.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "engines make it")]
+pub struct Page {
+    /// The messages, oldest first; none if there is none after the start that was asked for.
+    pub messages: Vec<Message>,
+    /// Whether some between [`Start::After`] and these may have been kept once and are not any more.
+    pub trimmed: bool,
+}
+
 /// Where an engine tells what has happened; a cheap handle. After its hub is gone it does nothing.
 #[derive(Clone)]
 pub struct Upstream(Weak<Core>);
@@ -125,7 +135,8 @@ impl Upstream {
         self.with(|core| core.disconnected(error, unconfirmed));
     }
 
-    /// A subscription has begun; with the id of the last message that the topic keeps, where it keeps any.
+    /// A subscription has begun. Where the topic keeps its messages: after which one, which is what was asked for, or else the last that
+    /// was ever stored; 0-0 if none was.
     pub fn subscribed(&self, id: InterestId, position: Option<MessageId>) {
         self.with(|core| core.subscribed(id, position));
     }

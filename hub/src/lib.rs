@@ -11,12 +11,12 @@ mod error;
 mod message;
 mod topic;
 
+pub use engine::Start;
 pub use error::{EngineError, HubError, PublishError};
 pub use message::{Gap, Message, MessageId, Publication};
 pub use topic::{Pattern, Topic, TopicError};
-pub use engine::Start;
 
 /// For engines of one's own. Programs need none of it.
 pub mod spi {
-    pub use crate::engine::{Engine, Interest, InterestId, ORIGIN, Part, Upstream};
+    pub use crate::engine::{Engine, Interest, InterestId, ORIGIN, Page, Part, Upstream};
 }

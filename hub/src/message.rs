@@ -154,6 +154,11 @@ pub enum Gap {
     },
     /// The broker has lost the messages that it had kept: their numbers begin again.
     Reset,
+    /// The broker refuses the subscription: nothing comes.
+    Refused {
+        /// Why, in the broker's words.
+        why: String,
+    },
 }
 
 impl fmt::Display for Gap {
@@ -165,6 +170,7 @@ impl fmt::Display for Gap {
             Self::Trimmed { after: Some(after) } => write!(f, "messages after {after} are not kept any more"),
             Self::Trimmed { after: None } => f.write_str("the first messages are not kept any more"),
             Self::Reset => f.write_str("the broker has lost the messages that it had kept"),
+            Self::Refused { why } => write!(f, "the broker refuses the subscription: {why}"),
         }
     }
 }

@@ -130,7 +130,9 @@ fn check(text: &str, wild: bool) -> Result<(), &'static str> {
             ">" if wild => return Err("> stands for all words from there on, so it has to be the last"),
             _ if word.contains(['*', '>']) && wild => return Err("* and > stand for whole words, not for parts of one"),
             _ if word.contains(['*', '>']) => return Err("* and > are for those who subscribe"),
-            _ if !word.bytes().all(|byte| byte.is_ascii_graphic()) => return Err("only printable ASCII without spaces may be in it"),
+            _ if !word.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                return Err("only printable ASCII without spaces may be in it");
+            }
             _ => {}
         }
     }
