@@ -23,7 +23,19 @@ pub enum HubError {
     },
 }
 
-/// Why a message was not published, or a subscription not made.
+/// Why a subscription was not made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The topic or pattern is none.
+    Topic(TopicError),
+    /// This engine cannot do it, for the reason that is said. Choose another engine, or do without.
+    Unsupported(&'static str),
+    /// The hub is closed.
+    Closed,
+}
+
+/// Why a message was not published.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -105,6 +117,16 @@ impl fmt::Display for EngineError {
     }
 }
 
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topic(error) => error.fmt(f),
+            Self::Unsupported(why) => f.write_str(why),
+            Self::Closed => f.write_str("the hub is closed"),
+        }
+    }
+}
+
 impl Error for HubError {}
 impl Error for EngineError {}
 
@@ -114,6 +136,21 @@ impl Error for PublishError {
             Self::Topic(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+impl Error for SubscribeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Topic(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<TopicError> for SubscribeError {
+    fn from(error: TopicError) -> Self {
+        Self::Topic(error)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use torsade_protocols::SharedBytes;
 
+use crate::error::PublishError;
 use crate::topic::Topic;
 
 /// A message of a topic, as its subscribers get it; a cheap handle.
@@ -114,6 +115,20 @@ impl Publication {
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
+    }
+
+    /// Whether it can be sent.
+    pub(crate) fn check(&self, limit: usize) -> Result<(), PublishError> {
+        let length = self.payload.len();
+        if length > limit {
+            return Err(PublishError::TooLong { length, limit });
+        }
+        let is_text = |text: &str| !text.contains(['\r', '\n', '\0']);
+        let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+        match self.headers.iter().find(|(name, value)| !is_name(name) || !is_text(value)) {
+            Some((name, _)) => Err(PublishError::Header { name: name.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// For engines: the payload.

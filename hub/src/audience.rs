@@ -1,0 +1,288 @@
+//! Those who want the same messages.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use slab::Slab;
+use torsade_reactor::spi::{catch, drop_quietly};
+use torsade_reactor::{Result, report_error};
+
+use crate::encoding::Encoded;
+use crate::engine::{Interest, InterestId, Start};
+use crate::member::Joined;
+use crate::message::{Gap, Message, MessageId};
+use crate::origins::Origins;
+use crate::stats::Counters;
+use crate::subscriber::Subscriber;
+
+/// All listeners of one interest: one subscription at the engine, whatever their number.
+///
+/// Guaranteed: a listener that is [live](Place::Live) has got, or was told that it missed, every message up to the audience's position; one that is behind
+/// gets what is kept first, and is live once it has come up to that.
+pub(crate) struct Audience {
+    pub(crate) id: InterestId,
+    pub(crate) interest: Interest,
+    /// Whether the engine has begun the subscription on this connection.
+    pub(crate) is_subscribed: Cell<bool>,
+    /// The last stored message that was delivered, or after which the subscription began.
+    pub(crate) position: Cell<Option<MessageId>>,
+    listeners: RefCell<Slab<Rc<Listener>>>,
+    origins: RefCell<Origins>,
+}
+
+/// A subscriber, and how far it has got.
+pub(crate) struct Listener {
+    /// Of all subscriptions of the hub; slots are used again, numbers are not.
+    pub(crate) number: u64,
+    pub(crate) target: Target,
+    place: Cell<Place>,
+    /// The last message that it has got from those that are kept, while the subscription may not have come so far.
+    ahead: Cell<Option<MessageId>>,
+    /// While it is behind: whose messages it has got.
+    origins: RefCell<Origins>,
+    /// While it is behind: whether a page is on its way.
+    is_fetching: Cell<bool>,
+    has_ended: Cell<bool>,
+}
+
+pub(crate) enum Target {
+    /// None while it is being called.
+    Function(RefCell<Option<Box<dyn Subscriber>>>),
+    Member(Rc<Joined>),
+}
+
+/// Where a listener is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// Its subscription has not begun.
+    New,
+    /// It gets what is kept, from here on.
+    Behind(Start),
+    /// It gets what comes.
+    Live,
+}
+
+impl Audience {
+    pub(crate) fn new(id: InterestId, interest: Interest) -> Self {
+        Self {
+            id,
+            interest,
+            is_subscribed: Cell::new(false),
+            position: Cell::new(None),
+            listeners: RefCell::default(),
+            origins: RefCell::default(),
+        }
+    }
+
+    /// Takes in a listener, and gives the key that it has here.
+    pub(crate) fn add(&self, listener: Listener) -> (usize, Rc<Listener>) {
+        let listener = Rc::new(listener);
+        if listener.place.get() == Place::New && self.is_subscribed.get() {
+            listener.place.set(Place::Live);
+        }
+        (self.listeners.borrow_mut().insert(Rc::clone(&listener)), listener)
+    }
+
+    /// Lets a listener go; says whether it was the last. It may drop the user's own things, so nothing may be borrowed.
+    pub(crate) fn remove(&self, key: usize, number: u64) -> bool {
+        let removed = {
+            let mut listeners = self.listeners.borrow_mut();
+            let is_here = listeners.get(key).is_some_and(|listener| listener.number == number);
+            is_here.then(|| listeners.remove(key))
+        };
+        if let Some(listener) = removed {
+            listener.has_ended.set(true);
+            drop_quietly("a subscriber", listener);
+        }
+        self.is_empty()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.listeners.borrow().is_empty()
+    }
+
+    /// The subscription has begun on this connection. Those who were live before it was lost are told of the gap, unless the topic
+    /// keeps its messages.
+    pub(crate) fn subscribed(&self, position: Option<MessageId>, counters: &Counters) {
+        self.is_subscribed.set(true);
+        if self.interest.stored && self.position.get().is_none() {
+            self.position.set(position);
+        }
+        if !self.interest.stored && self.any(|listener| listener.place.get() == Place::Live) {
+            counters.gaps.add(1);
+            self.each(|listener| {
+                if listener.place.get() == Place::Live {
+                    listener.tell(&Gap::Disconnected);
+                }
+            });
+        }
+        self.each(|listener| {
+            if listener.place.get() == Place::New {
+                listener.place.set(Place::Live);
+            }
+        });
+    }
+
+    /// Those who are behind, to be brought up.
+    pub(crate) fn behind(&self) -> Vec<Rc<Listener>> {
+        let is_behind = |listener: &&Rc<Listener>| matches!(listener.place.get(), Place::Behind(_));
+        self.listeners.borrow().iter().map(|(_, listener)| listener).filter(is_behind).cloned().collect()
+    }
+
+    /// Delivers a message of the subscription to all who are live.
+    pub(crate) fn deliver(&self, message: &Message, counters: &Rc<Counters>) {
+        if let (true, Some(id)) = (self.interest.stored, message.id()) {
+            if self.position.get().is_some_and(|position| id <= position) {
+                return;
+            }
+            self.position.set(Some(id));
+            if !self.origins.borrow_mut().is_new(message) {
+                counters.duplicates.add(1);
+                return;
+            }
+        }
+        let mut encoded = Encoded::new(message);
+        self.each(|listener| {
+            let is_ahead = listener.ahead.get().is_some_and(|ahead| message.id().is_some_and(|id| id <= ahead));
+            if listener.place.get() == Place::Live && !is_ahead {
+                listener.deliver(&mut encoded, counters);
+            }
+        });
+    }
+
+    /// Remembers whose a message is that a listener got from those that are kept, so that it is not delivered again as a later one.
+    pub(crate) fn remember(&self, message: &Message) {
+        if message.id() <= self.position.get() {
+            self.origins.borrow_mut().is_new(message);
+        }
+    }
+
+    /// Tells all who are live of missing messages.
+    pub(crate) fn missed(&self, gap: &Gap, counters: &Counters) {
+        counters.gaps.add(1);
+        if *gap == Gap::Reset {
+            self.position.set(Some(MessageId { major: 0, minor: 0 }));
+            self.origins.take();
+        }
+        self.each(|listener| {
+            if *gap == Gap::Reset {
+                listener.ahead.set(None);
+                if listener.place.get() != Place::Live {
+                    listener.place.set(Place::Behind(Start::Oldest));
+                }
+            }
+            if listener.place.get() == Place::Live || matches!(gap, Gap::Refused { .. } | Gap::Reset) {
+                listener.tell(gap);
+            }
+        });
+    }
+
+    /// Ends all subscriptions.
+    pub(crate) fn clear(&self) {
+        for listener in std::mem::take(&mut *self.listeners.borrow_mut()) {
+            listener.1.has_ended.set(true);
+            drop_quietly("a subscriber", listener);
+        }
+    }
+
+    fn any(&self, is: impl Fn(&Listener) -> bool) -> bool {
+        self.listeners.borrow().iter().any(|(_, listener)| is(listener))
+    }
+
+    /// Calls with each listener that is here now and still is when its turn comes; callbacks may subscribe and unsubscribe.
+    fn each(&self, mut call: impl FnMut(&Rc<Listener>)) {
+        // One that comes meanwhile may take the place of one that went, and is served as well: it is live already.
+        let places = self.listeners.borrow().capacity();
+        for key in 0..places {
+            let listener = self.listeners.borrow().get(key).cloned();
+            if let Some(listener) = listener {
+                call(&listener);
+            }
+        }
+    }
+}
+
+impl Listener {
+    pub(crate) fn new(number: u64, target: Target, start: Start) -> Self {
+        let place = if start == Start::Next { Place::New } else { Place::Behind(start) };
+        Self {
+            number,
+            target,
+            place: Cell::new(place),
+            ahead: Cell::new(None),
+            origins: RefCell::default(),
+            is_fetching: Cell::new(false),
+            has_ended: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place.get()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.get()
+    }
+
+    /// Says whether a page may be asked for, which is then on its way.
+    pub(crate) fn begin_fetch(&self) -> bool {
+        !self.is_fetching.replace(true)
+    }
+
+    pub(crate) fn end_fetch(&self) {
+        self.is_fetching.set(false);
+    }
+
+    /// Delivers a message of those that are kept.
+    pub(crate) fn catch_up(&self, audience: &Audience, message: &Message, counters: &Rc<Counters>) {
+        audience.remember(message);
+        if self.origins.borrow_mut().is_new(message) {
+            self.deliver(&mut Encoded::new(message), counters);
+        } else {
+            counters.duplicates.add(1);
+        }
+    }
+
+    /// It has got everything that is kept up to this.
+    pub(crate) fn came_to(&self, id: MessageId) {
+        self.place.set(Place::Behind(Start::After(id)));
+        self.ahead.set(Some(id));
+    }
+
+    /// It has come up to the subscription.
+    pub(crate) fn is_live(&self) {
+        self.origins.take();
+        self.place.set(Place::Live);
+    }
+
+    pub(crate) fn deliver(&self, encoded: &mut Encoded<'_>, counters: &Rc<Counters>) {
+        match &self.target {
+            Target::Member(member) => member.deliver(encoded, counters),
+            Target::Function(function) => {
+                counters.delivered.add(1);
+                self.call(function, |subscriber| subscriber.message_received(encoded.message()));
+            }
+        }
+    }
+
+    pub(crate) fn tell(&self, gap: &Gap) {
+        match &self.target {
+            Target::Member(member) => member.tell(gap),
+            Target::Function(function) => self.call(function, |subscriber| subscriber.messages_missed(gap)),
+        }
+    }
+
+    fn call(&self, function: &RefCell<Option<Box<dyn Subscriber>>>, call: impl FnOnce(&mut dyn Subscriber) -> Result) {
+        let Some(mut subscriber) = function.take() else { return };
+        match catch(|| call(&mut *subscriber)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => report_error("hub", format_args!("a subscriber failed: {error}")),
+            Err(panic) => report_error("hub", format_args!("a subscriber {panic}")),
+        }
+        if self.has_ended.get() {
+            drop_quietly("a subscriber", subscriber);
+        } else {
+            function.replace(Some(subscriber));
+        }
+    }
+}

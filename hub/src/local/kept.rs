@@ -1,0 +1,143 @@
+//! The messages that topics of a `local:` hub keep.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::engine::Start;
+use crate::message::{Headers, MessageId, Publication};
+use crate::topic::Topic;
+
+/// How many bytes are kept in all topics together.
+const MAX_BYTES: usize = 64 << 20;
+
+/// What a record takes beside its payload, roughly.
+const RECORD: usize = 160;
+
+/// A message on its way, or kept.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) topic: Topic,
+    pub(super) payload: Arc<[u8]>,
+    pub(super) headers: Headers,
+    pub(super) id: Option<MessageId>,
+}
+
+impl Record {
+    pub(super) fn new(topic: &Topic, publication: &Publication, id: Option<MessageId>) -> Self {
+        let headers = publication.headers().iter().cloned().collect();
+        Self { topic: topic.clone(), payload: Arc::clone(publication.payload()), headers, id }
+    }
+
+    /// How many bytes it takes, roughly.
+    pub(super) fn size(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>());
+        self.payload.len() + headers.sum::<usize>() + RECORD
+    }
+}
+
+/// The last messages of topics, at most [`MAX_BYTES`] of them.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    topics: BTreeMap<Topic, Log>,
+    bytes: usize,
+    /// How often something was stored: what was last stored to counts as used.
+    clock: u64,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    records: VecDeque<Arc<Record>>,
+    /// Of the last message that was ever stored.
+    last: u64,
+    used: u64,
+}
+
+impl Kept {
+    /// After which message one begins that begins now.
+    pub(super) fn last(&self, topic: &Topic) -> MessageId {
+        id(self.topics.get(topic).map_or(0, |log| log.last))
+    }
+
+    /// Keeps a message that is made with its id.
+    pub(super) fn store(&mut self, topic: &Topic, keep: u64, make: impl FnOnce(MessageId) -> Record) -> Arc<Record> {
+        self.clock += 1;
+        let log = self.topics.entry(topic.clone()).or_default();
+        log.used = self.clock;
+        log.last += 1;
+        let record = Arc::new(make(id(log.last)));
+        self.bytes += record.size();
+        log.records.push_back(Arc::clone(&record));
+        while u64::try_from(log.records.len()).is_ok_and(|length| length > keep) {
+            self.bytes -= log.records.pop_front().map_or(0, |oldest| oldest.size());
+        }
+        while self.bytes > MAX_BYTES && self.drop_some() {}
+        record
+    }
+
+    /// Drops the oldest message of the topic that was not stored to for longest; its numbers go on.
+    fn drop_some(&mut self) -> bool {
+        let log = self.topics.values_mut().filter(|log| !log.records.is_empty()).min_by_key(|log| log.used);
+        let oldest = log.and_then(|log| log.records.pop_front());
+        self.bytes -= oldest.as_ref().map_or(0, |oldest| oldest.size());
+        oldest.is_some()
+    }
+
+    /// At most `most` messages from a start on, and whether some before them are not kept any more.
+    pub(super) fn page(&self, topic: &Topic, from: Start, most: usize) -> (Vec<Arc<Record>>, bool) {
+        let Some(log) = self.topics.get(topic) else { return (Vec::new(), false) };
+        let first = log.records.front().and_then(|record| record.id).map_or(log.last + 1, |id| id.minor);
+        let (skip, trimmed) = match from {
+            Start::Next => return (Vec::new(), false),
+            Start::Oldest => (0, false),
+            Start::Last(count) => (log.records.len().saturating_sub(count), false),
+            Start::After(after) => {
+                let next = after.minor.saturating_add(1);
+                (usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX), next < first)
+            }
+        };
+        (log.records.iter().skip(skip).take(most).cloned().collect(), trimmed)
+    }
+}
+
+const fn id(number: u64) -> MessageId {
+    MessageId { major: 0, minor: number }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(kept: &mut Kept, topic: &Topic, keep: u64, length: usize) -> u64 {
+        let publication = Publication::from(vec![b'x'; length]);
+        kept.store(topic, keep, |id| Record::new(topic, &publication, Some(id))).id.unwrap().minor
+    }
+
+    fn numbers(page: (Vec<Arc<Record>>, bool)) -> (Vec<u64>, bool) {
+        (page.0.iter().map(|record| record.id.unwrap().minor).collect(), page.1)
+    }
+
+    #[test]
+    fn the_last_messages_are_kept_and_a_hole_is_known() {
+        let (mut kept, topic) = (Kept::default(), "a".parse().unwrap());
+        for _ in 0..10 {
+            store(&mut kept, &topic, 4, 1);
+        }
+        assert_eq!(numbers(kept.page(&topic, Start::Oldest, 9)), (vec![7, 8, 9, 10], false));
+        assert_eq!(numbers(kept.page(&topic, Start::Last(2), 9)), (vec![9, 10], false));
+        assert_eq!(numbers(kept.page(&topic, Start::After(id(6)), 2)), (vec![7, 8], false));
+        assert_eq!(numbers(kept.page(&topic, Start::After(id(5)), 9)), (vec![7, 8, 9, 10], true));
+        assert_eq!(numbers(kept.page(&topic, Start::After(id(10)), 9)), (vec![], false));
+    }
+
+    #[test]
+    fn all_topics_together_are_bounded_and_their_numbers_go_on() {
+        let (mut kept, old, new) = (Kept::default(), "old".parse().unwrap(), "new".parse().unwrap());
+        store(&mut kept, &old, 100, 1 << 20);
+        for _ in 0..70 {
+            store(&mut kept, &new, 100, 1 << 20);
+        }
+        assert!(kept.bytes <= MAX_BYTES);
+        assert_eq!(numbers(kept.page(&old, Start::Oldest, 9)), (vec![], false));
+        assert_eq!(store(&mut kept, &old, 100, 1), 2);
+    }
+}

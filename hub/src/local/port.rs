@@ -1,0 +1,199 @@
+//! One reactor of a `local:` hub, as the others see it.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Weak;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use torsade_reactor::{Reactor, ReactorHandle};
+
+use super::Delivery;
+use super::kept::Record;
+use crate::engine::{Interest, InterestId};
+use crate::message::MessageId;
+use crate::topic::{Pattern, Topic};
+
+/// What a reactor of the hub is interested in, and where it finds it.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) inbox: Arc<Inbox>,
+    topics: HashMap<Topic, Vec<(InterestId, bool)>>,
+    patterns: Vec<(Pattern, InterestId)>,
+    groups: Vec<(Arc<str>, Pattern, InterestId)>,
+}
+
+impl Port {
+    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+        Self { inbox, topics: HashMap::new(), patterns: Vec::new(), groups: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, id: InterestId, interest: &Interest) {
+        match (&interest.group, interest.pattern.topic()) {
+            (Some(group), _) => self.groups.push((Arc::from(&**group), interest.pattern.clone(), id)),
+            (None, Some(topic)) => self.topics.entry(topic).or_default().push((id, interest.stored)),
+            (None, None) => self.patterns.push((interest.pattern.clone(), id)),
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: InterestId) {
+        self.topics.retain(|_, interests| {
+            interests.retain(|(known, _)| *known != id);
+            !interests.is_empty()
+        });
+        self.patterns.retain(|(_, known)| *known != id);
+        self.groups.retain(|(_, _, known)| *known != id);
+    }
+
+    /// Puts the message into the inbox once for each interest in it, groups apart.
+    pub(super) fn offer(&self, record: &Arc<Record>) {
+        for (id, stored) in self.topics.get(&record.topic).into_iter().flatten() {
+            self.inbox.put(Item::Message(*id, Arc::clone(record), record.id.filter(|_| *stored)));
+        }
+        for (pattern, id) in &self.patterns {
+            if pattern.matches(&record.topic) {
+                self.inbox.put(Item::Message(*id, Arc::clone(record), None));
+            }
+        }
+    }
+
+    /// The groups here that want messages of a topic.
+    pub(super) fn groups(&self, topic: &Topic) -> impl Iterator<Item = (&Arc<str>, InterestId)> {
+        self.groups.iter().filter(|(_, pattern, _)| pattern.matches(topic)).map(|(group, _, id)| (group, *id))
+    }
+}
+
+/// What a reactor has to be told, in order.
+#[derive(Debug)]
+pub(super) enum Item {
+    Connected,
+    Subscribed(InterestId, Option<MessageId>),
+    /// With the id that the subscriber is told, if any.
+    Message(InterestId, Arc<Record>, Option<MessageId>),
+    /// So many messages were dropped here.
+    Missed(InterestId, u64),
+}
+
+/// Messages for one reactor, filled by all and emptied by its loop; in bounds.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    messages: usize,
+    bytes: usize,
+    queue: Mutex<Queue>,
+    /// How many messages wait; read without the lock.
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    bytes: usize,
+    /// None before it is opened, and after it is closed.
+    reactor: Option<ReactorHandle>,
+    /// Whether the reactor knows that something is here.
+    is_told: bool,
+}
+
+/// Where each reactor finds what takes its messages out: one for each hub that it has opened.
+#[derive(Default)]
+struct Deliveries(std::cell::RefCell<Vec<(Arc<Inbox>, Weak<Delivery>)>>);
+
+impl Inbox {
+    pub(super) fn new(messages: usize, bytes: usize) -> Self {
+        Self { messages, bytes, queue: Mutex::default(), waiting: AtomicUsize::new(0) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn open(self: &Arc<Self>, reactor: &Reactor, delivery: Weak<Delivery>) {
+        reactor.local(|_| Deliveries::default()).0.borrow_mut().push((Arc::clone(self), delivery));
+        self.lock().reactor = Some(reactor.handle());
+    }
+
+    /// Nothing is taken in any more.
+    pub(super) fn close(&self) {
+        let mut queue = self.lock();
+        queue.reactor = None;
+        queue.items.clear();
+    }
+
+    /// Puts in an item, and wakes the reactor if it does not know yet. A message that does not fit is dropped, and that is an item.
+    pub(super) fn put(self: &Arc<Self>, item: Item) {
+        let mut queue = self.lock();
+        if queue.reactor.is_none() {
+            return;
+        }
+        queue.push(item, self.messages, self.bytes);
+        self.waiting.store(queue.items.len(), Ordering::Relaxed);
+        if !std::mem::replace(&mut queue.is_told, true)
+            && let Some(reactor) = &queue.reactor
+        {
+            let inbox = Arc::clone(self);
+            // One that has stopped takes nothing any more.
+            reactor.call_from_thread(move |reactor| inbox.deliver(reactor)).ok();
+        }
+    }
+
+    pub(super) fn take(&self) -> Option<Item> {
+        let mut queue = self.lock();
+        let item = queue.items.pop_front();
+        if let Some(Item::Message(_, record, _)) = &item {
+            queue.bytes -= record.size();
+        }
+        self.waiting.store(queue.items.len(), Ordering::Relaxed);
+        item
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether half of what may wait here does: who publishes here then waits, so that the rest is for others.
+    pub(super) fn is_congested(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > self.messages / 2
+    }
+
+    /// On the reactor's thread: has its delivery take out what is here, in this turn and the next ones.
+    fn deliver(self: &Arc<Self>, reactor: &Reactor) {
+        let deliveries = reactor.local(|_| Deliveries::default());
+        deliveries.0.borrow_mut().retain(|(_, delivery)| delivery.strong_count() > 0);
+        let delivery =
+            deliveries.0.borrow().iter().find(|(inbox, _)| Arc::ptr_eq(inbox, self)).and_then(|(_, weak)| weak.upgrade());
+        self.lock().is_told = false;
+        let Some(delivery) = delivery else { return };
+        if delivery.deliver() {
+            self.again(reactor);
+        }
+    }
+
+    /// Goes on in the next turn.
+    fn again(self: &Arc<Self>, reactor: &Reactor) {
+        if !std::mem::replace(&mut self.lock().is_told, true) {
+            let (inbox, handle) = (Arc::clone(self), reactor.handle());
+            handle.call_from_thread(move |reactor| inbox.deliver(reactor)).ok();
+        }
+    }
+}
+
+impl Queue {
+    fn push(&mut self, item: Item, messages: usize, bytes: usize) {
+        let Item::Message(id, record, _) = &item else { return self.items.push_back(item) };
+        let size = record.size();
+        if self.items.len() < messages && (self.items.is_empty() || self.bytes + size <= bytes) {
+            self.bytes += size;
+            return self.items.push_back(item);
+        }
+        // The dropped ones of one subscription are told together: at most as many items as it has interests.
+        let id = *id;
+        let last = self
+            .items
+            .iter_mut()
+            .rev()
+            .find(|item| matches!(item, Item::Missed(known, _) | Item::Message(known, ..) if *known == id));
+        match last {
+            Some(Item::Missed(_, dropped)) => *dropped += 1,
+            _ => self.items.push_back(Item::Missed(id, 1)),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A connection that gets the messages of a topic.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem::size_of;
+use std::rc::Rc;
+
+use torsade_protocols::{Reason, SharedBytes, Transport};
+use torsade_reactor::report_error;
+use torsade_reactor::spi::catch;
+
+use crate::encoding::{Encoded, Encoding};
+use crate::engine::Start;
+use crate::message::{Gap, Message};
+use crate::stats::Counters;
+
+/// A connection that is to get messages, and how; for [`Hub::join`](crate::Hub::join).
+///
+/// # Limits
+/// What it is sent waits in its transport up to the high watermark of unsent bytes (64 KiB), and behind that in a queue of at most 256
+/// messages and 1 MiB; a connection that reads has no queue. What happens when the queue is full is said by [`overflow`](Self::overflow).
+pub struct Member {
+    transport: Transport,
+    encoding: Encoding,
+    messages: usize,
+    bytes: usize,
+    overflow: Overflow,
+    pub(crate) start: Start,
+    filter: Option<Box<Filter>>,
+}
+
+type Filter = dyn Fn(&Message) -> bool;
+
+/// What becomes of messages for a connection whose queue is full.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The oldest that wait are dropped, and the connection is told of the [`Gap`] in their place.
+    #[default]
+    DropOldest,
+    /// The new ones are dropped, and the connection is told of the [`Gap`] in their place.
+    DropNewest,
+    /// The connection is ended, with [`Reason::LimitExceeded`].
+    Disconnect,
+}
+
+impl Member {
+    /// Has the connection get the messages that are published from now on, as `encoding` makes them, and
+    /// [the oldest dropped](Overflow::DropOldest) if it does not read them.
+    #[must_use]
+    pub fn new(transport: &Transport, encoding: &Encoding) -> Self {
+        Self {
+            transport: transport.clone(),
+            encoding: encoding.clone(),
+            messages: 256,
+            bytes: 1 << 20,
+            overflow: Overflow::default(),
+            start: Start::Next,
+            filter: None,
+        }
+    }
+
+    /// Sets how many messages, and how many bytes of them, may wait behind the transport; each at least one.
+    #[must_use]
+    pub fn limit(self, messages: usize, bytes: usize) -> Self {
+        Self { messages: if messages == 0 { 1 } else { messages }, bytes, ..self }
+    }
+
+    /// Sets what happens when so much waits.
+    #[must_use]
+    pub fn overflow(self, overflow: Overflow) -> Self {
+        Self { overflow, ..self }
+    }
+
+    /// Begins with messages that the topic [keeps](crate::HubConfig::replay).
+    #[must_use]
+    pub fn start(self, start: Start) -> Self {
+        Self { start, ..self }
+    }
+
+    /// Leaves out messages for which this is false, such as those that this member has sent. It may not use the hub.
+    #[must_use]
+    pub fn filter(self, filter: impl Fn(&Message) -> bool + 'static) -> Self {
+        Self { filter: Some(Box::new(filter)), ..self }
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member")
+            .field("transport", &self.transport)
+            .field("messages", &self.messages)
+            .field("bytes", &self.bytes)
+            .field("overflow", &self.overflow)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A member that has joined, with what waits behind its transport.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    member: Member,
+    waiting: RefCell<Waiting>,
+    /// Whether it is told when the transport has room.
+    asked: Cell<bool>,
+}
+
+/// Empty, without memory of its own, while the connection takes what it is sent.
+#[derive(Debug, Default)]
+struct Waiting {
+    items: VecDeque<Item>,
+    messages: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Item {
+    Message(SharedBytes),
+    /// So many were dropped here.
+    Dropped(u64),
+}
+
+impl Joined {
+    pub(crate) fn new(member: Member) -> Self {
+        Self { member, waiting: RefCell::default(), asked: Cell::new(false) }
+    }
+
+    pub(crate) const fn transport(&self) -> &Transport {
+        &self.member.transport
+    }
+
+    /// Whether nothing waits for the connection, and it would take more.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.asked.get() && !self.member.transport.is_congested()
+    }
+
+    /// Sends the message, or has it wait.
+    pub(crate) fn deliver(self: &Rc<Self>, encoded: &mut Encoded<'_>, counters: &Rc<Counters>) {
+        if !self.wants(encoded.message()) {
+            return;
+        }
+        let Some(bytes) = encoded.bytes(&self.member.encoding) else { return };
+        if self.has_room() {
+            self.member.transport.write_shared(bytes);
+            counters.delivered.add(1);
+            return;
+        }
+        self.wait(bytes.clone(), counters);
+        self.ask(counters);
+    }
+
+    fn wants(&self, message: &Message) -> bool {
+        let Some(filter) = &self.member.filter else { return true };
+        catch(|| filter(message)).unwrap_or_else(|panic| {
+            report_error("hub", format_args!("a filter of messages of {} {panic}", message.topic()));
+            false
+        })
+    }
+
+    /// Tells the connection of missing messages, in their place.
+    pub(crate) fn tell(&self, gap: &Gap) {
+        let Some(bytes) = self.member.encoding.gap(gap) else { return };
+        if self.has_room() {
+            self.member.transport.write_shared(&bytes);
+        } else {
+            // Beyond the bound, by one: there is at most one of these for each loss of the broker's connection.
+            self.waiting.borrow_mut().push(bytes);
+        }
+    }
+
+    fn wait(&self, bytes: SharedBytes, counters: &Counters) {
+        let (most, most_bytes) = (self.member.messages, self.member.bytes);
+        let mut waiting = self.waiting.borrow_mut();
+        let is_full =
+            |waiting: &Waiting| waiting.messages >= most || (waiting.messages > 0 && waiting.bytes + bytes.len() > most_bytes);
+        match self.member.overflow {
+            _ if !is_full(&waiting) => waiting.push(bytes),
+            Overflow::DropOldest => {
+                let mut dropped = 0;
+                while is_full(&waiting) {
+                    dropped += waiting.drop_oldest();
+                }
+                counters.dropped_slow.add(dropped);
+                waiting.push(bytes);
+            }
+            Overflow::DropNewest => {
+                waiting.drop_newest();
+                counters.dropped_slow.add(1);
+            }
+            Overflow::Disconnect => {
+                let dropped = std::mem::take(&mut *waiting).messages + 1;
+                drop(waiting);
+                counters.dropped_slow.add(u64::try_from(dropped).unwrap_or(u64::MAX));
+                counters.disconnected_slow.add(1);
+                let reason = Reason::LimitExceeded { what: "the messages of a hub that it has not read", limit: most_bytes };
+                self.member.transport.connection().fail_with(reason);
+            }
+        }
+    }
+
+    /// Has itself called when the transport has room.
+    fn ask(self: &Rc<Self>, counters: &Rc<Counters>) {
+        if self.asked.replace(true) {
+            return;
+        }
+        let (this, counters) = (Rc::downgrade(self), Rc::clone(counters));
+        let told = self.member.transport.when_writable().add_both(move |writable| {
+            if let (Some(this), Ok(())) = (this.upgrade(), writable) {
+                this.asked.set(false);
+                this.send_waiting(&counters);
+            }
+            Ok(())
+        });
+        told.detach();
+    }
+
+    fn send_waiting(self: &Rc<Self>, counters: &Rc<Counters>) {
+        while !self.member.transport.is_congested() {
+            let Some(item) = self.waiting.borrow_mut().pop() else { return };
+            let bytes = match item {
+                Item::Message(bytes) => {
+                    counters.delivered.add(1);
+                    Some(bytes)
+                }
+                Item::Dropped(dropped) => self.member.encoding.gap(&Gap::Slow { dropped }),
+            };
+            if let Some(bytes) = bytes {
+                self.member.transport.write_shared(&bytes);
+            }
+        }
+        if !self.waiting.borrow().items.is_empty() {
+            self.ask(counters);
+        }
+    }
+}
+
+/// What a message takes beside its bytes.
+const ITEM: usize = size_of::<Item>();
+
+impl Waiting {
+    fn push(&mut self, bytes: SharedBytes) {
+        self.messages += 1;
+        self.bytes += bytes.len() + ITEM;
+        self.items.push_back(Item::Message(bytes));
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front();
+        if let Some(Item::Message(bytes)) = &item {
+            self.messages -= 1;
+            self.bytes -= bytes.len() + ITEM;
+        }
+        if self.items.is_empty() {
+            // So that an idle member has no memory of a burst.
+            self.items = VecDeque::new();
+        }
+        item
+    }
+
+    /// Drops the oldest message, and says how many that were.
+    fn drop_oldest(&mut self) -> u64 {
+        let before = match self.pop() {
+            Some(Item::Dropped(before)) => before,
+            Some(Item::Message(_)) => {
+                self.items.push_front(Item::Dropped(1));
+                return 1;
+            }
+            None => return 0,
+        };
+        let dropped = u64::from(matches!(self.pop(), Some(Item::Message(_))));
+        self.items.push_front(Item::Dropped(before + dropped));
+        dropped
+    }
+
+    fn drop_newest(&mut self) {
+        match self.items.back_mut() {
+            Some(Item::Dropped(dropped)) => *dropped += 1,
+            _ => self.items.push_back(Item::Dropped(1)),
+        }
+    }
+}

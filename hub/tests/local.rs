@@ -1,0 +1,341 @@
+//! What is particular to the hub of one process: workers that share it, its bounds, what it keeps in memory.
+
+#![cfg(unix)]
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use torsade::hub::{Encoding, Gap, Hub, HubConfig, Member, Message, Overflow, PresenceChange, PublishError, Start, Subscriber};
+use torsade::prelude::*;
+use torsade::simulated::Simulation;
+use torsade::workers;
+
+type Seen = Rc<RefCell<Vec<String>>>;
+
+/// Writes down what it gets.
+struct Notes(Seen);
+
+impl Subscriber for Notes {
+    fn message_received(&mut self, message: &Message) -> Result {
+        self.0.borrow_mut().push(String::from_utf8_lossy(message.payload()).into_owned());
+        Ok(())
+    }
+
+    fn messages_missed(&mut self, gap: &Gap) -> Result {
+        self.0.borrow_mut().push(format!("({gap})"));
+        Ok(())
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn hub(text: &str) -> (Simulation, Hub) {
+    let simulation = Simulation::new(1);
+    let hub = Hub::open(&simulation.host("10.0.0.1"), text).unwrap();
+    (simulation, hub)
+}
+
+#[test]
+fn workers_share_the_hub_that_they_opened_by_one_config() {
+    const MESSAGES: usize = 500;
+    let config = HubConfig::new("local:").unwrap().queue(10_000, 16 << 20).presence_period(seconds(3));
+    let (told, heard) = channel();
+    workers(3, |worker| {
+        let hub = config.open(worker)?;
+        let (told, index) = (told.clone(), worker.index());
+        hub.subscribe("all", move |message: &Message| {
+            told.send((index, String::from_utf8_lossy(message.payload()).into_owned()))?;
+            Ok(())
+        })?;
+        let (reactor, publisher) = (worker.deref().clone(), hub.clone());
+        // All are there before the first speaks: each has entered.
+        let name = publisher.enter("all", format!("worker {index}"))?;
+        let mut present = 0;
+        hub.clone().watch("all", move |change| {
+            present += usize::from(matches!(change, PresenceChange::Entered(_)));
+            if present == 3 {
+                present += 1;
+                for number in 0..MESSAGES {
+                    publisher.publish("all", format!("{} {number}", name.name())).unwrap();
+                }
+            }
+        })?;
+        let done = reactor.clone();
+        reactor.call_later(Duration::ZERO, move || stop_when_silent(&done, hub, 0));
+        Ok(())
+    })
+    .unwrap();
+    drop(told);
+    let mut heard_by = [const { Vec::new() }; 3];
+    heard.iter().for_each(|(index, text)| heard_by[index].push(text));
+    for texts in &heard_by {
+        assert_eq!(texts.len(), 3 * MESSAGES);
+        for worker in 0..3 {
+            let of_worker: Vec<_> = texts.iter().filter_map(|text| text.strip_prefix(&format!("worker {worker} "))).collect();
+            let expected: Vec<_> = (0..MESSAGES).map(|number| number.to_string()).collect();
+            assert_eq!(of_worker, expected);
+        }
+    }
+    assert_eq!(heard_by[0], heard_by[1], "all workers see one order");
+}
+
+use std::ops::Deref;
+
+/// Stops once every message has come.
+fn stop_when_silent(reactor: &Reactor, hub: Hub, _turns: u32) {
+    if hub.stats().delivered == 1500 {
+        reactor.stop().unwrap_or(());
+        return;
+    }
+    let again = reactor.clone();
+    reactor.call_later(Duration::from_millis(5), move || stop_when_silent(&again, hub, 0));
+}
+
+#[test]
+fn a_subscriber_is_called_from_the_loop_and_never_inside_publish() {
+    let (simulation, hub) = hub("local:");
+    let seen = Seen::default();
+    hub.subscribe("a", Notes(Rc::clone(&seen))).unwrap();
+    simulation.run_for(seconds(1)).unwrap();
+    let held = seen.borrow_mut();
+    hub.publish("a", "one").unwrap();
+    drop(held);
+    assert!(seen.borrow().is_empty());
+    simulation.run_for(seconds(1)).unwrap();
+    assert_eq!(*seen.borrow(), ["one"]);
+}
+
+#[test]
+fn a_subscriber_may_end_itself_and_begin_others() {
+    let (simulation, hub) = hub("local:");
+    let seen = Seen::default();
+    let slot: Rc<RefCell<Option<torsade::hub::Subscription>>> = Rc::default();
+    let (own, notes, inner) = (Rc::clone(&slot), Rc::clone(&seen), hub.clone());
+    let subscription = hub
+        .subscribe("a", move |_: &Message| {
+            notes.borrow_mut().push("outer".into());
+            inner.subscribe("a", Notes(Rc::clone(&notes)))?;
+            own.borrow_mut().take().unwrap().unsubscribe();
+            Ok(())
+        })
+        .unwrap();
+    slot.replace(Some(subscription));
+    simulation.run_for(seconds(1)).unwrap();
+    hub.publish("a", "one").unwrap();
+    hub.publish("a", "two").unwrap();
+    simulation.run_for(seconds(1)).unwrap();
+    let seen = seen.borrow();
+    assert_eq!((seen[0].as_str(), seen.last().unwrap().as_str()), ("outer", "two"));
+    assert_eq!(seen.iter().filter(|text| *text == "outer").count(), 1);
+}
+
+#[test]
+fn a_subscriber_that_fails_or_panics_is_called_again() {
+    let (simulation, hub) = hub("local:");
+    let seen = Seen::default();
+    let notes = Rc::clone(&seen);
+    hub.subscribe("a", move |message: &Message| {
+        notes.borrow_mut().push(String::from_utf8_lossy(message.payload()).into_owned());
+        match &message.payload()[..] {
+            b"fail" => Err("as told".into()),
+            b"panic" => panic!("as told"),
+            _ => Ok(()),
+        }
+    })
+    .unwrap();
+    for text in ["fail", "panic", "fine"] {
+        hub.publish("a", text).unwrap();
+    }
+    simulation.run_for(seconds(1)).unwrap();
+    assert_eq!(*seen.borrow(), ["fail", "panic", "fine"]);
+}
+
+#[test]
+fn a_publisher_is_refused_beyond_the_bound_and_nothing_accepted_is_lost() {
+    let simulation = Simulation::new(1);
+    let hub = HubConfig::new("local:").unwrap().queue(100, 1 << 20).open(&simulation.host("10.0.0.1")).unwrap();
+    let seen = Seen::default();
+    hub.subscribe("a", Notes(Rc::clone(&seen))).unwrap();
+    simulation.run_for(seconds(1)).unwrap();
+    let accepted = (0..1000).take_while(|number| hub.publish("a", number.to_string()).is_ok()).count();
+    assert!((100..200).contains(&accepted), "{accepted}");
+    assert!(matches!(hub.publish("a", "more"), Err(PublishError::Full)));
+    simulation.run_for(seconds(1)).unwrap();
+    let expected: Vec<_> = (0..accepted).map(|number| number.to_string()).collect();
+    assert_eq!(*seen.borrow(), expected);
+    hub.publish("a", "again").unwrap();
+    simulation.run_for(seconds(1)).unwrap();
+    assert_eq!(seen.borrow().last().unwrap(), "again");
+}
+
+#[test]
+fn each_message_for_a_group_goes_to_one_of_it() {
+    let simulation = Simulation::new(1);
+    let config = HubConfig::new("local:").unwrap();
+    let (one, other) = (config.open(&simulation.host("10.0.0.1")).unwrap(), config.open(&simulation.host("10.0.0.2")).unwrap());
+    let (seen, all) = (Seen::default(), Seen::default());
+    for hub in [&one, &one, &other] {
+        hub.subscribe_in_group("jobs.*", "workers", Notes(Rc::clone(&seen))).unwrap();
+    }
+    other.subscribe("jobs.*", Notes(Rc::clone(&all))).unwrap();
+    simulation.run_for(seconds(1)).unwrap();
+    for number in 0..30 {
+        one.publish("jobs.a", number.to_string()).unwrap();
+    }
+    simulation.run_for(seconds(1)).unwrap();
+    let mut seen: Vec<u32> = seen.borrow().iter().map(|text| text.parse().unwrap()).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..30).collect::<Vec<_>>());
+    assert_eq!(all.borrow().len(), 30);
+}
+
+#[test]
+fn who_begins_with_what_is_kept_misses_nothing_while_more_is_published() {
+    let simulation = Simulation::new(1);
+    let host = simulation.host("10.0.0.1");
+    let hub = HubConfig::new("local:").unwrap().replay("log.>", 10_000).unwrap().open(&host).unwrap();
+    let publisher = hub.clone();
+    publish_each_turn(&host, publisher, 0, 1000);
+    simulation.run_for(Duration::from_millis(300)).unwrap();
+    let all = Seen::default();
+    hub.subscribe_from("log.a", Start::Oldest, Notes(Rc::clone(&all))).unwrap();
+    simulation.run_for(seconds(30)).unwrap();
+    let expected: Vec<_> = (0..1000).map(|number| number.to_string()).collect();
+    assert_eq!(*all.borrow(), expected);
+}
+
+fn publish_each_turn(reactor: &Reactor, hub: Hub, number: u32, end: u32) {
+    if number < end {
+        hub.publish("log.a", number.to_string()).unwrap();
+        let again = reactor.clone();
+        reactor.call_later(Duration::from_millis(1), move || publish_each_turn(&again, hub, number + 1, end));
+    }
+}
+
+#[test]
+fn a_name_is_present_on_all_reactors_until_it_is_dropped() {
+    let simulation = Simulation::new(1);
+    let config = HubConfig::new("local:").unwrap();
+    let (one, other) = (config.open(&simulation.host("10.0.0.1")).unwrap(), config.open(&simulation.host("10.0.0.2")).unwrap());
+    let changes = Seen::default();
+    let notes = Rc::clone(&changes);
+    other.watch("room", move |change| notes.borrow_mut().push(format!("{change:?}"))).unwrap();
+    let (ada, bob, twice) =
+        (one.enter("room", "Ada").unwrap(), other.enter("room", "Bob").unwrap(), one.enter("room", "Ada").unwrap());
+    simulation.run_for(seconds(1)).unwrap();
+    let present = one.present("room").into_result().unwrap().unwrap();
+    assert_eq!(present, ["Ada", "Bob"]);
+    drop(ada);
+    simulation.run_for(seconds(1)).unwrap();
+    assert_eq!(one.present("room").into_result().unwrap().unwrap(), ["Ada", "Bob"], "there is one more Ada");
+    twice.leave();
+    simulation.run_for(seconds(1)).unwrap();
+    assert_eq!(*changes.borrow(), ["Entered(\"Ada\")", "Entered(\"Bob\")", "Left(\"Ada\")"]);
+    drop(bob);
+}
+
+/// Keeps its connection where the test finds it.
+struct Joining {
+    hub: Hub,
+    lines: Encoding,
+    overflow: Overflow,
+}
+
+impl LineProtocol for Joining {
+    fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        let member = Member::new(transport, &self.lines).limit(10, 1 << 20).overflow(self.overflow);
+        self.hub.join("room", member)?;
+        Ok(())
+    }
+
+    fn line_received(&mut self, _: &LineTransport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+/// Writes down lines, once it reads.
+struct Reading(Seen, Rc<RefCell<Option<Transport>>>);
+
+impl LineProtocol for Reading {
+    fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        self.1.replace(Some((***transport).clone()));
+        transport.pause_producing();
+        Ok(())
+    }
+
+    fn line_received(&mut self, _: &LineTransport, line: &[u8]) -> Result {
+        self.0.borrow_mut().push(String::from_utf8_lossy(&line[..line.len().min(12)]).into_owned());
+        Ok(())
+    }
+}
+
+/// Has a member not read 400 messages of 16 KiB, and then read; gives what it saw.
+fn slow_member(overflow: Overflow) -> (Vec<String>, Hub) {
+    let simulation = Simulation::new(1);
+    let server = simulation.host("10.0.0.1");
+    let hub = Hub::open(&server, "local:").unwrap();
+    let lines = Encoding::lines().gaps(|gap| Some(format!("{gap}\r\n").into_bytes()));
+    let shared = hub.clone();
+    server
+        .listen("10.0.0.1:1", move |_| LineReceiver::new(Joining { hub: shared.clone(), lines: lines.clone(), overflow }))
+        .unwrap();
+    let (seen, transport) = (Seen::default(), Rc::default());
+    let (notes, slot) = (Rc::clone(&seen), Rc::clone(&transport));
+    let client = simulation.host("10.0.0.2");
+    client
+        .connect("10.0.0.1:1", move |_| {
+            let receiver = LineReceiver::new(Reading(Rc::clone(&notes), Rc::clone(&slot)));
+            receiver.max_length(100_000)
+        })
+        .unwrap();
+    simulation.run_for(seconds(1)).unwrap();
+    for number in 0..400 {
+        hub.publish("room", format!("{number:04} {}", "x".repeat(16 << 10))).unwrap();
+        simulation.run_for(Duration::from_millis(10)).unwrap();
+    }
+    transport.borrow().as_ref().unwrap().resume_producing();
+    simulation.run_for(seconds(60)).unwrap();
+    let seen = seen.borrow().clone();
+    (seen, hub)
+}
+
+#[test]
+fn a_member_that_does_not_read_loses_the_oldest_and_is_told_in_their_place() {
+    let (seen, hub) = slow_member(Overflow::DropOldest);
+    let told = seen.iter().position(|line| line.contains("messages")).unwrap();
+    assert_eq!(seen.len() - told - 1, 10, "ten waited");
+    assert!(seen.last().unwrap().starts_with("0399"));
+    assert_eq!(u64::try_from(seen.len() - 1).unwrap() + hub.stats().dropped_slow, 400);
+}
+
+#[test]
+fn a_member_that_does_not_read_loses_the_newest_if_that_is_asked_for() {
+    let (seen, hub) = slow_member(Overflow::DropNewest);
+    assert!(seen.last().unwrap().contains("messages"), "{seen:?}");
+    let numbers: Vec<_> = seen[..seen.len() - 1].iter().map(|line| line[..4].parse::<usize>().unwrap()).collect();
+    assert_eq!(numbers, (0..numbers.len()).collect::<Vec<_>>());
+    assert_eq!(u64::try_from(numbers.len()).unwrap() + hub.stats().dropped_slow, 400);
+}
+
+#[test]
+fn a_member_that_does_not_read_is_disconnected_if_that_is_asked_for() {
+    let (_, hub) = slow_member(Overflow::Disconnect);
+    assert_eq!(hub.stats().disconnected_slow, 1);
+}
+
+#[test]
+fn closing_publishes_what_waits_and_ends_all_subscriptions() {
+    let (simulation, hub) = hub("local:");
+    let seen = Seen::default();
+    hub.subscribe("a", Notes(Rc::clone(&seen))).unwrap();
+    let told = Rc::downgrade(&seen);
+    hub.close().detach();
+    drop(seen);
+    assert!(matches!(hub.publish("a", "late"), Err(PublishError::Closed)));
+    simulation.run_for(seconds(1)).unwrap();
+    assert_eq!(told.strong_count(), 0, "the subscriber is dropped");
+}
