@@ -9,6 +9,7 @@ mod core;
 mod engine;
 mod error;
 mod message;
+mod redis;
 mod topic;
 
 pub use engine::Start;
