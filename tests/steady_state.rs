@@ -342,6 +342,39 @@ fn a_small_record_each_way_over_tls_allocates_once_each_in_rustls_and_no_more() 
     peer.join().unwrap();
 }
 
+/// Shares what each sends among all, compressed once.
+struct SharingCompressed(Rc<RefCell<Vec<Transport>>>);
+
+impl Protocol for SharingCompressed {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.set_compression(Compression::deflate().announce(false))?;
+        self.0.borrow_mut().push(transport.clone());
+        Ok(())
+    }
+
+    fn data_received(&mut self, _transport: &Transport, data: &[u8]) -> Result {
+        let message = SharedBytes::from(data.to_vec()).compressed_once();
+        self.0.borrow().iter().for_each(|member| member.write_shared(&message));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_message_that_is_compressed_once_allocates_as_much_for_ten_members_as_for_a_hundred() {
+    let message = support::pattern(0, 5000);
+    let allocations = [10, MEMBERS].map(|members| {
+        let room = Rc::default();
+        let mut server = Server::new(members, move |_peer| SharingCompressed(Rc::clone(&room)));
+        let mut round = |number: usize| {
+            server.round_until(number % members, &message, |got| got.ends_with(&[0, 0, 0xff, 0xff]));
+        };
+        (0..CROWDED_ROUNDS / 2).for_each(&mut round);
+        measure(|| (0..CROWDED_ROUNDS).for_each(&mut round)).count_total
+    });
+    assert_eq!(allocations[0], allocations[1]);
+    assert!(allocations[1] <= 20 * CROWDED_ROUNDS as u64, "{allocations:?}");
+}
+
 #[test]
 fn a_message_that_a_hundred_members_share_is_all_that_is_allocated_for_them() {
     for header in ["", "to all: "] {

@@ -18,6 +18,7 @@ mod message;
 mod origins;
 mod outbox;
 mod presence;
+mod redis;
 mod settings;
 mod stats;
 mod subscriber;

@@ -174,7 +174,8 @@ impl Transport {
     ///
     /// They count as written bytes like all others, in each connection's limits too. What was written before and after leaves in
     /// the same system call: a header by `write`, a body by this. Where a layer is on (compression, TLS) it makes its own bytes
-    /// of them, and the bytes are copied where that costs less than to keep them: behind others that are still unsent, if they are fewer than 4 KiB.
+    /// of them: compression once for all connections that compress alike, if they are
+    /// [`compressed_once`](SharedBytes::compressed_once). The bytes are copied where that costs less than to keep them: behind others that are still unsent, if they are fewer than 4 KiB.
     ///
     /// # Examples
     /// ```

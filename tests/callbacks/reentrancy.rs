@@ -121,7 +121,7 @@ impl Producer for Idle {
 
 type Method = (&'static str, fn(&Transport));
 
-const METHODS: [Method; 34] = [
+const METHODS: [Method; 35] = [
     ("write", |member| member.write("x")),
     ("write_sequence", |member| member.write_sequence(&[b"x", b"y"])),
     ("write_shared", |member| member.write_shared(&SharedBytes::from(b"xy".to_vec()))),
@@ -129,6 +129,7 @@ const METHODS: [Method; 34] = [
         member.write("x");
         member.write_shared(&SharedBytes::from(vec![b'y'; 10_000]));
     }),
+    ("write_shared, compressed once", |member| member.write_shared(&SharedBytes::new("xy").compressed_once())),
     ("write above the watermark", |member| member.write(vec![b'x'; 200_000])),
     ("write above the cap", |member| {
         member.set_write_buffer_cap(10);

@@ -1,4 +1,4 @@
-//! Compression through real connections, and the list of what shows that compression works, in twenty-one groups. The files
+//! Compression through real connections, and the list of what shows that compression works, in twenty-two groups. The files
 //! in the third column are here; those in the second are in `transports/src/compression/tests`, and test the layer alone.
 //!
 //! | group | layer | connections | elsewhere |
@@ -24,6 +24,7 @@
 //! | 19 detection off, proxies | `detection` | `detection` | |
 //! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing`, `combined` | | `properties`; `fuzz/fuzz_targets/decompress.rs` |
 //! | 21 dictionaries | `dictionaries`, `corruption`, `ends` | `dictionaries` | `tests/interop/run dictionaries` |
+//! | 22 messages that are compressed once for many | `shared`, `combined` | `shared` | `properties`; `steady_state` |
 //!
 //! Most tests turn the reactor by hand, with the peer's blocking socket on the same thread: what has been written to a
 //! loopback socket is there in the next turn, so they need neither threads nor sleep, and may count turns.
@@ -37,6 +38,7 @@ mod formats;
 mod held;
 mod options;
 mod programs;
+mod shared;
 mod sharing;
 mod simulated;
 #[path = "../support/support.rs"]

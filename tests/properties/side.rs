@@ -4,7 +4,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use torsade::prelude::*;
-use torsade::{CompressionError, Deadline};
+use torsade::{CompressionError, Deadline, Format};
 
 use super::chance::Chance;
 use super::plan::{FoundBy, Kind, Plan, bytes, is_at};
@@ -214,6 +214,7 @@ impl Side {
                     let (first, second) = data.split_at(data.len() / 2);
                     transport.write_sequence(&[first, b"", second]);
                 }
+                1 if self.chance.one_in(2) && !self.compresses_in_frames() => transport.write_shared(&SharedBytes::from(data).compressed_once()),
                 1 => transport.write_shared(&SharedBytes::from(data)),
                 _ => transport.write(&data),
             }
@@ -228,6 +229,13 @@ impl Side {
             self.pass_switches();
         }
         taken
+    }
+
+    /// Whether a message that is compressed once is a frame of its own, whose end a reader that takes plain bytes after it takes for that
+    /// of the stream.
+    fn compresses_in_frames(&self) -> bool {
+        let last = self.plan.switches[..self.switched].last();
+        matches!(last.map(|switch| &switch.kind), Some(Kind::Compress(compression)) if compression.format == Format::Zstd)
     }
 
     /// Does all that the plan has for the place where our stream is now.

@@ -14,6 +14,7 @@ mod decoder_memory;
 mod digests;
 mod encoder;
 mod encoder_error;
+mod fragment;
 mod history;
 mod layer;
 pub mod permessage_deflate;

@@ -34,6 +34,11 @@ pub struct CompressionStats {
     pub plain_in: u64,
     /// Plain bytes that went into the encoder.
     pub plain_out: u64,
+    /// Those of the messages that were [compressed once](crate::SharedBytes::compressed_once) for all connections that compress alike. Each counts as a
+    /// flush.
+    pub shared: u64,
+    /// Those of the shared messages that this connection has compressed for the others.
+    pub shared_made: u64,
     /// Plain bytes that were sent uncompressed inside the outgoing stream, and why.
     pub stored: StoredBytes,
     /// The incoming stream came to its regular end, checksum and all.
@@ -73,6 +78,9 @@ impl fmt::Display for CompressionStats {
             write!(f, " in {} messages and {} flushes", self.messages, self.flushes)?;
             if self.partial_flushes > 0 {
                 write!(f, " ({} partial)", self.partial_flushes)?;
+            }
+            if self.shared > 0 {
+                write!(f, ", {} of them shared ({} compressed here)", self.shared, self.shared_made)?;
             }
             let StoredBytes { asked, below_threshold, incompressible, no_encoder } = self.stored;
             for (bytes, why) in [

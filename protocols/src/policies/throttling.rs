@@ -15,6 +15,7 @@ use crate::policies::limits::counted;
 use crate::policies::wrapping::{ProtocolWrapper, WrappedProtocol, WrapperTransport};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
+use crate::shared_bytes::SharedBytes;
 
 /// How often the bytes are counted up.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -235,6 +236,12 @@ impl ProtocolWrapper for Throttled {
         let count = &self.state.writing.this_second;
         count.set(count.get().saturating_add(data.len() as u64));
         below.write(data);
+    }
+
+    fn write_shared(&self, below: &WrapperTransport, data: &SharedBytes) {
+        let count = &self.state.writing.this_second;
+        count.set(count.get().saturating_add(data.len() as u64));
+        below.write_shared(data);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::factory::{ClientFactory, Factory};
 use crate::policies::wrapping::{ProtocolWrapper, WrappedProtocol, WrapperTransport};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
+use crate::shared_bytes::SharedBytes;
 use crate::transport::Transport;
 
 /// How often the connection is looked at in one period, to see whether output still flows to the peer.
@@ -256,5 +257,10 @@ impl ProtocolWrapper for Timed {
     fn write(&self, below: &WrapperTransport, data: &[u8]) {
         self.timeout.reset_timeout();
         below.write(data);
+    }
+
+    fn write_shared(&self, below: &WrapperTransport, data: &SharedBytes) {
+        self.timeout.reset_timeout();
+        below.write_shared(data);
     }
 }

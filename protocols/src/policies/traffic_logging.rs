@@ -11,6 +11,7 @@ use crate::factory::{ClientFactory, Factory};
 use crate::policies::wrapping::{ProtocolWrapper, WrappedProtocol, WrapperTransport};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
+use crate::shared_bytes::SharedBytes;
 
 /// Writes down what each connection receives and writes, in a log of its own.
 ///
@@ -139,6 +140,11 @@ impl ProtocolWrapper for Logged {
     fn write(&self, below: &WrapperTransport, data: &[u8]) {
         self.log(format_args!("S {}: {}", self.number, self.shown(data)));
         below.write(data);
+    }
+
+    fn write_shared(&self, below: &WrapperTransport, data: &SharedBytes) {
+        self.log(format_args!("S {}: {}", self.number, self.shown(data)));
+        below.write_shared(data);
     }
 
     fn lose_connection(&self, below: &WrapperTransport) {

@@ -15,6 +15,7 @@ use crate::producer::consumers::Registration;
 use crate::producer::{Producer, ProducerError};
 use crate::proxy_protocol::header::ProxyHeader;
 use crate::reason::Reason;
+use crate::shared_bytes::SharedBytes;
 use crate::transport::Transport;
 use crate::transport::compression::ConnectionCompression;
 use crate::transport::limits::ConnectionLimits;
@@ -57,6 +58,10 @@ impl<W: ProtocolWrapper + 'static> Connection for WrapperConnection<W> {
 
     fn write(&self, data: &[u8]) {
         self.wrapper.write(&self.below, data);
+    }
+
+    fn write_shared(&self, data: &SharedBytes) {
+        self.wrapper.write_shared(&self.below, data);
     }
 
     fn unsent(&self) -> usize {

@@ -12,6 +12,7 @@ use crate::factory::{ClientFactory, Factory};
 use crate::policies::wrapper_connection::{HeldProducer, WrapperConnection};
 use crate::protocol::{Callback, Protocol};
 use crate::reason::Reason;
+use crate::shared_bytes::SharedBytes;
 use crate::transport::Transport;
 
 /// One connection's part of a layer between transport and protocol: what passes may be watched, changed or kept.
@@ -100,6 +101,12 @@ pub trait ProtocolWrapper {
     /// The protocol, or whoever has its transport, writes.
     fn write(&self, below: &WrapperTransport, data: &[u8]) {
         below.write(data);
+    }
+
+    /// The same with bytes that are shared. By default they go to [`write`](Self::write); a wrapper that changes none passes them on
+    /// to `below` as they are, so that they are neither copied nor [compressed](SharedBytes::compressed_once) for each connection.
+    fn write_shared(&self, below: &WrapperTransport, data: &SharedBytes) {
+        self.write(below, data);
     }
 
     /// The protocol, or whoever has its transport, closes gracefully.

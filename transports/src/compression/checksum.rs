@@ -13,6 +13,27 @@ pub(super) enum Checksum {
     None,
 }
 
+/// The checksums of bytes that are put into many streams, each of which has bytes of its own before them.
+pub(super) struct Sums {
+    adler: u32,
+    crc: u32,
+    /// What moves a CRC-32 past so many bytes.
+    crc_step: u32,
+    length: u64,
+}
+
+impl Sums {
+    pub(super) fn of(plain: &[u8]) -> Self {
+        let length = plain.len() as u64;
+        Self {
+            adler: zlib_rs::adler32::adler32(1, plain),
+            crc: zlib_rs::crc32::crc32(0, plain),
+            crc_step: zlib_rs::crc32::crc32_combine_gen(length),
+            length,
+        }
+    }
+}
+
 impl Checksum {
     /// The checksum of nothing.
     pub(super) fn new(format: Format) -> Self {
@@ -30,6 +51,18 @@ impl Checksum {
             Self::Crc { sum, length } => {
                 *sum = zlib_rs::crc32::crc32(*sum, plain);
                 *length = length.wrapping_add(plain.len() as u32);
+            }
+            Self::None => {}
+        }
+    }
+
+    /// Adds bytes by their checksums, without a look at them.
+    pub(super) fn combine(&mut self, sums: &Sums) {
+        match self {
+            Self::Adler(sum) => *sum = zlib_rs::adler32::adler32_combine(*sum, sums.adler, sums.length),
+            Self::Crc { sum, length } => {
+                *sum = zlib_rs::crc32::crc32_combine_op(*sum, sums.crc, sums.crc_step);
+                *length = length.wrapping_add(sums.length as u32);
             }
             Self::None => {}
         }

@@ -10,9 +10,10 @@ mod zstd;
 
 use std::time::Duration;
 
-use torsade_protocols::{Compression, CompressionError, CompressionStats, Flush, Format};
+use torsade_protocols::{Compression, CompressionError, CompressionStats, Flush, Format, SharedBytes};
 
 use super::announcement::Place;
+use super::fragment::{Fragment, Kind};
 use super::pool::SharedPool;
 pub(super) use deflate::DeflateEncoder;
 
@@ -49,6 +50,9 @@ pub(super) struct Encoder {
     plain_out: u64,
     /// The peer is Torsade, whose inflater gives everything out after a partial flush.
     reads_partial: bool,
+    /// Messages that were put in as fragments, and how many of those were made here.
+    shared: u32,
+    shared_made: u32,
     /// What is written is stored.
     uncompressed: bool,
     /// Plain bytes written since the last flush.
@@ -75,6 +79,12 @@ pub(super) trait Codec {
     fn flush(&mut self, form: FlushForm, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
     /// After a sync flush: puts `plain` into the stream as it is. What follows will not refer to it, nor to what went before.
     fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure>;
+    /// What its fragments are like; none if it takes none.
+    fn fragment_kind(&self) -> Option<Kind>;
+    /// Compresses `plain` by itself, as it is to be put into any stream of its kind.
+    fn make_fragment(&self, plain: &[u8], now: Duration) -> Result<Vec<u8>, Failure>;
+    /// After a sync flush: makes room for a fragment of `plain`, which the caller appends. What follows may refer to `plain`.
+    fn pass_fragment(&mut self, plain: &[u8], fragment: &Fragment, wire: &mut Vec<u8>) -> Result<(), Failure>;
     /// After a sync flush: what follows will not refer to what went before.
     fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
@@ -129,6 +139,8 @@ impl Encoder {
             passed,
             plain_out: 0,
             reads_partial: false,
+            shared: 0,
+            shared_made: 0,
             uncompressed: false,
             unflushed: 0,
             wire_out: 0,
@@ -225,6 +237,33 @@ impl Encoder {
         self.append(wire, |codec, wire| codec.store(plain, wire))
     }
 
+    /// Takes a message that is compressed once for many streams: flushes, and gives what is to be sent next, after `wire`. The
+    /// peer can read it at once, whatever the policy.
+    ///
+    /// None, and nothing was done, if it has to be written as others are.
+    pub(super) fn write_shared(
+        &mut self,
+        plain: &SharedBytes,
+        wire: &mut Vec<u8>,
+        now: Duration,
+    ) -> Result<Option<SharedBytes>, Failure> {
+        if plain.is_empty() || self.ended || self.uncompressed {
+            return Ok(None);
+        }
+        let codec = self.codec.get();
+        let Some(kind) = codec.fragment_kind() else { return Ok(None) };
+        let Some((fragment, made)) = Fragment::of(plain, &kind, || codec.make_fragment(plain, now))? else { return Ok(None) };
+        self.flush_as(FlushForm::Sync, wire, now)?;
+        self.append(wire, |codec, wire| codec.pass_fragment(plain, &fragment, wire))?;
+        self.plain_out += plain.len() as u64;
+        self.wire_out += fragment.wire.len() as u64;
+        self.flushes += 1;
+        self.messages += 1;
+        self.shared = self.shared.saturating_add(1);
+        self.shared_made = self.shared_made.saturating_add(made.into());
+        Ok(Some(fragment.wire.clone()))
+    }
+
     /// Flushes, and makes what follows independent of what went before.
     pub(super) fn barrier(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if self.ended || !self.opened {
@@ -289,6 +328,8 @@ impl Encoder {
         stats.wire_out += self.wire_out;
         stats.flushes += self.flushes;
         stats.messages += self.messages;
+        stats.shared += u64::from(self.shared);
+        stats.shared_made += u64::from(self.shared_made);
         stats.stored.asked += self.asked;
         let partial = stats.partial_flushes;
         self.codec.get().count(stats);

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_protocols::spi::Work;
-use torsade_protocols::{Compression, CompressionError, CompressionStats, DecompressError, Decompression, Detect, Reason};
+use torsade_protocols::{
+    Compression, CompressionError, CompressionStats, DecompressError, Decompression, Detect, Reason, SharedBytes,
+};
 use torsade_reactor::spi::Token;
 
 use super::decoder::{Decoder, Dictionaries};
@@ -168,6 +170,21 @@ impl CompressionLayer {
     /// Flushes now, whatever the policy; opens the stream if nothing was written yet.
     pub(crate) fn force_flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.outgoing(|encoder| encoder.force_flush(wire, now))
+    }
+
+    /// Takes bytes that are compressed once for many connections, and gives what is to be sent for them, after `wire`.
+    ///
+    /// None, and nothing was done, if they are to be [written](Layer::write) as others are.
+    pub(crate) fn write_shared(
+        &mut self,
+        plain: &SharedBytes,
+        wire: &mut Vec<u8>,
+        now: Duration,
+    ) -> Result<Option<SharedBytes>, Reason> {
+        match &mut self.outgoing {
+            Outgoing::Compressed(encoder) => encoder.write_shared(plain, wire, now).map_err(Reason::CompressFailed),
+            Outgoing::Ended | Outgoing::Plain(_) => Ok(None),
+        }
     }
 
     /// Flushes, and makes what is written next independent of what was written before.

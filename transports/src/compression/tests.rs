@@ -18,12 +18,13 @@ mod pass_through;
 mod permessage_deflate;
 mod round_trip;
 mod secrets;
+mod shared;
 mod sharing;
 
 use std::time::Duration;
 
 use torsade_protocols::spi::Work;
-use torsade_protocols::{AfterEnd, Compression, DecompressErrorKind, Decompression, Detect, Format, Reason};
+use torsade_protocols::{AfterEnd, Compression, DecompressErrorKind, Decompression, Detect, Format, Reason, SharedBytes};
 
 use super::announcement::{self, Place, Verdict};
 use super::{CompressionLayer, EncoderPool, SharedPool};
@@ -99,6 +100,14 @@ fn write_uncompressed(layer: &mut CompressionLayer, plain: &[u8], wire: &mut Vec
     layer.set_uncompressed(true);
     layer.write(plain, wire, NOW).unwrap();
     layer.set_uncompressed(false);
+}
+
+/// Writes bytes that are compressed once, as a connection does.
+fn write_shared(layer: &mut CompressionLayer, plain: &SharedBytes, wire: &mut Vec<u8>, now: Duration) {
+    match layer.write_shared(plain, wire, now).unwrap() {
+        Some(form) => wire.extend_from_slice(&form),
+        None => layer.write(plain, wire, now).unwrap(),
+    }
 }
 
 /// A whole stream: each message flushed, then the end.

@@ -5,7 +5,7 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use torsade_protocols::StartTlsError;
 use torsade_protocols::spi::Work;
-use torsade_protocols::{CompressionError, CompressionStats, Decompression, Reason};
+use torsade_protocols::{CompressionError, CompressionStats, Decompression, Reason, SharedBytes};
 use torsade_reactor::DelayedCall;
 
 use super::stage::{AnyLayer, Stage};
@@ -94,6 +94,30 @@ impl Chain {
             layer.count_message();
         }
         pieces.iter().try_for_each(|piece| write_from(&mut self.stages, piece, wire, now))
+    }
+
+    /// Takes bytes that are compressed once for many connections through all layers to the wire. What is given is to be sent next,
+    /// after `wire`, and need not be copied.
+    pub(crate) fn write_shared(
+        &mut self,
+        bytes: &SharedBytes,
+        wire: &mut Vec<u8>,
+        now: Duration,
+    ) -> Result<Option<SharedBytes>, Reason> {
+        self.dirty = true;
+        let Some((Stage { layer: AnyLayer::Compression(layer), .. }, below)) = self.stages.split_first_mut() else {
+            return self.write(&[bytes], wire, now).map(|()| None);
+        };
+        let mut written = Vec::new();
+        let before = if below.is_empty() { &mut *wire } else { &mut written };
+        match layer.write_shared(bytes, before, now)? {
+            None => self.write(&[bytes], wire, now).map(|()| None),
+            Some(form) if below.is_empty() => Ok(Some(form)),
+            Some(form) => {
+                written.extend_from_slice(&form);
+                write_from(below, &written, wire, now).map(|()| None)
+            }
+        }
     }
 
     /// Makes everything written so far readable for the peer, and sends what layers have to send by themselves.

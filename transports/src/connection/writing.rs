@@ -53,7 +53,7 @@ impl StreamConnection {
     /// Queues bytes without a copy, unless a layer is to make others of them.
     pub(super) fn append_shared(&self, state: &mut State, bytes: &SharedBytes) {
         if state.chain.is_some() || !state.takes_output() {
-            return self.append_to_layers(state, &[bytes]);
+            return self.append_shared_to_layers(state, bytes);
         }
         let length = bytes.len();
         if length == 0 {
@@ -64,6 +64,25 @@ impl StreamConnection {
             state.note_overfull();
             self.work.reconsider();
         }
+    }
+
+    /// The same where there are layers, or nothing is taken any more.
+    #[inline(never)]
+    fn append_shared_to_layers(&self, state: &mut State, bytes: &SharedBytes) {
+        if !bytes.keeps_forms() || !state.takes_output() {
+            return self.append_to_layers(state, &[bytes]);
+        }
+        state.bytes_out += bytes.len() as u64;
+        let mut form = None;
+        self.write_through(state, |chain, wire, now| {
+            form = chain.write_shared(bytes, wire, now)?;
+            Ok(())
+        });
+        if let Some(form) = form {
+            state.output.share(&form, form.len(), &self.shared.buffers);
+        }
+        state.note_output();
+        self.work.reconsider();
     }
 
     /// Has the compressor write what it holds, in its place among what is written.

@@ -9,6 +9,7 @@ use zlib_rs::{Deflate, DeflateFlush};
 use super::{Codec, FLUSH_ROOM, Failure, FlushForm};
 use crate::compression::announcement::{self, Place};
 use crate::compression::checksum::Checksum;
+use crate::compression::fragment::{Fragment, Kind};
 use crate::compression::history::History;
 use crate::compression::pool::{Holds, Lease, SharedPool};
 
@@ -257,6 +258,11 @@ impl DeflateEncoder {
             self.sum();
             self.checksum.update(plain);
         }
+        self.keep(plain);
+    }
+
+    /// Adds what the stream has just carried to the history.
+    fn keep(&mut self, plain: &[u8]) {
         if !self.history.has_room(plain.len()) {
             self.dictionary = None;
         }
@@ -364,6 +370,28 @@ impl Codec for DeflateEncoder {
     fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
         self.write_stored(plain, wire);
         self.forget(wire)
+    }
+
+    fn fragment_kind(&self) -> Option<Kind> {
+        (!matches!(self.mode, Mode::Store)).then_some(Kind::Deflate { level: self.level })
+    }
+
+    fn make_fragment(&self, plain: &[u8], now: Duration) -> Result<Vec<u8>, Failure> {
+        let mut alone = Self::new(&Compression::deflate_raw().level(self.level.into()), &self.pool);
+        let mut wire = Vec::new();
+        alone.write(plain, &mut wire, now)?;
+        alone.flush(FlushForm::Sync, &mut wire, now)?;
+        Ok(wire)
+    }
+
+    /// As before stored blocks, the encoder is given back, since it does not know of these bytes.
+    fn pass_fragment(&mut self, plain: &[u8], fragment: &Fragment, _wire: &mut Vec<u8>) -> Result<(), Failure> {
+        debug_assert!(!self.off_boundary, "a fragment inside an encoder's block: flush first");
+        self.release();
+        self.sum();
+        self.checksum.combine(&fragment.sums);
+        self.keep(plain);
+        Ok(())
     }
 
     fn forget(&mut self, _wire: &mut Vec<u8>) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use twox_hash::XxHash32;
 use super::lz4_block::{self, Table};
 use super::{Codec, Failure, FlushForm};
 use crate::compression::announcement::{self, Place};
+use crate::compression::fragment::{Fragment, Kind};
 
 /// The plain bytes of the longest block. The header allows 64 KiB, but it has to fit into a window with what it may refer to.
 const BLOCK: usize = 16 << 10;
@@ -99,6 +100,26 @@ impl Lz4Encoder {
         }
     }
 
+    /// Notes bytes that were sent without this encoder, as what blocks may refer to.
+    fn note_sent(&mut self, plain: &[u8]) {
+        if plain.len() >= KNOWN {
+            self.clear();
+        }
+        for piece in plain[plain.len().saturating_sub(KNOWN)..].chunks(BLOCK) {
+            self.window.extend_from_slice(piece);
+            self.pending = self.window.len();
+            self.forget_oldest();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.dictionary = None;
+        // The table, too: where bytes were that are gone is not to decide what is found.
+        self.table = None;
+        self.window = Vec::new();
+        (self.lent, self.pending) = (0, 0);
+    }
+
     fn drop_first(&mut self, count: usize) {
         self.window.drain(..count);
         self.pending -= count;
@@ -150,12 +171,27 @@ impl Codec for Lz4Encoder {
         self.forget(wire)
     }
 
+    fn fragment_kind(&self) -> Option<Kind> {
+        Some(Kind::Lz4)
+    }
+
+    fn make_fragment(&self, plain: &[u8], now: Duration) -> Result<Vec<u8>, Failure> {
+        let mut alone = Self::new(&Compression::lz4());
+        let mut wire = Vec::new();
+        alone.write(plain, &mut wire, now)?;
+        alone.block(&mut wire);
+        Ok(wire)
+    }
+
+    /// An XXH32 cannot be joined with another: each stream adds the bytes to its own.
+    fn pass_fragment(&mut self, plain: &[u8], _fragment: &Fragment, _wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.checksum.write(plain);
+        self.note_sent(plain);
+        Ok(())
+    }
+
     fn forget(&mut self, _wire: &mut Vec<u8>) -> Result<(), Failure> {
-        self.dictionary = None;
-        // The table, too: where bytes were that are gone is not to decide what is found.
-        self.table = None;
-        self.window = Vec::new();
-        (self.lent, self.pending) = (0, 0);
+        self.clear();
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use zstd::zstd_safe::{CCtx, CDict, CParameter, InBuffer, OutBuffer, get_error_na
 
 use super::{Codec, FLUSH_ROOM, Failure, FlushForm};
 use crate::compression::announcement::{self, Place};
+use crate::compression::fragment::{Fragment, Kind};
 use crate::compression::pool::SharedPool;
 
 /// The length of magic number, descriptor and window. Only the dictionary's id may follow: ours has no size.
@@ -20,6 +21,8 @@ const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const DESCRIPTOR: u8 = 0x04;
 /// Bits of the descriptor that say how long the dictionary's id is: 0, 1, 2 or 4 bytes.
 const DICTIONARY_LEN: u8 = 0b11;
+/// The rest of a frame in which nothing was written: an empty last block, and the low half of the XXH64 of nothing.
+const END_OF_NOTHING: [u8; 7] = [0x01, 0, 0, 0x99, 0xe9, 0xd8, 0x51];
 /// The longest block, RFC 8878, 3.1.1.2.4.
 const BLOCK: usize = 128 << 10;
 
@@ -33,7 +36,7 @@ self_cell::self_cell!(
 );
 
 pub(super) struct ZstdEncoder {
-    /// None before the first byte and after the end: it takes from one to many megabytes.
+    /// None before something is to be compressed and after the end: it takes from one to many megabytes.
     context: Option<Context>,
     dictionary: Option<Rc<CDict<'static>>>,
     /// A frame has been begun and not ended.
@@ -54,7 +57,10 @@ impl ZstdEncoder {
     }
 
     fn drive(&mut self, plain: &[u8], wire: &mut Vec<u8>, directive: Directive) -> Result<(), Failure> {
-        let context = self.context.as_mut().ok_or("the zstd stream is not open")?;
+        let context = match &mut self.context {
+            Some(context) => context,
+            none => none.insert(context(self.level, self.dictionary.clone())?),
+        };
         let mut input = InBuffer::around(plain);
         loop {
             let before = (input.pos(), wire.len());
@@ -84,26 +90,9 @@ impl ZstdEncoder {
 
 impl Codec for ZstdEncoder {
     fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        let window_log = window_log(self.level);
-        let parameters = [
-            CParameter::CompressionLevel(self.level as i32), // at most 22
-            CParameter::WindowLog(window_log),
-            CParameter::ContentSizeFlag(false),
-            CParameter::ChecksumFlag(true),
-        ];
-        self.context = Some(Context::try_new(self.dictionary.clone(), |dictionary| {
-            let mut context = CCtx::try_create().ok_or("no memory for a zstd encoder")?;
-            for parameter in parameters {
-                context.set_parameter(parameter).map_err(failure)?;
-            }
-            if let Some(dictionary) = dictionary {
-                context.ref_cdict(dictionary).map_err(failure)?;
-            }
-            Ok::<_, Failure>(context)
-        })?);
         self.in_frame = true;
         self.own_header = true;
-        write_header(window_log, self.dictionary.as_ref().and_then(|dictionary| dictionary.get_dict_id()), wire);
+        write_header(window_log(self.level), self.dictionary.as_ref().and_then(|dictionary| dictionary.get_dict_id()), wire);
         if let Some(place) = announce {
             announcement::write_mark(Format::Zstd, place, wire);
         }
@@ -116,7 +105,7 @@ impl Codec for ZstdEncoder {
     }
 
     fn flush(&mut self, _form: FlushForm, wire: &mut Vec<u8>, _now: Duration) -> Result<(), Failure> {
-        self.drive(&[], wire, Directive::ZSTD_e_flush)
+        if self.context.is_some() { self.drive(&[], wire, Directive::ZSTD_e_flush) } else { Ok(()) }
     }
 
     /// Ends the frame and writes one of raw blocks: inside a frame the encoder would not know of them.
@@ -137,11 +126,34 @@ impl Codec for ZstdEncoder {
 
     /// Ends the frame, since zstd cannot forget inside one. The next write begins another.
     fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
-        if self.in_frame {
-            self.drive(&[], wire, Directive::ZSTD_e_end)?;
-            self.in_frame = false;
+        if std::mem::take(&mut self.in_frame) {
+            if self.context.is_none() {
+                self.own_header = false;
+                wire.extend_from_slice(&END_OF_NOTHING);
+            } else {
+                self.drive(&[], wire, Directive::ZSTD_e_end)?;
+            }
         }
         Ok(())
+    }
+
+    fn fragment_kind(&self) -> Option<Kind> {
+        Some(Kind::Zstd { level: self.level, dictionary: self.dictionary.clone() })
+    }
+
+    /// A frame of its own: an encoder does not know of blocks that others have put between its own.
+    fn make_fragment(&self, plain: &[u8], _now: Duration) -> Result<Vec<u8>, Failure> {
+        let mut context = context(self.level, self.dictionary.clone())?;
+        let mut wire = Vec::with_capacity(zstd::zstd_safe::compress_bound(plain.len()));
+        context.with_dependent_mut(|_, context| {
+            context.set_parameter(CParameter::ContentSizeFlag(true)).map_err(failure)?;
+            context.compress2(&mut wire, plain).map_err(failure)
+        })?;
+        Ok(wire)
+    }
+
+    fn pass_fragment(&mut self, _plain: &[u8], _fragment: &Fragment, wire: &mut Vec<u8>) -> Result<(), Failure> {
+        self.forget(wire)
     }
 
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
@@ -154,6 +166,26 @@ impl Codec for ZstdEncoder {
     fn break_off(&mut self, wire: &mut Vec<u8>) {
         if self.in_frame { wire.push(0) } else { wire.extend_from_slice(&MAGIC) }
     }
+}
+
+/// An encoder for frames whose size nobody knows beforehand.
+fn context(level: u32, dictionary: Option<Rc<CDict<'static>>>) -> Result<Context, Failure> {
+    let parameters = [
+        CParameter::CompressionLevel(level as i32), // at most 22
+        CParameter::WindowLog(window_log(level)),
+        CParameter::ContentSizeFlag(false),
+        CParameter::ChecksumFlag(true),
+    ];
+    Context::try_new(dictionary, |dictionary| {
+        let mut context = CCtx::try_create().ok_or("no memory for a zstd encoder")?;
+        for parameter in parameters {
+            context.set_parameter(parameter).map_err(failure)?;
+        }
+        if let Some(dictionary) = dictionary {
+            context.ref_cdict(dictionary).map_err(failure)?;
+        }
+        Ok::<_, Failure>(context)
+    })
 }
 
 fn write_header(window_log: u32, dictionary: Option<NonZeroU32>, wire: &mut Vec<u8>) {

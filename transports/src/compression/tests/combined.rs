@@ -1,5 +1,7 @@
 //! Groups 15, 17 and 20: all that a stream may be told, in any order, while its encoder is lent to others.
 
+use std::collections::HashMap;
+
 use proptest::prelude::{Just, Strategy, prop, prop_assert, prop_oneof, proptest};
 use proptest::test_runner::Config;
 use torsade_protocols::Flush;
@@ -11,6 +13,8 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Barrier,
+    /// The bytes are compressed once for all, and the others may have done so already.
+    Share,
     /// Nothing happens for a second.
     Sleep,
     Store,
@@ -42,7 +46,7 @@ impl Connection {
         Self { sender, receiver, wire: Vec::new(), sent: Vec::new() }
     }
 
-    fn act(&mut self, act: Act, plain: &[u8], now: Duration) {
+    fn act(&mut self, act: Act, plain: &[u8], shared: &SharedBytes, now: Duration) {
         let Self { sender, wire, sent, .. } = self;
         match act {
             Act::Barrier => sender.barrier(wire, now).unwrap(),
@@ -51,6 +55,10 @@ impl Connection {
                 sender.flush(wire, now).unwrap();
                 sender.force_flush(wire, now).unwrap();
                 self.read();
+            }
+            Act::Share => {
+                write_shared(sender, shared, wire, now);
+                sent.extend_from_slice(shared);
             }
             Act::Store | Act::Write => {
                 sender.set_uncompressed(matches!(act, Act::Store));
@@ -89,6 +97,7 @@ fn acts() -> impl Strategy<Value = Vec<(usize, Act, usize, usize)>> {
     let act = prop_oneof![
         6 => Just(Act::Write),
         4 => Just(Act::Flush),
+        4 => Just(Act::Share),
         2 => Just(Act::Store),
         2 => Just(Act::Sleep),
         1 => Just(Act::Barrier),
@@ -119,12 +128,15 @@ proptest! {
             let reading = reading.after_end(if several { AfterEnd::NextStream } else { after_end });
             Connection::new(&sending, &reading, &pool)
         }).collect();
+        let mut shared = HashMap::new();
         let mut now = NOW;
         for (who, act, at, length) in acts {
             now += if let Act::Sleep = act { SECOND } else { Duration::from_millis(1) };
             // Text, with what does not compress in every fourth place.
             let from = if at % 4 == 0 { 400_000 + at * 1000 } else { at * 1000 };
-            all[who].act(act, &source[from..from + length], now);
+            let plain = &source[from..from + length];
+            let shared = shared.entry((from, length / 500)).or_insert_with(|| SharedBytes::from(plain.to_vec()).compressed_once());
+            all[who].act(act, plain, shared, now);
         }
         for connection in &mut all {
             let stats = connection.sender.stats();

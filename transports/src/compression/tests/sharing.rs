@@ -374,7 +374,7 @@ fn a_few_words_below_the_threshold_do_not_wake_an_encoder() {
 fn an_idle_layer_is_small() {
     // With 32 KiB of history and what a plain connection takes that is 100 bytes below 33 KiB (`compression idle` measures).
     let sizes = (size_of::<CompressionLayer>(), size_of::<crate::compression::encoder::Encoder>());
-    assert!(sizes.0 <= 112 && sizes.1 <= 288, "{sizes:?}");
+    assert!(sizes.0 <= 112 && sizes.1 <= 296, "{sizes:?}");
 }
 
 proptest! {

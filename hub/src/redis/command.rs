@@ -1,0 +1,114 @@
+//! What Redis is asked.
+
+use std::rc::Rc;
+
+use torsade_reactor::Firer;
+
+use crate::error::EngineError;
+
+use super::reply::Reply;
+
+/// Who gets an answer.
+pub(super) enum Answer {
+    /// Nobody, unless it is an error, which is logged.
+    Ignored,
+    /// Nobody; it was a message, and may not have arrived if the connection is lost before.
+    Published,
+    /// This, from the loop.
+    Call(Box<dyn FnOnce(Result<Reply, EngineError>)>),
+}
+
+impl Answer {
+    pub(super) fn call(call: impl FnOnce(Result<Reply, EngineError>) + 'static) -> Self {
+        Self::Call(Box::new(call))
+    }
+
+    pub(super) fn fire(firer: Firer<Reply>) -> Self {
+        Self::call(move |result| match result {
+            Ok(reply) => firer.callback(reply),
+            Err(error) => firer.errback(error),
+        })
+    }
+
+    pub(super) fn give(self, result: Result<Reply, EngineError>) {
+        if let Self::Call(call) = self {
+            call(result);
+        }
+    }
+}
+
+/// A command whose answer is waited for.
+pub(super) struct Pending {
+    /// The channel of which a push says that it is carried out; none if an answer does.
+    pub(super) confirmed_for: Option<Rc<[u8]>>,
+    pub(super) answer: Answer,
+    /// How to ask again, at another node of a cluster.
+    pub(super) again: Option<Again>,
+}
+
+/// A command of a cluster, which may have to go elsewhere.
+#[derive(Clone)]
+pub(super) struct Again {
+    pub(super) slot: u16,
+    pub(super) bytes: Rc<[u8]>,
+    pub(super) redirects: u8,
+}
+
+impl Pending {
+    pub(super) const fn new(answer: Answer) -> Self {
+        Self { confirmed_for: None, answer, again: None }
+    }
+}
+
+/// Writes a command to the end of `bytes`.
+pub(super) fn encode(bytes: &mut Vec<u8>, parts: &[&[u8]]) {
+    header(bytes, b'*', parts.len());
+    for part in parts {
+        header(bytes, b'$', part.len());
+        bytes.extend_from_slice(part);
+        bytes.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Writes all of a command but its last part, which is to follow with a line's end behind it.
+pub(super) fn encode_all_but_last(bytes: &mut Vec<u8>, parts: &[&[u8]], last: usize) {
+    header(bytes, b'*', parts.len() + 1);
+    for part in parts {
+        header(bytes, b'$', part.len());
+        bytes.extend_from_slice(part);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    header(bytes, b'$', last);
+}
+
+fn header(bytes: &mut Vec<u8>, kind: u8, number: usize) {
+    let mut digits = [0; 20];
+    let (mut at, mut rest) = (digits.len(), number);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    bytes.push(kind);
+    bytes.extend_from_slice(&digits[at..]);
+    bytes.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_an_array_of_strings() {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &[b"PUBLISH", b"room", b"hello, all"]);
+        assert_eq!(bytes, b"*3\r\n$7\r\nPUBLISH\r\n$4\r\nroom\r\n$10\r\nhello, all\r\n");
+        let mut split = Vec::new();
+        encode_all_but_last(&mut split, &[b"PUBLISH", b"room"], 10);
+        split.extend_from_slice(b"hello, all\r\n");
+        assert_eq!(split, bytes);
+    }
+}

@@ -1,0 +1,234 @@
+//! The engine: one session after the other.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_reactor::{CallbackResult, Deferred, Failure, Reactor, defer};
+use torsade_transports::ClientEndpoint;
+#[cfg(feature = "tls")]
+use torsade_transports::TlsClientConfig;
+use torsade_transports::service::{ClientService, Service, backoff_policy};
+
+use crate::broker_url::BrokerUrl;
+use crate::engine::{Engine, Interest, InterestId, Page, Part, Start, Upstream};
+use crate::error::{EngineError, HubError};
+use crate::message::{MessageId, Publication};
+use crate::topic::Topic;
+
+use super::hosts::{Hosts, InTurn};
+use super::link::Link;
+use super::login::{Server, log_in};
+use super::session::Session;
+
+/// Redis: pub/sub for what nobody keeps, streams for topics that keep their messages, keys that expire for presence.
+pub(crate) struct RedisEngine(Rc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) hosts: Rc<Hosts>,
+    begun: RefCell<Option<(Reactor, Upstream)>>,
+    service: RefCell<Option<ClientService<Link>>>,
+    /// What the last login said.
+    server: RefCell<Server>,
+    session: RefCell<Option<Rc<Session>>>,
+    closed: Cell<bool>,
+}
+
+impl RedisEngine {
+    /// The port of a URL that names none.
+    pub(crate) const PORT: u16 = 6379;
+
+    /// Makes an engine for `redis://` and `rediss://`; connects with nothing yet.
+    pub(crate) fn new(url: &BrokerUrl, #[cfg(feature = "tls")] tls: Option<&TlsClientConfig>) -> Result<Self, HubError> {
+        let hosts = Hosts::new(
+            url,
+            #[cfg(feature = "tls")]
+            tls,
+        )?;
+        Ok(Self(Rc::new(Inner {
+            hosts: Rc::new(hosts),
+            begun: RefCell::default(),
+            service: RefCell::default(),
+            server: RefCell::default(),
+            session: RefCell::default(),
+            closed: Cell::new(false),
+        })))
+    }
+
+    fn session(&self) -> Option<Rc<Session>> {
+        self.0.session.borrow().clone()
+    }
+
+    fn with<T: 'static>(&self, call: impl FnOnce(&Rc<Session>) -> Deferred<T>) -> Deferred<T> {
+        let lost = || defer::fail(EngineError::Lost("it is not there".to_owned()));
+        self.session().map_or_else(lost, |session| call(&session))
+    }
+}
+
+impl Inner {
+    fn start(self: &Rc<Self>) -> torsade_reactor::Result {
+        let Some((reactor, _)) = self.begun.borrow().clone() else { return Ok(()) };
+        let endpoint = ClientEndpoint::custom(InTurn(Rc::clone(&self.hosts)));
+        let hosts = Rc::clone(&self.hosts);
+        let service = ClientService::offering(endpoint, move |_peer| {
+            let link = Link::new(hosts.current());
+            (link.protocol(), link)
+        })?;
+        let engine = Rc::downgrade(self);
+        let service = service
+            .retry_policy(backoff_policy(Duration::from_millis(50), Duration::from_secs(2), 1.6))
+            .prepare_connection(move |link: &Link| {
+                let engine = engine.clone();
+                let Some(inner) = engine.upgrade() else {
+                    return defer::fail(EngineError::Lost("the hub is gone".to_owned())).settle();
+                };
+                let logged_in = log_in(link, &inner.hosts);
+                let noted = logged_in.add_callback(move |server| {
+                    if let Some(inner) = engine.upgrade() {
+                        inner.server.replace(server);
+                    }
+                    Ok(())
+                });
+                noted.settle()
+            });
+        self.service.replace(Some(service.clone()));
+        self.await_connection();
+        service.start_service(&reactor)
+    }
+
+    /// Waits for the next connection, or the next failure to make one.
+    pub(super) fn await_connection(self: &Rc<Self>) {
+        let Some(service) = self.service.borrow().clone().filter(|_| !self.closed.get()) else { return };
+        let engine = Rc::downgrade(self);
+        let told = service.when_connected(Some(1)).add_both(move |result| {
+            if let Some(engine) = engine.upgrade().filter(|engine| !engine.closed.get()) {
+                match result {
+                    Ok(link) => engine.connected(link),
+                    Err(failure) => engine.failed(&failure),
+                }
+            }
+            Ok(())
+        });
+        told.detach();
+    }
+
+    fn connected(self: &Rc<Self>, link: Link) {
+        let Some((reactor, upstream)) = self.begun.borrow().clone() else { return };
+        let session = Session::new(self, reactor, upstream.clone(), link.clone(), self.server.borrow().clone());
+        self.session.replace(Some(session));
+        link.open();
+        upstream.connected();
+    }
+
+    fn failed(self: &Rc<Self>, failure: &Failure) {
+        let error = failure.downcast_ref::<EngineError>().cloned();
+        let error = error.unwrap_or_else(|| EngineError::Unreachable(format!("{}: {failure}", self.hosts.current())));
+        self.await_connection();
+        self.tell(error, 0);
+    }
+
+    pub(super) fn session_ended(self: &Rc<Self>, error: EngineError, unconfirmed: u64) {
+        self.session.take();
+        self.await_connection();
+        self.tell(error, unconfirmed);
+    }
+
+    fn tell(&self, error: EngineError, unconfirmed: u64) {
+        let upstream = self.begun.borrow().as_ref().map(|(_, upstream)| upstream.clone());
+        if let Some(upstream) = upstream {
+            upstream.disconnected(error, unconfirmed);
+        }
+    }
+
+    fn close(&self) -> Deferred<()> {
+        self.closed.set(true);
+        if let Some(session) = self.session.take() {
+            session.close();
+        }
+        let service = self.service.take();
+        service.map_or_else(|| defer::succeed(()), |service| service.stop_service())
+    }
+}
+
+impl Engine for RedisEngine {
+    fn start(&self, reactor: &Reactor, upstream: Upstream) {
+        self.0.begun.replace(Some((reactor.clone(), upstream)));
+        if let Err(error) = self.0.start() {
+            // It tries again by itself only once the first attempt was begun.
+            let (engine, error) = (Rc::downgrade(&self.0), EngineError::Unreachable(error.to_string()));
+            reactor.call_later(Duration::ZERO, move || {
+                if let Some(engine) = engine.upgrade() {
+                    engine.tell(error, 0);
+                }
+            });
+        }
+    }
+
+    fn lacks(&self, part: Part) -> Option<&'static str> {
+        match part {
+            Part::Wildcards if self.0.hosts.sharded => Some("Redis's sharded pub/sub has no patterns"),
+            Part::Wildcards => None,
+            Part::Groups => Some("Redis has no queue groups"),
+            Part::Headers => Some("Redis has no headers beside messages that are not kept"),
+        }
+    }
+
+    fn subscribe(&self, id: InterestId, interest: &Interest) {
+        if let Some(session) = self.session() {
+            session.subscribe(id, interest);
+        }
+    }
+
+    fn unsubscribe(&self, id: InterestId) {
+        if let Some(session) = self.session() {
+            session.unsubscribe(id);
+        }
+    }
+
+    fn publish(&self, topic: &Topic, publication: &Publication) {
+        if let Some(session) = self.session() {
+            session.publish(topic, publication);
+        }
+    }
+
+    fn store(&self, topic: &Topic, publication: &Publication, origin: &str, keep: u64) -> Deferred<MessageId> {
+        self.with(|session| session.store(topic, publication, origin, keep))
+    }
+
+    fn fetch(&self, topic: &Topic, from: Start, most: usize) -> Deferred<Page> {
+        self.with(|session| session.fetch(topic, from, most))
+    }
+
+    fn announce(&self, topic: &Topic, process: &str, members: &[u8], expiry: Duration) -> Deferred<()> {
+        self.with(|session| session.announce(topic, process, members, expiry))
+    }
+
+    fn withdraw(&self, topic: &Topic, process: &str) -> Deferred<()> {
+        self.with(|session| session.withdraw(topic, process))
+    }
+
+    fn announced(&self, topic: &Topic) -> Deferred<Vec<(String, Vec<u8>)>> {
+        self.with(|session| session.announced(topic))
+    }
+
+    fn is_congested(&self) -> bool {
+        self.session().is_some_and(|session| session.is_congested())
+    }
+
+    fn close(&self) -> Deferred<()> {
+        self.0.close()
+    }
+}
+
+impl Drop for RedisEngine {
+    fn drop(&mut self) {
+        self.0.close().detach();
+    }
+}
+
+impl fmt::Debug for RedisEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisEngine").field("at", &InTurn(Rc::clone(&self.0.hosts)).to_string()).finish_non_exhaustive()
+    }
+}

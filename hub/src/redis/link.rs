@@ -1,0 +1,406 @@
+//! One connection with Redis: commands out, answers in their order, and pushes beside them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis_protocol::resp3::types::RangeFrame;
+use torsade_protocols::{
+    Callback, FrameError, FrameProtocol, FrameReceiver, FrameTransport, HostPort, Protocol, Reason, SharedBytes, Transport,
+};
+use torsade_reactor::{Deferred, DelayedCall, Reactor, Result as ReactorResult};
+
+use crate::error::EngineError;
+
+use super::command::{Answer, Pending, encode, encode_all_but_last};
+use super::reply::{Reply, text};
+use super::resp::{Frame, RespDecoder, RespError};
+use super::session::Session;
+
+/// How long Redis may be silent before it is asked whether it is there, and then until it answers.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// How many unsent bytes end the connection: more than the longest message, and what the hub sends before it looks.
+const WRITE_CAP: usize = 64 * 1024 * 1024;
+
+/// From this length on a payload is sent as it is, without a copy.
+const SHARED_FROM: usize = 4096;
+
+/// A connection; a cheap handle.
+#[derive(Clone)]
+pub(super) struct Link(Rc<Shared>);
+
+struct Shared {
+    host: HostPort,
+    transport: RefCell<Option<Transport>>,
+    phase: Cell<Phase>,
+    /// What was sent and not answered, the oldest first.
+    pending: RefCell<VecDeque<Pending>>,
+    /// What was asked before Redis let us in.
+    early: RefCell<Vec<(Vec<u8>, Pending)>>,
+    /// Whether anything came since the last look, and whether it was asked for something.
+    heard: Cell<bool>,
+    asked: Cell<bool>,
+    timer: RefCell<Option<DelayedCall>>,
+    /// Why it was ended from here.
+    error: RefCell<Option<EngineError>>,
+    refused_publication: Cell<bool>,
+    scratch: RefCell<Vec<u8>>,
+    owner: RefCell<Weak<Session>>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    /// Redis has not let us in yet.
+    Early,
+    Open,
+    /// It is lost, or about to be.
+    Ended,
+}
+
+impl Link {
+    pub(super) fn new(host: HostPort) -> Self {
+        Self(Rc::new(Shared {
+            host,
+            transport: RefCell::default(),
+            phase: Cell::new(Phase::Early),
+            pending: RefCell::default(),
+            early: RefCell::default(),
+            heard: Cell::new(false),
+            asked: Cell::new(true),
+            timer: RefCell::default(),
+            error: RefCell::default(),
+            refused_publication: Cell::new(false),
+            scratch: RefCell::default(),
+            owner: RefCell::default(),
+        }))
+    }
+
+    /// The protocol that runs it.
+    pub(super) fn protocol(&self) -> impl Protocol + use<> {
+        Heard { receiver: FrameReceiver::new(RespDecoder::new(), self.clone()), link: self.clone() }
+    }
+
+    pub(super) fn host(&self) -> &HostPort {
+        &self.0.host
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Tells the session of pushes, redirections and the end from now on.
+    pub(super) fn belong_to(&self, session: &Rc<Session>) {
+        self.0.owner.replace(Rc::downgrade(session));
+    }
+
+    /// Sends a command, once Redis has let us in.
+    pub(super) fn send(&self, parts: &[&[u8]], pending: Pending) {
+        let mut bytes = self.0.scratch.take();
+        encode(&mut bytes, parts);
+        self.send_encoded(&bytes, pending);
+        bytes.clear();
+        self.0.scratch.replace(bytes);
+    }
+
+    /// The same with a command that was encoded before.
+    pub(super) fn send_encoded(&self, bytes: &[u8], pending: Pending) {
+        match self.0.phase.get() {
+            Phase::Early => self.0.early.borrow_mut().push((bytes.to_vec(), pending)),
+            Phase::Open => self.transmit(bytes, pending),
+            Phase::Ended => pending.answer.give(Err(self.end_error())),
+        }
+    }
+
+    /// Sends a command, and gives its answer.
+    pub(super) fn call(&self, parts: &[&[u8]]) -> Deferred<Reply> {
+        let (deferred, firer) = Deferred::new();
+        self.send(parts, Pending::new(Answer::fire(firer)));
+        deferred
+    }
+
+    /// Sends a command with a payload at its end.
+    pub(super) fn publish(&self, parts: &[&[u8]], payload: &Arc<[u8]>) {
+        if payload.len() < SHARED_FROM || self.0.phase.get() != Phase::Open {
+            let parts: Vec<_> = parts.iter().copied().chain([&**payload]).collect();
+            return self.send(&parts, Pending::new(Answer::Published));
+        }
+        let mut bytes = self.0.scratch.take();
+        encode_all_but_last(&mut bytes, parts, payload.len());
+        self.transmit(&bytes, Pending::new(Answer::Published));
+        if let Some(transport) = &*self.0.transport.borrow() {
+            transport.write_shared(&SharedBytes::new(Arc::clone(payload)));
+            transport.write("\r\n");
+        }
+        bytes.clear();
+        self.0.scratch.replace(bytes);
+    }
+
+    fn transmit(&self, bytes: &[u8], pending: Pending) {
+        self.0.pending.borrow_mut().push_back(pending);
+        if let Some(transport) = &*self.0.transport.borrow() {
+            transport.write(bytes);
+        }
+    }
+
+    /// Sends a command before Redis has let us in: those of the login.
+    pub(super) fn send_login(&self, parts: &[&[u8]], answer: Answer) {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, parts);
+        self.transmit(&bytes, Pending::new(answer));
+    }
+
+    /// Redis has let us in.
+    pub(super) fn open(&self) {
+        if self.0.phase.get() != Phase::Early {
+            return;
+        }
+        self.0.phase.set(Phase::Open);
+        for (bytes, pending) in self.0.early.take() {
+            self.transmit(&bytes, pending);
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.0.phase.get() == Phase::Open
+    }
+
+    pub(super) fn is_congested(&self) -> bool {
+        match self.0.phase.get() {
+            Phase::Early => !self.0.early.borrow().is_empty(),
+            Phase::Open => self.transport().is_some_and(|transport| transport.is_congested()),
+            Phase::Ended => false,
+        }
+    }
+
+    pub(super) fn transport(&self) -> Option<Transport> {
+        self.0.transport.borrow().clone()
+    }
+
+    /// Ends it at once, for this reason, and gives back what was not answered. Whoever owns it is told from the loop.
+    pub(super) fn end(&self, error: &EngineError) -> Vec<Pending> {
+        self.0.error.borrow_mut().get_or_insert_with(|| error.clone());
+        self.0.phase.set(Phase::Ended);
+        if let Some(transport) = self.transport() {
+            transport.abort_connection();
+        }
+        let early = self.0.early.take().into_iter().map(|(_, pending)| pending);
+        self.0.pending.take().into_iter().chain(early).collect()
+    }
+
+    /// Closes it, and tells its session nothing of that.
+    pub(super) fn part(&self) {
+        self.0.owner.replace(Weak::new());
+        self.close();
+    }
+
+    /// Sends what waits to be sent, and closes it.
+    pub(super) fn close(&self) {
+        if let Some(transport) = self.transport() {
+            transport.lose_connection();
+        }
+    }
+
+    /// Takes all commands of a slot out, the oldest first, so that they are asked elsewhere: their answers here are skipped.
+    pub(super) fn take_slot(&self, slot: u16) -> Vec<Pending> {
+        let mut taken = Vec::new();
+        for pending in self.0.pending.borrow_mut().iter_mut() {
+            if pending.again.as_ref().is_some_and(|again| again.slot == slot) {
+                // What answers it here is an error or a push, of which neither counts.
+                let confirmed_for = pending.confirmed_for.clone();
+                taken.push(std::mem::replace(pending, Pending { confirmed_for, answer: Answer::Ignored, again: None }));
+            }
+        }
+        taken
+    }
+
+    fn end_error(&self) -> EngineError {
+        self.0.error.borrow().clone().unwrap_or_else(|| EngineError::Lost("it was closed".to_owned()))
+    }
+
+    fn owner(&self) -> Option<Rc<Session>> {
+        self.0.owner.borrow().upgrade()
+    }
+
+    /// Looks whether Redis is still there, now and then.
+    fn watch(&self, reactor: &Reactor) {
+        let (link, of) = (Rc::downgrade(&self.0), reactor.clone());
+        let call = reactor.call_later(KEEPALIVE, move || {
+            let Some(link) = link.upgrade().map(Self) else { return };
+            if !link.0.heard.replace(false) {
+                if link.0.asked.replace(true) {
+                    return link.lose(EngineError::Lost(format!("{} has not answered for {KEEPALIVE:?}", link.0.host)));
+                }
+                if link.is_open() {
+                    link.send(&[b"PING"], Pending::new(Answer::Ignored));
+                }
+            } else {
+                link.0.asked.set(false);
+            }
+            link.watch(&of);
+        });
+        self.0.timer.replace(Some(call));
+    }
+
+    /// Ends it for a reason of ours; its owner is told when the transport says so.
+    pub(super) fn lose(&self, error: EngineError) {
+        self.0.error.borrow_mut().get_or_insert(error);
+        if let Some(transport) = self.transport() {
+            transport.abort_connection();
+        }
+    }
+
+    fn lost(&self, reason: &Reason) {
+        if let Some(timer) = self.0.timer.take() {
+            timer.cancel().ok();
+        }
+        let error = match reason {
+            Reason::Protocol(error) => error.downcast_ref::<EngineError>().cloned(),
+            _ => None,
+        };
+        let error = self.0.error.borrow().clone().or(error).unwrap_or_else(|| EngineError::from(reason));
+        self.0.transport.take();
+        match self.owner() {
+            Some(session) => session.link_lost(self, &error),
+            None => self.end(&error).into_iter().for_each(|pending| pending.answer.give(Err(error.clone()))),
+        }
+    }
+
+    fn answered(&self, frame: &Frame<'_>) -> Result<(), EngineError> {
+        let is_error = matches!(frame.root, RangeFrame::SimpleError { .. } | RangeFrame::BlobError { .. });
+        let Some(pending) = self.0.pending.borrow_mut().pop_front() else {
+            let said = Reply::new(frame.data, &frame.root);
+            return Err(match said {
+                // Such as when it has too many clients.
+                Reply::Error(said) => EngineError::Refused(said),
+                _ => EngineError::Protocol("an answer came that nothing was asked for".to_owned()),
+            });
+        };
+        if pending.confirmed_for.is_some() && !is_error {
+            return Err(EngineError::Protocol("an answer came where a push should have confirmed a subscription".to_owned()));
+        }
+        match pending.answer {
+            Answer::Ignored | Answer::Published if !is_error => {}
+            _ if is_error => self.failed(pending, Reply::new(frame.data, &frame.root)),
+            answer => answer.give(Ok(Reply::new(frame.data, &frame.root))),
+        }
+        Ok(())
+    }
+
+    /// An error has come as an answer.
+    fn failed(&self, pending: Pending, said: Reply) {
+        let Reply::Error(said) = said else { return };
+        let first = said.split(' ').next().unwrap_or_default();
+        match first {
+            "MOVED" | "ASK" if pending.again.is_some() => match self.owner() {
+                Some(session) => session.redirected(self, &said, pending),
+                None => pending.answer.give(Err(EngineError::Lost(said))),
+            },
+            // It is not what it was, or is not yet what it is to be; perhaps another host is.
+            "LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" => {
+                // It is answered with all others, once the hub has been told.
+                self.0.pending.borrow_mut().push_front(pending);
+                self.lose(EngineError::Lost(said));
+            }
+            _ => match pending.answer {
+                Answer::Ignored => log::debug!("Redis at {} says: {said}", self.0.host),
+                Answer::Published => {
+                    let level = if self.0.refused_publication.replace(true) { log::Level::Debug } else { log::Level::Warn };
+                    log::log!(level, "Redis at {} does not take what is published: {said}", self.0.host);
+                }
+                answer => answer.give(Err(refusal(said))),
+            },
+        }
+    }
+
+    fn pushed(&self, data: &[u8], items: &[RangeFrame]) -> Result<(), EngineError> {
+        let malformed = || EngineError::Protocol("a push is not of the form that its name has".to_owned());
+        let part = |at: usize| items.get(at).and_then(|item| text(data, item)).ok_or_else(malformed);
+        let session = self.owner();
+        match part(0)? {
+            b"message" | b"smessage" => {
+                if let Some(session) = session {
+                    session.channel_message(part(1)?, part(2)?);
+                }
+            }
+            b"pmessage" => {
+                if let Some(session) = session {
+                    session.pattern_message(part(1)?, part(2)?, part(3)?);
+                }
+            }
+            kind @ (b"subscribe" | b"psubscribe" | b"ssubscribe" | b"unsubscribe" | b"punsubscribe" | b"sunsubscribe") => {
+                let channel = part(1)?;
+                let mut pending = self.0.pending.borrow_mut();
+                let ours = pending.front().is_some_and(|first| first.confirmed_for.as_deref() == Some(channel));
+                if let Some(confirmed) = pending.pop_front_if(|_| ours) {
+                    drop(pending);
+                    confirmed.answer.give(Ok(Reply::Null));
+                } else if kind == b"sunsubscribe" {
+                    drop(pending);
+                    if let Some(session) = session {
+                        session.shard_moved(channel);
+                    }
+                } else {
+                    return Err(EngineError::Protocol("a subscription is confirmed that was not asked for".to_owned()));
+                }
+            }
+            other => log::debug!("a push of the kind {:?} is ignored", String::from_utf8_lossy(other)),
+        }
+        Ok(())
+    }
+}
+
+/// What an error of Redis is to the hub.
+pub(super) fn refusal(said: String) -> EngineError {
+    if said.starts_with("ERR unknown command") { EngineError::Unsupported(said) } else { EngineError::Refused(said) }
+}
+
+impl FrameProtocol<RespDecoder> for Link {
+    fn connection_made(&mut self, frames: &FrameTransport) -> ReactorResult {
+        let transport = Transport::clone(frames);
+        transport.set_write_buffer_cap(WRITE_CAP);
+        // Redis goes on reading whatever we do; and what it sends makes room for what it is asked.
+        transport.set_read_while_congested(true);
+        transport.set_close_timeout(KEEPALIVE);
+        transport.set_tcp_nodelay(true).ok();
+        self.watch(&transport.reactor().clone());
+        self.0.transport.replace(Some(transport));
+        Ok(())
+    }
+
+    fn frame_received(&mut self, _: &FrameTransport, frame: Frame<'_>) -> ReactorResult {
+        match &frame.root {
+            RangeFrame::Push { data: items, .. } => self.pushed(frame.data, items)?,
+            _ => self.answered(&frame)?,
+        }
+        Ok(())
+    }
+
+    fn frame_refused(&mut self, _: &FrameTransport, error: FrameError<RespError>) -> ReactorResult {
+        Err(EngineError::Protocol(error.to_string()).into())
+    }
+
+    fn connection_lost(&mut self, _: &FrameTransport, reason: &Reason) -> ReactorResult {
+        self.lost(reason);
+        Ok(())
+    }
+}
+
+/// Notes that something came, whole or not.
+struct Heard {
+    receiver: FrameReceiver<RespDecoder, Link>,
+    link: Link,
+}
+
+impl Protocol for Heard {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> ReactorResult {
+        self.link.0.heard.set(true);
+        self.receiver.data_received(transport, data)
+    }
+
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> ReactorResult {
+        callback.dispatch(&mut self.receiver, transport)
+    }
+}

@@ -1,0 +1,99 @@
+//! How Redis lets us in.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade_reactor::{Deferred, Firer};
+
+use crate::error::EngineError;
+
+use super::command::Answer;
+use super::hosts::Hosts;
+use super::link::Link;
+use super::reply::Reply;
+
+/// What Redis says of itself when it lets us in.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Server {
+    /// The number of our connection.
+    pub(super) client: u64,
+    pub(super) is_cluster: bool,
+    /// Its clock, since 1970, less the reactor's.
+    pub(super) clock: Duration,
+}
+
+/// Has Redis speak RESP3 and let us in, and asks what it is.
+///
+/// The three commands go out together; the first of them that fails is told.
+pub(super) fn log_in(link: &Link, hosts: &Hosts) -> Deferred<Server> {
+    let (deferred, firer) = Deferred::new();
+    let firer = Rc::new(Cell::new(Some(firer)));
+    let server = Rc::new(Cell::new(Server::default()));
+    let mut hello: Vec<&[u8]> = vec![b"HELLO", b"3"];
+    if let Some((user, password)) = &hosts.login {
+        hello.extend([&b"AUTH"[..], user.as_bytes(), password.as_bytes()]);
+    }
+    hello.extend([&b"SETNAME"[..], b"torsade"]);
+    let (failed, about) = (Rc::clone(&firer), Rc::clone(&server));
+    link.send_login(
+        &hello,
+        Answer::call(move |result| match result.and_then(|reply| greeting(&reply)) {
+            Ok(server) => about.set(server),
+            Err(EngineError::Unsupported(said)) => {
+                fail(&failed, EngineError::Unsupported(format!("Redis 6 or later is needed ({said})")))
+            }
+            Err(error) => fail(&failed, error),
+        }),
+    );
+    // It may let us in and do nothing yet, while it reads its data.
+    let failed = Rc::clone(&firer);
+    link.send_login(
+        &[b"PING"],
+        Answer::call(move |result| {
+            if let Err(error) = result {
+                fail(&failed, error);
+            }
+        }),
+    );
+    let of = link.clone();
+    link.send_login(
+        &[b"TIME"],
+        Answer::call(move |result| match result.map(|reply| (clock(&reply), of.transport())) {
+            Ok((Some(clock), Some(transport))) => {
+                let server = Server { clock: clock.saturating_sub(transport.reactor().now()), ..server.take() };
+                if let Some(firer) = firer.take() {
+                    firer.callback(server);
+                }
+            }
+            Ok(_) => fail(&firer, EngineError::Protocol("TIME was not answered with a time".to_owned())),
+            Err(error) => fail(&firer, error),
+        }),
+    );
+    deferred
+}
+
+fn fail(firer: &Cell<Option<Firer<Server>>>, error: EngineError) {
+    if let Some(firer) = firer.take() {
+        firer.errback(error);
+    }
+}
+
+fn greeting(reply: &Reply) -> Result<Server, EngineError> {
+    let text = |name| reply.get(name).and_then(Reply::text);
+    if reply.get("proto").and_then(Reply::number) != Some(3) {
+        return Err(EngineError::Protocol("HELLO was not answered in RESP3".to_owned()));
+    }
+    let is_cluster = text("mode") == Some(b"cluster");
+    if !is_cluster && matches!(text("role"), Some(b"replica" | b"slave")) {
+        return Err(EngineError::Unreachable("it is a replica, which takes nothing".to_owned()));
+    }
+    let client = reply.get("id").and_then(Reply::number).unwrap_or_default();
+    Ok(Server { client, is_cluster, clock: Duration::ZERO })
+}
+
+fn clock(reply: &Reply) -> Option<Duration> {
+    let Reply::List(parts) = reply else { return None };
+    let [seconds, micros] = &parts[..] else { return None };
+    Some(Duration::from_secs(seconds.number()?) + Duration::from_micros(micros.number()?))
+}

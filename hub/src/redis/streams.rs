@@ -1,0 +1,212 @@
+//! Topics that keep their messages: streams, of which each is under the topic's own name.
+
+use std::rc::Rc;
+
+use torsade_protocols::SharedBytes;
+use torsade_reactor::Deferred;
+
+use crate::engine::{ORIGIN, Page, Start};
+use crate::error::EngineError;
+use crate::message::{Message, MessageId, Publication};
+use crate::topic::Topic;
+
+use super::reply::Reply;
+use super::session::Session;
+
+/// Before all entries.
+pub(super) const NOTHING: MessageId = MessageId { major: 0, minor: 0 };
+
+/// The field that has the payload.
+const PAYLOAD: &[u8] = b"payload";
+
+/// How many entries are asked for at first; from then on as many as have about `BATCH_BYTES`.
+pub(super) const FIRST_BATCH: usize = 4;
+const BATCH_BYTES: usize = 256 * 1024;
+const LARGEST_BATCH: usize = 512;
+
+/// An entry of a stream.
+pub(super) struct Entry {
+    pub(super) id: MessageId,
+    fields: Vec<Reply>,
+}
+
+/// Where a stream is: what `XINFO STREAM` says.
+pub(super) struct StreamInfo {
+    pub(super) length: u64,
+    /// The last entry that was ever added.
+    pub(super) last: MessageId,
+    /// How many were taken away again; none before Redis 7, which does not count them.
+    pub(super) removed: Option<u64>,
+}
+
+impl Entry {
+    fn new(reply: Reply) -> Option<Self> {
+        let [id, fields] = <[Reply; 2]>::try_from(reply.into_list()?).ok()?;
+        // Those of an entry that was deleted are null.
+        Some(Self { id: parse_id(id.text()?)?, fields: fields.into_list().unwrap_or_default() })
+    }
+
+    pub(super) fn list(reply: Reply) -> Result<Vec<Self>, EngineError> {
+        let wrong = || EngineError::Protocol("a range of a stream is not made of entries".to_owned());
+        let entries = match reply {
+            Reply::Null => Vec::new(),
+            reply => reply.into_list().ok_or_else(wrong)?,
+        };
+        entries.into_iter().map(|entry| Self::new(entry).ok_or_else(wrong)).collect()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.fields.iter().filter_map(|field| field.text()).map(|field| field.len() + 16).sum::<usize>() + 32
+    }
+
+    /// The message: the first field of that name is its payload, or the only field; all others are headers.
+    pub(super) fn into_message(self, topic: &Topic) -> Message {
+        let mut texts = self.fields.into_iter().map(|field| field.into_text().unwrap_or_default());
+        let mut pairs = Vec::new();
+        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+            pairs.push((name, value));
+        }
+        let named = pairs.iter().position(|(name, _)| name == PAYLOAD);
+        let at = named.or_else(|| (pairs.len() == 1).then_some(0));
+        let payload = at.map(|at| pairs.remove(at).1).unwrap_or_default();
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        };
+        let headers: Vec<_> = pairs.into_iter().map(|(name, value)| (text(name), text(value))).collect();
+        Message::new(topic.clone(), SharedBytes::from(payload)).with_headers(headers).with_id(self.id)
+    }
+}
+
+impl StreamInfo {
+    /// None if there is no such stream.
+    pub(super) fn new(result: Result<Reply, EngineError>) -> Result<Option<Self>, EngineError> {
+        let reply = match result {
+            Err(EngineError::Refused(said)) if said.contains("no such key") => return Ok(None),
+            result => result?,
+        };
+        let number = |name| reply.get(name).and_then(Reply::number);
+        let last = reply.get("last-generated-id").and_then(Reply::text).and_then(parse_id);
+        let (Some(length), Some(last)) = (number("length"), last) else {
+            return Err(EngineError::Protocol("XINFO does not say where a stream is".to_owned()));
+        };
+        Ok(Some(Self { length, last, removed: number("entries-added").map(|added| added.saturating_sub(length)) }))
+    }
+
+    /// Whether any was taken away; it may have been where that is not counted.
+    pub(super) fn has_removed(&self) -> bool {
+        self.removed.is_none_or(|removed| removed > 0)
+    }
+}
+
+pub(super) fn parse_id(text: &[u8]) -> Option<MessageId> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// How many to ask for next, if so many had so many bytes.
+pub(super) fn next_batch(count: usize, bytes: usize) -> usize {
+    let fitting = count.max(1).saturating_mul(BATCH_BYTES) / bytes.max(1);
+    fitting.clamp(1, LARGEST_BATCH).min(count.saturating_mul(4).max(1))
+}
+
+impl Session {
+    pub(super) fn store(
+        self: &Rc<Self>,
+        topic: &Topic,
+        publication: &Publication,
+        origin: &str,
+        keep: u64,
+    ) -> Deferred<MessageId> {
+        let (key, keep) = (topic.as_str().as_bytes(), keep.to_string());
+        let mut parts: Vec<&[u8]> = vec![b"XADD", key, b"MAXLEN", b"~", keep.as_bytes(), b"*", PAYLOAD, publication.payload()];
+        for (name, value) in publication.headers() {
+            parts.extend([name.as_bytes(), value.as_bytes()]);
+        }
+        parts.extend([ORIGIN.as_bytes(), origin.as_bytes()]);
+        self.call(key, &parts).add_callback(|reply| {
+            let id = reply.text().and_then(parse_id);
+            Ok(id.ok_or_else(|| EngineError::Protocol("XADD was not answered with an id".to_owned()))?)
+        })
+    }
+
+    pub(super) fn fetch(self: &Rc<Self>, topic: &Topic, from: Start, most: usize) -> Deferred<Page> {
+        let (session, topic) = (Rc::clone(self), topic.clone());
+        let fetched = self.reactor.spawn(async move {
+            let page = match from {
+                Start::Next => Page::default(),
+                Start::Last(count) => session.fetch_last(&topic, count.min(most)).await?,
+                Start::After(after) => session.fetch_after(&topic, Some(after), most).await?,
+                Start::Oldest => session.fetch_after(&topic, None, most).await?,
+            };
+            Ok(page)
+        });
+        fetched.into_deferred()
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) async fn ask(self: &Rc<Self>, key: &[u8], parts: &[&[u8]]) -> Result<Reply, EngineError> {
+        answer(self.call(key, parts)).await
+    }
+
+    /// Each batch begins with the last entry of the one before: if that is not there any more, others may be gone as well.
+    async fn fetch_after(self: &Rc<Self>, topic: &Topic, after: Option<MessageId>, most: usize) -> Result<Page, EngineError> {
+        let (key, mut page, mut batch) = (topic.as_str().as_bytes(), Page::default(), FIRST_BATCH);
+        let mut last = after.filter(|after| *after != NOTHING);
+        if after == Some(NOTHING) {
+            let info = answer(self.call(key, &[b"XINFO", b"STREAM", key])).await;
+            page.trimmed = StreamInfo::new(info)?.is_some_and(|info| info.has_removed());
+        }
+        while page.messages.len() < most {
+            let count = batch.min(most - page.messages.len()) + usize::from(last.is_some());
+            let from = last.map_or_else(|| "-".to_owned(), |last| last.to_string());
+            let range = self.ask(key, &[b"XRANGE", key, from.as_bytes(), b"+", b"COUNT", count.to_string().as_bytes()]).await?;
+            let mut entries = Entry::list(range)?;
+            let full = entries.len() >= count;
+            batch = next_batch(count, entries.iter().map(Entry::bytes).sum());
+            if let Some(last) = last {
+                if entries.first().is_some_and(|first| first.id == last) {
+                    entries.remove(0);
+                } else {
+                    page.trimmed = true;
+                    entries.truncate(most - page.messages.len());
+                }
+            }
+            last = entries.last().map(|entry| entry.id).or(last);
+            page.messages.extend(entries.into_iter().map(|entry| entry.into_message(topic)));
+            if !full {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// The last so many, which are asked for backwards.
+    async fn fetch_last(self: &Rc<Self>, topic: &Topic, most: usize) -> Result<Page, EngineError> {
+        let (key, mut entries, mut batch) = (topic.as_str().as_bytes(), Vec::<Entry>::new(), FIRST_BATCH);
+        while entries.len() < most {
+            let last = entries.last().map(|entry| entry.id);
+            let count = batch.min(most - entries.len()) + usize::from(last.is_some());
+            let from = last.map_or_else(|| "+".to_owned(), |last| last.to_string());
+            let range =
+                self.ask(key, &[b"XREVRANGE", key, from.as_bytes(), b"-", b"COUNT", count.to_string().as_bytes()]).await?;
+            let range = Entry::list(range)?;
+            let full = range.len() >= count;
+            batch = next_batch(count, range.iter().map(Entry::bytes).sum());
+            // If the last one is gone, so is all before it.
+            let goes_on = last.is_none() || range.first().map(|entry| entry.id) == last;
+            entries.extend(range.into_iter().filter(|entry| goes_on && Some(entry.id) != last));
+            if !full || !goes_on {
+                break;
+            }
+        }
+        let messages = entries.into_iter().rev().map(|entry| entry.into_message(topic)).collect();
+        Ok(Page { messages, trimmed: false })
+    }
+}
+
+/// Waits for an answer, of which an error is one of the engine's.
+pub(super) async fn answer(reply: Deferred<Reply>) -> Result<Reply, EngineError> {
+    reply.await.map_err(|failure| {
+        let known = failure.downcast_ref::<EngineError>().cloned();
+        known.unwrap_or_else(|| EngineError::Lost(failure.to_string()))
+    })
+}
