@@ -28,6 +28,8 @@ pub(crate) struct Audience {
     pub(crate) position: Cell<Option<MessageId>>,
     listeners: RefCell<Slab<Rc<Listener>>>,
     origins: RefCell<Origins>,
+    /// Of a group: whose turn is next.
+    turn: Cell<usize>,
 }
 
 /// A subscriber, and how far it has got.
@@ -71,6 +73,7 @@ impl Audience {
             position: Cell::new(None),
             listeners: RefCell::default(),
             origins: RefCell::default(),
+            turn: Cell::new(0),
         }
     }
 
@@ -142,12 +145,25 @@ impl Audience {
             }
         }
         let mut encoded = Encoded::new(message);
+        if self.interest.group.is_some() {
+            if let Some(listener) = self.next_of_group() {
+                listener.deliver(&mut encoded, counters);
+            }
+            return;
+        }
         self.each(|listener| {
             let is_ahead = listener.ahead.get().is_some_and(|ahead| message.id().is_some_and(|id| id <= ahead));
             if listener.place.get() == Place::Live && !is_ahead {
                 listener.deliver(&mut encoded, counters);
             }
         });
+    }
+
+    /// Whose turn it is among those of a group here.
+    fn next_of_group(&self) -> Option<Rc<Listener>> {
+        let listeners = self.listeners.borrow();
+        let index = self.turn.replace(self.turn.get().wrapping_add(1)) % listeners.len().max(1);
+        listeners.iter().nth(index).map(|(_, listener)| Rc::clone(listener))
     }
 
     /// Remembers whose a message is that a listener got from those that are kept, so that it is not delivered again as a later one.
@@ -259,7 +275,8 @@ impl Listener {
         match &self.target {
             Target::Member(member) => member.deliver(encoded, counters),
             Target::Function(function) => {
-                counters.delivered.add(1);
+                // What hubs tell each other is not the program's.
+                counters.delivered.add(u64::from(!encoded.message().topic().is_internal()));
                 self.call(function, |subscriber| subscriber.message_received(encoded.message()));
             }
         }

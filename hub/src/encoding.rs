@@ -53,7 +53,7 @@ impl Encoding {
     }
 
     pub(crate) fn message(&self, message: &Message) -> SharedBytes {
-        (self.0.message)(message).into()
+        SharedBytes::from((self.0.message)(message)).compressed_once()
     }
 
     pub(crate) fn gap(&self, gap: &Gap) -> Option<SharedBytes> {

@@ -146,8 +146,10 @@ impl Joined {
             counters.delivered.add(1);
             return;
         }
-        self.wait(bytes.clone(), counters);
-        self.ask(counters);
+        if !self.member.transport.is_closing() {
+            self.wait(bytes.clone(), counters);
+            self.ask(counters);
+        }
     }
 
     fn wants(&self, message: &Message) -> bool {
@@ -195,6 +197,8 @@ impl Joined {
                 counters.disconnected_slow.add(1);
                 let reason = Reason::LimitExceeded { what: "the messages of a hub that it has not read", limit: most_bytes };
                 self.member.transport.connection().fail_with(reason);
+                // Whoever does not read would keep a graceful close waiting; the reason stays.
+                self.member.transport.abort_connection();
             }
         }
     }

@@ -53,6 +53,11 @@ impl Topic {
     pub(crate) fn internal(text: &str) -> Self {
         Self(format!("_{text}").into())
     }
+
+    /// Whether it is the hub's own.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.0.starts_with('_')
+    }
 }
 
 impl Pattern {
@@ -75,11 +80,14 @@ impl Pattern {
         if self.0 == topic.0 {
             return true;
         }
+        if topic.is_internal() {
+            return false;
+        }
         let mut words = topic.0.split('.');
         for wanted in self.0.split('.') {
             match (wanted, words.next()) {
-                (">", Some(first)) => return !first.starts_with(['_', '$']) || !topic.0.starts_with(first),
-                ("*", Some(word)) if word.as_ptr() != topic.0.as_ptr() || !word.starts_with(['_', '$']) => {}
+                (">", Some(_)) => return true,
+                ("*", Some(_)) => {}
                 (_, word) if word == Some(wanted) => {}
                 _ => return false,
             }
@@ -171,5 +179,39 @@ impl fmt::Display for Pattern {
 impl Borrow<str> for Topic {
     fn borrow(&self) -> &str {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, topic: &Topic) -> bool {
+        pattern.parse::<Pattern>().unwrap().matches(topic)
+    }
+
+    #[test]
+    fn wildcards_stand_for_words() {
+        let topic = "a.b.c".parse().unwrap();
+        let patterns = ["a.b.c", "*.b.*", "a.>", ">", "a.b.>", "a.b", "a.b.c.>", "a.*", "*.*.*.*", "b.>"];
+        let found: Vec<_> = patterns.into_iter().filter(|pattern| matches(pattern, &topic)).collect();
+        assert_eq!(found, ["a.b.c", "*.b.*", "a.>", ">", "a.b.>"]);
+    }
+
+    #[test]
+    fn the_hubs_own_topics_are_matched_by_no_wildcard() {
+        let topic = Topic::internal("presence.a");
+        assert!(!matches(">", &topic) && !matches("*.a", &topic) && Pattern::from(topic.clone()).matches(&topic));
+    }
+
+    #[test]
+    fn text_that_is_no_topic_is_refused_with_the_reason() {
+        let long = "a".repeat(201);
+        for text in ["", ".a", "a..b", "a b", "a.é", "_a", "$a", "a.*", "a.>", &long] {
+            assert!(text.parse::<Topic>().is_err(), "{text:?}");
+        }
+        for text in ["a.>.b", "a*", "a.b>", "", "_a.>"] {
+            assert!(text.parse::<Pattern>().is_err(), "{text:?}");
+        }
     }
 }

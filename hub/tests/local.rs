@@ -4,7 +4,9 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use torsade::hub::{Encoding, Gap, Hub, HubConfig, Member, Message, Overflow, PresenceChange, PublishError, Start, Subscriber};
@@ -44,18 +46,26 @@ fn workers_share_the_hub_that_they_opened_by_one_config() {
     const MESSAGES: usize = 500;
     let config = HubConfig::new("local:").unwrap().queue(10_000, 16 << 20).presence_period(seconds(3));
     let (told, heard) = channel();
+    let (done, handles) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let (done, handles) = (Arc::new(done), Arc::new(handles));
     workers(3, |worker| {
         let hub = config.open(worker)?;
-        let (told, index) = (told.clone(), worker.index());
+        handles.lock().unwrap().push(worker.handle());
+        let (told, index, publisher) = (told.clone(), worker.index(), hub.clone());
+        let (done, handles) = (Arc::clone(&done), Arc::clone(&handles));
         hub.subscribe("all", move |message: &Message| {
             told.send((index, String::from_utf8_lossy(message.payload()).into_owned()))?;
+            if done.fetch_add(1, Ordering::Relaxed) + 1 == 3 * 3 * MESSAGES {
+                for handle in &*handles.lock().unwrap() {
+                    handle.call_from_thread(|reactor| reactor.stop().unwrap_or(()))?;
+                }
+            }
             Ok(())
         })?;
-        let (reactor, publisher) = (worker.deref().clone(), hub.clone());
         // All are there before the first speaks: each has entered.
-        let name = publisher.enter("all", format!("worker {index}"))?;
+        let name = hub.enter("all", format!("worker {index}"))?;
         let mut present = 0;
-        hub.clone().watch("all", move |change| {
+        hub.watch("all", move |change| {
             present += usize::from(matches!(change, PresenceChange::Entered(_)));
             if present == 3 {
                 present += 1;
@@ -64,8 +74,6 @@ fn workers_share_the_hub_that_they_opened_by_one_config() {
                 }
             }
         })?;
-        let done = reactor.clone();
-        reactor.call_later(Duration::ZERO, move || stop_when_silent(&done, hub, 0));
         Ok(())
     })
     .unwrap();
@@ -81,18 +89,6 @@ fn workers_share_the_hub_that_they_opened_by_one_config() {
         }
     }
     assert_eq!(heard_by[0], heard_by[1], "all workers see one order");
-}
-
-use std::ops::Deref;
-
-/// Stops once every message has come.
-fn stop_when_silent(reactor: &Reactor, hub: Hub, _turns: u32) {
-    if hub.stats().delivered == 1500 {
-        reactor.stop().unwrap_or(());
-        return;
-    }
-    let again = reactor.clone();
-    reactor.call_later(Duration::from_millis(5), move || stop_when_silent(&again, hub, 0));
 }
 
 #[test]
