@@ -4,16 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use slab::Slab;
-use torsade_reactor::spi::{catch, drop_quietly};
-use torsade_reactor::{Result, report_error};
+use torsade_reactor::spi::drop_quietly;
 
 use crate::encoding::Encoded;
-use crate::engine::{Interest, InterestId, Start};
-use crate::member::Joined;
+use crate::engine::{Interest, InterestId};
+use crate::listener::{Listener, Place};
 use crate::message::{Gap, Message, MessageId};
 use crate::origins::Origins;
 use crate::stats::Counters;
-use crate::subscriber::Subscriber;
 
 /// All listeners of one interest: one subscription at the engine, whatever their number.
 ///
@@ -32,38 +30,6 @@ pub(crate) struct Audience {
     turn: Cell<usize>,
 }
 
-/// A subscriber, and how far it has got.
-pub(crate) struct Listener {
-    /// Of all subscriptions of the hub; slots are used again, numbers are not.
-    pub(crate) number: u64,
-    pub(crate) target: Target,
-    place: Cell<Place>,
-    /// The last message that it has got from those that are kept, while the subscription may not have come so far.
-    ahead: Cell<Option<MessageId>>,
-    /// While it is behind: whose messages it has got.
-    origins: RefCell<Origins>,
-    /// While it is behind: whether a page is on its way.
-    is_fetching: Cell<bool>,
-    has_ended: Cell<bool>,
-}
-
-pub(crate) enum Target {
-    /// None while it is being called.
-    Function(RefCell<Option<Box<dyn Subscriber>>>),
-    Member(Rc<Joined>),
-}
-
-/// Where a listener is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Place {
-    /// Its subscription has not begun.
-    New,
-    /// It gets what is kept, from here on.
-    Behind(Start),
-    /// It gets what comes.
-    Live,
-}
-
 impl Audience {
     pub(crate) fn new(id: InterestId, interest: Interest) -> Self {
         Self {
@@ -80,8 +46,8 @@ impl Audience {
     /// Takes in a listener, and gives the key that it has here.
     pub(crate) fn add(&self, listener: Listener) -> (usize, Rc<Listener>) {
         let listener = Rc::new(listener);
-        if listener.place.get() == Place::New && self.is_subscribed.get() {
-            listener.place.set(Place::Live);
+        if self.is_subscribed.get() {
+            listener.begin();
         }
         (self.listeners.borrow_mut().insert(Rc::clone(&listener)), listener)
     }
@@ -94,7 +60,7 @@ impl Audience {
             is_here.then(|| listeners.remove(key))
         };
         if let Some(listener) = removed {
-            listener.has_ended.set(true);
+            listener.end();
             drop_quietly("a subscriber", listener);
         }
         self.is_empty()
@@ -111,24 +77,20 @@ impl Audience {
         if self.interest.stored && self.position.get().is_none() {
             self.position.set(position);
         }
-        if !self.interest.stored && self.any(|listener| listener.place.get() == Place::Live) {
+        if !self.interest.stored && self.any(Listener::is_live) {
             counters.gaps.add(1);
             self.each(|listener| {
-                if listener.place.get() == Place::Live {
+                if listener.is_live() {
                     listener.tell(&Gap::Disconnected);
                 }
             });
         }
-        self.each(|listener| {
-            if listener.place.get() == Place::New {
-                listener.place.set(Place::Live);
-            }
-        });
+        self.each(|listener| listener.begin());
     }
 
     /// Those who are behind, to be brought up.
     pub(crate) fn behind(&self) -> Vec<Rc<Listener>> {
-        let is_behind = |listener: &&Rc<Listener>| matches!(listener.place.get(), Place::Behind(_));
+        let is_behind = |listener: &&Rc<Listener>| matches!(listener.place(), Place::Behind(_));
         self.listeners.borrow().iter().map(|(_, listener)| listener).filter(is_behind).cloned().collect()
     }
 
@@ -152,8 +114,7 @@ impl Audience {
             return;
         }
         self.each(|listener| {
-            let is_ahead = listener.ahead.get().is_some_and(|ahead| message.id().is_some_and(|id| id <= ahead));
-            if listener.place.get() == Place::Live && !is_ahead {
+            if listener.is_live() && !listener.has_got(message) {
                 listener.deliver(&mut encoded, counters);
             }
         });
@@ -182,12 +143,9 @@ impl Audience {
         }
         self.each(|listener| {
             if *gap == Gap::Reset {
-                listener.ahead.set(None);
-                if listener.place.get() != Place::Live {
-                    listener.place.set(Place::Behind(Start::Oldest));
-                }
+                listener.begin_anew();
             }
-            if listener.place.get() == Place::Live || matches!(gap, Gap::Refused { .. } | Gap::Reset) {
+            if listener.is_live() || matches!(gap, Gap::Refused { .. } | Gap::Reset) {
                 listener.tell(gap);
             }
         });
@@ -196,7 +154,7 @@ impl Audience {
     /// Ends all subscriptions.
     pub(crate) fn clear(&self) {
         for listener in std::mem::take(&mut *self.listeners.borrow_mut()) {
-            listener.1.has_ended.set(true);
+            listener.1.end();
             drop_quietly("a subscriber", listener);
         }
     }
@@ -214,92 +172,6 @@ impl Audience {
             if let Some(listener) = listener {
                 call(&listener);
             }
-        }
-    }
-}
-
-impl Listener {
-    pub(crate) fn new(number: u64, target: Target, start: Start) -> Self {
-        let place = if start == Start::Next { Place::New } else { Place::Behind(start) };
-        Self {
-            number,
-            target,
-            place: Cell::new(place),
-            ahead: Cell::new(None),
-            origins: RefCell::default(),
-            is_fetching: Cell::new(false),
-            has_ended: Cell::new(false),
-        }
-    }
-
-    pub(crate) fn place(&self) -> Place {
-        self.place.get()
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.has_ended.get()
-    }
-
-    /// Says whether a page may be asked for, which is then on its way.
-    pub(crate) fn begin_fetch(&self) -> bool {
-        !self.is_fetching.replace(true)
-    }
-
-    pub(crate) fn end_fetch(&self) {
-        self.is_fetching.set(false);
-    }
-
-    /// Delivers a message of those that are kept.
-    pub(crate) fn catch_up(&self, audience: &Audience, message: &Message, counters: &Rc<Counters>) {
-        audience.remember(message);
-        if self.origins.borrow_mut().is_new(message) {
-            self.deliver(&mut Encoded::new(message), counters);
-        } else {
-            counters.duplicates.add(1);
-        }
-    }
-
-    /// It has got everything that is kept up to this.
-    pub(crate) fn came_to(&self, id: MessageId) {
-        self.place.set(Place::Behind(Start::After(id)));
-        self.ahead.set(Some(id));
-    }
-
-    /// It has come up to the subscription.
-    pub(crate) fn is_live(&self) {
-        self.origins.take();
-        self.place.set(Place::Live);
-    }
-
-    pub(crate) fn deliver(&self, encoded: &mut Encoded<'_>, counters: &Rc<Counters>) {
-        match &self.target {
-            Target::Member(member) => member.deliver(encoded, counters),
-            Target::Function(function) => {
-                // What hubs tell each other is not the program's.
-                counters.delivered.add(u64::from(!encoded.message().topic().is_internal()));
-                self.call(function, |subscriber| subscriber.message_received(encoded.message()));
-            }
-        }
-    }
-
-    pub(crate) fn tell(&self, gap: &Gap) {
-        match &self.target {
-            Target::Member(member) => member.tell(gap),
-            Target::Function(function) => self.call(function, |subscriber| subscriber.messages_missed(gap)),
-        }
-    }
-
-    fn call(&self, function: &RefCell<Option<Box<dyn Subscriber>>>, call: impl FnOnce(&mut dyn Subscriber) -> Result) {
-        let Some(mut subscriber) = function.take() else { return };
-        match catch(|| call(&mut *subscriber)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => report_error("hub", format_args!("a subscriber failed: {error}")),
-            Err(panic) => report_error("hub", format_args!("a subscriber {panic}")),
-        }
-        if self.has_ended.get() {
-            drop_quietly("a subscriber", subscriber);
-        } else {
-            function.replace(Some(subscriber));
         }
     }
 }

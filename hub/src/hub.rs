@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use torsade_reactor::{Deferred, Reactor, defer};
 
-use crate::audience::Target;
 use crate::config::HubConfig;
 use crate::core::Core;
 use crate::engine::{Engine, Start};
 use crate::error::{HubError, PublishError, SubscribeError};
+use crate::listener::Target;
 use crate::member::{Joined, Member};
 use crate::message::{MessageId, Publication};
 use crate::presence::{Presence, PresenceChange, PresenceWatch};

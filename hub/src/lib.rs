@@ -12,6 +12,7 @@ mod encoding;
 mod engine;
 mod error;
 mod hub;
+mod listener;
 mod local;
 mod member;
 mod message;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use torsade_reactor::spi::{catch, drop_quietly};
 use torsade_reactor::{Deferred, DelayedCall, Failure, defer, report_error};
 
-use crate::audience::Target;
 use crate::core::Core;
 use crate::engine::Start;
 use crate::error::{EngineError, PublishError, SubscribeError};
+use crate::listener::Target;
 use crate::message::{Gap, Message, Publication};
 use crate::subscriber::{Subscriber, Subscription};
 use crate::topic::{Pattern, Topic};

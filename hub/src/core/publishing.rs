@@ -1,0 +1,172 @@
+//! From a program's publication to the engine.
+
+use std::rc::Rc;
+
+use torsade_reactor::{Deferred, Failure, Firer, defer, report_error};
+
+use super::{Core, Link};
+use crate::engine::Part;
+use crate::error::{EngineError, PublishError};
+use crate::message::{MessageId, Publication};
+use crate::origins::origin;
+use crate::outbox::{Stored, Waiting};
+use crate::settings::WhenDisconnected;
+use crate::topic::Topic;
+
+impl Core {
+    pub(crate) fn publish(self: &Rc<Self>, topic: Topic, publication: Publication) -> Result<(), PublishError> {
+        match self.settings.keep(&topic) {
+            Some(keep) => self.store(topic, publication, keep, None),
+            None => self.publish_live(topic, publication),
+        }
+        .inspect_err(|_| self.counters.refused.add(1))
+    }
+
+    pub(crate) fn publish_stored(self: &Rc<Self>, topic: Topic, publication: Publication) -> Deferred<MessageId> {
+        let (deferred, firer) = Deferred::new();
+        let Some(keep) = self.settings.keep(&topic) else {
+            return defer::fail(PublishError::Unsupported("the topic keeps no messages: name it in HubConfig::replay"));
+        };
+        match self.store(topic, publication, keep, Some(firer)) {
+            Ok(()) => deferred,
+            Err(error) => {
+                self.counters.refused.add(1);
+                defer::fail(error)
+            }
+        }
+    }
+
+    fn publish_live(self: &Rc<Self>, topic: Topic, publication: Publication) -> Result<(), PublishError> {
+        if !publication.headers.is_empty()
+            && let Some(lacks) = self.engine.lacks(Part::Headers)
+        {
+            return Err(PublishError::Unsupported(lacks));
+        }
+        if !self.admit(&publication)? {
+            return Ok(());
+        }
+        if self.is_up() && self.outbox.borrow().is_clear() && !self.engine.is_congested() {
+            self.send(Waiting::Live(topic, publication));
+            return Ok(());
+        }
+        self.queue(Waiting::Live(topic, publication))
+    }
+
+    fn store(
+        self: &Rc<Self>,
+        topic: Topic,
+        publication: Publication,
+        keep: u64,
+        firer: Option<Firer<MessageId>>,
+    ) -> Result<(), PublishError> {
+        if !self.admit(&publication)? {
+            if let Some(firer) = firer {
+                firer.errback(PublishError::Disconnected);
+            }
+            return Ok(());
+        }
+        let stored = Waiting::Stored(Stored { number: self.number(), topic, publication, keep, firer });
+        if self.is_up() && self.outbox.borrow().is_clear() && !self.engine.is_congested() {
+            // It is kept until it is confirmed, so there must be room for it.
+            self.check_room(&stored)?;
+            self.send(stored);
+            return Ok(());
+        }
+        self.queue(stored)
+    }
+
+    /// Whether a publication may go on; false if it is dropped, as it was asked for.
+    fn admit(&self, publication: &Publication) -> Result<bool, PublishError> {
+        publication.check(self.settings.max_payload)?;
+        match (self.link.get(), self.settings.when_disconnected) {
+            (Link::Closed, _) => Err(PublishError::Closed),
+            (Link::Down, WhenDisconnected::Refuse) => Err(PublishError::Disconnected),
+            (Link::Down, WhenDisconnected::Drop) => {
+                self.counters.dropped_disconnected.add(1);
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    fn check_room(&self, waiting: &Waiting) -> Result<(), PublishError> {
+        let publication = match waiting {
+            Waiting::Live(_, publication) => publication,
+            Waiting::Stored(stored) => &stored.publication,
+        };
+        if self.outbox.borrow().has_room(publication) { Ok(()) } else { Err(PublishError::Full) }
+    }
+
+    fn queue(&self, waiting: Waiting) -> Result<(), PublishError> {
+        self.check_room(&waiting)?;
+        self.outbox.borrow_mut().push(waiting);
+        Ok(())
+    }
+
+    /// Hands a publication to the engine.
+    fn send(self: &Rc<Self>, waiting: Waiting) {
+        match waiting {
+            Waiting::Live(topic, publication) => {
+                self.counters.published.add(1);
+                self.engine.publish(&topic, &publication);
+            }
+            Waiting::Stored(stored) => {
+                let (number, origin) = (stored.number, origin(&self.name, stored.number));
+                let answer = self.engine.store(&stored.topic, &stored.publication, &origin, stored.keep);
+                self.outbox.borrow_mut().sent(stored);
+                let core = Rc::downgrade(self);
+                let told = answer.add_both(move |answer| {
+                    if let Some(core) = core.upgrade() {
+                        core.stored(number, answer);
+                    }
+                    Ok(())
+                });
+                told.detach();
+            }
+        }
+    }
+
+    fn stored(self: &Rc<Self>, number: u64, answer: Result<MessageId, Failure>) {
+        let error = match answer {
+            Ok(id) => {
+                let stored = self.outbox.borrow_mut().answered(number);
+                self.counters.published.add(1);
+                if let Some(firer) = stored.and_then(|stored| stored.firer) {
+                    firer.callback(id);
+                }
+                self.drained();
+                return;
+            }
+            Err(failure) => failure,
+        };
+        if matches!(error.downcast_ref(), Some(EngineError::Lost(_) | EngineError::Unreachable(_))) {
+            // It stays, and is asked for again.
+            return;
+        }
+        let Some(stored) = self.outbox.borrow_mut().answered(number) else { return };
+        self.counters.refused.add(1);
+        match stored.firer {
+            Some(firer) => firer.fire(Err(error)),
+            None => report_error("hub", format_args!("a message of {} was not stored: {error}", stored.topic)),
+        }
+        self.drained();
+    }
+
+    /// Hands over what waits, as far as the engine takes it.
+    pub(super) fn send_waiting(self: &Rc<Self>) {
+        while self.is_up() && !self.engine.is_congested() {
+            let Some(waiting) = self.outbox.borrow_mut().pop() else { break };
+            self.send(waiting);
+        }
+        self.drained();
+    }
+
+    /// Tells those who wait for the end of the outbox.
+    fn drained(&self) {
+        if self.outbox.borrow().is_empty() {
+            for firer in self.draining.take() {
+                firer.callback(());
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Who gets what: subscriptions begin and end.
+
+use std::rc::Rc;
+
+use super::Core;
+use crate::audience::Audience;
+use crate::engine::{Interest, InterestId, Part, Start};
+use crate::error::SubscribeError;
+use crate::listener::{Listener, Target};
+use crate::subscriber::Subscription;
+use crate::topic::Pattern;
+
+impl Core {
+    pub(crate) fn subscribe(
+        self: &Rc<Self>,
+        pattern: Pattern,
+        group: Option<&str>,
+        target: Target,
+        start: Start,
+    ) -> Result<Subscription, SubscribeError> {
+        let stored = self.check_interest(&pattern, group, start)?;
+        let audience = self.audience(pattern, group.map(Rc::from), stored);
+        let number = self.number();
+        let (key, listener) = audience.add(Listener::new(number, target, start));
+        let subscription = Subscription::new(Rc::downgrade(self), audience.id, key, number);
+        if audience.is_subscribed.get() {
+            self.bring_up_later(&audience);
+        }
+        if let Target::Member(member) = &listener.target {
+            // Its connection's end is the end of it.
+            let leaving = Leaving(subscription.clone());
+            member.transport().spawn(move |_| async move {
+                let _leaving = leaving;
+                std::future::pending::<()>().await;
+                Ok(())
+            });
+        }
+        Ok(subscription)
+    }
+
+    /// Whether the topics keep their messages.
+    fn check_interest(&self, pattern: &Pattern, group: Option<&str>, start: Start) -> Result<bool, SubscribeError> {
+        if self.is_closed() {
+            return Err(SubscribeError::Closed);
+        }
+        let topic = pattern.topic();
+        let lacks = |part| self.engine.lacks(part).map_or(Ok(()), |lacks| Err(SubscribeError::Unsupported(lacks)));
+        if topic.is_none() {
+            lacks(Part::Wildcards)?;
+        }
+        if group.is_some() {
+            lacks(Part::Groups)?;
+        }
+        // Subscribers of patterns and of groups get what is published, as it comes.
+        let stored = group.is_none() && topic.is_some_and(|topic| self.settings.keep(&topic).is_some());
+        if start != Start::Next && !stored {
+            return Err(SubscribeError::Unsupported("only a topic that keeps its messages (HubConfig::replay) has a start"));
+        }
+        Ok(stored)
+    }
+
+    /// Those who have this interest, which the engine is told of if they are the first.
+    fn audience(&self, pattern: Pattern, group: Option<Rc<str>>, stored: bool) -> Rc<Audience> {
+        let mut audiences = self.audiences.borrow_mut();
+        let key = (pattern.clone(), group.clone());
+        if let Some(audience) = audiences.by_interest.get(&key).and_then(|id| audiences.by_id.get(id)) {
+            return Rc::clone(audience);
+        }
+        let id = InterestId(self.number());
+        let audience = Rc::new(Audience::new(id, Interest { pattern, group, stored, after: None }));
+        audiences.by_interest.insert(key, id);
+        audiences.by_id.insert(id, Rc::clone(&audience));
+        drop(audiences);
+        if self.is_up() {
+            self.engine.subscribe(id, &audience.interest);
+        }
+        audience
+    }
+
+    pub(crate) fn unsubscribe(&self, id: InterestId, key: usize, number: u64) {
+        let Some(audience) = self.find(id) else { return };
+        if !audience.remove(key, number) {
+            return;
+        }
+        let mut audiences = self.audiences.borrow_mut();
+        if audiences.by_id.remove(&id).is_none() {
+            return;
+        }
+        audiences.by_interest.remove(&(audience.interest.pattern.clone(), audience.interest.group.clone()));
+        drop(audiences);
+        if self.is_up() {
+            self.engine.unsubscribe(id);
+        }
+    }
+
+    pub(super) fn find(&self, id: InterestId) -> Option<Rc<Audience>> {
+        self.audiences.borrow().by_id.get(&id).cloned()
+    }
+}
+
+/// Ends a member's subscription when it is dropped, which is right after its connection is lost.
+struct Leaving(Subscription);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.unsubscribe();
+    }
+}
