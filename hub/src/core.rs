@@ -10,7 +10,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::{Deferred, Firer, Phase, Reactor, SystemEvent, defer, report_error};
+use torsade_reactor::{Deferred, Firer, Phase, Reactor, SystemEvent, TriggerId, defer, report_error};
 
 use crate::audience::Audience;
 use crate::engine::{Engine, Interest, InterestId, Upstream};
@@ -43,6 +43,8 @@ pub(crate) struct Core {
     waiting: RefCell<Vec<Firer<()>>>,
     /// For the end of the outbox, before it is closed.
     draining: RefCell<Vec<Firer<()>>>,
+    /// Closes it when the reactor stops.
+    trigger: Cell<Option<TriggerId>>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,14 +78,16 @@ impl Core {
             numbers: Cell::new(0),
             waiting: RefCell::default(),
             draining: RefCell::default(),
+            trigger: Cell::new(None),
         });
         core.engine.start(reactor, Upstream::new(&core));
         let weak = Rc::downgrade(&core);
-        reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || {
+        let trigger = reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || {
             if let Some(core) = weak.upgrade() {
                 core.close().detach();
             }
         });
+        core.trigger.set(Some(trigger));
         core
     }
 
@@ -222,6 +226,14 @@ impl Core {
             self.counters.dropped_disconnected.add(lost);
         }
         self.engine.close()
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Some(trigger) = self.trigger.take() {
+            self.reactor.remove_system_event_trigger(trigger);
+        }
     }
 }
 

@@ -24,6 +24,11 @@ pub trait Engine {
     /// What of the optional parts this engine lacks, as the rest of a sentence such as "Redis has no queue groups"; none if it has it.
     fn lacks(&self, part: Part) -> Option<&'static str>;
 
+    /// How long a payload the broker takes, in bytes, as far as it has said; the hub refuses longer ones.
+    fn max_payload(&self) -> usize {
+        usize::MAX
+    }
+
     /// Subscribes while connected; [`Upstream::subscribed`] or [`Upstream::refused`] answers, and whatever comes after it carries `id`.
     fn subscribe(&self, id: InterestId, interest: &Interest);
 

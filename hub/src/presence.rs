@@ -190,7 +190,13 @@ impl Core {
         if !self.is_up() {
             return defer::fail(PublishError::Disconnected);
         }
-        self.names(topic).add_callback(|names| Ok(names.into_iter().collect()))
+        // What this hub has not announced yet is known here all the same.
+        let room = self.presences.0.borrow().get(topic).cloned();
+        let own: Vec<_> = room.iter().flat_map(|room| room.own.borrow().keys().cloned().collect::<Vec<_>>()).collect();
+        self.names(topic).add_callback(|mut names| {
+            names.extend(own);
+            Ok(names.into_iter().collect())
+        })
     }
 
     fn names(&self, topic: &Topic) -> Deferred<BTreeSet<String>> {

@@ -77,7 +77,7 @@ impl Core {
 
     /// Whether a publication may go on; false if it is dropped, as it was asked for.
     fn admit(&self, publication: &Publication) -> Result<bool, PublishError> {
-        publication.check(self.settings.max_payload)?;
+        publication.check(self.settings.max_payload.min(self.engine.max_payload()))?;
         match (self.link.get(), self.settings.when_disconnected) {
             (Link::Closed, _) => Err(PublishError::Closed),
             (Link::Down, WhenDisconnected::Refuse) => Err(PublishError::Disconnected),
