@@ -44,7 +44,8 @@ pub trait Engine {
     /// it asks again when the connection was lost before the answer. It fails when the connection is lost, or the broker refuses.
     fn store(&self, topic: &Topic, publication: &Publication, origin: &str, keep: u64) -> Deferred<MessageId>;
 
-    /// Gives at most `most` messages that a topic keeps, with their ids, in order, while connected. Never asked with [`Start::Next`].
+    /// Gives at most `most` messages that a topic keeps, with their ids, in order, while connected. Never asked with [`Start::Next`], nor for fewer
+    /// than [`Start::Last`] says.
     fn fetch(&self, topic: &Topic, from: Start, most: usize) -> Deferred<Page>;
 
     /// Tells the broker who is in a topic on the side of `process`, for as long as `expiry` unless it is told again.
@@ -102,7 +103,7 @@ pub struct Interest {
 pub enum Start {
     /// With the next that is published.
     Next,
-    /// With the last so many; fewer if there are fewer.
+    /// With the last so many, at most 10,000; fewer if there are fewer.
     Last(usize),
     /// After this one; with the oldest that is kept if this is not any more, which is told as a [`Gap`].
     After(MessageId),

@@ -335,3 +335,51 @@ fn closing_publishes_what_waits_and_ends_all_subscriptions() {
     simulation.run_for(seconds(1)).unwrap();
     assert_eq!(told.strong_count(), 0, "the subscriber is dropped");
 }
+
+#[test]
+fn as_many_of_the_last_messages_as_are_asked_for_come_whatever_a_member_takes_at_a_time() {
+    let simulation = Simulation::new(1);
+    let host = simulation.host("10.0.0.1");
+    let config = HubConfig::new("local:").unwrap().queue(10_000, 1 << 24).replay("log.>", 10_000).unwrap();
+    let hub = config.open(&host).unwrap();
+    for number in 0..1500 {
+        hub.publish("log.a", number.to_string()).unwrap();
+        simulation.run_for(Duration::from_millis(1)).unwrap();
+    }
+    let (all, lines) = (Seen::default(), Seen::default());
+    hub.subscribe_from("log.a", Start::Last(1000), Notes(Rc::clone(&all))).unwrap();
+    let (shared, encoding) = (hub.clone(), Encoding::lines());
+    let joining =
+        move |transport: &Transport| shared.join("log.a", Member::new(transport, &encoding).start(Start::Last(1000))).map(drop);
+    host.listen("10.0.0.1:1", move |_| Greeting(joining.clone())).unwrap();
+    let notes = Rc::clone(&lines);
+    let reader = move |_| LineReceiver::new(Reader(Rc::clone(&notes)));
+    simulation.host("10.0.0.2").connect("10.0.0.1:1", reader).unwrap();
+    simulation.run_for(seconds(30)).unwrap();
+    let expected: Vec<_> = (500..1500).map(|number| number.to_string()).collect();
+    assert_eq!(*all.borrow(), expected);
+    assert_eq!(*lines.borrow(), expected);
+}
+
+/// Does something with its connection.
+struct Greeting<F>(F);
+
+impl<F: Fn(&Transport) -> Result<(), torsade::hub::SubscribeError> + 'static> Protocol for Greeting<F> {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        Ok((self.0)(transport)?)
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+/// Writes down lines as they come.
+struct Reader(Seen);
+
+impl LineProtocol for Reader {
+    fn line_received(&mut self, _: &LineTransport, line: &[u8]) -> Result {
+        self.0.borrow_mut().push(String::from_utf8_lossy(line).into_owned());
+        Ok(())
+    }
+}

@@ -1,5 +1,6 @@
 //! From the messages that a topic keeps to a listener that begins with them, page by page.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::message::{Gap, Message};
 
 /// How many kept messages a listener is brought at a time.
 const PAGE: usize = 100;
+
+/// The most that [`Start::Last`] may ask for: they are in memory together.
+const MOST: usize = 10_000;
 
 impl Core {
     /// Brings up those who are behind, from the loop.
@@ -38,9 +42,9 @@ impl Core {
         if !self.is_up() || !audience.is_subscribed.get() || !listener.begin_fetch() {
             return;
         }
+        let most = if let Start::Last(count) = start { count.min(MOST) } else { PAGE };
         let (core, audience, fetched) = (Rc::downgrade(self), Rc::downgrade(audience), Rc::clone(listener));
-        let page = self.engine.fetch(&topic, start, PAGE).add_both(move |page| {
-            fetched.end_fetch();
+        let page = self.engine.fetch(&topic, start, most).add_both(move |page| {
             if let (Some(core), Some(audience)) = (core.upgrade(), audience.upgrade()) {
                 core.fetched(&audience, &fetched, start, page);
             }
@@ -52,48 +56,71 @@ impl Core {
     fn fetched(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>, start: Start, page: Result<Page, Failure>) {
         let page = match page {
             Ok(page) => page,
-            Err(error) if matches!(error.downcast_ref(), Some(EngineError::Lost(_) | EngineError::Unreachable(_))) => return,
             Err(error) => {
-                // It gets what comes, at least.
-                listener.tell(&Gap::Refused { why: error.to_string() });
-                listener.caught_up();
+                listener.end_fetch();
+                if !matches!(error.downcast_ref(), Some(EngineError::Lost(_) | EngineError::Unreachable(_))) {
+                    // It gets what comes, at least.
+                    listener.tell(&Gap::Refused { why: error.to_string() });
+                    listener.caught_up();
+                }
                 return;
             }
         };
-        if listener.has_ended() || listener.place() != Place::Behind(start) {
-            return;
-        }
-        if page.trimmed {
+        if page.trimmed && listener.place() == Place::Behind(start) {
             let after = if let Start::After(id) = start { Some(id) } else { None };
             listener.tell(&Gap::Trimmed { after });
         }
-        for message in &page.messages {
-            listener.catch_up(audience, message, &self.counters);
+        self.bring(audience, listener, start, page.messages.into());
+    }
+
+    /// Delivers what was fetched, a piece at a time, and goes on from there.
+    fn bring(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>, start: Start, mut fetched: VecDeque<Message>) {
+        if listener.place() != Place::Behind(start) {
+            // The broker has lost what was fetched: it begins anew.
+            listener.end_fetch();
+            return self.fetch(audience, listener);
         }
-        let last = page.messages.last().and_then(Message::id);
-        match last {
-            Some(last) if Some(last) < audience.position.get() => {
-                listener.came_to(last);
-                self.fetch_when_it_has_room(audience, listener);
+        let mut last = None;
+        for message in fetched.drain(..PAGE.min(fetched.len())) {
+            if listener.has_ended() {
+                return;
             }
-            Some(last) => {
-                listener.came_to(last);
-                listener.caught_up();
-            }
-            None => listener.caught_up(),
+            listener.catch_up(audience, &message, &self.counters);
+            last = message.id();
+        }
+        let Some(last) = last else {
+            listener.end_fetch();
+            return listener.caught_up();
+        };
+        listener.came_to(last);
+        if !fetched.is_empty() {
+            let next = move |core: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>| {
+                core.bring(audience, listener, Start::After(last), fetched);
+            };
+            return self.when_it_has_room(audience, listener, next);
+        }
+        listener.end_fetch();
+        if Some(last) < audience.position.get() {
+            self.when_it_has_room(audience, listener, Self::fetch);
+        } else {
+            listener.caught_up();
         }
     }
 
-    /// Asks for the next page once a member's connection takes it.
-    fn fetch_when_it_has_room(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>) {
+    /// Goes on in another turn, and once a member's connection has taken what it was sent.
+    fn when_it_has_room(
+        self: &Rc<Self>,
+        audience: &Rc<Audience>,
+        listener: &Rc<Listener>,
+        go_on: impl FnOnce(&Rc<Self>, &Rc<Audience>, &Rc<Listener>) + 'static,
+    ) {
         let (weak, seeker) = (Rc::downgrade(audience), Rc::downgrade(listener));
         let next = move |core: &Rc<Self>| {
             if let (Some(audience), Some(listener)) = (weak.upgrade(), seeker.upgrade()) {
-                core.fetch(&audience, &listener);
+                go_on(core, &audience, &listener);
             }
         };
         match &listener.target {
-            // In the next turn, so that others have theirs.
             Target::Function(_) => later(self, Duration::ZERO, next),
             Target::Member(member) => {
                 let core = Rc::downgrade(self);

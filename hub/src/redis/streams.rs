@@ -10,6 +10,7 @@ use crate::error::EngineError;
 use crate::message::{Message, MessageId, Publication};
 use crate::topic::Topic;
 
+use super::command::{Answer, Pending};
 use super::reply::Reply;
 use super::session::Session;
 
@@ -122,7 +123,12 @@ impl Session {
             parts.extend([name.as_bytes(), value.as_bytes()]);
         }
         parts.extend([ORIGIN.as_bytes(), origin.as_bytes()]);
-        self.call(key, &parts).add_callback(|reply| {
+        let stored = self.call(key, &parts);
+        if !self.hosts.sharded {
+            // Those who subscribe to patterns hear of it by this.
+            self.main.send(&[b"PUBLISH", key, publication.payload()], Pending::new(Answer::Ignored));
+        }
+        stored.add_callback(|reply| {
             let id = reply.text().and_then(parse_id);
             Ok(id.ok_or_else(|| EngineError::Protocol("XADD was not answered with an id".to_owned()))?)
         })
