@@ -10,7 +10,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::{Deferred, Firer, Phase, Reactor, SystemEvent, TriggerId, defer, report_error};
+use torsade_reactor::{Deferred, Firer, Reactor, TriggerId, defer, report_error};
 
 use crate::audience::Audience;
 use crate::engine::{Engine, Interest, InterestId, Upstream};
@@ -82,10 +82,9 @@ impl Core {
         });
         core.engine.start(reactor, Upstream::new(&core));
         let weak = Rc::downgrade(&core);
-        let trigger = reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || {
-            if let Some(core) = weak.upgrade() {
-                core.close().detach();
-            }
+        let trigger = reactor.before_shutdown(move || {
+            let core = weak.upgrade();
+            core.map_or_else(|| defer::succeed(()), |core| core.close())
         });
         core.trigger.set(Some(trigger));
         core

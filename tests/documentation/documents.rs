@@ -13,7 +13,7 @@ fn root() -> &'static Path {
 /// The Rust sources of the crates, and the pages that are documentation as they are.
 fn sources() -> Vec<PathBuf> {
     let mut folders: Vec<_> =
-        ["reactor/src", "protocols/src", "transports/src", "src", "bridges/hyper/src"].map(|folder| root().join(folder)).into();
+        ["reactor/src", "protocols/src", "transports/src", "hub/src", "src", "bridges/hyper/src"].map(|folder| root().join(folder)).into();
     let mut files = vec![root().join("README.md")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder of the repository") {
