@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::error::HubError;
 use crate::hub::Hub;
 use crate::local::{LocalEngine, LocalHub};
+use crate::nats::NatsEngine;
 use crate::redis::RedisEngine;
 use crate::settings::{Settings, WhenDisconnected};
 use crate::topic::TopicError;
@@ -60,7 +61,7 @@ impl HubConfig {
         let engine = match text.split_once(':') {
             Some(("local", "")) => EngineKind::Local(Arc::default()),
             Some(("redis" | "rediss", _)) => EngineKind::Redis(BrokerUrl::parse(text, RedisEngine::PORT)?),
-            Some(("nats" | "tls", _)) => EngineKind::Nats(BrokerUrl::parse(text, 4222)?),
+            Some(("nats" | "nats+tls" | "tls", _)) => EngineKind::Nats(BrokerUrl::parse(text, NatsEngine::PORT)?),
             _ => {
                 let problem = "it begins with local:, redis:, rediss:, nats: or tls:".to_owned();
                 return Err(HubError::Address { text: text.to_owned(), problem });
@@ -146,7 +147,11 @@ impl HubConfig {
     fn engine(&self) -> Result<Box<dyn Engine>, HubError> {
         match &self.engine {
             EngineKind::Local(hub) => Ok(Box::new(LocalEngine::new(hub, &self.settings))),
-            EngineKind::Nats(_) => Err(HubError::Address { text: String::new(), problem: "it is not built yet".to_owned() }),
+            EngineKind::Nats(url) => Ok(Box::new(NatsEngine::new(
+                url,
+                #[cfg(feature = "tls")]
+                self.tls.as_ref(),
+            )?)),
             EngineKind::Redis(url) => Ok(Box::new(RedisEngine::new(
                 url,
                 #[cfg(feature = "tls")]

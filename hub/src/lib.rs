@@ -16,6 +16,7 @@ mod listener;
 mod local;
 mod member;
 mod message;
+mod nats;
 mod origins;
 mod outbox;
 mod presence;

@@ -1,0 +1,357 @@
+//! One connection to a server, from its login on.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use torsade_protocols::{SharedBytes, Transport};
+use torsade_reactor::{DelayedCall, Firer};
+
+use super::jetstream::Streams;
+use super::known::KnownStreams;
+use super::reading::Reading;
+use super::requests::Requests;
+use super::subscription::Subscription;
+use super::tail::Tail;
+use super::wire::{Head, Headers, write_headers};
+use crate::engine::{InterestId, Upstream};
+use crate::error::EngineError;
+use crate::message::Publication;
+
+/// How long a server may be silent before it is asked for a sign of life, and how long it then has to give one.
+const SILENCE: Duration = Duration::from_secs(10);
+/// From this size on a payload is sent without a copy of it.
+const SHARED_FROM: usize = 16 * 1024;
+/// The subscription through which requests are answered.
+const ANSWERS: &str = "r";
+
+/// What is told once the server has seen all that was sent before a PING.
+pub(super) enum Barrier {
+    /// The login, which it answers in the same way.
+    Login,
+    /// Nothing but that.
+    Seen,
+    /// A subscription has begun.
+    Subscribed(Rc<Subscription>),
+    /// All was sent, and the connection is to be closed.
+    Closed(Firer<()>),
+}
+
+/// A connection; shared by its protocol and the engine.
+pub(super) struct Connection {
+    pub(super) transport: Transport,
+    pub(super) upstream: Upstream,
+    /// What answers to requests begin with.
+    pub(super) inbox: String,
+    /// The most bytes that the server takes in a message, and that it may send in one.
+    pub(super) max_payload: Cell<usize>,
+    /// Why the connection is about to end, as far as we know better than the transport.
+    pub(super) fault: RefCell<Option<EngineError>>,
+    /// What each outstanding PING is for, with how many messages were published before it.
+    barriers: RefCell<VecDeque<(Barrier, u64)>>,
+    published: Cell<u64>,
+    confirmed: Cell<u64>,
+    /// A PING is outstanding which tells of what was published.
+    confirming: Cell<bool>,
+    /// Somebody waits until the transport is no longer congested.
+    watching: Cell<bool>,
+    /// What the server is owed once there is room for it: whether a PONG, and the last word to each consumer that waits for one.
+    owed_pong: Cell<bool>,
+    pub(super) owed_words: RefCell<BTreeMap<u64, String>>,
+    /// The server was asked for a sign of life, when so many of our bytes had been acknowledged. So it is from the beginning, where
+    /// it has to speak first.
+    asked: Cell<Option<u64>>,
+    /// The next look at whether the server still lives.
+    idle: RefCell<Option<DelayedCall>>,
+    pub(super) subscriptions: RefCell<HashMap<u64, Rc<Subscription>>>,
+    pub(super) tails: RefCell<HashMap<u64, Rc<Tail>>>,
+    pub(super) readings: RefCell<HashMap<u64, Reading>>,
+    pub(super) requests: Requests,
+    pub(super) streams: Streams,
+    pub(super) known: KnownStreams,
+    next: Cell<u64>,
+}
+
+impl Connection {
+    pub(super) fn new(transport: &Transport, upstream: &Upstream, known: &KnownStreams) -> Rc<Self> {
+        let reactor = transport.reactor();
+        let connection = Rc::new(Self {
+            transport: transport.clone(),
+            upstream: upstream.clone(),
+            inbox: format!("_INBOX.{:016x}{:016x}", reactor.random(), reactor.random()),
+            max_payload: Cell::new(1 << 20),
+            fault: RefCell::default(),
+            barriers: RefCell::default(),
+            published: Cell::default(),
+            confirmed: Cell::default(),
+            confirming: Cell::default(),
+            watching: Cell::default(),
+            owed_pong: Cell::default(),
+            owed_words: RefCell::default(),
+            asked: Cell::new(Some(0)),
+            idle: RefCell::default(),
+            subscriptions: RefCell::default(),
+            tails: RefCell::default(),
+            readings: RefCell::default(),
+            requests: Requests::default(),
+            streams: Streams::default(),
+            known: known.clone(),
+            next: Cell::new(0),
+        });
+        connection.watch_silence();
+        connection
+    }
+
+    /// A number that this connection has not given yet.
+    pub(super) fn number(&self) -> u64 {
+        self.next.set(self.next.get() + 1);
+        self.next.get()
+    }
+
+    /// Something came, so the server lives.
+    pub(super) fn heard(self: &Rc<Self>) {
+        self.asked.set(None);
+        let put_off = self.idle.borrow().as_ref().is_some_and(|idle| idle.reset(SILENCE).is_ok());
+        if !put_off && self.transport.is_connected() {
+            self.watch_silence();
+        }
+    }
+
+    /// Looks in a while whether something has come: if not, the server is asked, and if there is no answer either, given up.
+    fn watch_silence(self: &Rc<Self>) {
+        let there = Rc::downgrade(self);
+        let call = self.transport.reactor().call_later(SILENCE, move || {
+            let Some(connection) = there.upgrade() else { return };
+            connection.idle.replace(None);
+            let acknowledged = connection.transport.delivery().acknowledged;
+            match connection.asked.replace(Some(acknowledged)) {
+                None => connection.ping(Barrier::Seen),
+                // On a slow way our own bytes may keep the PING waiting: as long as they are taken, the server is there.
+                Some(before) if before != acknowledged => {}
+                Some(_) => return connection.abort(EngineError::Lost(format!("the server has said nothing for {SILENCE:?}"))),
+            }
+            connection.watch_silence();
+        });
+        self.idle.replace(Some(call));
+    }
+
+    /// Ends the connection at once, for this reason.
+    pub(super) fn abort(&self, fault: EngineError) {
+        self.fault.borrow_mut().get_or_insert(fault);
+        self.transport.abort_connection();
+    }
+
+    /// The connection is lost: whoever waits for something of it is told. Gives how many messages may not have arrived.
+    pub(super) fn lost(&self, error: &EngineError) -> u64 {
+        if let Some(idle) = self.idle.take() {
+            idle.cancel().ok();
+        }
+        for tail in std::mem::take(&mut *self.tails.borrow_mut()).into_values() {
+            tail.end();
+        }
+        self.subscriptions.borrow_mut().clear();
+        // Each is taken out first: who is told may look at the connection.
+        let barriers = std::mem::take(&mut *self.barriers.borrow_mut());
+        drop(std::mem::take(&mut *self.readings.borrow_mut()));
+        self.requests.fail_all(error);
+        self.streams.fail_all(error);
+        for (barrier, _) in barriers {
+            if let Barrier::Closed(firer) = barrier {
+                firer.callback(());
+            }
+        }
+        self.published.get() - self.confirmed.get()
+    }
+
+    /// Writes, and has the hub told when there is room again.
+    pub(super) fn write(self: &Rc<Self>, pieces: &[&[u8]]) {
+        self.transport.write_sequence(pieces);
+        self.watch_congestion();
+    }
+
+    fn watch_congestion(self: &Rc<Self>) {
+        if !self.transport.is_congested() || self.watching.replace(true) {
+            return;
+        }
+        let connection = Rc::clone(self);
+        let told = self.transport.when_writable().add_both(move |result| {
+            connection.watching.set(false);
+            if result.is_ok() {
+                connection.pay();
+                connection.upstream.writable();
+            }
+        });
+        told.detach();
+    }
+
+    /// Sends what had to wait for room.
+    fn pay(self: &Rc<Self>) {
+        if self.owed_pong.take() {
+            self.write(&[b"PONG\r\n"]);
+        }
+        for word in std::mem::take(&mut *self.owed_words.borrow_mut()).into_values() {
+            self.send(&word, None, &[], b"");
+        }
+    }
+
+    /// Answers a PING: later, and to several at once, while there is no room, since a server may ask without reading.
+    pub(super) fn pong(self: &Rc<Self>) {
+        if self.transport.is_congested() {
+            self.owed_pong.set(true);
+        } else {
+            self.write(&[b"PONG\r\n"]);
+        }
+    }
+
+    /// Asks the server to say when it has seen everything up to here.
+    pub(super) fn ping(self: &Rc<Self>, barrier: Barrier) {
+        self.barriers.borrow_mut().push_back((barrier, self.published.get()));
+        self.write(&[b"PING\r\n"]);
+    }
+
+    /// The oldest PING is answered; gives what it was for, or none if there was none.
+    pub(super) fn ponged(self: &Rc<Self>) -> Option<Barrier> {
+        let (barrier, published) = self.barriers.borrow_mut().pop_front()?;
+        self.confirmed.set(published);
+        self.fault.replace(None);
+        if self.confirming.get() {
+            let behind = self.published.get() > published;
+            self.confirming.set(behind);
+            // The next one, unless it is on its way already.
+            if behind && self.barriers.borrow().is_empty() {
+                self.ping(Barrier::Seen);
+            }
+        }
+        Some(barrier)
+    }
+
+    /// Sends a message that nobody answers.
+    pub(super) fn publish(self: &Rc<Self>, subject: &str, publication: &Publication) {
+        let (headers, payload) = (pairs(publication.headers()), publication.payload());
+        if payload.len() < SHARED_FROM {
+            self.send(subject, None, &headers, payload);
+        } else {
+            self.transport.write(head_of(subject, None, &headers, payload.len()));
+            self.transport.write_shared(&SharedBytes::new(Arc::clone(payload)));
+            self.write(&[b"\r\n"]);
+        }
+        self.published.set(self.published.get() + 1);
+        if !self.confirming.replace(true) {
+            self.ping(Barrier::Seen);
+        }
+    }
+
+    /// Sends a message.
+    pub(super) fn send(self: &Rc<Self>, subject: &str, reply: Option<&str>, headers: &[(&str, &str)], payload: &[u8]) {
+        self.write(&[&head_of(subject, reply, headers, payload.len()), payload, b"\r\n"]);
+    }
+
+    /// Subscribes; the group may be empty.
+    pub(super) fn send_subscribe(self: &Rc<Self>, subject: &str, group: &str, sid: &str) {
+        let space = if group.is_empty() { "" } else { " " };
+        self.write(&[format!("SUB {subject} {group}{space}{sid}\r\n").as_bytes()]);
+    }
+
+    /// Ends a subscription, now or after so many messages.
+    pub(super) fn send_unsubscribe(self: &Rc<Self>, sid: &str, after: Option<usize>) {
+        let after = after.map_or_else(String::new, |after| format!(" {after}"));
+        self.write(&[format!("UNSUB {sid}{after}\r\n").as_bytes()]);
+    }
+
+    /// Has requests answered.
+    pub(super) fn listen_for_answers(self: &Rc<Self>) {
+        self.send_subscribe(&format!("{}.*", self.inbox), "", ANSWERS);
+    }
+
+    /// A message came.
+    pub(super) fn deliver(self: &Rc<Self>, head: &Head<'_>, headers: &[u8], payload: &[u8]) {
+        let headers = if headers.is_empty() { Headers::default() } else { Headers::parse(headers) };
+        if head.sid == ANSWERS {
+            let token = head.subject.strip_prefix(&self.inbox).and_then(|rest| rest.strip_prefix('.'));
+            let Some(token) = token.and_then(|token| token.parse().ok()) else { return };
+            return self.requests.answer(token, headers.status, payload);
+        }
+        if let Some(number) = head.sid.strip_prefix('f') {
+            return number.parse().map_or((), |number| self.read(number, head, headers, payload));
+        }
+        if let Some((id, generation)) = head.sid.split_once('.') {
+            let tail = id.parse().ok().and_then(|id| self.tails.borrow().get(&id).cloned());
+            return tail.map_or((), |tail| tail.deliver(self, generation, head, headers, payload));
+        }
+        let subscription = head.sid.parse().ok().and_then(|id| self.subscriptions.borrow().get(&id).cloned());
+        if let Some(subscription) = subscription {
+            subscription.deliver(&self.upstream, head.subject, headers, payload);
+        }
+    }
+
+    /// The server refuses something, or is about to close the connection.
+    pub(super) fn refused(&self, text: &str) {
+        let lower = text.to_ascii_lowercase();
+        let subject = text.split('"').nth(1).unwrap_or_default();
+        if lower.starts_with("permissions violation for subscription") {
+            return self.subscription_refused(text, |subscription| subscription.subject() == subject);
+        }
+        if lower.starts_with("permissions violation for publish") {
+            log::warn!("a message was dropped by the NATS server: {text}");
+            return self.requests.deny(subject, text);
+        }
+        if lower.starts_with("maximum subscriptions exceeded") {
+            return self.subscription_refused(text, |_| true);
+        }
+        let is_login = ["authorization", "authentication", "account", "user"].iter().any(|word| lower.contains(word));
+        let is_login = is_login || matches!(self.barriers.borrow().front(), Some((Barrier::Login, _)));
+        log::warn!("the NATS server says: {text}");
+        let fault = if is_login { EngineError::Refused(text.to_owned()) } else { EngineError::Lost(text.to_owned()) };
+        self.fault.replace(Some(fault));
+    }
+
+    /// The first of those that are not answered yet.
+    fn subscription_refused(&self, text: &str, is_it: impl Fn(&Subscription) -> bool) {
+        let subscription = self.barriers.borrow().iter().find_map(|(barrier, _)| match barrier {
+            Barrier::Subscribed(subscription) if !subscription.is_told() && is_it(subscription) => Some(Rc::clone(subscription)),
+            _ => None,
+        });
+        let Some(subscription) = subscription else { return log::warn!("the NATS server refuses a subscription: {text}") };
+        self.subscriptions.borrow_mut().remove(&subscription.id().0);
+        subscription.refuse(&self.upstream, text);
+    }
+
+    /// Whether so much waits to be sent that the hub should keep the rest.
+    pub(super) fn is_congested(self: &Rc<Self>) -> bool {
+        self.watch_congestion();
+        self.transport.is_congested()
+    }
+
+    /// Ends a subscription of the hub's.
+    pub(super) fn unsubscribe(self: &Rc<Self>, id: InterestId) {
+        let subscription = self.subscriptions.borrow_mut().remove(&id.0);
+        if let Some(subscription) = subscription {
+            subscription.end();
+            self.send_unsubscribe(&id.0.to_string(), None);
+        }
+        let tail = self.tails.borrow_mut().remove(&id.0);
+        if let Some(tail) = tail {
+            self.owed_words.borrow_mut().remove(&id.0);
+            self.send_unsubscribe(&tail.sid(), None);
+            tail.end();
+        }
+    }
+}
+
+/// The line before a message, and its headers.
+fn head_of(subject: &str, reply: Option<&str>, headers: &[(&str, &str)], payload: usize) -> Vec<u8> {
+    let (space, reply) = reply.map_or(("", ""), |reply| (" ", reply));
+    if headers.is_empty() {
+        return format!("PUB {subject}{space}{reply} {payload}\r\n").into_bytes();
+    }
+    let headers = write_headers(headers.iter().copied());
+    let line = format!("HPUB {subject}{space}{reply} {} {}\r\n", headers.len(), headers.len() + payload);
+    [line.as_bytes(), &headers].concat()
+}
+
+/// Headers as they are sent.
+pub(super) fn pairs(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}

@@ -1,0 +1,409 @@
+//! JetStream: streams, and what is asked of its API.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use torsade_protocols::Result;
+use torsade_reactor::{Deferred, Firer};
+
+use super::connection::{Connection, pairs};
+use super::requests::Unanswered;
+use crate::error::EngineError;
+use crate::message::{MessageId, Publication};
+use crate::topic::Topic;
+
+/// How long to wait before something is tried again that the server cannot do just now.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+/// How many messages a stream keeps that was made for a subscriber, until somebody who stores says how many it should.
+const KEEP_MEANWHILE: u64 = 1000;
+/// The longest name that a stream can have.
+const MAX_NAME: usize = 255;
+const MADE_FOR_SUBSCRIBER: &str = "made by Torsade for a subscriber, before anybody said how many messages to keep";
+/// How long the server remembers the ids of messages, so that none is stored twice; its own default.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+const STREAM_NOT_FOUND: u64 = 10_059;
+const CONSUMER_NAME_IN_USE: u64 = 10_058;
+const NOT_ENABLED: [u64; 2] = [10_039, 10_076];
+
+/// Why JetStream has not done what it was asked for.
+#[derive(Clone, Debug)]
+pub(super) enum ApiError {
+    /// Nobody answers for it.
+    Off,
+    /// In its own words.
+    Refused { code: u64, number: u64, text: String },
+    Unanswered(Unanswered),
+}
+
+impl ApiError {
+    /// Whether it may be done a little later.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Refused { code, number, .. } => *code == 503 && !NOT_ENABLED.contains(number),
+            Self::Unanswered(why) => matches!(why, Unanswered::TimedOut),
+        }
+    }
+
+    pub(super) const fn is_missing_stream(&self) -> bool {
+        matches!(self, Self::Refused { number: STREAM_NOT_FOUND, .. })
+    }
+
+    fn of(value: &Value) -> Option<Self> {
+        let error = value.get("error")?;
+        let number = |name: &str| error.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let text = error.get("description").and_then(Value::as_str).unwrap_or("no reason given").to_owned();
+        Some(Self::Refused { code: number("code"), number: number("err_code"), text })
+    }
+}
+
+impl From<ApiError> for EngineError {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Unanswered(Unanswered::Lost(error)) => error,
+            error => Self::Unsupported(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("its JetStream is off: start nats-server with -js, and let this account use it"),
+            Self::Refused { text, number, .. } => write!(f, "JetStream says: {text} ({number})"),
+            Self::Unanswered(Unanswered::TimedOut) => f.write_str("JetStream does not answer"),
+            Self::Unanswered(Unanswered::Denied(text)) => f.write_str(text),
+            Self::Unanswered(Unanswered::Lost(error)) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+/// What a stream is now.
+#[derive(Debug)]
+pub(super) struct StreamInfo {
+    pub(super) created: String,
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+    config: Value,
+}
+
+impl StreamInfo {
+    fn parse(mut value: Value) -> Option<Self> {
+        let state = value.get("state")?;
+        let number = |name: &str| state.get(name).and_then(Value::as_u64);
+        let (first_seq, last_seq) = (number("first_seq")?, number("last_seq")?);
+        let created = value.get("created")?.as_str()?.to_owned();
+        // A stream that is empty begins after its last.
+        Some(Self { created, first_seq: first_seq.max(1), last_seq, config: value.get_mut("config")?.take() })
+    }
+}
+
+/// A stream that we store in or read, as this connection knows it.
+pub(super) struct Stream {
+    pub(super) name: String,
+    /// What it is made with if it is missing, without the number of messages that it keeps.
+    config: Value,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many messages it should keep; none if nobody has said.
+    keep: Option<u64>,
+    /// It is there.
+    is_ready: bool,
+    /// Somebody looks whether it is there.
+    is_sought: bool,
+    /// What is stored once it is, in the order in which that was asked for.
+    waiting: BTreeMap<u64, Store>,
+}
+
+/// A message that is to be stored.
+struct Store {
+    subject: Rc<str>,
+    headers: Vec<(String, String)>,
+    payload: Arc<[u8]>,
+    firer: Firer<MessageId>,
+    /// How often nobody was there to take it.
+    refused: u32,
+}
+
+/// The streams of a connection, by their subjects.
+#[derive(Default)]
+pub(super) struct Streams(RefCell<HashMap<String, Rc<Stream>>>);
+
+impl Streams {
+    /// The stream that keeps a topic.
+    pub(super) fn of_topic(&self, topic: &Topic) -> Rc<Stream> {
+        self.get(topic.as_str(), || {
+            let config = json!({
+                "name": stream_name(topic.as_str()), "subjects": [topic.as_str()], "retention": "limits", "storage": "file",
+                "discard": "old", "num_replicas": 1, "max_consumers": -1, "max_bytes": -1, "max_age": 0, "max_msg_size": -1,
+                "duplicate_window": nanoseconds(DUPLICATE_WINDOW),
+            });
+            (stream_name(topic.as_str()), config)
+        })
+    }
+
+    /// The bucket in which everything expires after `expiry`.
+    pub(super) fn bucket(&self, name: &str, expiry: Duration) -> Rc<Stream> {
+        let subjects = format!("$KV.{name}.>");
+        self.get(&subjects, || {
+            let stream = format!("KV_{name}");
+            let config = json!({
+                "name": stream, "subjects": [subjects], "retention": "limits", "storage": "file", "discard": "old",
+                "num_replicas": 1, "max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "max_msg_size": -1,
+                "max_msgs_per_subject": 1, "max_age": nanoseconds(expiry), "allow_rollup_hdrs": true, "deny_delete": true,
+                "duplicate_window": nanoseconds(expiry.min(DUPLICATE_WINDOW)),
+            });
+            (stream, config)
+        })
+    }
+
+    fn get(&self, subject: &str, make: impl FnOnce() -> (String, Value)) -> Rc<Stream> {
+        if let Some(stream) = self.0.borrow().get(subject) {
+            return Rc::clone(stream);
+        }
+        let (name, config) = make();
+        let stream = Rc::new(Stream { name, config, state: RefCell::default() });
+        self.0.borrow_mut().insert(subject.to_owned(), Rc::clone(&stream));
+        stream
+    }
+
+    pub(super) fn fail_all(&self, error: &EngineError) {
+        let streams: Vec<_> = self.0.borrow().values().cloned().collect();
+        streams.iter().for_each(|stream| stream.fail_waiting(error));
+    }
+}
+
+impl Stream {
+    fn fail_waiting(&self, error: &EngineError) {
+        let waiting = std::mem::take(&mut self.state.borrow_mut().waiting);
+        for store in waiting.into_values() {
+            store.firer.errback(error.clone());
+        }
+    }
+
+    fn creation(&self) -> Value {
+        let mut config = self.config.clone();
+        let keep = self.state.borrow().keep;
+        if config.get("max_msgs").is_none() {
+            config["max_msgs"] = json!(keep.unwrap_or(KEEP_MEANWHILE));
+            if keep.is_none() {
+                config["description"] = json!(MADE_FOR_SUBSCRIBER);
+            }
+        }
+        config
+    }
+
+    /// What it has to become to keep as many messages as are wanted; none if it does. What others have made it is only enlarged.
+    fn enlarged(&self, info: &StreamInfo) -> Option<Value> {
+        let keep = self.state.borrow().keep?;
+        let has = info.config.get("max_msgs").and_then(Value::as_i64).unwrap_or(-1);
+        let is_ours = info.config.get("description").and_then(Value::as_str) == Some(MADE_FOR_SUBSCRIBER);
+        let is_small = u64::try_from(has).is_ok_and(|has| has < keep);
+        if !is_small && !is_ours {
+            return None;
+        }
+        let mut config = info.config.clone();
+        config["max_msgs"] = json!(keep);
+        if is_ours {
+            config["description"] = json!("");
+        }
+        Some(config)
+    }
+}
+
+impl Connection {
+    /// Asks JetStream's API.
+    pub(super) async fn api(self: &Rc<Self>, what: &str, body: &Value) -> Result<Value, ApiError> {
+        let (deferred, firer) = Deferred::new();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let subject = format!("$JS.API.{what}").into();
+        self.request(&subject, &[], body.as_bytes(), move |answer| {
+            firer.callback(match answer {
+                Ok(answer) if answer.status == Some(503) => Err(ApiError::Off),
+                Ok(answer) => serde_json::from_slice(answer.payload).map_err(|_| not_json()),
+                Err(why) => Err(ApiError::Unanswered(why)),
+            });
+        });
+        let value = deferred.await.unwrap_or_else(|failure| Err(lost(&failure.to_string())))?;
+        ApiError::of(&value).map_or(Ok(value), Err)
+    }
+
+    /// What the stream is now.
+    pub(super) async fn stream_info(self: &Rc<Self>, stream: &Stream) -> Result<StreamInfo, ApiError> {
+        let value = self.api(&format!("STREAM.INFO.{}", stream.name), &Value::Null).await?;
+        StreamInfo::parse(value).ok_or_else(not_json)
+    }
+
+    /// What the stream is now, after it was made if it was missing.
+    pub(super) async fn ensured(self: &Rc<Self>, stream: &Stream) -> Result<StreamInfo, ApiError> {
+        if stream.name.len() > MAX_NAME {
+            let text = format!("the topic has too many dots to be kept: its stream's name has more than {MAX_NAME} bytes");
+            return Err(ApiError::Refused { code: 400, number: 0, text });
+        }
+        match self.stream_info(stream).await {
+            Err(error) if error.is_missing_stream() => {
+                match self.api(&format!("STREAM.CREATE.{}", stream.name), &stream.creation()).await {
+                    Ok(value) => StreamInfo::parse(value).ok_or_else(not_json),
+                    // Somebody else was faster.
+                    Err(ApiError::Refused { number: CONSUMER_NAME_IN_USE, .. }) => self.stream_info(stream).await,
+                    Err(error) => Err(error),
+                }
+            }
+            Ok(info) => {
+                if let Some(config) = stream.enlarged(&info)
+                    && let Err(error) = self.api(&format!("STREAM.UPDATE.{}", stream.name), &config).await
+                {
+                    log::warn!("the stream {} keeps fewer messages than it should: {error}", stream.name);
+                }
+                Ok(info)
+            }
+            error => error,
+        }
+    }
+
+    /// The same, as soon as the server can do it.
+    pub(super) async fn ensured_at_last(self: &Rc<Self>, stream: &Stream) -> Result<StreamInfo, ApiError> {
+        loop {
+            match self.ensured(stream).await {
+                Err(error) if error.is_passing() => {
+                    log::warn!("the stream {} is asked for again in {PAUSE:?}: {error}", stream.name);
+                    self.pause().await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Waits a while.
+    pub(super) async fn pause(&self) {
+        // It fails only if the reactor has ended, and this with it.
+        drop(self.transport.reactor().sleep(PAUSE).await);
+    }
+
+    /// Stores a message in a stream, which keeps at least `keep` of them.
+    pub(super) fn store(
+        self: &Rc<Self>,
+        stream: &Rc<Stream>,
+        subject: &str,
+        publication: &Publication,
+        more: Option<(&str, &str)>,
+        keep: Option<u64>,
+    ) -> Deferred<MessageId> {
+        let (deferred, firer) = Deferred::new();
+        let mut headers = publication.headers().to_vec();
+        headers.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let store = Store { subject: subject.into(), headers, payload: Arc::clone(publication.payload()), firer, refused: 0 };
+        if keep > stream.state.borrow().keep {
+            let mut state = stream.state.borrow_mut();
+            state.keep = keep;
+            // It may have to be enlarged.
+            state.is_ready = false;
+        }
+        self.store_in_turn(stream, self.number(), store);
+        deferred
+    }
+
+    /// Stores it now, or after those that wait.
+    fn store_in_turn(self: &Rc<Self>, stream: &Rc<Stream>, number: u64, store: Store) {
+        let is_ready = stream.state.borrow().is_ready;
+        if is_ready {
+            return self.store_now(stream, number, store);
+        }
+        stream.state.borrow_mut().waiting.insert(number, store);
+        if std::mem::replace(&mut stream.state.borrow_mut().is_sought, true) {
+            return;
+        }
+        let (connection, stream) = (Rc::clone(self), Rc::clone(stream));
+        self.transport.spawn(async move |_| {
+            let result = connection.ensured_at_last(&stream).await;
+            stream.state.borrow_mut().is_sought = false;
+            match result {
+                Ok(_) => connection.store_waiting(&stream),
+                Err(error) => stream.fail_waiting(&error.into()),
+            }
+            Ok(())
+        });
+    }
+
+    fn store_waiting(self: &Rc<Self>, stream: &Rc<Stream>) {
+        stream.state.borrow_mut().is_ready = true;
+        loop {
+            let first = stream.state.borrow_mut().waiting.pop_first();
+            let Some((number, store)) = first else { return };
+            self.store_now(stream, number, store);
+        }
+    }
+
+    fn store_now(self: &Rc<Self>, stream: &Rc<Stream>, number: u64, store: Store) {
+        let (subject, headers, payload) = (Rc::clone(&store.subject), store.headers.clone(), Arc::clone(&store.payload));
+        let (there, stream) = (Rc::downgrade(self), Rc::clone(stream));
+        self.request(&subject, &pairs(&headers), &payload, move |answer| {
+            let error = match answer {
+                Ok(answer) if answer.status == Some(503) => ApiError::Off,
+                Ok(answer) => match stored(answer.payload) {
+                    Ok(place) => return store.firer.callback(MessageId { major: 0, minor: place }),
+                    Err(error) => error,
+                },
+                Err(why) => ApiError::Unanswered(why),
+            };
+            // Nobody has taken it, or nobody has said so: the stream may be gone, and is looked for. What was stored after all
+            // is not stored twice, by its id.
+            let again = (matches!(error, ApiError::Off) && store.refused < 3) || error.is_passing();
+            match there.upgrade().filter(|_| again) {
+                Some(connection) => {
+                    stream.state.borrow_mut().is_ready = false;
+                    connection.store_in_turn(&stream, number, Store { refused: store.refused + 1, ..store });
+                }
+                None => store.firer.errback(EngineError::from(error)),
+            }
+        });
+    }
+}
+
+/// The number that a message was stored under.
+fn stored(answer: &[u8]) -> Result<u64, ApiError> {
+    let value: Value = serde_json::from_slice(answer).map_err(|_| not_json())?;
+    match ApiError::of(&value) {
+        Some(error) => Err(error),
+        None => value.get("seq").and_then(Value::as_u64).ok_or_else(not_json),
+    }
+}
+
+fn not_json() -> ApiError {
+    ApiError::Refused { code: 500, number: 0, text: "an answer that is none of its own".to_owned() }
+}
+
+fn lost(why: &str) -> ApiError {
+    ApiError::Unanswered(Unanswered::Lost(EngineError::Lost(why.to_owned())))
+}
+
+/// The name of the stream that keeps a topic: no two topics have the same.
+pub(super) fn stream_name(topic: &str) -> String {
+    let mut name = String::with_capacity(topic.len() + 8);
+    for character in topic.chars() {
+        match character {
+            '_' => name.push_str("__"),
+            '.' => name.push_str("_-"),
+            // The server keeps a stream in a folder of its name.
+            '/' => name.push_str("_s"),
+            '\\' => name.push_str("_b"),
+            other => name.push(other),
+        }
+    }
+    name
+}
+
+pub(super) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,243 @@
+//! A subscription to messages that their topic keeps.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::json;
+use torsade_protocols::Result;
+use torsade_reactor::DelayedCall;
+
+use super::connection::Connection;
+use super::jetstream::{ApiError, PAUSE, StreamInfo, nanoseconds};
+use super::known::Known;
+use super::subscription::message;
+use super::wire::{self, Head, Headers, Place};
+use crate::engine::InterestId;
+use crate::message::{Gap, MessageId};
+use crate::topic::Topic;
+
+/// How often the server says that it has nothing new.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// After so long without a word the consumer is made anew.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// What a consumer of the server's sends us of a topic's stream, from one message on.
+///
+/// A consumer is never mended: when one of its messages is missing or it is silent, another is made that begins after the last
+/// message that came. Each has a `sid` of its own, so that what is still on its way from the last one is told apart.
+pub(super) struct Tail {
+    id: InterestId,
+    topic: Topic,
+    /// How many consumers there have been before this one.
+    generation: Cell<u64>,
+    /// The number of the last message that came, or that came before the first that is wanted; none until that is known.
+    last: Cell<Option<u64>>,
+    /// How many this consumer has sent.
+    received: Cell<u64>,
+    /// The hub knows that it has begun.
+    is_told: Cell<bool>,
+    /// What happens if the consumer goes silent.
+    watch: RefCell<Option<DelayedCall>>,
+    known: Rc<RefCell<Known>>,
+}
+
+impl Tail {
+    /// Begins after message `after`, or with the next that is stored.
+    pub(super) fn begin(connection: &Rc<Connection>, id: InterestId, topic: Topic, after: Option<MessageId>) {
+        let tail = Rc::new(Self {
+            id,
+            known: connection.known.of(topic.as_str()),
+            topic,
+            generation: Cell::new(0),
+            last: Cell::new(after.map(|after| after.minor)),
+            received: Cell::new(0),
+            is_told: Cell::new(false),
+            watch: RefCell::default(),
+        });
+        connection.tails.borrow_mut().insert(id.0, Rc::clone(&tail));
+        tail.seek(connection);
+    }
+
+    pub(super) fn sid(&self) -> String {
+        format!("{}.{}", self.id.0, self.generation.get())
+    }
+
+    /// Nobody wants more of it.
+    pub(super) fn end(&self) {
+        self.generation.set(u64::MAX);
+        if let Some(watch) = self.watch.take() {
+            watch.cancel().ok();
+        }
+    }
+
+    /// Makes another consumer, which begins after the last message that came.
+    fn begin_anew(self: &Rc<Self>, connection: &Rc<Connection>, why: &str) {
+        log::info!("the messages of {} are asked for anew: {why}", self.topic);
+        connection.send_unsubscribe(&self.sid(), None);
+        self.generation.set(self.generation.get() + 1);
+        self.seek(connection);
+    }
+
+    fn seek(self: &Rc<Self>, connection: &Rc<Connection>) {
+        let (tail, connection, generation) = (Rc::clone(self), Rc::clone(connection), self.generation.get());
+        if let Some(watch) = self.watch.take() {
+            watch.cancel().ok();
+        }
+        connection.clone().transport.spawn(async move |_| {
+            tail.make_consumer(&connection, generation).await;
+            Ok(())
+        });
+    }
+
+    async fn make_consumer(self: &Rc<Self>, connection: &Rc<Connection>, generation: u64) {
+        loop {
+            let result = self.try_to_make_consumer(connection, generation).await;
+            if self.generation.get() != generation {
+                return;
+            }
+            match result {
+                Ok(()) => return self.watch(connection),
+                Err(error) if error.is_passing() || error.is_missing_stream() => {
+                    log::warn!("the messages of {} are asked for again in {PAUSE:?}: {error}", self.topic);
+                    connection.send_unsubscribe(&self.sid(), None);
+                    connection.pause().await;
+                }
+                Err(error) => {
+                    connection.tails.borrow_mut().remove(&self.id.0);
+                    connection.send_unsubscribe(&self.sid(), None);
+                    self.end();
+                    return connection.upstream.refused(self.id, &error.to_string());
+                }
+            }
+        }
+    }
+
+    async fn try_to_make_consumer(self: &Rc<Self>, connection: &Rc<Connection>, generation: u64) -> Result<(), ApiError> {
+        let stream = connection.streams.of_topic(&self.topic);
+        let info = connection.ensured_at_last(&stream).await?;
+        let gap = self.gap(connection, &stream.name, &info).await?;
+        if self.generation.get() != generation {
+            return Ok(());
+        }
+        self.known.borrow_mut().note_stream(&info);
+        self.place(connection, &info, gap);
+        if self.generation.get() != generation {
+            return Ok(());
+        }
+        let subject = format!("{}.d.{}", connection.inbox, self.sid());
+        connection.send_subscribe(&subject, "", &self.sid());
+        self.received.set(0);
+        let body = json!({
+            "stream_name": stream.name,
+            "config": {
+                "deliver_subject": subject, "deliver_policy": "by_start_sequence",
+                "opt_start_seq": self.last.get().unwrap_or_default() + 1, "ack_policy": "none", "max_deliver": 1,
+                "replay_policy": "instant", "flow_control": true, "idle_heartbeat": nanoseconds(HEARTBEAT),
+                "mem_storage": true, "num_replicas": 1,
+            },
+        });
+        connection.api(&format!("CONSUMER.CREATE.{}", stream.name), &body).await.map(drop)
+    }
+
+    /// What is missing between the last message that came and the first that the stream still has.
+    async fn gap(&self, connection: &Rc<Connection>, stream: &str, info: &StreamInfo) -> Result<Option<Gap>, ApiError> {
+        let Some(last) = self.last.get() else { return Ok(None) };
+        let is_another = self.known.borrow().is_another(info, last);
+        if is_another {
+            return Ok(Some(Gap::Reset));
+        }
+        let stored = self.known.borrow().time_of(last).filter(|_| last >= info.first_seq);
+        if let Some(stored) = stored {
+            let answer = connection.api(&format!("STREAM.MSG.GET.{stream}"), &json!({ "seq": last })).await;
+            let time = answer.ok().and_then(|value| wire::nanoseconds(value.get("message")?.get("time")?.as_str()?));
+            if time.is_some_and(|time| time != stored) {
+                return Ok(Some(Gap::Reset));
+            }
+        }
+        let is_trimmed = info.first_seq > last + 1;
+        Ok(is_trimmed.then_some(Gap::Trimmed { after: Some(MessageId { major: 0, minor: last }) }))
+    }
+
+    /// Sets after which message to begin, and tells the hub.
+    fn place(&self, connection: &Connection, info: &StreamInfo, gap: Option<Gap>) {
+        let last = match (self.last.get(), &gap) {
+            (None, _) => info.last_seq,
+            (Some(last), None) => last,
+            (Some(_), Some(_)) => info.first_seq - 1,
+        };
+        self.last.set(Some(last));
+        self.tell_begun(connection);
+        if let Some(gap) = gap {
+            connection.upstream.missed(self.id, &gap);
+        }
+    }
+
+    fn tell_begun(&self, connection: &Connection) {
+        if !self.is_told.replace(true) {
+            connection.upstream.subscribed(self.id, self.last.get().map(|minor| MessageId { major: 0, minor }));
+        }
+    }
+
+    /// Has it begun anew if the consumer says nothing for too long.
+    fn watch(self: &Rc<Self>, connection: &Rc<Connection>) {
+        let (tail, there) = (Rc::downgrade(self), Rc::downgrade(connection));
+        let call = connection.transport.reactor().call_later(SILENCE, move || {
+            if let (Some(tail), Some(connection)) = (tail.upgrade(), there.upgrade()) {
+                tail.watch.replace(None);
+                tail.begin_anew(&connection, "the server has said nothing of them");
+            }
+        });
+        if let Some(old) = self.watch.replace(Some(call)) {
+            old.cancel().ok();
+        }
+    }
+
+    pub(super) fn deliver(self: &Rc<Self>, connection: &Rc<Connection>, generation: &str, head: &Head<'_>, headers: Headers, payload: &[u8]) {
+        if generation.parse() != Ok(self.generation.get()) {
+            return;
+        }
+        if let Some(watch) = &*self.watch.borrow() {
+            watch.reset(SILENCE).ok();
+        }
+        match (headers.status, head.reply.and_then(Place::parse)) {
+            (Some(100), _) => self.hear(connection, head, &headers),
+            (None, Some(place)) => self.take(connection, place, headers, payload),
+            _ => log::debug!("the server sends something on {} that is no message", self.topic),
+        }
+    }
+
+    /// A word of the server's about the consumer.
+    fn hear(self: &Rc<Self>, connection: &Rc<Connection>, head: &Head<'_>, headers: &Headers) {
+        if let Some(reply) = head.reply.or_else(|| headers.get("Nats-Consumer-Stalled")) {
+            if connection.transport.is_congested() {
+                connection.owed_words.borrow_mut().insert(self.id.0, reply.to_owned());
+            } else {
+                connection.send(reply, None, &[], b"");
+            }
+        }
+        let sent = headers.get("Nats-Last-Consumer").and_then(|number| number.parse::<u64>().ok());
+        if sent.is_some_and(|sent| sent != self.received.get()) {
+            self.begin_anew(connection, "some that the server has sent are missing");
+        }
+    }
+
+    fn take(self: &Rc<Self>, connection: &Rc<Connection>, place: Place, headers: Headers, payload: &[u8]) {
+        if place.consumer != self.received.get() + 1 {
+            return self.begin_anew(connection, "one that the server has sent is missing");
+        }
+        self.received.set(place.consumer);
+        let last = self.last.get().unwrap_or_default();
+        if place.stream <= last {
+            return;
+        }
+        self.last.set(Some(place.stream));
+        self.known.borrow_mut().note_message(place.stream, place.time);
+        if place.stream > last + 1 {
+            // Trimmed before they could be sent; or somebody has deleted them.
+            connection.upstream.missed(self.id, &Gap::Trimmed { after: Some(MessageId { major: 0, minor: last }) });
+        }
+        let message = message(self.topic.clone(), headers, payload).with_id(MessageId { major: 0, minor: place.stream });
+        connection.upstream.message(self.id, &message);
+    }
+}
