@@ -92,7 +92,8 @@ impl Engine for NatsEngine {
             Ok(service) => service,
             Err(error) => return log::error!("no connection to NATS: {error}"),
         };
-        let service = service.retry_policy(backoff_policy(initial, longest, factor)).prepare_connection(move |_| session.when_let_in());
+        let service =
+            service.retry_policy(backoff_policy(initial, longest, factor)).prepare_connection(move |_| session.when_let_in());
         if let Err(error) = service.start_service(reactor) {
             log::error!("no connection to NATS: {error}");
         }

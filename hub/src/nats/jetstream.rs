@@ -37,7 +37,11 @@ pub(super) enum ApiError {
     /// Nobody answers for it.
     Off,
     /// In its own words.
-    Refused { code: u64, number: u64, text: String },
+    Refused {
+        code: u64,
+        number: u64,
+        text: String,
+    },
     Unanswered(Unanswered),
 }
 

@@ -75,10 +75,12 @@ impl Connection {
         let (mut names, mut offset) = (Vec::new(), 0);
         loop {
             let answer = self.api("STREAM.NAMES", &json!({ "subject": "$KV.*.>", "offset": offset })).await?;
-            let page: Vec<_> = answer.get("streams").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+            let page: Vec<_> =
+                answer.get("streams").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
             offset += page.len();
             names.extend(page.iter().filter(|name| name.starts_with("KV_torsade-presence-")).map(|name| (*name).to_owned()));
-            let total = answer.get("total").and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok()).unwrap_or_default();
+            let total =
+                answer.get("total").and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok()).unwrap_or_default();
             if page.is_empty() || offset >= total {
                 return Ok(names);
             }
@@ -88,7 +90,13 @@ impl Connection {
 
 /// A name as one word of a subject, with the characters that a key may have.
 fn word(name: &str) -> String {
-    name.bytes().map(|byte| if byte.is_ascii_alphanumeric() || byte == b'-' { char::from(byte).to_string() } else { format!("={byte:02x}") }).collect()
+    name.bytes()
+        .map(
+            |byte| {
+                if byte.is_ascii_alphanumeric() || byte == b'-' { char::from(byte).to_string() } else { format!("={byte:02x}") }
+            },
+        )
+        .collect()
 }
 
 /// The name that a word stands for.

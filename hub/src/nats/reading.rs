@@ -93,13 +93,20 @@ impl Connection {
     pub(super) fn read(self: &Rc<Self>, number: u64, head: &Head<'_>, headers: Headers, payload: &[u8]) {
         let Some(place) = head.reply.and_then(Place::parse) else {
             // The server has nothing more to send.
-            return if headers.status == Some(100) { self.end_reading_if(number, |_| true) };
+            return if headers.status == Some(100) {
+                self.end_reading_if(number, |_| true)
+            };
         };
         let is_last = {
             let mut readings = self.readings.borrow_mut();
             let Some(reading) = readings.get_mut(&number) else { return };
             if place.stream <= reading.last {
-                reading.read.push(Read { subject: head.subject.to_owned(), headers, payload: payload.to_vec(), number: place.stream });
+                reading.read.push(Read {
+                    subject: head.subject.to_owned(),
+                    headers,
+                    payload: payload.to_vec(),
+                    number: place.stream,
+                });
             }
             place.pending == 0 || place.stream >= reading.last || reading.read.len() >= reading.most
         };

@@ -64,7 +64,9 @@ impl Subscription {
     }
 
     pub(super) fn deliver(&self, upstream: &Upstream, subject: &str, headers: Headers, payload: &[u8]) {
-        let Some(topic) = self.topic_of(subject) else { return log::debug!("a message on {subject:?}, which is no topic, is left out") };
+        let Some(topic) = self.topic_of(subject) else {
+            return log::debug!("a message on {subject:?}, which is no topic, is left out");
+        };
         // A message may come before the answer that it has begun.
         self.begun(upstream);
         upstream.message(self.id, &message(topic, headers, payload));

@@ -193,7 +193,14 @@ impl Tail {
         }
     }
 
-    pub(super) fn deliver(self: &Rc<Self>, connection: &Rc<Connection>, generation: &str, head: &Head<'_>, headers: Headers, payload: &[u8]) {
+    pub(super) fn deliver(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        generation: &str,
+        head: &Head<'_>,
+        headers: Headers,
+        payload: &[u8],
+    ) {
         if generation.parse() != Ok(self.generation.get()) {
             return;
         }

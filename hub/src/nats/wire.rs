@@ -192,8 +192,19 @@ mod tests {
     #[test]
     fn what_is_no_control_line_is_refused() {
         for line in [
-            &b""[..], b"FOO", b"MSG", b"MSG a 1", b"MSG a 1 x", b"MSG a 1 -5", b"MSG a 1 +5", b"MSG a 1 b c 5", b"HMSG a 1 5",
-            b"HMSG a 1 6 5", b"MSG a 1 99999999999999999999999", b"MSG \xff 1 5", b"msg a 1 5",
+            &b""[..],
+            b"FOO",
+            b"MSG",
+            b"MSG a 1",
+            b"MSG a 1 x",
+            b"MSG a 1 -5",
+            b"MSG a 1 +5",
+            b"MSG a 1 b c 5",
+            b"HMSG a 1 5",
+            b"HMSG a 1 6 5",
+            b"MSG a 1 99999999999999999999999",
+            b"MSG \xff 1 5",
+            b"msg a 1 5",
         ] {
             assert_eq!(command(line), None, "{}", line.escape_ascii());
         }

@@ -1,0 +1,8 @@
+//! The engine of NATS, over the wire: a real server on loopback, and a scripted one in the simulated network.
+#![allow(missing_docs, missing_debug_implementations, unreachable_pub, reason = "a test")]
+
+#[path = "../support/broker.rs"]
+mod broker;
+
+mod real;
+mod support;
