@@ -79,11 +79,12 @@ def accepts(port):
 
 
 @contextlib.contextmanager
-def example(name, *arguments):
-    """One of our examples, its output in a file; interrupted in the end."""
+def example(name, *arguments, **options):
+    """One of our examples, its output in a file; interrupted in the end. The options are those of `Popen`."""
     said = []
     with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen([os.path.join(examples(), name), *arguments], stdout=output, stderr=subprocess.STDOUT)
+        command = [os.path.join(examples(), name), *arguments]
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options)
 
         def text():
             return said[0] if said else os.pread(output.fileno(), 1 << 20, 0).decode(errors="replace")
