@@ -1,0 +1,145 @@
+//! What subscribers have heard, and what holds for all of it.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use torsade::hub::{Gap, Message, MessageId, Subscriber};
+use torsade::prelude::*;
+
+/// One call of a subscriber.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Message(Message),
+    Missed(Gap),
+}
+
+/// What a test says to find out whether a subscription has begun. It is not among what was heard.
+pub const GREETING: &str = "are you there?";
+
+/// A subscriber that remembers; clones are the same.
+#[derive(Clone, Default)]
+pub struct Heard(Rc<RefCell<Vec<Event>>>, Rc<Cell<u64>>);
+
+impl Heard {
+    pub fn events(&self) -> Ref<'_, Vec<Event>> {
+        self.0.borrow()
+    }
+
+    pub fn messages(&self) -> Vec<Message> {
+        self.0.borrow().iter().filter_map(|event| if let Event::Message(message) = event { Some(message.clone()) } else { None }).collect()
+    }
+
+    pub fn payloads(&self) -> Vec<String> {
+        self.messages().iter().map(text).collect()
+    }
+
+    pub fn ids(&self) -> Vec<MessageId> {
+        self.messages().iter().map(|message| message.id().expect("the topic keeps its messages")).collect()
+    }
+
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.0.borrow().iter().filter_map(|event| if let Event::Missed(gap) = event { Some(gap.clone()) } else { None }).collect()
+    }
+
+    /// How many greetings came.
+    pub fn greetings(&self) -> u64 {
+        self.1.get()
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.borrow().iter().filter(|event| matches!(event, Event::Message(_))).count()
+    }
+
+    pub fn has(&self, payload: &str) -> bool {
+        self.0.borrow().iter().any(|event| matches!(event, Event::Message(message) if message.payload()[..] == *payload.as_bytes()))
+    }
+
+    /// Messages and gaps as text, gaps as `(what is told)`.
+    pub fn course(&self) -> Vec<String> {
+        let events = self.0.borrow();
+        let text = |event: &Event| match event {
+            Event::Message(message) => text(message),
+            Event::Missed(gap) => format!("({gap})"),
+        };
+        events.iter().map(text).collect()
+    }
+
+    /// Of [numbered](numbered) messages: none comes twice or out of order, and where one is missing a gap is told in that place.
+    ///
+    /// So many of each publisher were published; what is missing at the end needs a gap behind the last that came.
+    pub fn check(&self, who: &str, published: &HashMap<String, u64>) {
+        for (publisher, count) in published {
+            let (next, untold, told) = self.holes(who, publisher);
+            assert_eq!(untold, 0, "{who} missed messages of {publisher} and was not told: {:?}", self.course());
+            assert!(next <= *count, "{who} heard {publisher} {next}, which nobody published");
+            assert!(next == *count || told, "{who} missed the last of {publisher}: {next} of {count} came, and was not told");
+        }
+    }
+
+    /// How many messages of a publisher are missing before the last that came, in places where no gap was told.
+    pub fn untold(&self, who: &str, publisher: &str) -> u64 {
+        self.holes(who, publisher).1
+    }
+
+    /// Which number of a publisher's is next, how many were missed without a gap, and whether there was one behind the last.
+    fn holes(&self, who: &str, publisher: &str) -> (u64, u64, bool) {
+        let (mut next, mut untold, mut told) = (0, 0, false);
+        for event in self.0.borrow().iter() {
+            let Event::Message(message) = event else {
+                told = true;
+                continue;
+            };
+            let (whose, number) = read(message);
+            if whose == publisher {
+                assert!(number >= next, "{who} heard {publisher} {number} out of order or twice: {next} was next");
+                untold += if told { 0 } else { number - next };
+                (next, told) = (number + 1, false);
+            }
+        }
+        (next, untold, told)
+    }
+
+    /// Of what a publisher has stored, each message came once and in order: all `count` of them, or all from the first that came.
+    pub fn check_kept(&self, who: &str, publisher: &str, count: u64, from_the_first: bool) {
+        let messages = self.messages();
+        assert!(messages.windows(2).all(|pair| pair[0].id() < pair[1].id()), "{who} heard ids out of order");
+        let numbers: Vec<_> = messages.iter().map(read).filter(|(whose, _)| whose == publisher).map(|(_, number)| number).collect();
+        let first = if from_the_first { 0 } else { numbers.first().copied().unwrap_or(count) };
+        let expected: Vec<_> = (first..count).collect();
+        assert!(numbers == expected, "{who} heard of {publisher} {numbers:?}");
+        assert!(self.gaps().is_empty(), "{who} was told of gaps: {:?}", self.gaps());
+    }
+}
+
+impl Subscriber for Heard {
+    fn message_received(&mut self, message: &Message) -> Result {
+        if message.payload()[..] == *GREETING.as_bytes() {
+            self.1.set(self.1.get() + 1);
+        } else {
+            self.0.borrow_mut().push(Event::Message(message.clone()));
+        }
+        Ok(())
+    }
+
+    fn messages_missed(&mut self, gap: &Gap) -> Result {
+        self.0.borrow_mut().push(Event::Missed(gap.clone()));
+        Ok(())
+    }
+}
+
+/// The payload of a publisher's message of that number.
+pub fn numbered(publisher: &str, number: u64) -> String {
+    format!("{publisher} {number}")
+}
+
+/// Whose message it is, and which of theirs.
+pub fn read(message: &Message) -> (String, u64) {
+    let text = text(message);
+    let (publisher, number) = text.split_once(' ').expect("a numbered message");
+    (publisher.to_owned(), number.parse().expect("a number"))
+}
+
+fn text(message: &Message) -> String {
+    String::from_utf8_lossy(message.payload()).into_owned()
+}

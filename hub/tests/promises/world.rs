@@ -1,0 +1,320 @@
+//! Where a case runs: the processes of a program, what is between them, and the engine's broker.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use torsade::hub::{Hub, HubConfig, PublishError};
+use torsade::prelude::*;
+use torsade::simulated::{Host, Simulation, simulate};
+
+use crate::broker::Broker;
+use crate::heard::{GREETING, Heard};
+
+/// How long something may take on the system's sockets before it counts as hung: a machine with other work to do is slow.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// How many seeds a case runs with in the simulated network.
+const SEEDS: std::ops::Range<u64> = 0..8;
+
+/// Where the broker is in the simulated network.
+pub const BROKER: &str = "10.0.0.1";
+
+/// The engines that carry the messages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Engine {
+    Local,
+    Redis,
+    Nats,
+}
+
+/// What the test does to a broker.
+pub trait Control {
+    /// Ends it, as a crash of the program does; its connections are closed by its system.
+    fn kill(&mut self);
+
+    /// Begins it again at its address after [`kill`](Self::kill), with what it kept or without.
+    fn start(&mut self, keeps_data: bool);
+
+    /// Takes all connections and answers nothing, until it is thawed.
+    fn freeze(&mut self);
+
+    /// Goes on.
+    fn thaw(&mut self);
+}
+
+pub struct World {
+    pub engine: Engine,
+    config: HubConfig,
+    broker: RefCell<Option<Box<dyn Control>>>,
+    net: Net,
+}
+
+enum Net {
+    /// Each process is a host of its own; so many were made.
+    Simulated(Simulation, Cell<u8>),
+    /// Each process is a reactor of its own, turned here, on this machine's sockets.
+    System(RefCell<BTreeMap<usize, Reactor>>),
+}
+
+/// A process: its reactor, on which hubs are opened, and the address of its machine.
+pub struct Process {
+    pub reactor: Reactor,
+    pub address: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Host(Host),
+    /// By its number.
+    Reactor(usize),
+}
+
+impl World {
+    fn new(engine: Engine, url: &str, broker: Option<Box<dyn Control>>, net: Net) -> Self {
+        let config = HubConfig::new(url).expect("a URL");
+        Self { engine, config, broker: RefCell::new(broker), net }
+    }
+
+    /// This machine's sockets, and a real broker.
+    pub fn on_this_machine(engine: Engine, broker: Broker) -> Self {
+        let url = broker.url();
+        Self::new(engine, &url, Some(Box::new(broker)), Net::System(RefCell::default()))
+    }
+
+    /// What a hub of this world begins from. Clones of one are of one program.
+    pub fn config(&self) -> HubConfig {
+        self.config.clone()
+    }
+
+    /// One more process.
+    pub fn process(&self) -> Process {
+        match &self.net {
+            Net::Simulated(simulation, made) => {
+                made.set(made.get() + 1);
+                let host = simulation.host(&format!("10.0.1.{}", made.get()));
+                Process { reactor: host.reactor().clone(), address: host.ip().to_string(), kind: Kind::Host(host) }
+            }
+            Net::System(reactors) => {
+                let reactor = Reactor::new().expect("a reactor");
+                reactor.start_running().expect("it does not run yet");
+                let number = reactors.borrow().last_key_value().map_or(0, |(last, _)| last + 1);
+                reactors.borrow_mut().insert(number, reactor.clone());
+                Process { reactor, address: "127.0.0.1".to_owned(), kind: Kind::Reactor(number) }
+            }
+        }
+    }
+
+    /// A process with a hub, which is connected.
+    pub fn hub(&self, config: &HubConfig) -> (Process, Hub) {
+        let process = self.process();
+        let hub = process.open(config);
+        self.connect(&hub);
+        (process, hub)
+    }
+
+    /// Runs until a hub is connected.
+    pub fn connect(&self, hub: &Hub) {
+        let connected = hub.when_connected();
+        self.run_until("a connection to the broker", || connected.is_called());
+    }
+
+    /// Ends a process, as SIGKILL does: none of its callbacks comes any more, and its system closes its sockets.
+    pub fn kill(&self, process: Process) {
+        match (&self.net, &process.kind) {
+            (_, Kind::Host(host)) => host.kill(),
+            (Net::System(reactors), Kind::Reactor(number)) => {
+                reactors.borrow_mut().remove(number);
+                end(&process.reactor);
+            }
+            (Net::Simulated(..), Kind::Reactor(_)) => unreachable!("a process of another world"),
+        }
+    }
+
+    /// Does something to the broker.
+    pub fn broker(&self, act: impl FnOnce(&mut dyn Control)) {
+        act(self.broker.borrow_mut().as_deref_mut().expect("this engine has a broker"));
+    }
+
+    /// The simulated network, where this world is one.
+    pub const fn simulation(&self) -> Option<&Simulation> {
+        match &self.net {
+            Net::Simulated(simulation, _) => Some(simulation),
+            Net::System(_) => None,
+        }
+    }
+
+    /// Runs all processes until something holds, and fails if it never does.
+    pub fn run_until(&self, what: &str, mut condition: impl FnMut() -> bool) {
+        match &self.net {
+            Net::Simulated(simulation, _) => {
+                if let Err(error) = simulation.run_until(condition) {
+                    panic!("{what} did not come: {error}");
+                }
+            }
+            Net::System(reactors) => {
+                let end = Instant::now() + LIMIT;
+                while !condition() {
+                    assert!(Instant::now() < end, "{what} did not come");
+                    turn(reactors);
+                }
+            }
+        }
+    }
+
+    /// Runs all processes for some time; on the system's sockets, where a slow machine may do less in it, for at least that.
+    pub fn run_for(&self, time: Duration) {
+        match &self.net {
+            Net::Simulated(simulation, _) => simulation.run_for(time).expect("it runs"),
+            Net::System(reactors) => {
+                let end = Instant::now() + time;
+                while Instant::now() < end {
+                    turn(reactors);
+                }
+            }
+        }
+    }
+
+    /// Publishes what has to be taken, waiting while the hub's queue is full.
+    pub fn publish(&self, hub: &Hub, topic: &str, payload: impl AsRef<[u8]>) {
+        let mut error = None;
+        self.run_until("room in the queue", || match hub.publish(topic, payload.as_ref()) {
+            Err(PublishError::Full) => false,
+            other => {
+                error = other.err();
+                true
+            }
+        });
+        assert!(error.is_none(), "{topic}: {error:?}");
+    }
+
+    /// Runs until a subscription has begun: says something that [`Heard`] does not count, until it is heard.
+    pub fn until_heard(&self, publisher: &Hub, topic: &str, ears: &Heard) {
+        let before = ears.greetings();
+        self.repeat_until(&format!("a greeting on {topic}"), || {
+            // Refused or dropped while the broker is not there.
+            drop(publisher.publish(topic, GREETING));
+            ears.greetings() > before
+        });
+    }
+
+    /// Does something again and again, with a moment between, until it says that it has been enough.
+    pub fn repeat_until(&self, what: &str, mut act: impl FnMut() -> bool) {
+        let end = Instant::now() + LIMIT;
+        while !act() {
+            assert!(Instant::now() < end, "{what} did not come: {:?}", self.simulation().map(Simulation::report));
+            self.run_for(Duration::from_millis(2));
+        }
+    }
+
+    /// Runs until a Deferred has fired, and gives its result.
+    pub fn wait<T: 'static>(&self, what: &str, deferred: Deferred<T>) -> std::result::Result<T, Failure> {
+        self.run_until(what, || deferred.is_called());
+        deferred.into_result().expect("it has fired")
+    }
+}
+
+/// A turn of each reactor; the last waits a moment for what may come.
+fn turn(reactors: &RefCell<BTreeMap<usize, Reactor>>) {
+    let reactors: Vec<_> = reactors.borrow().values().cloned().collect();
+    let last = reactors.len().saturating_sub(1);
+    for (index, reactor) in reactors.iter().enumerate() {
+        let wait = if index == last { Duration::from_millis(1) } else { Duration::ZERO };
+        reactor.iterate(Some(wait)).expect("a turn");
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let Net::System(reactors) = &self.net else { return };
+        reactors.take().values().for_each(end);
+    }
+}
+
+/// Ends a reactor as if its process were killed: nothing is shut down, and its connections are aborted.
+fn end(reactor: &Reactor) {
+    drop(reactor.crash());
+    drop(reactor.iterate(Some(Duration::ZERO)));
+    drop(reactor.disconnect_all());
+}
+
+impl Process {
+    /// Opens a hub in this process.
+    pub fn open(&self, config: &HubConfig) -> Hub {
+        config.open(&self.reactor).expect("a hub")
+    }
+}
+
+impl Control for Broker {
+    fn kill(&mut self) {
+        Self::kill(self);
+    }
+
+    fn start(&mut self, keeps_data: bool) {
+        if !keeps_data {
+            self.lose_data();
+        }
+        Self::start(self);
+    }
+
+    fn freeze(&mut self) {
+        assert!(Self::freeze(self), "there is a kill command");
+    }
+
+    fn thaw(&mut self) {
+        assert!(Self::thaw(self), "there is a kill command");
+    }
+}
+
+/// Runs a case in one process without a broker, over several reactors.
+pub fn local(case: fn(&World)) {
+    simulate(SEEDS, |simulation| {
+        case(&World::new(Engine::Local, "local:", None, Net::Simulated(simulation.clone(), Cell::new(0))));
+    });
+}
+
+/// Runs a case beside `redis-server`, where it is installed.
+pub fn redis(case: fn(&World)) {
+    system(Engine::Redis, Broker::redis(), case);
+}
+
+/// Runs a case beside `nats-server`, where it is installed.
+pub fn nats(case: fn(&World)) {
+    system(Engine::Nats, Broker::nats(), case);
+}
+
+fn system(engine: Engine, broker: Option<Broker>, case: fn(&World)) {
+    if let Some(broker) = broker {
+        case(&World::on_this_machine(engine, broker));
+    }
+}
+
+/// Each case as one test per world: `case_name::world`.
+macro_rules! in_every_world {
+    ($($(#[$doc:meta])* fn $name:ident($world:ident: &World) $body:block)*) => {$(
+        $crate::world::in_worlds! { [local redis nats] $(#[$doc])* fn $name($world: &World) $body }
+    )*};
+}
+
+/// The same without the engine that has no broker.
+macro_rules! beside_every_broker {
+    ($($(#[$doc:meta])* fn $name:ident($world:ident: &World) $body:block)*) => {$(
+        $crate::world::in_worlds! { [redis nats] $(#[$doc])* fn $name($world: &World) $body }
+    )*};
+}
+
+macro_rules! in_worlds {
+    ([$($kind:ident)*] $(#[$doc:meta])* fn $name:ident($world:ident: &World) $body:block) => {
+        $(#[$doc])*
+        fn $name($world: &World) $body
+
+        mod $name {
+            $(#[test]
+            fn $kind() {
+                $crate::world::$kind(super::$name);
+            })*
+        }
+    };
+}
+
+pub(crate) use {beside_every_broker, in_every_world, in_worlds};
