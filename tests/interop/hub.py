@@ -56,7 +56,7 @@ class Lines:
 @contextlib.contextmanager
 def lines(hub, *topics):
     with example("hub_lines", hub, *topics, stdin=subprocess.PIPE) as (process, text):
-        wait_for(lambda: "connected" in text() or process.poll() is not None, "the start of hub_lines")
+        wait_for(lambda: "(connected)" in text() or process.poll() is not None, "the start of hub_lines")
         check(process.poll() is None, text())
         yield Lines(process, text)
         process.stdin.close()

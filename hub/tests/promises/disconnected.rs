@@ -43,7 +43,7 @@ beside_every_broker! {
         let config = world.config();
         let ((_one, publisher), (_two, hub)) = (world.hub(&config), world.hub(&config));
         world.broker(|broker| broker.kill());
-        world.repeat_until("the end of the connection", || publisher.publish("late.topic", "lost").is_err());
+        world.run_until("the end of the connections", || !publisher.is_connected() && !hub.is_connected());
         let ears = Heard::default();
         let _subscription = hub.subscribe("late.*", ears.clone()).unwrap();
         world.broker(|broker| broker.start(true));
