@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use torsade::hub::{Hub, HubConfig, PublishError};
@@ -209,8 +210,11 @@ impl World {
 
     /// Runs until a Deferred has fired, and gives its result.
     pub fn wait<T: 'static>(&self, what: &str, deferred: Deferred<T>) -> std::result::Result<T, Failure> {
-        self.run_until(what, || deferred.is_called());
-        deferred.into_result().expect("it has fired")
+        let result = Rc::<RefCell<Option<_>>>::default();
+        let slot = Rc::clone(&result);
+        deferred.add_both(move |result| Ok(drop(slot.replace(Some(result))))).detach();
+        self.run_until(what, || result.borrow().is_some());
+        result.take().expect("it has come")
     }
 }
 
