@@ -5,7 +5,6 @@
 //! Expect: the line in both. Topics that begin with `log.` are kept: who comes later is shown the last ten lines first. Of all that ask
 //!         for TOPIC@GROUP each message comes to one. What was missed is told.
 
-
 use torsade::hub::{Encoding, Hub, HubConfig, Member, Message, Start, WhenDisconnected};
 use torsade::{SharedBytes, prelude::*, react};
 

@@ -27,7 +27,11 @@ impl Heard {
     }
 
     pub fn messages(&self) -> Vec<Message> {
-        self.0.borrow().iter().filter_map(|event| if let Event::Message(message) = event { Some(message.clone()) } else { None }).collect()
+        self.0
+            .borrow()
+            .iter()
+            .filter_map(|event| if let Event::Message(message) = event { Some(message.clone()) } else { None })
+            .collect()
     }
 
     pub fn payloads(&self) -> Vec<String> {
@@ -52,7 +56,10 @@ impl Heard {
     }
 
     pub fn has(&self, payload: &str) -> bool {
-        self.0.borrow().iter().any(|event| matches!(event, Event::Message(message) if message.payload()[..] == *payload.as_bytes()))
+        self.0
+            .borrow()
+            .iter()
+            .any(|event| matches!(event, Event::Message(message) if message.payload()[..] == *payload.as_bytes()))
     }
 
     /// Messages and gaps as text, gaps as `(what is told)`.
@@ -104,7 +111,8 @@ impl Heard {
     pub fn check_kept(&self, who: &str, publisher: &str, count: u64, from_the_first: bool) {
         let messages = self.messages();
         assert!(messages.windows(2).all(|pair| pair[0].id() < pair[1].id()), "{who} heard ids out of order");
-        let numbers: Vec<_> = messages.iter().map(read).filter(|(whose, _)| whose == publisher).map(|(_, number)| number).collect();
+        let numbers: Vec<_> =
+            messages.iter().map(read).filter(|(whose, _)| whose == publisher).map(|(_, number)| number).collect();
         let first = if from_the_first { 0 } else { numbers.first().copied().unwrap_or(count) };
         let expected: Vec<_> = (first..count).collect();
         assert!(numbers == expected, "{who} heard of {publisher} {numbers:?}");

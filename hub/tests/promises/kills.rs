@@ -115,7 +115,10 @@ fn kill_the_broker(program: Program) {
     }
     settle(&world, &mut peers);
     let told: Vec<_> = peers.iter().map(|peer| peer.live.gaps().len()).collect();
-    println!("{program:?}: {} messages each, gaps told {told:?}; descriptors and KiB after 5 and {KILLS} kills: {held:?}", peers[0].published);
+    println!(
+        "{program:?}: {} messages each, gaps told {told:?}; descriptors and KiB after 5 and {KILLS} kills: {held:?}",
+        peers[0].published
+    );
     assert!(held[1].0 <= held[0].0, "descriptors: {held:?}");
     assert!(held[1].1 < held[0].1 + 64 * 1024, "memory in KiB: {held:?}");
     for peer in &peers {

@@ -4,7 +4,12 @@
 //! A case is a test per world: `cargo test -p torsade-hub --test promises newcomer` runs one case in all of them,
 //! `cargo test -p torsade-hub --test promises ::scripted_nats` one world's cases.
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub, reason = "a test")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test, in functions that clippy takes for others")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test, in functions that clippy takes for others"
+)]
 
 #[path = "../support/broker.rs"]
 mod broker;

@@ -42,10 +42,16 @@ impl Protocol for Door {
 }
 
 /// Opens a door; gives where it is, and a count of those who have gone.
-fn door(process: &Process, hub: &Hub, encoding: &Encoding, ready: impl Fn(Member) -> Member + 'static) -> (Address, Rc<Cell<usize>>) {
+fn door(
+    process: &Process,
+    hub: &Hub,
+    encoding: &Encoding,
+    ready: impl Fn(Member) -> Member + 'static,
+) -> (Address, Rc<Cell<usize>>) {
     let (ready, lost): (Rc<Ready>, _) = (Rc::new(ready), Rc::<Cell<usize>>::default());
     let (hub, encoding, count) = (hub.clone(), encoding.clone(), Rc::clone(&lost));
-    let make = move |_peer| Door { hub: hub.clone(), encoding: encoding.clone(), ready: Rc::clone(&ready), lost: Rc::clone(&count) };
+    let make =
+        move |_peer| Door { hub: hub.clone(), encoding: encoding.clone(), ready: Rc::clone(&ready), lost: Rc::clone(&count) };
     let port = process.reactor.listen_tcp(format!("{}:0", process.address), make).expect("a free port");
     (port.address(), lost)
 }
@@ -64,7 +70,11 @@ impl Client {
     }
 
     fn lines(&self) -> Vec<String> {
-        String::from_utf8_lossy(&self.0.borrow().0).lines().map(str::to_owned).filter(|line| line != crate::heard::GREETING).collect()
+        String::from_utf8_lossy(&self.0.borrow().0)
+            .lines()
+            .map(str::to_owned)
+            .filter(|line| line != crate::heard::GREETING)
+            .collect()
     }
 
     fn has(&self, line: &str) -> bool {

@@ -35,7 +35,8 @@ fn workers_hear_each_other_in_order_by_nats() {
 
 /// Each publishes until all have heard the last of all.
 fn on_workers(config: &HubConfig) {
-    let (present, finished, wrong) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (present, finished, wrong) =
+        (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
     workers(WORKERS, |worker| {
         let hub = config.open(worker)?;
         let (finish, error, handles) = (Arc::clone(&finished), Arc::clone(&wrong), Arc::clone(worker.handles()));
