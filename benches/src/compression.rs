@@ -2,10 +2,13 @@
 //!
 //! `compression speed [FILE]` prints throughput of writing and reading; `compression table` what is on the wire of messages, and
 //! their time, beside programs of others;
+//! `compression room` what a message to a thousand members is on the wire, and takes, compressed by each connection and once;
 //! `compression wake` what an encoder that has to be borrowed costs. All of them without arguments.
 
 #[path = "compression/link.rs"]
 mod link;
+#[path = "compression/room.rs"]
+mod room;
 #[path = "compression/speed.rs"]
 mod speed;
 #[path = "compression/table.rs"]
@@ -23,12 +26,14 @@ fn main() -> Result {
         [] => {
             speed::run(&events())?;
             table::run()?;
+            room::run()?;
             wake::run()
         }
         ["speed"] => speed::run(&events()),
         ["speed", file] => speed::run(&std::fs::read(file)?),
         ["table"] => table::run(),
+        ["room"] => room::run(),
         ["wake"] => wake::run(),
-        _ => Err("usage: compression [speed [FILE] | table | wake]".into()),
+        _ => Err("usage: compression [speed [FILE] | table | room | wake]".into()),
     }
 }

@@ -16,6 +16,7 @@ mod records;
 #[cfg(feature = "tls")]
 mod rustls_peer;
 mod zline;
+mod zroom;
 
 mod instructions {
     pub mod frames;
@@ -73,6 +74,8 @@ fn main() -> Result {
             let server = |_peer| line::receiver(zline::CompressedLine { flush_each: true });
             Served::new(1, server)?.run(rounds, &texts(), &Answer::Flush)
         }
+        "zroom" => zroom(rounds, 200, true),
+        "zroom_each" => zroom(rounds, 200, false),
         #[cfg(feature = "tls")]
         "tls" => instructions::tls::echo(rounds),
         "timer" => timers::fire(rounds),
@@ -80,6 +83,14 @@ fn main() -> Result {
         "timer_cancel" => timers::cancel(rounds),
         other => Err(format!("no such work: {other}").into()),
     }
+}
+
+/// A message of so many bytes to every member of a compressed room, compressed once for all or by each connection.
+fn zroom(rounds: usize, length: usize, once: bool) -> Result {
+    let texts = texts().concat();
+    let requests: Vec<Vec<u8>> = texts.chunks_exact(length).map(<[u8]>::to_vec).collect();
+    let room = zroom::Room::default();
+    Served::new(MEMBERS, move |_peer| zroom::Member::new(&room, once))?.run(rounds, &requests, &Answer::Flush)
 }
 
 /// A batch of frames that all come back as they were.

@@ -82,9 +82,13 @@ impl SharedBytes {
     /// last clone is gone; whoever compresses in a ninth does it for itself.
     ///
     /// It trades bytes for time: since the result has to fit into any stream, it refers to nothing that was sent before, and
-    /// small messages become two or three times as long as in a stream of their own. The manual's chapter on compression says when
-    /// that pays. What is written before and after by other ways is compressed as always, and may refer to these bytes where the
-    /// format allows it.
+    /// small messages become up to twice as long as in a stream of their own. The manual's chapter on compression has the figures.
+    /// What is written before and after by other ways is compressed as always, and may refer to these bytes; in zstd it may not.
+    ///
+    /// The peer can read such a message, and all before it, at once, whatever the [`Flush`](crate::Flush) of its connection. In zstd it is a frame
+    /// of its own, as after a [`compression_barrier`](crate::Transport::compression_barrier), so the reader has to take several: ours does
+    /// by default, and does not where it expects plain bytes after the end. Connections that do not compress, or at level 0, send the
+    /// bytes as if this had not been called.
     ///
     /// # Examples
     /// ```
