@@ -31,9 +31,14 @@ impl KnownStreams {
 }
 
 impl Known {
-    /// Whether the stream, as it is now, cannot be the one of which message `after` was seen.
-    pub(super) fn is_another(&self, info: &StreamInfo, after: u64) -> bool {
-        after > info.last_seq || self.created.as_ref().is_some_and(|created| *created != info.created)
+    /// Whether the stream, as it is now, is another than the one that was seen.
+    pub(super) fn is_another(&self, info: &StreamInfo) -> bool {
+        self.created.is_some() && !self.is_same(info)
+    }
+
+    /// Whether it is the one that was seen.
+    pub(super) fn is_same(&self, info: &StreamInfo) -> bool {
+        self.created.as_ref() == Some(&info.created)
     }
 
     /// When message `number` was stored, if it was the last that came.
@@ -42,7 +47,7 @@ impl Known {
     }
 
     pub(super) fn note_stream(&mut self, info: &StreamInfo) {
-        if self.created.as_ref() != Some(&info.created) {
+        if !self.is_same(info) {
             *self = Self { created: Some(info.created.clone()), last: None };
         }
     }

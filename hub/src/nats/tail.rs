@@ -140,35 +140,42 @@ impl Tail {
         connection.api(&format!("CONSUMER.CREATE.{}", stream.name), &body).await.map(drop)
     }
 
-    /// What is missing between the last message that came and the first that the stream still has.
-    async fn gap(&self, connection: &Rc<Connection>, stream: &str, info: &StreamInfo) -> Result<Option<Gap>, ApiError> {
+    /// What is missing between the last message that came and the first that the stream still has, and after which message to go on
+    /// then.
+    async fn gap(&self, connection: &Rc<Connection>, stream: &str, info: &StreamInfo) -> Result<Option<(Gap, u64)>, ApiError> {
         let Some(last) = self.last.get() else { return Ok(None) };
-        let is_another = self.known.borrow().is_another(info, last);
-        if is_another {
-            return Ok(Some(Gap::Reset));
+        let oldest = info.first_seq - 1;
+        if self.known.borrow().is_another(info) {
+            return Ok(Some((Gap::Reset, oldest)));
+        }
+        if last > info.last_seq {
+            // If it is the one that we know, its end is missing, and we have all that is left. (That it was killed before it had
+            // written what it had confirmed is seen with nats-server 2.9.)
+            let after = if self.known.borrow().is_same(info) { info.last_seq } else { oldest };
+            return Ok(Some((Gap::Reset, after)));
         }
         let stored = self.known.borrow().time_of(last).filter(|_| last >= info.first_seq);
         if let Some(stored) = stored {
             let answer = connection.api(&format!("STREAM.MSG.GET.{stream}"), &json!({ "seq": last })).await;
             let time = answer.ok().and_then(|value| wire::nanoseconds(value.get("message")?.get("time")?.as_str()?));
             if time.is_some_and(|time| time != stored) {
-                return Ok(Some(Gap::Reset));
+                return Ok(Some((Gap::Reset, oldest)));
             }
         }
         let is_trimmed = info.first_seq > last + 1;
-        Ok(is_trimmed.then_some(Gap::Trimmed { after: Some(MessageId { major: 0, minor: last }) }))
+        Ok(is_trimmed.then_some((Gap::Trimmed { after: Some(MessageId { major: 0, minor: last }) }, oldest)))
     }
 
     /// Sets after which message to begin, and tells the hub.
-    fn place(&self, connection: &Connection, info: &StreamInfo, gap: Option<Gap>) {
+    fn place(&self, connection: &Connection, info: &StreamInfo, gap: Option<(Gap, u64)>) {
         let last = match (self.last.get(), &gap) {
-            (None, _) => info.last_seq,
+            (_, Some((_, after))) => *after,
             (Some(last), None) => last,
-            (Some(_), Some(_)) => info.first_seq - 1,
+            (None, None) => info.last_seq,
         };
         self.last.set(Some(last));
         self.tell_begun(connection);
-        if let Some(gap) = gap {
+        if let Some((gap, _)) = gap {
             connection.upstream.missed(self.id, &gap);
         }
     }

@@ -3,6 +3,11 @@
 
 #[path = "../support/broker.rs"]
 mod broker;
+#[path = "../support/scripted/nats/mod.rs"]
+mod scripted_nats;
 
+mod hostile;
+mod kept;
 mod real;
+mod scripted;
 mod support;

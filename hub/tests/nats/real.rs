@@ -30,8 +30,10 @@ fn messages_go_through_with_headers_wildcards_and_groups() {
         assert_eq!(single.next().await?.len(), 100_000);
         assert_eq!(single.next().await?, "");
         assert_eq!(all.take(2).await?, "hello Kind=greeting, boo");
-        assert_eq!(group.next().await?, "hello Kind=greeting");
-        assert_eq!(group.next().await?.len(), 100_000);
+        // Each went to one of the two, whose connections may overtake each other.
+        let mut lengths = [group.next().await?.len(), group.next().await?.len(), group.next().await?.len()];
+        lengths.sort_unstable();
+        assert_eq!(lengths, [0, "hello Kind=greeting".len(), 100_000]);
         soon(&reactor, other.close()).await?;
         soon(&reactor, one.close()).await?;
         Ok(())

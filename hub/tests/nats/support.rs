@@ -4,8 +4,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade::DeferredQueue;
-use torsade::hub::{Gap, Message, PresenceChange, Subscriber};
+use torsade::hub::{Gap, Hub, HubConfig, Message, PresenceChange, Subscriber};
 use torsade::prelude::*;
+use torsade::simulated::Simulation;
+
+use crate::scripted_nats::ScriptedNats;
 
 /// Longer than anything takes on a machine ten times slower.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,4 +90,85 @@ impl Subscriber for Notes {
 /// Waits, within patience, for something.
 pub async fn soon<T>(reactor: &Reactor, deferred: Deferred<T>) -> Result<T> {
     Ok(deferred.add_timeout(PATIENCE, reactor).await?)
+}
+
+/// A scripted server and a hub on hosts of their own.
+pub struct World {
+    pub simulation: Simulation,
+    pub server: ScriptedNats,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let simulation = Simulation::new(1);
+        let server = ScriptedNats::listen(&simulation.host("10.0.0.9"), "10.0.0.9:4222");
+        Self { simulation, server }
+    }
+
+    /// A hub on the host with this last number, which keeps 5 messages of topics in `log`.
+    pub fn hub(&self, host: u8) -> Hub {
+        self.config().open(&self.simulation.host(&format!("10.0.0.{host}"))).unwrap()
+    }
+
+    pub fn config(&self) -> HubConfig {
+        HubConfig::new("nats://10.0.0.9").unwrap().replay("log.>", 5).unwrap().presence_period(Duration::from_secs(6))
+    }
+
+    /// A subscriber's list.
+    pub fn notes(&self) -> List {
+        List::default()
+    }
+
+    pub fn until(&self, what: &str, condition: impl FnMut() -> bool) {
+        self.simulation.run_until(condition).unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+
+    pub fn run(&self, seconds: u64) {
+        self.simulation.run_for(Duration::from_secs(seconds)).unwrap();
+    }
+
+    /// The value of a Deferred, which has to come.
+    pub fn value<T>(&self, deferred: Deferred<T>) -> T {
+        self.result(deferred).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn result<T>(&self, deferred: Deferred<T>) -> Result<T, String> {
+        let result = Rc::new(std::cell::RefCell::new(None));
+        let told = Rc::clone(&result);
+        deferred.add_both(move |outcome| drop(told.replace(Some(outcome.map_err(|failure| failure.to_string()))))).detach();
+        self.until("a Deferred", || result.borrow().is_some());
+        result.take().expect("it has fired")
+    }
+}
+
+/// What a subscriber has got.
+#[derive(Clone, Default)]
+pub struct List(Rc<std::cell::RefCell<Vec<String>>>);
+
+impl List {
+    /// Takes out what came so far, with commas between.
+    pub fn take(&self) -> String {
+        self.0.take().join(", ")
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    pub fn note(&self, text: String) {
+        self.0.borrow_mut().push(text);
+    }
+}
+
+impl Subscriber for List {
+    fn message_received(&mut self, message: &Message) -> Result {
+        let id = message.id().map_or_else(String::new, |id| format!("{id} "));
+        self.note(format!("{id}{}", String::from_utf8_lossy(message.payload())));
+        Ok(())
+    }
+
+    fn messages_missed(&mut self, gap: &Gap) -> Result {
+        self.note(format!("({gap})"));
+        Ok(())
+    }
 }

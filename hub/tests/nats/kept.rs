@@ -1,0 +1,219 @@
+//! Topics that keep their messages.
+
+use torsade::hub::Start;
+
+use crate::support::World;
+
+const RESET: &str = "(the broker has lost the messages that it had kept)";
+
+#[test]
+fn what_was_stored_while_nobody_listened_comes_after_the_return() {
+    let world = World::new();
+    let (hub, list) = (world.hub(1), world.notes());
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.value(hub.publish_stored("log.a", "one"));
+    world.until("it comes", || list.len() == 1);
+    world.simulation.partition("10.0.0.1", "10.0.0.9");
+    world.server.publish("log.a", b"two");
+    world.server.publish("log.a", b"three");
+    world.run(30);
+    world.simulation.heal("10.0.0.1", "10.0.0.9");
+    world.until("they come", || list.len() == 3);
+    assert_eq!(list.take(), "0-1 one, 0-2 two, 0-3 three");
+}
+
+#[test]
+fn what_was_trimmed_meanwhile_is_told() {
+    let world = World::new();
+    let (hub, list) = (world.hub(1), world.notes());
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.value(hub.publish_stored("log.a", "one"));
+    world.until("it comes", || list.len() == 1);
+    world.server.drop_connections();
+    for number in 2..=9 {
+        world.server.publish("log.a", number.to_string().as_bytes());
+    }
+    world.run(5);
+    assert_eq!(list.take(), "0-1 one, (messages after 0-1 are not kept any more), 0-5 5, 0-6 6, 0-7 7, 0-8 8, 0-9 9");
+}
+
+#[test]
+fn a_stream_keeps_as_many_as_the_publisher_says() {
+    let world = World::new();
+    let (hub, list) = (world.hub(1), world.notes());
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.run(2);
+    assert_eq!(world.server.stored("log_-a"), (Vec::new(), 1000), "as long as nobody has said it");
+    world.value(hub.publish_stored("log.a", "one"));
+    assert_eq!(world.server.stored("log_-a"), (vec!["one".to_owned()], 5));
+    let more = world.config().replay("other", 1).unwrap().open(&world.simulation.host("10.0.0.2")).unwrap();
+    world.value(more.when_connected());
+    world.value(more.publish_stored("log.a", "two"));
+    assert_eq!(world.server.stored("log_-a").1, 5);
+}
+
+#[test]
+fn a_server_that_has_lost_its_disk_is_noticed_however_much_it_has_stored_since() {
+    for stored_since in [0_u8, 1, 4] {
+        let world = World::new();
+        let (hub, list) = (world.hub(1), world.notes());
+        hub.subscribe("log.a", list.clone()).unwrap();
+        world.value(hub.when_connected());
+        for _ in 0..2 {
+            world.value(hub.publish_stored("log.a", "old"));
+        }
+        world.until("they come", || list.len() == 2);
+        list.take();
+        world.simulation.partition("10.0.0.1", "10.0.0.9");
+        world.server.restart(false);
+        let other = world.hub(2);
+        world.value(other.when_connected());
+        for _ in 0..stored_since {
+            world.value(other.publish_stored("log.a", "new"));
+        }
+        world.run(30);
+        world.simulation.heal("10.0.0.1", "10.0.0.9");
+        world.run(10);
+        let expected: Vec<_> = (1..=stored_since).map(|number| format!("0-{number} new")).collect();
+        assert_eq!(list.take(), [&[RESET.to_owned()][..], &expected].concat().join(", "));
+    }
+}
+
+#[test]
+fn the_end_that_a_killed_server_had_not_written_is_told_as_lost() {
+    let world = World::new();
+    let (hub, list) = (world.hub(1), world.notes());
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.value(hub.when_connected());
+    for number in 1..=3 {
+        world.value(hub.publish_stored("log.a", number.to_string()));
+    }
+    world.until("they come", || list.len() == 3);
+    list.take();
+    world.server.kill();
+    world.server.lose_last(1);
+    world.server.start();
+    world.run(5);
+    world.value(hub.publish_stored("log.a", "4"));
+    world.run(1);
+    assert_eq!(list.take(), format!("{RESET}, 0-3 4"));
+
+    // Its number is given again before we are back.
+    world.server.kill();
+    world.server.lose_last(1);
+    world.server.start();
+    world.server.publish("log.a", b"5");
+    world.run(5);
+    assert_eq!(list.take(), format!("{RESET}, 0-1 1, 0-2 2, 0-3 5"));
+}
+
+#[test]
+fn a_message_that_a_consumer_was_not_sent_is_asked_for_again() {
+    let world = World::new();
+    let (hub, list) = (world.hub(1), world.notes());
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.run(2);
+    // One is lost in the middle, and found missing by the next; then one at the end, by the heartbeat.
+    for _ in 0..2 {
+        world.server.publish("log.a", b"one");
+        world.run(1);
+        world.server.lose_next_of_consumers();
+        world.server.publish("log.a", b"two");
+        world.server.publish("log.a", b"three");
+        world.run(1);
+    }
+    world.server.lose_next_of_consumers();
+    world.server.publish("log.a", b"four");
+    world.run(20);
+    let all = "0-1 one, 0-2 two, 0-3 three, 0-4 one, 0-5 two, 0-6 three, 0-7 four";
+    assert_eq!(list.take(), all);
+}
+
+#[test]
+fn a_consumer_that_the_server_has_forgotten_is_made_anew() {
+    let world = World::new();
+    let (hub, list) = (world.hub(1), world.notes());
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.run(2);
+    world.server.forget_consumers();
+    world.server.publish("log.a", b"one");
+    world.run(20);
+    assert_eq!(list.take(), "0-1 one");
+}
+
+#[test]
+fn a_stream_that_was_deleted_is_made_again_for_what_is_stored() {
+    let world = World::new();
+    let (hub, list) = (world.hub(1), world.notes());
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.value(hub.publish_stored("log.a", "one"));
+    world.run(1);
+    world.server.delete_stream("log_-a");
+    let ids: Vec<_> = (0..10).map(|number| hub.publish_stored("log.a", number.to_string())).collect();
+    let ids: Vec<_> = ids.into_iter().map(|id| world.value(id).to_string()).collect();
+    assert_eq!(ids, ["0-1", "0-2", "0-3", "0-4", "0-5", "0-6", "0-7", "0-8", "0-9", "0-10"]);
+    world.run(30);
+    assert_eq!(list.take(), format!("0-1 one, {RESET}, 0-6 5, 0-7 6, 0-8 7, 0-9 8, 0-10 9"));
+}
+
+#[test]
+fn nothing_is_stored_twice_when_the_answer_was_lost() {
+    let world = World::new();
+    let hub = world.hub(1);
+    world.value(hub.when_connected());
+    world.value(hub.publish_stored("log.a", "first"));
+    // It gets there, and the answer does not.
+    world.server.set_delay(std::time::Duration::from_secs(3));
+    let stored = hub.publish_stored("log.a", "second");
+    world.run(2);
+    world.server.set_delay(std::time::Duration::ZERO);
+    world.server.restart(true);
+    assert_eq!(world.value(stored).to_string(), "0-2");
+    assert_eq!(world.server.stored("log_-a").0, ["first", "second"]);
+}
+
+#[test]
+fn what_is_kept_is_read_in_pieces_from_every_start() {
+    let world = World::new();
+    let config = world.config().replay("many", 1000).unwrap().queue(2000, 1 << 20);
+    let hub = config.open(&world.simulation.host("10.0.0.1")).unwrap();
+    world.value(hub.when_connected());
+    for number in 1..=1200 {
+        hub.publish("many", number.to_string()).unwrap();
+    }
+    world.value(hub.publish_stored("many", "1201"));
+    for (start, first) in [(Start::Oldest, 202), (Start::Last(350), 852), (Start::After("0-777".parse().unwrap()), 778)] {
+        let list = world.notes();
+        hub.subscribe_from("many", start, list.clone()).unwrap();
+        world.run(5);
+        let expected: Vec<_> = (first..=1201).map(|number| format!("0-{number} {number}")).collect();
+        assert_eq!(list.take(), expected.join(", "), "{start:?}");
+    }
+    let empty = world.notes();
+    hub.subscribe_from("log.empty", Start::Last(3), empty.clone()).unwrap();
+    world.run(5);
+    assert_eq!(empty.take(), "");
+    // No consumer is left but those of the two topics.
+    assert_eq!(world.server.consumers(), 2);
+}
+
+#[test]
+fn without_jetstream_nothing_hangs() {
+    let world = World::new();
+    world.server.set_jetstream(false);
+    let hub = world.hub(1);
+    world.value(hub.when_connected());
+    let text = "the broker cannot do it: its JetStream is off: start nats-server with -js, and let this account use it";
+    assert_eq!(world.result(hub.publish_stored("log.a", "one")).unwrap_err(), text);
+    assert_eq!(world.result(hub.present("room")).unwrap_err(), text);
+    let list = world.notes();
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.run(1);
+    assert!(list.take().contains("its JetStream is off"));
+    // What is not kept goes on.
+    hub.subscribe("room", list.clone()).unwrap();
+    world.run(1);
+    hub.publish("room", "hello").unwrap();
+    world.run(1);
+    assert_eq!(list.take(), "hello");
+}
