@@ -1,0 +1,10 @@
+//! Redis: what the engine says to it and understands of it, and the scripted one that stands for it in simulated networks.
+#![allow(missing_docs, missing_debug_implementations, unreachable_pub, reason = "a test")]
+
+#[path = "../support/broker.rs"]
+mod broker;
+#[path = "../support/scripted/redis/mod.rs"]
+mod scripted_redis;
+
+mod client;
+mod scripted;

@@ -1,0 +1,305 @@
+//! The commands that the scripted broker knows.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::ScriptedRedis;
+use super::connection::Client;
+use super::data::{Data, EPOCH, Id, Stream, glob_matches};
+use super::wire::Value;
+
+const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+
+/// Carries out a command; none if it is answered later, or by pushes.
+pub(super) fn run(broker: &ScriptedRedis, client: Option<&Rc<Client>>, now: Duration, command: &[Vec<u8>]) -> Option<Value> {
+    let name = command.first().map(|name| String::from_utf8_lossy(name).to_ascii_uppercase()).unwrap_or_default();
+    let args: Vec<&[u8]> = command.iter().skip(1).map(Vec::as_slice).collect();
+    if client.is_some() {
+        broker.0.script.asked.borrow_mut().push(name.clone());
+    }
+    if let Some(error) = broker.0.script.failures.borrow().get(&name) {
+        return Some(Value::error(error));
+    }
+    if client.is_some_and(|client| !client.logged_in.get()) && name != "HELLO" {
+        return Some(Value::error("NOAUTH Authentication required."));
+    }
+    broker.0.data.borrow_mut().expire(now);
+    match (name.as_str(), client) {
+        ("HELLO", Some(client)) => Some(hello(broker, client, &args)),
+        ("PUBLISH" | "SPUBLISH", _) => Some(publish(broker, args[0], args[1], name == "SPUBLISH")),
+        ("CLIENT", _) => Some(unblock(broker, &args)),
+        ("XREAD", Some(client)) => read(broker, client, now, command, &args),
+        (_, Some(client)) if name.ends_with("SUBSCRIBE") => subscription(broker, client, &name, &args),
+        _ => Some(of_data(&mut broker.0.data.borrow_mut(), now, &name, &args)),
+    }
+}
+
+/// Answers those who wait for entries that are there now.
+pub(super) fn wake(broker: &ScriptedRedis, now: Duration) {
+    let clients: Vec<_> = broker.0.clients.borrow().values().cloned().collect();
+    for client in clients {
+        let command = client.blocked.borrow().as_ref().map(|blocked| blocked.command.clone());
+        let Some(command) = command else { continue };
+        let args: Vec<_> = command.iter().skip(1).map(Vec::as_slice).collect();
+        let found = read_now(&broker.0.data.borrow(), &args);
+        if let Some(found) = found {
+            client.unblock(broker, &found);
+            wake(broker, now);
+        }
+    }
+}
+
+fn of_data(data: &mut Data, now: Duration, name: &str, args: &[&[u8]]) -> Value {
+    match name {
+        "PING" => Value::text("PONG"),
+        "TIME" => {
+            let time = EPOCH + now;
+            Value::List(vec![Value::text(time.as_secs().to_string()), Value::text(time.subsec_micros().to_string())])
+        }
+        "DEL" => Value::Number(args.iter().filter(|key| data.remove(key)).count() as i64),
+        "FLUSHALL" => {
+            *data = Data::default();
+            Value::Ok
+        }
+        _ if name.starts_with('X') => of_streams(data, now, name, args),
+        _ if name.starts_with('Z') || name == "PEXPIRE" => of_sets(data, now, name, args),
+        "SET" => {
+            let expiry = (args.len() == 4).then(|| now + Duration::from_millis(number(args[3])));
+            data.remove(args[0]);
+            data.strings.insert(args[0].to_vec(), (args[1].to_vec(), expiry));
+            Value::Ok
+        }
+        "GET" => data.strings.get(args[0]).map_or(Value::Null, |(value, _)| Value::text(value)),
+        "MGET" => {
+            let of = |key: &&[u8]| data.strings.get(*key).map_or(Value::Null, |(value, _)| Value::text(value));
+            Value::List(args.iter().map(of).collect())
+        }
+        _ => Value::Error(format!("ERR unknown command '{name}'")),
+    }
+}
+
+fn of_sets(data: &mut Data, now: Duration, name: &str, args: &[&[u8]]) -> Value {
+    let (members, expiry) = data.sets.entry(args[0].to_vec()).or_default();
+    match name {
+        "ZADD" => Value::Number(i64::from(members.insert(args[2].to_vec(), score(args[1])).is_none())),
+        "ZREM" => Value::Number(i64::from(members.remove(args[1]).is_some())),
+        "ZREMRANGEBYSCORE" => {
+            let before = members.len();
+            let (from, to) = (score(args[1]), score(args[2]));
+            members.retain(|_, score| *score < from || *score > to);
+            Value::Number((before - members.len()) as i64)
+        }
+        "ZRANGE" => {
+            let mut by_score: Vec<_> = members.iter().collect();
+            by_score.sort_by(|(_, one), (_, other)| one.total_cmp(other));
+            Value::List(by_score.into_iter().map(|(member, _)| Value::text(member)).collect())
+        }
+        "PEXPIRE" if members.is_empty() => Value::Number(0),
+        "PEXPIRE" => {
+            *expiry = Some(now + Duration::from_millis(number(args[1])));
+            Value::Number(1)
+        }
+        _ => Value::Error(format!("ERR unknown command '{name}'")),
+    }
+}
+
+fn of_streams(data: &mut Data, now: Duration, name: &str, args: &[&[u8]]) -> Value {
+    let key = if name == "XINFO" { args[1] } else { args[0] };
+    if data.strings.contains_key(key) || data.sets.contains_key(key) {
+        return Value::error(WRONG_TYPE);
+    }
+    match name {
+        "XADD" => add(data, now, args),
+        "XLEN" => Value::Number(data.streams.get(key).map_or(0, |stream| stream.entries.len() as i64)),
+        "XTRIM" => {
+            let keep = usize::try_from(number(args[2])).unwrap();
+            Value::Number(data.streams.get_mut(key).map_or(0, |stream| stream.trim(keep, false) as i64))
+        }
+        "XRANGE" | "XREVRANGE" => {
+            let backwards = name == "XREVRANGE";
+            let (from, to) = if backwards { (args[2], args[1]) } else { (args[1], args[2]) };
+            let count = if args.len() == 5 { usize::try_from(number(args[4])).unwrap() } else { usize::MAX };
+            let Some(stream) = data.streams.get(key) else { return Value::List(Vec::new()) };
+            let range = stream.range(id(from, 0), id(to, u64::MAX));
+            let entries: Vec<_> = if backwards { range.rev().take(count).collect() } else { range.take(count).collect() };
+            Value::List(entries.into_iter().map(entry).collect())
+        }
+        "XINFO" => data.streams.get(key).map_or_else(|| Value::error("ERR no such key"), info),
+        _ => Value::Error(format!("ERR unknown command '{name}'")),
+    }
+}
+
+/// `key MAXLEN [~] keep * field value ..`, the bound left out or not.
+fn add(data: &mut Data, now: Duration, args: &[&[u8]]) -> Value {
+    let (key, mut rest) = (args[0], &args[1..]);
+    let mut bound = None;
+    if rest.first() == Some(&&b"MAXLEN"[..]) {
+        let about = rest[1] == b"~";
+        rest = &rest[if about { 2 } else { 1 }..];
+        bound = Some((usize::try_from(number(rest[0])).unwrap(), about));
+        rest = &rest[1..];
+    }
+    if rest.first() != Some(&&b"*"[..]) || rest.len() < 3 || rest.len() % 2 == 0 {
+        return Value::error("ERR wrong number of arguments for 'xadd' command");
+    }
+    let stream = data.streams.entry(key.to_vec()).or_default();
+    let added = stream.add(now, rest[1..].iter().map(|field| field.to_vec()).collect());
+    if let Some((keep, about)) = bound {
+        stream.trim(keep, about);
+    }
+    Value::text(id_text(added))
+}
+
+fn info(stream: &Stream) -> Value {
+    let end = |entry_of: Option<&(Id, Vec<Vec<u8>>)>| entry_of.map_or(Value::Null, entry);
+    let pairs = [
+        ("length", Value::Number(stream.entries.len() as i64)),
+        ("last-generated-id", Value::text(id_text(stream.last))),
+        ("entries-added", Value::Number(stream.added as i64)),
+        ("groups", Value::Number(0)),
+        ("first-entry", end(stream.entries.front())),
+        ("last-entry", end(stream.entries.back())),
+    ];
+    Value::Map(pairs.into_iter().map(|(name, value)| (Value::text(name), value)).collect())
+}
+
+fn entry((id, fields): &(Id, Vec<Vec<u8>>)) -> Value {
+    Value::List(vec![Value::text(id_text(*id)), Value::List(fields.iter().map(Value::text).collect())])
+}
+
+/// `[COUNT n] [BLOCK ms] STREAMS key.. id..`
+fn read(broker: &ScriptedRedis, client: &Rc<Client>, now: Duration, command: &[Vec<u8>], args: &[&[u8]]) -> Option<Value> {
+    let _ = now;
+    let found = read_now(&broker.0.data.borrow(), args);
+    let wait = args.iter().position(|arg| *arg == b"BLOCK").map(|at| Duration::from_millis(number(args[at + 1])));
+    match (found, wait) {
+        (Some(found), _) => Some(found),
+        (None, None) => Some(Value::Null),
+        (None, Some(wait)) => {
+            client.block(broker, command, wait);
+            None
+        }
+    }
+}
+
+fn read_now(data: &Data, args: &[&[u8]]) -> Option<Value> {
+    let count =
+        args.iter().position(|arg| *arg == b"COUNT").map_or(usize::MAX, |at| usize::try_from(number(args[at + 1])).unwrap());
+    let streams = args.iter().position(|arg| *arg == b"STREAMS")?;
+    let (keys, ids) = args[streams + 1..].split_at((args.len() - streams - 1) / 2);
+    let mut found = Vec::new();
+    for (key, after) in keys.iter().zip(ids) {
+        let (major, minor) = id(after, 0);
+        let Some(stream) = data.streams.get(*key) else { continue };
+        let entries: Vec<_> = stream.range((major, minor + 1), (u64::MAX, u64::MAX)).take(count).map(entry).collect();
+        if !entries.is_empty() {
+            found.push((Value::text(key), Value::List(entries)));
+        }
+    }
+    (!found.is_empty()).then_some(Value::Map(found))
+}
+
+/// `3 [AUTH user password] [SETNAME name]`
+fn hello(broker: &ScriptedRedis, client: &Client, args: &[&[u8]]) -> Value {
+    if let Some(error) = &*broker.0.script.refusal.borrow() {
+        return Value::error(error);
+    }
+    if let Some((user, password)) = &*broker.0.script.login.borrow() {
+        let given = args.iter().position(|arg| *arg == b"AUTH").map(|at| (args[at + 1], args[at + 2]));
+        match given {
+            None => return Value::error("NOAUTH HELLO must be called with the client already authenticated"),
+            Some(given) if given != (user.as_bytes(), password.as_bytes()) => {
+                return Value::error("WRONGPASS invalid username-password pair or user is disabled.");
+            }
+            Some(_) => client.logged_in.set(true),
+        }
+    }
+    let pairs = [
+        ("server", Value::text("redis")),
+        ("version", Value::text("7.0.15")),
+        ("proto", Value::Number(3)),
+        ("id", Value::Number(i64::try_from(client.id).unwrap())),
+        ("mode", Value::text("standalone")),
+        ("role", Value::text("master")),
+        ("modules", Value::List(Vec::new())),
+    ];
+    Value::Map(pairs.into_iter().map(|(name, value)| (Value::text(name), value)).collect())
+}
+
+fn subscription(broker: &ScriptedRedis, client: &Rc<Client>, name: &str, names: &[&[u8]]) -> Option<Value> {
+    let set = |client: &Client, change: &dyn Fn(&RefCell<BTreeSet<Vec<u8>>>)| match name.chars().next() {
+        Some('P') => change(&client.patterns),
+        Some('S') if name.starts_with("SS") || name == "SUNSUBSCRIBE" => change(&client.shards),
+        _ => change(&client.channels),
+    };
+    for channel in names {
+        set(client, &|channels| {
+            if name.contains("UNSUB") {
+                channels.borrow_mut().remove(*channel);
+            } else {
+                channels.borrow_mut().insert(channel.to_vec());
+            }
+        });
+        let count = client.channels.borrow().len() + client.patterns.borrow().len();
+        let kind = name.to_ascii_lowercase();
+        client.send(broker, &Value::Push(vec![Value::text(kind), Value::text(channel), Value::Number(count as i64)]));
+    }
+    None
+}
+
+fn publish(broker: &ScriptedRedis, channel: &[u8], payload: &[u8], sharded: bool) -> Value {
+    let clients: Vec<_> = broker.0.clients.borrow().values().cloned().collect();
+    let mut heard = 0;
+    for client in clients {
+        let push = |parts: &[&[u8]]| client.send(broker, &Value::Push(parts.iter().map(Value::text).collect()));
+        let channels = if sharded { &client.shards } else { &client.channels };
+        if channels.borrow().contains(channel) {
+            push(&[if sharded { b"smessage" } else { b"message" }, channel, payload]);
+            heard += 1;
+        }
+        if sharded {
+            continue;
+        }
+        for pattern in client.patterns.borrow().iter().filter(|pattern| glob_matches(pattern, channel)) {
+            push(&[b"pmessage", pattern, channel, payload]);
+            heard += 1;
+        }
+    }
+    Value::Number(heard)
+}
+
+/// `UNBLOCK id`, or `SETNAME name`.
+fn unblock(broker: &ScriptedRedis, args: &[&[u8]]) -> Value {
+    if args[0] != b"UNBLOCK" {
+        return Value::Ok;
+    }
+    let client = broker.0.clients.borrow().get(&number(args[1])).cloned();
+    Value::Number(i64::from(client.is_some_and(|client| client.unblock(broker, &Value::Null))))
+}
+
+fn number(text: &[u8]) -> u64 {
+    std::str::from_utf8(text).unwrap().parse().unwrap()
+}
+
+fn score(text: &[u8]) -> f64 {
+    std::str::from_utf8(text).unwrap().parse().unwrap()
+}
+
+/// `-`, `+`, `major-minor`, or `major` with this minor.
+fn id(text: &[u8], minor: u64) -> Id {
+    match text {
+        b"-" => (0, 0),
+        b"+" => (u64::MAX, u64::MAX),
+        _ => {
+            let text = std::str::from_utf8(text).unwrap();
+            text.split_once('-')
+                .map_or_else(|| (text.parse().unwrap(), minor), |(major, minor)| (major.parse().unwrap(), minor.parse().unwrap()))
+        }
+    }
+}
+
+fn id_text((major, minor): Id) -> String {
+    format!("{major}-{minor}")
+}
