@@ -18,9 +18,10 @@ use crate::message::{MessageId, Publication};
 use crate::topic::Topic;
 
 use super::hosts::{Hosts, InTurn};
-use super::link::Link;
+use super::link::{Link, MAX_FRAME};
 use super::login::{Server, log_in};
 use super::session::Session;
+use super::streams::MAX_PAYLOAD;
 
 /// Redis: pub/sub for what nobody keeps, streams for topics that keep their messages, keys that expire for presence.
 pub(crate) struct RedisEngine(Rc<Inner>);
@@ -72,7 +73,7 @@ impl Inner {
         let endpoint = ClientEndpoint::custom(InTurn(Rc::clone(&self.hosts)));
         let hosts = Rc::clone(&self.hosts);
         let service = ClientService::offering(endpoint, move |_peer| {
-            let link = Link::new(hosts.current());
+            let link = Link::new(hosts.current(), MAX_FRAME);
             (link.protocol(), link)
         })?;
         let engine = Rc::downgrade(self);
@@ -172,6 +173,10 @@ impl Engine for RedisEngine {
             Part::Groups => Some("Redis has no queue groups"),
             Part::Headers => Some("Redis has no headers beside messages that are not kept"),
         }
+    }
+
+    fn max_payload(&self) -> usize {
+        MAX_PAYLOAD
     }
 
     fn subscribe(&self, id: InterestId, interest: &Interest) {

@@ -22,6 +22,9 @@ use super::session::Session;
 /// How long Redis may be silent before it is asked whether it is there, and then until it answers.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// How long a frame may be.
+pub(super) const MAX_FRAME: usize = 16 * 1024 * 1024;
+
 /// How many unsent bytes end the connection: more than the longest message, and what the hub sends before it looks.
 const WRITE_CAP: usize = 64 * 1024 * 1024;
 
@@ -34,6 +37,7 @@ pub(super) struct Link(Rc<Shared>);
 
 struct Shared {
     host: HostPort,
+    max_frame: usize,
     transport: RefCell<Option<Transport>>,
     phase: Cell<Phase>,
     /// What was sent and not answered, the oldest first.
@@ -61,9 +65,11 @@ enum Phase {
 }
 
 impl Link {
-    pub(super) fn new(host: HostPort) -> Self {
+    /// A connection that is not there yet, and that is lost when a frame is longer than this.
+    pub(super) fn new(host: HostPort, max_frame: usize) -> Self {
         Self(Rc::new(Shared {
             host,
+            max_frame,
             transport: RefCell::default(),
             phase: Cell::new(Phase::Early),
             pending: RefCell::default(),
@@ -85,10 +91,6 @@ impl Link {
 
     pub(super) fn host(&self) -> &HostPort {
         &self.0.host
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
     }
 
     /// Tells the session of pushes, redirections and the end from now on.
@@ -216,6 +218,11 @@ impl Link {
         taken
     }
 
+    /// Has a command be answered with all others when the connection is lost, which is about to be: once the hub has been told.
+    pub(super) fn take_back(&self, pending: Pending) {
+        self.0.pending.borrow_mut().push_front(pending);
+    }
+
     fn end_error(&self) -> EngineError {
         self.0.error.borrow().clone().unwrap_or_else(|| EngineError::Lost("it was closed".to_owned()))
     }
@@ -263,7 +270,7 @@ impl Link {
         let error = self.0.error.borrow().clone().or(error).unwrap_or_else(|| EngineError::from(reason));
         self.0.transport.take();
         match self.owner() {
-            Some(session) => session.link_lost(self, &error),
+            Some(session) => session.end(&error),
             None => self.end(&error).into_iter().for_each(|pending| pending.answer.give(Err(error.clone()))),
         }
     }
@@ -300,8 +307,7 @@ impl Link {
             },
             // It is not what it was, or is not yet what it is to be; perhaps another host is.
             "LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" => {
-                // It is answered with all others, once the hub has been told.
-                self.0.pending.borrow_mut().push_front(pending);
+                self.take_back(pending);
                 self.lose(EngineError::Lost(said));
             }
             _ => match pending.answer {
@@ -360,6 +366,7 @@ pub(super) fn refusal(said: String) -> EngineError {
 impl FrameProtocol<RespDecoder> for Link {
     fn connection_made(&mut self, frames: &FrameTransport) -> ReactorResult {
         let transport = Transport::clone(frames);
+        frames.set_max_length(self.0.max_frame);
         transport.set_write_buffer_cap(WRITE_CAP);
         // Redis goes on reading whatever we do; and what it sends makes room for what it is asked.
         transport.set_read_while_congested(true);

@@ -7,6 +7,8 @@ use redis_protocol::resp3::decode::complete::decode_range;
 use redis_protocol::resp3::types::RangeFrame;
 use torsade_protocols::{Decoded, Decoder, FrameError};
 
+use super::link::MAX_FRAME;
+
 /// How many elements a frame may have in all: each takes a hundred bytes, and three on the wire.
 const MAX_ELEMENTS: usize = 1 << 18;
 
@@ -54,7 +56,7 @@ impl Decoder for RespDecoder {
     type Frame<'a> = Frame<'a>;
     type Error = RespError;
 
-    const MAX_LENGTH: usize = 16 * 1024 * 1024;
+    const MAX_LENGTH: usize = MAX_FRAME;
 
     fn decode<'a>(&mut self, data: &'a [u8], max_length: usize) -> Result<Decoded<Frame<'a>>, FrameError<RespError>> {
         let length = match self.0.end(data, max_length)? {

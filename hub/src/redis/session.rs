@@ -18,7 +18,7 @@ use super::channels::Channels;
 use super::command::{Again, Answer, Pending, encode};
 use super::engine::Inner;
 use super::hosts::Hosts;
-use super::link::Link;
+use super::link::{Link, MAX_FRAME};
 use super::login::{Server, log_in};
 use super::reply::Reply;
 use super::tail::Tails;
@@ -121,12 +121,12 @@ impl Session {
         };
         if kind == Some("ASK") {
             node.send(&[b"ASKING"], Pending::new(Answer::Ignored));
-            return resend(&node, pending);
+            return resend(from, &node, pending);
         }
         self.slots.borrow_mut().insert(slot, node.clone());
         let later = from.take_slot(slot);
         for pending in std::iter::once(pending).chain(later) {
-            resend(&node, pending);
+            resend(from, &node, pending);
         }
     }
 
@@ -143,7 +143,7 @@ impl Session {
             return None;
         }
         let session = Rc::downgrade(self);
-        let link = self.connect(host, move |link, _| {
+        let link = self.connect(host, MAX_FRAME, move |link, _| {
             link.open();
             if let Some(session) = session.upgrade() {
                 session.upstream.writable();
@@ -154,8 +154,13 @@ impl Session {
     }
 
     /// Connects with a node, logs in, and calls `ready`. If that fails the session ends.
-    pub(super) fn connect(self: &Rc<Self>, host: &HostPort, ready: impl FnOnce(&Link, Server) + 'static) -> Link {
-        let link = Link::new(host.clone());
+    pub(super) fn connect(
+        self: &Rc<Self>,
+        host: &HostPort,
+        max_frame: usize,
+        ready: impl FnOnce(&Link, Server) + 'static,
+    ) -> Link {
+        let link = Link::new(host.clone(), max_frame);
         link.belong_to(self);
         let connected = self.reactor.connect_protocol(self.hosts.endpoint(host), (link.protocol(), link.clone()));
         let (session, hosts, failed) = (Rc::downgrade(self), Rc::clone(&self.hosts), link.clone());
@@ -178,13 +183,7 @@ impl Session {
         link
     }
 
-    /// One of its connections is lost.
-    pub(super) fn link_lost(self: &Rc<Self>, link: &Link, error: &EngineError) {
-        let _ = link;
-        self.end(error);
-    }
-
-    /// Ends everything. The hub hears of it before anybody who waits for an answer.
+    /// Ends everything, since a connection is lost. The hub hears of it before anybody who waits for an answer.
     pub(super) fn end(self: &Rc<Self>, error: &EngineError) {
         if self.ended.set(error.clone()).is_err() {
             return;
@@ -242,11 +241,12 @@ impl Session {
     }
 }
 
-fn resend(node: &Link, mut pending: Pending) {
+fn resend(from: &Link, node: &Link, mut pending: Pending) {
     let Some(again) = &mut pending.again else { return };
     again.redirects = again.redirects.saturating_add(1);
     if again.redirects > MAX_REDIRECTS {
-        return pending.answer.give(Err(EngineError::Lost("the cluster sends it from node to node".to_owned())));
+        from.lose(EngineError::Lost("the cluster sends a command from node to node".to_owned()));
+        return from.take_back(pending);
     }
     let bytes = Rc::clone(&again.bytes);
     node.send_encoded(&bytes, pending);

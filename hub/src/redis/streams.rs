@@ -20,10 +20,15 @@ pub(super) const NOTHING: MessageId = MessageId { major: 0, minor: 0 };
 /// The field that has the payload.
 const PAYLOAD: &[u8] = b"payload";
 
-/// How many entries are asked for at first; from then on as many as have about `BATCH_BYTES`.
-pub(super) const FIRST_BATCH: usize = 4;
+/// The longest payload: an answer may have two of them beside each other.
+pub(super) const MAX_PAYLOAD: usize = 7 * 1024 * 1024;
+
+/// How many entries are asked for at first; from then on as many as have about `BATCH_BYTES`, if the next are like the last.
+pub(super) const FIRST_BATCH: usize = 1;
 const BATCH_BYTES: usize = 256 * 1024;
-const LARGEST_BATCH: usize = 512;
+
+/// The most entries that are asked for at once: if each has as much as a hub publishes unless it is told otherwise, they fit into a frame.
+const LARGEST_BATCH: usize = 28;
 
 /// An entry of a stream.
 pub(super) struct Entry {

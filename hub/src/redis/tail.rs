@@ -22,6 +22,9 @@ use super::streams::{Entry, FIRST_BATCH, NOTHING, StreamInfo, answer, next_batch
 /// How long Redis waits for an entry, in milliseconds: it shows as well that it is still there.
 const BLOCK: &[u8] = b"5000";
 
+/// How long a frame may be: there may be an entry of each topic in it.
+const MAX_WAKING_FRAME: usize = 64 * 1024 * 1024;
+
 /// When to wake a connection again that was not waiting yet.
 const WAKE_AGAIN: Duration = Duration::from_millis(20);
 
@@ -184,7 +187,7 @@ impl Session {
         self.tails.tails.borrow_mut().push(Rc::clone(&tail));
         let (session, of) = (Rc::downgrade(self), Rc::downgrade(&tail));
         let host = self.node_of(topic.as_str().as_bytes()).host().clone();
-        let link = self.connect(&host, move |link, server| {
+        let link = self.connect(&host, MAX_WAKING_FRAME, move |link, server| {
             let (Some(session), Some(tail)) = (session.upgrade(), of.upgrade()) else { return };
             link.open();
             tail.client.set(server.client);

@@ -8,3 +8,4 @@ mod scripted_redis;
 
 mod client;
 mod scripted;
+mod wire;

@@ -242,7 +242,9 @@ fn subscription(broker: &ScriptedRedis, client: &Rc<Client>, name: &str, names: 
                 channels.borrow_mut().insert(channel.to_vec());
             }
         });
-        let count = client.channels.borrow().len() + client.patterns.borrow().len();
+        let shards = name.starts_with("SS") || name == "SUNSUBSCRIBE";
+        let count =
+            if shards { client.shards.borrow().len() } else { client.channels.borrow().len() + client.patterns.borrow().len() };
         let kind = name.to_ascii_lowercase();
         client.send(broker, &Value::Push(vec![Value::text(kind), Value::text(channel), Value::Number(count as i64)]));
     }
