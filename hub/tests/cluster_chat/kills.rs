@@ -1,0 +1,106 @@
+//! People talk while HAProxy, the processes and the broker are killed: 20 times in all, 10 with each engine.
+
+use crate::broker::Broker;
+use crate::diary::{Diary, Pages};
+use crate::people::People;
+use crate::programs::Program;
+
+const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
+
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    Broker,
+    HaProxy,
+    One,
+    Two,
+}
+
+/// Ten of them; each once begun again at once, and once after a while.
+const VICTIMS: [Victim; 10] = {
+    use Victim::*;
+    [Broker, One, HaProxy, Two, Broker, One, Broker, HaProxy, Two, Broker]
+};
+
+struct Cluster {
+    broker: Broker,
+    one: Program,
+    two: Program,
+    haproxy: Program,
+}
+
+impl Cluster {
+    fn start(broker: Option<Broker>) -> Option<Self> {
+        let broker = broker?;
+        let (one, two) = (Program::chat(&broker.url()), Program::chat(&broker.url()));
+        let haproxy = Program::haproxy(one.port, two.port)?;
+        Some(Self { broker, one, two, haproxy })
+    }
+
+    fn kill(&mut self, victim: Victim) {
+        match victim {
+            Victim::Broker => self.broker.kill(),
+            Victim::HaProxy => self.haproxy.kill(),
+            Victim::One => self.one.kill(),
+            Victim::Two => self.two.kill(),
+        }
+    }
+
+    fn again(&mut self, victim: Victim) {
+        match victim {
+            Victim::Broker => self.broker.start(),
+            Victim::HaProxy => self.haproxy.again(),
+            Victim::One => self.one.again(),
+            Victim::Two => self.two.again(),
+        }
+    }
+}
+
+/// Kills ten times, and waits each time until everybody is there again, knows who else is, and hears the others.
+fn survive(broker: Option<Broker>) {
+    let Some(mut cluster) = Cluster::start(broker) else { return };
+    let diary = Diary::default();
+    let people = People::talk(&PEOPLE, &cluster.haproxy.address(), &diary);
+    let talks = |what: &str| {
+        let before = diary.read().said(&PEOPLE);
+        diary.wait_until(what, |pages| pages.everybody_talks_since(&before, 20));
+    };
+    talks("everybody comes and talks");
+    for (round, victim) in VICTIMS.into_iter().enumerate() {
+        let began = std::time::Instant::now();
+        cluster.kill(victim);
+        if round % 2 == 0 {
+            let said = |pages: &Pages| pages.sessions.iter().map(|session| session.said).sum::<u64>();
+            let before = said(&diary.read());
+            // Nobody talks through a proxy that is not there.
+            diary.wait_until("people talk on", |pages| said(pages) > before + 100 || matches!(victim, Victim::HaProxy));
+        }
+        cluster.again(victim);
+        talks(&format!("everybody talks after {victim:?} was killed and begun again, round {round}"));
+        println!("round {round}: {victim:?} killed, all well again after {:?}", began.elapsed());
+    }
+    people.hush();
+    diary.wait_until("all has been heard", |pages| {
+        let check = pages.check();
+        check.pending.is_empty() || !check.wrong.is_empty()
+    });
+    let pages = diary.read();
+    let check = pages.check();
+    assert!(check.wrong.is_empty(), "{}\n{}", check.wrong.join("\n"), pages.text());
+    println!("{} sessions, {} gaps told", pages.sessions.len(), check.gaps);
+    // Whoever was let in, was let in under the address that he had.
+    let printed = [cluster.one.printed(), cluster.two.printed()].concat();
+    for session in pages.sessions.iter().filter(|session| session.welcomed.is_some()) {
+        let line = format!("{} is at {}", session.who, session.from);
+        assert!(printed.contains(&line), "{line:?} was not printed, but: {printed:?}");
+    }
+}
+
+#[test]
+fn with_redis_people_hear_each_other_in_order_whatever_is_killed() {
+    survive(Broker::redis());
+}
+
+#[test]
+fn with_nats_people_hear_each_other_in_order_whatever_is_killed() {
+    survive(Broker::nats());
+}

@@ -1,0 +1,25 @@
+//! The chat on several processes, with real brokers and HAProxy: `examples/cluster_chat`.
+#![allow(missing_docs, missing_debug_implementations, unreachable_pub, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
+#![cfg(unix)]
+
+#[path = "../support/broker.rs"]
+mod broker;
+#[path = "../../../examples/cluster_chat/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+mod chat;
+mod diary;
+mod kills;
+mod people;
+mod programs;
+mod transcripts;
+
+/// No test but a process of the chat, where this binary was started as one.
+#[test]
+fn the_process_of_a_chat() {
+    let (_, variable) = programs::PROCESS;
+    let Ok(arguments) = std::env::var(variable) else { return };
+    // Not on the line that the test's name stands on.
+    println!();
+    chat::run(arguments.split(' ').map(str::to_owned)).unwrap();
+}

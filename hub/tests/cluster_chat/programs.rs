@@ -1,0 +1,129 @@
+//! The chat's processes, and HAProxy before them; ended by their id.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use crate::broker::free_port;
+
+/// The folder of the example.
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/cluster_chat")
+}
+
+/// What has this binary be a process of the chat: the name of its test, and the variable with the arguments.
+pub(crate) const PROCESS: (&str, &str) = ("the_process_of_a_chat", "CLUSTER_CHAT_ARGUMENTS");
+
+/// A program that was started, and listens at a port of its own; killed when it is dropped.
+pub(crate) struct Program {
+    pub(crate) port: u16,
+    command: Box<dyn Fn(u16) -> Command>,
+    ready: fn(&mut Child, u16, &Lines) -> bool,
+    lines: Lines,
+    child: Option<Child>,
+}
+
+/// What it has printed, in all of its lives.
+type Lines = Arc<Mutex<Vec<String>>>;
+
+impl Program {
+    /// A process of the chat.
+    pub(crate) fn chat(hub: &str) -> Self {
+        let hub = hub.to_owned();
+        let command = move |port| {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args([PROCESS.0, "--exact", "--nocapture", "--test-threads=1"]);
+            command.env(PROCESS.1, format!("--listen 127.0.0.1:{port} --hub {hub} --proxy")).stdout(Stdio::piped());
+            command
+        };
+        Self::start(Box::new(command), |child, _, lines| {
+            let mut printed = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+            // Its first line comes behind the test's name.
+            let is_ready = printed.by_ref().any(|line| line.contains("listening on "));
+            let lines = Arc::clone(lines);
+            std::thread::spawn(move || printed.for_each(|line| lines.lock().unwrap().push(line)));
+            is_ready
+        })
+    }
+
+    /// HAProxy with the example's own configuration; none where it is not installed.
+    pub(crate) fn haproxy(one: u16, two: u16) -> Option<Self> {
+        let installed = ["haproxy", "/usr/sbin/haproxy"]
+            .into_iter()
+            .find(|program| Command::new(program).arg("-v").stdout(Stdio::null()).status().is_ok());
+        let Some(program) = installed else {
+            println!("skipped: haproxy is not installed");
+            return None;
+        };
+        let command = move |port| {
+            let mut command = Command::new(program);
+            command.arg("-db").arg("-f").arg(folder().join("haproxy.cfg")).stdout(Stdio::null()).stderr(Stdio::null());
+            command.env("CHAT_FRONT", format!("127.0.0.1:{port}"));
+            command.env("CHAT_ONE", format!("127.0.0.1:{one}")).env("CHAT_TWO", format!("127.0.0.1:{two}"));
+            command
+        };
+        Some(Self::start(Box::new(command), |child, port, _| {
+            loop {
+                if child.try_wait().unwrap().is_some() {
+                    break false;
+                }
+                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                    break true;
+                }
+                std::thread::yield_now();
+            }
+        }))
+    }
+
+    fn start(command: Box<dyn Fn(u16) -> Command>, ready: fn(&mut Child, u16, &Lines) -> bool) -> Self {
+        let mut program = Self { port: 0, command, ready, lines: Lines::default(), child: None };
+        let started = (0..50).any(|_| {
+            program.port = free_port();
+            program.try_again()
+        });
+        assert!(started, "it does not start on any of 50 free ports");
+        program
+    }
+
+    /// Begins it again at the same port.
+    pub(crate) fn again(&mut self) {
+        // Somebody's connection may have that port for a moment.
+        assert!((0..50).any(|_| self.try_again()), "it does not start again");
+    }
+
+    fn try_again(&mut self) -> bool {
+        let mut child = (self.command)(self.port).stdin(Stdio::null()).spawn().expect("it is there");
+        if !(self.ready)(&mut child, self.port, &self.lines) {
+            child.kill().ok();
+            child.wait().unwrap();
+            return false;
+        }
+        self.child = Some(child);
+        true
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("it is ours");
+            child.wait().expect("it has ended");
+        }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// What it has printed since it listens, in all of its lives.
+    pub(crate) fn printed(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
