@@ -46,6 +46,7 @@
 //! | `processes` | child processes with further descriptors, or on a terminal of their own | command-fds, pty-process |
 //! | `systemd` | listening sockets that systemd has opened, by index and by name (Linux) | sd-listen-fds |
 //! | `serde` | endpoints in configuration files, as their text | serde_core |
+//! | `hub` | publish and subscribe by topic, in one process or in many by Redis or NATS: `torsade::hub` | redis-protocol, serde_json |
 //!
 //! # Ten types to start with
 //!
@@ -67,7 +68,7 @@
 //!
 //! # The manual
 //! [Endpoints](manual::endpoints), [how connections close](manual::closing), [what bounds memory](manual::limits),
-//! [compression](manual::compression), [testing, in simulated networks too](manual::testing),
+//! [compression](manual::compression), [many machines](manual::many_machines), [testing, in simulated networks too](manual::testing),
 //! [the async ecosystem](manual::async_ecosystem), [speed](manual::speed), [the way of a byte](manual::way_of_a_byte),
 //! [decisions, and deviations from Twisted](manual::decisions). Twisted's names are found by searching this
 //! documentation: `loseConnection`, `callLater`, `ReconnectingClientFactory`.
@@ -78,7 +79,7 @@
 //! `test_your_protocol`, `looping_call`, `async_client`, `blocking_work`, `memcached_parser`, `stdin_client`, `unix_echo_server`,
 //! `udp_echo`, `multicast_chat`, `portforward`, `file_server`, `process_filter`, `make_keys`, `tls_echo_server`, `tls_echo_client`,
 //! `starttls_server`, `starttls_client`, `mutual_tls`, `imap_client`, `mccp_server`, `ngircd_link`, `compress_tunnel`,
-//! `torsade_dictionary`, `websocket_echo`, `simulated_chat`, `workers_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.
+//! `torsade_dictionary`, `websocket_echo`, `simulated_chat`, `workers_chat`, `cluster_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs, missing_debug_implementations)]

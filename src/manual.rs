@@ -6,6 +6,7 @@
 //! | what becomes of the last bytes, and which reason is told | [`closing`] |
 //! | what a peer can make the program hold, and where to bound it | [`limits`] |
 //! | how to compress, when not to, and which peers understand it | [`compression`] |
+//! | when one process is not enough, and how to run several | [`many_machines`] |
 //! | how to test without sockets and without waiting, on bad networks too | [`testing`] |
 //! | which crates of others run on a connection, and how | [`async_ecosystem`] |
 //! | what it costs | [`speed`] |
@@ -29,6 +30,10 @@ pub mod endpoints {}
 
 #[doc = include_str!("manual/limits.md")]
 pub mod limits {}
+
+#[cfg(any(feature = "hub", not(doctest)))]
+#[doc = include_str!("manual/many_machines.md")]
+pub mod many_machines {}
 
 #[doc = include_str!("manual/speed.md")]
 pub mod speed {}
