@@ -55,9 +55,15 @@ impl Requests {
 
     /// The server lets nobody like us publish on `subject`.
     pub(super) fn deny(&self, subject: &str, text: &str) {
-        let denied: Vec<_> = self.pending.borrow_mut().extract_if(.., |_, pending| &*pending.subject == subject).collect();
-        for (_, pending) in denied {
-            (pending.answered)(Err(Unanswered::Denied(text.to_owned())));
+        let tokens: Vec<_> = {
+            let pending = self.pending.borrow();
+            pending.iter().filter(|(_, pending)| &*pending.subject == subject).map(|(token, _)| *token).collect()
+        };
+        for token in tokens {
+            let denied = self.pending.borrow_mut().remove(&token);
+            if let Some(denied) = denied {
+                (denied.answered)(Err(Unanswered::Denied(text.to_owned())));
+            }
         }
     }
 

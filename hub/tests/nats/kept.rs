@@ -1,6 +1,6 @@
 //! Topics that keep their messages.
 
-use torsade::hub::Start;
+use torsade::hub::{HubConfig, Start};
 
 use crate::support::World;
 
@@ -29,7 +29,7 @@ fn what_was_trimmed_meanwhile_is_told() {
     hub.subscribe("log.a", list.clone()).unwrap();
     world.value(hub.publish_stored("log.a", "one"));
     world.until("it comes", || list.len() == 1);
-    world.server.drop_connections();
+    world.server.drop_all();
     for number in 2..=9 {
         world.server.publish("log.a", number.to_string().as_bytes());
     }
@@ -40,16 +40,20 @@ fn what_was_trimmed_meanwhile_is_told() {
 #[test]
 fn a_stream_keeps_as_many_as_the_publisher_says() {
     let world = World::new();
-    let (hub, list) = (world.hub(1), world.notes());
-    hub.subscribe("log.a", list.clone()).unwrap();
+    let hub = world.hub(1);
+    hub.subscribe("log.a", world.notes()).unwrap();
     world.run(2);
     assert_eq!(world.server.stored("log_-a"), (Vec::new(), 1000), "as long as nobody has said it");
     world.value(hub.publish_stored("log.a", "one"));
     assert_eq!(world.server.stored("log_-a"), (vec!["one".to_owned()], 5));
-    let more = world.config().replay("other", 1).unwrap().open(&world.simulation.host("10.0.0.2")).unwrap();
-    world.value(more.when_connected());
-    world.value(more.publish_stored("log.a", "two"));
-    assert_eq!(world.server.stored("log_-a").1, 5);
+    // One who wants more gets it, and nobody gets it less.
+    for (host, keep, expected) in [(2, 9, 9), (3, 5, 9)] {
+        let config = HubConfig::new("nats://10.0.0.9").unwrap().replay("log.a", keep).unwrap();
+        let other = config.open(&world.simulation.host(&format!("10.0.0.{host}"))).unwrap();
+        world.value(other.when_connected());
+        world.value(other.publish_stored("log.a", "more"));
+        assert_eq!(world.server.stored("log_-a").1, expected);
+    }
 }
 
 #[test]
@@ -163,10 +167,10 @@ fn nothing_is_stored_twice_when_the_answer_was_lost() {
     world.value(hub.when_connected());
     world.value(hub.publish_stored("log.a", "first"));
     // It gets there, and the answer does not.
-    world.server.set_delay(std::time::Duration::from_secs(3));
+    world.server.delay(std::time::Duration::from_secs(3));
     let stored = hub.publish_stored("log.a", "second");
     world.run(2);
-    world.server.set_delay(std::time::Duration::ZERO);
+    world.server.delay(std::time::Duration::ZERO);
     world.server.restart(true);
     assert_eq!(world.value(stored).to_string(), "0-2");
     assert_eq!(world.server.stored("log_-a").0, ["first", "second"]);

@@ -13,7 +13,8 @@ const MISSED: &str = "(messages were missed while the broker was not to be reach
 #[test]
 fn messages_come_in_order_over_bad_networks() {
     simulate_with(&Faults::lossy(), 0..20, |simulation: &Simulation| {
-        let server = ScriptedNats::listen(&simulation.host("10.0.0.9"), "10.0.0.9:4222");
+        let server = ScriptedNats::new();
+        server.listen(&simulation.host("10.0.0.9"), "10.0.0.9:4222");
         let world = World { simulation: simulation.clone(), server };
         let (one, other, list) = (world.hub(1), world.hub(2), world.notes());
         other.subscribe("room.*", list.clone())?;
@@ -33,14 +34,14 @@ fn messages_come_in_order_over_bad_networks() {
 #[test]
 fn whoever_is_refused_is_told_and_let_in_once_that_has_changed() {
     let world = World::new();
-    world.server.refuse_logins(true);
+    world.server.refuse_logins(Some("Authorization Violation"));
     let hub = world.hub(1);
     world.run(60);
     assert!(!hub.is_connected());
     let tries = world.server.connections();
     // From 50 ms on the waits grow to 2 s, and the jitter is small.
     assert!((30..=45).contains(&tries), "{tries}");
-    world.server.refuse_logins(false);
+    world.server.refuse_logins(None);
     world.until("it is let in", || hub.is_connected());
     assert_eq!(hub.stats().connections_lost, tries);
 }
@@ -96,7 +97,7 @@ fn a_way_that_is_cut_is_noticed() {
 #[test]
 fn a_slow_server_is_not_given_up() {
     let world = World::new();
-    world.server.set_delay(Duration::from_secs(4));
+    world.server.delay(Duration::from_secs(4));
     let hub = world.hub(1);
     world.run(300);
     assert!(hub.is_connected());

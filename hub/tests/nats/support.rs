@@ -101,7 +101,8 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let simulation = Simulation::new(1);
-        let server = ScriptedNats::listen(&simulation.host("10.0.0.9"), "10.0.0.9:4222");
+        let server = ScriptedNats::new();
+        server.listen(&simulation.host("10.0.0.9"), "10.0.0.9:4222");
         Self { simulation, server }
     }
 

@@ -75,7 +75,7 @@ impl Server {
             return;
         }
         let server = Rc::downgrade(self);
-        self.reactor.call_later(BEAT, move || {
+        self.reactor().call_later(BEAT, move || {
             let Some(server) = server.upgrade() else { return };
             server.beating.set(false);
             if !server.is_frozen.get() {

@@ -58,8 +58,8 @@ impl Wire {
     }
 
     fn log_in(&mut self, client: &Client) {
-        if self.server.refuses_logins.get() {
-            self.server.send(client, b"-ERR 'Authorization Violation'\r\n".to_vec());
+        if let Some(error) = &*self.server.refuses_logins.borrow() {
+            self.server.send(client, format!("-ERR '{error}'\r\n").into_bytes());
             return client.transport.lose_connection();
         }
         self.is_in = true;

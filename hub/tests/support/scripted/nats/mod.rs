@@ -26,8 +26,8 @@ use streams::Streams;
 pub struct ScriptedNats(pub(crate) Rc<Server>);
 
 pub(crate) struct Server {
-    reactor: Reactor,
-    address: String,
+    /// Where it listens, and on which address.
+    place: RefCell<Option<(Reactor, String)>>,
     port: RefCell<Option<Port>>,
     clients: RefCell<BTreeMap<u64, Rc<Client>>>,
     streams: Streams,
@@ -36,7 +36,7 @@ pub(crate) struct Server {
     is_frozen: Cell<bool>,
     /// A look at the heartbeats is scheduled.
     beating: Cell<bool>,
-    refuses_logins: Cell<bool>,
+    refuses_logins: RefCell<Option<String>>,
     jetstream: Cell<bool>,
     delay: Cell<Duration>,
     max_payload: Cell<usize>,
@@ -46,38 +46,47 @@ pub(crate) struct Server {
 }
 
 impl ScriptedNats {
-    /// Listens on `address` with JetStream, and keeps nothing yet.
-    pub fn listen(reactor: &Reactor, address: &str) -> Self {
-        let server = Self(Rc::new(Server {
-            reactor: reactor.clone(),
-            address: address.to_owned(),
+    /// A server with JetStream that keeps nothing yet, and listens nowhere.
+    #[expect(clippy::new_without_default, reason = "a test")]
+    pub fn new() -> Self {
+        Self(Rc::new(Server {
+            place: RefCell::default(),
             port: RefCell::default(),
             clients: RefCell::default(),
-            streams: Streams::new(reactor),
+            streams: Streams::default(),
             next_client: Cell::new(0),
             turns: Cell::new(0),
             is_frozen: Cell::new(false),
             beating: Cell::new(false),
-            refuses_logins: Cell::new(false),
+            refuses_logins: RefCell::default(),
             jetstream: Cell::new(true),
             delay: Cell::new(Duration::ZERO),
             max_payload: Cell::new(1 << 20),
             connections: Cell::new(0),
             heard: RefCell::default(),
-        }));
-        server.start();
-        server
+        }))
+    }
+
+    /// Listens, on a simulated host such as `10.0.0.9:4222`, or on loopback: with what it has stored, also on another reactor after the
+    /// first has crashed.
+    pub fn listen(&self, reactor: &Reactor, address: &str) {
+        self.0.place.replace(Some((reactor.clone(), address.to_owned())));
+        self.0.clients.borrow_mut().clear();
+        self.0.streams.begin_on(reactor);
+        self.0.beating.set(false);
+        self.start();
     }
 
     /// Begins again after [`kill`](Self::kill), with what it has stored: in the next turn, if the old one has its port until then.
     pub fn start(&self) {
         let server = Rc::clone(&self.0);
         let factory = move |_: Address| LineReceiver::new(client::Wire::new(&server)).message_timeout(None);
-        match self.0.reactor.listen(self.0.address.as_str(), factory) {
+        let (reactor, address) = self.0.place.borrow().clone().expect("it was told where to listen");
+        match reactor.listen(address.as_str(), factory) {
             Ok(port) => drop(self.0.port.replace(Some(port))),
             Err(_) => {
                 let server = self.clone();
-                self.0.reactor.call_later(Duration::from_millis(1), move || server.start());
+                reactor.call_later(Duration::from_millis(1), move || server.start());
             }
         }
     }
@@ -87,7 +96,7 @@ impl ScriptedNats {
         if let Some(port) = self.0.port.take() {
             port.stop_listening();
         }
-        self.drop_connections();
+        self.drop_all();
         self.0.streams.forget_consumers();
         self.0.is_frozen.set(false);
     }
@@ -106,13 +115,23 @@ impl ScriptedNats {
         self.0.streams.clear();
     }
 
+    /// Keeps what it has now; [`return_to`](Self::return_to) brings it back, as a restart from an old snapshot does.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.0.streams.streams.borrow().clone())
+    }
+
+    /// Has what it had then.
+    pub fn return_to(&self, snapshot: &Snapshot) {
+        self.0.streams.streams.replace(snapshot.0.clone());
+    }
+
     /// Loses the last `count` messages of each stream, as a server that was killed before it had written them.
     pub fn lose_last(&self, count: usize) {
         self.0.streams.lose_last(count);
     }
 
     /// Resets all connections.
-    pub fn drop_connections(&self) {
+    pub fn drop_all(&self) {
         let clients = std::mem::take(&mut *self.0.clients.borrow_mut());
         clients.values().for_each(|client| client.transport.abort_connection());
     }
@@ -134,13 +153,18 @@ impl ScriptedNats {
         self.0.feed_all();
     }
 
-    /// Lets nobody in, or everybody again.
-    pub fn refuse_logins(&self, refuses: bool) {
-        self.0.refuses_logins.set(refuses);
+    /// The same as freeze and thaw.
+    pub fn stop_answering(&self, stopped: bool) {
+        if stopped { self.freeze() } else { self.thaw() }
+    }
+
+    /// Refuses every login with this error, such as `Authorization Violation`; lets all in again with none.
+    pub fn refuse_logins(&self, error: Option<&str>) {
+        self.0.refuses_logins.replace(error.map(str::to_owned));
     }
 
     /// Everything that it sends comes so much later.
-    pub fn set_delay(&self, delay: Duration) {
+    pub fn delay(&self, delay: Duration) {
         self.0.delay.set(delay);
     }
 
@@ -216,7 +240,14 @@ impl ScriptedNats {
     }
 }
 
+/// What a server had stored.
+pub struct Snapshot(BTreeMap<String, streams::Stream>);
+
 impl Server {
+    pub(crate) fn reactor(&self) -> Reactor {
+        self.place.borrow().as_ref().expect("it was told where to listen").0.clone()
+    }
+
     fn greet(&self, client: &Client) {
         if self.is_frozen.get() || client.is_greeted.replace(true) {
             return;
@@ -237,7 +268,7 @@ impl Server {
         // What is late holds up what follows.
         client.late.set(client.late.get() + 1);
         let (transport, late) = (client.transport.clone(), Rc::clone(&client.late));
-        self.reactor.call_later(delay, move || {
+        self.reactor().call_later(delay, move || {
             late.set(late.get() - 1);
             transport.write(bytes);
         });

@@ -21,6 +21,7 @@ pub(crate) struct Kept {
     pub(crate) payload: Vec<u8>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Stream {
     pub(crate) config: Value,
     created: u64,
@@ -44,22 +45,31 @@ pub(crate) struct Consumer {
 }
 
 /// All streams, and their consumers by name.
+#[derive(Default)]
 pub(crate) struct Streams {
-    reactor: Reactor,
+    reactor: RefCell<Option<Reactor>>,
+    /// What the time of the reactor counts from.
+    base: Cell<u64>,
     pub(crate) streams: RefCell<BTreeMap<String, Stream>>,
     pub(crate) consumers: RefCell<BTreeMap<String, Consumer>>,
     names: Cell<u64>,
 }
 
 impl Streams {
-    pub(crate) fn new(reactor: &Reactor) -> Self {
-        Self { reactor: reactor.clone(), streams: RefCell::default(), consumers: RefCell::default(), names: Cell::new(0) }
+    /// Goes on, on this reactor, whose time may begin anew.
+    pub(crate) fn begin_on(&self, reactor: &Reactor) {
+        let now = u64::try_from(reactor.now().as_nanos()).unwrap();
+        let before = if self.reactor.borrow().is_some() { self.now() } else { EPOCH + now };
+        self.base.set(before - now);
+        self.reactor.replace(Some(reactor.clone()));
+        self.forget_consumers();
     }
 
     /// Nanoseconds since 1970; never twice the same.
     pub(crate) fn now(&self) -> u64 {
         self.names.set(self.names.get() + 1);
-        EPOCH + u64::try_from(self.reactor.now().as_nanos()).unwrap() + self.names.get()
+        let now = self.reactor.borrow().as_ref().map_or(0, |reactor| u64::try_from(reactor.now().as_nanos()).unwrap());
+        self.base.get() + now + self.names.get()
     }
 
     pub(crate) fn create(&self, name: &str, config: &Value) {
@@ -262,7 +272,8 @@ fn time(nanoseconds: u64) -> String {
     let seconds = nanoseconds / 1_000_000_000;
     let (mut days, clock) = (seconds / 86_400, seconds % 86_400);
     let mut year = 1970;
-    let length = |year: u64| if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) { 366 } else { 365 };
+    let length =
+        |year: u64| if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) { 366 } else { 365 };
     while days >= length(year) {
         days -= length(year);
         year += 1;
