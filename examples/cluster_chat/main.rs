@@ -35,39 +35,44 @@ struct Talker {
     name: String,
     /// A number of nobody else's, by which one's own lines are known.
     number: String,
-    _presence: Presence,
+    _presences: [Presence; 2],
 }
 
 impl Room {
     /// Enters under a name, with the number behind it; none if the name is taken, on whichever process.
     ///
-    /// Of two who ask for a name at the same moment at least one sees the other, and whoever sees another leaves again: both may, and never do both stay.
-    async fn claim(&self, reactor: Reactor, name: &str, number: &str) -> Result<Option<Presence>> {
+    /// Of several who want a name at the same moment one gets it, and never two: each asks only once the others can see it, gives way to a smaller
+    /// number, and waits until a greater one has given way, or has taken the name, which has it stand there without a number, before all.
+    async fn claim(&self, reactor: &Reactor, name: &str, number: &str) -> Result<Option<[Presence; 2]>> {
         let claim = format!("{name} {number}");
-        let is_of_others = |other: &String| *other != claim && name_of(other) == name;
-        if self.hub.present(ROOM).await?.iter().any(is_of_others) {
+        let others = |present: Vec<String>| present.into_iter().find(|other| *other != claim && name_of(other) == name);
+        if others(self.hub.present(ROOM).await?).is_some() {
             return Ok(None);
         }
         let presence = self.hub.enter(ROOM, &claim)?;
-        // Until the broker has it, and so whoever asks now is told of it.
         while !self.claims.borrow().contains(&claim) {
             reactor.sleep(Duration::from_millis(20)).await?;
         }
-        let is_taken = self.hub.present(ROOM).await?.iter().any(is_of_others);
-        Ok((!is_taken).then_some(presence))
+        loop {
+            match others(self.hub.present(ROOM).await?) {
+                Some(first) if first < claim => return Ok(None),
+                Some(_) => reactor.sleep(Duration::from_millis(20)).await?,
+                None => return Ok(Some([presence, self.hub.enter(ROOM, format!("{name} "))?])),
+            }
+        }
     }
 
     /// Lets somebody in, or says why not.
     async fn let_in(&self, transport: &LineTransport, name: &str) -> Result<Option<Talker>> {
         let number = format!("{:016x}", transport.reactor().random());
-        let presence = match self.claim(transport.reactor().clone(), name, &number).await {
-            Ok(presence) => presence,
+        let presences = match self.claim(transport.reactor(), name, &number).await {
+            Ok(presences) => presences,
             Err(error) => {
                 transport.send_line(format!("The room is not to be reached, please try again: {error}"));
                 return Ok(None);
             }
         };
-        let Some(presence) = presence else {
+        let Some(presences) = presences else {
             transport.send_line("Name taken, please choose another.");
             return Ok(None);
         };
@@ -79,7 +84,7 @@ impl Room {
         let member = Member::new(transport, &self.lines).start(Start::Last(20));
         self.hub.join(ROOM, member.filter(move |message| message.header("From") != Some(&own)))?;
         self.here.borrow_mut().insert(name.to_owned(), transport.clone());
-        Ok(Some(Talker { name: name.to_owned(), number, _presence: presence }))
+        Ok(Some(Talker { name: name.to_owned(), number, _presences: presences }))
     }
 
     /// Tells those on this process that somebody came or went, on any.

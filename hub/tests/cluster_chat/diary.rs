@@ -193,7 +193,7 @@ impl Pages {
                 }
                 Heard::Line { session: speaker, number } => {
                     let whole = since.is_some_and(|since| self.sessions[*speaker].welcomed > Some(since));
-                    let expected = next.get(speaker).copied().or(whole.then_some(0));
+                    let expected = next.get(speaker).copied().or_else(|| whole.then_some(0));
                     let may_jump = any.remove(speaker);
                     match expected {
                         Some(expected) if *number > expected && !may_jump => {

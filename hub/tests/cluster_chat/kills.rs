@@ -3,7 +3,7 @@
 use crate::broker::Broker;
 use crate::diary::{Diary, Pages};
 use crate::people::People;
-use crate::programs::Program;
+use crate::programs::Cluster;
 
 const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
 
@@ -21,36 +21,22 @@ const VICTIMS: [Victim; 10] = {
     [Broker, One, HaProxy, Two, Broker, One, Broker, HaProxy, Two, Broker]
 };
 
-struct Cluster {
-    broker: Broker,
-    one: Program,
-    two: Program,
-    haproxy: Program,
-}
-
-impl Cluster {
-    fn start(broker: Option<Broker>) -> Option<Self> {
-        let broker = broker?;
-        let (one, two) = (Program::chat(&broker.url()), Program::chat(&broker.url()));
-        let haproxy = Program::haproxy(one.port, two.port)?;
-        Some(Self { broker, one, two, haproxy })
-    }
-
-    fn kill(&mut self, victim: Victim) {
-        match victim {
-            Victim::Broker => self.broker.kill(),
-            Victim::HaProxy => self.haproxy.kill(),
-            Victim::One => self.one.kill(),
-            Victim::Two => self.two.kill(),
+impl Victim {
+    fn kill(self, cluster: &mut Cluster) {
+        match self {
+            Self::Broker => cluster.broker.kill(),
+            Self::HaProxy => cluster.haproxy.kill(),
+            Self::One => cluster.one.kill(),
+            Self::Two => cluster.two.kill(),
         }
     }
 
-    fn again(&mut self, victim: Victim) {
-        match victim {
-            Victim::Broker => self.broker.start(),
-            Victim::HaProxy => self.haproxy.again(),
-            Victim::One => self.one.again(),
-            Victim::Two => self.two.again(),
+    fn again(self, cluster: &mut Cluster) {
+        match self {
+            Self::Broker => cluster.broker.start(),
+            Self::HaProxy => cluster.haproxy.again(),
+            Self::One => cluster.one.again(),
+            Self::Two => cluster.two.again(),
         }
     }
 }
@@ -67,14 +53,14 @@ fn survive(broker: Option<Broker>) {
     talks("everybody comes and talks");
     for (round, victim) in VICTIMS.into_iter().enumerate() {
         let began = std::time::Instant::now();
-        cluster.kill(victim);
+        victim.kill(&mut cluster);
         if round % 2 == 0 {
             let said = |pages: &Pages| pages.sessions.iter().map(|session| session.said).sum::<u64>();
             let before = said(&diary.read());
             // Nobody talks through a proxy that is not there.
             diary.wait_until("people talk on", |pages| said(pages) > before + 100 || matches!(victim, Victim::HaProxy));
         }
-        cluster.again(victim);
+        victim.again(&mut cluster);
         talks(&format!("everybody talks after {victim:?} was killed and begun again, round {round}"));
         println!("round {round}: {victim:?} killed, all well again after {:?}", began.elapsed());
     }

@@ -10,6 +10,7 @@ mod broker;
 mod chat;
 mod diary;
 mod kills;
+mod names;
 mod people;
 mod programs;
 mod transcripts;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::broker::free_port;
+use crate::broker::{Broker, free_port};
 
 /// The folder of the example.
 pub(crate) fn folder() -> PathBuf {
@@ -125,5 +125,23 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Two processes of the chat, with a broker behind them and HAProxy before them.
+pub(crate) struct Cluster {
+    pub(crate) broker: Broker,
+    pub(crate) one: Program,
+    pub(crate) two: Program,
+    pub(crate) haproxy: Program,
+}
+
+impl Cluster {
+    /// None where there is no broker, or no HAProxy.
+    pub(crate) fn start(broker: Option<Broker>) -> Option<Self> {
+        let broker = broker?;
+        let (one, two) = (Program::chat(&broker.url()), Program::chat(&broker.url()));
+        let haproxy = Program::haproxy(one.port, two.port)?;
+        Some(Self { broker, one, two, haproxy })
     }
 }

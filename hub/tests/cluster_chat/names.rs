@@ -1,0 +1,75 @@
+//! Two people on two processes who want the same name at the same moment.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::broker::Broker;
+use crate::programs::Cluster;
+
+const ROUNDS: usize = 30;
+
+/// Somebody who is asked for a name.
+struct Guest(BufReader<TcpStream>);
+
+impl Guest {
+    fn asked(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(300))).unwrap();
+        let mut guest = Self(BufReader::new(stream));
+        assert_eq!(guest.line(), "What's your name?");
+        guest
+    }
+
+    fn says(&self, line: &str) {
+        self.0.get_ref().write_all(format!("{line}\r\n").as_bytes()).unwrap();
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Whether the answer is a welcome; that the name is taken otherwise.
+    fn is_in(&mut self, name: &str) -> bool {
+        let line = self.line();
+        assert!(line == format!("Welcome, {name}!") || line == "Name taken, please choose another.", "{line}");
+        line.starts_with("Welcome")
+    }
+}
+
+fn one_of_two(broker: Option<Broker>) {
+    let Some(cluster) = Cluster::start(broker) else { return };
+    let address = cluster.haproxy.address();
+    for round in 0..ROUNDS {
+        let name = format!("twin{round}");
+        // leastconn: on two processes.
+        let mut guests = [Guest::asked(&address), Guest::asked(&address)];
+        guests.iter().for_each(|guest| guest.says(&name));
+        let welcomed = guests.iter_mut().map(|guest| guest.is_in(&name)).filter(|is_in| *is_in).count();
+        assert_eq!(welcomed, 1, "so many are {name}");
+        let mut third = Guest::asked(&address);
+        third.says(&name);
+        assert!(!third.is_in(&name), "{name} is there twice");
+        drop(guests);
+        // And it is free again: at once, or once their leaving is known.
+        let mut next = Guest::asked(&address);
+        loop {
+            next.says(&name);
+            if next.is_in(&name) {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn with_redis_one_of_two_who_want_a_name_at_the_same_moment_gets_it() {
+    one_of_two(Broker::redis());
+}
+
+#[test]
+fn with_nats_one_of_two_who_want_a_name_at_the_same_moment_gets_it() {
+    one_of_two(Broker::nats());
+}
