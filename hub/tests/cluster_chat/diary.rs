@@ -198,7 +198,7 @@ impl Pages {
                     match expected {
                         Some(expected) if *number > expected && !may_jump => {
                             check.wrong.push(format!(
-                                "{} (session {listener}) missed {expected} to {number} of session {speaker}",
+                                "{} (session {listener}) missed what came from {expected} to before {number} of session {speaker}",
                                 session.who
                             ));
                         }
