@@ -2,6 +2,7 @@
 
 mod channels;
 mod command;
+mod cursor;
 mod engine;
 mod hosts;
 mod link;

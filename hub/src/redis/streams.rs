@@ -11,11 +11,9 @@ use crate::message::{Message, MessageId, Publication};
 use crate::topic::Topic;
 
 use super::command::{Answer, Pending};
+use super::cursor::{NOTHING, StreamInfo};
 use super::reply::Reply;
 use super::session::Session;
-
-/// Before all entries.
-pub(super) const NOTHING: MessageId = MessageId { major: 0, minor: 0 };
 
 /// The field that has the payload.
 const PAYLOAD: &[u8] = b"payload";
@@ -34,15 +32,6 @@ const LARGEST_BATCH: usize = 28;
 pub(super) struct Entry {
     pub(super) id: MessageId,
     fields: Vec<Reply>,
-}
-
-/// Where a stream is: what `XINFO STREAM` says.
-pub(super) struct StreamInfo {
-    pub(super) length: u64,
-    /// The last entry that was ever added.
-    pub(super) last: MessageId,
-    /// How many were taken away again; none before Redis 7, which does not count them.
-    pub(super) removed: Option<u64>,
 }
 
 impl Entry {
@@ -95,12 +84,8 @@ impl StreamInfo {
         let (Some(length), Some(last)) = (number("length"), last) else {
             return Err(EngineError::Protocol("XINFO does not say where a stream is".to_owned()));
         };
-        Ok(Some(Self { length, last, removed: number("entries-added").map(|added| added.saturating_sub(length)) }))
-    }
-
-    /// Whether any was taken away; it may have been where that is not counted.
-    pub(super) fn has_removed(&self) -> bool {
-        self.removed.is_none_or(|removed| removed > 0)
+        let added = number("entries-added");
+        Ok(Some(Self { last, added, removed: added.map(|added| added.saturating_sub(length)) }))
     }
 }
 
@@ -158,13 +143,14 @@ impl Session {
         answer(self.call(key, parts)).await
     }
 
-    /// Each batch begins with the last entry of the one before: if that is not there any more, others may be gone as well.
+    /// Each batch begins with the last entry of the one before: if that is not there any more, others may be gone as well. That is said of the
+    /// page's beginning only, so a page ends before a hole.
     async fn fetch_after(self: &Rc<Self>, topic: &Topic, after: Option<MessageId>, most: usize) -> Result<Page, EngineError> {
         let (key, mut page, mut batch) = (topic.as_str().as_bytes(), Page::default(), FIRST_BATCH);
         let mut last = after.filter(|after| *after != NOTHING);
         if after == Some(NOTHING) {
             let info = answer(self.call(key, &[b"XINFO", b"STREAM", key])).await;
-            page.trimmed = StreamInfo::new(info)?.is_some_and(|info| info.has_removed());
+            page.trimmed = StreamInfo::new(info)?.is_some_and(|info| info.removed != Some(0));
         }
         while page.messages.len() < most {
             let count = batch.min(most - page.messages.len()) + usize::from(last.is_some());
@@ -176,6 +162,8 @@ impl Session {
             if let Some(last) = last {
                 if entries.first().is_some_and(|first| first.id == last) {
                     entries.remove(0);
+                } else if !page.messages.is_empty() {
+                    break;
                 } else {
                     page.trimmed = true;
                     entries.truncate(most - page.messages.len());

@@ -8,16 +8,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
+use torsade_reactor::Deferred;
+
 use crate::engine::{Interest, InterestId};
 use crate::error::EngineError;
 use crate::message::{Gap, MessageId};
 use crate::topic::Topic;
 
 use super::command::{Answer, Pending};
+use super::cursor::{Cursor, NOTHING, Read, StreamInfo};
 use super::link::Link;
 use super::reply::Reply;
 use super::session::Session;
-use super::streams::{Entry, FIRST_BATCH, NOTHING, StreamInfo, answer, next_batch};
+use super::streams::{Entry, FIRST_BATCH, answer, next_batch};
 
 /// How long Redis waits for an entry, in milliseconds: it shows as well that it is still there.
 const BLOCK: &[u8] = b"5000";
@@ -39,57 +42,18 @@ struct Tail {
     link: RefCell<Option<Link>>,
     /// Its number at Redis.
     client: Cell<u64>,
-    topics: RefCell<BTreeMap<Topic, Cursor>>,
+    topics: RefCell<BTreeMap<Topic, Followed>>,
     /// Those of which there is something to read, or may be.
     ready: RefCell<BTreeSet<Topic>>,
     waiting: Cell<bool>,
 }
 
-/// How far a topic has been read.
-struct Cursor {
-    at: MessageId,
-    known: Known,
+/// A topic, how far it has been read, and for whom.
+struct Followed {
+    cursor: Cursor,
+    /// Each with the last that it has got.
     wanted: Vec<(InterestId, MessageId)>,
     batch: usize,
-}
-
-/// How it is found out that nothing was trimmed away behind a position.
-#[derive(Clone, Copy)]
-enum Known {
-    /// It is of an entry: which is still there then.
-    Entry,
-    /// It is of none, and so many had been removed by then: no more are now.
-    Removed(u64),
-}
-
-/// Where a subscription begins.
-struct Beginning {
-    at: MessageId,
-    known: Known,
-    gap: Option<Gap>,
-}
-
-impl Beginning {
-    fn new(after: Option<MessageId>, info: Option<&StreamInfo>, is_kept: bool) -> Self {
-        let removed = |info: &StreamInfo| Known::Removed(info.removed.unwrap_or_default());
-        match (after, info) {
-            (None, None) => Self { at: NOTHING, known: Known::Removed(0), gap: None },
-            (None, Some(info)) => {
-                Self { at: info.last, known: if info.length > 0 { Known::Entry } else { removed(info) }, gap: None }
-            }
-            (Some(NOTHING), None) => Self { at: NOTHING, known: Known::Removed(0), gap: None },
-            (Some(NOTHING), Some(info)) => {
-                Self { at: NOTHING, known: removed(info), gap: info.has_removed().then_some(Gap::Trimmed { after: None }) }
-            }
-            (Some(_), None) => Self { at: NOTHING, known: Known::Removed(0), gap: Some(Gap::Reset) },
-            (Some(after), Some(info)) if info.last < after => {
-                let known = if info.length > 0 { Known::Entry } else { removed(info) };
-                Self { at: info.last, known, gap: Some(Gap::Reset) }
-            }
-            (Some(after), Some(_)) if is_kept => Self { at: after, known: Known::Entry, gap: None },
-            (Some(after), Some(info)) => Self { at: after, known: removed(info), gap: Some(Gap::Trimmed { after: Some(after) }) },
-        }
-    }
 }
 
 impl Tails {
@@ -115,7 +79,7 @@ impl Session {
             let is_wanted = topic.is_none() || session.tails.by_id.borrow().contains_key(&id);
             match (begun, topic) {
                 _ if session.end_error().is_some() || !is_wanted => {}
-                (Ok(beginning), Some(topic)) => session.follow(id, &topic, after, beginning),
+                (Ok((cursor, gap)), Some(topic)) => session.follow(id, &topic, after, cursor, gap),
                 (Err(EngineError::Lost(error)), _) => session.end(&EngineError::Lost(error)),
                 (Err(error), _) => {
                     session.tails.by_id.borrow_mut().remove(&id);
@@ -126,7 +90,7 @@ impl Session {
         });
     }
 
-    async fn beginning(self: &Rc<Self>, topic: &Topic, after: Option<MessageId>) -> Result<Beginning, EngineError> {
+    async fn beginning(self: &Rc<Self>, topic: &Topic, after: Option<MessageId>) -> Result<(Cursor, Option<Gap>), EngineError> {
         let key = topic.as_str().as_bytes();
         let info = self.call(key, &[b"XINFO", b"STREAM", key]);
         let asked = after.filter(|after| *after != NOTHING).map(|after| after.to_string());
@@ -136,22 +100,22 @@ impl Session {
             Some(entry) => !Entry::list(answer(entry).await?)?.is_empty(),
             None => false,
         };
-        Ok(Beginning::new(after, info.as_ref(), is_kept))
+        Ok(Cursor::begin(after, info, is_kept))
     }
 
-    fn follow(self: &Rc<Self>, id: InterestId, topic: &Topic, after: Option<MessageId>, beginning: Beginning) {
-        let Beginning { at, known, gap } = beginning;
+    fn follow(self: &Rc<Self>, id: InterestId, topic: &Topic, after: Option<MessageId>, cursor: Cursor, gap: Option<Gap>) {
         let tail = self.tail_of(topic);
         {
             let mut topics = tail.topics.borrow_mut();
-            let cursor =
-                topics.entry(topic.clone()).or_insert_with(|| Cursor { at, known, wanted: Vec::new(), batch: FIRST_BATCH });
-            cursor.wanted.push((id, at));
-            if at < cursor.at {
-                (cursor.at, cursor.known) = (at, known);
+            let followed =
+                topics.entry(topic.clone()).or_insert_with(|| Followed { cursor, wanted: Vec::new(), batch: FIRST_BATCH });
+            followed.wanted.push((id, cursor.at));
+            if cursor.at < followed.cursor.at {
+                followed.cursor = cursor;
             }
             tail.ready.borrow_mut().insert(topic.clone());
         }
+        let at = cursor.at;
         self.upstream.subscribed(id, Some(after.unwrap_or(at)));
         if let Some(gap) = gap {
             self.upstream.missed(id, &gap);
@@ -163,9 +127,9 @@ impl Session {
         let Some(topic) = self.tails.by_id.borrow_mut().remove(&id) else { return };
         for tail in self.tails.tails.borrow().iter() {
             let mut topics = tail.topics.borrow_mut();
-            let Some(cursor) = topics.get_mut(&topic) else { continue };
-            cursor.wanted.retain(|(known, _)| *known != id);
-            if cursor.wanted.is_empty() {
+            let Some(followed) = topics.get_mut(&topic) else { continue };
+            followed.wanted.retain(|(known, _)| *known != id);
+            if followed.wanted.is_empty() {
                 topics.remove(&topic);
             }
         }
@@ -242,53 +206,49 @@ impl Session {
                 continue;
             }
             let asked: Vec<_> = ready.into_iter().filter_map(|topic| tail.ask(link, topic)).collect();
-            for Asked { topic, at, count, info, range } in asked {
+            for Asked { topic, cursor, count, info, range } in asked {
+                let (entries, mut info) = (Entry::list(answer(range).await?)?, info);
+                let read = Read::of(&entries, cursor.at);
+                if info.is_none() && cursor.is_unsure(read) {
+                    info = Some(link.call(&[b"XINFO", b"STREAM", topic.as_str().as_bytes()]));
+                }
                 let info = match info {
                     Some(info) => StreamInfo::new(answer(info).await)?,
                     None => None,
                 };
-                let entries = Entry::list(answer(range).await?)?;
-                self.deliver(tail, &topic, at, count, info.as_ref(), entries);
+                self.deliver(tail, &topic, &cursor, count, read, info, entries);
             }
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "all of them are one answer")]
     fn deliver(
         &self,
         tail: &Tail,
         topic: &Topic,
-        at: MessageId,
+        from: &Cursor,
         count: usize,
-        info: Option<&StreamInfo>,
+        read: Read,
+        info: Option<StreamInfo>,
         mut entries: Vec<Entry>,
     ) {
         let (wanted, gap) = {
             let mut topics = tail.topics.borrow_mut();
-            let Some(cursor) = topics.get_mut(topic) else { return };
-            if cursor.at != at || entries.len() >= count {
+            let Some(followed) = topics.get_mut(topic) else { return };
+            if followed.cursor != *from || entries.len() >= count {
                 tail.ready.borrow_mut().insert(topic.clone());
             }
-            if cursor.at != at {
+            if followed.cursor != *from {
                 return;
             }
-            cursor.batch = next_batch(count, entries.iter().map(Entry::bytes).sum());
-            let is_whole = match cursor.known {
-                Known::Entry => entries.first().is_some_and(|first| first.id == at),
-                Known::Removed(before) => info.is_none_or(|info| info.removed.is_some_and(|removed| removed <= before)),
-            };
-            entries.retain(|entry| entry.id > at);
-            let wanted = cursor.wanted.clone();
-            match entries.last() {
-                Some(last) => (cursor.at, cursor.known) = (last.id, Known::Entry),
-                // It is told once.
-                None if !is_whole => cursor.known = Known::Removed(info.and_then(|info| info.removed).unwrap_or(u64::MAX)),
-                None => {}
+            followed.batch = next_batch(count, entries.iter().map(Entry::bytes).sum());
+            let gap = followed.cursor.advance(read, info);
+            entries.retain(|entry| entry.id > from.at);
+            let wanted = followed.wanted.clone();
+            for (_, at) in &mut followed.wanted {
+                *at = if gap == Some(Gap::Reset) { followed.cursor.at } else { followed.cursor.at.max(*at) };
             }
-            for (_, from) in &mut cursor.wanted {
-                *from = cursor.at.max(*from);
-            }
-            let after = (at != NOTHING).then_some(at);
-            (wanted, (!is_whole).then_some(Gap::Trimmed { after }))
+            (wanted, gap)
         };
         for (id, _) in wanted.iter().filter(|_| gap.is_some()) {
             if let Some(gap) = &gap {
@@ -309,30 +269,38 @@ impl Session {
 /// What of a topic is being read.
 struct Asked {
     topic: Topic,
-    at: MessageId,
+    cursor: Cursor,
     count: usize,
-    info: Option<torsade_reactor::Deferred<Reply>>,
-    range: torsade_reactor::Deferred<Reply>,
+    info: Option<Deferred<Reply>>,
+    range: Deferred<Reply>,
+}
+
+impl Read {
+    fn of(entries: &[Entry], at: MessageId) -> Self {
+        let count = entries.iter().filter(|entry| entry.id > at).count() as u64;
+        Self { first: entries.first().map(|entry| entry.id), last: entries.last().map(|entry| entry.id), count }
+    }
 }
 
 impl Tail {
     /// Reads what a topic has from where it was read to.
     fn ask(&self, link: &Link, topic: Topic) -> Option<Asked> {
         let topics = self.topics.borrow();
-        let cursor = topics.get(&topic)?;
-        let (at, key, count) = (cursor.at, topic.as_str().as_bytes(), cursor.batch + 1);
-        let info = matches!(cursor.known, Known::Removed(_)).then(|| link.call(&[b"XINFO", b"STREAM", key]));
-        let (from, number) = (at.to_string(), count.to_string());
+        let followed = topics.get(&topic)?;
+        let (cursor, key, count) = (followed.cursor, topic.as_str().as_bytes(), followed.batch + 1);
+        let (from, number) = (cursor.at.to_string(), count.to_string());
         let range = link.call(&[b"XRANGE", key, from.as_bytes(), b"+", b"COUNT", number.as_bytes()]);
+        let info = cursor.wants_info().then(|| link.call(&[b"XINFO", b"STREAM", key]));
         drop(topics);
-        Some(Asked { topic, at, count, info, range })
+        Some(Asked { topic, cursor, count, info, range })
     }
 
     /// Waits until a topic has something to read, or others are to be waited for.
     async fn wait(&self, link: &Link) -> Result<(), EngineError> {
         let reply = {
             let topics = self.topics.borrow();
-            let places: Vec<_> = topics.iter().map(|(topic, cursor)| (topic.as_str(), cursor.at.to_string())).collect();
+            let places: Vec<_> =
+                topics.iter().map(|(topic, followed)| (topic.as_str(), followed.cursor.at.to_string())).collect();
             let mut parts: Vec<&[u8]> = vec![b"XREAD", b"COUNT", b"1", b"BLOCK", BLOCK, b"STREAMS"];
             parts.extend(places.iter().map(|(key, _)| key.as_bytes()));
             parts.extend(places.iter().map(|(_, at)| at.as_bytes()));

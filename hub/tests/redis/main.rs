@@ -7,5 +7,6 @@ mod broker;
 mod scripted_redis;
 
 mod client;
+mod real;
 mod scripted;
 mod wire;

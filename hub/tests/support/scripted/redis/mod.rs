@@ -110,7 +110,9 @@ impl ScriptedRedis {
     /// Carries out a command as a client would, and gives the answer: for what a test wants to see or to change.
     pub fn ask(&self, reactor: &Reactor, command: &[&str]) -> Value {
         let parts: Vec<_> = command.iter().map(|part| part.as_bytes().to_vec()).collect();
-        commands::run(self, None, reactor.now(), &parts).unwrap_or(Value::Null)
+        let answer = commands::run(self, None, reactor.now(), &parts).unwrap_or(Value::Null);
+        commands::wake(self, reactor.now());
+        answer
     }
 
     /// How many clients are connected.

@@ -1,0 +1,198 @@
+//! How far a stream has been read, and whether something was trimmed away behind that.
+//!
+//! Nothing was if the last entry that was read is still there. Otherwise it is counted: Redis says how many entries it has ever added
+//! and how many it has, so how many it has removed; if those are no more than there had been up to our position, none of them is missing.
+
+use crate::message::{Gap, MessageId};
+
+/// Before all entries.
+pub(super) const NOTHING: MessageId = MessageId { major: 0, minor: 0 };
+
+/// What `XINFO STREAM` says of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StreamInfo {
+    /// The last entry that was ever added.
+    pub(super) last: MessageId,
+    /// How many were ever added; none before Redis 7, which does not count them.
+    pub(super) added: Option<u64>,
+    /// How many of these are not there any more.
+    pub(super) removed: Option<u64>,
+}
+
+/// What was read from a position on, that of an entry itself included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read {
+    pub(super) first: Option<MessageId>,
+    pub(super) last: Option<MessageId>,
+    /// How many are behind the position.
+    pub(super) count: u64,
+}
+
+/// A position in a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Cursor {
+    pub(super) at: MessageId,
+    /// Whether an entry is there, or was.
+    is_entry: bool,
+    /// How many entries had been added up to there, as far as that is known.
+    added: Option<u64>,
+}
+
+impl Cursor {
+    /// Where a subscription begins that has got everything up to `after`, or wants what is added from now on; with the hole that is there
+    /// already. `is_kept` says whether there is an entry at `after`.
+    pub(super) fn begin(after: Option<MessageId>, info: Option<StreamInfo>, is_kept: bool) -> (Self, Option<Gap>) {
+        let start = Self { at: NOTHING, is_entry: false, added: Some(0) };
+        match (after, info) {
+            (None | Some(NOTHING), None) => (start, None),
+            (Some(_), None) => (start, Some(Gap::Reset)),
+            (None, Some(info)) => (Self::last_of(info), None),
+            (Some(NOTHING), Some(info)) => {
+                (Self { added: info.removed, ..start }, (info.removed != Some(0)).then_some(Gap::Trimmed { after: None }))
+            }
+            (Some(after), Some(info)) if info.last < after => (Self::last_of(info), Some(Gap::Reset)),
+            (Some(after), Some(info)) if is_kept => {
+                (Self { at: after, is_entry: true, added: info.added.filter(|_| info.last == after) }, None)
+            }
+            (Some(after), Some(info)) => {
+                (Self { at: after, is_entry: false, added: info.removed }, Some(Gap::Trimmed { after: Some(after) }))
+            }
+        }
+    }
+
+    /// After the last entry of a stream, which is there or was.
+    fn last_of(info: StreamInfo) -> Self {
+        Self { at: info.last, is_entry: info.added.is_some() && info.added != info.removed, added: info.added }
+    }
+
+    /// Whether `XINFO` has to be asked together with what is read.
+    pub(super) const fn wants_info(&self) -> bool {
+        !self.is_entry || self.added.is_none()
+    }
+
+    /// Whether it has to be asked after this was read.
+    pub(super) fn is_unsure(&self, read: Read) -> bool {
+        read.first != Some(self.at)
+    }
+
+    /// Goes on behind what was read; gives the hole before it. `info` was asked after the reading.
+    pub(super) fn advance(&mut self, read: Read, info: Option<StreamInfo>) -> Option<Gap> {
+        let before = *self;
+        let is_kept = self.is_entry && read.first == Some(self.at);
+        let is_counted =
+            matches!((self.added, info.and_then(|info| info.removed)), (Some(added), Some(removed)) if removed <= added);
+        let is_gone = info.is_none() && !is_kept;
+        if is_gone && read.count == 0 {
+            // There is no such stream; it may not have been there yet.
+            *self = Self { at: NOTHING, is_entry: false, added: Some(0) };
+            return (before.at != NOTHING).then_some(Gap::Reset);
+        }
+        let is_whole = is_kept || is_counted;
+        self.added = self.added.map(|added| added + read.count).filter(|_| is_whole);
+        match read.last.filter(|last| *last > before.at) {
+            Some(last) => (self.at, self.is_entry) = (last, true),
+            // It is told once.
+            None if !is_whole => self.added = info.and_then(|info| info.removed).or(Some(u64::MAX)),
+            None => {}
+        }
+        if let Some(info) = info.filter(|info| info.last == self.at && self.is_entry) {
+            self.added = info.added;
+        }
+        let after = (before.at != NOTHING).then_some(before.at);
+        (!is_whole).then_some(Gap::Trimmed { after })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream whose entries are numbered, and of which the last are there.
+    #[derive(Clone, Copy)]
+    struct Stream {
+        added: u64,
+        kept: u64,
+    }
+
+    const fn id(number: u64) -> MessageId {
+        MessageId { major: 0, minor: number }
+    }
+
+    impl Stream {
+        fn info(self) -> Option<StreamInfo> {
+            let info = StreamInfo { last: id(self.added), added: Some(self.added), removed: Some(self.added - self.kept) };
+            (self.added > 0).then_some(info)
+        }
+
+        fn has(self, number: u64) -> bool {
+            number > self.added - self.kept && number <= self.added
+        }
+
+        /// What is there from `at` on, at most so many.
+        fn read(self, at: MessageId, most: u64) -> Read {
+            let from = at.minor.max(self.added - self.kept + 1);
+            let to = self.added.min(from + most - 1);
+            let there = |number| (from <= to).then_some(id(number));
+            let count = if from <= to { to + 1 - from - u64::from(from == at.minor) } else { 0 };
+            Read { first: there(from), last: there(to), count }
+        }
+    }
+
+    #[test]
+    fn every_hole_is_told_and_nothing_else_is() {
+        let mut state = 7_u64;
+        let mut draw = move |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % bound
+        };
+        for _ in 0..2000 {
+            let mut stream = Stream { added: 0, kept: 0 };
+            let grow = |stream: &mut Stream, by: u64, keep: u64| {
+                (stream.added, stream.kept) = (stream.added + by, (stream.kept + by).min(keep));
+            };
+            grow(&mut stream, draw(3), 5);
+            let (mut cursor, gap) = Cursor::begin(None, stream.info(), false);
+            assert_eq!(gap, None);
+            // How many entries are behind the last hole that was told.
+            let mut told = 0;
+            for _ in 0..30 {
+                grow(&mut stream, draw(6), 1 + draw(6));
+                if draw(8) == 0 {
+                    // The connection is lost, and it begins after what it has got.
+                    let after = cursor.at;
+                    let hole = if after == NOTHING { stream.added > stream.kept } else { !stream.has(after.minor) };
+                    let (anew, gap) = Cursor::begin(Some(after), stream.info(), stream.has(after.minor));
+                    assert_eq!(gap.is_some(), hole);
+                    told = if hole { stream.added - stream.kept } else { told };
+                    cursor = anew;
+                    continue;
+                }
+                let (at, read) = (cursor.at.minor, stream.read(cursor.at, 1 + draw(5)));
+                let hole = read.count > 0 && stream.added - stream.kept > at.max(told);
+                let was_known = cursor.added.is_some();
+                let asked = cursor.wants_info() || cursor.is_unsure(read);
+                let gap = cursor.advance(read, if asked { stream.info() } else { None });
+                assert!(gap.is_some() || !hole, "{stream:?} at {at}: {read:?}");
+                assert!(gap.is_none() || hole || !was_known || read.count == 0, "{stream:?} at {at}: {read:?}");
+                told = if gap.is_some() { stream.added - stream.kept } else { told };
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_gone_has_begun_again() {
+        let old = Stream { added: 9, kept: 9 };
+        let (mut cursor, _) = Cursor::begin(None, old.info(), false);
+        assert_eq!(cursor.at, id(9));
+        assert_eq!(cursor.advance(Read { first: None, last: None, count: 0 }, None), Some(Gap::Reset));
+        assert_eq!(cursor.advance(Read { first: None, last: None, count: 0 }, None), None);
+        assert_eq!(Cursor::begin(Some(id(9)), None, false).1, Some(Gap::Reset));
+        assert_eq!(Cursor::begin(Some(id(9)), Stream { added: 3, kept: 3 }.info(), false).1, Some(Gap::Reset));
+    }
+
+    impl std::fmt::Debug for Stream {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "{} of {}", self.kept, self.added)
+        }
+    }
+}

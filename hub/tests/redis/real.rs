@@ -1,0 +1,151 @@
+//! The real `redis-server`, on free ports of the loopback: what a simulated network cannot show.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade::hub::{Gap, Hub, HubConfig, Message, Start, Subscriber};
+use torsade::prelude::*;
+
+use crate::broker::{Broker, Program};
+use crate::client::Client;
+use crate::scripted_redis::Value;
+
+pub type Seen = Rc<RefCell<Vec<String>>>;
+
+pub struct Notes(pub Seen);
+
+impl Subscriber for Notes {
+    fn message_received(&mut self, message: &Message) -> Result {
+        self.0.borrow_mut().push(String::from_utf8_lossy(message.payload()).into_owned());
+        Ok(())
+    }
+
+    fn messages_missed(&mut self, gap: &Gap) -> Result {
+        self.0.borrow_mut().push(format!("({gap})"));
+        Ok(())
+    }
+}
+
+pub fn notes() -> (Seen, Notes) {
+    let seen = Seen::default();
+    (Rc::clone(&seen), Notes(seen))
+}
+
+/// Runs the loop until it is so. What never comes fails the test after two minutes, which no machine needs.
+pub fn run_until(reactor: &Reactor, what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = reactor.now() + Duration::from_secs(120);
+    while !is_so() {
+        assert!(reactor.now() < end, "{what}: not within two minutes");
+        reactor.iterate(Some(Duration::from_millis(20))).unwrap();
+    }
+}
+
+#[test]
+fn messages_go_through_the_real_one_live_and_stored() {
+    let Some(redis) = Broker::redis() else { return };
+    let reactor = Reactor::new().unwrap();
+    reactor.start_running().unwrap();
+    let config = HubConfig::new(&redis.url()).unwrap().replay("log.>", 1000).unwrap();
+    let (one, two) = (config.open(&reactor).unwrap(), config.open(&reactor).unwrap());
+    let (live, subscriber) = notes();
+    two.subscribe("room.*", subscriber).unwrap();
+    let (stored, subscriber) = notes();
+    two.subscribe_from("log.all", Start::Oldest, subscriber).unwrap();
+    run_until(&reactor, "connected", || one.is_connected() && two.is_connected());
+    let mut client = Client::connect(redis.port());
+    run_until(&reactor, "subscribed", || client.ask(&["PUBSUB", "NUMPAT"]) == Value::Number(1));
+    for number in 0..2000 {
+        one.publish("room.a", format!("{number}")).unwrap();
+        if number % 4 == 0 {
+            one.publish("log.all", format!("{number}")).unwrap();
+        }
+        if number % 100 == 0 {
+            reactor.iterate(Some(Duration::ZERO)).unwrap();
+        }
+    }
+    run_until(&reactor, "all of them", || {
+        live.borrow().last().is_some_and(|last| last == "1999") && stored.borrow().last().is_some_and(|last| last == "1996")
+    });
+    let expected: Vec<_> = (0..2000).map(|number| number.to_string()).collect();
+    assert_eq!(*live.borrow(), expected);
+    assert_eq!(*stored.borrow(), expected.iter().step_by(4).cloned().collect::<Vec<_>>());
+    let (last, subscriber) = notes();
+    one.subscribe_from("log.all", Start::Last(60), subscriber).unwrap();
+    run_until(&reactor, "the last 60", || last.borrow().len() == 60);
+    assert_eq!(*last.borrow(), stored.borrow()[440..]);
+    let closed = (one.close(), two.close());
+    run_until(&reactor, "closed", || closed.0.is_called() && closed.1.is_called());
+}
+
+#[test]
+fn a_login_is_wanted_by_the_real_one() {
+    let Some(redis) = Broker::with_settings(Program::Redis, "requirepass secret\nuser ada on >pass ~* &* +@all") else { return };
+    let reactor = Reactor::new().unwrap();
+    reactor.start_running().unwrap();
+    let at = redis.url().replace("redis://", "");
+    let open = |login: &str| Hub::open(&reactor, &format!("redis://{login}{at}")).unwrap();
+    let (default, ada, wrong, none) = (open(":secret@"), open("ada:pass@"), open("ada:secret@"), open(""));
+    run_until(&reactor, "let in", || default.is_connected() && ada.is_connected());
+    run_until(&reactor, "refused", || wrong.stats().connections_lost > 2 && none.stats().connections_lost > 2);
+    assert!(!wrong.is_connected() && !none.is_connected());
+}
+
+#[test]
+fn a_right_that_is_missing_is_told_for_that_topic() {
+    let Some(redis) = Broker::with_settings(Program::Redis, "user ada on >pass ~* &room.* +@all") else { return };
+    let reactor = Reactor::new().unwrap();
+    reactor.start_running().unwrap();
+    let hub = Hub::open(&reactor, &redis.url().replace("redis://", "redis://ada:pass@")).unwrap();
+    let (seen, subscriber) = notes();
+    hub.subscribe("room.a", subscriber).unwrap();
+    let (refused, subscriber) = notes();
+    hub.subscribe("secret", subscriber).unwrap();
+    run_until(&reactor, "refused", || !refused.borrow().is_empty());
+    assert!(refused.borrow()[0].contains("NOPERM"), "{refused:?}");
+    hub.publish("room.a", "hello").unwrap();
+    run_until(&reactor, "heard", || !seen.borrow().is_empty());
+}
+
+#[test]
+fn whoever_waits_for_a_stream_is_woken_for_another() {
+    let Some(redis) = Broker::redis() else { return };
+    let reactor = Reactor::new().unwrap();
+    reactor.start_running().unwrap();
+    let hub = HubConfig::new(&redis.url()).unwrap().replay("log.>", 100).unwrap().open(&reactor).unwrap();
+    let mut client = Client::connect(redis.port());
+    for round in 0..20 {
+        let (topic, (seen, subscriber)) = (format!("log.{round}"), notes());
+        client.ask(&["XADD", &topic, "*", "payload", "before"]);
+        hub.subscribe_from(&topic, Start::Oldest, subscriber).unwrap();
+        run_until(&reactor, "what was there", || seen.borrow().len() == 1);
+        client.ask(&["XADD", &topic, "*", "payload", "after"]);
+        run_until(&reactor, "what came", || seen.borrow().len() == 2);
+        assert_eq!(*seen.borrow(), ["before", "after"]);
+    }
+    assert_eq!(client.ask(&["PING"]), Value::text("PONG"));
+}
+
+#[test]
+fn a_burst_that_is_not_kept_is_told_by_the_real_one() {
+    let Some(redis) = Broker::redis() else { return };
+    let reactor = Reactor::new().unwrap();
+    reactor.start_running().unwrap();
+    let hub = HubConfig::new(&redis.url()).unwrap().replay("log.>", 100).unwrap().open(&reactor).unwrap();
+    let (seen, subscriber) = notes();
+    hub.subscribe_from("log.all", Start::Oldest, subscriber).unwrap();
+    let mut client = Client::connect(redis.port());
+    client.ask(&["XADD", "log.all", "*", "payload", "first"]);
+    run_until(&reactor, "the first", || !seen.borrow().is_empty());
+    // In one transaction, so that nobody reads between them.
+    client.ask(&["MULTI"]);
+    for number in 0..1000 {
+        client.ask(&["XADD", "log.all", "MAXLEN", "~", "100", "*", "payload", &number.to_string()]);
+    }
+    client.ask(&["EXEC"]);
+    run_until(&reactor, "the last", || seen.borrow().last().is_some_and(|last| last == "999"));
+    let seen = seen.borrow();
+    let gaps: Vec<_> = seen.iter().filter(|text| text.starts_with('(')).collect();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(seen[1], *gaps[0]);
+}
