@@ -81,6 +81,41 @@ fn survive(broker: Option<Broker>) {
     }
 }
 
+/// A process hangs: HAProxy notices, and its members come again and get the other one. Then it goes on, and has nobody.
+fn survive_a_hanging_process(broker: Option<Broker>) {
+    let Some(cluster) = Cluster::start(broker) else { return };
+    let diary = Diary::default();
+    let people = People::talk(&PEOPLE, &cluster.haproxy.address(), &diary);
+    let talks = |what: &str| {
+        let before = diary.read().said(&PEOPLE);
+        diary.wait_until(what, |pages| pages.everybody_talks_since(&before, 20));
+    };
+    talks("everybody comes and talks");
+    if !cluster.two.freeze() {
+        return;
+    }
+    talks("everybody talks on the process that does not hang");
+    assert!(cluster.two.thaw());
+    talks("everybody talks when it goes on");
+    people.hush();
+    diary.wait_until("all has been heard", |pages| {
+        let check = pages.check();
+        check.pending.is_empty() || !check.wrong.is_empty()
+    });
+    let check = diary.read().check();
+    assert!(check.wrong.is_empty(), "{}\n{}", check.wrong.join("\n"), diary.read().text());
+}
+
+#[test]
+fn with_redis_a_process_that_hangs_is_left_by_its_members() {
+    survive_a_hanging_process(Broker::redis());
+}
+
+#[test]
+fn with_nats_a_process_that_hangs_is_left_by_its_members() {
+    survive_a_hanging_process(Broker::nats());
+}
+
 #[test]
 fn with_redis_people_hear_each_other_in_order_whatever_is_killed() {
     survive(Broker::redis());

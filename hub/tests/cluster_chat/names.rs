@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::broker::Broker;
-use crate::programs::Cluster;
+use crate::programs::{Cluster, Program};
 
 const ROUNDS: usize = 30;
 
@@ -14,7 +14,17 @@ struct Guest(BufReader<TcpStream>);
 
 impl Guest {
     fn asked(address: &str) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::asked_over(TcpStream::connect(address).unwrap())
+    }
+
+    /// On a certain process, where it speaks for HAProxy.
+    fn asked_by(process: &Program) -> Self {
+        let mut stream = TcpStream::connect(process.address()).unwrap();
+        stream.write_all(b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 8123\r\n").unwrap();
+        Self::asked_over(stream)
+    }
+
+    fn asked_over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(Duration::from_secs(300))).unwrap();
         let mut guest = Self(BufReader::new(stream));
         assert_eq!(guest.line(), "What's your name?");
@@ -62,6 +72,31 @@ fn one_of_two(broker: Option<Broker>) {
             }
         }
     }
+}
+
+fn stopped(broker: Option<Broker>) {
+    let Some(mut cluster) = Cluster::start(broker) else { return };
+    let mut ada = Guest::asked_by(&cluster.one);
+    ada.says("ada");
+    assert!(ada.is_in("ada"));
+    let mut other = Guest::asked_by(&cluster.two);
+    other.says("ada");
+    assert!(!other.is_in("ada"));
+    if !cluster.one.stop() {
+        return;
+    }
+    other.says("ada");
+    assert!(other.is_in("ada"), "its process has taken it back before it ended");
+}
+
+#[test]
+fn with_redis_the_names_of_a_process_that_was_stopped_are_free_once_it_has_ended() {
+    stopped(Broker::redis());
+}
+
+#[test]
+fn with_nats_the_names_of_a_process_that_was_stopped_are_free_once_it_has_ended() {
+    stopped(Broker::nats());
 }
 
 #[test]

@@ -112,6 +112,34 @@ impl Program {
         }
     }
 
+    /// Stops it as whoever replaces it does (SIGTERM), and waits for its end. False where there is no `kill` command.
+    pub(crate) fn stop(&mut self) -> bool {
+        let is_told = self.signal("-TERM");
+        if let Some(mut child) = self.child.take_if(|_| is_told) {
+            child.wait().expect("it has ended");
+        }
+        is_told
+    }
+
+    /// Has it hang: its connections stay, and nothing answers. False where there is no `kill` command.
+    pub(crate) fn freeze(&self) -> bool {
+        self.signal("-STOP")
+    }
+
+    /// Goes on after [`freeze`](Self::freeze).
+    pub(crate) fn thaw(&self) -> bool {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> bool {
+        let pid = self.child.as_ref().expect("it runs").id().to_string();
+        let is_sent = Command::new("kill").args([signal, &pid]).status().is_ok_and(|status| status.success());
+        if !is_sent {
+            println!("skipped: there is no kill command");
+        }
+        is_sent
+    }
+
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
