@@ -31,7 +31,6 @@ pub mod endpoints {}
 #[doc = include_str!("manual/limits.md")]
 pub mod limits {}
 
-#[cfg(any(feature = "hub", not(doctest)))]
 #[doc = include_str!("manual/many_machines.md")]
 pub mod many_machines {}
 

@@ -3,7 +3,7 @@
 use crate::broker::Broker;
 use crate::diary::{Diary, Pages};
 use crate::people::People;
-use crate::programs::Cluster;
+use crate::programs::{Cluster, Program};
 
 const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
 
@@ -41,6 +41,11 @@ impl Victim {
     }
 }
 
+/// Those of both processes. A check of HAProxy's may have one for a moment.
+fn descriptors(cluster: &Cluster) -> usize {
+    [&cluster.one, &cluster.two].into_iter().filter_map(Program::descriptors).sum()
+}
+
 /// Kills ten times, and waits each time until everybody is there again, knows who else is, and hears the others.
 fn survive(broker: Option<Broker>) {
     let Some(mut cluster) = Cluster::start(broker) else { return };
@@ -51,6 +56,7 @@ fn survive(broker: Option<Broker>) {
         diary.wait_until(what, |pages| pages.everybody_talks_since(&before, 20));
     };
     talks("everybody comes and talks");
+    let before = descriptors(&cluster);
     for (round, victim) in VICTIMS.into_iter().enumerate() {
         let began = std::time::Instant::now();
         victim.kill(&mut cluster);
@@ -73,6 +79,9 @@ fn survive(broker: Option<Broker>) {
     let check = pages.check();
     assert!(check.wrong.is_empty(), "{}\n{}", check.wrong.join("\n"), pages.text());
     println!("{} sessions, {} gaps told", pages.sessions.len(), check.gaps);
+    // Nothing is left of the connections that were lost.
+    let after = descriptors(&cluster);
+    assert!(after <= before + 6, "{before} descriptors have become {after}");
     // Whoever was let in, was let in under the address that he had.
     let printed = [cluster.one.printed(), cluster.two.printed()].concat();
     for session in pages.sessions.iter().filter(|session| session.welcomed.is_some()) {

@@ -140,6 +140,12 @@ impl Program {
         is_sent
     }
 
+    /// How many descriptors it has open, where the system tells (Linux does).
+    pub(crate) fn descriptors(&self) -> Option<usize> {
+        let pid = self.child.as_ref()?.id();
+        Some(std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+    }
+
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
