@@ -55,7 +55,9 @@ fn value(frame: OwnedFrame) -> Value {
     match frame {
         OwnedFrame::Number { data, .. } => Value::Number(data),
         OwnedFrame::SimpleString { data, .. } if data == b"OK" => Value::Ok,
-        OwnedFrame::SimpleString { data, .. } | OwnedFrame::BlobString { data, .. } => Value::Text(data),
+        OwnedFrame::SimpleString { data, .. } | OwnedFrame::BlobString { data, .. } | OwnedFrame::VerbatimString { data, .. } => {
+            Value::Text(data)
+        }
         OwnedFrame::SimpleError { data, .. } => Value::Error(data),
         OwnedFrame::Array { data, .. } => Value::List(data.into_iter().map(value).collect()),
         OwnedFrame::Push { data, .. } => Value::Push(data.into_iter().map(value).collect()),

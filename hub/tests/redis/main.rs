@@ -7,6 +7,7 @@ mod broker;
 mod scripted_redis;
 
 mod client;
+mod cluster;
 mod real;
 mod scripted;
 mod wire;
