@@ -2,11 +2,14 @@
 
 use std::rc::Rc;
 
-use torsade_reactor::Firer;
+use torsade_reactor::Deferred;
 
 use crate::error::EngineError;
 
 use super::reply::Reply;
+
+/// An answer, or why there is none.
+pub(super) type Answered = Result<Reply, EngineError>;
 
 /// Who gets an answer.
 pub(super) enum Answer {
@@ -15,22 +18,21 @@ pub(super) enum Answer {
     /// Nobody; it was a message, and may not have arrived if the connection is lost before.
     Published,
     /// This, from the loop.
-    Call(Box<dyn FnOnce(Result<Reply, EngineError>)>),
+    Call(Box<dyn FnOnce(Answered)>),
 }
 
 impl Answer {
-    pub(super) fn call(call: impl FnOnce(Result<Reply, EngineError>) + 'static) -> Self {
+    pub(super) fn call(call: impl FnOnce(Answered) + 'static) -> Self {
         Self::Call(Box::new(call))
     }
 
-    pub(super) fn fire(firer: Firer<Reply>) -> Self {
-        Self::call(move |result| match result {
-            Ok(reply) => firer.callback(reply),
-            Err(error) => firer.errback(error),
-        })
+    /// A Deferred of an answer or an error: it never fails, so that it may be dropped.
+    pub(super) fn deferred() -> (Self, Deferred<Answered>) {
+        let (deferred, firer) = Deferred::new();
+        (Self::call(move |result| firer.callback(result)), deferred)
     }
 
-    pub(super) fn give(self, result: Result<Reply, EngineError>) {
+    pub(super) fn give(self, result: Answered) {
         if let Self::Call(call) = self {
             call(result);
         }

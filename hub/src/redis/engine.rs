@@ -23,6 +23,14 @@ use super::login::{Server, log_in};
 use super::session::Session;
 use super::streams::MAX_PAYLOAD;
 
+/// How long it waits before it connects again: at first, at most, and by which factor that grows.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const FACTOR: f64 = 1.6;
+
+/// What is no short session any more.
+const SHORT: Duration = Duration::from_secs(10);
+
 /// Redis: pub/sub for what nobody keeps, streams for topics that keep their messages, keys that expire for presence.
 pub(crate) struct RedisEngine(Rc<Inner>);
 
@@ -33,6 +41,9 @@ pub(super) struct Inner {
     /// What the last login said.
     server: RefCell<Server>,
     session: RefCell<Option<Rc<Session>>>,
+    /// When the session began, and how many before it were short: a login that leads to nothing counts as a failure.
+    began: Cell<Duration>,
+    short: Cell<u32>,
     closed: Cell<bool>,
 }
 
@@ -53,6 +64,8 @@ impl RedisEngine {
             service: RefCell::default(),
             server: RefCell::default(),
             session: RefCell::default(),
+            began: Cell::default(),
+            short: Cell::new(0),
             closed: Cell::new(false),
         })))
     }
@@ -77,25 +90,34 @@ impl Inner {
             (link.protocol(), link)
         })?;
         let engine = Rc::downgrade(self);
-        let service = service
-            .retry_policy(backoff_policy(Duration::from_millis(50), Duration::from_secs(2), 1.6))
-            .prepare_connection(move |link: &Link| {
+        let service =
+            service.retry_policy(backoff_policy(FIRST_WAIT, LONGEST_WAIT, FACTOR)).prepare_connection(move |link: &Link| {
                 let engine = engine.clone();
                 let Some(inner) = engine.upgrade() else {
                     return defer::fail(EngineError::Lost("the hub is gone".to_owned())).settle();
                 };
                 let logged_in = log_in(link, &inner.hosts);
-                let noted = logged_in.add_callback(move |server| {
-                    if let Some(inner) = engine.upgrade() {
+                let noted = logged_in.add_callback(move |server| match engine.upgrade() {
+                    Some(inner) => {
                         inner.server.replace(server);
+                        inner.pause()
                     }
-                    Ok(())
+                    None => defer::succeed(()),
                 });
                 noted.settle()
             });
         self.service.replace(Some(service.clone()));
         self.await_connection();
         service.start_service(&reactor)
+    }
+
+    /// The longer, the more sessions in a row have been short.
+    fn pause(&self) -> Deferred<()> {
+        let Some((reactor, _)) = self.begun.borrow().clone().filter(|_| self.short.get() > 0) else { return defer::succeed(()) };
+        let (deferred, firer) = Deferred::new();
+        let wait = backoff_policy(FIRST_WAIT, LONGEST_WAIT, FACTOR)(self.short.get(), reactor.random());
+        reactor.call_later(wait, move || firer.callback(()));
+        deferred
     }
 
     /// Waits for the next connection, or the next failure to make one.
@@ -116,6 +138,7 @@ impl Inner {
 
     fn connected(self: &Rc<Self>, link: Link) {
         let Some((reactor, upstream)) = self.begun.borrow().clone() else { return };
+        self.began.set(reactor.now());
         let session = Session::new(self, reactor, upstream.clone(), link.clone(), self.server.borrow().clone());
         self.session.replace(Some(session));
         link.open();
@@ -130,7 +153,10 @@ impl Inner {
     }
 
     pub(super) fn session_ended(self: &Rc<Self>, error: EngineError, unconfirmed: u64) {
-        self.session.take();
+        if let Some(session) = self.session.take() {
+            let is_short = session.reactor.now().saturating_sub(self.began.get()) < SHORT;
+            self.short.set(if is_short { self.short.get().saturating_add(1) } else { 0 });
+        }
         self.await_connection();
         self.tell(error, unconfirmed);
     }

@@ -14,7 +14,7 @@ use torsade_reactor::{Deferred, DelayedCall, Reactor, Result as ReactorResult};
 
 use crate::error::EngineError;
 
-use super::command::{Answer, Pending, encode, encode_all_but_last};
+use super::command::{Answer, Answered, Pending, encode, encode_all_but_last};
 use super::reply::{Reply, text};
 use super::resp::{Frame, RespDecoder, RespError};
 use super::session::Session;
@@ -93,6 +93,15 @@ impl Link {
         &self.0.host
     }
 
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether Redis has still to answer something, and may.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_open() && !self.0.pending.borrow().is_empty()
+    }
+
     /// Tells the session of pushes, redirections and the end from now on.
     pub(super) fn belong_to(&self, session: &Rc<Session>) {
         self.0.owner.replace(Rc::downgrade(session));
@@ -117,9 +126,9 @@ impl Link {
     }
 
     /// Sends a command, and gives its answer.
-    pub(super) fn call(&self, parts: &[&[u8]]) -> Deferred<Reply> {
-        let (deferred, firer) = Deferred::new();
-        self.send(parts, Pending::new(Answer::fire(firer)));
+    pub(super) fn call(&self, parts: &[&[u8]]) -> Deferred<Answered> {
+        let (answer, deferred) = Answer::deferred();
+        self.send(parts, Pending::new(answer));
         deferred
     }
 
@@ -270,7 +279,7 @@ impl Link {
         let error = self.0.error.borrow().clone().or(error).unwrap_or_else(|| EngineError::from(reason));
         self.0.transport.take();
         match self.owner() {
-            Some(session) => session.end(&error),
+            Some(session) => session.link_lost(self, &error),
             None => self.end(&error).into_iter().for_each(|pending| pending.answer.give(Err(error.clone()))),
         }
     }

@@ -8,7 +8,7 @@ use torsade_reactor::Deferred;
 use crate::error::EngineError;
 use crate::topic::Topic;
 
-use super::reply::Reply;
+use super::command::Answered;
 use super::session::Session;
 use super::streams::answer;
 
@@ -67,7 +67,7 @@ impl Session {
 
     /// Sends commands of one slot together, and fires when all are answered.
     fn call_all(self: &Rc<Self>, key: &[u8], commands: &[&[&[u8]]]) -> Deferred<()> {
-        let answers: Vec<Deferred<Reply>> = commands.iter().map(|parts| self.call(key, parts)).collect();
+        let answers: Vec<Deferred<Answered>> = commands.iter().map(|parts| self.call(key, parts)).collect();
         let done = self.reactor.spawn(async move {
             let mut first = Ok(());
             for reply in answers {

@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use redis_protocol::redis_keyslot;
 use torsade_protocols::HostPort;
@@ -15,12 +16,11 @@ use crate::message::Publication;
 use crate::topic::Topic;
 
 use super::channels::Channels;
-use super::command::{Again, Answer, Pending, encode};
+use super::command::{Again, Answer, Answered, Pending, encode};
 use super::engine::Inner;
 use super::hosts::Hosts;
 use super::link::{Link, MAX_FRAME};
 use super::login::{Server, log_in};
-use super::reply::Reply;
 use super::tail::Tails;
 
 /// How many nodes of a cluster may be connected with.
@@ -28,6 +28,10 @@ const MAX_NODES: usize = 1000;
 
 /// How often one command may be sent elsewhere.
 const MAX_REDIRECTS: u8 = 8;
+
+/// How often, and how long each time, it is waited for the answers of other connections when one is lost.
+const LAST_LOOKS: u32 = 50;
+const LAST_LOOK: Duration = Duration::from_millis(20);
 
 /// A login and what came of it. When one of its connections is lost it ends, and the hub begins anew with the next one.
 pub(super) struct Session {
@@ -44,6 +48,9 @@ pub(super) struct Session {
     pub(super) tails: Tails,
     /// Whether the hub waits to be told that there is room to write.
     waiting: Cell<bool>,
+    /// Why it is about to end, and what was not answered by what was lost already.
+    failing: OnceCell<EngineError>,
+    unanswered: RefCell<Vec<Pending>>,
     ended: OnceCell<EngineError>,
 }
 
@@ -61,6 +68,8 @@ impl Session {
             channels: Channels::default(),
             tails: Tails::default(),
             waiting: Cell::new(false),
+            failing: OnceCell::new(),
+            unanswered: RefCell::default(),
             ended: OnceCell::new(),
         });
         session.main.belong_to(&session);
@@ -94,9 +103,9 @@ impl Session {
     }
 
     /// The same as a Deferred.
-    pub(super) fn call(self: &Rc<Self>, key: &[u8], parts: &[&[u8]]) -> Deferred<Reply> {
-        let (deferred, firer) = Deferred::new();
-        self.send(key, parts, None, Answer::fire(firer));
+    pub(super) fn call(self: &Rc<Self>, key: &[u8], parts: &[&[u8]]) -> Deferred<Answered> {
+        let (answer, deferred) = Answer::deferred();
+        self.send(key, parts, None, answer);
         deferred
     }
 
@@ -175,7 +184,7 @@ impl Session {
                 let error = failure.downcast_ref::<EngineError>().cloned();
                 let error = error.unwrap_or_else(|| EngineError::Unreachable(format!("{}: {failure}", failed.host())));
                 if let Some(session) = session.upgrade() {
-                    session.end(&error);
+                    session.link_lost(&failed, &error);
                 }
                 Ok(())
             });
@@ -183,12 +192,40 @@ impl Session {
         link
     }
 
-    /// Ends everything, since a connection is lost. The hub hears of it before anybody who waits for an answer.
+    /// A connection is lost. What the others still have to say of what was stored is waited for, so that it is not stored again.
+    pub(super) fn link_lost(self: &Rc<Self>, link: &Link, error: &EngineError) {
+        if link.is(&self.main) || self.ended.get().is_some() {
+            return self.end(error);
+        }
+        for pending in link.end(error) {
+            self.unanswered.borrow_mut().push(pending);
+        }
+        if self.failing.set(error.clone()).is_ok() {
+            self.end_when_answered(0);
+        }
+    }
+
+    fn end_when_answered(self: &Rc<Self>, looked: u32) {
+        let is_answered = !self.main.is_waiting() && !self.nodes.borrow().values().any(Link::is_waiting);
+        let Some(error) = self.failing.get().filter(|_| is_answered || looked == LAST_LOOKS) else {
+            let session = Rc::downgrade(self);
+            self.reactor.call_later(LAST_LOOK, move || {
+                if let Some(session) = session.upgrade().filter(|session| session.ended.get().is_none()) {
+                    session.end_when_answered(looked + 1);
+                }
+            });
+            return;
+        };
+        self.end(error);
+    }
+
+    /// Ends everything. The hub hears of it before anybody who waits for an answer.
     pub(super) fn end(self: &Rc<Self>, error: &EngineError) {
         if self.ended.set(error.clone()).is_err() {
             return;
         }
-        let mut pending = self.main.end(error);
+        let mut pending = self.unanswered.take();
+        pending.extend(self.main.end(error));
         let nodes = std::mem::take(&mut *self.nodes.borrow_mut());
         self.slots.borrow_mut().clear();
         let tails = self.tails.take_links();
@@ -214,6 +251,9 @@ impl Session {
 
     /// Whether the hub should keep what it has to send; if so, it is told when not any more.
     pub(super) fn is_congested(self: &Rc<Self>) -> bool {
+        if self.failing.get().is_some() {
+            return true;
+        }
         let congested = if self.main.is_congested() {
             Some(self.main.clone())
         } else {

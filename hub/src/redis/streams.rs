@@ -10,7 +10,7 @@ use crate::error::EngineError;
 use crate::message::{Message, MessageId, Publication};
 use crate::topic::Topic;
 
-use super::command::{Answer, Pending};
+use super::command::{Answer, Answered, Pending};
 use super::cursor::{NOTHING, StreamInfo};
 use super::reply::Reply;
 use super::session::Session;
@@ -74,7 +74,7 @@ impl Entry {
 
 impl StreamInfo {
     /// None if there is no such stream.
-    pub(super) fn new(result: Result<Reply, EngineError>) -> Result<Option<Self>, EngineError> {
+    pub(super) fn new(result: Answered) -> Result<Option<Self>, EngineError> {
         let reply = match result {
             Err(EngineError::Refused(said)) if said.contains("no such key") => return Ok(None),
             result => result?,
@@ -118,8 +118,8 @@ impl Session {
             // Those who subscribe to patterns hear of it by this.
             self.main.send(&[b"PUBLISH", key, publication.payload()], Pending::new(Answer::Ignored));
         }
-        stored.add_callback(|reply| {
-            let id = reply.text().and_then(parse_id);
+        stored.add_callback(|answered| {
+            let id = answered?.text().and_then(parse_id);
             Ok(id.ok_or_else(|| EngineError::Protocol("XADD was not answered with an id".to_owned()))?)
         })
     }
@@ -139,7 +139,7 @@ impl Session {
     }
 
     /// Asks, and waits for the answer.
-    pub(super) async fn ask(self: &Rc<Self>, key: &[u8], parts: &[&[u8]]) -> Result<Reply, EngineError> {
+    pub(super) async fn ask(self: &Rc<Self>, key: &[u8], parts: &[&[u8]]) -> Answered {
         answer(self.call(key, parts)).await
     }
 
@@ -202,10 +202,7 @@ impl Session {
     }
 }
 
-/// Waits for an answer, of which an error is one of the engine's.
-pub(super) async fn answer(reply: Deferred<Reply>) -> Result<Reply, EngineError> {
-    reply.await.map_err(|failure| {
-        let known = failure.downcast_ref::<EngineError>().cloned();
-        known.unwrap_or_else(|| EngineError::Lost(failure.to_string()))
-    })
+/// Waits for an answer.
+pub(super) async fn answer(answered: Deferred<Answered>) -> Answered {
+    answered.await.unwrap_or_else(|failure| Err(EngineError::Lost(failure.to_string())))
 }

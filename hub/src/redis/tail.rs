@@ -15,7 +15,7 @@ use crate::error::EngineError;
 use crate::message::{Gap, MessageId};
 use crate::topic::Topic;
 
-use super::command::{Answer, Pending};
+use super::command::{Answer, Answered, Pending};
 use super::cursor::{Cursor, NOTHING, Read, StreamInfo};
 use super::link::Link;
 use super::reply::Reply;
@@ -179,7 +179,7 @@ impl Session {
         let (session, tail, topic) = (Rc::downgrade(self), Rc::downgrade(tail), topic.clone());
         let client = tail.upgrade().map(|tail| tail.client.get().to_string()).unwrap_or_default();
         // It is not waiting yet if what it has asked is still on its way.
-        let again = move |result: Result<Reply, EngineError>| {
+        let again = move |result: Answered| {
             let Some(strong) = session.upgrade().filter(|_| result.is_ok_and(|reply| reply == Reply::Number(0))) else { return };
             strong.reactor.call_later(WAKE_AGAIN, move || {
                 if let (Some(session), Some(tail)) = (session.upgrade(), tail.upgrade()) {
@@ -271,8 +271,8 @@ struct Asked {
     topic: Topic,
     cursor: Cursor,
     count: usize,
-    info: Option<Deferred<Reply>>,
-    range: Deferred<Reply>,
+    info: Option<Deferred<Answered>>,
+    range: Deferred<Answered>,
 }
 
 impl Read {
