@@ -38,6 +38,15 @@ impl Heard {
         self.messages().iter().map(text).collect()
     }
 
+    /// What came from the event of that number on.
+    pub fn payloads_from(&self, first: usize) -> Vec<String> {
+        let events = self.0.borrow();
+        events[first.min(events.len())..]
+            .iter()
+            .filter_map(|event| if let Event::Message(message) = event { Some(text(message)) } else { None })
+            .collect()
+    }
+
     pub fn ids(&self) -> Vec<MessageId> {
         self.messages().iter().map(|message| message.id().expect("the topic keeps its messages")).collect()
     }
