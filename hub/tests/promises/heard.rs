@@ -1,6 +1,6 @@
 //! What subscribers have heard, and what holds for all of it.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -22,10 +22,6 @@ pub const GREETING: &str = "are you there?";
 pub struct Heard(Rc<RefCell<Vec<Event>>>, Rc<Cell<u64>>);
 
 impl Heard {
-    pub fn events(&self) -> Ref<'_, Vec<Event>> {
-        self.0.borrow()
-    }
-
     pub fn messages(&self) -> Vec<Message> {
         self.0
             .borrow()

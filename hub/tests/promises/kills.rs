@@ -5,9 +5,9 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use torsade::Deferred;
 use torsade::hub::{Hub, HubConfig, MessageId, Presence, Start, Subscription, WhenDisconnected};
 use torsade::prelude::*;
+use torsade::{Deferred, LoopingCall};
 
 use crate::broker::{Broker, Program};
 use crate::child::{child, is_child, lines};
@@ -107,7 +107,9 @@ fn kill_the_broker(program: Program) {
         for peer in &mut peers {
             world.connect(&peer.hub);
             let confirmed = std::mem::take(&mut peer.stored);
-            confirmed.into_iter().for_each(|stored| drop(world.wait("a confirmation", stored).expect("it is stored")));
+            for stored in confirmed {
+                world.wait("a confirmation", stored).expect("it is stored");
+            }
         }
         if kill == 4 || kill == KILLS - 1 {
             held.push((descriptors(), memory()));
@@ -252,7 +254,7 @@ fn publish_until_killed() {
     let _presence = hub.enter(ROOM, name.as_str()).unwrap();
     let mut number = 0;
     let publishes = hub.clone();
-    let timer = torsade::LoopingCall::new(&reactor, move || {
+    let timer = LoopingCall::new(&reactor, move || {
         let text = numbered(&name, number);
         publishes.publish(LIVE, &text)?;
         let said = format!("stored {text}.");

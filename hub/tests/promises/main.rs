@@ -17,13 +17,20 @@ mod broker;
 #[path = "../../../tests/support/child.rs"]
 mod child;
 
+#[allow(dead_code, reason = "a part of it is used")]
+#[path = "../support/scripted/nats/mod.rs"]
+mod scripted_nats;
+#[allow(dead_code, reason = "a part of it is used")]
+#[path = "../support/scripted/redis/mod.rs"]
+mod scripted_redis;
+
 mod brokers;
 mod disconnected;
 mod heard;
 mod kills;
 mod members;
 mod order;
-// mod partitions;
+mod partitions;
 mod presence;
 mod replay;
 mod workers;

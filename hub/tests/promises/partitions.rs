@@ -11,7 +11,7 @@ use torsade::hub::{Hub, HubConfig, MessageId, Presence, Subscription, WhenDiscon
 use torsade::simulated::{Faults, Simulation};
 
 use crate::heard::{Heard, numbered};
-use crate::world::{BROKER, Process, World, in_scripted_worlds};
+use crate::world::{BROKER, Process, World, beside_scripted_brokers};
 
 const LIVE: &str = "load.live";
 const KEPT: &str = "log.load";
@@ -91,7 +91,7 @@ fn trouble(world: &World, simulation: &Simulation, config: &HubConfig, peers: &m
     }
 }
 
-in_scripted_worlds! {
+beside_scripted_brokers! {
     fn whatever_happens_order_holds_gaps_are_told_and_what_is_kept_is_seen(world: &World) {
         let simulation = world.simulation().expect("a simulated network");
         simulation.set_logging(false);

@@ -11,6 +11,8 @@ use torsade::simulated::{Host, Simulation, simulate};
 
 use crate::broker::Broker;
 use crate::heard::{GREETING, Heard};
+use crate::scripted_nats::ScriptedNats;
+use crate::scripted_redis::ScriptedRedis;
 
 /// How long something may take on the system's sockets before it counts as hung: a machine with other work to do is slow.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -20,6 +22,8 @@ const SEEDS: std::ops::Range<u64> = 0..8;
 
 /// Where the broker is in the simulated network.
 pub const BROKER: &str = "10.0.0.1";
+const REDIS: &str = "10.0.0.1:6379";
+const NATS: &str = "10.0.0.1:4222";
 
 /// The engines that carry the messages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,6 +46,9 @@ pub trait Control {
 
     /// Goes on.
     fn thaw(&mut self);
+
+    /// Ends all connections.
+    fn drop_connections(&mut self);
 }
 
 pub struct World {
@@ -237,9 +244,9 @@ impl Drop for World {
 
 /// Ends a reactor as if its process were killed: nothing is shut down, and its connections are aborted.
 fn end(reactor: &Reactor) {
-    drop(reactor.crash());
-    drop(reactor.iterate(Some(Duration::ZERO)));
-    drop(reactor.disconnect_all());
+    reactor.crash().unwrap_or_default();
+    reactor.iterate(Some(Duration::ZERO)).unwrap_or_default();
+    reactor.disconnect_all().unwrap_or_default();
 }
 
 impl Process {
@@ -268,6 +275,87 @@ impl Control for Broker {
     fn thaw(&mut self) {
         assert!(Self::thaw(self), "there is a kill command");
     }
+
+    fn drop_connections(&mut self) {
+        Self::kill(self);
+        Self::start(self);
+    }
+}
+
+/// A scripted Redis, which runs on a host that is killed with it.
+struct RedisHost(ScriptedRedis, Host);
+
+impl Control for RedisHost {
+    fn kill(&mut self) {
+        self.1.kill();
+    }
+
+    fn start(&mut self, keeps_data: bool) {
+        if !keeps_data {
+            self.0.lose_data();
+        }
+        self.1 = self.1.restart();
+        self.0.listen(&self.1, REDIS);
+    }
+
+    fn freeze(&mut self) {
+        self.0.stop_answering(true);
+    }
+
+    fn thaw(&mut self) {
+        self.0.stop_answering(false);
+    }
+
+    fn drop_connections(&mut self) {
+        self.0.drop_all();
+    }
+}
+
+impl Control for ScriptedNats {
+    fn kill(&mut self) {
+        Self::kill(self);
+    }
+
+    fn start(&mut self, keeps_data: bool) {
+        if !keeps_data {
+            self.lose_data();
+        }
+        Self::start(self);
+    }
+
+    fn freeze(&mut self) {
+        Self::freeze(self);
+    }
+
+    fn thaw(&mut self) {
+        Self::thaw(self);
+    }
+
+    fn drop_connections(&mut self) {
+        self.drop_all();
+    }
+}
+
+/// Runs a case in simulated networks beside a scripted Redis.
+pub fn scripted_redis(case: fn(&World)) {
+    simulate(SEEDS, |simulation| {
+        let (redis, host) = (ScriptedRedis::new(), simulation.host(BROKER));
+        redis.listen(&host, REDIS);
+        let url = format!("redis://{REDIS}");
+        let net = Net::Simulated(simulation.clone(), Cell::new(0));
+        case(&World::new(Engine::Redis, &url, Some(Box::new(RedisHost(redis, host))), net));
+    });
+}
+
+/// Runs a case in simulated networks beside a scripted NATS server.
+pub fn scripted_nats(case: fn(&World)) {
+    simulate(SEEDS, |simulation| {
+        let nats = ScriptedNats::new();
+        nats.listen(&simulation.host(BROKER), NATS);
+        let url = format!("nats://{NATS}");
+        let net = Net::Simulated(simulation.clone(), Cell::new(0));
+        case(&World::new(Engine::Nats, &url, Some(Box::new(nats)), net));
+    });
 }
 
 /// Runs a case in one process without a broker, over several reactors.
@@ -296,14 +384,21 @@ fn system(engine: Engine, broker: Option<Broker>, case: fn(&World)) {
 /// Each case as one test per world: `case_name::world`.
 macro_rules! in_every_world {
     ($($(#[$doc:meta])* fn $name:ident($world:ident: &World) $body:block)*) => {$(
-        $crate::world::in_worlds! { [local redis nats] $(#[$doc])* fn $name($world: &World) $body }
+        $crate::world::in_worlds! { [local scripted_redis scripted_nats redis nats] $(#[$doc])* fn $name($world: &World) $body }
     )*};
 }
 
 /// The same without the engine that has no broker.
 macro_rules! beside_every_broker {
     ($($(#[$doc:meta])* fn $name:ident($world:ident: &World) $body:block)*) => {$(
-        $crate::world::in_worlds! { [redis nats] $(#[$doc])* fn $name($world: &World) $body }
+        $crate::world::in_worlds! { [scripted_redis scripted_nats redis nats] $(#[$doc])* fn $name($world: &World) $body }
+    )*};
+}
+
+/// Only in the simulated network.
+macro_rules! beside_scripted_brokers {
+    ($($(#[$doc:meta])* fn $name:ident($world:ident: &World) $body:block)*) => {$(
+        $crate::world::in_worlds! { [scripted_redis scripted_nats] $(#[$doc])* fn $name($world: &World) $body }
     )*};
 }
 
@@ -321,4 +416,4 @@ macro_rules! in_worlds {
     };
 }
 
-pub(crate) use {beside_every_broker, in_every_world, in_worlds};
+pub(crate) use {beside_every_broker, beside_scripted_brokers, in_every_world, in_worlds};
