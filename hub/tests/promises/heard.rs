@@ -82,34 +82,39 @@ impl Heard {
     /// So many of each publisher were published; what is missing at the end needs a gap behind the last that came.
     pub fn check(&self, who: &str, published: &HashMap<String, u64>) {
         for (publisher, count) in published {
-            let (next, untold, told) = self.holes(who, publisher);
+            let seen = self.holes(who, publisher);
+            let untold = seen.before + seen.between;
             assert_eq!(untold, 0, "{who} missed messages of {publisher} and was not told: {:?}", self.course());
-            assert!(next <= *count, "{who} heard {publisher} {next}, which nobody published");
-            assert!(next == *count || told, "{who} missed the last of {publisher}: {next} of {count} came, and was not told");
+            assert!(seen.next <= *count, "{who} heard {publisher} {}, which nobody published", seen.next);
+            assert!(seen.next == *count || seen.told, "{who} heard {} of {count} of {publisher}, and was not told", seen.next);
         }
     }
 
-    /// How many messages of a publisher are missing before the last that came, in places where no gap was told.
+    /// How many messages of a publisher are missing between the first and the last that came, in places where no gap was told.
     pub fn untold(&self, who: &str, publisher: &str) -> u64 {
-        self.holes(who, publisher).1
+        self.holes(who, publisher).between
     }
 
-    /// Which number of a publisher's is next, how many were missed without a gap, and whether there was one behind the last.
-    fn holes(&self, who: &str, publisher: &str) -> (u64, u64, bool) {
-        let (mut next, mut untold, mut told) = (0, 0, false);
+    fn holes(&self, who: &str, publisher: &str) -> Seen {
+        let mut seen = Seen::default();
         for event in self.0.borrow().iter() {
             let Event::Message(message) = event else {
-                told = true;
+                seen.told = true;
                 continue;
             };
             let (whose, number) = read(message);
             if whose == publisher {
-                assert!(number >= next, "{who} heard {publisher} {number} out of order or twice: {next} was next");
-                untold += if told { 0 } else { number - next };
-                (next, told) = (number + 1, false);
+                assert!(number >= seen.next, "{who} heard {publisher} {number} out of order or twice: {} was next", seen.next);
+                let missing = if seen.told { 0 } else { number - seen.next };
+                if seen.next == 0 {
+                    seen.before = missing;
+                } else {
+                    seen.between += missing;
+                }
+                (seen.next, seen.told) = (number + 1, false);
             }
         }
-        (next, untold, told)
+        seen
     }
 
     /// Of what a publisher has stored, each message came once and in order: all `count` of them, or all from the first that came.
@@ -123,6 +128,18 @@ impl Heard {
         assert!(numbers == expected, "{who} heard of {publisher} {numbers:?}");
         assert!(self.gaps().is_empty(), "{who} was told of gaps: {:?}", self.gaps());
     }
+}
+
+/// What was heard of a publisher.
+#[derive(Default)]
+struct Seen {
+    /// The number of its next message.
+    next: u64,
+    /// How many are missing before the first, and how many later, where no gap was told.
+    before: u64,
+    between: u64,
+    /// Whether a gap was told behind the last.
+    told: bool,
 }
 
 impl Subscriber for Heard {

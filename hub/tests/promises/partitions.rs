@@ -160,7 +160,7 @@ fn settle(world: &World, peers: &mut [Peer]) {
                 other.name,
                 other.hub.stats()
             );
-            peer.kept.check_kept(&peer.name, &other.name, published[&other.name], &peer.name == &other.name);
+            peer.kept.check_kept(&peer.name, &other.name, published[&other.name], false);
         }
         let end = world.simulation().unwrap().now() + 4 * PERIOD;
         let mut present = Vec::new();
