@@ -79,8 +79,7 @@ impl Hosts {
 
     /// How to connect to a node.
     pub(super) fn endpoint(&self, host: &HostPort) -> ClientEndpoint {
-        let mut options = ConnectOptions::default();
-        options.timeout = CONNECT_TIMEOUT;
+        let options = ConnectOptions { timeout: CONNECT_TIMEOUT, ..ConnectOptions::default() };
         let endpoint = ClientEndpoint::from(host.clone()).options(options);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {

@@ -347,13 +347,11 @@ impl Link {
             }
             kind @ (b"subscribe" | b"psubscribe" | b"ssubscribe" | b"unsubscribe" | b"punsubscribe" | b"sunsubscribe") => {
                 let channel = part(1)?;
-                let mut pending = self.0.pending.borrow_mut();
-                let ours = pending.front().is_some_and(|first| first.confirmed_for.as_deref() == Some(channel));
-                if let Some(confirmed) = pending.pop_front_if(|_| ours) {
-                    drop(pending);
+                let is_ours = |first: &Pending| first.confirmed_for.as_deref() == Some(channel);
+                let ours = self.0.pending.borrow().front().is_some_and(is_ours);
+                if let Some(confirmed) = ours.then(|| self.0.pending.borrow_mut().pop_front()).flatten() {
                     confirmed.answer.give(Ok(Reply::Null));
                 } else if kind == b"sunsubscribe" {
-                    drop(pending);
                     if let Some(session) = session {
                         session.shard_moved(channel);
                     }

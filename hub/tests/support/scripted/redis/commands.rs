@@ -1,13 +1,11 @@
 //! The commands that the scripted broker knows.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::ScriptedRedis;
 use super::connection::Client;
-use super::data::{Data, EPOCH, Id, Stream, glob_matches};
+use super::data::{Data, EPOCH, Entry, Id, Stream, glob_matches};
 use super::wire::Value;
 
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
@@ -30,14 +28,14 @@ pub(super) fn run(broker: &ScriptedRedis, client: Option<&Rc<Client>>, now: Dura
         ("HELLO", Some(client)) => Some(hello(broker, client, &args)),
         ("PUBLISH" | "SPUBLISH", _) => Some(publish(broker, args[0], args[1], name == "SPUBLISH")),
         ("CLIENT", _) => Some(unblock(broker, &args)),
-        ("XREAD", Some(client)) => read(broker, client, now, command, &args),
+        ("XREAD", Some(client)) => read(broker, client, command, &args),
         (_, Some(client)) if name.ends_with("SUBSCRIBE") => subscription(broker, client, &name, &args),
         _ => Some(of_data(&mut broker.0.data.borrow_mut(), now, &name, &args)),
     }
 }
 
 /// Answers those who wait for entries that are there now.
-pub(super) fn wake(broker: &ScriptedRedis, now: Duration) {
+pub(super) fn wake(broker: &ScriptedRedis) {
     let clients: Vec<_> = broker.0.clients.borrow().values().cloned().collect();
     for client in clients {
         let command = client.blocked.borrow().as_ref().map(|blocked| blocked.command.clone());
@@ -46,7 +44,7 @@ pub(super) fn wake(broker: &ScriptedRedis, now: Duration) {
         let found = read_now(&broker.0.data.borrow(), &args);
         if let Some(found) = found {
             client.unblock(broker, &found);
-            wake(broker, now);
+            wake(broker);
         }
     }
 }
@@ -153,7 +151,7 @@ fn add(data: &mut Data, now: Duration, args: &[&[u8]]) -> Value {
 }
 
 fn info(stream: &Stream) -> Value {
-    let end = |entry_of: Option<&(Id, Vec<Vec<u8>>)>| entry_of.map_or(Value::Null, entry);
+    let end = |entry_of: Option<&Entry>| entry_of.map_or(Value::Null, entry);
     let pairs = [
         ("length", Value::Number(stream.entries.len() as i64)),
         ("last-generated-id", Value::text(id_text(stream.last))),
@@ -165,13 +163,12 @@ fn info(stream: &Stream) -> Value {
     Value::Map(pairs.into_iter().map(|(name, value)| (Value::text(name), value)).collect())
 }
 
-fn entry((id, fields): &(Id, Vec<Vec<u8>>)) -> Value {
+fn entry((id, fields): &Entry) -> Value {
     Value::List(vec![Value::text(id_text(*id)), Value::List(fields.iter().map(Value::text).collect())])
 }
 
 /// `[COUNT n] [BLOCK ms] STREAMS key.. id..`
-fn read(broker: &ScriptedRedis, client: &Rc<Client>, now: Duration, command: &[Vec<u8>], args: &[&[u8]]) -> Option<Value> {
-    let _ = now;
+fn read(broker: &ScriptedRedis, client: &Rc<Client>, command: &[Vec<u8>], args: &[&[u8]]) -> Option<Value> {
     let found = read_now(&broker.0.data.borrow(), args);
     let wait = args.iter().position(|arg| *arg == b"BLOCK").map(|at| Duration::from_millis(number(args[at + 1])));
     match (found, wait) {
@@ -229,24 +226,22 @@ fn hello(broker: &ScriptedRedis, client: &Client, args: &[&[u8]]) -> Value {
 }
 
 fn subscription(broker: &ScriptedRedis, client: &Rc<Client>, name: &str, names: &[&[u8]]) -> Option<Value> {
-    let set = |client: &Client, change: &dyn Fn(&RefCell<BTreeSet<Vec<u8>>>)| match name.chars().next() {
-        Some('P') => change(&client.patterns),
-        Some('S') if name.starts_with("SS") || name == "SUNSUBSCRIBE" => change(&client.shards),
-        _ => change(&client.channels),
+    let is_shard = name.starts_with("SS") || name == "SUNSUBSCRIBE";
+    let subscribed = match name {
+        _ if is_shard => &client.shards,
+        _ if name.starts_with('P') => &client.patterns,
+        _ => &client.channels,
     };
     for channel in names {
-        set(client, &|channels| {
-            if name.contains("UNSUB") {
-                channels.borrow_mut().remove(*channel);
-            } else {
-                channels.borrow_mut().insert(channel.to_vec());
-            }
-        });
-        let shards = name.starts_with("SS") || name == "SUNSUBSCRIBE";
-        let count =
-            if shards { client.shards.borrow().len() } else { client.channels.borrow().len() + client.patterns.borrow().len() };
-        let kind = name.to_ascii_lowercase();
-        client.send(broker, &Value::Push(vec![Value::text(kind), Value::text(channel), Value::Number(count as i64)]));
+        if name.contains("UNSUB") {
+            subscribed.borrow_mut().remove(*channel);
+        } else {
+            subscribed.borrow_mut().insert(channel.to_vec());
+        }
+        let shards = client.shards.borrow().len();
+        let count = if is_shard { shards } else { client.channels.borrow().len() + client.patterns.borrow().len() };
+        let push = vec![Value::text(name.to_ascii_lowercase()), Value::text(channel), Value::Number(count as i64)];
+        client.send(broker, &Value::Push(push));
     }
     None
 }

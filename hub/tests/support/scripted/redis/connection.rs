@@ -79,20 +79,18 @@ impl Client {
         if let Some(answer) = commands::run(broker, Some(self), now, command) {
             self.send(broker, &answer);
         }
-        commands::wake(broker, now);
+        commands::wake(broker);
     }
 }
 
 /// The protocol of a connection.
-pub(super) struct Connection {
+struct Connection {
     broker: ScriptedRedis,
     client: Option<Rc<Client>>,
 }
 
-impl Connection {
-    pub(super) fn new(broker: &ScriptedRedis) -> impl Protocol + use<> {
-        FrameReceiver::new(CommandDecoder, Self { broker: broker.clone(), client: None })
-    }
+pub(super) fn protocol(broker: &ScriptedRedis) -> impl Protocol + use<> {
+    FrameReceiver::new(CommandDecoder, Connection { broker: broker.clone(), client: None })
 }
 
 impl FrameProtocol<CommandDecoder> for Connection {

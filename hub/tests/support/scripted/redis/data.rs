@@ -11,18 +11,23 @@ const NODE: usize = 100;
 
 pub(super) type Id = (u64, u64);
 
+/// An id, and fields and values in turn.
+pub(super) type Entry = (Id, Vec<Vec<u8>>);
+
+/// Members with their scores, and when they expire.
+type Set = (BTreeMap<Vec<u8>, f64>, Option<Duration>);
+
 #[derive(Clone, Default)]
 pub(super) struct Data {
     pub(super) streams: HashMap<Vec<u8>, Stream>,
     /// Values, and when they expire.
     pub(super) strings: HashMap<Vec<u8>, (Vec<u8>, Option<Duration>)>,
-    /// Members with their scores, and when they expire.
-    pub(super) sets: HashMap<Vec<u8>, (BTreeMap<Vec<u8>, f64>, Option<Duration>)>,
+    pub(super) sets: HashMap<Vec<u8>, Set>,
 }
 
 #[derive(Clone, Default)]
 pub(super) struct Stream {
-    pub(super) entries: VecDeque<(Id, Vec<Vec<u8>>)>,
+    pub(super) entries: VecDeque<Entry>,
     pub(super) last: Id,
     pub(super) added: u64,
 }
@@ -63,7 +68,7 @@ impl Stream {
     }
 
     /// Entries from one id to another, both included.
-    pub(super) fn range(&self, from: Id, to: Id) -> impl DoubleEndedIterator<Item = &(Id, Vec<Vec<u8>>)> {
+    pub(super) fn range(&self, from: Id, to: Id) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.iter().filter(move |(id, _)| (from..=to).contains(id))
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 
-use self::connection::{Client, Connection};
+use self::connection::Client;
 use self::data::Data;
 pub use self::wire::Value;
 
@@ -53,7 +53,7 @@ impl ScriptedRedis {
     /// Listens, on a simulated host such as `10.0.0.9:6379`, or on loopback. What it keeps it has from before.
     pub fn listen(&self, reactor: &Reactor, address: &str) -> Port {
         let broker = self.clone();
-        let port = reactor.listen(address, move |_peer| Connection::new(&broker)).unwrap();
+        let port = reactor.listen(address, move |_peer| connection::protocol(&broker)).unwrap();
         self.0.ports.borrow_mut().push(port.clone());
         port
     }
@@ -111,7 +111,7 @@ impl ScriptedRedis {
     pub fn ask(&self, reactor: &Reactor, command: &[&str]) -> Value {
         let parts: Vec<_> = command.iter().map(|part| part.as_bytes().to_vec()).collect();
         let answer = commands::run(self, None, reactor.now(), &parts).unwrap_or(Value::Null);
-        commands::wake(self, reactor.now());
+        commands::wake(self);
         answer
     }
 
