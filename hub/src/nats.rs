@@ -144,7 +144,10 @@ impl Engine for NatsEngine {
     fn fetch(&self, topic: &Topic, from: Start, most: usize) -> Deferred<Page> {
         let Some(connection) = self.live() else { return defer::fail(not_there()) };
         let topic = topic.clone();
-        connection.find_out(async move |connection| connection.page(&topic, from, most).await)
+        connection.find_out(move |connection| {
+            let topic = topic.clone();
+            async move { connection.page(&topic, from, most).await }
+        })
     }
 
     fn announce(&self, topic: &Topic, process: &str, members: &[u8], expiry: Duration) -> Deferred<()> {
@@ -161,7 +164,10 @@ impl Engine for NatsEngine {
     fn announced(&self, topic: &Topic) -> Deferred<Vec<(String, Vec<u8>)>> {
         let Some(connection) = self.live() else { return defer::fail(not_there()) };
         let topic = topic.clone();
-        connection.find_out(async move |connection| connection.announced(&topic).await)
+        connection.find_out(move |connection| {
+            let topic = topic.clone();
+            async move { connection.announced(&topic).await }
+        })
     }
 
     fn is_congested(&self) -> bool {

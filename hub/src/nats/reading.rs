@@ -8,7 +8,7 @@ use torsade_protocols::Result;
 use torsade_reactor::{Deferred, Firer};
 
 use super::connection::Connection;
-use super::jetstream::{ApiError, Stream, nanoseconds};
+use super::jetstream::{ApiError, Stream};
 use super::requests::Unanswered;
 use super::subscription::message;
 use super::wire::{Head, Headers, Place};
@@ -17,10 +17,8 @@ use crate::error::EngineError;
 use crate::message::{Message, MessageId};
 use crate::topic::Topic;
 
-/// After so long without another message the server says that there is none.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How long a reading may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a consumer is looked at that has not sent everything.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A message as it came.
 pub(super) struct Read {
@@ -33,10 +31,12 @@ pub(super) struct Read {
 /// What has come of a part of a stream so far.
 pub(super) struct Reading {
     read: Vec<Read>,
+    /// How many messages the consumer has sent, those that are not wanted included.
+    received: u64,
     most: usize,
     /// The number of the last message that is wanted.
     last: u64,
-    firer: Firer<Vec<Read>>,
+    firer: Firer<Result<Vec<Read>, ApiError>>,
 }
 
 /// Which part of a stream is read: the server's options for a consumer, and where it ends.
@@ -52,7 +52,7 @@ impl Connection {
         let number = self.number();
         let (sid, subject) = (format!("f{number}"), format!("{}.f.{number}", self.inbox));
         let (deferred, firer) = Deferred::new();
-        let reading = Reading { read: Vec::new(), most: part.most, last: part.last, firer };
+        let reading = Reading { read: Vec::new(), received: 0, most: part.most, last: part.last, firer };
         self.readings.borrow_mut().insert(number, reading);
         self.send_subscribe(&subject, "", &sid);
         let mut config = part.options;
@@ -61,27 +61,12 @@ impl Connection {
             ("ack_policy".to_owned(), json!("none")),
             ("max_deliver".to_owned(), json!(1)),
             ("replay_policy".to_owned(), json!("instant")),
-            ("idle_heartbeat".to_owned(), json!(nanoseconds(HEARTBEAT))),
             ("mem_storage".to_owned(), json!(true)),
             ("num_replicas".to_owned(), json!(1)),
         ]);
         let body = json!({ "stream_name": stream, "config": config });
         let result = match self.api(&format!("CONSUMER.CREATE.{stream}"), &body).await {
-            Ok(consumer) => {
-                // The consumer may have nothing to send, and then says nothing.
-                if consumer.get("num_pending").and_then(Value::as_u64) == Some(0)
-                    && consumer.pointer("/delivered/consumer_seq").and_then(Value::as_u64) == Some(0)
-                {
-                    self.end_reading_if(number, |reading| reading.read.is_empty());
-                }
-                let read = deferred.add_timeout(TIMEOUT, self.transport.reactor()).await;
-                if let Some(name) = consumer.get("name").and_then(Value::as_str) {
-                    let subject = format!("$JS.API.CONSUMER.DELETE.{stream}.{name}").into();
-                    // Should it fail, the server deletes it some seconds later, since nobody listens.
-                    self.request(&subject, &[], b"", |_| ());
-                }
-                read.map_err(|_| ApiError::Unanswered(Unanswered::TimedOut))
-            }
+            Ok(consumer) => self.read_all(stream, number, &consumer, deferred).await,
             Err(error) => Err(error),
         };
         self.readings.borrow_mut().remove(&number);
@@ -89,17 +74,55 @@ impl Connection {
         result
     }
 
+    /// Waits until a consumer has sent everything. It is looked at again as long as it has not: what it has said of how much that will
+    /// be is no longer so when something was trimmed or has expired meanwhile.
+    async fn read_all(
+        self: &Rc<Self>,
+        stream: &str,
+        number: u64,
+        consumer: &Value,
+        read: Deferred<Result<Vec<Read>, ApiError>>,
+    ) -> Result<Vec<Read>, ApiError> {
+        let name = consumer.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.end_if_all(number, consumer);
+        let (there, what) = (Rc::downgrade(self), format!("CONSUMER.INFO.{stream}.{name}"));
+        self.transport.spawn(async move |transport| {
+            loop {
+                transport.reactor().sleep(LOOK).await?;
+                let Some(connection) = there.upgrade().filter(|connection| connection.readings.borrow().contains_key(&number))
+                else {
+                    return Ok(());
+                };
+                match connection.api(&what, &Value::Null).await {
+                    Ok(consumer) => connection.end_if_all(number, &consumer),
+                    Err(error) if error.is_passing() => {}
+                    // It is gone: another has to be made.
+                    Err(_) => connection.end_reading(number, Some(ApiError::Unanswered(Unanswered::TimedOut))),
+                }
+            }
+        });
+        let read = read.await.unwrap_or(Err(ApiError::Unanswered(Unanswered::TimedOut)));
+        // Should it fail, the server deletes it some seconds later, since nobody listens.
+        self.request(&format!("$JS.API.CONSUMER.DELETE.{stream}.{name}").into(), &[], b"", |_| ());
+        read
+    }
+
+    /// Ends a reading if the consumer has nothing more to send, and all that it has sent is here.
+    fn end_if_all(&self, number: u64, consumer: &Value) {
+        let received = self.readings.borrow().get(&number).map(|reading| reading.received);
+        let sent = consumer.pointer("/delivered/consumer_seq").and_then(Value::as_u64);
+        if received.is_some() && received == sent && consumer.get("num_pending").and_then(Value::as_u64) == Some(0) {
+            self.end_reading(number, None);
+        }
+    }
+
     /// Something came of a reading.
     pub(super) fn read(self: &Rc<Self>, number: u64, head: &Head<'_>, headers: Headers, payload: &[u8]) {
-        let Some(place) = head.reply.and_then(Place::parse) else {
-            // The server has nothing more to send.
-            return if headers.status == Some(100) {
-                self.end_reading_if(number, |_| true)
-            };
-        };
-        let is_last = {
+        let Some(place) = head.reply.and_then(Place::parse) else { return };
+        let is_next = {
             let mut readings = self.readings.borrow_mut();
             let Some(reading) = readings.get_mut(&number) else { return };
+            reading.received += 1;
             if place.stream <= reading.last {
                 reading.read.push(Read {
                     subject: head.subject.to_owned(),
@@ -108,23 +131,21 @@ impl Connection {
                     number: place.stream,
                 });
             }
-            place.pending == 0 || place.stream >= reading.last || reading.read.len() >= reading.most
+            let is_last = place.pending == 0 || place.stream >= reading.last || reading.read.len() >= reading.most;
+            (reading.received == place.consumer, is_last)
         };
-        if is_last {
-            self.end_reading_if(number, |_| true);
+        match is_next {
+            // One is missing: it is read again.
+            (false, _) => self.end_reading(number, Some(ApiError::Unanswered(Unanswered::TimedOut))),
+            (true, true) => self.end_reading(number, None),
+            (true, false) => {}
         }
     }
 
-    fn end_reading_if(&self, number: u64, is_over: impl Fn(&Reading) -> bool) {
-        let reading = {
-            let mut readings = self.readings.borrow_mut();
-            if !readings.get(&number).is_some_and(is_over) {
-                return;
-            }
-            readings.remove(&number)
-        };
+    fn end_reading(&self, number: u64, error: Option<ApiError>) {
+        let reading = self.readings.borrow_mut().remove(&number);
         if let Some(reading) = reading {
-            reading.firer.callback(reading.read);
+            reading.firer.callback(error.map_or(Ok(reading.read), Err));
         }
     }
 
@@ -156,8 +177,8 @@ impl Connection {
         self.read_part(&stream.name, Part { options: options.into_iter().collect(), most, last }).await
     }
 
-    /// Gives a Deferred for what a task of this connection finds out.
-    pub(super) fn find_out<T, F>(self: &Rc<Self>, task: impl FnOnce(Rc<Self>) -> F + 'static) -> Deferred<T>
+    /// Gives a Deferred for what a task of this connection finds out, which is tried again as long as the server may yet answer.
+    pub(super) fn find_out<T, F>(self: &Rc<Self>, task: impl Fn(Rc<Self>) -> F + 'static) -> Deferred<T>
     where
         T: 'static,
         F: Future<Output = Result<T, ApiError>> + 'static,
@@ -165,11 +186,17 @@ impl Connection {
         let (deferred, firer) = Deferred::new();
         let connection = Rc::clone(self);
         self.transport.spawn(|_| async move {
-            match task(connection).await {
-                Ok(value) => firer.callback(value),
-                Err(error) => firer.errback(EngineError::from(error)),
+            loop {
+                match task(Rc::clone(&connection)).await {
+                    Ok(value) => firer.callback(value),
+                    Err(error) if error.is_passing() => {
+                        connection.pause().await;
+                        continue;
+                    }
+                    Err(error) => firer.errback(EngineError::from(error)),
+                }
+                return Ok(());
             }
-            Ok(())
         });
         deferred.add_errback(|failure| {
             // A task ends with its connection.

@@ -161,3 +161,28 @@ fn a_wrong_password_is_told_without_it() {
         Ok(())
     });
 }
+
+#[test]
+fn a_long_replay_comes_whole_while_more_is_stored() {
+    const STORED: u64 = 5000;
+    let Some(broker) = Broker::nats() else { return };
+    run(async move |reactor| {
+        let config = HubConfig::new(&broker.url())?.replay("log", 1_000_000)?.queue(10_000, 10 << 20);
+        let (one, other) = (config.open(&reactor)?, config.open(&reactor)?);
+        soon(&reactor, one.when_connected()).await?;
+        soon(&reactor, other.when_connected()).await?;
+        for number in 1..STORED {
+            one.publish("log", number.to_string())?;
+        }
+        soon(&reactor, one.publish_stored("log", STORED.to_string())).await?;
+        let notes = Notes::new(&reactor);
+        other.subscribe_from("log", Start::Oldest, notes.clone())?;
+        for number in 1..=500 {
+            one.publish("log", (STORED + number).to_string())?;
+        }
+        for number in 1..=STORED + 500 {
+            assert_eq!(notes.next().await?, format!("0-{number} {number}"));
+        }
+        Ok(())
+    });
+}

@@ -38,6 +38,12 @@ impl Server {
                 }
                 None => missing_stream(),
             },
+            ["CONSUMER", "INFO", _, consumer] => match self.streams.state_of(consumer) {
+                Some((sent, pending)) => {
+                    json!({ "name": consumer, "num_pending": pending, "delivered": { "consumer_seq": sent } })
+                }
+                None => error(404, 10_014, "consumer not found"),
+            },
             ["CONSUMER", "DELETE", _, consumer] => {
                 self.streams.consumers.borrow_mut().remove(*consumer);
                 json!({ "success": true })

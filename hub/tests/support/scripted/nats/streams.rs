@@ -179,6 +179,18 @@ impl Streams {
         Some((kept, (consumer.to.clone(), consumer.stream.clone(), consumer.sent, pending)))
     }
 
+    /// How many messages a consumer was sent, and how many wait for it.
+    pub(crate) fn state_of(&self, name: &str) -> Option<(u64, usize)> {
+        let (consumers, streams) = (self.consumers.borrow(), self.streams.borrow());
+        let consumer = consumers.get(name)?;
+        let is_wanted = |kept: &&Kept| {
+            kept.seq >= consumer.next
+                && consumer.filter.as_ref().is_none_or(|filter| matches(filter, &kept.subject))
+                && consumer.lasts.as_ref().is_none_or(|lasts| lasts.contains(&kept.seq))
+        };
+        Some((consumer.sent, streams.get(&consumer.stream)?.messages.iter().filter(is_wanted).count()))
+    }
+
     /// The heartbeats that are due: to whom, and what they say.
     pub(crate) fn beats(&self) -> Vec<(String, String)> {
         let now = self.now();
