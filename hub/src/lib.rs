@@ -1,4 +1,18 @@
 //! Publish and subscribe by topic: in one process, in several through Redis, or through NATS; the same program for each.
+//!
+//! A [`Hub`] is opened by text, `local:`, `redis://HOST` or `nats://HOST`; [`HubConfig`] has the settings. Functions
+//! [subscribe](Hub::subscribe), connections [join](Hub::join), anybody [publishes](Hub::publish). A topic may
+//! [keep its last messages](HubConfig::replay), for those who [begin with them](Hub::subscribe_from) and those who were cut off. Who is in a topic, on all
+//! machines, is its [presence](Hub::enter).
+//!
+//! What is promised, by which engine, and what happens when something fails is in `manual::many_machines` of the `torsade` crate; the
+//! example `cluster_chat` is a whole program, with the files for its broker and its load balancer.
+//!
+//! # The way of a message
+//! [`Hub::publish`] hands it to the engine, or to the outbox while the broker is away or behind. The engine sends it as its protocol has it. What comes from the
+//! broker, this hub's own messages as well, the engine tells its [`Upstream`](spi::Upstream): there the audience of that subscription gives it to each of its listeners, a
+//! function or a member, once they are up to date with what the topic keeps. A member's connection sends bytes that all members share, or has
+//! them wait in its own queue.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Where links from the other crates lead, if this one is not documented beside them.
