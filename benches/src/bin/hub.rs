@@ -1,0 +1,47 @@
+//! What a hub costs: `hub [members [COUNT..] | brokers | silent]`; all of it without arguments.
+//!
+//! `members` publishes to 1, 100 and 10,000 members of a local hub, plain and compressed; their peers are in a process of their own.
+//! `brokers` goes through redis-server and nats-server, where they are installed, beside a bare client of the same protocol and
+//! `redis-benchmark`, in rounds by turns. `silent` has a member that never reads among others, and a room without one.
+
+#[path = "../hub/bare.rs"]
+mod bare;
+#[path = "../../../hub/tests/support/broker.rs"]
+mod broker;
+#[path = "../hub/brokers.rs"]
+mod brokers;
+#[path = "../hub/clock.rs"]
+mod clock;
+#[path = "../hub/crowd.rs"]
+mod crowd;
+#[path = "../hub/members.rs"]
+mod members;
+#[path = "../hub/peers.rs"]
+mod peers;
+#[path = "../hub/silent.rs"]
+mod silent;
+
+use torsade::prelude::*;
+
+const COUNTS: [usize; 3] = [1, 100, 10_000];
+
+fn main() -> Result {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        [] => {
+            members::run(&COUNTS)?;
+            brokers::run()?;
+            silent::run()
+        }
+        ["members"] => members::run(&COUNTS),
+        ["members", ref counts @ ..] => {
+            let counts = counts.iter().map(|count| count.parse()).collect::<Result<Vec<usize>, _>>()?;
+            members::run(&counts)
+        }
+        ["brokers"] => brokers::run(),
+        ["silent"] => silent::run(),
+        ["peers", ref ports @ ..] => peers::run(ports),
+        _ => Err("usage: hub [members [COUNT..] | brokers | silent]".into()),
+    }
+}
