@@ -144,7 +144,8 @@ impl Crowd {
         while self.readers.borrow().iter().any(|reader| reader.unsent() > 0) {
             self.reactor.iterate(Some(Duration::from_millis(1)))?;
         }
-        let compressed = self.readers.borrow().iter().filter_map(Transport::compression_stats).map(|stats| stats.wire_out).sum::<u64>();
+        let compressed =
+            self.readers.borrow().iter().filter_map(Transport::compression_stats).map(|stats| stats.wire_out).sum::<u64>();
         let (sent, key) = sent.unwrap_or((0, "-"));
         self.ask(&format!("until {} {sent} {key}", self.plain + compressed)).map(drop)
     }

@@ -14,7 +14,9 @@ const TOPIC: &str = "room.bench";
 const A_TURN: [usize; 2] = [1, 32];
 
 pub fn run(counts: &[usize]) -> Result {
-    println!("a message of {SIZE} bytes to local members, on one core, by messages in a turn; latency until a member's peer has it:");
+    println!(
+        "a message of {SIZE} bytes to local members, on one core, by messages in a turn; latency until a member's peer has it:"
+    );
     println!(
         "{:>8} {:10} {:>12} {:>12} {:>13} {:>13} {:>10} {:>10} {:>10} {:>10}",
         "members", "", "messages/s", "32 a turn", "deliveries/s", "32 a turn", "us each", "32 a turn", "p50 us", "p99 us"

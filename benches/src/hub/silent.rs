@@ -24,7 +24,9 @@ pub fn run() -> Result {
             crowd.publish_timed(room, message, MEMBERS, false, room)?;
         }
     }
-    println!("\n{MESSAGES} messages of {SIZE} bytes to each of two rooms of {MEMBERS}, by turns; latency until a member's peer has it:");
+    println!(
+        "\n{MESSAGES} messages of {SIZE} bytes to each of two rooms of {MEMBERS}, by turns; latency until a member's peer has it:"
+    );
     for (room, who) in ROOMS.into_iter().zip(["all read", "and one that never reads"]) {
         let (half, most) = crowd.latencies(room)?;
         println!("  {who:26} p50 {:>7.1} us  p99 {:>7.1} us", microseconds(half), microseconds(most));
