@@ -7,8 +7,15 @@ mod broker;
 #[path = "../support/scripted/nats/mod.rs"]
 mod scripted_nats;
 
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "those of all suites")]
+#[path = "../../../tests/tls/keys.rs"]
+mod keys;
+
 mod hostile;
 mod kept;
 mod real;
 mod scripted;
+#[cfg(feature = "tls")]
+mod secured;
 mod support;

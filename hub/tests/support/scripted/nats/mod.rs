@@ -37,6 +37,7 @@ pub(crate) struct Server {
     /// A look at the heartbeats is scheduled.
     beating: Cell<bool>,
     refuses_logins: RefCell<Option<String>>,
+    says_behind_demand: RefCell<Option<Vec<u8>>>,
     jetstream: Cell<bool>,
     delay: Cell<Duration>,
     max_payload: Cell<usize>,
@@ -59,6 +60,7 @@ impl ScriptedNats {
             is_frozen: Cell::new(false),
             beating: Cell::new(false),
             refuses_logins: RefCell::default(),
+            says_behind_demand: RefCell::default(),
             jetstream: Cell::new(true),
             delay: Cell::new(Duration::ZERO),
             max_payload: Cell::new(1 << 20),
@@ -173,6 +175,11 @@ impl ScriptedNats {
         self.0.jetstream.set(on);
     }
 
+    /// Demands TLS of the next clients, and says this at once, in plaintext; it has no TLS.
+    pub fn demand_tls_and_say(&self, bytes: &[u8]) {
+        self.0.says_behind_demand.replace(Some(bytes.to_vec()));
+    }
+
     /// Tells the next clients that a message may have so many bytes.
     pub fn set_max_payload(&self, bytes: usize) {
         self.0.max_payload.set(bytes);
@@ -255,8 +262,10 @@ impl Server {
         let info = serde_json::json!({
             "server_id": "SCRIPTED", "server_name": "scripted", "version": "2.9.10", "proto": 1, "headers": true,
             "max_payload": self.max_payload.get(), "jetstream": self.jetstream.get(), "client_id": client.number,
+            "tls_required": self.says_behind_demand.borrow().is_some(),
         });
-        self.send(client, format!("INFO {info} \r\n").into_bytes());
+        let behind = self.says_behind_demand.borrow().clone().unwrap_or_default();
+        self.send(client, [format!("INFO {info} \r\n").as_bytes(), &behind].concat());
     }
 
     /// Sends bytes to a client, late if that was asked for.
