@@ -35,6 +35,8 @@ fn workers_hear_each_other_in_order_by_nats() {
 
 /// Each publishes until all have heard the last of all.
 fn on_workers(config: &HubConfig) {
+    // However late a worker is, nothing is dropped for it.
+    let config = config.clone().queue(100_000, 100 << 20);
     let (present, finished, wrong) =
         (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
     workers(WORKERS, |worker| {
