@@ -123,7 +123,7 @@ impl Room {
 
     fn deliver(&self, message: &SharedBytes) -> Result {
         self.members.borrow().iter().for_each(|member| member.write_shared(message));
-        Ok(self.reactor.iterate(Some(Duration::ZERO))?)
+        self.reactor.iterate(Some(Duration::ZERO))
     }
 
     /// Reads what has come, and turns until nothing is left.
