@@ -6,7 +6,7 @@
 //!         for TOPIC@GROUP each message comes to one. What was missed is told.
 
 use torsade::hub::{Encoding, Hub, HubConfig, Member, Message, Start, WhenDisconnected};
-use torsade::{SharedBytes, prelude::*, react};
+use torsade::{prelude::*, react};
 
 struct Terminal {
     hub: Hub,
@@ -16,18 +16,18 @@ struct Terminal {
 
 impl LineProtocol for Terminal {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        let encoding = Encoding::new(line_of).gaps(|gap| Some(SharedBytes::from(format!("({gap})\n").into_bytes())));
+        let encoding = Encoding::new(line_of).gaps(|gap| Some(format!("({gap})\n").into_bytes()));
         for topic in &self.topics {
             if let Some((topic, group)) = topic.split_once('@') {
                 let terminal = transport.clone();
                 let show = move |message: &Message| {
-                    terminal.write_shared(&line_of(message));
+                    terminal.write(line_of(message));
                     Ok(())
                 };
-                self.hub.subscribe_in_group(topic, group, show)?.detach();
+                self.hub.subscribe_in_group(topic, group, show)?;
             } else {
                 let start = if topic.starts_with("log.") { Start::Last(10) } else { Start::Next };
-                self.hub.join(topic, Member::new(transport, &encoding).start(start))?.detach();
+                self.hub.join(topic, Member::new(transport, &encoding).start(start))?;
             }
         }
         let terminal = transport.clone();
@@ -52,9 +52,9 @@ impl LineProtocol for Terminal {
     }
 }
 
-/// As it is shown, made once for all who are shown it.
-fn line_of(message: &Message) -> SharedBytes {
-    SharedBytes::from([message.topic().as_str().as_bytes(), b" ", message.payload(), b"\n"].concat())
+/// As it is shown.
+fn line_of(message: &Message) -> Vec<u8> {
+    [message.topic().as_str().as_bytes(), b" ", message.payload(), b"\n"].concat()
 }
 
 fn main() -> Result {
