@@ -8,6 +8,7 @@ mod datagrams;
 #[cfg(unix)]
 mod endpoints;
 mod file_server;
+mod ladder;
 mod processes;
 mod programs;
 mod simulated;

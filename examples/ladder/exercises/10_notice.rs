@@ -1,0 +1,96 @@
+//! Exercise 10: have the visitor notice that nothing can come any more.
+//!
+//! When a network is cut, nobody is told: a connection over which nothing comes looks like one on which nobody speaks. The server of
+//! this exercise says something every ten seconds. Have the visitor break off after thirty seconds without a line, and come back
+//! when it can. (The right call is `abort_connection`: a graceful close would wait for an answer.)
+
+use std::time::Duration;
+
+use torsade::Backoff;
+use torsade::prelude::*;
+
+struct Visitor {
+    backoff: Backoff,
+}
+
+impl LineProtocol for Visitor {
+    fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        println!("connected to {}", transport.peer());
+        transport.send_line("Here I am.");
+        Ok(())
+    }
+
+    fn line_received(&mut self, _transport: &LineTransport, line: &[u8]) -> Result {
+        self.backoff.reset_delay(); // the server works: should it be lost, begin with short waits
+        println!("{}", String::from_utf8_lossy(line));
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _transport: &LineTransport, reason: &Reason) -> Result {
+        println!("disconnected: {reason}");
+        Ok(())
+    }
+}
+
+/// Starts the client on any reactor, a simulated one as well.
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Connector> {
+    let factory = ReconnectingClientFactory::with_backoff(|backoff| {
+        move |_peer| LineReceiver::new(Visitor { backoff: backoff.clone() }).delimiter(b"\n")
+    });
+    Ok(reactor.connect(endpoint, factory.max_delay(Duration::from_secs(30)))?)
+}
+
+fn main() -> Result {
+    let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
+    let reactor = Reactor::new()?;
+    start(&reactor, &endpoint)?;
+    reactor.run()
+}
+
+#[cfg(test)]
+pub mod check {
+    use std::time::Duration;
+
+    use torsade::prelude::*;
+    use torsade::simulated::{Simulation, SimulationError};
+
+    use super::start;
+
+    /// Says something every ten seconds.
+    struct Clock;
+
+    impl Protocol for Clock {
+        fn connection_made(&mut self, transport: &Transport) -> Result {
+            tick(transport.clone());
+            Ok(())
+        }
+
+        fn data_received(&mut self, _transport: &Transport, _data: &[u8]) -> Result {
+            Ok(())
+        }
+    }
+
+    fn tick(guest: Transport) {
+        if guest.is_connected() {
+            guest.write("tick\n");
+            guest.reactor().clone().call_later(Duration::from_secs(10), move || tick(guest));
+        }
+    }
+
+    #[test]
+    pub fn a_cut_is_noticed_and_healed() -> Result<(), SimulationError> {
+        let simulation = Simulation::new(1);
+        simulation.host("10.0.0.1").listen("tcp:8000", |_peer| Clock).expect("the port is free");
+        start(&simulation.host("10.0.0.2"), "10.0.0.1:8000").expect("it starts");
+        simulation.run_for(Duration::from_secs(100))?;
+        let visitor = || simulation.log().on("10.0.0.2");
+        assert_eq!(visitor().named("connection_lost").len(), 0, "as long as lines come, it stays");
+        simulation.partition("10.0.0.1", "10.0.0.2");
+        simulation.run_for(Duration::from_secs(40))?;
+        assert_eq!(visitor().named("connection_lost").len(), 1, "nothing has come for 40 s, and it has not noticed");
+        simulation.heal("10.0.0.1", "10.0.0.2");
+        simulation.run_for(Duration::from_secs(60))?;
+        assert_eq!(visitor().named("connection_made").len(), 2, "it is not back");
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! A solution of exercise 3.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use torsade::prelude::*;
+
+/// Everybody who is connected, by the number of the connection.
+type Room = Rc<RefCell<BTreeMap<u64, LineTransport>>>;
+
+struct Guest {
+    room: Room,
+    name: Option<String>,
+}
+
+impl LineProtocol for Guest {
+    fn connection_made(&mut self, transport: &LineTransport) -> Result {
+        self.room.borrow_mut().insert(transport.id(), transport.clone());
+        Ok(())
+    }
+
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        let text = String::from_utf8_lossy(line);
+        let Some(name) = &self.name else {
+            self.name = Some(text.into_owned());
+            return Ok(());
+        };
+        let message = format!("{name}: {text}");
+        for (id, other) in &*self.room.borrow() {
+            if *id != transport.id() {
+                other.send_line(&message);
+            }
+        }
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, transport: &LineTransport, _reason: &Reason) -> Result {
+        self.room.borrow_mut().remove(&transport.id());
+        Ok(())
+    }
+}
+
+/// Starts the server on any reactor, a simulated one as well.
+pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
+    let room = Room::default();
+    Ok(reactor.listen(endpoint, move |_peer| LineReceiver::new(Guest { room: room.clone(), name: None }).delimiter(b"\n"))?)
+}
+
+fn main() -> Result {
+    let reactor = Reactor::new()?;
+    let port = start(&reactor, "127.0.0.1:8000")?;
+    println!("listening on {}", port.address());
+    reactor.run()
+}
+
+#[cfg(test)]
+pub mod check {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use torsade::{MemoryPeer, MemoryReactor};
+
+    use super::start;
+
+    #[test]
+    pub fn the_others_see_who_has_said_it() {
+        let reactor = MemoryReactor::new();
+        start(&reactor, "tcp:8000").expect("it starts");
+        let (ada, ben) = (connect(&reactor, 2), connect(&reactor, 3));
+        ada.send(b"Ada\n");
+        assert_eq!(heard(&reactor, &ben), "", "a name is not passed on");
+        ben.send(b"Ben\n");
+        ada.send(b"hello\nis anybody there?\n");
+        assert_eq!(heard(&reactor, &ben), "Ada: hello\nAda: is anybody there?\n");
+        ben.send(b"I am\n");
+        assert_eq!(heard(&reactor, &ada), "Ben: I am\n");
+    }
+
+    fn connect(reactor: &MemoryReactor, host: u8) -> MemoryPeer {
+        let peer = reactor.connect_peer(SocketAddr::from(([10, 0, 0, host], 1)), SocketAddr::from(([0, 0, 0, 0], 8000)));
+        reactor.advance(Duration::ZERO);
+        peer.expect("it listens on port 8000")
+    }
+
+    fn heard(reactor: &MemoryReactor, peer: &MemoryPeer) -> String {
+        reactor.advance(Duration::ZERO);
+        String::from_utf8_lossy(&peer.take_received()).into_owned()
+    }
+}
