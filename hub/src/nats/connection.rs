@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use torsade_protocols::{SharedBytes, Transport};
-use torsade_reactor::{DelayedCall, Firer};
+use torsade_reactor::{DelayedCall, Firer, report_error};
 
 use super::jetstream::Streams;
 use super::known::KnownStreams;
@@ -130,11 +130,21 @@ impl Connection {
                 None => connection.ping(Barrier::Seen),
                 // On a slow way our own bytes may keep the PING waiting: as long as they are taken, the server is there.
                 Some(before) if before != acknowledged => {}
-                Some(_) => return connection.abort(EngineError::Lost(format!("the server has said nothing for {SILENCE:?}"))),
+                Some(_) => connection.give_up_unless_heard(),
             }
             connection.watch_silence();
         });
         self.idle.replace(Some(call));
+    }
+
+    /// Gives the connection up after another look at what has come: this program may have been stopped for a while.
+    fn give_up_unless_heard(self: &Rc<Self>) {
+        let there = Rc::downgrade(self);
+        self.transport.reactor().call_later(Duration::ZERO, move || {
+            if let Some(connection) = there.upgrade().filter(|connection| connection.asked.get().is_some()) {
+                connection.abort(EngineError::Lost(format!("the server has said nothing for {SILENCE:?}")));
+            }
+        });
     }
 
     /// Ends the connection at once, for this reason.
@@ -230,6 +240,9 @@ impl Connection {
     /// Sends a message that nobody answers.
     pub(super) fn publish(self: &Rc<Self>, subject: &str, publication: &Publication) {
         let (headers, payload) = (pairs(publication.headers()), publication.payload());
+        if let Err(why) = self.check_length(&headers, payload) {
+            return report_error("hub", format_args!("a message on {subject} is dropped: {why}"));
+        }
         if payload.len() < SHARED_FROM {
             self.send(subject, None, &headers, payload);
         } else {
@@ -241,6 +254,16 @@ impl Connection {
         if !self.confirming.replace(true) {
             self.ping(Barrier::Seen);
         }
+    }
+
+    /// Refuses what the server would close the connection for.
+    pub(super) fn check_length(&self, headers: &[(&str, &str)], payload: &[u8]) -> Result<(), String> {
+        let length = payload.len() + if headers.is_empty() { 0 } else { write_headers(headers.iter().copied()).len() };
+        let limit = self.max_payload.get();
+        if length <= limit {
+            return Ok(());
+        }
+        Err(format!("its {length} bytes, with its headers, exceed the server's max_payload of {limit}"))
     }
 
     /// Sends a message.

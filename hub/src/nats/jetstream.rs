@@ -132,12 +132,16 @@ struct State {
 
 /// A message that is to be stored.
 struct Store {
-    subject: Rc<str>,
-    headers: Vec<(String, String)>,
-    payload: Arc<[u8]>,
+    content: Rc<Content>,
     firer: Firer<MessageId>,
     /// How often nobody was there to take it.
     refused: u32,
+}
+
+struct Content {
+    subject: Rc<str>,
+    headers: Vec<(String, String)>,
+    payload: Arc<[u8]>,
 }
 
 /// The streams of a connection, by their subjects.
@@ -307,7 +311,12 @@ impl Connection {
         let (deferred, firer) = Deferred::new();
         let mut headers = publication.headers().to_vec();
         headers.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let store = Store { subject: subject.into(), headers, payload: Arc::clone(publication.payload()), firer, refused: 0 };
+        let content = Content { subject: subject.into(), headers, payload: Arc::clone(publication.payload()) };
+        if let Err(why) = self.check_length(&pairs(&content.headers), &content.payload) {
+            firer.errback(EngineError::Unsupported(why));
+            return deferred;
+        }
+        let store = Store { content: Rc::new(content), firer, refused: 0 };
         if keep > stream.state.borrow().keep {
             let mut state = stream.state.borrow_mut();
             state.keep = keep;
@@ -350,9 +359,9 @@ impl Connection {
     }
 
     fn store_now(self: &Rc<Self>, stream: &Rc<Stream>, number: u64, store: Store) {
-        let (subject, headers, payload) = (Rc::clone(&store.subject), store.headers.clone(), Arc::clone(&store.payload));
+        let content = Rc::clone(&store.content);
         let (there, stream) = (Rc::downgrade(self), Rc::clone(stream));
-        self.request(&subject, &pairs(&headers), &payload, move |answer| {
+        self.request(&content.subject, &pairs(&content.headers), &content.payload, move |answer| {
             let error = match answer {
                 Ok(answer) if answer.status == Some(503) => ApiError::Off,
                 Ok(answer) => match stored(answer.payload) {

@@ -185,3 +185,20 @@ fn presence_is_right_again_after_the_server_has_lost_everything() {
     assert_eq!(world.value(one.present("room")), ["ada", "bob"]);
     assert_eq!(world.value(one.present("room.other")), [""; 0]);
 }
+
+#[test]
+fn what_is_longer_than_the_server_takes_is_refused_and_nothing_else() {
+    let world = World::new();
+    world.server.set_max_payload(1000);
+    let (hub, list) = (world.hub(1), world.notes());
+    hub.subscribe("room", list.clone()).unwrap();
+    world.value(hub.when_connected());
+    world.run(1);
+    hub.publish("room", vec![b'x'; 1001]).unwrap();
+    hub.publish("room", vec![b'x'; 1000]).unwrap();
+    let error = world.result(hub.publish_stored("log.a", vec![b'x'; 1000])).unwrap_err();
+    assert!(error.ends_with("with its headers, exceed the server's max_payload of 1000"), "{error}");
+    world.value(hub.publish_stored("log.a", vec![b'x'; 900]));
+    world.run(1);
+    assert_eq!((list.take().len(), world.server.connections()), (1000, 1));
+}
