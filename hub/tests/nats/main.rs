@@ -4,6 +4,7 @@
 
 #[path = "../support/broker.rs"]
 mod broker;
+#[allow(dead_code, reason = "the promises use the rest")]
 #[path = "../support/scripted/nats/mod.rs"]
 mod scripted_nats;
 

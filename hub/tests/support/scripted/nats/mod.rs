@@ -2,9 +2,7 @@
 //!
 //! It speaks as much of NATS as the hub uses, and answers as nats-server 2.9 does: the core protocol with headers and queue groups,
 //! JetStream's streams and push consumers, and its buckets. A suite takes it by
-//! `#[path = "../support/scripted/nats/mod.rs"] mod scripted_nats;`.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+//! `#[path = "../support/scripted/nats/mod.rs"] mod scripted_nats;`, and allows `dead_code` in it.
 
 mod api;
 mod client;
@@ -48,7 +46,6 @@ pub(crate) struct Server {
 
 impl ScriptedNats {
     /// A server with JetStream that keeps nothing yet, and listens nowhere.
-    #[expect(clippy::new_without_default, reason = "a test")]
     pub fn new() -> Self {
         Self(Rc::new(Server {
             place: RefCell::default(),
@@ -244,6 +241,12 @@ impl ScriptedNats {
     /// The payloads of a stream, and how many it may keep.
     pub fn stored(&self, stream: &str) -> (Vec<String>, i64) {
         self.0.streams.stored(stream)
+    }
+}
+
+impl Default for ScriptedNats {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
