@@ -88,7 +88,7 @@ impl Cursor {
             return (before.at != NOTHING).then_some(Gap::Reset);
         }
         let is_whole = is_kept || is_counted;
-        self.added = self.added.map(|added| added + read.count).filter(|_| is_whole);
+        self.added = self.added.map(|added| added.saturating_add(read.count)).filter(|_| is_whole);
         match read.last.filter(|last| *last > before.at) {
             Some(last) => (self.at, self.is_entry) = (last, true),
             // It is told once.

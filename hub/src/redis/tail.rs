@@ -68,12 +68,14 @@ impl Session {
     pub(super) fn subscribe_stored(self: &Rc<Self>, id: InterestId, interest: &Interest) {
         let (session, after) = (Rc::clone(self), interest.after);
         let topic = interest.pattern.topic();
-        if let Some(topic) = &topic {
+        // Asked at once: what is stored after this call is to come.
+        let begun = topic.as_ref().map(|topic| {
             self.tails.by_id.borrow_mut().insert(id, topic.clone());
-        }
+            self.beginning(topic, after)
+        });
         self.reactor.execute(async move {
-            let begun = match &topic {
-                Some(topic) => session.beginning(topic, after).await,
+            let begun = match begun {
+                Some(begun) => begun.await,
                 None => Err(EngineError::Unsupported("a stream is one topic, not a pattern".to_owned())),
             };
             let is_wanted = topic.is_none() || session.tails.by_id.borrow().contains_key(&id);
@@ -90,17 +92,24 @@ impl Session {
         });
     }
 
-    async fn beginning(self: &Rc<Self>, topic: &Topic, after: Option<MessageId>) -> Result<(Cursor, Option<Gap>), EngineError> {
+    /// Asks where a subscription begins.
+    fn beginning(
+        self: &Rc<Self>,
+        topic: &Topic,
+        after: Option<MessageId>,
+    ) -> impl Future<Output = Result<(Cursor, Option<Gap>), EngineError>> + use<> {
         let key = topic.as_str().as_bytes();
         let info = self.call(key, &[b"XINFO", b"STREAM", key]);
         let asked = after.filter(|after| *after != NOTHING).map(|after| after.to_string());
         let entry = asked.map(|after| self.call(key, &[b"XRANGE", key, after.as_bytes(), after.as_bytes()]));
-        let info = StreamInfo::new(answer(info).await)?;
-        let is_kept = match entry {
-            Some(entry) => !Entry::list(answer(entry).await?)?.is_empty(),
-            None => false,
-        };
-        Ok(Cursor::begin(after, info, is_kept))
+        async move {
+            let info = StreamInfo::new(answer(info).await)?;
+            let is_kept = match entry {
+                Some(entry) => !Entry::list(answer(entry).await?)?.is_empty(),
+                None => false,
+            };
+            Ok(Cursor::begin(after, info, is_kept))
+        }
     }
 
     fn follow(self: &Rc<Self>, id: InterestId, topic: &Topic, after: Option<MessageId>, cursor: Cursor, gap: Option<Gap>) {

@@ -9,6 +9,9 @@ mod scripted_redis;
 
 mod client;
 mod cluster;
+mod hostile;
 mod real;
 mod scripted;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;

@@ -81,6 +81,20 @@ fn messages_go_from_one_hub_to_another() {
 }
 
 #[test]
+fn whoever_subscribes_hears_what_is_published_after_that() {
+    let world = World::new(17);
+    let hub = world.hub("10.0.0.1");
+    world.run(1000);
+    for topic in ["room", "log.all"] {
+        let (seen, subscriber) = notes();
+        hub.subscribe(topic, subscriber).unwrap();
+        hub.publish(topic, "at once").unwrap();
+        world.run(1000);
+        assert_eq!(*seen.borrow(), ["at once"], "{topic}");
+    }
+}
+
+#[test]
 fn a_large_message_comes_whole() {
     let world = World::new(2);
     let hub = world.hub("10.0.0.1");

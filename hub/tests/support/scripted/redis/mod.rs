@@ -19,7 +19,7 @@ use torsade::prelude::*;
 
 use self::connection::Client;
 use self::data::Data;
-pub use self::wire::Value;
+pub use self::wire::{CommandDecoder, Value};
 
 /// A broker with its data; a cheap handle. It listens on any host, and on another one after the first has crashed.
 #[derive(Clone, Default)]
