@@ -170,8 +170,10 @@ impl Session {
                 session.tails.tails.borrow_mut().retain(|known| !Rc::ptr_eq(known, &tail));
                 match ran {
                     Ok(()) => link.part(),
-                    Err(EngineError::Refused(said) | EngineError::Unsupported(said)) => session.end(&EngineError::Lost(said)),
-                    Err(error) => session.end(&error),
+                    Err(EngineError::Refused(said) | EngineError::Unsupported(said)) => {
+                        session.link_lost(&link, &EngineError::Lost(said));
+                    }
+                    Err(error) => session.link_lost(&link, &error),
                 }
             });
         });
@@ -209,12 +211,7 @@ impl Session {
             if tail.topics.borrow().is_empty() {
                 return Ok(());
             }
-            let ready = tail.ready.take();
-            if ready.is_empty() {
-                tail.wait(link).await?;
-                continue;
-            }
-            let asked: Vec<_> = ready.into_iter().filter_map(|topic| tail.ask(link, topic)).collect();
+            let asked: Vec<_> = tail.ready.take().into_iter().filter_map(|topic| tail.ask(link, topic)).collect();
             for Asked { topic, cursor, count, info, range } in asked {
                 let (entries, mut info) = (Entry::list(answer(range).await?)?, info);
                 let read = Read::of(&entries, cursor.at);
@@ -227,6 +224,7 @@ impl Session {
                 };
                 self.deliver(tail, &topic, &cursor, count, read, info, entries);
             }
+            tail.wait(link).await?;
         }
     }
 
@@ -304,13 +302,20 @@ impl Tail {
         Some(Asked { topic, cursor, count, info, range })
     }
 
-    /// Waits until a topic has something to read, or others are to be waited for.
+    /// Waits until a topic has something to read, or others are to be waited for. If some have already, it is only looked at the others.
     async fn wait(&self, link: &Link) -> Result<(), EngineError> {
         let reply = {
-            let topics = self.topics.borrow();
-            let places: Vec<_> =
-                topics.iter().map(|(topic, followed)| (topic.as_str(), followed.cursor.at.to_string())).collect();
-            let mut parts: Vec<&[u8]> = vec![b"XREAD", b"COUNT", b"1", b"BLOCK", BLOCK, b"STREAMS"];
+            let (topics, ready) = (self.topics.borrow(), self.ready.borrow());
+            let others = topics.iter().filter(|(topic, _)| !ready.contains(*topic));
+            let places: Vec<_> = others.map(|(topic, followed)| (topic.as_str(), followed.cursor.at.to_string())).collect();
+            if places.is_empty() {
+                return Ok(());
+            }
+            let mut parts: Vec<&[u8]> = vec![b"XREAD", b"COUNT", b"1"];
+            if ready.is_empty() {
+                parts.extend([&b"BLOCK"[..], BLOCK]);
+            }
+            parts.push(b"STREAMS");
             parts.extend(places.iter().map(|(key, _)| key.as_bytes()));
             parts.extend(places.iter().map(|(_, at)| at.as_bytes()));
             link.call(&parts)
