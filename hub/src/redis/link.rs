@@ -209,6 +209,7 @@ impl Link {
 
     /// Sends what waits to be sent, and closes it.
     pub(super) fn close(&self) {
+        self.0.phase.set(Phase::Ended);
         if let Some(transport) = self.transport() {
             transport.lose_connection();
         }
@@ -379,6 +380,10 @@ impl FrameProtocol<RespDecoder> for Link {
         transport.set_read_while_congested(true);
         transport.set_close_timeout(KEEPALIVE);
         transport.set_tcp_nodelay(true).ok();
+        if self.0.phase.get() == Phase::Ended {
+            // Nobody wants it any more.
+            transport.abort_connection();
+        }
         self.watch(&transport.reactor().clone());
         self.0.transport.replace(Some(transport));
         Ok(())

@@ -194,11 +194,13 @@ impl Session {
 
     /// A connection is lost. What the others still have to say of what was stored is waited for, so that it is not stored again.
     pub(super) fn link_lost(self: &Rc<Self>, link: &Link, error: &EngineError) {
-        if link.is(&self.main) || self.ended.get().is_some() {
-            return self.end(error);
+        let pending = link.end(error);
+        if self.ended.get().is_some() {
+            return pending.into_iter().for_each(|pending| pending.answer.give(Err(error.clone())));
         }
-        for pending in link.end(error) {
-            self.unanswered.borrow_mut().push(pending);
+        self.unanswered.borrow_mut().extend(pending);
+        if link.is(&self.main) {
+            return self.end(error);
         }
         if self.failing.set(error.clone()).is_ok() {
             self.end_when_answered(0);

@@ -352,20 +352,49 @@ fn presence_ends_with_its_process() {
 }
 
 #[test]
-fn a_hub_that_is_closed_leaves_no_connection() {
-    let world = World::new(14);
+fn a_hub_that_is_closed_leaves_nothing() {
+    for wait in [0, 1, 5, 20, 50, 1000] {
+        let world = World::new(14);
+        let host = world.simulation.host("10.0.0.1");
+        let hub = HubConfig::new("redis://10.0.0.9").unwrap().replay("log.>", 1000).unwrap().open(&host).unwrap();
+        let (seen, subscriber) = notes();
+        let gone = Rc::downgrade(&seen);
+        hub.subscribe("log.all", subscriber).unwrap();
+        hub.subscribe_from("log.all", Start::Oldest, Notes(Rc::clone(&seen))).unwrap();
+        world.run(wait);
+        hub.publish("log.all", "last").unwrap();
+        hub.publish("room", "last").unwrap();
+        let closed = hub.close();
+        drop((hub, seen));
+        world.run(20_000);
+        assert!(closed.is_called());
+        assert_eq!(world.redis.clients(), 0, "closed after {wait} ms");
+        assert_eq!(gone.strong_count(), 0);
+        assert!(host.leftovers().is_clean(), "closed after {wait} ms: {:?}", host.leftovers());
+        if wait > 50 {
+            assert_eq!(world.ask("XLEN log.all"), Value::Number(1));
+        }
+    }
+}
+
+#[test]
+fn a_busy_topic_does_not_keep_others_waiting() {
+    let world = World::new(18);
     let hub = world.hub("10.0.0.1");
     let (seen, subscriber) = notes();
-    hub.subscribe("log.all", subscriber).unwrap();
+    hub.subscribe("log.busy", subscriber).unwrap();
+    hub.subscribe("log.quiet", Notes(Rc::clone(&seen))).unwrap();
     world.run(1000);
-    hub.publish("log.all", "last").unwrap();
-    hub.publish("room", "last").unwrap();
-    let closed = hub.close();
+    world.redis.drop_all();
+    for number in 0..3000 {
+        world.ask(&format!("XADD log.busy * payload {number}"));
+    }
+    world.simulation.run_until(|| !seen.borrow().is_empty()).unwrap();
+    world.ask("XADD log.quiet * payload quiet");
+    world.simulation.run_until(|| seen.borrow().iter().any(|text| text == "quiet")).unwrap();
+    assert!(seen.borrow().len() < 1000, "{} came first", seen.borrow().len());
     world.run(10_000);
-    assert!(closed.is_called());
-    assert_eq!(world.redis.clients(), 0);
-    assert_eq!(world.ask("XLEN log.all"), Value::Number(1));
-    drop(seen);
+    assert_eq!(seen.borrow().len(), 3001);
 }
 
 #[test]
