@@ -1,5 +1,7 @@
 //! A server that says what it likes.
 
+use torsade::simulated::{Simulation, simulate};
+
 use crate::support::World;
 
 #[test]
@@ -99,4 +101,39 @@ fn a_flood_of_pings_that_nobody_reads_the_answers_of_is_bounded() {
     world.run(5);
     let pongs = world.server.heard().iter().filter(|line| *line == "PONG").count();
     assert!(hub.is_connected() && pongs > 0 && pongs < 1_000_000, "{pongs}");
+}
+
+#[test]
+fn a_garbled_stream_is_survived() {
+    let valid: &[u8] = b"INFO {\"headers\":true,\"max_payload\":1000} \r\nPING\r\nPONG\r\n+OK\r\n-ERR 'Slow Consumer'\r\nMSG room 1 5\r\nhello\r\n\
+        HMSG room 1 12 17\r\nNATS/1.0\r\n\r\nhello\r\nMSG log.a 2.0 $JS.ACK.log_-a.C1.1.1.1.1796000000000000000.0 5\r\nhello\r\n\
+        HMSG _INBOX.d 2.0 48 48\r\nNATS/1.0 100 Idle\r\nNats-Last-Consumer: 99\r\n\r\n\r\nMSG _INBOX.x.1 r 2\r\n{}\r\n";
+    simulate(0..60, |simulation: &Simulation| {
+        let world = World::on(simulation);
+        let (hub, list) = (world.hub(1), world.notes());
+        hub.subscribe("room", list.clone())?;
+        hub.subscribe("log.a", list.clone())?;
+        world.value(hub.when_connected());
+        world.run(1);
+        let mut garbled = valid.repeat(3);
+        for _ in 0..=simulation.draw(6) {
+            let at = usize::try_from(simulation.draw(garbled.len() as u64))?;
+            match simulation.draw(4) {
+                0 => garbled[at] = u8::try_from(simulation.draw(256))?,
+                1 => drop(garbled.remove(at)),
+                2 => garbled.insert(at, b"\r\n 0%-9"[usize::try_from(simulation.draw(7))?]),
+                _ => garbled.truncate(at.max(1)),
+            }
+        }
+        world.server.say(&garbled);
+        // What was begun and not ended is waited for, at most until the server has been silent for too long.
+        world.run(90);
+        world.until("it is back", || hub.is_connected());
+        world.run(1);
+        list.take();
+        world.server.publish("room", b"still here");
+        world.run(40);
+        assert!(list.take().contains("still here"));
+        Ok::<_, Box<dyn std::error::Error>>(())
+    });
 }

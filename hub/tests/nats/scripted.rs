@@ -5,7 +5,6 @@ use std::time::Duration;
 use torsade::hub::HubConfig;
 use torsade::simulated::{Faults, Simulation, simulate_with};
 
-use crate::scripted_nats::ScriptedNats;
 use crate::support::World;
 
 const MISSED: &str = "(messages were missed while the broker was not to be reached)";
@@ -13,9 +12,7 @@ const MISSED: &str = "(messages were missed while the broker was not to be reach
 #[test]
 fn messages_come_in_order_over_bad_networks() {
     simulate_with(&Faults::lossy(), 0..20, |simulation: &Simulation| {
-        let server = ScriptedNats::new();
-        server.listen(&simulation.host("10.0.0.9"), "10.0.0.9:4222");
-        let world = World { simulation: simulation.clone(), server };
+        let world = World::on(simulation);
         let (one, other, list) = (world.hub(1), world.hub(2), world.notes());
         other.subscribe("room.*", list.clone())?;
         world.until("both are there", || one.is_connected() && other.is_connected());

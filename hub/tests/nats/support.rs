@@ -101,9 +101,12 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let simulation = Simulation::new(1);
-        let server = ScriptedNats::new();
-        server.listen(&simulation.host("10.0.0.9"), "10.0.0.9:4222");
-        Self { simulation, server }
+        Self { server: listening(&simulation), simulation }
+    }
+
+    /// In a simulation that has begun.
+    pub fn on(simulation: &Simulation) -> Self {
+        Self { server: listening(simulation), simulation: simulation.clone() }
     }
 
     /// A hub on the host with this last number, which keeps 5 messages of topics in `log`.
@@ -140,6 +143,12 @@ impl World {
         self.until("a Deferred", || result.borrow().is_some());
         result.take().expect("it has fired")
     }
+}
+
+fn listening(simulation: &Simulation) -> ScriptedNats {
+    let server = ScriptedNats::new();
+    server.listen(&simulation.host("10.0.0.9"), "10.0.0.9:4222");
+    server
 }
 
 /// What a subscriber has got.
