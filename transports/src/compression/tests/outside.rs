@@ -8,7 +8,7 @@ use super::*;
 
 /// Reads many streams, each after its length, in pieces of seven bytes, and prints all that came out; fails unless each
 /// stream has ended.
-const PYTHON_READS: &str = "
+pub(super) const PYTHON_READS: &str = "
 import struct, sys, zlib
 data = sys.stdin.buffer.read()
 while data:

@@ -2,7 +2,7 @@
 
 use torsade_protocols::Flush;
 
-use super::outside::run;
+use super::outside::{PYTHON_READS, run};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -208,5 +208,64 @@ assert decoder.eof and not decoder.unused_data
     is_read_by(Format::Deflate, "pigz", &["-dc"]);
     for format in formats().filter(|format| matches!(format, Format::Lz4 | Format::Zstd)) {
         is_read_by(format, format.name(), &["-dc"]);
+    }
+}
+
+/// A stream of shared messages, writes, flushes, stored pieces, barriers and silences at random, and what it says.
+fn mixed(options: &Compression, pool: &SharedPool, below: &mut impl FnMut(usize) -> usize) -> (Vec<u8>, Vec<u8>) {
+    let source = [text(8000), noise(8000)].concat();
+    let (mut sender, mut wire, mut plain, mut now) = (layer(pool), Vec::new(), Vec::new(), NOW);
+    sender.compress(options).unwrap();
+    for _ in 0..1 + below(20) {
+        let piece = &source[below(125) * 100..][..1 + below(60) * below(60)];
+        let act = below(9);
+        match act {
+            0..=2 => write_shared(&mut sender, &once(piece), &mut wire, now),
+            3 | 4 => sender.write(piece, &mut wire, now).unwrap(),
+            5 => write_uncompressed(&mut sender, piece, &mut wire),
+            6 => sender.flush(&mut wire, now).unwrap(),
+            7 => sender.barrier(&mut wire, now).unwrap(),
+            _ => {
+                now += SECOND;
+                sender.expire(&mut wire, &mut Vec::new(), now).unwrap();
+            }
+        }
+        if act < 6 {
+            plain.extend_from_slice(piece);
+        }
+    }
+    sender.finish(&mut wire).unwrap();
+    (wire, plain)
+}
+
+#[test]
+fn whatever_stands_around_shared_messages_others_read_it() {
+    let mut luck = noise(100_000).into_iter().cycle();
+    let mut below = move |count: usize| usize::from(luck.next().unwrap_or(0)) % count;
+    let python = |bits| ["python3", "-c", PYTHON_READS, bits];
+    for (options, program) in [
+        (Compression::deflate(), &python("15")[..]),
+        (Compression::deflate_raw().level(1).flush(Flush::Partial), &python("-15")),
+        (Compression::gzip().history(1000), &python("31")),
+        (Compression::gzip().level(9), &["gzip", "-dc"]),
+        (Compression::zstd(), &["zstd", "-dc"]),
+        (Compression::lz4(), &["lz4", "-dc"]),
+    ] {
+        if !formats().any(|format| format == options.format) {
+            continue;
+        }
+        // One encoder: making a fragment takes it from the stream.
+        let pool = EncoderPool::with_limits(1, SECOND);
+        let (mut input, mut expected) = (Vec::new(), Vec::new());
+        for _ in 0..100 {
+            let (wire, plain) = mixed(&options, &pool, &mut below);
+            if program[0] == "python3" && !wire.is_empty() {
+                input.extend_from_slice(&(wire.len() as u32).to_be_bytes());
+            }
+            input.extend(wire);
+            expected.extend(plain);
+        }
+        let Some(got) = run(program[0], &program[1..], &input) else { continue };
+        assert!(got == expected, "{program:?}: {} bytes instead of {}", got.len(), expected.len());
     }
 }
