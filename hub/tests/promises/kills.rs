@@ -253,12 +253,15 @@ fn publish_until_killed() {
     let hub = config(HubConfig::new(&url).unwrap()).open(&reactor).unwrap();
     let _presence = hub.enter(ROOM, name.as_str()).unwrap();
     let mut number = 0;
-    let publishes = hub.clone();
     let timer = LoopingCall::new(&reactor, move || {
         let text = numbered(&name, number);
-        publishes.publish(LIVE, &text)?;
+        hub.publish(LIVE, &text)?;
         let said = format!("stored {text}.");
-        publishes.publish_stored(KEPT, &text).add_callback(move |_id| Ok(println!("{said}"))).detach();
+        let stored = hub.publish_stored(KEPT, &text).add_callback(move |_id| {
+            println!("{said}");
+            Ok(())
+        });
+        stored.detach();
         number += 1;
         Ok(())
     });

@@ -17,10 +17,8 @@ mod broker;
 #[path = "../../../tests/support/child.rs"]
 mod child;
 
-#[allow(dead_code, reason = "a part of it is used")]
 #[path = "../support/scripted/nats/mod.rs"]
 mod scripted_nats;
-#[allow(dead_code, reason = "a part of it is used")]
 #[path = "../support/scripted/redis/mod.rs"]
 mod scripted_redis;
 

@@ -219,7 +219,11 @@ impl World {
     pub fn wait<T: 'static>(&self, what: &str, deferred: Deferred<T>) -> std::result::Result<T, Failure> {
         let result = Rc::<RefCell<Option<_>>>::default();
         let slot = Rc::clone(&result);
-        deferred.add_both(move |result| Ok(drop(slot.replace(Some(result))))).detach();
+        let told = deferred.add_both(move |result| {
+            slot.replace(Some(result));
+            Ok(())
+        });
+        told.detach();
         self.run_until(what, || result.borrow().is_some());
         result.take().expect("it has come")
     }
