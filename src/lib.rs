@@ -70,8 +70,9 @@
 //! [Endpoints](manual::endpoints), [how connections close](manual::closing), [what bounds memory](manual::limits),
 //! [compression](manual::compression), [many machines](manual::many_machines), [testing, in simulated networks too](manual::testing),
 //! [the async ecosystem](manual::async_ecosystem), [speed](manual::speed), [the way of a byte](manual::way_of_a_byte),
-//! [decisions, and deviations from Twisted](manual::decisions). Twisted's names are found by searching this
-//! documentation: `loseConnection`, `callLater`, `ReconnectingClientFactory`.
+//! [decisions, and deviations from Twisted](manual::decisions). For those who port a Twisted program: [what is called how](manual::twisted), and
+//! [what a port does that the program did not](manual::porting). Twisted's names are found by searching this
+//! documentation, too: `loseConnection`, `callLater`, `ReconnectingClientFactory`.
 //!
 //! # Examples, in the order of learning
 //! In the package's `examples` folder, and run by `cargo run --example NAME` in a checkout: `echo_server`, `echo_client`,

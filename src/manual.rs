@@ -11,6 +11,8 @@
 //! | which crates of others run on a connection, and how | [`async_ecosystem`] |
 //! | what it costs | [`speed`] |
 //! | through which code a byte goes | [`way_of_a_byte`] |
+//! | what a name of Twisted is called here | [`twisted`] |
+//! | why a port of a Twisted program does not do what the program did | [`porting`] |
 //! | why something is as it is, and otherwise than in Twisted | [`decisions`] |
 
 #[doc = include_str!("manual/async_ecosystem.md")]
@@ -34,11 +36,17 @@ pub mod limits {}
 #[doc = include_str!("manual/many_machines.md")]
 pub mod many_machines {}
 
+#[doc = include_str!("manual/porting.md")]
+pub mod porting {}
+
 #[doc = include_str!("manual/speed.md")]
 pub mod speed {}
 
 #[doc = include_str!("manual/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("manual/twisted.md")]
+pub mod twisted {}
 
 #[doc = include_str!("manual/decisions.md")]
 pub mod decisions {}

@@ -44,6 +44,7 @@ impl fmt::Display for Host {
 /// assert_eq!("[fe80::1%eth0]:8000".parse::<HostPort>()?.to_string(), "[fe80::1%eth0]:8000");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "HostnameAddress")]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct HostPort {
     host: Host,

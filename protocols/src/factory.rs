@@ -46,6 +46,7 @@ use crate::transport::Transport;
 /// reactor.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "IProtocolFactory")]
 #[doc(alias = "ServerFactory")]
 #[doc(alias = "forProtocol")]
 #[diagnostic::on_unimplemented(

@@ -72,6 +72,7 @@ pub enum Deadline {
 
 impl Reason {
     /// Whether this is one of Twisted's three: done, lost or aborted, and not an error of a protocol or layer.
+    #[doc(alias = "ConnectionClosed")]
     #[must_use]
     pub const fn is_connection_closed(&self) -> bool {
         matches!(self, Self::ConnectionAborted | Self::ConnectionDone | Self::ConnectionLost(_))

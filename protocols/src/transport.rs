@@ -84,6 +84,7 @@ use crate::tls::TlsError;
 /// - TLS: [`start_tls`](Self::start_tls), [`tls_info`](Self::tls_info), and more.
 /// - UNIX sockets: [`peer_credentials`](Self::peer_credentials), [`send_descriptor`](Self::send_descriptor),
 ///   [`set_descriptor_limit`](Self::set_descriptor_limit).
+#[doc(alias = "IConsumer")]
 #[derive(Clone)]
 #[doc(alias = "ITransport")]
 #[doc(alias = "ITCPTransport")]
@@ -104,6 +105,7 @@ impl Transport {
     }
 
     /// A number that no other connection of this reactor has had; good as a key.
+    #[doc(alias = "logPrefix")]
     #[must_use]
     pub fn id(&self) -> u64 {
         self.0.id()
@@ -132,6 +134,7 @@ impl Transport {
     }
 
     /// Whether `connection_lost` is still to come.
+    #[doc(alias = "connected")]
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.0.is_connected()

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 #[doc(alias = "IAddress")]
 pub enum Address {
     /// It has no address: a connection in memory, a pipe, a UNIX socket that was not bound.
+    #[doc(alias = "PipeAddress")]
     Unnamed,
     /// TCP over IPv4 or IPv6.
     Tcp(SocketAddr),

@@ -117,6 +117,8 @@ struct Core {
 ///     reactor.run()
 /// }
 /// ```
+#[doc(alias = "IReactorCore")]
+#[doc(alias = "IReactorTime")]
 #[derive(Clone)]
 pub struct Reactor(Rc<Core>); // not `Send`: give other threads `reactor.handle()`
 

@@ -34,6 +34,11 @@ static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
 /// ```
 /// torsade::report_error("cache", format_args!("the cache cannot be written: {}", std::fmt::Error));
 /// ```
+#[doc(alias = "Logger")]
+#[doc(alias = "LogLevel")]
+#[doc(alias = "ILogObserver")]
+#[doc(alias = "globalLogBeginner")]
+#[doc(alias = "startLogging")]
 #[cold]
 #[inline(never)]
 pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {

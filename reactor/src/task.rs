@@ -92,6 +92,7 @@ impl Reactor {
     /// clock.advance(Duration::from_secs(5));
     /// assert_eq!(task.into_deferred().into_result().expect("it is done").expect("without an error"), 5);
     /// ```
+    #[doc(alias = "fromCoroutine")]
     #[doc(alias = "ensureDeferred")]
     #[doc(alias = "inlineCallbacks")]
     #[track_caller]

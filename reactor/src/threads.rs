@@ -28,6 +28,7 @@ impl Reactor {
     /// assert!(lines > 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[doc(alias = "deferToThreadPool")]
     #[doc(alias = "deferToThread")]
     #[track_caller]
     pub fn defer_to_thread<T: Send + 'static>(
@@ -47,6 +48,7 @@ impl Reactor {
     ///
     /// Threads are made when there is work for them. If the number is made smaller, threads beyond it end when their job is
     /// done. Host names are looked up on other threads, see [`resolve`](Self::resolve).
+    #[doc(alias = "getThreadPool")]
     #[doc(alias = "suggestThreadPoolSize")]
     pub fn suggest_thread_pool_size(&self, threads: usize) {
         self.backend().suggest_thread_pool_size(threads.max(1));

@@ -7,3 +7,4 @@ mod every_method;
 mod lifecycle;
 mod panics_in_drop;
 mod reentrancy;
+mod symptoms;

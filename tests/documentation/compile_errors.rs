@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What every program here begins with.
@@ -50,29 +50,36 @@ fn library() -> (PathBuf, PathBuf) {
     (folder, library)
 }
 
-/// What the compiler says of a program whose `main` makes a reactor and then does this; nothing if all is well.
-fn said_of(main: &str) -> String {
+/// What the compiler does with `program`, of which it makes nothing but the checks.
+pub(crate) fn compile(program: &str, options: &[&str]) -> Output {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let (folder, library) = library();
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mistake_{}_{number}.rs", std::process::id()));
-    fs::write(&program, format!("{BEGINNING}    {main}\n    Ok(())\n}}\n")).expect("it can be written");
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mistake_{}_{number}.rs", std::process::id()));
+    fs::write(&path, program).expect("it can be written");
     // The one that belongs to the `cargo` that runs these tests.
     let rustc = env::var_os("CARGO").map_or_else(|| "rustc".into(), |cargo| Path::new(&cargo).with_file_name("rustc"));
     let compiled = Command::new(rustc)
         .args(["--edition=2024", "--crate-name=mistake", "--emit=metadata", "-Adead_code"])
+        .args(options)
         .arg("-L")
         .arg(format!("dependency={}", folder.display()))
         .arg("--extern")
         .arg(format!("torsade={}", library.display()))
         .arg("-o")
-        .arg(program.with_extension("rmeta"))
-        .arg(&program)
+        .arg(path.with_extension("rmeta"))
+        .arg(&path)
         .output()
         .expect("the compiler can be run");
-    fs::remove_file(&program).expect("it was written");
+    fs::remove_file(&path).expect("it was written");
     // Only there if it has compiled.
-    fs::remove_file(program.with_extension("rmeta")).ok();
+    fs::remove_file(path.with_extension("rmeta")).ok();
+    compiled
+}
+
+/// What the compiler says of a program whose `main` makes a reactor and then does this; nothing if all is well.
+fn said_of(main: &str) -> String {
+    let compiled = compile(&format!("{BEGINNING}    {main}\n    Ok(())\n}}\n"), &[]);
     let said = String::from_utf8(compiled.stderr).expect("it is text");
     assert_eq!(compiled.status.success(), said.is_empty(), "{said}");
     said

@@ -3,3 +3,5 @@
 mod compile_errors;
 mod documents;
 mod endpoints;
+mod porting;
+mod twisted;

@@ -14,9 +14,11 @@ use crate::endpoint_error::EndpointError;
 use crate::reason::Reason;
 
 /// Why a connection could not be made; what `client_connection_failed` is given.
+#[doc(alias = "getConnectError")]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The address could not be understood.
+    #[doc(alias = "ServiceNameUnknownError")]
     Address(AddressError),
     /// `connect` was called while the connector is connecting or connected.
     AlreadyConnected,
@@ -30,12 +32,17 @@ pub enum ConnectError {
     /// The factory's `build_protocol` panicked.
     Factory(Panic),
     /// The system refused the attempt: no route, no descriptors, not permitted.
+    #[doc(alias = "BadFileError")]
+    #[doc(alias = "ConnectBindError")]
+    #[doc(alias = "NoRouteError")]
+    #[doc(alias = "TCPTimedOutError")]
     Io(io::Error),
     /// The connection was lost again before it could be used: the handshake of TLS failed, for instance.
     Lost(Reason),
     /// The factory built no protocol, so the connection was closed again.
     NoProtocol,
     /// `stop_connecting` was called while nothing was being connected.
+    #[doc(alias = "NotConnectingError")]
     NotConnecting,
     /// Nobody listens there.
     #[doc(alias = "ConnectionRefusedError")]
@@ -51,6 +58,7 @@ pub enum ConnectError {
         name: String,
     },
     /// The host name could not be looked up.
+    #[doc(alias = "UnknownHostError")]
     #[doc(alias = "DNSLookupError")]
     UnknownHost {
         /// The name.

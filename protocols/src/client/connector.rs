@@ -98,6 +98,7 @@ impl Connector {
     }
 
     /// The reactor it belongs to.
+    #[doc(alias = "clock")]
     #[must_use]
     pub fn reactor(&self) -> &Reactor {
         self.0.reactor()

@@ -40,6 +40,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// reactor.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "ThrottlingProtocol")]
 pub struct ThrottlingFactory<F> {
     factory: F,
     max_connections: usize,

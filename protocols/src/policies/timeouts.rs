@@ -193,6 +193,7 @@ impl fmt::Debug for TimeoutMixin {
 /// 30 minutes unless set, as in Twisted. The period begins when the connection is made and anew at each read and write, and
 /// while the peer goes on taking what was written (which in Twisted does not count); see [`TimeoutMixin`]. When it ends, the
 /// connection is closed gracefully.
+#[doc(alias = "TimeoutProtocol")]
 #[derive(Debug)]
 pub struct TimeoutFactory<F> {
     factory: F,

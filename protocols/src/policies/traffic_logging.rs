@@ -31,6 +31,7 @@ use crate::shared_bytes::SharedBytes;
 /// reactor.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "SpewingFactory")]
 pub struct TrafficLoggingFactory<F, O> {
     factory: F,
     open: O,

@@ -78,6 +78,7 @@ const KNOWN_CHUNK_SIZE: u64 = 32 << 10;
 /// assert!(transport.is_closing());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "CHUNK_SIZE")]
 pub struct FileSender<R> {
     file: R,
     length: Option<u64>,

@@ -61,6 +61,7 @@ const ROUNDS: usize = 1000;
 /// assert!(pump.server().reason().is_some_and(|reason| reason.is_clean()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "FakeTransport")]
 #[doc(alias = "IOPump")]
 #[derive(Debug)]
 pub struct IoPump<S, C> {
@@ -73,6 +74,7 @@ pub struct IoPump<S, C> {
 ///
 /// # Errors
 /// [`IoPumpError::NeverQuiet`], as of [`IoPump::flush`].
+#[doc(alias = "loopbackAsync")]
 #[doc(alias = "connectedServerAndClient")]
 pub fn connected_server_and_client<S: Protocol, C: Protocol>(server: S, client: C) -> Result<IoPump<S, C>, IoPumpError> {
     let mut pump = IoPump::new(server, client);

@@ -4,6 +4,7 @@ use std::fmt;
 use torsade_reactor::Escaped;
 
 /// Why TLS ended a connection. Nothing that was not authenticated has been delivered.
+#[doc(alias = "SSLError")]
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -77,6 +78,9 @@ impl Error for TlsError {
 }
 
 /// Why a certificate is not accepted.
+#[doc(alias = "CertificateError")]
+#[doc(alias = "PeerVerifyError")]
+#[doc(alias = "VerifyError")]
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 #[doc(alias = "VerificationError")]

@@ -60,6 +60,7 @@ impl<T: 'static> Deferred<T> {
     ///
     /// `canceller` is called at most once, by [`cancel`](Self::cancel), unless the Deferred has fired. It may use the
     /// firer it is given; if it does not, the Deferred fails with [`DeferredError::Cancelled`]. A panic in it is logged.
+    #[doc(alias = "canceller")]
     #[track_caller]
     pub fn with_canceller(canceller: impl FnOnce(Firer<T>) + 'static) -> (Self, Firer<T>) {
         Self::make(Link::first(Location::caller(), Some(Box::new(|link| canceller(Firer::new(link)))), false))

@@ -13,6 +13,7 @@ pub enum DeferredError {
     /// Its [`Firer`](super::Firer) was dropped, so that it could never fire: a bug, or the reactor has stopped.
     Abandoned,
     /// It was cancelled before it had fired.
+    #[doc(alias = "ConnectingCancelledError")]
     #[doc(alias = "CancelledError")]
     Cancelled,
     /// Its result was taken before; it was awaited again after it had given its result.

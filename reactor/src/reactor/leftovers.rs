@@ -59,6 +59,9 @@ impl Reactor {
     /// assert_eq!(leftovers.delayed_calls.len(), 1);
     /// assert!(leftovers.to_string().contains("due at 60s"));
     /// ```
+    #[doc(alias = "getReaders")]
+    #[doc(alias = "getWriters")]
+    #[doc(alias = "waitUntilAllDisconnected")]
     #[must_use]
     pub fn leftovers(&self) -> Leftovers {
         let mut calls: Vec<_> = self.0.timers.queue.borrow().calls().collect();

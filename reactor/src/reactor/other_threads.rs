@@ -32,6 +32,9 @@ impl Reactor {
     /// Runs `job` on a thread of the pool, and then `done` on the loop with what it returned, or its panic.
     ///
     /// If the reactor stops first, `done` is dropped without being called.
+    #[doc(alias = "IReactorInThreads")]
+    #[doc(alias = "IReactorThreads")]
+    #[doc(alias = "callMultipleInThread")]
     #[doc(alias = "callInThread")]
     pub fn call_in_thread<T: Send + 'static>(
         &self,

@@ -125,6 +125,7 @@ fn take(flag: &AtomicBool) -> bool {
 }
 
 /// Reaches a reactor from other threads; made by [`Reactor::handle`].
+#[doc(alias = "IReactorFromThreads")]
 #[derive(Clone)]
 pub struct ReactorHandle(Arc<ThreadCalls>);
 
@@ -140,6 +141,7 @@ impl ReactorHandle {
     ///
     /// # Errors
     /// [`ReactorGone`] when the reactor was dropped or has stopped: `call` will never be made.
+    #[doc(alias = "wakeUp")]
     #[doc(alias = "callFromThread")]
     pub fn call_from_thread(&self, call: impl FnOnce(&Reactor) + Send + 'static) -> Result<(), ReactorGone> {
         self.0.push(Box::new(call))

@@ -100,6 +100,10 @@ impl Reactor {
     /// reactor.run()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[doc(alias = "installSignalHandlers")]
+    #[doc(alias = "sigInt")]
+    #[doc(alias = "sigTerm")]
+    #[doc(alias = "sigBreak")]
     #[track_caller]
     pub fn on_signal(&self, signal: Signal, call: impl FnMut() + 'static) -> io::Result<SignalWatch> {
         if self.has_stopped() {

@@ -135,6 +135,7 @@ impl Reactor {
     ///
     /// # Errors
     /// [`ReactorError::AlreadyRunning`] while it runs, for instance in a callback: use [`stop`](Self::stop).
+    #[doc(alias = "removeAll")]
     #[doc(alias = "disconnectAll")]
     pub fn disconnect_all(&self) -> Result<(), ReactorError> {
         if self.is_running() || self.0.timers.in_turn.get() {

@@ -213,6 +213,7 @@ impl Reactor {
     ///     reactor.run()
     /// }
     /// ```
+    #[doc(alias = "IReactorFDSet")]
     #[doc(alias = "addReader")]
     #[doc(alias = "addWriter")]
     pub fn watch(

@@ -107,6 +107,9 @@ pub use seeds::{Outcome, simulate, simulate_with};
 /// assert_eq!(simulation.now(), Duration::from_secs(3600));
 /// # Ok::<(), torsade::simulated::SimulationError>(())
 /// ```
+#[doc(alias = "FakeDatagramTransport")]
+#[doc(alias = "loopbackTCP")]
+#[doc(alias = "loopbackUNIX")]
 pub struct Simulation {
     world: Rc<World>,
     seed: u64,

@@ -88,6 +88,7 @@ pub trait ReactorTcp {
     /// assert_eq!(port.address(), listener.local_addr()?.into());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[doc(alias = "IReactorSocket")]
     #[doc(alias = "adoptStreamPort")]
     fn adopt_stream_port<L, F>(&self, listener: L, factory: F) -> Result<Port, ListenError>
     where

@@ -31,6 +31,8 @@ use super::over_transport::OverTransport;
 /// protocol.connection_made(&transport)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "TLSMemoryBIOProtocol")]
+#[doc(alias = "BufferingTLSTransport")]
 #[doc(alias = "TLSMemoryBIOFactory")]
 pub fn tls_wrapping_factory<F>(config: impl Into<TlsConfig>, factory: F) -> TlsWrappingFactory<F> {
     TlsWrappingFactory { config: config.into(), factory, lost: Rc::default() }

@@ -37,6 +37,7 @@ use super::Service;
 ///     run_service(services, Duration::from_secs(5))
 /// }
 /// ```
+#[doc(alias = "Application")]
 #[doc(alias = "twistd")]
 pub fn run_service(service: impl Service + 'static, deadline: Duration) -> Result {
     run_service_on(&Reactor::new()?, service, deadline)

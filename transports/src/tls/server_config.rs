@@ -138,6 +138,7 @@ impl TlsServerConfigBuilder {
     /// Sets the application protocols (ALPN, RFC 7301) that we speak, the best first; none unless set.
     ///
     /// A client that names protocols and none of these is refused; one that names nothing is not.
+    #[doc(alias = "IProtocolNegotiationFactory")]
     #[doc(alias = "acceptableProtocols")]
     #[doc(alias = "ALPN")]
     #[must_use]

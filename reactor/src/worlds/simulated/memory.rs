@@ -86,6 +86,7 @@ impl MemoryReactor {
     /// # Errors
     /// [`MemoryError::NobodyConnects`] when none waits: attempts begin in the turn after `connect_tcp`, so move the clock
     /// (by zero) first; it may also have been given up.
+    #[doc(alias = "ConnectionCompleter")]
     pub fn accept_attempt(&self, address: impl Into<Address>) -> Result<MemoryPeer, MemoryError> {
         Ok(self.peer(self.end_attempt(address.into(), Ok(()))?, Side::Server))
     }

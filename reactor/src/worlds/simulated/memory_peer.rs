@@ -12,6 +12,8 @@ use super::world::World;
 ///
 /// Its methods only queue, and the program sees what it did when the clock is moved. Dropping it changes nothing. A
 /// graceful close waits for both ends, so a peer that never [ends](Self::end) lets the program's close time out.
+#[doc(alias = "AccumulatingProtocol")]
+#[doc(alias = "LineSendingProtocol")]
 #[derive(Clone)]
 pub struct MemoryPeer {
     world: Rc<World>,

@@ -1,0 +1,168 @@
+//! What ports of Twisted programs show, and that the line which the manual's page on porting has for it ends it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade::prelude::*;
+use torsade::simulated::Simulation;
+use torsade::testing::StringTransport;
+use torsade::wire::{Discard, Echo};
+
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+/// Writes a piece whenever it is asked, and closes after the third.
+struct Pieces(Rc<Cell<usize>>);
+
+impl Producer for Pieces {
+    fn resume_producing(&mut self, consumer: &Transport) -> Result {
+        self.0.set(self.0.get() + 1);
+        consumer.write("a piece");
+        if self.0.get() == 3 {
+            consumer.unregister_producer();
+            consumer.lose_connection();
+        }
+        Ok(())
+    }
+}
+
+/// Registers it as soon as there is a connection.
+struct Serves {
+    streaming: bool,
+    asked: Rc<Cell<usize>>,
+}
+
+impl Protocol for Serves {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        Ok(transport.register_producer(Pieces(Rc::clone(&self.asked)), self.streaming)?)
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_pull_producer_that_is_registered_as_streaming_is_never_asked() -> Result {
+    for (streaming, expected) in [(true, 0), (false, 3)] {
+        let asked = Rc::new(Cell::new(0));
+        let simulation = Simulation::new(1);
+        let serves = Rc::clone(&asked);
+        simulation.host("10.0.0.2").listen("10.0.0.2:7", move |_peer| Serves { streaming, asked: Rc::clone(&serves) })?;
+        simulation.host("10.0.0.1").connect("10.0.0.2:7", |_peer| Discard)?;
+        simulation.run_for(Duration::from_secs(60))?;
+        assert_eq!(asked.get(), expected);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_deferred_that_is_fired_inside_a_borrow_meets_it_in_its_callbacks() {
+    let sum = Rc::new(RefCell::new(0));
+    let adding = || {
+        let (answer, firer) = Deferred::new();
+        let sum = Rc::clone(&sum);
+        (answer.add_callback(move |number| *sum.borrow_mut() += number), firer)
+    };
+
+    let (added, firer) = adding();
+    let borrowed = sum.borrow_mut();
+    firer.callback(3);
+    drop(borrowed);
+    let error = added.into_result().expect("it has fired").expect_err("its callback has panicked");
+    assert!(error.to_string().contains("borrow"), "{error}");
+
+    let (added, firer) = adding();
+    firer.callback(3);
+    added.into_result().expect("it has fired").expect("nothing is borrowed");
+    assert_eq!(*sum.borrow(), 3);
+}
+
+/// Answers each line with itself.
+struct Lines;
+
+impl LineProtocol for Lines {
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        transport.send_line(line);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_line_that_ends_with_lf_alone_is_no_line_until_the_delimiter_says_so() -> Result {
+    let answer = |mut protocol: LineReceiver<Lines>, data: &[u8]| -> Result<Vec<u8>> {
+        let transport = StringTransport::new();
+        protocol.data_received(&transport, data)?;
+        Ok(transport.value())
+    };
+    assert_eq!(answer(LineReceiver::new(Lines), b"one\r\ntwo\r\n")?, b"one\r\ntwo\r\n");
+    assert_eq!(answer(LineReceiver::new(Lines), b"one\ntwo\n")?, b"");
+    assert_eq!(answer(LineReceiver::new(Lines).delimiter(b"\n"), b"one\ntwo\n")?, b"one\ntwo\n");
+    Ok(())
+}
+
+/// Takes the peer's end, and says goodbye if it is to.
+struct TakesTheEnd {
+    closes: bool,
+    lost: Rc<Cell<bool>>,
+}
+
+impl Protocol for TakesTheEnd {
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+
+    fn read_connection_lost(&mut self, transport: &Transport) -> Result {
+        if self.closes {
+            transport.lose_connection();
+        }
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &Transport, _: &Reason) -> Result {
+        self.lost.set(true);
+        Ok(())
+    }
+}
+
+/// Ends its own stream at once.
+struct HasNothingToSay;
+
+impl Protocol for HasNothingToSay {
+    fn connection_made(&mut self, transport: &Transport) -> Result {
+        transport.lose_write_connection();
+        Ok(())
+    }
+
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+}
+
+#[test]
+fn who_takes_the_peers_end_and_does_not_close_stays_connected() -> Result {
+    for closes in [false, true] {
+        let lost = Rc::new(Cell::new(false));
+        let simulation = Simulation::new(1);
+        let told = Rc::clone(&lost);
+        simulation.host("10.0.0.2").listen("10.0.0.2:7", move |_peer| TakesTheEnd { closes, lost: Rc::clone(&told) })?;
+        simulation.host("10.0.0.1").connect("10.0.0.2:7", |_peer| HasNothingToSay)?;
+        simulation.run_for(AN_HOUR)?;
+        assert_eq!(lost.get(), closes);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_port_on_the_loopback_address_is_not_reached_from_another_host() -> Result {
+    for (address, is_reached) in [("127.0.0.1:7", false), ("0.0.0.0:7", true), ("tcp:7", true)] {
+        let simulation = Simulation::new(1);
+        simulation.host("10.0.0.2").listen(address, |_peer| Echo)?;
+        let client = simulation.host("10.0.0.1");
+        let connected = client.connect_protocol("10.0.0.2:7", Discard);
+        simulation.run_for(AN_HOUR)?;
+        let connected = connected.into_result().expect("an attempt has an end");
+        assert_eq!(connected.is_ok(), is_reached, "{address}");
+    }
+    Ok(())
+}
