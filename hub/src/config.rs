@@ -32,7 +32,6 @@ use crate::topic::TopicError;
 /// use torsade::hub::HubConfig;
 ///
 /// let config = HubConfig::new("redis://10.0.0.5")?.replay("log.>", 10_000)?.queue(5_000, 4 << 20);
-/// # let _ = config;
 /// let error = HubConfig::new("kafka://10.0.0.5").unwrap_err();
 /// assert_eq!(error.to_string(), "\"kafka://10.0.0.5\" names no hub: it begins with local:, redis:, rediss:, nats: or tls:");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -20,7 +20,6 @@ use crate::message::{Gap, Message};
 ///
 /// let lines = Encoding::new(|message: &Message| [message.topic().as_str().as_bytes(), b": ", message.payload(), b"\r\n"].concat())
 ///     .gaps(|gap| Some(format!("* {gap}\r\n").into_bytes()));
-/// # let _ = lines;
 /// ```
 #[derive(Clone)]
 pub struct Encoding(Rc<Functions>);
