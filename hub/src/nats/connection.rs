@@ -317,7 +317,7 @@ impl Connection {
             return self.subscription_refused(text, |subscription| subscription.subject() == subject);
         }
         if lower.starts_with("permissions violation for publish") {
-            log::warn!("a message was dropped by the NATS server: {text}");
+            report_error("hub", format_args!("a message was dropped by the NATS server: {text}"));
             return self.requests.deny(subject, text);
         }
         if lower.starts_with("maximum subscriptions exceeded") {
@@ -325,7 +325,7 @@ impl Connection {
         }
         let is_login = ["authorization", "authentication", "account", "user"].iter().any(|word| lower.contains(word));
         let is_login = is_login || matches!(self.barriers.borrow().front(), Some((Barrier::Login, _)));
-        log::warn!("the NATS server says: {text}");
+        report_error("hub", format_args!("the NATS server says: {text}"));
         let fault = if is_login { EngineError::Refused(text.to_owned()) } else { EngineError::Lost(text.to_owned()) };
         self.fault.replace(Some(fault));
     }
@@ -336,7 +336,9 @@ impl Connection {
             Barrier::Subscribed(subscription) if !subscription.is_told() && is_it(subscription) => Some(Rc::clone(subscription)),
             _ => None,
         });
-        let Some(subscription) = subscription else { return log::warn!("the NATS server refuses a subscription: {text}") };
+        let Some(subscription) = subscription else {
+            return report_error("hub", format_args!("the NATS server refuses a subscription: {text}"));
+        };
         self.subscriptions.borrow_mut().remove(&subscription.id().0);
         subscription.refuse(&self.upstream, text);
     }
@@ -358,6 +360,8 @@ impl Connection {
         if let Some(tail) = tail {
             self.owed_words.borrow_mut().remove(&id.0);
             self.send_unsubscribe(&tail.sid(), None);
+            self.known.forget(tail.topic().as_str());
+            self.streams.forget(tail.topic());
             tail.end();
         }
     }

@@ -21,6 +21,8 @@ use crate::topic::Topic;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// How many messages a stream keeps that was made for a subscriber, until somebody who stores says how many it should.
 const KEEP_MEANWHILE: u64 = 1000;
+/// How many streams a connection remembers before it forgets those that nothing waits for.
+const MOST_KNOWN: usize = 10_000;
 /// The longest name that a stream can have.
 const MAX_NAME: usize = 255;
 const MADE_FOR_SUBSCRIBER: &str = "made by Torsade for a subscriber, before anybody said how many messages to keep";
@@ -181,9 +183,21 @@ impl Streams {
             return Rc::clone(stream);
         }
         let (name, config) = make();
+        if self.0.borrow().len() >= MOST_KNOWN {
+            // Whoever needs one again looks for it again.
+            self.0.borrow_mut().retain(|_, stream| stream.is_busy());
+        }
         let stream = Rc::new(Stream { name, config, state: RefCell::default() });
         self.0.borrow_mut().insert(subject.to_owned(), Rc::clone(&stream));
         stream
+    }
+
+    /// Nobody hears a topic any more.
+    pub(super) fn forget(&self, topic: &Topic) {
+        let mut streams = self.0.borrow_mut();
+        if streams.get(topic.as_str()).is_some_and(|stream| !stream.is_busy()) {
+            streams.remove(topic.as_str());
+        }
     }
 
     pub(super) fn fail_all(&self, error: &EngineError) {
@@ -193,6 +207,11 @@ impl Streams {
 }
 
 impl Stream {
+    fn is_busy(&self) -> bool {
+        let state = self.state.borrow();
+        state.is_sought || !state.waiting.is_empty()
+    }
+
     fn fail_waiting(&self, error: &EngineError) {
         let waiting = std::mem::take(&mut self.state.borrow_mut().waiting);
         for store in waiting.into_values() {

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::jetstream::StreamInfo;
 
-/// What the engine has seen of each stream; a cheap handle. It has an entry for each topic that was subscribed to with its messages
-/// kept, and no more.
+/// What the engine has seen of each stream; a cheap handle. It has an entry for each topic that is subscribed to with its messages kept,
+/// and no more.
 ///
 /// A server that has lost its disk begins a stream anew, and one that was killed may have lost the last messages that it had
 /// confirmed. Others may have stored so many since that the numbers alone do not tell: so it is remembered when the stream was
@@ -27,6 +27,11 @@ pub(super) struct Known {
 impl KnownStreams {
     pub(super) fn of(&self, stream: &str) -> Rc<RefCell<Known>> {
         Rc::clone(self.0.borrow_mut().entry(stream.to_owned()).or_default())
+    }
+
+    /// The topic is not subscribed to any more.
+    pub(super) fn forget(&self, stream: &str) {
+        self.0.borrow_mut().remove(stream);
     }
 }
 

@@ -8,7 +8,7 @@ use torsade_protocols::Result;
 use torsade_reactor::{Deferred, Firer};
 
 use super::connection::Connection;
-use super::jetstream::{ApiError, Stream};
+use super::jetstream::{ApiError, PAUSE, Stream};
 use super::requests::Unanswered;
 use super::subscription::message;
 use super::wire::{Head, Headers, Place};
@@ -190,6 +190,7 @@ impl Connection {
                 match task(Rc::clone(&connection)).await {
                     Ok(value) => firer.callback(value),
                     Err(error) if error.is_passing() => {
+                        log::warn!("JetStream is asked again in {PAUSE:?}: {error}");
                         connection.pause().await;
                         continue;
                     }

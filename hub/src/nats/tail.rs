@@ -59,6 +59,10 @@ impl Tail {
         tail.seek(connection);
     }
 
+    pub(super) const fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
     pub(super) fn sid(&self) -> String {
         format!("{}.{}", self.id.0, self.generation.get())
     }

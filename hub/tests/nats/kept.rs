@@ -221,3 +221,48 @@ fn without_jetstream_nothing_hangs() {
     world.run(1);
     assert_eq!(list.take(), "hello");
 }
+
+#[test]
+fn a_consumer_that_waits_for_a_word_gets_it() {
+    let world = World::new();
+    let (hub, list) = (world.hub(1), world.notes());
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.run(1);
+    let heard = world.server.heard();
+    let words = heard.iter().find(|line| line.starts_with("SUB") && line.contains(".d.")).unwrap().split(' ');
+    let [_, subject, sid] = words.collect::<Vec<_>>()[..] else { panic!("{heard:?}") };
+    let control = "NATS/1.0 100 FlowControl Request\r\n\r\n";
+    let stalled = "NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 0\r\nNats-Consumer-Stalled: $JS.FC.b\r\n\r\n";
+    for (reply, headers) in [("$JS.FC.a ", control), ("", stalled)] {
+        let length = headers.len();
+        world.server.say(format!("HMSG {subject} {sid} {reply}{length} {length}\r\n{headers}\r\n").as_bytes());
+    }
+    world.run(1);
+    let heard = world.server.heard();
+    assert!(["PUB $JS.FC.a 0", "PUB $JS.FC.b 0"].iter().all(|word| heard.iter().any(|line| line == word)), "{heard:?}");
+    assert_eq!(list.take(), "");
+}
+
+#[test]
+fn topics_that_come_and_go_leave_nothing_behind() {
+    let world = World::new();
+    let hub = world.hub(1);
+    world.value(hub.when_connected());
+    for round in 0..20 {
+        let (topic, list) = (format!("log.{round}"), world.notes());
+        let subscription = hub.subscribe(&topic, list.clone()).unwrap();
+        world.value(hub.publish_stored(&topic, "one"));
+        world.until("it comes", || list.len() == 1);
+        subscription.unsubscribe();
+        world.run(1);
+    }
+    world.run(20);
+    assert_eq!(world.server.consumers(), 0);
+    // Subscribed to again, it goes on with what is stored next.
+    let list = world.notes();
+    hub.subscribe("log.3", list.clone()).unwrap();
+    world.run(1);
+    world.value(hub.publish_stored("log.3", "two"));
+    world.run(1);
+    assert_eq!(list.take(), "0-2 two");
+}

@@ -186,3 +186,26 @@ fn a_long_replay_comes_whole_while_more_is_stored() {
         Ok(())
     });
 }
+
+#[test]
+fn megabytes_that_are_kept_come_as_fast_as_they_are_taken() {
+    const STORED: usize = 400;
+    let Some(broker) = Broker::nats() else { return };
+    run(async move |reactor| {
+        let config = HubConfig::new(&broker.url())?.replay("log", 10_000)?.queue(10_000, 100 << 20);
+        let (one, other) = (config.open(&reactor)?, config.open(&reactor)?);
+        let notes = Notes::new(&reactor);
+        other.subscribe("log", notes.clone())?;
+        soon(&reactor, one.when_connected()).await?;
+        soon(&reactor, other.when_connected()).await?;
+        soon(&reactor, other.present("room")).await?;
+        for number in 0..STORED {
+            one.publish("log", [number.to_string().as_bytes(), &[b'x'; 50_000]].concat())?;
+        }
+        for number in 0..STORED {
+            let next = notes.next().await?;
+            assert!(next.starts_with(&format!("0-{} {number}x", number + 1)), "{number}: {}", next.get(..20).unwrap_or_default());
+        }
+        Ok(())
+    });
+}

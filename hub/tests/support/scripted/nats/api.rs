@@ -86,7 +86,10 @@ impl Server {
             server.beating.set(false);
             if !server.is_frozen.get() {
                 for (to, says) in server.streams.beats() {
-                    server.deliver(&to, None, says.as_bytes(), b"");
+                    if !server.deliver(&to, None, says.as_bytes(), b"") {
+                        // Nobody listens to it any more.
+                        server.streams.consumers.borrow_mut().retain(|_, consumer| consumer.to != to);
+                    }
                 }
             }
             if !server.streams.consumers.borrow().is_empty() {
