@@ -9,7 +9,8 @@ use torsade::prelude::*;
 use torsade::simulated::Simulation;
 
 use crate::real::notes;
-use crate::scripted_redis::{CommandDecoder, Value};
+use crate::scripted_redis::Value;
+use crate::scripted_redis::wire::CommandDecoder;
 
 /// Answers a login as Redis does, and all that follows with these bytes, one after the other.
 struct Hostile {

@@ -8,7 +8,7 @@
 mod commands;
 mod connection;
 mod data;
-mod wire;
+pub mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use torsade::prelude::*;
 
 use self::connection::Client;
 use self::data::Data;
-pub use self::wire::{CommandDecoder, Value};
+pub use self::wire::Value;
 
 /// A broker with its data; a cheap handle. It listens on any host, and on another one after the first has crashed.
 #[derive(Clone, Default)]
