@@ -13,6 +13,9 @@ const TOPIC: &str = "room";
 /// Between two looks at what the broker knows.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long a newcomer waits while the broker is away.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 pub struct Room {
     hub: Hub,
     lines: Encoding,
@@ -42,15 +45,19 @@ impl Room {
 
     /// Takes a name; none if it is taken, on whichever process.
     ///
-    /// Of several who want a name at the same moment one gets it, and never two. Each enters under the name with a number, and asks once the others can
-    /// see that: it gives way to a smaller number, and waits until a greater one has given way, or has taken the name. Whoever sees no other has taken it, and
-    /// enters under the name without a number as well, which comes before all.
+    /// Of several who want a name at the same moment one gets it, and never two. Each enters under the name with a number, and
+    /// asks once the others can see that: it gives way to a smaller number, and waits until a greater one has given way, or has
+    /// taken the name. Whoever sees no other has taken it, and enters under the name without a number too, which is before all.
     pub async fn claim(&self, transport: &Transport, name: &str) -> Result<Option<Talker>> {
         let reactor = transport.reactor();
         let number = format!("{:016x}", reactor.random());
         let claim = format!("{name} {number}");
         // In order, so that the first is the smallest.
         let other = |present: Vec<String>| present.into_iter().find(|other| *other != claim && name_of(other) == name);
+        let end = reactor.now() + PATIENCE;
+        while !self.hub.is_connected() && reactor.now() < end {
+            reactor.sleep(LOOK).await?;
+        }
         if other(self.hub.present(TOPIC).await?).is_some() {
             return Ok(None);
         }
