@@ -57,6 +57,11 @@ impl Known {
         }
     }
 
+    /// It is the one that was seen, whenever it was made.
+    pub(super) fn note_same(&mut self, info: &StreamInfo) {
+        self.created = Some(info.created.clone());
+    }
+
     pub(super) const fn note_message(&mut self, number: u64, time: u64) {
         self.last = Some((number, time));
     }

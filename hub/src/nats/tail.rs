@@ -149,8 +149,11 @@ impl Tail {
     async fn gap(&self, connection: &Rc<Connection>, stream: &str, info: &StreamInfo) -> Result<Option<(Gap, u64)>, ApiError> {
         let Some(last) = self.last.get() else { return Ok(None) };
         let oldest = info.first_seq - 1;
-        if self.known.borrow().is_another(info) {
-            return Ok(Some((Gap::Reset, oldest)));
+        match self.is_there(connection, stream, info, last).await {
+            // The server takes the time of a restart for that at which a stream was made, once its settings are changed after it.
+            Some(true) => self.known.borrow_mut().note_same(info),
+            None if !self.known.borrow().is_another(info) => {}
+            _ => return Ok(Some((Gap::Reset, oldest))),
         }
         if last > info.last_seq {
             // If it is the one that we know, its end is missing, and we have all that is left. (That it was killed before it had
@@ -158,16 +161,16 @@ impl Tail {
             let after = if self.known.borrow().is_same(info) { info.last_seq } else { oldest };
             return Ok(Some((Gap::Reset, after)));
         }
-        let stored = self.known.borrow().time_of(last).filter(|_| last >= info.first_seq);
-        if let Some(stored) = stored {
-            let answer = connection.api(&format!("STREAM.MSG.GET.{stream}"), &json!({ "seq": last })).await;
-            let time = answer.ok().and_then(|value| wire::nanoseconds(value.get("message")?.get("time")?.as_str()?));
-            if time.is_some_and(|time| time != stored) {
-                return Ok(Some((Gap::Reset, oldest)));
-            }
-        }
         let is_trimmed = info.first_seq > last + 1;
         Ok(is_trimmed.then_some((Gap::Trimmed { after: Some(MessageId { major: 0, minor: last }) }, oldest)))
+    }
+
+    /// Whether message `last` is the one that came, by the time at which it was stored; none if that cannot be said.
+    async fn is_there(&self, connection: &Rc<Connection>, stream: &str, info: &StreamInfo, last: u64) -> Option<bool> {
+        let stored = self.known.borrow().time_of(last).filter(|_| (info.first_seq..=info.last_seq).contains(&last))?;
+        let answer = connection.api(&format!("STREAM.MSG.GET.{stream}"), &json!({ "seq": last })).await;
+        let time = answer.ok().and_then(|value| wire::nanoseconds(value.get("message")?.get("time")?.as_str()?))?;
+        Some(time == stored)
     }
 
     /// Sets after which message to begin, and tells the hub.
