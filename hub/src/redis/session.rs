@@ -123,9 +123,11 @@ impl Session {
         let mut words = said.split(' ');
         let (kind, slot, place) = (words.next(), words.next(), words.next().unwrap_or_default());
         let (Some(slot), Some(host)) = (slot.and_then(|slot| slot.parse::<u16>().ok()), place_of(from, place)) else {
+            from.take_back(pending);
             return from.lose(EngineError::Protocol(format!("{said:?} names no slot and no node")));
         };
         let Some(node) = self.node(&host) else {
+            from.take_back(pending);
             return from.lose(EngineError::Lost(format!("the cluster has more than {MAX_NODES} nodes")));
         };
         if kind == Some("ASK") {

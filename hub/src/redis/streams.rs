@@ -118,7 +118,8 @@ impl Session {
             // Those who subscribe to patterns hear of it by this.
             self.main.send(&[b"PUBLISH", key, publication.payload()], Pending::new(Answer::Ignored));
         }
-        stored.add_callback(|answered| {
+        stored.add_both(|answered| {
+            let answered = answered.unwrap_or_else(|failure| Err(EngineError::Lost(failure.to_string())));
             let id = answered?.text().and_then(parse_id);
             Ok(id.ok_or_else(|| EngineError::Protocol("XADD was not answered with an id".to_owned()))?)
         })

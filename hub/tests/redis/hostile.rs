@@ -17,7 +17,10 @@ struct Hostile {
     answers: Rc<RefCell<Vec<Vec<u8>>>>,
     asked: usize,
     said: Rc<Cell<usize>>,
+    is_cluster: bool,
 }
+
+const CLUSTER: &[u8] = b"%3\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:7\r\n$4\r\nmode\r\n$7\r\ncluster\r\n";
 
 const LOGIN: [&[u8]; 3] = [
     b"%4\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:7\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n",
@@ -29,6 +32,7 @@ impl FrameProtocol<CommandDecoder> for Hostile {
     fn frame_received(&mut self, transport: &FrameTransport, _command: Vec<Vec<u8>>) -> Result {
         let answers = self.answers.borrow();
         match LOGIN.get(self.asked) {
+            Some(_) if self.is_cluster && self.asked == 0 => transport.write(CLUSTER),
             Some(answer) => transport.write(answer),
             None if answers.is_empty() => transport.write(b"+OK\r\n"),
             None => {
@@ -43,14 +47,20 @@ impl FrameProtocol<CommandDecoder> for Hostile {
 }
 
 /// Runs a hub with all that it has against a broker that answers so; nothing of it may panic, and it may not spin.
-fn endure(seed: u64, answers: Vec<Vec<u8>>) -> u64 {
+fn endure(seed: u64, answers: Vec<Vec<u8>>) {
+    endure_as(seed, answers.clone(), false);
+    endure_as(seed, answers, true);
+}
+
+fn endure_as(seed: u64, answers: Vec<Vec<u8>>, is_cluster: bool) {
     let simulation = Simulation::new(seed);
     let answers = Rc::new(RefCell::new(answers));
     let said = Rc::new(Cell::new(0));
     simulation
         .host("10.0.0.9")
         .listen("10.0.0.9:6379", move |_peer| {
-            FrameReceiver::new(CommandDecoder, Hostile { answers: Rc::clone(&answers), asked: 0, said: Rc::clone(&said) })
+            let said = Rc::clone(&said);
+            FrameReceiver::new(CommandDecoder, Hostile { answers: Rc::clone(&answers), asked: 0, said, is_cluster })
         })
         .unwrap();
     let config = HubConfig::new("redis://10.0.0.9").unwrap().replay("log.>", 10).unwrap();
@@ -71,7 +81,6 @@ fn endure(seed: u64, answers: Vec<Vec<u8>>) -> u64 {
     }
     let lost = hub.stats().connections_lost;
     assert!(lost < 200, "{lost} connections in 10 s");
-    lost
 }
 
 fn encoded(value: &Value) -> Vec<u8> {
@@ -96,6 +105,9 @@ fn answers_of_every_wrong_form_end_the_connection_and_no_more() {
         Value::error("MOVED"),
         Value::error("MOVED 1 10.0.0.9:6379"),
         Value::error("ASK 99999 :"),
+        Value::error("ASK 7 10.0.0.9:6379"),
+        Value::error("MOVED 7 :6379"),
+        Value::error("MOVED 7 10.0.0.8:6379"),
         Value::error("LOADING"),
         list(&[]),
         list(&[Value::Null]),
