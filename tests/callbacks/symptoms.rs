@@ -166,3 +166,36 @@ fn a_port_on_the_loopback_address_is_not_reached_from_another_host() -> Result {
     }
     Ok(())
 }
+
+/// Takes four bytes after each line `BODY`, and gives back what it was given with them, from `from` on.
+struct Bodies {
+    from: usize,
+}
+
+impl LineProtocol for Bodies {
+    fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
+        transport.send_line([b"line ", line].concat());
+        if line == b"BODY" {
+            transport.set_raw_mode();
+        }
+        Ok(())
+    }
+
+    fn raw_data_received(&mut self, transport: &LineTransport, data: &[u8]) -> Result {
+        transport.send_line([b"body ", &data[..4]].concat());
+        transport.set_line_mode(&data[self.from..]);
+        Ok(())
+    }
+}
+
+#[test]
+fn what_was_used_and_is_given_back_all_the_same_comes_twice() -> Result {
+    let answer = |from: usize| -> Result<Vec<u8>> {
+        let transport = StringTransport::new();
+        LineReceiver::new(Bodies { from }).data_received(&transport, b"BODY\r\nabcdnext\r\n")?;
+        Ok(transport.value())
+    };
+    assert_eq!(answer(0)?, b"line BODY\r\nbody abcd\r\nline abcdnext\r\n");
+    assert_eq!(answer(4)?, b"line BODY\r\nbody abcd\r\nline next\r\n");
+    Ok(())
+}

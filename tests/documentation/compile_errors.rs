@@ -77,6 +77,19 @@ pub(crate) fn compile(program: &str, options: &[&str]) -> Output {
     compiled
 }
 
+/// Where the compiler finds errors in `program`: the line, and the code where there is one.
+#[cfg(feature = "tls")]
+pub(crate) fn errors_in(program: &str) -> Vec<(usize, String)> {
+    let compiled = compile(program, &["--error-format=short", "-Awarnings"]);
+    let said = String::from_utf8(compiled.stderr).expect("it is text");
+    let error = |line: &str| {
+        let (place, error) = line.split_once(": error")?;
+        let code = error.strip_prefix('[').and_then(|error| error.split_once(']')).map_or("", |(code, _)| code);
+        Some((place.rsplit(':').nth(1)?.parse().ok()?, code.to_owned()))
+    };
+    said.lines().filter_map(error).collect()
+}
+
 /// What the compiler says of a program whose `main` makes a reactor and then does this; nothing if all is well.
 fn said_of(main: &str) -> String {
     let compiled = compile(&format!("{BEGINNING}    {main}\n    Ok(())\n}}\n"), &[]);

@@ -1,8 +1,14 @@
-//! That the manual's page on porting names tests that exist, one for each symptom.
+//! That the manual's page on porting names tests that exist, and that the lines to be written compile.
 
 use std::fs;
 
+#[cfg(feature = "tls")]
+use crate::compile_errors::errors_in;
 use crate::documents::{in_backticks, root};
+
+fn page() -> String {
+    fs::read_to_string(root().join("src/manual/porting.md")).expect("the page")
+}
 
 /// The symptoms of the page: the heading, and what is below it.
 fn symptoms(page: &str) -> Vec<(&str, &str)> {
@@ -19,15 +25,70 @@ fn exists(test: &str) -> bool {
 
 #[test]
 fn each_symptom_has_a_test_that_shows_it() {
-    let page = fs::read_to_string(root().join("src/manual/porting.md")).expect("the page");
+    let page = page();
     let symptoms = symptoms(&page);
     assert!(symptoms.len() > 20, "only {} symptoms", symptoms.len());
     for (heading, text) in symptoms {
-        let tests: Vec<_> = in_backticks(text).filter(|code| code.contains(".rs::")).collect();
+        let (_, shown_by) = text.split_once("\nShown by ").unwrap_or_else(|| panic!("nothing shows: {heading}"));
+        let tests: Vec<_> = in_backticks(shown_by).filter(|code| code.contains(".rs::")).collect();
         assert!(!tests.is_empty(), "no test is named for: {heading}");
         for test in tests {
             assert!(exists(test), "{heading}: there is no test {test}");
         }
     }
     assert!(!exists("tests/closing/promises.rs::there_is_no_such_test"));
+}
+
+/// What the lines of the page are about.
+#[cfg(feature = "tls")]
+const CONTEXT: &str = "\
+use std::{cell::RefCell, rc::Rc, time::Duration};
+use torsade::{prelude::*, AtStop, Backoff, DeferredError, report_error, wire::Echo as Client};
+struct Server;
+impl LineProtocol for Server { fn line_received(&mut self, _: &LineTransport, _: &[u8]) -> Result { Ok(()) } }
+struct Numbers;
+impl Producer for Numbers { fn resume_producing(&mut self, _: &Transport) -> Result { Ok(()) } }
+struct Room;
+impl Room { fn leave(&mut self, _: u64) {} }
+fn parse(_: &[u8]) -> Result { Ok(()) }
+fn slow() -> u32 { 0 }
+fn tell(_: &Reactor) {}
+fn main() {}
+";
+
+/// A function on one line that consists of this one of the page's, with what there may be around it.
+#[cfg(feature = "tls")]
+fn around(line: &str, number: usize, transport: &str) -> String {
+    format!(
+        "async fn {transport}{number}<F: Factory + 'static, C: FnOnce() + 'static>(transport: &{transport}, reactor: &Reactor, \
+         reason: &Reason, deferred: Deferred<()>, failure: Failure, firer: Firer<()>, line: &[u8], rest: Vec<u8>, backoff: &Backoff, \
+         config: TlsClientConfig, handle: ReactorHandle, room: Rc<RefCell<Room>>, factory: F, call: C, command: Command, \
+         error: Failure, silence: DelayedCall, line_transport: &LineTransport, data: &[u8], length: usize) -> Result {{ {line} Ok(()) }}\n"
+    )
+}
+
+/// Statements end with a semicolon or a brace; what else is in backticks is a name.
+#[cfg(feature = "tls")]
+#[test]
+fn each_line_that_is_to_be_written_compiles() {
+    let page = page();
+    let text: String = page.split("```").step_by(2).collect();
+    let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_statement = |code: &&str| code.ends_with(';') || code.ends_with('}');
+    let mut lines: Vec<_> = in_backticks(&one_line).filter(is_statement).collect();
+    assert!(lines.len() > 25, "only {} lines", lines.len());
+    // What does not compile is found out.
+    let wrong = ["transport.unregister();", "let line: u32 = line;"];
+    lines.extend(wrong);
+    let mut program = CONTEXT.to_owned();
+    for (number, line) in lines.iter().enumerate() {
+        // A line is written in a protocol of bytes or in one of lines.
+        program += &around(line, number, "Transport");
+        program += &around(line, number, "LineTransport");
+    }
+    let errors: Vec<_> = errors_in(&program).into_iter().map(|(line, _)| line).collect();
+    let before = CONTEXT.lines().count();
+    let fails = |number: usize| (1..=2).all(|which| errors.contains(&(before + number * 2 + which)));
+    let failing: Vec<_> = (0..lines.len()).filter(|number| fails(*number)).map(|number| lines[number]).collect();
+    assert_eq!(failing, wrong);
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 #[cfg(all(feature = "tls", feature = "dns", feature = "processes"))]
-use crate::compile_errors::compile;
+use crate::compile_errors::errors_in;
 use crate::documents::{in_backticks, root, searchable, sources};
 
 /// One row: Twisted's names without their modules, the paths of ours that it links to, and the cells.
@@ -107,13 +107,8 @@ fn each_name_on_the_page_that_has_a_counterpart_is_found_by_a_search_of_the_docu
 /// The lines on which the compiler finds errors with these codes.
 #[cfg(all(feature = "tls", feature = "dns", feature = "processes"))]
 fn lines_with(program: &str, codes: &[&str]) -> BTreeSet<usize> {
-    let compiled = compile(program, &["--error-format=short", "-Awarnings"]);
-    let said = String::from_utf8(compiled.stderr).expect("it is text");
-    let at = |line: &str| {
-        let (place, error) = line.split_once(": error[")?;
-        codes.contains(&error.split(']').next()?).then(|| place.rsplit(':').nth(1)?.parse().ok())?
-    };
-    said.lines().filter_map(at).collect()
+    let errors = errors_in(program).into_iter();
+    errors.filter(|(_, code)| codes.contains(&code.as_str())).map(|(line, _)| line).collect()
 }
 
 /// The paths below `torsade` among these that name nothing.
