@@ -1,6 +1,7 @@
 """Runs one of Twisted's own example programs, on whatever port is free.
 
     python tests/twisted/original.py PROGRAM            a server; prints the port it listens on
+    python tests/twisted/original.py PROGRAM HOST:PORT  a server that listens there
     python tests/twisted/original.py PROGRAM PORT       a client, which connects to that port
 
 The programs name fixed ports, so listening and connecting are redirected; nothing else is changed.
@@ -17,7 +18,8 @@ listen, connect = reactor.listenTCP, reactor.connectTCP
 
 
 def listen_anywhere(port, factory, backlog=50, interface=""):
-    listening = listen(0, factory, backlog, "127.0.0.1")
+    host, port = sys.argv[2].split(":") if len(sys.argv) > 2 else ("127.0.0.1", 0)
+    listening = listen(int(port), factory, backlog, host)
     print("port", listening.getHost().port, file=sys.__stdout__, flush=True)
     return listening
 

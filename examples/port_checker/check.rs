@@ -1,0 +1,105 @@
+//! One script, or many random ones; a difference is made small.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use torsade::prelude::*;
+
+use super::command_text::CommandText;
+use super::grammar::Grammar;
+use super::play::Pair;
+use super::random::random_script;
+use super::script::Script;
+use super::shrink::shrink;
+use super::timeline::Timeline;
+
+/// How many scripts are played at most to make one small.
+const BUDGET: usize = 400;
+
+/// What is compared, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub commands: [CommandText; 2],
+    /// How long both programs are at rest before a difference counts.
+    pub patience: Duration,
+}
+
+/// A difference.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The seed whose script has shown it first.
+    pub seed: u64,
+    /// The smallest script that shows it.
+    pub script: Script,
+    pub timeline: Timeline,
+    /// What both programs had printed last.
+    pub printed: [String; 2],
+}
+
+impl Check {
+    /// Of the original's command and the port's. A difference counts after two seconds.
+    pub fn new(original: &str, port: &str) -> Result<Self, String> {
+        let commands = [CommandText::parse(original)?, CommandText::parse(port)?];
+        Ok(Self { commands, patience: Duration::from_secs(2) })
+    }
+
+    /// Plays a script against both programs, which are started for it.
+    pub async fn play(&self, reactor: &Reactor, script: &Script) -> Result<(Timeline, [String; 2])> {
+        self.play_within(reactor, script, self.patience).await
+    }
+
+    async fn play_within(&self, reactor: &Reactor, script: &Script, patience: Duration) -> Result<(Timeline, [String; 2])> {
+        let pair = Pair::start(reactor, &self.commands).await?;
+        let timeline = pair.play(script, patience).await;
+        pair.end().await?;
+        Ok((timeline?, pair.printed()))
+    }
+
+    /// Plays a random script for each seed, until one shows a difference, and makes that one small.
+    ///
+    /// The programs are started once: a difference may come of what earlier seeds have left behind, and then those are a part of
+    /// the script.
+    pub async fn play_seeds(&self, reactor: &Reactor, grammar: &Grammar, seeds: RangeInclusive<u64>) -> Result<Option<Found>> {
+        let pair = Pair::start(reactor, &self.commands).await?;
+        let (mut all, mut found) = (Script::default(), None);
+        for seed in seeds {
+            let script = random_script(grammar, seed, &format!("s{seed}"));
+            let timeline = pair.play(&script, self.patience).await.map_err(|error| format!("seed {seed}: {error}"))?;
+            all.0.extend(script.0.into_iter().take(timeline.rounds.len()));
+            if timeline.verdict != super::timeline::Verdict::Same {
+                found = Some((seed, timeline));
+                break;
+            }
+        }
+        pair.end().await?;
+        let Some((seed, timeline)) = found else { return Ok(None) };
+        let alone = Script(random_script(grammar, seed, "").0.into_iter().take(timeline.rounds.len()).collect());
+        for script in [alone, all] {
+            if let Some((script, timeline, printed)) = self.made_small(reactor, script).await? {
+                return Ok(Some(Found { seed, script, timeline, printed }));
+            }
+        }
+        Err(format!("seed {seed} has shown a difference once, and not again with programs started anew: what they do depends on chance or on time\n{timeline}").into())
+    }
+
+    /// The smallest script that shows a difference, if this one does.
+    async fn made_small(&self, reactor: &Reactor, script: Script) -> Result<Option<(Script, Timeline, [String; 2])>> {
+        let (timeline, printed) = self.play(reactor, &script).await?;
+        if !timeline.is_different() {
+            return Ok(None);
+        }
+        // Many are played that differ: less patiently, and the last one is looked at again.
+        let hurried = self.patience / 4;
+        let shows = async |script: &Script| {
+            let (timeline, _) = self.play_within(reactor, script, hurried).await?;
+            Ok::<_, Box<dyn std::error::Error>>(timeline.is_different())
+        };
+        let mut smallest = shrink(script.clone(), BUDGET, shows).await?;
+        let (last, told) = self.play(reactor, &smallest).await?;
+        if !last.is_different() {
+            return Ok(Some((script, timeline, printed)));
+        }
+        smallest.0.truncate(last.rounds.len());
+        Ok(Some((smallest, last, told)))
+    }
+}

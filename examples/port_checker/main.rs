@@ -1,0 +1,133 @@
+//! Checks a port against its original: plays the same connections against both programs, and shows the first difference.
+//!
+//! Run:    cargo run --example port_checker -- ORIGINAL_COMMAND PORT_COMMAND SCRIPT
+//!         cargo run --example port_checker -- --random SEED[..SEED] ORIGINAL_COMMAND PORT_COMMAND GRAMMAR
+//! Try:    cargo run --example port_checker -- 'python3 examples/ports/chat/original.py {listen}' \
+//!             'target/debug/examples/port_chat {listen}' examples/ports/chat/script
+//! Expect: a timeline of what both did, and "the same in N steps"; or the first difference, and exit code 1.
+//!
+//! **Commands** are started without a shell. `{listen}` is an address of this machine that the program is to listen on; `{peer}` is
+//! one where the checker listens, for clients; `{listen2}` and so on are further ones. `NAME=VALUE` in front sets the
+//! environment. A program is up when a connection to each of its addresses has succeeded, which it sees as one that comes and goes.
+//!
+//! **Scripts** have one action a line; `#` begins a comment. `&` in front has it done together with the line before.
+//!
+//! | line | what is done |
+//! |---|---|
+//! | `open a`, `open a 2` | connects to `{listen}`, to `{listen2}`; `a` is the connection's name |
+//! | `accept a`, `accept a 2` | waits for the program's next connection to `{peer}`, to `{peer2}` |
+//! | `send a "text\r\n"` | sends bytes; escapes are `\r \n \t \0 \\ \" \x7f`, and `"x"*1000` is a thousand |
+//! | `expect a "text\r\n"` | both have to send exactly these bytes next, behind those expected before |
+//! | `end a` | ends our stream, and goes on reading (half-close) |
+//! | `close a`, `reset a` | closes in order; resets |
+//! | `pause a`, `resume a` | stops reading, and goes on |
+//! | `wait 200ms` | lets time pass, for programs with timers |
+//! | `ended` | waits until the program has ended by itself |
+//!
+//! After each step it is waited until both have shown the same, and nothing more comes. Compared is what comes on each connection (not
+//! how it is cut), how it ends (end of stream, reset, refused), how the program ends. After lines that were joined by `&`
+//! the order of lines on a connection does not count, since it has none.
+//!
+//! **Grammars** say what random scripts are made of. All but `piece` may be left out.
+//!
+//! | line | what it says | unless given |
+//! |---|---|---|
+//! | `piece "bob\r\n"` | something to send | |
+//! | `bytes 1..20 "abc\r\n"` | so many bytes, drawn out of these | |
+//! | `connections 3` | how many there are at most at a time | 3 |
+//! | `steps 4..16` | how many steps a script has | 4..16 |
+//! | `accept 1` | for clients: how many connections the programs make; none are opened | |
+//! | `wait 50ms` | how long is waited in each step that sends, for programs with timers | |
+//! | `weight send 10` | how often that is drawn: `open`, `send`, `cut`, `end`, `close`, `reset`, `pause`, `together` | 3, 10, 2, 1, 1, 1, 0, 0 |
+//!
+//! What a difference needs not is taken away from its script, which is printed as a file to run again.
+
+pub mod at_rest;
+pub mod bytes;
+pub mod check;
+pub mod command_text;
+pub mod connection;
+pub mod grammar;
+pub mod observed;
+pub mod play;
+pub mod program;
+pub mod random;
+pub mod script;
+pub mod shrink;
+pub mod side;
+pub mod timeline;
+
+use std::ops::RangeInclusive;
+use std::process::ExitCode;
+
+use torsade::prelude::*;
+use torsade::react;
+
+use self::check::Check;
+use self::grammar::Grammar;
+use self::script::Script;
+
+const USAGE: &str = "usage: port_checker [--random SEED[..SEED]] ORIGINAL_COMMAND PORT_COMMAND SCRIPT_OR_GRAMMAR";
+
+fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
+        _ => Err(format!("{text:?} is neither a seed nor a range of seeds: 7, 1..200")),
+    }
+}
+
+/// Whether both do the same.
+async fn compare(reactor: Reactor, mut arguments: Vec<String>) -> Result<bool> {
+    let random = if arguments.first().is_some_and(|first| first == "--random") {
+        arguments.remove(0);
+        if arguments.is_empty() {
+            return Err(USAGE.into());
+        }
+        Some(seeds(&arguments.remove(0))?)
+    } else {
+        None
+    };
+    let [original, port, file] = &arguments[..] else { return Err(USAGE.into()) };
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let in_file = |error| format!("{file}: {error}");
+    let check = Check::new(original, port)?;
+    let Some(seeds) = random else {
+        let script = Script::parse(&text).map_err(in_file)?;
+        let (timeline, printed) = check.play(&reactor, &script).await?;
+        print!("{timeline}");
+        let same = timeline.verdict == timeline::Verdict::Same;
+        if !same {
+            tell(&printed);
+        }
+        return Ok(same);
+    };
+    let grammar = Grammar::parse(&text).map_err(in_file)?;
+    let Some(found) = check.play_seeds(&reactor, &grammar, seeds.clone()).await? else {
+        println!("the same for the seeds {} to {}", seeds.start(), seeds.end());
+        return Ok(true);
+    };
+    print!("{}", found.timeline);
+    tell(&found.printed);
+    println!("\n# found by seed {}; as a script:\n{}", found.seed, found.script);
+    Ok(false)
+}
+
+fn tell(printed: &[String; 2]) {
+    for (who, printed) in ["original", "port"].iter().zip(printed).filter(|(_, printed)| !printed.is_empty()) {
+        println!("\nthe {who} printed at last:\n{}", printed.trim_end());
+    }
+}
+
+fn main() -> ExitCode {
+    env_logger::init();
+    let arguments = std::env::args().skip(1).collect();
+    match react(|reactor| compare(reactor, arguments)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! One of the two programs, with its connections.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::Duration;
+
+use torsade::prelude::*;
+use torsade::wire::Discard;
+
+use super::command_text::CommandText;
+use super::connection::Connection;
+use super::observed::Seen;
+use super::program::Program;
+use super::script::Action;
+
+/// How often a program is started anew that has ended at once: somebody else may have taken its port.
+const ATTEMPTS: usize = 3;
+
+/// How long a program may take until it listens.
+const UP: Duration = Duration::from_secs(60);
+
+type Arrivals = Rc<RefCell<Vec<VecDeque<Connection>>>>;
+
+/// A running program, and what is heard of it.
+pub struct Side {
+    reactor: Reactor,
+    pub program: Program,
+    listens: Vec<String>,
+    ports: Vec<Port>,
+    connections: RefCell<BTreeMap<String, Connection>>,
+    /// Connections that the program has made and no step has accepted, by place.
+    arrivals: Arrivals,
+    /// Names that wait for the next arrival at a place.
+    accepting: RefCell<Vec<(String, usize)>>,
+    waits_for_end: Cell<bool>,
+    changes: Rc<Cell<u64>>,
+}
+
+impl Side {
+    /// Starts the program, and waits until it listens.
+    pub async fn start(reactor: &Reactor, who: &str, text: &CommandText) -> Result<Self> {
+        for attempt in 1.. {
+            let side = Self::spawn(reactor, text).map_err(|error| format!("the {who} cannot be started: {error}"))?;
+            if side.is_up().await? {
+                return Ok(side);
+            }
+            if attempt == ATTEMPTS || side.program.end().is_none() {
+                let end = side.program.end().map_or_else(|| "does not listen".into(), |end| end.to_string());
+                let listens = side.listens.join(" and ");
+                return Err(format!(
+                    "the {who} {end}, before a connection to {listens} succeeded. It printed:\n{}",
+                    side.program.printed()
+                )
+                .into());
+            }
+        }
+        unreachable!("it is tried at least once")
+    }
+
+    fn spawn(reactor: &Reactor, text: &CommandText) -> Result<Self> {
+        let changes = Rc::new(Cell::new(0));
+        let arrivals: Arrivals = Rc::new(RefCell::new(vec![VecDeque::new(); text.peers]));
+        let mut ports = Vec::new();
+        for place in 0..text.peers {
+            let (arrivals, changes) = (arrivals.clone(), changes.clone());
+            ports.push(reactor.listen("127.0.0.1:0", move |_peer| {
+                let connection = Connection::new(&changes);
+                arrivals.borrow_mut()[place].push_back(connection.clone());
+                connection.protocol()
+            })?);
+        }
+        let peers: Vec<_> = ports.iter().map(|port| port.address().to_string()).collect();
+        // All at once, so that they differ.
+        let free: Vec<_> = (0..text.listens).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
+        let listens = free.iter().map(|one| Ok(one.local_addr()?.to_string())).collect::<std::io::Result<Vec<_>>>()?;
+        drop(free);
+        let program = Program::start(reactor, text.command(&listens, &peers))?;
+        Ok(Self {
+            reactor: reactor.clone(),
+            program,
+            listens,
+            ports,
+            connections: RefCell::default(),
+            arrivals,
+            accepting: RefCell::default(),
+            waits_for_end: Cell::new(false),
+            changes,
+        })
+    }
+
+    /// Tries until a connection to each of its addresses has succeeded; false if it does not come to that.
+    async fn is_up(&self) -> Result<bool> {
+        let begun = self.reactor.now();
+        for address in &self.listens {
+            loop {
+                if let Ok(transport) = self.reactor.connect_protocol(&format!("tcp:{address}"), Discard).await {
+                    transport.lose_connection();
+                    break;
+                }
+                if self.program.end().is_some() || self.reactor.now() - begun > UP {
+                    return Ok(false);
+                }
+                // That somebody listens is no event.
+                self.reactor.sleep(Duration::from_millis(5)).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Begins a step: from now on what is heard belongs to it.
+    pub fn next_step(&self) {
+        self.connections.borrow().values().for_each(Connection::next_step);
+        self.waits_for_end.set(false);
+    }
+
+    /// Does what a script says; what comes of it is heard later.
+    pub fn act(&self, action: &Action) {
+        match action {
+            Action::Open(name, place) => self.open(name, *place),
+            Action::Accept(name, place) => self.accepting.borrow_mut().push((name.clone(), *place)),
+            Action::Send(name, bytes) => self.with(name, |connection| connection.with(|transport| transport.write(bytes))),
+            Action::Expect(name, bytes) => self.with(name, |connection| connection.expect(bytes)),
+            Action::End(name) => self.with(name, |connection| connection.with(Transport::lose_write_connection)),
+            Action::Close(name) => self.with(name, |connection| connection.with(Transport::lose_connection)),
+            Action::Reset(name) => self.with(name, |connection| connection.with(Transport::abort_connection)),
+            Action::Pause(name) => self.with(name, |connection| connection.with(Transport::pause_producing)),
+            Action::Resume(name) => self.with(name, |connection| connection.with(Transport::resume_producing)),
+            Action::Wait(_) => {}
+            Action::Ended => self.waits_for_end.set(true),
+        }
+    }
+
+    fn with(&self, name: &str, act: impl FnOnce(&Connection)) {
+        let connection = self.connections.borrow().get(name).cloned();
+        if let Some(connection) = connection {
+            act(&connection);
+        }
+    }
+
+    fn open(&self, name: &str, place: usize) {
+        let connection = Connection::new(&self.changes);
+        self.connections.borrow_mut().insert(name.into(), connection.clone());
+        let Some(address) = self.listens.get(place - 1) else { return connection.refused() };
+        let made = self.reactor.connect_protocol(&format!("tcp:{address}"), connection.protocol());
+        made.add_callbacks(drop, move |_| connection.refused()).detach();
+    }
+
+    /// Gives connections of the program to those who wait for one.
+    pub fn accept(&self) {
+        self.accepting.borrow_mut().retain(|(name, place)| {
+            let arrived = self.arrivals.borrow_mut().get_mut(place - 1).and_then(VecDeque::pop_front);
+            arrived.map(|connection| self.connections.borrow_mut().insert(name.clone(), connection)).is_none()
+                && !self.connections.borrow().contains_key(name)
+        });
+    }
+
+    /// What the step waits for and has not come.
+    pub fn unmet(&self) -> Option<String> {
+        if let Some((name, _)) = self.accepting.borrow().first() {
+            return Some(format!("no connection came for {name}"));
+        }
+        if self.waits_for_end.get() && self.program.end().is_none() {
+            return Some("the program goes on".into());
+        }
+        self.connections.borrow().iter().find_map(|(name, connection)| {
+            if !connection.is_decided() {
+                return Some(format!("{name} is not connected"));
+            }
+            let (expected, came) = connection.unmet()?;
+            let [expected, came] = [expected, came].map(|bytes| super::bytes::shown(&bytes));
+            Some(format!("on {name} {expected} was still expected, and {came} came"))
+        })
+    }
+
+    /// What was heard in this step.
+    pub fn seen(&self) -> Seen {
+        let heard = |(name, connection): (&String, &Connection)| (name.clone(), connection.heard());
+        let mut connections: BTreeMap<_, _> = self.connections.borrow().iter().map(heard).collect();
+        connections.retain(|_, heard| *heard != super::observed::Heard::default());
+        let waiting = self.arrivals.borrow().iter().map(VecDeque::len).sum();
+        Seen { connections, waiting, program: self.program.end().map(|end| end.to_string()) }
+    }
+
+    /// Grows with whatever is heard.
+    pub fn changes(&self) -> u64 {
+        self.changes.get() + u64::from(self.program.end().is_some())
+    }
+
+    /// Whether more comes than is kept.
+    pub fn is_flooded(&self) -> bool {
+        self.connections.borrow().values().any(Connection::is_flooded)
+    }
+
+    /// Ends the program and its connections.
+    pub async fn end(&self) -> Result {
+        self.ports.iter().for_each(Port::stop_listening);
+        self.program.kill().await?;
+        self.connections.borrow().values().for_each(|connection| connection.with(Transport::abort_connection));
+        Ok(())
+    }
+
+    /// Forgets connections that earlier scripts have closed.
+    pub fn forget(&self) {
+        self.connections.borrow_mut().clear();
+        self.accepting.borrow_mut().clear();
+    }
+}

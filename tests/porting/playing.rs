@@ -1,0 +1,64 @@
+//! Scripts that are played against real programs.
+
+use std::time::Duration;
+
+use torsade::prelude::*;
+
+use crate::port_checker::check::Check;
+use crate::port_checker::script::Script;
+use crate::port_checker::timeline::{Timeline, Verdict};
+use crate::programs::port;
+use crate::support;
+
+fn play(original: &str, port: &str, script: &str) -> Timeline {
+    let mut check = Check::new(original, port).unwrap();
+    check.patience = Duration::from_millis(500);
+    let script = Script::parse(script).unwrap();
+    let reactor = Reactor::new().unwrap();
+    let played = reactor.clone();
+    support::run_until(&reactor, async move { Ok(check.play(&played, &script).await?.0) }).unwrap()
+}
+
+#[test]
+fn two_that_are_the_same_are_the_same_in_every_step() {
+    let script = include_str!("../../examples/ports/chat/script");
+    let timeline = play(&port("chat", None), &port("chat", None), script);
+    assert_eq!(timeline.verdict, Verdict::Same, "{timeline}");
+    assert_eq!(timeline.rounds.len(), Script::parse(script).unwrap().0.len());
+}
+
+#[test]
+fn two_that_differ_are_played_up_to_the_difference() {
+    let script = "open a\nsend a \"anna\\r\\n\"\nopen b\nsend b \"ben\\r\\n\"\nclose a\nclose b\n";
+    let timeline = play(&port("chat", None), &port("chat_server", None), script);
+    assert!(timeline.is_different(), "{timeline}");
+    let text = timeline.to_string();
+    assert!(text.ends_with("  4  send b \"ben\\r\\n\"        <-- here they differ\n       both      b: \"Welcome, ben!\\r\\n\"\n       original  a: \"ben has come.\\r\\n\"\n       port      nothing\nthe first difference is in step 4\n"), "{text}");
+}
+
+#[test]
+fn a_script_that_expects_what_neither_does_is_told() {
+    let timeline = play(&port("chat", None), &port("chat", None), "open a\nexpect a \"What is\"\n");
+    assert_eq!(timeline.verdict, Verdict::Unmet("on a \" is\" was still expected, and \"'s your name?\\r\\n\" came".into()));
+}
+
+#[test]
+fn resets_pauses_half_closed_streams_and_concurrent_steps_are_played() {
+    let script = "open a\nopen b\nopen c\nsend a \"anna\\r\\n\"\nsend b \"ben\\r\\n\"\nsend c \"cleo\\r\\n\"\npause c\n\
+                  send a \"from a\\r\\n\"\n& send b \"from b\\r\\n\"\nresume c\nreset a\nend b\nwait 5ms\nclose c\n";
+    let timeline = play(&port("chat", None), &port("chat", None), script);
+    assert_eq!(timeline.verdict, Verdict::Same, "{timeline}");
+    let text = timeline.to_string();
+    assert!(text.contains("both      c: \"anna has left.\\r\\n\"\n"), "{text}");
+    assert!(text.contains("both      b: end of stream\n"), "{text}");
+}
+
+#[test]
+fn a_program_that_does_not_come_up_is_told_with_what_it_printed() {
+    let reactor = Reactor::new().unwrap();
+    let check = Check::new("sh -c 'echo no such port: {listen} >&2; exit 7'", &port("chat", None)).unwrap();
+    let played = reactor.clone();
+    let told = support::run_until(&reactor, async move { Ok(check.play(&played, &Script::default()).await.map(drop)?) });
+    let told = told.unwrap_err().to_string();
+    assert!(told.contains("the original exited with status 7") && told.contains("no such port: 127.0.0.1:"), "{told}");
+}

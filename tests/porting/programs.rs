@@ -1,0 +1,68 @@
+//! The ports as programs of their own: this binary once more, as a child.
+
+use std::time::Duration;
+
+use torsade::prelude::*;
+use torsade::service::run_service_on;
+
+use crate::mutants::{Mutant, Mutation};
+use crate::support;
+
+#[path = "../../examples/ports/behind_proxy/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+mod behind_proxy;
+#[path = "../../examples/ports/chat/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+mod chat;
+#[path = "../../examples/chat_server.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+mod chat_server;
+#[path = "../../examples/ports/leases/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+mod leases;
+#[path = "../../examples/ports/line_server/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+mod line_server;
+#[path = "../../examples/ports/relay/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+mod relay;
+
+/// The command of a port, with a fault that is planted in it or without one.
+pub fn port(name: &str, mutation: Option<Mutation>) -> String {
+    let this = std::env::current_exe().unwrap();
+    let mutation = mutation.map_or(String::new(), |mutation| format!("{mutation:?}"));
+    format!(
+        "CHILD_OF={TEST} PORT={name} MUTATION={mutation} ADDRESS={{listen}} '{}' {TEST} --exact --nocapture --test-threads=1",
+        this.display()
+    )
+}
+
+const TEST: &str = "programs::one_of_a_pair";
+
+/// No test but one of the programs, where this binary was started as one.
+#[test]
+fn one_of_a_pair() {
+    if !support::is_child(TEST) {
+        return;
+    }
+    let variable = |name| std::env::var(name).unwrap();
+    let (address, mutation) = (variable("ADDRESS"), Mutation::named(&variable("MUTATION")));
+    let reactor = Reactor::new().unwrap();
+    let mutant = |factory| Mutant::new(factory, mutation);
+    match &variable("PORT")[..] {
+        "behind_proxy" => {
+            drop(reactor.listen(behind_proxy::endpoint(&address).unwrap(), mutant(boxed(behind_proxy::factory()))).unwrap())
+        }
+        "chat" => drop(reactor.listen(&address, mutant(boxed(chat::factory()))).unwrap()),
+        "chat_server" => drop(chat_server::start(&reactor, &address).unwrap()),
+        "leases" => return run_service_on(&reactor, leases::make_service(&address, mutant).unwrap(), Duration::ZERO).unwrap(),
+        "line_server" => drop(reactor.listen(&address, mutant(boxed(line_server::factory()))).unwrap()),
+        "relay" => drop(reactor.listen(&address, mutant(boxed(relay::factory()))).unwrap()),
+        other => panic!("no port is called {other}"),
+    }
+    reactor.run().unwrap();
+}
+
+fn boxed(factory: impl Factory + 'static) -> Box<dyn Factory> {
+    Box::new(factory)
+}
