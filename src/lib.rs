@@ -80,7 +80,7 @@
 //! `test_your_protocol`, `looping_call`, `async_client`, `blocking_work`, `memcached_parser`, `stdin_client`, `unix_echo_server`,
 //! `udp_echo`, `multicast_chat`, `portforward`, `file_server`, `process_filter`, `make_keys`, `tls_echo_server`, `tls_echo_client`,
 //! `starttls_server`, `starttls_client`, `mutual_tls`, `imap_client`, `mccp_server`, `ngircd_link`, `compress_tunnel`,
-//! `torsade_dictionary`, `websocket_echo`, `simulated_chat`, `workers_chat`, `hub_lines`, `cluster_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.
+//! `torsade_dictionary`, `websocket_echo`, `simulated_chat`, `workers_chat`, `hub_lines`, `port_checker`, `cluster_chat`. And in `examples/twisted`, Twisted's own, the finger tutorial among them.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs, missing_debug_implementations)]
