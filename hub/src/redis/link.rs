@@ -31,6 +31,9 @@ const WRITE_CAP: usize = 64 * 1024 * 1024;
 /// From this length on a payload is sent as it is, without a copy.
 const SHARED_FROM: usize = 4096;
 
+/// How large a buffer is kept from one command to the next.
+const LARGEST_SCRATCH: usize = 16 * 1024;
+
 /// A connection; a cheap handle.
 #[derive(Clone)]
 pub(super) struct Link(Rc<Shared>);
@@ -112,8 +115,7 @@ impl Link {
         let mut bytes = self.0.scratch.take();
         encode(&mut bytes, parts);
         self.send_encoded(&bytes, pending);
-        bytes.clear();
-        self.0.scratch.replace(bytes);
+        self.keep_scratch(bytes);
     }
 
     /// The same with a command that was encoded before.
@@ -134,19 +136,28 @@ impl Link {
 
     /// Sends a command with a payload at its end.
     pub(super) fn publish(&self, parts: &[&[u8]], payload: &Arc<[u8]>) {
-        if payload.len() < SHARED_FROM || self.0.phase.get() != Phase::Open {
-            let parts: Vec<_> = parts.iter().copied().chain([&**payload]).collect();
-            return self.send(&parts, Pending::new(Answer::Published));
-        }
         let mut bytes = self.0.scratch.take();
         encode_all_but_last(&mut bytes, parts, payload.len());
-        self.transmit(&bytes, Pending::new(Answer::Published));
-        if let Some(transport) = &*self.0.transport.borrow() {
-            transport.write_shared(&SharedBytes::new(Arc::clone(payload)));
-            transport.write("\r\n");
+        if payload.len() < SHARED_FROM || self.0.phase.get() != Phase::Open {
+            bytes.extend_from_slice(payload);
+            bytes.extend_from_slice(b"\r\n");
+            self.send_encoded(&bytes, Pending::new(Answer::Published));
+        } else {
+            self.transmit(&bytes, Pending::new(Answer::Published));
+            if let Some(transport) = &*self.0.transport.borrow() {
+                transport.write_shared(&SharedBytes::new(Arc::clone(payload)));
+                transport.write("\r\n");
+            }
         }
+        self.keep_scratch(bytes);
+    }
+
+    /// Keeps a buffer for the next command, unless it has become a large one.
+    fn keep_scratch(&self, mut bytes: Vec<u8>) {
         bytes.clear();
-        self.0.scratch.replace(bytes);
+        if bytes.capacity() <= LARGEST_SCRATCH {
+            self.0.scratch.replace(bytes);
+        }
     }
 
     fn transmit(&self, bytes: &[u8], pending: Pending) {

@@ -63,7 +63,7 @@ impl Decoder for RespDecoder {
             Ok(length) => length,
             Err(needed) => return Ok(Decoded::Incomplete { needed }),
         };
-        self.0 = Scan::new();
+        self.0.begin();
         let data = data.get(..length).unwrap_or(data);
         match decode_range(data).map_err(|error| RespError(error.to_string()))? {
             Some((root, used)) if used == length => Ok(Decoded::Frame { frame: Frame { data, root }, used }),
@@ -75,6 +75,12 @@ impl Decoder for RespDecoder {
 impl Scan {
     fn new() -> Self {
         Self { at: 0, searched: 0, open: vec![1], elements: 1 }
+    }
+
+    fn begin(&mut self) {
+        (self.at, self.searched, self.elements) = (0, 0, 1);
+        self.open.clear();
+        self.open.push(1);
     }
 
     /// The length of the frame; or how many bytes have to be there before it is worth asking again.
