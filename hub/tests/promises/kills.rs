@@ -122,7 +122,7 @@ fn kill_the_broker(program: Program) {
         peers[0].published
     );
     assert!(held[1].0 <= held[0].0, "descriptors: {held:?}");
-    assert!(held[1].1 < held[0].1 + 64 * 1024, "memory in KiB: {held:?}");
+    assert!(held[1].1 < held[0].1 + 16 * 1024, "memory in KiB: {held:?}");
     for peer in &peers {
         drop(world.wait("the end", peer.hub.close()));
     }

@@ -80,7 +80,7 @@ fn trouble(world: &World, simulation: &Simulation, config: &HubConfig, peers: &m
         }
         8 => world.broker(|broker| broker.drop_connections()),
         9 => simulation.set_faults(Faults { bandwidth: Some(1000 + simulation.draw(20_000)), ..Faults::lossy() }),
-        10 => simulation.set_faults(Faults::lossy()),
+        10 => simulation.set_faults(if simulation.draw(2) == 0 { Faults::lossy() } else { Faults::hostile() }),
         11 => {
             let Peer { name, process, .. } = peers.swap_remove(index);
             world.kill(process);
