@@ -117,6 +117,7 @@ pub trait Protocol {
     ///
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`.
+    #[doc(alias = "_PauseableMixin")]
     fn reading_resumed(&mut self, transport: &Transport) -> Result {
         self.fallback(transport, Callback::ReadingResumed)
     }

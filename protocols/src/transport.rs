@@ -105,6 +105,7 @@ impl Transport {
     }
 
     /// A number that no other connection of this reactor has had; good as a key.
+    #[doc(alias = "ILoggingContext")]
     #[doc(alias = "logPrefix")]
     #[must_use]
     pub fn id(&self) -> u64 {

@@ -34,6 +34,7 @@ static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
 /// ```
 /// torsade::report_error("cache", format_args!("the cache cannot be written: {}", std::fmt::Error));
 /// ```
+#[doc(alias = "msg")]
 #[doc(alias = "Logger")]
 #[doc(alias = "LogLevel")]
 #[doc(alias = "ILogObserver")]

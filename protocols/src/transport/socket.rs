@@ -71,6 +71,7 @@ impl Transport {
     ///     Ok(())
     /// }
     /// ```
+    #[doc(alias = "ISystemHandle")]
     #[cfg(unix)]
     #[doc(alias = "getHandle")]
     pub fn with_descriptor<T>(&self, look: impl FnOnce(BorrowedFd<'_>) -> T) -> io::Result<T> {

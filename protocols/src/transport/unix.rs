@@ -72,6 +72,7 @@ impl Transport {
     ///     Ok(())
     /// }
     /// ```
+    #[doc(alias = "IUNIXTransport")]
     #[doc(alias = "sendFileDescriptor")]
     #[doc(alias = "SCM_RIGHTS")]
     pub fn send_descriptor(&self, descriptor: impl Into<Descriptor>) -> io::Result<()> {

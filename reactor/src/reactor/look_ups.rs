@@ -125,6 +125,8 @@ impl Reactor {
     /// drop(look_up);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[doc(alias = "IReactorPluggableResolver")]
+    #[doc(alias = "IReactorPluggableNameResolver")]
     #[doc(alias = "installResolver")]
     #[doc(alias = "installNameResolver")]
     #[doc(alias = "nameResolver")]
