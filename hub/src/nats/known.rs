@@ -1,7 +1,7 @@
 //! What was seen of streams, across connections.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::jetstream::StreamInfo;
@@ -11,17 +11,20 @@ use super::jetstream::StreamInfo;
 ///
 /// A server that has lost its disk begins a stream anew, and one that was killed may have lost the last messages that it had
 /// confirmed. Others may have stored so many since that the numbers alone do not tell: so it is remembered when the stream was
-/// made, and when the last message that came was stored.
+/// made, and when the last messages that came were stored.
 #[derive(Clone, Default)]
 pub(super) struct KnownStreams(Rc<RefCell<HashMap<String, Rc<RefCell<Known>>>>>);
+
+/// How many messages of a stream are remembered: more than a server confirms before it has written them.
+const RECENT: usize = 512;
 
 /// What was seen of one stream.
 #[derive(Default)]
 pub(super) struct Known {
     /// When it was made, as the server writes it.
     created: Option<String>,
-    /// The number of the last message that came, and when it was stored, in nanoseconds since 1970.
-    last: Option<(u64, u64)>,
+    /// The numbers of the last messages that came, and when each was stored, in nanoseconds since 1970.
+    recent: VecDeque<(u64, u64)>,
 }
 
 impl KnownStreams {
@@ -36,33 +39,27 @@ impl KnownStreams {
 }
 
 impl Known {
-    /// Whether the stream, as it is now, is another than the one that was seen.
+    /// Whether the stream, as it is now, was made at another time than the one that was seen.
     pub(super) fn is_another(&self, info: &StreamInfo) -> bool {
-        self.created.is_some() && !self.is_same(info)
+        self.created.as_ref().is_some_and(|created| *created != info.created)
     }
 
-    /// Whether it is the one that was seen.
-    pub(super) fn is_same(&self, info: &StreamInfo) -> bool {
-        self.created.as_ref() == Some(&info.created)
+    /// Those of the last messages that the stream should still have: their numbers, and when each was stored.
+    pub(super) fn recent(&self, info: &StreamInfo) -> Vec<(u64, u64)> {
+        let kept = info.first_seq..=info.last_seq;
+        self.recent.iter().filter(|(number, _)| kept.contains(number)).copied().collect()
     }
 
-    /// When message `number` was stored, if it was the last that came.
-    pub(super) fn time_of(&self, number: u64) -> Option<u64> {
-        self.last.filter(|(last, _)| *last == number).map(|(_, time)| time)
-    }
-
-    pub(super) fn note_stream(&mut self, info: &StreamInfo) {
-        if !self.is_same(info) {
-            *self = Self { created: Some(info.created.clone()), last: None };
-        }
-    }
-
-    /// It is the one that was seen, whenever it was made.
-    pub(super) fn note_same(&mut self, info: &StreamInfo) {
+    /// This is the stream now, of which what came after message `after` is not what we have seen.
+    pub(super) fn note_stream(&mut self, info: &StreamInfo, after: u64) {
         self.created = Some(info.created.clone());
+        self.recent.retain(|(number, _)| *number <= after);
     }
 
-    pub(super) const fn note_message(&mut self, number: u64, time: u64) {
-        self.last = Some((number, time));
+    pub(super) fn note_message(&mut self, number: u64, time: u64) {
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((number, time));
     }
 }

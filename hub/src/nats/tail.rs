@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use torsade_protocols::Result;
 use torsade_reactor::DelayedCall;
 
@@ -124,7 +124,6 @@ impl Tail {
         if self.generation.get() != generation {
             return Ok(());
         }
-        self.known.borrow_mut().note_stream(&info);
         self.place(connection, &info, gap);
         if self.generation.get() != generation {
             return Ok(());
@@ -149,28 +148,50 @@ impl Tail {
     async fn gap(&self, connection: &Rc<Connection>, stream: &str, info: &StreamInfo) -> Result<Option<(Gap, u64)>, ApiError> {
         let Some(last) = self.last.get() else { return Ok(None) };
         let oldest = info.first_seq - 1;
-        match self.is_there(connection, stream, info, last).await {
-            // The server takes the time of a restart for that at which a stream was made, once its settings are changed after it.
-            Some(true) => self.known.borrow_mut().note_same(info),
-            None if !self.known.borrow().is_another(info) => {}
-            _ => return Ok(Some((Gap::Reset, oldest))),
-        }
-        if last > info.last_seq {
-            // If it is the one that we know, its end is missing, and we have all that is left. (That it was killed before it had
-            // written what it had confirmed is seen with nats-server 2.9.)
-            let after = if self.known.borrow().is_same(info) { info.last_seq } else { oldest };
-            return Ok(Some((Gap::Reset, after)));
+        let recent = self.known.borrow().recent(info);
+        let is_there = match recent.last() {
+            _ if last > info.last_seq => false,
+            Some((number, time)) if *number == last => self.time_of(connection, stream, last).await? == Some(*time),
+            // Nothing is known of it. The time at which a stream was made says little where more is known: the server takes that of a
+            // restart for it, once the stream's settings are changed after it.
+            _ => !self.known.borrow().is_another(info),
+        };
+        if !is_there {
+            // A server that is killed loses what it has confirmed and not written yet; nats-server 2.9 does. Others may have stored
+            // something under the same numbers since.
+            let after = self.last_that_is_there(connection, stream, &recent).await?;
+            return Ok(Some((Gap::Reset, after.unwrap_or(oldest))));
         }
         let is_trimmed = info.first_seq > last + 1;
         Ok(is_trimmed.then_some((Gap::Trimmed { after: Some(MessageId { major: 0, minor: last }) }, oldest)))
     }
 
-    /// Whether message `last` is the one that came, by the time at which it was stored; none if that cannot be said.
-    async fn is_there(&self, connection: &Rc<Connection>, stream: &str, info: &StreamInfo, last: u64) -> Option<bool> {
-        let stored = self.known.borrow().time_of(last).filter(|_| (info.first_seq..=info.last_seq).contains(&last))?;
-        let answer = connection.api(&format!("STREAM.MSG.GET.{stream}"), &json!({ "seq": last })).await;
-        let time = answer.ok().and_then(|value| wire::nanoseconds(value.get("message")?.get("time")?.as_str()?))?;
-        Some(time == stored)
+    /// The last of these messages that the stream still has as they came; all before it are there, too.
+    async fn last_that_is_there(
+        &self,
+        connection: &Rc<Connection>,
+        stream: &str,
+        recent: &[(u64, u64)],
+    ) -> Result<Option<u64>, ApiError> {
+        let (mut there, mut gone) = (0, recent.len());
+        while let Some((number, time)) = recent.get(usize::midpoint(there, gone)).filter(|_| there < gone) {
+            let middle = usize::midpoint(there, gone);
+            if self.time_of(connection, stream, *number).await? == Some(*time) {
+                there = middle + 1;
+            } else {
+                gone = middle;
+            }
+        }
+        Ok(there.checked_sub(1).and_then(|last| recent.get(last)).map(|(number, _)| *number))
+    }
+
+    /// When the message that has this number now was stored; none if there is none.
+    async fn time_of(&self, connection: &Rc<Connection>, stream: &str, number: u64) -> Result<Option<u64>, ApiError> {
+        match connection.api(&format!("STREAM.MSG.GET.{stream}"), &json!({ "seq": number })).await {
+            Ok(value) => Ok(value.pointer("/message/time").and_then(Value::as_str).and_then(wire::nanoseconds)),
+            Err(error) if error.is_passing() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Sets after which message to begin, and tells the hub.
@@ -181,6 +202,7 @@ impl Tail {
             (None, None) => info.last_seq,
         };
         self.last.set(Some(last));
+        self.known.borrow_mut().note_stream(info, last);
         self.tell_begun(connection);
         if let Some((gap, _)) = gap {
             connection.upstream.missed(self.id, &gap);
