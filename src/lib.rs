@@ -67,6 +67,9 @@
 //! throttling, timeouts), [`testing`] and [`simulated`] (no sockets, no waiting), [`service`], [`wire`], and [`defer`].
 //!
 //! # The manual
+//! Whoever has never seen an event loop begins with [the ladder](manual::tutorial): ten short programs, from a socket that echoes to a
+//! tested chat over TLS in a network that is cut, with pictures and exercises.
+//!
 //! [Endpoints](manual::endpoints), [how connections close](manual::closing), [what bounds memory](manual::limits),
 //! [compression](manual::compression), [many machines](manual::many_machines), [testing, in simulated networks too](manual::testing),
 //! [the async ecosystem](manual::async_ecosystem), [speed](manual::speed), [the way of a byte](manual::way_of_a_byte),

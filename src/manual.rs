@@ -2,6 +2,7 @@
 //!
 //! | to find out | read |
 //! |---|---|
+//! | how to write such programs, from the first one on | [`tutorial`] |
 //! | where to listen and connect, as text and as values | [`endpoints`] |
 //! | what becomes of the last bytes, and which reason is told | [`closing`] |
 //! | what a peer can make the program hold, and where to bound it | [`limits`] |
@@ -50,3 +51,8 @@ pub mod twisted {}
 
 #[doc = include_str!("manual/decisions.md")]
 pub mod decisions {}
+
+// Its pictures first: of two definitions of a link the first one counts, and rustdoc takes no files.
+#[doc = include_str!("manual/ladder/images.md")]
+#[doc = include_str!("manual/tutorial.md")]
+pub mod tutorial {}

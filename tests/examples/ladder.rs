@@ -111,12 +111,20 @@ fn each_step_has_fewer_than_sixty_lines() {
 }
 
 #[test]
-fn the_page_names_each_step_exercise_and_picture() {
+fn the_page_names_each_step_exercise_and_picture_and_shows_lines_that_are_there() {
     let page = text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/manual/tutorial.md"));
     let stem = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
     for step in programs("") {
         let name = stem(&step);
         let number = &name[..2];
+        let (_, section) = page.split_once(&format!("\n# Step {}:", number.trim_start_matches('0'))).expect("a section");
+        let section = section.split("\n# ").next().expect("its text");
+        let program = text(&step);
+        let added: Vec<_> = section.lines().filter_map(|line| line.strip_prefix('+')).collect();
+        assert!(number == "01" || !added.is_empty(), "the page does not show what is new in {name}");
+        for line in added {
+            assert!(program.lines().any(|other| other == line), "{name} has no line {line:?}");
+        }
         for part in [format!("| `{name}` |"), format!("[picture {number}]: ladder/{name}.svg"), format!("ladder_{number}")] {
             assert!(page.contains(&part), "the page has no {part}");
         }
