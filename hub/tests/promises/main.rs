@@ -17,6 +17,7 @@ mod broker;
 #[path = "../../../tests/support/child.rs"]
 mod child;
 
+#[allow(dead_code, reason = "a part of it is used")]
 #[path = "../support/scripted/nats/mod.rs"]
 mod scripted_nats;
 #[path = "../support/scripted/redis/mod.rs"]
