@@ -7,7 +7,7 @@ use super::clock::microseconds;
 use super::crowd::{Crowd, Group};
 
 const SIZE: usize = 200;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 const TOPIC: &str = "room.bench";
 
 /// How many messages are published in a turn of the loop: each by itself, and as many as a busy room has.
@@ -28,7 +28,7 @@ fn with(members: usize) -> Result {
     let events = events();
     let mut crowd = Crowd::new(&[Group { topic: TOPIC, members, reads: true }])?;
     let batch = (20_000 / members).clamp(32, 2_000);
-    let timed = (4_000 / members).clamp(8, 100);
+    let timed = (4_000 / members).clamp(5, 100);
     let mut best = [[f64::MAX; 2]; 2];
     for round in 0..ROUNDS {
         let messages: Vec<&[u8]> = events[round * (1 << 20)..].chunks(SIZE).take(batch).collect();
