@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
@@ -197,5 +197,16 @@ fn what_was_used_and_is_given_back_all_the_same_comes_twice() -> Result {
     };
     assert_eq!(answer(0)?, b"line BODY\r\nbody abcd\r\nline abcdnext\r\n");
     assert_eq!(answer(4)?, b"line BODY\r\nbody abcd\r\nline next\r\n");
+    Ok(())
+}
+
+#[test]
+fn the_time_of_a_reactor_is_no_time_of_day() -> Result {
+    let reactor = Reactor::new()?;
+    let day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    assert!(reactor.now() < day / 2, "it began with the reactor");
+    let (before, simulation) = (reactor.now(), Simulation::new(1));
+    assert_eq!(simulation.host("10.0.0.1").now(), Duration::ZERO);
+    assert!(reactor.now() >= before);
     Ok(())
 }
