@@ -11,7 +11,7 @@ use super::play::Pair;
 use super::random::random_script;
 use super::script::Script;
 use super::shrink::shrink;
-use super::timeline::Timeline;
+use super::timeline::{Timeline, Verdict};
 
 /// How many scripts are played at most to make one small.
 const BUDGET: usize = 400;
@@ -57,18 +57,30 @@ impl Check {
 
     /// Plays a random script for each seed, until one shows a difference, and makes that one small.
     ///
-    /// The programs are started once: a difference may come of what earlier seeds have left behind, and then those are a part of
+    /// The programs are started once, and again when they have ended: a difference may come of what earlier seeds have left behind, and then those are a part of
     /// the script.
     pub async fn play_seeds(&self, reactor: &Reactor, grammar: &Grammar, seeds: RangeInclusive<u64>) -> Result<Option<Found>> {
-        let pair = Pair::start(reactor, &self.commands).await?;
+        let mut pair = Pair::start(reactor, &self.commands).await?;
         let (mut all, mut found) = (Script::default(), None);
         for seed in seeds {
+            if pair.has_ended() {
+                pair.end().await?;
+                pair = Pair::start(reactor, &self.commands).await?;
+                all = Script::default();
+            }
             let script = random_script(grammar, seed, &format!("s{seed}"));
             let timeline = pair.play(&script, self.patience).await.map_err(|error| format!("seed {seed}: {error}"))?;
             all.0.extend(script.0.into_iter().take(timeline.rounds.len()));
-            if timeline.verdict != super::timeline::Verdict::Same {
-                found = Some((seed, timeline));
-                break;
+            match timeline.verdict {
+                Verdict::Same => {}
+                Verdict::Different => {
+                    found = Some((seed, timeline));
+                    break;
+                }
+                Verdict::Unmet(_) => {
+                    pair.end().await?;
+                    return Err(format!("seed {seed}: the grammar does not suit the programs\n{timeline}").into());
+                }
             }
         }
         pair.end().await?;

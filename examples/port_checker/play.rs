@@ -91,6 +91,11 @@ impl Pair {
         }
     }
 
+    /// Whether one of the programs has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.sides.iter().any(|side| side.program.end().is_some())
+    }
+
     /// What the programs have printed last.
     pub fn printed(&self) -> [String; 2] {
         [self.sides[0].program.printed(), self.sides[1].program.printed()]

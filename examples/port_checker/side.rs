@@ -151,8 +151,9 @@ impl Side {
     pub fn accept(&self) {
         self.accepting.borrow_mut().retain(|(name, place)| {
             let arrived = self.arrivals.borrow_mut().get_mut(place - 1).and_then(VecDeque::pop_front);
-            arrived.map(|connection| self.connections.borrow_mut().insert(name.clone(), connection)).is_none()
-                && !self.connections.borrow().contains_key(name)
+            let Some(connection) = arrived else { return true };
+            self.connections.borrow_mut().insert(name.clone(), connection);
+            false
         });
     }
 

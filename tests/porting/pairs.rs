@@ -25,12 +25,9 @@ fn python() -> Option<&'static str> {
 
 /// Compares a port with the original in its folder, over all seeds.
 fn compare(name: &str, grammar: &str) {
-    compare_with(
-        name,
-        concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ports"),
-        &format!("{name}/original.py' {{listen}}"),
-        grammar,
-    );
+    let place = if name == "questions" { "peer" } else { "listen" };
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ports");
+    compare_with(name, folder, &format!("{name}/original.py' {{{place}}}"), grammar);
 }
 
 /// Compares a port with a Python program in a folder; behind the program's name stand a quote and its arguments.
@@ -73,6 +70,12 @@ fn the_server_behind_a_proxy_does_as_its_original() {
 #[test]
 fn the_leases_do_as_their_original() {
     compare("leases", include_str!("../../examples/ports/leases/grammar"));
+}
+
+/// A client: each seed starts both anew, since they end.
+#[test]
+fn the_questions_are_asked_as_by_their_original() {
+    compare("questions", include_str!("../../examples/ports/questions/grammar"));
 }
 
 /// Twisted's own chat, of its guide, which is in Twisted's source and not in its package.

@@ -54,6 +54,24 @@ fn resets_pauses_half_closed_streams_and_concurrent_steps_are_played() {
 }
 
 #[test]
+fn clients_are_accepted_and_how_they_end_is_seen() {
+    let (client, end) = (port("questions", None), "the program exited with status");
+    let script = "accept a\nexpect a \"Who are you?\\r\\n\"\nsend a \"anna\\r\\n\"\nsend a \"enough\\r\\n\"\nclose a\nended\n";
+    let timeline = play(&client, &client, script);
+    assert_eq!(timeline.verdict, Verdict::Same, "{timeline}");
+    let text = timeline.to_string();
+    assert!(text.contains("a: \"anna, what is 1?\\r\\n\"") && text.contains(&format!("{end} 0")), "{text}");
+    let text = play(&client, &client, "accept a\nreset a\nended\n").to_string();
+    assert!(text.contains(&format!("{end} 1")), "{text}");
+}
+
+#[test]
+fn a_connection_that_does_not_come_is_told() {
+    let timeline = play(&port("questions", None), &port("questions", None), "accept a\naccept b\n");
+    assert_eq!(timeline.verdict, Verdict::Unmet("no connection came for b".into()));
+}
+
+#[test]
 fn a_program_that_does_not_come_up_is_told_with_what_it_printed() {
     let reactor = Reactor::new().unwrap();
     let check = Check::new("sh -c 'echo no such port: {listen} >&2; exit 7'", &port("chat", None)).unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use torsade::prelude::*;
+use torsade::react;
 use torsade::service::run_service_on;
 
 use crate::mutants::{Mutant, Mutation};
@@ -23,16 +24,20 @@ mod leases;
 #[path = "../../examples/ports/line_server/main.rs"]
 #[allow(dead_code, reason = "it has a main of its own")]
 mod line_server;
+#[path = "../../examples/ports/questions/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+mod questions;
 #[path = "../../examples/ports/relay/main.rs"]
 #[allow(dead_code, reason = "it has a main of its own")]
 mod relay;
 
 /// The command of a port, with a fault that is planted in it or without one.
 pub fn port(name: &str, mutation: Option<Mutation>) -> String {
+    let place = if name == "questions" { "peer" } else { "listen" };
     let this = std::env::current_exe().unwrap();
     let mutation = mutation.map_or(String::new(), |mutation| format!("{mutation:?}"));
     format!(
-        "CHILD_OF={TEST} PORT={name} MUTATION={mutation} ADDRESS={{listen}} '{}' {TEST} --exact --nocapture --test-threads=1",
+        "CHILD_OF={TEST} PORT={name} MUTATION={mutation} ADDRESS={{{place}}} '{}' {TEST} --exact --nocapture --test-threads=1",
         this.display()
     )
 }
@@ -57,6 +62,8 @@ fn one_of_a_pair() {
         "chat_server" => drop(chat_server::start(&reactor, &address).unwrap()),
         "leases" => return run_service_on(&reactor, leases::make_service(&address, mutant).unwrap(), Duration::ZERO).unwrap(),
         "line_server" => drop(reactor.listen(&address, mutant(boxed(line_server::factory()))).unwrap()),
+        // As its main does: the exit code is what becomes of it.
+        "questions" => std::process::exit(i32::from(react(|reactor| questions::conversation(reactor, address)).is_err())),
         "relay" => drop(reactor.listen(&address, mutant(boxed(relay::factory()))).unwrap()),
         other => panic!("no port is called {other}"),
     }
