@@ -45,7 +45,7 @@ fn some_are_lost_some_come_twice_and_some_late_as_the_faults_say() {
     let mut sorted = reordered;
     sorted.sort_unstable();
     assert_eq!(sorted, all);
-    assert_eq!(sent(Faults { loss: 1.0, ..Faults::calm() }, 1, 200), []);
+    assert!(sent(Faults { loss: 1.0, ..Faults::calm() }, 1, 200).is_empty());
 }
 
 #[test]
