@@ -95,7 +95,7 @@ impl Side {
         let begun = self.reactor.now();
         for address in &self.listens {
             loop {
-                if let Ok(transport) = self.reactor.connect_protocol(&format!("tcp:{address}"), Discard).await {
+                if let Ok(transport) = self.reactor.connect_protocol(format!("tcp:{address}"), Discard).await {
                     transport.lose_connection();
                     break;
                 }
@@ -143,7 +143,7 @@ impl Side {
         let connection = Connection::new(&self.changes);
         self.connections.borrow_mut().insert(name.into(), connection.clone());
         let Some(address) = self.listens.get(place - 1) else { return connection.refused() };
-        let made = self.reactor.connect_protocol(&format!("tcp:{address}"), connection.protocol());
+        let made = self.reactor.connect_protocol(format!("tcp:{address}"), connection.protocol());
         made.add_callbacks(drop, move |_| connection.refused()).detach();
     }
 
