@@ -37,6 +37,8 @@ pub struct Grammar {
     pub steps: (usize, usize),
     /// How many connections the programs make by themselves, for clients; none are opened then.
     pub accept: usize,
+    /// Whether they come again when they are lost.
+    pub again: bool,
     /// How long is waited in each step that sends something, for programs with timers.
     pub wait: Option<Duration>,
     pub pieces: Vec<Piece>,
@@ -46,7 +48,7 @@ pub struct Grammar {
 impl Default for Grammar {
     fn default() -> Self {
         let weights = Weights { open: 3, send: 10, cut: 2, end: 1, close: 1, reset: 1, pause: 0, together: 0 };
-        Self { connections: 3, steps: (4, 16), accept: 0, wait: None, pieces: Vec::new(), weights }
+        Self { connections: 3, steps: (4, 16), accept: 0, again: false, wait: None, pieces: Vec::new(), weights }
     }
 }
 
@@ -71,7 +73,10 @@ impl Grammar {
         let rest = rest.trim();
         match word {
             "connections" => self.connections = at_least(1, rest)?,
-            "accept" => self.accept = at_least(1, rest)?,
+            "accept" => {
+                let count = rest.strip_suffix(" again");
+                (self.accept, self.again) = (at_least(1, count.unwrap_or(rest).trim())?, count.is_some());
+            }
             "wait" => self.wait = Some(duration(rest)?),
             "steps" => self.steps = range(rest)?,
             "piece" => self.pieces.push(Piece::Fixed(whole(rest)?)),

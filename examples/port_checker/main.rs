@@ -36,7 +36,7 @@
 //! | `bytes 1..20 "abc\r\n"` | so many bytes, drawn out of these | |
 //! | `connections 3` | how many there are at most at a time | 3 |
 //! | `steps 4..16` | how many steps a script has | 4..16 |
-//! | `accept 1` | for clients: how many connections the programs make; none are opened | |
+//! | `accept 1`, `accept 1 again` | for clients: how many connections the programs make, and whether again and again; none are opened | |
 //! | `wait 50ms` | how long is waited in each step that sends, for programs with timers | |
 //! | `weight send 10` | how often that is drawn: `open`, `send`, `cut`, `end`, `close`, `reset`, `pause`, `together` | 3, 10, 2, 1, 1, 1, 0, 0 |
 //!

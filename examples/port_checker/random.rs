@@ -1,6 +1,7 @@
 //! A script out of a seed: the same for the same seed and grammar.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::grammar::{Grammar, Piece, Weights};
 use super::script::{Action, Script, Step};
@@ -57,8 +58,13 @@ impl Draw<'_> {
     fn step(&mut self) -> Vec<Step> {
         let can_open = self.grammar.accept == 0 && self.open.len() < self.grammar.connections;
         if self.open.is_empty() {
-            // A client whose connections are all ended: only time can pass.
-            return if can_open { self.opened() } else { vec![Step(vec![Action::Wait(std::time::Duration::from_millis(10))])] };
+            let step = match (can_open, self.grammar.again) {
+                (true, _) => return self.opened(),
+                (_, true) => Action::Accept(self.name(), 1),
+                // A client whose connections are all ended: only time can pass.
+                _ => Action::Wait(Duration::from_millis(10)),
+            };
+            return vec![Step(vec![step])];
         }
         let Weights { open, send, cut, end, close, reset, pause, together } = self.grammar.weights.clone();
         let weights = [if can_open { open } else { 0 }, send, cut, end, close, reset, pause, together];

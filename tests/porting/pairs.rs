@@ -7,7 +7,7 @@ use torsade::prelude::Reactor;
 
 use crate::port_checker::check::Check;
 use crate::port_checker::grammar::Grammar;
-use crate::programs::port;
+use crate::programs::{place, port};
 use crate::support;
 
 const SEEDS: u64 = 200;
@@ -25,7 +25,7 @@ fn python() -> Option<&'static str> {
 
 /// Compares a port with the original in its folder, over all seeds.
 fn compare(name: &str, grammar: &str) {
-    let place = if name == "questions" { "peer" } else { "listen" };
+    let place = place(name);
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ports");
     compare_with(name, folder, &format!("{name}/original.py' {{{place}}}"), grammar);
 }
@@ -70,6 +70,16 @@ fn the_server_behind_a_proxy_does_as_its_original() {
 #[test]
 fn the_leases_do_as_their_original() {
     compare("leases", include_str!("../../examples/ports/leases/grammar"));
+}
+
+#[test]
+fn the_agent_comes_again_as_its_original() {
+    compare("agent", include_str!("../../examples/ports/agent/grammar"));
+}
+
+#[test]
+fn the_filter_does_as_its_original() {
+    compare("filter", include_str!("../../examples/ports/filter/grammar"));
 }
 
 /// A client: each seed starts both anew, since they end.

@@ -62,6 +62,11 @@ fn a_fault_of_the_leases_is_found() {
 }
 
 #[test]
+fn a_fault_of_the_filter_is_found() {
+    is_found_in("filter", include_str!("../../examples/ports/filter/grammar"), Mutation::OneLineAChunk, 3);
+}
+
+#[test]
 fn a_chunk_taken_for_a_line_is_found() {
     is_found(Mutation::ChunkIsALine, 2);
 }

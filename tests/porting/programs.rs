@@ -9,6 +9,9 @@ use torsade::service::run_service_on;
 use crate::mutants::{Mutant, Mutation};
 use crate::support;
 
+#[path = "../../examples/ports/agent/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+mod agent;
 #[path = "../../examples/ports/behind_proxy/main.rs"]
 #[allow(dead_code, reason = "it has a main of its own")]
 mod behind_proxy;
@@ -18,6 +21,9 @@ mod chat;
 #[path = "../../examples/chat_server.rs"]
 #[allow(dead_code, reason = "it has a main of its own")]
 mod chat_server;
+#[path = "../../examples/ports/filter/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+mod filter;
 #[path = "../../examples/ports/leases/main.rs"]
 #[allow(dead_code, reason = "it has a main of its own")]
 mod leases;
@@ -33,13 +39,18 @@ mod relay;
 
 /// The command of a port, with a fault that is planted in it or without one.
 pub fn port(name: &str, mutation: Option<Mutation>) -> String {
-    let place = if name == "questions" { "peer" } else { "listen" };
+    let place = place(name);
     let this = std::env::current_exe().unwrap();
     let mutation = mutation.map_or(String::new(), |mutation| format!("{mutation:?}"));
     format!(
         "CHILD_OF={TEST} PORT={name} MUTATION={mutation} ADDRESS={{{place}}} '{}' {TEST} --exact --nocapture --test-threads=1",
         this.display()
     )
+}
+
+/// Whether it is a server or a client.
+pub fn place(name: &str) -> &'static str {
+    if matches!(name, "agent" | "questions") { "peer" } else { "listen" }
 }
 
 const TEST: &str = "programs::one_of_a_pair";
@@ -55,11 +66,13 @@ fn one_of_a_pair() {
     let reactor = Reactor::new().unwrap();
     let mutant = |factory| Mutant::new(factory, mutation);
     match &variable("PORT")[..] {
+        "agent" => agent::start(&reactor, &address).unwrap(),
         "behind_proxy" => {
             drop(reactor.listen(behind_proxy::endpoint(&address).unwrap(), mutant(boxed(behind_proxy::factory()))).unwrap())
         }
         "chat" => drop(reactor.listen(&address, mutant(boxed(chat::factory()))).unwrap()),
         "chat_server" => drop(chat_server::start(&reactor, &address).unwrap()),
+        "filter" => drop(reactor.listen(&address, mutant(boxed(filter::factory()))).unwrap()),
         "leases" => return run_service_on(&reactor, leases::make_service(&address, mutant).unwrap(), Duration::ZERO).unwrap(),
         "line_server" => drop(reactor.listen(&address, mutant(boxed(line_server::factory()))).unwrap()),
         // As its main does: the exit code is what becomes of it.

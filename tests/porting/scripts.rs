@@ -108,6 +108,8 @@ fn random_scripts_are_possible_come_again_and_end_what_they_open() {
         );
     }
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["close", "end", "open", "pause", "reset", "resume", "send"]);
+    let again = random_script(&Grammar::parse("accept 1 again\nsteps 30\npiece \"x\"").unwrap(), 1, "").to_string();
+    assert!(again.matches("accept ").count() > 1 && !again.contains("open "), "{again}");
     let clients = Grammar::parse("accept 2\npiece \"x\"").unwrap();
     let script = random_script(&clients, 1, "");
     assert!(matches!(script.0[1].0[..], [Action::Accept(..)]), "{script}");
