@@ -74,10 +74,10 @@ impl Audience {
     /// keeps its messages.
     pub(crate) fn subscribed(&self, position: Option<MessageId>, counters: &Counters) {
         self.is_subscribed.set(true);
-        if self.interest.stored && self.position.get().is_none() {
+        if self.interest.is_stored() && self.position.get().is_none() {
             self.position.set(position);
         }
-        if !self.interest.stored && self.any(Listener::is_live) {
+        if !self.interest.is_stored() && self.any(Listener::is_live) {
             counters.gaps.add(1);
             self.each(|listener| {
                 if listener.is_live() {
@@ -96,7 +96,7 @@ impl Audience {
 
     /// Delivers a message of the subscription to all who are live.
     pub(crate) fn deliver(&self, message: &Message, counters: &Rc<Counters>) {
-        if let (true, Some(id)) = (self.interest.stored, message.id()) {
+        if let (true, Some(id)) = (self.interest.is_stored(), message.id()) {
             if self.position.get().is_some_and(|position| id <= position) {
                 return;
             }

@@ -22,6 +22,9 @@ use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::topic::Pattern;
 
+/// How many may wait for the connection.
+const WAITING: usize = 10_000;
+
 /// A hub, behind its handles.
 ///
 /// Guaranteed: no borrow is held while a subscriber, or a Deferred of the user's, is called; the engine is asked for something only while it
@@ -110,8 +113,14 @@ impl Core {
             Link::Up => defer::succeed(()),
             Link::Closed => defer::fail(PublishError::Closed),
             Link::Down => {
+                let mut waiting = self.waiting.borrow_mut();
+                // Those who have waited long enough.
+                waiting.retain(|firer| !firer.is_called());
+                if waiting.len() >= WAITING {
+                    return defer::fail(PublishError::Full);
+                }
                 let (deferred, firer) = Deferred::new();
-                self.waiting.borrow_mut().push(firer);
+                waiting.push(firer);
                 deferred
             }
         }

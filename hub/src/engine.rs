@@ -91,8 +91,8 @@ pub struct Interest {
     pub pattern: Pattern,
     /// Each message goes to one of all subscribers that name this group.
     pub group: Option<Rc<str>>,
-    /// Whether the topic keeps its messages: then each comes with its id, none is left out, and a hole is told.
-    pub stored: bool,
+    /// How many messages the topic keeps, if it does: then each comes with its id, none is left out, and a hole is told.
+    pub keep: Option<u64>,
     /// After which message to begin, where the topic keeps its messages; none to begin with the next that is published.
     pub after: Option<MessageId>,
 }
@@ -181,10 +181,15 @@ impl fmt::Debug for Upstream {
 }
 
 impl Interest {
+    /// Whether the topic keeps its messages.
+    pub(crate) const fn is_stored(&self) -> bool {
+        self.keep.is_some()
+    }
+
     /// For engines' tests: live messages of `pattern`.
     #[must_use]
     pub const fn live(pattern: Pattern) -> Self {
-        Self { pattern, group: None, stored: false, after: None }
+        Self { pattern, group: None, keep: None, after: None }
     }
 }
 

@@ -58,7 +58,8 @@ impl Hub {
         Self(Core::open(reactor, engine, config.settings.clone()))
     }
 
-    /// Fires when the broker is there: at once if it is. Fails with [`PublishError::Closed`] if the hub is closed before.
+    /// Fires when the broker is there: at once if it is. Fails with [`PublishError::Closed`] if the hub is closed before, with
+    /// [`Full`](PublishError::Full) if 10,000 wait already.
     pub fn when_connected(&self) -> Deferred<()> {
         self.0.when_connected()
     }
@@ -122,6 +123,8 @@ impl Hub {
     }
 
     /// Has `subscriber` get the messages that a topic [keeps](HubConfig::replay), from `start`, and then those that are published.
+    ///
+    /// [`Start::Next`] begins when the broker has answered: what is stored before that, by this hub too, may or may not come. The other starts leave nothing out.
     ///
     /// # Errors
     /// [`SubscribeError`]; `Unsupported` if the topic keeps none.

@@ -112,7 +112,7 @@ impl Engine for LocalEngine {
 
     fn subscribe(&self, id: InterestId, interest: &Interest) {
         let mut state = self.hub.lock();
-        let topic = interest.pattern.topic().filter(|_| interest.stored);
+        let topic = interest.pattern.topic().filter(|_| interest.is_stored());
         let position = topic.map(|topic| state.kept.last(&topic));
         if let Some(port) = state.ports.iter_mut().find(|port| Arc::ptr_eq(&port.inbox, &self.inbox)) {
             port.add(id, interest);

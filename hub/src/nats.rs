@@ -106,9 +106,9 @@ impl Engine for NatsEngine {
 
     fn subscribe(&self, id: InterestId, interest: &Interest) {
         let Some(connection) = self.live() else { return };
-        if interest.stored {
+        if let Some(keep) = interest.keep {
             match interest.pattern.topic() {
-                Some(topic) => Tail::begin(&connection, id, topic, interest.after),
+                Some(topic) => Tail::begin(&connection, id, topic, keep, interest.after),
                 None => Self::refuse_later(&connection, id, "a pattern with wildcards names no stream"),
             }
             return;
@@ -138,7 +138,8 @@ impl Engine for NatsEngine {
     fn store(&self, topic: &Topic, publication: &Publication, origin: &str, keep: u64) -> Deferred<MessageId> {
         let Some(connection) = self.live() else { return defer::fail(not_there()) };
         let stream = connection.streams.of_topic(topic);
-        connection.store(&stream, topic.as_str(), publication, Some((ORIGIN, origin)), Some(keep))
+        stream.should_keep(keep);
+        connection.store(&stream, topic.as_str(), publication, Some((ORIGIN, origin)))
     }
 
     fn fetch(&self, topic: &Topic, from: Start, most: usize) -> Deferred<Page> {

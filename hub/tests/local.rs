@@ -239,6 +239,7 @@ struct Joining {
     hub: Hub,
     lines: Encoding,
     overflow: Overflow,
+    ends: Seen,
 }
 
 impl LineProtocol for Joining {
@@ -249,6 +250,11 @@ impl LineProtocol for Joining {
     }
 
     fn line_received(&mut self, _: &LineTransport, _: &[u8]) -> Result {
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &LineTransport, reason: &Reason) -> Result {
+        self.ends.borrow_mut().push(reason.to_string());
         Ok(())
     }
 }
@@ -269,15 +275,18 @@ impl LineProtocol for Reading {
     }
 }
 
-/// Has a member not read 400 messages of 16 KiB, and then read; gives what it saw.
-fn slow_member(overflow: Overflow) -> (Vec<String>, Hub) {
+/// Has a member not read 400 messages of 16 KiB, and then read; gives what it saw, and why its connection had ended before it read.
+fn slow_member(overflow: Overflow) -> (Vec<String>, Hub, Vec<String>) {
     let simulation = Simulation::new(1);
     let server = simulation.host("10.0.0.1");
     let hub = Hub::open(&server, "local:").unwrap();
     let lines = Encoding::lines().gaps(|gap| Some(format!("{gap}\r\n").into_bytes()));
-    let shared = hub.clone();
+    let (shared, ends) = (hub.clone(), Seen::default());
+    let told = Rc::clone(&ends);
     server
-        .listen("10.0.0.1:1", move |_| LineReceiver::new(Joining { hub: shared.clone(), lines: lines.clone(), overflow }))
+        .listen("10.0.0.1:1", move |_| {
+            LineReceiver::new(Joining { hub: shared.clone(), lines: lines.clone(), overflow, ends: Rc::clone(&told) })
+        })
         .unwrap();
     let (seen, transport) = (Seen::default(), Rc::default());
     let (notes, slot) = (Rc::clone(&seen), Rc::clone(&transport));
@@ -293,25 +302,27 @@ fn slow_member(overflow: Overflow) -> (Vec<String>, Hub) {
         hub.publish("room", format!("{number:04} {}", "x".repeat(16 << 10))).unwrap();
         simulation.run_for(Duration::from_millis(10)).unwrap();
     }
+    let ends = ends.borrow().clone();
     transport.borrow().as_ref().unwrap().resume_producing();
     simulation.run_for(seconds(60)).unwrap();
     let seen = seen.borrow().clone();
-    (seen, hub)
+    (seen, hub, ends)
 }
 
 #[test]
 fn a_member_that_does_not_read_loses_the_oldest_and_is_told_in_their_place() {
-    let (seen, hub) = slow_member(Overflow::DropOldest);
+    let (seen, hub, ends) = slow_member(Overflow::DropOldest);
     let told = seen.iter().position(|line| line.contains("messages")).unwrap();
     assert_eq!(seen.len() - told - 1, 10, "ten waited");
+    assert!(ends.is_empty());
     assert!(seen.last().unwrap().starts_with("0399"));
     assert_eq!(u64::try_from(seen.len() - 1).unwrap() + hub.stats().dropped_slow, 400);
 }
 
 #[test]
 fn a_member_that_does_not_read_loses_the_newest_if_that_is_asked_for() {
-    let (seen, hub) = slow_member(Overflow::DropNewest);
-    assert!(seen.last().unwrap().contains("messages"), "{seen:?}");
+    let (seen, hub, ends) = slow_member(Overflow::DropNewest);
+    assert!(seen.last().unwrap().contains("messages") && ends.is_empty(), "{seen:?}");
     let numbers: Vec<_> = seen[..seen.len() - 1].iter().map(|line| line[..4].parse::<usize>().unwrap()).collect();
     assert_eq!(numbers, (0..numbers.len()).collect::<Vec<_>>());
     assert_eq!(u64::try_from(numbers.len()).unwrap() + hub.stats().dropped_slow, 400);
@@ -319,8 +330,10 @@ fn a_member_that_does_not_read_loses_the_newest_if_that_is_asked_for() {
 
 #[test]
 fn a_member_that_does_not_read_is_disconnected_if_that_is_asked_for() {
-    let (_, hub) = slow_member(Overflow::Disconnect);
+    let (_, hub, ends) = slow_member(Overflow::Disconnect);
     assert_eq!(hub.stats().disconnected_slow, 1);
+    assert_eq!(ends.len(), 1, "it is ended at once");
+    assert!(ends[0].contains("messages of a hub"), "{ends:?}");
 }
 
 #[test]

@@ -214,7 +214,9 @@ impl Side {
                     let (first, second) = data.split_at(data.len() / 2);
                     transport.write_sequence(&[first, b"", second]);
                 }
-                1 if self.chance.one_in(2) && !self.compresses_in_frames() => transport.write_shared(&SharedBytes::from(data).compressed_once()),
+                1 if self.chance.one_in(2) && !self.compresses_in_frames() => {
+                    transport.write_shared(&SharedBytes::from(data).compressed_once())
+                }
                 1 => transport.write_shared(&SharedBytes::from(data)),
                 _ => transport.write(&data),
             }

@@ -18,8 +18,8 @@ impl Core {
         target: Target,
         start: Start,
     ) -> Result<Subscription, SubscribeError> {
-        let stored = self.check_interest(&pattern, group, start)?;
-        let audience = self.audience(pattern, group.map(Rc::from), stored);
+        let keep = self.check_interest(&pattern, group, start)?;
+        let audience = self.audience(pattern, group.map(Rc::from), keep);
         let number = self.number();
         let (key, listener) = audience.add(Listener::new(number, target, start));
         let subscription = Subscription::new(Rc::downgrade(self), audience.id, key, number);
@@ -38,8 +38,8 @@ impl Core {
         Ok(subscription)
     }
 
-    /// Whether the topics keep their messages.
-    fn check_interest(&self, pattern: &Pattern, group: Option<&str>, start: Start) -> Result<bool, SubscribeError> {
+    /// How many messages the topic keeps, if it does.
+    fn check_interest(&self, pattern: &Pattern, group: Option<&str>, start: Start) -> Result<Option<u64>, SubscribeError> {
         if self.is_closed() {
             return Err(SubscribeError::Closed);
         }
@@ -52,22 +52,22 @@ impl Core {
             lacks(Part::Groups)?;
         }
         // Subscribers of patterns and of groups get what is published, as it comes.
-        let stored = group.is_none() && topic.is_some_and(|topic| self.settings.keep(&topic).is_some());
-        if start != Start::Next && !stored {
+        let keep = topic.filter(|_| group.is_none()).and_then(|topic| self.settings.keep(&topic));
+        if start != Start::Next && keep.is_none() {
             return Err(SubscribeError::Unsupported("only a topic that keeps its messages (HubConfig::replay) has a start"));
         }
-        Ok(stored)
+        Ok(keep)
     }
 
     /// Those who have this interest, which the engine is told of if they are the first.
-    fn audience(&self, pattern: Pattern, group: Option<Rc<str>>, stored: bool) -> Rc<Audience> {
+    fn audience(&self, pattern: Pattern, group: Option<Rc<str>>, keep: Option<u64>) -> Rc<Audience> {
         let mut audiences = self.audiences.borrow_mut();
         let key = (pattern.clone(), group.clone());
         if let Some(audience) = audiences.by_interest.get(&key).and_then(|id| audiences.by_id.get(id)) {
             return Rc::clone(audience);
         }
         let id = InterestId(self.number());
-        let audience = Rc::new(Audience::new(id, Interest { pattern, group, stored, after: None }));
+        let audience = Rc::new(Audience::new(id, Interest { pattern, group, keep, after: None }));
         audiences.by_interest.insert(key, id);
         audiences.by_id.insert(id, Rc::clone(&audience));
         drop(audiences);

@@ -30,7 +30,7 @@ impl Port {
     pub(super) fn add(&mut self, id: InterestId, interest: &Interest) {
         match (&interest.group, interest.pattern.topic()) {
             (Some(group), _) => self.groups.push((Arc::from(&**group), interest.pattern.clone(), id)),
-            (None, Some(topic)) => self.topics.entry(topic).or_default().push((id, interest.stored)),
+            (None, Some(topic)) => self.topics.entry(topic).or_default().push((id, interest.is_stored())),
             (None, None) => self.patterns.push((interest.pattern.clone(), id)),
         }
     }

@@ -19,13 +19,10 @@ use crate::topic::Topic;
 
 /// How long to wait before something is tried again that the server cannot do just now.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
-/// How many messages a stream keeps that was made for a subscriber, until somebody who stores says how many it should.
-const KEEP_MEANWHILE: u64 = 1000;
 /// How many streams a connection remembers before it forgets those that nothing waits for.
 const MOST_KNOWN: usize = 10_000;
 /// The longest name that a stream can have.
 const MAX_NAME: usize = 255;
-const MADE_FOR_SUBSCRIBER: &str = "made by Torsade for a subscriber, before anybody said how many messages to keep";
 /// How long the server remembers the ids of messages, so that none is stored twice; its own default.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
@@ -122,8 +119,8 @@ pub(super) struct Stream {
 
 #[derive(Default)]
 struct State {
-    /// How many messages it should keep; none if nobody has said.
-    keep: Option<u64>,
+    /// How many messages it should keep, as far as was said; 0 for a bucket, which says so itself.
+    keep: u64,
     /// It is there.
     is_ready: bool,
     /// Somebody looks whether it is there.
@@ -219,32 +216,33 @@ impl Stream {
         }
     }
 
+    /// Somebody wants it to keep so many messages.
+    pub(super) fn should_keep(&self, keep: u64) {
+        let mut state = self.state.borrow_mut();
+        if keep > state.keep {
+            state.keep = keep;
+            // It may have to be enlarged.
+            state.is_ready = false;
+        }
+    }
+
     fn creation(&self) -> Value {
         let mut config = self.config.clone();
-        let keep = self.state.borrow().keep;
         if config.get("max_msgs").is_none() {
-            config["max_msgs"] = json!(keep.unwrap_or(KEEP_MEANWHILE));
-            if keep.is_none() {
-                config["description"] = json!(MADE_FOR_SUBSCRIBER);
-            }
+            config["max_msgs"] = json!(self.state.borrow().keep.max(1));
         }
         config
     }
 
-    /// What it has to become to keep as many messages as are wanted; none if it does. What others have made it is only enlarged.
+    /// What it has to become to keep as many messages as are wanted; none if it does. It is only ever enlarged.
     fn enlarged(&self, info: &StreamInfo) -> Option<Value> {
-        let keep = self.state.borrow().keep?;
+        let keep = self.state.borrow().keep;
         let has = info.config.get("max_msgs").and_then(Value::as_i64).unwrap_or(-1);
-        let is_ours = info.config.get("description").and_then(Value::as_str) == Some(MADE_FOR_SUBSCRIBER);
-        let is_small = u64::try_from(has).is_ok_and(|has| has < keep);
-        if !is_small && !is_ours {
+        if !u64::try_from(has).is_ok_and(|has| has < keep) {
             return None;
         }
         let mut config = info.config.clone();
         config["max_msgs"] = json!(keep);
-        if is_ours {
-            config["description"] = json!("");
-        }
         Some(config)
     }
 }
@@ -318,14 +316,13 @@ impl Connection {
         drop(self.transport.reactor().sleep(PAUSE).await);
     }
 
-    /// Stores a message in a stream, which keeps at least `keep` of them.
+    /// Stores a message in a stream.
     pub(super) fn store(
         self: &Rc<Self>,
         stream: &Rc<Stream>,
         subject: &str,
         publication: &Publication,
         more: Option<(&str, &str)>,
-        keep: Option<u64>,
     ) -> Deferred<MessageId> {
         let (deferred, firer) = Deferred::new();
         let mut headers = publication.headers().to_vec();
@@ -336,12 +333,6 @@ impl Connection {
             return deferred;
         }
         let store = Store { content: Rc::new(content), firer, refused: 0 };
-        if keep > stream.state.borrow().keep {
-            let mut state = stream.state.borrow_mut();
-            state.keep = keep;
-            // It may have to be enlarged.
-            state.is_ready = false;
-        }
         self.store_in_turn(stream, self.number(), store);
         deferred
     }

@@ -46,7 +46,7 @@ impl Connection {
         let bucket = bucket(expiry);
         let stream = self.streams.bucket(&bucket, expiry);
         let subject = format!("$KV.{bucket}.{topic}.{}", word(process));
-        self.store(&stream, &subject, value, operation, None).add_callback(|_| Ok(()))
+        self.store(&stream, &subject, value, operation).add_callback(|_| Ok(()))
     }
 
     /// What every process has announced, in whichever bucket: processes may have different periods.

@@ -29,6 +29,8 @@ const SILENCE: Duration = Duration::from_secs(15);
 pub(super) struct Tail {
     id: InterestId,
     topic: Topic,
+    /// How many messages the stream should keep.
+    keep: u64,
     /// How many consumers there have been before this one.
     generation: Cell<u64>,
     /// The number of the last message that came, or that came before the first that is wanted; none until that is known.
@@ -43,12 +45,13 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Begins after message `after`, or with the next that is stored.
-    pub(super) fn begin(connection: &Rc<Connection>, id: InterestId, topic: Topic, after: Option<MessageId>) {
+    /// Begins after message `after`, or with the next that is stored, in a stream that keeps at least `keep`.
+    pub(super) fn begin(connection: &Rc<Connection>, id: InterestId, topic: Topic, keep: u64, after: Option<MessageId>) {
         let tail = Rc::new(Self {
             id,
             known: connection.known.of(topic.as_str()),
             topic,
+            keep,
             generation: Cell::new(0),
             last: Cell::new(after.map(|after| after.minor)),
             received: Cell::new(0),
@@ -119,6 +122,7 @@ impl Tail {
 
     async fn try_to_make_consumer(self: &Rc<Self>, connection: &Rc<Connection>, generation: u64) -> Result<(), ApiError> {
         let stream = connection.streams.of_topic(&self.topic);
+        stream.should_keep(self.keep);
         let info = connection.ensured_at_last(&stream).await?;
         let gap = self.gap(connection, &stream.name, &info).await?;
         if self.generation.get() != generation {

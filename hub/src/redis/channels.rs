@@ -57,7 +57,7 @@ impl Channels {
 
 impl Session {
     pub(super) fn subscribe(self: &Rc<Self>, id: InterestId, interest: &Interest) {
-        if interest.stored {
+        if interest.is_stored() {
             return self.subscribe_stored(id, interest);
         }
         let topic = interest.pattern.topic();
