@@ -33,6 +33,11 @@ fn passes<T: Outcome>(check: fn() -> T) -> bool {
     catch_unwind(check).is_ok_and(|outcome| outcome.problem().is_none())
 }
 
+/// Whether whoever runs the tests has chosen the seeds: with those of the exercises each one fails, and with others perhaps not.
+fn has_chosen_seeds() -> bool {
+    ["TORSADE_SEED", "TORSADE_SEEDS"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
 /// An exercise and its solution, within a function: their own `#[test]` are not collected there, and can be called.
 macro_rules! exercises {
     ($($(#[$only:meta])* $name:ident: $exercise:literal, $solution:literal, $check:ident;)*) => {$(
@@ -47,7 +52,7 @@ macro_rules! exercises {
             #[path = $solution]
             mod solution;
 
-            assert!(!passes(exercise::check::$check), "the exercise is solved before anybody has tried");
+            assert!(has_chosen_seeds() || !passes(exercise::check::$check), "the exercise is solved before anybody has tried");
             assert!(passes(solution::check::$check), "the solution is none");
         }
     )*};
