@@ -31,7 +31,7 @@ impl LineProtocol for Terminal {
             }
         }
         let terminal = transport.clone();
-        self.hub.when_connected().add_callback(move |()| Ok(terminal.send_line("(connected)"))).detach();
+        self.hub.when_connected().add_callback(move |()| terminal.send_line("(connected)")).detach();
         Ok(())
     }
 

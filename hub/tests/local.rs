@@ -1,6 +1,8 @@
 //! What is particular to the hub of one process: workers that share it, its bounds, what it keeps in memory.
 
 #![cfg(unix)]
+#![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -361,7 +363,7 @@ fn as_many_of_the_last_messages_as_are_asked_for_come_whatever_a_member_takes_at
     }
     let (all, lines) = (Seen::default(), Seen::default());
     hub.subscribe_from("log.a", Start::Last(1000), Notes(Rc::clone(&all))).unwrap();
-    let (shared, encoding) = (hub.clone(), Encoding::lines());
+    let (shared, encoding) = (hub, Encoding::lines());
     let joining =
         move |transport: &Transport| shared.join("log.a", Member::new(transport, &encoding).start(Start::Last(1000))).map(drop);
     host.listen("10.0.0.1:1", move |_| Greeting(joining.clone())).unwrap();

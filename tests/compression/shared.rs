@@ -36,7 +36,7 @@ struct Room {
 impl Room {
     /// A member for each of these, whose peer takes so many bytes without being asked.
     fn new(members: &[Compression], takes: usize) -> Self {
-        let (reactor, joining, options) = (MemoryReactor::new(), Rc::default(), RefCell::new(members.to_vec().into_iter()));
+        let (reactor, joining, options) = (MemoryReactor::new(), Rc::default(), RefCell::new(Vec::from(members).into_iter()));
         let room = Rc::clone(&joining);
         Self::listening(reactor, room, members.len(), takes, move |_peer| {
             Some(Member(Rc::clone(&joining), options.borrow_mut().next()?))

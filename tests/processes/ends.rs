@@ -57,7 +57,7 @@ fn a_thousand_children_in_a_row_leave_no_descriptor_and_no_zombie() {
     reactor.run().unwrap();
     let descriptors = descriptors.take();
     assert_eq!((descriptors.len(), descriptors.first()), (1000, descriptors.last()));
-    assert_eq!(children(), []);
+    assert_eq!(children(), [0_u32; 0]);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_reactor_that_is_taken_apart_kills_its_children() {
     let (reactor, told) = (Reactor::new().unwrap(), Told::default());
     reactor.spawn_process(Watcher::new(&told, |_, _| Ok(())), Command::new("sleep").arg("1000")).unwrap();
     reactor.disconnect_all().unwrap();
-    assert_eq!(children(), []);
+    assert_eq!(children(), [0_u32; 0]);
     assert_eq!(told.count("process killed by SIGKILL"), 1, "{:?}", told.all());
     assert_eq!(told.all().first().map(String::as_str), Some("made"));
 }

@@ -162,7 +162,7 @@ fn an_answer_of_which_the_peer_takes_a_little_now_and_then_goes_on() {
         allow(&client, 100_000);
     }
     world.run_for(1);
-    assert_eq!(codes(&client, RST_STREAM), []);
+    assert_eq!(codes(&client, RST_STREAM), [0_u32; 0]);
     assert_eq!(received(&client), 1_000_010);
 }
 
