@@ -91,8 +91,14 @@
 pub mod manual;
 
 #[cfg(feature = "hub")]
-#[doc(inline)]
-pub use torsade_hub as hub;
+pub mod hub {
+    //! Publish and subscribe by topic: in one process, in several through Redis, or through NATS; the same program for each.
+    //!
+    //! It begins with [`Hub`]. [The crate's own page](torsade_hub) has the way of a message, [`manual::many_machines`](crate::manual::many_machines)
+    //! what is promised, by which engine, and what happens when something fails.
+
+    pub use torsade_hub::*;
+}
 pub use torsade_protocols::*;
 pub use torsade_reactor::*;
 // Named one by one, since a glob loses which feature an item needs on its way to docs.rs.
