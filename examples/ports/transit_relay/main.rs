@@ -1,0 +1,54 @@
+//! Magic Wormhole's transit relay, ported whole: two who say the same token are connected with each other. The original is
+//! `magic-wormhole-transit-relay` of PyPI, which `original.py` beside this starts.
+//!
+//! Run:    cargo run --example port_transit_relay -- [--port ENDPOINT] [--blur-usage SECONDS] [--log-fd NUMBER]
+//!         ENDPOINT is tcp:4001:interface=\:\: unless given
+//! Try:    `nc 127.0.0.1 4001` in two windows, with the same line in both: please relay, and 64 letters or digits
+//! Expect: "ok" in both, and then each line in the other window. With `--log-fd 1`, a line of JSON when one of them has left.
+//!
+//! What is different:
+//!
+//! | the original | here |
+//! |---|---|
+//! | takes one of several of the same side, by the order of a Python set | takes the one that came first |
+//! | writes the record of a pair when its first side is lost | when either is: the bytes are the same |
+//! | drops what was not sent yet to a side that has ended its own stream | sends it; the other side is told as early |
+//! | never closes a side that is not reading while its partner is lost to a reset: a producer stays registered | closes it |
+//! | sends both sides' bytes through a buffer of its own in Python | a producer's pauses come at the same bound, 64 KiB |
+//! | `--websocket`, `--websocket-url` | left out: WebSocket is another crate's, and `examples/websocket_echo` shows how it is put on |
+//! | `--usage-db`, and the timer that writes its totals | left out: a database of SQLite is another crate's, and blocks |
+//! | raises the limit of open files | left out: `ulimit -n`, or the unit's file, says it |
+
+pub mod connection;
+pub mod handshake;
+pub mod meeting;
+pub mod options;
+pub mod usage;
+
+use std::rc::Rc;
+
+use torsade::prelude::*;
+
+use self::connection::Connection;
+use self::meeting::Meeting;
+use self::options::Options;
+use self::usage::Usage;
+
+/// A line is at most so long, in bytes: the longest handshake has 102.
+const MAX_LENGTH: usize = 1024;
+
+/// What makes a connection's protocol; what becomes of each is told to `usage`.
+pub fn factory(usage: Usage) -> impl Factory {
+    let meeting = Rc::new(Meeting::new(usage));
+    move |_peer: Address| LineReceiver::new(Connection::new(&meeting)).delimiter(b"\n").max_length(MAX_LENGTH)
+}
+
+fn main() -> Result {
+    env_logger::init();
+    let options = Options::parse(std::env::args().skip(1))?;
+    let usage = options.usage()?;
+    let reactor = Reactor::new()?;
+    let port = reactor.listen(&options.port, factory(usage))?;
+    eprintln!("listening on {}", port.address());
+    reactor.run()
+}
