@@ -16,3 +16,5 @@ mod programs;
 mod scripts;
 mod shrinking;
 mod telling;
+#[path = "transit_relay/main.rs"]
+mod transit_relay;

@@ -52,6 +52,11 @@ fn a_fault_of_the_relay_is_found() {
 }
 
 #[test]
+fn a_fault_of_the_transit_relay_is_found() {
+    is_found_in("transit_relay", include_str!("../../examples/ports/transit_relay/grammar"), Mutation::ForgetsTheLost, 6);
+}
+
+#[test]
 fn a_fault_behind_a_proxy_is_found() {
     is_found_in("behind_proxy", include_str!("../../examples/ports/behind_proxy/grammar"), Mutation::OneLineAChunk, 3);
 }

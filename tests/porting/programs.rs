@@ -36,6 +36,9 @@ mod questions;
 #[path = "../../examples/ports/relay/main.rs"]
 #[allow(dead_code, reason = "it has a main of its own")]
 mod relay;
+#[path = "../../examples/ports/transit_relay/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+pub mod transit_relay;
 
 /// The command of a port, with a fault that is planted in it or without one.
 pub fn port(name: &str, mutation: Option<Mutation>) -> String {
@@ -78,6 +81,11 @@ fn one_of_a_pair() {
         // As its main does: the exit code is what becomes of it.
         "questions" => std::process::exit(i32::from(react(|reactor| questions::conversation(reactor, address)).is_err())),
         "relay" => drop(reactor.listen(&address, mutant(boxed(relay::factory()))).unwrap()),
+        "transit_relay" => {
+            let usage =
+                transit_relay::options::Options::parse(["--log-fd=1".into()]).and_then(|options| options.usage()).unwrap();
+            drop(reactor.listen(&address, mutant(boxed(transit_relay::factory(usage)))).unwrap());
+        }
         other => panic!("no port is called {other}"),
     }
     reactor.run().unwrap();

@@ -42,6 +42,8 @@ impl Connection {
 impl LineProtocol for Connection {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
         self.seat.started.set(transport.reactor().now());
+        // A side that does not read is heard all the same, as in Twisted. What may wait for it is bounded by its partner's pauses.
+        transport.set_read_while_congested(true);
         // Neither pipes nor UNIX sockets have it, on which one may listen too.
         transport.set_tcp_keepalive(true).ok();
         Ok(())

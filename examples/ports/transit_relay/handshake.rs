@@ -18,7 +18,8 @@ impl Handshake {
             b"" => None,
             _ => Some(rest.strip_prefix(b" for side ").filter(|side| side.len() == 16)?),
         };
-        let all_word = [token, side.unwrap_or_default()].concat().iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let all_word =
+            [token, side.unwrap_or_default()].concat().iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
         all_word.then(|| Self { token: token.to_vec(), side: side.map(<[u8]>::to_vec) })
     }
 

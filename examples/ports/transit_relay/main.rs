@@ -5,6 +5,7 @@
 //!         ENDPOINT is tcp:4001:interface=\:\: unless given
 //! Try:    `nc 127.0.0.1 4001` in two windows, with the same line in both: please relay, and 64 letters or digits
 //! Expect: "ok" in both, and then each line in the other window. With `--log-fd 1`, a line of JSON when one of them has left.
+//!         `compare` beside this measures both; `scripts` and `grammar` are for `examples/port_checker`.
 //!
 //! What is different:
 //!
@@ -12,9 +13,8 @@
 //! |---|---|
 //! | takes one of several of the same side, by the order of a Python set | takes the one that came first |
 //! | writes the record of a pair when its first side is lost | when either is: the bytes are the same |
-//! | drops what was not sent yet to a side that has ended its own stream | sends it; the other side is told as early |
-//! | never closes a side that is not reading while its partner is lost to a reset: a producer stays registered | closes it |
-//! | sends both sides' bytes through a buffer of its own in Python | a producer's pauses come at the same bound, 64 KiB |
+//! | drops what it has not sent yet to a side that ends its own stream | sends it; the other side is told as early |
+//! | resets a side that it has closed and that still sends, which may cost that side what it has not read | hears it out: `manual::closing` |
 //! | `--websocket`, `--websocket-url` | left out: WebSocket is another crate's, and `examples/websocket_echo` shows how it is put on |
 //! | `--usage-db`, and the timer that writes its totals | left out: a database of SQLite is another crate's, and blocks |
 //! | raises the limit of open files | left out: `ulimit -n`, or the unit's file, says it |

@@ -1,0 +1,96 @@
+//! Beside the original, where it is installed in the Python that `TORSADE_PYTHON` names (`python3` unless set).
+
+use std::process::{Command, Stdio};
+
+use torsade::prelude::*;
+
+use crate::port_checker::check::Check;
+use crate::port_checker::grammar::Grammar;
+use crate::port_checker::script::Script;
+use crate::port_checker::timeline::Verdict;
+use crate::programs::port;
+use crate::support;
+
+/// In the suite; 1,000 of each grammar were tried by `port_checker --random`.
+const SEEDS: u64 = 40;
+
+fn check() -> Option<Check> {
+    let python = std::env::var("TORSADE_PYTHON").unwrap_or_else(|_| "python3".into());
+    let there = Command::new(&python).args(["-c", "import wormhole_transit_relay"]).stderr(Stdio::null()).status();
+    if !there.is_ok_and(|status| status.success()) {
+        println!("skipped the comparison: no Python with magic-wormhole-transit-relay (TORSADE_PYTHON names one)");
+        return None;
+    }
+    let original = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ports/transit_relay/original.py");
+    Some(Check::new(&format!("'{python}' '{original}' {{listen}} --log-fd=1"), &port("transit_relay", None)).unwrap())
+}
+
+/// Of what a program has printed, the usage log: what does not depend on time.
+fn records(printed: &str) -> Vec<String> {
+    let without_times = |line: &str| {
+        let waited = !line.contains("\"waiting_time\": null");
+        format!("waited: {waited}, {}", &line[line.find("\"total_bytes\"").unwrap()..])
+    };
+    let mut records: Vec<_> = printed.lines().filter(|line| line.contains("{\"started\"")).map(without_times).collect();
+    // Those of different connections have no order.
+    records.sort();
+    records
+}
+
+/// Plays a script, and compares what both have written to the usage log as well.
+fn is_the_same(script: &str, moods: &[&str]) {
+    let Some(check) = check() else { return };
+    let script = Script::parse(script).unwrap();
+    let reactor = Reactor::new().unwrap();
+    let played = reactor.clone();
+    let (timeline, printed) = support::run_until(&reactor, async move { check.play(&played, &script).await }).unwrap();
+    assert_eq!(timeline.verdict, Verdict::Same, "{timeline}\n{printed:?}");
+    let [original, port] = printed.map(|printed| records(&printed));
+    assert_eq!(original, port);
+    let found = |mood: &str| port.iter().filter(|record| record.ends_with(&format!("\"{mood}\"}}"))).count();
+    for mood in moods {
+        assert!(found(mood) > 0, "{mood}: {port:?}");
+    }
+}
+
+#[test]
+fn two_meet_as_in_the_original() {
+    is_the_same(include_str!("../../../examples/ports/transit_relay/scripts/meeting"), &["redundant", "happy"]);
+}
+
+#[test]
+fn who_is_refused_by_the_original_is_refused() {
+    let moods = ["errory", "impatient", "lonely", "empty"];
+    is_the_same(include_str!("../../../examples/ports/transit_relay/scripts/refused"), &moods);
+}
+
+#[test]
+fn pairs_end_as_in_the_original() {
+    is_the_same(include_str!("../../../examples/ports/transit_relay/scripts/closing"), &["happy"]);
+}
+
+#[test]
+fn who_does_not_read_holds_its_partner_back_as_in_the_original() {
+    is_the_same(include_str!("../../../examples/ports/transit_relay/scripts/back_pressure"), &["happy"]);
+}
+
+fn random_scripts_are_the_same(grammar: &str) {
+    let Some(check) = check() else { return };
+    let grammar = Grammar::parse(grammar).unwrap();
+    let reactor = Reactor::new().unwrap();
+    let played = reactor.clone();
+    let found = support::run_until(&reactor, async move { check.play_seeds(&played, &grammar, 1..=SEEDS).await }).unwrap();
+    if let Some(found) = found {
+        panic!("seed {}:\n{}\n{}\n{:?}", found.seed, found.timeline, found.script, found.printed);
+    }
+}
+
+#[test]
+fn random_scripts_show_no_difference_from_the_original() {
+    random_scripts_are_the_same(include_str!("../../../examples/ports/transit_relay/grammar"));
+}
+
+#[test]
+fn random_scripts_of_sides_show_no_difference_from_the_original() {
+    random_scripts_are_the_same(include_str!("../../../examples/ports/transit_relay/grammar_of_sides"));
+}
