@@ -5,9 +5,15 @@ use std::time::Duration;
 use super::bytes::unquote;
 use super::script::duration;
 
-/// Something to send.
+/// Something to send, and to which address if not to all.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Piece {
+pub struct Piece {
+    pub place: Option<usize>,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum What {
     Fixed(Vec<u8>),
     /// As many bytes as within the range, each drawn out of these.
     Drawn(usize, usize, Vec<u8>),
@@ -26,6 +32,8 @@ pub struct Weights {
     pub pause: u64,
     /// Two connections that send at once.
     pub together: u64,
+    /// A datagram to the program's first address.
+    pub datagram: u64,
 }
 
 /// What random scripts are made of.
@@ -35,6 +43,10 @@ pub struct Grammar {
     pub connections: usize,
     /// How many steps a script has, before its connections are closed.
     pub steps: (usize, usize),
+    /// To how many addresses of the programs connections are opened.
+    pub places: usize,
+    /// Of how many `{peer}`s a connection is accepted at first, beside those that are opened.
+    pub peers: usize,
     /// How many connections the programs make by themselves, for clients; none are opened then.
     pub accept: usize,
     /// Whether they come again when they are lost.
@@ -47,8 +59,18 @@ pub struct Grammar {
 
 impl Default for Grammar {
     fn default() -> Self {
-        let weights = Weights { open: 3, send: 10, cut: 2, end: 1, close: 1, reset: 1, pause: 0, together: 0 };
-        Self { connections: 3, steps: (4, 16), accept: 0, again: false, wait: None, pieces: Vec::new(), weights }
+        let weights = Weights { open: 3, send: 10, cut: 2, end: 1, close: 1, reset: 1, pause: 0, together: 0, datagram: 0 };
+        Self {
+            connections: 3,
+            steps: (4, 16),
+            places: 1,
+            peers: 0,
+            accept: 0,
+            again: false,
+            wait: None,
+            pieces: Vec::new(),
+            weights,
+        }
     }
 }
 
@@ -62,8 +84,9 @@ impl Grammar {
                 grammar.line(line).map_err(|error| format!("line {}: {error}: {line}", number + 1))?;
             }
         }
-        if grammar.pieces.is_empty() {
-            return Err("nothing to send: a grammar wants at least one line `piece \"...\"`".into());
+        let has_piece = |place| grammar.pieces.iter().any(|piece| piece.place.is_none_or(|only| only == place));
+        if !(1..=grammar.places).all(has_piece) || grammar.peers > 0 && grammar.pieces.iter().all(|piece| piece.place.is_some()) {
+            return Err("nothing to send: a grammar wants at least one line `piece \"...\"` for each kind of connection".into());
         }
         Ok(grammar)
     }
@@ -77,19 +100,27 @@ impl Grammar {
                 let count = rest.strip_suffix(" again");
                 (self.accept, self.again) = (at_least(1, count.unwrap_or(rest).trim())?, count.is_some());
             }
+            "places" => self.places = at_least(1, rest)?,
+            "peers" => self.peers = at_least(1, rest)?,
             "wait" => self.wait = Some(duration(rest)?),
             "steps" => self.steps = range(rest)?,
-            "piece" => self.pieces.push(Piece::Fixed(whole(rest)?)),
+            "piece" => {
+                let (place, rest) = placed(rest)?;
+                self.pieces.push(Piece { place, what: What::Fixed(whole(rest)?) });
+            }
             "bytes" => {
                 let (numbers, alphabet) = rest.split_once(char::is_whitespace).ok_or("write: bytes 1..20 \"abc\"")?;
                 let (least, most) = range(numbers)?;
-                self.pieces.push(Piece::Drawn(least, most, whole(alphabet.trim())?));
+                let (place, alphabet) = placed(alphabet.trim())?;
+                self.pieces.push(Piece { place, what: What::Drawn(least, most, whole(alphabet)?) });
             }
             "weight" => {
                 let (action, weight) = rest.split_once(char::is_whitespace).ok_or("write: weight send 10")?;
                 *self.weights.of(action)? = u64::from(weight.trim().parse::<u16>().map_err(|_| "a weight is a small number")?);
             }
-            _ => return Err(format!("{word:?} is none of connections, accept, steps, wait, piece, bytes, weight")),
+            _ => {
+                return Err(format!("{word:?} is none of connections, places, peers, accept, steps, wait, piece, bytes, weight"));
+            }
         }
         Ok(())
     }
@@ -106,8 +137,17 @@ impl Weights {
             "reset" => &mut self.reset,
             "pause" => &mut self.pause,
             "together" => &mut self.together,
-            _ => return Err(format!("{action:?} is none of open, send, cut, end, close, reset, pause, together")),
+            "datagram" => &mut self.datagram,
+            _ => return Err(format!("{action:?} is none of open, send, cut, end, close, reset, pause, together, datagram")),
         })
+    }
+}
+
+/// The number of an address, if one stands in front.
+fn placed(text: &str) -> Result<(Option<usize>, &str), String> {
+    match text.split_once(char::is_whitespace) {
+        Some((number, rest)) if !text.starts_with('"') => Ok((Some(at_least(1, number)?), rest.trim())),
+        _ => Ok((None, text)),
     }
 }
 

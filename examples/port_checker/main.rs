@@ -20,6 +20,7 @@
 //! | `expect a "text\r\n"` | both have to send exactly these bytes next, behind those expected before |
 //! | `end a` | ends our stream, and goes on reading (half-close) |
 //! | `close a`, `reset a` | closes in order; resets |
+//! | `datagram "text"`, `datagram 2 "text"` | sends a datagram to `{listen}`, to `{listen2}` |
 //! | `pause a`, `resume a` | stops reading, and goes on |
 //! | `wait 200ms` | lets time pass, for programs with timers |
 //! | `ended` | waits until the program has ended by itself |
@@ -34,11 +35,14 @@
 //! |---|---|---|
 //! | `piece "bob\r\n"` | something to send | |
 //! | `bytes 1..20 "abc\r\n"` | so many bytes, drawn out of these | |
+//! | `piece 2 "who\r\n"`, `bytes 1..20 2 "abc"` | the same, only on connections to `{listen2}` | |
 //! | `connections 3` | how many there are at most at a time | 3 |
 //! | `steps 4..16` | how many steps a script has | 4..16 |
+//! | `places 3` | to how many addresses connections are opened: `{listen}` to `{listen3}` | 1 |
+//! | `peers 2` | for servers that are clients too: at first a connection to each of two `{peer}`s is accepted | |
 //! | `accept 1`, `accept 1 again` | for clients: how many connections the programs make, and whether again and again; none are opened | |
 //! | `wait 50ms` | how long is waited in each step that sends, for programs with timers | |
-//! | `weight send 10` | how often that is drawn: `open`, `send`, `cut`, `end`, `close`, `reset`, `pause`, `together` | 3, 10, 2, 1, 1, 1, 0, 0 |
+//! | `weight send 10` | how often that is drawn: `open`, `send`, `cut`, `end`, `close`, `reset`, `pause`, `together`, `datagram` | 3, 10, 2, 1, 1, 1, 0, 0, 0 |
 //!
 //! What a difference needs not is taken away from its script, which is printed as a file to run again.
 

@@ -3,22 +3,30 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::grammar::{Grammar, Piece, Weights};
+use super::grammar::{Grammar, Weights, What};
 use super::script::{Action, Script, Step};
 
 /// The script of this seed. Its connections are called `c1`, `c2`, .. behind `prefix`, and all are ended at its end.
 pub fn random_script(grammar: &Grammar, seed: u64, prefix: &str) -> Script {
-    let mut draw = Draw { grammar, chance: Chance(seed), prefix, made: 0, open: Vec::new(), owed: BTreeMap::new() };
+    let mut draw =
+        Draw { grammar, chance: Chance(seed), prefix, made: 0, open: Vec::new(), places: BTreeMap::new(), owed: BTreeMap::new() };
     let mut script = Script::default();
     for _ in 0..grammar.accept {
         let name = draw.name();
         script.0.push(Step(vec![Action::Accept(name, 1)]));
     }
+    for peer in 1..=grammar.peers {
+        let name = draw.name();
+        draw.places.insert(name.clone(), 0);
+        script.0.push(Step(vec![Action::Accept(name, peer)]));
+    }
     let (least, most) = grammar.steps;
     let steps = least + draw.chance.below(most - least + 1);
     while script.0.len() < steps {
         let mut steps = draw.step();
-        for step in steps.iter_mut().filter(|step| step.0.iter().any(|action| matches!(action, Action::Send(..)))) {
+        for step in
+            steps.iter_mut().filter(|step| step.0.iter().any(|action| matches!(action, Action::Send(..) | Action::Datagram(..))))
+        {
             step.0.extend(grammar.wait.map(Action::Wait));
         }
         script.0.extend(steps);
@@ -42,6 +50,8 @@ struct Draw<'a> {
     made: usize,
     /// Those that the checker can still send on.
     open: Vec<String>,
+    /// The address that a connection was opened to, if not to the first; 0 for one that was accepted.
+    places: BTreeMap<String, usize>,
     /// The second part of a piece that was cut.
     owed: BTreeMap<String, Vec<u8>>,
 }
@@ -66,8 +76,8 @@ impl Draw<'_> {
             };
             return vec![Step(vec![step])];
         }
-        let Weights { open, send, cut, end, close, reset, pause, together } = self.grammar.weights.clone();
-        let weights = [if can_open { open } else { 0 }, send, cut, end, close, reset, pause, together];
+        let Weights { open, send, cut, end, close, reset, pause, together, datagram } = self.grammar.weights.clone();
+        let weights = [if can_open { open } else { 0 }, send, cut, end, close, reset, pause, together, datagram];
         let at = self.chance.below(self.open.len());
         let name = self.open[at].clone();
         let step = match self.chance.weighted(&weights) {
@@ -90,6 +100,7 @@ impl Draw<'_> {
                 let sends = [name, other].map(|name| Action::Send(name.clone(), self.bytes(&name)));
                 return vec![Step(sends.into())];
             }
+            8 => Action::Datagram(1, self.pieces(Vec::new(), 1)),
             _ => {
                 let bytes = self.bytes(&name);
                 Action::Send(name, bytes)
@@ -99,7 +110,9 @@ impl Draw<'_> {
     }
 
     fn opened(&mut self) -> Vec<Step> {
-        vec![Step(vec![Action::Open(self.name(), 1)])]
+        let (name, place) = (self.name(), 1 + if self.grammar.places > 1 { self.chance.below(self.grammar.places) } else { 0 });
+        self.places.insert(name.clone(), place);
+        vec![Step(vec![Action::Open(name, place)])]
     }
 
     /// Something is sent while nothing is read, and read afterwards.
@@ -111,11 +124,16 @@ impl Draw<'_> {
 
     /// One to three pieces, behind what is owed.
     fn bytes(&mut self, name: &str) -> Vec<u8> {
-        let mut bytes = self.owed.remove(name).unwrap_or_default();
+        let (owed, place) = (self.owed.remove(name).unwrap_or_default(), self.places.get(name).copied().unwrap_or(1));
+        self.pieces(owed, place)
+    }
+
+    fn pieces(&mut self, mut bytes: Vec<u8>, place: usize) -> Vec<u8> {
+        let pieces: Vec<_> = self.grammar.pieces.iter().filter(|piece| piece.place.is_none_or(|only| only == place)).collect();
         for _ in 0..[1, 1, 1, 2, 3][self.chance.below(5)] {
-            match &self.grammar.pieces[self.chance.below(self.grammar.pieces.len())] {
-                Piece::Fixed(piece) => bytes.extend(piece),
-                Piece::Drawn(least, most, alphabet) => {
+            match &pieces[self.chance.below(pieces.len())].what {
+                What::Fixed(piece) => bytes.extend(piece),
+                What::Drawn(least, most, alphabet) => {
                     let count = least + self.chance.below(most - least + 1);
                     bytes.extend((0..count).map(|_| alphabet[self.chance.below(alphabet.len())]));
                 }

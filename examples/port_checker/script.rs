@@ -20,6 +20,8 @@ pub enum Action {
     End(String),
     Close(String),
     Reset(String),
+    /// Sends a datagram to the program's first, second, .. `{listen}`.
+    Datagram(usize, Vec<u8>),
     Pause(String),
     Resume(String),
     /// Lets time pass, for programs with timers.
@@ -40,7 +42,7 @@ impl Action {
     /// The connection that it is about.
     pub fn connection(&self) -> Option<&str> {
         match self {
-            Self::Wait(_) | Self::Ended => None,
+            Self::Wait(_) | Self::Ended | Self::Datagram(..) => None,
             Self::Open(name, _) | Self::Accept(name, _) | Self::Send(name, _) | Self::Expect(name, _) => Some(name),
             Self::End(name) | Self::Close(name) | Self::Reset(name) | Self::Pause(name) | Self::Resume(name) => Some(name),
         }
@@ -56,6 +58,7 @@ impl Action {
         match verb {
             "wait" => return duration(rest).map(Self::Wait),
             "ended" if rest.is_empty() => return Ok(Self::Ended),
+            "datagram" => return datagram(rest),
             _ => {}
         }
         let (name, rest) = split_word(rest);
@@ -81,13 +84,22 @@ impl Action {
             "resume" => Self::Resume(name),
             _ => {
                 return Err(format!(
-                    "{verb:?} is none of open, accept, send, expect, end, close, reset, pause, resume, wait, ended"
+                    "{verb:?} is none of open, accept, send, expect, end, close, reset, pause, resume, datagram, wait, ended"
                 ));
             }
         };
         nothing_behind(rest)?;
         Ok(action)
     }
+}
+
+/// `"text"`, `2 "text"`: to the first address unless said otherwise.
+fn datagram(rest: &str) -> Result<Action, String> {
+    let (place, text) = if rest.starts_with('"') { ("1", rest) } else { split_word(rest) };
+    let place = place.parse().ok().filter(|place| *place > 0).ok_or_else(|| format!("{place:?} is not the number of a place"))?;
+    let (bytes, rest) = unquote(text)?;
+    nothing_behind(rest)?;
+    Ok(Action::Datagram(place, bytes))
 }
 
 fn split_word(text: &str) -> (&str, &str) {
@@ -214,6 +226,8 @@ impl fmt::Display for Action {
             Self::Reset(name) => write!(f, "reset {name}"),
             Self::Pause(name) => write!(f, "pause {name}"),
             Self::Resume(name) => write!(f, "resume {name}"),
+            Self::Datagram(1, bytes) => write!(f, "datagram {}", quoted(bytes)),
+            Self::Datagram(place, bytes) => write!(f, "datagram {place} {}", quoted(bytes)),
             Self::Wait(time) => write!(f, "wait {}ms", time.as_millis()),
             Self::Ended => f.write_str("ended"),
         }

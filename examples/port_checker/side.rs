@@ -35,7 +35,18 @@ pub struct Side {
     /// Names that wait for the next arrival at a place.
     accepting: RefCell<Vec<(String, usize)>>,
     waits_for_end: Cell<bool>,
+    /// For datagrams that scripts send.
+    datagrams: DatagramTransport,
     changes: Rc<Cell<u64>>,
+}
+
+/// Datagrams are sent, and what comes back is not looked at.
+struct NoAnswers;
+
+impl DatagramProtocol for NoAnswers {
+    fn datagram_received(&mut self, _transport: &DatagramTransport, _data: &[u8], _from: &Address) -> Result {
+        Ok(())
+    }
 }
 
 impl Side {
@@ -86,6 +97,7 @@ impl Side {
             arrivals,
             accepting: RefCell::default(),
             waits_for_end: Cell::new(false),
+            datagrams: reactor.listen_udp("127.0.0.1:0", NoAnswers)?,
             changes,
         })
     }
@@ -127,6 +139,10 @@ impl Side {
             Action::Reset(name) => self.with(name, |connection| connection.with(Transport::abort_connection)),
             Action::Pause(name) => self.with(name, |connection| connection.with(Transport::pause_producing)),
             Action::Resume(name) => self.with(name, |connection| connection.with(Transport::resume_producing)),
+            Action::Datagram(place, bytes) => {
+                let address = self.listens.get(place - 1).and_then(|address| address.parse().ok());
+                address.into_iter().for_each(|address| self.datagrams.write_to(bytes, &Address::Udp(address)));
+            }
             Action::Wait(_) => {}
             Action::Ended => self.waits_for_end.set(true),
         }
@@ -197,6 +213,7 @@ impl Side {
     /// Ends the program and its connections.
     pub async fn end(&self) -> Result {
         self.ports.iter().for_each(Port::stop_listening);
+        self.datagrams.stop_listening();
         self.program.kill().await?;
         self.connections.borrow().values().for_each(|connection| connection.with(Transport::abort_connection));
         Ok(())

@@ -8,6 +8,7 @@ mod port_checker;
 #[path = "../support/support.rs"]
 mod support;
 
+mod metrics;
 mod mutants;
 mod pairs;
 mod planted;

@@ -13,7 +13,7 @@ use crate::support;
 const SEEDS: u64 = 200;
 
 /// A Python with Twisted, if there is one.
-fn python() -> Option<&'static str> {
+pub fn python() -> Option<&'static str> {
     static PYTHON: OnceLock<Option<String>> = OnceLock::new();
     let found = PYTHON.get_or_init(|| {
         let python = std::env::var("TORSADE_PYTHON").unwrap_or_else(|_| "python3".into());

@@ -30,6 +30,9 @@ mod leases;
 #[path = "../../examples/ports/line_server/main.rs"]
 #[allow(dead_code, reason = "it has a main of its own")]
 mod line_server;
+#[path = "../../examples/ports/metrics/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+pub mod metrics;
 #[path = "../../examples/ports/questions/main.rs"]
 #[allow(dead_code, reason = "it has a main of its own")]
 mod questions;
@@ -42,11 +45,11 @@ pub mod transit_relay;
 
 /// The command of a port, with a fault that is planted in it or without one.
 pub fn port(name: &str, mutation: Option<Mutation>) -> String {
-    let place = place(name);
+    let address = if name == "metrics" { crate::metrics::options(";") } else { format!("{{{}}}", place(name)) };
     let this = std::env::current_exe().unwrap();
     let mutation = mutation.map_or(String::new(), |mutation| format!("{mutation:?}"));
     format!(
-        "CHILD_OF={TEST} PORT={name} MUTATION={mutation} ADDRESS={{{place}}} '{}' {TEST} --exact --nocapture --test-threads=1",
+        "CHILD_OF={TEST} PORT={name} MUTATION={mutation} ADDRESS='{address}' '{}' {TEST} --exact --nocapture --test-threads=1",
         this.display()
     )
 }
@@ -78,6 +81,10 @@ fn one_of_a_pair() {
         "filter" => drop(reactor.listen(&address, mutant(boxed(filter::factory()))).unwrap()),
         "leases" => return run_service_on(&reactor, leases::make_service(&address, mutant).unwrap(), Duration::ZERO).unwrap(),
         "line_server" => drop(reactor.listen(&address, mutant(boxed(line_server::factory()))).unwrap()),
+        "metrics" => {
+            let options = metrics::options::Options::parse(address.split(';').map(str::to_owned)).unwrap();
+            return run_service_on(&reactor, metrics::make_service(&options, mutant).unwrap(), Duration::ZERO).unwrap();
+        }
         // As its main does: the exit code is what becomes of it.
         "questions" => std::process::exit(i32::from(react(|reactor| questions::conversation(reactor, address)).is_err())),
         "relay" => drop(reactor.listen(&address, mutant(boxed(relay::factory()))).unwrap()),

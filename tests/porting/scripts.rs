@@ -2,7 +2,7 @@
 
 use crate::port_checker::bytes::{quoted, unquote};
 use crate::port_checker::command_text::CommandText;
-use crate::port_checker::grammar::{Grammar, Piece};
+use crate::port_checker::grammar::{Grammar, Piece, What};
 use crate::port_checker::random::random_script;
 use crate::port_checker::script::{Action, Script};
 
@@ -86,12 +86,41 @@ fn a_grammar_says_what_is_sent() {
         Grammar::parse("# all of it\nconnections 2\nsteps 3..5\naccept 1\npiece \"x\\r\\n\"\nbytes 1..3 \"ab\"\nweight end 0\n")
             .unwrap();
     assert_eq!((grammar.connections, grammar.steps, grammar.accept, grammar.weights.end), (2, (3, 5), 1, 0));
-    assert_eq!(grammar.pieces, [Piece::Fixed(b"x\r\n".to_vec()), Piece::Drawn(1, 3, b"ab".to_vec())]);
+    assert_eq!(
+        grammar.pieces,
+        [
+            Piece { place: None, what: What::Fixed(b"x\r\n".to_vec()) },
+            Piece { place: None, what: What::Drawn(1, 3, b"ab".to_vec()) }
+        ]
+    );
     for wrong in
         ["", "piece \"\"", "piece x", "steps 5..3\npiece \"x\"", "weight fly 1\npiece \"x\"", "connections 0\npiece \"x\""]
     {
         assert!(Grammar::parse(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_grammar_may_have_several_addresses_peers_and_datagrams() {
+    let text = "places 2\npeers 2\nsteps 40\nweight datagram 5\npiece \"x\"\npiece 2 \"two\"\nbytes 1..3 1 \"a\"\n";
+    let grammar = Grammar::parse(text).unwrap();
+    let script = random_script(&grammar, 1, "");
+    let lines = script.to_string();
+    assert!(lines.starts_with("accept c1\naccept c2 2\n"), "{lines}");
+    assert!(
+        lines.contains("datagram \"") && !lines.lines().any(|line| line.starts_with("datagram") && line.contains("two")),
+        "{lines}"
+    );
+    let second: Vec<_> = lines.lines().filter_map(|line| line.strip_prefix("open ")?.strip_suffix(" 2")).collect();
+    assert!(!second.is_empty(), "{lines}");
+    for line in lines.lines().filter(|line| line.starts_with("send") && line.contains("two")) {
+        assert!(second.iter().any(|name| line.starts_with(&format!("send {name} "))), "{line} in\n{lines}");
+    }
+    for wrong in ["piece 2 \"x\"", "peers 1\npiece 1 \"x\"", "places 0\npiece \"x\"", "piece 0 \"x\""] {
+        assert!(Grammar::parse(wrong).is_err(), "{wrong}");
+    }
+    assert_eq!(Script::parse("datagram 2 \"a\"").unwrap().to_string(), "datagram 2 \"a\"\n");
+    assert!(Script::parse("datagram 0 \"a\"").is_err() && Script::parse("datagram a").is_err());
 }
 
 #[test]

@@ -277,6 +277,9 @@ class MetricBatchReceiver(MetricReceiver, Int32StringReceiver):
     MAX_LENGTH = 2**16
 
     def stringReceived(self, data):
+        if self.transport.disconnecting:
+            # Strings that came together with one that was refused.
+            return
         self.resetTimeout()
         try:
             datapoints = parse_batch(data)

@@ -27,7 +27,13 @@ pub struct Stats {
 impl Stats {
     pub fn all(&self) -> [(&str, u64); 5] {
         let Self { received, rejected, rewritten, aggregated, late } = self;
-        let named = [("received", received), ("rejected", rejected), ("rewritten", rewritten), ("aggregated", aggregated), ("late", late)];
+        let named = [
+            ("received", received),
+            ("rejected", rejected),
+            ("rewritten", rewritten),
+            ("aggregated", aggregated),
+            ("late", late),
+        ];
         named.map(|(name, counter)| (name, counter.get()))
     }
 }
