@@ -11,7 +11,7 @@ use crate::audience::Audience;
 use crate::engine::{Page, Start};
 use crate::error::EngineError;
 use crate::listener::{Listener, Place, Target};
-use crate::message::{Gap, Message};
+use crate::message::{Gap, Message, MessageId};
 
 /// How many kept messages a listener is brought at a time.
 const PAGE: usize = 100;
@@ -43,17 +43,26 @@ impl Core {
             return;
         }
         let most = if let Start::Last(count) = start { count.min(MOST) } else { PAGE };
+        let reached = audience.position.get();
         let (core, audience, fetched) = (Rc::downgrade(self), Rc::downgrade(audience), Rc::clone(listener));
         let page = self.engine.fetch(&topic, start, most).add_both(move |page| {
             if let (Some(core), Some(audience)) = (core.upgrade(), audience.upgrade()) {
-                core.fetched(&audience, &fetched, start, page);
+                core.fetched(&audience, &fetched, start, reached, page);
             }
             Ok(())
         });
         page.detach();
     }
 
-    fn fetched(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>, start: Start, page: Result<Page, Failure>) {
+    /// A page has come, which was asked for when the others had reached `reached`.
+    fn fetched(
+        self: &Rc<Self>,
+        audience: &Rc<Audience>,
+        listener: &Rc<Listener>,
+        start: Start,
+        reached: Option<MessageId>,
+        page: Result<Page, Failure>,
+    ) {
         let page = match page {
             Ok(page) => page,
             Err(error) => {
@@ -69,6 +78,11 @@ impl Core {
         if page.trimmed && listener.place() == Place::Behind(start) {
             let after = if let Start::After(id) = start { Some(id) } else { None };
             listener.tell(&Gap::Trimmed { after });
+        }
+        if page.messages.is_empty() && audience.position.get() > reached {
+            // What has come to the others meanwhile may have come after the broker had looked.
+            listener.end_fetch();
+            return self.when_it_has_room(audience, listener, Self::fetch);
         }
         self.bring(audience, listener, start, page.messages.into());
     }
