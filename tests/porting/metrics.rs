@@ -1,4 +1,5 @@
-//! The receiver of metrics: beside its original, with a fault in it, and alone in a simulated network.
+//! The receiver of metrics: beside its original, with a fault in it, and alone in a simulated network. `TORSADE_SEEDS` says how many
+//! random scripts are played with the original.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -31,7 +32,11 @@ pub fn options(between: &str) -> String {
     [&options[..], &further].concat().join(between)
 }
 
-/// Plays fewer seeds than other pairs: each step waits for a timer.
+/// Fewer than for other pairs: each step waits for a timer.
+fn seeds() -> u64 {
+    std::env::var("TORSADE_SEEDS").map_or(20, |seeds| seeds.parse().expect("TORSADE_SEEDS is a number"))
+}
+
 fn found(original: &str, port: &str, seeds: u64, patience: Duration) -> Option<Found> {
     let mut check = Check::new(original, port).unwrap();
     check.patience = patience;
@@ -48,7 +53,7 @@ fn the_metrics_are_received_as_by_their_original() {
         return;
     };
     let original = format!("'{python}' '{FOLDER}/original.py' '{}'", options("' '"));
-    if let Some(found) = found(&original, &port("metrics", None), 20, Duration::from_secs(2)) {
+    if let Some(found) = found(&original, &port("metrics", None), seeds(), Duration::from_secs(2)) {
         panic!("seed {}:\n{}\n{}\n{:?}", found.seed, found.timeline, found.script, found.printed);
     }
 }
@@ -135,6 +140,15 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        // Its timer tells of a reactor that is gone.
+        let stopped = self.service.stop_service();
+        self.simulation.run_for(Duration::from_secs(10)).ok();
+        drop(stopped);
+    }
+}
+
 #[test]
 fn lines_are_rewritten_aggregated_and_relayed() {
     let rules = Some(format!("{FOLDER}/rules").into());
@@ -193,6 +207,20 @@ fn what_is_for_a_destination_that_is_away_waits_up_to_a_bound() {
     world.run(5);
     assert_eq!(world.sink.take(), "a 1 1\nb 1 1\nc 1 1\n");
     assert_eq!(world.status("destinations"), "store connected, queued 0, sent 3, dropped 2\n.\n");
+}
+
+/// Its stream ends in order, and the queue is a producer that never ends.
+#[test]
+fn a_destination_that_has_closed_is_connected_to_again() {
+    let world = World::new(Options::default());
+    let first = world.sink.transport.take().unwrap();
+    first.lose_connection();
+    world.run(2);
+    let second = world.sink.transport.borrow().clone().expect("it came again");
+    assert!(!first.is_connected() && second.is_connected());
+    world.client.write("a 1 1\n");
+    world.run(1);
+    assert_eq!(world.sink.take(), "a 1 1\n");
 }
 
 #[test]
