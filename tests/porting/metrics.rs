@@ -14,6 +14,8 @@ use crate::mutants::Mutation;
 use crate::pairs::python;
 use crate::port_checker::check::{Check, Found};
 use crate::port_checker::grammar::Grammar;
+use crate::port_checker::script::Script;
+use crate::port_checker::timeline::Verdict;
 use crate::programs::metrics::datapoint::Datapoint;
 use crate::programs::metrics::make_service;
 use crate::programs::metrics::options::Options;
@@ -46,16 +48,32 @@ fn found(original: &str, port: &str, seeds: u64, patience: Duration) -> Option<F
     support::run_until(&reactor, async move { check.play_seeds(&played, &grammar, 1..=seeds).await }).unwrap()
 }
 
-#[test]
-fn the_metrics_are_received_as_by_their_original() {
+/// The original's command, where there is a Python for it.
+fn original() -> Option<String> {
     let Some(python) = python() else {
         println!("skipped the comparison of metrics: there is no Python with Twisted (TORSADE_PYTHON names one)");
-        return;
+        return None;
     };
-    let original = format!("'{python}' '{FOLDER}/original.py' '{}'", options("' '"));
+    Some(format!("'{python}' '{FOLDER}/original.py' '{}'", options("' '")))
+}
+
+#[test]
+fn the_metrics_are_received_as_by_their_original() {
+    let Some(original) = original() else { return };
     if let Some(found) = found(&original, &port("metrics", None), seeds(), Duration::from_secs(2)) {
         panic!("seed {}:\n{}\n{}\n{:?}", found.seed, found.timeline, found.script, found.printed);
     }
+}
+
+#[test]
+fn all_that_the_metrics_do_is_as_in_their_original() {
+    let Some(original) = original() else { return };
+    let check = Check::new(&original, &port("metrics", None)).unwrap();
+    let script = Script::parse(include_str!("../../examples/ports/metrics/script")).unwrap();
+    let reactor = Reactor::new().unwrap();
+    let played = reactor.clone();
+    let (timeline, printed) = support::run_until(&reactor, async move { check.play(&played, &script).await }).unwrap();
+    assert!(timeline.verdict == Verdict::Same, "{timeline}\n{printed:?}");
 }
 
 #[test]
@@ -223,8 +241,8 @@ fn a_destination_that_has_closed_is_connected_to_again() {
     assert_eq!(world.sink.take(), "a 1 1\n");
 }
 
-#[test]
-fn a_destination_that_does_not_read_fills_its_queue_and_no_more() {
+/// 20,000 datapoints of 200 bytes for a destination that reads none of them.
+fn stuffed() -> (World, Transport) {
     let world = World::new(Options { queue: 1_000, ..Options::default() });
     let store = world.sink.transport.borrow().clone().unwrap();
     store.pause_producing();
@@ -232,28 +250,37 @@ fn a_destination_that_does_not_read_fills_its_queue_and_no_more() {
         world.client.write(format!("{} 1 1\n", "x".repeat(200)).repeat(100));
         world.run(1);
     }
-    let told = world.status("destinations");
-    assert!(told.starts_with("store connected, queued 1000, sent ") && !told.contains("dropped 0\n"), "{told}");
+    (world, store)
+}
+
+/// How many of them are queued, sent, dropped.
+fn counts(status: &str) -> [usize; 3] {
+    ["queued ", "sent ", "dropped "]
+        .map(|name| status.split_once(name).unwrap().1.split([',', '\n']).next().unwrap().parse().unwrap())
+}
+
+#[test]
+fn a_destination_that_does_not_read_fills_its_queue_and_no_more() {
+    let (world, store) = stuffed();
+    let [queued, sent, dropped] = counts(&world.status("destinations"));
+    assert!(queued == 1_000 && dropped > 0, "{queued}, {sent}, {dropped}");
     store.resume_producing();
     world.run(60);
-    let told = world.status("destinations");
-    let number = |name: &str| told.split_once(name).unwrap().1.split([',', '\n']).next().unwrap().parse::<usize>().unwrap();
-    assert_eq!((number("queued "), number("sent ") + number("dropped ")), (0, 20_000), "{told}");
-    assert_eq!(world.sink.take().lines().count(), number("sent "));
+    assert_eq!(counts(&world.status("destinations")), [0, sent + queued, dropped]);
+    assert_eq!((world.sink.take().lines().count(), sent + queued + dropped), (sent + queued, 20_000));
 }
 
 #[test]
 fn what_is_queued_at_the_stop_is_sent() {
-    let world = World::new(Options::default());
-    world.client.write("a 1 1\n".repeat(2_000));
-    while world.sink.text.borrow().is_empty() {
-        world.simulation.run_for(Duration::from_millis(1)).unwrap();
-    }
+    let (world, store) = stuffed();
+    let [queued, sent, _] = counts(&world.status("destinations"));
     let stopped = world.service.stop_service();
-    world.run(10);
+    world.run(1);
+    store.resume_producing();
+    world.run(60);
     assert!(stopped.into_result().expect("it has stopped").is_ok());
-    assert!(world.sink.take().starts_with("a 1 1\na 1 1\n"));
-    assert!(!world.sink.transport.borrow().as_ref().unwrap().is_connected());
+    assert_eq!(world.sink.take().lines().count(), sent + queued);
+    assert!(!store.is_connected());
 }
 
 #[test]
