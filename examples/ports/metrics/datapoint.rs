@@ -62,11 +62,13 @@ fn is_blank(byte: u8) -> bool {
 /// Python's `float`, which takes underscores between digits; none for what is not finite.
 fn number(text: &[u8]) -> Option<f64> {
     let text = str::from_utf8(text).ok()?;
+    let number: f64 = if text.contains('_') { without_underscores(text)?.parse() } else { text.parse() }.ok()?;
+    number.is_finite().then_some(number)
+}
+
+fn without_underscores(text: &str) -> Option<String> {
     let is_digit = |char: Option<char>| char.is_some_and(|char| char.is_ascii_digit());
-    for (at, _) in text.match_indices('_') {
-        if !is_digit(text[..at].chars().next_back()) || !is_digit(text[at + 1..].chars().next()) {
-            return None;
-        }
-    }
-    text.replace('_', "").parse().ok().filter(|number: &f64| number.is_finite())
+    let mut places = text.match_indices('_').map(|(at, _)| at);
+    let are_between_digits = places.all(|at| is_digit(text[..at].chars().next_back()) && is_digit(text[at + 1..].chars().next()));
+    are_between_digits.then(|| text.replace('_', ""))
 }

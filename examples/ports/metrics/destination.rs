@@ -80,7 +80,7 @@ impl Destination {
     fn send_to(&self, client: &Transport, most: usize) {
         let mut queue = self.queue.borrow_mut();
         let count = queue.len().min(most);
-        let message: Vec<_> = queue.drain(..count).flatten().collect();
+        let message = queue.drain(..count).collect::<Vec<_>>().concat();
         drop(queue);
         self.sent.set(self.sent.get() + count);
         client.write(message);
