@@ -52,8 +52,10 @@ fn a_fault_of_the_relay_is_found() {
 }
 
 #[test]
-fn a_fault_of_the_transit_relay_is_found() {
-    is_found_in("transit_relay", include_str!("../../examples/ports/transit_relay/grammar"), Mutation::ForgetsTheLost, 6);
+fn faults_of_the_transit_relay_are_found() {
+    let grammar = include_str!("../../examples/ports/transit_relay/grammar");
+    is_found_in("transit_relay", grammar, Mutation::OneLineAChunk, 3);
+    is_found_in("transit_relay", grammar, Mutation::ResetsAtTheEnd, 2);
 }
 
 #[test]

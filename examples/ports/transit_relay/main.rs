@@ -25,6 +25,7 @@ pub mod meeting;
 pub mod options;
 pub mod usage;
 
+use std::process::ExitCode;
 use std::rc::Rc;
 
 use torsade::prelude::*;
@@ -43,12 +44,22 @@ pub fn factory(usage: Usage) -> impl Factory {
     move |_peer: Address| LineReceiver::new(Connection::new(&meeting)).delimiter(b"\n").max_length(MAX_LENGTH)
 }
 
-fn main() -> Result {
-    env_logger::init();
+fn run() -> Result {
     let options = Options::parse(std::env::args().skip(1))?;
     let usage = options.usage()?;
     let reactor = Reactor::new()?;
     let port = reactor.listen(&options.port, factory(usage))?;
     eprintln!("listening on {}", port.address());
     reactor.run()
+}
+
+fn main() -> ExitCode {
+    env_logger::init();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -74,6 +74,11 @@ fn who_does_not_read_holds_its_partner_back_as_in_the_original() {
     is_the_same(include_str!("../../../examples/ports/transit_relay/scripts/back_pressure"), &["happy"]);
 }
 
+#[test]
+fn two_that_do_not_read_hold_each_other_back_as_in_the_original() {
+    is_the_same(include_str!("../../../examples/ports/transit_relay/scripts/back_pressure_both_ways"), &["happy"]);
+}
+
 fn random_scripts_are_the_same(grammar: &str) {
     let Some(check) = check() else { return };
     let grammar = Grammar::parse(grammar).unwrap();
