@@ -65,6 +65,12 @@ impl Connection {
         self.state.borrow().heard.bytes.len() >= MOST
     }
 
+    /// Whether the other end's system has all that was sent.
+    pub fn is_delivered(&self) -> bool {
+        let state = self.state.borrow();
+        state.transport.as_ref().is_none_or(|transport| !transport.is_connected() || transport.delivery().outstanding == 0)
+    }
+
     /// Has these bytes be waited for, behind those expected before.
     pub fn expect(&self, bytes: &[u8]) {
         let mut state = self.state.borrow_mut();

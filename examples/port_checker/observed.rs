@@ -31,7 +31,7 @@ pub struct Seen {
     pub connections: BTreeMap<String, Heard>,
     /// How many connections the program has made that no step has accepted.
     pub waiting: usize,
-    /// How the program ended, if it did.
+    /// How the program ended, if it did in this step.
     pub program: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Seen {
     pub fn lines(&self) -> Vec<(String, String)> {
         let mut lines: Vec<_> = self.connections.iter().map(|(name, heard)| (name.clone(), heard.to_string())).collect();
         if self.waiting > 0 {
-            lines.push((String::new(), format!("{} connections that no step has accepted", self.waiting)));
+            lines.push((String::new(), format!("connections that no step has accepted: {}", self.waiting)));
         }
         lines.extend(self.program.iter().map(|end| (String::new(), format!("the program {end}"))));
         lines

@@ -15,6 +15,9 @@ const LOOK: Duration = Duration::from_millis(2);
 /// So many looks in a row at programs at rest that have shown the same end a step. Where the system tells who is at rest, few are enough.
 const QUIET: u32 = if cfg!(target_os = "linux") { 3 } else { 50 };
 
+/// After so many looks in which bytes of ours do not arrive, a program does not read them.
+const STUCK: u32 = 50;
+
 /// How long a step may take in all.
 const LONGEST: Duration = Duration::from_secs(180);
 
@@ -60,16 +63,16 @@ impl Pair {
     /// Waits until both have shown the same, and nothing more comes; or until it is certain that they do not.
     async fn settle(&self, step: &Step, patience: Duration) -> Result<Verdict> {
         let begun = self.reactor.now();
-        let (mut quiet, mut at_rest, mut changes) = (0, Duration::ZERO, 0);
+        let (mut quiet, mut at_rest, mut changes, mut on_its_way) = (0, Duration::ZERO, 0, 0);
         loop {
             self.reactor.sleep(LOOK).await?;
             self.sides.iter().for_each(Side::accept);
             let changed = std::mem::replace(&mut changes, self.sides.iter().map(Side::changes).sum()) != changes;
-            let is_at_rest = !changed && self.sides.iter().all(|side| side.program.is_at_rest());
-            if !is_at_rest {
+            let delivered = on_its_way == STUCK || self.sides.iter().all(Side::is_delivered);
+            if changed || !delivered || !self.sides.iter().all(|side| side.program.is_at_rest()) {
+                on_its_way = if changed { 0 } else { on_its_way + u32::from(!delivered) };
                 quiet = 0;
-                let late = self.reactor.now() - begun > LONGEST || self.sides.iter().any(Side::is_flooded);
-                if late {
+                if self.reactor.now() - begun > LONGEST || self.sides.iter().any(Side::is_flooded) {
                     return Err(format!("the programs do not come to rest after `{step}`: they go on sending or working").into());
                 }
                 continue;

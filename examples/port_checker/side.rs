@@ -37,6 +37,9 @@ pub struct Side {
     waits_for_end: Cell<bool>,
     /// For datagrams that scripts send.
     datagrams: DatagramTransport,
+    /// Whether the program's end was seen before this step, and by now.
+    had_ended: Cell<bool>,
+    saw_end: Cell<bool>,
     changes: Rc<Cell<u64>>,
 }
 
@@ -98,6 +101,8 @@ impl Side {
             accepting: RefCell::default(),
             waits_for_end: Cell::new(false),
             datagrams: reactor.listen_udp("127.0.0.1:0", NoAnswers)?,
+            had_ended: Cell::new(false),
+            saw_end: Cell::new(false),
             changes,
         })
     }
@@ -125,6 +130,7 @@ impl Side {
     pub fn next_step(&self) {
         self.connections.borrow().values().for_each(Connection::next_step);
         self.waits_for_end.set(false);
+        self.had_ended.set(self.saw_end.get());
     }
 
     /// Does what a script says; what comes of it is heard later.
@@ -197,12 +203,20 @@ impl Side {
         let mut connections: BTreeMap<_, _> = self.connections.borrow().iter().map(heard).collect();
         connections.retain(|_, heard| *heard != super::observed::Heard::default());
         let waiting = self.arrivals.borrow().iter().map(VecDeque::len).sum();
-        Seen { connections, waiting, program: self.program.end().map(|end| end.to_string()) }
+        let end = self.program.end();
+        self.saw_end.set(end.is_some());
+        let end = end.filter(|_| !self.had_ended.get());
+        Seen { connections, waiting, program: end.map(|end| end.to_string()) }
     }
 
     /// Grows with whatever is heard.
     pub fn changes(&self) -> u64 {
         self.changes.get() + u64::from(self.program.end().is_some())
+    }
+
+    /// Whether the program's system has all that was sent. What a program does not read may stay here for ever.
+    pub fn is_delivered(&self) -> bool {
+        self.connections.borrow().values().all(Connection::is_delivered)
     }
 
     /// Whether more comes than is kept.

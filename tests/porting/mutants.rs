@@ -25,10 +25,14 @@ pub enum Mutation {
     LosesAByte,
     /// Ends as a whole when a connection is reset.
     EndsAtAReset,
+    /// Of a client: says that all went well, whatever did.
+    ClaimsSuccess,
+    /// Of a client: connects twice.
+    ConnectsTwice,
 }
 
 impl Mutation {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ChunkIsALine,
         Self::OneLineAChunk,
         Self::ClosesOnAnEmptyLine,
@@ -39,6 +43,8 @@ impl Mutation {
         Self::ClosesAtFortyBytes,
         Self::LosesAByte,
         Self::EndsAtAReset,
+        Self::ClaimsSuccess,
+        Self::ConnectsTwice,
     ];
 
     pub fn named(name: &str) -> Option<Self> {

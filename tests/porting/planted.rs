@@ -74,6 +74,28 @@ fn a_fault_of_the_filter_is_found() {
 }
 
 #[test]
+fn an_exit_code_that_claims_success_is_found() {
+    is_found_in("questions", include_str!("../../examples/ports/questions/grammar"), Mutation::ClaimsSuccess, 2);
+}
+
+#[test]
+fn a_second_connection_of_a_client_is_found() {
+    is_found_in("agent", include_str!("../../examples/ports/agent/grammar"), Mutation::ConnectsTwice, 1);
+}
+
+#[test]
+fn a_grammar_that_does_not_suit_the_programs_is_told() {
+    let check = Check::new(&port("chat", None), &port("chat", None)).unwrap();
+    let grammar = Grammar::parse("accept 1\npiece \"x\"").unwrap();
+    let reactor = Reactor::new().unwrap();
+    let played = reactor.clone();
+    let told = support::run_until(&reactor, async move { check.play_seeds(&played, &grammar, 1..=2).await });
+    let told = told.unwrap_err().to_string();
+    assert!(told.starts_with("seed 1: the grammar does not suit the programs\n"), "{told}");
+    assert!(told.contains("neither does what step 1 waits for: no connection came for s1c1"), "{told}");
+}
+
+#[test]
 fn a_chunk_taken_for_a_line_is_found() {
     is_found(Mutation::ChunkIsALine, 2);
 }

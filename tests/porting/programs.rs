@@ -72,7 +72,10 @@ fn one_of_a_pair() {
     let reactor = Reactor::new().unwrap();
     let mutant = |factory| Mutant::new(factory, mutation);
     match &variable("PORT")[..] {
-        "agent" => agent::start(&reactor, &address).unwrap(),
+        "agent" => {
+            let times = if mutation == Some(Mutation::ConnectsTwice) { 2 } else { 1 };
+            (0..times).for_each(|_| agent::start(&reactor, &address).unwrap());
+        }
         "behind_proxy" => {
             drop(reactor.listen(behind_proxy::endpoint(&address).unwrap(), mutant(boxed(behind_proxy::factory()))).unwrap())
         }
@@ -85,8 +88,11 @@ fn one_of_a_pair() {
             let options = metrics::options::Options::parse(address.split(';').map(str::to_owned)).unwrap();
             return run_service_on(&reactor, metrics::make_service(&options, mutant).unwrap(), Duration::ZERO).unwrap();
         }
-        // As its main does: the exit code is what becomes of it.
-        "questions" => std::process::exit(i32::from(react(|reactor| questions::conversation(reactor, address)).is_err())),
+        "questions" => {
+            // As its main does: the exit code is what becomes of it.
+            let failed = react(|reactor| questions::conversation(reactor, address)).is_err();
+            std::process::exit(i32::from(failed && mutation != Some(Mutation::ClaimsSuccess)));
+        }
         "relay" => drop(reactor.listen(&address, mutant(boxed(relay::factory()))).unwrap()),
         "transit_relay" => {
             let usage =

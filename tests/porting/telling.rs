@@ -52,7 +52,7 @@ fn the_end_of_a_program_and_long_data_are_told_shortly() {
     let ended = Seen { program: Some("exited with status 3".into()), waiting: 2, ..Seen::default() };
     let long = seen(&[("a", &"x".repeat(1_000), Some(End::Reset))]);
     let text = timeline("open a\n", vec![[ended, long]], Verdict::Different).to_string();
-    assert!(text.contains("original  2 connections that no step has accepted\n"), "{text}");
+    assert!(text.contains("original  connections that no step has accepted: 2\n"), "{text}");
     assert!(text.contains("original  the program exited with status 3\n"), "{text}");
     assert!(text.contains("(1000 bytes), reset\n"), "{text}");
 }
