@@ -27,7 +27,9 @@
 //!
 //! After each step it is waited until both have shown the same, and nothing more comes. Compared is what comes on each connection (not
 //! how it is cut), how it ends (end of stream, reset, refused), how the program ends. After lines that were joined by `&`
-//! the order of lines on a connection does not count, since it has none.
+//! the order of lines on a connection does not count, since it has none. A difference counts when both programs have been at rest for
+//! two seconds: on Linux the system says who is, elsewhere it is when nothing comes. Both are killed in the end, by their ids;
+//! programs that they have started are not.
 //!
 //! **Grammars** say what random scripts are made of. All but `piece` may be left out.
 //!
@@ -44,7 +46,8 @@
 //! | `wait 50ms` | how long is waited in each step that sends, for programs with timers | |
 //! | `weight send 10` | how often that is drawn: `open`, `send`, `cut`, `end`, `close`, `reset`, `pause`, `together`, `datagram` | 3, 10, 2, 1, 1, 1, 0, 0, 0 |
 //!
-//! What a difference needs not is taken away from its script, which is printed as a file to run again.
+//! The programs are started once for all seeds. What a difference needs not is taken away from its script, with programs started anew
+//! each time, and what is left is printed as a file to run again.
 
 pub mod at_rest;
 pub mod bytes;

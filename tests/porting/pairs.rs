@@ -78,6 +78,11 @@ fn the_agent_comes_again_as_its_original() {
 }
 
 #[test]
+fn the_sums_are_asked_for_as_by_their_original() {
+    compare("sums", include_str!("../../examples/ports/sums/grammar"));
+}
+
+#[test]
 fn the_filter_does_as_its_original() {
     compare("filter", include_str!("../../examples/ports/filter/grammar"));
 }

@@ -79,6 +79,11 @@ fn an_exit_code_that_claims_success_is_found() {
 }
 
 #[test]
+fn a_failure_that_is_not_handed_on_is_found() {
+    is_found_in("sums", include_str!("../../examples/ports/sums/grammar"), Mutation::ClaimsSuccess, 3);
+}
+
+#[test]
 fn a_second_connection_of_a_client_is_found() {
     is_found_in("agent", include_str!("../../examples/ports/agent/grammar"), Mutation::ConnectsTwice, 1);
 }

@@ -42,6 +42,9 @@ mod relay;
 #[path = "../../examples/ports/transit_relay/main.rs"]
 #[allow(dead_code, reason = "it has a main of its own")]
 pub mod transit_relay;
+#[path = "../../examples/ports/sums/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+mod sums;
 
 /// The command of a port, with a fault that is planted in it or without one.
 pub fn port(name: &str, mutation: Option<Mutation>) -> String {
@@ -56,7 +59,7 @@ pub fn port(name: &str, mutation: Option<Mutation>) -> String {
 
 /// Whether it is a server or a client.
 pub fn place(name: &str) -> &'static str {
-    if matches!(name, "agent" | "questions") { "peer" } else { "listen" }
+    if matches!(name, "agent" | "questions" | "sums") { "peer" } else { "listen" }
 }
 
 const TEST: &str = "programs::one_of_a_pair";
@@ -91,6 +94,10 @@ fn one_of_a_pair() {
         "questions" => {
             // As its main does: the exit code is what becomes of it.
             let failed = react(|reactor| questions::conversation(reactor, address)).is_err();
+            std::process::exit(i32::from(failed && mutation != Some(Mutation::ClaimsSuccess)));
+        }
+        "sums" => {
+            let failed = react(|reactor| async move { Ok(sums::conversation(&reactor, &address).await?) }).is_err();
             std::process::exit(i32::from(failed && mutation != Some(Mutation::ClaimsSuccess)));
         }
         "relay" => drop(reactor.listen(&address, mutant(boxed(relay::factory()))).unwrap()),
