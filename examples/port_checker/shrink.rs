@@ -62,10 +62,11 @@ fn without_steps(script: &Script, number: usize) -> Option<Script> {
     Some(smaller)
 }
 
+/// But for a `wait` that belongs to a step: without it what comes by a timer would come at any step.
 fn without_actions(script: &Script, number: usize) -> Option<Script> {
-    let together = |(step, actions): (usize, usize)| (0..actions).map(move |action| (step, action));
-    let sizes = script.0.iter().map(|step| step.0.len()).enumerate().filter(|(_, actions)| *actions > 1);
-    let (step, action) = sizes.flat_map(together).nth(number)?;
+    let steps = script.0.iter().enumerate().filter(|(_, step)| step.0.len() > 1);
+    let actions = steps.flat_map(|(at, step)| step.0.iter().enumerate().map(move |(place, action)| (at, place, action)));
+    let (step, action, _) = { actions }.filter(|(_, _, action)| !matches!(action, Action::Wait(_))).nth(number)?;
     let mut smaller = script.clone();
     smaller.0[step].0.remove(action);
     Some(smaller)
@@ -73,7 +74,7 @@ fn without_actions(script: &Script, number: usize) -> Option<Script> {
 
 /// What goes together in one step, one after the other.
 fn apart(script: &Script, number: usize) -> Option<Script> {
-    let step = script.0.iter().enumerate().filter(|(_, step)| step.0.len() > 1).map(|(number, _)| number).nth(number)?;
+    let step = script.0.iter().enumerate().filter(|(_, step)| step.is_concurrent()).map(|(number, _)| number).nth(number)?;
     let mut smaller = script.clone();
     let actions = std::mem::take(&mut smaller.0[step].0);
     smaller.0.splice(step..=step, actions.into_iter().map(|action| Step(vec![action])));

@@ -49,6 +49,12 @@ fn what_is_sent_in_parts_is_sent_at_once_unless_the_parts_matter() {
 }
 
 #[test]
+fn a_wait_stays_in_its_step() {
+    let script = Script::parse("open a\nwait 1ms\nsend a \"12\"\n& wait 30ms\n").unwrap();
+    assert_eq!(shrunk(&script, 400, |script| sends(script, b"1")).to_string(), "open a\nsend a \"1\"\n& wait 30ms\n");
+}
+
+#[test]
 fn each_smaller_script_is_possible_and_the_smallest_still_shows_the_difference() {
     let grammar = Grammar::parse("piece \"anna\\r\\n\"\nbytes 1..20 \"ab/\\r\\n\"\nsteps 10..30").unwrap();
     let mut shrunk_one = false;
