@@ -1,4 +1,5 @@
-//! The ports against their originals, which need Python with Twisted (`TORSADE_PYTHON` names one; `python3` unless set).
+//! The ports against their originals, which need Python with Twisted (`TORSADE_PYTHON` names one; `python3` unless set), over 200
+//! seeds; `TORSADE_SEEDS` says how many others.
 
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -10,7 +11,10 @@ use crate::port_checker::grammar::Grammar;
 use crate::programs::{place, port};
 use crate::support;
 
-const SEEDS: u64 = 200;
+/// How many random scripts each pair is compared over.
+fn seeds() -> u64 {
+    std::env::var("TORSADE_SEEDS").map_or(200, |seeds| seeds.parse().expect("TORSADE_SEEDS is a number"))
+}
 
 /// A Python with Twisted, if there is one.
 pub fn python() -> Option<&'static str> {
@@ -41,7 +45,7 @@ fn compare_with(name: &str, folder: &str, program: &str, grammar: &str) {
     let grammar = Grammar::parse(grammar).unwrap();
     let reactor = Reactor::new().unwrap();
     let played = reactor.clone();
-    let found = support::run_until(&reactor, async move { check.play_seeds(&played, &grammar, 1..=SEEDS).await }).unwrap();
+    let found = support::run_until(&reactor, async move { check.play_seeds(&played, &grammar, 1..=seeds()).await }).unwrap();
     if let Some(found) = found {
         panic!("{name}, seed {}:\n{}\n{}\n{:?}", found.seed, found.timeline, found.script, found.printed);
     }
