@@ -39,12 +39,12 @@ mod questions;
 #[path = "../../examples/ports/relay/main.rs"]
 #[allow(dead_code, reason = "it has a main of its own")]
 mod relay;
-#[path = "../../examples/ports/transit_relay/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
-pub mod transit_relay;
 #[path = "../../examples/ports/sums/main.rs"]
 #[allow(dead_code, reason = "it has a main of its own")]
 mod sums;
+#[path = "../../examples/ports/transit_relay/main.rs"]
+#[allow(dead_code, reason = "it has a main of its own")]
+pub mod transit_relay;
 
 /// The command of a port, with a fault that is planted in it or without one.
 pub fn port(name: &str, mutation: Option<Mutation>) -> String {
