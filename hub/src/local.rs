@@ -163,7 +163,8 @@ impl Engine for LocalEngine {
 
     fn announced(&self, topic: &Topic) -> Deferred<Vec<(String, Vec<u8>)>> {
         let state = self.hub.lock();
-        let of_topic = state.announced.iter().filter(|((known, _), _)| known == topic);
+        let from_there = state.announced.range((topic.clone(), String::new())..);
+        let of_topic = from_there.take_while(|((known, _), _)| known == topic);
         defer::succeed(of_topic.map(|((_, process), members)| (process.clone(), members.clone())).collect())
     }
 
@@ -197,7 +198,6 @@ impl Drop for LocalEngine {
 impl Delivery {
     /// Delivers what is in the inbox; says whether there is more.
     fn deliver(&self) -> bool {
-        let was_congested = self.inbox.is_congested();
         for _ in 0..BATCH {
             let Some(item) = self.inbox.take() else { break };
             match item {
@@ -208,7 +208,8 @@ impl Delivery {
                 Item::Missed(id, dropped) => self.upstream.missed(id, &Gap::Slow { dropped }),
             }
         }
-        if was_congested && !self.inbox.is_congested() {
+        // Whatever it was before: those who were called may have published so much that some of it waits.
+        if !self.inbox.is_congested() {
             self.upstream.writable();
         }
         !self.inbox.is_empty()

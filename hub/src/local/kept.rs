@@ -13,6 +13,9 @@ const MAX_BYTES: usize = 64 << 20;
 /// What a record takes beside its payload, roughly.
 const RECORD: usize = 160;
 
+/// What a topic takes beside its records, roughly.
+const TOPIC: usize = 512;
+
 /// A message on its way, or kept.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -39,11 +42,16 @@ impl Record {
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     topics: BTreeMap<Topic, Log>,
+    /// The same topics, by when they were last stored to.
+    by_use: BTreeMap<u64, Topic>,
     bytes: usize,
     /// How often something was stored: what was last stored to counts as used.
     clock: u64,
+    /// No topic of which nothing is kept any more had a message of a greater number: in all of these the numbers go on from here.
+    forgotten: u64,
 }
 
+/// What is kept of a topic: at least one record.
 #[derive(Debug, Default)]
 struct Log {
     records: VecDeque<Arc<Record>>,
@@ -55,13 +63,19 @@ struct Log {
 impl Kept {
     /// After which message one begins that begins now.
     pub(super) fn last(&self, topic: &Topic) -> MessageId {
-        id(self.topics.get(topic).map_or(0, |log| log.last))
+        id(self.topics.get(topic).map_or(self.forgotten, |log| log.last))
     }
 
     /// Keeps a message that is made with its id.
     pub(super) fn store(&mut self, topic: &Topic, keep: u64, make: impl FnOnce(MessageId) -> Record) -> Arc<Record> {
         self.clock += 1;
-        let log = self.topics.entry(topic.clone()).or_default();
+        let (forgotten, bytes) = (self.forgotten, &mut self.bytes);
+        let log = self.topics.entry(topic.clone()).or_insert_with(|| {
+            *bytes += TOPIC;
+            Log { last: forgotten, ..Log::default() }
+        });
+        self.by_use.remove(&log.used);
+        self.by_use.insert(self.clock, topic.clone());
         log.used = self.clock;
         log.last += 1;
         let record = Arc::new(make(id(log.last)));
@@ -74,22 +88,31 @@ impl Kept {
         record
     }
 
-    /// Drops the oldest message of the topic that was not stored to for longest; its numbers go on.
+    /// Drops the oldest message of the topic that was not stored to for longest, and the topic with its last one.
     fn drop_some(&mut self) -> bool {
-        let log = self.topics.values_mut().filter(|log| !log.records.is_empty()).min_by_key(|log| log.used);
-        let oldest = log.and_then(|log| log.records.pop_front());
-        self.bytes -= oldest.as_ref().map_or(0, |oldest| oldest.size());
-        oldest.is_some()
+        let Some(entry) = self.by_use.first_entry() else { return false };
+        let Some(log) = self.topics.get_mut(entry.get()) else { return false };
+        self.bytes -= log.records.pop_front().map_or(0, |oldest| oldest.size());
+        if log.records.is_empty() {
+            self.bytes -= TOPIC;
+            self.forgotten = self.forgotten.max(log.last);
+            self.topics.remove(&entry.remove());
+        }
+        true
     }
 
     /// At most `most` messages from a start on, and whether some before them are not kept any more.
     pub(super) fn page(&self, topic: &Topic, from: Start, most: usize) -> (Vec<Arc<Record>>, bool) {
-        let Some(log) = self.topics.get(topic) else { return (Vec::new(), false) };
+        let Some(log) = self.topics.get(topic) else {
+            return (Vec::new(), matches!(from, Start::After(after) if after.minor != self.forgotten));
+        };
         let first = log.records.front().and_then(|record| record.id).map_or(log.last + 1, |id| id.minor);
         let (skip, trimmed) = match from {
             Start::Next => return (Vec::new(), false),
             Start::Oldest => (0, false),
             Start::Last(count) => (log.records.len().saturating_sub(count), false),
+            // Of a process that has ended: it begins anew.
+            Start::After(after) if after.minor > log.last => (0, true),
             Start::After(after) => {
                 let next = after.minor.saturating_add(1);
                 (usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX), next < first)

@@ -17,29 +17,40 @@ use crate::topic::{Pattern, Topic};
 #[derive(Debug)]
 pub(super) struct Port {
     pub(super) inbox: Arc<Inbox>,
+    /// Of each topic the interests in it, and whether with ids.
     topics: HashMap<Topic, Vec<(InterestId, bool)>>,
+    /// The same topics, to find what ends.
+    by_id: HashMap<InterestId, Topic>,
     patterns: Vec<(Pattern, InterestId)>,
     groups: Vec<(Arc<str>, Pattern, InterestId)>,
 }
 
 impl Port {
     pub(super) fn new(inbox: Arc<Inbox>) -> Self {
-        Self { inbox, topics: HashMap::new(), patterns: Vec::new(), groups: Vec::new() }
+        Self { inbox, topics: HashMap::new(), by_id: HashMap::new(), patterns: Vec::new(), groups: Vec::new() }
     }
 
     pub(super) fn add(&mut self, id: InterestId, interest: &Interest) {
         match (&interest.group, interest.pattern.topic()) {
             (Some(group), _) => self.groups.push((Arc::from(&**group), interest.pattern.clone(), id)),
-            (None, Some(topic)) => self.topics.entry(topic).or_default().push((id, interest.is_stored())),
+            (None, Some(topic)) => {
+                self.by_id.insert(id, topic.clone());
+                self.topics.entry(topic).or_default().push((id, interest.is_stored()));
+            }
             (None, None) => self.patterns.push((interest.pattern.clone(), id)),
         }
     }
 
     pub(super) fn remove(&mut self, id: InterestId) {
-        self.topics.retain(|_, interests| {
-            interests.retain(|(known, _)| *known != id);
-            !interests.is_empty()
-        });
+        if let Some(topic) = self.by_id.remove(&id) {
+            if let Some(interests) = self.topics.get_mut(&topic) {
+                interests.retain(|(known, _)| *known != id);
+                if interests.is_empty() {
+                    self.topics.remove(&topic);
+                }
+            }
+            return;
+        }
         self.patterns.retain(|(_, known)| *known != id);
         self.groups.retain(|(_, _, known)| *known != id);
     }
