@@ -117,11 +117,35 @@ struct Room {
     is_announced: Cell<bool>,
     /// For the next announcement, which is due at the latest then.
     announcing: RefCell<Option<DelayedCall>>,
+    announcement: Asked,
     watchers: RefCell<Vec<Rc<Watcher>>>,
     /// Tells of changes, while there are watchers.
     notices: RefCell<Option<Subscription>>,
     /// For the next look, which is due at the latest then.
     looking: RefCell<Option<DelayedCall>>,
+    look: Asked,
+}
+
+/// What is asked of the broker, once at a time: however slow it is, no more than one of each waits there.
+#[derive(Default)]
+struct Asked {
+    is_waiting: Cell<bool>,
+    again: Cell<bool>,
+}
+
+impl Asked {
+    /// Says whether to ask. If not, it is to be asked again once the answer is there.
+    fn begin(&self) -> bool {
+        let is_waiting = self.is_waiting.replace(true);
+        self.again.set(is_waiting);
+        !is_waiting
+    }
+
+    /// The answer is there: says whether to ask again.
+    fn end(&self) -> bool {
+        self.is_waiting.set(false);
+        self.again.take()
+    }
 }
 
 impl Room {
@@ -132,9 +156,11 @@ impl Room {
             own_bytes: Cell::new(0),
             is_announced: Cell::new(false),
             announcing: RefCell::default(),
+            announcement: Asked::default(),
             watchers: RefCell::default(),
             notices: RefCell::default(),
             looking: RefCell::default(),
+            look: Asked::default(),
         }
     }
 
@@ -150,8 +176,10 @@ impl Core {
             return Err(PublishError::Closed);
         }
         let room = self.room(&topic);
-        let bytes = room.own_bytes.get() + name.len() + 8;
+        let is_new = !room.own.borrow().contains_key(&name);
+        let bytes = room.own_bytes.get() + if is_new { size(&name) } else { 0 };
         if bytes > MAX_NAMES {
+            self.forget(&room);
             return Err(PublishError::TooLong { length: bytes, limit: MAX_NAMES });
         }
         let count = {
@@ -178,7 +206,7 @@ impl Core {
             }
             own.remove(name);
         }
-        room.own_bytes.set(room.own_bytes.get().saturating_sub(name.len() + 8));
+        room.own_bytes.set(room.own_bytes.get().saturating_sub(size(name)));
         self.announce_after(&room, GATHER);
     }
 
@@ -262,13 +290,17 @@ impl Core {
     fn announce(self: &Rc<Self>, room: &Rc<Room>) {
         if !self.is_up() {
             // The broker's return announces all.
-            return;
+            return self.forget(room);
         }
         let names: Vec<_> = room.own.borrow().keys().cloned().collect();
+        if names.is_empty() && !room.is_announced.get() {
+            return self.forget(room);
+        }
+        if !room.announcement.begin() {
+            return;
+        }
         let answer = if names.is_empty() {
-            if !room.is_announced.replace(false) {
-                return self.forget(room);
-            }
+            room.is_announced.set(false);
             self.engine.withdraw(&room.topic, &self.name)
         } else {
             room.is_announced.set(true);
@@ -286,22 +318,24 @@ impl Core {
     }
 
     fn announced(self: &Rc<Self>, room: &Rc<Room>, answer: Result<(), Failure>) {
-        if let Err(error) = answer {
-            if !is_lost(&error) {
-                report_error("hub presence", format_args!("who is in {} cannot be told: {error}", room.topic));
-            }
-            return;
+        if room.announcement.end() {
+            self.announce_after(room, Duration::ZERO);
         }
-        if self.is_up() {
-            self.engine.publish(&room.notice(), &Publication::from(&self.name));
+        match answer {
+            Ok(()) if self.is_up() => self.engine.publish(&room.notice(), &Publication::from(&self.name)),
+            Ok(()) => {}
+            // It may be there still, and is taken back or announced when the broker is there again.
+            Err(error) if is_lost(&error) => room.is_announced.set(true),
+            Err(error) => report_error("hub presence", format_args!("who is in {} cannot be told: {error}", room.topic)),
         }
         self.forget(room);
     }
 
     /// Lets go of a topic that has neither names nor watchers here.
     fn forget(&self, room: &Rc<Room>) {
-        let is_used = !room.own.borrow().is_empty() || !room.watchers.borrow().is_empty() || room.announcing.borrow().is_some();
-        if !is_used {
+        let is_used = !room.own.borrow().is_empty() || !room.watchers.borrow().is_empty();
+        let is_due = room.announcing.borrow().is_some() || room.announcement.is_waiting.get() || room.is_announced.get();
+        if !is_used && !is_due {
             self.presences.0.borrow_mut().remove(&room.topic);
         }
     }
@@ -319,12 +353,15 @@ impl Core {
 
     fn look(self: &Rc<Self>, room: &Rc<Room>) {
         self.look_after(room, self.settings.presence_period / 3);
-        if !self.is_up() {
+        if !self.is_up() || !room.look.begin() {
             return;
         }
-        let weak = Rc::downgrade(room);
+        let (core, weak) = (Rc::downgrade(self), Rc::downgrade(room));
         let looked = self.names(&room.topic).add_both(move |names| {
-            let Some(room) = weak.upgrade() else { return Ok(()) };
+            let (Some(core), Some(room)) = (core.upgrade(), weak.upgrade()) else { return Ok(()) };
+            if room.look.end() && !room.watchers.borrow().is_empty() {
+                core.look_after(&room, Duration::ZERO);
+            }
             match names {
                 Ok(names) => room.show(&names),
                 Err(error) if is_lost(&error) => {}
@@ -443,6 +480,11 @@ fn schedule(core: &Rc<Core>, slot: &RefCell<Option<DelayedCall>>, delay: Duratio
 
 fn is_lost(error: &Failure) -> bool {
     matches!(error.downcast_ref(), Some(EngineError::Lost(_) | EngineError::Unreachable(_)))
+}
+
+/// How many bytes a name takes when it is announced.
+fn size(name: &str) -> usize {
+    serde_json::Value::from(name).to_string().len() + 1
 }
 
 fn to_json(names: &[String]) -> Vec<u8> {
