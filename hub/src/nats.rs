@@ -104,6 +104,10 @@ impl Engine for NatsEngine {
         None
     }
 
+    fn max_payload(&self) -> usize {
+        self.live().map_or(usize::MAX, |connection| connection.max_payload.get())
+    }
+
     fn subscribe(&self, id: InterestId, interest: &Interest) {
         let Some(connection) = self.live() else { return };
         if let Some(keep) = interest.keep {

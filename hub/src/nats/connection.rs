@@ -153,8 +153,13 @@ impl Connection {
         self.transport.abort_connection();
     }
 
-    /// The connection is lost: whoever waits for something of it is told. Gives how many messages may not have arrived.
-    pub(super) fn lost(&self, error: &EngineError) -> u64 {
+    /// How many messages may not have arrived, if it is lost.
+    pub(super) fn unconfirmed(&self) -> u64 {
+        self.published.get() - self.confirmed.get()
+    }
+
+    /// The connection is lost: whoever waits for something of it is told.
+    pub(super) fn lost(&self, error: &EngineError) {
         if let Some(idle) = self.idle.take() {
             idle.cancel().ok();
         }
@@ -172,7 +177,6 @@ impl Connection {
                 firer.callback(());
             }
         }
-        self.published.get() - self.confirmed.get()
     }
 
     /// Writes, and has the hub told when there is room again.

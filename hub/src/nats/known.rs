@@ -32,6 +32,11 @@ impl KnownStreams {
         Rc::clone(self.0.borrow_mut().entry(stream.to_owned()).or_default())
     }
 
+    /// All topics are subscribed to again on a new connection: forgets those that are not.
+    pub(super) fn forget_others(&self) {
+        self.0.borrow_mut().retain(|_, known| Rc::strong_count(known) > 1);
+    }
+
     /// The topic is not subscribed to any more.
     pub(super) fn forget(&self, stream: &str) {
         self.0.borrow_mut().remove(stream);
@@ -61,5 +66,20 @@ impl Known {
             self.recent.pop_front();
         }
         self.recent.push_back((number, time));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_was_left_while_there_was_no_connection_is_forgotten() {
+        let known = KnownStreams::default();
+        let held = known.of("still");
+        drop(known.of("left"));
+        known.forget_others();
+        assert_eq!(known.0.borrow().keys().collect::<Vec<_>>(), ["still"]);
+        drop(held);
     }
 }

@@ -109,6 +109,7 @@ impl Session {
             firer.callback(());
         }
         connection.upstream.connected();
+        self.known.forget_others();
     }
 
     pub(super) fn lost(&self, connection: &Rc<Connection>, reason: &Reason) {
@@ -121,12 +122,13 @@ impl Session {
             reason if was_in => EngineError::from(reason),
             reason => EngineError::Lost(format!("before the login was answered: {reason}")),
         });
-        let unconfirmed = connection.lost(&error);
+        // The hub hears of it before anybody who waits for an answer, and might publish.
+        self.disconnected(error.clone(), connection.unconfirmed());
+        connection.lost(&error);
         let firer = self.let_in.take();
         if let Some(firer) = firer {
-            firer.errback(error.clone());
+            firer.errback(error);
         }
-        self.disconnected(error, unconfirmed);
     }
 
     pub(super) fn disconnected(&self, error: EngineError, unconfirmed: u64) {

@@ -163,7 +163,8 @@ pub(super) fn nanoseconds(time: &str) -> Option<u64> {
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
     let mut clock = clock.splitn(3, ':').map(|part| part.parse::<u64>().ok());
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    if !(1970..2500).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) || fraction.len() > 9 {
+    let is_date = (1970..2500).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !is_date || hour > 24 || minute > 60 || second > 60 || fraction.len() > 9 {
         return None;
     }
     // Days since March of year 0, so that the leap day is a year's last.
@@ -236,6 +237,7 @@ mod tests {
         assert_eq!(nanoseconds("2000-02-29T00:00:01.5Z"), Some(951_782_401_500_000_000));
         assert_eq!(nanoseconds("2026-11-30T14:49:42.772289916Z"), Some(1_796_050_182_772_289_916));
         assert_eq!(nanoseconds("2026-11-30"), None);
+        assert_eq!(nanoseconds("2026-11-30T9999999999999999999:49:42Z"), None);
         assert_eq!(nanoseconds("0001-01-01T00:00:00Z"), None);
     }
 }

@@ -13,6 +13,9 @@ use super::hosts::Hosts;
 use super::link::Link;
 use super::reply::Reply;
 
+/// A time, since 1970, that no clock shows: reckoning with earlier ones does not overflow.
+const FAR: Duration = Duration::from_secs(1 << 40);
+
 /// What Redis says of itself when it lets us in.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Server {
@@ -95,5 +98,21 @@ fn greeting(reply: &Reply) -> Result<Server, EngineError> {
 fn clock(reply: &Reply) -> Option<Duration> {
     let Reply::List(parts) = reply else { return None };
     let [seconds, micros] = &parts[..] else { return None };
-    Some(Duration::from_secs(seconds.number()?) + Duration::from_micros(micros.number()?))
+    let time = Duration::from_secs(seconds.number()?).checked_add(Duration::from_micros(micros.number()?));
+    time.filter(|time| *time < FAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_nobody_will_see_is_none() {
+        let time = |seconds: &str, micros: &str| {
+            clock(&Reply::List([seconds, micros].map(|text| Reply::Text(text.as_bytes().to_vec())).into()))
+        };
+        assert_eq!(time("1796050182", "5"), Some(Duration::new(1_796_050_182, 5000)));
+        assert_eq!(time("18446744073709551615", "18446744073709551615"), None);
+        assert_eq!(time("18446744073709551615", "0"), None);
+    }
 }

@@ -43,7 +43,7 @@ fn a_stream_keeps_as_many_as_the_publisher_says() {
     let hub = world.hub(1);
     hub.subscribe("log.a", world.notes()).unwrap();
     world.run(2);
-    assert_eq!(world.server.stored("log_-a"), (Vec::new(), 1000), "as long as nobody has said it");
+    assert_eq!(world.server.stored("log_-a"), (Vec::new(), 5), "the subscriber says it as well");
     world.value(hub.publish_stored("log.a", "one"));
     assert_eq!(world.server.stored("log_-a"), (vec!["one".to_owned()], 5));
     // One who wants more gets it, and nobody gets it less.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use torsade::hub::HubConfig;
+use torsade::hub::{HubConfig, PublishError};
 use torsade::simulated::{Faults, Simulation, simulate_with};
 
 use crate::support::World;
@@ -191,7 +191,8 @@ fn what_is_longer_than_the_server_takes_is_refused_and_nothing_else() {
     hub.subscribe("room", list.clone()).unwrap();
     world.value(hub.when_connected());
     world.run(1);
-    hub.publish("room", vec![b'x'; 1001]).unwrap();
+    let error = hub.publish("room", vec![b'x'; 1001]).unwrap_err();
+    assert!(matches!(error, PublishError::TooLong { length: 1001, limit: 1000 }), "{error}");
     hub.publish("room", vec![b'x'; 1000]).unwrap();
     let error = world.result(hub.publish_stored("log.a", vec![b'x'; 1000])).unwrap_err();
     assert!(error.ends_with("with its headers, exceed the server's max_payload of 1000"), "{error}");
