@@ -70,7 +70,7 @@ fn decode(text: &str) -> Option<String> {
 }
 
 /// The text, for those who read an error or a log.
-fn without_password(text: &str) -> String {
+pub(crate) fn without_password(text: &str) -> String {
     let Some((before, after)) = text.rsplit_once('@') else { return text.to_owned() };
     let start = before.find("//").map_or_else(|| before.find(':').map_or(0, |colon| colon + 1), |slashes| slashes + 2);
     format!("{}***@{after}", &before[..start])

@@ -7,7 +7,7 @@ use torsade_reactor::Reactor;
 #[cfg(feature = "tls")]
 use torsade_transports::TlsClientConfig;
 
-use crate::broker_url::BrokerUrl;
+use crate::broker_url::{BrokerUrl, without_password};
 use crate::engine::Engine;
 use crate::error::HubError;
 use crate::hub::Hub;
@@ -63,7 +63,7 @@ impl HubConfig {
             Some(("nats" | "nats+tls" | "tls", _)) => EngineKind::Nats(BrokerUrl::parse(text, NatsEngine::PORT)?),
             _ => {
                 let problem = "it begins with local:, redis:, rediss:, nats: or tls:".to_owned();
-                return Err(HubError::Address { text: text.to_owned(), problem });
+                return Err(HubError::Address { text: without_password(text), problem });
             }
         };
         Ok(Self {
@@ -111,12 +111,13 @@ impl HubConfig {
         self
     }
 
-    /// Sets within which time a process that has ended without a word is no longer [present](Hub::present); 30 s unless set, at least 3 s.
+    /// Sets within which time a process that has ended without a word is no longer [present](Hub::present); 30 s unless set, at least 3 s and
+    /// at most a day.
     ///
     /// Each process says a few times in a period who is there. All that share topics should have the same.
     #[must_use]
     pub fn presence_period(mut self, period: Duration) -> Self {
-        self.settings.presence_period = period.max(Duration::from_secs(3));
+        self.settings.presence_period = period.clamp(Duration::from_secs(3), Duration::from_secs(24 * 60 * 60));
         self
     }
 
