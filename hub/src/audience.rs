@@ -22,6 +22,8 @@ pub(crate) struct Audience {
     pub(crate) interest: Interest,
     /// Whether the engine has begun the subscription on this connection.
     pub(crate) is_subscribed: Cell<bool>,
+    /// Why the broker has refused the subscription on this connection, if it has.
+    pub(crate) refused: RefCell<Option<String>>,
     /// The last stored message that was delivered, or after which the subscription began.
     pub(crate) position: Cell<Option<MessageId>>,
     listeners: RefCell<Slab<Rc<Listener>>>,
@@ -36,6 +38,7 @@ impl Audience {
             id,
             interest,
             is_subscribed: Cell::new(false),
+            refused: RefCell::default(),
             position: Cell::new(None),
             listeners: RefCell::default(),
             origins: RefCell::default(),
@@ -72,8 +75,9 @@ impl Audience {
 
     /// The subscription has begun on this connection. Those who were live before it was lost are told of the gap, unless the topic
     /// keeps its messages.
-    pub(crate) fn subscribed(&self, position: Option<MessageId>, counters: &Counters) {
+    pub(crate) fn subscribed(&self, position: Option<MessageId>, counters: &Rc<Counters>) {
         self.is_subscribed.set(true);
+        self.refused.take();
         if self.interest.is_stored() && self.position.get().is_none() {
             self.position.set(position);
         }
@@ -81,7 +85,7 @@ impl Audience {
             counters.gaps.add(1);
             self.each(|listener| {
                 if listener.is_live() {
-                    listener.tell(&Gap::Disconnected);
+                    listener.tell(&Gap::Disconnected, counters);
                 }
             });
         }
@@ -135,7 +139,7 @@ impl Audience {
     }
 
     /// Tells all who are live of missing messages.
-    pub(crate) fn missed(&self, gap: &Gap, counters: &Counters) {
+    pub(crate) fn missed(&self, gap: &Gap, counters: &Rc<Counters>) {
         counters.gaps.add(1);
         if *gap == Gap::Reset {
             self.position.set(Some(MessageId { major: 0, minor: 0 }));
@@ -146,9 +150,22 @@ impl Audience {
                 listener.begin_anew();
             }
             if listener.is_live() || matches!(gap, Gap::Refused { .. } | Gap::Reset) {
-                listener.tell(gap);
+                listener.tell(gap, counters);
             }
         });
+    }
+
+    /// The connection is lost.
+    pub(crate) fn disconnected(&self) {
+        self.is_subscribed.set(false);
+        self.refused.take();
+    }
+
+    /// The broker refuses the subscription, or has ended it.
+    pub(crate) fn refuse(&self, why: &str, counters: &Rc<Counters>) {
+        self.is_subscribed.set(false);
+        self.refused.replace(Some(why.to_owned()));
+        self.missed(&Gap::Refused { why: why.to_owned() }, counters);
     }
 
     /// Ends all subscriptions.

@@ -155,7 +155,7 @@ impl Core {
         self.counters.unconfirmed.add(unconfirmed);
         self.outbox.borrow_mut().take_back();
         for audience in self.audiences.borrow().by_id.values() {
-            audience.is_subscribed.set(false);
+            audience.disconnected();
         }
     }
 
@@ -169,7 +169,7 @@ impl Core {
     pub(crate) fn refused(self: &Rc<Self>, id: InterestId, why: &str) {
         if let Some(audience) = self.find(id) {
             report_error("hub", format_args!("the broker refuses the subscription to {}: {why}", audience.interest.pattern));
-            audience.missed(&Gap::Refused { why: why.to_owned() }, &self.counters);
+            audience.refuse(why, &self.counters);
         }
     }
 
@@ -206,6 +206,7 @@ impl Core {
         }
         let core = Rc::clone(self);
         let drained = drained.add_timeout(self.settings.close_timeout, &self.reactor);
+        let withdrawn = withdrawn.add_timeout(self.settings.close_timeout, &self.reactor);
         drained.add_both(move |_| withdrawn).add_both(move |_| core.finish())
     }
 
@@ -233,7 +234,7 @@ impl Core {
             log::warn!("hub: closed with {lost} publications that the broker has not confirmed");
             self.counters.dropped_disconnected.add(lost);
         }
-        self.engine.close()
+        self.engine.close().add_timeout(self.settings.close_timeout, &self.reactor).add_both(|_| Ok(()))
     }
 }
 

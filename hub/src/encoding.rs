@@ -45,7 +45,7 @@ impl Encoding {
         Self::new(|message| [message.payload(), &b"\r\n"[..]].concat())
     }
 
-    /// Sets what a connection is sent where messages are missing; nothing where it gives none.
+    /// Sets what a connection is sent where messages are missing; nothing where it gives none, or panics.
     #[must_use]
     pub fn gaps(self, gap: impl Fn(&Gap) -> Option<Vec<u8>> + 'static) -> Self {
         Self(Rc::new(Functions { message: Rc::clone(&self.0.message), gap: Rc::new(gap) }))
@@ -56,7 +56,11 @@ impl Encoding {
     }
 
     pub(crate) fn gap(&self, gap: &Gap) -> Option<SharedBytes> {
-        (self.0.gap)(gap).map(SharedBytes::from)
+        let bytes = catch(|| (self.0.gap)(gap)).unwrap_or_else(|panic| {
+            report_error("hub", format_args!("an encoding of gaps {panic}"));
+            None
+        });
+        bytes.map(SharedBytes::from)
     }
 
     fn is(&self, other: &Self) -> bool {

@@ -70,8 +70,8 @@ impl Hub {
         self.0.is_up()
     }
 
-    /// Hands over what waits to be published, for at most 5 s, takes back the names that have [entered](Self::enter), closes the
-    /// connection, and drops all subscribers; fires when that is done.
+    /// Hands over what waits to be published and takes back the names that have [entered](Self::enter), for at most 5 s, drops all
+    /// subscribers, and closes the connection; fires when that is done, or after 5 s more.
     ///
     /// From then on nothing can be published, and nothing is delivered.
     pub fn close(&self) -> Deferred<()> {

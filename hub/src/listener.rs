@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use torsade_reactor::spi::{catch, drop_quietly};
-use torsade_reactor::{Result, report_error};
+use torsade_reactor::{Firer, Result, report_error};
 
 use crate::audience::Audience;
 use crate::encoding::Encoded;
@@ -28,6 +28,8 @@ pub(crate) struct Listener {
     /// While it is behind: whether a page is on its way.
     is_fetching: Cell<bool>,
     has_ended: Cell<bool>,
+    /// Of a member: ends the task that waits for the end of its connection.
+    leaving: Cell<Option<Firer<()>>>,
 }
 
 pub(crate) enum Target {
@@ -58,6 +60,7 @@ impl Listener {
             origins: RefCell::default(),
             is_fetching: Cell::new(false),
             has_ended: Cell::new(false),
+            leaving: Cell::new(None),
         }
     }
 
@@ -75,6 +78,22 @@ impl Listener {
 
     pub(crate) fn end(&self) {
         self.has_ended.set(true);
+        if let Some(leaving) = self.leaving.take() {
+            leaving.callback(());
+        }
+    }
+
+    /// Has `leaving` fire when it ends.
+    pub(crate) fn fire_at_end(&self, leaving: Firer<()>) {
+        self.leaving.set(Some(leaving));
+    }
+
+    /// Whether it takes more without a queue.
+    pub(crate) fn has_room(&self) -> bool {
+        match &self.target {
+            Target::Member(member) => member.has_room(),
+            Target::Function(_) => true,
+        }
     }
 
     /// Its subscription has begun: it gets what comes, unless it is to have what is kept first.
@@ -139,9 +158,9 @@ impl Listener {
         }
     }
 
-    pub(crate) fn tell(&self, gap: &Gap) {
+    pub(crate) fn tell(&self, gap: &Gap, counters: &Rc<Counters>) {
         match &self.target {
-            Target::Member(member) => member.tell(gap),
+            Target::Member(member) => member.tell(gap, counters),
             Target::Function(function) => self.call(function, |subscriber| subscriber.messages_missed(gap)),
         }
     }

@@ -117,6 +117,8 @@ struct Waiting {
 #[derive(Debug)]
 enum Item {
     Message(SharedBytes),
+    /// What the connection is told of missing messages.
+    Gap(SharedBytes),
     /// So many were dropped here.
     Dropped(u64),
 }
@@ -147,7 +149,7 @@ impl Joined {
             return;
         }
         if !self.member.transport.is_closing() {
-            self.wait(bytes.clone(), counters);
+            self.wait(Item::Message(bytes.clone()), counters);
             self.ask(counters);
         }
     }
@@ -160,31 +162,31 @@ impl Joined {
         })
     }
 
-    /// Tells the connection of missing messages, in their place.
-    pub(crate) fn tell(&self, gap: &Gap) {
+    /// Tells the connection of missing messages, in their place. Where that is in the queue, it is within its bound as a message is.
+    pub(crate) fn tell(self: &Rc<Self>, gap: &Gap, counters: &Rc<Counters>) {
         let Some(bytes) = self.member.encoding.gap(gap) else { return };
         if self.has_room() {
             self.member.transport.write_shared(&bytes);
-        } else {
-            // Beyond the bound, by one: there is at most one of these for each loss of the broker's connection.
-            self.waiting.borrow_mut().push(bytes);
+        } else if !self.member.transport.is_closing() {
+            self.wait(Item::Gap(bytes), counters);
+            self.ask(counters);
         }
     }
 
-    fn wait(&self, bytes: SharedBytes, counters: &Counters) {
-        let (most, most_bytes) = (self.member.messages, self.member.bytes);
+    fn wait(&self, item: Item, counters: &Counters) {
+        let (most, most_bytes, length) = (self.member.messages, self.member.bytes, item.length());
         let mut waiting = self.waiting.borrow_mut();
         let is_full =
-            |waiting: &Waiting| waiting.messages >= most || (waiting.messages > 0 && waiting.bytes + bytes.len() > most_bytes);
+            |waiting: &Waiting| waiting.messages >= most || (waiting.messages > 0 && waiting.bytes + length > most_bytes);
         match self.member.overflow {
-            _ if !is_full(&waiting) => waiting.push(bytes),
+            _ if !is_full(&waiting) => waiting.push(item),
             Overflow::DropOldest => {
                 let mut dropped = 0;
                 while is_full(&waiting) {
                     dropped += waiting.drop_oldest();
                 }
                 counters.dropped_slow.add(dropped);
-                waiting.push(bytes);
+                waiting.push(item);
             }
             Overflow::DropNewest => {
                 waiting.drop_newest();
@@ -227,6 +229,7 @@ impl Joined {
                     counters.delivered.add(1);
                     Some(bytes)
                 }
+                Item::Gap(bytes) => Some(bytes),
                 Item::Dropped(dropped) => self.member.encoding.gap(&Gap::Slow { dropped }),
             };
             if let Some(bytes) = bytes {
@@ -242,18 +245,27 @@ impl Joined {
 /// What a message takes beside its bytes.
 const ITEM: usize = size_of::<Item>();
 
+impl Item {
+    fn length(&self) -> usize {
+        match self {
+            Self::Message(bytes) | Self::Gap(bytes) => bytes.len(),
+            Self::Dropped(_) => 0,
+        }
+    }
+}
+
 impl Waiting {
-    fn push(&mut self, bytes: SharedBytes) {
+    fn push(&mut self, item: Item) {
         self.messages += 1;
-        self.bytes += bytes.len() + ITEM;
-        self.items.push_back(Item::Message(bytes));
+        self.bytes += item.length() + ITEM;
+        self.items.push_back(item);
     }
 
     fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front();
-        if let Some(Item::Message(bytes)) = &item {
+        if let Some(item @ (Item::Message(_) | Item::Gap(_))) = &item {
             self.messages -= 1;
-            self.bytes -= bytes.len() + ITEM;
+            self.bytes -= item.length() + ITEM;
         }
         if self.items.is_empty() {
             // So that an idle member has no memory of a burst.
@@ -266,13 +278,13 @@ impl Waiting {
     fn drop_oldest(&mut self) -> u64 {
         let before = match self.pop() {
             Some(Item::Dropped(before)) => before,
-            Some(Item::Message(_)) => {
+            Some(Item::Message(_) | Item::Gap(_)) => {
                 self.items.push_front(Item::Dropped(1));
                 return 1;
             }
             None => return 0,
         };
-        let dropped = u64::from(matches!(self.pop(), Some(Item::Message(_))));
+        let dropped = u64::from(matches!(self.pop(), Some(Item::Message(_) | Item::Gap(_))));
         self.items.push_front(Item::Dropped(before + dropped));
         dropped
     }

@@ -398,3 +398,77 @@ impl LineProtocol for Reader {
         Ok(())
     }
 }
+
+#[test]
+fn what_a_subscriber_publishes_beyond_half_the_bound_goes_on_by_itself() {
+    let simulation = Simulation::new(1);
+    let hub = HubConfig::new("local:").unwrap().queue(16, 1 << 20).open(&simulation.host("10.0.0.1")).unwrap();
+    let (seen, publisher) = (Seen::default(), hub.clone());
+    let notes = Rc::clone(&seen);
+    hub.subscribe("a", move |message: &Message| {
+        let text = String::from_utf8_lossy(message.payload()).into_owned();
+        if text == "begin" {
+            (0..12).try_for_each(|number| publisher.publish("a", number.to_string()))?;
+        }
+        notes.borrow_mut().push(text);
+        Ok(())
+    })
+    .unwrap();
+    simulation.run_for(seconds(1)).unwrap();
+    hub.publish("a", "begin").unwrap();
+    simulation.run_for(seconds(1)).unwrap();
+    assert_eq!(seen.borrow().len(), 13);
+}
+
+#[test]
+fn a_member_that_reads_is_brought_all_that_is_kept_whatever_its_bound() {
+    let simulation = Simulation::new(1);
+    let host = simulation.host("10.0.0.1");
+    let config = HubConfig::new("local:").unwrap().queue(10_000, 1 << 24).replay("log.>", 1000).unwrap();
+    let hub = config.open(&host).unwrap();
+    for number in 0..100 {
+        hub.publish("log.a", format!("{number} {}", "x".repeat(10_000))).unwrap();
+    }
+    simulation.run_for(seconds(1)).unwrap();
+    let (lines, shared, encoding) = (Seen::default(), hub.clone(), Encoding::lines());
+    let joining = move |transport: &Transport| {
+        let member = Member::new(transport, &encoding).limit(4, 1 << 20).start(Start::Oldest);
+        shared.join("log.a", member).map(drop)
+    };
+    host.listen("10.0.0.1:1", move |_| Greeting(joining.clone())).unwrap();
+    let notes = Rc::clone(&lines);
+    let reader = move |_| LineReceiver::new(Reader(Rc::clone(&notes))).max_length(100_000);
+    simulation.host("10.0.0.2").connect("10.0.0.1:1", reader).unwrap();
+    simulation.run_for(seconds(30)).unwrap();
+    assert_eq!((lines.borrow().len(), hub.stats().dropped_slow), (100, 0));
+}
+
+#[test]
+fn an_id_of_a_process_that_has_ended_begins_with_what_is_kept_and_is_told() {
+    let simulation = Simulation::new(1);
+    let hub = HubConfig::new("local:").unwrap().replay("log.>", 10).unwrap().open(&simulation.host("10.0.0.1")).unwrap();
+    hub.publish("log.a", "one").unwrap();
+    simulation.run_for(seconds(1)).unwrap();
+    let seen = Seen::default();
+    hub.subscribe_from("log.a", Start::After("0-500".parse().unwrap()), Notes(Rc::clone(&seen))).unwrap();
+    simulation.run_for(seconds(1)).unwrap();
+    assert_eq!(*seen.borrow(), ["(messages after 0-500 are not kept any more)", "one"]);
+}
+
+#[test]
+fn an_address_that_names_no_hub_is_told_without_its_password() {
+    let error = Hub::open(&Simulation::new(1).host("10.0.0.1"), "redsi://ada:secret@host").unwrap_err().to_string();
+    assert!(error.contains("redsi:") && !error.contains("secret"), "{error}");
+}
+
+#[test]
+fn a_presence_period_of_any_length_may_be_asked_for() {
+    let simulation = Simulation::new(1);
+    let config = HubConfig::new("local:").unwrap().presence_period(Duration::MAX);
+    let (hub, other) = (config.open(&simulation.host("10.0.0.1")).unwrap(), config.open(&simulation.host("10.0.0.2")).unwrap());
+    simulation.run_for(seconds(1)).unwrap();
+    let name = hub.enter("room", "Ada").unwrap();
+    simulation.run_for(seconds(1)).unwrap();
+    assert_eq!(other.present("room").into_result().unwrap().unwrap(), ["Ada"]);
+    drop(name);
+}

@@ -39,7 +39,7 @@ impl Core {
     /// Asks for the next page of a listener that is behind; nothing while the connection is down, since its return asks again.
     fn fetch(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>) {
         let (Place::Behind(start), Some(topic)) = (listener.place(), audience.interest.pattern.topic()) else { return };
-        if !self.is_up() || !audience.is_subscribed.get() || !listener.begin_fetch() {
+        if listener.has_ended() || !self.is_up() || !audience.is_subscribed.get() || !listener.begin_fetch() {
             return;
         }
         let most = if let Start::Last(count) = start { count.min(MOST) } else { PAGE };
@@ -69,7 +69,7 @@ impl Core {
                 listener.end_fetch();
                 if !matches!(error.downcast_ref(), Some(EngineError::Lost(_) | EngineError::Unreachable(_))) {
                     // It gets what comes, at least.
-                    listener.tell(&Gap::Refused { why: error.to_string() });
+                    listener.tell(&Gap::Refused { why: error.to_string() }, &self.counters);
                     listener.caught_up();
                 }
                 return;
@@ -77,17 +77,17 @@ impl Core {
         };
         if page.trimmed && listener.place() == Place::Behind(start) {
             let after = if let Start::After(id) = start { Some(id) } else { None };
-            listener.tell(&Gap::Trimmed { after });
+            listener.tell(&Gap::Trimmed { after }, &self.counters);
         }
         if page.messages.is_empty() && audience.position.get() > reached {
             // What has come to the others meanwhile may have come after the broker had looked.
-            listener.end_fetch();
-            return self.when_it_has_room(audience, listener, Self::fetch);
+            return self.fetch_next(audience, listener);
         }
         self.bring(audience, listener, start, page.messages.into());
     }
 
-    /// Delivers what was fetched, a piece at a time, and goes on from there.
+    /// Delivers what was fetched, a piece at a time, of which a member's connection takes all but the last message without a queue, and
+    /// goes on from there.
     fn bring(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>, start: Start, mut fetched: VecDeque<Message>) {
         if listener.place() != Place::Behind(start) {
             // The broker has lost what was fetched: it begins anew.
@@ -95,10 +95,14 @@ impl Core {
             return self.fetch(audience, listener);
         }
         let mut last = None;
-        for message in fetched.drain(..PAGE.min(fetched.len())) {
+        for _ in 0..PAGE {
             if listener.has_ended() {
                 return;
             }
+            if last.is_some() && !listener.has_room() {
+                break;
+            }
+            let Some(message) = fetched.pop_front() else { break };
             listener.catch_up(audience, &message, &self.counters);
             last = message.id();
         }
@@ -113,12 +117,20 @@ impl Core {
             };
             return self.when_it_has_room(audience, listener, next);
         }
-        listener.end_fetch();
         if Some(last) < audience.position.get() {
-            self.when_it_has_room(audience, listener, Self::fetch);
+            self.fetch_next(audience, listener);
         } else {
+            listener.end_fetch();
             listener.caught_up();
         }
+    }
+
+    /// Asks for the next page once there is room for it. Until then nobody else does.
+    fn fetch_next(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>) {
+        self.when_it_has_room(audience, listener, |core, audience, listener| {
+            listener.end_fetch();
+            core.fetch(audience, listener);
+        });
     }
 
     /// Goes on in another turn, and once a member's connection has taken what it was sent.

@@ -1,12 +1,16 @@
 //! Who gets what: subscriptions begin and end.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::Core;
+use torsade_reactor::Deferred;
+
+use super::{Core, later};
 use crate::audience::Audience;
 use crate::engine::{Interest, InterestId, Part, Start};
 use crate::error::SubscribeError;
 use crate::listener::{Listener, Target};
+use crate::message::Gap;
 use crate::subscriber::Subscription;
 use crate::topic::Pattern;
 
@@ -19,6 +23,7 @@ impl Core {
         start: Start,
     ) -> Result<Subscription, SubscribeError> {
         let keep = self.check_interest(&pattern, group, start)?;
+        let start = if start == Start::Last(0) { Start::Next } else { start };
         let audience = self.audience(pattern, group.map(Rc::from), keep);
         let number = self.number();
         let (key, listener) = audience.add(Listener::new(number, target, start));
@@ -27,15 +32,29 @@ impl Core {
             self.bring_up_later(&audience);
         }
         if let Target::Member(member) = &listener.target {
-            // Its connection's end is the end of it.
+            // Its connection's end is the end of it, and its own end that of the task.
+            let (ended, until) = Deferred::<()>::new();
+            listener.fire_at_end(until);
             let leaving = Leaving(subscription.clone());
             member.transport().spawn(move |_| async move {
                 let _leaving = leaving;
-                std::future::pending::<()>().await;
+                ended.await.ok();
                 Ok(())
             });
         }
+        self.tell_refused_later(&audience, &listener);
         Ok(subscription)
+    }
+
+    /// Tells one who comes to a subscription that the broker has refused before.
+    fn tell_refused_later(self: &Rc<Self>, audience: &Audience, listener: &Rc<Listener>) {
+        let Some(why) = audience.refused.borrow().clone() else { return };
+        let listener = Rc::downgrade(listener);
+        later(self, Duration::ZERO, move |core| {
+            if let Some(listener) = listener.upgrade().filter(|listener| !listener.has_ended()) {
+                listener.tell(&Gap::Refused { why }, &core.counters);
+            }
+        });
     }
 
     /// How many messages the topic keeps, if it does.

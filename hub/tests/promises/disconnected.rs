@@ -52,6 +52,23 @@ beside_every_broker! {
         world.run_until("a message", || ears.has("heard"));
     }
 
+    fn what_is_published_at_the_news_that_an_answer_is_lost_goes_out_afterwards(world: &World) {
+        let (_process, hub) = world.hub(&world.config());
+        let ears = Heard::default();
+        let _subscription = hub.subscribe("news.lost", ears.clone()).unwrap();
+        world.until_heard(&hub, "news.lost", &ears);
+        let publisher = hub.clone();
+        let asked = hub.present("news.lost").add_errback(move |_| {
+            publisher.publish("news.lost", "after")?;
+            Ok(Vec::new())
+        });
+        asked.detach();
+        world.broker(|broker| broker.kill());
+        world.run_until("the end of the connection", || !hub.is_connected());
+        world.broker(|broker| broker.start(true));
+        world.run_until("a message", || ears.has("after"));
+    }
+
     fn a_publish_is_refused_where_that_is_asked(world: &World) {
         let config = world.config().when_disconnected(WhenDisconnected::Refuse);
         let (_process, hub) = world.hub(&config);
