@@ -1,5 +1,7 @@
 //! What the hub makes of an engine that does what the contract of [`Engine`] allows, in an order that a test chooses.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test, in functions that clippy takes for others")]
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -16,6 +18,8 @@ use torsade::simulated::Simulation;
 #[derive(Clone, Default)]
 struct Puppet(Rc<Strings>);
 
+type Announced = Vec<(String, Vec<u8>)>;
+
 #[derive(Default)]
 struct Strings {
     upstream: RefCell<Option<Upstream>>,
@@ -23,7 +27,7 @@ struct Strings {
     fetches: RefCell<VecDeque<(Start, Firer<Page>)>>,
     announcements: RefCell<VecDeque<Firer<()>>>,
     withdrawals: RefCell<VecDeque<Firer<()>>>,
-    looks: RefCell<VecDeque<Firer<Vec<(String, Vec<u8>)>>>>,
+    looks: RefCell<VecDeque<Firer<Announced>>>,
     closed: Cell<bool>,
 }
 
@@ -77,7 +81,7 @@ impl Engine for Puppet {
         deferred
     }
 
-    fn announced(&self, _topic: &Topic) -> Deferred<Vec<(String, Vec<u8>)>> {
+    fn announced(&self, _topic: &Topic) -> Deferred<Announced> {
         let (deferred, firer) = Deferred::new();
         self.0.looks.borrow_mut().push_back(firer);
         deferred

@@ -1,6 +1,7 @@
 //! That a member that has left costs nothing; alone in its process, whose memory is looked at.
 
 #![cfg(target_os = "linux")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::cell::RefCell;
 use std::rc::Rc;

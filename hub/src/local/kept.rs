@@ -163,4 +163,16 @@ mod tests {
         assert_eq!(numbers(kept.page(&old, Start::Oldest, 9)), (vec![], false));
         assert_eq!(store(&mut kept, &old, 100, 1), 2);
     }
+    #[test]
+    fn topics_without_number_are_bounded_and_their_ids_go_on() {
+        let mut kept = Kept::default();
+        let topic = |number: u32| number.to_string().parse::<Topic>().unwrap();
+        assert_eq!([store(&mut kept, &topic(0), 9, 1), store(&mut kept, &topic(0), 9, 1)], [1, 2]);
+        for number in 1..120_000 {
+            store(&mut kept, &topic(number), 9, 1);
+        }
+        assert!(kept.topics.len() < 100_000 && kept.by_use.len() == kept.topics.len());
+        assert_eq!(numbers(kept.page(&topic(0), Start::After(id(1)), 9)), (vec![], true), "it may have been trimmed");
+        assert!(store(&mut kept, &topic(0), 9, 1) > 2);
+    }
 }
