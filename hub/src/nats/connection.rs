@@ -153,13 +153,8 @@ impl Connection {
         self.transport.abort_connection();
     }
 
-    /// How many messages may not have arrived, if it is lost.
-    pub(super) fn unconfirmed(&self) -> u64 {
-        self.published.get() - self.confirmed.get()
-    }
-
-    /// The connection is lost: whoever waits for something of it is told.
-    pub(super) fn lost(&self, error: &EngineError) {
+    /// The connection is lost: whoever waits for something of it is told. Gives how many messages may not have arrived.
+    pub(super) fn lost(&self, error: &EngineError) -> u64 {
         if let Some(idle) = self.idle.take() {
             idle.cancel().ok();
         }
@@ -177,6 +172,7 @@ impl Connection {
                 firer.callback(());
             }
         }
+        self.published.get() - self.confirmed.get()
     }
 
     /// Writes, and has the hub told when there is room again.

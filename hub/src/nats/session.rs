@@ -122,13 +122,12 @@ impl Session {
             reason if was_in => EngineError::from(reason),
             reason => EngineError::Lost(format!("before the login was answered: {reason}")),
         });
-        // The hub hears of it before anybody who waits for an answer, and might publish.
-        self.disconnected(error.clone(), connection.unconfirmed());
-        connection.lost(&error);
+        let unconfirmed = connection.lost(&error);
         let firer = self.let_in.take();
         if let Some(firer) = firer {
-            firer.errback(error);
+            firer.errback(error.clone());
         }
+        self.disconnected(error, unconfirmed);
     }
 
     pub(super) fn disconnected(&self, error: EngineError, unconfirmed: u64) {
