@@ -27,6 +27,8 @@ pub(crate) struct Listener {
     origins: RefCell<Origins>,
     /// While it is behind: whether a page is on its way.
     is_fetching: Cell<bool>,
+    /// Whether what is on its way is of messages that the broker has lost since.
+    is_stale: Cell<bool>,
     has_ended: Cell<bool>,
     /// Of a member: ends the task that waits for the end of its connection.
     leaving: Cell<Option<Firer<()>>>,
@@ -59,6 +61,7 @@ impl Listener {
             ahead: Cell::new(None),
             origins: RefCell::default(),
             is_fetching: Cell::new(false),
+            is_stale: Cell::new(false),
             has_ended: Cell::new(false),
             leaving: Cell::new(None),
         }
@@ -106,6 +109,7 @@ impl Listener {
     /// What was kept is lost, and its numbers begin again.
     pub(crate) fn begin_anew(&self) {
         self.ahead.set(None);
+        self.is_stale.set(self.is_fetching.get());
         if let Place::Behind(_) = self.place.get() {
             self.place.set(Place::Behind(Start::Oldest));
         }
@@ -118,7 +122,15 @@ impl Listener {
 
     /// Says whether a page may be asked for, which is then on its way.
     pub(crate) fn begin_fetch(&self) -> bool {
-        !self.is_fetching.replace(true)
+        let begins = !self.is_fetching.replace(true);
+        if begins {
+            self.is_stale.set(false);
+        }
+        begins
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale.get()
     }
 
     pub(crate) fn end_fetch(&self) {

@@ -332,3 +332,25 @@ fn closing_does_not_wait_long_for_a_broker_that_is_silent() {
     closed.into_result().expect("it has fired").unwrap();
     drop(name);
 }
+
+#[test]
+fn what_was_fetched_of_messages_that_the_broker_has_lost_meanwhile_hides_no_new_ones() {
+    let (simulation, hub, puppet) = hub();
+    let notes = Notes::default();
+    hub.subscribe_from("log.a", Start::Oldest, notes.clone()).unwrap();
+    let upstream = puppet.upstream();
+    upstream.subscribed(puppet.last(), Some(id(9)));
+    upstream.missed(puppet.last(), &Gap::Reset);
+    let answer = |numbers: &[u64]| {
+        let (_, firer) = puppet.0.fetches.borrow_mut().pop_front().expect("a fetch");
+        firer.callback(Page { messages: numbers.iter().map(|number| kept(*number, "")).collect(), trimmed: false });
+        simulation.run_for(Duration::from_secs(1)).unwrap();
+    };
+    answer(&[8, 9]);
+    upstream.message(puppet.last(), &kept(1, ""));
+    if !puppet.0.fetches.borrow().is_empty() {
+        answer(&[1]);
+    }
+    upstream.message(puppet.last(), &kept(2, ""));
+    assert!(notes.0.borrow().ends_with(&["1".to_owned(), "2".to_owned()]), "{:?}", notes.0.borrow());
+}

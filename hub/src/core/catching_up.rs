@@ -75,7 +75,7 @@ impl Core {
                 return;
             }
         };
-        if page.trimmed && listener.place() == Place::Behind(start) {
+        if page.trimmed && !listener.is_stale() {
             let after = if let Start::After(id) = start { Some(id) } else { None };
             listener.tell(&Gap::Trimmed { after }, &self.counters);
         }
@@ -83,13 +83,13 @@ impl Core {
             // What has come to the others meanwhile may have come after the broker had looked.
             return self.fetch_next(audience, listener);
         }
-        self.bring(audience, listener, start, page.messages.into());
+        self.bring(audience, listener, page.messages.into());
     }
 
     /// Delivers what was fetched, a piece at a time, of which a member's connection takes all but the last message without a queue, and
     /// goes on from there.
-    fn bring(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>, start: Start, mut fetched: VecDeque<Message>) {
-        if listener.place() != Place::Behind(start) {
+    fn bring(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>, mut fetched: VecDeque<Message>) {
+        if listener.is_stale() {
             // The broker has lost what was fetched: it begins anew.
             listener.end_fetch();
             return self.fetch(audience, listener);
@@ -113,7 +113,7 @@ impl Core {
         listener.came_to(last);
         if !fetched.is_empty() {
             let next = move |core: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>| {
-                core.bring(audience, listener, Start::After(last), fetched);
+                core.bring(audience, listener, fetched);
             };
             return self.when_it_has_room(audience, listener, next);
         }
