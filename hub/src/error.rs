@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use torsade_reactor::Failure;
+
 use crate::topic::TopicError;
 
 /// Why a hub cannot be opened.
@@ -124,6 +126,13 @@ impl fmt::Display for SubscribeError {
             Self::Unsupported(why) => f.write_str(why),
             Self::Closed => f.write_str("the hub is closed"),
         }
+    }
+}
+
+impl EngineError {
+    /// Whether something failed only because the connection is lost or cannot be made: it may be asked for again.
+    pub(crate) fn is_loss(failure: &Failure) -> bool {
+        matches!(failure.downcast_ref(), Some(Self::Lost(_) | Self::Unreachable(_)))
     }
 }
 

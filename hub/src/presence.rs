@@ -325,7 +325,7 @@ impl Core {
             Ok(()) if self.is_up() => self.engine.publish(&room.notice(), &Publication::from(&self.name)),
             Ok(()) => {}
             // It may be there still, and is taken back or announced when the broker is there again.
-            Err(error) if is_lost(&error) => room.is_announced.set(true),
+            Err(error) if EngineError::is_loss(&error) => room.is_announced.set(true),
             Err(error) => report_error("hub presence", format_args!("who is in {} cannot be told: {error}", room.topic)),
         }
         self.forget(room);
@@ -364,7 +364,7 @@ impl Core {
             }
             match names {
                 Ok(names) => room.show(&names),
-                Err(error) if is_lost(&error) => {}
+                Err(error) if EngineError::is_loss(&error) => {}
                 Err(error) => report_error("hub presence", format_args!("who is in {} is not known: {error}", room.topic)),
             }
             Ok(())
@@ -476,10 +476,6 @@ fn schedule(core: &Rc<Core>, slot: &RefCell<Option<DelayedCall>>, delay: Duratio
     if let Some(before) = slot.replace(Some(next)) {
         before.cancel().ok();
     }
-}
-
-fn is_lost(error: &Failure) -> bool {
-    matches!(error.downcast_ref(), Some(EngineError::Lost(_) | EngineError::Unreachable(_)))
 }
 
 /// How many bytes a name takes when it is announced.

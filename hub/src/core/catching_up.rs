@@ -67,7 +67,7 @@ impl Core {
             Ok(page) => page,
             Err(error) => {
                 listener.end_fetch();
-                if !matches!(error.downcast_ref(), Some(EngineError::Lost(_) | EngineError::Unreachable(_))) {
+                if !EngineError::is_loss(&error) {
                     // It gets what comes, at least.
                     listener.tell(&Gap::Refused { why: error.to_string() }, &self.counters);
                     listener.caught_up();

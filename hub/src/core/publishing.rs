@@ -139,7 +139,7 @@ impl Core {
             }
             Err(failure) => failure,
         };
-        if matches!(error.downcast_ref(), Some(EngineError::Lost(_) | EngineError::Unreachable(_))) {
+        if EngineError::is_loss(&error) {
             // It stays, and is asked for again.
             return;
         }
