@@ -238,7 +238,11 @@ fn the_readme_counts_the_crates_that_torsade_depends_on() {
         let crates = String::from_utf8(cargo.stdout).expect("text");
         crates.lines().filter(|line| !line.contains("torsade")).collect::<BTreeSet<_>>().len()
     };
-    let promised = format!("Torsade is built of {} crates of others, and of {} with", count(&[]), count(&["--all-features"]));
+    let promised = format!(
+        "Torsade pulls in {} third-party crates by default and {} with all features",
+        count(&[]),
+        count(&["--all-features"])
+    );
     let readme = fs::read_to_string(root().join("README.md")).expect("the README");
     let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(readme.contains(&promised), "the README does not say: {promised}");
