@@ -13,6 +13,7 @@
 //! | what it costs | [`speed`] |
 //! | through which code a byte goes | [`way_of_a_byte`] |
 //! | what a name of Twisted is called here | [`twisted`] |
+//! | what a Twisted program looks like when it is ported | [`side_by_side`] |
 //! | why a port of a Twisted program does not do what the program did | [`porting`] |
 //! | why something is as it is, and otherwise than in Twisted | [`decisions`] |
 
@@ -39,6 +40,8 @@ pub mod many_machines {}
 
 #[doc = include_str!("manual/porting.md")]
 pub mod porting {}
+
+pub mod side_by_side;
 
 #[doc = include_str!("manual/speed.md")]
 pub mod speed {}
