@@ -2,6 +2,13 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test, in functions that clippy takes for others")]
 
+#[allow(dead_code, unreachable_pub, reason = "a part of it is used")]
+#[path = "../../tests/support/logged.rs"]
+mod logged;
+#[allow(dead_code, unreachable_pub, reason = "a part of it is used")]
+#[path = "support/notes.rs"]
+mod notes;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -9,10 +16,13 @@ use std::time::Duration;
 
 use torsade::hub::spi::{Engine, Interest, InterestId, Page, Part, Upstream};
 use torsade::hub::{
-    Encoding, EngineError, Gap, Hub, HubConfig, Member, Message, MessageId, Publication, Start, Subscriber, Topic,
+    Encoding, EngineError, Gap, Hub, HubConfig, Member, Message, MessageId, Publication, PublishError, Start, SubscribeError,
+    Topic,
 };
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
+
+use notes::Notes;
 
 /// An engine that answers when the test does.
 #[derive(Clone, Default)]
@@ -121,22 +131,6 @@ fn hub() -> (Simulation, Hub, Puppet) {
     let hub = config.open_with(&simulation.host("10.0.0.1"), Box::new(puppet.clone()));
     puppet.upstream().connected();
     (simulation, hub, puppet)
-}
-
-/// Writes down what it gets.
-#[derive(Clone, Default)]
-struct Notes(Rc<RefCell<Vec<String>>>);
-
-impl Subscriber for Notes {
-    fn message_received(&mut self, message: &Message) -> Result {
-        self.0.borrow_mut().push(String::from_utf8_lossy(message.payload()).into_owned());
-        Ok(())
-    }
-
-    fn messages_missed(&mut self, gap: &Gap) -> Result {
-        self.0.borrow_mut().push(format!("({gap})"));
-        Ok(())
-    }
 }
 
 /// A connection to a host of the simulation that does something when it is made, with the transports of both ends.
@@ -353,4 +347,47 @@ fn what_was_fetched_of_messages_that_the_broker_has_lost_meanwhile_hides_no_new_
     }
     upstream.message(puppet.last(), &kept(2, ""));
     assert!(notes.0.borrow().ends_with(&["1".to_owned(), "2".to_owned()]), "{:?}", notes.0.borrow());
+}
+
+#[test]
+fn a_refused_publication_is_counted_and_logged_once_for_each_of_a_bounded_number_of_topics() {
+    let (_simulation, hub, puppet) = hub();
+    let refuse = || {
+        for number in 0..1000 {
+            puppet.upstream().publication_refused(&format!("topic.{}", number % 200), "no right");
+        }
+    };
+    let warnings = logged::logged(log::Level::Warn, refuse);
+    assert_eq!((hub.stats().refused, warnings.len()), (1000, 100));
+    assert!(warnings[0].1.contains("topic.0: no right") && warnings[0].1.contains("If a right is missing"), "{warnings:?}");
+    puppet.upstream().disconnected(EngineError::Lost("as told".to_owned()), 0);
+    puppet.upstream().connected();
+    assert_eq!(logged::logged(log::Level::Warn, refuse).len(), 100, "the rights may be others after the next login");
+}
+
+#[test]
+fn a_notice_of_the_hubs_own_that_is_refused_is_no_publication_of_the_programs() {
+    let (_simulation, hub, puppet) = hub();
+    let warnings = logged::logged(log::Level::Warn, || puppet.upstream().publication_refused("_presence.room", "no right"));
+    assert_eq!((hub.stats().refused, warnings.len()), (0, 1));
+}
+
+#[test]
+fn nobody_enters_a_hub_that_is_being_closed_and_all_who_close_it_wait_for_the_end() {
+    let (simulation, hub, puppet) = hub();
+    let name = hub.enter("room", "Ada").unwrap();
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    let (first, second) = (hub.close(), hub.close());
+    assert!(matches!(hub.enter("room", "Grace"), Err(PublishError::Closed)));
+    assert!(matches!(hub.watch("room", |_| ()), Err(SubscribeError::Closed)));
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    assert!(!first.is_called() && !second.is_called(), "the name is being taken back");
+    let withdrawal = puppet.0.withdrawals.borrow_mut().pop_front().unwrap();
+    withdrawal.callback(());
+    let closed = puppet.0.withdrawals.borrow_mut().pop_front().expect("the engine is being closed");
+    assert!(!second.is_called());
+    closed.callback(());
+    assert!(first.is_called() && second.is_called());
+    assert!(puppet.0.announcements.borrow().len() == 1, "nothing more was announced");
+    drop(name);
 }

@@ -4,6 +4,10 @@
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[allow(dead_code, unreachable_pub, reason = "a part of it is used")]
+#[path = "support/notes.rs"]
+mod notes;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,27 +15,12 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use torsade::hub::{Encoding, Gap, Hub, HubConfig, Member, Message, Overflow, PresenceChange, PublishError, Start, Subscriber};
+use torsade::hub::{Encoding, Hub, HubConfig, Member, Message, Overflow, PresenceChange, PublishError, Start};
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
 use torsade::workers;
 
-type Seen = Rc<RefCell<Vec<String>>>;
-
-/// Writes down what it gets.
-struct Notes(Seen);
-
-impl Subscriber for Notes {
-    fn message_received(&mut self, message: &Message) -> Result {
-        self.0.borrow_mut().push(String::from_utf8_lossy(message.payload()).into_owned());
-        Ok(())
-    }
-
-    fn messages_missed(&mut self, gap: &Gap) -> Result {
-        self.0.borrow_mut().push(format!("({gap})"));
-        Ok(())
-    }
-}
+use notes::{Notes, Seen};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

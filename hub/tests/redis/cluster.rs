@@ -8,7 +8,8 @@ use torsade::prelude::*;
 
 use crate::broker::{Broker, Program, free_port};
 use crate::client::Client;
-use crate::real::{notes, run_until};
+use crate::notes::notes;
+use crate::real::run_until;
 use crate::scripted_redis::Value;
 
 const SLOTS: [(u16, u16); 3] = [(0, 5460), (5461, 10922), (10923, 16383)];
@@ -197,7 +198,8 @@ fn a_slot_that_moves_is_followed_and_the_gap_is_told() {
         one.publish("log.moving", number.to_string()).unwrap();
     }
     run_until(&reactor, "after", || [&seen, &stored].iter().all(|seen| seen.borrow().last().is_some_and(|last| last == "19")));
-    let numbers = |seen: &crate::real::Seen| seen.borrow().iter().filter_map(|text| text.parse::<u32>().ok()).collect::<Vec<_>>();
+    let numbers =
+        |seen: &crate::notes::Seen| seen.borrow().iter().filter_map(|text| text.parse::<u32>().ok()).collect::<Vec<_>>();
     assert_eq!(numbers(&seen), (0..20).collect::<Vec<_>>());
     assert_eq!(numbers(&stored), (0..20).collect::<Vec<_>>());
     assert_eq!(stored.borrow()[..3], ["before", "asked", "settled"]);

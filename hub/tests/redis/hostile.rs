@@ -8,7 +8,7 @@ use torsade::hub::{HubConfig, Start};
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
 
-use crate::real::notes;
+use crate::notes::notes;
 use crate::scripted_redis::Value;
 use crate::scripted_redis::wire::CommandDecoder;
 

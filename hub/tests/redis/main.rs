@@ -4,6 +4,8 @@
 
 #[path = "../support/broker.rs"]
 mod broker;
+#[path = "../support/notes.rs"]
+mod notes;
 #[path = "../support/scripted/redis/mod.rs"]
 mod scripted_redis;
 

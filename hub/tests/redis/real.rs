@@ -1,36 +1,14 @@
 //! The real `redis-server`, on free ports of the loopback: what a simulated network cannot show.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::Duration;
 
-use torsade::hub::{Gap, Hub, HubConfig, Message, Start, Subscriber};
+use torsade::hub::{Hub, HubConfig, Start};
 use torsade::prelude::*;
 
 use crate::broker::{Broker, Program};
 use crate::client::Client;
+use crate::notes::notes;
 use crate::scripted_redis::Value;
-
-pub type Seen = Rc<RefCell<Vec<String>>>;
-
-pub struct Notes(pub Seen);
-
-impl Subscriber for Notes {
-    fn message_received(&mut self, message: &Message) -> Result {
-        self.0.borrow_mut().push(String::from_utf8_lossy(message.payload()).into_owned());
-        Ok(())
-    }
-
-    fn messages_missed(&mut self, gap: &Gap) -> Result {
-        self.0.borrow_mut().push(format!("({gap})"));
-        Ok(())
-    }
-}
-
-pub fn notes() -> (Seen, Notes) {
-    let seen = Seen::default();
-    (Rc::clone(&seen), Notes(seen))
-}
 
 /// Runs the loop until it is so. What never comes fails the test after two minutes, which no machine needs.
 pub fn run_until(reactor: &Reactor, what: &str, mut is_so: impl FnMut() -> bool) {

@@ -7,7 +7,8 @@ use torsade::hub::{Hub, HubConfig};
 use torsade::prelude::*;
 
 use crate::broker::{Broker, Program, free_port};
-use crate::real::{notes, run_until};
+use crate::notes::notes;
+use crate::real::run_until;
 
 #[test]
 fn the_connection_is_encrypted_and_the_certificate_looked_at() {

@@ -1,31 +1,13 @@
 //! What the engine does with a Redis that behaves, and with one that does not.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade::hub::{Gap, Hub, HubConfig, Message, Start, Subscriber};
-use torsade::prelude::*;
+use torsade::hub::{Gap, Hub, HubConfig, Message, Start};
 use torsade::simulated::{Host as SimulatedHost, Simulation};
 
+use crate::notes::{Notes, notes};
 use crate::scripted_redis::{ScriptedRedis, Value};
-
-type Seen = Rc<RefCell<Vec<String>>>;
-
-/// Writes down what it gets.
-struct Notes(Seen);
-
-impl Subscriber for Notes {
-    fn message_received(&mut self, message: &Message) -> Result {
-        self.0.borrow_mut().push(String::from_utf8_lossy(message.payload()).into_owned());
-        Ok(())
-    }
-
-    fn messages_missed(&mut self, gap: &Gap) -> Result {
-        self.0.borrow_mut().push(format!("({gap})"));
-        Ok(())
-    }
-}
 
 /// A broker at 10.0.0.9, and hosts for programs.
 struct World {
@@ -55,11 +37,6 @@ impl World {
         let parts: Vec<_> = command.split(' ').collect();
         self.redis.ask(&self.server, &parts)
     }
-}
-
-fn notes() -> (Seen, Notes) {
-    let seen = Seen::default();
-    (Rc::clone(&seen), Notes(seen))
 }
 
 #[test]
