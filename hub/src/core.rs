@@ -5,19 +5,19 @@ mod publishing;
 mod subscribing;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use torsade_reactor::{Deferred, Firer, Reactor, TriggerId, defer, report_error};
+use torsade_reactor::{Deferred, DelayedCall, Firer, Reactor, TriggerId, defer, report_error};
 
 use crate::audience::Audience;
 use crate::engine::{Engine, Interest, InterestId, Upstream};
 use crate::error::{EngineError, PublishError};
 use crate::message::{Gap, Message, MessageId};
 use crate::outbox::{Outbox, Stored, Waiting};
-use crate::presence::Presences;
+use crate::room::Rooms;
 use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::topic::Pattern;
@@ -36,16 +36,19 @@ pub(crate) struct Core {
     /// Of this hub, and no other: 16 hexadecimal digits.
     pub(crate) name: String,
     pub(crate) counters: Rc<Counters>,
-    pub(crate) presences: Presences,
+    pub(crate) rooms: Rooms,
     link: Cell<Link>,
     audiences: RefCell<Audiences>,
     outbox: RefCell<Outbox>,
     /// Of subscriptions, interests and stored publications.
     numbers: Cell<u64>,
+    /// The topics of which it was logged, since the last login, that the broker refuses what is published on them.
+    told_refused: RefCell<BTreeSet<String>>,
     /// For the connection.
     waiting: RefCell<Vec<Firer<()>>>,
     /// For the end of the outbox, before it is closed.
     draining: RefCell<Vec<Firer<()>>>,
+    end: RefCell<End>,
     /// Closes it when the reactor stops.
     trigger: Cell<Option<TriggerId>>,
 }
@@ -55,6 +58,16 @@ enum Link {
     Down,
     Up,
     Closed,
+}
+
+/// How far it is with its end.
+#[derive(Debug, Default)]
+enum End {
+    #[default]
+    Open,
+    /// It is being closed, and so many wait for that.
+    Begun(Vec<Firer<()>>),
+    Done,
 }
 
 #[derive(Default)]
@@ -74,13 +87,15 @@ impl Core {
             settings,
             name: format!("{:016x}", reactor.random()),
             counters: Rc::default(),
-            presences: Presences::default(),
+            rooms: Rooms::default(),
             link: Cell::new(Link::Down),
             audiences: RefCell::default(),
             outbox,
             numbers: Cell::new(0),
+            told_refused: RefCell::default(),
             waiting: RefCell::default(),
             draining: RefCell::default(),
+            end: RefCell::default(),
             trigger: Cell::new(None),
         });
         core.engine.start(reactor, Upstream::new(&core));
@@ -105,6 +120,11 @@ impl Core {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.link.get() == Link::Closed
+    }
+
+    /// Whether somebody has closed it, whether or not that is done.
+    pub(crate) fn has_begun_to_close(&self) -> bool {
+        !matches!(*self.end.borrow(), End::Open)
     }
 
     /// Fires once the broker is there.
@@ -133,13 +153,14 @@ impl Core {
         if self.is_closed() || self.link.replace(Link::Up) == Link::Up {
             return;
         }
+        self.told_refused.take();
         let audiences: Vec<_> = self.audiences.borrow().by_id.values().cloned().collect();
         for audience in audiences {
             let after = audience.position.get();
             self.engine.subscribe(audience.id, &Interest { after, ..audience.interest.clone() });
         }
         self.send_waiting();
-        self.presences_connected();
+        self.rooms_connected();
         for firer in self.waiting.take() {
             firer.callback(());
         }
@@ -194,11 +215,17 @@ impl Core {
 impl Core {
     /// Publishes what waits while the broker is there, closes the connection, and lets all subscribers go.
     pub(crate) fn close(self: &Rc<Self>) -> Deferred<()> {
-        if self.is_closed() {
-            return defer::succeed(());
+        let (closed, firer) = Deferred::new();
+        match &mut *self.end.borrow_mut() {
+            End::Done => return defer::succeed(()),
+            End::Begun(waiting) => {
+                waiting.push(firer);
+                return closed;
+            }
+            open @ End::Open => *open = End::Begun(vec![firer]),
         }
         let (drained, firer) = Deferred::new();
-        let withdrawn = self.presences_closed();
+        let withdrawn = self.rooms_closed();
         if self.is_up() && !self.outbox.borrow().is_empty() {
             self.draining.borrow_mut().push(firer);
         } else {
@@ -207,13 +234,19 @@ impl Core {
         let core = Rc::clone(self);
         let drained = drained.add_timeout(self.settings.close_timeout, &self.reactor);
         let withdrawn = withdrawn.add_timeout(self.settings.close_timeout, &self.reactor);
-        drained.add_both(move |_| withdrawn).add_both(move |_| core.finish())
+        let finishing = Rc::clone(self);
+        let finished = drained.add_both(move |_| withdrawn).add_both(move |_| finishing.finish()).add_both(move |_| {
+            if let End::Begun(waiting) = core.end.replace(End::Done) {
+                waiting.into_iter().for_each(|firer| firer.callback(()));
+            }
+            Ok(())
+        });
+        finished.detach();
+        closed
     }
 
     fn finish(self: &Rc<Self>) -> Deferred<()> {
-        if self.link.replace(Link::Closed) == Link::Closed {
-            return defer::succeed(());
-        }
+        self.link.set(Link::Closed);
         let audiences = std::mem::take(&mut *self.audiences.borrow_mut());
         for audience in audiences.by_id.into_values() {
             audience.clear();
@@ -253,11 +286,11 @@ impl fmt::Debug for Core {
 }
 
 /// Runs `call` with the core from the loop, if it is still there.
-pub(crate) fn later(core: &Rc<Core>, delay: Duration, call: impl FnOnce(&Rc<Core>) + 'static) {
+pub(crate) fn later(core: &Rc<Core>, delay: Duration, call: impl FnOnce(&Rc<Core>) + 'static) -> DelayedCall {
     let weak = Rc::downgrade(core);
     core.reactor.call_later(delay, move || {
         if let Some(core) = weak.upgrade() {
             call(&core);
         }
-    });
+    })
 }

@@ -73,7 +73,7 @@ impl Hub {
     /// Hands over what waits to be published and takes back the names that have [entered](Self::enter), for at most 5 s, drops all
     /// subscribers, and closes the connection; fires when that is done, or after 5 s more.
     ///
-    /// From then on nothing can be published, and nothing is delivered.
+    /// No name can enter any more; from when it fires on, nothing can be published and nothing is delivered.
     pub fn close(&self) -> Deferred<()> {
         self.0.close()
     }
@@ -124,7 +124,9 @@ impl Hub {
 
     /// Has `subscriber` get the messages that a topic [keeps](HubConfig::replay), from `start`, and then those that are published.
     ///
-    /// [`Start::Next`] begins when the broker has answered: what is stored before that, by this hub too, may or may not come. The other starts leave nothing out.
+    /// [`Start::Next`] begins when the broker has answered: what is stored before that, by this hub too, may or may not come. While the broker is
+    /// away, whoever comes to a topic to which this hub has subscribed already is brought what the others are: all that came since it went. The
+    /// other starts leave nothing out.
     ///
     /// # Errors
     /// [`SubscribeError`]; `Unsupported` if the topic keeps none.

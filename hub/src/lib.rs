@@ -35,6 +35,7 @@ mod origins;
 mod outbox;
 mod presence;
 mod redis;
+mod room;
 mod settings;
 mod stats;
 mod subscriber;

@@ -147,7 +147,7 @@ impl Core {
             }
         };
         match &listener.target {
-            Target::Function(_) => later(self, Duration::ZERO, next),
+            Target::Function(_) => drop(later(self, Duration::ZERO, next)),
             Target::Member(member) => {
                 let core = Rc::downgrade(self);
                 let room = member.transport().when_drained().add_both(move |room| {

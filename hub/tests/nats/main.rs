@@ -15,6 +15,7 @@ mod keys;
 
 mod hostile;
 mod kept;
+mod presence;
 mod real;
 mod scripted;
 #[cfg(feature = "tls")]

@@ -166,6 +166,25 @@ beside_every_broker! {
         assert!(is_ascending(&ears.ids()));
     }
 
+    fn who_subscribes_while_the_broker_is_away_is_brought_what_the_others_here_are(world: &World) {
+        let config = config(world, 1000);
+        let ((_one, publisher), (_two, hub)) = (world.hub(&config), world.hub(&config));
+        let (first, second) = (Heard::default(), Heard::default());
+        let _subscription = hub.subscribe(TOPIC, first.clone()).unwrap();
+        world.until_heard(&publisher, TOPIC, &first);
+        store(world, &publisher, "p", 0..3);
+        world.run_until("what came before", || first.count() == 3);
+        world.broker(|broker| broker.kill());
+        world.run_until("the end of the connections", || !publisher.is_connected() && !hub.is_connected());
+        for number in 3..6 {
+            world.publish(&publisher, TOPIC, numbered("p", number));
+        }
+        let _later = hub.subscribe(TOPIC, second.clone()).unwrap();
+        world.broker(|broker| broker.start(true));
+        world.run_until("what came since", || first.count() == 6 && second.count() == 3);
+        assert_eq!((second.payloads(), second.gaps()), (texts("p", 3..6), vec![]));
+    }
+
     fn a_broker_that_has_lost_its_messages_is_told_of_and_goes_on(world: &World) {
         let config = config(world, 1000);
         let ((_one, publisher), (_two, hub)) = (world.hub(&config), world.hub(&config));

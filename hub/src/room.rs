@@ -1,0 +1,374 @@
+//! The names in a topic: this hub's are announced to the broker, and all are looked for there.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use torsade_reactor::{Deferred, DelayedCall, Failure, defer, report_error};
+
+use crate::core::{Core, later};
+use crate::engine::Start;
+use crate::error::{EngineError, PublishError, SubscribeError};
+use crate::listener::Target;
+use crate::message::{Gap, Message, Publication};
+use crate::presence::Watcher;
+use crate::subscriber::{Subscriber, Subscription};
+use crate::topic::{Pattern, Topic};
+
+/// How many bytes of names one process may announce for a topic.
+const MAX_NAMES: usize = 256 << 10;
+
+/// How long changes of a topic are gathered before they are announced.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// The rooms of which this hub announces names, or is told.
+#[derive(Default)]
+pub(crate) struct Rooms(RefCell<BTreeMap<Topic, Rc<Room>>>);
+
+/// One topic, as a place in which names are.
+pub(crate) struct Room {
+    topic: Topic,
+    /// This hub's, and how often each has entered.
+    own: RefCell<BTreeMap<String, usize>>,
+    /// How many bytes they take when they are announced.
+    own_bytes: Cell<usize>,
+    /// Whether there is something at the broker to take back.
+    is_announced: Cell<bool>,
+    /// Whether the next announcement says what the others may not have seen: one that only keeps the last from expiring does not.
+    is_news: Cell<bool>,
+    /// For the next announcement, which is due at the latest then.
+    announcing: RefCell<Option<DelayedCall>>,
+    announcement: Asked,
+    watchers: RefCell<Vec<Rc<Watcher>>>,
+    /// Tells of changes, while there are watchers.
+    notices: RefCell<Option<Subscription>>,
+    /// For the next look, which is due at the latest then.
+    looking: RefCell<Option<DelayedCall>>,
+    look: Asked,
+}
+
+/// What is asked of the broker, once at a time: however slow it is, no more than one of each waits there.
+#[derive(Default)]
+struct Asked {
+    is_waiting: Cell<bool>,
+    again: Cell<bool>,
+}
+
+impl Asked {
+    /// Says whether to ask. If not, it is to be asked again once the answer is there.
+    fn begin(&self) -> bool {
+        let is_waiting = self.is_waiting.replace(true);
+        self.again.set(is_waiting);
+        !is_waiting
+    }
+
+    /// The answer is there: says whether to ask again.
+    fn end(&self) -> bool {
+        self.is_waiting.set(false);
+        self.again.take()
+    }
+}
+
+impl Room {
+    fn new(topic: Topic) -> Self {
+        Self {
+            topic,
+            own: RefCell::default(),
+            own_bytes: Cell::new(0),
+            is_announced: Cell::new(false),
+            is_news: Cell::new(false),
+            announcing: RefCell::default(),
+            announcement: Asked::default(),
+            watchers: RefCell::default(),
+            notices: RefCell::default(),
+            looking: RefCell::default(),
+            look: Asked::default(),
+        }
+    }
+
+    /// The topic by which hubs tell each other that the names have changed.
+    fn notice(&self) -> Topic {
+        Topic::internal(&format!("presence.{}", self.topic))
+    }
+
+    /// Counts a name of this hub's once more; gives whether it was not there.
+    pub(crate) fn add(&self, name: &str) -> Result<bool, PublishError> {
+        let mut own = self.own.borrow_mut();
+        if let Some(count) = own.get_mut(name) {
+            *count += 1;
+            return Ok(false);
+        }
+        let length = self.own_bytes.get() + size(name);
+        if length > MAX_NAMES {
+            return Err(PublishError::TooLong { length, limit: MAX_NAMES });
+        }
+        self.own_bytes.set(length);
+        own.insert(name.to_owned(), 1);
+        Ok(true)
+    }
+
+    /// Counts it once less; gives whether it is not there any more.
+    pub(crate) fn remove(&self, name: &str) -> bool {
+        let mut own = self.own.borrow_mut();
+        let Some(count) = own.get_mut(name) else { return false };
+        *count -= 1;
+        let is_gone = *count == 0;
+        if is_gone {
+            own.remove(name);
+            self.own_bytes.set(self.own_bytes.get() - size(name));
+        }
+        is_gone
+    }
+
+    pub(crate) fn own_names(&self) -> Vec<String> {
+        self.own.borrow().keys().cloned().collect()
+    }
+}
+
+/// # The names of this hub
+impl Core {
+    pub(crate) fn room(&self, topic: &Topic) -> Rc<Room> {
+        let mut rooms = self.rooms.0.borrow_mut();
+        Rc::clone(rooms.entry(topic.clone()).or_insert_with(|| Rc::new(Room::new(topic.clone()))))
+    }
+
+    pub(crate) fn known_room(&self, topic: &Topic) -> Option<Rc<Room>> {
+        self.rooms.0.borrow().get(topic).cloned()
+    }
+
+    /// Lets go of a topic that has neither names nor watchers here.
+    pub(crate) fn forget(&self, room: &Rc<Room>) {
+        let is_used = !room.own.borrow().is_empty() || !room.watchers.borrow().is_empty();
+        let is_due = room.announcing.borrow().is_some() || room.announcement.is_waiting.get() || room.is_announced.get();
+        if !is_used && !is_due {
+            self.rooms.0.borrow_mut().remove(&room.topic);
+        }
+    }
+
+    /// Announces the names soon, and tells the others.
+    pub(crate) fn names_changed(self: &Rc<Self>, room: &Rc<Room>) {
+        room.is_news.set(true);
+        self.announce_after(room, GATHER);
+    }
+
+    /// Announcements expire after this. With the time until the next look it is within the period.
+    fn expiry(&self) -> Duration {
+        self.settings.presence_period * 2 / 3
+    }
+
+    /// Announces the names within `delay`.
+    fn announce_after(self: &Rc<Self>, room: &Rc<Room>, delay: Duration) {
+        let weak = Rc::downgrade(room);
+        schedule(self, &room.announcing, delay, move |core| {
+            if let Some(room) = weak.upgrade() {
+                room.announcing.take();
+                core.announce(&room);
+            }
+        });
+    }
+
+    fn announce(self: &Rc<Self>, room: &Rc<Room>) {
+        if !self.is_up() {
+            // The broker's return announces all.
+            return self.forget(room);
+        }
+        let names = room.own_names();
+        if names.is_empty() && !room.is_announced.get() {
+            return self.forget(room);
+        }
+        if !room.announcement.begin() {
+            return;
+        }
+        let is_news = room.is_news.take();
+        let answer = if names.is_empty() {
+            room.is_announced.set(false);
+            self.engine.withdraw(&room.topic, &self.name)
+        } else {
+            room.is_announced.set(true);
+            self.announce_after(room, self.expiry() / 3);
+            self.engine.announce(&room.topic, &self.name, &to_json(&names), self.expiry())
+        };
+        let (core, weak) = (Rc::downgrade(self), Rc::downgrade(room));
+        let told = answer.add_both(move |answer| {
+            if let (Some(core), Some(room)) = (core.upgrade(), weak.upgrade()) {
+                core.announced(&room, is_news, answer);
+            }
+            Ok(())
+        });
+        told.detach();
+    }
+
+    fn announced(self: &Rc<Self>, room: &Rc<Room>, is_news: bool, answer: Result<(), Failure>) {
+        if room.announcement.end() {
+            self.announce_after(room, Duration::ZERO);
+        }
+        match answer {
+            Ok(()) if is_news && self.is_up() => self.engine.publish(&room.notice(), &Publication::from(&self.name)),
+            Ok(()) => {}
+            // It may be there still, and is taken back or announced when the broker is there again.
+            Err(error) if EngineError::is_loss(&error) => room.is_announced.set(true),
+            Err(error) => {
+                room.is_news.set(room.is_news.get() || is_news);
+                report_error("hub presence", format_args!("who is in {} cannot be told: {error}", room.topic));
+            }
+        }
+        self.forget(room);
+    }
+}
+
+/// # The names of all
+impl Core {
+    /// Asks the broker who is in a topic.
+    pub(crate) fn names(&self, topic: &Topic) -> Deferred<BTreeSet<String>> {
+        self.engine.announced(topic).add_callback(|announced| {
+            let names = announced.iter().filter_map(|(_, names)| serde_json::from_slice::<Vec<String>>(names).ok());
+            Ok(names.flatten().collect())
+        })
+    }
+
+    /// Looks who is there for a watcher, now and whenever that changes.
+    pub(crate) fn look_for(self: &Rc<Self>, room: &Rc<Room>, watcher: &Rc<Watcher>) -> Result<(), SubscribeError> {
+        room.watchers.borrow_mut().push(Rc::clone(watcher));
+        if room.notices.borrow().is_none() {
+            let told = Noticing { core: Rc::downgrade(self), room: Rc::downgrade(room) };
+            let target = Target::Function(RefCell::new(Some(Box::new(told))));
+            let subscription = self.subscribe(Pattern::from(room.notice()), None, target, Start::Next)?;
+            room.notices.replace(Some(subscription));
+        }
+        self.look_after(room, Duration::ZERO);
+        Ok(())
+    }
+
+    /// A watcher has stopped: the last one ends the looking.
+    pub(crate) fn unwatch(&self, room: &Rc<Room>, watcher: &Rc<Watcher>) {
+        room.watchers.borrow_mut().retain(|known| !Rc::ptr_eq(known, watcher));
+        if !room.watchers.borrow().is_empty() {
+            return;
+        }
+        if let Some(notices) = room.notices.take() {
+            notices.unsubscribe();
+        }
+        if let Some(looking) = room.looking.take() {
+            looking.cancel().ok();
+        }
+        self.forget(room);
+    }
+
+    /// Looks who is there within `delay`.
+    fn look_after(self: &Rc<Self>, room: &Rc<Room>, delay: Duration) {
+        let weak = Rc::downgrade(room);
+        schedule(self, &room.looking, delay, move |core| {
+            if let Some(room) = weak.upgrade() {
+                room.looking.take();
+                core.look(&room);
+            }
+        });
+    }
+
+    fn look(self: &Rc<Self>, room: &Rc<Room>) {
+        // What expires without a word is seen by this.
+        self.look_after(room, self.settings.presence_period / 3);
+        if !self.is_up() || !room.look.begin() {
+            return;
+        }
+        let (core, weak) = (Rc::downgrade(self), Rc::downgrade(room));
+        let looked = self.names(&room.topic).add_both(move |names| {
+            let (Some(core), Some(room)) = (core.upgrade(), weak.upgrade()) else { return Ok(()) };
+            if room.look.end() && !room.watchers.borrow().is_empty() {
+                core.look_after(&room, Duration::ZERO);
+            }
+            match names {
+                Ok(names) => {
+                    let watchers = room.watchers.borrow().clone();
+                    watchers.iter().for_each(|watcher| watcher.show(&names));
+                }
+                Err(error) if EngineError::is_loss(&error) => {}
+                Err(error) => report_error("hub presence", format_args!("who is in {} is not known: {error}", room.topic)),
+            }
+            Ok(())
+        });
+        looked.detach();
+    }
+}
+
+/// # The connection
+impl Core {
+    /// The broker is there again, and may have lost everything.
+    pub(crate) fn rooms_connected(self: &Rc<Self>) {
+        let rooms: Vec<_> = self.rooms.0.borrow().values().cloned().collect();
+        for room in rooms {
+            if !room.own.borrow().is_empty() || room.is_announced.get() {
+                room.is_news.set(true);
+                self.announce_after(&room, Duration::ZERO);
+            }
+            if !room.watchers.borrow().is_empty() {
+                self.look_after(&room, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Takes back all names; fires when the broker has done so.
+    pub(crate) fn rooms_closed(&self) -> Deferred<()> {
+        let rooms = self.rooms.0.take();
+        let mut withdrawn = defer::succeed(());
+        for room in rooms.into_values() {
+            for call in [room.announcing.take(), room.looking.take()].into_iter().flatten() {
+                call.cancel().ok();
+            }
+            if self.is_up() && room.is_announced.get() {
+                let answer = self.engine.withdraw(&room.topic, &self.name);
+                withdrawn = withdrawn.add_both(move |_| answer);
+                self.engine.publish(&room.notice(), &Publication::from(&self.name));
+            }
+        }
+        withdrawn
+    }
+}
+
+/// Hears that the names of a topic have changed.
+struct Noticing {
+    core: Weak<Core>,
+    room: Weak<Room>,
+}
+
+impl Noticing {
+    fn look(&self) {
+        if let (Some(core), Some(room)) = (self.core.upgrade(), self.room.upgrade()) {
+            core.look_after(&room, Duration::ZERO);
+        }
+    }
+}
+
+impl Subscriber for Noticing {
+    fn message_received(&mut self, _message: &Message) -> torsade_reactor::Result {
+        self.look();
+        Ok(())
+    }
+
+    fn messages_missed(&mut self, _gap: &Gap) -> torsade_reactor::Result {
+        self.look();
+        Ok(())
+    }
+}
+
+/// Has `call` made within `delay`: sooner if that was asked for before.
+fn schedule(core: &Rc<Core>, slot: &RefCell<Option<DelayedCall>>, delay: Duration, call: impl FnOnce(&Rc<Core>) + 'static) {
+    let due = core.reactor.now() + delay;
+    if slot.borrow().as_ref().is_some_and(|call| call.time().is_some_and(|at| at <= due)) {
+        return;
+    }
+    let next = later(core, delay, call);
+    if let Some(before) = slot.replace(Some(next)) {
+        before.cancel().ok();
+    }
+}
+
+/// How many bytes a name takes when it is announced.
+fn size(name: &str) -> usize {
+    serde_json::Value::from(name).to_string().len() + 1
+}
+
+fn to_json(names: &[String]) -> Vec<u8> {
+    serde_json::Value::from(names).to_string().into_bytes()
+}
