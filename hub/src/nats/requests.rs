@@ -2,13 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::connection::Connection;
+use super::connection::{Barrier, Connection};
 use crate::error::EngineError;
 
-/// How long an answer may take.
+/// How long an answer may take at least, once the server has seen the request. How long the way there and back takes does not count: it may
+/// be a slow one, with much on it.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What came in answer.
@@ -32,16 +33,20 @@ type Answered = Box<dyn FnOnce(Result<Answer<'_>, Unanswered>)>;
 
 struct Pending {
     subject: Rc<str>,
-    deadline: Duration,
     answered: Answered,
 }
 
-/// The requests that are not answered yet, in the order in which they were made; so the first has the first deadline.
+/// The requests that are not answered yet, in the order in which they were made.
+///
+/// As long as there are some, the server is asked again and again, with [`TIMEOUT`] between, to say when it has seen everything. With
+/// its answer comes what it has sent before: a request that it had seen by one answer, and has not answered by the next, is given up.
 #[derive(Default)]
 pub(super) struct Requests {
     pending: RefCell<BTreeMap<u64, Pending>>,
-    /// A look at the first deadline is scheduled.
+    /// The server is being asked, or will be.
     is_watched: Cell<bool>,
+    /// The last request that it has seen.
+    seen: Cell<u64>,
 }
 
 impl Requests {
@@ -53,18 +58,16 @@ impl Requests {
         }
     }
 
-    /// The server lets nobody like us publish on `subject`.
-    pub(super) fn deny(&self, subject: &str, text: &str) {
-        let tokens: Vec<_> = {
-            let pending = self.pending.borrow();
-            pending.iter().filter(|(_, pending)| &*pending.subject == subject).map(|(token, _)| *token).collect()
+    /// The server has not let us publish on `subject`, which it says of each message, in their order: gives whether that was a request.
+    pub(super) fn deny(&self, subject: &str, text: &str) -> bool {
+        let denied = {
+            let mut pending = self.pending.borrow_mut();
+            let first = pending.iter().find(|(_, pending)| &*pending.subject == subject).map(|(token, _)| *token);
+            first.and_then(|token| pending.remove(&token))
         };
-        for token in tokens {
-            let denied = self.pending.borrow_mut().remove(&token);
-            if let Some(denied) = denied {
-                (denied.answered)(Err(Unanswered::Denied(text.to_owned())));
-            }
-        }
+        let Some(denied) = denied else { return false };
+        (denied.answered)(Err(Unanswered::Denied(text.to_owned())));
+        true
     }
 
     /// The connection is lost.
@@ -75,14 +78,15 @@ impl Requests {
         }
     }
 
-    fn expire(&self, now: Duration) {
+    /// Gives up those up to this one.
+    fn give_up(&self, last: u64) {
         loop {
-            let expired = {
+            let first = {
                 let mut pending = self.pending.borrow_mut();
-                pending.first_entry().filter(|first| first.get().deadline <= now).map(|first| first.remove())
+                pending.first_entry().filter(|first| *first.key() <= last).map(|first| first.remove())
             };
-            let Some(expired) = expired else { return };
-            (expired.answered)(Err(Unanswered::TimedOut));
+            let Some(first) = first else { return };
+            (first.answered)(Err(Unanswered::TimedOut));
         }
     }
 }
@@ -97,27 +101,29 @@ impl Connection {
         answered: impl FnOnce(Result<Answer<'_>, Unanswered>) + 'static,
     ) {
         let token = self.number();
-        let deadline = self.transport.reactor().now().saturating_add(TIMEOUT);
-        let pending = Pending { subject: Rc::clone(subject), deadline, answered: Box::new(answered) };
+        let pending = Pending { subject: Rc::clone(subject), answered: Box::new(answered) };
         self.requests.pending.borrow_mut().insert(token, pending);
         self.send(subject, Some(&format!("{}.{token}", self.inbox)), headers, payload);
-        if !self.requests.is_watched.replace(true) {
-            watch(self, TIMEOUT);
-        }
+        self.watch_requests();
     }
-}
 
-/// Looks for requests whose time is over, as long as there are any.
-fn watch(connection: &Rc<Connection>, delay: Duration) {
-    let there: Weak<_> = Rc::downgrade(connection);
-    connection.transport.reactor().call_later(delay, move || {
-        let Some(connection) = there.upgrade() else { return };
-        let now = connection.transport.reactor().now();
-        connection.requests.expire(now);
-        let next = connection.requests.pending.borrow().first_key_value().map(|(_, pending)| pending.deadline);
-        match next {
-            Some(deadline) => watch(&connection, deadline.saturating_sub(now)),
-            None => connection.requests.is_watched.set(false),
+    /// Asks in a while, as long as there are requests, how far the server has seen them.
+    fn watch_requests(self: &Rc<Self>) {
+        if self.requests.pending.borrow().is_empty() || self.requests.is_watched.replace(true) {
+            return;
         }
-    });
+        let there = Rc::downgrade(self);
+        self.transport.reactor().call_later(TIMEOUT, move || {
+            if let Some(connection) = there.upgrade().filter(|connection| connection.transport.is_connected()) {
+                connection.ping(Barrier::Requests { last: connection.last_number() });
+            }
+        });
+    }
+
+    /// The server has seen all requests up to this one.
+    pub(super) fn requests_seen(self: &Rc<Self>, last: u64) {
+        self.requests.is_watched.set(false);
+        self.requests.give_up(self.requests.seen.replace(last));
+        self.watch_requests();
+    }
 }

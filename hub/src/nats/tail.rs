@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use torsade_protocols::Result;
 use torsade_reactor::DelayedCall;
 
-use super::connection::Connection;
+use super::connection::{Barrier, Connection};
 use super::jetstream::{ApiError, PAUSE, StreamInfo, nanoseconds};
 use super::known::Known;
 use super::subscription::message;
@@ -19,7 +19,7 @@ use crate::topic::Topic;
 
 /// How often the server says that it has nothing new.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// After so long without a word the consumer is made anew.
+/// After so long without a word, and without one on the way, the consumer is made anew.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// What a consumer of the server's sends us of a topic's stream, from one message on.
@@ -39,7 +39,7 @@ pub(super) struct Tail {
     received: Cell<u64>,
     /// The hub knows that it has begun.
     is_told: Cell<bool>,
-    /// What happens if the consumer goes silent.
+    /// What happens if the consumer goes silent; none while the server is asked whether something is on the way.
     watch: RefCell<Option<DelayedCall>>,
     known: Rc<RefCell<Known>>,
 }
@@ -219,17 +219,26 @@ impl Tail {
         }
     }
 
-    /// Has it begun anew if the consumer says nothing for too long.
+    /// Has it begun anew if the consumer says nothing for too long. The way from the server may be a slow one, with much on it: so what
+    /// counts is that nothing came before the answer to a PING.
     fn watch(self: &Rc<Self>, connection: &Rc<Connection>) {
         let (tail, there) = (Rc::downgrade(self), Rc::downgrade(connection));
         let call = connection.transport.reactor().call_later(SILENCE, move || {
             if let (Some(tail), Some(connection)) = (tail.upgrade(), there.upgrade()) {
                 tail.watch.replace(None);
-                tail.begin_anew(&connection, "the server has said nothing of them");
+                let generation = tail.generation.get();
+                connection.ping(Barrier::Tail(tail, generation));
             }
         });
         if let Some(old) = self.watch.replace(Some(call)) {
             old.cancel().ok();
+        }
+    }
+
+    /// What the server had sent before it saw a PING is here.
+    pub(super) fn is_heard_of(self: &Rc<Self>, connection: &Rc<Connection>, generation: u64) {
+        if self.watch.borrow().is_none() && self.generation.get() == generation {
+            self.begin_anew(connection, "the server has said nothing of them");
         }
     }
 
@@ -244,8 +253,9 @@ impl Tail {
         if generation.parse() != Ok(self.generation.get()) {
             return;
         }
-        if let Some(watch) = &*self.watch.borrow() {
-            watch.reset(SILENCE).ok();
+        let is_watched = self.watch.borrow().as_ref().is_some_and(|watch| watch.reset(SILENCE).is_ok());
+        if !is_watched {
+            self.watch(connection);
         }
         match (headers.status, head.reply.and_then(Place::parse)) {
             (Some(100), _) => self.hear(connection, head, &headers),
