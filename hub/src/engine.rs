@@ -35,7 +35,8 @@ pub trait Engine {
     /// Ends a subscription while connected. Messages that come after it are dropped by the hub.
     fn unsubscribe(&self, id: InterestId);
 
-    /// Sends a message that nobody keeps, while connected and not congested, after all before it.
+    /// Sends a message that nobody keeps, while connected and not congested, after all before it. If the broker refuses it,
+    /// [`Upstream::publication_refused`] tells.
     fn publish(&self, topic: &Topic, publication: &Publication);
 
     /// Adds a message to those that its topic keeps, the last `keep` of them, while connected; gives where it is.
@@ -160,6 +161,11 @@ impl Upstream {
     /// Messages of a subscription are missing before the next that comes.
     pub fn missed(&self, id: InterestId, gap: &Gap) {
         self.with(|core| core.missed(id, gap));
+    }
+
+    /// The broker does not take a message that was [published](Engine::publish) on `topic`. Once for each of them.
+    pub fn publication_refused(&self, topic: &str, why: &str) {
+        self.with(|core| core.publication_refused(topic, why));
     }
 
     /// It is no longer congested.

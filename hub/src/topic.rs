@@ -56,7 +56,12 @@ impl Topic {
 
     /// Whether it is the hub's own.
     pub(crate) fn is_internal(&self) -> bool {
-        self.0.starts_with('_')
+        Self::is_internal_name(&self.0)
+    }
+
+    /// Whether this text would be the hub's own topic.
+    pub(crate) fn is_internal_name(text: &str) -> bool {
+        text.starts_with('_')
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use torsade_reactor::{Deferred, Failure, Firer, defer, report_error};
+use torsade_reactor::{Deferred, Failure, Firer, defer};
 
 use super::{Core, Link};
 use crate::engine::Part;
@@ -12,6 +12,9 @@ use crate::origins::origin;
 use crate::outbox::{Stored, Waiting};
 use crate::settings::WhenDisconnected;
 use crate::topic::Topic;
+
+/// Of how many topics it is logged, from one login to the next, that the broker refuses what is published on them.
+const MOST_TOLD: usize = 100;
 
 impl Core {
     pub(crate) fn publish(self: &Rc<Self>, topic: Topic, publication: Publication) -> Result<(), PublishError> {
@@ -144,12 +147,27 @@ impl Core {
             return;
         }
         let Some(stored) = self.outbox.borrow_mut().answered(number) else { return };
-        self.counters.refused.add(1);
         match stored.firer {
-            Some(firer) => firer.fire(Err(error)),
-            None => report_error("hub", format_args!("a message of {} was not stored: {error}", stored.topic)),
+            Some(firer) => {
+                self.counters.refused.add(1);
+                firer.fire(Err(error));
+            }
+            None => self.publication_refused(stored.topic.as_str(), &error.to_string()),
         }
         self.drained();
+    }
+
+    /// The broker does not take a publication, and nobody waits to be told: it is counted, and logged once for each topic and connection.
+    pub(crate) fn publication_refused(&self, topic: &str, why: &str) {
+        if !Topic::is_internal_name(topic) {
+            self.counters.refused.add(1);
+        }
+        let mut told = self.told_refused.borrow_mut();
+        if told.len() < MOST_TOLD && told.insert(topic.to_owned()) {
+            log::warn!(
+                "hub: the broker refuses what is published on {topic}: {why}. If a right is missing, give it to the user that the hub logs in as"
+            );
+        }
     }
 
     /// Hands over what waits, as far as the engine takes it.

@@ -35,6 +35,10 @@ pub(super) enum Barrier {
     Seen,
     /// A subscription has begun.
     Subscribed(Rc<Subscription>),
+    /// All requests up to this one.
+    Requests { last: u64 },
+    /// Whatever this tail was sent, as long as it is of this generation.
+    Tail(Rc<Tail>, u64),
     /// All was sent, and the connection is to be closed.
     Closed(Firer<()>),
 }
@@ -107,6 +111,11 @@ impl Connection {
     /// A number that this connection has not given yet.
     pub(super) fn number(&self) -> u64 {
         self.next.set(self.next.get() + 1);
+        self.next.get()
+    }
+
+    /// The last number that it has given.
+    pub(super) fn last_number(&self) -> u64 {
         self.next.get()
     }
 
@@ -241,7 +250,9 @@ impl Connection {
     pub(super) fn publish(self: &Rc<Self>, subject: &str, publication: &Publication) {
         let (headers, payload) = (pairs(publication.headers()), publication.payload());
         if let Err(why) = self.check_length(&headers, payload) {
-            return report_error("hub", format_args!("a message on {subject} is dropped: {why}"));
+            let (upstream, subject) = (self.upstream.clone(), subject.to_owned());
+            let tell = move || upstream.publication_refused(&subject, &why);
+            return drop(self.transport.reactor().call_later(Duration::ZERO, tell));
         }
         if payload.len() < SHARED_FROM {
             self.send(subject, None, &headers, payload);
@@ -317,8 +328,10 @@ impl Connection {
             return self.subscription_refused(text, |subscription| subscription.subject() == subject);
         }
         if lower.starts_with("permissions violation for publish") {
-            report_error("hub", format_args!("a message was dropped by the NATS server: {text}"));
-            return self.requests.deny(subject, text);
+            if !self.requests.deny(subject, text) {
+                self.upstream.publication_refused(subject, text);
+            }
+            return;
         }
         if lower.starts_with("maximum subscriptions exceeded") {
             return self.subscription_refused(text, |_| true);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use torsade_reactor::Deferred;
 
 use crate::error::EngineError;
+use crate::topic::Topic;
 
 use super::reply::Reply;
 
@@ -15,8 +16,8 @@ pub(super) type Answered = Result<Reply, EngineError>;
 pub(super) enum Answer {
     /// Nobody, unless it is an error, which is logged.
     Ignored,
-    /// Nobody; it was a message, and may not have arrived if the connection is lost before.
-    Published,
+    /// Nobody; it was a message on this topic, and may not have arrived if the connection is lost before.
+    Published(Topic),
     /// This, from the loop.
     Call(Box<dyn FnOnce(Answered)>),
 }

@@ -13,6 +13,7 @@ use torsade_protocols::{
 use torsade_reactor::{Deferred, DelayedCall, Reactor, Result as ReactorResult};
 
 use crate::error::EngineError;
+use crate::topic::Topic;
 
 use super::command::{Answer, Answered, Pending, encode, encode_all_but_last};
 use super::reply::{Reply, text};
@@ -53,7 +54,6 @@ struct Shared {
     timer: RefCell<Option<DelayedCall>>,
     /// Why it was ended from here.
     error: RefCell<Option<EngineError>>,
-    refused_publication: Cell<bool>,
     scratch: RefCell<Vec<u8>>,
     owner: RefCell<Weak<Session>>,
 }
@@ -81,7 +81,6 @@ impl Link {
             asked: Cell::new(true),
             timer: RefCell::default(),
             error: RefCell::default(),
-            refused_publication: Cell::new(false),
             scratch: RefCell::default(),
             owner: RefCell::default(),
         }))
@@ -134,16 +133,18 @@ impl Link {
         deferred
     }
 
-    /// Sends a command with a payload at its end.
-    pub(super) fn publish(&self, parts: &[&[u8]], payload: &Arc<[u8]>) {
+    /// Publishes by this command, behind which come the topic and the payload.
+    pub(super) fn publish(&self, command: &[u8], topic: &Topic, payload: &Arc<[u8]>) {
+        let pending = Pending::new(Answer::Published(topic.clone()));
+        let parts = [command, topic.as_str().as_bytes()];
         let mut bytes = self.0.scratch.take();
-        encode_all_but_last(&mut bytes, parts, payload.len());
+        encode_all_but_last(&mut bytes, &parts, payload.len());
         if payload.len() < SHARED_FROM || self.0.phase.get() != Phase::Open {
             bytes.extend_from_slice(payload);
             bytes.extend_from_slice(b"\r\n");
-            self.send_encoded(&bytes, Pending::new(Answer::Published));
+            self.send_encoded(&bytes, pending);
         } else {
-            self.transmit(&bytes, Pending::new(Answer::Published));
+            self.transmit(&bytes, pending);
             if let Some(transport) = &*self.0.transport.borrow() {
                 transport.write_shared(&SharedBytes::new(Arc::clone(payload)));
                 transport.write("\r\n");
@@ -310,7 +311,7 @@ impl Link {
             return Err(EngineError::Protocol("an answer came where a push should have confirmed a subscription".to_owned()));
         }
         match pending.answer {
-            Answer::Ignored | Answer::Published if !is_error => {}
+            Answer::Ignored | Answer::Published(_) if !is_error => {}
             _ if is_error => self.failed(pending, Reply::new(frame.data, &frame.root)),
             answer => answer.give(Ok(Reply::new(frame.data, &frame.root))),
         }
@@ -333,9 +334,10 @@ impl Link {
             }
             _ => match pending.answer {
                 Answer::Ignored => log::debug!("Redis at {} says: {said}", self.0.host),
-                Answer::Published => {
-                    let level = if self.0.refused_publication.replace(true) { log::Level::Debug } else { log::Level::Warn };
-                    log::log!(level, "Redis at {} does not take what is published: {said}", self.0.host);
+                Answer::Published(topic) => {
+                    if let Some(session) = self.owner() {
+                        session.upstream.publication_refused(topic.as_str(), &said);
+                    }
                 }
                 answer => answer.give(Err(refusal(said))),
             },

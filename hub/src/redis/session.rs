@@ -82,11 +82,11 @@ impl Session {
     }
 
     pub(super) fn publish(self: &Rc<Self>, topic: &Topic, publication: &Publication) {
-        let (topic, payload) = (topic.as_str().as_bytes(), publication.payload());
+        let (key, payload) = (topic.as_str().as_bytes(), publication.payload());
         match (self.hosts.sharded, self.server.is_cluster) {
-            (true, true) => self.send(topic, &[b"SPUBLISH", topic, payload], None, Answer::Published),
-            (true, false) => self.main.publish(&[b"SPUBLISH", topic], payload),
-            (false, _) => self.main.publish(&[b"PUBLISH", topic], payload),
+            (true, true) => self.send(key, &[b"SPUBLISH", key, payload], None, Answer::Published(topic.clone())),
+            (true, false) => self.main.publish(b"SPUBLISH", topic, payload),
+            (false, _) => self.main.publish(b"PUBLISH", topic, payload),
         }
     }
 
@@ -236,7 +236,7 @@ impl Session {
         for link in nodes.into_values().chain(tails) {
             pending.extend(link.end(error));
         }
-        let unconfirmed = pending.iter().filter(|pending| matches!(pending.answer, Answer::Published)).count();
+        let unconfirmed = pending.iter().filter(|pending| matches!(pending.answer, Answer::Published(_))).count();
         if let Some(engine) = self.engine.upgrade() {
             engine.session_ended(error.clone(), unconfirmed as u64);
         }

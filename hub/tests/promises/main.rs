@@ -32,5 +32,6 @@ mod order;
 mod partitions;
 mod presence;
 mod replay;
+mod rights;
 mod workers;
 mod world;

@@ -49,6 +49,9 @@ pub trait Control {
 
     /// Ends all connections.
     fn drop_connections(&mut self);
+
+    /// Lets clients publish on this topic alone; it may begin again for that.
+    fn allow_publishing_only_on(&mut self, topic: &str);
 }
 
 pub struct World {
@@ -284,6 +287,10 @@ impl Control for Broker {
         Self::kill(self);
         Self::start(self);
     }
+
+    fn allow_publishing_only_on(&mut self, topic: &str) {
+        Self::allow_publishing_only_on(self, topic);
+    }
 }
 
 /// A scripted Redis, which runs on a host that is killed with it.
@@ -313,6 +320,10 @@ impl Control for RedisHost {
     fn drop_connections(&mut self) {
         self.0.drop_all();
     }
+
+    fn allow_publishing_only_on(&mut self, topic: &str) {
+        self.0.allow_publishing_only_on(topic);
+    }
 }
 
 impl Control for ScriptedNats {
@@ -337,6 +348,10 @@ impl Control for ScriptedNats {
 
     fn drop_connections(&mut self) {
         self.drop_all();
+    }
+
+    fn allow_publishing_only_on(&mut self, topic: &str) {
+        Self::allow_publishing_only_on(self, topic);
     }
 }
 

@@ -106,6 +106,19 @@ impl Broker {
         assert!(tries.len() < 50, "{} does not start again: {}", self.program.name(), tries.join("\n"));
     }
 
+    /// Begins it again, such that clients can publish on this topic alone.
+    pub fn allow_publishing_only_on(&mut self, topic: &str) {
+        self.kill();
+        self.settings += &match self.program {
+            Program::Redis => format!("\nuser default on nopass ~* resetchannels &{topic} +@all"),
+            Program::Nats => format!(
+                "\nauthorization {{ users: [{{ user: any, password: any, permissions: {{ \
+                 publish: {{ allow: [\"{topic}\", \"_INBOX.>\", \"$JS.>\"] }} }} }}] }}\nno_auth_user: any"
+            ),
+        };
+        self.start();
+    }
+
     /// Removes what it has on disk, while it does not run.
     pub fn lose_data(&mut self) {
         assert!(self.running.is_none(), "it runs");

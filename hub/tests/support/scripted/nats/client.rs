@@ -108,6 +108,10 @@ impl Wire {
             self.server.send(client, b"-ERR 'Maximum Payload Violation'\r\n".to_vec());
             return client.transport.lose_connection();
         }
+        if !self.server.allows(&subject) {
+            let refusal = format!("-ERR 'Permissions Violation for Publish to \"{subject}\"'\r\n");
+            return self.server.send(client, refusal.into_bytes());
+        }
         let (headers, payload) = body.split_at(headers);
         if let (false, Some(reply)) = (self.server.publish(&subject, reply.as_deref(), headers, payload), &reply) {
             self.server.deliver(reply, None, b"NATS/1.0 503\r\n\r\n", b"");

@@ -35,6 +35,7 @@ pub(crate) struct Server {
     /// A look at the heartbeats is scheduled.
     beating: Cell<bool>,
     refuses_logins: RefCell<Option<String>>,
+    only_subject: RefCell<Option<String>>,
     says_behind_demand: RefCell<Option<Vec<u8>>>,
     jetstream: Cell<bool>,
     delay: Cell<Duration>,
@@ -57,6 +58,7 @@ impl ScriptedNats {
             is_frozen: Cell::new(false),
             beating: Cell::new(false),
             refuses_logins: RefCell::default(),
+            only_subject: RefCell::default(),
             says_behind_demand: RefCell::default(),
             jetstream: Cell::new(true),
             delay: Cell::new(Duration::ZERO),
@@ -162,6 +164,11 @@ impl ScriptedNats {
         self.0.refuses_logins.replace(error.map(str::to_owned));
     }
 
+    /// Lets clients publish on this subject alone, apart from requests.
+    pub fn allow_publishing_only_on(&self, subject: &str) {
+        self.0.only_subject.replace(Some(subject.to_owned()));
+    }
+
     /// Everything that it sends comes so much later.
     pub fn delay(&self, delay: Duration) {
         self.0.delay.set(delay);
@@ -256,6 +263,12 @@ pub struct Snapshot(BTreeMap<String, streams::Stream>);
 impl Server {
     pub(crate) fn reactor(&self) -> Reactor {
         self.place.borrow().as_ref().expect("it was told where to listen").0.clone()
+    }
+
+    /// Whether a client may publish there.
+    fn allows(&self, subject: &str) -> bool {
+        let is_open = |only: &String| only == subject || subject.starts_with("$JS.") || subject.starts_with("_INBOX.");
+        self.only_subject.borrow().as_ref().is_none_or(is_open)
     }
 
     fn greet(&self, client: &Client) {

@@ -247,6 +247,9 @@ fn subscription(broker: &ScriptedRedis, client: &Rc<Client>, name: &str, names: 
 }
 
 fn publish(broker: &ScriptedRedis, channel: &[u8], payload: &[u8], sharded: bool) -> Value {
+    if broker.0.script.only_channel.borrow().as_ref().is_some_and(|only| only != channel) {
+        return Value::error("NOPERM this user has no permissions to access one of the channels used as arguments");
+    }
     let clients: Vec<_> = broker.0.clients.borrow().values().cloned().collect();
     let mut heard = 0;
     for client in clients {

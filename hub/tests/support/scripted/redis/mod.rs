@@ -42,6 +42,7 @@ struct Script {
     delay: Cell<Duration>,
     silent: Cell<bool>,
     failures: RefCell<BTreeMap<String, String>>,
+    only_channel: RefCell<Option<Vec<u8>>>,
     asked: RefCell<Vec<String>>,
 }
 
@@ -75,6 +76,11 @@ impl ScriptedRedis {
             Some(error) => drop(failures.insert(name.to_owned(), error.to_owned())),
             None => drop(failures.remove(name)),
         }
+    }
+
+    /// Lets clients publish on this channel alone.
+    pub fn allow_publishing_only_on(&self, channel: &str) {
+        self.0.script.only_channel.replace(Some(channel.as_bytes().to_vec()));
     }
 
     /// Sends everything so much later, in its order.
