@@ -1,4 +1,4 @@
-//! Step 2 of the ladder: lines. A stream has bytes and no messages; a `LineReceiver` makes messages of it.
+//! Step 2 of the ladder: lines. A stream is bytes without messages; a `LineReceiver` divides it into lines.
 //!
 //! Run:    cargo run --example ladder_02
 //! Try:    nc 127.0.0.1 8000, then type; or { printf hel; sleep 1; printf 'lo\nwor'; sleep 1; printf 'ld\n'; } | nc 127.0.0.1 8000

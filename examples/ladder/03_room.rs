@@ -1,8 +1,8 @@
-//! Step 3 of the ladder: a room. State that all connections share needs no lock, since there is one thread.
+//! Step 3 of the ladder: a room. Connections share state without a lock, because there is only one thread.
 //!
 //! Run:    cargo run --example ladder_03
 //! Try:    nc 127.0.0.1 8000 in two windows, then type in each
-//! Expect: what one types, the other one sees.
+//! Expect: each shows what you type in the other.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

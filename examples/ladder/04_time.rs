@@ -1,4 +1,4 @@
-//! Step 4 of the ladder: time. A greeting that comes later, and a timeout for the silent; nothing waits.
+//! Step 4 of the ladder: time. A greeting a second later, and a timeout for silent guests, without waiting.
 //!
 //! Run:    cargo run --example ladder_04
 //! Try:    nc 127.0.0.1 8000, and say nothing for a minute

@@ -1,8 +1,8 @@
-//! Step 5 of the ladder: the other side. A guest who greets the room, prints what is said, and comes back when the connection is lost.
+//! Step 5 of the ladder: a client. It greets the room, prints what is said, and reconnects when the connection is lost.
 //!
 //! Run:    cargo run --example ladder_05 [ENDPOINT]     (127.0.0.1:8000 unless given; start ladder_04 in another window)
 //! Try:    end the server with Ctrl-C, and start it again
-//! Expect: it says that the connection is lost; it connects by itself, after 1 s, 3 s, 7 s, and so on up to 30 s.
+//! Expect: it says that the connection is lost, and reconnects by itself, after about 1 s, 3 s, 7 s, and so on up to 30 s.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl LineProtocol for Visitor {
     }
 
     fn line_received(&mut self, _transport: &LineTransport, line: &[u8]) -> Result {
-        self.backoff.reset_delay(); // the server works: should it be lost, begin with short waits
+        self.backoff.reset_delay(); // the server is well: after the next loss, begin with a short wait
         println!("{}", String::from_utf8_lossy(line));
         Ok(())
     }

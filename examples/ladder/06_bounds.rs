@@ -1,8 +1,8 @@
-//! Step 6 of the ladder: bounds. What a guest who does not read may cost, and who is told.
+//! Step 6 of the ladder: limits. What a guest who does not read may cost, and who is told.
 //!
 //! Run:    cargo run --example ladder_06
-//! Try:    nc 127.0.0.1 8000, stopped with Ctrl-Z; in another window: yes | nc 127.0.0.1 8000
-//! Expect: the server says that it has dropped the first, since its unsent bytes exceed 100000; memory stays small.
+//! Try:    nc 127.0.0.1 8000, suspended with Ctrl-Z; in another window: yes 'a longer line' | nc 127.0.0.1 8000
+//! Expect: the server says that the first has left, because its unsent output exceeded 100000 bytes; memory stays small.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -18,7 +18,7 @@ struct Guest {
 
 impl LineProtocol for Guest {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        transport.set_write_buffer_cap(100_000); // bytes that wait for this guest; more end the connection
+        transport.set_write_buffer_cap(100_000); // the most that may wait for this guest; beyond it the connection ends
         self.room.borrow_mut().insert(transport.id(), transport.clone());
         let guest = transport.clone();
         transport.reactor().call_later(Duration::from_secs(1), move || guest.send_line("Hello! Say something now and then."));

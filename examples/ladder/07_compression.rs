@@ -1,8 +1,8 @@
-//! Step 7 of the ladder: compression. One line switches it on, on the live connection; a Torsade client notices by itself.
+//! Step 7 of the ladder: compression. One line switches it on while the connection is open; a Torsade client recognizes it.
 //!
 //! Run:    cargo run --example ladder_07
 //! Try:    cargo run --example ladder_05 in a second window, nc 127.0.0.1 8000 in a third one, then type there
-//! Expect: the client prints what you type. nc shows it compressed, as garbage: it was told nothing.
+//! Expect: the client prints what you type. nc shows garbage, because it knows nothing of compression.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -19,7 +19,7 @@ struct Guest {
 impl LineProtocol for Guest {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
         transport.set_compression("deflate")?;
-        transport.set_write_buffer_cap(100_000); // bytes that wait for this guest; more end the connection
+        transport.set_write_buffer_cap(100_000); // the most that may wait for this guest; beyond it the connection ends
         self.room.borrow_mut().insert(transport.id(), transport.clone());
         let guest = transport.clone();
         transport.reactor().call_later(Duration::from_secs(1), move || guest.send_line("Hello! Say something now and then."));

@@ -1,8 +1,8 @@
-//! Step 8 of the ladder: TLS. The chat stays as it was: where it listens says that it is encrypted.
+//! Step 8 of the ladder: TLS. The chat does not change: the text that says where to listen also says that it is encrypted.
 //!
 //! Run:    cargo run --features tls --example ladder_08     (the keys: cargo run --features tls --example make_keys)
 //! Try:    cargo run --features tls --example ladder_05 tls:localhost:8000:trustRoots=keys
-//! Expect: the greeting, as before; with plain nc nothing, and here the reason why that guest has left.
+//! Expect: the greeting, as before. Plain nc gets nothing, and the server prints the reason why that guest has left.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -19,7 +19,7 @@ struct Guest {
 impl LineProtocol for Guest {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
         transport.set_compression("deflate")?;
-        transport.set_write_buffer_cap(100_000); // bytes that wait for this guest; more end the connection
+        transport.set_write_buffer_cap(100_000); // the most that may wait for this guest; beyond it the connection ends
         self.room.borrow_mut().insert(transport.id(), transport.clone());
         let guest = transport.clone();
         transport.reactor().call_later(Duration::from_secs(1), move || guest.send_line("Hello! Say something now and then."));

@@ -1,7 +1,7 @@
-//! Step 9 of the ladder: the chat on simulated hosts, tested: the same `start`, no socket, no waiting, and a seed.
+//! Step 9 of the ladder: a test of the chat on simulated hosts: the same `start`, no sockets, no waiting, and a seed.
 //!
 //! Run:    cargo run --example ladder_09
-//! Expect: at the end, "a hundred bad networks: everybody was heard"; before it, what the chat says when each of them ends.
+//! Expect: "a hundred bad networks: everybody was heard", after what the chat prints at the end of each.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -21,7 +21,7 @@ struct Person {
 
 impl LineProtocol for Person {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        transport.expect_compression("deflate")?; // without this seed 29 fails: noticed is only what comes in time
+        transport.expect_compression("deflate")?; // without this line, seed 29 fails: see the tutorial
         for number in 1..=3 {
             let (guest, line) = (transport.clone(), format!("{}: {number}", self.name));
             transport.reactor().call_later(Duration::from_secs(10 * number), move || guest.send_line(line));

@@ -1,7 +1,7 @@
-//! Step 10 of the ladder: all of it. A compressed chat over TLS, in a simulated network that is cut in two and heals.
+//! Step 10 of the ladder: everything together. A compressed chat over TLS, in a simulated network that is cut and repaired.
 //!
 //! Run:    cargo run --features tls --example ladder_10     (the keys: cargo run --features tls --example make_keys)
-//! Expect: what Ada has heard: Ben before the cut and after it, and a second greeting, since she had to come back.
+//! Expect: what Ada has heard: Ben before and after the outage, and a second greeting, because she had to reconnect.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 

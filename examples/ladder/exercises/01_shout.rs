@@ -1,6 +1,6 @@
-//! Exercise 1: have it answer in capitals.
+//! Exercise 1: make the server answer in capitals.
 //!
-//! Change the program so that `cargo test` passes. The test plays a peer that says something, and looks at what comes back.
+//! Change the program until `cargo test` passes. The test plays a peer that says something, and looks at what comes back.
 
 use torsade::prelude::*;
 

@@ -1,6 +1,6 @@
-//! Exercise 2: have the line `quit` answered with `Goodbye.`, and the connection closed.
+//! Exercise 2: make the server answer the line `quit` with `Goodbye.` and close the connection.
 //!
-//! `transport.lose_connection()` closes it, once everything that was written before is sent. What comes after `quit` is not answered.
+//! `transport.lose_connection()` closes it once everything written before has been sent. Lines after `quit` are not answered.
 
 use torsade::prelude::*;
 

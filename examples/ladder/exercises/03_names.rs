@@ -1,7 +1,7 @@
-//! Exercise 3: have each guest say a name first, and the others see whose line it is.
+//! Exercise 3: have each guest give a name first, and show the others who said what.
 //!
-//! The first line of a connection is the guest's name, and nobody else is told of it. From then on the others get `Ada: hello`.
-//! The name is of one guest alone: keep it in `Guest`, and not in the room.
+//! The first line from a guest is its name, and is not sent to anyone. Every later line reaches the others as `Ada: hello`.
+//! The name belongs to one guest only, so keep it in `Guest` and not in the room.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
-//! Exercise 5: have the visitor say `Here I am again.` each time but the first.
+//! Exercise 5: make the visitor say `Here I am again.` every time but the first.
 //!
-//! A protocol lives as long as its connection. What has to last longer belongs to what builds the protocols: the closure in `start`,
-//! which is called for each connection, and may have a variable of its own (`move`).
+//! A protocol lives only as long as its connection. What has to live longer belongs to whatever builds the protocols: the closure in
+//! `start`, which is called once for each connection, and can own a variable (`move`).
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl LineProtocol for Visitor {
     }
 
     fn line_received(&mut self, _transport: &LineTransport, line: &[u8]) -> Result {
-        self.backoff.reset_delay(); // the server works: should it be lost, begin with short waits
+        self.backoff.reset_delay(); // the server is well: after the next loss, begin with a short wait
         println!("{}", String::from_utf8_lossy(line));
         Ok(())
     }

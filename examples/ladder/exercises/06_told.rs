@@ -1,7 +1,7 @@
-//! Exercise 6: have those who stay be told when somebody was too slow.
+//! Exercise 6: tell the remaining guests when someone was too slow.
 //!
-//! Everybody else in the room gets the line `(somebody was too slow)` when a guest is dropped for `Reason::LimitExceeded`, and nothing
-//! when a guest leaves for another reason.
+//! When a guest is disconnected with `Reason::LimitExceeded`, everyone else in the room gets the line `(somebody was too slow)`. When a
+//! guest leaves for any other reason, they get nothing.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -17,7 +17,7 @@ struct Guest {
 
 impl LineProtocol for Guest {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        transport.set_write_buffer_cap(100_000); // bytes that wait for this guest; more end the connection
+        transport.set_write_buffer_cap(100_000); // the most that may wait for this guest; beyond it the connection ends
         self.room.borrow_mut().insert(transport.id(), transport.clone());
         let guest = transport.clone();
         transport.reactor().call_later(Duration::from_secs(1), move || guest.send_line("Hello! Say something now and then."));

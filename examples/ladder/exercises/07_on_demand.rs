@@ -1,7 +1,8 @@
-//! Exercise 7: have the server compress only for those who ask for it.
+//! Exercise 7: compress only for guests who ask for it.
 //!
-//! Nothing is compressed at first. The line `compress` is not passed on: it is answered with `Compressed from here on.`, which is
-//! still plain, and what this guest gets after that is compressed. What is written before `set_compression` stays as it was.
+//! At first nothing is compressed. The line `compress` is not passed on to the others. The server answers it with
+//! `Compressed from here on.`, still uncompressed, and compresses everything that this guest gets afterwards. `set_compression` does
+//! not affect what was written before it.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -18,7 +19,7 @@ struct Guest {
 impl LineProtocol for Guest {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
         transport.set_compression("deflate")?;
-        transport.set_write_buffer_cap(100_000); // bytes that wait for this guest; more end the connection
+        transport.set_write_buffer_cap(100_000); // the most that may wait for this guest; beyond it the connection ends
         self.room.borrow_mut().insert(transport.id(), transport.clone());
         let guest = transport.clone();
         transport.reactor().call_later(Duration::from_secs(1), move || guest.send_line("Hello! Say something now and then."));

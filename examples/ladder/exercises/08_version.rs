@@ -1,7 +1,7 @@
-//! Exercise 8: have each guest be told which version of TLS is spoken: the line `You speak TLS 1.3`.
+//! Exercise 8: tell each guest which version of TLS is in use, with the line `You speak TLS 1.3`.
 //!
-//! A protocol has a callback more where there is TLS: `handshake_completed`, as `connection_made`, once what is spoken is agreed on.
-//! `transport.tls_info()` says what that is, and its `version` can be formatted. (Needs Torsade's feature `tls`.)
+//! With TLS, a protocol has one more callback: `handshake_completed`, with the same arguments as `connection_made`, called once both
+//! sides have agreed. Then `transport.tls_info()` has the details, and its `version` can be formatted. (Needs the feature `tls`.)
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -18,7 +18,7 @@ struct Guest {
 impl LineProtocol for Guest {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
         transport.set_compression("deflate")?;
-        transport.set_write_buffer_cap(100_000); // bytes that wait for this guest; more end the connection
+        transport.set_write_buffer_cap(100_000); // the most that may wait for this guest; beyond it the connection ends
         self.room.borrow_mut().insert(transport.id(), transport.clone());
         let guest = transport.clone();
         transport.reactor().call_later(Duration::from_secs(1), move || guest.send_line("Hello! Say something now and then."));

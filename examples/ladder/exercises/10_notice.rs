@@ -1,8 +1,8 @@
-//! Exercise 10: have the visitor notice that nothing can come any more.
+//! Exercise 10: make the visitor notice the outage while it lasts.
 //!
-//! When a network is cut, nobody is told: a connection over which nothing comes looks like one on which nobody speaks. The server of
-//! this exercise says something every ten seconds. Have the visitor break off after thirty seconds without a line, and come back
-//! when it can. (The right call is `abort_connection`: a graceful close would wait for an answer.)
+//! When a network goes down, nobody is told: a dead connection looks just like one on which nobody is speaking. But the server of
+//! this exercise says something every ten seconds. Make the visitor give up after thirty seconds without a line, and come
+//! back when it can. (Use `abort_connection`: a graceful close would wait for the peer, which cannot answer.)
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl LineProtocol for Visitor {
     }
 
     fn line_received(&mut self, _transport: &LineTransport, line: &[u8]) -> Result {
-        self.backoff.reset_delay(); // the server works: should it be lost, begin with short waits
+        self.backoff.reset_delay(); // the server is well: after the next loss, begin with a short wait
         println!("{}", String::from_utf8_lossy(line));
         Ok(())
     }

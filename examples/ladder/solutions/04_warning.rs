@@ -25,7 +25,7 @@ impl LineProtocol for Guest {
 
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         self.silence.reset_timeout();
-        self.warning.set_timeout(transport, Some(Duration::from_secs(45))); // it may have been given: begin again
+        self.warning.set_timeout(transport, Some(Duration::from_secs(45))); // it may be over already, so a reset is not enough
         for (id, other) in &*self.room.borrow() {
             if *id != transport.id() {
                 other.send_line(line);

@@ -14,7 +14,7 @@ struct Guest {
 
 impl LineProtocol for Guest {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        transport.set_write_buffer_cap(100_000); // bytes that wait for this guest; more end the connection
+        transport.set_write_buffer_cap(100_000); // the most that may wait for this guest; beyond it the connection ends
         self.room.borrow_mut().insert(transport.id(), transport.clone());
         let guest = transport.clone();
         transport.reactor().call_later(Duration::from_secs(1), move || guest.send_line("Hello! Say something now and then."));

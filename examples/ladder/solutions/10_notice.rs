@@ -20,7 +20,7 @@ impl LineProtocol for Visitor {
 
     fn line_received(&mut self, _transport: &LineTransport, line: &[u8]) -> Result {
         self.silence.reset_timeout();
-        self.backoff.reset_delay(); // the server works: should it be lost, begin with short waits
+        self.backoff.reset_delay(); // the server is well: after the next loss, begin with a short wait
         println!("{}", String::from_utf8_lossy(line));
         Ok(())
     }
