@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Once;
 
 use torsade::prelude::*;
 use torsade::{CertificateProblem, PrivateCertificate, TlsConfigError, TlsError, TlsServerConfig, TrustRoots};
@@ -67,6 +68,32 @@ fn a_certificate_out_of_its_time_is_refused() {
 fn a_certificate_by_a_stranger_or_by_itself_is_refused() {
     assert_eq!(refused(&stranger().server(&keys::NAMES)), CertificateProblem::UnknownIssuer);
     assert_eq!(refused(&keys::self_signed(&keys::NAMES)), CertificateProblem::UnknownIssuer);
+}
+
+thread_local! {
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What has panicked on this thread while `call` ran, even if it was caught.
+fn panics_in(call: impl FnOnce()) -> Vec<String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let earlier = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.with_borrow_mut(|panics| panics.push(info.to_string()));
+            earlier(info);
+        }));
+    });
+    PANICS.take();
+    call();
+    PANICS.take()
+}
+
+/// The server's messages come in one record: behind the certificate that is refused there are more of them, which nobody reads.
+#[test]
+fn a_refusal_in_the_middle_of_a_record_panics_nowhere() {
+    let panics = panics_in(|| assert_eq!(refused(&stranger().server(&keys::NAMES)), CertificateProblem::UnknownIssuer));
+    assert!(panics.is_empty(), "{panics:?}");
 }
 
 #[test]

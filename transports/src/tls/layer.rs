@@ -158,7 +158,7 @@ impl TlsLayer {
             self.phase = Phase::Open;
             self.completed = true;
             // In TLS 1.2 our own last message may come now, and the protocol may have paused the reading.
-            self.take_out();
+            self.take_out(&mut []);
         }
         if result == Ok(Step::PeerClosed) {
             self.peer_closed = true;
@@ -166,12 +166,12 @@ impl TlsLayer {
         result.map_err(|error| self.fail(error, handshaking))
     }
 
-    /// Takes out what the session has to send by itself. That comes before anything is read, so that no input is needed.
-    fn take_out(&mut self) {
+    /// Takes out what the session has to send by itself. That comes before anything is read: what is `seen` of the input stays there.
+    fn take_out(&mut self, seen: &mut [u8]) {
         let mut ignored = Vec::new();
         while self.session.wants_write() {
             let mut sinks = Sinks { wire: &mut self.outgoing, plain: &mut ignored };
-            if self.session.step(&mut [], Job::Nothing, &mut sinks).1.is_err() {
+            if self.session.step(seen, Job::Nothing, &mut sinks).1.is_err() {
                 break;
             }
         }
@@ -179,7 +179,9 @@ impl TlsLayer {
 
     /// Remembers the failure, and takes out the alert that tells the peer.
     fn fail(&mut self, error: Error, handshaking: bool) -> Reason {
-        self.take_out();
+        // A session that fails in the middle of a record looks for the rest of it where it was, and panics if it is not there.
+        let mut incoming = std::mem::take(&mut self.incoming);
+        self.take_out(incoming.shown());
         self.fail_with(Reason::Tls(tls_error(error, handshaking)))
     }
 
