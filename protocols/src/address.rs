@@ -9,13 +9,13 @@ use std::str::FromStr;
 
 pub use torsade_reactor::{Address, UnixName};
 
-/// A host, by number or by name.
+/// A host: an IP address or a name.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a host has a number or a name")]
 pub enum Host {
     /// An IP address.
     Ip(IpAddr),
-    /// A name that is still to be looked up.
+    /// A name that has not been looked up yet.
     Name(String),
 }
 
@@ -30,9 +30,9 @@ impl fmt::Display for Host {
 
 /// Where to listen or to connect to: a host and a port.
 ///
-/// Written as `"127.0.0.1:8000"`, `"[::1]:8000"` or `"localhost:8000"`; also made from a [`SocketAddr`] or from a pair such as
-/// `("localhost", 8000)`. A link-local IPv6 address names its link, by number or by name: `"[fe80::1%2]:8000"`,
-/// `"[fe80::1%eth0]:8000"` (RFC 4007, 11). The name is looked for when it is listened on or connected to.
+/// It is written as `"127.0.0.1:8000"`, `"[::1]:8000"` or `"localhost:8000"`, and can also be made from a [`SocketAddr`] or from
+/// a pair such as `("localhost", 8000)`. A link-local IPv6 address may name its link by number or by name: `"[fe80::1%2]:8000"`,
+/// `"[fe80::1%eth0]:8000"` (RFC 4007, 11). A link's name is resolved when listening or connecting.
 ///
 /// # Examples
 /// ```
@@ -61,10 +61,10 @@ enum Link {
     Name(String),
 }
 
-/// The link is not named.
+/// No link is named.
 const NO_LINK: Link = Link::Number(0);
 
-/// The longest name that a link may have (IFNAMSIZ).
+/// The longest name a link may have, in bytes (IFNAMSIZ).
 const LONGEST_LINK: usize = 15;
 
 impl HostPort {
@@ -80,14 +80,14 @@ impl HostPort {
         self.port
     }
 
-    /// The name of the link that it is on, if that is given by name.
+    /// The name of the link, if it was given by name rather than by number.
     #[must_use]
     pub fn link(&self) -> Option<&str> {
         if let Link::Name(name) = &self.link { Some(name) } else { None }
     }
 
-    /// The port at `ip`: the host itself, or what its name was looked up to. A [`link`](Self::link) that is given by name is not
-    /// in it.
+    /// The socket address with this port at `ip`, which is the host itself or an address its name resolved to. It does not
+    /// include a [`link`](Self::link) given by name.
     #[must_use]
     pub fn at(&self, ip: IpAddr) -> SocketAddr {
         match (ip, &self.link) {
@@ -96,7 +96,7 @@ impl HostPort {
         }
     }
 
-    /// `text` is the host alone, and `whole` what an error is to quote.
+    /// Parses `text`, the host part alone; errors quote `whole`.
     fn parse(text: &str, port: u16, whole: &str) -> Result<Self, AddressError> {
         let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
         if let Ok(ip) = bracketed.parse::<IpAddr>() {
@@ -110,7 +110,7 @@ impl HostPort {
         Ok(Self { host: Self::parse_name(text, whole)?, port, link: NO_LINK })
     }
 
-    /// A number, or a name as systems have them: none of its characters would end the text somewhere else.
+    /// Parses a link's number, or a name without the characters that would end the text elsewhere.
     fn parse_link(text: &str) -> Option<Link> {
         if text.bytes().all(|b| b.is_ascii_digit()) {
             return text.parse().ok().map(Link::Number);
@@ -161,18 +161,18 @@ impl From<(IpAddr, u16)> for HostPort {
     }
 }
 
-/// What is taken as an address to listen on or to connect to: text, a [`SocketAddr`], an [`Address`], or a host and a
-/// port in a pair.
+/// A value that converts to an address to listen on or to connect to: text, a [`SocketAddr`], an [`Address`], or a pair of host
+/// and port.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an address to listen on or to connect to",
     label = "not a host and a port",
     note = "write both, as text `\"127.0.0.1:8000\"` or as a pair `(\"127.0.0.1\", 8000)`; \"0.0.0.0\" and \"[::]\" listen for everybody"
 )]
 pub trait IntoHostPort: TryInto<HostPort, Error: Into<AddressError>> {
-    /// The host and the port.
+    /// Converts to a host and port.
     ///
     /// # Errors
-    /// [`AddressError`] if it is text that is no address.
+    /// [`AddressError`] if the text is not a valid address.
     fn into_host_port(self) -> Result<HostPort, AddressError> {
         self.try_into().map_err(Into::into)
     }
@@ -262,7 +262,7 @@ impl fmt::Display for Destination {
     }
 }
 
-/// A text is no address.
+/// Text that is not a valid address.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AddressError {

@@ -1,4 +1,4 @@
-//! What a client has besides its protocol: the attempt to connect, what it failed with, and the next one.
+//! The client side of a connection: the attempt to connect, why it failed, and connecting again.
 
 pub(crate) mod connect_error;
 pub(crate) mod connect_options;

@@ -1,8 +1,7 @@
-//! The values that say how a connection is compressed.
+//! Options, errors and statistics of compression.
 //!
-//! Nothing here compresses: these are names, options, errors and counters, so that a protocol can use compression without
-//! knowing a codec. Each direction has its own options, [`Compression`] for what we send and [`Decompression`] for what
-//! we receive, because they are switched on at different moments.
+//! Nothing here compresses, so a protocol can use compression without depending on a codec. Each direction has its own options,
+//! [`Compression`] for sending and [`Decompression`] for receiving, because the two are switched on at different moments.
 
 mod dictionary;
 mod error;
@@ -18,7 +17,7 @@ pub use incoming::{AfterEnd, Decompression, Detect, Truncation};
 pub use outgoing::{Compression, Flush};
 pub use stats::{CompressionStats, StoredBytes};
 
-/// Implements the conversions that, beside `FromStr`, let one call take `"gzip"`, `b"gzip"`, a `Format` or the full options.
+/// Implements the conversions that, with `FromStr`, let one call take `"gzip"`, `b"gzip"`, a `Format` or the full options.
 macro_rules! from_names {
     ($options:ty) => {
         impl TryFrom<&str> for $options {
@@ -33,7 +32,7 @@ macro_rules! from_names {
             type Error = CompressionError;
 
             fn try_from(name: &[u8]) -> Result<Self, CompressionError> {
-                // Where it is not UTF-8 it is not a format's name either, and the error shows the replacement character.
+                // Bytes that are not UTF-8 are no format's name; the error shows the replacement character.
                 String::from_utf8_lossy(name).parse()
             }
         }

@@ -1,4 +1,4 @@
-//! What is behind a transport.
+//! The trait behind a transport.
 
 use std::fs::File;
 use std::io;
@@ -20,26 +20,27 @@ use crate::transport::tls::ConnectionTls;
 use crate::transport::unix::ConnectionUnix;
 use crate::work::Work;
 
-/// What is behind a [`Transport`](crate::Transport): a connection over a socket or pipe, a wrapper's own layer, a test double.
+/// What a [`Transport`](crate::Transport) is a handle to: a connection over a socket or pipe, a wrapper's layer, a test double.
 ///
-/// Each method is the one of the same name on `Transport`, where it is described; none of them may call a user's callback
-/// before it returns. What not every connection has is in groups: [`limits`](Self::limits), [`compression`](Self::compression),
-/// [`tls`](Self::tls), [`tcp`](Self::tcp), [`unix`](Self::unix). Neither they nor anything in them has a default, so a wrapper says once for
-/// each group what it does with it (most often it passes on the group of the transport below), and nothing is forgotten.
+/// Each method implements the method of the same name on `Transport`, which documents it. None may call a user's callback before
+/// it returns. Features that not every connection has are in groups: [`limits`](Self::limits),
+/// [`compression`](Self::compression), [`tls`](Self::tls), [`tcp`](Self::tcp), [`unix`](Self::unix). Neither the groups nor their
+/// methods have defaults, so that a wrapper decides about each (most pass on the group of the transport below) and none is
+/// forgotten.
 pub trait Connection {
     /// The reactor it belongs to.
     fn reactor(&self) -> &Reactor;
 
-    /// A number that no other connection of this reactor has had.
+    /// An id, unique among the connections of this reactor.
     fn id(&self) -> u64;
 
-    /// The other end.
+    /// The address of the peer.
     fn peer(&self) -> Address;
 
-    /// Our end.
+    /// The local address.
     fn host(&self) -> Address;
 
-    /// Whether `connection_lost` is still to come.
+    /// Returns whether `connection_lost` is still to come.
     fn is_connected(&self) -> bool;
 
     /// Sends `data` after everything written before.
@@ -52,105 +53,106 @@ pub trait Connection {
         }
     }
 
-    /// Sends `data` after everything written before, and may keep a clone of it instead of a copy.
+    /// As [`write`](Self::write), but may keep a clone of `data` instead of a copy.
     fn write_shared(&self, data: &SharedBytes) {
         self.write(data);
     }
 
-    /// Sends at most `limit` bytes of `file` after everything written before, from its position, which moves on, without taking
-    /// them through this process. It says how many are sent; none if there is no room now: a pull producer, which is who asks for
-    /// this, is asked again when there is.
+    /// Sends up to `limit` bytes of `file` from its current position, after everything written before, without copying them
+    /// through this process. The position advances. Returns how many bytes will be sent; 0 if there is no room now. The caller is
+    /// a pull producer, which is asked again when there is room.
     ///
-    /// `None` where that cannot be done, now or ever, and at the end of the file: then the next piece is to be read and
-    /// [written](Self::write), and this may be tried again for the one after it.
+    /// Returns `None` if this is not possible, now or ever, and at the end of the file. The caller then reads and
+    /// [writes](Self::write) the next piece, and may try this again for the one after it.
     fn send_file(&self, file: &File, limit: u64) -> Option<u64> {
         let _ = (file, limit);
         None
     }
 
-    /// Bytes written and not yet taken by the system.
+    /// Bytes written that the system has not taken yet.
     fn unsent(&self) -> usize;
 
     /// How much of what was written the peer has acknowledged.
     fn delivery(&self) -> Delivery;
 
-    /// Attaches a source of data.
+    /// Attaches a producer.
     ///
     /// # Errors
-    /// As described at [`ProducerError`].
+    /// See [`ProducerError`].
     fn register_producer(&self, producer: Box<dyn Producer>, streaming: bool) -> Result<(), ProducerError>;
 
-    /// Detaches it.
+    /// Detaches the producer.
     fn unregister_producer(&self);
 
-    /// Another transport has this connection as its producer: see [`Consumers`](crate::spi::Consumers), which are to be left
-    /// when it is lost or closing, or its peer's stream has ended.
+    /// Records that another transport has this connection as its producer. Such [`Consumers`](crate::spi::Consumers) have to be
+    /// left when this connection is lost or closing, or when the peer has ended its stream.
     fn add_consumer(&self, registration: &Rc<Registration>);
 
     /// Closes gracefully.
     fn lose_connection(&self);
 
-    /// Ends our stream and keeps reading.
+    /// Half-closes: ends our stream and keeps reading.
     fn lose_write_connection(&self);
 
     /// Closes at once.
     fn abort_connection(&self);
 
-    /// Closes gracefully, as after an error in a callback: one of its tasks has failed. Called from the loop.
+    /// Closes gracefully after an error, as after one in a callback: one of the connection's tasks has failed. Called from the
+    /// loop.
     fn fail_with(&self, reason: Reason);
 
-    /// Whether it is being closed from our side.
+    /// Returns whether our side is closing the connection.
     fn is_closing(&self) -> bool;
 
-    /// The tasks that are cancelled after `connection_lost`; none once that has come.
+    /// The tasks to cancel after `connection_lost`; `None` once that has been called.
     fn tasks(&self) -> Option<TaskGroup>;
 
-    /// Reads no more until resumed.
+    /// Pauses reading.
     fn pause_producing(&self);
 
-    /// Reads again.
+    /// Resumes reading.
     fn resume_producing(&self);
 
-    /// Whether data is wanted now.
+    /// Returns whether reading is wanted now.
     fn is_reading(&self) -> bool;
 
-    /// Whether an adapter may deliver a message: data is wanted, no handshake is under way, and there is [work](Self::work)
-    /// left in this turn, of which this takes what a message costs. If only that is missing, `reading_resumed` comes in the
-    /// next turn.
+    /// Returns whether an adapter may deliver a message: reading is wanted, no handshake is under way, and there is
+    /// [work](Self::work) left in this turn. If so, this takes the work of one message. If only the work is missing,
+    /// `reading_resumed` is called in the next turn.
     fn can_deliver(&self) -> bool;
 
-    /// The work that it may do in this turn; none where nothing counts it. Whoever finds nothing left asks for `reading_resumed`
-    /// with an empty [`unread`](Self::unread), and goes on then.
+    /// The work this connection may still do in this turn; `None` if nothing counts it. A caller that finds none left asks for
+    /// `reading_resumed` with an empty [`unread`](Self::unread) and continues there.
     fn work(&self) -> Option<&Work>;
 
-    /// Has bytes delivered again, first of all.
+    /// Delivers bytes again, before all others.
     fn unread(&self, data: &[u8]);
 
-    /// A proxy has said whose connection this is: from now on its ends are those. `rest` is what was read behind that; it is read
-    /// again as if it had come just now, also by layers that are switched on meanwhile.
+    /// Records the addresses that a proxy has announced: they replace those of the connection. `rest` holds the bytes read after
+    /// the header; they are read again as if they had just arrived, also by layers that are switched on meanwhile.
     fn accept_proxy_header(&self, header: ProxyHeader, rest: &[u8]);
 
-    /// What a proxy has said.
+    /// The PROXY header, if one was received.
     fn proxy_header(&self) -> Option<&ProxyHeader>;
 
-    /// What bounds it.
+    /// The limits of the connection.
     fn limits(&self) -> &dyn ConnectionLimits;
 
-    /// Its compression; none if it cannot be compressed.
+    /// Compression; `None` if it is not supported.
     fn compression(&self) -> Option<&dyn ConnectionCompression>;
 
-    /// Its TLS; none if it cannot be encrypted.
+    /// TLS; `None` if it is not supported.
     fn tls(&self) -> Option<&dyn ConnectionTls>;
 
-    /// A copy of its socket's descriptor.
+    /// Duplicates the socket's descriptor.
     ///
     /// # Errors
-    /// `Unsupported` if it has none; otherwise as the system says.
+    /// `Unsupported` if there is none; otherwise any system error.
     fn copy_descriptor(&self) -> io::Result<Descriptor>;
 
-    /// The options of its socket; none if that is not a TCP socket.
+    /// The options of the TCP socket; `None` for other sockets.
     fn tcp(&self) -> Option<&dyn TcpOptions>;
 
-    /// What a UNIX socket can do besides; none if its socket is something else.
+    /// Features of UNIX sockets; `None` for other sockets.
     fn unix(&self) -> Option<&dyn ConnectionUnix>;
 }

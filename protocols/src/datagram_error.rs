@@ -9,37 +9,37 @@ use crate::address::Address;
 /// Why a datagram was dropped instead of being sent.
 #[non_exhaustive]
 pub enum DatagramError {
-    /// The address is not one of this transport's kind: of another IP version, or of something else than datagrams. A transport
-    /// on `0.0.0.0` sends to IPv4, one on `[::]` to IPv6.
+    /// The address does not fit this transport: another IP version, or not a datagram address. A transport on `0.0.0.0` sends to
+    /// IPv4, one on `[::]` to IPv6.
     #[doc(alias = "InvalidAddressError")]
     Address {
-        /// The transport's own address.
+        /// The local address.
         host: Address,
-        /// Where it was to go.
+        /// The destination.
         to: Address,
     },
-    /// There is no room: the system's buffer is full, or that of the peer on a UNIX socket. Send less at a time, or later.
+    /// There was no room in the system's send buffer, or on a UNIX socket in the peer's. Send less at a time, or later.
     Full,
-    /// The system refused: no route, a broadcast that was not
-    /// [allowed](crate::DatagramTransport::set_broadcast_allowed), nobody at the name of a UNIX socket.
+    /// The system refused: no route, a broadcast that is not [allowed](crate::DatagramTransport::set_broadcast_allowed), or no
+    /// socket at a UNIX address.
     Io {
-        /// Where it was to go.
+        /// The destination.
         to: Address,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
-    /// It had no address, and the transport is not connected: [`write_to`](crate::DatagramTransport::write_to) takes one.
+    /// No address was given and the transport is not connected: use [`write_to`](crate::DatagramTransport::write_to).
     NotConnected,
-    /// It is longer than the socket can send: 65,507 bytes over IPv4, and what the send buffer holds over a UNIX socket.
+    /// The datagram is longer than the socket can send: 65,507 bytes over IPv4; over a UNIX socket, the size of the send buffer.
     #[doc(alias = "MessageLengthError")]
     TooLong {
-        /// Its bytes.
+        /// Its length in bytes.
         length: usize,
     },
 }
 
 impl DatagramError {
-    /// Gives the error of a [socket](torsade_reactor::spi::Datagrams::send_to) its name.
+    /// Classifies an error of [`send_to`](torsade_reactor::spi::Datagrams::send_to).
     pub fn new(cause: io::Error, length: usize, host: Address, to: &Address) -> Self {
         match cause.kind() {
             io::ErrorKind::WouldBlock => Self::Full,

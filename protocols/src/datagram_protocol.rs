@@ -1,4 +1,4 @@
-//! What users write: the callbacks of one socket of datagrams.
+//! The callbacks of a datagram socket, which users implement.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,13 +9,13 @@ use crate::address::Address;
 use crate::datagram_error::DatagramError;
 use crate::datagram_transport::DatagramTransport;
 
-/// The callbacks of one socket of datagrams, from its opening to its close.
+/// The callbacks of a datagram socket, from opening to close.
 ///
-/// Each datagram comes whole, from whoever has sent it; it may be lost on the way, come twice, or after one that was sent later,
-/// and nobody is told. There is no connection and no end.
+/// Each datagram arrives whole, from any sender. It may be lost, duplicated or reordered on the way without notice. There is no
+/// connection and no end of stream.
 ///
-/// The callbacks come from the loop, never from inside a method of the transport. [`start_protocol`](Self::start_protocol) is the
-/// first, [`stop_protocol`](Self::stop_protocol) the last, and each comes once. An `Err` or a panic is reported, and the
+/// Callbacks come from the loop, never from inside a method of the transport. [`start_protocol`](Self::start_protocol) is the
+/// first, [`stop_protocol`](Self::stop_protocol) the last, and each is called once. An `Err` or a panic is reported and the
 /// socket stays open: one peer's bad datagram must not end the service for all.
 ///
 /// # Examples
@@ -39,7 +39,7 @@ use crate::datagram_transport::DatagramTransport;
 #[doc(alias = "AbstractDatagramProtocol")]
 #[doc(alias = "ConnectedDatagramProtocol")]
 pub trait DatagramProtocol {
-    /// The socket is open, and can be written to. Comes once and first, in the reactor's next turn.
+    /// The socket is open and can be written to. Called once, first, in the reactor's next turn.
     ///
     /// # Errors
     /// Any error is reported.
@@ -49,19 +49,20 @@ pub trait DatagramProtocol {
         Ok(())
     }
 
-    /// A datagram has come; it may be empty. Where it comes from is [`Address::Unnamed`] only for a UNIX socket without a name,
-    /// which cannot be answered.
+    /// A datagram arrived; it may be empty. `from` is [`Address::Unnamed`] only for a UNIX socket without a name, which cannot be
+    /// answered.
     ///
     /// # Errors
     /// Any error is reported.
     #[doc(alias = "datagramReceived")]
     fn datagram_received(&mut self, transport: &DatagramTransport, data: &[u8], from: &Address) -> Result;
 
-    /// A datagram has come that is longer than [`max_packet_size`](torsade_reactor::DatagramOptions::max_packet_size): `data` is its
-    /// beginning, the rest is lost.
+    /// A datagram arrived that is longer than [`max_packet_size`](torsade_reactor::DatagramOptions::max_packet_size): `data` is
+    /// its beginning, the rest is lost.
     ///
-    /// By default that is passed to [`datagram_received`](Self::datagram_received), as Twisted does it; override it to have none but
-    /// whole datagrams there. The first of a transport is also reported, and [`DatagramTransport::truncated`] counts all.
+    /// The default passes `data` to [`datagram_received`](Self::datagram_received), as Twisted does. Override it to receive only
+    /// whole datagrams there. The first truncation of a transport is also reported, and [`DatagramTransport::truncated`] counts
+    /// all.
     ///
     /// # Errors
     /// Any error is reported.
@@ -69,8 +70,9 @@ pub trait DatagramProtocol {
         self.datagram_received(transport, data, from)
     }
 
-    /// Nobody receives where the transport is [connected](DatagramTransport::connect) to, says the host there (or the system, of a
-    /// UNIX socket); earlier datagrams are lost. One that is not connected is never told. May come again and again.
+    /// Nothing receives at the address this transport is [connected](DatagramTransport::connect) to, as reported by the peer's
+    /// host (for a UNIX socket, by the system); earlier datagrams are lost. Only connected transports are told. May be called
+    /// repeatedly.
     ///
     /// # Errors
     /// Any error is reported.
@@ -80,11 +82,11 @@ pub trait DatagramProtocol {
         Ok(())
     }
 
-    /// Datagrams were dropped instead of sent, the first of them for this reason; [`DatagramTransport::dropped`] counts all.
+    /// Datagrams were dropped instead of sent; `error` is why the first of them was. [`DatagramTransport::dropped`] counts all.
     ///
-    /// Comes at the end of the turn, once for all that were dropped in it. The first of a transport is reported as well. Whoever
-    /// sends again what there was no room for should wait a little ([`call_later`](torsade_reactor::Reactor::call_later)): at once,
-    /// there is no more room than before, and the loop would do nothing else.
+    /// Called at the end of a turn, once for all datagrams dropped in it. The first drop of a transport is reported as well. If
+    /// there was no room, wait a little before sending again ([`call_later`](torsade_reactor::Reactor::call_later)): there is no
+    /// more room right now, and retrying at once would keep the loop busy.
     ///
     /// # Errors
     /// Any error is reported.
@@ -93,8 +95,8 @@ pub trait DatagramProtocol {
         Ok(())
     }
 
-    /// The socket is closed, by [`stop_listening`](DatagramTransport::stop_listening) or because the reactor stops. Comes once and
-    /// last; the transport is dead: writing does nothing.
+    /// The socket is closed, by [`stop_listening`](DatagramTransport::stop_listening) or because the reactor stops. Called once,
+    /// last. Writing to the transport now does nothing.
     ///
     /// # Errors
     /// Any error is reported.
@@ -105,7 +107,7 @@ pub trait DatagramProtocol {
     }
 }
 
-/// A protocol that others hold as well. Nobody may keep it borrowed when control goes back to the loop.
+/// A shared protocol. It must not stay borrowed when control returns to the loop.
 impl<P: DatagramProtocol + ?Sized> DatagramProtocol for Rc<RefCell<P>> {
     fn start_protocol(&mut self, transport: &DatagramTransport) -> Result {
         self.borrow_mut().start_protocol(transport)

@@ -1,4 +1,4 @@
-//! The handle of a socket of datagrams.
+//! The handle of a datagram socket.
 
 use std::fmt;
 use std::io;
@@ -10,47 +10,47 @@ use torsade_reactor::{MulticastInterface, Reactor};
 
 use crate::address::Address;
 
-/// What a [`DatagramTransport`] is the handle of. Each method is the one of the same name there.
+/// What a [`DatagramTransport`] is a handle to. Each method implements the one of the same name there.
 ///
 /// No method calls a callback.
 pub trait DatagramEnd {
     /// The reactor it belongs to.
     fn reactor(&self) -> &Reactor;
 
-    /// The address on our side; the last one, once it is closed.
+    /// The local address; after closing, the last one.
     fn host(&self) -> Address;
 
-    /// Where it is connected to.
+    /// The address it is connected to.
     fn peer(&self) -> Option<Address>;
 
-    /// Sends `data` to `to`, or where it is connected to.
+    /// Sends `data` to `to`; `None` sends to the address it is connected to.
     fn write(&self, data: &[u8], to: Option<&Address>);
 
-    /// Receives from `peer` only.
+    /// Restricts sending and receiving to `peer`.
     ///
     /// # Errors
-    /// As of the method there.
+    /// See [`DatagramTransport::connect`].
     fn connect(&self, peer: &Address) -> io::Result<()>;
 
     /// Closes it.
     fn stop_listening(&self);
 
-    /// How many datagrams were dropped instead of sent.
+    /// The number of datagrams dropped instead of sent.
     fn dropped(&self) -> u64;
 
-    /// How many datagrams were cut.
+    /// The number of datagrams truncated on receipt.
     fn truncated(&self) -> u64;
 
     /// The socket, until it is closed.
     fn socket(&self) -> Option<Rc<dyn Datagrams>>;
 }
 
-/// A socket of datagrams, as its protocol and others see it; a cheap handle.
+/// A datagram socket; a cheap handle.
 ///
-/// `listen_udp` and `listen_unix_datagram` give it, and every callback gets it too. No method calls a callback before it
-/// returns, so a `RefCell` may stay borrowed across all of them. Dropping it changes nothing: the socket is open until
-/// [`stop_listening`](Self::stop_listening) or the reactor's stop. Once it is closed, writing does nothing, and what has a result
-/// gives `NotConnected`.
+/// `listen_udp` and `listen_unix_datagram` return it, and every callback gets it. No method calls a callback before it returns,
+/// so a `RefCell` may stay borrowed across all of them. Dropping the handle has no effect: the socket stays open until
+/// [`stop_listening`](Self::stop_listening) or until the reactor stops. Once it is closed, writing does nothing, and fallible
+/// methods return `NotConnected`.
 #[derive(Clone)]
 #[doc(alias = "IUDPTransport")]
 #[doc(alias = "IMulticastTransport")]
@@ -58,7 +58,7 @@ pub trait DatagramEnd {
 pub struct DatagramTransport(Rc<dyn DatagramEnd>); // not `Send`: give other threads `transport.reactor().handle()`
 
 impl DatagramTransport {
-    /// Wraps what does the work.
+    /// Wraps an implementation.
     #[must_use]
     pub fn new(end: Rc<dyn DatagramEnd>) -> Self {
         Self(end)
@@ -70,32 +70,32 @@ impl DatagramTransport {
         self.0.reactor()
     }
 
-    /// The address on our side, with the port that the system chose where 0 was asked for.
+    /// The local address, with the port the system chose if 0 was requested.
     #[doc(alias = "getHost")]
     #[must_use]
     pub fn host(&self) -> Address {
         self.0.host()
     }
 
-    /// Where it is [connected](Self::connect) to; none if it is not.
+    /// The address it is [connected](Self::connect) to, if any.
     #[must_use]
     pub fn peer(&self) -> Option<Address> {
         self.0.peer()
     }
 
-    /// Sends a datagram where the transport is [connected](Self::connect) to.
+    /// Sends a datagram to the address the transport is [connected](Self::connect) to.
     ///
-    /// It leaves at once, in one piece, or is dropped: when there is no room in the system's buffer, when it is longer than a
-    /// datagram can be (65,507 bytes over IPv4), when the system refuses. What is dropped is [counted](Self::dropped), and
-    /// [`write_dropped`](crate::DatagramProtocol::write_dropped) tells why; the first of a transport is also reported. That it
-    /// was sent does not mean that it arrives.
+    /// The datagram leaves at once, in one piece, or is dropped: when there is no room in the system's buffer, when it is longer
+    /// than a datagram can be (65,507 bytes over IPv4), or when the system refuses. Drops are [counted](Self::dropped), and
+    /// [`write_dropped`](crate::DatagramProtocol::write_dropped) says why; the first drop of a transport is also reported. A
+    /// datagram that was sent may still be lost on the way.
     pub fn write(&self, data: impl AsRef<[u8]>) {
         self.0.write(data.as_ref(), None);
     }
 
     /// Sends a datagram to `to`, as [`write`](Self::write) does.
     ///
-    /// A host name is no address: [look it up](torsade_reactor::Reactor::resolve) first.
+    /// A host name has to be [resolved](torsade_reactor::Reactor::resolve) first.
     ///
     /// # Examples
     /// ```
@@ -111,36 +111,36 @@ impl DatagramTransport {
         self.0.write(data.as_ref(), Some(to));
     }
 
-    /// From now on receives from `peer` only, and is told when
-    /// [nobody is there](crate::DatagramProtocol::connection_refused); [`write`](Self::write) sends to it.
+    /// Connects to `peer`: from now on only its datagrams are received, [`write`](Self::write) sends to it, and
+    /// [`connection_refused`](crate::DatagramProtocol::connection_refused) says when nothing receives there.
     ///
-    /// Nothing is sent by this, so it succeeds with nobody there. What waits to be received already may still be others'. Connected
-    /// again, it changes its peer.
+    /// This sends nothing, so it succeeds even if nothing receives at `peer`. Datagrams that already wait to be received may
+    /// still be from others. Calling it again changes the peer.
     ///
     /// # Errors
-    /// `InvalidInput` if it is not an address of this kind of socket; otherwise as the system says: no route to it, or nobody at
-    /// the name of a UNIX socket.
+    /// `InvalidInput` if the address does not fit this kind of socket; otherwise any system error, such as no route, or no
+    /// socket at a UNIX address.
     pub fn connect(&self, peer: &Address) -> io::Result<()> {
         self.0.connect(peer)
     }
 
-    /// Closes the socket: nothing more is received, and at the end of this turn
-    /// [`stop_protocol`](crate::DatagramProtocol::stop_protocol) comes.
+    /// Closes the socket: nothing more is received, and [`stop_protocol`](crate::DatagramProtocol::stop_protocol) is called at
+    /// the end of this turn.
     ///
-    /// What was written is sent. Called again it does nothing.
+    /// What was written before is sent. Calling it again does nothing.
     #[doc(alias = "stopListening")]
     #[doc(alias = "loseConnection")]
     pub fn stop_listening(&self) {
         self.0.stop_listening();
     }
 
-    /// How many datagrams were dropped instead of sent, since the beginning: see [`write`](Self::write).
+    /// The total number of datagrams dropped instead of sent: see [`write`](Self::write).
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.0.dropped()
     }
 
-    /// How many datagrams have lost their ends, since the beginning: they were longer than
+    /// The total number of received datagrams that were truncated because they were longer than
     /// [`max_packet_size`](torsade_reactor::DatagramOptions::max_packet_size).
     #[must_use]
     pub fn truncated(&self) -> u64 {
@@ -149,99 +149,102 @@ impl DatagramTransport {
 }
 
 /// # UDP only
-/// Broadcast and multicast. Each is as the system says, and `Unsupported` for UNIX datagrams.
+/// Broadcast and multicast. The methods return the system's errors, and `Unsupported` for UNIX datagrams.
 impl DatagramTransport {
-    /// Whether datagrams may be sent to broadcast addresses; false unless set.
+    /// Returns whether datagrams may be sent to broadcast addresses; default false.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     #[doc(alias = "getBroadcastAllowed")]
     pub fn broadcast_allowed(&self) -> io::Result<bool> {
         self.udp(|socket| socket.broadcast())
     }
 
-    /// Allows datagrams to broadcast addresses, such as 255.255.255.255, which everybody on the local network gets who listens on
-    /// that port of all addresses; only IPv4 has them.
+    /// Sets whether datagrams may be sent to broadcast addresses such as 255.255.255.255. Every host on the local network that
+    /// listens on the port at all addresses receives them. IPv4 only.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     #[doc(alias = "setBroadcastAllowed")]
     pub fn set_broadcast_allowed(&self, on: bool) -> io::Result<()> {
         self.udp(|socket| socket.set_broadcast(on))
     }
 
-    /// Receives what is sent to `group`, a multicast address, and this transport's port; to several groups, if it is called again.
+    /// Joins `group`, a multicast address: receives what is sent to it on this transport's port. May be called for several
+    /// groups.
     ///
-    /// Listen on `0.0.0.0` or `[::]` for that. To send to a group one need not be a member.
+    /// The transport has to listen on `0.0.0.0` or `[::]`. Sending to a group does not require membership.
     ///
     /// # Errors
-    /// `InvalidInput` if it is not a multicast address, or not of this transport's IP version; otherwise as the system says: there is
-    /// no such interface, or no route.
+    /// `InvalidInput` if it is not a multicast address, or of another IP version than the transport; otherwise any system error
+    /// error, such as no such interface or no route.
     #[doc(alias = "joinGroup")]
     #[doc(alias = "MulticastJoinError")]
     pub fn join_group(&self, group: IpAddr, interface: impl Into<MulticastInterface>) -> io::Result<()> {
         self.udp(|socket| socket.join_group(group, interface.into()))
     }
 
-    /// Receives it no more.
+    /// Leaves `group`.
     ///
     /// # Errors
-    /// As of [`join_group`](Self::join_group); `AddrNotAvailable` if it is not a member.
+    /// See [`join_group`](Self::join_group); `AddrNotAvailable` if the transport is not a member.
     #[doc(alias = "leaveGroup")]
     pub fn leave_group(&self, group: IpAddr, interface: impl Into<MulticastInterface>) -> io::Result<()> {
         self.udp(|socket| socket.leave_group(group, interface.into()))
     }
 
-    /// How many networks a datagram to a group may reach; 1 unless set.
+    /// The number of networks a datagram to a group may cross; default 1.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     #[doc(alias = "getTTL")]
     pub fn ttl(&self) -> io::Result<u32> {
         self.udp(|socket| socket.multicast_ttl())
     }
 
-    /// Sets how many networks a datagram to a group may reach: 0 this host only, 1 the local one, at most 255. For IPv6 these are
-    /// hops. Other datagrams are not concerned.
+    /// Sets the number of networks (for IPv6, hops) a datagram to a group may cross: 0 this host only, 1 the local network, at
+    /// most
+    /// 255. Other datagrams are not affected.
     ///
     /// # Errors
-    /// `InvalidInput` above 255; otherwise as the system says.
+    /// `InvalidInput` above 255; otherwise any system error.
     #[doc(alias = "setTTL")]
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.udp(|socket| socket.set_multicast_ttl(ttl))
     }
 
-    /// Whether this host's members of a group get what the transport sends to it; true unless set.
+    /// Returns whether members of a group on this host receive what this transport sends to it; default true.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     #[doc(alias = "getLoopbackMode")]
     pub fn loopback_mode(&self) -> io::Result<bool> {
         self.udp(|socket| socket.multicast_loopback())
     }
 
-    /// Sets whether this host's members of a group get what the transport sends to it.
+    /// Sets whether members of a group on this host receive what this transport sends to it.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     #[doc(alias = "setLoopbackMode")]
     pub fn set_loopback_mode(&self, on: bool) -> io::Result<()> {
         self.udp(|socket| socket.set_multicast_loopback(on))
     }
 
-    /// The interface by which datagrams to groups leave; unless set, [the one that the system chooses](MulticastInterface::Any).
+    /// The interface from which datagrams to groups leave; default [chosen by the system](MulticastInterface::Any).
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     #[doc(alias = "getOutgoingInterface")]
     pub fn outgoing_interface(&self) -> io::Result<MulticastInterface> {
         self.udp(|socket| socket.multicast_interface())
     }
 
-    /// Sets the interface by which datagrams to groups leave.
+    /// Sets the interface from which datagrams to groups leave.
     ///
     /// # Errors
-    /// `InvalidInput` for a number where IPv4 wants an address, or the other way round for IPv6; otherwise as the system says.
+    /// `InvalidInput` for an index where IPv4 needs an address, or an address where IPv6 needs an index; otherwise any system
+    /// error.
     #[doc(alias = "setOutgoingInterface")]
     pub fn set_outgoing_interface(&self, interface: impl Into<MulticastInterface>) -> io::Result<()> {
         self.udp(|socket| socket.set_multicast_interface(interface.into()))

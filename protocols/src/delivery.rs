@@ -1,17 +1,18 @@
-//! How far what was written has come.
+//! How much of the written data has arrived.
 
-/// How much of what was written to a connection its peer has; as [`Transport::delivery`](crate::Transport::delivery) tells.
+/// How much of what was written to a connection has reached its peer, as returned by
+/// [`Transport::delivery`](crate::Transport::delivery).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Delivery {
-    /// Bytes, as they are on the wire, that the peer's system has acknowledged since the connection was made.
+    /// Bytes on the wire that the peer's system has acknowledged since the connection was made.
     pub acknowledged: u64,
-    /// Bytes that are still to be acknowledged: those on their way, and those not sent yet.
+    /// Bytes not yet acknowledged: in transit or not sent yet.
     pub outstanding: u64,
 }
 
 impl Delivery {
-    /// For those who implement a [`Connection`](crate::spi::Connection).
+    /// For implementations of [`Connection`](crate::spi::Connection).
     #[must_use]
     pub const fn new(acknowledged: u64, outstanding: u64) -> Self {
         Self { acknowledged, outstanding }

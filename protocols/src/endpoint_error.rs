@@ -1,9 +1,9 @@
-//! Why a text is no endpoint.
+//! Why a text is not a valid endpoint.
 
 use std::error::Error;
 use std::fmt;
 
-/// A text is no endpoint: which part of it, where that begins, and what to write instead.
+/// A text is not a valid endpoint: what is wrong, where, and what to write instead.
 #[derive(Clone, Eq, PartialEq)]
 pub struct EndpointError {
     text: String,
@@ -16,45 +16,45 @@ pub struct EndpointError {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum EndpointProblem {
-    /// A part that it needs is not there.
+    /// A required part is missing.
     Missing {
-        /// Which.
+        /// Its name.
         part: String,
     },
-    /// There is a part that it does not have.
+    /// The endpoint has no such part.
     Superfluous {
-        /// The name before the `=`, or what is there without one.
+        /// The name before the `=`, or the part itself if there is no `=`.
         part: String,
     },
-    /// A part is there twice.
+    /// A part is given twice.
     Twice {
-        /// Which.
+        /// Its name.
         part: String,
     },
     /// The text ends with a backslash, which quotes nothing.
     Unfinished,
-    /// There is no endpoint of this type, or not on this side.
+    /// There is no endpoint of this type, or not for this side.
     UnknownType {
-        /// What is there instead of a type.
+        /// The text in place of a type.
         name: String,
     },
-    /// A part cannot be what it says.
+    /// A part has an invalid value.
     Value {
-        /// Which.
+        /// Its name.
         part: String,
-        /// What it says.
+        /// Its value.
         value: String,
     },
 }
 
 impl EndpointError {
-    /// Says what is wrong with `text`, in the part that begins at the byte `position`, and what to write instead.
+    /// Describes what is wrong with `text` in the part that begins at byte `position`, and the remedy.
     #[must_use]
     pub fn new(text: &str, position: usize, problem: EndpointProblem, remedy: impl Into<String>) -> Self {
         Self { text: text.to_owned(), position, problem, remedy: remedy.into() }
     }
 
-    /// The same for a longer `text`, in which what was read is quoted: `position` says where a byte of it is there.
+    /// The same error for a longer `text` that quotes this one; `position` maps a byte offset to one in the longer text.
     #[must_use]
     pub fn within(self, text: &str, position: impl FnOnce(usize) -> usize) -> Self {
         Self { text: text.to_owned(), position: position(self.position), ..self }
@@ -66,7 +66,7 @@ impl EndpointError {
         &self.text
     }
 
-    /// Where the part begins, in bytes; the length of the text if a part is missing at its end.
+    /// Where the part begins, in bytes; if a part is missing at the end, the length of the text.
     #[must_use]
     pub const fn position(&self) -> usize {
         self.position

@@ -1,4 +1,4 @@
-//! What makes protocols: one for each connection.
+//! Factories: one builds the protocol of each connection.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,11 +12,10 @@ use crate::protocol::Protocol;
 use crate::reason::{Deadline, Reason};
 use crate::transport::Transport;
 
-/// Makes a protocol for each connection.
+/// Builds a protocol for each connection.
 ///
-/// A closure is one: `|_peer| Echo`. It may return an `Option`, with `None` to refuse the peer. A type that
-/// implements the trait has the hooks as well. What all connections share the factory holds in an `Rc`, and gives to
-/// each protocol.
+/// A closure is a factory: `|_peer| Echo`. It may return an `Option`, with `None` to refuse the peer. A type that implements the
+/// trait has the hooks as well. State that all connections share is kept by the factory in an `Rc` and passed to each protocol.
 ///
 /// # Examples
 /// ```no_run
@@ -55,11 +54,11 @@ use crate::transport::Transport;
     note = "give a closure that takes the peer's address and returns a protocol, such as `|_peer| Echo`, or a type that implements `Factory`"
 )]
 pub trait Factory {
-    /// Makes the protocol of the connection with `peer`; none closes the connection at once. A panic does too.
+    /// Builds the protocol of the connection with `peer`. `None`, or a panic, closes the connection at once.
     #[doc(alias = "buildProtocol")]
     fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>>;
 
-    /// The first port or connector begins to use this factory.
+    /// Called when the first port or connector begins to use this factory.
     #[doc(alias = "startFactory")]
     #[doc(alias = "doStart")]
     fn start_factory(&mut self) {
@@ -68,7 +67,7 @@ pub trait Factory {
         }
     }
 
-    /// The last port or connector has ended.
+    /// Called when the last port or connector has ended.
     #[doc(alias = "stopFactory")]
     #[doc(alias = "doStop")]
     fn stop_factory(&mut self) {
@@ -77,15 +76,15 @@ pub trait Factory {
         }
     }
 
-    /// The factory that this one wraps, which gets the hooks that are not overridden here; none unless overridden.
+    /// The factory that this one wraps; it gets the hooks not overridden here. Default `None`.
     fn wrapped(&mut self) -> Option<&mut dyn Factory> {
         None
     }
 }
 
-/// A factory for connections that we make; a closure is one too.
+/// A factory for outgoing connections. A closure is one too.
 ///
-/// All hooks come from the loop. An error or panic in a hook is logged. One that connects again by itself is
+/// All hooks come from the loop. An error or panic in a hook is logged. To reconnect automatically, wrap the factory in a
 /// [`ReconnectingClientFactory`](crate::ReconnectingClientFactory).
 ///
 /// # Examples
@@ -126,7 +125,7 @@ pub trait Factory {
     note = "a type that implements `Factory` needs `ClientFactory` too, whose methods all have defaults: `impl ClientFactory for ... {{}}`"
 )]
 pub trait ClientFactory: Factory {
-    /// An attempt to connect begins; comes before anything else of this attempt, but after `connect` has returned.
+    /// An attempt to connect begins. Called before anything else of this attempt, but after `connect` has returned.
     ///
     /// # Errors
     /// Any error is logged.
@@ -135,10 +134,10 @@ pub trait ClientFactory: Factory {
         self.wrapped_client().map_or(Ok(()), |wrapped| wrapped.started_connecting(connector))
     }
 
-    /// The connection is there to be used: after its protocol's `connection_made`, and where it begins with TLS after its
-    /// `handshake_completed`. If it is lost before, this never comes.
+    /// The connection can be used: called after its protocol's `connection_made`, and after its `handshake_completed` if it
+    /// begins with TLS. Not called if the connection is lost before that.
     ///
-    /// For what several connections share, as services; a protocol is told by its own callbacks.
+    /// This is for state that several connections share, such as a service; a protocol has its own callbacks.
     ///
     /// # Errors
     /// Any error is logged.
@@ -146,10 +145,10 @@ pub trait ClientFactory: Factory {
         self.wrapped_client().map_or(Ok(()), |wrapped| wrapped.client_connection_made(connector, transport))
     }
 
-    /// The attempt failed. [`Connector::connect`] in here tries again.
+    /// The attempt failed. Calling [`Connector::connect`] in here tries again.
     ///
-    /// By default, and so for a closure, that is [reported](torsade_reactor::report_error) as an error, unless the program
-    /// itself has ended the attempt.
+    /// The default, and so a closure, [reports](torsade_reactor::report_error) it as an error, unless the program itself ended
+    /// the attempt.
     ///
     /// # Errors
     /// Any error is logged.
@@ -164,9 +163,9 @@ pub trait ClientFactory: Factory {
         Ok(())
     }
 
-    /// The connection was lost, after its protocol's `connection_lost`. [`Connector::connect`] in here connects anew.
+    /// The connection was lost. Called after its protocol's `connection_lost`. Calling [`Connector::connect`] in here reconnects.
     ///
-    /// By default, and so for a closure, a failure of TLS is [reported](torsade_reactor::report_error) as an error.
+    /// The default, and so a closure, [reports](torsade_reactor::report_error) a TLS failure as an error.
     ///
     /// # Errors
     /// Any error is logged.
@@ -175,27 +174,27 @@ pub trait ClientFactory: Factory {
         if let Some(wrapped) = self.wrapped_client() {
             return wrapped.client_connection_lost(connector, reason);
         }
-        // As an attempt that has failed: the connection that was asked for was never there.
+        // Reported like a failed attempt: the connection was never usable.
         if matches!(reason, Reason::Tls(_) | Reason::TimedOut(Deadline::Handshake)) {
             report_error("connect", format_args!("the connection to {} is lost: {reason}", connector.destination()));
         }
         Ok(())
     }
 
-    /// The factory that this one wraps, as [`Factory::wrapped`].
+    /// The client factory that this one wraps: see [`Factory::wrapped`].
     fn wrapped_client(&mut self) -> Option<&mut dyn ClientFactory> {
         None
     }
 }
 
-/// What a factory closure may return: a protocol, or maybe one.
+/// What a factory closure may return: a protocol or an `Option` of one.
 #[diagnostic::on_unimplemented(
     message = "a factory cannot return `{Self}`",
     label = "neither a protocol nor an `Option` of one",
     note = "return a protocol, or `Some(protocol)`, or `None` to refuse the peer"
 )]
 pub trait IntoProtocol {
-    /// The protocol, or none to refuse the peer.
+    /// The protocol, or `None` to refuse the peer.
     fn into_protocol(self) -> Option<Box<dyn Protocol>>;
 }
 
@@ -228,7 +227,7 @@ where
 {
 }
 
-/// As an endpoint of one's own is given it.
+/// For custom endpoints, which are given a boxed factory.
 impl Factory for Box<dyn Factory> {
     fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
         (**self).build_protocol(peer)
@@ -255,7 +254,7 @@ impl ClientFactory for Box<dyn ClientFactory> {
     }
 }
 
-/// A factory that others hold as well, or that serves several ports: its hooks come once for each.
+/// A shared factory. If it serves several ports, its hooks are called once for each.
 impl<F: Factory + ?Sized> Factory for Rc<RefCell<F>> {
     fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
         self.borrow_mut().build_protocol(peer)

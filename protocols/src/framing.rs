@@ -1,4 +1,4 @@
-//! Messages out of a stream of bytes: lines, netstrings, frames by length, and formats of one's own.
+//! Framing of byte streams into messages: lines, netstrings, length-prefixed strings and custom formats.
 
 mod byte_buffer;
 mod callbacks;

@@ -1,10 +1,10 @@
 //! Torsade's [`Protocol`], [`Factory`] and [`Transport`], and sans-IO framing: bytes in, calls and bytes out.
 //!
-//! Nothing here opens a socket or reads a clock. Connections, which are behind a [`Transport`], are in
-//! `torsade-transports`; most programs use both through the `torsade` crate.
+//! Nothing here opens a socket or reads a clock. The connections behind a [`Transport`] are in `torsade-transports`; most
+//! programs use both through the `torsade` crate.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Where links from the other crates lead, if this one is not documented beside them.
+// Where links from the other crates lead if this crate's docs are not built with theirs.
 #![doc(html_root_url = "https://docs.rs/torsade-protocols/latest")]
 
 mod address;
@@ -81,7 +81,7 @@ pub use tls::{CertificateProblem, StartTlsError, TlsConfig, TlsError, TlsInfo, T
 pub use torsade_reactor::Result;
 pub use transport::Transport;
 
-/// For those who extend Torsade: connections and byte layers of their own. Programs need none of it.
+/// For extending Torsade: custom connections and byte layers. Most programs need none of it.
 pub mod spi {
     pub use crate::client::connector::Connect;
     pub use crate::connection::Connection;

@@ -14,18 +14,18 @@ use crate::endpoint_error::EndpointError;
 pub enum ListenError {
     /// The address could not be understood.
     Address(AddressError),
-    /// What the endpoint names cannot be used: a file of certificates, for instance.
+    /// Something the endpoint refers to cannot be used, such as a certificate file.
     Configuration(Rc<dyn Error>),
     /// The endpoint could not be understood.
     Endpoint(EndpointError),
-    /// The system refused: most often the port is in use, or below 1024 and not permitted.
+    /// The system refused: most often the port is in use, or is below 1024 and not permitted.
     Io {
-        /// Where it was to listen.
+        /// The address to listen on.
         address: Address,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
-    /// The address has a host name; listening needs an IP address, since a name may stand for several.
+    /// The address has a host name. Listening needs an IP address, because a name may stand for several.
     Name(HostPort),
     /// The reactor is stopping.
     ShuttingDown,

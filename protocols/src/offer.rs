@@ -1,15 +1,15 @@
-//! What the rest of a program gets of a connection.
+//! What the rest of a program gets from a connection.
 
 use crate::protocol::Protocol;
 use crate::transport::Transport;
 
-/// Makes a handle once the connection is there.
+/// Makes a handle once the connection is established.
 pub type MakeHandle<H> = Box<dyn FnOnce(&Transport) -> H>;
 
-/// A protocol, and what the rest of the program gets of it once its connection is there to be used.
+/// A protocol, and what the rest of the program gets once its connection can be used.
 ///
-/// A protocol alone offers its [`Transport`]. A pair of a protocol and a handle offers the handle: whatever the two share, so that
-/// the rest of the program can ask the protocol for things.
+/// A protocol alone offers its [`Transport`]. A pair of protocol and handle offers the handle: a value that shares state with the
+/// protocol, so that the rest of the program can ask the protocol for things.
 ///
 /// # Examples
 /// A protocol and the Deferred that it fires:
@@ -45,10 +45,10 @@ pub type MakeHandle<H> = Box<dyn FnOnce(&Transport) -> H>;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Offer: 'static {
-    /// What is given to the rest of the program.
+    /// What the rest of the program gets.
     type Handle: 'static;
 
-    /// Takes the two apart; the handle is made when the connection is there.
+    /// Returns the protocol and a function that makes the handle once the connection is established.
     fn into_parts(self) -> (Box<dyn Protocol>, MakeHandle<Self::Handle>);
 }
 

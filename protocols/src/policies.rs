@@ -1,7 +1,7 @@
-//! Layers between transports and protocols: limits, timeouts, throttling, logs, and users' own.
+//! Layers between transport and protocol: limits, timeouts, throttling, logging, and custom ones.
 //!
-//! Each wraps any [`Factory`](crate::Factory), and the result is one again, so they nest; those that do not limit who may
-//! connect wrap a [`ClientFactory`](crate::ClientFactory) as well. All callbacks pass through, the half-close ones as well.
+//! Each wraps any [`Factory`](crate::Factory) and is a factory itself, so they nest. Those that do not limit connections also
+//! wrap a [`ClientFactory`](crate::ClientFactory). All callbacks pass through, including those of half-close.
 
 mod limits;
 mod throttling;

@@ -1,4 +1,4 @@
-//! Forwards connections to somewhere else.
+//! Port forwarding.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -19,12 +19,12 @@ use crate::transport::Transport;
 /// Connects to the target of a forwarded connection.
 type ConnectTarget = dyn FnMut(&Reactor, PortForwardClient) -> Result<Connector, ConnectError>;
 
-/// A factory that forwards each connection to another one, which it makes.
+/// A factory that forwards each connection to a target, to which it connects.
 ///
-/// Nothing is read from the client until its target is connected; if that fails, the client's connection is reset, so that
-/// it is not taken for an empty answer. Each side is then the producer of the other, so whoever reads slowly slows the other
-/// down and little is held here. The end of a stream passes through by itself, and so does a reset. Bytes pass as they are,
-/// compressed or not, unless a side's endpoint is compressed: there they are decompressed.
+/// Nothing is read from the client until the target is connected. If connecting fails, the client's connection is reset, so that
+/// the failure is not mistaken for an empty answer. Each side is then the producer of the other, so a slow reader slows down the
+/// other side and little is buffered here. A stream end passes through, and so does a reset. Bytes pass unchanged, compressed or
+/// not, unless the endpoint of one side is compressed: there they are decompressed.
 ///
 /// # Examples
 /// ```no_run
@@ -43,14 +43,13 @@ pub struct PortForward {
 }
 
 impl PortForward {
-    /// Forwards to what `connect` connects to; it passes on the factory that it is given.
+    /// Forwards to what `connect` connects to. `connect` has to pass on the factory it is given.
     #[must_use]
     pub fn new(connect: impl FnMut(&Reactor, PortForwardClient) -> Result<Connector, ConnectError> + 'static) -> Self {
         Self { connect: Rc::new(RefCell::new(Box::new(connect))), proxy_header: None }
     }
 
-    /// The same, which tells each target whose connection it passes on, by a [`ProxyHeader`] before all else. Only for targets that
-    /// expect one.
+    /// Sends a [`ProxyHeader`] to each target first, which says whose connection is forwarded. Only for targets that expect one.
     #[must_use]
     pub const fn proxy_header(mut self, version: ProxyVersion) -> Self {
         self.proxy_header = Some(version);
@@ -65,7 +64,7 @@ impl Factory for PortForward {
     }
 }
 
-/// The factory of the connection to a target; made by a [`PortForward`], and good for one connection.
+/// The factory of the connection to a target. Made by a [`PortForward`] for one connection.
 #[doc(alias = "ProxyClientFactory")]
 pub struct PortForwardClient {
     pair: Rc<Pair>,
@@ -73,7 +72,7 @@ pub struct PortForwardClient {
 
 impl Factory for PortForwardClient {
     fn build_protocol(&mut self, _peer: &Address) -> Option<Box<dyn Protocol>> {
-        // The client may have gone meanwhile.
+        // The client may already be gone.
         self.pair.of(End::Client)?;
         Some(Box::new(Side { pair: Rc::clone(&self.pair), end: End::Target, connect: None }))
     }
@@ -110,9 +109,9 @@ impl End {
 struct Pair {
     client: RefCell<Option<Transport>>,
     target: RefCell<Option<Transport>>,
-    /// The attempt to reach the target, while it lasts.
+    /// The attempt to reach the target, while it is under way.
     connector: RefCell<Option<Connector>>,
-    /// Sent to the target first.
+    /// Whether a PROXY header is sent to the target first, and in which version.
     proxy_header: Option<ProxyVersion>,
 }
 
@@ -129,7 +128,7 @@ impl Pair {
     }
 }
 
-/// The protocol of either connection.
+/// The protocol of both connections.
 struct Side {
     pair: Rc<Pair>,
     end: End,
@@ -147,11 +146,12 @@ impl Protocol for Side {
         if transport.compression_stats().is_none() {
             transport.set_detection(Detect::Off);
         }
-        // The other side's pauses bound what is held. Two that both write before they read would wait for each other.
+        // What is held is bounded by pausing the other side. Two sides that both write before they read would wait for each
+        // other.
         transport.set_read_while_congested(true);
         self.pair.slot(self.end).replace(Some(transport.clone()));
         if let Some(connect) = self.connect.take() {
-            // Nothing is read until there is somewhere to send it to.
+            // Nothing is read until there is a target to send it to.
             transport.pause_producing();
             let target = PortForwardClient { pair: Rc::clone(&self.pair) };
             let connector = (connect.borrow_mut())(transport.reactor(), target)?;

@@ -1,4 +1,4 @@
-//! Child processes: what users write for one, and its handle.
+//! Child processes: their callbacks and their handle.
 
 pub(crate) mod error;
 pub(crate) mod handle;

@@ -1,4 +1,4 @@
-//! Sources of data that a transport starts and stops.
+//! Producers: sources of data that a transport pauses and resumes.
 
 pub(crate) mod consumers;
 pub(crate) mod file_sender;
@@ -10,33 +10,33 @@ use torsade_reactor::Result;
 
 use crate::transport::Transport;
 
-/// A source of data for a transport, which tells it when to go on and when to wait.
+/// A source of data for a transport, which pauses and resumes it.
 ///
 /// It is registered with [`Transport::register_producer`], as streaming (push) or not (pull):
-/// - A *push* producer writes by itself. It is paused when the transport's output has reached the high watermark, and
-///   resumed once it is below the low one.
-/// - A *pull* producer writes once for each [`resume_producing`](Self::resume_producing), which comes whenever the
-///   transport's output is empty; the first time it need not be, so that what it writes leaves with what was written before. If
-///   it writes nothing, there is no further call until something was written.
+/// - A *push* producer writes by itself. It is paused when the transport's unsent bytes reach the high watermark, and resumed
+///   once they fall below the low one.
+/// - A *pull* producer writes once for each [`resume_producing`](Self::resume_producing), which is called whenever the transport
+///   has no unsent bytes. The first call does not wait for that, so that the first piece leaves with what was written before. If
+///   the producer writes nothing, it is not called again until something was written.
 ///
-/// A file, or whatever else is a [`Read`](std::io::Read), is sent by a [`FileSender`](crate::FileSender), which is a
-/// pull producer and calls a function at the end.
+/// To send a file or any other [`Read`](std::io::Read), use a [`FileSender`](crate::FileSender), a pull producer that calls a
+/// function at the end.
 ///
-/// The calls come from the loop, not from inside `write`. An `Err` closes the consumer's connection.
+/// Calls come from the loop, not from inside `write`. An `Err` closes the consumer's connection.
 ///
-/// A [`Transport`] is itself a push producer: `there.register_producer(here.clone(), true)` reads no more from `here`
-/// than `there` can send. Once `here` is lost or closing, or its peer's stream has ended, it unregisters itself.
+/// A [`Transport`] is itself a push producer: after `there.register_producer(here.clone(), true)`, `here` is read no faster than
+/// `there` can send. Once `here` is lost or closing, or its peer has ended its stream, it unregisters itself.
 #[doc(alias = "IPushProducer")]
 #[doc(alias = "IPullProducer")]
 pub trait Producer {
-    /// Produce: go on (push), or write the next piece (pull).
+    /// Produce: continue (push), or write the next piece (pull).
     ///
     /// # Errors
     /// Any error closes the consumer's connection, with that reason.
     #[doc(alias = "resumeProducing")]
     fn resume_producing(&mut self, consumer: &Transport) -> Result;
 
-    /// Wait, until resumed. Never called on a pull producer.
+    /// Pause until resumed. Never called on a pull producer.
     ///
     /// # Errors
     /// Any error closes the consumer's connection, with that reason.
@@ -46,13 +46,13 @@ pub trait Producer {
         Ok(())
     }
 
-    /// The consumer is gone: nothing more is wanted. Comes once, before the consumer's `connection_lost`; not after
+    /// The consumer is gone: stop producing. Called once, before the consumer's `connection_lost`; not called after
     /// [`Transport::unregister_producer`].
     #[doc(alias = "stopProducing")]
     fn stop_producing(&mut self) {}
 
-    /// The transport that produces, if there is one; asked for once, when the producer is registered. A producer that wraps a
-    /// transport passes this on, so that the transport's end unregisters it.
+    /// The transport that produces, if there is one. Asked once, at registration. A producer that wraps a transport returns that
+    /// transport, so that the end of the transport unregisters the producer.
     fn as_transport(&self) -> Option<Transport> {
         None
     }
@@ -102,7 +102,7 @@ impl Producer for Transport {
 pub enum ProducerError {
     /// Another one is registered. Unregister it first.
     AlreadyRegistered,
-    /// The connection is lost or our stream has ended: nothing can be produced for it. The producer was dropped.
+    /// The connection is lost or our stream has ended, so nothing can be sent. The producer was dropped.
     Closed,
 }
 

@@ -1,4 +1,4 @@
-//! What users write: the callbacks of one connection.
+//! The callbacks of a connection, which users implement.
 
 mod callback;
 
@@ -11,19 +11,18 @@ pub use self::callback::{Callback, PassedDescriptor};
 use crate::reason::Reason;
 use crate::transport::Transport;
 
-/// The callbacks of one connection, from its making to its loss.
+/// The callbacks of one connection, from establishment to loss.
 ///
-/// They come from the loop, never from inside a method of the transport, so everything may be called in them: this
-/// transport, others, timers, shared state behind a `RefCell`. For one connection the order is
-/// [`connection_made`](Self::connection_made); with TLS, [`handshake_completed`](Self::handshake_completed); any number
-/// of [`data_received`](Self::data_received);
-/// [`read_connection_lost`](Self::read_connection_lost) at most once;
-/// [`connection_lost`](Self::connection_lost) exactly once, and nothing after it.
+/// They come from the loop, never from inside a method of the transport, so anything may be called in them: this transport,
+/// others, timers, shared state behind a `RefCell`. For one connection the order is [`connection_made`](Self::connection_made);
+/// with TLS, [`handshake_completed`](Self::handshake_completed); any number of [`data_received`](Self::data_received);
+/// [`read_connection_lost`](Self::read_connection_lost) at most once; [`connection_lost`](Self::connection_lost) exactly once,
+/// and nothing after it.
 ///
-/// An `Err` or a panic closes this connection, with a [`Reason`] that carries it; what was written before is still sent,
-/// and no other connection notices.
+/// An `Err` or a panic closes this connection, with a [`Reason`] that carries it. What was written before is still sent, and
+/// other connections are not affected.
 ///
-/// A protocol that wraps another one passes all callbacks on by two methods: see [`fallback`](Self::fallback).
+/// A protocol that wraps another needs two methods to pass on all callbacks: see [`fallback`](Self::fallback).
 ///
 /// # Examples
 /// ```
@@ -45,7 +44,7 @@ use crate::transport::Transport;
     note = "implement `Protocol`; or if it gets more than bytes, wrap it in what finds that in the stream: a `LineProtocol` in `LineReceiver::new(..)`, a `StringProtocol` in `NetstringReceiver::new(..)` or `Int32StringReceiver::new(..)`, a `FrameProtocol` in `FrameReceiver::new(..)`, a `StatefulProtocol` in `StatefulReceiver::new(..)`"
 )]
 pub trait Protocol {
-    /// The connection is established. Comes once and first; no byte is read before it returns.
+    /// The connection is established. Called once, first; nothing is read before it returns.
     ///
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`.
@@ -54,11 +53,12 @@ pub trait Protocol {
         self.fallback(transport, Callback::ConnectionMade)
     }
 
-    /// The TLS handshake is complete: what comes from now on is the peer's, and private. Comes once, before any data.
+    /// The TLS handshake is complete: from now on data is encrypted and comes from the authenticated peer. Called once, before
+    /// any data.
     ///
-    /// Only where TLS is switched on, by `listen_tls`, `connect_tls` or [`Transport::start_tls`]; always after
-    /// [`connection_made`](Self::connection_made). What was agreed on is in [`Transport::tls_info`]; to refuse the peer,
-    /// return an error or abort, and no data is delivered.
+    /// Called only if TLS is switched on, by `listen_tls`, `connect_tls` or [`Transport::start_tls`], and always after
+    /// [`connection_made`](Self::connection_made). [`Transport::tls_info`] has what was negotiated. To refuse the peer, return an
+    /// error or abort; then no data is delivered.
     ///
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`.
@@ -68,18 +68,18 @@ pub trait Protocol {
         self.fallback(transport, Callback::HandshakeCompleted)
     }
 
-    /// Bytes came in: at least one, at most 64 KiB, cut anywhere. Test with chunks down to one byte.
+    /// Bytes arrived: at least one, at most 64 KiB, split anywhere. Test with chunks down to one byte.
     ///
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`.
     #[doc(alias = "dataReceived")]
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result;
 
-    /// The peer of a UNIX socket has passed a descriptor, which is ours now and closed when it is dropped.
+    /// The peer of a UNIX socket passed us a descriptor. It is ours now, and closed when dropped.
     ///
-    /// Only after [`Transport::set_descriptor_limit`]. It comes before the bytes that it was sent with, whatever layers those go
-    /// through, and several come in the order in which they were sent; pausing in here does not hold back the bytes that were
-    /// read together with it. Dropped by default. Not on systems without UNIX sockets.
+    /// Called only after [`Transport::set_descriptor_limit`], before the bytes the descriptor was sent with, whatever layers
+    /// those go through. Several descriptors come in the order in which they were sent. Pausing in here does not hold back the
+    /// bytes that were read together with the descriptor. The default drops it. Not available on systems without UNIX sockets.
     ///
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`.
@@ -89,10 +89,10 @@ pub trait Protocol {
         self.fallback(transport, Callback::Descriptor(&PassedDescriptor::new(descriptor)))
     }
 
-    /// The peer has ended its stream; what we write can still reach it. Comes once, after all data.
+    /// The peer has ended its stream; it can still receive what we write. Called once, after all data.
     ///
-    /// By default the connection is closed, which still sends everything written before. Half-closeable protocols
-    /// override it.
+    /// The default closes the connection, which still sends everything written before. Protocols that support half-close override
+    /// it.
     ///
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`.
@@ -102,7 +102,7 @@ pub trait Protocol {
         self.fallback(transport, Callback::ReadConnectionLost)
     }
 
-    /// Our stream has ended, by [`lose_write_connection`](Transport::lose_write_connection): all was sent.
+    /// Our stream has ended after [`lose_write_connection`](Transport::lose_write_connection), and everything was sent.
     ///
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`.
@@ -111,9 +111,9 @@ pub trait Protocol {
         self.fallback(transport, Callback::WriteConnectionLost)
     }
 
-    /// Data is wanted again, after a pause or after our own output had reached its high watermark.
+    /// Reading has resumed, after a pause or after our own unsent bytes had reached the high watermark.
     ///
-    /// A protocol that keeps bytes back while [`Transport::is_reading`] is false goes on with them here.
+    /// A protocol that keeps bytes back while [`Transport::is_reading`] is false continues with them here.
     ///
     /// # Errors
     /// Any error closes the connection, with `Reason::Protocol`.
@@ -122,7 +122,7 @@ pub trait Protocol {
         self.fallback(transport, Callback::ReadingResumed)
     }
 
-    /// The connection has ended, and why. Comes exactly once, and last; the transport is dead: writing does nothing.
+    /// The connection has ended, for this reason. Called exactly once, last. Writing to the transport now does nothing.
     ///
     /// # Errors
     /// Any error is logged, and so is a panic.
@@ -131,15 +131,14 @@ pub trait Protocol {
         self.fallback(transport, Callback::ConnectionLost(reason))
     }
 
-    /// Takes every callback that has no method here: what a protocol that wraps another one overrides.
+    /// Handles every callback not overridden here; a protocol that wraps another overrides this.
     ///
-    /// By default the connection is closed when the peer has ended its stream, and nothing is done otherwise. With
-    /// `data_received`, which has no default, this is all that a wrapper needs, and what it does not look at it passes on
-    /// unseen, callbacks that are added later among them. It dispatches to the protocol that it wraps, never to itself: that
-    /// would come back here.
+    /// The default closes the connection when the peer has ended its stream, and otherwise does nothing. A wrapper needs only
+    /// this and `data_received`, which has no default: callbacks it does not care about are passed on unseen, including ones
+    /// added in later versions. Dispatch to the wrapped protocol, never to `self`, which would call this again.
     ///
     /// # Errors
-    /// Any error closes the connection, with `Reason::Protocol`; of `connection_lost` it is logged.
+    /// Any error closes the connection, with `Reason::Protocol`; an error of `connection_lost` is logged.
     ///
     /// # Examples
     /// ```
@@ -183,7 +182,7 @@ impl<P: Protocol + ?Sized> Protocol for Box<P> {
     }
 }
 
-/// A protocol that others hold as well. Nobody may keep it borrowed when control goes back to the loop.
+/// A shared protocol. It must not stay borrowed when control returns to the loop.
 impl<P: Protocol + ?Sized> Protocol for Rc<RefCell<P>> {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         self.borrow_mut().data_received(transport, data)

@@ -1,6 +1,6 @@
-//! The PROXY protocol, versions 1 and 2: a proxy says before all else whose connection it passes on.
+//! The PROXY protocol, versions 1 and 2: a proxy begins each connection with a header that says whose connection it forwards.
 //!
-//! <https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt>, which "the specification" is here.
+//! "The specification" here is <https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt>.
 
 pub(crate) mod error;
 pub(crate) mod factory;

@@ -11,45 +11,45 @@ use crate::compression::DecompressError;
 use crate::proxy_protocol::error::ProxyHeaderError;
 use crate::tls::TlsError;
 
-/// Why a connection ended; what every [`connection_lost`](crate::Protocol::connection_lost) is given.
+/// Why a connection ended, as passed to [`connection_lost`](crate::Protocol::connection_lost).
 ///
 /// Cheap to clone.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Reason {
-    /// What was to be sent could not be encoded, by a fault of ours.
+    /// Outgoing data could not be compressed, because of an internal error.
     CompressFailed(String),
-    /// We ended it at once with `abort_connection`; unsent bytes were dropped.
+    /// We closed it at once with `abort_connection`; unsent bytes were dropped.
     ConnectionAborted,
-    /// It ended gracefully: the peer or we closed it, and everything written was handed to the system.
+    /// It ended gracefully: the peer or we closed it, and everything written was passed to the system.
     #[doc(alias = "Done")]
     ConnectionDone,
     /// The system lost it: a reset by the peer, a broken route, a failed system call.
     ConnectionLost(Rc<io::Error>),
-    /// What the peer sent could not be decompressed, or its compressed stream was cut short.
+    /// Incoming data could not be decompressed, or its compressed stream was truncated.
     Decompress(DecompressError),
-    /// A bound was exceeded.
+    /// A limit was exceeded.
     LimitExceeded {
         /// What grew too large.
         what: &'static str,
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
     /// A callback panicked.
     Panicked(Panic),
     /// A callback returned this error.
     Protocol(Rc<dyn Error>),
-    /// The connection came through a proxy that did not say properly whose it is.
+    /// The connection came through a proxy that did not properly say whose it is.
     ProxyHeader(ProxyHeaderError),
     /// The reactor stopped.
     ShuttingDown,
     /// A deadline passed.
     TimedOut(Deadline),
-    /// The handshake of TLS failed, or what came after it was no proper TLS.
+    /// The TLS handshake failed, or later data violated TLS.
     Tls(TlsError),
-    /// The stream ended without TLS's own end (close_notify): the peer crashed, or somebody cut it short.
+    /// The stream ended without a TLS close_notify: the peer crashed, or an attacker truncated it.
     ///
-    /// What was delivered is good, but there may have been more. For peers that never send it there is
+    /// What was delivered is authentic, but there may have been more. For peers that never send close_notify there is
     /// [`set_tls_truncation_allowed`](crate::Transport::set_tls_truncation_allowed).
     TlsTruncated,
 }
@@ -58,20 +58,19 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Deadline {
-    /// While closing, the peer acknowledged nothing more for this long: it does not read, or our own producer gave nothing.
+    /// While closing, the peer acknowledged nothing more for this long: it does not read, or our own producer produced nothing.
     Flush,
-    /// The TLS handshake took too long; 30 s unless the configuration says otherwise.
+    /// The TLS handshake took too long. Default 30 s, set in the configuration.
     Handshake,
-    /// A message (a line, a frame, a string) was begun, and its rest did not come; 60 s, and a second for each 1,000 bytes of
-    /// it that have come, unless the receiver's `message_timeout` says otherwise.
+    /// A message (a line, a frame, a string) was begun and its rest did not arrive. Default 60 s, plus one second for each 1,000
+    /// bytes of it that have arrived, set by the receiver's `message_timeout`.
     Message,
-    /// The header that a proxy sends before all else did not come; 6 s unless the
-    /// [`ProxyProtocolFactory`](crate::ProxyProtocolFactory) says otherwise.
+    /// The PROXY header did not arrive. Default 6 s, set in the [`ProxyProtocolFactory`](crate::ProxyProtocolFactory).
     ProxyHeader,
 }
 
 impl Reason {
-    /// Whether this is one of Twisted's three: done, lost or aborted, and not an error of a protocol or layer.
+    /// Returns whether this is one of Twisted's three: done, lost or aborted, not an error of a protocol or layer.
     #[doc(alias = "ConnectionClosed")]
     #[must_use]
     pub const fn is_connection_closed(&self) -> bool {
@@ -98,9 +97,9 @@ impl Reason {
         }
     }
 
-    /// Whether a connection that we end for this reason ends with a reset, and not with the end of our stream (FIN).
+    /// Returns whether closing for this reason sends a reset (RST) instead of ending our stream (FIN).
     ///
-    /// So it does where the peer must not take what it has for all there is, though nothing else tells it.
+    /// That is the case when the peer must not mistake what it has received for everything and nothing else would tell it.
     #[must_use]
     pub const fn breaks_off(&self) -> bool {
         match self {
@@ -119,8 +118,8 @@ impl Reason {
         }
     }
 
-    /// At which level the end of a connection for this reason is logged: `Warn` where the peer or the network has broken
-    /// something, `Error` where Torsade has, all else at `Debug`. What a callback has broken was reported when it happened.
+    /// The log level for the end of a connection: `Warn` for a fault of the peer or the network, `Error` for one of Torsade,
+    /// otherwise `Debug`. Errors of callbacks were reported when they happened.
     #[must_use]
     pub const fn log_level(&self) -> log::Level {
         match self {
@@ -140,7 +139,7 @@ impl Reason {
         }
     }
 
-    /// Whether the connection ended gracefully, with nothing lost on our side.
+    /// Returns whether the connection ended gracefully, with nothing lost on our side.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
         matches!(self, Self::ConnectionDone)

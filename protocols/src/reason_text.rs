@@ -1,4 +1,4 @@
-//! A reason for other threads, and for those who know only errors of input and output.
+//! Reasons for other threads, and for code that only knows I/O errors.
 
 use std::error::Error;
 use std::fmt;
@@ -7,9 +7,9 @@ use std::io::{Error as IoError, ErrorKind};
 use crate::compression::DecompressErrorKind;
 use crate::reason::Reason;
 
-/// What a [`Reason`] says, in text and kind, without the errors that it was made of: it may go to other threads.
+/// The text and kind of a [`Reason`], without its source errors, so that it can go to other threads.
 ///
-/// It is what an [`io::Error`](IoError) made of a reason holds. `error.get_ref()` gives it, to be downcast.
+/// An [`io::Error`](IoError) made from a reason contains it: downcast `error.get_ref()`.
 ///
 /// # Examples
 /// ```
@@ -28,7 +28,7 @@ pub struct ReasonText {
 }
 
 impl ReasonText {
-    /// The kind of reason in one word, as of [`Reason::kind`].
+    /// The kind of reason in one word: see [`Reason::kind`].
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         self.kind
@@ -49,7 +49,7 @@ impl fmt::Display for ReasonText {
 
 impl Error for ReasonText {}
 
-/// The system's own kind where it has said one; otherwise the kind that programs look for.
+/// The error kind is the system's if it returned one, otherwise the one that programs look for.
 impl From<&Reason> for IoError {
     fn from(reason: &Reason) -> Self {
         let kind = match reason {

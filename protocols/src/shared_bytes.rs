@@ -1,4 +1,4 @@
-//! Bytes that many connections send without a copy each.
+//! Bytes that many connections can send without copying.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -6,17 +6,16 @@ use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// Forms of the same bytes that are kept at most: that many ways of compressing are seldom used at once.
+/// The most forms kept of the same bytes: more ways of compressing are seldom in use at once.
 const FORMS: usize = 8;
 
-/// Bytes that do not change, for [`Transport::write_shared`](crate::Transport::write_shared): a clone is cheap, and refers to the
-/// same ones.
+/// Immutable bytes for [`Transport::write_shared`](crate::Transport::write_shared); a clone is cheap and shares them.
 ///
-/// They are those of whatever owns them, a `Vec<u8>`, a `&'static str`, an `Arc<[u8]>`, a `bytes::Bytes`, a mapped file: nothing is
-/// copied when it is made or sent. The owner is dropped, on the reactor's thread and never inside a method of a transport, once
-/// everyone has sent it and nobody else has a clone.
+/// They can belong to any owner: a `Vec<u8>`, a `&'static str`, an `Arc<[u8]>`, a `bytes::Bytes`, a mapped file. Nothing is
+/// copied when they are made or sent. The owner is dropped once every connection has sent them and no clone is left, on the
+/// reactor's thread and never inside a method of a transport.
 ///
-/// Where connections are compressed each compresses them again, unless they are [`compressed_once`](Self::compressed_once).
+/// Connections with compression each compress them, unless they are [`compressed_once`](Self::compressed_once).
 ///
 /// # Examples
 /// ```
@@ -34,7 +33,7 @@ pub struct SharedBytes(Rc<dyn Shared>);
 trait Shared {
     fn bytes(&self) -> &[u8];
 
-    /// What was made of them, where that is to be kept.
+    /// Compressed forms, if they are to be kept.
     fn forms(&self) -> Option<&Forms> {
         None
     }
@@ -44,7 +43,7 @@ type Forms = RefCell<Vec<Rc<dyn Any>>>;
 
 struct Owned<T>(T);
 
-/// Bytes, and what was made of them.
+/// Bytes and their compressed forms.
 struct WithForms {
     bytes: SharedBytes,
     forms: Forms,
@@ -67,28 +66,28 @@ impl Shared for WithForms {
 }
 
 impl SharedBytes {
-    /// Shares the bytes that `owner` gives, which have to be the same every time it is asked. That is in the midst of sending, where
-    /// it may neither panic nor use a transport.
+    /// Shares the bytes of `owner`, which must return the same bytes every time. It is asked while sending, and must then neither
+    /// panic nor use a transport.
     #[must_use]
     pub fn new(owner: impl AsRef<[u8]> + 'static) -> Self {
         Self(Rc::new(Owned(owner)))
     }
 
-    /// Has connections that compress alike compress these bytes once for all of them: for one message to many members of a room.
+    /// Compresses these bytes only once for all connections that compress alike: for one message to many members of a room.
     ///
-    /// The first that sends them compresses them by themselves, and all others put the result into their streams, each of which
-    /// stays one valid stream for every reader. Alike are those of one level in deflate, raw deflate and gzip; those of lz4;
-    /// those of one level and dictionary in zstd. What is made is kept beside the bytes, for eight such ways at most, until the
-    /// last clone is gone; whoever compresses in a ninth does it for itself.
+    /// The first connection that sends them compresses them on their own. The others insert the result into their streams, each
+    /// of which stays a valid stream for every reader. Connections compress alike if they use the same level of deflate, raw
+    /// deflate and gzip; lz4; or the same level and dictionary of zstd. Results are kept beside the bytes until the last clone is
+    /// gone, for up to eight ways of compressing; a connection that uses a ninth compresses for itself.
     ///
-    /// It trades bytes for time: since the result has to fit into any stream, it refers to nothing that was sent before, and
-    /// small messages become up to twice as long as in a stream of their own. The manual's chapter on compression has the figures.
-    /// What is written before and after by other ways is compressed as always, and may refer to these bytes; in zstd it may not.
+    /// This trades bytes for time. The result has to fit into any stream, so it cannot refer to anything sent before, and small
+    /// messages become up to twice as long as in a stream of their own; see the figures in the manual's chapter on compression.
+    /// What is written before and after in other ways is compressed as usual and may refer to these bytes; in zstd it may not.
     ///
-    /// The peer can read such a message, and all before it, at once, whatever the [`Flush`](crate::Flush) of its connection. In zstd it is a frame
-    /// of its own, as after a [`compression_barrier`](crate::Transport::compression_barrier), so the reader has to take several: ours does
-    /// by default, and does not where it expects plain bytes after the end. Connections that do not compress, or at level 0, send the
-    /// bytes as if this had not been called.
+    /// The peer can read such a message, and all before it, at once, whatever the [`Flush`](crate::Flush) of its connection. In
+    /// zstd it is a frame of its own, as after a [`compression_barrier`](crate::Transport::compression_barrier), so the reader
+    /// has to accept several frames: ours does by default, but not where it expects plain bytes after the end. Connections
+    /// without compression, or at level 0, send the bytes as if this had not been called.
     ///
     /// # Examples
     /// ```
@@ -104,27 +103,27 @@ impl SharedBytes {
         if self.keeps_forms() { self } else { Self(Rc::new(WithForms { bytes: self, forms: Forms::default() })) }
     }
 
-    /// For those who implement a [`Connection`](crate::spi::Connection): whether dropping this drops the owner, which may use a
-    /// transport in that.
+    /// For implementations of [`Connection`](crate::spi::Connection): returns whether dropping this drops the owner, which may
+    /// then use a transport.
     #[must_use]
     pub fn is_last(&self) -> bool {
         Rc::strong_count(&self.0) == 1
     }
 
-    /// For those who implement a [`Connection`](crate::spi::Connection): whether what is made of the bytes is to be
-    /// [kept](Self::form) for others.
+    /// For implementations of [`Connection`](crate::spi::Connection): returns whether compressed forms of the bytes are to be
+    /// [kept](Self::form) for other connections.
     #[must_use]
     pub fn keeps_forms(&self) -> bool {
         self.0.forms().is_some()
     }
 
-    /// For those who implement a [`Connection`](crate::spi::Connection): the form of the bytes that `fits`, and whether it was
-    /// made just now, which is done once for all who ask for the same.
+    /// For implementations of [`Connection`](crate::spi::Connection): the form of the bytes that `fits`, and whether this call
+    /// made it. A form is made once for all who ask for the same.
     ///
-    /// None if it is [not to be kept](Self::keeps_forms), or would be the ninth.
+    /// `None` if forms are [not kept](Self::keeps_forms), or if it would be the ninth.
     ///
     /// # Errors
-    /// That of `make`; nothing is kept then.
+    /// The error of `make`; then nothing is kept.
     pub fn form<T: 'static, E>(
         &self,
         fits: impl Fn(&T) -> bool,

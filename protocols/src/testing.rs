@@ -1,9 +1,8 @@
 //! Test doubles for protocols: no socket, no loop, no waiting.
 //!
-//! [`StringTransport`] records what a protocol does to its transport. [`StringTransportWithDisconnection`] owns the
-//! protocol as well and treats it as a connection would: it keeps bytes back while reading is paused, and ends it when
-//! it was closed. [`IoPump`] joins two protocols, so that they talk to each other. Time is a reactor's `Clock`,
-//! which the test moves.
+//! [`StringTransport`] records what a protocol does to its transport. [`StringTransportWithDisconnection`] also owns the protocol
+//! and acts as a connection would: it keeps bytes back while reading is paused, and ends when closed. [`IoPump`] joins two
+//! protocols so that they talk to each other. Time is that of a reactor's `Clock`, which the test advances.
 
 mod disconnection;
 mod io_pump;

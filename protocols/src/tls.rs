@@ -1,7 +1,7 @@
-//! The values with which protocols use TLS.
+//! TLS as protocols see it.
 //!
-//! Nothing here encrypts: these are versions, errors and what a handshake agreed on, so that a protocol can switch TLS
-//! on without knowing the library that does it. Configurations are made by `torsade-transports` with its feature `tls`.
+//! Nothing here encrypts: these are versions, errors and negotiated values, so that a protocol can switch on TLS without
+//! depending on the library that implements it. Configurations are made by `torsade-transports` with its feature `tls`.
 
 mod error;
 mod info;
@@ -17,13 +17,13 @@ pub use start_error::StartTlsError;
 
 /// A TLS configuration as [`Transport::start_tls`](crate::Transport::start_tls) takes it; a cheap handle.
 ///
-/// Made from a `TlsServerConfig` or a `TlsClientConfig`, which decides on which side of the handshake we are.
+/// It is made from a `TlsServerConfig` or a `TlsClientConfig`, which determines our side of the handshake.
 #[derive(Clone)]
 #[doc(alias = "CertificateOptions")]
 pub struct TlsConfig(Rc<dyn Any>);
 
 impl TlsConfig {
-    /// Wraps the value of an implementation of TLS.
+    /// Wraps a configuration of a TLS implementation.
     #[must_use]
     pub fn new<T: Any>(config: T) -> Self {
         Self(Rc::new(config))
@@ -36,7 +36,7 @@ impl TlsConfig {
     }
 }
 
-/// Whether they are handles of one value.
+/// Two configurations are equal if they are handles of the same value.
 impl PartialEq for TlsConfig {
     fn eq(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
@@ -55,11 +55,11 @@ impl fmt::Debug for TlsConfig {
     }
 }
 
-/// What to do with bytes that came in before TLS was switched on and were not delivered yet.
+/// How to treat bytes that arrived before TLS was switched on and were not delivered yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "they are TLS or they are not")]
 pub enum AlreadyReceived {
-    /// The connection ends with [`TlsError::Injected`]: they may come from an attacker between us and the peer.
+    /// The connection ends with [`TlsError::Injected`]: an attacker in the middle may have sent them.
     Refuse,
     /// They are the beginning of the peer's TLS: it did not wait for an answer.
     IsTls,

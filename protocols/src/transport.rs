@@ -16,14 +16,14 @@ use crate::reason::Reason;
 use crate::shared_bytes::SharedBytes;
 use crate::tls::TlsError;
 
-/// One connection, as its protocol and others see it; a cheap handle.
+/// A connection; a cheap handle.
 ///
-/// Keep a clone, and you can write to that connection from anywhere on the reactor's thread: a chat room is a map of
-/// transports. No method calls a callback before it returns, so a `RefCell` may stay borrowed across all of them. Once
-/// the connection is lost they do nothing.
+/// Keep a clone to write to the connection from anywhere on the reactor's thread: a chat room is a map of transports. No method
+/// calls a callback before it returns, so a `RefCell` may stay borrowed across all of them. Once the connection is lost the
+/// methods do nothing.
 ///
 /// # Examples
-/// Whoever speaks is heard by everybody else in the room, which the factory's closure shares among its guests:
+/// What one guest says goes to all others in the room, which the factory's closure shares among its protocols:
 /// ```
 /// use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 /// use torsade::{Clock, prelude::*, testing::StringTransport};
@@ -68,8 +68,9 @@ use crate::tls::TlsError;
 /// # In groups
 /// - What it is: [`id`](Self::id), [`peer`](Self::peer), [`host`](Self::host), [`reactor`](Self::reactor),
 ///   [`is_connected`](Self::is_connected).
-/// - Writing: [`write`](Self::write), [`write_sequence`](Self::write_sequence), [`write_shared`](Self::write_shared), [`unsent`](Self::unsent), and producers
-///   by [`register_producer`](Self::register_producer); a file by [`FileSender`](crate::FileSender).
+/// - Writing: [`write`](Self::write), [`write_sequence`](Self::write_sequence), [`write_shared`](Self::write_shared),
+///   [`unsent`](Self::unsent), and producers by [`register_producer`](Self::register_producer); a file by
+///   [`FileSender`](crate::FileSender).
 /// - Closing: [`lose_connection`](Self::lose_connection), [`lose_write_connection`](Self::lose_write_connection),
 ///   [`abort_connection`](Self::abort_connection), [`is_closing`](Self::is_closing).
 /// - Reading: [`pause_producing`](Self::pause_producing), [`resume_producing`](Self::resume_producing),
@@ -92,7 +93,7 @@ pub struct Transport(Rc<dyn Connection>); // not `Send`: give other threads `tra
 
 /// # What it is
 impl Transport {
-    /// Wraps what does the work.
+    /// Wraps an implementation.
     #[must_use]
     pub fn new(connection: Rc<dyn Connection>) -> Self {
         Self(connection)
@@ -104,7 +105,7 @@ impl Transport {
         self.0.reactor()
     }
 
-    /// A number that no other connection of this reactor has had; good as a key.
+    /// An id, unique among the connections of this reactor; usable as a key.
     #[doc(alias = "ILoggingContext")]
     #[doc(alias = "logPrefix")]
     #[must_use]
@@ -112,29 +113,29 @@ impl Transport {
         self.0.id()
     }
 
-    /// The address of the other end; known also after the connection is lost. Behind a proxy that has [said](Self::proxy_header)
-    /// whose connection it is, the client's.
+    /// The address of the peer; available also after the connection is lost. If a [proxy header](Self::proxy_header) was
+    /// received, it is the client's address in it.
     #[doc(alias = "getPeer")]
     #[must_use]
     pub fn peer(&self) -> Address {
         self.0.peer()
     }
 
-    /// The address of our end; `Address::Unnamed` once the connection is lost.
+    /// The local address; `Address::Unnamed` once the connection is lost.
     #[doc(alias = "getHost")]
     #[must_use]
     pub fn host(&self) -> Address {
         self.0.host()
     }
 
-    /// What a proxy has said of this connection; none unless it came through a
+    /// The header that a proxy sent; `None` unless the connection came through a
     /// [`ProxyProtocolFactory`](crate::ProxyProtocolFactory).
     #[must_use]
     pub fn proxy_header(&self) -> Option<&ProxyHeader> {
         self.0.proxy_header()
     }
 
-    /// Whether `connection_lost` is still to come.
+    /// Returns whether `connection_lost` has not been called yet.
     #[doc(alias = "connected")]
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -145,22 +146,22 @@ impl Transport {
 /// # Writing
 /// What is written leaves in order, once a turn, without blocking.
 impl Transport {
-    /// Sends `data` after everything written before, without waiting.
+    /// Sends `data` after everything written before, without blocking.
     ///
-    /// The bytes are copied. They leave when the callback that wrote them returns, or at the end of the turn when
-    /// someone else wrote them: many small writes of one turn become one system call.
+    /// The bytes are copied. They leave when the callback that wrote them returns, or at the end of the turn if they were written
+    /// outside of this connection's callbacks: many small writes in one turn become one system call.
     ///
-    /// After [`lose_connection`](Self::lose_connection), what is written in the same callback is still sent; later bytes, and
+    /// After [`lose_connection`](Self::lose_connection), bytes written in the same callback are still sent. Later bytes, and
     /// those for a lost connection, are dropped.
     ///
     /// # Limits
-    /// Nothing blocks and nothing fails here. From the high watermark (64 KiB) of unsent bytes on the connection is not
-    /// read from, and producers are paused; above the cap (16 MiB) it is aborted with `Reason::LimitExceeded`.
+    /// At the high watermark of unsent bytes (64 KiB), reading from the connection stops and its producer is paused; above the
+    /// cap (16 MiB) it is aborted with `Reason::LimitExceeded`.
     pub fn write(&self, data: impl AsRef<[u8]>) {
         self.0.write(data.as_ref());
     }
 
-    /// Writes each of `pieces`, in order; the same as writing them one by one, and cheaper.
+    /// Writes each of `pieces`, in order; cheaper than writing them one by one.
     ///
     /// # Examples
     /// ```
@@ -173,13 +174,13 @@ impl Transport {
         self.0.write_sequence(pieces);
     }
 
-    /// Sends `data` after everything written before, as [`write`](Self::write) does, without a copy of it: for one message to many
-    /// connections, which is in memory once however many have not sent it yet, and for large ones.
+    /// Sends `data` after everything written before, as [`write`](Self::write) does, without copying it. Use it for one message
+    /// to many connections, which is then in memory only once, and for large ones.
     ///
-    /// They count as written bytes like all others, in each connection's limits too. What was written before and after leaves in
-    /// the same system call: a header by `write`, a body by this. Where a layer is on (compression, TLS) it makes its own bytes
-    /// of them: compression once for all connections that compress alike, if they are
-    /// [`compressed_once`](SharedBytes::compressed_once). The bytes are copied where that costs less than to keep them: behind others that are still unsent, if they are fewer than 4 KiB.
+    /// The bytes count towards each connection's limits like all others, and leave in the same system call as what was written
+    /// before and after: a header by `write`, a body by this. A layer (compression, TLS) makes its own bytes of them; if they are
+    /// [`compressed_once`](SharedBytes::compressed_once), compression does so once for all connections that compress alike. Fewer
+    /// than 4 KiB behind other unsent bytes are copied, which costs less than keeping them.
     ///
     /// # Examples
     /// ```
@@ -206,7 +207,7 @@ impl Transport {
         self.0.write_shared(data);
     }
 
-    /// How many written bytes the system has not taken yet.
+    /// The number of written bytes that the system has not taken yet.
     #[must_use]
     pub fn unsent(&self) -> usize {
         self.0.unsent()
@@ -214,20 +215,20 @@ impl Transport {
 
     /// How much of what was written the peer's system has acknowledged, and how much is outstanding.
     ///
-    /// That the system has taken bytes from us says nothing of the peer: its buffer may hold megabytes. Where the system does
-    /// not tell what is acknowledged (it does on Linux), what it has taken counts. It is asked by several system calls: look
-    /// now and then, not at every write.
+    /// Bytes the system has taken from us may not have reached the peer: its send buffer may hold megabytes. On systems that do
+    /// not report acknowledgements (Linux does), bytes taken by the system count as acknowledged. Each call makes several system
+    /// calls: call it now and then, not at every write.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
         self.0.delivery()
     }
 
-    /// Attaches a source of data that is told when to produce; see [`Producer`].
+    /// Registers a producer, which is paused and resumed as the connection sends; see [`Producer`].
     ///
-    /// Two transports that are each other's producers are a relay: when one is closed that does not wait for the other.
+    /// Two transports that are each other's producers form a relay: closing one of them does not wait for the other.
     ///
     /// # Errors
-    /// [`ProducerError::AlreadyRegistered`]; [`ProducerError::Closed`].
+    /// [`ProducerError::AlreadyRegistered`], [`ProducerError::Closed`].
     #[doc(alias = "registerProducer")]
     pub fn register_producer(&self, producer: impl Producer + 'static, streaming: bool) -> Result<(), ProducerError> {
         let Some(source) = producer.as_transport() else { return self.0.register_producer(Box::new(producer), streaming) };
@@ -238,7 +239,7 @@ impl Transport {
         Ok(())
     }
 
-    /// Detaches the producer: it has no more to write. A close that waited for it goes on.
+    /// Unregisters the producer: it has no more to write. A close that waited for it proceeds.
     #[doc(alias = "unregisterProducer")]
     pub fn unregister_producer(&self) {
         self.0.unregister_producer();
@@ -246,31 +247,31 @@ impl Transport {
 }
 
 /// # Closing
-/// Nothing written before is lost to any of these but `abort_connection`. `manual::closing` of the `torsade` crate has the whole
-/// of it.
+/// Except for `abort_connection`, these send everything written before. See `manual::closing` of the `torsade` crate for the
+/// details.
 impl Transport {
     /// Closes the connection once everything written is sent.
     ///
-    /// No more data is delivered from now on. Output goes out through every layer, then our stream ends (FIN).
-    /// `connection_lost` comes with `Reason::ConnectionDone` when the peer has ended its stream too, or at most 250 ms after it
-    /// has acknowledged everything. The socket is kept for a while longer, so that nothing the peer has not read yet is
-    /// lost to a reset: see the manual on closing. If a producer is registered, this waits for
+    /// No more data is delivered from now on. What was written goes out through every layer, then our stream ends (FIN).
+    /// `connection_lost` is called with `Reason::ConnectionDone` when the peer has ended its stream too, or at most 250 ms after
+    /// it has acknowledged everything. The socket is kept a while longer, so that a reset does not destroy what the peer has not
+    /// read yet: see the manual on closing. If a producer is registered, this waits for
     /// [`unregister_producer`](Self::unregister_producer), within the limit below; a transport as producer unregisters itself.
     ///
     /// # Limits
-    /// If the peer acknowledges nothing for 120 s ([`set_close_timeout`](Self::set_close_timeout)), there being anything to
-    /// acknowledge or not, the connection is reset, with `Reason::TimedOut`.
+    /// If the peer acknowledges nothing for 120 s ([`set_close_timeout`](Self::set_close_timeout)), whether or not there is
+    /// anything to acknowledge, the connection is reset, with `Reason::TimedOut`.
     #[doc(alias = "loseConnection")]
     #[doc(alias = "close")]
     pub fn lose_connection(&self) {
         self.0.lose_connection();
     }
 
-    /// Ends our stream (FIN) once everything written is sent, and keeps reading.
+    /// Half-closes: ends our stream (FIN) once everything written is sent, and keeps reading.
     ///
-    /// The protocol's `write_connection_lost` comes when it is done. Once the peer's stream has ended as well, the
-    /// connection is lost. A pull producer is waited for until [`unregister_producer`](Self::unregister_producer), a push
-    /// producer is not.
+    /// The protocol's `write_connection_lost` is called when that is done. Once the peer's stream has ended as well, the
+    /// connection is lost. It waits for a pull producer until [`unregister_producer`](Self::unregister_producer), but not for a
+    /// push producer.
     #[doc(alias = "loseWriteConnection")]
     #[doc(alias = "shutdown")]
     pub fn lose_write_connection(&self) {
@@ -279,13 +280,13 @@ impl Transport {
 
     /// Closes the connection at once: unsent bytes are dropped and the peer sees a reset (RST).
     ///
-    /// `connection_lost` comes from the loop, with `Reason::ConnectionAborted`; no data is delivered before it.
+    /// `connection_lost` is called from the loop, with `Reason::ConnectionAborted`; no data is delivered before it.
     #[doc(alias = "abortConnection")]
     pub fn abort_connection(&self) {
         self.0.abort_connection();
     }
 
-    /// Whether it is being closed from our side.
+    /// Returns whether our side is closing the connection.
     #[doc(alias = "disconnecting")]
     #[must_use]
     pub fn is_closing(&self) -> bool {
@@ -294,34 +295,34 @@ impl Transport {
 }
 
 /// # Reading
-/// Data comes by itself, in `data_received`; these hold it back.
+/// Data is delivered by `data_received` without being asked for; these methods hold it back.
 impl Transport {
-    /// Reads and delivers nothing more, from the end of this callback until resumed.
+    /// Pauses reading: nothing more is delivered after this callback until resumed.
     ///
-    /// That the peer resets the connection is noticed all the same.
+    /// A reset by the peer is still noticed.
     #[doc(alias = "pauseProducing")]
     pub fn pause_producing(&self) {
         self.0.pause_producing();
     }
 
-    /// Reads and delivers again, from the next turn on.
+    /// Resumes reading, from the next turn on.
     #[doc(alias = "resumeProducing")]
     pub fn resume_producing(&self) {
         self.0.resume_producing();
     }
 
-    /// Whether data is wanted now: not paused, not closing, own output not congested.
+    /// Returns whether data is wanted now: reading is not paused, the connection is not closing, and its output is not congested.
     ///
-    /// A framing protocol looks at this between messages, and goes on in `reading_resumed`.
+    /// A framing protocol checks this between messages, and continues in `reading_resumed`.
     #[must_use]
     pub fn is_reading(&self) -> bool {
         self.0.is_reading()
     }
 
-    /// Gives back bytes that were delivered too early: they are delivered again, before all others, in a later turn.
-    /// Once the peer's stream has ended (`read_connection_lost`) nothing is delivered any more, these neither.
+    /// Gives back bytes that were delivered too early. They are delivered again in a later turn, before all others. After the
+    /// peer's stream has ended (`read_connection_lost`) nothing more is delivered, including these.
     ///
-    /// During a TLS handshake they came in plaintext, and end the connection with `Reason::Tls`.
+    /// During a TLS handshake such bytes are plaintext, and giving them back ends the connection with `Reason::Tls`.
     pub fn unread(&self, data: &[u8]) {
         self.0.unread(data);
     }
@@ -329,11 +330,11 @@ impl Transport {
 
 /// # Tasks
 impl Transport {
-    /// Runs an `async` task that belongs to this connection: it is first polled in this turn or the next, never in this call.
+    /// Runs an `async` task that belongs to this connection. It is first polled in this turn or the next, never during this call.
     ///
-    /// An error or a panic in it closes the connection, like one in a callback. It is dropped right after
-    /// `connection_lost`, where it waits; once the connection is lost, `task` is not called at all. Tasks of one
-    /// connection run side by side: where answers must keep the order of requests, pause reading meanwhile.
+    /// An error or panic of the task closes the connection, like one in a callback. The task is dropped right after
+    /// `connection_lost`, at whatever it awaits; if the connection is already lost, `task` is not called at all. Tasks of one
+    /// connection run concurrently: where responses must keep the order of requests, pause reading meanwhile.
     ///
     /// # Examples
     /// ```
@@ -363,7 +364,7 @@ impl Transport {
     {
         let Some(tasks) = self.0.tasks() else { return };
         let transport = self.clone();
-        // Inside, so that nothing of the task runs before this returns.
+        // Called inside the task, so that no part of it runs before this returns.
         let spawned = tasks.spawn(self.reactor(), async move { task(transport).await.settle().into_result().await });
         let connection = Rc::clone(&self.0);
         let told = spawned.into_deferred().add_errback(move |failure| {
@@ -385,14 +386,14 @@ impl Transport {
 
 /// For layers and adapters.
 impl Transport {
-    /// What is behind it: for layers between two transports, which pass on what they do not change.
+    /// The implementation: for layers between two transports, which pass on what they do not change.
     #[must_use]
     pub fn connection(&self) -> &dyn Connection {
         &*self.0
     }
 
-    /// For adapters, where TLS was switched on past them: `rest` is what they still have, which came in plaintext behind the
-    /// switch. It ends the connection, as injected. False if there is nothing.
+    /// For adapters when TLS was switched on without them: `rest` is plaintext they still hold, received after the switch. It
+    /// ends the connection, as injected. Returns false if it is empty.
     pub(crate) fn refuse_plaintext(&self, rest: &[u8]) -> bool {
         match rest.len() {
             0 => return false,
@@ -403,7 +404,7 @@ impl Transport {
     }
 }
 
-// Below the blocks above, since rustdoc lists them in this order.
+// Declared below the blocks above because rustdoc lists them in this order.
 pub(crate) mod compression;
 pub(crate) mod limits;
 mod socket;

@@ -1,6 +1,6 @@
 //! The classic small services: echo, discard, chargen, quote of the day, who, time and daytime.
 //!
-//! Good for first steps and for tests. On an open network, attackers have more use for some of them than users.
+//! Useful for first steps and for tests. On an open network, some of them are more useful to attackers than to users.
 
 mod chargen;
 mod time;
@@ -37,7 +37,7 @@ impl Protocol for Echo {
     }
 }
 
-/// To whoever has sent it. Two of them that are made to talk to each other never end.
+/// Replies to the sender. Two of them made to talk to each other never stop.
 impl DatagramProtocol for Echo {
     fn datagram_received(&mut self, transport: &DatagramTransport, data: &[u8], from: &Address) -> Result {
         transport.write_to(data, from);
@@ -45,7 +45,7 @@ impl DatagramProtocol for Echo {
     }
 }
 
-/// Discards whatever it receives (RFC 863).
+/// Discards everything it receives (RFC 863).
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has no state")]
 pub struct Discard;
@@ -99,7 +99,7 @@ impl Protocol for Qotd {
 pub struct Who(Qotd);
 
 impl Who {
-    /// Sends `users` unchanged: a line for each.
+    /// Sends `users` unchanged: one per line.
     #[doc(alias = "getUsers")]
     #[must_use]
     pub fn new(users: impl Into<Vec<u8>>) -> Self {

@@ -1,75 +1,76 @@
-//! How much work a connection may do in one turn, so that input which is cheap to send and expensive to take holds nobody up.
+//! Limits the work of a connection in a turn, so that input that is cheap to send and expensive to process does not hold up
+//! others.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use torsade_reactor::Reactor;
 
-/// The work of all connections together that are ready in a turn, in units; each has an equal share.
+/// The work of all ready connections together in a turn, in units; each gets an equal share.
 const TURN: u64 = 500_000;
 
-/// The least and the most that a share may be. The most is enough to inflate 64 KiB of ordinary text, with room to spare, so that
-/// a single connection reads whole buffers.
+/// The least and the most a share can be. The most is more than enough to inflate 64 KiB of ordinary text, so that a single
+/// connection reads whole buffers.
 const LEAST: u64 = 6_000;
 const MOST: u64 = 250_000;
 
-/// A step of at least this many units is expensive: shares are not meant for it.
+/// A step of at least this many units is expensive, and is limited apart from the shares.
 const EXPENSIVE: u64 = 100_000;
 
 /// What all connections of a reactor share in a turn.
 #[derive(Debug, Default)]
 pub struct Turn {
     number: Cell<u64>,
-    /// How many connections are ready, and what each may do.
+    /// The number of ready connections, and the share of each.
     ready: Cell<usize>,
     share: Cell<i64>,
-    /// The number of a turn, and the work that may still be done in it in expensive steps.
+    /// A turn's number, and the work left in it for expensive steps.
     expensive: Cell<(u64, i64)>,
 }
 
 /// The work that a connection may still do in this turn.
 ///
-/// A unit is about a nanosecond. Code that takes input on behalf of a connection counts here what that costs, by the table
-/// in [`weight`], and stops when the next step [is not allowed](Self::allows): the rest is taken in a later turn, before
-/// anything else is read. A step that cost more than was left is paid for in the turns that follow. Work is
-/// counted, not timed: the same input takes the same turns on every machine, and in a simulation.
+/// A unit is about a nanosecond. Code that processes a connection's input counts its cost here, by the table in [`weight`], and
+/// stops when the next step [is not allowed](Self::allows): the rest is processed in a later turn, before anything else is read.
+/// A step that costs more than was left is paid for in the following turns. Work is counted, not timed: the same input takes the
+/// same number of turns on every machine, and in a simulation.
 #[derive(Debug, Default)]
 pub struct Work {
     left: Cell<i64>,
-    /// Data was wanted when somebody looked, and nothing was asked of the connection since that could have changed that.
+    /// Whether data was wanted at the last check, and nothing was called on the connection since that could change it.
     wanted: Cell<bool>,
     turn: Rc<Turn>,
 }
 
-/// What each step costs, in units.
+/// The cost of each step, in units.
 ///
-/// About the nanoseconds that the most expensive input of each kind takes. Those of deflate were measured on the codec alone, the
-/// others are estimates. `cargo run --release -p torsade-bench --all-features --bin hostile` checks all of them against the
-/// clock: it prints how long a turn with 64 peers of each kind takes. Bytes of a plain stream are not counted: the size of a read
-/// bounds them.
+/// About the nanoseconds needed for the most expensive input of each kind. Those of deflate were measured on the codec alone, the
+/// others are estimates. `cargo run --release -p torsade-bench --all-features --bin hostile` checks them against the clock: it
+/// prints how long a turn with 64 peers of each kind takes. Bytes of a plain stream are not counted, because the size of a read
+/// limits them.
 pub mod weight {
-    /// Bytes of a file that the system sends by itself for a unit.
+    /// Bytes of a file per unit, when the system sends it by itself.
     pub const FILE_BYTES: u64 = 8;
 
-    /// A datagram that is received: a call of the system, most of all.
+    /// A received datagram: mostly the system call.
     pub const DATAGRAM: u64 = 1_500;
-    /// Bytes of a datagram that cost a unit.
+    /// Bytes of a datagram per unit.
     pub const DATAGRAM_BYTES: u64 = 4;
 
-    /// A message that a framing protocol delivers, besides what the user does with it.
+    /// A message delivered by a framing protocol, without the user's own work.
     pub const MESSAGE: u64 = 64;
 
-    /// A byte that a decompressor gives: 1.3 ns for text in deflate, less in others.
+    /// A byte of decompressor output: 1.3 ns for text in deflate, less in others.
     pub const PLAIN: u64 = 2;
 
-    /// A byte of a deflate block that a decompressor takes, up to [`DEFLATE_BLOCK`] for a block: code tables cost most.
+    /// A byte of a deflate block, up to [`DEFLATE_BLOCK`] per block: code tables cost most.
     pub const DEFLATE: u64 = 105;
-    /// The most expensive block of deflate, besides the bytes it gives: one with two full code tables takes 2,900 ns for 28
-    /// bytes. (Small tables take 450 ns for 11 bytes, fixed codes 29 ns for 10 bits, a stored block 23 ns for 5 bytes.)
+    /// The most expensive deflate block, apart from its output: one with two full code tables takes 2,900 ns for 28 bytes. (Small
+    /// tables take 450 ns for 11 bytes, fixed codes 29 ns for 10 bits, a stored block 23 ns for 5 bytes.)
     pub const DEFLATE_BLOCK: u64 = 3_000;
     /// The beginning and the end of a stream of the deflate family, or of a gzip member.
     pub const DEFLATE_STREAM: u64 = 700;
-    /// Bytes of a dictionary that are copied into a decompressor's window for a unit.
+    /// Bytes of a dictionary per unit, copied into a decompressor's window.
     pub const DICTIONARY_BYTES: u64 = 8;
     /// A byte of a gzip header.
     pub const GZIP_HEADER: u64 = 3;
@@ -78,11 +79,11 @@ pub mod weight {
     pub const TLS_RECORD: u64 = 300;
     /// A byte of a TLS record.
     pub const TLS: u64 = 1;
-    /// A record that gives no data: it may change the keys.
+    /// A record without data: it may change the keys.
     pub const TLS_SILENT: u64 = 3_000;
-    /// A byte of a handshake's record, up to [`TLS_HANDSHAKE_RECORD`] for a record: large ones have keys and certificates.
+    /// A byte of a handshake record, up to [`TLS_HANDSHAKE_RECORD`] per record: large ones contain keys and certificates.
     pub const TLS_HANDSHAKE: u64 = 700;
-    /// The most expensive record of a handshake.
+    /// The most expensive handshake record.
     pub const TLS_HANDSHAKE_RECORD: u64 = 200_000;
 
     /// A byte of a zstd frame's header.
@@ -91,21 +92,21 @@ pub mod weight {
     pub const ZSTD_FRAME: u64 = 700;
     /// A call of zstd's decoder, for a block or its header.
     pub const ZSTD_CALL: u64 = 100;
-    /// A byte of a zstd block, up to [`ZSTD_BLOCK`] for a block: as in deflate, tables cost most.
+    /// A byte of a zstd block, up to [`ZSTD_BLOCK`] per block: as in deflate, tables cost most.
     pub const ZSTD: u64 = 100;
-    /// The most expensive block of zstd, besides the bytes it gives.
+    /// The most expensive zstd block, apart from its output.
     pub const ZSTD_BLOCK: u64 = 10_000;
 
-    /// A piece of an lz4 frame: a header, a block or its size.
+    /// A part of an lz4 frame: a header, a block or its size.
     pub const LZ4_PIECE: u64 = 20;
     /// A byte of an lz4 block.
     pub const LZ4: u64 = 1;
-    /// A byte that an lz4 block gives.
+    /// A byte of lz4 output.
     pub const LZ4_PLAIN: u64 = 1;
 }
 
 impl Turn {
-    /// The share of each connection in a turn in which `ready` of them are.
+    /// The share of each connection in a turn with `ready` ready connections.
     #[inline]
     fn share(&self, ready: usize) -> i64 {
         if self.ready.replace(ready) != ready || self.share.get() == 0 {
@@ -114,7 +115,7 @@ impl Turn {
         self.share.get()
     }
 
-    /// The work that may still be done in this turn in expensive steps: at first twice the shares of all.
+    /// The work left in this turn for expensive steps; at first twice the sum of all shares.
     fn expensive_left(&self) -> i64 {
         let (number, left) = self.expensive.get();
         if number == self.number.get() { left } else { 2 * self.share.get() * self.ready.get().max(1) as i64 }
@@ -128,7 +129,7 @@ impl Work {
         Self { left: Cell::new(0), wanted: Cell::new(false), turn }
     }
 
-    /// Work without a bound; for what belongs to no connection.
+    /// Unlimited work, for what belongs to no connection.
     #[must_use]
     pub fn unlimited() -> Self {
         let work = Self::default();
@@ -137,7 +138,7 @@ impl Work {
         work
     }
 
-    /// A turn begins for this connection.
+    /// Begins a turn for this connection.
     #[inline]
     pub fn begin_turn(&self, reactor: &Reactor) {
         if self.is_left() && self.left.get() == self.turn.share.get() {
@@ -148,7 +149,7 @@ impl Work {
         self.left.set(self.left.get().saturating_add(share).min(share));
     }
 
-    /// Counts what was done.
+    /// Counts work that was done.
     #[inline]
     pub fn spend(&self, units: u64) {
         let units = i64::try_from(units).unwrap_or(i64::MAX);
@@ -158,18 +159,18 @@ impl Work {
         }
     }
 
-    /// Whether a step may be made now that may cost `units`. Of expensive steps, such as a block that can only be decoded whole,
-    /// all connections together may make about twice the sum of their shares in a turn.
+    /// Returns whether a step that may cost `units` is allowed now. Expensive steps, such as decoding a block that can only be
+    /// decoded whole, are limited for all connections together to about twice the sum of their shares in a turn.
     #[must_use]
     pub fn allows(&self, units: u64) -> bool {
         let allowed = self.is_left() && (units < EXPENSIVE || self.turn.expensive_left() > 0);
         if !allowed {
-            self.spend(1); // so that `begin_turn` does not take the share for untouched
+            self.spend(1); // so that `begin_turn` does not take the share for unspent
         }
         allowed
     }
 
-    /// Spends `units` if anything is left; says whether it was.
+    /// Spends `units` if anything is left. Returns whether it was.
     #[inline]
     pub fn take(&self, units: u64) -> bool {
         let left = self.left.get();
@@ -180,32 +181,32 @@ impl Work {
         true
     }
 
-    /// The connection wants data: until [`reconsider`](Self::reconsider) that need not be looked at again.
+    /// Notes that the connection wants data, so this need not be checked again until [`reconsider`](Self::reconsider).
     #[inline]
     pub fn note_wanted(&self) {
         self.wanted.set(true);
     }
 
-    /// Something was asked of the connection after which it may not want data any more.
+    /// Notes a call after which the connection may not want data any more.
     #[inline]
     pub fn reconsider(&self) {
         self.wanted.set(false);
     }
 
-    /// Takes what a message costs and says true, if data is known to be wanted and something is left. Otherwise
-    /// [`can_deliver`](crate::spi::Connection::can_deliver) is to be asked.
+    /// Spends the cost of a message and returns true if data is known to be wanted and work is left. Otherwise ask
+    /// [`can_deliver`](crate::spi::Connection::can_deliver).
     #[inline]
     pub fn take_message(&self) -> bool {
         self.wanted.get() && self.take(weight::MESSAGE)
     }
 
-    /// The units that are left.
+    /// The units left.
     #[must_use]
     pub fn left(&self) -> u64 {
         self.left.get().try_into().unwrap_or(0)
     }
 
-    /// Whether an ordinary step may be made now.
+    /// Returns whether an ordinary step is allowed now.
     #[must_use]
     #[inline]
     pub fn is_left(&self) -> bool {

@@ -13,7 +13,7 @@ use crate::address::{Address, AddressError};
 use crate::endpoint_error::EndpointError;
 use crate::reason::Reason;
 
-/// Why a connection could not be made; what `client_connection_failed` is given.
+/// Why a connection could not be made, as passed to `client_connection_failed`.
 #[doc(alias = "getConnectError")]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -22,37 +22,37 @@ pub enum ConnectError {
     Address(AddressError),
     /// `connect` was called while the connector is connecting or connected.
     AlreadyConnected,
-    /// What the endpoint names cannot be used: a file of certificates, for instance.
+    /// Something the endpoint refers to cannot be used, such as a certificate file.
     Configuration(Rc<dyn Error>),
     /// The endpoint could not be understood.
     Endpoint(EndpointError),
-    /// None of the name's addresses could be connected to; what came of each. If nobody listens at any of them, that is
-    /// [`Refused`](Self::Refused).
+    /// None of the name's addresses could be connected to; holds the error of each. If every address refused the connection, the
+    /// error is [`Refused`](Self::Refused) instead.
     EveryAddress(Vec<(Address, io::Error)>),
     /// The factory's `build_protocol` panicked.
     Factory(Panic),
-    /// The system refused the attempt: no route, no descriptors, not permitted.
+    /// The system refused the attempt: no route, no free descriptors, no permission.
     #[doc(alias = "BadFileError")]
     #[doc(alias = "ConnectBindError")]
     #[doc(alias = "NoRouteError")]
     #[doc(alias = "TCPTimedOutError")]
     Io(io::Error),
-    /// The connection was lost again before it could be used: the handshake of TLS failed, for instance.
+    /// The connection was made but lost before it could be used, for example because the TLS handshake failed.
     Lost(Reason),
-    /// The factory built no protocol, so the connection was closed again.
+    /// The factory built no protocol, so the connection was closed.
     NoProtocol,
-    /// `stop_connecting` was called while nothing was being connected.
+    /// `stop_connecting` was called while no attempt was under way.
     #[doc(alias = "NotConnectingError")]
     NotConnecting,
-    /// Nobody listens there.
+    /// Nothing listens at the address.
     #[doc(alias = "ConnectionRefusedError")]
     Refused,
     /// The reactor is stopping.
     ShuttingDown,
-    /// It was not established within the time given (30 s unless set), which includes looking up the name.
+    /// The connection was not established within the timeout (default 30 s), which includes looking up the name.
     #[doc(alias = "TimeoutError")]
     TimedOut(Duration),
-    /// The host name was not looked up, since 1,024 others are waiting to be. Try again later, or connect to an address.
+    /// The host name was not looked up because 1,024 look-ups are already waiting. Try again later, or connect to an address.
     TooManyLookUps {
         /// The name.
         name: String,
@@ -63,7 +63,7 @@ pub enum ConnectError {
     UnknownHost {
         /// The name.
         name: String,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
     /// `stop_connecting` or `disconnect` ended the attempt.
@@ -139,7 +139,7 @@ impl From<EndpointError> for ConnectError {
     }
 }
 
-/// The system's errors are copied by their numbers, all others of `io::Error` by their kinds and texts.
+/// A system error is copied by its number; any other `io::Error` by its kind and text.
 impl Clone for ConnectError {
     fn clone(&self) -> Self {
         match self {

@@ -1,11 +1,11 @@
-//! How a connection is made.
+//! Options of an outgoing connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use torsade_reactor::SocketOptions;
 
-/// How a connection is made.
+/// Options of an outgoing connection.
 ///
 /// # Examples
 /// ```
@@ -18,23 +18,23 @@ use torsade_reactor::SocketOptions;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
 pub struct ConnectOptions {
-    /// How long it may take to connect, with the look-up of the name and the attempts at all addresses; 30 s unless set, as in
-    /// Twisted.
+    /// How long connecting may take in all, including looking up the name and trying every address. Default 30 s, as in Twisted.
     pub timeout: Duration,
-    /// How long one address of a name is given before the next is tried beside it; 250 ms unless set (RFC 8305, 8; Twisted's
-    /// `HostnameEndpoint` has 300 ms).
+    /// How long to wait for one of a name's addresses before trying the next in parallel. Default 250 ms (RFC 8305, 8; Twisted's
+    /// `HostnameEndpoint` uses 300 ms).
     #[doc(alias = "attemptDelay")]
     pub attempt_delay: Duration,
-    /// How long one address is given to answer, whatever others do; none unless set, which leaves it to
-    /// [`timeout`](Self::timeout). An address that is given up is noted in [`ConnectError::EveryAddress`](crate::ConnectError).
+    /// How long a single address may take to answer. Default `None`: only [`timeout`](Self::timeout) applies. An address that
+    /// times out is listed in [`ConnectError::EveryAddress`](crate::ConnectError).
     pub attempt_timeout: Option<Duration>,
-    /// The address on our side, with port 0 for any that is free; none unless set, which leaves it to the system. One that is not
-    /// ours is `AddrNotAvailable`, a port that is in use `AddrInUse`, also for some time after a connection from it was closed.
+    /// The local address to connect from; port 0 takes any free port. Default `None`: the system chooses. An address that is not
+    /// local fails with `AddrNotAvailable`. A port in use fails with `AddrInUse`, which includes a port whose last connection was
+    /// closed a short while ago.
     ///
-    /// Addresses of the other family are not tried then, which is noted like a failure. It is not used for UNIX sockets.
+    /// Addresses of the other IP version are then not tried, and count as failed. UNIX sockets ignore this option.
     #[doc(alias = "bindAddress")]
     pub bind_address: Option<SocketAddr>,
-    /// What the system is told about the socket.
+    /// Options of the socket.
     pub socket: SocketOptions,
 }
 

@@ -20,56 +20,56 @@ pub enum ConnectorState {
     Disconnected,
 }
 
-/// What is behind a [`Connector`].
+/// What a [`Connector`] is a handle to.
 pub trait Connect {
-    /// As [`Connector::connect`].
+    /// See [`Connector::connect`].
     ///
     /// # Errors
-    /// As [`Connector::connect`].
+    /// See [`Connector::connect`].
     fn connect(self: Rc<Self>) -> Result<(), ConnectError>;
 
-    /// As [`Connector::stop_connecting`].
+    /// See [`Connector::stop_connecting`].
     ///
     /// # Errors
-    /// As [`Connector::stop_connecting`].
+    /// See [`Connector::stop_connecting`].
     fn stop_connecting(self: Rc<Self>) -> Result<(), ConnectError>;
 
-    /// As [`Connector::disconnect`].
+    /// See [`Connector::disconnect`].
     fn disconnect(self: Rc<Self>);
 
-    /// As [`Connector::destination`].
+    /// See [`Connector::destination`].
     fn destination(&self) -> &Destination;
 
-    /// As [`Connector::state`].
+    /// See [`Connector::state`].
     fn state(&self) -> ConnectorState;
 
-    /// As [`Connector::reactor`].
+    /// See [`Connector::reactor`].
     fn reactor(&self) -> &Reactor;
 }
 
 /// An outgoing connection, from one attempt to the next; a cheap handle.
 ///
-/// It can be used again: [`connect`](Self::connect) in a hook of the factory connects anew.
+/// A connector can be reused: calling [`connect`](Self::connect) in a hook of the factory connects again.
 #[derive(Clone)]
 #[doc(alias = "IConnector")]
 pub struct Connector(Rc<dyn Connect>);
 
 impl Connector {
-    /// Wraps what does the work.
+    /// Wraps an implementation.
     #[must_use]
     pub fn new(connect: Rc<dyn Connect>) -> Self {
         Self(connect)
     }
 
-    /// Begins an attempt; the factory's `started_connecting` comes in the next turn.
+    /// Begins an attempt. The factory's `started_connecting` is called in the next turn.
     ///
     /// # Errors
-    /// [`ConnectError::AlreadyConnected`]; [`ConnectError::ShuttingDown`].
+    /// [`ConnectError::AlreadyConnected`], [`ConnectError::ShuttingDown`].
     pub fn connect(&self) -> Result<(), ConnectError> {
         Rc::clone(&self.0).connect()
     }
 
-    /// Ends the attempt that is under way: the factory's `client_connection_failed` comes with `UserError`.
+    /// Ends the attempt under way: the factory's `client_connection_failed` is called with `UserError`.
     ///
     /// # Errors
     /// [`ConnectError::NotConnecting`].
@@ -78,8 +78,8 @@ impl Connector {
         Rc::clone(&self.0).stop_connecting()
     }
 
-    /// Ends whatever is there: an attempt as by [`stop_connecting`](Self::stop_connecting), a connection as by
-    /// [`lose_connection`](crate::Transport::lose_connection).
+    /// Ends an attempt as [`stop_connecting`](Self::stop_connecting) does, or a connection as
+    /// [`lose_connection`](crate::Transport::lose_connection) does.
     pub fn disconnect(&self) {
         Rc::clone(&self.0).disconnect();
     }
@@ -91,7 +91,7 @@ impl Connector {
         self.0.destination()
     }
 
-    /// What it is doing.
+    /// The current state.
     #[must_use]
     pub fn state(&self) -> ConnectorState {
         self.0.state()

@@ -1,4 +1,4 @@
-//! A client that connects again.
+//! A client that reconnects.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -14,12 +14,11 @@ use crate::factory::{ClientFactory, Factory};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 
-/// Wraps a factory so that a connection that failed or was lost is made again, after longer and longer waits.
+/// Wraps a factory so that a failed or lost connection is made again, after increasing delays.
 ///
-/// The first wait is 1 s; each further one is 2.718 times longer, at most 1 hour, and varied by up to 11.96 % either
-/// way so that clients of a restarted server do not all return at once. The application calls
-/// [`Backoff::reset_delay`] once a connection has proved good. (In Twisted jitter may exceed the longest
-/// wait, and before 26.4 the first one was 2.7 s.)
+/// The first delay is 1 s; each further one is 2.718 times longer, up to 1 hour, and varied at random by up to 11.96 % either
+/// way, so that the clients of a restarted server do not all return at once. Call [`Backoff::reset_delay`] once a connection has
+/// proved good. (In Twisted jitter may exceed the maximum delay, and before 26.4 the first delay was 2.7 s.)
 ///
 /// # Examples
 /// ```no_run
@@ -44,7 +43,7 @@ pub struct ReconnectingClientFactory<F> {
     max_retries: Option<u32>,
 }
 
-/// The state of a [`ReconnectingClientFactory`], for the application; a cheap handle.
+/// The retry state of a [`ReconnectingClientFactory`], for the application to control; a cheap handle.
 #[derive(Clone)]
 pub struct Backoff(Rc<BackoffState>);
 
@@ -56,13 +55,13 @@ struct BackoffState {
 }
 
 impl<F: ClientFactory> ReconnectingClientFactory<F> {
-    /// Wraps `inner`, whose hooks are called as well.
+    /// Wraps `inner`. Its hooks are still called.
     #[must_use]
     pub fn new(inner: F) -> Self {
         Self::with_backoff(|_| inner)
     }
 
-    /// Wraps the factory that `make` makes, which is given the [`Backoff`] for the protocols that it will build.
+    /// Wraps the factory that `make` returns. `make` is given the [`Backoff`], to pass on to the protocols it will build.
     ///
     /// # Examples
     /// ```
@@ -102,7 +101,7 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
         }
     }
 
-    /// Sets the first wait; 1 s unless set.
+    /// Sets the first delay; default 1 s.
     #[doc(alias = "initialDelay")]
     #[must_use]
     pub fn initial_delay(mut self, delay: Duration) -> Self {
@@ -110,7 +109,7 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
         self
     }
 
-    /// Sets the longest wait; 1 hour unless set. Jitter does not exceed it.
+    /// Sets the maximum delay; default 1 hour. Jitter does not exceed it.
     #[doc(alias = "maxDelay")]
     #[must_use]
     pub fn max_delay(mut self, delay: Duration) -> Self {
@@ -118,21 +117,21 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
         self
     }
 
-    /// Sets how much longer each wait is than the one before; 2.718 unless set, below 1 taken as 1.
+    /// Sets the factor by which each delay is longer than the one before; default 2.718. Values below 1 count as 1.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor.max(1.0);
         self
     }
 
-    /// Sets the fraction by which a wait is varied, from 0 to 1; 0.1196 unless set.
+    /// Sets the fraction by which a delay is varied, from 0 to 1; default 0.1196.
     #[must_use]
     pub fn jitter(mut self, jitter: f64) -> Self {
         self.jitter = jitter.clamp(0.0, 1.0);
         self
     }
 
-    /// Gives up after this many attempts in a row; no limit unless set.
+    /// Gives up after this many attempts in a row; default no limit.
     #[doc(alias = "maxRetries")]
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
@@ -140,7 +139,7 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
         self
     }
 
-    /// The handle by which the application resets the wait or ends the retries.
+    /// The handle with which the application resets the delay or ends the retries.
     #[must_use]
     pub fn backoff(&self) -> Backoff {
         self.backoff.clone()
@@ -162,7 +161,7 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
         log::warn!("connecting to {} again in {delay:?}", connector.destination());
         let again = connector.clone();
         let call = connector.reactor().call_later(delay, move || {
-            // An error says that the application has connected by itself meanwhile, which is what is wanted.
+            // On an error the application has already connected by itself, which is fine.
             if let Err(error) = again.connect() {
                 log::debug!("not connecting again: {error}");
             }
@@ -170,13 +169,13 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
         state.waiting.replace(Some(call));
     }
 
-    /// The wait before the retry after `retries` others, varied by `random`.
+    /// The delay before the next retry, given the number of retries so far; varied by `random`.
     fn delay(&self, retries: u32, random: u64) -> Duration {
         let exponent = i32::try_from(retries).unwrap_or(i32::MAX);
-        // Not infinitely often: a first wait of nothing would not be a number.
+        // Clamped, because infinity times a first delay of zero is not a number.
         let times = self.factor.powi(exponent).min(f64::MAX);
         let plain = (self.initial_delay.as_secs_f64() * times).min(self.max_delay.as_secs_f64());
-        // From -1 to 1, evenly.
+        // Uniform from -1 to 1.
         #[expect(clippy::cast_precision_loss, reason = "chance needs no exactness")]
         let varied = 2.0 * (random as f64 / u64::MAX as f64) - 1.0;
         Duration::try_from_secs_f64(plain * (1.0 + self.jitter * varied)).unwrap_or(self.max_delay).min(self.max_delay)
@@ -184,13 +183,13 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
 }
 
 impl Backoff {
-    /// Makes the next wait the first one again; to be called once a connection has proved good.
+    /// Makes the next delay the initial one again. Call this once a connection has proved good.
     #[doc(alias = "resetDelay")]
     pub fn reset_delay(&self) {
         self.0.retries.set(0);
     }
 
-    /// Ends the retries, and the attempt or wait that is under way. A connection that is established goes on.
+    /// Ends the retries, including an attempt or delay under way. An established connection stays open.
     #[doc(alias = "stopTrying")]
     pub fn stop_trying(&self) {
         self.0.stopped.set(true);
@@ -200,12 +199,12 @@ impl Backoff {
         }
         let connector = self.0.connector.take();
         if let Some(connector) = connector {
-            // An error says that nothing is being connected, which is what is wanted.
+            // On an error nothing was being connected, which is fine.
             connector.stop_connecting().ok();
         }
     }
 
-    /// How many attempts have been made since the last reset, without the first.
+    /// The number of retries since the last reset.
     #[must_use]
     pub fn retries(&self) -> u32 {
         self.0.retries.get()
@@ -218,7 +217,7 @@ impl<F: ClientFactory> Factory for ReconnectingClientFactory<F> {
     }
 
     fn stop_factory(&mut self) {
-        // The connector owns this factory: keeping it would make a cycle.
+        // The connector owns this factory: keeping the connector would make a cycle.
         self.backoff.0.connector.take();
         self.inner.stop_factory();
     }
@@ -232,7 +231,7 @@ impl<F: ClientFactory> ClientFactory for ReconnectingClientFactory<F> {
     fn started_connecting(&mut self, connector: &Connector) -> Result {
         self.backoff.0.connector.replace(Some(connector.clone()));
         if self.backoff.0.stopped.get() {
-            // Told to stop before it had begun.
+            // Stopped before the attempt began.
             connector.stop_connecting().ok();
         }
         self.inner.started_connecting(connector)

@@ -3,29 +3,30 @@ use std::sync::{Arc, OnceLock};
 
 use super::Format;
 
-/// What a trained dictionary of zstd begins with, RFC 8878, 5; its id follows.
+/// The magic number of a trained zstd dictionary (RFC 8878, 5); its id follows.
 const TRAINED: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
 
-/// Bytes that both ends know before the first message, so that even that is compressed against something.
+/// Bytes that both ends know before the first message, so that even the first message compresses well.
 ///
-/// What it holds is typical text: keys, phrases and whole messages as they are sent, the most frequent at the end. Deflate and
-/// lz4 use the last 32 KiB, zstd all of it. The example `torsade_dictionary` makes one from a log of
-/// messages, and prints what it saves. Clones share the bytes: a server makes one, and gives it to each connection.
+/// A dictionary holds typical text: keys, phrases and whole messages, the most frequent ones last. Deflate and lz4 use the last
+/// 32 KiB, zstd all of it. The example `torsade_dictionary` makes one from a log of messages and prints what it saves. Clones
+/// share the bytes, so a server makes one and gives it to each connection.
 ///
 /// | format | how the reader finds the dictionary |
 /// |---|---|
-/// | `deflate` | by the Adler-32 of its bytes, which is in the stream's header (RFC 1950, FDICT) |
-/// | `deflate-raw` | by agreement alone: the last one that it was given |
-/// | `gzip` | not at all: it has none |
-/// | `zstd` | by the id of a trained dictionary, which is in each frame's header; other bytes have none, and are agreed upon |
-/// | `lz4` | by the id of [`with_id`](Self::with_id), in the frame's header; without one by agreement |
+/// | `deflate` | by the Adler-32 of its bytes, in the stream's header (RFC 1950, FDICT) |
+/// | `deflate-raw` | by agreement: the reader uses the last one it was given |
+/// | `gzip` | not supported |
+/// | `zstd` | by the id of a trained dictionary, in each frame's header; by agreement for one without an id |
+/// | `lz4` | by the id from [`with_id`](Self::with_id), in the frame's header; without an id by agreement |
 ///
-/// Both ends need *the same bytes*. With an id, a reader that lacks them ends the connection with
-/// [`NeedDictionary`](super::DecompressErrorKind::NeedDictionary). By agreement nobody can check: a reader with other bytes
-/// gets other text, which the checksum of zstd and lz4 finds at the end of the stream only, and that of raw deflate never.
+/// Both ends need *the same bytes*. With an id, a reader that lacks the dictionary ends the connection with
+/// [`NeedDictionary`](super::DecompressErrorKind::NeedDictionary). Without one nothing is checked in advance: a reader with a
+/// different dictionary decodes different text. The checksum of zstd and lz4 reveals that only at the end of the stream, raw
+/// deflate never does.
 ///
-/// A dictionary is no secret: who can have text compressed beside it learns from lengths what is in it. And it is in every
-/// copy of the program. Leave out passwords, tokens and names of people.
+/// A dictionary is not secret: it is in every copy of the program, and anyone who can have their own text compressed with it can
+/// infer its content from the lengths. Leave out passwords, tokens and names of people.
 ///
 /// ```
 /// use torsade::prelude::*;
@@ -41,22 +42,22 @@ const TRAINED: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
 pub struct Dictionary(Arc<Content>);
 
 struct Content {
-    /// The checksum of the bytes, made when it is first asked for.
+    /// The checksum of the bytes, computed on first use.
     adler: OnceLock<u32>,
     bytes: Box<[u8]>,
     id: Option<u32>,
 }
 
 impl Dictionary {
-    /// A dictionary of these bytes, which are copied once at most.
+    /// Makes a dictionary of these bytes, which are copied at most once.
     ///
-    /// Those that `zstd --train` or the example `torsade_dictionary` have written have an id for zstd in them; all bytes have
-    /// one for deflate.
+    /// Bytes written by `zstd --train` or the example `torsade_dictionary` contain an id for zstd. Deflate computes its id from
+    /// any bytes.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self::with_content(None, bytes.into())
     }
 
-    /// The same, with an id for lz4, which has no rule for them: both ends choose it. Other formats do not use it.
+    /// Makes a dictionary with an id for lz4, which has no rule for ids: both ends choose it. Other formats ignore it.
     pub fn with_id(id: u32, bytes: impl Into<Vec<u8>>) -> Self {
         Self::with_content(Some(id), bytes.into())
     }
@@ -66,7 +67,7 @@ impl Dictionary {
         &self.0.bytes
     }
 
-    /// The id by which streams of this format name the dictionary; none where the two ends have to agree.
+    /// The id by which streams of this format name the dictionary; `None` where the two ends have to agree on it.
     pub fn id(&self, format: Format) -> Option<u32> {
         match format {
             Format::Deflate => Some(*self.0.adler.get_or_init(|| adler2::adler32_slice(self.bytes()))),
@@ -86,7 +87,7 @@ impl Dictionary {
 
 impl Eq for Dictionary {}
 
-/// Equal are the same bytes under the same id.
+/// Two dictionaries are equal if they have the same bytes and the same id.
 impl PartialEq for Dictionary {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || (self.0.id, self.bytes()) == (other.0.id, other.bytes())

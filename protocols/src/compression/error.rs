@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Format;
 
-/// Why compression was not switched on. Nothing has changed when this is returned.
+/// Why compression was not switched on. The connection is unchanged.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CompressionError {
@@ -15,39 +15,39 @@ pub enum CompressionError {
         /// The format asked for.
         wanted: Format,
     },
-    /// The outgoing direction is closed, or being closed.
+    /// The outgoing direction is closed or closing.
     Closed,
-    /// The dictionary begins as one that was trained for the format, and is damaged or cut off: make it anew.
+    /// The dictionary has the header of one trained for the format, but is damaged or truncated: make it again.
     DictionaryInvalid {
         /// The format.
         format: Format,
     },
-    /// The format has no dictionaries: leave it out, or take another format (gzip's twin is [`Format::Deflate`]).
+    /// The format has no dictionaries. Do without one, or use another format ([`Format::Deflate`] instead of gzip).
     DictionaryUnsupported {
         /// The format.
         format: Format,
     },
-    /// The format does not know this level.
+    /// The format does not have this level.
     Level {
         /// The format.
         format: Format,
         /// The level asked for.
         level: u32,
-        /// The lowest it knows.
+        /// The lowest level.
         min: u32,
-        /// The highest it knows.
+        /// The highest level.
         max: u32,
     },
     /// The format's codec is not compiled in.
     NotBuilt {
         /// The format asked for.
         format: Format,
-        /// The cargo feature that brings it.
+        /// The cargo feature that enables it.
         feature: &'static str,
     },
     /// No format has this name.
     UnknownFormat(String),
-    /// This transport cannot be compressed, for instance because it carries datagrams.
+    /// This transport cannot be compressed, for example because it carries datagrams.
     Unsupported,
 }
 
@@ -91,7 +91,7 @@ torsade_reactor::debug_as_display!(CompressionError);
 
 impl Error for CompressionError {}
 
-/// Lets a call take anything that converts into the options, including the options themselves.
+/// Lets a call take any type that converts into the options, including the options themselves.
 impl From<Infallible> for CompressionError {
     fn from(never: Infallible) -> Self {
         match never {}
@@ -100,14 +100,14 @@ impl From<Infallible> for CompressionError {
 
 /// Why a compressed stream could not be read, and where.
 ///
-/// Everything that was decoded before the error has been delivered, and nothing after it is. TCP does not corrupt bytes: the
-/// peer, or somebody in between, has sent something that is not a stream of this format.
+/// Everything decoded before the error was delivered; nothing after it is. TCP does not corrupt bytes, so the peer, or something
+/// in between, has sent data that is not a stream of this format.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct DecompressError {
     /// The format that was being read.
     pub format: Format,
-    /// Bytes of the compressed stream that were taken, which may be a little past the error.
+    /// Compressed bytes read so far; may be slightly past the error.
     pub input_offset: u64,
     /// What is wrong.
     pub kind: DecompressErrorKind,
@@ -137,15 +137,15 @@ impl Error for DecompressError {}
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DecompressErrorKind {
-    /// An announcement arrived in pieces too far apart in time: its first bytes had been delivered as plain already.
+    /// An announcement arrived in pieces too far apart in time: its first bytes had already been delivered as plain.
     AnnouncementSplit,
-    /// The data does not have the checksum that the stream states.
+    /// The data does not match the checksum in the stream.
     Checksum,
-    /// A block that no encoder writes, or a distance that reaches before the beginning.
+    /// A block that no encoder writes, or a distance that reaches back before the beginning.
     Data,
-    /// The header is not one of this format, or has options that do not exist.
+    /// The header is not one of this format, or uses options that do not exist.
     Header,
-    /// The data is not as long as the stream states.
+    /// The data does not have the length stated in the stream.
     Length,
     /// The output is too many times larger than the input.
     LimitRatio {
@@ -157,24 +157,24 @@ pub enum DecompressErrorKind {
         /// The limit in bytes, [`Decompression::max_total`](super::Decompression::max_total).
         max: u64,
     },
-    /// The decompressors of this reactor would hold more memory together than they may, and this one was the least active, or
-    /// needs more than half of it alone: see `ReactorTcp::set_decompression_memory`.
+    /// This reactor's decompressors together would exceed their memory limit, and this one was the least recently active or needs
+    /// more than half of the limit by itself: see `ReactorTcp::set_decompression_memory`.
     Memory {
-        /// The limit in bytes, for all of them.
+        /// The limit in bytes, for all decompressors together.
         max: u64,
     },
     /// The stream was compressed with a dictionary that was not given to
     /// [`Decompression::dictionary`](super::Decompression::dictionary).
     NeedDictionary {
-        /// The id by which the stream asks for it: that of [`Dictionary::id`](super::Dictionary::id) for the format.
+        /// The id in the stream, which is the [`Dictionary::id`](super::Dictionary::id) for the format.
         id: u32,
     },
-    /// A stream was announced whose codec is not compiled in.
+    /// The announced stream's codec is not compiled in.
     NotBuilt {
-        /// The cargo feature that brings it.
+        /// The cargo feature that enables it.
         feature: &'static str,
     },
-    /// Too many bytes in a row that give no data: skippable frames, empty blocks, or a very long header.
+    /// Too many consecutive bytes gave no data: skippable frames, empty blocks, or a very long header.
     Skipped {
         /// The limit in bytes, [`Decompression::max_skipped`](super::Decompression::max_skipped).
         max: u64,
@@ -183,9 +183,9 @@ pub enum DecompressErrorKind {
     TrailingData,
     /// The input ended before the stream did.
     Truncated,
-    /// The stream asks the decoder to keep more bytes than allowed.
+    /// The stream asks the decoder to keep a larger window than allowed.
     Window {
-        /// What it asks for, in bytes.
+        /// The window the stream asks for, in bytes.
         asked: u64,
         /// The limit in bytes, [`Decompression::max_window`](super::Decompression::max_window).
         max: u64,

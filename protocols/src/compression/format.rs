@@ -4,13 +4,13 @@ use std::str::FromStr;
 
 use super::CompressionError;
 
-/// A format of compressed streams.
+/// A compression format.
 ///
 /// Every variant exists in every build. Where the codec of [`Format::Zstd`] or [`Format::Lz4`] is not compiled in, switching it
 /// on fails with [`CompressionError::NotBuilt`].
 ///
-/// The names are those of the web's Compression Streams, so **`"deflate"` is the zlib format**, as it is in HTTP
-/// (RFC 9110, 8.4.1.2). The raw stream that IMAP, NNTP and WebSocket use is `"deflate-raw"`.
+/// The names are those of the web's Compression Streams API, so **`"deflate"` is the zlib format**, as in HTTP (RFC 9110,
+/// 8.4.1.2). The raw stream used by IMAP, NNTP and WebSocket is `"deflate-raw"`.
 ///
 /// ```
 /// use torsade::prelude::*;
@@ -24,7 +24,7 @@ use super::CompressionError;
 pub enum Format {
     /// The zlib format, RFC 1950: two bytes of header, deflate, Adler-32. Its name is `"deflate"`, alias `"zlib"`.
     Deflate,
-    /// Deflate with nothing around it, RFC 1951: no header, no checksum. Its name is `"deflate-raw"`.
+    /// Raw deflate, RFC 1951: no header, no checksum. Its name is `"deflate-raw"`.
     DeflateRaw,
     /// The gzip format, RFC 1952: ten bytes of header, deflate, CRC-32 and length. Its name is `"gzip"`.
     Gzip,
@@ -35,10 +35,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, whether it is built in or not.
+    /// Every format, whether compiled in or not.
     pub const ALL: [Self; 5] = [Self::Deflate, Self::DeflateRaw, Self::Gzip, Self::Lz4, Self::Zstd];
 
-    /// Returns the format's name as the web's Compression Streams spell it.
+    /// Returns the format's name, as in the web's Compression Streams API.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Deflate => "deflate",
@@ -60,7 +60,7 @@ impl Format {
         }
     }
 
-    /// Returns the level used when none was asked for: 6, for zstd 3, for lz4 1.
+    /// Returns the default level: 6, for zstd 3, for lz4 1.
     pub const fn default_level(self) -> u32 {
         match self {
             Self::Deflate | Self::DeflateRaw | Self::Gzip => 6,
@@ -69,7 +69,7 @@ impl Format {
         }
     }
 
-    /// An error if streams of the format cannot begin with a dictionary.
+    /// Returns an error if the format does not support dictionaries.
     pub(super) const fn check_dictionaries(self) -> Result<(), CompressionError> {
         match self {
             Self::Gzip => Err(CompressionError::DictionaryUnsupported { format: self }),
@@ -87,7 +87,7 @@ impl fmt::Display for Format {
 impl FromStr for Format {
     type Err = CompressionError;
 
-    /// Reads a name in any case; `zlib` is an alias of `deflate`.
+    /// Parses a name, ignoring case; `zlib` is an alias of `deflate`.
     fn from_str(name: &str) -> Result<Self, CompressionError> {
         if name.eq_ignore_ascii_case("zlib") {
             return Ok(Self::Deflate);

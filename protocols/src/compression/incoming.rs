@@ -4,9 +4,9 @@ use super::{CompressionError, Dictionary, Format};
 
 /// How incoming bytes are decompressed, and within which limits.
 ///
-/// The limits are counted outside of the codecs and hold for every format alike. *Memory* is bounded because nothing is
-/// collected: a protocol gets at most 64 KiB a turn, so that a decompression bomb is only a long stream, which the protocol's
-/// own limits (line length, message size) end.
+/// The limits are enforced outside the codecs and apply to every format alike. *Memory* is bounded because output is not
+/// collected: a protocol gets at most 64 KiB a turn, so a decompression bomb is only a long stream, which the protocol's own
+/// limits (line length, message size) end.
 ///
 /// ```
 /// use torsade::{AfterEnd, Decompression};
@@ -17,23 +17,24 @@ use super::{CompressionError, Dictionary, Format};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Decompression {
-    /// What follows the end of the stream. Default [`AfterEnd::Error`], for gzip, zstd and lz4 [`AfterEnd::NextStream`].
+    /// How bytes after the end of the stream are treated. Default [`AfterEnd::Error`]; for gzip, zstd and lz4
+    /// [`AfterEnd::NextStream`].
     pub after_end: AfterEnd,
-    /// The dictionaries that a stream may ask for. Default none.
+    /// The dictionaries a stream may ask for. Default none.
     pub dictionaries: Vec<Dictionary>,
     /// The stream format.
     pub format: Format,
-    /// A ratio, and the plain bytes after which it is checked. Default none, for zstd 1000 after 16 MiB.
+    /// The maximum ratio, and the number of plain bytes after which it is checked. Default none; for zstd 1000 after 16 MiB.
     pub max_ratio: Option<(u32, u64)>,
-    /// Bytes in a row that may give no data: skippable frames, long headers. Default 131,072.
+    /// The most consecutive bytes that may give no data: skippable frames, long headers. Default 131,072.
     pub max_skipped: u64,
-    /// Plain bytes of the whole stream. Default none: unlimited.
+    /// The most plain bytes the whole stream may have. Default none: unlimited.
     pub max_total: Option<u64>,
-    /// Bytes a stream may ask the decoder to keep: zstd's window, lz4's block. Default 8 MiB.
+    /// The most bytes a stream may ask the decoder to keep: zstd's window, lz4's block. Default 8 MiB.
     pub max_window: u64,
-    /// Zlib may also be raw deflate: see [`deflate_any`](Self::deflate_any). Default false.
+    /// Whether raw deflate is accepted in place of zlib: see [`deflate_any`](Self::deflate_any). Default false.
     pub or_raw: bool,
-    /// What an end of input without an end of stream means. Default [`Truncation::Auto`].
+    /// How input that ends before the stream does is treated. Default [`Truncation::Auto`].
     pub truncation: Truncation,
 }
 
@@ -43,9 +44,9 @@ impl Decompression {
         Self::new(Format::Deflate)
     }
 
-    /// Reads zlib, or raw deflate where the first two bytes are not a header of zlib; by name `"deflate-any"`.
+    /// Reads zlib, or raw deflate if the first two bytes are not a zlib header; by name `"deflate-any"`.
     ///
-    /// As browsers read what the web calls `deflate`, of which some servers send the one and some the other.
+    /// This is how browsers read what the web calls `deflate`: some servers send zlib, others raw deflate.
     pub const fn deflate_any() -> Self {
         let mut options = Self::new(Format::Deflate);
         options.or_raw = true;
@@ -72,12 +73,12 @@ impl Decompression {
         Self::new(Format::Zstd)
     }
 
-    /// Adds a dictionary that the stream may have been compressed with; called again, another one.
+    /// Adds a dictionary that the stream may have been compressed with. May be called several times.
     ///
-    /// The stream says by an id which one it wants; without an id, the last one that has none is taken ([`Dictionary`] has the
-    /// table). Streams without a dictionary are read as ever. One that is wanted and not here ends the connection with
-    /// [`NeedDictionary`](super::DecompressErrorKind::NeedDictionary). Several are for a time of change, when some peers have the
-    /// newer one already.
+    /// The stream names its dictionary by id; if it has none, the last dictionary added without an id is used (see the table at
+    /// [`Dictionary`]). Streams without a dictionary are still read. A stream whose dictionary is missing ends the connection
+    /// with [`NeedDictionary`](super::DecompressErrorKind::NeedDictionary). Several dictionaries allow for a transition, while
+    /// only some peers have the new one.
     #[must_use]
     pub fn dictionary(mut self, dictionary: &Dictionary) -> Self {
         self.dictionaries.push(dictionary.clone());
@@ -88,12 +89,12 @@ impl Decompression {
     ///
     /// # Errors
     ///
-    /// [`CompressionError::DictionaryUnsupported`] if it has no dictionaries, and there is one.
+    /// [`CompressionError::DictionaryUnsupported`] if a dictionary is set and the format has none.
     pub const fn check(&self) -> Result<(), CompressionError> {
         if self.dictionaries.is_empty() { Ok(()) } else { self.format.check_dictionaries() }
     }
 
-    /// Sets what follows the end of the stream.
+    /// Sets how bytes after the end of the stream are treated.
     ///
     /// Default [`AfterEnd::Error`]; for gzip, zstd and lz4, whose files may hold several streams, [`AfterEnd::NextStream`].
     #[must_use]
@@ -102,14 +103,14 @@ impl Decompression {
         self
     }
 
-    /// Sets what an end of input without an end of stream means. Default [`Truncation::Auto`].
+    /// Sets how input that ends before the stream does is treated. Default [`Truncation::Auto`].
     #[must_use]
     pub const fn truncation(mut self, truncation: Truncation) -> Self {
         self.truncation = truncation;
         self
     }
 
-    /// Sets how many plain bytes the whole stream may have. Default none: unlimited.
+    /// Sets the most plain bytes the whole stream may have. Default `None`: unlimited.
     ///
     /// That many are delivered; one more ends the connection.
     #[must_use]
@@ -120,27 +121,27 @@ impl Decompression {
 
     /// Sets how many times larger than its input the output may be, and after how many plain bytes that is checked.
     ///
-    /// Default none: deflate cannot exceed 1032, and honest zeros reach 1029. In zstd, blocks of one repeated byte reach
-    /// 32,600, and the default is 1000 after 16 MiB.
+    /// Default `None`, because deflate cannot exceed 1032 and plain zeros already reach 1029. In zstd, blocks of one repeated
+    /// byte reach 32,600, so its default is 1000 after 16 MiB.
     #[must_use]
     pub const fn max_ratio(mut self, ratio_after: Option<(u32, u64)>) -> Self {
         self.max_ratio = ratio_after;
         self
     }
 
-    /// Sets how many bytes a stream may ask the decoder to keep. Default 8 MiB, as RFC 8878 recommends.
+    /// Sets the most bytes a stream may ask the decoder to keep. Default 8 MiB, as RFC 8878 recommends.
     ///
-    /// It bounds zstd's window and lz4's block size, which the *sender* chooses, and is checked before anything is
-    /// allocated. A deflate stream never needs more than 32 KiB. If it is too small, streams of high zstd levels are refused.
+    /// It limits zstd's window and lz4's block size, which the *sender* chooses, and is checked before anything is allocated. A
+    /// deflate stream never needs more than 32 KiB. If the limit is too small, streams of high zstd levels are refused.
     #[must_use]
     pub const fn max_window(mut self, bytes: u64) -> Self {
         self.max_window = bytes;
         self
     }
 
-    /// Sets how many bytes in a row may give no data: skippable frames, names in a gzip header, empty blocks, members and frames.
-    /// Default 131,072, twice what one field of a gzip header may have. An unfinished block does not count. They are counted
-    /// after each read, of which no byte counts if it gave data.
+    /// Sets the most consecutive bytes that may give no data: skippable frames, names in a gzip header, empty blocks, members and
+    /// frames. Default 131,072, twice the longest field of a gzip header. An unfinished block does not count. Bytes are counted
+    /// after each read; a read that gave data counts none.
     #[must_use]
     pub const fn max_skipped(mut self, bytes: u64) -> Self {
         self.max_skipped = bytes;
@@ -170,7 +171,7 @@ impl Decompression {
 impl FromStr for Decompression {
     type Err = CompressionError;
 
-    /// Reads the name of a [`Format`], or `deflate-any`: see [`Decompression::deflate_any`].
+    /// Parses the name of a [`Format`], or `deflate-any`: see [`Decompression::deflate_any`].
     fn from_str(name: &str) -> Result<Self, CompressionError> {
         if name.eq_ignore_ascii_case("deflate-any") { Ok(Self::deflate_any()) } else { name.parse::<Format>().map(Self::from) }
     }
@@ -182,75 +183,73 @@ impl From<Format> for Decompression {
     }
 }
 
-/// What bytes after the end of a compressed stream are.
+/// How bytes after the end of a compressed stream are treated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AfterEnd {
-    /// Bytes of no use, which are dropped and counted ([`CompressionStats::dropped_in`](super::CompressionStats::dropped_in)), as
-    /// browsers do.
+    /// They are dropped and counted ([`CompressionStats::dropped_in`](super::CompressionStats::dropped_in)), as in browsers.
     Drop,
-    /// A violation: the connection ends with [`TrailingData`](super::DecompressErrorKind::TrailingData).
+    /// They are an error: the connection ends with [`TrailingData`](super::DecompressErrorKind::TrailingData).
     Error,
-    /// Another stream of the same format: members of gzip, frames of zstd and lz4.
+    /// They are another stream of the same format: gzip members, zstd and lz4 frames.
     NextStream,
-    /// Another stream likewise, and zero bytes before it or to the end, as tapes are padded and some servers pad. They count for
-    /// [`Decompression::max_skipped`].
+    /// As [`NextStream`](Self::NextStream), but zero bytes may come before the next stream or fill the rest, as tapes are padded
+    /// and some servers pad. They count towards [`Decompression::max_skipped`].
     Padded,
-    /// Plain bytes, as in MCCP.
+    /// They are plain, as in MCCP.
     Plain,
 }
 
-/// What it means that the input ends before the compressed stream does.
+/// How input that ends before the compressed stream does is treated.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Truncation {
-    /// A clean close. The statistics say that the stream did not end.
+    /// As a clean close. The statistics say that the stream did not end.
     Allow,
-    /// An error, unless the stream was expected, not announced, and stops where the sender has flushed: many peers never end a
-    /// stream (INN and ngircd among them), and nothing that they have written is missing there. A Torsade peer always ends its
-    /// streams, unless it closes for a fault. The default.
+    /// As an error, with one exception: an expected (not announced) stream may stop where the sender has flushed. Many peers
+    /// never end their streams (INN and ngircd among them), and nothing they wrote is missing then. A Torsade peer always ends
+    /// its streams unless it closes because of an error. The default.
     ///
-    /// A deflate stream that was only flushed partially (`Z_PARTIAL_FLUSH`) stops within a byte, which is not seen to be such a
-    /// place: for peers that do so, and never end a stream, there is [`Allow`](Self::Allow).
+    /// A stop after `Z_PARTIAL_FLUSH`, which ends within a byte, is not recognized as such a place. For peers that flush that way
+    /// and never end a stream, use [`Allow`](Self::Allow).
     #[default]
     Auto,
-    /// Always [`Truncated`](super::DecompressErrorKind::Truncated).
+    /// Always as the error [`Truncated`](super::DecompressErrorKind::Truncated).
     Error,
 }
 
-/// Where the receiving side looks for an announced stream.
+/// Where the receiver looks for an announced stream.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Detect {
-    /// Also in mid-stream: a peer may begin to compress at any byte.
+    /// At every byte: a peer may begin to compress in mid-stream.
     ///
     /// # Security
     ///
-    /// To notice a switch in mid-stream the receiver has to look at plain bytes, and plain bytes can be chosen by
-    /// a third party: a stored file, a chat line, a header that a server only repeats. Whoever gets a mark to this reader makes
-    /// it inflate what follows, which has passed no escaping and no filter on its way (forged responses, injected lines).
-    /// Therefore the mark states the number of plain bytes before it, so that copies, replays and files never match, and it
-    /// works once per direction. But an attacker who can place *binary* bytes at an offset that can be *computed* still
-    /// succeeds. Use this only with peers whose plain bytes are their own: never in an HTTP or WebSocket client, a proxy, or
-    /// anything that carries payload of third parties. `expect_compression` is exact.
+    /// To notice a switch in mid-stream the receiver has to look at plain bytes, and a third party may have chosen those: a
+    /// stored file, a chat line, a header that a server repeats. An attacker who gets a mark to this reader makes it inflate what
+    /// follows, which bypasses all escaping and filtering on the way (forged responses, injected lines). Therefore the mark
+    /// states the number of plain bytes before it, so that copies, replays and files never match, and it works once per
+    /// direction. But an attacker who can place *binary* bytes at a *predictable* offset still succeeds. Use this only with peers
+    /// whose plain bytes are their own: never in an HTTP or WebSocket client, a proxy, or anything that carries payload of third
+    /// parties. `expect_compression` has no such risk.
     Anywhere,
-    /// Only at the very first byte. The default where we connect.
+    /// Only at the very first byte. The default for connections we make.
     ///
     /// # Security
     ///
-    /// A server whose *first* bytes are somebody else's content (a stored file over a bare connection, with no greeting, status
-    /// line or length before it) can be made to hand out an announcement. The client then delivers what that content decodes to,
-    /// in place of the content. Who has stored it could have stored the decoded bytes as well, so that it gains nothing but to
-    /// get past a filter on the server's side; the limits of [`Decompression`] hold, and whatever the server sends behind it is
-    /// an error or garbage, never mistaken for something else. Where that matters, switch detection off
-    /// ([`set_detection`](crate::Transport::set_detection), before the first byte) or call `expect_compression`.
+    /// If a server's *first* bytes are third-party content (a stored file over a bare connection, with no greeting, status line
+    /// or length before it), that content can be an announcement. The client then delivers what the content decodes to instead of
+    /// the content. Whoever stored it could have stored the decoded bytes as well, so all they gain is to evade a filter on the
+    /// server. The limits of [`Decompression`] hold, and whatever the server sends afterwards is an error or garbage, never
+    /// mistaken for something else. Where this matters, switch detection off ([`set_detection`](crate::Transport::set_detection),
+    /// before the first byte) or call `expect_compression`.
     ///
-    /// The announcement is not bound to the connection, since before TLS there is nothing to bind it to. It only tells what a
-    /// server has sent to a client that has said nothing, so that it would have to name something that both ends know and a file
-    /// cannot: but addresses and ports differ between the ends behind NAT, clocks differ anyway and can be foreseen, and what the
-    /// client has said so far is nothing, or known to everybody.
+    /// The announcement is not bound to the connection, because before TLS there is nothing to bind it to. A binding would need
+    /// something that both ends know and a file cannot contain. But addresses and ports differ between the ends behind NAT,
+    /// clocks differ and are predictable, and what the client has sent so far is nothing, or known to everybody.
     AtStart,
-    /// Nowhere: incoming bytes are passed on without a look at them. The default where we listen.
+    /// Nowhere: incoming bytes are passed on without inspection. The default for connections we accept.
     #[default]
     Off,
 }

@@ -18,7 +18,7 @@ use super::{CompressionError, Dictionary, Format};
 pub struct Compression {
     /// Whether the stream begins with Torsade's announcement. Default true.
     pub announce: bool,
-    /// What the first message is compressed against. Default none.
+    /// The dictionary the stream begins with. Default none.
     pub dictionary: Option<Dictionary>,
     /// When compressed bytes are flushed. Default [`Flush::EveryTurn`].
     pub flush: Flush,
@@ -26,9 +26,9 @@ pub struct Compression {
     pub format: Format,
     /// Bytes of history kept while the connection is idle. Default 32,768.
     pub history: usize,
-    /// The level; if none is set, [`Format::default_level`].
+    /// The level. Default: [`Format::default_level`].
     pub level: Option<u32>,
-    /// Plain bytes that a flush must have to be worth an encoder. Default 0.
+    /// The fewest plain bytes for which a flush borrows an encoder. Default 0.
     pub threshold: usize,
 }
 
@@ -58,11 +58,11 @@ impl Compression {
         Self::new(Format::Zstd)
     }
 
-    /// Sets the level. Default 6, for zstd 3.
+    /// Sets the level. Default 6, for zstd 3, for lz4 1.
     ///
-    /// With a higher level the output is smaller and takes longer. Under load, level 1 is the right choice: about ten times
-    /// faster than 6 (the manual's chapter on compression has the figures). The range is [`Format::levels`]; outside of it
-    /// switching on fails with [`CompressionError::Level`].
+    /// A higher level gives smaller output and takes longer. Under load use level 1, which is about ten times faster than 6 (see
+    /// the figures in the manual's chapter on compression). Outside of [`Format::levels`], switching on fails with
+    /// [`CompressionError::Level`].
     #[must_use]
     pub const fn level(mut self, level: u32) -> Self {
         self.level = Some(level);
@@ -78,49 +78,49 @@ impl Compression {
 
     /// Sets whether the stream begins with Torsade's announcement. Default true.
     ///
-    /// The announcement is 15 to 60 bytes that decode to nothing in any decoder, and by which a receiving Torsade notices
-    /// that compression has begun. Turn it off where output is compared byte by byte.
+    /// The announcement is 15 to 60 bytes that decode to nothing in any decoder and tell a receiving Torsade that compression has
+    /// begun. Turn it off where the output is compared byte by byte.
     #[must_use]
     pub const fn announce(mut self, announce: bool) -> Self {
         self.announce = announce;
         self
     }
 
-    /// Has the stream begin with a dictionary behind it, which the reader has to have too.
+    /// Sets the dictionary the stream begins with. The reader needs it too.
     ///
-    /// Small messages gain most: a stream of few messages is often half as long. With deflate and lz4 it is the text before
-    /// the first byte, and moves out of reach as the stream goes on (after 32 KiB), at a
+    /// Small messages gain most: a stream of few messages is often half as long. In deflate and lz4 the dictionary counts as text
+    /// before the first byte. It moves out of reach as the stream goes on (after 32 KiB), at a
     /// [`compression_barrier`](crate::Transport::compression_barrier) or a
-    /// [`write_uncompressed`](crate::Transport::write_uncompressed), or when the connection falls asleep after it has
-    /// written more than it keeps of its [`history`](Self::history); zstd keeps it. Gzip has none: switching on
-    /// fails with [`CompressionError::DictionaryUnsupported`], and with `DictionaryInvalid` where a trained one is damaged.
+    /// [`write_uncompressed`](crate::Transport::write_uncompressed), or when the connection becomes idle after writing more than
+    /// its [`history`](Self::history). zstd keeps it. With gzip, switching on fails with
+    /// [`CompressionError::DictionaryUnsupported`]; with a damaged trained dictionary, with `DictionaryInvalid`.
     #[must_use]
     pub fn dictionary(mut self, dictionary: &Dictionary) -> Self {
         self.dictionary = Some(dictionary.clone());
         self
     }
 
-    /// Sets how many bytes of history an idle connection keeps. Default 32,768, which is also the most.
+    /// Sets how many bytes of history an idle connection keeps. Default 32,768, which is also the maximum.
     ///
-    /// An idle connection gives its encoder (300 KB) back and keeps only the last bytes that it sent, from which any
-    /// encoder can go on. With less history, what follows a silence is compressed less well; with 0, an idle connection keeps
-    /// nothing. This is for the deflate family and lz4, which refers no further back while it is in use, either; a zstd stream
-    /// keeps its encoder.
+    /// An idle connection gives its encoder (300 KB) back and keeps only the last bytes it sent, from which any encoder can
+    /// continue. With less history, what follows a silence compresses less well; with 0, an idle connection keeps nothing. This
+    /// applies to the deflate family and to lz4, which refers back no further than this even while in use; a zstd stream keeps
+    /// its encoder.
     #[must_use]
     pub const fn history(mut self, bytes: usize) -> Self {
         self.history = bytes;
         self
     }
 
-    /// Sets how many plain bytes a flush must have to be worth borrowing an encoder for. Default 0: any.
+    /// Sets the fewest plain bytes for which a flush borrows an encoder. Default 0: any.
     ///
-    /// A stream that has no encoder at the moment (nothing was written for a second, or it was lent to another) stores a flush of
-    /// fewer bytes, which costs 5 bytes of header; they stay in the history. One that has an encoder compresses whatever comes,
-    /// since giving it back would cost more than that saves. It is worth its bytes where many idle connections now and then say a
-    /// few words (a heartbeat, an acknowledgement): borrowing takes tens of microseconds with the whole history, and takes the
-    /// encoder from somebody else once more than 64 connections speak. To have something stored for certain, call
-    /// [`write_uncompressed`](crate::Transport::write_uncompressed). This is for the deflate family, and for 8 KiB at most: lz4
-    /// and zstd borrow nothing.
+    /// A stream without an encoder (nothing was written for a second, or the encoder was lent to another stream) stores a smaller
+    /// flush uncompressed, at a cost of 5 header bytes. The bytes still enter the history. A stream with an encoder compresses
+    /// every flush, since giving the encoder back would cost more than storing saves. A threshold pays off where many idle
+    /// connections send a few bytes now and then (a heartbeat, an acknowledgement): borrowing takes tens of microseconds with a
+    /// full history, and beyond 64 active connections it takes the encoder from another one. To store data for certain, call
+    /// [`write_uncompressed`](crate::Transport::write_uncompressed). This applies to the deflate family, up to 8 KiB; lz4 and
+    /// zstd borrow nothing.
     #[must_use]
     pub const fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
@@ -131,8 +131,8 @@ impl Compression {
     ///
     /// # Errors
     ///
-    /// [`CompressionError::Level`] if the format does not have the level: take one of [`Format::levels`].
-    /// [`CompressionError::DictionaryUnsupported`] if it has no dictionaries.
+    /// [`CompressionError::Level`] if the format does not have the level: use one of [`Format::levels`].
+    /// [`CompressionError::DictionaryUnsupported`] if a dictionary is set and the format has none.
     pub fn check(&self) -> Result<(), CompressionError> {
         if self.dictionary.is_some() {
             self.format.check_dictionaries()?;
@@ -156,7 +156,7 @@ impl Compression {
 impl FromStr for Compression {
     type Err = CompressionError;
 
-    /// Reads the name of a [`Format`].
+    /// Parses the name of a [`Format`].
     fn from_str(name: &str) -> Result<Self, CompressionError> {
         name.parse::<Format>().map(Self::from)
     }
@@ -168,35 +168,35 @@ impl From<Format> for Compression {
     }
 }
 
-/// When compressed bytes are flushed, so that the peer can read everything that was written before.
+/// When compressed bytes are flushed. After a flush the peer can read everything written before it.
 ///
-/// Messages that share a flush save more than any level does: see the table in the manual's chapter on compression.
+/// Letting messages share a flush saves more than any level does: see the table in the manual's chapter on compression.
 ///
-/// A deflate stream has two forms of it. The *sync* form ends at a byte boundary with the marker `00 00 ff ff`, and every
-/// inflater gives everything out after it. The *partial* form (`Z_PARTIAL_FLUSH`) is 3 to 4 bytes shorter, and most inflaters do:
-/// zlib and what is made of it, Java and Node. Go's does not, nor may one of your own. Unless said otherwise, a flush is in the
-/// sync form until the peer has announced a stream of its own, by which we know it to be Torsade, and in the partial form from
-/// then on. In either form the stream is legal. The other formats have one form only.
+/// A deflate stream has two kinds of flush. A *sync* flush ends at a byte boundary with the marker `00 00 ff ff`, and every
+/// inflater outputs everything before it. A *partial* flush (`Z_PARTIAL_FLUSH`) is 3 to 4 bytes shorter; most inflaters output
+/// everything after it too: zlib and what is built on it, Java and Node. Go's does not, and a custom one may not. By default a
+/// flush is a sync flush until the peer has announced a stream of its own, which identifies it as Torsade, and a partial flush
+/// from then on. Either way the stream is valid. The other formats have one kind only.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Flush {
-    /// When this many plain bytes are waiting, or the oldest of them has waited this long. For telemetry and logs.
+    /// When this many plain bytes are waiting, or the oldest has waited this long. For telemetry and logs.
     After {
-        /// Plain bytes. 16 KiB is a good start; beyond 64 KiB nothing is gained.
+        /// Plain bytes. 16 KiB is a good start; more than 64 KiB gains nothing.
         bytes: usize,
         /// The longest a byte waits. 5 ms is a good start; zero is [`Flush::EveryTurn`].
         delay: Duration,
     },
-    /// Once at the end of each turn of the loop in which something was written. Adds no latency. The default.
+    /// At the end of each turn of the loop in which something was written. Adds no latency. The default.
     #[default]
     EveryTurn,
-    /// Only when it is asked for, when the stream ends, and when nothing was written for a second, since an encoder that holds
-    /// bytes cannot be lent to another connection. For bulk transfers.
+    /// Only on request, at the end of the stream, and after a second without writes, because an encoder that holds bytes cannot
+    /// be lent to another connection. For bulk transfers.
     Manual,
-    /// As [`Flush::EveryTurn`], always in the partial form: for peers that are known to take it, as those of SSH are.
+    /// As [`Flush::EveryTurn`], always as a partial flush: for peers known to accept it, such as those of SSH.
     #[doc(alias = "Z_PARTIAL_FLUSH")]
     Partial,
-    /// As [`Flush::EveryTurn`], always in the sync form: for protocols that cut messages at the marker, such as
+    /// As [`Flush::EveryTurn`], always as a sync flush: for protocols that cut messages at the marker, such as
     /// permessage-deflate.
     #[doc(alias = "Z_SYNC_FLUSH")]
     Sync,

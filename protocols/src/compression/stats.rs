@@ -2,52 +2,52 @@ use std::fmt;
 
 use super::Format;
 
-/// Counts what compression did on one connection.
+/// Statistics of compression on one connection.
 ///
-/// The byte counts cover the compressed streams only, not what passed before the switch. So `wire_out / plain_out` is the
-/// ratio that was reached, and `messages / flushes` says how many messages shared a flush.
+/// The byte counts cover the compressed streams only, not what passed before the switch. `wire_out / plain_out` is the
+/// compression ratio, and `messages / flushes` is the average number of messages per flush.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct CompressionStats {
-    /// The incoming stream was found by its announcement, not expected.
+    /// Whether the incoming stream was detected by its announcement rather than expected.
     pub detected: bool,
-    /// The id of the dictionary that the outgoing stream began with; none without one, or where the format names none.
+    /// The id of the dictionary that the outgoing stream began with; `None` without one, or if the format has no id for it.
     pub dictionary_out: Option<u32>,
-    /// Bytes behind the end of the incoming stream that were dropped, with [`AfterEnd::Drop`](super::AfterEnd::Drop).
+    /// Bytes after the end of the incoming stream that were dropped because of [`AfterEnd::Drop`](super::AfterEnd::Drop).
     pub dropped_in: u64,
-    /// Flushes that produced bytes, the end of the stream not counted.
+    /// Flushes that produced bytes, without the end of the stream.
     pub flushes: u64,
-    /// The format of the incoming stream, or of the last one; none if there was none.
+    /// The format of the current or last incoming stream; `None` if there was none.
     pub format_in: Option<Format>,
-    /// The format of the outgoing stream, or of the last one; none if there was none.
+    /// The format of the current or last outgoing stream; `None` if there was none.
     pub format_out: Option<Format>,
     /// How often the encoder was given back, or taken away, while the connection was idle.
     pub hibernations: u64,
-    /// What is written now is stored, since compressing what came before it gained less than 3 %; after 256 KiB it is tried
-    /// again.
+    /// Whether data is currently stored uncompressed, because compressing the data before it gained less than 3 %. Compression is
+    /// tried again after 256 KiB.
     pub incompressible: bool,
-    /// Writes into the outgoing stream that had bytes; one of several pieces is one.
+    /// Non-empty writes into the outgoing stream; a write of several pieces counts once.
     pub messages: u64,
-    /// Those of the flushes that end within a byte, in the short form of deflate: [`Flush::Partial`](super::Flush::Partial).
+    /// How many of the flushes were partial, as in [`Flush::Partial`](super::Flush::Partial).
     pub partial_flushes: u64,
     /// Plain bytes that came out of the decoder.
     pub plain_in: u64,
     /// Plain bytes that went into the encoder.
     pub plain_out: u64,
-    /// Those of the messages that were [compressed once](crate::SharedBytes::compressed_once) for all connections that compress alike. Each counts as a
-    /// flush.
+    /// How many of the messages were [compressed once](crate::SharedBytes::compressed_once) for all connections that compress
+    /// alike. Each counts as a flush.
     pub shared: u64,
-    /// Those of the shared messages that this connection has compressed for the others.
+    /// How many of the shared messages this connection compressed for the others.
     pub shared_made: u64,
-    /// Plain bytes that were sent uncompressed inside the outgoing stream, and why.
+    /// Plain bytes that were sent uncompressed inside the outgoing stream, by reason.
     pub stored: StoredBytes,
-    /// The incoming stream came to its regular end, checksum and all.
+    /// Whether the incoming stream ended regularly, with a valid checksum.
     pub stream_ended: bool,
-    /// Those of the flushes that end at a byte boundary: [`Flush::Sync`](super::Flush::Sync), and all those of zstd and lz4.
+    /// How many of the flushes ended at a byte boundary: [`Flush::Sync`](super::Flush::Sync), and all those of zstd and lz4.
     pub sync_flushes: u64,
-    /// The format of a stream that the peer announced where nobody looked for one, so that its bytes were delivered as they came:
-    /// the program lacks a call of [`set_detection`](crate::Transport::set_detection), as an error in the log says. None after
-    /// [`Detect::Off`](super::Detect::Off).
+    /// The format of a stream that the peer announced while nothing looked for one, so that its bytes were delivered undecoded.
+    /// The program lacks a call of [`set_detection`](crate::Transport::set_detection), as an error in the log says. `None` after
+    /// [`Detect::Off`](super::Detect::Off) was set.
     pub unsought: Option<Format>,
     /// Bytes that went into the decoder.
     pub wire_in: u64,
@@ -56,18 +56,18 @@ pub struct CompressionStats {
 }
 
 impl CompressionStats {
-    /// Returns the size of what was sent as a share of what was written; none before anything was.
+    /// Returns the ratio of bytes sent to plain bytes written; `None` before anything was written.
     pub fn ratio_out(&self) -> Option<f64> {
         ratio(self.wire_out, self.plain_out)
     }
 
-    /// Returns the size of what was received as a share of what was read; none before anything was.
+    /// Returns the ratio of bytes received to plain bytes read; `None` before anything was read.
     pub fn ratio_in(&self) -> Option<f64> {
         ratio(self.wire_in, self.plain_in)
     }
 }
 
-/// One line: what each direction carried, and in which format.
+/// One line: the bytes and the format of each direction.
 impl fmt::Display for CompressionStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(format) = self.format_out {
@@ -117,15 +117,15 @@ impl fmt::Display for CompressionStats {
     }
 }
 
-/// Plain bytes that were stored in the outgoing stream instead of being compressed, by the reason.
+/// Plain bytes that were stored in the outgoing stream instead of being compressed, by reason.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct StoredBytes {
-    /// The program asked for it, by [`write_uncompressed`](crate::Transport::write_uncompressed) or level 0.
+    /// The program asked for it with [`write_uncompressed`](crate::Transport::write_uncompressed) or level 0.
     pub asked: u64,
-    /// There were too few for a flush: see [`Compression::threshold`](super::Compression::threshold).
+    /// The flush was below the [`Compression::threshold`](super::Compression::threshold).
     pub below_threshold: u64,
-    /// Compressing what came before them gained less than 3 %.
+    /// Compressing the data before them gained less than 3 %.
     pub incompressible: u64,
     /// All encoders were lent to streams that could not give them back.
     pub no_encoder: u64,

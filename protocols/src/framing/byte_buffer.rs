@@ -1,21 +1,21 @@
-//! The bytes that a decoder keeps between two reads.
+//! The bytes a decoder keeps between two reads.
 
 use std::cell::Cell;
 
 use crate::framing::spare_buffer::SpareBuffer;
 
 thread_local! {
-    /// One for all idle connections, of at most two full reads.
+    /// Shared by all idle connections; holds at most two full reads.
     static SPARE: SpareBuffer = const { SpareBuffer::up_to(128 << 10) };
 }
 
-/// Bytes that came in and are given out from the front, by shared reference, so that a callback may take some more.
+/// A queue of bytes, given out at the front through a shared reference so that a callback may take more.
 ///
-/// An empty one owns no memory once [`drop_taken`](Self::drop_taken) was called.
+/// An empty one owns no memory after [`drop_taken`](Self::drop_taken).
 #[derive(Default)]
 pub(crate) struct ByteBuffer {
     bytes: Vec<u8>,
-    /// Where the bytes begin that are not given out yet.
+    /// Where the bytes not yet given out begin.
     start: Cell<usize>,
 }
 
@@ -28,13 +28,13 @@ impl ByteBuffer {
         self.bytes.extend_from_slice(data);
     }
 
-    /// Puts bytes before those that are still here.
+    /// Puts bytes before the remaining ones.
     pub(crate) fn unread(&mut self, data: &[u8]) {
         let start = self.start.replace(0);
         self.bytes.splice(..start, data.iter().copied());
     }
 
-    /// What is not given out yet.
+    /// The bytes not given out yet.
     pub(crate) fn remaining(&self) -> &[u8] {
         self.bytes.get(self.start.get()..).unwrap_or_default()
     }
@@ -47,13 +47,13 @@ impl ByteBuffer {
         taken
     }
 
-    /// Counts the next `count` bytes, which are there, as given out.
+    /// Counts the next `count` bytes, which must be there, as given out.
     pub(crate) fn skip(&self, count: usize) {
         debug_assert!(count <= self.len());
         self.start.set(self.start.get() + count);
     }
 
-    /// Takes `data` back if it is the end of what was given out last, which costs nothing; false if it is not.
+    /// Takes `data` back without copying if it is the end of what was given out last; otherwise returns false.
     pub(crate) fn take_back(&self, data: &[u8]) -> bool {
         let given = self.bytes.get(..self.start.get()).unwrap_or_default();
         let is_its_end = data.len() <= given.len() && data.as_ptr_range().end == given.as_ptr_range().end;
@@ -71,14 +71,14 @@ impl ByteBuffer {
         self.remaining().is_empty()
     }
 
-    /// Frees what has been given out, and the buffer itself when nothing is left in it.
+    /// Frees what was given out, and the whole buffer once nothing remains.
     pub(crate) fn drop_taken(&mut self) {
         let start = self.start.get();
         if start >= self.bytes.len() {
             self.start.set(0);
             SpareBuffer::give(&SPARE, std::mem::take(&mut self.bytes));
         } else if start >= self.bytes.len() / 2 {
-            // Moves no more bytes than were given out since the last time, so the work stays linear.
+            // This moves no more bytes than were given out since the last time, so the work stays linear.
             self.bytes.drain(..start);
             self.start.set(0);
         }

@@ -1,6 +1,6 @@
-//! The callbacks that a protocol of messages has besides those for its messages.
+//! The callbacks that protocols of messages share with [`Protocol`](crate::Protocol).
 
-/// Declares them in its trait, with the transport that it is given.
+/// Declares these callbacks in a trait whose transport is `$transport`.
 macro_rules! connection_callbacks {
     ($transport:ty) => {
         /// The connection is established; see [`Protocol::connection_made`](crate::Protocol::connection_made).
@@ -21,7 +21,7 @@ macro_rules! connection_callbacks {
             Ok(())
         }
 
-        /// The peer has passed a descriptor; see [`Protocol::descriptor_received`](crate::Protocol::descriptor_received).
+        /// The peer has passed us a descriptor; see [`Protocol::descriptor_received`](crate::Protocol::descriptor_received).
         ///
         /// # Errors
         /// Any error closes the connection, with that reason.
@@ -59,7 +59,7 @@ macro_rules! connection_callbacks {
     };
 }
 
-/// Calls the one that a [`Callback`](crate::Callback) is; does nothing if it is none of them.
+/// Calls the method that a [`Callback`](crate::Callback) stands for; does nothing for any other.
 macro_rules! call_back {
     ($protocol:expr, $transport:expr, $callback:expr) => {
         match $callback {

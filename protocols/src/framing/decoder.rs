@@ -1,4 +1,4 @@
-//! Parsers of users' own formats: bytes in, frames out.
+//! Custom decoders: bytes in, frames out.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -8,11 +8,10 @@ use torsade_reactor::Escaped;
 
 use crate::framing::byte_buffer::ByteBuffer;
 
-/// A user's own parser of frames (messages, packets, commands) in a stream of bytes.
+/// A parser for a custom format of frames (messages, packets, commands) in a stream of bytes.
 ///
-/// It is asked with what has come in and is not used up yet, and says what is at the beginning of that. It knows no
-/// transport and keeps no bytes: a [`FrameDecoder`] does, and a [`FrameReceiver`](crate::FrameReceiver) makes a
-/// protocol of both.
+/// It is given the bytes that have arrived and are not used yet, and returns what is at their beginning. It knows no transport
+/// and keeps no bytes: a [`FrameDecoder`] does, and a [`FrameReceiver`](crate::FrameReceiver) makes it a protocol.
 ///
 /// # Examples
 /// ```
@@ -63,30 +62,29 @@ use crate::framing::byte_buffer::ByteBuffer;
 /// assert_eq!(decoder.next_frame(), None);
 /// ```
 pub trait Decoder {
-    /// What it makes of the bytes; may borrow from them.
+    /// A decoded frame; may borrow from the input.
     type Frame<'a>;
 
-    /// What may be wrong with the bytes.
+    /// What can be wrong with the input.
     type Error: Error + 'static;
 
-    /// How long a frame may be unless that is set, in bytes as this format counts them; 99,999, as Twisted's strings.
+    /// The default maximum length of a frame, in bytes as this format counts them: 99,999, as for Twisted's strings.
     const MAX_LENGTH: usize = 99_999;
 
-    /// How many bytes a frame may take besides those that [`MAX_LENGTH`](Self::MAX_LENGTH) counts: lengths, delimiters.
+    /// How many bytes a frame may need beyond those that [`MAX_LENGTH`](Self::MAX_LENGTH) counts: lengths, delimiters.
     const OVERHEAD: usize = 64;
 
-    /// Says what is at the beginning of `data`, which holds at least one byte.
+    /// Decodes what is at the beginning of `data`, which holds at least one byte.
     ///
-    /// `data` begins after the last frame. The same bytes come again, with more behind them, until they are used: a
-    /// decoder that looks for a delimiter should remember in itself how far it has looked, and forget that when it has
-    /// found it, so that its work does not grow with the number of pieces the bytes come in.
+    /// `data` begins after the last frame. Unused bytes are passed again, followed by new ones. A decoder that searches for a
+    /// delimiter should therefore remember how far it has searched, and forget that once it has found one; otherwise its work
+    /// grows with the number of pieces in which the bytes arrive.
     ///
-    /// `max_length` is the limit that is set now. A decoder that can tell early that a frame will be longer returns
-    /// [`FrameError::TooLong`], before the bytes have come; in any case no more than the limit and
-    /// [`OVERHEAD`](Self::OVERHEAD) are kept.
+    /// `max_length` is the current limit. A decoder that knows early that a frame will be longer returns [`FrameError::TooLong`]
+    /// before the bytes have arrived. In any case no more bytes than the limit plus [`OVERHEAD`](Self::OVERHEAD) are kept.
     ///
     /// # Errors
-    /// The stream cannot be understood from here on. Nothing more is decoded unless the bytes are taken out.
+    /// The stream cannot be decoded from here on. Nothing more is decoded until the bytes are taken out.
     fn decode<'a>(&mut self, data: &'a [u8], max_length: usize) -> Result<Decoded<Self::Frame<'a>>, FrameError<Self::Error>>;
 }
 
@@ -98,42 +96,42 @@ pub enum Decoded<F> {
     Frame {
         /// The frame.
         frame: F,
-        /// How many bytes it took, its framing included; at least one.
+        /// How many bytes it takes, including its framing; at least one.
         used: usize,
     },
     /// No whole frame is there yet.
     Incomplete {
-        /// How long the data must be before it is worth asking again; 0 if any more may do.
+        /// How many bytes there must be before asking again is worthwhile; 0 if any more may do.
         needed: usize,
     },
-    /// Bytes that belong to no frame.
+    /// Bytes that belong to no frame and are skipped.
     Skip {
         /// How many; at least one.
         used: usize,
     },
 }
 
-/// Why no more frames can be had.
+/// Why decoding stopped.
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum FrameError<E> {
-    /// The bytes are not of this format. The peer's fault.
+    /// The bytes are not of this format. The peer is at fault.
     Decode(E),
-    /// The decoder found a frame of no bytes, and would find it for ever. A fault of the decoder.
+    /// The decoder returned a frame of no bytes, and would do so forever. The decoder is at fault.
     Stuck,
     /// A frame is longer than allowed. Raise the limit if such frames are legitimate.
     TooLong {
-        /// How long it is, as far as that is known; at least this.
+        /// Its length as far as known; it is at least this.
         length: usize,
         /// The limit, in bytes.
         limit: usize,
     },
 }
 
-/// Keeps bytes for a [`Decoder`] until they make frames; bytes in, frames out, without a transport.
+/// Collects bytes for a [`Decoder`] until they make frames, without a transport.
 ///
-/// The result does not depend on how the input is cut. No more than the limit, the decoder's overhead and one
-/// [`feed`](Self::feed) are kept; when everything was given out, no memory is.
+/// The result does not depend on how the input is split. It keeps no more than the limit, the decoder's overhead and one
+/// [`feed`](Self::feed), and no memory once everything has been given out.
 pub struct FrameDecoder<D> {
     decoder: D,
     buffer: ByteBuffer,
@@ -141,17 +139,17 @@ pub struct FrameDecoder<D> {
     max_length: usize,
 }
 
-/// Whether asking the decoder again is worth it.
+/// Whether asking the decoder again is worthwhile.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    /// It asked not to be called below so many bytes. (Lines have here how many were searched without a delimiter's end.)
+    /// It asked not to be called with fewer bytes. (For lines: how many bytes were searched without finding a delimiter.)
     pub(crate) needed: Cell<usize>,
-    /// It has failed: nothing is decoded any more.
+    /// It has failed: nothing more is decoded.
     failed: Cell<bool>,
 }
 
 impl Gate {
-    /// Other bytes are at the front: it is to be asked again.
+    /// Other bytes are at the front, so the decoder is to be asked again.
     pub(crate) fn open(&self) {
         self.needed.set(0);
         self.failed.set(false);
@@ -163,46 +161,46 @@ impl Gate {
 }
 
 impl<D: Decoder> FrameDecoder<D> {
-    /// Decodes frames with `decoder`, of at most its [`Decoder::MAX_LENGTH`] bytes.
+    /// Decodes frames with `decoder`, of at most [`Decoder::MAX_LENGTH`] bytes.
     #[must_use]
     pub fn new(decoder: D) -> Self {
         Self { decoder, buffer: ByteBuffer::default(), gate: Gate::default(), max_length: D::MAX_LENGTH }
     }
 
-    /// Sets how long a frame may be, in bytes as the format counts them.
+    /// Sets the maximum length of a frame, in bytes as the format counts them.
     pub fn set_max_length(&mut self, max_length: usize) {
         self.max_length = max_length;
     }
 
-    /// Takes in more bytes; drops them after an error.
+    /// Appends input. After an error it is dropped.
     pub fn feed(&mut self, data: &[u8]) {
         if !self.gate.has_failed() {
             self.buffer.feed(data);
         }
     }
 
-    /// The next whole frame; none until more is fed.
+    /// Returns the next whole frame; `None` until more is fed.
     ///
     /// # Errors
-    /// As the decoder says, [`FrameError::TooLong`], or [`FrameError::Stuck`]; once. Then there is none until
-    /// [`take_rest`](Self::take_rest) was called.
+    /// The decoder's, [`FrameError::TooLong`] or [`FrameError::Stuck`], once. After that it returns `None` until
+    /// [`take_rest`](Self::take_rest) is called.
     pub fn next_frame(&mut self) -> Option<Result<D::Frame<'_>, FrameError<D::Error>>> {
         next_frame(&mut self.decoder, &self.buffer, &self.gate, self.max_length)
     }
 
-    /// Takes out all bytes that are not given out yet, and forgets an error.
+    /// Takes out all bytes not given out yet, and clears an error.
     pub fn take_rest(&mut self) -> &[u8] {
         self.gate.open();
         self.buffer.take(usize::MAX)
     }
 
-    /// How many bytes are here that are not given out yet.
+    /// The number of bytes not given out yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Whether everything has been given out.
+    /// Returns whether all bytes have been given out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
@@ -214,7 +212,7 @@ impl<D: Decoder> FrameDecoder<D> {
     }
 }
 
-/// Gives out the next frame; the one way to ask a decoder.
+/// Gives out the next frame. All calls of a decoder go through here.
 pub(crate) fn next_frame<'a, D: Decoder>(
     decoder: &mut D,
     buffer: &'a ByteBuffer,
@@ -276,7 +274,7 @@ impl<E: fmt::Display> fmt::Display for FrameError<E> {
     }
 }
 
-/// The same text: it is what is printed when `fn main() -> Result` returns one.
+/// The same text, because `fn main() -> Result` prints an error with `Debug`.
 impl<E: fmt::Display> fmt::Debug for FrameError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

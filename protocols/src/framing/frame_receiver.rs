@@ -1,4 +1,4 @@
-//! Any decoder's frames as a protocol.
+//! A protocol for the frames of any decoder.
 
 use torsade_reactor::Result;
 
@@ -8,17 +8,17 @@ use crate::framing::frame_transport::FrameTransport;
 use crate::framing::receiver::{Messages, Receiver, Run, receiver};
 use crate::protocol::Callback;
 
-/// The callbacks of a connection that speaks in frames; run by a [`FrameReceiver`], which has an example.
+/// The callbacks of a connection that exchanges frames. Run by a [`FrameReceiver`], which has an example.
 pub trait FrameProtocol<D: Decoder> {
-    /// A whole frame came.
+    /// A whole frame arrived.
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
     fn frame_received(&mut self, transport: &FrameTransport, frame: D::Frame<'_>) -> Result;
 
-    /// The decoder cannot go on. By default the connection is closed.
+    /// The decoder cannot continue. The default closes the connection.
     ///
-    /// What comes in from now on is dropped, unless [`FrameTransport::take_remaining`] is called.
+    /// Further input is dropped, unless [`FrameTransport::take_remaining`] is called.
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
@@ -31,10 +31,11 @@ pub trait FrameProtocol<D: Decoder> {
     connection_callbacks!(FrameTransport);
 }
 
-/// A protocol that splits its input into a [`Decoder`]'s frames and gives them to a [`FrameProtocol`].
+/// A protocol that splits its input into a [`Decoder`]'s frames and passes them to a [`FrameProtocol`].
 ///
-/// Between two frames it looks at [`Transport::is_reading`](crate::Transport::is_reading): paused, closing or congested, it keeps
-/// the rest, and goes on when reading is resumed. What is kept is bounded by the maximum length, the decoder's overhead and one read.
+/// Between two frames it checks [`Transport::is_reading`](crate::Transport::is_reading): while the connection is paused, closing
+/// or congested it keeps the rest, and continues when reading is resumed. It keeps at most the maximum length, the decoder's
+/// overhead and one read.
 ///
 /// # Examples
 /// ```
@@ -76,7 +77,7 @@ pub trait FrameProtocol<D: Decoder> {
 pub struct FrameReceiver<D, P>(Receiver<Frames<D, P>, FrameTransport>);
 
 impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
-    /// Runs `protocol` on the frames of `decoder`, of at most [`Decoder::MAX_LENGTH`] bytes.
+    /// Runs `protocol` on frames from `decoder`, of at most [`Decoder::MAX_LENGTH`] bytes.
     #[must_use]
     pub fn new(decoder: D, protocol: P) -> Self {
         Self(Receiver::new(Frames { decoder, protocol }))
@@ -85,7 +86,7 @@ impl<D: Decoder, P: FrameProtocol<D>> FrameReceiver<D, P> {
 
 receiver!(FrameReceiver, D: Decoder, P: FrameProtocol<D>);
 
-/// The frames of a decoder, as messages.
+/// A decoder's frames, as [`Messages`].
 #[derive(Debug)]
 struct Frames<D, P> {
     decoder: D,
@@ -114,7 +115,7 @@ impl<D: Decoder, P: FrameProtocol<D>> Messages for Frames<D, P> {
     }
 }
 
-/// Gives frames to `deliver`, and the decoder's error.
+/// Passes frames, or the decoder's error, to `deliver`.
 #[inline]
 pub(crate) fn deliver_frames<D: Decoder>(
     decoder: &mut D,

@@ -12,7 +12,7 @@ use crate::framing::inbox::Inbox;
 use crate::tls::{AlreadyReceived, StartTlsError, TlsConfig};
 use crate::transport::Transport;
 
-/// A [`Transport`] with what a protocol of messages wants besides; a cheap handle.
+/// A [`Transport`] with the methods that protocols of messages need; a cheap handle.
 ///
 /// [`LineTransport`](crate::LineTransport) and [`StringFrameTransport`](crate::StringFrameTransport) dereference to it.
 #[derive(Clone)]
@@ -22,56 +22,56 @@ pub struct FrameTransport {
 }
 
 impl FrameTransport {
-    /// Sets how long a message may be from the next one on: a line without its delimiter, a string without its framing, a frame
-    /// as its decoder counts, the bytes of a state.
+    /// Sets the maximum length of a message, from the next one on: of a line without its delimiter, of a string without its
+    /// framing, of a frame as its decoder counts, of the bytes a state wants.
     #[doc(alias = "MAX_LENGTH")]
     pub fn set_max_length(&self, max_length: usize) {
         self.inbox.max_length.set(max_length);
         self.inbox.touch();
     }
 
-    /// Sets how long a message may take to come whole, from the next one on; see
+    /// Sets how long a message may take to arrive whole, from the next one on; see
     /// [`FrameReceiver::message_timeout`](crate::FrameReceiver::message_timeout).
     pub fn set_message_timeout(&self, timeout: Option<Duration>) {
         self.inbox.deadline.set_timeout(timeout);
     }
 
-    /// Takes out everything that was received and not yet delivered, and forgets an error of the decoder.
+    /// Takes out everything received and not yet delivered, and clears an error of the decoder.
     ///
-    /// For a change of protocol in mid-stream: what is taken out belongs to the next one.
+    /// For a change of protocol in mid-stream: the bytes belong to the next protocol.
     #[doc(alias = "recvd")]
     #[must_use]
     pub fn take_remaining(&self) -> Vec<u8> {
         self.inbox.take_rest()
     }
 
-    /// Puts bytes before those that are not yet delivered; a failed decoder begins again with them.
+    /// Puts bytes before those not yet delivered; a failed decoder starts again with them.
     pub fn unread_frames(&self, data: &[u8]) {
         self.inbox.unread(data);
-        // Outside a callback nothing else would make the receiver look at them.
+        // Outside a callback, nothing else would make the receiver look at them.
         self.transport.unread(b"");
     }
 
-    /// Encrypts everything after this message; what is buffered behind it already ends the connection, as injected.
+    /// Encrypts everything after this message. If bytes after it are already buffered, the connection ends: they may be injected.
     ///
     /// # Errors
-    /// As [`Transport::start_tls`].
+    /// See [`Transport::start_tls`].
     pub fn start_tls(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
         self.switch_tls(&config.into(), AlreadyReceived::Refuse)
     }
 
-    /// The same, where the peer begins its TLS without waiting: what is buffered behind this message is read as TLS.
+    /// The same for a peer that begins TLS without waiting: bytes already buffered after this message are read as TLS.
     ///
     /// # Errors
-    /// As [`Transport::start_tls_with_rest`].
+    /// See [`Transport::start_tls_with_rest`].
     pub fn start_tls_with_rest(&self, config: impl Into<TlsConfig>) -> Result<(), StartTlsError> {
         self.switch_tls(&config.into(), AlreadyReceived::IsTls)
     }
 
-    /// Decompresses everything after this message: what is buffered already goes back and is read as compressed.
+    /// Decompresses everything after this message: bytes already buffered are read as compressed.
     ///
     /// # Errors
-    /// As [`Transport::expect_compression`].
+    /// See [`Transport::expect_compression`].
     pub fn expect_compression<D>(&self, decompression: D) -> Result<(), CompressionError>
     where
         D: TryInto<Decompression>,
@@ -85,7 +85,7 @@ impl FrameTransport {
         self.switch(|transport, rest| transport.start_tls_after(config, rest, already))
     }
 
-    /// Hands what is buffered to the transport, and takes it back if that refuses.
+    /// Passes the buffered bytes to the transport, and takes them back if it refuses.
     fn switch<E>(&self, switch: impl FnOnce(&Transport, &[u8]) -> Result<(), E>) -> Result<(), E> {
         let rest = self.take_remaining();
         let switched = switch(&self.transport, &rest);

@@ -1,4 +1,4 @@
-//! What was received and is not delivered yet.
+//! Bytes received and not yet delivered.
 
 use std::cell::{Cell, RefCell};
 
@@ -6,15 +6,15 @@ use crate::framing::byte_buffer::ByteBuffer;
 use crate::framing::decoder::Gate;
 use crate::framing::message_deadline::MessageDeadline;
 
-/// What a receiver keeps between two messages; shared with its transports, by which callbacks reach it.
+/// What a receiver keeps between two messages; its transports share it, so that callbacks can reach it.
 pub(crate) struct Inbox {
     /// Borrowed while a message is being received.
     pub(crate) buffer: RefCell<ByteBuffer>,
-    /// Bytes that were given back, to go before all others.
+    /// Bytes that were given back; they go before all others.
     extra: RefCell<Vec<u8>>,
-    /// Something was changed in here, or in how messages are told apart, that who delivers has to know before the next.
+    /// Whether something changed, in here or in the framing, that the delivering loop has to know before the next message.
     touched: Cell<bool>,
-    /// What is known of the bytes at the front; forgotten when others come to be there.
+    /// What is known about the bytes at the front; forgotten when they change.
     pub(crate) gate: Gate,
     pub(crate) max_length: Cell<usize>,
     pub(crate) deadline: MessageDeadline,
@@ -32,7 +32,7 @@ impl Inbox {
         }
     }
 
-    /// Takes out everything that is not delivered, and forgets an error of the decoder.
+    /// Takes out everything not delivered, and clears an error of the decoder.
     pub(crate) fn take_rest(&self) -> Vec<u8> {
         let mut rest = self.extra.take();
         rest.extend_from_slice(self.buffer.borrow().take(usize::MAX));
@@ -47,7 +47,7 @@ impl Inbox {
         self.reopen();
     }
 
-    /// Gives back the end of what was delivered last, which costs nothing; false if `data` is not that.
+    /// Gives back the end of what was delivered last, without copying; returns false if `data` is something else.
     pub(crate) fn take_back(&self, data: &[u8]) -> bool {
         let taken = self.extra.borrow().is_empty() && self.buffer.borrow().take_back(data);
         if taken {
@@ -56,13 +56,13 @@ impl Inbox {
         taken
     }
 
-    /// Other bytes are at the front, or mean something else: nothing is known of them.
+    /// Other bytes are at the front, or they mean something else: forgets what was known about them.
     pub(crate) fn reopen(&self) {
         self.gate.open();
         self.touch();
     }
 
-    /// Has who delivers look at everything again before the next message.
+    /// Makes the delivering loop check everything again before the next message.
     pub(crate) fn touch(&self) {
         self.touched.set(true);
     }
@@ -72,7 +72,7 @@ impl Inbox {
         self.touched.get()
     }
 
-    /// Puts what was given back to the front. Nothing may be borrowed.
+    /// Puts the bytes given back at the front. Nothing may be borrowed.
     #[inline]
     pub(crate) fn take_extra(&self) {
         self.touched.set(false);

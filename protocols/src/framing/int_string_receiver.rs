@@ -1,4 +1,4 @@
-//! Strings with their length before them as a big-endian number of one, two or four bytes.
+//! Strings prefixed with their length as a big-endian number of one, two or four bytes.
 
 use std::convert::Infallible;
 
@@ -7,19 +7,19 @@ use torsade_reactor::Result;
 use crate::framing::decoder::{Decoded, Decoder, FrameError};
 use crate::framing::string_protocol::{StringDecoder, StringReceiver, StringTooLong};
 
-/// A protocol that splits its input into strings with an 8-bit length before each.
+/// A protocol that splits its input into strings with an 8-bit length prefix.
 ///
-/// Strings have at most 255 bytes. Calls a [`StringProtocol`](crate::StringProtocol), as [`Int32StringReceiver`] does.
+/// Strings have at most 255 bytes. They go to a [`StringProtocol`](crate::StringProtocol), as with [`Int32StringReceiver`].
 pub type Int8StringReceiver<P> = StringReceiver<IntStringDecoder<1>, P>;
 
-/// A protocol that splits its input into strings with a 16-bit length before each.
+/// A protocol that splits its input into strings with a 16-bit length prefix.
 ///
-/// Strings have at most 65,535 bytes. Calls a [`StringProtocol`](crate::StringProtocol), as [`Int32StringReceiver`] does.
+/// Strings have at most 65,535 bytes. They go to a [`StringProtocol`](crate::StringProtocol), as with [`Int32StringReceiver`].
 pub type Int16StringReceiver<P> = StringReceiver<IntStringDecoder<2>, P>;
 
-/// A protocol that splits its input into strings with a 32-bit length before each.
+/// A protocol that splits its input into strings with a 32-bit length prefix.
 ///
-/// Strings may have 99,999 bytes unless set; a longer one is refused when its length has come.
+/// Strings have at most 99,999 bytes by default; a longer one is refused as soon as its length has arrived.
 ///
 /// # Examples
 /// ```
@@ -42,9 +42,9 @@ pub type Int16StringReceiver<P> = StringReceiver<IntStringDecoder<2>, P>;
 #[doc(alias = "IntNStringReceiver")]
 pub type Int32StringReceiver<P> = StringReceiver<IntStringDecoder<4>, P>;
 
-/// Finds strings with a length of `N` bytes before each, for `N` of 1, 2 or 4.
+/// Decodes strings with a length prefix of `N` bytes, for `N` of 1, 2 or 4.
 ///
-/// With a [`FrameDecoder`](crate::FrameDecoder) it is driven by hand.
+/// With a [`FrameDecoder`](crate::FrameDecoder) it works without a connection.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has no state")]
 pub struct IntStringDecoder<const N: usize>;
@@ -52,7 +52,7 @@ pub struct IntStringDecoder<const N: usize>;
 impl<const N: usize> IntStringDecoder<N> {
     const WIDTH_IS_SUPPORTED: () = assert!(matches!(N, 1 | 2 | 4), "the length takes 1, 2 or 4 bytes");
 
-    /// The greatest length that `N` bytes express.
+    /// The greatest length that fits in `N` bytes.
     const LIMIT: u64 = (1 << (8 * N)) - 1;
 }
 

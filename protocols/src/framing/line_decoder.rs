@@ -6,12 +6,12 @@ use std::fmt;
 
 use crate::framing::byte_buffer::ByteBuffer;
 
-/// Twisted's default limit of a line, in bytes without its delimiter.
+/// Twisted's default maximum line length, in bytes without the delimiter.
 pub(crate) const MAX_LENGTH: usize = 16_384;
 
-/// Splits bytes into lines that end in a delimiter; bytes in, lines out.
+/// Splits bytes into lines that end in a delimiter.
 ///
-/// The result does not depend on how the input is cut. Each byte is looked at once, however small the pieces.
+/// The result does not depend on how the input is split. Each byte is examined once, however small the pieces.
 ///
 /// # Examples
 /// ```
@@ -26,15 +26,15 @@ pub(crate) const MAX_LENGTH: usize = 16_384;
 /// ```
 pub struct LineDecoder {
     buffer: ByteBuffer,
-    /// No delimiter ends before this place, counted from the first byte that is not given out.
+    /// No delimiter ends before this offset, counted from the first byte not given out.
     searched: Cell<usize>,
     delimiter: RefCell<Vec<u8>>,
     max_length: Cell<usize>,
-    /// Goes by `LineOnlyReceiver`'s rules of what is too long.
+    /// Whether `LineOnlyReceiver`'s rules apply to lines that are too long.
     lines_only: bool,
 }
 
-/// A line is longer than allowed. Everything that was buffered has been taken out of the decoder and is here.
+/// A line is longer than allowed. Everything buffered has been taken out of the decoder.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LineTooLong<'a> {
     /// The long line, its delimiter if that had arrived, and what followed.
@@ -44,7 +44,7 @@ pub struct LineTooLong<'a> {
 }
 
 impl LineDecoder {
-    /// Lines that end in CR LF, of at most 16,384 bytes, as in Twisted.
+    /// Decodes lines that end in CR LF, of at most 16,384 bytes, as in Twisted.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -56,16 +56,16 @@ impl LineDecoder {
         }
     }
 
-    /// The same with the rules of Twisted's `LineOnlyReceiver` for what is too long.
+    /// The same, with the rules of Twisted's `LineOnlyReceiver` for lines that are too long.
     ///
-    /// Half a delimiter counts as part of the line until the rest of it comes, and [`LineTooLong::data`] is the line
-    /// alone. What follows is dropped as well.
+    /// A partial delimiter counts as part of the line until the rest of it arrives, and [`LineTooLong::data`] is the line alone.
+    /// What follows it is dropped as well.
     #[must_use]
     pub fn lines_only() -> Self {
         Self { lines_only: true, ..Self::new() }
     }
 
-    /// Sets what ends a line, from the next line on. An empty one is ignored: it would end everywhere.
+    /// Sets the delimiter, from the next line on. An empty one is ignored.
     pub fn set_delimiter(&self, delimiter: &[u8]) {
         if !delimiter.is_empty() {
             delimiter.clone_into(&mut self.delimiter.borrow_mut());
@@ -73,52 +73,52 @@ impl LineDecoder {
         }
     }
 
-    /// What ends a line.
+    /// The delimiter.
     #[must_use]
     pub fn delimiter(&self) -> Vec<u8> {
         self.delimiter.borrow().clone()
     }
 
-    /// Sets how long a line may be, in bytes without the delimiter.
+    /// Sets the maximum line length, in bytes without the delimiter.
     pub fn set_max_length(&self, max_length: usize) {
         self.max_length.set(max_length);
     }
 
-    /// Takes in more bytes.
+    /// Appends input.
     pub fn feed(&mut self, data: &[u8]) {
         self.buffer.feed(data);
     }
 
-    /// Puts bytes before those that are still here.
+    /// Puts bytes before the remaining ones.
     pub fn unread(&mut self, data: &[u8]) {
         self.buffer.unread(data);
         self.searched.set(0);
     }
 
-    /// The next whole line, without its delimiter; none until more is fed.
+    /// Returns the next whole line, without its delimiter; `None` until more is fed.
     ///
     /// # Errors
-    /// [`LineTooLong`]: either a line above the limit, or that many bytes without a delimiter (Twisted still waits while
-    /// they exceed the limit by less than the delimiter's length). The decoder is empty then, and can go on.
+    /// [`LineTooLong`] for a line above the limit, or for more bytes than the limit without a delimiter (Twisted still waits
+    /// while they exceed it by less than the delimiter's length). The decoder is empty afterwards, and can go on.
     pub fn next_line(&self) -> Option<Result<&[u8], LineTooLong<'_>>> {
         let limit = Limit { max_length: self.max_length.get(), lines_only: self.lines_only };
         let delimiter = self.delimiter.borrow();
         LineRun::new(&self.buffer, &self.searched, Delimiter::new(&delimiter)?, limit).next_line()
     }
 
-    /// Takes out all bytes that are not given out yet.
+    /// Takes out all bytes not given out yet.
     pub fn take_rest(&self) -> &[u8] {
         self.searched.set(0);
         self.buffer.take(usize::MAX)
     }
 
-    /// How many bytes are here that are not given out yet.
+    /// The number of bytes not given out yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Whether everything has been given out.
+    /// Returns whether all bytes have been given out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
@@ -132,13 +132,13 @@ pub(crate) struct Limit {
     pub(crate) lines_only: bool,
 }
 
-/// Lines one after another out of a buffer, from which nobody takes meanwhile.
+/// Consecutive lines from a buffer that nothing else takes from meanwhile.
 pub(crate) struct LineRun<'a, 'd> {
     buffer: &'a ByteBuffer,
-    /// What is not given out yet; no delimiter ends in so many bytes of it.
+    /// The bytes not given out yet; no delimiter ends in the first `searched` of them.
     bytes: &'a [u8],
     searched: usize,
-    /// Where the search goes on when more has come.
+    /// Where the next search starts once more bytes have arrived.
     resume: &'a Cell<usize>,
     delimiter: Delimiter<'d>,
     limit: Limit,
@@ -168,8 +168,8 @@ impl<'a, 'd> LineRun<'a, 'd> {
     }
 }
 
-/// There is no line within the limit. Too long a one is taken out with all that follows; of the beginning of one it is noted that
-/// `length` bytes were searched.
+/// There is no line within the limit. A line that is too long is taken out with all that follows; for an incomplete line,
+/// `length` is recorded as the number of bytes searched.
 #[cold]
 fn refuse<'a>(
     length: usize,
@@ -188,7 +188,7 @@ fn refuse<'a>(
     Some(Err(LineTooLong { data: if lines_only { data.get(..length).unwrap_or(data) } else { data }, limit: max_length }))
 }
 
-/// What ends a line, taken apart for the search: for its last byte, which in CR LF is the rare one, and then for what is
+/// A delimiter, prepared for the search: it looks for the last byte, which in CR LF is the rare one, and then compares what comes
 /// before it.
 #[derive(Clone, Copy)]
 pub(crate) struct Delimiter<'a> {
@@ -197,7 +197,7 @@ pub(crate) struct Delimiter<'a> {
 }
 
 impl<'a> Delimiter<'a> {
-    /// An empty one ends no line.
+    /// Returns `None` for an empty delimiter, which ends no line.
     #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Option<Self> {
         bytes.split_last().map(|(last, head)| Self { head, last: *last })
@@ -207,7 +207,7 @@ impl<'a> Delimiter<'a> {
         self.head.len() + 1
     }
 
-    /// The length of the line before the first delimiter that does not end in the bytes `searched` already.
+    /// The length of the line before the first delimiter that ends after the first `searched` bytes.
     #[inline]
     fn find(self, bytes: &[u8], searched: usize) -> Option<usize> {
         let from = searched.max(self.head.len());
@@ -219,7 +219,7 @@ impl<'a> Delimiter<'a> {
         }
     }
 
-    /// The same, where its last byte is not before `from`.
+    /// The same, where the delimiter's last byte is at `from` or later.
     #[inline(never)]
     fn find_from(self, mut from: usize, bytes: &[u8]) -> Option<usize> {
         loop {

@@ -5,10 +5,10 @@ use torsade_reactor::Result;
 use crate::framing::line_receiver::{LineProtocol, LineReceiver};
 use crate::framing::receiver::receiver;
 
-/// A [`LineReceiver`] with the limits of Twisted's `LineOnlyReceiver`, for ports that depend on them.
+/// A [`LineReceiver`] with the limits of Twisted's `LineOnlyReceiver`, for ports of programs that depend on them.
 ///
-/// The two differ in when a line is too long: here half a delimiter counts towards the limit until the rest of it comes,
-/// and `line_length_exceeded` is given the line alone. In Twisted this one is also the faster; here both cost the same.
+/// The two differ in when a line is too long: here a partial delimiter counts towards the limit until the rest of it arrives, and
+/// `line_length_exceeded` is given the line alone. In Twisted this class is also faster; here both cost the same.
 #[derive(Debug)]
 pub struct LineOnlyReceiver<L>(LineReceiver<L>);
 

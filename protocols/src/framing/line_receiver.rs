@@ -1,4 +1,4 @@
-//! Lines as a protocol.
+//! A protocol for lines.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -13,26 +13,26 @@ use crate::framing::line_decoder::{self, Delimiter, Limit, LineRun, LineTooLong}
 use crate::framing::receiver::{Messages, Receiver, Run, receiver};
 use crate::protocol::Callback;
 
-/// The callbacks of a connection that speaks in lines; run by a [`LineReceiver`], which has an example.
+/// The callbacks of a connection that exchanges lines. Run by a [`LineReceiver`], which has an example.
 pub trait LineProtocol {
-    /// A line came, without its delimiter.
+    /// A line arrived, without its delimiter.
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
     #[doc(alias = "lineReceived")]
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result;
 
-    /// Bytes came in raw mode, cut anywhere.
+    /// Bytes arrived in raw mode, split anywhere.
     ///
     /// # Errors
-    /// Any error closes the connection, with that reason; so does the default.
+    /// Any error closes the connection, with that reason. The default returns an error.
     #[doc(alias = "rawDataReceived")]
     fn raw_data_received(&mut self, transport: &LineTransport, data: &[u8]) -> Result {
         let _ = (transport, data);
         Err("raw mode was set, but raw_data_received is not implemented".into())
     }
 
-    /// A line is too long. By default the connection is closed, as in Twisted.
+    /// A line is too long. The default closes the connection, as in Twisted.
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
@@ -46,14 +46,14 @@ pub trait LineProtocol {
     connection_callbacks!(LineTransport);
 }
 
-/// A [`FrameTransport`] with what a line protocol wants besides; a cheap handle.
+/// A [`FrameTransport`] with the methods that line protocols need; a cheap handle.
 #[derive(Clone)]
 pub struct LineTransport {
     frames: FrameTransport,
     mode: Rc<Mode>,
 }
 
-/// How what comes in is taken, and what ends a line.
+/// Line mode or raw mode, and the delimiter.
 struct Mode {
     raw: Cell<bool>,
     delimiter: RefCell<Rc<[u8]>>,
@@ -68,38 +68,38 @@ impl Mode {
 }
 
 impl LineTransport {
-    /// Sends a line: `line` and the delimiter.
+    /// Sends `line` and the delimiter.
     #[doc(alias = "sendLine")]
     pub fn send_line(&self, line: impl AsRef<[u8]>) {
         self.write_sequence(&[line.as_ref(), &self.mode.delimiter.borrow()]);
     }
 
-    /// Delivers what follows to `raw_data_received`, from the byte after this line on.
+    /// Delivers everything after this line to `raw_data_received`.
     #[doc(alias = "setRawMode")]
     pub fn set_raw_mode(&self) {
         self.mode.raw.set(true);
         self.inbox.touch();
     }
 
-    /// Delivers lines again. `extra` is what of the raw data belongs to them already; it comes before all other bytes.
+    /// Delivers lines again. `extra` is the part of the raw data that already belongs to them; it goes before all other bytes.
     #[doc(alias = "setLineMode")]
     pub fn set_line_mode(&self, extra: &[u8]) {
         self.mode.raw.set(false);
         self.inbox.touch();
-        // The end of what `raw_data_received` was given need not be copied: many short blocks in one read stay cheap.
+        // The end of what `raw_data_received` was given need not be copied, so many short blocks in one read stay cheap.
         if !self.inbox.take_back(extra) {
             self.unread_frames(extra);
         }
     }
 
-    /// Sets what ends a line, received and sent; CR LF unless set. An empty one is ignored.
+    /// Sets the delimiter, for receiving and sending; default CR LF. An empty one is ignored.
     #[doc(alias = "delimiter")]
     pub fn set_delimiter(&self, delimiter: &[u8]) {
         self.mode.set_delimiter(delimiter);
         self.inbox.reopen();
     }
 
-    /// Takes out everything that was received and not yet delivered, as [`take_remaining`](FrameTransport::take_remaining).
+    /// Takes out everything received and not yet delivered, as [`take_remaining`](FrameTransport::take_remaining) does.
     #[doc(alias = "clearLineBuffer")]
     #[must_use]
     pub fn clear_line_buffer(&self) -> Vec<u8> {
@@ -121,11 +121,11 @@ impl fmt::Debug for LineTransport {
     }
 }
 
-/// A protocol that splits its input into lines and gives them to a [`LineProtocol`].
+/// A protocol that splits its input into lines and passes them to a [`LineProtocol`].
 ///
-/// Between two lines it looks at [`Transport::is_reading`](crate::Transport::is_reading): paused, closing or congested, it keeps
-/// the rest, and goes on when reading is resumed. The work is linear in the input however it is cut, and what is kept is bounded by the
-/// maximum length and one read.
+/// Between two lines it checks [`Transport::is_reading`](crate::Transport::is_reading): while the connection is paused, closing
+/// or congested it keeps the rest, and continues when reading is resumed. The work is linear in the input, however it is split,
+/// and at most the maximum length and one read are kept.
 ///
 /// # Examples
 /// ```no_run
@@ -170,7 +170,7 @@ impl<L: LineProtocol> LineReceiver<L> {
 
 receiver!(LineReceiver, L: LineProtocol);
 
-/// Lines as messages; in raw mode, whatever has come.
+/// Lines as [`Messages`]; in raw mode, whatever has arrived.
 struct Lines<L> {
     protocol: L,
     mode: Rc<Mode>,

@@ -8,11 +8,11 @@ use torsade_reactor::Result;
 use crate::framing::decoder::{Decoded, Decoder, FrameError};
 use crate::framing::string_protocol::{StringDecoder, StringReceiver, StringTooLong};
 
-/// A protocol that splits its input into netstrings and gives them to a [`StringProtocol`](crate::StringProtocol).
+/// A protocol that splits its input into netstrings and passes them to a [`StringProtocol`](crate::StringProtocol).
 ///
 /// A netstring is its length in decimal digits, a colon, the bytes and a comma
-/// (<https://cr.yp.to/proto/netstrings.txt>). Strings may have 99,999 bytes unless set; the first byte that cannot
-/// belong to a netstring closes the connection.
+/// (<https://cr.yp.to/proto/netstrings.txt>). Strings have at most 99,999 bytes by default. The first byte that cannot belong to
+/// a netstring closes the connection.
 ///
 /// # Examples
 /// ```
@@ -34,12 +34,12 @@ use crate::framing::string_protocol::{StringDecoder, StringReceiver, StringTooLo
 /// ```
 pub type NetstringReceiver<P> = StringReceiver<NetstringDecoder, P>;
 
-/// Finds netstrings; see [`NetstringReceiver`]. With a [`FrameDecoder`](crate::FrameDecoder) it is driven by hand.
+/// Decodes netstrings; see [`NetstringReceiver`]. With a [`FrameDecoder`](crate::FrameDecoder) it works without a connection.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has no state")]
 pub struct NetstringDecoder;
 
-/// What is wrong with a netstring. The peer's fault in every case.
+/// What is wrong with a netstring. The peer is at fault in every case.
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 #[doc(alias = "NetstringParseError")]
@@ -50,7 +50,7 @@ pub enum NetstringError {
     NoLength,
 }
 
-/// The digits of the greatest number that a `u64` holds.
+/// The number of digits of the greatest `u64`.
 const MAX_DIGITS: usize = 20;
 
 impl Decoder for NetstringDecoder {

@@ -1,4 +1,4 @@
-//! What all protocols of messages have in common: the shell around a format.
+//! The part that all protocols of messages share.
 
 use std::cell::{Cell, Ref};
 use std::fmt;
@@ -16,53 +16,53 @@ use crate::work::Work;
 
 /// Splits its input into the messages of a format, and delivers them.
 ///
-/// Between two messages it looks whether data is still wanted: paused, closing, congested, or having done its share of the
-/// turn, it keeps the rest, and goes on in `reading_resumed`. What came in plaintext behind a switch to TLS is refused. A
-/// message that was begun has a deadline.
+/// Between two messages it checks whether data is still wanted. While the connection is paused, closing, congested, or has used
+/// its work for the turn, it keeps the rest and continues in `reading_resumed`. Plaintext received after a switch to TLS is
+/// refused. A message that has begun has a deadline.
 pub(crate) struct Receiver<M, T> {
     messages: M,
     inbox: Rc<Inbox>,
-    /// The one of the messages' protocol; made with the first callback.
+    /// The transport of the messages' protocol; made at the first callback.
     transport: Option<T>,
 }
 
-/// A format of messages, with the user's protocol that gets them. It is all in which receivers differ.
+/// A format of messages, with the user's protocol for them: everything in which receivers differ.
 pub(crate) trait Messages {
-    /// What the protocol is given as its transport.
+    /// The transport that the protocol is given.
     type Transport;
 
-    /// How long a message may be unless that is set.
+    /// The default maximum length of a message.
     const MAX_LENGTH: usize;
 
     /// Makes the protocol's transport.
     fn transport(&self, frames: FrameTransport) -> Self::Transport;
 
-    /// Delivers whole messages as long as the run [goes on](Run::goes_on). If there are none left, says how many bytes are held
-    /// of one whose rest is waited for.
+    /// Delivers whole messages as long as the run [goes on](Run::goes_on). When none is left, returns how many bytes of an
+    /// incomplete message are held, if its rest is awaited.
     fn deliver(&mut self, transport: &Self::Transport, run: &Run<'_>) -> Result<Option<usize>>;
 
-    /// Passes a callback on that brings no data.
+    /// Passes on a callback without data.
     fn call_back(&mut self, transport: &Self::Transport, callback: Callback<'_>) -> Result;
 }
 
-/// Messages that are delivered one after another, while no callback asks for anything but that something be written.
+/// A run of messages, delivered one after another as long as callbacks do nothing but write.
 pub(crate) struct Run<'a> {
     pub(crate) inbox: &'a Inbox,
-    /// The inbox's.
+    /// The buffer of the inbox.
     pub(crate) buffer: Ref<'a, ByteBuffer>,
     work: Option<&'a Work>,
-    /// A message was delivered.
+    /// Whether a message was delivered.
     any: &'a Cell<bool>,
 }
 
 impl Run<'_> {
-    /// A message was delivered.
+    /// Notes that a message was delivered.
     #[inline]
     pub(crate) fn note_delivered(&self) {
         self.any.set(true);
     }
 
-    /// A message was delivered: whether the next may be, without another look at the connection and the inbox.
+    /// Notes that a message was delivered. Returns whether the next may be delivered without checking connection and inbox again.
     #[inline]
     pub(crate) fn goes_on(&self) -> bool {
         self.note_delivered();
@@ -89,7 +89,7 @@ impl<M: Messages> Receiver<M, M::Transport> {
         &self.messages
     }
 
-    /// The parts that a callback needs.
+    /// The parts a callback needs.
     #[inline]
     fn parts(&mut self, transport: &Transport) -> (&mut M, &M::Transport, &Inbox) {
         let Self { messages, inbox, transport: own } = self;
@@ -156,23 +156,24 @@ impl<M: fmt::Debug, T> fmt::Debug for Receiver<M, T> {
     }
 }
 
-/// What public receivers have in common: their limits, and that callbacks go to the shell.
+/// Implements what public receivers share: their limits, and passing callbacks to the [`Receiver`].
 macro_rules! receiver {
     ($name:ident, $($parameter:ident: $bound:path),+) => {
         impl<$($parameter: $bound),+> $name<$($parameter),+> {
-            /// The same with another limit, as [`FrameTransport::set_max_length`](crate::FrameTransport::set_max_length) counts it.
+            /// Sets the maximum length of a message, as [`FrameTransport::set_max_length`](crate::FrameTransport::set_max_length)
+            /// counts it.
             #[must_use]
             pub fn max_length(self, max_length: usize) -> Self {
                 Self(self.0.max_length(max_length))
             }
 
-            /// The same with another time in which a message that was begun has to come whole; with none there is no limit.
+            /// Sets how long a message may take to arrive whole, once it has begun; `None` for no limit.
             ///
-            /// 60 s unless set, and a second more for each 1,000 bytes of the message that have come. Then the connection is
-            /// closed with `Reason::TimedOut(Deadline::Message)`. The time begins with the first byte of the message (of a
-            /// frame, with the first that its decoder has not used), and anew whenever reading is resumed; it does not run in
-            /// raw mode. Where people type and each key is sent at once, set a long time, or none. An idle peer is a matter
-            /// of [`TimeoutFactory`](crate::policies::TimeoutFactory).
+            /// Default 60 s, plus one second for each 1,000 bytes of the message that have arrived. After that the connection is
+            /// closed with `Reason::TimedOut(Deadline::Message)`. The time starts at the first byte of the message (of a frame,
+            /// at the first byte its decoder has not used), restarts whenever reading is resumed, and does not run in raw mode.
+            /// Where people type and every key is sent at once, set a long time or `None`. For idle peers there is
+            /// [`TimeoutFactory`](crate::policies::TimeoutFactory).
             #[must_use]
             pub fn message_timeout(self, timeout: Option<std::time::Duration>) -> Self {
                 Self(self.0.message_timeout(timeout))

@@ -1,12 +1,12 @@
-//! A buffer that whoever empties its own leaves for the next.
+//! A spare buffer that is reused by the next user.
 
 use std::cell::Cell;
 use std::thread::LocalKey;
 
-/// One buffer of a thread, so that what is needed shortly and often allocates nothing.
+/// One spare buffer per thread, so that buffers needed often and briefly are not allocated each time.
 pub(crate) struct SpareBuffer {
     buffer: Cell<Vec<u8>>,
-    /// The largest worth keeping, in bytes: one that held a single huge message is freed.
+    /// The largest capacity worth keeping, in bytes: a buffer that held a single huge message is freed.
     limit: usize,
 }
 
@@ -15,12 +15,12 @@ impl SpareBuffer {
         Self { buffer: Cell::new(Vec::new()), limit }
     }
 
-    /// Takes what is there; an empty buffer of no memory if nothing is.
+    /// Takes the buffer; if there is none, an empty one without memory.
     pub(crate) fn take(place: &'static LocalKey<Self>) -> Vec<u8> {
         place.try_with(|spare| spare.buffer.take()).unwrap_or_default()
     }
 
-    /// Leaves a buffer, with nothing in it. While the thread ends it is freed: what is dropped then may come after the place.
+    /// Leaves an emptied buffer. During thread exit it is freed instead, since values may be dropped after the place is gone.
     pub(crate) fn give(place: &'static LocalKey<Self>, mut buffer: Vec<u8>) {
         buffer.clear();
         place

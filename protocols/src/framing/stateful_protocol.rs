@@ -1,4 +1,4 @@
-//! A protocol as a chain of states, each of which wants so many bytes.
+//! A protocol as a chain of states, each of which wants a number of bytes.
 
 use std::error::Error;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::protocol::Callback;
 /// How many states in a row may want no bytes before the chain counts as endless.
 const MAX_EMPTY: u32 = 1000;
 
-/// The states of a connection: what to call when so many bytes have come; run by a [`StatefulReceiver`].
+/// The states of a connection, each called when the bytes it wants have arrived. Run by a [`StatefulReceiver`].
 ///
 /// # Examples
 /// ```
@@ -46,23 +46,23 @@ const MAX_EMPTY: u32 = 1000;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait StatefulProtocol: Sized {
-    /// The state to begin with. Asked for once, before the connection is established.
+    /// The initial state. Asked for once, before the connection is established.
     #[doc(alias = "getInitialState")]
     fn initial_state(&mut self) -> ProtocolState<Self>;
 
     connection_callbacks!(FrameTransport);
 }
 
-/// A state: what to call once so many bytes have come.
+/// A state: a method, and the number of bytes to call it with.
 pub struct ProtocolState<P> {
     received: fn(&mut P, &FrameTransport, &[u8]) -> Result<Option<Self>>,
     wanted: usize,
 }
 
 impl<P> ProtocolState<P> {
-    /// Calls `received` with `wanted` bytes; it gives the next state, or none to stay in this one.
+    /// Calls `received` with `wanted` bytes. It returns the next state, or `None` to stay in this one.
     ///
-    /// A state that wants 0 is called at once, and must lead to one that wants some.
+    /// A state that wants 0 bytes is called at once, and must lead to one that wants some.
     #[must_use]
     pub const fn new(received: fn(&mut P, &FrameTransport, &[u8]) -> Result<Option<Self>>, wanted: usize) -> Self {
         Self { received, wanted }
@@ -83,30 +83,30 @@ impl<P> fmt::Debug for ProtocolState<P> {
     }
 }
 
-/// A protocol that cuts its input as the states of a [`StatefulProtocol`] want it.
+/// A protocol that splits its input as the states of a [`StatefulProtocol`] want it.
 ///
-/// Between two states it looks at [`Transport::is_reading`](crate::Transport::is_reading): paused, closing or congested, it keeps
-/// the rest, and goes on when reading is resumed.
+/// Between two states it checks [`Transport::is_reading`](crate::Transport::is_reading): while the connection is paused, closing
+/// or congested it keeps the rest, and continues when reading is resumed.
 #[derive(Debug)]
 pub struct StatefulReceiver<P>(Receiver<States<P>, FrameTransport>);
 
-/// The states of a protocol cannot be followed. The connection is closed with this as its reason.
+/// The states of a protocol cannot be followed. This is the reason with which the connection is closed.
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StatefulError {
-    /// A thousand states in a row wanted no bytes. A fault of the protocol.
+    /// A thousand states in a row wanted no bytes. The protocol is at fault.
     Stuck,
     /// A state wants more bytes than allowed. Most often the peer announced too much.
     TooLong {
-        /// How many it wants.
+        /// How many bytes it wants.
         wanted: usize,
-        /// How many it may want.
+        /// The limit, in bytes.
         limit: usize,
     },
 }
 
 impl<P: StatefulProtocol> StatefulReceiver<P> {
-    /// Runs `protocol`, whose states may want 99,999 bytes each.
+    /// Runs `protocol`; each of its states may want up to 99,999 bytes.
     #[must_use]
     pub fn new(protocol: P) -> Self {
         Self(Receiver::new(States { protocol, state: None, empty: 0 }))
@@ -115,7 +115,7 @@ impl<P: StatefulProtocol> StatefulReceiver<P> {
 
 receiver!(StatefulReceiver, P: StatefulProtocol);
 
-/// What states want, as messages.
+/// The bytes that states want, as [`Messages`].
 #[derive(Debug)]
 struct States<P> {
     protocol: P,
@@ -125,7 +125,7 @@ struct States<P> {
 }
 
 impl<P: StatefulProtocol> States<P> {
-    /// The state that is on, which may want so many bytes.
+    /// The current state, which may want up to `limit` bytes.
     fn state(&mut self, limit: usize) -> Result<ProtocolState<P>, StatefulError> {
         let state = *self.state.get_or_insert_with(|| self.protocol.initial_state());
         if state.wanted > limit {

@@ -1,4 +1,4 @@
-//! Strings with their length before them, as a protocol: what netstrings and IntN strings have in common.
+//! A protocol for length-prefixed strings: what netstrings and IntN strings share.
 
 use std::error::Error;
 use std::fmt;
@@ -23,19 +23,19 @@ pub trait StringDecoder: for<'a> Decoder<Frame<'a> = &'a [u8]> + Default {
     fn encode(string: &[u8], out: &mut Vec<u8>) -> Result<(), StringTooLong>;
 }
 
-/// The callbacks of a connection that speaks in strings; run by a [`StringReceiver`], whatever the framing.
+/// The callbacks of a connection that exchanges strings. Run by a [`StringReceiver`], whatever the framing.
 pub trait StringProtocol {
-    /// A whole string came, without its framing.
+    /// A whole string arrived, without its framing.
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
     #[doc(alias = "stringReceived")]
     fn string_received(&mut self, transport: &StringFrameTransport, string: &[u8]) -> Result;
 
-    /// A string of `length` bytes was announced, which is above the limit. By default the connection is closed.
+    /// A string of `length` bytes was announced, which is above the limit. The default closes the connection.
     ///
-    /// What comes in from now on is dropped, unless [`FrameTransport::take_remaining`] is called. (In Twisted strings
-    /// that were received before may come again after this, issue 8105; and netstrings are closed without asking.)
+    /// Further input is dropped, unless [`FrameTransport::take_remaining`] is called. (In Twisted, strings received before may be
+    /// delivered again after this, issue 8105, and netstrings close the connection without calling it.)
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
@@ -49,18 +49,18 @@ pub trait StringProtocol {
     connection_callbacks!(StringFrameTransport);
 }
 
-/// A string is too long for its framing to express its length.
+/// A string is longer than its framing can express.
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[doc(alias = "StringTooLongError")]
 pub struct StringTooLong {
-    /// How long it is, in bytes.
+    /// Its length in bytes.
     pub length: usize,
-    /// The greatest length that the framing can express, in bytes.
+    /// The greatest length the framing can express, in bytes.
     pub limit: usize,
 }
 
 thread_local! {
-    /// Where a string gets its framing.
+    /// Where strings are framed.
     static FRAMED: SpareBuffer = const { SpareBuffer::up_to(64 << 10) };
 }
 
@@ -72,11 +72,10 @@ pub struct StringFrameTransport {
 }
 
 impl StringFrameTransport {
-    /// Sends a string with its framing. The limit for received strings does not apply.
+    /// Sends a string with its framing. The maximum length of received strings does not apply.
     ///
     /// # Errors
-    /// [`StringTooLong`] if the framing cannot express its length; nothing is sent then. Send it in parts, or use a
-    /// wider prefix.
+    /// [`StringTooLong`] if the framing cannot express its length; then nothing is sent. Send it in parts, or use a wider prefix.
     #[doc(alias = "sendString")]
     pub fn send_string(&self, string: impl AsRef<[u8]>) -> Result<(), StringTooLong> {
         let mut framed = SpareBuffer::take(&FRAMED);
@@ -103,11 +102,11 @@ impl fmt::Debug for StringFrameTransport {
     }
 }
 
-/// A protocol that splits its input into strings and gives them to a [`StringProtocol`].
+/// A protocol that splits its input into strings and passes them to a [`StringProtocol`].
 ///
-/// Used under the name of a framing: [`NetstringReceiver`](crate::NetstringReceiver),
-/// [`Int32StringReceiver`](crate::Int32StringReceiver) and so on. It keeps strings back while the transport is not
-/// reading, as a [`FrameReceiver`](crate::FrameReceiver) does.
+/// Use it under the name of a framing: [`NetstringReceiver`](crate::NetstringReceiver),
+/// [`Int32StringReceiver`](crate::Int32StringReceiver) and so on. While the transport is not reading it keeps strings back, as a
+/// [`FrameReceiver`](crate::FrameReceiver) does.
 #[derive(Debug)]
 pub struct StringReceiver<D, P>(Receiver<Strings<D, P>, StringFrameTransport>);
 
@@ -121,7 +120,7 @@ impl<D: StringDecoder, P: StringProtocol> StringReceiver<D, P> {
 
 receiver!(StringReceiver, D: StringDecoder, P: StringProtocol);
 
-/// Strings as messages.
+/// Strings as [`Messages`].
 #[derive(Debug)]
 struct Strings<D, P> {
     decoder: D,

@@ -1,4 +1,4 @@
-//! Limits on how many connections there are.
+//! Limits on the number of connections.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -13,10 +13,10 @@ use crate::factory::Factory;
 use crate::protocol::{Callback, Protocol};
 use crate::transport::Transport;
 
-/// Limits how many connections a factory has at a time.
+/// Limits the number of simultaneous connections of a factory.
 ///
-/// Those above the limit are closed at once, or given another protocol, which may say that the server is busy. A
-/// connection counts from when its protocol is built until just before its `connection_lost`; those of the overflow
+/// Connections above the limit are closed at once or given an overflow protocol, which may say that the server is busy. A
+/// connection counts from when its protocol is built until just before its `connection_lost`. Connections of the overflow
 /// protocol count as well, as in Twisted.
 ///
 /// # Examples
@@ -44,7 +44,7 @@ impl<F: Factory> LimitTotalConnectionsFactory<F> {
         Self { factory, limit, overflow: None, count: Rc::default() }
     }
 
-    /// Has `overflow` build the protocols of connections above the limit; without it they are closed.
+    /// Sets a factory for connections above the limit; without one they are closed.
     #[doc(alias = "overflowProtocol")]
     #[must_use]
     pub fn overflow(mut self, overflow: impl Factory + 'static) -> Self {
@@ -90,12 +90,11 @@ impl<F> fmt::Debug for LimitTotalConnectionsFactory<F> {
     }
 }
 
-/// Limits how many connections one peer has at a time; more are closed at once.
+/// Limits the number of simultaneous connections per peer. Connections above the limit are closed at once.
 ///
-/// A peer is an IPv4 address, or an IPv6 network of 64 bits: that is what one site is given, and each of its hosts can
-/// take any address in it. An IPv4 peer of an IPv6 port (`::ffff:192.0.2.1`) is the same as of an IPv4 port. Of link-local
-/// addresses, which all begin alike, each is a peer of its own. Peers without an IP address are not limited. (Twisted's
-/// class of this name fails on Python 3.)
+/// A peer is an IPv4 address or an IPv6 /64 network, which is what one site is given and any of whose addresses each host can
+/// take. An IPv4-mapped address (`::ffff:192.0.2.1`) counts as the IPv4 address. Link-local addresses share their prefix, so each
+/// counts as a peer. Peers without an IP address are not limited. (Twisted's class of this name fails on Python 3.)
 ///
 /// # Examples
 /// ```
@@ -114,7 +113,7 @@ pub struct LimitConnectionsByPeer<F> {
     factory: F,
     limit: usize,
     ipv6_prefix: u32,
-    /// By the peer's address, or the first of its network.
+    /// Keyed by the peer's address, or the first address of its network.
     counts: Rc<RefCell<HashMap<IpAddr, usize>>>,
 }
 
@@ -126,10 +125,10 @@ impl<F: Factory> LimitConnectionsByPeer<F> {
         Self { factory, limit, ipv6_prefix: 64, counts: Rc::default() }
     }
 
-    /// Sets how many bits of an IPv6 address tell one peer from another; 64 unless set, and more than 128 count as 128.
+    /// Sets the prefix length that identifies an IPv6 peer, in bits; default 64. More than 128 counts as 128.
     ///
-    /// 56 or 48 where whole sites misbehave; 128 where peers share a network and can be trusted to keep their addresses,
-    /// or come through a translator of IPv4 (RFC 6052), which has one network for all of them.
+    /// Use 56 or 48 where whole sites misbehave. Use 128 where peers share a network and can be trusted to keep their addresses,
+    /// or come through an IPv4 translator (RFC 6052), which has one network for all of them.
     #[must_use]
     pub const fn ipv6_prefix(mut self, bits: u32) -> Self {
         self.ipv6_prefix = bits;
@@ -137,7 +136,7 @@ impl<F: Factory> LimitConnectionsByPeer<F> {
     }
 }
 
-/// The address itself, or the first one of its network, which represents all of it.
+/// The address itself, or the first address of its network, which stands for all of it.
 fn network(ip: IpAddr, ipv6_prefix: u32) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) if !ip.is_unicast_link_local() => {
@@ -185,10 +184,10 @@ impl<F> fmt::Debug for LimitConnectionsByPeer<F> {
     }
 }
 
-/// A protocol that is counted until it ends, however it ends.
+/// A protocol that is counted until it ends in any way.
 struct Counted<D: FnMut()> {
     protocol: Box<dyn Protocol>,
-    /// Dropped before the protocol's `connection_lost`, which may make a connection again.
+    /// Dropped before the protocol's `connection_lost`, which may connect again.
     counted: Option<OnDrop<D>>,
 }
 
@@ -200,7 +199,7 @@ impl<D: FnMut()> Drop for OnDrop<D> {
     }
 }
 
-/// Calls `uncount` once, when the connection ends or when the protocol is dropped, if it was never established.
+/// Calls `uncount` once: when the connection ends, or when the protocol is dropped before the connection was established.
 pub(super) fn counted(protocol: Box<dyn Protocol>, uncount: impl FnMut() + 'static) -> Box<dyn Protocol> {
     Box::new(Counted { protocol, counted: Some(OnDrop(uncount)) })
 }

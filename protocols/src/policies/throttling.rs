@@ -1,4 +1,4 @@
-//! Limits on how fast bytes come and go.
+//! Limits on bandwidth.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -17,18 +17,17 @@ use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::shared_bytes::SharedBytes;
 
-/// How often the bytes are counted up.
+/// How often the bytes are totalled.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// Limits how many connections a factory has, and how many bytes a second all of them together read and write.
 ///
-/// The bytes of each second are counted. When there were more than allowed, reading stops on all connections for as long
-/// as the excess should have taken: after 25 bytes at a limit of 10, for 1.5 s. Writing is throttled by pausing
-/// producers: a connection without one writes as it likes. Connections above the limit are closed at once.
+/// The bytes of each second are counted. If there were more than allowed, reading stops on all connections for as long as the
+/// excess should have taken: after 25 bytes at a limit of 10, for 1.5 s. Writing is throttled by pausing producers; a connection
+/// without a producer is not throttled when it writes. Connections above the limit are closed at once.
 ///
-/// Unlike in Twisted, a pause that a protocol asked for itself outlasts the throttling, a connection that is made while
-/// reading is throttled waits with the others, and throttling goes on while there is no connection, so that nobody
-/// evades it by connecting again.
+/// Unlike in Twisted, a pause requested by a protocol outlasts the throttling, a new connection waits with the others while
+/// reading is throttled, and throttling continues while there is no connection, so that it cannot be evaded by reconnecting.
 ///
 /// # Examples
 /// ```no_run
@@ -48,7 +47,7 @@ pub struct ThrottlingFactory<F> {
     state: Rc<Throttling>,
 }
 
-/// What all connections of a factory share.
+/// State shared by all connections of a factory.
 #[derive(Default)]
 struct Throttling {
     connections: RefCell<BTreeMap<u64, WrapperTransport>>,
@@ -56,7 +55,7 @@ struct Throttling {
     writing: Direction,
 }
 
-/// One of the two directions.
+/// One direction.
 #[derive(Default)]
 struct Direction {
     /// Bytes a second.
@@ -79,7 +78,7 @@ impl<F: Factory> ThrottlingFactory<F> {
         Self { factory, max_connections: usize::MAX, count: Rc::default(), state: Rc::default() }
     }
 
-    /// Sets how many connections there may be at a time; no limit unless set.
+    /// Sets the maximum number of simultaneous connections; default no limit.
     #[doc(alias = "maxConnectionCount")]
     #[must_use]
     pub fn max_connection_count(mut self, count: usize) -> Self {
@@ -87,7 +86,7 @@ impl<F: Factory> ThrottlingFactory<F> {
         self
     }
 
-    /// Sets how many bytes a second may be read, over all connections; no limit unless set, and 0 is taken as 1.
+    /// Sets how many bytes a second may be read, over all connections; default no limit. 0 counts as 1.
     #[doc(alias = "readLimit")]
     #[must_use]
     pub fn read_limit(self, bytes: u64) -> Self {
@@ -95,7 +94,7 @@ impl<F: Factory> ThrottlingFactory<F> {
         self
     }
 
-    /// Sets how many bytes a second may be written, over all connections; no limit unless set, and 0 is taken as 1.
+    /// Sets how many bytes a second may be written, over all connections; default no limit. 0 counts as 1.
     #[doc(alias = "writeLimit")]
     #[must_use]
     pub fn write_limit(self, bytes: u64) -> Self {
@@ -136,7 +135,7 @@ impl Throttling {
         }
     }
 
-    /// A connection is established: begins to count seconds, unless they are being counted.
+    /// A connection is established: starts counting, unless that is already going on.
     fn begin(self: &Rc<Self>, reactor: &Reactor) {
         for way in [Way::In, Way::Out] {
             let direction = self.direction(way);
@@ -165,19 +164,19 @@ impl Throttling {
             state.hold_all(way, true);
             state.release_later(way, reactor, wait);
         }
-        // Without connections there is nothing to count, but an excess is not forgotten by connecting again.
+        // Without connections there is nothing to count, but reconnecting must not cancel an excess.
         if !state.connections.borrow().is_empty() || direction.release.borrow().is_some() {
             state.check_later(way, reactor);
         }
     }
 
-    /// Ends throttling after `wait`, unless it is to end later already.
+    /// Ends throttling after `wait`, unless that is already due later.
     fn release_later(self: &Rc<Self>, way: Way, reactor: &Reactor, wait: Duration) {
         let mut release = self.direction(way).release.borrow_mut();
         if let Some(earlier) = &*release {
             let end = reactor.now().saturating_add(wait);
             if earlier.time().is_some_and(|time| time < end) {
-                // It is active, as it has a time.
+                // It has a time, so it is active and can be reset.
                 earlier.reset(wait).ok();
             }
             return;
@@ -196,7 +195,7 @@ impl Throttling {
         for connection in connections {
             match way {
                 Way::In => connection.hold_reading(on),
-                // A producer that fails is no matter of the other connections.
+                // A producer that fails does not affect the other connections.
                 Way::Out => match catch(|| connection.hold_producer(on)) {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => connection.connection().fail_with(Reason::Protocol(error.into())),

@@ -1,4 +1,4 @@
-//! Closing what is idle.
+//! Timeouts of idle connections.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -15,17 +15,17 @@ use crate::reason::Reason;
 use crate::shared_bytes::SharedBytes;
 use crate::transport::Transport;
 
-/// How often the connection is looked at in one period, to see whether output still flows to the peer.
+/// How many times per period the connection is checked for output that still flows to the peer.
 const LOOKS: u32 = 4;
 
-/// A timeout for a protocol to keep in itself: set, reset at each sign of life, and acted upon.
+/// A timeout that a protocol keeps: it sets it, resets it at each sign of life, and is told when it expires.
 ///
-/// When it expires the connection is closed, or what was given to [`with`](Self::with) is done. Resetting costs next to
-/// nothing, so it may be done for every read. Dropped, it is cancelled.
+/// When it expires, the connection is closed, or the function passed to [`with`](Self::with) is called. Resetting costs next to
+/// nothing, so it may be done for every read. Dropping it cancels it.
 ///
-/// One sign of life need not be told: that the peer takes what was written to it, however slowly. What it has
-/// [acknowledged](Transport::delivery) is looked at four times a period, and the period begins anew at a look that finds more
-/// than the one before it.
+/// One sign of life is detected by itself: that the peer takes what was written to it, however slowly. What the peer has
+/// [acknowledged](Transport::delivery) is checked four times per period, and an increase since the last check restarts the
+/// period.
 ///
 /// # Examples
 /// ```
@@ -62,9 +62,9 @@ struct TimeoutState {
     period: Cell<Option<Duration>>,
     /// When the last sign of life was seen.
     alive: Cell<Duration>,
-    /// What the peer had acknowledged at the last look, if that was not everything.
+    /// What the peer had acknowledged at the last check, if that was not everything.
     acknowledged: Cell<Option<u64>>,
-    /// The next look, and the transport that it is at.
+    /// The next check, and the transport it is for.
     call: RefCell<Option<(Transport, DelayedCall)>>,
     expired: Box<dyn Fn(&Transport)>,
 }
@@ -76,7 +76,7 @@ impl TimeoutMixin {
         Self::with(Transport::lose_connection)
     }
 
-    /// A timeout that does `expired` instead; called from the loop.
+    /// A timeout that calls `expired` instead, from the loop.
     #[doc(alias = "timeoutConnection")]
     #[must_use]
     pub fn with(expired: impl Fn(&Transport) + 'static) -> Self {
@@ -89,7 +89,7 @@ impl TimeoutMixin {
         }))
     }
 
-    /// Sets how long `transport` may be idle from now on, or none to have no timeout; gives what was set before.
+    /// Sets how long `transport` may be idle from now on; `None` for no timeout. Returns the previous setting.
     #[doc(alias = "setTimeout")]
     #[track_caller]
     #[expect(clippy::must_use_candidate, reason = "it is called for its effect")]
@@ -113,12 +113,12 @@ impl TimeoutMixin {
         previous
     }
 
-    /// Begins the period anew; does nothing when none is running.
+    /// Restarts the period; does nothing if none is running.
     #[doc(alias = "resetTimeout")]
     pub fn reset_timeout(&self) {
         if let (Some(period), Some((transport, call))) = (self.0.period.get(), &*self.0.call.borrow()) {
             self.0.begin(transport);
-            // It may be expiring just now, which is as good.
+            // It may be expiring just now, which is fine.
             call.reset(period / LOOKS).ok();
         }
     }
@@ -141,7 +141,7 @@ impl TimeoutState {
         self.call.replace(Some((transport.clone(), call)));
     }
 
-    /// A part of the period has passed without a sign of life that was told.
+    /// Part of the period has passed without a reset.
     fn look(self: &Rc<Self>, transport: &Transport) {
         self.call.take();
         let Some(period) = self.period.get() else { return };
@@ -155,7 +155,7 @@ impl TimeoutState {
         if left > Duration::ZERO {
             self.arm(transport, left.min(period / LOOKS));
         } else if waits && before.is_none() {
-            // The loop was late: whether the output flows, only another look can tell.
+            // The loop was late: only another check can tell whether the output flows.
             self.arm(transport, period / LOOKS);
         } else {
             (self.expired)(transport);
@@ -165,7 +165,7 @@ impl TimeoutState {
 
 fn cancel(call: Option<(Transport, DelayedCall)>) {
     if let Some((_, call)) = call {
-        // It may be expiring just now, which is as good.
+        // It may be expiring just now, which is fine.
         call.cancel().ok();
     }
 }
@@ -188,10 +188,10 @@ impl fmt::Debug for TimeoutMixin {
     }
 }
 
-/// Closes connections on which nothing was received, written or taken by the peer for a while.
+/// Closes connections that are idle: nothing received, nothing written, nothing taken by the peer.
 ///
-/// 30 minutes unless set, as in Twisted. The period begins when the connection is made and anew at each read and write, and
-/// while the peer goes on taking what was written (which in Twisted does not count); see [`TimeoutMixin`]. When it ends, the
+/// The default period is 30 minutes, as in Twisted. It begins when the connection is made, and restarts at each read and write
+/// and while the peer keeps taking what was written (which does not count in Twisted); see [`TimeoutMixin`]. When it ends, the
 /// connection is closed gracefully.
 #[doc(alias = "TimeoutProtocol")]
 #[derive(Debug)]
@@ -207,7 +207,7 @@ impl<F: Factory> TimeoutFactory<F> {
         Self { factory, period: Duration::from_secs(30 * 60) }
     }
 
-    /// Sets for how long a connection may be idle.
+    /// Sets how long a connection may be idle.
     #[doc(alias = "timeoutPeriod")]
     #[must_use]
     pub const fn period(mut self, period: Duration) -> Self {

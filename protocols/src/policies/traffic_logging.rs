@@ -1,4 +1,4 @@
-//! A log of all that is received and written.
+//! A log of everything received and written.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
@@ -13,12 +13,12 @@ use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::shared_bytes::SharedBytes;
 
-/// Writes down what each connection receives and writes, in a log of its own.
+/// Logs what each connection receives and writes, to a log of its own.
 ///
-/// The lines are Twisted's: `*` when the connection is made; `C 1: b'data'` for what came in, `S 1: b'data'` for what is
-/// written, with the connection's number and the bytes as a Python literal; `S 1: *` when our side closes; and
-/// `C 1: ` with the reason when the connection is lost. Each line is written at once and on the loop, so logs belong on a
-/// fast disk or in memory. A log that fails is reported once and left alone; the connection goes on.
+/// The lines are Twisted's: `*` when the connection is made; `C 1: b'data'` for input and `S 1: b'data'` for output, with the
+/// connection's number and the bytes as a Python literal; `S 1: *` when our side closes; and `C 1: ` with the reason when the
+/// connection is lost. Each line is written immediately and blocks the loop, so logs belong on a fast disk or in memory. When a
+/// log fails, that is reported once and logging stops; the connection goes on.
 ///
 /// # Examples
 /// ```no_run
@@ -45,15 +45,15 @@ where
     O: FnMut(u64) -> io::Result<L>,
     L: Write + 'static,
 {
-    /// Logs the connections of `factory`; `open` makes the log for the connection of that number, counting from 1.
+    /// Logs the connections of `factory`. `open` opens the log for a connection, given its number, counting from 1.
     ///
-    /// When `open` fails, the peer is refused.
+    /// If `open` fails, the peer is refused.
     #[must_use]
     pub const fn new(factory: F, open: O) -> Self {
         Self { factory, open, length_limit: usize::MAX, counter: 0 }
     }
 
-    /// Sets how many bytes of one read or write are logged; all unless set. What is left out is told by `<... elided>`.
+    /// Sets how many bytes of one read or write are logged; default all. `<... elided>` marks what is left out.
     #[doc(alias = "lengthLimit")]
     #[must_use]
     pub const fn length_limit(mut self, bytes: usize) -> Self {
@@ -98,7 +98,7 @@ where
     }
 }
 
-/// One connection with its log; none once that has failed.
+/// One connection with its log; `None` once the log has failed.
 struct Logged {
     number: u64,
     length_limit: usize,
@@ -154,7 +154,7 @@ impl ProtocolWrapper for Logged {
     }
 }
 
-/// Bytes as Python writes them.
+/// Formats bytes as a Python literal.
 struct PythonBytes<'a> {
     data: &'a [u8],
     elided: bool,

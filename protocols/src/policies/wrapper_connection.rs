@@ -23,7 +23,7 @@ use crate::transport::tls::ConnectionTls;
 use crate::transport::unix::ConnectionUnix;
 use crate::work::Work;
 
-/// What is behind the wrapped protocol's transport.
+/// What the wrapped protocol's transport is a handle to.
 pub(super) struct WrapperConnection<W> {
     pub(super) wrapper: Rc<W>,
     pub(super) below: WrapperTransport,
@@ -126,7 +126,7 @@ impl<W: ProtocolWrapper + 'static> Connection for WrapperConnection<W> {
 
     fn unread(&self, data: &[u8]) {
         self.holds().unread.borrow_mut().splice(..0, data.iter().copied());
-        // Has `reading_resumed` come, where they are delivered.
+        // Causes a call of `reading_resumed`, which delivers them.
         self.below().unread(b"");
     }
 
@@ -156,7 +156,7 @@ impl<W: ProtocolWrapper + 'static> Connection for WrapperConnection<W> {
 
     fn accept_proxy_header(&self, header: ProxyHeader, rest: &[u8]) {
         self.below().accept_proxy_header(header, b"");
-        // It was through the wrapper once.
+        // These bytes have already passed through the wrapper.
         self.unread(rest);
     }
 
@@ -172,7 +172,7 @@ impl<W: ProtocolWrapper + 'static> Connection for WrapperConnection<W> {
         self.below().compression()
     }
 
-    // What the protocol gave back before it switches came in plaintext: `WrappedProtocol` refuses it afterwards.
+    // Bytes that the protocol gave back before switching are plaintext: `WrappedProtocol` refuses them afterwards.
     fn tls(&self) -> Option<&dyn ConnectionTls> {
         self.below().tls()
     }
@@ -190,16 +190,16 @@ impl<W: ProtocolWrapper + 'static> Connection for WrapperConnection<W> {
     }
 }
 
-/// The wrapped protocol's producer, which is told things only while it is not held.
+/// The wrapped protocol's producer. It is called only while it is not held.
 pub(super) struct HeldProducer {
     producer: RefCell<Box<dyn Producer>>,
-    /// What the producer knows as its consumer: the transport above the wrapper.
+    /// The consumer as the producer knows it: the transport above the wrapper.
     consumer: Transport,
     streaming: bool,
     held: Cell<bool>,
-    /// The transport below paused it.
+    /// Whether the transport below paused it.
     paused: Cell<bool>,
-    /// The transport below asked for more while it was held.
+    /// Whether the transport below asked for more while it was held.
     asked: Cell<bool>,
 }
 
@@ -217,7 +217,7 @@ impl HeldProducer {
     }
 }
 
-/// What the transport below has as its producer.
+/// The producer that the transport below knows.
 struct ProducerBelow {
     producer: Rc<HeldProducer>,
     holds: Rc<Holds>,

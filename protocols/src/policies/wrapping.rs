@@ -1,4 +1,4 @@
-//! A user's own layer between transport and protocol.
+//! Custom layers between transport and protocol.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -15,11 +15,10 @@ use crate::reason::Reason;
 use crate::shared_bytes::SharedBytes;
 use crate::transport::Transport;
 
-/// One connection's part of a layer between transport and protocol: what passes may be watched, changed or kept.
+/// One connection's part of a layer between transport and protocol: it may watch, change or hold back what passes.
 ///
-/// The wrapped protocol is given a transport of its own, whose calls come here. Every method passes things on unless it is
-/// overridden, and none is called twice at a time for the same event; `write` may well be called while `data_received`
-/// runs, which is why all take `&self`.
+/// The wrapped protocol is given a transport of its own, whose calls arrive here. By default every method passes things on. No
+/// method is re-entered for the same event, but `write` may be called while `data_received` runs, so all methods take `&self`.
 ///
 /// # Examples
 /// ```
@@ -65,17 +64,17 @@ use crate::transport::Transport;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait ProtocolWrapper {
-    /// The connection is established; comes before the wrapped protocol's `connection_made`.
+    /// The connection is established. Called before the wrapped protocol's `connection_made`.
     ///
     /// # Errors
-    /// Any error closes the connection, with that reason; the wrapped protocol's `connection_made` does not come then.
+    /// Any error closes the connection, with that reason; the wrapped protocol's `connection_made` is then not called.
     fn connection_made(&self, below: &WrapperTransport) -> Result {
         let _ = below;
         Ok(())
     }
 
-    /// Bytes came in. `above` gives some to the wrapped protocol; it may be called any number of times. What the protocol
-    /// does not want any more after the first (it has paused, say) waits until it does.
+    /// Bytes arrived. `above` passes some to the wrapped protocol and may be called any number of times. If the protocol stops
+    /// reading after the first call (it pauses, say), the rest waits until it reads again.
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
@@ -84,7 +83,7 @@ pub trait ProtocolWrapper {
         above(data)
     }
 
-    /// The peer has ended its stream; comes before the wrapped protocol's `read_connection_lost`. `above` as for data.
+    /// The peer has ended its stream. Called before the wrapped protocol's `read_connection_lost`. `above` works as for data.
     ///
     /// # Errors
     /// Any error closes the connection, with that reason.
@@ -93,59 +92,60 @@ pub trait ProtocolWrapper {
         Ok(())
     }
 
-    /// The connection has ended; comes before the wrapped protocol's `connection_lost`.
+    /// The connection has ended. Called before the wrapped protocol's `connection_lost`.
     fn connection_lost(&self, below: &WrapperTransport, reason: &Reason) {
         let _ = (below, reason);
     }
 
-    /// The protocol, or whoever has its transport, writes.
+    /// The protocol, or another holder of its transport, writes.
     fn write(&self, below: &WrapperTransport, data: &[u8]) {
         below.write(data);
     }
 
-    /// The same with bytes that are shared. By default they go to [`write`](Self::write); a wrapper that changes none passes them on
-    /// to `below` as they are, so that they are neither copied nor [compressed](SharedBytes::compressed_once) for each connection.
+    /// The same for shared bytes. The default passes them to [`write`](Self::write). A wrapper that does not change bytes passes
+    /// them to `below` as they are, so that they are not copied or [compressed](SharedBytes::compressed_once) for each
+    /// connection.
     fn write_shared(&self, below: &WrapperTransport, data: &SharedBytes) {
         self.write(below, data);
     }
 
-    /// The protocol, or whoever has its transport, closes gracefully.
+    /// The protocol, or another holder of its transport, closes gracefully.
     fn lose_connection(&self, below: &WrapperTransport) {
         below.lose_connection();
     }
 
-    /// The protocol, or whoever has its transport, ends our stream.
+    /// The protocol, or another holder of its transport, half-closes.
     fn lose_write_connection(&self, below: &WrapperTransport) {
         below.lose_write_connection();
     }
 
-    /// The protocol, or whoever has its transport, closes at once.
+    /// The protocol, or another holder of its transport, aborts.
     fn abort_connection(&self, below: &WrapperTransport) {
         below.abort_connection();
     }
 }
 
-/// The transport below a [`ProtocolWrapper`], with the means to hold both directions; a cheap handle.
+/// The transport below a [`ProtocolWrapper`], which can also hold both directions; a cheap handle.
 #[derive(Clone)]
 pub struct WrapperTransport {
     pub(super) below: Transport,
     pub(super) holds: Rc<Holds>,
 }
 
-/// What is held on behalf of the wrapper, and what the wrapped protocol asked for.
+/// What the wrapper holds, and what the wrapped protocol asked for.
 #[derive(Default)]
 pub(super) struct Holds {
     pub(super) reading: Cell<bool>,
     pub(super) writing: Cell<bool>,
-    /// The wrapped protocol paused its transport.
+    /// Whether the wrapped protocol paused its transport.
     pub(super) paused: Cell<bool>,
     pub(super) producer: RefCell<Option<Rc<HeldProducer>>>,
-    /// Bytes that the wrapped protocol gave back. They were through the wrapper once.
+    /// Bytes that the wrapped protocol gave back. They have already passed through the wrapper.
     pub(super) unread: RefCell<Vec<u8>>,
 }
 
 impl WrapperTransport {
-    /// Reads nothing while this is on, whatever the wrapped protocol asks for.
+    /// Stops reading while this is on, whatever the wrapped protocol asks for.
     pub fn hold_reading(&self, on: bool) {
         if self.holds.reading.replace(on) == on {
             return;
@@ -157,13 +157,13 @@ impl WrapperTransport {
         }
     }
 
-    /// Keeps the wrapped protocol's producer, if there is one, from producing while this is on.
+    /// Pauses the wrapped protocol's producer, if any, while this is on.
     ///
-    /// Its callbacks are called from here, so this may be called from the loop only, from a timer say, and never from
-    /// [`ProtocolWrapper::write`], where the producer may be what writes.
+    /// This calls the producer's callbacks, so call it only from the loop, from a timer for example, and never from
+    /// [`ProtocolWrapper::write`], whose caller may be the producer.
     ///
     /// # Errors
-    /// Those of the producer.
+    /// Any error of the producer.
     pub fn hold_producer(&self, on: bool) -> Result {
         if self.holds.writing.replace(on) == on {
             return Ok(());
@@ -187,11 +187,11 @@ impl fmt::Debug for WrapperTransport {
     }
 }
 
-/// A protocol in its wrapper; what a [`WrappingFactory`] builds.
+/// A protocol with its wrapper, as a [`WrappingFactory`] builds it.
 pub struct WrappedProtocol<W> {
     wrapper: Rc<W>,
     protocol: Box<dyn Protocol>,
-    /// Made with the first callback.
+    /// Made at the first callback.
     sides: Option<Sides>,
 }
 
@@ -208,7 +208,7 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
         Self { wrapper: Rc::new(wrapper), protocol: Box::new(protocol), sides: None }
     }
 
-    /// The parts that a callback needs.
+    /// The parts a callback needs.
     fn parts(&mut self, below: &Transport) -> (&W, &mut dyn Protocol, &Sides) {
         let Self { wrapper, protocol, sides } = self;
         let sides = sides.get_or_insert_with(|| {
@@ -221,7 +221,7 @@ impl<W: ProtocolWrapper + 'static> WrappedProtocol<W> {
 }
 
 impl Sides {
-    /// What gives bytes to the protocol: what it does not want any more after the first is kept, as if given back.
+    /// A function that gives bytes to the protocol. After the first call, bytes it no longer wants are kept as if given back.
     fn giving(&self, protocol: &mut dyn Protocol, mut first: bool) -> impl FnMut(&[u8]) -> Result {
         move |data| {
             let wanted = std::mem::take(&mut first) || self.below.connection().can_deliver();
@@ -229,7 +229,7 @@ impl Sides {
                 return protocol.data_received(&self.above, data);
             }
             if self.below.is_handshaking() {
-                // It came in plaintext, behind the switch.
+                // These bytes are plaintext received after the switch.
                 self.below.refuse_plaintext(data);
             } else {
                 self.below.holds.unread.borrow_mut().extend_from_slice(data);
@@ -238,14 +238,14 @@ impl Sides {
         }
     }
 
-    /// Delivers what the protocol had given back, unless it does not want it yet. Says whether there was any.
+    /// Delivers what the protocol gave back, if it is reading. Returns whether there was anything.
     fn deliver_unread(&self, protocol: &mut dyn Protocol) -> Result<bool> {
         if self.below.holds.unread.borrow().is_empty() || !self.below.is_reading() {
             return Ok(false);
         }
         let unread = self.below.holds.unread.take();
         if self.below.is_handshaking() {
-            // TLS was switched on past the wrapped protocol.
+            // TLS was switched on without the wrapped protocol.
             self.below.refuse_plaintext(&unread);
         } else {
             protocol.data_received(&self.above, &unread)?;
@@ -283,10 +283,10 @@ impl<W: fmt::Debug> fmt::Debug for WrappedProtocol<W> {
     }
 }
 
-/// A factory whose protocols are wrapped, each in a wrapper of its own.
+/// A factory that wraps each protocol in a wrapper of its own.
 ///
-/// Hooks are passed to the wrapped factory; a peer that it refuses is refused. A wrapper's `is_closing` is that of the
-/// transport below, so a close from whichever side is seen; in Twisted only one through the wrapper is.
+/// Hooks are passed to the wrapped factory, and a peer it refuses is refused. A wrapper's `is_closing` is that of the transport
+/// below, so it sees a close from either side; in Twisted it sees only one through the wrapper.
 #[derive(Debug)]
 pub struct WrappingFactory<F, M> {
     factory: F,
@@ -299,7 +299,7 @@ where
     M: FnMut(&Address) -> W,
     W: ProtocolWrapper + 'static,
 {
-    /// Wraps what `factory` builds in what `make_wrapper` makes.
+    /// Wraps what `factory` builds in wrappers from `make_wrapper`.
     #[must_use]
     pub const fn new(factory: F, make_wrapper: M) -> Self {
         Self { factory, make_wrapper }

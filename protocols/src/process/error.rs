@@ -1,4 +1,4 @@
-//! What can go wrong with a child process.
+//! Errors of child processes.
 
 use std::error::Error;
 use std::fmt;
@@ -6,39 +6,39 @@ use std::io;
 
 use torsade_reactor::{Escaped, ProcessEnd, ProcessSignal};
 
-/// What can go wrong with a child process that was started; and with one of `get_process_output` and its like.
+/// An error of a child process that was started, or of `get_process_output` and related functions.
 #[non_exhaustive]
 pub enum ProcessError {
-    /// The process has exited, so there is nobody to be sent a signal. Harmless where it was to be ended.
+    /// The process has exited, so the signal was not sent. Harmless if the process was to be ended.
     #[doc(alias = "ProcessExitedAlready")]
     ExitedAlready,
-    /// The signal was not sent: this process may not send it one, or there is no such signal.
+    /// The signal was not sent: permission was denied, or there is no such signal.
     Signal {
-        /// Which.
+        /// The signal.
         signal: ProcessSignal,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
-    /// The process could not be started; the error says which, and what to do.
+    /// The process could not be started. The error names the program and the remedy.
     Spawn(io::Error),
-    /// The process has written to its standard error, which is not expected: see there. It was killed.
+    /// The process wrote to its standard error (contained here), which was not expected. It was killed.
     ///
-    /// Have both outputs by [`Command::stderr`](torsade_reactor::Command::stderr) with `SameAs(1)`, or by
+    /// To get both outputs, use [`Command::stderr`](torsade_reactor::Command::stderr) with `SameAs(1)`, or
     /// `get_process_output_and_value`.
     UnexpectedError(Vec<u8>),
-    /// The process has not ended by itself, but as is said here, most likely by a signal.
+    /// The process did not exit by itself; most likely a signal ended it.
     #[doc(alias = "ProcessTerminated")]
     Terminated {
-        /// How it has ended.
+        /// How it ended.
         end: ProcessEnd,
-        /// What it had written to its standard output by then.
+        /// What it had written to its standard output.
         out: Vec<u8>,
-        /// And to its standard error.
+        /// What it had written to its standard error.
         err: Vec<u8>,
     },
-    /// The process has written more than [`Command::output_limit`](torsade_reactor::Command::output_limit) allows. It was killed.
+    /// The process wrote more than [`Command::output_limit`](torsade_reactor::Command::output_limit) allows. It was killed.
     TooMuchOutput {
-        /// How many bytes are allowed.
+        /// The limit in bytes.
         limit: usize,
     },
 }

@@ -8,38 +8,38 @@ use torsade_reactor::{ProcessEnd, ProcessSignal, Reactor};
 use super::error::ProcessError;
 use crate::transport::Transport;
 
-/// What is behind a [`Process`].
+/// What a [`Process`] is a handle to.
 pub trait RunningProcess {
-    /// As [`Process::reactor`].
+    /// See [`Process::reactor`].
     fn reactor(&self) -> &Reactor;
 
-    /// As [`Process::pid`].
+    /// See [`Process::pid`].
     fn pid(&self) -> Option<u32>;
 
-    /// As [`Process::end`].
+    /// See [`Process::end`].
     fn end(&self) -> Option<ProcessEnd>;
 
-    /// As [`Process::stream`].
+    /// See [`Process::stream`].
     fn stream(&self, descriptor: u32) -> Option<Transport>;
 
-    /// As [`Process::signal_process`].
+    /// See [`Process::signal_process`].
     ///
     /// # Errors
-    /// As [`Process::signal_process`].
+    /// See [`Process::signal_process`].
     fn signal(&self, signal: ProcessSignal) -> Result<(), ProcessError>;
 }
 
-/// A child process, as [`spawn_process`](https://docs.rs/torsade/latest/torsade/trait.ReactorProcess.html) gives it; a cheap handle
-/// that can be cloned and kept.
+/// A child process, as returned by [`spawn_process`](https://docs.rs/torsade/latest/torsade/trait.ReactorProcess.html); a cheap
+/// handle.
 ///
-/// Each pipe between it and us is a connection of its own, which [`stream`](Self::stream) gives: with limits and producers, so that
-/// a process that does not read holds up who writes to it, and nothing else.
+/// Each pipe between it and us is a connection of its own, available from [`stream`](Self::stream), with limits and producers. A
+/// process that does not read therefore holds up only what writes to it.
 #[derive(Clone)]
 #[doc(alias = "IProcessTransport")]
 pub struct Process(Rc<dyn RunningProcess>);
 
 impl Process {
-    /// Wraps what does the work.
+    /// Wraps an implementation.
     #[must_use]
     pub fn new(process: Rc<dyn RunningProcess>) -> Self {
         Self(process)
@@ -51,22 +51,22 @@ impl Process {
         self.0.reactor()
     }
 
-    /// Its number in the system; none once it has exited, since the number may be another's then.
+    /// Its process id; `None` once it has exited, because the system may reuse the id.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.0.pid()
     }
 
-    /// How it has ended; none as long as it runs.
+    /// How it ended; `None` while it runs.
     #[must_use]
     pub fn end(&self) -> Option<ProcessEnd> {
         self.0.end()
     }
 
-    /// The connection over the pipe that is this descriptor of the process; none if there is no such pipe, or it is closed.
+    /// The connection over the pipe at this descriptor of the process; `None` if there is none or it is closed.
     ///
-    /// To hold back what the process writes, pause this; to send it more than it can read at once, register a producer with it.
-    /// A terminal is the stream of descriptor 1, both ways.
+    /// Pause it to hold back what the process writes; register a producer with it to send more than the process can read at once.
+    /// A terminal is the stream of descriptor 1, in both directions.
     #[must_use]
     pub fn stream(&self, descriptor: u32) -> Option<Transport> {
         self.0.stream(descriptor)
@@ -74,11 +74,11 @@ impl Process {
 
     /// Writes to its standard input or terminal, as [`Transport::write`] does. If that is closed, the bytes are dropped.
     pub fn write(&self, data: impl AsRef<[u8]>) {
-        // What is written to the other way of a pipe is dropped there.
+        // Descriptor 1 may be a terminal; a pipe from the process drops the bytes.
         self.write_to_child(if self.stream(0).is_some() { 0 } else { 1 }, data);
     }
 
-    /// Writes to this descriptor of it. If that is closed, the bytes are dropped.
+    /// Writes to this descriptor of the process. If that is closed, the bytes are dropped.
     #[doc(alias = "writeToChild")]
     pub fn write_to_child(&self, descriptor: u32, data: impl AsRef<[u8]>) {
         match self.stream(descriptor) {
@@ -87,13 +87,13 @@ impl Process {
         }
     }
 
-    /// Closes its standard input, once everything written is sent. The input of a terminal ends when `\x04` (Ctrl-D) is written.
+    /// Closes its standard input, once everything written is sent. On a terminal, write `\x04` (Ctrl-D) to end its input instead.
     #[doc(alias = "closeStdin")]
     pub fn close_stdin(&self) {
         self.close_child(0);
     }
 
-    /// Closes our end of its standard output, or of its terminal: if it writes more, it gets SIGPIPE.
+    /// Closes our end of its standard output or terminal: if the process writes more, it gets SIGPIPE.
     #[doc(alias = "closeStdout")]
     pub fn close_stdout(&self) {
         self.close_child(1);
@@ -105,7 +105,7 @@ impl Process {
         self.close_child(2);
     }
 
-    /// Closes our end of this descriptor, once everything written is sent; does nothing if it is closed.
+    /// Closes our end of this descriptor, once everything written is sent; does nothing if it is closed already.
     #[doc(alias = "closeChildFD")]
     pub fn close_child(&self, descriptor: u32) {
         if let Some(stream) = self.stream(descriptor) {
@@ -114,7 +114,7 @@ impl Process {
     }
 
     /// Closes our ends of its standard input, output and error, once everything written is sent; a terminal hangs up. The process
-    /// may go on.
+    /// may keep running.
     #[doc(alias = "loseConnection")]
     pub fn lose_connection(&self) {
         [0, 1, 2].into_iter().for_each(|descriptor| self.close_child(descriptor));
@@ -123,7 +123,7 @@ impl Process {
     /// Sends it a signal: a [`ProcessSignal`], or a [`Signal`](torsade_reactor::Signal).
     ///
     /// # Errors
-    /// [`ProcessError::ExitedAlready`]; [`ProcessError::Signal`] if it has not been sent for another reason.
+    /// [`ProcessError::ExitedAlready`]; [`ProcessError::Signal`] if it could not be sent for another reason.
     #[doc(alias = "signalProcess")]
     pub fn signal_process(&self, signal: impl Into<ProcessSignal>) -> Result<(), ProcessError> {
         self.0.signal(signal.into())

@@ -1,4 +1,4 @@
-//! What users write: the callbacks of one child process.
+//! The callbacks of a child process, which users implement.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,15 +7,16 @@ use torsade_reactor::{ProcessEnd, Result};
 
 use super::handle::Process;
 
-/// The callbacks of one child process, from its start to its end.
+/// The callbacks of a child process, from start to end.
 ///
-/// They come from the loop, never from inside a method, as those of a [`Protocol`](crate::Protocol). For one process the order is:
-/// [`connection_made`](Self::connection_made); what it writes, and the losses of its descriptors; [`process_ended`](Self::process_ended)
-/// once and last. [`process_exited`](Self::process_exited) comes once as well, before that, but in no fixed order with the rest:
-/// what a process has written before it exited may be read afterwards, and a process of its own may go on writing.
+/// They come from the loop, never from inside a method, as those of a [`Protocol`](crate::Protocol) do. For one process the order
+/// is: [`connection_made`](Self::connection_made); what it writes, and the losses of its descriptors;
+/// [`process_ended`](Self::process_ended), once and last. [`process_exited`](Self::process_exited) is called once before that, in
+/// no fixed order with the rest: what a process wrote before it exited may be read afterwards, and a child of its own may go on
+/// writing.
 ///
-/// An `Err` or a panic of a callback is logged. If it is of `connection_made`, the process's standard input, output and error are
-/// closed; if it is of data, the descriptor that the data came from.
+/// An `Err` or a panic of a callback is logged. In `connection_made` it closes the process's standard input, output and error; in
+/// a callback for data, the descriptor the data came from.
 ///
 /// # Examples
 /// ```
@@ -50,7 +51,7 @@ use super::handle::Process;
 #[doc(alias = "IProcessProtocol")]
 #[expect(unused_variables, reason = "the names are for those who implement it")]
 pub trait ProcessProtocol {
-    /// The process was started, and can be written to. Comes once and first.
+    /// The process was started and can be written to. Called once, first.
     ///
     /// # Errors
     /// Any error closes its standard input, output and error, and is logged.
@@ -59,10 +60,10 @@ pub trait ProcessProtocol {
         Ok(())
     }
 
-    /// The process has written to this descriptor: at least one byte, at most 64 KiB, cut anywhere.
+    /// The process wrote to this descriptor: at least one byte, at most 64 KiB, split anywhere.
     ///
-    /// By default it is passed on to [`out_received`](Self::out_received) and [`err_received`](Self::err_received), and what comes
-    /// from other descriptors is dropped.
+    /// The default passes it to [`out_received`](Self::out_received) or [`err_received`](Self::err_received), and drops what
+    /// comes from other descriptors.
     ///
     /// # Errors
     /// Any error closes the descriptor, and is logged.
@@ -75,7 +76,7 @@ pub trait ProcessProtocol {
         }
     }
 
-    /// The process has written to its standard output, or to its terminal.
+    /// The process wrote to its standard output or terminal.
     ///
     /// # Errors
     /// Any error closes our end of it, and is logged.
@@ -84,7 +85,7 @@ pub trait ProcessProtocol {
         Ok(())
     }
 
-    /// The process has written to its standard error.
+    /// The process wrote to its standard error.
     ///
     /// # Errors
     /// Any error closes our end of it, and is logged.
@@ -93,9 +94,9 @@ pub trait ProcessProtocol {
         Ok(())
     }
 
-    /// This descriptor is closed, by the process or by us. Comes once for each pipe, after its data; for a terminal not at all.
+    /// This descriptor was closed, by the process or by us. Called once for each pipe, after its data; not called for a terminal.
     ///
-    /// By default it is passed on to the three that follow.
+    /// The default passes it to the three callbacks below.
     ///
     /// # Errors
     /// Any error is logged.
@@ -109,7 +110,7 @@ pub trait ProcessProtocol {
         }
     }
 
-    /// The process reads no more of what we write, or we have closed its standard input.
+    /// The process no longer reads its standard input, or we have closed it.
     ///
     /// # Errors
     /// Any error is logged.
@@ -118,7 +119,7 @@ pub trait ProcessProtocol {
         Ok(())
     }
 
-    /// The process has closed its standard output, or we have.
+    /// Its standard output was closed, by the process or by us.
     ///
     /// # Errors
     /// Any error is logged.
@@ -127,7 +128,7 @@ pub trait ProcessProtocol {
         Ok(())
     }
 
-    /// The process has closed its standard error, or we have.
+    /// Its standard error was closed, by the process or by us.
     ///
     /// # Errors
     /// Any error is logged.
@@ -136,7 +137,7 @@ pub trait ProcessProtocol {
         Ok(())
     }
 
-    /// The process has exited. More of what it wrote may come, and its descriptors may stay open in processes of its own.
+    /// The process has exited. More of its output may follow, and its descriptors may stay open in its own children.
     ///
     /// # Errors
     /// Any error is logged.
@@ -145,8 +146,8 @@ pub trait ProcessProtocol {
         Ok(())
     }
 
-    /// The process has exited, and all its descriptors are closed. Comes exactly once, and last; of a process that goes on when the
-    /// reactor stops ([`AtStop::LeaveAlone`](torsade_reactor::AtStop::LeaveAlone)) not at all.
+    /// The process has exited and all its descriptors are closed. Called exactly once, last; not called for a process that keeps
+    /// running when the reactor stops ([`AtStop::LeaveAlone`](torsade_reactor::AtStop::LeaveAlone)).
     ///
     /// # Errors
     /// Any error is logged.
@@ -156,7 +157,7 @@ pub trait ProcessProtocol {
     }
 }
 
-/// A protocol that others hold as well. Nobody may keep it borrowed when control goes back to the loop.
+/// A shared protocol. It must not stay borrowed when control returns to the loop.
 impl<P: ProcessProtocol + ?Sized> ProcessProtocol for Rc<RefCell<P>> {
     fn connection_made(&mut self, process: &Process) -> Result {
         self.borrow_mut().connection_made(process)

@@ -13,33 +13,33 @@ use crate::transport::Transport;
 #[derive(Debug, Default)]
 pub struct Consumers(RefCell<Vec<Weak<Registration>>>);
 
-/// A transport's registration as the producer of another; it lasts as long as the consumer keeps the producer.
+/// A transport's registration as another's producer; lasts as long as the consumer keeps the producer.
 #[derive(Debug)]
 pub struct Registration {
     consumer: Transport,
 }
 
 impl Consumers {
-    /// Remembers a consumer, until it unregisters its producer.
+    /// Adds a consumer, until it unregisters its producer.
     pub fn add(&self, registration: &Rc<Registration>) {
         let mut registrations = self.0.borrow_mut();
         registrations.retain(|known| known.strong_count() > 0);
         registrations.push(Rc::downgrade(registration));
     }
 
-    /// Whether none was added since [`leave`](Self::leave).
+    /// Returns whether no consumer was added since [`leave`](Self::leave).
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }
 
-    /// Whether the connection with this id is one of them.
+    /// Returns whether the connection with this id is a consumer.
     #[must_use]
     pub fn contains(&self, id: u64) -> bool {
         self.0.borrow().iter().filter_map(Weak::upgrade).any(|known| known.consumer.id() == id)
     }
 
-    /// Unregisters the connection wherever it is the producer: it produces nothing more.
+    /// Unregisters the connection from all consumers: it no longer produces.
     pub fn leave(&self) {
         for registration in self.0.take().iter().filter_map(Weak::upgrade) {
             registration.consumer.unregister_producer();
@@ -47,7 +47,7 @@ impl Consumers {
     }
 }
 
-/// A producer that the producing side can unregister, too.
+/// A producer that can also be unregistered by the producing side.
 pub(crate) struct Registered<P> {
     producer: P,
     registration: Rc<Registration>,

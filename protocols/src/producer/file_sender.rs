@@ -1,4 +1,4 @@
-//! Sends a file.
+//! Sending files.
 
 use std::any::Any;
 use std::error::Error;
@@ -14,23 +14,24 @@ use crate::transport::Transport;
 /// How many bytes are read and written at a time, as in Twisted.
 const CHUNK_SIZE: usize = 16 << 10;
 
-/// The same where it is known how many there are.
+/// The same if the length is known.
 const KNOWN_CHUNK_SIZE: u64 = 32 << 10;
 
-/// Sends what a [`Read`] gives, 16 KiB at a time and no faster than the peer takes it.
+/// Sends the bytes of a [`Read`], 16 KiB at a time and no faster than the peer takes them.
 ///
-/// It is a pull producer: a piece is read when the one before has left, the first one in time to leave with what was written
-/// before it. Reading happens on the loop, so it suits files and memory, not what may block for long. Where the
-/// [length](Self::length) is said, pieces are of 32 KiB.
+/// It is a pull producer: a piece is read once the one before has left; the first is read in time to leave with what was written
+/// before it. Reading happens on the loop, so use it with files and memory, not with anything that may block for long. If the
+/// [length](Self::length) is set, pieces are of 32 KiB.
 ///
-/// On Linux a [`File`] is sent by the system itself (sendfile(2), at most 1 MiB a turn) from its second piece on, and from its first
-/// byte if its length was said and is over 16 KiB. That costs a fraction, and nobody can tell: the peer gets the same bytes, and
-/// what is written meanwhile has the same place. Only what is overwritten in the file while it is on its way may go out as it
-/// was or as it is then. A piece is read and written where
-/// - something has to see its bytes: a [`transform`](Self::transform), TLS, compression, a policy around the protocol; also if it
-///   comes or goes in the midst of a file. A connection that we made looks for compression until the peer's first bytes have come;
-/// - the stream is neither TCP nor a UNIX socket, the world is simulated, or the file is not one of a disk;
-/// - SIGPIPE would end the program, which it does in none of Rust's unless that is asked for.
+/// On Linux a [`File`] is sent by the system itself (sendfile(2), at most 1 MiB a turn) from its second piece on, or from its
+/// first byte if its length is set and over 16 KiB. That costs a fraction, and the peer gets the same bytes in the same order.
+/// The only difference: if the file is overwritten meanwhile, old or new content may be sent. A piece is read and written instead
+/// if
+/// - something has to see its bytes: a [`transform`](Self::transform), TLS, compression, or a policy around the protocol, even if
+///   it is switched on or off in the middle of a file. A connection that we made looks for compression until the peer's first
+///   bytes arrive;
+/// - the stream is neither TCP nor a UNIX socket, the world is simulated, or the file is not on a disk;
+/// - SIGPIPE would end the program, which in Rust it does only on request.
 ///
 /// # Examples
 /// A server that sends a file and keeps the connection. The function is called at the end of the file: here it goes on
@@ -87,25 +88,25 @@ pub struct FileSender<R> {
 
 type Transform = Box<dyn FnMut(Vec<u8>) -> Vec<u8>>;
 
-/// Why a file was not sent to its end.
+/// Why a file was not sent completely.
 #[non_exhaustive]
 pub enum FileSenderError {
-    /// Reading the file failed, or it is shorter than it was [said to be](FileSender::length), which is `UnexpectedEof`. What was
-    /// read before is sent.
+    /// Reading the file failed, or the file is shorter than the [length](FileSender::length) that was set (`UnexpectedEof`). What
+    /// was read before that is sent.
     Read(io::Error),
     /// The connection was lost before everything was sent.
     Stopped,
 }
 
 impl<R: Read + 'static> FileSender<R> {
-    /// Sends what `file` gives, from its current position to its end.
+    /// Sends `file` from its current position to its end.
     #[must_use]
     pub const fn new(file: R) -> Self {
         Self { file, length: None, transform: None }
     }
 
-    /// Sends exactly so many bytes, as a length that the peer was told asks for, whatever becomes of the file meanwhile: no more,
-    /// and fewer are an error. They are counted before a [`transform`](Self::transform).
+    /// Sends exactly this many bytes, to match a length that the peer was told, even if the file changes meanwhile: no more, and
+    /// fewer are an error. Bytes are counted before a [`transform`](Self::transform).
     #[must_use]
     pub const fn length(mut self, bytes: u64) -> Self {
         self.length = Some(bytes);
@@ -119,15 +120,15 @@ impl<R: Read + 'static> FileSender<R> {
         self
     }
 
-    /// Registers with `consumer` and begins; `done` is called from the loop when it is over.
+    /// Registers with `consumer` and begins. `done` is called from the loop when the transfer ends.
     ///
-    /// `done` is given the last byte that was sent, if any, as in Twisted: it tells whether the file ended with a line end.
-    /// The transport may not have sent everything by then; it sends the rest like any other output. An error that `done`
-    /// returns closes the connection; so using `?` on its argument closes it when the file could not be read.
+    /// `done` is given the last byte sent, if any, as in Twisted: it tells whether the file ended with a line end. The transport
+    /// may still have unsent bytes then, and sends them like any other output. An error returned by `done` closes the connection,
+    /// so `?` on its argument closes it if the file could not be read.
     ///
     /// # Errors
-    /// As [`Transport::register_producer`]: another producer is registered, or the connection is lost. `done` is not
-    /// called then.
+    /// See [`Transport::register_producer`]: another producer is registered, or the connection is lost. `done` is then not
+    /// called.
     #[doc(alias = "beginFileTransfer")]
     pub fn begin_file_transfer(
         self,
@@ -152,10 +153,10 @@ type Done = Box<dyn FnOnce(&Transport, Result<Option<u8>, FileSenderError>) -> R
 /// A transfer under way.
 struct Sending<R> {
     file: R,
-    /// How many bytes are still to be read, if that is known.
+    /// Bytes still to be read, if known.
     left: Option<u64>,
     transform: Option<Transform>,
-    /// The first piece is written.
+    /// Whether the first piece was written.
     begun: bool,
     last_sent: Option<u8>,
     consumer: Transport,
@@ -163,9 +164,10 @@ struct Sending<R> {
 }
 
 impl<R: Read + 'static> Sending<R> {
-    /// Has the connection send what it can by itself. False if the next piece is to be read and written.
+    /// Lets the connection send the file by itself. Returns false if the next piece is to be read and written.
     fn send_directly(&mut self, consumer: &Transport) -> bool {
-        // A small file is as cheap to read and write, and leaves with what was written before it; so does one that may be small.
+        // Reading a small file costs no more, and its bytes leave with what was written before them. A file of unknown length may
+        // be small.
         let at_once = self.begun || self.left.is_some_and(|left| left > CHUNK_SIZE as u64);
         if !at_once || self.transform.is_some() {
             return false;
@@ -179,7 +181,7 @@ impl<R: Read + 'static> Sending<R> {
         true
     }
 
-    /// The next piece; empty at the end of the file.
+    /// Reads the next piece; empty at the end of the file.
     fn read(&mut self) -> io::Result<Vec<u8>> {
         let size = self.left.map_or(CHUNK_SIZE, |left| left.min(KNOWN_CHUNK_SIZE) as usize);
         let mut chunk = vec![0; size];
@@ -201,7 +203,7 @@ impl<R: Read + 'static> Sending<R> {
         self.left = self.left.map(|left| left.saturating_sub(count));
     }
 
-    /// Ends it as soon as it is known that nothing is left.
+    /// Finishes as soon as it is known that nothing is left.
     fn finish_if_over(&mut self, consumer: &Transport) -> Result {
         if self.left == Some(0) { self.finish(consumer, Ok(self.last_sent)) } else { Ok(()) }
     }
@@ -217,7 +219,7 @@ impl<R: Read + 'static> Producer for Sending<R> {
         if self.send_directly(consumer) {
             return self.finish_if_over(consumer);
         }
-        // A transform may turn a piece into nothing, and a producer that writes nothing is not called again.
+        // A transform may return nothing for a piece, and a producer that writes nothing is not called again.
         loop {
             let chunk = match self.read() {
                 Ok(chunk) if chunk.is_empty() => return self.finish(consumer, Ok(self.last_sent)),
@@ -251,7 +253,7 @@ impl<R: Read + 'static> Producer for Sending<R> {
     }
 }
 
-/// The last of `count` bytes, which end at the file's position; none if it was cut off meanwhile.
+/// The last of the `count` bytes before the file's position; `None` if the file was truncated meanwhile.
 #[cfg(unix)]
 fn last_byte_read(mut file: &File, count: u64) -> Option<u8> {
     use std::io::Seek;
@@ -266,7 +268,7 @@ fn last_byte_read(mut file: &File, count: u64) -> Option<u8> {
     (count == 1).then_some(byte[0])
 }
 
-/// No connection sends files by itself there.
+/// On these systems no connection sends files by itself.
 #[cfg(not(unix))]
 fn last_byte_read(_: &File, _: u64) -> Option<u8> {
     None

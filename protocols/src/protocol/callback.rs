@@ -9,9 +9,9 @@ use super::Protocol;
 use crate::reason::Reason;
 use crate::transport::Transport;
 
-/// One of the callbacks of a [`Protocol`], as a value: for whoever passes callbacks on, or tells of them.
+/// One of the callbacks of a [`Protocol`], as a value: to pass on or to record.
 ///
-/// The variants are in the order in which the callbacks come.
+/// The variants are in the order in which the callbacks are called.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Callback<'a> {
@@ -34,7 +34,7 @@ pub enum Callback<'a> {
 }
 
 impl Callback<'_> {
-    /// The name of its method, as the event log has it.
+    /// The name of the method, as in the event log.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,10 +49,10 @@ impl Callback<'_> {
         }
     }
 
-    /// Calls the method of `protocol` that it is.
+    /// Calls the corresponding method of `protocol`.
     ///
     /// # Errors
-    /// Those of the method.
+    /// Any error of the method.
     #[inline]
     pub fn dispatch(self, protocol: &mut (impl Protocol + ?Sized), transport: &Transport) -> Result {
         match self {
@@ -70,17 +70,17 @@ impl Callback<'_> {
     }
 }
 
-/// A descriptor on its way to a protocol; it is closed unless somebody takes it.
+/// A descriptor on its way to a protocol; closed unless taken.
 pub struct PassedDescriptor(Cell<Option<Descriptor>>);
 
 impl PassedDescriptor {
-    /// One to be passed on.
+    /// Wraps a descriptor to be passed on.
     #[must_use]
     pub const fn new(descriptor: Descriptor) -> Self {
         Self(Cell::new(Some(descriptor)))
     }
 
-    /// Takes it, if nobody has.
+    /// Takes the descriptor; `None` if it was taken already.
     #[must_use]
     pub fn take(&self) -> Option<Descriptor> {
         self.0.take()

@@ -3,17 +3,17 @@
 use std::error::Error;
 use std::fmt;
 
-/// Why the header that a proxy has to send before all else was not accepted.
+/// Why a PROXY header was not accepted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ProxyHeaderError {
-    /// The first bytes are not those of a header: who connects is not a proxy, or was not told to send one.
+    /// The first bytes are not a header: the peer is not a proxy, or is not configured to send one.
     Absent,
-    /// Its CRC32C does not fit: it was changed on the way.
+    /// Its CRC32C does not match: it was changed on the way.
     Checksum,
-    /// It is longer than this, in bytes.
+    /// It is longer than this limit, in bytes.
     TooLong(usize),
-    /// It breaks the specification in this.
+    /// It violates the specification in this way.
     Malformed(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! Connections that come through a proxy, as if they had come directly.
+//! Connections through a proxy, as if they were direct.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -17,32 +17,32 @@ use crate::reason::{Deadline, Reason};
 use crate::tls::TlsConfig;
 use crate::transport::Transport;
 
-/// How long a header may take to come: "at least 3 seconds to cover a TCP retransmit", and as long again.
+/// How long a header may take to arrive: "at least 3 seconds to cover a TCP retransmit", doubled.
 const TIMEOUT: Duration = Duration::from_secs(6);
 
-/// What is done with who connects.
+/// How a connecting peer is treated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a header is expected, or not, or nobody is there")]
 pub enum ProxyTrust {
-    /// It is a proxy, which sends a header before all else.
+    /// It is a proxy and sends a header first.
     Proxy,
-    /// It is a client, which sends none. A header of its own would be data.
+    /// It is a client and sends no header. Bytes that look like one are data.
     Client,
-    /// It is refused.
+    /// Its connection is refused.
     Refused,
 }
 
-/// A factory for connections that a proxy passes on, and says whose they are (HAProxy's `send-proxy` and `send-proxy-v2`).
+/// A factory for connections forwarded by a proxy that says whose they are (HAProxy's `send-proxy` and `send-proxy-v2`).
 ///
-/// The wrapped factory builds its protocol once the header has come, for the address that it names; from then on
-/// [`Transport::peer`] and [`host`](Transport::host) are the client's, as is everything in the log, and
-/// [`Transport::proxy_header`] has what else the proxy said. TLS and compression come behind the header.
+/// The wrapped factory builds its protocol once the header has arrived, for the address in it. From then on [`Transport::peer`],
+/// [`host`](Transport::host) and the log show the client's addresses, and [`Transport::proxy_header`] has the rest of what the
+/// proxy said. TLS and compression start after the header.
 ///
-/// Whoever can reach the port can claim to be anybody: listen where only proxies can connect, or say with
-/// [`trust`](Self::trust) who is one. A header has 6 s to come, and at most 4,096 bytes. One that breaks the specification ends the
-/// connection with [`Reason::ProxyHeader`], before any protocol was built.
+/// Anyone who can reach the port can claim to be any client: listen where only proxies can connect, or use [`trust`](Self::trust)
+/// to tell proxies from others. A header may take 6 s to arrive and have at most 4,096 bytes. One that violates the specification
+/// ends the connection with [`Reason::ProxyHeader`], before any protocol is built.
 ///
-/// Twisted's `haproxy` endpoint; there the protocol is built for the proxy's address, before the header has come.
+/// This is Twisted's `haproxy` endpoint, which builds the protocol for the proxy's address, before the header has arrived.
 ///
 /// # Examples
 /// ```
@@ -70,28 +70,28 @@ pub struct ProxyProtocolFactory<F> {
 }
 
 impl<F: Factory + 'static> ProxyProtocolFactory<F> {
-    /// Has `factory` build a protocol for each connection that a proxy passes on. Whoever connects counts as a proxy.
+    /// Wraps `factory`, which builds a protocol for each forwarded connection. Every peer counts as a proxy.
     #[must_use]
     pub fn new(factory: F) -> Self {
         let factory = Rc::new(RefCell::new(factory));
         Self { factory, trust: Box::new(|_| ProxyTrust::Proxy), layers: Layers::default(), timeout: TIMEOUT }
     }
 
-    /// The same, where `trust` says of each address that connects what it is.
+    /// Sets a function that decides by address how a connecting peer is treated.
     #[must_use]
     pub fn trust(mut self, trust: impl FnMut(&Address) -> ProxyTrust + 'static) -> Self {
         self.trust = Box::new(trust);
         self
     }
 
-    /// The same, with TLS from the end of the header on: of the client, which the proxy passes on as it is.
+    /// Starts TLS after the header: with the client, whose TLS the proxy forwards unchanged.
     #[must_use]
     pub fn tls(mut self, config: impl Into<TlsConfig>) -> Self {
         self.layers.tls = Some(config.into());
         self
     }
 
-    /// The same, with these layers from the end of the header on.
+    /// Starts these layers after the header.
     #[doc(hidden)]
     #[must_use]
     pub fn layers(mut self, layers: Layers) -> Self {
@@ -99,7 +99,7 @@ impl<F: Factory + 'static> ProxyProtocolFactory<F> {
         self
     }
 
-    /// The same with another time in which the header has to come; 6 s unless set.
+    /// Sets how long the header may take to arrive; default 6 s.
     #[must_use]
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -131,7 +131,7 @@ impl<F: Factory + 'static> Factory for ProxyProtocolFactory<F> {
     }
 }
 
-/// The protocol of a connection, before and behind the header.
+/// The protocol of a connection, before and after the header.
 struct Passed<F> {
     factory: Rc<RefCell<F>>,
     layers: Layers,
@@ -142,16 +142,16 @@ struct Passed<F> {
 enum Phase {
     /// No header is expected, and the connection is about to be made.
     Direct,
-    /// The header has not come whole.
+    /// The header is incomplete.
     Awaiting { held: Vec<u8>, deadline: Option<DelayedCall> },
-    /// There is nothing more for us to do.
+    /// The header is done; everything goes to the wrapped protocol.
     Wrapping(Box<dyn Protocol>),
-    /// It ends without a protocol.
+    /// The connection ends without a protocol.
     Ended,
 }
 
 impl<F: Factory> Passed<F> {
-    /// Reads what has come of the header; behind it, the connection begins.
+    /// Parses the header as far as it has arrived; after it, the connection begins.
     fn read_header(&mut self, transport: &Transport, data: &[u8]) -> Result {
         let Phase::Awaiting { held, .. } = &mut self.phase else { return Ok(()) };
         held.extend_from_slice(data);
@@ -171,7 +171,7 @@ impl<F: Factory> Passed<F> {
         }
     }
 
-    /// Builds the protocol, and makes its connection.
+    /// Builds the protocol and calls its `connection_made`.
     fn begin(&mut self, transport: &Transport) -> Result {
         self.phase = Phase::Ended;
         let Some(mut protocol) = self.factory.borrow_mut().build_protocol(&transport.peer()) else {
@@ -189,7 +189,7 @@ impl<F: Factory> Passed<F> {
 
     fn cancel_deadline(&mut self) {
         if let Phase::Awaiting { deadline: Some(deadline), .. } = &self.phase {
-            // It may be expiring just now, and finds the connection closing.
+            // It may be expiring just now; then it finds the connection closing.
             deadline.cancel().ok();
         }
     }

@@ -6,17 +6,17 @@ use crate::proxy_protocol::tlv::Tlv;
 use crate::proxy_protocol::{v1, v2};
 use crate::transport::Transport;
 
-/// How a PROXY header is written.
+/// A version of the PROXY header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "the specification has two")]
 pub enum ProxyVersion {
-    /// As a line of text, for TCP only and without TLVs.
+    /// A line of text, for TCP only and without TLVs.
     V1,
-    /// In binary, with a checksum. TLVs that do not fit into 65,535 bytes are left out.
+    /// Binary, with a checksum. TLVs that do not fit into 65,535 bytes are left out.
     V2,
 }
 
-/// What a proxy says of a connection that it passes on: whose it is, and what else it knows.
+/// A PROXY header: whose connection a proxy forwards, and what else it knows about it.
 ///
 /// # Examples
 /// ```
@@ -36,47 +36,47 @@ pub struct ProxyHeader {
 }
 
 impl ProxyHeader {
-    /// Of a connection from `source` to `destination`.
+    /// A header for a connection from `source` to `destination`.
     ///
-    /// Both of TCP over the same IP version, of UDP, or both of UNIX sockets; anything else is sent as "unknown", and the
-    /// receiver goes by the addresses of the connection itself.
+    /// Both have to be of TCP over the same IP version, both of UDP, or both UNIX sockets. Anything else is sent as "unknown",
+    /// and the receiver uses the addresses of the connection itself.
     #[must_use]
     pub fn new(source: impl Into<Address>, destination: impl Into<Address>) -> Self {
         Self { source: source.into(), destination: destination.into(), tlvs: Vec::new() }
     }
 
-    /// Of a connection that the proxy makes for itself, to see whether the server is well (`LOCAL`).
+    /// A header for a connection that the proxy makes for itself, such as a health check (`LOCAL`).
     #[must_use]
     pub fn local() -> Self {
         Self::new(Address::Unnamed, Address::Unnamed)
     }
 
-    /// Of the connection that `transport` has, with the addresses that it says.
+    /// A header for the connection of `transport`, with its addresses.
     #[must_use]
     pub fn of(transport: &Transport) -> Self {
         Self::new(transport.peer(), transport.host())
     }
 
-    /// The same, with one more piece of information; version 2 only.
+    /// Adds a TLV; version 2 only.
     #[must_use]
     pub fn with_tlv(mut self, tlv: Tlv) -> Self {
         self.tlvs.push(tlv);
         self
     }
 
-    /// Who has connected to the proxy; [`Address::Unnamed`] if the proxy has for itself, or does not say.
+    /// The address that connected to the proxy; [`Address::Unnamed`] if the proxy connected for itself or does not say.
     #[must_use]
     pub const fn source(&self) -> &Address {
         &self.source
     }
 
-    /// What was connected to.
+    /// The address it connected to.
     #[must_use]
     pub const fn destination(&self) -> &Address {
         &self.destination
     }
 
-    /// What else it says, in the order of the wire.
+    /// The TLVs, in the order on the wire.
     #[must_use]
     pub fn tlvs(&self) -> &[Tlv] {
         &self.tlvs
@@ -88,7 +88,7 @@ impl ProxyHeader {
         self.tlvs.iter().find(|tlv| tlv.kind == kind).map(|tlv| &*tlv.value)
     }
 
-    /// Reads a header from the beginning of `data`, and says how long it is; none if more has to come.
+    /// Parses a header at the beginning of `data`. Returns it and its length, or `None` if it is incomplete.
     ///
     /// # Errors
     /// [`ProxyHeaderError`]. At most 4,096 bytes are read.
@@ -101,7 +101,7 @@ impl ProxyHeader {
         }
     }
 
-    /// As it is sent, before all else.
+    /// The bytes to send before anything else.
     #[must_use]
     pub fn to_bytes(&self, version: ProxyVersion) -> Vec<u8> {
         match version {

@@ -1,14 +1,14 @@
-//! What else a proxy says of a connection, as pairs of a kind and a value (version 2).
+//! Additional information about a connection, as type-length-value entries (version 2).
 
-/// A piece of information in a [`ProxyHeader`](crate::ProxyHeader): its kind, and its value as bytes.
+/// A piece of information in a [`ProxyHeader`](crate::ProxyHeader): a kind, and a value as bytes.
 ///
-/// Kinds from `E0` to `EF` are free for one's own use. Checksums and padding are not kept: they are no information.
+/// Kinds `E0` to `EF` are free for custom use. Checksums and padding are not kept, as they carry no information.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "the specification's type and value")]
 pub struct Tlv {
-    /// What it is.
+    /// The kind.
     pub kind: u8,
-    /// What it says.
+    /// The value.
     pub value: Vec<u8>,
 }
 
@@ -21,18 +21,18 @@ impl Tlv {
     pub(super) const NOOP: u8 = 0x04;
     /// The name of the network namespace, in US-ASCII.
     pub const NETNS: u8 = 0x30;
-    /// What the proxy knows of the client's TLS: see [`ProxySsl`].
+    /// Details of the client's TLS: see [`ProxySsl`].
     pub const SSL: u8 = 0x20;
     /// An identifier of the connection, of at most 128 bytes.
     pub const UNIQUE_ID: u8 = 0x05;
 
-    /// A piece of information.
+    /// Makes a TLV.
     #[must_use]
     pub fn new(kind: u8, value: impl Into<Vec<u8>>) -> Self {
         Self { kind, value: value.into() }
     }
 
-    /// Takes the first from the front of `rest`; none if it is not whole.
+    /// Takes the first TLV from the front of `rest`; `None` if it is incomplete.
     pub(super) fn take(rest: &mut &[u8]) -> Option<Self> {
         let (head, behind) = rest.split_first_chunk::<3>()?;
         let (value, behind) = behind.split_at_checked(usize::from(u16::from_be_bytes([head[1], head[2]])))?;
@@ -40,7 +40,7 @@ impl Tlv {
         Some(Self::new(head[0], value))
     }
 
-    /// Appends it, if its length can be told in two bytes.
+    /// Appends the TLV if its length fits in two bytes.
     pub(super) fn append(&self, bytes: &mut Vec<u8>) {
         if let Ok(length) = u16::try_from(self.value.len()) {
             bytes.push(self.kind);
@@ -50,15 +50,15 @@ impl Tlv {
     }
 }
 
-/// What a proxy says of the TLS that it speaks with the client, read from a TLV of kind [`Tlv::SSL`].
+/// Details of the TLS between proxy and client, from a TLV of kind [`Tlv::SSL`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ProxySsl {
-    /// The client has connected over TLS.
+    /// Whether the client connected over TLS.
     pub is_tls: bool,
-    /// The client has shown a certificate, in this connection or in the session that it resumes.
+    /// Whether the client presented a certificate, in this connection or in the session that it resumes.
     pub has_certificate: bool,
-    /// The certificate was shown and verified.
+    /// Whether the certificate was presented and verified.
     pub is_verified: bool,
     /// The version, such as `TLSv1.3`.
     pub version: Option<String>,
@@ -69,7 +69,7 @@ pub struct ProxySsl {
 }
 
 impl ProxySsl {
-    /// Reads the value; none if it breaks the specification.
+    /// Parses the value; `None` if it violates the specification.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (&client, rest) = value.split_first()?;

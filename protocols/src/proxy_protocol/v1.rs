@@ -11,10 +11,10 @@ pub(super) const MARK: &[u8] = b"PROXY ";
 /// "a 108-byte buffer is always enough to store all the line and a trailing zero".
 const LONGEST: usize = 107;
 
-/// What is not the addresses of two TCP sockets.
+/// The family of anything but two TCP addresses.
 const UNKNOWN: &str = "UNKNOWN";
 
-/// Reads a line, and says how long it is; none if its end is still to come.
+/// Parses a line. Returns the header and its length, or `None` if the line is incomplete.
 pub(super) fn parse(data: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHeaderError> {
     let beginning = data.get(..LONGEST).unwrap_or(data);
     let Some(length) = beginning.windows(2).position(|end| end == b"\r\n") else {
@@ -26,7 +26,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHe
 
 fn parse_line(line: &str) -> Result<ProxyHeader, ProxyHeaderError> {
     let fields: Vec<&str> = line.split(' ').collect();
-    // What follows "UNKNOWN" is to be ignored.
+    // Anything after "UNKNOWN" is to be ignored.
     if let [_, UNKNOWN, ..] = fields[..] {
         return Ok(ProxyHeader::local());
     }

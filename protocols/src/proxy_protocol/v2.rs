@@ -10,19 +10,19 @@ use crate::proxy_protocol::tlv::Tlv;
 
 pub(super) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// The signature, what it is, and the length of the rest.
+/// The signature, the version, command and family, and the length of the rest.
 const FIXED: usize = 16;
 
-/// Certificates that proxies pass on fit; the specification asks for 536.
+/// Room for forwarded certificates; the specification requires 536.
 const LONGEST: usize = 4096;
 
-/// Of a UNIX socket: its name, filled up with zeros.
+/// The length of a UNIX socket's name, padded with zeros.
 const UNIX_LENGTH: usize = 108;
 
 const PROXY: u8 = 0x21;
 const LOCAL: u8 = 0x20;
 
-/// The families, and whether it is a stream (1) or of datagrams (2).
+/// Address families combined with stream (1) or datagram (2).
 const UNSPECIFIED: u8 = 0x00;
 const INET: u8 = 0x10;
 const INET6: u8 = 0x20;
@@ -30,7 +30,7 @@ const UNIX: u8 = 0x30;
 const STREAM: u8 = 0x01;
 const DATAGRAM: u8 = 0x02;
 
-/// Reads a header, and says how long it is; none if more has to come.
+/// Parses a header. Returns it and its length, or `None` if it is incomplete.
 pub(super) fn parse(data: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHeaderError> {
     let Some(fixed) = data.first_chunk::<FIXED>() else { return Ok(None) };
     let [.., command, family, high, low] = *fixed;
@@ -61,7 +61,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHe
     Ok(Some((header, length)))
 }
 
-/// The checksum is of the whole header, with zeros in its own place.
+/// Checks the checksum, which covers the whole header with zeros in place of the checksum itself.
 fn check(whole: &[u8], place: usize, value: &[u8]) -> Result<(), ProxyHeaderError> {
     let told: [u8; 4] = value.try_into().map_err(|_| ProxyHeaderError::Malformed("its checksum does not have 4 bytes"))?;
     let mut zeroed = whole.to_vec();
@@ -76,7 +76,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 
 type Addresses = (Address, Address);
 
-/// The addresses, and what follows them.
+/// Parses the addresses. Returns them and what follows.
 fn read_addresses(family: u8, mut rest: &[u8]) -> Result<(Addresses, &[u8]), ProxyHeaderError> {
     let short = || ProxyHeaderError::Malformed("it is too short for its addresses");
     let kind = |address| if family & 0x0f == DATAGRAM { Address::Udp(address) } else { Address::Tcp(address) };
@@ -114,7 +114,7 @@ where
     Some((SocketAddr::new(from, ports.0), SocketAddr::new(to, ports.1)))
 }
 
-/// A path ends before the first zero; an abstract name begins with one, and its zeros at the end are filling.
+/// A path ends at the first zero. An abstract name begins with a zero, and its trailing zeros are padding.
 fn read_name(bytes: &[u8]) -> Address {
     let (skip, end) = match bytes {
         [0, ..] => (1, bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)),
@@ -133,7 +133,7 @@ fn path(name: &[u8]) -> PathBuf {
     <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name).into()
 }
 
-/// A path of a system that has other paths.
+/// A UNIX path cannot be represented on other systems.
 #[cfg(not(unix))]
 fn path(name: &[u8]) -> PathBuf {
     String::from_utf8_lossy(name).into_owned().into()
@@ -145,7 +145,7 @@ pub(super) fn write(header: &ProxyHeader) -> Vec<u8> {
     let is_local = (header.source(), header.destination()) == (&Address::Unnamed, &Address::Unnamed);
     bytes.extend([if is_local && header.tlvs().is_empty() { LOCAL } else { PROXY }, family, 0, 0]);
     bytes.extend(addresses);
-    // The checksum's TLV comes behind.
+    // The checksum's TLV comes last.
     let room = FIXED + usize::from(u16::MAX) - 7;
     for tlv in header.tlvs() {
         if bytes.len() + 3 + tlv.value.len() <= room {
@@ -161,7 +161,7 @@ pub(super) fn write(header: &ProxyHeader) -> Vec<u8> {
     bytes
 }
 
-/// The byte of the family, and the addresses.
+/// Returns the byte for the family, and the addresses.
 fn write_addresses(source: &Address, destination: &Address) -> (u8, Vec<u8>) {
     match (source, destination) {
         (Address::Tcp(from), Address::Tcp(to)) => write_ips(STREAM, *from, *to),

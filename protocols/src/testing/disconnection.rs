@@ -1,4 +1,4 @@
-//! A recording transport with its protocol.
+//! A recording transport together with its protocol.
 
 use std::ops::Deref;
 use std::rc::Rc;
@@ -9,15 +9,15 @@ use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::testing::string_transport::{ProducerState, StringTransport};
 
-/// The most that one `data_received` is given, in bytes, as on a real connection.
+/// The most bytes in one `data_received`, as on a real connection.
 const CHUNK: usize = 64 * 1024;
 
 /// A [`StringTransport`] that owns its protocol and calls it as a connection would.
 ///
-/// Bytes that come while reading is paused wait until it is resumed; those that come while it is closing are dropped.
-/// What a callback asked for (a close, a resumed reading, bytes given back) is done when the callback has returned, before
-/// the method that made the call returns. An `Err` of a callback ends the connection with that reason, and panics are
-/// the test's. When both streams have ended, the connection has.
+/// Bytes that arrive while reading is paused wait until it is resumed; those that arrive while it is closing are dropped. What a
+/// callback asks for (a close, a resumed reading, bytes given back) is done after the callback has returned and before the method
+/// that led to the call returns. An `Err` of a callback ends the connection with that reason; a panic propagates to the test. The
+/// connection ends once both streams have.
 ///
 /// # Examples
 /// ```
@@ -44,12 +44,12 @@ const CHUNK: usize = 64 * 1024;
 pub struct StringTransportWithDisconnection<P> {
     transport: StringTransport,
     protocol: P,
-    /// What the peer sent and is not read yet.
+    /// What the peer sent and was not delivered yet.
     arrived: Vec<u8>,
     peer_ended: bool,
     told_read_end: bool,
     told_write_end: bool,
-    /// A close waits for the peer's end, as that of a real connection does.
+    /// Whether a close waits for the peer's stream to end, as on a real connection.
     lingers: bool,
     reason: Option<Reason>,
 }
@@ -76,7 +76,7 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
         }
     }
 
-    /// Has a close wait until the peer has ended its stream, too.
+    /// Makes a close wait until the peer has ended its stream, too.
     pub(super) const fn set_lingering(&mut self) {
         self.lingers = true;
     }
@@ -88,7 +88,7 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
         self.finish(result);
     }
 
-    /// Lets the peer send `data`.
+    /// Delivers `data` from the peer.
     pub fn deliver(&mut self, data: &[u8]) {
         if self.reason.is_none() {
             self.arrived.extend_from_slice(data);
@@ -96,13 +96,13 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
         self.settle();
     }
 
-    /// Lets the peer end its stream. The protocol is told after all data, so not while reading is paused.
+    /// Ends the peer's stream. The protocol is told after all data, so not while reading is paused.
     pub fn end(&mut self) {
         self.peer_ended = true;
         self.settle();
     }
 
-    /// Asks a pull producer for more, as a connection does that has nothing left to send.
+    /// Asks a pull producer for more, as a connection with no unsent bytes does.
     pub(super) fn pull(&mut self) {
         if self.reason.is_none() && self.transport.producer() == Some(false) {
             let result = self.transport.resume_producer();
@@ -110,13 +110,13 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
         }
     }
 
-    /// Makes calls on the transport from outside of the protocol, and does what they ask for.
+    /// Calls methods of the transport from outside the protocol, and carries out what they ask for.
     pub fn call(&mut self, call: impl FnOnce(&StringTransport)) {
         call(&self.transport);
         self.settle();
     }
 
-    /// Moves the time on, and does what the calls that were due ask for.
+    /// Advances the clock, and carries out what the due calls ask for.
     pub fn advance(&mut self, by: std::time::Duration) {
         let clock: Rc<Clock> = Rc::clone(self.transport.clock());
         clock.advance(by);
@@ -138,7 +138,7 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
         self.reason = Some(reason);
     }
 
-    /// Why it has ended; none as long as it has not.
+    /// Why it ended; `None` while it has not.
     #[must_use]
     pub const fn reason(&self) -> Option<&Reason> {
         self.reason.as_ref()
@@ -149,7 +149,7 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
         &mut self.protocol
     }
 
-    /// Does all that was asked for.
+    /// Carries out everything that was asked for.
     pub fn settle(&mut self) {
         while self.reason.is_none() {
             let transport = self.transport.clone();
@@ -197,7 +197,7 @@ impl<P: Protocol> StringTransportWithDisconnection<P> {
 }
 
 impl<P> StringTransportWithDisconnection<P> {
-    /// Whether it is paused, as [`StringTransport::producer_state`].
+    /// Returns whether reading is paused: see [`StringTransport::producer_state`].
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.transport.producer_state() == ProducerState::Paused

@@ -1,4 +1,4 @@
-//! Two protocols that talk to each other, one step at a time.
+//! Two protocols that talk to each other, step by step.
 
 use std::error::Error;
 use std::fmt;
@@ -13,18 +13,18 @@ use crate::reason::Reason;
 use crate::testing::disconnection::StringTransportWithDisconnection;
 use crate::testing::string_transport::StringTransport;
 
-/// How often [`IoPump::flush`] pumps at most.
+/// The maximum number of pumps in [`IoPump::flush`].
 const ROUNDS: usize = 1000;
 
-/// A server's and a client's protocol, joined in memory; bytes move when the test pumps.
+/// A server's and a client's protocol, joined in memory. Bytes move when the test pumps.
 ///
-/// Both have a [`StringTransport`], and both go by one [`Clock`]. A connection ends as a real one does: `lose_connection`
-/// sends what was written, then the end, and waits for the other's; `lose_write_connection` ends one direction; with
-/// `abort_connection` what was not yet pumped is dropped, and the other side sees a reset. A pull producer is asked once
-/// a pump. There are no deadlines, watermarks or layers here: for those there is a simulation.
+/// Both have a [`StringTransport`] and share one [`Clock`]. A connection ends as a real one does: `lose_connection` sends what
+/// was written, then the stream end, and waits for the other's; `lose_write_connection` ends one direction; `abort_connection`
+/// drops what was not pumped yet, and the other side sees a reset. A pull producer is asked once per pump. There are no
+/// deadlines, watermarks or layers here: use a simulation for those.
 ///
-/// The callbacks come from within [`pump`](Self::pump), [`flush`](Self::flush) and [`advance`](Self::advance); panics in
-/// them are the test's.
+/// Callbacks come from within [`pump`](Self::pump), [`flush`](Self::flush) and [`advance`](Self::advance). Panics in them
+/// propagate to the test.
 ///
 /// # Examples
 /// ```
@@ -70,10 +70,10 @@ pub struct IoPump<S, C> {
     client: End<C>,
 }
 
-/// Joins two protocols, calls `connection_made` of both, the server's first, and pumps until they are quiet.
+/// Joins two protocols, calls `connection_made` of both, the server's first, and pumps until nothing moves.
 ///
 /// # Errors
-/// [`IoPumpError::NeverQuiet`], as of [`IoPump::flush`].
+/// [`IoPumpError::NeverQuiet`]: see [`IoPump::flush`].
 #[doc(alias = "loopbackAsync")]
 #[doc(alias = "connectedServerAndClient")]
 pub fn connected_server_and_client<S: Protocol, C: Protocol>(server: S, client: C) -> Result<IoPump<S, C>, IoPumpError> {
@@ -83,7 +83,7 @@ pub fn connected_server_and_client<S: Protocol, C: Protocol>(server: S, client: 
 }
 
 impl<S: Protocol, C: Protocol> IoPump<S, C> {
-    /// Joins two protocols and calls `connection_made` of both, the server's first; moves nothing yet.
+    /// Joins two protocols and calls `connection_made` of both, the server's first. Moves nothing yet.
     #[must_use]
     pub fn new(server: S, client: C) -> Self {
         let clock = Rc::new(Clock::new());
@@ -96,11 +96,11 @@ impl<S: Protocol, C: Protocol> IoPump<S, C> {
         pump
     }
 
-    /// Moves what each side has written to the other, once, and says whether there was anything: bytes or an end.
+    /// Moves what each side has written to the other, once. Returns whether anything moved: bytes or a stream end.
     ///
     /// What the callbacks write meanwhile is left for the next pump.
     pub fn pump(&mut self) -> bool {
-        // What is above one of them, TLS perhaps, may have something to do in the next turn.
+        // A layer above one of them, such as TLS, may have something to do in the next turn.
         self.clock.advance(Duration::ZERO);
         self.server.connection.settle();
         self.client.connection.settle();
@@ -111,10 +111,10 @@ impl<S: Protocol, C: Protocol> IoPump<S, C> {
         moved
     }
 
-    /// Pumps until nothing moves, at most 1,000 times, and says how often something did.
+    /// Pumps until nothing moves, at most 1,000 times. Returns how often something moved.
     ///
     /// # Errors
-    /// [`IoPumpError::NeverQuiet`] when they still talk then, such as two that echo: [`pump`](Self::pump) by hand.
+    /// [`IoPumpError::NeverQuiet`] if they still talk then, as two echo protocols do: use [`pump`](Self::pump) instead.
     pub fn flush(&mut self) -> Result<usize, IoPumpError> {
         for round in 0..ROUNDS {
             if !self.pump() {
@@ -124,7 +124,7 @@ impl<S: Protocol, C: Protocol> IoPump<S, C> {
         Err(IoPumpError::NeverQuiet { rounds: ROUNDS })
     }
 
-    /// Moves the time of both sides on, and does what the calls that were due ask for; moves no bytes.
+    /// Advances the clock of both sides, and carries out what the due calls ask for. Moves no bytes.
     pub fn advance(&mut self, by: Duration) {
         self.clock.advance(by);
         self.server.connection.settle();
@@ -136,12 +136,12 @@ impl<S: Protocol, C: Protocol> IoPump<S, C> {
         &mut self.server.connection
     }
 
-    /// The client's side, in the same way.
+    /// The client's side, likewise.
     pub const fn client(&mut self) -> &mut StringTransportWithDisconnection<C> {
         &mut self.client.connection
     }
 
-    /// The clock that both go by.
+    /// The clock of both sides.
     #[must_use]
     pub const fn clock(&self) -> &Rc<Clock> {
         &self.clock
@@ -152,18 +152,18 @@ impl<S: Protocol, C: Protocol> IoPump<S, C> {
 #[derive(Debug)]
 struct End<P> {
     connection: StringTransportWithDisconnection<P>,
-    /// What the other side was told of the end of this one.
+    /// What the other side was told about the end of this one.
     told: Ending,
 }
 
 /// What one side has for the other.
 struct Outgoing {
     bytes: Vec<u8>,
-    /// News only.
+    /// The end, if it is news; otherwise `Open`.
     end: Ending,
 }
 
-/// How far a stream has ended: each comes at most once, and only a later one after an earlier.
+/// How far a stream has ended. Each state comes at most once, in this order.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Ending {
     Open,
@@ -190,7 +190,7 @@ impl<P: Protocol> End<P> {
         self.connection.clear();
         let end = self.ending();
         if self.told != Ending::Open || end == Ending::Reset {
-            // Too late, or unsent when it was aborted.
+            // Written after the end, or unsent when it was aborted.
             bytes.clear();
         }
         let news = if end > self.told { end } else { Ending::Open };
@@ -198,7 +198,7 @@ impl<P: Protocol> End<P> {
         Outgoing { bytes, end: news }
     }
 
-    /// How far our own stream has ended, all that was written being taken.
+    /// How far our own stream has ended, counting everything written as sent.
     fn ending(&self) -> Ending {
         let connection = &self.connection;
         match connection.reason() {
@@ -219,7 +219,7 @@ impl<P: Protocol> End<P> {
             Ending::Open => {}
             Ending::InOrder => self.connection.end(),
             Ending::Reset => {
-                // The one that aborted need not be told.
+                // The side that aborted need not be told.
                 self.told = Ending::Reset;
                 let reset = io::Error::new(io::ErrorKind::ConnectionReset, "the other side of the pump was aborted");
                 self.connection.lose(reset.into());
@@ -228,13 +228,13 @@ impl<P: Protocol> End<P> {
     }
 }
 
-/// Why a pump gave up.
+/// Why pumping was given up.
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum IoPumpError {
     /// After this many rounds there was still something to move.
     NeverQuiet {
-        /// How often it pumped.
+        /// The number of rounds.
         rounds: usize,
     },
 }

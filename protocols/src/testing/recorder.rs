@@ -1,4 +1,4 @@
-//! What is behind a transport that records.
+//! The connection behind a transport that records.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
@@ -24,7 +24,7 @@ use crate::transport::tls::ConnectionTls;
 use crate::transport::unix::ConnectionUnix;
 use crate::work::Work;
 
-/// A producer, which may be called while the connection is asked for something, and whether it is streaming.
+/// A producer and whether it is streaming. Shared, because it may be called while the connection is in use.
 type Registered = (Rc<RefCell<Box<dyn Producer>>>, bool);
 type Observer = Box<dyn Fn(TransportCall<'_>)>;
 
@@ -34,13 +34,13 @@ pub(super) struct Recorder {
     pub(super) peer: RefCell<Address>,
     pub(super) host: RefCell<Address>,
     pub(super) written: RefCell<Vec<u8>>,
-    /// Bytes written in all.
+    /// Total number of bytes written.
     delivered: Cell<u64>,
     pub(super) producer: RefCell<Option<Registered>>,
     consumers: Consumers,
-    /// The transport that the producer is, if it is one.
+    /// The id of the transport that is the producer, if it is one.
     source: Cell<Option<u64>>,
-    /// That one had this as its producer in turn: it is not waited for.
+    /// Whether that transport has this one as its producer in turn: then a close does not wait for it.
     pub(super) relays: Cell<bool>,
     pub(super) state: Cell<ProducerState>,
     pub(super) closing: Cell<bool>,
@@ -48,16 +48,16 @@ pub(super) struct Recorder {
     pub(super) aborted: Cell<bool>,
     pub(super) lost: Cell<bool>,
     pub(super) congested: Cell<bool>,
-    /// Who waits for the congestion to be over.
+    /// Deferreds to fire when the congestion is over.
     pub(super) waiters: RefCell<Vec<Firer<()>>>,
     pub(super) resumed: Cell<bool>,
     pub(super) unread: RefCell<Vec<u8>>,
     proxy_header: OnceCell<ProxyHeader>,
     pub(super) observer: RefCell<Option<Observer>>,
     pub(super) tasks: TaskGroup,
-    /// Why it is being closed, if one of its tasks or layers has failed.
+    /// Why it is closing, if one of its tasks or layers failed.
     pub(super) failed: RefCell<Option<Reason>>,
-    /// What outgoing and incoming bytes are said to be compressed as.
+    /// How outgoing and incoming bytes are declared to be compressed.
     pub(super) compression: RefCell<Option<Compression>>,
     pub(super) decompression: RefCell<Option<Decompression>>,
 }
@@ -104,7 +104,7 @@ impl Recorder {
         }
     }
 
-    /// Nothing more comes from here.
+    /// This connection no longer produces for others.
     pub(super) fn leave_consumers(&self) {
         if self.source.get().is_some_and(|source| self.consumers.contains(source)) {
             self.relays.set(true);
@@ -176,7 +176,7 @@ impl Connection for Recorder {
     fn fail_with(&self, reason: Reason) {
         self.failed.borrow_mut().get_or_insert(reason);
         self.lose_connection();
-        // It has no more say in when that is.
+        // A failed connection does not wait for its producer.
         self.stop_producer();
     }
 
@@ -228,7 +228,7 @@ impl Connection for Recorder {
                 end.replace(said.clone());
             }
         }
-        // There is one already if this fails, and it stays.
+        // If this fails there already is a header, which stays.
         self.proxy_header.set(header).ok();
         self.unread(rest);
     }
@@ -289,7 +289,7 @@ impl Connection for Recorder {
     }
 }
 
-/// Nothing is bounded here: what is written is taken at once.
+/// Nothing is limited here: what is written counts as sent at once.
 impl ConnectionLimits for Recorder {
     fn write_buffer_limits(&self) -> (usize, usize) {
         (16 << 10, 64 << 10)
@@ -324,7 +324,7 @@ impl ConnectionLimits for Recorder {
     fn set_close_timeout(&self, _: Duration) {}
 }
 
-/// Noted, and refused where a connection refuses it; nothing is compressed.
+/// Calls are recorded, and refused where a connection would refuse them; nothing is compressed.
 impl ConnectionCompression for Recorder {
     fn set_compression(&self, compression: &Compression) -> Result<(), CompressionError> {
         if self.closing.get() || self.lost.get() || self.write_closed.get() {
@@ -383,7 +383,7 @@ impl ConnectionCompression for Recorder {
     }
 }
 
-/// The same format again changes nothing.
+/// Requesting the same format again changes nothing.
 fn already_on(running: Format, wanted: Format) -> Result<(), CompressionError> {
     if running == wanted { Ok(()) } else { Err(CompressionError::AlreadyOn { running, wanted }) }
 }

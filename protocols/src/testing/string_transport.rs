@@ -1,4 +1,4 @@
-//! A transport that records.
+//! A transport that records calls.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,54 +13,54 @@ use crate::reason::Reason;
 use crate::testing::recorder::Recorder;
 use crate::transport::Transport;
 
-/// What the protocol asked of the transport as a source of data.
+/// Whether the protocol has paused reading.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "Twisted's states, without stopped, which here is closing")]
 pub enum ProducerState {
-    /// Data is wanted.
+    /// Reading is wanted.
     #[default]
     Producing,
     /// `pause_producing` was called.
     Paused,
 }
 
-/// A call that was made on a [`StringTransport`], as its observer sees it.
+/// A call on a [`StringTransport`], as passed to its observer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TransportCall<'a> {
     /// `abort_connection`, the first time.
     AbortConnection,
-    /// `end_compression`, when it was on.
+    /// `end_compression`, if compression was on.
     EndCompression,
-    /// `expect_compression`, when it was not on; what comes in from here on is the decompressed stream.
+    /// `expect_compression`, if none was expected; what arrives from here on is the decompressed stream.
     ExpectCompression(&'a Decompression),
     /// `lose_connection`, the first time.
     LoseConnection,
     /// `lose_write_connection`, the first time.
     LoseWriteConnection,
-    /// `pause_producing`, when it was producing.
+    /// `pause_producing`, if it was producing.
     PauseProducing,
-    /// `register_producer`, when there was none; streaming or not.
+    /// `register_producer`, if there was none; true for streaming.
     RegisterProducer(bool),
-    /// `resume_producing`, when it was paused.
+    /// `resume_producing`, if it was paused.
     ResumeProducing,
-    /// `set_compression`, when it was off; what is written from here on would be compressed.
+    /// `set_compression`, if it was off; what is written from here on would be compressed.
     SetCompression(&'a Compression),
-    /// `unregister_producer`, when there was one.
+    /// `unregister_producer`, if there was a producer.
     UnregisterProducer,
     /// `write` of these bytes.
     Write(&'a [u8]),
 }
 
-/// A transport that keeps what is written, and notes what else is called.
+/// A transport that keeps what is written and records other calls.
 ///
-/// It dereferences to a [`Transport`], so a protocol's callbacks take a reference to it. Nothing happens by itself: what
-/// was written stays here, `lose_connection` sets a flag.
+/// It dereferences to a [`Transport`], so a reference to it can be passed to a protocol's callbacks. Nothing happens by itself:
+/// what was written stays here, and `lose_connection` sets a flag.
 ///
-/// A protocol that compresses is tested as it is: what it switches on is noted ([`compression`](Self::compression),
-/// [`decompression`](Self::decompression)) and refused where a connection would refuse it, but bytes stay as they are. So
-/// [`value`](Self::value) is the plain text, and what the test delivers is the text that the peer's stream would hold.
-/// Every format is known here, whatever is built in. There is no TLS: `start_tls` is `Unsupported`.
+/// A protocol that uses compression is tested unchanged: what it switches on is recorded ([`compression`](Self::compression),
+/// [`decompression`](Self::decompression)), and refused where a connection would refuse it, but the bytes stay plain. So
+/// [`value`](Self::value) is plain text, and the test delivers the plain text of the peer's stream. All formats are accepted,
+/// whichever are compiled in. There is no TLS: `start_tls` returns `Unsupported`.
 ///
 /// # Examples
 /// ```
@@ -128,7 +128,7 @@ impl StringTransport {
         Self::with_clock(&Rc::new(Clock::new()))
     }
 
-    /// A transport that goes by `clock`, which others may share.
+    /// A transport that uses `clock`, which may be shared.
     #[must_use]
     pub fn with_clock(clock: &Rc<Clock>) -> Self {
         let ids = clock.local(|_| Ids::default());
@@ -137,12 +137,12 @@ impl StringTransport {
         Self { transport: Transport::new(Rc::<Recorder>::clone(&recorder)), recorder, clock: Rc::clone(clock) }
     }
 
-    /// Sets what [`Transport::peer`] says; 192.168.1.1:54321 unless set.
+    /// Sets what [`Transport::peer`] returns; default 192.168.1.1:54321.
     pub fn set_peer(&self, peer: impl Into<Address>) {
         self.recorder.peer.replace(peer.into());
     }
 
-    /// Sets what [`Transport::host`] says; 10.0.0.1:12345 unless set.
+    /// Sets what [`Transport::host`] returns; default 10.0.0.1:12345.
     pub fn set_host(&self, host: impl Into<Address>) {
         self.recorder.host.replace(host.into());
     }
@@ -153,51 +153,51 @@ impl StringTransport {
         self.recorder.written.borrow().clone()
     }
 
-    /// What the bytes written now would be compressed as; none while compression is off.
+    /// How bytes written now would be compressed; `None` while compression is off.
     #[must_use]
     pub fn compression(&self) -> Option<Compression> {
         self.recorder.compression.borrow().clone()
     }
 
-    /// What the bytes that come in would be decompressed as; none while no compression is expected.
+    /// How arriving bytes would be decompressed; `None` while no compression is expected.
     #[must_use]
     pub fn decompression(&self) -> Option<Decompression> {
         self.recorder.decompression.borrow().clone()
     }
 
-    /// Forgets what was written.
+    /// Discards what was written.
     pub fn clear(&self) {
         self.recorder.written.borrow_mut().clear();
     }
 
-    /// Whether it was paused.
+    /// Whether reading is paused.
     #[doc(alias = "producerState")]
     #[must_use]
     pub fn producer_state(&self) -> ProducerState {
         self.recorder.state.get()
     }
 
-    /// Whether it was aborted.
+    /// Returns whether it was aborted.
     #[doc(alias = "disconnected")]
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.recorder.aborted.get()
     }
 
-    /// Whether our stream was ended, by `lose_write_connection`.
+    /// Returns whether our stream was ended by `lose_write_connection`.
     #[must_use]
     pub fn is_write_closed(&self) -> bool {
         self.recorder.write_closed.get()
     }
 
-    /// The registered producer: none, or whether it is streaming.
+    /// Whether the registered producer is streaming; `None` without a producer.
     #[doc(alias = "streaming")]
     #[must_use]
     pub fn producer(&self) -> Option<bool> {
         self.recorder.producer.borrow().as_ref().map(|(_, streaming)| *streaming)
     }
 
-    /// A close has to wait for the producer.
+    /// Returns whether a close has to wait for the producer.
     pub(super) fn waits_for_producer(&self) -> bool {
         self.producer().is_some() && !self.recorder.relays.get()
     }
@@ -205,7 +205,7 @@ impl StringTransport {
     /// Tells the registered producer to produce; does nothing without one.
     ///
     /// # Errors
-    /// Those of the producer.
+    /// Any error of the producer.
     pub fn resume_producer(&self) -> Result {
         let producer = self.recorder.producer();
         producer.map_or(Ok(()), |producer| producer.borrow_mut().resume_producing(&self.transport))
@@ -214,18 +214,18 @@ impl StringTransport {
     /// Tells the registered producer to pause; does nothing without one.
     ///
     /// # Errors
-    /// Those of the producer.
+    /// Any error of the producer.
     pub fn pause_producer(&self) -> Result {
         let producer = self.recorder.producer();
         producer.map_or(Ok(()), |producer| producer.borrow_mut().pause_producing(&self.transport))
     }
 
-    /// Takes the registered producer away and tells it to stop; does nothing without one.
+    /// Unregisters the producer and tells it to stop; does nothing without one.
     pub fn stop_producer(&self) {
         self.recorder.stop_producer();
     }
 
-    /// Behaves as if the peer did not read and the output had reached its high watermark, or as if that were over.
+    /// Simulates that unsent bytes have reached the high watermark because the peer does not read, or that this is over.
     pub fn set_congested(&self, on: bool) {
         if self.recorder.congested.replace(on) && !on {
             self.recorder.resumed.set(true);
@@ -239,13 +239,13 @@ impl StringTransport {
         self.recorder.unread.take()
     }
 
-    /// Whether a `reading_resumed` is due, which is asked for only once; a connection calls it in its next turn.
+    /// Returns whether a `reading_resumed` is due, and clears that. A connection calls it in its next turn.
     #[must_use]
     pub fn take_resumed(&self) -> bool {
         self.transport.is_reading() && self.recorder.resumed.take()
     }
 
-    /// Behaves as lost from now on: nothing more is written, [`Transport::is_connected`] is false, and its tasks are
+    /// Marks the connection as lost: nothing more is written, [`Transport::is_connected`] returns false, and its tasks are
     /// cancelled.
     pub fn set_lost(&self) {
         self.mark_lost();
@@ -266,14 +266,14 @@ impl StringTransport {
         self.recorder.failed.take()
     }
 
-    /// Has `observer` told of every call that changes something, in order.
+    /// Calls `observer` for every call that changes something, in order.
     ///
-    /// It is called from within the transport's methods, so it should only take notes.
+    /// It is called from within the transport's methods, so it should only record.
     pub fn observe(&self, observer: impl Fn(TransportCall<'_>) + 'static) {
         self.recorder.observer.replace(Some(Box::new(observer)));
     }
 
-    /// The clock it goes by.
+    /// The clock.
     #[must_use]
     pub const fn clock(&self) -> &Rc<Clock> {
         &self.clock

@@ -3,16 +3,16 @@ use std::fmt;
 
 use torsade_reactor::Escaped;
 
-/// Why TLS ended a connection. Nothing that was not authenticated has been delivered.
+/// Why TLS ended a connection. No unauthenticated data has been delivered.
 #[doc(alias = "SSLError")]
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The peer ended TLS with an alert (RFC 8446, 6.2); most often it does not accept our certificate.
+    /// The peer sent a fatal alert (RFC 8446, 6.2); most often it does not accept our certificate.
     AlertReceived {
-        /// The number of the alert.
+        /// The alert's number.
         code: u8,
-        /// Its name, as the library spells it.
+        /// Its name, as the TLS library spells it.
         name: String,
     },
     /// We do not accept the peer's certificate.
@@ -23,21 +23,21 @@ pub enum TlsError {
     Decrypt,
     /// The two sides have no version, cipher or key exchange in common.
     Incompatible(String),
-    /// Bytes came between the command that switched TLS on and TLS itself: a STARTTLS injection, or a peer that does not
-    /// wait for the answer.
+    /// Bytes arrived between the command that switched on TLS and TLS itself: a STARTTLS injection, or a peer that does not wait
+    /// for the answer.
     Injected {
         /// How many.
         bytes: usize,
     },
-    /// A fault on our side or in the system: no random numbers, no time.
+    /// An internal or system error: no random numbers, no time.
     Internal(String),
-    /// The peer breaks the rules of TLS.
+    /// The peer violates the TLS protocol.
     Misbehaved(String),
-    /// Both sides name application protocols (ALPN), and have none in common.
+    /// Both sides named application protocols (ALPN) and have none in common.
     NoApplicationProtocol,
     /// We asked for the peer's certificate and it has none.
     NoCertificate,
-    /// What the peer sends is not TLS: it sends plaintext, or speaks another protocol.
+    /// The peer's data is not TLS: it is plaintext or another protocol.
     NotTls,
 }
 
@@ -85,26 +85,26 @@ impl Error for TlsError {
 #[non_exhaustive]
 #[doc(alias = "VerificationError")]
 pub enum CertificateProblem {
-    /// It is the certificate of an authority (`CA:TRUE`, as `openssl req -x509` makes them by default), and is not itself a
-    /// trusted root. Have the authority issue one for the peer, or trust exactly this one.
+    /// It is a CA certificate (`CA:TRUE`, the default of `openssl req -x509`), not one for a peer, and is not itself a trusted
+    /// root. Have the CA issue one for the peer, or trust exactly this one.
     Authority,
     /// It has expired.
     Expired,
-    /// It cannot be read, or uses something that is not supported.
+    /// It cannot be parsed, or uses an unsupported feature.
     Malformed(String),
     /// It is not valid yet; one of the two clocks may be wrong.
     NotYetValid,
-    /// It is for another purpose: a client's where a server's is needed, or the reverse.
+    /// It is for another purpose: a client's where a server's is needed, or vice versa.
     Purpose,
-    /// Its issuer has withdrawn it.
+    /// Its issuer has revoked it.
     Revoked,
-    /// A signature is wrong, or of a kind that is not accepted.
+    /// A signature is wrong or of an unsupported kind.
     Signature,
-    /// Its issuer is not trusted. A self-signed certificate is one of these.
+    /// Its issuer is not trusted. Self-signed certificates are among these.
     UnknownIssuer,
     /// It is for other names.
     WrongName {
-        /// The name of the host that we connect to.
+        /// The host name we connect to.
         expected: String,
         /// The names it has, as far as known.
         presented: Vec<String>,

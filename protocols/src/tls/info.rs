@@ -20,19 +20,19 @@ impl fmt::Display for TlsVersion {
     }
 }
 
-/// What a handshake agreed on; known from `handshake_completed` until the connection is lost.
+/// The result of a TLS handshake; available from `handshake_completed` until the connection is lost.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TlsInfo {
     /// The cipher suite, as IANA names it.
     pub cipher_suite: String,
-    /// The application protocol (ALPN) that both sides know; none if one of them offered nothing.
+    /// The negotiated application protocol (ALPN); `None` if a side offered none.
     pub negotiated_protocol: Option<Vec<u8>>,
     /// The peer's certificate chain in DER, its own certificate first; empty if it sent none.
     pub peer_certificates: Vec<Vec<u8>>,
-    /// The session was resumed: its keys come from an earlier one, and no certificate was sent.
+    /// Whether the session was resumed: its keys come from an earlier one, and no certificate was sent.
     pub resumed: bool,
-    /// On the server, the host name that the client sent (SNI), in lower case, if it sent one.
+    /// On the server, the host name the client sent (SNI), in lower case; `None` if it sent none.
     pub server_name: Option<String>,
     /// The version of TLS.
     pub version: TlsVersion,

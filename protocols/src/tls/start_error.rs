@@ -1,28 +1,28 @@
 use std::error::Error;
 use std::fmt;
 
-/// Why TLS was not switched on. Except for `Injected`, nothing has changed when this is returned.
+/// Why TLS was not switched on. Except after `Injected`, the connection is unchanged.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StartTlsError {
     /// TLS is on already.
     AlreadyOn,
-    /// The connection is lost or closing, in one direction at least. Call it earlier.
+    /// The connection is lost or closing, in at least one direction. Call it earlier.
     Closed,
-    /// Compression is running. TLS goes below it, so it has to be switched on first.
+    /// Compression is on. TLS goes below it, so it has to be switched on first.
     Compressing,
     /// The configuration cannot be used for this connection.
     Config(String),
-    /// Bytes have come in already that were sent before TLS. The connection ends, with
+    /// Bytes that were sent before TLS have already arrived. The connection ends with
     /// [`TlsError::Injected`](super::TlsError::Injected).
     Injected {
         /// How many.
         bytes: usize,
     },
-    /// A client has to know the server's name, and this connection was not made to a named host.
+    /// A client needs the server's name, and this connection was not made to a named host.
     NoServerName,
-    /// This transport cannot do TLS, or not with this configuration. Connections over sockets can, with
-    /// the cargo feature `tls`.
+    /// This transport does not support TLS, or not with this configuration. Connections over sockets do, with the cargo feature
+    /// `tls`.
     Unsupported,
 }
 

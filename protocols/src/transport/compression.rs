@@ -3,62 +3,62 @@
 use super::Transport;
 use crate::compression::{Compression, CompressionError, CompressionStats, Decompression, Detect};
 
-/// The compression of a [`Connection`](crate::spi::Connection). Each method is the one of the same name on [`Transport`].
+/// The compression of a [`Connection`](crate::spi::Connection). Each method implements the one of the same name on [`Transport`].
 pub trait ConnectionCompression {
     /// Compresses what is written from here on.
     ///
     /// # Errors
-    /// As described at [`CompressionError`].
+    /// See [`CompressionError`].
     fn set_compression(&self, compression: &Compression) -> Result<(), CompressionError>;
 
     /// Sends what the compressor holds, whatever its flush policy.
     fn flush_compression(&self);
 
-    /// Separates what was written from what will be, for the compressor.
+    /// Makes the compressor forget what was written before.
     fn compression_barrier(&self);
 
-    /// Has what is written from here on stored uncompressed in the running stream, until it is turned off again: the first half
-    /// of [`Transport::write_uncompressed`], and the last.
+    /// Sets whether what is written from here on is stored uncompressed in the running stream. [`Transport::write_uncompressed`]
+    /// turns it on before the write and off after it.
     fn set_uncompressed(&self, on: bool);
 
-    /// Ends the outgoing compressed stream; what is written next leaves as it is.
+    /// Ends the outgoing compressed stream; what is written next is sent uncompressed.
     fn end_compression(&self);
 
-    /// Decompresses what comes in from here on, `rest` before all else.
+    /// Decompresses what arrives from here on, beginning with `rest`.
     ///
     /// # Errors
-    /// As described at [`CompressionError`].
+    /// See [`CompressionError`].
     fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> Result<(), CompressionError>;
 
-    /// Sets whether a peer's announcement is looked for.
+    /// Sets whether to look for a peer's announcement.
     fn set_detection(&self, detect: Detect);
 
-    /// Bounds the streams that a peer announces.
+    /// Limits the streams that a peer announces.
     fn set_decompression_limits(&self, limits: &Decompression);
 
-    /// Takes the bytes that followed a compressed stream's end.
+    /// Takes the bytes after the end of a compressed stream.
     fn take_trailing(&self) -> Vec<u8>;
 
-    /// What compression did so far; none if it was never on.
+    /// Statistics; `None` if compression was never on.
     fn compression_stats(&self) -> Option<CompressionStats>;
 }
 
 /// # Compression
-/// Switched on in either direction at any time; `manual::compression` of the `torsade` crate says when to, and when not.
+/// Each direction can be switched on at any time; `manual::compression` of the `torsade` crate says when to, and when not.
 impl Transport {
-    /// Compresses everything written from here on; what was written before leaves as it is.
+    /// Compresses everything written from here on; what was written before is not compressed.
     ///
-    /// Takes a name (`"deflate"`, `"deflate-raw"`, `"gzip"`, and `"zstd"` or `"lz4"` if built in) or a [`Compression`]
-    /// with options. The stream is standard: any ordinary decoder reads it. Hidden inside is an announcement, by which
-    /// a Torsade client notices it and decompresses without a call, if nothing was written before (in mid-stream it does
-    /// only with [`Detect::Anywhere`]). Each turn's output is flushed once, so nothing
-    /// waits in the compressor. Having called this, we also take the same announcement from this peer.
+    /// Takes a name (`"deflate"`, `"deflate-raw"`, `"gzip"`, and `"zstd"` or `"lz4"` if compiled in) or a [`Compression`] with
+    /// options. The stream is standard: any decoder reads it. It contains an announcement that other decoders ignore. A Torsade
+    /// client recognizes it and decompresses without a call, provided nothing was written before (in mid-stream only with
+    /// [`Detect::Anywhere`]). Output is flushed once a turn, so nothing waits in the compressor. After this call we also
+    /// recognize an announcement from this peer.
     ///
-    /// Do not compress secrets together with text that an attacker can choose: lengths give the secret away. See
+    /// Do not compress secrets together with text that an attacker can choose: the lengths reveal the secret. See
     /// [`write_uncompressed`](Self::write_uncompressed).
     ///
     /// # Errors
-    /// [`CompressionError::UnknownFormat`] or `NotBuilt`, `Level`; `AlreadyOn` in another format (in the same one, nothing
+    /// [`CompressionError::UnknownFormat`], `NotBuilt` or `Level`; `AlreadyOn` if on in another format (in the same one, nothing
     /// happens); `Closed` once the connection is lost or closing. Nothing is switched then.
     ///
     /// # Examples
@@ -88,39 +88,38 @@ impl Transport {
         self.compression()?.set_compression(&compression.try_into()?)
     }
 
-    /// Sends all that the compressor holds at the end of this turn, whatever its flush policy; opens the stream if nothing was
+    /// Sends everything the compressor holds at the end of this turn, whatever its flush policy; opens the stream if nothing was
     /// written yet.
     ///
-    /// Call it right after [`set_compression`](Self::set_compression) where the peer has been told that a stream begins here
-    /// (MCCP's `IAC SB 86 IAC SE`): then it gets one, even if nothing is written before it is ended.
+    /// Call it right after [`set_compression`](Self::set_compression) if the peer was told that a stream begins here (MCCP's `IAC
+    /// SB 86 IAC SE`): then there is one, even if nothing is written before it ends.
     pub fn flush_compression(&self) {
         if let Some(compression) = self.0.compression() {
             compression.flush_compression();
         }
     }
 
-    /// Forgets the compressor's history, so that what follows shares nothing with what was written before.
+    /// Makes the compressor forget its history, so that what follows does not refer to what was written before.
     ///
-    /// Put it before and after a secret that travels with text an attacker may choose. A zstd stream goes on in a new frame,
-    /// which a reader has to expect: one with [`AfterEnd::Plain`](crate::AfterEnd::Plain) takes it for plain bytes.
+    /// Call it before and after a secret that is sent along with text an attacker may choose. A zstd stream continues in a new
+    /// frame, which the reader has to expect: a reader with [`AfterEnd::Plain`](crate::AfterEnd::Plain) takes it for plain bytes.
     pub fn compression_barrier(&self) {
         if let Some(compression) = self.0.compression() {
             compression.compression_barrier();
         }
     }
 
-    /// Writes like [`write`](Self::write), but stores the bytes uncompressed in the running stream; without one, the same as
+    /// Writes like [`write`](Self::write), but stores the bytes uncompressed in the running stream; without a stream, the same as
     /// `write`.
     ///
-    /// For what is compressed already (a picture, an archive), and for a secret on a connection that also carries what an
-    /// attacker may choose: no byte of `data` is compressed, and nothing is ever compressed by referring to it, so that lengths
-    /// on the wire tell nothing of it but its own. The bytes keep their place among what is written. They leave with this turn's
-    /// output, and so does what was written before, whatever the flush policy. To any reader it is still one stream, except that
-    /// zstd goes on in a new frame, as after a [`compression_barrier`](Self::compression_barrier).
+    /// Use it for data that is already compressed (a picture, an archive), and for a secret on a connection that also carries
+    /// text an attacker may choose: no byte of `data` is compressed and nothing is ever compressed by referring to it, so lengths
+    /// on the wire reveal nothing but its own length. The bytes keep their place among other writes. They leave with this turn's
+    /// output, as does everything written before, whatever the flush policy. For any reader it is still one stream, except that
+    /// zstd continues in a new frame, as after a [`compression_barrier`](Self::compression_barrier).
     ///
-    /// What follows begins without a history, as after a barrier: a picture of 10 KB is well stored, but a stream of small
-    /// messages that are stored in turn with compressed ones gains little. A message in a frame is written in two steps: the
-    /// length by `write`, the rest by this.
+    /// What follows starts without history, as after a barrier: storing a picture of 10 KB pays off, but alternating stored and
+    /// compressed small messages gains little. To write a framed message, write its length with `write` and the rest with this.
     ///
     /// # Examples
     /// ```
@@ -132,23 +131,22 @@ impl Transport {
     /// ```
     pub fn write_uncompressed(&self, data: impl AsRef<[u8]>) {
         let Some(compression) = self.0.compression() else { return self.write(data) };
-        // A mode of the connection, not a way past `write`: wrappers in between see these bytes as they do all others.
+        // A mode of the connection rather than another way to write, so that wrappers in between see these bytes like all others.
         compression.set_uncompressed(true);
         self.write(data);
         compression.set_uncompressed(false);
     }
 
-    /// Ends the compressed stream, trailer and all; what is written from here on leaves as it is.
+    /// Ends the compressed stream with its trailer; what is written from here on is not compressed.
     ///
-    /// The end leaves with this turn's output, in its place among what is written. A later
-    /// [`set_compression`](Self::set_compression) begins a new stream, in any format. Without a running stream nothing
-    /// happens; a stream into which nothing was written leaves nothing. `lose_connection` and `lose_write_connection` end
-    /// the stream by themselves.
+    /// The end leaves with this turn's output, in its place among the writes. A later [`set_compression`](Self::set_compression)
+    /// begins a new stream, in any format. Without a running stream nothing happens; a stream into which nothing was written
+    /// leaves no bytes. `lose_connection` and `lose_write_connection` end the stream by themselves.
     ///
-    /// The peer must be known to take it: MCCP clients (`IAC DONT 86` asks for it) and gzip readers that look for a next
-    /// member do, IMAP and XMPP have no such thing, and a Torsade peer that found the stream by its announcement ends the
-    /// connection with `TrailingData` at the first byte after it, unless it set [`AfterEnd::Plain`](crate::AfterEnd::Plain)
-    /// by [`set_decompression_limits`](Self::set_decompression_limits) or `expect_compression`.
+    /// The peer has to support it. MCCP clients (`IAC DONT 86` asks for it) and gzip readers that expect further members do; IMAP
+    /// and XMPP have no such thing. A Torsade peer that found the stream by its announcement ends the connection with
+    /// `TrailingData` at the first byte after it, unless it set [`AfterEnd::Plain`](crate::AfterEnd::Plain) with
+    /// [`set_decompression_limits`](Self::set_decompression_limits) or `expect_compression`.
     ///
     /// # Examples
     /// ```
@@ -174,13 +172,13 @@ impl Transport {
         }
     }
 
-    /// Decompresses everything that comes in from here on; for protocols that agree on it (IMAP COMPRESS, MCCP2).
+    /// Decompresses everything that arrives from here on; for protocols that negotiate compression (IMAP COMPRESS, MCCP2).
     ///
-    /// `rest` is what was already received of the compressed stream, after the command that switched; it is delivered
-    /// decompressed, in a later turn. (A [`LineTransport`](crate::LineTransport) finds it by itself.)
+    /// `rest` is what already arrived of the compressed stream, after the command that switched. It is delivered decompressed, in
+    /// a later turn. (A [`LineTransport`](crate::LineTransport) passes it by itself.)
     ///
     /// # Errors
-    /// As [`set_compression`](Self::set_compression).
+    /// See [`set_compression`](Self::set_compression).
     pub fn expect_compression<D>(&self, decompression: D, rest: &[u8]) -> Result<(), CompressionError>
     where
         D: TryInto<Decompression>,
@@ -189,9 +187,9 @@ impl Transport {
         self.compression()?.expect_compression(&decompression.try_into()?, rest)
     }
 
-    /// Sets whether a peer's announcement is looked for: `AtStart` where we connect and `Off` where we listen, unless set.
+    /// Sets whether to look for a peer's announcement; default `AtStart` for connections we make and `Off` for those we accept.
     ///
-    /// [`set_compression`](Self::set_compression) has it looked for as well, since the peer may answer in kind: to forbid that,
+    /// [`set_compression`](Self::set_compression) also starts looking for it, since the peer may answer in kind. To prevent that,
     /// call this afterwards.
     pub fn set_detection(&self, detect: Detect) {
         if let Some(compression) = self.0.compression() {
@@ -199,25 +197,26 @@ impl Transport {
         }
     }
 
-    /// Bounds the streams that a peer announces (total size, ratio, windows), and has the dictionaries that they may ask for; the
-    /// format in `limits` does not matter.
+    /// Sets the limits of streams that a peer announces (total size, ratio, windows), and the dictionaries they may ask for. The
+    /// format in `limits` is ignored.
     ///
-    /// What is not set is, for each format, the default of its [`Decompression`].
+    /// Limits that are not set are the defaults of the announced format's [`Decompression`].
     pub fn set_decompression_limits(&self, limits: &Decompression) {
         if let Some(compression) = self.0.compression() {
             compression.set_decompression_limits(limits);
         }
     }
 
-    /// Takes the bytes that followed the end of the peer's compressed stream, where that was an error.
+    /// Takes the bytes that followed the end of the peer's compressed stream, if that was an error.
     ///
-    /// The connection ends then with `Reason::Decompress`, kind `TrailingData`; in `connection_lost` they are still here.
+    /// The connection then ends with `Reason::Decompress` of kind `TrailingData`, and the bytes are still available in
+    /// `connection_lost`.
     #[must_use]
     pub fn take_trailing(&self) -> Vec<u8> {
         self.0.compression().map_or_else(Vec::new, ConnectionCompression::take_trailing)
     }
 
-    /// What compression did on this connection; none if it was never on, and the peer announced none.
+    /// Statistics of compression on this connection; `None` if it was never on and the peer announced none.
     #[must_use]
     pub fn compression_stats(&self) -> Option<CompressionStats> {
         self.0.compression()?.compression_stats()

@@ -1,4 +1,4 @@
-//! What bounds a connection.
+//! The limits of a connection.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use torsade_reactor::Deferred;
 
 use super::Transport;
 
-/// What bounds a [`Connection`](crate::spi::Connection). Each method is the one of the same name on [`Transport`].
+/// The limits of a [`Connection`](crate::spi::Connection). Each method implements the one of the same name on [`Transport`].
 pub trait ConnectionLimits {
     /// The watermarks of unsent bytes, low and high.
     fn write_buffer_limits(&self) -> (usize, usize);
 
-    /// Whether unsent bytes have reached the high watermark and have not come down to the low one.
+    /// Returns whether unsent bytes have reached the high watermark and not yet fallen to the low one.
     fn is_congested(&self) -> bool;
 
-    /// Fires once at most so many bytes are unsent, at once if that is so now; fails with the [`Reason`](crate::Reason) if the
-    /// connection is lost before. Only from the loop, never from inside a method of the transport.
+    /// Fires once at most `at_most` bytes are unsent, immediately if that is so now; fails with the [`Reason`](crate::Reason) if
+    /// the connection is lost first. Fires only from the loop, never from inside a method of the transport.
     fn when_unsent(&self, at_most: usize) -> Deferred<()>;
 
-    /// Sends what can be sent now, and says whether that is all. Calls no code of the program's.
+    /// Sends what can be sent now. Returns whether that is everything. Calls no user code.
     fn flush(&self) -> bool;
 
     /// Sets the watermarks of unsent bytes.
     fn set_write_buffer_limits(&self, low: usize, high: usize);
 
-    /// Sets how many unsent bytes end the connection.
+    /// Sets the number of unsent bytes above which the connection is aborted.
     fn set_write_buffer_cap(&self, cap: usize);
 
-    /// Reads even while our own output is above the high watermark.
+    /// Sets whether to read even while our own output is above the high watermark.
     fn set_read_while_congested(&self, on: bool);
 
     /// Sets how long a close waits for the peer.
@@ -35,12 +35,12 @@ pub trait ConnectionLimits {
 }
 
 /// # Limits
-/// What bounds this connection, each with a safe default; `manual::limits` of the `torsade` crate lists them all.
+/// The limits of this connection, each with a safe default; `manual::limits` of the `torsade` crate lists them all.
 impl Transport {
-    /// Sets the watermarks of unsent bytes: from `high` on the connection is congested, at or below `low` no longer.
+    /// Sets the watermarks of unsent bytes: at `high` the connection becomes congested, at `low` it stops being so.
     ///
-    /// 16 KiB and 64 KiB unless set. Congested, it is not read from and its producer is paused. `low` is taken as below `high`,
-    /// and a `high` of 0 as 1.
+    /// Default 16 KiB and 64 KiB. While congested, it is not read from and its producer is paused. `low` is reduced to below
+    /// `high`, and a `high` of 0 counts as 1.
     pub fn set_write_buffer_limits(&self, low: usize, high: usize) {
         self.0.limits().set_write_buffer_limits(low, high);
     }
@@ -52,16 +52,17 @@ impl Transport {
         self.0.limits().write_buffer_limits()
     }
 
-    /// Whether unsent bytes have reached the high watermark and have not come down to the low one since.
+    /// Returns whether unsent bytes have reached the high watermark and not fallen to the low one since.
     #[must_use]
     pub fn is_congested(&self) -> bool {
         self.0.limits().is_congested()
     }
 
-    /// Gives a Deferred that fires when there is room to write: at once, or when the output is no longer congested.
+    /// Returns a Deferred that fires when there is room to write: immediately, or when the output is no longer congested.
     ///
-    /// For whoever writes much without being a [`Producer`](crate::Producer); there may be any number beside one. It does not
-    /// fire from inside a method of the transport. Loss of the connection is an error, its [`Reason`](crate::Reason).
+    /// It is for code that writes much without being a [`Producer`](crate::Producer). There may be any number of them, also
+    /// beside a producer. It does not fire from inside a method of the transport. If the connection is lost, it fails with the
+    /// [`Reason`](crate::Reason).
     ///
     /// # Examples
     /// ```
@@ -84,43 +85,42 @@ impl Transport {
         limits.when_unsent(if limits.is_congested() { limits.write_buffer_limits().0 } else { usize::MAX })
     }
 
-    /// Gives a Deferred that fires when the system has taken all that was written, what is written meanwhile included; at once if
-    /// nothing is unsent.
+    /// Returns a Deferred that fires when the system has taken everything written, including what is written meanwhile;
+    /// immediately if nothing is unsent.
     ///
-    /// That the system has it does not mean that the peer has: see [`delivery`](Self::delivery). What a compressor holds back
-    /// beyond the end of the turn ([`Flush::Manual`](crate::Flush::Manual), `After`) does not count: call
-    /// [`flush_compression`](Self::flush_compression) before. It fails as [`when_writable`](Self::when_writable) does.
+    /// The system having taken bytes does not mean the peer has them: see [`delivery`](Self::delivery). What a compressor holds
+    /// back beyond the end of the turn ([`Flush::Manual`](crate::Flush::Manual), `After`) does not count: call
+    /// [`flush_compression`](Self::flush_compression) first. It fails as [`when_writable`](Self::when_writable) does.
     pub fn when_drained(&self) -> Deferred<()> {
         self.0.limits().when_unsent(0)
     }
 
-    /// Hands what was written to the system now, as far as it takes it, and says whether that was all.
+    /// Passes what was written to the system now, as far as the system takes it. Returns whether that was everything.
     ///
-    /// Nothing needs this to be sent: that happens at the end of the callback, or of the turn, and for all that was written by then
-    /// together. It is for who waits until it is sent, as [`when_drained`](Self::when_drained) does from there on, and for who is about
-    /// to keep the loop busy. What a compressor holds back does not count, as there. A loss is told from the loop.
+    /// Calling it is not necessary: everything written in a callback or a turn is sent together at its end. Use it before waiting
+    /// for [`when_drained`](Self::when_drained), or before keeping the loop busy. What a compressor holds back does not count, as
+    /// there. A loss of the connection is reported from the loop.
     pub fn flush(&self) -> bool {
         self.0.limits().flush()
     }
 
-    /// Sets how many unsent bytes end the connection, with `Reason::LimitExceeded`; 16 MiB unless set.
+    /// Sets the number of unsent bytes above which the connection is aborted, with `Reason::LimitExceeded`; default 16 MiB.
     pub fn set_write_buffer_cap(&self, cap: usize) {
         self.0.limits().set_write_buffer_cap(cap);
     }
 
-    /// Reads even while our own output is above the high watermark; off unless set.
+    /// Sets whether to read even while our own output is above the high watermark; default off.
     ///
-    /// For peers that both only write before they read. Whoever sets it must bound the output some other way; the cap
-    /// stays.
+    /// For peers that both write everything before they read. Limit the output in some other way then; the cap still applies.
     pub fn set_read_while_congested(&self, on: bool) {
         self.0.limits().set_read_while_congested(on);
     }
 
-    /// Sets how long a close waits for the peer to acknowledge more of what it was sent, and how long the socket then waits
-    /// for the peer to end its stream; 120 s and 30 s unless set.
+    /// Sets how long a close waits for the peer to acknowledge more of what it was sent, and how long the socket then waits for
+    /// the peer to end its stream. Defaults: 120 s and 30 s.
     ///
-    /// The first is noticed within an eighth more. Most systems acknowledge in steps as their program reads, of nearly
-    /// 100 KB over loopback: a slow reader needs a timeout that is longer than one step.
+    /// The first expires at most an eighth late. Most systems acknowledge in steps as their program reads, of nearly 100 KB over
+    /// loopback: for a slow reader the timeout has to be longer than one step takes.
     pub fn set_close_timeout(&self, timeout: Duration) {
         self.0.limits().set_close_timeout(timeout);
     }

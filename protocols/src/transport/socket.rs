@@ -9,42 +9,42 @@ use torsade_reactor::spi::TcpOptions;
 use super::Transport;
 
 /// # Socket options
-/// Of TCP connections, and of TLS on them.
+/// For TCP connections, with or without TLS.
 impl Transport {
-    /// Whether Nagle's algorithm is off, so that small writes leave at once; true unless set.
+    /// Returns whether Nagle's algorithm is off, so that small writes leave at once; default true.
     ///
     /// # Errors
-    /// As the system says; `Unsupported` if it is not a TCP connection.
+    /// Any system error; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "getTcpNoDelay")]
     pub fn tcp_nodelay(&self) -> io::Result<bool> {
         self.options()?.nodelay()
     }
 
-    /// Turns Nagle's algorithm off, as it is unless set, or on.
+    /// Sets whether Nagle's algorithm is off; default true.
     ///
-    /// A turn's writes leave together, so a program's many small writes are few segments anyway. Turned on, it holds a small
-    /// segment back until what was sent before is acknowledged, for which the peer may take 40 ms.
+    /// The writes of a turn leave together, so many small writes are few segments anyway. With Nagle's algorithm, a small segment
+    /// waits until everything sent before is acknowledged, which the peer may delay by 40 ms.
     ///
     /// # Errors
-    /// As the system says; `Unsupported` if it is not a TCP connection.
+    /// Any system error; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "setTcpNoDelay")]
     pub fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
         self.options()?.set_nodelay(on)
     }
 
-    /// Whether the system probes the peer while the connection is idle.
+    /// Returns whether the system probes the peer while the connection is idle.
     ///
     /// # Errors
-    /// As the system says; `Unsupported` if it is not a TCP connection.
+    /// Any system error; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "getTcpKeepAlive")]
     pub fn tcp_keepalive(&self) -> io::Result<bool> {
         self.options()?.keepalive()
     }
 
-    /// Has the system probe the peer while the connection is idle.
+    /// Sets whether the system probes the peer while the connection is idle.
     ///
     /// # Errors
-    /// As the system says; `Unsupported` if it is not a TCP connection.
+    /// Any system error; `Unsupported` if it is not a TCP connection.
     #[doc(alias = "setTcpKeepAlive")]
     pub fn set_tcp_keepalive(&self, on: bool) -> io::Result<()> {
         self.options()?.set_keepalive(on)
@@ -52,10 +52,10 @@ impl Transport {
 
     /// Calls `look` with the socket's descriptor, for options that Torsade does not have.
     ///
-    /// Options may be asked for and set. What reads, writes, closes, or makes the socket block, changes it behind Torsade's back: bytes
-    /// are lost, or the loop hangs. `look` gets a copy of the descriptor, so whatever it calls of this transport is safe; the copy is
-    /// closed when it returns. Do not keep another: the peer would not see the connection end before it is closed. With TLS it is the
-    /// socket below.
+    /// Use it to get and set options only. Reading, writing, closing, or making the socket blocking interferes with Torsade:
+    /// bytes are lost, or the loop hangs. `look` gets a duplicate of the descriptor, which is closed when it returns, so it may
+    /// call anything on this transport. Do not keep another duplicate: the peer would not see the end of the connection before
+    /// that is closed. With TLS it is the socket below.
     ///
     /// # Errors
     /// `Unsupported` if there is no socket: in a simulated world, in memory, over pipes. `NotConnected` once it is closed.

@@ -1,4 +1,4 @@
-//! What a UNIX socket can do besides.
+//! Features of UNIX sockets.
 
 use std::io;
 
@@ -6,22 +6,22 @@ use torsade_reactor::{Descriptor, PeerCredentials};
 
 use super::Transport;
 
-/// What a connection over a UNIX socket can do besides; each method is the one of the same name on
-/// [`Transport`], where it is described.
+/// Features of a connection over a UNIX socket. Each method implements the one of the same name on [`Transport`], which documents
+/// it.
 pub trait ConnectionUnix {
-    /// The process at the other end.
+    /// The process of the peer.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     fn peer_credentials(&self) -> io::Result<PeerCredentials>;
 
     /// Passes a descriptor to the peer.
     ///
     /// # Errors
-    /// As [`Transport::send_descriptor`].
+    /// See [`Transport::send_descriptor`].
     fn send_descriptor(&self, descriptor: Descriptor) -> io::Result<()>;
 
-    /// Sets how many descriptors are taken at once.
+    /// Sets how many descriptors are accepted at once.
     ///
     /// # Errors
     /// `Unsupported` if it is not a UNIX socket.
@@ -29,12 +29,12 @@ pub trait ConnectionUnix {
 }
 
 /// # UNIX sockets
-/// Of connections over UNIX sockets, and of TLS on them.
+/// For connections over UNIX sockets, with or without TLS.
 impl Transport {
-    /// Which process is at the other end, and whose it is, as of when it connected or listened.
+    /// The peer's process and its user, as of when it connected or listened.
     ///
     /// # Errors
-    /// `Unsupported` if it is not a UNIX socket, or the system cannot tell (Linux can).
+    /// `Unsupported` if it is not a UNIX socket, or if the system cannot tell (Linux can).
     ///
     /// # Examples
     /// ```
@@ -51,15 +51,15 @@ impl Transport {
 
     /// Passes an open file, socket or pipe to the peer's process.
     ///
-    /// It is taken over: keep a clone to go on using it. It leaves with the bytes that are sent next: with those that were written
-    /// before and have not left yet, or else with the first that are written afterwards. So write at least one, most often right
-    /// after this. What no bytes follow is closed with the connection, and the log says so.
+    /// The descriptor is moved: keep a clone to go on using it. It leaves with the bytes that are sent next, whether written
+    /// before and still unsent or written afterwards. So write at least one byte, usually right after this. If no bytes follow,
+    /// it is closed with the connection, and the log says so.
     ///
     /// # Limits
-    /// 253 can wait for bytes, and go with one message.
+    /// 253 descriptors can wait for bytes, and leave with one message.
     ///
     /// # Errors
-    /// `QuotaExceeded` above that; `Unsupported` if it is not a UNIX socket; `NotConnected` when our stream has ended.
+    /// `QuotaExceeded` above that; `Unsupported` if it is not a UNIX socket; `NotConnected` once our stream has ended.
     ///
     /// # Examples
     /// ```
@@ -79,12 +79,11 @@ impl Transport {
         self.unix()?.send_descriptor(descriptor.into())
     }
 
-    /// Has descriptors that the peer passes given to
-    /// [`descriptor_received`](crate::Protocol::descriptor_received), at most so many that came with one message; 0, as it
-    /// is unless set, takes none: they are closed. More than 253 cannot be passed.
+    /// Sets how many descriptors the peer may pass with one message; they are given to
+    /// [`descriptor_received`](crate::Protocol::descriptor_received). Default 0: all are closed. At most 253 can be passed.
     ///
-    /// Each is one of those that this process may have, so let nobody pass many whom you do not trust: a peer that passes more at
-    /// once than the limit loses the connection, with `Reason::ConnectionLost`.
+    /// Each counts towards this process's limit, so do not allow many to an untrusted peer. A peer that passes more at once than
+    /// the limit loses the connection, with `Reason::ConnectionLost`.
     ///
     /// # Errors
     /// `Unsupported` if it is not a UNIX socket.

@@ -1,4 +1,4 @@
-//! Noise.
+//! The character generator.
 
 use torsade_reactor::Result;
 
@@ -6,7 +6,7 @@ use crate::producer::Producer;
 use crate::protocol::Protocol;
 use crate::transport::Transport;
 
-/// What is sent over and over; Twisted's characters.
+/// What is sent repeatedly: Twisted's characters.
 const NOISE: &[u8] = br##"@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\]^_`abcdefghijklmnopqrstuvwxyz{|}~ !"#$%&?"##;
 
 /// Sends characters for as long as the peer takes them (RFC 864), as a pull producer.

@@ -8,7 +8,7 @@ use torsade_reactor::Result;
 use crate::protocol::Protocol;
 use crate::transport::Transport;
 
-/// From 1900, where RFC 868 counts from, to 1970, in seconds.
+/// The seconds from 1900, where RFC 868 counts from, to 1970.
 const FROM_1900_TO_1970: u64 = 2_208_988_800;
 
 /// Sends the seconds since 1900 as four bytes, big-endian, and closes (RFC 868).
@@ -27,7 +27,7 @@ const FROM_1900_TO_1970: u64 = 2_208_988_800;
 pub struct Time<C>(C);
 
 impl<C: Fn() -> SystemTime> Time<C> {
-    /// Sends what `clock` says: `SystemTime::now` in most cases.
+    /// Uses `clock`, usually `SystemTime::now`.
     #[must_use]
     pub const fn new(clock: C) -> Self {
         Self(clock)
@@ -51,7 +51,7 @@ impl<C: Fn() -> SystemTime> Protocol for Time<C> {
 pub struct Daytime<C>(C);
 
 impl<C: Fn() -> SystemTime> Daytime<C> {
-    /// Sends what `clock` says: `SystemTime::now` in most cases.
+    /// Uses `clock`, usually `SystemTime::now`.
     #[must_use]
     pub const fn new(clock: C) -> Self {
         Self(clock)
@@ -81,8 +81,8 @@ fn asctime(seconds: u64) -> String {
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"];
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Years are taken to begin in March, so that the leap day is the last day of a year. The calendar repeats after 400 years,
-    // which have 146,097 days; 1970 began 719,468 days after 1 March of the year 0.
+    // Years start in March here, so that the leap day is the last day of the year. The calendar repeats every 400 years, or
+    // 146,097 days; 1970 began 719,468 days after 1 March of the year 0.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
