@@ -1,11 +1,11 @@
-//! One end of a connection, by address.
+//! The address of one end of a connection.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-/// One end of a connection.
+/// The address of one end of a connection.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 #[doc(alias = "IPv4Address")]
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[doc(alias = "UNIXAddress")]
 #[doc(alias = "IAddress")]
 pub enum Address {
-    /// It has no address: a connection in memory, a pipe, a UNIX socket that was not bound.
+    /// No address: a connection in memory, a pipe, an unbound UNIX socket.
     #[doc(alias = "PipeAddress")]
     Unnamed,
     /// TCP over IPv4 or IPv6.
@@ -24,9 +24,9 @@ pub enum Address {
     Unix(UnixName),
 }
 
-/// The name of a UNIX socket; one without a name is [`Address::Unnamed`].
+/// The name of a UNIX socket; a socket without a name is [`Address::Unnamed`].
 ///
-/// Made from a path; text that begins with a zero byte is an abstract name, as in unix(7) and in Twisted.
+/// It is made from a path. Text that begins with a zero byte is an abstract name, as in unix(7) and Twisted.
 ///
 /// # Examples
 /// ```
@@ -41,7 +41,7 @@ pub enum Address {
 pub enum UnixName {
     /// A file.
     Path(PathBuf),
-    /// A name that is no file, in Linux's abstract namespace; without the zero byte that the system puts before it.
+    /// A name in Linux's abstract namespace, without the leading zero byte.
     Abstract(Vec<u8>),
 }
 
@@ -64,7 +64,7 @@ impl Address {
         }
     }
 
-    /// The address for TCP, where there is nothing else.
+    /// The address as one for TCP, in code that supports nothing else.
     pub(crate) fn to_tcp(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Tcp(address) => Ok(*address),
@@ -73,7 +73,7 @@ impl Address {
     }
 }
 
-/// The address as one of TCP.
+/// Makes a TCP address.
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         Self::Tcp(address)
@@ -86,7 +86,7 @@ impl From<UnixName> for Address {
     }
 }
 
-/// The address as one of UNIX.
+/// Makes a UNIX address.
 #[cfg(unix)]
 impl From<&std::os::unix::net::SocketAddr> for Address {
     fn from(address: &std::os::unix::net::SocketAddr) -> Self {
@@ -141,7 +141,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A path as it is, an abstract name after an `@`, as `ss` writes it.
+/// A path as it is; an abstract name with a leading `@`, as `ss` prints it.
 impl fmt::Display for UnixName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

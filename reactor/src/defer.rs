@@ -1,7 +1,7 @@
-//! Results that are to come: [`Deferred`], what fires it, and what can be made of several.
+//! Results that will arrive later: [`Deferred`], its [`Firer`], and combinations of several.
 //!
-//! The counterpart of Twisted's `twisted.internet.defer`, with the same names. A [`Deferred`] is where callbacks and
-//! `async` meet: it takes callbacks and errbacks, and it is a [`Future`].
+//! The counterpart of Twisted's `twisted.internet.defer`, with the same names. A [`Deferred`] connects callbacks and `async`: it
+//! takes callbacks and errbacks, and it is a [`Future`].
 
 mod chain;
 mod deferred;
@@ -29,7 +29,7 @@ use parcel::Parcel;
 
 use crate::panic::catch;
 
-/// Makes a Deferred that has fired already, with `value`.
+/// Makes a Deferred that has already fired with `value`.
 ///
 /// # Examples
 /// ```
@@ -42,13 +42,13 @@ pub fn succeed<T: 'static>(value: T) -> Deferred<T> {
     Deferred::fired(Ok(Parcel::new(value)))
 }
 
-/// Makes a Deferred that has failed already, with `error`.
+/// Makes a Deferred that has already failed with `error`.
 #[track_caller]
 pub fn fail<T: 'static>(error: impl Into<Box<dyn Error>>) -> Deferred<T> {
     Deferred::fired(Err(Failure::new(error)))
 }
 
-/// Calls `function` now and makes a Deferred of its outcome: a value, an error, a panic or a Deferred.
+/// Calls `function` now and makes a Deferred from its outcome: a value, an error, a panic or a Deferred.
 ///
 /// # Examples
 /// ```
@@ -61,7 +61,7 @@ pub fn fail<T: 'static>(error: impl Into<Box<dyn Error>>) -> Deferred<T> {
 #[doc(alias = "execute")]
 #[track_caller]
 pub fn maybe_deferred<R: CallbackResult>(function: impl FnOnce() -> R) -> Deferred<R::Value> {
-    // Not in a closure, so that the Deferred gets the place of our caller.
+    // Not in a closure, so that the Deferred records our caller's location.
     match catch(function) {
         Ok(result) => match result.settle() {
             Settled::Now(result) => Deferred::fired(result.map(Parcel::new)),

@@ -1,4 +1,4 @@
-//! What can go wrong with the reactor and its timers.
+//! Errors of the reactor and its timers.
 
 use std::error::Error;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::io;
 /// An `Err` from a protocol's callback closes that one connection, with a reason that carries the error.
 pub type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// Gives error types their text as `Debug` too: it is what is printed when `fn main() -> Result` returns one.
+/// Implements `Debug` for error types as their `Display`, because `fn main() -> Result` prints a returned error with `Debug`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! debug_as_display {
@@ -31,9 +31,9 @@ macro_rules! debug_as_display {
 pub enum ReactorError {
     /// `run` was called inside `run`, most likely from a callback. Callbacks should return instead.
     AlreadyRunning,
-    /// `run` was called after `stop` had ended an earlier `run`. Make a new reactor.
+    /// `run` was called after `stop` had ended an earlier `run`. Make a new reactor instead.
     NotRestartable,
-    /// `stop` or `crash` was called on a reactor that is not running, or `stop` for the second time.
+    /// `stop` or `crash` was called on a reactor that is not running, or `stop` was called a second time.
     NotRunning,
 }
 
@@ -55,9 +55,9 @@ impl Error for ReactorError {}
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TimerError {
-    /// The call has been made, or is being made just now.
+    /// The call was already made, or is being made right now.
     AlreadyCalled,
-    /// The call was cancelled before.
+    /// The call was already cancelled.
     AlreadyCancelled,
 }
 
@@ -74,7 +74,7 @@ crate::debug_as_display!(TimerError);
 
 impl Error for TimerError {}
 
-/// A copy of the error, for one of several who are told: by its number if it is the system's, otherwise by its kind and text.
+/// Copies an error, to report it to several callers: a system error by its number, any other by its kind and text.
 #[must_use]
 pub fn copy_error(error: &io::Error) -> io::Error {
     match error.raw_os_error() {

@@ -1,14 +1,14 @@
-//! Text from others, made safe for a log or a terminal.
+//! Foreign text made safe for a log or a terminal.
 
 use std::fmt::{self, Write};
 
 /// Displays a value with its control characters escaped: `ESC` as `\u{1b}`, a line feed as `\n`.
 ///
-/// An error's text often quotes what a peer has sent. Printed unchanged, it could forge lines of the log or control the
-/// terminal that shows it. Escaped are control characters, line and paragraph separators, and the characters that
-/// reverse the direction of a text. All others stay, so that text that was escaped before does not change.
+/// An error's text often quotes what a peer has sent. Printed unchanged, it could forge log lines or control the terminal that
+/// shows it. Escaped are control characters, line and paragraph separators, and characters that change the text direction. All
+/// others are unchanged, so that escaping twice has no further effect.
 ///
-/// Every error type of Torsade displays foreign text in this way, and so does the log.
+/// Every error type of Torsade, and the log, display foreign text in this way.
 ///
 /// # Examples
 /// ```
@@ -26,7 +26,7 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
     }
 }
 
-/// Passes on what is written, escaped.
+/// Escapes what is written through it.
 struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Write for Escaping<'_, '_> {

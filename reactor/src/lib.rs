@@ -1,11 +1,11 @@
-//! Torsade's event loop: time, readiness, threads, signals, and the [`Backend`](spi::Backend) through which all of the outside world
-//! comes in.
+//! Torsade's event loop: time, readiness, threads, signals, and the [`Backend`](spi::Backend), which is the interface to the
+//! outside world.
 //!
-//! This crate does not know what a connection or a byte protocol is. It turns: see [`Reactor::run`] for the steps of a
-//! turn, by number. Most programs use it through the `torsade` crate.
+//! This crate knows nothing of connections or byte protocols. It runs a loop; [`Reactor::run`] lists the steps of a turn. Most
+//! programs use it through the `torsade` crate.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Where links from the other crates lead, if this one is not documented beside them.
+// Where links from the other crates lead if this crate's docs are not built with theirs.
 #![doc(html_root_url = "https://docs.rs/torsade-reactor/latest")]
 
 mod address;
@@ -55,7 +55,7 @@ pub use worlds::simulated;
 pub use worlds::simulated::clock::Clock;
 pub use worlds::simulated::memory::{MemoryError, MemoryPeer, MemoryReactor};
 
-/// For those who extend Torsade: worlds, and sources of their own on the loop. Programs need none of it.
+/// For extending Torsade: custom worlds, and custom sources on the loop. Most programs need none of it.
 pub mod spi {
     pub use crate::backend::{
         Backend, Child, Datagrams, Direction, Job, Listener, Ready, Resolved, Spawned, Stream, TcpOptions, Token, UdpOptions,

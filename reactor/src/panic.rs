@@ -1,4 +1,4 @@
-//! The boundary at which a panic in user code is caught.
+//! Catching panics of user code.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use crate::escaped::Escaped;
 
-/// A panic that was caught in a callback, with its message.
+/// A panic caught in a callback, with its message.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Panic(String);
 
 impl Panic {
-    /// Reads the message out of what a panic carries; used where a panic comes from another thread.
+    /// Extracts the message from a panic's payload; for panics of other threads.
     #[must_use]
     pub fn from_payload(payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -34,8 +34,8 @@ crate::debug_as_display!(Panic);
 impl Error for Panic {}
 
 impl From<Box<dyn Any + Send>> for Panic {
-    /// Takes the message, and drops the rest, which may panic itself. (What that second panic carries is leaked: dropping it might
-    /// panic again, and so on for ever.)
+    /// Takes the message and drops the payload, which may panic itself. (The payload of that second panic is leaked: dropping it
+    /// might panic again, and so on.)
     fn from(payload: Box<dyn Any + Send>) -> Self {
         let panic = Self::from_payload(payload.as_ref());
         if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
@@ -47,15 +47,15 @@ impl From<Box<dyn Any + Send>> for Panic {
 
 /// Calls user code and turns a panic into an error, so that one bad callback does not end the loop.
 ///
-/// State that the callback shares with others may be half changed; the error tells its owner so.
+/// State shared with the callback may be inconsistent after a panic; the error tells its owner.
 ///
 /// # Errors
-/// [`Panic`] with the message, when `callback` panicked.
+/// [`Panic`] with the message, if `callback` panicked.
 pub fn catch<T>(callback: impl FnOnce() -> T) -> Result<T, Panic> {
     catch_unwind(AssertUnwindSafe(callback)).map_err(caught)
 }
 
-/// Out of the way of every callback.
+/// Kept out of the fast path of callbacks.
 #[cold]
 #[inline(never)]
 fn caught(payload: Box<dyn Any + Send>) -> Panic {
@@ -68,7 +68,7 @@ thread_local! {
     static CAUGHT: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Whether a panic was caught on this thread within the last `time`: printing its backtrace may take that long.
+/// Returns whether a panic was caught on this thread within the last `time`, which printing its backtrace may take.
 pub(crate) fn caught_within(time: Duration) -> bool {
     CAUGHT.get().is_some_and(|caught| caught.elapsed() <= time)
 }

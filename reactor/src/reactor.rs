@@ -48,23 +48,23 @@ use crate::reactor::turn::InTurn;
 use crate::report::tell_left_out;
 use crate::worlds::os::Os;
 
-/// How long [`Reactor::stop`] waits for connections to finish writing.
+/// The default time that [`Reactor::stop`] waits for connections to finish writing.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The life of a reactor. It goes from one variant to the next and never back, except that a crash, or a poll that fails, makes
-/// it idle again.
+/// The life of a reactor. It advances from one variant to the next and never goes back, except that a crash, or a poll that
+/// fails, makes it idle again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Life {
     Idle,
     Running,
-    /// Stopping: the calls before shutdown have until the given time.
+    /// Stopping: the calls before shutdown have until this time.
     Preparing(Duration),
-    /// Stopping: connections have until the given time to finish writing.
+    /// Stopping: connections have until this time to finish writing.
     Finishing(Duration),
     Stopped,
 }
 
-/// What is called with a value from another thread.
+/// Called with a value from another thread.
 type Awaited = Box<dyn FnOnce(Box<dyn Any>)>;
 
 struct Core {
@@ -76,32 +76,32 @@ struct Core {
     awaited: RefCell<Slab<Awaited>>,
     look_ups: Rc<LookUps>,
     triggers: RefCell<Triggers>,
-    /// Few, and looked for in every turn with tasks: ordered, they are found without hashing.
+    /// A `BTreeMap` because there are few entries, looked up in every turn with tasks: comparing is cheaper than hashing.
     locals: RefCell<BTreeMap<TypeId, Rc<dyn Any>>>,
     life: Cell<Life>,
     stop_requested: Cell<bool>,
-    /// A second signal has come: the stop waits for nothing.
+    /// Whether a second signal has arrived: the stop no longer waits for anything.
     hurried: Cell<bool>,
     signals: SignalCalls,
-    /// `run` turns the loop: SIGINT and SIGTERM are taken.
+    /// Whether `run` is running the loop and handles SIGINT and SIGTERM.
     stops_on_signals: Cell<bool>,
     stop_timeout: Cell<Duration>,
-    /// Deferreds that the shutdown waits for.
+    /// The number of Deferreds that the shutdown waits for.
     before_shutdown: Rc<Cell<usize>>,
     turn: Cell<u64>,
-    /// How many sources are called in step 6 of this turn.
+    /// The number of sources called in step 6 of this turn.
     ready: Cell<usize>,
     observers: Observers,
     calls: Calls,
-    /// It has run, or was turned by hand.
+    /// Whether it has run or was iterated by hand.
     started: Cell<bool>,
 }
 
 /// One thread's event loop; a cheap handle that can be cloned and kept anywhere on that thread.
 ///
-/// Everything a program does with the outside world begins here: `listen_tcp` and `connect_tcp` (from the `ReactorTcp`
-/// trait of the `torsade` prelude), [`call_later`](Self::call_later), [`run`](Self::run). It is not `Send`; other
-/// threads use a [`handle`](Self::handle).
+/// All interaction with the outside world begins here: `listen_tcp` and `connect_tcp` (from the `ReactorTcp` trait of the
+/// `torsade` prelude), [`call_later`](Self::call_later), [`run`](Self::run). It is not `Send`; other threads use a
+/// [`handle`](Self::handle).
 ///
 /// No method calls a user's callback before it returns: callbacks come from the loop.
 ///
@@ -123,21 +123,21 @@ struct Core {
 pub struct Reactor(Rc<Core>); // not `Send`: give other threads `reactor.handle()`
 
 impl Reactor {
-    /// Makes a reactor on the operating system's sockets and clock.
+    /// Makes a reactor that uses the operating system's sockets and clock.
     ///
-    /// A process that is forked from this one has a copy of it with the same sockets, on which it may call nothing but
-    /// [`disconnect_all`](Self::disconnect_all): that closes the copies and leaves this process's sockets alone.
-    /// [`run`](Self::run) refuses to run such a copy. The new process can make its own reactor.
+    /// A forked process has a copy of this reactor that shares its sockets. It may call nothing on it but
+    /// [`disconnect_all`](Self::disconnect_all), which closes the copies and leaves this process's sockets alone;
+    /// [`run`](Self::run) refuses to run the copy. The forked process can make a reactor of its own.
     ///
     /// # Errors
-    /// When the system has no descriptors or memory left for the poll.
+    /// Any system error, if it has no descriptors or memory left.
     pub fn new() -> io::Result<Self> {
         let reactor = Self::with_backend(Rc::new(Os::new()?));
         never_run::watch(&reactor);
         Ok(reactor)
     }
 
-    /// Makes a reactor on another outside world.
+    /// Makes a reactor with another backend.
     #[must_use]
     pub fn with_backend(backend: Rc<dyn Backend>) -> Self {
         let in_turn = InTurn::default();
@@ -166,33 +166,33 @@ impl Reactor {
         }))
     }
 
-    /// Turns the loop until [`stop`](Self::stop), [`crash`](Self::crash), SIGINT or SIGTERM ends it.
+    /// Runs the loop until [`stop`](Self::stop), [`crash`](Self::crash), SIGINT or SIGTERM ends it.
     ///
     /// The steps of one turn:
     ///
-    /// 1. The clock is read.
-    /// 2. Calls from other threads that are queued by now, in the order in which they were queued.
-    /// 3. Delayed calls that are due at the time of step 1, by deadline and then in the order in which they were scheduled.
-    ///    Those scheduled meanwhile wait for the next turn, even without a delay.
-    /// 4. If a stop was asked for, it advances: see [`stop`](Self::stop).
-    /// 5. The loop waits until a socket is ready or the next delayed call is due; not at all if anything is queued. After the
-    ///    wait the clock is read when it is first asked for.
-    /// 6. Every source that is ready is called once, first those that queued themselves in the last turn: a connection reads
-    ///    at most one buffer, a port accepts a bounded number. A connection's output is written right after its callback.
-    /// 7. Every task that was woken by now is polled once, and one that is woken meanwhile in the next turn.
-    /// 8. Sources that others wrote to or closed in this turn are called: each writes its output, once for all of it.
+    /// 1. Read the clock.
+    /// 2. Make the calls from other threads that are queued by now, in the order in which they were queued.
+    /// 3. Make the delayed calls that are due at the time of step 1, ordered by deadline and then by when they were scheduled.
+    ///    Calls scheduled meanwhile wait for the next turn, even without a delay.
+    /// 4. Advance a requested stop: see [`stop`](Self::stop).
+    /// 5. Wait until a socket is ready or the next delayed call is due; not at all if anything is queued. The clock is read again
+    ///    when it is first needed after the wait.
+    /// 6. Call every ready source once, starting with those that queued themselves in the last turn: a connection reads at most
+    ///    one buffer, a port accepts a bounded number. A connection's output is written right after its callback.
+    /// 7. Poll every task that was woken by now once. A task woken meanwhile is polled in the next turn.
+    /// 8. Call sources that others wrote to or closed in this turn: each writes all its output at once.
     ///
-    /// SIGINT or SIGTERM stops the reactor gracefully; a second signal, even within the same callback, ends every wait of the
-    /// stop. If two signals have come and a callback does not return to the loop, which would take them, a third ends the
-    /// process, by the signal's default action. Once `run` has returned, signals have that action again. A program
-    /// that wants to do something else with one takes it by [`on_signal`](Self::on_signal).
+    /// SIGINT or SIGTERM stops the reactor gracefully. A second signal, even during the same callback, ends all waiting of the
+    /// stop. If a callback does not return to the loop, which would handle them, a third signal ends the process by its default
+    /// action. Once `run` has returned, signals have their default action again. To handle a signal differently, use
+    /// [`on_signal`](Self::on_signal).
     ///
     /// # Errors
-    /// [`ReactorError::AlreadyRunning`], [`ReactorError::NotRestartable`], or an [`io::Error`] if the poll itself fails;
-    /// errors of single connections never end the loop.
+    /// [`ReactorError::AlreadyRunning`], [`ReactorError::NotRestartable`], or an [`io::Error`] if the poll itself fails. Errors
+    /// of single connections never end the loop.
     pub fn run(&self) -> Result {
         self.check_startable()?;
-        // Before startup, so that a signal that comes while the program starts stops it gracefully too.
+        // Before startup, so that a signal during the program's start also stops it gracefully.
         self.stop_on_signals(true)?;
         self.start();
         let mut result = Ok(());
@@ -212,7 +212,7 @@ impl Reactor {
         self.watch_signals().inspect_err(|_| self.0.stops_on_signals.set(false))
     }
 
-    /// Fires the startup event without making a turn; for programs that then [`iterate`](Self::iterate) by hand.
+    /// Fires the startup event without making a turn; for programs that then call [`iterate`](Self::iterate) themselves.
     ///
     /// # Errors
     /// [`ReactorError::AlreadyRunning`] and [`ReactorError::NotRestartable`].
@@ -234,7 +234,7 @@ impl Reactor {
     fn start(&self) {
         self.0.started.set(true);
         self.0.timers.refresh();
-        // As in a turn: the triggers are callbacks, in which the reactor can be neither run, turned nor dismantled.
+        // As in a turn: triggers are callbacks, in which the reactor can be neither run, iterated nor dismantled.
         self.0.timers.in_turn.set(true);
         self.fire(Phase::Before, SystemEvent::Startup);
         self.0.life.set(Life::Running);
@@ -244,13 +244,13 @@ impl Reactor {
         self.nudge();
     }
 
-    /// Whether the loop is running: from startup to the end of shutdown.
+    /// Returns whether the loop is running: from startup to the end of shutdown.
     #[must_use]
     pub fn is_running(&self) -> bool {
         matches!(self.0.life.get(), Life::Running | Life::Preparing(_) | Life::Finishing(_))
     }
 
-    /// Calls `call` as soon as the reactor runs: after startup, or in the next turn if it runs already.
+    /// Calls `call` as soon as the reactor runs: after startup, or in the next turn if it is already running.
     #[doc(alias = "callWhenRunning")]
     #[track_caller]
     pub fn call_when_running(&self, call: impl FnOnce() + 'static) {
@@ -261,7 +261,7 @@ impl Reactor {
         }
     }
 
-    /// Calls `call` once, `delay` from now, in step 3 of a turn; never early, never inside this method.
+    /// Calls `call` once, after `delay`, in step 3 of a turn; never early, never inside this method.
     ///
     /// Calls with the same deadline are made in the order in which they were scheduled. A panic in `call` is logged.
     #[doc(alias = "callLater")]
@@ -273,33 +273,33 @@ impl Reactor {
         DelayedCall::new(Rc::clone(&self.0.timers), id)
     }
 
-    /// How many delayed calls are still to be made; for tests that want to leave nothing behind.
+    /// The number of delayed calls still to be made; for tests that check that nothing is left over.
     #[doc(alias = "getDelayedCalls")]
     #[must_use]
     pub fn delayed_calls(&self) -> usize {
         self.0.timers.queue.borrow().len()
     }
 
-    /// The time since the reactor was made, by a clock that never goes back; read once or twice a turn.
+    /// The time since the reactor was made, on a clock that never goes back; read once or twice a turn.
     #[doc(alias = "seconds")]
     #[must_use]
     pub fn now(&self) -> Duration {
         self.0.timers.now()
     }
 
-    /// The number of this turn, counted from 1.
+    /// The number of this turn, counting from 1.
     #[must_use]
     pub fn turn_number(&self) -> u64 {
         self.0.turn.get()
     }
 
-    /// How many sources step 6 of this turn calls, which is how many share the turn.
+    /// The number of sources that step 6 of this turn calls, and that share the turn.
     #[must_use]
     pub fn ready_count(&self) -> usize {
         self.0.ready.get()
     }
 
-    /// Calls `call` when the reactor starts or stops; triggers of one phase run in the order in which they were added.
+    /// Calls `call` when the reactor starts or stops. Triggers of a phase run in the order in which they were added.
     ///
     /// A trigger runs once. A panic in it is logged, and the others still run.
     #[doc(alias = "addSystemEventTrigger")]
@@ -307,11 +307,11 @@ impl Reactor {
         self.0.triggers.borrow_mut().add(phase, event, Box::new(call))
     }
 
-    /// Takes a trigger back; false if it has run or was removed before.
+    /// Removes a trigger. Returns false if it has run or was removed before.
     #[doc(alias = "removeSystemEventTrigger")]
     pub fn remove_system_event_trigger(&self, id: TriggerId) -> bool {
         let removed = self.0.triggers.borrow_mut().remove(id);
-        // Dropped outside the borrow: what it holds may use the reactor.
+        // Dropped outside the borrow, because what it holds may use the reactor.
         removed.is_some()
     }
 
@@ -324,9 +324,9 @@ impl Reactor {
         }
     }
 
-    /// Calls `observer` just before every callback; it replaces the previous observer.
+    /// Calls `observer` just before every callback; replaces the previous observer.
     ///
-    /// For logs, see [`event_log`](crate::event_log). It must not panic. It is dropped when the reactor has stopped.
+    /// For logs, see [`event_log`](crate::event_log). It must not panic. It is dropped once the reactor has stopped.
     ///
     /// # Examples
     /// ```
@@ -345,7 +345,7 @@ impl Reactor {
         self.0.observers.set_observer(observer);
     }
 
-    /// As [`set_observer`](Self::set_observer), in addition to it: for the log of a simulation.
+    /// Like [`set_observer`](Self::set_observer), but independent of it: for the log of a simulation.
     pub(crate) fn set_recorder(&self, recorder: impl Fn(&Event) + 'static) {
         self.0.observers.set_recorder(recorder);
     }
@@ -356,13 +356,13 @@ impl Reactor {
         self.0.backend.random()
     }
 
-    /// The outside world this reactor runs in.
+    /// The backend of this reactor.
     #[must_use]
     pub fn backend(&self) -> &dyn Backend {
         &*self.0.backend
     }
 
-    /// The value of type `T` that belongs to this reactor; `make` makes it when it is first asked for.
+    /// The value of type `T` that belongs to this reactor; made by `make` on first use.
     pub fn local<T: 'static>(&self, make: impl FnOnce(&Self) -> T) -> Rc<T> {
         let known = self.0.locals.borrow().get(&TypeId::of::<T>()).cloned();
         if let Some(Ok(value)) = known.map(Rc::downcast) {

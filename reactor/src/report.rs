@@ -1,4 +1,4 @@
-//! Reports of errors that no code of the program handles.
+//! Reports of errors that the program does not handle.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -9,25 +9,25 @@ use std::time::{Duration, Instant};
 use crate::escaped::Escaped;
 use crate::panic::{Panic, catch};
 
-/// The least time between two lines of one kind on standard error.
+/// The minimum time between two lines of one kind on standard error.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
 
-/// Reports an error that no code of the program handles: logs it at level `error`, with target `torsade`.
+/// Reports an error that the program does not handle: logs it at level `error`, with target `torsade`.
 ///
-/// If the program has no logger it goes to standard error: at most one line a second of each `kind`, with the number of
-/// those left out on the next line of that kind, or when the reactor's run ends. Control characters are escaped. It may
-/// be called from any thread, and never panics, even if displaying the error does or standard error is closed.
+/// If the program has no logger it goes to standard error, at most one line a second for each `kind`. The number of omitted lines
+/// is on the next line of that kind, or printed when the reactor's run ends. Control characters are escaped. This may be called
+/// from any thread, and never panics, even if displaying the error does or standard error is closed.
 ///
-/// What is logged at which level, everywhere in Torsade:
+/// The log levels, everywhere in Torsade:
 ///
-/// - `error`: the program has failed, or does not get what it asked for, and none of its code handles that: a callback
-///   returns an error or panics, nobody handles the error of a Deferred or of a failed attempt to connect, a port cannot
-///   accept, the program lacks a call that the peer's action needs. All of these come through this function.
-/// - `warn`: a peer or the network has broken something, or the program has left something undone: no proper TLS, a
-///   damaged compressed stream, a deadline that has passed, work that is dropped when the reactor stops.
-/// - `info`: what the program does to its peers because it was told to: refuse, slow down, close for a long line.
+/// - `error`: the program has failed, or does not get what it asked for, and does not handle that: a callback returns an error or
+///   panics, the error of a Deferred or of a failed connection attempt is unhandled, a port cannot accept, the program lacks a
+///   call that the peer's action needs. All of these go through this function.
+/// - `warn`: a peer or the network is at fault, or the program has left something unfinished: invalid TLS, a damaged compressed
+///   stream, a passed deadline, work that is dropped when the reactor stops.
+/// - `info`: what the program does to its peers on purpose: refuse, slow down, close because of a long line.
 /// - `debug`: everything ordinary, including resets.
 ///
 /// # Examples
@@ -43,7 +43,7 @@ static PRINTED: Mutex<Printed> = Mutex::new(Printed::new());
 #[cold]
 #[inline(never)]
 pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {
-    // Displays an error of the user's, which may panic.
+    // Displaying a user's error may panic.
     let text = catch(|| Escaped(text).to_string()).unwrap_or_else(|panic| format!("{kind}: displaying the error {panic}"));
     log::error!(target: "torsade", "{text}");
     if !is_heard() && !has_logger() {
@@ -56,7 +56,7 @@ pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {
     }
 }
 
-/// Drops something of the user's, which may panic, where something else is still to be done; a panic is reported.
+/// Drops a user's value, which may panic, where other work still has to be done; a panic is reported.
 pub fn drop_quietly<T>(what: &str, item: T) {
     if let Err(panic) = catch(|| drop(item)) {
         report_drop(what, &panic);
@@ -69,7 +69,7 @@ fn report_drop(what: &str, panic: &Panic) {
     report_error("drop", format_args!("dropping {what} {panic}"));
 }
 
-/// Says on standard error how many errors were left out there, if any were.
+/// Prints on standard error how many errors were omitted there, if any were.
 pub(crate) fn tell_left_out() {
     let left_out = printed(|printed| printed.take_left_out(Instant::now()));
     if !left_out.is_empty() {
@@ -78,21 +78,21 @@ pub(crate) fn tell_left_out() {
     }
 }
 
-/// Whether a line at level `error` reaches anybody.
+/// Returns whether a line at level `error` goes anywhere.
 fn is_heard() -> bool {
     log::log_enabled!(target: "torsade", log::Level::Error)
 }
 
-/// Whether the program has set a logger, which may be one that is silent on purpose.
+/// Returns whether the program has set a logger, which may be a silent one.
 ///
-/// `log` has no function for this; but the logger that is there before any was set is of size zero.
+/// `log` has no function for this, but its default logger has size zero.
 fn has_logger() -> bool {
     size_of_val(log::logger()) > 0
 }
 
 fn print(text: &str) {
     let line = format!("torsade: error: {text}\n");
-    // If standard error is closed or full, there is nowhere left to report it.
+    // If standard error is closed or full, this cannot be reported anywhere.
     io::stderr().write_all(line.as_bytes()).ok();
 }
 
@@ -102,7 +102,7 @@ fn printed<T>(work: impl FnOnce(&mut Printed) -> T) -> T {
 }
 
 struct Printed {
-    /// Each kind, of which there are few: when its last line was printed, and how many were left out since.
+    /// For each kind (there are few): when its last line was printed, and how many were omitted since.
     kinds: Vec<(&'static str, Instant, u64)>,
     /// When the counts were last printed on a line of their own.
     counted: Option<Instant>,
@@ -113,7 +113,7 @@ impl Printed {
         Self { kinds: Vec::new(), counted: None }
     }
 
-    /// Whether one more may be printed now; if so, how many were left out before it.
+    /// Returns whether one more may be printed now, and if so, how many were omitted before it.
     fn admit(&mut self, kind: &'static str, now: Instant) -> Option<u64> {
         let Some((_, last, left_out)) = self.kinds.iter_mut().find(|(known, ..)| *known == kind) else {
             self.kinds.push((kind, now, 0));
@@ -127,7 +127,7 @@ impl Printed {
         Some(std::mem::take(left_out))
     }
 
-    /// The counts of those left out, if they may be printed now: many reactors may end one after the other.
+    /// The counts of omitted lines, if they may be printed now: many reactors may end one after the other.
     fn take_left_out(&mut self, now: Instant) -> Vec<(&'static str, u64)> {
         if self.counted.is_some_and(|last| is_recent(last, now)) {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! Who looks up host names.
+//! Resolvers of host names.
 
 mod fixed;
 
@@ -13,10 +13,10 @@ use crate::reactor::Reactor;
 
 /// Looks up host names for a reactor: see [`Reactor::set_resolver`].
 ///
-/// The reactor asks for a name once at a time, and for 32 names at a time; it does not ask for what is an address already.
+/// The reactor asks for each name once at a time, for at most 32 names at a time, and never for an address.
 ///
 /// # Examples
-/// A resolver that tells of what it is asked for:
+/// A resolver that logs each request:
 /// ```
 /// use torsade::spi::Resolved;
 /// use torsade::{Reactor, Resolver, SystemResolver};
@@ -37,12 +37,12 @@ use crate::reactor::Reactor;
 #[doc(alias = "IHostnameResolver")]
 #[doc(alias = "IResolverSimple")]
 pub trait Resolver {
-    /// Begins to look up `name`, and calls `resolved` once with what comes: at once or later, on any thread.
+    /// Begins to look up `name`, and calls `resolved` once with the result: now or later, on any thread.
     ///
-    /// The addresses are tried in the order in which they are given, IPv4 and IPv6 by turns; their ports do not matter. The name
-    /// is as the program wrote it, in upper or lower case, perhaps with a dot at the end. It must neither block nor call
-    /// [`Reactor::resolve`], which may have to wait for a place that this look-up has. The connection's own timeout
-    /// goes on meanwhile, but `resolved` has to be called even so: if nobody waits for it any more, its place is still taken.
+    /// Addresses are tried in the given order, alternating between IPv4 and IPv6; their ports are ignored. The name is as the
+    /// program wrote it, in any case, perhaps with a trailing dot. This must neither block nor call [`Reactor::resolve`], which
+    /// may have to wait for the slot that this look-up has. The connection's own timeout runs meanwhile, but `resolved` has to be
+    /// called anyway: the look-up keeps its slot until then, even if nothing waits for it.
     #[doc(alias = "resolveHostName")]
     fn resolve(&self, reactor: &Reactor, name: &str, resolved: Resolved);
 }
@@ -53,9 +53,9 @@ impl<R: Resolver + ?Sized> Resolver for Rc<R> {
     }
 }
 
-/// The resolver of the world that the reactor is in: the system's `getaddrinfo`, or the names of a simulated network.
+/// The resolver of the reactor's world: the system's `getaddrinfo`, or the names of a simulated network.
 ///
-/// `getaddrinfo` knows all that the system is configured to ask (files, DNS, mDNS, directories), and sorts addresses by RFC 6724.
+/// `getaddrinfo` uses every source the system is configured for (files, DNS, mDNS, directories), and sorts addresses by RFC 6724.
 /// Each look-up has a thread of its own, for half a minute if no server answers.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has no state")]
@@ -70,7 +70,7 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// The address that a text is, perhaps with the number of a link (`fe80::1%2`); its port is 0.
+/// Parses an address, perhaps with an interface index (`fe80::1%2`); its port is 0.
 pub(crate) fn parse_address(text: &str) -> Option<SocketAddr> {
     text.parse().map(|ip| SocketAddr::new(ip, 0)).or_else(|_| format!("[{text}]:0").parse()).ok()
 }

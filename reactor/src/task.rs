@@ -1,7 +1,7 @@
 //! Work on the loop: `async` tasks, delayed results, repeated calls, and long work in slices.
 //!
-//! The counterpart of Twisted's `twisted.internet.task`. The executor is the loop itself: a task that was woken, by
-//! this thread or another, is polled once, in step 7 of the turn, or of the next one if that step has begun.
+//! The counterpart of Twisted's `twisted.internet.task`. The executor is the loop itself: a task that was woken, by this thread
+//! or another, is polled once, in step 7 of the turn, or of the next one if that step has begun.
 
 mod cooperator;
 mod executor;
@@ -29,8 +29,8 @@ use crate::reactor::delayed_call::DelayedCall;
 
 /// A future that runs on the loop; made by [`Reactor::spawn`].
 ///
-/// Dropping it changes nothing: the future runs to its end, and if that is an error it is logged. It can be awaited;
-/// [`into_deferred`](Self::into_deferred) turns it into something that takes callbacks.
+/// Dropping it has no effect: the future runs to its end, and an error is logged. It can be awaited;
+/// [`into_deferred`](Self::into_deferred) converts it to a Deferred, which takes callbacks.
 pub struct Task<T: 'static>(Deferred<T>);
 
 impl<T: 'static> Task<T> {
@@ -38,20 +38,20 @@ impl<T: 'static> Task<T> {
         Self(deferred)
     }
 
-    /// Drops the future where it waits; the task then fails with `DeferredError::Cancelled`.
+    /// Drops the future at whatever it awaits; the task then fails with `DeferredError::Cancelled`.
     ///
     /// A Deferred that it awaits is cancelled with it.
     pub fn cancel(&self) {
         self.0.cancel();
     }
 
-    /// A handle with which to cancel it.
+    /// A handle to cancel it.
     #[must_use]
     pub fn handle(&self) -> DeferredHandle {
         self.0.handle()
     }
 
-    /// The same as a Deferred, which takes callbacks.
+    /// Converts it to a Deferred, which takes callbacks.
     pub fn into_deferred(self) -> Deferred<T> {
         self.0
     }
@@ -72,10 +72,10 @@ impl<T: 'static> fmt::Debug for Task<T> {
 }
 
 impl Reactor {
-    /// Runs a future on the loop: it is first polled in this turn or the next, never in this call.
+    /// Runs a future on the loop. It is first polled in this turn or the next, never during this call.
     ///
-    /// It returns a `Result` or nothing. If it panics, only this task ends, with an error. An error that nobody takes from the
-    /// task is logged, with the place of this call. Tasks that are not done when the reactor has stopped are dropped.
+    /// It returns a `Result` or nothing. If it panics, only this task ends, with an error. An unhandled error is logged, with the
+    /// location of this call. Tasks that are not done when the reactor has stopped are dropped.
     ///
     /// # Examples
     /// ```
@@ -104,10 +104,10 @@ impl Reactor {
         Task::new(executor::spawn(self, future))
     }
 
-    /// Runs a future whose error has a type of its own, such as an `io::Error`; in all else it is [`spawn`](Self::spawn).
+    /// Like [`spawn`](Self::spawn), for a future with a specific error type, such as `io::Error`.
     ///
-    /// It stands beside `spawn` since that, if it took errors of every type, could not tell which one the `Ok(())` at the end of an
-    /// `async` block leaves out.
+    /// It is separate because if `spawn` took any error type, the compiler could not infer the one that `Ok(())` at the end of an
+    /// `async` block leaves open.
     ///
     /// # Examples
     /// ```
@@ -128,19 +128,20 @@ impl Reactor {
         self.spawn(async move { future.await.map_err(Into::into) })
     }
 
-    /// Runs a future on the loop whose end interests nobody: [`spawn`](Self::spawn) without the `Task`, and cheaper.
+    /// Runs a future on the loop whose result is not needed: [`spawn`](Self::spawn) without the `Task`, and cheaper.
     ///
-    /// For the executors of other libraries, such as hyper's. A panic ends the task, and is logged with the place of this call.
+    /// For the executors of other libraries, such as hyper's. A panic ends the task, and is logged with the location of this
+    /// call.
     #[track_caller]
     pub fn execute(&self, future: impl Future<Output = ()> + 'static) {
         executor::execute(self, future);
     }
 
-    /// Runs the loop until `future` is done, then stops gracefully, and gives the future's result.
+    /// Runs the loop until `future` is done, then stops gracefully, and returns the future's result.
     ///
     /// # Errors
-    /// What the future ended with; those of [`run`](Self::run); [`TaskError::Stopped`] if the reactor was stopped first, by
-    /// a signal perhaps.
+    /// The future's; those of [`run`](Self::run); [`TaskError::Stopped`] if the reactor was stopped first, for example by a
+    /// signal.
     ///
     /// # Examples
     /// ```
@@ -162,30 +163,30 @@ impl Reactor {
         F: Future + 'static,
         F::Output: CallbackResult,
     {
-        // Before the task is spawned, which would stop whatever runs by then.
+        // Before the task is spawned, which could otherwise stop a reactor that is already running.
         self.check_startable()?;
         let ended = Rc::new(RefCell::new(None));
         let (there, reactor) = (Rc::clone(&ended), self.clone());
         let task = self.spawn(future);
         let handle = task.handle();
         let told = task.into_deferred().add_both(move |result| {
-            // Once the reactor has stopped or crashed, an error only says that the task was dropped; a value is still a value.
+            // Once the reactor has stopped or crashed, an error only means that the task was dropped; a value still counts.
             if reactor.is_running() || result.is_ok() {
                 there.replace(Some(result));
-                // An error says that it is stopping already.
+                // On an error it is already stopping.
                 reactor.stop().ok();
             }
         });
         told.detach();
         let run = self.run();
-        // After a crash the task would go on when the reactor is run again, and stop that run.
+        // After a crash the task would otherwise continue when the reactor is run again, and stop that run.
         handle.cancel();
         run?;
         let ended = ended.take();
         Ok(ended.ok_or(TaskError::Stopped)??)
     }
 
-    /// Gives a Deferred that fires after `delay`. Cancelled, it leaves no timer behind.
+    /// Returns a Deferred that fires after `delay`. Cancelling it removes the timer.
     #[track_caller]
     pub fn sleep(&self, delay: Duration) -> Deferred<()> {
         let timer = Rc::new(RefCell::new(None));
@@ -200,7 +201,8 @@ impl Reactor {
         deferred
     }
 
-    /// Calls `function` after `delay`, and gives its result. Cancelled before, it is not called.
+    /// Calls `function` after `delay`, and returns a Deferred of its result. If that is cancelled first, `function` is not
+    /// called.
     #[doc(alias = "deferLater")]
     #[track_caller]
     pub fn defer_later<R: CallbackResult>(&self, delay: Duration, function: impl FnOnce() -> R + 'static) -> Deferred<R::Value> {
@@ -208,12 +210,12 @@ impl Reactor {
     }
 }
 
-/// Makes a reactor and runs the loop for one `async` main function, until it returns or the reactor is stopped.
+/// Makes a reactor and runs the loop for an `async` main function, until it returns or the reactor is stopped.
 ///
-/// Returned from `main`, an error makes the exit code 1.
+/// When returned from `main`, an error makes the exit code 1.
 ///
 /// # Errors
-/// As [`Reactor::run_until`]; those of [`Reactor::new`].
+/// See [`Reactor::run_until`] and [`Reactor::new`].
 ///
 /// # Examples
 /// ```

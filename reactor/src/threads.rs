@@ -1,4 +1,4 @@
-//! Blocking work on other threads, and blocking calls from them.
+//! Blocking work on other threads, and blocking calls from other threads.
 
 pub(crate) mod workers;
 
@@ -12,10 +12,11 @@ use crate::reactor::Reactor;
 use crate::reactor::reactor_handle::ReactorHandle;
 
 impl Reactor {
-    /// Runs a job that blocks on a thread of the pool, and gives its result on the loop.
+    /// Runs a blocking job on a thread of the pool, and returns a Deferred of its result.
     ///
-    /// A panic in it is an error. If the Deferred is cancelled it fails at once, but the job goes on: a thread cannot be stopped.
-    /// If the reactor stops first, the result is dropped; a job that never ends does not keep the process alive.
+    /// A panic of the job is an error. If the Deferred is cancelled it fails immediately, but the job continues, because a thread
+    /// cannot be stopped. If the reactor stops first, the result is dropped; a job that never ends does not keep the process
+    /// alive.
     ///
     /// # Examples
     /// ```
@@ -44,10 +45,10 @@ impl Reactor {
         deferred
     }
 
-    /// Sets how many threads the pool has at most; 10 unless set, 0 is taken as 1.
+    /// Sets the maximum number of threads in the pool; default 10, and 0 counts as 1.
     ///
-    /// Threads are made when there is work for them. If the number is made smaller, threads beyond it end when their job is
-    /// done. Host names are looked up on other threads, see [`resolve`](Self::resolve).
+    /// Threads are started when there is work for them. If the maximum is lowered, excess threads end when their job is done.
+    /// Host names are looked up on other threads: see [`resolve`](Self::resolve).
     #[doc(alias = "getThreadPool")]
     #[doc(alias = "suggestThreadPoolSize")]
     pub fn suggest_thread_pool_size(&self, threads: usize) {
@@ -56,11 +57,11 @@ impl Reactor {
 }
 
 impl ReactorHandle {
-    /// Calls `call` on the reactor's thread, and waits here for its result, or that of the Deferred it returns.
+    /// Calls `call` on the reactor's thread, and blocks until its result, or that of the Deferred it returns, is here.
     ///
     /// # Errors
-    /// [`BlockingCallError::Failed`] with the text of the error; `ReactorGone` if the reactor stopped first; `OwnThread`
-    /// on the reactor's own thread, which would wait for itself.
+    /// [`BlockingCallError::Failed`] with the text of the error; `ReactorGone` if the reactor stopped first; `OwnThread` on the
+    /// reactor's own thread, which would wait for itself.
     ///
     /// # Examples
     /// ```
@@ -93,7 +94,7 @@ impl ReactorHandle {
         let (sender, receiver) = mpsc::sync_channel(1);
         let called = self.call_from_thread(move |reactor| {
             let told = maybe_deferred(|| call(reactor)).add_both(move |result| {
-                // It fails only if the waiting thread is gone.
+                // This fails only if the waiting thread is gone.
                 sender.send(result.map_err(|failure| failure.to_string())).ok();
             });
             told.detach();
@@ -109,13 +110,13 @@ impl ReactorHandle {
     }
 }
 
-/// Why a [`blocking_call_from_thread`](ReactorHandle::blocking_call_from_thread) gave no value.
+/// Why a [`blocking_call_from_thread`](ReactorHandle::blocking_call_from_thread) returned no value.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum BlockingCallError {
-    /// The call, or the Deferred that it returned, failed; the error's text, since errors stay on their thread.
+    /// The call, or the Deferred it returned, failed. This is the error's text, since errors stay on their thread.
     Failed(String),
-    /// It was made on the reactor's own thread. Call the function itself.
+    /// It was called on the reactor's own thread. Call the function directly.
     OwnThread,
     /// The reactor stopped before there was a result.
     ReactorGone,

@@ -1,4 +1,4 @@
-//! The outside worlds that a reactor can run in.
+//! The worlds a reactor can run in.
 
 pub(crate) mod os;
 pub mod simulated;

@@ -1,4 +1,4 @@
-//! A program to be started as a child process.
+//! A program to start as a child process.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -7,18 +7,17 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// The most that `get_process_output` and its like take of each output, unless set.
+/// The default limit of `get_process_output` and related functions for each output, in bytes.
 const OUTPUT_LIMIT: usize = 16 << 20;
 
-/// A program to be started as a child process: with which arguments, in which environment, and with which descriptors.
+/// A program to start as a child process, with its arguments, environment and descriptors.
 ///
-/// Unless said otherwise the child has our environment and working directory, its standard input, output and error are pipes to
-/// us, and it gets SIGTERM when the reactor stops, and SIGKILL when the [stop timeout](crate::Reactor::set_stop_timeout) is over.
-/// All our other descriptors are closed in it, as long as they are opened as Rust's standard library and Torsade open theirs
-/// (close-on-exec).
+/// By default the child has our environment and working directory, and pipes to us as standard input, output and error. When the
+/// reactor stops it gets SIGTERM, and after the [stop timeout](crate::Reactor::set_stop_timeout) SIGKILL. All our other
+/// descriptors are closed in the child, provided they were opened close-on-exec, as Rust's standard library and Torsade do.
 ///
-/// It starts the program itself, without a shell: for a pipeline, start `sh` with `-c`. `std::process::Command` has no place for
-/// what this has: what becomes of the child at the reactor's stop.
+/// The program is started without a shell: for a pipeline, start `sh` with `-c`. `std::process::Command` is not used because it
+/// cannot say what happens to the child when the reactor stops.
 ///
 /// # Examples
 /// ```
@@ -47,17 +46,17 @@ pub struct Command {
     output_limit: usize,
 }
 
-/// What is changed of our environment for the child.
+/// How the child's environment differs from ours.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
-    /// Nothing of ours is handed on.
+    /// Whether nothing of ours is passed on.
     #[cfg(unix)]
     pub(crate) cleared: bool,
-    /// What is set, and what is left out.
+    /// Variables to set, or with `None` to leave out.
     pub(crate) changes: BTreeMap<OsString, Option<OsString>>,
 }
 
-/// What a descriptor of a child process is.
+/// What a descriptor of a child process is connected to.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ChildDescriptor {
@@ -65,38 +64,38 @@ pub enum ChildDescriptor {
     PipeToChild,
     /// A pipe to which the child writes and from which we read; Twisted's `"r"`.
     PipeFromChild,
-    /// The same as the child's descriptor of this number, which must be one of those that are set: `2>&1` of a shell is
-    /// `SameAs(1)` for descriptor 2.
+    /// The same as the child's descriptor of this number, which must be set itself: `2>&1` of a shell is `SameAs(1)` for
+    /// descriptor 2.
     SameAs(u32),
-    /// Our own descriptor of the same number, one of 0, 1 and 2.
+    /// Our own descriptor of the same number: 0, 1 or 2.
     Inherited,
-    /// It reads nothing, and what is written to it is dropped.
+    /// The null device: reads end at once, and writes are discarded.
     Null,
-    /// This one: a file, a socket, an end of a pipe.
+    /// This file, socket or end of a pipe.
     #[cfg(unix)]
     Given(Rc<OwnedFd>),
 }
 
-/// What becomes of a child process when its reactor [stops](crate::Reactor::stop).
+/// What happens to a child process when its reactor [stops](crate::Reactor::stop).
 ///
-/// In every case but `LeaveAlone` none is left: a child that has not ended at the end of the
-/// [stop timeout](crate::Reactor::set_stop_timeout) is killed with SIGKILL.
+/// Except with `LeaveAlone`, no child is left: one that is still running at the end of the [stop
+/// timeout](crate::Reactor::set_stop_timeout) is killed with SIGKILL.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AtStop {
     /// It gets SIGTERM.
     #[default]
     Terminate,
-    /// Its standard input ends, as that of every child does once what was written is sent, and it is waited for.
+    /// Its standard input ends once everything written is sent, as that of every child does, and it is waited for.
     CloseStdin,
     /// It gets SIGKILL at once.
     Kill,
-    /// It goes on, and its protocol hears nothing more of it. Its pipes to us are closed all the same.
+    /// It keeps running, and its protocol is told nothing more. Its pipes to us are still closed.
     LeaveAlone,
 }
 
 impl Command {
-    /// Starts `program`, which is looked for in the folders of `PATH` unless there is a slash in it.
+    /// Starts `program`, which is searched for in `PATH` unless it contains a slash.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let pipes = [ChildDescriptor::PipeToChild, ChildDescriptor::PipeFromChild, ChildDescriptor::PipeFromChild];
         Self {
@@ -116,7 +115,7 @@ impl Command {
         }
     }
 
-    /// Adds an argument. (The program's name, which Twisted wants as the first, comes by itself.)
+    /// Adds an argument. (The program's name, which Twisted expects as the first, is added by itself.)
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
@@ -139,7 +138,7 @@ impl Command {
         self
     }
 
-    /// Hands on nothing of our environment, and nothing that was set before this; as Twisted does unless told otherwise.
+    /// Passes on nothing of our environment, and drops changes made before this call; in Twisted this is the default.
     pub fn env_clear(mut self) -> Self {
         self.environment = Environment {
             #[cfg(unix)]
@@ -155,39 +154,39 @@ impl Command {
         self
     }
 
-    /// Has the child run as the user of this number, which only root may ask for. It has no other groups then.
+    /// Runs the child as this user id, without supplementary groups; requires root.
     #[cfg(unix)]
     pub fn user(mut self, user: u32) -> Self {
         self.user = Some(user);
         self
     }
 
-    /// Has the child run as the group of this number, which only root may ask for.
+    /// Runs the child as this group id; requires root.
     #[cfg(unix)]
     pub fn group(mut self, group: u32) -> Self {
         self.group = Some(group);
         self
     }
 
-    /// Sets what the child's standard input is.
+    /// Sets the child's standard input.
     pub fn stdin(self, is: ChildDescriptor) -> Self {
         self.set(0, is)
     }
 
-    /// Sets what the child's standard output is.
+    /// Sets the child's standard output.
     pub fn stdout(self, is: ChildDescriptor) -> Self {
         self.set(1, is)
     }
 
-    /// Sets what the child's standard error is.
+    /// Sets the child's standard error.
     pub fn stderr(self, is: ChildDescriptor) -> Self {
         self.set(2, is)
     }
 
-    /// Sets what the child's descriptor of this number is, one beside the three that all programs have.
+    /// Sets a descriptor of the child beyond the three standard ones.
     ///
     /// # Examples
-    /// `gpg` reads the passphrase from a descriptor of its own:
+    /// `gpg` reads the passphrase from an extra descriptor:
     /// ```
     /// use torsade::{ChildDescriptor, Command};
     ///
@@ -206,11 +205,10 @@ impl Command {
         self
     }
 
-    /// Starts the child in a session of its own, with a new terminal (pty) of so many rows and columns as its standard input,
-    /// output and error.
+    /// Starts the child in a new session, with a new terminal (pty) of this size as its standard input, output and error.
     ///
-    /// What it writes to any of the three comes as of descriptor 1; what we write is what is typed, and comes back unless the
-    /// child switches the echo off.
+    /// All its output arrives as that of descriptor 1. What we write is its keyboard input, and is echoed unless the child turns
+    /// echo off.
     #[cfg(feature = "processes")]
     #[doc(alias = "usePTY")]
     pub fn terminal(mut self, rows: u16, columns: u16) -> Self {
@@ -218,21 +216,22 @@ impl Command {
         self
     }
 
-    /// Sets what becomes of the child when the reactor stops; [`AtStop::Terminate`] unless set.
+    /// Sets what happens to the child when the reactor stops; default [`AtStop::Terminate`].
     pub fn at_stop(mut self, at_stop: AtStop) -> Self {
         self.at_stop = at_stop;
         self
     }
 
-    /// Sets what `get_process_output` and its like write to the child's standard input, before they close it; nothing unless set.
+    /// Sets what `get_process_output` and related functions write to the child's standard input before closing it; default
+    /// nothing.
     #[doc(alias = "stdinBytes")]
     pub fn input(mut self, input: impl AsRef<[u8]>) -> Self {
         self.input = input.as_ref().into();
         self
     }
 
-    /// Sets the most that `get_process_output` and its like take of each output; 16 MiB unless set. A child that writes more is
-    /// killed.
+    /// Sets how many bytes `get_process_output` and related functions accept from each output; default 16 MiB. A child that
+    /// writes more is killed.
     pub fn output_limit(mut self, bytes: usize) -> Self {
         self.output_limit = bytes;
         self
@@ -244,25 +243,25 @@ impl Command {
         &self.program
     }
 
-    /// Its arguments, without its name.
+    /// Its arguments, without the program's name.
     #[must_use]
     pub fn get_args(&self) -> &[OsString] {
         &self.arguments
     }
 
-    /// Its working directory, if that is not ours.
+    /// Its working directory; `None` if it is ours.
     #[must_use]
     pub fn get_current_dir(&self) -> Option<&Path> {
         self.directory.as_deref()
     }
 
-    /// Whether it gets a terminal.
+    /// Returns whether it runs on a terminal.
     #[must_use]
     pub fn is_on_terminal(&self) -> bool {
         self.terminal.is_some()
     }
 
-    /// What becomes of it when the reactor stops.
+    /// What happens to it when the reactor stops.
     #[must_use]
     pub fn get_at_stop(&self) -> AtStop {
         self.at_stop
@@ -274,7 +273,7 @@ impl Command {
         &self.input
     }
 
-    /// The most that is taken of each of its outputs.
+    /// The limit for each of its outputs, in bytes.
     #[must_use]
     pub fn get_output_limit(&self) -> usize {
         self.output_limit

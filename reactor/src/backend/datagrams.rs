@@ -1,4 +1,4 @@
-//! A socket of datagrams.
+//! Datagram sockets.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,7 +7,7 @@ use crate::address::Address;
 
 use super::readiness::Token;
 
-/// How to open a socket of datagrams.
+/// Options of a datagram socket.
 ///
 /// # Examples
 /// ```
@@ -19,18 +19,18 @@ use super::readiness::Token;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
 pub struct DatagramOptions {
-    /// The longest datagram that is received whole, in bytes; 8,192 unless set, and 1 MiB at most. A longer one is cut, and that is
-    /// told. So many bytes are kept for each socket.
+    /// The longest datagram that is received whole, in bytes; default 8,192, at most 1 MiB. A longer one is truncated and
+    /// reported. Each socket has a buffer of this size.
     #[doc(alias = "maxPacketSize")]
     pub max_packet_size: usize,
-    /// Whether other sockets may have the same UDP address, if they say so too; off unless set. All of them get what is sent to a
-    /// multicast group or by broadcast; of other datagrams each goes to one of them.
+    /// Whether other sockets may share the UDP address, if they set this too; default false. All of them receive multicast and
+    /// broadcast datagrams; any other datagram goes to one of them.
     #[doc(alias = "listenMultiple")]
     pub listen_multiple: bool,
-    /// As in [`ListenOptions`](crate::ListenOptions), of the path of a UNIX socket; true unless set.
+    /// As in [`ListenOptions`](crate::ListenOptions), for the path of a UNIX socket; default true.
     pub lock: bool,
-    /// As in [`ListenOptions`](crate::ListenOptions), of the file of a UNIX socket: who may write to it may send to it; `0o666` unless
-    /// set.
+    /// As in [`ListenOptions`](crate::ListenOptions), for the file of a UNIX socket: write permission allows sending to it.
+    /// Default `0o666`.
     pub mode: u32,
 }
 
@@ -40,64 +40,65 @@ impl Default for DatagramOptions {
     }
 }
 
-/// A non-blocking socket of datagrams.
+/// A non-blocking datagram socket.
 pub trait Datagrams {
-    /// Has it reported under `token` that there is something to receive.
+    /// Makes [`Backend::poll`](super::Backend::poll) report under `token` when there is something to receive.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     fn register(&mut self, token: Token) -> io::Result<()>;
 
-    /// Takes the next datagram, and says its length and where it comes from. One that is longer than `buffer` is cut, and fills it:
-    /// whoever has to know gives a buffer that is a byte longer than what may come.
+    /// Receives the next datagram. Returns its length and sender. A datagram longer than `buffer` is truncated and fills it, so
+    /// to detect truncation pass a buffer one byte longer than the longest expected datagram.
     ///
     /// # Errors
-    /// `WouldBlock` when there is none, and the readiness is used up then; `ConnectionRefused` or `ConnectionReset` when nobody is
-    /// there where an earlier one was sent; otherwise as the system says. Only after `WouldBlock` is there nothing more to receive.
+    /// `WouldBlock` if there is none, which uses up the readiness; `ConnectionRefused` or `ConnectionReset` if nothing receives
+    /// at the address of an earlier datagram; otherwise any system error. Only after `WouldBlock` is there nothing more to
+    /// receive.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Address)>;
 
     /// Sends a datagram to `to`.
     ///
     /// # Errors
-    /// `WouldBlock` when there is no room; `FileTooLarge` when it is longer than a datagram can be; `InvalidInput` when `to` is not
-    /// an address of this kind of socket; otherwise as the system says.
+    /// `WouldBlock` if there is no room; `FileTooLarge` if it is longer than a datagram can be; `InvalidInput` if `to` does not
+    /// fit this kind of socket; otherwise any system error.
     fn send_to(&self, data: &[u8], to: &Address) -> io::Result<()>;
 
-    /// Sends a datagram to where the socket is [connected](Self::connect).
+    /// Sends a datagram to the [connected](Self::connect) peer.
     ///
     /// # Errors
-    /// As [`send_to`](Self::send_to); `ConnectionRefused` when nobody was there for an earlier one, and this one is not sent.
+    /// See [`send_to`](Self::send_to); `ConnectionRefused` if nothing received an earlier one, and this one is not sent.
     fn send(&self, data: &[u8]) -> io::Result<()>;
 
-    /// Receives from `peer` only, and sends to it unless told otherwise.
+    /// Connects to `peer`: receives from it only, and sends to it by default.
     ///
     /// # Errors
-    /// As [`send_to`](Self::send_to).
+    /// See [`send_to`](Self::send_to).
     fn connect(&self, peer: &Address) -> io::Result<()>;
 
-    /// Where it is connected to; none if it is not.
+    /// The connected peer, if any.
     fn peer_address(&self) -> Option<Address>;
 
-    /// The address on our side.
+    /// The local address.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     fn local_address(&self) -> io::Result<Address>;
 
-    /// What can be set for UDP only; none if it is something else.
+    /// Options of UDP sockets; `None` for other sockets.
     fn udp(&self) -> Option<&dyn UdpOptions>;
 }
 
-/// Which interface of this host a multicast group is joined on, or sent to.
+/// The network interface on which a multicast group is joined, or to which it is sent.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum MulticastInterface {
-    /// The one that the system chooses.
+    /// Chosen by the system.
     #[default]
     Any,
-    /// The one with this address; for IPv4.
+    /// The interface with this address; for IPv4.
     Address(Ipv4Addr),
-    /// The one with this number; for IPv6.
+    /// The interface with this index; for IPv6.
     Index(u32),
 }
 
@@ -115,63 +116,63 @@ impl From<u32> for MulticastInterface {
 
 /// The options of a UDP socket.
 pub trait UdpOptions {
-    /// Whether it may send to broadcast addresses.
+    /// Returns whether it may send to broadcast addresses.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     fn broadcast(&self) -> io::Result<bool>;
 
     /// Sets [`UdpOptions::broadcast`].
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     fn set_broadcast(&self, on: bool) -> io::Result<()>;
 
     /// Receives what is sent to `group`.
     ///
     /// # Errors
-    /// `InvalidInput` if it is not a multicast address, or not of the socket's family; otherwise as the system says.
+    /// `InvalidInput` if it is not a multicast address, or not of the socket's family; otherwise any system error.
     fn join_group(&self, group: IpAddr, interface: MulticastInterface) -> io::Result<()>;
 
-    /// Receives it no more.
+    /// Leaves `group`.
     ///
     /// # Errors
-    /// As [`join_group`](Self::join_group); `AddrNotAvailable` if it is not a member.
+    /// See [`join_group`](Self::join_group); `AddrNotAvailable` if it is not a member.
     fn leave_group(&self, group: IpAddr, interface: MulticastInterface) -> io::Result<()>;
 
-    /// How many networks a datagram to a group may reach: 1 is the local one, 0 this host.
+    /// The number of networks a datagram to a group may cross: 0 this host only, 1 the local network.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     fn multicast_ttl(&self) -> io::Result<u32>;
 
     /// Sets [`UdpOptions::multicast_ttl`].
     ///
     /// # Errors
-    /// `InvalidInput` above 255; otherwise as the system says.
+    /// `InvalidInput` above 255; otherwise any system error.
     fn set_multicast_ttl(&self, ttl: u32) -> io::Result<()>;
 
-    /// Whether members on this host get what it sends to a group.
+    /// Returns whether members of a group on this host receive what is sent from this socket.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     fn multicast_loopback(&self) -> io::Result<bool>;
 
     /// Sets [`UdpOptions::multicast_loopback`].
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     fn set_multicast_loopback(&self, on: bool) -> io::Result<()>;
 
-    /// The interface that datagrams to groups leave by.
+    /// The interface from which datagrams to groups leave.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     fn multicast_interface(&self) -> io::Result<MulticastInterface>;
 
     /// Sets [`UdpOptions::multicast_interface`].
     ///
     /// # Errors
-    /// `InvalidInput` if it is not given as the socket's family wants it; otherwise as the system says.
+    /// `InvalidInput` if it is not in the form for the socket's family; otherwise any system error.
     fn set_multicast_interface(&self, interface: MulticastInterface) -> io::Result<()>;
 }

@@ -1,4 +1,4 @@
-//! A listening socket that somebody else has opened.
+//! Listening sockets opened by another program.
 
 use std::fmt;
 #[cfg(unix)]
@@ -11,8 +11,8 @@ use std::os::unix::net::UnixListener;
 use super::unix::Descriptor;
 use crate::address::Address;
 
-/// A socket that listens already: from the program that started this one, or shared with others. Made from one of the standard
-/// library's, or on UNIX from any descriptor of a listening socket.
+/// A socket that is already listening: from the program that started this one, or shared with others. It is made from a socket of
+/// the standard library, or on UNIX from the descriptor of any listening socket.
 ///
 /// # Examples
 /// ```
@@ -26,15 +26,15 @@ use crate::address::Address;
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "what it is made from")]
 pub enum Inherited {
-    /// One of TCP.
+    /// A TCP socket.
     Tcp(TcpListener),
-    /// One of UNIX. Its file is left alone: whoever has bound it removes it.
+    /// A UNIX socket. Its file is left alone, for the program that bound it to remove.
     #[cfg(unix)]
     Unix(UnixListener),
 }
 
 impl Inherited {
-    /// Where it listens, as far as the system tells.
+    /// The address it listens on, as far as the system tells.
     #[must_use]
     pub fn local_address(&self) -> Address {
         match self {
@@ -44,7 +44,7 @@ impl Inherited {
         }
     }
 
-    /// What kind of addresses it has.
+    /// Its address family.
     #[must_use]
     pub fn domain(&self) -> SocketDomain {
         match self {
@@ -73,7 +73,7 @@ impl From<UnixListener> for Inherited {
 impl TryFrom<Descriptor> for Inherited {
     type Error = io::Error;
 
-    /// Takes a descriptor, if it is one of a listening socket of TCP or UNIX: what it is, the system says. It is closed otherwise.
+    /// Takes over the descriptor of a listening TCP or UNIX socket; the system says which. Closes any other.
     fn try_from(descriptor: Descriptor) -> io::Result<Self> {
         Ok(match listening_domain(&descriptor)? {
             SocketDomain::Unix => Self::Unix(descriptor.into()),
@@ -82,10 +82,10 @@ impl TryFrom<Descriptor> for Inherited {
     }
 }
 
-/// What kind of addresses a listening socket has.
+/// The address family of a listening socket.
 ///
 /// # Errors
-/// `InvalidInput` for what is not a listening socket of TCP or UNIX.
+/// `InvalidInput` if it is not a listening TCP or UNIX socket.
 #[cfg(unix)]
 pub(crate) fn listening_domain(descriptor: &Descriptor) -> io::Result<SocketDomain> {
     let wrong = |what: &str| Err(io::Error::new(ErrorKind::InvalidInput, format!("not a listening socket: {what}")));
@@ -95,7 +95,7 @@ pub(crate) fn listening_domain(descriptor: &Descriptor) -> io::Result<SocketDoma
         Ok(_) => return wrong("it is one of datagrams"),
         Err(_) => return wrong("it is something else, or closed"),
     }
-    // Apple's systems do not tell.
+    // Apple's systems cannot tell.
     #[cfg(not(target_vendor = "apple"))]
     if !rustix::net::sockopt::socket_acceptconn(descriptor)? {
         return wrong("it is a socket of streams, but nobody has called listen(2) for it");
@@ -109,7 +109,7 @@ pub(crate) fn listening_domain(descriptor: &Descriptor) -> io::Result<SocketDoma
     }
 }
 
-/// What kind of addresses a socket has.
+/// The address family of a socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "streams that listen are of no other")]
 pub enum SocketDomain {
@@ -117,7 +117,7 @@ pub enum SocketDomain {
     Inet,
     /// IPv6; on most systems IPv4 as well.
     Inet6,
-    /// Names of UNIX sockets.
+    /// UNIX socket names.
     Unix,
 }
 
@@ -131,10 +131,10 @@ impl fmt::Display for SocketDomain {
     }
 }
 
-/// One of the sockets that systemd has passed to this program, or another starter that says so as systemd does: in the environment
-/// variables `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES` of sd_listen_fds(3).
+/// A socket passed to this program by systemd, or by another service manager that sets `LISTEN_FDS`, `LISTEN_PID` and
+/// `LISTEN_FDNAMES` as in sd_listen_fds(3).
 ///
-/// Made from its index, or its name.
+/// It is made from an index or a name.
 ///
 /// # Examples
 /// ```
@@ -147,11 +147,11 @@ impl fmt::Display for SocketDomain {
 #[expect(clippy::exhaustive_enums, reason = "there is no other way to say it")]
 #[doc(alias = "ListenFDs")]
 pub enum PassedSocket {
-    /// The first, the second, from 0.
+    /// By position, from 0.
     Index(usize),
-    /// The first of this name that was not taken, where names were given (`FileDescriptorName=` of systemd.socket(5)).
+    /// The first with this name that was not taken yet (`FileDescriptorName=` of systemd.socket(5)).
     Name(String),
-    /// The one with this number; the first has 3.
+    /// By descriptor number; the first is 3.
     Descriptor(u32),
 }
 

@@ -1,4 +1,4 @@
-//! A listening socket.
+//! Listening sockets.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use super::socket_options::SocketOptions;
 use super::stream::Stream;
 use super::unix::Descriptor;
 
-/// How to listen.
+/// Options of a listening port.
 ///
 /// # Examples
 /// ```
@@ -21,25 +21,25 @@ use super::unix::Descriptor;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
 pub struct ListenOptions {
-    /// Connections that the system keeps waiting until they are accepted; 1,024 unless set.
+    /// How many connections the system queues until they are accepted; default 1,024.
     pub backlog: u32,
-    /// The mode of a UNIX socket's file, which says who may connect: those who may write to it. `0o666` unless set, which is
-    /// everybody. The umask does not matter. It is set before anybody can connect.
+    /// The mode of a UNIX socket's file: write permission allows connecting. Default `0o666`, which is everybody. The umask is
+    /// ignored. It is set before anyone can connect.
     pub mode: u32,
-    /// Whether a UNIX socket's path is locked, by a file `PATH.lock` beside it. True unless set.
+    /// Whether a UNIX socket's path is locked, by a file `PATH.lock` beside it; default true.
     ///
-    /// With it no two servers have one path, and the file that a crashed one has left behind is replaced. Without it any file
-    /// there is in the way. Abstract names need no lock.
+    /// With the lock, no two servers share a path, and a file left behind by a crashed server is replaced. Without it, an
+    /// existing file is an error. Abstract names need no lock.
     #[doc(alias = "wantPID")]
     pub lock: bool,
-    /// Whether a port on `[::]` leaves IPv4 to others; none unless set, which leaves it to the system: on Linux it takes both.
+    /// Whether a port on `[::]` leaves IPv4 to other sockets. Default `None`: the system decides; Linux includes IPv4.
     #[doc(alias = "IPV6_V6ONLY")]
     pub only_v6: Option<bool>,
-    /// Whether others may listen on the same address, if they ask for that as well; false unless set. See
-    /// [`workers`](crate::workers). `Unsupported` where systems cannot (Windows).
+    /// Whether other sockets that set this too may listen on the same address; default false. See [`workers`](crate::workers).
+    /// `Unsupported` on systems without it (Windows).
     #[doc(alias = "SO_REUSEPORT")]
     pub reuse_port: bool,
-    /// What the system is told about each connection that is accepted.
+    /// Options set on each accepted connection.
     pub socket: SocketOptions,
 }
 
@@ -51,34 +51,34 @@ impl Default for ListenOptions {
 
 /// A non-blocking listening socket.
 pub trait Listener {
-    /// Has readiness reported under `token`.
+    /// Makes [`Backend::poll`](super::Backend::poll) report under `token` when a connection waits.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     fn register(&mut self, token: Token) -> io::Result<()>;
 
-    /// Takes the next waiting connection and its peer's address.
+    /// Accepts the next waiting connection. Returns it with its peer's address.
     ///
     /// # Errors
-    /// `WouldBlock` when nobody waits; `ConnectionAborted` or `Interrupted` when it says nothing about the next connection;
-    /// `QuotaExceeded` when there are no descriptors or no memory left (see [`Listener::refuse`]); otherwise as the system says.
+    /// `WouldBlock` if none waits; `ConnectionAborted` or `Interrupted` if the error says nothing about the next connection;
+    /// `QuotaExceeded` if there are no descriptors or memory left (see [`Listener::refuse`]); otherwise any system error.
     fn accept(&self) -> io::Result<(Box<dyn Stream>, Address)>;
 
     /// Closes the next waiting connection, when there is no descriptor left to accept it with.
     ///
     /// # Errors
-    /// As [`Listener::accept`].
+    /// See [`Listener::accept`].
     fn refuse(&self) -> io::Result<()>;
 
-    /// The address on our side, with the port that the system chose where 0 was asked for.
+    /// The local address, with the port the system chose if 0 was requested.
     ///
     /// # Errors
-    /// As the system says.
+    /// Any system error.
     fn local_address(&self) -> io::Result<Address>;
 
-    /// A copy of the socket's descriptor, as dup(2) makes it: for options that Torsade does not have.
+    /// A duplicate of the socket's descriptor, as by dup(2): for options that Torsade does not have.
     ///
     /// # Errors
-    /// `Unsupported` if it is not a socket of a UNIX system; otherwise as that says.
+    /// `Unsupported` if it is not a socket of a UNIX system; otherwise any system error.
     fn copy_descriptor(&self) -> io::Result<Descriptor>;
 }

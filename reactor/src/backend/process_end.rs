@@ -1,10 +1,10 @@
-//! How a process has ended, and the signals by which that is done.
+//! How a process ended, and the signals of processes.
 
 use std::fmt;
 
 use super::Signal;
 
-/// How a process has ended; Twisted's `ProcessDone` and `ProcessTerminated`.
+/// How a process ended; Twisted's `ProcessDone` and `ProcessTerminated`.
 ///
 /// # Examples
 /// ```
@@ -18,31 +18,31 @@ use super::Signal;
 #[non_exhaustive]
 #[doc(alias = "ProcessTerminated")]
 pub enum ProcessEnd {
-    /// By itself, with this status: 0 says that all is well.
+    /// It exited with this status; 0 is success.
     #[doc(alias = "ProcessDone")]
     Exited(i32),
-    /// By a signal.
+    /// A signal ended it.
     Killed(ProcessSignal),
-    /// The system does not tell any more: other code of this program has waited for all children or ignores SIGCHLD, and should
-    /// not; or a killed child had not ended a second later, when the reactor did.
+    /// The system no longer tells: other code of this program waits for all children or ignores SIGCHLD, which it should not; or
+    /// a killed child was still running a second later, when the reactor ended.
     Unknown,
 }
 
 impl ProcessEnd {
-    /// Whether it has exited with status 0.
+    /// Returns whether it exited with status 0.
     #[must_use]
     pub const fn is_success(self) -> bool {
         matches!(self, Self::Exited(0))
     }
 
-    /// The status that it has exited with, if it has.
+    /// The exit status, if it exited.
     #[doc(alias = "exitCode")]
     #[must_use]
     pub const fn code(self) -> Option<i32> {
         if let Self::Exited(code) = self { Some(code) } else { None }
     }
 
-    /// The signal that has killed it, if one has.
+    /// The signal that ended it, if one did.
     #[must_use]
     pub const fn signal(self) -> Option<ProcessSignal> {
         if let Self::Killed(signal) = self { Some(signal) } else { None }
@@ -59,44 +59,44 @@ impl fmt::Display for ProcessEnd {
     }
 }
 
-/// A signal that a process can be sent, or be killed by: any that the system has, by its number there.
+/// A signal that a process can be sent or be ended by: any signal of the system, by number.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct ProcessSignal(i32);
 
-/// Those whose numbers are the same on every Unix.
+/// Signals whose numbers are the same on every Unix.
 impl ProcessSignal {
-    /// SIGABRT: the process has called `abort`.
+    /// SIGABRT: the process called `abort`.
     pub const ABORT: Self = Self(6);
     /// SIGALRM.
     pub const ALARM: Self = Self(14);
-    /// SIGHUP: its terminal is gone; or it is to read its configuration again.
+    /// SIGHUP: the terminal was closed; by convention also a request to reload the configuration.
     pub const HANGUP: Self = Self(1);
-    /// SIGINT, as by Ctrl-C.
+    /// SIGINT, as from Ctrl-C.
     pub const INTERRUPT: Self = Self(2);
     /// SIGKILL, which cannot be caught.
     pub const KILL: Self = Self(9);
-    /// SIGPIPE: it wrote where nobody reads.
+    /// SIGPIPE: it wrote to a pipe that has no reader.
     pub const PIPE: Self = Self(13);
     /// SIGQUIT.
     pub const QUIT: Self = Self(3);
-    /// SIGSEGV: it used memory that it does not have.
+    /// SIGSEGV: an invalid memory access.
     pub const SEGMENTATION_FAULT: Self = Self(11);
-    /// SIGTERM: the process is asked to end.
+    /// SIGTERM: a request to terminate.
     pub const TERMINATE: Self = Self(15);
 }
 
-/// Those whose numbers differ.
+/// Signals whose numbers differ.
 #[cfg(unix)]
 impl ProcessSignal {
-    /// SIGCONT: it goes on.
+    /// SIGCONT: it continues.
     pub const CONTINUE: Self = Self(libc::SIGCONT);
-    /// SIGSTOP: it is held.
+    /// SIGSTOP: it is stopped.
     pub const STOP: Self = Self(libc::SIGSTOP);
     /// SIGUSR1.
     pub const USER1: Self = Self(libc::SIGUSR1);
     /// SIGUSR2.
     pub const USER2: Self = Self(libc::SIGUSR2);
-    /// SIGWINCH: its terminal has another size.
+    /// SIGWINCH: its terminal's size changed.
     pub const WINDOW_CHANGE: Self = Self(libc::SIGWINCH);
 }
 
@@ -139,7 +139,7 @@ impl ProcessSignal {
     }
 }
 
-/// SIGCHLD, SIGUSR1, SIGUSR2 and SIGWINCH; those of Linux where there are none.
+/// SIGCHLD, SIGUSR1, SIGUSR2 and SIGWINCH; Linux's numbers on systems without them.
 #[cfg(unix)]
 const NUMBERS_THAT_DIFFER: [i32; 4] = [libc::SIGCHLD, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
 #[cfg(not(unix))]

@@ -1,36 +1,36 @@
-//! What a poll reports: of which source, and what it is ready for.
+//! What a poll reports.
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-/// What a source can do without waiting; a set of flags.
+/// What a source can do without blocking; a set of flags.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub struct Ready(u8);
 
 impl Ready {
     /// The descriptor has failed; `Stream::take_error` says why.
     pub const ERROR: Self = Self(8);
-    /// Nothing; a source woken with it was queued by itself.
+    /// Nothing: the source was called because it had queued itself.
     pub const NONE: Self = Self(0);
     /// There may be bytes to read, or connections to accept.
     pub const READABLE: Self = Self(1);
-    /// The peer has ended its stream: whatever is read last, the end follows.
+    /// The peer has ended its stream: after the last bytes, the end is read.
     pub const READ_CLOSED: Self = Self(4);
     /// There is room to write.
     pub const WRITABLE: Self = Self(2);
 
-    /// Whether all flags of `other` are set.
+    /// Returns whether all flags of `other` are set.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// These flags but for those of `other`.
+    /// These flags except those of `other`.
     pub(crate) const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// Whether any flag of `other` is set.
+    /// Returns whether any flag of `other` is set.
     #[must_use]
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -64,21 +64,21 @@ impl fmt::Debug for Ready {
     }
 }
 
-/// Names a source in the reactor's table; stale ones reach nobody, since the generation is part of it.
+/// Identifies a source in the reactor's table. A stale token matches no source, because it includes a generation.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Token(usize);
 
-/// Half of the bits for the place in the table, half for the generation.
+/// Half of the bits are the index in the table, half the generation.
 const INDEX_BITS: u32 = usize::BITS / 2;
 const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
 
 impl Token {
     pub(crate) const fn new(generation: u32, index: usize) -> Self {
-        // The upper half of the generations is left out: with its highest a token could equal the one kept for the waker.
+        // Generations with the highest bit are left out, so that no token equals the one reserved for the waker.
         Self((generation as usize & (INDEX_MASK >> 1)) << INDEX_BITS | index)
     }
 
-    /// The token as the number that the system's poll hands back.
+    /// The token as a number, as passed to the system's poll.
     #[must_use]
     pub const fn to_usize(self) -> usize {
         self.0

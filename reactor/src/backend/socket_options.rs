@@ -1,13 +1,13 @@
-//! What can be set for a TCP socket before it is connected.
+//! Options of a TCP socket that are set before it is connected.
 
 use std::time::Duration;
 
-/// What the system is told about a TCP socket when it is opened; what is `None` stays as the system has it.
+/// Options of a TCP socket, set when it is opened; `None` leaves the system's default.
 ///
-/// For a port it goes for each connection that is accepted. Whoever asks for nothing pays nothing: no system call is made. In a
-/// simulated world they are taken and have no effect. Source: socket(7), tcp(7), ip(7).
+/// For a port they apply to each accepted connection. Options that are not set cost no system call. A simulated world accepts
+/// them and ignores them. Source: socket(7), tcp(7), ip(7).
 ///
-/// What the system refuses is an error of the port or of the attempt to connect, which names the option.
+/// If the system refuses an option, listening or connecting fails with an error that names it.
 ///
 /// # Examples
 /// ```
@@ -21,32 +21,33 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
 pub struct SocketOptions {
-    /// Probes of a peer that says nothing; none unless set.
+    /// Keepalive probes of a silent peer; default `None`.
     #[doc(alias = "SO_KEEPALIVE")]
     pub keepalive: Option<Keepalive>,
-    /// How long bytes may stay unacknowledged before the connection is lost, in whole milliseconds (Linux; elsewhere `Unsupported`).
+    /// How long bytes may stay unacknowledged before the connection is lost, in whole milliseconds (Linux; elsewhere
+    /// `Unsupported`).
     #[doc(alias = "TCP_USER_TIMEOUT")]
     pub user_timeout: Option<Duration>,
-    /// The type of service, or traffic class: the byte in each packet's header that networks may rank it by.
+    /// The type of service or traffic class: the byte in each packet's header that networks may use for prioritization.
     #[doc(alias = "IP_TOS")]
     pub tos: Option<u8>,
-    /// How many bytes the system keeps that are to be sent. Linux doubles it, for its own needs.
+    /// The size of the system's send buffer in bytes. Linux doubles it for its own overhead.
     #[doc(alias = "SO_SNDBUF")]
     pub send_buffer: Option<usize>,
-    /// How many bytes the system keeps that were received, likewise.
+    /// The size of the system's receive buffer in bytes, likewise.
     #[doc(alias = "SO_RCVBUF")]
     pub receive_buffer: Option<usize>,
 }
 
-/// How a peer that says nothing is probed, so that one that is gone is noticed.
+/// How a silent peer is probed, so that a dead connection is noticed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
 pub struct Keepalive {
-    /// The silence before the first probe, in whole seconds; two hours unless set.
+    /// The silence before the first probe, in whole seconds; default two hours.
     pub idle: Duration,
-    /// The time from one probe to the next, in whole seconds; 75 s unless set.
+    /// The time between probes, in whole seconds; default 75 s.
     pub interval: Duration,
-    /// How many probes stay unanswered before the connection is lost; 9 unless set.
+    /// The number of unanswered probes after which the connection is lost; default 9.
     pub retries: u32,
 }
 

@@ -1,10 +1,10 @@
-//! What ends a poll, and what it has found.
+//! Waking a poll, and its results.
 
 use super::readiness::{Ready, Token};
 
 /// Ends a [`Backend::poll`](super::Backend::poll) from another thread.
 pub trait Wake: Send + Sync {
-    /// Makes the poll that is waiting now, or else the next one, return at once.
+    /// Makes the current poll, or else the next one, return at once.
     fn wake(&self);
 }
 
@@ -14,17 +14,17 @@ pub trait Wake: Send + Sync {
 pub enum Signal {
     /// SIGCHLD: a child process has ended, or stopped.
     Child,
-    /// SIGHUP: the terminal was closed; to a daemon, by convention, that it is to read its configuration again.
+    /// SIGHUP: the terminal was closed; for a daemon, by convention, a request to reload its configuration.
     Hangup,
     /// SIGINT, as from Ctrl-C.
     Interrupt,
     /// SIGTERM, as from a service manager.
     Terminate,
-    /// SIGUSR1: what the program says.
+    /// SIGUSR1: defined by the program.
     User1,
-    /// SIGUSR2: what the program says.
+    /// SIGUSR2: defined by the program.
     User2,
-    /// SIGWINCH: the terminal has another size.
+    /// SIGWINCH: the terminal's size changed.
     WindowChange,
 }
 
@@ -32,17 +32,17 @@ impl Signal {
     pub(crate) const ALL: [Self; 7] =
         [Self::Child, Self::Hangup, Self::Interrupt, Self::Terminate, Self::User1, Self::User2, Self::WindowChange];
 
-    /// Whether it asks the program to end, which a reactor that runs does gracefully.
+    /// Returns whether it asks the program to stop, which a running reactor does gracefully.
     pub(crate) const fn asks_to_stop(self) -> bool {
         matches!(self, Self::Interrupt | Self::Terminate)
     }
 }
 
-/// What a [`Backend::poll`](super::Backend::poll) found.
+/// The results of a [`Backend::poll`](super::Backend::poll).
 #[derive(Debug, Default)]
 pub struct Wakeups {
     /// Sources and what they are ready for.
     pub ready: Vec<(Token, Ready)>,
-    /// Signals that came since the last poll.
+    /// Signals that arrived since the last poll.
     pub signals: Vec<Signal>,
 }

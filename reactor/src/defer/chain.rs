@@ -1,15 +1,14 @@
-//! The links of a chain of callbacks, and how a result goes along them.
+//! The links of a chain of callbacks, and how a result moves along them.
 //!
 //! What is one Deferred in Twisted is a [`Chain`] here: a list of [`Link`]s, one for each callback, each with the type of the
-//! result that arrives at it. What is guaranteed:
+//! result that arrives at it. Guarantees:
 //!
-//! - A chain fires once. What fires it later is dropped.
+//! - A chain fires once. Later attempts are dropped.
 //! - A result arrives at one link after the other, in the order in which callbacks were added, and is taken once.
 //! - While a callback's Deferred has no result, or the chain is paused, the result stays where it is.
-//! - A result goes from link to link in a loop ([`run`]), never by recursion, so that a chain may have any length. For the same
-//!   reason no chain is dropped with callbacks in it: its firer fires it, even by being dropped, and the last handle that
-//!   is dropped ends a pause.
-//! - A panic in a callback is an error for the next one, and a panic in what is dropped is reported.
+//! - A result moves from link to link in a loop ([`run`]), never by recursion, so a chain can have any length. For the same
+//!   reason no chain is dropped with callbacks in it: dropping the firer fires it, and dropping the last handle ends a pause.
+//! - A panic in a callback is an error for the next one; a panic in the drop of a value is reported.
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -25,12 +24,12 @@ use super::settled::Settled;
 use crate::panic::catch;
 use crate::report::{drop_quietly, report_error};
 
-/// What a dropped result is called in a report: dropping it may panic, which must not keep others from their results.
+/// The name of a dropped result in a report. Dropping it may panic, which must not keep other results from arriving.
 const RESULT: &str = "the result of a Deferred";
 
 pub(super) type Outcome<T> = Result<Parcel<T>, Failure>;
 
-/// What a callback makes of a result: the next result, or a Deferred to wait for.
+/// What a callback returns: the next result, or a Deferred to wait for.
 pub(super) enum Answer<T: 'static> {
     Later(Deferred<T>),
     Now(Outcome<T>),
@@ -45,12 +44,12 @@ impl<T: 'static> From<Settled<T>> for Answer<T> {
     }
 }
 
-/// Takes a result and gives the link that it has arrived at.
+/// Takes a result and returns the link it has arrived at.
 type Continuation<T> = Box<dyn FnOnce(Outcome<T>) -> Option<Rc<dyn Hop>>>;
 
-/// A link of any type, which may have a result to hand on.
+/// A link of any type, which may have a result to pass on.
 pub(super) trait Hop {
-    /// Hands on the result, if there is one and the chain is not paused, and gives the link that has it now.
+    /// Passes on the result, if there is one and the chain is not paused, and returns the link that has it now.
     fn hop(self: Rc<Self>) -> Option<Rc<dyn Hop>>;
 
     /// Fires the chain with an error; for the first link only.
@@ -60,20 +59,20 @@ pub(super) trait Hop {
     fn cancel(self: Rc<Self>);
 }
 
-/// Takes a result along its chain, and along those that wait for it, as far as it goes.
+/// Moves a result along its chain, and along the chains that wait for it, as far as possible.
 pub(super) fn run(mut link: Option<Rc<dyn Hop>>) {
     while let Some(next) = link {
         link = next.hop();
     }
 }
 
-/// What the links of one chain share.
+/// State shared by the links of one chain.
 pub(super) struct Chain {
     made: &'static Location<'static>,
     called: Cell<bool>,
     cancelling: Cell<bool>,
     paused: Cell<u32>,
-    /// How many handles there are that can end a pause.
+    /// The number of handles that can end a pause.
     handles: Cell<usize>,
     first: RefCell<Option<Weak<dyn Hop>>>,
     /// The chain of the Deferred that a callback of this one returned.
@@ -131,13 +130,13 @@ impl Chain {
     pub(super) fn remove_handle(&self) {
         self.handles.set(self.handles.get() - 1);
         if self.handles.get() == 0 && self.paused() {
-            // Nothing is left that could end the pause, and the chain would never go on.
+            // No handle is left to end the pause, so the chain would never continue.
             self.paused.set(1);
             self.unpause();
         }
     }
 
-    /// Cancels this chain, or the innermost of those that it waits for.
+    /// Cancels this chain, or the innermost chain that it waits for.
     pub(super) fn cancel(self: &Rc<Self>) {
         let mut chain = Rc::clone(self);
         while chain.called() {
@@ -158,7 +157,7 @@ impl Chain {
 
     fn report(&self, failure: &Failure) {
         if matches!(failure.downcast_ref(), Some(DeferredError::Abandoned)) {
-            // To be expected when a reactor stops while work is under way.
+            // Expected when a reactor stops while work is under way.
             log::debug!("the Deferred made at {} was abandoned", self.made);
         } else {
             report_error("Deferred", format_args!("unhandled error in the Deferred made at {}: {failure}", self.made));
@@ -166,31 +165,31 @@ impl Chain {
     }
 }
 
-/// One link: where a result of type `T` arrives, and what is to be done with it.
+/// One link: where a result of type `T` arrives, and where it goes from there.
 pub(super) struct Link<T: 'static> {
     chain: Rc<Chain>,
     outcome: RefCell<Option<Outcome<T>>>,
     next: RefCell<Next<T>>,
     canceller: RefCell<Option<Canceller<T>>>,
-    /// Its Deferred is cancelled when it is dropped before it has fired, even if it was not awaited: it waits in a queue, whose
-    /// next value must not go to nobody.
+    /// Whether its Deferred is cancelled when dropped before it has fired, even if it was not awaited. That is so for a wait in a
+    /// queue, whose next value would otherwise be lost.
     lapses: bool,
 }
 
 pub(super) type Canceller<T> = Box<dyn FnOnce(Rc<Link<T>>)>;
 
-/// Who takes the result of a link.
+/// Where the result of a link goes.
 enum Next<T: 'static> {
-    /// A future, which is to be woken.
+    /// To a future, which is woken.
     Awaited(Option<Waker>),
     Callback(Continuation<T>),
-    /// Nobody any more; an error is logged.
+    /// To nobody any more; an error is logged.
     Detached,
-    /// Nobody yet: the Deferred is held, and a callback may still be added.
+    /// To nobody yet: the Deferred is held, and a callback may still be added.
     Held,
-    /// Nobody, and an error is not logged.
+    /// To nobody; an error is not logged.
     Ignored,
-    /// Somebody has taken it.
+    /// It was already taken.
     Taken,
 }
 
@@ -223,12 +222,12 @@ impl<T: 'static> Link<T> {
         run(Some(self));
     }
 
-    /// Adds a callback and gives the link where its result arrives. If the result is here, the callback runs now.
+    /// Adds a callback and returns the link where its result arrives. If this link's result is here, the callback runs now.
     pub(super) fn then<U: 'static>(self: &Rc<Self>, callback: impl FnOnce(Outcome<T>) -> Answer<U> + 'static) -> Rc<Link<U>> {
         self.followed_by(Link::following(Rc::clone(&self.chain), false), callback)
     }
 
-    /// As [`then`](Self::then), for callbacks of our own: the new link lapses if this one does.
+    /// As [`then`](Self::then), for internal callbacks: the new link lapses if this one does.
     pub(super) fn pass(self: &Rc<Self>, filter: impl FnOnce(Outcome<T>) -> Outcome<T> + 'static) -> Rc<Self> {
         self.followed_by(Self::following(Rc::clone(&self.chain), self.lapses), |outcome| Answer::Now(filter(outcome)))
     }
@@ -248,7 +247,7 @@ impl<T: 'static> Link<T> {
         next
     }
 
-    /// Has the result of this link arrive at a link of another chain, which then waits for this one.
+    /// Makes the result of this link arrive at a link of another chain, which then waits for this one.
     pub(super) fn feed(self: &Rc<Self>, target: Rc<Self>) -> Option<Rc<dyn Hop>> {
         target.chain.waiting_for.replace(Some(Rc::clone(&self.chain)));
         self.next.replace(Next::Callback(Box::new(move |outcome| {
@@ -282,11 +281,11 @@ impl<T: 'static> Link<T> {
     /// Wakes a future once the result is here.
     pub(super) fn await_with(self: &Rc<Self>, waker: &Waker) {
         self.next.replace(Next::Awaited(Some(waker.clone())));
-        // The result may be here already, and wait for the end of a pause.
+        // The result may already be here, waiting for the end of a pause.
         run(Some(Rc::clone(self) as Rc<dyn Hop>));
     }
 
-    /// The Deferred was dropped. If it was awaited it is cancelled, as futures are by being dropped.
+    /// The Deferred was dropped. If it was awaited it is cancelled, as dropped futures are.
     pub(super) fn detach(self: &Rc<Self>) {
         let next = mem::replace(&mut *self.next.borrow_mut(), Next::Taken);
         match next {
@@ -300,7 +299,7 @@ impl<T: 'static> Link<T> {
         }
     }
 
-    /// Nobody wants the result: the chain is cancelled, and a value that is here already goes back to where it came from.
+    /// Nobody wants the result: cancels the chain, and returns a value that is already here to its origin.
     pub(super) fn ignore(self: &Rc<Self>) {
         self.next.replace(Next::Ignored);
         self.chain.cancel();

@@ -1,4 +1,4 @@
-//! The side of a Deferred that waits for it.
+//! The receiving side of a Deferred.
 
 use std::fmt;
 use std::future::Future;
@@ -16,20 +16,20 @@ use super::parcel::Parcel;
 use super::settled::{CallbackResult, Settled};
 use crate::reactor::Reactor;
 
-/// A result that is to come: takes callbacks and errbacks, and is a future.
+/// A result that will arrive later: takes callbacks and errbacks, and is a future.
 ///
-/// A result goes along the chain in the order in which callbacks were added, as a value or as an error. If a callback
-/// returns `Err` or panics, the result is an error, which skips all callbacks up to the next errback; if an errback returns
-/// `Ok`, it is a value again. If a callback returns a Deferred, the chain waits for that Deferred's result and goes on with it.
-/// Chains may have any length; nothing recurses.
+/// A result goes along the chain in the order in which callbacks were added, as a value or as an error. If a callback returns
+/// `Err` or panics, the result becomes an error, which skips all callbacks up to the next errback; if an errback returns `Ok`, it
+/// becomes a value again. If a callback returns a Deferred, the chain waits for that Deferred and continues with its result.
+/// Chains can have any length; nothing recurses.
 ///
-/// Callbacks run inside [`Firer::callback`], or at once inside [`add_callback`](Self::add_callback) if the result is
-/// here already, as in Twisted. (That no method calls back before it returns is a rule of transports, not of Deferreds.)
+/// Callbacks run inside [`Firer::callback`], or immediately inside [`add_callback`](Self::add_callback) if the result is already
+/// here, as in Twisted. (That no method calls a callback before it returns is a rule of transports, not of Deferreds.)
 ///
-/// When a Deferred is dropped, its chain goes on with nobody to take the result ([`detach`](Self::detach) says that this is
-/// meant), and an error that nobody handled is logged with the place where the Deferred was made. If it has been awaited and is
-/// dropped before it has fired, it is cancelled, as futures are. If it has fired by then but its task has not run, a value
-/// that came from a [`DeferredQueue`](super::DeferredQueue) goes back to it, and any other is dropped.
+/// When a Deferred is dropped, its chain continues without a receiver ([`detach`](Self::detach) makes that explicit), and an
+/// unhandled error is logged with the location where the Deferred was made. If it has been awaited and is dropped before it
+/// fires, it is cancelled, as futures are. If it has fired by then but its task has not run, a value from a
+/// [`DeferredQueue`](super::DeferredQueue) goes back to the queue, and any other value is dropped.
 ///
 /// # Examples
 /// ```
@@ -50,15 +50,15 @@ pub struct Deferred<T: 'static> {
 }
 
 impl<T: 'static> Deferred<T> {
-    /// Makes a Deferred and what fires it.
+    /// Makes a Deferred and its firer.
     #[track_caller]
     pub fn new() -> (Self, Firer<T>) {
         Self::make(Link::first(Location::caller(), None, false))
     }
 
-    /// Makes a Deferred whose work `canceller` ends when it is cancelled.
+    /// Makes a Deferred that calls `canceller` when it is cancelled, to end its work.
     ///
-    /// `canceller` is called at most once, by [`cancel`](Self::cancel), unless the Deferred has fired. It may use the
+    /// `canceller` is called at most once, by [`cancel`](Self::cancel), and not after the Deferred has fired. It may use the
     /// firer it is given; if it does not, the Deferred fails with [`DeferredError::Cancelled`]. A panic in it is logged.
     #[doc(alias = "canceller")]
     #[track_caller]
@@ -66,7 +66,7 @@ impl<T: 'static> Deferred<T> {
         Self::make(Link::first(Location::caller(), Some(Box::new(|link| canceller(Firer::new(link)))), false))
     }
 
-    /// As [`with_canceller`](Self::with_canceller), and cancelled as well if it is dropped before it has fired.
+    /// As [`with_canceller`](Self::with_canceller), but also cancelled if it is dropped before it has fired.
     #[track_caller]
     pub(super) fn lapsing(leave: impl FnOnce() + 'static) -> (Self, Firer<T>) {
         Self::make(Link::first(Location::caller(), Some(Box::new(|_| leave())), true))
@@ -106,7 +106,7 @@ impl<T: 'static> Deferred<T> {
         })
     }
 
-    /// Adds both, one of which is called: `errback` does not get the errors of `callback`.
+    /// Adds both, of which one is called: `errback` does not get the errors of `callback`.
     #[doc(alias = "addCallbacks")]
     pub fn add_callbacks<R, S>(
         self,
@@ -123,7 +123,7 @@ impl<T: 'static> Deferred<T> {
         })
     }
 
-    /// Adds a callback for the result, whether it is a value or an error.
+    /// Adds a callback for the result, be it a value or an error.
     #[doc(alias = "addBoth")]
     pub fn add_both<R: CallbackResult>(self, callback: impl FnOnce(Result<T, Failure>) -> R + 'static) -> Deferred<R::Value> {
         self.then(move |result| callback(result).settle())
@@ -133,7 +133,7 @@ impl<T: 'static> Deferred<T> {
         self.answer(move |outcome| callback(outcome.and_then(Parcel::take)).into())
     }
 
-    /// Adds a callback that may hand a value on without taking it out of its parcel.
+    /// Adds a callback that may pass on a value without taking it out of its parcel.
     pub(super) fn answer<U: 'static>(self, callback: impl FnOnce(Outcome<T>) -> Answer<U> + 'static) -> Deferred<U> {
         Deferred { link: self.link.then(callback), handle: self.handle.clone() }
     }
@@ -144,16 +144,16 @@ impl<T: 'static> Deferred<T> {
         self.hand_to(move |outcome| other.fire_outcome(outcome));
     }
 
-    /// Cancels it if it has no result within `timeout`; the error is then [`DeferredError::TimedOut`].
+    /// Cancels it if it has no result within `timeout`. The error is then [`DeferredError::TimedOut`].
     ///
-    /// If the canceller, or a callback added before this, gives another result, that one counts.
+    /// If the canceller, or a callback added before this call, produces another result, that one stays.
     #[doc(alias = "addTimeout")]
     #[track_caller]
     pub fn add_timeout(self, timeout: Duration, reactor: &Reactor) -> Self {
         let handle = self.handle();
         let timer = reactor.call_later(timeout, move || handle.cancel());
         let link = self.link.pass(move |outcome| {
-            // A timer that is no longer active is what has cancelled the Deferred.
+            // If the timer is no longer active, it was the timer that cancelled the Deferred.
             let in_time = timer.cancel().is_ok();
             match outcome {
                 Err(failure) if failure.is_cancelled() && !in_time => Err(Failure::new(DeferredError::TimedOut(timeout))),
@@ -163,15 +163,14 @@ impl<T: 'static> Deferred<T> {
         Self { link, handle: self.handle.clone() }
     }
 
-    /// Cancels the work behind it: calls the canceller, and unless that has fired it, fails with [`DeferredError::Cancelled`].
+    /// Cancels the work: calls the canceller, and if that does not fire the Deferred, fails it with [`DeferredError::Cancelled`].
     ///
-    /// Once the Deferred has fired this does nothing, except that a Deferred which a callback has returned, and which has no
-    /// result yet, is cancelled.
+    /// Once the Deferred has fired this does nothing, except that it cancels an unfinished Deferred that a callback has returned.
     pub fn cancel(&self) {
         self.handle.cancel();
     }
 
-    /// Holds the result where it is until [`unpause`](Self::unpause) was called as often.
+    /// Holds the result where it is until [`unpause`](Self::unpause) has been called equally often.
     pub fn pause(&self) {
         self.handle.pause();
     }
@@ -181,25 +180,25 @@ impl<T: 'static> Deferred<T> {
         self.handle.unpause();
     }
 
-    /// Whether it has fired; callbacks may still be waiting for a Deferred that one of them returned.
+    /// Returns whether it has fired; callbacks may still be waiting for a Deferred that one of them returned.
     #[must_use]
     pub fn is_called(&self) -> bool {
         self.handle.is_called()
     }
 
-    /// A handle with which to cancel or pause it after the Deferred itself was given away.
+    /// A handle to cancel or pause it after the Deferred itself has been moved elsewhere.
     #[must_use]
     pub fn handle(&self) -> DeferredHandle {
         self.handle.clone()
     }
 
-    /// Lets the chain go on with nobody to take its result; an error is logged.
+    /// Lets the chain continue without a receiver; an error is logged.
     pub fn detach(self) {}
 
-    /// Takes the result if it is here, and otherwise gives the Deferred back. Mostly for tests.
+    /// Takes the result if it is here, and otherwise returns the Deferred. Mostly for tests.
     ///
     /// # Errors
-    /// The Deferred itself, when it has no result yet.
+    /// The Deferred itself, if it has no result yet.
     #[doc(alias = "successResultOf")]
     #[doc(alias = "failureResultOf")]
     #[doc(alias = "assertNoResult")]
@@ -207,7 +206,7 @@ impl<T: 'static> Deferred<T> {
         self.link.take().map(|outcome| outcome.and_then(Parcel::take)).ok_or(self)
     }
 
-    /// Hands the result to `receiver`, at the end of the chain.
+    /// Passes the result to `receiver`, at the end of the chain.
     pub(super) fn hand_to(self, receiver: impl FnOnce(Outcome<T>) + 'static) {
         let told = self.answer(move |outcome| {
             receiver(outcome);
@@ -216,15 +215,15 @@ impl<T: 'static> Deferred<T> {
         told.detach();
     }
 
-    /// Cancels it; nobody wants its result any more, not even an error.
+    /// Cancels it and drops its result, even an error.
     pub(super) fn ignore(self) {
         self.link.ignore();
     }
 
-    /// Lets the result arrive at a link of another chain.
+    /// Makes the result arrive at a link of another chain.
     pub(super) fn feed(self, target: Rc<Link<T>>) -> Option<Rc<dyn Hop>> {
         let next = self.link.feed(target);
-        // Dropping the handle may end a pause, and so hand the result on already: then the caller finds nothing to do.
+        // Dropping the handle may end a pause and so pass the result on already: then the caller finds nothing to do.
         drop(self);
         next
     }
@@ -257,7 +256,7 @@ impl<T: 'static> fmt::Debug for Deferred<T> {
     }
 }
 
-/// Cancels or pauses a [`Deferred`] that somebody else holds; a cheap handle.
+/// Cancels or pauses a [`Deferred`] that is held elsewhere; a cheap handle.
 pub struct DeferredHandle(Rc<Chain>);
 
 impl DeferredHandle {
@@ -266,22 +265,22 @@ impl DeferredHandle {
         Self(chain)
     }
 
-    /// As [`Deferred::cancel`].
+    /// See [`Deferred::cancel`].
     pub fn cancel(&self) {
         self.0.cancel();
     }
 
-    /// As [`Deferred::pause`].
+    /// See [`Deferred::pause`].
     pub fn pause(&self) {
         self.0.pause();
     }
 
-    /// As [`Deferred::unpause`].
+    /// See [`Deferred::unpause`].
     pub fn unpause(&self) {
         self.0.unpause();
     }
 
-    /// As [`Deferred::is_called`].
+    /// See [`Deferred::is_called`].
     #[must_use]
     pub fn is_called(&self) -> bool {
         self.0.called()

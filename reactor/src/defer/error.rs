@@ -1,4 +1,4 @@
-//! Errors of a Deferred itself, as opposed to those of the work behind it.
+//! Errors of Deferreds themselves, as opposed to errors of their work.
 
 use std::error::Error;
 use std::fmt;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use super::failure::Failure;
 
-/// Why a Deferred failed, when the work behind it has not.
+/// Why a Deferred failed although its work did not.
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DeferredError {
-    /// Its [`Firer`](super::Firer) was dropped, so that it could never fire: a bug, or the reactor has stopped.
+    /// Its [`Firer`](super::Firer) was dropped, so it can never fire: a bug, or the reactor has stopped.
     Abandoned,
-    /// It was cancelled before it had fired.
+    /// It was cancelled before it fired.
     #[doc(alias = "ConnectingCancelledError")]
     #[doc(alias = "CancelledError")]
     Cancelled,
-    /// Its result was taken before; it was awaited again after it had given its result.
+    /// Its result was already taken: it was awaited again after it had completed.
     Taken,
-    /// It did not fire within this time; see [`Deferred::add_timeout`](super::Deferred::add_timeout).
+    /// It did not fire within this time: see [`Deferred::add_timeout`](super::Deferred::add_timeout).
     #[doc(alias = "TimeoutError")]
     TimedOut(Duration),
 }
@@ -38,11 +38,11 @@ crate::debug_as_display!(DeferredError);
 
 impl Error for DeferredError {}
 
-/// Which of several Deferreds failed first, and why; see [`gather_results`](super::gather_results).
+/// The first error of several Deferreds: see [`gather_results`](super::gather_results).
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct FirstError {
-    /// Its place in the list, from 0.
+    /// The Deferred's place in the list, from 0.
     pub index: usize,
     /// Its error.
     pub failure: Failure,
@@ -62,7 +62,7 @@ impl Error for FirstError {
     }
 }
 
-/// All of several Deferreds failed; see [`race`](super::race).
+/// All of several Deferreds failed: see [`race`](super::race).
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct FailureGroup {
@@ -81,11 +81,11 @@ crate::debug_as_display!(FailureGroup);
 
 impl Error for FailureGroup {}
 
-/// A [`DeferredQueue`](super::DeferredQueue) is at one of its bounds.
+/// A [`DeferredQueue`](super::DeferredQueue) has reached a limit.
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum QueueError {
-    /// `put` found as many values waiting as the queue may hold. Wait for a `get`, or make the bound larger.
+    /// `put` found the queue full. Wait for a `get`, or raise the limit.
     #[doc(alias = "QueueOverflow")]
     Overflow,
     /// `get` found as many others waiting for a value as the queue allows.

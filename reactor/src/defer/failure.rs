@@ -1,4 +1,4 @@
-//! An error on its way along a chain.
+//! An error in a chain of callbacks.
 
 use std::error::Error;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::rc::Rc;
 use super::error::DeferredError;
 use crate::escaped::Escaped;
 
-/// An error that errbacks are given; cheap to clone.
+/// An error as passed to errbacks; cheap to clone.
 ///
-/// It is an error itself, so that `deferred.await?` works wherever errors are boxed; boxed and made a `Failure` again,
-/// it is the same as before. Its text is the error's, [`Escaped`].
+/// It is itself an error, so `deferred.await?` works wherever errors are boxed. Boxed and converted back to a `Failure` it is the
+/// same as before. It displays its error, [`Escaped`].
 ///
 /// # Examples
 /// ```
@@ -30,13 +30,13 @@ impl Failure {
         Self::from(error.into())
     }
 
-    /// Whether the error is of type `E`.
+    /// Returns whether the error is of type `E`.
     #[must_use]
     pub fn check<E: Error + 'static>(&self) -> bool {
         self.0.is::<E>()
     }
 
-    /// Gives the failure if its error is of type `E`; with `?`, hands on any other.
+    /// Returns the failure if its error is of type `E`; with `?`, any other error propagates.
     ///
     /// # Errors
     /// The failure itself, if its error is of another type.
@@ -44,7 +44,7 @@ impl Failure {
         if self.check::<E>() { Ok(self) } else { Err(self) }
     }
 
-    /// The error if it is of type `E`.
+    /// The error, if it is of type `E`.
     #[must_use]
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
         self.0.downcast_ref()
@@ -56,13 +56,13 @@ impl Failure {
         &*self.0
     }
 
-    /// The error, shared.
+    /// The error, as a shared pointer.
     #[must_use]
     pub fn into_error(self) -> Rc<dyn Error> {
         self.0
     }
 
-    /// Whether this is [`DeferredError::Cancelled`].
+    /// Returns whether this is [`DeferredError::Cancelled`].
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self.downcast_ref(), Some(DeferredError::Cancelled))

@@ -1,4 +1,4 @@
-//! The side of a Deferred that fires it.
+//! The firing side of a Deferred.
 
 use std::error::Error;
 use std::fmt;
@@ -9,13 +9,13 @@ use super::error::DeferredError;
 use super::failure::Failure;
 use super::parcel::Parcel;
 
-/// Fires a [`Deferred`](super::Deferred), once: the side of whoever does the work.
+/// Fires a [`Deferred`](super::Deferred), once: the side that does the work.
 ///
-/// In Twisted both sides are the same object. Here [`callback`](Self::callback) and [`errback`](Self::errback) consume the
-/// firer, so that nobody can fire twice; and if a firer is dropped unused, the Deferred fails with
-/// [`DeferredError::Abandoned`] rather than wait for ever.
+/// In Twisted both sides are the same object. Here [`callback`](Self::callback) and [`errback`](Self::errback) consume the firer,
+/// so it cannot fire twice. If a firer is dropped unused, the Deferred fails with [`DeferredError::Abandoned`] instead of waiting
+/// forever.
 ///
-/// The callbacks of the Deferred run before either method returns. Do not fire while you hold a borrow of a `RefCell` that they
+/// The callbacks of the Deferred run before either method returns. Do not fire while holding a borrow of a `RefCell` that they
 /// may need: take the firer out of your state first.
 ///
 /// # Examples
@@ -34,12 +34,12 @@ impl<T: 'static> Firer<T> {
         Self(link)
     }
 
-    /// Fires the Deferred with a value. If it was cancelled meanwhile, the value is dropped.
+    /// Fires the Deferred with a value; drops the value if the Deferred was cancelled.
     pub fn callback(self, value: T) {
         self.fire(Ok(value));
     }
 
-    /// Fires the Deferred with an error. If it was cancelled meanwhile, the error is dropped.
+    /// Fires the Deferred with an error; drops the error if the Deferred was cancelled.
     pub fn errback(self, error: impl Into<Box<dyn Error>>) {
         self.fire(Err(Failure::new(error)));
     }
@@ -49,12 +49,12 @@ impl<T: 'static> Firer<T> {
         self.fire_outcome(result.map(Parcel::new));
     }
 
-    /// Fires the Deferred with a value that may have to go back to where it came from.
+    /// Fires the Deferred with a value that may have to return to its origin.
     pub(super) fn fire_outcome(self, outcome: Outcome<T>) {
         Rc::clone(&self.0).fire(outcome);
     }
 
-    /// Whether the Deferred has fired already, which means that it was cancelled: work for it may be left.
+    /// Returns whether the Deferred has already fired, which means it was cancelled: remaining work can be skipped.
     #[must_use]
     pub fn is_called(&self) -> bool {
         self.0.chain().called()
@@ -63,7 +63,7 @@ impl<T: 'static> Firer<T> {
 
 impl<T: 'static> Drop for Firer<T> {
     fn drop(&mut self) {
-        // A canceller that drops the firer leaves the error to `cancel`.
+        // If a canceller drops the firer, `cancel` sets the error.
         if !self.is_called() && !self.0.chain().cancelling() {
             Rc::clone(&self.0).fire(Err(Failure::new(DeferredError::Abandoned)));
         }

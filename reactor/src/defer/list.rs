@@ -1,4 +1,4 @@
-//! One Deferred of several.
+//! Combinations of several Deferreds.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -11,17 +11,17 @@ use super::failure::Failure;
 use super::firer::Firer;
 use super::parcel::Parcel;
 
-/// What is wanted of several Deferreds.
+/// How several Deferreds are combined.
 struct Wanted<T: 'static, R, U> {
-    /// Keeps a result for the end, or ends the wait with the outcome of the whole.
+    /// Either keeps a result for the end, or ends the wait with the final outcome.
     judge: fn(usize, Outcome<T>) -> ControlFlow<Outcome<U>, R>,
-    /// Makes the outcome of the whole once all results were kept.
+    /// Makes the final outcome from all kept results.
     all: fn(Vec<R>) -> Outcome<U>,
-    /// At the end of the wait the others are cancelled, and their values not taken.
+    /// Whether, when the wait ends, the others are cancelled and their values not taken.
     first_wins: bool,
 }
 
-/// What was kept so far, and what is fired at the end; the firer is gone once it has been.
+/// The results so far, and the firer of the combination; the firer is taken when the wait ends.
 struct Collected<R, U: 'static> {
     results: Vec<Option<R>>,
     left: usize,
@@ -29,7 +29,7 @@ struct Collected<R, U: 'static> {
 }
 
 impl<R, U> Collected<R, U> {
-    /// Keeps a result; after the last one, gives the firer and all of them.
+    /// Keeps a result. After the last one, returns the firer and all results.
     fn keep(&mut self, index: usize, result: R) -> Option<(Firer<U>, Vec<R>)> {
         self.results[index] = Some(result);
         self.left -= 1;
@@ -41,10 +41,10 @@ impl<R, U> Collected<R, U> {
     }
 }
 
-/// Collects the results of `deferreds` into one Deferred, which fires once, and when it is cancelled cancels all of them.
+/// Combines `deferreds` into one Deferred, which fires once; cancelling it cancels all of them.
 ///
-/// Whatever is dropped or fired here is so outside of any borrow, since it may come back: a value goes back to its queue, where
-/// another may wait for it.
+/// Nothing is borrowed while values are dropped or firers fired, since that may lead back here: a value returns to its queue,
+/// where another of these Deferreds may wait for it.
 #[track_caller]
 fn collect<T: 'static, R: 'static, U: 'static>(
     deferreds: impl IntoIterator<Item = Deferred<T>>,
@@ -97,10 +97,10 @@ fn collect<T: 'static, R: 'static, U: 'static>(
     whole
 }
 
-/// Waits for all, and gives the result of each in the order of the list, errors among them.
+/// Waits for all, and returns the result of each in the order of the list, including errors.
 ///
-/// An empty list fires at once. Cancelled, it cancels all. This is Twisted's `DeferredList` with `consumeErrors`; for
-/// `fireOnOneErrback` there is [`gather_results`], for `fireOnOneCallback` [`race`].
+/// An empty list fires immediately. Cancelling the Deferred cancels all. This is Twisted's `DeferredList` with `consumeErrors`;
+/// for `fireOnOneErrback` use [`gather_results`], for `fireOnOneCallback` [`race`].
 ///
 /// # Examples
 /// ```
@@ -119,10 +119,11 @@ pub fn deferred_list<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>
     )
 }
 
-/// Waits for all to succeed, and gives their values in the order of the list; fails with the first error.
+/// Waits for all to succeed, and returns their values in the order of the list; fails with the first error.
 ///
-/// The error is a [`FirstError`], which says whose it is; later errors are only logged, at level debug, and values are dropped
-/// (those of a [`DeferredQueue`](super::DeferredQueue) go back to it). An empty list fires at once. Cancelled, it cancels all.
+/// The error is a [`FirstError`], which says which Deferred failed. Later errors are only logged, at level debug, and values are
+/// dropped (those of a [`DeferredQueue`](super::DeferredQueue) go back to it). An empty list fires immediately. Cancelling the
+/// Deferred cancels all.
 ///
 /// # Examples
 /// ```
@@ -146,9 +147,9 @@ fn all_values<T: 'static>(parcels: Vec<Parcel<T>>) -> Outcome<Vec<T>> {
     results.map(|results| results.into_iter().flatten().collect(), |values: Vec<T>| values.into_iter().map(Ok).collect())
 }
 
-/// Gives the first value and its place in the list, and cancels the others, whose values are not taken.
+/// Returns the first value and its place in the list, and cancels the others, whose values are not taken.
 ///
-/// If all fail, so does this, with a [`FailureGroup`]; an empty list fails at once. Cancelled, it cancels all.
+/// If all fail, it fails with a [`FailureGroup`]; an empty list fails immediately. Cancelling the Deferred cancels all.
 ///
 /// # Examples
 /// ```

@@ -9,7 +9,7 @@ use super::deferred::Deferred;
 use super::firer::Firer;
 use super::settled::CallbackResult;
 
-/// Lets a limited number in at a time, the others later, in the order in which they came; a cheap handle.
+/// A semaphore: grants a limited number of permits, in the order in which they were requested; a cheap handle.
 ///
 /// # Examples
 /// ```
@@ -24,28 +24,28 @@ use super::settled::CallbackResult;
 #[derive(Clone, Debug)]
 pub struct DeferredSemaphore(Rc<Permits>);
 
-/// Lets one in at a time: a [`DeferredSemaphore`] with one token; a cheap handle.
+/// A lock: a [`DeferredSemaphore`] with one permit; a cheap handle.
 #[derive(Clone, Debug)]
 pub struct DeferredLock(DeferredSemaphore);
 
-/// The right to be in; dropping it lets the next one in.
+/// A permit of a semaphore or lock; released when dropped.
 #[derive(Debug)]
 #[must_use = "dropped at once, it lets the next one in at once"]
 pub struct DeferredPermit(Rc<Permits>);
 
-/// The permits that are free, and who waits for one. Guaranteed: permits are given in the order in which they were asked for, and
-/// whoever leaves the queue before that is skipped.
+/// The free permits and the queue for them. Guarantee: permits are granted in the order of requests, and a request that has left
+/// the queue is skipped.
 struct Permits {
     tokens: Cell<usize>,
     limit: usize,
     waiting: RefCell<VecDeque<(u64, Firer<DeferredPermit>)>>,
     next_id: Cell<u64>,
-    /// Permits are being given out. One that is released meanwhile is given out by the same loop, so that nothing recurses.
+    /// Whether permits are being granted. One that is released meanwhile is granted by the same loop, so that nothing recurses.
     giving: Cell<bool>,
 }
 
 impl DeferredSemaphore {
-    /// Lets `tokens` in at a time; 0 is taken as 1.
+    /// Makes a semaphore with this many permits; 0 counts as 1.
     #[must_use]
     pub fn new(tokens: usize) -> Self {
         let limit = tokens.max(1);
@@ -58,9 +58,9 @@ impl DeferredSemaphore {
         }))
     }
 
-    /// Waits for its turn. Cancelled, or dropped before it has the permit, it leaves the queue.
+    /// Waits for a permit. If the Deferred is cancelled, or dropped before it has the permit, it leaves the queue.
     ///
-    /// The queue has no limit: the caller has to set one where there may be too many.
+    /// The queue has no limit: callers have to limit it where it could grow too long.
     #[track_caller]
     pub fn acquire(&self) -> Deferred<DeferredPermit> {
         let permits = &self.0;
@@ -77,7 +77,7 @@ impl DeferredSemaphore {
         deferred
     }
 
-    /// Waits for its turn, calls `function`, and lets the next one in once its result is here.
+    /// Waits for a permit, calls `function`, and releases the permit once its result is here.
     #[track_caller]
     pub fn run<R: CallbackResult>(&self, function: impl FnOnce() -> R + 'static) -> Deferred<R::Value> {
         self.acquire().add_callback(|permit| {
@@ -88,13 +88,13 @@ impl DeferredSemaphore {
         })
     }
 
-    /// How many could be let in now.
+    /// The number of free permits.
     #[must_use]
     pub fn tokens(&self) -> usize {
         self.0.tokens.get()
     }
 
-    /// How many are let in at a time.
+    /// The total number of permits.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.0.limit
@@ -102,25 +102,25 @@ impl DeferredSemaphore {
 }
 
 impl DeferredLock {
-    /// A lock that is free.
+    /// Makes a free lock.
     #[must_use]
     pub fn new() -> Self {
         Self(DeferredSemaphore::new(1))
     }
 
-    /// Waits for its turn; see [`DeferredSemaphore::acquire`].
+    /// Waits for the lock; see [`DeferredSemaphore::acquire`].
     #[track_caller]
     pub fn acquire(&self) -> Deferred<DeferredPermit> {
         self.0.acquire()
     }
 
-    /// Waits for its turn and calls `function`; see [`DeferredSemaphore::run`].
+    /// Waits for the lock and calls `function`; see [`DeferredSemaphore::run`].
     #[track_caller]
     pub fn run<R: CallbackResult>(&self, function: impl FnOnce() -> R + 'static) -> Deferred<R::Value> {
         self.0.run(function)
     }
 
-    /// Whether somebody is in.
+    /// Returns whether the lock is held.
     #[must_use]
     pub fn locked(&self) -> bool {
         self.0.tokens() == 0
@@ -134,7 +134,7 @@ impl Default for DeferredLock {
 }
 
 impl DeferredPermit {
-    /// Lets the next one in; the same as dropping it.
+    /// Releases the permit; the same as dropping it.
     pub fn release(self) {}
 }
 
@@ -162,7 +162,7 @@ impl Permits {
     fn leave(&self, id: u64) {
         let left = {
             let mut waiting = self.waiting.borrow_mut();
-            // The queue is in the order of its numbers.
+            // The queue is sorted by id.
             waiting.binary_search_by_key(&id, |(id, _)| *id).ok().and_then(|place| waiting.remove(place))
         };
         drop(left);

@@ -1,4 +1,4 @@
-//! A value on its way along a chain, and the place it returns to if nobody takes it.
+//! A value in a chain of callbacks, and where it returns if nobody takes it.
 
 use super::error::DeferredError;
 use super::failure::Failure;
@@ -6,16 +6,16 @@ use super::failure::Failure;
 /// Takes back a value that nobody took.
 pub(super) type GiveBack<T> = Box<dyn FnOnce(T)>;
 
-/// A value on its way to whoever takes it. If it is dropped before that, it goes back to where it came from.
+/// A value on its way to a receiver. If dropped before that, it returns to its origin.
 ///
-/// So a queue loses no value: one that was handed to a task which ends before it is polled goes to the next who asks.
+/// So a queue loses no value: one that was passed to a task that ends before it is polled goes to the next waiting caller.
 pub(super) struct Parcel<T> {
     value: Option<T>,
     give_back: Option<GiveBack<T>>,
 }
 
 impl<T> Parcel<T> {
-    /// A value that goes back to nowhere: dropped, it is gone.
+    /// A value without an origin: if dropped, it is gone.
     pub(super) const fn new(value: T) -> Self {
         Self { value: Some(value), give_back: None }
     }
@@ -35,7 +35,7 @@ impl<T> Parcel<T> {
 }
 
 impl<T: 'static> Parcel<T> {
-    /// Changes the value; `change_back` makes it what it was if it has to go back.
+    /// Changes the value; `change_back` restores it if it has to return.
     pub(super) fn map<U: 'static>(
         self,
         change: impl FnOnce(T) -> U,
@@ -46,7 +46,7 @@ impl<T: 'static> Parcel<T> {
         Ok(Parcel { value: Some(change(value)), give_back })
     }
 
-    /// All results in one parcel: dropped, each value goes back to where it came from.
+    /// Puts all results into one parcel; when dropped, each value returns to its origin.
     pub(super) fn of_all(outcomes: Vec<Result<Self, Failure>>) -> Parcel<Vec<Result<T, Failure>>> {
         let (results, owners): (Vec<_>, Vec<_>) = outcomes
             .into_iter()

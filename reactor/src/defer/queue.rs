@@ -13,7 +13,7 @@ use super::parcel::Parcel;
 
 /// A queue whose `get` waits for a `put`; a cheap handle.
 ///
-/// Values are taken in the order in which they were put, by those who wait in the order in which they came.
+/// Values are taken in the order in which they were put, by waiting callers in the order in which they came.
 ///
 /// # Examples
 /// ```
@@ -31,13 +31,14 @@ struct Queue<T: 'static> {
     size: usize,
     backlog: usize,
     waits: RefCell<Waits<T>>,
-    /// Values are being handed out. One that comes back meanwhile is handed out by the same loop, so that nothing recurses.
+    /// Whether values are being given out. One that comes back meanwhile is given out by the same loop, so that nothing recurses.
     giving: Cell<bool>,
 }
 
-/// The values and those who wait for one. Guaranteed: at most one of the two waits, and no value is lost or given twice.
+/// The values and the callers waiting for one. Guarantee: at most one of the two lists is non-empty, and no value is lost or
+/// given twice.
 struct Waits<T: 'static> {
-    /// In the order of their numbers; `waiting` is too.
+    /// Sorted by number, as is `waiting`.
     values: VecDeque<(u64, T)>,
     waiting: VecDeque<(u64, Firer<T>)>,
     next_number: u64,
@@ -51,17 +52,17 @@ impl<T> Waits<T> {
 }
 
 impl<T: 'static> DeferredQueue<T> {
-    /// Holds at most `size` values, and lets at most `backlog` wait for one.
+    /// Makes a queue of at most `size` values, for which at most `backlog` callers may wait.
     #[must_use]
     pub fn new(size: usize, backlog: usize) -> Self {
         let waits = Waits { values: VecDeque::new(), waiting: VecDeque::new(), next_number: 0 };
         Self(Rc::new(Queue { size, backlog, waits: RefCell::new(waits), giving: Cell::new(false) }))
     }
 
-    /// Gives `value` to the one who waits longest, or keeps it.
+    /// Gives `value` to the caller that has waited longest, or keeps it.
     ///
     /// # Errors
-    /// [`QueueError::Overflow`] when nobody waits and `size` values are kept; `value` is dropped.
+    /// [`QueueError::Overflow`] if nobody waits and `size` values are kept; `value` is dropped.
     pub fn put(&self, value: T) -> Result<(), QueueError> {
         let mut waits = self.0.waits.borrow_mut();
         if waits.waiting.is_empty() && waits.values.len() >= self.0.size {
@@ -75,11 +76,11 @@ impl<T: 'static> DeferredQueue<T> {
         Ok(())
     }
 
-    /// Takes the next value, or waits for it; fails with [`QueueError::Underflow`] if `backlog` others wait already.
+    /// Takes the next value, or waits for it; fails with [`QueueError::Underflow`] if `backlog` others are already waiting.
     ///
-    /// Cancelled, or dropped before it has a value, it leaves the queue. A value that nobody took from it, for instance because
-    /// its task was cancelled before it ran, goes to the one who waits longest, or back to its old place; the queue may then
-    /// keep more than `size`.
+    /// If the Deferred is cancelled, or dropped before it has a value, it leaves the queue. A value that was not taken from it,
+    /// for example because its task was cancelled before it ran, goes to the caller that has waited longest, or back to its old
+    /// place; the queue may then keep more than `size` values.
     #[track_caller]
     pub fn get(&self) -> Deferred<T> {
         let mut waits = self.0.waits.borrow_mut();
@@ -103,13 +104,13 @@ impl<T: 'static> DeferredQueue<T> {
         deferred
     }
 
-    /// How many values are kept.
+    /// The number of values kept.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.waits.borrow().values.len()
     }
 
-    /// Whether no value is kept.
+    /// Returns whether no value is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -117,7 +118,7 @@ impl<T: 'static> DeferredQueue<T> {
 }
 
 impl<T: 'static> Queue<T> {
-    /// Hands values out to those who wait, as long as there are both.
+    /// Gives values to waiting callers, as long as there are both.
     fn give(self: &Rc<Self>) {
         let outer = self.giving.replace(true);
         while let Some((firer, number, value)) = self.next() {

@@ -13,18 +13,18 @@ use super::failure::Failure;
     note = "return `Ok(value)`, `Err(error.into())`, a `Deferred`, or nothing; `Ok(result?)` boxes an error of another type"
 )]
 pub trait CallbackResult {
-    /// What the next callback is given.
+    /// The type of value that the next callback is given.
     type Value: 'static;
 
-    /// Says whether the result is here or is to come.
+    /// Returns the result, or the Deferred to wait for.
     fn settle(self) -> Settled<Self::Value>;
 }
 
-/// A result that is here, or one that is to come.
+/// A result that is here, or will arrive later.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "it is here or it is not")]
 pub enum Settled<T: 'static> {
-    /// It is to come.
+    /// It will arrive later.
     Later(Deferred<T>),
     /// It is here.
     Now(Result<T, Failure>),

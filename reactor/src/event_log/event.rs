@@ -1,11 +1,11 @@
-//! One dispatched callback.
+//! A dispatched callback.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::reactor::system_event::{Phase, SystemEvent};
 
-/// A callback that was dispatched.
+/// A dispatched callback.
 ///
 /// # Examples
 /// ```
@@ -19,15 +19,15 @@ use crate::reactor::system_event::{Phase, SystemEvent};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
-    /// The number of the turn; 0 before the first. The reactor fills it in.
+    /// The number of the turn; 0 before the first. Set by the reactor.
     pub turn: u64,
-    /// The time on the reactor's clock. The reactor fills it in.
+    /// The time on the reactor's clock. Set by the reactor.
     pub time: Duration,
     /// What the callback belongs to.
     pub subject: Subject,
     /// The name of the callback.
     pub callback: Cow<'static, str>,
-    /// How many bytes it got.
+    /// The number of bytes it got.
     pub bytes: Option<u64>,
     /// The [`fingerprint`] of these bytes.
     pub hash: Option<u64>,
@@ -36,7 +36,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Makes an event with no details; the reactor adds turn and time.
+    /// Makes an event without details; the reactor adds turn and time.
     #[must_use]
     pub fn new(subject: Subject, callback: impl Into<Cow<'static, str>>) -> Self {
         let callback = callback.into();
@@ -49,7 +49,7 @@ impl Event {
         Self { bytes: Some(data.len() as u64), hash: Some(fingerprint(data)), ..self }
     }
 
-    /// Adds the kind of a reason, best in one word: `ConnectionDone`.
+    /// Adds the kind of a reason, preferably one word: `ConnectionDone`.
     #[must_use]
     pub fn with_reason(self, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { reason: Some(reason.into()), ..self }
@@ -62,24 +62,24 @@ impl Event {
 pub enum Subject {
     /// A connection.
     Connection {
-        /// What `Transport::id` says.
+        /// The `Transport::id`.
         id: u64,
         /// The peer's address.
         peer: String,
     },
     /// An outgoing connection that is not established yet.
     Connector {
-        /// Where it goes.
+        /// Its destination.
         destination: String,
     },
     /// A listening port.
     Port {
-        /// The address that it listens on.
+        /// The address it listens on.
         address: String,
     },
     /// A child process.
     Process {
-        /// Its number in the system.
+        /// Its process id.
         id: u32,
     },
     /// The reactor itself.
@@ -91,16 +91,16 @@ pub enum Subject {
         /// How many delayed calls this reactor had made before it.
         sequence: u64,
     },
-    /// A trigger of the reactor's start or end.
+    /// A trigger of the reactor's startup or shutdown.
     Trigger {
-        /// When it runs.
+        /// Its phase.
         phase: Phase,
-        /// Around which event.
+        /// The event it belongs to.
         event: SystemEvent,
     },
 }
 
-/// The hash of the log: FNV-1a with 64 bits. It tells payloads apart; it protects nothing.
+/// The hash used in the log: 64-bit FNV-1a. It distinguishes payloads; it is not cryptographic.
 #[must_use]
 pub fn fingerprint(data: &[u8]) -> u64 {
     data.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))

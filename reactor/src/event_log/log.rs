@@ -1,4 +1,4 @@
-//! Events of one or several hosts.
+//! A log of events.
 
 use std::fmt;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ pub struct Entry {
 
 /// The events of one or several hosts, in the order of dispatching.
 ///
-/// Its text, and what [`str::parse`] reads, is described in [`event_log`](super). Narrow it down and compare:
+/// [`event_log`](super) describes its text format, which [`str::parse`] reads. To use a log, narrow it down and compare:
 ///
 /// # Examples
 /// ```
@@ -48,49 +48,49 @@ impl Log {
         &self.0
     }
 
-    /// How many events there are.
+    /// The number of events.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no events.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Those that `keep` says yes to.
+    /// The events for which `keep` returns true.
     #[must_use]
     pub fn select(&self, keep: impl Fn(&Entry) -> bool) -> Self {
         Self(self.0.iter().filter(|entry| keep(entry)).cloned().collect())
     }
 
-    /// Those of one host.
+    /// The events of one host.
     #[must_use]
     pub fn on(&self, host: impl AsRef<str>) -> Self {
         self.select(|entry| &*entry.host == host.as_ref())
     }
 
-    /// Those of one connection, by its `Transport::id`, which is unique only on one host.
+    /// The events of one connection, by its `Transport::id`, which is unique only on its host.
     #[must_use]
     pub fn of_connection(&self, connection: u64) -> Self {
         self.select(|entry| matches!(entry.event.subject, Subject::Connection { id, .. } if id == connection))
     }
 
-    /// Those of all connections.
+    /// The events of all connections.
     #[must_use]
     pub fn of_connections(&self) -> Self {
         self.select(|entry| matches!(entry.event.subject, Subject::Connection { .. }))
     }
 
-    /// Those with this callback.
+    /// The events with this callback.
     #[must_use]
     pub fn named(&self, callback: &str) -> Self {
         self.select(|entry| entry.event.callback == callback)
     }
 
-    /// Those with this kind of reason.
+    /// The events with this kind of reason.
     #[must_use]
     pub fn with_reason(&self, reason: &str) -> Self {
         self.select(|entry| entry.event.reason.as_deref() == Some(reason))
@@ -102,13 +102,13 @@ impl Log {
         self.0.iter().map(|entry| &*entry.event.callback).collect()
     }
 
-    /// The bytes of all callbacks together.
+    /// The total bytes of all callbacks.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.0.iter().filter_map(|entry| entry.event.bytes).sum()
     }
 
-    /// The first place at which two logs differ: its line in the text, and both lines; none if they are equal.
+    /// The first difference between two logs: its line in the text, and both lines; `None` if they are equal.
     #[must_use]
     pub fn first_difference(&self, other: &Self) -> Option<String> {
         let place = (0..self.len().max(other.len())).find(|place| self.0.get(*place) != other.0.get(*place))?;
@@ -116,14 +116,14 @@ impl Log {
             Some(entry) => format!("{} {}", entry.host, entry.event),
             None => "(the log ends)".to_owned(),
         };
-        // The text's first line is the version.
+        // The first line of the text is the version.
         Some(format!("line {}:\n  {}\n  {}", place + 2, line(self), line(other)))
     }
 
     /// Asserts that two logs are equal.
     ///
     /// # Panics
-    /// With the [first difference](Self::first_difference) if they are not.
+    /// With the [first difference](Self::first_difference), if they are not.
     #[track_caller]
     pub fn assert_same(&self, other: &Self) {
         if let Some(difference) = self.first_difference(other) {
@@ -131,10 +131,10 @@ impl Log {
         }
     }
 
-    /// Asserts that callbacks with these names came in this order; others may be between them.
+    /// Asserts that callbacks with these names were dispatched in this order; others may be between them.
     ///
     /// # Panics
-    /// With the first that is missing, and the log, if they did not.
+    /// With the first missing one and the log, if they were not.
     #[track_caller]
     pub fn assert_order<'a>(&self, callbacks: impl IntoIterator<Item = &'a str>) {
         let mut entries = self.0.iter();
@@ -147,7 +147,7 @@ impl Log {
     }
 }
 
-/// The text itself, so that a failed assertion can be read.
+/// The text, so that failed assertions are readable.
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,4 +1,4 @@
-//! Events as text, and back.
+//! The text format of events.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
@@ -11,13 +11,13 @@ use crate::reactor::system_event::{Phase, SystemEvent};
 
 /// The first line of a log.
 const HEADER: &str = "torsade-events 1";
-/// How an event without a host says so.
+/// The host field of an event without a host.
 const NO_HOST: &str = "-";
 
-/// A text is not an event log.
+/// The text is not an event log.
 #[derive(Clone, Eq, PartialEq)]
 pub struct ParseLogError {
-    /// The line, counted from 1; 0 where one event alone was parsed.
+    /// The line, from 1; 0 if a single event was parsed.
     line: usize,
     problem: &'static str,
 }
@@ -158,7 +158,7 @@ fn name_of<T: PartialEq>(names: &[(T, &'static str)], wanted: T) -> &'static str
     names.iter().find(|(value, _)| *value == wanted).map_or("", |(_, name)| name)
 }
 
-/// A field, or with `/` as the second character a part of a subject.
+/// A field, or with `/` as the second field a part of a subject.
 struct Escaped<'a>(&'a str, char);
 
 impl fmt::Display for Escaped<'_> {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::error::TimerError;
 use crate::reactor::timer_queue::{CallId, Timers};
 
-/// A call that [`Reactor::call_later`](crate::Reactor::call_later) has scheduled.
+/// A call scheduled by [`Reactor::call_later`](crate::Reactor::call_later).
 ///
-/// Dropping it changes nothing: the call is still made.
+/// Dropping this handle has no effect: the call is still made.
 #[doc(alias = "IDelayedCall")]
 pub struct DelayedCall {
     timers: Rc<Timers>,
@@ -23,45 +23,45 @@ impl DelayedCall {
         Self { timers, id, cancelled: Cell::new(false) }
     }
 
-    /// Takes the call back. Costs O(1) amortised.
+    /// Cancels the call, in amortised O(1).
     ///
     /// # Errors
     /// [`TimerError::AlreadyCalled`], also inside the call itself; [`TimerError::AlreadyCancelled`].
     pub fn cancel(&self) -> Result<(), TimerError> {
         let call = self.timers.queue.borrow_mut().remove(self.id).ok_or_else(|| self.misuse())?;
         self.cancelled.set(true);
-        // Outside the borrow: what the call holds may use the reactor when it is dropped.
+        // Dropped outside the borrow, because what the call holds may use the reactor.
         drop(call);
         Ok(())
     }
 
-    /// Makes the call due `delay` after the beginning of this turn, sooner or later than it was.
+    /// Reschedules the call to `delay` after the beginning of this turn, sooner or later than before.
     ///
-    /// Putting a call off costs next to nothing, so an idle timeout can be reset at every read.
+    /// Postponing a call costs next to nothing, so an idle timeout can be reset at every read.
     ///
     /// # Errors
-    /// As [`DelayedCall::cancel`].
+    /// See [`DelayedCall::cancel`].
     pub fn reset(&self, delay: Duration) -> Result<(), TimerError> {
         self.move_to(self.timers.now().saturating_add(delay))
     }
 
-    /// Makes the call due `extra` later than it is due now.
+    /// Postpones the call by `extra`.
     ///
     /// # Errors
-    /// As [`DelayedCall::cancel`].
+    /// See [`DelayedCall::cancel`].
     pub fn delay(&self, extra: Duration) -> Result<(), TimerError> {
         let due = self.time().ok_or_else(|| self.misuse())?;
         self.move_to(due.saturating_add(extra))
     }
 
-    /// When the call is due, on the clock of [`Reactor::now`](crate::Reactor::now); none once it is no longer active.
+    /// When the call is due, on the clock of [`Reactor::now`](crate::Reactor::now); `None` once it is no longer active.
     #[doc(alias = "getTime")]
     #[must_use]
     pub fn time(&self) -> Option<Duration> {
         self.timers.queue.borrow().deadline(self.id)
     }
 
-    /// Whether the call is still to be made.
+    /// Returns whether the call is still to be made.
     #[must_use]
     pub fn active(&self) -> bool {
         self.time().is_some()

@@ -1,9 +1,8 @@
 //! How the loop calls out.
 //!
-//! Every call of the loop comes through here, which guarantees that a panic ends only the source or the call in which it
-//! happened, and that a call that holds the loop up is reported by name. A source catches the panics of its protocol's
-//! callbacks itself; what else belongs to the user, such as a factory or an error that panics when it is dropped, is
-//! caught here.
+//! Every call of the loop goes through here. This guarantees that a panic ends only the source or call in which it happened, and
+//! that a call that holds up the loop is reported by name. A source catches the panics of its protocol's callbacks itself; panics
+//! of other user code, such as a factory or an error that panics when dropped, are caught here.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -17,16 +16,16 @@ use crate::panic::{Panic, catch, caught_within};
 use crate::reactor::source::Source;
 use crate::report::{drop_quietly, report_error};
 
-/// How long a call may take unless set, as in asyncio's debug mode.
+/// The default time a call may take, as in asyncio's debug mode.
 const SLOW: Duration = Duration::from_millis(100);
 
-/// What is being called, and how long it may take.
+/// The current call, and how long it may take.
 pub(super) struct Calls {
-    /// The source whose call it is.
+    /// The source being called.
     token: Cell<Option<Token>>,
-    /// The source, if it has left the table during the call.
+    /// That source, if it has left the table during the call.
     left: RefCell<Option<Rc<dyn Source>>>,
-    /// The callback whose time is being measured, if any.
+    /// The callback being timed, if any.
     callback: Cell<Option<&'static str>>,
     slow: Cell<Duration>,
 }
@@ -38,12 +37,12 @@ impl Default for Calls {
 }
 
 impl Reactor {
-    /// Sets how long a callback may hold up the loop before that is reported; 100 ms unless set, `Duration::MAX` for never.
+    /// Sets how long a callback may hold up the loop before it is reported; default 100 ms, `Duration::MAX` for never.
     ///
-    /// The report, at level `error`, names the connection, the callback and the time, and comes when the callback has
-    /// returned. Nothing else can happen on this thread meanwhile: use [`defer_to_thread`](Self::defer_to_thread) for what
-    /// blocks, [`Cooperator`](crate::Cooperator) for what computes. In a simulated world callbacks take no time. From 50 ms on
-    /// the time is that of Linux's coarse clock, which goes on by the kernel's tick: by 4 ms most often.
+    /// The report, at level `error`, names the connection, the callback and the time, and is made when the callback has returned.
+    /// Nothing else can happen on this thread meanwhile: use [`defer_to_thread`](Self::defer_to_thread) for blocking work and
+    /// [`Cooperator`](crate::Cooperator) for long computations. In a simulated world callbacks take no time. From 50 ms on the
+    /// time is that of Linux's coarse clock, which usually advances in steps of 4 ms.
     ///
     /// # Examples
     /// ```
@@ -56,17 +55,17 @@ impl Reactor {
     /// ```
     pub fn set_slow_callback_duration(&self, duration: Duration) {
         self.0.calls.slow.set(duration);
-        // From here on by the clock that this limit asks for.
+        // Restart the measurement, with the clock for this limit.
         self.0.backend.lap(duration);
     }
 
-    /// Makes a call on behalf of the source under `token`, from inside a call of another source or of a timer: a panic in it
-    /// ends that source, and its time counts as that source's. Does nothing if the source has left the table.
+    /// Makes a call for the source under `token`, from inside a call of another source or of a timer: a panic in it ends that
+    /// source, and its time counts as that source's. Does nothing if the source has left the table.
     pub fn call_for(&self, token: Token, call: impl FnOnce(Rc<dyn Source>)) {
         let source = self.0.sources.borrow().get(token);
         if let Some(source) = source {
             if !self.is_in_turn() {
-                // What the program has done so far is no callback.
+                // The time so far was not spent in a callback.
                 self.begin_calls();
             }
             self.call_source(token, source, call);
@@ -78,7 +77,7 @@ impl Reactor {
         self.call_timed(token, source, true, call);
     }
 
-    /// Has a source end the turn. If that makes no callback, its time may count with that of the next one.
+    /// Lets a source end the turn. If that makes no callback, its time may count towards the next one.
     pub(super) fn call_ending(&self, token: Token, source: Rc<dyn Source>, timed: bool) {
         self.call_timed(token, source, timed, Source::end_of_turn);
     }
@@ -106,7 +105,7 @@ impl Reactor {
         }
     }
 
-    /// A source has panicked where it does not catch panics itself: it must leave the table.
+    /// A source panicked outside its own catching: it must leave the table.
     #[cold]
     fn lose_source(&self, token: Token, panic: Panic) {
         self.0.calls.callback.set(None);
@@ -123,7 +122,7 @@ impl Reactor {
         }
     }
 
-    /// Takes a source out of the table: it is not called any more.
+    /// Removes a source from the table: it is not called any more.
     #[doc(alias = "removeReader")]
     #[doc(alias = "removeWriter")]
     pub fn remove_source(&self, token: Token) {
@@ -134,12 +133,12 @@ impl Reactor {
             let before = self.0.calls.left.replace(removed);
             drop(before);
         } else {
-            // Outside the borrow: dropping a source may drop what it holds, and that may come back here.
+            // Outside the borrow: dropping a source drops what it holds, which may lead back here.
             drop(removed);
         }
     }
 
-    /// Makes a call that belongs to no source, with an event for the observer, and survives its panic.
+    /// Makes a call that belongs to no source, with an event for the observer, and catches its panic.
     pub(super) fn dispatch(&self, what: &'static str, made: Option<Made>, subject: impl Fn() -> Subject, call: impl FnOnce()) {
         self.observe(|| Event::new(subject(), "called"));
         if !self.call(what, made, call) {
@@ -147,7 +146,7 @@ impl Reactor {
         }
     }
 
-    /// Makes a call that belongs to no source, and survives its panic; false if there was one.
+    /// Makes a call that belongs to no source, and catches its panic. Returns false if there was one.
     pub(crate) fn call(&self, what: &'static str, made: Option<Made>, call: impl FnOnce()) -> bool {
         let called = catch(call);
         if let Err(panic) = &called {
@@ -165,7 +164,7 @@ impl Reactor {
         self.0.backend.lap(Duration::MAX);
     }
 
-    /// Notes that a callback is about to be made, by whose name it is reported if it takes long.
+    /// Notes that a callback is about to be made; its name is reported if it takes long.
     #[inline]
     pub fn note_callback(&self, callback: &'static str) {
         if self.0.calls.callback.get().is_some() {
@@ -174,13 +173,13 @@ impl Reactor {
         self.0.calls.callback.set(Some(callback));
     }
 
-    /// Most calls of a source make one callback: the clock is looked at between two.
+    /// Most calls of a source make one callback; the clock is only read between two.
     #[cold]
     fn end_callback_before(&self) {
         self.end_callback();
     }
 
-    /// A callback of the present source has returned, or a call of the source in which it made none.
+    /// A callback of the current source has returned, or a call of the source in which it made none.
     fn end_callback(&self) {
         let callback = self.0.calls.callback.take();
         if let Some(took) = self.0.backend.lap(self.0.calls.slow.get()) {
@@ -196,9 +195,9 @@ impl Reactor {
         tell_slow(&source.map_or_else(String::new, |source| source.describe()), callback, took);
     }
 
-    /// Tells the observer of a callback that is about to be made; for whatever dispatches callbacks.
+    /// Tells the observers of a callback that is about to be made; for code that dispatches callbacks.
     ///
-    /// Without an observer `event` is not called, and this costs the look at a flag.
+    /// Without observers `event` is not called, and the only cost is checking a flag.
     #[inline]
     pub fn observe(&self, event: impl FnOnce() -> Event) {
         if self.0.observers.are_set() {
@@ -222,7 +221,7 @@ fn described(what: &str, made: Option<Made>) -> String {
 #[cold]
 fn tell_slow(whose: &str, callback: Option<&'static str>, took: Duration) {
     if caught_within(took) {
-        // The panic was reported already, and what took the time was printing its backtrace.
+        // The panic was already reported, and it was printing its backtrace that took the time.
         return;
     }
     let callback = callback.map_or_else(String::new, |callback| format!(": {callback}"));

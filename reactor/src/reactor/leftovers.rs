@@ -1,26 +1,26 @@
-//! What a program has left behind in its reactor: the check for dirty reactors.
+//! What a program has left behind in its reactor: the check for a dirty reactor.
 
 use std::fmt;
 
 use super::Reactor;
 use crate::task::Tasks;
 
-/// What is still going on in a reactor; made by [`Reactor::leftovers`], for tests that want to leave nothing behind.
+/// What is still active in a reactor, as returned by [`Reactor::leftovers`]; for tests that check that nothing is left over.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Leftovers {
-    /// Delayed calls: where each was made, and when it is due.
+    /// Delayed calls: where each was scheduled, and when it is due.
     pub delayed_calls: Vec<String>,
-    /// Thread-pool jobs without a result so far, and host names that somebody waits for.
+    /// Thread-pool jobs without a result yet, and host names that are being waited for.
     pub jobs: usize,
-    /// Connections, ports, attempts to connect.
+    /// Connections, ports, connection attempts.
     pub sources: Vec<String>,
     /// Spawned tasks that are not done.
     pub tasks: usize,
 }
 
 impl Leftovers {
-    /// Whether there is nothing.
+    /// Returns whether nothing is left over.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         *self == Self::default()
@@ -45,7 +45,7 @@ impl fmt::Display for Leftovers {
 }
 
 impl Reactor {
-    /// Tells what is still going on: timers, connections, ports, jobs, tasks.
+    /// Returns what is still active: timers, connections, ports, jobs, tasks.
     ///
     /// # Examples
     /// ```
@@ -75,7 +75,7 @@ impl Reactor {
     /// Fails a test whose program leaves anything behind: Twisted's check for a dirty reactor.
     ///
     /// # Panics
-    /// When there are [`leftovers`](Self::leftovers); the message lists them, with the places where timers were made.
+    /// If there are [`leftovers`](Self::leftovers); the message lists them, with the locations where timers were scheduled.
     #[doc(alias = "DirtyReactorAggregateError")]
     #[track_caller]
     pub fn assert_clean(&self) {

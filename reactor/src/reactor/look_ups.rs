@@ -1,7 +1,7 @@
-//! Look-ups of host names: shared by all who ask for the same name, and bounded in number, whichever resolver does them.
+//! Look-ups of host names, shared by all callers that ask for the same name and limited in number, whatever the resolver.
 //!
-//! A query waits, is under way, or has ended; in the table are those of the first two kinds. Each asker is called exactly once
-//! from the loop, unless it drops its [`LookUp`] first.
+//! A query waits, is under way, or has ended; the table has those of the first two kinds. Each asker is called exactly once from
+//! the loop, unless it drops its [`LookUp`] first.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -18,36 +18,36 @@ use crate::panic::catch;
 use crate::report::{drop_quietly, report_error};
 use crate::resolver::{Resolver, SystemResolver};
 
-/// How many are under way at a time. On the operating system each takes a thread, for half a minute if no server answers.
+/// How many are under way at a time. On the operating system each uses a thread, for half a minute if no server answers.
 const UNDER_WAY: usize = 32;
-/// How many further names may wait.
+/// How many more names may wait.
 const WAITING: usize = 1024;
 
-/// Called with the addresses on behalf of one asker.
+/// Called with the addresses for one asker.
 type Done = Box<dyn FnOnce(io::Result<Vec<SocketAddr>>)>;
 
-/// The names that are being looked up, those that wait, and who asked for them.
+/// The names being looked up, those that wait, and their askers.
 #[derive(Default)]
 pub(super) struct LookUps {
-    /// None: the system's.
+    /// `None` for the system's resolver.
     resolver: RefCell<Option<Rc<dyn Resolver>>>,
     queries: RefCell<HashMap<String, Rc<Query>>>,
-    /// Those that are not under way yet, in the order in which they were asked for; each has an asker.
+    /// Queries not under way yet, in the order in which they were asked for; each has an asker.
     waiting: RefCell<VecDeque<Rc<Query>>>,
     under_way: Cell<usize>,
     next_id: Cell<u64>,
 }
 
-/// A name and its askers, in the order in which they asked. While it is under way the last asker may leave.
+/// A name and its askers, in order. While the query is under way it may lose its last asker.
 struct Query {
     name: String,
     begun: Cell<bool>,
     askers: RefCell<BTreeMap<u64, Done>>,
 }
 
-/// A look-up that somebody waits for; dropped, it does not call back any more. Made by [`Reactor::resolve`].
+/// A pending look-up, made by [`Reactor::resolve`]. If dropped, it no longer calls back.
 ///
-/// If it is dropped before it has begun, and nobody else waits for the name, it never begins.
+/// If it is dropped before it has begun, and nothing else waits for the name, it never begins.
 #[must_use = "dropped at once, it never calls back"]
 pub struct LookUp {
     query: Rc<Query>,
@@ -55,24 +55,23 @@ pub struct LookUp {
     look_ups: Weak<LookUps>,
 }
 
-/// Too many names wait to be looked up: 1,024, and 32 are under way.
+/// Too many names are waiting to be looked up: 1,024, while 32 are under way.
 ///
-/// Ask again once some have ended. A name that somebody else waits for already can be asked for at any time.
+/// Try again once some have ended. A name that is already being waited for can be asked for at any time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TooManyLookUps;
 
 impl Reactor {
-    /// Looks up the addresses of a host name off the loop, and then calls `done` on the loop, unless the [`LookUp`] was
-    /// dropped before.
+    /// Looks up the addresses of a host name without blocking the loop. Then calls `done` from the loop, unless the [`LookUp`]
+    /// was dropped.
     ///
-    /// The addresses have ports of 0, and link-local ones the scope that tells the link; they are in the order in which they
-    /// should be tried. All who ask for a name while it is being looked up share one look-up. 32 are under way at a time, and
-    /// 1,024 more names may wait, in the order in which they were asked for. Unless [`set_resolver`](Self::set_resolver) was
-    /// called, each is done by the system, on its own thread outside of the pool. What is an address already (`::1`,
-    /// `fe80::1%eth0`) is always left to the system.
+    /// The addresses have port 0, and link-local ones their scope id; they are in the order in which they should be tried.
+    /// Callers that ask for the same name share one look-up. 32 look-ups are under way at a time, and 1,024 more names may wait,
+    /// in order. Unless [`set_resolver`](Self::set_resolver) was called, the system does each look-up, on a thread of its own
+    /// outside the pool. Text that is already an address (`::1`, `fe80::1%eth0`) always goes to the system.
     ///
     /// # Errors
-    /// [`TooManyLookUps`]. That a name has no addresses, `done` is told.
+    /// [`TooManyLookUps`]. A name without addresses is an error passed to `done`.
     ///
     /// # Examples
     /// ```
@@ -103,11 +102,10 @@ impl Reactor {
         Ok(LookUp { query, id, look_ups: Rc::downgrade(look_ups) })
     }
 
-    /// Has names looked up by `resolver` from now on; by the [`SystemResolver`] unless set.
+    /// Sets the resolver for all further look-ups; default [`SystemResolver`].
     ///
-    /// Whatever connects by name uses it. What is under way ends as it began. How many look-ups there may be, and that those
-    /// for one name are shared, holds for every resolver: see [`resolve`](Self::resolve). It is dropped when the reactor has
-    /// stopped.
+    /// Everything that connects by name uses it. Look-ups under way continue with the previous one. The limits and the sharing of
+    /// look-ups apply to every resolver: see [`resolve`](Self::resolve). It is dropped once the reactor has stopped.
     ///
     /// # Examples
     /// ```
@@ -132,7 +130,7 @@ impl Reactor {
     #[doc(alias = "nameResolver")]
     pub fn set_resolver(&self, resolver: impl Resolver + 'static) {
         let old = self.0.look_ups.resolver.replace(Some(Rc::new(resolver)));
-        // Outside of the borrow: what it holds may use the reactor.
+        // Outside the borrow, because what it holds may use the reactor.
         drop(old);
     }
 
@@ -156,7 +154,7 @@ impl Reactor {
         self.begin_look_ups();
         let Some(query) = query else { return };
         loop {
-            // Taken one by one: what is called may drop the look-ups of others.
+            // Taken one by one, because a callback may drop other look-ups.
             let asker = query.askers.borrow_mut().pop_first();
             let Some((_, done)) = asker else { break };
             let found = found.as_ref().map(Vec::clone).map_err(copy_error);
@@ -168,7 +166,7 @@ impl Reactor {
 }
 
 impl LookUps {
-    /// The query for this name; a new one if nobody has asked for it.
+    /// The query for this name, which is new if nothing asks for it yet.
     fn query(&self, name: &str) -> Result<Rc<Query>, TooManyLookUps> {
         let known = self.queries.borrow().get(name).cloned();
         if let Some(query) = known {
@@ -183,7 +181,7 @@ impl LookUps {
         Ok(query)
     }
 
-    /// The next that may begin, which counts as under way from here on.
+    /// The next query that may begin; from here on it counts as under way.
     fn next(&self) -> Option<Rc<Query>> {
         if self.under_way.get() >= UNDER_WAY {
             return None;
@@ -194,7 +192,7 @@ impl LookUps {
         Some(query)
     }
 
-    /// A look-up has ended: the next who asks for its name begins another.
+    /// A look-up has ended: the next request for its name begins another.
     fn end(&self, name: &str) -> Option<Rc<Query>> {
         let query = self.queries.borrow_mut().remove(name)?;
         self.under_way.set(self.under_way.get() - 1);
@@ -209,12 +207,12 @@ impl LookUps {
         }
     }
 
-    /// For how many names somebody waits.
+    /// The number of names being waited for.
     pub(super) fn asked_for(&self) -> usize {
         self.queries.borrow().values().filter(|query| !query.askers.borrow().is_empty()).count()
     }
 
-    /// Drops all askers, and the resolver; what is under way ends by itself.
+    /// Drops all askers and the resolver; look-ups under way end by themselves.
     pub(super) fn clear(&self) {
         drop_quietly("the resolver", self.resolver.take());
         let queries = self.queries.take();
@@ -225,7 +223,7 @@ impl LookUps {
     }
 }
 
-/// A look-up that is under way: it ends once, and if the resolver drops what it was to call, with an error.
+/// A look-up under way. It ends once; if the resolver drops its callback, with an error.
 struct UnderWay {
     name: String,
     handle: ReactorHandle,
@@ -254,7 +252,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// Whether the text is an address, perhaps with a scope: no name has a colon.
+/// Returns whether the text is an address, perhaps with a scope: no name contains a colon.
 fn is_address(name: &str) -> bool {
     name.contains(':') || name.parse::<Ipv4Addr>().is_ok()
 }
@@ -265,7 +263,7 @@ impl Drop for LookUp {
         if let Some(look_ups) = self.look_ups.upgrade().filter(|_| self.query.askers.borrow().is_empty()) {
             look_ups.forget(&self.query);
         }
-        // Outside of any borrow: what it holds may use the reactor.
+        // Outside any borrow, because what it holds may use the reactor.
         drop(done);
     }
 }

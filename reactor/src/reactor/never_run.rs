@@ -1,4 +1,4 @@
-//! A report for programs that forget [`Reactor::run`].
+//! A report for programs that forget to call [`Reactor::run`].
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -10,7 +10,7 @@ thread_local! {
     static REACTORS: Reactors = const { Reactors(RefCell::new(Vec::new())) };
 }
 
-/// The reactors of this thread, looked at when it ends. A forgotten reactor is still there then: its port holds it.
+/// The reactors of this thread, checked when it ends. A forgotten reactor still exists then, because its port holds it.
 struct Reactors(RefCell<Vec<Weak<Core>>>);
 
 impl Drop for Reactors {
@@ -19,9 +19,9 @@ impl Drop for Reactors {
     }
 }
 
-/// Reports at the end of the thread if the reactor has not been run until then.
+/// Reports when the thread ends if the reactor has not been run by then.
 pub(super) fn watch(reactor: &Reactor) {
-    // It fails only if a reactor is made while the thread ends.
+    // This fails only if a reactor is made while the thread ends.
     let noted = REACTORS.try_with(|reactors| {
         let mut reactors = reactors.0.borrow_mut();
         reactors.retain(|known| known.strong_count() > 0);

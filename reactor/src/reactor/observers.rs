@@ -1,4 +1,4 @@
-//! What is told of callbacks before they are made.
+//! Observers, which are told of callbacks before they are made.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,7 +11,7 @@ type Observer = Rc<dyn Fn(&Event)>;
 /// The program's observer and a simulation's recorder.
 #[derive(Default)]
 pub(crate) struct Observers {
-    /// Whether there is any: read for every callback.
+    /// Whether there is any; checked for every callback.
     set: Cell<bool>,
     observer: RefCell<Option<Observer>>,
     recorder: RefCell<Option<Observer>>,
@@ -25,7 +25,7 @@ impl Observers {
     pub(crate) fn set_observer(&self, observer: impl Fn(&Event) + 'static) {
         self.set.set(true);
         let before = self.observer.replace(Some(Rc::new(observer)));
-        // Outside the borrow: what is dropped here may hold the reactor.
+        // Outside the borrow, because what is dropped may hold the reactor.
         drop(before);
     }
 
@@ -36,7 +36,7 @@ impl Observers {
 
     pub(crate) fn tell(&self, event: &Event) {
         for slot in [&self.recorder, &self.observer] {
-            // Not borrowed during the call: an observer may set another one.
+            // Not borrowed during the call, because an observer may set another one.
             let told = slot.borrow().clone();
             if let Some(told) = told {
                 told(event);

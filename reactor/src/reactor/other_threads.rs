@@ -1,4 +1,4 @@
-//! Calls from other threads, and jobs on the threads of the pool.
+//! Calls from other threads, and jobs in the thread pool.
 
 use std::sync::Arc;
 use std::thread;
@@ -29,7 +29,7 @@ impl Reactor {
         ReactorHandle::new(Arc::clone(&self.0.thread_calls))
     }
 
-    /// Runs `job` on a thread of the pool, and then `done` on the loop with what it returned, or its panic.
+    /// Runs `job` on a thread of the pool, then calls `done` from the loop with its result or panic.
     ///
     /// If the reactor stops first, `done` is dropped without being called.
     #[doc(alias = "IReactorInThreads")]
@@ -46,7 +46,7 @@ impl Reactor {
         self.0.backend.run_in_thread(Box::new(move || complete(std::panic::catch_unwind(job))));
     }
 
-    /// Keeps `done` here and gives a function for another thread, which has `done` called on the loop with a value.
+    /// Keeps `done` here and returns a function for another thread, which makes the loop call `done` with a value.
     pub(super) fn await_thread<T: Send + 'static>(&self, done: impl FnOnce(T) + 'static) -> impl FnOnce(T) + Send + 'static {
         let awaited: Awaited = Box::new(move |value| {
             if let Ok(value) = value.downcast() {

@@ -22,16 +22,16 @@ use crate::reactor::turn::InTurn;
 
 pub(crate) type ThreadCall = Box<dyn FnOnce(&Reactor) + Send>;
 
-/// The queue of calls from other threads; none once the reactor is gone.
+/// The queue of calls from other threads; `None` once the reactor is gone.
 ///
-/// Guaranteed, and checked for every interleaving by the tests below: a call that was accepted is made, or reported as lost
-/// when the queue is closed; calls are made in the order in which they were accepted; and the loop never sleeps while one
-/// waits, since whoever queues the first one wakes it, unless that is the loop's own turn.
+/// Guarantees, checked for every interleaving by the tests below: an accepted call is made, or reported as lost when the queue is
+/// closed; calls are made in the order in which they were accepted; the loop never sleeps while a call waits, because queuing the
+/// first one wakes it, except during the loop's own turn.
 pub(crate) struct ThreadCalls {
     queue: Mutex<Option<VecDeque<ThreadCall>>>,
-    /// There may be calls in the queue: read every turn, so that the lock need not be taken.
+    /// Whether the queue may have calls: checked every turn to avoid taking the lock.
     waiting: AtomicBool,
-    /// Tasks were woken, and are to be polled.
+    /// Whether tasks were woken and have to be polled.
     tasks_woken: AtomicBool,
     waker: Arc<dyn Wake>,
     /// The reactor's thread.
@@ -51,7 +51,7 @@ impl ThreadCalls {
         }
     }
 
-    /// Whether this is the reactor's thread.
+    /// Returns whether this is the reactor's thread.
     fn is_home(&self) -> bool {
         self.home == thread::current().id()
     }
@@ -64,12 +64,12 @@ impl ThreadCalls {
         self.tasks_woken.load(Ordering::Acquire)
     }
 
-    /// Whether tasks were woken since this was last asked.
+    /// Returns whether tasks were woken since the last call of this.
     pub(crate) fn take_tasks_woken(&self) -> bool {
         take(&self.tasks_woken)
     }
 
-    /// How many calls are to be made in this turn; those that come meanwhile wait for the next.
+    /// The number of calls to make in this turn; those that arrive meanwhile wait for the next.
     pub(crate) fn begin(&self) -> usize {
         if !take(&self.waiting) {
             return 0;
@@ -81,7 +81,7 @@ impl ThreadCalls {
         self.lock().as_mut()?.pop_front()
     }
 
-    /// Refuses all further calls, and gives those that are queued: make each, or report that it is lost.
+    /// Refuses all further calls, and returns the queued ones: make each, or report it as lost.
     pub(crate) fn close(&self) -> VecDeque<ThreadCall> {
         self.lock().take().unwrap_or_default()
     }
@@ -95,7 +95,7 @@ impl ThreadCalls {
         Ok(())
     }
 
-    /// Has the loop poll the tasks that were woken.
+    /// Makes the loop poll the tasks that were woken.
     fn wake_tasks(&self) -> Result<(), ReactorGone> {
         if self.lock().is_none() {
             return Err(ReactorGone);
@@ -104,7 +104,7 @@ impl ThreadCalls {
         Ok(())
     }
 
-    /// One wake-up is enough for all that is queued until the loop comes round, and none is needed from inside it.
+    /// One wake-up is enough for everything queued until the next turn, and none is needed from inside a turn.
     fn set_and_wake(&self, flag: &AtomicBool) {
         let first = !flag.swap(true, Ordering::AcqRel);
         let awake = self.is_home() && self.in_turn.get();
@@ -114,12 +114,12 @@ impl ThreadCalls {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<VecDeque<ThreadCall>>> {
-        // Nothing panics while the lock is held, unless memory runs out; and the queue is sound even then.
+        // Nothing panics while the lock is held, unless memory runs out; and even then the queue is consistent.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Clears a flag, and says whether it was set. It seldom is, so it is only written to if it is.
+/// Clears a flag and returns whether it was set. It rarely is, so it is written only if it is.
 fn take(flag: &AtomicBool) -> bool {
     flag.load(Ordering::Acquire) && flag.swap(false, Ordering::AcqRel)
 }
@@ -134,28 +134,28 @@ impl ReactorHandle {
         Self(calls)
     }
 
-    /// Makes `call` on the reactor's thread, after all that were queued before it, and wakes the loop.
+    /// Makes `call` on the reactor's thread, after all calls queued before it, and wakes the loop.
     ///
-    /// A call that was accepted is made, the last ones at the very end of a graceful stop; only a reactor that is dropped
-    /// while it runs loses calls, and logs how many.
+    /// An accepted call is made, the last ones at the very end of a graceful stop. Only a reactor that is dropped while it runs
+    /// loses calls, and it logs how many.
     ///
     /// # Errors
-    /// [`ReactorGone`] when the reactor was dropped or has stopped: `call` will never be made.
+    /// [`ReactorGone`] if the reactor was dropped or has stopped: `call` will never be made.
     #[doc(alias = "wakeUp")]
     #[doc(alias = "callFromThread")]
     pub fn call_from_thread(&self, call: impl FnOnce(&Reactor) + Send + 'static) -> Result<(), ReactorGone> {
         self.0.push(Box::new(call))
     }
 
-    /// Has the loop poll the tasks that were woken, once for all that are woken by then.
+    /// Makes the loop poll the tasks that were woken, once for all woken by then.
     ///
     /// # Errors
-    /// [`ReactorGone`] when it will poll none any more.
+    /// [`ReactorGone`] if it no longer polls tasks.
     pub(crate) fn wake_tasks(&self) -> Result<(), ReactorGone> {
         self.0.wake_tasks()
     }
 
-    /// Whether this is the reactor's thread.
+    /// Returns whether this is the reactor's thread.
     pub(crate) fn is_own_thread(&self) -> bool {
         self.0.is_home()
     }
@@ -237,7 +237,7 @@ pub(crate) mod loom_tests {
 
     use super::*;
 
-    /// A poll that returns when it is woken, even if it was woken before it began.
+    /// A poll that returns when woken, even if it was woken before it began.
     #[derive(Default)]
     pub(crate) struct Poll(Arc<LoomWake>);
 
@@ -265,7 +265,7 @@ pub(crate) mod loom_tests {
         }
     }
 
-    /// All interleavings with at most three switches away from a thread that could go on; without a bound there are too many.
+    /// All interleavings with at most three preemptions; without a limit there are too many.
     pub(crate) fn model(test: impl Fn() + Send + Sync + 'static) {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);

@@ -11,7 +11,7 @@ use super::{Core, Life, Reactor};
 use crate::backend::Signal;
 use crate::event_log::{Event, Subject};
 
-/// What a program calls for a signal.
+/// A program's call for a signal.
 pub(super) struct SignalCall {
     id: u64,
     signal: Signal,
@@ -19,7 +19,7 @@ pub(super) struct SignalCall {
     call: RefCell<Box<dyn FnMut()>>,
 }
 
-/// What a program calls for signals, in the order in which it was said.
+/// A program's calls for signals, in the order in which they were added.
 #[derive(Default)]
 pub(super) struct SignalCalls {
     list: RefCell<Vec<Rc<SignalCall>>>,
@@ -40,7 +40,7 @@ impl SignalCalls {
     }
 }
 
-/// Has a signal taken, until it is dropped; made by [`Reactor::on_signal`].
+/// Handles a signal until dropped; made by [`Reactor::on_signal`].
 #[must_use = "the signal is taken only as long as this is kept"]
 pub struct SignalWatch {
     core: Weak<Core>,
@@ -71,25 +71,26 @@ impl fmt::Debug for SignalWatch {
 }
 
 impl Reactor {
-    /// Calls `call` from the loop, in step 5 of a turn, whenever the process is sent `signal`; until what this gives is dropped.
+    /// Calls `call` from the loop, in step 5 of a turn, whenever the process receives `signal`, until the returned watch is
+    /// dropped.
     ///
-    /// The signal is taken from now on, even if the loop does not run yet: then the call is made once it does. Several calls
-    /// for one signal are made in the order in which they were added, and every reactor of the process that takes it is told.
-    /// A panic in a call is logged.
+    /// The signal is handled from now on, even if the loop is not running yet: then the call is made once it runs. Several calls
+    /// for one signal are made in the order in which they were added, and every reactor of the process that handles the signal is
+    /// told. A panic in a call is logged.
     ///
-    /// **Coalescing.** A signal that comes again before the loop has come round is told once, as the system itself does with
-    /// signals: look for all that has happened, at each call. Only SIGINT and SIGTERM are counted.
+    /// **Coalescing.** A signal that arrives repeatedly within one turn causes one call, as the system itself coalesces signals:
+    /// at each call, check for everything that may have happened. Only SIGINT and SIGTERM are counted.
     ///
-    /// **SIGINT and SIGTERM.** A call for one of them takes the place of the graceful stop, also of the second signal's, which
-    /// ends every wait; it may [`stop`](Self::stop) the reactor itself. A program whose loop does not come round is still ended
-    /// by the third, as [`run`](Self::run) says.
+    /// **SIGINT and SIGTERM.** A call for one of these replaces the graceful stop, including that of the second signal, which
+    /// ends all waiting; it may [`stop`](Self::stop) the reactor itself. If the loop hangs, a third signal still ends the
+    /// process, as described at [`run`](Self::run).
     ///
-    /// When the last watch of a signal is dropped, or the reactor has stopped, the signal has the system's default action
-    /// again, or stops the reactor gracefully.
+    /// When the last watch of a signal is dropped, or the reactor has stopped, the signal gets its default action again, or stops
+    /// the reactor gracefully.
     ///
     /// # Errors
-    /// When the system refuses to install the signal action, or the reactor has stopped. `Unsupported` on Windows, but for SIGINT
-    /// and SIGTERM, which never come there.
+    /// Any system error, if it refuses to install the signal action; an error if the reactor has stopped. `Unsupported` on
+    /// Windows, except for SIGINT and SIGTERM, which never occur there.
     ///
     /// # Examples
     /// ```no_run
@@ -113,13 +114,13 @@ impl Reactor {
         calls.last_id.set(calls.last_id.get() + 1);
         let (id, made, call) = (calls.last_id.get(), Location::caller(), RefCell::new(Box::new(call) as Box<dyn FnMut()>));
         calls.list.borrow_mut().push(Rc::new(SignalCall { id, signal, made, call }));
-        // From here on dropping it takes the call back.
+        // From here on, dropping the watch removes the call.
         let watch = SignalWatch { core: Rc::downgrade(&self.0), id, signal };
         self.watch_signals()?;
         Ok(watch)
     }
 
-    /// Has the backend report the signals that are wanted now: those of the program, and while the loop runs those that stop it.
+    /// Tells the backend which signals are wanted now: the program's, and while the loop runs those that stop it.
     pub(super) fn watch_signals(&self) -> io::Result<()> {
         let mut wanted: Vec<Signal> = self.0.signals.list.borrow().iter().map(|call| call.signal).collect();
         if self.0.stops_on_signals.get() {
@@ -128,7 +129,7 @@ impl Reactor {
         self.0.backend.watch_signals(&wanted)
     }
 
-    /// A signal has come: makes the program's calls, or stops gracefully if that is what it asks for.
+    /// A signal has arrived: makes the program's calls, or stops gracefully if the signal asks for that.
     pub(super) fn take_signal(&self, signal: Signal) {
         self.observe(|| Event::new(Subject::Reactor, "signal").with_reason(format!("{signal:?}")));
         let calls = self.0.signals.of(signal);
@@ -140,7 +141,7 @@ impl Reactor {
         }
         self.begin_calls();
         for call in calls {
-            // One that was made before may have dropped it.
+            // An earlier call may have dropped its watch.
             if self.0.signals.has(call.id) {
                 self.call("a call for a signal", Some(call.made), || (call.call.borrow_mut())());
             }
@@ -167,7 +168,7 @@ impl Reactor {
         }
     }
 
-    /// Makes the stop wait for nothing more, neither now nor in a wait that has not begun.
+    /// Makes the stop wait for nothing more, neither now nor in a later phase.
     fn hurry(&self, signal: Signal) {
         log::info!("received {signal:?} again: stopping at once");
         self.0.hurried.set(true);

@@ -1,16 +1,16 @@
-//! How a reactor ends: gracefully, at once, or without ever having run.
+//! How a reactor ends: gracefully, at once, or without having run.
 //!
-//! A graceful stop advances in step 4 of a turn, and the loop goes on turning while it waits:
+//! A graceful stop advances in step 4 of a turn, and the loop keeps running while it waits:
 //!
-//! | life | what has been done on entering it | goes on |
-//! |---|---|---|
+//! | life | done on entering it | advances |
+//! ---|---|---|
 //! | `Running`, asked to stop | nothing | in the next turn |
-//! | `Preparing(until)` | triggers before shutdown were called | when the Deferreds of [`Reactor::before_shutdown`] have fired, or at `until` |
-//! | `Finishing(until)` | sources were told to shut down | when no source is left, or at `until` |
-//! | `Stopped` | sources were aborted, triggers during and after shutdown and queued thread calls were called | never |
+//! | `Preparing(until)` | triggers before shutdown are called | when the Deferreds of [`Reactor::before_shutdown`] have fired, or at `until` |
+//! | `Finishing(until)` | sources are told to shut down | when no source is left, or at `until` |
+//! | `Stopped` | sources are aborted; triggers during and after shutdown and queued thread calls are called | never |
 //!
-//! So each connection gets its `connection_lost` before the reactor has stopped, every trigger runs once, and no wait is longer
-//! than the stop timeout. A second signal makes the deadline of every wait the present.
+//! So each connection gets its `connection_lost` before the reactor has stopped, every trigger runs once, and no wait exceeds the
+//! stop timeout. A second signal moves the deadline of every wait to now.
 
 use std::cmp::Reverse;
 use std::rc::Rc;
@@ -26,16 +26,20 @@ use crate::report::drop_quietly;
 use crate::report::report_error;
 
 impl Reactor {
-    /// Asks for a graceful stop.
+    /// Requests a graceful stop.
     ///
-    /// Nothing happens before this returns. Then, from the loop: triggers before shutdown are called, and what
-    /// [`before_shutdown`](Self::before_shutdown) began is waited for; ports stop accepting, and connections finish writing,
-    /// for at most [`set_stop_timeout`](Self::set_stop_timeout) (5 s), while the loop goes on turning; what is left is
-    /// aborted, and the log says how many; triggers during and after shutdown are called; `run` returns. Every
-    /// `connection_lost` has `Reason::ShuttingDown`.
+    /// Nothing happens before this returns. Then, from the loop:
+    ///
+    /// 1. Triggers before shutdown are called, and what [`before_shutdown`](Self::before_shutdown) began is waited for.
+    /// 2. Ports stop accepting, and connections finish writing, for at most [`set_stop_timeout`](Self::set_stop_timeout) (default
+    ///    5 s), while the loop keeps running.
+    /// 3. What is left is aborted, and the log says how many.
+    /// 4. Triggers during and after shutdown are called, and `run` returns.
+    ///
+    /// Every `connection_lost` has `Reason::ShuttingDown`.
     ///
     /// # Errors
-    /// [`ReactorError::NotRunning`] if it is not running or is stopping already.
+    /// [`ReactorError::NotRunning`] if it is not running or is already stopping.
     pub fn stop(&self) -> Result<(), ReactorError> {
         if self.0.life.get() != Life::Running || self.0.stop_requested.replace(true) {
             return Err(ReactorError::NotRunning);
@@ -44,7 +48,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Leaves the loop after this turn, with no shutdown event; connections stay as they are, and it can be run again.
+    /// Leaves the loop after this turn, without a shutdown event. Connections stay as they are, and the reactor can be run again.
     ///
     /// # Errors
     /// [`ReactorError::NotRunning`].
@@ -58,12 +62,12 @@ impl Reactor {
         Ok(())
     }
 
-    /// Sets how long [`stop`](Self::stop) waits for connections to finish writing; 5 seconds unless set.
+    /// Sets how long [`stop`](Self::stop) waits for connections to finish writing; default 5 s.
     pub fn set_stop_timeout(&self, timeout: Duration) {
         self.0.stop_timeout.set(timeout);
     }
 
-    /// Whether the reactor is stopping or has stopped. No connection is made and nothing is listened on then.
+    /// Returns whether the reactor is stopping or has stopped. It then neither connects nor listens.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         matches!(self.0.life.get(), Life::Preparing(_) | Life::Finishing(_) | Life::Stopped)
@@ -74,7 +78,7 @@ impl Reactor {
             Life::Running if self.0.stop_requested.get() => {
                 self.fire(Phase::Before, SystemEvent::Shutdown);
                 if !self.0.stop_requested.replace(false) {
-                    // A trigger has crashed the reactor, which ends the stop as well.
+                    // A trigger crashed the reactor, which also ends the stop.
                     return;
                 }
                 self.0.life.set(Life::Preparing(self.stop_deadline()));
@@ -117,7 +121,7 @@ impl Reactor {
         self.call_all_sources(Source::abort);
         self.fire(Phase::During, SystemEvent::Shutdown);
         self.fire(Phase::After, SystemEvent::Shutdown);
-        // From here on calls from threads are refused, and every one that was accepted is made.
+        // From here on calls from threads are refused; every accepted one is made.
         for call in self.0.thread_calls.close() {
             self.run_thread_call(call);
         }
@@ -128,13 +132,13 @@ impl Reactor {
         self.clear();
     }
 
-    /// Ends a reactor that does not run: connections are aborted, ports closed, delayed calls dropped.
+    /// Ends a reactor that is not running: connections are aborted, ports closed, delayed calls dropped.
     ///
-    /// What belongs to a reactor holds it, so one that is dropped without having been [stopped](Self::stop) would keep
-    /// its sockets open. After `stop` there is nothing left to do. The reactor cannot be run again.
+    /// Everything in a reactor holds it, so one that is dropped without having been [stopped](Self::stop) would keep its sockets
+    /// open. After `stop` there is nothing to do. The reactor cannot be run again.
     ///
     /// # Errors
-    /// [`ReactorError::AlreadyRunning`] while it runs, for instance in a callback: use [`stop`](Self::stop).
+    /// [`ReactorError::AlreadyRunning`] while it runs, for example in a callback: use [`stop`](Self::stop).
     #[doc(alias = "removeAll")]
     #[doc(alias = "disconnectAll")]
     pub fn disconnect_all(&self) -> Result<(), ReactorError> {
@@ -145,44 +149,44 @@ impl Reactor {
         Ok(())
     }
 
-    /// Ends the reactor, whatever it is doing: connections are aborted, and everything that it holds is dropped.
+    /// Ends the reactor in any state: connections are aborted, and everything it holds is dropped.
     pub(crate) fn dismantle(&self) {
-        // During a panic no more of the program's code is called: it may be what panicked.
+        // During a panic no user code is called: it may be what panicked.
         if self.0.life.get() != Life::Stopped && !thread::panicking() {
             self.call_all_sources(Source::abort);
         }
         self.discard();
     }
 
-    /// Ends the reactor as if its process were gone: everything is dropped, and nothing is called.
+    /// Ends the reactor as if its process were gone: drops everything and calls nothing.
     pub(crate) fn discard(&self) {
         self.0.life.set(Life::Stopped);
         self.clear();
     }
 
-    /// Whether what is on the loop was told to end: nothing is added to it any more.
+    /// Returns whether the sources were told to end: none is added any more.
     #[cfg(unix)]
     pub(super) fn is_ending(&self) -> bool {
         matches!(self.0.life.get(), Life::Finishing(_) | Life::Stopped)
     }
 
-    /// Whether it has stopped for good.
+    /// Returns whether it has stopped for good.
     pub(crate) fn has_stopped(&self) -> bool {
         self.0.life.get() == Life::Stopped
     }
 
-    /// Whether one of its callbacks is running.
+    /// Returns whether one of its callbacks is running.
     pub(crate) fn is_in_turn(&self) -> bool {
         self.0.timers.in_turn.get()
     }
 
-    /// Drops everything that may hold this reactor, so that nothing keeps itself alive.
+    /// Drops everything that may hold this reactor, to break cycles.
     pub(crate) fn clear(&self) {
         let (calls, jobs) = (self.0.thread_calls.close(), self.0.awaited.borrow().len() + self.0.look_ups.asked_for());
         if calls.len() + jobs > 0 {
             log::warn!("dropped with the reactor: {} calls from threads, the results of {jobs} jobs", calls.len());
         }
-        // Each by itself: a panic while another one unwinds would abort the process.
+        // One at a time, because a panic during unwinding would abort the process.
         calls.into_iter().for_each(|call| drop_quietly("a call from a thread", call));
         self.0.timers.queue.take().into_runs().for_each(|call| drop_quietly("a delayed call", call));
         self.0.awaited.take().into_iter().for_each(|(_, done)| drop_quietly("what waited for a job", done));
@@ -198,8 +202,8 @@ impl Reactor {
         self.0.observers.clear();
     }
 
-    /// Calls the youngest first: a source that is carried by another, such as TLS over a transport, is called before its carrier.
-    /// What has left the table by the time that its turn comes is not called.
+    /// Calls sources from youngest to oldest: one on top of another, such as TLS over a transport, is called before the one
+    /// below. A source that leaves the table before its turn is not called.
     fn call_all_sources(&self, call: fn(Rc<dyn Source>)) {
         self.begin_calls();
         let mut tokens: Vec<_> = self.0.sources.borrow().all().into_iter().map(|(token, _)| token).collect();
@@ -210,12 +214,12 @@ impl Reactor {
         }
     }
 
-    /// Calls `call` before shutdown, and lets the shutdown wait for its result, for at most the
-    /// [stop timeout](Self::set_stop_timeout).
+    /// Calls `call` before shutdown, and makes the shutdown wait for its result, for at most the [stop
+    /// timeout](Self::set_stop_timeout).
     ///
-    /// Connections are still up, and the loop turns, while it waits. Such calls begin in the order in which they were added,
-    /// and are waited for together. An error is logged. What a task has to do before connections are told to close is waited for
-    /// only if the Deferred that `call` gives waits for it: waking the task is not enough.
+    /// Meanwhile connections are still up, and the loop runs. Such calls are made in the order in which they were added, and are
+    /// waited for together. An error is logged. If a task has to finish something before connections are told to close, return a
+    /// Deferred that waits for it: waking the task is not enough.
     #[doc(alias = "addSystemEventTrigger")]
     pub fn before_shutdown<R: CallbackResult<Value = ()>>(&self, call: impl FnOnce() -> R + 'static) -> TriggerId {
         let waiting = Rc::clone(&self.0.before_shutdown);

@@ -1,10 +1,10 @@
-//! Triggers: calls around the reactor's start and end.
+//! Triggers: calls around the reactor's startup and shutdown.
 
 /// When a trigger runs, relative to the event itself.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Before it happens: at shutdown connections are still up, and what is written now is still sent.
+    /// Before it happens: at shutdown, connections are still up, and what is written now is still sent.
     Before,
     /// While it happens.
     During,
@@ -22,7 +22,7 @@ pub enum SystemEvent {
     Shutdown,
 }
 
-/// Names a trigger, so that it can be removed.
+/// Identifies a trigger, to remove it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TriggerId(u64);
 
@@ -48,13 +48,13 @@ impl Triggers {
         id
     }
 
-    /// Takes a trigger out. The caller drops it outside the borrow of the list, since that may come back here.
+    /// Removes a trigger. The caller drops it outside the borrow of the list, because that may lead back here.
     pub(crate) fn remove(&mut self, id: TriggerId) -> Option<Box<dyn FnOnce()>> {
         let place = self.list.iter().position(|trigger| trigger.id == id)?;
         Some(self.list.remove(place).call)
     }
 
-    /// What was to be called.
+    /// The calls of all triggers.
     pub(crate) fn into_calls(self) -> impl Iterator<Item = Box<dyn FnOnce()>> {
         self.list.into_iter().map(|trigger| trigger.call)
     }

@@ -1,4 +1,4 @@
-//! Delayed calls, ordered by deadline and then as they were scheduled; cheap to cancel and to put off.
+//! Delayed calls, ordered by deadline and then by when they were scheduled; cheap to cancel and to postpone.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -13,17 +13,17 @@ use slab::Slab;
 use crate::backend::Backend;
 use crate::reactor::turn::InTurn;
 
-/// A heap of at most this many items is not worth a sweep.
+/// A heap of at most this many items is never swept.
 const SWEEP_FROM: usize = 64;
 
 /// A timer queue and its clock.
 ///
-/// Within a turn the time stands still, from the reading at its start to the end of the wait, so that callbacks of one turn agree
-/// on it and deadlines that are set in it are comparable.
+/// Within a turn the time is fixed, from the reading at its start to the end of the wait, so that all callbacks of a turn see the
+/// same time and the deadlines they set are comparable.
 pub(crate) struct Timers {
     pub(crate) queue: RefCell<TimerQueue>,
     backend: Rc<dyn Backend>,
-    /// The time at the last reading, which is that of the turn unless it has expired.
+    /// The last reading of the clock, valid for the turn unless it has expired.
     now: Cell<Duration>,
     expired: Cell<bool>,
     pub(crate) in_turn: InTurn,
@@ -41,7 +41,7 @@ impl Timers {
         self.now.get()
     }
 
-    /// Notes that time has passed: the clock is read again when the time is next asked for.
+    /// Notes that time has passed: the clock is read again when the time is next needed.
     pub(crate) fn expire(&self) {
         self.expired.set(true);
     }
@@ -51,7 +51,7 @@ impl Timers {
         self.backend.nudge();
     }
 
-    /// Within a turn the time at the last reading, otherwise the present.
+    /// Within a turn the last reading, otherwise the current time.
     pub(crate) fn now(&self) -> Duration {
         if self.in_turn.get() && !self.expired.get() { self.now.get() } else { self.refresh() }
     }
@@ -62,14 +62,14 @@ type Made = &'static Location<'static>;
 
 type Run = Box<dyn FnOnce()>;
 
-/// Names a call. The sequence number tells it from a later one in the same place.
+/// Identifies a call. The sequence number distinguishes it from later calls in the same slot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallId {
     key: usize,
     sequence: u64,
 }
 
-/// What a timer takes in memory besides its closure and its item in the heap: 32 bytes, since a program may have a million.
+/// A timer's memory besides its closure and its heap item: 32 bytes, because a program may have a million timers.
 struct Call {
     run: Run,
     /// In nanoseconds, as are all times in this file.
@@ -84,15 +84,16 @@ struct HeapItem {
     key: usize,
 }
 
-/// A binary heap whose items may be stale: the item of a call that was cancelled or moved is corrected when it gets to the top.
+/// A binary heap whose items may be stale: the item of a cancelled or moved call is corrected when it reaches the top.
 ///
-/// Guaranteed: every call has an item that is due no later than the call, so that none is missed; a call is made once, at its
-/// last deadline; of two with the same deadline the one that was scheduled first is made first; and stale items do not pile up. Scheduling and making a call cost O(log n), cancelling it and putting it off O(1) amortised.
+/// Guarantees: every call has an item that is due no later than the call, so none is missed; a call is made once, at its last
+/// deadline; of two calls with the same deadline the one scheduled first is made first; stale items do not accumulate. Scheduling
+/// and making a call cost O(log n), cancelling and postponing it amortised O(1).
 #[derive(Default)]
 pub(crate) struct TimerQueue {
     calls: Slab<Call>,
     heap: BinaryHeap<Reverse<HeapItem>>,
-    /// Where the call in each place was scheduled; kept apart, since only reports need it.
+    /// Where the call in each slot was scheduled; kept separately, because only reports need it.
     made: Vec<&'static Location<'static>>,
     next_sequence: u64,
 }
@@ -110,7 +111,7 @@ impl TimerQueue {
         CallId { key, sequence }
     }
 
-    /// Takes a call out. The caller drops it outside the queue's borrow, since that may come back here.
+    /// Removes a call. The caller drops it outside the queue's borrow, because that may lead back here.
     pub(crate) fn remove(&mut self, id: CallId) -> Option<Run> {
         active(&self.calls, id.key, id.sequence)?;
         let call = self.calls.remove(id.key);
@@ -122,7 +123,7 @@ impl TimerQueue {
         active(&self.calls, id.key, id.sequence).map(|call| Duration::from_nanos(call.deadline))
     }
 
-    /// Moves a call. A later deadline costs nothing now: the item is corrected when it gets to the top.
+    /// Moves a call. A later deadline costs nothing now: the item is corrected when it reaches the top.
     pub(crate) fn set_deadline(&mut self, id: CallId, deadline: Duration) -> bool {
         let Some(call) = self.calls.get_mut(id.key).filter(|call| call.sequence == id.sequence) else { return false };
         let deadline = nanoseconds(deadline);
@@ -142,7 +143,7 @@ impl TimerQueue {
         self.calls.iter().filter_map(|(key, call)| Some((Duration::from_nanos(call.deadline), *self.made.get(key)?)))
     }
 
-    /// What was to be called.
+    /// The functions of all calls.
     pub(crate) fn into_runs(self) -> impl Iterator<Item = Run> {
         self.calls.into_iter().map(|(_, call)| call.run)
     }
@@ -152,14 +153,14 @@ impl TimerQueue {
         self.next_sequence
     }
 
-    /// When to look at the queue again: when the first call is due, or sooner if it was put off meanwhile.
+    /// When to check the queue again: when the first call is due, or earlier if that call was postponed.
     ///
-    /// The items of calls that were put off are not corrected here. To find the exact time in every turn would mean to move
-    /// all idle timeouts that were put off since the last one.
+    /// Items of postponed calls are not corrected here. Finding the exact time in every turn would mean moving all idle timeouts
+    /// that were postponed since the last turn.
     pub(crate) fn next_deadline(&mut self) -> Option<Duration> {
         loop {
             let Reverse(item) = *self.heap.peek()?;
-            // The call may have other items, none of which is due before this one.
+            // The call may have other items, but none is due before this one.
             if active(&self.calls, item.key, item.sequence).is_some() {
                 return Some(Duration::from_nanos(item.deadline));
             }
@@ -167,15 +168,15 @@ impl TimerQueue {
         }
     }
 
-    /// Takes the first call that is due at `now` and was scheduled before sequence number `before`: its own number, where it
-    /// was scheduled, and what to call.
+    /// Takes the first call that is due at `now` and was scheduled before sequence number `before`: its own number, where it was
+    /// scheduled, and its function.
     pub(crate) fn pop_due(&mut self, now: Duration, before: u64) -> Option<(u64, Option<Made>, Run)> {
         let item = self.settle_due(nanoseconds(now)).filter(|item| item.sequence < before)?;
         self.heap.pop();
         Some((item.sequence, self.made.get(item.key).copied(), self.calls.remove(item.key).run))
     }
 
-    /// Corrects items at the top of the heap until the first is that of a call which is due, or nothing is due.
+    /// Corrects items at the top of the heap until the first belongs to a call that is due, or nothing is due.
     fn settle_due(&mut self, now: u64) -> Option<HeapItem> {
         loop {
             let mut top = self.heap.peek_mut()?;
@@ -193,7 +194,7 @@ impl TimerQueue {
         }
     }
 
-    /// Rebuilds the heap once it has more than twice as many items as there are calls, so that stale ones do not pile up.
+    /// Rebuilds the heap once it has more than twice as many items as there are calls, so that stale ones do not accumulate.
     fn sweep(&mut self) {
         if self.heap.len() > SWEEP_FROM && self.heap.len() > 2 * self.calls.len() {
             let mut items = std::mem::take(&mut self.heap).into_vec();
@@ -205,12 +206,12 @@ impl TimerQueue {
     }
 }
 
-/// The call that a handle or an item of the heap stands for, unless it was cancelled or made.
+/// The call of a handle or heap item, unless it was cancelled or made.
 fn active(calls: &Slab<Call>, key: usize, sequence: u64) -> Option<&Call> {
     calls.get(key).filter(|call| call.sequence == sequence)
 }
 
-/// A time as a number; one more than 584 years away as the greatest number.
+/// A time in nanoseconds; more than 584 years is the greatest number.
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

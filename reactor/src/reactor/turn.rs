@@ -1,13 +1,13 @@
 //! One turn of the loop, whose steps [`Reactor::run`] lists.
 //!
-//! What a turn guarantees, and why:
+//! Guarantees of a turn:
 //!
-//! - **No turn is made within a turn**, so that no callback is called inside another one and every step sees the state that
-//!   the step before left: [`Reactor::iterate`] refuses.
-//! - **Each step does what was queued when it began**, and what its callbacks queue waits for the next turn: the number of
-//!   calls is taken first. So no timer, thread or source can keep the others waiting for ever.
-//! - **The loop never sleeps while something is queued**, and never longer than to the next deadline
-//!   ([`Reactor::next_deadline`]). What other threads queue wakes it.
+//! - **No turn is made within a turn**, so no callback is called inside another, and every step sees the state that the step
+//!   before left: [`Reactor::iterate`] refuses.
+//! - **Each step does what was queued when it began**; what its callbacks queue waits for the next turn. So no timer, thread or
+//!   source can starve the others.
+//! - **The loop never sleeps while something is queued**, and never past the next deadline ([`Reactor::next_deadline`]). What
+//!   other threads queue wakes it.
 //! - **Nothing is borrowed during a callback**, which may use the reactor in any way.
 
 use std::io;
@@ -20,12 +20,12 @@ use crate::error::{ReactorError, Result};
 use crate::event_log::Subject;
 use crate::task::Tasks;
 
-/// How many sources that end the turn without a callback share one look at the clock: most of them write to a socket, and no more.
+/// How many sources that end the turn without a callback share one reading of the clock: most only write to a socket.
 const LAP: usize = 64;
 
-/// Whether the reactor's thread is in a turn, which looks at what was queued before it sleeps.
+/// Whether the reactor's thread is in a turn, which checks for queued work before it sleeps.
 ///
-/// It is set and looked at on that thread only; handles on other threads have it too, and do not look.
+/// It is set and read on that thread only; handles on other threads have it but do not read it.
 #[derive(Clone, Default)]
 pub(crate) struct InTurn(Arc<AtomicBool>);
 
@@ -40,9 +40,9 @@ impl InTurn {
 }
 
 impl Reactor {
-    /// Makes one turn, waiting at most `max_wait`; without a limit, until there is something to do.
+    /// Makes one turn, waiting at most `max_wait`; with `None`, until there is something to do.
     ///
-    /// A reactor that is not running ([`start_running`](Self::start_running)) waits for nothing: go on while
+    /// A reactor that is not running ([`start_running`](Self::start_running)) does not wait: continue while
     /// [`is_running`](Self::is_running).
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Step 8. Apart from the turn, which is shorter where nobody was written to by others.
+    /// Step 8. Not inlined, because most turns have nothing to do here.
     #[inline(never)]
     fn end_sources(&self) {
         let mut ending = self.0.sources.borrow_mut().take_ending();
@@ -99,8 +99,8 @@ impl Reactor {
         self.0.sources.borrow_mut().give_ending(ending);
     }
 
-    /// Polls the tasks that were woken by now; `timed` if the last call has ended just now. Apart from the turn, which is shorter for
-    /// those who have no tasks.
+    /// Polls the tasks that were woken by now; `timed` if the last call has ended just now. Not inlined, because many programs
+    /// have no tasks.
     #[inline(never)]
     pub(super) fn run_tasks(&self, timed: bool) {
         if !timed {
@@ -152,12 +152,12 @@ impl Reactor {
             return max_wait;
         }
         let Some(deadline) = self.next_deadline() else { return max_wait };
-        // The clock again: the callbacks of this turn may have taken long.
+        // Read the clock again: the callbacks of this turn may have taken long.
         let until = deadline.saturating_sub(self.0.timers.refresh());
         Some(max_wait.map_or(until, |wait| wait.min(until)))
     }
 
-    /// Whether something is queued for the next turn, so that it must not wait.
+    /// Returns whether something is queued for the next turn, which must then not wait.
     pub(crate) fn is_queued(&self) -> bool {
         let sources = self.0.sources.borrow();
         let prepared = matches!(self.0.life.get(), Life::Preparing(_)) && self.0.before_shutdown.get() == 0;
@@ -168,22 +168,22 @@ impl Reactor {
             || prepared
     }
 
-    /// Tells the backend that something was queued; not within a turn, which sees it anyway.
+    /// Tells the backend that something was queued; not needed within a turn, which checks anyway.
     pub(super) fn nudge(&self) {
         if !self.0.timers.in_turn.get() {
             self.0.backend.nudge();
         }
     }
 
-    /// Whether a turn now would do something even if no socket is ready.
+    /// Returns whether a turn now would do something even if no socket is ready.
     pub(crate) fn wants_turn(&self) -> bool {
         let finished = matches!(self.0.life.get(), Life::Finishing(_)) && self.0.sources.borrow().len() == 0;
         finished || self.is_queued() || self.next_deadline().is_some_and(|deadline| deadline <= self.0.backend.now())
     }
 
-    /// When the reactor next has to look for something to do, on the clock of [`now`](Self::now).
+    /// When the reactor next has to check for something to do, on the clock of [`now`](Self::now).
     ///
-    /// Never later than the next delayed call is due; sooner if that call was put off.
+    /// Never later than the next delayed call is due; earlier if that call was postponed.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         let call = self.0.timers.queue.borrow_mut().next_deadline();

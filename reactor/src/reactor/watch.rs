@@ -15,21 +15,21 @@ use crate::poll_now::poll_now;
 use crate::reactor::source::Source;
 use crate::report::{drop_quietly, report_error};
 
-/// A descriptor that the loop watches, until this is dropped; made by [`Reactor::watch`].
+/// Watches a descriptor until dropped; made by [`Reactor::watch`].
 #[must_use = "the descriptor is watched only as long as this is kept"]
 pub struct Watch(Weak<Watched>);
 
 impl Watch {
-    /// Watches for something else from now on. May be called from within its own call. Does nothing once the watch has ended.
+    /// Changes the interest. May be called from within its own callback. Does nothing once the watch has ended.
     ///
     /// # Errors
-    /// As [`Reactor::watch`]; the watch is as it was then.
+    /// See [`Reactor::watch`]; the watch is then unchanged.
     ///
     /// # Examples
     /// ```
     /// use torsade::{Interest, Watch};
     ///
-    /// /// What a client of a database asks for before each of its calls.
+    /// /// What a database client calls before each of its operations.
     /// fn note_output(watch: &Watch, has_output: bool) -> std::io::Result<()> {
     ///     watch.set_interest(if has_output { Interest::Both } else { Interest::Readable })
     /// }
@@ -63,7 +63,7 @@ struct Watched {
     reactor: Reactor,
     token: Cell<Token>,
     interest: Cell<Interest>,
-    /// None once it is not watched any more.
+    /// `None` once it is no longer watched.
     descriptor: RefCell<Option<Rc<dyn AsFd>>>,
     /// Taken out while it is being called.
     call: RefCell<Option<Call>>,
@@ -74,7 +74,7 @@ impl Watched {
         self.descriptor.borrow().clone()
     }
 
-    /// What it is ready for, by the system's own word at this moment.
+    /// What it is ready for now, according to the system.
     fn look(&self, descriptor: &dyn AsFd) -> io::Result<Option<Interest>> {
         let interest = self.interest.get();
         let found = poll_now(descriptor, flags(interest))?;
@@ -84,7 +84,7 @@ impl Watched {
         Ok(reported(interest, found))
     }
 
-    /// There are systems that report readiness again only to who asks anew.
+    /// Some systems report readiness again only if asked again.
     fn rearm(&self, descriptor: &dyn AsFd) {
         let (token, interest) = (self.token.get(), self.interest.get());
         if let Err(error) = self.reactor.backend().watch_descriptor(descriptor.as_fd(), token, interest, true) {
@@ -112,7 +112,7 @@ const fn flags(interest: Interest) -> PollFlags {
     }
 }
 
-/// What of `interest` the system has reported. An error, and that the other side is gone, are found by doing what is wanted.
+/// Which of `interest` the system has reported. Errors and hang-ups count as readiness, and are found by reading or writing.
 fn reported(interest: Interest, reported: PollFlags) -> Option<Interest> {
     let failed = reported.intersects(PollFlags::ERR | PollFlags::HUP);
     let readable = interest.is_readable() && (failed || reported.contains(PollFlags::IN));
@@ -132,7 +132,7 @@ impl Source for Watched {
             Ok(None) => self.rearm(&*descriptor),
             Ok(Some(ready)) => {
                 let Some(mut call) = self.call.take() else { return };
-                // The system reports readiness once. Looking again in the next turn makes up for what the call leaves.
+                // The system reports readiness once. Checking again in the next turn covers what the callback leaves unread.
                 self.reactor.requeue(self.token.get(), Ready::NONE);
                 self.reactor.note_callback("a call for a descriptor");
                 let called = catch(|| call(ready));
@@ -168,31 +168,30 @@ impl Source for Watched {
 }
 
 impl Reactor {
-    /// Calls `call` from the loop, in step 6 of a turn, whenever `descriptor` is ready for what is of `interest`; until what this
-    /// gives is dropped, or the reactor stops.
+    /// Calls `call` from the loop, in step 6 of a turn, whenever `descriptor` is ready for `interest`, until the returned watch
+    /// is dropped or the reactor stops.
     ///
-    /// For descriptors of other libraries: inotify, timers, a database client's socket. The descriptor may be of any kind that
-    /// the system can wait for, is only watched and never read, written or changed, and is dropped with the watch: give an
-    /// `Rc`, or a copy ([`try_clone_to_owned`](std::os::fd::BorrowedFd::try_clone_to_owned)), of what is used elsewhere. It need
-    /// not be non-blocking. One descriptor can be watched once at a time; a copy of it is another one.
+    /// It is for descriptors of other libraries: inotify, timers, a database client's socket. The descriptor may be of any kind
+    /// that the system can poll. It is only watched, never read, written or changed, and is dropped with the watch. If it is used
+    /// elsewhere, pass an `Rc` or a duplicate ([`try_clone_to_owned`](std::os::fd::BorrowedFd::try_clone_to_owned)). It need not
+    /// be non-blocking. A descriptor can be watched only once at a time; a duplicate counts as another.
     ///
-    /// **Readiness** is a level: as long as the descriptor is ready, the call is made again, once a turn. So it may leave some
-    /// input unread, and everybody else is served in between; but one that does not read what is there, the end of a stream
-    /// included, keeps the loop busy. An error, or the other side's being gone, counts as ready, for reading and writing find
-    /// out which it is. What it is ready for is looked up right before the call, so it holds unless others use the same
-    /// descriptor.
+    /// **Readiness** is level-triggered: as long as the descriptor is ready, `call` is called once a turn. It may leave input
+    /// unread, and everything else is served in between; but a callback that never reads what is there, including the end of a
+    /// stream, keeps the loop busy. An error or a hang-up counts as ready, because reading and writing find out which it is.
+    /// Readiness is checked right before the call, so it is accurate unless others use the same descriptor.
     ///
-    /// **Closing.** What is watched stays open, since the watch holds it. Where unsafe code of another library closes it
-    /// nevertheless, the watch ends, with a message in the log at level `error`, as soon as that shows; before that the system
-    /// may have given the number to something else. Drop the watch before the library's object.
+    /// **Closing.** The watched descriptor stays open, since the watch holds it. If unsafe code of another library closes it
+    /// anyway, the watch ends with an error in the log once that is noticed; before that the system may have reused the number.
+    /// Drop the watch before the library's object.
     ///
-    /// A panic in the call ends the watch and is logged. When the reactor stops, watches end after the calls
-    /// [before shutdown](Self::before_shutdown), together with the connections.
+    /// A panic in the call ends the watch and is logged. When the reactor stops, watches end after the calls [before
+    /// shutdown](Self::before_shutdown), together with the connections.
     ///
     /// # Errors
-    /// As the system says: `PermissionDenied` for a file or directory, which is always ready and need not be watched;
-    /// `AlreadyExists` if it is watched already. `Unsupported` in a simulated world, to which no descriptor belongs. Once the
-    /// reactor has begun to end what is watched, nothing more is.
+    /// Any system error: `PermissionDenied` for a file or directory, which is always ready and need not be watched;
+    /// `AlreadyExists` if it is already watched. `Unsupported` in a simulated world, which has no descriptors. An error once the
+    /// reactor has begun to end what is watched.
     ///
     /// # Examples
     /// ```
@@ -235,7 +234,7 @@ impl Reactor {
         });
         watched.token.set(self.add_source(Rc::<Watched>::clone(&watched)));
         if let Err(error) = self.backend().watch_descriptor(descriptor.as_fd(), watched.token.get(), interest, false) {
-            // It was not watched, so it is not forgotten either: another watch may be there.
+            // It was not watched, so it must not be forgotten either: another watch may exist.
             watched.descriptor.take();
             watched.leave();
             return Err(error);

@@ -1,4 +1,4 @@
-//! Names in a table.
+//! A table of names.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,9 +8,9 @@ use super::{Resolver, parse_address};
 use crate::backend::Resolved;
 use crate::reactor::Reactor;
 
-/// A table of names and their addresses, perhaps with another resolver for all other names.
+/// A table of names and their addresses, optionally with another resolver for all other names.
 ///
-/// Names are compared without regard to case, or to a dot at the end.
+/// Names are compared ignoring case and a trailing dot.
 ///
 /// # Examples
 /// ```
@@ -28,15 +28,15 @@ pub struct FixedResolver {
 }
 
 impl FixedResolver {
-    /// An empty table: every name is unknown.
+    /// An empty table, in which every name is unknown.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads a table such as `/etc/hosts`: lines with an address and its names, and comments from `#` on.
+    /// Parses a table in the format of `/etc/hosts`: lines with an address and its names, and comments after `#`.
     ///
-    /// A name in several lines has all their addresses, in that order. A line whose first word is not an address is left out.
+    /// A name on several lines has all their addresses, in that order. A line that does not begin with an address is ignored.
     /// Source: hosts(5).
     #[doc(alias = "searchFileFor")]
     #[must_use]
@@ -52,7 +52,7 @@ impl FixedResolver {
         table
     }
 
-    /// Adds addresses of a name, behind those that it has; without any, the name is known to have none.
+    /// Adds addresses to a name, after its existing ones. With no addresses, the name is known to have none.
     #[must_use]
     pub fn with(mut self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.names.entry(key(name)).or_default();
@@ -62,14 +62,14 @@ impl FixedResolver {
         self
     }
 
-    /// Has names that are not in the table looked up by another resolver.
+    /// Sets a resolver for names that are not in the table.
     #[must_use]
     pub fn or(mut self, otherwise: impl Resolver + 'static) -> Self {
         self.otherwise = Some(Box::new(otherwise));
         self
     }
 
-    /// The addresses of a name, if it is in the table.
+    /// The addresses of a name; `None` if it is not in the table.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[SocketAddr]> {
         self.names.get(&key(name)).map(Vec::as_slice)

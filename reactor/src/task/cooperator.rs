@@ -1,9 +1,8 @@
-//! Long work, done in slices between which the loop turns.
+//! Long work in slices, between which the loop serves other events.
 //!
-//! A [`Work`] is in the queue while it may step, and only then: not while it is paused, while it waits for the Deferred of its
-//! last step, or once it has ended. A slice takes steps from the queue in turn until its time is up. So every work that may step
-//! does, however many there are, and none is called twice at a time; and the loop is held up for one slice a turn, or for one
-//! step if that takes longer.
+//! A [`Work`] is in the queue exactly while it may step: not while it is paused, while it waits for the Deferred of its last
+//! step, or after it has ended. A slice takes steps from the queue in turn until its time is up. So all work proceeds, however
+//! much there is, no step is re-entered, and the loop is held up for one slice a turn, or for one step if that takes longer.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,16 +16,16 @@ use crate::panic::catch;
 use crate::reactor::Reactor;
 use crate::report::drop_quietly;
 
-/// How long all tasks together may run in one turn; as in Twisted.
+/// How long all tasks together may run in one turn, as in Twisted.
 const SLICE: Duration = Duration::from_millis(10);
 
-/// The most steps in one turn: where time is virtual it does not pass, and a slice would never end.
+/// The most steps in one turn: virtual time does not advance, so a slice would never end.
 const STEPS: usize = 1000;
 
-/// Runs iterators side by side, one step of each after the other, for at most 10 ms (or 1,000 steps) a turn; a cheap handle.
+/// Runs iterators concurrently, one step of each after the other, for at most 10 ms (or 1,000 steps) a turn; a cheap handle.
 ///
-/// A step is one item: nothing, a `Result`, or a Deferred, for which the task then waits. Between slices the loop turns, so
-/// that connections are served however much work there is.
+/// A step is one item: nothing, a `Result`, or a Deferred, for which the task then waits. Connections are served between slices,
+/// however much work there is.
 ///
 /// # Examples
 /// ```
@@ -56,15 +55,15 @@ struct Slices {
 #[derive(Clone)]
 pub struct CooperativeTask(Rc<Work>);
 
-/// Makes one step; none at the end.
+/// Makes one step; `None` at the end.
 type Steps = Box<dyn FnMut() -> Option<Settled<()>>>;
 
 struct Work {
     cooperator: Rc<Slices>,
     steps: RefCell<Option<Steps>>,
-    /// How often the user has paused it.
+    /// How many times the user has paused it.
     paused: Cell<u32>,
-    /// The Deferred of the last step has not fired.
+    /// Whether the Deferred of the last step has not fired yet.
     waits: Cell<bool>,
     queued: Cell<bool>,
     ended: RefCell<Option<Result<(), Failure>>>,
@@ -83,7 +82,7 @@ impl Cooperator {
         Self(slices)
     }
 
-    /// Begins to run `iterator`, from the next turn on.
+    /// Starts to run `iterator` in the next turn.
     pub fn cooperate<I>(&self, iterator: I) -> CooperativeTask
     where
         I: IntoIterator<Item: CallbackResult<Value = ()>>,
@@ -104,7 +103,7 @@ impl Cooperator {
         CooperativeTask(work)
     }
 
-    /// Runs `iterator` and gives a Deferred that fires when it is done.
+    /// Runs `iterator` and returns a Deferred that fires when it is done.
     #[track_caller]
     pub fn coiterate<I>(&self, iterator: I) -> Deferred<()>
     where
@@ -116,7 +115,8 @@ impl Cooperator {
 }
 
 impl CooperativeTask {
-    /// Fires when the iterator has ended; fails with the error of a step, or with [`TaskError::Stopped`].
+    /// Returns a Deferred that fires when the iterator has ended; it fails with the error of a step, or with
+    /// [`TaskError::Stopped`].
     #[doc(alias = "whenDone")]
     #[track_caller]
     pub fn when_done(&self) -> Deferred<()> {
@@ -129,10 +129,10 @@ impl CooperativeTask {
         deferred
     }
 
-    /// Makes no further step until [`resume`](Self::resume) was called as often.
+    /// Makes no further steps until [`resume`](Self::resume) has been called equally often.
     ///
     /// # Errors
-    /// [`TaskError::Done`] when it has ended.
+    /// [`TaskError::Done`] if it has ended.
     pub fn pause(&self) -> Result<(), TaskError> {
         self.0.check_running()?;
         self.0.paused.set(self.0.paused.get() + 1);
@@ -142,7 +142,7 @@ impl CooperativeTask {
     /// Ends a [`pause`](Self::pause).
     ///
     /// # Errors
-    /// [`TaskError::NotPaused`]; [`TaskError::Done`] when it has ended.
+    /// [`TaskError::NotPaused`]; [`TaskError::Done`] if it has ended.
     pub fn resume(&self) -> Result<(), TaskError> {
         self.0.check_running()?;
         if self.0.paused.get() == 0 {
@@ -153,10 +153,10 @@ impl CooperativeTask {
         Ok(())
     }
 
-    /// Drops the iterator; [`when_done`](Self::when_done) fails with [`TaskError::Stopped`].
+    /// Drops the iterator; [`when_done`](Self::when_done) then fails with [`TaskError::Stopped`].
     ///
     /// # Errors
-    /// [`TaskError::Done`] when it has ended before.
+    /// [`TaskError::Done`] if it has already ended.
     pub fn stop(&self) -> Result<(), TaskError> {
         self.0.check_running()?;
         self.0.end(&Err(Failure::new(TaskError::Stopped)));
@@ -209,7 +209,7 @@ impl Work {
         if !self.may_step() {
             return;
         }
-        // Taken out, so that a step may stop its own task.
+        // Taken out, because a step may stop its own task.
         let Some(mut steps) = self.steps.take() else { return };
         let stepped = catch(&mut steps);
         if self.ended.borrow().is_none() {
@@ -266,20 +266,20 @@ impl fmt::Debug for CooperativeTask {
     }
 }
 
-/// Misuse of a loop or task, or why one ended.
+/// Misuse of a loop or task, or the reason why one ended.
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// A [`LoopingCall`](super::LoopingCall) was started while it is running. Stop it first.
+    /// A [`LoopingCall`](super::LoopingCall) was started while running. Stop it first.
     AlreadyRunning,
-    /// The task has ended before.
+    /// The task has already ended.
     #[doc(alias = "TaskDone")]
     Done,
-    /// A task was resumed that is not paused.
+    /// A task that is not paused was resumed.
     NotPaused,
-    /// A [`LoopingCall`](super::LoopingCall) was stopped or reset that is not running.
+    /// A [`LoopingCall`](super::LoopingCall) that is not running was stopped or reset.
     NotRunning,
-    /// The task was stopped before it was done; in [`run_until`](Reactor::run_until), the reactor was.
+    /// The task was stopped before it was done; in [`run_until`](Reactor::run_until), the reactor was stopped.
     #[doc(alias = "TaskStopped")]
     Stopped,
 }

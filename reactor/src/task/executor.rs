@@ -1,9 +1,9 @@
 //! The tasks of a reactor, and how they are woken.
 //!
-//! A waker, on any thread, puts the task's id into a list; the first id of a list also wakes the loop, which polls all
-//! tasks of the list, each once. Guaranteed: a task that is woken is polled afterwards, also if it is woken while it is being
-//! polled, since its flag is cleared before the poll; it is in the list once, however often it is woken; it is never polled
-//! inside its own poll; and a waker that outlives its task wakes nobody, since ids are not used twice.
+//! A waker, on any thread, puts the task's id into a list; the first id of a list also wakes the loop, which polls each task of
+//! the list once. Guarantees: a task that is woken is polled afterwards, even if it is woken during its poll, because its flag is
+//! cleared before the poll; it is in the list once, however often it is woken; it is never polled recursively; and a waker that
+//! outlives its task wakes nothing, because ids are not reused.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -31,7 +31,7 @@ pub(crate) struct Tasks {
     slots: RefCell<Slab<Slot>>,
     next_sequence: Cell<u64>,
     woken: Arc<Woken>,
-    /// Empty between two turns: room for those that are woken in the next.
+    /// Empty between turns; swapped with the list of woken tasks.
     polling: RefCell<Vec<TaskId>>,
 }
 
@@ -44,7 +44,7 @@ struct Slot {
     waker: Arc<TaskWaker>,
 }
 
-/// Names a task; the sequence number tells it from a later one in the same slot.
+/// Identifies a task; the sequence number distinguishes it from later ones in the same slot.
 #[derive(Clone, Copy)]
 struct TaskId {
     key: usize,
@@ -53,7 +53,7 @@ struct TaskId {
 
 type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A future of any type, with the Deferred that gets its result, or its panic.
+/// A future of any type, with the firer for its result or panic.
 struct Spawned<F: Future>
 where
     F::Output: CallbackResult,
@@ -62,7 +62,7 @@ where
     firer: Option<Firer<<F::Output as CallbackResult>::Value>>,
 }
 
-/// Adds a task, which is polled for the first time from the loop.
+/// Adds a task, which is first polled from the loop.
 #[track_caller]
 pub(super) fn spawn<F>(reactor: &Reactor, future: F) -> Deferred<<F::Output as CallbackResult>::Value>
 where
@@ -80,7 +80,7 @@ where
     deferred
 }
 
-/// Adds a task whose result nobody wants.
+/// Adds a task whose result is not needed.
 #[track_caller]
 pub(super) fn execute(reactor: &Reactor, future: impl Future<Output = ()> + 'static) {
     let tasks = Tasks::of(reactor);
@@ -101,7 +101,7 @@ impl Tasks {
         self.slots.borrow().len()
     }
 
-    /// The id of the next task that is inserted.
+    /// The id of the next task to be inserted.
     fn next_id(&self) -> TaskId {
         TaskId { key: self.slots.borrow().vacant_key(), sequence: self.next_sequence.get() }
     }
@@ -126,7 +126,7 @@ impl Tasks {
         drop_quietly("a task", removed);
     }
 
-    /// Polls every task that was woken by now, once.
+    /// Polls every task that was woken by now once.
     pub(crate) fn run_woken(&self, reactor: &Reactor) {
         let mut woken = self.woken.take(self.polling.take());
         for id in woken.drain(..) {
@@ -150,7 +150,7 @@ impl Tasks {
             slot.future = Some(future);
             return;
         }
-        // Done, or cancelled while it was being polled.
+        // Done, or cancelled during its poll.
         drop_quietly("a task", future);
     }
 
@@ -161,7 +161,7 @@ impl Tasks {
     }
 }
 
-/// A task that was taken out of its slot to be polled.
+/// A task taken out of its slot to be polled.
 struct Polling {
     made: &'static Location<'static>,
     future: BoxedFuture,
@@ -193,19 +193,19 @@ where
 
 impl Drop for Tasks {
     fn drop(&mut self) {
-        // Each by itself: a panic while another one unwinds would abort the process.
+        // One at a time, because a panic during unwinding would abort the process.
         self.slots.take().into_iter().for_each(|(_, slot)| drop_quietly("a task", slot));
     }
 }
 
-/// The tasks that were woken since they were last polled, by any thread.
+/// The tasks woken since they were last polled, by any thread.
 struct Woken {
     list: Mutex<Vec<TaskId>>,
     handle: ReactorHandle,
 }
 
 impl Woken {
-    /// Has the task polled; false if it will not be.
+    /// Queues the task to be polled; returns false if it will not be.
     fn push(&self, id: TaskId) -> bool {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.push(id);
@@ -213,13 +213,13 @@ impl Woken {
         drop(list);
         let taken = !first || self.handle.wake_tasks().is_ok();
         if !taken {
-            // Emptied, so that the next one is the first again, and is refused too.
+            // Cleared, so that the next task is the first again, and is refused too.
             self.take(Vec::new());
         }
         taken
     }
 
-    /// Takes out those that were woken, and leaves `empty` for others.
+    /// Takes the woken tasks, and leaves `empty` for further ones.
     fn take(&self, empty: Vec<TaskId>) -> Vec<TaskId> {
         std::mem::replace(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner), empty)
     }
@@ -227,7 +227,7 @@ impl Woken {
 
 struct TaskWaker {
     id: TaskId,
-    /// It is in the list already.
+    /// Whether it is already in the list.
     queued: AtomicBool,
     woken: Arc<Woken>,
 }
@@ -244,7 +244,7 @@ impl Wake for TaskWaker {
     }
 }
 
-/// Every interleaving, run as those of the [`ReactorHandle`]'s.
+/// Every interleaving; run like the tests of [`ReactorHandle`].
 #[cfg(all(test, loom))]
 mod loom_tests {
     use crate::reactor::reactor_handle::loom_tests::{Poll, model};

@@ -1,4 +1,4 @@
-//! Tasks that end together.
+//! Tasks that are cancelled together.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -10,9 +10,9 @@ use super::Task;
 use crate::defer::{CallbackResult, DeferredHandle};
 use crate::reactor::Reactor;
 
-/// Tasks that are cancelled together, such as those of one connection; a cheap handle.
+/// A group of tasks that are cancelled together, such as those of one connection; a cheap handle.
 ///
-/// A task that is done leaves it by itself. Dropping the group changes nothing.
+/// A finished task leaves the group by itself. Dropping the group has no effect.
 #[derive(Clone, Debug, Default)]
 pub struct TaskGroup(Rc<RefCell<Slab<DeferredHandle>>>);
 
@@ -23,7 +23,7 @@ impl TaskGroup {
         Self::default()
     }
 
-    /// Spawns a task that belongs to the group; see [`Reactor::spawn`].
+    /// Spawns a task in the group; see [`Reactor::spawn`].
     #[track_caller]
     pub fn spawn<F>(&self, reactor: &Reactor, future: F) -> Task<<F::Output as CallbackResult>::Value>
     where
@@ -40,22 +40,22 @@ impl TaskGroup {
         }))
     }
 
-    /// Cancels all tasks of the group. Those that are spawned meanwhile stay.
+    /// Cancels all tasks of the group. Tasks spawned meanwhile stay.
     pub fn cancel(&self) {
-        // A copy, since each leaves the group by itself when it is cancelled.
+        // A copy, because each task leaves the group when it is cancelled.
         let tasks: Vec<DeferredHandle> = self.0.borrow().iter().map(|(_, task)| task.clone()).collect();
         for task in tasks {
             task.cancel();
         }
     }
 
-    /// How many of its tasks are not done.
+    /// The number of tasks that are not done.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.borrow().len()
     }
 
-    /// Whether all of its tasks are done.
+    /// Returns whether all tasks are done.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,4 +1,4 @@
-//! A call that is made again and again.
+//! Repeated calls.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -10,11 +10,11 @@ use crate::defer::{CallbackResult, Deferred, Failure, Firer, maybe_deferred};
 use crate::reactor::Reactor;
 use crate::reactor::delayed_call::DelayedCall;
 
-/// Calls a function at even intervals; a cheap handle.
+/// Calls a function at regular intervals; a cheap handle.
 ///
-/// Calls are due at whole intervals from the start, however long a call takes; times that were missed are skipped
-/// ([`with_count`](Self::with_count) tells how many). If the function returns a Deferred, the next call waits for it. The first
-/// error ends the calls. As every callback they come from the loop, even the first, which Twisted makes inside `start`.
+/// Calls are due at whole intervals from the start, however long a call takes; missed ones are skipped
+/// ([`with_count`](Self::with_count) reports how many). If the function returns a Deferred, the next call waits for it. The first
+/// error ends the calls. Like all callbacks, calls come from the loop, including the first, which Twisted makes inside `start`.
 ///
 /// # Examples
 /// ```
@@ -42,13 +42,13 @@ type Function = Box<dyn FnMut(u64) -> Deferred<()>>;
 struct Loop {
     reactor: Reactor,
     function: RefCell<Function>,
-    /// The function is not called if no whole interval has passed since its last call.
+    /// Whether the function is called only if a whole interval has passed since its last call.
     counting: bool,
     schedule: RefCell<Schedule>,
     running: Cell<bool>,
 }
 
-/// When calls are due, and what fires at the end.
+/// When calls are due, and the firer for the end.
 #[derive(Default)]
 struct Schedule {
     interval: Duration,
@@ -60,15 +60,15 @@ struct Schedule {
 }
 
 impl LoopingCall {
-    /// Makes a looping call of `function`, which [`start`](Self::start) starts.
+    /// Makes a looping call of `function`; [`start`](Self::start) starts it.
     #[must_use]
     pub fn new<R: CallbackResult<Value = ()>>(reactor: &Reactor, mut function: impl FnMut() -> R + 'static) -> Self {
         Self::make(reactor, false, Box::new(move |_| maybe_deferred(&mut function)))
     }
 
-    /// The same for a function that is told how many intervals have passed since its last call.
+    /// The same, with the number of intervals since the last call passed to the function.
     ///
-    /// That is 1 unless calls were missed. If it is 0, the function is not called.
+    /// It is 1 unless calls were missed. If it would be 0, the function is not called.
     #[doc(alias = "withCount")]
     #[must_use]
     pub fn with_count<R: CallbackResult<Value = ()>>(reactor: &Reactor, mut function: impl FnMut(u64) -> R + 'static) -> Self {
@@ -85,13 +85,13 @@ impl LoopingCall {
         }))
     }
 
-    /// Starts the loop: the first call is made in the next turn if `now`, else after one interval.
+    /// Starts the loop. The first call is made in the next turn if `now`, otherwise after one interval.
     ///
-    /// The Deferred fires when the loop is stopped, and fails with the function's error. An interval of zero calls the
-    /// function once every turn.
+    /// The Deferred fires when the loop is stopped, and fails with the function's error. With an interval of zero the function is
+    /// called once every turn.
     ///
     /// # Errors
-    /// [`TaskError::AlreadyRunning`], also after a [`stop`](Self::stop) until the call that was under way has ended.
+    /// [`TaskError::AlreadyRunning`], also after [`stop`](Self::stop) until a call under way has ended.
     #[track_caller]
     pub fn start(&self, interval: Duration, now: bool) -> Result<Deferred<()>, TaskError> {
         if self.0.schedule.borrow().ended.is_some() {
@@ -109,7 +109,7 @@ impl LoopingCall {
         Ok(deferred)
     }
 
-    /// Stops the calls, and fires the Deferred that [`start`](Self::start) has given, once a call that is under way has ended.
+    /// Stops the calls, and fires the Deferred that [`start`](Self::start) returned once a call under way has ended.
     ///
     /// # Errors
     /// [`TaskError::NotRunning`].
@@ -125,7 +125,7 @@ impl LoopingCall {
         Ok(())
     }
 
-    /// Begins a new interval now: the next call is due one interval from now. Does nothing while a call waits for a Deferred.
+    /// Restarts the interval: the next call is due one interval from now. Does nothing while a call waits for a Deferred.
     ///
     /// # Errors
     /// [`TaskError::NotRunning`].
@@ -143,14 +143,14 @@ impl LoopingCall {
         Ok(())
     }
 
-    /// Whether it was started and neither stopped nor ended by an error.
+    /// Returns whether it was started and neither stopped nor ended by an error.
     #[doc(alias = "running")]
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.0.running.get()
     }
 
-    /// The interval it was last started with.
+    /// The interval of the last start.
     #[must_use]
     pub fn interval(&self) -> Duration {
         self.0.schedule.borrow().interval
@@ -158,7 +158,7 @@ impl LoopingCall {
 }
 
 impl Loop {
-    /// The present time, not that of the turn: the call itself may have taken long.
+    /// The current time, not that of the turn: the call itself may have taken long.
     fn time(&self) -> Duration {
         self.reactor.backend().now()
     }
@@ -205,16 +205,16 @@ impl Schedule {
             return Duration::ZERO;
         }
         let into = (when.saturating_sub(self.start)).as_nanos() % self.interval.as_nanos();
-        // Less than an interval, which fits unless it is longer than 584 years.
+        // Less than an interval, so it fits unless the interval is longer than 584 years.
         self.interval.saturating_sub(Duration::from_nanos(u64::try_from(into).unwrap_or(u64::MAX)))
     }
 
-    /// How many intervals have passed since the last call.
+    /// The number of intervals since the last call.
     fn count(&mut self, now: Duration) -> u64 {
         if self.interval.is_zero() {
             return 1;
         }
-        // Times before the new start that a reset has set count backwards, so that calls missed before it are counted.
+        // Times before a start that a reset has moved are negative, so that calls missed before it are counted.
         let interval = self.interval.as_nanos();
         let slot = |time: Duration| match time.checked_sub(self.start) {
             Some(since) => (since.as_nanos() / interval).cast_signed(),

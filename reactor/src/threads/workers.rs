@@ -1,4 +1,4 @@
-//! One reactor a thread, for more than one core.
+//! One reactor per thread, to use several cores.
 
 use std::error::Error;
 use std::fmt;
@@ -15,29 +15,28 @@ use crate::reactor::reactor_handle::ReactorHandle;
 
 /// Runs `count` reactors, each on its own thread, until all of them have stopped.
 ///
-/// On each thread `set_up` is called once with the [`Worker`], a reactor that does not run yet; then it runs.
-/// A worker shares nothing with the others: connections, protocols and timers stay on the thread they were made on, and
-/// workers talk by [`call_from_thread`](ReactorHandle::call_from_thread) on each other's handles.
+/// On each thread `set_up` is called once with the [`Worker`], a reactor that is not running yet; then it runs. Workers share
+/// nothing: connections, protocols and timers stay on the thread they were made on, and workers communicate by
+/// [`call_from_thread`](ReactorHandle::call_from_thread) on each other's handles.
 ///
-/// They are one program: when one stops, whether by [`Reactor::stop`], by a signal or because it failed, all are told to stop
-/// gracefully.
+/// They are one program: when one stops, by [`Reactor::stop`], by a signal or because it failed, all are told to stop gracefully.
 ///
 /// # One port
-/// There are two ways to have all workers listen on one port; `listen_tcp` in each would find it taken.
+/// There are two ways to have all workers listen on one port; `listen_tcp` in each would fail because the port is in use.
 ///
-/// - *One socket*, bound once and passed to each: `adopt_stream_port(listener.try_clone()?, ..)`. The worker that is first
-///   awake takes a connection, so a busy worker takes fewer, a single burst may all go to one, and each connection wakes every
-///   idle worker. Nothing is lost when a worker stops: the others take the connections that wait.
-/// - *A socket each* with [`reuse_port_listener`](crate::reuse_port_listener) (`SO_REUSEPORT`): the system deals
-///   connections out by a hash of their addresses, evenly when they are many, whatever the workers are doing, and wakes one.
-///   But connections that wait at the socket of a worker that stops are **reset**, also when a program is restarted by
-///   starting the new one beside the old; and any program of the same user may listen there too and take a share.
+/// - *One shared socket*, bound once and passed to each: `adopt_stream_port(listener.try_clone()?, ..)`. The first worker to wake
+///   up takes a connection, so a busy worker takes fewer, a single burst may all go to one, and each connection wakes every idle
+///   worker. Nothing is lost when a worker stops: the others accept the waiting connections.
+/// - *A socket each* with [`reuse_port_listener`](crate::reuse_port_listener) (`SO_REUSEPORT`): the system distributes
+///   connections by a hash of their addresses, evenly if there are many, regardless of load, and wakes one worker. But
+///   connections waiting at the socket of a worker that stops are **reset**, also when a program is restarted by starting the new
+///   one beside the old; and any program of the same user may listen there too and take a share.
 ///
-/// Take the first unless you have measured that the second is better for you. It is better where many connections come at once and
-/// stay: all workers then have about as many.
+/// Use the first unless you have measured that the second is better for you. It is better where many connections arrive at once
+/// and stay: all workers then have about equally many.
 ///
 /// # Errors
-/// [`WorkerError`]: the first worker that failed, once all have stopped.
+/// [`WorkerError`]: the error of the first worker that failed, once all have stopped.
 ///
 /// # Examples
 /// ```
@@ -48,7 +47,7 @@ use crate::reactor::reactor_handle::ReactorHandle;
 /// workers(2, |worker| {
 ///     SET_UP.fetch_add(1, Ordering::Relaxed);
 ///     if worker.index() == 1 {
-///         // Worker 1 asks worker 0 to stop, and that is the end of both.
+///         // Worker 1 asks worker 0 to stop, which ends both.
 ///         worker.handles()[0].call_from_thread(|reactor| reactor.stop().unwrap_or(()))?;
 ///     }
 ///     Ok(())
@@ -65,22 +64,22 @@ pub fn workers(count: usize, set_up: impl Fn(&Worker) -> Result + Sync) -> Resul
             let (start, started) = channel();
             let (made, set_up) = (made.clone(), &set_up);
             let run = move || run_worker(index, made, &started, set_up);
-            // If this fails, the threads that were made before are never started by their channel, and end.
+            // If this fails, the threads made before find their channel closed, and end.
             threads.push(thread::Builder::new().name(format!("worker {index}")).spawn_scoped(scope, run)?);
             starts.push(start);
         }
         drop(made);
         let mut handles = Vec::with_capacity(count);
         for _ in 0..count {
-            // A thread that ends without sending anything has panicked, as joining it will tell. All others have sent.
+            // A thread that ends without sending anything has panicked, which joining it will show. All others have sent.
             let Ok(reactor) = reactors.recv() else { break };
             handles.push(reactor?);
         }
         handles.sort_by_key(|(index, _)| *index);
         let handles: Arc<[ReactorHandle]> = handles.into_iter().map(|(_, handle)| handle).collect();
-        // Consumed in any case: a thread that is not to be started learns it from the end of its channel, and can be joined.
+        // Consumed in any case: a thread that is not to be started learns that from its closed channel, and can be joined.
         for start in starts.into_iter().filter(|_| handles.len() == count) {
-            // It fails only if the thread has ended.
+            // This fails only if the thread has ended.
             start.send(Arc::clone(&handles)).ok();
         }
         let results = threads.into_iter().enumerate().map(|(index, thread)| match thread.join() {
@@ -107,19 +106,19 @@ fn run_worker(
         }
     };
     made.send(Ok((index, reactor.handle()))).ok();
-    // Dropped, so that the channel ends if another thread ends without sending anything.
+    // Dropped, so that the channel closes if another thread ends without sending anything.
     drop(made);
-    // Not started: another worker could not be made, and that is the error.
+    // Not started: another worker could not be made, which is the error.
     let Ok(handles) = started.recv() else { return Ok(()) };
     let worker = Worker { reactor, index, handles };
-    // The loop is caught as well: if it panics the others must not go on without this worker.
+    // The loop is also covered by `catch`: if it panics, the others must not continue without this worker.
     let result = match catch(|| set_up(&worker).and_then(|()| worker.run())) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(WorkerError::Failed { worker: index, error: error.to_string() }),
         Err(panic) => Err(WorkerError::Panicked { worker: index, panic }),
     };
     for (_, other) in worker.handles.iter().enumerate().filter(|(other, _)| *other != index) {
-        // An error says that it has stopped already. One that does not run yet gets the call as soon as it does.
+        // On an error it has already stopped. If it is not running yet, it gets the call once it runs.
         other.call_from_thread(|reactor| reactor.stop().unwrap_or(())).ok();
     }
     // Only a reactor that failed still holds anything.
@@ -127,7 +126,7 @@ fn run_worker(
     result
 }
 
-/// One of several reactors, each on its own thread; made by [`workers`]. It is used like a [`Reactor`].
+/// One of several reactors, each on its own thread; made by [`workers`]. Use it like a [`Reactor`].
 #[derive(Debug)]
 pub struct Worker {
     reactor: Reactor,
@@ -136,15 +135,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Which of the workers this is, counting from 0.
+    /// The index of this worker, from 0.
     #[must_use]
     pub const fn index(&self) -> usize {
         self.index
     }
 
-    /// The handles of all workers by their index, including this one's; clone the [`Arc`] to keep them.
+    /// The handles of all workers by index, including this one's; clone the [`Arc`] to keep them.
     ///
-    /// The queue of a handle has no bound. Where a worker could be flooded, let it answer each call before the next is sent.
+    /// A handle's queue is unlimited. Where a worker could be flooded, let it answer each call before the next is sent.
     #[must_use]
     pub const fn handles(&self) -> &Arc<[ReactorHandle]> {
         &self.handles
@@ -162,21 +161,21 @@ impl Deref for Worker {
 /// Why [`workers`] ended before its workers were stopped.
 #[non_exhaustive]
 pub enum WorkerError {
-    /// A worker's set-up or its loop failed, with the text of that error (errors cannot leave their thread).
+    /// A worker's set-up or loop failed; contains the text of the error (errors cannot leave their thread).
     Failed {
-        /// Which worker.
+        /// The worker's index.
         worker: usize,
-        /// What it said.
+        /// The error's text.
         error: String,
     },
-    /// A worker's set-up panicked, or its loop outside of a callback: a bug.
+    /// A worker's set-up panicked, or its loop did outside of a callback, which is a bug.
     Panicked {
-        /// Which worker.
+        /// The worker's index.
         worker: usize,
-        /// With what message.
+        /// The panic.
         panic: Panic,
     },
-    /// The system has no more threads, or no descriptors for a reactor. Try fewer workers.
+    /// The system has no more threads, or no descriptors for a reactor. Use fewer workers.
     System(io::Error),
 }
 

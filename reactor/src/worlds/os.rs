@@ -77,10 +77,10 @@ use stopwatch::Stopwatch;
 use stream::OsStream;
 use thread_pool::ThreadPool;
 
-/// A token that the source table never gives out, since it leaves the highest generations unused.
+/// A token that the source table never uses, because it leaves out the highest generations.
 const WAKER: mio::Token = mio::Token(usize::MAX);
 
-/// Events that one poll can report at first; doubled whenever a poll fills it.
+/// The initial maximum of events per poll; doubled whenever a poll reaches it.
 const EVENTS: usize = 256;
 
 pub(crate) struct Os {
@@ -203,7 +203,7 @@ impl Backend for Os {
             return Ok(Box::new(unix::UnixStream::connect(name, Rc::clone(&self.registry))?));
         }
         let socket = tcp_socket::connect(address.to_tcp()?, from, &options)?;
-        // It fails only where the attempt has, which is told later.
+        // This fails only if the attempt has failed, which is reported later.
         socket.set_nodelay(true).ok();
         Ok(Box::new(OsStream::new(socket, Rc::clone(&self.registry))))
     }
@@ -243,7 +243,7 @@ impl Backend for Os {
         Err(io::Error::new(io::ErrorKind::Unsupported, "pipes cannot be waited for on this system"))
     }
 
-    /// Of the functions that know the names, this one is everywhere. Numbers are not looked up, so that it does not wait.
+    /// The one function for interface names that exists on every system. Numbers are not looked up, so it does not block.
     fn link_number(&self, name: &str) -> io::Result<u32> {
         let found = (format!("fe80::%{name}").as_str(), 0).to_socket_addrs().ok().and_then(|mut found| found.next());
         match found {
@@ -280,7 +280,7 @@ impl Backend for Os {
     }
 
     fn random(&self) -> u64 {
-        // The standard library seeds the first of a thread from the system, and each has other keys.
+        // The standard library seeds the first state of a thread from the system, and each state has other keys.
         RandomState::new().hash_one(0)
     }
 
@@ -302,7 +302,7 @@ impl Backend for Os {
     #[cfg(unix)]
     fn forget_descriptor(&self, descriptor: BorrowedFd<'_>) {
         if !self.registry.is_forked() {
-            // It fails where the descriptor was closed, and then it is forgotten already.
+            // This fails if the descriptor was closed; then it is already deregistered.
             self.registry.deregister(&mut SourceFd(&descriptor.as_raw_fd())).ok();
         }
     }
@@ -326,9 +326,9 @@ impl Backend for Os {
     }
 }
 
-/// Looks up a name on a thread of its own, which holds nobody else up for the half minute that it may take.
+/// Looks up a name on a thread of its own, so that the half minute it may take holds up nothing else.
 fn look_up(name: String, resolved: Resolved) {
-    // The thread is given what to call once there is a thread: if there is none, that is told.
+    // `resolved` is passed once the thread exists, so that it can be called with an error otherwise.
     let (give, given) = mpsc::channel::<Resolved>();
     let work = move || {
         if let Ok(resolved) = given.recv() {
@@ -336,13 +336,13 @@ fn look_up(name: String, resolved: Resolved) {
         }
     };
     match thread::Builder::new().name("torsade-look-up".to_owned()).spawn(work) {
-        // It waits for this.
+        // The thread is waiting for this.
         Ok(_) => drop(give.send(resolved)),
         Err(error) => resolved(Err(error)),
     }
 }
 
-/// A copy of a socket's descriptor.
+/// A duplicate of a socket's descriptor.
 #[cfg(unix)]
 fn copy_descriptor(socket: &impl AsFd) -> io::Result<Descriptor> {
     socket.as_fd().try_clone_to_owned()
@@ -355,7 +355,7 @@ fn copy_descriptor<S>(_: &S) -> io::Result<Descriptor> {
 
 /// Where sockets are registered, and by which process.
 ///
-/// A process that is forked from it shares the poll: if it had its copy of a socket forgotten, it would be forgotten for both.
+/// A forked process shares the poll: if it deregistered its copy of a socket, that would deregister it for both.
 struct Registry {
     poll: mio::Registry,
     process: u32,
@@ -388,7 +388,7 @@ impl Wake for mio::Waker {
 fn readiness(event: &Event) -> Ready {
     let flags = [
         (event.is_readable(), Ready::READABLE),
-        // Of a full pipe that has lost its reader the system reports the error alone: writing finds it.
+        // For a full pipe that has lost its reader the system reports only the error: writing finds it.
         (event.is_writable() || event.is_write_closed(), Ready::WRITABLE),
         (event.is_read_closed(), Ready::READ_CLOSED),
         (event.is_error(), Ready::ERROR),
@@ -396,8 +396,8 @@ fn readiness(event: &Event) -> Ready {
     flags.into_iter().filter(|(set, _)| *set).fold(Ready::NONE, |ready, (_, flag)| ready | flag)
 }
 
-/// A descriptor held back, so that a connection can be refused when none is left to accept it with. Where a socket is not a
-/// descriptor there is nothing to hold back.
+/// A spare descriptor, closed to refuse a connection when no descriptor is left to accept it with. Where sockets are not
+/// descriptors there is none.
 struct Reserve(RefCell<Option<File>>);
 
 impl Reserve {

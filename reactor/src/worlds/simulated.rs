@@ -1,40 +1,46 @@
-//! A simulated outside world: several hosts in one process, one virtual time, one seed.
+//! A simulated world: several hosts in one process, with one virtual time and one seed.
 //!
-//! A [`Simulation`] has hosts, each with an IP address and a [`Reactor`] of its own, and a network between them. A
-//! program takes `&Reactor` and does not see the difference. Nothing waits: when no host has anything to do, the time
-//! jumps to what happens next. While callbacks run, it stands still. Everything that chance decides is drawn from the
-//! seed, within the bounds of [`Faults`], so the same seed gives the same run, byte for byte.
+//! A [`Simulation`] has hosts, each with an IP address and a [`Reactor`], and a network between them. A program takes `&Reactor`
+//! and does not see the difference. Nothing waits: when no host has anything to do, time jumps to the next event. While callbacks
+//! run, it stands still. All randomness is drawn from the seed, within the bounds of [`Faults`], so the same seed gives the same
+//! run, byte for byte.
 //!
-//! [`simulate`] runs a scenario with many seeds, and says how to repeat the one that fails.
+//! [`simulate`] runs a scenario with many seeds, and says how to repeat a failing one.
 //!
-//! # What is as in the real world
-//! Sockets behave as those of Linux under mio: readiness is reported once for each edge; a short write means that the
-//! buffer is full, and room is reported once a third of it is free; a receiver tells its peer of new room once that is half
-//! its buffer or a full segment; what arrived in order is read before a reset is seen; a socket that is closed with unread
-//! data resets its peer, and data for a closed socket is answered with a reset. Bytes arrive in the order in which they
-//! were written; connections overtake each other. A [partition](Simulation::partition) holds back what is sent, until it is
-//! healed or the sender gives up. Sockets of other systems, [without edges](Faults::without_edges), can be had, too.
+//! # Like the real world
+//! Sockets behave as on Linux under mio:
 //!
-//! Datagrams of UDP are lost, doubled and overtaken as [`Faults`] say, and also lost in a partition, or when the receiver's buffer is
-//! full; who is connected to a port that nobody has is told. Groups and broadcasts reach all hosts. UNIX datagrams stay within their
-//! host and are never lost: a sender finds no room instead.
+//! - Readiness is reported once for each edge. A short write means that the buffer is full; room is reported once a third of it
+//!   is free.
+//! - A receiver announces new room once it amounts to half its buffer or a full segment.
+//! - What arrived in order is read before a reset is seen. Closing a socket with unread data resets the connection, and data for
+//!   a closed socket is answered with a reset.
+//! - Bytes arrive in the order in which they were written; connections may overtake each other.
+//! - A [partition](Simulation::partition) holds back what is sent until it is healed or the sender gives up.
+//! - Sockets of other systems, [without edges](Faults::without_edges), are available too.
 //!
-//! # What is simpler
-//! - A host has one interface, besides 127.0.0.1: on which one a group is joined does not matter. All hosts are of one local network.
-//! - The sender knows at once what has arrived, and what was read: acknowledgements take no time.
-//! - Hosts reach each other whichever family their addresses are of.
-//! - `set_tcp_nodelay` and `set_tcp_keepalive` are remembered and do nothing: no small write is ever held back.
-//! - No attempt meets itself: where nobody listens it is refused, whichever port it has itself.
-//! - Thread-pool jobs run on the one thread, in one piece, at the time at which they end. One that blocks blocks all.
-//! - Everybody may connect to a UNIX socket, whatever mode it was given, and no directory has to exist.
+//! UDP datagrams are lost, duplicated and reordered according to [`Faults`]; they are also lost in a partition, or when the
+//! receiver's buffer is full. A socket connected to an unused port is told. Multicast and broadcast reach all hosts. UNIX
+//! datagrams stay within their host and are never lost: a sender finds no room instead.
+//!
+//! # Simplifications
+//! - A host has one interface besides 127.0.0.1, so the interface on which a group is joined does not matter. All hosts are on
+//!   one local network.
+//! - The sender knows at once what has arrived and what was read: acknowledgements take no time.
+//! - Hosts reach each other whatever the families of their addresses.
+//! - `set_tcp_nodelay` and `set_tcp_keepalive` are remembered and have no effect: no small write is ever delayed.
+//! - No attempt connects to itself: if nothing listens it is refused, whatever its own port.
+//! - Thread-pool jobs run on the one thread, in one piece, at the time at which they end. A blocking job blocks everything.
+//! - Everyone may connect to a UNIX socket, whatever its mode, and directories need not exist.
 //! - Real threads may call into a simulated reactor, but a simulation does not wait for them.
 //!
 //! # Addresses
-//! `127.0.0.1`, `localhost`, `[::1]`, `0.0.0.0` and `[::]` mean the host itself. Port 0 chooses free ports from 49152 on,
-//! in order. Names are those of [`Host::add_name`] and [`Simulation::add_name`]; `localhost` is the host itself, in both families. An address that no host has is unreachable, after 3 s.
+//! `127.0.0.1`, `localhost`, `[::1]`, `0.0.0.0` and `[::]` mean the host itself. Port 0 takes free ports from 49152 on, in order.
+//! Names are added by [`Host::add_name`] and [`Simulation::add_name`]; `localhost` is the host itself, in both families. An
+//! address of no host is unreachable, after 3 s.
 //!
-//! The names of UNIX sockets are each host's own. Their files live and end as those of the system do: a port that is closed removes
-//! its file, a program that is killed or a host that crashes leaves it behind, and who listens with a lock replaces it.
+//! UNIX socket names are local to a host. Their files behave as on a real system: closing a port removes its file, a killed
+//! program or crashed host leaves it behind, and listening with a lock replaces it.
 
 mod children;
 pub(crate) mod clock;
@@ -80,15 +86,14 @@ pub use host::Host;
 pub use program::Program;
 pub use seeds::{Outcome, simulate, simulate_with};
 
-/// Hosts, a network between them, and a virtual time; a cheap handle.
+/// A set of hosts with a network between them and a virtual time; a cheap handle.
 ///
-/// The simulation ends when the value that [`new`](Self::new) returned is dropped: connections are aborted, and whatever
-/// the hosts' reactors hold is let go. Clones are for callbacks, which may change the network while it runs; they do not
-/// keep it going.
+/// The simulation ends when the value returned by [`new`](Self::new) is dropped: connections are aborted, and everything the
+/// hosts' reactors hold is dropped. Clones are for callbacks that change the network while it runs; they do not keep it alive.
 ///
 /// # Limits
-/// A run ends with an error after 5 million turns ([`set_turn_limit`](Self::set_turn_limit)), or after 100,000 turns at
-/// one moment; so a bug does not hang.
+/// A run ends with an error after 5 million turns ([`set_turn_limit`](Self::set_turn_limit)), or after 100,000 turns without time
+/// passing, so that a bug does not hang.
 ///
 /// # Examples
 /// ```
@@ -113,24 +118,24 @@ pub use seeds::{Outcome, simulate, simulate_with};
 pub struct Simulation {
     world: Rc<World>,
     seed: u64,
-    /// It came from `new` and ends the simulation.
+    /// Whether it came from `new`, and so ends the simulation.
     owns: bool,
 }
 
 impl Simulation {
-    /// Makes an empty world in which nothing fails.
+    /// Makes an empty simulation without faults.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self::with_faults(seed, Faults::calm())
     }
 
-    /// Makes an empty world that is as bad as `faults` says.
+    /// Makes an empty simulation with these faults.
     #[must_use]
     pub fn with_faults(seed: u64, faults: Faults) -> Self {
         Self { world: World::new(seed, faults), seed, owns: true }
     }
 
-    /// The number that everything is drawn from.
+    /// The seed of all randomness.
     #[must_use]
     pub const fn seed(&self) -> u64 {
         self.seed
@@ -142,38 +147,37 @@ impl Simulation {
         self.world.now()
     }
 
-    /// The host with the given IP address, which is made if there is none.
+    /// The host with this IP address; made if it does not exist.
     ///
-    /// Its reactor is started by the next run. A host whose program has ended gets another by
-    /// [`restart`](Host::restart).
+    /// Its reactor is started by the next run. After a host's program has ended, [`restart`](Host::restart) starts another.
     ///
     /// # Panics
-    /// If `ip` is no IP address, or one that means every host itself; or if the simulation has ended.
+    /// If `ip` is not an IP address or is a loopback or wildcard one, or if the simulation has ended.
     pub fn host(&self, ip: &str) -> Host {
         Host::new(Rc::clone(&self.world), parse_other(ip))
     }
 
-    /// Has `name` looked up as `ip` by every host; added again, a name gets several addresses. For a host's own name there is
+    /// Makes `name` resolve to `ip` on every host. Added again, the name gets several addresses. For a host's own name there is
     /// [`Host::add_name`].
     ///
     /// # Panics
-    /// If `ip` is no IP address.
+    /// If `ip` is not an IP address.
     pub fn add_name(&self, name: &str, ip: impl AsRef<str>) {
         self.world.network.borrow_mut().add_name(name, parse(ip.as_ref()));
     }
 
-    /// How bad the world is now.
+    /// The current faults.
     #[must_use]
     pub fn faults(&self) -> Faults {
         self.world.network.borrow().faults.clone()
     }
 
-    /// Makes the world better or worse from now on; buffers and slowness of sockets stay as they were drawn.
+    /// Changes the faults from now on. Sockets keep the buffers and slowness they were drawn with.
     pub fn set_faults(&self, faults: Faults) {
         self.world.network.borrow_mut().faults = faults;
     }
 
-    /// Cuts the way between two hosts: what they send each other is held back.
+    /// Cuts the network between two hosts: what they send each other is held back.
     ///
     /// # Panics
     /// If there is no such host.
@@ -191,19 +195,19 @@ impl Simulation {
         self.world.network.borrow_mut().heal(a, b);
     }
 
-    /// Draws a number below `bound` from the seed; for scenarios that vary with it.
+    /// Draws a number below `bound` from the seed, to vary a scenario.
     #[must_use]
     pub fn draw(&self, bound: u64) -> u64 {
         self.world.network.borrow_mut().rng.below(bound)
     }
 
-    /// Runs until `condition` holds; it is looked at after each turn of all hosts.
+    /// Runs until `condition` is true; it is checked after each turn of all hosts.
     ///
     /// # Limits
-    /// An hour of simulated time, see [`set_time_limit`](Self::set_time_limit).
+    /// An hour of simulated time: see [`set_time_limit`](Self::set_time_limit).
     ///
     /// # Errors
-    /// If it does not hold in that time, or nothing will ever happen any more; see [`SimulationError`].
+    /// If it is not true in that time, or if nothing more will ever happen: see [`SimulationError`].
     pub fn run_until(&self, condition: impl FnMut() -> bool) -> Result<(), SimulationError> {
         let limit = self.world.time_limit.get();
         match self.world.run(Some(self.now().saturating_add(limit)), condition)? {
@@ -213,10 +217,10 @@ impl Simulation {
         }
     }
 
-    /// Runs for some time, whatever happens.
+    /// Runs for this long, whatever happens.
     ///
     /// # Errors
-    /// If there were too many turns; see [`SimulationError`].
+    /// If there were too many turns: see [`SimulationError`].
     pub fn run_for(&self, time: Duration) -> Result<(), SimulationError> {
         let until = self.now().saturating_add(time);
         self.world.run(Some(until), || false)?;
@@ -224,42 +228,42 @@ impl Simulation {
         Ok(())
     }
 
-    /// Runs until nothing is left to happen: no delayed call on any host, nothing on the way between them.
+    /// Runs until nothing is left to happen: no delayed call on any host, and nothing in transit.
     ///
     /// # Errors
-    /// If there were too many turns, as with a program that has heartbeats; see [`SimulationError`].
+    /// If there were too many turns, as with a program that sends heartbeats: see [`SimulationError`].
     pub fn run_until_idle(&self) -> Result<(), SimulationError> {
         self.world.run(None, || false).map(drop)
     }
 
-    /// Sets how many turns one run may take; 5 million unless set.
+    /// Sets the maximum number of turns of a run; default 5 million.
     pub fn set_turn_limit(&self, turns: u64) {
         self.world.turn_limit.set(turns);
     }
 
-    /// Sets how long [`run_until`](Self::run_until) goes on, in simulated time; an hour unless set.
+    /// Sets the maximum simulated time of a [`run_until`](Self::run_until); default an hour.
     pub fn set_time_limit(&self, time: Duration) {
         self.world.time_limit.set(time);
     }
 
-    /// What was dispatched so far, on all hosts.
+    /// Everything dispatched so far, on all hosts.
     #[must_use]
     pub fn log(&self) -> Log {
         self.world.log.borrow().clone()
     }
 
-    /// Keeps a log or not; on unless set. An event costs about 150 bytes of memory.
+    /// Sets whether a log is kept; default true. An event costs about 150 bytes of memory.
     pub fn set_logging(&self, on: bool) {
         self.world.logging.set(on);
     }
 
-    /// How many connections the network still knows; those that both sides have closed are gone once all has arrived.
+    /// The number of connections the network still knows; one that both sides have closed is removed once everything has arrived.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.world.network.borrow().links.len()
     }
 
-    /// What is going on: hosts, connections, partitions. For messages, in no fixed format.
+    /// The current state: hosts, connections, partitions. For messages; the format is not stable.
     #[must_use]
     pub fn report(&self) -> String {
         self.world.report()
@@ -292,7 +296,7 @@ impl fmt::Debug for Simulation {
     }
 }
 
-/// An address that is one host's.
+/// Parses an address that belongs to a single host.
 fn parse_other(ip: &str) -> IpAddr {
     let address = parse(ip);
     assert!(!address.is_loopback() && !address.is_unspecified(), "{ip} means every host itself: choose another address");

@@ -13,20 +13,20 @@ use super::Registry;
 use super::child_exit::ExitWatch;
 use crate::backend::{Child, ProcessEnd, ProcessSignal, Token};
 
-/// How long the end of a child is waited for that was killed.
+/// How long to wait for the end of a child that was killed.
 const KILLED: Duration = Duration::from_secs(1);
 
 pub(super) struct OsChild {
-    /// None once it is handed on.
+    /// `None` once it was passed to another thread.
     child: Option<process::Child>,
     exit: ExitWatch,
-    /// It was waited for, and there is nothing any more by its number.
+    /// Whether it was waited for, so that its id is no longer valid.
     ended: bool,
     registry: Rc<Registry>,
 }
 
 impl OsChild {
-    /// Takes a child that has just been started. If it cannot be watched it is killed.
+    /// Takes over a child that has just been started. If it cannot be watched, it is killed.
     pub(super) fn new(mut child: process::Child, registry: Rc<Registry>) -> io::Result<Self> {
         match ExitWatch::new(child.id(), Rc::clone(&registry)) {
             Ok(exit) => Ok(Self { child: Some(child), exit, ended: false, registry }),
@@ -53,7 +53,7 @@ impl Child for OsChild {
         self.exit.clear();
         let end = match child.try_wait() {
             Ok(status) => status.map(end_of),
-            // Other code has waited for it, or the system does so by itself where SIGCHLD is ignored.
+            // Other code has waited for it, or the system did because SIGCHLD is ignored.
             Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Some(ProcessEnd::Unknown),
             Err(error) => return Err(error),
         };
@@ -62,18 +62,18 @@ impl Child for OsChild {
     }
 
     fn signal(&mut self, signal: ProcessSignal) -> io::Result<()> {
-        // In a process that was forked from ours it is the child of another, which goes on with it.
+        // In a process forked from ours it is the child of another process, and is left alone.
         if self.ended || self.registry.is_forked() {
             return Err(io::ErrorKind::NotFound.into());
         }
         let child = i32::try_from(self.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
         let signal = Signal::from_named_raw(signal.number()).ok_or(io::ErrorKind::InvalidInput)?;
-        // It was not waited for, so its number is its own yet.
+        // It was not waited for, so its id is still its own.
         Ok(kill_process(child, signal)?)
     }
 
     fn kill_and_wait(&mut self) -> ProcessEnd {
-        // It fails only where the child has ended, or is another process's: either is found below.
+        // This fails only if the child has ended or is another process's: both are found below.
         self.signal(ProcessSignal::KILL).ok();
         let begin = Instant::now();
         loop {
@@ -94,7 +94,7 @@ impl Drop for OsChild {
     }
 }
 
-/// Waits for a child on a thread of its own, for as long as that takes.
+/// Waits for a child on a thread of its own, for as long as it takes.
 fn reap(mut child: process::Child) {
     let name = child.id();
     let reaper = thread::Builder::new().name("torsade-reaper".to_owned());

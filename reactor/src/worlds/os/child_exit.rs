@@ -1,4 +1,4 @@
-//! How the loop learns that a child process has ended.
+//! How the loop is told that a child process has ended.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -17,12 +17,12 @@ use signal_hook::low_level::{pipe, unregister};
 use super::Registry;
 use crate::backend::Token;
 
-/// A descriptor that is readable once the child has ended, and maybe before.
+/// A descriptor that is readable once the child has ended, and perhaps before.
 ///
-/// Neither kind waits for a process, so that the children of other code in this program stay theirs.
+/// It does not wait for any process, so children of other code in this program are not affected.
 pub(super) struct ExitWatch {
     descriptor: OwnedFd,
-    /// What writes to it whenever any child has ended, where the system has no descriptor for a process.
+    /// The signal handler that writes to it when any child has ended, on systems without process descriptors.
     signal: Option<SigId>,
     registry: Rc<Registry>,
 }
@@ -36,7 +36,7 @@ impl ExitWatch {
         }
     }
 
-    /// Is told of the end of any child, by SIGCHLD.
+    /// Watches for the end of any child, by SIGCHLD.
     fn by_signal(registry: Rc<Registry>) -> io::Result<Self> {
         let (ours, told) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
@@ -49,7 +49,7 @@ impl ExitWatch {
         self.registry.register(&mut SourceFd(&source), mio::Token(token.to_usize()), Interest::READABLE)
     }
 
-    /// Forgets what was told, so that the next time is told again.
+    /// Clears the report, so that the next one is noticed.
     pub(super) fn clear(&self) {
         if self.signal.is_some() {
             let mut told = [0; 64];
@@ -57,10 +57,10 @@ impl ExitWatch {
         }
     }
 
-    /// Waits until there may be an end, or the time is up.
+    /// Waits until the child may have ended, or for at most `timeout`.
     pub(super) fn wait(&self, timeout: Duration) {
         let mut polled = [PollFd::from_borrowed_fd(self.descriptor.as_fd(), PollFlags::IN)];
-        // An interruption is as good as a report: the child is looked at, and there is a deadline.
+        // An interruption may be treated like a report: the child is checked, and there is a deadline.
         poll(&mut polled, Timespec::try_from(timeout).ok().as_ref()).ok();
     }
 }
@@ -71,13 +71,13 @@ impl Drop for ExitWatch {
             unregister(signal);
         }
         if !self.registry.is_forked() {
-            // It fails only where it was never registered.
+            // This fails only if it was never registered.
             self.registry.deregister(&mut SourceFd(&self.descriptor.as_raw_fd())).ok();
         }
     }
 }
 
-/// The process as a descriptor, since Linux 5.3.
+/// The process as a descriptor (Linux 5.3).
 #[cfg(target_os = "linux")]
 fn process_descriptor(child: u32) -> Option<OwnedFd> {
     use rustix::process::{Pid, PidfdFlags, pidfd_open};

@@ -1,4 +1,4 @@
-//! A UDP socket of the system.
+//! UDP sockets of the system.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -25,12 +25,12 @@ impl OsUdp {
             #[cfg(unix)]
             socket.set_reuse_port(true)?;
         }
-        // Linux would give it what is sent to any group that some other socket of this host has joined.
+        // By default Linux delivers what is sent to any group that some other socket of this host has joined.
         #[cfg(target_os = "linux")]
         if address.is_ipv4() {
             socket.set_multicast_all_v4(false)?;
         } else {
-            // Before Linux 4.20 that cannot be changed.
+            // Before Linux 4.20 this cannot be changed.
             socket.set_multicast_all_v6(false).ok();
         }
         socket.bind(&address.into())?;
@@ -43,7 +43,7 @@ impl OsUdp {
         Ok(Self { socket: mio::net::UdpSocket::from_std(socket), is_ipv6, registry })
     }
 
-    /// The address, if it is one of this socket's family.
+    /// The address, if it is of this socket's family.
     fn target(&self, address: &Address) -> io::Result<SocketAddr> {
         match address {
             Address::Udp(address) if address.is_ipv6() == self.is_ipv6 => Ok(*address),
@@ -53,10 +53,10 @@ impl OsUdp {
 }
 
 impl Drop for OsUdp {
-    /// The poll would forget it by itself only if nobody else held the same socket.
+    /// Deregisters the socket, because the poll forgets it by itself only if nothing else holds the same socket.
     fn drop(&mut self) {
         if !self.registry.is_forked() {
-            // It fails only where it was never registered.
+            // This fails only if it was never registered.
             self.registry.deregister(&mut self.socket).ok();
         }
     }
@@ -70,7 +70,7 @@ impl Datagrams for OsUdp {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
         match self.socket.recv_from(buffer) {
             Ok((length, from)) => Ok((length, Address::Udp(from))),
-            // Windows tells of a cut in this way, and not where it comes from.
+            // Windows reports truncation as an error, without the sender.
             Err(error) if is_too_long(&error) => Ok((buffer.len(), Address::Unnamed)),
             Err(error) => Err(error),
         }
@@ -167,7 +167,7 @@ impl UdpOptions for OsUdp {
     }
 }
 
-/// A group and an interface as the socket's family has them.
+/// A group and an interface in the form for the socket's family.
 enum Group {
     V4(Ipv4Addr, Ipv4Addr),
     V6(Ipv6Addr, u32),
@@ -215,7 +215,7 @@ const TOO_LONG: i32 = libc::EMSGSIZE;
 #[cfg(not(unix))]
 const TOO_LONG: i32 = 10040;
 
-/// The queue of the interface is full, which is one more way to say that there is no room.
+/// The interface's queue is full, which also means that there is no room.
 #[cfg(unix)]
 const NO_BUFFERS: i32 = libc::ENOBUFS;
 /// WSAENOBUFS.
@@ -226,7 +226,7 @@ fn is_too_long(error: &io::Error) -> bool {
     error.raw_os_error() == Some(TOO_LONG)
 }
 
-/// Gives an error of send(2) the kind that [`Datagrams::send_to`] promises.
+/// Maps an error of send(2) to the kinds promised by [`Datagrams::send_to`].
 pub(super) fn classify(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(TOO_LONG) => io::Error::new(io::ErrorKind::FileTooLarge, error),

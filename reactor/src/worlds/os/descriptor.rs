@@ -1,4 +1,4 @@
-//! One descriptor that is not a socket of ours, read and written without waiting and without changing it for others.
+//! A descriptor that is not a socket of ours, read and written without blocking and without changing it for others.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -14,12 +14,12 @@ use super::pooled_descriptor::PooledDescriptor;
 use super::stream::EDGES;
 use crate::backend::Token;
 
-/// How a descriptor is kept from holding up the loop. `O_NONBLOCK` belongs to the open file description, which a program may
-/// share with its shell, so it is set on none that we have not opened ourselves.
+/// How a descriptor is kept from blocking the loop. `O_NONBLOCK` belongs to the open file description, which a program may share
+/// with its shell, so it is set only on descriptors that we opened.
 pub(super) enum Descriptor {
-    /// Its description is ours alone, and does not block.
+    /// Its description is ours alone, and non-blocking.
     Own(OwnedFd),
-    /// A socket: each call says that it does not wait.
+    /// A socket: each call is made non-blocking by a flag.
     Socket(OwnedFd),
     /// Everything else: threads wait for it.
     Pooled(PooledDescriptor),
@@ -39,20 +39,20 @@ impl Descriptor {
         }
     }
 
-    /// Has readiness reported again after a `WouldBlock`, where nothing else does.
+    /// Requests another report of readiness after `WouldBlock`, on systems without edges.
     pub(super) fn rearm(&self, registry: &Registry, token: Token, interest: Interest) {
         if !EDGES {
-            // It fails only for what is not polled.
+            // This fails only for what is not polled.
             registry.reregister(&mut SourceFd(&self.as_fd().as_raw_fd()), mio::Token(token.to_usize()), interest).ok();
         }
     }
 
     pub(super) fn deregister(&self, registry: &Registry) {
-        // It fails only where it was never registered.
+        // This fails only if it was never registered.
         registry.deregister(&mut SourceFd(&self.as_fd().as_raw_fd())).ok();
     }
 
-    /// As [`Stream::read`](crate::backend::Stream::read). A terminal whose window was closed has ended, like a pipe.
+    /// See [`Stream::read`](crate::backend::Stream::read). A terminal whose window was closed has ended, like a pipe.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = match self {
             Self::Own(descriptor) => rustix::io::read(descriptor, buffer).map_err(io::Error::from),
@@ -65,7 +65,7 @@ impl Descriptor {
         }
     }
 
-    /// As [`Stream::write`](crate::backend::Stream::write).
+    /// See [`Stream::write`](crate::backend::Stream::write).
     pub(super) fn write(&self, data: &[u8]) -> io::Result<usize> {
         match self {
             Self::Own(descriptor) => Ok(rustix::io::write(descriptor, data)?),
@@ -74,12 +74,12 @@ impl Descriptor {
         }
     }
 
-    /// As [`Stream::write_vectored`](crate::backend::Stream::write_vectored).
+    /// See [`Stream::write_vectored`](crate::backend::Stream::write_vectored).
     pub(super) fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Own(descriptor) => Ok(rustix::io::writev(descriptor, pieces)?),
             Self::Socket(socket) => Ok(sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), SendFlags::DONTWAIT)?),
-            // A thread waits for it, with one piece at a time.
+            // A thread writes it, one piece at a time.
             Self::Pooled(pooled) => pieces.first().map_or(Ok(0), |piece| pooled.write(piece)),
         }
     }

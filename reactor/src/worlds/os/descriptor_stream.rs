@@ -1,4 +1,4 @@
-//! A stream of descriptors that are no sockets: pipes and terminals.
+//! A stream over descriptors that are not sockets: pipes and terminals.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::io::{self, IoSlice};
@@ -15,16 +15,16 @@ use crate::address::Address;
 use crate::backend::{Direction, Ready, Stream, TcpOptions, Token, UnixSocket};
 use crate::poll_now::poll_now;
 
-/// What comes is read from one descriptor, what goes is written to another; there may be only one of them.
+/// Reads from one descriptor and writes to another; one of them may be missing.
 pub(super) struct DescriptorStream {
     input: Option<Descriptor>,
-    /// Closed when our stream ends, for nothing else tells the peer.
+    /// Closed when our stream ends, since nothing else tells the peer.
     output: RefCell<Option<Descriptor>>,
-    /// Closing our copy of standard output is not enough: the process has another.
+    /// Standard output, for which closing our duplicate is not enough: the process has another.
     standard: Option<StandardOutput>,
-    /// Writing has failed, most likely because nobody reads it. Reading would never find that out, as it does on a socket.
+    /// Whether writing has failed, most likely because nothing reads it. Unlike on a socket, reading would not find that out.
     broken: Cell<bool>,
-    /// The peer's stream has ended. That it reads no more either is no failure then, unless something is written.
+    /// Whether the peer's stream has ended. Then it is no error that the peer no longer reads, unless something is written.
     ended: Cell<bool>,
     direction: Direction,
     token: Token,
@@ -32,16 +32,15 @@ pub(super) struct DescriptorStream {
 }
 
 impl DescriptorStream {
-    /// Takes descriptors whose descriptions are ours alone and do not block. The reading and the writing one may be copies of
-    /// each other.
+    /// Takes over descriptors whose descriptions are ours alone and non-blocking. The two may be duplicates of each other.
     ///
     /// # Errors
-    /// `InvalidInput` if there are none.
+    /// `InvalidInput` if both are missing.
     pub(super) fn new(input: Option<OwnedFd>, output: Option<OwnedFd>, registry: Rc<Registry>) -> io::Result<Self> {
         Self::of(input.map(Descriptor::Own), output.map(Descriptor::Own), None, registry)
     }
 
-    /// Takes descriptors of any kind, and what is to be done besides when our stream ends.
+    /// Takes over descriptors of any kind, and standard output if it is to be closed when our stream ends.
     pub(super) fn of(
         input: Option<Descriptor>,
         output: Option<Descriptor>,
@@ -66,7 +65,7 @@ impl DescriptorStream {
         })
     }
 
-    /// The descriptor to write to, as long as our stream has not ended.
+    /// The descriptor to write to, until our stream ends.
     fn output(&self) -> io::Result<Ref<'_, Descriptor>> {
         Ref::filter_map(self.output.borrow(), Option::as_ref).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
@@ -88,7 +87,7 @@ impl Drop for DescriptorStream {
         if let Err(error) = self.shutdown_write() {
             log::debug!("the end of standard output cannot be told: {error}");
         }
-        // The poll would forget it by itself only if nobody else held the same pipe or terminal open.
+        // The poll forgets it by itself only if nothing else holds the same pipe or terminal open.
         if let Some(input) = self.input.as_ref().filter(|_| !self.registry.is_forked()) {
             input.deregister(&self.registry);
         }
@@ -105,7 +104,7 @@ impl Stream for DescriptorStream {
         if let Some(input) = &self.input {
             input.register(&self.registry, token, Interest::READABLE)?;
             if self.standard.is_some() {
-                // Of a file nothing is reported, nor of a pipe that nobody wrote to any more when it was opened anew.
+                // For a file nothing is reported, nor for a pipe that was reopened after its writers had gone.
                 self.registry.reports.add(token, Ready::READABLE);
             }
         }
@@ -119,7 +118,7 @@ impl Stream for DescriptorStream {
         Ok(true)
     }
 
-    /// A terminal gives out one line at a time, and a pipe may keep packets apart.
+    /// A terminal returns one line at a time, and a pipe may preserve packet boundaries.
     fn short_io_ends_edge(&self) -> bool {
         false
     }
@@ -148,7 +147,7 @@ impl Stream for DescriptorStream {
         self.write_by(|output| output.write_vectored(pieces))
     }
 
-    /// What a pipe has taken is no longer ours: closing it takes nothing back.
+    /// Closing a pipe does not take back what it has taken.
     fn unacknowledged(&self) -> Option<usize> {
         Some(0)
     }

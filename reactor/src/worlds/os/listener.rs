@@ -1,4 +1,4 @@
-//! A listening socket of the system, and that of TCP.
+//! Listening sockets of the system, and those of TCP.
 
 use std::cell::Cell;
 use std::io;
@@ -14,18 +14,18 @@ use super::{Registry, Reserve, tcp_socket};
 use crate::address::Address;
 use crate::backend::{Descriptor, ListenOptions, Listener, SocketOptions, Stream, Token};
 
-/// Accepted sockets have [`Stream::nodelay`] of the listening one: so it is in Linux, and in all that comes from BSD.
+/// Whether accepted sockets inherit [`Stream::nodelay`] from the listening one: they do on Linux and on systems derived from BSD.
 const INHERITS: bool = cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"));
 
-/// They have all others as well. Elsewhere that was not tried, and each accepted socket is told.
+/// Whether they inherit all other options too. Elsewhere this was not tested, and options are set on each accepted socket.
 const INHERITS_ALL: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// What differs between the listening sockets of TCP and of UNIX.
+/// What differs between listening TCP and UNIX sockets.
 pub(super) trait ListeningSocket {
-    /// What the poll knows it as.
+    /// What the poll registers.
     fn source(&mut self) -> &mut dyn Source;
 
-    /// Takes the next waiting connection, as accept(2).
+    /// Accepts the next waiting connection, as accept(2) does.
     fn accept(&self, registry: &Rc<Registry>) -> io::Result<(Box<dyn Stream>, Address)>;
 
     fn local_address(&self) -> io::Result<Address>;
@@ -49,9 +49,9 @@ impl<S: ListeningSocket> OsListener<S> {
 /// A listening TCP socket.
 pub(super) struct ListeningTcp {
     socket: mio::net::TcpListener,
-    /// What is accepted may not have inherited [`Stream::nodelay`], and is told.
+    /// Whether [`Stream::nodelay`] has to be set on accepted sockets, because they may not have inherited it.
     tells: Cell<bool>,
-    /// What is set at each connection that is accepted, since it does not inherit it.
+    /// Options to set on each accepted connection, because they are not inherited.
     options: Option<Box<SocketOptions>>,
 }
 
@@ -63,7 +63,7 @@ impl ListeningTcp {
         Ok(listening)
     }
 
-    /// Takes a socket that listens already. It may be shared, so what is to be set is set at each connection that is accepted.
+    /// Takes over a listening socket. It may be shared, so options are set on each accepted connection instead.
     pub(super) fn adopt(listener: TcpListener, options: SocketOptions) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         SockRef::from(&listener).set_tcp_nodelay(true)?;
@@ -84,16 +84,16 @@ impl ListeningSocket for ListeningTcp {
     fn accept(&self, registry: &Rc<Registry>) -> io::Result<(Box<dyn Stream>, Address)> {
         let accepted = self.socket.accept();
         if matches!(&accepted, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            // All that have waited since before the option was set are accepted.
+            // All connections that were waiting before the option was set have been accepted.
             self.tells.set(!INHERITS);
         }
         let (socket, peer) = accepted?;
         if self.tells.get() {
-            // It fails only where the peer has gone.
+            // This fails only if the peer has gone.
             socket.set_nodelay(true).ok();
         }
         if let Some(options) = &self.options {
-            // They could be set at a socket of this kind, so it fails only where the peer has gone.
+            // These options could be set on a socket of this kind, so this fails only if the peer has gone.
             tcp_socket::set_options(&SockRef::from(&socket), peer, options).ok();
         }
         Ok((Box::new(OsStream::new(socket, Rc::clone(registry))), peer.into()))
@@ -108,14 +108,14 @@ impl ListeningSocket for ListeningTcp {
     }
 }
 
-/// Listens on an address on which others may listen in the same way, to be adopted by a reactor.
+/// Listens on an address that other sockets may share in the same way; for a reactor to adopt.
 ///
-/// The system deals connections out among all sockets that listen there; see [`workers`](crate::workers) for what
-/// comes with that. Up to 1,024 connections wait to be accepted.
+/// The system distributes connections among all sockets that listen there; see [`workers`](crate::workers) for the consequences.
+/// Up to 1,024 connections wait to be accepted.
 ///
 /// # Errors
-/// As the system says: the address is not ours, or taken by one that did not ask for sharing or belongs to another user.
-/// `Unsupported` where there is no `SO_REUSEPORT`.
+/// Any system error: the address is not local, or is used by a socket that does not share it or that belongs to another user.
+/// `Unsupported` on systems without `SO_REUSEPORT`.
 #[doc(alias = "SO_REUSEPORT")]
 pub fn reuse_port_listener(address: SocketAddr) -> io::Result<TcpListener> {
     listen(socket(address)?, address, ListenOptions { reuse_port: true, ..ListenOptions::default() })
@@ -123,8 +123,8 @@ pub fn reuse_port_listener(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = tcp_socket::open(address)?;
-    // A server that is started again must get its port back while old connections are still in TIME_WAIT. On Windows
-    // the option means something else: that others may take the port.
+    // A restarted server must get its port back while old connections are still in TIME_WAIT. On Windows the option means
+    // something else: that others may take the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     Ok(socket)
@@ -155,11 +155,11 @@ fn share_port(_: &Socket, address: SocketAddr) -> io::Result<()> {
 }
 
 impl<S: ListeningSocket> Drop for OsListener<S> {
-    /// The poll would forget it by itself only if nobody else held the same socket: it would go on being woken for others'
-    /// connections, and the socket could not be adopted again.
+    /// Deregisters the socket. The poll would forget it by itself only if nothing else held the same socket; otherwise it would
+    /// continue to be woken for others' connections, and the socket could not be adopted again.
     fn drop(&mut self) {
         if !self.registry.is_forked() {
-            // It fails only where it was never registered.
+            // This fails only if it was never registered.
             self.registry.deregister(self.socket.source()).ok();
         }
     }
@@ -175,10 +175,10 @@ impl<S: ListeningSocket> Listener for OsListener<S> {
     }
 
     fn refuse(&self) -> io::Result<()> {
-        // With no reserve this accept fails for want of a descriptor, as the one before it did.
+        // Without a reserve, this accept fails for lack of a descriptor, as the previous one did.
         self.reserve.release();
         let refused = self.socket.accept(&self.registry).map(drop);
-        // Of the descriptor that was closed just now: the next accept would take it.
+        // The reserve gets the descriptor that was just closed, before another accept takes it.
         self.reserve.refill();
         refused.map_err(classify)
     }
@@ -199,8 +199,8 @@ const SHORTAGES: &[i32] = &[libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENO
 #[cfg(not(unix))]
 const SHORTAGES: &[i32] = &[10024, 10055];
 
-/// What the network has done to the one connection already. accept(2): "treat them like EAGAIN by retrying". EPERM is a
-/// firewall's.
+/// Errors that concern only the connection being accepted. accept(2): "treat them like EAGAIN by retrying". EPERM comes from a
+/// firewall.
 #[cfg(unix)]
 const OF_ONE_CONNECTION: &[i32] = &[
     libc::ECONNABORTED,
@@ -221,7 +221,7 @@ const OF_ONE_CONNECTION: &[i32] = &[
 #[cfg(not(unix))]
 const OF_ONE_CONNECTION: &[i32] = &[10054];
 
-/// Gives an error of accept(2) the kind that [`Listener::accept`] promises.
+/// Maps an error of accept(2) to the kinds promised by [`Listener::accept`].
 fn classify(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(number) if SHORTAGES.contains(&number) => io::Error::new(io::ErrorKind::QuotaExceeded, error),

@@ -1,4 +1,4 @@
-//! Where there are no signals, Ctrl-C ends the process at once.
+//! For systems without signals, where Ctrl-C ends the process at once.
 
 use std::io;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
-//! Sockets that the program which started ours has passed, sd_listen_fds(3).
+//! Sockets passed by the program that started ours, sd_listen_fds(3).
 //!
-//! A descriptor's number says nothing about whose it is, so only those are taken that the environment says were passed, and that were
-//! not opened by this program: what it opens is closed on exec, and what was passed cannot be. Each is taken once. The environment
-//! stays as it is, for other threads may be reading it; a child is not misled, since `LISTEN_PID` names our process.
+//! A descriptor's number does not say whose it is. So only those are taken that the environment says were passed and that were
+//! not opened by this program: its own descriptors are close-on-exec, which passed ones cannot be. Each is taken once. The
+//! environment is not changed, because other threads may be reading it; a child is not misled, because `LISTEN_PID` names our
+//! process.
 
 use std::env;
 use std::io::{self, ErrorKind};
@@ -14,13 +15,13 @@ use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
 use crate::backend::{Inherited, PassedSocket, SocketDomain, listening_domain};
 
-/// The number of the first, `SD_LISTEN_FDS_START`.
+/// The number of the first passed descriptor, `SD_LISTEN_FDS_START`.
 const FIRST: u32 = 3;
 
-/// More than any starter passes.
+/// More than any service manager passes.
 const MOST: u32 = 1 << 16;
 
-/// None until somebody asks.
+/// `None` until first used.
 static PASSED: Mutex<Option<Vec<Passed>>> = Mutex::new(None);
 
 struct Passed {
@@ -32,15 +33,15 @@ enum State {
     /// It was passed, and waits to be taken.
     Waiting(OwnedFd),
     Taken,
-    /// The environment says it was passed, but it is closed, or this program has opened it. It is never closed here.
+    /// The environment says it was passed, but it is closed or was opened by this program. It is never closed here.
     Wrong(OwnedFd),
 }
 
 /// Takes a passed socket.
 ///
 /// # Errors
-/// `NotFound` if none was passed that is this one, `AlreadyExists` if it was taken, `InvalidInput` if it is not a listening socket, or
-/// of another domain.
+/// `NotFound` if no such socket was passed, `AlreadyExists` if it was already taken, `InvalidInput` if it is not a listening
+/// socket, or of another domain.
 pub(super) fn take(socket: &PassedSocket, domain: Option<SocketDomain>) -> io::Result<Inherited> {
     let mut passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
     let passed = match &mut *passed {
@@ -51,9 +52,9 @@ pub(super) fn take(socket: &PassedSocket, domain: Option<SocketDomain>) -> io::R
         .map_err(|error| io::Error::new(error.kind(), format!("{socket} cannot be listened on: {error}")))
 }
 
-/// Reads what the environment says was passed; none of it is inherited by children any more.
+/// Reads what was passed according to the environment; children no longer inherit any of it.
 fn read() -> io::Result<Vec<Passed>> {
-    // The library makes room for as many as it says.
+    // The library allocates for as many as the variable says.
     if env::var("LISTEN_FDS").is_ok_and(|count| count.parse().is_ok_and(|count: u32| count > MOST)) {
         return Err(io::Error::new(ErrorKind::InvalidInput, format!("LISTEN_FDS says that more than {MOST} were passed")));
     }

@@ -1,4 +1,4 @@
-//! Descriptors that go with the bytes of a UNIX socket: `SCM_RIGHTS` of unix(7).
+//! Descriptors passed with the bytes of a UNIX socket: `SCM_RIGHTS` of unix(7).
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,29 +13,30 @@ use rustix::net::{
 
 use crate::backend::Descriptor;
 
-/// The most that one message takes: `SCM_MAX_FD` of Linux.
+/// The most descriptors in one message: `SCM_MAX_FD` of Linux.
 const MOST: usize = 253;
 
-/// A peer that has gone is an error, also in a program that has given SIGPIPE its default action again.
+/// Makes a lost peer an error even in a program that has restored the default action of SIGPIPE.
 #[cfg(not(target_vendor = "apple"))]
 const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: SendFlags = SendFlags::empty();
 
-/// Sends bytes in pieces by one call.
+/// Sends several pieces in one call.
 pub(super) fn send_pieces(socket: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
     Ok(sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), NO_SIGNAL)?)
 }
 
-/// A message that brings descriptors ends the read, though more may be there to read; so the flags of every read are looked at.
+/// The state of passing descriptors. A message with descriptors ends a read even if more bytes are there, so the flags of every
+/// read are checked.
 #[derive(Default)]
 pub(super) struct Passing {
     limit: Cell<usize>,
-    /// They wait for bytes to go with.
+    /// Descriptors waiting for bytes to be sent with.
     unsent: RefCell<Vec<Descriptor>>,
     received: RefCell<VecDeque<Descriptor>>,
     cut_short: Cell<bool>,
-    /// That descriptors came which nobody takes was told.
+    /// Whether it was reported that descriptors arrive that nothing accepts.
     told: Cell<bool>,
 }
 
@@ -62,13 +63,13 @@ impl Passing {
         self.cut_short.get()
     }
 
-    /// Whether some wait for bytes to go with.
+    /// Returns whether descriptors are waiting for bytes to be sent with.
     #[cfg(target_os = "linux")]
     pub(super) fn holds_any(&self) -> bool {
         !self.unsent.borrow().is_empty()
     }
 
-    /// Writes bytes, and with the first of them what waits to go with some.
+    /// Writes bytes, and with the first of them the waiting descriptors.
     pub(super) fn write(&self, socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
         if self.unsent.borrow().is_empty() {
             return Ok(send(socket, data, NO_SIGNAL)?);
@@ -76,7 +77,7 @@ impl Passing {
         self.write_vectored(socket, &[IoSlice::new(data)])
     }
 
-    /// As [`write`](Self::write), of bytes in pieces.
+    /// As [`write`](Self::write), for several pieces.
     pub(super) fn write_vectored(&self, socket: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut unsent = self.unsent.borrow_mut();
         if unsent.is_empty() || pieces.iter().all(|piece| piece.is_empty()) {

@@ -1,7 +1,7 @@
-//! A descriptor that may keep waiting whoever reads or writes it: the thread pool does.
+//! A descriptor whose reads and writes may block, so that the thread pool does them.
 //!
-//! Guaranteed: one job at a time, so that bytes keep their order; at most one buffer read ahead; and what was written counts
-//! as written, or has failed, only when the system has said so.
+//! Guarantees: one job at a time, so that bytes keep their order; at most one buffer is read ahead; a write counts as done, or
+//! failed, only once the system has said so.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
@@ -20,8 +20,8 @@ use crate::poll_now::poll_now;
 /// The most that one job reads or writes, in bytes.
 const CHUNK: usize = 64 << 10;
 
-/// The most that is written at once to what the system has reported as writable: so much goes into a pipe without waiting
-/// (POSIX: at least 512).
+/// The most that is written at once to a descriptor that the system has reported as writable: a pipe takes this much without
+/// blocking (POSIX: at least 512).
 const CHUNK_OF_POLLED: usize = 512;
 
 /// What a job has read or written.
@@ -32,12 +32,12 @@ pub(super) struct PooledDescriptor {
     registry: Rc<Registry>,
     pool: Rc<ThreadPool>,
     token: Cell<Token>,
-    /// The system reports when it is ready, so that no thread needs to wait for that.
+    /// Whether the system reports its readiness, so that no thread has to wait for it.
     polled: Cell<bool>,
-    /// A job was begun whose outcome has not been taken.
+    /// Whether a job is under way, or its outcome has not been taken.
     busy: Cell<bool>,
     outcome: Arc<Mutex<Option<Outcome>>>,
-    /// What was read and has not been given out.
+    /// Bytes that were read and not given out yet.
     unread: RefCell<Vec<u8>>,
 }
 
@@ -55,13 +55,13 @@ impl PooledDescriptor {
         }
     }
 
-    /// Has readiness reported under `token`: by the poll, if that knows the descriptor, and by each job that is done.
+    /// Makes readiness reported under `token`: by the poll, if it supports the descriptor, and by each finished job.
     pub(super) fn begin(&self, token: Token, polled: bool) {
         self.token.set(token);
         self.polled.set(polled);
     }
 
-    /// As [`Stream::read`](crate::backend::Stream::read).
+    /// See [`Stream::read`](crate::backend::Stream::read).
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut unread = self.unread.borrow_mut();
         if unread.is_empty() {
@@ -83,8 +83,8 @@ impl PooledDescriptor {
         Ok(count)
     }
 
-    /// As [`Stream::write`](crate::backend::Stream::write): says `WouldBlock` until the first bytes of `data` are written, with
-    /// which the next call begins as well.
+    /// See [`Stream::write`](crate::backend::Stream::write): returns `WouldBlock` until the first bytes of `data` are written;
+    /// the next call has to begin with the same bytes.
     pub(super) fn write(&self, data: &[u8]) -> io::Result<usize> {
         if let Some(outcome) = self.take_outcome() {
             return outcome.map(|written| written.len());
@@ -101,7 +101,7 @@ impl PooledDescriptor {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// No job is under way, and as far as the system can tell one would not have to wait.
+    /// Returns whether no job is under way and, as far as the system can tell, one would not block.
     fn may_work(&self, flags: PollFlags) -> bool {
         if self.busy.get() {
             return false;
@@ -109,7 +109,7 @@ impl PooledDescriptor {
         if !self.polled.get() {
             return true;
         }
-        // An error is the job's to find.
+        // On an error, the job will find it.
         poll_now(self, flags).map_or(true, |found| !found.is_empty())
     }
 
@@ -125,7 +125,7 @@ impl PooledDescriptor {
         }));
     }
 
-    /// What the job has done, once it has.
+    /// The outcome of the job, once it is done.
     fn take_outcome(&self) -> Option<Outcome> {
         if !self.busy.get() {
             return None;

@@ -1,10 +1,10 @@
-//! Readiness that the system's poll does not know of.
+//! Readiness that the system's poll does not know about.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::backend::{Ready, Token, Wake};
 
-/// What is to be reported by the next poll, in addition to what the system says; from any thread.
+/// Reports to be added to the next poll, from any thread.
 pub(super) struct Reports {
     list: Mutex<Vec<(Token, Ready)>>,
     waker: Arc<mio::Waker>,
@@ -15,13 +15,13 @@ impl Reports {
         Self { list: Mutex::default(), waker }
     }
 
-    /// Reports that the source under `token` is ready, and ends the poll that waits.
+    /// Reports that the source under `token` is ready, and ends a waiting poll.
     pub(super) fn add(&self, token: Token, ready: Ready) {
         self.lock().push((token, ready));
         Wake::wake(&*self.waker);
     }
 
-    /// Moves them to the end of `ready`.
+    /// Appends the reports to `ready`.
     pub(super) fn take(&self, ready: &mut Vec<(Token, Ready)>) {
         ready.append(&mut self.lock());
     }

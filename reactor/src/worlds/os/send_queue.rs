@@ -1,7 +1,7 @@
 //! How much of what was written to a TCP socket its peer has not acknowledged.
 //!
-//! Linux tells by `ioctl(SIOCOUTQ)`, for which no library has a safe call, and by netlink, where question and answer are
-//! plain messages: `NETLINK_SOCK_DIAG`, sock_diag(7).
+//! Linux reports it by `ioctl(SIOCOUTQ)`, for which no library has a safe call, and by netlink, with plain messages:
+//! `NETLINK_SOCK_DIAG`, sock_diag(7).
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
@@ -16,27 +16,27 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 
-/// The length of `nlmsghdr`, with which each message begins, and of the question: that and `inet_diag_req_v2`.
+/// The length of `nlmsghdr`, with which each message begins; the question continues with `inet_diag_req_v2`.
 const HEADER: usize = 16;
 const QUESTION: usize = HEADER + 56;
 
-/// Where the answer has `idiag_wqueue`: behind the header, four small fields, the socket's addresses (48 bytes), and two
+/// The offset of `idiag_wqueue` in the answer: after the header, four small fields, the socket's addresses (48 bytes), and two
 /// fields of four bytes.
 const SEND_QUEUE: usize = HEADER + 4 + 48 + 8;
 
-/// The bytes written to the TCP socket with these addresses and not acknowledged, a FIN counted as one. `None` if the
-/// system does not tell: netlink is forbidden, no descriptor is left, or there is no such connection any more.
+/// The bytes written to the TCP socket with these addresses and not acknowledged; a FIN counts as one. `None` if the system does
+/// not tell: netlink is forbidden, no descriptor is left, or the connection no longer exists.
 pub(super) fn send_queue(local: SocketAddr, peer: SocketAddr) -> Option<usize> {
     let kind = Type::DGRAM.nonblocking();
     let mut socket = Socket::new(Domain::from(AF_NETLINK), kind, Some(Protocol::from(NETLINK_SOCK_DIAG))).ok()?;
     socket.send(&question(local, peer)).ok()?;
-    // The kernel has answered within the call that asked.
+    // The kernel has already answered during the call above.
     let mut answer = [0; 512];
     let length = socket.read(&mut answer).ok()?;
     parse(answer.get(..length)?)
 }
 
-/// Asks for the one socket with these addresses. Numbers are in the machine's byte order, ports in the network's.
+/// A request for the socket with these addresses. Numbers are in the machine's byte order, ports in network byte order.
 fn question(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
     let (family, link) = match local {
         SocketAddr::V4(_) => (AF_INET, 0),
@@ -105,7 +105,7 @@ mod tests {
         server.shutdown(std::net::Shutdown::Write).unwrap();
         let mut all = Vec::new();
         assert_eq!(client.read_to_end(&mut all).unwrap(), written);
-        // Whoever has read the end has acknowledged it, or is about to.
+        // A socket that has read the end has acknowledged it, or is about to.
         while queue_of(&server) != Some(0) {
             std::thread::yield_now();
         }

@@ -1,4 +1,4 @@
-//! Files that go to a socket without coming through this process: sendfile(2).
+//! Sending files to a socket without copying them through this process: sendfile(2).
 
 use std::fs::{self, File};
 use std::io;
@@ -8,10 +8,10 @@ use std::sync::OnceLock;
 use rustix::fs::sendfile;
 use rustix::io::Errno;
 
-/// SIGPIPE in the masks of proc(5).
+/// SIGPIPE in the signal masks of proc(5).
 const SIGPIPE: u64 = 1 << (13 - 1);
 
-/// As [`Stream::send_file`](crate::backend::Stream::send_file).
+/// See [`Stream::send_file`](crate::backend::Stream::send_file).
 pub(super) fn send_file(socket: impl AsFd, file: &File, limit: usize) -> io::Result<Option<usize>> {
     if !outlives_sigpipe() {
         return Ok(None);
@@ -19,7 +19,7 @@ pub(super) fn send_file(socket: impl AsFd, file: &File, limit: usize) -> io::Res
     match sendfile(socket, file, None, limit) {
         Ok(count) => Ok(Some(count)),
         Err(error) if is_of_socket(error) => Err(error.into()),
-        // Something else than a file of a disk, a file system that cannot do this, or a disk that fails: reading will say.
+        // Not a file on a disk, a file system without support, or a disk error: reading will tell.
         Err(_) => Ok(None),
     }
 }
@@ -41,8 +41,8 @@ const fn is_of_socket(error: Errno) -> bool {
     )
 }
 
-/// Whether this process goes on after a SIGPIPE, as every program of Rust does unless it changes that: it comes with sendfile
-/// to a peer that is gone, and only send(2) can be told to leave it out. Looked up once.
+/// Returns whether this process survives SIGPIPE, as every Rust program does unless it changes that. sendfile raises it if the
+/// peer is gone; only send(2) can suppress it. Checked once.
 fn outlives_sigpipe() -> bool {
     static OUTLIVES: OnceLock<bool> = OnceLock::new();
     *OUTLIVES.get_or_init(|| fs::read_to_string("/proc/self/status").is_ok_and(|status| is_ignored_or_caught(&status)))

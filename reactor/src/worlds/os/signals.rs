@@ -1,4 +1,4 @@
-//! Signals: collected by a thread of their own, and taken by the loop.
+//! Signals: received by a thread of their own, and handled by the loop.
 
 use std::ffi::c_int;
 use std::io;
@@ -13,8 +13,8 @@ use signal_hook::low_level::emulate_default_handler;
 
 use crate::backend::Signal;
 
-/// Signals that ask the program to stop and may wait for the loop: the second of them ends every wait, so one more has only one
-/// meaning left.
+/// The number of queued signals that ask the program to stop. The second ends all waiting of the stop, so a further one can only
+/// mean to end the process.
 const UNTAKEN: usize = 2;
 
 const NUMBERS: [(Signal, c_int); 7] = [
@@ -27,9 +27,9 @@ const NUMBERS: [(Signal, c_int); 7] = [
     (Signal::WindowChange, SIGWINCH),
 ];
 
-/// Takes signals while it lives. Once no reactor in the process takes one, it has the system's default action again.
+/// Receives signals until dropped. Once no reactor in the process handles a signal, it has the system's default action again.
 ///
-/// A thread waits for them, since a loop whose callback does not return can do nothing about it.
+/// A thread waits for them, since a loop whose callback does not return cannot react.
 pub(super) struct SignalThread {
     collected: Arc<Mutex<Collected>>,
     handle: Handle,
@@ -37,24 +37,25 @@ pub(super) struct SignalThread {
 
 #[derive(Default)]
 struct Collected {
-    /// Those that are wanted. The thread may see others, which were wanted once.
+    /// The wanted signals. The thread may see others, which were wanted earlier.
     watched: Vec<Signal>,
     untaken: Vec<Signal>,
 }
 
 impl SignalThread {
-    /// Begins with no signal, and has `waker` used for each that comes.
+    /// Starts with no signals; uses `waker` for each one received.
     pub(super) fn new(waker: Arc<mio::Waker>) -> io::Result<Self> {
-        // Kept one by one, with their origin, of which no use is made: the plain kind counts two that come at once as one.
+        // With their origin, which is not used, because that keeps signals separate: the plain kind merges two that arrive at
+        // once.
         let signals = SignalsInfo::<WithRawSiginfo>::new([0; 0])?;
         let thread = Self { collected: Arc::default(), handle: signals.handle() };
         let collected = Arc::clone(&thread.collected);
-        // Not joined: a process that was forked from this one has the handle, but not the thread.
+        // Not joined: a forked process has the handle, but not the thread.
         thread::Builder::new().name("torsade-signals".to_owned()).spawn(move || collect(signals, &collected, &waker))?;
         Ok(thread)
     }
 
-    /// Takes these from now on, and no others.
+    /// Receives these signals from now on, and no others.
     pub(super) fn watch(&mut self, signals: &[Signal]) -> io::Result<()> {
         for (signal, number) in NUMBERS {
             let watchers = Watchers::of(signal)?;
@@ -72,7 +73,7 @@ impl SignalThread {
         Ok(())
     }
 
-    /// Takes those that came since the last time.
+    /// Takes the signals received since the last call.
     pub(super) fn take(&self) -> Vec<Signal> {
         std::mem::take(&mut lock(&self.collected).untaken)
     }
@@ -80,13 +81,14 @@ impl SignalThread {
 
 impl Drop for SignalThread {
     fn drop(&mut self) {
-        // It cannot fail for none.
+        // It cannot fail for an empty list.
         self.watch(&[]).ok();
         self.handle.close();
     }
 }
 
-/// Hands every signal to the loop. If that does not come round to take those that ask for a stop, the process ends as without us.
+/// Passes every signal to the loop. If the loop does not take those that ask for a stop, the process ends by the signal's default
+/// action.
 fn collect(mut signals: SignalsInfo<WithRawSiginfo>, collected: &Mutex<Collected>, waker: &mio::Waker) {
     for info in &mut signals {
         let Some((signal, number)) = NUMBERS.into_iter().find(|(_, number)| *number == info.si_signo) else { continue };
@@ -96,7 +98,7 @@ fn collect(mut signals: SignalsInfo<WithRawSiginfo>, collected: &Mutex<Collected
         }
         if signal.asks_to_stop() {
             if untaken.iter().filter(|signal| signal.asks_to_stop()).count() >= UNTAKEN {
-                // With no word before it: whoever holds up the loop may hold the log as well. It cannot fail for these two.
+                // Without logging: what holds up the loop may hold the logger too. This cannot fail for these two signals.
                 emulate_default_handler(number).ok();
             }
         } else if untaken.contains(&signal) {
@@ -108,11 +110,11 @@ fn collect(mut signals: SignalsInfo<WithRawSiginfo>, collected: &Mutex<Collected
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while one is held.
+    // Nothing panics while it is held.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many reactors take a signal, and whether that is none.
+/// The number of reactors that handle a signal, and whether it is zero.
 #[derive(Default)]
 struct Watchers {
     prepared: OnceLock<()>,
@@ -121,7 +123,7 @@ struct Watchers {
 }
 
 impl Watchers {
-    /// Those of one signal.
+    /// The watchers of a signal.
     fn of(signal: Signal) -> io::Result<&'static Self> {
         static ALL: OnceLock<[Watchers; NUMBERS.len()]> = OnceLock::new();
         let all = ALL.get_or_init(Default::default);
@@ -129,7 +131,7 @@ impl Watchers {
         place.and_then(|place| all.get(place)).ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
-    /// `signal_hook` never removes the process's signal action, which would leave Ctrl-C without effect after `run`.
+    /// `signal_hook` never removes the process's signal action, so without this Ctrl-C would have no effect after `run`.
     fn restore_default_while_idle(&self, number: c_int) -> io::Result<()> {
         if self.prepared.get().is_none() {
             signal_hook::flag::register_conditional_default(number, Arc::clone(&self.idle))?;

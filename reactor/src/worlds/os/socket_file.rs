@@ -1,8 +1,7 @@
-//! The file that a UNIX socket is bound to, and the lock by which no two programs have one path.
+//! The file of a UNIX socket, and the lock that keeps two programs from using one path.
 //!
-//! The system keeps the file when its program ends, and then it is in the way of the next one. Whether it may be removed is
-//! decided by a lock on `PATH.lock`, flock(2), which does end with the program. The file is removed when the socket is closed,
-//! and the lock file with it.
+//! The system leaves the file behind when a program ends, where it blocks the next one. Whether it may be removed is decided by a
+//! lock on `PATH.lock`, flock(2), which does end with the program. Closing the socket removes the file and the lock file.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -17,7 +16,7 @@ use socket2::{Domain, SockAddr, Socket};
 
 use crate::backend::ListenOptions;
 
-/// How often a lock file is opened anew that has been removed before it was locked.
+/// How often a lock file is reopened because it was removed before it was locked.
 const ATTEMPTS: usize = 100;
 
 /// The file of a bound socket; dropping it removes it.
@@ -29,7 +28,7 @@ pub(super) struct SocketFile {
 }
 
 impl SocketFile {
-    /// Binds `socket` to `path`, whose `address` it is. Nobody can connect before it listens.
+    /// Binds `socket` to `path`, its `address`. Nobody can connect before it listens.
     pub(super) fn bind(socket: &Socket, path: &Path, address: &SockAddr, options: ListenOptions) -> io::Result<Self> {
         let lock = if options.lock { Some(Lock::take(path)?) } else { None };
         if lock.is_some() {
@@ -38,7 +37,7 @@ impl SocketFile {
         socket.bind(address).map_err(explain_bind)?;
         let file = Self {
             identity: identity(&fs::symlink_metadata(path)?),
-            // The working directory may change.
+            // Absolute, because the working directory may change.
             path: path::absolute(path)?,
             _lock: lock,
             process: std::process::id(),
@@ -51,7 +50,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if std::process::id() != self.process {
-            // It is the other process's, which goes on with it.
+            // It belongs to the other process, which continues to use it.
             return;
         }
         if fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.identity) {
@@ -60,7 +59,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// A lock on a path, as long as it lives.
+/// A lock on a path; released when dropped.
 struct Lock {
     path: PathBuf,
     _file: File,
@@ -109,7 +108,7 @@ impl Lock {
                 }
                 Err(error) => return Err(explain(error.into())),
             }
-            // The one who had it may have removed it just before it was ours: then others lock a new file.
+            // Its previous owner may have removed the file just before we locked it: then others lock a new file.
             if fs::symlink_metadata(&path).is_ok_and(|found| file.metadata().is_ok_and(|own| identity(&own) == identity(&found)))
             {
                 return Ok(Self { path, _file: file, process: std::process::id() });
@@ -119,7 +118,7 @@ impl Lock {
     }
 }
 
-/// Removes a socket's file that nobody listens on, from the path that we have locked.
+/// Removes a socket file that no program listens on. We hold the lock of its path.
 fn remove_stale(socket: &Socket, path: &Path, address: &SockAddr) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {}
@@ -127,7 +126,7 @@ fn remove_stale(socket: &Socket, path: &Path, address: &SockAddr) -> io::Result<
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     }
-    // Of a program that uses no lock.
+    // The file may be of a program that does not use locks.
     let probe = Socket::new(Domain::UNIX, socket.r#type()?, None)?;
     probe.set_nonblocking(true)?;
     match probe.connect(address) {
@@ -144,7 +143,7 @@ fn in_use(text: fmt::Arguments<'_>) -> io::Error {
     io::Error::new(ErrorKind::AddrInUse, text.to_string())
 }
 
-/// Says what is wrong with the path.
+/// Explains an error of bind(2).
 fn explain_bind(error: io::Error) -> io::Error {
     let remedy = match error.kind() {
         ErrorKind::AddrInUse => "there is a file already: remove it if no program listens there, or listen with a lock",

@@ -1,4 +1,4 @@
-//! How a child process is started, and what it is given for descriptors.
+//! Starting child processes, with their descriptors.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, pipe};
@@ -16,7 +16,7 @@ use crate::backend::{ChildDescriptor, Command, Spawned, Stream};
 
 type Streams = Vec<(u32, Box<dyn Stream>)>;
 
-/// Starts the child. Whatever fails, nothing of it is left.
+/// Starts the child. On failure nothing of it is left.
 pub(super) fn spawn(command: &Command, registry: &Rc<Registry>) -> io::Result<Spawned> {
     let (child, streams) = match command.terminal {
         None => on_pipes(command, registry)?,
@@ -25,7 +25,7 @@ pub(super) fn spawn(command: &Command, registry: &Rc<Registry>) -> io::Result<Sp
     Ok(Spawned { child: Box::new(OsChild::new(child, Rc::clone(registry))?), streams })
 }
 
-/// The command as the standard library has it, but for its descriptors.
+/// The command for the standard library, without descriptors.
 fn prepare(command: &Command) -> process::Command {
     let mut prepared = process::Command::new(command.get_program());
     prepared.args(command.get_args());
@@ -63,7 +63,7 @@ fn on_pipes(command: &Command, registry: &Rc<Registry>) -> io::Result<(process::
     Ok((child, ours))
 }
 
-/// What a descriptor of the child is on our side.
+/// The source of a descriptor of the child.
 enum End {
     Null,
     Inherited,
@@ -109,7 +109,7 @@ fn open(descriptors: &BTreeMap<u32, ChildDescriptor>, registry: &Rc<Registry>) -
         if let ChildDescriptor::SameAs(other) = descriptor {
             let end = theirs.get(other).ok_or_else(|| invalid("a descriptor is to be the same as one that is not set"))?;
             let end = match end {
-                // Inheriting goes by the number.
+                // Inherited descriptors keep their number, so this one is duplicated.
                 End::Inherited => End::Owned(inherited(*other)?),
                 end => end.try_clone()?,
             };
@@ -146,7 +146,7 @@ fn start(mut prepared: process::Command, _: BTreeMap<u32, End>) -> io::Result<pr
     prepared.spawn()
 }
 
-/// Starts the child with descriptors beside the first three.
+/// Starts the child with descriptors beyond the first three.
 #[cfg(feature = "processes")]
 fn start(mut prepared: process::Command, further: BTreeMap<u32, End>) -> io::Result<process::Child> {
     use command_fds::{CommandFdExt, FdMapping};
@@ -163,7 +163,7 @@ fn start(mut prepared: process::Command, further: BTreeMap<u32, End>) -> io::Res
             End::Null | End::Inherited => null.try_clone()?.into(),
         };
         mapped.push(FdMapping { parent_fd, child_fd });
-        // The standard library's own pipe, by which it learns of a failure in the child, must not get this number.
+        // The standard library's own pipe, which reports failures in the child, must not get this number.
         occupied.push(rustix::io::fcntl_dupfd_cloexec(&null, child_fd)?);
     }
     prepared.fd_mappings(mapped).map_err(|_| invalid("two descriptors have the same number"))?;
@@ -177,7 +177,7 @@ fn on_terminal(_: &Command, _: (u16, u16), _: &Rc<Registry>) -> io::Result<(proc
     Err(io::Error::new(ErrorKind::Unsupported, "terminals need the feature `processes`"))
 }
 
-/// Starts the child on a new terminal, of which we have the other side.
+/// Starts the child on a new terminal, whose other side we hold.
 #[cfg(feature = "processes")]
 fn on_terminal(command: &Command, size: (u16, u16), registry: &Rc<Registry>) -> io::Result<(process::Child, Streams)> {
     use pty_process::{Size, blocking};

@@ -1,7 +1,7 @@
 //! Standard input and output.
 //!
-//! What the program was started with belongs to its shell and to whatever else the shell has started, and outlives the program:
-//! nothing of it is changed that would be left behind, not even by a program that is killed.
+//! What the program was started with belongs to its shell and the shell's other programs, and outlives this program. So nothing
+//! is changed that would remain afterwards, even if the program is killed.
 
 use std::fs::File;
 use std::io;
@@ -20,7 +20,7 @@ use super::descriptor_stream::DescriptorStream;
 use super::pooled_descriptor::PooledDescriptor;
 use super::thread_pool::ThreadPool;
 
-/// Standard input and output as one stream. A side that is not open has ended.
+/// Opens standard input and output as one stream. A closed side has ended.
 pub(super) fn open(registry: &Rc<Registry>, pool: &Rc<ThreadPool>) -> io::Result<DescriptorStream> {
     let standard = StandardOutput { _claim: Claim::new()? };
     let side = |descriptor: BorrowedFd<'_>, access: OFlags| match fstat(descriptor) {
@@ -43,10 +43,11 @@ pub(super) fn open(registry: &Rc<Registry>, pool: &Rc<ThreadPool>) -> io::Result
     DescriptorStream::of(input, output, Some(standard), Rc::clone(registry))
 }
 
-/// Opens a pipe or terminal once more, which gives a description of our own that need not block. None where that is not
-/// possible, or would give something else than what the program was started with.
+/// Reopens a pipe or terminal, for a description of our own that may be non-blocking. `None` if that is not possible, or would
+/// open something other than what the program was started with.
 fn open_anew(descriptor: BorrowedFd<'_>, kind: FileType, access: OFlags) -> Option<OwnedFd> {
-    // Its own path leads to the same pipe or terminal on Linux, even to one without a name; elsewhere it gives a mere copy.
+    // On Linux its path in /proc leads to the same pipe or terminal, even to one without a name; elsewhere it gives a mere
+    // duplicate.
     let anew = cfg!(target_os = "linux") && (kind == FileType::Fifo || is_terminal(descriptor));
     let granted = fcntl_getfl(descriptor).ok()? & OFlags::RWMODE;
     if !anew || granted != access && granted != OFlags::RDWR {
@@ -56,19 +57,19 @@ fn open_anew(descriptor: BorrowedFd<'_>, kind: FileType, access: OFlags) -> Opti
     rustix::fs::open(path, access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, rustix::fs::Mode::empty()).ok()
 }
 
-/// A terminal, but not the side of a pseudo-terminal that a terminal emulator has: opening that would make another one.
+/// A terminal, but not the master side of a pseudo-terminal: opening that would make another one.
 fn is_terminal(descriptor: BorrowedFd<'_>) -> bool {
     rustix::termios::isatty(descriptor) && rustix::pty::ptsname(descriptor, Vec::new()).is_err()
 }
 
-/// What is left to do with standard output when nothing more is written to it.
+/// What remains to be done with standard output when nothing more will be written.
 pub(super) struct StandardOutput {
     _claim: Claim,
 }
 
 impl StandardOutput {
-    /// Lets whoever reads standard output see its end: on a pipe by putting `/dev/null` in place of the process's own
-    /// descriptor, on a socket by half a close. Terminals and files have no end.
+    /// Lets the reader of standard output see its end: on a pipe by replacing the process's own descriptor with `/dev/null`, on a
+    /// socket by a half-close. Terminals and files have no end.
     pub(super) fn end(&self) -> io::Result<()> {
         match FileType::from_raw_mode(fstat(stdout())?.st_mode) {
             FileType::Fifo => Ok(dup2_stdout(File::options().write(true).open("/dev/null")?)?),
@@ -78,7 +79,7 @@ impl StandardOutput {
     }
 }
 
-/// The process that has a connection of its standard input and output; 0 if none has.
+/// The process that has a connection over its standard input and output; 0 if none.
 static CLAIMED: AtomicU32 = AtomicU32::new(0);
 
 /// The right to use standard input and output, which one connection of a process has at a time.
@@ -87,7 +88,7 @@ struct Claim;
 impl Claim {
     fn new() -> io::Result<Self> {
         let process = std::process::id();
-        // A process that was forked from one with such a connection may have its own.
+        // A process forked from one with such a connection may have its own.
         if CLAIMED.swap(process, Ordering::Relaxed) == process {
             let text =
                 "this program has a connection of its standard input and output already: use that, or wait until it is lost";
@@ -99,7 +100,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // It fails for what a forked process drops of its parent's.
+        // This fails if a forked process drops its parent's claim.
         CLAIMED.compare_exchange(std::process::id(), 0, Ordering::Relaxed, Ordering::Relaxed).ok();
     }
 }

@@ -1,41 +1,41 @@
-//! How long callbacks take.
+//! Measures how long callbacks take.
 //!
-//! After each one the time is read, only to tell of those that take very long. On Linux the clock that goes on with the
-//! kernel's tick, every 10 ms at most, costs a fraction of the exact one: with a limit of many ticks it is what is read.
+//! The time is read after each callback, only to report very long ones. On Linux the coarse clock, which advances by the kernel's
+//! tick of at most 10 ms, costs a fraction of the exact one; it is used if the limit is many ticks.
 
 use std::cell::Cell;
 use std::time::Duration;
 
-/// In nanoseconds: below this limit the exact clock is read, since it is only some ticks of the coarse one.
+/// In nanoseconds. Below this limit the exact clock is used, since the limit is only a few ticks of the coarse one.
 const EXACT_BELOW: u64 = 50_000_000;
 
 pub(super) struct Stopwatch {
-    /// When the present lap has begun, in nanoseconds on the clock's own scale, which both kinds of reading share.
+    /// The start of the current lap, in nanoseconds on the scale that both clocks share.
     begun: Cell<u64>,
     exact: Cell<bool>,
 }
 
 impl Stopwatch {
-    /// The first lap begins now.
+    /// Starts the first lap.
     pub(super) fn new() -> Self {
         Self { begun: Cell::new(read(false)), exact: Cell::new(false) }
     }
 
-    /// Begins a lap.
+    /// Starts a lap.
     pub(super) fn begin(&self) {
         self.begun.set(read(self.exact.get()));
     }
 
-    /// Ends the lap and begins the next one; says how long it was, if that is more than `longest`. The limit decides by which
-    /// clock, except for `Duration::MAX`, of which there is nothing to say: the coarse clock lags behind the exact one, so a lap that
-    /// begins with it and ends with the other looks longer than it was.
+    /// Ends the lap and starts the next. Returns the lap's length if it exceeds `longest`. The limit decides which clock is used,
+    /// except `Duration::MAX`, which reports nothing. The coarse clock lags behind the exact one, so a lap that starts with it
+    /// and ends with the other looks longer than it was.
     pub(super) fn lap(&self, longest: Duration) -> Option<Duration> {
         let longest = nanoseconds(longest.as_secs(), longest.subsec_nanos());
         if longest < u64::MAX {
             self.exact.set(longest < EXACT_BELOW);
         }
         let now = read(self.exact.get());
-        // Begun with the exact clock and ended with the other, it may be less than none.
+        // Started with the exact clock and ended with the coarse one, it may be negative.
         let took = now.saturating_sub(self.begun.replace(now));
         (took > longest).then(|| Duration::from_nanos(took))
     }
@@ -80,7 +80,7 @@ mod tests {
         for longest in [Duration::from_millis(1), Duration::from_millis(60)] {
             let watch = Stopwatch::new();
             watch.lap(longest);
-            // More than the limit by more than the coarse clock's tick.
+            // Exceeds the limit by more than a tick of the coarse clock.
             pass(longest + Duration::from_millis(25));
             let took = watch.lap(longest).expect("it was longer");
             assert!(took > longest, "{took:?}");
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_lap_is_not_told_of_below_the_limit_nor_without_one() {
         let watch = Stopwatch::new();
-        // Less than the machine has been up, most probably.
+        // Most probably less than the machine's uptime.
         assert_eq!(watch.lap(Duration::from_secs(30)), None);
         watch.begin();
         assert_eq!(watch.lap(Duration::from_secs(3600)), None);

@@ -1,4 +1,4 @@
-//! A TCP socket of the system.
+//! TCP sockets of the system.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -13,8 +13,8 @@ use super::Registry;
 use crate::address::Address;
 use crate::backend::{Descriptor, Direction, Stream, TcpOptions, Token, UnixSocket};
 
-/// epoll and kqueue report what comes after a short read without being asked again. mio promises that of no system; tokio
-/// relies on it for these.
+/// Whether readiness is reported again after a short read without further calls, as with epoll and kqueue. mio promises it for no
+/// system; tokio relies on it for these.
 pub(super) const EDGES: bool = cfg!(all(
     not(mio_unsupported_force_poll_poll),
     any(
@@ -29,14 +29,14 @@ pub(super) const EDGES: bool = cfg!(all(
     )
 ));
 
-/// The streams of all reactors of this process: they share its descriptors.
+/// The open streams of all reactors of this process, which share its descriptors.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 pub(super) fn open_streams() -> usize {
     OPEN.load(Ordering::Relaxed)
 }
 
-/// Counts one of them as long as it lives.
+/// Counts one stream until dropped.
 pub(super) struct OpenStream(());
 
 impl OpenStream {
@@ -80,14 +80,14 @@ impl Stream for OsStream {
         }
         match self.socket.peer_addr() {
             Ok(peer) if self.socket.local_addr()? == peer => {
-                // Nobody listens there, and the system chose that very port for the attempt, which met itself (RFC 9293,
-                // 3.5: simultaneous open). The reset leaves no TIME_WAIT, so that the port is free for a server at once.
+                // Nothing listens there, and the system chose that very port for the attempt, which connected to itself (RFC
+                // 9293, 3.5: simultaneous open). The reset leaves no TIME_WAIT, so the port is free for a server at once.
                 self.reset_on_close()?;
                 Err(io::ErrorKind::ConnectionRefused.into())
             }
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                // Where only `WouldBlock` has readiness reported again, this does.
+                // Where only `WouldBlock` requests another report, this does it.
                 self.socket.try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into())).ok();
                 Ok(false)
             }
@@ -121,7 +121,7 @@ impl Stream for OsStream {
 
     #[cfg(target_os = "linux")]
     fn send_file(&self, file: &std::fs::File, limit: usize) -> io::Result<Option<usize>> {
-        // mio has to see a `WouldBlock` where only that has readiness reported again.
+        // mio has to see a `WouldBlock` where only that requests another report.
         self.socket.try_io(|| super::sending_files::send_file(&self.socket, file, limit))
     }
 
@@ -138,7 +138,7 @@ impl Stream for OsStream {
 
     fn reset_on_close(&self) -> io::Result<()> {
         if self.registry.is_forked() {
-            // The option is the socket's, so it would hold for the copy of the process that goes on with it.
+            // The option belongs to the socket, so it would also affect the process that continues to use it.
             return Ok(());
         }
         SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))

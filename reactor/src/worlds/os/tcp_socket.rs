@@ -1,4 +1,4 @@
-//! TCP sockets of the system, until they are listened on or connected.
+//! TCP sockets of the system, before they listen or connect.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -34,7 +34,7 @@ pub(super) fn connect(to: SocketAddr, from: Option<SocketAddr>, options: &Socket
     }
 }
 
-/// The error says only that the other side has not answered yet.
+/// Returns whether the error only means that the peer has not answered yet.
 #[cfg(unix)]
 fn is_under_way(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EINPROGRESS)
@@ -45,7 +45,7 @@ fn is_under_way(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// Sets what is asked for at a socket of this address's family; an error names the option.
+/// Sets the requested options on a socket of this address's family; an error names the option.
 pub(super) fn set_options(socket: &Socket, address: SocketAddr, options: &SocketOptions) -> io::Result<()> {
     if let Some(Keepalive { idle, interval, retries }) = options.keepalive {
         let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(retries);
@@ -74,7 +74,7 @@ fn set_tos(socket: &Socket, address: SocketAddr, tos: u8) -> io::Result<()> {
     match address {
         SocketAddr::V4(_) => socket.set_tos_v4(tos.into()),
         SocketAddr::V6(_) => {
-            // For the connections of IPv4 that it takes, where it does.
+            // For the IPv4 connections that it may accept.
             socket.set_tos_v4(tos.into()).ok();
             set_traffic_class(socket, tos)
         }

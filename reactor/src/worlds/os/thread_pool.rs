@@ -1,4 +1,4 @@
-//! A few threads for work that blocks.
+//! A thread pool for blocking work.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use crate::backend::Job;
 use crate::panic::catch;
 use crate::report::report_error;
 
-/// As many as Twisted's pool, unless set.
+/// The default, as in Twisted's pool.
 const MAX_THREADS: usize = 10;
 
 struct State {
@@ -31,9 +31,9 @@ struct Shared {
     changed: Condvar,
 }
 
-/// Threads that are made when there is work, at most as many as the limit, and end with the pool.
+/// A pool of threads that are started when there is work, up to the limit, and end with the pool.
 ///
-/// A job that blocks for ever does not keep the process alive: the threads are not joined.
+/// A job that blocks forever does not keep the process alive, because the threads are not joined.
 #[derive(Default)]
 pub(super) struct ThreadPool(Arc<Shared>);
 
@@ -51,7 +51,7 @@ impl ThreadPool {
     pub(super) fn set_limit(&self, threads: usize) {
         let mut state = self.0.lock();
         state.limit = threads;
-        // Jobs that waited for the limit need not wait for the next job, which may never come.
+        // Jobs that waited because of the limit must not wait for another job, which may never come.
         let wanted = state.jobs.len().saturating_sub(state.idle).min(threads.saturating_sub(state.threads));
         for _ in 0..wanted {
             self.begin_thread(&mut state);
@@ -96,7 +96,7 @@ impl Shared {
         loop {
             if state.threads > state.limit {
                 state.threads -= 1;
-                // It may have been woken for a job, which is another thread's now.
+                // It may have been notified of a job, which another thread has to take now.
                 self.changed.notify_one();
                 return None;
             }

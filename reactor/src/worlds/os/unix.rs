@@ -1,7 +1,7 @@
 //! UNIX stream sockets of the system, unix(7).
 //!
-//! What is written is in the peer's buffer at once, so closing takes nothing back that the system has taken: there is nothing to
-//! be acknowledged, and no reset. Who closes with unread input gives the peer ECONNRESET, behind all that was written to it.
+//! Written bytes are in the peer's buffer at once, so closing never takes them back: there are no acknowledgements and no resets.
+//! Closing with unread input gives the peer ECONNRESET, after everything written to it.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
@@ -33,10 +33,10 @@ impl UnixStream {
         Self { socket, registry, passing: Passing::default(), _open: OpenStream::new() }
     }
 
-    /// Connects, which takes no time.
+    /// Connects, which does not take any time.
     ///
     /// # Errors
-    /// `WouldBlock` if as many wait to be accepted as may; `ConnectionRefused` if nobody listens, and only the file is left.
+    /// `WouldBlock` if the listener's backlog is full; `ConnectionRefused` if nothing listens and only the file is left.
     pub(super) fn connect(name: &UnixName, registry: Rc<Registry>) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -67,7 +67,7 @@ impl Stream for UnixStream {
     fn pause(&self) {}
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // mio has to see a `WouldBlock` where only that has readiness reported again.
+        // mio has to see a `WouldBlock` where only that requests another report.
         self.socket.try_io(|| self.passing.read(&self.socket, buffer))
     }
 
@@ -82,7 +82,7 @@ impl Stream for UnixStream {
     #[cfg(target_os = "linux")]
     fn send_file(&self, file: &std::fs::File, limit: usize) -> io::Result<Option<usize>> {
         if self.passing.holds_any() {
-            // They go with bytes that are written.
+            // Descriptors are sent with bytes that are written.
             return Ok(None);
         }
         self.socket.try_io(|| super::sending_files::send_file(&self.socket, file, limit))
@@ -100,7 +100,7 @@ impl Stream for UnixStream {
         Err(ErrorKind::Unsupported.into())
     }
 
-    /// A peer that is still writing would be told so by EPIPE, and most often SIGPIPE: before it has read our last words, if ever.
+    /// A peer that is still writing would get EPIPE, and most often SIGPIPE, before it has read our last bytes, if it ever does.
     fn lingers(&self) -> bool {
         true
     }
@@ -156,7 +156,7 @@ impl UnixSocket for UnixStream {
     }
 }
 
-/// Takes a connected socket, of TCP or of UNIX by what it is, and says whom it is connected to.
+/// Takes over a connected TCP or UNIX socket, and returns it with its peer.
 pub(super) fn adopt_stream(socket: Descriptor, registry: &Rc<Registry>) -> io::Result<(Box<dyn Stream>, Address)> {
     let wrong = |what: &str| io::Error::new(ErrorKind::InvalidInput, format!("not a connected socket of streams: {what}"));
     let asked = SockRef::from(&socket);
@@ -180,9 +180,9 @@ pub(super) fn adopt_stream(socket: Descriptor, registry: &Rc<Registry>) -> io::R
     Ok((Box::new(UnixStream::new(socket, Rc::clone(registry))), peer))
 }
 
-/// A listening UNIX socket, and the file that is its name.
+/// A listening UNIX socket and its file.
 pub(super) struct ListeningUnix {
-    // First, so that nobody connects any more once the file is gone.
+    // Dropped first, so that nobody connects any more once the file is gone.
     socket: mio::net::UnixListener,
     _file: Option<SocketFile>,
 }
@@ -202,7 +202,7 @@ impl ListeningUnix {
         Self::adopt(std::os::fd::OwnedFd::from(socket).into(), file)
     }
 
-    /// Takes a socket that listens already.
+    /// Takes over a listening socket.
     pub(super) fn adopt(listener: std::os::unix::net::UnixListener, file: Option<SocketFile>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self { socket: mio::net::UnixListener::from_std(listener), _file: file })
@@ -228,7 +228,7 @@ impl ListeningSocket for ListeningUnix {
     }
 }
 
-/// Says what is wrong with the path.
+/// Explains an error of connect(2).
 pub(super) fn explain_connect(error: io::Error) -> io::Error {
     let remedy = match error.kind() {
         ErrorKind::NotFound => "start its server, or look where that listens",

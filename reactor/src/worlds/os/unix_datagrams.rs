@@ -1,4 +1,4 @@
-//! A socket of UNIX datagrams.
+//! UNIX datagram sockets.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,14 +16,14 @@ use crate::address::{Address, UnixName};
 use crate::backend::{DatagramOptions, Datagrams, ListenOptions, Token, UdpOptions};
 
 pub(super) struct UnixDatagrams {
-    // First, so that nobody sends to it any more once the file is gone.
+    // Dropped first, so that nobody sends to it any more once the file is gone.
     socket: mio::net::UnixDatagram,
     _file: Option<SocketFile>,
     registry: Rc<Registry>,
 }
 
 impl UnixDatagrams {
-    /// Binds it to its name, if it has one.
+    /// Binds it to its name, if any.
     pub(super) fn bind(address: &Address, options: DatagramOptions, registry: Rc<Registry>) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
         socket.set_nonblocking(true)?;
@@ -43,10 +43,10 @@ impl UnixDatagrams {
 }
 
 impl Drop for UnixDatagrams {
-    /// The poll would forget it by itself only if nobody else held the same socket.
+    /// Deregisters the socket, because the poll forgets it by itself only if nothing else holds the same socket.
     fn drop(&mut self) {
         if !self.registry.is_forked() {
-            // It fails only where it was never registered.
+            // This fails only if it was never registered.
             self.registry.deregister(&mut self.socket).ok();
         }
     }

@@ -1,4 +1,4 @@
-//! The name of a UNIX socket as the system takes it.
+//! UNIX socket names in the system's format.
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -8,10 +8,10 @@ use socket2::SockAddr;
 
 use crate::address::UnixName;
 
-/// The longest name of a socket: `sun_path` of unix(7), which has 108 bytes on Linux and 104 elsewhere, without the zero byte.
+/// The longest name in bytes: `sun_path` of unix(7), which has 108 bytes on Linux and 104 elsewhere, without the zero byte.
 const LONGEST: usize = if cfg!(any(target_os = "linux", target_os = "android")) { 107 } else { 103 };
 
-/// An abstract name comes after a zero byte.
+/// Converts a name. An abstract name gets a leading zero byte.
 pub(super) fn to_system(name: &UnixName) -> io::Result<SockAddr> {
     let mut bytes = Vec::new();
     match name {

@@ -1,4 +1,4 @@
-//! Child processes as their parents know them.
+//! Child processes as seen by their parents.
 
 use crate::backend::{ProcessEnd, Token};
 
@@ -6,26 +6,26 @@ use super::local::LOCAL_LATENCY;
 use super::network::{Network, SocketId};
 use super::queue::Happening;
 
-/// A process that another one has started.
+/// A process started by another one.
 pub(super) struct ChildState {
-    /// The place of the one that has started it, until that lets it go.
+    /// The place of its parent; `None` once the parent has dropped it.
     parent: Option<usize>,
     token: Option<Token>,
     end: Option<ProcessEnd>,
-    /// The parent can know of its end.
+    /// Whether the parent can know of its end.
     told: bool,
 }
 
 impl Network {
-    /// Adds a process on the machine of `parent`, and says what its place is.
+    /// Adds a process on the machine of `parent`, and returns its place.
     pub(super) fn add_process(&mut self, parent: usize) -> usize {
         let place = self.add_place(self.machine(parent));
         self.children.insert(place, ChildState { parent: Some(parent), token: None, end: None, told: false });
         place
     }
 
-    /// If this is a process that has not ended yet, it has now. Its parent is told before or after it can read the last that was
-    /// written.
+    /// Records the end of a process, if this is one that has not ended yet. Its parent is told before or after it can read the
+    /// last output.
     pub(super) fn note_end(&mut self, place: usize, end: ProcessEnd) {
         let Some(child) = self.children.get_mut(&place).filter(|child| child.end.is_none()) else { return };
         child.end = Some(end);
@@ -37,12 +37,12 @@ impl Network {
         }
     }
 
-    /// Whether the process has ended.
+    /// Returns whether the process has ended.
     pub(super) fn has_ended(&self, place: usize) -> bool {
         self.children.get(&place).is_none_or(|child| child.end.is_some())
     }
 
-    /// The parent can know of it from now on.
+    /// Lets the parent know of the end from now on.
     pub(super) fn tell_end(&mut self, place: usize) {
         let Some(child) = self.children.get_mut(&place) else { return };
         child.told = true;
@@ -51,7 +51,7 @@ impl Network {
         }
     }
 
-    /// Has the end reported under `token`.
+    /// Reports the end under `token`.
     pub(super) fn watch_child(&mut self, place: usize, token: Token) {
         if let Some(child) = self.children.get_mut(&place) {
             child.token = Some(token);
@@ -65,19 +65,19 @@ impl Network {
         self.children.get(&place)?.token
     }
 
-    /// How the process has ended, whether its parent can know that or not.
+    /// How the process ended, whether or not its parent can know.
     pub(super) fn end_of_child(&self, place: usize) -> Option<ProcessEnd> {
         self.children.get(&place)?.end
     }
 
-    /// How the process has ended, if its parent can know that; it is forgotten then.
+    /// How the process ended, if its parent can know; the process is then forgotten.
     pub(super) fn wait_for_child(&mut self, place: usize) -> Option<ProcessEnd> {
         let end = self.children.get(&place).filter(|child| child.told)?.end;
         self.children.remove(&place);
         end
     }
 
-    /// The parent wants to know nothing more of it.
+    /// The parent drops the process.
     pub(super) fn let_child_go(&mut self, place: usize) {
         if self.has_ended(place) {
             self.children.remove(&place);

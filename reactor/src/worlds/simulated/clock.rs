@@ -1,4 +1,4 @@
-//! Time that moves when a test says so.
+//! A clock advanced by a test.
 
 use std::fmt;
 use std::ops::Deref;
@@ -12,16 +12,16 @@ use super::script::HOST;
 use super::sockets::HostBackend;
 use super::world::World;
 
-/// Turns that one step of time may take.
+/// The most turns per step of time.
 const TURNS: usize = 1000;
 
-/// A running reactor in a world without sockets, whose time only [`advance`](Self::advance) moves.
+/// A running reactor in a world without sockets, whose time advances only by [`advance`](Self::advance).
 ///
-/// For unit tests of anything that takes a reactor. The timers are those of a real reactor, so that their order cannot
-/// differ. Jobs for the thread pool run in the next turn, on this thread; no name can be looked up; listening and
-/// connecting fail: for them there is a [`MemoryReactor`](crate::MemoryReactor), and for whole networks a simulation.
+/// For unit tests of anything that takes a reactor. The timers are those of a real reactor, so their order is the same.
+/// Thread-pool jobs run in the next turn, on this thread. Look-ups, listening and connecting fail; for those use a
+/// [`MemoryReactor`](crate::MemoryReactor), and for whole networks a simulation.
 ///
-/// Dropped, it ends as by [`disconnect_all`](Reactor::disconnect_all), so that nothing of it is left in a long run of tests.
+/// When dropped, it ends as by [`disconnect_all`](Reactor::disconnect_all), so that nothing of it remains in a long test run.
 ///
 /// # Examples
 /// ```
@@ -45,13 +45,13 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that stands at zero.
+    /// A clock at time zero.
     #[must_use]
     pub fn new() -> Self {
         Self::of(World::scripted(false))
     }
 
-    /// The clock of such a world.
+    /// The clock of a scripted world.
     pub(super) fn of(world: Rc<World>) -> Self {
         let reactor = Reactor::with_backend(Rc::new(HostBackend::new(Rc::clone(&world), HOST, Rc::default())));
         let started = reactor.start_running();
@@ -59,13 +59,13 @@ impl Clock {
         Self { reactor, world }
     }
 
-    /// Moves time on and makes all calls that are due, also those that they schedule and that are due at once, until
-    /// nothing is left to do.
+    /// Advances the time and makes all due calls, including those that they schedule without a delay, until nothing is left to
+    /// do.
     ///
-    /// Tasks that are woken by that run as well. What always makes more work, such as a
-    /// [`LoopingCall`](crate::LoopingCall) with an interval of zero, is left after 1,000 turns, with a warning.
+    /// Tasks woken by that run too. Work that never ends, such as a [`LoopingCall`](crate::LoopingCall) with an interval of zero,
+    /// is stopped after 1,000 turns, with a warning.
     ///
-    /// As in Twisted, the calls see the time at the end of the step: use small steps, or [`pump`](Self::pump).
+    /// As in Twisted, calls see the time at the end of the step: use small steps, or [`pump`](Self::pump).
     pub fn advance(&self, by: Duration) {
         self.world.jump(self.world.now().saturating_add(by));
         for _ in 0..TURNS {
@@ -84,7 +84,7 @@ impl Clock {
         }
     }
 
-    /// Makes one turn of the reactor, with no time passing.
+    /// Makes one turn of the reactor, without advancing the time.
     pub fn turn(&self) {
         self.world.let_happen();
         if let Err(error) = self.reactor.iterate(Some(Duration::ZERO)) {
@@ -92,7 +92,7 @@ impl Clock {
         }
     }
 
-    /// The reactor that goes by this clock.
+    /// The reactor of this clock.
     #[must_use]
     pub const fn reactor(&self) -> &Reactor {
         &self.reactor

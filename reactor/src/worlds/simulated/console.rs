@@ -1,4 +1,4 @@
-//! The other end of a simulated program's standard input and output: the test's.
+//! The other end of a simulated program's standard input and output, held by the test.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -9,10 +9,10 @@ use crate::backend::{Direction, Stream};
 use super::sockets::SimulatedStream;
 use super::world::World;
 
-/// What a simulated program has as its standard input and output: two pipes, at whose other ends the test sits; made by
+/// The standard input and output of a simulated program: two pipes whose other ends the test holds. Made by
 /// [`Host::console`](super::Host::console).
 ///
-/// What is typed is read by the program while the simulation runs. Dropping it [closes](Self::close) it.
+/// The program reads what is typed while the simulation runs. Dropping it [closes](Self::close) it.
 pub struct Console {
     input: RefCell<Option<SimulatedStream>>,
     output: RefCell<Option<SimulatedStream>>,
@@ -20,9 +20,9 @@ pub struct Console {
 }
 
 impl Console {
-    /// Makes one for the program at `place`.
+    /// Makes a console for the program at `place`.
     pub(super) fn new(world: &Rc<World>, place: usize) -> Self {
-        // Its ends belong to nobody who could end.
+        // Its ends belong to a program that never ends.
         let own = world.add_idle_program(place, "console");
         let [input, read] = SimulatedStream::pair(world, [own, place], Direction::Output);
         let [output, written] = SimulatedStream::pair(world, [own, place], Direction::Input);
@@ -30,52 +30,52 @@ impl Console {
         Self { input: RefCell::new(Some(input)), output: RefCell::new(Some(output)), shown: RefCell::default() }
     }
 
-    /// Types a line, with its line feed. Does nothing after [`end`](Self::end).
+    /// Types a line, with a line feed. Does nothing after [`end`](Self::end).
     pub fn type_line(&self, line: &str) {
         self.write(format!("{line}\n"));
     }
 
-    /// Writes to the program's standard input, as if it had waited until there was room. Does nothing after [`end`](Self::end).
+    /// Writes to the program's standard input, as if waiting for room. Does nothing after [`end`](Self::end).
     pub fn write(&self, data: impl AsRef<[u8]>) {
         if let Some(input) = &*self.input.borrow() {
             input.write_all(data.as_ref());
         }
     }
 
-    /// Ends the program's standard input, as Ctrl-D does. Its output is still shown.
+    /// Ends the program's standard input, as Ctrl-D does. Its output is still received.
     pub fn end(&self) {
         drop(self.input.take());
     }
 
-    /// Closes it, as a window is closed: the input ends, and nobody reads the output any more.
+    /// Closes it, like a terminal window: the input ends, and nothing reads the output any more.
     pub fn close(&self) {
         self.end();
         self.look();
         drop(self.output.take());
     }
 
-    /// Whether the program has shown this, since what was last [taken](Self::take_shown).
+    /// Returns whether the program's output since the last [`take_shown`](Self::take_shown) contains `text`.
     #[must_use]
     pub fn shows(&self, text: &str) -> bool {
         self.look();
         text.is_empty() || self.shown.borrow().windows(text.len()).any(|window| window == text.as_bytes())
     }
 
-    /// Takes what the program has written to its standard output since the last time.
+    /// Takes what the program has written to its standard output since the last call.
     #[must_use]
     pub fn take_shown(&self) -> Vec<u8> {
         self.look();
         self.shown.take()
     }
 
-    /// Whether the program has ended its output, or has ended itself.
+    /// Returns whether the program has ended its output, or has itself ended.
     #[must_use]
     pub fn has_end(&self) -> bool {
         self.look();
         self.output.borrow().is_none()
     }
 
-    /// Reads what there is, which makes room for more.
+    /// Reads what is there, which makes room for more.
     fn look(&self) {
         let mut output = self.output.borrow_mut();
         let mut buffer = [0; 4096];

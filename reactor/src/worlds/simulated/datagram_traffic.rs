@@ -1,4 +1,4 @@
-//! Datagrams in the network: who gets them, and what becomes of them on the way.
+//! Datagrams in the network: their receivers, and what happens to them in transit.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
@@ -15,43 +15,43 @@ use super::network::{Network, SocketId, reachable, takes};
 use super::queue::Happening;
 use super::traffic::{GAP, time_for};
 
-/// The bytes of a UDP datagram besides its data, over IPv4.
+/// The overhead of a UDP datagram, over IPv4.
 const HEADER: usize = 28;
-/// What a datagram takes of a receive buffer besides its bytes, as on Linux about: empty ones do not come free.
+/// What a datagram takes of a receive buffer besides its bytes, about as on Linux: even empty ones cost something.
 const OVERHEAD: usize = 512;
-/// The longest UDP datagram, over IPv4 and over IPv6.
+/// The longest UDP datagram, over both IPv4 and IPv6.
 const LONGEST: usize = 65_507;
 const LONGEST_IPV6: usize = 65_527;
 
-/// A socket of datagrams, as Linux keeps it.
+/// A datagram socket, as Linux represents it.
 pub(super) struct DatagramSocket {
-    /// Whose it is, and on which machine.
+    /// Its program and its machine.
     pub(super) program: usize,
     host: usize,
     pub(super) local: Address,
     pub(super) peer: Option<Address>,
-    /// The socket at the name to which a UNIX socket was connected.
+    /// The socket to which a UNIX socket is connected.
     peer_socket: Option<u64>,
     pub(super) token: Option<Token>,
     pub(super) queued: bool,
-    /// Its readiness is told once, and again only after `WouldBlock`.
+    /// Whether its readiness is reported again only after `WouldBlock`.
     without_edges: bool,
     told: bool,
     shared: bool,
     received: VecDeque<(Rc<[u8]>, Address)>,
-    /// Bytes in `received`; of a UNIX socket also those on their way there.
+    /// Bytes in `received`; for a UNIX socket including those in transit.
     held: usize,
     receive_limit: usize,
     send_limit: usize,
     error: Option<ErrorKind>,
-    /// When the last datagram of its will have left.
+    /// When its last datagram will have left.
     line_free: Duration,
-    /// When the last datagram to each host that was not overtaken arrives.
+    /// For each host, when the last datagram arrives that was not reordered.
     arrivals: BTreeMap<usize, Duration>,
     pub(super) options: UdpState,
 }
 
-/// What can be set for a UDP socket.
+/// Options of a UDP socket.
 pub(super) struct UdpState {
     pub(super) groups: BTreeSet<IpAddr>,
     pub(super) broadcast: bool,
@@ -61,7 +61,7 @@ pub(super) struct UdpState {
 }
 
 impl DatagramSocket {
-    /// What is to be reported.
+    /// The readiness to report.
     pub(super) fn readiness(&mut self) -> Ready {
         let mut ready = Ready::NONE;
         if !self.received.is_empty() {
@@ -73,14 +73,14 @@ impl DatagramSocket {
         if self.without_edges && ready != Ready::NONE && std::mem::replace(&mut self.told, true) { Ready::NONE } else { ready }
     }
 
-    /// Whether it gets what `from` has sent to `to`; what is for a group or for all is judged apart.
+    /// Returns whether it receives a datagram from `from` to `to`, apart from multicast and broadcast.
     fn gets(&self, from: SocketAddr, to: SocketAddr) -> bool {
         let Address::Udp(local) = self.local else { return false };
         let ours = local.port() == to.port() && takes(local.ip().to_canonical(), to.ip());
         ours && self.udp_peer().is_none_or(|peer| peer == from)
     }
 
-    /// Where it is connected to, as datagrams have it on their way.
+    /// The address it is connected to, in canonical form.
     fn udp_peer(&self) -> Option<SocketAddr> {
         if let Some(Address::Udp(peer)) = self.peer { Some(canonical(peer)) } else { None }
     }
@@ -90,32 +90,32 @@ impl DatagramSocket {
     }
 }
 
-/// A datagram on its way.
+/// A datagram in transit.
 pub(super) struct Flight {
     data: Rc<[u8]>,
     way: Way,
 }
 
 enum Way {
-    /// Into the buffer of a UNIX socket, where it has its place already.
+    /// Into the buffer of a UNIX socket, where its space is reserved.
     Local { from: Address, to: u64 },
     /// Over the network to a host.
     Network { sender: u64, hosts: (usize, usize), from: SocketAddr, to: SocketAddr },
 }
 
-/// Whether what is sent there is for all who want it.
+/// Returns whether an address is a multicast or broadcast one.
 fn is_for_many(ip: IpAddr) -> bool {
     ip.is_multicast() || ip == Ipv4Addr::BROADCAST
 }
 
-/// The address as datagrams have it on their way: "any" is the loopback, and IPv4 is not dressed as IPv6.
+/// The canonical form of an address in transit: the wildcard becomes loopback, and IPv4-mapped addresses become IPv4.
 fn canonical(address: SocketAddr) -> SocketAddr {
     let ip = address.ip();
     let ip = if ip.is_unspecified() { reachable(ip) } else { ip.to_canonical() };
     SocketAddr::new(ip, address.port())
 }
 
-/// The address as a socket at `local` has it: IPv4 dressed as IPv6, if it is of that.
+/// The address in the family of a socket at `local`: IPv4 is mapped for IPv6.
 fn for_family(address: SocketAddr, local: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if local.is_ipv6() => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
@@ -192,13 +192,13 @@ impl Network {
         self.datagrams.iter().find(|(_, socket)| named(socket)).map(|(id, _)| *id)
     }
 
-    /// The socket of a name, or the error of who looks for it.
+    /// The socket with this name, or the error of looking for it.
     fn named(&self, host: usize, name: &UnixName) -> io::Result<u64> {
         let nobody = || self.nobody_at(host, &Address::Unix(name.clone())).into();
         self.find_named(host, name).ok_or_else(nobody)
     }
 
-    /// A socket is closed by its program.
+    /// A program closes a socket.
     pub(super) fn close_datagrams(&mut self, id: u64) {
         if let Some(socket) = self.datagrams.remove(&id) {
             self.remove_socket_file(socket.host, &socket.local);
@@ -222,7 +222,7 @@ impl Network {
         Ok(())
     }
 
-    /// The address that what `local` sends to `to` comes from.
+    /// The source address of what `local` sends to `to`.
     fn source(&self, host: usize, local: SocketAddr, to: SocketAddr) -> SocketAddr {
         if !local.ip().is_unspecified() && !local.ip().is_multicast() {
             return local;
@@ -237,7 +237,7 @@ impl Network {
         Ok((socket.host, socket.local.clone()))
     }
 
-    /// Sends where the socket is connected to.
+    /// Sends to the connected peer.
     pub(super) fn send_datagram(&mut self, id: u64, data: &[u8]) -> io::Result<()> {
         let socket = self.datagrams.get(&id).ok_or(ErrorKind::NotConnected)?;
         let peer = socket.peer.clone().ok_or(ErrorKind::NotConnected)?;
@@ -257,7 +257,7 @@ impl Network {
         }
     }
 
-    /// Puts a datagram into the buffer of a socket of the same host, or says that there is no room; so nothing is lost.
+    /// Puts a datagram into the buffer of a socket on the same host, or fails if there is no room; so nothing is lost.
     fn send_unix(&mut self, id: u64, data: &[u8], to: u64) -> io::Result<()> {
         let (_, from) = self.local_of(id)?;
         let sender = self.datagrams.get(&id).ok_or(ErrorKind::NotConnected)?;
@@ -342,7 +342,7 @@ impl Network {
         self.queue.push(arrival, Happening::Datagram(Box::new(flight)));
     }
 
-    /// A datagram is where it was sent to.
+    /// A datagram arrives.
     pub(super) fn arrive_datagram(&mut self, flight: Flight) {
         let Flight { data, way } = flight;
         let (sender, hosts, from, to) = match way {
@@ -365,8 +365,7 @@ impl Network {
         }
     }
 
-    /// The sockets of `host` that get a datagram: all that want it if it is for a group or for all, otherwise the one that fits
-    /// best.
+    /// The sockets of `host` that receive a datagram: all interested ones for multicast and broadcast, otherwise the best match.
     fn receivers(&self, host: usize, from: SocketAddr, to: SocketAddr) -> Vec<u64> {
         let many = is_for_many(to.ip());
         let member = |socket: &DatagramSocket| !to.ip().is_multicast() || socket.options.groups.contains(&to.ip());
@@ -377,14 +376,14 @@ impl Network {
         let keep = |socket: &DatagramSocket| many || Some(rank(socket)) == best;
         let mut receivers: Vec<u64> = fitting.into_iter().filter(|(_, socket)| keep(socket)).map(|(id, _)| *id).collect();
         if !many && receivers.len() > 1 {
-            // Those who share an address: one sender always meets the same.
+            // Among sockets that share an address, one sender always reaches the same one.
             let place = fingerprint(from.to_string().as_bytes()) % receivers.len() as u64;
             receivers = vec![receivers[usize::try_from(place).unwrap_or(0)]];
         }
         receivers
     }
 
-    /// Puts a datagram where it has its place.
+    /// Puts a datagram into its reserved space.
     fn put_datagram(&mut self, id: u64, data: Rc<[u8]>, from: Address) {
         if let Some(socket) = self.datagrams.get_mut(&id) {
             socket.received.push_back((data, from));
@@ -392,7 +391,7 @@ impl Network {
         }
     }
 
-    /// Somebody's host says that nobody receives at `to`.
+    /// A host reports that nothing receives at `to`.
     pub(super) fn refuse_datagrams(&mut self, id: u64, to: &SocketAddr) {
         let Some(socket) = self.datagrams.get_mut(&id) else { return };
         if socket.udp_peer() == Some(*to) {
@@ -424,7 +423,7 @@ impl Network {
         }
     }
 
-    /// The sockets of datagrams, for the message of a run that does not come to its end.
+    /// Appends the datagram sockets to the report of a run that does not end.
     pub(super) fn describe_datagrams(&self, text: &mut String) {
         use std::fmt::Write as _;
         for socket in self.datagrams.values().filter(|socket| !socket.received.is_empty()) {

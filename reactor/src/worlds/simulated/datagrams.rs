@@ -1,4 +1,4 @@
-//! A simulated socket of datagrams, as its program sees it.
+//! A simulated datagram socket, as its program sees it.
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ impl SimulatedDatagrams {
         Ok(Self { world: Rc::clone(world), id })
     }
 
-    /// The socket in the network; it stays there as long as this lives, or until the program is ended.
+    /// The socket in the network; it exists until this is dropped or the program is ended.
     fn with_socket<T>(&self, look: impl FnOnce(&mut DatagramSocket) -> T) -> io::Result<T> {
         Ok(look(self.world.network.borrow_mut().datagrams.get_mut(&self.id).ok_or(ErrorKind::NotConnected)?))
     }

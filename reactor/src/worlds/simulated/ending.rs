@@ -1,19 +1,19 @@
-//! How a program of a simulated host ends from outside.
+//! How a program of a simulated host is ended from outside.
 
 use crate::backend::{ProcessEnd, ProcessSignal};
 use crate::event_log::{Event, Subject};
 
-/// How it ends; by itself it does when its reactor stops.
+/// How it ends. A program ends by itself when its reactor stops.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ending {
     Exited(i32),
     Killed(ProcessSignal),
-    /// That of its host: its connections vanish with it.
+    /// Its host loses power; its connections vanish.
     PowerFailed,
 }
 
 impl Ending {
-    /// As the log has it.
+    /// The event for the log.
     pub(super) fn event(self) -> Event {
         match self {
             Self::Exited(code) => Event::new(Subject::Reactor, "exited").with_reason(code.to_string()),
@@ -22,7 +22,7 @@ impl Ending {
         }
     }
 
-    /// As the parent of the program has it, if it is a process.
+    /// The end as the program's parent sees it, if it is a child process.
     pub(super) const fn as_process_end(self) -> ProcessEnd {
         match self {
             Self::Exited(code) => ProcessEnd::Exited(code),

@@ -1,46 +1,46 @@
-//! Why a simulation did not come to its end.
+//! Why a simulation failed to complete.
 
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Why a run ended before what it waited for; the message says what was still going on.
+/// Why a run ended early; the message says what was still going on.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SimulationError {
-    /// The condition is not met, and nothing will ever happen any more.
+    /// The condition is not met, and nothing more will ever happen.
     Idle {
-        /// What there is.
+        /// The current state.
         report: String,
     },
-    /// A run was begun inside a callback of this simulation. Callbacks should return instead.
+    /// A run was started inside a callback of this simulation. Callbacks should return instead.
     Nested,
-    /// Turns follow each other while the time stands still: something asks for a turn again and again.
+    /// Turns are made without time passing: something requests a turn again and again.
     Spinning {
-        /// How many turns there were at one moment.
+        /// The number of turns at the same time.
         turns: u64,
-        /// What there is.
+        /// The current state.
         report: String,
     },
-    /// The condition was not met in the [time allowed](super::Simulation::set_time_limit).
+    /// The condition was not met within the [time limit](super::Simulation::set_time_limit).
     TimeLimit {
-        /// The time allowed.
+        /// The limit.
         limit: Duration,
-        /// What there is.
+        /// The current state.
         report: String,
     },
-    /// A reactor could not turn.
+    /// A turn of a reactor failed.
     Turn {
         /// The host's name.
         host: String,
-        /// What its reactor said.
+        /// The error of its reactor.
         problem: String,
     },
-    /// The run took more than the [turns allowed](super::Simulation::set_turn_limit).
+    /// The run took more turns than the [turn limit](super::Simulation::set_turn_limit).
     TurnLimit {
-        /// How many turns there were.
+        /// The number of turns.
         turns: u64,
-        /// What there is.
+        /// The current state.
         report: String,
     },
 }

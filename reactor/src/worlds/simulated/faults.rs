@@ -1,13 +1,13 @@
-//! How badly the simulated world behaves.
+//! The faults of a simulated world.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// How badly a simulated world behaves; plain numbers, drawn from the seed.
+/// The faults of a simulated world, drawn from the seed.
 ///
-/// Probabilities are from 0.0 (never) to 1.0 (always). Ranges are drawn from evenly, those of bytes evenly by magnitude,
-/// so that one byte is as likely as a full segment. Everything holds for connections within one host as well, except
-/// that a host cannot be [parted](super::Simulation::partition) from itself.
+/// Probabilities are from 0.0 (never) to 1.0 (always). Ranges of time are drawn from evenly; ranges of bytes evenly by magnitude,
+/// so that one byte is as likely as a full segment. Everything applies to connections within one host too, except that a host
+/// cannot be [partitioned](super::Simulation::partition) from itself.
 ///
 /// # Examples
 /// ```
@@ -20,65 +20,65 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax, from a preset")]
 pub struct Faults {
-    /// The probability that an accept takes nobody and fails with ECONNABORTED, its connection reset. Calm: 0.
+    /// The probability that an accept fails with ECONNABORTED and resets its connection. Calm: 0.
     pub accept_aborted: f64,
-    /// The probability that an accept fails with EMFILE and leaves its connection waiting. Calm: 0.
+    /// The probability that an accept fails with EMFILE, leaving its connection waiting. Calm: 0.
     pub accept_out_of_descriptors: f64,
-    /// Bytes a second in each direction of each connection; none: no limit. Calm: 125 MB/s, a gigabit.
+    /// Bytes a second in each direction of each connection; `None` for no limit. Calm: 125 MB/s, a gigabit.
     pub bandwidth: Option<u64>,
-    /// The probability that a connect fails at once, as with no route to the network. Calm: 0.
+    /// The probability that a connect fails at once, as if there were no route. Calm: 0.
     pub connect_fails: f64,
-    /// The probability that a connect is never answered: it ends after 127 s, as on Linux. Calm: 0.
+    /// The probability that a connect is never answered; it times out after 127 s, as on Linux. Calm: 0.
     pub connect_hangs: f64,
-    /// The probability that a connect is refused though there is a listener. Calm: 0.
+    /// The probability that a connect is refused although something listens. Calm: 0.
     pub connect_refused: f64,
-    /// Descriptors that the program of a host may have for its connections: above that, accepts and connects fail with
-    /// EMFILE. Calm: no limit.
+    /// How many descriptors the program of a host may have for connections; beyond that, accepts and connects fail with EMFILE.
+    /// Calm: no limit.
     pub descriptors: usize,
     /// The probability that a datagram arrives twice. Calm: 0.
     pub duplication: f64,
     /// How long a job of the thread pool takes. Calm: 0.1 to 1 ms.
     pub job: RangeInclusive<Duration>,
-    /// How long a segment is on its way, at least 1 µs. Calm: 0.2 to 0.5 ms.
+    /// How long a segment is in transit, at least 1 µs. Calm: 0.2 to 0.5 ms.
     pub latency: RangeInclusive<Duration>,
-    /// The probability that a segment is lost, and comes after a [`retransmission`](Self::retransmission); a datagram that is lost
-    /// does not come. Calm: 0.
+    /// The probability that a segment is lost and arrives after a [`retransmission`](Self::retransmission), or that a datagram is
+    /// lost for good. Calm: 0.
     pub loss: f64,
     /// How long looking up a name takes. Calm: 0.5 to 2 ms.
     pub lookup: RangeInclusive<Duration>,
     /// The probability that looking up a known name fails. Calm: 0.
     pub lookup_fails: f64,
-    /// Bytes that a socket holds before the program reads them: at 0 bytes of room the peer stops sending, and datagrams are lost.
-    /// Drawn for each socket; at least 1. Calm: 128 KiB.
+    /// The size of a socket's receive buffer in bytes: when it is full the peer stops sending, and datagrams are lost. Drawn for
+    /// each socket; at least 1. Calm: 128 KiB.
     pub receive_buffer: RangeInclusive<usize>,
-    /// The probability that a datagram is held up for as long as two others take, so that later ones overtake it. Otherwise those
-    /// of one socket to one host arrive in their order. Calm: 0.
+    /// The probability that a datagram takes as long as two others, so that later ones overtake it. Otherwise datagrams from one
+    /// socket to one host stay in order. Calm: 0.
     pub reordering: f64,
-    /// The probability, for each segment, that something on the way resets the connection instead. Calm: 0.
+    /// The probability, for each segment, that something in the network resets the connection instead. Calm: 0.
     pub reset: f64,
-    /// How much later a lost segment comes, and what was held back by a partition. Calm: 200 to 400 ms.
+    /// The extra delay of a lost segment, and of what a partition held back. Calm: 200 to 400 ms.
     pub retransmission: RangeInclusive<Duration>,
-    /// How long a socket keeps trying to send through a partition before it is lost with ETIMEDOUT, and a closed one to a
-    /// peer that does not read. Calm: 15 min.
+    /// How long a socket retries through a partition before it is lost with ETIMEDOUT, and a closed socket to a peer that does
+    /// not read. Calm: 15 min.
     pub retransmission_timeout: Duration,
-    /// Bytes of one segment, which is what becomes readable at once; at least 1. Calm: 1 to 64 KiB.
+    /// The size in bytes of a segment, which becomes readable as a whole; at least 1. Calm: 1 to 64 KiB.
     pub segment: RangeInclusive<usize>,
-    /// Bytes that a socket holds until the peer's has them: above that, writes are short, and datagrams are not sent. Drawn for each
-    /// socket; at least 1. Calm: 128 KiB.
+    /// The size of a socket's send buffer in bytes, including bytes in transit: beyond it, writes are short and datagrams are not
+    /// sent. Drawn for each socket; at least 1. Calm: 128 KiB.
     pub send_buffer: RangeInclusive<usize>,
-    /// The probability that a write takes less than there is room for, or nothing, as always of a datagram; room comes after one
+    /// The probability that a write takes less than there is room for (for a datagram, nothing). Room is reported after one
     /// latency. Calm: 0.
     pub short_write: f64,
-    /// The probability that a direction of a connection is slow: its reader takes only
-    /// [`slow_bandwidth`](Self::slow_bandwidth). Calm: 0.
+    /// The probability that a direction of a connection is slow: its reader reads at [`slow_bandwidth`](Self::slow_bandwidth).
+    /// Calm: 0.
     pub slow: f64,
-    /// Bytes a second in a slow direction. Calm: 1000.
+    /// The bytes a second of a slow direction. Calm: 1000.
     pub slow_bandwidth: u64,
-    /// The probability that a direction of a connection gets stuck: after some bytes (up to 64 KiB) its reader takes no
-    /// more, as a program that hangs. Calm: 0.
+    /// The probability that a direction of a connection gets stuck: after some bytes (up to 64 KiB) its reader stops reading,
+    /// like a hanging program. Calm: 0.
     pub stuck: f64,
-    /// The probability that a socket is as those of poll(2) and of Windows: what was reported once is reported again only after a
-    /// call that ended with `WouldBlock`. Calm: 0.
+    /// The probability that a socket behaves like those of poll(2) and Windows: readiness is reported again only after a call
+    /// that returned `WouldBlock`. Calm: 0.
     pub without_edges: f64,
 }
 
@@ -115,7 +115,7 @@ impl Faults {
         }
     }
 
-    /// Nothing takes time, and everything has room.
+    /// No delays and unlimited buffers.
     pub(super) const fn none() -> Self {
         const NO_TIME: RangeInclusive<Duration> = Duration::ZERO..=Duration::ZERO;
         Self {
@@ -130,7 +130,7 @@ impl Faults {
         }
     }
 
-    /// A bad mobile network: long and uneven ways, loss, small segments, short writes; but nothing is lost for good.
+    /// A bad mobile network: long and variable latency, loss, small segments, short writes; but streams lose no data.
     #[must_use]
     pub const fn lossy() -> Self {
         Self {
@@ -149,7 +149,7 @@ impl Faults {
         }
     }
 
-    /// Everything fails now and then, and buffers may be one byte small.
+    /// Everything fails now and then, and buffers may be a single byte.
     #[must_use]
     pub const fn hostile() -> Self {
         Self {

@@ -16,7 +16,7 @@ use super::parse_other;
 use super::program::Program;
 use super::world::World;
 
-/// One host of a simulation; a cheap handle that can stand wherever a [`Reactor`] can.
+/// One host of a simulation; a cheap handle that can be used as a [`Reactor`].
 #[derive(Clone)]
 pub struct Host {
     world: Rc<World>,
@@ -33,23 +33,23 @@ impl Host {
         Self { world, place, ip, name: ip.to_string().into(), reactor }
     }
 
-    /// The reactor of the program on this host.
+    /// The reactor of this host's program.
     #[must_use]
     pub const fn reactor(&self) -> &Reactor {
         &self.reactor
     }
 
-    /// Its address; the first one, if it has several.
+    /// Its address; the first one if it has several.
     #[must_use]
     pub const fn ip(&self) -> IpAddr {
         self.ip
     }
 
-    /// Gives it a further address, such as one of the other family: its programs can listen there, and use it towards hosts of that
-    /// family.
+    /// Adds another address, for example of the other IP version: its programs can listen on it, and use it towards hosts of that
+    /// version.
     ///
     /// # Panics
-    /// If `ip` is no IP address, is another host's, or means every host itself.
+    /// If `ip` is not an IP address, belongs to another host, or is a loopback or wildcard address.
     ///
     /// # Examples
     /// ```
@@ -73,28 +73,27 @@ impl Host {
         self.world.network.borrow_mut().add_address(self.place, address);
     }
 
-    /// Has `name` looked up as this host, with all the addresses that it has now, by every host and by itself.
+    /// Makes `name` resolve to this host's current addresses on every host, including this one.
     pub fn add_name(&self, name: &str) {
         let addresses: Vec<_> = self.world.network.borrow().addresses(self.place).collect();
         addresses.into_iter().for_each(|ip| self.world.network.borrow_mut().add_name(name, ip));
     }
 
-    /// Sends the program a signal, as from outside. Does nothing if it has ended.
+    /// Sends the program a signal from outside. Does nothing if it has ended.
     ///
-    /// What the program [takes](Reactor::on_signal) is called in its next turn; SIGINT and SIGTERM begin a graceful stop
-    /// otherwise, SIGHUP, SIGUSR1 and SIGUSR2 [kill](Self::kill) it, and the others do nothing.
+    /// If the program [handles](Reactor::on_signal) the signal, its call is made in the next turn. Otherwise SIGINT and SIGTERM
+    /// begin a graceful stop, SIGHUP, SIGUSR1 and SIGUSR2 [kill](Self::kill) the program, and the others do nothing.
     pub fn signal(&self, signal: Signal) {
         if !self.reactor.has_stopped() {
             self.world.signal(self.place, signal.into());
         }
     }
 
-    /// Kills the program, as SIGKILL does: none of its callbacks is called any more, and its system closes its sockets.
+    /// Kills the program, as SIGKILL does: none of its callbacks is called any more, and the system closes its sockets.
     ///
-    /// So its peers see the end of the stream behind all that was written to the socket, or a reset if there was unread
-    /// input. Called from one of the program's own callbacks, it comes after the present turn. What the program holds is
-    /// dropped, which may run its `Drop`, and fails the Deferreds that nobody can fire any more. Does nothing to a program
-    /// that has ended.
+    /// Its peers see the end of the stream after everything written to the socket, or a reset if there was unread input. Called
+    /// from one of the program's own callbacks, it takes effect after the current turn. What the program holds is dropped, which
+    /// may run its `Drop`, and fails Deferreds that can no longer fire. Does nothing if the program has ended.
     ///
     /// # Examples
     /// ```
@@ -117,17 +116,17 @@ impl Host {
         }
     }
 
-    /// Crashes the host, as a power failure does: it is silent until its [`restart`](Self::restart).
+    /// Crashes the host, like a power failure: it is silent until [`restart`](Self::restart).
     ///
-    /// Its connections vanish, and its peers are not told: what they send gets no answer, and is lost with ETIMEDOUT after
-    /// [`retransmission_timeout`](super::Faults::retransmission_timeout); if the host is restarted sooner, with a reset. Who only
-    /// waits to be sent something waits for ever, unless it has a timeout of its own. The program ends as by
-    /// [`kill`](Self::kill).
+    /// Its connections vanish without notice to the peers. What they send is not answered, and the connection is lost with
+    /// ETIMEDOUT after [`retransmission_timeout`](super::Faults::retransmission_timeout), or with a reset if the host is
+    /// restarted sooner. A peer that only waits for data waits forever, unless it has a timeout of its own. The program ends as
+    /// by [`kill`](Self::kill).
     pub fn crash(&self) {
         self.world.end_program(self.place, Ending::PowerFailed);
     }
 
-    /// Gives the program a standard input and output, whose other ends the test has; its next `standard_io` takes them.
+    /// Gives the program a standard input and output whose other ends the test holds; its next `standard_io` uses them.
     ///
     /// # Examples
     /// ```
@@ -147,12 +146,13 @@ impl Host {
         Console::new(&self.world, self.place)
     }
 
-    /// Installs a program on this host, which the programs there can start as a child process, by `spawn_process` with this name.
+    /// Installs a program on this host, which programs there can start as a child process, by calling `spawn_process` with this
+    /// name.
     ///
-    /// `main` is called when it is started, with a [`Program`] of its own: a program of a closure, with a reactor like any other,
-    /// whose standard input, output and error are pipes to its parent. It has ended when its reactor has stopped, with status 0;
-    /// by [`Program::exit`], with that status; with 1 if `main` fails, and 101 if it panics; or by a signal. SIGINT and SIGTERM stop
-    /// its reactor gracefully, every other signal kills it. That its parent ends is for it the end of its pipes alone; a
+    /// `main` is called at each start, with a [`Program`] that has a reactor like any other, and whose standard input, output and
+    /// error are pipes to its parent. The program ends with status 0 when its reactor stops; with a status of its own by
+    /// [`Program::exit`]; with 1 if `main` returns an error, and 101 if it panics; or by a signal. SIGINT and SIGTERM stop its
+    /// reactor gracefully, every other signal kills it. When its parent ends, it only sees the end of its pipes; a
     /// [`crash`](Self::crash) ends all programs of the host. In the log it is `ADDRESS/NAME.PID`.
     ///
     /// # Examples
@@ -176,10 +176,10 @@ impl Host {
         self.world.add_program(self.place, name.as_ref(), Rc::new(main));
     }
 
-    /// Begins a new program on this host, with a fresh reactor, which the next run starts.
+    /// Starts a new program on this host, with a fresh reactor, in the next run.
     ///
-    /// The old handle stays with the old program; [`Simulation::host`](super::Simulation::host) gives the new one from now on.
-    /// Names, partitions and faults stay.
+    /// The old handle stays with the old program; from now on [`Simulation::host`](super::Simulation::host) returns the new one.
+    /// Names, partitions and faults are kept.
     ///
     /// # Panics
     /// If the program has not ended: [stop](Reactor::stop), [`kill`](Self::kill) or [`crash`](Self::crash) it first.
@@ -197,8 +197,7 @@ impl Deref for Host {
     }
 }
 
-/// The text of its address, for [`Simulation::partition`](super::Simulation::partition) and
-/// [`Log::on`](crate::event_log::Log::on).
+/// Its address as text, for [`Simulation::partition`](super::Simulation::partition) and [`Log::on`](crate::event_log::Log::on).
 impl AsRef<str> for Host {
     fn as_ref(&self) -> &str {
         &self.name

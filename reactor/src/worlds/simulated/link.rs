@@ -1,4 +1,4 @@
-//! The two ends of a connection, as Linux keeps them: of TCP, of a UNIX socket, or of a pipe.
+//! The two ends of a connection (TCP, UNIX socket or pipe), as Linux represents them.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -9,7 +9,7 @@ use super::passing::Passing;
 use crate::address::Address;
 use crate::backend::{Direction, Ready, Token};
 
-/// Names a connection; never given out twice.
+/// The id of a connection; never reused.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct LinkId(pub(super) u64);
 
@@ -29,12 +29,12 @@ impl Side {
     }
 }
 
-/// What travels between the ends.
+/// What is sent between the ends.
 #[derive(Debug)]
 pub(super) enum Segment {
-    /// The client has the server's answer: the server's end can be accepted.
+    /// The client has received the server's answer: the server's end can be accepted.
     Ack,
-    /// Something on the way resets both ends.
+    /// Something in the network resets both ends.
     Cut,
     Data(Vec<u8>),
     Fin,
@@ -44,7 +44,7 @@ pub(super) enum Segment {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Stage {
-    /// The client waits for an answer; the server does not know yet.
+    /// The client waits for an answer; the server knows nothing yet.
     Connecting,
     /// The server has answered, and waits for the client.
     HalfOpen,
@@ -53,7 +53,7 @@ pub(super) enum Stage {
     Dead,
 }
 
-/// What the client's request will meet.
+/// The outcome of the client's request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Fate {
     Answered,
@@ -61,12 +61,12 @@ pub(super) enum Fate {
     Refused,
 }
 
-/// What a connection goes through.
+/// What a connection runs over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Medium {
-    /// The network between the hosts, with all its faults.
+    /// The network between hosts, with all its faults.
     Network,
-    /// The memory of one machine: a UNIX socket or a pipe. Nothing gets lost, and a close takes nothing back that was written.
+    /// The memory of one machine: a UNIX socket or a pipe. Nothing is lost, and closing takes nothing back.
     Machine,
 }
 
@@ -93,18 +93,18 @@ impl Link {
         }
     }
 
-    /// How many bytes of the side's may be sent now without overrunning its peer's buffer.
+    /// How many bytes the side may send now without overrunning its peer's buffer.
     pub(super) fn window(&self, side: Side) -> usize {
         let peer = self.end(side.other());
         if peer.released && peer.stage == Stage::Open || peer.stage == Stage::Dead {
-            // Nobody reads there, but what comes is answered with a reset.
+            // Nothing reads there, but what arrives is answered with a reset.
             return usize::MAX;
         }
         let end = self.end(side);
         peer.window.saturating_sub(end.flying).min(end.until_stuck.unwrap_or(usize::MAX))
     }
 
-    /// What keeps it from going on: the faults that were drawn for it, by their names.
+    /// Appends the names of the faults that keep it from progressing.
     pub(super) fn describe_troubles(&self, now: Duration, text: &mut String) {
         let mut say = |trouble: fmt::Arguments<'_>| {
             // Writing to a String cannot fail.
@@ -128,7 +128,7 @@ impl Link {
         }
     }
 
-    /// So many bytes are written at this side, which take along what is to be passed.
+    /// Bytes were written at this side: waiting descriptors go with them.
     pub(super) fn pass_descriptors(&mut self, side: Side, count: usize) {
         let (from, to) = match side {
             Side::Client => (&mut self.client, &mut self.server),
@@ -137,7 +137,7 @@ impl Link {
         from.passing.write(count, &mut to.passing);
     }
 
-    /// Whether nobody will notice any more that it exists.
+    /// Returns whether its existence no longer matters.
     pub(super) fn is_over(&self) -> bool {
         [&self.client, &self.server]
             .iter()
@@ -145,7 +145,7 @@ impl Link {
     }
 }
 
-/// One socket or end of a pipe, and the way out of it.
+/// One socket or end of a pipe, and its outgoing direction.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) host: usize,
@@ -154,48 +154,48 @@ pub(super) struct End {
     pub(super) direction: Direction,
     pub(super) stage: Stage,
     pub(super) token: Option<Token>,
-    /// What was reported and is not again before a call ends with `WouldBlock`, if the socket is one without edges.
+    /// For a socket without edges, what was reported and is not repeated before a call returns `WouldBlock`.
     pub(super) told: Option<Ready>,
-    /// It is among its host's woken sockets.
+    /// Whether it is in its host's list of woken sockets.
     pub(super) queued: bool,
-    /// The program holds it no longer, or not yet.
+    /// Whether the program does not hold it any more, or not yet.
     pub(super) released: bool,
-    /// The error that was not told yet (SO_ERROR).
+    /// The error that was not reported yet (SO_ERROR).
     pub(super) error: Option<ErrorKind>,
 
-    /// Arrived and not read yet; at most `receive_limit` bytes.
+    /// Received and not read yet; at most `receive_limit` bytes.
     pub(super) received: VecDeque<u8>,
     pub(super) receive_limit: usize,
-    /// How many bytes the peer was told that it may send; those on the way count.
+    /// How many bytes the peer may still send, including those in transit.
     pub(super) window: usize,
-    /// The peer's FIN has arrived.
+    /// Whether the peer's FIN has arrived.
     pub(super) ended: bool,
 
-    /// Written and not sent yet; with `flying` at most `send_limit` bytes.
+    /// Written and not sent yet; together with `flying` at most `send_limit` bytes.
     pub(super) unsent: VecDeque<u8>,
     pub(super) send_limit: usize,
-    /// We write no more; the FIN follows what is unsent.
+    /// Whether we write no more; the FIN follows what is unsent.
     pub(super) shut: bool,
     pub(super) fin_sent: bool,
-    /// The peer has our FIN.
+    /// Whether the peer has our FIN.
     pub(super) fin_taken: bool,
     pub(super) reset_on_close: bool,
-    /// A write found no room, so room is to be reported.
+    /// Whether a write found no room, so that room has to be reported.
     pub(super) wants_room: bool,
-    /// A short write: there is no room before this time.
+    /// After a short write, the time before which there is no room.
     pub(super) choked_until: Duration,
 
-    /// On the way to the peer, with the time of arrival, which grows.
+    /// In transit to the peer, with increasing times of arrival.
     pub(super) in_flight: VecDeque<(Duration, Segment)>,
-    /// Bytes of data in flight.
+    /// Bytes of data in transit.
     pub(super) flying: usize,
-    /// When the line has taken everything sent so far.
+    /// When everything sent so far will have left.
     pub(super) line_free: Duration,
     pub(super) last_arrival: Duration,
     pub(super) bandwidth: Option<u64>,
-    /// Bytes that can still be sent before the peer reads no more.
+    /// Bytes that can still be sent before the peer stops reading.
     pub(super) until_stuck: Option<usize>,
-    /// Since when a partition holds back what is in flight.
+    /// Since when a partition has held back what is in transit.
     pub(super) stalled_since: Option<Duration>,
 
     pub(super) passing: Passing,
@@ -241,7 +241,7 @@ impl End {
         }
     }
 
-    /// What the socket is ready for now, as `tcp_poll` of Linux says it and mio reads it.
+    /// The current readiness, as `tcp_poll` of Linux defines it and mio interprets it.
     pub(super) fn readiness(&self, now: Duration) -> Ready {
         let mut ready = Ready::NONE;
         if matches!(self.stage, Stage::Connecting | Stage::HalfOpen) {
@@ -261,7 +261,7 @@ impl End {
         if self.error.is_some() {
             ready |= Ready::ERROR;
         }
-        // Of a pipe nothing is reported that its end cannot do.
+        // For a pipe, only what its end can do is reported.
         match self.direction {
             Direction::Both => ready,
             Direction::Input => ready.without(Ready::WRITABLE),
@@ -275,8 +275,8 @@ impl End {
         self.window = room.saturating_sub(self.received.len());
     }
 
-    /// Tells the peer of the room that was made by reading, if it is worth a segment: half the buffer, or a full segment
-    /// (RFC 9293, 3.8.6.2.2). So a slow reader's peer sends in steps. Says whether it did.
+    /// Announces room made by reading to the peer if it is worth a segment: half the buffer, or a full segment (RFC 9293,
+    /// 3.8.6.2.2). So a slow reader's peer sends in steps. Returns whether it did.
     pub(super) fn open_window(&mut self, segment: usize) -> bool {
         let free = self.receive_limit.saturating_sub(self.received.len());
         let opened = free >= self.window.saturating_add(segment.min(self.receive_limit / 2).max(1));
@@ -286,7 +286,7 @@ impl End {
         opened
     }
 
-    /// What of the readiness is to be reported.
+    /// The part of the readiness that is to be reported.
     pub(super) fn report(&mut self, ready: Ready) -> Ready {
         let Some(told) = &mut self.told else { return ready };
         let news = ready.without(*told);
@@ -294,12 +294,12 @@ impl End {
         news
     }
 
-    /// Whether it counts as writable: a third of the buffer is free, so that a writer is not woken for every byte.
+    /// Returns whether it counts as writable: a third of the buffer is free, so that a writer is not woken for every byte.
     pub(super) fn has_room(&self, now: Duration) -> bool {
         now >= self.choked_until && self.buffered().saturating_mul(3) <= self.send_limit.saturating_mul(2)
     }
 
-    /// Bytes of ours that the peer does not have yet, our FIN counted as one.
+    /// Our bytes that the peer does not have yet; a FIN counts as one.
     pub(super) fn unacknowledged(&self) -> usize {
         self.buffered() + usize::from(self.shut && !self.fin_taken)
     }
@@ -308,13 +308,14 @@ impl End {
         self.unsent.len() + self.flying
     }
 
-    /// Reads as `recv` does: what came in order first, whatever happened later; then the error, once; then the end.
+    /// Reads like `recv`: first what arrived in order, whatever happened later; then the error, once; then the end.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.ended && self.received.is_empty() {
             return Ok(0);
         }
         if !self.received.is_empty() {
-            // Twice, since one read of a `VecDeque` ends where its memory wraps, and a short read means that all is read.
+            // Two reads, because one read of a `VecDeque` stops where its memory wraps, and a short read means that everything
+            // was read.
             let first = io::Read::read(&mut self.received, buffer)?;
             return Ok(first + io::Read::read(&mut self.received, &mut buffer[first..])?);
         }
@@ -338,7 +339,7 @@ impl End {
         if now < self.choked_until { Ok(0) } else { Ok(self.send_limit.saturating_sub(self.buffered())) }
     }
 
-    /// Both streams have ended in order: a reset cannot harm it any more.
+    /// Returns whether both streams have ended in order, so that a reset does no harm.
     pub(super) const fn is_finished(&self) -> bool {
         self.ended && self.fin_taken
     }

@@ -1,7 +1,7 @@
 //! Connections within one machine: UNIX sockets and pipes.
 //!
-//! What is written is the peer's at once, as far as it has room, so a close takes nothing back, and nothing is lost on the way.
-//! There is no reset: who closes an end that has unread input gives the peer ECONNRESET, behind all that was written to it.
+//! Written bytes reach the peer at once, as far as it has room, so closing takes nothing back and nothing is lost. There is no
+//! reset: closing an end with unread input gives the peer ECONNRESET, after everything written to it.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::backend::{Direction, ListenOptions, Ready};
 use super::link::{Fate, Link, LinkId, Medium, Segment, Side, Stage};
 use super::network::Network;
 
-/// How long it takes until what was written can be read: time has to go on while two programs talk.
+/// How long it takes until written bytes can be read: time has to advance while two programs talk.
 pub(super) const LOCAL_LATENCY: Duration = Duration::from_micros(1);
 
 impl Network {
@@ -20,7 +20,7 @@ impl Network {
         self.links.get(&id).is_some_and(|link| link.medium == Medium::Machine)
     }
 
-    /// A pair of connected ends without addresses, of the programs of `hosts`; `direction` is that of the first.
+    /// A pair of connected ends without addresses, for the programs of `hosts`; `direction` is that of the first.
     pub(super) fn add_pair(&mut self, hosts: [usize; 2], direction: Direction) -> LinkId {
         let id = LinkId(self.next_id());
         let opposite = match direction {
@@ -33,7 +33,7 @@ impl Network {
             end.stage = Stage::Open;
             end.direction = direction;
             if direction != Direction::Both {
-                // As the descriptors of pipes are read and written.
+                // As descriptors of pipes are read and written.
                 end.told = Some(Ready::NONE);
             }
             match direction {
@@ -47,7 +47,7 @@ impl Network {
         id
     }
 
-    /// Gives a socket its name. A file that a killed program has left is replaced by whoever locks its path.
+    /// Gives a socket its name. Listening with a lock replaces a file left behind by a killed program.
     pub(super) fn bind_unix(&mut self, host: usize, name: &UnixName, options: ListenOptions) -> io::Result<Address> {
         let address = Address::Unix(name.clone());
         let in_use = |text: &str| Err(io::Error::new(ErrorKind::AddrInUse, text));
@@ -63,7 +63,7 @@ impl Network {
         Ok(address)
     }
 
-    /// A socket that is bound to `address` is closed by its program, which removes its file.
+    /// The program closes a socket bound to `address`, which removes its file.
     pub(super) fn remove_socket_file(&mut self, host: usize, address: &Address) {
         if let Address::Unix(UnixName::Path(path)) = address {
             let file = (self.machine(host), path.clone());
@@ -71,7 +71,7 @@ impl Network {
         }
     }
 
-    /// The error of who wants to reach a name that nobody has.
+    /// The error of connecting to a name on which nothing listens.
     pub(super) fn nobody_at(&self, host: usize, address: &Address) -> ErrorKind {
         match address {
             Address::Unix(UnixName::Path(path)) if !self.socket_files.contains(&(self.machine(host), path.clone())) => {
@@ -81,10 +81,10 @@ impl Network {
         }
     }
 
-    /// Connects to a UNIX socket of the same host, which takes no time.
+    /// Connects to a UNIX socket of the same host, which does not take any time.
     pub(super) fn connect_unix(&mut self, host: usize, address: &Address) -> io::Result<LinkId> {
         if self.script.is_some() {
-            // It hangs until the test says more.
+            // The attempt hangs until the test decides.
             return Ok(self.add_link((host, &Address::Unnamed), (host, address), Fate::Hanging));
         }
         let Some(listener) = self.find_listener(host, address) else { return Err(self.nobody_at(host, address).into()) };
@@ -92,11 +92,11 @@ impl Network {
             return Err(ErrorKind::ConnectionRefused.into());
         }
         let Some(listening) = self.listeners.get(&listener) else { return Err(ErrorKind::ConnectionRefused.into()) };
-        // Linux takes one more than it was asked for.
+        // Linux allows one more than requested.
         if listening.waiting.len() > listening.backlog {
             return Err(ErrorKind::WouldBlock.into());
         }
-        // A process of the host may be what listens.
+        // The listener may belong to a process of the host.
         let there = listening.host;
         let id = self.add_link((host, &Address::Unnamed), (there, address), Fate::Answered);
         if let Some(link) = self.links.get_mut(&id) {
@@ -110,7 +110,7 @@ impl Network {
         Ok(id)
     }
 
-    /// Takes all of it, whatever room there is: who writes waits in the system meanwhile.
+    /// Takes everything regardless of room, as if the writer blocked in the system.
     pub(super) fn write_all(&mut self, id: LinkId, side: Side, data: &[u8]) {
         let read = self.links.get(&id).is_some_and(|link| !link.end(side.other()).released);
         if let Some(end) = self.end(id, side).filter(|end| read && !end.shut && end.stage == Stage::Open) {
@@ -123,7 +123,7 @@ impl Network {
     pub(super) fn close_local(&mut self, id: LinkId, side: Side) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let peer = link.end_mut(side.other());
-        // That which has not arrived yet is unread as well.
+        // Bytes still in transit are unread as well.
         let sent = !peer.unsent.is_empty() || peer.flying > 0;
         peer.unsent.clear();
         let end = link.end_mut(side);
@@ -158,7 +158,7 @@ mod tests {
         (world, ends)
     }
 
-    /// Lets what was written arrive.
+    /// Lets everything written arrive.
     fn settle(world: &World) {
         world.jump(world.now() + Duration::from_secs(1));
         world.let_happen();

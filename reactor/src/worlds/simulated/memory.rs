@@ -1,4 +1,4 @@
-//! A reactor whose peers a test plays, and which notes what is listened on and connected to.
+//! A reactor whose peers are played by a test, and which records where the program listens and connects.
 
 use std::error::Error;
 use std::fmt;
@@ -15,18 +15,17 @@ pub use super::memory_peer::MemoryPeer;
 use super::script::Script;
 use super::world::World;
 
-/// A [`Clock`] on which `listen_tcp` and `connect_tcp` work, with nobody there but the test.
+/// A [`Clock`] on which `listen_tcp` and `connect_tcp` work, with the test as the only peer.
 ///
-/// Every address that is listened on or connected to is recorded. An attempt hangs until the test lets it
-/// [succeed](Self::accept_attempt) or [fail](Self::fail_attempt); a listening port is reached with
-/// [`connect_peer`](Self::connect_peer). Ports, connectors and connections are the real ones, so factories' hooks, timeouts
-/// and closes are too. All methods only queue: the callbacks come when the test moves the clock, also by zero.
+/// Every address the program listens on or connects to is recorded. An attempt hangs until the test makes it
+/// [succeed](Self::accept_attempt) or [fail](Self::fail_attempt); [`connect_peer`](Self::connect_peer) connects to a listening
+/// port. Ports, connectors and connections are real ones, with all hooks, timeouts and closes. Methods only queue: callbacks are
+/// made when the test advances the clock, possibly by zero.
 ///
-/// The first port that is asked for as 0 is 49,152, the next one 49,153, and so on. For whole networks there is a
-/// simulation.
+/// Port 0 becomes 49,152, then 49,153, and so on. For whole networks use a simulation.
 ///
 /// # Examples
-/// With `reactor.connect_tcp` and a factory in place of the socket:
+/// A test that uses `reactor.connect_tcp` with a factory:
 /// ```
 /// use torsade::{Address, MemoryReactor, SocketOptions};
 ///
@@ -48,71 +47,71 @@ pub struct MemoryReactor {
 }
 
 impl MemoryReactor {
-    /// A reactor that runs, with its clock at zero, and nothing recorded.
+    /// A running reactor, with its clock at zero and nothing recorded.
     #[must_use]
     pub fn new() -> Self {
         let world = World::scripted(true);
         Self { clock: Clock::of(Rc::clone(&world)), world }
     }
 
-    /// Where the program has listened since the start, in order, with the port that was chosen where 0 was asked for.
+    /// The addresses the program has listened on, in order, with the port that was chosen for port 0.
     ///
-    /// Those that were refused are not in it; those that have stopped since are.
+    /// Refused ones are not included; those that have stopped are.
     #[doc(alias = "tcpServers")]
     #[must_use]
     pub fn listened(&self) -> Vec<Address> {
         self.with_script(|script| script.listened.clone())
     }
 
-    /// Where the program has tried to connect since the start, in order: one entry an address that was tried.
+    /// The addresses the program has tried to connect to, in order: one entry per attempt.
     #[doc(alias = "tcpClients")]
     #[must_use]
     pub fn connected_to(&self) -> Vec<Address> {
         self.with_script(|script| script.connected_to.clone())
     }
 
-    /// Has a peer connect from `peer` to the port that listens on `listening`, or on that port of all addresses.
+    /// Connects a peer from `peer` to the port that listens on `listening`, or on that port of all addresses.
     ///
     /// # Errors
-    /// [`MemoryError::NobodyListens`] when there is none, or none any more: look into [`listened`](Self::listened).
+    /// [`MemoryError::NobodyListens`] if there is none (any more): check [`listened`](Self::listened).
     pub fn connect_peer(&self, peer: impl Into<Address>, listening: impl Into<Address>) -> Result<MemoryPeer, MemoryError> {
         let (peer, listening) = (peer.into(), listening.into());
         let link = self.world.network.borrow_mut().connect_peer(&peer, &listening);
         Ok(self.peer(link.ok_or(MemoryError::NobodyListens(listening))?, Side::Client))
     }
 
-    /// Lets the oldest attempt to connect to `address` that waits succeed.
+    /// Makes the oldest pending attempt to connect to `address` succeed.
     ///
     /// # Errors
-    /// [`MemoryError::NobodyConnects`] when none waits: attempts begin in the turn after `connect_tcp`, so move the clock
-    /// (by zero) first; it may also have been given up.
+    /// [`MemoryError::NobodyConnects`] if there is none: attempts begin in the turn after `connect_tcp`, so advance the clock (by
+    /// zero) first. It may also have been given up.
     #[doc(alias = "ConnectionCompleter")]
     pub fn accept_attempt(&self, address: impl Into<Address>) -> Result<MemoryPeer, MemoryError> {
         Ok(self.peer(self.end_attempt(address.into(), Ok(()))?, Side::Server))
     }
 
-    /// Lets the oldest attempt to connect to `address` that waits fail with `error`.
+    /// Makes the oldest pending attempt to connect to `address` fail with `error`.
     ///
     /// # Errors
-    /// [`MemoryError::NobodyConnects`], as of [`accept_attempt`](Self::accept_attempt).
+    /// [`MemoryError::NobodyConnects`]: see [`accept_attempt`](Self::accept_attempt).
     pub fn fail_attempt(&self, address: impl Into<Address>, error: io::ErrorKind) -> Result<(), MemoryError> {
         self.end_attempt(address.into(), Err(error)).map(drop)
     }
 
-    /// Has all listening from now on fail with `error`, or work again.
+    /// Makes all listening from now on fail with `error`; `None` makes it work again.
     pub fn refuse_to_listen(&self, error: Option<io::ErrorKind>) {
         self.with_script(|script| script.listen_error = error);
     }
 
-    /// Has the next accept of any port fail with `error`; who waits goes on waiting.
+    /// Makes the next accept of any port fail with `error`; the waiting connection keeps waiting.
     ///
-    /// Of the kind that [`Listener::accept`](crate::spi::Listener::accept) says: `ConnectionAborted` is one connection's,
-    /// `QuotaExceeded` the want of descriptors.
+    /// The error is of a kind documented at [`Listener::accept`](crate::spi::Listener::accept): `ConnectionAborted` concerns one
+    /// connection, `QuotaExceeded` is a lack of descriptors.
     pub fn fail_next_accept(&self, error: io::Error) {
         self.with_script(|script| script.accept_error = Some(error));
     }
 
-    /// Gives `name` these addresses; every other name is unknown.
+    /// Gives `name` these addresses; all other names are unknown.
     pub fn add_host(&self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
         self.world.network.borrow_mut().set_name(name, addresses.into_iter().collect());
     }
@@ -152,13 +151,13 @@ impl fmt::Debug for MemoryReactor {
     }
 }
 
-/// What a test asked of a [`MemoryReactor`] that its program gave no cause for.
+/// A request of a test to a [`MemoryReactor`] that does not match what the program did.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum MemoryError {
-    /// No attempt to connect to this address is waiting.
+    /// No attempt to connect to this address is pending.
     NobodyConnects(Address),
-    /// No port listens there.
+    /// No port listens on this address.
     NobodyListens(Address),
 }
 

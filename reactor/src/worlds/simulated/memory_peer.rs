@@ -1,4 +1,4 @@
-//! The other end of a connection in a memory reactor: the test's.
+//! The other end of a connection in a memory reactor, played by the test.
 
 use std::fmt;
 use std::rc::Rc;
@@ -10,8 +10,8 @@ use super::world::World;
 
 /// The peer of a connection in a [`MemoryReactor`](crate::MemoryReactor), played by the test; a cheap handle.
 ///
-/// Its methods only queue, and the program sees what it did when the clock is moved. Dropping it changes nothing. A
-/// graceful close waits for both ends, so a peer that never [ends](Self::end) lets the program's close time out.
+/// Its methods only queue; the program sees the effect when the clock is advanced. Dropping it has no effect. A graceful close
+/// waits for both ends, so if the peer never [ends](Self::end), the program's close times out.
 #[doc(alias = "AccumulatingProtocol")]
 #[doc(alias = "LineSendingProtocol")]
 #[derive(Clone)]
@@ -31,44 +31,44 @@ impl MemoryPeer {
     /// Sends `data` to the program; does nothing once either side has ended this direction.
     pub fn send(&self, data: &[u8]) {
         if self.is_open() && !self.with_end(|end| end.shut) {
-            // It has room for everything, and the program's socket is there.
+            // It has unlimited room, and the program's socket exists.
             self.world.network.borrow_mut().write(self.link, self.side, data).ok();
         }
     }
 
-    /// Ends the peer's stream (FIN), after what was sent; the program's goes on.
+    /// Ends the peer's stream (FIN), after what was sent; the program's stream stays open.
     pub fn end(&self) {
         if self.is_open() {
-            // It fails only where both streams have ended.
+            // This fails only if both streams have ended.
             self.world.network.borrow_mut().shutdown_write(self.link, self.side).ok();
         }
     }
 
-    /// Breaks the connection off: the program sees a reset, after what was sent.
+    /// Resets the connection: the program sees the reset after what was sent.
     pub fn reset(&self) {
         if self.is_open() {
             self.world.network.borrow_mut().reset(self.link, self.side);
         }
     }
 
-    /// Takes what the program has sent since the last time, and so makes room for more.
+    /// Takes what the program has sent since the last call, which makes room for more.
     #[must_use]
     pub fn take_received(&self) -> Vec<u8> {
         self.with_end(|end| std::mem::take(&mut end.received)).into()
     }
 
-    /// Sets how much the program can send before the peer takes it, in bytes; 1 MiB unless set, and 0 reads nothing.
+    /// Sets how many bytes the program can send before the peer takes them; default 1 MiB; with 0 nothing is read.
     pub fn set_room(&self, room: usize) {
         self.with_end(|end| end.set_room(room));
     }
 
-    /// Whether the program has ended its stream: a half-close, a close, or a reset.
+    /// Returns whether the program has ended its stream, by a half-close, a close or a reset.
     #[must_use]
     pub fn has_end(&self) -> bool {
         self.with_end(|end| end.ended || end.error.is_some())
     }
 
-    /// Whether the program broke the connection off, so that the peer would see a reset.
+    /// Returns whether the program reset the connection.
     #[must_use]
     pub fn is_reset(&self) -> bool {
         self.with_end(|end| end.error.is_some())
@@ -86,7 +86,7 @@ impl MemoryPeer {
         link.is_some_and(|link| link.end(self.side).stage == Stage::Open && !link.end(self.side.other()).released)
     }
 
-    /// The peer's socket. The network keeps it: nobody has released it.
+    /// The peer's socket. It stays in the network, because it is never released.
     fn with_end<T: Default>(&self, look: impl FnOnce(&mut End) -> T) -> T {
         self.world.network.borrow_mut().with_peer(self.link, self.side, look).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What programs listen on, and who is connected to whom.
+//! Listeners and connections.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,14 +22,14 @@ use super::queue::{Happening, Queue};
 use super::rng::Rng;
 use super::script::Script;
 
-/// The first port that the system chooses by itself (RFC 6335).
+/// The first ephemeral port (RFC 6335).
 pub(super) const FIRST_EPHEMERAL: u16 = 49152;
-/// How long a connect waits for an answer: six retries of Linux, after 1, 2, 4, ... seconds.
+/// How long a connect waits for an answer: Linux's six retries, after 1, 2, 4, ... seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
-/// How long it takes to learn that an address belongs to nobody.
+/// How long it takes to find that an address does not exist.
 const UNREACHABLE: Duration = Duration::from_secs(3);
 
-/// A listening socket, one end of a connection, or a socket of datagrams.
+/// A listening socket, an end of a connection, a datagram socket, or a child process.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SocketId {
     /// A child process, by its place.
@@ -51,24 +51,24 @@ pub(super) struct Listening {
     pub(super) waiting: VecDeque<LinkId>,
 }
 
-/// All of the simulated world outside of the programs.
+/// Everything in the simulated world outside the programs.
 pub(super) struct Network {
     pub(super) clock: Rc<Cell<Duration>>,
     pub(super) rng: Rng,
     pub(super) faults: Faults,
     pub(super) queue: Queue,
-    /// A test plays all other hosts.
+    /// Set if a test plays all other hosts.
     pub(super) script: Option<Script>,
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) listeners: BTreeMap<u64, Listening>,
-    /// The files of UNIX sockets, by host; those of programs that were killed among them.
+    /// The files of UNIX sockets, by host, including those of killed programs.
     pub(super) socket_files: BTreeSet<(usize, PathBuf)>,
     pub(super) datagrams: BTreeMap<u64, DatagramSocket>,
-    /// Those of hosts, and of processes.
+    /// The places of hosts and processes.
     pub(super) places: Vec<Place>,
-    /// Processes whose parents do not know yet how they have ended, by their places.
+    /// Processes whose parents do not know yet how they ended, by place.
     pub(super) children: BTreeMap<usize, ChildState>,
-    /// Hosts that may have got something to do.
+    /// Hosts that may have something to do.
     pub(super) stirred: Vec<usize>,
     names: BTreeMap<String, Vec<IpAddr>>,
     parted: BTreeSet<(usize, usize)>,
@@ -98,7 +98,7 @@ impl Network {
         }
     }
 
-    /// A socket, as long as the network knows its connection.
+    /// A socket, while the network knows its connection.
     pub(super) fn end(&mut self, id: LinkId, side: Side) -> Option<&mut End> {
         Some(self.links.get_mut(&id)?.end_mut(side))
     }
@@ -115,7 +115,7 @@ impl Network {
         self.names.insert(name.to_ascii_lowercase(), addresses);
     }
 
-    /// What a look-up on `host` ends with.
+    /// The result of a look-up on `host`.
     pub(super) fn look_up(&mut self, name: &str) -> io::Result<Vec<SocketAddr>> {
         self.script.as_ref().map_or(Ok(()), Script::check_network)?;
         if let Some(address) = parse_address(name) {
@@ -149,7 +149,7 @@ impl Network {
         self.places[a].off || self.places[b].off || self.parted.contains(&(a.min(b), a.max(b)))
     }
 
-    /// Notes an edge: the socket's readiness is reported by its host's next poll.
+    /// Records an edge: the host's next poll reports the socket's readiness.
     pub(super) fn wake(&mut self, id: LinkId, side: Side) {
         let Some(end) = self.end(id, side) else { return };
         if end.token.is_some() && !end.released && !end.queued {
@@ -168,7 +168,7 @@ impl Network {
         }
     }
 
-    /// Notes what the next poll of a program is to report.
+    /// Records a socket for the next poll of a program to report.
     pub(super) fn wake_place(&mut self, place: usize, socket: SocketId) {
         self.places[place].woken.push_back(socket);
         self.stir(place);
@@ -178,7 +178,7 @@ impl Network {
         !self.places[host].woken.is_empty() || !self.places[host].signals.is_empty()
     }
 
-    /// Reports and forgets the edges of a host.
+    /// Reports and clears the edges of a host.
     pub(super) fn take_ready(&mut self, host: usize, wakeups: &mut Wakeups) {
         let now = self.now();
         wakeups.signals.append(&mut self.places[host].signals);
@@ -244,7 +244,7 @@ impl Network {
         Ok(SocketAddr::new(ip, port).into())
     }
 
-    /// Begins a connection; the first request is on its way then.
+    /// Begins a connection; its first request is then in transit.
     pub(super) fn connect(&mut self, host: usize, address: &Address, from: Option<SocketAddr>) -> io::Result<LinkId> {
         if let Some(script) = &mut self.script {
             script.check_network()?;
@@ -271,7 +271,7 @@ impl Network {
         let id = self.add_link((host, &local.into()), (there.unwrap_or(host), &remote.into()), fate);
         let now = self.now();
         if self.script.is_some() {
-            // It hangs until the test says more.
+            // The attempt hangs until the test decides.
         } else if there.is_some() {
             let arrival = now + self.latency();
             self.queue.push(arrival, Happening::Syn(id, 0));
@@ -282,7 +282,7 @@ impl Network {
         Ok(id)
     }
 
-    /// A connection that is not established, with the hosts of its ends and their addresses.
+    /// Adds a connection that is not established, with the hosts and addresses of its ends.
     pub(super) fn add_link(&mut self, client: (usize, &Address), server: (usize, &Address), fate: Fate) -> LinkId {
         let id = LinkId(self.next_id());
         let (here, there) = (client.1.clone(), server.1.clone());
@@ -294,7 +294,7 @@ impl Network {
         id
     }
 
-    /// The listener of `host` that a connect to `address` meets.
+    /// The listener of `host` that a connect to `address` reaches.
     pub(super) fn find_listener(&self, host: usize, address: &Address) -> Option<u64> {
         let fits = |bound: &Address| match (bound, address) {
             (Address::Tcp(bound), Address::Tcp(address)) => bound.port() == address.port() && takes(bound.ip(), address.ip()),
@@ -337,7 +337,7 @@ impl Network {
         port
     }
 
-    /// The address that a connection is made from: what was asked for, or else `ip` and a free port.
+    /// The local address of a connection: `from`, or else `ip` and a free port.
     fn bind_client(&mut self, host: usize, from: Option<SocketAddr>, ip: IpAddr, remote: SocketAddr) -> io::Result<SocketAddr> {
         let asked = from.map(|from| from.ip()).filter(|ip| !ip.is_unspecified());
         if asked.is_some_and(|ip| !self.is_own(host, ip)) {
@@ -357,14 +357,14 @@ impl Network {
         Ok(address)
     }
 
-    /// Whether a connection of the host has this address at its end.
+    /// Returns whether a connection of the host has this local address.
     fn is_used(&self, host: usize, address: &Address) -> bool {
         let machine = self.machine(host);
         let ends = self.links.values().flat_map(|link| [&link.client, &link.server]);
         ends.into_iter().any(|end| !end.released && end.local == *address && self.machine(end.host) == machine)
     }
 
-    /// A port for a connection from `ip` to `remote`: no listener's, and of no other connection between the two.
+    /// A port for a connection from `ip` to `remote` that no listener and no other connection between the two uses.
     fn port_to(&mut self, host: usize, ip: IpAddr, remote: SocketAddr) -> io::Result<u16> {
         for _ in FIRST_EPHEMERAL..=u16::MAX {
             let port = self.next_port(host);
@@ -377,7 +377,7 @@ impl Network {
         Err(ErrorKind::AddrNotAvailable.into())
     }
 
-    /// A port that is not taken.
+    /// A free port.
     pub(super) fn free_port(&mut self, host: usize, is_taken: impl Fn(&Self, u16) -> bool) -> io::Result<u16> {
         for _ in FIRST_EPHEMERAL..=u16::MAX {
             let port = self.next_port(host);
@@ -388,7 +388,7 @@ impl Network {
         Err(ErrorKind::AddrInUse.into())
     }
 
-    /// Whether programs of the host can listen on the address; where a test plays all other hosts, they can on each.
+    /// Returns whether programs of the host can listen on the address; if a test plays all other hosts, they can listen on any.
     pub(super) fn is_own(&self, host: usize, ip: IpAddr) -> bool {
         ip.is_unspecified() || ip.is_loopback() || self.addresses(host).any(|own| own == ip) || self.script.is_some()
     }
@@ -401,7 +401,7 @@ impl Network {
         })
     }
 
-    /// What is going on, for the message of a run that does not come to its end.
+    /// Appends the current state to the report of a run that does not end.
     pub(super) fn describe(&self, text: &mut String) {
         let now = self.now();
         for (id, link) in &self.links {
@@ -427,12 +427,12 @@ impl Network {
     }
 }
 
-/// Whether a socket that is bound to `bound` gets what is for `ip`: on [::] it takes IPv4 too, on 0.0.0.0 no IPv6.
+/// Returns whether a socket bound to `bound` receives what is sent to `ip`: [::] includes IPv4, 0.0.0.0 does not include IPv6.
 pub(super) fn takes(bound: IpAddr, ip: IpAddr) -> bool {
     bound == ip || bound.is_unspecified() && (bound.is_ipv6() || ip.is_ipv4())
 }
 
-/// Connecting to "any address" means this host, as on Linux.
+/// The wildcard address means this host, as on Linux.
 pub(super) fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),

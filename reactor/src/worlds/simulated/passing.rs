@@ -1,23 +1,23 @@
-//! Descriptors that go with the bytes of a simulated UNIX socket. They are real ones of this process.
+//! Descriptors passed with the bytes of a simulated UNIX socket. They are real descriptors of this process.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 
 use crate::backend::Descriptor;
 
-/// The most that one message takes, as on Linux.
+/// The most descriptors in one message, as on Linux.
 const MOST: usize = 253;
 
-/// What an end sends, and what it receives.
+/// The descriptors that an end sends and receives.
 #[derive(Debug, Default)]
 pub(super) struct Passing {
-    /// They wait for bytes to go with.
+    /// Descriptors waiting for bytes to be sent with.
     unsent: Vec<Descriptor>,
-    /// How many bytes were written so far.
+    /// The total number of bytes written.
     written: u64,
-    /// How many bytes were read so far.
+    /// The total number of bytes read.
     read: u64,
-    /// What comes, each before the byte of this number.
+    /// Incoming descriptors, each with the number of the byte before which it comes.
     coming: VecDeque<(u64, Vec<Descriptor>)>,
     pub(super) limit: usize,
     received: VecDeque<Descriptor>,
@@ -37,7 +37,7 @@ impl Passing {
         self.received.pop_front()
     }
 
-    /// So many bytes are written: the first of them takes along what waits.
+    /// Bytes were written: the waiting descriptors go with the first of them.
     pub(super) fn write(&mut self, count: usize, peer: &mut Self) {
         if count > 0 && !self.unsent.is_empty() {
             peer.coming.push_back((self.written, std::mem::take(&mut self.unsent)));
@@ -45,16 +45,16 @@ impl Passing {
         self.written += count as u64;
     }
 
-    /// How many bytes a read may take at most: a message with descriptors is read by itself.
+    /// The most bytes that one read may take: a message with descriptors is read by itself.
     pub(super) fn readable(&self) -> usize {
         let next = self.coming.iter().map(|(place, _)| *place).find(|place| *place > self.read);
         next.map_or(usize::MAX, |place| usize::try_from(place - self.read).unwrap_or(usize::MAX))
     }
 
-    /// So many bytes were read, of as many as might be.
+    /// Records that `count` of at most `most` bytes were read.
     ///
     /// # Errors
-    /// `QuotaExceeded` if more descriptors came with them than may.
+    /// `QuotaExceeded` if more descriptors came with them than allowed.
     pub(super) fn note_read(&mut self, count: usize, most: usize) -> io::Result<()> {
         let due = count > 0 && self.coming.front().is_some_and(|(place, _)| *place == self.read);
         let came = if due { self.coming.pop_front() } else { None };

@@ -9,32 +9,32 @@ use super::link::{Link, LinkId, Side};
 use super::network::{FIRST_EPHEMERAL, Network, SocketId};
 use super::rng::Rng;
 
-/// A program's place: that of a host, or of a process on one.
+/// The place of a program: a host, or a process on one.
 pub(super) struct Place {
     pub(super) ip: IpAddr,
-    /// Further addresses of a host.
+    /// Additional addresses of a host.
     further: Vec<IpAddr>,
-    /// The place of the host that it is on: of a host, its own.
+    /// The place of the host it is on; for a host, its own.
     pub(super) machine: usize,
     /// Sockets with an edge that was not reported yet.
     pub(super) woken: VecDeque<SocketId>,
     pub(super) signals: Vec<Signal>,
-    /// The signals that the program takes.
+    /// The signals that the program handles.
     pub(super) watched: Vec<Signal>,
-    /// The program's sockets of connections.
+    /// The number of the program's connection sockets.
     pub(super) streams: usize,
-    /// It is in `stirred`.
+    /// Whether it is in `stirred`.
     pub(super) stirred: bool,
     pub(super) next_port: u16,
-    /// All ports were given out once.
+    /// Whether all ports have been used once.
     pub(super) wrapped: bool,
     pub(super) random: Rng,
-    /// Its power has failed.
+    /// Whether its power has failed.
     pub(super) off: bool,
 }
 
 impl Network {
-    /// The host's place, if the address is one's.
+    /// The place of the host with this address.
     pub(super) fn find_host(&self, ip: IpAddr) -> Option<usize> {
         self.places.iter().position(|host| host.ip == ip || host.further.contains(&ip))
     }
@@ -43,7 +43,7 @@ impl Network {
         self.places[host].ip
     }
 
-    /// The addresses of the host that a program is on, the main one first.
+    /// The addresses of a program's host, the main one first.
     pub(super) fn addresses(&self, host: usize) -> impl Iterator<Item = IpAddr> {
         let host = &self.places[self.machine(host)];
         std::iter::once(host.ip).chain(host.further.iter().copied())
@@ -53,12 +53,12 @@ impl Network {
         self.places[host].further.push(ip);
     }
 
-    /// The address that a host's program uses towards another: of that one's family, if it has one.
+    /// The address that a host's program uses towards another: one of the same IP version, if it has one.
     pub(super) fn source_ip(&self, host: usize, there: IpAddr) -> IpAddr {
         self.addresses(host).find(|own| own.is_ipv4() == there.is_ipv4()).unwrap_or_else(|| self.host_ip(host))
     }
 
-    /// The machines; programs of one have further places.
+    /// The machines, without the places of processes.
     pub(super) fn all_hosts(&self) -> impl Iterator<Item = usize> {
         (0..self.places.len()).filter(|place| self.machine(*place) == *place)
     }
@@ -76,7 +76,7 @@ impl Network {
     }
 
     fn add_program(&mut self, ip: IpAddr, machine: usize, name: &str) -> usize {
-        // A stream of random numbers for each program, so that its draws do not change the network's.
+        // Each program has its own stream of random numbers, so that its draws do not affect the network's.
         let random = Rng::new(self.seed.wrapping_mul(31).wrapping_add(crate::event_log::fingerprint(name.as_bytes())));
         let (woken, signals, next_port) = (VecDeque::new(), Vec::new(), FIRST_EPHEMERAL);
         self.places.push(Place {
@@ -96,7 +96,7 @@ impl Network {
         self.places.len() - 1
     }
 
-    /// The place of the host that a program is on.
+    /// The place of a program's host.
     pub(super) fn machine(&self, place: usize) -> usize {
         self.places[place].machine
     }
@@ -114,7 +114,7 @@ impl Network {
         self.places[host].watched = signals.to_vec();
     }
 
-    /// Sends the program a signal; false if it does not take it. Those that ask it to stop always reach it.
+    /// Sends the program a signal. Returns false if it is not handled; signals that ask to stop always are.
     pub(super) fn signal(&mut self, host: usize, signal: Signal) -> bool {
         let Place { watched, signals, .. } = &mut self.places[host];
         let taken = signal.asks_to_stop() || watched.contains(&signal);
@@ -129,7 +129,7 @@ impl Network {
         self.places[host].streams
     }
 
-    /// The host's program has got a socket of a connection.
+    /// Counts a new connection socket of the host's program.
     pub(super) fn add_stream(&mut self, host: usize) {
         self.places[host].streams += 1;
     }
@@ -140,26 +140,26 @@ impl Network {
         }
     }
 
-    /// The host's program has as many descriptors as it may have.
+    /// Returns whether the host's program has as many descriptors as allowed.
     pub(super) fn is_out_of_descriptors(&self, host: usize) -> bool {
         self.places[host].streams >= self.faults.descriptors
     }
 
-    /// Notes that a host may have got something to do.
+    /// Records that a host may have something to do.
     pub(super) fn stir(&mut self, host: usize) {
         if !std::mem::replace(&mut self.places[host].stirred, true) {
             self.stirred.push(host);
         }
     }
 
-    /// Notes it of all hosts.
+    /// Records it for all hosts.
     pub(super) fn stir_all(&mut self) {
         for host in 0..self.places.len() {
             self.stir(host);
         }
     }
 
-    /// Takes the hosts that may have something to do, in the order of their making.
+    /// Takes the hosts that may have something to do, in order of creation.
     pub(super) fn take_stirred(&mut self, stirred: &mut Vec<usize>) {
         stirred.clear();
         stirred.append(&mut self.stirred);
@@ -169,7 +169,7 @@ impl Network {
         }
     }
 
-    /// A host's program is gone. Its system closes the sockets; without power there is no system, and nobody is told.
+    /// A host's program has ended. The system closes its sockets; without power there is no system, and peers are not told.
     pub(super) fn end_program(&mut self, host: usize, off: bool) {
         self.places[host].off |= off;
         let listeners: Vec<u64> = self.listeners.iter().filter(|(_, at)| at.host == host).map(|(id, _)| *id).collect();
@@ -186,7 +186,7 @@ impl Network {
         self.datagrams.retain(|_, socket| socket.program != host);
     }
 
-    /// A host has power, and may run another program.
+    /// A host has power and may run another program.
     pub(super) fn begin_program(&mut self, host: usize) {
         self.places[host].off = false;
         self.places[host].woken.clear();

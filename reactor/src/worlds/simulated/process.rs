@@ -1,4 +1,4 @@
-//! A process of a simulated host: a program with a reactor of its own, whose standard streams are pipes to its parent.
+//! A process of a simulated host: a program with its own reactor, whose standard streams are pipes to its parent.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,11 +15,11 @@ use super::ending::Ending;
 use super::sockets::SimulatedStream;
 use super::world::World;
 
-/// What a process was given, by its numbers for them.
+/// A process's streams, by descriptor number.
 pub(super) type Descriptors = RefCell<BTreeMap<u32, Rc<SimulatedStream>>>;
 
 impl World {
-    /// Starts a program that was added to the host of `parent`.
+    /// Starts a program that was installed on the host of `parent`.
     pub(super) fn spawn(self: &Rc<Self>, parent: usize, command: &Command) -> io::Result<Spawned> {
         let main = self.program_named(parent, command.get_program()).ok_or(ErrorKind::NotFound)?;
         let pipes_only = |descriptor: &ChildDescriptor| {
@@ -53,7 +53,7 @@ impl World {
     }
 }
 
-/// A child process as its parent holds it.
+/// A child process, as held by its parent.
 struct SimulatedChild {
     world: Rc<World>,
     place: usize,
@@ -81,7 +81,7 @@ impl Child for SimulatedChild {
     fn kill_and_wait(&mut self) -> ProcessEnd {
         let killed = Ending::Killed(ProcessSignal::KILL);
         self.world.end_program(self.place, killed);
-        // It may have ended before, by itself.
+        // It may have ended by itself before.
         self.world.network.borrow().end_of_child(self.place).unwrap_or(killed.as_process_end())
     }
 }
@@ -92,7 +92,7 @@ impl Drop for SimulatedChild {
     }
 }
 
-/// The number of a process.
+/// The process id of a place.
 pub(super) fn pid(place: usize) -> u32 {
     u32::try_from(place + 1).unwrap_or(u32::MAX)
 }
@@ -102,12 +102,12 @@ pub(super) struct StandardStreams {
     input: Rc<SimulatedStream>,
     /// Closed when our stream ends.
     output: RefCell<Option<Rc<SimulatedStream>>>,
-    /// The peer's stream has ended. That it reads no more either is no failure then, unless something is written.
+    /// Whether the peer's stream has ended. Then it is no error that the peer no longer reads, unless something is written.
     ended: Cell<bool>,
 }
 
 impl StandardStreams {
-    /// Takes them out of what the process was given.
+    /// Takes standard input and output out of a process's streams.
     pub(super) fn take(descriptors: &Descriptors) -> io::Result<Self> {
         let mut descriptors = descriptors.borrow_mut();
         match (descriptors.remove(&0), descriptors.remove(&1)) {
@@ -146,7 +146,7 @@ impl Stream for StandardStreams {
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.input.read(buffer) {
-            // Reading the one would never find that nobody reads the other any more.
+            // Reading the input would not find that the output has lost its reader.
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(self.take_error()?.unwrap_or(error)),
             read => read.inspect(|count| self.ended.set(*count == 0)),
         }

@@ -13,14 +13,14 @@ use super::ending::Ending;
 use super::process::{Descriptors, pid};
 use super::world::World;
 
-/// What a program does when it is started.
+/// The `main` function of a program.
 pub(super) type Main = Rc<dyn Fn(&Program) -> Result>;
 
-/// A program that was started on a simulated host, as [`Host::add_program`](super::Host::add_program) gives it to its closure; a
-/// cheap handle that can stand wherever a [`Reactor`] can.
+/// A program started on a simulated host, as passed to the closure of [`Host::add_program`](super::Host::add_program); a cheap
+/// handle that can be used as a [`Reactor`].
 ///
-/// It has a reactor of its own, which runs until the program stops it or [exits](Self::exit), as for a program that ends its `main`
-/// with `reactor.run()`. `standard_io` (of the `ReactorStdio` trait) gives it its standard input and output.
+/// Its reactor runs until the program stops it or [exits](Self::exit), like that of a program that ends its `main` with
+/// `reactor.run()`. `standard_io` (of the `ReactorStdio` trait) returns its standard input and output.
 #[derive(Clone)]
 pub struct Program(Rc<Inner>);
 
@@ -43,26 +43,26 @@ impl Program {
         &self.0.reactor
     }
 
-    /// Its number.
+    /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         pid(self.0.place)
     }
 
-    /// The arguments that it was given, without its name.
+    /// Its arguments, without its name.
     #[must_use]
     pub fn args(&self) -> &[OsString] {
         self.0.command.get_args()
     }
 
-    /// What its environment has under this name. It has what it was given, and nothing of the environment of the test.
+    /// The value of an environment variable. Only variables passed to the program are set, none of the test's environment.
     #[must_use]
     pub fn env(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
         self.0.command.environment.changes.get(name.as_ref())?.as_deref()
     }
 
-    /// Writes to a descriptor of it that is a pipe, such as 2, its standard error, as if it had waited until all of it was taken.
-    /// What is written where nobody reads is lost; so is what is written to one that `standard_io` has taken.
+    /// Writes to one of its descriptors that is a pipe, such as 2, its standard error, as if blocking until everything is taken.
+    /// What is written without a reader is lost, as is what is written to a descriptor that `standard_io` has taken.
     pub fn write(&self, descriptor: u32, data: impl AsRef<[u8]>) {
         let stream = self.0.descriptors.borrow().get(&descriptor).cloned();
         match stream {
@@ -71,8 +71,8 @@ impl Program {
         }
     }
 
-    /// Ends the program with this status: at once, or after the present turn if it is called from a callback of the program. None
-    /// of its callbacks is called any more, and its system closes its sockets and pipes, from which all that was written still comes.
+    /// Ends the program with this status: at once, or after the current turn if called from one of its callbacks. None of its
+    /// callbacks is called any more, and the system closes its sockets and pipes, which still deliver everything written.
     pub fn exit(&self, code: i32) {
         self.0.world.end_program(self.0.place, Ending::Exited(code));
     }

@@ -1,4 +1,4 @@
-//! What is still to happen, in order.
+//! Future events, in order.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::datagram_traffic::Flight;
 use super::link::{LinkId, Side};
 
-/// Something of the outside world that comes by itself.
+/// An event of the outside world.
 pub(super) enum Happening {
     /// The side was closed, and its peer may still not have taken what was written.
     Abandon(LinkId, Side),
@@ -20,13 +20,13 @@ pub(super) enum Happening {
     Datagram(Box<Flight>),
     /// What the side has sent may have arrived.
     Deliver(LinkId, Side),
-    /// The side got nothing through since the given time.
+    /// The side has got nothing through since this time.
     GiveUp(LinkId, Side, Duration),
-    /// Nobody answered the client.
+    /// The client got no answer.
     NoAnswer(LinkId, std::io::ErrorKind),
-    /// Nobody receives what a socket of datagrams has sent there.
+    /// Nothing receives what a datagram socket has sent there.
     Refused(u64, SocketAddr),
-    /// A short write's time is over.
+    /// The delay after a short write is over.
     Room(LinkId, Side),
     /// The client's n-th request reaches the server.
     Syn(LinkId, u32),
@@ -38,7 +38,7 @@ struct Item {
     happening: Happening,
 }
 
-/// Ordered by (time, order of making), so that the same run comes out of the same seed.
+/// Ordered by time, then by order of creation, so that one seed always gives the same run.
 #[derive(Default)]
 pub(super) struct Queue {
     heap: BinaryHeap<Item>,
@@ -65,7 +65,7 @@ impl Queue {
 }
 
 impl Ord for Item {
-    /// Reversed, since the heap gives its greatest item.
+    /// Reversed, because the heap returns its greatest item.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.time, other.sequence).cmp(&(self.time, self.sequence))
     }

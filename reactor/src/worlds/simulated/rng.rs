@@ -1,12 +1,12 @@
-//! The one source of chance.
+//! The single source of randomness.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// SplitMix64, from its published definition (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
-/// OOPSLA 2014): a counter that grows by the golden ratio, and a mixing function over it.
+/// SplitMix64, from its published definition (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA
+/// 2014): a counter that advances by the golden ratio, with a mixing function applied.
 ///
-/// Small, and good enough for drawing faults; nothing secret may be made of it.
+/// Small, and good enough to draw faults; not for secrets.
 #[derive(Clone, Debug)]
 pub(super) struct Rng(u64);
 
@@ -28,12 +28,12 @@ impl Rng {
         u64::try_from(wide >> 64).unwrap_or(0)
     }
 
-    /// True with the given probability. Nothing is drawn for one that is never or always true.
+    /// Returns true with the given probability. Nothing is drawn if it is 0 or 1.
     pub(super) fn chance(&mut self, probability: f64) -> bool {
         if probability <= 0.0 {
             return false;
         }
-        // 53 bits are what an f64 holds exactly, so all platforms agree.
+        // An f64 holds 53 bits exactly, so all platforms agree.
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
         let drawn = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
         drawn < probability
@@ -45,7 +45,7 @@ impl Rng {
         Duration::from_nanos(low + self.below(high.saturating_sub(low).saturating_add(1)))
     }
 
-    /// A size within the range, small ones as likely as big ones: first the magnitude is drawn, then the number.
+    /// A size within the range, small ones as likely as large ones: first the magnitude is drawn, then the number.
     pub(super) fn size(&mut self, range: &RangeInclusive<usize>) -> usize {
         let (low, high) = (range.start().max(&1), range.end().max(range.start()).max(&1));
         if low == high {

@@ -1,4 +1,4 @@
-//! One host whose time a test moves by hand, and whose peers the test plays: nothing takes time, and nobody else is there.
+//! One host whose clock is advanced by a test, which also plays its peers: nothing takes time, and there are no other hosts.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
@@ -12,16 +12,16 @@ use super::faults::Faults;
 use super::link::{End, Fate, Link, LinkId, Side, Stage};
 use super::network::Network;
 
-/// The one host.
+/// The only host.
 pub(super) const HOST: usize = 0;
 
-/// What a peer takes unless told otherwise, in bytes.
+/// How many bytes a peer takes by default.
 const ROOM: usize = 1024 * 1024;
 
-/// What the test asks for, and what its program did.
+/// What the test requests, and what its program did.
 #[derive(Default)]
 pub(super) struct Script {
-    /// There is a network: a clock alone has none.
+    /// Whether there is a network: a clock alone has none.
     pub(super) has_network: bool,
     pub(super) listened: Vec<Address>,
     pub(super) connected_to: Vec<Address>,
@@ -37,7 +37,7 @@ impl Script {
 }
 
 impl Network {
-    /// The network of one host that a test plays, with nothing connected.
+    /// The network of one host played by a test, with nothing connected.
     pub(super) fn scripted(clock: Rc<Cell<Duration>>, has_network: bool) -> Self {
         let script = Script { has_network, ..Script::default() };
         let mut network = Self::new(clock, 0, Faults::none());
@@ -46,7 +46,7 @@ impl Network {
         network
     }
 
-    /// Has a peer connect to the port that listens on `listening`.
+    /// Connects a peer to the port that listens on `listening`.
     pub(super) fn connect_peer(&mut self, peer: &Address, listening: &Address) -> Option<LinkId> {
         let listener = self.find_listener(HOST, listening)?;
         let id = self.add_link((HOST, peer), (HOST, listening), Fate::Answered);
@@ -56,7 +56,7 @@ impl Network {
         Some(id)
     }
 
-    /// Ends the oldest attempt to connect to `address` that waits.
+    /// Ends the oldest pending attempt to connect to `address`.
     pub(super) fn end_attempt(&mut self, address: &Address, result: Result<(), ErrorKind>) -> Option<LinkId> {
         let waits = |link: &Link| link.client.remote == *address && link.client.stage == Stage::Connecting;
         let id = *self.links.iter().find(|(_, link)| waits(link))?.0;
@@ -67,7 +67,7 @@ impl Network {
         Some(id)
     }
 
-    /// Connects the ends, of which the test has `peer`.
+    /// Connects the ends; the test has `peer`.
     fn open_link(&mut self, id: LinkId, peer: Side) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.end_mut(peer).set_room(ROOM);
@@ -78,7 +78,7 @@ impl Network {
         self.wake(id, peer.other());
     }
 
-    /// Looks at the peer's socket, or takes what it has received: then the program may have room again.
+    /// Accesses the peer's socket, or takes what it has received: then the program may have room again.
     pub(super) fn with_peer<T>(&mut self, id: LinkId, peer: Side, act: impl FnOnce(&mut End) -> T) -> Option<T> {
         let link = self.links.get_mut(&id)?;
         let done = act(link.end_mut(peer));

@@ -1,4 +1,4 @@
-//! One scenario under many seeds.
+//! Running a scenario with many seeds.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,16 +7,16 @@ use crate::panic::catch;
 
 use super::{Faults, Simulation};
 
-/// Runs `scenario` in a calm world with each of `seeds`; what fails comes with the seed and how to repeat it.
+/// Runs `scenario` with each of `seeds` in a calm world. A failure reports its seed and how to repeat it.
 ///
-/// Assert in the scenario, not in callbacks: a reactor survives a panic in a callback, and only the
-/// [log](Simulation::log) tells of it.
+/// Assert in the scenario, not in callbacks: a reactor survives a panic in a callback, and only the [log](Simulation::log) shows
+/// it.
 ///
-/// The environment decides instead of `seeds` if it has `TORSADE_SEED` (this one seed) or `TORSADE_SEEDS` (so many, from
-/// the first of `seeds` on).
+/// The environment overrides `seeds`: `TORSADE_SEED` is the one seed to run, `TORSADE_SEEDS` the number of seeds from the first
+/// of `seeds` on.
 ///
 /// # Panics
-/// When the scenario panics or returns an error, with the seed and one command that repeats it; when there is no seed.
+/// If the scenario panics or returns an error, with the seed and a command that repeats it; or if there is no seed.
 ///
 /// # Examples
 /// ```
@@ -36,10 +36,10 @@ pub fn simulate<T: Outcome>(seeds: Range<u64>, scenario: impl Fn(&Simulation) ->
     simulate_with(&Faults::calm(), seeds, scenario);
 }
 
-/// As [`simulate`], in a world that is as bad as `faults` says.
+/// Like [`simulate`], in a world with these faults.
 ///
 /// # Panics
-/// As [`simulate`].
+/// See [`simulate`].
 #[track_caller]
 pub fn simulate_with<T: Outcome>(faults: &Faults, seeds: Range<u64>, scenario: impl Fn(&Simulation) -> T) {
     run(faults, chosen(seeds, |name| std::env::var(name).ok()), scenario);
@@ -62,7 +62,7 @@ fn run<T: Outcome>(faults: &Faults, seeds: Range<u64>, scenario: impl Fn(&Simula
 
 /// What a scenario returns: nothing, or a `Result` whose error is a failure.
 pub trait Outcome {
-    /// What went wrong.
+    /// The error, if it failed.
     fn problem(self) -> Option<String>;
 }
 
@@ -78,7 +78,7 @@ impl<E: fmt::Display> Outcome for Result<(), E> {
     }
 }
 
-/// The seeds to run: those asked for, unless the environment says otherwise.
+/// The seeds to run: those requested, unless the environment overrides them.
 fn chosen(seeds: Range<u64>, variable: impl Fn(&str) -> Option<String>) -> Range<u64> {
     let number = |name| {
         let text = variable(name)?;

@@ -1,4 +1,4 @@
-//! The simulated world as one host's program sees it.
+//! The simulated world, as one host's program sees it.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -22,15 +22,15 @@ use super::process::{Descriptors, StandardStreams};
 use super::queue::Happening;
 use super::world::World;
 
-/// EMFILE, which no `ErrorKind` stands for.
+/// EMFILE, which has no `ErrorKind`.
 const OUT_OF_DESCRIPTORS: i32 = if cfg!(windows) { 10024 } else { 24 };
 
-/// One host's outside world.
+/// The backend of one host's program.
 pub(super) struct HostBackend {
     world: Rc<World>,
     host: usize,
     waker: Arc<Flag>,
-    /// What its program was started with, if it is a process.
+    /// The streams its program was started with, if it is a process.
     descriptors: Rc<Descriptors>,
 }
 
@@ -124,10 +124,10 @@ impl Backend for HostBackend {
     }
 }
 
-/// Ends a wait; set also by real threads, so that one that calls into a simulated reactor is not lost.
+/// Ends a wait. Real threads set it too, so that their calls into a simulated reactor are not lost.
 pub(super) struct Flag {
     set: AtomicBool,
-    /// Set with each of the world's flags.
+    /// Set together with each flag of the world.
     any: Arc<AtomicBool>,
 }
 
@@ -166,26 +166,26 @@ impl SimulatedStream {
         Self { world: Rc::clone(world), id, side, medium, direction }
     }
 
-    /// Two connected streams without addresses, of the programs of `hosts`: a UNIX socket pair; or, where the first only writes
-    /// or only reads, a pipe. Nothing is lost between them, and each holds as much as its buffers do.
+    /// Two connected streams without addresses, for the programs of `hosts`: a UNIX socket pair or, if the first only writes or
+    /// only reads, a pipe. Nothing is lost between them, and each holds as much as its buffers do.
     pub(super) fn pair(world: &Rc<World>, hosts: [usize; 2], direction: Direction) -> [Self; 2] {
         let id = world.network.borrow_mut().add_pair(hosts, direction);
         [(hosts[0], Side::Client), (hosts[1], Side::Server)].map(|(host, side)| Self::new(world, host, id, side))
     }
 
-    /// Has readiness reported under `token`.
+    /// Makes readiness reported under `token`.
     pub(super) fn watch(&self, token: Token) -> io::Result<()> {
         self.with_end(|end| end.token = Some(token))?;
         self.network().wake(self.id, self.side);
         Ok(())
     }
 
-    /// Writes as a program that waits until everything is taken.
+    /// Writes everything, as a program that blocks.
     pub(super) fn write_all(&self, data: &[u8]) {
         self.network().write_all(self.id, self.side, data);
     }
 
-    /// The socket in the network; it stays there as long as this lives, or until the simulation ends.
+    /// The socket in the network; it exists until this is dropped or the simulation ends.
     fn with_end<T>(&self, look: impl FnOnce(&mut End) -> T) -> io::Result<T> {
         Ok(look(self.network().end(self.id, self.side).ok_or(ErrorKind::NotConnected)?))
     }
@@ -228,7 +228,7 @@ impl Stream for SimulatedStream {
     fn unacknowledged(&self) -> Option<usize> {
         match self.medium {
             Medium::Network => self.with_end(|end| end.unacknowledged()).ok(),
-            // What was written is the peer's.
+            // Written bytes are the peer's at once.
             Medium::Machine => Some(0),
         }
     }
@@ -288,7 +288,7 @@ impl TcpOptions for SimulatedStream {
 }
 
 impl UnixSocket for SimulatedStream {
-    /// Each program is a process of its own, of the superuser.
+    /// Each program is a process of its own, run by the superuser.
     fn peer_credentials(&self) -> io::Result<PeerCredentials> {
         let network = self.network();
         let peer = network.links.get(&self.id).ok_or(ErrorKind::NotConnected)?.end(self.side.other());
@@ -301,7 +301,7 @@ impl UnixSocket for SimulatedStream {
     }
 
     fn set_descriptor_limit(&self, limit: usize) {
-        // There is no end any more only when nothing can come.
+        // The end is missing only if nothing can arrive.
         self.with_end(|end| end.passing.limit = limit).ok();
     }
 

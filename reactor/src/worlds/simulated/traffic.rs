@@ -1,4 +1,4 @@
-//! What travels through the network, and what it does where it arrives.
+//! What is sent through the network, and its effect on arrival.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -10,16 +10,16 @@ use super::local::LOCAL_LATENCY;
 use super::network::Network;
 use super::queue::Happening;
 
-/// Bytes that every segment has beside its data: the headers of IPv4 and TCP.
+/// The overhead of a segment: the headers of IPv4 and TCP.
 const HEADER: usize = 40;
-/// How often a connect asks again.
+/// How often a connect is retried.
 const SYN_RETRIES: u32 = 6;
 /// Segments of one direction arrive at different times, so that each is an edge of its own.
 pub(super) const GAP: Duration = Duration::from_nanos(1);
 
-/// What one step of the network was.
+/// The result of one step of the network.
 pub(super) enum Step {
-    /// Program code to run, which may use the network.
+    /// Program code to call, which may use the network.
     Call(Box<dyn FnOnce()>),
     Done,
     /// Nothing is due now.
@@ -27,7 +27,7 @@ pub(super) enum Step {
 }
 
 impl Network {
-    /// When something happens next by itself.
+    /// When the next event is due.
     pub(super) fn next_time(&mut self) -> Option<Duration> {
         while let Some((time, happening)) = self.queue.first() {
             if !self.is_stale(happening) {
@@ -38,7 +38,7 @@ impl Network {
         None
     }
 
-    /// Lets the first thing that is due happen.
+    /// Performs the first due event.
     pub(super) fn step(&mut self) -> Step {
         let now = self.now();
         if self.next_time().is_none_or(|time| time > now) {
@@ -83,7 +83,7 @@ impl Network {
         }
     }
 
-    /// A connect's request reaches the server, or does not.
+    /// A connect request reaches the server, or not.
     fn syn(&mut self, id: LinkId, attempt: u32) {
         let Some(link) = self.links.get(&id) else { return };
         if link.server.stage != Stage::Connecting {
@@ -92,7 +92,7 @@ impl Network {
         let (host, fate) = (link.server.host, link.fate);
         let listener = self.find_listener(host, &link.server.local);
         let full = listener.and_then(|id| self.listeners.get(&id)).is_some_and(|listener| {
-            // Linux takes one more than it was asked for.
+            // Linux allows one more than requested.
             listener.waiting.len() + listener.half_open > listener.backlog
         });
         if full || fate == Fate::Hanging || self.are_parted(link.client.host, host) {
@@ -111,14 +111,14 @@ impl Network {
             Segment::Reset
         };
         if let Some(link) = self.links.get_mut(&id) {
-            // A process of the host may be what listens.
+            // The listener may belong to a process of the host.
             link.server.host = taken_by;
             link.server.stage = if matches!(answer, Segment::SynAck) { Stage::HalfOpen } else { Stage::Dead };
         }
         self.send(id, Side::Server, answer);
     }
 
-    /// Puts a segment on its way, behind all that the side has sent before.
+    /// Puts a segment in transit, after everything the side has sent before.
     pub(super) fn send(&mut self, id: LinkId, side: Side, segment: Segment) {
         if self.script.is_some() {
             return self.arrive(id, side.other(), segment);
@@ -138,7 +138,7 @@ impl Network {
         if self.rng.chance(self.faults.loss) { latency + self.rng.duration(&self.faults.retransmission) } else { latency }
     }
 
-    /// Sends what is unsent as far as the peer has room, and then the FIN if we write no more.
+    /// Sends what is unsent as far as the peer has room, then the FIN if we write no more.
     pub(super) fn pump(&mut self, id: LinkId, side: Side) {
         while let Some(link) = self.links.get_mut(&id) {
             let window = link.window(side);
@@ -193,7 +193,7 @@ impl Network {
         }
     }
 
-    /// Sends again what partitions held back that are no more.
+    /// Retransmits what was held back by partitions that are now healed.
     pub(super) fn release_stalled(&mut self) {
         let now = self.now();
         let parted = |network: &Self, id: &LinkId| {
@@ -263,7 +263,7 @@ impl Network {
         from.flying = from.flying.saturating_sub(data.len());
         let end = link.end_mut(to);
         if end.released || end.stage == Stage::Dead {
-            // Within one machine the sender was told when it was closed.
+            // Within one machine the sender was told when the end was closed.
             if !self.is_local(id) {
                 self.reset(id, to);
             }
@@ -287,7 +287,7 @@ impl Network {
         self.wake(id, to.other());
     }
 
-    /// Reports room to a writer that found none, if there is.
+    /// Reports room to a writer that found none, if there is some.
     pub(super) fn tell_room(&mut self, id: LinkId, side: Side) {
         let now = self.now();
         let Some(end) = self.end(id, side) else { return };
@@ -297,7 +297,7 @@ impl Network {
         }
     }
 
-    /// Ends the connection from this side without order: the peer sees a reset behind what is on its way.
+    /// Resets the connection from this side: the peer sees the reset after what is in transit.
     pub(super) fn reset(&mut self, id: LinkId, side: Side) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let peer_lives = link.end(side.other()).stage != Stage::Dead;
@@ -314,7 +314,7 @@ impl Network {
         }
     }
 
-    /// The socket is lost to an error that came from outside.
+    /// The socket is lost because of an error from outside.
     pub(super) fn die(&mut self, id: LinkId, side: Side, kind: ErrorKind) {
         let local = self.is_local(id);
         let Some(end) = self.end(id, side) else { return };
@@ -324,13 +324,13 @@ impl Network {
         let kind = match kind {
             kind if local => kind,
             ErrorKind::ConnectionReset if end.stage == Stage::Connecting => ErrorKind::ConnectionRefused,
-            // Linux tells a reset after the peer's FIN in this way.
+            // This is how Linux reports a reset after the peer's FIN.
             ErrorKind::ConnectionReset if end.ended => ErrorKind::BrokenPipe,
             kind => kind,
         };
         let half_open = end.stage == Stage::HalfOpen;
         end.error = Some(kind);
-        // A UNIX socket tells its error even behind the end.
+        // A UNIX socket reports its error even after the end.
         end.ended &= !local;
         end.stage = Stage::Dead;
         end.unsent.clear();
@@ -356,7 +356,7 @@ impl Network {
     pub(super) fn close(&mut self, id: LinkId, side: Side) {
         let Some(end) = self.end(id, side) else { return };
         if std::mem::replace(&mut end.released, true) {
-            // The system has closed it, when the program ended.
+            // The system closed it when the program ended.
             return;
         }
         self.remove_stream(id, side);
@@ -367,7 +367,7 @@ impl Network {
         match end.stage {
             Stage::Connecting | Stage::HalfOpen => end.stage = Stage::Dead,
             Stage::Dead => {}
-            // Unread data would be lost in silence, so the peer is told (RFC 2525, 2.17).
+            // Unread data would be lost silently, so the peer is told (RFC 2525, 2.17).
             Stage::Open if (end.reset_on_close || !end.received.is_empty()) && !end.is_finished() => self.reset(id, side),
             Stage::Open => {
                 end.shut = true;
@@ -378,12 +378,12 @@ impl Network {
                 }
             }
         }
-        // What the peer could not send for want of room here is sent now, and answered with a reset.
+        // What the peer could not send for lack of room is sent now, and answered with a reset.
         self.pump(id, side.other());
         self.forget_if_over(id);
     }
 
-    /// A listening socket is closed: who waits in it is reset.
+    /// A listening socket is closed: connections waiting in it are reset.
     pub(super) fn close_listener(&mut self, id: u64) {
         let Some(listener) = self.listeners.remove(&id) else { return };
         for link in listener.waiting {
@@ -395,7 +395,7 @@ impl Network {
         }
     }
 
-    /// The power of a socket's host fails: it says no more, and what it has sent last does not arrive.
+    /// The power of a socket's host fails: it sends nothing more, and what it sent last does not arrive.
     pub(super) fn vanish(&mut self, id: LinkId, side: Side) {
         let Some(end) = self.end(id, side) else { return };
         end.released = true;
@@ -437,7 +437,7 @@ impl Network {
         if link.medium == Medium::Machine && link.end(side.other()).released {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        // Where a test plays the peer, it alone decides how much can be written.
+        // If a test plays the peer, the test alone decides how much can be written.
         let most = if scripted { link.window(side) } else { usize::MAX };
         let end = link.end_mut(side);
         let mut size = end.room_to_write(now)?.min(data.len()).min(most);
@@ -455,7 +455,7 @@ impl Network {
         self.rearm(id, side, written)
     }
 
-    /// After `WouldBlock` a socket without edges is told of its readiness again.
+    /// After `WouldBlock`, the readiness of a socket without edges is reported again.
     fn rearm(&mut self, id: LinkId, side: Side, result: io::Result<usize>) -> io::Result<usize> {
         let blocked = matches!(&result, Err(error) if error.kind() == ErrorKind::WouldBlock);
         let told = self.end(id, side).and_then(|end| end.told.as_mut());
@@ -470,7 +470,7 @@ impl Network {
         let end = self.end(id, side).ok_or(ErrorKind::NotConnected)?;
         let open = end.stage == Stage::Open && !end.is_finished();
         end.shut |= open;
-        // Linux wakes whoever waits, even if it fails: a shut socket is writable.
+        // Linux wakes waiting programs even if this fails: a shut socket is writable.
         self.wake(id, side);
         if !open {
             return Err(ErrorKind::NotConnected.into());

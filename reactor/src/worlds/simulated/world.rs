@@ -1,4 +1,4 @@
-//! Turns the reactors of all hosts and moves the time.
+//! Runs the reactors of all hosts and advances the time.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -28,14 +28,14 @@ use super::queue::Happening;
 use super::sockets::{Flag, HostBackend, SimulatedStream};
 use super::traffic::Step;
 
-/// Turns that one run may take.
+/// The maximum number of turns of a run.
 const TURN_LIMIT: u64 = 5_000_000;
-/// Turns that may be taken while the time stands still.
+/// The maximum number of turns without time passing.
 const INSTANT_LIMIT: u64 = 100_000;
-/// Simulated time that a wait for a condition may take.
+/// The maximum simulated time to wait for a condition.
 const TIME_LIMIT: Duration = Duration::from_secs(3600);
 
-/// A host's reactor and its name in the log.
+/// A host's reactor, and its name in the log.
 struct Program {
     name: Rc<str>,
     reactor: Reactor,
@@ -52,7 +52,7 @@ pub(super) enum Ended {
     Time,
 }
 
-/// Everything there is in a simulation.
+/// Everything in a simulation.
 pub(super) struct World {
     pub(super) network: RefCell<Network>,
     pub(super) turn_limit: Cell<u64>,
@@ -61,20 +61,20 @@ pub(super) struct World {
     pub(super) logging: Rc<Cell<bool>>,
     clock: Rc<Cell<Duration>>,
     programs: RefCell<Vec<Program>>,
-    /// What processes can be started of, by host and name.
+    /// The programs that can be started as processes, by host and name.
     installed: RefCell<BTreeMap<(usize, OsString), Main>>,
-    /// Programs that are to be started, by their hosts.
+    /// Programs to be started, by host.
     unstarted: RefCell<VecDeque<usize>>,
     running: Cell<bool>,
     ended: Cell<bool>,
-    /// The turns of this run, and of this moment.
+    /// The turns of this run, and those at the current time.
     turns: Cell<u64>,
     turns_now: Cell<u64>,
-    /// Real threads have called.
+    /// Set when real threads have called.
     pub(super) called: Arc<AtomicBool>,
     /// Deadlines of programs, each with its host. Some are out of date: see `next_deadline`.
     calendar: RefCell<BinaryHeap<Reverse<(Duration, usize)>>>,
-    /// Kept for its memory.
+    /// Kept for its allocation.
     runnable: RefCell<Vec<usize>>,
 }
 
@@ -85,7 +85,7 @@ impl World {
         Self::with_network(clock, network)
     }
 
-    /// A world of one host, of which a test moves the time and plays the rest.
+    /// A world of one host, whose time and peers a test controls.
     pub(super) fn scripted(has_network: bool) -> Rc<Self> {
         let clock = Rc::new(Cell::new(Duration::ZERO));
         let network = Network::scripted(Rc::clone(&clock), has_network);
@@ -117,7 +117,7 @@ impl World {
         self.clock.get()
     }
 
-    /// Nothing waits on this host, and nothing is due.
+    /// Returns whether nothing is queued on this host, and nothing is due.
     pub(super) fn is_quiet(&self, host: usize) -> bool {
         let mut network = self.network.borrow_mut();
         !network.has_ready(host) && network.next_time().is_none_or(|time| time > self.now())
@@ -127,7 +127,7 @@ impl World {
         self.network.borrow().script.is_some()
     }
 
-    /// The place and reactor of the host with this address, which is made if there is none.
+    /// The place and reactor of the host with this address; made if it does not exist.
     pub(super) fn host(self: &Rc<Self>, ip: IpAddr) -> (usize, Reactor) {
         assert!(!self.ended.get(), "the simulation has ended: keep the value that Simulation::new returned");
         let known = self.network.borrow().find_host(ip);
@@ -139,14 +139,14 @@ impl World {
         (place, self.install(place, name, Rc::default()))
     }
 
-    /// Puts a new program at a new place.
+    /// Installs a new program at a new place.
     fn install(self: &Rc<Self>, place: usize, name: Rc<str>, descriptors: Rc<Descriptors>) -> Reactor {
         let reactor = self.new_program(place, &name, Rc::clone(&descriptors));
         self.programs.borrow_mut().push(Program { name, reactor: reactor.clone(), descriptors, planned: None });
         reactor
     }
 
-    /// Adds a program that does nothing to the host of the one at `place`, and says what its own place is.
+    /// Adds a program that does nothing to the host of `place`, and returns its place.
     pub(super) fn add_idle_program(self: &Rc<Self>, place: usize, name: &str) -> usize {
         let machine = self.network.borrow().machine(place);
         let own = self.network.borrow_mut().add_place(machine);
@@ -159,11 +159,11 @@ impl World {
         let descriptors = self.programs.borrow().get(place).map(|program| Rc::clone(&program.descriptors));
         let Some(descriptors) = descriptors else { return };
         let before = [(0, input), (1, output)].map(|(number, stream)| descriptors.borrow_mut().insert(number, Rc::new(stream)));
-        // Outside the borrow of the network: it closes what it replaces.
+        // Outside the borrow of the network, because it closes what it replaces.
         drop(before);
     }
 
-    /// Sends a program a signal, which has its default action if the program does not take it.
+    /// Sends a program a signal, with its default action if the program does not handle it.
     pub(super) fn signal(self: &Rc<Self>, place: usize, signal: ProcessSignal) {
         let known = Signal::ALL.into_iter().find(|known| ProcessSignal::from(*known) == signal);
         if known.is_some_and(|known| self.network.borrow_mut().signal(place, known)) {
@@ -186,7 +186,7 @@ impl World {
         reactor
     }
 
-    /// Ends a host's program as from outside, so that none of its callbacks is called: at once, or after its present turn.
+    /// Ends a host's program from outside, so that none of its callbacks is called: at once, or after its current turn.
     pub(super) fn end_program(self: &Rc<Self>, host: usize, ending: Ending) {
         let Some(reactor) = self.reactor(host) else { return };
         if reactor.is_in_turn() {
@@ -203,7 +203,7 @@ impl World {
         if !reactor.has_stopped() {
             reactor.observe(|| ending.event());
         }
-        // First, so that what is dropped by the program does not reach its peers.
+        // First, so that what the program drops does not reach its peers.
         self.network.borrow_mut().end_program(host, off);
         self.network.borrow_mut().note_end(host, ending.as_process_end());
         reactor.discard();
@@ -215,13 +215,13 @@ impl World {
         drop(replaced);
     }
 
-    /// The program of this name on the host of the one at `place`.
+    /// The program with this name on the host of `place`.
     pub(super) fn program_named(&self, place: usize, name: &OsStr) -> Option<Main> {
         let machine = self.network.borrow().machine(place);
         self.installed.borrow().get(&(machine, name.to_owned())).cloned()
     }
 
-    /// Has the process at this place, which is the latest, begin in the next round.
+    /// Starts the process at this place, which is the latest, in the next round.
     pub(super) fn begin_process(self: &Rc<Self>, place: usize, command: &Command, descriptors: Descriptors, main: Main) {
         let descriptors = Rc::new(descriptors);
         let host = self.name(self.network.borrow().machine(place));
@@ -242,7 +242,7 @@ impl World {
         self.network.borrow_mut().stir(place);
     }
 
-    /// A program has stopped its reactor, and has ended by that.
+    /// A program ends because it has stopped its reactor.
     fn note_stop(&self, place: usize, reactor: &Reactor) {
         if reactor.has_stopped() && !self.network.borrow().has_ended(place) {
             let mut network = self.network.borrow_mut();
@@ -251,7 +251,7 @@ impl World {
         }
     }
 
-    /// Begins a host's next program.
+    /// Starts a host's next program.
     pub(super) fn restart(self: &Rc<Self>, host: usize) -> Reactor {
         assert!(!self.ended.get(), "the simulation has ended: keep the value that Simulation::new returned");
         let ended = self.reactor(host).is_some_and(|reactor| reactor.has_stopped());
@@ -264,12 +264,12 @@ impl World {
             self.programs.borrow_mut().get_mut(host).map(|program| {
                 std::mem::replace(program, Program { name, reactor: reactor.clone(), descriptors, planned: None })
             });
-        // Outside the borrow: it may be the last to hold what the program had.
+        // Outside the borrow, because it may be the last owner of what the program had.
         drop(former);
         reactor
     }
 
-    /// Runs until `done`, or to the time `until`, or until nothing is left to happen.
+    /// Runs until `done` returns true, until the time `until`, or until nothing is left to happen.
     pub(super) fn run(&self, until: Option<Duration>, mut done: impl FnMut() -> bool) -> Result<Ended, SimulationError> {
         let _running = self.begin()?;
         loop {
@@ -291,7 +291,7 @@ impl World {
         }
     }
 
-    /// Waits on behalf of one reactor that runs by itself: the rest of the world goes on until it has something to do.
+    /// Waits for one reactor that is run by itself: the rest of the world continues until that reactor has something to do.
     pub(super) fn advance_for(&self, host: usize, timeout: Option<Duration>, woken: &Flag) -> io::Result<()> {
         let _running = self.begin().map_err(io::Error::other)?;
         let until = timeout.map(|timeout| self.now().saturating_add(timeout));
@@ -312,12 +312,12 @@ impl World {
         }
         self.turns.set(0);
         self.turns_now.set(0);
-        // Whatever was done between runs.
+        // For anything done between runs.
         self.network.borrow_mut().stir_all();
         Ok(Running(self))
     }
 
-    /// Moves the time forward.
+    /// Advances the time.
     pub(super) fn jump(&self, to: Duration) {
         if to > self.now() {
             self.clock.set(to);
@@ -335,13 +335,13 @@ impl World {
         Ok(())
     }
 
-    /// Lets happen what is due, then gives every host that has something to do one turn; whether there was anything.
+    /// Performs what is due, then makes one turn on every host that has something to do. Returns whether there was anything.
     fn round(&self, but: Option<usize>) -> Result<bool, SimulationError> {
         self.start_programs(but)?;
         let happened = self.let_happen();
         let mut runnable = self.runnable.take();
         self.find_runnable(but, &mut runnable);
-        // Which host comes first is chance too.
+        // Which host comes first is random too.
         let first = self.network.borrow_mut().rng.below(runnable.len() as u64);
         runnable.rotate_left(usize::try_from(first).unwrap_or(0));
         let mut turns = 0;
@@ -373,7 +373,7 @@ impl World {
         }
     }
 
-    /// Starts the reactors that were made since the last round; each is started once.
+    /// Starts the reactors made since the last round; each is started once.
     fn start_programs(&self, but: Option<usize>) -> Result<(), SimulationError> {
         loop {
             let next = self.unstarted.borrow_mut().pop_front();
@@ -391,7 +391,7 @@ impl World {
         running.is_some_and(|program| program.reactor.wants_turn() || self.network.borrow().has_ready(host))
     }
 
-    /// Looks at the hosts that may have something to do, and puts the deadlines of those that have not into the calendar.
+    /// Checks the hosts that may have something to do, and puts the deadlines of the idle ones into the calendar.
     fn find_runnable(&self, but: Option<usize>, runnable: &mut Vec<usize>) {
         if self.called.swap(false, Ordering::AcqRel) {
             self.network.borrow_mut().stir_all();
@@ -433,13 +433,13 @@ impl World {
         }
     }
 
-    /// When something happens next: in the network, or in a program by itself.
+    /// When the next event is due, in the network or in a program.
     fn next_time(&self) -> Option<Duration> {
         let network = self.network.borrow_mut().next_time();
         [self.next_deadline(), network].into_iter().flatten().min()
     }
 
-    /// The first deadline in the calendar that still is one.
+    /// The first deadline in the calendar that is still valid.
     fn next_deadline(&self) -> Option<Duration> {
         loop {
             let (deadline, host) = self.first_planned()?;
@@ -460,7 +460,7 @@ impl World {
         self.programs.borrow().get(host).map_or_else(String::new, |program| program.name.to_string())
     }
 
-    /// What is going on, for the message of a run that does not come to its end.
+    /// The current state, for the report of a run that does not end.
     pub(super) fn report(&self) -> String {
         let mut text = format!("at {:?}:", self.now());
         for program in &*self.programs.borrow() {
@@ -480,7 +480,7 @@ impl World {
         text
     }
 
-    /// Ends all programs and lets go of everything that may hold this world.
+    /// Ends all programs and drops everything that may hold this world.
     pub(super) fn end(&self) {
         self.logging.set(false);
         self.ended.set(true);
@@ -489,12 +489,12 @@ impl World {
         }
         self.installed.take().into_values().for_each(|main| drop_quietly("a program", main));
         let left = self.network.borrow_mut().queue.clear();
-        // Outside the borrow: what a job holds may use the network when it is dropped.
+        // Outside the borrow, because what a job holds may use the network when dropped.
         drop(left);
     }
 }
 
-/// Marks the world as running while it lives.
+/// Marks the world as running until dropped.
 struct Running<'a>(&'a World);
 
 impl Drop for Running<'_> {
