@@ -1,4 +1,4 @@
-//! HTTP requests on connections that are kept.
+//! An HTTP client with persistent connections.
 
 mod connection;
 mod error;
@@ -34,31 +34,31 @@ use outgoing_body::OutgoingBody;
 use pool::Pool;
 use settings::Settings;
 
-/// An HTTP client, whose connections are kept for further requests; a cheap handle.
+/// An HTTP client that keeps connections open for further requests; a cheap handle.
 ///
-/// `http://` is spoken over TCP, `https://` (with the feature `tls`) over TLS, where the server chooses HTTP/2 or HTTP/1.1. A
-/// connection of HTTP/1.1 serves one request at a time, and a host has at most six, or as many as the client is
-/// [told](ClientBuilder::connections_per_host): further requests wait, and have their turn in the order in which they came. A
-/// connection of HTTP/2 serves all requests to its host. Connections that rest, of which HTTP/1.1 may have 100 to all hosts, are
-/// closed after 25 s, when the reactor stops, and when the last handle of the client is gone.
+/// `http://` uses TCP and `https://` (with the feature `tls`) TLS, where the server chooses between HTTP/2 and HTTP/1.1. An
+/// HTTP/1.1 connection serves one request at a time, and a host has at most six of them, or as many as
+/// [set](ClientBuilder::connections_per_host); further requests wait in order. An HTTP/2 connection serves all requests to its
+/// host. Idle connections (for HTTP/1.1, at most 100 over all hosts) are closed after 25 s, when the reactor stops, and when the
+/// last handle of the client is dropped.
 ///
-/// *Bounds*: nothing is received that nobody reads, so a body costs the same memory however long it is. The head of a response is
+/// *Limits*: a body is received only as it is read, so it takes the same memory however long it is. The head of a response is
 /// limited to about 400 kB and 100 fields, in HTTP/2 to 16 kB.
 ///
-/// *Deadlines*: a request that is having its turn fails when nothing has come from the server, and nothing of the request's body
-/// was taken by it, for [60 s](ClientBuilder::timeout). A connection has to be made within 30 s. There is no limit for the
-/// whole: a task can be [cancelled](torsade::Task::cancel), and a Deferred has [`add_timeout`](torsade::Deferred::add_timeout).
+/// *Timeouts*: an active request fails when the server has sent nothing, and taken nothing of the request's body, for [60
+/// s](ClientBuilder::timeout). Connecting may take 30 s. There is no limit for the whole request: a task can be
+/// [cancelled](torsade::Task::cancel), and a Deferred has [`add_timeout`](torsade::Deferred::add_timeout).
 ///
-/// *Cancelling*: a request whose future is dropped ends, its connection with it, or in HTTP/2 its stream.
+/// *Cancelling*: dropping a request's future ends the request and its connection, or in HTTP/2 its stream.
 ///
-/// *Trying again*: a server may close a connection that rests while a request is on its way to it. Such a request is sent once
-/// more, on a new connection, if nothing of it was sent before, or if it has no body and its method is idempotent
-/// (RFC 9110, 9.2.2). Nothing else is tried again.
+/// *Retries*: a server may close an idle connection while a request is on its way. Such a request is sent once more, on a new
+/// connection, if nothing of it had been sent, or if it has no body and its method is idempotent (RFC 9110, 9.2.2). Nothing else
+/// is retried.
 ///
-/// It follows no redirects, keeps no cookies and decodes no content.
+/// It does not follow redirects, keep cookies or decode content.
 ///
-/// It stays of use on its reactor's thread only; elsewhere it panics. That it is `Send`, as its futures and bodies are, is for
-/// those who ask for that, such as axum's handlers.
+/// It can be used only on its reactor's thread; elsewhere it panics. It is `Send`, as are its futures and bodies, for code that
+/// requires that, such as axum's handlers.
 ///
 /// # Examples
 /// ```
@@ -94,13 +94,13 @@ use settings::Settings;
 pub struct Client(SendWrapper<Rc<Pool>>);
 
 impl Client {
-    /// A client on `reactor`, with the defaults.
+    /// A client on `reactor` with default options.
     #[must_use]
     pub fn new(reactor: &Reactor) -> Self {
         Self::builder(reactor).build()
     }
 
-    /// Begins a client with options.
+    /// A builder for a client with options.
     ///
     /// # Examples
     /// A service on a UNIX socket:
@@ -122,13 +122,13 @@ impl Client {
         ClientBuilder(Settings::new(TorsadeTimer::new(reactor)))
     }
 
-    /// Sends a request, and gives its response as soon as the head of it is here.
+    /// Sends a request. Resolves to its response once the response's head has arrived.
     ///
-    /// The URI has to be whole: its scheme and host say where to connect to, and the `Host` header is made of it unless there is
-    /// one. The body may be of any type: `http_body_util` has `Full`, `Empty` and `StreamBody`.
+    /// The URI has to be complete: its scheme and host determine where to connect, and set the `Host` header unless there is one.
+    /// The body may be of any type: `http_body_util` has `Full`, `Empty` and `StreamBody`.
     ///
     /// # Errors
-    /// A [`ClientError`]; a response of any status is none.
+    /// A [`ClientError`]. A response is not an error, whatever its status.
     pub fn request<B>(&self, request: Request<B>) -> ResponseFuture
     where
         B: Body + 'static,
@@ -137,10 +137,10 @@ impl Client {
         ResponseFuture::new(Rc::clone(&self.0).request(request.map(OutgoingBody::new)))
     }
 
-    /// Sends a GET request without a body and with no header but `Host`; in all else it is [`request`](Self::request).
+    /// Sends a GET request without a body and with only a `Host` header; otherwise like [`request`](Self::request).
     ///
     /// # Errors
-    /// As [`request`](Self::request); also if `uri` is text that is no URI.
+    /// See [`request`](Self::request); also if `uri` is text that is not a URI.
     pub fn get<U>(&self, uri: U) -> ResponseFuture
     where
         U: TryInto<Uri>,
@@ -153,15 +153,16 @@ impl Client {
         })
     }
 
-    /// Sends a request after whose response the connection may be another protocol's, and gives it with the response if it is.
+    /// Sends a request that may switch the connection to another protocol. Resolves to the response, and to the connection if it
+    /// was switched.
     ///
-    /// So it is after `101 Switching Protocols`, the answer to a request with `Connection: upgrade` and `Upgrade` headers, and after any
-    /// success of CONNECT, whose URI is the host and port at the end of the tunnel: the [`connector`](ClientBuilder::connector) says
-    /// where the proxy is. Everything that the server has sent behind its response is in the connection. With any other response there
-    /// is none. It is always spoken in HTTP/1.1.
+    /// The connection is switched after `101 Switching Protocols`, the response to a request with `Connection: upgrade` and
+    /// `Upgrade` headers, and after any successful response to CONNECT, whose URI is the host and port at the end of the tunnel;
+    /// the [`connector`](ClientBuilder::connector) determines the proxy. The connection includes everything the server sent after
+    /// its response. With any other response there is no connection. Always uses HTTP/1.1.
     ///
     /// # Errors
-    /// As [`request`](Self::request).
+    /// See [`request`](Self::request).
     ///
     /// # Examples
     /// A tunnel through a proxy:
@@ -194,7 +195,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A response that is on its way. Dropped, it ends its request.
+/// A pending response. Dropping it ends the request.
 #[must_use = "nothing is sent unless it is awaited"]
 pub struct ResponseFuture<T = Response<ResponseBody>>(SendWrapper<Pin<Box<Sending<T>>>>);
 
@@ -224,18 +225,19 @@ impl<T> fmt::Debug for ResponseFuture<T> {
 pub struct ClientBuilder(Settings);
 
 impl ClientBuilder {
-    /// Sets for how long nothing may come, and nothing be taken, before a request fails; 60 s unless set.
+    /// Sets how long a request may make no progress, with nothing received and nothing taken, before it fails; default 60 s.
     ///
-    /// It counts from the request's turn to the end of its response, and only while the response's body is being waited for.
+    /// The time runs from when the request becomes active to the end of its response, and only while the response's body is being
+    /// awaited.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.0.timeout = timeout;
         self
     }
 
-    /// Sets how many connections of HTTP/1.1 a host may have; 6 unless set, and 0 is taken as 1.
+    /// Sets how many HTTP/1.1 connections a host may have; default 6. 0 counts as 1.
     ///
-    /// Those that were switched to another protocol do not count.
+    /// Connections that were switched to another protocol do not count.
     #[must_use]
     #[doc(alias = "maxPersistentPerHost")]
     pub const fn connections_per_host(mut self, most: usize) -> Self {
@@ -243,7 +245,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long a connection may rest before it is closed; 25 s unless set, since many servers wait for 30 s or more.
+    /// Sets how long a connection may be idle before it is closed; default 25 s, because many servers wait 30 s or more.
     #[must_use]
     #[doc(alias = "cachedConnectionTimeout")]
     pub const fn idle_timeout(mut self, timeout: Duration) -> Self {
@@ -251,26 +253,26 @@ impl ClientBuilder {
         self
     }
 
-    /// Has `connector` give the endpoint for a host and port, such as `example.org:80`; unless set it is that TCP port.
+    /// Sets a function that returns the endpoint for a host and port, such as `example.org:80`. Default: that TCP port.
     ///
-    /// So it reaches a UNIX socket, a simulated host, or a forwarder. TLS is still spoken, and for the host in the URI, if the URI
-    /// says `https`. The endpoint's `timeout` is how long connecting may take.
+    /// This allows for UNIX sockets, simulated hosts and forwarders. If the URI's scheme is `https`, TLS is still used, for the
+    /// host in the URI. The endpoint's `timeout` limits connecting.
     #[must_use]
     pub fn connector<E: IntoEndpoint<ClientEndpoint>>(mut self, connector: impl Fn(&str) -> E + 'static) -> Self {
         self.0.connector = Some(Rc::new(move |authority| connector(authority).into_endpoint()));
         self
     }
 
-    /// Speaks HTTP/2 to servers of `http://` URIs, which have to know it (RFC 9113, 3.3). With TLS the server says which it speaks.
+    /// Uses HTTP/2 for `http://` URIs, whose servers have to support it (RFC 9113, 3.3). With TLS the server chooses.
     #[must_use]
     pub const fn http2_prior_knowledge(mut self) -> Self {
         self.0.http2_only = true;
         self
     }
 
-    /// Sets how TLS is spoken; with the system's roots unless set.
+    /// Sets the TLS configuration; default with the system's roots.
     ///
-    /// Its application protocols are replaced by those that the client speaks.
+    /// Its application protocols are replaced by those that the client supports.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, config: &TlsClientConfig) -> Self {
@@ -278,7 +280,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Makes the client. It connects when something is requested.
+    /// Makes the client, which connects on the first request.
     #[must_use]
     pub fn build(self) -> Client {
         Client(SendWrapper::new(Pool::new(self.0)))

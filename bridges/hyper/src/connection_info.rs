@@ -1,12 +1,12 @@
-//! Which connection a request came on.
+//! The connection of a request.
 
 use std::sync::Arc;
 
 use torsade::{Address, TlsInfo, Transport};
 
-/// The connection that a request came on, by its [body](crate::RequestBody::connection).
+/// The connection that a request came on, as returned by its [body](crate::RequestBody::connection).
 ///
-/// Values, which can be kept and sent to other threads; a cheap clone.
+/// It contains values only, which can be kept and sent to other threads; cheap to clone.
 ///
 /// # Examples
 /// ```
@@ -38,19 +38,19 @@ impl ConnectionInfo {
         Self(Arc::new(Values { peer: transport.peer(), host: transport.host(), tls: transport.tls_info() }))
     }
 
-    /// The address of the client; behind a proxy that says it by a PROXY header, still the client's.
+    /// The client's address; behind a proxy that sends a PROXY header, still the client's.
     #[must_use]
     pub fn peer(&self) -> &Address {
         &self.0.peer
     }
 
-    /// Our own address.
+    /// The local address.
     #[must_use]
     pub fn host(&self) -> &Address {
         &self.0.host
     }
 
-    /// What the TLS handshake agreed on, the client's certificates among it; none without TLS.
+    /// The result of the TLS handshake, including the client's certificates; `None` without TLS.
     #[must_use]
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.0.tls.as_ref()

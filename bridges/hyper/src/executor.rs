@@ -5,12 +5,12 @@ use std::future::Future;
 use hyper::rt::Executor;
 use torsade::Reactor;
 
-/// Runs hyper's tasks on a reactor: HTTP/2 has one for each request.
+/// Runs hyper's tasks on a reactor; HTTP/2 has one per request.
 #[derive(Debug, Clone)]
 pub struct TorsadeExecutor(Reactor);
 
 impl TorsadeExecutor {
-    /// Runs them on `reactor`.
+    /// An executor on `reactor`.
     #[must_use]
     pub fn new(reactor: &Reactor) -> Self {
         Self(reactor.clone())

@@ -1,4 +1,4 @@
-//! hyper's reads and writes on a connection.
+//! hyper's I/O traits on a connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,11 +7,11 @@ use std::task::{Context, Poll, ready};
 use futures_io::{AsyncBufRead, AsyncWrite};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-/// A connection as hyper reads and writes it: an [`AsyncConnection`](torsade::AsyncConnection), or anything that is buffered
-/// input and output of `futures-io`.
+/// A connection with hyper's I/O traits: an [`AsyncConnection`](torsade::AsyncConnection), or any other buffered stream with the
+/// traits of `futures-io`.
 ///
 /// # Examples
-/// hyper's own server of one connection:
+/// hyper's own server for one connection:
 /// ```
 /// use std::convert::Infallible;
 ///
@@ -36,7 +36,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 pub struct TorsadeIo<T>(T);
 
 impl<T> TorsadeIo<T> {
-    /// Lets hyper read and write `connection`.
+    /// Wraps a connection.
     pub const fn new(connection: T) -> Self {
         Self(connection)
     }
@@ -46,7 +46,7 @@ impl<T> TorsadeIo<T> {
         &self.0
     }
 
-    /// Gives the connection back.
+    /// Unwraps the connection.
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -54,7 +54,7 @@ impl<T> TorsadeIo<T> {
 
 impl<T: AsyncBufRead + Unpin> Read for TorsadeIo<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        // Copied from where it is, since a buffer that is not initialised cannot be lent to `AsyncRead`.
+        // Copied from where it is, because an uninitialized buffer cannot be passed to `AsyncRead`.
         let unread = ready!(Pin::new(&mut self.0).poll_fill_buf(context))?;
         let count = unread.len().min(buffer.remaining());
         buffer.put_slice(&unread[..count]);

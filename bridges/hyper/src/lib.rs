@@ -1,8 +1,8 @@
-//! [hyper](https://hyper.rs) on Torsade's loop: HTTP/1.1 and HTTP/2, servers and clients, on any connection of a
+//! [hyper](https://hyper.rs) on Torsade's event loop: HTTP/1.1 and HTTP/2, servers and clients, on any connection of a
 //! [`Reactor`](torsade::Reactor), with TLS, compression and simulated networks, and without another runtime.
 //!
-//! [`HttpServer`] answers requests and [`Client`] makes them; [`TowerService`] makes axum's routers and other services of tower
-//! hyper's. Three types carry hyper's own runtime traits, and whatever is built on these runs with them:
+//! [`HttpServer`] answers requests and [`Client`] makes them. [`TowerService`] adapts axum's routers and other tower services.
+//! Three types implement hyper's runtime traits, for everything that is built on these:
 //!
 //! | type | hyper's trait |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The body of a request, as a service gets it.
+//! The body of a request.
 
 use std::error::Error;
 use std::fmt;
@@ -12,21 +12,21 @@ use hyper::rt::{Sleep, Timer};
 
 use crate::{ConnectionInfo, TorsadeTimer};
 
-/// The body of a request that [`HttpServer`](crate::HttpServer) gives to its service, as a stream of pieces.
+/// The body of a request that [`HttpServer`](crate::HttpServer) passes to its service, as a stream of pieces.
 ///
-/// A piece that does not come within the server's [`timeout`](crate::HttpServer::timeout) of being waited for ends the body with
-/// an error. How long a body may be is for the service to say, for instance by `http_body_util::Limited`.
+/// If an awaited piece does not arrive within the server's [`timeout`](crate::HttpServer::timeout), the body ends with an error.
+/// The service has to limit the length of a body itself, for example with `http_body_util::Limited`.
 ///
-/// It is `Send`, as axum wants it, and of use on its reactor's thread only: elsewhere it panics.
+/// It is `Send`, as axum requires, but can be used only on its reactor's thread: elsewhere it panics.
 pub struct RequestBody {
     incoming: Incoming,
     common: Arc<CommonOfBodies>,
-    /// The deadline of the piece that is waited for.
+    /// The deadline of the awaited piece.
     deadline: Option<Pin<Box<dyn Sleep>>>,
     timed_out: bool,
 }
 
-/// What the bodies of all requests of one connection have in common.
+/// What the bodies of all requests of a connection share.
 pub(crate) struct CommonOfBodies {
     pub(crate) connection: ConnectionInfo,
     pub(crate) timer: TorsadeTimer,
@@ -82,13 +82,13 @@ impl fmt::Debug for RequestBody {
     }
 }
 
-/// Why the rest of a request's body does not come.
+/// Why a request's body is incomplete.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RequestBodyError {
-    /// The connection was lost in it, it was cancelled, or it was no proper HTTP.
+    /// The connection was lost, the request was cancelled, or it was not valid HTTP.
     Connection(hyper::Error),
-    /// The peer sent nothing of it within the server's [`timeout`](crate::HttpServer::timeout).
+    /// The peer sent nothing of the body within the server's [`timeout`](crate::HttpServer::timeout).
     TimedOut,
 }
 

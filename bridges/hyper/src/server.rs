@@ -1,4 +1,4 @@
-//! HTTP on the connections of a port.
+//! An HTTP server on the connections of a port.
 
 mod connection_service;
 mod connections;
@@ -25,27 +25,27 @@ use serving::Serving;
 
 /// Serves HTTP/1.1 and HTTP/2 on the connections of a port.
 ///
-/// Which of the two a client speaks is agreed on in the TLS handshake, if the endpoint's configuration has `h2` and `http/1.1`
-/// as its application protocols; else, and without TLS, HTTP/2 is known by its first bytes ("prior knowledge"). The service
-/// finds out whose connection a request came on by its body's [`connection`](RequestBody::connection), and can take the connection
-/// over by [`upgrade::on`](crate::upgrade::on).
+/// The version is negotiated in the TLS handshake if the endpoint's configuration has `h2` and `http/1.1` as application
+/// protocols. Otherwise, and without TLS, HTTP/2 is detected by its first bytes ("prior knowledge"). The service gets a request's
+/// connection from the body's [`connection`](RequestBody::connection), and can take the connection over with
+/// [`upgrade::on`](crate::upgrade::on).
 ///
-/// *Ends*: when the reactor stops, the port does, requests that have come are answered, within the reactor's stop timeout, and
-/// the connections close. If only the port is stopped, they stay. A service that fails or panics costs its own connection in
-/// HTTP/1.1, its own stream in HTTP/2; the log says so with the peer's address, as it does if a peer breaks the protocol. That
-/// a client goes away is logged at `Debug`; what is being done for it is dropped.
+/// *Stopping*: when the reactor stops, the port closes, requests that have arrived are answered within the reactor's stop
+/// timeout, and the connections close. If only the port is stopped, connections stay open. An error or panic of the service ends
+/// its connection in HTTP/1.1 and its stream in HTTP/2, and is logged with the peer's address, as are protocol violations of a
+/// peer. A client that goes away is logged at `Debug`, and the work for it is dropped.
 ///
 /// # Limits
 /// | what | default |
 /// |---|---|
 /// | connections; more wait to be accepted | 4,096, [`max_connections`](Self::max_connections) |
-/// | silence of a client that owes something: a head (or the next one, on an idle connection), the next piece of a body, taking what it is sent | 30 s, [`timeout`](Self::timeout) |
+/// | silence of a client whose turn it is: to send a head (or the next one, on an idle connection) or the next piece of a body, or to take output | 30 s, [`timeout`](Self::timeout) |
 /// | the head of a request | 16 KiB, and 100 headers in HTTP/1.1 |
-/// | what is buffered of a connection, beside the service's own bodies | 64 KiB each way here, and as much in the connection |
-/// | requests of one HTTP/2 connection that are answered at a time; what is buffered of each answer | 128; 64 KiB |
-/// | bodies of one HTTP/2 connection that the service has not read, all together | 1 MiB |
+/// | buffered bytes per connection, besides the service's own bodies | 64 KiB each way here, and as much in the connection |
+/// | requests of one HTTP/2 connection answered concurrently; buffered bytes of each answer | 128; 64 KiB |
+/// | unread bodies of one HTTP/2 connection, in total | 1 MiB |
 ///
-/// Not bounded are the length of a request's body and how long a service takes: that is for the service to say.
+/// The length of a request's body and the time a service takes are not limited: that is up to the service.
 ///
 /// # Examples
 /// ```
@@ -78,35 +78,35 @@ pub struct HttpServer<S> {
 }
 
 impl<S> HttpServer<S> {
-    /// Serves `service`, of which each connection gets a clone.
+    /// Makes a server for `service`; each connection gets a clone.
     pub const fn new(service: S) -> Self {
         Self { service, max_connections: 4096, timeout: Duration::from_secs(30), date: true }
     }
 
-    /// Sets how many connections of a port there may be at a time, those that were upgraded included; 4,096 unless set.
+    /// Sets how many connections a port may have at a time, including upgraded ones; default 4,096.
     ///
-    /// More wait to be accepted, 64 of them here and others in the system's queue; none is refused.
+    /// Further ones wait to be accepted, 64 of them here and others in the system's queue; none is refused.
     #[must_use]
     pub const fn max_connections(mut self, most: usize) -> Self {
         self.max_connections = most;
         self
     }
 
-    /// Sets how long a client may be silent when it is its turn; 30 s unless set.
+    /// Sets how long a client may be silent when it is its turn; default 30 s.
     ///
-    /// It ends a connection that does not bring a request's whole head, or none; a request's [body](RequestBody) of which
-    /// nothing comes while the service waits for it; a connection whose client takes nothing of what it is sent; and an HTTP/2
-    /// connection that does not answer pings. What is noticed by looking now and then takes up to two thirds of it
-    /// longer. How long the service takes is not limited by it.
+    /// The timeout ends a connection that does not bring a complete request head; a request's [body](RequestBody) of which
+    /// nothing arrives while the service waits for it; a connection whose client takes none of its output; and an HTTP/2
+    /// connection that does not answer pings. What is checked periodically may be noticed up to two thirds of the timeout late.
+    /// The time the service takes is not limited by this.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Says whether answers that have no `date` header get one, with the system's time; they do unless set.
+    /// Sets whether answers without a `date` header get one, with the system's time; default true.
     ///
-    /// In a simulated network, where two runs are to be the same, they must not.
+    /// Turn it off in a simulated network where two runs should be identical.
     #[must_use]
     pub const fn auto_date_header(mut self, on: bool) -> Self {
         self.date = on;
@@ -126,7 +126,7 @@ where
     /// Listens on `endpoint`.
     ///
     /// # Errors
-    /// As [`listen`](torsade::ReactorEndpoints::listen).
+    /// See [`listen`](torsade::ReactorEndpoints::listen).
     pub fn listen<E: IntoEndpoint<ServerEndpoint>>(self, reactor: &Reactor, endpoint: E) -> Result<Port, ListenError> {
         let incoming = reactor.listen_async(endpoint)?;
         let port = incoming.port().clone();

@@ -1,4 +1,4 @@
-//! hyper's deadlines on the loop.
+//! hyper's timers on the loop.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,14 +12,14 @@ use hyper::rt::{self, Timer};
 use send_wrapper::SendWrapper;
 use torsade::{DelayedCall, Reactor};
 
-/// The time of a reactor as hyper's: its deadlines are timers of the loop, in simulated time as well.
+/// hyper's clock and timers on a reactor: deadlines are timers of the loop, also in simulated time.
 ///
-/// hyper wants timers that may be sent to other threads. This one may be and stays of use on its reactor's thread only, where
-/// the connections are as well: elsewhere it panics.
+/// hyper requires timers that are `Send`. This one is, but can be used only on its reactor's thread, where the connections are:
+/// elsewhere it panics.
 #[derive(Clone)]
 pub struct TorsadeTimer {
     reactor: SendWrapper<Reactor>,
-    /// When the reactor's time was zero.
+    /// The instant at which the reactor's time was zero.
     zero: Instant,
 }
 
@@ -69,8 +69,8 @@ struct Sleeping {
     reactor: Reactor,
     deadline: Duration,
     waker: Rc<RefCell<Option<Waker>>>,
-    /// Wakes at a deadline that is or was ours, and not after ours. A deadline that is moved on, as hyper does for every request,
-    /// leaves it as it is: it is made anew when it has woken too early.
+    /// Wakes at or before our deadline. Postponing the deadline, as hyper does for every request, leaves the call as it is: it is
+    /// rescheduled if it has woken too early.
     call: Option<(Duration, DelayedCall)>,
 }
 
@@ -111,7 +111,7 @@ impl Future for Sleep {
 impl Sleeping {
     fn cancel(&mut self) {
         if let Some((_, call)) = self.call.take() {
-            // An error says that it was called.
+            // On an error it was already called.
             call.cancel().ok();
         }
     }

@@ -1,4 +1,4 @@
-//! tower's services as hyper's.
+//! Tower services for hyper.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -8,11 +8,11 @@ use hyper::service::Service;
 
 use crate::RequestBody;
 
-/// A service of tower, such as axum's router, as the service of an [`HttpServer`](crate::HttpServer).
+/// Adapts a tower service, such as axum's router, for an [`HttpServer`](crate::HttpServer).
 ///
-/// Each request goes to a clone of the service, once that says it is ready; requests of one connection may run at once in
-/// HTTP/2. What is not `Send` can be had in axum's state, which wants it, behind a `send_wrapper::SendWrapper`: all runs on the
-/// reactor's thread. The [`ConnectionInfo`](crate::ConnectionInfo) of a request is in its extensions, where axum's `Extension` finds it.
+/// Each request goes to a clone of the service once it is ready. In HTTP/2, requests of one connection may run concurrently. A
+/// value that is not `Send` can be put into axum's state in a `send_wrapper::SendWrapper`, since everything runs on the reactor's
+/// thread. The [`ConnectionInfo`](crate::ConnectionInfo) of a request is in its extensions, where axum's `Extension` finds it.
 ///
 /// # Examples
 /// ```
@@ -30,7 +30,7 @@ use crate::RequestBody;
 pub struct TowerService<S>(S);
 
 impl<S> TowerService<S> {
-    /// Gives requests to clones of `service`.
+    /// Passes requests to clones of `service`.
     pub const fn new(service: S) -> Self {
         Self(service)
     }

@@ -1,4 +1,4 @@
-//! Connections that leave HTTP behind: WebSockets and their likes, and tunnels by CONNECT.
+//! Connections that leave HTTP: WebSockets and similar protocols, and CONNECT tunnels.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -12,13 +12,13 @@ use hyper::Request;
 use send_wrapper::SendWrapper;
 use torsade::AsyncConnection;
 
-/// Gives the connection that `request` came on, once its answer was sent, for whatever protocol comes after HTTP.
+/// Returns a future of the connection that `request` came on, available once its answer was sent, for use by another protocol.
 ///
-/// Called on a request that asks for it (an `Upgrade` header in HTTP/1.1, or the method CONNECT), before it is answered; the
-/// answer is then `101 Switching Protocols`, or for CONNECT anything from 200 to 299. It is hyper's `upgrade::on` for
-/// connections that belong to one thread. Everything that the peer has sent behind its request is in the connection.
+/// Call it before answering a request that asks for an upgrade (with an `Upgrade` header in HTTP/1.1, or the method CONNECT). The
+/// answer then has to be `101 Switching Protocols`, or for CONNECT any status from 200 to 299. This is hyper's `upgrade::on` for
+/// connections that belong to one thread. The connection includes everything the peer sent after its request.
 ///
-/// An upgrade that was answered but that nobody has asked for here closes the connection.
+/// If the answer switches protocols without a call of this, the connection is closed.
 ///
 /// # Examples
 /// A service that echoes once it has switched:
@@ -55,9 +55,9 @@ pub fn on<B>(request: &mut Request<B>) -> OnUpgrade {
     OnUpgrade(slot.inspect(|slot| slot.borrow_mut().awaited = true))
 }
 
-/// The connection of a request, to come when its answer was sent; made by [`on`].
+/// A future of a request's connection, available once its answer was sent; made by [`on`].
 ///
-/// Dropped, it leaves the connection to be closed after that answer.
+/// If dropped, the connection is closed after that answer.
 pub struct OnUpgrade(Option<Rc<RefCell<Slot>>>);
 
 impl Future for OnUpgrade {
@@ -90,15 +90,15 @@ impl fmt::Debug for OnUpgrade {
     }
 }
 
-/// Why there is no connection to go on with.
+/// Why the connection is not available.
 #[derive(Debug, Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum UpgradeError {
-    /// The service has answered something else than 101, or than 200 to 299 in the case of CONNECT: HTTP goes on.
+    /// The service's answer had another status than 101 (for CONNECT, 200 to 299): HTTP continues.
     Declined,
     /// The connection ended before the answer was sent, or the service failed.
     Lost,
-    /// The request asks for no upgrade, came by HTTP/2, which has none, or was asked for its connection before.
+    /// The request does not ask for an upgrade, came over HTTP/2, which has none, or `on` was already called for it.
     NotAsked,
 }
 
@@ -114,35 +114,35 @@ impl fmt::Display for UpgradeError {
 
 impl Error for UpgradeError {}
 
-/// What the two ends share: the server's, and the service's.
+/// State shared by the server's and the service's end.
 #[derive(Default)]
 struct Slot {
     outcome: Option<Result<AsyncConnection, UpgradeError>>,
-    /// The service's end is there to take it.
+    /// Whether the service's end exists to take the connection.
     awaited: bool,
-    /// The outcome was told; it may have been taken since.
+    /// Whether the outcome is known; it may have been taken since.
     settled: bool,
     waker: Option<Waker>,
 }
 
-/// The service's end, in the request's extensions, which want what can be sent and cloned.
+/// The service's end, in the request's extensions, which require `Send` and `Clone`.
 #[derive(Clone)]
 struct Possible(SendWrapper<Rc<RefCell<Slot>>>);
 
-/// The server's end. Dropped, it says that the connection was lost.
+/// The server's end. If dropped, it reports that the connection was lost.
 pub(crate) struct Upgrade(Rc<RefCell<Slot>>);
 
 impl Upgrade {
-    /// Begins one if `request` asks for it.
+    /// Begins an upgrade if `request` asks for one.
     pub(crate) fn begin<B>(request: &mut Request<B>) -> Option<Self> {
-        // hyper's own, which it puts where an upgrade is possible, wants connections that can be sent to other threads.
+        // hyper puts its own where an upgrade is possible; that one requires connections that are `Send`.
         request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>()?;
         let slot = Rc::<RefCell<Slot>>::default();
         request.extensions_mut().insert(Possible(SendWrapper::new(Rc::clone(&slot))));
         Some(Self(slot))
     }
 
-    /// Gives the connection to the service; back if the service does not want it.
+    /// Passes the connection to the service; returns it if the service does not want it.
     pub(crate) fn give(self, connection: AsyncConnection) -> Option<AsyncConnection> {
         if !self.0.borrow().awaited {
             return Some(connection);
@@ -151,7 +151,7 @@ impl Upgrade {
         None
     }
 
-    /// Tells the service that its answer was no upgrade.
+    /// Tells the service that its answer was not an upgrade.
     pub(crate) fn decline(self) {
         self.settle(Err(UpgradeError::Declined));
     }

@@ -1,4 +1,4 @@
-//! The connections of the pool: their tasks, and that they end with the request that has them.
+//! The connections of the pool, and their tasks. A connection ends with a request that is dropped.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -13,24 +13,24 @@ use torsade::{AsyncConnection, Deferred, DeferredError, Reactor, Result};
 use super::outgoing_body::OutgoingBody;
 use crate::{TorsadeExecutor, TorsadeIo, TorsadeTimer};
 
-/// A connection that serves one request at a time. Dropped while it serves one, it is aborted; otherwise it closes.
+/// A connection that serves one request at a time. If dropped while serving, it is aborted; otherwise it closes.
 pub(super) struct Http1 {
     pub(super) sender: http1::SendRequest<OutgoingBody>,
     serving: Rc<Cell<Serving>>,
-    /// Runs hyper, and gives the connection back if the last request was an upgrade.
+    /// Runs hyper; returns the connection if the last request was an upgrade.
     task: Deferred<Option<AsyncConnection>>,
 }
 
 /// What the connection is doing.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub(super) enum Serving {
-    /// Nothing that anybody waits for: it may close.
+    /// Nothing that is being waited for: it may close.
     #[default]
     Nothing,
     Request,
-    /// A response that nobody wants any more. hyper looks whether its rest is here; if not, it ends with the connection.
+    /// A response that nobody wants any more. hyper checks whether the rest of it is here; if not, the connection ends.
     Unwanted,
-    /// A request after which the connection may be another protocol's.
+    /// A request that may switch the connection to another protocol.
     Upgrade,
 }
 
@@ -39,7 +39,7 @@ impl Http1 {
         let (sender, http) = http1::handshake(TorsadeIo::new(connection)).await?;
         let serving = Rc::<Cell<Serving>>::default();
         let task = reactor.spawn(run(http, Rc::clone(&serving))).into_deferred();
-        // That it was cancelled is told by whoever has cancelled it.
+        // A cancellation is reported where it was caused.
         let task = task.add_errback(|failure| {
             failure.trap::<DeferredError>()?;
             Ok(None)
@@ -51,15 +51,15 @@ impl Http1 {
         self.serving.set(serving);
     }
 
-    /// Gives the connection once it is another protocol's; none if it was lost.
+    /// Returns the connection once it has left HTTP; `None` if it was lost.
     pub(super) async fn upgraded(&mut self) -> Option<AsyncConnection> {
         (&mut self.task).await.ok().flatten()
     }
 
-    /// Goes on with HTTP after what might have been an upgrade.
+    /// Continues with HTTP after a request that was not upgraded.
     pub(super) async fn decline_upgrade(&mut self) {
         self.set_serving(Serving::Request);
-        // The response may have been the last one, and all of it here: then the connection was given already.
+        // The response may have been the last one and complete: then the connection was already returned.
         if self.task.is_called()
             && let Some(connection) = self.upgraded().await
         {
@@ -98,12 +98,12 @@ async fn run(
     Ok(None)
 }
 
-/// Begins a close, which goes on without us. An error says that the connection is lost already.
+/// Begins a close, which continues by itself. On an error the connection is already lost.
 async fn close(mut connection: AsyncConnection) {
     poll_fn(|context| Poll::Ready(Pin::new(&mut connection).poll_close(context).is_ready())).await;
 }
 
-/// A connection whose requests are served side by side. It closes when it is dropped and serves none any more.
+/// A connection that serves requests concurrently. When dropped, it closes once it serves none.
 pub(super) struct Http2(pub(super) http2::SendRequest<OutgoingBody>);
 
 impl Http2 {

@@ -1,4 +1,4 @@
-//! Why a request has no response.
+//! Why a request failed.
 
 use std::error::Error;
 use std::fmt;
@@ -8,32 +8,32 @@ use std::time::Duration;
 use send_wrapper::SendWrapper;
 use torsade::{ConnectError, Failure};
 
-/// Why a request got no response, or a response's body has no further piece.
+/// Why a request got no response, or a response's body is incomplete.
 ///
-/// [`source`](Error::source) is the cause: a [`ConnectError`], or a [`hyper::Error`], whose own source may be an
-/// [`io::Error`] that has the connection's [`ReasonText`](torsade::ReasonText) in it. On other threads than its own an error has
-/// its kind and text, and no source.
+/// [`source`](Error::source) is the cause: a [`ConnectError`], or a [`hyper::Error`], whose own source may be an [`io::Error`]
+/// that contains the connection's [`ReasonText`](torsade::ReasonText). On other threads an error has its kind and text, but no
+/// source.
 pub struct ClientError {
     kind: ClientErrorKind,
     text: String,
     source: Option<SendWrapper<Box<dyn Error>>>,
 }
 
-/// What kind of error a [`ClientError`] is.
+/// The kind of a [`ClientError`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ClientErrorKind {
-    /// The connection, or the stream in HTTP/2, ended before the response was complete: the server has closed or reset it, or our
-    /// reactor has stopped. The server may have acted on the request.
+    /// The connection, or in HTTP/2 the stream, ended before the response was complete: the server closed or reset it, or our
+    /// reactor stopped. The server may have processed the request.
     Closed,
-    /// There was no connection to send the request on. The server has seen nothing of it.
+    /// No connection could be made to send the request on. The server has seen nothing of it.
     Connect,
-    /// What the server sent is not HTTP, or exceeds a limit.
+    /// What the server sent is not valid HTTP, or exceeds a limit.
     Protocol,
-    /// The request cannot be sent: its URI names no host or an unknown scheme, its headers contradict each other, or its own
-    /// body failed.
+    /// The request cannot be sent: its URI has no host or an unknown scheme, its headers contradict each other, or its body
+    /// failed.
     Request,
-    /// Nothing came, and nothing was taken, for as long as the client's [`timeout`](crate::ClientBuilder::timeout).
+    /// There was no progress for the client's [`timeout`](crate::ClientBuilder::timeout).
     TimedOut,
 }
 
@@ -54,7 +54,7 @@ impl ClientError {
         }
     }
 
-    /// What kind of error it is.
+    /// The kind of error.
     #[must_use]
     pub const fn kind(&self) -> ClientErrorKind {
         self.kind
@@ -64,7 +64,7 @@ impl ClientError {
 impl From<hyper::Error> for ClientError {
     fn from(error: hyper::Error) -> Self {
         let mut told = Self::new(ClientErrorKind::of(&error), error);
-        // hyper's errors do not say what their sources say.
+        // hyper's errors do not include the text of their sources.
         let mut source = told.source().and_then(Error::source);
         let mut causes = String::new();
         while let Some(cause) = source {
@@ -122,7 +122,8 @@ impl Error for ClientError {
 
 impl Drop for ClientError {
     fn drop(&mut self) {
-        // The source may only be dropped on its own thread. Elsewhere it is leaked: a few bytes, where the alternative is a panic.
+        // The source may only be dropped on its own thread. Elsewhere a few bytes are leaked, since the alternative would be a
+        // panic.
         if let Some(source) = self.source.take_if(|source| !source.valid()) {
             std::mem::forget(source);
         }

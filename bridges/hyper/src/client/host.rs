@@ -1,4 +1,4 @@
-//! The connections to one host: how many there may be, who waits for one, and which rest.
+//! The connections to one host: their limit, the requests waiting for one, and the idle ones.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -18,26 +18,27 @@ use crate::TorsadeTimer;
 
 /// The part of the pool for one origin.
 ///
-/// Guaranteed: connections of HTTP/1.1 that serve, rest or are being made are no more than the limit. Each that serves or is being
-/// made has a permit, one that begins to rest gives its permit up, and whoever gets a permit takes one that rests, if there is any;
-/// so those that rest and the permits that are taken never are more together. Permits are given in the order of asking.
+/// Guarantee: the number of HTTP/1.1 connections that are serving, idle or being made does not exceed the limit. A connection
+/// that is serving or being made has a permit. One that becomes idle gives its permit up, and a request that gets a permit takes
+/// an idle connection if there is one; so idle connections and taken permits together never exceed the limit. Permits are granted
+/// in order.
 pub(super) struct Host {
     settings: Rc<Settings>,
     origin: Origin,
     permits: DeferredSemaphore,
-    /// Those that rest, the one that has rested longest first.
+    /// Idle connections, the one idle longest first.
     idle: RefCell<VecDeque<Idle>>,
-    /// The one connection of HTTP/2, and since when it has no stream.
+    /// The HTTP/2 connection, with the time since when it has had no streams.
     shared: RefCell<Option<Rc<Http2>>>,
     unused_since: Cell<Duration>,
-    /// Held while a connection is made that others may share: until it is known whether they can.
+    /// Held while a connection is made that may turn out to be shared.
     first: DeferredLock,
-    /// A connection has shown that this server does not share.
+    /// Whether a connection has shown that this server does not share connections.
     separate: Cell<bool>,
-    /// The attempts that have failed, and the error of the last one, for those who waited for it.
+    /// The number of failed attempts, and the error of the last one, for requests that waited for it.
     failures: Cell<u64>,
     failure: RefCell<Option<ConnectError>>,
-    /// Closes what rests too long.
+    /// Closes connections that have been idle too long.
     sweep: RefCell<Option<DelayedCall>>,
 }
 
@@ -47,10 +48,10 @@ struct Idle {
     _counted: Counted,
 }
 
-/// Connections of all hosts that rest; beyond so many, the next is closed.
+/// The most idle connections over all hosts; a further one is closed.
 const MOST_IDLE: usize = 100;
 
-/// One of the connections that rest.
+/// Counts one idle connection.
 struct Counted(Rc<Cell<usize>>);
 
 impl Counted {
@@ -101,17 +102,17 @@ impl Host {
         self.settings.timeout
     }
 
-    /// Whether nothing would be lost with it but what rests here.
+    /// Returns whether nothing but idle connections would be lost with it.
     pub(super) fn is_unused(&self) -> bool {
         self.idle.borrow().is_empty() && self.shared.borrow().is_none()
     }
 
-    /// Waits for a turn.
+    /// Waits for a permit.
     pub(super) async fn turn(&self) -> Result<DeferredPermit, ClientError> {
         self.permits.acquire().await.map_err(|failure| ClientError::connect(&failure))
     }
 
-    /// A stream of the connection that is shared, if there is one.
+    /// Returns a stream of the shared connection, if there is one.
     pub(super) fn share(self: &Rc<Self>) -> Option<Lease> {
         let shared = self.shared.borrow().as_ref().map(Rc::clone)?;
         if shared.0.is_closed() {
@@ -121,7 +122,7 @@ impl Host {
         Some(Lease::stream(self, shared, true))
     }
 
-    /// A connection that rests, the youngest, whose server is the least likely to have had enough of it.
+    /// Takes the idle connection used last, because its server is the least likely to have closed it.
     pub(super) fn wake(self: &Rc<Self>, permit: DeferredPermit) -> Result<Lease, DeferredPermit> {
         loop {
             let Some(idle) = self.idle.borrow_mut().pop_back() else {
@@ -133,7 +134,7 @@ impl Host {
         }
     }
 
-    /// A new connection; of HTTP/1.1 if it must not be shared.
+    /// Makes a new connection; with `alone`, an HTTP/1.1 one.
     pub(super) async fn connect(self: &Rc<Self>, permit: DeferredPermit, alone: bool) -> Result<Lease, ClientError> {
         let shareable = !alone && !self.separate.get() && (self.origin.secure || self.settings.http2_only);
         let _first = if shareable {
@@ -186,7 +187,7 @@ impl Host {
         }
     }
 
-    /// A stream has ended; perhaps it was the last.
+    /// A stream has ended; it may have been the last.
     pub(super) fn stream_ended(self: &Rc<Self>) {
         self.unused_since.set(self.reactor().now());
         if !self.reactor().is_stopping() {
@@ -194,19 +195,19 @@ impl Host {
         }
     }
 
-    /// Shares this connection no more. It closes when its last stream has ended.
+    /// Stops sharing this connection. It closes when its last stream has ended.
     pub(super) fn retire(&self, http: &Rc<Http2>) {
         let retired = self.shared.borrow_mut().take_if(|shared| Rc::ptr_eq(shared, http));
         drop(retired);
     }
 
-    /// Closes what rests.
+    /// Closes idle connections.
     pub(super) fn close_idle(&self) {
         self.idle.take();
         self.close_unused();
     }
 
-    /// Closes the connection that could be shared, if nobody shares it.
+    /// Closes the shared connection, if it has no streams.
     fn close_unused(&self) {
         let unused = self.shared.borrow_mut().take_if(|shared| Rc::strong_count(shared) == 1);
         drop(unused);
@@ -226,7 +227,7 @@ impl Host {
         let (now, timeout) = (self.reactor().now(), self.settings.idle_timeout);
         let mut next: Option<Duration> = None;
         loop {
-            // Dropped outside of the borrow.
+            // Dropped outside the borrow.
             let mut idle = self.idle.borrow_mut();
             let expired = match idle.front().map(|idle| idle.since + timeout) {
                 Some(due) if due <= now => idle.pop_front(),
@@ -255,7 +256,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         if let Some(sweep) = self.sweep.take() {
-            // An error says that it was called.
+            // On an error it was already called.
             sweep.cancel().ok();
         }
     }

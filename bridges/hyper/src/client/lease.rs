@@ -1,4 +1,4 @@
-//! What a request has of the pool while it is served.
+//! What a request holds of the pool while it is served.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use super::host::Host;
 use super::outgoing_body::OutgoingBody;
 use super::pace::Pace;
 
-/// A connection, or a stream of one. Dropped before it is finished, it is ended.
+/// A connection or a stream of one. If dropped before it is finished, it is ended.
 pub(super) enum Lease {
     Connection(Connection),
     Stream(Stream),
@@ -43,7 +43,7 @@ impl Lease {
         Self::Stream(Stream { http, host: Rc::clone(host), reused })
     }
 
-    /// Whether it served requests before, so that the server may have closed it before it sees this one.
+    /// Returns whether it has served requests before, so that the server may close it before seeing this one.
     pub(super) const fn reused(&self) -> bool {
         match self {
             Self::Connection(connection) => connection.reused,
@@ -51,7 +51,7 @@ impl Lease {
         }
     }
 
-    /// Sends a request, and waits for the head of its response.
+    /// Sends a request and waits for the head of its response.
     pub(super) async fn send(
         &mut self,
         mut request: Request<OutgoingBody>,
@@ -68,21 +68,21 @@ impl Lease {
         }
     }
 
-    /// Says that after the next request the connection may be another protocol's.
+    /// Declares that the next request may switch the connection to another protocol.
     pub(super) fn set_upgrade(&self) {
         if let Self::Connection(connection) = self {
             connection.http.set_serving(Serving::Upgrade);
         }
     }
 
-    /// Goes on with HTTP, since it is not.
+    /// Continues with HTTP, because the connection was not switched.
     pub(super) async fn decline_upgrade(&mut self) {
         if let Self::Connection(connection) = self {
             connection.http.decline_upgrade().await;
         }
     }
 
-    /// Gives the connection once it is another protocol's.
+    /// Returns the connection once it has left HTTP.
     pub(super) async fn upgraded(mut self) -> Option<AsyncConnection> {
         match &mut self {
             Self::Connection(connection) => connection.http.upgraded().await,
@@ -90,7 +90,7 @@ impl Lease {
         }
     }
 
-    /// Gives the connection back: the response is complete, or nobody wants its rest.
+    /// Returns the connection to the pool: the response is complete, or its rest is not wanted.
     pub(super) fn finish(self, complete: bool) {
         match self {
             Self::Connection(connection) => connection.finish(complete),
@@ -98,18 +98,18 @@ impl Lease {
         }
     }
 
-    /// Ends it, for this reason.
+    /// Ends it with this error.
     pub(super) fn abandon(self, error: &ClientError) {
         log::debug!("a request to {} is given up: {error}", self.host().origin());
         if let Self::Stream(stream) = &self
             && error.kind() == ClientErrorKind::TimedOut
         {
-            // It may be the connection that is dead.
+            // The whole connection may be dead.
             stream.host.retire(&stream.http);
         }
     }
 
-    /// Ends it, since its connection has failed, and gives the right to make another one, where it has one.
+    /// Ends it because its connection failed, and returns the permit to make another, if it has one.
     pub(super) fn into_permit(self) -> Option<DeferredPermit> {
         match self {
             Self::Connection(connection) => Some(connection.permit),
@@ -140,7 +140,7 @@ impl Connection {
         if reactor.is_stopping() {
             return;
         }
-        // hyper is about to find that the response has ended, or that nobody reads it; or it still sends the request.
+        // hyper is about to find that the response has ended or is not being read; or it is still sending the request.
         reactor.spawn(async move {
             let mut pace = Pace::new(host.timer(), host.timeout());
             match pace.keep(poll_fn(|context| http.sender.poll_ready(context))).await {

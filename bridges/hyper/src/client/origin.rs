@@ -1,4 +1,4 @@
-//! Where a request goes, and how that is written in it.
+//! The destination of a request, and how it is written in the request.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use hyper::{Method, Request, Uri, Version};
 
 use super::error::{ClientError, ClientErrorKind};
 
-/// A scheme, a host and a port, by which connections are shared.
+/// A scheme, host and port; requests with the same origin share connections.
 #[derive(Clone, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Origin {
     pub(super) secure: bool,
@@ -18,7 +18,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Where `request` goes. A CONNECT goes to the place that it names, in cleartext.
+    /// The origin of `request`. A CONNECT goes to the place it names, in cleartext.
     pub(super) fn of<B>(request: &Request<B>) -> Result<Self, ClientError> {
         let (uri, connect) = (request.uri(), request.method() == Method::CONNECT);
         let refused = |why: &str| ClientError::new(ClientErrorKind::Request, format!("{why}: {uri}"));
@@ -40,17 +40,17 @@ impl Origin {
         Ok(Self { secure, host: host.to_ascii_lowercase(), port })
     }
 
-    /// The host, and the port whether it is the usual one or not.
+    /// The host and port, even if it is the default port.
     pub(super) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The host, and the port unless it is the usual one (RFC 9110, 7.2).
+    /// The host, and the port unless it is the default (RFC 9110, 7.2).
     fn short_authority(&self) -> String {
         if self.port == if self.secure { 443 } else { 80 } { self.host.clone() } else { self.authority() }
     }
 
-    /// Writes the request's target as an HTTP/1.1 server wants it: its path, and the host in a header (RFC 9112, 3.2.1).
+    /// Writes the request's target for HTTP/1.1: the path, and the host in a header (RFC 9112, 3.2.1).
     pub(super) fn address_http1<B>(&self, request: &mut Request<B>) {
         *request.version_mut() = Version::HTTP_11;
         if request.method() != Method::CONNECT {
@@ -68,7 +68,7 @@ impl Origin {
         }
     }
 
-    /// Writes the request's target as HTTP/2 has it: with scheme and authority, and without a user's name (RFC 9113, 8.3.1).
+    /// Writes the request's target for HTTP/2: with scheme and authority, without user information (RFC 9113, 8.3.1).
     pub(super) fn address_http2<B>(&self, request: &mut Request<B>) {
         *request.version_mut() = Version::HTTP_2;
         let mut parts = hyper::http::uri::Parts::default();
@@ -82,7 +82,7 @@ impl Origin {
     }
 }
 
-/// The port as it is written, since [`Uri::port`] takes one that is too large for none.
+/// The port as text, because [`Uri::port`] returns none for one that is too large.
 fn port_text<'a>(uri: &'a Uri, host: &str) -> &'a str {
     let authority = uri.authority().map_or("", Authority::as_str);
     let place = authority.rsplit_once('@').map_or(authority, |(_user, place)| place);

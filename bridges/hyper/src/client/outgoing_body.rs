@@ -1,4 +1,4 @@
-//! The body of a request on its way out.
+//! Request bodies.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -10,9 +10,9 @@ use super::pace::Progress;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A body of any type, which notes that it is being taken.
+/// A body of any type that records progress as it is taken.
 pub(super) struct OutgoingBody {
-    /// None for an empty one.
+    /// `None` if it is empty.
     body: Option<Pin<Box<dyn AnyBody>>>,
     progress: Option<Progress>,
 }
@@ -60,7 +60,7 @@ impl Body for OutgoingBody {
     }
 }
 
-/// A body whose data are `Bytes`, whatever they were.
+/// A body whose data type is converted to `Bytes`.
 trait AnyBody {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>;
     fn is_ended(&self) -> bool;

@@ -1,4 +1,4 @@
-//! How long nothing may happen.
+//! The timeout for requests without progress.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -12,7 +12,7 @@ use hyper::rt::{Sleep, Timer};
 use super::error::ClientError;
 use crate::TorsadeTimer;
 
-/// When something was last given or taken for a request; a cheap handle.
+/// The time of a request's last progress; a cheap handle.
 #[derive(Clone)]
 pub(super) struct Progress {
     timer: TorsadeTimer,
@@ -25,7 +25,7 @@ impl Progress {
     }
 }
 
-/// A deadline that each progress moves on.
+/// A deadline that progress postpones.
 pub(super) struct Pace {
     progress: Progress,
     timeout: Duration,
@@ -42,7 +42,7 @@ impl Pace {
         &self.progress
     }
 
-    /// Ready, with the error, once there was no progress for too long.
+    /// Ready with the error once there has been no progress for too long.
     pub(super) fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<ClientError> {
         loop {
             ready!(self.sleep.as_mut().poll(context));

@@ -1,4 +1,4 @@
-//! All connections of a client, and the way of a request through them.
+//! All connections of a client, and the path of a request through them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -18,14 +18,14 @@ use super::pace::Pace;
 use super::response_body::ResponseBody;
 use super::settings::Settings;
 
-/// Hosts without a connection are kept until there are so many.
+/// The number of hosts from which those without connections are removed.
 const HOSTS: usize = 64;
 
 pub(super) struct Pool {
     settings: Rc<Settings>,
-    /// In order, so that what is done for all of them is done in the same order each time.
+    /// Ordered, so that operations on all hosts always happen in the same order.
     hosts: RefCell<BTreeMap<Origin, Rc<Host>>>,
-    /// How many hosts make it worth to look for those that are not needed.
+    /// The number of hosts at which to look for unused ones.
     many: Cell<usize>,
     at_stop: Cell<Option<TriggerId>>,
 }
@@ -56,7 +56,7 @@ impl Pool {
         pool
     }
 
-    /// Sends a request and gives its response.
+    /// Sends a request and returns its response.
     pub(super) async fn request(self: Rc<Self>, request: Request<OutgoingBody>) -> Result<Response<ResponseBody>, ClientError> {
         if request.method() == Method::CONNECT {
             return Err(ClientError::new(ClientErrorKind::Request, "CONNECT makes a tunnel, which `upgrade` gives"));
@@ -65,7 +65,7 @@ impl Pool {
         Ok(response.map(|incoming| ResponseBody::new(incoming, pace, lease)))
     }
 
-    /// The same, and gives the connection if the response says that it is not HTTP's any more.
+    /// The same; also returns the connection if the response switches it to another protocol.
     pub(super) async fn upgrade(
         self: Rc<Self>,
         request: Request<OutgoingBody>,
@@ -83,7 +83,7 @@ impl Pool {
         }
     }
 
-    /// Has its turn, sends a request, and waits for the head of its response; alone on the connection if that may be upgraded.
+    /// Waits its turn, sends a request, and waits for the head of its response; with `upgrade`, alone on the connection.
     async fn exchange(&self, mut request: Request<OutgoingBody>, upgrade: bool) -> Result<Exchange, ClientError> {
         let host = self.host(Origin::of(&request)?);
         let (mut lease, mut pace) = match host.share().filter(|_| !upgrade) {
@@ -149,7 +149,7 @@ impl Pool {
     }
 }
 
-/// The same request once more, if it may be sent twice: it is idempotent (RFC 9110, 9.2.2) and its body cannot have been used up.
+/// A copy of the request, if it may be sent twice: it is idempotent (RFC 9110, 9.2.2), and its body cannot have been used up.
 fn repeated(request: &Request<OutgoingBody>) -> Option<Request<OutgoingBody>> {
     if !request.method().is_idempotent() || !request.body().is_end_stream() {
         return None;
@@ -162,8 +162,8 @@ fn repeated(request: &Request<OutgoingBody>) -> Option<Request<OutgoingBody>> {
     Some(repeated)
 }
 
-/// What to send again after a request has failed on a connection that may have been closed before: what hyper has not begun to
-/// send, or a request that may be sent twice.
+/// The request to send again after one failed on a connection that may have been closed: a request that hyper had not begun to
+/// send, or one that may be sent twice.
 fn unsent(
     error: &mut TrySendError<Request<OutgoingBody>>,
     repeated: Option<Request<OutgoingBody>>,

@@ -13,23 +13,23 @@ use super::pace::Pace;
 
 /// The body of a response to a [`Client`](crate::Client)'s request, as a stream of pieces.
 ///
-/// `http_body_util::BodyExt` collects it; `Limited` bounds what is collected. What is not read is not received: the connection
-/// waits. Once it was read to its end, the connection is used for other requests. Dropped before, it ends the connection, or
-/// the stream in HTTP/2, unless the rest was here already.
+/// `http_body_util::BodyExt` collects it, and `Limited` limits how much. It is received only as it is read. When it was read to
+/// the end, the connection is reused for other requests. Dropping it earlier ends the connection, or in HTTP/2 the stream, unless
+/// the rest has already arrived.
 ///
 /// # Errors
-/// A [`ClientError`]: `Closed` where the body is shorter than it says, or its end is not known to be one, `TimedOut` where the
-/// next piece does not come within the client's timeout.
+/// A [`ClientError`]: `Closed` if the body is shorter than announced, or ends in a way that may be a truncation; `TimedOut` if
+/// the next piece does not arrive within the client's timeout.
 pub struct ResponseBody {
     incoming: Incoming,
-    /// None once it was read, or has failed.
+    /// `None` once it was read or has failed.
     reading: Option<SendWrapper<Reading>>,
 }
 
 struct Reading {
     pace: Pace,
     lease: Lease,
-    /// A piece is being waited for: only then does time count.
+    /// Whether a piece is being awaited: only then does the timeout run.
     waiting: bool,
 }
 
@@ -40,12 +40,12 @@ impl ResponseBody {
         body
     }
 
-    /// One of a response that has none.
+    /// The body of a response that has none.
     pub(super) const fn ended(incoming: Incoming) -> Self {
         Self { incoming, reading: None }
     }
 
-    /// Gives the connection back if nothing more belongs to this response.
+    /// Returns the connection to the pool if the response is complete.
     fn finish_at_end(&mut self) {
         if self.incoming.is_end_stream() {
             self.finish(true);
@@ -102,7 +102,7 @@ impl Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        // hyper looks whether the rest is here, once it sees that nobody wants it.
+        // hyper checks whether the rest is here when it finds the body dropped.
         self.finish(false);
     }
 }

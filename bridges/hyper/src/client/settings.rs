@@ -10,7 +10,7 @@ use super::error::{ClientError, ClientErrorKind};
 use super::origin::Origin;
 use crate::TorsadeTimer;
 
-/// Gives the endpoint of an authority.
+/// Returns the endpoint of an authority.
 pub(super) type Connector = Rc<dyn Fn(&str) -> Result<ClientEndpoint, EndpointError>>;
 
 pub(super) struct Settings {
@@ -18,7 +18,7 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) connections_per_host: usize,
     pub(super) idle_timeout: Duration,
-    /// How many connections rest.
+    /// The number of idle connections.
     pub(super) idle: Rc<Cell<usize>>,
     pub(super) http2_only: bool,
     pub(super) connector: Option<Connector>,
@@ -41,7 +41,7 @@ impl Settings {
         }
     }
 
-    /// Where to connect to for `origin`; with `alone`, to speak HTTP/1.1.
+    /// The endpoint for `origin`; with `alone`, for HTTP/1.1.
     pub(super) fn endpoint(&self, origin: &Origin, alone: bool) -> Result<ClientEndpoint, ClientError> {
         let refused = |error: ConnectError| ClientError::new(ClientErrorKind::Connect, error);
         let authority = origin.authority();
@@ -62,7 +62,7 @@ impl Settings {
 
 #[cfg(feature = "tls")]
 pub(super) mod tls {
-    //! The configurations of TLS, which differ in what they offer.
+    //! TLS configurations, which differ in the protocols they offer.
 
     use std::cell::OnceCell;
 
@@ -70,7 +70,7 @@ pub(super) mod tls {
 
     use super::Origin;
 
-    /// What was given, or the system's roots, which are read when they are first needed.
+    /// The given configuration, or one with the system's roots, which are read on first use.
     #[derive(Default)]
     pub(in super::super) struct Configs {
         given: OnceCell<TlsClientConfig>,

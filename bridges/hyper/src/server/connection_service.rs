@@ -1,4 +1,4 @@
-//! The service, as the requests of one connection have it.
+//! The service, for the requests of one connection.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ where
         self.service.call(request.map(|body| RequestBody::new(body, &self.common)))
     }
 
-    /// Tells the log that the service has failed.
+    /// Logs that the service has failed.
     pub(super) fn failed(&self, error: S::Error) -> ServiceFailed {
         let error = error.into();
         log::error!("the HTTP service failed for {}: {}", self.common.connection.peer(), Chain(&*error));

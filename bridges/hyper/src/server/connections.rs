@@ -1,4 +1,4 @@
-//! The connections of a port: how many there may be, which of them get nowhere, and how they end.
+//! The connections of a port: their limit, their timeouts, and how they end.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,10 +12,10 @@ use super::stream::Stream;
 use slab::Slab;
 use torsade::{Deferred, Firer, Port, Reactor, Transport, TriggerId};
 
-/// As much output in a third of the timeout is no answer, but settings and pings.
+/// Output of at most this size per third of the timeout is not an answer, only settings and pings.
 const SMALL: u64 = 256;
 
-/// How often they are looked at, at most.
+/// The minimum interval between checks.
 const LEAST: Duration = Duration::from_millis(10);
 
 /// All connections of one port.
@@ -24,24 +24,24 @@ pub(super) struct Connections {
     port: Port,
     limit: usize,
     timeout: Duration,
-    /// How many there are, those that have left HTTP included.
+    /// The number of connections, including those that have left HTTP.
     count: Cell<usize>,
-    /// Those that speak HTTP.
+    /// Connections that use HTTP.
     open: RefCell<BTreeMap<u64, Weak<Open>>>,
-    /// Who waits for there to be fewer than the limit.
+    /// The acceptor, waiting for the number to fall below the limit.
     acceptor: RefCell<Option<Waker>>,
-    /// There will be no more.
+    /// Whether no more will come.
     complete: Cell<bool>,
-    /// They were told to end.
+    /// Whether they were told to end.
     ending: Cell<bool>,
-    /// Fires when they have.
+    /// Fires when they have ended.
     ended: RefCell<Option<Firer<()>>>,
     trigger: Cell<Option<TriggerId>>,
     sweeping: Cell<bool>,
 }
 
 impl Connections {
-    /// Those of `port`. From here on a stop of the reactor waits for them.
+    /// The connections of `port`. From here on a stop of the reactor waits for them.
     pub(super) fn new(reactor: &Reactor, port: Port, limit: usize, timeout: Duration) -> Rc<Self> {
         let connections = Rc::new(Self {
             reactor: reactor.clone(),
@@ -62,7 +62,7 @@ impl Connections {
         connections
     }
 
-    /// Waits until one more is allowed.
+    /// Waits until another connection is allowed.
     pub(super) async fn room(&self) {
         poll_fn(|context| {
             if self.count.get() < self.limit {
@@ -74,7 +74,7 @@ impl Connections {
         .await;
     }
 
-    /// Counts one more.
+    /// Adds a connection.
     pub(super) fn add(self: &Rc<Self>, transport: &Transport) -> Rc<Open> {
         let open = Rc::new(Open {
             connections: Rc::clone(self),
@@ -92,13 +92,13 @@ impl Connections {
         open
     }
 
-    /// There will be no more: the port has stopped.
+    /// No more will come: the port has stopped.
     pub(super) fn complete(&self) {
         self.complete.set(true);
         self.check_end();
     }
 
-    /// Has all of them end as soon as the requests that have come are answered; fires when they have.
+    /// Makes all of them end once the requests that have arrived are answered; fires when they have ended.
     fn end(&self) -> Deferred<()> {
         let (deferred, firer) = Deferred::new();
         self.ended.replace(Some(firer));
@@ -134,7 +134,7 @@ impl Connections {
         }
     }
 
-    /// Looks after them three times in each timeout, as long as there are any.
+    /// Checks them three times per timeout, as long as there are any.
     fn sweep_later(self: &Rc<Self>) {
         if self.open.borrow().is_empty() || self.sweeping.replace(true) {
             return;
@@ -149,22 +149,22 @@ impl Connections {
     }
 }
 
-/// One connection, as long as somebody serves it.
+/// One connection, while it is being served.
 pub(super) struct Open {
     connections: Rc<Connections>,
     transport: Transport,
-    /// It is to end.
+    /// Whether it is to end.
     ending: Cell<bool>,
-    /// Who serves it.
+    /// The task that serves it.
     waker: RefCell<Option<Waker>>,
-    /// Requests of HTTP/2 that are being answered.
+    /// HTTP/2 requests being answered.
     streams: RefCell<Slab<Weak<Stream>>>,
-    /// Since when the peer owes us a request and there is nothing else to do; none in HTTP/1, where
-    /// the [`HeadDeadline`](super::head_deadline::HeadDeadline) looks after that.
+    /// Since when nothing happens but waiting for the peer's next request; `None` in HTTP/1, where the
+    /// [`HeadDeadline`](super::head_deadline::HeadDeadline) checks that.
     idle_since: Cell<Option<Duration>>,
-    /// How much of the output was acknowledged when that was last looked at.
+    /// How much of the output was acknowledged at the last check.
     acknowledged: Cell<u64>,
-    /// Since when it is no more, though some is unsent.
+    /// Since when nothing more has been acknowledged although bytes are unsent.
     unmoved_since: Cell<Option<Duration>>,
 }
 
@@ -173,14 +173,14 @@ impl Open {
         &self.transport
     }
 
-    /// Awaits `future`; none if the connection is to end before it is done.
+    /// Awaits `future`; `None` if the connection is to end first.
     pub(super) async fn until_ending<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         poll_fn(|context| if self.poll_ending(context) { Poll::Ready(None) } else { future.as_mut().poll(context).map(Some) })
             .await
     }
 
-    /// Whether it is to end; if not yet, `context` is woken when it is.
+    /// Returns whether it is to end; if not, wakes `context` when it is.
     pub(super) fn poll_ending(&self, context: &Context<'_>) -> bool {
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -189,18 +189,18 @@ impl Open {
         self.ending.get()
     }
 
-    /// Its head deadline looks after idleness from here on.
+    /// From here on its head deadline checks for idleness.
     pub(super) fn is_http1(&self) {
         self.idle_since.set(None);
     }
 
-    /// It speaks HTTP no more: it still counts, but a stop of the reactor does not wait for it here.
+    /// It no longer uses HTTP: it still counts, but a stop of the reactor does not wait for it here.
     pub(super) fn leave_http(&self) {
         self.idle_since.set(None);
         self.connections.remove(self.transport.id());
     }
 
-    /// Gives the stream's key.
+    /// Returns the stream's key.
     pub(super) fn add_stream(&self, stream: Weak<Stream>) -> usize {
         self.idle_since.set(None);
         self.streams.borrow_mut().insert(stream)
@@ -237,7 +237,7 @@ impl Open {
         }
         let unsent = self.transport.unsent() > 0;
         if !unsent && self.idle_since.get().is_none() {
-            // There is nothing that a peer could not take, or not yet ask for.
+            // There is nothing for the peer to take, or it is not yet its turn to ask.
             return self.unmoved_since.set(None);
         }
         let acknowledged = self.transport.delivery().acknowledged;
@@ -256,13 +256,13 @@ impl Open {
         }
     }
 
-    /// Ends it if the peer has asked for nothing for too long. hyper may still have output for it when the answers are done.
+    /// Ends it if the peer has asked for nothing for too long. hyper may still have output for it when all answers are complete.
     fn check_idle(&self, moving: bool, now: Duration) {
         let Some(since) = self.idle_since.get() else { return };
         if moving {
             self.idle_since.set(Some(now));
         } else if now - since >= self.connections.timeout.saturating_mul(2) {
-            // It was told to end, and does not even take part in that.
+            // It was told to end, and does not take part in that either.
             self.transport.abort_connection();
         } else if now - since >= self.connections.timeout {
             self.end();

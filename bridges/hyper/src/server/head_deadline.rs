@@ -1,4 +1,4 @@
-//! How long the client of an HTTP/1 connection may take to ask for something.
+//! The deadline for the next request of an HTTP/1 connection.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,22 +8,22 @@ use torsade::DelayedCall;
 
 use super::connections::Open;
 
-/// The time in which the head of the next request has to come, from the end of the answer before.
+/// The time in which the head of the next request has to arrive, from the end of the previous answer.
 ///
-/// hyper's own would set a timer for each request. This one is set once in each timeout, and looks what has come meanwhile.
+/// hyper's own deadline would set a timer for each request. This one is set once per timeout, and then checks what has arrived.
 pub(super) struct HeadDeadline {
     open: Rc<Open>,
     timeout: Duration,
-    /// Requests that are being answered; more than one only while an answer is dropped.
+    /// Requests being answered; more than one only while an answer is dropped.
     answers: Cell<usize>,
-    /// Since when there are none; none if there were some at the last look.
+    /// Since when there are none; `None` if there were some at the last check.
     idle_since: Cell<Option<Duration>>,
     passed: Cell<bool>,
     call: RefCell<Option<DelayedCall>>,
 }
 
 impl HeadDeadline {
-    /// Begins now. When it has passed, the connection is told to end.
+    /// Starts now. When the deadline has passed, the connection is told to end.
     pub(super) fn begin(open: &Rc<Open>, timeout: Duration) -> Rc<Self> {
         let deadline = Rc::new(Self {
             open: Rc::clone(open),
@@ -48,7 +48,7 @@ impl HeadDeadline {
     }
 
     fn look(self: &Rc<Self>) {
-        // hyper may have taken all of an answer and still be sending it: a client that does not read it is another matter.
+        // hyper may have taken all of an answer and still be sending it: a client that does not read is handled elsewhere.
         let answering = self.answers.get() > 0 || self.open.transport().unsent() > 0;
         let now = self.open.now();
         let since = if answering { None } else { Some(self.idle_since.get().unwrap_or(now)) };
@@ -66,13 +66,13 @@ impl HeadDeadline {
 impl Drop for HeadDeadline {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
-            // An error says that it was called.
+            // On an error it was already called.
             call.cancel().ok();
         }
     }
 }
 
-/// A request that is being answered: until then, the client owes nothing.
+/// A request being answered: until then, it is not the client's turn.
 pub(super) struct Answering(Rc<HeadDeadline>);
 
 impl Answering {

@@ -1,4 +1,4 @@
-//! The requests of one HTTP/1 connection, and their answers.
+//! The requests of an HTTP/1 connection, and their answers.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -18,11 +18,11 @@ use super::telling::ServiceFailed;
 use crate::RequestBody;
 use crate::upgrade::Upgrade;
 
-/// The service of one HTTP/1 connection, as hyper calls it.
+/// The service of an HTTP/1 connection, as hyper calls it.
 pub(super) struct Http1<S> {
     pub(super) service: Rc<ConnectionService<S>>,
     pub(super) deadline: Rc<HeadDeadline>,
-    /// What was asked for and answered: the connection leaves HTTP.
+    /// An upgrade that was requested and answered: the connection leaves HTTP.
     pub(super) upgrade: Rc<RefCell<Option<Upgrade>>>,
 }
 
@@ -50,7 +50,7 @@ where
     }
 }
 
-/// An upgrade that the request asks for.
+/// An upgrade that a request asks for.
 struct Asked {
     upgrade: Upgrade,
     tunnel: bool,
@@ -68,7 +68,7 @@ impl Asked {
 }
 
 pin_project! {
-    /// An answer to come. By itself and not an `async` block, which would be moved with the request in it three times more.
+    /// A pending answer. A type rather than an `async` block, which would be moved three more times together with the request.
     pub(super) struct AnswerFuture<S: Service<Request<RequestBody>>> {
         #[pin]
         answer: S::Future,
@@ -97,7 +97,7 @@ where
 }
 
 pin_project! {
-    /// The body of an answer, which hyper drops when it has taken all of it.
+    /// The body of an answer; hyper drops it when it has taken all of it.
     pub(super) struct Answer<B> {
         #[pin]
         body: B,

@@ -1,4 +1,4 @@
-//! The requests of one HTTP/2 connection, and their answers.
+//! The requests of an HTTP/2 connection, and their answers.
 
 use std::any::Any;
 use std::error::Error;
@@ -19,7 +19,7 @@ use super::stream::{Pieces, Stream, Streams};
 use super::telling::ServiceFailed;
 use crate::RequestBody;
 
-/// The service of one HTTP/2 connection, as hyper calls it.
+/// The service of an HTTP/2 connection, as hyper calls it.
 pub(super) struct Http2<S> {
     pub(super) service: Rc<ConnectionService<S>>,
     pub(super) open: Rc<Open>,
@@ -37,7 +37,7 @@ where
 
     fn call(&self, request: Request<Incoming>) -> AnswerFuture<S> {
         let stream = self.streams.begin(&self.open);
-        // A panic is the stream's, not the connection's, whose task this is.
+        // A panic must end only the stream; this task is the connection's.
         let (answer, panic) = match catch_unwind(AssertUnwindSafe(|| self.service.call(request))) {
             Ok(answer) => (Some(answer), None),
             Err(panic) => (None, Some(panic)),
@@ -47,11 +47,11 @@ where
 }
 
 pin_project! {
-    /// An answer to come.
+    /// A pending answer.
     pub(super) struct AnswerFuture<S: Service<Request<RequestBody>>> {
         #[pin]
         answer: Option<S::Future>,
-        // What the call has panicked with, in place of an answer.
+        // The panic of the call, instead of an answer.
         panic: Option<Box<dyn Any + Send>>,
         service: Rc<ConnectionService<S>>,
         stream: Rc<Stream>,

@@ -25,16 +25,16 @@ use super::telling::tell_end;
 use super::version::is_http2;
 use crate::{RequestBody, TorsadeIo, TorsadeTimer};
 
-/// Streams of one HTTP/2 connection that are answered at a time.
+/// The number of streams of an HTTP/2 connection that are answered concurrently.
 const STREAMS: u32 = 128;
 
-/// What a request's head may take, in bytes.
+/// The maximum size of a request's head, in bytes.
 const HEAD: usize = 16 << 10;
 
-/// What hyper keeps of what was read, or is to be written, in bytes.
+/// How much hyper buffers of what was read, and of what is to be written, in bytes.
 const BUFFER: usize = 64 << 10;
 
-/// What the connections of a port have in common.
+/// What the connections of a port share.
 pub(super) struct Serving<S> {
     service: S,
     reactor: Reactor,
@@ -61,7 +61,7 @@ where
         Self { service, reactor: reactor.clone(), timer, timeout, http1, date }
     }
 
-    /// Serves what comes until the port ends.
+    /// Serves connections until the port ends.
     pub(super) async fn accept(self: Rc<Self>, mut incoming: Incoming, connections: Rc<Connections>) {
         loop {
             connections.room().await;
@@ -73,14 +73,14 @@ where
         connections.complete();
     }
 
-    /// Serves `connection` until it ends. An end that the peer or the service has caused was logged.
+    /// Serves `connection` until it ends. An end caused by the peer or the service has been logged.
     async fn serve(self: Rc<Self>, mut connection: AsyncConnection, open: Rc<Open>) {
-        // The messages of HTTP say where they end, and many clients close without TLS's own end.
+        // HTTP messages are self-delimiting, and many clients close without close_notify.
         open.transport().set_tls_truncation_allowed(true);
         match open.until_ending(is_http2(&mut connection)).await {
             Some(Ok(true)) => self.serve_http2(connection, &open).await,
             Some(Ok(false)) => self.serve_http1(connection, &open).await,
-            // It was lost, which the reactor tells of.
+            // It was lost, which the reactor reports.
             Some(Err(_)) => {}
             None => close(connection).await,
         }
@@ -99,7 +99,7 @@ where
         let ended = poll_fn(|context| {
             if open.poll_ending(context) {
                 if deadline.has_passed() {
-                    // Perhaps in the middle of a head, for which hyper would wait.
+                    // Possibly in the middle of a head, for which hyper would wait.
                     return Poll::Ready(Ok(()));
                 }
                 Pin::new(&mut serving).graceful_shutdown();
@@ -120,7 +120,7 @@ where
             None => {
                 open.leave_http();
                 drop((parts.service, deadline));
-                // This task ends with the connection, whoever has it.
+                // This task ends with the connection, whoever owns it.
                 pending().await
             }
         }
@@ -150,8 +150,8 @@ where
     }
 }
 
-/// Ends our stream once all is sent.
+/// Ends our stream once everything is sent.
 async fn close(mut connection: AsyncConnection) {
-    // An error says that it is lost, which the reactor tells of.
+    // On an error it is lost, which the reactor reports.
     poll_fn(|context| Pin::new(&mut connection).poll_close(context)).await.ok();
 }

@@ -1,4 +1,4 @@
-//! One request of HTTP/2, while it is answered.
+//! A request of an HTTP/2 connection, while it is answered.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -17,15 +17,16 @@ use torsade::spi::catch;
 use super::connections::Open;
 use super::telling::Chain;
 
-/// How much of an answer hyper is given at a time: a longer piece of the service's would leave here at once, and nobody would
-/// see whether the client takes it.
+/// How much of an answer hyper is given at a time: a longer piece would leave here at once, and whether the client takes it could
+/// not be seen.
 const PIECE: usize = 64 << 10;
 
-/// A request that is being answered.
+/// A request being answered.
 pub(super) struct Stream {
     open: Rc<Open>,
     key: usize,
-    /// When a piece of the answer was given, unless hyper has asked for another since: it does when the client allows more.
+    /// When a piece of the answer was passed to hyper; `None` once hyper has asked for another, as it does when the client's
+    /// window allows more.
     given: Cell<Option<Duration>>,
     stalled: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -52,7 +53,7 @@ impl Stream {
         }
     }
 
-    /// Whether the client was found to take none of the answer; else `context` is woken when it is.
+    /// Returns whether the client was found to take none of the answer; otherwise wakes `context` when it is.
     fn poll_stalled(&self, context: &Context<'_>) -> bool {
         if self.stalled.get() {
             log::debug!("HTTP/2 stream of {}: the peer takes nothing of the answer", self.open.transport().peer());
@@ -67,7 +68,7 @@ impl Stream {
 }
 
 pin_project! {
-    /// Answers a request, until the client is found to take none of the answer: that it is dropped then resets the stream.
+    /// Answers a request until the client is found to take none of the answer: dropping the answer then resets the stream.
     struct UntilStalled<F> {
         #[pin]
         answering: F,
@@ -97,11 +98,11 @@ impl Drop for Stream {
     }
 }
 
-/// Runs what answers the requests of one HTTP/2 connection, each by itself: one that panics costs that request alone.
+/// Runs the answers of the requests of an HTTP/2 connection, each as a task: a panic ends only that request.
 #[derive(Clone)]
 pub(super) struct Streams {
     reactor: Reactor,
-    /// The one whose request the service was just given: hyper next has its answering executed.
+    /// The stream whose request was just passed to the service: hyper executes its answer next.
     next: Rc<RefCell<Option<Rc<Stream>>>>,
 }
 
@@ -124,11 +125,11 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Streams {
 }
 
 pin_project! {
-    /// The body of an answer, in pieces that are not too long.
+    /// The body of an answer, in pieces of limited length.
     pub(super) struct Pieces<B> {
         #[pin]
         body: B,
-        // Of a piece that was too long.
+        // The rest of a piece that was too long.
         rest: Bytes,
         stream: Rc<Stream>,
     }

@@ -1,4 +1,4 @@
-//! What the log is told of the end of a connection.
+//! How the end of a connection is logged.
 
 use std::error::Error;
 use std::fmt;
@@ -20,7 +20,7 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// The error of a service, which was told of where it happened.
+/// An error of a service, which was logged where it happened.
 #[derive(Debug)]
 pub(super) struct ServiceFailed(pub(super) Box<dyn Error + Send + Sync>);
 
@@ -36,8 +36,8 @@ impl Error for ServiceFailed {
     }
 }
 
-/// Tells how a connection ended: at `Error` what the program has broken, at `Warn` what the peer has, and at `Debug` that the
-/// peer went away or was silent.
+/// Logs how a connection ended: at `Error` for a fault of the program, at `Warn` for one of the peer, and at `Debug` if the peer
+/// went away or was silent.
 pub(super) fn tell_end(transport: &Transport, error: &hyper::Error) {
     let peer = transport.peer();
     log::log!(level(error), "HTTP connection of {peer} ended: {}", Chain(error));

@@ -1,4 +1,4 @@
-//! Which HTTP a client speaks.
+//! Detection of the HTTP version.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,8 +11,8 @@ use torsade::AsyncConnection;
 /// What an HTTP/2 client sends first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Whether the client speaks HTTP/2: as was agreed on in the TLS handshake (ALPN), else as its first bytes say. Nothing is read
-/// past as much as shows it, and what was read is put back.
+/// Returns whether the client uses HTTP/2: as negotiated in the TLS handshake (ALPN), otherwise by its first bytes. It reads no
+/// further than necessary, and puts back what it has read.
 pub(super) async fn is_http2(connection: &mut AsyncConnection) -> io::Result<bool> {
     let agreed = connection.transport().tls_info().and_then(|info| info.negotiated_protocol);
     match agreed {
@@ -34,7 +34,7 @@ async fn begins_with_preface(connection: &mut AsyncConnection) -> io::Result<boo
             if count == rest.len() {
                 return Poll::Ready(Ok(true));
             }
-            // All that came belongs to the preface, and what follows is only given when this has been taken.
+            // Everything that has arrived belongs to the preface, and more is returned only after this has been consumed.
             Pin::new(&mut *connection).consume(count);
             matched += count;
         }
