@@ -1,7 +1,7 @@
-//! A client as one async function: lines go out, and answers are awaited.
+//! A client as one async function: it sends lines and awaits the answers.
 //!
-//! Run:    cargo run --example async_client [ENDPOINT]     (127.0.0.1:8123 unless given; start chat_server first)
-//! Expect: the server's question, its welcome, and exit code 0; without a server, why not, and exit code 1.
+//! Run:    cargo run --example async_client [ENDPOINT]     (default 127.0.0.1:8123; start chat_server first)
+//! Expect: the server's question, its welcome, and exit code 0; without a server, the reason, and exit code 1.
 
 use std::time::Duration;
 

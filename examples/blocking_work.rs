@@ -1,7 +1,7 @@
-//! Work that blocks, on threads of the pool, while the loop goes on.
+//! Blocking work in the thread pool, while the loop goes on.
 //!
 //! Run:    cargo run --example blocking_work
-//! Expect: dots while three slow jobs run side by side, then their results and a failed one; exit code 0.
+//! Expect: dots while three slow jobs run concurrently, then their results and a failure; exit code 0.
 
 use std::time::Duration;
 

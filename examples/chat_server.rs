@@ -1,8 +1,8 @@
 //! The chat of Twisted's guide, `servers/chat.py`: a state machine for each connection, and a room that all of them share.
 //!
-//! Run:    cargo run --example chat_server [ENDPOINT]     (127.0.0.1:8123 unless given)
+//! Run:    cargo run --example chat_server [ENDPOINT]     (default 127.0.0.1:8123)
 //! Try:    nc -C 127.0.0.1 8123 in two windows
-//! Expect: it asks for a name, refuses one that is taken, and passes each line on to everybody else.
+//! Expect: it asks for a name, refuses one that is taken, and passes each line on to everyone else.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

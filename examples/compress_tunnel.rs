@@ -1,13 +1,13 @@
-//! Two of these carry any TCP service over a compressed leg, for applications that nobody wants to change.
+//! Two of these carry any TCP service over a compressed link, for applications that cannot be changed.
 //!
 //! Run:    cargo run --release --example compress_tunnel far  0.0.0.0:7001    127.0.0.1:80     (beside the service)
 //!         cargo run --release --example compress_tunnel near 127.0.0.1:7000  far.host:7001    (beside its users)
 //!         Both are endpoints: unix:/run/service.sock, tls:far.host:7001
-//! Flags:  a format as the fourth argument, the same on both sides: deflate (default), deflate-raw, gzip; with
-//!         --features zstd,lz4 also zstd, lz4; and as the fifth a dictionary's file (see torsade_dictionary), the same again
-//!         --stats: each second with traffic, what the legs have carried so far; the sum as JSON when it is stopped
+//! Flags:  the fourth argument is a format, the same on both sides: deflate (default), deflate-raw, gzip; with --features zstd,lz4
+//!         also zstd, lz4; the fifth is a dictionary file (see torsade_dictionary), also the same on both sides
+//!         --stats: each second with traffic, what the links have carried so far; the total as JSON when it is stopped
 //! Try:    curl http://127.0.0.1:7000/
-//! Expect: whatever the service does; a line for each leg that ends. A cut leg resets both ends.
+//! Expect: whatever the service does, and a line for each link that ends. A link that is cut resets both ends.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,8 +1,8 @@
-//! The article's client: an ordinary one. It calls nothing, and gets plain bytes from a server that compresses.
+//! The article's client: an ordinary one. It makes no extra call, and gets plain bytes from a server that compresses.
 //!
-//! Run:    cargo run --example compressed_client [ENDPOINT] [--expect FORMAT]     (127.0.0.1:8001 unless given)
+//! Run:    cargo run --example compressed_client [ENDPOINT] [--expect FORMAT]     (default 127.0.0.1:8001)
 //! Try:    printf 'one\ntwo\n' | cargo run --example compressed_client
-//! Expect: what comes back, in plain. --expect deflate also reads a server that compresses without announcing it.
+//! Expect: the answers as plain text. With --expect deflate it also reads a server that compresses without an announcement.
 
 use std::io::{IsTerminal, Write, stdin, stdout};
 

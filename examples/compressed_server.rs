@@ -1,8 +1,8 @@
-//! The article's server: switches compression on when a connection is made, and answers each line with that line.
+//! The article's server: it switches compression on when a connection is made, and echoes each line.
 //!
-//! Run:    cargo run --example compressed_server [ENDPOINT]     (127.0.0.1:8001 unless given)
+//! Run:    cargo run --example compressed_server [ENDPOINT]     (default 127.0.0.1:8001)
 //! Try:    cargo run --example compressed_client, or Python: zlib.decompressobj().decompress(socket.recv(65536))
-//! Expect: whatever is sent comes back as one zlib stream, flushed for each turn; with RUST_LOG=debug, the bytes saved.
+//! Expect: everything sent comes back as one zlib stream, flushed once a turn; with RUST_LOG=debug, the bytes saved.
 
 use torsade::prelude::*;
 

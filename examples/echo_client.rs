@@ -1,7 +1,7 @@
-//! A client with its factory's hooks: says hello, prints the answer, and ends. Twisted's `simpleclient.py`.
+//! A client that uses its factory's hooks: says hello, prints the answer, and ends. Twisted's `simpleclient.py`.
 //!
-//! Run:    cargo run --example echo_client [ENDPOINT]     (127.0.0.1:8000 unless given; start echo_server first)
-//! Expect: "the server said: hello, world!", and exit code 0; without a server, why not, and exit code 1.
+//! Run:    cargo run --example echo_client [ENDPOINT]     (default 127.0.0.1:8000; start echo_server first)
+//! Expect: "the server said: hello, world!", and exit code 0; without a server, the reason, and exit code 1.
 
 use torsade::prelude::*;
 

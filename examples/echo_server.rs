@@ -1,8 +1,8 @@
-//! The smallest server: every byte goes back to whoever sent it. Twisted's `echoserv.py`, and its `simpleserv.py`.
+//! The smallest server: it sends every byte back. Twisted's `echoserv.py`, and its `simpleserv.py`.
 //!
-//! Run:    cargo run --example echo_server [ENDPOINT]     (127.0.0.1:8000 unless given)
+//! Run:    cargo run --example echo_server [ENDPOINT]     (default 127.0.0.1:8000)
 //! Try:    nc 127.0.0.1 8000, then type
-//! Expect: each line comes back; a peer that never reads is not read from either, so memory stays small.
+//! Expect: each line comes back. A peer that never reads is not read from either, so memory stays small.
 
 use torsade::prelude::*;
 

@@ -1,9 +1,9 @@
-//! Standard input and output, joined to any endpoint: what `nc` does for a few kinds of them.
+//! Connects standard input and output to any endpoint, as `nc` does for a few kinds.
 //!
 //! Run:    cargo run --features tls,zstd --example endpoint_cat ENDPOINT
 //!         (tcp:localhost:8000, unix:/tmp/echo.sock, tls:example.org:443, compress:zstd:tcp:localhost:8000 and more)
 //! Try:    start endpoint_echo tcp:8000, then type; Ctrl-D ends it
-//! Expect: each line comes back; without a server, why not, and exit code 1.
+//! Expect: each line comes back; without a server, the reason, and exit code 1.
 
 use torsade::{Callback, prelude::*};
 

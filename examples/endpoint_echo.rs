@@ -1,8 +1,8 @@
-//! An echo server on any endpoint: what it listens on, and what its connections begin with, is a matter of configuration.
+//! An echo server on any endpoint: where it listens, and which layers its connections start with, is configuration.
 //!
 //! Run:    cargo run --features tls,zstd --example endpoint_echo ENDPOINT
 //!         (tcp:8000, unix:/tmp/echo.sock, ssl:8443:privateKey=key.pem:certKey=cert.pem, haproxy:tcp:8000,
-//!         compress:zstd:tcp:8000, stdio: and more: torsade::manual::endpoints has them all)
+//!         compress:zstd:tcp:8000, stdio: and more: torsade::manual::endpoints lists them all)
 //! Try:    endpoint_cat tcp:localhost:8000, then type
 //! Expect: each line comes back.
 

@@ -1,9 +1,9 @@
-//! A folder over HTTP/1.1: lines for the heads of requests, `FileSender` for the files.
+//! Serves a folder over HTTP/1.1: lines for the request heads, `FileSender` for the files.
 //!
-//! Run:    cargo run --example file_server [ENDPOINT [FOLDER]]     (127.0.0.1:8080 and the working directory unless given)
+//! Run:    cargo run --example file_server [ENDPOINT [FOLDER]]     (default 127.0.0.1:8080 and the working directory)
 //! Try:    curl -i http://127.0.0.1:8080/Cargo.toml
-//! Expect: the file; 404 for what is no file, hidden or outside of the folder (links are followed). A connection is kept, closed
-//!         after 30 s in which its client neither asks nor takes anything, and after a head of over 8 KiB.
+//! Expect: the file; 404 for anything that is not a file, is hidden, or is outside the folder (links are followed). A connection is
+//!         kept open, and closed after 30 s in which its client neither requests nor takes anything, or after a head of over 8 KiB.
 
 use std::fs::File;
 use std::io;

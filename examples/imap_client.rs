@@ -1,7 +1,7 @@
 //! An IMAP client that switches compression on in mid-stream (RFC 4978), and lists the mailboxes and the inbox.
 //!
 //! Run:    cargo run --example imap_client ENDPOINT USER PASSWORD     (a server without TLS: try one of your own)
-//! Expect: what the server says, from inside the compressed stream, and the bytes that this saved; exit code 0.
+//! Expect: the server's responses, from inside the compressed stream, and the bytes this saved; exit code 0.
 
 use torsade::{Escaped, prelude::*};
 

@@ -1,7 +1,7 @@
-//! A call at even intervals that keeps its phase, and tells how many times it missed.
+//! A call at regular intervals that keeps its phase, and reports how many times it missed.
 //!
 //! Run:    cargo run --example looping_call
-//! Expect: six lines, about 100 ms apart but for one long pause, which is made good by its count; exit code 0.
+//! Expect: six lines, about 100 ms apart except for one long pause, for which the count makes up; exit code 0.
 
 use std::time::Duration;
 

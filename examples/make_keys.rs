@@ -1,8 +1,8 @@
-//! Makes keys for trying the TLS examples: an authority, and a certificate of it for a server and for a client.
+//! Makes keys for trying the TLS examples: a CA, and certificates from it for a server and a client.
 //!
 //! Run:    cargo run --features tls --example make_keys [DIRECTORY [NAME...]]
-//! Expect: ca.pem; server.pem and client.pem (chains) with server.key and client.key, in the directory, keys unless given.
-//!         The server is called localhost, 127.0.0.1, ::1 and example.com unless named. Never use these keys in earnest.
+//! Expect: ca.pem; server.pem and client.pem (chains) with server.key and client.key, in DIRECTORY (default keys).
+//!         The server's names default to localhost, 127.0.0.1, ::1 and example.com. Never use these keys in production.
 
 use std::fs;
 use std::path::Path;

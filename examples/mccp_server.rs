@@ -1,8 +1,8 @@
-//! A small MUD: one room, and compression as MUD clients know it (MCCP2, telnet option 86), switched on and off at will.
+//! A small MUD: one room, and compression as MUD clients support it (MCCP2, telnet option 86), switched on and off at will.
 //!
-//! Run:    cargo run --example mccp_server [ENDPOINT]     (127.0.0.1:4000 unless given)
+//! Run:    cargo run --example mccp_server [ENDPOINT]     (default 127.0.0.1:4000)
 //! Try:    tt++ (#session x 127.0.0.1 4000) or Mudlet; telnet and nc too, uncompressed
-//! Expect: it asks for a name; what one says everybody hears; look, plain and quit are commands.
+//! Expect: it asks for a name; everyone hears what one says; look, plain and quit are commands.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

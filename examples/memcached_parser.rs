@@ -1,6 +1,6 @@
-//! A parser of one's own as a protocol: a part of memcached's text commands, with a store behind it.
+//! A custom parser as a protocol: part of memcached's text commands, with a store behind it.
 //!
-//! Run:    cargo run --example memcached_parser [ENDPOINT]     (127.0.0.1:11211 unless given)
+//! Run:    cargo run --example memcached_parser [ENDPOINT]     (default 127.0.0.1:11211)
 //! Try:    printf 'set greeting 0 0 5\r\nhello\r\nget greeting\r\n' | nc -N 127.0.0.1 11211
 //! Expect: STORED, then VALUE greeting 0 5, hello, END.
 

@@ -1,7 +1,7 @@
-//! A chat without a server: everybody who is in the multicast group hears everybody.
+//! A chat without a server: everyone in the multicast group hears everyone.
 //!
 //! Run:    cargo run --example multicast_chat [NAME]     (in two terminals, or on two machines of one network)
-//! Expect: what is typed in one appears in all, one's own lines too; the end of the input (Ctrl-D) ends the program.
+//! Expect: a line typed in one appears in all, including the sender; the end of the input (Ctrl-D) ends the program.
 
 use std::net::Ipv4Addr;
 

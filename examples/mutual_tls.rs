@@ -1,9 +1,9 @@
-//! Both sides show a certificate; the ports of Twisted's ssl_clientauth_server and ssl_clientauth_client.
+//! Both sides present a certificate; ports of Twisted's ssl_clientauth_server and ssl_clientauth_client.
 //!
 //! Run:    cargo run --features tls --example mutual_tls server [ADDRESS [CERT.pem KEY.pem CA.pem]]
 //!         cargo run --features tls --example mutual_tls client [ADDRESS [CERT.pem KEY.pem CA.pem [NAME]]]
-//!         (localhost:8443, 127.0.0.1:8443 for the server, and the files of make_keys in keys/ unless given)
-//! Expect: the server prints how many certificates it was shown, and echoes; without one a client is refused.
+//!         (default localhost:8443, 127.0.0.1:8443 for the server, and the files of make_keys in keys/)
+//! Expect: the server prints how many certificates it was shown, and echoes; a client without one is refused.
 
 use torsade::prelude::*;
 

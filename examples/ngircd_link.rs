@@ -1,9 +1,10 @@
-//! A server link to ngIRCd, compressed both ways (flag Z): joins as a server, brings a user along, and reads what is said.
+//! A server link to ngIRCd, compressed in both directions (flag Z): it joins as a server, introduces a user, and reads what is
+//! said.
 //!
 //! ngircd: [Server] with Name = link.example.org, MyPassword = ours, PeerPassword = theirs, Passive = yes
-//! Run:    cargo run --example ngircd_link [ENDPOINT [PASSWORD]]     (127.0.0.1:6667 and "ours" unless given)
+//! Run:    cargo run --example ngircd_link [ENDPOINT [PASSWORD]]     (default 127.0.0.1:6667 and "ours")
 //! Try:    join #torsade with any IRC client of that server, and say "count"
-//! Expect: the lines of the link, decompressed; the user's answer in the channel; Ctrl-C ends it, with the bytes saved.
+//! Expect: the lines of the link, decompressed, and the user's answer in the channel; Ctrl-C ends it and prints the bytes saved.
 
 use torsade::{Escaped, prelude::*};
 

@@ -1,8 +1,8 @@
 //! Forwards every connection to another address: two transports, each the producer of the other.
 //!
-//! Run:    cargo run --example portforward [ENDPOINT [TARGET]]     (127.0.0.1:8002 to 127.0.0.1:8000 unless given)
-//! Try:    start echo_server, then nc 127.0.0.1 8002; with compress:zstd:tcp:.. on one side, it is one end of a compressed leg
-//! Expect: whatever the target does; half-close passes through, and a side that reads slowly slows the other down.
+//! Run:    cargo run --example portforward [ENDPOINT [TARGET]]     (default 127.0.0.1:8002 to 127.0.0.1:8000)
+//! Try:    start echo_server, then nc 127.0.0.1 8002; with compress:zstd:tcp:.. on one side, it is one end of a compressed link
+//! Expect: whatever the target does. Half-close passes through, and a slow reader on one side slows the other down.
 
 use std::cell::RefCell;
 use std::rc::Rc;

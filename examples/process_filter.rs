@@ -1,6 +1,6 @@
-//! A server that passes each connection through a program: what comes in is its input, what it writes goes back.
+//! A server that passes each connection through a program: the client's bytes are its input, and its output goes back.
 //!
-//! Run:    cargo run --example process_filter [ENDPOINT [PROGRAM [ARGUMENT ...]]]     (127.0.0.1:8007 and sort unless given)
+//! Run:    cargo run --example process_filter [ENDPOINT [PROGRAM [ARGUMENT ...]]]     (default 127.0.0.1:8007 and sort)
 //! Try:    printf 'pear\napple\n' | nc -N 127.0.0.1 8007
 //! Expect: the lines, sorted; a peer that reads slowly slows the program down, and a slow program the peer.
 

@@ -1,7 +1,7 @@
-//! The article's server and client in one process: compression switched on by one side, noticed by the other.
+//! The article's server and client in one process: one side switches compression on, the other detects it.
 //!
 //! Run:    cargo run --release --example quickstart
-//! Expect: three lines there and back, the bytes that the answers took before and after compression, exit code 0.
+//! Expect: three lines there and back, the size of the answers before and after compression, exit code 0.
 
 use torsade::{Escaped, prelude::*};
 

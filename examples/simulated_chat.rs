@@ -1,8 +1,8 @@
-//! The chat server on simulated hosts, through a partition and back, in no time: prints the event log.
+//! The chat server on simulated hosts, through a partition and back, without waiting: prints the event log.
 //!
-//! Run:    cargo run --example simulated_chat [SEED]     (1 unless given)
+//! Run:    cargo run --example simulated_chat [SEED]     (default 1)
 //! Expect: one line for each callback on each host. Bob hears nothing for a minute, then all at once. The same seed
-//!         prints the same bytes, in every process and build; another seed another story.
+//!         prints the same bytes, in every process and build; another seed gives another run.
 
 use std::time::Duration;
 

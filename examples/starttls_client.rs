@@ -1,7 +1,7 @@
-//! A client of lines that switches TLS on in mid-stream; the port of Twisted's starttls_client.
+//! A line client that switches TLS on in mid-stream; a port of Twisted's starttls_client.
 //!
 //! Run:    cargo run --features tls --example starttls_client [ENDPOINT [CA.pem [NAME]]]
-//!         (localhost:8000 and keys/ca.pem unless given; start starttls_server first)
+//!         (default localhost:8000 and keys/ca.pem; start starttls_server first)
 //! Expect: "received: READY"; the server prints "plain text", "STARTTLS" and "secure text".
 
 use torsade::prelude::*;

@@ -1,9 +1,9 @@
-//! A server of lines that switches TLS on in mid-stream; the port of Twisted's starttls_server.
+//! A line server that switches TLS on in mid-stream; a port of Twisted's starttls_server.
 //!
 //! Run:    cargo run --features tls --example starttls_server [ENDPOINT [CERT.pem KEY.pem]]
-//!         (127.0.0.1:8000, keys/server.pem and keys/server.key unless given; make_keys makes them)
-//! Try:    starttls_client, or nc 127.0.0.1 8000 with "STARTTLS" followed at once by another line
-//! Expect: prints each line. Lines that come in plaintext behind STARTTLS are refused and never printed.
+//!         (default 127.0.0.1:8000, keys/server.pem and keys/server.key; make_keys makes them)
+//! Try:    starttls_client, or nc 127.0.0.1 8000 with "STARTTLS" immediately followed by another line
+//! Expect: prints each line. Plaintext lines after STARTTLS are refused and never printed.
 
 use torsade::prelude::*;
 

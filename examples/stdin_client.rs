@@ -1,8 +1,8 @@
-//! A line client between the terminal and a server: what is typed goes there, what it says is shown.
+//! A line client between the terminal and a server: it sends what is typed, and shows what the server says.
 //!
-//! Run:    cargo run --example stdin_client [ENDPOINT]     (127.0.0.1:8123 unless given; start chat_server first)
+//! Run:    cargo run --example stdin_client [ENDPOINT]     (default 127.0.0.1:8123; start chat_server first)
 //! Try:    type a name, then some text; Ctrl-D ends what you send, Ctrl-C the program; in a pipe: ls | stdin_client
-//! Expect: the chat. Who reads slowly, the terminal or the server, slows the other down.
+//! Expect: the chat. A slow reader, be it the terminal or the server, slows the other side down.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,8 +1,8 @@
-//! The conformance kit finds what is wrong with a line protocol that works when you try it.
+//! The conformance kit finds a bug in a line protocol that seems to work.
 //!
 //! Run:    cargo run --example test_your_protocol
-//! Expect: the smallest change in the way the bytes come under which it fails; then that a LineReceiver does not.
-//!         In a project of yours `check` would be a test with `assert`.
+//! Expect: the smallest change in how the bytes arrive that makes it fail; then that a LineReceiver passes.
+//!         In your own project, `check` would be a test with `assert`.
 
 use torsade::conformance::{Conformance, Notes};
 use torsade::prelude::*;

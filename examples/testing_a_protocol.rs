@@ -1,7 +1,7 @@
-//! How to test a protocol: no socket, no waiting, time that moves when the test says so.
+//! How to test a protocol: no socket, no waiting, and a clock that the test advances.
 //!
 //! Run:    cargo run --example testing_a_protocol
-//! Expect: "all is as it should be". In a project of yours the functions below `main` would be tests.
+//! Expect: "all is as it should be". In your own project, the functions below `main` would be tests.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
-//! A client that speaks TLS: says hello, prints the answer, and ends; the port of Twisted's echoclient_ssl.
+//! A TLS client: says hello, prints the answer, and ends; a port of Twisted's echoclient_ssl.
 //!
 //! Run:    cargo run --features tls --example tls_echo_client [ADDRESS [CA.pem [NAME [PROTOCOL...]]]]
-//!         (localhost:8443 and keys/ca.pem unless given; NAME is whose certificate to ask for, if not the host's; each
-//!         PROTOCOL is an application protocol, ALPN, for the server to choose from)
-//! Expect: "the server said: Hello, world!", and exit code 0; otherwise why not, and exit code 1.
+//!         (default localhost:8443 and keys/ca.pem; NAME is the name to expect in the certificate, if not the host's; each PROTOCOL is
+//!         an application protocol, ALPN, for the server to choose from)
+//! Expect: "the server said: Hello, world!", and exit code 0; otherwise the reason, and exit code 1.
 
 use torsade::prelude::*;
 use torsade::react;

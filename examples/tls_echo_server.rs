@@ -1,10 +1,10 @@
-//! An echo server that speaks TLS; the port of Twisted's echoserv_ssl.
+//! A TLS echo server; a port of Twisted's echoserv_ssl.
 //!
 //! Run:    cargo run --features tls --example tls_echo_server [ADDRESS [CERT.pem KEY.pem [PROTOCOL...]]]
-//!         (127.0.0.1:8443, keys/server.pem and keys/server.key unless given, which make_keys makes; each
-//!         PROTOCOL is an application protocol, ALPN, for a client to choose from)
+//!         (default 127.0.0.1:8443, keys/server.pem and keys/server.key, which make_keys makes; each PROTOCOL is an application
+//!         protocol, ALPN, for a client to choose from)
 //! Try:    openssl s_client -connect 127.0.0.1:8443 -CAfile keys/ca.pem, then type; or tls_echo_client
-//! Expect: each line comes back. It prints who has come, and what the handshake agreed on.
+//! Expect: each line comes back. It prints who has connected, and what the handshake negotiated.
 
 use torsade::prelude::*;
 

@@ -1,11 +1,12 @@
-//! From a log of messages to dictionaries, and what they save: on the first message of a stream, the first 10, the first 50.
+//! Makes dictionaries from a log of messages, and measures what they save on the first message of a stream, the first 10, the
+//! first 50.
 //!
 //! Run:    cargo run --release --features zstd,lz4 --example torsade_dictionary LOG DICTIONARY [BYTES]
-//!         LOG has a message on each line, a thousand or more as they were really sent; BYTES is 16384 unless given.
-//! Expect: DICTIONARY for deflate and lz4 and, with the feature zstd, DICTIONARY.zstd, which has an id in it; and what is left
-//!         of messages that were held out of the training, in percent, without a dictionary and with it.
-//! Then:   in the sender Compression::zstd().dictionary(&Dictionary::new(std::fs::read("DICTIONARY.zstd")?)), in the receiver
-//!         the same of Decompression. What is in a dictionary is in every copy of the program: no passwords, no names.
+//!         LOG has one message per line, a thousand or more as they were really sent; BYTES defaults to 16384.
+//! Expect: DICTIONARY for deflate and lz4 and, with the feature zstd, DICTIONARY.zstd, which contains an id; and the size in percent to
+//!         which messages held out of the training compress, without a dictionary and with it.
+//! Then:   in the sender Compression::zstd().dictionary(&Dictionary::new(std::fs::read("DICTIONARY.zstd")?)), in the receiver the same
+//!         with Decompression. The content of a dictionary is in every copy of the program: no passwords, no names.
 
 use std::cell::RefCell;
 use std::collections::{BinaryHeap, HashMap, HashSet};

@@ -1,9 +1,9 @@
-//! UDP: each datagram goes back to whoever sent it. With `ask`, a client that asks a server and waits for the answer.
+//! A UDP echo server. With `ask`, a client that asks a server and waits for the answer.
 //!
 //! Run:    cargo run --example udp_echo                       (a server on 127.0.0.1:8000, or on the address that follows)
 //! Try:    cargo run --example udp_echo ask 127.0.0.1:8000    (or: echo hello | nc -u -w 1 127.0.0.1 8000)
-//! Expect: the answer, after as many attempts as it takes: a datagram may be lost, and nobody says so. If nobody listens there,
-//!         the client is told, and ends.
+//! Expect: the answer, after as many attempts as it takes: datagrams may be lost without notice. If nothing listens there, the client is
+//!         told, and ends.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
-//! The smallest server, on a UNIX socket: only programs of this machine reach it, and it knows who they are.
+//! The smallest server on a UNIX socket: only programs on this machine can reach it, and it knows who they are.
 //!
-//! Run:    cargo run --example unix_echo_server [ENDPOINT]     (unix:/tmp/torsade-echo.sock unless given; unix:@NAME is an
+//! Run:    cargo run --example unix_echo_server [ENDPOINT]     (default unix:/tmp/torsade-echo.sock; unix:@NAME is an
 //!         abstract name)
 //! Try:    nc -U /tmp/torsade-echo.sock, then type; or echo_client unix:/tmp/torsade-echo.sock
-//! Expect: each line comes back, and the server says who has connected. A second server on the same path is refused; after a
-//!         kill -9 the next one gets it; Ctrl-C removes the file.
+//! Expect: each line comes back, and the server says who has connected. A second server on the same path is refused; after a kill -9
+//!         the next one takes over the path; Ctrl-C removes the file.
 
 use torsade::prelude::*;
 

@@ -1,9 +1,9 @@
-//! A chat served by several threads: each worker has a reactor and the members that it accepted, and passes what they say on
-//! to the other workers.
+//! A chat served by several threads: each worker has a reactor and the members it accepted, and passes what they say to the other
+//! workers.
 //!
-//! Run:    cargo run --example workers_chat [ADDRESS] [WORKERS]     (127.0.0.1:8123 and 2 unless given)
-//! Try:    nc -C 127.0.0.1 8123 in some windows
-//! Expect: every line comes to everybody, whichever worker they are on; it says which one they got.
+//! Run:    cargo run --example workers_chat [ADDRESS] [WORKERS]     (default 127.0.0.1:8123 and 2)
+//! Try:    nc -C 127.0.0.1 8123 in several windows
+//! Expect: every line goes to everyone, whichever worker they are on; members are told which one they got.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -77,7 +77,7 @@
 //! [Twisted's names and ours](manual::twisted), and [how a port behaves differently](manual::porting). Searching this documentation
 //! for Twisted's names works, too: `loseConnection`, `callLater`, `ReconnectingClientFactory`.
 //!
-//! # Examples, in order of difficulty
+//! # Examples, in learning order
 //! They are in the package's `examples` folder; run one with `cargo run --example NAME` in a checkout: `echo_server`,
 //! `echo_client`, `endpoint_echo`, `endpoint_cat`, `compressed_server`, `compressed_client`, `quickstart`, `chat_server`,
 //! `testing_a_protocol`, `test_your_protocol`, `looping_call`, `async_client`, `blocking_work`, `memcached_parser`,

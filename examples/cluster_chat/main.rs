@@ -1,14 +1,14 @@
-//! The chat of Twisted's guide, which `chat_server` is, on any number of processes: what they share is a hub.
+//! The chat of Twisted's guide (see `chat_server`) on any number of processes, which share a hub.
 //!
 //! Run:    cargo run --features hub --example cluster_chat -- [--listen ADDRESS] [--hub HUB] [--proxy]
-//!         ADDRESS is 127.0.0.1:8123 unless given; HUB is local:, redis:HOST:PORT or nats:HOST:PORT, local: unless given; with
-//!         --proxy only HAProxy may connect, which says whose connection each is
+//!         ADDRESS defaults to 127.0.0.1:8123; HUB is local: (the default), redis:HOST:PORT or nats:HOST:PORT; with --proxy only
+//!         HAProxy may connect, and its header says whose connection each is
 //! Try:    examples/cluster_chat/run [redis|nats|local]: two processes, a broker and HAProxy, and what three people hear
-//! Expect: as in chat_server, whichever process somebody is on: a name is taken on all of them, everybody hears everybody, and is
-//!         told who comes and goes; newcomers hear the last 20 lines. Each process prints whom it has let in, and where they are.
+//! Expect: as in chat_server, on whichever process people are: names are unique across all processes, everyone hears everyone and is
+//!         told who comes and goes, and newcomers get the last 20 lines. Each process prints whom it has let in, and where they are.
 //!
-//! Beside it are the files for HAProxy, Redis and NATS, and what `run` prints. What is promised, and what happens when something
-//! fails, is in `manual::many_machines`.
+//! The files for HAProxy, Redis and NATS, and the output of `run`, are in the same folder. `manual::many_machines` says what is
+//! promised, and what happens on failures.
 
 mod room;
 

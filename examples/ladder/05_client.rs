@@ -1,6 +1,6 @@
 //! Step 5 of the ladder: a client. It greets the room, prints what is said, and reconnects when the connection is lost.
 //!
-//! Run:    cargo run --example ladder_05 [ENDPOINT]     (127.0.0.1:8000 unless given; start ladder_04 in another window)
+//! Run:    cargo run --example ladder_05 [ENDPOINT]     (default 127.0.0.1:8000; start ladder_04 in another window)
 //! Try:    end the server with Ctrl-C, and start it again
 //! Expect: it says that the connection is lost, and reconnects by itself, after about 1 s, 3 s, 7 s, and so on up to 30 s.
 

@@ -1,4 +1,4 @@
-//! Checks a port against its original: plays the same connections against both programs, and shows the first difference.
+//! Checks a port against the original: makes the same connections to both programs, and shows the first difference.
 //!
 //! Run:    cargo run --example port_checker -- ORIGINAL_COMMAND PORT_COMMAND SCRIPT
 //!         cargo run --example port_checker -- --random SEED[..SEED] ORIGINAL_COMMAND PORT_COMMAND GRAMMAR
@@ -6,48 +6,48 @@
 //!             'target/debug/examples/port_chat {listen}' examples/ports/chat/script
 //! Expect: a timeline of what both did, and "the same in N steps"; or the first difference, and exit code 1.
 //!
-//! **Commands** are started without a shell. `{listen}` is an address of this machine that the program is to listen on; `{peer}` is
-//! one where the checker listens, for clients; `{listen2}` and so on are further ones. `NAME=VALUE` in front sets the
-//! environment. A program is up when a connection to each of its addresses has succeeded, which it sees as one that comes and goes.
+//! **Commands** are run without a shell. `{listen}` is a local address for the program to listen on; `{peer}` is one on which the
+//! checker listens, for clients; `{listen2}` and so on are further ones. A leading `NAME=VALUE` sets the environment. A program
+//! is ready when a connection to each of its addresses has succeeded, which it sees as one that is opened and closed.
 //!
-//! **Scripts** have one action a line; `#` begins a comment. `&` in front has it done together with the line before.
+//! **Scripts** have one action per line; `#` begins a comment. A leading `&` runs the action together with the line before.
 //!
-//! | line | what is done |
+//! | line | action |
 //! |---|---|
-//! | `open a`, `open a 2` | connects to `{listen}`, to `{listen2}`; `a` is the connection's name |
+//! | `open a`, `open a 2` | connects to `{listen}`, to `{listen2}`; `a` names the connection |
 //! | `accept a`, `accept a 2` | waits for the program's next connection to `{peer}`, to `{peer2}` |
-//! | `send a "text\r\n"` | sends bytes; escapes are `\r \n \t \0 \\ \" \x7f`, and `"x"*1000` is a thousand |
-//! | `expect a "text\r\n"` | both have to send exactly these bytes next, behind those expected before |
+//! | `send a "text\r\n"` | sends bytes; escapes are `\r \n \t \0 \\ \" \x7f`, and `"x"*1000` repeats |
+//! | `expect a "text\r\n"` | both have to send exactly these bytes next, after those expected before |
 //! | `end a` | ends our stream, and goes on reading (half-close) |
-//! | `close a`, `reset a` | closes in order; resets |
+//! | `close a`, `reset a` | closes gracefully; resets |
 //! | `datagram "text"`, `datagram 2 "text"` | sends a datagram to `{listen}`, to `{listen2}` |
-//! | `pause a`, `resume a` | stops reading, and goes on |
+//! | `pause a`, `resume a` | pauses reading; resumes it |
 //! | `wait 200ms` | lets time pass, for programs with timers |
 //! | `ended` | waits until the program has ended by itself |
 //!
-//! After each step it is waited until both have shown the same, and nothing more comes. Compared is what comes on each connection (not
-//! how it is cut), how it ends (end of stream, reset, refused), how the program ends. After lines that were joined by `&`
-//! the order of lines on a connection does not count, since it has none. A difference counts when both programs have been at rest for
-//! two seconds: on Linux the system says who is, elsewhere it is when nothing comes. Both are killed in the end, by their ids;
-//! programs that they have started are not.
+//! After each step the checker waits until both have shown the same and nothing more arrives. It compares what arrives on each
+//! connection (not how it is split), how connections end (end of stream, reset, refused), and how the program ends. After lines
+//! joined by `&`, the order of lines on a connection is ignored, since it is not determined. A difference counts once both
+//! programs have been at rest for two seconds: on Linux the system tells; elsewhere, when nothing arrives. Both are killed at the
+//! end, by their ids; programs that they have started are not.
 //!
-//! **Grammars** say what random scripts are made of. All but `piece` may be left out.
+//! **Grammars** describe random scripts. Everything but `piece` is optional.
 //!
-//! | line | what it says | unless given |
+//! | line | meaning | default |
 //! |---|---|---|
 //! | `piece "bob\r\n"` | something to send | |
-//! | `bytes 1..20 "abc\r\n"` | so many bytes, drawn out of these | |
+//! | `bytes 1..20 "abc\r\n"` | this many bytes, drawn from these | |
 //! | `piece 2 "who\r\n"`, `bytes 1..20 2 "abc"` | the same, only on connections to `{listen2}` | |
-//! | `connections 3` | how many there are at most at a time | 3 |
-//! | `steps 4..16` | how many steps a script has | 4..16 |
-//! | `places 3` | to how many addresses connections are opened: `{listen}` to `{listen3}` | 1 |
-//! | `peers 2` | for servers that are clients too: at first a connection to each of two `{peer}`s is accepted | |
-//! | `accept 1`, `accept 1 again` | for clients: how many connections the programs make, and whether again and again; none are opened | |
-//! | `wait 50ms` | how long is waited in each step that sends, for programs with timers | |
-//! | `weight send 10` | how often that is drawn: `open`, `send`, `cut`, `end`, `close`, `reset`, `pause`, `together`, `datagram` | 3, 10, 2, 1, 1, 1, 0, 0, 0 |
+//! | `connections 3` | the maximum number of connections at a time | 3 |
+//! | `steps 4..16` | the number of steps of a script | 4..16 |
+//! | `places 3` | the number of addresses to open connections to: `{listen}` to `{listen3}` | 1 |
+//! | `peers 2` | for servers that are also clients: first a connection to each of two `{peer}`s is accepted | |
+//! | `accept 1`, `accept 1 again` | for clients: the number of connections the programs make, and whether repeatedly; none are opened | |
+//! | `wait 50ms` | how long to wait in each step that sends, for programs with timers | |
+//! | `weight send 10` | how often an action is drawn: `open`, `send`, `cut`, `end`, `close`, `reset`, `pause`, `together`, `datagram` | 3, 10, 2, 1, 1, 1, 0, 0, 0 |
 //!
-//! The programs are started once for all seeds. What a difference needs not is taken away from its script, with programs started anew
-//! each time, and what is left is printed as a file to run again.
+//! The programs are started once for all seeds. A script that shows a difference is reduced to the steps it needs, with the
+//! programs restarted for each attempt, and the result is printed as a file to run again.
 
 pub mod at_rest;
 pub mod bytes;

@@ -1,6 +1,6 @@
-//! Twisted's `trial/calculus/client_3.py`: when no answer comes in time, all fail and the connection is closed.
+//! Twisted's `trial/calculus/client_3.py`: if an answer does not arrive in time, all fail and the connection is closed.
 //!
-//! Run:    cargo run --example calculus_client [ENDPOINT]     (127.0.0.1:8888 unless given; start remote_2 first)
+//! Run:    cargo run --example calculus_client [ENDPOINT]     (default 127.0.0.1:8888; start remote_2 first)
 //! Expect: 7 + 6 = 13, and so on.
 
 use std::cell::RefCell;

@@ -1,6 +1,6 @@
-//! Twisted's `chatserver.py`: every line goes to everybody, its sender included.
+//! Twisted's `chatserver.py`: every line goes to everyone, including its sender.
 //!
-//! Run:    cargo run --example chatserver [ENDPOINT]     (127.0.0.1:1025 unless given)
+//! Run:    cargo run --example chatserver [ENDPOINT]     (default 127.0.0.1:1025)
 //! Try:    nc -C 127.0.0.1 1025 in two windows
 //! Expect: each line, in both windows.
 

@@ -1,6 +1,6 @@
 //! Twisted's `echoclient.py`: sends three lines, prints what comes back, and ends after the last.
 //!
-//! Run:    cargo run --example echoclient [ENDPOINT]     (127.0.0.1:8000 unless given; start echo_server first)
+//! Run:    cargo run --example echoclient [ENDPOINT]     (default 127.0.0.1:8000; start echo_server first)
 //! Expect: the three lines, and "connection lost".
 
 use torsade::prelude::*;

@@ -1,7 +1,7 @@
-//! Twisted's `echoclient_udp.py`: sends three datagrams, each after the answer to the one before, and ends after the last.
+//! Twisted's `echoclient_udp.py`: sends three datagrams, each after the answer to the previous one, and ends after the last.
 //!
-//! Run:    cargo run --example echoclient_udp [ADDRESS]     (127.0.0.1:8000 unless given; start echoserv_udp first)
-//! Expect: the three answers; where nobody listens, that it is so, and the end.
+//! Run:    cargo run --example echoclient_udp [ADDRESS]     (default 127.0.0.1:8000; start echoserv_udp first)
+//! Expect: the three answers; if nothing listens there, a message, and the end.
 
 use torsade::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Twisted's `echoserv_udp.py`: sends every datagram back.
 //!
-//! Run:    cargo run --example echoserv_udp [ADDRESS]     (127.0.0.1:8000 unless given)
+//! Run:    cargo run --example echoserv_udp [ADDRESS]     (default 127.0.0.1:8000)
 //! Try:    cargo run --example echoclient_udp
 
 use torsade::prelude::*;

@@ -1,4 +1,4 @@
-//! Step 1 of Twisted's finger tutorial: a reactor that does nothing, for ever.
+//! Step 1 of Twisted's finger tutorial: a reactor that does nothing, forever.
 //!
 //! Run:    cargo run --example finger01
 //! Expect: nothing; Ctrl-C ends it.

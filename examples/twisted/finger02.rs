@@ -1,6 +1,6 @@
 //! Step 2 of Twisted's finger tutorial: accepts connections and ignores what they say.
 //!
-//! Run:    cargo run --example finger02 [ENDPOINT]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger02 [ENDPOINT]     (default 127.0.0.1:1079)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: nothing, whatever you type.
 

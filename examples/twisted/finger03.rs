@@ -1,6 +1,6 @@
 //! Step 3 of Twisted's finger tutorial: closes each connection when it is made.
 //!
-//! Run:    cargo run --example finger03 [ENDPOINT]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger03 [ENDPOINT]     (default 127.0.0.1:1079)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: the connection ends at once.
 

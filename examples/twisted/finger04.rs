@@ -1,6 +1,6 @@
 //! Step 4 of Twisted's finger tutorial: reads a user name, and closes.
 //!
-//! Run:    cargo run --example finger04 [ENDPOINT]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger04 [ENDPOINT]     (default 127.0.0.1:1079)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: the connection ends after the first line.
 

@@ -1,6 +1,6 @@
-//! Step 5 of Twisted's finger tutorial: an answer, the same for everybody.
+//! Step 5 of Twisted's finger tutorial: an answer, the same for everyone.
 //!
-//! Run:    cargo run --example finger05 [ENDPOINT]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger05 [ENDPOINT]     (default 127.0.0.1:1079)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: "No such user", and the end.
 

@@ -1,6 +1,6 @@
-//! Step 6 of Twisted's finger tutorial: the answer comes from what all connections share.
+//! Step 6 of Twisted's finger tutorial: the answer comes from state shared by all connections.
 //!
-//! Run:    cargo run --example finger06 [ENDPOINT]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger06 [ENDPOINT]     (default 127.0.0.1:1079)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: "No such user", and the end.
 

@@ -1,6 +1,6 @@
 //! Step 7 of Twisted's finger tutorial: answers from a table of users.
 //!
-//! Run:    cargo run --example finger07 [ENDPOINT]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger07 [ENDPOINT]     (default 127.0.0.1:1079)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: "Happy and well", and the end.
 

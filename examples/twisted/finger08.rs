@@ -1,6 +1,6 @@
 //! Step 8 of Twisted's finger tutorial: the answer comes later, or an error does.
 //!
-//! Run:    cargo run --example finger08 [ENDPOINT]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger08 [ENDPOINT]     (default 127.0.0.1:1079)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez
 //! Expect: "Happy and well", and the end.
 

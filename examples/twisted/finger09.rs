@@ -1,6 +1,6 @@
 //! Step 9 of Twisted's finger tutorial: the answer comes from a program.
 //!
-//! Run:    cargo run --example finger09 [ENDPOINT] [PROGRAM]     (127.0.0.1:1079 and finger unless given)
+//! Run:    cargo run --example finger09 [ENDPOINT] [PROGRAM]     (default 127.0.0.1:1079 and finger)
 //! Try:    nc -C 127.0.0.1 1079, then a user's name
 //! Expect: what `finger NAME` prints, or "Internal error in server" where there is no such program.
 

@@ -2,7 +2,7 @@
 //!
 //! Twisted's step asks a web server, with a function that Twisted no longer has; this one asks another finger server.
 //!
-//! Run:    cargo run --example finger10 [ENDPOINT] [UPSTREAM]     (127.0.0.1:1179 and 127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger10 [ENDPOINT] [UPSTREAM]     (default 127.0.0.1:1179 and 127.0.0.1:1079)
 //! Try:    start finger08, and nc -C 127.0.0.1 1179, then: moshez
 //! Expect: "Happy and well"; "Internal error in server" without finger08.
 

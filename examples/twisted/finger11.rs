@@ -1,6 +1,6 @@
 //! Step 11 of Twisted's finger tutorial: the server as a service, which a service manager can start and stop.
 //!
-//! Run:    cargo run --example finger11 [ADDRESS]     (127.0.0.1:1079 unless given)
+//! Run:    cargo run --example finger11 [ADDRESS]     (default 127.0.0.1:1079)
 //! Try:    nc -C 127.0.0.1 1079, then: moshez; and Ctrl-C or SIGTERM to the server
 //! Expect: "Happy and well", and the end; the server stops gracefully, with exit code 0.
 

@@ -1,6 +1,6 @@
-//! Step 12 of Twisted's finger tutorial: a second port, where users set what they want to be said of them.
+//! Step 12 of Twisted's finger tutorial: a second port, where users set what is said about them.
 //!
-//! Run:    cargo run --example finger12 [ADDRESS] [SETTER]     (127.0.0.1:1079 and 127.0.0.1:1080 unless given)
+//! Run:    cargo run --example finger12 [ADDRESS] [SETTER]     (default 127.0.0.1:1079 and 127.0.0.1:1080)
 //! Try:    printf 'glyph\r\nBusy\r\n' | nc -q0 127.0.0.1 1080, and nc -C 127.0.0.1 1079, then: glyph
 //! Expect: "Busy", and the end.
 

@@ -1,6 +1,6 @@
-//! Step 13 of Twisted's finger tutorial: one service that knows the users, and makes the factories of both ports.
+//! Step 13 of Twisted's finger tutorial: one service that has the users, and makes the factories of both ports.
 //!
-//! Run:    cargo run --example finger13 [ADDRESS] [SETTER]     (127.0.0.1:1079 and 127.0.0.1:1080 unless given)
+//! Run:    cargo run --example finger13 [ADDRESS] [SETTER]     (default 127.0.0.1:1079 and 127.0.0.1:1080)
 //! Try:    as finger12
 //! Expect: as finger12
 

@@ -1,8 +1,8 @@
 //! Twisted's `longex.py`: a long calculation in small pieces, so that no connection waits for another's.
 //!
-//! Run:    cargo run --example longex [ENDPOINT]     (127.0.0.1:1234 unless given)
+//! Run:    cargo run --example longex [ENDPOINT]     (default 127.0.0.1:1234)
 //! Try:    nc -C 127.0.0.1 1234, then: 123456789 987654321 1000000007
-//! Expect: the product; "Error." for what is no list of numbers.
+//! Expect: the product; "Error." for anything but a list of numbers.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

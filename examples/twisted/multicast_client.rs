@@ -1,7 +1,7 @@
-//! Twisted's `MulticastClient.py`: pings a multicast group, and prints whatever comes.
+//! Twisted's `MulticastClient.py`: pings a multicast group, and prints what it receives.
 //!
 //! Run:    cargo run --example multicast_client     (start multicast_server first)
-//! Expect: one's own ping, for the client is a member as well, and the server's pong.
+//! Expect: its own ping, because the client is a member too, and the server's pong.
 
 use torsade::prelude::*;
 use torsade::{DatagramOptions, MulticastInterface};

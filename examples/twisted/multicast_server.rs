@@ -1,4 +1,4 @@
-//! Twisted's `MulticastServer.py`: answers each ping to a multicast group with a pong to whoever has sent it.
+//! Twisted's `MulticastServer.py`: answers each ping to a multicast group with a pong to its sender.
 //!
 //! Run:    cargo run --example multicast_server
 //! Try:    cargo run --example multicast_client, on this machine or another of the network

@@ -1,7 +1,7 @@
-//! The first listing of Twisted's guide to processes: `wc` counts the verses of a song, and every callback says so.
+//! The first listing of Twisted's guide to processes: `wc` counts the verses of a song, and every callback prints a line.
 //!
 //! Run:    cargo run --example process
-//! Expect: "connection_made!", what comes and what is closed, "I saw 40 lines", and at last "quitting".
+//! Expect: "connection_made!", what is received and what is closed, "I saw 40 lines", and finally "quitting".
 
 use torsade::ProcessEnd;
 use torsade::prelude::*;

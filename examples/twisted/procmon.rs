@@ -1,8 +1,8 @@
-//! What `twistd procmon` does: keeps a program running, and logs what it writes.
+//! What `twistd procmon` does: keeps a program running, and logs its output.
 //!
-//! Run:    RUST_LOG=info cargo run --example procmon PROGRAM [ARGUMENT ...]     (date unless given)
-//! Expect: the program's lines behind its name; it is started again when it has ended, later each time if it ends at once.
-//!         Ctrl-C ends it as well.
+//! Run:    RUST_LOG=info cargo run --example procmon PROGRAM [ARGUMENT ...]     (default date)
+//! Expect: the program's lines after its name. It is restarted when it has ended, with growing delays if it ends at once. Ctrl-C ends
+//!         the program too.
 
 use std::time::Duration;
 

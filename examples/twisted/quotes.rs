@@ -1,8 +1,8 @@
-//! Twisted's `quotes.py`: a server of quotes, each of which a program writes.
+//! Twisted's `quotes.py`: a server of quotes, each written by a program.
 //!
-//! Run:    cargo run --example quotes [ENDPOINT [PROGRAM [ARGUMENT ...]]]     (127.0.0.1:5001 and fortune unless given)
+//! Run:    cargo run --example quotes [ENDPOINT [PROGRAM [ARGUMENT ...]]]     (default 127.0.0.1:5001 and fortune)
 //! Try:    nc 127.0.0.1 5001
-//! Expect: what the program writes; "No quote: ...", with the cause, where it cannot be started.
+//! Expect: the program's output; "No quote: ...", with the cause, if it cannot be started.
 
 use torsade::get_process_output;
 use torsade::prelude::*;

@@ -1,7 +1,7 @@
-//! A client of a UNIX socket that is passed an open file, and prints what is in it. Twisted's `recvfd.py`.
+//! A client of a UNIX socket that receives an open file, and prints its content. Twisted's `recvfd.py`.
 //!
 //! Run:    cargo run --example recvfd PATH     (start sendfd first)
-//! Expect: the name of the file that `sendfd` was given, and its first 80 bytes; without a server, why not, and exit code 1.
+//! Expect: the name of the file that `sendfd` was given, and its first 80 bytes; without a server, the reason, and exit code 1.
 
 use std::fs::File;
 use std::io::Read;

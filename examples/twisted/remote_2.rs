@@ -1,8 +1,8 @@
-//! Twisted's `trial/calculus/remote_2.py`: a calculator on a line protocol, with errors told to the client.
+//! Twisted's `trial/calculus/remote_2.py`: a calculator with a line protocol, which reports errors to the client.
 //!
-//! Run:    cargo run --example remote_2 [ENDPOINT]     (127.0.0.1:8888 unless given)
+//! Run:    cargo run --example remote_2 [ENDPOINT]     (default 127.0.0.1:8888)
 //! Try:    nc -C 127.0.0.1 8888, then: add 1 2
-//! Expect: 3; "error" for what is no number; the connection is closed on anything else.
+//! Expect: 3; "error" for anything but a number; the connection is closed on any other command.
 
 use torsade::prelude::*;
 

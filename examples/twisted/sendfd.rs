@@ -1,8 +1,8 @@
-//! A server on a UNIX socket that passes an open file to each client, and tells its name. Twisted's `sendfd.py`.
+//! A server on a UNIX socket that passes an open file and its name to each client. Twisted's `sendfd.py`.
 //!
-//! Run:    cargo run --example sendfd PATH FILE     (sendfd /tmp/sendfd.sock /etc/hostname, for instance)
+//! Run:    cargo run --example sendfd PATH FILE     (for example sendfd /tmp/sendfd.sock /etc/hostname)
 //! Try:    cargo run --example recvfd /tmp/sendfd.sock
-//! Expect: the client prints the file, which it need not have the right to open itself.
+//! Expect: the client prints the file, without needing permission to open it.
 
 use std::fs::File;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Twisted's `stdin.py`: reads lines from standard input and repeats them, and the loop goes on meanwhile.
+//! Twisted's `stdin.py`: reads lines from standard input and repeats them, without blocking the loop.
 //!
 //! Run:    cargo run --example stdin
 //! Try:    type a line; Ctrl-D ends it

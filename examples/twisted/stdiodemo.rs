@@ -1,8 +1,8 @@
-//! Twisted's `stdiodemo.py`: a console of commands that checks web pages, each while others are typed.
+//! Twisted's `stdiodemo.py`: a command console that checks web pages while further commands are typed.
 //!
 //! Run:    cargo run --example stdiodemo
 //! Try:    help, check http://127.0.0.1:8000/ (python3 -m http.server makes one), quit
-//! Expect: the commands; how many bytes the page has, or why it cannot be had; and the end.
+//! Expect: the commands; the size of the page in bytes, or why it could not be fetched; and the end.
 
 use torsade::prelude::*;
 

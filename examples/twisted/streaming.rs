@@ -1,6 +1,6 @@
-//! Twisted's `streaming.py`: sends as many random numbers as asked for, no faster than they are taken.
+//! Twisted's `streaming.py`: sends as many random numbers as requested, no faster than the client takes them.
 //!
-//! Run:    cargo run --example streaming [ENDPOINT]     (127.0.0.1:1234 unless given)
+//! Run:    cargo run --example streaming [ENDPOINT]     (default 127.0.0.1:1234)
 //! Try:    nc -C 127.0.0.1 1234, then: 1000000
 //! Expect: a million lines; the server holds at most 6 KB of them at a time.
 

@@ -1,13 +1,13 @@
-//! A WebSocket server that echoes, with permessage-deflate: an HTTP request, then frames, by a `Decoder` of one's own.
+//! A WebSocket echo server with permessage-deflate: an HTTP request, then frames, by a custom `Decoder`.
 //!
-//! Run:    cargo run --example websocket_echo [ENDPOINT [MAX_MESSAGE]]     (127.0.0.1:8765 and 1048576 unless given)
+//! Run:    cargo run --example websocket_echo [ENDPOINT [MAX_MESSAGE]]     (default 127.0.0.1:8765 and 1048576)
 //! Try:    websockets ws://127.0.0.1:8765 (of the Python package), wscat, or `new WebSocket(..)` in a browser's console
-//! Expect: what one sends comes back; the server prints what compression did. Messages of more than MAX_MESSAGE bytes are
-//!         refused, and so are those that would become more.
+//! Expect: each message comes back, and the server prints compression statistics. Messages of more than MAX_MESSAGE bytes are refused,
+//!         also if they only exceed it once decompressed.
 //!
-//! Three ideas, three files: `frame` cuts the bytes, `upgrade` answers the request, `text` checks what is to be UTF-8; and here is the
-//! conversation. A message is echoed as it comes, in frames of its own, so none is ever in memory whole. `set_compression` is no
-//! use here: what is compressed are messages, not the connection, by `torsade::permessage_deflate`.
+//! Three ideas, three files: `frame` decodes frames, `upgrade` answers the request, `text` validates UTF-8; this file has the
+//! conversation. A message is echoed as it arrives, in frames of its own, so it is never in memory as a whole. `set_compression`
+//! is not used: what is compressed here are messages, not the connection, with `torsade::permessage_deflate`.
 
 mod frame;
 mod text;

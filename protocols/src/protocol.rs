@@ -144,7 +144,7 @@ pub trait Protocol {
     /// ```
     /// use torsade::{Callback, prelude::*};
     ///
-    /// /// Counts the bytes that the other one is given.
+    /// /// Counts the bytes passed to the wrapped protocol.
     /// struct Counted<P> {
     ///     protocol: P,
     ///     bytes: usize,

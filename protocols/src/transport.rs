@@ -155,8 +155,8 @@ impl Transport {
     /// those for a lost connection, are dropped.
     ///
     /// # Limits
-    /// At the high watermark of unsent bytes (64 KiB), reading from the connection stops and its producer is paused; above the
-    /// cap (16 MiB) it is aborted with `Reason::LimitExceeded`.
+    /// At the high watermark of unsent bytes (64 KiB), the connection is not read from and its producer is paused; above the cap
+    /// (16 MiB) the connection is aborted with `Reason::LimitExceeded`.
     pub fn write(&self, data: impl AsRef<[u8]>) {
         self.0.write(data.as_ref());
     }
@@ -179,15 +179,15 @@ impl Transport {
     ///
     /// The bytes count towards each connection's limits like all others, and leave in the same system call as what was written
     /// before and after: a header by `write`, a body by this. A layer (compression, TLS) makes its own bytes of them; if they are
-    /// [`compressed_once`](SharedBytes::compressed_once), compression does so once for all connections that compress alike. Fewer
-    /// than 4 KiB behind other unsent bytes are copied, which costs less than keeping them.
+    /// [`compressed_once`](SharedBytes::compressed_once), compression does so once for all connections that compress alike. While
+    /// other bytes are unsent, fewer than 4 KiB are copied, which costs less than keeping them.
     ///
     /// # Examples
     /// ```
     /// use std::{cell::RefCell, rc::Rc};
     /// use torsade::prelude::*;
     ///
-    /// /// Sends what each says to all.
+    /// /// Sends what each says to everyone.
     /// struct Member(Rc<RefCell<Vec<Transport>>>);
     ///
     /// impl Protocol for Member {
@@ -215,8 +215,8 @@ impl Transport {
 
     /// How much of what was written the peer's system has acknowledged, and how much is outstanding.
     ///
-    /// Bytes the system has taken from us may not have reached the peer: its send buffer may hold megabytes. On systems that do
-    /// not report acknowledgements (Linux does), bytes taken by the system count as acknowledged. Each call makes several system
+    /// Bytes that the system has taken may not have reached the peer: the send buffer may hold megabytes. On systems that do not
+    /// report acknowledgements (Linux does), bytes taken by the system count as acknowledged. Each call makes several system
     /// calls: call it now and then, not at every write.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
@@ -270,8 +270,8 @@ impl Transport {
     /// Half-closes: ends our stream (FIN) once everything written is sent, and keeps reading.
     ///
     /// The protocol's `write_connection_lost` is called when that is done. Once the peer's stream has ended as well, the
-    /// connection is lost. It waits for a pull producer until [`unregister_producer`](Self::unregister_producer), but not for a
-    /// push producer.
+    /// connection is lost. Our stream ends only after a pull producer is [unregistered](Self::unregister_producer), but does not
+    /// wait for a push producer.
     #[doc(alias = "loseWriteConnection")]
     #[doc(alias = "shutdown")]
     pub fn lose_write_connection(&self) {

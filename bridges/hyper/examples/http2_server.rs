@@ -2,7 +2,7 @@
 //! a client that knows it can begin in HTTP/2.
 //!
 //! Run:    cargo run -p torsade-hyper --features tls --example http2_server [ENDPOINT [ENDPOINT]]
-//!         (127.0.0.1:8443 for TLS, with a certificate made for this run, and 127.0.0.1:8080 unless given)
+//!         (default 127.0.0.1:8443 for TLS, with a certificate made for this run, and 127.0.0.1:8080)
 //! Try:    curl -k https://127.0.0.1:8443/           curl --http2-prior-knowledge 127.0.0.1:8080/
 //!         curl -k -T README.md https://127.0.0.1:8443/echo
 //!         h2load -n 10000 -c 16 -m 32 https://127.0.0.1:8443/

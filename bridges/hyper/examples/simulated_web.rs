@@ -1,6 +1,6 @@
 //! A web server and a client on simulated hosts, a partition between them, and tries until one succeeds; all of it in no time.
 //!
-//! Run:    cargo run -p torsade-hyper --example simulated_web [SEED]     (1 unless given)
+//! Run:    cargo run -p torsade-hyper --example simulated_web [SEED]     (default 1)
 //! Expect: a page; then tries that fail while the hosts are parted, and one that succeeds after; then the event log, one line for
 //!         each callback on each host. The same seed prints the same bytes, in every process and build.
 

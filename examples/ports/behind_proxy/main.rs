@@ -1,6 +1,6 @@
 //! A server behind a proxy, ported: a PROXY header says whose connection it is. The original is `original.py` beside it.
 //!
-//! Run:    cargo run --example port_behind_proxy [ADDRESS]     (127.0.0.1:8126 unless given)
+//! Run:    cargo run --example port_behind_proxy [ADDRESS]     (default 127.0.0.1:8126)
 //! Try:    printf 'PROXY TCP4 192.0.2.1 192.0.2.2 4000 80\r\nwho\r\n' | nc -N 127.0.0.1 8126
 //! Expect: you are 192.0.2.1:4000
 

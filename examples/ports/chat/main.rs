@@ -1,6 +1,6 @@
 //! A chat, ported: whoever comes gives a name, and what one says all others hear. The original is `original.py` beside it.
 //!
-//! Run:    cargo run --example port_chat [ENDPOINT]     (127.0.0.1:8123 unless given)
+//! Run:    cargo run --example port_chat [ENDPOINT]     (default 127.0.0.1:8123)
 //! Try:    nc -C 127.0.0.1 8123 in two windows
 //! Expect: it asks for a name, passes each line on to everybody else, and tells who comes and who leaves.
 

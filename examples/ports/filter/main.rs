@@ -1,6 +1,6 @@
 //! A server that sorts, ported: each connection goes through a program of its own. The original is `original.py` beside it.
 //!
-//! Run:    cargo run --example port_filter [ENDPOINT]     (127.0.0.1:8130 unless given)
+//! Run:    cargo run --example port_filter [ENDPOINT]     (default 127.0.0.1:8130)
 //! Try:    printf 'pear\napple\n' | nc -N 127.0.0.1 8130
 //! Expect: the lines, sorted.
 

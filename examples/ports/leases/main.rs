@@ -1,6 +1,6 @@
 //! Names that are held for a moment, ported: a tree of two services. The original is `original.py` beside it.
 //!
-//! Run:    cargo run --example port_leases [ENDPOINT]     (127.0.0.1:8127 unless given)
+//! Run:    cargo run --example port_leases [ENDPOINT]     (default 127.0.0.1:8127)
 //! Try:    nc -C 127.0.0.1 8127, and the line `hold x`
 //! Expect: "held x", and at once "expired x".
 

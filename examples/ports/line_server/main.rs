@@ -1,6 +1,6 @@
 //! A server of counters, ported: `add NAME NUMBER`, `get NAME`, `quit`. The original is `original.py` beside it.
 //!
-//! Run:    cargo run --example port_line_server [ENDPOINT]     (127.0.0.1:8124 unless given)
+//! Run:    cargo run --example port_line_server [ENDPOINT]     (default 127.0.0.1:8124)
 //! Try:    printf 'add a 2\r\nadd a 3\r\nquit\r\n' | nc 127.0.0.1 8124
 //! Expect: 2, 5, and the end of the connection.
 

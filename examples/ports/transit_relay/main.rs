@@ -2,7 +2,7 @@
 //! `magic-wormhole-transit-relay` of PyPI, which `original.py` beside this starts.
 //!
 //! Run:    cargo run --example port_transit_relay -- [--port ENDPOINT] [--blur-usage SECONDS] [--log-fd NUMBER]
-//!         ENDPOINT is tcp:4001:interface=\:\: unless given
+//!         ENDPOINT defaults to tcp:4001:interface=\:\:
 //! Try:    `nc 127.0.0.1 4001` in two windows, with the same line in both: please relay, and 64 letters or digits
 //! Expect: "ok" in both, and then each line in the other window. With `--log-fd 1`, a line of JSON when one of them has left.
 //!         `compare` beside this measures both; `scripts` and `grammar` are for `examples/port_checker`.

@@ -27,7 +27,7 @@ use crate::reason::Reason;
 ///
 /// let reactor = Reactor::new()?;
 /// let factory = ReconnectingClientFactory::new(|_peer| Discard).max_delay(Duration::from_secs(60)).max_retries(10);
-/// let backoff = factory.backoff(); // kept, to reset the wait or to end the retries
+/// let backoff = factory.backoff(); // keep it, to reset the delay or end the retries
 /// reactor.connect_tcp("example.com:9", factory)?;
 /// reactor.call_later(Duration::from_secs(3600), move || backoff.stop_trying());
 /// reactor.run()?;

@@ -18,7 +18,7 @@ use crate::framing::byte_buffer::ByteBuffer;
 /// use torsade::FrameDecoder;
 /// use torsade::prelude::*;
 ///
-/// /// A type in one byte, a length in another, and so many bytes.
+/// /// Frames of a type byte, a length byte and the payload.
 /// struct Records;
 ///
 /// #[derive(Debug, PartialEq)]

@@ -42,7 +42,7 @@ pub trait FrameProtocol<D: Decoder> {
 /// use torsade::prelude::*;
 /// use torsade::testing::StringTransport;
 ///
-/// /// Points: two bytes each.
+/// /// Points of two bytes each.
 /// struct Points;
 ///
 /// impl Decoder for Points {

@@ -20,7 +20,7 @@ const MAX_EMPTY: u32 = 1000;
 /// use torsade::prelude::*;
 /// use torsade::{ProtocolState, StatefulProtocol, StatefulReceiver, testing::StringTransport};
 ///
-/// /// A length in one byte, then so many bytes, which are sent back.
+/// /// Echoes messages of a length byte and a payload.
 /// struct Echo;
 ///
 /// impl Echo {

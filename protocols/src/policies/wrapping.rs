@@ -25,7 +25,7 @@ use crate::transport::Transport;
 /// use torsade::prelude::*;
 /// use torsade::policies::{ProtocolWrapper, WrapperTransport, WrappingFactory};
 ///
-/// /// Turns letters by 13 places in both directions.
+/// /// Rotates letters by 13 places in both directions.
 /// struct Rot13;
 ///
 /// fn rot13(data: &[u8]) -> Vec<u8> {

@@ -68,7 +68,7 @@ impl Transport {
     /// ```
     /// use torsade::prelude::*;
     ///
-    /// /// Sends every part, none before there is room for it.
+    /// /// Sends each part once there is room for it.
     /// fn send(transport: &Transport, parts: Vec<Vec<u8>>) {
     ///     transport.spawn(async move |transport| {
     ///         for part in parts {

@@ -1,6 +1,6 @@
 //! A proxy: requests for `http://` go on to their servers, and `https://` goes through tunnels (CONNECT).
 //!
-//! Run:    cargo run -p torsade-hyper --example http_proxy [ENDPOINT]     (127.0.0.1:3128 unless given)
+//! Run:    cargo run -p torsade-hyper --example http_proxy [ENDPOINT]     (default 127.0.0.1:3128)
 //! Try:    curl -v -x 127.0.0.1:3128 http://example.org/; curl -v -x 127.0.0.1:3128 https://example.org/
 //! Expect: the servers' pages; in the first answer's head `via: 1.1 torsade`, and nothing of the second, which the proxy cannot read.
 //!

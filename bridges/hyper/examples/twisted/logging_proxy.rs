@@ -1,6 +1,6 @@
 //! A proxy that logs all requests: Twisted's `logging-proxy.py`.
 //!
-//! Run:    cargo run -p torsade-hyper --example logging_proxy [ENDPOINT]     (127.0.0.1:8080 unless given)
+//! Run:    cargo run -p torsade-hyper --example logging_proxy [ENDPOINT]     (default 127.0.0.1:8080)
 //! Try:    curl -x 127.0.0.1:8080 http://example.org/; curl -x 127.0.0.1:8080 https://example.org/
 //! Expect: the page, and on the terminal `Request from 127.0.0.1 for example.org`; then `HTTPS is not supported at the moment!`.
 

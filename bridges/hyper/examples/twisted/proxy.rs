@@ -1,6 +1,6 @@
 //! A very simple proxy: Twisted's `proxy.py`.
 //!
-//! Run:    cargo run -p torsade-hyper --example proxy [ENDPOINT]     (127.0.0.1:8080 unless given)
+//! Run:    cargo run -p torsade-hyper --example proxy [ENDPOINT]     (default 127.0.0.1:8080)
 //! Try:    curl -x 127.0.0.1:8080 http://example.org/
 //! Expect: the page. As Twisted's it knows no `https://`, which takes `http_proxy`; beside it, it passes bodies on as they come, keeps
 //!         its connections to servers for further requests, adds a `via` header, and answers 502 with the reason where it reaches

@@ -1,6 +1,6 @@
 //! A folder of files: Twisted's `web-in-60/static-content`.
 //!
-//! Run:    cargo run -p torsade-hyper --example static_files [ENDPOINT] [FOLDER]     (127.0.0.1:8080 and /tmp unless given)
+//! Run:    cargo run -p torsade-hyper --example static_files [ENDPOINT] [FOLDER]     (default 127.0.0.1:8080 and /tmp)
 //! Try:    curl -i -r 0-99 127.0.0.1:8080/some/file; the index.html of a folder is at .../folder/
 //! Expect: what `File` answers, except that it also lists folders, sends several ranges as `multipart/byteranges`, takes what it
 //!         does not know for HTML, and follows symbolic links out of the folder.

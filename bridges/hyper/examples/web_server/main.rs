@@ -1,6 +1,6 @@
 //! A web server in axum: JSON, notes that browsers see as they come, files, uploads, and compressed answers.
 //!
-//! Run:    cargo run -p torsade-hyper --example web_server [ENDPOINT [FOLDER]]     (127.0.0.1:8080 and . unless given)
+//! Run:    cargo run -p torsade-hyper --example web_server [ENDPOINT [FOLDER]]     (default 127.0.0.1:8080 and .)
 //! Try:    curl 127.0.0.1:8080/notes --json '{"text": "buy milk"}'; curl '127.0.0.1:8080/notes?contains=milk'
 //!         curl -N 127.0.0.1:8080/events                           each note as it is made; a browser shows them on its page /
 //!         curl --compressed -r 0-99 127.0.0.1:8080/files/Cargo.toml

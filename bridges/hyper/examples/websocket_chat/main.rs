@@ -1,6 +1,6 @@
 //! A chat over WebSocket: hyper answers the upgrade, and async-tungstenite talks on the connection that is left.
 //!
-//! Run:    cargo run -p torsade-hyper --example websocket_chat [ENDPOINT]     (127.0.0.1:8766 unless given)
+//! Run:    cargo run -p torsade-hyper --example websocket_chat [ENDPOINT]     (default 127.0.0.1:8766)
 //! Try:    http://127.0.0.1:8766 in two windows of a browser, or: websockets ws://127.0.0.1:8766/chat (of the Python package)
 //! Expect: it asks for a name, and passes each line on to everybody; the server prints who left, and why. At /echo it sends back
 //!         what comes. Ctrl-C says goodbye to everybody first.

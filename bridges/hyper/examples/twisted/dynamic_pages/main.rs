@@ -1,7 +1,7 @@
 //! Pages that are made when they are asked for: Twisted's `web-in-60` howtos, and its `fortune.rpy`.
 //!
 //! Run:    cargo run -p torsade-hyper --example dynamic_pages [ENDPOINT] [FORTUNE]
-//!         (127.0.0.1:8880 and /usr/games/fortune unless given)
+//!         (default 127.0.0.1:8880 and /usr/games/fortune)
 //! Try:    curl 127.0.0.1:8880/clock            `dynamic-content`
 //!         curl 127.0.0.1:8880/calendar/2009    `dynamic-dispatch`, and `error-handling`: .../calendar/then
 //!         curl 127.0.0.1:8880/form -d the-field='<b>'     `handling-posts`
