@@ -1,4 +1,4 @@
-//! Connections for `async` code: what the protocol is told waits here until it is asked for.
+//! Connections for `async` code: input and events wait here until they are asked for.
 
 mod incoming;
 mod protocol;
@@ -21,31 +21,30 @@ use torsade_reactor::Deferred;
 
 use protocol::Received;
 
-/// The largest buffer that a connection keeps while nothing waits in it.
+/// The largest buffer that a connection keeps while it is empty, in bytes.
 const KEEP: usize = 4 << 10;
 
-/// So many pieces are written at most in one call; a head and a body are two.
+/// The most pieces that one call writes; a head and a body are two.
 const MOST_PIECES: usize = 16;
 
-/// A connection as a stream of bytes to read from and write to in `async` code: `futures-io`'s `AsyncRead`, `AsyncBufRead` and
-/// `AsyncWrite`.
+/// A connection as a byte stream for `async` code: `futures-io`'s `AsyncRead`, `AsyncBufRead` and `AsyncWrite`.
 ///
 /// It comes from [`connect_async`](ReactorAsync::connect_async) and [`listen_async`](ReactorAsync::listen_async), or from a
-/// protocol that gives its connection away, [`from_protocol`](Self::from_protocol). Whatever is written for `futures-io` runs on
-/// it, on this reactor and in a simulated network: no other runtime is needed, and none may be mixed in (its timers would need a
+/// protocol that gives its connection away, [`from_protocol`](Self::from_protocol). Code written for `futures-io` runs on
+/// it, on this reactor and in a simulated network. No other runtime is needed, and none may be mixed in (its timers would need a
 /// loop of their own).
 ///
-/// *Reading*: what was received, at most 64 KiB, waits here, and nothing more is received before it was read. Everything that
-/// came is given out before the end, and before the reason of a loss. Unsent output does not keep it from reading. *Writing*
-/// takes as much as the high watermark of unsent output has room for, and waits where there is none. *Flushing* is done when the
-/// system has everything. *Closing* sends everything, ends our stream, and is done when that is sent; the peer can still be read
-/// from. *Dropped*, it is [aborted](Transport::abort_connection), unless it was closed: then what the peer still sends is not
-/// waited for.
+/// - *Reading* returns what was received, at most 64 KiB; nothing more is received before that has been read. All received bytes
+///   come before the end of the stream, and before the error of a lost connection. Unsent output does not stop reading.
+/// - *Writing* takes as much as fits below the high watermark of unsent bytes, and waits while nothing fits.
+/// - *Flushing* completes when the system has taken everything.
+/// - *Closing* sends everything and ends our stream, and completes when that is sent. You can still read from the peer.
+/// - *Dropping* [aborts](Transport::abort_connection) the connection, unless it was closed: then it closes, without waiting for
+///   what the peer still sends.
 ///
 /// # Errors
-/// An [`io::Error`] of a lost connection has the [`ReasonText`](torsade_protocols::ReasonText) in it; a connection that ended
-/// gracefully reads as the end of the stream. `BrokenPipe` where something is written after closing, or while the
-/// reactor stops.
+/// The [`io::Error`] of a lost connection contains a [`ReasonText`](torsade_protocols::ReasonText); a connection that ended
+/// gracefully reads as the end of the stream. Writing after closing, or while the reactor stops, is `BrokenPipe`.
 ///
 /// # Examples
 /// ```
@@ -85,9 +84,8 @@ pub struct AsyncConnection {
 }
 
 impl AsyncConnection {
-    /// The connection whose protocol receives for it.
     fn new(transport: &Transport, received: Rc<RefCell<Received>>) -> Self {
-        // Who reads here bounds what is read, so that two ends which both write first do not wait for each other.
+        // Otherwise two ends that both write first would wait for each other. The reader here limits what is received.
         transport.set_read_while_congested(true);
         Self {
             transport: transport.clone(),
@@ -101,13 +99,13 @@ impl AsyncConnection {
         }
     }
 
-    /// Makes one of a protocol's connection, in which `rest` is read before what comes from here on.
+    /// Turns a protocol's connection into an async one, which reads `rest` first.
     ///
-    /// The protocol that made the connection stays the one that is told, and passes everything on to the [`AsyncProtocol`], by
-    /// `fallback` and `data_received`: what it does not pass on is not known here.
+    /// The calling protocol still gets all callbacks, and has to pass them on to the returned [`AsyncProtocol`], by
+    /// `fallback` and `data_received`. The connection does not know of those that it does not pass on.
     ///
     /// # Examples
-    /// The first byte says who is to serve the connection:
+    /// The first byte decides who serves the connection:
     /// ```
     /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
     /// use torsade::{AsyncProtocol, Callback, prelude::*, simulated::Simulation};
@@ -165,14 +163,14 @@ impl AsyncConnection {
         (Self::new(transport, protocol.received()), protocol)
     }
 
-    /// The same connection as protocols know it: its addresses, [`tls_info`](Transport::tls_info), limits, and
-    /// [`set_compression`](Transport::set_compression). What is read and how it ends is better left to the methods here.
+    /// The transport of this connection: for its addresses, [`tls_info`](Transport::tls_info), limits, and
+    /// [`set_compression`](Transport::set_compression). Use the methods here to read from it and to end it.
     #[must_use]
     pub const fn transport(&self) -> &Transport {
         &self.transport
     }
 
-    /// Decompresses what comes from here on, beginning with what has come and was not read yet.
+    /// Decompresses what comes next, beginning with what was received and not read yet.
     ///
     /// # Errors
     /// As [`Transport::expect_compression`].
@@ -185,9 +183,10 @@ impl AsyncConnection {
         self.transport.expect_compression(decompression, &rest)
     }
 
-    /// Switches TLS on. What is read and written from here on waits for the handshake, and fails with its reason if that fails.
+    /// Switches TLS on. Reads and writes then wait for the handshake, and fail with its reason if it fails.
     ///
-    /// Read everything that belongs in front of it first: what has come and was not read ends the connection, as injected.
+    /// First read everything that belongs before the handshake: received bytes that were not read end the connection with
+    /// `TlsError::Injected`.
     ///
     /// # Errors
     /// As [`Transport::start_tls`].
@@ -200,7 +199,7 @@ impl AsyncConnection {
         Ok(())
     }
 
-    /// Puts `data` in front of what is read next: bytes that were read and belong to who reads here after.
+    /// Puts `data` in front of what is read next: bytes that belong to the next reader.
     pub fn unread(&mut self, data: &[u8]) {
         if data.is_empty() {
             return;
@@ -212,13 +211,13 @@ impl AsyncConnection {
         self.transport.pause_producing();
     }
 
-    /// Why the connection was lost, once it was.
+    /// Why the connection was lost; `None` while it is not.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         self.received.borrow().lost().cloned()
     }
 
-    /// Takes out what has come and was not read, and receives more.
+    /// Takes out what was received and not read, and receives more.
     fn take_unread(&mut self) -> Vec<u8> {
         let mut unread = std::mem::take(&mut self.bytes).split_off(std::mem::take(&mut self.read));
         unread.append(&mut self.received.borrow_mut().take());
@@ -230,7 +229,7 @@ impl AsyncConnection {
     fn check_writable(&self) -> io::Result<()> {
         match self.received.borrow().lost() {
             Some(reason) => Err(reason.into()),
-            // By the reactor's stop, or the transport's own methods: it would drop what is written.
+            // By the reactor's stop or the transport's own methods: the transport would drop what is written.
             None if self.closing || self.transport.is_closing() => {
                 Err(io::Error::new(ErrorKind::BrokenPipe, "the connection was closed by us"))
             }
@@ -242,7 +241,7 @@ impl AsyncConnection {
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             if let Some(writable) = &mut self.writable {
-                // If it fails the connection is lost, which is what is looked at next.
+                // If it fails the connection is lost, which the next round of the loop finds.
                 std::task::ready!(Pin::new(writable).poll(context)).ok();
                 self.writable = None;
             }
@@ -267,7 +266,7 @@ impl AsyncRead for AsyncConnection {
     }
 }
 
-/// What was received is read where it is.
+/// Reads without a copy.
 impl AsyncBufRead for AsyncConnection {
     fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let Self { received, bytes, read, .. } = self.get_mut();
@@ -322,13 +321,13 @@ impl AsyncWrite for AsyncConnection {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if let Some(reason) = self.received.borrow().lost() {
-                // Before a graceful end the system got everything.
+                // A graceful end means that the system has taken everything.
                 return Poll::Ready(if reason.is_clean() { Ok(()) } else { Err(reason.into()) });
             }
             if let Some(drained) = &mut self.drained {
                 let drained = std::task::ready!(Pin::new(drained).poll(context));
                 self.drained = None;
-                // It may be of a flush that was given up: what was written since has one of its own.
+                // It may belong to a flush that was given up; what was written since needs another.
                 if drained.is_ok() && !self.unflushed {
                     return Poll::Ready(Ok(()));
                 }

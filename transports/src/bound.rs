@@ -1,13 +1,13 @@
-//! Telling that a bound is met.
+//! Reporting that a limit is reached.
 
 use std::cell::Cell;
 
-/// Whether it was told that a bound is met: once, and again only after the count was a tenth of the bound away from it.
+/// Whether it was reported that a limit is reached: once, and again only after the count was a tenth of the limit below it.
 #[derive(Default)]
 pub(crate) struct Told(Cell<bool>);
 
 impl Told {
-    /// Notes the count, and says whether there is something to tell.
+    /// Notes the count, and returns whether there is something to report.
     pub(crate) fn is_news(&self, count: usize, bound: usize) -> bool {
         if count >= bound {
             return !self.0.replace(true);

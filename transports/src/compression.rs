@@ -1,9 +1,8 @@
 //! Stream compression as a byte layer.
 //!
-//! One [`CompressionLayer`] serves both directions of a connection. What it sends, a [`sniffer`] on the other side
-//! recognises by its [`announcement`]; what it receives goes through a [`decoder`] in bounded pieces. Encoders are
-//! large, so idle connections give theirs back to a [`pool`] that the whole reactor shares. What all decoders hold together is
-//! bounded by [`decoder_memory`].
+//! One [`CompressionLayer`] serves both directions of a connection. A [`sniffer`] on the other side recognises the stream that
+//! it sends by its [`announcement`]; input goes through a [`decoder`] in bounded pieces. Encoders are large, so idle connections
+//! give theirs back to a [`pool`] that the whole reactor shares. [`decoder_memory`] limits what all decoders hold together.
 
 mod announcement;
 mod checksum;
@@ -28,7 +27,7 @@ pub(crate) use pool::{EncoderPool, SharedPool};
 
 use torsade_protocols::{CompressionError, Format};
 
-/// The cargo feature that would bring the format, if this build lacks it.
+/// The cargo feature that the format needs, if this build lacks it.
 const fn missing_feature(format: Format) -> Option<&'static str> {
     match format {
         Format::Lz4 if !cfg!(feature = "lz4") => Some("lz4"),

@@ -1,10 +1,10 @@
-//! The conformance kit: does a protocol do the same however its bytes come?
+//! The conformance kit: does a protocol behave the same however its bytes arrive?
 //!
-//! TCP keeps the order of bytes and nothing else: what a peer wrote at once may come in pieces, or together with what it
-//! wrote later; reading may be paused, output may back up, the end may come behind the last byte or long after it. A
-//! protocol that works on one machine and fails in the wild most often has a bug here. A [`Conformance`] replays what a
+//! TCP preserves the order of bytes and nothing else: what a peer wrote at once may arrive in pieces, or together with what it
+//! wrote later; reading may be paused, output may back up, the end may come right after the last byte or long after it. A
+//! protocol that works on one machine and fails in production most often has a bug here. A [`Conformance`] replays what a
 //! peer sends in all these ways, on a simulated network, through the connection code that ships, and reports the
-//! smallest change under which the protocol did something else.
+//! smallest change that made the protocol behave differently.
 
 mod difference;
 #[cfg(feature = "tls")]
@@ -22,12 +22,12 @@ pub use watched::Notes;
 
 /// A protocol and what a peer sends to it, to be replayed in many ways.
 ///
-/// Compared are the bytes that the protocol sent, what it [noted](Notes::note), and why the connection ended. Each replay
-/// has a protocol of its own, on a simulated host; time is virtual, so timeouts cost nothing. Pieces come 1 ms apart; what
-/// a protocol does by timers that are about as short may differ by itself.
+/// It compares the bytes that the protocol sent, what it [noted](Notes::note), and why the connection ended. Each replay
+/// has its own protocol on a simulated host; time is virtual, so timeouts cost nothing. Pieces come 1 ms apart, so a
+/// protocol with timers of about that length may differ without a bug.
 ///
 /// # Limits
-/// About 8 replays for each byte, of a quarter to some milliseconds each: send some hundred bytes, not megabytes.
+/// There are about 8 replays per byte, which take from a quarter of a millisecond to a few: send a few hundred bytes, not megabytes.
 ///
 /// # Examples
 /// ```
@@ -51,21 +51,21 @@ pub use watched::Notes;
 pub struct Conformance<F> {
     factory: F,
     input: Vec<u8>,
-    /// The places in the input where the peer waits.
+    /// The positions in the input where the peer waits.
     waits: Vec<usize>,
     compression: bool,
     tls: bool,
 }
 
-/// What a check that found nothing has done.
+/// What a successful check has done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// How often the protocol was run.
+    /// How many times the protocol was run.
     pub replays: usize,
-    /// Whether it was run with compression as well.
+    /// Whether it was also run with compression.
     pub compressed: bool,
-    /// Whether it was run over TLS as well: with the feature `tls`, unless it switches TLS on by itself.
+    /// Whether it was also run over TLS: with the feature `tls`, unless the protocol itself switches TLS on.
     pub tls: bool,
 }
 
@@ -74,12 +74,12 @@ where
     F: Fn(&Notes) -> P,
     P: Protocol + 'static,
 {
-    /// Begins with a factory, which makes a protocol for each replay.
+    /// Makes a check of the protocols that `factory` builds, one for each replay.
     pub const fn new(factory: F) -> Self {
         Self { factory, input: Vec::new(), waits: Vec::new(), compression: true, tls: cfg!(feature = "tls") }
     }
 
-    /// Adds what the peer sends; after what it sent before, and a second of silence.
+    /// Adds bytes that the peer sends, a second after the previous ones.
     #[must_use]
     pub fn send(mut self, bytes: impl AsRef<[u8]>) -> Self {
         if !self.input.is_empty() {
@@ -89,24 +89,24 @@ where
         self
     }
 
-    /// Leaves out the replays with compression; those of a protocol that compresses by itself are left out anyway.
+    /// Leaves out the replays with compression. They are left out anyway for a protocol that compresses by itself.
     #[must_use]
     pub const fn without_compression(mut self) -> Self {
         self.compression = false;
         self
     }
 
-    /// Leaves out the replays over TLS; those of a protocol that switches TLS on by itself are left out anyway.
+    /// Leaves out the replays over TLS. They are left out anyway for a protocol that switches TLS on by itself.
     #[must_use]
     pub const fn without_tls(mut self) -> Self {
         self.tls = false;
         self
     }
 
-    /// Replays it in all ways, the simplest first.
+    /// Replays the input in all ways, the simplest first.
     ///
     /// # Errors
-    /// [`Difference`]: the smallest change of the way in which the bytes came that made the protocol do something else.
+    /// [`Difference`]: the smallest change to how the bytes arrive that made the protocol behave differently.
     pub fn check(&self) -> Result<Summary, Difference> {
         let mut check = Check { kit: self, replays: 0 };
         let plain = check.whole();
@@ -127,7 +127,7 @@ where
         Ok(Summary { replays: check.replays, compressed, tls })
     }
 
-    /// As [`check`](Self::check), for tests.
+    /// Runs [`check`](Self::check), and panics if it fails: for tests.
     ///
     /// # Panics
     /// With the text of the [`Difference`], if there is one.
@@ -169,7 +169,7 @@ where
         Err(Difference::new(one.describe(), other.describe(), expected.clone(), found))
     }
 
-    /// One cut at every place; then every byte by itself.
+    /// One cut at every position; then every byte by itself.
     fn cuts(&mut self, base: &Replay) -> Result<(), Difference> {
         let whole = self.whole();
         let expected = self.run(&whole);
@@ -181,7 +181,7 @@ where
         found.map_err(|difference| self.fewer_cuts(&whole, &expected, base, difference))
     }
 
-    /// Takes cuts away as long as there still is a difference.
+    /// Removes cuts as long as there still is a difference.
     fn fewer_cuts(&mut self, whole: &Replay, expected: &Outcome, base: &Replay, found: Difference) -> Difference {
         let mut smallest = found;
         let mut cuts: Vec<usize> = (1..self.kit.input.len()).collect();
@@ -194,7 +194,7 @@ where
         smallest
     }
 
-    /// The end of the stream at every place: long after the last byte, and right behind it.
+    /// The end of the stream at every position: long after the last byte, and right behind it.
     fn ends(&mut self) -> Result<(), Difference> {
         for length in 0..=self.kit.input.len() {
             let late = self.whole().ending(length, End::Late);
@@ -217,7 +217,7 @@ where
         Ok(())
     }
 
-    /// All input is there at once, and not one byte may be unsent without the connection being congested.
+    /// All input is there at once, and a single unsent byte congests the connection.
     fn back_pressure(&mut self, base: &Replay) -> Result<(), Difference> {
         let whole = self.whole();
         let expected = self.run(&whole);

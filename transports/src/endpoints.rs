@@ -1,8 +1,7 @@
-//! Where to listen and where to connect to, as values that a program makes or reads from its configuration.
+//! Endpoints: where to listen and where to connect, as values that a program makes or reads from its configuration.
 //!
-//! An endpoint is a place (a port, a path, a descriptor), how the system is to open it, and the layers that its connections begin
-//! with. In whichever order these are said, on the wire they are as they must be: the header of a proxy first, then TLS, then
-//! compression.
+//! An endpoint is a place (a port, a path, a descriptor), the socket options, and the layers that its connections begin
+//! with. The layers have a fixed order on the wire, however they are given: the proxy's header, then TLS, then compression.
 
 pub(crate) mod client;
 mod connect_protocol;

@@ -1,4 +1,4 @@
-//! Where connections come from: ports that accept them and connectors that make them.
+//! Ports, which accept connections, and connectors, which make them.
 
 pub(crate) mod accept_bound;
 pub(crate) mod adopted;

@@ -1,12 +1,12 @@
 //! Torsade's connections (TCP, UNIX sockets, pipes, standard input and output, child processes), the byte layers that can be
-//! switched on while one lives, and datagrams.
+//! switched on while a connection lives, and datagrams. Most programs use this crate through `torsade`.
 //!
-//! The way of a byte: `StreamConnection` (`connection.rs`) reads it in step 6 of a turn, the `Chain` (`chain.rs`) takes
-//! it through the layers that are on, and the protocol gets it. What the protocol writes takes the same way back into
-//! the `Output` (`output.rs`), which is written once after the callback. Most programs use this crate through `torsade`.
+//! The path of a byte: `StreamConnection` (`connection.rs`) reads it in step 6 of a turn, the `Chain` (`chain.rs`) passes
+//! it through the layers that are on, and the protocol gets it. What the protocol writes takes the same path back into
+//! the `Output` (`output.rs`), which is written once after the callback.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Where links from the other crates lead, if this one is not documented beside them.
+// The target of links from the other crates, if this one is not documented beside them.
 #![doc(html_root_url = "https://docs.rs/torsade-transports/latest")]
 
 #[cfg(feature = "futures-io")]

@@ -1,7 +1,6 @@
 //! Parts of a program that are started and stopped together.
 //!
-//! They are in this crate because most services listen or connect. The counterpart of Twisted's `twisted.application.service`
-//! and `twisted.application.internet`.
+//! The counterpart of Twisted's `twisted.application.service` and `twisted.application.internet`.
 
 mod backoff_policy;
 mod client;
@@ -26,26 +25,27 @@ use std::rc::Rc;
 
 use torsade_reactor::{Deferred, Reactor, Result};
 
-/// Something that is started and stopped, and may be started again.
+/// A part of a program that can be started and stopped, and started again.
 #[doc(alias = "IService")]
 pub trait Service: Any {
-    /// Starts it; called from the loop, or before the loop runs. It may begin work, but not wait for it.
+    /// Starts the service. Called from the loop, or before the loop runs: it may begin work, but must not wait for it.
     ///
     /// # Errors
-    /// Whatever keeps it from starting: the services that were started with it are stopped again.
+    /// The reason why it cannot start. The services that were started with it are then stopped again.
     #[doc(alias = "startService")]
     fn start_service(&self, reactor: &Reactor) -> Result;
 
-    /// Stops it. The Deferred fires once nothing of it is left; at once if it is not running.
+    /// Stops the service. The Deferred fires once nothing of it is left, or at once if it is not running.
     #[doc(alias = "stopService")]
     fn stop_service(&self) -> Deferred<()>;
 
-    /// Its name in the log.
+    /// Returns the service's name for the log.
     fn name(&self) -> String {
         "a service".to_owned()
     }
 
-    /// It was added to a [`MultiService`]. A service that looks others up there keeps this; by default it does not.
+    /// Called when the service is added to a [`MultiService`]. A service that looks up others there keeps `parent`; the default
+    /// ignores it.
     #[doc(alias = "setServiceParent")]
     fn set_service_parent(&self, parent: &Parent) {
         let _ = parent;

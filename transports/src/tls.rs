@@ -1,8 +1,8 @@
 //! TLS as a byte layer, and its configuration.
 //!
-//! Everything that knows rustls is in this module. A [`TlsLayer`] is one connection's TLS: sans-IO like every layer. It
-//! drives rustls through its unbuffered interface, in which the bytes stay in our hands: an idle connection then holds
-//! no buffers at all, where rustls's buffered interface keeps 4 to 20 KiB.
+//! Everything that uses rustls is in this module. A [`TlsLayer`] is one connection's TLS, sans-IO like every layer. It
+//! uses rustls's unbuffered interface, in which we own the buffers: an idle connection holds none, where rustls's
+//! buffered interface keeps 4 to 20 KiB.
 
 mod certificates;
 mod client_config;
@@ -28,7 +28,7 @@ pub(crate) use handshakes::Handshakes;
 pub(crate) use layer::TlsLayer;
 pub use server_config::{TlsServerConfig, TlsServerConfigBuilder};
 
-/// What a [`TlsConfig`] of ours holds.
+/// The contents of a [`TlsConfig`].
 enum AnyConfig {
     Client(TlsClientConfig),
     Server(TlsServerConfig),
@@ -58,7 +58,7 @@ impl From<&TlsServerConfig> for TlsConfig {
     }
 }
 
-/// The layer for a connection; `host` is what the connection was made to, if we made it. A server's handshake may take the
+/// Makes the layer for a connection; `host` is the host that we connected to, if we did. A server's handshake may take the
 /// place of another one.
 pub(crate) fn open(config: &TlsConfig, host: Option<&Host>, reactor: &Reactor) -> Result<TlsLayer, StartTlsError> {
     let now = reactor.now();
@@ -69,7 +69,7 @@ pub(crate) fn open(config: &TlsConfig, host: Option<&Host>, reactor: &Reactor) -
     }
 }
 
-/// Whether a connection with this TLS is one that we have made, and not one that we have accepted.
+/// Whether this is a client's configuration.
 pub(crate) fn is_client(config: &TlsConfig) -> bool {
     matches!(config.downcast_ref(), Some(AnyConfig::Client(_)))
 }

@@ -14,13 +14,13 @@ use super::AsyncConnection;
 use super::protocol::AsyncProtocol;
 use crate::ends::port::Port;
 
-/// Connections that may wait to be accepted before the port takes no more.
+/// How many connections may wait to be taken before the port stops accepting.
 const MOST: usize = 64;
 
 /// The connections of a port, from [`listen_async`](super::ReactorAsync::listen_async).
 ///
-/// At most 64 wait here to be accepted, with TLS after their handshake; the port then takes no more until there is room,
-/// and others wait in the system's queue. Dropped, it stops listening, and those that wait are aborted.
+/// At most 64 connections wait here (with TLS, after their handshake). The port then accepts no more until there is room,
+/// and others wait in the system's queue. Dropping it stops listening and aborts the waiting connections.
 pub struct Incoming {
     port: Port,
     queue: Rc<Queue>,
@@ -29,33 +29,33 @@ pub struct Incoming {
 #[derive(Default)]
 struct Queue {
     waiting: RefCell<Waiting>,
-    /// None once it has ended.
+    /// `None` once it has ended.
     port: RefCell<Option<Port>>,
 }
 
 #[derive(Default)]
 struct Waiting {
     connections: VecDeque<AsyncConnection>,
-    /// The port has ended, and there will be no more.
+    /// The port has ended, and no more connections will come.
     ended: bool,
     waker: Option<Waker>,
 }
 
 impl Incoming {
-    /// Where it listens; for its address.
+    /// The port that listens, for its address.
     #[must_use]
     pub const fn port(&self) -> &Port {
         &self.port
     }
 
-    /// Gives the next connection; none once the port has stopped listening and no connection waits.
+    /// Returns the next connection; `None` once the port has stopped listening and no connection waits.
     ///
-    /// Cancelled, it loses none.
+    /// Cancelling it loses no connection.
     pub async fn accept(&mut self) -> Option<AsyncConnection> {
         poll_fn(|context| self.poll_accept(context)).await
     }
 
-    /// The same for who polls: one may wait at a time.
+    /// [`accept`](Self::accept) as a poll function. Only the task that polled last is woken.
     pub fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<Option<AsyncConnection>> {
         let mut waiting = self.queue.waiting.borrow_mut();
         let next = waiting.connections.pop_front();
@@ -69,7 +69,7 @@ impl Incoming {
         Poll::Ready(next)
     }
 
-    /// The factory for a port, and what takes the port once it listens.
+    /// A factory for a port, and a function that takes the port once it listens.
     pub(super) fn begin() -> (impl Factory + 'static, impl FnOnce(Port) -> Self) {
         let queue = Rc::<Queue>::default();
         let accepting = Accepting(Rc::clone(&queue));
@@ -104,7 +104,7 @@ impl Queue {
     fn push(&self, connection: AsyncConnection) {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.ended {
-            // The other end of the queue is gone: nobody will take it.
+            // The `Incoming` is gone: nobody will take it.
             drop(waiting);
             return;
         }
@@ -130,7 +130,7 @@ impl Factory for Accepting {
     fn stop_factory(&mut self) {
         let mut waiting = self.0.waiting.borrow_mut();
         waiting.ended = true;
-        // It has this factory, which has it.
+        // The port owns this factory, which owns the port.
         self.0.port.take();
         if let Some(waker) = waiting.waker.take() {
             waker.wake();
@@ -138,11 +138,11 @@ impl Factory for Accepting {
     }
 }
 
-/// The protocol of an accepted connection, which offers it to the queue when it is there to be used.
+/// The protocol of an accepted connection, which it puts into the queue once the connection is ready (with TLS, after the handshake).
 struct Accepted {
     queue: Rc<Queue>,
     protocol: AsyncProtocol,
-    /// Until then.
+    /// Until it is in the queue.
     connection: Option<AsyncConnection>,
 }
 

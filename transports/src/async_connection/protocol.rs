@@ -1,4 +1,4 @@
-//! The protocol behind an async connection: it keeps what it is told until that is asked for.
+//! The protocol behind an async connection: it keeps input and events until they are asked for.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use torsade_protocols::{Protocol, Reason, Transport};
 use torsade_reactor::Result;
 
-/// What was told and not yet asked for, and who waits for more.
+/// Input and events that were not asked for yet, and the tasks that wait for more.
 #[derive(Default)]
 pub(super) struct Received {
     bytes: Vec<u8>,
@@ -25,7 +25,7 @@ impl Received {
         self.lost.as_ref()
     }
 
-    /// Moves what came into `bytes`, which are empty and stay so at the end of the peer's stream.
+    /// Moves what was received into `bytes`, which have to be empty and stay so at the end of the peer's stream.
     pub(super) fn poll_take(&mut self, context: &Context<'_>, bytes: &mut Vec<u8>) -> Poll<IoResult<()>> {
         if !self.bytes.is_empty() {
             std::mem::swap(&mut self.bytes, bytes);
@@ -41,7 +41,7 @@ impl Received {
         }
     }
 
-    /// What came and was not taken yet.
+    /// What was received and not taken yet.
     pub(super) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
@@ -73,18 +73,18 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-/// Tells an [`AsyncConnection`](super::AsyncConnection) what happens: to it go all callbacks of a protocol that has
-/// [made one](super::AsyncConnection::from_protocol) of its connection.
+/// Receives for an [`AsyncConnection`](super::AsyncConnection): pass all callbacks to it from a protocol that has called
+/// [`from_protocol`](super::AsyncConnection::from_protocol).
 #[derive(Default)]
 pub struct AsyncProtocol(Rc<RefCell<Received>>);
 
 impl AsyncProtocol {
-    /// One that has received `rest` already.
+    /// A protocol that has received `rest` already.
     pub(super) fn with(rest: &[u8]) -> Self {
         Self(Rc::new(RefCell::new(Received { bytes: rest.to_vec(), ..Received::default() })))
     }
 
-    /// What it receives, for the connection.
+    /// What it receives, shared with the connection.
     pub(super) fn received(&self) -> Rc<RefCell<Received>> {
         Rc::clone(&self.0)
     }
@@ -100,7 +100,7 @@ impl Protocol for AsyncProtocol {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         let mut received = self.0.borrow_mut();
         received.bytes.extend_from_slice(data);
-        // Nothing more is read before this was: what follows may be for a layer that is switched on by then.
+        // Nothing more is received before this was read: what follows may belong to a layer that is switched on by then.
         transport.pause_producing();
         wake(&mut received.reader);
         Ok(())

@@ -10,11 +10,11 @@ use crate::endpoints::into_endpoint::IntoEndpoint;
 use crate::endpoints::reactor_endpoints::ReactorEndpoints;
 use crate::endpoints::server::ServerEndpoint;
 
-/// Servers and clients on a [`Reactor`] for `async` code: `connect` and `listen` that give connections to read and write.
+/// Servers and clients for `async` code on a [`Reactor`].
 pub trait ReactorAsync {
-    /// Connects to `endpoint`, and gives the connection when it is there to be used: with TLS, after the handshake.
+    /// Connects to `endpoint`. The Deferred gives the connection once it is ready to use: with TLS, after the handshake.
     ///
-    /// Cancelled, as by [`add_timeout`](Deferred::add_timeout), it ends the attempt.
+    /// Cancelling the Deferred, as [`add_timeout`](Deferred::add_timeout) does, ends the attempt.
     ///
     /// # Errors
     /// The Deferred fails with a [`ConnectError`](torsade_protocols::ConnectError).
@@ -23,13 +23,13 @@ pub trait ReactorAsync {
     /// See [`AsyncConnection`].
     fn connect_async<E: IntoEndpoint<ClientEndpoint>>(&self, endpoint: E) -> Deferred<AsyncConnection>;
 
-    /// Listens on `endpoint`, and gives its connections one by one.
+    /// Listens on `endpoint`, and returns its connections one by one.
     ///
     /// # Errors
     /// As [`listen`](ReactorEndpoints::listen).
     ///
     /// # Examples
-    /// A server that serves each connection by a task of its own:
+    /// A server with a task for each connection:
     /// ```
     /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
     /// use torsade::{prelude::*, simulated::Simulation};
@@ -78,7 +78,7 @@ impl ReactorAsync for Reactor {
     }
 }
 
-/// A connection that is being made: the protocol needs no transport, and what it was told is there when the handle is made.
+/// A connection that is being made: its handle gets everything that the protocol has received by then.
 struct Connecting;
 
 impl Offer for Connecting {

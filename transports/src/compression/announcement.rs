@@ -22,7 +22,7 @@ const MID: [u8; 3] = [0x14, 0x0a, 0x1d];
 /// The version of the mark in mid-stream, in the three bits above the count.
 const VERSION: u64 = 1;
 
-/// The bytes that [`MID`] becomes: what to search for in plain bytes.
+/// [`MID`] as bytes: what to search for in plain bytes.
 pub(super) const MID_MARK: [u8; 15] = [0xa0, 0, 0, 0xff, 0xff, 0x50, 0, 0, 0xff, 0xff, 0xe8, 0, 0, 0xff, 0xff];
 /// The same for zstd: blocks that spell `Trs1`.
 pub(super) const MID_MARK_ZSTD: [u8; 16] = [2, 0, 0, b'T', 2, 0, 0, b'r', 2, 0, 0, b's', 2, 0, 0, b'1'];
@@ -58,7 +58,7 @@ impl Place {
 /// What the first bytes of something are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
-    /// The beginning of an announcement; `sure` if nothing else begins so, which is known from the mark's first block on.
+    /// The beginning of an announcement; `sure` if nothing else begins this way, which is known from the mark's first block on.
     Prefix { sure: bool },
     /// Not an announcement.
     Plain,
@@ -66,7 +66,7 @@ pub(super) enum Verdict {
     Whole { format: Format, len: usize },
 }
 
-/// Appends the container's header, with the id of a dictionary if it names one; raw deflate has none.
+/// Appends the format's header, with the id of a dictionary if it names one; raw deflate has no header.
 pub(super) fn write_header(format: Format, level: u32, dictionary: Option<u32>, wire: &mut Vec<u8>) {
     match format {
         Format::Deflate => match dictionary {
@@ -78,7 +78,7 @@ pub(super) fn write_header(format: Format, level: u32, dictionary: Option<u32>, 
         },
         Format::Gzip => wire.extend_from_slice(&GZIP_HEADER),
         Format::Lz4 => write_lz4_header(dictionary, wire),
-        // That of zstd is written by its encoder, which has chosen the window.
+        // The zstd encoder writes its own, since it chooses the window.
         _ => {}
     }
 }
@@ -102,7 +102,7 @@ fn write_lz4_header(dictionary: Option<u32>, wire: &mut Vec<u8>) {
     wire.push(lz4_header_sum(&wire[descriptor..]));
 }
 
-/// Appends the mark. It follows the container's header.
+/// Appends the mark, which follows the format's header.
 pub(super) fn write_mark(format: Format, place: Place, wire: &mut Vec<u8>) {
     match format {
         Format::Zstd => write_zstd_mark(place, wire),
@@ -174,7 +174,7 @@ fn candidate(first: u8, place: Place) -> Option<Format> {
     }
 }
 
-/// Whether the header that begins with `bytes` has the id of a dictionary. It says so after as many bytes in either case.
+/// Whether the header that begins with `bytes` has the id of a dictionary. Either answer is known after the same number of bytes.
 fn names_dictionary(format: Format, bytes: &[u8]) -> bool {
     let has = |at: usize, flag: u8| bytes.get(at).is_some_and(|byte| byte & flag == flag);
     match format {
@@ -189,7 +189,7 @@ fn names_dictionary(format: Format, bytes: &[u8]) -> bool {
 struct Template {
     format: Format,
     bytes: [u8; MAX_LEN],
-    /// Where the dictionary's id is; empty if there is none.
+    /// Where the dictionary's id is; empty without a dictionary.
     id: Range<usize>,
     len: usize,
     /// The length of the header and the mark's first block.
@@ -220,7 +220,7 @@ impl Template {
             && (self.format != Format::Lz4 || lz4_header_is_sound(bytes, self.id.end))
     }
 
-    /// Whether a byte may differ from ours in this way, since another version, level or build of Torsade may write it.
+    /// Whether `byte` may differ from ours at this place, since another version, level or build of Torsade may write it.
     fn varies(&self, at: usize, byte: u8) -> bool {
         if self.id.contains(&at) {
             return true;

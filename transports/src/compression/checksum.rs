@@ -3,21 +3,21 @@
 use torsade_protocols::Format;
 use twox_hash::XxHash32;
 
-/// The checksum that a container has of its plain bytes.
+/// The checksum that a format has of its plain bytes.
 pub(super) enum Checksum {
     /// Adler-32 of zlib, RFC 1950.
     Adler(u32),
     /// CRC-32 and length modulo 2^32 of gzip, RFC 1952.
     Crc { sum: u32, length: u32 },
-    /// The container has none.
+    /// The format has none.
     None,
 }
 
-/// The checksums of bytes that are put into many streams, each of which has bytes of its own before them.
+/// The checksums of bytes that are put into many streams, whose earlier bytes differ.
 pub(super) struct Sums {
     adler: u32,
     crc: u32,
-    /// What moves a CRC-32 past so many bytes.
+    /// The operator that advances a CRC-32 by the length of these bytes.
     crc_step: u32,
     length: u64,
 }
@@ -56,7 +56,7 @@ impl Checksum {
         }
     }
 
-    /// Adds bytes by their checksums, without a look at them.
+    /// Adds bytes by their checksums, without reading them.
     pub(super) fn combine(&mut self, sums: &Sums) {
         match self {
             Self::Adler(sum) => *sum = zlib_rs::adler32::adler32_combine(*sum, sums.adler, sums.length),
@@ -68,7 +68,7 @@ impl Checksum {
         }
     }
 
-    /// The container's trailer, and how many bytes it has.
+    /// The format's trailer, and how many bytes it has.
     pub(super) fn trailer(&self) -> ([u8; 8], usize) {
         let mut trailer = [0; 8];
         let len = match self {

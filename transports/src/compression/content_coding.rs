@@ -1,8 +1,8 @@
 //! Content codings: bodies of HTTP messages compressed one by one, RFC 9110, 8.4 and 12.5.3.
 //!
-//! A [`ContentEncoder`] compresses one body and a [`ContentDecoder`] reads one, both in pieces; [`choose`] says by the header
-//! `Accept-Encoding` which coding a client can read, and [`format`](format()) what a `Content-Encoding` is. There is no
-//! announcement in a body: its bytes are those of any other encoder, and headers say what they are.
+//! A [`ContentEncoder`] compresses one body and a [`ContentDecoder`] decompresses one, both in pieces; [`choose`] finds a coding
+//! that a client accepts by its header `Accept-Encoding`, and [`format`](format()) the format of a `Content-Encoding`. A body has
+//! no announcement: its bytes are standard, and headers say what they are.
 //!
 //! ```
 //! use torsade::content_coding::{self, ContentDecoder, ContentEncoder};
@@ -33,10 +33,10 @@
 //! }
 //! ```
 //!
-//! # Which to take
-//! `gzip` is read by every client. What HTTP calls `deflate` is zlib; some servers send raw deflate by that name, so read it as
-//! [`Decompression::deflate_any`](torsade_protocols::Decompression::deflate_any). Do not compress a page that holds a secret
-//! (a token against forged requests) beside text that the request has brought: its length gives the secret away (BREACH).
+//! # Which to choose
+//! Every client reads `gzip`. What HTTP calls `deflate` is zlib; some servers send raw deflate under that name, so read it as
+//! [`Decompression::deflate_any`](torsade_protocols::Decompression::deflate_any). Do not compress a page that contains both a
+//! secret (such as a CSRF token) and text from the request: its length reveals the secret (BREACH).
 
 mod accept_encoding;
 mod content_decoder;
@@ -48,10 +48,10 @@ pub use content_encoder::ContentEncoder;
 
 use torsade_protocols::Format;
 
-/// The format of a content coding, by the name that it has in `Content-Encoding`, in any case: `gzip`, `x-gzip`, `deflate` or
-/// `zstd`; none for any other, `identity` among them.
+/// Returns the format of a content coding by its name in `Content-Encoding`: `gzip`, `x-gzip`, `deflate` or `zstd`, ignoring case;
+/// `None` for any other, including `identity`.
 ///
-/// [`Format::name`] is the way back. A body with several codings has them in the order in which they were applied; read the
+/// [`Format::name`] is the inverse. Several codings of a body are listed in the order in which they were applied; decode the
 /// last one first.
 #[must_use]
 pub fn format(name: &str) -> Option<Format> {

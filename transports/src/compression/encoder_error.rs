@@ -3,10 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
-/// An encoder has failed. No input causes that, neither the program's nor a peer's: it is a fault of the codec, or there is no
+/// An encoder has failed. No input causes this, neither the program's nor a peer's: the codec has a bug, or there is no
 /// memory for it.
 ///
-/// What was compressed so far is of no use: end the message, the body or the connection with an error.
+/// What was compressed so far is useless: end the message, the body or the connection with an error.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EncoderError(pub(super) String);
 

@@ -1,9 +1,9 @@
 //! Compressed WebSocket messages: the extension permessage-deflate, RFC 7692.
 //!
-//! What is compressed here are messages, each on its own, and not the connection as by `set_compression`. A client offers
-//! [`Parameters`], a server accepts them, and both get a [`Compressor`] for the messages that they send and a [`Decompressor`]
-//! for those that come. Frames are left to the WebSocket: the payload of a compressed message, fragments put together, goes in
-//! here, and the bit RSV1 is set in its first frame.
+//! This compresses single messages, not the connection as `set_compression` does. A client offers [`Parameters`], a server
+//! accepts them, and both get a [`Compressor`] for the messages that they send and a [`Decompressor`] for those that they
+//! receive. Framing is left to the WebSocket: it passes the joined fragments of a compressed message's payload in here, and sets
+//! the bit RSV1 in the first frame.
 //!
 //! ```
 //! use torsade::permessage_deflate::Parameters;
@@ -35,8 +35,8 @@
 //! }
 //! ```
 //!
-//! As for every compressed connection: lengths tell what repeats. Messages that hold a secret beside text that somebody else may
-//! choose are sent uncompressed, which any message may be, with RSV1 not set.
+//! As with every compressed connection, lengths reveal what repeats. Send a message that contains both a secret and text that
+//! somebody else may choose uncompressed, which any message may be, without RSV1.
 
 mod compressor;
 mod decompressor;
@@ -49,5 +49,5 @@ pub use decompressor::Decompressor;
 pub use negotiation::NegotiationError;
 pub use parameters::Parameters;
 
-/// What a flush ends with and a message lacks: most of an empty stored block; RFC 7692, 7.2.1.
+/// The end of a flush, which messages leave out: most of an empty stored block; RFC 7692, 7.2.1.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];

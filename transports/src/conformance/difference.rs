@@ -1,4 +1,4 @@
-//! What a protocol did, and where that differs.
+//! What a protocol did in a replay, and how two replays differ.
 
 use std::error::Error;
 use std::fmt;
@@ -9,13 +9,13 @@ use torsade_protocols::Reason;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// What it sent.
+    /// The bytes that it sent.
     pub sent: Vec<u8>,
     /// What it [noted](super::Notes::note).
     pub notes: Vec<String>,
-    /// Why the connection ended; none if it did not, within two minutes of the end of the peer's stream.
+    /// Why the connection ended; `None` if it had not ended two minutes after the end of the peer's stream.
     pub reason: Option<Reason>,
-    /// How many callbacks it had.
+    /// How many callbacks came.
     pub(super) callbacks: usize,
     /// It switched compression on by itself.
     pub(super) compressed_itself: bool,
@@ -24,7 +24,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether another replay did the same. What an abort drops depends on what is still unsent, so it does not count.
+    /// Whether another replay did the same. What an abort drops is not compared: it depends on what is still unsent.
     pub(super) fn is_as(&self, other: &Self) -> bool {
         let aborted = matches!((&self.reason, &other.reason), (Some(Reason::ConnectionAborted), Some(Reason::ConnectionAborted)));
         let sent =
@@ -41,7 +41,7 @@ impl Outcome {
         }
     }
 
-    /// Each thing that it did, to be compared one by one.
+    /// Everything that it did, to be compared one by one.
     fn facts(&self) -> Vec<String> {
         let mut facts: Vec<String> = self.notes.iter().map(|note| format!("noted {note:?}")).collect();
         let lines = self.sent.split_inclusive(|byte| *byte == b'\n');
@@ -51,9 +51,9 @@ impl Outcome {
     }
 }
 
-/// A protocol did something else when its input came in another way.
+/// A protocol behaved differently when its input arrived in another way.
 ///
-/// The text says in which way, and what the first thing is that it did differently.
+/// The text says how the input arrived, and what the protocol first did differently.
 #[derive(Clone)]
 pub struct Difference(Box<Compared>);
 
@@ -70,19 +70,19 @@ impl Difference {
         Self(Box::new(Compared { one, other, expected, found }))
     }
 
-    /// What it did in the simpler replay.
+    /// What the protocol did in the simpler replay.
     #[must_use]
     pub fn expected(&self) -> &Outcome {
         &self.0.expected
     }
 
-    /// What it did in the other one.
+    /// What the protocol did in the other replay.
     #[must_use]
     pub fn found(&self) -> &Outcome {
         &self.0.found
     }
 
-    /// How its input came in the other one.
+    /// How the input arrived in the other replay.
     #[must_use]
     pub fn way(&self) -> &str {
         &self.0.other

@@ -1,4 +1,4 @@
-//! The two sides' TLS in replays. The key is public, and good for nothing else: nothing of it is verified.
+//! The TLS configurations of both sides in replays. The key is public, and nothing is verified.
 
 use crate::{PrivateCertificate, TlsClientConfig, TlsConfigError, TlsServerConfig};
 

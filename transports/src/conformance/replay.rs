@@ -1,4 +1,4 @@
-//! One way in which a peer's bytes come, and a run in which they do.
+//! One way in which a peer's bytes arrive, and a run of it.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -17,11 +17,11 @@ use crate::ReactorTls;
 
 const HOST: &str = "10.0.0.1";
 const PEER: &str = "10.0.0.2";
-/// Between two pieces.
+/// The time between two pieces.
 const GAP: Duration = Duration::from_millis(1);
-/// Where the peer waits by itself, and before it ends its stream late.
+/// How long the peer waits between two sends, and before it ends its stream late.
 const SILENCE: Duration = Duration::from_secs(1);
-/// After the end of the peer's stream.
+/// How long the connection has to end after the end of the peer's stream.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// When the end of the peer's stream comes.
@@ -35,12 +35,12 @@ pub(super) enum End {
 #[derive(Debug)]
 pub(super) enum Step {
     Send(Vec<u8>),
-    /// The same, and the end right behind it.
+    /// The same, with the end of the stream right behind it.
     SendLast(Vec<u8>),
     End,
 }
 
-/// How the bytes come.
+/// How the bytes arrive.
 #[derive(Clone, Debug)]
 pub(super) struct Replay {
     input: Vec<u8>,
@@ -160,11 +160,11 @@ impl Replay {
         let stands = self.connect(&host, &other, move |_peer: Address| watched.take(), move |_peer: Address| peer.clone());
         debug_assert!(stands, "a new host has free ports");
         let over = || notes.reason().is_some();
-        // An error says that it does not end: the outcome tells.
+        // An error says that it does not end, which the outcome shows.
         simulation.run_for(time).ok();
         simulation.set_time_limit(PATIENCE);
         simulation.run_until(over).ok();
-        // What it sent is on its way.
+        // What it sent is still on its way.
         simulation.run_for(SILENCE).ok();
         let compressed_itself =
             !self.compressed && notes.transport().is_some_and(|transport| transport.compression_stats().is_some());
@@ -180,7 +180,7 @@ impl Replay {
         }
     }
 
-    /// Has `there` listen and `here` connect to it; says whether they could.
+    /// Makes `there` listen and `here` connect to it; returns whether they could.
     fn connect(
         &self,
         there: &Reactor,
@@ -197,7 +197,7 @@ impl Replay {
         there.listen_tcp("0.0.0.0:7", server).is_ok() && here.connect_tcp("10.0.0.1:7", client).is_ok()
     }
 
-    /// Says how the bytes come, in words that go on "when its input ...".
+    /// Says how the bytes arrive, in words that continue "when its input ...".
     pub(super) fn describe(&self) -> String {
         let quoted = |bytes: &[u8]| format!("\"{}\"", bytes.escape_ascii());
         let mut text = if self.input.is_empty() {

@@ -1,4 +1,4 @@
-//! The protocol under test with what looks at it, and its peer.
+//! The protocol under test, what observes it, and its peer.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -14,9 +14,9 @@ use super::replay::Step;
 /// How long a pause lasts.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes down what a protocol under test is told; a cheap handle, which the protocol keeps.
+/// Records what a protocol under test received; a cheap handle, which the protocol keeps.
 ///
-/// What is noted is compared: note what a user of the protocol would see, such as each line or message. Replays also
+/// Replays compare the notes: note what a user of the protocol would see, such as each line or message. They also
 /// pause reading at each note, as the protocol itself might.
 #[derive(Clone, Default)]
 pub struct Notes(Rc<Noted>);
@@ -28,15 +28,15 @@ struct Noted {
     callbacks: Cell<usize>,
     pause_at: Cell<usize>,
     transport: RefCell<Option<Transport>>,
-    /// Where reading is held, if it is to be: the protocol's own pauses stay its own.
+    /// Where the kit pauses reading, if it does: separate from the protocol's own pauses.
     below: RefCell<Option<WrapperTransport>>,
     reason: RefCell<Option<Reason>>,
-    /// A handshake went on when a callback returned.
+    /// A handshake was under way when a callback returned.
     handshaking: Cell<bool>,
 }
 
 impl Notes {
-    /// Notes one thing that the protocol was told.
+    /// Notes one thing that the protocol received.
     pub fn note(&self, text: impl Into<String>) {
         self.0.lines.borrow_mut().push(text.into());
         self.count();
@@ -70,7 +70,7 @@ impl Notes {
         self.0.transport.borrow().clone()
     }
 
-    /// One more callback: pauses if it is the one.
+    /// Counts a callback, and pauses reading if it is the one to pause at.
     fn count(&self) {
         self.0.callbacks.set(self.0.callbacks.get() + 1);
         if self.0.callbacks.get() == self.0.pause_at.get()
@@ -93,10 +93,10 @@ impl fmt::Debug for Notes {
     }
 }
 
-/// Holds reading where that is to be tried.
+/// A wrapper that delays reading, for the replays that test it.
 pub(super) struct Holding {
     pub(super) notes: Notes,
-    /// Reading begins after this time, and every unsent byte congests.
+    /// Reading begins after this time, and every unsent byte congests the connection.
     pub(super) congested: Option<Duration>,
 }
 
@@ -149,7 +149,7 @@ impl Protocol for Watched {
     }
 }
 
-/// Sends what it was told to, piece by piece, and keeps what comes back.
+/// Sends its pieces one by one, and records what comes back.
 #[derive(Clone)]
 pub(super) struct Peer {
     pub(super) steps: Rc<Vec<(Duration, Step)>>,

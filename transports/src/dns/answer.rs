@@ -1,4 +1,4 @@
-//! What a server says.
+//! Reading a server's answer.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,20 +13,20 @@ use super::query::Question;
 const ALIASES: usize = 16;
 /// How many addresses of one name are taken.
 const ADDRESSES: usize = 64;
-/// How long addresses are believed at most; RFC 8767, 4 has a day for usual.
+/// The longest lifetime of addresses; RFC 8767, 4 calls a day usual.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// How long it is believed at most that there are none (RFC 2308, 5: one to three hours).
+/// The longest lifetime of an answer without addresses (RFC 2308, 5: one to three hours).
 const LONGEST_NEGATIVE: Duration = Duration::from_secs(3 * 3600);
 
-/// The addresses of a name; none if it has none of this family, or does not exist.
+/// The addresses of a name; empty if it has none of this family, or does not exist.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Answer {
     pub(super) addresses: Vec<IpAddr>,
-    /// How long this holds.
+    /// How long this is valid.
     pub(super) ttl: Duration,
 }
 
-/// Why a server's answer is of no use: another may know more.
+/// Why a server's answer is useless: another server may know more.
 #[derive(Debug)]
 pub(super) enum Useless {
     Code(ResponseCode),
@@ -35,7 +35,7 @@ pub(super) enum Useless {
 
 /// Reads a message that answers the question.
 pub(super) fn read(message: &[u8], question: &Question) -> Result<Answer, Useless> {
-    // The lower half of the fourth byte, and nothing more is read of one that says no.
+    // The response code is the lower half of the fourth byte. Nothing more of a refusal is read.
     let code = message.get(3).map_or(0, |flags| flags & 0b1111);
     let code = ResponseCode::from(0, code);
     if !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
@@ -74,7 +74,7 @@ fn lifetime(ttl: u32) -> Duration {
     Duration::from_secs(i32::try_from(ttl).map_or(0, i32::unsigned_abs).into())
 }
 
-/// How long it holds that there is nothing (RFC 2308, 5): without an SOA record, only for this once.
+/// How long an answer without addresses is valid (RFC 2308, 5): without an SOA record, only for this look-up.
 fn negative_lifetime(authorities: &[Record]) -> Duration {
     let soa = authorities.iter().find_map(|record| match &record.data {
         RData::SOA(soa) => Some(lifetime(record.ttl).min(lifetime(soa.minimum))),

@@ -1,4 +1,4 @@
-//! What servers have said, for as long as it holds.
+//! Servers' answers, for as long as they are valid.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::query::Question;
 /// How many answers are kept. Each has at most 64 addresses.
 const ENTRIES: usize = 1024;
 
-/// Answers that still hold, by what was asked.
+/// Answers by question.
 #[derive(Default)]
 pub(super) struct Cache(HashMap<Question, Entry>);
 
@@ -24,7 +24,7 @@ impl Cache {
         Some(entry.answer.clone())
     }
 
-    /// Keeps an answer. Where there is no room, what has expired goes, and otherwise what expires first.
+    /// Keeps an answer. If the cache is full, it removes expired answers, or else the one that expires first.
     pub(super) fn insert(&mut self, question: Question, answer: Answer, now: Duration) {
         if answer.ttl.is_zero() {
             return;

@@ -1,16 +1,16 @@
-//! Which servers are asked, and how.
+//! Which servers to ask, and how.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 /// Where a name server listens.
 const PORT: u16 = 53;
-/// As many servers are asked (MAXNS of resolv.conf(5)).
+/// The most servers taken from resolv.conf(5) (its MAXNS).
 const SERVERS: usize = 3;
-/// So many domains are tried; the system's resolver has no limit any more, where it was 6.
+/// The most search domains that are tried; the system's resolver had a limit of 6, and has none now.
 const DOMAINS: usize = 32;
 
-/// How names are looked up by DNS: which servers are asked, and for what.
+/// How to look names up by DNS: which servers to ask, and for which names.
 ///
 /// # Examples
 /// ```
@@ -25,20 +25,19 @@ const DOMAINS: usize = 32;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
 pub struct DnsConfig {
-    /// The servers, in the order in which they are asked: the next one when one has not answered in time, is not there, or says
-    /// that it cannot tell. They must ask others themselves (be recursive), as those of a provider are. Unless set, the one of
-    /// this host on port 53.
+    /// The servers, in the order in which they are asked: the next one if one does not answer in time, cannot be reached, or reports
+    /// an error. They must be recursive, as a provider's are. Default: this host's, on port 53.
     pub servers: Vec<SocketAddr>,
-    /// Domains that are appended to names with fewer than [`ndots`](Self::ndots) dots before they are tried as they are, and to
-    /// others afterwards; to a name that ends in a dot, none. None unless set.
+    /// The domains to append to names. A name with fewer than [`ndots`](Self::ndots) dots is tried with these domains before it is
+    /// tried alone; other names are tried alone first; a name that ends in a dot, only alone. Default: none.
     pub search: Vec<String>,
-    /// See [`search`](Self::search); 1 unless set.
+    /// See [`search`](Self::search). Default 1.
     pub ndots: usize,
-    /// How long one server is given for one answer; 5 s unless set.
+    /// The timeout for one answer from one server. Default 5 s.
     pub timeout: Duration,
-    /// How often each server is asked before it is given up, once at least; 2 unless set.
+    /// How many times each server is asked, at least once. Default 2.
     pub attempts: u32,
-    /// Whether each question begins with another server; false unless set.
+    /// Whether successive questions begin with different servers. Default false.
     pub rotate: bool,
 }
 
@@ -59,8 +58,8 @@ impl DnsConfig {
     /// Reads the text of `/etc/resolv.conf`: `nameserver` (the first three), `search` and `domain`, and of the `options`
     /// `ndots`, `timeout`, `attempts` and `rotate`.
     ///
-    /// Everything else is passed over, as are servers whose address cannot be understood; values are bounded as in the
-    /// system's resolver: 15 dots, 30 s, 5 attempts. Source: resolv.conf(5).
+    /// Everything else is ignored, as are servers with an invalid address. Values are limited as in the system's resolver: 15 dots,
+    /// 30 s, 5 attempts. Source: resolv.conf(5).
     #[must_use]
     pub fn from_resolv_conf(text: &str) -> Self {
         let mut config = Self { servers: Vec::new(), ..Self::default() };
@@ -91,7 +90,7 @@ impl DnsConfig {
         }
     }
 
-    /// The names that are asked for in place of `name`, in their order; each ends in a dot.
+    /// The names to ask for in place of `name`, in order; each ends in a dot.
     pub(super) fn candidates(&self, name: &str) -> Vec<String> {
         if name.ends_with('.') {
             return vec![name.to_owned()];
@@ -120,7 +119,7 @@ impl From<Vec<SocketAddr>> for DnsConfig {
     }
 }
 
-/// A server's address, which may name a link (`fe80::1%eth0`). The system reads that one, and looks up nothing.
+/// Parses a server's address, which may name a link (`fe80::1%eth0`). The system parses that form, without a look-up.
 fn parse_server(text: &str) -> Option<SocketAddr> {
     let (ip, link) = text.split_once('%').unwrap_or((text, ""));
     let ip: IpAddr = ip.parse().ok()?;

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::net::{IpAddr, SocketAddr};
 
-/// Sorts addresses by the precedence of RFC 6724, 2.1, which prefers IPv6 except where it is local or goes through IPv4; those
-/// of one precedence stay as they came.
+/// Sorts addresses by the precedence of RFC 6724, 2.1, which prefers IPv6 except where it is local or tunnelled through IPv4; the
+/// sort is stable.
 ///
-/// That is rule 6. The rules before it ask which address of ours would be used, which the attempts to connect find out: where
+/// This is rule 6. The rules before it depend on the local address that would be used, which the attempts to connect find out: if
 /// there is none, the next address is tried at once.
 pub(super) fn sort(addresses: &mut [SocketAddr]) {
     addresses.sort_by_key(|address| Reverse(precedence(address.ip())));

@@ -7,7 +7,7 @@ use hickory_proto::rr::{Name, RecordType};
 /// The length of a message's header.
 const HEADER: usize = 12;
 
-/// What is asked for: addresses of one family.
+/// A question for the addresses of one family.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Question {
     pub(super) name: Name,
@@ -20,7 +20,7 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// The question with this id, for a server that asks others itself. It says nothing of EDNS, so answers by UDP have 512 bytes.
+    /// Encodes the question with this id, for a recursive server. Without EDNS, answers by UDP have at most 512 bytes.
     pub(super) fn new(question: &Question, id: u16) -> Result<Self, ProtoError> {
         let mut message = Message::new(id, MessageType::Query, OpCode::Query);
         message.metadata.recursion_desired = true;
@@ -28,10 +28,9 @@ impl Query {
         Ok(Self { message: message.to_vec()? })
     }
 
-    /// Whether the message is an answer to this: its id, and the one question that it repeats, are the same.
+    /// Whether the message answers this query: its id and its only question are the same.
     ///
-    /// Whoever did not see the question has to guess the id, and the port that it came from; what does not fit is not looked at
-    /// any further.
+    /// An attacker who did not see the query has to guess its id and source port. A message that does not match is not parsed.
     pub(super) fn is_answered_by(&self, message: &[u8]) -> bool {
         let (Some(asked), Some(question)) = (self.message.get(..HEADER), self.message.get(HEADER..)) else { return false };
         let (Some(header), Some(repeated)) = (message.get(..HEADER), message.get(HEADER..HEADER + question.len())) else {
@@ -44,7 +43,7 @@ impl Query {
     }
 }
 
-/// Whether an answer, as [`Query::is_answered_by`] says, is only the beginning of one.
+/// Whether a message that [answers](Query::is_answered_by) a query is truncated.
 pub(super) fn is_truncated(message: &[u8]) -> bool {
     message.get(2).is_some_and(|flags| flags & 0b10 != 0)
 }

@@ -19,33 +19,33 @@ use super::query::{Query, Question, is_truncated};
 use super::servers::Servers;
 use super::{tcp, udp};
 
-/// How long IPv6 addresses are waited for once there are IPv4 ones: the Resolution Delay of RFC 8305, 3 and 8.
+/// How long to wait for IPv6 addresses once there are IPv4 ones: the Resolution Delay of RFC 8305, 3 and 8.
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
-/// A [`Resolver`] that asks name servers itself, on the loop: no thread waits for an answer, and what was answered is kept for as
-/// long as it says.
+/// A [`Resolver`] that asks name servers itself, on the loop: no thread waits for an answer, and answers are cached for as
+/// long as they are valid.
 ///
-/// A name is first looked for in the table of [hosts](Self::with_hosts); `localhost` and what ends in it is this host (RFC 6761,
-/// 6.3). Then both families are asked for at once, for each name that the [search list](DnsConfig::search) makes of it, until one
-/// has an address. Once there are IPv4 addresses, IPv6 ones are waited for 50 ms longer (RFC 8305, 3), so that nobody waits for a
-/// server that swallows questions for them; the other way round IPv4 ones are waited for, without which a host that has no way to
-/// IPv6 would reach nobody. The addresses are sorted by the precedence of RFC 6724, IPv6 first.
+/// A name is first looked up in the table of [hosts](Self::with_hosts); `localhost` and names that end in it are this host (RFC 6761,
+/// 6.3). Then both families are asked for in parallel, for each name that the [search list](DnsConfig::search) derives, until one
+/// has an address. Once there are IPv4 addresses, the look-up waits 50 ms longer for IPv6 ones (RFC 8305, 3), so that a server
+/// that ignores questions for IPv6 delays nobody. In the other order it waits for the IPv4 addresses: a host without IPv6
+/// connectivity needs them. The addresses are sorted by the precedence of RFC 6724, IPv6 first.
 ///
 /// A question goes to one server after another, by UDP from a port of its own with a random id, and again by TCP if the answer
-/// does not fit. Only what comes from that server and repeats the id and the question is taken for its answer. A server that
-/// fails is asked after the others for the next 30 s. The next domain of the search list is tried once a server has said that the
-/// name before it has no address; if none can tell, the look-up fails.
+/// does not fit. Only a message from that server that repeats the id and the question counts as its answer. A server that
+/// fails is asked last for the next 30 s. The next domain of the search list is tried once a server has said that the
+/// name before it has no address; if no server can answer, the look-up fails.
 ///
-/// DNSSEC is left to the servers, and what they say comes in plaintext: use TLS where it matters who the peer is. Neither mDNS nor
-/// any other service is asked that the system's resolver may know.
+/// DNSSEC is left to the servers, and their answers come in plaintext: use TLS where the peer's identity matters. mDNS and
+/// other services that the system's resolver may use are not asked.
 ///
 /// # Limits
-/// 32 look-ups at a time, as of every resolver, each with one question for each family under way; answers of 1,232 bytes by UDP
-/// and of 8 KiB by TCP; 64 addresses of a family, 16 aliases; 1,024 answers in the cache, each for at most a day, and for at most
-/// three hours if it says that there are no addresses.
+/// 32 look-ups at a time, as for every resolver, each with one pending question per family; answers of 1,232 bytes by UDP
+/// and 8 KiB by TCP; 64 addresses per family, 16 aliases; 1,024 answers in the cache, for at most a day each, or three hours for
+/// an answer without addresses.
 ///
 /// # Examples
-/// A program that is configured as the system is, and asks without threads:
+/// A program that uses the system's configuration, without threads:
 /// ```no_run
 /// use torsade::prelude::*;
 /// use torsade::{DnsResolver, wire::Echo};
@@ -67,7 +67,7 @@ struct Dns {
 }
 
 impl DnsResolver {
-    /// Asks as `config` says, or these servers.
+    /// Makes a resolver from a configuration, or from the addresses of servers.
     ///
     /// # Examples
     /// ```
@@ -91,12 +91,12 @@ impl DnsResolver {
         Self(Rc::new(Dns { config, hosts, servers, cache: RefCell::default() }))
     }
 
-    /// Asks as `/etc/resolv.conf` says, with the names in `/etc/hosts` first. A file that is not there counts as empty.
+    /// Makes a resolver from `/etc/resolv.conf`, which looks in `/etc/hosts` first. A missing file counts as empty.
     ///
-    /// Both are read now and not again, which blocks for as long as the disk takes. Once they have changed, make another.
+    /// This reads both files, and blocks while the disk does. They are not read again: when they change, make another resolver.
     ///
     /// # Errors
-    /// When one of the files cannot be read; the error names it. `Unsupported` on systems that keep this elsewhere.
+    /// If one of the files cannot be read; the error names it. `Unsupported` on systems that keep these settings elsewhere.
     pub fn system() -> io::Result<Self> {
         if cfg!(not(unix)) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no /etc/resolv.conf: name the servers"));
@@ -105,9 +105,9 @@ impl DnsResolver {
         Ok(Self::with(config, FixedResolver::from_hosts(&read("/etc/hosts")?)))
     }
 
-    /// Has names looked for in a table first, of which only the names that are in it matter.
+    /// Sets the table in which names are looked up first. Names that are not in it are asked for by DNS.
     ///
-    /// Call it before the resolver is used: what was answered so far is forgotten.
+    /// Call it before the resolver is used: it discards the cache.
     #[must_use]
     pub fn with_hosts(self, hosts: FixedResolver) -> Self {
         Self::with(self.0.config.clone(), hosts)
@@ -134,7 +134,7 @@ impl Resolver for DnsResolver {
 }
 
 impl Dns {
-    /// What need not be asked for.
+    /// The addresses of names that need no question.
     fn known(&self, name: &str) -> Option<Vec<SocketAddr>> {
         if let Some(found @ [_, ..]) = self.hosts.get(name) {
             return Some(found.to_vec());
@@ -147,7 +147,7 @@ impl Dns {
 
     async fn look_up(self: Rc<Self>, reactor: &Reactor, name: &str) -> io::Result<Vec<SocketAddr>> {
         for candidate in self.config.candidates(name) {
-            // A name that is too long with one domain may be asked for with another.
+            // A name that is too long with one domain may fit with another.
             let Some(name) = Name::from_ascii(&candidate).ok().filter(|name| !name.is_root()) else { continue };
             let found = self.addresses(reactor, &name).await?;
             if !found.is_empty() {
@@ -157,13 +157,13 @@ impl Dns {
         Err(io::Error::new(io::ErrorKind::NotFound, "the name servers know no address of it"))
     }
 
-    /// The addresses of both families, of which one is enough.
+    /// The addresses of both families; one family is enough.
     async fn addresses(self: &Rc<Self>, reactor: &Reactor, name: &Name) -> io::Result<Vec<SocketAddr>> {
         let [v4, v6] = [RecordType::A, RecordType::AAAA].map(|kind| {
             let (dns, there, question) = (Rc::clone(self), reactor.clone(), Question { name: name.clone(), kind });
             reactor.spawn(async move { Ok(dns.ask(&there, &question).await) }).into_deferred()
         });
-        // An error of the outer kind: it was cancelled, or has panicked.
+        // The outer error: the task was cancelled, or has panicked.
         let v4 = v4.await.unwrap_or_else(|failure| Err(failed(&failure)));
         let enough = v4.as_ref().is_ok_and(|answer| !answer.addresses.is_empty());
         let v6 = if enough { v6.add_timeout(RESOLUTION_DELAY, reactor) } else { v6 };
@@ -182,7 +182,7 @@ impl Dns {
         }
     }
 
-    /// One question, which is answered from the cache, or by the first server that can.
+    /// Answers a question from the cache, or by the first server that can.
     async fn ask(&self, reactor: &Reactor, question: &Question) -> io::Result<Answer> {
         let known = self.cache.borrow().get(question, reactor.now());
         if let Some(answer) = known {
@@ -224,7 +224,7 @@ fn failed(failure: &Failure) -> io::Error {
     io::Error::other(failure.to_string())
 }
 
-/// Says in the words of a look-up that the time was up.
+/// Turns the failure of a Deferred's timeout into the error of a look-up.
 fn plainly(failure: Failure) -> Failure {
     match failure.downcast_ref() {
         Some(DeferredError::TimedOut(after)) => Failure::new(format!("no answer within {after:?}")),

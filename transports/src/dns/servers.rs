@@ -1,17 +1,17 @@
-//! Which server is asked first.
+//! The order of servers.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// For how long a server that was of no use is asked after the others.
+/// How long a server that has failed is asked last.
 const LEFT_ALONE: Duration = Duration::from_secs(30);
 
 /// The name servers, in the order in which they are asked.
 pub(super) struct Servers {
-    /// Each with the time until which it is asked last.
+    /// Each server, with the time until which it is asked last.
     servers: RefCell<Vec<(SocketAddr, Duration)>>,
-    /// How far the order is rotated for the next question, if it is.
+    /// How far the order is rotated for the next question; `None` without rotation.
     rotation: Option<Cell<usize>>,
 }
 
@@ -21,7 +21,7 @@ impl Servers {
         Self { servers: RefCell::new(servers), rotation: rotate.then(Cell::default) }
     }
 
-    /// The servers for one question: those that have failed lately come after the others.
+    /// The servers for one question; those that have failed lately come last.
     pub(super) fn order(&self, now: Duration) -> Vec<SocketAddr> {
         let mut servers = self.servers.borrow().clone();
         if let Some(rotation) = self.rotation.as_ref().filter(|_| !servers.is_empty()) {
@@ -33,7 +33,7 @@ impl Servers {
         servers.into_iter().map(|(server, _)| server).collect()
     }
 
-    /// The server was of no use.
+    /// Notes that a server has failed.
     pub(super) fn failed(&self, server: SocketAddr, now: Duration) {
         self.set(server, now.saturating_add(LEFT_ALONE));
     }

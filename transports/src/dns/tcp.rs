@@ -1,4 +1,4 @@
-//! One question by TCP (RFC 7766): for answers that UDP has no room for.
+//! One question by TCP (RFC 7766): for answers that do not fit into UDP.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -10,11 +10,11 @@ use torsade_reactor::{Deferred, Failure, Firer, Reactor, Result};
 use super::query::Query;
 use crate::endpoints::reactor_endpoints::ReactorEndpoints;
 
-/// The longest answer that is read, in bytes: some 500 addresses. The worst of this length, whose names are long chains of pointers,
-/// takes 2 ms to be read, and the time grows with the square of the length.
+/// The longest answer that is read, in bytes: about 500 addresses. The worst message of this length, whose names are long chains of
+/// pointers, takes 2 ms to parse, and the time grows with the square of the length.
 const LONGEST: usize = 8 << 10;
 
-/// Who waits for the answer, from the time when the connection is established.
+/// The Deferred that waits for the answer, once the connection is established.
 type Waiting = Rc<RefCell<Option<Firer<Vec<u8>>>>>;
 
 struct Client {
@@ -22,8 +22,8 @@ struct Client {
     waiting: Waiting,
 }
 
-/// Asks the server over a connection of its own. The Deferred gives the message that answers the query; anything else that
-/// comes, or the connection's end, is an error. Cancelled, it closes the connection.
+/// Asks the server over a new connection. The Deferred gives the message that answers the query; any other message,
+/// or the connection's end, is an error. Cancelling it closes the connection.
 pub(super) fn ask(reactor: &Reactor, server: SocketAddr, query: &Rc<Query>) -> Deferred<Vec<u8>> {
     let waiting = Waiting::default();
     let client = Int16StringReceiver::new(Client { query: Rc::clone(query), waiting: Rc::clone(&waiting) });

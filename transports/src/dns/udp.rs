@@ -13,15 +13,15 @@ use crate::ends::reactor_udp::ReactorUdp;
 /// The longest answer that is received: more than the 512 bytes of RFC 1035, 4.2.1, which some servers exceed unasked.
 const LONGEST: usize = 1232;
 
-/// Waits for the answer, which it fires.
+/// Waits for the answer, and fires the Deferred.
 struct Client {
     server: SocketAddr,
     query: Rc<Query>,
     firer: Option<Firer<Vec<u8>>>,
 }
 
-/// Asks the server from a port of its own, which the system chooses at random. The Deferred gives the message that answers
-/// the query, once; whatever else comes is dropped. Cancelled, it closes the socket.
+/// Asks the server from a new port, which the system chooses at random. The Deferred gives the message that answers
+/// the query; other messages are dropped. Cancelling it closes the socket.
 pub(super) fn ask(reactor: &Reactor, server: SocketAddr, query: &Rc<Query>) -> Deferred<Vec<u8>> {
     let any = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let options = DatagramOptions { max_packet_size: LONGEST, ..DatagramOptions::default() };
@@ -43,7 +43,7 @@ pub(super) fn ask(reactor: &Reactor, server: SocketAddr, query: &Rc<Query>) -> D
 }
 
 impl Client {
-    /// It is over: the socket is closed first, so that what waits for the result finds it so.
+    /// Closes the socket, and then fires the Deferred, so that its callbacks find the socket closed.
     fn end(&mut self, transport: &DatagramTransport, result: Result<Vec<u8>, Failure>) {
         transport.stop_listening();
         if let Some(firer) = self.firer.take() {
@@ -54,7 +54,7 @@ impl Client {
 
 impl DatagramProtocol for Client {
     fn start_protocol(&mut self, transport: &DatagramTransport) -> Result {
-        // From now on the system itself drops what others send.
+        // Then the system itself drops what other hosts send.
         match transport.connect(&Address::Udp(self.server)) {
             Ok(()) => transport.write(&self.query.message),
             Err(error) => self.end(transport, Err(Failure::new(error))),

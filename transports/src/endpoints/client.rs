@@ -19,12 +19,12 @@ use crate::ends::reactor_tcp::{connect, connect_process};
 #[cfg(feature = "tls")]
 use crate::tls::TlsClientConfig;
 
-/// Where to connect to, and what the connection begins with.
+/// Where to connect, and which layers the connection begins with.
 ///
-/// It is a value that touches nothing until [`connect`](crate::ReactorEndpoints::connect) or
-/// [`connect_protocol`](crate::ReactorEndpoints::connect_protocol) is called, which they can be again and again. It is read from text by `parse`, and
-/// written by `to_string`; all texts, with their parts and defaults, are in `torsade::manual::endpoints`. In whichever order its
-/// methods are called, compression is within TLS.
+/// It is a plain value, which can be used again and again by [`connect`](crate::ReactorEndpoints::connect) and
+/// [`connect_protocol`](crate::ReactorEndpoints::connect_protocol); nothing happens before. `parse` reads it from text, and
+/// `to_string` writes it; `torsade::manual::endpoints` lists all texts, with their parts and defaults. Compression is always inside
+/// TLS, whatever the order of the calls.
 ///
 /// # Examples
 /// ```
@@ -44,7 +44,7 @@ pub struct ClientEndpoint {
     pub(super) place: Place,
     pub(super) options: ConnectOptions,
     pub(super) layers: Layers,
-    /// TLS as text says it, where the layers have none.
+    /// The TLS that its text asks for, if the layers have none.
     pub(super) tls_files: Option<ClientTlsFiles>,
     read_files: ReadOnce,
 }
@@ -60,7 +60,7 @@ pub(super) enum Place {
 #[derive(Clone, Debug)]
 pub(super) struct Program(pub(super) Rc<Command>);
 
-/// Whether they are the same: what descriptors a command has cannot be compared.
+/// Equal if they are the same command: its descriptors cannot be compared.
 impl PartialEq for Program {
     fn eq(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
@@ -70,20 +70,20 @@ impl PartialEq for Program {
 #[derive(Clone, Debug)]
 pub(super) struct Custom(pub(super) Rc<dyn StreamClientEndpoint>);
 
-/// Whether they are the same, or written the same.
+/// Equal if they are the same value, or have the same text.
 impl PartialEq for Custom {
     fn eq(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0) || self.0.to_string() == other.0.to_string()
     }
 }
 
-/// A kind of endpoint of one's own to connect to; [`ClientEndpoint::custom`] makes an endpoint of it.
+/// Your own kind of endpoint to connect to, from which [`ClientEndpoint::custom`] makes an endpoint.
 ///
-/// Its `Display` should write text that is read as such an endpoint again, if there is any: see
+/// If it has a text, its `Display` should write text that parses to such an endpoint: see
 /// [`register_endpoint_parser`](crate::register_endpoint_parser).
 #[doc(alias = "IStreamClientEndpoint")]
 pub trait StreamClientEndpoint: fmt::Debug + fmt::Display {
-    /// Connects, and has `factory` build the protocol.
+    /// Connects; `factory` builds the protocol.
     ///
     /// # Errors
     /// As [`connect`](crate::ReactorEndpoints::connect).
@@ -101,29 +101,28 @@ impl ClientEndpoint {
         }
     }
 
-    /// A TCP port of a host, by number or by name.
+    /// Makes an endpoint for a TCP port of a host, given by name or IP address.
     ///
     /// # Errors
-    /// [`AddressError`] if it is text that is no address.
+    /// [`AddressError`] if the text is not an address.
     #[doc(alias = "TCP6ClientEndpoint")]
     pub fn tcp(address: impl IntoHostPort) -> Result<Self, AddressError> {
         Ok(Self::new(Place::Tcp(address.into_host_port()?)))
     }
 
-    /// The path, or abstract name, of a UNIX socket.
+    /// Makes an endpoint for a UNIX socket, by path or abstract name.
     #[doc(alias = "UNIXClientEndpoint")]
     #[must_use]
     pub fn unix(name: impl Into<UnixName>) -> Self {
         Self::new(Place::Unix(name.into()))
     }
 
-    /// A program, which is started for each connection: it reads what we write from its standard input, and we read what it writes
-    /// to its standard output.
+    /// Makes an endpoint that starts a program for each connection: we write to its standard input and read its standard output.
     ///
-    /// What else it has the [`Command`] says. What it writes to its standard error is logged as it comes, in warnings, unless that is
-    /// [`Null`](torsade_reactor::ChildDescriptor::Null) or something else that is not a pipe. Its end is the end of what we read, even
-    /// if it has closed its output before; a status other than 0, or a signal, is the error that the connection is lost with. A close
-    /// closes its input and output, which ends most programs; an abort kills it.
+    /// The [`Command`] says everything else. The program's standard error is logged as warnings, unless it is
+    /// [`Null`](torsade_reactor::ChildDescriptor::Null) or something else that is not a pipe. The peer's stream ends when the program
+    /// ends, even if the program has closed its output before; with an exit status other than 0, or a signal, the connection is lost
+    /// with that error. Closing the connection closes the program's input and output, which ends most programs; aborting kills it.
     ///
     /// # Examples
     /// ```
@@ -139,22 +138,22 @@ impl ClientEndpoint {
         Self::new(Place::Process(Program(Rc::new(command))))
     }
 
-    /// An endpoint of a kind of one's own.
+    /// Makes an endpoint of your own kind.
     #[must_use]
     pub fn custom(endpoint: impl StreamClientEndpoint + 'static) -> Self {
         Self::new(Place::Custom(Custom(Rc::new(endpoint))))
     }
 
-    /// The same with these options, as far as they concern it.
+    /// Sets the options; those that do not apply to this kind are ignored.
     #[must_use]
     pub fn options(mut self, options: ConnectOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// The same with TLS from the start.
+    /// Adds TLS from the start.
     ///
-    /// The server's certificate has to be for the host, unless the configuration names another.
+    /// The server's certificate has to be valid for the host, unless the configuration names another.
     #[cfg(feature = "tls")]
     #[doc(alias = "SSL4ClientEndpoint")]
     #[doc(alias = "wrapClientTLS")]
@@ -165,14 +164,13 @@ impl ClientEndpoint {
         self
     }
 
-    /// The same with what we send compressed from the start, within TLS. A peer that announces compression is understood.
+    /// Compresses what we send from the start, inside TLS. Also accepts a peer that announces compression.
     #[must_use]
     pub fn compressed(mut self, compression: impl Into<Compression>) -> Self {
         self.layers.compression = Some(compression.into());
         self
     }
 
-    /// Connects.
     pub(crate) fn connect(&self, reactor: &Reactor, factory: Box<dyn ClientFactory>) -> Result<Connector, ConnectError> {
         let mut layers = self.layers.clone();
         if let Some(files) = &self.tls_files {

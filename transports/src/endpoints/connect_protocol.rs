@@ -1,4 +1,4 @@
-//! One connection for one protocol, as a value that comes later.
+//! One connection for one protocol, as a Deferred.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,19 +10,19 @@ use torsade_reactor::{Deferred, Failure, Firer, Reactor, Result, defer};
 
 use super::client::ClientEndpoint;
 
-/// Builds the one protocol, and fires the Deferred: with its handle, or with why there is no connection.
+/// Builds the one protocol, and fires the Deferred with its handle, or with the reason why there is no connection.
 struct OneProtocol<H: 'static> {
     protocol: Option<Box<dyn Protocol>>,
     waiting: Rc<RefCell<Option<Waiting<H>>>>,
 }
 
-/// Who waits for the connection, until the Deferred has fired.
+/// The Deferred that waits for the connection, until it has fired.
 struct Waiting<H: 'static> {
     handle: MakeHandle<H>,
     firer: Firer<H>,
 }
 
-/// Connects `offer`'s protocol to the endpoint. The Deferred fires once; cancelled before, it ends the attempt.
+/// Connects `offer`'s protocol to the endpoint. Cancelling the Deferred ends the attempt.
 pub(super) fn connect_protocol<O: Offer>(reactor: &Reactor, endpoint: &ClientEndpoint, offer: O) -> Deferred<O::Handle> {
     let (protocol, handle) = offer.into_parts();
     let waiting = Rc::new(RefCell::new(None));

@@ -1,4 +1,4 @@
-//! Listening sockets that somebody else has opened, as a place of an endpoint.
+//! Listening sockets that were opened elsewhere, as the place of an endpoint.
 
 use std::cell::RefCell;
 use std::io::{Error, ErrorKind};
@@ -7,12 +7,12 @@ use std::rc::Rc;
 use torsade_protocols::ListenError;
 use torsade_reactor::{Inherited, PassedSocket, Reactor, SocketDomain};
 
-/// A listening socket, which is taken once.
+/// A listening socket that can be taken once.
 #[derive(Clone, Debug)]
 pub(crate) enum InheritedPlace {
-    /// One of this program's, until it is listened on; all copies of the endpoint share it.
+    /// A socket of this program, until it is listened on; all clones of the endpoint share it.
     Own(Rc<RefCell<Option<Inherited>>>),
-    /// One that was passed to this program, and what it has to be, if that was said.
+    /// A socket that was passed to this program, and the domain that it must have, if given.
     Passed { socket: PassedSocket, domain: Option<SocketDomain> },
 }
 
@@ -33,7 +33,7 @@ impl InheritedPlace {
     }
 }
 
-/// Whether they are the same socket, or said to be.
+/// Equal if they are, or name, the same socket.
 impl PartialEq for InheritedPlace {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {

@@ -1,4 +1,4 @@
-//! What is taken as an endpoint.
+//! What can be passed as an endpoint.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -8,17 +8,17 @@ use torsade_protocols::{EndpointError, HostPort};
 use super::client::ClientEndpoint;
 use super::server::ServerEndpoint;
 
-/// What is taken as an endpoint to listen on (a [`ServerEndpoint`]) or to connect to (a [`ClientEndpoint`]): the endpoint itself, text,
-/// or a `SocketAddr`; to connect to, a [`HostPort`] as well.
+/// What can be passed as an endpoint to listen on ([`ServerEndpoint`]) or to connect to ([`ClientEndpoint`]): the endpoint itself,
+/// text, or a `SocketAddr`; to connect to, also a [`HostPort`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an endpoint",
     note = "write it as text, `\"tcp:8000\"` to listen or `\"tcp:localhost:8000\"` to connect, or make a `ServerEndpoint` or a `ClientEndpoint`"
 )]
 pub trait IntoEndpoint<E> {
-    /// The endpoint.
+    /// Converts it to an endpoint.
     ///
     /// # Errors
-    /// [`EndpointError`] if it is text that is no endpoint.
+    /// [`EndpointError`] if the text is not an endpoint.
     fn into_endpoint(self) -> Result<E, EndpointError>;
 }
 

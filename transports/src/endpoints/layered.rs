@@ -1,4 +1,4 @@
-//! Layers of connections that an endpoint of one's own makes, which knows nothing of them.
+//! Layers for the connections of a custom endpoint, which does not know about layers.
 
 use torsade_protocols::spi::Layers;
 use torsade_protocols::{Address, Callback, ClientFactory, Factory, Protocol, Transport};
@@ -42,7 +42,7 @@ impl Protocol for Beginning {
         if let Callback::ConnectionMade = callback
             && let Err(reason) = self.layers.switch_on(transport)
         {
-            // What `connection_made` writes is not sent then.
+            // What `connection_made` writes is then not sent.
             transport.connection().fail_with(reason);
         }
         callback.dispatch(&mut *self.protocol, transport)

@@ -9,15 +9,15 @@ use super::into_endpoint::IntoEndpoint;
 use super::server::ServerEndpoint;
 use crate::ends::port::Port;
 
-/// Servers and clients on a [`Reactor`] whose addresses are endpoints: text from the configuration, or values.
+/// Servers and clients on a [`Reactor`] whose addresses are endpoints: text from a configuration, or values.
 ///
-/// What can be written is in `torsade::manual::endpoints`. No call blocks, and none calls the factory before it returns.
+/// `torsade::manual::endpoints` lists all texts. No method blocks, and none calls the factory before it returns.
 pub trait ReactorEndpoints {
-    /// Listens on `endpoint` and has `factory` build a protocol for each connection.
+    /// Listens on `endpoint`; `factory` builds a protocol for each connection.
     ///
     /// # Errors
-    /// [`ListenError::Endpoint`] if the text is no endpoint; [`Configuration`](ListenError::Configuration) if a file that it names
-    /// cannot be used; otherwise as [`listen_tcp`](crate::ReactorTcp::listen_tcp) and its likes.
+    /// [`ListenError::Endpoint`] if the text is not an endpoint; [`Configuration`](ListenError::Configuration) if a file that it names
+    /// cannot be used; otherwise as [`listen_tcp`](crate::ReactorTcp::listen_tcp) and its siblings.
     ///
     /// # Examples
     /// ```
@@ -33,14 +33,14 @@ pub trait ReactorEndpoints {
         E: IntoEndpoint<ServerEndpoint>,
         F: Factory + 'static;
 
-    /// Connects to `endpoint` and has `factory` build the protocol once the connection is established.
+    /// Connects to `endpoint`; `factory` builds the protocol once the connection is established.
     ///
     /// # Errors
-    /// [`ConnectError::Endpoint`] if the text is no endpoint; [`Configuration`](ConnectError::Configuration) if a file that it names
-    /// cannot be used; `ShuttingDown`. All else is told to the factory.
+    /// [`ConnectError::Endpoint`] if the text is not an endpoint; [`Configuration`](ConnectError::Configuration) if a file that it names
+    /// cannot be used; `ShuttingDown`. All other errors are reported to the factory.
     ///
     /// # Examples
-    /// A client that connects again whenever it has lost its server:
+    /// A client that reconnects whenever it has lost its server:
     /// ```
     /// use torsade::{prelude::*, wire::Discard};
     ///
@@ -53,12 +53,12 @@ pub trait ReactorEndpoints {
         E: IntoEndpoint<ClientEndpoint>,
         F: ClientFactory + 'static;
 
-    /// Connects one protocol to `endpoint`, and gives its handle once the connection is there to be used: with TLS, when the
-    /// handshake is complete.
+    /// Connects one protocol to `endpoint`. The Deferred gives its handle once the connection is ready to use: with TLS, after the
+    /// handshake.
     ///
-    /// A protocol alone gives its [`Transport`](torsade_protocols::Transport); a pair `(protocol, handle)` gives the handle, see
-    /// [`Offer`]. The Deferred comes after the protocol's `connection_made`; it can be awaited. Cancelling it, as by
-    /// [`add_timeout`](Deferred::add_timeout), ends the attempt; dropping it does not.
+    /// The handle of a plain protocol is its [`Transport`](torsade_protocols::Transport); a pair `(protocol, handle)` gives its handle,
+    /// see [`Offer`]. The Deferred fires after the protocol's `connection_made`. Cancelling it, as
+    /// [`add_timeout`](Deferred::add_timeout) does, ends the attempt; dropping it does not.
     ///
     /// # Errors
     /// The Deferred fails with a [`ConnectError`]: `failure.downcast_ref::<ConnectError>()`.

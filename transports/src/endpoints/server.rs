@@ -21,12 +21,11 @@ use crate::ends::reactor_tcp::{adopt_with, listen, listen_at};
 #[cfg(feature = "tls")]
 use crate::tls::TlsServerConfig;
 
-/// Where to listen, and what connections begin with.
+/// Where to listen, and which layers connections begin with.
 ///
-/// It is a value that touches nothing until [`listen`](crate::ReactorEndpoints::listen) is called, which it can be again and again. It is read
-/// from text by `parse`, and written by `to_string`; all texts, with their parts and defaults, are in `torsade::manual::endpoints`. The
-/// methods that take `self` add to it; in whichever order they are called, the wire has the proxy's header first, then TLS, and
-/// compression within that.
+/// It is a plain value, which [`listen`](crate::ReactorEndpoints::listen) can use again and again; nothing happens before. `parse`
+/// reads it from text, and `to_string` writes it; `torsade::manual::endpoints` lists all texts, with their parts and defaults. On the
+/// wire the proxy's header comes first, then TLS, and compression inside TLS, whatever the order of the calls.
 ///
 /// # Examples
 /// ```
@@ -46,7 +45,7 @@ pub struct ServerEndpoint {
     pub(super) options: ListenOptions,
     pub(super) proxied: bool,
     pub(super) layers: Layers,
-    /// TLS as text says it, where the layers have none.
+    /// The TLS that its text asks for, if the layers have none.
     pub(super) tls_files: Option<ServerTlsFiles>,
 }
 
@@ -62,20 +61,20 @@ pub(super) enum Place {
 #[derive(Clone, Debug)]
 pub(super) struct Custom(pub(super) Rc<dyn StreamServerEndpoint>);
 
-/// Whether they are the same, or written the same.
+/// Equal if they are the same value, or have the same text.
 impl PartialEq for Custom {
     fn eq(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0) || self.0.to_string() == other.0.to_string()
     }
 }
 
-/// A kind of endpoint of one's own to listen on; [`ServerEndpoint::custom`] makes an endpoint of it.
+/// Your own kind of endpoint to listen on, from which [`ServerEndpoint::custom`] makes an endpoint.
 ///
-/// Its `Display` should write text that is read as such an endpoint again, if there is any: see
+/// If it has a text, its `Display` should write text that parses to such an endpoint: see
 /// [`register_endpoint_parser`](crate::register_endpoint_parser).
 #[doc(alias = "IStreamServerEndpoint")]
 pub trait StreamServerEndpoint: fmt::Debug + fmt::Display {
-    /// Listens, and has `factory` build a protocol for each connection.
+    /// Listens; `factory` builds a protocol for each connection.
     ///
     /// # Errors
     /// As [`listen`](crate::ReactorEndpoints::listen).
@@ -87,7 +86,7 @@ impl ServerEndpoint {
         Self { place, options: ListenOptions::default(), proxied: false, layers: Layers::default(), tls_files: None }
     }
 
-    /// A TCP port at an address of ours.
+    /// Makes an endpoint for a TCP port at a local address.
     ///
     /// # Errors
     /// [`ListenError::Address`] and [`ListenError::Name`], as [`listen_tcp`](crate::ReactorTcp::listen_tcp).
@@ -100,23 +99,24 @@ impl ServerEndpoint {
         Ok(Self::at(address))
     }
 
-    /// The same at an address that is no name.
+    /// Makes an endpoint for an address that is not a name.
     pub(super) fn at(address: HostPort) -> Self {
         Self::new(Place::Tcp(address))
     }
 
-    /// The path, or abstract name, of a UNIX socket.
+    /// Makes an endpoint for a UNIX socket, by path or abstract name.
     #[doc(alias = "UNIXServerEndpoint")]
     #[must_use]
     pub fn unix(name: impl Into<UnixName>) -> Self {
         Self::new(Place::Unix(name.into()))
     }
 
-    /// A socket that systemd has opened, or another starter that says so in the same way: by its index from 0, or by its name.
+    /// Makes an endpoint for a socket that systemd, or a service manager with the same protocol, has passed to this program: by its
+    /// index from 0, or by its name.
     ///
-    /// It is taken when it is listened on, once in a process; whoever comes second gets an error. Whether it is of TCP or of UNIX, the
-    /// system says. How connections wait was decided where it was opened. Who else holds the socket can take connections too, so one
-    /// is accepted a turn. It needs the feature `systemd`.
+    /// Listening takes the socket, once per process; a second attempt is an error. The system says whether it is a TCP or a UNIX
+    /// socket. Its backlog was set where it was opened. Other processes may accept from the same socket, so one
+    /// connection is accepted per turn. Needs the feature `systemd`.
     ///
     /// # Examples
     /// ```
@@ -132,49 +132,51 @@ impl ServerEndpoint {
         Self::passed(socket.into(), None)
     }
 
-    /// The same by the descriptor's number; the first has 3.
+    /// Like [`systemd`](Self::systemd), by the descriptor's number; the first is 3.
     #[must_use]
     pub fn descriptor(number: u32) -> Self {
         Self::passed(PassedSocket::Descriptor(number), None)
     }
 
-    /// A passed socket, which has to be of this domain if one is given.
+    /// A passed socket, which must be of this domain if one is given.
     pub(crate) fn passed(socket: PassedSocket, domain: Option<SocketDomain>) -> Self {
         Self::new(Place::Inherited(InheritedPlace::Passed { socket, domain }))
     }
 
-    /// A socket that listens already: see [`Inherited`]. It can be listened on once, also if the endpoint is cloned.
+    /// Makes an endpoint for a socket that is already listening: see [`Inherited`].
+    ///
+    /// It can be listened on once, even if the endpoint is cloned.
     #[doc(alias = "AdoptedStreamServerEndpoint")]
     #[must_use]
     pub fn inherited(socket: impl Into<Inherited>) -> Self {
         Self::new(Place::Inherited(InheritedPlace::own(socket.into())))
     }
 
-    /// Standard input and output, as [`standard_io`](crate::ReactorStdio::standard_io) takes them: the one connection that comes is
-    /// there from the beginning.
+    /// Makes an endpoint for standard input and output, as in [`standard_io`](crate::ReactorStdio::standard_io): its only connection
+    /// is made in the first turn.
     ///
-    /// The port stays, and nobody else comes, until [`stop_listening`](Port::stop_listening). Only one connection of a process can
-    /// have them at a time: otherwise listening fails with `ResourceBusy`.
+    /// The port stays open, without further connections, until [`stop_listening`](Port::stop_listening). Only one connection of a
+    /// process can use them at a time: otherwise listening fails with `ResourceBusy`.
     #[doc(alias = "StandardIOEndpoint")]
     #[must_use]
     pub fn stdio() -> Self {
         Self::new(Place::Stdio)
     }
 
-    /// An endpoint of a kind of one's own.
+    /// Makes an endpoint of your own kind.
     #[must_use]
     pub fn custom(endpoint: impl StreamServerEndpoint + 'static) -> Self {
         Self::new(Place::Custom(Custom(Rc::new(endpoint))))
     }
 
-    /// The same with these options, as far as they concern it.
+    /// Sets the options; those that do not apply to this kind are ignored.
     #[must_use]
     pub fn options(mut self, options: ListenOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// The same behind a proxy, which says in a header whose connection each is: see [`ProxyProtocolFactory`].
+    /// Expects a proxy's header, which names the client of each connection: see [`ProxyProtocolFactory`].
     #[doc(alias = "proxyEndpoint")]
     #[must_use]
     pub fn proxied(mut self) -> Self {
@@ -182,7 +184,7 @@ impl ServerEndpoint {
         self
     }
 
-    /// The same with TLS from the start, behind a proxy's header.
+    /// Adds TLS from the start, after a proxy's header.
     #[cfg(feature = "tls")]
     #[doc(alias = "SSL4ServerEndpoint")]
     #[must_use]
@@ -192,14 +194,13 @@ impl ServerEndpoint {
         self
     }
 
-    /// The same with what we send compressed from the start, within TLS. A peer that announces compression is understood.
+    /// Compresses what we send from the start, inside TLS. Also accepts a peer that announces compression.
     #[must_use]
     pub fn compressed(mut self, compression: impl Into<Compression>) -> Self {
         self.layers.compression = Some(compression.into());
         self
     }
 
-    /// Listens.
     pub(crate) fn listen(&self, reactor: &Reactor, factory: impl Factory + 'static) -> Result<Port, ListenError> {
         let mut layers = self.layers.clone();
         if let Some(files) = &self.tls_files {

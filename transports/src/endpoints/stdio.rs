@@ -1,4 +1,4 @@
-//! Standard input and output as a port, from which one connection comes.
+//! Standard input and output as a port with a single connection.
 
 use std::cell::RefCell;
 use std::io;
@@ -11,7 +11,7 @@ use torsade_reactor::{Descriptor, Reactor};
 use crate::ends::port::Port;
 use crate::ends::reactor_tcp::open;
 
-/// Takes standard input and output, whose connection is accepted in the next turn.
+/// Takes standard input and output; the connection is accepted in the next turn.
 pub(super) fn listen(reactor: &Reactor, factory: Box<dyn Factory>, layers: Layers) -> Result<Port, ListenError> {
     open(reactor, &Address::Unnamed, || {
         let stream = RefCell::new(Some(reactor.backend().standard_io()?));
@@ -20,7 +20,7 @@ pub(super) fn listen(reactor: &Reactor, factory: Box<dyn Factory>, layers: Layer
     })
 }
 
-/// A listener whose only connection is there from the beginning.
+/// A listener whose only connection is ready at once.
 struct OneConnection {
     reactor: Reactor,
     stream: RefCell<Option<Box<dyn Stream>>>,

@@ -1,4 +1,4 @@
-//! The files that an endpoint's text names for TLS; they are read when it listens or connects.
+//! The TLS files that an endpoint's text names; they are read when it listens or connects.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -9,18 +9,18 @@ use torsade_reactor::Result;
 #[cfg(feature = "tls")]
 use crate::tls::{PrivateCertificate, TlsClientConfig, TlsServerConfig, TrustRoots};
 
-/// Those of a server.
+/// A server's files.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ServerTlsFiles {
     pub(crate) key: String,
-    /// The certificate; in the file of the key unless there is another.
+    /// The certificate; `None` if it is in the key's file.
     pub(crate) certificate: Option<String>,
-    /// What comes between it and a root.
+    /// The intermediate certificates.
     pub(crate) chain: Option<String>,
 }
 
 impl ServerTlsFiles {
-    /// Reads them, each time, so that certificates that were renewed are used when the program listens anew.
+    /// Reads the files each time, so that listening again uses renewed certificates.
     #[cfg(feature = "tls")]
     pub(crate) fn read(&self) -> Result<TlsConfig> {
         let chain = [Some(self.certificate.as_ref().unwrap_or(&self.key)), self.chain.as_ref()];
@@ -34,25 +34,25 @@ impl ServerTlsFiles {
     }
 }
 
-/// Those of a client, and for whom the server's certificate has to be.
+/// A client's files, and the name that the server's certificate must have.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ClientTlsFiles {
-    /// The host that is connected to, unless there is another name.
+    /// `None` for the host that we connect to.
     pub(crate) server_name: Option<String>,
-    /// A certificate to show.
+    /// A certificate to present.
     pub(crate) certificate: Option<String>,
-    /// Its key; in the same file unless there is another.
+    /// Its key; `None` if it is in the certificate's file.
     pub(crate) key: Option<String>,
-    /// A folder of certificates that are trusted; the system's unless there is one.
+    /// A folder of trusted certificates; `None` for the system's.
     pub(crate) roots: Option<String>,
 }
 
-/// What was read of a client's files: once for an endpoint and its clones, since the roots of the system are many, and so that sessions
-/// are resumed.
+/// The configuration from a client's files, read once for an endpoint and its clones: the system has many roots, and sessions can
+/// then be resumed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReadOnce(Rc<OnceCell<TlsConfig>>);
 
-/// What was read makes no other endpoint of it.
+/// Always equal: having read the files does not make an endpoint different.
 impl PartialEq for ReadOnce {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -60,7 +60,7 @@ impl PartialEq for ReadOnce {
 }
 
 impl ReadOnce {
-    /// Reads the files, if that was not done before.
+    /// Reads the files the first time.
     pub(crate) fn read(&self, files: &ClientTlsFiles) -> Result<TlsConfig> {
         if let Some(config) = self.0.get() {
             return Ok(config.clone());

@@ -1,4 +1,4 @@
-//! How many connections there may be before ports accept no more.
+//! The number of connections above which ports accept no more.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,21 +8,21 @@ use torsade_reactor::spi::Backend;
 
 use crate::bound::Told;
 
-/// Of the descriptors that the program may have, those that are left to its own files and outgoing connections: a tenth.
+/// One in this many of the process's descriptors is left to the program's own files and outgoing connections.
 const LEFT: usize = 10;
 
-/// The bound of one reactor, on the connections of its whole program.
+/// The limit of one reactor, which counts the connections of the whole process.
 #[derive(Default)]
 pub(crate) struct AcceptBound {
-    /// What was asked for, instead of nine tenths of the descriptors.
+    /// The limit that the program has set, instead of nine tenths of the descriptors.
     set: Cell<Option<usize>>,
-    /// Nine tenths of the descriptors, if it is known how many there may be.
+    /// Nine tenths of the descriptors, if the system says how many there may be.
     default: Cell<Option<usize>>,
     told: Told,
 }
 
 impl AcceptBound {
-    /// The one of this reactor.
+    /// The limit of this reactor.
     pub(crate) fn of(reactor: &Reactor) -> Rc<Self> {
         reactor.local(|_| Self::default())
     }
@@ -31,7 +31,7 @@ impl AcceptBound {
         self.set.set(Some(limit));
     }
 
-    /// Asks the system how many descriptors there may be now.
+    /// Asks the system for the present limit on descriptors.
     pub(crate) fn read_descriptor_limit(&self, backend: &dyn Backend) {
         self.default.set(backend.descriptor_limit().map(|descriptors| (descriptors - descriptors / LEFT).max(1)));
     }

@@ -1,4 +1,4 @@
-//! A stream that is connected already, until its connection begins in the next turn.
+//! An already connected stream, until its connection begins in the next turn.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -19,14 +19,14 @@ struct Beginning {
     protocol: Box<dyn Protocol>,
 }
 
-/// Waits for the loop, for `connection_made` comes from there like every callback.
+/// Waits for the loop, since `connection_made` comes from there like every callback.
 struct Adopted {
     shared: Rc<Shared>,
     token: Cell<Token>,
     beginning: RefCell<Option<Beginning>>,
 }
 
-/// Has a connection with the stream that `open` gives begin in the next turn; if the reactor stops before, it never does.
+/// Begins a connection on the stream that `open` returns in the next turn, unless the reactor stops before.
 pub(crate) fn adopt(
     reactor: &Reactor,
     open: impl FnOnce() -> io::Result<(Box<dyn Stream>, Address)>,

@@ -1,4 +1,4 @@
-//! Outgoing connections: the attempts, and what follows them.
+//! Outgoing connections: the attempts, and their results.
 
 mod race;
 
@@ -26,18 +26,18 @@ use race::{Race, Winner};
 pub(crate) struct StreamConnector {
     shared: Rc<Shared>,
     destination: Destination,
-    /// Of a destination that is a process: how it is started.
+    /// How to start the process, if the destination is one.
     command: Option<Rc<Command>>,
     options: ConnectOptions,
     factory: RefCell<Box<dyn ClientFactory>>,
     /// What every connection begins with.
     layers: Layers,
-    /// `start_factory` was called, and not yet `stop_factory`.
+    /// `start_factory` was called, but `stop_factory` was not.
     started: Cell<bool>,
-    /// Counts attempts, so that what comes late from an old one is not taken for the present one's.
+    /// Counts attempts, so that a late event of an old attempt is not mistaken for one of the present attempt.
     attempt: Cell<u64>,
     phase: RefCell<Phase>,
-    /// The place in the reactor's table while there is no socket to take one: a stop is told to what is in it.
+    /// The entry in the reactor's table while there is no socket that has one: the reactor tells its entries when it stops.
     waiting: Cell<Option<Token>>,
 }
 
@@ -45,7 +45,7 @@ enum Phase {
     Idle,
     /// `connect` was called; the attempt begins in the next turn.
     Starting,
-    /// The name is being looked up, or is to be. As before, there is no socket.
+    /// The name is being looked up, or about to be. There is no socket yet.
     Resolving(DelayedCall, LookUp),
     Connecting(Race),
     /// The connection is established, and the factory builds its protocol.
@@ -78,7 +78,7 @@ impl StreamConnector {
         })
     }
 
-    /// Has something done in the next turn, if the attempt is still the same by then.
+    /// Calls `call` after `delay`, at the earliest in the next turn, if the attempt is still the same then.
     fn next_turn(self: &Rc<Self>, delay: Duration, call: impl FnOnce(&Rc<Self>) + 'static) -> DelayedCall {
         let (connector, attempt) = (Rc::clone(self), self.attempt.get());
         self.shared.reactor.call_later(delay, move || {
@@ -154,7 +154,7 @@ impl StreamConnector {
         }
     }
 
-    /// A socket of the race is established, and this is what was reported of it; the phase is `Building`.
+    /// A socket of the race is established, and `ready` for this; the phase is `Building`.
     fn connected(self: &Rc<Self>, winner: Winner, ready: Ready) {
         self.observe("build_protocol");
         let built = catch(|| self.factory.borrow_mut().build_protocol(&winner.peer));
@@ -211,14 +211,14 @@ impl StreamConnector {
         self.stop_factory_if_idle();
     }
 
-    /// Leaves everything that belongs to the present attempt behind.
+    /// Ends everything that belongs to the present attempt.
     fn end_attempt(&self) {
         self.attempt.set(self.attempt.get() + 1);
         self.stop_waiting();
         self.close_sockets(Phase::Idle);
     }
 
-    /// The reactor stops; perhaps before the factory was told of an end by the user.
+    /// The reactor stops, perhaps before the factory was told that the user has ended the attempt.
     fn end_with_reactor(self: &Rc<Self>) {
         let ended = matches!(*self.phase.borrow(), Phase::Ending);
         self.fail(if ended { &ConnectError::UserError } else { &ConnectError::ShuttingDown });
@@ -251,7 +251,7 @@ impl StreamConnector {
         }
     }
 
-    /// Tells the event log of a hook of the factory.
+    /// Reports a hook of the factory to the event log.
     fn observe(&self, hook: &'static str) {
         self.shared.reactor.note_callback(hook);
         let subject = || Subject::Connector { destination: self.destination.to_string() };
@@ -305,7 +305,7 @@ impl Connect for StreamConnector {
         };
         match transport {
             Some(transport) => transport.lose_connection(),
-            // An error says that there is nothing to end.
+            // An error means that there is nothing to end.
             None => drop(self.stop_connecting()),
         }
     }
@@ -329,7 +329,7 @@ impl Connect for StreamConnector {
     }
 }
 
-/// While there is no socket that could take its place.
+/// The entry in the reactor's table while there is no socket.
 impl Source for StreamConnector {
     fn ready(self: Rc<Self>, _: Ready) {}
 

@@ -1,4 +1,4 @@
-//! A socket of datagrams on the loop.
+//! A datagram socket on the loop.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -14,29 +14,29 @@ use torsade_reactor::{DatagramOptions, DelayedCall, Reactor, Result, report_erro
 
 use crate::connection::shared::Shared;
 
-/// The most that a port makes room for, in bytes: more than the systems let through, also on UNIX sockets.
+/// The largest receive buffer, in bytes: larger than any datagram that systems allow, also on UNIX sockets.
 const LONGEST: usize = 1 << 20;
 
-/// How long a socket that cannot receive is left alone.
+/// How long to wait after a failure to receive.
 const WAIT: Duration = Duration::from_millis(100);
 
 pub(crate) struct DatagramPort {
     shared: Rc<Shared>,
     token: Cell<Token>,
-    /// None once it is closed.
+    /// `None` once it is closed.
     socket: RefCell<Option<Rc<dyn Datagrams>>>,
     protocol: RefCell<Option<Box<dyn DatagramProtocol>>>,
     host: RefCell<Address>,
     peer: RefCell<Option<Address>>,
-    /// A byte longer than the longest datagram that comes whole, so that a cut one shows.
+    /// One byte longer than the longest datagram that is received whole, so that a truncated one is noticed.
     buffer: RefCell<Box<[u8]>>,
-    /// What it may still receive in this turn.
+    /// The work that is left for this turn.
     work: Work,
     started: Cell<bool>,
     stopping: Cell<bool>,
-    /// The protocol is still to be told that nobody was there.
+    /// `connection_refused` is still to be called.
     refused: Cell<bool>,
-    /// Why the first datagram was dropped of those that the protocol does not know of.
+    /// The error of the first dropped datagram that was not reported to the protocol yet.
     undelivered: RefCell<Option<DatagramError>>,
     dropped: Cell<u64>,
     truncated: Cell<u64>,
@@ -88,7 +88,7 @@ impl DatagramPort {
         }
     }
 
-    /// Takes datagrams until there are no more, or the work of this turn is done.
+    /// Receives datagrams until there are no more, or the work of this turn is done.
     fn receive(self: &Rc<Self>) {
         let Some(socket) = self.socket() else { return };
         let mut buffer = self.buffer.borrow_mut();
@@ -131,11 +131,11 @@ impl DatagramPort {
         self.deliver("datagram_truncated", data, |protocol, transport| protocol.datagram_truncated(transport, data, from));
     }
 
-    /// Receiving has failed; whether it may go on at once.
+    /// Handles a failure to receive, and returns whether receiving may go on at once.
     fn failed(self: &Rc<Self>, error: &io::Error) -> bool {
         match error.kind() {
             io::ErrorKind::Interrupted => true,
-            // Of a socket that is not connected only Windows says so.
+            // On an unconnected socket only Windows reports this.
             io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
                 if self.peer.borrow().is_some() {
                     self.tell_refused();
@@ -144,7 +144,7 @@ impl DatagramPort {
             }
             _ => {
                 report_error("datagrams", format_args!("{}: receiving failed: {error}", self.describe()));
-                // No new readiness would tell that there is something to receive again.
+                // No new event would report that the socket can receive again.
                 let (reactor, token) = (self.shared.reactor.clone(), self.token.get());
                 let retry = self.shared.reactor.call_later(WAIT, move || reactor.requeue(token, Ready::READABLE));
                 self.cancel_retry(Some(retry));
@@ -173,7 +173,7 @@ impl DatagramPort {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && self.peer.borrow().is_some() => {
                     self.refused.set(true);
                     self.shared.reactor.at_end_of_turn(self.token.get());
-                    // It was about an earlier datagram, and this one was not sent.
+                    // The error belongs to an earlier datagram, and this one was not sent.
                     return send();
                 }
                 result => return result,
@@ -202,7 +202,7 @@ impl DatagramPort {
         if self.started.get() {
             self.call("stop_protocol", |protocol, transport| protocol.stop_protocol(transport));
         }
-        // It may hold the transport, and so this.
+        // The protocol may hold the transport, and so this port.
         drop_quietly("a protocol", self.protocol.take());
     }
 
@@ -225,7 +225,7 @@ impl DatagramPort {
         self.shared.reactor.observe(|| event(Subject::Port { address: self.host().to_string() }));
     }
 
-    /// Makes a callback, and reports it if it fails: what one peer has sent does not close the port for the others.
+    /// Calls the protocol, and reports a failure: what one peer has sent does not close the port for the others.
     fn call_quietly(
         self: &Rc<Self>,
         callback: &'static str,
@@ -299,7 +299,7 @@ impl Source for DatagramPort {
     fn ready(self: Rc<Self>, ready: Ready) {
         self.work.begin_turn(&self.shared.reactor);
         self.start();
-        // An error is received, too.
+        // Receiving also fetches an error.
         if ready.intersects(Ready::READABLE | Ready::ERROR) {
             self.receive();
         }

@@ -1,11 +1,11 @@
 //! A connection over another transport: a protocol below, and above it a stream whose socket is that transport.
 //!
-//! The connection above is an ordinary `StreamConnection`, with its limits, layers, deadlines and reasons. What is guaranteed
-//! here is that the transport below looks to it like a socket:
-//! - What comes in is taken in the call that brought it. As long as the connection above cannot take more, the transport below is
-//!   paused: so what waits here is at most what came in one call, and the peer's end is not seen before it can be told.
-//! - The transport below holds at most 64 KiB that it has not sent; the rest waits above, where the limits are.
-//! - A close passes downwards once everything was handed over; from then on the transport below waits for the peer. The end of
+//! The connection above is an ordinary `StreamConnection`, with its limits, layers, deadlines and reasons. This module guarantees
+//! that the transport below looks like a socket to it:
+//! - Input is processed in the call that brought it. While the connection above cannot take more, the transport below is
+//!   paused: so what waits here is at most the input of one call, and the peer's end is not seen before it can be delivered.
+//! - The transport below holds at most 64 KiB of unsent bytes; the rest waits above, where the limits are.
+//! - A close passes downwards once everything was handed over; then the transport below waits for the peer. The end of
 //!   the transport below passes upwards, with its reason, in the same call.
 
 use std::cell::{Cell, RefCell};
@@ -22,7 +22,7 @@ use crate::connection::{OnLost, StreamConnection};
 
 /// The protocol of the transport below.
 pub(crate) struct OverTransport {
-    /// What the connection above begins with: its protocol, its TLS, and who is told of its end.
+    /// What the connection above begins with: its protocol, its TLS, and the callback for its end.
     begin: Option<(Box<dyn Protocol>, TlsConfig, OnLost)>,
     connection: Weak<StreamConnection>,
     wire: Rc<Wire>,
@@ -31,7 +31,7 @@ pub(crate) struct OverTransport {
 /// What the protocol below and the stream above share.
 #[derive(Default)]
 struct Wire {
-    /// The place of the connection above in the reactor's table.
+    /// The entry of the connection above in the reactor's table.
     token: Cell<Option<Token>>,
     /// Bytes that the connection above could not take when they came.
     input: RefCell<Vec<u8>>,
@@ -41,23 +41,23 @@ struct Wire {
     ended: Cell<bool>,
     /// Our stream has ended.
     write_ended: Cell<bool>,
-    /// The transport below has told why it is lost.
+    /// The transport below is lost, and has said why.
     lost: Cell<bool>,
-    /// The connection above has more than the transport below takes now, and waits to be told.
+    /// The connection above has more than the transport below takes now, and waits for room.
     wants_room: Cell<bool>,
     /// A [`Room`] is registered with the transport below.
     registered: Cell<bool>,
-    /// The transport below closes, and takes everything at once.
+    /// The transport below is closing, and takes everything at once.
     hurried: Cell<bool>,
 }
 
 impl OverTransport {
-    /// Begins a connection above, with TLS, once that below is made.
+    /// A protocol that begins a connection above, with TLS, once the one below is made.
     pub(crate) fn new(protocol: Box<dyn Protocol>, tls: TlsConfig, on_lost: OnLost) -> Self {
         Self { begin: Some((protocol, tls, on_lost)), connection: Weak::new(), wire: Rc::default() }
     }
 
-    /// Passes on a graceful close of the connection above that has only the peer to wait for.
+    /// Passes on a graceful close of the connection above that waits only for the peer.
     fn pass_close(&self, below: &Transport) {
         let Some(connection) = self.connection.upgrade() else { return };
         if self.wire.write_ended.get() && connection.is_closing() {
@@ -114,7 +114,7 @@ impl Protocol for OverTransport {
 
     fn connection_lost(&mut self, _: &Transport, reason: &Reason) -> Result {
         self.wire.lost.set(true);
-        // After a clean end of both streams the connection above comes to it by itself, with what it still has to deliver.
+        // After a clean end of both streams the connection above ends by itself, once it has delivered the rest.
         let comes_to_it = self.wire.ended.get() && reason.is_clean();
         if let Some(connection) = self.connection.upgrade().filter(|_| !comes_to_it) {
             connection.lose_below(reason);
@@ -124,7 +124,7 @@ impl Protocol for OverTransport {
 }
 
 impl Wire {
-    /// Has the connection above do, within this call, what is possible now.
+    /// Makes the connection above do what is possible now, within this call.
     fn tell(&self, below: &Transport, ready: Ready) {
         if let Some(token) = self.token.get() {
             below.reactor().call_for(token, |source| source.ready(ready));
@@ -139,7 +139,7 @@ impl Wire {
         self.have_read(below);
     }
 
-    /// Has the connection above read, once it has delivered what it holds.
+    /// Makes the connection above read, once it has delivered what it holds.
     fn have_read(&self, below: &Transport) {
         if let Some(token) = self.token.get() {
             below.reactor().requeue(token, Ready::READABLE);
@@ -156,10 +156,10 @@ struct OverStream {
 }
 
 impl OverStream {
-    /// How much the transport below takes now.
+    /// How many bytes the transport below takes now.
     fn room(&self) -> usize {
         if !self.below.is_connected() {
-            // It is about to tell why.
+            // It is about to say why.
             0
         } else if self.wire.hurried.get() {
             usize::MAX
@@ -168,7 +168,7 @@ impl OverStream {
         }
     }
 
-    /// Has the connection above told once the transport below has sent what it has.
+    /// Asks to be told once the transport below has sent what it holds.
     fn wait_for_room(&self) {
         self.wire.wants_room.set(true);
         if !self.wire.registered.replace(true) {
@@ -223,7 +223,7 @@ impl Stream for OverStream {
         if self.wire.lost.get() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        // Part by part: one that has sent a part at once takes the next.
+        // Part by part: if the transport has sent a part at once, it takes the next.
         let mut rest = data;
         while !rest.is_empty() && self.room() > 0 {
             let (part, later) = rest.split_at(rest.len().min(self.room()));
@@ -277,7 +277,7 @@ impl Stream for OverStream {
     }
 }
 
-/// Descriptors come by the protocol below, and not with what is read.
+/// Descriptors come through the protocol below, not with the bytes read.
 impl UnixSocket for OverStream {
     fn peer_credentials(&self) -> io::Result<PeerCredentials> {
         self.below.peer_credentials()
@@ -288,7 +288,7 @@ impl UnixSocket for OverStream {
     }
 
     fn set_descriptor_limit(&self, limit: usize) {
-        // It fails only where none can come.
+        // It fails only if no descriptors can come.
         self.below.set_descriptor_limit(limit).ok();
     }
 
@@ -311,7 +311,7 @@ impl Drop for OverStream {
     }
 }
 
-/// The producer of the transport below while the connection above has more than that takes.
+/// The producer of the transport below while the connection above has more than it takes.
 struct Room {
     below: Transport,
     wire: Rc<Wire>,
@@ -327,7 +327,7 @@ impl Producer for Room {
         Ok(())
     }
 
-    /// The transport below closes, by a stop of the reactor for instance: it gets all there is while it still takes some.
+    /// The transport below is closing, for instance since the reactor stops: hands everything over while it still takes output.
     fn stop_producing(&mut self) {
         self.wire.registered.set(false);
         self.wire.hurried.set(true);

@@ -18,26 +18,26 @@ use crate::connection::shared::Shared;
 use crate::connection::{Lingering, StreamConnection};
 use crate::ends::accept_bound::AcceptBound;
 
-/// Connections that one port accepts, or refuses, in one turn.
+/// The most connections that one port accepts, or refuses, per turn.
 pub(crate) const ACCEPTS: usize = 64;
 
-/// The first and the longest wait after the system was out of descriptors.
+/// The first and the longest wait after an accept has failed.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// How often a port that accepts nobody looks whether there is room again.
+/// How often a port at its limit checks for room.
 const ROOM_WAIT: Duration = Duration::from_millis(50);
 
-/// A listening port, as [`listen_tcp`](crate::ReactorTcp::listen_tcp) gives it; a cheap handle.
+/// A listening port, as [`listen_tcp`](crate::ReactorTcp::listen_tcp) returns it; a cheap handle.
 ///
-/// Dropping it changes nothing: the port goes on until [`stop_listening`](Self::stop_listening) or the reactor's stop.
+/// Dropping it changes nothing: the port listens until [`stop_listening`](Self::stop_listening) or the reactor's stop.
 ///
-/// When the process runs out of descriptors, waiting connections are refused (closed at once), the log says so once,
-/// and accepting goes on after 100 ms, later 1 s. It comes to that only where the program's own files take more than a tenth:
-/// before, connections wait, see [`set_accept_limit`](crate::ReactorTcp::set_accept_limit).
+/// When the process runs out of descriptors, waiting connections are refused (closed at once), which is logged once,
+/// and accepting goes on after 100 ms, later 1 s. This happens only if the program's own files take more than a tenth of
+/// the descriptors: before that, connections wait, see [`set_accept_limit`](crate::ReactorTcp::set_accept_limit).
 ///
-/// An error that is one connection's (accept(2) lists them) is noted in the log at `debug`, and the next connection is
-/// accepted; after any other error those who wait are accepted after the same waits.
+/// An error that concerns a single connection (accept(2) lists them) is logged at level `debug`, and the next connection is
+/// accepted. After any other error the port waits as above, but refuses nobody.
 #[derive(Clone)]
 #[doc(alias = "IListeningPort")]
 pub struct Port(Rc<PortSource>);
@@ -49,7 +49,7 @@ struct PortSource {
     token: Cell<Token>,
     listener: RefCell<Option<Box<dyn Listener>>>,
     factory: RefCell<Box<dyn Factory>>,
-    /// Connections that it accepts in one turn.
+    /// The most connections that it accepts per turn.
     accepts: usize,
     /// What every connection begins with.
     layers: Layers,
@@ -57,9 +57,9 @@ struct PortSource {
     stopping: Cell<bool>,
     /// By `pause_producing`.
     paused: Cell<bool>,
-    /// The wait after the last failure; none while all is well.
+    /// The wait after the last failure; `None` after a success.
     wait: Cell<Option<Duration>>,
-    /// Accepts again after the wait. One is enough, however often new connections make it fail again.
+    /// The timer that accepts again after the wait. One is enough, however often accepting fails meanwhile.
     retry: RefCell<Option<DelayedCall>>,
 }
 
@@ -102,15 +102,15 @@ impl Port {
         Ok(Self(source))
     }
 
-    /// Where it listens, with the port that the system chose where 0 was asked for.
+    /// Returns the address that it listens on; for port 0, with the port that the system chose.
     #[doc(alias = "getHost")]
     #[must_use]
     pub fn address(&self) -> Address {
         self.0.address.clone()
     }
 
-    /// Calls `look` with the listening socket's descriptor, as
-    /// [`Transport::with_descriptor`](torsade_protocols::Transport::with_descriptor) does with a connection's.
+    /// Calls `look` with the listening socket's descriptor, like
+    /// [`Transport::with_descriptor`](torsade_protocols::Transport::with_descriptor).
     ///
     /// # Errors
     /// `Unsupported` in a simulated world; `NotConnected` once it is closed.
@@ -136,9 +136,9 @@ impl Port {
         Ok(look(copy.as_fd()))
     }
 
-    /// Accepts no more: the socket is closed at the end of this turn, then the factory's `stop_factory` comes.
+    /// Stops listening: the socket is closed at the end of this turn, and then the factory's `stop_factory` is called.
     ///
-    /// Connections that stand go on. Once it is closed this does nothing.
+    /// Established connections go on. Does nothing once the port is closed.
     #[doc(alias = "stopListening")]
     pub fn stop_listening(&self) {
         self.0.stopping.set(true);
@@ -148,7 +148,7 @@ impl Port {
 
 /// # Back-pressure
 impl Port {
-    /// Accepts nobody more until resumed: who connects waits in the system's queue, of which the backlog is the length.
+    /// Stops accepting until resumed. New connections wait in the system's queue, whose length is the backlog.
     #[doc(alias = "pauseProducing")]
     #[doc(alias = "stopReading")]
     pub fn pause_producing(&self) {
@@ -193,7 +193,7 @@ impl PortSource {
                     self.accepted(stream, peer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // More in one turn are no accident: without a wait the loop would spin.
+                // So many in one turn are not a coincidence: without a wait the loop would spin.
                 Err(error) if says_nothing_of_the_next(&error) && failed < ACCEPTS => {
                     failed += 1;
                     log::debug!("port {}: not accepted: {error}", self.address);
@@ -229,8 +229,8 @@ impl PortSource {
         }
     }
 
-    /// Accepting has failed for all: waits, and tries again, since no new readiness would tell that it is possible again. For
-    /// want of descriptors or memory those who wait are refused meanwhile, rather than left hanging.
+    /// Waits and tries again after accepting has failed, since no new event would report that it is possible again. For lack
+    /// of descriptors or memory, waiting connections are refused meanwhile, rather than left hanging.
     fn back_off(&self, error: &io::Error) {
         let refused = if error.kind() == io::ErrorKind::QuotaExceeded { self.refuse() } else { 0 };
         if self.is_waiting() {
@@ -250,7 +250,7 @@ impl PortSource {
         self.retry.borrow().as_ref().is_some_and(DelayedCall::active)
     }
 
-    /// Accepts again after this time, or after the wait that runs.
+    /// Accepts again after this time, unless a wait is running already.
     fn retry_after(&self, wait: Duration) {
         if !self.is_waiting() {
             let (reactor, token) = (self.shared.reactor.clone(), self.token.get());
@@ -259,7 +259,7 @@ impl PortSource {
         }
     }
 
-    /// Refuses those who wait, and says how many.
+    /// Refuses the waiting connections, and returns how many.
     fn refuse(&self) -> usize {
         let listener = self.listener.borrow();
         let Some(listener) = &*listener else { return 0 };
@@ -301,7 +301,7 @@ impl PortSource {
     }
 }
 
-/// The error is one connection's, and others may be accepted.
+/// Whether the error concerns only one connection, so that others may be accepted.
 fn says_nothing_of_the_next(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }

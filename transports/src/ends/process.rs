@@ -1,7 +1,7 @@
-//! A child process on the loop: its pipes are connections, and its end is looked for when the system tells of it.
+//! A child process on the loop: its pipes are connections, and it is waited for when the system reports its end.
 //!
-//! What is guaranteed of its protocol's callbacks: `connection_made` is the first, whatever happens before the loop comes round to
-//! it; the loss of each pipe is told once, after its data; `process_exited` is told once, when the process was waited for, so that
+//! Guarantees about its protocol's callbacks: `connection_made` is the first, whatever happens before the loop calls
+//! it; the loss of each pipe is reported once, after its data; `process_exited` comes once, after the process was waited for, so that
 //! no zombie is left; `process_ended` is the last, once both the process and all pipes are gone.
 
 use std::cell::{Cell, RefCell};
@@ -28,7 +28,7 @@ pub(crate) struct ProcessSource {
     on_terminal: bool,
     child: RefCell<Box<dyn Child>>,
     protocol: RefCell<Option<Box<dyn ProcessProtocol>>>,
-    /// Those that are not lost.
+    /// The pipes that are not lost, by descriptor.
     streams: RefCell<BTreeMap<u32, Transport>>,
     /// `connection_made` was called.
     begun: Cell<bool>,
@@ -36,8 +36,8 @@ pub(crate) struct ProcessSource {
 }
 
 impl ProcessSource {
-    /// Starts a child, whose protocol's callbacks begin in the next turn. Our end of each pipe is a connection unless `keep` keeps
-    /// it for itself.
+    /// Starts a child, whose protocol's callbacks begin in the next turn. Our end of each pipe becomes a connection unless `keep`
+    /// keeps it.
     pub(crate) fn spawn(
         reactor: &Reactor,
         protocol: Box<dyn ProcessProtocol>,
@@ -83,12 +83,12 @@ impl ProcessSource {
     fn register(&self) -> io::Result<()> {
         let (reactor, token) = (&self.shared.reactor, self.token.get());
         self.child.borrow_mut().register(token)?;
-        // Before its pipes, so that `connection_made` comes first; and if it has ended by now, that is found then.
+        // Before its pipes, so that `connection_made` comes first. This also finds out whether it has ended already.
         reactor.requeue(token, Ready::NONE);
         Ok(())
     }
 
-    /// There is no way to be told of its end, or what it writes: it is killed, and its protocol never called.
+    /// Kills a process whose end or output cannot be watched; its protocol is never called.
     fn give_up(&self) {
         drop_quietly("a process protocol", self.protocol.take());
         self.child.borrow_mut().kill_and_wait();
@@ -96,7 +96,7 @@ impl ProcessSource {
         self.shared.reactor.remove_source(self.token.get());
     }
 
-    /// Calls the protocol for the first time, unless that was done.
+    /// Calls `connection_made`, once.
     fn begin(self: &Rc<Self>) {
         if !self.begun.replace(true)
             && !self.call("connection_made", |event| event, |protocol, process| protocol.connection_made(process))
@@ -105,7 +105,7 @@ impl ProcessSource {
         }
     }
 
-    /// Calls the protocol. False if it has failed, which was reported then.
+    /// Calls the protocol. False if it has failed, which is reported here.
     fn call(
         self: &Rc<Self>,
         name: &'static str,
@@ -129,7 +129,7 @@ impl ProcessSource {
         false
     }
 
-    /// Looks whether the process has ended.
+    /// Checks whether the process has ended.
     fn look(self: &Rc<Self>) {
         if self.end.get().is_some() {
             return;
@@ -153,7 +153,7 @@ impl ProcessSource {
         self.end_if_over(end);
     }
 
-    /// A pipe is closed. With the last of them the process has most likely exited, if that was not told yet.
+    /// A pipe is closed. If it was the last one, the process has most likely exited.
     fn lost(self: &Rc<Self>, descriptor: u32) {
         self.streams.borrow_mut().remove(&descriptor);
         if !self.on_terminal {
@@ -175,7 +175,7 @@ impl ProcessSource {
         }
     }
 
-    /// Leaves the loop. The protocol may hold this process, which would keep both alive.
+    /// Leaves the loop, and drops the protocol, which may hold this process and would keep both alive.
     fn leave(&self) {
         self.shared.reactor.remove_source(self.token.get());
         drop_quietly("a process protocol", self.protocol.take());
@@ -196,7 +196,7 @@ impl Source for ProcessSource {
             AtStop::LeaveAlone => return self.leave(),
             AtStop::Terminate => ProcessSignal::TERMINATE,
             AtStop::Kill => ProcessSignal::KILL,
-            // Its pipes are shut down as all connections are.
+            // Its pipes are shut down like all connections.
             _ => return,
         };
         if let Err(error) = self.signal(signal) {
@@ -247,7 +247,7 @@ impl RunningProcess for ProcessSource {
     }
 }
 
-/// What a pipe's connection brings goes to the protocol of the process.
+/// The protocol of a pipe's connection, which passes everything on to the protocol of the process.
 struct PipeProtocol {
     /// The reactor holds it until its pipes are lost.
     process: Weak<ProcessSource>,
@@ -280,7 +280,7 @@ impl Protocol for PipeProtocol {
     }
 }
 
-/// Says which program could not be started, why, and what to do.
+/// Makes an error that says which program could not be started, why, and what to do.
 fn explain(command: &Command, error: io::Error) -> io::Error {
     let program = command.get_program();
     let remedy = match error.kind() {
@@ -295,5 +295,5 @@ fn explain(command: &Command, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot start {program:?}: {error}{remedy}"))
 }
 
-/// EMFILE, which no `ErrorKind` stands for.
+/// EMFILE, which has no `ErrorKind`.
 const OUT_OF_DESCRIPTORS: i32 = 24;

@@ -1,4 +1,4 @@
-//! A program as a function: what it writes, or the status that it exits with, as a Deferred.
+//! Programs as functions: their output or exit status as a Deferred.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,26 +8,26 @@ use torsade_reactor::{Command, Deferred, Failure, Firer, ProcessEnd, ProcessSign
 
 use crate::ends::reactor_process::ReactorProcess;
 
-/// What a program has written, and the status that it has exited with.
+/// The output and the exit status of a program.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "Twisted's three")]
 pub struct ProcessOutput {
-    /// To its standard output.
+    /// What it wrote to its standard output.
     pub out: Vec<u8>,
-    /// To its standard error.
+    /// What it wrote to its standard error.
     pub err: Vec<u8>,
-    /// The status.
+    /// The exit status.
     pub code: i32,
 }
 
-/// Runs a program, and gives what it writes to its standard output, whatever its status is.
+/// Runs a program. The Deferred gives its standard output, whatever the exit status.
 ///
-/// Its standard input is [`Command::input`], and ends after that. To have its standard error as well, where it was written, make
-/// that the same by [`Command::stderr`]. When the Deferred is cancelled the program is killed.
+/// Its standard input is [`Command::input`], and ends after that. To include its standard error, redirect that to
+/// standard output with [`Command::stderr`]. Cancelling the Deferred kills the program.
 ///
 /// # Errors
 /// The Deferred fails with a [`ProcessError`]: `Spawn`; `UnexpectedError` as soon as the program writes to its standard error;
-/// `TooMuchOutput` above [`Command::output_limit`], 16 MiB unless set. It is killed in the last two cases.
+/// `TooMuchOutput` above [`Command::output_limit`], by default 16 MiB. The last two kill the program.
 ///
 /// # Examples
 /// ```
@@ -50,7 +50,7 @@ pub fn get_process_output(reactor: &Reactor, command: Command) -> Deferred<Vec<u
     run(reactor, command, wanted).add_callback(|collected| Ok(collected.out))
 }
 
-/// Runs a program, and gives the status that it exits with; what it writes is dropped. Otherwise as [`get_process_output`].
+/// Runs a program. The Deferred gives its exit status; its output is dropped. Otherwise like [`get_process_output`].
 ///
 /// # Errors
 /// The Deferred fails with a [`ProcessError`]: `Spawn`; `Terminated` if a signal has killed it.
@@ -60,27 +60,27 @@ pub fn get_process_value(reactor: &Reactor, command: Command) -> Deferred<i32> {
     run(reactor, command, wanted).add_callback(|collected| Ok(collected.finish()?.code))
 }
 
-/// Runs a program, and gives all that it writes and the status that it exits with. Otherwise as [`get_process_output`].
+/// Runs a program. The Deferred gives its standard output, standard error and exit status. Otherwise like [`get_process_output`].
 ///
 /// # Errors
-/// The Deferred fails with a [`ProcessError`]: `Spawn`; `Terminated`, which has what was written by then, if a signal has killed it;
-/// `TooMuchOutput` if one of the two is above [`Command::output_limit`].
+/// The Deferred fails with a [`ProcessError`]: `Spawn`; `Terminated`, with the output so far, if a signal has killed it;
+/// `TooMuchOutput` if either output exceeds [`Command::output_limit`].
 #[doc(alias = "getProcessOutputAndValue")]
 pub fn get_process_output_and_value(reactor: &Reactor, command: Command) -> Deferred<ProcessOutput> {
     let wanted = Wanted { output: true, error: true };
     run(reactor, command, wanted).add_callback(|collected| Ok(collected.finish()?))
 }
 
-/// What is to be done with what a program writes.
+/// What to do with a program's output.
 #[derive(Clone, Copy)]
 struct Wanted {
-    /// It is kept.
+    /// Keep it.
     output: bool,
-    /// It may write to its standard error.
+    /// Allow it on standard error.
     error: bool,
 }
 
-/// What a program has written, and how it has ended.
+/// A program's output, and how it has ended.
 struct Collected {
     out: Vec<u8>,
     err: Vec<u8>,
@@ -125,14 +125,14 @@ fn run(reactor: &Reactor, command: Command, wanted: Wanted) -> Deferred<Collecte
     deferred
 }
 
-/// Kills it and takes no more of what it or processes of its own write.
+/// Kills it, and reads no more of what it or its own children write.
 fn kill(process: &Process) {
     // It may have exited by itself just now, which is as good.
     process.signal_process(ProcessSignal::KILL).ok();
     process.lose_connection();
 }
 
-/// Collects what a program writes.
+/// Collects a program's output.
 struct Collector {
     input: Vec<u8>,
     limit: usize,
@@ -154,7 +154,7 @@ impl Collector {
 impl ProcessProtocol for Collector {
     fn connection_made(&mut self, process: &Process) -> Result {
         if let Some(stdin) = process.stream(0) {
-            // It is in memory already: that it is more than a connection usually has to send makes no difference.
+            // The input is in memory already, so a cap on unsent bytes would save nothing.
             stdin.set_write_buffer_cap(usize::MAX);
             stdin.write(std::mem::take(&mut self.input));
             stdin.lose_connection();

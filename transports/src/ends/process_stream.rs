@@ -1,8 +1,8 @@
-//! A child process as the peer of a connection: what is written goes to its standard input, and its standard output is read.
+//! A child process as the peer of a connection, which writes to its standard input and reads its standard output.
 //!
-//! The process is an ordinary one of the loop, which waits for it, ends it with the reactor, and reads what else it writes. Its
-//! output counts as ended only when the process has ended as well, so that a connection knows how it has: a status other than 0,
-//! or a signal, is the error that it is lost with.
+//! It is an ordinary process of the loop, which waits for it, ends it with the reactor, and reads its other output. Its stream
+//! ends only when the process has ended as well, so that the connection knows how: with an exit status other than 0,
+//! or a signal, the connection is lost with that error.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
@@ -14,7 +14,7 @@ use torsade_reactor::{Command, Descriptor, Escaped, ProcessEnd, ProcessSignal, R
 
 use crate::ends::process::ProcessSource;
 
-/// Starts a process, and gives its input and output as one stream.
+/// Starts a process, and returns its input and output as one stream.
 pub(crate) fn open(reactor: &Reactor, command: &Command) -> io::Result<Box<dyn Stream>> {
     let ended = Rc::new(Ended::default());
     let name = Escaped(command.get_program().to_string_lossy().into_owned()).to_string();
@@ -35,7 +35,7 @@ pub(crate) fn open(reactor: &Reactor, command: &Command) -> io::Result<Box<dyn S
             Ok(Box::new(ProcessStream { name, process, ended, direction, input: RefCell::new(input), output }))
         }
         None => {
-            // It has ended already then.
+            // If this fails, it has ended already.
             process.signal_process(ProcessSignal::KILL).ok();
             let text = format!("the standard output of {name} is no pipe, so there is nothing to read");
             Err(io::Error::new(io::ErrorKind::InvalidInput, text))
@@ -43,14 +43,14 @@ pub(crate) fn open(reactor: &Reactor, command: &Command) -> io::Result<Box<dyn S
     }
 }
 
-/// How the process has ended, and who is to be told.
+/// How the process has ended, and whom to tell.
 #[derive(Default)]
 struct Ended {
     end: Cell<Option<ProcessEnd>>,
     token: Cell<Option<Token>>,
 }
 
-/// Tells the stream of the end, and the log of errors.
+/// Reports the end to the stream, and standard error to the log.
 struct Watcher {
     name: String,
     ended: Rc<Ended>,
@@ -78,13 +78,13 @@ struct ProcessStream {
     process: Process,
     ended: Rc<Ended>,
     direction: Direction,
-    /// Where we write; closed when our stream ends, for nothing else tells the process. None from the beginning on a terminal.
+    /// Where we write; closed when our stream ends, since nothing else tells the process. Always `None` on a terminal.
     input: RefCell<Option<Box<dyn Stream>>>,
     output: Box<dyn Stream>,
 }
 
 impl ProcessStream {
-    /// The output has ended.
+    /// The output has ended: returns the end of the stream, or the error of the process.
     fn end(&self) -> io::Result<usize> {
         match self.ended.end.get() {
             None => Err(io::ErrorKind::WouldBlock.into()),
@@ -105,7 +105,7 @@ impl Stream for ProcessStream {
         if let Some(input) = self.input.get_mut() {
             input.register(token)?;
         }
-        // It is connected from the beginning, even if nothing can be written to it.
+        // It is connected at once, even if nothing can be written to it.
         self.process.reactor().requeue(token, Ready::NONE);
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Stream for ProcessStream {
         Ok(true)
     }
 
-    /// Neither a pipe nor a terminal promises that.
+    /// Neither a pipe nor a terminal guarantees that.
     fn short_io_ends_edge(&self) -> bool {
         false
     }
@@ -144,7 +144,7 @@ impl Stream for ProcessStream {
         }
     }
 
-    /// What a pipe has taken is no longer ours: closing it takes nothing back.
+    /// Closing a pipe does not discard what it has taken.
     fn unacknowledged(&self) -> Option<usize> {
         Some(0)
     }
@@ -156,7 +156,7 @@ impl Stream for ProcessStream {
 
     /// Kills the process.
     fn reset_on_close(&self) -> io::Result<()> {
-        // An error says that it has ended.
+        // An error means that it has ended.
         self.process.signal_process(ProcessSignal::KILL).ok();
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Stream for ProcessStream {
         false
     }
 
-    /// That the process reads no more is no failure unless something is written: its output may go on.
+    /// A process that reads no more is not a failure unless something is written: its output may go on.
     fn take_error(&self) -> io::Result<Option<io::Error>> {
         Ok(None)
     }

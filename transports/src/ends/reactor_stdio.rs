@@ -9,34 +9,34 @@ use crate::ends::adopted::adopt;
 
 /// Standard input and output as a connection.
 pub trait ReactorStdio {
-    /// Has `protocol` read standard input and write standard output, whatever they are: a terminal, a pipe, a socket, a file, or
+    /// Connects `protocol` to standard input and output, whatever they are: a terminal, a pipe, a socket, a file, or
     /// nothing. `connection_made` comes in the next turn.
     ///
     /// - **Input.** A terminal gives a line at a time, and ends with Ctrl-D or when its window is closed; a pipe or socket ends
-    ///   with its writer. The end is [`read_connection_lost`](Protocol::read_connection_lost), whose default is to close.
-    /// - **Output.** When nobody reads it any more the connection is lost, also if nothing is being written. Half a close, and a
-    ///   close, let the reader see the end although the process goes on: where standard output is a pipe, descriptor 1 is
-    ///   `/dev/null` from then on; a socket's stream is ended for every process that has it. For a terminal or a file there
-    ///   is no end, and what is printed afterwards still goes there. Abort is the same, without what is unsent: there is no reset.
-    /// - **What the program shares with its shell is never changed.** No `O_NONBLOCK` is set on a descriptor that others have,
-    ///   so none is left behind, by an exit, a panic or SIGKILL. Pipes and terminals are opened once more (on Linux, through
-    ///   `/proc`), sockets are asked not to wait call by call, and for everything else, files among it, the
+    ///   with its writer. The end is reported by [`read_connection_lost`](Protocol::read_connection_lost), whose default is to close.
+    /// - **Output.** When nobody reads it any more the connection is lost, even if nothing is being written. A half-close or
+    ///   close shows the reader the end of the stream although the process goes on: a standard output that is a pipe becomes
+    ///   `/dev/null`; a socket's stream ends for every process that has it. A terminal or a file has no end, and what is printed
+    ///   later still goes there. Aborting does the same, but drops unsent output: there is no reset.
+    /// - **What the program shares with its shell is never changed.** `O_NONBLOCK` is never set on a descriptor that others have,
+    ///   so an exit, a panic or SIGKILL cannot leave it set. Pipes and terminals are opened once more (on Linux, through
+    ///   `/proc`), sockets are read and written with a flag per call, and for everything else, including files, the
     ///   [thread pool](Reactor::suggest_thread_pool_size) waits.
-    /// - **Standard error** is not part of it; `eprintln!` goes on as before. `println!` and `std::io::stdin` would mix with what
-    ///   the protocol writes and take what it is to read: leave them alone while the connection lives.
-    /// - **In the background of a shell** a program that reads its terminal is stopped by the system (SIGTTIN), the whole loop
-    ///   with it, as any program is, and goes on in the foreground. One that may not be stopped sees the end of its input.
+    /// - **Standard error** is not part of it; `eprintln!` works as before. Do not use `println!` and `std::io::stdin` while the
+    ///   connection lives: they would mix with the protocol's output and take its input.
+    /// - **In the background of a shell** the system stops a program that reads its terminal (SIGTTIN), the whole loop included, until
+    ///   it is in the foreground again. A program that cannot be stopped sees the end of its input.
     ///
-    /// A descriptor that is not open counts as ended. Rust opens `/dev/null` in place of those that are closed when a program
-    /// begins, so that `<&-` gives an empty input, and `>&-` takes everything.
+    /// A descriptor that is not open counts as ended. Rust opens `/dev/null` in place of descriptors that are closed when a program
+    /// starts, so that `<&-` gives an empty input, and `>&-` discards the output.
     ///
-    /// In a simulated world the input and output are those of [`Host::console`](torsade_reactor::simulated::Host::console), or
+    /// In a simulated world input and output are those of [`Host::console`](torsade_reactor::simulated::Host::console), or
     /// pipes to the parent of a simulated process.
     ///
     /// # Errors
-    /// `ResourceBusy` while another connection of them lives: a process has one at a time. `NotConnected` if neither is open.
-    /// `Unsupported` on Windows. `NotFound` where a simulated program has none. `Other` when the reactor is stopping. Otherwise as
-    /// the system says.
+    /// `ResourceBusy` while another connection uses them: a process has one at a time. `NotConnected` if neither is open.
+    /// `Unsupported` on Windows. `NotFound` if a simulated program has none. `Other` if the reactor is stopping. Otherwise the
+    /// system's error.
     ///
     /// # Examples
     /// ```no_run

@@ -18,14 +18,14 @@ use crate::ends::socket_address::own_address;
 /// TCP servers and clients on a [`Reactor`].
 #[doc(alias = "IReactorTCP")]
 pub trait ReactorTcp {
-    /// Listens on `address` and has `factory` build a protocol for each connection.
+    /// Listens on `address`; `factory` builds a protocol for each connection.
     ///
     /// The address is text such as `"127.0.0.1:8000"` or `"[::]:8000"`, or a [`SocketAddr`](std::net::SocketAddr); port
-    /// 0 takes a free port, which [`Port::address`] tells. When this returns the system takes connections, 1,024 of
-    /// which can wait; they are accepted, at most 64 a turn, while the reactor runs.
+    /// 0 takes a free port, which [`Port::address`] returns. When this method returns, the system takes connections, 1,024 of
+    /// which can wait; the running reactor accepts at most 64 per turn.
     ///
     /// # Errors
-    /// [`ListenError::Address`] if the text is no address, `Name` if it has a host name, `Io` if the system refuses
+    /// [`ListenError::Address`] if the text is not an address, `Name` if it has a host name, `Io` if the system refuses
     /// (most often: the port is in use), `ShuttingDown`.
     ///
     /// # Examples
@@ -56,8 +56,7 @@ pub trait ReactorTcp {
         self.listen_tcp_with(address, ListenOptions::default(), factory)
     }
 
-    /// The same, with another backlog, for one family, shared with others, or with options of the sockets: see
-    /// [`ListenOptions`].
+    /// Like [`listen_tcp`](Self::listen_tcp), with [`ListenOptions`]: the backlog, one address family, a shared port, socket options.
     ///
     /// # Errors
     /// As [`listen_tcp`](Self::listen_tcp).
@@ -66,12 +65,12 @@ pub trait ReactorTcp {
         A: IntoHostPort,
         F: Factory + 'static;
 
-    /// Listens on a socket that listens already, and has `factory` build a protocol for each connection.
+    /// Accepts connections on a socket that is already listening; `factory` builds a protocol for each.
     ///
-    /// A `TcpListener` or, on UNIX, a `UnixListener`: for a socket that was handed to this program by the one that started it, or
-    /// that several [workers](torsade_reactor::workers) share. It is taken over, made non-blocking (its clones are, with it), and
-    /// closed by [`Port::stop_listening`]. How many connections can wait was decided where it was bound; one is accepted a turn,
-    /// so that those who share the socket take turns. For TLS, have the protocol call
+    /// `listener` is a `TcpListener` or, on UNIX, a `UnixListener`: one that was passed to this program, or
+    /// that several [workers](torsade_reactor::workers) share. It becomes non-blocking, together with its clones, and
+    /// [`Port::stop_listening`] closes it. Its backlog was set where it was bound. One connection is accepted per turn,
+    /// so that reactors which share the socket alternate. For TLS, let the protocol call
     /// [`Transport::start_tls`](torsade_protocols::Transport::start_tls) in `connection_made`.
     ///
     /// # Errors
@@ -95,14 +94,15 @@ pub trait ReactorTcp {
         L: Into<Inherited>,
         F: Factory + 'static;
 
-    /// Sets how many connections this program may have when one more is accepted; nine tenths of its descriptors unless set.
+    /// Sets the number of connections at which this reactor's ports stop accepting. Default: nine tenths of the process's
+    /// descriptors.
     ///
-    /// Above that the ports of this reactor accept nobody: who comes waits (1,024 a port, then TCP itself makes them wait),
-    /// and is accepted, after at most 50 ms, when there are fewer. So the program can still open its files, and connect.
-    /// Outgoing connections are never refused, and count, as do those of other reactors of the process, which share its
-    /// descriptors. That the limit is met is logged once, as a warning.
+    /// At the limit new connections wait (1,024 per port, then TCP itself makes them wait), and are accepted within 50 ms
+    /// once there are fewer. So the program can still open its files, and connect. Outgoing connections are never refused, but
+    /// count, and so do those of other reactors of the process, which share its descriptors. Reaching the limit is logged once,
+    /// as a warning.
     ///
-    /// How many descriptors there may be (`ulimit -n`) is read whenever a port is opened; where there is no such limit,
+    /// The limit on descriptors (`ulimit -n`) is read whenever a port is opened; if there is none,
     /// connections are not limited either.
     ///
     /// # Examples
@@ -115,19 +115,19 @@ pub trait ReactorTcp {
     /// ```
     fn set_accept_limit(&self, connections: usize);
 
-    /// Sets how much memory the decompressors of all connections may hold in sum, in bytes. 256 MiB unless set.
+    /// Sets the limit on the memory of all connections' decoders together, in bytes. Default 256 MiB.
     ///
-    /// What they hold depends on what peers send: 20 to 48 KiB for deflate; for zstd and lz4 as much as the window or block that
+    /// A deflate decoder takes 20 to 48 KiB; for zstd and lz4 the size depends on the window or block that
     /// the peer has filled, up to [`Decompression::max_window`](torsade_protocols::Decompression::max_window) (zstd's levels 1, 3
-    /// and 19 fill 0.5, 2 and 8 MiB). One that grows gets what it needs, up to half of the sum. Above the sum the least active
-    /// give way: their memory is freed at once, and their connections end with
-    /// [`DecompressErrorKind::Memory`](torsade_protocols::DecompressErrorKind::Memory). The least active are those that hold most
-    /// for each compressed byte that they were sent lately, where bytes count half after a minute.
+    /// and 19 fill 0.5, 2 and 8 MiB). A decoder that grows gets what it needs, up to half of the limit. Above the limit the least
+    /// active decoders give way: their memory is freed at once, and their connections end with
+    /// [`DecompressErrorKind::Memory`](torsade_protocols::DecompressErrorKind::Memory). The least active are those that hold the most
+    /// memory for each compressed byte that they were sent lately, where bytes count half after a minute.
     ///
-    /// Windows filled by hardly any bytes (less than 1 in 256, above 256 KiB) are what attacks look like: they may hold an
-    /// eighth of the sum, and only such windows give way to each other.
+    /// Windows filled by hardly any bytes (less than 1 in 256, above 256 KiB) are typical of attacks: together they may hold an
+    /// eighth of the limit, and they give way only to each other.
     ///
-    /// That streams end for this is logged, once until half of the memory is free again.
+    /// Streams that end for this reason are logged: once, until half of the memory is free again.
     ///
     /// # Examples
     /// ```
@@ -140,22 +140,22 @@ pub trait ReactorTcp {
     /// ```
     fn set_decompression_memory(&self, bytes: usize);
 
-    /// How much memory the decompressors of all connections hold now, in bytes.
+    /// Returns the memory that the decoders of all connections hold now, in bytes.
     fn decompression_memory(&self) -> usize;
 
-    /// How many streams had to end for the sake of that sum: they gave way, or needed too much alone.
+    /// Returns how many streams this limit has ended, since they gave way or needed too much alone.
     fn refused_decompressions(&self) -> u64;
 
-    /// Connects to `address` and has `factory` build the protocol once the connection is established.
+    /// Connects to `address`; `factory` builds the protocol once the connection is established.
     ///
-    /// A host name is looked up off the loop. Its addresses are tried as RFC 8305 says, IPv4 and IPv6 by turns: the next one
+    /// A host name is looked up off the loop. Its addresses are tried as in RFC 8305, IPv4 and IPv6 alternating: the next one
     /// when those before it have failed or have not answered for 250 ms
-    /// ([`ConnectOptions::attempt_delay`]), until one is established. It begins in the next turn
-    /// and may take 30 s in all; how it goes the factory's hooks tell. A peer that announces compression is understood
-    /// without a call, see [`Transport::set_detection`](torsade_protocols::Transport::set_detection).
+    /// ([`ConnectOptions::attempt_delay`]), until one is established. The attempt begins in the next turn
+    /// and may take 30 s in all; the factory's hooks report its progress. A peer that announces compression is detected
+    /// automatically, see [`Transport::set_detection`](torsade_protocols::Transport::set_detection).
     ///
     /// # Errors
-    /// [`ConnectError::Address`] if the text is no address; `ShuttingDown`. All else is told to the factory.
+    /// [`ConnectError::Address`] if the text is not an address; `ShuttingDown`. All other errors are reported to the factory.
     #[doc(alias = "connectTCP")]
     fn connect_tcp<A, F>(&self, address: A, factory: F) -> Result<Connector, ConnectError>
     where
@@ -165,7 +165,7 @@ pub trait ReactorTcp {
         self.connect_tcp_with(address, ConnectOptions::default(), factory)
     }
 
-    /// The same, with other times, from an address of ours, or with options of the socket: see [`ConnectOptions`].
+    /// Like [`connect_tcp`](Self::connect_tcp), with [`ConnectOptions`]: timeouts, the local address, socket options.
     ///
     /// # Errors
     /// As [`connect_tcp`](Self::connect_tcp).
@@ -217,7 +217,7 @@ impl ReactorTcp for Reactor {
     }
 }
 
-/// Listens; connections begin with these layers.
+/// Listens; each connection begins with these layers.
 pub(crate) fn listen(
     reactor: &Reactor,
     address: HostPort,
@@ -239,7 +239,7 @@ pub(crate) fn listen_at(
     open(reactor, address, || Port::open(reactor, reactor.backend().listen(address, options)?, factory, ACCEPTS, layers))
 }
 
-/// Listens on a socket that listens already, which is not taken if the reactor is stopping.
+/// Listens on a socket that is already listening, which is not taken if the reactor is stopping.
 pub(crate) fn adopt_with(
     reactor: &Reactor,
     take: impl FnOnce() -> Result<Inherited, ListenError>,
@@ -273,7 +273,7 @@ pub(crate) fn connect(
     begin(StreamConnector::new(reactor, destination, None, options, factory, layers))
 }
 
-/// Starts a process, which is connected to; the connection begins with these layers.
+/// Starts a process and connects to it; the connection begins with these layers.
 pub(crate) fn connect_process(
     reactor: &Reactor,
     command: Rc<Command>,

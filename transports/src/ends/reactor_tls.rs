@@ -14,17 +14,17 @@ use crate::tls::{Handshakes, TlsClientConfig, TlsServerConfig};
 ///
 /// A connection's `connection_made` comes **before** the handshake, as in Twisted: what is written there is held, and
 /// sent once the handshake is complete. Then comes
-/// [`handshake_completed`](torsade_protocols::Protocol::handshake_completed), and data only after that. Whatever goes
-/// wrong with the handshake, protocol and factory are told the same `Reason::Tls`.
+/// [`handshake_completed`](torsade_protocols::Protocol::handshake_completed), and data only after that. If the handshake
+/// fails, protocol and factory get the same `Reason::Tls`.
 ///
-/// Closing sends TLS's own end (close_notify) before the stream ends, and an end that comes without it is
-/// `Reason::TlsTruncated`. Half-close works as on TCP, if the peer speaks TLS 1.3; one that speaks TLS 1.2 answers it by
+/// Closing sends a close_notify alert before the stream ends; a peer's stream that ends without one is
+/// `Reason::TlsTruncated`. Half-close works as on TCP if the peer uses TLS 1.3; a peer with TLS 1.2 answers it by
 /// closing (RFC 5246, 7.2.1).
 #[doc(alias = "IReactorSSL")]
 pub trait ReactorTls {
-    /// Listens on `address` with TLS, and has `factory` build a protocol for each connection.
+    /// Listens on `address` with TLS; `factory` builds a protocol for each connection.
     ///
-    /// As [`listen_tcp`](crate::ReactorTcp::listen_tcp) in all other respects.
+    /// Otherwise like [`listen_tcp`](crate::ReactorTcp::listen_tcp).
     ///
     /// # Errors
     /// As [`listen_tcp`](crate::ReactorTcp::listen_tcp).
@@ -45,13 +45,13 @@ pub trait ReactorTls {
         A: IntoHostPort,
         F: Factory + 'static;
 
-    /// Sets how many handshakes may be unfinished at a time in which this reactor is the server; 1,000 unless set.
+    /// Sets the limit on unfinished handshakes in which this reactor is the server. Default 1,000.
     ///
-    /// At the limit the ports of [`listen_tls`](Self::listen_tls) accept nobody as long as every handshake is younger than
+    /// At the limit the ports of [`listen_tls`](Self::listen_tls) stop accepting while every handshake is younger than
     /// 3 s: many clients that come at once wait for each other. A handshake that takes longer gives its place to the next
-    /// connection, and ends with `Reason::TimedOut(Deadline::Handshake)`: who opens connections and says nothing does not
-    /// keep others out. One that begins on a connection that there is already
-    /// ([`start_tls`](torsade_protocols::Transport::start_tls)) takes the place of the oldest at once. That the limit is met
+    /// connection, and ends with `Reason::TimedOut(Deadline::Handshake)`: a peer that opens connections and sends nothing does not
+    /// keep others out. A handshake on an existing connection
+    /// ([`start_tls`](torsade_protocols::Transport::start_tls)) takes the place of the oldest at once. Reaching the limit
     /// is logged once, as a warning. Handshakes in which we are the client do not count.
     ///
     /// # Examples
@@ -64,10 +64,10 @@ pub trait ReactorTls {
     /// ```
     fn set_handshake_limit(&self, handshakes: usize);
 
-    /// Connects to `address` with TLS, and has `factory` build the protocol once the TCP connection is established.
+    /// Connects to `address` with TLS; `factory` builds the protocol once the TCP connection is established.
     ///
-    /// The server's certificate has to be for the host in `address`, unless the configuration names another. As
-    /// [`connect_tcp`](crate::ReactorTcp::connect_tcp) in all other respects; the time that an attempt may take does not
+    /// The server's certificate has to be valid for the host in `address`, unless the configuration names another. Otherwise like
+    /// [`connect_tcp`](crate::ReactorTcp::connect_tcp). The timeout of the attempt does not
     /// include the handshake, which has its own.
     ///
     /// # Errors

@@ -14,17 +14,17 @@ use crate::ends::socket_address::own_address;
 #[doc(alias = "IReactorUDP")]
 #[doc(alias = "IReactorMulticast")]
 pub trait ReactorUdp {
-    /// Opens a socket on `address` and has `protocol` receive what comes there.
+    /// Opens a socket on `address`, whose datagrams `protocol` receives.
     ///
     /// The address is text such as `"127.0.0.1:8000"` or `"[::]:8000"`, or a [`SocketAddr`](std::net::SocketAddr); port 0 takes a
-    /// free port, which [`DatagramTransport::host`] tells. Clients listen too, on `"0.0.0.0:0"`: answers come back there. When this
-    /// returns, the system keeps what comes until the reactor runs, as far as its buffer holds it.
+    /// free port, which [`DatagramTransport::host`] returns. Clients listen too, on `"0.0.0.0:0"`, to get answers. When this
+    /// method returns, the system keeps arriving datagrams until the reactor runs, as far as its buffer holds them.
     ///
-    /// Datagrams of up to 8,192 bytes come whole; longer ones are cut, and that is told: see
+    /// Datagrams of up to 8,192 bytes arrive whole; longer ones are truncated, which is reported: see
     /// [`listen_udp_with`](Self::listen_udp_with).
     ///
     /// # Errors
-    /// [`ListenError::Address`] if the text is no address, `Name` if it has a host name, `Io` if the system refuses (most often: the
+    /// [`ListenError::Address`] if the text is not an address, `Name` if it has a host name, `Io` if the system refuses (most often: the
     /// port is in use), `ShuttingDown`.
     ///
     /// # Examples
@@ -64,13 +64,13 @@ pub trait ReactorUdp {
         A: IntoHostPort,
         P: DatagramProtocol + 'static;
 
-    /// As [`listen_udp`](Self::listen_udp), with options.
+    /// Like [`listen_udp`](Self::listen_udp), with options.
     ///
     /// # Errors
     /// Those of [`listen_udp`](Self::listen_udp).
     ///
     /// # Examples
-    /// A member of a multicast group, on a port that other programs of this host use for that as well:
+    /// A member of a multicast group, on a port that other programs on this host share:
     /// ```
     /// use torsade::{DatagramOptions, MulticastInterface, prelude::*, wire::Discard};
     ///
@@ -89,9 +89,9 @@ pub trait ReactorUdp {
         A: IntoHostPort,
         P: DatagramProtocol + 'static;
 
-    /// Has `protocol` receive what comes to a socket that was opened elsewhere: by the program that started this one, for instance.
+    /// Uses a socket that was opened elsewhere, for instance by the parent process; `protocol` receives its datagrams.
     ///
-    /// It is taken over, made non-blocking (its clones are, with it), and closed by [`DatagramTransport::stop_listening`]. Of the
+    /// The socket becomes non-blocking, together with its clones, and [`DatagramTransport::stop_listening`] closes it. Of the
     /// options only `max_packet_size` matters.
     ///
     /// # Errors
@@ -152,7 +152,7 @@ impl ReactorUdp for Reactor {
     }
 }
 
-/// Opens a port on the socket that `bind` gives.
+/// Opens a port on the socket that `bind` returns.
 pub(crate) fn listen_datagram(
     reactor: &Reactor,
     address: &Address,

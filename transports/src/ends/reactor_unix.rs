@@ -15,29 +15,29 @@ use crate::ends::port::Port;
 use crate::ends::reactor_tcp::{connect, listen_at};
 use crate::ends::reactor_udp::listen_datagram;
 
-/// Servers and clients of UNIX sockets on a [`Reactor`], which exist within one machine.
+/// Servers and clients of UNIX sockets on a [`Reactor`], which connect programs on one machine.
 ///
-/// Connections are as those of TCP, with limits, compression and TLS, but for this:
-/// - A socket's name is a path, or on Linux an abstract name, see [`UnixName`]. A client has none, so its
-///   [`peer`](torsade_protocols::Transport::peer) is [`Address::Unnamed`](torsade_protocols::Address::Unnamed) for the server.
-/// - What the system has taken is the peer's: nothing is waited for to be acknowledged.
-/// - There is no reset. `abort_connection` drops what is unsent, and the peer sees the end of the stream, or ECONNRESET if there
-///   was input of its own that was not read; behind all that was sent to it, either way.
+/// Connections work like those of TCP, with limits, compression and TLS, except:
+/// - A socket's name is a path, or on Linux an abstract name, see [`UnixName`]. A client has no name, so the server sees its
+///   [`peer`](torsade_protocols::Transport::peer) as [`Address::Unnamed`](torsade_protocols::Address::Unnamed).
+/// - What the system has taken counts as delivered: there are no acknowledgements to wait for.
+/// - There is no reset. `abort_connection` drops unsent bytes; after everything that was sent, the peer sees the end of the stream, or
+///   ECONNRESET if we had not read all of its input.
 ///
-/// Where the system has no UNIX sockets that mio knows (Windows), listening and connecting fail with `Unsupported`.
+/// Where mio does not support UNIX sockets (Windows), listening and connecting fail with `Unsupported`.
 #[doc(alias = "IReactorUNIX")]
 pub trait ReactorUnix {
-    /// Listens on the path `name` and has `factory` build a protocol for each connection.
+    /// Listens on the path `name`; `factory` builds a protocol for each connection.
     ///
-    /// Everybody on the machine may connect: for less, see [`listen_unix_with`](Self::listen_unix_with). The file is removed
-    /// when the port is closed, by [`Port::stop_listening`] or the reactor's stop. A killed program leaves it behind: it
-    /// is replaced by the next one that listens there. Two programs cannot have one path, for it is locked: by flock(2), on a
-    /// file `PATH.lock` beside it that comes and goes with the socket's. A file that is not a socket is never removed.
+    /// Everybody on the machine may connect; to restrict that, see [`listen_unix_with`](Self::listen_unix_with). The socket's file is
+    /// removed when the port is closed, by [`Port::stop_listening`] or the reactor's stop. A killed program leaves it behind, and
+    /// the next program that listens there replaces it. Two programs cannot use one path, since it is locked: by flock(2), on a
+    /// file `PATH.lock` that is created and removed together with the socket's. A file that is not a socket is never removed.
     ///
     /// # Errors
     /// [`ListenError::Io`] if the system refuses: `AddrInUse` while another program has the path, `NotFound` if its
-    /// directory does not exist, `PermissionDenied`; `InvalidInput` if it has more than 107 bytes (103 but on Linux); its text
-    /// says what to do. `ShuttingDown`.
+    /// directory does not exist, `PermissionDenied`; `InvalidInput` if it has more than 107 bytes (103 on systems other than Linux).
+    /// The text says what to do. `ShuttingDown`.
     ///
     /// # Examples
     /// ```
@@ -57,7 +57,7 @@ pub trait ReactorUnix {
         self.listen_unix_with(name, ListenOptions::default(), factory)
     }
 
-    /// The same, with a mode for the file, without a lock, or with another backlog: see [`ListenOptions`].
+    /// Like [`listen_unix`](Self::listen_unix), with [`ListenOptions`]: the file's mode, the lock, the backlog.
     ///
     /// # Errors
     /// As [`listen_unix`](Self::listen_unix).
@@ -66,15 +66,14 @@ pub trait ReactorUnix {
         N: Into<UnixName>,
         F: Factory + 'static;
 
-    /// Connects to `name` and has `factory` build the protocol.
+    /// Connects to `name`; `factory` builds the protocol.
     ///
-    /// The attempt is made in the next turn, and how it went the factory's hooks tell. It takes no time, unless as many
-    /// others wait to be accepted as may: then it is made again every 10 ms, for 30 s in all
-    /// ([`ConnectOptions::timeout`]).
+    /// The attempt is made in the next turn, and the factory's hooks report its result. It takes no time unless the server's
+    /// backlog is full: then it is repeated every 10 ms, for 30 s in all ([`ConnectOptions::timeout`]).
     ///
     /// # Errors
-    /// [`ConnectError::ShuttingDown`]. All else is told to the factory: [`ConnectError::Refused`] if the file is there and nobody
-    /// listens, [`ConnectError::Io`] if it is not, or may not be written to.
+    /// [`ConnectError::ShuttingDown`]. All other errors are reported to the factory: [`ConnectError::Refused`] if the file exists but
+    /// nobody listens, [`ConnectError::Io`] if it does not exist or may not be written to.
     ///
     /// # Examples
     /// ```no_run
@@ -91,15 +90,15 @@ pub trait ReactorUnix {
         N: Into<UnixName>,
         F: ClientFactory + 'static;
 
-    /// Has `protocol` use a socket that is connected already: of TCP or of UNIX, by what it is.
+    /// Runs `protocol` on an already connected socket, TCP or UNIX.
     ///
-    /// For one that was passed to this program, as by [`descriptor_received`](torsade_protocols::Protocol::descriptor_received), that
-    /// it was started with, or that is half of a pair. It is taken over, and made non-blocking (its clones are, with it);
-    /// `connection_made` comes in the next turn.
+    /// Use it for a socket that was passed to this program, as by
+    /// [`descriptor_received`](torsade_protocols::Protocol::descriptor_received), that it was started with, or that is half of a pair.
+    /// The socket becomes non-blocking, together with its clones. `connection_made` comes in the next turn.
     ///
     /// # Errors
-    /// `InvalidInput` if it is not a connected socket of streams; `Unsupported` in a simulated world; `Other` when the reactor is
-    /// stopping; otherwise as the system says. The socket is closed then.
+    /// `InvalidInput` if it is not a connected stream socket; `Unsupported` in a simulated world; `Other` if the reactor is
+    /// stopping; otherwise the system's error. The socket is closed then.
     ///
     /// # Examples
     /// ```
@@ -120,16 +119,16 @@ pub trait ReactorUnix {
         D: Into<Descriptor>,
         P: Protocol + 'static;
 
-    /// Opens a socket of datagrams with the path `name` and has `protocol` receive what comes there.
+    /// Opens a datagram socket with the path `name`, whose datagrams `protocol` receives.
     ///
-    /// Unlike those of UDP, UNIX datagrams are neither lost on the way nor reordered; when the receiver has no room, they are
-    /// [not sent](torsade_protocols::DatagramTransport::write). Of the file and its lock [`listen_unix`](Self::listen_unix) tells.
+    /// Unlike UDP's, UNIX datagrams are neither lost on the way nor reordered; if the receiver has no room, they are
+    /// [not sent](torsade_protocols::DatagramTransport::write). For the file and its lock see [`listen_unix`](Self::listen_unix).
     ///
     /// # Errors
     /// As [`listen_unix`](Self::listen_unix).
     ///
     /// # Examples
-    /// A server, and a client that it can answer, since that has a name as well:
+    /// A server, and a client that it can answer, since the client has a name as well:
     /// ```
     /// use torsade::{prelude::*, wire::Echo};
     ///
@@ -166,7 +165,7 @@ pub trait ReactorUnix {
         self.listen_unix_datagram_with(name, DatagramOptions::default(), protocol)
     }
 
-    /// The same, with options.
+    /// Like [`listen_unix_datagram`](Self::listen_unix_datagram), with options.
     ///
     /// # Errors
     /// As [`listen_unix`](Self::listen_unix).
@@ -180,15 +179,15 @@ pub trait ReactorUnix {
         N: Into<UnixName>,
         P: DatagramProtocol + 'static;
 
-    /// Opens a socket of datagrams without a name, which sends to `name` and cannot be answered: as programs do that write to
+    /// Opens a datagram socket without a name, which sends to `name` and cannot be answered, like programs that write to
     /// `/dev/log`.
     ///
-    /// Who wants answers [listens](Self::listen_unix_datagram) with a name of its own, and calls
+    /// To get answers, [listen](Self::listen_unix_datagram) with a name, and call
     /// [`DatagramTransport::connect`](torsade_protocols::DatagramTransport::connect).
     ///
     /// # Errors
-    /// [`ConnectError::Refused`] if nobody receives there, and only the file is left; [`ConnectError::Io`] if there is no such file,
-    /// or it may not be written to; `ShuttingDown`.
+    /// [`ConnectError::Refused`] if the file exists but nobody receives there; [`ConnectError::Io`] if it does not exist
+    /// or may not be written to; `ShuttingDown`.
     #[doc(alias = "connectUNIXDatagram")]
     fn connect_unix_datagram<N, P>(&self, name: N, protocol: P) -> Result<DatagramTransport, ConnectError>
     where

@@ -6,13 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use torsade_protocols::{Host, HostPort, ListenError};
 use torsade_reactor::Reactor;
 
-/// An address of ours, which is not looked up.
+/// A local address, which is not looked up.
 pub(crate) fn own_address(reactor: &Reactor, there: HostPort) -> Result<SocketAddr, ListenError> {
     let Host::Ip(ip) = *there.host() else { return Err(ListenError::Name(there)) };
     on_link(reactor, &there, ip).map_err(|cause| ListenError::Io { address: there.at(ip).into(), cause })
 }
 
-/// The host's port at `ip`, on the link that it names.
+/// The socket address at `ip` with the host's port, on the link that the host names.
 pub(crate) fn on_link(reactor: &Reactor, there: &HostPort, ip: IpAddr) -> io::Result<SocketAddr> {
     let mut address = there.at(ip);
     if let (SocketAddr::V6(address), Some(link)) = (&mut address, there.link()) {

@@ -1,4 +1,4 @@
-//! TLS over any transport, as a factory around another one.
+//! TLS over any transport, as a factory around another factory.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -9,16 +9,14 @@ use torsade_reactor::Result;
 
 use super::over_transport::OverTransport;
 
-/// Wraps what `factory` builds in TLS, whatever it is connected with: memory, a proxy, another TLS.
+/// Wraps the protocols of `factory` in TLS, over any transport: memory, a proxy, another TLS.
 ///
-/// The wrapped protocol has a connection of its own, with its own number, limits and tasks, whose bytes go through the
-/// transport below instead of a socket; everything else is as with [`listen_tls`](crate::ReactorTls::listen_tls) and
-/// [`connect_tls`](crate::ReactorTls::connect_tls). A client's configuration has to name the server. For TCP these two, or
-/// [`start_tls`](torsade_protocols::Transport::start_tls), are better: they take one connection, not two.
+/// The wrapped protocol has its own connection, with its own number, limits and tasks, whose bytes go through the
+/// transport below instead of a socket; otherwise it is like [`listen_tls`](crate::ReactorTls::listen_tls) and
+/// [`connect_tls`](crate::ReactorTls::connect_tls). A client's configuration has to name the server. For TCP use these two, or
+/// [`start_tls`](torsade_protocols::Transport::start_tls), which take one connection instead of two.
 ///
-/// Wherever it ends, the reason of the wrapped protocol's connection is the one that `client_connection_lost` is given.
-///
-/// Twisted's `TLSMemoryBIOFactory`.
+/// `client_connection_lost` gets the reason of the wrapped protocol's connection. This is Twisted's `TLSMemoryBIOFactory`.
 ///
 /// # Examples
 /// ```no_run
@@ -38,14 +36,14 @@ pub fn tls_wrapping_factory<F>(config: impl Into<TlsConfig>, factory: F) -> TlsW
     TlsWrappingFactory { config: config.into(), factory, lost: Rc::default() }
 }
 
-/// A factory whose protocols speak TLS over any transport, as [`tls_wrapping_factory`] makes it.
+/// A factory whose protocols speak TLS over any transport; made by [`tls_wrapping_factory`].
 pub struct TlsWrappingFactory<F> {
     config: TlsConfig,
     factory: F,
     lost: LastReason,
 }
 
-/// Why the last connection above TLS was lost; the transport below knows less.
+/// Why the last connection above TLS was lost; the transport below knows only part of it.
 type LastReason = Rc<RefCell<Option<Reason>>>;
 
 impl<F: Factory> Factory for TlsWrappingFactory<F> {

@@ -1,14 +1,14 @@
-//! How long a client waits before it connects again.
+//! How long a client waits before it reconnects.
 
 use std::time::Duration;
 
 #[cfg(doc)]
 use super::ClientService;
 
-/// A wait that begins with `initial` and grows by `factor` with each failure in a row, up to `longest`; with jitter.
+/// Returns a policy whose delay begins with `initial` and grows by `factor` with each failure in a row, up to `longest`; with jitter.
 ///
-/// The wait after n failures is `min(initial * factor^n, longest)` and up to `initial` more, so that clients of a server that was
-/// restarted do not all return at once. The default of a [`ClientService`] is 1 s, 60 s and 1.5, as in Twisted.
+/// The delay after n failures is `min(initial * factor^n, longest)`, plus up to `initial`, so that the clients of a restarted
+/// server do not all return at once. The default of a [`ClientService`] is 1 s, 60 s and 1.5, as in Twisted.
 #[doc(alias = "backoffPolicy")]
 pub fn backoff_policy(initial: Duration, longest: Duration, factor: f64) -> impl Fn(u32, u64) -> Duration + 'static {
     move |failures, random| {

@@ -18,11 +18,11 @@ type Policy = dyn Fn(u32, u64) -> Duration;
 type Prepare<H> = dyn Fn(&H) -> Settled<()>;
 type TakeHandle<H> = dyn Fn(&Transport) -> Option<H>;
 
-/// Connects when it is started, and again whenever the connection fails or is lost, until it is stopped; a cheap handle.
+/// Connects when it is started, and reconnects whenever the connection fails or is lost, until it is stopped; a cheap handle.
 ///
-/// The wait before an attempt grows with the number of failures in a row, see [`backoff_policy`].
-/// [`when_connected`](Self::when_connected) gives the transport, or [what the protocol offers](Self::offering): as soon as the
-/// connection is there to be used, which is after the handshake where it begins with TLS.
+/// The delay before an attempt grows with the number of failures in a row, see [`backoff_policy`].
+/// [`when_connected`](Self::when_connected) gives the transport, or [what the protocol offers](Self::offering), once the
+/// connection is ready to use: with TLS, after the handshake.
 ///
 /// # Examples
 /// ```
@@ -44,9 +44,9 @@ pub struct ClientService<H: 'static = Transport>(Rc<Client<H>>);
 struct Client<H: 'static> {
     endpoint: ClientEndpoint,
     factory: Rc<RefCell<dyn ClientFactory>>,
-    /// Makes the handle of the connection that is there, whose protocol was the last that was built.
+    /// Makes the handle of the present connection, whose protocol was the last one built.
     handle: Box<TakeHandle<H>>,
-    /// None if it connects once.
+    /// `None` if it connects only once.
     policy: RefCell<Option<Rc<Policy>>>,
     prepare: RefCell<Option<Rc<Prepare<H>>>>,
     state: RefCell<ServiceState<H>>,
@@ -54,9 +54,9 @@ struct Client<H: 'static> {
 
 /// What the service keeps alive.
 ///
-/// Guaranteed: there is at most one connection or attempt at a time; its end, which the factory's hooks tell, makes the phase
-/// idle and begins the next wait, unless the service is being stopped; whoever waits for a connection gets one that is
-/// prepared, or an error.
+/// Guaranteed: there is at most one connection or attempt at a time; its end, which the factory's hooks report, makes the phase
+/// idle and begins the next delay, unless the service is being stopped; those who wait for a connection get a prepared one, or
+/// an error.
 struct ServiceState<H: 'static> {
     /// None while the service is stopped or stopping.
     reactor: Option<Reactor>,
@@ -69,18 +69,17 @@ struct ServiceState<H: 'static> {
 
 enum Phase<H> {
     Idle,
-    /// Until the connection is there to be used.
+    /// Until the connection is ready to use.
     Connecting(Connector),
-    /// It is being prepared.
     Preparing(Transport),
     Connected(Transport, H),
     /// Preparing it has failed, and it is being closed.
     Refused(Transport),
-    /// For the next attempt.
+    /// Until the next attempt.
     Waiting(DelayedCall),
 }
 
-/// Somebody who waits for a connection.
+/// One caller of `when_connected`.
 struct Waiting<H: 'static> {
     /// Gives up after this many further failures.
     failures_left: Option<u32>,
@@ -91,7 +90,7 @@ impl ClientService {
     /// Makes a service that keeps a connection to `endpoint`, and gives its transport.
     ///
     /// # Errors
-    /// When the text is not an endpoint.
+    /// If the text is not an endpoint.
     pub fn new<E>(endpoint: E, factory: impl ClientFactory + 'static) -> Result<Self, EndpointError>
     where
         E: IntoEndpoint<ClientEndpoint>,
@@ -102,14 +101,15 @@ impl ClientService {
 }
 
 impl<H: Clone + 'static> ClientService<H> {
-    /// Makes a service that keeps a connection to `endpoint`, and gives what its protocol offers: `build` makes the protocol of
-    /// each connection in a pair with a handle for the rest of the program, see [`Offer`].
+    /// Makes a service that keeps a connection to `endpoint`, and gives what its protocol offers.
+    ///
+    /// For each connection `build` returns a protocol together with a handle for the rest of the program, see [`Offer`].
     ///
     /// # Errors
-    /// When the text is not an endpoint.
+    /// If the text is not an endpoint.
     ///
     /// # Examples
-    /// The handle is a counter of what came:
+    /// The handle counts the received bytes:
     /// ```
     /// use std::{cell::Cell, rc::Rc, time::Duration};
     /// use torsade::{prelude::*, service::{ClientService, Service}, simulated::Simulation, wire::Echo};
@@ -168,9 +168,9 @@ impl<H: Clone + 'static> ClientService<H> {
         }))
     }
 
-    /// Has it connect once after each start: what fails or is lost is not made again.
+    /// Makes the service connect only once after each start, and not reconnect.
     ///
-    /// Whoever waits for the connection is told of the failure, and its stop closes the connection.
+    /// A failure is still reported to those who wait for the connection, and stopping the service closes the connection.
     #[doc(alias = "TCPClient")]
     #[doc(alias = "SSLClient")]
     #[doc(alias = "UNIXClient")]
@@ -180,9 +180,9 @@ impl<H: Clone + 'static> ClientService<H> {
         self
     }
 
-    /// Sets the wait before the next attempt, from the number of failures in a row and a random number.
+    /// Sets the function that computes the delay before the next attempt from the number of failures in a row and a random number.
     ///
-    /// 0 failures means that a connection was lost after it had been prepared.
+    /// 0 failures means that a prepared connection was lost.
     #[doc(alias = "retryPolicy")]
     #[must_use]
     pub fn retry_policy(self, policy: impl Fn(u32, u64) -> Duration + 'static) -> Self {
@@ -190,10 +190,10 @@ impl<H: Clone + 'static> ClientService<H> {
         self
     }
 
-    /// Sets what is done with a new connection before anybody gets it, such as a login.
+    /// Sets a function that prepares each new connection before anybody gets it, such as a login.
     ///
-    /// It is called from the loop with what [`when_connected`](Self::when_connected) is to give, once the connection is there to be
-    /// used. If it fails, the connection is closed, and that counts as a failed attempt.
+    /// It is called from the loop, with what [`when_connected`](Self::when_connected) will give, once the connection is ready to
+    /// use. If it fails, the connection is closed, which counts as a failed attempt.
     #[doc(alias = "prepareConnection")]
     #[must_use]
     pub fn prepare_connection<R>(self, prepare: impl Fn(&H) -> R + 'static) -> Self
@@ -204,10 +204,10 @@ impl<H: Clone + 'static> ClientService<H> {
         self
     }
 
-    /// Gives the transport, or what the protocol offers, now if the service is connected, otherwise once it is.
+    /// Gives the transport, or what the protocol offers: at once if the service is connected, otherwise as soon as it is.
     ///
-    /// Fails with the [`ConnectError`] of the last attempt, or the error of its preparation, after `fail_after_failures` failures
-    /// from now on (without a number it waits for ever); with [`DeferredError::Cancelled`] when the service is stopped.
+    /// After `fail_after_failures` further failures the Deferred fails with the [`ConnectError`] of the last attempt, or the error of
+    /// its preparation (with `None` it waits for ever). When the service is stopped, it fails with [`DeferredError::Cancelled`].
     #[doc(alias = "whenConnected")]
     #[track_caller]
     pub fn when_connected(&self, fail_after_failures: Option<u32>) -> Deferred<H> {
@@ -262,7 +262,7 @@ impl<H: Clone + 'static> Service for ClientService<H> {
 }
 
 impl<H> ServiceState<H> {
-    /// What ends the present phase. Where that takes a while, the factory's hooks tell its end.
+    /// A function that ends the present phase. If that takes a while, the factory's hooks report its end.
     fn end_phase(&mut self) -> Box<dyn FnOnce()> {
         match &self.phase {
             Phase::Idle => Box::new(|| ()),
@@ -303,7 +303,7 @@ impl<H: Clone + 'static> Client<H> {
         }
     }
 
-    /// The connection is there to be used.
+    /// The connection is ready to use.
     fn made(self: &Rc<Self>, transport: &Transport) {
         let Some(handle) = (self.handle)(transport) else { return };
         self.state.borrow_mut().phase = Phase::Preparing(transport.clone());
@@ -347,7 +347,7 @@ impl<H: Clone + 'static> Client<H> {
         }
     }
 
-    /// Counts a failure, and fails those who wait for no more.
+    /// Counts a failure, and fails the waiting Deferreds that allow no more.
     fn failed(&self, failure: &Failure) {
         let last = self.policy.borrow().is_none();
         let given_up: Vec<_> = {
@@ -390,7 +390,7 @@ impl<H: Clone + 'static> Client<H> {
     }
 }
 
-/// Builds what is offered, and keeps how the handle is made until the connection is there.
+/// Builds protocols with their handles, and keeps the maker of the handle until the connection is ready.
 struct Offering<B, H: 'static> {
     build: B,
     made: Rc<RefCell<Option<MakeHandle<H>>>>,
@@ -406,7 +406,7 @@ impl<B: FnMut(Address) -> O, O: Offer> Factory for Offering<B, O::Handle> {
 
 impl<B: FnMut(Address) -> O, O: Offer> ClientFactory for Offering<B, O::Handle> {}
 
-/// The user's factory, whose hooks tell the service as well.
+/// The user's factory, whose hooks also inform the service.
 struct Watched<H: 'static> {
     client: Rc<Client<H>>,
     factory: Rc<RefCell<dyn ClientFactory>>,

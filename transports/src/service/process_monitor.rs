@@ -14,17 +14,17 @@ use torsade_reactor::{
 use super::Service;
 use crate::ends::reactor_process::ReactorProcess;
 
-/// The most that is kept of a line that has not ended.
+/// The most that is kept of an incomplete line, in bytes.
 const LINE_LIMIT: usize = 16 << 10;
 
 /// Keeps programs running, from its start to its stop; a cheap handle.
 ///
-/// A program that has ended is started again: at once if it has run for the [threshold](Self::threshold), 1 s; otherwise after a
-/// wait that is 1 s at first and doubles each time that this happens in a row, up to an hour. That it cannot be started counts as
-/// an end. What it writes goes to the log at level `info`, line by line, with its name before it.
+/// A program that has ended is restarted: at once if it has run for the [threshold](Self::threshold), 1 s; otherwise after a
+/// delay that is 1 s at first and doubles each time this happens in a row, up to an hour. A failure to start counts as
+/// an end. The program's output goes to the log at level `info`, line by line, prefixed with its name.
 ///
-/// A program is stopped by SIGTERM, and by SIGKILL 5 s later. Twisted's `runner.procmon`, with its defaults; but the Deferred of
-/// [`stop_service`](Service::stop_service) fires once no program is left.
+/// A program is stopped by SIGTERM, and by SIGKILL 5 s later. This is Twisted's `runner.procmon`, with its defaults, except that the
+/// Deferred of [`stop_service`](Service::stop_service) fires only once no program is left.
 ///
 /// # Examples
 /// ```no_run
@@ -42,10 +42,10 @@ const LINE_LIMIT: usize = 16 << 10;
 pub struct ProcessMonitor(Rc<RefCell<State>>);
 
 struct State {
-    /// None while the service is stopped or stopping.
+    /// `None` while the service is stopped or stopping.
     reactor: Option<Reactor>,
     programs: BTreeMap<String, Program>,
-    /// Those that run, by the numbers of their starts; also those whose programs were removed.
+    /// The running processes, by the numbers of their starts; also those whose programs were removed.
     running: BTreeMap<u64, Running>,
     starts: u64,
     stopping: Vec<Firer<()>>,
@@ -74,11 +74,11 @@ impl Default for State {
 /// A program that is to be kept running.
 struct Program {
     command: Command,
-    /// The wait if it ends too soon.
+    /// The delay if it ends too soon.
     delay: Duration,
-    /// The start that it runs by.
+    /// The number of the start by which it runs.
     start: Option<u64>,
-    /// Its next start.
+    /// The timer of its next start.
     restart: Option<DelayedCall>,
 }
 
@@ -86,25 +86,25 @@ struct Program {
 struct Running {
     process: Process,
     begin: Duration,
-    /// It was told to stop, and is killed then.
+    /// The timer of SIGKILL, after it was told to stop.
     kill: Option<DelayedCall>,
 }
 
 impl ProcessMonitor {
-    /// A service without programs.
+    /// Makes a service without programs.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets how long a program must have run to be started again at once; 1 s unless set.
+    /// Sets how long a program must have run to be restarted at once. Default 1 s.
     #[must_use]
     pub fn threshold(self, threshold: Duration) -> Self {
         self.0.borrow_mut().threshold = threshold;
         self
     }
 
-    /// Sets how long a program that is stopped has until it gets SIGKILL; 5 s unless set.
+    /// Sets the time between SIGTERM and SIGKILL when a program is stopped. Default 5 s.
     #[doc(alias = "killTime")]
     #[must_use]
     pub fn kill_time(self, time: Duration) -> Self {
@@ -112,8 +112,7 @@ impl ProcessMonitor {
         self
     }
 
-    /// Sets the wait before a program that has ended too soon is started again, the first time and the longest; 1 s and an hour
-    /// unless set.
+    /// Sets the first and the longest delay before a program that has ended too soon is restarted. Default 1 s and an hour.
     #[doc(alias = "minRestartDelay")]
     #[doc(alias = "maxRestartDelay")]
     #[must_use]
@@ -126,10 +125,10 @@ impl ProcessMonitor {
         self
     }
 
-    /// Adds a program under a name of its own, and starts it if the service is running.
+    /// Adds a program under a unique name, and starts it if the service is running.
     ///
     /// # Errors
-    /// If there is one of this name: [remove](Self::remove_process) it first.
+    /// If the name is taken: [remove](Self::remove_process) that program first.
     #[doc(alias = "addProcess")]
     pub fn add_process(&self, name: &str, command: Command) -> Result {
         {
@@ -143,10 +142,10 @@ impl ProcessMonitor {
         self.start_process(name)
     }
 
-    /// Stops a program, and forgets it.
+    /// Stops a program and removes it.
     ///
     /// # Errors
-    /// If there is none of this name.
+    /// If there is no program of this name.
     #[doc(alias = "removeProcess")]
     pub fn remove_process(&self, name: &str) -> Result {
         self.stop_process(name)?;
@@ -158,10 +157,12 @@ impl ProcessMonitor {
         Ok(())
     }
 
-    /// Starts a program if the service is running and the program is not. It is done by itself when it is to be.
+    /// Starts a program now if the service is running and the program is not.
+    ///
+    /// The service does this by itself when it is due. A failure to start is not an error here: it is logged, and retried.
     ///
     /// # Errors
-    /// If there is none of this name. That it cannot be started is no error here: it is logged, and tried again.
+    /// If there is no program of this name.
     #[doc(alias = "startProcess")]
     pub fn start_process(&self, name: &str) -> Result {
         let (reactor, start, command) = {
@@ -191,10 +192,10 @@ impl ProcessMonitor {
         Ok(())
     }
 
-    /// Stops a program if it runs. It is started again, since the service keeps it running: see [`remove_process`](Self::remove_process).
+    /// Stops a program if it runs. The service then restarts it: to stop it for good, use [`remove_process`](Self::remove_process).
     ///
     /// # Errors
-    /// If there is none of this name.
+    /// If there is no program of this name.
     #[doc(alias = "stopProcess")]
     pub fn stop_process(&self, name: &str) -> Result {
         let mut state = self.0.borrow_mut();
@@ -209,7 +210,7 @@ impl ProcessMonitor {
         Ok(())
     }
 
-    /// Stops all programs, which are started again: to have them read a new configuration, for instance.
+    /// Stops all programs, which the service then restarts: for instance to make them read a new configuration.
     #[doc(alias = "restartAll")]
     pub fn restart_all(&self) {
         self.stop_all();
@@ -242,7 +243,7 @@ impl ProcessMonitor {
         stopped.into_iter().for_each(|firer| firer.callback(()));
     }
 
-    /// Starts a program again that was started last at `begin`, after its wait.
+    /// Restarts a program that was last started at `begin`, after its delay.
     fn start_later(&self, name: &str, begin: Duration) {
         let mut state = self.0.borrow_mut();
         let (threshold, first, longest) = (state.threshold, state.min_restart_delay, state.max_restart_delay);
@@ -256,7 +257,7 @@ impl ProcessMonitor {
             Duration::ZERO
         };
         let (monitor, again) = (self.clone(), name.to_owned());
-        // It is removed together with its wait.
+        // It cannot be gone: the timer is cancelled when the program is removed.
         let restart = reactor.call_later(wait, move || drop(monitor.start_process(&again)));
         program.restart = Some(restart);
     }
@@ -317,12 +318,12 @@ impl fmt::Debug for ProcessMonitor {
     }
 }
 
-/// Logs what a program writes, and tells of its end.
+/// Logs what a program writes, and reports its end.
 struct Watched {
     monitor: ProcessMonitor,
     name: String,
     start: u64,
-    /// What has come of the last line of standard output and standard error.
+    /// The incomplete last lines of standard output and standard error.
     lines: [Vec<u8>; 2],
 }
 

@@ -1,4 +1,4 @@
-//! A program that is one service.
+//! Running a program that is one service.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,11 +10,11 @@ use super::Service;
 
 /// Runs a service, most often a [`MultiService`](super::MultiService), until SIGINT or SIGTERM, and stops it gracefully.
 ///
-/// The stop waits until everything has stopped, for at most `deadline`; then connections that are still up have as long again to
-/// finish writing, and the rest are aborted.
+/// Stopping waits for the service for at most `deadline`. Connections that are still open then have the same time again to
+/// finish writing, and are aborted after that.
 ///
 /// # Errors
-/// That of the service's start, or those of [`Reactor::run`].
+/// The error of the service's start, or those of [`Reactor::run`].
 ///
 /// # Examples
 /// ```no_run
@@ -43,7 +43,7 @@ pub fn run_service(service: impl Service + 'static, deadline: Duration) -> Resul
     run_service_on(&Reactor::new()?, service, deadline)
 }
 
-/// The same on your own reactor, which [`Reactor::stop`] stops as well.
+/// Like [`run_service`], on your own reactor, which [`Reactor::stop`] stops as well.
 ///
 /// # Errors
 /// As [`run_service`].
@@ -55,7 +55,7 @@ pub fn run_service_on(reactor: &Reactor, service: impl Service + 'static, deadli
     reactor.call_when_running(move || {
         if let Err(error) = started.start_service(&starter) {
             there.replace(Some(error));
-            // An error says that it is being stopped already.
+            // An error means that it is stopping already.
             starter.stop().ok();
         }
     });

@@ -12,7 +12,7 @@ use super::Service;
 use crate::endpoints::{IntoEndpoint, ServerEndpoint};
 use crate::ends::port::Port;
 
-/// Listens from its start to its stop; connections that are established when it stops go on.
+/// Listens from its start to its stop; a stop does not end established connections.
 ///
 /// The factory is kept for the next start.
 ///
@@ -38,7 +38,7 @@ impl<F: Factory + 'static> StreamServerEndpointService<F> {
     /// Makes a service that listens on `endpoint`.
     ///
     /// # Errors
-    /// When the text is not an endpoint.
+    /// If the text is not an endpoint.
     pub fn new<E>(endpoint: E, factory: F) -> Result<Self, EndpointError>
     where
         E: IntoEndpoint<ServerEndpoint>,
@@ -47,7 +47,7 @@ impl<F: Factory + 'static> StreamServerEndpointService<F> {
         Ok(Self { endpoint, factory: Rc::new(RefCell::new(factory)), running: RefCell::default() })
     }
 
-    /// Where it listens, with the port that the system chose; none while it does not run.
+    /// Returns the address that it listens on, with the port that the system chose; `None` while it is not running.
     #[must_use]
     pub fn address(&self) -> Option<Address> {
         self.running.borrow().as_ref().map(|(_, port)| port.address())

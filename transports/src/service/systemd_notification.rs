@@ -1,4 +1,4 @@
-//! What systemd is told about a service, sd_notify(3).
+//! Notifying systemd of a service's state, sd_notify(3).
 
 use std::cell::RefCell;
 use std::env;
@@ -14,13 +14,13 @@ use torsade_reactor::{Deferred, Reactor, Result, defer, report_error};
 use super::{Service, TimerService};
 use crate::ends::reactor_unix::ReactorUnix;
 
-/// Tells systemd how the program is, as `Type=notify` of systemd.service(5) wants it; a cheap handle.
+/// Notifies systemd of the program's state, as `Type=notify` of systemd.service(5) requires; a cheap handle.
 ///
-/// Add it last to a [`MultiService`](super::MultiService): what was added before it has started when it does, and is still running when
-/// it is stopped. Its start says `READY=1`, its stop `STOPPING=1`. If the unit has a `WatchdogSec=`, it says `WATCHDOG=1` from the
-/// loop, twice in that time: a program whose loop hangs says nothing, and systemd restarts it.
+/// Add it last to a [`MultiService`](super::MultiService): the services added before it have then started when it starts, and still
+/// run when it stops. Its start sends `READY=1`, its stop `STOPPING=1`. If the unit has a `WatchdogSec=`, it sends `WATCHDOG=1` from
+/// the loop, twice per period: if the loop hangs, systemd gets nothing and restarts the program.
 ///
-/// A program that systemd has not started (there is no `NOTIFY_SOCKET`) says nothing. What cannot be sent is reported, and the
+/// A program that was not started by systemd (without `NOTIFY_SOCKET`) sends nothing. A failure to send is reported, and the
 /// program goes on.
 ///
 /// # Examples
@@ -52,7 +52,8 @@ struct Running {
 }
 
 impl SystemdNotification {
-    /// Tells what the environment names: `NOTIFY_SOCKET`, and `WATCHDOG_USEC` if `WATCHDOG_PID` is this process or is not set.
+    /// Uses the socket and the watchdog period in the environment: `NOTIFY_SOCKET`, and `WATCHDOG_USEC` if `WATCHDOG_PID` is this
+    /// process or not set.
     #[must_use]
     pub fn from_env() -> Self {
         let socket = env::var_os("NOTIFY_SOCKET").map(socket_name);
@@ -62,15 +63,15 @@ impl SystemdNotification {
         Self(Rc::new(Notification { socket, watchdog, running: RefCell::default() }))
     }
 
-    /// Tells whoever receives datagrams at `socket`, and also that the loop turns if a `watchdog` wants to hear that in each such time.
+    /// Sends to the datagram socket `socket`; with a `watchdog` period, also `WATCHDOG=1` twice per period.
     #[must_use]
     pub fn new(socket: impl Into<UnixName>, watchdog: Option<Duration>) -> Self {
         Self(Rc::new(Notification { socket: Some(socket.into()), watchdog, running: RefCell::default() }))
     }
 
-    /// Has `systemctl status` show a line of text. It does nothing unless the service is running.
+    /// Sets the line of text that `systemctl status` shows. Does nothing unless the service is running.
     ///
-    /// What is not printed, a line break for instance, becomes a space: it would begin another message.
+    /// Control characters, such as a line break, become spaces: a line break would begin another message.
     #[doc(alias = "STATUS")]
     pub fn set_status(&self, text: &str) {
         if let Some(running) = &*self.0.running.borrow() {
@@ -127,7 +128,7 @@ impl fmt::Debug for SystemdNotification {
     }
 }
 
-/// Nobody answers.
+/// Receives nothing: systemd does not answer.
 struct Unheard;
 
 impl DatagramProtocol for Unheard {

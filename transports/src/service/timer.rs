@@ -1,4 +1,4 @@
-//! A service that does something again and again.
+//! A service that calls a function periodically.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -13,7 +13,7 @@ type Function = dyn FnMut() -> Settled<()>;
 
 /// Calls a function at even intervals from its start to its stop, the first time right after the start.
 ///
-/// Its first error ends the calls, and is logged. A stop waits for the Deferred of a call that is under way.
+/// The function's first error ends the calls, and is logged. A stop waits for the Deferred of a call that is under way.
 pub struct TimerService {
     interval: Duration,
     function: Rc<RefCell<Function>>,
@@ -48,7 +48,7 @@ impl Service for TimerService {
     fn stop_service(&self) -> Deferred<()> {
         let running = self.running.take();
         let Some((looping, ended)) = running else { return defer::succeed(()) };
-        // An error says that it has ended by itself.
+        // An error means that it has ended by itself.
         looping.stop().ok();
         ended
     }

@@ -1,4 +1,4 @@
-//! Services that consist of others.
+//! Services that consist of other services.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -58,7 +58,7 @@ use super::Service;
 #[derive(Clone, Default)]
 pub struct MultiService(Rc<RefCell<Parts>>);
 
-/// The [`MultiService`] that a service was added to, which it does not keep alive.
+/// A weak handle to the [`MultiService`] that a service was added to.
 #[derive(Clone, Default)]
 pub struct Parent(Weak<RefCell<Parts>>);
 
@@ -70,13 +70,13 @@ struct Parts {
 }
 
 struct Part {
-    /// None if it cannot be looked up.
+    /// `None` if it was added without a name.
     name: Option<Rc<str>>,
     service: Rc<dyn Service>,
 }
 
 impl MultiService {
-    /// A service without parts.
+    /// Makes a service without parts.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -85,17 +85,17 @@ impl MultiService {
     /// Adds a part, and starts it if this service is running.
     ///
     /// # Errors
-    /// Those of its start; it is not added then.
+    /// The error of its start; it is not added then.
     #[doc(alias = "addService")]
     #[doc(alias = "setServiceParent")]
     pub fn add_service(&self, service: impl Service) -> Result {
         self.add(None, service)
     }
 
-    /// The same with a name, by which [`get_service_named`](Self::get_service_named) finds it.
+    /// Like [`add_service`](Self::add_service), with a name by which [`get_service_named`](Self::get_service_named) finds the part.
     ///
     /// # Errors
-    /// As [`add_service`](Self::add_service); and if there is a part of this name already.
+    /// As [`add_service`](Self::add_service), and if the name is taken.
     #[doc(alias = "setName")]
     pub fn add_service_named(&self, name: &str, service: impl Service) -> Result {
         if self.find(name).is_some() {
@@ -114,7 +114,7 @@ impl MultiService {
         Ok(())
     }
 
-    /// The part that was added under this name; none if there is none, or it is of another type.
+    /// Returns the part that was added under this name; `None` if there is none, or if it has another type.
     #[doc(alias = "getServiceNamed")]
     #[must_use]
     pub fn get_service_named<S: Service>(&self, name: &str) -> Option<Rc<S>> {
@@ -127,25 +127,25 @@ impl MultiService {
         parts.services.iter().find(|part| part.name.as_deref() == Some(name)).map(|part| Rc::clone(&part.service))
     }
 
-    /// The services that this one is part of; none if it is of none, or those are gone.
+    /// Returns the services that this one was added to; `None` if it was not added to any, or they are gone.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         self.0.borrow().parent.get()
     }
 
-    /// How many parts there are.
+    /// Returns the number of parts.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.borrow().services.len()
     }
 
-    /// Whether there are none.
+    /// Whether it has no parts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether it was started and not stopped.
+    /// Whether it was started, and not stopped since.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.0.borrow().running.is_some()
@@ -154,7 +154,7 @@ impl MultiService {
 
 impl Service for MultiService {
     fn start_service(&self, reactor: &Reactor) -> Result {
-        // Not borrowed while they start: a service may add others.
+        // Not borrowed while a service starts: it may add others.
         let mut started = Vec::new();
         let next = |index: usize| self.0.borrow().services.get(index).map(|part| Rc::clone(&part.service));
         while let Some(service) = next(started.len()) {
@@ -191,14 +191,14 @@ impl Service for MultiService {
 }
 
 impl Parent {
-    /// The services; none if the service was not added to any, or they are gone.
+    /// Returns the services; `None` if the service was not added to any, or they are gone.
     #[must_use]
     pub fn get(&self) -> Option<MultiService> {
         self.0.upgrade().map(MultiService)
     }
 }
 
-/// Stops them, from the last to the first, and waits for all.
+/// Stops the services from the last to the first, and waits for all.
 fn stop_all(services: &[Rc<dyn Service>]) -> Deferred<()> {
     let stopping = services.iter().rev().map(|service| {
         log::debug!("stopping {}", service.name());

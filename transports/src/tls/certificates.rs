@@ -1,4 +1,4 @@
-//! Certificates: our own with their keys, and those we trust.
+//! Certificates: our own with their keys, and those that we trust.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,15 +15,15 @@ use rustls::sign::CertifiedKey;
 
 use super::config_error::TlsConfigError;
 
-/// A certificate of ours: its chain, beginning with its own, and its private key; a cheap handle.
+/// A certificate of ours: its chain, leaf first, and its private key; a cheap handle.
 ///
-/// Whether key and certificate belong together is checked when it is made.
+/// Making it checks that the key belongs to the certificate.
 #[derive(Clone)]
 #[doc(alias = "KeyPair")]
 pub struct PrivateCertificate(pub(super) Arc<CertifiedKey>);
 
 impl PrivateCertificate {
-    /// Reads PEM text: the chain, its own certificate first, and the key. Both may be the same text.
+    /// Reads PEM text: the chain, leaf first, and the key. Both may be the same text.
     ///
     /// # Errors
     /// [`TlsConfigError::Pem`], `NoCertificateInPem`, `NoKeyInPem`, `Certificate`, `Key`, `KeyMismatch`.
@@ -32,15 +32,15 @@ impl PrivateCertificate {
         Self::from_parts(certificates(chain.as_ref())?, private_key(key.as_ref())?)
     }
 
-    /// Reads PEM files: the chain, its own certificate first, and the key. Both may be the same file.
+    /// Reads PEM files: the chain, leaf first, and the key. Both may be the same file.
     ///
     /// # Errors
-    /// [`TlsConfigError::File`] for what is wrong with one of them; `Certificate`, `Key`, `KeyMismatch`.
+    /// [`TlsConfigError::File`] if something is wrong with one of the files; `Certificate`, `Key`, `KeyMismatch`.
     pub fn from_pem_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsConfigError> {
         Self::from_pem_files_of_chain([chain], key)
     }
 
-    /// Reads PEM files, of which each has a part of the chain.
+    /// Reads PEM files, each with a part of the chain.
     pub(crate) fn from_pem_files_of_chain<P: AsRef<Path>>(
         chain: impl IntoIterator<Item = P>,
         key: impl AsRef<Path>,
@@ -52,7 +52,7 @@ impl PrivateCertificate {
         Self::from_parts(whole, in_file(key.as_ref(), private_key)?)
     }
 
-    /// Takes DER values: the chain, its own certificate first, and the key as PKCS #8, PKCS #1 or SEC 1.
+    /// Takes DER values: the chain, leaf first, and the key as PKCS #8, PKCS #1 or SEC 1.
     ///
     /// # Errors
     /// [`TlsConfigError::NoCertificate`], `Certificate`, `Key`, `KeyMismatch`.
@@ -81,23 +81,23 @@ impl fmt::Debug for PrivateCertificate {
     }
 }
 
-/// Those whose certificates, and the ones they have issued, we trust.
+/// The certificates that we trust, together with those that they have issued.
 ///
-/// A peer may show one of these certificates itself, such as the one that `openssl req -x509` makes for a single server:
-/// exactly that certificate, in its time, for its names, by the one who has its key.
+/// A peer may present a root itself, such as the certificate that `openssl req -x509` makes for a single server:
+/// exactly that certificate, while it is valid, for its names, and with its key.
 #[derive(Clone)]
 #[doc(alias = "trustRootFromCertificates")]
 #[doc(alias = "self-signed")]
 pub struct TrustRoots {
     pub(super) store: RootCertStore,
-    /// Those that may be shown themselves: all but the ones that are trusted for some names only.
+    /// The roots that peers may present themselves: all but those that are trusted for some names only.
     pub(super) themselves: HashSet<CertificateDer<'static>>,
 }
 
 impl TrustRoots {
-    /// The system's roots; what browsers and package managers on it trust.
+    /// Reads the system's roots, which browsers and package managers trust.
     ///
-    /// The environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name others, as for OpenSSL. Reading them takes some
+    /// The environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name others, as for OpenSSL. Reading them takes a few
     /// milliseconds: make one configuration and use it for all connections.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl TrustRoots {
         Ok(roots)
     }
 
-    /// The certificates in PEM text.
+    /// Reads the certificates in PEM text.
     ///
     /// # Errors
     /// [`TlsConfigError::Pem`], `NoCertificateInPem`, `Certificate`.
@@ -125,19 +125,20 @@ impl TrustRoots {
         Self::from_certificates(certificates(text.as_ref())?)
     }
 
-    /// The certificates in a PEM file.
+    /// Reads the certificates in a PEM file.
     ///
     /// # Errors
-    /// [`TlsConfigError::File`], which also says what is wrong with it.
+    /// [`TlsConfigError::File`], which also says what is wrong with the file.
     pub fn from_pem_file(path: impl AsRef<Path>) -> Result<Self, TlsConfigError> {
         in_file(path.as_ref(), |text| Self::from_pem(text))
     }
 
-    /// The certificates in the files of a folder whose names end in `.pem`, in any case. Files that cannot be read or used are passed
-    /// over, since folders of a system have such.
+    /// Reads the certificates in those files of a folder whose names end in `.pem`, ignoring case.
+    ///
+    /// Files that cannot be read or used are skipped, since the system's folders contain some.
     ///
     /// # Errors
-    /// [`TlsConfigError::File`], if the folder cannot be read or has no certificate.
+    /// [`TlsConfigError::File`] if the folder cannot be read or has no certificate.
     #[doc(alias = "caCertsDir")]
     pub fn from_pem_folder(path: impl AsRef<Path>) -> Result<Self, TlsConfigError> {
         let folder = path.as_ref();
@@ -159,7 +160,7 @@ impl TrustRoots {
         Ok(roots)
     }
 
-    /// Certificates in DER.
+    /// Takes certificates in DER.
     ///
     /// # Errors
     /// [`TlsConfigError::Certificate`].
@@ -167,13 +168,13 @@ impl TrustRoots {
         Self::from_certificates(certificates.into_iter().map(CertificateDer::from))
     }
 
-    /// Nobody: every certificate is refused. For those who add to it with [`and`](Self::and).
+    /// Makes an empty set, which refuses every certificate, to add to with [`and`](Self::and).
     #[must_use]
     pub fn none() -> Self {
         Self { store: RootCertStore::empty(), themselves: HashSet::new() }
     }
 
-    /// These and `others`.
+    /// Adds the roots in `others`.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
         self.store.roots.extend(others.store.roots);
@@ -232,13 +233,13 @@ fn no_pem(error: &pem::Error) -> TlsConfigError {
 
 fn unusable(error: rustls::Error) -> TlsConfigError {
     TlsConfigError::Certificate(match error {
-        // The library takes it for a peer's.
+        // rustls reports it as a peer's certificate.
         rustls::Error::InvalidCertificate(what) => what.to_string(),
         error => error.to_string(),
     })
 }
 
-/// Takes what is wanted out of a file. The error names the file.
+/// Parses the contents of a file. The error names the file.
 fn in_file<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, TlsConfigError>) -> Result<T, TlsConfigError> {
     let named = |cause| TlsConfigError::File { path: path.to_owned(), cause };
     let text = fs::read(path).map_err(named)?;

@@ -1,4 +1,4 @@
-//! The configuration of the client's side.
+//! The configuration of a TLS client.
 
 use std::fmt;
 use std::path::Path;
@@ -16,10 +16,10 @@ use super::layer::TlsLayer;
 use super::session::Session;
 use super::verification::ServerVerifier;
 
-/// How we speak TLS as a client; a cheap handle, made once and used for all connections.
+/// The configuration of a TLS client; a cheap handle, made once and used for all connections.
 ///
-/// The server's certificate has to be issued by a trusted root, or be one, and be for the name that we connect to. Sessions
-/// are resumed where the server allows it.
+/// The server's certificate has to be issued by a trusted root, or be one, and be valid for the name that we connect to. Sessions
+/// are resumed if the server allows it.
 #[derive(Clone)]
 #[doc(alias = "optionsForClientTLS")]
 #[doc(alias = "ClientContextFactory")]
@@ -30,7 +30,7 @@ pub struct TlsClientConfig {
 }
 
 impl TlsClientConfig {
-    /// The usual configuration: servers that the system's roots vouch for.
+    /// Makes the usual configuration, which trusts the system's roots.
     ///
     /// # Errors
     /// As [`TrustRoots::system`].
@@ -38,7 +38,7 @@ impl TlsClientConfig {
         Self::builder().build()
     }
 
-    /// Servers whose issuers are in this PEM file, and no others.
+    /// Makes a configuration that trusts only the roots in this PEM file.
     ///
     /// # Errors
     /// As [`TrustRoots::from_pem_file`].
@@ -71,10 +71,10 @@ impl TlsClientConfig {
         }
     }
 
-    /// The same with these application protocols (ALPN) in place of its own, the best first.
+    /// Returns a copy with these application protocols (ALPN), in order of preference, in place of its own.
     ///
     /// # Errors
-    /// `Unusable` if one of them cannot be named (1 to 255 bytes each, 16 KiB in all).
+    /// `Unusable` if a name has an invalid length (1 to 255 bytes each, 16 KiB in all).
     pub fn with_application_protocols<P: AsRef<[u8]>>(
         &self,
         protocols: impl IntoIterator<Item = P>,
@@ -84,11 +84,11 @@ impl TlsClientConfig {
         Ok(Self { config: Arc::new(config), ..self.clone() })
     }
 
-    /// The same for a server of this name, unless it names one already: for connections whose address is not the server's own,
-    /// such as one through a proxy.
+    /// Sets the server's name unless one is set already: for a connection to another address than the server's, such as a
+    /// proxy's.
     ///
     /// # Errors
-    /// `ServerName` if nobody can have that name.
+    /// `ServerName` if the name is invalid.
     pub fn or_server_name(mut self, name: &str) -> Result<Self, TlsConfigError> {
         if self.server_name.is_none() {
             let name = ServerName::try_from(name.to_owned()).map_err(|_| TlsConfigError::ServerName(name.to_owned()))?;
@@ -138,33 +138,32 @@ enum Trust {
 }
 
 impl TlsClientConfigBuilder {
-    /// Sets whose servers are trusted; the system's roots unless set.
+    /// Sets the roots that are trusted. Default: the system's.
     #[must_use]
     pub fn roots(mut self, roots: TrustRoots) -> Self {
         self.trust = Trust::Roots(roots);
         self
     }
 
-    /// Accepts any certificate of anybody, so that whoever sits between can read and change everything.
+    /// Accepts any certificate, so that anybody on the way can read and change everything.
     ///
-    /// For experiments only. To reach a server with a certificate of its own making, give that certificate to
-    /// [`roots`](Self::roots) instead.
+    /// For experiments only. For a server with a self-signed certificate, pass that certificate to [`roots`](Self::roots) instead.
     #[must_use]
     pub fn dangerous_no_verification(mut self) -> Self {
         self.trust = Trust::Anyone;
         self
     }
 
-    /// Sets the certificate that we show to servers that ask for one (mutual TLS); none unless set.
+    /// Sets the certificate to present to servers that ask for one (mutual TLS). Default: none.
     #[must_use]
     pub fn certificate(mut self, certificate: PrivateCertificate) -> Self {
         self.certificate = Some(certificate);
         self
     }
 
-    /// Sets the name that the server's certificate has to have, and that is sent to it (SNI; not if it is an IP address).
+    /// Sets the name that the server's certificate must be valid for, and that is sent to the server (SNI; not an IP address).
     ///
-    /// Unless set it is the host that was connected to.
+    /// Default: the host that we connect to.
     #[doc(alias = "SNI")]
     #[must_use]
     pub fn server_name(mut self, name: &str) -> Self {
@@ -172,7 +171,7 @@ impl TlsClientConfigBuilder {
         self
     }
 
-    /// Sets the application protocols (ALPN, RFC 7301) that we offer, the best first; none unless set.
+    /// Sets the application protocols (ALPN, RFC 7301) to offer, in order of preference. Default: none.
     #[doc(alias = "acceptableProtocols")]
     #[doc(alias = "ALPN")]
     #[must_use]
@@ -181,14 +180,14 @@ impl TlsClientConfigBuilder {
         self
     }
 
-    /// Sets the oldest version that is spoken; TLS 1.2 unless set.
+    /// Sets the oldest version to accept. Default: TLS 1.2.
     #[must_use]
     pub const fn minimum_version(mut self, version: TlsVersion) -> Self {
         self.minimum_version = version;
         self
     }
 
-    /// Sets how long a handshake may take; 30 s unless set. After that the connection is lost, with
+    /// Sets the timeout of a handshake. Default 30 s. After that the connection is lost with
     /// `Reason::TimedOut(Deadline::Handshake)`.
     #[must_use]
     pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
@@ -199,8 +198,8 @@ impl TlsClientConfigBuilder {
     /// Makes the configuration.
     ///
     /// # Errors
-    /// [`TlsConfigError::NoSystemRoots`] where those are wanted and there are none; `ServerName` if nobody can have that name;
-    /// `Unusable` if an application protocol cannot be named (1 to 255 bytes each, 16 KiB in all).
+    /// [`TlsConfigError::NoSystemRoots`] if the system's roots are needed and there are none; `ServerName` if the name is invalid;
+    /// `Unusable` if the name of an application protocol has an invalid length (1 to 255 bytes each, 16 KiB in all).
     pub fn build(self) -> Result<TlsClientConfig, TlsConfigError> {
         let server_name = match self.server_name {
             Some(name) => Some(ServerName::try_from(name.clone()).map_err(|_| TlsConfigError::ServerName(name))?),

@@ -5,21 +5,21 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Says why a TLS configuration cannot be made.
+/// Why a TLS configuration cannot be made.
 #[non_exhaustive]
 pub enum TlsConfigError {
-    /// A certificate cannot be used: not X.509, or of a kind that is not known.
+    /// A certificate cannot be used: it is not X.509, or of an unknown kind.
     Certificate(String),
-    /// The file cannot be read, or is not what is wanted.
+    /// A file cannot be read, or its contents cannot be used.
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system says, or (`InvalidData`, around a `TlsConfigError`) what is wrong with it.
+        /// The system's error, or `InvalidData` around a `TlsConfigError` that says what is wrong with the contents.
         cause: io::Error,
     },
-    /// The private key cannot be used: not PKCS #8, PKCS #1 or SEC 1, or encrypted with a passphrase.
+    /// The private key cannot be used: it is not PKCS #8, PKCS #1 or SEC 1, or is encrypted with a passphrase.
     Key(String),
-    /// The private key is not the one of the certificate.
+    /// The private key does not belong to the certificate.
     KeyMismatch,
     /// A server needs a certificate, and none was given.
     NoCertificate,
@@ -29,11 +29,11 @@ pub enum TlsConfigError {
     NoKeyInPem,
     /// The system's store of trusted roots is empty or cannot be read.
     NoSystemRoots(String),
-    /// The text is not PEM, or has been cut short. A key that OpenSSL has encrypted in its old format is not PEM either.
+    /// The text is not PEM, or is truncated. A key that OpenSSL has encrypted in its old format is not PEM either.
     Pem(String),
-    /// Nobody can ask for this name: a client's is a host name or an IP address, a server's a host name.
+    /// The name is invalid: a client needs a host name or an IP address, a server a host name.
     ServerName(String),
-    /// The library refuses the configuration.
+    /// rustls refuses the configuration.
     Unusable(String),
 }
 

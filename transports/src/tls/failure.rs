@@ -1,11 +1,11 @@
-//! What rustls says went wrong, in our words.
+//! rustls's errors as ours.
 
 use rustls::{CertificateError, Error, InvalidMessage};
 use torsade_protocols::{CertificateProblem, TlsError};
 
 use super::verification::is_authority_shown;
 
-/// Translates an error of a connection. In a handshake, what cannot be parsed is taken for another protocol.
+/// Translates an error of a connection. In a handshake, invalid input is reported as another protocol.
 pub(super) fn tls_error(error: Error, handshaking: bool) -> TlsError {
     match error {
         Error::AlertReceived(alert) => TlsError::AlertReceived { code: alert.into(), name: format!("{alert:?}") },

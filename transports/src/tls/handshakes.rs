@@ -1,4 +1,4 @@
-//! How many handshakes may be unfinished in which we are the server.
+//! The limit on unfinished handshakes in which we are the server.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,18 +9,18 @@ use torsade_reactor::Reactor;
 
 use crate::bound::Told;
 
-/// How many there may be at a time, unless that is set.
+/// The default limit.
 const LIMIT: usize = 1000;
 
-/// How long a handshake keeps its place when there is no other for a new connection: long enough for a lost packet to be
-/// sent again on a long way.
+/// How long a handshake keeps its place while a new connection waits for one: long enough to retransmit a lost packet over a slow
+/// path.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The unfinished handshakes of one reactor.
 ///
-/// At the limit a port waits as long as all of them are young: then they are clients that come all at once, and each of
-/// them gets its turn. One that takes longer than [`PATIENCE`] gives its place to a new connection: so those who open
-/// connections and say nothing hold up the others for as long as that, and not until their own deadlines.
+/// At the limit a port waits while all of them are young: they are then clients that came all at once, and each of
+/// them gets its turn. A handshake that takes longer than [`PATIENCE`] gives its place to a new connection. So peers that open
+/// connections and send nothing hold up others only for that time, and not until their own deadlines.
 pub(crate) struct Handshakes {
     limit: Cell<usize>,
     /// By their numbers, so that the oldest comes first.
@@ -32,7 +32,7 @@ pub(crate) struct Handshakes {
 struct Unfinished {
     began: Duration,
     cut_off: Cell<bool>,
-    /// Has the layer looked at, which finds that its time is over.
+    /// Makes the connection check its layer, which then finds that its time is over.
     wake: RefCell<Box<dyn Fn()>>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Place {
 }
 
 impl Handshakes {
-    /// Those of this reactor.
+    /// The unfinished handshakes of this reactor.
     pub(crate) fn of(reactor: &Reactor) -> Rc<Self> {
         reactor.local(|_| Self {
             limit: Cell::new(LIMIT),
@@ -72,7 +72,7 @@ impl Handshakes {
         count < limit || oldest.is_none_or(|(_, handshake)| now.saturating_sub(handshake.began) >= PATIENCE)
     }
 
-    /// Takes a place. At the limit it is that of the oldest: who is accepted already cannot wait.
+    /// Takes a place. At the limit it is that of the oldest: a connection that is already accepted cannot wait.
     pub(super) fn enter(self: &Rc<Self>, now: Duration) -> Place {
         self.has_room(now);
         while self.unfinished.borrow().len() >= self.limit.get() {
@@ -91,12 +91,12 @@ impl Handshakes {
 }
 
 impl Place {
-    /// Whether it was given to another.
+    /// Whether it was given to another handshake.
     pub(super) fn is_cut_off(&self) -> bool {
         self.handshake.cut_off.get()
     }
 
-    /// Sets what has the layer looked at once its place is given to another.
+    /// Sets the function that makes the connection check its layer once the place is given away.
     pub(super) fn set_wake(&self, wake: impl Fn() + 'static) {
         *self.handshake.wake.borrow_mut() = Box::new(wake);
     }

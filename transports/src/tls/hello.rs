@@ -1,4 +1,4 @@
-//! What both sides say in their hello: versions and application protocols.
+//! What both sides send in their hello: versions and application protocols.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use torsade_protocols::TlsVersion;
 
 use super::config_error::TlsConfigError;
 
-/// How long a handshake may take unless set.
+/// The default timeout of a handshake.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The most that application protocols may take in all, in bytes: the whole hello has 64 KiB at most.
+/// The most bytes that all application protocols may take together: the whole hello has 64 KiB at most.
 const PROTOCOLS: usize = 16_384;
 
 static ONLY_TLS13: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -22,7 +22,7 @@ pub(super) fn versions(minimum: TlsVersion) -> &'static [&'static rustls::Suppor
     }
 }
 
-/// Application protocols that a hello can name: rustls panics at others.
+/// Checks that a hello can contain these application protocols: rustls panics at others.
 pub(super) fn sendable(protocols: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, TlsConfigError> {
     let unusable = |what: &str| Err(TlsConfigError::Unusable(format!("an application protocol (ALPN) {what}")));
     if protocols.iter().any(|name| !(1..=255).contains(&name.len())) {
@@ -34,7 +34,7 @@ pub(super) fn sendable(protocols: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, TlsConfi
     Ok(protocols)
 }
 
-/// The library refuses what was asked for.
+/// rustls refuses the configuration.
 pub(super) fn unusable(error: rustls::Error) -> TlsConfigError {
     TlsConfigError::Unusable(error.to_string())
 }

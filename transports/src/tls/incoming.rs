@@ -1,22 +1,22 @@
-//! Bytes from the wire on their way to the session, which is shown one record after the other.
+//! Bytes from the wire on their way to the session, which sees them record by record.
 
 use super::session::RECORD_HEADER;
 use super::spare;
 
-/// What has come of which no whole record, or no whole handshake message, could be taken yet.
+/// Input that the session has not processed yet.
 ///
-/// The session sees no more than what was [shown](Self::show) to it: so what a record costs is counted before it is taken.
+/// The session sees only what was [shown](Self::show) to it, so that the cost of a record is counted before it is processed.
 #[derive(Default)]
 pub(super) struct Incoming {
     bytes: Vec<u8>,
-    /// How many at the front are done with.
+    /// How many bytes at the front are processed.
     taken: usize,
-    /// How many of those behind them the session sees.
+    /// How many bytes behind those the session sees.
     shown: usize,
 }
 
 impl Incoming {
-    /// Puts new input behind what is left of the old.
+    /// Appends new input.
     pub(super) fn push(&mut self, wire: &[u8]) {
         spare::append(&mut self.bytes, wire);
     }
@@ -26,13 +26,13 @@ impl Incoming {
         self.bytes.get_mut(self.taken..).and_then(|rest| rest.get_mut(..self.shown)).unwrap_or_default()
     }
 
-    /// The session is done with so many bytes of what it sees.
+    /// Removes `count` bytes that the session has processed.
     pub(super) const fn take(&mut self, count: usize) {
         self.taken += count;
         self.shown = self.shown.saturating_sub(count);
     }
 
-    /// The length of the next record that was not shown, header and all, if it has come whole.
+    /// The length of the next record that was not shown, header included, if it has arrived completely.
     pub(super) fn next_record(&self) -> Option<usize> {
         let unseen = self.bytes.get(self.taken + self.shown..).unwrap_or_default();
         let (header, _) = unseen.split_first_chunk::<RECORD_HEADER>()?;
@@ -40,7 +40,7 @@ impl Incoming {
         (unseen.len() >= length).then_some(length)
     }
 
-    /// How many bytes were not shown.
+    /// How many bytes the session does not see yet.
     pub(super) const fn unseen(&self) -> usize {
         self.bytes.len() - self.taken - self.shown
     }
@@ -50,22 +50,22 @@ impl Incoming {
         self.shown > 0
     }
 
-    /// Has the session see so many bytes more.
+    /// Shows the session `length` more bytes.
     pub(super) const fn show(&mut self, length: usize) {
         self.shown += length;
     }
 
-    /// Takes back what was shown last.
+    /// Hides the last `length` bytes that were shown.
     pub(super) const fn hide(&mut self, length: usize) {
         self.shown = self.shown.saturating_sub(length);
     }
 
-    /// How many bytes are not done with.
+    /// How many bytes are not processed.
     pub(super) const fn len(&self) -> usize {
         self.bytes.len() - self.taken
     }
 
-    /// Keeps no more memory than the rest needs.
+    /// Frees the memory that the rest does not need.
     pub(super) fn shrink(&mut self) {
         let rest = self.bytes.get(self.taken..).unwrap_or_default().to_vec();
         spare::give(std::mem::replace(&mut self.bytes, rest));

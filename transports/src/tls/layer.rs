@@ -14,62 +14,62 @@ use super::session::{Job, RECORD, Session, Sinks, Step};
 use super::spare;
 use crate::layer::{Layer, LayerRead};
 
-/// Input of which nothing could be made yet is refused above this size, in bytes: no record and no handshake message is larger
-/// than 64 KiB, but one message may come in any number of records.
+/// The most unprocessed input, in bytes; more is refused. No record and no handshake message is larger than 64 KiB, but a message
+/// may come in any number of records.
 const INCOMPLETE_LIMIT: usize = 128 << 10;
 
-/// The size of the record with TLS's own end (RFC 8446, 5.2 and 6), in bytes; in TLS 1.2 it is a little more.
+/// The size of the close_notify record (RFC 8446, 5.2 and 6), in bytes; in TLS 1.2 it is slightly larger.
 const CLOSE_NOTIFY: usize = 24;
 
 /// TLS of one connection: encrypts what goes out, decrypts what comes in, after a handshake that it does by itself.
 ///
 /// What is guaranteed:
-/// - Nothing that is written leaves before the handshake is complete; it waits here. Nothing is given out before it is
-///   authenticated, nor in the same call in which the handshake was completed.
-/// - A failure is kept, and every later read gives it. What was decrypted before it is given out first, and the alert that
-///   tells the peer is sent.
-/// - What is written in one turn becomes as few records as it fits in.
-/// - Work is counted record by record, before each is taken. What is held is at most one read, decrypted or not, and what
-///   was written; of an idle connection all buffers are empty, and none is kept.
+/// - Writes wait here until the handshake is complete. Nothing is delivered before it is authenticated, nor in the call that
+///   completes the handshake.
+/// - A failure is kept, and every later read returns it. What was decrypted before it is delivered first, and the alert that
+///   informs the peer is sent.
+/// - What is written in one turn becomes as few records as possible.
+/// - Work is counted record by record, before each is processed. The layer holds at most one read, decrypted or not, and what
+///   was written; an idle connection holds no buffers.
 pub(crate) struct TlsLayer {
     session: Session,
     phase: Phase,
     incoming: Incoming,
-    /// Decrypted bytes for which there was no room, at most those of one read.
+    /// Decrypted bytes for which there was no room: at most one read.
     decrypted: Vec<u8>,
     /// Plain bytes that are still to be encrypted.
     pending: Vec<u8>,
-    /// Bytes for the wire that were made while reading: the handshake's, or an alert.
+    /// Bytes for the wire that were produced while reading: handshake messages, or an alert.
     outgoing: Vec<u8>,
-    /// The name that the client asked for, where we are the server.
+    /// The name that the client asked for, if we are the server.
     server_name: Option<Box<str>>,
     peer_closed: bool,
     finish: Finish,
     truncation_allowed: bool,
-    /// The handshake is complete, and nobody has been told.
+    /// The handshake is complete, but not reported yet.
     completed: bool,
 }
 
-/// Where the connection is in its life: each phase is followed by a later one, or by none.
+/// Where the connection is in its life; it only moves to later phases.
 enum Phase {
-    /// Until the given time at the latest, or until the place is given to another.
+    /// With the deadline, and the place that may be given to another handshake.
     Handshaking(Duration, Option<Place>),
     Open,
     Failed(Reason),
 }
 
-/// The end of what we send.
+/// The end of our stream.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Finish {
     NotAsked,
-    /// It comes after what waits for the handshake.
+    /// It is to be sent after what waits for the handshake.
     Waits,
-    /// It was sent, or nobody needs it any more.
+    /// It was sent, or is no longer needed.
     Done,
 }
 
 impl TlsLayer {
-    /// A layer whose handshake has to be complete at `deadline`. A client has its first message ready at once.
+    /// A layer whose handshake has to be complete by `deadline`. A client's first message is ready at once.
     pub(super) fn new(session: Session, deadline: Duration) -> Self {
         let mut layer = Self {
             session,
@@ -84,12 +84,12 @@ impl TlsLayer {
             truncation_allowed: false,
             completed: false,
         };
-        // A failure is kept, and told by the first read.
+        // A failure is kept, and returned by the first read.
         layer.step(Job::Nothing, None, None).ok();
         layer
     }
 
-    /// The same, whose handshake is counted.
+    /// Adds the place of the handshake, which is counted.
     pub(super) fn placed(mut self, place: Place) -> Self {
         if let Phase::Handshaking(_, counted) = &mut self.phase {
             *counted = Some(place);
@@ -97,8 +97,8 @@ impl TlsLayer {
         self
     }
 
-    /// Sets what has the connection look at its [`deadline`](Layer::deadline), which is now, when the handshake has to give
-    /// its place to another.
+    /// Sets the function that makes the connection check its [`deadline`](Layer::deadline) (which is then now), when the handshake
+    /// has to give its place to another.
     pub(crate) fn on_cut_off(&self, wake: impl Fn() + 'static) {
         if let Phase::Handshaking(_, Some(place)) = &self.phase {
             place.set_wake(wake);
@@ -115,18 +115,18 @@ impl TlsLayer {
         Some(info)
     }
 
-    /// True once, after the handshake was completed.
+    /// Whether the handshake was completed since the last call.
     pub(crate) const fn take_completed(&mut self) -> bool {
         std::mem::replace(&mut self.completed, false)
     }
 
-    /// Takes an end without close_notify for a proper one, if it does not cut a record.
+    /// Sets whether an end without close_notify is accepted, if it does not cut a record.
     pub(crate) const fn set_truncation_allowed(&mut self, allowed: bool) {
         self.truncation_allowed = allowed;
     }
 
-    /// The connection is to be closed, not only our half of it. If there is nothing to send, the handshake need not be waited
-    /// for: a peer that sees it broken off has missed nothing.
+    /// Closes without waiting for the handshake if there is nothing to send: a peer that sees it broken off has missed nothing.
+    /// Called when the whole connection closes, not only our half.
     pub(crate) fn give_up_pointless_handshake(&mut self) {
         let pointless = matches!(self.phase, Phase::Handshaking(..)) && self.pending.is_empty();
         if pointless && self.finish != Finish::Done {
@@ -134,21 +134,21 @@ impl TlsLayer {
         }
     }
 
-    /// The memory of all buffers.
+    /// The memory of all buffers, in bytes.
     #[cfg(test)]
     pub(super) const fn kept(&self) -> usize {
         self.incoming.capacity() + self.decrypted.capacity() + self.pending.capacity() + self.outgoing.capacity()
     }
 
-    /// Makes a step of the session. Where no `wire` is given its output waits in `outgoing`, without `plain` what it
-    /// decrypts waits in `decrypted`.
+    /// Makes a step of the session. Without `wire` its output goes to `outgoing`; without `plain` decrypted bytes go to
+    /// `decrypted`.
     fn step(&mut self, job: Job<'_>, wire: Option<&mut Vec<u8>>, plain: Option<&mut Vec<u8>>) -> Result<Step, Reason> {
         let handshaking = self.session.is_handshaking();
         let mut sinks = Sinks { wire: wire.unwrap_or(&mut self.outgoing), plain: plain.unwrap_or(&mut self.decrypted) };
         let (taken, result) = self.session.step(self.incoming.shown(), job, &mut sinks);
         self.incoming.take(taken);
         if handshaking && self.session.is_server() {
-            // Whatever is there was put there by this step.
+            // Only this step can have set it.
             let asked_for = take_asked_for();
             if asked_for.is_some() {
                 self.server_name = asked_for.map(String::into_boxed_str);
@@ -157,7 +157,7 @@ impl TlsLayer {
         if handshaking && !self.session.is_handshaking() && result.is_ok() {
             self.phase = Phase::Open;
             self.completed = true;
-            // In TLS 1.2 our own last message may come now, and the protocol may have paused the reading.
+            // In TLS 1.2 our own last message may be due now, and the protocol may have paused reading.
             self.take_out(&mut []);
         }
         if result == Ok(Step::PeerClosed) {
@@ -166,7 +166,7 @@ impl TlsLayer {
         result.map_err(|error| self.fail(error, handshaking))
     }
 
-    /// Takes out what the session has to send by itself. That comes before anything is read: what is `seen` of the input stays there.
+    /// Moves what the session sends by itself to `outgoing`. The session does this before it reads: the `seen` part of the input stays.
     fn take_out(&mut self, seen: &mut [u8]) {
         let mut ignored = Vec::new();
         while self.session.wants_write() {
@@ -177,7 +177,7 @@ impl TlsLayer {
         }
     }
 
-    /// Remembers the failure, and takes out the alert that tells the peer.
+    /// Keeps the failure, and moves the alert that informs the peer to `outgoing`.
     fn fail(&mut self, error: Error, handshaking: bool) -> Reason {
         // A session that fails in the middle of a record looks for the rest of it where it was, and panics if it is not there.
         let mut incoming = std::mem::take(&mut self.incoming);
@@ -194,7 +194,7 @@ impl TlsLayer {
         reason
     }
 
-    /// Has a job done, behind what waits to be sent already.
+    /// Does a job, after sending what already waits.
     fn send(&mut self, job: Job<'_>, wire: &mut Vec<u8>) -> Result<(), Reason> {
         self.send_waiting(wire);
         loop {
@@ -239,11 +239,11 @@ impl TlsLayer {
         }
     }
 
-    /// Gets as much out of the input as there is room for, and work left. Stops once the handshake is complete, so that it
-    /// can be told before any data.
+    /// Decrypts as much of the input as room and work allow. Stops once the handshake is complete, so that this
+    /// can be reported before any data.
     fn decrypt(&mut self, plain: &mut Vec<u8>, room: usize, work: &Work) -> Result<bool, Reason> {
         let mut room = room;
-        // Its input is shown to the session record by record, so that each can be counted. A message may take several.
+        // The session sees its input record by record, so that each can be counted. A message may take several.
         let mut wants_record = !self.incoming.is_shown();
         loop {
             self.give_out(plain, &mut room);
@@ -257,7 +257,7 @@ impl TlsLayer {
                 work.spend(cost);
             }
             let (before, seen) = (plain.len(), self.incoming.is_shown());
-            // A record that surely fits needs no stop on its way. One that came with the end of the handshake waits.
+            // A record that is sure to fit goes straight to `plain`. One that came with the end of the handshake waits.
             let sink = (room >= RECORD && matches!(self.phase, Phase::Open)).then_some(&mut *plain);
             let step = self.step(Job::Nothing, None, sink)?;
             if seen && plain.len() == before && self.decrypted.is_empty() {
@@ -287,7 +287,7 @@ impl TlsLayer {
         }
     }
 
-    /// Lets the session see a record that has not come whole, once: it may be none.
+    /// Shows the session an incomplete record, once: it may be invalid.
     fn show_part(&mut self) -> Result<(), Reason> {
         let part = self.incoming.unseen();
         if part > 0 {
@@ -355,7 +355,7 @@ impl Layer for TlsLayer {
             return Err(self.fail_with(Reason::Tls(TlsError::Misbehaved(what))));
         }
         if self.peer_closed {
-            // Whatever follows the peer's end is to be ignored (RFC 8446, 6.1).
+            // Data after the peer's close_notify must be ignored (RFC 8446, 6.1).
             self.incoming = Incoming::default();
         }
         Ok(LayerRead { consumed, more })
@@ -399,7 +399,7 @@ impl Layer for TlsLayer {
 
     fn unsent(&self) -> usize {
         let end = if self.finish == Finish::Waits { CLOSE_NOTIFY } else { 0 };
-        // Not what is in `outgoing`: nobody wrote it, and the next flush takes it out whatever the peer does.
+        // Not `outgoing`: nobody wrote it, and the next flush sends it whatever the peer does.
         self.pending.len() + end
     }
 

@@ -1,4 +1,4 @@
-//! The configuration of the server's side.
+//! The configuration of a TLS server.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,9 +20,9 @@ use super::server_names::ServerNames;
 use super::session::Session;
 use super::verification::ClientVerifier;
 
-/// How we speak TLS as a server; a cheap handle, made once and used for all connections.
+/// The configuration of a TLS server; a cheap handle, made once and used for all connections.
 ///
-/// Sessions can be resumed by those who come back; the last 256 are remembered, in this value.
+/// Clients can resume their sessions; this value remembers the last 256.
 #[derive(Clone)]
 #[doc(alias = "CertificateOptions")]
 #[doc(alias = "DefaultOpenSSLContextFactory")]
@@ -32,7 +32,7 @@ pub struct TlsServerConfig {
 }
 
 impl TlsServerConfig {
-    /// The usual configuration, from PEM files: the certificate chain, its own first, and the key.
+    /// Makes the usual configuration from PEM files: the certificate chain, leaf first, and the key.
     ///
     /// # Errors
     /// As [`PrivateCertificate::from_pem_files`].
@@ -97,18 +97,17 @@ enum Clients {
 }
 
 impl TlsServerConfigBuilder {
-    /// Sets the certificate for all who ask for no name, or for none of those in
-    /// [`certificate_for`](Self::certificate_for).
+    /// Sets the certificate for clients that ask for no name, or for a name without a [`certificate_for`](Self::certificate_for).
     #[must_use]
     pub fn certificate(mut self, certificate: PrivateCertificate) -> Self {
         self.certificate = Some(certificate);
         self
     }
 
-    /// Adds the certificate for those who ask for this server name (SNI).
+    /// Adds the certificate for clients that ask for this server name (SNI).
     ///
-    /// `*.example.com` stands for every name with one label more. Without [`certificate`](Self::certificate), whoever asks
-    /// for another name is refused.
+    /// `*.example.com` matches every name with one more label. Without a [`certificate`](Self::certificate), clients that ask
+    /// for any other name are refused.
     #[doc(alias = "SNI")]
     #[must_use]
     pub fn certificate_for(mut self, name: &str, certificate: PrivateCertificate) -> Self {
@@ -120,24 +119,24 @@ impl TlsServerConfigBuilder {
 
     /// Refuses every client without a certificate that is issued by these roots, or is one of them (mutual TLS).
     ///
-    /// Who it is, [`Transport::peer_certificates`](torsade_protocols::Transport::peer_certificates) tells. The system's
-    /// roots are hardly ever what you want here: anybody can have a certificate of theirs.
+    /// [`Transport::peer_certificates`](torsade_protocols::Transport::peer_certificates) says who the client is. The system's
+    /// roots are hardly ever what you want here: anybody can get a certificate from them.
     #[must_use]
     pub fn require_client_certificates(mut self, roots: TrustRoots) -> Self {
         self.clients = Clients::MustShow(roots);
         self
     }
 
-    /// Asks clients for a certificate issued by these roots, and takes those without one too.
+    /// Asks clients for a certificate that is issued by these roots, but also accepts clients without one.
     #[must_use]
     pub fn request_client_certificates(mut self, roots: TrustRoots) -> Self {
         self.clients = Clients::MayShow(roots);
         self
     }
 
-    /// Sets the application protocols (ALPN, RFC 7301) that we speak, the best first; none unless set.
+    /// Sets the supported application protocols (ALPN, RFC 7301), in order of preference. Default: none.
     ///
-    /// A client that names protocols and none of these is refused; one that names nothing is not.
+    /// A client that offers protocols, but none of these, is refused; a client that offers none is not.
     #[doc(alias = "IProtocolNegotiationFactory")]
     #[doc(alias = "acceptableProtocols")]
     #[doc(alias = "ALPN")]
@@ -147,7 +146,7 @@ impl TlsServerConfigBuilder {
         self
     }
 
-    /// Sets the oldest version that is spoken; TLS 1.2 unless set.
+    /// Sets the oldest version to accept. Default: TLS 1.2.
     #[doc(alias = "insecurelyLowerMinimumTo")]
     #[doc(alias = "raiseMinimumTo")]
     #[must_use]
@@ -156,7 +155,7 @@ impl TlsServerConfigBuilder {
         self
     }
 
-    /// Sets how long a handshake may take; 30 s unless set. After that the connection is lost, with
+    /// Sets the timeout of a handshake. Default 30 s. After that the connection is lost with
     /// `Reason::TimedOut(Deadline::Handshake)`.
     #[must_use]
     pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
@@ -167,9 +166,9 @@ impl TlsServerConfigBuilder {
     /// Makes the configuration.
     ///
     /// # Errors
-    /// [`TlsConfigError::NoCertificate`] if there is none; `ServerName` if one is for something that is not a host name; `Unusable` if
-    /// the roots of clients cannot be used (there must be at least one), or an application protocol cannot be named (1 to
-    /// 255 bytes each, 16 KiB in all).
+    /// [`TlsConfigError::NoCertificate`] if there is none; `ServerName` if the name of one is not a host name; `Unusable` if
+    /// the roots for clients cannot be used (there must be at least one), or the name of an application protocol has an invalid
+    /// length (1 to 255 bytes each, 16 KiB in all).
     pub fn build(self) -> Result<TlsServerConfig, TlsConfigError> {
         if self.certificate.is_none() && self.by_name.is_empty() {
             return Err(TlsConfigError::NoCertificate);

@@ -1,4 +1,4 @@
-//! Which certificate a server shows to whom.
+//! Which certificate a server presents to which client.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -20,11 +20,11 @@ pub(super) fn take_asked_for() -> Option<String> {
     ASKED_FOR.take()
 }
 
-/// Certificates by the server name they are for, and one for everybody else.
+/// Certificates by server name, and one for all other clients.
 #[derive(Debug, Default)]
 pub(super) struct ServerNames {
     pub(super) default: Option<Arc<CertifiedKey>>,
-    /// By name in lower case; `*.example.com` stands for all names with one label more.
+    /// By name in lower case; `*.example.com` matches every name with one more label.
     pub(super) by_name: HashMap<String, Arc<CertifiedKey>>,
 }
 

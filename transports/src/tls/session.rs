@@ -10,10 +10,10 @@ use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ProtocolVersion, S
 use torsade_protocols::{StartTlsError, TlsInfo, TlsVersion};
 use torsade_reactor::spi::catch;
 
-/// What a record may add to its content, with room to spare: header, nonce, type, tag. Being short costs a second try.
+/// What a record may add to its content, in bytes, with room to spare: header, nonce, type, tag. Too little room costs a second try.
 const RECORD_OVERHEAD: usize = 32;
 
-/// Room for the handshake's messages of one side that come together, as a rule, in bytes.
+/// Room for the handshake messages that one side usually sends together, in bytes.
 const FLIGHT: usize = 1024;
 
 /// The length of a record's header: type, version, length (RFC 8446, 5.1).
@@ -28,7 +28,7 @@ pub(super) enum Session {
     Server(Box<UnbufferedServerConnection>),
 }
 
-/// What is to be sent once nothing is in the way.
+/// What to send once the session can.
 #[derive(Clone, Copy)]
 pub(super) enum Job<'a> {
     CloseNotify,
@@ -36,20 +36,20 @@ pub(super) enum Job<'a> {
     Nothing,
 }
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Step {
     /// Nothing is left to do without new input.
     Idle,
     /// The job is done.
     JobDone,
-    /// The peer has ended its stream; everything it sent before was given out.
+    /// The peer has ended its stream; everything that it sent before was delivered.
     PeerClosed,
-    /// The content of a record was given out. There is more only where the session sees more, or has something to send.
+    /// The content of a record was delivered. There is more only if the session sees more, or has something to send.
     Read,
 }
 
-/// Where a step puts what it makes.
+/// Where a step puts its output.
 pub(super) struct Sinks<'a> {
     pub(super) wire: &'a mut Vec<u8>,
     pub(super) plain: &'a mut Vec<u8>,
@@ -66,9 +66,9 @@ impl Session {
         Ok(Self::Server(Box::new(connection)))
     }
 
-    /// Makes one step, and says how many bytes of `incoming` are done with. What the session sends by itself is sent on the way.
+    /// Makes one step, and returns how many bytes of `incoming` are processed. Also sends what the session sends by itself.
     pub(super) fn step(&mut self, incoming: &mut [u8], job: Job<'_>, sinks: &mut Sinks<'_>) -> (usize, Result<Step, Error>) {
-        // No peer is to end the program: debug builds of rustls panic where an alert would follow our close_notify.
+        // No peer may end the program: debug builds of rustls panic where an alert would follow our close_notify.
         catch(|| {
             let mut taken = 0;
             loop {
@@ -126,7 +126,7 @@ fn refused(error: Error) -> StartTlsError {
     StartTlsError::Config(error.to_string())
 }
 
-/// Does what the session is at; no step is over where that was sending something of its own.
+/// Handles one state of the session; `None` if that was only sending something of its own, so that the step goes on.
 fn advance<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     job: Job<'_>,
@@ -158,7 +158,7 @@ fn advance<Data>(
         ConnectionState::WriteTraffic(mut traffic) => write(&mut traffic, job, sinks.wire).map(Some),
         ConnectionState::PeerClosed => Ok(Some(Step::PeerClosed)),
         ConnectionState::BlockedHandshake | ConnectionState::Closed => Ok(Some(Step::Idle)),
-        // Early data is not offered and not taken.
+        // Early data is neither offered nor accepted.
         _ => Err(Error::General("a state of TLS that is not known".into())),
     });
     (discard, step)

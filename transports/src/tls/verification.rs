@@ -12,17 +12,17 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 
 use super::certificates::TrustRoots;
 
-/// Whether the library refused a certificate of an authority because it is shown as a peer's own.
+/// Whether rustls refused an authority's certificate because a peer presented it as its own.
 pub(super) fn is_authority_shown(problem: &CertificateError) -> bool {
     let CertificateError::Other(other) = problem else { return false };
     matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
-/// The verdict on a certificate, where the library knows only those that a root has issued, and not the root itself.
+/// Also accepts a certificate that is itself a root, where rustls accepts only those that a root has issued.
 ///
-/// Its one reason to refuse is then that nobody has issued it, or that it could issue others. Both come after its time was
-/// checked. Trusting it is no more than was trusted before: who has the key of a root can issue whatever certificate is
-/// wanted. That the peer has that key is checked in the handshake, as ever.
+/// rustls then refuses it only because nobody has issued it, or because it could issue others; both are checked after its
+/// validity period. This trusts nobody new: whoever has the key of a root can issue any certificate. The handshake still checks
+/// that the peer has the key.
 fn or_is_root(verdict: Result<(), Error>, certificate: &CertificateDer<'_>, roots: &TrustRoots) -> Result<(), Error> {
     match verdict {
         Err(Error::InvalidCertificate(problem))
@@ -35,10 +35,9 @@ fn or_is_root(verdict: Result<(), Error>, certificate: &CertificateDer<'_>, root
     }
 }
 
-/// Accepts servers that these roots vouch for, for the name that was asked for.
+/// Accepts servers by these roots, for the requested name.
 ///
-/// Without roots it accepts any certificate. That the peer has its key is still checked, which keeps a broken peer from being
-/// hidden.
+/// Without roots it accepts any certificate, but still checks that the peer has its key, which exposes broken peers.
 #[derive(Debug)]
 pub(super) struct ServerVerifier {
     pub(super) roots: Option<TrustRoots>,
@@ -87,11 +86,11 @@ impl ServerCertVerifier for ServerVerifier {
     }
 }
 
-/// Accepts clients that these roots vouch for.
+/// Accepts clients by these roots.
 #[derive(Debug)]
 pub(super) struct ClientVerifier {
     pub(super) roots: TrustRoots,
-    /// The library's, with the same roots.
+    /// rustls's verifier, with the same roots.
     pub(super) issued: Arc<dyn ClientCertVerifier>,
 }
 

@@ -7,9 +7,9 @@ use torsade_protocols::Format;
 
 use crate::compression::missing_feature;
 
-/// The client refuses the body as it is, and can read nothing that was offered.
+/// The client refuses the uncompressed body, and accepts nothing that was offered.
 ///
-/// Answer 406, or send the body as it is all the same: RFC 9110 allows either.
+/// Answer 406, or send the body uncompressed anyway: RFC 9110 allows either.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct NotAcceptable;
@@ -22,15 +22,14 @@ impl fmt::Display for NotAcceptable {
 
 impl Error for NotAcceptable {}
 
-/// Chooses the coding of a body that a client likes best, by its header `Accept-Encoding`; none for `identity`, the body as it
-/// is.
+/// Chooses the coding for a body that a client prefers by its header `Accept-Encoding`; `None` is `identity`, the uncompressed body.
 ///
-/// `accept_encoding` is the header's value; of several such headers, their values with commas between. Without one, do not
-/// compress. Among codings of equal weight the first of those `offered` is chosen, and any of them before `identity`. What is
-/// offered and is no content coding, or not built in, is left out. An element that is not of the grammar counts for nothing.
+/// `accept_encoding` is the header's value; join the values of several such headers with commas. Without the header, do not
+/// compress. Among codings of equal weight the first in `offered` is chosen, and any of them before `identity`. Offered formats
+/// that are not content codings, or not built in, are ignored, and so are elements of the header with invalid syntax.
 ///
 /// # Errors
-/// [`NotAcceptable`]: `identity` is refused, and so is what was offered.
+/// [`NotAcceptable`]: the client refuses `identity` and everything that was offered.
 ///
 /// ```
 /// use torsade::Format;
@@ -53,7 +52,7 @@ pub fn choose(accept_encoding: &str, offered: &[Format]) -> Result<Option<Format
         }
     }
     match weights.of("identity") {
-        // Nothing is said of it: acceptable, but liked less than anything that was named.
+        // `identity` is not mentioned: acceptable, but after everything that is.
         None if best.0.is_none() => Ok(None),
         Some(weight) if weight > best.1 => Ok(None),
         _ => best.0.map(Some).ok_or(NotAcceptable),
@@ -68,7 +67,7 @@ impl<'a> Weights<'a> {
         Self(header.split(',').filter_map(element).collect())
     }
 
-    /// The weight of a coding, by its name or by `*`; none if neither is there.
+    /// The weight of a coding, by its name or by `*`; `None` if the header has neither.
     fn of(&self, coding: &str) -> Option<u16> {
         let weight = |name: &str| self.0.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, weight)| *weight);
         let alias = if coding == Format::Gzip.name() { weight("x-gzip") } else { None };

@@ -1,4 +1,4 @@
-//! A body on its way in.
+//! Decompressing a body.
 
 use std::fmt;
 use std::rc::Rc;
@@ -14,20 +14,20 @@ use crate::connection::shared::Shared;
 
 /// Decompresses one body, in pieces, within the limits of its [`Decompression`].
 pub struct ContentDecoder {
-    /// A byte of it has come.
+    /// A byte of the body has come.
     begun: bool,
     decoder: Decoder,
-    /// The stream is over, and no other may follow.
+    /// The stream has ended, and no other may follow.
     ended: bool,
     failed: Option<DecompressError>,
     options: Decompression,
 }
 
 impl ContentDecoder {
-    /// A decoder for a body: by a [`Format`](torsade_protocols::Format), a name, or a [`Decompression`] with limits.
+    /// Makes a decoder for a body, from a [`Format`](torsade_protocols::Format), a name, or a [`Decompression`] with limits.
     ///
-    /// What bytes after the stream are is said by its `after_end`, where [`AfterEnd::Plain`] is an error too. A body that ends
-    /// before its stream does is cut off, unless `truncation` is [`Truncation::Allow`]: unlike a connection, it has no other end.
+    /// Its `after_end` says what bytes after the stream are; [`AfterEnd::Plain`] makes them an error too. A body that ends
+    /// before its stream does is truncated, which is an error unless `truncation` is [`Truncation::Allow`].
     ///
     /// # Errors
     /// [`CompressionError::NotBuilt`], `UnknownFormat`, or those of a dictionary.
@@ -42,24 +42,24 @@ impl ContentDecoder {
         Ok(Self { begun: false, decoder, ended: false, failed: None, options })
     }
 
-    /// Counts the memory of this decoder with that of all others of a reactor, as its connections' are; see
-    /// [`set_decompression_memory`](crate::ReactorTcp::set_decompression_memory). For servers, where each peer may ask for a
-    /// window; before the first piece.
+    /// Counts this decoder's memory towards the limit of a reactor, like that of its connections; see
+    /// [`set_decompression_memory`](crate::ReactorTcp::set_decompression_memory).
+    ///
+    /// Use it in servers, where each peer may ask for a window. Call it before the first piece.
     #[must_use]
     pub fn counted_in(mut self, reactor: &Reactor) -> Self {
         self.decoder.count_in(Shared::of(reactor).encoders.borrow().decoders());
         self
     }
 
-    /// Takes a piece of the body, and appends at most `room` bytes of what it decodes to, to `plain`. Says whether there is more
-    /// to come of this piece: call again, with what is left of it and new room (at least 1).
+    /// Decodes a piece of the body, and appends at most `room` bytes to `plain`.
     ///
-    /// Nothing is kept but the decoder's window, so a body that becomes much larger takes no memory that the caller did not give:
-    /// hand on what was appended and clear `plain` in each round of `while decoder.decode(&mut piece, &mut plain, room)? {..}`,
-    /// and once behind it.
+    /// Returns whether this piece has more output: call again, with the rest of it and new room (at least 1).
+    /// The decoder keeps nothing but its window, so a body that expands takes no memory that the caller did not provide:
+    /// use and clear `plain` in each iteration of `while decoder.decode(&mut piece, &mut plain, room)? {..}`, and once after it.
     ///
     /// # Errors
-    /// As [`DecompressErrorKind`] says; what was appended before is valid. The same error again from then on.
+    /// See [`DecompressErrorKind`]; what was appended before the error is valid. Every later call returns the same error.
     pub fn decode(&mut self, wire: &mut &[u8], plain: &mut Vec<u8>, room: usize) -> Result<bool, DecompressError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -81,10 +81,10 @@ impl ContentDecoder {
         Err(self.failed.insert(error).clone())
     }
 
-    /// Says that the body has ended. One without a byte is empty, whatever its coding, as browsers take it.
+    /// Ends the body. A body of no bytes is empty, whatever its coding, as in browsers.
     ///
     /// # Errors
-    /// [`DecompressErrorKind::Truncated`] if the stream has not, or the error that came before.
+    /// [`DecompressErrorKind::Truncated`] if the stream has not ended, or the error that came before.
     pub fn finish(mut self) -> Result<(), DecompressError> {
         match self.failed.take() {
             Some(error) => Err(error),

@@ -1,4 +1,4 @@
-//! A body on its way out.
+//! Compressing a body.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,15 +11,16 @@ use crate::compression::pool::EncoderPool;
 
 /// Compresses one body, in pieces.
 ///
-/// It has its encoder to itself (300 KB for the deflate family, from the first 8 KiB or the first flush on), until it is finished
+/// It owns an encoder (300 KB for the deflate family, from the first 8 KiB or the first flush on) until it is finished
 /// or dropped.
 pub struct ContentEncoder {
     encoder: Encoder,
 }
 
 impl ContentEncoder {
-    /// An encoder for a body: by a [`Format`](torsade_protocols::Format), a name, or a [`Compression`] with a level. When to
-    /// flush is said by [`flush`](Self::flush) alone, and there is no announcement, whatever the options say.
+    /// Makes an encoder for a body, from a [`Format`](torsade_protocols::Format), a name, or a [`Compression`] with a level.
+    ///
+    /// Whatever the options say, only [`flush`](Self::flush) flushes, and there is no announcement.
     ///
     /// # Errors
     /// [`CompressionError::Level`], `NotBuilt`, `UnknownFormat`, or those of a dictionary.
@@ -29,7 +30,7 @@ impl ContentEncoder {
         Ok(Self { encoder })
     }
 
-    /// Takes a piece of the body, and appends to `wire` what is ready to be sent, which may be nothing yet.
+    /// Compresses a piece of the body, and appends to `wire` what is ready to be sent, which may be nothing yet.
     ///
     /// # Errors
     /// The encoder has failed, which no input causes.
@@ -37,8 +38,9 @@ impl ContentEncoder {
         self.encoder.write(plain, wire, Duration::ZERO).map_err(EncoderError)
     }
 
-    /// Appends what the client needs to read everything that was written so far. Each flush costs bytes: do it where there will
-    /// be a pause.
+    /// Appends what the client needs to read everything written so far.
+    ///
+    /// Each flush costs bytes: flush only before a pause.
     ///
     /// # Errors
     /// The encoder has failed, which no input causes.
@@ -46,8 +48,9 @@ impl ContentEncoder {
         self.encoder.force_flush(wire, Duration::ZERO).map_err(EncoderError)
     }
 
-    /// Appends the rest of the body and its trailer. Without it the body is cut off, and readers notice. An empty body is a whole
-    /// stream as well.
+    /// Appends the rest of the body and its trailer.
+    ///
+    /// Without it the body is truncated, and readers notice. An empty body is a complete stream as well.
     ///
     /// # Errors
     /// The encoder has failed, which no input causes.

@@ -1,4 +1,4 @@
-//! Messages on their way out.
+//! Compressing messages.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use crate::connection::shared::Shared;
 
 /// Compresses the messages that one side of a WebSocket sends; made by [`Parameters`](super::Parameters).
 ///
-/// Between messages it holds a history of at most 32 KiB, or of the window that was agreed, and no encoder that another could
-/// not have (300 KB each, at most 64 a reactor). Without context takeover it holds nothing. When all encoders are in the midst of
-/// other messages, a message is stored uncompressed in its form.
+/// Between messages it holds a history of at most 32 KiB, or the agreed window, and blocks no encoder (300 KB each, at most 64 per
+/// reactor). Without context takeover it holds nothing. If all encoders are in the middle of other messages, a message is stored:
+/// uncompressed inside the compressed format.
 pub struct Compressor {
     encoder: DeflateEncoder,
     /// Each message begins without history.
@@ -31,9 +31,9 @@ impl Compressor {
         Self { encoder, alone, reactor: reactor.clone(), window_bits }
     }
 
-    /// Sets the level, 0 to 9, and what is beyond is taken for 9; before the first message. Default 6.
+    /// Sets the level, 0 to 9; larger values count as 9. Default 6.
     ///
-    /// Level 1 takes about a tenth of the time of level 6.
+    /// Level 1 takes about a tenth of the time of level 6. Call it before the first message.
     #[must_use]
     pub fn level(self, level: u32) -> Self {
         let options = Compression::deflate_raw().level(level.min(9));
@@ -41,11 +41,10 @@ impl Compressor {
         Self { encoder, ..self }
     }
 
-    /// Takes a piece of a message, which is the last one or not, and appends to `wire` what there is of its payload, which may be
-    /// nothing before the last.
+    /// Compresses a piece of a message, and appends what is ready of the payload to `wire`; `last` marks the message's last piece.
     ///
-    /// The payload may be cut into frames anywhere. To send a message as it comes, write what was appended as a frame of its
-    /// own, with FIN where it was the last. An empty message becomes one byte.
+    /// Before the last piece there may be nothing to append. The payload may be cut into frames anywhere: to send a message as
+    /// it comes, write what was appended as a frame of its own, with FIN after the last piece. An empty message becomes one byte.
     ///
     /// # Errors
     /// The encoder has failed, which no input causes.
@@ -62,7 +61,7 @@ impl Compressor {
         if self.encoder.flush_to_marker(wire, self.reactor.now())? {
             wire.truncate(wire.len() - TAIL.len());
         } else {
-            wire.push(0); // begins an empty stored block, of which the rest is what messages lack
+            wire.push(0); // begins an empty stored block, whose rest messages leave out
         }
         if self.alone { self.encoder.forget(wire) } else { Ok(()) }
     }

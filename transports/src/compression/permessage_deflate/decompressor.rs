@@ -1,4 +1,4 @@
-//! Messages on their way in.
+//! Decompressing messages.
 
 use std::fmt;
 use std::rc::Rc;
@@ -12,12 +12,12 @@ use crate::compression::decoder_memory::Share;
 use crate::compression::pool::SharedPool;
 use crate::connection::shared::Shared;
 
-/// The longest message unless another length is set.
+/// The default length of the longest message, in bytes.
 const MAX_MESSAGE: u64 = 1 << 20;
 
-/// Decompresses the messages that come to one side of a WebSocket; made by [`Parameters`](super::Parameters).
+/// Decompresses the messages that one side of a WebSocket receives; made by [`Parameters`](super::Parameters).
 ///
-/// Between messages it holds a decoder (48 KB) from the first compressed one on, or without context takeover nothing.
+/// From the first compressed message on it holds a decoder (48 KB) between messages; without context takeover, nothing.
 pub struct Decompressor {
     decoder: Decoder,
     /// Each message begins without history.
@@ -36,7 +36,7 @@ impl Decompressor {
         Self { decoder: decoder(&options, &pool), alone, options, pool, tail: 0 }
     }
 
-    /// Sets how long a message may be when it is decompressed, in bytes; before the first message. Default 1 MiB.
+    /// Sets how long a decompressed message may be, in bytes. Default 1 MiB. Call it before the first message.
     #[must_use]
     pub fn max_message(mut self, bytes: u64) -> Self {
         self.options = self.options.max_total(Some(bytes));
@@ -44,12 +44,11 @@ impl Decompressor {
         self
     }
 
-    /// Takes a piece of a compressed message's payload, unmasked, and appends at most `room` bytes of the message to `plain`.
-    /// Says whether there is more to come of this piece: call again, with what is left of it and new room (at least 1).
+    /// Decodes a piece of a compressed message's unmasked payload, and appends at most `room` bytes to `plain`.
     ///
-    /// `last` says that the payload ends with this piece, as FIN does. When that was given and there is no more, the message is
-    /// over, and the next begins. So a message takes no more memory than the caller keeps of it, whatever it
-    /// becomes:
+    /// Returns whether this piece has more output: call again, with the rest of it and new room (at least 1). `last` says that
+    /// the payload ends with this piece, as FIN does; once `last` was given and there is no more output, the message is
+    /// complete, and the next begins. So a message takes no more memory than the caller keeps of it, however much it expands:
     ///
     /// ```
     /// use torsade::{permessage_deflate::Parameters, prelude::*};
@@ -73,9 +72,9 @@ impl Decompressor {
     /// ```
     ///
     /// # Errors
-    /// [`LimitTotal`](torsade_protocols::DecompressErrorKind::LimitTotal) if the message is longer than it may be (close code
-    /// 1009), `Skipped` if more than 128 KiB of it give nothing, `Memory` if the reactor's decoders have no more, and
-    /// `Data` if it is no deflate stream (close code 1002 or 1007). Nothing can be read after an error.
+    /// [`LimitTotal`](torsade_protocols::DecompressErrorKind::LimitTotal) if the message is too long (close code 1009), `Skipped`
+    /// if more than 128 KiB of it produce no output, `Memory` if the limit on the memory of the reactor's decoders is reached, and
+    /// `Data` if it is not a deflate stream (close code 1002 or 1007). Nothing can be read after an error.
     pub fn decompress(
         &mut self,
         wire: &mut &[u8],

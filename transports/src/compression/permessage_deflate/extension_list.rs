@@ -8,7 +8,7 @@ pub(super) struct Extension<'a> {
     pub(super) parameters: Vec<(&'a str, Option<Cow<'a, str>>)>,
 }
 
-/// Reads the header's value; none if it is not of the grammar. Elements of the list may be empty, as in every list of HTTP.
+/// Parses the header's value; `None` if its syntax is invalid. Elements of the list may be empty, as in every list of HTTP.
 pub(super) fn read(header: &str) -> Option<Vec<Extension<'_>>> {
     let mut scanner = Scanner { rest: header };
     let mut extensions = Vec::new();
@@ -35,7 +35,7 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Skips spaces, and the character behind them if it is this one; says whether it was.
+    /// Skips spaces, and then `character` if it comes next; returns whether it did.
     fn skip(&mut self, character: char) -> bool {
         self.rest = self.rest.trim_start_matches([' ', '\t']);
         let found = self.rest.strip_prefix(character);
@@ -51,7 +51,7 @@ impl<'a> Scanner<'a> {
         (!token.is_empty()).then_some(token)
     }
 
-    /// A token, or a string in quotes that is one without them.
+    /// A token, or a quoted string that contains one.
     fn value(&mut self) -> Option<Cow<'a, str>> {
         if !self.skip('"') {
             return self.token().map(Cow::Borrowed);

@@ -12,7 +12,7 @@ const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 const SERVER_NO_CONTEXT_TAKEOVER: &str = "server_no_context_takeover";
 const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
 
-/// The smallest window that our encoder can be given. (A decoder has the largest, whatever was agreed.)
+/// The smallest window that our encoder supports. (A decoder always has the largest.)
 const LEAST_OF_ENCODER: u8 = 9;
 
 /// What is wrong with a header `Sec-WebSocket-Extensions`.
@@ -21,25 +21,25 @@ const LEAST_OF_ENCODER: u8 = 9;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum NegotiationError {
-    /// The server did not answer to this parameter of the offer, and can accept that only by doing so.
+    /// The answer lacks a parameter that a server must repeat to accept it.
     Ignored {
         /// The parameter.
         parameter: &'static str,
     },
-    /// A parameter of the answer that came twice, or the whole extension.
+    /// The answer repeats a parameter, or the whole extension.
     Repeated {
         /// Its name.
         name: String,
     },
-    /// The header is no list of extensions.
+    /// The header is not a list of extensions.
     Syntax,
     /// The answer has a parameter that does not exist.
     Unknown {
         /// Its name.
         parameter: String,
     },
-    /// The answer has a parameter with a value that it cannot have, that was not offered, or that our encoder cannot do (a
-    /// window of 8 bits).
+    /// A parameter of the answer has a value that is invalid, was not offered, or is not supported by our encoder (a window of
+    /// 8 bits).
     Value {
         /// The parameter's name.
         parameter: &'static str,
@@ -66,32 +66,31 @@ impl Error for NegotiationError {}
 
 /// Negotiation, from either side.
 impl Parameters {
-    /// What a client offers that wants these: the value of its header `Sec-WebSocket-Extensions`.
+    /// Returns a client's offer of these parameters: the value of its header `Sec-WebSocket-Extensions`.
     ///
-    /// That the server may choose the client's window is always part of it.
+    /// It always allows the server to choose the client's window.
     #[must_use]
     pub fn offer(&self) -> String {
         let offer = self.answer();
         if self.client_max_window_bits.is_none() { offer + "; " + CLIENT_MAX_WINDOW_BITS } else { offer }
     }
 
-    /// Takes the first of a client's offers that a server can take, which wants these itself; none if there is no such offer, and
-    /// then the header is not answered.
+    /// Accepts the first of a client's offers that is compatible with these parameters, which are what the server wants; `None` if
+    /// there is none: then do not answer the header.
     ///
-    /// `offers` is the value of the request's header `Sec-WebSocket-Extensions`; of several such headers, their values with
-    /// commas between. An offer is declined if it has parameters that nobody knows, or twice, or with values that they cannot
-    /// have, or wants the server to have a window of 8 bits, which our encoder cannot have. A client that did not say that the
-    /// server may choose its window keeps its own.
+    /// `offers` is the value of the request's header `Sec-WebSocket-Extensions`; join the values of several such headers with
+    /// commas. An offer is declined if it has unknown or repeated parameters or invalid values, or asks the server for a window
+    /// of 8 bits, which our encoder does not support. A client that did not allow the server to choose its window keeps its own.
     ///
     /// # Errors
-    /// [`NegotiationError::Syntax`]: the header is not of the grammar. Answer 400.
+    /// [`NegotiationError::Syntax`]: the header is malformed. Answer 400.
     pub fn accept(&self, offers: &str) -> Result<Option<Self>, NegotiationError> {
         let offers = extension_list::read(offers).ok_or(NegotiationError::Syntax)?;
         let offers = offers.iter().filter(|offer| offer.name == NAME);
         Ok(offers.filter_map(|offer| Stated::read(offer, true).ok()).find_map(|offer| self.meet(offer)))
     }
 
-    /// What a server answers that has agreed to these: the value of its header `Sec-WebSocket-Extensions`.
+    /// Returns a server's answer that agrees to these parameters: the value of its header `Sec-WebSocket-Extensions`.
     #[must_use]
     pub fn answer(&self) -> String {
         let mut answer = String::from(NAME);
@@ -113,10 +112,10 @@ impl Parameters {
         answer
     }
 
-    /// Reads what the server has answered to [`offer`](Self::offer); none if it does not use the extension.
+    /// Reads a server's answer to [`offer`](Self::offer); `None` if the server does not use the extension.
     ///
     /// # Errors
-    /// The server has answered what it may not. Fail the connection, as RFC 7692 asks.
+    /// The answer is invalid. Fail the connection, as RFC 7692 requires.
     pub fn read_answer(&self, answer: &str) -> Result<Option<Self>, NegotiationError> {
         let answers = extension_list::read(answer).ok_or(NegotiationError::Syntax)?;
         let mut answers = answers.iter().filter(|answer| answer.name == NAME);
@@ -149,7 +148,7 @@ impl Parameters {
         }))
     }
 
-    /// What a server that wants these agrees on with a client that offers those; none if our encoder could not keep to it.
+    /// What a server that wants these agrees on with a client that offers `offer`; `None` if our encoder does not support it.
     fn meet(&self, offer: Stated) -> Option<Self> {
         let ours = self.server_max_window_bits.map(|bits| bits.max(LEAST_OF_ENCODER));
         let server_max_window_bits = match (ours, offer.server_max_window_bits) {
@@ -167,10 +166,10 @@ impl Parameters {
     }
 }
 
-/// The parameters that one offer or answer states.
+/// The parameters in one offer or answer.
 #[derive(Default)]
 struct Stated {
-    /// Stated, and with a value; offers may have it without one.
+    /// `Some(None)` if it is present without a value, as it may be in an offer.
     client_max_window_bits: Option<Option<u8>>,
     client_no_context_takeover: bool,
     server_max_window_bits: Option<u8>,
@@ -208,7 +207,7 @@ impl Stated {
     }
 }
 
-/// 8 to 15 in decimal, without a sign and without zeros before it.
+/// Parses 8 to 15 in decimal, without a sign or leading zeros.
 fn window_bits(parameter: &'static str, value: Option<&str>) -> Result<u8, NegotiationError> {
     let bits = (8..=15).find(|bits: &u8| value.is_some_and(|value| value == bits.to_string()));
     bits.ok_or_else(|| NegotiationError::Value { parameter, value: value.map(str::to_owned) })

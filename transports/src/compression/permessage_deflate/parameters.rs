@@ -1,4 +1,4 @@
-//! What a client and a server agree on.
+//! The parameters that a client and a server agree on.
 
 use torsade_reactor::Reactor;
 
@@ -6,28 +6,28 @@ use super::{Compressor, Decompressor};
 
 /// The parameters of permessage-deflate, RFC 7692, 7.1: what one side wants, or what both have agreed on.
 ///
-/// Unless set, all messages of a direction are compressed as one stream, in a window of 32 KiB. A side that does without takes
-/// less memory for itself, or for its peer, and more bytes on the wire.
+/// By default all messages of a direction are compressed as one stream, in a window of 32 KiB. A smaller window, or no context
+/// takeover, saves memory on one or both sides, and costs bytes on the wire.
 ///
-/// A server [accepts](Self::accept) an offer by what it wants itself and [answers](Self::answer); a client [offers](Self::offer)
-/// and [reads the answer](Self::read_answer). Then each makes [its side](Self::server_side) of it.
+/// A server [accepts](Self::accept) an offer and [answers](Self::answer) it; a client [offers](Self::offer)
+/// and [reads the answer](Self::read_answer). Then each makes the compressor and decompressor of [its side](Self::server_side).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Parameters {
-    /// The client compresses in a window of at most two to this power; none for 15, the most there is.
+    /// The client compresses in a window of at most two to this power; `None` means 15, the maximum.
     pub client_max_window_bits: Option<u8>,
-    /// The client compresses each message without those before it. Default false.
+    /// The client compresses each message independently of earlier ones. Default false.
     pub client_no_context_takeover: bool,
-    /// The server compresses in a window of at most two to this power; none for 15, the most there is.
+    /// The server compresses in a window of at most two to this power; `None` means 15, the maximum.
     pub server_max_window_bits: Option<u8>,
-    /// The server compresses each message without those before it. Default false.
+    /// The server compresses each message independently of earlier ones. Default false.
     pub server_no_context_takeover: bool,
 }
 
 impl Parameters {
-    /// Sets the client's largest window: 8 to 15, and what is beyond is taken for the nearest. Default none, which is 15.
+    /// Sets the client's largest window, 8 to 15; other values count as the nearest of these. Default `None`, which is 15.
     ///
-    /// As a client, at least 9, which is the least that our encoder has.
+    /// A client of ours uses at least 9, the smallest that our encoder supports.
     #[must_use]
     pub fn client_max_window_bits(mut self, bits: u8) -> Self {
         self.client_max_window_bits = Some(bits.clamp(8, 15));
@@ -36,16 +36,16 @@ impl Parameters {
 
     /// Sets whether the client compresses each message on its own. Default false.
     ///
-    /// A server that wants it keeps no decoder (48 KB) between messages, a client no encoder and no history.
+    /// The server then keeps no decoder (48 KB) between messages, and the client no encoder and no history.
     #[must_use]
     pub const fn client_no_context_takeover(mut self, alone: bool) -> Self {
         self.client_no_context_takeover = alone;
         self
     }
 
-    /// Sets the server's largest window: 8 to 15, and what is beyond is taken for the nearest. Default none, which is 15.
+    /// Sets the server's largest window, 8 to 15; other values count as the nearest of these. Default `None`, which is 15.
     ///
-    /// As a server, at least 9, which is the least that our encoder has.
+    /// A server of ours uses at least 9, the smallest that our encoder supports.
     #[must_use]
     pub fn server_max_window_bits(mut self, bits: u8) -> Self {
         self.server_max_window_bits = Some(bits.clamp(8, 15));
@@ -54,17 +54,17 @@ impl Parameters {
 
     /// Sets whether the server compresses each message on its own. Default false.
     ///
-    /// A server that wants it keeps no encoder and no history (32 KiB) between messages, a client no decoder.
+    /// The server then keeps no encoder and no history (32 KiB) between messages, and the client no decoder.
     #[must_use]
     pub const fn server_no_context_takeover(mut self, alone: bool) -> Self {
         self.server_no_context_takeover = alone;
         self
     }
 
-    /// What a server compresses and decompresses with, once these are agreed.
+    /// Makes a server's compressor and decompressor for agreed parameters.
     ///
-    /// Encoders are those of the reactor's pool, as for compressed connections: an idle compressor has lent none, or may have to
-    /// give it to another. What the decompressor takes counts among all those of the reactor
+    /// Encoders come from the reactor's pool, as for compressed connections: an idle compressor holds none, or one that can be
+    /// taken from it. The decompressor's memory counts towards the limit of the reactor
     /// ([`set_decompression_memory`](crate::ReactorTcp::set_decompression_memory)).
     #[must_use]
     pub fn server_side(&self, reactor: &Reactor) -> (Compressor, Decompressor) {
@@ -72,7 +72,7 @@ impl Parameters {
         (compressor, Decompressor::new(self.client_no_context_takeover, reactor))
     }
 
-    /// What a client compresses and decompresses with, once these are agreed; otherwise as [`server_side`](Self::server_side).
+    /// Makes a client's compressor and decompressor for agreed parameters; otherwise like [`server_side`](Self::server_side).
     #[must_use]
     pub fn client_side(&self, reactor: &Reactor) -> (Compressor, Decompressor) {
         let compressor = Compressor::new(self.client_no_context_takeover, self.client_max_window_bits, reactor);

@@ -1,4 +1,4 @@
-//! What an endpoint's text says behind its type, by name.
+//! The parts of an endpoint's text after its type, by name.
 
 use std::str::FromStr;
 
@@ -7,15 +7,15 @@ use torsade_protocols::{EndpointError, EndpointProblem};
 use super::nearest::nearest;
 use super::quoting::{Part, Parts};
 
-/// The names that the parts behind a type can have.
+/// The names that the parts after a type can have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Names {
-    /// Of those that may be written without a name, in their order.
+    /// Of parts that may be written without a name, in order.
     pub(super) positional: &'static [&'static str],
-    /// Of those that are always written with one.
+    /// Of parts that are always written with a name.
     pub(super) keyed: &'static [&'static [&'static str]],
-    /// Whether a part without a name is the next that is not there by name. Twisted has it so for the host and the port of clients;
-    /// otherwise the first part is the first name's, as in a call of Python.
+    /// Whether unnamed parts fill the positions that are not given by name, as Twisted does for the host and the port of clients.
+    /// Otherwise the first unnamed part is always the first position, as in a Python call.
     pub(super) fills_gaps: bool,
 }
 
@@ -25,21 +25,21 @@ impl Names {
     }
 }
 
-/// What most likely is wrong with a part without a name that is too much: it is the rest of an IPv6 address.
+/// The hint for a superfluous unnamed part, which is most likely the rest of an IPv6 address.
 const COLON: &str = r"; write a colon within a part as \:";
 
-/// What an endpoint's text says behind its type, for a parser of one's own: see
+/// The parts of an endpoint's text after its type, for your own parser: see
 /// [`register_endpoint_parser`](crate::register_endpoint_parser).
 #[derive(Debug)]
 pub struct EndpointArguments<'a> {
     whole: &'a str,
-    /// How this type is written.
+    /// An example of this type's text.
     form: &'a str,
     given: Vec<(&'static str, Part<'a>)>,
 }
 
 impl<'a> EndpointArguments<'a> {
-    /// Gives the parts behind the type their names. `form` shows how it is written.
+    /// Gives the parts their names. `form` is an example of the type's text.
     pub(super) fn bind(whole: &'a str, form: &'a str, names: Names, parts: &Parts<'a>) -> Result<Self, EndpointError> {
         let mut bound = Self { whole, form, given: Vec::new() };
         for (key, value) in &parts.keyed {
@@ -55,7 +55,7 @@ impl<'a> EndpointArguments<'a> {
         for part in &parts.positional {
             match open.next() {
                 Some(name) => bound.give(name, *part, part.at, COLON)?,
-                // The colon behind a type that needs nothing more, as in `stdio:`.
+                // The colon of a type without parts, as in `stdio:`.
                 None if names.positional.is_empty() && parts.positional.len() == 1 && part.quoted.is_empty() => {}
                 None => return Err(bound.superfluous(names, *part, COLON)),
             }
@@ -85,7 +85,7 @@ impl<'a> EndpointArguments<'a> {
         self.given.iter().find(|(given, _)| *given == name).map(|(_, part)| *part)
     }
 
-    /// The names of the parts that are there.
+    /// The names of the given parts.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.given.iter().map(|(name, _)| *name)
     }
@@ -94,16 +94,16 @@ impl<'a> EndpointArguments<'a> {
         self.whole
     }
 
-    /// The part of this name, unquoted; none if it is not there.
+    /// Returns the part of this name, unquoted; `None` if it is missing.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<String> {
         self.part(name).map(|part| part.text())
     }
 
-    /// The part of this name, unquoted.
+    /// Returns the part of this name, unquoted.
     ///
     /// # Errors
-    /// [`EndpointProblem::Missing`] if it is not there.
+    /// [`EndpointProblem::Missing`] if it is missing.
     pub fn required(&self, name: &str) -> Result<String, EndpointError> {
         self.get(name).ok_or_else(|| self.missing(name))
     }
@@ -113,15 +113,15 @@ impl<'a> EndpointArguments<'a> {
         EndpointError::new(self.whole, self.whole.len(), problem, format!("write {}", self.form))
     }
 
-    /// The part of this name as a value, without the spaces around it; none if it is not there.
+    /// Parses the part of this name, without surrounding spaces; `None` if it is missing.
     ///
     /// # Errors
-    /// [`EndpointProblem::Value`] if it is none; `remedy` says what to write.
+    /// [`EndpointProblem::Value`] if it does not parse; `remedy` says what to write instead.
     pub fn parse<T: FromStr>(&self, name: &str, remedy: &str) -> Result<Option<T>, EndpointError> {
         self.parse_with(name, remedy, |text| text.trim().parse().ok())
     }
 
-    /// The name of a file or folder; none if it is not there.
+    /// The name of a file or folder; `None` if it is missing.
     pub(super) fn file(&self, name: &str) -> Result<Option<String>, EndpointError> {
         self.parse_with(name, "write the name of a file, or leave it out", |text| (!text.is_empty()).then(|| text.to_owned()))
     }
@@ -136,7 +136,7 @@ impl<'a> EndpointArguments<'a> {
         parse(&text).map(Some).ok_or_else(|| self.refuse(name, remedy))
     }
 
-    /// Says that the part of this name cannot be what it is; `remedy` says what to write.
+    /// Makes the error for an invalid part; `remedy` says what to write instead.
     #[must_use]
     pub fn refuse(&self, name: &str, remedy: &str) -> EndpointError {
         let Some(part) = self.part(name) else { return self.missing(name) };

@@ -131,13 +131,13 @@ fn unix(arguments: &EndpointArguments<'_>) -> Result<ClientEndpoint, EndpointErr
     if path.is_empty() {
         return Err(arguments.refuse("path", "write a path"));
     }
-    // Whether a server has locked the path makes no difference: where there is none, the system refuses.
+    // The server's lock makes no difference to a client: without a server the system refuses.
     flag(arguments, "lockfile")?;
     Ok(ClientEndpoint::unix(unix_name(&path)).options(connecting(arguments)?))
 }
 
-/// Text that is read as an equal endpoint. What has no text, such as a TLS configuration that the program has made, is in angle
-/// brackets; that is not read again.
+/// Writes text that parses to an equal endpoint. What has no text, such as a TLS configuration made by the program, is written in
+/// angle brackets, which do not parse.
 impl fmt::Display for ClientEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(compression) = &self.layers.compression {
@@ -149,7 +149,7 @@ impl fmt::Display for ClientEndpoint {
         f.write_str(&match (&self.tls_files, &self.place) {
             (None, _) => self.write_place(),
             (Some(files), Place::Tcp(there)) => {
-                // Only there the name is another than the host's.
+                // Only `ssl:` can have another name than the host's.
                 let kind = if files.server_name.is_some() { "ssl" } else { "tls" };
                 let mut text = write_tcp(kind, there);
                 write_files(&mut text, files);
@@ -158,7 +158,7 @@ impl fmt::Display for ClientEndpoint {
             }
             (Some(files), _) => {
                 let name = files.server_name.as_deref().unwrap_or_default();
-                // The port is asked for and not used.
+                // The port is required, but not used.
                 let mut text = Writing::begin::<Self>("tls").part(name).part(443);
                 write_files(&mut text, files);
                 text.key("endpoint", Some(self.write_place()));

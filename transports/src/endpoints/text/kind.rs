@@ -1,4 +1,4 @@
-//! A type of endpoint, and the reading of a text by its type.
+//! The types of endpoints, and parsing a text by its type.
 
 use torsade_protocols::{EndpointError, EndpointProblem, HostPort};
 
@@ -10,19 +10,19 @@ use super::registry::Registry;
 /// A type of endpoint.
 pub(super) struct Kind<E: 'static> {
     pub(super) name: &'static str,
-    /// Whether its name may be written in capital letters too.
+    /// Whether its name ignores case.
     pub(super) any_case: bool,
-    /// How it is written.
+    /// An example of its text.
     pub(super) form: &'static str,
     pub(super) names: Names,
     pub(super) build: Build<E>,
 }
 
-/// What becomes of the parts behind a type.
+/// What the parts after a type make.
 pub(super) enum Build<E: 'static> {
-    /// They say where it is.
+    /// An endpoint.
     Place(fn(&EndpointArguments<'_>) -> Result<E, EndpointError>),
-    /// Those that are not its own are another endpoint, to which it adds something.
+    /// A layer around another endpoint, which the remaining parts describe.
     Around(Around<E>),
 }
 
@@ -30,17 +30,17 @@ type Around<E> = fn(&EndpointArguments<'_>, E) -> Result<E, EndpointError>;
 
 /// An endpoint that can be read from text.
 pub(super) trait TextEndpoint: Sized + 'static {
-    /// Its types.
+    /// The built-in types.
     const KINDS: &'static [Kind<Self>];
 
     /// The types that programs have added.
     fn registry() -> &'static Registry<Self>;
 
-    /// What an address alone means; if it means nothing, what to write instead.
+    /// Makes an endpoint from a plain address; the error is what to write instead.
     fn plain(address: HostPort) -> Result<Self, &'static str>;
 }
 
-/// Reads an endpoint.
+/// Parses an endpoint.
 pub(super) fn parse<E: TextEndpoint>(text: &str) -> Result<E, EndpointError> {
     let mut parts = split(text)?;
     let layers = layers::<E>(text, &mut parts)?;
@@ -53,7 +53,7 @@ fn kind<E: TextEndpoint>(parts: &Parts<'_>) -> Option<&'static Kind<E>> {
     E::KINDS.iter().find(|kind| kind.name == name || kind.any_case && kind.name.eq_ignore_ascii_case(&name))
 }
 
-/// Takes out the types that are around another endpoint, the outermost first.
+/// Removes the layers from the parts, the outermost first.
 fn layers<'a, E: TextEndpoint>(
     text: &'a str,
     parts: &mut Parts<'a>,
@@ -71,7 +71,7 @@ fn layers<'a, E: TextEndpoint>(
     Ok(layers)
 }
 
-/// Reads an endpoint that is around no other.
+/// Parses an endpoint without layers.
 fn place<E: TextEndpoint>(text: &str, mut parts: Parts<'_>) -> Result<E, EndpointError> {
     let Some(part) = parts.kind() else {
         let problem = EndpointProblem::Missing { part: "type".to_owned() };

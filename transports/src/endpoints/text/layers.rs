@@ -7,7 +7,7 @@ use super::arguments::{EndpointArguments, Names};
 pub(super) const COMPRESS: Names = Names { positional: &["format"], keyed: &[&["level"]], fills_gaps: false };
 pub(super) const COMPRESS_FORM: &str = "compress:zstd:level=3:tcp:...";
 
-/// What `compress:` says.
+/// Reads the parts of `compress:`.
 pub(super) fn compression(arguments: &EndpointArguments<'_>) -> Result<Compression, EndpointError> {
     let known = Format::ALL.map(Format::name).join(", ");
     let format = arguments.parse("format", &format!("write one of {known}"))?.ok_or_else(|| arguments.missing("format"))?;
@@ -30,7 +30,7 @@ const fn feature_missing(format: Format) -> Option<&'static str> {
     }
 }
 
-/// Writes compression before the endpoint that has it. What text cannot say of it is in angle brackets, which are not read again.
+/// Writes compression in front of its endpoint. Settings that have no text are written in angle brackets, which do not parse.
 pub(super) fn write_compression(compression: &Compression) -> String {
     let mut plain = Compression::from(compression.format);
     plain.level = compression.level;

@@ -1,16 +1,16 @@
-//! What a mistyped word was meant to be.
+//! Suggestions for mistyped words.
 
-/// The one of `known` that `word` differs from by case, or by at most two letters that are missing, wrong, too many or swapped.
+/// The word in `known` that differs from `word` only by case, or by at most two letters that are missing, wrong, extra or swapped.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     let candidates = known.into_iter().map(|name| (distance(&word, &name.to_ascii_lowercase()), name));
-    // A short word has little to recognise it by.
+    // Two errors in a short word leave too little of it.
     candidates.filter(|(distance, name)| *distance <= 2 && distance * 2 < name.len()).min().map(|(_, name)| name)
 }
 
-/// How many letters have to be put in, taken out, replaced, or swapped with the next (the optimal string alignment).
+/// The number of insertions, deletions, replacements and swaps of neighbours (the optimal string alignment distance).
 fn distance(left: &str, right: &str) -> usize {
-    // Whoever means one of our names does not write 64 letters, and the time goes with the product.
+    // None of our names is that long, and the time grows with the product of the lengths.
     if left.len().abs_diff(right.len()) > 2 || left.len() > 64 {
         return usize::MAX / 2;
     }

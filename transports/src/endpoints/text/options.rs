@@ -1,4 +1,4 @@
-//! The options of sockets as text.
+//! Socket options as text.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -19,7 +19,7 @@ const BYTES: &str = "write how many bytes, 65536 for instance";
 const SECONDS: &str = "write seconds, 30 or 0.25 for instance";
 const WHOLE_SECONDS: &str = "write whole seconds, 60 for instance";
 
-/// What is said of sockets to listen on, and of connections accepted there.
+/// Reads the options of listening sockets, and of connections accepted there.
 pub(super) fn listening(arguments: &EndpointArguments<'_>) -> Result<ListenOptions, EndpointError> {
     let usual = ListenOptions::default();
     let mode = |text: &str| {
@@ -36,7 +36,7 @@ pub(super) fn listening(arguments: &EndpointArguments<'_>) -> Result<ListenOptio
     })
 }
 
-/// What is said of how to connect.
+/// Reads the options for connecting.
 pub(super) fn connecting(arguments: &EndpointArguments<'_>) -> Result<ConnectOptions, EndpointError> {
     let usual = ConnectOptions::default();
     let address = |text: &str| match text {
@@ -73,7 +73,7 @@ fn socket(arguments: &EndpointArguments<'_>) -> Result<SocketOptions, EndpointEr
     })
 }
 
-/// A part that is `1` or `0`.
+/// Reads a part that is `1` or `0`.
 pub(super) fn flag(arguments: &EndpointArguments<'_>, name: &str) -> Result<Option<bool>, EndpointError> {
     arguments.parse_with(name, "write 1 or 0", |text| match text.trim() {
         "1" => Some(true),
@@ -82,7 +82,7 @@ pub(super) fn flag(arguments: &EndpointArguments<'_>, name: &str) -> Result<Opti
     })
 }
 
-/// A part in seconds, down to nanoseconds.
+/// Reads a part in seconds, with up to nine decimals.
 pub(super) fn seconds(arguments: &EndpointArguments<'_>, name: &str) -> Result<Option<Duration>, EndpointError> {
     arguments.parse_with(name, SECONDS, |text| {
         let text = text.trim();
@@ -94,7 +94,7 @@ pub(super) fn seconds(arguments: &EndpointArguments<'_>, name: &str) -> Result<O
     })
 }
 
-/// Seconds as they are read.
+/// Writes seconds as [`seconds`] reads them.
 fn in_seconds(duration: Duration) -> String {
     let text = format!("{}.{:09}", duration.as_secs(), duration.subsec_nanos());
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -2,10 +2,10 @@
 
 use torsade_protocols::{EndpointError, EndpointProblem};
 
-/// Quotes text so that it can be put into an endpoint's text: a path, for instance.
+/// Quotes text, such as a path, for use in an endpoint's text.
 ///
-/// A backslash comes before each colon, equals sign and backslash. Twisted's own leaves equals signs as they are, so that a path with
-/// one is taken for a `key=value`; it reads what this one writes.
+/// It puts a backslash before each colon, equals sign and backslash. Twisted's own function leaves equals signs unquoted, so that a
+/// path with one is read as `key=value`; but Twisted reads what this function writes.
 ///
 /// # Examples
 /// ```
@@ -29,7 +29,7 @@ pub fn quote_string_argument(argument: &str) -> String {
     quoted
 }
 
-/// A piece of the text as it stands there, quoted, and where.
+/// A piece of the text, still quoted, and its position.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'a> {
     pub(super) quoted: &'a str,
@@ -37,7 +37,7 @@ pub(super) struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// What it says.
+    /// The unquoted text.
     pub(super) fn text(&self) -> String {
         let mut text = String::with_capacity(self.quoted.len());
         let mut characters = self.quoted.chars();
@@ -47,7 +47,7 @@ impl Part<'_> {
         text
     }
 
-    /// Where in the whole text the byte `position` of what it says is.
+    /// Where the byte `position` of the unquoted text is in the whole text.
     pub(super) fn position_of(&self, position: usize) -> usize {
         let (mut unquoted, mut quoting) = (0, false);
         for (at, character) in self.quoted.char_indices() {
@@ -63,14 +63,14 @@ impl Part<'_> {
     }
 }
 
-/// The text in its parts: those without an equals sign, in their order, and those with one.
+/// The parts of a text: those without an equals sign, in order, and those with one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parts<'a> {
     pub(super) positional: Vec<Part<'a>>,
     pub(super) keyed: Vec<(Part<'a>, Part<'a>)>,
 }
 
-/// Takes a text apart at its colons, and each part at its first equals sign, but for those behind a backslash.
+/// Splits a text at its colons, and each part at its first equals sign, except those after a backslash.
 #[doc(alias = "_parse")]
 pub(super) fn split(text: &str) -> Result<Parts<'_>, EndpointError> {
     let mut parts = Parts::default();
@@ -106,13 +106,13 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The first part without a name, which is the type; none if it is empty.
+    /// The first unnamed part, which is the type; `None` if it is empty.
     pub(super) fn kind(&self) -> Option<Part<'a>> {
         self.positional.first().copied().filter(|part| !part.quoted.is_empty())
     }
 
-    /// Takes out the type and what belongs to it: so many of the parts behind it, and those whose names it has. What is left is
-    /// another endpoint.
+    /// Takes out a layer: its type, the `behind` unnamed parts after it, and the named parts that it has. The rest is another
+    /// endpoint.
     pub(super) fn take_layer(&mut self, behind: usize, is_own: impl Fn(&str) -> bool) -> Self {
         let end = self.positional.len().min(behind.saturating_add(1));
         let positional = self.positional.drain(..end).skip(1).collect();
@@ -121,7 +121,7 @@ impl<'a> Parts<'a> {
         Self { positional, keyed }
     }
 
-    /// The parts as they are written, if none has a name.
+    /// The unparsed text, if no part has a name.
     pub(super) fn plain(&self) -> Option<String> {
         let quoted: Vec<_> = self.positional.iter().map(|part| part.quoted).collect();
         self.keyed.is_empty().then(|| quoted.join(":"))

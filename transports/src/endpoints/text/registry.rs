@@ -1,4 +1,4 @@
-//! Types of endpoints that programs add.
+//! Endpoint types that programs add.
 
 use std::error::Error;
 use std::fmt;
@@ -9,12 +9,12 @@ use torsade_protocols::EndpointError;
 use super::arguments::{EndpointArguments, Names};
 use super::kind::TextEndpoint;
 
-/// The types that programs have added, of endpoints of one side.
+/// The added types of servers, or of clients.
 pub(super) struct Registry<E: 'static>(RwLock<Vec<Added<E>>>);
 
 type Parser<E> = dyn Fn(&EndpointArguments<'_>) -> Result<E, EndpointError> + Send + Sync;
 
-/// A type that a program has added.
+/// One added type.
 pub(super) struct Added<E: 'static> {
     prefix: String,
     pub(super) form: String,
@@ -33,13 +33,13 @@ impl<E> Registry<E> {
         Self(RwLock::new(Vec::new()))
     }
 
-    /// A copy, so that a parser may read other endpoints, and add types.
+    /// Returns a copy, so that a parser may parse other endpoints, and add types.
     pub(super) fn find(&self, name: &str) -> Option<Added<E>> {
         let added = self.0.read().unwrap_or_else(PoisonError::into_inner);
         added.iter().find(|added| added.prefix.eq_ignore_ascii_case(name)).cloned()
     }
 
-    /// Whether it was added: not if there is one of this name already.
+    /// Adds a type, and returns whether its name was free.
     fn add(&self, new: Added<E>) -> bool {
         let mut added = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let is_new = added.iter().all(|added| !added.prefix.eq_ignore_ascii_case(&new.prefix));
@@ -52,20 +52,20 @@ impl<E> Registry<E> {
 
 /// Adds a type of endpoint that is written `prefix:...`, for the whole process.
 ///
-/// It is one of [`ServerEndpoint`](crate::ServerEndpoint)s or of [`ClientEndpoint`](crate::ClientEndpoint)s, whichever `parser` makes.
-/// `names` are those of the parts behind the prefix: each can be written in its place, or anywhere as `name=value`. The parser gets them
-/// unquoted, by name; it is called whenever such a text is read, on any thread, and should not touch the system. Capital letters of the
-/// prefix do not matter.
+/// It is a type of [`ServerEndpoint`](crate::ServerEndpoint) or [`ClientEndpoint`](crate::ClientEndpoint), depending on what `parser`
+/// returns. `names` are the names of the parts after the prefix: each part can be written in its position, or anywhere as
+/// `name=value`. The parser gets them unquoted, by name. It is called whenever such a text is parsed, on any thread, and should not
+/// touch the system. The prefix ignores case.
 ///
-/// What it makes can be a usual endpoint, or one of a kind of your own ([`ServerEndpoint::custom`](crate::ServerEndpoint::custom)) whose
-/// `Display` writes text that the parser reads again.
+/// The parser can return any endpoint, or one of your own kind ([`ServerEndpoint::custom`](crate::ServerEndpoint::custom)), whose
+/// `Display` should write text that the parser can read.
 ///
 /// # Errors
-/// [`EndpointPrefixError::Taken`] if there is an endpoint of this type on that side; `Unwritable` if the prefix is empty, or has letters
-/// that are quoted in text.
+/// [`EndpointPrefixError::Taken`] if servers, or clients, have a type of this name; `Unwritable` if the prefix is empty, or has
+/// characters that need quoting.
 ///
 /// # Examples
-/// Sockets of one folder, by name:
+/// Sockets in one folder, by name:
 /// ```
 /// use torsade::{EndpointError, EndpointArguments, prelude::*, register_endpoint_parser};
 ///
@@ -111,16 +111,16 @@ pub fn register_endpoint_parser<E: TextEndpoint>(
     Ok(())
 }
 
-/// A type of endpoint cannot be added.
+/// Why a type of endpoint cannot be added.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum EndpointPrefixError {
-    /// There is one of this name on that side.
+    /// There is already a type of this name.
     Taken {
         /// The name.
         prefix: String,
     },
-    /// Such a name cannot be written before a colon.
+    /// The name cannot be written before a colon.
     Unwritable {
         /// The name.
         prefix: String,

@@ -1,4 +1,4 @@
-//! Endpoints as values of configuration files: their text.
+//! Endpoints in configuration files: as their text.
 
 use std::fmt::Display;
 

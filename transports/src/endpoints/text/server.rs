@@ -126,7 +126,7 @@ fn tcp(arguments: &EndpointArguments<'_>, any: impl Into<IpAddr>) -> Result<Serv
 
 fn ssl(arguments: &EndpointArguments<'_>) -> Result<ServerEndpoint, EndpointError> {
     let mut endpoint = tcp(arguments, Ipv4Addr::UNSPECIFIED)?;
-    // Those that take the newest version that both sides know.
+    // The methods that negotiate the newest version that both sides support.
     let negotiates = |text: &str| matches!(text, "SSLv23_METHOD" | "TLS_METHOD" | "TLS_SERVER_METHOD").then_some(());
     arguments.parse_with("sslmethod", "leave it out: TLS 1.2 and 1.3 are spoken, whichever the client knows", negotiates)?;
     if arguments.part("dhParameters").is_some() {
@@ -165,15 +165,15 @@ fn descriptor(arguments: &EndpointArguments<'_>) -> Result<ServerEndpoint, Endpo
     Ok(ServerEndpoint::passed(PassedSocket::Descriptor(number), domain(arguments)?))
 }
 
-/// What kind of addresses a passed socket has, as Python's `socket` names it behind `AF_`.
+/// Reads the domain of a passed socket, named as in Python's `socket` after `AF_`.
 fn domain(arguments: &EndpointArguments<'_>) -> Result<Option<SocketDomain>, EndpointError> {
     let known = [SocketDomain::Inet, SocketDomain::Inet6, SocketDomain::Unix];
     let find = |text: &str| known.into_iter().find(|domain| domain.to_string() == text);
     arguments.parse_with("domain", "write INET, INET6 or UNIX", find)
 }
 
-/// Text that is read as an equal endpoint. What has no text, such as a TLS configuration that the program has made, is in angle
-/// brackets; that is not read again.
+/// Writes text that parses to an equal endpoint. What has no text, such as a TLS configuration made by the program, is written in
+/// angle brackets, which do not parse.
 impl fmt::Display for ServerEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.proxied {

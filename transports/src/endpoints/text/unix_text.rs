@@ -2,8 +2,8 @@
 
 use torsade_protocols::UnixName;
 
-/// What a text names: a path, or behind an `@` an abstract name, as for systemd, socat and Go. A zero byte in its place, as in Twisted,
-/// cannot be given to a program as an argument.
+/// Parses a path, or after an `@` an abstract name, as in systemd, socat and Go. Twisted writes a zero byte instead, which a program
+/// cannot get as an argument.
 pub(super) fn unix_name(text: &str) -> UnixName {
     match text.strip_prefix('@') {
         Some(name) => UnixName::Abstract(name.into()),
@@ -11,7 +11,7 @@ pub(super) fn unix_name(text: &str) -> UnixName {
     }
 }
 
-/// Text that names it. For a name that is not UTF-8 there is none; it is in angle brackets, around nothing that a system lets be a path.
+/// Writes the name. A name that is not UTF-8 has no text: it is written in angle brackets, in a form that cannot be a path.
 pub(super) fn unix_text(name: &UnixName) -> String {
     let text = match name {
         UnixName::Path(path) => {

@@ -1,4 +1,4 @@
-//! How an endpoint's text is written.
+//! Writing an endpoint's text.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -8,27 +8,27 @@ use torsade_protocols::{Host, HostPort};
 use super::kind::{Kind, TextEndpoint};
 use super::quoting::quote_string_argument;
 
-/// The text of an endpoint of one type, as far as it is written.
+/// The text of an endpoint that is being written.
 pub(super) struct Writing {
     text: String,
     has: Vec<&'static str>,
 }
 
 impl Writing {
-    /// Begins with the type of this name.
+    /// Begins with this type.
     pub(super) fn begin<E: TextEndpoint>(name: &'static str) -> Self {
         let has = E::KINDS.iter().filter(|kind| kind.name == name).flat_map(|Kind { names, .. }| names.all()).collect();
         Self { text: name.to_owned(), has }
     }
 
-    /// Writes a part that has its place.
+    /// Writes an unnamed part.
     pub(super) fn part(mut self, value: impl Display) -> Self {
         self.text.push(':');
         self.text.push_str(&quote_string_argument(&value.to_string()));
         self
     }
 
-    /// Writes a part by its name, if there is one, and this type has it.
+    /// Writes a named part, if it has a value and this type has the part.
     pub(super) fn key(&mut self, name: &str, value: Option<impl Display>) {
         if let Some(value) = value.filter(|_| self.has.contains(&name)) {
             self.text.push_str(&format!(":{name}={}", quote_string_argument(&value.to_string())));
@@ -40,7 +40,7 @@ impl Writing {
     }
 }
 
-/// The host alone, with the link that it is on.
+/// Writes the host without the port, but with its link.
 pub(super) fn host(there: &HostPort) -> String {
     match (there.host(), there.link()) {
         (Host::Name(name), _) => name.clone(),

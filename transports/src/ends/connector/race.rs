@@ -1,8 +1,8 @@
-//! The addresses of one destination, tried as "happy eyeballs" (RFC 8305).
+//! Trying the addresses of one destination: "happy eyeballs" (RFC 8305).
 //!
-//! IPv4 and IPv6 take turns. The next attempt begins when the one before it has failed, or has not been answered for a quarter
-//! of a second; both go on then. The first to be established wins, and in the same step all other sockets are closed. The race is
-//! lost when all attempts have failed; as long as it goes on at least one is under way, or room at a UNIX socket is waited for.
+//! IPv4 and IPv6 alternate. The next attempt begins when the one before it has failed, or has not been answered for a quarter
+//! of a second; then both go on. The first to be established wins, and all other sockets are closed in the same step. The race is
+//! lost when all attempts have failed. Until then at least one is under way, or the race waits for room at a UNIX socket.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -18,12 +18,12 @@ use torsade_reactor::{DelayedCall, Panic};
 use super::{Phase, StreamConnector};
 use crate::ends::process_stream;
 
-/// How often it is looked whether there is room at a UNIX socket.
+/// The time between two attempts at a UNIX socket whose backlog is full.
 const ROOM_WAIT: Duration = Duration::from_millis(10);
 
-/// What is known of the attempts.
+/// The state of the attempts.
 pub(super) struct Race {
-    /// Ends the whole.
+    /// Ends the whole race.
     deadline: DelayedCall,
     /// Addresses that were not tried yet.
     waiting: VecDeque<Address>,
@@ -46,12 +46,12 @@ struct Attempt {
     token: Cell<Token>,
     address: Address,
     stream: RefCell<Option<Box<dyn Stream>>>,
-    /// Gives up this attempt, if it has a deadline of its own.
+    /// Gives up this attempt, if it has its own deadline.
     deadline: RefCell<Option<DelayedCall>>,
 }
 
 impl Race {
-    /// Closes the sockets, and forgets the timers.
+    /// Closes the sockets and cancels the timers.
     pub(super) fn end(self) {
         for timer in [Some(self.deadline), self.next].into_iter().flatten() {
             // It may be what is running now.
@@ -62,7 +62,7 @@ impl Race {
         }
     }
 
-    /// What all the attempts have come to.
+    /// The error of all attempts together.
     fn error(&mut self) -> ConnectError {
         let mut failures = std::mem::take(&mut self.failures);
         match failures.pop() {
@@ -80,8 +80,8 @@ fn both_refused(one: &io::Error, other: &io::Error) -> bool {
     [one, other].iter().all(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// The addresses in the order in which they are tried: as they came, without those that came before, and IPv4 and IPv6 by
-/// turns (RFC 8305, 4), beginning with the family of the first.
+/// The addresses in the order in which they are tried: as given, without repetitions, IPv4 and IPv6 alternating (RFC 8305, 4),
+/// beginning with the family of the first.
 fn by_turns(addresses: Vec<Address>) -> VecDeque<Address> {
     let mut order = VecDeque::with_capacity(addresses.len());
     let family = |address: &Address| address.ip().is_some_and(|ip: IpAddr| ip.is_ipv4());
@@ -120,7 +120,7 @@ impl StreamConnector {
         while let Some(address) = self.with_race(|race| race.waiting.pop_front()).flatten() {
             match self.open(&address) {
                 Ok(attempt) => return self.note_begun(attempt),
-                // As many wait at a UNIX socket as may, and nothing will tell of room.
+                // The backlog of the UNIX socket is full, and no event will report room.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && matches!(address, Address::Unix(_)) => {
                     return self.wait_for_room(address);
                 }
@@ -133,7 +133,7 @@ impl StreamConnector {
         }
     }
 
-    /// Tries the address again after a while, until there is room or the time is up.
+    /// Retries the address until there is room or the time is up.
     fn wait_for_room(self: &Rc<Self>, address: Address) {
         self.waiting.set(Some(self.shared.reactor.add_source(Rc::<Self>::clone(self))));
         let next = self.next_turn(ROOM_WAIT, |connector| {
@@ -195,7 +195,7 @@ impl StreamConnector {
         self.with_race(|race| race.failures.push((address, error)));
     }
 
-    /// The socket is ready for something: it is established, or has failed.
+    /// Finds out whether the socket is established or has failed.
     fn check(self: &Rc<Self>, attempt: &Rc<Attempt>, ready: Ready) {
         let result = match &*attempt.stream.borrow() {
             Some(stream) => stream.is_connected(),
@@ -216,7 +216,7 @@ impl StreamConnector {
         }
     }
 
-    /// This attempt has failed, which leaves the others.
+    /// Ends this attempt, which has failed; the others go on.
     fn give_up(self: &Rc<Self>, attempt: &Rc<Attempt>, error: io::Error) {
         self.forget(attempt);
         attempt.leave();
@@ -244,7 +244,7 @@ impl Attempt {
     }
 }
 
-/// From an address of one family nothing of the other is reached.
+/// An error if the local address has another family than the destination.
 fn check_family(to: &Address, from: Option<SocketAddr>) -> io::Result<()> {
     match (to.ip(), from) {
         (Some(to), Some(from)) if to.is_ipv4() != from.is_ipv4() => {
@@ -255,7 +255,7 @@ fn check_family(to: &Address, from: Option<SocketAddr>) -> io::Result<()> {
     }
 }
 
-/// While it is under way; then the connection takes its place.
+/// Until the connection takes over its entry in the reactor's table.
 impl Source for Attempt {
     fn ready(self: Rc<Self>, ready: Ready) {
         self.connector.check(&self, ready);
