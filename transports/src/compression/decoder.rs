@@ -20,17 +20,17 @@ use inflate::InflateDecoder;
 
 use super::decoder_memory::{DecoderMemory, Share};
 
-/// The most that is decoded at once where the caller has more room: codecs allocate what they are given.
+/// The most that one call decodes, even if the caller has more room: codecs allocate all the room that they are given.
 const PIECE: usize = 64 << 10;
 
 /// Why a codec returned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
-    /// The stream is over. Bytes that were not taken belong to whatever follows.
+    /// The stream has ended. Bytes that were not taken belong to what follows.
     End,
     /// The room or the work was used up: there may be more output without new input.
     Full,
-    /// All input was taken, and all output that it gave was appended.
+    /// All input was taken, and all of its output was appended.
     Hungry,
 }
 
@@ -40,34 +40,34 @@ pub(super) type Decoded = (usize, Result<Outcome, DecompressErrorKind>);
 /// One incoming stream, or several in a row.
 ///
 /// Guaranteed for every format and every way of cutting the input: no call appends more than `room` bytes or does much more
-/// than the work it was given; what it allocates is judged by the limits, and counted in the memory of all decoders, before
-/// more is asked for; and what was decoded before an error is delivered. So nothing that a peer sends costs more than its
+/// than the given work; memory is checked against the limits, and counted in the memory of all decoders, before
+/// more is allocated; and what was decoded before an error is delivered. So nothing that a peer sends costs more than the
 /// limits allow.
 pub(super) struct Decoder {
     announced: bool,
     dictionaries: Dictionaries,
     /// Bytes that came before it was known that they are compressed. They are decoded first.
     carried: Vec<u8>,
-    /// Plain bytes that were given out.
+    /// Plain bytes that were output.
     given: u64,
-    /// Bytes behind its end that were dropped.
+    /// Bytes after its end that were dropped.
     dropped: u64,
-    /// Its share in the memory of all decoders, with the codec: none before the first byte of a stream, since codecs are large.
+    /// Its share of the memory of all decoders, with the codec; no codec before the first byte of a stream, since codecs are large.
     share: Share,
     options: Decompression,
-    /// Bytes taken since the last plain byte was given out.
+    /// Bytes taken since the last plain byte was output.
     skipped: u64,
     /// Streams that have ended.
     streams: u64,
     taken: u64,
 }
 
-/// The decoder of one format: made at the first byte of a stream, gone after its last.
+/// The decoder of one format: made at the first byte of a stream, dropped after its last.
 pub(super) trait Codec {
     /// Takes input and appends at most `room` bytes to `plain`, until `work` is used up.
     fn decode(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work) -> Decoded;
 
-    /// Makes it ready for another stream; false where making a new one is as cheap.
+    /// Makes it ready for another stream; false if making a new codec is as cheap.
     fn restart(&mut self) -> bool {
         false
     }
@@ -77,27 +77,27 @@ pub(super) trait Codec {
         false
     }
 
-    /// Whether the stream has ended if nothing more comes: for one that has no end of its own.
+    /// Whether the stream is complete if nothing more comes: for a format without an end of its own.
     fn ends_here(&self) -> bool {
         false
     }
 
-    /// Whether it has not got past the bytes that name the format.
+    /// Whether it is still within the bytes that identify the format.
     fn is_at_magic(&self) -> bool;
 
     /// How much memory it holds, in bytes.
     fn memory(&self) -> usize;
 
-    /// How many of the bytes it has taken may still give output: those of a block or a member that is not over.
+    /// How many of the bytes taken may still give output: those of an unfinished block or member.
     fn unfinished(&self) -> u64;
 
-    /// Whether the stream stops where a sender has flushed: behind a whole block, so that nothing it has written is missing. For
-    /// when the input has ended: the codec is of no use afterwards.
+    /// Whether the stream stops where a sender has flushed: after a whole block, so that nothing written is missing. Called when
+    /// the input has ended; the codec cannot be used afterwards.
     fn stops_at_flush(&mut self) -> bool;
 }
 
 impl Decoder {
-    /// A decoder that first reads `carried`, bytes that were held back before.
+    /// A decoder that first reads `carried`, bytes that were held back.
     pub(super) const fn new(
         options: Decompression,
         dictionaries: Dictionaries,
@@ -141,17 +141,16 @@ impl Decoder {
         self.read_streams(wire, plain, limit - plain.len(), work, now)
     }
 
-    /// Whether its codec was taken away, because others needed the memory more: it can only fail.
+    /// Whether its codec was dropped to free memory for others: it can then only fail.
     pub(super) fn gave_way(&self) -> bool {
         self.share.gave_way()
     }
 
-    /// The error of one that gave way.
     pub(super) fn too_much_memory(&self) -> DecompressErrorKind {
         self.share.too_much()
     }
 
-    /// The same with no bound on the work, for what belongs to no connection; takes what it has read from `wire`.
+    /// Like [`read`](Self::read), without a limit on work, for decoders outside of a connection; removes what it has read from `wire`.
     pub(super) fn read_from(&mut self, wire: &mut &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Outcome, DecompressError> {
         let (work, limit) = (Work::unlimited(), plain.len().saturating_add(room));
         loop {
@@ -170,29 +169,29 @@ impl Decoder {
         !self.carried.is_empty()
     }
 
-    /// Moves at most `room` of the bytes that came earlier and follow the stream's end; says how many.
+    /// Moves at most `room` of the earlier bytes that follow the stream's end; returns how many.
     pub(super) fn take_carried(&mut self, room: usize, to: &mut Vec<u8>) -> usize {
         let moved = self.carried.len().min(room);
         to.extend(self.carried.drain(..moved));
         moved
     }
 
-    /// Counts what it will hold in this memory.
+    /// Counts what it will hold in `memory`.
     pub(super) fn count_in(&mut self, memory: &Rc<DecoderMemory>) {
         self.share = Share::new(memory);
     }
 
-    /// What comes next is counted as a stream of its own, though it may refer to what came before.
+    /// Starts counting anew, as for another stream, although what follows may refer to what came before.
     pub(super) const fn count_anew(&mut self) {
         (self.given, self.skipped, self.taken) = (0, 0, 0);
     }
 
-    /// Counts bytes that come behind the end and are dropped, with those that came before.
+    /// Drops and counts `bytes` bytes after the end, and the carried ones.
     pub(super) fn drop_behind(&mut self, bytes: usize) {
         self.dropped += (std::mem::take(&mut self.carried).len() + bytes) as u64;
     }
 
-    /// The input has ended: an error if it may not end here.
+    /// Handles the end of the input: an error if it may not end here.
     pub(super) fn read_end(&self) -> Result<(), DecompressErrorKind> {
         if self.gave_way() {
             return Err(self.share.too_much());
@@ -203,7 +202,7 @@ impl Decoder {
         let allowed = match self.options.truncation {
             Truncation::Allow => true,
             Truncation::Error => false,
-            // A Torsade peer ends its streams whenever it closes for no fault, so this stream was cut off.
+            // A Torsade peer ends its stream in every close without a fault, so this stream was cut off.
             _ if self.announced => false,
             _ => self.share.codec().borrow_mut().as_mut().is_none_or(|codec| codec.stops_at_flush()),
         };
@@ -246,8 +245,8 @@ impl Decoder {
                 return (taken, outcome);
             }
             self.streams += 1;
-            // A codec is large, and not kept for a stream that may never come. But where the next stream is here already, it
-            // is used again: there may be many short ones.
+            // A codec is large, and not kept for a stream that may never come. But if the next stream is already here, the codec
+            // is reused: there may be many short streams.
             let another = matches!(self.options.after_end, AfterEnd::NextStream | AfterEnd::Padded);
             let next = another && taken < wire.len();
             if !(next && self.share.codec().borrow_mut().as_mut().is_some_and(|codec| codec.restart())) {
@@ -262,7 +261,7 @@ impl Decoder {
         }
     }
 
-    /// Skips zeros behind a stream, if there may be some.
+    /// Skips zeros after a stream, if they are allowed.
     fn skip_padding(&mut self, wire: &[u8], taken: &mut usize) -> Result<(), DecompressErrorKind> {
         let begun = || self.share.codec().borrow().as_ref().is_some_and(|codec| !codec.is_between());
         if self.options.after_end != AfterEnd::Padded || self.streams == 0 || begun() {
@@ -276,7 +275,7 @@ impl Decoder {
         if self.skipped > max { Err(DecompressErrorKind::Skipped { max }) } else { Ok(()) }
     }
 
-    /// Calls the codec once and holds the result against the limits.
+    /// Calls the codec once and checks the result against the limits.
     fn read_one(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, work: &Work, now: Duration) -> Decoded {
         let mut held = self.share.codec().borrow_mut();
         let begun_before = held.as_ref().is_some_and(|codec| !codec.is_between());
@@ -289,12 +288,12 @@ impl Decoder {
             },
         };
         let before = plain.len();
-        // One byte more than allowed, to see whether there is one.
+        // One byte more than allowed, to find out whether there is one.
         let left = self.options.max_total.map(|max| (max - self.given).saturating_add(1));
         let room = left.map_or(room, |left| room.min(usize::try_from(left).unwrap_or(usize::MAX)));
         let (mut taken, mut outcome) = codec.decode(wire, plain, room, work);
         if self.streams > 0 && outcome == Err(DecompressErrorKind::Header) && codec.is_at_magic() {
-            // No stream at all rather than a damaged one. None of it counts as taken but what was taken before this was known.
+            // Not a damaged stream, but none at all. Only what was taken before this was known counts as taken.
             outcome = Err(DecompressErrorKind::TrailingData);
             taken = if begun_before { taken } else { 0 };
             *held = None;

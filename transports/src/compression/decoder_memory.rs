@@ -1,4 +1,4 @@
-//! The bound on what all decoders of a reactor hold together: a window is cheap to ask for, and each peer may ask for one.
+//! The limit on the memory of all decoders of a reactor: a window is cheap to ask for, and each peer may ask for one.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -11,69 +11,69 @@ use torsade_reactor::spi::{Ready, Token};
 
 use super::decoder::Codec;
 
-/// The default bound, in bytes: enough for 5,000 decoders of deflate, or for 110 with the windows of zstd's default level.
+/// The default limit, in bytes: enough for 5,000 decoders of deflate, or for 110 with the windows of zstd's default level.
 const LIMIT: usize = 256 << 20;
 
-/// The share of the bound that one decoder may hold.
+/// One decoder may hold one part in this many of the limit.
 const SHARE_OF_ONE: usize = 2;
 
-/// The share of the bound for what nobody has paid for.
+/// Unpaid memory may be one part in this many of the limit.
 const SHARE_UNPAID: usize = 8;
 
-/// What a decoder may hold without paying, in bytes: any of deflate does, and one of zstd whose peer sends small messages.
+/// The bytes that a decoder may hold without paying: enough for deflate, and for zstd with a peer that sends small messages.
 const FREE: usize = 256 << 10;
 
-/// What it may hold for each compressed byte that it has taken. Ordinary text shrinks to a third or a tenth.
+/// The bytes that each compressed byte pays for. Ordinary text shrinks to a third or a tenth.
 const PAID: u64 = 256;
 
-/// After so long without input, what a peer has sent counts half.
+/// The time after which a peer's input counts half.
 const HALF_LIFE: Duration = Duration::from_secs(60);
 
-/// The token of no connection.
+/// The token of a decoder without a connection.
 pub(super) const NOBODY: Token = Token::from_usize(usize::MAX);
 
-/// The sum of what the decoders of one reactor hold, and its bound.
+/// The memory of all decoders of one reactor, and its limit.
 ///
-/// A decoder that grows gets what it needs, up to half of the bound. Above the bound the least active give way, one after the
-/// other: those that hold most for each byte that they were sent lately. So whoever has many decoders, and keeps them awake with
-/// a byte now and then, loses them before one that is used; to keep a window from others, one has to send as much for its size as
-/// they do. Those that hold less than the mean come last: large windows take nothing from them.
+/// A decoder that grows gets what it needs, up to half of the limit. Above the limit the least active give way, one after the
+/// other: those that hold most for each byte that they were sent lately. So a peer that has many decoders, and keeps them awake with
+/// a byte now and then, loses them before one that is used; to keep a window, a peer has to send as much for its size as
+/// others do. Decoders that hold less than the average come last: large windows take nothing from them.
 ///
-/// What was filled without being paid for, beyond [`FREE`] and [`PAID`], is bounded more tightly, and makes room only for its own
-/// kind: so streams of a few hundred bytes that fill windows of megabytes take nothing from anybody else.
+/// Memory that is not paid for, beyond [`FREE`] and [`PAID`], has a lower limit, and gives way only to its own
+/// kind: so streams of a few hundred bytes that fill windows of megabytes take nothing from others.
 pub(crate) struct DecoderMemory {
     limit: Cell<usize>,
     held: Cell<usize>,
-    /// How much of that was not paid for.
+    /// How much of it is not paid for.
     unpaid: Cell<usize>,
     ended: Cell<u64>,
-    /// It was logged that the bound is met; it is again, once half of the memory has been free.
+    /// It was logged that the limit is reached; it is logged again once half of the memory has been free.
     told: Cell<bool>,
-    /// Those that hold something.
+    /// The decoders that hold something.
     places: RefCell<Vec<Rc<Place>>>,
-    /// Whose connections they belong to.
+    /// The reactor whose connections they belong to.
     reactor: Option<Reactor>,
 }
 
-/// What one decoder holds; given back when this is dropped.
+/// The memory of one decoder; dropping it returns the memory.
 pub(super) struct Share {
     memory: Rc<DecoderMemory>,
     place: Rc<Place>,
 }
 
-/// A codec, where it can be taken away.
+/// A codec, in a place from which it can be dropped to free its memory.
 struct Place {
     codec: RefCell<Option<Box<dyn Codec>>>,
-    /// The connection that it belongs to; [`NOBODY`] for a decoder outside of one, which notices when it is used next.
+    /// Its connection; [`NOBODY`] for a decoder without one, which notices the loss when it is next used.
     owner: Token,
     bytes: Cell<usize>,
     unpaid: Cell<usize>,
     gave_way: Cell<bool>,
     /// Its index in the list of all.
     index: Cell<usize>,
-    /// Compressed bytes that it has taken, of which the older count less.
+    /// Compressed bytes taken; older ones count less.
     recent: Cell<u64>,
-    /// When they were last halved.
+    /// When `recent` was last halved.
     since: Cell<Duration>,
 }
 
@@ -92,27 +92,27 @@ impl Default for DecoderMemory {
 }
 
 impl DecoderMemory {
-    /// That of this reactor, whose connections look at their decoders once these have given way.
+    /// The memory of this reactor, whose connections check their decoders when these have given way.
     pub(crate) fn of(reactor: &Reactor) -> Self {
         Self { reactor: Some(reactor.clone()), ..Self::default() }
     }
 
-    /// Sets the bound, in bytes. What is above a smaller one gives way when the next decoder takes something.
+    /// Sets the limit, in bytes. What exceeds a smaller limit gives way when a decoder next takes something.
     pub(crate) fn set_limit(&self, limit: usize) {
         self.limit.set(limit);
     }
 
-    /// What all decoders hold now, in bytes.
+    /// The memory of all decoders now, in bytes.
     pub(crate) const fn held(&self) -> usize {
         self.held.get()
     }
 
-    /// How many streams had to end, because they gave way or wanted too much.
+    /// How many streams have ended because they gave way or needed too much.
     pub(crate) const fn ended(&self) -> u64 {
         self.ended.get()
     }
 
-    /// Keeps the sums within their bounds, at the cost of others than the one that asks; false if that one needs too much alone.
+    /// Keeps the sums within their limits by ending other decoders than `asks`; false if that one needs too much alone.
     fn make_room(&self, asks: &Place, now: Duration) -> bool {
         let (limit, limit_unpaid) = (self.limit.get(), self.limit.get() / SHARE_UNPAID);
         if asks.bytes.get() > limit / SHARE_OF_ONE || asks.unpaid.get() > limit_unpaid {
@@ -123,7 +123,7 @@ impl DecoderMemory {
             self.end_others(asks, now, |place| place.unpaid.get() > 0, || self.unpaid.get() <= below(limit_unpaid));
         }
         if self.held.get() > limit {
-            // Those that hold less than most have no part in it, however long they have been silent.
+            // Decoders that hold less than the average are spared, however long they have been silent.
             let mean = self.held.get() / self.places.borrow().len().max(1);
             self.end_others(asks, now, |place| place.bytes.get() >= mean, || self.held.get() <= below(limit));
         }
@@ -133,7 +133,7 @@ impl DecoderMemory {
         true
     }
 
-    /// Has others give way, the least active first, until that is enough.
+    /// Makes others give way, the least active first, until that is enough.
     #[cold]
     fn end_others(&self, asks: &Place, now: Duration, which: impl Fn(&Place) -> bool, enough: impl Fn() -> bool) {
         let is_candidate = |place: &&Rc<Place>| !std::ptr::eq(&raw const ***place, asks) && which(place);
@@ -153,7 +153,7 @@ impl DecoderMemory {
         }
     }
 
-    /// Counts a stream that has to end, and says so, once.
+    /// Counts a stream that has to end, and logs the first.
     fn end_one(&self) {
         self.ended.set(self.ended.get() + 1);
         if !self.told.replace(true) {
@@ -168,7 +168,7 @@ impl DecoderMemory {
         }
     }
 
-    /// Sets what one decoder holds, in the sums too.
+    /// Sets the memory of one decoder, and updates the sums.
     fn count(&self, place: &Rc<Place>, bytes: usize, unpaid: usize) {
         if (bytes, unpaid) == (place.bytes.get(), place.unpaid.get()) {
             return; // nearly always
@@ -193,7 +193,7 @@ impl DecoderMemory {
     }
 }
 
-/// How much is left when others have given way: a little less than the bound, so that they need not be ranked for each that asks.
+/// How much is left when others have given way: slightly less than the limit, so that they are not ranked for every request.
 const fn below(bound: usize) -> usize {
     bound - bound / 64
 }
@@ -204,7 +204,7 @@ impl Place {
         u32::try_from(now.saturating_sub(self.since.get()).as_secs() / HALF_LIFE.as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// What was taken, of which it counts half what came a half-life ago.
+    /// The bytes taken, where those of a half-life ago count half.
     fn recent(&self, now: Duration) -> u64 {
         self.recent.get().checked_shr(self.half_lives(now)).unwrap_or(0)
     }
@@ -214,14 +214,14 @@ impl Place {
         self.since.set(self.since.get() + HALF_LIFE * self.half_lives(now));
     }
 
-    /// How much it holds for each byte that it has taken lately, in 256ths of a byte.
+    /// The memory for each byte taken lately, in 256ths of a byte.
     fn bytes_for_each(&self, now: Duration) -> u64 {
         ((self.bytes.get() as u64) << 8) / (self.recent(now) + 1)
     }
 }
 
 impl Share {
-    /// The share of a decoder that belongs to no connection.
+    /// The share of a decoder without a connection.
     pub(super) fn new(memory: &Rc<DecoderMemory>) -> Self {
         Self::of(memory, NOBODY)
     }
@@ -241,12 +241,12 @@ impl Share {
         Self { memory: Rc::clone(memory), place: Rc::new(place) }
     }
 
-    /// The codec, which is gone once another decoder has been given its memory.
+    /// The codec; `None` once it gave way to another decoder.
     pub(super) fn codec(&self) -> &RefCell<Option<Box<dyn Codec>>> {
         &self.place.codec
     }
 
-    /// Whether the codec was taken away.
+    /// Whether the codec gave way.
     pub(super) fn gave_way(&self) -> bool {
         self.place.gave_way.get()
     }
@@ -261,11 +261,10 @@ impl Share {
         DecompressErrorKind::Memory { max: self.memory.limit.get() as u64 }
     }
 
-    /// Notes that `taken` bytes were decoded just now, and what the codec holds after that; `all_taken` are those of the whole
-    /// stream.
+    /// Notes that `taken` bytes were just decoded, and what the codec now holds; `all_taken` counts the whole stream.
     ///
     /// # Errors
-    /// [`DecompressErrorKind::Memory`], if that is too much for one.
+    /// [`DecompressErrorKind::Memory`] if that is too much for one decoder.
     pub(super) fn note(&self, taken: u64, all_taken: u64, now: Duration) -> Result<(), DecompressErrorKind> {
         let bytes = self.place.codec.borrow().as_ref().map_or(0, |codec| codec.memory());
         let paid = FREE.saturating_add(usize::try_from(PAID.saturating_mul(all_taken)).unwrap_or(usize::MAX));

@@ -1,28 +1,28 @@
-//! Dictionaries as the codecs of zstd want them: digested once for all connections of a reactor.
+//! Dictionaries as zstd needs them: digested once for all connections of a reactor.
 
 use std::rc::Rc;
 
 use torsade_protocols::{CompressionError, Dictionary, Format};
 use zstd::zstd_safe::{CDict, DDict};
 
-/// How many digests that no stream uses are kept for the next one: a server often has one connection after the other.
+/// How many unused digests are kept for the next stream: a server often has one connection after the other.
 const SPARE: usize = 4;
 
-/// The digests of a reactor: for an encoder there is one for each level, which has its match tables.
+/// The digests of a reactor. Encoders need one per level, which contains match tables.
 #[derive(Default)]
 pub(super) struct Digests {
     encoding: Cache<CDict<'static>>,
     decoding: Cache<DDict<'static>>,
 }
 
-/// With the dictionary and the level that each was made of.
+/// Digests, each with its dictionary and level.
 struct Cache<T>(Vec<(Dictionary, u32, Rc<T>)>);
 
 impl Digests {
     /// The digest for encoders.
     ///
     /// # Errors
-    /// [`CompressionError::DictionaryInvalid`] if it begins as a trained dictionary, and is none.
+    /// [`CompressionError::DictionaryInvalid`] if it begins like a trained dictionary, but is not a valid one.
     pub(super) fn for_encoder(&mut self, dictionary: &Dictionary, level: u32) -> Result<Rc<CDict<'static>>, CompressionError> {
         // A level is at most 22.
         self.encoding.get(dictionary, level, || CDict::try_create(dictionary.bytes(), level as i32))

@@ -17,40 +17,40 @@ use super::fragment::{Fragment, Kind};
 use super::pool::SharedPool;
 pub(super) use deflate::DeflateEncoder;
 
-/// What went wrong inside a codec. It is never the peer's doing.
+/// The error of a codec, which a peer never causes.
 pub(super) type Failure = String;
 
 /// Room made before a flush begins. With less than six bytes zlib repeats the marker (madler/zlib#149).
 const FLUSH_ROOM: usize = 64;
 
-/// How long after the last write a stream that is flushed by hand keeps unflushed bytes back.
+/// How long after the last write a stream with [`Flush::Manual`] holds unflushed bytes back.
 const MANUAL_IDLE: Duration = Duration::from_secs(1);
 
 /// One outgoing stream.
 ///
-/// Guaranteed for every format: nothing is sent before the first byte is written or a flush is asked for, and then header and
-/// announcement go first; after a flush the peer can read everything written so far; an end is written at most once, and only to
-/// a stream that was opened; after it nothing is written.
+/// Guaranteed for every format: nothing is sent before the first byte is written or a flush is requested, and then header and
+/// announcement come first; after a flush the peer can read everything written so far; the end is written at most once, and only to
+/// a stream that was opened; nothing is written after it.
 pub(super) struct Encoder {
     codec: AnyCodec,
     announce: bool,
-    /// Plain bytes that were stored because the program said so.
+    /// Plain bytes that were stored because the program asked for it.
     asked: u64,
     dictionary: Option<u32>,
     ended: bool,
     flush: Flush,
-    /// When [`Flush::After`] is due, and with [`Flush::Manual`] the flush after a silence.
+    /// When the flush of [`Flush::After`] is due, or that of [`Flush::Manual`] after a silence.
     flush_at: Option<Duration>,
     flushes: u64,
     format: Format,
     messages: u64,
     opened: bool,
-    /// Plain bytes of this direction before the stream.
+    /// Plain bytes of this direction that preceded the stream.
     passed: u64,
     plain_out: u64,
-    /// The peer is Torsade, whose inflater gives everything out after a partial flush.
+    /// The peer is Torsade, whose inflater outputs everything after a partial flush.
     reads_partial: bool,
-    /// Messages that were put in as fragments, and how many of those were made here.
+    /// Messages that were inserted as fragments, and how many of those were made here.
     shared: u32,
     shared_made: u32,
     /// What is written is stored.
@@ -63,7 +63,7 @@ pub(super) struct Encoder {
 /// How a deflate stream is flushed; other formats know one form only.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum FlushForm {
-    /// An empty block with fixed codes, ten bits: most inflaters can then give everything out, though it ends within a byte.
+    /// An empty block with fixed codes, ten bits: most inflaters then output everything, although it ends within a byte.
     Partial,
     /// An empty stored block, which ends at a byte boundary with `00 00 ff ff`.
     Sync,
@@ -74,42 +74,40 @@ pub(super) trait Codec {
     /// Writes the stream's header, and the announcement if a place for it is given.
     fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure>;
     fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
-    /// Appends what the peer needs to read everything. After the sync form the stream is at a byte boundary. Where there is
-    /// nothing to flush nothing is appended, except what brings it to that boundary.
+    /// Appends what the peer needs to read everything. After the sync form the stream is at a byte boundary. If there is
+    /// nothing to flush, it appends nothing, except what reaches that boundary.
     fn flush(&mut self, form: FlushForm, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
-    /// After a sync flush: puts `plain` into the stream as it is. What follows will not refer to it, nor to what went before.
+    /// After a sync flush: stores `plain` in the stream. What follows will not refer to it, nor to earlier bytes.
     fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure>;
-    /// What its fragments are like; none if it takes none.
+    /// The kind of its fragments; `None` if it does not support fragments.
     fn fragment_kind(&self) -> Option<Kind>;
-    /// Compresses `plain` by itself, as it is to be put into any stream of its kind.
+    /// Compresses `plain` alone, for any stream of this kind.
     fn make_fragment(&self, plain: &[u8], now: Duration) -> Result<Vec<u8>, Failure>;
-    /// After a sync flush: makes room for a fragment of `plain`, which the caller appends. What follows may refer to `plain`.
+    /// After a sync flush: prepares for a fragment of `plain`, which the caller appends. What follows may refer to `plain`.
     fn pass_fragment(&mut self, plain: &[u8], fragment: &Fragment, wire: &mut Vec<u8>) -> Result<(), Failure>;
-    /// After a sync flush: what follows will not refer to what went before.
+    /// After a sync flush: what follows will not refer to earlier bytes.
     fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
     fn finish(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure>;
 
-    /// After a sync flush: appends the beginning of something that never comes, so that no reader takes the stream for a whole
-    /// one.
-    ///
-    /// A zero begins another block in every format.
+    /// After a sync flush: begins a block that never comes, so that no reader takes the stream for complete. In every format a
+    /// zero does.
     fn break_off(&mut self, wire: &mut Vec<u8>) {
         wire.push(0);
     }
 
-    /// When it has been idle for so long that it should [`hibernate`](Self::hibernate); none if that would free nothing.
+    /// When it should [`hibernate`](Self::hibernate) if it stays idle; `None` if that would free nothing.
     fn idle_at(&self) -> Option<Duration> {
         None
     }
 
-    /// After a flush: gives back what it has borrowed, or frees what it can make again, and goes on when it is next written to.
+    /// After a flush: gives back what it has borrowed, or frees what it can rebuild, until the next write.
     fn hibernate(&mut self) {}
 
     /// Adds the counts that only this format has.
     fn count(&self, _stats: &mut CompressionStats) {}
 }
 
-/// The codecs there are; not boxed, since an idle connection is to be small.
+/// The codecs; not boxed, to keep idle connections small.
 enum AnyCodec {
     Deflate(DeflateEncoder),
     #[cfg(feature = "lz4")]
@@ -155,7 +153,7 @@ impl Encoder {
         self.ended
     }
 
-    /// Plain bytes of this direction so far, those of the stream included.
+    /// Plain bytes of this direction so far, including those of the stream.
     pub(super) const fn passed(&self) -> u64 {
         self.passed + self.plain_out
     }
@@ -170,7 +168,7 @@ impl Encoder {
         self.messages += 1;
     }
 
-    /// Takes plain bytes and appends what they become, which may be nothing yet.
+    /// Compresses plain bytes and appends the result, which may be nothing yet.
     pub(super) fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if plain.is_empty() || self.ended {
             return Ok(());
@@ -183,14 +181,14 @@ impl Encoder {
         self.unflushed += plain.len();
         match (self.flush, self.flush_at) {
             (Flush::After { delay, .. }, None) => self.flush_at = Some(now.saturating_add(delay)),
-            // In every format and mode, also where no encoder is held that others may be waiting for.
+            // In every format and mode, even without an encoder that others may be waiting for.
             (Flush::Manual, _) => self.flush_at = Some(now.saturating_add(MANUAL_IDLE)),
             _ => {}
         }
         self.append(wire, |codec, wire| codec.write(plain, wire, now))
     }
 
-    /// The end of a turn: flushes if the policy says so.
+    /// Called at the end of a turn: flushes if the policy says so.
     pub(super) fn turn_ends(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         let due = match self.flush {
             Flush::Manual => false,
@@ -200,12 +198,12 @@ impl Encoder {
         if due && self.unflushed > 0 { self.force_flush(wire, now) } else { Ok(()) }
     }
 
-    /// The peer turned out to be Torsade.
+    /// Notes that the peer is Torsade.
     pub(super) const fn peer_reads_partial_flushes(&mut self) {
         self.reads_partial = true;
     }
 
-    /// Appends whatever the peer needs to read everything written so far. Opens the stream if nothing was.
+    /// Appends what the peer needs to read everything written so far. Opens the stream if nothing was written.
     pub(super) fn force_flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         let form = match self.flush {
             Flush::Partial => FlushForm::Partial,
@@ -229,7 +227,7 @@ impl Encoder {
         flushed
     }
 
-    /// Flushes, and stores `plain`, which the peer can read at once.
+    /// Flushes and stores `plain`, so that the peer can read it at once.
     fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         self.flush_as(FlushForm::Sync, wire, now)?;
         self.plain_out += plain.len() as u64;
@@ -237,10 +235,10 @@ impl Encoder {
         self.append(wire, |codec, wire| codec.store(plain, wire))
     }
 
-    /// Takes a message that is compressed once for many streams: flushes, and gives what is to be sent next, after `wire`. The
+    /// Takes a message that is compressed once for many streams: flushes, and returns what to send after `wire`. The
     /// peer can read it at once, whatever the policy.
     ///
-    /// None, and nothing was done, if it has to be written as others are.
+    /// Returns `None`, and does nothing, if the message has to be written in the ordinary way.
     pub(super) fn write_shared(
         &mut self,
         plain: &SharedBytes,
@@ -264,7 +262,7 @@ impl Encoder {
         Ok(Some(fragment.wire.clone()))
     }
 
-    /// Flushes, and makes what follows independent of what went before.
+    /// Flushes, and makes what follows independent of earlier bytes.
     pub(super) fn barrier(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if self.ended || !self.opened {
             return Ok(());
@@ -281,8 +279,7 @@ impl Encoder {
         if must_end { self.append(wire, |codec, wire| codec.finish(wire)) } else { Ok(()) }
     }
 
-    /// Flushes, and leaves the stream cut off: a reader that takes a stop at a flush for a proper end is not to take this for
-    /// one.
+    /// Flushes, and then cuts the stream inside a block: a reader that accepts a stop at a flush as the end does not accept this.
     pub(super) fn break_off(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         if self.opened && !self.ended {
             self.flush_as(FlushForm::Sync, wire, now)?;
@@ -296,22 +293,22 @@ impl Encoder {
         Ok(())
     }
 
-    /// When [`Encoder::expire`] wants to be called.
+    /// When [`Encoder::expire`] has to be called.
     pub(super) fn deadline(&self) -> Option<Duration> {
         [self.flush_at, self.codec.get().idle_at()].into_iter().flatten().min()
     }
 
-    /// Does what has become due; called too early, nothing.
+    /// Does what has become due; does nothing if called early.
     pub(super) fn expire(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure> {
         let due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
-        // Looked at before the flush, which begins the wait anew. A stream that is flushed by hand has been silent for as long.
+        // Checked before the flush, which restarts the wait. A stream with `Flush::Manual` has been silent for as long.
         let silent = self.flush == Flush::Manual && due(self.flush_at);
         let idle = silent || due(self.codec.get().idle_at());
         if due(self.flush_at) {
             self.force_flush(wire, now)?;
         }
         if idle {
-            // Whatever the policy says: an encoder with bytes in it cannot be given back.
+            // Whatever the policy: an encoder with bytes in it cannot be given back.
             if self.unflushed > 0 {
                 self.force_flush(wire, now)?;
             }
@@ -336,7 +333,7 @@ impl Encoder {
         stats.sync_flushes += self.flushes.saturating_sub(stats.partial_flushes - partial);
     }
 
-    /// Appends the stream's beginning, unless it was.
+    /// Appends the stream's beginning, once.
     pub(super) fn open(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         if self.opened {
             return Ok(());
@@ -346,7 +343,7 @@ impl Encoder {
         self.append(wire, |codec, wire| codec.open(announce, wire))
     }
 
-    /// Has the codec append something, and counts it.
+    /// Lets the codec append something, and counts it.
     fn append(
         &mut self,
         wire: &mut Vec<u8>,
@@ -367,7 +364,7 @@ impl AnyCodec {
             #[cfg(feature = "zstd")]
             Format::Zstd => Ok(Self::Zstd(zstd::ZstdEncoder::new(options, pool)?)),
             Format::Deflate | Format::DeflateRaw | Format::Gzip => Ok(Self::Deflate(DeflateEncoder::new(options, pool))),
-            // A format that was added to the names, and not here.
+            // A format that was added to the enum, but not here.
             _ => Err(CompressionError::Unsupported),
         }
     }

@@ -1,4 +1,4 @@
-//! Shared bytes as they are compressed once for all streams that compress alike.
+//! Shared bytes, compressed once for all streams with the same settings.
 
 use std::rc::Rc;
 
@@ -8,24 +8,24 @@ use zstd::zstd_safe::CDict;
 
 use super::checksum::Sums;
 
-/// A piece of a compressed stream that can be put into any stream of its kind, at a byte boundary between two blocks: it
+/// A piece of a compressed stream that fits into any stream of its kind, at a byte boundary between two blocks: it
 /// refers to nothing before it.
 pub(super) struct Fragment {
     kind: Kind,
-    /// Those of the plain bytes.
+    /// The checksums of the plain bytes.
     pub(super) sums: Sums,
     pub(super) wire: SharedBytes,
 }
 
-/// Everything that decides the bytes of a fragment.
+/// Everything that determines the bytes of a fragment.
 #[derive(Clone)]
 pub(super) enum Kind {
-    /// Blocks, the last of them ended by a sync flush, for all three containers.
+    /// Blocks that end with a sync flush, for raw deflate, zlib and gzip.
     Deflate { level: u8 },
     /// Blocks of a frame.
     #[cfg(feature = "lz4")]
     Lz4,
-    /// A frame. The dictionary is that of the reactor's digests, which are one for each dictionary and level.
+    /// A frame. The dictionary is one of the reactor's digests, of which there is one per dictionary and level.
     #[cfg(feature = "zstd")]
     Zstd { level: u32, dictionary: Option<Rc<CDict<'static>>> },
 }
@@ -52,8 +52,8 @@ impl PartialEq for Kind {
 }
 
 impl Fragment {
-    /// The fragment of these bytes, and whether it was made just now, by `compress`; none if they are not to be
-    /// [compressed once](SharedBytes::compressed_once), or in too many ways already.
+    /// The fragment of these bytes, and whether it was just made by `compress`; `None` if they are not marked
+    /// [`compressed_once`](SharedBytes::compressed_once), or are compressed in too many ways already.
     pub(super) fn of<E>(
         plain: &SharedBytes,
         kind: &Kind,

@@ -1,11 +1,11 @@
-//! The last bytes that a stream has carried, from which another encoder can go on.
+//! The last bytes of a stream, with which another encoder can go on.
 
 /// Deflate looks back at most this far.
 pub(super) const WINDOW: usize = 32 << 10; // fits into 16 bits
 
-/// A ring of the last bytes that were given to it, with a bound.
+/// A bounded ring of the last bytes.
 ///
-/// It grows with use up to the bound: a connection that has said little keeps little.
+/// It grows with use up to the bound: a connection that has sent little keeps little.
 pub(super) struct History {
     bytes: Vec<u8>,
     /// Where the oldest byte is, once `bytes` is full.
@@ -23,7 +23,7 @@ impl History {
         usize::from(self.keep)
     }
 
-    /// Whether it has room for so many more bytes without losing any.
+    /// Whether it has room for `bytes` more bytes without losing any.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         self.bytes.len() + bytes <= self.keep()
     }
@@ -56,7 +56,7 @@ impl History {
         &self.bytes
     }
 
-    /// The last `count` bytes of it, in two parts; all of it if there are fewer.
+    /// The last `count` bytes, or all, in two parts.
     pub(super) fn latest(&self, count: usize) -> (&[u8], &[u8]) {
         let (newer, older) = self.bytes.split_at(usize::from(self.oldest));
         let (newer_count, older_count) = (count.min(newer.len()), count.saturating_sub(newer.len()));
@@ -69,7 +69,7 @@ impl History {
         self.oldest = 0;
     }
 
-    /// Grows to the bound exactly, where `Vec` would double beyond it.
+    /// Grows to exactly the bound, where `Vec` would double beyond it.
     fn extend(&mut self, bytes: &[u8]) {
         let needed = self.bytes.len() + bytes.len();
         if needed > self.bytes.capacity() {

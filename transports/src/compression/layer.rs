@@ -20,19 +20,19 @@ use crate::layer::{Layer, LayerRead};
 
 /// Compression of one connection: the outgoing stream, if one was switched on, and the state of the incoming one.
 ///
-/// The two directions are independent of each other. Outgoing bytes pass unchanged ([`Outgoing::Plain`]) until a stream is
-/// switched on, and again after it was ended. Incoming bytes pass unchanged ([`Incoming::Direct`]) unless an announcement is
-/// looked for (`Sniff`) or a stream was announced or expected (`Compressed`); after its end nothing may follow (`Ended`) or
+/// The two directions are independent. Outgoing bytes pass unchanged ([`Outgoing::Plain`]) until a stream is
+/// switched on, and again after it has ended. Incoming bytes pass unchanged ([`Incoming::Direct`]) unless the layer looks for
+/// an announcement (`Sniff`), or a stream was announced or expected (`Compressed`); after its end nothing may follow (`Ended`) or
 /// everything is plain (`PlainAgain`), as its options say; an error is final (`Failed`). No byte is delivered twice or lost
-/// between two of these: what was held back goes from one to the next.
+/// between two states: held-back bytes move from one to the next.
 ///
 /// It is small until something is switched on: each stream is boxed, and the encoders belong to the pool.
 pub(crate) struct CompressionLayer {
     incoming: Incoming,
-    /// Limits of streams that announce themselves; without any, those of the format apply.
+    /// Limits of announced streams; `None` for the format's defaults.
     limits: Option<Box<Decompression>>,
     outgoing: Outgoing,
-    /// Counts of streams that have ended or failed, and are gone.
+    /// Counts of streams that have ended or failed.
     past: Option<Box<CompressionStats>>,
     /// The connection that it belongs to.
     owner: Token,
@@ -41,7 +41,7 @@ pub(crate) struct CompressionLayer {
 
 enum Outgoing {
     Compressed(Box<Encoder>),
-    /// The end was written without anything having been compressed.
+    /// The direction ended without a stream.
     Ended,
     /// This many bytes have passed unchanged.
     Plain(u64),
@@ -49,21 +49,21 @@ enum Outgoing {
 
 enum Incoming {
     Compressed(Box<Decoder>),
-    /// This many bytes have passed unchanged, and need not be shown to the layer.
+    /// This many bytes have passed unchanged, without passing through the layer.
     Direct(u64),
     /// A stream has ended, and nothing may follow.
     Ended(Box<Decoder>),
-    /// With the bytes that followed the end of the stream, where that was the error: they are part of no stream.
+    /// With the bytes that followed the end of the stream, if that was the error.
     Failed(Box<(DecompressError, Vec<u8>)>),
-    /// After a stream that ended: plain again, for good.
+    /// Plain again, after the end of a stream.
     PlainAgain(Box<Decoder>),
     Sniff(Sniffer),
 }
 
 impl CompressionLayer {
-    /// A layer for a connection that has already carried `plain_in` and `plain_out` bytes, all of them delivered.
+    /// A layer for a connection that has already delivered `plain_in` and sent `plain_out` bytes.
     ///
-    /// While [`Layer::reads_directly`] says so, bytes need not be shown to it, but have to be reported to
+    /// While [`Layer::reads_directly`] is true, bytes need not pass through it, but have to be reported to
     /// [`CompressionLayer::passed_in`]: an announcement in mid-stream states their number.
     pub(crate) fn new(pool: &SharedPool, detect: Detect, plain_in: u64, plain_out: u64) -> Self {
         let mut layer = Self {
@@ -78,7 +78,7 @@ impl CompressionLayer {
         layer
     }
 
-    /// Says which connection it belongs to: what has to look at its deadline when its decoder gives way.
+    /// Sets the connection, which has to check the layer's deadline when its decoder gives way.
     pub(crate) const fn owned_by(mut self, owner: Token) -> Self {
         self.owner = owner;
         self
@@ -86,8 +86,8 @@ impl CompressionLayer {
 
     /// Compresses everything written from here on. Writes nothing yet.
     ///
-    /// Also looks for an announcement at the peer's first byte, if none has come: the peer may answer with compression of its
-    /// own. Call [`CompressionLayer::set_detect`] afterwards to forbid it.
+    /// Also looks for an announcement at the peer's first byte, if that has not come: the peer may compress its answers too.
+    /// Call [`CompressionLayer::set_detect`] afterwards to forbid that.
     pub(crate) fn compress(&mut self, options: &Compression) -> Result<(), CompressionError> {
         let passed = match &self.outgoing {
             Outgoing::Ended => return Err(CompressionError::Closed),
@@ -111,7 +111,7 @@ impl CompressionLayer {
 
     /// Decompresses everything not delivered yet, from the next byte on.
     ///
-    /// `rest` was delivered already, as plain bytes, but belongs to the stream; so do bytes that were held back because an
+    /// `rest` was already delivered as plain bytes, but belongs to the stream, and so do bytes that were held back because an
     /// announcement might begin with them. Call [`Layer::read`] after this, even without input.
     pub(crate) fn expect(&mut self, options: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
         let format = options.format;
@@ -119,7 +119,7 @@ impl CompressionLayer {
         let dictionaries = Dictionaries::new(options, &self.pool)?;
         let mut before = Vec::new();
         match &mut self.incoming {
-            // What a running stream delivered cannot belong to another one inside it.
+            // Bytes that a running stream delivered cannot belong to another stream inside it.
             Incoming::Compressed(decoder) if decoder.format() == format && rest.is_empty() => return Ok(()),
             Incoming::Compressed(decoder) => {
                 return Err(CompressionError::AlreadyOn { running: decoder.format(), wanted: format });
@@ -139,7 +139,7 @@ impl CompressionLayer {
         Ok(())
     }
 
-    /// Sets where announcements are looked for. Does nothing once a stream has begun.
+    /// Sets where to look for announcements. Does nothing once a stream has begun.
     pub(crate) fn set_detect(&mut self, detect: Detect) {
         let anywhere = detect == Detect::Anywhere;
         match &mut self.incoming {
@@ -155,12 +155,12 @@ impl CompressionLayer {
         }
     }
 
-    /// Sets the limits of streams that announce themselves; the format in `limits` does not matter.
+    /// Sets the limits of announced streams; the format in `limits` does not matter.
     pub(crate) fn set_limits(&mut self, limits: &Decompression) {
         self.limits = Some(Box::new(limits.clone()));
     }
 
-    /// Reports bytes that were delivered without being shown to this layer.
+    /// Counts bytes that were delivered without passing through this layer.
     pub(crate) const fn passed_in(&mut self, bytes: u64) {
         if let Incoming::Direct(passed) = &mut self.incoming {
             *passed += bytes;
@@ -172,9 +172,9 @@ impl CompressionLayer {
         self.outgoing(|encoder| encoder.force_flush(wire, now))
     }
 
-    /// Takes bytes that are compressed once for many connections, and gives what is to be sent for them, after `wire`.
+    /// Takes bytes that are compressed once for many connections, and returns what to send for them after `wire`.
     ///
-    /// None, and nothing was done, if they are to be [written](Layer::write) as others are.
+    /// Returns `None`, and does nothing, if they have to be [written](Layer::write) in the ordinary way.
     pub(crate) fn write_shared(
         &mut self,
         plain: &SharedBytes,
@@ -189,8 +189,8 @@ impl CompressionLayer {
 
     /// Flushes, and makes what is written next independent of what was written before.
     ///
-    /// Around a secret, it keeps the length of what is compressed beside it from giving it away. A zstd stream goes on in a new
-    /// frame, which every reader accepts that takes more than one (ours does by default).
+    /// Before and after a secret, this keeps the lengths of other compressed bytes from revealing it. A zstd stream goes on in a new
+    /// frame, which every reader of several frames accepts (ours does by default).
     pub(crate) fn barrier(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.outgoing(|encoder| encoder.barrier(wire, now))
     }
@@ -202,14 +202,14 @@ impl CompressionLayer {
         }
     }
 
-    /// Stores what is written from here on uncompressed in the outgoing stream, or compresses it again.
+    /// Sets whether later writes are stored uncompressed in the outgoing stream.
     pub(crate) fn set_uncompressed(&mut self, on: bool) {
         if let Outgoing::Compressed(encoder) = &mut self.outgoing {
             encoder.set_uncompressed(on);
         }
     }
 
-    /// Sends what the peer needs to read everything written, and leaves the stream without an end; nothing is written afterwards.
+    /// Sends what the peer needs to read everything written, and cuts the stream inside a block; nothing is written afterwards.
     pub(crate) fn break_off(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         let broken = self.outgoing(|encoder| encoder.break_off(wire, now));
         if matches!(self.outgoing, Outgoing::Plain(_)) {
@@ -233,7 +233,7 @@ impl CompressionLayer {
         Ok(())
     }
 
-    /// Counts what has been done so far.
+    /// The counts so far.
     pub(crate) fn stats(&self) -> CompressionStats {
         let mut stats = self.past.as_deref().cloned().unwrap_or_default();
         self.count_incoming(&mut stats);
@@ -243,7 +243,7 @@ impl CompressionLayer {
         stats
     }
 
-    /// Whether what comes in is delivered unchanged.
+    /// Whether input is delivered unchanged.
     pub(crate) const fn passes_plain(&self) -> bool {
         matches!(self.incoming, Incoming::Direct(_) | Incoming::PlainAgain(_) | Incoming::Sniff(_))
     }
@@ -254,7 +254,7 @@ impl CompressionLayer {
         !matches!(self.incoming, Incoming::Direct(_) | Incoming::Sniff(_)) || !matches!(self.outgoing, Outgoing::Plain(_))
     }
 
-    /// Whether the layer does nothing and remembers nothing, so that a new one could take its place.
+    /// Whether the layer has no state and nothing to do, so that a new one could take its place.
     pub(crate) const fn is_spent(&self) -> bool {
         let passes = matches!((&self.incoming, &self.outgoing), (Incoming::Direct(_), Outgoing::Plain(_)));
         passes && self.limits.is_none() && self.past.is_none()
@@ -269,14 +269,14 @@ impl CompressionLayer {
         }
     }
 
-    /// Goes on holding back, for as long again, what is due now: the rest of the announcement may be here, but not read yet.
+    /// Restarts the hold-back time of bytes that are due: the rest of the announcement may have arrived without being read yet.
     pub(crate) fn hold_on(&mut self, now: Duration) {
         if let Incoming::Sniff(sniffer) = &mut self.incoming {
             sniffer.hold_on(now);
         }
     }
 
-    /// Nothing that comes in is wanted any more: frees the decoder.
+    /// Frees the decoder, since no more input is wanted.
     pub(crate) fn drop_input(&mut self) {
         if matches!(self.incoming, Incoming::Compressed(_)) {
             self.replace_incoming(Incoming::Direct(0));
@@ -288,7 +288,7 @@ impl CompressionLayer {
         if let Incoming::Failed(failed) = &mut self.incoming { std::mem::take(&mut failed.1) } else { Vec::new() }
     }
 
-    /// Whether the peer's last stream was announced: it is Torsade then.
+    /// Whether the peer's last stream was announced: the peer is then Torsade.
     const fn peer_announced(&self) -> bool {
         match &self.incoming {
             Incoming::Compressed(decoder) | Incoming::Ended(decoder) | Incoming::PlainAgain(decoder) => decoder.announced(),
@@ -302,7 +302,7 @@ impl CompressionLayer {
         }
     }
 
-    /// Replaces the state of the incoming direction, whose counts are kept.
+    /// Replaces the state of the incoming direction, and keeps its counts.
     fn replace_incoming(&mut self, incoming: Incoming) {
         let mut past = self.past.take().unwrap_or_default();
         self.count_incoming(&mut past);

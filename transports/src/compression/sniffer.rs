@@ -1,4 +1,4 @@
-//! Looks for an announcement in what comes in, and holds back bytes with which one may begin.
+//! Looks for an announcement in the input, and holds back bytes with which one may begin.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -10,33 +10,33 @@ use super::announcement::{self, MAX_LEN, MID_MARK, MID_MARK_ZSTD, Place, Verdict
 
 /// How long a single byte is held back at the start of a connection. It may well be a whole message.
 const HOLD_ONE: Duration = Duration::from_millis(250);
-/// The same in mid-stream, where it is most likely an ordinary letter that happens to be the last.
+/// The same in mid-stream, where it is most likely just the last letter of a message.
 const HOLD_ONE_MID: Duration = Duration::from_millis(25);
 /// How long a longer beginning is held back. Text does not look like one, and a sender writes an announcement at once. At the
-/// start, from the mark's first block on, it can be nothing else, and waits for its rest however long that takes.
+/// start of a connection, from the mark's first block on, it can be nothing else, and waits for its rest without a limit.
 const HOLD_MORE: Duration = Duration::from_secs(2);
 
 /// The receiving side while nothing has been announced.
 ///
-/// Every byte is delivered once, in its place, unless it is part of an announcement, and none is delivered while an announcement
-/// may begin with it. But what others may have written as well is held back for a bounded time only, since they may wait for an
-/// answer to it. If the rest of an announcement comes after that, its beginning was delivered as plain: the sniffer still
-/// notices, and [`Found::Split`] is an error, not a garbled stream.
+/// Every byte is delivered once, in order, unless it is part of an announcement, and none is delivered while an announcement
+/// may begin with it. But bytes that another program may have written are held back only for a limited time, since that program may
+/// wait for an answer. If the rest of an announcement comes later, its beginning was already delivered as plain: the sniffer still
+/// notices, and returns [`Found::Split`], so that the connection ends with an error instead of garbled data.
 #[derive(Default)]
 pub(super) struct Sniffer {
-    /// It looks in mid-stream too, not only at the first byte.
+    /// Whether it also looks in mid-stream, not only at the first byte.
     anywhere: bool,
     deadline: Option<Duration>,
-    /// Bytes with which an announcement may begin, and which wait for its rest. They do not count as passed.
+    /// Held-back bytes with which an announcement may begin. They do not count as passed.
     held: Vec<u8>,
     late: Option<Box<Late>>,
     /// Plain bytes delivered before `held`.
     passed: u64,
-    /// It looks no more, but what is held has still to be delivered.
+    /// It no longer looks, but held bytes still have to be delivered.
     stopped: bool,
 }
 
-/// Bytes that were delivered when their time was up, with those that followed: if they become a whole announcement, it was
+/// Bytes that were delivered when their time was up, and those that followed: if they become a whole announcement, it was
 /// split.
 struct Late {
     /// Plain bytes delivered before them.
@@ -47,7 +47,7 @@ struct Late {
 /// What [`Sniffer::look`] found.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Found {
-    /// A whole announcement, which [`Sniffer::held`] has.
+    /// A whole announcement, in [`Sniffer::held`].
     Announced(Format),
     /// Nothing yet. Everything offered was taken, or the room was used up.
     Nothing,
@@ -69,7 +69,7 @@ impl Sniffer {
         self.deadline
     }
 
-    /// Whether no announcement can come any more and nothing is held, so that bytes need not be shown.
+    /// Whether no announcement can come any more and nothing is held, so that bytes need not pass through here.
     pub(super) fn done(&self) -> bool {
         let looks = !self.stopped && (self.anywhere || self.passed == 0 || self.late.is_some());
         !looks && self.held.is_empty()
@@ -80,25 +80,25 @@ impl Sniffer {
         self.stopped = false;
     }
 
-    /// Stops looking. What is held becomes due at once.
+    /// Stops looking. Held bytes become due at once.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
         self.late = None;
         self.deadline = (!self.held.is_empty()).then_some(Duration::ZERO);
     }
 
-    /// What is held.
+    /// The held bytes.
     pub(super) fn held(&self) -> &[u8] {
         &self.held
     }
 
-    /// The held bytes, to be decoded.
+    /// Takes the held bytes, to be decoded.
     pub(super) fn take_held(&mut self) -> Vec<u8> {
         self.deadline = None;
         std::mem::take(&mut self.held)
     }
 
-    /// Delivers what is held: the input has ended, or its time is up.
+    /// Delivers the held bytes, since the input has ended or their time is up.
     pub(super) fn give_up(&mut self, plain: &mut Vec<u8>) {
         self.deadline = None;
         plain.extend_from_slice(&self.held);
@@ -111,7 +111,7 @@ impl Sniffer {
         }
     }
 
-    /// Takes bytes from the front of `wire` and appends those that are plain, at most `room`. Says how many it took.
+    /// Takes bytes from the front of `wire` and appends the plain ones, at most `room`. Returns how many it took.
     pub(super) fn look(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize, now: Duration) -> (usize, Found) {
         if let Some(format) = self.completes_late(wire) {
             return (0, Found::Split(format));
@@ -158,7 +158,7 @@ impl Sniffer {
         }
     }
 
-    /// What the held bytes are; none if no announcement begins with them.
+    /// The verdict on the held bytes; `None` if no announcement begins with them.
     fn judge_held(&self) -> Option<Verdict> {
         let looks = !self.stopped && (self.anywhere || self.passed == 0);
         match announcement::recognise(&self.held, Place::after(self.passed)) {
@@ -167,7 +167,7 @@ impl Sniffer {
         }
     }
 
-    /// Holds what is due now for as long again, unless it looks no more.
+    /// Restarts the time of held bytes that are due, unless it has stopped looking.
     pub(super) fn hold_on(&mut self, now: Duration) {
         if !self.stopped && self.deadline.is_some_and(|at| at <= now) {
             self.arm(now);
@@ -175,7 +175,7 @@ impl Sniffer {
     }
 
     fn arm(&mut self, now: Duration) {
-        // Not in mid-stream, where whoever has chosen the plain bytes could keep their end from being delivered.
+        // Not in mid-stream, where somebody who chooses the plain bytes could keep their end from being delivered.
         let sure = self.passed == 0 && announcement::recognise(&self.held, Place::Start) == Verdict::Prefix { sure: true };
         // `x^` is the only beginning of more than one byte that is ordinary text.
         let short = self.held.len() == 1 || self.held == b"x^";
@@ -187,7 +187,7 @@ impl Sniffer {
         self.deadline = (!sure).then(|| now.saturating_add(hold));
     }
 
-    /// Where in `bytes` an announcement may begin; their length if nowhere.
+    /// Where in `bytes` an announcement may begin; their length if it cannot.
     fn first_candidate(&self, bytes: &[u8]) -> usize {
         let end = bytes.len();
         if self.stopped || (!self.anywhere && self.passed > 0) {
@@ -204,12 +204,12 @@ impl Sniffer {
             |at: &usize| (self.passed + *at as u64 > 0) && announcement::recognise(&bytes[*at..], place(*at)) != Verdict::Plain;
         let whole = marks(bytes).flat_map(|(at, headers)| headers.iter().filter_map(move |&len| at.checked_sub(len)));
         let whole = whole.filter(begins).min();
-        // An announcement that is not all here can begin only in the last bytes.
+        // An incomplete announcement can begin only in the last bytes.
         let tail = (end.saturating_sub(MAX_LEN - 1)..end).find(|at| begins(at));
         whole.into_iter().chain(tail).min().unwrap_or(end)
     }
 
-    /// Says whether `wire` completes an announcement whose beginning has already been delivered.
+    /// Whether `wire` completes an announcement whose beginning was already delivered.
     fn completes_late(&mut self, wire: &[u8]) -> Option<Format> {
         for &byte in wire {
             let late = self.late.as_deref_mut()?;
@@ -218,7 +218,7 @@ impl Sniffer {
                 match announcement::recognise(&late.bytes, Place::after(late.at)) {
                     Verdict::Prefix { .. } => break,
                     Verdict::Whole { format, .. } => return Some(format),
-                    // Another one may begin with a later byte that was delivered. With bytes that were not, `look` deals.
+                    // Another announcement may begin with a later byte that was delivered. `look` handles the undelivered ones.
                     Verdict::Plain if self.anywhere && late.at + 1 < self.passed => {
                         late.bytes.remove(0);
                         late.at += 1;

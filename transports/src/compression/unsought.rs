@@ -1,4 +1,4 @@
-//! Announcements where nobody looks for one, so that the compressed bytes are delivered to the protocol. They are only logged,
+//! Announcements on connections where detection is off, so that the compressed bytes reach the protocol. They are only logged,
 //! and found only where looking costs next to nothing.
 
 use torsade_protocols::Format;
@@ -6,19 +6,18 @@ use torsade_protocols::Format;
 use super::announcement::{self, Place, Verdict};
 use super::sniffer::marks;
 
-/// How many plain bytes at the start of a connection are searched; after them, only the beginning of each read is.
+/// How many plain bytes at the start of a connection are searched; later, only the beginning of each read is.
 const SEARCHED: usize = 4096;
 
-/// Whether it is worth while to [`find`] an announcement in these bytes: the fourth byte tells one from all text.
+/// Whether it is worth while to [`find`] an announcement in these bytes: its fourth byte distinguishes it from text.
 #[inline]
 pub(crate) fn is_worth_a_look(plain: &[u8], before: u64) -> bool {
-    // It is ff in a raw stream, fd in zstd's, and 00 in the others; behind a zlib header that names a dictionary, anything.
+    // It is ff in raw deflate, fd in zstd, and 00 in the others; after a zlib header that names a dictionary, anything.
     let fourth = plain.get(3).is_some_and(|byte| byte.wrapping_add(3) < 4) || plain.get(1) == Some(&0xbb);
     before < SEARCHED as u64 || fourth && matches!(plain.first(), Some(0x78 | 0xa0 | 0x1f | 0x28))
 }
 
-/// The format that is announced in `plain`, which was read at once after `before` bytes, and how many bytes preceded the
-/// announcement.
+/// The format that is announced in `plain`, one read after `before` bytes, and how many bytes preceded the announcement.
 #[cold]
 pub(crate) fn find(plain: &[u8], before: u64) -> Option<(Format, u64)> {
     let searched = &plain[..plain.len().min(SEARCHED)];

@@ -23,7 +23,6 @@ pub(super) struct Known {
 }
 
 impl Dictionaries {
-    /// None at all.
     pub(in crate::compression) const fn none(format: Format) -> Self {
         Self { all: Vec::new(), format }
     }
@@ -32,7 +31,7 @@ impl Dictionaries {
         self.all.is_empty()
     }
 
-    /// Those that the options have.
+    /// The dictionaries of the options.
     ///
     /// # Errors
     /// [`CompressionError::DictionaryUnsupported`] and [`CompressionError::DictionaryInvalid`].
@@ -53,7 +52,7 @@ impl Dictionaries {
         Ok(Self { all, format: options.format })
     }
 
-    /// The one for this id, or for a stream without an id, where there may be none.
+    /// The dictionary with this id; for a stream without an id, the one without an id, if any.
     pub(super) fn find(&self, id: Option<u32>) -> Result<Option<&Known>, Kind> {
         let found = self.all.iter().rev().find(|known| known.dictionary.id(self.format) == id);
         match (found, id) {
@@ -64,13 +63,13 @@ impl Dictionaries {
 }
 
 impl Known {
-    /// The last bytes, at most `reach`.
+    /// The last `reach` bytes, or all.
     pub(super) fn latest(&self, reach: usize) -> &[u8] {
         let bytes = self.dictionary.bytes();
         &bytes[bytes.len().saturating_sub(reach)..]
     }
 
-    /// As zstd wants it.
+    /// The dictionary as zstd needs it.
     #[cfg(feature = "zstd")]
     pub(super) fn digest(&self) -> Option<&zstd::zstd_safe::DDict<'static>> {
         self.digest.as_deref()

@@ -1,4 +1,4 @@
-//! The header of a gzip member, RFC 1952, 2.3, byte by byte: it may be cut anywhere.
+//! The header of a gzip member, RFC 1952, 2.3, read byte by byte: it may be cut anywhere.
 
 use flate2::Crc;
 use torsade_protocols::DecompressErrorKind as Kind;
@@ -9,13 +9,13 @@ const FHCRC: u8 = 1 << 1;
 const FEXTRA: u8 = 1 << 2;
 const FNAME: u8 = 1 << 3;
 const FCOMMENT: u8 = 1 << 4;
-/// Bits that must be zero: each may announce a field whose length we could not know.
+/// Bits that must be zero: a later version may use them for fields of unknown length.
 const RESERVED: u8 = 0b1110_0000;
 
-/// The ten bytes that are always there, and the two of the extra field's length.
+/// The ten bytes that every header has, and the two of the extra field's length.
 const FIXED: u64 = 12;
 
-/// A header that is being read, with a bound on its length: its name and its comment could go on for ever.
+/// A header that is being read, with a limit on its length: the name and the comment could go on for ever.
 pub(super) struct GzipHeader {
     crc: Crc,
     /// Flags of the fields still to come.
@@ -37,7 +37,7 @@ enum Field {
 }
 
 impl GzipHeader {
-    /// A header of which `max_skipped` bytes may follow those that are always there: enough for the longest extra field.
+    /// A header of at most `max_skipped` bytes after the fixed ones, or as many as the longest extra field has.
     pub(super) fn new(max_skipped: u64) -> Self {
         Self { crc: Crc::new(), flags: 0, field: Field::Fixed, max: max_skipped, seen: 0 }
     }
@@ -47,7 +47,7 @@ impl GzipHeader {
         self.seen
     }
 
-    /// Takes bytes until the header is over.
+    /// Takes bytes until the header ends.
     pub(super) fn read(&mut self, wire: &[u8]) -> Decoded {
         let mut summed = 0;
         for (at, &byte) in wire.iter().enumerate() {
@@ -108,7 +108,7 @@ impl GzipHeader {
                 self.flags = byte;
                 byte & RESERVED == 0
             }
-            _ => true, // time, extra flags and system say nothing about the data
+            _ => true, // time, extra flags and system do not affect the data
         };
         if !sound {
             return Err(Kind::Header);

@@ -1,4 +1,4 @@
-//! Deflate streams, bare or in a container whose header and trailer we read ourselves, so that each error has a name.
+//! Deflate streams: raw, or in zlib or gzip, whose header and trailer we read ourselves so that each error has a name.
 
 use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression, Format};
@@ -9,23 +9,23 @@ use super::zlib_header::ZlibHeader;
 use super::{Codec, Decoded, Dictionaries, Outcome};
 use crate::compression::checksum::Checksum;
 
-/// The least and the most that a call is first given to write into. Smaller pieces cost more than they save; larger ones are
-/// for streams that fill them.
+/// The smallest and the largest output buffer of a call at first. Smaller pieces cost more than they save; larger ones are
+/// only for streams that fill them.
 const LEAST: usize = 512;
 const PIECE: usize = 8 << 10;
 
-/// How much of a gzip header is read at once, before it is asked whether there is work left.
+/// How much of a gzip header is read before the next check for work left.
 const HEADER_PIECE: usize = 4 << 10;
 
-/// What the decoder of a body takes, in bytes, its window of 32 KiB included.
+/// The memory of a body's decoder, in bytes, including its window of 32 KiB.
 const MEMORY: usize = 48 << 10;
-/// What it takes before anything is in its window: the system provides no memory sooner.
+/// Its memory while the window is empty, in bytes: the system provides memory only as it is used.
 const BARE: usize = 20 << 10;
 
-/// Of fixed codes, RFC 1951, 3.2.6.
+/// An empty last block with fixed codes, RFC 1951, 3.2.6.
 const EMPTY_LAST_BLOCK: [u8; 2] = [3, 0];
 
-/// The base-two logarithm of the largest window that deflate has.
+/// The base-two logarithm of deflate's largest window.
 const WINDOW_BITS: u8 = 15;
 
 /// A stream of deflate, zlib or gzip: header (none in raw deflate), body, trailer (likewise), end.
@@ -34,7 +34,7 @@ pub(super) struct InflateDecoder {
     dictionaries: Dictionaries,
     /// The length of the gzip header, which may be long.
     header: u64,
-    /// What has no header of zlib is raw.
+    /// A stream without a zlib header is raw.
     or_raw: bool,
     part: Part,
 }
@@ -82,7 +82,7 @@ impl Codec for InflateDecoder {
         }
     }
 
-    /// The header's: a member whose header is long is not empty before its end.
+    /// The bytes of the header: a member with a long header does not count as empty before its end.
     fn unfinished(&self) -> u64 {
         match &self.part {
             Part::Gzip(header) => header.seen(),
@@ -93,7 +93,7 @@ impl Codec for InflateDecoder {
 
     fn stops_at_flush(&mut self) -> bool {
         let Part::Body(inflate) = &mut self.part else { return false };
-        // Behind a block that ends with a byte, as each does that flushes, it takes an empty last one, and nothing comes out.
+        // After a block that ends on a byte boundary, as the block of a flush does, it accepts an empty last block and outputs nothing.
         let mut out = [0; 16];
         let given = inflate.total_out();
         let status = inflate.decompress(&EMPTY_LAST_BLOCK, &mut out, InflateFlush::NoFlush);
@@ -167,7 +167,7 @@ fn read_trailer(checksum: &Checksum, seen: &mut [u8; 8], len: &mut usize, wire: 
     let used = wire.len().min(wanted_len - *len);
     seen[*len..*len + used].copy_from_slice(&wire[..used]);
     *len += used;
-    // As in zlib, the checksum is judged as soon as it is whole: gzip's length, which follows it, may be cut off.
+    // As in zlib, the checksum is checked as soon as it is complete: gzip's length, which follows it, may be cut off.
     let outcome = if *len >= 4 && seen[..4] != wanted[..4] {
         Err(Kind::Checksum)
     } else if *len < wanted_len {
@@ -180,7 +180,7 @@ fn read_trailer(checksum: &Checksum, seen: &mut [u8; 8], len: &mut usize, wire: 
     (used, outcome)
 }
 
-/// A decoder of bare deflate, with the dictionary that the header names; without an id, that which was agreed upon.
+/// A decoder of raw deflate, with the dictionary that the header names; without an id, the agreed one.
 fn body(dictionaries: &Dictionaries, id: Option<u32>) -> Result<Inflate, Kind> {
     let mut inflate = Inflate::new(false, WINDOW_BITS);
     if let Some(dictionary) = dictionaries.find(id)? {
@@ -189,13 +189,13 @@ fn body(dictionaries: &Dictionaries, id: Option<u32>) -> Result<Inflate, Kind> {
     Ok(inflate)
 }
 
-/// A decoder of bare deflate that has taken the first byte of the stream, if it is not in the input any more.
+/// A decoder of raw deflate that has taken the first byte of the stream, if it is no longer in the input.
 ///
-/// It might have begun a header of zlib, so that three bits of zero are in it, a stored block's, and gives nothing.
+/// The byte could have begun a zlib header, so its low bits begin a stored block, and it gives no output.
 fn raw_body(dictionaries: &Dictionaries, first: &[u8]) -> Result<Inflate, Kind> {
     let mut inflate = body(dictionaries, None)?;
     if !first.is_empty() {
-        // A stored block has begun; there is nothing that could be wrong with it yet.
+        // A stored block has begun; nothing can be wrong with it yet.
         inflate.decompress(first, &mut [], InflateFlush::NoFlush).ok();
     }
     Ok(inflate)
@@ -203,12 +203,12 @@ fn raw_body(dictionaries: &Dictionaries, first: &[u8]) -> Result<Inflate, Kind> 
 
 /// Inflates until the input or the work is used up, `plain` is as long as `limit`, or the stream ends.
 ///
-/// Each call of the codec goes to the end of a block at most, so that blocks can be counted: a block costs more than its
-/// bytes show.
+/// Each call of the codec stops at the end of a block, so that blocks can be counted: a block costs more than its size
+/// suggests.
 fn inflate_into(inflate: &mut Inflate, wire: &[u8], plain: &mut Vec<u8>, limit: usize, work: &Work) -> Decoded {
     let (start, mut filled, mut taken) = (plain.len(), plain.len(), 0);
-    // After a call that filled the buffer, the next may only get past the end of a block, of which nothing is seen. So it takes
-    // two calls without a byte in or out to know that there is no more.
+    // After a call that filled the buffer, the next call may only pass the end of a block, without a byte in or out. So only two
+    // such calls in a row mean that there is no more.
     let mut settled = false;
     let outcome = loop {
         if !work.is_left() {
@@ -216,13 +216,13 @@ fn inflate_into(inflate: &mut Inflate, wire: &[u8], plain: &mut Vec<u8>, limit: 
         }
         let rest = &wire[taken..];
         if filled == plain.len() {
-            // Only initialised bytes can be written to: few at first, since it may be a short stream.
+            // The codec writes only to initialised bytes: few at first, since the stream may be short.
             let wanted = (4 * rest.len()).clamp(LEAST, PIECE).max(3 * (filled - start));
             plain.resize(limit.min(filled + wanted), 0);
         }
         let (total_in, total_out) = (inflate.total_in(), inflate.total_out());
         let status = inflate.decompress(rest, &mut plain[filled..], InflateFlush::Block);
-        // At most as many as `rest` and the room have, so that they fit.
+        // At most the lengths of `rest` and the room, so the casts fit.
         let (used, made) = ((inflate.total_in() - total_in) as usize, (inflate.total_out() - total_out) as usize);
         taken += used;
         filled += made;
@@ -232,7 +232,7 @@ fn inflate_into(inflate: &mut Inflate, wire: &[u8], plain: &mut Vec<u8>, limit: 
             Ok(Status::StreamEnd) => break Ok(Outcome::End),
             Ok(_) if used + made > 0 => settled = filled < plain.len(),
             Ok(_) if !settled => settled = true,
-            // Not sooner: the end of the stream needs no room.
+            // Checked only now: the end of the stream needs no room.
             Ok(_) if filled == limit => break Ok(Outcome::Full),
             Ok(_) if rest.is_empty() => break Ok(Outcome::Hungry),
             Ok(_) => break Err(Kind::Data), // it would spin

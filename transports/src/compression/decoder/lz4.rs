@@ -1,4 +1,4 @@
-//! LZ4 frames, read block by block: a block is decoded once it is whole, and given out as there is room.
+//! LZ4 frames, read block by block: a block is decoded once it is complete, and output as there is room.
 
 use std::borrow::Cow;
 use std::hash::Hasher;
@@ -13,32 +13,32 @@ use super::{Codec, Decoded, Dictionaries, Outcome};
 use crate::compression::checksum::{lz4_header_sum, xxh32};
 
 const MAGIC: u32 = 0x184d_2204;
-/// Of the legacy format, which has neither options nor an end: blocks follow until something else does.
+/// The magic number of the legacy format, which has neither options nor an end: blocks follow until something else does.
 const LEGACY_MAGIC: u32 = 0x184c_2102;
-/// What a block of the legacy format gives at most.
+/// The most plain bytes in a block of the legacy format.
 const LEGACY_BLOCK: usize = 8 << 20;
-/// Sixteen magic numbers of frames to be skipped.
+/// The first of sixteen magic numbers of skippable frames.
 const SKIPPABLE: u32 = 0x184d_2a50;
 /// Linked blocks refer at most this far back.
 const WINDOW: usize = 64 << 10;
 /// Set in a block's size when the block is not compressed.
 const UNCOMPRESSED: u32 = 1 << 31;
-/// What a compressed byte can become at most: a length byte of 255 stands for as many.
+/// The most plain bytes per compressed byte: a length byte of 255 stands for as many.
 const MAX_RATIO: usize = 255;
 
-/// Frames of LZ4, of which [`Part`] comes next.
+/// A decoder of LZ4 frames; [`Part`] says what comes next.
 ///
-/// It holds at most one block that is not whole, what the frame's blocks may refer to, and one decoded block: each is bounded
-/// by the frame's block size, which was held against the limits when the header was read.
+/// It holds at most one incomplete block, the window that blocks may refer to, and one decoded block: each is bounded
+/// by the frame's block size, which was checked against the limits when the header was read.
 pub(super) struct Lz4Decoder {
-    /// The part as far as it has arrived, if it has not arrived at once.
+    /// The bytes of the present part, if it did not arrive at once.
     collected: Vec<u8>,
     checksum: XxHash32,
     dictionaries: Dictionaries,
-    /// That of the frame.
+    /// The dictionary of the frame.
     dictionary: Option<Known>,
     frame: Frame,
-    /// Bytes of `window` that were given out.
+    /// Bytes of `window` that were output.
     given: usize,
     max_skipped: u64,
     max_window: u64,
@@ -51,7 +51,7 @@ pub(super) struct Lz4Decoder {
 /// What the frame's header said.
 #[derive(Clone, Copy, Default)]
 struct Frame {
-    /// What the frames before it have given: only one of the legacy format is followed by another in the same decoder.
+    /// The output of earlier frames: only a legacy frame is followed by another one in the same decoder.
     before: u64,
     block_checksums: bool,
     content_checksum: bool,
@@ -64,7 +64,7 @@ struct Frame {
 /// The part of a frame that comes next.
 #[derive(Clone, Copy)]
 enum Part {
-    /// How much of it is wanted: the first bytes say how long it is.
+    /// How much of it is needed: the first bytes say how long it is.
     Header {
         wanted: usize,
     },
@@ -77,7 +77,7 @@ enum Part {
         compressed: bool,
     },
     ContentChecksum,
-    /// Of a block of the legacy format, or the next frame's magic number.
+    /// The size of a legacy block, or the next frame's magic number.
     LegacySize,
     Ended,
 }
@@ -107,12 +107,12 @@ impl Lz4Decoder {
         }
     }
 
-    /// The most that a block of `len` bytes may give.
+    /// The most output of a block of `len` bytes.
     fn most(&self, len: usize) -> usize {
         self.frame.max_block.min(len.saturating_mul(MAX_RATIO))
     }
 
-    /// Takes bytes of the part that comes next, and reads it if that makes it whole.
+    /// Takes bytes of the next part, and reads it once it is complete.
     fn take(&mut self, wire: &[u8]) -> (usize, Result<(), Kind>) {
         if let Part::Skip { left } = &mut self.part {
             let used = wire.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -140,7 +140,7 @@ impl Lz4Decoder {
         if let Part::Header { wanted: longer } = self.part
             && longer > wanted
         {
-            self.collected = piece; // the header goes on
+            self.collected = piece; // the header continues
         } else if piece.capacity() <= WINDOW {
             piece.clear();
             self.collected = piece;
@@ -210,7 +210,7 @@ impl Lz4Decoder {
             linked: flags & 0x20 == 0,
             max_block,
         };
-        // All of it was given out when the last frame ended, to which the blocks of this one do not refer.
+        // All of it was output when the last frame ended, and the blocks of this frame do not refer to it.
         self.window.clear();
         self.given = 0;
         self.part = Part::BlockSize;
@@ -234,7 +234,7 @@ impl Lz4Decoder {
             return self.header(bytes);
         }
         let len = size as usize;
-        // What cannot be compressed grows by a byte for each 255, and a few.
+        // Incompressible data grows by a byte per 255, and a few.
         if len > LEGACY_BLOCK + LEGACY_BLOCK / 255 + 16 {
             return Err(Kind::Data);
         }
@@ -242,7 +242,7 @@ impl Lz4Decoder {
         Ok(())
     }
 
-    /// Asks for a longer header; what is here of it is kept.
+    /// Asks for more bytes of the header, and keeps those that are here.
     fn wants(&mut self, bytes: &[u8], wanted: usize) -> Result<(), Kind> {
         self.part = Part::Header { wanted };
         if self.collected.is_empty() {
@@ -284,7 +284,7 @@ impl Lz4Decoder {
         let start = self.window.len();
         if compressed {
             let most = self.most(block.len());
-            // No more room than a block usually takes, unless that is not enough: room costs time and memory.
+            // At first only the room that a block usually takes: room costs time and memory.
             let mut room = most.min((4 * block.len()).max(WINDOW));
             let made = loop {
                 self.window.resize(start + room, 0);
@@ -311,7 +311,7 @@ impl Lz4Decoder {
         Ok(())
     }
 
-    /// Drops what no block can refer to any more, once there is at least as much of it as of what blocks can refer to.
+    /// Drops what no block can refer to any more, once it is at least as long as the part that blocks can refer to.
     fn slide(&mut self) {
         let keep = if self.frame.linked { WINDOW } else { 0 };
         if self.window.len() >= 2 * WINDOW || keep == 0 {
@@ -339,7 +339,7 @@ impl Codec for Lz4Decoder {
         self.collected.capacity() + self.window.capacity()
     }
 
-    /// The bytes of a block that is not whole, its size included.
+    /// The bytes of an incomplete block, including its size.
     fn unfinished(&self) -> u64 {
         let size = if matches!(self.part, Part::Block { .. }) { 4 } else { 0 };
         size + self.collected.len() as u64
@@ -359,7 +359,7 @@ impl Codec for Lz4Decoder {
             plain.extend_from_slice(&ready[..gives]);
             self.given += gives;
             if self.given == self.window.len() && self.window.capacity() > 3 * WINDOW {
-                self.slide(); // a large block is not kept while nothing comes
+                self.slide(); // a large block is not kept while the stream is idle
             }
             if gives == room {
                 return (taken, Ok(Outcome::Full));
@@ -389,9 +389,9 @@ impl Codec for Lz4Decoder {
     }
 }
 
-/// What a block may refer to: the frame's `own` last bytes, and before them the dictionary as far as a block reaches back.
+/// What a block may refer to: the frame's `own` last bytes, and before them as much of the dictionary as a block can reach.
 ///
-/// They are joined for each block, so that no connection has a copy of its dictionary while nothing comes.
+/// They are joined for each block, so that an idle connection has no copy of its dictionary.
 fn known<'a>(dictionary: Option<&'a Known>, own: &'a [u8]) -> Cow<'a, [u8]> {
     match dictionary {
         Some(dictionary) if own.is_empty() => Cow::Borrowed(dictionary.latest(WINDOW)),

@@ -1,4 +1,4 @@
-//! The header of a zlib stream, RFC 1950, 2.2, byte by byte: it may be cut anywhere.
+//! The header of a zlib stream, RFC 1950, 2.2, read byte by byte: it may be cut anywhere.
 
 use torsade_protocols::DecompressErrorKind as Kind;
 
@@ -15,7 +15,7 @@ pub(super) struct ZlibHeader {
 }
 
 impl ZlibHeader {
-    /// Takes bytes, none of which is one that no header has there.
+    /// Takes the bytes of the header, and refuses the first that is invalid.
     pub(super) fn read(&mut self, wire: &[u8]) -> Decoded {
         for (at, &byte) in wire.iter().enumerate() {
             let sound = match self.len {

@@ -1,4 +1,4 @@
-//! Zstandard frames, RFC 8878. We read frame headers ourselves, so that what they ask for is judged before it is allocated.
+//! Zstandard frames, RFC 8878. We read frame headers ourselves, to check the window against the limits before it is allocated.
 
 use torsade_protocols::spi::{Work, weight};
 use torsade_protocols::{DecompressErrorKind as Kind, Decompression};
@@ -9,16 +9,16 @@ use super::{Codec, Decoded, Dictionaries, Outcome};
 
 /// The largest window that the codec supports on every machine.
 const MAX_WINDOW: u64 = 1 << 30;
-/// The least a call is given to write into.
+/// The smallest output buffer of a call.
 const PIECE: usize = 4 << 10;
-/// What the codec keeps of its buffers for the frames that follow, in bytes, though they need less.
+/// The size of the codec's buffers that it keeps for following frames, in bytes, even if they need less.
 const KEPT: usize = 256 << 10;
 /// The most that a block can be, RFC 8878, 3.1.1.2.4, with its header.
 const MAX_BLOCK: u64 = (128 << 10) + BLOCK_HEADER as u64;
 /// The length of a block's header, RFC 8878, 3.1.1.2.
 const BLOCK_HEADER: usize = 3;
 const MAGIC: u32 = 0xfd2f_b528;
-/// Sixteen magic numbers of frames to be skipped, RFC 8878, 3.1.2.
+/// The first of sixteen magic numbers of skippable frames, RFC 8878, 3.1.2.
 const SKIPPABLE: u32 = 0x184d_2a50;
 
 self_cell::self_cell!(
@@ -30,24 +30,23 @@ self_cell::self_cell!(
     }
 );
 
-/// Frames of Zstandard, of which [`Part`] comes next. The codec allocates no more than the window that was allowed.
+/// A decoder of Zstandard frames; [`Part`] says what comes next. The codec allocates no more than the allowed window.
 pub(super) struct ZstdDecoder {
     context: Context,
-    /// The codec has given out all that it can make of its input so far.
+    /// The codec has output everything that its input so far can give.
     drained: bool,
     /// The header as far as it has arrived: 18 bytes at most.
     header: Vec<u8>,
     max_skipped: u64,
     max_window: u64,
     part: Part,
-    /// What the codec takes without its buffers, in bytes.
+    /// The codec's memory without its buffers, in bytes.
     bare: usize,
-    /// How much has been written to its buffers (a block and the window), if they are so large: the system provides no memory
-    /// sooner.
+    /// How much of its buffers (a block and the window) has been written to: the system provides memory only as it is used.
     touched: usize,
     /// Plain bytes of this frame so far.
     given: usize,
-    /// How much input the codec asked for last.
+    /// How much input the codec last asked for.
     wanted: usize,
 }
 
@@ -58,7 +57,7 @@ enum Part {
     Body,
 }
 
-/// What a header says once it is whole.
+/// A complete header.
 enum Header {
     Frame { window: u64, dictionary: Option<u32> },
     NeedsMore,
@@ -67,7 +66,7 @@ enum Header {
 
 impl ZstdDecoder {
     pub(super) fn new(options: &Decompression, dictionaries: &Dictionaries) -> Result<Self, Kind> {
-        // Ours is the exact limit; the codec's own, a power of two, must not be below it.
+        // We check the exact limit; the codec's own limit, a power of two, must not be below it.
         let max_window = options.max_window.min(MAX_WINDOW);
         let context = context(dictionaries.clone(), max_window)?;
         Ok(Self {
@@ -136,13 +135,13 @@ impl ZstdDecoder {
         Ok(())
     }
 
-    /// Feeds the codec in portions that end where blocks do, and only once it has given out all that it can: a call that
-    /// fails takes back the output it gave, which must not be that of sound blocks before.
+    /// Feeds the codec in portions that end where blocks do, and only once it has no more output: a call that
+    /// fails discards its output, which must not include that of earlier valid blocks.
     fn read_body(&mut self, wire: &[u8], plain: &mut Vec<u8>, limit: usize, work: &Work) -> Decoded {
         let (mut taken, mut filled) = (0, plain.len());
         let outcome = loop {
             if self.drained && taken == wire.len() {
-                // Not called for nothing: after 16 calls without progress the codec reports an error.
+                // Not called without input: after 16 calls without progress the codec reports an error.
                 break Ok(Outcome::Hungry);
             }
             if filled == limit || !work.is_left() {
@@ -150,7 +149,7 @@ impl ZstdDecoder {
             }
             let portion = if self.drained { self.portion().min(wire.len() - taken) } else { 0 };
             if filled == plain.len() {
-                // Only initialised bytes can be cut to size. What the codec holds back may well fill all the room.
+                // The codec writes only to initialised bytes. What it holds back may well fill all the room.
                 let wanted = if self.drained { (4 * portion).max(PIECE) } else { limit - filled };
                 plain.resize(limit.min(filled + wanted), 0);
             }
@@ -168,7 +167,7 @@ impl ZstdDecoder {
                 Ok(_) if portion > 0 && used + made == 0 => break Err(Kind::Data), // it would spin
                 Ok(wanted) => self.wanted = wanted,
             }
-            // Where room was left over, the codec holds nothing more.
+            // If room was left over, the codec has no more output.
             self.drained = filled < plain.len();
         };
         plain.truncate(filled);
@@ -179,13 +178,13 @@ impl ZstdDecoder {
         self.context.with_dependent_mut(|_, context| context.decompress_stream(output, input))
     }
 
-    /// Counts what was taken and given: it is also in the codec's buffers.
+    /// Counts input and output, which the codec's buffers also hold.
     fn note_memory(&mut self, used: usize, made: usize) {
         self.given = self.given.saturating_add(made);
         self.touched = self.touched.max(self.given.saturating_add(used)); // not shrunk by another frame
     }
 
-    /// How much the codec may be given in one call so that a block ends with it: it asks for a block and the three bytes of the
+    /// The most input of one call that ends where a block ends: the codec asks for a block and the three bytes of the
     /// next block's header, or only for the last block, a header or the checksum.
     fn portion(&self) -> usize {
         if self.wanted > BLOCK_HEADER { self.wanted - BLOCK_HEADER } else { self.wanted }
@@ -193,7 +192,7 @@ impl ZstdDecoder {
 }
 
 impl Codec for ZstdDecoder {
-    /// After the end of a frame the codec itself is ready for the next one.
+    /// After the end of a frame the codec is ready for the next one.
     fn restart(&mut self) -> bool {
         self.part = Part::Header;
         true
@@ -221,8 +220,8 @@ impl Codec for ZstdDecoder {
             Part::Header => self.header.is_empty(),
             Part::Skip { .. } => false,
             Part::Body => {
-                // Where it stops behind a block, it wants the header of the next, and takes an empty last block; then it may
-                // still want the checksum, in 4 bytes.
+                // After a whole block it needs the header of the next, and accepts an empty last block; then it may
+                // still need the checksum, in 4 bytes.
                 let mut room = [0; 16];
                 let (mut input, mut output) = (InBuffer::around(&[1, 0, 0]), OutBuffer::around(&mut room[..]));
                 let left = self.decompress(&mut output, &mut input);
@@ -272,7 +271,7 @@ impl Codec for ZstdDecoder {
     }
 }
 
-/// A codec for windows up to this one.
+/// A codec for windows of at most `max_window`.
 fn context(dictionaries: Dictionaries, max_window: u64) -> Result<Context, Kind> {
     let log = max_window.max(1 << 10).next_power_of_two().ilog2();
     Context::try_new(dictionaries, |_| {

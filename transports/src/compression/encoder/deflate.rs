@@ -1,4 +1,4 @@
-//! Deflate streams, raw or in a container: our own header and trailer around a borrowed raw encoder.
+//! Deflate streams, raw or in zlib or gzip: our own header and trailer around a borrowed raw encoder.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::compression::pool::{Holds, Lease, SharedPool};
 const GAUGE: u32 = 64 << 10;
 /// Plain bytes sent uncompressed once there was no gain.
 const PASS: u32 = 256 << 10;
-/// Compressing is worth its time if what comes out is at most this part of what went in.
+/// Compressing is worth its time if the output is at most this percentage of the input.
 const WORTH_PERCENT: u32 = 97;
-/// Plain bytes gathered at most. What fits waits for the flush: calls of the encoder are expensive, each block has a header,
-/// and until then the stream needs no encoder at all.
+/// The most plain bytes that are gathered until the flush: calls of the encoder are expensive, each block has a header,
+/// and until then the stream needs no encoder.
 const GATHER: usize = 8 << 10;
 /// The longest stored block, RFC 1951, 3.2.4.
 const BLOCK: usize = 65_535;
@@ -29,33 +29,33 @@ const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
 /// A deflate stream whose encoder is borrowed from the pool.
 ///
-/// After each flush the stream is *readable*: the reader has every plain byte (`unflushed` is zero). Then the pool may take the
-/// encoder. After a sync flush it is *settled* as well: at a byte boundary, which stored blocks and the container's trailer need.
-/// After a partial one up to seven bits stay behind: the encoder has them, or, if it was taken away, the pool, whole bytes by
-/// then, which go first. Settled, the stream can go on with any encoder that is primed with its history.
+/// After each flush the stream is *readable*: the reader has every plain byte (`unflushed` is zero), and the pool may take the
+/// encoder. After a sync flush it is also *settled*: at a byte boundary, which stored blocks and the trailer need. A settled stream
+/// can go on with any encoder that is primed with its history. After a partial flush up to seven bits stay in the encoder; if the
+/// pool takes the encoder, it keeps them, completed to whole bytes, which the stream sends first.
 pub(in crate::compression) struct DeflateEncoder {
-    /// Of everything in the stream except the last `unsummed` bytes.
+    /// The checksum of everything in the stream except the last `unsummed` bytes.
     checksum: Checksum,
-    /// What came before the history; none once that no longer has all that the stream has carried.
+    /// What precedes the history; `None` once the history no longer has everything that the stream has carried.
     dictionary: Option<Dictionary>,
     format: Format,
-    /// Written bytes that are not in the stream yet. The buffer belongs to the pool, and goes back when it is empty.
+    /// Written bytes that are not in the stream yet. The buffer comes from the pool, and goes back when it is empty.
     gathered: Vec<u8>,
     hibernations: u32,
     history: History,
     lease: Option<Lease>,
     level: u8,
     mode: Mode,
-    /// Bits of the stream may be left behind.
+    /// Bits of the stream may still be in the encoder.
     off_boundary: bool,
     partial_flushes: u32,
     pool: SharedPool,
     stored: StoredBytes,
-    /// A flush of fewer bytes is not worth borrowing an encoder for.
+    /// A flush of fewer bytes does not borrow an encoder.
     threshold: usize,
-    /// How many bytes the encoder was fed since it was last flushed.
+    /// How many bytes the encoder got since its last flush.
     unflushed: u32,
-    /// How many of the last bytes of the history are not in the checksum yet: of many at once it costs a tenth.
+    /// How many of the last bytes of the history are not in the checksum yet: summing many at once costs a tenth.
     unsummed: u16,
     window_bits: u8,
 }
@@ -64,7 +64,7 @@ pub(in crate::compression) struct DeflateEncoder {
 enum Mode {
     /// Through an encoder, measuring the gain.
     Compress { plain: u32, wire: u32 },
-    /// In stored blocks, for this many bytes more.
+    /// In stored blocks, for this many more bytes.
     Pass { left: u32 },
     /// In stored blocks always.
     Store,
@@ -79,7 +79,7 @@ impl DeflateEncoder {
         Self::with_window(options, 15, pool)
     }
 
-    /// An encoder that looks back at most two to the power of `window_bits`, which are 9 to 15.
+    /// An encoder with a window of two to the power of `window_bits`, which are 9 to 15.
     pub(in crate::compression) fn with_window(options: &Compression, window_bits: u8, pool: &SharedPool) -> Self {
         let level = options.level.unwrap_or_else(|| options.format.default_level());
         // Level 0 is stored blocks and nothing else: it takes no encoder at all.
@@ -105,7 +105,7 @@ impl DeflateEncoder {
         }
     }
 
-    /// Puts bytes into the stream; `flush` goes with the last of them if that goes through an encoder.
+    /// Puts bytes into the stream; `flush` is for the last piece, if it goes through an encoder.
     fn place(&mut self, plain: &[u8], wire: &mut Vec<u8>, flush: DeflateFlush) -> Result<(), Failure> {
         let mut rest = plain;
         while !rest.is_empty() {
@@ -150,7 +150,7 @@ impl DeflateEncoder {
         placed
     }
 
-    /// Stores what is gathered where that saves borrowing an encoder for a few bytes; says whether it did.
+    /// Stores the gathered bytes if that saves borrowing an encoder for few of them; returns whether it did.
     fn store_small(&mut self, wire: &mut Vec<u8>) -> Result<bool, Failure> {
         self.notice_loss(wire)?;
         if self.lease.is_some() || self.gathered.len() >= self.threshold {
@@ -163,13 +163,13 @@ impl DeflateEncoder {
         Ok(true)
     }
 
-    /// Gives the encoder bytes, and for a flush calls it until it has nothing left: that is known only when a call leaves
+    /// Feeds the encoder, and for a flush calls it until it has nothing left, which is known only when a call leaves
     /// room unused.
     fn feed(&mut self, plain: &[u8], wire: &mut Vec<u8>, flush: DeflateFlush) -> Result<(), Failure> {
         let before = wire.len();
         let keeps = matches!(flush, DeflateFlush::NoFlush);
-        // Room for all of it at once: a flush that ends exactly where the room does looks unfinished, and another call would
-        // write the marker again. What the encoder may hold is bounded by its own buffers.
+        // Room for everything at once: a flush that ends exactly where the room does looks unfinished, and another call would
+        // write the marker again. The encoder's own buffers limit what it can hold.
         let mut room =
             FLUSH_ROOM + if keeps { plain.len() / 2 } else { (self.unflushed.min(128 << 10) as usize + plain.len()) * 9 / 8 };
         let mut rest = plain;
@@ -198,7 +198,7 @@ impl DeflateEncoder {
         if self.off_boundary { self.feed(&[], wire, DeflateFlush::SyncFlush) } else { Ok(()) }
     }
 
-    /// If the encoder was taken away, appends what the pool has kept of the stream.
+    /// If the pool has taken the encoder, appends what it has kept of the stream.
     fn notice_loss(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         let mut pool = self.pool.borrow_mut();
         if let Some(lease) = self.lease.take_if(|lease| !pool.holds(*lease)) {
@@ -217,8 +217,8 @@ impl DeflateEncoder {
         if plain < GAUGE {
             return Ok(());
         }
-        // The encoder may still hold back half of what was measured. So the gain is measured exactly, after a flush, only where
-        // it may be poor: a stream that shrinks well is not made to pay for a flush.
+        // The encoder may still hold back half of what was measured. The gain is measured exactly, after a flush, only if
+        // it may be poor, so that a stream that shrinks well does not pay for a flush.
         if out >= plain * 4 / 10 {
             self.sync(wire)?;
         }
@@ -227,15 +227,15 @@ impl DeflateEncoder {
         };
         self.mode = Mode::COMPRESS;
         if out * 100 > plain * WORTH_PERCENT && !self.off_boundary {
-            // An encoder that goes on after stored blocks does not know of their bytes: its distances would be too short, and
-            // decode to wrong bytes without any error. So it is given back, and another is primed with the history later.
+            // After stored blocks the encoder would not know their bytes: its distances would be too short, and
+            // decode to wrong bytes without an error. So it is given back, and another is primed with the history later.
             self.release();
             self.mode = Mode::Pass { left: PASS };
         }
         Ok(())
     }
 
-    /// Appends stored blocks. The stream has to be settled; its encoder is given back.
+    /// Appends stored blocks and gives the encoder back. The stream has to be settled.
     fn write_stored(&mut self, plain: &[u8], wire: &mut Vec<u8>) {
         debug_assert!(!self.off_boundary, "a stored block inside an encoder's block: flush first");
         self.release();
@@ -278,13 +278,13 @@ impl DeflateEncoder {
 
     const fn note(&mut self, more_plain: usize, more_wire: usize) {
         if let Mode::Compress { plain, wire } = &mut self.mode {
-            // Small numbers: pieces of at most GAUGE bytes, and what they become.
+            // Small numbers: pieces of at most GAUGE bytes, and their output.
             *plain += more_plain as u32;
             *wire += more_wire as u32;
         }
     }
 
-    /// Borrows an encoder, unless the stream has one; false if none is free, and then the stream is settled.
+    /// Borrows an encoder, unless the stream has one; false if none is free (then the stream is settled).
     fn borrow_encoder(&mut self, wire: &mut Vec<u8>) -> Result<bool, Failure> {
         self.notice_loss(wire)?;
         if self.lease.is_none() {
@@ -301,9 +301,9 @@ impl DeflateEncoder {
         work(encoder.ok_or("the encoder of an unfinished block was lent to another stream")?)
     }
 
-    /// Flushes; says whether what was appended ends with the flush's marker, the empty stored block.
+    /// Flushes; returns whether the output ends with the flush's marker, the empty stored block.
     ///
-    /// It does not where nothing was to be flushed, or stored blocks were the last.
+    /// It does not if there was nothing to flush, or stored blocks came last.
     pub(in crate::compression) fn flush_to_marker(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<bool, Failure> {
         let before = wire.len();
         self.flush(FlushForm::Sync, wire, now)?;
@@ -384,7 +384,7 @@ impl Codec for DeflateEncoder {
         Ok(wire)
     }
 
-    /// As before stored blocks, the encoder is given back, since it does not know of these bytes.
+    /// As before stored blocks, gives the encoder back, since it does not know these bytes.
     fn pass_fragment(&mut self, plain: &[u8], fragment: &Fragment, _wire: &mut Vec<u8>) -> Result<(), Failure> {
         debug_assert!(!self.off_boundary, "a fragment inside an encoder's block: flush first");
         self.release();
@@ -440,7 +440,7 @@ impl Codec for DeflateEncoder {
 
 impl Drop for DeflateEncoder {
     fn drop(&mut self) {
-        // The pool calls nobody, so no stream is dropped while it is borrowed.
+        // The pool calls no code of others, so no stream is dropped while it is borrowed.
         debug_assert!(self.pool.try_borrow_mut().is_ok(), "a stream was dropped from inside its pool");
         if let (Some(lease), Ok(mut pool)) = (self.lease, self.pool.try_borrow_mut()) {
             pool.release(lease);
@@ -448,7 +448,7 @@ impl Drop for DeflateEncoder {
     }
 }
 
-/// One call of the encoder, which may append so many bytes; says how many it took, and how many it made. An error if it does
+/// Calls the encoder once, with room for so many bytes; returns how many it took and produced. An error if it does
 /// nothing although it has input and room: the caller would spin.
 fn step(
     encoder: &mut Deflate,
@@ -460,7 +460,7 @@ fn step(
     let (total_in, total_out, start) = (encoder.total_in(), encoder.total_out(), wire.len());
     wire.resize(start + room, 0);
     let result = encoder.compress(plain, &mut wire[start..], flush);
-    // At most as many as `plain` and the room have, so that they fit.
+    // At most the lengths of `plain` and the room, so the casts fit.
     let (taken, made) = ((encoder.total_in() - total_in) as usize, (encoder.total_out() - total_out) as usize);
     wire.truncate(start + made);
     result.map_err(|error| error.as_str())?;

@@ -1,4 +1,4 @@
-//! LZ4 frames of linked blocks, each of which may refer to what was sent before it.
+//! LZ4 frames of linked blocks, which may refer to earlier blocks.
 
 use std::hash::Hasher;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use super::{Codec, Failure, FlushForm};
 use crate::compression::announcement::{self, Place};
 use crate::compression::fragment::{Fragment, Kind};
 
-/// The plain bytes of the longest block. The header allows 64 KiB, but it has to fit into a window with what it may refer to.
+/// The most plain bytes in a block. The header allows 64 KiB, but a block has to fit into a window with what it may refer to.
 const BLOCK: usize = 16 << 10;
 /// How far back blocks refer at most.
 const KNOWN: usize = 32 << 10;
 /// Set in a block's size when the block is not compressed.
 const UNCOMPRESSED: u32 = 1 << 31;
-/// How long after the last write the table is freed, which can be made again.
+/// How long after the last write the table is freed; it can be rebuilt.
 const IDLE: Duration = Duration::from_secs(1);
 
 const _: () = assert!(KNOWN + KNOWN / 4 + BLOCK <= lz4_block::WINDOW);
 
-/// A stream of lz4: a window of what blocks may refer to, then what is pending, and while it is in use the window's table.
+/// A stream of lz4: a window with what blocks may refer to and what is pending, and while it is in use the window's table.
 pub(super) struct Lz4Encoder {
     /// When it was last written to.
     active: Duration,
     checksum: XxHash32,
-    /// What came before all that was sent; none once that is more than the history.
+    /// What precedes everything sent; `None` once that is more than the history.
     dictionary: Option<Dictionary>,
     history: usize,
-    /// How many bytes at the beginning of the window are the dictionary's.
+    /// How many bytes at the beginning of the window belong to the dictionary.
     lent: usize,
-    /// Where in the window begins what was not sent yet.
+    /// Where the unsent bytes begin in the window.
     pending: usize,
     table: Option<Table>,
     window: Vec<u8>,
@@ -52,7 +52,7 @@ impl Lz4Encoder {
         }
     }
 
-    /// Sends what is pending as a block, if there is anything.
+    /// Sends the pending bytes as a block, if there are any.
     fn block(&mut self, wire: &mut Vec<u8>) {
         let plain = self.window.len() - self.pending;
         if plain == 0 {
@@ -61,7 +61,7 @@ impl Lz4Encoder {
         let mut table = self.table.take().unwrap_or_else(|| self.wake());
         let start = wire.len();
         let body = start + 4;
-        // What does not compress grows by a byte for each 255, and a few.
+        // Incompressible data grows by a byte per 255, and a few.
         wire.reserve(4 + plain + plain / 255 + 16);
         wire.extend_from_slice(&[0; 4]);
         lz4_block::write(&self.window, self.pending, &mut table, wire);
@@ -77,7 +77,7 @@ impl Lz4Encoder {
         self.forget_oldest();
     }
 
-    /// The table of the window, which begins with the dictionary again.
+    /// Puts the dictionary at the beginning of the window again, and builds the window's table.
     fn wake(&mut self) -> Table {
         if let Some(dictionary) = &self.dictionary {
             let bytes = dictionary.bytes();
@@ -88,7 +88,7 @@ impl Lz4Encoder {
         Table::new(&self.window[..self.pending])
     }
 
-    /// Keeps what blocks may refer to; up to a quarter more, so that it is moved seldom.
+    /// Drops what blocks may not refer to, but not before it is a quarter, so that the rest is seldom moved.
     fn forget_oldest(&mut self) {
         if self.pending - self.lent > self.history {
             self.dictionary = None;
@@ -100,7 +100,7 @@ impl Lz4Encoder {
         }
     }
 
-    /// Notes bytes that were sent without this encoder, as what blocks may refer to.
+    /// Adds bytes that were sent without this encoder to what blocks may refer to.
     fn note_sent(&mut self, plain: &[u8]) {
         if plain.len() >= KNOWN {
             self.clear();
@@ -114,7 +114,7 @@ impl Lz4Encoder {
 
     fn clear(&mut self) {
         self.dictionary = None;
-        // The table, too: where bytes were that are gone is not to decide what is found.
+        // The table too: the positions of forgotten bytes must not influence the output.
         self.table = None;
         self.window = Vec::new();
         (self.lent, self.pending) = (0, 0);
@@ -183,7 +183,7 @@ impl Codec for Lz4Encoder {
         Ok(wire)
     }
 
-    /// An XXH32 cannot be joined with another: each stream adds the bytes to its own.
+    /// Two XXH32 cannot be combined: each stream adds the bytes to its own.
     fn pass_fragment(&mut self, plain: &[u8], _fragment: &Fragment, _wire: &mut Vec<u8>) -> Result<(), Failure> {
         self.checksum.write(plain);
         self.note_sent(plain);
@@ -206,7 +206,7 @@ impl Codec for Lz4Encoder {
         self.table.is_some().then(|| self.active.saturating_add(IDLE))
     }
 
-    /// After a flush: frees the table, and keeps no byte that it does not have to.
+    /// After a flush: frees the table and all memory that the history does not need.
     fn hibernate(&mut self) {
         self.table = None;
         let beyond = if self.dictionary.is_some() { self.lent } else { self.pending.saturating_sub(self.history) };

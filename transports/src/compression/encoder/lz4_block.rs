@@ -1,54 +1,54 @@
-//! LZ4 blocks that refer to what went before them, written with a table that lives as long as the stream.
+//! LZ4 blocks that refer to earlier ones, written with a table that lives as long as the stream.
 //!
-//! Each position is looked at once, when its bytes are written. `lz4_flex` begins every block with an empty table, and puts all
-//! of the history into it: for a message of 50 bytes that is nearly all of the work.
+//! Each position is entered once, when its bytes are written. `lz4_flex` begins every block with an empty table, and enters all
+//! of the history: for a message of 50 bytes that is nearly all of the work.
 
 /// The shortest match.
 const MATCH: usize = 4;
-/// A block's last match begins at least so far from its end, and leaves the last bytes alone.
+/// A block's last match begins at least this far from its end, and does not include its last bytes.
 const LAST_MATCH: usize = 12;
 const LAST_LITERALS: usize = 5;
-/// A length from here on does not fit into half a byte: more bytes follow.
+/// From this length on, a length does not fit into half a byte, and more bytes follow.
 const LONG: usize = 15;
 /// The longest window: a match reaches back 65,535 bytes at most, and an entry of the table has 16 bits.
 pub(super) const WINDOW: usize = 64 << 10;
 /// The base-two logarithm of the table's length.
 const BITS: u32 = 12;
-/// After each so many positions without a match the steps become a byte longer, so that what does not compress is soon passed.
+/// After this many positions without a match the steps become a byte longer, to skip incompressible data quickly.
 const PATIENCE: usize = 64;
 
-/// Where in the window four bytes of each hash were seen last.
+/// The position in the window where four bytes of each hash were last seen.
 ///
-/// An entry may be of other bytes with the same hash, or of bytes that are no longer there: whoever takes a position from here
-/// compares the bytes. So no content of the table makes a block wrong.
+/// An entry may belong to other bytes with the same hash, or to bytes that are gone, so the bytes at a position are always
+/// compared: no content of the table can make a block wrong.
 pub(super) struct Table(Box<[u16; 1 << BITS]>);
 
 impl Table {
-    /// A table of what `window` ends with.
+    /// Builds a table of the end of `window`.
     pub(super) fn new(window: &[u8]) -> Self {
         let mut table = Self(Box::new([0; 1 << BITS]));
-        // Each third position, as many as lz4 itself takes of a dictionary.
+        // Every third position, as lz4 itself does with a dictionary.
         for at in (0..window.len()).step_by(3) {
             table.replace(word(window, at), at);
         }
         table
     }
 
-    /// After the window has lost its first bytes.
+    /// Adjusts the positions after the window has lost its first bytes.
     pub(super) fn slide(&mut self, dropped: usize) {
         for entry in self.0.iter_mut() {
             *entry = entry.saturating_sub(dropped as u16); // at most WINDOW
         }
     }
 
-    /// Notes where four bytes are, and returns where the last ones of the same hash were.
+    /// Enters the position of four bytes, and returns the last position with the same hash.
     fn replace(&mut self, word: u32, at: usize) -> usize {
         let hash = word.wrapping_mul(2_654_435_761) >> (u32::BITS - BITS); // Knuth's multiplicative one
         std::mem::replace(&mut self.0[hash as usize], at as u16).into()
     }
 }
 
-/// Appends a block of the bytes from `from` on, which may refer to those before. The window is no longer than [`WINDOW`].
+/// Appends a block of the bytes from `from` on, which may refer to earlier ones. The window is at most [`WINDOW`] bytes long.
 pub(super) fn write(window: &[u8], from: usize, table: &mut Table, wire: &mut Vec<u8>) {
     // The end of the last block, in which no match could begin.
     for at in from.saturating_sub(LAST_MATCH)..from {
@@ -73,7 +73,7 @@ pub(super) fn write(window: &[u8], from: usize, table: &mut Table, wire: &mut Ve
     write_sequence(&window[literals..], None, wire);
 }
 
-/// Literals, and a match: how far back, and how long. A block's last sequence has none.
+/// Appends literals and a match (distance and length). A block's last sequence has no match.
 fn write_sequence(literals: &[u8], found: Option<(usize, usize)>, wire: &mut Vec<u8>) {
     let more = found.map_or(0, |(_, length)| length - MATCH);
     wire.push((literals.len().min(LONG) << 4 | more.min(LONG)) as u8);
@@ -94,12 +94,12 @@ fn write_rest_of_length(length: usize, wire: &mut Vec<u8>) {
     wire.push(rest as u8);
 }
 
-/// Four bytes as a number; zero behind the end, where no match is looked for.
+/// Four bytes as a number; zero beyond the end, where no match is searched.
 fn word(window: &[u8], at: usize) -> u32 {
     window.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word))
 }
 
-/// How many bytes two slices have in common at their beginnings.
+/// The length of the common prefix of two slices.
 fn alike(one: &[u8], other: &[u8]) -> usize {
     let (words, _) = one.as_chunks();
     let (others, _) = other.as_chunks();

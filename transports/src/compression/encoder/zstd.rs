@@ -36,13 +36,13 @@ self_cell::self_cell!(
 );
 
 pub(super) struct ZstdEncoder {
-    /// None before something is to be compressed and after the end: it takes from one to many megabytes.
+    /// `None` before anything is compressed and after the end: it takes one to many megabytes.
     context: Option<Context>,
     dictionary: Option<Rc<CDict<'static>>>,
-    /// A frame has been begun and not ended.
+    /// A frame has begun and not ended.
     in_frame: bool,
     level: u32,
-    /// The encoder has not written its own header yet, which is to be left out: ours is there already.
+    /// The encoder has not written its own header yet, which will be removed: ours is there already.
     own_header: bool,
 }
 
@@ -108,7 +108,7 @@ impl Codec for ZstdEncoder {
         if self.context.is_some() { self.drive(&[], wire, Directive::ZSTD_e_flush) } else { Ok(()) }
     }
 
-    /// Ends the frame and writes one of raw blocks: inside a frame the encoder would not know of them.
+    /// Ends the frame and writes one of raw blocks: the encoder would not know of raw blocks inside its frame.
     fn store(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
         self.forget(wire)?;
         write_header(window_log(self.level), None, wire);
@@ -124,7 +124,7 @@ impl Codec for ZstdEncoder {
         Ok(())
     }
 
-    /// Ends the frame, since zstd cannot forget inside one. The next write begins another.
+    /// Ends the frame, since zstd cannot discard history inside one. The next write begins another.
     fn forget(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         if std::mem::take(&mut self.in_frame) {
             if self.context.is_none() {
@@ -141,7 +141,7 @@ impl Codec for ZstdEncoder {
         Some(Kind::Zstd { level: self.level, dictionary: self.dictionary.clone() })
     }
 
-    /// A frame of its own: an encoder does not know of blocks that others have put between its own.
+    /// A frame of its own: an encoder does not know of foreign blocks between its own.
     fn make_fragment(&self, plain: &[u8], _now: Duration) -> Result<Vec<u8>, Failure> {
         let mut context = context(self.level, self.dictionary.clone())?;
         let mut wire = Vec::with_capacity(zstd::zstd_safe::compress_bound(plain.len()));
@@ -162,13 +162,13 @@ impl Codec for ZstdEncoder {
         Ok(())
     }
 
-    /// Between frames, where a zero would be no part of the stream, begins the header of another one.
+    /// Between frames, where a zero would not belong to the stream, begins the header of another frame.
     fn break_off(&mut self, wire: &mut Vec<u8>) {
         if self.in_frame { wire.push(0) } else { wire.extend_from_slice(&MAGIC) }
     }
 }
 
-/// An encoder for frames whose size nobody knows beforehand.
+/// An encoder for frames of unknown size.
 fn context(level: u32, dictionary: Option<Rc<CDict<'static>>>) -> Result<Context, Failure> {
     let parameters = [
         CParameter::CompressionLevel(level as i32), // at most 22
@@ -197,8 +197,8 @@ fn write_header(window_log: u32, dictionary: Option<NonZeroU32>, wire: &mut Vec<
     }
 }
 
-/// The window by level. Zstd's own are not used: beyond level 19 they exceed the 8 MiB that RFC 8878 asks every reader to
-/// accept, and below they take megabytes on each connection.
+/// The window by level. Zstd's own windows are not used: above level 19 they exceed the 8 MiB that RFC 8878 asks every reader to
+/// accept, and below they take megabytes per connection.
 const fn window_log(level: u32) -> u32 {
     match level {
         0..=4 => 19,

@@ -1,4 +1,4 @@
-//! What comes in, from the first byte that may announce a stream to what follows its end.
+//! The incoming direction, from the first byte that may announce a stream to what follows its end.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl CompressionLayer {
             }
             Found::Announced(format) => {
                 let options = within(self.limits.as_deref(), format);
-                // Those meant for another format, or damaged, are as good as none: the stream says which it needs.
+                // Dictionaries for another format, or damaged ones, count as missing: the stream says which one it needs.
                 let dictionaries = Dictionaries::new(&options, &self.pool).unwrap_or_else(|_| Dictionaries::none(format));
                 let share = Share::of(self.pool.borrow().decoders(), self.owner);
                 let decoder = Decoder::new(options, dictionaries, true, sniffer.take_held(), share);
@@ -134,7 +134,7 @@ impl CompressionLayer {
     }
 }
 
-/// The error that bytes follow the end of the stream, and these bytes: those that were carried, then `wire`.
+/// The error that bytes follow the end of the stream, with these bytes: the carried ones, then `wire`.
 fn trailing(decoder: &mut Decoder, wire: &[u8]) -> (DecompressError, Vec<u8>) {
     let mut trailing = Vec::new();
     decoder.take_carried(usize::MAX, &mut trailing);
@@ -142,8 +142,7 @@ fn trailing(decoder: &mut Decoder, wire: &[u8]) -> (DecompressError, Vec<u8>) {
     (decoder.error(DecompressErrorKind::TrailingData), trailing)
 }
 
-/// The options for a stream of `format`: those in `limits`, except that what they leave at the default of their own format is
-/// at the default of this one.
+/// The options for a stream of `format`: those in `limits`, where defaults of their own format become defaults of this one.
 fn within(limits: Option<&Decompression>, format: Format) -> Decompression {
     let default = Decompression::from(format);
     let Some(limits) = limits else { return default };
