@@ -142,6 +142,11 @@ impl Upstream {
         self.with(|core| core.disconnected(error, unconfirmed));
     }
 
+    /// So many messages that were published may not have arrived, though the broker is there: a part of it was lost.
+    pub fn unconfirmed(&self, count: u64) {
+        self.with(|core| core.counters.unconfirmed.add(count));
+    }
+
     /// A subscription has begun. Where the topic keeps its messages: after which one, which is what was asked for, or else the last that
     /// was ever stored; 0-0 if none was.
     pub fn subscribed(&self, id: InterestId, position: Option<MessageId>) {

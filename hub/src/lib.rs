@@ -25,6 +25,7 @@ mod core;
 mod encoding;
 mod engine;
 mod error;
+mod hosts;
 mod hub;
 mod listener;
 mod local;

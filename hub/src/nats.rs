@@ -3,7 +3,6 @@
 mod connection;
 mod jetstream;
 mod known;
-mod places;
 mod presence;
 mod protocol;
 mod reading;
@@ -25,7 +24,6 @@ use torsade_transports::TlsClientConfig;
 use torsade_transports::service::{ClientService, Service, backoff_policy};
 
 use connection::{Barrier, Connection};
-use places::Places;
 use protocol::{MAX_LINE, NatsProtocol};
 use reading::not_there;
 use session::Session;
@@ -35,6 +33,7 @@ use tail::Tail;
 use crate::broker_url::BrokerUrl;
 use crate::engine::{Engine, Interest, InterestId, ORIGIN, Page, Part, Start, Upstream};
 use crate::error::{EngineError, HubError};
+use crate::hosts::Hosts;
 use crate::message::{MessageId, Publication};
 use crate::topic::Topic;
 
@@ -43,7 +42,7 @@ const BACKOFF: (Duration, Duration, f64) = (Duration::from_millis(50), Duration:
 
 /// A connection to one of the NATS servers of a cluster.
 pub(crate) struct NatsEngine {
-    places: Places,
+    hosts: Hosts,
     session: Rc<Session>,
     service: RefCell<Option<ClientService>>,
     /// What was announced last expires after so long.
@@ -67,7 +66,7 @@ impl NatsEngine {
             #[cfg(feature = "tls")]
             tls,
         )?;
-        Ok(Self { places: Places::new(url.hosts.clone()), session, service: RefCell::default(), expiry: Cell::default() })
+        Ok(Self { hosts: Hosts::new(&url.hosts), session, service: RefCell::default(), expiry: Cell::default() })
     }
 
     /// The connection, if we are let in.
@@ -88,7 +87,7 @@ impl Engine for NatsEngine {
         let (initial, longest, factor) = BACKOFF;
         let factory = NatsFactory(Rc::clone(&self.session));
         let session = Rc::clone(&self.session);
-        let service = match ClientService::new(self.places.endpoint(), factory) {
+        let service = match ClientService::new(self.hosts.endpoint(), factory) {
             Ok(service) => service,
             Err(error) => return log::error!("no connection to NATS: {error}"),
         };

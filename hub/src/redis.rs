@@ -1,8 +1,8 @@
 //! The engine of Redis, and of what speaks its protocol.
 //!
-//! A `session` is all that lives from one login to the loss of a connection; the `engine` has one after the other. A session's main `link` carries
-//! commands and pub/sub; a `tail` waits for entries of streams, since a connection that waits answers nothing else; in a cluster there are further
-//! links to the nodes that commands are sent on to, and a tail for each stream, since one command asks one node.
+//! A `session` is all that lives from one login to the loss of its connection; the `engine` has one after the other. A session's main `link` carries
+//! everything; in a `cluster` there are further links, one to each node that has what is asked for. Redis says when a stream has changed, and its
+//! `tail` is read then.
 //!
 //! | of the hub | at Redis |
 //! |---|---|
@@ -12,16 +12,18 @@
 //! | a process's names in a topic | a key that expires, and its name in a sorted set beside it |
 //!
 //! The user of an ACL needs the commands HELLO, PING, TIME, (P|S)(UN)SUBSCRIBE, (S)PUBLISH, and for what is kept and for presence XADD,
-//! XRANGE, XREVRANGE, XREAD, XINFO, CLIENT UNBLOCK, SET, MGET, DEL, ZADD, ZREM, ZRANGE, ZREMRANGEBYSCORE and PEXPIRE.
+//! XRANGE, XREVRANGE, XINFO, CLIENT TRACKING, SET, MGET, DEL, ZADD, ZREM, ZRANGE, ZREMRANGEBYSCORE and PEXPIRE.
 
+mod address;
 mod channels;
+mod cluster;
 mod command;
 mod cursor;
 mod engine;
-mod hosts;
 mod link;
 mod login;
 mod presence;
+mod receiving;
 mod reply;
 mod resp;
 mod session;

@@ -1,8 +1,9 @@
-//! What a hub costs: `hub [members [COUNT..] | brokers | silent]`; all of it without arguments.
+//! What a hub costs: `hub [members [COUNT..] | brokers | silent | topics]`; all of it without arguments.
 //!
 //! `members` publishes to 1, 100 and 10,000 members of a local hub, plain and compressed; their peers are in a process of their own.
 //! `brokers` goes through redis-server and nats-server, where they are installed, beside a bare client of the same protocol and
 //! `redis-benchmark`, in rounds by turns. `silent` has a member that never reads among others, and a room without one.
+//! `topics` publishes on one of many topics that keep their messages.
 
 #[path = "../hub/bare.rs"]
 mod bare;
@@ -20,10 +21,13 @@ mod members;
 mod peers;
 #[path = "../hub/silent.rs"]
 mod silent;
+#[path = "../hub/topics.rs"]
+mod topics;
 
 use torsade::prelude::*;
 
 const COUNTS: [usize; 3] = [1, 100, 10_000];
+const TOPICS: [usize; 4] = [1, 100, 1_000, 10_000];
 
 fn main() -> Result {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -32,7 +36,8 @@ fn main() -> Result {
         [] => {
             members::run(&COUNTS)?;
             brokers::run()?;
-            silent::run()
+            silent::run()?;
+            topics::run(&TOPICS)
         }
         ["members"] => members::run(&COUNTS),
         ["members", ref counts @ ..] => {
@@ -41,7 +46,8 @@ fn main() -> Result {
         }
         ["brokers"] => brokers::run(),
         ["silent"] => silent::run(),
+        ["topics"] => topics::run(&TOPICS),
         ["peers", ref ports @ ..] => peers::run(ports),
-        _ => Err("usage: hub [members [COUNT..] | brokers | silent]".into()),
+        _ => Err("usage: hub [members [COUNT..] | brokers | silent | topics]".into()),
     }
 }

@@ -10,7 +10,7 @@ use crate::engine::{Interest, InterestId};
 use crate::message::{Gap, Message};
 use crate::topic::{Pattern, Topic};
 
-use super::command::Answer;
+use super::command::{Answer, Pending};
 use super::session::Session;
 
 /// What is subscribed to, apart from the topics that keep their messages.
@@ -57,10 +57,10 @@ impl Channels {
 
 impl Session {
     pub(super) fn subscribe(self: &Rc<Self>, id: InterestId, interest: &Interest) {
-        if interest.is_stored() {
-            return self.subscribe_stored(id, interest);
-        }
         let topic = interest.pattern.topic();
+        if let (true, Some(topic)) = (interest.is_stored(), &topic) {
+            return self.subscribe_stored(id, topic, interest.after);
+        }
         let name: Rc<[u8]> = match &topic {
             Some(topic) => topic.as_str().as_bytes().into(),
             None => glob(interest.pattern.as_str()).into(),
@@ -85,7 +85,7 @@ impl Session {
 
     /// Asks even where that was asked before: so there is an answer from the loop.
     fn subscribe_channel(self: &Rc<Self>, name: &Rc<[u8]>, is_glob: bool, answer: Answer) {
-        let command: &[u8] = match (is_glob, self.hosts.sharded) {
+        let command: &[u8] = match (is_glob, self.address.sharded) {
             (true, _) => b"PSUBSCRIBE",
             (false, true) => b"SSUBSCRIBE",
             (false, false) => b"SUBSCRIBE",
@@ -95,16 +95,16 @@ impl Session {
 
     fn send_subscription(self: &Rc<Self>, command: &[u8], name: &Rc<[u8]>, answer: Answer) {
         let confirmed_for = Some(Rc::clone(name));
-        if self.hosts.sharded {
+        if self.address.sharded {
             self.send(name, &[command, name], confirmed_for, answer);
         } else {
-            self.main.send(&[command, name], super::command::Pending { confirmed_for, answer, again: None });
+            self.main.send(&[command, name], Pending { confirmed_for, ..Pending::new(answer) });
         }
     }
 
     pub(super) fn unsubscribe(self: &Rc<Self>, id: InterestId) {
         if let Some((name, is_glob)) = self.channels.remove(id) {
-            let command: &[u8] = match (is_glob, self.hosts.sharded) {
+            let command: &[u8] = match (is_glob, self.address.sharded) {
                 (true, _) => b"PUNSUBSCRIBE",
                 (false, true) => b"SUNSUBSCRIBE",
                 (false, false) => b"UNSUBSCRIBE",
@@ -133,6 +133,14 @@ impl Session {
             if pattern.matches(message.topic()) {
                 self.upstream.message(*id, &message);
             }
+        }
+    }
+
+    /// A node is lost, and with it these subscriptions.
+    pub(super) fn shards_lost(self: &Rc<Self>, is_lost: impl Fn(&[u8]) -> bool) {
+        if self.address.sharded {
+            let names: Vec<_> = self.channels.by_name.borrow().keys().filter(|name| is_lost(name)).cloned().collect();
+            names.iter().for_each(|name| self.shard_moved(name));
         }
     }
 

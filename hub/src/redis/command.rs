@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use torsade_reactor::Deferred;
+use redis_protocol::redis_keyslot;
+use torsade_reactor::{Deferred, DeferredPermit};
 
 use crate::error::EngineError;
 use crate::topic::Topic;
@@ -47,19 +48,29 @@ pub(super) struct Pending {
     pub(super) answer: Answer,
     /// How to ask again, at another node of a cluster.
     pub(super) again: Option<Again>,
+    /// That it may be asked, of one that is to be asked with few others at once.
+    pub(super) permit: Option<DeferredPermit>,
 }
 
 /// A command of a cluster, which may have to go elsewhere.
-#[derive(Clone)]
 pub(super) struct Again {
     pub(super) slot: u16,
     pub(super) bytes: Rc<[u8]>,
     pub(super) redirects: u8,
 }
 
+impl Again {
+    /// The command whose first key this is.
+    pub(super) fn new(key: &[u8], parts: &[&[u8]]) -> Self {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, parts);
+        Self { slot: redis_keyslot(key), bytes: bytes.into(), redirects: 0 }
+    }
+}
+
 impl Pending {
     pub(super) const fn new(answer: Answer) -> Self {
-        Self { confirmed_for: None, answer, again: None }
+        Self { confirmed_for: None, answer, again: None, permit: None }
     }
 }
 

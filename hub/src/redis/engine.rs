@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_reactor::{CallbackResult, Deferred, Failure, Reactor, defer};
-use torsade_transports::ClientEndpoint;
 #[cfg(feature = "tls")]
 use torsade_transports::TlsClientConfig;
 use torsade_transports::service::{ClientService, Service, backoff_policy};
@@ -17,8 +16,8 @@ use crate::error::{EngineError, HubError};
 use crate::message::{MessageId, Publication};
 use crate::topic::Topic;
 
-use super::hosts::{Hosts, InTurn};
-use super::link::{Link, MAX_FRAME};
+use super::address::RedisAddress;
+use super::link::Link;
 use super::login::{Server, log_in};
 use super::session::Session;
 use super::streams::MAX_PAYLOAD;
@@ -35,7 +34,7 @@ const SHORT: Duration = Duration::from_secs(10);
 pub(crate) struct RedisEngine(Rc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) hosts: Rc<Hosts>,
+    pub(super) address: Rc<RedisAddress>,
     begun: RefCell<Option<(Reactor, Upstream)>>,
     service: RefCell<Option<ClientService<Link>>>,
     /// What the last login said.
@@ -53,13 +52,13 @@ impl RedisEngine {
 
     /// Makes an engine for `redis://` and `rediss://`; connects with nothing yet.
     pub(crate) fn new(url: &BrokerUrl, #[cfg(feature = "tls")] tls: Option<&TlsClientConfig>) -> Result<Self, HubError> {
-        let hosts = Hosts::new(
+        let address = RedisAddress::new(
             url,
             #[cfg(feature = "tls")]
             tls,
         )?;
         Ok(Self(Rc::new(Inner {
-            hosts: Rc::new(hosts),
+            address: Rc::new(address),
             begun: RefCell::default(),
             service: RefCell::default(),
             server: RefCell::default(),
@@ -83,10 +82,9 @@ impl RedisEngine {
 impl Inner {
     fn start(self: &Rc<Self>) -> torsade_reactor::Result {
         let Some((reactor, _)) = self.begun.borrow().clone() else { return Ok(()) };
-        let endpoint = ClientEndpoint::custom(InTurn(Rc::clone(&self.hosts)));
-        let hosts = Rc::clone(&self.hosts);
-        let service = ClientService::offering(endpoint, move |_peer| {
-            let link = Link::new(hosts.current(), MAX_FRAME);
+        let hosts = self.address.hosts.clone();
+        let service = ClientService::offering(hosts.endpoint(), move |_peer| {
+            let link = Link::new(hosts.current().clone());
             (link.protocol(), link)
         })?;
         let engine = Rc::downgrade(self);
@@ -96,7 +94,7 @@ impl Inner {
                 let Some(inner) = engine.upgrade() else {
                     return defer::fail(EngineError::Lost("the hub is gone".to_owned())).settle();
                 };
-                let logged_in = log_in(link, &inner.hosts);
+                let logged_in = log_in(link, &inner.address);
                 let noted = logged_in.add_callback(move |server| match engine.upgrade() {
                     Some(inner) => {
                         inner.server.replace(server);
@@ -147,7 +145,7 @@ impl Inner {
 
     fn failed(self: &Rc<Self>, failure: &Failure) {
         let error = failure.downcast_ref::<EngineError>().cloned();
-        let error = error.unwrap_or_else(|| EngineError::Unreachable(format!("{}: {failure}", self.hosts.current())));
+        let error = error.unwrap_or_else(|| EngineError::Unreachable(format!("{}: {failure}", self.address.hosts.current())));
         self.await_connection();
         self.tell(error, 0);
     }
@@ -194,7 +192,7 @@ impl Engine for RedisEngine {
 
     fn lacks(&self, part: Part) -> Option<&'static str> {
         match part {
-            Part::Wildcards if self.0.hosts.sharded => Some("Redis's sharded pub/sub has no patterns"),
+            Part::Wildcards if self.0.address.sharded => Some("Redis's sharded pub/sub has no patterns"),
             Part::Wildcards => None,
             Part::Groups => Some("Redis has no queue groups"),
             Part::Headers => Some("Redis has no headers beside messages that are not kept"),
@@ -260,6 +258,6 @@ impl Drop for RedisEngine {
 
 impl fmt::Debug for RedisEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisEngine").field("at", &InTurn(Rc::clone(&self.0.hosts)).to_string()).finish_non_exhaustive()
+        f.debug_struct("RedisEngine").field("at", &self.0.address.hosts.to_string()).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! One connection with Redis: commands out, answers in their order, and pushes beside them.
+//! One connection with Redis: its commands, and its beginning and end.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -6,28 +6,27 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis_protocol::resp3::types::RangeFrame;
-use torsade_protocols::{
-    Callback, FrameError, FrameProtocol, FrameReceiver, FrameTransport, HostPort, Protocol, Reason, SharedBytes, Transport,
-};
-use torsade_reactor::{Deferred, DelayedCall, Reactor, Result as ReactorResult};
+use torsade_protocols::{HostPort, Protocol, Reason, SharedBytes, Transport};
+use torsade_reactor::{Deferred, DeferredPermit, DeferredSemaphore, DelayedCall, Reactor};
 
 use crate::error::EngineError;
 use crate::topic::Topic;
 
-use super::command::{Answer, Answered, Pending, encode, encode_all_but_last};
-use super::reply::{Reply, text};
-use super::resp::{Frame, RespDecoder, RespError};
+use super::command::{Answer, Pending, encode, encode_all_but_last};
+use super::receiving::Receiving;
 use super::session::Session;
 
 /// How long Redis may be silent before it is asked whether it is there, and then until it answers.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// How long a frame may be.
-pub(super) const MAX_FRAME: usize = 16 * 1024 * 1024;
-
 /// How many unsent bytes end the connection: more than the longest message, and what the hub sends before it looks.
 const WRITE_CAP: usize = 64 * 1024 * 1024;
+
+/// How many bytes may wait for a node that has not let us in yet.
+const EARLY_CAP: usize = 64 * 1024;
+
+/// How many answers that may be long are waited for at once. Redis ends a connection that has subscriptions when 32 MB wait for it.
+const LONG_AT_ONCE: usize = 8;
 
 /// From this length on a payload is sent as it is, without a copy.
 const SHARED_FROM: usize = 4096;
@@ -41,11 +40,12 @@ pub(super) struct Link(Rc<Shared>);
 
 struct Shared {
     host: HostPort,
-    max_frame: usize,
     transport: RefCell<Option<Transport>>,
     phase: Cell<Phase>,
     /// What was sent and not answered, the oldest first.
     pending: RefCell<VecDeque<Pending>>,
+    /// For commands of which the answer may be long.
+    long: DeferredSemaphore,
     /// What was asked before Redis let us in.
     early: RefCell<Vec<(Vec<u8>, Pending)>>,
     /// Whether anything came since the last look, and whether it was asked for something.
@@ -68,14 +68,14 @@ enum Phase {
 }
 
 impl Link {
-    /// A connection that is not there yet, and that is lost when a frame is longer than this.
-    pub(super) fn new(host: HostPort, max_frame: usize) -> Self {
+    /// A connection that is not there yet.
+    pub(super) fn new(host: HostPort) -> Self {
         Self(Rc::new(Shared {
             host,
-            max_frame,
             transport: RefCell::default(),
             phase: Cell::new(Phase::Early),
             pending: RefCell::default(),
+            long: DeferredSemaphore::new(LONG_AT_ONCE),
             early: RefCell::default(),
             heard: Cell::new(false),
             asked: Cell::new(true),
@@ -88,7 +88,7 @@ impl Link {
 
     /// The protocol that runs it.
     pub(super) fn protocol(&self) -> impl Protocol + use<> {
-        Heard { receiver: FrameReceiver::new(RespDecoder::new(), self.clone()), link: self.clone() }
+        Receiving::new(self)
     }
 
     pub(super) fn host(&self) -> &HostPort {
@@ -97,11 +97,6 @@ impl Link {
 
     pub(super) fn is(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// Whether Redis has still to answer something, and may.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.is_open() && !self.0.pending.borrow().is_empty()
     }
 
     /// Tells the session of pushes, redirections and the end from now on.
@@ -126,11 +121,9 @@ impl Link {
         }
     }
 
-    /// Sends a command, and gives its answer.
-    pub(super) fn call(&self, parts: &[&[u8]]) -> Deferred<Answered> {
-        let (answer, deferred) = Answer::deferred();
-        self.send(parts, Pending::new(answer));
-        deferred
+    /// Waits until few long answers are on their way; at once if so.
+    pub(super) fn permit(&self) -> Deferred<DeferredPermit> {
+        self.0.long.acquire()
     }
 
     /// Publishes by this command, behind which come the topic and the payload.
@@ -192,7 +185,7 @@ impl Link {
 
     pub(super) fn is_congested(&self) -> bool {
         match self.0.phase.get() {
-            Phase::Early => !self.0.early.borrow().is_empty(),
+            Phase::Early => self.0.early.borrow().iter().map(|(bytes, _)| bytes.len()).sum::<usize>() > EARLY_CAP,
             Phase::Open => self.transport().is_some_and(|transport| transport.is_congested()),
             Phase::Ended => false,
         }
@@ -213,12 +206,6 @@ impl Link {
         self.0.pending.take().into_iter().chain(early).collect()
     }
 
-    /// Closes it, and tells its session nothing of that.
-    pub(super) fn part(&self) {
-        self.0.owner.replace(Weak::new());
-        self.close();
-    }
-
     /// Sends what waits to be sent, and closes it.
     pub(super) fn close(&self) {
         self.0.phase.set(Phase::Ended);
@@ -234,7 +221,7 @@ impl Link {
             if pending.again.as_ref().is_some_and(|again| again.slot == slot) {
                 // What answers it here is an error or a push, of which neither counts.
                 let confirmed_for = pending.confirmed_for.clone();
-                taken.push(std::mem::replace(pending, Pending { confirmed_for, answer: Answer::Ignored, again: None }));
+                taken.push(std::mem::replace(pending, Pending { confirmed_for, ..Pending::new(Answer::Ignored) }));
             }
         }
         taken
@@ -249,8 +236,40 @@ impl Link {
         self.0.error.borrow().clone().unwrap_or_else(|| EngineError::Lost("it was closed".to_owned()))
     }
 
-    fn owner(&self) -> Option<Rc<Session>> {
+    pub(super) fn owner(&self) -> Option<Rc<Session>> {
         self.0.owner.borrow().upgrade()
+    }
+
+    /// The transport is there.
+    pub(super) fn made(&self, transport: Transport) {
+        transport.set_write_buffer_cap(WRITE_CAP);
+        // Redis goes on reading whatever we do; and what it sends makes room for what it is asked.
+        transport.set_read_while_congested(true);
+        transport.set_close_timeout(KEEPALIVE);
+        transport.set_tcp_nodelay(true).ok();
+        if self.0.phase.get() == Phase::Ended {
+            // Nobody wants it any more.
+            transport.abort_connection();
+        }
+        self.watch(&transport.reactor());
+        self.0.transport.replace(Some(transport));
+    }
+
+    /// Something came.
+    pub(super) fn note_heard(&self) {
+        self.0.heard.set(true);
+    }
+
+    /// The command that is answered next.
+    pub(super) fn take_pending(&self) -> Option<Pending> {
+        self.0.pending.borrow_mut().pop_front()
+    }
+
+    /// The same, if a push for this channel answers it.
+    pub(super) fn take_pending_for(&self, channel: &[u8]) -> Option<Pending> {
+        let mut pending = self.0.pending.borrow_mut();
+        let is_next = pending.front().is_some_and(|next| next.confirmed_for.as_deref() == Some(channel));
+        is_next.then(|| pending.pop_front()).flatten()
     }
 
     /// Looks whether Redis is still there, now and then.
@@ -281,7 +300,8 @@ impl Link {
         }
     }
 
-    fn lost(&self, reason: &Reason) {
+    /// The transport is gone.
+    pub(super) fn lost(&self, reason: &Reason) {
         if let Some(timer) = self.0.timer.take() {
             timer.cancel().ok();
         }
@@ -296,143 +316,5 @@ impl Link {
             None => self.end(&error).into_iter().for_each(|pending| pending.answer.give(Err(error.clone()))),
         }
     }
-
-    fn answered(&self, frame: &Frame<'_>) -> Result<(), EngineError> {
-        let is_error = matches!(frame.root, RangeFrame::SimpleError { .. } | RangeFrame::BlobError { .. });
-        let Some(pending) = self.0.pending.borrow_mut().pop_front() else {
-            let said = Reply::new(frame.data, &frame.root);
-            return Err(match said {
-                // Such as when it has too many clients.
-                Reply::Error(said) => EngineError::Refused(said),
-                _ => EngineError::Protocol("an answer came that nothing was asked for".to_owned()),
-            });
-        };
-        if pending.confirmed_for.is_some() && !is_error {
-            return Err(EngineError::Protocol("an answer came where a push should have confirmed a subscription".to_owned()));
-        }
-        match pending.answer {
-            Answer::Ignored | Answer::Published(_) if !is_error => {}
-            _ if is_error => self.failed(pending, Reply::new(frame.data, &frame.root)),
-            answer => answer.give(Ok(Reply::new(frame.data, &frame.root))),
-        }
-        Ok(())
-    }
-
-    /// An error has come as an answer.
-    fn failed(&self, pending: Pending, said: Reply) {
-        let Reply::Error(said) = said else { return };
-        let first = said.split(' ').next().unwrap_or_default();
-        match first {
-            "MOVED" | "ASK" if pending.again.is_some() => match self.owner() {
-                Some(session) => session.redirected(self, &said, pending),
-                None => pending.answer.give(Err(EngineError::Lost(said))),
-            },
-            // It is not what it was, or is not yet what it is to be; perhaps another host is.
-            "LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" => {
-                self.take_back(pending);
-                self.lose(EngineError::Lost(said));
-            }
-            _ => match pending.answer {
-                Answer::Ignored => log::debug!("Redis at {} says: {said}", self.0.host),
-                Answer::Published(topic) => {
-                    if let Some(session) = self.owner() {
-                        session.upstream.publication_refused(topic.as_str(), &said);
-                    }
-                }
-                answer => answer.give(Err(refusal(said))),
-            },
-        }
-    }
-
-    fn pushed(&self, data: &[u8], items: &[RangeFrame]) -> Result<(), EngineError> {
-        let malformed = || EngineError::Protocol("a push is not of the form that its name has".to_owned());
-        let part = |at: usize| items.get(at).and_then(|item| text(data, item)).ok_or_else(malformed);
-        let session = self.owner();
-        match part(0)? {
-            b"message" | b"smessage" => {
-                if let Some(session) = session {
-                    session.channel_message(part(1)?, part(2)?);
-                }
-            }
-            b"pmessage" => {
-                if let Some(session) = session {
-                    session.pattern_message(part(1)?, part(2)?, part(3)?);
-                }
-            }
-            kind @ (b"subscribe" | b"psubscribe" | b"ssubscribe" | b"unsubscribe" | b"punsubscribe" | b"sunsubscribe") => {
-                let channel = part(1)?;
-                let is_ours = |first: &Pending| first.confirmed_for.as_deref() == Some(channel);
-                let ours = self.0.pending.borrow().front().is_some_and(is_ours);
-                if let Some(confirmed) = ours.then(|| self.0.pending.borrow_mut().pop_front()).flatten() {
-                    confirmed.answer.give(Ok(Reply::Null));
-                } else if kind == b"sunsubscribe" {
-                    if let Some(session) = session {
-                        session.shard_moved(channel);
-                    }
-                } else {
-                    return Err(EngineError::Protocol("a subscription is confirmed that was not asked for".to_owned()));
-                }
-            }
-            other => log::debug!("a push of the kind {:?} is ignored", String::from_utf8_lossy(other)),
-        }
-        Ok(())
-    }
 }
 
-/// What an error of Redis is to the hub.
-pub(super) fn refusal(said: String) -> EngineError {
-    if said.starts_with("ERR unknown command") { EngineError::Unsupported(said) } else { EngineError::Refused(said) }
-}
-
-impl FrameProtocol<RespDecoder> for Link {
-    fn connection_made(&mut self, frames: &FrameTransport) -> ReactorResult {
-        let transport = Transport::clone(frames);
-        frames.set_max_length(self.0.max_frame);
-        transport.set_write_buffer_cap(WRITE_CAP);
-        // Redis goes on reading whatever we do; and what it sends makes room for what it is asked.
-        transport.set_read_while_congested(true);
-        transport.set_close_timeout(KEEPALIVE);
-        transport.set_tcp_nodelay(true).ok();
-        if self.0.phase.get() == Phase::Ended {
-            // Nobody wants it any more.
-            transport.abort_connection();
-        }
-        self.watch(&transport.reactor().clone());
-        self.0.transport.replace(Some(transport));
-        Ok(())
-    }
-
-    fn frame_received(&mut self, _: &FrameTransport, frame: Frame<'_>) -> ReactorResult {
-        match &frame.root {
-            RangeFrame::Push { data: items, .. } => self.pushed(frame.data, items)?,
-            _ => self.answered(&frame)?,
-        }
-        Ok(())
-    }
-
-    fn frame_refused(&mut self, _: &FrameTransport, error: FrameError<RespError>) -> ReactorResult {
-        Err(EngineError::Protocol(error.to_string()).into())
-    }
-
-    fn connection_lost(&mut self, _: &FrameTransport, reason: &Reason) -> ReactorResult {
-        self.lost(reason);
-        Ok(())
-    }
-}
-
-/// Notes that something came, whole or not.
-struct Heard {
-    receiver: FrameReceiver<RespDecoder, Link>,
-    link: Link,
-}
-
-impl Protocol for Heard {
-    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> ReactorResult {
-        self.link.0.heard.set(true);
-        self.receiver.data_received(transport, data)
-    }
-
-    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> ReactorResult {
-        callback.dispatch(&mut self.receiver, transport)
-    }
-}

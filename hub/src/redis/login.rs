@@ -9,7 +9,7 @@ use torsade_reactor::{Deferred, Firer};
 use crate::error::EngineError;
 
 use super::command::Answer;
-use super::hosts::Hosts;
+use super::address::RedisAddress;
 use super::link::Link;
 use super::reply::Reply;
 
@@ -19,22 +19,22 @@ const FAR: Duration = Duration::from_secs(1 << 40);
 /// What Redis says of itself when it lets us in.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Server {
-    /// The number of our connection.
-    pub(super) client: u64,
     pub(super) is_cluster: bool,
+    /// Why it does not say which keys have changed, if it does not.
+    pub(super) untracked: Option<String>,
     /// Its clock, since 1970, less the reactor's.
     pub(super) clock: Duration,
 }
 
 /// Has Redis speak RESP3 and let us in, and asks what it is.
 ///
-/// The three commands go out together; the first of them that fails is told.
-pub(super) fn log_in(link: &Link, hosts: &Hosts) -> Deferred<Server> {
+/// The commands go out together; the first of them that fails is told, but for the one that only topics need that keep their messages.
+pub(super) fn log_in(link: &Link, address: &RedisAddress) -> Deferred<Server> {
     let (deferred, firer) = Deferred::new();
     let firer = Rc::new(Cell::new(Some(firer)));
     let server = Rc::new(Cell::new(Server::default()));
     let mut hello: Vec<&[u8]> = vec![b"HELLO", b"3"];
-    if let Some((user, password)) = &hosts.login {
+    if let Some((user, password)) = &address.login {
         hello.extend([&b"AUTH"[..], user.as_bytes(), password.as_bytes()]);
     }
     hello.extend([&b"SETNAME"[..], b"torsade"]);
@@ -57,6 +57,14 @@ pub(super) fn log_in(link: &Link, hosts: &Hosts) -> Deferred<Server> {
             if let Err(error) = result {
                 fail(&failed, error);
             }
+        }),
+    );
+    let about = Rc::clone(&server);
+    link.send_login(
+        &[b"CLIENT", b"TRACKING", b"ON"],
+        Answer::call(move |result| {
+            let untracked = result.err().map(|error| error.to_string());
+            about.set(Server { untracked, ..about.take() });
         }),
     );
     let of = link.clone();
@@ -91,8 +99,7 @@ fn greeting(reply: &Reply) -> Result<Server, EngineError> {
     if !is_cluster && matches!(text("role"), Some(b"replica" | b"slave")) {
         return Err(EngineError::Unreachable("it is a replica, which takes nothing".to_owned()));
     }
-    let client = reply.get("id").and_then(Reply::number).unwrap_or_default();
-    Ok(Server { client, is_cluster, clock: Duration::ZERO })
+    Ok(Server { is_cluster, ..Server::default() })
 }
 
 fn clock(reply: &Reply) -> Option<Duration> {

@@ -15,6 +15,9 @@ use super::streams::answer;
 /// For how many expiries a process stays in the set that has not been heard of: its key is gone much earlier.
 const FORGOTTEN_AFTER: u32 = 4;
 
+/// The keys of how many processes are read at once: if each has as many names as a hub announces, they fit into a frame.
+const AT_ONCE: usize = 16;
+
 /// The set of a topic. The braces have all keys of a topic in one slot of a cluster.
 fn set_of(topic: &Topic) -> String {
     format!("{{torsade-presence:{topic}}}")
@@ -50,17 +53,17 @@ impl Session {
         let (session, set) = (Rc::clone(self), set_of(topic));
         let announced = self.reactor.spawn(async move {
             let wrong = || EngineError::Protocol("a set of processes is not made of names".to_owned());
-            let named =
-                session.ask(set.as_bytes(), &[b"ZRANGE", set.as_bytes(), b"0", b"-1"]).await?.into_list().ok_or_else(wrong)?;
-            let names: Vec<_> = named.into_iter().filter_map(|name| String::from_utf8(name.into_text()?).ok()).collect();
-            if names.is_empty() {
-                return Ok(Vec::new());
+            let named = answer(session.ask(set.as_bytes(), &[b"ZRANGE", set.as_bytes(), b"0", b"-1"])).await?;
+            let named = named.into_list().ok_or_else(wrong)?.into_iter();
+            let names: Vec<_> = named.filter_map(|name| String::from_utf8(name.into_text()?).ok()).collect();
+            let mut there = Vec::new();
+            for names in names.chunks(AT_ONCE) {
+                let keys: Vec<_> = names.iter().map(|name| format!("{set}{name}")).collect();
+                let parts: Vec<_> = [&b"MGET"[..]].into_iter().chain(keys.iter().map(String::as_bytes)).collect();
+                let values = answer(session.ask(set.as_bytes(), &parts)).await?.into_list().ok_or_else(wrong)?;
+                there.extend(names.iter().zip(values).filter_map(|(name, value)| Some((name.clone(), value.into_text()?))));
             }
-            let keys: Vec<_> = names.iter().map(|name| format!("{set}{name}")).collect();
-            let parts: Vec<_> = [&b"MGET"[..]].into_iter().chain(keys.iter().map(String::as_bytes)).collect();
-            let values = session.ask(set.as_bytes(), &parts).await?.into_list().ok_or_else(wrong)?;
-            let there = names.into_iter().zip(values).filter_map(|(name, value)| Some((name, value.into_text()?)));
-            Ok(there.collect())
+            Ok(there)
         });
         announced.into_deferred()
     }

@@ -7,7 +7,8 @@ use redis_protocol::resp3::decode::complete::decode_range;
 use redis_protocol::resp3::types::RangeFrame;
 use torsade_protocols::{Decoded, Decoder, FrameError};
 
-use super::link::MAX_FRAME;
+/// How long a frame may be.
+const MAX_FRAME: usize = 16 * 1024 * 1024;
 
 /// How many elements a frame may have in all: each takes a hundred bytes, and three on the wire.
 const MAX_ELEMENTS: usize = 1 << 18;

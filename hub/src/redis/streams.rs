@@ -114,7 +114,7 @@ impl Session {
         }
         parts.extend([ORIGIN.as_bytes(), origin.as_bytes()]);
         let stored = self.call(key, &parts);
-        if !self.hosts.sharded {
+        if !self.address.sharded {
             // Those who subscribe to patterns hear of it by this.
             self.main.send(&[b"PUBLISH", key, publication.payload()], Pending::new(Answer::Ignored));
         }
@@ -139,25 +139,20 @@ impl Session {
         fetched.into_deferred()
     }
 
-    /// Asks, and waits for the answer.
-    pub(super) async fn ask(self: &Rc<Self>, key: &[u8], parts: &[&[u8]]) -> Answered {
-        answer(self.call(key, parts)).await
-    }
-
     /// Each batch begins with the last entry of the one before: if that is not there any more, others may be gone as well. That is said of the
     /// page's beginning only, so a page ends before a hole.
     async fn fetch_after(self: &Rc<Self>, topic: &Topic, after: Option<MessageId>, most: usize) -> Result<Page, EngineError> {
         let (key, mut page, mut batch) = (topic.as_str().as_bytes(), Page::default(), FIRST_BATCH);
         let mut last = after.filter(|after| *after != NOTHING);
         if after == Some(NOTHING) {
-            let info = answer(self.call(key, &[b"XINFO", b"STREAM", key])).await;
+            let info = answer(self.ask(key, &[b"XINFO", b"STREAM", key])).await;
             page.trimmed = StreamInfo::new(info)?.is_some_and(|info| info.removed != Some(0));
         }
         while page.messages.len() < most {
             let count = batch.min(most - page.messages.len()) + usize::from(last.is_some());
             let from = last.map_or_else(|| "-".to_owned(), |last| last.to_string());
-            let range = self.ask(key, &[b"XRANGE", key, from.as_bytes(), b"+", b"COUNT", count.to_string().as_bytes()]).await?;
-            let mut entries = Entry::list(range)?;
+            let range = self.ask(key, &[b"XRANGE", key, from.as_bytes(), b"+", b"COUNT", count.to_string().as_bytes()]);
+            let mut entries = Entry::list(answer(range).await?)?;
             let full = entries.len() >= count;
             batch = next_batch(count, entries.iter().map(Entry::bytes).sum());
             if let Some(last) = last {
@@ -186,9 +181,8 @@ impl Session {
             let last = entries.last().map(|entry| entry.id);
             let count = batch.min(most - entries.len()) + usize::from(last.is_some());
             let from = last.map_or_else(|| "+".to_owned(), |last| last.to_string());
-            let range =
-                self.ask(key, &[b"XREVRANGE", key, from.as_bytes(), b"-", b"COUNT", count.to_string().as_bytes()]).await?;
-            let range = Entry::list(range)?;
+            let range = self.ask(key, &[b"XREVRANGE", key, from.as_bytes(), b"-", b"COUNT", count.to_string().as_bytes()]);
+            let range = Entry::list(answer(range).await?)?;
             let full = range.len() >= count;
             batch = next_batch(count, range.iter().map(Entry::bytes).sum());
             // If the last one is gone, so is all before it.

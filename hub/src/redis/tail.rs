@@ -1,333 +1,249 @@
 //! The ends of streams: what is added to the topics that keep their messages.
 //!
-//! A connection of its own waits for entries, and then reads them together with the last one that was read before. If that one
-//! is not there, others may have been trimmed away with it, and the hub is told: a hole is found for certain.
+//! Redis says once when a key that was read here has changed (`CLIENT TRACKING`). The stream is read then, together with the last entry that
+//! was read before: if that one is not there, others may have been trimmed away with it, and the hub is told. So what a message costs does not
+//! depend on the number of topics, as it would if a connection waited for all of them (`XREAD BLOCK`), and no topic needs a connection.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
 use torsade_reactor::Deferred;
 
-use crate::engine::{Interest, InterestId};
+use crate::engine::InterestId;
 use crate::error::EngineError;
 use crate::message::{Gap, MessageId};
 use crate::topic::Topic;
 
-use super::command::{Answer, Answered, Pending};
+use super::command::Answered;
 use super::cursor::{Cursor, NOTHING, Read, StreamInfo};
-use super::link::Link;
-use super::reply::Reply;
 use super::session::Session;
 use super::streams::{Entry, FIRST_BATCH, answer, next_batch};
 
-/// How long Redis waits for an entry, in milliseconds: it shows as well that it is still there.
-const BLOCK: &[u8] = b"5000";
+/// How often all streams of a cluster are looked at, since a node says nothing of a key that it has not got when it gives the key's slot away.
+const LOOK: Duration = Duration::from_secs(10);
 
-/// How long a frame may be: there may be an entry of each topic in it.
-const MAX_WAKING_FRAME: usize = 64 * 1024 * 1024;
-
-/// When to wake a connection again that was not waiting yet.
-const WAKE_AGAIN: Duration = Duration::from_millis(20);
-
-/// The connections that wait for entries: one, or in a cluster one for each topic, since a command asks one node.
+/// The topics that are followed.
 #[derive(Default)]
 pub(super) struct Tails {
-    tails: RefCell<Vec<Rc<Tail>>>,
+    by_topic: RefCell<BTreeMap<Topic, Rc<Tail>>>,
     by_id: RefCell<HashMap<InterestId, Topic>>,
+    /// Whether it is looked at them now and then.
+    are_looked_at: Cell<bool>,
 }
 
+/// A topic, and how far it has been read.
 struct Tail {
-    link: RefCell<Option<Link>>,
-    /// Its number at Redis.
-    client: Cell<u64>,
-    topics: RefCell<BTreeMap<Topic, Followed>>,
-    /// Those of which there is something to read, or may be.
-    ready: RefCell<BTreeSet<Topic>>,
-    waiting: Cell<bool>,
+    id: InterestId,
+    topic: Topic,
+    cursor: Cell<Cursor>,
+    batch: Cell<usize>,
+    /// Whether there may be more than was read, and whether somebody reads it already.
+    is_stale: Cell<bool>,
+    is_read: Cell<bool>,
+    /// Whether its node was lost: it begins again, after the last that was read.
+    must_begin: Cell<bool>,
+    has_ended: Cell<bool>,
 }
 
-/// A topic, how far it has been read, and for whom.
-struct Followed {
-    cursor: Cursor,
-    /// Each with the last that it has got.
-    wanted: Vec<(InterestId, MessageId)>,
-    batch: usize,
+/// What was asked of a stream in order to begin.
+struct Beginning {
+    after: Option<MessageId>,
+    info: Deferred<Answered>,
+    entry: Option<Deferred<Answered>>,
 }
 
 impl Tails {
-    /// Takes their connections out: the session ends.
-    pub(super) fn take_links(&self) -> Vec<Link> {
-        let tails = self.tails.take();
-        tails.iter().filter_map(|tail| tail.link.take()).collect()
+    fn find(&self, name: &[u8]) -> Option<Rc<Tail>> {
+        self.by_topic.borrow().get(std::str::from_utf8(name).ok()?).cloned()
+    }
+
+    fn all(&self) -> Vec<Rc<Tail>> {
+        self.by_topic.borrow().values().cloned().collect()
+    }
+
+    fn remove(&self, id: InterestId) {
+        let Some(topic) = self.by_id.borrow_mut().remove(&id) else { return };
+        if let Some(tail) = self.by_topic.borrow_mut().remove(&topic) {
+            tail.has_ended.set(true);
+        }
     }
 }
 
 impl Session {
-    pub(super) fn subscribe_stored(self: &Rc<Self>, id: InterestId, interest: &Interest) {
-        let (session, after) = (Rc::clone(self), interest.after);
-        let topic = interest.pattern.topic();
-        // Asked at once: what is stored after this call is to come.
-        let begun = topic.as_ref().map(|topic| {
-            self.tails.by_id.borrow_mut().insert(id, topic.clone());
-            self.beginning(topic, after)
+    pub(super) fn subscribe_stored(self: &Rc<Self>, id: InterestId, topic: &Topic, after: Option<MessageId>) {
+        let tail = Rc::new(Tail {
+            id,
+            topic: topic.clone(),
+            cursor: Cell::new(Cursor::begin(None, None, false).0),
+            batch: Cell::new(FIRST_BATCH),
+            is_stale: Cell::new(true),
+            is_read: Cell::new(true),
+            must_begin: Cell::new(false),
+            has_ended: Cell::new(false),
         });
+        self.tails.by_id.borrow_mut().insert(id, topic.clone());
+        self.tails.by_topic.borrow_mut().insert(topic.clone(), Rc::clone(&tail));
+        if self.server.is_cluster && !self.tails.are_looked_at.replace(true) {
+            self.look_again();
+        }
+        let session = Rc::clone(self);
+        if let Some(said) = self.server.untracked.clone() {
+            self.reactor.call_later(Duration::ZERO, move || session.tail_failed(&tail, &EngineError::Refused(said)));
+            return;
+        }
+        // Asked at once: what is stored after this call is to come, unless too much has been asked already.
+        let beginning = self.ask_beginning(&tail, after);
         self.reactor.execute(async move {
-            let begun = match begun {
-                Some(begun) => begun.await,
-                None => Err(EngineError::Unsupported("a stream is one topic, not a pattern".to_owned())),
-            };
-            let is_wanted = topic.is_none() || session.tails.by_id.borrow().contains_key(&id);
-            match (begun, topic) {
-                _ if session.end_error().is_some() || !is_wanted => {}
-                (Ok((cursor, gap)), Some(topic)) => session.follow(id, &topic, after, cursor, gap),
-                (Err(EngineError::Lost(error)), _) => session.end(&EngineError::Lost(error)),
-                (Err(error), _) => {
-                    session.tails.by_id.borrow_mut().remove(&id);
-                    session.upstream.refused(id, &error.to_string());
+            match beginning.answered().await {
+                _ if tail.has_ended.get() || session.end_error().is_some() => {}
+                Ok((cursor, gap)) => {
+                    tail.cursor.set(cursor);
+                    session.upstream.subscribed(id, Some(after.unwrap_or(cursor.at)));
+                    session.tell_gap(&tail, gap);
+                    session.read_on(&tail).await;
                 }
-                (Ok(_), None) => {}
+                Err(error) => session.tail_failed(&tail, &error),
             }
         });
-    }
-
-    /// Asks where a subscription begins.
-    fn beginning(
-        self: &Rc<Self>,
-        topic: &Topic,
-        after: Option<MessageId>,
-    ) -> impl Future<Output = Result<(Cursor, Option<Gap>), EngineError>> + use<> {
-        let key = topic.as_str().as_bytes();
-        let info = self.call(key, &[b"XINFO", b"STREAM", key]);
-        let asked = after.filter(|after| *after != NOTHING).map(|after| after.to_string());
-        let entry = asked.map(|after| self.call(key, &[b"XRANGE", key, after.as_bytes(), after.as_bytes()]));
-        async move {
-            let info = StreamInfo::new(answer(info).await)?;
-            let is_kept = match entry {
-                Some(entry) => !Entry::list(answer(entry).await?)?.is_empty(),
-                None => false,
-            };
-            Ok(Cursor::begin(after, info, is_kept))
-        }
-    }
-
-    fn follow(self: &Rc<Self>, id: InterestId, topic: &Topic, after: Option<MessageId>, cursor: Cursor, gap: Option<Gap>) {
-        let tail = self.tail_of(topic);
-        {
-            let mut topics = tail.topics.borrow_mut();
-            let followed =
-                topics.entry(topic.clone()).or_insert_with(|| Followed { cursor, wanted: Vec::new(), batch: FIRST_BATCH });
-            followed.wanted.push((id, cursor.at));
-            if cursor.at < followed.cursor.at {
-                followed.cursor = cursor;
-            }
-            tail.ready.borrow_mut().insert(topic.clone());
-        }
-        let at = cursor.at;
-        self.upstream.subscribed(id, Some(after.unwrap_or(at)));
-        if let Some(gap) = gap {
-            self.upstream.missed(id, &gap);
-        }
-        self.wake(&tail, topic);
     }
 
     pub(super) fn unsubscribe_stored(&self, id: InterestId) {
-        let Some(topic) = self.tails.by_id.borrow_mut().remove(&id) else { return };
-        for tail in self.tails.tails.borrow().iter() {
-            let mut topics = tail.topics.borrow_mut();
-            let Some(followed) = topics.get_mut(&topic) else { continue };
-            followed.wanted.retain(|(known, _)| *known != id);
-            if followed.wanted.is_empty() {
-                topics.remove(&topic);
-            }
+        self.tails.remove(id);
+    }
+
+    /// A key has changed that was read.
+    pub(super) fn changed(self: &Rc<Self>, key: &[u8]) {
+        if let Some(tail) = self.tails.find(key) {
+            self.read_soon(&tail);
         }
     }
 
-    /// The connection that waits for entries of a topic; made if there is none.
-    fn tail_of(self: &Rc<Self>, topic: &Topic) -> Rc<Tail> {
-        let is_for = |tail: &Rc<Tail>| !self.server.is_cluster || tail.topics.borrow().contains_key(topic);
-        if let Some(tail) = self.tails.tails.borrow().iter().find(|tail| is_for(tail)) {
-            return Rc::clone(tail);
+    /// All keys may have changed.
+    pub(super) fn all_changed(self: &Rc<Self>) {
+        self.tails.all().iter().for_each(|tail| self.read_soon(tail));
+    }
+
+    /// The node is lost that had these slots: their streams begin again, where they are then, after what was read of them.
+    pub(super) fn tails_lost(self: &Rc<Self>, is_lost: impl Fn(&[u8]) -> bool) {
+        for tail in self.tails.all().iter().filter(|tail| is_lost(tail.topic.as_str().as_bytes())) {
+            tail.must_begin.set(true);
+            self.read_soon(tail);
         }
-        let tail = Rc::new(Tail {
-            link: RefCell::default(),
-            client: Cell::new(0),
-            topics: RefCell::default(),
-            ready: RefCell::default(),
-            waiting: Cell::new(false),
+    }
+
+    fn look_again(self: &Rc<Self>) {
+        let session = Rc::downgrade(self);
+        self.reactor.call_later(LOOK, move || {
+            if let Some(session) = session.upgrade().filter(|session| session.end_error().is_none()) {
+                session.all_changed();
+                session.look_again();
+            }
         });
-        self.tails.tails.borrow_mut().push(Rc::clone(&tail));
-        let (session, of) = (Rc::downgrade(self), Rc::downgrade(&tail));
-        let host = self.node_of(topic.as_str().as_bytes()).host().clone();
-        let link = self.connect(&host, MAX_WAKING_FRAME, move |link, server| {
-            let (Some(session), Some(tail)) = (session.upgrade(), of.upgrade()) else { return };
-            link.open();
-            tail.client.set(server.client);
-            let link = link.clone();
-            session.reactor.clone().execute(async move {
-                let ran = session.run_tail(&tail, &link).await;
-                session.tails.tails.borrow_mut().retain(|known| !Rc::ptr_eq(known, &tail));
-                match ran {
-                    Ok(()) => link.part(),
-                    Err(EngineError::Refused(said) | EngineError::Unsupported(said)) => {
-                        session.link_lost(&link, &EngineError::Lost(said));
-                    }
-                    Err(error) => session.link_lost(&link, &error),
-                }
-            });
-        });
-        tail.link.replace(Some(link));
-        tail
     }
 
-    /// Has a connection look what it waits for.
-    fn wake(self: &Rc<Self>, tail: &Rc<Tail>, topic: &Topic) {
-        if !tail.waiting.get() || self.end_error().is_some() {
-            return;
-        }
-        let key = topic.as_str().to_owned();
-        let (session, tail, topic) = (Rc::downgrade(self), Rc::downgrade(tail), topic.clone());
-        let client = tail.upgrade().map(|tail| tail.client.get().to_string()).unwrap_or_default();
-        // It is not waiting yet if what it has asked is still on its way.
-        let again = move |result: Answered| {
-            let Some(strong) = session.upgrade().filter(|_| result.is_ok_and(|reply| reply == Reply::Number(0))) else { return };
-            strong.reactor.call_later(WAKE_AGAIN, move || {
-                if let (Some(session), Some(tail)) = (session.upgrade(), tail.upgrade()) {
-                    session.wake(&tail, &topic);
-                }
-            });
-        };
-        let node = self.node_of(key.as_bytes());
-        node.send(&[b"CLIENT", b"UNBLOCK", client.as_bytes()], Pending::new(Answer::call(again)));
+    /// Asks where a stream is, and whether what is to be the last that was read is still there.
+    fn ask_beginning(self: &Rc<Self>, tail: &Tail, after: Option<MessageId>) -> Beginning {
+        let key = tail.topic.as_str().as_bytes();
+        let info = self.ask(key, &[b"XINFO", b"STREAM", key]);
+        let asked = after.filter(|after| *after != NOTHING).map(|after| after.to_string());
+        let entry = asked.map(|after| self.ask(key, &[b"XRANGE", key, after.as_bytes(), after.as_bytes()]));
+        Beginning { after, info, entry }
     }
 
-    /// Reads until nobody wants anything of it any more.
-    async fn run_tail(self: &Rc<Self>, tail: &Tail, link: &Link) -> Result<(), EngineError> {
-        loop {
-            if let Some(error) = self.end_error() {
-                return Err(error);
-            }
-            if tail.topics.borrow().is_empty() {
-                return Ok(());
-            }
-            let asked: Vec<_> = tail.ready.take().into_iter().filter_map(|topic| tail.ask(link, topic)).collect();
-            for Asked { topic, cursor, count, info, range } in asked {
-                let (entries, mut info) = (Entry::list(answer(range).await?)?, info);
-                let read = Read::of(&entries, cursor.at);
-                if info.is_none() && cursor.is_unsure(read) {
-                    info = Some(link.call(&[b"XINFO", b"STREAM", topic.as_str().as_bytes()]));
-                }
-                let info = match info {
-                    Some(info) => StreamInfo::new(answer(info).await)?,
-                    None => None,
-                };
-                self.deliver(tail, &topic, &cursor, count, read, info, entries);
-            }
-            tail.wait(link).await?;
+    /// Reads a stream from the loop, unless that is under way already: then it is read once more.
+    fn read_soon(self: &Rc<Self>, tail: &Rc<Tail>) {
+        tail.is_stale.set(true);
+        if !tail.is_read.replace(true) {
+            let (session, tail) = (Rc::clone(self), Rc::clone(tail));
+            self.reactor.execute(async move { session.read_on(&tail).await });
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of them are one answer")]
-    fn deliver(
-        &self,
-        tail: &Tail,
-        topic: &Topic,
-        from: &Cursor,
-        count: usize,
-        read: Read,
-        info: Option<StreamInfo>,
-        mut entries: Vec<Entry>,
-    ) {
-        let (wanted, gap) = {
-            let mut topics = tail.topics.borrow_mut();
-            let Some(followed) = topics.get_mut(topic) else { return };
-            if followed.cursor != *from || entries.len() >= count {
-                tail.ready.borrow_mut().insert(topic.clone());
-            }
-            if followed.cursor != *from {
+    /// Reads a stream until nothing is known to be missing.
+    async fn read_on(self: &Rc<Self>, tail: &Rc<Tail>) {
+        while tail.is_stale.replace(false) {
+            let read = if tail.must_begin.replace(false) { self.begin_again(tail).await } else { self.read(tail).await };
+            if tail.has_ended.get() || self.end_error().is_some() {
                 return;
             }
-            followed.batch = next_batch(count, entries.iter().map(Entry::bytes).sum());
-            let gap = followed.cursor.advance(read, info);
-            entries.retain(|entry| entry.id > from.at);
-            let wanted = followed.wanted.clone();
-            for (_, at) in &mut followed.wanted {
-                *at = if gap == Some(Gap::Reset) { followed.cursor.at } else { followed.cursor.at.max(*at) };
-            }
-            (wanted, gap)
-        };
-        for (id, _) in wanted.iter().filter(|_| gap.is_some()) {
-            if let Some(gap) = &gap {
-                self.upstream.missed(*id, gap);
+            if let Err(error) = read {
+                return self.tail_failed(tail, &error);
             }
         }
-        for entry in entries {
-            let message = entry.into_message(topic);
-            for (id, from) in &wanted {
-                if message.id().is_some_and(|at| at > *from) {
-                    self.upstream.message(*id, &message);
-                }
-            }
+        tail.is_read.set(false);
+    }
+
+    async fn begin_again(self: &Rc<Self>, tail: &Tail) -> Result<(), EngineError> {
+        let at = tail.cursor.get().at;
+        let (cursor, gap) = self.ask_beginning(tail, Some(at)).answered().await?;
+        tail.cursor.set(cursor);
+        tail.is_stale.set(true);
+        self.tell_gap(tail, gap);
+        Ok(())
+    }
+
+    /// Reads what is behind the last that was read, as much as comes in one answer.
+    async fn read(self: &Rc<Self>, tail: &Tail) -> Result<(), EngineError> {
+        let (mut cursor, key, count) = (tail.cursor.get(), tail.topic.as_str().as_bytes(), tail.batch.get() + 1);
+        let (from, number) = (cursor.at.to_string(), count.to_string());
+        let range = self.ask(key, &[b"XRANGE", key, from.as_bytes(), b"+", b"COUNT", number.as_bytes()]);
+        let mut info = cursor.wants_info().then(|| self.ask(key, &[b"XINFO", b"STREAM", key]));
+        let entries = Entry::list(answer(range).await?)?;
+        let read = Read::of(&entries, cursor.at);
+        if info.is_none() && cursor.is_unsure(read) {
+            info = Some(self.ask(key, &[b"XINFO", b"STREAM", key]));
+        }
+        let info = match info {
+            Some(info) => StreamInfo::new(answer(info).await)?,
+            None => None,
+        };
+        if tail.has_ended.get() || tail.must_begin.get() || self.end_error().is_some() {
+            return Ok(());
+        }
+        if entries.len() >= count {
+            tail.is_stale.set(true);
+        }
+        tail.batch.set(next_batch(count, entries.iter().map(Entry::bytes).sum()));
+        let gap = cursor.advance(read, info);
+        let before = tail.cursor.replace(cursor).at;
+        self.tell_gap(tail, gap);
+        for entry in entries.into_iter().filter(|entry| entry.id > before) {
+            self.upstream.message(tail.id, &entry.into_message(&tail.topic));
+        }
+        Ok(())
+    }
+
+    fn tell_gap(&self, tail: &Tail, gap: Option<Gap>) {
+        if let Some(gap) = gap {
+            self.upstream.missed(tail.id, &gap);
+        }
+    }
+
+    /// A stream cannot be read, such as when its key has become something else: that topic ends.
+    fn tail_failed(&self, tail: &Tail, error: &EngineError) {
+        if !tail.has_ended.get() && self.end_error().is_none() {
+            self.tails.remove(tail.id);
+            self.upstream.refused(tail.id, &error.to_string());
         }
     }
 }
 
-/// What of a topic is being read.
-struct Asked {
-    topic: Topic,
-    cursor: Cursor,
-    count: usize,
-    info: Option<Deferred<Answered>>,
-    range: Deferred<Answered>,
+impl Beginning {
+    async fn answered(self) -> Result<(Cursor, Option<Gap>), EngineError> {
+        let info = StreamInfo::new(answer(self.info).await)?;
+        let is_kept = match self.entry {
+            Some(entry) => !Entry::list(answer(entry).await?)?.is_empty(),
+            None => false,
+        };
+        Ok(Cursor::begin(self.after, info, is_kept))
+    }
 }
 
 impl Read {
     fn of(entries: &[Entry], at: MessageId) -> Self {
         let count = entries.iter().filter(|entry| entry.id > at).count() as u64;
         Self { first: entries.first().map(|entry| entry.id), last: entries.last().map(|entry| entry.id), count }
-    }
-}
-
-impl Tail {
-    /// Reads what a topic has from where it was read to.
-    fn ask(&self, link: &Link, topic: Topic) -> Option<Asked> {
-        let topics = self.topics.borrow();
-        let followed = topics.get(&topic)?;
-        let (cursor, key, count) = (followed.cursor, topic.as_str().as_bytes(), followed.batch + 1);
-        let (from, number) = (cursor.at.to_string(), count.to_string());
-        let range = link.call(&[b"XRANGE", key, from.as_bytes(), b"+", b"COUNT", number.as_bytes()]);
-        let info = cursor.wants_info().then(|| link.call(&[b"XINFO", b"STREAM", key]));
-        drop(topics);
-        Some(Asked { topic, cursor, count, info, range })
-    }
-
-    /// Waits until a topic has something to read, or others are to be waited for. If some have already, it is only looked at the others.
-    async fn wait(&self, link: &Link) -> Result<(), EngineError> {
-        let reply = {
-            let (topics, ready) = (self.topics.borrow(), self.ready.borrow());
-            let others = topics.iter().filter(|(topic, _)| !ready.contains(*topic));
-            let places: Vec<_> = others.map(|(topic, followed)| (topic.as_str(), followed.cursor.at.to_string())).collect();
-            if places.is_empty() {
-                return Ok(());
-            }
-            let mut parts: Vec<&[u8]> = vec![b"XREAD", b"COUNT", b"1"];
-            if ready.is_empty() {
-                parts.extend([&b"BLOCK"[..], BLOCK]);
-            }
-            parts.push(b"STREAMS");
-            parts.extend(places.iter().map(|(key, _)| key.as_bytes()));
-            parts.extend(places.iter().map(|(_, at)| at.as_bytes()));
-            link.call(&parts)
-        };
-        self.waiting.set(true);
-        let reply = answer(reply).await;
-        self.waiting.set(false);
-        let Reply::Map(streams) = reply? else { return Ok(()) };
-        let topics = self.topics.borrow();
-        let named = streams.iter().filter_map(|(key, _)| std::str::from_utf8(key.text()?).ok());
-        let known = named.filter_map(|name| topics.get_key_value(name)).map(|(topic, _)| topic.clone());
-        self.ready.borrow_mut().extend(known);
-        Ok(())
     }
 }

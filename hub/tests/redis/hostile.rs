@@ -22,9 +22,10 @@ struct Hostile {
 
 const CLUSTER: &[u8] = b"%3\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:7\r\n$4\r\nmode\r\n$7\r\ncluster\r\n";
 
-const LOGIN: [&[u8]; 3] = [
+const LOGIN: [&[u8]; 4] = [
     b"%4\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:7\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n",
     b"+PONG\r\n",
+    b"+OK\r\n",
     b"*2\r\n$10\r\n1700000000\r\n$6\r\n123456\r\n",
 ];
 
@@ -128,6 +129,7 @@ fn answers_of_every_wrong_form_end_the_connection_and_no_more() {
         push(&[text("subscribe"), text("room.a"), Value::Number(1)]),
         push(&[text("sunsubscribe"), text("room.a"), Value::Number(1)]),
         push(&[text("invalidate"), Value::Null]),
+        push(&[text("invalidate"), list(&[text("log.all"), text("log.last"), Value::Null, text("none")])]),
     ];
     for (seed, value) in (1..).zip(&values) {
         endure(seed, vec![encoded(value)]);

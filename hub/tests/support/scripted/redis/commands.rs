@@ -27,25 +27,50 @@ pub(super) fn run(broker: &ScriptedRedis, client: Option<&Rc<Client>>, now: Dura
     match (name.as_str(), client) {
         ("HELLO", Some(client)) => Some(hello(broker, client, &args)),
         ("PUBLISH" | "SPUBLISH", _) => Some(publish(broker, args[0], args[1], name == "SPUBLISH")),
-        ("CLIENT", _) => Some(unblock(broker, &args)),
-        ("XREAD", Some(client)) => read(broker, client, command, &args),
+        ("CLIENT", Some(client)) => {
+            client.tracks.set(args == [&b"TRACKING"[..], b"ON"]);
+            Some(Value::Ok)
+        }
         (_, Some(client)) if name.ends_with("SUBSCRIBE") => subscription(broker, client, &name, &args),
         _ => Some(of_data(&mut broker.0.data.borrow_mut(), now, &name, &args)),
     }
 }
 
-/// Answers those who wait for entries that are there now.
-pub(super) fn wake(broker: &ScriptedRedis) {
-    let clients: Vec<_> = broker.0.clients.borrow().values().cloned().collect();
-    for client in clients {
-        let command = client.blocked.borrow().as_ref().map(|blocked| blocked.command.clone());
-        let Some(command) = command else { continue };
-        let args: Vec<_> = command.iter().skip(1).map(Vec::as_slice).collect();
-        let found = read_now(&broker.0.data.borrow(), &args);
-        if let Some(found) = found {
-            client.unblock(broker, &found);
-            wake(broker);
+/// Tells those who have read a key that a command has changed it; and remembers who reads one.
+pub(super) fn track(broker: &ScriptedRedis, client: Option<&Rc<Client>>, command: &[Vec<u8>], answer: Option<&Value>) {
+    let name = command.first().map(|name| String::from_utf8_lossy(name).to_ascii_uppercase()).unwrap_or_default();
+    let keys = match name.as_str() {
+        "XINFO" => &command[2..3],
+        "XRANGE" | "XREVRANGE" | "XLEN" | "GET" | "XADD" | "XTRIM" | "SET" => &command[1..2],
+        "MGET" | "DEL" => &command[1..],
+        "FLUSHALL" => return all_changed(broker),
+        _ => return,
+    };
+    let has_changed = !matches!(answer, None | Some(Value::Error(_) | Value::Number(0)));
+    match name.as_str() {
+        "XADD" | "XTRIM" | "SET" | "DEL" if has_changed => keys.iter().for_each(|key| changed(broker, key)),
+        "XADD" | "XTRIM" | "SET" | "DEL" => {}
+        _ => {
+            if let Some(client) = client.filter(|client| client.tracks.get()) {
+                client.tracked.borrow_mut().extend(keys.iter().cloned());
+            }
         }
+    }
+}
+
+fn changed(broker: &ScriptedRedis, key: &[u8]) {
+    let clients: Vec<_> = broker.0.clients.borrow().values().cloned().collect();
+    for client in clients.iter().filter(|client| client.tracked.borrow_mut().remove(key)) {
+        client.send(broker, &Value::Push(vec![Value::text("invalidate"), Value::List(vec![Value::text(key)])]));
+    }
+}
+
+/// Tells all who follow keys that all are gone.
+pub(super) fn all_changed(broker: &ScriptedRedis) {
+    let clients: Vec<_> = broker.0.clients.borrow().values().cloned().collect();
+    for client in clients.iter().filter(|client| client.tracks.get()) {
+        client.tracked.take();
+        client.send(broker, &Value::Push(vec![Value::text("invalidate"), Value::Null]));
     }
 }
 
@@ -167,37 +192,6 @@ fn entry((id, fields): &Entry) -> Value {
     Value::List(vec![Value::text(id_text(*id)), Value::List(fields.iter().map(Value::text).collect())])
 }
 
-/// `[COUNT n] [BLOCK ms] STREAMS key.. id..`
-fn read(broker: &ScriptedRedis, client: &Rc<Client>, command: &[Vec<u8>], args: &[&[u8]]) -> Option<Value> {
-    let found = read_now(&broker.0.data.borrow(), args);
-    let wait = args.iter().position(|arg| *arg == b"BLOCK").map(|at| Duration::from_millis(number(args[at + 1])));
-    match (found, wait) {
-        (Some(found), _) => Some(found),
-        (None, None) => Some(Value::Null),
-        (None, Some(wait)) => {
-            client.block(broker, command, wait);
-            None
-        }
-    }
-}
-
-fn read_now(data: &Data, args: &[&[u8]]) -> Option<Value> {
-    let count =
-        args.iter().position(|arg| *arg == b"COUNT").map_or(usize::MAX, |at| usize::try_from(number(args[at + 1])).unwrap());
-    let streams = args.iter().position(|arg| *arg == b"STREAMS")?;
-    let (keys, ids) = args[streams + 1..].split_at((args.len() - streams - 1) / 2);
-    let mut found = Vec::new();
-    for (key, after) in keys.iter().zip(ids) {
-        let (major, minor) = id(after, 0);
-        let Some(stream) = data.streams.get(*key) else { continue };
-        let entries: Vec<_> = stream.range((major, minor + 1), (u64::MAX, u64::MAX)).take(count).map(entry).collect();
-        if !entries.is_empty() {
-            found.push((Value::text(key), Value::List(entries)));
-        }
-    }
-    (!found.is_empty()).then_some(Value::Map(found))
-}
-
 /// `3 [AUTH user password] [SETNAME name]`
 fn hello(broker: &ScriptedRedis, client: &Client, args: &[&[u8]]) -> Value {
     if let Some(error) = &*broker.0.script.refusal.borrow() {
@@ -268,15 +262,6 @@ fn publish(broker: &ScriptedRedis, channel: &[u8], payload: &[u8], sharded: bool
         }
     }
     Value::Number(heard)
-}
-
-/// `UNBLOCK id`, or `SETNAME name`.
-fn unblock(broker: &ScriptedRedis, args: &[&[u8]]) -> Value {
-    if args[0] != b"UNBLOCK" {
-        return Value::Ok;
-    }
-    let client = broker.0.clients.borrow().get(&number(args[1])).cloned();
-    Value::Number(i64::from(client.is_some_and(|client| client.unblock(broker, &Value::Null))))
 }
 
 fn number(text: &[u8]) -> u64 {

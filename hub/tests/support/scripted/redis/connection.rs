@@ -1,7 +1,7 @@
 //! A client of the scripted broker, from its side.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,17 +18,10 @@ pub(super) struct Client {
     pub(super) channels: RefCell<BTreeSet<Vec<u8>>>,
     pub(super) patterns: RefCell<BTreeSet<Vec<u8>>>,
     pub(super) shards: RefCell<BTreeSet<Vec<u8>>>,
-    /// What it waits for.
-    pub(super) blocked: RefCell<Option<Blocked>>,
-    /// What it has asked meanwhile.
-    asked: RefCell<VecDeque<Vec<Vec<u8>>>>,
+    /// Whether it is told when keys that it has read have changed, and which it has read since.
+    pub(super) tracks: Cell<bool>,
+    pub(super) tracked: RefCell<BTreeSet<Vec<u8>>>,
     last_due: Cell<Duration>,
-}
-
-/// A client waits for entries of streams: the command that is asked again then.
-pub(super) struct Blocked {
-    pub(super) command: Vec<Vec<u8>>,
-    pub(super) timer: DelayedCall,
 }
 
 impl Client {
@@ -50,36 +43,13 @@ impl Client {
         }
     }
 
-    /// Waits for so long, or without an end, with the command that is asked again when something was added.
-    pub(super) fn block(self: &Rc<Self>, broker: &ScriptedRedis, command: &[Vec<u8>], wait: Duration) {
-        let wait = if wait == Duration::ZERO { Duration::from_secs(1 << 30) } else { wait };
-        let (client, of) = (Rc::downgrade(self), broker.clone());
-        let timer = self.transport.reactor().call_later(wait, move || {
-            if let Some(client) = client.upgrade() {
-                client.unblock(&of, &Value::Null);
-            }
-        });
-        self.blocked.replace(Some(Blocked { command: command.to_vec(), timer }));
-    }
-
-    /// Answers what it waits for, and goes on with what it has asked meanwhile. False if it does not wait.
-    pub(super) fn unblock(self: &Rc<Self>, broker: &ScriptedRedis, value: &Value) -> bool {
-        let Some(blocked) = self.blocked.take() else { return false };
-        blocked.timer.cancel().ok();
-        self.send(broker, value);
-        while self.blocked.borrow().is_none() {
-            let Some(command) = self.asked.borrow_mut().pop_front() else { break };
-            self.run(broker, &command);
-        }
-        true
-    }
-
     fn run(self: &Rc<Self>, broker: &ScriptedRedis, command: &[Vec<u8>]) {
         let now = self.transport.reactor().now();
-        if let Some(answer) = commands::run(broker, Some(self), now, command) {
-            self.send(broker, &answer);
+        let answer = commands::run(broker, Some(self), now, command);
+        if let Some(answer) = &answer {
+            self.send(broker, answer);
         }
-        commands::wake(broker);
+        commands::track(broker, Some(self), command, answer.as_ref());
     }
 }
 
@@ -106,8 +76,8 @@ impl FrameProtocol<CommandDecoder> for Connection {
             channels: RefCell::default(),
             patterns: RefCell::default(),
             shards: RefCell::default(),
-            blocked: RefCell::default(),
-            asked: RefCell::default(),
+            tracks: Cell::default(),
+            tracked: RefCell::default(),
             last_due: Cell::default(),
         });
         broker.clients.borrow_mut().insert(client.id, Rc::clone(&client));
@@ -120,10 +90,6 @@ impl FrameProtocol<CommandDecoder> for Connection {
         if self.broker.0.script.silent.get() {
             return Ok(());
         }
-        if client.blocked.borrow().is_some() {
-            client.asked.borrow_mut().push_back(command);
-            return Ok(());
-        }
         client.run(&self.broker, &command);
         Ok(())
     }
@@ -131,9 +97,6 @@ impl FrameProtocol<CommandDecoder> for Connection {
     fn connection_lost(&mut self, _: &FrameTransport, _: &Reason) -> Result {
         if let Some(client) = self.client.take() {
             self.broker.0.clients.borrow_mut().remove(&client.id);
-            if let Some(blocked) = client.blocked.take() {
-                blocked.timer.cancel().ok();
-            }
         }
         Ok(())
     }

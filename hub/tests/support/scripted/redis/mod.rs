@@ -102,6 +102,7 @@ impl ScriptedRedis {
     /// Loses all that it keeps, as after a restart without its disk. Its connections stay: see [`drop_all`](Self::drop_all).
     pub fn lose_data(&self) {
         self.0.data.replace(Data::default());
+        commands::all_changed(self);
     }
 
     /// Keeps what it has now; [`return_to`](Self::return_to) brings it back, as a restart from an old snapshot does.
@@ -111,13 +112,14 @@ impl ScriptedRedis {
 
     pub fn return_to(&self, snapshot: &Snapshot) {
         self.0.data.replace(snapshot.0.clone());
+        commands::all_changed(self);
     }
 
     /// Carries out a command as a client would, and gives the answer: for what a test wants to see or to change.
     pub fn ask(&self, reactor: &Reactor, command: &[&str]) -> Value {
         let parts: Vec<_> = command.iter().map(|part| part.as_bytes().to_vec()).collect();
         let answer = commands::run(self, None, reactor.now(), &parts).unwrap_or(Value::Null);
-        commands::wake(self);
+        commands::track(self, None, &parts, Some(&answer));
         answer
     }
 

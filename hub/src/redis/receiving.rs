@@ -1,0 +1,155 @@
+//! What comes from Redis on a connection: answers in the order of what was asked, and pushes between them.
+
+use redis_protocol::resp3::types::RangeFrame;
+use torsade_protocols::{Callback, FrameError, FrameProtocol, FrameReceiver, FrameTransport, Protocol, Reason, Transport};
+use torsade_reactor::Result as ReactorResult;
+
+use crate::error::EngineError;
+
+use super::command::{Answer, Pending};
+use super::link::Link;
+use super::reply::{Reply, text};
+use super::resp::{Frame, RespDecoder, RespError};
+
+/// The protocol of a connection, which notes as well that something came, whole or not.
+pub(super) struct Receiving {
+    receiver: FrameReceiver<RespDecoder, Link>,
+    link: Link,
+}
+
+impl Receiving {
+    pub(super) fn new(link: &Link) -> Self {
+        Self { receiver: FrameReceiver::new(RespDecoder::new(), link.clone()), link: link.clone() }
+    }
+}
+
+impl Protocol for Receiving {
+    fn data_received(&mut self, transport: &Transport, data: &[u8]) -> ReactorResult {
+        self.link.note_heard();
+        self.receiver.data_received(transport, data)
+    }
+
+    fn fallback(&mut self, transport: &Transport, callback: Callback<'_>) -> ReactorResult {
+        callback.dispatch(&mut self.receiver, transport)
+    }
+}
+
+impl FrameProtocol<RespDecoder> for Link {
+    fn connection_made(&mut self, frames: &FrameTransport) -> ReactorResult {
+        self.made(Transport::clone(frames));
+        Ok(())
+    }
+
+    fn frame_received(&mut self, _: &FrameTransport, frame: Frame<'_>) -> ReactorResult {
+        match &frame.root {
+            RangeFrame::Push { data: items, .. } => self.pushed(frame.data, items)?,
+            _ => self.answered(&frame)?,
+        }
+        Ok(())
+    }
+
+    fn frame_refused(&mut self, _: &FrameTransport, error: FrameError<RespError>) -> ReactorResult {
+        Err(EngineError::Protocol(error.to_string()).into())
+    }
+
+    fn connection_lost(&mut self, _: &FrameTransport, reason: &Reason) -> ReactorResult {
+        self.lost(reason);
+        Ok(())
+    }
+}
+
+impl Link {
+    fn answered(&self, frame: &Frame<'_>) -> Result<(), EngineError> {
+        let is_error = matches!(frame.root, RangeFrame::SimpleError { .. } | RangeFrame::BlobError { .. });
+        let Some(pending) = self.take_pending() else {
+            let said = Reply::new(frame.data, &frame.root);
+            return Err(match said {
+                // Such as when it has too many clients.
+                Reply::Error(said) => EngineError::Refused(said),
+                _ => EngineError::Protocol("an answer came that nothing was asked for".to_owned()),
+            });
+        };
+        if pending.confirmed_for.is_some() && !is_error {
+            return Err(EngineError::Protocol("an answer came where a push should have confirmed a subscription".to_owned()));
+        }
+        match (&pending.answer, is_error) {
+            (_, true) => self.failed(pending, Reply::new(frame.data, &frame.root)),
+            (Answer::Ignored | Answer::Published(_), false) => self.settle(pending, Ok(Reply::Null)),
+            (Answer::Call(_), false) => self.settle(pending, Ok(Reply::new(frame.data, &frame.root))),
+        }
+        Ok(())
+    }
+
+    /// Gives an answer, which shows as well that the command's slot is served.
+    fn settle(&self, pending: Pending, answered: Result<Reply, EngineError>) {
+        let slot = pending.again.as_ref().map(|again| again.slot);
+        pending.answer.give(answered);
+        if let (Some(slot), Some(session)) = (slot, self.owner()) {
+            session.slot_served(slot);
+        }
+    }
+
+    /// An error has come as an answer.
+    fn failed(&self, pending: Pending, said: Reply) {
+        let Reply::Error(said) = said else { return };
+        match (said.split(' ').next().unwrap_or_default(), pending.again.is_some().then(|| self.owner()).flatten()) {
+            ("MOVED" | "ASK", Some(session)) => session.redirected(self, &said, pending),
+            ("CLUSTERDOWN" | "TRYAGAIN", Some(session)) => session.slot_is_down(self, pending),
+            // It is not what it was, or is not yet what it is to be; perhaps another host is.
+            ("LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "BUSY", _) => {
+                self.take_back(pending);
+                self.lose(EngineError::Lost(said));
+            }
+            _ => match pending.answer {
+                Answer::Ignored => log::debug!("Redis at {} says: {said}", self.host()),
+                Answer::Published(topic) => {
+                    if let Some(session) = self.owner() {
+                        session.upstream.publication_refused(topic.as_str(), &said);
+                    }
+                }
+                Answer::Call(_) => self.settle(pending, Err(refusal(said))),
+            },
+        }
+    }
+
+    fn pushed(&self, data: &[u8], items: &[RangeFrame]) -> Result<(), EngineError> {
+        let malformed = || EngineError::Protocol("a push is not of the form that its name has".to_owned());
+        let part = |at: usize| items.get(at).and_then(|item| text(data, item)).ok_or_else(malformed);
+        let kind = part(0)?;
+        if let b"subscribe" | b"psubscribe" | b"ssubscribe" | b"unsubscribe" | b"punsubscribe" | b"sunsubscribe" = kind {
+            return self.confirmed(kind, part(1)?);
+        }
+        let Some(session) = self.owner() else { return Ok(()) };
+        match kind {
+            b"message" | b"smessage" => session.channel_message(part(1)?, part(2)?),
+            b"pmessage" => session.pattern_message(part(1)?, part(2)?, part(3)?),
+            b"invalidate" => match items.get(1) {
+                Some(RangeFrame::Array { data: keys, .. }) => {
+                    keys.iter().filter_map(|key| text(data, key)).for_each(|key| session.changed(key));
+                }
+                _ => session.all_changed(),
+            },
+            other => log::debug!("a push of the kind {:?} is ignored", String::from_utf8_lossy(other)),
+        }
+        Ok(())
+    }
+
+    /// A subscription has begun or ended.
+    fn confirmed(&self, kind: &[u8], channel: &[u8]) -> Result<(), EngineError> {
+        if let Some(pending) = self.take_pending_for(channel) {
+            self.settle(pending, Ok(Reply::Null));
+        } else if kind == b"sunsubscribe" {
+            if let Some(session) = self.owner() {
+                session.shard_moved(channel);
+            }
+        } else {
+            return Err(EngineError::Protocol("a subscription is confirmed that was not asked for".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// What an error of Redis is to the hub.
+fn refusal(said: String) -> EngineError {
+    if said.starts_with("ERR unknown command") { EngineError::Unsupported(said) } else { EngineError::Refused(said) }
+}
