@@ -25,6 +25,9 @@ const WRITE_CAP: usize = 64 * 1024 * 1024;
 /// How many bytes may wait for a node that has not let us in yet.
 const EARLY_CAP: usize = 64 * 1024;
 
+/// How many commands may wait for their answers before others wait to be sent.
+const MAX_PENDING: usize = 1 << 16;
+
 /// How many answers that may be long are waited for at once. Redis ends a connection that has subscriptions when 32 MB wait for it.
 const LONG_AT_ONCE: usize = 8;
 
@@ -44,6 +47,8 @@ struct Shared {
     phase: Cell<Phase>,
     /// What was sent and not answered, the oldest first.
     pending: RefCell<VecDeque<Pending>>,
+    /// Whether somebody was told that too many commands wait for answers.
+    was_full: Cell<bool>,
     /// For commands of which the answer may be long.
     long: DeferredSemaphore,
     /// What was asked before Redis let us in.
@@ -75,6 +80,7 @@ impl Link {
             transport: RefCell::default(),
             phase: Cell::new(Phase::Early),
             pending: RefCell::default(),
+            was_full: Cell::new(false),
             long: DeferredSemaphore::new(LONG_AT_ONCE),
             early: RefCell::default(),
             heard: Cell::new(false),
@@ -186,9 +192,18 @@ impl Link {
     pub(super) fn is_congested(&self) -> bool {
         match self.0.phase.get() {
             Phase::Early => self.0.early.borrow().iter().map(|(bytes, _)| bytes.len()).sum::<usize>() > EARLY_CAP,
-            Phase::Open => self.transport().is_some_and(|transport| transport.is_congested()),
+            Phase::Open => self.is_full() || self.transport().is_some_and(|transport| transport.is_congested()),
             Phase::Ended => false,
         }
+    }
+
+    /// Whether so many commands wait for answers that others should not be sent; the session is told when not any more.
+    pub(super) fn is_full(&self) -> bool {
+        let is_full = self.0.pending.borrow().len() >= MAX_PENDING;
+        if is_full {
+            self.0.was_full.set(true);
+        }
+        is_full
     }
 
     pub(super) fn transport(&self) -> Option<Transport> {
@@ -262,14 +277,21 @@ impl Link {
 
     /// The command that is answered next.
     pub(super) fn take_pending(&self) -> Option<Pending> {
-        self.0.pending.borrow_mut().pop_front()
+        let pending = self.0.pending.borrow_mut().pop_front();
+        if self.0.was_full.get() && self.0.pending.borrow().len() <= MAX_PENDING / 2 {
+            self.0.was_full.set(false);
+            if let Some(session) = self.owner() {
+                session.upstream.writable();
+            }
+        }
+        pending
     }
 
     /// The same, if a push for this channel answers it.
     pub(super) fn take_pending_for(&self, channel: &[u8]) -> Option<Pending> {
-        let mut pending = self.0.pending.borrow_mut();
-        let is_next = pending.front().is_some_and(|next| next.confirmed_for.as_deref() == Some(channel));
-        is_next.then(|| pending.pop_front()).flatten()
+        let is_for = |next: &Pending| next.confirmed_for.as_deref() == Some(channel);
+        let is_next = self.0.pending.borrow().front().is_some_and(is_for);
+        is_next.then(|| self.take_pending()).flatten()
     }
 
     /// Looks whether Redis is still there, now and then.

@@ -144,8 +144,9 @@ impl Session {
     pub(super) fn is_congested(self: &Rc<Self>) -> bool {
         let congested = if self.main.is_congested() { Some(self.main.clone()) } else { self.nodes.is_congested() };
         let Some(link) = congested else { return false };
-        // A node that has not let us in yet tells by itself.
+        // One that has not let us in yet, or has much to answer, tells by itself.
         if link.is_open()
+            && !link.is_full()
             && !self.waiting.replace(true)
             && let Some(transport) = link.transport()
         {

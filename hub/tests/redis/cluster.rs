@@ -286,6 +286,11 @@ impl Hubs {
             }
         }
         assert_eq!((self.one.stats().connections_lost, self.two.stats().connections_lost), (0, 0));
+        for node in (0..3).filter(|node| *node != lost) {
+            let Value::Text(clients) = cluster.ask(node, "CLIENT LIST") else { panic!("it is text") };
+            let clients = String::from_utf8(clients).unwrap();
+            assert_eq!(clients.matches("name=torsade").count(), 2, "one connection of each hub: {clients}");
+        }
     }
 }
 

@@ -308,6 +308,48 @@ fn a_key_of_another_type_is_refused_by_itself() {
 }
 
 #[test]
+fn a_key_that_becomes_another_type_ends_its_topic_and_no_more() {
+    let world = World::new(19);
+    let hub = world.hub("10.0.0.1");
+    let (refused, subscriber) = notes();
+    hub.subscribe("log.text", subscriber).unwrap();
+    let (seen, subscriber) = notes();
+    hub.subscribe("log.all", subscriber).unwrap();
+    world.run(1000);
+    hub.publish("log.text", "before").unwrap();
+    world.run(1000);
+    world.ask("SET log.text value");
+    world.run(10_000);
+    hub.publish("log.all", "one").unwrap();
+    world.run(1000);
+    assert_eq!(*seen.borrow(), ["one"]);
+    assert!(refused.borrow().iter().any(|text| text.contains("WRONGTYPE")), "{refused:?}");
+    assert_eq!(hub.stats().connections_lost, 0);
+}
+
+#[test]
+fn a_broker_that_answers_nothing_is_sent_no_more_than_so_much() {
+    let world = World::new(20);
+    let hub = HubConfig::new("redis://10.0.0.9").unwrap().queue(10, 1 << 20).open(&world.simulation.host("10.0.0.1")).unwrap();
+    let (_seen, subscriber) = notes();
+    hub.subscribe("room", subscriber).unwrap();
+    world.run(1000);
+    world.redis.withhold("PUBLISH", true);
+    let mut sent = 0;
+    while hub.publish("room", "x").is_ok() {
+        sent += 1;
+        assert!(sent < 200_000, "it is sent without end");
+        if sent % 1000 == 0 {
+            world.run(1);
+        }
+    }
+    world.redis.withhold("PUBLISH", false);
+    world.redis.drop_all();
+    world.run(5000);
+    hub.publish("room", "x").unwrap();
+}
+
+#[test]
 fn presence_ends_with_its_process() {
     let world = World::new(13);
     let config = HubConfig::new("redis://10.0.0.9").unwrap().presence_period(Duration::from_secs(3));

@@ -11,7 +11,7 @@ mod data;
 pub mod wire;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ struct Script {
     silent: Cell<bool>,
     failures: RefCell<BTreeMap<String, String>>,
     only_channel: RefCell<Option<Vec<u8>>>,
+    withheld: RefCell<BTreeSet<String>>,
     asked: RefCell<Vec<String>>,
 }
 
@@ -81,6 +82,12 @@ impl ScriptedRedis {
     /// Lets clients publish on this channel alone.
     pub fn allow_publishing_only_on(&self, channel: &str) {
         self.0.script.only_channel.replace(Some(channel.as_bytes().to_vec()));
+    }
+
+    /// Carries out commands of this name and does not answer them, until it is told otherwise.
+    pub fn withhold(&self, name: &str, withheld: bool) {
+        let mut names = self.0.script.withheld.borrow_mut();
+        if withheld { names.insert(name.to_owned()) } else { names.remove(name) };
     }
 
     /// Sends everything so much later, in its order.
