@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use torsade::hub::{HubConfig, Message};
 use torsade::prelude::*;
@@ -46,12 +46,14 @@ fn topics(broker: &Broker, count: usize) -> Result {
         }
         Ok(())
     };
-    // Until the subscriptions have begun.
-    for number in 0..count {
+    // Until all subscriptions have begun: some of these may come before that.
+    while heard.get() < count {
         let before = heard.get();
-        while heard.get() == before {
+        for number in 0..count {
             hub.publish(&topic(number), "begin")?;
-            reactor.iterate(Some(Duration::from_millis(20)))?;
+        }
+        let quiet = Instant::now();
+        while heard.get() < before + count && quiet.elapsed() < Duration::from_secs(20) {
             reactor.iterate(Some(Duration::from_millis(20)))?;
         }
     }
