@@ -266,7 +266,7 @@ impl Link {
             // Nobody wants it any more.
             transport.abort_connection();
         }
-        self.watch(&transport.reactor());
+        self.watch(transport.reactor());
         self.0.transport.replace(Some(transport));
     }
 
@@ -339,4 +339,3 @@ impl Link {
         }
     }
 }
-

@@ -8,8 +8,8 @@ use torsade_reactor::{Deferred, Firer};
 
 use crate::error::EngineError;
 
-use super::command::Answer;
 use super::address::RedisAddress;
+use super::command::Answer;
 use super::link::Link;
 use super::reply::Reply;
 

@@ -10,11 +10,11 @@ use crate::error::EngineError;
 use crate::message::Publication;
 use crate::topic::Topic;
 
+use super::address::RedisAddress;
 use super::channels::Channels;
 use super::cluster::Nodes;
 use super::command::{Again, Answer, Answered, Pending};
 use super::engine::Inner;
-use super::address::RedisAddress;
 use super::link::Link;
 use super::login::Server;
 use super::tail::Tails;

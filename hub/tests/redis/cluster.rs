@@ -320,7 +320,8 @@ fn a_replica_that_takes_over_is_followed() {
     let master = cluster.ids[2].clone();
     assert_eq!(cluster.ask(3, &format!("CLUSTER REPLICATE {master}")), Value::Ok);
     let mut replica = Client::connect(cluster.nodes[3].port());
-    let is_in_step = |info: Value| matches!(info, Value::Text(text) if String::from_utf8_lossy(&text).contains("master_link_status:up"));
+    let is_in_step =
+        |info: Value| matches!(info, Value::Text(text) if String::from_utf8_lossy(&text).contains("master_link_status:up"));
     while !is_in_step(replica.ask(&["INFO", "replication"])) {
         std::thread::yield_now();
     }

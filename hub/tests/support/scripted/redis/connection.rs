@@ -46,7 +46,8 @@ impl Client {
     fn run(self: &Rc<Self>, broker: &ScriptedRedis, command: &[Vec<u8>]) {
         let now = self.transport.reactor().now();
         let name = String::from_utf8_lossy(&command[0]).into_owned();
-        let answer = commands::run(broker, Some(self), now, command).filter(|_| !broker.0.script.withheld.borrow().contains(&name));
+        let answer =
+            commands::run(broker, Some(self), now, command).filter(|_| !broker.0.script.withheld.borrow().contains(&name));
         if let Some(answer) = &answer {
             self.send(broker, answer);
         }

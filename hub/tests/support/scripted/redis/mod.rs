@@ -87,7 +87,11 @@ impl ScriptedRedis {
     /// Carries out commands of this name and does not answer them, until it is told otherwise.
     pub fn withhold(&self, name: &str, withheld: bool) {
         let mut names = self.0.script.withheld.borrow_mut();
-        if withheld { names.insert(name.to_owned()) } else { names.remove(name) };
+        if withheld {
+            names.insert(name.to_owned())
+        } else {
+            names.remove(name)
+        };
     }
 
     /// Sends everything so much later, in its order.
