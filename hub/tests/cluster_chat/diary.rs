@@ -5,6 +5,8 @@ use std::fmt::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::people::PEOPLE;
+
 /// How long anything may take before it counts as hung: a machine with other work to do is slow.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -40,6 +42,9 @@ pub(crate) enum Heard {
     Other(String),
 }
 
+/// How many lines everybody has to hear of each other to be talking.
+const TALK: u64 = 20;
+
 /// All sessions, in the order in which they began; shared by the people's thread and the test's.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Diary(Arc<(Mutex<Pages>, Condvar)>);
@@ -53,7 +58,7 @@ pub(crate) struct Pages {
 
 /// How far everybody was at a moment: their sessions, and how much they had said in these.
 #[derive(Clone, Debug)]
-pub(crate) struct Said {
+struct Said {
     when: u64,
     said: BTreeMap<&'static str, (usize, u64)>,
 }
@@ -97,6 +102,26 @@ impl Diary {
     }
 }
 
+impl Diary {
+    /// Waits until everybody is there, knows of everybody, and has heard of each other some lines that were said from now on.
+    pub(crate) fn wait_until_everybody_talks(&self, what: &str) {
+        let before = self.read().said();
+        self.wait_until(what, |pages| pages.everybody_talks_since(&before));
+    }
+
+    /// Waits until nothing more is to come, and holds what was heard against what was said.
+    pub(crate) fn wait_until_all_is_heard(&self) -> Check {
+        self.wait_until("all has been heard", |pages| {
+            let check = pages.check();
+            check.pending.is_empty() || !check.wrong.is_empty()
+        });
+        let pages = self.read();
+        let check = pages.check();
+        assert!(check.wrong.is_empty(), "{}\n{}", check.wrong.join("\n"), pages.text());
+        check
+    }
+}
+
 impl Pages {
     /// The session that somebody has now, if he was let in.
     pub(crate) fn current(&self, who: &str) -> Option<usize> {
@@ -119,14 +144,14 @@ impl Pages {
     }
 
     /// How far everybody is at this moment.
-    pub(crate) fn said(&self, people: &[&'static str]) -> Said {
+    fn said(&self) -> Said {
         let last = |who: &str| self.sessions.iter().rposition(|session| session.who == who);
-        let said = people.iter().map(|who| (*who, last(who).map_or((0, 0), |last| (last, self.sessions[last].said))));
+        let said = PEOPLE.into_iter().map(|who| (who, last(who).map_or((0, 0), |last| (last, self.sessions[last].said))));
         Said { when: self.clock, said: said.collect() }
     }
 
     /// Whether everybody is there, knows of everybody, and has heard of each other a line that was said so much later.
-    pub(crate) fn everybody_talks_since(&self, since: &Said, more: u64) -> bool {
+    fn everybody_talks_since(&self, since: &Said) -> bool {
         since.said.keys().all(|who| {
             let Some(session) = self.current(who) else { return false };
             let others: BTreeSet<_> = since.said.keys().copied().filter(|other| other != who).collect();
@@ -134,7 +159,7 @@ impl Pages {
             for (_, heard) in self.sessions[session].heard.iter().rev().take_while(|(when, _)| *when > since.when) {
                 if let Heard::Line { session, number } = heard {
                     let other = self.sessions[*session].who.as_str();
-                    if since.said.get(other).is_some_and(|(last, said)| (*session, *number) >= (*last, said + more)) {
+                    if since.said.get(other).is_some_and(|(last, said)| (*session, *number) >= (*last, said + TALK)) {
                         silent.remove(other);
                     }
                 }
@@ -144,7 +169,7 @@ impl Pages {
     }
 
     /// The lines of each session that anybody has heard, which the room has kept therefore.
-    fn kept(&self) -> BTreeMap<usize, BTreeSet<u64>> {
+    pub(crate) fn kept(&self) -> BTreeMap<usize, BTreeSet<u64>> {
         let mut kept = BTreeMap::<usize, BTreeSet<u64>>::new();
         for (_, heard) in self.sessions.iter().flat_map(|session| &session.heard) {
             if let Heard::Line { session, number } = heard {
@@ -158,7 +183,7 @@ impl Pages {
     ///
     /// What was heard of a session are its first lines, and all of them if it has not ended. Whoever has heard one line hears all
     /// that come after it, in their order, as long as his own session goes on, unless he is told of a gap.
-    pub(crate) fn check(&self) -> Check {
+    fn check(&self) -> Check {
         let (kept, mut check) = (self.kept(), Check::default());
         for (number, session) in self.sessions.iter().enumerate() {
             let lines = kept.get(&number).map_or(0, |lines| lines.len() as u64);

@@ -9,6 +9,7 @@ mod broker;
 #[allow(dead_code, reason = "it has a main of its own")]
 mod chat;
 mod diary;
+mod draining;
 mod kills;
 mod names;
 mod people;

@@ -10,10 +10,10 @@ use crate::programs::{Cluster, Program};
 const ROUNDS: usize = 30;
 
 /// Somebody who is asked for a name.
-struct Guest(BufReader<TcpStream>);
+pub(crate) struct Guest(BufReader<TcpStream>);
 
 impl Guest {
-    fn asked(address: &str) -> Self {
+    pub(crate) fn asked(address: &str) -> Self {
         Self::asked_over(TcpStream::connect(address).unwrap())
     }
 
@@ -31,7 +31,7 @@ impl Guest {
         guest
     }
 
-    fn says(&self, line: &str) {
+    pub(crate) fn says(&self, line: &str) {
         self.0.get_ref().write_all(format!("{line}\r\n").as_bytes()).unwrap();
     }
 
@@ -42,7 +42,7 @@ impl Guest {
     }
 
     /// Whether the answer is a welcome; that the name is taken otherwise.
-    fn is_in(&mut self, name: &str) -> bool {
+    pub(crate) fn is_in(&mut self, name: &str) -> bool {
         let line = self.line();
         assert!(line == format!("Welcome, {name}!") || line == "Name taken, please choose another.", "{line}");
         line.starts_with("Welcome")

@@ -1,8 +1,9 @@
 //! People who talk without end, and come again when they are disconnected; all on one thread.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,29 +12,39 @@ use torsade::prelude::*;
 
 use crate::diary::{Diary, Heard, Session};
 
+pub(crate) const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
+
 /// Between two lines of one person.
 const PAUSE: Duration = Duration::from_millis(25);
 
 pub(crate) struct People {
     handle: ReactorHandle,
-    hush: Arc<AtomicBool>,
+    asked: Arc<Asked>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the test asks of them.
+#[derive(Default)]
+struct Asked {
+    hush: AtomicBool,
+    /// Those who are to leave, and have not yet.
+    leave: Mutex<BTreeSet<&'static str>>,
 }
 
 impl People {
     /// Has all of them connect to a chat, and talk.
-    pub(crate) fn talk(names: &[&'static str], address: &str, diary: &Diary) -> Self {
-        let hush = Arc::new(AtomicBool::new(false));
-        let (names, address, diary, quiet) = (names.to_owned(), address.to_owned(), diary.clone(), Arc::clone(&hush));
+    pub(crate) fn talk(address: &str, diary: &Diary) -> Self {
+        let asked = Arc::<Asked>::default();
+        let (address, diary, told) = (address.to_owned(), diary.clone(), Arc::clone(&asked));
         let (sender, receiver) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let reactor = Reactor::new().unwrap();
-            for name in names {
-                let (diary, quiet) = (diary.clone(), Arc::clone(&quiet));
+            for name in PEOPLE {
+                let (diary, told) = (diary.clone(), Arc::clone(&told));
                 let factory = ReconnectingClientFactory::with_backoff(move |backoff: Backoff| {
                     move |_peer| {
-                        let (diary, backoff, hush) = (diary.clone(), backoff.clone(), Arc::clone(&quiet));
-                        LineReceiver::new(Person(Rc::new(Inner { name, diary, backoff, hush, session: Default::default() })))
+                        let (diary, backoff, asked) = (diary.clone(), backoff.clone(), Arc::clone(&told));
+                        LineReceiver::new(Person(Rc::new(Inner { name, diary, backoff, asked, session: Default::default() })))
                     }
                 });
                 let factory = factory.initial_delay(Duration::from_millis(50)).max_delay(Duration::from_millis(400));
@@ -42,12 +53,17 @@ impl People {
             sender.send(reactor.handle()).unwrap();
             reactor.run().unwrap();
         });
-        Self { handle: receiver.recv().unwrap(), hush, thread: Some(thread) }
+        Self { handle: receiver.recv().unwrap(), asked, thread: Some(thread) }
     }
 
     /// Nobody says anything more.
     pub(crate) fn hush(&self) {
-        self.hush.store(true, Ordering::Relaxed);
+        self.asked.hush.store(true, Ordering::Relaxed);
+    }
+
+    /// These leave behind what they have said, and come again.
+    pub(crate) fn come_again(&self, names: &[&'static str]) {
+        self.asked.leave.lock().unwrap().extend(names);
     }
 }
 
@@ -67,7 +83,7 @@ struct Inner {
     name: &'static str,
     diary: Diary,
     backoff: Backoff,
-    hush: Arc<AtomicBool>,
+    asked: Arc<Asked>,
     session: std::cell::Cell<usize>,
 }
 
@@ -81,7 +97,11 @@ impl Inner {
     async fn talk(self: Rc<Self>, transport: LineTransport) -> Result {
         loop {
             transport.reactor().sleep(PAUSE).await?;
-            if self.hush.load(Ordering::Relaxed) {
+            if self.asked.hush.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            if self.asked.leave.lock().unwrap().remove(self.name) {
+                transport.lose_connection();
                 return Ok(());
             }
             let session = self.session.get();

@@ -1,7 +1,8 @@
 //! The chat's processes, and HAProxy before them; ended by their id.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -48,8 +49,8 @@ impl Program {
         })
     }
 
-    /// HAProxy with the example's own configuration; none where it is not installed.
-    pub(crate) fn haproxy(one: u16, two: u16) -> Option<Self> {
+    /// HAProxy with the example's own configuration, which is told what to do by a socket at `admin`; none where it is not installed.
+    pub(crate) fn haproxy(one: u16, two: u16, admin: PathBuf) -> Option<Self> {
         let installed = ["haproxy", "/usr/sbin/haproxy"]
             .into_iter()
             .find(|program| Command::new(program).arg("-v").stdout(Stdio::null()).status().is_ok());
@@ -62,6 +63,7 @@ impl Program {
             command.arg("-db").arg("-f").arg(folder().join("haproxy.cfg")).stdout(Stdio::null()).stderr(Stdio::null());
             command.env("CHAT_FRONT", format!("127.0.0.1:{port}"));
             command.env("CHAT_ONE", format!("127.0.0.1:{one}")).env("CHAT_TWO", format!("127.0.0.1:{two}"));
+            command.env("CHAT_ADMIN", &admin);
             command
         };
         Some(Self::start(Box::new(command), |child, port, _| {
@@ -162,6 +164,11 @@ impl Drop for Program {
     }
 }
 
+/// The socket by which HAProxy is told what to do; removed with the broker's folder.
+fn admin(broker: &Broker) -> PathBuf {
+    broker.folder().join("haproxy.sock")
+}
+
 /// Two processes of the chat, with a broker behind them and HAProxy before them.
 pub(crate) struct Cluster {
     pub(crate) broker: Broker,
@@ -175,7 +182,16 @@ impl Cluster {
     pub(crate) fn start(broker: Option<Broker>) -> Option<Self> {
         let broker = broker?;
         let (one, two) = (Program::chat(&broker.url()), Program::chat(&broker.url()));
-        let haproxy = Program::haproxy(one.port, two.port)?;
+        let haproxy = Program::haproxy(one.port, two.port, admin(&broker))?;
         Some(Self { broker, one, two, haproxy })
+    }
+
+    /// Has HAProxy do something, and gives what it says to that.
+    pub(crate) fn tell_haproxy(&self, command: &str) -> String {
+        let mut stream = UnixStream::connect(admin(&self.broker)).expect("it listens there");
+        stream.write_all(format!("{command}\n").as_bytes()).unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        said
     }
 }

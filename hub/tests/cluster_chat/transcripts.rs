@@ -1,34 +1,65 @@
 //! What people hear is the same whichever engine there is: the example's `run`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::broker::{self, is_installed};
 use crate::programs::{PROCESS, folder};
 
+/// Whether `run` can be run here; where not, that is printed.
+fn can_run() -> bool {
+    ["python3", "haproxy"].into_iter().all(|program| {
+        let is_there = |place: &&str| Command::new(place).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+        let can_run = [program, &format!("/usr/sbin/{program}")].iter().any(is_there);
+        if !can_run {
+            println!("skipped: {program} is not installed");
+        }
+        can_run
+    })
+}
+
+/// A chat that is built already, in a folder that is removed with it.
+struct Chat(PathBuf);
+
+impl Chat {
+    /// What this line of a shell does.
+    fn of(name: &str, line: &str) -> Self {
+        let chat = Self(std::env::temp_dir().join(format!("torsade-chat-{name}-{}", std::process::id())));
+        fs::create_dir(&chat.0).unwrap();
+        fs::write(chat.program(), format!("#!/bin/sh\n{line}\n")).unwrap();
+        fs::set_permissions(chat.program(), fs::Permissions::from_mode(0o755)).unwrap();
+        chat
+    }
+
+    fn program(&self) -> PathBuf {
+        self.0.join("chat")
+    }
+
+    /// The example's `run` with this chat.
+    fn run(&self, engine: &str) -> Command {
+        let mut run = Command::new(folder().join("run"));
+        run.arg(engine).env("CHAT_PROGRAM", self.program());
+        run
+    }
+}
+
+impl Drop for Chat {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
 /// What `run` prints with this engine; none where a program is missing.
 fn transcript(engine: &str) -> Option<String> {
-    for program in ["python3", "haproxy"] {
-        let is_there = |place: &&str| Command::new(place).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-        if ![program, &format!("/usr/sbin/{program}")].iter().any(is_there) {
-            println!("skipped: {program} is not installed");
-            return None;
-        }
+    if !can_run() {
+        return None;
     }
-    // The example, built already: this binary, by its arguments.
-    let script = std::env::temp_dir().join(format!("torsade-chat-{engine}-{}", std::process::id()));
-    let binary = std::env::current_exe().unwrap();
-    let text = format!(
-        "#!/bin/sh\n{}=\"$*\" exec '{}' {} --exact --nocapture --test-threads=1\n",
-        PROCESS.1,
-        binary.display(),
-        PROCESS.0
-    );
-    fs::write(&script, text).unwrap();
-    let made = Command::new("chmod").arg("+x").arg(&script).status().unwrap();
-    assert!(made.success());
-    let run = Command::new(folder().join("run")).arg(engine).env("CHAT_PROGRAM", &script).output().unwrap();
-    fs::remove_file(&script).unwrap();
+    // The example: this binary, by its arguments.
+    let (binary, (test, variable)) = (std::env::current_exe().unwrap(), PROCESS);
+    let line = format!("{variable}=\"$*\" exec '{}' {test} --exact --nocapture --test-threads=1", binary.display());
+    let run = Chat::of(engine, &line).run(engine).output().unwrap();
     let (said, complaint) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success(), "{engine}: {said}{complaint}");
     Some(said.into_owned())
@@ -60,4 +91,28 @@ fn two_processes_and_nats_have_the_transcript() {
     }
     let Some(said) = transcript("nats") else { return };
     assert_eq!(said, expected());
+}
+
+#[test]
+fn nothing_stays_behind_when_the_run_is_stopped() {
+    if !can_run() {
+        return;
+    }
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
+        // It is waited for until the end.
+        let chat = Chat::of(signal, "echo $$ > \"$0.id\" && exec tail -f /dev/null");
+        let run = chat.run("local").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let id = loop {
+            match fs::read_to_string(chat.0.join("chat.id")) {
+                Ok(id) if id.ends_with('\n') => break id.trim().to_owned(),
+                _ => std::thread::yield_now(),
+            }
+        };
+        let kill = |argument: &str, id: &str| Command::new("kill").args([argument, id]).stderr(Stdio::null()).status().unwrap();
+        assert!(kill(signal, &run.id().to_string()).success());
+        let end = run.wait_with_output().unwrap();
+        assert_eq!(end.status.code(), Some(code), "{}", String::from_utf8_lossy(&end.stderr));
+        assert_eq!(String::from_utf8_lossy(&end.stderr), "");
+        assert!(!kill("-0", &id).success(), "the chat has not ended");
+    }
 }

@@ -111,6 +111,8 @@ fn kill_the_broker(program: Program) {
                 world.wait("a confirmation", stored).expect("it is stored");
             }
         }
+        let period = world.deadline(PERIOD);
+        crate::presence::until_present_before(period, &world, &peers[0].hub, ROOM, &["ada", "alan", "grace"]);
         if kill == 4 || kill == KILLS - 1 {
             held.push((descriptors(), memory()));
         }
@@ -181,14 +183,13 @@ fn kill_processes(test: &str, engine: Engine, broker: fn() -> Option<Broker>) {
         let mut publisher = Publisher::start(test, &url, &format!("child{kill}"));
         let wanted = 100 + 10 * usize::try_from(kill).unwrap();
         world.run_until("confirmations", || publisher.confirmed.lock().unwrap().len() >= wanted);
-        // Once the one before is gone.
         crate::presence::until_present(&world, &hub, ROOM, &[&publisher.name]);
         publisher.child.kill().unwrap();
         publisher.child.wait().unwrap();
+        crate::presence::until_present_before(world.deadline(PERIOD), &world, &hub, ROOM, &[]);
         publisher.reader.take().unwrap().join().unwrap();
         confirmed.extend(publisher.confirmed.lock().unwrap().drain(..));
     }
-    crate::presence::until_present(&world, &hub, ROOM, &[]);
     let all = confirmed.len();
     let (mut missing, mut looked_at) = (confirmed, 0);
     world.run_until("each message that was confirmed", || {

@@ -24,6 +24,7 @@ mod scripted_nats;
 mod scripted_redis;
 
 mod brokers;
+mod deadline;
 mod disconnected;
 mod heard;
 mod kills;

@@ -10,6 +10,7 @@ use torsade::prelude::*;
 use torsade::simulated::{Host, Simulation, simulate};
 
 use crate::broker::Broker;
+use crate::deadline::Deadline;
 use crate::heard::{GREETING, Heard};
 use crate::scripted_nats::ScriptedNats;
 use crate::scripted_redis::ScriptedRedis;
@@ -64,8 +65,8 @@ pub struct World {
 enum Net {
     /// Each process is a host of its own; so many were made.
     Simulated(Simulation, Cell<u8>),
-    /// Each process is a reactor of its own, turned here, on this machine's sockets.
-    System(RefCell<BTreeMap<usize, Reactor>>),
+    /// Each process is a reactor of its own, turned here, on this machine's sockets; the broker's port is beside them.
+    System(RefCell<BTreeMap<usize, Reactor>>, u16),
 }
 
 /// A process: its reactor, on which hubs are opened, and the address of its machine.
@@ -89,8 +90,8 @@ impl World {
 
     /// This machine's sockets, and a real broker.
     pub fn on_this_machine(engine: Engine, broker: Broker) -> Self {
-        let url = broker.url();
-        Self::new(engine, &url, Some(Box::new(broker)), Net::System(RefCell::default()))
+        let (url, net) = (broker.url(), Net::System(RefCell::default(), broker.port()));
+        Self::new(engine, &url, Some(Box::new(broker)), net)
     }
 
     /// What a hub of this world begins from. Clones of one are of one program.
@@ -106,7 +107,7 @@ impl World {
                 let host = simulation.host(&format!("10.0.1.{}", made.get()));
                 Process { reactor: host.reactor().clone(), address: host.ip().to_string(), kind: Kind::Host(host) }
             }
-            Net::System(reactors) => {
+            Net::System(reactors, _) => {
                 let reactor = Reactor::new().expect("a reactor");
                 reactor.start_running().expect("it does not run yet");
                 let number = reactors.borrow().last_key_value().map_or(0, |(last, _)| last + 1);
@@ -134,7 +135,7 @@ impl World {
     pub fn kill(&self, process: Process) {
         match (&self.net, &process.kind) {
             (_, Kind::Host(host)) => host.kill(),
-            (Net::System(reactors), Kind::Reactor(number)) => {
+            (Net::System(reactors, _), Kind::Reactor(number)) => {
                 reactors.borrow_mut().remove(number);
                 end(&process.reactor);
             }
@@ -147,11 +148,21 @@ impl World {
         act(self.broker.borrow_mut().as_deref_mut().expect("this engine has a broker"));
     }
 
+    /// A time that begins now.
+    pub fn deadline(&self, time: Duration) -> Deadline {
+        match (&self.net, self.engine) {
+            (Net::Simulated(simulation, _), _) => Deadline::simulated(simulation, time),
+            (Net::System(_, port), Engine::Redis) => Deadline::redis(*port, time),
+            (Net::System(_, port), Engine::Nats) => Deadline::nats(*port, time),
+            (Net::System(..), Engine::Local) => unreachable!("it has no broker"),
+        }
+    }
+
     /// The simulated network, where this world is one.
     pub const fn simulation(&self) -> Option<&Simulation> {
         match &self.net {
             Net::Simulated(simulation, _) => Some(simulation),
-            Net::System(_) => None,
+            Net::System(..) => None,
         }
     }
 
@@ -163,7 +174,7 @@ impl World {
                     panic!("{what} did not come: {error}");
                 }
             }
-            Net::System(reactors) => {
+            Net::System(reactors, _) => {
                 let end = Instant::now() + LIMIT;
                 while !condition() {
                     assert!(Instant::now() < end, "{what} did not come");
@@ -177,7 +188,7 @@ impl World {
     pub fn run_for(&self, time: Duration) {
         match &self.net {
             Net::Simulated(simulation, _) => simulation.run_for(time).expect("it runs"),
-            Net::System(reactors) => {
+            Net::System(reactors, _) => {
                 let end = Instant::now() + time;
                 while Instant::now() < end {
                     turn(reactors);
@@ -244,7 +255,7 @@ fn turn(reactors: &RefCell<BTreeMap<usize, Reactor>>) {
 
 impl Drop for World {
     fn drop(&mut self) {
-        let Net::System(reactors) = &self.net else { return };
+        let Net::System(reactors, _) = &self.net else { return };
         reactors.take().values().for_each(end);
     }
 }
