@@ -5,7 +5,7 @@
 //!         HAProxy may connect, and its header says whose connection each is
 //! Try:    examples/cluster_chat/run [redis|nats|local]: two processes, a broker and HAProxy, and what three people hear
 //! Expect: as in chat_server, on whichever process people are: names are unique across all processes, everyone hears everyone and is
-//!         told who comes and goes, and newcomers get the last 20 lines. Each process prints whom it has let in, and where they are.
+//!         told who comes and goes, and newcomers get the last 20 lines. Each process prints who came, from where, and why they left.
 //!
 //! The files for HAProxy, Redis and NATS, and the output of `run`, are in the same folder. `manual::many_machines` says what is
 //! promised, and what happens on failures.
@@ -61,8 +61,9 @@ impl LineProtocol for Chat {
         Ok(())
     }
 
-    fn connection_lost(&mut self, _transport: &LineTransport, _reason: &Reason) -> Result {
+    fn connection_lost(&mut self, _transport: &LineTransport, reason: &Reason) -> Result {
         if let Some(talker) = self.talker.take() {
+            println!("{} has gone: {reason}", talker.name);
             self.room.leave(&talker);
         }
         Ok(())

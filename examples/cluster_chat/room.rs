@@ -27,7 +27,7 @@ pub struct Room {
 
 /// Somebody who has a name, for as long as this is kept.
 pub struct Talker {
-    name: String,
+    pub name: String,
     /// Nobody else's: by it one's own lines are known.
     number: String,
     _claims: [Presence; 2],

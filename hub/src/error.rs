@@ -8,7 +8,6 @@ use torsade_reactor::Failure;
 use crate::topic::TopicError;
 
 /// Why a hub cannot be opened.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum HubError {
     /// The text names no engine, or not as that engine's is written.
@@ -26,7 +25,6 @@ pub enum HubError {
 }
 
 /// Why a subscription was not made.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum SubscribeError {
     /// The topic or pattern is none.
@@ -38,7 +36,6 @@ pub enum SubscribeError {
 }
 
 /// Why a message was not published.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum PublishError {
     /// The topic is none.
@@ -67,7 +64,7 @@ pub enum PublishError {
 }
 
 /// What an engine has to say of its connection.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum EngineError {
     /// The connection could not be made, for this reason. It is tried again.
@@ -135,6 +132,11 @@ impl EngineError {
         matches!(failure.downcast_ref(), Some(Self::Lost(_) | Self::Unreachable(_)))
     }
 }
+
+torsade_reactor::debug_as_display!(HubError);
+torsade_reactor::debug_as_display!(SubscribeError);
+torsade_reactor::debug_as_display!(PublishError);
+torsade_reactor::debug_as_display!(EngineError);
 
 impl Error for HubError {}
 impl Error for EngineError {}

@@ -153,7 +153,7 @@ fn check(text: &str, wild: bool) -> Result<(), &'static str> {
 }
 
 /// Text that is no [`Topic`] or no [`Pattern`], and why.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct TopicError {
     text: String,
     what: &'static str,
@@ -165,6 +165,8 @@ impl fmt::Display for TopicError {
         write!(f, "{:?} is no {}: {}", self.text, self.what, self.problem)
     }
 }
+
+torsade_reactor::debug_as_display!(TopicError);
 
 impl Error for TopicError {}
 

@@ -16,17 +16,18 @@ fn replaced(broker: Option<Broker>) {
     let members = members(&cluster.one, &cluster.two, &diary);
     assert!(!members.is_empty() && members.len() < PEOPLE.len(), "{members:?} are on the first process");
     assert_eq!(ended(&diary.read()), 0, "nobody was disconnected");
+    assert_eq!(connections(&cluster), members.len().to_string());
     people.come_again(&members);
     diary.wait_until("they have come again", |pages| ended(pages) == members.len());
     diary.wait_until_everybody_talks("everybody talks on the other process");
-    diary.wait_until("HAProxy sees nobody on the process", |_| field(&cluster, SESSIONS) == "0");
+    diary.wait_until("HAProxy sees nobody on the process", |_| connections(&cluster) == "0");
     if !cluster.one.stop() {
         return;
     }
     diary.wait_until_everybody_talks("everybody talks while the process is away");
     cluster.one.again();
     cluster.tell_haproxy("set server processes/one state ready");
-    diary.wait_until("HAProxy sees the new one", |_| field(&cluster, STATUS) == "UP");
+    diary.wait_until("HAProxy sees the new one", |_| status(&cluster) == "UP");
     // leastconn: it has nobody yet.
     let mut newcomer = Guest::asked(&cluster.haproxy.address());
     newcomer.says("grace");
@@ -67,15 +68,21 @@ fn ended(pages: &Pages) -> usize {
     pages.sessions.iter().filter(|session| session.has_ended).count()
 }
 
-/// The fields of what HAProxy says of a server.
-const SESSIONS: usize = 4;
-const STATUS: usize = 17;
+/// How many connections HAProxy has to the first process.
+fn connections(cluster: &Cluster) -> String {
+    field(cluster, 5)
+}
 
-/// One of them, of the first process.
+/// What HAProxy thinks of the first process.
+fn status(cluster: &Cluster) -> String {
+    field(cluster, 18)
+}
+
+/// A field of what HAProxy says of the first process; the first has the number 1.
 fn field(cluster: &Cluster, number: usize) -> String {
     let said = cluster.tell_haproxy("show stat processes 4 -1");
     let line = said.lines().find(|line| line.starts_with("processes,one,")).unwrap_or_else(|| panic!("{said}"));
-    line.split(',').nth(number).unwrap_or_default().to_owned()
+    line.split(',').nth(number - 1).unwrap_or_default().to_owned()
 }
 
 #[test]
