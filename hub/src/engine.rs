@@ -42,7 +42,8 @@ pub trait Engine {
     /// Adds a message to those that its topic keeps, the last `keep` of them, while connected; gives where it is.
     ///
     /// Calls are carried out in their order. `origin` goes with the message, as the header [`ORIGIN`]: the hub tells by it what was stored twice, since
-    /// it asks again when the connection was lost before the answer. It fails when the connection is lost, or the broker refuses.
+    /// it asks again when the connection was lost before the answer. It fails when the connection is lost, or the broker refuses; with
+    /// [`EngineError::NotNow`] to be asked again, once all calls for the topic are answered.
     fn store(&self, topic: &Topic, publication: &Publication, origin: &str, keep: u64) -> Deferred<MessageId>;
 
     /// Gives at most `most` messages that a topic keeps, with their ids, in order, while connected. Never asked with [`Start::Next`], nor for fewer

@@ -75,6 +75,9 @@ pub enum EngineError {
     Refused(String),
     /// What came is not of the broker's protocol. The connection is closed and made again.
     Protocol(String),
+    /// The broker is there, and cannot do it just now, in its own words, such as while a cluster of NATS chooses who leads a stream. What
+    /// was to be stored is stored later.
+    NotNow(String),
     /// What was asked cannot be done, in the broker's words, such as keeping messages where its JetStream is off.
     Unsupported(String),
 }
@@ -111,6 +114,7 @@ impl fmt::Display for EngineError {
             Self::Lost(why) => write!(f, "the connection to the broker was lost: {why}"),
             Self::Refused(why) => write!(f, "the broker did not let us in: {why}"),
             Self::Protocol(why) => write!(f, "what came from the broker is not of its protocol: {why}"),
+            Self::NotNow(why) => write!(f, "the broker cannot do it just now: {why}"),
             Self::Unsupported(why) => write!(f, "the broker cannot do it: {why}"),
         }
     }
@@ -130,6 +134,11 @@ impl EngineError {
     /// Whether something failed only because the connection is lost or cannot be made: it may be asked for again.
     pub(crate) fn is_loss(failure: &Failure) -> bool {
         matches!(failure.downcast_ref(), Some(Self::Lost(_) | Self::Unreachable(_)))
+    }
+
+    /// Whether it may be asked for again, now or when the connection is there again.
+    pub(crate) fn is_passing(failure: &Failure) -> bool {
+        Self::is_loss(failure) || matches!(failure.downcast_ref(), Some(Self::NotNow(_)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What waits to be published.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use torsade_reactor::Firer;
 
@@ -18,8 +18,10 @@ pub(crate) struct Outbox {
     held: usize,
     /// Not handed to the engine yet.
     waiting: VecDeque<Waiting>,
-    /// Asked of the engine, in order, and not answered.
+    /// Asked of the engine, in order, and not confirmed.
     unconfirmed: VecDeque<Stored>,
+    /// How many of these the broker has put off.
+    put_off: usize,
 }
 
 /// A publication that waits.
@@ -34,18 +36,27 @@ pub(crate) enum Waiting {
 /// A publication that is stored, and asked for again until the broker has answered.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    /// Of those that this hub has stored; text of it goes with the message.
-    pub(crate) number: u64,
+    /// Of those that this hub has stored, as it was sent last; text of it goes with the message.
+    pub(crate) number: Option<u64>,
     pub(crate) topic: Topic,
     pub(crate) publication: Publication,
     pub(crate) keep: u64,
     /// Who wants to know where it is.
     pub(crate) firer: Option<Firer<MessageId>>,
+    /// Whether the broker could not take it when it was asked, and whether it has taken a later one of the topic.
+    is_put_off: bool,
+    is_overtaken: bool,
+}
+
+impl Stored {
+    pub(crate) const fn new(topic: Topic, publication: Publication, keep: u64, firer: Option<Firer<MessageId>>) -> Self {
+        Self { number: None, topic, publication, keep, firer, is_put_off: false, is_overtaken: false }
+    }
 }
 
 impl Outbox {
     pub(crate) fn new(messages: usize, bytes: usize) -> Self {
-        Self { messages, bytes, held: 0, waiting: VecDeque::new(), unconfirmed: VecDeque::new() }
+        Self { messages, bytes, held: 0, waiting: VecDeque::new(), unconfirmed: VecDeque::new(), put_off: 0 }
     }
 
     /// Whether there is room for one more of this size.
@@ -55,7 +66,7 @@ impl Outbox {
 
     /// Whether nothing waits that has to go before others.
     pub(crate) fn is_clear(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.put_off == 0
     }
 
     /// Whether nothing waits, for the broker's answer neither.
@@ -68,7 +79,11 @@ impl Outbox {
         self.waiting.push_back(waiting);
     }
 
+    /// The next to be handed to the engine; none until those that were put off are among them.
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
+        if self.put_off > 0 {
+            return None;
+        }
         let waiting = self.waiting.pop_front()?;
         self.held -= waiting.size();
         Some(waiting)
@@ -80,17 +95,70 @@ impl Outbox {
         self.unconfirmed.push_back(stored);
     }
 
-    /// Takes out what the broker has answered.
-    pub(crate) fn answered(&mut self, number: u64) -> Option<Stored> {
-        let index = self.unconfirmed.iter().position(|stored| stored.number == number)?;
+    /// Takes out what the broker has confirmed.
+    pub(crate) fn confirmed(&mut self, number: u64) -> Option<Stored> {
+        let (index, stored) = self.answered(number)?;
+        let earlier = self.unconfirmed.iter_mut().take(index).filter(|other| other.topic == stored.topic);
+        earlier.for_each(|other| other.is_overtaken = true);
+        Some(stored)
+    }
+
+    /// Takes out what the broker has refused.
+    pub(crate) fn refused(&mut self, number: u64) -> Option<Stored> {
+        self.answered(number).map(|(_, stored)| stored)
+    }
+
+    fn answered(&mut self, number: u64) -> Option<(usize, Stored)> {
+        let index = self.unconfirmed.iter().position(|stored| stored.number == Some(number))?;
         let stored = self.unconfirmed.remove(index)?;
         self.held -= size(&stored.publication);
-        Some(stored)
+        Some((index, stored))
+    }
+
+    /// The broker cannot take this one just now: nothing more goes out until [`resume`](Self::resume).
+    pub(crate) fn put_off(&mut self, number: u64) {
+        if let Some(stored) = self.unconfirmed.iter_mut().find(|stored| stored.number == Some(number)) {
+            stored.is_put_off = true;
+            self.put_off += 1;
+        }
+    }
+
+    /// Has what was put off wait again, before all else, as soon as the broker has answered all others of the topic, so that it is known
+    /// which it has. Says whether it is time to go on.
+    pub(crate) fn resume(&mut self) -> bool {
+        let was_held_up = self.put_off > 0;
+        while let Some(topic) = self.unconfirmed.iter().find(|stored| stored.is_put_off).map(|stored| stored.topic.clone()) {
+            if self.unconfirmed.iter().any(|stored| stored.topic == topic && !stored.is_put_off) {
+                return false;
+            }
+            let (back, rest) = std::mem::take(&mut self.unconfirmed).into_iter().partition(|stored| stored.topic == topic);
+            self.unconfirmed = rest;
+            self.wait_again(back);
+        }
+        was_held_up
     }
 
     /// The connection is lost: what was not confirmed is to be asked for again, before all else and in its order.
     pub(crate) fn take_back(&mut self) {
-        while let Some(stored) = self.unconfirmed.pop_back() {
+        let back = std::mem::take(&mut self.unconfirmed);
+        self.wait_again(back);
+    }
+
+    /// What comes behind others that overtook it has to have a greater number than they, or those who read leave it out; and so has
+    /// what follows it.
+    fn wait_again(&mut self, back: VecDeque<Stored>) {
+        let mut overtaken = BTreeSet::new();
+        let mut again = Vec::with_capacity(back.len());
+        for mut stored in back {
+            if stored.is_overtaken || overtaken.contains(&stored.topic) {
+                overtaken.insert(stored.topic.clone());
+                stored.number = None;
+            }
+            self.put_off -= usize::from(stored.is_put_off);
+            (stored.is_put_off, stored.is_overtaken) = (false, false);
+            again.push(stored);
+        }
+        for stored in again.into_iter().rev() {
             self.waiting.push_front(Waiting::Stored(stored));
         }
     }
@@ -108,4 +176,70 @@ impl Waiting {
 fn size(publication: &Publication) -> usize {
     let headers = publication.headers().iter().map(|(name, value)| name.len() + value.len() + ENTRY);
     publication.payload().len() + headers.sum::<usize>() + ENTRY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(topic: &str, number: u64) -> Stored {
+        Stored { number: Some(number), ..Stored::new(topic.parse().unwrap(), Publication::from(number.to_string()), 1, None) }
+    }
+
+    /// Ten messages of two topics by turns, from 0 on, that were asked for.
+    fn outbox() -> Outbox {
+        let mut outbox = Outbox::new(100, 1 << 20);
+        (0..10).for_each(|number| outbox.sent(stored(if number % 2 == 0 { "even" } else { "odd" }, number)));
+        outbox
+    }
+
+    /// What is handed over next: the payloads, and whether under a new number.
+    fn handed_over(outbox: &mut Outbox) -> Vec<(String, bool)> {
+        let next = std::iter::from_fn(|| outbox.pop()).filter_map(|waiting| match waiting {
+            Waiting::Stored(stored) => Some(stored),
+            Waiting::Live(..) => None,
+        });
+        next.map(|stored| (String::from_utf8_lossy(stored.publication.payload()).into_owned(), stored.number.is_none())).collect()
+    }
+
+    #[test]
+    fn what_is_put_off_holds_up_all_until_the_others_of_its_topic_are_answered() {
+        let mut outbox = outbox();
+        outbox.push(Waiting::Stored(stored("odd", 10)));
+        outbox.put_off(4);
+        assert!(!outbox.resume() && outbox.pop().is_none() && !outbox.is_clear());
+        outbox.put_off(8);
+        for number in [0, 2] {
+            outbox.confirmed(number).unwrap();
+        }
+        assert!(!outbox.resume(), "6 may be there yet");
+        outbox.refused(6).unwrap();
+        assert!(outbox.resume());
+        let next = [("4", false), ("8", false), ("10", false)].map(|(text, is_new)| (text.to_owned(), is_new));
+        assert_eq!(handed_over(&mut outbox), next);
+    }
+
+    #[test]
+    fn what_was_overtaken_and_all_of_its_topic_behind_it_goes_out_under_a_new_number() {
+        let mut outbox = outbox();
+        outbox.put_off(2);
+        outbox.confirmed(4).unwrap();
+        outbox.confirmed(5).unwrap();
+        outbox.take_back();
+        let next = handed_over(&mut outbox);
+        let new: Vec<_> = next.iter().filter(|(_, is_new)| *is_new).map(|(text, _)| text.as_str()).collect();
+        let all: Vec<_> = next.iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(all, ["0", "1", "2", "3", "6", "7", "8", "9"]);
+        assert_eq!(new, all, "both topics had earlier ones that were not confirmed");
+    }
+
+    #[test]
+    fn what_was_not_overtaken_keeps_its_number() {
+        let mut outbox = outbox();
+        outbox.confirmed(0).unwrap();
+        outbox.confirmed(1).unwrap();
+        outbox.take_back();
+        assert!(handed_over(&mut outbox).iter().all(|(_, is_new)| !is_new));
+        assert_eq!(outbox.held, 0);
+    }
 }

@@ -206,11 +206,15 @@ impl Core {
         match answer {
             Ok(()) if is_news && self.is_up() => self.engine.publish(&room.notice(), &Publication::from(&self.name)),
             Ok(()) => {}
-            // It may be there still, and is taken back or announced when the broker is there again.
-            Err(error) if EngineError::is_loss(&error) => room.is_announced.set(true),
             Err(error) => {
                 room.is_news.set(room.is_news.get() || is_news);
-                report_error("hub presence", format_args!("who is in {} cannot be told: {error}", room.topic));
+                if EngineError::is_passing(&error) {
+                    // The names, or older ones, may be there still, and are taken back or announced later.
+                    room.is_announced.set(true);
+                    self.announce_after(room, self.expiry() / 3);
+                } else {
+                    report_error("hub presence", format_args!("who is in {} cannot be told: {error}", room.topic));
+                }
             }
         }
         self.forget(room);

@@ -68,7 +68,7 @@ impl Core {
             }
             return Ok(());
         }
-        let stored = Waiting::Stored(Stored { number: self.number(), topic, publication, keep, firer });
+        let stored = Waiting::Stored(Stored::new(topic, publication, keep, firer));
         if self.is_up() && self.outbox.borrow().is_clear() && !self.engine.is_congested() {
             // It is kept until it is confirmed, so there must be room for it.
             self.check_room(&stored)?;
@@ -113,8 +113,9 @@ impl Core {
                 self.counters.published.add(1);
                 self.engine.publish(&topic, &publication);
             }
-            Waiting::Stored(stored) => {
-                let (number, origin) = (stored.number, origin(&self.name, stored.number));
+            Waiting::Stored(mut stored) => {
+                let number = *stored.number.get_or_insert_with(|| self.number());
+                let origin = origin(&self.name, number);
                 let answer = self.engine.store(&stored.topic, &stored.publication, &origin, stored.keep);
                 self.outbox.borrow_mut().sent(stored);
                 let core = Rc::downgrade(self);
@@ -132,13 +133,12 @@ impl Core {
     fn stored(self: &Rc<Self>, number: u64, answer: Result<MessageId, Failure>) {
         let error = match answer {
             Ok(id) => {
-                let stored = self.outbox.borrow_mut().answered(number);
+                let stored = self.outbox.borrow_mut().confirmed(number);
                 self.counters.published.add(1);
                 if let Some(firer) = stored.and_then(|stored| stored.firer) {
                     firer.callback(id);
                 }
-                self.drained();
-                return;
+                return self.go_on();
             }
             Err(failure) => failure,
         };
@@ -146,7 +146,12 @@ impl Core {
             // It stays, and is asked for again.
             return;
         }
-        let Some(stored) = self.outbox.borrow_mut().answered(number) else { return };
+        if let Some(EngineError::NotNow(why)) = error.downcast_ref() {
+            log::info!("hub: a message is stored later: {why}");
+            self.outbox.borrow_mut().put_off(number);
+            return self.go_on();
+        }
+        let Some(stored) = self.outbox.borrow_mut().refused(number) else { return };
         match stored.firer {
             Some(firer) => {
                 self.counters.refused.add(1);
@@ -154,7 +159,13 @@ impl Core {
             }
             None => self.publication_refused(stored.topic.as_str(), &error.to_string()),
         }
-        self.drained();
+        self.go_on();
+    }
+
+    /// An answer has come: what was put off may be asked for again.
+    fn go_on(self: &Rc<Self>) {
+        let goes_on = self.outbox.borrow_mut().resume();
+        if goes_on { self.send_waiting() } else { self.drained() }
     }
 
     /// The broker does not take a publication, and nobody waits to be told: it is counted, and logged once for each topic and connection.

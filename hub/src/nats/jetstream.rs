@@ -1,7 +1,7 @@
 //! JetStream: streams, and what is asked of its API.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,6 +25,9 @@ const MOST_KNOWN: usize = 10_000;
 const MAX_NAME: usize = 255;
 /// How long the server remembers the ids of messages, so that none is stored twice; its own default.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// How often in a row, a [`PAUSE`] between, nobody may take a message whose stream is there: so long may a cluster choose who leads it.
+const MOST_REFUSED: u32 = 10;
 
 const STREAM_NOT_FOUND: u64 = 10_059;
 const CONSUMER_NAME_IN_USE: u64 = 10_058;
@@ -125,22 +128,18 @@ struct State {
     is_ready: bool,
     /// Somebody looks whether it is there.
     is_sought: bool,
-    /// What is stored once it is, in the order in which that was asked for.
-    waiting: BTreeMap<u64, Store>,
+    /// What is stored once it is, in order.
+    waiting: VecDeque<Store>,
+    /// How often in a row nobody took a message though it was there.
+    refused: u32,
 }
 
 /// A message that is to be stored.
 struct Store {
-    content: Rc<Content>,
-    firer: Firer<MessageId>,
-    /// How often nobody was there to take it.
-    refused: u32,
-}
-
-struct Content {
     subject: Rc<str>,
     headers: Vec<(String, String)>,
     payload: Arc<[u8]>,
+    firer: Firer<MessageId>,
 }
 
 /// The streams of a connection, by their subjects.
@@ -211,7 +210,7 @@ impl Stream {
 
     fn fail_waiting(&self, error: &EngineError) {
         let waiting = std::mem::take(&mut self.state.borrow_mut().waiting);
-        for store in waiting.into_values() {
+        for store in waiting {
             store.firer.errback(error.clone());
         }
     }
@@ -223,6 +222,21 @@ impl Stream {
             state.keep = keep;
             // It may have to be enlarged.
             state.is_ready = false;
+        }
+    }
+
+    /// A message was not stored, for this reason: whether it may be later. If so, the stream may be gone, and is looked for before the next.
+    fn refused(&self, error: ApiError) -> EngineError {
+        let mut state = self.state.borrow_mut();
+        let is_nobody = matches!(error, ApiError::Off);
+        if is_nobody && state.is_ready {
+            state.refused += 1;
+        }
+        if error.is_passing() || (is_nobody && state.refused <= MOST_REFUSED) {
+            state.is_ready = false;
+            EngineError::NotNow(error.to_string())
+        } else {
+            error.into()
         }
     }
 
@@ -327,28 +341,29 @@ impl Connection {
         let (deferred, firer) = Deferred::new();
         let mut headers = publication.headers().to_vec();
         headers.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let content = Content { subject: subject.into(), headers, payload: Arc::clone(publication.payload()) };
-        if let Err(why) = self.check_length(&pairs(&content.headers), &content.payload) {
-            firer.errback(EngineError::Unsupported(why));
-            return deferred;
+        let store = Store { subject: subject.into(), headers, payload: Arc::clone(publication.payload()), firer };
+        if let Err(why) = self.check_length(&pairs(&store.headers), &store.payload) {
+            store.firer.errback(EngineError::Unsupported(why));
+        } else if stream.state.borrow().is_ready {
+            self.store_now(stream, store);
+        } else {
+            stream.state.borrow_mut().waiting.push_back(store);
+            self.seek(stream);
         }
-        let store = Store { content: Rc::new(content), firer, refused: 0 };
-        self.store_in_turn(stream, self.number(), store);
         deferred
     }
 
-    /// Stores it now, or after those that wait.
-    fn store_in_turn(self: &Rc<Self>, stream: &Rc<Stream>, number: u64, store: Store) {
-        let is_ready = stream.state.borrow().is_ready;
-        if is_ready {
-            return self.store_now(stream, number, store);
-        }
-        stream.state.borrow_mut().waiting.insert(number, store);
+    /// Looks whether a stream is there, makes it if not, and stores what waits for it.
+    fn seek(self: &Rc<Self>, stream: &Rc<Stream>) {
         if std::mem::replace(&mut stream.state.borrow_mut().is_sought, true) {
             return;
         }
         let (connection, stream) = (Rc::clone(self), Rc::clone(stream));
         self.transport.spawn(async move |_| {
+            if stream.state.borrow().refused > 1 {
+                // It was there the last time.
+                connection.pause().await;
+            }
             let result = connection.ensured_at_last(&stream).await;
             stream.state.borrow_mut().is_sought = false;
             match result {
@@ -362,33 +377,26 @@ impl Connection {
     fn store_waiting(self: &Rc<Self>, stream: &Rc<Stream>) {
         stream.state.borrow_mut().is_ready = true;
         loop {
-            let first = stream.state.borrow_mut().waiting.pop_first();
-            let Some((number, store)) = first else { return };
-            self.store_now(stream, number, store);
+            let first = stream.state.borrow_mut().waiting.pop_front();
+            let Some(store) = first else { return };
+            self.store_now(stream, store);
         }
     }
 
-    fn store_now(self: &Rc<Self>, stream: &Rc<Stream>, number: u64, store: Store) {
-        let content = Rc::clone(&store.content);
-        let (there, stream) = (Rc::downgrade(self), Rc::clone(stream));
-        self.request(&content.subject, &pairs(&content.headers), &content.payload, move |answer| {
-            let error = match answer {
-                Ok(answer) if answer.status == Some(503) => ApiError::Off,
-                Ok(answer) => match stored(answer.payload) {
-                    Ok(place) => return store.firer.callback(MessageId { major: 0, minor: place }),
-                    Err(error) => error,
-                },
-                Err(why) => ApiError::Unanswered(why),
+    fn store_now(self: &Rc<Self>, stream: &Rc<Stream>, store: Store) {
+        let (stream, Store { subject, headers, payload, firer }) = (Rc::clone(stream), store);
+        self.request(&subject, &pairs(&headers), &payload, move |answer| {
+            let result = match answer {
+                Ok(answer) if answer.status == Some(503) => Err(ApiError::Off),
+                Ok(answer) => stored(answer.payload),
+                Err(why) => Err(ApiError::Unanswered(why)),
             };
-            // Nobody has taken it, or nobody has said so: the stream may be gone, and is looked for. What was stored after all
-            // is not stored twice, by its id.
-            let again = (matches!(error, ApiError::Off) && store.refused < 3) || error.is_passing();
-            match there.upgrade().filter(|_| again) {
-                Some(connection) => {
-                    stream.state.borrow_mut().is_ready = false;
-                    connection.store_in_turn(&stream, number, Store { refused: store.refused + 1, ..store });
+            match result {
+                Ok(place) => {
+                    stream.state.borrow_mut().refused = 0;
+                    firer.callback(MessageId { major: 0, minor: place });
                 }
-                None => store.firer.errback(EngineError::from(error)),
+                Err(error) => firer.errback(stream.refused(error)),
             }
         });
     }

@@ -174,6 +174,30 @@ fn a_stream_that_was_deleted_is_made_again_for_what_is_stored() {
 }
 
 #[test]
+fn what_the_server_could_not_store_while_it_stored_later_ones_is_stored_behind_them_and_heard() {
+    let world = World::new();
+    let (hub, list) = (world.hub(1), world.notes());
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.value(hub.when_connected());
+    world.value(hub.publish_stored("log.a", "first"));
+    world.server.miss_once(&["a", "c"]);
+    let stored = ["a", "b", "c", "d"].map(|text| hub.publish_stored("log.a", text));
+    world.run(2);
+    let places = stored.map(|stored| world.value(stored).minor);
+    world.value(hub.publish_stored("log.a", "last"));
+    world.run(2);
+    assert_eq!(places, [4, 2, 5, 3]);
+    assert_eq!(list.take(), "0-1 first, 0-2 b, 0-3 d, 0-4 a, 0-5 c, 0-6 last");
+    // The same when the connection is lost meanwhile.
+    world.server.miss_once(&["e"]);
+    let stored = ["e", "f"].map(|text| hub.publish_stored("log.a", text));
+    world.until("the later one", || stored[1].is_called());
+    world.server.drop_all();
+    world.run(5);
+    assert_eq!(list.take(), "0-7 f, 0-8 e");
+}
+
+#[test]
 fn nothing_is_stored_twice_when_the_answer_was_lost() {
     let world = World::new();
     let hub = world.hub(1);

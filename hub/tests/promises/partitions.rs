@@ -57,13 +57,6 @@ struct Trouble {
     kills: usize,
 }
 
-/// Everything fails now and then. What is drawn for a socket stays when all is well again, so it must be enough for what a hub says
-/// of presence in each period: no buffers of a byte, and nobody who takes 1000 bytes a second.
-fn hostile() -> Faults {
-    let Faults { receive_buffer, send_buffer, .. } = Faults::lossy();
-    Faults { receive_buffer, send_buffer, slow: 0.0, ..Faults::hostile() }
-}
-
 fn trouble(world: &World, simulation: &Simulation, config: &HubConfig, peers: &mut Vec<Peer>, trouble: &mut Trouble) {
     let index = usize::try_from(simulation.draw(peers.len() as u64)).unwrap();
     let address = peers[index].process.address.clone();
@@ -87,7 +80,7 @@ fn trouble(world: &World, simulation: &Simulation, config: &HubConfig, peers: &m
         }
         8 => world.broker(|broker| broker.drop_connections()),
         9 => simulation.set_faults(Faults { bandwidth: Some(1000 + simulation.draw(20_000)), ..Faults::lossy() }),
-        10 => simulation.set_faults(if simulation.draw(2) == 0 { Faults::lossy() } else { hostile() }),
+        10 => simulation.set_faults(if simulation.draw(2) == 0 { Faults::lossy() } else { Faults::hostile() }),
         11 => {
             let Peer { name, process, .. } = peers.swap_remove(index);
             world.kill(process);

@@ -36,6 +36,8 @@ pub(crate) struct Server {
     beating: Cell<bool>,
     refuses_logins: RefCell<Option<String>>,
     only_subject: RefCell<Option<String>>,
+    /// What it does not store, once each.
+    missed: RefCell<Vec<String>>,
     says_behind_demand: RefCell<Option<Vec<u8>>>,
     jetstream: Cell<bool>,
     delay: Cell<Duration>,
@@ -59,6 +61,7 @@ impl ScriptedNats {
             beating: Cell::new(false),
             refuses_logins: RefCell::default(),
             only_subject: RefCell::default(),
+            missed: RefCell::default(),
             says_behind_demand: RefCell::default(),
             jetstream: Cell::new(true),
             delay: Cell::new(Duration::ZERO),
@@ -167,6 +170,11 @@ impl ScriptedNats {
     /// Lets clients publish on this subject alone, apart from requests.
     pub fn allow_publishing_only_on(&self, subject: &str) {
         self.0.only_subject.replace(Some(subject.to_owned()));
+    }
+
+    /// Stores none of these payloads the first time that they come, as while nobody leads their stream.
+    pub fn miss_once(&self, payloads: &[&str]) {
+        self.0.missed.borrow_mut().extend(payloads.iter().map(|payload| (*payload).to_owned()));
     }
 
     /// Everything that it sends comes so much later.
@@ -303,6 +311,11 @@ impl Server {
     fn publish(self: &Rc<Self>, subject: &str, reply: Option<&str>, headers: &[u8], payload: &[u8]) -> bool {
         if subject.starts_with("$JS.API.") {
             return self.jetstream.get() && self.answer_api(subject, reply, payload);
+        }
+        let missed = self.missed.borrow().iter().position(|missed| missed.as_bytes() == payload);
+        if let Some(missed) = missed {
+            self.missed.borrow_mut().remove(missed);
+            return false;
         }
         let stored = if self.jetstream.get() { self.streams.store(subject, headers, payload) } else { None };
         let is_stored = stored.is_some();
