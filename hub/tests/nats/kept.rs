@@ -1,6 +1,9 @@
 //! Topics that keep their messages.
 
+use std::time::Duration;
+
 use torsade::hub::{HubConfig, Start};
+use torsade::simulated::Faults;
 
 use crate::support::World;
 
@@ -198,16 +201,33 @@ fn what_the_server_could_not_store_while_it_stored_later_ones_is_stored_behind_t
 }
 
 #[test]
+fn on_a_way_that_takes_minutes_everything_is_asked_for_once() {
+    let world = World::new();
+    world.simulation.set_faults(Faults { bandwidth: Some(1000), segment: 1..=1460, ..Faults::calm() });
+    let (hub, list) = (world.hub(1), world.notes());
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.value(hub.when_connected());
+    let stored: Vec<_> = (0..300).map(|number| hub.publish_stored("log.a", number.to_string())).collect();
+    let last = stored.into_iter().map(|stored| world.value(stored).minor).last();
+    world.run(200);
+    assert!(list.take().ends_with("0-300 299"));
+    let heard = world.server.heard();
+    let count = |start: &str| heard.iter().filter(|line| line.starts_with(start)).count();
+    assert_eq!((last, count("HPUB log.a "), count("PUB $JS.API.CONSUMER.CREATE")), (Some(300), 300, 1));
+    assert!(world.simulation.now() > Duration::from_secs(60), "it took minutes");
+}
+
+#[test]
 fn nothing_is_stored_twice_when_the_answer_was_lost() {
     let world = World::new();
     let hub = world.hub(1);
     world.value(hub.when_connected());
     world.value(hub.publish_stored("log.a", "first"));
     // It gets there, and the answer does not.
-    world.server.delay(std::time::Duration::from_secs(3));
+    world.server.delay(Duration::from_secs(3));
     let stored = hub.publish_stored("log.a", "second");
     world.run(2);
-    world.server.delay(std::time::Duration::ZERO);
+    world.server.delay(Duration::ZERO);
     world.server.restart(true);
     assert_eq!(world.value(stored).to_string(), "0-2");
     assert_eq!(world.server.stored("log_-a").0, ["first", "second"]);

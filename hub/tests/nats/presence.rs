@@ -1,5 +1,7 @@
 //! Who is in a topic: what it costs the server.
 
+use std::time::Duration;
+
 use torsade::hub::{Hub, Presence};
 
 use crate::support::World;
@@ -16,6 +18,8 @@ fn twenty_processes_that_watch_each_other_look_only_when_something_changes_or_ma
     let world = World::new();
     let present: Vec<(Hub, Presence)> = (20..20 + PROCESSES)
         .map(|host| {
+            // Not all at once: what they say would be looked at together.
+            world.simulation.run_for(Duration::from_millis(70)).unwrap();
             let hub = world.hub(host);
             hub.watch("room", |_| ()).unwrap();
             let presence = hub.enter("room", format!("process {host}")).unwrap();
