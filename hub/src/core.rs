@@ -213,7 +213,7 @@ impl Core {
 
 /// # The end
 impl Core {
-    /// Publishes what waits while the broker is there, closes the connection, and lets all subscribers go.
+    /// Publishes what waits while the broker is there, takes the names back, lets all subscribers go, and closes the connection.
     pub(crate) fn close(self: &Rc<Self>) -> Deferred<()> {
         let (closed, firer) = Deferred::new();
         match &mut *self.end.borrow_mut() {
@@ -224,17 +224,10 @@ impl Core {
             }
             open @ End::Open => *open = End::Begun(vec![firer]),
         }
-        let (drained, firer) = Deferred::new();
-        let withdrawn = self.rooms_closed();
-        if self.is_up() && !self.outbox.borrow().is_empty() {
-            self.draining.borrow_mut().push(firer);
-        } else {
-            firer.callback(());
-        }
-        let core = Rc::clone(self);
-        let drained = drained.add_timeout(self.settings.close_timeout, &self.reactor);
-        let withdrawn = withdrawn.add_timeout(self.settings.close_timeout, &self.reactor);
-        let finishing = Rc::clone(self);
+        // Both begin now.
+        let withdrawn = self.rooms_closed().add_timeout(self.settings.close_timeout, &self.reactor);
+        let drained = self.when_drained().add_timeout(self.settings.close_timeout, &self.reactor);
+        let (core, finishing) = (Rc::clone(self), Rc::clone(self));
         let finished = drained.add_both(move |_| withdrawn).add_both(move |_| finishing.finish()).add_both(move |_| {
             if let End::Begun(waiting) = core.end.replace(End::Done) {
                 waiting.into_iter().for_each(|firer| firer.callback(()));

@@ -59,9 +59,9 @@ impl Outbox {
         Self { messages, bytes, held: 0, waiting: VecDeque::new(), unconfirmed: VecDeque::new(), put_off: 0 }
     }
 
-    /// Whether there is room for one more of this size.
-    pub(crate) fn has_room(&self, publication: &Publication) -> bool {
-        self.waiting.len() + self.unconfirmed.len() < self.messages && self.held + size(publication) <= self.bytes
+    /// Whether there is room for one more.
+    pub(crate) fn has_room(&self, waiting: &Waiting) -> bool {
+        self.waiting.len() + self.unconfirmed.len() < self.messages && self.held + waiting.size() <= self.bytes
     }
 
     /// Whether nothing waits that has to go before others.

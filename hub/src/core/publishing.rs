@@ -48,11 +48,7 @@ impl Core {
         if !self.admit(&publication)? {
             return Ok(());
         }
-        if self.is_up() && self.outbox.borrow().is_clear() && !self.engine.is_congested() {
-            self.send(Waiting::Live(topic, publication));
-            return Ok(());
-        }
-        self.queue(Waiting::Live(topic, publication))
+        self.hand_over(Waiting::Live(topic, publication))
     }
 
     fn store(
@@ -68,14 +64,7 @@ impl Core {
             }
             return Ok(());
         }
-        let stored = Waiting::Stored(Stored::new(topic, publication, keep, firer));
-        if self.is_up() && self.outbox.borrow().is_clear() && !self.engine.is_congested() {
-            // It is kept until it is confirmed, so there must be room for it.
-            self.check_room(&stored)?;
-            self.send(stored);
-            return Ok(());
-        }
-        self.queue(stored)
+        self.hand_over(Waiting::Stored(Stored::new(topic, publication, keep, firer)))
     }
 
     /// Whether a publication may go on; false if it is dropped, as it was asked for.
@@ -92,17 +81,19 @@ impl Core {
         }
     }
 
-    fn check_room(&self, waiting: &Waiting) -> Result<(), PublishError> {
-        let publication = match waiting {
-            Waiting::Live(_, publication) => publication,
-            Waiting::Stored(stored) => &stored.publication,
-        };
-        if self.outbox.borrow().has_room(publication) { Ok(()) } else { Err(PublishError::Full) }
-    }
-
-    fn queue(&self, waiting: Waiting) -> Result<(), PublishError> {
-        self.check_room(&waiting)?;
-        self.outbox.borrow_mut().push(waiting);
+    /// Hands a publication to the engine, or to the outbox while the engine takes none.
+    fn hand_over(self: &Rc<Self>, waiting: Waiting) -> Result<(), PublishError> {
+        let is_clear = self.is_up() && self.outbox.borrow().is_clear() && !self.engine.is_congested();
+        // A stored one is kept until it is confirmed, so there has to be room for it in any case.
+        let needs_room = !is_clear || matches!(waiting, Waiting::Stored(_));
+        if needs_room && !self.outbox.borrow().has_room(&waiting) {
+            return Err(PublishError::Full);
+        }
+        if is_clear {
+            self.send(waiting);
+        } else {
+            self.outbox.borrow_mut().push(waiting);
+        }
         Ok(())
     }
 
@@ -188,6 +179,16 @@ impl Core {
             self.send(waiting);
         }
         self.drained();
+    }
+
+    /// Fires once the broker has all that it was asked to publish; at once while it is away.
+    pub(super) fn when_drained(&self) -> Deferred<()> {
+        if !self.is_up() || self.outbox.borrow().is_empty() {
+            return defer::succeed(());
+        }
+        let (drained, firer) = Deferred::new();
+        self.draining.borrow_mut().push(firer);
+        drained
     }
 
     /// Tells those who wait for the end of the outbox.
