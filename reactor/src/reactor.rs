@@ -183,9 +183,8 @@ impl Reactor {
     /// 8. Call sources that others wrote to or closed in this turn: each writes all its output at once.
     ///
     /// SIGINT or SIGTERM stops the reactor gracefully. A second signal, even during the same callback, ends all waiting of the
-    /// stop. If a callback does not return to the loop, which would handle them, a third signal ends the process by its default
-    /// action. Once `run` has returned, signals have their default action again. To handle a signal differently, use
-    /// [`on_signal`](Self::on_signal).
+    /// stop. If a callback keeps the loop from handling signals, a third one ends the process by its default action. Once `run`
+    /// has returned, signals have their default action again. To handle a signal differently, use [`on_signal`](Self::on_signal).
     ///
     /// # Errors
     /// [`ReactorError::AlreadyRunning`], [`ReactorError::NotRestartable`], or an [`io::Error`] if the poll itself fails. Errors

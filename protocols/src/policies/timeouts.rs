@@ -18,7 +18,7 @@ use crate::transport::Transport;
 /// How many times per period the connection is checked for output that still flows to the peer.
 const LOOKS: u32 = 4;
 
-/// A timeout that a protocol keeps: it sets it, resets it at each sign of life, and is told when it expires.
+/// A timeout for a protocol to own: the protocol sets it, and resets it at each sign of life.
 ///
 /// When it expires, the connection is closed, or the function passed to [`with`](Self::with) is called. Resetting costs next to
 /// nothing, so it may be done for every read. Dropping it cancels it.

@@ -24,9 +24,8 @@ const KNOWN_CHUNK_SIZE: u64 = 32 << 10;
 /// [length](Self::length) is set, pieces are of 32 KiB.
 ///
 /// On Linux a [`File`] is sent by the system itself (sendfile(2), at most 1 MiB a turn) from its second piece on, or from its
-/// first byte if its length is set and over 16 KiB. That costs a fraction, and the peer gets the same bytes in the same order.
-/// The only difference: if the file is overwritten meanwhile, old or new content may be sent. A piece is read and written instead
-/// if
+/// first byte if its length is set and over 16 KiB. That is much cheaper, and the peer gets the same bytes in the same order. The
+/// only difference: if the file is overwritten meanwhile, old or new content may be sent. A piece is read and written instead if
 /// - something has to see its bytes: a [`transform`](Self::transform), TLS, compression, or a policy around the protocol, even if
 ///   it is switched on or off in the middle of a file. A connection that we made looks for compression until the peer's first
 ///   bytes arrive;

@@ -91,8 +91,8 @@ impl Transport {
     /// Sends everything the compressor holds at the end of this turn, whatever its flush policy; opens the stream if nothing was
     /// written yet.
     ///
-    /// Call it right after [`set_compression`](Self::set_compression) if the peer was told that a stream begins here (MCCP's `IAC
-    /// SB 86 IAC SE`): then there is one, even if nothing is written before it ends.
+    /// Call it right after [`set_compression`](Self::set_compression) if the peer was told that a stream begins here (in MCCP by
+    /// `IAC SB 86 IAC SE`): then there is one, even if nothing is written before it ends.
     pub fn flush_compression(&self) {
         if let Some(compression) = self.0.compression() {
             compression.flush_compression();

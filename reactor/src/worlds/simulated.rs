@@ -20,8 +20,8 @@
 //! - Sockets of other systems, [without edges](Faults::without_edges), are available too.
 //!
 //! UDP datagrams are lost, duplicated and reordered according to [`Faults`]; they are also lost in a partition, or when the
-//! receiver's buffer is full. A socket connected to an unused port is told. Multicast and broadcast reach all hosts. UNIX
-//! datagrams stay within their host and are never lost: a sender finds no room instead.
+//! receiver's buffer is full. A connected socket is told if nothing receives at its peer. Multicast and broadcast reach all
+//! hosts. UNIX datagrams stay within their host and are never lost: a sender finds no room instead.
 //!
 //! # Simplifications
 //! - A host has one interface besides 127.0.0.1, so the interface on which a group is joined does not matter. All hosts are on
