@@ -1,12 +1,12 @@
-//! A server of HTTP/2 and HTTP/1.1 on two ports: with TLS, where client and server agree on one of them (ALPN), and without, where
-//! a client that knows it can begin in HTTP/2.
+//! An HTTP/2 and HTTP/1.1 server on two ports: with TLS, where client and server negotiate the version (ALPN), and without, where
+//! a client may start with HTTP/2 if it knows that the server supports it.
 //!
 //! Run:    cargo run -p torsade-hyper --features tls --example http2_server [ENDPOINT [ENDPOINT]]
 //!         (default 127.0.0.1:8443 for TLS, with a certificate made for this run, and 127.0.0.1:8080)
 //! Try:    curl -k https://127.0.0.1:8443/           curl --http2-prior-knowledge 127.0.0.1:8080/
 //!         curl -k -T README.md https://127.0.0.1:8443/echo
 //!         h2load -n 10000 -c 16 -m 32 https://127.0.0.1:8443/
-//! Expect: the version of HTTP that was spoken, who you are, and what TLS agreed on; what was sent to /echo comes back as it comes.
+//! Expect: the HTTP version, your address, and what TLS negotiated; what is sent to /echo comes back as it arrives.
 
 use std::error::Error;
 

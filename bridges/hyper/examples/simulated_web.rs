@@ -1,8 +1,8 @@
-//! A web server and a client on simulated hosts, a partition between them, and tries until one succeeds; all of it in no time.
+//! A web server and a client on simulated hosts, with a partition between them, and retries until one succeeds; without waiting.
 //!
 //! Run:    cargo run -p torsade-hyper --example simulated_web [SEED]     (default 1)
-//! Expect: a page; then tries that fail while the hosts are parted, and one that succeeds after; then the event log, one line for
-//!         each callback on each host. The same seed prints the same bytes, in every process and build.
+//! Expect: a page; then attempts that fail during the partition, and one that succeeds after it; then the event log, one line for each
+//!         callback on each host. The same seed prints the same bytes, in every process and build.
 
 use std::cell::Cell;
 use std::convert::Infallible;

@@ -1,9 +1,9 @@
-//! Several URLs at once: with a limit for each host and for all, for the size of a page, and with attempts that are made again.
+//! Fetches several URLs concurrently: with limits per host, in total and for the size of a page, and with retries.
 //!
 //! Run:    cargo run -p torsade-hyper --features tls --example web_client URL...
 //! Try:    http://example.org/ https://www.rust-lang.org/ http://localhost:1/
-//! Expect: a line for each URL as it is done: status and size, or the error, here `connection refused` after three attempts.
-//!         Without the feature `tls` it takes `http://` alone.
+//! Expect: a line for each URL when it is done: status and size, or the error, here `connection refused` after three attempts.
+//!         Without the feature `tls` it supports only `http://`.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! A client that connects again whenever it has lost its server, ported. The original is `original.py` beside it.
+//! A client that reconnects whenever it has lost its server, ported. The original is `original.py` beside it.
 //!
 //! Run:    cargo run --example port_agent [ENDPOINT]     (default 127.0.0.1:8129; start `nc -lkC 127.0.0.1 8129` first)
-//! Expect: "connection 1" in the window of nc; it answers `ping`, comes again after `again`, and ends after `stop`.
+//! Expect: "connection 1" in the window of nc; it answers `ping`, reconnects after `again`, and ends after `stop`.
 
 use std::cell::Cell;
 use std::rc::Rc;

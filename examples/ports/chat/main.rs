@@ -1,8 +1,8 @@
-//! A chat, ported: whoever comes gives a name, and what one says all others hear. The original is `original.py` beside it.
+//! A chat, ported: members give a name, and all others hear what one says. The original is `original.py` beside it.
 //!
 //! Run:    cargo run --example port_chat [ENDPOINT]     (default 127.0.0.1:8123)
 //! Try:    nc -C 127.0.0.1 8123 in two windows
-//! Expect: it asks for a name, passes each line on to everybody else, and tells who comes and who leaves.
+//! Expect: it asks for a name, passes each line on to everyone else, and tells who comes and who leaves.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

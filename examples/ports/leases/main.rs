@@ -2,7 +2,7 @@
 //!
 //! Run:    cargo run --example port_leases [ENDPOINT]     (default 127.0.0.1:8127)
 //! Try:    nc -C 127.0.0.1 8127, and the line `hold x`
-//! Expect: "held x", and at once "expired x".
+//! Expect: "held x", and immediately "expired x".
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! A receiver of metrics in the manner of carbon, ported: lines, datagrams and batches come in, are rewritten, aggregated, and relayed
-//! to those who store them, each name to one of them by consistent hashing. The original is `original.py` beside it, with the formats.
+//! A receiver of metrics like carbon, ported: lines, datagrams and batches come in, are rewritten and aggregated, and are relayed
+//! to destinations chosen by consistent hashing of the name. The original is `original.py` beside it, with the formats.
 //!
 //! Run:    cargo run --example port_metrics -- --destination a=127.0.0.1:2103 --rules examples/ports/metrics/rules --interval 1
 //! Try:    nc -lk 2103 in one window; in another: printf 'servers.x.load 1.5 100\nservers.y.load 2 100\n' | nc -N 127.0.0.1 2003

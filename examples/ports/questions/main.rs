@@ -1,7 +1,8 @@
-//! A client that asks one question after the other, ported: `inlineCallbacks` are an `async` function. The original is `original.py`.
+//! A client that asks one question after another, ported: `inlineCallbacks` become an `async` function. The original is
+//! `original.py`.
 //!
 //! Run:    cargo run --example port_questions [ENDPOINT]     (default 127.0.0.1:8128; start `nc -lC 127.0.0.1 8128` first)
-//! Expect: it asks in the window of nc, and each line that is typed there is an answer; exit code 1 if the server closes.
+//! Expect: its questions in the window of nc, where each line typed is an answer; exit code 1 if the server closes.
 
 use torsade::prelude::*;
 use torsade::{DeferredQueue, react};

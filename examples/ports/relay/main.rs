@@ -1,4 +1,5 @@
-//! A relay, ported: two who say `relay TOKEN` with the same token hear each other. The original is `original.py` beside it.
+//! A relay, ported: two connections that say `relay TOKEN` with the same token are joined. The original is `original.py` beside
+//! it.
 //!
 //! Run:    cargo run --example port_relay [ENDPOINT]     (default 127.0.0.1:8125)
 //! Try:    nc -C 127.0.0.1 8125 in two windows, with the line `relay x` in both

@@ -1,7 +1,7 @@
 //! A client that asks several questions at once, by Deferreds, ported. The original is `original.py` beside it.
 //!
 //! Run:    cargo run --example port_sums [ENDPOINT]     (default 127.0.0.1:8131; start `nc -lC 127.0.0.1 8131` first)
-//! Expect: three questions in the window of nc, which are answered by `2 ben` or `2 error`, in any order, and then another one.
+//! Expect: three questions in the window of nc, answered by `2 ben` or `2 error`, in any order, and then another one.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

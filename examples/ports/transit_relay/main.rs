@@ -1,5 +1,5 @@
-//! Magic Wormhole's transit relay, ported whole: two who say the same token are connected with each other. The original is
-//! `magic-wormhole-transit-relay` of PyPI, which `original.py` beside this starts.
+//! Magic Wormhole's transit relay, ported in full: two connections that say the same token are joined. The original is
+//! `magic-wormhole-transit-relay` on PyPI, which `original.py` beside this starts.
 //!
 //! Run:    cargo run --example port_transit_relay -- [--port ENDPOINT] [--blur-usage SECONDS] [--log-fd NUMBER]
 //!         ENDPOINT defaults to tcp:4001:interface=\:\:
@@ -7,17 +7,17 @@
 //! Expect: "ok" in both, and then each line in the other window. With `--log-fd 1`, a line of JSON when one of them has left.
 //!         `compare` beside this measures both; `scripts` and `grammar` are for `examples/port_checker`.
 //!
-//! What is different:
+//! Differences:
 //!
-//! | the original | here |
+//! | the original | this port |
 //! |---|---|
-//! | takes one of several of the same side, by the order of a Python set | takes the one that came first |
+//! | of several connections for the same side, takes one by the order of a Python set | takes the one that came first |
 //! | writes the record of a pair when its first side is lost | when either is: the bytes are the same |
-//! | drops what it has not sent yet to a side that ends its own stream | sends it; the other side is told as early |
-//! | resets a side that it has closed and that still sends, which may cost that side what it has not read | hears it out: `manual::closing` |
-//! | `--websocket`, `--websocket-url` | left out: WebSocket is another crate's, and `examples/websocket_echo` shows how it is put on |
-//! | `--usage-db`, and the timer that writes its totals | left out: a database of SQLite is another crate's, and blocks |
-//! | raises the limit of open files | left out: `ulimit -n`, or the unit's file, says it |
+//! | drops unsent bytes to a side that ends its own stream | sends them; the other side is told just as early |
+//! | resets a side that it has closed and that still sends, which may destroy what that side has not read | keeps reading from it: `manual::closing` |
+//! | `--websocket`, `--websocket-url` | left out: WebSocket needs another crate, and `examples/websocket_echo` shows how to add it |
+//! | `--usage-db`, and the timer that writes its totals | left out: an SQLite database needs another crate, and blocks |
+//! | raises the limit of open files | left out: use `ulimit -n` or the unit file |
 
 pub mod connection;
 pub mod handshake;

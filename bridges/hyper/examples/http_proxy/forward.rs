@@ -1,4 +1,4 @@
-//! A request that goes on to the server in its URI, and the answer that comes back.
+//! Forwarding of a request to the server in its URI, and of the answer.
 
 use http_body_util::{Either, Full};
 use hyper::body::Bytes;

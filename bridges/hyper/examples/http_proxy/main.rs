@@ -1,10 +1,10 @@
-//! A proxy: requests for `http://` go on to their servers, and `https://` goes through tunnels (CONNECT).
+//! A proxy: it forwards requests for `http://` to their servers, and opens tunnels (CONNECT) for `https://`.
 //!
 //! Run:    cargo run -p torsade-hyper --example http_proxy [ENDPOINT]     (default 127.0.0.1:3128)
 //! Try:    curl -v -x 127.0.0.1:3128 http://example.org/; curl -v -x 127.0.0.1:3128 https://example.org/
-//! Expect: the servers' pages; in the first answer's head `via: 1.1 torsade`, and nothing of the second, which the proxy cannot read.
+//! Expect: the servers' pages. The first answer's head has `via: 1.1 torsade`; the proxy cannot read the second.
 //!
-//! Whoever reaches its port reaches all that this machine does.
+//! Anyone who can reach its port can reach everything that this machine can.
 
 mod forward;
 mod tunnel;

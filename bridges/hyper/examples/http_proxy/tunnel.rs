@@ -1,4 +1,4 @@
-//! Two connections joined to one.
+//! A tunnel: two connections joined.
 
 use futures_lite::future::try_zip;
 use futures_lite::io::{copy, split};

@@ -2,9 +2,9 @@
 //!
 //! Run:    cargo run -p torsade-hyper --example proxy [ENDPOINT]     (default 127.0.0.1:8080)
 //! Try:    curl -x 127.0.0.1:8080 http://example.org/
-//! Expect: the page. As Twisted's it knows no `https://`, which takes `http_proxy`; beside it, it passes bodies on as they come, keeps
-//!         its connections to servers for further requests, adds a `via` header, and answers 502 with the reason where it reaches
-//!         no server (Twisted: 501).
+//! Expect: the page. Like Twisted's, it does not support `https://` (see `http_proxy`). Unlike Twisted's, it passes bodies on as they
+//!         arrive, keeps connections to servers open for further requests, adds a `via` header, and answers 502 with the reason if it
+//!         reaches no server (Twisted: 501).
 
 #[path = "../http_proxy/forward.rs"]
 #[allow(dead_code, reason = "a part of it is used")]

@@ -1,8 +1,8 @@
-//! A server that gets its pages from another one: Twisted's `reverse-proxy.py`.
+//! A server that fetches its pages from another one: Twisted's `reverse-proxy.py`.
 //!
 //! Run:    cargo run -p torsade-hyper --example reverse_proxy [ENDPOINT] [SERVER]     (default 127.0.0.1:8080 and example.com)
 //! Try:    curl -v 127.0.0.1:8080/some/path
-//! Expect: what http://example.com/some/path is, asked for with that host's name.
+//! Expect: the page at http://example.com/some/path, requested with that host's name.
 
 #[path = "../http_proxy/forward.rs"]
 #[allow(dead_code, reason = "a part of it is used")]

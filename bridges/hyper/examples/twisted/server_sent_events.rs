@@ -1,8 +1,8 @@
-//! Server-sent events: a page that grows as long as somebody looks at it.
+//! Server-sent events: a page that grows as long as someone looks at it.
 //!
 //! Run:    cargo run -p torsade-hyper --example server_sent_events [ENDPOINT]     (default 127.0.0.1:8880)
 //! Try:    curl -N 127.0.0.1:8880/events, or 127.0.0.1:8880 in a browser
-//! Expect: a tick a second. When the client has left, the next tick finds that out, and the timer ends with the page.
+//! Expect: a tick a second. When the client has left, the next tick notices, and the timer ends with the page.
 
 use std::convert::Infallible;
 use std::pin::Pin;

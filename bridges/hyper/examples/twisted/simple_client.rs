@@ -1,8 +1,8 @@
-//! A page, shown or saved: Twisted's `getpage`, `dlpage`, and the `request` and `response` of its howto on `Agent`.
+//! Fetches a page and shows or saves it: Twisted's `getpage`, `dlpage`, and the `request` and `response` of its howto on `Agent`.
 //!
 //! Run:    cargo run -p torsade-hyper --example simple_client URL [FILE]
 //! Try:    http://example.org/; then http://example.org/ page.html
-//! Expect: the response's version, status, headers and body, which goes into the file if there is one; or `an error occurred`.
+//! Expect: the response's version, status, headers and body, which goes into the file if given; or `an error occurred`.
 
 use std::io::Write;
 

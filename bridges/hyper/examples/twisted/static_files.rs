@@ -2,8 +2,8 @@
 //!
 //! Run:    cargo run -p torsade-hyper --example static_files [ENDPOINT] [FOLDER]     (default 127.0.0.1:8080 and /tmp)
 //! Try:    curl -i -r 0-99 127.0.0.1:8080/some/file; the index.html of a folder is at .../folder/
-//! Expect: what `File` answers, except that it also lists folders, sends several ranges as `multipart/byteranges`, takes what it
-//!         does not know for HTML, and follows symbolic links out of the folder.
+//! Expect: what `File` answers, except that this also lists folders, sends several ranges as `multipart/byteranges`, treats unknown types as
+//!         HTML, and follows symbolic links out of the folder.
 
 #[path = "../web_server/file_body.rs"]
 mod file_body;

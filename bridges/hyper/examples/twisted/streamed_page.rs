@@ -1,8 +1,8 @@
-//! A page without an end in sight: what `request.registerProducer` with a pull producer is in Twisted.
+//! A page without an end: what `request.registerProducer` with a pull producer does in Twisted.
 //!
 //! Run:    cargo run -p torsade-hyper --example streamed_page [ENDPOINT]     (default 127.0.0.1:8880)
 //! Try:    curl 127.0.0.1:8880/1000000 | tail -n 1; curl --limit-rate 1k 127.0.0.1:8880/1000000000000
-//! Expect: a million lines, the last of which is 999999; a page that is never done, of which the server holds some pieces.
+//! Expect: a million lines, the last of which is 999999; then a page that never ends, of which the server holds only a few pieces.
 
 use std::convert::Infallible;
 use std::ops::Range;

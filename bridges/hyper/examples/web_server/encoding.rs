@@ -1,4 +1,4 @@
-//! Answers compressed as the client likes them, RFC 9110, 8.4 and 12.5.3.
+//! Content negotiation: compressed answers, RFC 9110, 8.4 and 12.5.3.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

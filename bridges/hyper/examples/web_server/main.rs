@@ -1,11 +1,11 @@
-//! A web server in axum: JSON, notes that browsers see as they come, files, uploads, and compressed answers.
+//! A web server with axum: JSON, notes that browsers see as they are made, files, uploads, and compressed answers.
 //!
 //! Run:    cargo run -p torsade-hyper --example web_server [ENDPOINT [FOLDER]]     (default 127.0.0.1:8080 and .)
 //! Try:    curl 127.0.0.1:8080/notes --json '{"text": "buy milk"}'; curl '127.0.0.1:8080/notes?contains=milk'
 //!         curl -N 127.0.0.1:8080/events                           each note as it is made; a browser shows them on its page /
 //!         curl --compressed -r 0-99 127.0.0.1:8080/files/Cargo.toml
 //!         curl -T README.md 127.0.0.1:8080/upload                 how many bytes came, and their SHA-1
-//! Expect: however large a file or an upload is, the server holds some hundred kilobytes of it.
+//! Expect: however large a file or an upload is, the server holds only some hundred kilobytes of it.
 //! HTTPS:  cargo run -p torsade-hyper --features tls --example web_server 127.0.0.1:8443 . keys/server.pem keys/server.key
 //!         (torsade's example make_keys makes them), and curl --cacert keys/ca.pem https://127.0.0.1:8443/, in HTTP/2 too
 

@@ -1,4 +1,4 @@
-//! Conditions and ranges of a request for a file, RFC 9110, 13 and 14.
+//! Conditional and range requests for a file, RFC 9110, 13 and 14.
 
 use std::time::{Duration, SystemTime};
 

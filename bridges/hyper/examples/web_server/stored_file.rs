@@ -1,4 +1,4 @@
-//! A file of a folder, and the answer to who asks for it.
+//! A file of a folder, and the answer to a request for it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

@@ -1,4 +1,4 @@
-//! An upload that is read in pieces, and never held.
+//! An upload that is read in pieces, and never held as a whole.
 
 use axum::Json;
 use axum::extract::Request;

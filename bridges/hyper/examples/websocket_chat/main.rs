@@ -1,14 +1,14 @@
-//! A chat over WebSocket: hyper answers the upgrade, and async-tungstenite talks on the connection that is left.
+//! A chat over WebSocket: hyper answers the upgrade, and async-tungstenite uses the connection after that.
 //!
 //! Run:    cargo run -p torsade-hyper --example websocket_chat [ENDPOINT]     (default 127.0.0.1:8766)
 //! Try:    http://127.0.0.1:8766 in two windows of a browser, or: websockets ws://127.0.0.1:8766/chat (of the Python package)
-//! Expect: it asks for a name, and passes each line on to everybody; the server prints who left, and why. At /echo it sends back
-//!         what comes. Ctrl-C says goodbye to everybody first.
+//! Expect: it asks for a name, and passes each line on to everyone; the server prints who left, and why. /echo sends back what it
+//!         receives. Ctrl-C says goodbye to everyone first.
 //!
-//! Three ideas, three files: `socket` opens, bounds and closes a WebSocket, `room` has the members, and here are the paths.
+//! Three ideas, three files: `socket` opens, limits and closes a WebSocket, `room` has the members, and this file the paths.
 //!
-//! tungstenite has no permessage-deflate, and refuses each frame that has its bit set (RSV1), so `torsade::permessage_deflate` is no
-//! use with it: Torsade's own example `websocket_echo` compresses.
+//! tungstenite does not support permessage-deflate and refuses frames with its bit (RSV1) set, so `torsade::permessage_deflate`
+//! cannot be used with it; Torsade's own example `websocket_echo` compresses.
 
 mod room;
 mod socket;

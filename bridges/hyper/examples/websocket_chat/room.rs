@@ -1,4 +1,4 @@
-//! Who is in the chat, and what waits for whom.
+//! The members of the chat, and the messages waiting for each.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

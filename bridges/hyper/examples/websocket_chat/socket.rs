@@ -1,4 +1,4 @@
-//! A WebSocket on a connection that was upgraded: its bounds, and its end as RFC 6455, 7 wants it.
+//! A WebSocket on an upgraded connection: its limits, and closing as in RFC 6455, 7.
 
 use std::future::Future;
 use std::time::Duration;

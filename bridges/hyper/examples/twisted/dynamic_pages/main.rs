@@ -1,4 +1,4 @@
-//! Pages that are made when they are asked for: Twisted's `web-in-60` howtos, and its `fortune.rpy`.
+//! Pages generated on request: Twisted's `web-in-60` howtos, and its `fortune.rpy`.
 //!
 //! Run:    cargo run -p torsade-hyper --example dynamic_pages [ENDPOINT] [FORTUNE]
 //!         (default 127.0.0.1:8880 and /usr/games/fortune)
@@ -8,8 +8,8 @@
 //!         curl -i 127.0.0.1:8880/buy           `custom-codes`
 //!         curl 127.0.0.1:8880/delayed          `asynchronous-deferred`, `interrupted`, `logging-errors`
 //!         curl 127.0.0.1:8880/fortune          the output of a program
-//! Expect: the pages of the originals, with a Content-Length where Twisted sends chunks. An interruption is logged when the client
-//!         resets the connection; one that ends its half alone, as curl does at ^C, might still read, and Twisted does not wait.
+//! Expect: the pages of the originals, with a Content-Length where Twisted sends chunks. An interruption is logged when the client resets
+//!         the connection. A client that only ends its own stream, as curl does at ^C, might still read; Twisted does not wait.
 
 mod calendar;
 mod delayed;
