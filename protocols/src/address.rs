@@ -61,7 +61,6 @@ enum Link {
     Name(String),
 }
 
-/// No link is named.
 const NO_LINK: Link = Link::Number(0);
 
 /// The longest name a link may have, in bytes (IFNAMSIZ).

@@ -5,9 +5,9 @@ mod connections;
 mod head_deadline;
 mod http1;
 mod http2;
+mod logging;
 mod serving;
 mod stream;
-mod telling;
 mod version;
 
 use std::error::Error;

@@ -39,7 +39,6 @@ impl ByteBuffer {
         self.bytes.get(self.start.get()..).unwrap_or_default()
     }
 
-    /// Gives out the next `count` bytes.
     pub(crate) fn take(&self, count: usize) -> &[u8] {
         let remaining = self.remaining();
         let taken = remaining.get(..count).unwrap_or(remaining);

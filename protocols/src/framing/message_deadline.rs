@@ -57,7 +57,6 @@ impl MessageDeadline {
         }
     }
 
-    /// Stops waiting.
     pub(crate) fn forget(&self) {
         self.0.held.set(0);
         self.0.cancel();

@@ -48,15 +48,12 @@ pub(crate) trait Messages {
 /// A run of messages, delivered one after another as long as callbacks do nothing but write.
 pub(crate) struct Run<'a> {
     pub(crate) inbox: &'a Inbox,
-    /// The buffer of the inbox.
     pub(crate) buffer: Ref<'a, ByteBuffer>,
     work: Option<&'a Work>,
-    /// Whether a message was delivered.
     any: &'a Cell<bool>,
 }
 
 impl Run<'_> {
-    /// Notes that a message was delivered.
     #[inline]
     pub(crate) fn note_delivered(&self) {
         self.any.set(true);
@@ -89,7 +86,6 @@ impl<M: Messages> Receiver<M, M::Transport> {
         &self.messages
     }
 
-    /// The parts a callback needs.
     #[inline]
     fn parts(&mut self, transport: &Transport) -> (&mut M, &M::Transport, &Inbox) {
         let Self { messages, inbox, transport: own } = self;

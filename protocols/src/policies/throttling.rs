@@ -55,7 +55,6 @@ struct Throttling {
     writing: Direction,
 }
 
-/// One direction.
 #[derive(Default)]
 struct Direction {
     /// Bytes a second.
@@ -206,7 +205,6 @@ impl Throttling {
     }
 }
 
-/// One connection of a throttled factory.
 struct Throttled {
     state: Rc<Throttling>,
 }

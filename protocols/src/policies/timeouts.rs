@@ -16,7 +16,7 @@ use crate::shared_bytes::SharedBytes;
 use crate::transport::Transport;
 
 /// How many times per period the connection is checked for output that still flows to the peer.
-const LOOKS: u32 = 4;
+const CHECKS_PER_PERIOD: u32 = 4;
 
 /// A timeout for a protocol to own: the protocol sets it, and resets it at each sign of life.
 ///
@@ -102,12 +102,12 @@ impl TimeoutMixin {
         };
         self.0.begin(transport);
         match running {
-            Some((known, call)) if known.id() == transport.id() && call.reset(period / LOOKS).is_ok() => {
+            Some((known, call)) if known.id() == transport.id() && call.reset(period / CHECKS_PER_PERIOD).is_ok() => {
                 self.0.call.replace(Some((known, call)));
             }
             other => {
                 cancel(other);
-                self.0.arm(transport, period / LOOKS);
+                self.0.arm(transport, period / CHECKS_PER_PERIOD);
             }
         }
         previous
@@ -119,7 +119,7 @@ impl TimeoutMixin {
         if let (Some(period), Some((transport, call))) = (self.0.period.get(), &*self.0.call.borrow()) {
             self.0.begin(transport);
             // It may be expiring just now, which is fine.
-            call.reset(period / LOOKS).ok();
+            call.reset(period / CHECKS_PER_PERIOD).ok();
         }
     }
 }
@@ -135,14 +135,14 @@ impl TimeoutState {
         let (state, idle) = (Rc::downgrade(self), transport.clone());
         let call = transport.reactor().call_later(delay, move || {
             if let Some(state) = state.upgrade() {
-                state.look(&idle);
+                state.check(&idle);
             }
         });
         self.call.replace(Some((transport.clone(), call)));
     }
 
     /// Part of the period has passed without a reset.
-    fn look(self: &Rc<Self>, transport: &Transport) {
+    fn check(self: &Rc<Self>, transport: &Transport) {
         self.call.take();
         let Some(period) = self.period.get() else { return };
         let (now, delivery) = (transport.reactor().now(), transport.delivery());
@@ -153,10 +153,10 @@ impl TimeoutState {
         }
         let left = self.alive.get().saturating_add(period).saturating_sub(now);
         if left > Duration::ZERO {
-            self.arm(transport, left.min(period / LOOKS));
+            self.arm(transport, left.min(period / CHECKS_PER_PERIOD));
         } else if waits && before.is_none() {
             // The loop was late: only another check can tell whether the output flows.
-            self.arm(transport, period / LOOKS);
+            self.arm(transport, period / CHECKS_PER_PERIOD);
         } else {
             (self.expired)(transport);
         }
@@ -234,7 +234,6 @@ impl<F: ClientFactory> ClientFactory for TimeoutFactory<F> {
     }
 }
 
-/// One connection with an idle timeout.
 struct Timed {
     timeout: TimeoutMixin,
     period: Duration,

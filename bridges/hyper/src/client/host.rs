@@ -51,7 +51,6 @@ struct Idle {
 /// The most idle connections over all hosts; a further one is closed.
 const MOST_IDLE: usize = 100;
 
-/// Counts one idle connection.
 struct Counted(Rc<Cell<usize>>);
 
 impl Counted {
@@ -175,7 +174,6 @@ impl Host {
         })
     }
 
-    /// Keeps a connection for the next request.
     pub(super) fn put_idle(self: &Rc<Self>, http: Http1) {
         http.set_serving(Serving::Nothing);
         if self.reactor().is_stopping() {
@@ -201,7 +199,6 @@ impl Host {
         drop(retired);
     }
 
-    /// Closes idle connections.
     pub(super) fn close_idle(&self) {
         self.idle.take();
         self.close_unused();

@@ -98,7 +98,6 @@ impl Lease {
         }
     }
 
-    /// Ends it with this error.
     pub(super) fn abandon(self, error: &ClientError) {
         log::debug!("a request to {} is given up: {error}", self.host().origin());
         if let Self::Stream(stream) = &self

@@ -56,7 +56,6 @@ impl Pool {
         pool
     }
 
-    /// Sends a request and returns its response.
     pub(super) async fn request(self: Rc<Self>, request: Request<OutgoingBody>) -> Result<Response<ResponseBody>, ClientError> {
         if request.method() == Method::CONNECT {
             return Err(ClientError::new(ClientErrorKind::Request, "CONNECT makes a tunnel, which `upgrade` gives"));

@@ -18,7 +18,6 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) connections_per_host: usize,
     pub(super) idle_timeout: Duration,
-    /// The number of idle connections.
     pub(super) idle: Rc<Cell<usize>>,
     pub(super) http2_only: bool,
     pub(super) connector: Option<Connector>,

@@ -9,11 +9,10 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 
 use super::connections::Open;
-use super::telling::{Chain, ServiceFailed};
+use super::logging::{Chain, ServiceFailed};
 use crate::request_body::CommonOfBodies;
 use crate::{ConnectionInfo, RequestBody, TorsadeTimer};
 
-/// The service of one connection.
 pub(super) struct ConnectionService<S> {
     service: S,
     common: Arc<CommonOfBodies>,

@@ -18,7 +18,6 @@ const SMALL: u64 = 256;
 /// The minimum interval between checks.
 const LEAST: Duration = Duration::from_millis(10);
 
-/// All connections of one port.
 pub(super) struct Connections {
     reactor: Reactor,
     port: Port,
@@ -74,7 +73,6 @@ impl Connections {
         .await;
     }
 
-    /// Adds a connection.
     pub(super) fn add(self: &Rc<Self>, transport: &Transport) -> Rc<Open> {
         let open = Rc::new(Open {
             connections: Rc::clone(self),
@@ -153,7 +151,6 @@ impl Connections {
 pub(super) struct Open {
     connections: Rc<Connections>,
     transport: Transport,
-    /// Whether it is to end.
     ending: Cell<bool>,
     /// The task that serves it.
     waker: RefCell<Option<Waker>>,

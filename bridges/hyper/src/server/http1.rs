@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 
 use super::connection_service::ConnectionService;
 use super::head_deadline::{Answering, HeadDeadline};
-use super::telling::ServiceFailed;
+use super::logging::ServiceFailed;
 use crate::RequestBody;
 use crate::upgrade::Upgrade;
 

@@ -15,8 +15,8 @@ use pin_project_lite::pin_project;
 
 use super::connection_service::ConnectionService;
 use super::connections::Open;
+use super::logging::ServiceFailed;
 use super::stream::{Pieces, Stream, Streams};
-use super::telling::ServiceFailed;
 use crate::RequestBody;
 
 /// The service of an HTTP/2 connection, as hyper calls it.
@@ -47,7 +47,6 @@ where
 }
 
 pin_project! {
-    /// A pending answer.
     pub(super) struct AnswerFuture<S: Service<Request<RequestBody>>> {
         #[pin]
         answer: Option<S::Future>,

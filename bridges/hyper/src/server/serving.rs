@@ -20,8 +20,8 @@ use super::connections::{Connections, Open};
 use super::head_deadline::HeadDeadline;
 use super::http1::Http1;
 use super::http2::Http2;
+use super::logging::log_end;
 use super::stream::Streams;
-use super::telling::tell_end;
 use super::version::is_http2;
 use crate::{RequestBody, TorsadeIo, TorsadeTimer};
 
@@ -110,7 +110,7 @@ where
         let parts = serving.into_parts();
         let mut connection = parts.io.into_inner();
         if let Err(error) = ended {
-            return tell_end(open.transport(), &error);
+            return log_end(open.transport(), &error);
         }
         let Some(upgrade) = upgrade.take() else { return close(connection).await };
         connection.unread(&parts.read_buf);
@@ -141,7 +141,7 @@ where
             Pin::new(&mut serving).poll(context)
         });
         if let Err(error) = ended.await {
-            tell_end(open.transport(), &error);
+            log_end(open.transport(), &error);
         }
     }
 

@@ -15,7 +15,7 @@ use torsade::Reactor;
 use torsade::spi::catch;
 
 use super::connections::Open;
-use super::telling::Chain;
+use super::logging::Chain;
 
 /// How much of an answer hyper is given at a time: a longer piece would leave here at once, and whether the client takes it could
 /// not be seen.

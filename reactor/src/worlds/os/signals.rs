@@ -123,7 +123,6 @@ struct Watchers {
 }
 
 impl Watchers {
-    /// The watchers of a signal.
     fn of(signal: Signal) -> io::Result<&'static Self> {
         static ALL: OnceLock<[Watchers; NUMBERS.len()]> = OnceLock::new();
         let all = ALL.get_or_init(Default::default);

@@ -16,12 +16,10 @@ pub(super) struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Starts the first lap.
     pub(super) fn new() -> Self {
         Self { begun: Cell::new(read(false)), exact: Cell::new(false) }
     }
 
-    /// Starts a lap.
     pub(super) fn begin(&self) {
         self.begun.set(read(self.exact.get()));
     }

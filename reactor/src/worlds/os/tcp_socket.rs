@@ -7,12 +7,10 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::backend::{Keepalive, SocketOptions};
 
-/// A socket of the address's family.
 pub(super) fn open(address: SocketAddr) -> io::Result<Socket> {
     Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
 }
 
-/// Begins to connect.
 pub(super) fn connect(to: SocketAddr, from: Option<SocketAddr>, options: &SocketOptions) -> io::Result<mio::net::TcpStream> {
     if from.is_none() && *options == SocketOptions::default() {
         return mio::net::TcpStream::connect(to);

@@ -20,7 +20,6 @@ use super::unix_name::to_system;
 use crate::address::{Address, UnixName};
 use crate::backend::{Descriptor, Direction, ListenOptions, PeerCredentials, Stream, TcpOptions, Token, UnixSocket};
 
-/// A connected UNIX socket.
 pub(super) struct UnixStream {
     socket: mio::net::UnixStream,
     registry: Rc<Registry>,
@@ -202,7 +201,6 @@ impl ListeningUnix {
         Self::adopt(std::os::fd::OwnedFd::from(socket).into(), file)
     }
 
-    /// Takes over a listening socket.
     pub(super) fn adopt(listener: std::os::unix::net::UnixListener, file: Option<SocketFile>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self { socket: mio::net::UnixListener::from_std(listener), _file: file })

@@ -37,7 +37,6 @@ impl Network {
         }
     }
 
-    /// Returns whether the process has ended.
     pub(super) fn has_ended(&self, place: usize) -> bool {
         self.children.get(&place).is_none_or(|child| child.end.is_some())
     }

@@ -51,7 +51,6 @@ pub(super) struct DatagramSocket {
     pub(super) options: UdpState,
 }
 
-/// Options of a UDP socket.
 pub(super) struct UdpState {
     pub(super) groups: BTreeSet<IpAddr>,
     pub(super) broadcast: bool,
@@ -61,7 +60,6 @@ pub(super) struct UdpState {
 }
 
 impl DatagramSocket {
-    /// The readiness to report.
     pub(super) fn readiness(&mut self) -> Ready {
         let mut ready = Ready::NONE;
         if !self.received.is_empty() {
@@ -90,7 +88,6 @@ impl DatagramSocket {
     }
 }
 
-/// A datagram in transit.
 pub(super) struct Flight {
     data: Rc<[u8]>,
     way: Way,
@@ -198,7 +195,6 @@ impl Network {
         self.find_named(host, name).ok_or_else(nobody)
     }
 
-    /// A program closes a socket.
     pub(super) fn close_datagrams(&mut self, id: u64) {
         if let Some(socket) = self.datagrams.remove(&id) {
             self.remove_socket_file(socket.host, &socket.local);
@@ -237,7 +233,6 @@ impl Network {
         Ok((socket.host, socket.local.clone()))
     }
 
-    /// Sends to the connected peer.
     pub(super) fn send_datagram(&mut self, id: u64, data: &[u8]) -> io::Result<()> {
         let socket = self.datagrams.get(&id).ok_or(ErrorKind::NotConnected)?;
         let peer = socket.peer.clone().ok_or(ErrorKind::NotConnected)?;
@@ -342,7 +337,6 @@ impl Network {
         self.queue.push(arrival, Happening::Datagram(Box::new(flight)));
     }
 
-    /// A datagram arrives.
     pub(super) fn arrive_datagram(&mut self, flight: Flight) {
         let Flight { data, way } = flight;
         let (sender, hosts, from, to) = match way {

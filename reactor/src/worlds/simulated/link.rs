@@ -70,7 +70,6 @@ pub(super) enum Medium {
     Machine,
 }
 
-/// A connection.
 pub(super) struct Link {
     pub(super) medium: Medium,
     pub(super) client: End,
@@ -187,7 +186,6 @@ pub(super) struct End {
 
     /// In transit to the peer, with increasing times of arrival.
     pub(super) in_flight: VecDeque<(Duration, Segment)>,
-    /// Bytes of data in transit.
     pub(super) flying: usize,
     /// When everything sent so far will have left.
     pub(super) line_free: Duration,

@@ -115,7 +115,6 @@ impl Network {
         self.names.insert(name.to_ascii_lowercase(), addresses);
     }
 
-    /// The result of a look-up on `host`.
     pub(super) fn look_up(&mut self, name: &str) -> io::Result<Vec<SocketAddr>> {
         self.script.as_ref().map_or(Ok(()), Script::check_network)?;
         if let Some(address) = parse_address(name) {
@@ -377,7 +376,6 @@ impl Network {
         Err(ErrorKind::AddrNotAvailable.into())
     }
 
-    /// A free port.
     pub(super) fn free_port(&mut self, host: usize, is_taken: impl Fn(&Self, u16) -> bool) -> io::Result<u16> {
         for _ in FIRST_EPHEMERAL..=u16::MAX {
             let port = self.next_port(host);

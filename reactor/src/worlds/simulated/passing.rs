@@ -13,9 +13,7 @@ const MOST: usize = 253;
 pub(super) struct Passing {
     /// Descriptors waiting for bytes to be sent with.
     unsent: Vec<Descriptor>,
-    /// The total number of bytes written.
     written: u64,
-    /// The total number of bytes read.
     read: u64,
     /// Incoming descriptors, each with the number of the byte before which it comes.
     coming: VecDeque<(u64, Vec<Descriptor>)>,

@@ -12,14 +12,12 @@ use super::rng::Rng;
 /// The place of a program: a host, or a process on one.
 pub(super) struct Place {
     pub(super) ip: IpAddr,
-    /// Additional addresses of a host.
     further: Vec<IpAddr>,
     /// The place of the host it is on; for a host, its own.
     pub(super) machine: usize,
     /// Sockets with an edge that was not reported yet.
     pub(super) woken: VecDeque<SocketId>,
     pub(super) signals: Vec<Signal>,
-    /// The signals that the program handles.
     pub(super) watched: Vec<Signal>,
     /// The number of the program's connection sockets.
     pub(super) streams: usize,
@@ -101,7 +99,6 @@ impl Network {
         self.places[place].machine
     }
 
-    /// The processes on a host.
     pub(super) fn processes_on(&self, machine: usize) -> Vec<usize> {
         (0..self.places.len()).filter(|place| *place != machine && self.machine(*place) == machine).collect()
     }
@@ -152,7 +149,6 @@ impl Network {
         }
     }
 
-    /// Records it for all hosts.
     pub(super) fn stir_all(&mut self) {
         for host in 0..self.places.len() {
             self.stir(host);

@@ -27,7 +27,6 @@ pub(super) enum Step {
 }
 
 impl Network {
-    /// When the next event is due.
     pub(super) fn next_time(&mut self) -> Option<Duration> {
         while let Some((time, happening)) = self.queue.first() {
             if !self.is_stale(happening) {
@@ -352,7 +351,6 @@ impl Network {
         }
     }
 
-    /// The program closes its socket.
     pub(super) fn close(&mut self, id: LinkId, side: Side) {
         let Some(end) = self.end(id, side) else { return };
         if std::mem::replace(&mut end.released, true) {

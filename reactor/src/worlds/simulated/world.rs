@@ -28,7 +28,6 @@ use super::queue::Happening;
 use super::sockets::{Flag, HostBackend, SimulatedStream};
 use super::traffic::Step;
 
-/// The maximum number of turns of a run.
 const TURN_LIMIT: u64 = 5_000_000;
 /// The maximum number of turns without time passing.
 const INSTANT_LIMIT: u64 = 100_000;
@@ -154,7 +153,6 @@ impl World {
         own
     }
 
-    /// Gives a program its standard input and output.
     pub(super) fn give_standard_streams(&self, place: usize, input: SimulatedStream, output: SimulatedStream) {
         let descriptors = self.programs.borrow().get(place).map(|program| Rc::clone(&program.descriptors));
         let Some(descriptors) = descriptors else { return };
@@ -209,7 +207,6 @@ impl World {
         reactor.discard();
     }
 
-    /// Installs a program on a host.
     pub(super) fn add_program(&self, host: usize, name: &OsStr, main: Main) {
         let replaced = self.installed.borrow_mut().insert((host, name.to_owned()), main);
         drop(replaced);
@@ -251,7 +248,6 @@ impl World {
         }
     }
 
-    /// Starts a host's next program.
     pub(super) fn restart(self: &Rc<Self>, host: usize) -> Reactor {
         assert!(!self.ended.get(), "the simulation has ended: keep the value that Simulation::new returned");
         let ended = self.reactor(host).is_some_and(|reactor| reactor.has_stopped());
@@ -317,7 +313,6 @@ impl World {
         Ok(Running(self))
     }
 
-    /// Advances the time.
     pub(super) fn jump(&self, to: Duration) {
         if to > self.now() {
             self.clock.set(to);
@@ -410,7 +405,6 @@ impl World {
         });
     }
 
-    /// Puts a program's deadline into the calendar.
     fn plan(&self, host: usize) {
         let mut programs = self.programs.borrow_mut();
         let Some(program) = programs.get_mut(host).filter(|program| program.reactor.is_running()) else { return };
@@ -425,7 +419,6 @@ impl World {
         self.calendar.borrow().peek().map(|Reverse(first)| *first)
     }
 
-    /// Takes the first deadline out of the calendar.
     fn unplan(&self) {
         let Some(Reverse((deadline, host))) = self.calendar.borrow_mut().pop() else { return };
         if let Some(program) = self.programs.borrow_mut().get_mut(host).filter(|program| program.planned == Some(deadline)) {

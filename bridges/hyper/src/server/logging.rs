@@ -38,7 +38,7 @@ impl Error for ServiceFailed {
 
 /// Logs how a connection ended: at `Error` for a fault of the program, at `Warn` for one of the peer, and at `Debug` if the peer
 /// went away or was silent.
-pub(super) fn tell_end(transport: &Transport, error: &hyper::Error) {
+pub(super) fn log_end(transport: &Transport, error: &hyper::Error) {
     let peer = transport.peer();
     log::log!(level(error), "HTTP connection of {peer} ended: {}", Chain(error));
 }
