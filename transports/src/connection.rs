@@ -1,4 +1,4 @@
-//! One stream connection: what is read goes to the protocol, what the protocol writes goes out.
+//! One stream connection: passes input to the protocol, and the protocol's writes to the socket.
 
 mod buffers;
 pub(crate) mod chain;
@@ -39,43 +39,43 @@ use state::State;
 
 /// A stream socket with its protocol, from the accept or connect to `connection_lost`.
 ///
-/// `state` is never borrowed while a user's callback runs, and callbacks run from the loop only (`ready`,
-/// `end_of_turn`, timers): so every method of the transport may be called from every callback.
+/// `state` is never borrowed while a user's callback runs, and callbacks run only from the loop (`ready`,
+/// `end_of_turn`, timers), so every method of the transport may be called from every callback.
 pub(crate) struct StreamConnection {
     shared: Rc<Shared>,
     token: Cell<Token>,
     id: u64,
     peer: Address,
-    /// What a proxy has said of it.
+    /// The header of a proxy.
     proxy_header: OnceCell<Box<ProxyHeader>>,
     protocol: RefCell<Option<Box<dyn Protocol>>>,
     state: RefCell<State>,
     work: Work,
-    /// A callback is running: what it asks for is done when it returns.
+    /// A callback is running: what it asks for is done after it returns.
     in_callback: Cell<bool>,
     /// [`settle`](Self::settle) is due at the end of the turn.
     settles_later: Cell<bool>,
-    /// The system has taken bytes since the peer was last seen to have them all.
+    /// The system has taken bytes since the peer was last known to have everything.
     in_flight: Cell<bool>,
 }
 
-/// What is told to the maker of an outgoing connection when it is lost.
+/// Called when an outgoing connection is lost.
 pub(crate) type OnLost = Box<dyn FnOnce(&Reason)>;
 
-/// What is told to its maker when it is there.
+/// Called when an outgoing connection is made or ready.
 pub(crate) type OnMade = Box<dyn FnOnce(&Transport)>;
 
-/// What comes with a connection that was begun by us.
+/// What comes with a connection that we have made.
 pub(crate) struct Begun {
-    /// The socket is registered under it already.
+    /// The token under which the socket is already registered.
     pub(crate) token: Token,
-    /// What was reported of the socket: that edge will not come again.
+    /// The last reported readiness of the socket: that edge will not come again.
     pub(crate) ready: Ready,
-    /// Where it was made to.
+    /// The host that it was made to.
     pub(crate) host: Option<Host>,
-    /// Told before `connection_made`.
+    /// Called before `connection_made`.
     pub(crate) on_made: OnMade,
-    /// Told after it; where the connection begins with TLS, once its handshake is complete.
+    /// Called after `connection_made`, or after the handshake if the connection begins with TLS.
     pub(crate) on_ready: OnMade,
     pub(crate) on_lost: OnLost,
 }
@@ -89,7 +89,7 @@ fn call_out(callback: impl FnOnce() -> Result) -> Result<(), Reason> {
 }
 
 impl StreamConnection {
-    /// Makes a connection of a stream that is connected already, which begins with these layers; from the loop only.
+    /// Makes a connection, with these layers, of a stream that is already connected; from the loop only.
     pub(crate) fn accept(
         shared: &Rc<Shared>,
         stream: Box<dyn Stream>,
@@ -100,8 +100,8 @@ impl StreamConnection {
         Self::new(shared, peer, protocol).enter(stream, layers)
     }
 
-    /// Makes a connection of one of a child process's pipes, and tells `on_made` before `connection_made`. Outside of the loop
-    /// too: that callback of its protocol calls nothing of the program's.
+    /// Makes a connection of a child process's pipe, and calls `on_made` before `connection_made`. Not only from the loop: its
+    /// protocol's `connection_made` calls no user code.
     pub(crate) fn adopt_pipe(
         shared: &Rc<Shared>,
         pipe: Box<dyn Stream>,
@@ -113,7 +113,7 @@ impl StreamConnection {
         connection.enter(pipe, &Layers::default())
     }
 
-    /// Takes a place in the reactor's table, and begins.
+    /// Enters the reactor's table, and begins.
     fn enter(self: &Rc<Self>, mut stream: Box<dyn Stream>, layers: &Layers) -> io::Result<()> {
         let reactor = &self.shared.reactor;
         let token = reactor.add_source(Rc::<Self>::clone(self));
@@ -151,7 +151,7 @@ impl StreamConnection {
         shared.reactor.call_for(begun.token, |_| connection.begin(stream, layers));
     }
 
-    /// Where we connect, a peer that announces compression is understood.
+    /// Switches detection on, as for every connection that we make.
     fn note_made_by_us(&self) {
         self.with_compression(&mut self.state.borrow_mut(), |layer| layer.set_detect(Detect::AtStart));
     }
@@ -184,12 +184,12 @@ impl StreamConnection {
                 Direction::Output => state.incoming.end(),
             }
             state.stream = Some(stream);
-            // A new socket has room: what `connection_made` writes need not wait for the poll to say so.
+            // A new socket has room: what `connection_made` writes need not wait for an event.
             state.writable = true;
         }
         log::debug!("connection {} with {} made", self.id, self.peer);
         if let Err(reason) = layers.switch_on(&self.transport()) {
-            // Not closed gracefully: what `connection_made` writes would be sent, and in plaintext.
+            // Not a graceful close: that would send what `connection_made` writes, in plaintext.
             self.state.borrow_mut().life.doom(reason);
         }
         self.call(Callback::ConnectionMade);
@@ -199,7 +199,7 @@ impl StreamConnection {
         self.settle();
     }
 
-    /// Tells the maker of an outgoing connection that it is there to be used, unless it is closing.
+    /// Calls `on_ready`, unless the connection is closing.
     fn tell_ready(self: &Rc<Self>) {
         let told = {
             let mut state = self.state.borrow_mut();
@@ -210,7 +210,7 @@ impl StreamConnection {
         }
     }
 
-    /// One of the addresses that a proxy has said, if it has said that one.
+    /// One of the addresses in a proxy's header, if it is there.
     fn proxied(&self, which: fn(&ProxyHeader) -> &Address) -> Option<Address> {
         self.proxy_header.get().map(|header| which(header).clone()).filter(|address| *address != Address::Unnamed)
     }
@@ -240,7 +240,7 @@ impl StreamConnection {
         }
     }
 
-    /// Tells the event log of a callback.
+    /// Reports a callback to the event log.
     fn observe(&self, callback: Callback<'_>) {
         self.shared.reactor.observe(|| {
             let event = Event::new(Subject::Connection { id: self.id, peer: self.peer().to_string() }, callback.name());
@@ -252,7 +252,7 @@ impl StreamConnection {
         });
     }
 
-    /// Does all that is due after something happened: output, producer, close. Called from the loop only.
+    /// Does everything that is due after an event: output, producer, close. Called from the loop only.
     fn settle(self: &Rc<Self>) {
         self.settles_later.set(false);
         let mut state = self.state.borrow_mut();
@@ -273,7 +273,7 @@ impl StreamConnection {
         self.shared.buffers.drop_sent();
     }
 
-    /// Settles a connection with more to it than input and output. Apart from the others, which are most.
+    /// Settles a connection that has more than input and output. Out of line, since few connections do.
     #[inline(never)]
     fn settle_all(self: &Rc<Self>) {
         self.leave_consumers();
@@ -284,13 +284,13 @@ impl StreamConnection {
         self.arm_layer_timer();
     }
 
-    /// Something was asked for from outside: has it done at the end of the turn, or after the callback that asked.
+    /// Schedules [`settle`](Self::settle) for the end of the turn, or after the running callback.
     fn settle_later(&self, state: &State) {
         self.work.reconsider();
         self.settle_written(state);
     }
 
-    /// The same after a write, which leaves it as it was whether data is wanted, unless [`append`](Self::append) finds otherwise.
+    /// The same after a write, which does not change whether data is wanted, unless [`append`](Self::append) finds otherwise.
     fn settle_written(&self, state: &State) {
         if !self.in_callback.get() && !state.life.is_lost() && !self.settles_later.replace(true) {
             self.shared.reactor.at_end_of_turn(self.token.get());
@@ -304,7 +304,7 @@ impl Source for StreamConnection {
         let mut state = self.state.borrow_mut();
         state.note_readiness(ready);
         if state.outgoing.has_ended() && ready.contains(Ready::WRITABLE) {
-            // The system reports this when our end is acknowledged, though room is of no use any more.
+            // The system also reports this when our end of stream is acknowledged.
             state.hint_at_acknowledgement(self.shared.reactor.now());
         }
         let state = self.resume_protocol(state);
@@ -315,7 +315,7 @@ impl Source for StreamConnection {
     fn end_of_turn(self: Rc<Self>) {
         let state = self.state.borrow_mut();
         if state.resumed && !state.wants_input() && self.work.is_left() {
-            // There is nothing to read for which the loop would have to come back.
+            // Nothing to read would make the loop come back.
             drop(self.resume_protocol(state));
         } else {
             drop(state);

@@ -1,4 +1,4 @@
-//! Buffers that go from one connection that writes to the next: an idle one has none.
+//! Buffers that pass from one writing connection to the next: an idle connection has none.
 
 use std::cell::{Cell, RefCell};
 
@@ -7,17 +7,17 @@ use torsade_reactor::spi::drop_quietly;
 
 use super::unsent::Unsent;
 
-/// How many are kept, and their size in sum, in bytes.
+/// How many buffers are kept, and their total size in bytes.
 const BUFFERS: usize = 1024;
 const BYTES: usize = 4 << 20;
 
-/// The buffers of one reactor that nobody uses now.
+/// The unused buffers of one reactor.
 #[derive(Default)]
 pub(crate) struct Buffers {
     spare: RefCell<Spare>,
-    /// Shared bytes that are sent, and that nobody else has: what owns them is dropped where it may use a transport.
+    /// Shared bytes that were sent, and that nobody else holds: their owner is dropped later, where it may use a transport.
     sent: RefCell<Vec<SharedBytes>>,
-    /// Whether there are any.
+    /// Whether `sent` has any.
     drops: Cell<bool>,
 }
 
@@ -29,7 +29,7 @@ struct Spare {
 }
 
 impl Buffers {
-    /// An empty buffer, used before if there is one.
+    /// An empty buffer, a used one if possible.
     #[inline(never)] // so that appending is inlined
     pub(super) fn take(&self) -> Box<Unsent> {
         let spare = &mut *self.spare.borrow_mut();
@@ -38,7 +38,7 @@ impl Buffers {
         buffer
     }
 
-    /// Takes a buffer that is not needed any more.
+    /// Takes back a buffer.
     pub(super) fn give(&self, mut buffer: Box<Unsent>) {
         buffer.clear(self);
         let spare = &mut *self.spare.borrow_mut();
@@ -49,7 +49,7 @@ impl Buffers {
         }
     }
 
-    /// Takes shared bytes that are sent.
+    /// Takes shared bytes that were sent.
     #[inline]
     pub(super) fn release(&self, bytes: SharedBytes) {
         if bytes.is_last() {
@@ -75,7 +75,7 @@ impl Buffers {
     fn drop_owners(&self) {
         self.drops.set(false);
         loop {
-            // Taken out before it is dropped: that may send, and so bring more.
+            // Taken out before it is dropped: dropping may send, and so bring more.
             let next = self.sent.borrow_mut().pop();
             let Some(bytes) = next else { break };
             drop_quietly("shared bytes", bytes);

@@ -17,14 +17,14 @@ use crate::tls::TlsLayer;
 /// The byte layers of one connection, from the protocol (the first) to the socket (the last), and input that could not be
 /// delivered yet. Each layer is found by its kind; [`AnyLayer::rank`] alone decides its place.
 ///
-/// What is guaranteed: every byte goes through all layers in their order, whenever they were switched on, and none overtakes
-/// another. Going in, one call makes at most one buffer of plain bytes; a layer is given input from below only when it has used
-/// up its own, so that each holds back a bounded amount. What was made before an error is delivered before the error. The end of
-/// the wire is told to one layer after the other, each when nothing is left for it to read.
+/// Guaranteed: every byte goes through all layers in their order, whenever they were switched on, and none overtakes
+/// another. Inwards, one call produces at most one buffer of plain bytes, and a layer gets input from below only when it has used
+/// up its own, so that each holds back a bounded amount. What was produced before an error is delivered before the error. One layer
+/// after the other gets the end of the wire, each when nothing is left for it to read.
 #[derive(Default)]
 pub(crate) struct Chain {
     stages: Vec<Stage>,
-    /// Plain bytes that are delivered before all others: the protocol gave them back, or they were released above all layers.
+    /// Plain bytes to deliver before all others: the protocol gave them back, or they were released above all layers.
     unread: Vec<u8>,
     /// Something was written since the last flush.
     dirty: bool,
@@ -48,10 +48,10 @@ impl Chain {
         result
     }
 
-    /// Puts a layer in its place. `held` is what it is to read first.
+    /// Puts a layer in its place. It reads `held` first.
     fn insert(&mut self, layer: AnyLayer, held: Vec<u8>) {
         let place = self.stages.partition_point(|stage| stage.layer.rank() < layer.rank());
-        // Exactly one more: there may be many connections, most of which have no other layer.
+        // Exactly one more: there may be many connections, most of them with only one layer.
         self.stages.reserve_exact(1);
         self.stages.insert(place, Stage::new(layer, held));
     }
@@ -74,18 +74,18 @@ impl Chain {
         self.compression_mut().map_or_else(Vec::new, CompressionLayer::take_trailing)
     }
 
-    /// Whether what is delivered was not decompressed.
+    /// Whether delivered bytes are not decompressed.
     pub(crate) fn passes_plain(&self) -> bool {
         self.compression().is_none_or(CompressionLayer::passes_plain)
     }
 
-    /// What compression did, if it was ever on.
+    /// The compression statistics, if compression was ever on.
     pub(crate) fn compression_stats(&self) -> Option<CompressionStats> {
         let stats = self.compression()?.stats();
         (stats.format_in.is_some() || stats.format_out.is_some()).then_some(stats)
     }
 
-    /// Takes the pieces of a message through all layers to the wire.
+    /// Passes the pieces of a message through all layers to the wire.
     pub(crate) fn write(&mut self, pieces: &[&[u8]], wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.dirty = true;
         if let Some(layer) = self.compression_mut()
@@ -96,8 +96,8 @@ impl Chain {
         pieces.iter().try_for_each(|piece| write_from(&mut self.stages, piece, wire, now))
     }
 
-    /// Takes bytes that are compressed once for many connections through all layers to the wire. What is given is to be sent next,
-    /// after `wire`, and need not be copied.
+    /// Passes bytes that are compressed once for many connections through all layers to the wire. The returned bytes are to be
+    /// sent next, after `wire`, without a copy.
     pub(crate) fn write_shared(
         &mut self,
         bytes: &SharedBytes,
@@ -120,7 +120,7 @@ impl Chain {
         }
     }
 
-    /// Makes everything written so far readable for the peer, and sends what layers have to send by themselves.
+    /// Makes everything written so far readable for the peer, and sends what layers themselves have to send.
     pub(crate) fn flush(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         let dirty = std::mem::take(&mut self.dirty);
         for level in 0..self.stages.len() {
@@ -136,17 +136,17 @@ impl Chain {
         self.dirty
     }
 
-    /// Whether something was written since the last flush, or a layer has something to send by itself.
+    /// Whether something was written since the last flush, or a layer itself has something to send.
     pub(crate) fn needs_flush(&self) -> bool {
         self.dirty || self.wants_flush()
     }
 
-    /// Whether a layer has something to send that nobody wrote.
+    /// Whether a layer itself has something to send.
     pub(crate) fn wants_flush(&self) -> bool {
         self.stages.iter().any(|stage| stage.layer.get().wants_flush())
     }
 
-    /// How many written bytes layers keep back until something was read.
+    /// How many written bytes layers hold back until more input comes.
     pub(crate) fn unsent(&self) -> usize {
         self.stages.iter().map(|stage| stage.layer.get().unsent()).sum()
     }
@@ -160,7 +160,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Ends what is sent without the end of its compressed stream, so that nobody takes what was cut off for the whole.
+    /// Ends our stream, but cuts the compressed stream before its end, so that nobody takes it for complete.
     pub(crate) fn break_off(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         for level in 0..self.stages.len() {
             self.produce(level, wire, now, |layer, wire| match layer {
@@ -173,7 +173,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Sends at the next flush what the compressor holds, whatever its policy.
+    /// Flushes the compressor, whatever its policy.
     pub(crate) fn flush_compression(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.produce_compressed(wire, now, CompressionLayer::force_flush)
     }
@@ -183,7 +183,7 @@ impl Chain {
         self.produce_compressed(wire, now, CompressionLayer::barrier)
     }
 
-    /// Has the compressor store what is written, or compress it again.
+    /// Sets whether the compressor stores later writes.
     pub(crate) fn set_uncompressed(&mut self, on: bool) {
         if let Some(layer) = self.compression_mut() {
             layer.set_uncompressed(on);
@@ -210,7 +210,7 @@ impl Chain {
         self.produce_compressed(wire, now, |layer, wire, _| layer.end_stream(wire))
     }
 
-    /// Lets one layer write, and takes what it wrote through those below it.
+    /// Lets one layer write, and passes its output through the layers below it.
     fn produce(
         &mut self,
         level: usize,
@@ -228,26 +228,26 @@ impl Chain {
         write_from(below, &written, wire, now)
     }
 
-    /// Frees a compression layer that has nothing more to do. Says whether the chain is empty.
+    /// Frees a compression layer that has nothing more to do. Returns whether the chain is empty.
     pub(crate) fn drop_spent(&mut self) -> bool {
         self.stages.retain(|stage| stage.has_input() || !stage.compression().is_some_and(CompressionLayer::is_spent));
         self.stages.is_empty() && self.unread.is_empty()
     }
 
-    /// Whether incoming bytes need not be shown to the chain: nothing is held, and every layer lets them pass.
+    /// Whether incoming bytes need not pass through the chain: nothing is held, and every layer lets them pass.
     pub(crate) fn reads_directly(&self) -> bool {
         self.unread.is_empty() && self.stages.iter().all(|stage| !stage.has_input() && stage.layer.get().reads_directly())
     }
 
-    /// Reports bytes that passed without being shown to the chain.
+    /// Counts bytes that did not pass through the chain.
     pub(crate) fn passed_in(&mut self, bytes: u64) {
         if let Some(layer) = self.compression_mut() {
             layer.passed_in(bytes);
         }
     }
 
-    /// Whether there is input here that can be taken further without reading the socket: for the layer whose handshake is under way, where
-    /// nothing is `wanted` above it.
+    /// Whether there is input here that can be processed without reading the socket; if no data is `wanted`, only input of a layer
+    /// whose handshake is under way.
     pub(crate) fn holds_input(&self, wanted: bool) -> bool {
         match self.handshaking_level() {
             Some(level) if !wanted => self.stages.iter().skip(level).any(Stage::has_input),
@@ -255,10 +255,10 @@ impl Chain {
         }
     }
 
-    /// Takes bytes that were read and appends to `plain` what is to be delivered: at most one buffer, for which at most
-    /// `work` is done; the rest waits here.
+    /// Takes bytes that were read and appends to `plain` what is to be delivered: at most one buffer, for at most
+    /// `work`; the rest waits here.
     ///
-    /// While [`has_input`](Self::has_input) says so, it is called without new bytes.
+    /// While [`has_input`](Self::has_input) is true, call it without new bytes.
     pub(crate) fn read(&mut self, wire: &[u8], plain: &mut Vec<u8>, work: &Work, now: Duration) -> Result<(), Reason> {
         if !self.unread.is_empty() {
             plain.extend(self.unread.drain(..self.unread.len().min(READ_SIZE)));
@@ -275,7 +275,7 @@ impl Chain {
         pull(&mut self.stages, wire, plain, work, now)
     }
 
-    /// Takes bytes that were read, and lets the layer that is in its handshake go on with it. Delivers nothing.
+    /// Takes bytes that were read, and continues the handshake. Delivers nothing.
     pub(crate) fn handshake(&mut self, wire: &[u8], work: &Work, now: Duration) -> Result<(), Reason> {
         let Some(level) = self.handshaking_level() else { return Ok(()) };
         let (above, below) = self.stages.split_at_mut(level + 1);
@@ -285,17 +285,17 @@ impl Chain {
         pulled
     }
 
-    /// Whether a layer has to read before anything else can be done.
+    /// Whether a layer has to read before anything else can happen.
     pub(crate) fn is_handshaking(&self) -> bool {
         self.handshaking_level().is_some()
     }
 
-    /// The layer whose handshake is under way; of several the lowest, since those above wait for it.
+    /// The layer whose handshake is under way; of several the lowest, for which the others wait.
     fn handshaking_level(&self) -> Option<usize> {
         self.stages.iter().rposition(|stage| stage.layer.get().is_handshaking())
     }
 
-    /// True once, after a handshake was completed.
+    /// Whether a handshake was completed since the last call.
     pub(crate) fn take_handshake_completed(&mut self) -> bool {
         #[cfg(feature = "tls")]
         if let Some(layer) = self.tls_mut() {
@@ -304,12 +304,12 @@ impl Chain {
         false
     }
 
-    /// Whether the peer has ended the stream of a layer: it need not end the wire as well.
+    /// Whether the peer has ended the stream of a layer, even if not the wire.
     pub(crate) fn has_ended(&self) -> bool {
         self.stages.iter().any(|stage| stage.layer.get().has_ended())
     }
 
-    /// The wire has ended and nothing is held: tells the next layer, and says whether that was the last one.
+    /// Passes the end of the wire to the next layer, when nothing is held; returns whether that was the last one.
     pub(crate) fn read_end(&mut self, plain: &mut Vec<u8>) -> Result<bool, Reason> {
         let Some(level) = self.stages.iter().rposition(|stage| !stage.ended) else { return Ok(true) };
         let (above, below) = self.stages.split_at_mut(level);
@@ -322,22 +322,22 @@ impl Chain {
         Ok(level == 0)
     }
 
-    /// Takes bytes back that are to be delivered to the protocol again, before all others.
+    /// Takes back bytes that are to be delivered to the protocol again, before all others.
     pub(crate) fn unread(&mut self, plain: &[u8]) {
         self.unread.splice(..0, plain.iter().copied());
     }
 
-    /// How many bytes are to be delivered before all others.
+    /// How many bytes wait to be delivered before all others.
     pub(crate) const fn unread_len(&self) -> usize {
         self.unread.len()
     }
 
-    /// Decompresses what comes in from here on, beginning with `rest`; the compression layer is on.
+    /// Decompresses what comes next, beginning with `rest`; the compression layer is on.
     pub(crate) fn expect_compression(&mut self, options: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
         for stage in &mut self.stages {
             if let Some(layer) = stage.compression_mut() {
                 layer.expect(options, rest)?;
-                // It has input to decode now. It is told of the end again, too: the stream may begin with what the end released.
+                // It now has input to decode. It also gets the end again, since the stream may begin with what the end released.
                 stage.more = true;
                 stage.ended = false;
             }
@@ -345,7 +345,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Forgets the input that is held, and the decoder: no more is wanted.
+    /// Drops held input and the decoder, since no more input is wanted.
     pub(crate) fn drop_input(&mut self) {
         self.unread = Vec::new();
         for stage in &mut self.stages {
@@ -357,19 +357,19 @@ impl Chain {
         }
     }
 
-    /// When [`expire`](Self::expire) is to be called.
+    /// When [`expire`](Self::expire) has to be called.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.stages.iter().filter_map(|stage| stage.layer.get().deadline()).min()
     }
 
-    /// There is input that no layer has seen, where the rest of an announcement may be: its beginning stays held back.
+    /// Restarts the hold-back time of an announcement's beginning, since unread input may contain the rest.
     pub(crate) fn hold_on(&mut self, now: Duration) {
         if let Some(layer) = self.compression_mut() {
             layer.hold_on(now);
         }
     }
 
-    /// A layer's deadline has passed: what it held back goes on, in both directions.
+    /// Handles a layer's deadline: what the layer held back goes on, in both directions.
     pub(crate) fn expire(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         for level in 0..self.stages.len() {
             if self.stages[level].layer.get().deadline().is_none_or(|deadline| deadline > now) {
@@ -399,7 +399,7 @@ fn write_from(stages: &mut [Stage], plain: &[u8], wire: &mut Vec<u8>, now: Durat
     Ok(())
 }
 
-/// Gets one buffer out of the first of `stages`, asking those below for its input only when it has none left.
+/// Gets one buffer of output from the first of `stages`, which gets input from those below only when it has none left.
 fn pull(stages: &mut [Stage], wire: &[u8], plain: &mut Vec<u8>, work: &Work, now: Duration) -> Result<(), Reason> {
     let Some((stage, below)) = stages.split_first_mut() else {
         plain.extend_from_slice(wire);
@@ -421,7 +421,7 @@ fn pull(stages: &mut [Stage], wire: &[u8], plain: &mut Vec<u8>, work: &Work, now
     } else if let Some(last) = below.last_mut() {
         last.held.extend_from_slice(wire);
     }
-    // Even after an error below: what came out before it is valid.
+    // Even after an error below: what was output before it is valid.
     stage.read_held(plain, READ_SIZE, work, now)?;
     pulled
 }
@@ -447,7 +447,7 @@ impl Chain {
         self.unread.len() + self.stages.iter().map(held).sum::<usize>()
     }
 
-    /// Switches TLS on. `rest` is what it is to read first.
+    /// Switches TLS on. It reads `rest` first.
     pub(crate) fn insert_tls(&mut self, layer: TlsLayer, rest: &[u8]) {
         self.insert(AnyLayer::Tls(Box::new(layer)), rest.to_vec());
     }

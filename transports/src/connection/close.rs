@@ -18,7 +18,7 @@ use super::state::State;
 use super::{StreamConnection, call_out};
 
 impl StreamConnection {
-    /// An error in a callback: logs it, and closes gracefully. A producer has no more say in when that is.
+    /// Handles an error in a callback: logs it, and closes gracefully, without waiting for a producer.
     pub(super) fn fail(&self, callback: &'static str, reason: Reason) {
         self.report_fault(callback, &reason);
         let producer = {
@@ -27,26 +27,26 @@ impl StreamConnection {
             state.take_producer()
         };
         self.stop_producer(producer);
-        // The last of it, if there was a cause before.
+        // The last reference, if an earlier cause stays the reason.
         drop_quietly("an error", reason);
     }
 
-    /// Takes the close as far as it can go now.
+    /// Advances the close as far as possible now.
     pub(super) fn advance_close(self: &Rc<Self>) {
         if !self.state.borrow().life.is_doomed() {
             self.end_writing();
             let mut state = self.state.borrow_mut();
-            // Nothing is left to write, and once the peer's end was seen there is nothing to wait for; nor where we never write.
+            // Nothing is left to write, and nothing to wait for once the peer's end was seen, or if we never write.
             if state.has_ended() || state.life.is_closing() && state.only_reads() {
                 let reason = state.life.close_reason();
                 state.life.doom(reason);
             }
         }
-        // The callback that was told of our stream's end may have aborted.
+        // The callback for the end of our stream may have aborted.
         if self.state.borrow().life.is_doomed() { self.lose() } else { self.arm_close_timer() }
     }
 
-    /// Ends our stream if that was asked for and everything is out.
+    /// Ends our stream if that was requested and everything is sent.
     fn end_writing(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
         if !state.wants_write_end() {
@@ -63,15 +63,15 @@ impl StreamConnection {
             && let Some(layer) = state.chain.as_mut().and_then(|chain| chain.tls_mut())
         {
             layer.give_up_pointless_handshake();
-            // What waited for it is dropped: a producer that was paused for that goes on.
+            // What waited to be sent is dropped, so a producer that was paused for it goes on.
             state.note_congestion();
         }
         if state.unsent() > 0 || state.outgoing.has_failed() {
             return;
         }
         state.outgoing.end();
-        // The peer may have a reset on its way: reading will find it. Where the socket itself has ended it is closed now, which
-        // says it all; a layer's end alone is not that.
+        // This fails after a reset, which reading will find. A socket that itself has ended is closed now, and needs no FIN; the end
+        // of a layer alone does not mean that.
         if !state.socket_ended
             && let Some(stream) = &state.stream
             && let Err(error) = stream.shutdown_write()
@@ -83,12 +83,12 @@ impl StreamConnection {
         drop(state);
         if told {
             self.call(Callback::WriteConnectionLost);
-            // What the callback asked for, a close perhaps, is due now.
+            // What the callback asked for, such as a close, is due now.
             self.wake(&self.state.borrow());
         }
     }
 
-    /// A close has begun that waits for the peer: looks after it from time to time.
+    /// Starts the timer of a close that waits for the peer, and checks on it from time to time.
     fn arm_close_timer(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
         let (timeout, ended) = (state.close_timeout(), state.outgoing.has_ended());
@@ -103,13 +103,13 @@ impl StreamConnection {
         }));
     }
 
-    /// Ends the close if the peer has everything, or takes nothing for too long.
+    /// Ends the close if the peer has everything, or has taken nothing for too long.
     fn look_after_peer(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
         if let Some(close) = state.life.close_mut() {
             close.timer = None;
         }
-        // The system tells of room only once a third of a full buffer is free. A slow peer may have made some.
+        // The system reports room only once a third of a full buffer is free. A slow peer may have made less.
         state.writable = true;
         self.flush(&mut state);
         if let Some(reason) = state.close_so_far(self.shared.reactor.now()) {
@@ -153,7 +153,7 @@ impl StreamConnection {
         if let Some(tasks) = rare.tasks.take() {
             tasks.cancel();
         }
-        // It never was: whoever made it is kept by `on_lost`, and told by that.
+        // It never became ready: `on_lost` reports that.
         drop(rare.on_ready.take());
         if let Some(on_lost) = rare.on_lost.take()
             && let Err(panic) = catch(|| on_lost(&doom.reason))
@@ -163,13 +163,13 @@ impl StreamConnection {
         drop_quietly("an error", doom.reason);
     }
 
-    /// Closes the socket, with a reset if this `breaks_off`; gives it back if it is to outlive the connection instead.
+    /// Closes the socket, with a reset if this `breaks_off`; returns it if it is to outlive the connection instead.
     fn end_socket(&self, state: &mut State, breaks_off: bool) -> Option<Box<dyn Stream>> {
         let stream = state.stream.take()?;
         if breaks_off && let Err(error) = stream.reset_on_close() {
             log::debug!("connection {}: the peer will not see a reset: {error}", self.id);
         }
-        // After the socket's own end nothing can come in that closing it would answer with a reset.
+        // After the socket's own end no input can come that a closed socket would answer with a reset.
         let waits = state.outgoing.has_ended() && !state.socket_ended && !breaks_off && !self.shared.reactor.is_stopping();
         (waits && stream.lingers()).then_some(stream)
     }
@@ -189,7 +189,7 @@ impl StreamConnection {
         drop_quietly("a protocol", protocol);
     }
 
-    /// Reports a failure of the user's code when it happens; what else ends a connection is told by [`Self::log_end`].
+    /// Reports a failure of user code when it happens; [`Self::log_end`] logs all other reasons.
     fn report_fault(&self, callback: &'static str, reason: &Reason) {
         let name = self.describe();
         match reason {
@@ -213,7 +213,7 @@ impl StreamConnection {
 }
 
 impl State {
-    /// Our stream is to end, by half a close or a whole one, and no producer has more to write.
+    /// Whether our stream is to end, by a half-close or a close, and no producer has more to write.
     fn wants_write_end(&self) -> bool {
         match self.outgoing {
             Outgoing::Open => self.life.is_closing() && !self.waits_for_producer(),
@@ -223,7 +223,7 @@ impl State {
         }
     }
 
-    /// Frees the layers; keeps what may still be asked for.
+    /// Frees the layers; keeps the statistics, which may still be asked for.
     fn end_layers(&mut self) -> Option<CompressionStats> {
         let mut chain = self.chain.take()?;
         let stats = chain.compression_stats()?;
@@ -233,7 +233,7 @@ impl State {
         Some(stats)
     }
 
-    /// The peer may have acknowledged our end: a close that waits for that looks soon.
+    /// The peer may have acknowledged our end: a close that waits for that checks soon.
     pub(super) fn hint_at_acknowledgement(&mut self, now: Duration) {
         let patience = self.close_timeout().flush;
         if let Some(close) = self.life.close_mut()
@@ -245,7 +245,7 @@ impl State {
         }
     }
 
-    /// Looks how far the peer is, and says with which reason the close is over, if it is.
+    /// Checks how much the peer has acknowledged, and returns the reason if the close is over.
     fn close_so_far(&mut self, now: Duration) -> Option<Reason> {
         let patience = self.close_timeout().flush;
         let close = self.life.close_mut()?;

@@ -1,4 +1,4 @@
-//! Telling who waits for the output to drain, wholly or to the low watermark.
+//! Deferreds that wait for the output to drain, completely or to the low watermark.
 
 use torsade_protocols::Reason;
 use torsade_reactor::{Deferred, Firer, defer};
@@ -6,14 +6,14 @@ use torsade_reactor::{Deferred, Firer, defer};
 use super::StreamConnection;
 use super::state::State;
 
-/// Someone who waits until there is no more unsent output than this, in bytes.
+/// A Deferred that waits until unsent output is at most this many bytes.
 pub(super) struct Waiter {
     at_most: usize,
     firer: Firer<()>,
 }
 
 impl StreamConnection {
-    /// Fires once there is so little unsent output; fails with the reason if the connection is lost before.
+    /// Fires once there are at most so many unsent bytes; fails with the reason if the connection is lost before.
     pub(super) fn when_unsent(&self, at_most: usize) -> Deferred<()> {
         let mut state = self.state.borrow_mut();
         if state.life.is_lost() {
@@ -24,7 +24,7 @@ impl StreamConnection {
         }
         let (deferred, firer) = Deferred::new();
         let waiters = &mut state.rare().waiters;
-        // Who has given up waiting is forgotten here, so that there are never more than one for each that waits.
+        // Cancelled waiters are removed here, so that they do not accumulate.
         waiters.retain(|waiter| !waiter.firer.is_called());
         waiters.push(Waiter { at_most, firer });
         deferred
@@ -35,7 +35,7 @@ impl StreamConnection {
         let mut state = self.state.borrow_mut();
         if !state.has_drained_to(0) {
             self.flush(&mut state);
-            // A failure to write is told then, and what is left goes on.
+            // A failure to write is reported then, and the rest is sent later.
             self.settle_later(&state);
         }
         state.has_drained_to(0) && !state.life.is_lost()
@@ -44,7 +44,7 @@ impl StreamConnection {
     /// Called from the loop only.
     pub(super) fn tell_drained(&self) {
         loop {
-            // Taken out before it is told: it may write, and wait again.
+            // Taken out before it fires: its callbacks may write, and wait again.
             let drained = self.state.borrow_mut().take_drained();
             let Some(waiter) = drained else { break };
             waiter.firer.callback(());
@@ -53,8 +53,8 @@ impl StreamConnection {
 }
 
 impl State {
-    /// What has been dropped is not drained: its loss is still to be told. Nor is what a compressor gathers until the end of the
-    /// turn, of which nobody knows how much will be left to send.
+    /// Dropped output does not count as drained, since its loss is still to be reported. Nor does what a compressor gathers until
+    /// the end of the turn, since its compressed size is unknown.
     fn has_drained_to(&self, at_most: usize) -> bool {
         let gathers = at_most == 0 && self.chain.as_ref().is_some_and(|chain| chain.is_dirty());
         self.unsent() <= at_most && !gathers && !self.outgoing.has_failed() && !self.life.is_doomed()
@@ -67,7 +67,7 @@ impl State {
     }
 }
 
-/// The connection is lost, and nothing more is sent.
+/// Fails the waiters of a lost connection.
 pub(super) fn fail_waiters(waiters: Vec<Waiter>, reason: &Reason) {
     for waiter in waiters {
         waiter.firer.errback(reason.clone());

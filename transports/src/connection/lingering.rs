@@ -1,10 +1,10 @@
 //! A socket that outlives its connection.
 //!
-//! When everything was sent, a protocol that is closing has nothing left to wait for, and is told that its connection is
-//! lost. The socket has to stay a while: closing one with unread input, or one that still gets some, makes the system send
-//! a reset, and a reset may destroy data that the peer has not read yet. So it is kept here, and what comes in is dropped,
-//! until the peer ends its stream. It has [`CloseTimeout::linger`] for that once it has acknowledged everything; if it
-//! stops acknowledging for [`CloseTimeout::flush`] before that, it is reset.
+//! When everything was sent, a protocol that is closing has nothing left to wait for, and gets `connection_lost`. But the socket has
+//! to stay open for a while: closing a socket that has unread input, or still gets some, makes the system send
+//! a reset, and a reset may destroy data that the peer has not read yet. So the socket is kept here, and its input is dropped,
+//! until the peer ends its stream. The peer has [`CloseTimeout::linger`] for that once it has acknowledged everything; if it
+//! stops acknowledging for [`CloseTimeout::flush`] before that, the socket is reset.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -20,10 +20,10 @@ use crate::connection::shared::Shared;
 use super::progress::Progress;
 use super::state::CloseTimeout;
 
-/// The most such sockets of one reactor; the oldest is closed for one more.
+/// The most such sockets of one reactor; another one closes the oldest.
 const LINGERING: usize = 1024;
 
-/// How long such a socket keeps its place when there is none for a new connection: an honest peer has ended by then.
+/// How long such a socket keeps its descriptor when a new connection needs it: an honest peer has ended by then.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The sockets of one reactor that outlive their connections, by the time of that connection's end and its number.
@@ -33,21 +33,21 @@ pub(crate) struct Lingering {
     shared: Rc<Shared>,
     token: Token,
     key: (Duration, u64),
-    /// The connection, as it is named in logs.
+    /// The connection's name in logs.
     name: String,
     stream: Box<dyn Stream>,
     sent: u64,
     timeout: CloseTimeout,
     progress: RefCell<Progress>,
-    /// The peer has everything, our end of the stream included.
+    /// The peer has everything, including our end of stream.
     acknowledged: Cell<bool>,
-    /// A short read is not the last, as for the connection.
+    /// A short read is not the last, as in `State`.
     reads_on: Cell<bool>,
     timer: RefCell<Option<DelayedCall>>,
 }
 
 impl Lingering {
-    /// Takes the socket over, under the token that it is registered with. `sent` bytes and our end were written to it.
+    /// Takes over a socket, registered under `token`, to which `sent` bytes and our end of stream were written.
     pub(super) fn begin(
         shared: &Rc<Shared>,
         (token, id, name): (Token, u64, String),
@@ -87,8 +87,8 @@ impl Lingering {
         }
     }
 
-    /// Closes the one that has waited longest for the end of a peer that has everything, if it has for [`PATIENCE`]; says
-    /// whether there was one. For a new connection, when there is no room for both.
+    /// Makes room for a new connection: closes the socket whose peer has had everything for the longest time, if for at least
+    /// [`PATIENCE`]; returns whether there was one.
     pub(crate) fn make_room(shared: &Shared) -> bool {
         let now = shared.reactor.now();
         let oldest = {
@@ -103,7 +103,7 @@ impl Lingering {
         })
     }
 
-    /// Looks how far the peer is, and gives it time accordingly.
+    /// Checks how much the peer has acknowledged, and sets the timer accordingly.
     fn look(self: &Rc<Self>) {
         let now = self.shared.reactor.now();
         let patience = self.timeout.flush;
@@ -126,8 +126,7 @@ impl Lingering {
         }
     }
 
-    /// The peer may have everything: asks soon, unless that is to be done already. Its own end, which needs no asking, comes first
-    /// as a rule.
+    /// Checks soon, since the peer may have everything. The peer's own end, which needs no check, usually comes first.
     fn look_soon(self: &Rc<Self>) {
         let next = {
             let mut progress = self.progress.borrow_mut();
@@ -170,12 +169,12 @@ impl Lingering {
         self.shared.reactor.remove_source(self.token);
     }
 
-    /// A short read is not the last.
+    /// Whether a short read is not the last.
     fn reads_on(&self) -> bool {
         self.reads_on.get() || self.stream.unix().is_some_and(UnixSocket::was_cut_short)
     }
 
-    /// Drops one buffer of what came in; the end of it ends the wait.
+    /// Drops one buffer of input; the end of the stream ends the wait.
     fn read(&self) {
         let result = self.stream.read(&mut self.shared.read_buffer.borrow_mut());
         match result {
@@ -196,7 +195,7 @@ impl Source for Lingering {
         if ready.contains(Ready::READ_CLOSED) {
             self.reads_on.set(true);
         }
-        // The system reports this when our end is acknowledged.
+        // The system reports this when our end of stream is acknowledged.
         if ready.contains(Ready::WRITABLE) && !self.acknowledged.get() {
             self.look_soon();
         }
@@ -211,7 +210,7 @@ impl Source for Lingering {
         if !self.acknowledged.get() {
             self.look();
         }
-        // Otherwise the peer has until the reactor's stop is over to take the rest.
+        // Otherwise the peer may take the rest until the reactor has stopped.
         if self.acknowledged.get() {
             self.close();
         }

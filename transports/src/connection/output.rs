@@ -8,10 +8,10 @@ use torsade_reactor::spi::Stream;
 use super::buffers::Buffers;
 use super::unsent::Unsent;
 
-/// The bytes that a connection has written and the system has not taken yet. It has a buffer only while there are some of its own.
+/// The unsent bytes of a connection. It has a buffer only while some of them are its own.
 pub(super) enum Output {
     Own(Option<Box<Unsent>>),
-    /// All of these and nothing else, which is what most members of a room have to send: neither a buffer nor a copy.
+    /// Shared bytes alone, as most members of a room have to send: needs neither a buffer nor a copy.
     Shared(SharedBytes),
 }
 
@@ -36,7 +36,7 @@ impl Output {
         self.len() == 0
     }
 
-    /// What there is of our own, to append to.
+    /// The connection's own buffer, to append to.
     #[inline]
     pub(super) fn own(&mut self, buffers: &Buffers) -> &mut Unsent {
         if matches!(self, Self::Shared(_)) {
@@ -46,7 +46,7 @@ impl Output {
         unsent.get_or_insert_with(|| buffers.take())
     }
 
-    /// Has what was alone followed by others.
+    /// Moves shared bytes that were alone into a buffer's queue.
     #[cold]
     fn queue(&mut self, buffers: &Buffers) {
         if let Self::Shared(bytes) = std::mem::take(self) {
@@ -60,7 +60,7 @@ impl Output {
         self.own(buffers).buffer()
     }
 
-    /// Appends bytes, of this length, without a copy unless that is dearer. Says how many bytes there are now.
+    /// Appends shared bytes of this length, without a copy if that is cheaper. Returns the number of unsent bytes.
     #[inline]
     pub(super) fn share(&mut self, bytes: &SharedBytes, length: usize, buffers: &Buffers) -> usize {
         if matches!(self, Self::Own(None)) {
@@ -72,7 +72,7 @@ impl Output {
         unsent.len()
     }
 
-    /// All of it, if it is in one piece.
+    /// All unsent bytes, if they are in one piece.
     #[inline]
     pub(super) fn whole(&self) -> Option<&[u8]> {
         match self {
@@ -82,13 +82,13 @@ impl Output {
         }
     }
 
-    /// Writes as many pieces as one call takes to `stream`, and says how many bytes they are.
+    /// Writes as many pieces as one call takes to `stream`, and returns their length in bytes.
     #[cold]
     pub(super) fn write_pieces(&self, stream: &dyn Stream) -> (usize, io::Result<usize>) {
         if let Self::Own(Some(unsent)) = self { unsent.write_pieces(stream) } else { (0, Ok(0)) }
     }
 
-    /// The system has taken so many bytes.
+    /// Removes `count` bytes that the system has taken.
     pub(super) fn consume(&mut self, count: usize, buffers: &Buffers) {
         let more = match self {
             Self::Own(None) => false,

@@ -1,29 +1,29 @@
-//! Where a connection is in its life, and where each of its two streams is.
+//! The phases of a connection and of its two streams.
 //!
-//! Three machines, whose phases are passed in the order in which they are listed and never backwards. What they guarantee:
-//! `connection_lost` is called once, and its reason is the first that was a fault, or else the first there was; what is written
-//! is refused from one moment on, which is before the last bytes are sent; and each end of a stream is told once.
+//! There are three state machines, which pass their phases in the listed order and never backwards. They guarantee:
+//! `connection_lost` is called once, with the first reason that was a fault, or else with the first reason; from one moment on,
+//! before the last bytes are sent, all writes are refused; and the end of each stream is reported once.
 //!
-//! The whole, [`Life`]:
+//! The connection as a whole, [`Life`]:
 //!
 //! | event | `Open` | `Closing` | `Doomed` | `Lost` |
 //! |---|---|---|---|---|
-//! | [`close`](Life::close): asked for | `Closing` | | | |
-//! | [`fail`](Life::fail): a callback has failed | `Closing` | `Closing`, for this reason unless there was a fault | | |
-//! | [`give_up`](Life::give_up): a layer has failed, and tells the peer | `Closing` | the same | | |
-//! | [`doom`](Life::doom): nothing more can or may be sent | `Doomed` | `Doomed`, for the fault that closed it if there was one | | |
-//! | [`lose`](Life::lose): the loop has come round | | | `Lost` | |
+//! | [`close`](Life::close): a close is requested | `Closing` | | | |
+//! | [`fail`](Life::fail): a callback has failed | `Closing` | `Closing`, with this reason unless there was a fault | | |
+//! | [`give_up`](Life::give_up): a layer has failed, and informs the peer | `Closing` | the same | | |
+//! | [`doom`](Life::doom): nothing more can or may be sent | `Doomed` | `Doomed`, with the fault that closed it if there was one | | |
+//! | [`lose`](Life::lose): called from the loop | | | `Lost` | |
 //!
 //! Our stream, [`Outgoing`]:
 //!
 //! | event | `Open` | `Ending` | `Finished` | `Ended` | `Failed` |
 //! |---|---|---|---|---|---|
-//! | [`ask_end`](Outgoing::ask_end): by half a close | `Ending` | | | | |
-//! | [`finish`](Outgoing::finish): the layers have written their last | `Finished` | `Finished` | | | |
-//! | [`end`](Outgoing::end): all of it was sent, and our FIN | | | `Ended` | | |
+//! | [`ask_end`](Outgoing::ask_end): a half-close is requested | `Ending` | | | | |
+//! | [`finish`](Outgoing::finish): the layers have ended their streams | `Finished` | `Finished` | | | |
+//! | [`end`](Outgoing::end): everything was sent, and our FIN | | | `Ended` | | |
 //! | [`fail`](Outgoing::fail): the system has refused to send | `Failed` | `Failed` | `Failed` | `Failed` | |
-//! | [`tell_failure`](Outgoing::tell_failure): the connection ends for that | | | | | `Ended` |
-//! | [`be_absent`](Outgoing::be_absent): it begins so, where the stream goes one way only | `Ended` | `Ended` | `Ended` | `Ended` | `Ended` |
+//! | [`tell_failure`](Outgoing::tell_failure): the failure is being reported | | | | | `Ended` |
+//! | [`be_absent`](Outgoing::be_absent): the connection only reads | `Ended` | `Ended` | `Ended` | `Ended` | `Ended` |
 //!
 //! The peer's stream, [`Incoming`]:
 //!
@@ -32,8 +32,7 @@
 //! | [`end_wire`](Incoming::end_wire): nothing more comes from the wire | `WireEnded` | | |
 //! | [`end`](Incoming::end): nor from the layers | `Ended` | `Ended` | |
 //!
-//! An empty cell is an event that changes nothing. Facts of the moment, such as being paused or congested, are independent
-//! of all this, and are flags of `State`.
+//! In an empty cell the event changes nothing. Independent conditions, such as being paused or congested, are flags of `State`.
 
 use std::time::Duration;
 
@@ -47,9 +46,9 @@ use super::progress::Progress;
 pub(super) enum Life {
     #[default]
     Open,
-    /// It is being closed gracefully: nothing is delivered any more, and what was written is still sent.
+    /// A graceful close: nothing is delivered any more, and what was written is still sent.
     Closing(Box<Close>),
-    /// It is lost as soon as the loop comes round; nothing more is sent.
+    /// The loop will lose it at the next opportunity; nothing more is sent.
     Doomed(Box<Doom>),
     /// `connection_lost` has been called, or is being called.
     Lost,
@@ -60,20 +59,20 @@ pub(super) enum Life {
 pub(super) struct Close {
     /// What `connection_lost` will be told.
     reason: Reason,
-    /// A layer has failed and the peer is being told: it is waited for only shortly.
+    /// A layer has failed and informs the peer: the close waits for it only shortly.
     pub(super) gave_up: bool,
-    /// How far the peer is, since it has been waited for.
+    /// The peer's progress, while the close waits for it.
     pub(super) progress: Option<Progress>,
-    /// The next look at that.
+    /// The timer of the next check.
     pub(super) timer: Option<DelayedCall>,
 }
 
-/// An end that is decided.
+/// A decided end.
 #[derive(Debug)]
 pub(super) struct Doom {
     /// What `connection_lost` will be told.
     pub(super) reason: Reason,
-    /// The peer is to see a reset, so that what it has does not look like all there is.
+    /// Whether the peer gets a reset, so that what it has does not look complete.
     pub(super) resets: bool,
     pub(super) timer: Option<DelayedCall>,
 }
@@ -83,13 +82,13 @@ pub(super) struct Doom {
 pub(super) enum Outgoing {
     #[default]
     Open,
-    /// Half a close was asked for: our stream ends once what was written is sent.
+    /// A half-close was requested: our stream ends once what was written is sent.
     Ending,
     /// The layers have ended their streams: nothing can be written any more, but there may be bytes to send.
     Finished,
-    /// The peer has been sent our end.
+    /// Our end of stream was sent.
     Ended,
-    /// The system has refused to send; `Rare::refusal` says how. Nobody has been told: what the peer sent before is read first.
+    /// The system has refused to send; `Rare::refusal` has the error. It is not reported before the peer's earlier input was read.
     Failed,
 }
 
@@ -98,21 +97,21 @@ pub(super) enum Outgoing {
 pub(super) enum Incoming {
     #[default]
     Open,
-    /// Nothing more comes from the wire, by its own end or by TLS's; the layers may still have something.
+    /// Nothing more comes from the wire, since it or TLS has ended; the layers may still have something.
     WireEnded,
-    /// The protocol has been told, or does not want to be.
+    /// The end was reported to the protocol, or need not be.
     Ended,
 }
 
 impl Life {
-    /// Closes gracefully, for this reason unless there is one.
+    /// Closes gracefully, with this reason unless there is one already.
     pub(super) fn close(&mut self, reason: Reason) {
         if matches!(self, Self::Open) {
             *self = Self::Closing(Box::new(Close { reason, gave_up: false, progress: None, timer: None }));
         }
     }
 
-    /// Closes gracefully for a fault, which is the reason also if a close was asked for before.
+    /// Closes gracefully for a fault, which becomes the reason even if a close was requested before.
     pub(super) fn fail(&mut self, fault: Reason) {
         match self {
             Self::Closing(close) if close.reason.is_clean() => close.reason = fault,
@@ -120,7 +119,7 @@ impl Life {
         }
     }
 
-    /// The same for the fault of a layer; from here on it is `Closing` or about to end, and the peer is waited for shortly.
+    /// The same for the fault of a layer, after which the close waits for the peer only shortly.
     pub(super) fn give_up(&mut self, fault: Reason) {
         self.fail(fault);
         if let Self::Closing(close) = self {
@@ -128,7 +127,7 @@ impl Life {
         }
     }
 
-    /// Ends it as soon as the loop comes round.
+    /// Ends the connection as soon as the loop can.
     pub(super) fn doom(&mut self, reason: Reason) {
         let resets = reason.breaks_off();
         let doom = match std::mem::take(self) {
@@ -145,7 +144,7 @@ impl Life {
         *self = Self::Doomed(Box::new(doom));
     }
 
-    /// Ends it, if that is decided; what is given back is to be told.
+    /// Ends the connection, if that is decided; returns what to report.
     pub(super) fn lose(&mut self) -> Option<Box<Doom>> {
         match std::mem::replace(self, Self::Lost) {
             Self::Doomed(doom) => Some(doom),
@@ -160,12 +159,12 @@ impl Life {
         matches!(self, Self::Open)
     }
 
-    /// It is being closed from our side, gracefully or not.
+    /// Whether it is being closed from our side, gracefully or not.
     pub(super) const fn is_closing(&self) -> bool {
         matches!(self, Self::Closing(_) | Self::Doomed(_))
     }
 
-    /// It is being closed for a fault or the reactor's stop, which the protocol has not asked for.
+    /// Whether it is being closed for a fault or the reactor's stop, not by the protocol.
     pub(super) fn is_cut(&self) -> bool {
         matches!(self, Self::Closing(close) if !close.reason.is_clean())
     }
@@ -182,38 +181,38 @@ impl Life {
         if let Self::Closing(close) = self { Some(close) } else { None }
     }
 
-    /// What a connection that ends now was closed for.
+    /// The reason of a connection that ends now.
     pub(super) fn close_reason(&self) -> Reason {
         if let Self::Closing(close) = self { close.reason.clone() } else { Reason::ConnectionDone }
     }
 }
 
 impl Close {
-    /// The next look is after so long, if one is due at all.
+    /// Sets the timer of the next check, if there is one.
     pub(super) fn look_in(&self, delay: Duration) {
         if let Some(timer) = &self.timer {
-            // It may have fired in this very turn, and is made anew then.
+            // It may have fired in this very turn; then it is made anew.
             timer.reset(delay).ok();
         }
     }
 }
 
 impl Outgoing {
-    /// Half a close is asked for.
+    /// A half-close is requested.
     pub(super) fn ask_end(&mut self) {
         if matches!(self, Self::Open) {
             *self = Self::Ending;
         }
     }
 
-    /// The layers have written their last.
+    /// The layers have ended their streams.
     pub(super) fn finish(&mut self) {
         if self.is_writable() {
             *self = Self::Finished;
         }
     }
 
-    /// All of it was sent, and our FIN.
+    /// Everything was sent, and our FIN.
     pub(super) fn end(&mut self) {
         if matches!(self, Self::Finished) {
             *self = Self::Ended;
@@ -225,19 +224,19 @@ impl Outgoing {
         *self = Self::Failed;
     }
 
-    /// There is no stream of ours.
+    /// There is no outgoing stream.
     pub(super) const fn be_absent(&mut self) {
         *self = Self::Ended;
     }
 
-    /// That it has refused is being told.
+    /// The system's refusal is being reported.
     pub(super) const fn tell_failure(&mut self) {
         if matches!(self, Self::Failed) {
             *self = Self::Ended;
         }
     }
 
-    /// The protocol may still write.
+    /// Whether the protocol may still write.
     pub(super) const fn is_writable(self) -> bool {
         matches!(self, Self::Open | Self::Ending)
     }
@@ -250,7 +249,7 @@ impl Outgoing {
         matches!(self, Self::Ending)
     }
 
-    /// Nothing more may be written, and not because that has failed.
+    /// Whether nothing more may be written, without a failure.
     pub(super) const fn has_finished(self) -> bool {
         matches!(self, Self::Finished | Self::Ended)
     }
@@ -272,7 +271,7 @@ impl Incoming {
         }
     }
 
-    /// The protocol is told, or does not want to be.
+    /// The end is reported to the protocol, or need not be.
     pub(super) const fn end(&mut self) {
         *self = Self::Ended;
     }

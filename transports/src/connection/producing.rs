@@ -1,4 +1,4 @@
-//! Telling a producer when to go on.
+//! Pausing, resuming and stopping producers.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -14,14 +14,14 @@ use super::StreamConnection;
 use super::registered_producer::{RegisteredProducer, SharedProducer};
 use super::state::State;
 
-/// How much unsent output does not keep a pull producer from being asked for the first time.
+/// The unsent bytes up to which a new pull producer is asked for the first time.
 const FRESH_UNSENT: usize = 16 << 10;
 
-/// How many bytes of a file are sent in a turn: at most, and at least, however little [work](torsade_protocols::spi::Work) is left.
+/// The most and the fewest bytes of a file that are sent per turn; the fewest even if little [work](torsade_protocols::spi::Work) is left.
 const MOST_SENT: u64 = 1 << 20;
 const LEAST_SENT: u64 = 16 << 10;
 
-/// What a producer is told next.
+/// The next call to a producer.
 #[derive(Clone, Copy)]
 enum Call {
     Pause,
@@ -40,24 +40,24 @@ impl StreamConnection {
         }
         let mut state = self.state.borrow_mut();
         let dry_at = (state.bytes_out == before).then_some(before);
-        // It may have been replaced in the call, by one that has not been asked yet.
+        // During the call it may have been replaced by one that was not asked yet.
         if let Some(registered) = state.producer_mut()
             && Rc::ptr_eq(&registered.producer, &producer)
         {
             registered.dry_at = dry_at;
         }
         drop(state);
-        // This is its end if it was unregistered in the call.
+        // Drops it if it was unregistered during the call.
         drop_quietly("a producer", producer);
     }
 
-    /// Sends what it can of the next bytes of a file, as [`Connection::send_file`](torsade_protocols::spi::Connection::send_file).
+    /// Sends what it can of the next bytes of a file: [`Connection::send_file`](torsade_protocols::spi::Connection::send_file).
     pub(super) fn send_from(&self, file: &File, limit: u64) -> Option<u64> {
         let mut state = self.state.borrow_mut();
         if !state.takes_output() || state.chain.is_some() {
             return None;
         }
-        // What was written before goes first.
+        // Earlier writes go first.
         self.write_out(&mut state);
         if state.unsent() > 0 {
             state.wait_for_room();
@@ -77,7 +77,7 @@ impl StreamConnection {
             }
             match state.stream.as_ref()?.send_file(file, (limit - sent) as usize) {
                 Ok(None | Some(0)) => break true,
-                // Short or not: whether the file ends here or the socket is full is seen by the next try only.
+                // Even if short: only the next try shows whether the file has ended or the socket is full.
                 Ok(Some(count)) => sent += count as u64,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -96,16 +96,16 @@ impl StreamConnection {
         (!ended || sent > 0).then_some(sent)
     }
 
-    /// Tells a producer that nothing more is wanted. Called from the loop only.
+    /// Calls a producer's `stop_producing`. Called from the loop only.
     pub(super) fn stop_producer(&self, registered: Option<RegisteredProducer>) {
         let Some(registered) = registered else { return };
-        // It is dropped in there as well.
+        // It is also dropped in there.
         if let Err(panic) = catch(move || registered.producer.borrow_mut().stop_producing()) {
             report_error("stop_producing", format_args!("connection {}: stopping its producer {panic}", self.id));
         }
     }
 
-    /// Nothing more is read here: whoever has this connection as its producer need not wait for it.
+    /// Unregisters this connection where it is the producer, since nothing more is read here.
     pub(super) fn leave_consumers(&self) {
         let consumers = self.state.borrow_mut().take_spent_consumers();
         if let Some(consumers) = consumers {
@@ -115,7 +115,7 @@ impl StreamConnection {
 }
 
 impl State {
-    /// Takes the producer, or gives it back with the reason against it.
+    /// Registers a producer, or returns it with the error.
     pub(super) fn register_producer(
         &mut self,
         producer: Box<dyn Producer>,
@@ -147,8 +147,8 @@ impl State {
         self.rare.as_mut()?.producer.take()
     }
 
-    /// Our stream does not end yet, since its producer may have more to write. Half a close does not wait for a push producer:
-    /// it stays with who forwards, and has nothing more when its stream has ended.
+    /// Whether the end of our stream waits for the producer, which may have more to write. A half-close does not wait for a push
+    /// producer: relays leave it registered when its stream has ended.
     pub(super) fn waits_for_producer(&self) -> bool {
         let Some(producer) = self.rare_if_any().and_then(|rare| rare.producer.as_ref()) else { return false };
         !(producer.relayed || self.outgoing.is_ending() && producer.streaming)
@@ -166,7 +166,7 @@ impl State {
         Some(consumers)
     }
 
-    /// The producer sends a file, and the socket has no room.
+    /// Notes that the producer sends a file, and the socket has no room.
     fn wait_for_room(&mut self) {
         if let Some(registered) = self.producer_mut() {
             registered.waits_for_room = true;
@@ -177,7 +177,7 @@ impl State {
         self.rare.as_mut()?.producer.as_mut()
     }
 
-    /// The producer is to be told something.
+    /// Whether the producer has to be called.
     #[inline]
     pub(super) fn producer_is_due(&self) -> bool {
         self.rare_if_any().is_some_and(|rare| rare.producer.is_some()) && self.due_producer_call().is_some()

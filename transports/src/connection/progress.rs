@@ -1,4 +1,4 @@
-//! Whether a peer still takes what is sent to it.
+//! Whether a peer still acknowledges what is sent to it.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use torsade_reactor::spi::Stream;
 
 use super::StreamConnection;
 
-/// How many looks are taken while a peer that takes nothing is waited for: it is found stuck at most so much later.
+/// How many checks there are while a peer takes nothing: a stuck peer is found late by at most one part in this many.
 const LOOKS: u32 = 8;
 
-/// How long after a hint that the peer has everything the socket is asked whether that is so: the peer's own end, which
-/// needs no asking, comes sooner as a rule.
+/// How long after a hint that the peer has everything the socket is asked: the peer's own end of stream, which needs no
+/// system call, usually comes sooner.
 const SOON: Duration = Duration::from_millis(200);
 
-/// What a peer has acknowledged, and when that was last seen to grow.
+/// What a peer has acknowledged, and when that last grew.
 ///
-/// Bytes that the system has taken are no measure: its buffer grows, and takes megabytes for a peer that never reads.
+/// Bytes that the system has taken do not count: its buffer grows, and takes megabytes for a peer that never reads.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// By the last look, if there was one.
+    /// At the last check, if there was one.
     acknowledged: Option<u64>,
     seen: Duration,
     /// The peer may have everything now.
@@ -27,19 +27,19 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins now; hinted if the peer may have everything already.
+    /// Begins now; `hinted` if the peer may have everything already.
     pub(super) const fn new(now: Duration, hinted: bool) -> Self {
         Self { acknowledged: None, seen: now, hinted }
     }
 
-    /// Our end was sent, or something happened to the socket that also happens when the peer has acknowledged that. Says whether
-    /// that is new since the last look.
+    /// Notes that the peer may have everything: our end of stream was sent, or the socket reported something that it also reports
+    /// when the peer acknowledges it. Returns whether this is new since the last check.
     pub(super) const fn hint(&mut self) -> bool {
         !std::mem::replace(&mut self.hinted, true)
     }
 
-    /// Looks at the socket, to which `sent` bytes were written so far; says how many of them are not acknowledged. Where
-    /// the system does not tell, every byte counts as acknowledged that the system has taken.
+    /// Asks the socket, to which `sent` bytes were written so far; returns how many of them are not acknowledged. If
+    /// the system does not say, all bytes that it has taken count as acknowledged.
     pub(super) fn look(&mut self, stream: &dyn Stream, sent: u64, now: Duration) -> u64 {
         let left = stream.unacknowledged().map_or(0, |left| left as u64);
         let acknowledged = sent.saturating_sub(left);
@@ -51,12 +51,12 @@ impl Progress {
         left
     }
 
-    /// Whether nothing more was acknowledged for `patience`, by the looks that were taken.
+    /// Whether the checks have seen nothing more acknowledged for `patience`.
     pub(super) const fn is_stuck(&self, now: Duration, patience: Duration) -> bool {
         now.saturating_sub(self.seen).as_nanos() >= patience.as_nanos()
     }
 
-    /// How long from now to the next look.
+    /// The time from now to the next check.
     pub(super) fn next_look(&self, now: Duration, patience: Duration) -> Duration {
         let left = self.seen.saturating_add(patience).saturating_sub(now);
         let next = left.min((patience / LOOKS).max(Duration::from_millis(1)));
@@ -65,8 +65,8 @@ impl Progress {
 }
 
 impl StreamConnection {
-    /// How much of what was written the peer has. The system is asked only if it has taken something since the peer had
-    /// everything: an idle connection that is looked at now and then costs no system calls.
+    /// How much of what was written the peer has acknowledged. The system is asked only if it has taken something since the peer had
+    /// everything: checking an idle connection costs no system calls.
     pub(super) fn count_delivered(&self) -> Delivery {
         let state = self.state.borrow();
         let asked = state.stream.as_ref().filter(|_| self.in_flight.get());

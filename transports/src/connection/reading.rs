@@ -15,7 +15,7 @@ use super::StreamConnection;
 use super::state::State;
 
 impl StreamConnection {
-    /// Delivers at most one buffer of what there is to read, unless the work of this turn is done already.
+    /// Delivers at most one buffer of input, unless the work of this turn is used up.
     pub(super) fn read<'a>(self: &'a Rc<Self>, state: RefMut<'a, State>) {
         if !self.work.is_left() || !state.wants_input() {
             return;
@@ -31,7 +31,7 @@ impl StreamConnection {
         }
     }
 
-    /// Tells the protocol once that it may go on with what it kept back.
+    /// Calls `reading_resumed` once, after which the protocol may go on with input that it held back.
     #[inline]
     pub(super) fn resume_protocol<'a>(self: &'a Rc<Self>, mut state: RefMut<'a, State>) -> RefMut<'a, State> {
         if state.resumed && state.is_reading() {
@@ -43,7 +43,7 @@ impl StreamConnection {
         state
     }
 
-    /// Has the loop come back to this connection, in its next turn.
+    /// Makes the loop come back to this connection in its next turn.
     pub(super) fn wake(&self, state: &State) {
         self.work.reconsider();
         if !state.life.is_lost() {
@@ -57,7 +57,7 @@ impl StreamConnection {
         }
         let Some(stream) = &state.stream else { return };
         let Ok(mut buffer) = self.shared.read_buffer.try_borrow_mut() else {
-            // The transport below is just delivering out of it.
+            // The transport below is delivering from it right now.
             return self.wake(&state);
         };
         match stream.read(&mut buffer) {
@@ -70,7 +70,7 @@ impl StreamConnection {
             }
             Ok(count) => {
                 if state.passes_descriptors && stream.unix().is_some_and(UnixSocket::was_cut_short) {
-                    // More may be there, however short it was.
+                    // There may be more, however short the read was.
                     state = self.deliver_descriptors(state);
                 } else if count < buffer.len() {
                     state.drained();
@@ -86,7 +86,7 @@ impl StreamConnection {
         }
     }
 
-    /// Gives the protocol the descriptors that belong before what was read, or closes them when the connection is being closed.
+    /// Delivers the descriptors that came with what was read, or closes them if the connection is being closed.
     #[cold]
     fn deliver_descriptors<'a>(self: &'a Rc<Self>, mut state: RefMut<'a, State>) -> RefMut<'a, State> {
         while let Some(descriptor) = state.stream.as_ref().and_then(|stream| stream.unix()?.take_descriptor()) {
@@ -99,7 +99,7 @@ impl StreamConnection {
         state
     }
 
-    /// Takes bytes from the socket to the protocol, or drops them when the connection is being closed.
+    /// Delivers bytes from the socket to the protocol, or drops them if the connection is being closed.
     pub(super) fn deliver(self: &Rc<Self>, mut state: RefMut<'_, State>, wire: &[u8]) {
         if state.drops_input() {
             return;
@@ -117,7 +117,7 @@ impl StreamConnection {
         self.call(Callback::Data(wire));
     }
 
-    /// Bytes are about to be delivered as they are. Says so, once, if they are a compressed stream that announces itself.
+    /// Reports once if bytes that are about to be delivered unchanged announce a compressed stream.
     #[inline]
     fn note_unsought(&self, state: &mut State, plain: &[u8]) {
         if unsought::is_worth_a_look(plain, state.bytes_in) && !state.hushed {
@@ -132,7 +132,7 @@ impl StreamConnection {
         state.unsought = Some(format);
         let (id, peer) = (self.id, &self.peer);
         let remedy = if before == 0 { "Detect::AtStart" } else { "Detect::Anywhere" };
-        // At the level of errors, since it is a call of the program that is missing, and nothing else will say so.
+        // As an error, since a call in the program is missing, and nothing else will say so.
         report_error(
             "compression",
             format_args!(
@@ -142,12 +142,12 @@ impl StreamConnection {
         );
     }
 
-    /// Takes bytes, or none if some are held, through the layers and delivers what comes out.
+    /// Passes bytes (none if input is held) through the layers and delivers what comes out.
     fn read_layers(self: &Rc<Self>, wire: &[u8]) {
         let (plain, result) = {
             let mut state = self.state.borrow_mut();
             if state.drops_input() {
-                // What is held belongs to a protocol that wants no more of it.
+                // The held input is for a protocol that wants no more.
                 if let Some(chain) = &mut state.chain {
                     chain.drop_input();
                 }
@@ -160,7 +160,7 @@ impl StreamConnection {
             let result =
                 if wanted { chain.read(wire, &mut plain, &self.work, now) } else { chain.handshake(wire, &self.work, now) };
             if chain.has_ended() {
-                // Whatever the socket still has is not the peer's any more.
+                // What the socket still has does not belong to the peer's stream.
                 state.incoming.end_wire();
                 state.readable = false;
             }
@@ -176,13 +176,13 @@ impl StreamConnection {
         let completed = self.note_handshake();
         self.deliver_plain(&plain, result.err());
         self.shared.give_plain_buffer(plain);
-        // What came with the end of the handshake, so that what answers it leaves with our own end of it.
+        // Input that came with the end of the handshake: so the answer leaves together with our last handshake message.
         if completed && self.work.is_left() && self.state.borrow().holds_input() {
             self.read_layers(&[]);
         }
     }
 
-    /// Tells the protocol once that the handshake is complete, unless it is closing. No data comes in the same step.
+    /// Calls `handshake_completed` once, unless the connection is closing. No data comes in the same step.
     fn note_handshake(self: &Rc<Self>) -> bool {
         let told = {
             let mut state = self.state.borrow_mut();
@@ -196,7 +196,7 @@ impl StreamConnection {
         told
     }
 
-    /// Delivers what came out of the layers; their failure comes after what they made of the bytes before it.
+    /// Delivers the output of the layers, and then handles their failure.
     fn deliver_plain(self: &Rc<Self>, plain: &[u8], failure: Option<Reason>) {
         if !plain.is_empty() {
             self.call(Callback::Data(plain));
@@ -206,7 +206,7 @@ impl StreamConnection {
         }
     }
 
-    /// A layer has failed. If it has something to tell the peer about it, that is sent first.
+    /// Handles the failure of a layer, which may first send something to inform the peer.
     fn fail_layers(&self, reason: Reason) {
         let mut state = self.state.borrow_mut();
         let sends = !state.outgoing.has_ended() && !state.outgoing.has_failed();
@@ -218,7 +218,7 @@ impl StreamConnection {
         }
     }
 
-    /// The socket has no more: tells the layers, one a turn, and at last the protocol.
+    /// Passes the socket's end to the layers, one per turn, and at last to the protocol.
     fn end_layers(self: &Rc<Self>) {
         let mut plain = self.shared.take_plain_buffer();
         let result = {
@@ -229,10 +229,10 @@ impl StreamConnection {
                 _ => Ok(true),
             };
             state.bytes_in += plain.len() as u64;
-            // A write that failed has taken the socket's error: what looks like the end of the stream is none then.
+            // A failed write has taken the socket's error: what then looks like the end of the stream is the failure.
             result.map_err(|truncated| state.take_refusal().map_or(truncated, Reason::from))
         };
-        // What the layers had held back may make the protocol pause: then the end waits, too.
+        // What the layers held back may make the protocol pause: then the end waits too.
         let ended = matches!(result, Ok(true)) && plain.is_empty();
         self.deliver_plain(&plain, result.err());
         self.shared.give_plain_buffer(plain);

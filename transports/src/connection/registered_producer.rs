@@ -1,11 +1,11 @@
-//! A producer that a connection has, and what it was told.
+//! A connection's producer, and what it was last told.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use torsade_protocols::Producer;
 
-/// Shared so that a producer may be unregistered while it is being called.
+/// Shared, so that a producer may be unregistered during a call to it.
 pub(super) type SharedProducer = Rc<RefCell<Box<dyn Producer>>>;
 
 /// A producer and what it was last told.
@@ -13,15 +13,15 @@ pub(super) struct RegisteredProducer {
     pub(super) producer: SharedProducer,
     pub(super) streaming: bool,
     pub(super) paused: bool,
-    /// How many bytes had been written when a pull producer was asked and added nothing: it is asked again once there are
-    /// more. (Not once something was sent: a handshake sends, too.)
+    /// How many bytes had been written when a pull producer was asked and added nothing: it is asked again once more were
+    /// written. (Not once something was sent: a handshake sends too.)
     pub(super) dry_at: Option<u64>,
-    /// It has not been asked yet, so what it gives first may leave with what was written before it.
+    /// It was not asked yet, so its first output may leave together with earlier writes.
     pub(super) fresh: bool,
-    /// It sends a file, for which the socket had no room: it is asked again when there is.
+    /// It sends a file, for which the socket had no room: it is asked again when there is room.
     pub(super) waits_for_room: bool,
-    /// The connection that it is, if it is one.
+    /// The number of the connection that it is, if it is one.
     pub(super) transport: Option<u64>,
-    /// It was one half of a relay, of which this is the other: it will not say when it has no more, and is not waited for.
+    /// It is the other half of a relay: it will not say when it has no more, so nothing waits for it.
     pub(super) relayed: bool,
 }

@@ -10,29 +10,29 @@ use crate::compression::{EncoderPool, SharedPool};
 use crate::connection::LingeringSockets;
 use crate::connection::buffers::Buffers;
 
-/// The most that one connection reads in one turn, and the most that is inflated for it in one turn, in bytes.
+/// The most bytes that one connection reads, and that are decompressed for it, per turn.
 pub(crate) const READ_SIZE: usize = 65_536;
 
-/// Unsent bytes above which a connection is congested.
+/// The default number of unsent bytes at which a connection is congested.
 pub(crate) const HIGH_WATERMARK: usize = 64 << 10;
 
 /// The buffers and encoders of one reactor. An idle connection has none of its own.
 pub(crate) struct Shared {
     pub(crate) reactor: Reactor,
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
-    /// What a layer makes of the bytes that were read.
+    /// The output of layers for the bytes that were read.
     plain_buffer: Cell<Vec<u8>>,
     pub(crate) encoders: SharedPool,
     pub(crate) lingering: RefCell<LingeringSockets>,
-    /// What their connections share of a turn.
+    /// The connections' shares of a turn.
     pub(crate) turn: Rc<Turn>,
-    /// For the output of those that write.
+    /// For unsent output.
     pub(crate) buffers: Buffers,
     last_id: Cell<u64>,
 }
 
 impl Shared {
-    /// The one of this reactor.
+    /// The shared values of this reactor.
     pub(crate) fn of(reactor: &Reactor) -> Rc<Self> {
         reactor.local(|reactor| Self {
             reactor: reactor.clone(),
@@ -52,8 +52,8 @@ impl Shared {
         self.last_id.get()
     }
 
-    /// An empty buffer for what layers make of what was read. Only while it is out, which is when a connection delivers to
-    /// another that it carries, is there a second one.
+    /// An empty buffer for the output of layers. There is a second one only while the first is in use: when a connection delivers
+    /// to another one above it.
     pub(crate) fn take_plain_buffer(&self) -> Vec<u8> {
         self.plain_buffer.take()
     }

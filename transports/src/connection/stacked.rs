@@ -1,4 +1,4 @@
-//! A connection whose socket is another transport, and what that transport's protocol tells it.
+//! A connection whose socket is another transport: the calls from that transport's protocol.
 
 use std::io;
 use std::rc::{Rc, Weak};
@@ -14,7 +14,7 @@ use super::state::State;
 use super::{OnLost, StreamConnection};
 
 impl StreamConnection {
-    /// Makes a connection of such a stream, with TLS; from the loop only.
+    /// Makes a connection on such a stream, with TLS; from the loop only.
     pub(crate) fn stack(
         shared: &Rc<Shared>,
         stream: Box<dyn Stream>,
@@ -32,7 +32,7 @@ impl StreamConnection {
         Ok(Rc::downgrade(&connection))
     }
 
-    /// Takes bytes in the call that brought them. False if that is not possible now: then the stream keeps them.
+    /// Processes bytes in the call that brought them. False if that is not possible now: then the stream keeps them.
     pub(crate) fn receive(self: &Rc<Self>, wire: &[u8]) -> bool {
         let mut taken = false;
         self.shared.reactor.call_for(self.token.get(), |_| {
@@ -49,7 +49,7 @@ impl StreamConnection {
         taken
     }
 
-    /// Passes on a descriptor that has come below.
+    /// Passes on a descriptor that the transport below has received.
     pub(crate) fn receive_descriptor(self: &Rc<Self>, descriptor: Descriptor) {
         self.shared.reactor.call_for(self.token.get(), |_| {
             if !self.state.borrow().drops_input() {
@@ -59,18 +59,18 @@ impl StreamConnection {
         });
     }
 
-    /// What comes next can be taken.
+    /// Whether more input can be taken now.
     pub(crate) fn takes_input(&self) -> bool {
         self.state.borrow().takes_input()
     }
 
-    /// How long a close waits for the peer, if not as by default.
+    /// How long a close waits for the peer, if that was set.
     pub(crate) fn close_timeout(&self) -> Option<Duration> {
         let timeout = self.state.borrow().close_timeout();
         (timeout.flush == timeout.linger).then_some(timeout.flush)
     }
 
-    /// The transport below is lost, and so is this connection.
+    /// Ends this connection, since the transport below is lost.
     pub(crate) fn lose_below(self: &Rc<Self>, reason: &Reason) {
         self.shared.reactor.call_for(self.token.get(), |_| {
             self.state.borrow_mut().life.doom(reason.clone());
@@ -80,7 +80,7 @@ impl StreamConnection {
 }
 
 impl State {
-    /// What comes can be taken: it is wanted, and nothing is held that comes before it.
+    /// Whether input can be taken: it is wanted, and no earlier input is held.
     fn takes_input(&self) -> bool {
         self.takes_more() && !self.holds_input()
     }

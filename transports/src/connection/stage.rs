@@ -1,4 +1,4 @@
-//! One layer of a chain, with the input that it has yet to read.
+//! One layer of a chain, with its pending input.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::tls::TlsLayer;
 /// A layer and its input.
 pub(super) struct Stage {
     pub(super) layer: AnyLayer,
-    /// Input of this layer, of which it has taken the first `taken` bytes. The rest is moved only when half of it was taken.
+    /// Input of this layer, which has taken the first `taken` bytes. The rest is moved only when half was taken.
     pub(super) held: Vec<u8>,
     taken: usize,
-    /// The layer can give more without input.
+    /// The layer has more output without input.
     pub(super) more: bool,
-    /// It has been told that what is below has ended.
+    /// It has got the end of its input.
     pub(super) ended: bool,
 }
 
-/// The layers there are. What is nearer to the protocol comes first, whenever it was switched on.
+/// The kinds of layers. Those nearer to the protocol come first, whenever they were switched on.
 pub(super) enum AnyLayer {
     Compression(Box<CompressionLayer>),
     #[cfg(feature = "tls")]
@@ -46,7 +46,7 @@ impl AnyLayer {
         }
     }
 
-    /// Its place: layers with a lower rank are nearer to the protocol.
+    /// Its place in the chain: layers with a lower rank are nearer to the protocol.
     pub(super) const fn rank(&self) -> u8 {
         match self {
             Self::Compression(_) => 0,

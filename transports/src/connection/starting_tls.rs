@@ -1,4 +1,4 @@
-//! TLS on a connection that is established.
+//! TLS on an established connection.
 
 use torsade_protocols::spi::{AlreadyReceived, ConnectionTls};
 use torsade_protocols::{Reason, StartTlsError, TlsConfig, TlsError, TlsInfo};
@@ -7,7 +7,8 @@ use torsade_reactor::spi::Ready;
 use super::StreamConnection;
 
 impl ConnectionTls for StreamConnection {
-    /// Puts TLS next to the wire. What came in plaintext behind the switch ends the connection, unless it is said to be TLS.
+    /// Puts TLS next to the wire. Bytes that came in plaintext after the switch end the connection, unless the caller says that they
+    /// are TLS.
     fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
         let mut state = self.state.borrow_mut();
         if state.check_open().is_err() || state.outgoing.is_ending() || state.incoming.wire_has_ended() {

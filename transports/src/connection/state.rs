@@ -1,4 +1,4 @@
-//! The state of a connection, and the changes to it that need nothing else.
+//! The state of a connection, and the changes that need nothing else.
 
 use std::io;
 use std::time::Duration;
@@ -17,23 +17,23 @@ use super::phase::{Incoming, Life, Outgoing};
 use super::registered_producer::RegisteredProducer;
 use super::{OnLost, OnMade};
 
-/// Unsent bytes at or below which a connection is no longer congested.
+/// The default number of unsent bytes at or below which a connection is no longer congested.
 const LOW_WATERMARK: usize = 16 << 10;
 
-/// Unsent bytes above which a connection is lost.
+/// The default number of unsent bytes above which a connection is lost.
 const CAP: usize = 16 << 20;
 
-/// How long a close waits for the peer to acknowledge more. A receiving system does so in steps, of nearly 100 KB over
+/// How long a close waits for the peer to acknowledge more. A receiving system acknowledges in steps, of nearly 100 KB over
 /// loopback: a peer that reads 1 KB/s makes one in 96 s.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long the socket waits for the peer to end its stream, once it has acknowledged everything.
+/// How long the socket waits for the peer to end its stream, once the peer has acknowledged everything.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a close waits for the peer after a layer's failure: it has a moment to read why.
+/// How long a close waits for the peer after a layer's failure, so that the peer can read the cause.
 const FAILURE_LINGER: Duration = Duration::from_secs(1);
 
-/// What a connection is doing. Fields that few connections use are in `rare`.
+/// The state of a connection. Fields that few connections use are in `rare`.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; most combinations occur")]
 pub(super) struct State {
@@ -44,60 +44,60 @@ pub(super) struct State {
     pub(super) life: Life,
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
-    /// The socket itself has ended: nothing more can come in, and closing it is answered by nothing.
+    /// The socket itself has ended: no more input can come, so closing it cannot cause a reset.
     pub(super) socket_ended: bool,
-    /// The socket is one that passes descriptors, which cut reads short.
+    /// The socket can receive descriptors, which cut reads short.
     pub(super) passes_descriptors: bool,
-    /// The socket may have something to read: an edge was reported that has not been used up.
+    /// The socket may have something to read: a reported edge is not used up.
     pub(super) readable: bool,
-    /// A short read is not the last: the poll said that the peer's stream ends, which is still to be seen, or the socket is
-    /// one whose edge only `WouldBlock` ends.
+    /// A short read is not the last: the end of the peer's stream was reported but not read yet, or only `WouldBlock` uses up an
+    /// edge of this socket.
     pub(super) reads_on: bool,
-    /// The poll said that the socket has failed: reading or writing finds out why, unless neither is done.
+    /// A failure of the socket was reported: reading or writing finds the cause, unless neither happens.
     failed: bool,
-    /// The socket took all we gave it the last time.
+    /// The socket took everything the last time.
     pub(super) writable: bool,
     /// By `pause_producing`.
     pub(super) paused: bool,
     /// Unsent bytes have reached the high watermark and have not come down to the low one.
     congested: bool,
     pub(super) read_while_congested: bool,
-    /// The protocol is to be told that reading goes on.
+    /// `reading_resumed` is to be called.
     pub(super) resumed: bool,
-    /// The log says no more of announcements that nobody looks for: it has, or the user wants none looked for.
+    /// Undetected announcements are no longer logged: one was, or the program has switched detection off.
     pub(super) hushed: bool,
-    /// What was announced there.
+    /// The format of an undetected announcement.
     pub(super) unsought: Option<Format>,
-    /// Plain bytes of both directions so far; what was given back counts when it is delivered again.
+    /// Plain bytes of each direction so far; bytes given back count when they are delivered again.
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     /// Bytes that the system has taken.
     pub(super) bytes_sent: u64,
-    /// The lower of the high watermark and the cap, or what fits: so many unsent bytes need a closer look.
+    /// The number of unsent bytes that needs a closer look: the lower of the high watermark and the cap, as far as it fits.
     pub(super) noted_from: u32,
 }
 
-/// What few connections need.
+/// State that few connections need.
 pub(super) struct Rare {
-    /// The host that the connection was made to, if we made it.
+    /// The host that we connected to, if we did.
     pub(super) host: Option<Host>,
-    /// What the system has said when it refused to send.
+    /// The system's error when it refused to send.
     refusal: Option<io::Error>,
     low_watermark: usize,
-    /// Unsent bytes from which on the connection is congested.
+    /// Unsent bytes at which the connection is congested.
     high_watermark: usize,
     cap: usize,
     pub(super) close_timeout: CloseTimeout,
     pub(super) producer: Option<RegisteredProducer>,
-    /// Those that have this connection as their producer.
+    /// The connections whose producer this connection is.
     pub(super) consumers: Consumers,
-    /// Bytes of the wire that were read, and are to be read once more, before what the socket has.
+    /// Bytes of the wire that are to be read again, before the socket.
     pub(super) read_again: Vec<u8>,
     pub(super) on_ready: Option<OnMade>,
     pub(super) on_lost: Option<OnLost>,
     pub(super) tasks: Option<TaskGroup>,
     pub(super) waiters: Vec<Waiter>,
-    /// What is asked for after the end: by then the layers are gone.
+    /// The final statistics, since the layers are gone after the end.
     pub(super) last_stats: Option<CompressionStats>,
     pub(super) last_trailing: Vec<u8>,
 }
@@ -105,14 +105,14 @@ pub(super) struct Rare {
 /// How long a close waits for the peer.
 #[derive(Clone, Copy)]
 pub(super) struct CloseTimeout {
-    /// To acknowledge more of what it was sent.
+    /// For the peer to acknowledge more.
     pub(super) flush: Duration,
-    /// To end its stream, once it has acknowledged everything.
+    /// For the peer to end its stream, once it has acknowledged everything.
     pub(super) linger: Duration,
 }
 
 impl Rare {
-    /// Nobody is told anything from here as long as the connection is open.
+    /// Whether nobody waits for anything here while the connection is open.
     fn is_quiet(&self) -> bool {
         self.producer.is_none() && self.consumers.is_empty() && self.waiters.is_empty()
     }
@@ -163,12 +163,12 @@ impl State {
         self.rare.as_mut()?.on_ready.take()
     }
 
-    /// Takes out what the end of the connection has to deal with.
+    /// Takes out what the end of the connection has to handle.
     pub(super) fn take_rare(&mut self) -> Rare {
         self.rare.take().map_or_else(Rare::default, |rare| *rare)
     }
 
-    /// Frees the chain, which has no layers any more: from here on bytes take the direct path.
+    /// Frees the chain, which has no layers any more: bytes then take the direct path.
     pub(super) fn drop_chain(&mut self) {
         if let Some(timer) = self.chain.take().and_then(|chain| chain.timer) {
             // It may be what is running now.
@@ -190,7 +190,7 @@ impl State {
             .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this connection is not one of UNIX sockets"))
     }
 
-    /// Remembers what the socket is ready for.
+    /// Notes what the socket is ready for.
     pub(super) fn note_readiness(&mut self, ready: Ready) {
         self.writable |= ready.contains(Ready::WRITABLE);
         self.readable |= ready.intersects(Ready::READABLE | Ready::READ_CLOSED | Ready::ERROR);
@@ -198,7 +198,7 @@ impl State {
         self.failed |= ready.contains(Ready::ERROR);
     }
 
-    /// The connection has failed and is not read from: reading, which would find that, may never come.
+    /// Whether the connection has failed while it is not read from: a read, which would find that, may never come.
     #[inline]
     pub(super) fn has_failed_unseen(&self) -> bool {
         let unread = self.paused || self.incoming.has_ended();
@@ -224,66 +224,66 @@ impl State {
         }
     }
 
-    /// The system has refused to send.
+    /// Notes that the system has refused to send.
     pub(super) fn note_refusal(&mut self, error: io::Error) {
         self.outgoing.fail();
         self.rare().refusal.get_or_insert(error);
     }
 
-    /// What it has said then, which is about to be told.
+    /// Takes the system's refusal, which is about to be reported.
     pub(super) fn take_refusal(&mut self) -> Option<io::Error> {
         let refusal = self.rare.as_mut()?.refusal.take();
         self.outgoing.tell_failure();
         refusal
     }
 
-    /// Both streams have ended.
+    /// Whether both streams have ended.
     pub(super) fn has_ended(&self) -> bool {
         self.incoming.has_ended() && self.outgoing.has_ended()
     }
 
-    /// There is no stream of ours, so the peer takes nothing.
+    /// Whether there is no outgoing stream, so that the peer takes nothing.
     pub(super) fn only_reads(&self) -> bool {
         self.stream.as_ref().is_some_and(|stream| stream.direction() == Direction::Input)
     }
 
-    /// What is written is taken.
+    /// Whether writes are accepted.
     pub(super) const fn takes_output(&self) -> bool {
         self.outgoing.is_writable() && !self.life.is_doomed() && !self.life.is_lost()
     }
 
-    /// A read found less than there was room for: nothing is left, unless it [reads on](Self::reads_on).
+    /// Notes that a read was short: nothing is left, unless it [reads on](Self::reads_on).
     pub(super) fn drained(&mut self) {
         self.readable = self.reads_on;
     }
 
-    /// The protocol may be given data.
+    /// Whether data may be delivered to the protocol.
     pub(super) const fn is_reading(&self) -> bool {
         !self.paused && self.life.is_open() && (!self.congested || self.read_while_congested)
     }
 
-    /// There is input, and it is wanted: by the protocol, by a handshake, or to see the end of the stream while closing.
+    /// Whether there is input, and it is wanted: by the protocol, by a handshake, or to find the end of the stream while closing.
     #[inline]
     pub(super) fn wants_input(&self) -> bool {
         let waiting = self.readable || self.incoming.wire_has_ended() || self.holds_input();
         waiting && self.takes_more()
     }
 
-    /// The peer's stream has not ended, and somebody wants what comes of it.
+    /// Whether the peer's stream has not ended, and its input is wanted.
     #[inline]
     pub(super) fn takes_more(&self) -> bool {
         let wanted = self.is_reading() || self.life.is_closing() || self.is_handshaking();
         wanted && !(self.incoming.has_ended() || self.life.is_lost())
     }
 
-    /// Nothing can be due here but input and output: no layers, no producer, nobody who waits, no end under way.
+    /// Whether only input and output can be due: no layers, no producer, no waiters, no end under way.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
         let quiet = self.rare_if_any().is_none_or(Rare::is_quiet);
         self.chain.is_none() && quiet && self.life.is_open() && self.outgoing.is_open()
     }
 
-    /// Has bytes of the wire read once more, before what the socket has.
+    /// Puts back bytes of the wire, to be read again before the socket.
     pub(super) fn read_again(&mut self, wire: &[u8]) {
         if !wire.is_empty() {
             self.rare().read_again.splice(..0, wire.iter().copied());
@@ -291,36 +291,36 @@ impl State {
         }
     }
 
-    /// Takes the bytes that are to be read once more, if there are any.
+    /// Takes the bytes that are to be read again, if there are any.
     pub(super) fn take_read_again(&mut self) -> Option<Vec<u8>> {
         let again = &mut self.rare.as_mut()?.read_again;
         (!again.is_empty()).then(|| std::mem::take(again))
     }
 
-    /// There is something to do that no readiness of the socket will tell of.
+    /// Whether there is something to do that no event of the socket will report.
     #[inline]
     pub(super) fn wants_turn(&self) -> bool {
         !self.life.is_lost() && (self.wants_input() || self.resumed && self.is_reading() || self.producer_is_due())
     }
 
-    /// The layers have input that can be taken further now. Without the protocol's consent, only a handshake's can.
+    /// Whether the layers have input that can be processed now; while the protocol is paused, only a handshake's.
     #[inline]
     pub(super) fn holds_input(&self) -> bool {
         self.chain.as_ref().is_some_and(|chain| chain.holds_input(self.is_reading()))
     }
 
-    /// A layer has to read, whatever the protocol wants.
+    /// Whether a layer has to read, whatever the protocol wants.
     #[inline]
     pub(super) fn is_handshaking(&self) -> bool {
         self.chain.as_ref().is_some_and(|chain| chain.is_handshaking())
     }
 
-    /// Nobody wants what comes in any more, neither the protocol nor a layer: it is dropped.
+    /// Whether input is dropped, since neither the protocol nor a layer wants it any more.
     pub(super) fn drops_input(&self) -> bool {
         self.life.is_closing() && !self.is_handshaking()
     }
 
-    /// A layer has failed, and has told the peer: closes once that is sent.
+    /// A layer has failed and has written why to the peer: closes once that is sent.
     pub(super) fn give_up(&mut self, reason: Reason) {
         self.outgoing.finish();
         self.life.give_up(reason);
@@ -330,7 +330,7 @@ impl State {
         }
     }
 
-    /// The reactor stops: closes gracefully. Gives back the producer, which is to be told.
+    /// Closes gracefully, since the reactor stops. Returns the producer, which has to be stopped.
     pub(super) fn shut_down(&mut self) -> Option<RegisteredProducer> {
         self.life.close(Reason::ShuttingDown);
         self.take_producer()
@@ -346,7 +346,7 @@ impl State {
 
     pub(super) fn set_watermarks(&mut self, low: usize, high: usize) {
         let rare = self.rare();
-        // A mark of zero is one that the first byte reaches.
+        // A watermark of zero is reached by the first byte.
         rare.high_watermark = high.max(1);
         rare.low_watermark = low.min(rare.high_watermark - 1);
         self.noted_from = rare.high_watermark.min(rare.cap).try_into().unwrap_or(u32::MAX);
@@ -358,20 +358,20 @@ impl State {
         self.noted_from = rare.high_watermark.min(cap).try_into().unwrap_or(u32::MAX);
     }
 
-    /// Something was appended to the output.
+    /// Notes that something was appended to the output.
     pub(super) fn note_output(&mut self) {
         if self.is_overfull() {
             self.note_overfull();
         }
     }
 
-    /// Unsent bytes need a closer look.
+    /// Whether the unsent bytes need a closer look.
     #[inline]
     pub(super) fn is_overfull(&self) -> bool {
         self.unsent() >= self.noted_from as usize
     }
 
-    /// Unsent bytes have reached the high watermark or the cap.
+    /// Handles unsent bytes that have reached the high watermark or the cap.
     #[cold]
     pub(super) fn note_overfull(&mut self) {
         self.note_congestion();
@@ -381,7 +381,7 @@ impl State {
         }
     }
 
-    /// The watermarks of unsent bytes, low and high.
+    /// The low and the high watermark.
     pub(super) fn watermarks(&self) -> (usize, usize) {
         self.rare_if_any().map_or((LOW_WATERMARK, HIGH_WATERMARK), |rare| (rare.low_watermark, rare.high_watermark))
     }
@@ -390,7 +390,7 @@ impl State {
         self.congested
     }
 
-    /// Bytes written that the system has not taken: those on their way to it, and those that a layer keeps back.
+    /// The written bytes that the system has not taken, including those that a layer holds back.
     pub(super) fn unsent(&self) -> usize {
         self.output.len() + self.chain.as_ref().map_or(0, |chain| chain.unsent())
     }
@@ -408,7 +408,7 @@ impl State {
         }
     }
 
-    /// What compression did, or would have had to do.
+    /// The compression statistics, including an undetected announcement.
     pub(super) fn compression_stats(&self) -> Option<CompressionStats> {
         let last = self.rare.as_ref().and_then(|rare| rare.last_stats.clone());
         let stats = last.or_else(|| self.chain.as_ref()?.compression_stats());

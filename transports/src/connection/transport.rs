@@ -1,4 +1,4 @@
-//! What a transport may ask of its connection, from inside a callback or outside.
+//! The methods of a transport, called from inside or outside of a callback.
 
 use std::fs::File;
 use std::io;
@@ -136,7 +136,7 @@ impl Connection for StreamConnection {
         Some(&self.work)
     }
 
-    // Asked for every message: one look at the state has to do.
+    // Called for every message: it must take one check of the state.
     fn can_deliver(&self) -> bool {
         let wanted = {
             let state = self.state.borrow();
@@ -175,7 +175,7 @@ impl Connection for StreamConnection {
             self.settle_later(&state);
             refused
         };
-        // Dropped outside the borrow: what a producer does then may use the transport.
+        // Dropped outside of the borrow: the producer's destructor may use the transport.
         refused.map_err(|(error, producer)| {
             drop(producer);
             error
@@ -188,7 +188,7 @@ impl Connection for StreamConnection {
             self.settle_later(&state);
             state.take_producer()
         };
-        // Outside the borrow, as above.
+        // Outside of the borrow, as above.
         drop(producer);
     }
 
@@ -204,7 +204,7 @@ impl Connection for StreamConnection {
     }
 
     fn accept_proxy_header(&self, header: ProxyHeader, rest: &[u8]) {
-        // There is one already if this fails, and it stays.
+        // If this fails there is one already, which stays.
         self.proxy_header.set(Box::new(header)).ok();
         let mut state = self.state.borrow_mut();
         // The client's stream begins here.
@@ -265,7 +265,7 @@ impl ConnectionLimits for StreamConnection {
     fn set_write_buffer_limits(&self, low: usize, high: usize) {
         let mut state = self.state.borrow_mut();
         state.set_watermarks(low, high);
-        // Now, so that who asks next is told by the same marks whether there is room.
+        // Now, so that the next question about room uses the new watermarks.
         state.note_congestion();
         self.settle_later(&state);
     }
@@ -279,7 +279,7 @@ impl ConnectionLimits for StreamConnection {
     fn set_read_while_congested(&self, on: bool) {
         let mut state = self.state.borrow_mut();
         state.read_while_congested = on;
-        // A framing protocol may hold messages that it kept back: they come before any new input.
+        // A framing protocol may hold messages back, which come before any new input.
         state.resumed |= on && state.is_congested();
         self.settle_later(&state);
     }
@@ -319,7 +319,7 @@ impl ConnectionCompression for StreamConnection {
         if !state.life.is_lost() {
             self.with_compression(&mut state, |layer| layer.set_detect(detect));
             state.hushed = detect == Detect::Off;
-            // What was held for the old way of looking may be due.
+            // Bytes that were held back under the old setting may be due.
             self.wake(&state);
         }
     }

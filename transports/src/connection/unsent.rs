@@ -1,4 +1,4 @@
-//! What waits on one connection: a buffer of its own bytes, and between them those that it shares with others.
+//! The unsent bytes of one connection: a buffer of its own bytes, and shared bytes at places between them.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -8,8 +8,8 @@ use torsade_reactor::spi::Stream;
 
 use super::buffers::Buffers;
 
-/// Shared bytes behind others are copied if they are fewer: below this that costs no more than another piece and a call that writes
-/// several (`broadcast` of the benchmarks measures it).
+/// Shared bytes behind other bytes are copied below this length, where another piece and a vectored write would cost as much
+/// (`broadcast` of the benchmarks measures it).
 const WORTH_SHARING: usize = 4096;
 
 /// The most pieces that one call writes.
@@ -18,20 +18,20 @@ const PIECES: usize = 32;
 #[derive(Default)]
 pub(super) struct Unsent {
     bytes: Vec<u8>,
-    /// Where the unsent ones of `bytes` begin.
+    /// Where the unsent part of `bytes` begins.
     start: usize,
-    /// In the order of their places.
+    /// In order of their places.
     shared: VecDeque<Piece>,
-    /// What is unsent of them, in bytes.
+    /// How many bytes of `shared` are unsent.
     shared_len: usize,
 }
 
-/// Shared bytes on their way.
+/// Unsent shared bytes.
 struct Piece {
     bytes: SharedBytes,
-    /// How many of them are sent.
+    /// How many of them were sent.
     sent: usize,
-    /// They go before this one of the connection's own.
+    /// They go before this index of the connection's own bytes.
     place: usize,
 }
 
@@ -41,7 +41,7 @@ impl Unsent {
         self.bytes.len() - self.start + self.shared_len
     }
 
-    /// All of it, if none is shared.
+    /// All unsent bytes, if none are shared.
     #[inline]
     pub(super) fn whole(&self) -> Option<&[u8]> {
         if self.shared_len > 0 { None } else { self.bytes.get(self.start..) }
@@ -53,7 +53,7 @@ impl Unsent {
         &mut self.bytes
     }
 
-    /// Moves fewer bytes than were sent since the last time, so the work stays linear.
+    /// Drops the sent bytes. It moves fewer bytes than were sent since the last time, so the work stays linear.
     #[cold]
     fn drop_sent(&mut self) {
         self.bytes.drain(..self.start);
@@ -61,7 +61,7 @@ impl Unsent {
         self.start = 0;
     }
 
-    /// Appends these.
+    /// Appends shared bytes.
     pub(super) fn share(&mut self, bytes: SharedBytes, buffers: &Buffers) {
         if bytes.len() < WORTH_SHARING {
             self.bytes.extend_from_slice(&bytes);
@@ -72,12 +72,12 @@ impl Unsent {
         }
     }
 
-    /// Writes as many pieces as one call takes, and says how many bytes they are.
+    /// Writes as many pieces as one call takes, and returns their length in bytes.
     pub(super) fn write_pieces(&self, stream: &dyn Stream) -> (usize, io::Result<usize>) {
         let mut slices = [IoSlice::new(&[]); PIECES];
         let (mut count, mut length, mut from) = (0, 0, self.start);
         let shared = self.shared.iter().map(|piece| (piece.place, piece.bytes.get(piece.sent..).unwrap_or_default()));
-        // The end is as if nothing were shared there.
+        // The end counts as a place without shared bytes.
         for (place, shared) in shared.chain([(self.bytes.len(), &[][..])]) {
             let own = self.bytes.get(from..place).unwrap_or_default();
             from = place;
@@ -95,7 +95,7 @@ impl Unsent {
         (length, stream.write_vectored(&slices[..count]))
     }
 
-    /// So many bytes were taken. Says whether there are more.
+    /// Removes `count` bytes that were taken. Returns whether there are more.
     pub(super) fn consume(&mut self, mut count: usize, buffers: &Buffers) -> bool {
         while let Some(piece) = self.shared.front_mut() {
             let own = count.min(piece.place - self.start);
@@ -134,7 +134,7 @@ impl Unsent {
         self.shared.shrink_to(PIECES);
     }
 
-    /// How many bytes of its own it has room for.
+    /// How many of the connection's own bytes it has room for.
     #[inline]
     pub(super) const fn capacity(&self) -> usize {
         self.bytes.capacity()

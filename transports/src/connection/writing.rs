@@ -13,7 +13,7 @@ use super::StreamConnection;
 use super::state::State;
 
 impl StreamConnection {
-    /// Queues all of `pieces`, through the layers that are on.
+    /// Queues all `pieces`, through the layers that are on.
     #[inline(always)]
     pub(super) fn append(&self, state: &mut State, pieces: &[&[u8]]) {
         if state.chain.is_some() || !state.takes_output() {
@@ -36,7 +36,7 @@ impl StreamConnection {
         }
     }
 
-    /// The same where there are layers, or nothing is taken any more. Apart from it, so that plain bytes pay for none of this.
+    /// The same with layers, or if writes are no longer accepted. Out of line, so that plain bytes do not pay for it.
     #[inline(never)]
     fn append_to_layers(&self, state: &mut State, pieces: &[&[u8]]) {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
@@ -50,7 +50,7 @@ impl StreamConnection {
         }
     }
 
-    /// Queues bytes without a copy, unless a layer is to make others of them.
+    /// Queues bytes without a copy, unless a layer transforms them.
     pub(super) fn append_shared(&self, state: &mut State, bytes: &SharedBytes) {
         if state.chain.is_some() || !state.takes_output() {
             return self.append_shared_to_layers(state, bytes);
@@ -66,7 +66,7 @@ impl StreamConnection {
         }
     }
 
-    /// The same where there are layers, or nothing is taken any more.
+    /// The same with layers, or if writes are no longer accepted.
     #[inline(never)]
     fn append_shared_to_layers(&self, state: &mut State, bytes: &SharedBytes) {
         if !bytes.keeps_forms() || !state.takes_output() {
@@ -85,10 +85,10 @@ impl StreamConnection {
         self.work.reconsider();
     }
 
-    /// Has the compressor write what it holds, in its place among what is written.
+    /// Lets the compressor append something, in order with the writes.
     pub(super) fn work_compressor(&self, step: impl FnOnce(&mut Chain, &mut Vec<u8>, Duration) -> Result<(), Reason>) {
         let mut state = self.state.borrow_mut();
-        // After an abort nothing leaves. Where writing has failed the streams go on: nobody has been told yet.
+        // After an abort nothing is sent. After a failed write the streams go on, since it was not reported yet.
         if state.life.is_doomed() {
             return;
         }
@@ -97,7 +97,7 @@ impl StreamConnection {
         self.settle_later(&state);
     }
 
-    /// Has the layers append to the output. Their failure ends the connection.
+    /// Lets the layers append to the output. Their failure ends the connection.
     pub(super) fn write_through(
         &self,
         state: &mut State,
@@ -106,7 +106,7 @@ impl StreamConnection {
         let Some(chain) = &mut state.chain else { return };
         let result = step(chain, state.output.buffer(&self.shared.buffers), self.shared.reactor.now());
         if state.output.is_empty() {
-            // Nothing came of it yet, so no buffer is needed yet.
+            // There is no output yet, so no buffer is needed.
             state.output.clear(&self.shared.buffers);
         }
         if let Err(reason) = result {
@@ -114,19 +114,19 @@ impl StreamConnection {
         }
     }
 
-    /// Flushes the layers, and writes what there is to the socket, once.
+    /// Flushes the layers, and writes the output to the socket, once.
     pub(super) fn flush(&self, state: &mut State) {
         if state.life.is_lost() || state.life.is_doomed() {
             return;
         }
-        // Also when everything is finished: the end itself may have had to wait, for a handshake.
+        // Even if everything is finished: the end itself may have waited for a handshake.
         if state.chain.as_ref().is_some_and(|chain| chain.needs_flush()) {
             self.write_through(state, Chain::flush);
         }
         self.write_out(state);
     }
 
-    /// Writes what there is to the socket, once.
+    /// Writes the output to the socket, once.
     #[inline(always)]
     pub(super) fn write_out(&self, state: &mut State) {
         if state.writable {
@@ -135,7 +135,7 @@ impl StreamConnection {
         if state.is_congested() || state.is_overfull() {
             state.note_congestion();
             if !state.outgoing.has_finished() {
-                // The layers have added to what was written. Once they have finished there is only their end to come.
+                // The layers may have added to the output. Once they have finished, only their end comes.
                 state.note_output();
             }
         }
@@ -159,7 +159,7 @@ impl StreamConnection {
         }
     }
 
-    /// Writes what is in several pieces, by as many calls as it takes.
+    /// Writes output in several pieces, with as many calls as necessary.
     #[cold]
     fn write_pieces(&self, state: &mut State) {
         let Some(stream) = &state.stream else { return };
@@ -171,13 +171,13 @@ impl StreamConnection {
         }
     }
 
-    /// So much of `length` was written.
+    /// Handles the result of writing `length` bytes.
     #[inline(never)]
     fn note_written(&self, state: &mut State, length: usize, written: io::Result<usize>) {
         match written {
             Ok(count) => {
                 let ends_edge = state.stream.as_ref().is_some_and(|stream| stream.short_io_ends_edge());
-                // There is no more room, and an edge comes when there is; or else writing goes on until the socket says so.
+                // There is no more room, and an edge will report it; on other sockets writing goes on until `WouldBlock`.
                 if count < length && ends_edge {
                     state.writable = false;
                 } else if count < length {
@@ -193,7 +193,7 @@ impl StreamConnection {
         }
     }
 
-    /// The peer takes no more. What it sent before that may still be on its way to the protocol, so reading goes on
+    /// Handles a failed write. The peer's earlier input may still be on its way to the protocol, so reading goes on
     /// until it finds the end, unless nobody wants the data.
     pub(super) fn fail_writing(&self, state: &mut State, error: io::Error) {
         state.output.clear(&self.shared.buffers);
@@ -205,13 +205,13 @@ impl StreamConnection {
     /// Does something with the compression layer, made if there is none.
     pub(super) fn with_compression<T>(&self, state: &mut State, act: impl FnOnce(&mut CompressionLayer) -> T) -> T {
         let chain = state.chain.get_or_insert_default();
-        // What waits to be delivered again is above all layers, and will not be seen by this one.
+        // Bytes that wait to be delivered again are above all layers, and do not pass through this one.
         let (passed_in, passed_out) = (state.bytes_in + chain.unread_len() as u64, state.bytes_out);
         let make = || CompressionLayer::new(&self.shared.encoders, Detect::Off, passed_in, passed_out).owned_by(self.token.get());
         chain.with_compression(make, act)
     }
 
-    /// Keeps the timer that the layers want.
+    /// Keeps the timer of the layers up to date.
     pub(super) fn arm_layer_timer(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
         let lost = state.life.is_lost();
@@ -228,7 +228,7 @@ impl StreamConnection {
             }
         });
         if let Some(old) = chain.timer.replace(timer) {
-            // It may have fired just now, which is as good.
+            // It may have fired just now.
             old.cancel().ok();
         }
     }
@@ -242,7 +242,7 @@ impl StreamConnection {
                 Some(chain) if unseen => chain.hold_on(self.shared.reactor.now()),
                 _ => {}
             }
-            // After our own stream has ended, too: what came in may still be held back.
+            // Even after our own stream has ended: input may still be held back.
             self.write_through(&mut state, Chain::expire);
             self.wake(&state);
         }

@@ -37,7 +37,7 @@ enum Field {
 }
 
 impl GzipHeader {
-    /// A header of at most `max_skipped` bytes after the fixed ones, or as many as the longest extra field has.
+    /// A header of at most `max_skipped` bytes beyond [`FIXED`].
     pub(super) fn new(max_skipped: u64) -> Self {
         Self { crc: Crc::new(), flags: 0, field: Field::Fixed, max: max_skipped, seen: 0 }
     }
