@@ -1,4 +1,4 @@
-//! Servers and clients on a `MemoryReactor`: the real ports and connectors, with the test for a network.
+//! Servers and clients on a `MemoryReactor`: the real ports and connectors, with the test in the role of the network.
 
 use std::cell::RefCell;
 use std::io;

@@ -31,7 +31,7 @@ use super::{CompressionLayer, EncoderPool, SharedPool};
 use crate::layer::Layer;
 
 const NOW: Duration = Duration::ZERO;
-/// What a reader has room for when it does not matter.
+/// A reader's room where it does not matter.
 const ROOM: usize = 64 << 10;
 
 /// The formats of this build.
@@ -39,7 +39,7 @@ fn formats() -> impl Iterator<Item = Format> {
     Format::ALL.into_iter().filter(|&format| super::missing_feature(format).is_none())
 }
 
-/// Each kind of stream, and how it is read: of each format, with a dictionary where it has any, and with partial flushes where
+/// Each kind of stream, and how to read it: every format, with a dictionary where supported, and with partial flushes where
 /// they differ.
 fn kinds() -> impl Iterator<Item = (Compression, Decompression)> {
     formats().flat_map(|format| {
@@ -71,14 +71,14 @@ fn detecting() -> CompressionLayer {
     CompressionLayer::new(&EncoderPool::shared(), Detect::AtStart, 0, 0)
 }
 
-/// The same with limits, and dictionaries.
+/// The same with limits and dictionaries.
 fn detecting_within(limits: &Decompression) -> CompressionLayer {
     let mut receiver = detecting();
     receiver.set_limits(limits);
     receiver
 }
 
-/// A layer that was told what comes.
+/// A layer that expects a stream.
 fn expecting(options: impl Into<Decompression>) -> CompressionLayer {
     let mut receiver = layer(&EncoderPool::shared());
     receiver.expect(&options.into(), b"").unwrap();
@@ -118,7 +118,7 @@ fn stream(options: &Compression, messages: &[impl AsRef<[u8]>]) -> Vec<u8> {
     wire
 }
 
-/// Reads everything in `wire`, offered in pieces, into buffers with so much room. Plain bytes before an error count.
+/// Reads everything in `wire`, offered in pieces, into buffers with so much room. Includes the plain bytes before an error.
 fn receive_in(layer: &mut CompressionLayer, wire: &[u8], piece: usize, room: usize) -> (Vec<u8>, Option<Reason>) {
     let mut all = Vec::new();
     for piece in wire.chunks(piece) {
@@ -147,7 +147,7 @@ fn receive_in(layer: &mut CompressionLayer, wire: &[u8], piece: usize, room: usi
     (all, None)
 }
 
-/// Reads everything in one piece; it has to be right.
+/// Reads everything in one piece, without an error.
 fn receive(layer: &mut CompressionLayer, wire: &[u8]) -> Vec<u8> {
     let (plain, reason) = receive_in(layer, wire, usize::MAX, ROOM);
     assert!(reason.is_none(), "{reason:?}");
@@ -170,7 +170,7 @@ fn kind(reason: Option<Reason>) -> Option<DecompressErrorKind> {
     })
 }
 
-/// Bytes that do not compress, always the same.
+/// Incompressible bytes, always the same.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut step = || {
@@ -182,7 +182,7 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| step()).collect()
 }
 
-/// Messages as a chat or an event stream has them, about 120 bytes each, always the same.
+/// Messages like those of a chat or an event stream, about 120 bytes each, always the same.
 fn messages(count: usize) -> Vec<Vec<u8>> {
     let words = ["reactor", "protocol", "deferred", "transport", "factory", "connection", "callback", "buffer"];
     let luck = noise(count * 6);

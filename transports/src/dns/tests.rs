@@ -66,7 +66,7 @@ fn only_what_repeats_the_id_and_the_question_is_an_answer() {
     let mut shouted = answer.clone();
     shouted[12..].make_ascii_uppercase();
     assert!(query.is_answered_by(&shouted), "the case does not matter");
-    // Everything but the flags that an answer sets, its code, and the numbers of its records.
+    // Everything except the flags that an answer sets, its code, and its record counts.
     for place in (0..answer.len()).filter(|place| !matches!(place, 3 | 6..12)) {
         let mut wrong = answer.clone();
         wrong[place] ^= if place == 2 { 0b0111_1000 } else { 1 };
@@ -186,7 +186,7 @@ fn addresses_are_sorted_by_the_policy_table() {
 
 #[test]
 fn the_longest_chain_of_pointers_is_walked_to_its_end() {
-    // As long as an answer over TCP may be: half of it pointers that each lead to the one before, in a record of no known type, then
+    // The longest answer over TCP: half of it are pointers, each to the one before, in a record of unknown type; then come
     // addresses of the name that the last one leads to.
     let (query, mut answer) = asked();
     answer.extend([0xc0, 12, 0xff, 0, 0, 1, 0, 0, 0, 60]);
@@ -209,7 +209,7 @@ fn the_longest_chain_of_pointers_is_walked_to_its_end() {
 }
 
 proptest! {
-    /// Bytes that nobody meant, behind the header and the question that every answer needs to be read at all.
+    /// Random bytes after a valid header and question, without which an answer is not read at all.
     #[test]
     fn no_message_panics(flags in any::<[u8; 2]>(), counts in any::<[u8; 6]>(), rest in prop::collection::vec(any::<u8>(), 0..600)) {
         let (query, mut answer) = asked();
@@ -221,7 +221,7 @@ proptest! {
         drop(answer::read(&answer, &question("host.test.")));
     }
 
-    /// Real answers, of which some bytes were changed.
+    /// Real answers with some bytes changed.
     #[test]
     fn no_damaged_message_panics(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
         let answers = vec![alias("host.test.", "b.test.", 60), host("b.test.", 1, 60), host("b.test.", 2, 60)];

@@ -1,4 +1,4 @@
-//! Two layers joined in memory, their wires cut as a test likes.
+//! Two layers connected in memory, whose wires a test can cut anywhere.
 
 mod limits;
 mod streams;
@@ -25,7 +25,7 @@ pub(super) struct End {
     pub(super) layer: TlsLayer,
     pub(super) plain: Vec<u8>,
     pub(super) completed: bool,
-    /// What it has made for the wire.
+    /// Its output for the wire.
     pub(super) wire: Vec<u8>,
 }
 
@@ -46,7 +46,7 @@ impl End {
         self.layer.finish(&mut self.wire).expect("it can be finished");
     }
 
-    /// Gives it a piece of wire, and takes out what comes of it, `room` bytes at a time.
+    /// Gives it a piece of wire, and takes the output, `room` bytes at a time.
     pub(super) fn read(&mut self, wire: &[u8], room: usize) -> Result<(), Reason> {
         let mut wire = wire;
         loop {
@@ -101,7 +101,7 @@ impl Pair {
         Self::of(&configs(TlsVersion::Tls12))
     }
 
-    /// Ends that speak this version only.
+    /// Ends that support only this version.
     pub(super) fn speaking(version: &'static SupportedProtocolVersion) -> Self {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
@@ -126,7 +126,7 @@ impl Pair {
         pair
     }
 
-    /// Flushes both ends and carries bytes, in pieces of at most `piece`, until neither has anything to say.
+    /// Flushes both ends and carries bytes, in pieces of at most `piece`, until neither has anything to send.
     pub(super) fn exchange(&mut self, piece: usize, room: usize) {
         loop {
             self.client.flush();
@@ -142,7 +142,7 @@ impl Pair {
     }
 }
 
-/// Bytes that tell their place.
+/// Bytes that show their position.
 pub(super) fn pattern(count: usize) -> Vec<u8> {
     (0..count).map(|at| ((at * 31) ^ (at >> 8) ^ (at >> 16)) as u8).collect()
 }

@@ -1,4 +1,4 @@
-//! Groups 15, 17 and 20: all that a stream may be told, in any order, while its encoder is lent to others.
+//! Groups 15, 17 and 20: all operations on a stream, in any order, while encoders are shared with other streams.
 
 use std::collections::HashMap;
 
@@ -13,12 +13,12 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Barrier,
-    /// The bytes are compressed once for all, and the others may have done so already.
+    /// Bytes that are compressed once for all, perhaps already by another stream.
     Share,
     /// Nothing happens for a second.
     Sleep,
     Store,
-    /// A turn ends, or a flush is asked for: what was written can be read.
+    /// A turn ends, or a flush is requested: what was written can be read.
     Flush,
     Write,
 }
@@ -69,7 +69,7 @@ impl Connection {
         }
     }
 
-    /// All that was sent has arrived.
+    /// Everything sent has arrived.
     fn read(&mut self) {
         let (got, reason) = receive_in(&mut self.receiver, &std::mem::take(&mut self.wire), 7000, ROOM);
         assert!(reason.is_none(), "{reason:?}");
@@ -123,7 +123,7 @@ proptest! {
             let sending = sending.level(level).threshold(threshold).history(history);
             let sending = if by_hand { sending.flush(Flush::Manual) } else { sending };
             let after_end = if let End::Plain = end { AfterEnd::Plain } else { reading.after_end };
-            // Of zstd a barrier makes several streams.
+            // In zstd a barrier makes several streams.
             let several = matches!((sending.format, end), (Format::Zstd, End::Plain));
             let reading = reading.after_end(if several { AfterEnd::NextStream } else { after_end });
             Connection::new(&sending, &reading, &pool)
@@ -132,7 +132,7 @@ proptest! {
         let mut now = NOW;
         for (who, act, at, length) in acts {
             now += if let Act::Sleep = act { SECOND } else { Duration::from_millis(1) };
-            // Text, with what does not compress in every fourth place.
+            // Text, but every fourth piece is incompressible.
             let from = if at % 4 == 0 { 400_000 + at * 1000 } else { at * 1000 };
             let plain = &source[from..from + length];
             let shared = shared.entry((from, length / 500)).or_insert_with(|| SharedBytes::from(plain.to_vec()).compressed_once());

@@ -1,4 +1,4 @@
-//! Bodies of HTTP messages: which coding is chosen, and what becomes of a body.
+//! Bodies of HTTP messages: the choice of a coding, and the body.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -23,7 +23,7 @@ fn encoded(options: impl Into<Compression>, pieces: &[impl AsRef<[u8]>]) -> Vec<
     wire
 }
 
-/// Reads a body that comes in pieces, with so much room at a time; what came before an error counts.
+/// Reads a body that comes in pieces, with so much room at a time; includes the output before an error.
 fn decoded(mut decoder: ContentDecoder, wire: &[u8], piece: usize, room: usize) -> (Vec<u8>, Option<DecompressErrorKind>) {
     let mut all = Vec::new();
     for mut piece in wire.chunks(piece) {
@@ -86,7 +86,7 @@ fn the_coding_that_the_client_likes_best_is_chosen_and_the_servers_order_decides
         ("*;q=0", Err(NotAcceptable)),
         ("br, *;q=0.000", Err(NotAcceptable)),
         ("*;q=0, identity;q=0.1", Ok(None)),
-        // What is not of the grammar counts for nothing.
+        // Elements with invalid syntax are ignored.
         ("gzip;q=2, deflate", Ok(Some(Format::Deflate))),
         ("gzip;q=0.1234", Ok(None)),
         ("gzip;q=-1, gzip;q=+1, gzip;q=, gzip;q=1.001, gzip;level=9, gzip;q=1;q=1", Ok(None)),

@@ -1,5 +1,5 @@
 //! Groups 12 and 20, corruption: every byte flipped, every cut, arbitrary input. Never a panic, never a hang, never
-//! more than the room, and never wrong bytes that pass for right where the format has a checksum.
+//! more output than room, and never undetected wrong bytes if the format has a checksum.
 
 use proptest::prelude::{any, prop, prop_assert, proptest};
 
@@ -21,7 +21,7 @@ fn every_flipped_bit_is_an_error_or_harmless() {
                 bad[at] ^= bit;
                 let options = reading.clone().max_total(Some(1 << 20));
                 let (got, reason) = receive_all(&mut expecting(options), &bad);
-                // Raw deflate has no checksum; of the others a whole stream is right, or it is not whole.
+                // Raw deflate has no checksum; in other formats a stream that ends without an error is right.
                 let mut receiver = expecting(reading.clone());
                 let whole = receive_all(&mut receiver, &bad).1.is_none() && receiver.stats().stream_ended;
                 let raw = sending.format == Format::DeflateRaw;
@@ -121,7 +121,7 @@ fn every_split_in_two_and_in_pieces_delivers_the_same() {
     }
 }
 
-/// Reads to the end or the first error, with limits so that it is short.
+/// Reads to the end or the first error, with limits that keep it short.
 fn survives(detect: Detect, reading: &Decompression, wire: &[u8], piece: usize, room: usize) {
     let mut receiver = CompressionLayer::new(&EncoderPool::shared(), detect, 0, 0);
     let limits = reading.clone().max_total(Some(1 << 20));

@@ -1,4 +1,4 @@
-//! What the decoders of a reactor hold together: bounded, and who gives way.
+//! The limit on the memory of a reactor's decoders, and which of them give way.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::connection::shared::Shared;
 mod shared {
     use super::*;
 
-    /// A decoder that shares a bound with others, and has read `wire` at this time.
+    /// A decoder that shares a limit with others, and has read `wire` at this time.
     fn sharing(pool: &SharedPool, wire: &[u8], now: Duration) -> (CompressionLayer, Option<DecompressErrorKind>) {
         let mut receiver = layer(pool);
         receiver.expect(&Decompression::zstd().max_ratio(None), b"").unwrap();
@@ -21,7 +21,7 @@ mod shared {
         (receiver, error)
     }
 
-    /// Has a decoder read what comes at this time.
+    /// Makes a decoder read input at this time.
     fn read_at(receiver: &mut CompressionLayer, mut wire: &[u8], now: Duration) -> Option<DecompressErrorKind> {
         loop {
             match receiver.read(wire, &mut Vec::new(), ROOM, &Work::unlimited(), now) {
@@ -39,7 +39,7 @@ mod shared {
     /// A frame with a window of 8 MiB, which has no end.
     const FRAME: [u8; 6] = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x68];
 
-    /// Fills that window with blocks of 128 KiB in four bytes each: some 300 bytes.
+    /// Fills that window with blocks of 128 KiB in four bytes each: about 300 bytes.
     fn unpaid() -> Vec<u8> {
         [&FRAME[..], &[0x02, 0x00, 0x10, b'a'].repeat(65)].concat()
     }
@@ -49,7 +49,7 @@ mod shared {
         [&(len as u32 * 8).to_le_bytes()[..3], &vec![7; len]].concat()
     }
 
-    /// Fills as much of the window with as many bytes.
+    /// Fills this much of the window with as many bytes.
     fn paid(mebibytes: usize) -> Vec<u8> {
         [&FRAME[..], &raw_block(128 << 10).repeat(8 * mebibytes)].concat()
     }
@@ -66,7 +66,7 @@ mod shared {
         let (mut small, error) = sharing(&pool, &[&FRAME[..], &raw_block(10)].concat(), now);
         assert_eq!(error, None);
         let mut bombs = Vec::new();
-        // An hour later nobody has said anything meanwhile, and now the bombs are kept awake.
+        // After an hour of silence the bombs are kept active.
         let later = 2 * now;
         for _ in 0..50 {
             let (bomb, error) = sharing(&pool, &unpaid(), later);
@@ -96,7 +96,7 @@ mod shared {
         let (mut honest, error) = sharing(&pool, &paid(8), NOW);
         assert_eq!(error, None);
         let mut others: Vec<_> = (0..6).map(|_| sharing(&pool, &paid(8), NOW).0).collect();
-        // All have paid as much. A quarter of an hour later one has a message of 10 KB a minute, the others have a byte a second.
+        // All have paid the same. A quarter of an hour later one gets a message of 10 KB a minute, the others a byte a second.
         let minutes = |count| Duration::from_secs(60) * count;
         for minute in 0..15 {
             assert_eq!(read_at(&mut honest, &raw_block(10_000), minutes(minute)), None);
@@ -110,7 +110,7 @@ mod shared {
         let newcomers: Vec<_> = (0..6).map(|_| sharing(&pool, &paid(8), minutes(15)).0).collect();
         assert_eq!(memory.ended(), 6, "each takes the place of another");
         assert_eq!(read_at(&mut honest, &raw_block(1), minutes(15)), None);
-        // Whoever falls silent gives way in the end.
+        // A silent decoder gives way in the end.
         drop(newcomers);
         let _newcomers: Vec<_> = (0..8).map(|_| sharing(&pool, &paid(8), minutes(75)).0).collect();
         assert_eq!(read_at(&mut honest, &raw_block(1), minutes(75)), Some(DecompressErrorKind::Memory { max: MAX as u64 }));
@@ -219,7 +219,7 @@ fn bodies_and_messages_that_gave_way_say_so_from_then_on() {
     memory.set_limit(MAX);
     let wire = |format: Format| stream(&Compression::from(format).announce(false), &[noise(120_000)]);
     let (gzip, raw) = (wire(Format::Gzip), wire(Format::DeflateRaw));
-    // Each fills its window of 48 KB in all; the more it has been sent, the later it gives way.
+    // Each fills its window (48 KB in all); the more it was sent, the later it gives way.
     let body = |sent: usize| {
         let mut body = ContentDecoder::new(Format::Gzip).unwrap().counted_in(&reactor);
         body.decode(&mut &gzip[..sent], &mut Vec::new(), MAX).unwrap();

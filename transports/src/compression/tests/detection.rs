@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Plain beginnings that look nearly like something.
+/// Plain beginnings that almost look like an announcement.
 fn nasty() -> Vec<Vec<u8>> {
     let announced = stream(&Compression::deflate(), &["x"]);
     let raw = stream(&Compression::deflate_raw(), &["x"]);
@@ -15,13 +15,13 @@ fn nasty() -> Vec<Vec<u8>> {
         ["x", "x\u{1}", "x^", "x^2", "80 users online", "(", "HELLO\r\n", ""].map(|text| text.as_bytes().to_vec()).into();
     all.extend([b"x\x9c".to_vec(), announced[..16].to_vec(), raw[..14].to_vec(), damaged, foreign, gz, sync_first]);
     all.extend([b"\x28\xb5\x2f\xfd\x04\x00\x01".to_vec(), b"\x04\x22\x4d\x18\x44\x40\xff".to_vec()]);
-    // With block checksums, which an empty block would have, too.
+    // With block checksums, which an empty block would have too.
     let sum = crate::compression::checksum::lz4_header_sum(&[0x54, 0x40]);
     all.push([&[4, 0x22, 0x4d, 0x18, 0x54, 0x40, sum][..], &[0, 0, 0, 0x80].repeat(3)].concat());
     all
 }
 
-/// The lengths of the announcement of `stream`, to the end of its mark's first block and in all.
+/// The lengths of the announcement of `stream`: to the end of its mark's first block, and in all.
 fn mark(format: Format, stream: &[u8]) -> (usize, usize) {
     let block = if matches!(format, Format::Zstd | Format::Lz4) { 4 } else { 5 };
     let Verdict::Whole { len, .. } = announcement::recognise(stream, Place::Start) else { panic!("{format} is not announced") };
@@ -152,7 +152,7 @@ fn from_the_first_block_of_the_mark_on_a_beginning_waits_for_its_rest_without_a_
                 assert_eq!(receive(&mut receiver, &wire[cut..]), b"x", "{format} cut at {cut}");
             }
         }
-        // What cannot be one after all, and an end, still give it out.
+        // Bytes that rule out an announcement, and the end of the stream, still release it.
         let mut receiver = detecting();
         let nearly = [&wire[..sure], b"?"].concat();
         assert_eq!(receive(&mut receiver, &nearly), nearly, "{format}");
@@ -206,7 +206,7 @@ fn who_compresses_may_be_answered_in_kind_unless_forbidden() {
     proxy.set_detect(Detect::Off);
     assert!(proxy.reads_directly());
     assert_eq!(receive(&mut proxy, &answer), answer);
-    // Bytes have come already: an answer can no longer stand at the start.
+    // Bytes have come already: an answer can no longer be announced at the start.
     let mut late = layer(&EncoderPool::shared());
     late.passed_in(3);
     late.compress(&Compression::deflate()).unwrap();

@@ -1,4 +1,4 @@
-//! Group 21, dictionaries: streams that begin with one behind them, found by id or agreed upon, in every format that has any.
+//! Group 21, dictionaries: streams that refer to one, found by id or agreed on, in every format that supports them.
 
 use torsade_protocols::{CompressionError, Dictionary};
 
@@ -11,16 +11,16 @@ fn with_dictionaries() -> impl Iterator<Item = Format> {
     formats().filter(|format| *format != Format::Gzip)
 }
 
-/// A dictionary that streams of the format name by an id, if there is any way to.
+/// A dictionary that streams of the format name by an id, if the format can.
 pub(super) fn dictionary(format: Format) -> Dictionary {
     match format {
         Format::Zstd => Dictionary::new(include_bytes!("trained.zdict")),
-        // Other messages than those that most tests send.
+        // Different messages from those that most tests send.
         _ => Dictionary::with_id(7, messages(50).split_off(25).concat()),
     }
 }
 
-/// The same under another id, where it has one, with other bytes.
+/// A dictionary with other bytes, and another id if the format has ids.
 fn other(format: Format) -> Dictionary {
     match format {
         Format::Zstd => {
@@ -122,7 +122,7 @@ fn dictionaries_without_an_id_are_agreed_upon() {
         let wire = stream(&Compression::from(format).dictionary(&plain), &messages(3));
         let agreed = Decompression::from(format).dictionary(&other(format)).dictionary(&plain);
         assert_eq!(receive(&mut expecting(agreed), &wire), messages(3).concat(), "{format}");
-        // Who does not know it gets no text of it, and in all formats but raw deflate not a stream that looks whole.
+        // A reader without it gets none of its text, and in all formats except raw deflate no stream that looks complete.
         let mut stranger = expecting(format);
         let (got, reason) = receive_all(&mut stranger, &wire);
         assert!(reason.is_some() && got != messages(3).concat(), "{format}: {reason:?}");
@@ -146,7 +146,7 @@ fn gzip_has_no_dictionaries() {
     let pool = EncoderPool::shared();
     assert_eq!(layer(&pool).compress(&Compression::gzip().dictionary(&dictionary)), Err(refused.clone()));
     assert_eq!(layer(&pool).expect(&Decompression::gzip().dictionary(&dictionary), b""), Err(refused));
-    // Limits are for all formats.
+    // Limits apply to all formats.
     let mut receiver = detecting();
     receiver.set_limits(&Decompression::deflate().dictionary(&dictionary));
     assert_eq!(receive(&mut receiver, &stream(&Compression::gzip(), &["data"])), b"data");
@@ -160,7 +160,7 @@ fn a_trained_dictionary_that_is_damaged_is_refused_at_the_switch() {
     let pool = EncoderPool::shared();
     assert_eq!(layer(&pool).compress(&Compression::zstd().dictionary(&damaged)), Err(refused.clone()));
     assert_eq!(layer(&pool).expect(&Decompression::zstd().dictionary(&damaged), b""), Err(refused));
-    // In limits, which are for all formats, it is as good as none.
+    // In limits, which apply to all formats, it counts as missing.
     let mut receiver = detecting();
     receiver.set_limits(&Decompression::deflate().dictionary(&damaged));
     let reason = receive_all(&mut receiver, &stream(&sending(Format::Zstd), &["data"])).1;
@@ -171,7 +171,7 @@ fn a_trained_dictionary_that_is_damaged_is_refused_at_the_switch() {
 #[test]
 fn connections_that_sleep_and_lose_their_encoders_go_on_with_their_dictionary() {
     for history in [0, 1000, 32 << 10] {
-        // Larger than what deflate reaches back, as large, and smaller.
+        // Larger than deflate's window, as large, and smaller.
         for len in [100 << 10, 32 << 10, 20 << 10] {
             let dictionary = Dictionary::new([noise(len - 3000), text(3000)].concat());
             for format in with_dictionaries() {
@@ -248,10 +248,10 @@ fn connections_share_the_digests_of_a_dictionary() {
         assert!(std::rc::Rc::ptr_eq(&three, &pool.digests().for_encoder(&copy, 3).unwrap()), "the same bytes are the same");
         three
     };
-    // Also after there was none for a while, as on a server that has one connection after the other.
+    // Also after a time without users, as on a server that has one connection after the other.
     let first = std::rc::Rc::downgrade(&digests());
     assert!(std::ptr::eq(first.as_ptr(), std::rc::Rc::as_ptr(&digests())));
-    // But not all that there ever were.
+    // But not all that ever existed.
     for number in 0..20 {
         pool.borrow_mut().digests().for_encoder(&Dictionary::new(noise(100 + number)), 3).unwrap();
     }
@@ -270,7 +270,7 @@ fn headers_name_the_dictionary_where_the_format_says() {
     assert_eq!(zlib[..7], [0x78, 0xbb, 0x11, 0xe6, 0x03, 0x98, 0xa0]);
     assert_eq!(zlib.len(), 21);
     assert_eq!(opening(Format::DeflateRaw, &words).len(), 15);
-    // No text begins so, whatever the level.
+    // No text begins this way, whatever the level.
     for level in [1, 5, 9] {
         let mut wire = Vec::new();
         sender(&Compression::deflate().level(level).dictionary(&words)).force_flush(&mut wire, NOW).unwrap();

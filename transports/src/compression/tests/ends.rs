@@ -128,7 +128,7 @@ fn an_expected_stream_may_stop_where_its_sender_has_flushed_and_nowhere_else() {
         for cut in 0..=wire.len() {
             let (plain, reason) = receive_all(&mut expecting(format), &wire[..cut]);
             match kind(reason) {
-                // Between a block and the flush behind it nothing is missing either.
+                // Nothing is missing between a block and the flush after it either.
                 None => {
                     let whole = flushes.iter().any(|(at, whole)| cut <= *at && *whole == plain.len());
                     assert!(whole, "{format} cut at {cut}, behind a flush and not at one");
@@ -145,7 +145,7 @@ fn an_expected_stream_may_stop_where_its_sender_has_flushed_and_nowhere_else() {
 #[test]
 fn trailing_bytes_that_begin_like_a_further_stream_are_all_there() {
     for format in formats().filter(|format| matches!(format, Format::Gzip | Format::Zstd | Format::Lz4)) {
-        // `S` may begin a frame of zstd or lz4 that is to be skipped.
+        // `S` may begin a skippable frame of zstd or lz4.
         let behind: &[u8] = if format == Format::Gzip { b"\x1fUCCESS" } else { b"SUCCESS" };
         let wire = [&stream(&format.into(), &["data"])[..], behind].concat();
         let mut receiver = expecting(Decompression::from(format).after_end(AfterEnd::NextStream));
@@ -313,7 +313,7 @@ fn legacy_frames_of_lz4_are_read_and_end_with_the_input_or_the_next_frame() {
         let (_, reason) = receive_all(&mut strict(), &legacy[..cut]);
         assert_eq!(kind(reason), (!whole).then_some(DecompressErrorKind::Truncated), "cut at {cut}");
     }
-    // A block that says it is longer than it could be, and more memory than is allowed.
+    // A block whose stated length is impossible, and a window above the limit.
     let (_, reason) = receive_all(&mut strict(), &[0x02, 0x21, 0x4c, 0x18, 0, 0, 0, 1]);
     assert_eq!(kind(reason), Some(DecompressErrorKind::Data));
     let (_, reason) = receive_all(&mut expecting(Decompression::lz4().max_window(4 << 20)), &legacy);
@@ -413,7 +413,7 @@ fn a_stream_without_a_byte_ends_without_one() {
     sender.end_stream(&mut wire).unwrap();
     sender.write(b"plain", &mut wire, NOW).unwrap();
     assert_eq!(wire, b"plain");
-    // What is announced then is announced at its place: after five plain bytes.
+    // The next announcement states its own place: after five plain bytes.
     sender.compress(&Compression::deflate_raw()).unwrap();
     let wire = send(&mut sender, &["x"]);
     let mut receiver = CompressionLayer::new(&EncoderPool::shared(), Detect::Anywhere, 5, 0);
@@ -438,7 +438,7 @@ fn what_followed_a_stream_and_was_not_delivered_belongs_to_the_next_one() {
     let mut receiver = layer(&EncoderPool::shared());
     receiver.expect(&Decompression::deflate().after_end(AfterEnd::Plain), &wire).unwrap();
     let mut plain = Vec::new();
-    // So little room that the plain bytes after the stream have to wait, all but the first.
+    // So little room that all plain bytes after the stream except the first have to wait.
     assert!(receiver.read(b"", &mut plain, 4, &Work::unlimited(), NOW).unwrap().more);
     assert_eq!(plain, b"one\x1f");
     receiver.expect(&Decompression::gzip(), b"\x1f").unwrap();

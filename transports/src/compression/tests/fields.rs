@@ -1,8 +1,8 @@
-//! Group 12, fields of headers and trailers: each wrong one has an error of its own.
+//! Group 12, fields of headers and trailers: each invalid one has its own error.
 
 use super::*;
 
-/// The kind of the error in a stream that has `edit` done to it.
+/// The kind of the error in a stream after `edit`.
 fn edited(format: Format, edit: impl FnOnce(&mut Vec<u8>)) -> Option<DecompressErrorKind> {
     let mut wire = stream(&Compression::from(format).announce(false), &["hello hello hello"]);
     edit(&mut wire);

@@ -1,4 +1,4 @@
-//! Groups 7 and 8: the order of writes and switches, and one flush a turn that never sticks.
+//! Groups 7 and 8: the order of writes and switches, and one flush per turn that leaves nothing behind.
 
 use flate2::{Decompress, FlushDecompress};
 use torsade_protocols::Flush;
@@ -100,14 +100,14 @@ fn a_flush_is_whole_at_every_capacity_of_the_buffer() {
                     wire.extend(piece);
                     wire.extend(rest);
                 }
-                // The same bytes: nothing is missing, and no marker stands twice.
+                // The same bytes: nothing is missing, and no marker is repeated.
                 assert!(wire == wanted, "{format}: {len} bytes, capacity {capacity}");
             }
         }
     }
 }
 
-/// Found by the property suite, seed 48 on a calm network: with level 0 they stayed for ever.
+/// Found by the property suite, seed 48 on a calm network: with level 0 the bytes were never sent.
 #[test]
 fn what_is_to_be_flushed_by_hand_leaves_after_a_second_of_silence() {
     let stored = formats().map(Compression::from).filter(|options| options.clone().level(0).check().is_ok());
@@ -258,7 +258,7 @@ fn flushes_are_partial_once_the_peer_is_known_to_be_torsade() {
     answering.compress(&Compression::deflate()).unwrap();
     assert!(!marked(&send(&mut answering, &["hello"])));
 
-    // One that was expected says nothing of who sent it.
+    // A stream that was expected does not say who sent it.
     let mut told = expecting(Format::Deflate);
     receive(&mut told, &stream(&Compression::deflate(), &["hello"]));
     told.compress(&Compression::deflate()).unwrap();
@@ -296,7 +296,7 @@ fn what_needs_a_byte_boundary_gets_one_after_partial_flushes() {
     }
 }
 
-/// 64 KiB that do not compress are stored: blocks that the encoder does not know, which begin at a byte boundary.
+/// 64 incompressible KiB are stored, in blocks that the encoder does not know, and that begin at a byte boundary.
 #[test]
 fn stored_blocks_follow_partial_flushes() {
     let (mut sender, mut receiver) = (sender(&partial(Format::Deflate)), detecting());

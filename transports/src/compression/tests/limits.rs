@@ -1,5 +1,5 @@
-//! Groups 10, 11 and 13: bombs in bounded pieces, output that is pending without input, and limits that hold for
-//! every format alike.
+//! Groups 10, 11 and 13: bombs in bounded pieces, output that is pending without input, and limits that apply to
+//! every format.
 
 use super::*;
 
@@ -136,7 +136,7 @@ fn a_gzip_header_without_end_is_refused() {
     assert_eq!(kind(reason), Some(DecompressErrorKind::Skipped { max: 128 << 10 }));
 }
 
-/// The beginning of a stream, and what goes on for ever without giving anything.
+/// The beginning of a stream, and input that goes on for ever without output.
 fn nothing(format: Format) -> Vec<(Vec<u8>, Vec<u8>)> {
     let header = |format: Format| stream(&Compression::from(format).announce(false), &["x"]);
     let blocks = [vec![0, 0, 0, 0xff, 0xff], vec![0x02, 0x08, 0x20, 0x80, 0x00]];
@@ -216,11 +216,11 @@ fn a_zstd_window_is_refused_before_it_is_allocated() {
     let wire = [&[0x28, 0xb5, 0x2f, 0xfd, 0xa0][..], &size.to_le_bytes()].concat();
     let (_, reason) = receive_in(&mut expecting(Format::Zstd), &wire, 1, ROOM);
     assert_eq!(kind(reason), Some(DecompressErrorKind::Window { asked: 100 << 20, max: 8 << 20 }));
-    // What the codec itself would refuse has the same name, however much is allowed.
+    // Windows that the codec itself would refuse give the same error, whatever the limit.
     let wire = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8];
     let (_, reason) = receive_in(&mut expecting(Decompression::zstd().max_window(u64::MAX)), &wire, 1, ROOM);
     assert_eq!(kind(reason), Some(DecompressErrorKind::Window { asked: 1 << 31, max: 1 << 30 }));
-    // The highest level of ours fits the default.
+    // Our highest level fits the default.
     let wire = stream(&Compression::zstd().level(22), &["data"]);
     assert_eq!(receive(&mut detecting(), &wire), b"data");
 }

@@ -87,7 +87,7 @@ fn the_count_includes_what_passed_before_the_layer_was_there() {
     let wire = send(&mut sender, &["data"]);
     let mut receiver = CompressionLayer::new(&pool, Detect::Anywhere, 1000, 0);
     assert_eq!(receive(&mut receiver, &wire), b"data");
-    // The same with detection that is switched on late.
+    // The same with detection switched on later.
     let mut receiver = layer(&pool);
     receiver.passed_in(400);
     receiver.passed_in(600);
@@ -126,8 +126,8 @@ fn a_late_rest_is_a_typed_error_in_mid_stream_too() {
     }
 }
 
-/// Found by the property suite, seed 10495 on a hostile network: where a byte in the middle looked like a beginning too,
-/// what was compressed was delivered as plain bytes to the end.
+/// Found by the property suite, seed 10495 on a hostile network: if a byte in the middle looked like a beginning too,
+/// the compressed stream was delivered as plain bytes.
 #[test]
 fn a_rest_whose_every_byte_is_late_is_a_typed_error_at_every_place() {
     let wait = Duration::from_secs(3);
@@ -179,7 +179,7 @@ proptest! {
         piece in 1usize..40,
         room in 1usize..100,
     ) {
-        // What starts with M0 by chance is M0: none of these does, they are shorter or differ.
+        // Random bytes that start with M0 would be an announcement: all of these are shorter or differ.
         let wire = switched(Format::Deflate, &plain, &compressed);
         let (got, reason) = receive_in(&mut anywhere(), &wire, piece, room);
         prop_assert!(reason.is_none(), "{:?}", reason);

@@ -1,12 +1,12 @@
-//! Groups 2 and 20, programs of others: they read ours and we read theirs, and we agree with them on damaged streams, as
-//! far as they are installed.
+//! Groups 2 and 20, other programs, as far as they are installed: they read our streams and we read theirs, and we agree on
+//! damaged streams.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use super::*;
 
-/// Reads many streams, each after its length, in pieces of seven bytes, and prints all that came out; fails unless each
+/// Reads many streams, each after its length, in pieces of seven bytes, and prints all output; fails unless each
 /// stream has ended.
 pub(super) const PYTHON_READS: &str = "
 import struct, sys, zlib
@@ -27,8 +27,8 @@ for line in sys.stdin.buffer:
     sys.stdout.buffer.write(encoder.compress(line) + encoder.flush(zlib.Z_SYNC_FLUSH))
 sys.stdout.buffer.write(encoder.flush())
 ";
-/// Reads many streams, each after its length, byte by byte. Answers with e(rror), f(inished) or m(ore wanted), the length
-/// of what was behind the end, and the plain bytes after their length.
+/// Reads many streams, each after its length, byte by byte. Answers with e(rror), f(inished) or m(ore wanted), the number
+/// of bytes after the end, and the plain bytes after their length.
 const PYTHON_JUDGES: &str = "
 import struct, sys, zlib
 data, output = sys.stdin.buffer.read(), sys.stdout.buffer
@@ -43,7 +43,7 @@ while data:
         verdict = b'e'
     output.write((b'f' if decoder.eof else verdict) + struct.pack('>II', len(decoder.unused_data), len(plain)) + plain)
 ";
-/// Reads frames with the library of that name; leaves with 77 if it is not there.
+/// Reads frames with the library of that name; exits with 77 if it is not installed.
 #[cfg(any(feature = "lz4", feature = "zstd"))]
 const PYTHON_READS_FRAMES: &str = "
 import importlib, sys
@@ -74,14 +74,14 @@ const read = async (at) => {
 read(0);
 ";
 
-/// What a program makes of its input, which it has to like; none, with a message, if it is not installed.
+/// The output of a program that must succeed; `None`, with a message, if it is not installed.
 pub(super) fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
     let output = output(program, arguments, input)?;
     assert!(output.status.success(), "{program} {arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));
     Some(output.stdout)
 }
 
-/// What a program says of its input; none, with a message, if it is not installed.
+/// The output of a program; `None`, with a message, if it is not installed.
 fn output(program: &str, arguments: &[&str], input: &[u8]) -> Option<Output> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -107,8 +107,8 @@ fn skipped(what: &str) {
     eprintln!("skipped: {what} is not installed");
 }
 
-/// The streams a reader may meet: announced at the start, in mid-stream or not, of text or of noise that passes; and with stored
-/// pieces.
+/// The streams that a reader may meet: announced at the start, in mid-stream or not at all, of text or of stored noise; and with
+/// stored pieces.
 fn streams(format: Format) -> Vec<(Vec<u8>, Vec<u8>)> {
     let noise = noise(100_000);
     let writes: [Vec<&[u8]>; 2] = [vec![b"hello\n", b"hello again\n"], noise.chunks(5000).collect()];
@@ -183,14 +183,14 @@ fn we_read_streams_of_python() {
     }
 }
 
-/// Streams of Python's and of ours, each damaged in many ways, the same ones always.
+/// Streams of Python's and of ours, each damaged in many ways, always the same.
 fn damaged(format: Format) -> Vec<Vec<u8>> {
     let good = [stream(&format.into(), &messages(4)), stream(&Compression::from(format).level(1), &[noise(300), text(300)])];
     let luck = noise(6000);
     let damage = |(number, luck): (usize, &[u8])| {
         let mut wire = good[number % 2].clone();
         let [how, at, more, byte, length, _] = *luck else { return wire };
-        // Every other one near the beginning, where the headers are.
+        // Every other damage is near the beginning, where the headers are.
         let span = if more & 1 == 0 { 40 } else { wire.len() };
         let at = (usize::from(at) << 8 | usize::from(byte)) % span.min(wire.len());
         match how % 6 {
@@ -233,7 +233,7 @@ fn python_and_we_say_the_same_of_damaged_streams() {
                     (b'f', Some(DecompressErrorKind::TrailingData)) => assert!(got == plain && behind > 0, "{what}"),
                     (b'f', None) => assert!(got == plain && ended && behind == 0, "{what}"),
                     (b'm', None) => assert!(got == plain && !ended, "{what}"),
-                    // What came before the error: Python keeps that of its last byte to itself.
+                    // The output before the error: Python does not return that of its last byte.
                     (b'e', Some(_)) => assert!(got.starts_with(plain), "{what}"),
                     _ => panic!("{what}"),
                 }

@@ -1,4 +1,4 @@
-//! Group 14: data that does not compress expands by next to nothing, and is not compressed for long.
+//! Group 14: incompressible data hardly expands, and is soon stored.
 
 use super::*;
 use flate2::{Compress, FlushCompress};
@@ -66,7 +66,7 @@ fn what_was_stored_can_be_referred_to_afterwards() {
     assert!(last.len() < 100, "the stored text was not found again: {}", last.len());
 }
 
-/// The mistake that the layer must not make, so that it is known to be one: zlib reads it without any error.
+/// Shows the mistake that the layer must not make: zlib reads the wrong bytes without an error.
 #[test]
 fn a_stored_block_after_a_mere_sync_flush_would_be_read_wrong() {
     let mut encoder = Compress::new_with_window_bits(flate2::Compression::new(6), false, 15);

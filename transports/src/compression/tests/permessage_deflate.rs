@@ -1,4 +1,4 @@
-//! Compressed WebSocket messages: what is offered and answered, and what becomes of messages.
+//! Compressed WebSocket messages: offers, answers, and the messages.
 
 use std::rc::Rc;
 
@@ -9,8 +9,8 @@ use super::*;
 use crate::compression::permessage_deflate::{Compressor, Decompressor, NegotiationError, Parameters};
 use crate::connection::shared::Shared;
 
-/// Reads messages, each behind its length, with a window of so many bits, and writes them back likewise, read and compressed
-/// anew in such a window; the third argument says whether each stands alone.
+/// Reads messages, each after its length, with a window of so many bits, and writes them back in the same way, decompressed and
+/// compressed again; the third argument says whether each message is independent.
 const PYTHON_ECHOES: &str = "
 import struct, sys, zlib
 bits, alone = -int(sys.argv[1]), sys.argv[2] == 'alone'
@@ -38,7 +38,7 @@ fn packed(compressor: &mut Compressor, pieces: &[&[u8]]) -> Vec<u8> {
     payload
 }
 
-/// A message, its payload offered in pieces, read into so much room at a time.
+/// Reads a message, whose payload is offered in pieces, into so much room at a time.
 fn unpacked(decompressor: &mut Decompressor, payload: &[u8], piece: usize, room: usize) -> Result<Vec<u8>, DecompressErrorKind> {
     let (mut message, mut rest) = (Vec::new(), payload);
     loop {
@@ -64,7 +64,7 @@ fn whole(decompressor: &mut Decompressor, payload: &[u8]) -> Result<Vec<u8>, Dec
     unpacked(decompressor, payload, usize::MAX, usize::MAX)
 }
 
-/// What a server without wishes answers.
+/// The answer of a server with default parameters.
 fn answered(offers: &str) -> Option<String> {
     Parameters::default().accept(offers).unwrap().map(|agreed| agreed.answer())
 }
@@ -171,7 +171,7 @@ fn an_answer_that_does_not_fit_the_offer_is_an_error() {
     assert_eq!(agreed.server_max_window_bits, Some(8), "a server may choose a window that we only read");
 }
 
-/// Whatever a client and a server may want.
+/// All combinations that a client and a server may want.
 fn all_wanted() -> Vec<Parameters> {
     let mut all = Vec::new();
     for number in 0..4 {
@@ -196,7 +196,7 @@ fn a_client_and_a_server_of_ours_agree_whatever_each_wants() {
                 assert_eq!(client.server_max_window_bits, Some(8), "{what}");
                 continue;
             };
-            // Where one asks our client for a window of 8, which only a decoder has.
+            // If our client is asked for a window of 8, which only a decoder supports.
             if agreed.client_max_window_bits == Some(8) {
                 assert!(client.read_answer(&agreed.answer()).is_err(), "{what}");
                 continue;
@@ -243,7 +243,7 @@ fn the_examples_of_rfc_7692_are_read_and_written() {
     assert_eq!(unpacked(&mut decompressor, two, 1, 1).unwrap(), b"HelloHello", "last blocks within a message");
 }
 
-/// Messages of every kind: short, empty, long, the same again, noise.
+/// Messages of every kind: short, empty, long, repeated, noise.
 fn conversation() -> Vec<Vec<u8>> {
     let lengths = [0, 1, 200, 200, 0, 8192, 8193, 70_000, 3];
     let mut all: Vec<Vec<u8>> = lengths.into_iter().map(text).collect();
@@ -333,7 +333,7 @@ fn any_number_of_compressors_share_the_pools_encoders() {
     let pool = Rc::clone(&Shared::of(&reactor).encoders);
     let mut sides: Vec<_> = (0..100).map(|_| Parameters::default().server_side(&reactor)).collect();
     let canary = |number: usize| format!("a message of number {number} and of nobody else {}", "x".repeat(number)).into_bytes();
-    // In turn, and then all at once: the first halves of all, longer than what is gathered, and then the second ones.
+    // One after the other, and then interleaved: first the first halves of all, longer than what is gathered, then the second ones.
     for halves in [false, true, false] {
         let half = text(20_000);
         let mut payloads = vec![Vec::new(); sides.len()];

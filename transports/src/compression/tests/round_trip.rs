@@ -1,4 +1,4 @@
-//! Groups 1 and 20, round trips: every format and level, all sizes, any writes, flushes, pieces and rooms.
+//! Groups 1 and 20, round trips: every format and level, with all sizes of data, writes, flushes, pieces and rooms.
 
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
@@ -113,7 +113,7 @@ fn reading_nothing_any_number_of_times_changes_nothing() {
         let mut receiver = expecting(format);
         let mut got = Vec::new();
         for byte in &wire {
-            // As TLS does whose records come in pieces.
+            // Like TLS whose records come in pieces.
             for piece in [&[*byte][..]].into_iter().chain([&[][..]; 30]) {
                 receiver.read(piece, &mut got, ROOM, &Work::unlimited(), NOW).unwrap();
             }

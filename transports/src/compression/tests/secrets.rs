@@ -4,7 +4,7 @@ use torsade_protocols::Flush;
 
 use super::*;
 
-/// The length of the message that holds a guess, beside a secret that was sent before it.
+/// The length of the message with a guess, after a secret was sent.
 fn length_of(guess: &str, barrier: bool, format: Format) -> usize {
     let mut sender = sender(&Compression::from(format));
     send(&mut sender, &["GET / HTTP/1.1\r\nHost: example.org\r\n"]);
@@ -32,7 +32,7 @@ fn a_barrier_hides_whether_a_guess_was_right() {
 fn what_is_stored_is_not_compressed_and_no_guess_refers_to_it() {
     let secrets = ["Cookie: session=s3cr3t-t0k3n-42", "Cookie: session=q7xw9z-p1v5m-86", "Cookie: session=sssssssssssssss"];
     for format in formats() {
-        // Around the secret goes what the attacker chose: a right guess and a wrong one, in one flush with it or not.
+        // The attacker's text surrounds the secret: a right guess and a wrong one, in the same flush or not.
         for guess in &secrets[..2] {
             for flush in [Flush::EveryTurn, Flush::Manual] {
                 let lengths = secrets.map(|secret| {

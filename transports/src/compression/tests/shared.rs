@@ -11,7 +11,7 @@ fn once(plain: &[u8]) -> SharedBytes {
     SharedBytes::from(plain.to_vec()).compressed_once()
 }
 
-/// What may be shared: a word, a message, more than is gathered, more than a block or a window holds, and what does not compress.
+/// Messages to share: a word, a message, more than is gathered, more than a block or a window holds, and incompressible data.
 fn samples() -> Vec<SharedBytes> {
     let noise = noise(200_000);
     let samples = [&b"x"[..], &messages(1).concat(), &text(20_000), &text(300_000), &noise[..100], &noise];
@@ -162,7 +162,7 @@ fn streams_of_shared_messages_alone_keep_no_encoder_and_end_well() {
     }
 }
 
-/// Streams in which shared messages are among others, and what they say.
+/// Streams with shared and other messages, and their plain text.
 fn streams(format: Format) -> Vec<(Vec<u8>, Vec<u8>)> {
     let (mut sender, mut wire, mut plain) = (sender(&format.into()), Vec::new(), Vec::new());
     for (message, shared) in messages(30).iter().zip(samples().iter().cycle()) {
@@ -211,7 +211,7 @@ assert decoder.eof and not decoder.unused_data
     }
 }
 
-/// A stream of shared messages, writes, flushes, stored pieces, barriers and silences at random, and what it says.
+/// A stream of random shared messages, writes, flushes, stored pieces, barriers and silences, and its plain text.
 fn mixed(options: &Compression, pool: &SharedPool, below: &mut impl FnMut(usize) -> usize) -> (Vec<u8>, Vec<u8>) {
     let source = [text(8000), noise(8000)].concat();
     let (mut sender, mut wire, mut plain, mut now) = (layer(pool), Vec::new(), Vec::new(), NOW);

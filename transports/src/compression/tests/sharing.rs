@@ -15,7 +15,7 @@ fn ten_thousand_messages_with_the_encoder_stolen_at_random_are_one_stream() {
     let mut connections: Vec<_> = (0..3)
         .map(|index| {
             let (mut sender, receiver) = (layer(&pool), detecting());
-            // Levels differ: an encoder goes from one to another.
+            // The levels differ: an encoder passes from one level to another.
             sender.compress(&Compression::from(DEFLATES[index]).level([6, 1, 9][index]).history(4096)).unwrap();
             (sender, receiver)
         })
@@ -48,7 +48,7 @@ fn connections_that_share_an_encoder_never_see_each_others_bytes() {
         send(&mut one, &[&canary]);
         let wire = send(&mut other, &[&message]);
         let wanted = send(&mut alone, &[&message]);
-        // Had the other's bytes been in reach, lengths would differ, and a reader without them would fail.
+        // If the other stream's bytes were in reach, lengths would differ, and a reader without them would fail.
         assert!(wire.len().abs_diff(wanted.len()) <= 16, "{} {}", wire.len(), wanted.len());
     }
     let guess = send(&mut other, &[&canary]);
@@ -144,7 +144,7 @@ fn the_encoder_that_was_idle_longest_is_stolen() {
     assert_eq!(stolen, [0, 1, 0, 0]);
 }
 
-/// After a partial flush the encoder has bits of a last byte. It can be taken nevertheless: they are kept for the stream.
+/// After a partial flush the encoder has bits of the last byte. It can still be taken away: the bits are kept for the stream.
 #[test]
 fn among_partial_flushers_the_encoder_that_was_idle_longest_is_stolen_and_no_bit_lost() {
     let pool = EncoderPool::with_limits(3, SECOND);
@@ -244,7 +244,7 @@ fn at_most_64_encoders_serve_any_number_of_connections_in_one_turn() {
         })
         .collect();
     for message in messages(4) {
-        // A chat room: everybody is written to before anybody is flushed.
+        // A chat room: all members are written to before any is flushed.
         for (sender, _, wire) in &mut room {
             sender.write(&message, wire, NOW).unwrap();
         }
@@ -372,7 +372,7 @@ fn a_few_words_below_the_threshold_do_not_wake_an_encoder() {
 
 #[test]
 fn an_idle_layer_is_small() {
-    // With 32 KiB of history and what a plain connection takes that is 100 bytes below 33 KiB (`compression idle` measures).
+    // Together with 32 KiB of history and a plain connection this is 100 bytes below 33 KiB (`compression idle` measures).
     let sizes = (size_of::<CompressionLayer>(), size_of::<crate::compression::encoder::Encoder>());
     assert!(sizes.0 <= 112 && sizes.1 <= 296, "{sizes:?}");
 }

@@ -1,4 +1,4 @@
-//! Every event in every phase: what the tables at the head of `phase.rs` say.
+//! Every event in every phase, as in the tables at the head of `phase.rs`.
 
 use std::error::Error;
 use std::io;
@@ -42,7 +42,7 @@ fn life(event: fn(&mut Life)) -> Life {
     life
 }
 
-/// Checks what an event makes of each of [`LIVES`].
+/// Checks the effect of an event on each of [`LIVES`].
 fn assert_lives(event: fn(&mut Life), expected: [&str; 6]) {
     let after = LIVES.map(|begin| {
         let mut life = begin();

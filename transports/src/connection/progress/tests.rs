@@ -12,7 +12,7 @@ use super::SOON;
 use crate::connection::StreamConnection;
 use crate::connection::shared::Shared;
 
-/// A socket that takes everything, and counts how often it is asked what the peer has not acknowledged.
+/// A socket that takes everything, and counts how often it is asked for unacknowledged bytes.
 struct Asked {
     times: Rc<Cell<usize>>,
     unacknowledged: Rc<Cell<usize>>,
@@ -86,7 +86,7 @@ impl Stream for Asked {
     }
 }
 
-/// Hands its transport out.
+/// Gives its transport to the test.
 struct Kept(Rc<RefCell<Option<Transport>>>);
 
 impl Protocol for Kept {

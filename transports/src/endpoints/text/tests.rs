@@ -1,4 +1,4 @@
-//! Any endpoint is written as text that means the same, and any text that is read is.
+//! Any endpoint is written as text that parses to an equal one, and so is any endpoint that was parsed.
 
 use std::fmt::{Debug, Display};
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +25,7 @@ fn means_the_same<E: TextEndpoint + Debug + Display + PartialEq>(endpoint: &E) {
     }
 }
 
-/// Pieces of which most have a meaning.
+/// Pieces of text, most of which have a meaning.
 fn text() -> impl Strategy<Value = String> {
     let types =
         ["tcp", "TCP", "tcp6", "ssl", "tls", "unix", "host", "systemd", "fd", "haproxy:tcp", "compress:gzip:unix", "10.0.0.1"];
@@ -104,7 +104,7 @@ fn compression() -> impl Strategy<Value = Option<Compression>> {
     }))
 }
 
-/// A path, with all that has to be quoted.
+/// A path with every character that needs quoting.
 fn path() -> impl Strategy<Value = String> {
     r"[a-z:=\\/ ü]{1,8}"
 }

@@ -1,4 +1,4 @@
-//! What a layer keeps, and how much it makes of what is written.
+//! How much memory a layer keeps, and how many bytes it adds to what is written.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ fn half_a_record_costs_no_more_than_its_bytes() {
 #[test]
 fn a_handshake_message_without_end_is_refused() {
     let mut pair = Pair::new();
-    // A ClientHello that says it has 16 MB, in records of 16,000 bytes.
+    // A ClientHello with a stated length of 16 MB, in records of 16,000 bytes.
     let mut record = vec![0x16, 3, 1, 0x3e, 0x80];
     record.resize(16_005, 0);
     record[5..9].copy_from_slice(&[1, 0xff, 0xff, 0xff]);
@@ -88,7 +88,7 @@ fn a_handshake_message_without_end_is_refused() {
 #[test]
 fn a_handshake_message_whose_records_are_larger_than_itself_is_refused() {
     let mut pair = Pair::new();
-    // A ClientHello of 60 KB, as large as may be, in records of one byte.
+    // A ClientHello of 60 KB, about the largest allowed, in records of one byte.
     let hello = [1, 0, 0xf0, 0].into_iter().chain(std::iter::repeat(0)).take(60_000);
     let read = |byte| {
         let result = pair.server.read(&[0x16, 3, 1, 0, 1, byte], READ_SIZE);
@@ -140,7 +140,7 @@ fn tiny_records_are_taken_some_in_each_turn_and_all_in_the_end() {
         let progress = pair.server.layer.read(rest, &mut pair.server.plain, READ_SIZE, &work, NOW).unwrap();
         rest = &rest[progress.consumed..];
         assert!(pair.server.plain.len() - before <= 1000, "{} records in a turn", pair.server.plain.len() - before);
-        // What it has to say does not wait for what it has yet to take.
+        // What it has to send does not wait for input that it has not taken.
         pair.server.write(b"y");
         pair.server.flush();
         assert!(!std::mem::take(&mut pair.server.wire).is_empty());

@@ -1,4 +1,4 @@
-//! What is written comes out, however it is cut, and how a stream ends.
+//! Written bytes arrive, however the wire is cut; and how a stream ends.
 
 use torsade_protocols::spi::Work;
 use torsade_protocols::{Detect, Reason, TlsError, TlsVersion};
@@ -19,7 +19,7 @@ fn streams_survive_every_cut_of_the_wire_and_every_room() {
             let mut pair = Pair::speaking(version);
             pair.client.write(&data);
             pair.server.write(b"welcome");
-            // Together with the end of the handshake, of which the reader is told alone.
+            // Together with the end of the handshake, which the reader gets in a call of its own.
             pair.exchange(piece, room);
             let case = format!("{:?}, pieces of {piece}, room for {room}", version.version);
             assert!(pair.server.plain == data, "{case}");
@@ -209,7 +209,7 @@ fn carry_once(from: &mut End, to: &mut End) {
     to.completed |= to.layer.take_completed();
 }
 
-/// A protocol may pause the reading in the moment in which the handshake is complete for us.
+/// A protocol may pause reading at the moment when the handshake is complete on our side.
 #[test]
 fn our_last_message_of_a_handshake_leaves_without_a_further_read() {
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
