@@ -35,7 +35,6 @@ impl Sums {
 }
 
 impl Checksum {
-    /// The checksum of nothing.
     pub(super) fn new(format: Format) -> Self {
         match format {
             Format::Deflate => Self::Adler(1),
@@ -44,7 +43,6 @@ impl Checksum {
         }
     }
 
-    /// Adds bytes.
     pub(super) fn update(&mut self, plain: &[u8]) {
         match self {
             Self::Adler(sum) => *sum = zlib_rs::adler32::adler32(*sum, plain),

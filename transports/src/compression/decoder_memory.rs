@@ -226,7 +226,6 @@ impl Share {
         Self::of(memory, NOBODY)
     }
 
-    /// The share of a decoder that belongs to `owner`.
     pub(super) fn of(memory: &Rc<DecoderMemory>, owner: Token) -> Self {
         let place = Place {
             codec: RefCell::new(None),
@@ -273,7 +272,6 @@ impl Share {
         if self.memory.make_room(&self.place, now) { Ok(()) } else { Err(self.too_much()) }
     }
 
-    /// Drops the codec.
     pub(super) fn clear(&self) {
         drop(self.place.codec.take());
         self.memory.count(&self.place, 0, 0);

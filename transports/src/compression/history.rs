@@ -18,7 +18,6 @@ impl History {
         Self { bytes: Vec::new(), oldest: 0, keep: keep.min(WINDOW) as u16 }
     }
 
-    /// How many bytes it keeps at most.
     pub(super) fn keep(&self) -> usize {
         usize::from(self.keep)
     }

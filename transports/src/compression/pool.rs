@@ -193,7 +193,6 @@ impl EncoderPool {
         }
     }
 
-    /// Notes that the encoder is in use.
     pub(super) fn touch(&mut self, lease: Lease, now: Duration) {
         if self.holds(lease) {
             self.slots[lease.slot].active = now;
@@ -227,7 +226,6 @@ impl EncoderPool {
         std::mem::take(&mut self.spare)
     }
 
-    /// Takes back a buffer.
     pub(super) fn give_buffer(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();
         self.spare = buffer;
@@ -268,7 +266,6 @@ impl EncoderPool {
     }
 }
 
-/// An encoder of raw deflate.
 fn encoder(level: i32, window_bits: u8) -> Deflate {
     let window_bits = -i32::from(window_bits); // negative: without a container
     Deflate::new_with_config(DeflateConfig { level, window_bits, mem_level: MEM_LEVEL, ..DeflateConfig::default() })

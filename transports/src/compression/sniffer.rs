@@ -87,7 +87,6 @@ impl Sniffer {
         self.deadline = (!self.held.is_empty()).then_some(Duration::ZERO);
     }
 
-    /// The held bytes.
     pub(super) fn held(&self) -> &[u8] {
         &self.held
     }

@@ -38,7 +38,6 @@ impl Buffers {
         buffer
     }
 
-    /// Takes back a buffer.
     pub(super) fn give(&self, mut buffer: Box<Unsent>) {
         buffer.clear(self);
         let spare = &mut *self.spare.borrow_mut();

@@ -131,7 +131,6 @@ impl Chain {
         Ok(())
     }
 
-    /// Whether something was written since the last flush.
     pub(crate) const fn is_dirty(&self) -> bool {
         self.dirty
     }

@@ -54,7 +54,6 @@ impl Output {
         }
     }
 
-    /// The buffer, to append to.
     #[inline]
     pub(super) fn buffer(&mut self, buffers: &Buffers) -> &mut Vec<u8> {
         self.own(buffers).buffer()

@@ -190,7 +190,6 @@ impl State {
             .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this connection is not one of UNIX sockets"))
     }
 
-    /// Notes what the socket is ready for.
     pub(super) fn note_readiness(&mut self, ready: Ready) {
         self.writable |= ready.contains(Ready::WRITABLE);
         self.readable |= ready.intersects(Ready::READABLE | Ready::READ_CLOSED | Ready::ERROR);
@@ -237,7 +236,6 @@ impl State {
         refusal
     }
 
-    /// Whether both streams have ended.
     pub(super) fn has_ended(&self) -> bool {
         self.incoming.has_ended() && self.outgoing.has_ended()
     }
@@ -381,7 +379,6 @@ impl State {
         }
     }
 
-    /// The low and the high watermark.
     pub(super) fn watermarks(&self) -> (usize, usize) {
         self.rare_if_any().map_or((LOW_WATERMARK, HIGH_WATERMARK), |rare| (rare.low_watermark, rare.high_watermark))
     }

@@ -47,7 +47,6 @@ impl Unsent {
         if self.shared_len > 0 { None } else { self.bytes.get(self.start..) }
     }
 
-    /// The buffer, to append to.
     #[inline]
     pub(super) const fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
@@ -61,7 +60,6 @@ impl Unsent {
         self.start = 0;
     }
 
-    /// Appends shared bytes.
     pub(super) fn share(&mut self, bytes: SharedBytes, buffers: &Buffers) {
         if bytes.len() < WORTH_SHARING {
             self.bytes.extend_from_slice(&bytes);

@@ -207,7 +207,6 @@ impl PortSource {
         self.shared.reactor.requeue(self.token.get(), Ready::READABLE);
     }
 
-    /// Whether another connection may be accepted now.
     fn has_room(&self) -> bool {
         let reactor = &self.shared.reactor;
         #[cfg(feature = "tls")]

@@ -21,7 +21,6 @@ use crate::connection::shared::Shared;
 pub(crate) struct ProcessSource {
     shared: Rc<Shared>,
     token: Cell<Token>,
-    /// For reports.
     name: String,
     pid: u32,
     at_stop: AtStop,

@@ -224,7 +224,6 @@ impl ProcessMonitor {
         }
     }
 
-    /// A program's process has ended.
     fn ended(&self, name: &str, start: u64, end: ProcessEnd) {
         log::info!("[{}] {end}", Escaped(name));
         let Some(Running { begin, kill, .. }) = self.0.borrow_mut().running.remove(&start) else { return };

@@ -21,7 +21,6 @@ impl Incoming {
         spare::append(&mut self.bytes, wire);
     }
 
-    /// What the session sees.
     pub(super) fn shown(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.taken..).and_then(|rest| rest.get_mut(..self.shown)).unwrap_or_default()
     }

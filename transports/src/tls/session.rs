@@ -41,7 +41,6 @@ pub(super) enum Job<'a> {
 pub(super) enum Step {
     /// Nothing is left to do without new input.
     Idle,
-    /// The job is done.
     JobDone,
     /// The peer has ended its stream; everything that it sent before was delivered.
     PeerClosed,

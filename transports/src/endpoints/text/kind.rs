@@ -7,7 +7,6 @@ use super::nearest::nearest;
 use super::quoting::{Parts, split};
 use super::registry::Registry;
 
-/// A type of endpoint.
 pub(super) struct Kind<E: 'static> {
     pub(super) name: &'static str,
     /// Whether its name ignores case.
@@ -40,7 +39,6 @@ pub(super) trait TextEndpoint: Sized + 'static {
     fn plain(address: HostPort) -> Result<Self, &'static str>;
 }
 
-/// Parses an endpoint.
 pub(super) fn parse<E: TextEndpoint>(text: &str) -> Result<E, EndpointError> {
     let mut parts = split(text)?;
     let layers = layers::<E>(text, &mut parts)?;

@@ -100,7 +100,7 @@ fn in_seconds(duration: Duration) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Writes what is not as usual.
+/// Writes the options that differ from the defaults.
 pub(super) fn write_listening(text: &mut Writing, options: &ListenOptions) {
     let usual = ListenOptions::default();
     text.key("backlog", (options.backlog != usual.backlog).then_some(options.backlog));
@@ -111,7 +111,7 @@ pub(super) fn write_listening(text: &mut Writing, options: &ListenOptions) {
     write_socket(text, &options.socket);
 }
 
-/// Writes what is not as usual.
+/// Writes the options that differ from the defaults.
 pub(super) fn write_connecting(text: &mut Writing, options: &ConnectOptions) {
     let usual = ConnectOptions::default();
     let address = |address: SocketAddr| if address.port() == 0 { address.ip().to_string() } else { address.to_string() };

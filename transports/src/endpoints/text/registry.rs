@@ -14,7 +14,6 @@ pub(super) struct Registry<E: 'static>(RwLock<Vec<Added<E>>>);
 
 type Parser<E> = dyn Fn(&EndpointArguments<'_>) -> Result<E, EndpointError> + Send + Sync;
 
-/// One added type.
 pub(super) struct Added<E: 'static> {
     prefix: String,
     pub(super) form: String,

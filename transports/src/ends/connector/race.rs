@@ -28,7 +28,6 @@ pub(super) struct Race {
     /// Addresses that were not tried yet.
     waiting: VecDeque<Address>,
     running: Vec<Rc<Attempt>>,
-    /// Begins the next attempt.
     next: Option<DelayedCall>,
     failures: Vec<(Address, io::Error)>,
 }
@@ -102,7 +101,6 @@ fn by_turns(addresses: Vec<Address>) -> VecDeque<Address> {
 }
 
 impl StreamConnector {
-    /// Tries the addresses.
     pub(super) fn race(self: &Rc<Self>, deadline: DelayedCall, addresses: Vec<Address>) {
         let (running, failures) = (Vec::new(), Vec::new());
         let race = Race { deadline, waiting: by_turns(addresses), running, next: None, failures };
