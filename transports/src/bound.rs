@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 
-/// Whether it was reported that a limit is reached: once, and again only after the count was a tenth of the limit below it.
+/// Reports once that a limit is reached, and again only after the count was a tenth of the limit below it.
 #[derive(Default)]
-pub(crate) struct Told(Cell<bool>);
+pub(crate) struct LimitReport(Cell<bool>);
 
-impl Told {
+impl LimitReport {
     /// Notes the count, and returns whether there is something to report.
-    pub(crate) fn is_news(&self, count: usize, bound: usize) -> bool {
+    pub(crate) fn is_due(&self, count: usize, bound: usize) -> bool {
         if count >= bound {
             return !self.0.replace(true);
         }

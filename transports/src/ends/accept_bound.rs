@@ -6,7 +6,7 @@ use std::rc::Rc;
 use torsade_reactor::Reactor;
 use torsade_reactor::spi::Backend;
 
-use crate::bound::Told;
+use crate::bound::LimitReport;
 
 /// One in this many of the process's descriptors is left to the program's own files and outgoing connections.
 const LEFT: usize = 10;
@@ -18,7 +18,7 @@ pub(crate) struct AcceptBound {
     set: Cell<Option<usize>>,
     /// Nine tenths of the descriptors, if the system says how many there may be.
     default: Cell<Option<usize>>,
-    told: Told,
+    report: LimitReport,
 }
 
 impl AcceptBound {
@@ -40,7 +40,7 @@ impl AcceptBound {
     pub(crate) fn has_room(&self, backend: &dyn Backend) -> bool {
         let Some(limit) = self.set.get().or_else(|| self.default.get()) else { return true };
         let open = backend.open_streams();
-        if self.told.is_news(open, limit) {
+        if self.report.is_due(open, limit) {
             let (cause, remedy) = match self.set.get() {
                 Some(_) => ("as set", ""),
                 None => ("nine tenths of its descriptors", ": allow more (ulimit -n), or set_accept_limit"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use torsade_reactor::Reactor;
 
-use crate::bound::Told;
+use crate::bound::LimitReport;
 
 /// The default limit.
 const LIMIT: usize = 1000;
@@ -26,7 +26,7 @@ pub(crate) struct Handshakes {
     /// By their numbers, so that the oldest comes first.
     unfinished: RefCell<BTreeMap<u64, Rc<Unfinished>>>,
     last: Cell<u64>,
-    told: Told,
+    report: LimitReport,
 }
 
 struct Unfinished {
@@ -50,7 +50,7 @@ impl Handshakes {
             limit: Cell::new(LIMIT),
             unfinished: RefCell::default(),
             last: Cell::new(0),
-            told: Told::default(),
+            report: LimitReport::default(),
         })
     }
 
@@ -62,7 +62,7 @@ impl Handshakes {
     pub(crate) fn has_room(&self, now: Duration) -> bool {
         let unfinished = self.unfinished.borrow();
         let (limit, count) = (self.limit.get(), unfinished.len());
-        if self.told.is_news(count, limit) {
+        if self.report.is_due(count, limit) {
             log::warn!(
                 "{count} TLS handshakes are unfinished, and {limit} may be (set_handshake_limit): new connections wait, and take the \
                  place of those that take longer than {PATIENCE:?}"
