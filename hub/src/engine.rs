@@ -36,14 +36,14 @@ pub trait Engine {
     fn unsubscribe(&self, id: InterestId);
 
     /// Sends a message that nobody keeps, while connected and not congested, after all before it. If the broker refuses it,
-    /// [`Upstream::publication_refused`] tells.
+    /// that is told to [`Upstream::publication_refused`].
     fn publish(&self, topic: &Topic, publication: &Publication);
 
     /// Adds a message to those that its topic keeps, the last `keep` of them, while connected; gives where it is.
     ///
     /// Calls are carried out in their order. `origin` goes with the message, as the header [`ORIGIN`]: the hub tells by it what was stored twice, since
-    /// it asks again when the connection was lost before the answer. It fails when the connection is lost, or the broker refuses; with
-    /// [`EngineError::NotNow`] to be asked again, once all calls for the topic are answered.
+    /// it asks again when the connection was lost before the answer. It fails when the connection is lost, or the broker refuses. If it
+    /// fails with [`EngineError::NotNow`], the hub asks again once all other calls for the topic are answered.
     fn store(&self, topic: &Topic, publication: &Publication, origin: &str, keep: u64) -> Deferred<MessageId>;
 
     /// Gives at most `most` messages that a topic keeps, with their ids, in order, while connected. Never asked with [`Start::Next`], nor for fewer

@@ -75,8 +75,8 @@ pub enum EngineError {
     Refused(String),
     /// What came is not of the broker's protocol. The connection is closed and made again.
     Protocol(String),
-    /// The broker is there, and cannot do it just now, in its own words, such as while a cluster of NATS chooses who leads a stream. What
-    /// was to be stored is stored later.
+    /// The broker is there and cannot do it just now, for this reason, such as while a NATS cluster elects the leader of a stream. The hub asks
+    /// again.
     NotNow(String),
     /// What was asked cannot be done, in the broker's words, such as keeping messages where its JetStream is off.
     Unsupported(String),

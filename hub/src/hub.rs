@@ -125,8 +125,8 @@ impl Hub {
     /// Has `subscriber` get the messages that a topic [keeps](HubConfig::replay), from `start`, and then those that are published.
     ///
     /// [`Start::Next`] begins when the broker has answered: what is stored before that, by this hub too, may or may not come. While the broker is
-    /// away, whoever comes to a topic to which this hub has subscribed already is brought what the others are: all that came since it went. The
-    /// other starts leave nothing out.
+    /// away, a new subscriber to a topic that this hub has subscribed to before gets what the earlier subscribers get: everything since the
+    /// broker went away. The other starts leave nothing out.
     ///
     /// # Errors
     /// [`SubscribeError`]; `Unsupported` if the topic keeps none.

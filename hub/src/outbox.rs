@@ -36,15 +36,16 @@ pub(crate) enum Waiting {
 /// A publication that is stored, and asked for again until the broker has answered.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    /// Of those that this hub has stored, as it was sent last; text of it goes with the message.
+    /// The number under which it was sent last, which goes with it: within a topic they ascend. None before it is sent.
     pub(crate) number: Option<u64>,
     pub(crate) topic: Topic,
     pub(crate) publication: Publication,
     pub(crate) keep: u64,
     /// Who wants to know where it is.
     pub(crate) firer: Option<Firer<MessageId>>,
-    /// Whether the broker could not take it when it was asked, and whether it has taken a later one of the topic.
+    /// Whether the broker could not take it when it was asked.
     is_put_off: bool,
+    /// Whether the broker has stored a later message of the topic.
     is_overtaken: bool,
 }
 
@@ -79,7 +80,7 @@ impl Outbox {
         self.waiting.push_back(waiting);
     }
 
-    /// The next to be handed to the engine; none until those that were put off are among them.
+    /// The next to be handed to the engine; none while something is put off.
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
         if self.put_off > 0 {
             return None;
@@ -123,8 +124,8 @@ impl Outbox {
         }
     }
 
-    /// Has what was put off wait again, before all else, as soon as the broker has answered all others of the topic, so that it is known
-    /// which it has. Says whether it is time to go on.
+    /// Puts the messages that were put off back to the front of the queue, topic by topic, once the broker has answered all others of the
+    /// topic: only then is it known which of them it has. Says whether sending goes on.
     pub(crate) fn resume(&mut self) -> bool {
         let was_held_up = self.put_off > 0;
         while let Some(topic) = self.unconfirmed.iter().find(|stored| stored.is_put_off).map(|stored| stored.topic.clone()) {
@@ -144,8 +145,8 @@ impl Outbox {
         self.wait_again(back);
     }
 
-    /// What comes behind others that overtook it has to have a greater number than they, or those who read leave it out; and so has
-    /// what follows it.
+    /// Puts these back to the front of the queue, in their order. One that was overtaken is to be sent under a new number, and so is
+    /// everything of its topic behind it: subscribers leave out numbers that do not ascend.
     fn wait_again(&mut self, back: VecDeque<Stored>) {
         let mut overtaken = BTreeSet::new();
         let mut again = Vec::with_capacity(back.len());

@@ -35,7 +35,7 @@ pub(crate) struct Room {
     own_bytes: Cell<usize>,
     /// Whether there is something at the broker to take back.
     is_announced: Cell<bool>,
-    /// Whether the next announcement says what the others may not have seen: one that only keeps the last from expiring does not.
+    /// Whether the others are to be told of the next announcement: not of one that only keeps the names from expiring.
     is_news: Cell<bool>,
     /// For the next announcement, which is due at the latest then.
     announcing: RefCell<Option<DelayedCall>>,

@@ -35,9 +35,9 @@ pub(super) enum Barrier {
     Seen,
     /// A subscription has begun.
     Subscribed(Rc<Subscription>),
-    /// All requests up to this one.
+    /// All requests up to this one were sent.
     Requests { last: u64 },
-    /// Whatever this tail was sent, as long as it is of this generation.
+    /// This tail was silent, in this generation.
     Tail(Rc<Tail>, u64),
     /// All was sent, and the connection is to be closed.
     Closed(Firer<()>),

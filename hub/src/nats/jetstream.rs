@@ -26,7 +26,8 @@ const MAX_NAME: usize = 255;
 /// How long the server remembers the ids of messages, so that none is stored twice; its own default.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
-/// How often in a row, a [`PAUSE`] between, nobody may take a message whose stream is there: so long may a cluster choose who leads it.
+/// How often in a row, with a [`PAUSE`] between, a message may find nobody to take it although its stream exists: a cluster elects the stream's
+/// leader in less time.
 const MOST_REFUSED: u32 = 10;
 
 const STREAM_NOT_FOUND: u64 = 10_059;
@@ -130,7 +131,7 @@ struct State {
     is_sought: bool,
     /// What is stored once it is, in order.
     waiting: VecDeque<Store>,
-    /// How often in a row nobody took a message though it was there.
+    /// How often in a row a message found nobody to take it although the stream existed.
     refused: u32,
 }
 
@@ -225,7 +226,7 @@ impl Stream {
         }
     }
 
-    /// A message was not stored, for this reason: whether it may be later. If so, the stream may be gone, and is looked for before the next.
+    /// A message was not stored. Gives the error for the hub: `NotNow` if it may be stored later, once the stream has been looked for.
     fn refused(&self, error: ApiError) -> EngineError {
         let mut state = self.state.borrow_mut();
         let is_nobody = matches!(error, ApiError::Off);

@@ -118,7 +118,7 @@ impl NatsProtocol {
             }
             Some(Barrier::Subscribed(subscription)) => subscription.begun(&connection.upstream),
             Some(Barrier::Requests { last }) => connection.requests_seen(last),
-            Some(Barrier::Tail(tail, generation)) => tail.is_heard_of(connection, generation),
+            Some(Barrier::Tail(tail, generation)) => tail.ponged(connection, generation),
             Some(Barrier::Closed(firer)) => firer.callback(()),
             Some(Barrier::Seen) => {}
             None => connection.abort(EngineError::Protocol("a PONG without a PING".to_owned())),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::connection::{Barrier, Connection};
 use crate::error::EngineError;
 
-/// How long an answer may take at least, once the server has seen the request. How long the way there and back takes does not count: it may
-/// be a slow one, with much on it.
+/// How long the server has to answer, at least, from when it has seen the request. The time of transfer does not count: the link may be slow
+/// and have a backlog.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What came in answer.
@@ -38,14 +38,14 @@ struct Pending {
 
 /// The requests that are not answered yet, in the order in which they were made.
 ///
-/// As long as there are some, the server is asked again and again, with [`TIMEOUT`] between, to say when it has seen everything. With
-/// its answer comes what it has sent before: a request that it had seen by one answer, and has not answered by the next, is given up.
+/// While there are some, the server gets a PING, and another one [`TIMEOUT`] after each PONG. A PONG comes behind everything that the server sent
+/// before it. So a request that it had seen at one PONG, and that is not answered at the next, is given up.
 #[derive(Default)]
 pub(super) struct Requests {
     pending: RefCell<BTreeMap<u64, Pending>>,
-    /// The server is being asked, or will be.
+    /// Such a PING is on its way, or will be sent.
     is_watched: Cell<bool>,
-    /// The last request that it has seen.
+    /// The last request that the server had seen at the last PONG.
     seen: Cell<u64>,
 }
 
@@ -58,7 +58,8 @@ impl Requests {
         }
     }
 
-    /// The server has not let us publish on `subject`, which it says of each message, in their order: gives whether that was a request.
+    /// The server did not let us publish on `subject`, which it says once for each message, in their order. Gives whether the message was a
+    /// request; if so, that has failed.
     pub(super) fn deny(&self, subject: &str, text: &str) -> bool {
         let denied = {
             let mut pending = self.pending.borrow_mut();
@@ -107,7 +108,7 @@ impl Connection {
         self.watch_requests();
     }
 
-    /// Asks in a while, as long as there are requests, how far the server has seen them.
+    /// Sends a PING in a while, if there are requests.
     fn watch_requests(self: &Rc<Self>) {
         if self.requests.pending.borrow().is_empty() || self.requests.is_watched.replace(true) {
             return;

@@ -19,7 +19,7 @@ use crate::topic::Topic;
 
 /// How often the server says that it has nothing new.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// After so long without a word, and without one on the way, the consumer is made anew.
+/// After so long without a word, and with none on the way, another consumer is made.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// What a consumer of the server's sends us of a topic's stream, from one message on.
@@ -219,8 +219,8 @@ impl Tail {
         }
     }
 
-    /// Has it begun anew if the consumer says nothing for too long. The way from the server may be a slow one, with much on it: so what
-    /// counts is that nothing came before the answer to a PING.
+    /// Makes another consumer if this one says nothing for too long. Since its words may be held up on a slow link, a PING is sent first: what
+    /// counts is that nothing came before the PONG.
     fn watch(self: &Rc<Self>, connection: &Rc<Connection>) {
         let (tail, there) = (Rc::downgrade(self), Rc::downgrade(connection));
         let call = connection.transport.reactor().call_later(SILENCE, move || {
@@ -235,8 +235,8 @@ impl Tail {
         }
     }
 
-    /// What the server had sent before it saw a PING is here.
-    pub(super) fn is_heard_of(self: &Rc<Self>, connection: &Rc<Connection>, generation: u64) {
+    /// The PONG has come, and with it everything that the server had sent before.
+    pub(super) fn ponged(self: &Rc<Self>, connection: &Rc<Connection>, generation: u64) {
         if self.watch.borrow().is_none() && self.generation.get() == generation {
             self.begin_anew(connection, "the server has said nothing of them");
         }

@@ -57,6 +57,13 @@ struct Trouble {
     kills: usize,
 }
 
+/// Everything fails now and then, and some take 1000 bytes a second. What is drawn for a socket stays when all is well again: so it has no
+/// buffer of a byte as well, since 1000 bytes a second in segments of a byte are, without their headers, fewer than the brokers' heartbeats.
+fn slow() -> Faults {
+    let Faults { receive_buffer, send_buffer, .. } = Faults::lossy();
+    Faults { receive_buffer, send_buffer, slow: 0.1, ..Faults::hostile() }
+}
+
 fn trouble(world: &World, simulation: &Simulation, config: &HubConfig, peers: &mut Vec<Peer>, trouble: &mut Trouble) {
     let index = usize::try_from(simulation.draw(peers.len() as u64)).unwrap();
     let address = peers[index].process.address.clone();
@@ -80,7 +87,11 @@ fn trouble(world: &World, simulation: &Simulation, config: &HubConfig, peers: &m
         }
         8 => world.broker(|broker| broker.drop_connections()),
         9 => simulation.set_faults(Faults { bandwidth: Some(1000 + simulation.draw(20_000)), ..Faults::lossy() }),
-        10 => simulation.set_faults(if simulation.draw(2) == 0 { Faults::lossy() } else { Faults::hostile() }),
+        10 => simulation.set_faults(match simulation.draw(3) {
+            0 => Faults::lossy(),
+            1 => Faults { slow: 0.0, ..Faults::hostile() },
+            _ => slow(),
+        }),
         11 => {
             let Peer { name, process, .. } = peers.swap_remove(index);
             world.kill(process);
