@@ -22,6 +22,8 @@ use crate::message::Publication;
 
 /// How long a server may be silent before it is asked for a sign of life, and how long it then has to give one.
 const SILENCE: Duration = Duration::from_secs(10);
+/// How long a server that does send something may leave a PING unanswered while it takes none of our bytes.
+const DEAFNESS: Duration = Duration::from_secs(120);
 /// From this size on a payload is sent without a copy of it.
 const SHARED_FROM: usize = 16 * 1024;
 /// The subscription through which requests are answered.
@@ -57,6 +59,10 @@ pub(super) struct Connection {
     barriers: RefCell<VecDeque<(Barrier, u64)>>,
     published: Cell<u64>,
     confirmed: Cell<u64>,
+    /// How many PINGs were answered.
+    ponged: Cell<u64>,
+    /// Whether a look at that is scheduled.
+    watches_pongs: Cell<bool>,
     /// A PING is outstanding which tells of what was published.
     confirming: Cell<bool>,
     /// Somebody waits until the transport is no longer congested.
@@ -90,6 +96,8 @@ impl Connection {
             barriers: RefCell::default(),
             published: Cell::default(),
             confirmed: Cell::default(),
+            ponged: Cell::default(),
+            watches_pongs: Cell::default(),
             confirming: Cell::default(),
             watching: Cell::default(),
             owed_pong: Cell::default(),
@@ -144,6 +152,28 @@ impl Connection {
             connection.watch_silence();
         });
         self.idle.replace(Some(call));
+    }
+
+    /// Gives up a server that sends but does not read: as long as PINGs are outstanding, one of them has to be answered now and then, or some of
+    /// our bytes taken.
+    fn watch_pongs(self: &Rc<Self>) {
+        if self.watches_pongs.replace(true) {
+            return;
+        }
+        let progress = |connection: &Self| (connection.ponged.get(), connection.transport.delivery().acknowledged);
+        let (there, before) = (Rc::downgrade(self), progress(self));
+        self.transport.reactor().call_later(DEAFNESS, move || {
+            let Some(connection) = there.upgrade() else { return };
+            connection.watches_pongs.set(false);
+            if connection.barriers.borrow().is_empty() {
+                return;
+            }
+            if progress(&connection) == before {
+                connection.abort(EngineError::Lost(format!("the server has read nothing for {DEAFNESS:?}")));
+            } else {
+                connection.watch_pongs();
+            }
+        });
     }
 
     /// Gives the connection up after another look at what has come: this program may have been stopped for a while.
@@ -228,12 +258,14 @@ impl Connection {
     pub(super) fn ping(self: &Rc<Self>, barrier: Barrier) {
         self.barriers.borrow_mut().push_back((barrier, self.published.get()));
         self.write(&[b"PING\r\n"]);
+        self.watch_pongs();
     }
 
     /// The oldest PING is answered; gives what it was for, or none if there was none.
     pub(super) fn ponged(self: &Rc<Self>) -> Option<Barrier> {
         let (barrier, published) = self.barriers.borrow_mut().pop_front()?;
         self.confirmed.set(published);
+        self.ponged.set(self.ponged.get() + 1);
         self.fault.replace(None);
         if self.confirming.get() {
             let behind = self.published.get() > published;

@@ -104,6 +104,19 @@ fn a_flood_of_pings_that_nobody_reads_the_answers_of_is_bounded() {
 }
 
 #[test]
+fn a_server_that_sends_but_does_not_read_is_left_for_a_new_connection() {
+    let world = World::new();
+    let (hub, list) = (world.hub(1), world.notes());
+    // Its consumer sends heartbeats all the time.
+    hub.subscribe("log.a", list.clone()).unwrap();
+    world.run(2);
+    world.server.stop_reading();
+    let stored = hub.publish_stored("log.a", "one");
+    world.run(250);
+    assert_eq!((world.server.connections(), world.value(stored).minor, list.take().as_str()), (2, 1, "0-1 one"));
+}
+
+#[test]
 fn a_garbled_stream_is_survived() {
     let valid: &[u8] = b"INFO {\"headers\":true,\"max_payload\":1000} \r\nPING\r\nPONG\r\n+OK\r\n-ERR 'Slow Consumer'\r\nMSG room 1 5\r\nhello\r\n\
         HMSG room 1 12 17\r\nNATS/1.0\r\n\r\nhello\r\nMSG log.a 2.0 $JS.ACK.log_-a.C1.1.1.1.1796000000000000000.0 5\r\nhello\r\n\

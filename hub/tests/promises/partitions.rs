@@ -47,6 +47,11 @@ impl Peer {
             self.published += 1;
         }
     }
+
+    /// What it published last.
+    fn last(&self) -> String {
+        numbered(&self.name, self.published - 1)
+    }
 }
 
 /// What the trouble has done to the network, which it undoes in the end.
@@ -151,12 +156,15 @@ fn settle(world: &World, peers: &mut [Peer]) {
         world.until_heard(&peer.hub, LIVE, &peer.live);
         world.run_for(Duration::from_secs(1));
     }
-    peers.iter_mut().for_each(Peer::publish);
+    world.repeat_until("the last live message of each", || {
+        peers.iter_mut().for_each(Peer::publish);
+        // A socket that gets stuck only now takes a live message along, and is found out in 20 s.
+        world.run_for(Duration::from_secs(30));
+        peers.iter().all(|peer| peers.iter().all(|other| peer.live.has(&other.last())))
+    });
     for peer in &*peers {
         for other in &*peers {
-            let last = numbered(&other.name, other.published - 1);
-            world.run_until("the last live message", || peer.live.has(&last));
-            world.run_until("the last stored message", || peer.kept.has(&last));
+            world.run_until("the last stored message", || peer.kept.has(&other.last()));
         }
     }
     let published: HashMap<_, _> = peers.iter().map(|peer| (peer.name.clone(), peer.published)).collect();
@@ -173,7 +181,8 @@ fn settle(world: &World, peers: &mut [Peer]) {
             );
             peer.kept.check_kept(&peer.name, &other.name, published[&other.name], false);
         }
-        let end = world.simulation().unwrap().now() + 4 * PERIOD;
+        // A broker that sends but has stopped reading is found out in four minutes.
+        let end = world.simulation().unwrap().now() + Duration::from_secs(300);
         let mut present = Vec::new();
         while present != *sorted(&names) {
             assert!(world.simulation().unwrap().now() < end, "{present:?} are there in place of {names:?}");
