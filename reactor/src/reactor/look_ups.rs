@@ -87,6 +87,22 @@ impl Reactor {
     /// drop(look_up);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// A Deferred, as Twisted's returns, is fired by `done`. Keep the look-up until then.
+    /// ```
+    /// use torsade::{Deferred, Reactor};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let (addresses, firer) = Deferred::new();
+    /// let look_up = reactor.resolve("localhost", move |found| match found {
+    ///     Ok(addresses) => firer.callback(addresses),
+    ///     Err(error) => firer.errback(error),
+    /// })?;
+    /// let addresses = reactor.run_until(async move { Ok(addresses.await?) })?;
+    /// drop(look_up);
+    /// assert!(addresses.iter().all(|address| address.ip().is_loopback()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "getHostByName")]
     pub fn resolve(
         &self,
