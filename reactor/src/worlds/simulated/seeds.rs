@@ -16,7 +16,7 @@ use super::{Faults, Simulation};
 /// of `seeds` on.
 ///
 /// # Panics
-/// If the scenario panics or returns an error, with the seed and a command that repeats it; or if there is no seed.
+/// If the scenario panics or returns an error, with the seed and how to repeat it; or if there is no seed.
 ///
 /// # Examples
 /// ```
@@ -55,8 +55,13 @@ fn run<T: Outcome>(faults: &Faults, seeds: Range<u64>, scenario: impl Fn(&Simula
             Ok(Some(problem)) => problem,
             Err(panic) => panic.to_string(),
         };
-        let test = std::thread::current().name().filter(|name| *name != "main").unwrap_or_default().to_owned();
-        panic!("with seed {seed}, at {:?}: {problem}\nto repeat it: TORSADE_SEED={seed} cargo test {test}", simulation.now());
+        let thread = std::thread::current();
+        // A test's thread has its name. A program that is no test is run again as it was.
+        let repeat = match thread.name() {
+            None | Some("main") => format!("run it again with TORSADE_SEED={seed} in the environment"),
+            Some(test) => format!("TORSADE_SEED={seed} cargo test {test}"),
+        };
+        panic!("with seed {seed}, at {:?}: {problem}\nto repeat it: {repeat}", simulation.now());
     }
 }
 
@@ -116,6 +121,9 @@ mod tests {
         let panic = catch(|| run(&Faults::calm(), 0..10, fails)).unwrap_err().to_string();
         assert!(panic.contains("with seed 3, at 0ns: panicked: it is three"), "{panic}");
         assert!(panic.contains("TORSADE_SEED=3 cargo test worlds::simulated::seeds::tests::a_failure_tells"), "{panic}");
+        let in_a_program = move || catch(|| run(&Faults::calm(), 0..10, fails)).unwrap_err().to_string();
+        let panic = std::thread::spawn(in_a_program).join().expect("it is caught");
+        assert!(panic.ends_with("to repeat it: run it again with TORSADE_SEED=3 in the environment"), "{panic}");
         let errs = |simulation: &Simulation| if simulation.seed() == 7 { Err("seven") } else { Ok(()) };
         assert!(catch(|| run(&Faults::calm(), 0..10, errs)).unwrap_err().to_string().contains("with seed 7, at 0ns: seven"));
     }
