@@ -71,8 +71,13 @@ impl Nodes {
     pub(super) fn end(&self, error: &EngineError) -> Vec<Pending> {
         self.slots.borrow_mut().clear();
         let mut pending: Vec<_> = self.links.take().into_values().flat_map(|link| link.end(error)).collect();
-        pending.extend(self.held.take().into_values().flat_map(|held| held.commands));
+        pending.extend(self.take_held());
         pending
+    }
+
+    /// What waits for slots.
+    pub(super) fn take_held(&self) -> Vec<Pending> {
+        self.held.take().into_values().flat_map(|held| held.commands).collect()
     }
 
     /// Takes a connection out, and gives the slots that it had; none if it is out already.

@@ -135,9 +135,11 @@ impl Session {
 
     /// Closes everything for good, after what was written. Nobody is told.
     pub(super) fn close(&self) {
-        self.ended.set(EngineError::Lost("the hub is closed".to_owned())).ok();
+        let closed = EngineError::Lost("the hub is closed".to_owned());
+        self.ended.set(closed.clone()).ok();
         self.main.close();
         self.nodes.links().iter().for_each(Link::close);
+        self.nodes.take_held().into_iter().for_each(|pending| pending.answer.give(Err(closed.clone())));
     }
 
     /// Whether the hub should keep what it has to send; if so, it is told when not any more.

@@ -312,19 +312,26 @@ fn a_node_that_is_killed_and_begun_again_costs_its_own_live_messages_and_nothing
     assert!(hubs.one.stats().unconfirmed > 0);
 }
 
+impl Cluster {
+    /// Starts a fourth node that is a replica of the third, and in step with it.
+    fn with_replica() -> Option<Self> {
+        // While some slots are nobody's, all nodes refuse all slots.
+        let settings = "cluster-node-timeout 1000\ncluster-replica-validity-factor 0";
+        let cluster = Self::with(4, settings)?;
+        assert_eq!(cluster.ask(3, &format!("CLUSTER REPLICATE {}", cluster.ids[2])), Value::Ok);
+        let mut replica = Client::connect(cluster.nodes[3].port());
+        let is_in_step =
+            |info: Value| matches!(info, Value::Text(text) if String::from_utf8_lossy(&text).contains("master_link_status:up"));
+        while !is_in_step(replica.ask(&["INFO", "replication"])) {
+            std::thread::yield_now();
+        }
+        Some(cluster)
+    }
+}
+
 #[test]
 fn a_replica_that_takes_over_is_followed() {
-    // While some slots are nobody's, all nodes refuse all slots.
-    let settings = "cluster-node-timeout 1000\ncluster-replica-validity-factor 0";
-    let Some(mut cluster) = Cluster::with(4, settings) else { return };
-    let master = cluster.ids[2].clone();
-    assert_eq!(cluster.ask(3, &format!("CLUSTER REPLICATE {master}")), Value::Ok);
-    let mut replica = Client::connect(cluster.nodes[3].port());
-    let is_in_step =
-        |info: Value| matches!(info, Value::Text(text) if String::from_utf8_lossy(&text).contains("master_link_status:up"));
-    while !is_in_step(replica.ask(&["INFO", "replication"])) {
-        std::thread::yield_now();
-    }
+    let Some(mut cluster) = Cluster::with_replica() else { return };
     let mut hubs = Hubs::open(&cluster);
     (0..20).for_each(|_| hubs.publish());
     let all = |(_, seen): &(String, Seen)| seen.borrow().len() == 20;
@@ -336,4 +343,25 @@ fn a_replica_that_takes_over_is_followed() {
     cluster.wait_for(3, "cluster_state:ok");
     hubs.publish_until_all_is_heard();
     hubs.check(&cluster, 2);
+}
+
+#[test]
+fn a_replica_that_is_made_the_master_costs_nothing_stored() {
+    let Some(cluster) = Cluster::with_replica() else { return };
+    let mut hubs = Hubs::open(&cluster);
+    (0..20).for_each(|_| hubs.publish());
+    assert_eq!(cluster.ask(3, "CLUSTER FAILOVER"), Value::Ok);
+    (0..20).for_each(|_| hubs.publish());
+    let mut client = Client::connect(cluster.nodes[3].port());
+    let reactor = hubs.reactor.clone();
+    run_until(&reactor, "the change", || {
+        hubs.publish();
+        matches!(client.ask(&["ROLE"]), Value::List(role) if role[0] == Value::text("master"))
+    });
+    hubs.publish_until_all_is_heard();
+    let expected: Vec<_> = (0..hubs.published).map(|number| number.to_string()).collect();
+    for (topic, seen) in hubs.stored.iter().chain(hubs.live.iter().filter(|(topic, _)| cluster.node_of(topic) != 2)) {
+        assert_eq!(*seen.borrow(), expected, "{topic} on {}", cluster.node_of(topic));
+    }
+    assert_eq!((hubs.one.stats().connections_lost, hubs.two.stats().connections_lost), (0, 0));
 }
