@@ -1,4 +1,4 @@
-//! Hosts that stand for each other.
+//! The hosts of a broker, any of which will do.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,10 +11,10 @@ use torsade_reactor::Reactor;
 use torsade_transports::TlsClientConfig;
 use torsade_transports::{ClientEndpoint, ReactorEndpoints, StreamClientEndpoint};
 
-/// How long an attempt to connect may take.
+/// How long an attempt to connect may take before it fails.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The hosts of a broker, of which each attempt to connect goes to the next; a cheap handle.
+/// The hosts of a broker: each attempt to connect goes to the next one; a cheap handle.
 #[derive(Clone, Debug)]
 pub(crate) struct Hosts {
     hosts: Rc<[HostPort]>,
@@ -24,7 +24,7 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    /// `hosts` has one at least, as all that a [`BrokerUrl`](crate::broker_url::BrokerUrl) has.
+    /// `hosts` must not be empty; a [`BrokerUrl`](crate::broker_url::BrokerUrl) always has one.
     pub(crate) fn new(hosts: &[HostPort]) -> Self {
         Self {
             hosts: hosts.into(),
@@ -34,23 +34,23 @@ impl Hosts {
         }
     }
 
-    /// Has every connection begin with TLS.
+    /// Uses TLS from the first byte of every connection.
     #[cfg(feature = "tls")]
     pub(crate) fn with_tls(self, tls: Option<TlsClientConfig>) -> Self {
         Self { tls, ..self }
     }
 
-    /// The host that was tried last.
+    /// The host of the last attempt.
     pub(crate) fn current(&self) -> &HostPort {
         &self.hosts[self.attempts.get().saturating_sub(1) % self.hosts.len()]
     }
 
-    /// All of them, in turn.
+    /// An endpoint that is all of them in turn.
     pub(crate) fn endpoint(&self) -> ClientEndpoint {
         ClientEndpoint::custom(self.clone())
     }
 
-    /// One host, of these or another, as these are connected with.
+    /// An endpoint for one host, with the same timeout and TLS; it need not be one of these.
     pub(crate) fn endpoint_of(&self, host: &HostPort) -> ClientEndpoint {
         let options = ConnectOptions { timeout: CONNECT_TIMEOUT, ..ConnectOptions::default() };
         let endpoint = ClientEndpoint::from(host.clone()).options(options);

@@ -1,17 +1,17 @@
-//! The engine of Redis, and of what speaks its protocol.
+//! The engine for Redis, and for servers that speak its protocol.
 //!
-//! A `session` is all that lives from one login to the loss of its connection; the `engine` has one after the other. A session's main `link` carries
-//! everything; in a `cluster` there are further links, one to each node that has what is asked for. Redis says when a stream has changed, and its
-//! `tail` is read then.
+//! A `session` lives from a login to the loss of its connection; the `engine` runs one after the other. A session's main `link` carries all commands
+//! and all pub/sub; in a `cluster` there is one more link to each node that has a key or channel of ours. When a stream changes, Redis says so, and
+//! its `tail` reads what was added.
 //!
-//! | of the hub | at Redis |
+//! | in the hub | in Redis |
 //! |---|---|
-//! | a topic | a channel of that name; if it keeps its messages, a stream under that key |
-//! | a pattern | a glob that matches at least as much, looked at again when a message comes |
-//! | a message that is kept | an entry with the field `payload`, one for each header, and `Nats-Msg-Id`, by which a hub knows what was stored twice |
-//! | a process's names in a topic | a key that expires, and its name in a sorted set beside it |
+//! | a topic | a channel of that name; if the topic keeps its messages, a stream with that key |
+//! | a pattern | a glob that matches at least as much; each message is checked against the pattern |
+//! | a message that is kept | an entry with the field `payload`, one for each header, and `Nats-Msg-Id`, which identifies repeated messages |
+//! | the names that a process has in a topic | a key that expires, and the process's name in a sorted set |
 //!
-//! The user of an ACL needs the commands HELLO, PING, TIME, (P|S)(UN)SUBSCRIBE, (S)PUBLISH, and for what is kept and for presence XADD,
+//! With ACLs, the user needs the commands HELLO, PING, TIME, (P|S)(UN)SUBSCRIBE and (S)PUBLISH; for kept messages and presence also XADD,
 //! XRANGE, XREVRANGE, XINFO, CLIENT TRACKING, SET, MGET, DEL, ZADD, ZREM, ZRANGE, ZREMRANGEBYSCORE and PEXPIRE.
 
 mod address;

@@ -1,4 +1,4 @@
-//! Where Redis is, and how it lets us in.
+//! Where Redis is, and how to log in.
 
 #[cfg(feature = "tls")]
 use torsade_transports::TlsClientConfig;
@@ -7,12 +7,12 @@ use crate::broker_url::BrokerUrl;
 use crate::error::HubError;
 use crate::hosts::Hosts;
 
-/// What a URL of Redis says.
+/// The contents of a `redis:` URL.
 pub(super) struct RedisAddress {
     pub(super) hosts: Hosts,
     /// User and password.
     pub(super) login: Option<(String, String)>,
-    /// Whether live messages go by the shards of a cluster.
+    /// Whether live messages use the sharded pub/sub of a cluster.
     pub(super) sharded: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Channels and patterns of pub/sub, and which subscriptions of the hub they are for.
+//! The channels and patterns of pub/sub, and the hub's subscriptions behind each.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,14 +13,14 @@ use crate::topic::{Pattern, Topic};
 use super::command::{Answer, Pending};
 use super::session::Session;
 
-/// What is subscribed to, apart from the topics that keep their messages.
+/// The live subscriptions: all but those to topics that keep their messages.
 #[derive(Default)]
 pub(super) struct Channels {
     by_name: RefCell<HashMap<Rc<[u8]>, Channel>>,
     by_id: RefCell<HashMap<InterestId, Rc<[u8]>>>,
 }
 
-/// One channel or one glob; several patterns may be the same glob.
+/// A channel or a glob; several patterns may have the same glob.
 #[derive(Clone)]
 struct Channel {
     /// None if it is a glob.
@@ -40,7 +40,7 @@ impl Channels {
         channel.wanted = channel.wanted.iter().cloned().chain([(id, pattern.clone())]).collect();
     }
 
-    /// Gives its name and whether it is a glob, if nobody else wants it.
+    /// Returns its name and whether it is a glob, if nobody else wants it.
     fn remove(&self, id: InterestId) -> Option<(Rc<[u8]>, bool)> {
         let name = self.by_id.borrow_mut().remove(&id)?;
         let mut by_name = self.by_name.borrow_mut();
@@ -83,7 +83,7 @@ impl Session {
         );
     }
 
-    /// Asks even where that was asked before: so there is an answer from the loop.
+    /// Sends the command even if it was sent before: the answer has to come from the loop.
     fn subscribe_channel(self: &Rc<Self>, name: &Rc<[u8]>, is_glob: bool, answer: Answer) {
         let command: &[u8] = match (is_glob, self.address.sharded) {
             (true, _) => b"PSUBSCRIBE",
@@ -125,7 +125,7 @@ impl Session {
 
     pub(super) fn pattern_message(&self, glob: &[u8], name: &[u8], payload: &[u8]) {
         let Some(channel) = self.channels.find(glob) else { return };
-        // What is no topic cannot be wanted by a pattern; others may use such channels.
+        // Other programs may use channels that are no topics; no pattern matches them.
         let topic = std::str::from_utf8(name).ok().and_then(|name| name.parse::<Topic>().ok());
         let Some(topic) = topic else { return };
         let message = Message::new(topic, SharedBytes::from(payload.to_vec()));
@@ -136,7 +136,7 @@ impl Session {
         }
     }
 
-    /// A node is lost, and with it these subscriptions.
+    /// A node was lost, and with it its subscriptions: each is reported as a gap and made again.
     pub(super) fn shards_lost(self: &Rc<Self>, is_lost: impl Fn(&[u8]) -> bool) {
         if self.address.sharded {
             let names: Vec<_> = self.channels.by_name.borrow().keys().filter(|name| is_lost(name)).cloned().collect();
@@ -144,7 +144,7 @@ impl Session {
         }
     }
 
-    /// A node has given a channel's slot away, and its subscription with it: it is made anew where that is now.
+    /// A node has given a channel's slot away and ended the subscription: subscribes at the slot's new node.
     pub(super) fn shard_moved(self: &Rc<Self>, name: &[u8]) {
         let Some(channel) = self.channels.find(name) else { return };
         for (id, _) in &*channel.wanted {
@@ -165,7 +165,7 @@ impl Session {
     }
 }
 
-/// A glob that matches at least what the pattern does: its wildcards are `*`, and the rest is meant as it is written.
+/// A glob that matches at least what the pattern matches: its wildcards become `*`, everything else is escaped.
 fn glob(pattern: &str) -> Vec<u8> {
     let mut glob = Vec::with_capacity(pattern.len() + 8);
     for (at, word) in pattern.split('.').enumerate() {

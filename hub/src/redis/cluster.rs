@@ -1,7 +1,7 @@
-//! The nodes of a cluster: where each slot is, and what waits for one that no node serves at the moment.
+//! The nodes of a cluster: which one has each slot, and what waits for a slot that no node serves at the moment.
 //!
-//! Guaranteed: the commands of a slot are carried out in the order in which they were given, wherever it goes; what lives on a node that is
-//! lost is told to be, and nothing else is.
+//! Guaranteed: the commands of a slot are executed in the order in which they were sent, wherever the slot moves; when a node is lost, only the topics
+//! that live there have a gap.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -19,38 +19,38 @@ use super::link::Link;
 use super::login::log_in;
 use super::session::Session;
 
-/// How many nodes may be connected with.
+/// How many nodes may be connected at once.
 const MAX_NODES: usize = 1000;
 
-/// How often one command may be sent elsewhere.
+/// How often one command may be redirected.
 const MAX_REDIRECTS: u8 = 8;
 
-/// How many commands may wait for slots that are not served.
+/// How many commands may wait for slots that no node serves.
 const MAX_HELD: usize = 10_000;
 
-/// After which time it is looked whether such a slot is served again.
+/// How long to wait before such a slot is tried again.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
-/// The nodes beside the one of the main connection, which is asked for every slot of which nothing is known.
+/// All nodes but that of the main connection, which gets the commands of every slot that is not in `slots`.
 #[derive(Default)]
 pub(super) struct Nodes {
     slots: RefCell<HashMap<u16, Link>>,
     links: RefCell<HashMap<String, Link>>,
     held: RefCell<BTreeMap<u16, Held>>,
     is_looking: Cell<bool>,
-    /// Whether it was told that one is away.
+    /// Whether the loss of a node was logged since the last time that one was connected.
     is_told: Cell<bool>,
 }
 
-/// What waits for a slot, the oldest first.
+/// The commands that wait for a slot, oldest first.
 #[derive(Default)]
 struct Held {
     commands: VecDeque<Pending>,
-    /// The oldest was sent to see whether the slot is served: the others follow when it is answered, so that none of them overtakes it.
+    /// The oldest was sent to find out whether the slot is served again; the others follow its answer, so none can overtake it.
     is_tried: bool,
 }
 
-/// Where commands come among those that wait.
+/// Where commands go in the queue of a slot.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Place {
     Before,
@@ -58,7 +58,7 @@ enum Place {
 }
 
 impl Nodes {
-    /// The connections, without the main one.
+    /// All connections but the main one.
     pub(super) fn links(&self) -> Vec<Link> {
         self.links.borrow().values().cloned().collect()
     }
@@ -67,7 +67,7 @@ impl Nodes {
         self.links.borrow().values().find(|link| link.is_congested()).cloned()
     }
 
-    /// Ends all connections, and gives what was not answered.
+    /// Ends all connections, and returns what was not answered.
     pub(super) fn end(&self, error: &EngineError) -> Vec<Pending> {
         self.slots.borrow_mut().clear();
         let mut pending: Vec<_> = self.links.take().into_values().flat_map(|link| link.end(error)).collect();
@@ -75,12 +75,12 @@ impl Nodes {
         pending
     }
 
-    /// What waits for slots.
+    /// Takes the commands that wait for slots.
     pub(super) fn take_held(&self) -> Vec<Pending> {
         self.held.take().into_values().flat_map(|held| held.commands).collect()
     }
 
-    /// Takes a connection out, and gives the slots that it had; none if it is out already.
+    /// Forgets a connection, and returns the slots that it had; none if it was forgotten before.
     fn remove(&self, link: &Link) -> Option<HashSet<u16>> {
         let mut links = self.links.borrow_mut();
         let name = links.iter().find(|(_, known)| known.is(link)).map(|(name, _)| name.clone())?;
@@ -93,7 +93,7 @@ impl Nodes {
 }
 
 impl Session {
-    /// Sends a command of a slot to where that is, behind what waits for the slot.
+    /// Sends a command to the node that has its slot, after everything that waits for that slot.
     pub(super) fn send_to_slot(self: &Rc<Self>, pending: Pending) {
         let Some(again) = &pending.again else { return };
         if self.nodes.held.borrow().contains_key(&again.slot) {
@@ -103,13 +103,13 @@ impl Session {
         node.send_encoded(&bytes, pending);
     }
 
-    /// The connection with the node that has a slot, as far as is known.
+    /// The connection to the node that has a slot, as far as is known.
     pub(super) fn node_of(&self, slot: u16) -> Link {
         self.nodes.slots.borrow().get(&slot).unwrap_or(&self.main).clone()
     }
 
-    /// A node has said `MOVED SLOT HOST:PORT` or `ASK SLOT HOST:PORT`: the command goes there, and with the first all that
-    /// were sent after it for that slot, in their order.
+    /// A node has answered `MOVED SLOT HOST:PORT` or `ASK SLOT HOST:PORT`: sends the command there. After MOVED all commands that were sent
+    /// after it for that slot follow, in order.
     pub(super) fn redirected(self: &Rc<Self>, from: &Link, said: &str, pending: Pending) {
         let mut words = said.split(' ');
         let (kind, slot, place) = (words.next(), words.next(), words.next().unwrap_or_default());
@@ -132,7 +132,7 @@ impl Session {
         }
     }
 
-    /// The connection with a node, made if there is none.
+    /// The connection to a node, made if there is none.
     fn node(self: &Rc<Self>, host: &HostPort) -> Option<Link> {
         let name = host.to_string();
         if *self.main.host() == *host {
@@ -149,7 +149,7 @@ impl Session {
         Some(link)
     }
 
-    /// Connects with a node, and logs in.
+    /// Connects to a node and logs in.
     fn connect(self: &Rc<Self>, host: &HostPort) -> Link {
         let link = Link::new(host.clone());
         link.belong_to(self);
@@ -178,13 +178,13 @@ impl Session {
         link
     }
 
-    /// A node is lost: its topics hear of it, and what was asked of it is asked again once somebody has its slots.
+    /// A node was lost: its topics are told of a gap, and its commands wait until a node serves their slots again.
     pub(super) fn node_lost(self: &Rc<Self>, link: &Link, pending: Vec<Pending>, error: &EngineError) {
         let Some(lost) = self.nodes.remove(link) else { return };
         let level = if self.nodes.is_told.replace(true) { log::Level::Debug } else { log::Level::Warn };
         log::log!(level, "hub: a node of the cluster: {error}");
         let is_lost = |name: &[u8]| lost.contains(&redis_keyslot(name));
-        // Those that are about to begin have nothing to miss.
+        // Subscriptions that had not begun yet have missed nothing.
         let beginning: HashSet<_> = pending.iter().filter_map(|pending| pending.confirmed_for.clone()).collect();
         let (commands, login): (Vec<_>, Vec<_>) = pending.into_iter().partition(|pending| pending.again.is_some());
         self.hold(commands, Place::Before);
@@ -194,7 +194,7 @@ impl Session {
         self.upstream.writable();
     }
 
-    /// A command was answered with an error that says to ask again: it is, and all that were sent after it for its slot.
+    /// A command was answered with an error that passes by itself: it waits, with all that were sent after it for its slot.
     pub(super) fn slot_is_down(self: &Rc<Self>, from: &Link, pending: Pending) {
         let Some(slot) = pending.again.as_ref().map(|again| again.slot) else { return };
         let later = from.take_slot(slot);
@@ -202,11 +202,11 @@ impl Session {
         self.hold(std::iter::once(pending).chain(later).collect(), Place::Before);
     }
 
-    /// Keeps commands until their slots are served, before or behind those that wait already. Messages that nobody keeps are lost.
+    /// Keeps commands until their slots are served. Live messages are not kept: they are counted as unconfirmed.
     fn hold(self: &Rc<Self>, commands: Vec<Pending>, place: Place) {
         let (lost, mut kept): (Vec<_>, Vec<_>) =
             commands.into_iter().partition(|pending| matches!(pending.answer, Answer::Published(_)));
-        // Others may be asked meanwhile: of them some begin when this ends, behind these.
+        // A free permit may send another command at once, so they are released last: that command is to queue behind these.
         let permits: Vec<_> = kept.iter_mut().filter_map(|pending| pending.permit.take()).collect();
         if place == Place::Before {
             kept.reverse();
@@ -247,7 +247,7 @@ impl Session {
         });
     }
 
-    /// Sends the oldest command of each slot that is not served, by way of the main connection's node.
+    /// Sends the oldest command of each waiting slot, through the node of the main connection, which redirects it.
     fn try_slots(self: &Rc<Self>) {
         let mut tried = Vec::new();
         self.nodes.held.borrow_mut().retain(|_, held| {
@@ -265,7 +265,7 @@ impl Session {
         }
     }
 
-    /// A command of a slot was carried out, or refused for good: what waits for the slot follows.
+    /// A command of a slot was answered other than by a redirection: the slot is served, and the waiting commands follow.
     pub(super) fn slot_served(self: &Rc<Self>, slot: u16) {
         let held = self.nodes.held.borrow_mut().remove(&slot);
         for mut pending in held.into_iter().flat_map(|held| held.commands) {
@@ -288,7 +288,7 @@ fn resend(from: &Link, node: &Link, mut pending: Pending) {
     node.send_encoded(&bytes, pending);
 }
 
-/// The node that `HOST:PORT` names; without a host it is at the same one as `from`. IPv6 comes without brackets.
+/// Reads `HOST:PORT`; without a host it is that of `from`. IPv6 addresses come without brackets.
 fn place_of(from: &Link, place: &str) -> Option<HostPort> {
     let (host, port) = place.rsplit_once(':')?;
     let port: u16 = port.parse().ok()?;

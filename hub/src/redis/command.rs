@@ -1,4 +1,4 @@
-//! What Redis is asked.
+//! Commands, and who gets their answers.
 
 use std::rc::Rc;
 
@@ -15,11 +15,11 @@ pub(super) type Answered = Result<Reply, EngineError>;
 
 /// Who gets an answer.
 pub(super) enum Answer {
-    /// Nobody, unless it is an error, which is logged.
+    /// Nobody; an error is logged.
     Ignored,
-    /// Nobody; it was a message on this topic, and may not have arrived if the connection is lost before.
+    /// Nobody: a live message on this topic, which may be lost if the connection ends before the answer.
     Published(Topic),
-    /// This, from the loop.
+    /// This function, called from the loop.
     Call(Box<dyn FnOnce(Answered)>),
 }
 
@@ -28,7 +28,7 @@ impl Answer {
         Self::Call(Box::new(call))
     }
 
-    /// A Deferred of an answer or an error: it never fails, so that it may be dropped.
+    /// An answer that fires a Deferred. The Deferred never fails, so it may be dropped.
     pub(super) fn deferred() -> (Self, Deferred<Answered>) {
         let (deferred, firer) = Deferred::new();
         (Self::call(move |result| firer.callback(result)), deferred)
@@ -41,18 +41,18 @@ impl Answer {
     }
 }
 
-/// A command whose answer is waited for.
+/// A command that waits for its answer.
 pub(super) struct Pending {
-    /// The channel of which a push says that it is carried out; none if an answer does.
+    /// The channel, if a push that names it answers the command.
     pub(super) confirmed_for: Option<Rc<[u8]>>,
     pub(super) answer: Answer,
-    /// How to ask again, at another node of a cluster.
+    /// What is needed to send the command to another node of a cluster.
     pub(super) again: Option<Again>,
-    /// That it may be asked, of one that is to be asked with few others at once.
+    /// Held until the answer comes, to limit how many long answers are under way.
     pub(super) permit: Option<DeferredPermit>,
 }
 
-/// A command of a cluster, which may have to go elsewhere.
+/// A command in a form that can be sent again.
 pub(super) struct Again {
     pub(super) slot: u16,
     pub(super) bytes: Rc<[u8]>,
@@ -60,7 +60,7 @@ pub(super) struct Again {
 }
 
 impl Again {
-    /// The command whose first key this is.
+    /// A command with its first key.
     pub(super) fn new(key: &[u8], parts: &[&[u8]]) -> Self {
         let mut bytes = Vec::new();
         encode(&mut bytes, parts);
@@ -74,7 +74,7 @@ impl Pending {
     }
 }
 
-/// Writes a command to the end of `bytes`.
+/// Appends a command to `bytes`.
 pub(super) fn encode(bytes: &mut Vec<u8>, parts: &[&[u8]]) {
     header(bytes, b'*', parts.len());
     for part in parts {
@@ -84,7 +84,7 @@ pub(super) fn encode(bytes: &mut Vec<u8>, parts: &[&[u8]]) {
     }
 }
 
-/// Writes all of a command but its last part, which is to follow with a line's end behind it.
+/// Appends a command without its last part, which has to follow with a line end.
 pub(super) fn encode_all_but_last(bytes: &mut Vec<u8>, parts: &[&[u8]], last: usize) {
     header(bytes, b'*', parts.len() + 1);
     for part in parts {

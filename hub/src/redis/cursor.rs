@@ -1,30 +1,30 @@
-//! How far a stream has been read, and whether something was trimmed away behind that.
+//! How far a stream has been read, and whether entries after that were trimmed before they were read.
 //!
-//! Nothing was if the last entry that was read is still there. Otherwise it is counted: Redis says how many entries it has ever added
-//! and how many it has, so how many it has removed; if those are no more than there had been up to our position, none of them is missing.
+//! None were if the last entry that was read is still there. Otherwise they are counted: Redis says how many entries were ever added and how many
+//! there are, hence how many were removed; if that is no more than had been added up to our position, none is missing.
 
 use crate::message::{Gap, MessageId};
 
 /// Before all entries.
 pub(super) const NOTHING: MessageId = MessageId { major: 0, minor: 0 };
 
-/// What `XINFO STREAM` says of a stream.
+/// What `XINFO STREAM` says about a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamInfo {
     /// The last entry that was ever added.
     pub(super) last: MessageId,
     /// How many were ever added; none before Redis 7, which does not count them.
     pub(super) added: Option<u64>,
-    /// How many of these are not there any more.
+    /// How many of these were removed.
     pub(super) removed: Option<u64>,
 }
 
-/// What was read from a position on, that of an entry itself included.
+/// The result of reading from a position, with the entry at the position itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read {
     pub(super) first: Option<MessageId>,
     pub(super) last: Option<MessageId>,
-    /// How many are behind the position.
+    /// How many entries are after the position.
     pub(super) count: u64,
 }
 
@@ -32,15 +32,15 @@ pub(super) struct Read {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Cursor {
     pub(super) at: MessageId,
-    /// Whether an entry is there, or was.
+    /// Whether there is, or was, an entry at this position.
     is_entry: bool,
-    /// How many entries had been added up to there, as far as that is known.
+    /// How many entries had been added up to here, if known.
     added: Option<u64>,
 }
 
 impl Cursor {
-    /// Where a subscription begins that has got everything up to `after`, or wants what is added from now on; with the hole that is there
-    /// already. `is_kept` says whether there is an entry at `after`.
+    /// The start of a subscription that has everything up to `after`, or wants what is added from now on; with the gap, if there is one already.
+    /// `is_kept` says whether there is an entry at `after`.
     pub(super) fn begin(after: Option<MessageId>, info: Option<StreamInfo>, is_kept: bool) -> (Self, Option<Gap>) {
         let start = Self { at: NOTHING, is_entry: false, added: Some(0) };
         match (after, info) {
@@ -60,22 +60,22 @@ impl Cursor {
         }
     }
 
-    /// After the last entry of a stream, which is there or was.
+    /// After the last entry of a stream, which may have been removed.
     fn last_of(info: StreamInfo) -> Self {
         Self { at: info.last, is_entry: info.added.is_some() && info.added != info.removed, added: info.added }
     }
 
-    /// Whether `XINFO` has to be asked together with what is read.
+    /// Whether the next reading needs `XINFO` in any case.
     pub(super) const fn wants_info(&self) -> bool {
         !self.is_entry || self.added.is_none()
     }
 
-    /// Whether it has to be asked after this was read.
+    /// Whether this reading needs `XINFO`.
     pub(super) fn is_unsure(&self, read: Read) -> bool {
         read.first != Some(self.at)
     }
 
-    /// Goes on behind what was read; gives the hole before it. `info` was asked after the reading.
+    /// Moves on past what was read; returns the gap before it. `info` must have been asked for after the reading.
     pub(super) fn advance(&mut self, read: Read, info: Option<StreamInfo>) -> Option<Gap> {
         let before = *self;
         let is_kept = self.is_entry && read.first == Some(self.at);
@@ -83,7 +83,7 @@ impl Cursor {
             matches!((self.added, info.and_then(|info| info.removed)), (Some(added), Some(removed)) if removed <= added);
         let is_gone = info.is_none() && !is_kept;
         if is_gone && read.count == 0 {
-            // There is no such stream; it may not have been there yet.
+            // There is no such stream; perhaps there never was one.
             *self = Self { at: NOTHING, is_entry: false, added: Some(0) };
             return (before.at != NOTHING).then_some(Gap::Reset);
         }
@@ -91,7 +91,7 @@ impl Cursor {
         self.added = self.added.map(|added| added.saturating_add(read.count)).filter(|_| is_whole);
         match read.last.filter(|last| *last > before.at) {
             Some(last) => (self.at, self.is_entry) = (last, true),
-            // It is told once.
+            // Each gap is reported once.
             None if !is_whole => self.added = info.and_then(|info| info.removed).or(Some(u64::MAX)),
             None => {}
         }
@@ -107,7 +107,7 @@ impl Cursor {
 mod tests {
     use super::*;
 
-    /// A stream whose entries are numbered, and of which the last are there.
+    /// A stream whose entries are numbered; the last of them are kept.
     #[derive(Clone, Copy)]
     struct Stream {
         added: u64,
@@ -128,7 +128,7 @@ mod tests {
             number > self.added - self.kept && number <= self.added
         }
 
-        /// What is there from `at` on, at most so many.
+        /// The entries from `at` on, at most so many.
         fn read(self, at: MessageId, most: u64) -> Read {
             let from = at.minor.max(self.added - self.kept + 1);
             let to = self.added.min(from + most - 1);
@@ -153,12 +153,12 @@ mod tests {
             grow(&mut stream, draw(3), 5);
             let (mut cursor, gap) = Cursor::begin(None, stream.info(), false);
             assert_eq!(gap, None);
-            // How many entries are behind the last hole that was told.
+            // How many entries precede the end of the last gap that was reported.
             let mut told = 0;
             for _ in 0..30 {
                 grow(&mut stream, draw(6), 1 + draw(6));
                 if draw(8) == 0 {
-                    // The connection is lost, and it begins after what it has got.
+                    // The connection is lost; the next begins after what was received.
                     let after = cursor.at;
                     let hole = if after == NOTHING { stream.added > stream.kept } else { !stream.has(after.minor) };
                     let (anew, gap) = Cursor::begin(Some(after), stream.info(), stream.has(after.minor));

@@ -22,35 +22,35 @@ use super::login::{Server, log_in};
 use super::session::Session;
 use super::streams::MAX_PAYLOAD;
 
-/// How long it waits before it connects again: at first, at most, and by which factor that grows.
+/// The wait before the next attempt to connect: the first, the longest, and the factor between them.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const FACTOR: f64 = 1.6;
 
-/// What is no short session any more.
+/// A session of at least this length does not count as a failure.
 const SHORT: Duration = Duration::from_secs(10);
 
-/// Redis: pub/sub for what nobody keeps, streams for topics that keep their messages, keys that expire for presence.
+/// Redis: pub/sub for live messages, streams for topics that keep theirs, keys that expire for presence.
 pub(crate) struct RedisEngine(Rc<Inner>);
 
 pub(super) struct Inner {
     pub(super) address: Rc<RedisAddress>,
     begun: RefCell<Option<(Reactor, Upstream)>>,
     service: RefCell<Option<ClientService<Link>>>,
-    /// What the last login said.
+    /// What the server said at the last login.
     server: RefCell<Server>,
     session: RefCell<Option<Rc<Session>>>,
-    /// When the session began, and how many before it were short: a login that leads to nothing counts as a failure.
+    /// When the session began, and how many sessions in a row were short: a login that leads to nothing counts as a failure.
     began: Cell<Duration>,
     short: Cell<u32>,
     closed: Cell<bool>,
 }
 
 impl RedisEngine {
-    /// The port of a URL that names none.
+    /// The port if the URL has none.
     pub(crate) const PORT: u16 = 6379;
 
-    /// Makes an engine for `redis://` and `rediss://`; connects with nothing yet.
+    /// Makes an engine for `redis://` and `rediss://`; does not connect yet.
     pub(crate) fn new(url: &BrokerUrl, #[cfg(feature = "tls")] tls: Option<&TlsClientConfig>) -> Result<Self, HubError> {
         let address = RedisAddress::new(
             url,
@@ -109,7 +109,7 @@ impl Inner {
         service.start_service(&reactor)
     }
 
-    /// The longer, the more sessions in a row have been short.
+    /// Waits the longer, the more sessions in a row were short.
     fn pause(&self) -> Deferred<()> {
         let Some((reactor, _)) = self.begun.borrow().clone().filter(|_| self.short.get() > 0) else { return defer::succeed(()) };
         let (deferred, firer) = Deferred::new();
@@ -118,7 +118,7 @@ impl Inner {
         deferred
     }
 
-    /// Waits for the next connection, or the next failure to make one.
+    /// Waits until the next connection is made, or an attempt fails.
     pub(super) fn await_connection(self: &Rc<Self>) {
         let Some(service) = self.service.borrow().clone().filter(|_| !self.closed.get()) else { return };
         let engine = Rc::downgrade(self);
@@ -180,7 +180,7 @@ impl Engine for RedisEngine {
     fn start(&self, reactor: &Reactor, upstream: Upstream) {
         self.0.begun.replace(Some((reactor.clone(), upstream)));
         if let Err(error) = self.0.start() {
-            // It tries again by itself only once the first attempt was begun.
+            // The service retries by itself only after a first attempt.
             let (engine, error) = (Rc::downgrade(&self.0), EngineError::Unreachable(error.to_string()));
             reactor.call_later(Duration::ZERO, move || {
                 if let Some(engine) = engine.upgrade() {

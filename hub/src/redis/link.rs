@@ -1,4 +1,4 @@
-//! One connection with Redis: its commands, and its beginning and end.
+//! A connection to Redis: sending commands, and its beginning and end.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,25 +16,25 @@ use super::command::{Answer, Pending, encode, encode_all_but_last};
 use super::receiving::Receiving;
 use super::session::Session;
 
-/// How long Redis may be silent before it is asked whether it is there, and then until it answers.
+/// After how much silence Redis is asked for a sign of life, and how long it has to answer.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// How many unsent bytes end the connection: more than the longest message, and what the hub sends before it looks.
+/// How many unsent bytes end the connection: more than the longest message, and more than the hub sends before it checks for congestion.
 const WRITE_CAP: usize = 64 * 1024 * 1024;
 
-/// How many bytes may wait for a node that has not let us in yet.
+/// How many bytes may wait for a node that has not accepted the login yet.
 const EARLY_CAP: usize = 64 * 1024;
 
-/// How many commands may wait for their answers before others wait to be sent.
+/// How many commands may be unanswered before no more are sent.
 const MAX_PENDING: usize = 1 << 16;
 
-/// How many answers that may be long are waited for at once. Redis ends a connection that has subscriptions when 32 MB wait for it.
+/// How many long answers may be under way at once: Redis closes a connection that has subscriptions when 32 MB wait for it.
 const LONG_AT_ONCE: usize = 8;
 
-/// From this length on a payload is sent as it is, without a copy.
+/// Payloads of at least this length are sent without a copy.
 const SHARED_FROM: usize = 4096;
 
-/// How large a buffer is kept from one command to the next.
+/// A buffer up to this size is reused for the next command.
 const LARGEST_SCRATCH: usize = 16 * 1024;
 
 /// A connection; a cheap handle.
@@ -45,19 +45,19 @@ struct Shared {
     host: HostPort,
     transport: RefCell<Option<Transport>>,
     phase: Cell<Phase>,
-    /// What was sent and not answered, the oldest first.
+    /// What was sent and not answered, oldest first.
     pending: RefCell<VecDeque<Pending>>,
-    /// Whether somebody was told that too many commands wait for answers.
+    /// Whether the session was told that too many commands are unanswered.
     was_full: Cell<bool>,
-    /// For commands of which the answer may be long.
+    /// Permits for commands whose answer may be long.
     long: DeferredSemaphore,
-    /// What was asked before Redis let us in.
+    /// Commands that wait for the login.
     early: RefCell<Vec<(Vec<u8>, Pending)>>,
-    /// Whether anything came since the last look, and whether it was asked for something.
+    /// Whether anything came since the last check, and whether a sign of life was asked for.
     heard: Cell<bool>,
     asked: Cell<bool>,
     timer: RefCell<Option<DelayedCall>>,
-    /// Why it was ended from here.
+    /// The reason, if it was ended on this side.
     error: RefCell<Option<EngineError>>,
     scratch: RefCell<Vec<u8>>,
     owner: RefCell<Weak<Session>>,
@@ -65,15 +65,15 @@ struct Shared {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
-    /// Redis has not let us in yet.
+    /// The login is not complete.
     Early,
     Open,
-    /// It is lost, or about to be.
+    /// Lost, or about to be.
     Ended,
 }
 
 impl Link {
-    /// A connection that is not there yet.
+    /// A connection that is not made yet.
     pub(super) fn new(host: HostPort) -> Self {
         Self(Rc::new(Shared {
             host,
@@ -92,7 +92,7 @@ impl Link {
         }))
     }
 
-    /// The protocol that runs it.
+    /// The protocol of this connection.
     pub(super) fn protocol(&self) -> impl Protocol + use<> {
         Receiving::new(self)
     }
@@ -105,12 +105,12 @@ impl Link {
         Rc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Tells the session of pushes, redirections and the end from now on.
+    /// Sets the session that gets pushes, redirections and the end of the connection.
     pub(super) fn belong_to(&self, session: &Rc<Session>) {
         self.0.owner.replace(Rc::downgrade(session));
     }
 
-    /// Sends a command, once Redis has let us in.
+    /// Sends a command, after the login.
     pub(super) fn send(&self, parts: &[&[u8]], pending: Pending) {
         let mut bytes = self.0.scratch.take();
         encode(&mut bytes, parts);
@@ -118,7 +118,7 @@ impl Link {
         self.keep_scratch(bytes);
     }
 
-    /// The same with a command that was encoded before.
+    /// Sends a command that is encoded already.
     pub(super) fn send_encoded(&self, bytes: &[u8], pending: Pending) {
         match self.0.phase.get() {
             Phase::Early => self.0.early.borrow_mut().push((bytes.to_vec(), pending)),
@@ -127,12 +127,12 @@ impl Link {
         }
     }
 
-    /// Waits until few long answers are on their way; at once if so.
+    /// Waits until few enough long answers are under way; fires at once if so.
     pub(super) fn permit(&self) -> Deferred<DeferredPermit> {
         self.0.long.acquire()
     }
 
-    /// Publishes by this command, behind which come the topic and the payload.
+    /// Sends a publishing command, followed by the topic and the payload.
     pub(super) fn publish(&self, command: &[u8], topic: &Topic, payload: &Arc<[u8]>) {
         let pending = Pending::new(Answer::Published(topic.clone()));
         let parts = [command, topic.as_str().as_bytes()];
@@ -152,7 +152,7 @@ impl Link {
         self.keep_scratch(bytes);
     }
 
-    /// Keeps a buffer for the next command, unless it has become a large one.
+    /// Keeps a buffer for the next command, unless it has become large.
     fn keep_scratch(&self, mut bytes: Vec<u8>) {
         bytes.clear();
         if bytes.capacity() <= LARGEST_SCRATCH {
@@ -167,14 +167,14 @@ impl Link {
         }
     }
 
-    /// Sends a command before Redis has let us in: those of the login.
+    /// Sends a command of the login.
     pub(super) fn send_login(&self, parts: &[&[u8]], answer: Answer) {
         let mut bytes = Vec::new();
         encode(&mut bytes, parts);
         self.transmit(&bytes, Pending::new(answer));
     }
 
-    /// Redis has let us in.
+    /// The login is complete.
     pub(super) fn open(&self) {
         if self.0.phase.get() != Phase::Early {
             return;
@@ -197,7 +197,7 @@ impl Link {
         }
     }
 
-    /// Whether so many commands wait for answers that others should not be sent; the session is told when not any more.
+    /// Whether so many commands are unanswered that no more should be sent; the session is told when that has changed.
     pub(super) fn is_full(&self) -> bool {
         let is_full = self.0.pending.borrow().len() >= MAX_PENDING;
         if is_full {
@@ -210,7 +210,7 @@ impl Link {
         self.0.transport.borrow().clone()
     }
 
-    /// Ends it at once, for this reason, and gives back what was not answered. Whoever owns it is told from the loop.
+    /// Ends it at once, and returns what was not answered. Its session hears of it from the loop.
     pub(super) fn end(&self, error: &EngineError) -> Vec<Pending> {
         self.0.error.borrow_mut().get_or_insert_with(|| error.clone());
         self.0.phase.set(Phase::Ended);
@@ -221,7 +221,7 @@ impl Link {
         self.0.pending.take().into_iter().chain(early).collect()
     }
 
-    /// Sends what waits to be sent, and closes it.
+    /// Closes it after what was written.
     pub(super) fn close(&self) {
         self.0.phase.set(Phase::Ended);
         if let Some(transport) = self.transport() {
@@ -229,12 +229,12 @@ impl Link {
         }
     }
 
-    /// Takes all commands of a slot out, the oldest first, so that they are asked elsewhere: their answers here are skipped.
+    /// Takes out all commands of a slot, oldest first, to be sent elsewhere: their answers on this connection are ignored.
     pub(super) fn take_slot(&self, slot: u16) -> Vec<Pending> {
         let mut taken = Vec::new();
         for pending in self.0.pending.borrow_mut().iter_mut() {
             if pending.again.as_ref().is_some_and(|again| again.slot == slot) {
-                // What answers it here is an error or a push, of which neither counts.
+                // Here it is answered by an error or a push, and neither matters.
                 let confirmed_for = pending.confirmed_for.clone();
                 taken.push(std::mem::replace(pending, Pending { confirmed_for, ..Pending::new(Answer::Ignored) }));
             }
@@ -242,7 +242,7 @@ impl Link {
         taken
     }
 
-    /// Has a command be answered with all others when the connection is lost, which is about to be: once the hub has been told.
+    /// Returns a command to the unanswered ones, just before the connection is ended.
     pub(super) fn take_back(&self, pending: Pending) {
         self.0.pending.borrow_mut().push_front(pending);
     }
@@ -255,27 +255,27 @@ impl Link {
         self.0.owner.borrow().upgrade()
     }
 
-    /// The transport is there.
+    /// The transport is connected.
     pub(super) fn made(&self, transport: Transport) {
         transport.set_write_buffer_cap(WRITE_CAP);
-        // Redis goes on reading whatever we do; and what it sends makes room for what it is asked.
+        // Redis keeps reading whatever we do, and reading its answers makes room for more commands.
         transport.set_read_while_congested(true);
         transport.set_close_timeout(KEEPALIVE);
         transport.set_tcp_nodelay(true).ok();
         if self.0.phase.get() == Phase::Ended {
-            // Nobody wants it any more.
+            // It was ended meanwhile.
             transport.abort_connection();
         }
         self.watch(transport.reactor());
         self.0.transport.replace(Some(transport));
     }
 
-    /// Something came.
+    /// Notes that bytes came.
     pub(super) fn note_heard(&self) {
         self.0.heard.set(true);
     }
 
-    /// The command that is answered next.
+    /// Takes the command that the next answer is for.
     pub(super) fn take_pending(&self) -> Option<Pending> {
         let pending = self.0.pending.borrow_mut().pop_front();
         if self.0.was_full.get() && self.0.pending.borrow().len() <= MAX_PENDING / 2 {
@@ -287,14 +287,14 @@ impl Link {
         pending
     }
 
-    /// The same, if a push for this channel answers it.
+    /// Takes it only if a push for this channel answers it.
     pub(super) fn take_pending_for(&self, channel: &[u8]) -> Option<Pending> {
         let is_for = |next: &Pending| next.confirmed_for.as_deref() == Some(channel);
         let is_next = self.0.pending.borrow().front().is_some_and(is_for);
         is_next.then(|| self.take_pending()).flatten()
     }
 
-    /// Looks whether Redis is still there, now and then.
+    /// Checks from time to time that Redis is alive.
     fn watch(&self, reactor: &Reactor) {
         let (link, of) = (Rc::downgrade(&self.0), reactor.clone());
         let call = reactor.call_later(KEEPALIVE, move || {
@@ -314,7 +314,7 @@ impl Link {
         self.0.timer.replace(Some(call));
     }
 
-    /// Ends it for a reason of ours; its owner is told when the transport says so.
+    /// Ends it for a reason of ours; its session hears of it when the transport is closed.
     pub(super) fn lose(&self, error: EngineError) {
         self.0.error.borrow_mut().get_or_insert(error);
         if let Some(transport) = self.transport() {
@@ -322,7 +322,7 @@ impl Link {
         }
     }
 
-    /// The transport is gone.
+    /// The transport is closed.
     pub(super) fn lost(&self, reason: &Reason) {
         if let Some(timer) = self.0.timer.take() {
             timer.cancel().ok();

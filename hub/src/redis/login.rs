@@ -1,4 +1,4 @@
-//! How Redis lets us in.
+//! The login.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,22 +13,22 @@ use super::command::Answer;
 use super::link::Link;
 use super::reply::Reply;
 
-/// A time, since 1970, that no clock shows: reckoning with earlier ones does not overflow.
+/// Later than any real clock, and early enough that arithmetic with it does not overflow. Since 1970.
 const FAR: Duration = Duration::from_secs(1 << 40);
 
-/// What Redis says of itself when it lets us in.
+/// What the server says about itself at the login.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Server {
     pub(super) is_cluster: bool,
-    /// Why it does not say which keys have changed, if it does not.
+    /// Why it will not report changed keys, if it will not.
     pub(super) untracked: Option<String>,
-    /// Its clock, since 1970, less the reactor's.
+    /// Its clock, since 1970, minus the reactor's.
     pub(super) clock: Duration,
 }
 
-/// Has Redis speak RESP3 and let us in, and asks what it is.
+/// Switches to RESP3, logs in, and asks what kind of server it is.
 ///
-/// The commands go out together; the first of them that fails is told, but for the one that only topics need that keep their messages.
+/// The commands are sent together, and the first error is returned. An error of CLIENT TRACKING is only noted: topics that keep nothing do without it.
 pub(super) fn log_in(link: &Link, address: &RedisAddress) -> Deferred<Server> {
     let (deferred, firer) = Deferred::new();
     let firer = Rc::new(Cell::new(Some(firer)));
@@ -49,7 +49,7 @@ pub(super) fn log_in(link: &Link, address: &RedisAddress) -> Deferred<Server> {
             Err(error) => fail(&failed, error),
         }),
     );
-    // It may let us in and do nothing yet, while it reads its data.
+    // It may accept the login and refuse everything else, while it loads its data.
     let failed = Rc::clone(&firer);
     link.send_login(
         &[b"PING"],

@@ -1,4 +1,4 @@
-//! Who is in a topic: a key for each process, which expires by itself, and a sorted set of the processes that have had one.
+//! Who is in a topic: a key for each process, which expires, and a sorted set with the names of the processes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use super::command::Answered;
 use super::session::Session;
 use super::streams::answer;
 
-/// For how many expiries a process stays in the set that has not been heard of: its key is gone much earlier.
+/// For how many expiries a process that says nothing stays in the set; its key is gone much earlier.
 const FORGOTTEN_AFTER: u32 = 4;
 
-/// The keys of how many processes are read at once: if each has as many names as a hub announces, they fit into a frame.
+/// The keys of how many processes one command reads: if each has as many names as a hub announces, the answer fits into a frame.
 const AT_ONCE: usize = 16;
 
-/// The set of a topic. The braces have all keys of a topic in one slot of a cluster.
+/// The set of a topic. The braces put all keys of a topic into one slot of a cluster.
 fn set_of(topic: &Topic) -> String {
     format!("{{torsade-presence:{topic}}}")
 }
@@ -48,7 +48,7 @@ impl Session {
         self.call_all(set.as_bytes(), &[&[b"DEL", key.as_bytes()], &[b"ZREM", set.as_bytes(), process.as_bytes()]])
     }
 
-    /// Those whose keys have not expired; the set may name more.
+    /// The processes whose keys have not expired; the set may name more.
     pub(super) fn announced(self: &Rc<Self>, topic: &Topic) -> Deferred<Vec<(String, Vec<u8>)>> {
         let (session, set) = (Rc::clone(self), set_of(topic));
         let announced = self.reactor.spawn(async move {

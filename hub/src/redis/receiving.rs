@@ -1,4 +1,4 @@
-//! What comes from Redis on a connection: answers in the order of what was asked, and pushes between them.
+//! What comes from Redis: answers, in the order of the commands, and pushes between them.
 
 use redis_protocol::resp3::types::RangeFrame;
 use torsade_protocols::{Callback, FrameError, FrameProtocol, FrameReceiver, FrameTransport, Protocol, Reason, Transport};
@@ -11,7 +11,7 @@ use super::link::Link;
 use super::reply::{Reply, text};
 use super::resp::{Frame, RespDecoder, RespError};
 
-/// The protocol of a connection, which notes as well that something came, whole or not.
+/// The protocol of a connection. It also notes that bytes came, even if they are no whole frame.
 pub(super) struct Receiving {
     receiver: FrameReceiver<RespDecoder, Link>,
     link: Link,
@@ -80,7 +80,7 @@ impl Link {
         Ok(())
     }
 
-    /// Gives an answer, which shows as well that the command's slot is served.
+    /// Passes on an answer, which also shows that the command's slot is served.
     fn settle(&self, pending: Pending, answered: Result<Reply, EngineError>) {
         let slot = pending.again.as_ref().map(|again| again.slot);
         pending.answer.give(answered);
@@ -89,13 +89,13 @@ impl Link {
         }
     }
 
-    /// An error has come as an answer.
+    /// The answer is an error.
     fn failed(&self, pending: Pending, said: Reply) {
         let Reply::Error(said) = said else { return };
         match (said.split(' ').next().unwrap_or_default(), pending.again.is_some().then(|| self.owner()).flatten()) {
             ("MOVED" | "ASK", Some(session)) => session.redirected(self, &said, pending),
             ("CLUSTERDOWN" | "TRYAGAIN", Some(session)) => session.slot_is_down(self, pending),
-            // It is not what it was, or is not yet what it is to be; perhaps another host is.
+            // It is not what it was, or not ready yet; another host may be.
             ("LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "BUSY", _) => {
                 self.take_back(pending);
                 self.lose(EngineError::Lost(said));
@@ -149,7 +149,7 @@ impl Link {
     }
 }
 
-/// What an error of Redis is to the hub.
+/// The hub's error for an error of Redis.
 fn refusal(said: String) -> EngineError {
     if said.starts_with("ERR unknown command") { EngineError::Unsupported(said) } else { EngineError::Refused(said) }
 }

@@ -1,8 +1,8 @@
-//! What Redis answers.
+//! Answers of Redis.
 
 use redis_protocol::resp3::types::RangeFrame;
 
-/// An answer, taken out of the bytes that it came in.
+/// An answer, copied out of the received bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Reply {
     Null,
@@ -50,7 +50,7 @@ impl Reply {
         if let Self::List(items) = self { Some(items) } else { None }
     }
 
-    /// A number, which may be written as text.
+    /// A number, also if it is written as text.
     pub(super) fn number(&self) -> Option<u64> {
         match self {
             Self::Number(number) => u64::try_from(*number).ok(),
@@ -59,7 +59,7 @@ impl Reply {
         }
     }
 
-    /// The value of a name, in a map.
+    /// The value of a key of a map.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         let Self::Map(pairs) = self else { return None };
         pairs.iter().find(|(key, _)| key.text() == Some(name.as_bytes())).map(|(_, value)| value)

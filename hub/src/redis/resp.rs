@@ -7,39 +7,39 @@ use redis_protocol::resp3::decode::complete::decode_range;
 use redis_protocol::resp3::types::RangeFrame;
 use torsade_protocols::{Decoded, Decoder, FrameError};
 
-/// How long a frame may be.
+/// The longest frame.
 const MAX_FRAME: usize = 16 * 1024 * 1024;
 
-/// How many elements a frame may have in all: each takes a hundred bytes, and three on the wire.
+/// The most elements of a frame, nested ones included: each takes a hundred bytes here, and three on the wire.
 const MAX_ELEMENTS: usize = 1 << 18;
 
-/// How deep elements may lie in one another; Redis's own answers are five deep.
+/// How deep elements may be nested; Redis's own answers are five deep.
 const MAX_DEPTH: usize = 16;
 
-/// How long a line may be: a number, an error, a simple string.
+/// The longest line: a number, an error, a simple string.
 const MAX_LINE: usize = 64 * 1024;
 
-/// A whole frame: what it is made of, by ranges of its bytes.
+/// A whole frame: its structure, as ranges of its bytes.
 pub(super) struct Frame<'a> {
     pub(super) data: &'a [u8],
     pub(super) root: RangeFrame,
 }
 
-/// Finds where a frame ends before it is parsed, and so parses each once.
+/// Finds the end of a frame before parsing it, so each frame is parsed once.
 ///
-/// Guaranteed: the work grows with the bytes, not with the pieces that they come in; no length, depth or number of elements that
-/// the bytes name takes memory before it is within its bound.
+/// Guaranteed: the work is proportional to the bytes, however they are cut into pieces; no length, depth or number of elements in the bytes
+/// allocates memory before it was checked against its limit.
 pub(super) struct RespDecoder(Scan);
 
-/// How far a frame has been looked through.
+/// How far a frame has been scanned.
 struct Scan {
-    /// Where the next element begins; behind the data if that is still to come.
+    /// Where the next element begins; beyond the data if that has not come yet.
     at: usize,
-    /// How far a line's end has been looked for.
+    /// Up to where a line end was searched.
     searched: usize,
-    /// How many elements are still to come, the frame itself first, then each within the last.
+    /// How many elements are still to come on each level of nesting, outermost first.
     open: Vec<usize>,
-    /// How many there are in all.
+    /// How many elements there are in total.
     elements: usize,
 }
 
@@ -84,7 +84,7 @@ impl Scan {
         self.open.push(1);
     }
 
-    /// The length of the frame; or how many bytes have to be there before it is worth asking again.
+    /// The length of the frame; or how many bytes are needed before it is worth trying again.
     fn end(&mut self, data: &[u8], max_length: usize) -> Result<Result<usize, usize>, FrameError<RespError>> {
         loop {
             if self.at > max_length {
@@ -112,7 +112,7 @@ impl Scan {
         }
     }
 
-    /// Takes in the line with which an element begins.
+    /// Reads the line that begins an element.
     fn element(&mut self, line: &[u8], max_length: usize) -> Result<(), FrameError<RespError>> {
         let (kind, text) = line.split_first().ok_or_else(|| RespError("an element of it has no type".to_owned()))?;
         let within = match kind {
@@ -128,7 +128,7 @@ impl Scan {
             b'%' | b'|' => number(text)?.saturating_mul(2),
             other => return Err(RespError(format!("there is no element of the type {:?}", char::from(*other))).into()),
         };
-        // Attributes stand before an element, and are none themselves.
+        // Attributes precede an element and are none themselves.
         if *kind != b'|'
             && let Some(left) = self.open.last_mut()
         {

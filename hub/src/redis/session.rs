@@ -1,4 +1,4 @@
-//! What lives from one login to the loss of its connection: the connections, and what was asked on them.
+//! What lives from a login to the loss of its connection.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::{Rc, Weak};
@@ -19,7 +19,7 @@ use super::link::Link;
 use super::login::Server;
 use super::tail::Tails;
 
-/// A login and what came of it. When its main connection is lost it ends, and the hub begins anew with the next one.
+/// Everything that belongs to one login. It ends when the main connection is lost; the hub starts over with the next session.
 pub(super) struct Session {
     engine: Weak<Inner>,
     pub(super) address: Rc<RedisAddress>,
@@ -30,7 +30,7 @@ pub(super) struct Session {
     pub(super) nodes: Nodes,
     pub(super) channels: Channels,
     pub(super) tails: Tails,
-    /// Whether the hub waits to be told that there is room to write.
+    /// Whether the hub is to be told when there is room to write.
     waiting: Cell<bool>,
     ended: OnceCell<EngineError>,
 }
@@ -68,7 +68,7 @@ impl Session {
         }
     }
 
-    /// Sends a command for `key` to where that is. If a push answers it, it is for this channel.
+    /// Sends a command to the node that has `key`. `confirmed_for` is the channel, if a push answers the command.
     pub(super) fn send(self: &Rc<Self>, key: &[u8], parts: &[&[u8]], confirmed_for: Option<Rc<[u8]>>, answer: Answer) {
         if self.server.is_cluster {
             let again = Some(Again::new(key, parts));
@@ -78,14 +78,14 @@ impl Session {
         }
     }
 
-    /// The same as a Deferred.
+    /// Sends a command, and returns its answer.
     pub(super) fn call(self: &Rc<Self>, key: &[u8], parts: &[&[u8]]) -> Deferred<Answered> {
         let (answer, deferred) = Answer::deferred();
         self.send(key, parts, None, answer);
         deferred
     }
 
-    /// The same for an answer that may be long: at once, or when some that were asked of that node before have come.
+    /// The same for a command whose answer may be long: it is sent once few enough such answers are under way on that connection.
     pub(super) fn ask(self: &Rc<Self>, key: &[u8], parts: &[&[u8]]) -> Deferred<Answered> {
         let (session, command) = (Rc::clone(self), Again::new(key, parts));
         let link = if self.server.is_cluster { self.node_of(command.slot) } else { self.main.clone() };
@@ -119,7 +119,7 @@ impl Session {
         self.end_with(error, pending);
     }
 
-    /// The hub hears of the end before anybody who waits for an answer.
+    /// The hub hears of the end before the commands get their errors.
     fn end_with(self: &Rc<Self>, error: &EngineError, mut pending: Vec<Pending>) {
         if self.ended.set(error.clone()).is_ok() {
             pending.extend(self.nodes.end(error));
@@ -133,7 +133,7 @@ impl Session {
         }
     }
 
-    /// Closes everything for good, after what was written. Nobody is told.
+    /// Closes everything for good, after what was written, without telling the hub.
     pub(super) fn close(&self) {
         let closed = EngineError::Lost("the hub is closed".to_owned());
         self.ended.set(closed.clone()).ok();
@@ -142,11 +142,11 @@ impl Session {
         self.nodes.take_held().into_iter().for_each(|pending| pending.answer.give(Err(closed.clone())));
     }
 
-    /// Whether the hub should keep what it has to send; if so, it is told when not any more.
+    /// Whether the hub should keep its publications for now; if so, it is told when that has changed.
     pub(super) fn is_congested(self: &Rc<Self>) -> bool {
         let congested = if self.main.is_congested() { Some(self.main.clone()) } else { self.nodes.is_congested() };
         let Some(link) = congested else { return false };
-        // One that has not let us in yet, or has much to answer, tells by itself.
+        // A link that waits for its login or for answers reports by itself.
         if link.is_open()
             && !link.is_full()
             && !self.waiting.replace(true)

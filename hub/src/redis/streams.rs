@@ -1,4 +1,4 @@
-//! Topics that keep their messages: streams, of which each is under the topic's own name.
+//! Topics that keep their messages: each is a stream whose key is the topic.
 
 use std::rc::Rc;
 
@@ -15,17 +15,17 @@ use super::cursor::{NOTHING, StreamInfo};
 use super::reply::Reply;
 use super::session::Session;
 
-/// The field that has the payload.
+/// The field with the payload.
 const PAYLOAD: &[u8] = b"payload";
 
-/// The longest payload: an answer may have two of them beside each other.
+/// The longest payload: an answer may contain two of them.
 pub(super) const MAX_PAYLOAD: usize = 7 * 1024 * 1024;
 
-/// How many entries are asked for at first; from then on as many as have about `BATCH_BYTES`, if the next are like the last.
+/// How many entries are asked for at first; after that as many as are about `BATCH_BYTES`, if they are as long as the last ones.
 pub(super) const FIRST_BATCH: usize = 1;
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// The most entries that are asked for at once: if each has as much as a hub publishes unless it is told otherwise, they fit into a frame.
+/// The most entries of one answer: with payloads of the default maximum they fit into a frame.
 const LARGEST_BATCH: usize = 28;
 
 /// An entry of a stream.
@@ -37,7 +37,7 @@ pub(super) struct Entry {
 impl Entry {
     fn new(reply: Reply) -> Option<Self> {
         let [id, fields] = <[Reply; 2]>::try_from(reply.into_list()?).ok()?;
-        // Those of an entry that was deleted are null.
+        // A deleted entry has null here.
         Some(Self { id: parse_id(id.text()?)?, fields: fields.into_list().unwrap_or_default() })
     }
 
@@ -54,7 +54,7 @@ impl Entry {
         self.fields.iter().filter_map(|field| field.text()).map(|field| field.len() + 16).sum::<usize>() + 32
     }
 
-    /// The message: the first field of that name is its payload, or the only field; all others are headers.
+    /// The message of an entry: the payload is the field of that name, or the only field; all others are headers.
     pub(super) fn into_message(self, topic: &Topic) -> Message {
         let mut texts = self.fields.into_iter().map(|field| field.into_text().unwrap_or_default());
         let mut pairs = Vec::new();
@@ -73,7 +73,7 @@ impl Entry {
 }
 
 impl StreamInfo {
-    /// None if there is no such stream.
+    /// Returns none if there is no such stream.
     pub(super) fn new(result: Answered) -> Result<Option<Self>, EngineError> {
         let reply = match result {
             Err(EngineError::Refused(said)) if said.contains("no such key") => return Ok(None),
@@ -93,7 +93,7 @@ pub(super) fn parse_id(text: &[u8]) -> Option<MessageId> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// How many to ask for next, if so many had so many bytes.
+/// How many entries to ask for next, if the last `count` had so many bytes.
 pub(super) fn next_batch(count: usize, bytes: usize) -> usize {
     let fitting = count.max(1).saturating_mul(BATCH_BYTES) / bytes.max(1);
     fitting.clamp(1, LARGEST_BATCH).min(count.saturating_mul(4).max(1))
@@ -115,7 +115,7 @@ impl Session {
         parts.extend([ORIGIN.as_bytes(), origin.as_bytes()]);
         let stored = self.call(key, &parts);
         if !self.address.sharded {
-            // Those who subscribe to patterns hear of it by this.
+            // For those who subscribe to a pattern.
             self.main.send(&[b"PUBLISH", key, publication.payload()], Pending::new(Answer::Ignored));
         }
         stored.add_both(|answered| {
@@ -139,8 +139,8 @@ impl Session {
         fetched.into_deferred()
     }
 
-    /// Each batch begins with the last entry of the one before: if that is not there any more, others may be gone as well. That is said of the
-    /// page's beginning only, so a page ends before a hole.
+    /// Each batch begins with the last entry of the one before: if that is gone, others may be gone as well. A page can report that only at its
+    /// beginning, so it ends before a gap.
     async fn fetch_after(self: &Rc<Self>, topic: &Topic, after: Option<MessageId>, most: usize) -> Result<Page, EngineError> {
         let (key, mut page, mut batch) = (topic.as_str().as_bytes(), Page::default(), FIRST_BATCH);
         let mut last = after.filter(|after| *after != NOTHING);
@@ -174,7 +174,7 @@ impl Session {
         Ok(page)
     }
 
-    /// The last so many, which are asked for backwards.
+    /// The last messages, which are read backwards.
     async fn fetch_last(self: &Rc<Self>, topic: &Topic, most: usize) -> Result<Page, EngineError> {
         let (key, mut entries, mut batch) = (topic.as_str().as_bytes(), Vec::<Entry>::new(), FIRST_BATCH);
         while entries.len() < most {
@@ -185,7 +185,7 @@ impl Session {
             let range = Entry::list(answer(range).await?)?;
             let full = range.len() >= count;
             batch = next_batch(count, range.iter().map(Entry::bytes).sum());
-            // If the last one is gone, so is all before it.
+            // If the last one is gone, so is everything before it.
             let goes_on = last.is_none() || range.first().map(|entry| entry.id) == last;
             entries.extend(range.into_iter().filter(|entry| goes_on && Some(entry.id) != last));
             if !full || !goes_on {

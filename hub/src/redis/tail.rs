@@ -1,8 +1,8 @@
-//! The ends of streams: what is added to the topics that keep their messages.
+//! The ends of streams: following what is added to the topics that keep their messages.
 //!
-//! Redis says once when a key that was read here has changed (`CLIENT TRACKING`). The stream is read then, together with the last entry that
-//! was read before: if that one is not there, others may have been trimmed away with it, and the hub is told. So what a message costs does not
-//! depend on the number of topics, as it would if a connection waited for all of them (`XREAD BLOCK`), and no topic needs a connection.
+//! After a stream was read, Redis reports its next change (`CLIENT TRACKING`), and it is read again, starting with the last entry that was read before:
+//! if that is gone, others may have been trimmed with it, and a gap is reported. So a message costs the same whatever the number of topics, and no
+//! topic needs a connection. With `XREAD BLOCK` every message costs a command that names all topics, and in a cluster every topic a connection.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +21,7 @@ use super::cursor::{Cursor, NOTHING, Read, StreamInfo};
 use super::session::Session;
 use super::streams::{Entry, FIRST_BATCH, answer, next_batch};
 
-/// How often all streams of a cluster are looked at, since a node says nothing of a key that it has not got when it gives the key's slot away.
+/// How often all streams of a cluster are read in any case: a node that gives a slot away reports no change of keys that do not exist.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// The topics that are followed.
@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(10);
 pub(super) struct Tails {
     by_topic: RefCell<BTreeMap<Topic, Rc<Tail>>>,
     by_id: RefCell<HashMap<InterestId, Topic>>,
-    /// Whether it is looked at them now and then.
+    /// Whether all of them are read from time to time.
     are_looked_at: Cell<bool>,
 }
 
@@ -39,15 +39,15 @@ struct Tail {
     topic: Topic,
     cursor: Cell<Cursor>,
     batch: Cell<usize>,
-    /// Whether there may be more than was read, and whether somebody reads it already.
+    /// Whether there may be entries that were not read, and whether a task is reading.
     is_stale: Cell<bool>,
     is_read: Cell<bool>,
-    /// Whether its node was lost: it begins again, after the last that was read.
+    /// Whether its node was lost: it has to find its place in the stream again.
     must_begin: Cell<bool>,
     has_ended: Cell<bool>,
 }
 
-/// What was asked of a stream in order to begin.
+/// The questions that a subscription begins with.
 struct Beginning {
     after: Option<MessageId>,
     info: Deferred<Answered>,
@@ -93,7 +93,7 @@ impl Session {
             self.reactor.call_later(Duration::ZERO, move || session.tail_failed(&tail, &EngineError::Refused(said)));
             return;
         }
-        // Asked at once: what is stored after this call is to come, unless too much has been asked already.
+        // Sent at once, so that whatever is stored after this call comes; unless too many long answers are under way.
         let beginning = self.ask_beginning(&tail, after);
         self.reactor.execute(async move {
             match beginning.answered().await {
@@ -113,19 +113,19 @@ impl Session {
         self.tails.remove(id);
     }
 
-    /// A key has changed that was read.
+    /// A key that was read has changed.
     pub(super) fn changed(self: &Rc<Self>, key: &[u8]) {
         if let Some(tail) = self.tails.find(key) {
             self.read_soon(&tail);
         }
     }
 
-    /// All keys may have changed.
+    /// Any key may have changed.
     pub(super) fn all_changed(self: &Rc<Self>) {
         self.tails.all().iter().for_each(|tail| self.read_soon(tail));
     }
 
-    /// The node is lost that had these slots: their streams begin again, where they are then, after what was read of them.
+    /// The node with these keys was lost: their streams are begun again after the last entry that was read, on whichever node has them then.
     pub(super) fn tails_lost(self: &Rc<Self>, is_lost: impl Fn(&[u8]) -> bool) {
         for tail in self.tails.all().iter().filter(|tail| is_lost(tail.topic.as_str().as_bytes())) {
             tail.must_begin.set(true);
@@ -143,7 +143,7 @@ impl Session {
         });
     }
 
-    /// Asks where a stream is, and whether what is to be the last that was read is still there.
+    /// Asks about a stream, and whether the entry at `after` is still there.
     fn ask_beginning(self: &Rc<Self>, tail: &Tail, after: Option<MessageId>) -> Beginning {
         let key = tail.topic.as_str().as_bytes();
         let info = self.ask(key, &[b"XINFO", b"STREAM", key]);
@@ -152,7 +152,7 @@ impl Session {
         Beginning { after, info, entry }
     }
 
-    /// Reads a stream from the loop, unless that is under way already: then it is read once more.
+    /// Reads a stream from the loop; if a task reads it already, that reads once more.
     fn read_soon(self: &Rc<Self>, tail: &Rc<Tail>) {
         tail.is_stale.set(true);
         if !tail.is_read.replace(true) {
@@ -161,7 +161,7 @@ impl Session {
         }
     }
 
-    /// Reads a stream until nothing is known to be missing.
+    /// Reads a stream until no change is known that was not read.
     async fn read_on(self: &Rc<Self>, tail: &Rc<Tail>) {
         while tail.is_stale.replace(false) {
             let read = if tail.must_begin.replace(false) { self.begin_again(tail).await } else { self.read(tail).await };
@@ -184,7 +184,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads what is behind the last that was read, as much as comes in one answer.
+    /// Reads one batch after the last entry that was read.
     async fn read(self: &Rc<Self>, tail: &Tail) -> Result<(), EngineError> {
         let (mut cursor, key, count) = (tail.cursor.get(), tail.topic.as_str().as_bytes(), tail.batch.get() + 1);
         let (from, number) = (cursor.at.to_string(), count.to_string());
@@ -221,7 +221,7 @@ impl Session {
         }
     }
 
-    /// A stream cannot be read, such as when its key has become something else: that topic ends.
+    /// A stream cannot be read, for instance because its key now has another type: ends this topic.
     fn tail_failed(&self, tail: &Tail, error: &EngineError) {
         if !tail.has_ended.get() && self.end_error().is_none() {
             self.tails.remove(tail.id);
