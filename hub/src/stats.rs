@@ -18,8 +18,8 @@ pub struct HubStats {
     pub dropped_disconnected: u64,
     /// Publications that were refused: by the queue's bound, while disconnected, or by the broker.
     pub refused: u64,
-    /// Publications that had been handed to the broker when the connection was lost, so that nobody knows whether they arrived. Those
-    /// that are stored are sent again, and not counted.
+    /// Publications that had been handed to the broker when the connection was lost, so that nobody knows whether they arrived, and those
+    /// on topics of a node of a Redis cluster that was away. Those that are stored are sent again, and not counted.
     pub unconfirmed: u64,
     /// Stored messages that came twice and were left out.
     pub duplicates: u64,

@@ -196,7 +196,7 @@ impl Session {
 
     /// A command was answered with an error that passes by itself: it waits, with all that were sent after it for its slot.
     pub(super) fn slot_is_down(self: &Rc<Self>, from: &Link, pending: Pending) {
-        let Some(slot) = pending.again.as_ref().map(|again| again.slot) else { return };
+        let Some(slot) = pending.slot() else { return };
         let later = from.take_slot(slot);
         self.nodes.slots.borrow_mut().remove(&slot);
         self.hold(std::iter::once(pending).chain(later).collect(), Place::Before);
@@ -212,7 +212,7 @@ impl Session {
             kept.reverse();
         }
         for pending in kept {
-            let Some(slot) = pending.again.as_ref().map(|again| again.slot) else { continue };
+            let Some(slot) = pending.slot() else { continue };
             let mut held = self.nodes.held.borrow_mut();
             let waiting = held.entry(slot).or_default();
             match place {

@@ -72,6 +72,11 @@ impl Pending {
     pub(super) const fn new(answer: Answer) -> Self {
         Self { confirmed_for: None, answer, again: None, permit: None }
     }
+
+    /// The slot, in a cluster.
+    pub(super) fn slot(&self) -> Option<u16> {
+        self.again.as_ref().map(|again| again.slot)
+    }
 }
 
 /// Appends a command to `bytes`.

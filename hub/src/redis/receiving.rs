@@ -74,17 +74,24 @@ impl Link {
         }
         match (&pending.answer, is_error) {
             (_, true) => self.failed(pending, Reply::new(frame.data, &frame.root)),
-            (Answer::Ignored | Answer::Published(_), false) => self.settle(pending, Ok(Reply::Null)),
-            (Answer::Call(_), false) => self.settle(pending, Ok(Reply::new(frame.data, &frame.root))),
+            (Answer::Ignored | Answer::Published(_), false) => self.settle(pending, Reply::Null),
+            (Answer::Call(_), false) => self.settle(pending, Reply::new(frame.data, &frame.root)),
         }
         Ok(())
     }
 
-    /// Passes on an answer, which also shows that the command's slot is served.
-    fn settle(&self, pending: Pending, answered: Result<Reply, EngineError>) {
-        let slot = pending.again.as_ref().map(|again| again.slot);
-        pending.answer.give(answered);
-        if let (Some(slot), Some(session)) = (slot, self.owner()) {
+    /// Passes on an answer.
+    fn settle(&self, pending: Pending, answer: Reply) {
+        let slot = pending.slot();
+        pending.answer.give(Ok(answer));
+        self.note_served(slot);
+    }
+
+    /// A command for a slot was answered other than by a redirection: the slot is served.
+    fn note_served(&self, slot: Option<u16>) {
+        if let Some(slot) = slot
+            && let Some(session) = self.owner()
+        {
             session.slot_served(slot);
         }
     }
@@ -92,44 +99,46 @@ impl Link {
     /// The answer is an error.
     fn failed(&self, pending: Pending, said: Reply) {
         let Reply::Error(said) = said else { return };
-        match (said.split(' ').next().unwrap_or_default(), pending.again.is_some().then(|| self.owner()).flatten()) {
-            ("MOVED" | "ASK", Some(session)) => session.redirected(self, &said, pending),
-            ("CLUSTERDOWN" | "TRYAGAIN", Some(session)) => session.slot_is_down(self, pending),
+        let slot = pending.slot();
+        match (said.split(' ').next().unwrap_or_default(), slot.and_then(|_| self.owner())) {
+            ("MOVED" | "ASK", Some(session)) => return session.redirected(self, &said, pending),
+            ("CLUSTERDOWN" | "TRYAGAIN", Some(session)) => return session.slot_is_down(self, pending),
             // It is not what it was, or not ready yet; another host may be.
             ("LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "BUSY", _) => {
                 self.take_back(pending);
-                self.lose(EngineError::Lost(said));
+                return self.lose(EngineError::Lost(said));
             }
-            _ => match pending.answer {
-                Answer::Ignored => log::debug!("Redis at {} says: {said}", self.host()),
-                Answer::Published(topic) => {
-                    if let Some(session) = self.owner() {
-                        session.upstream.publication_refused(topic.as_str(), &said);
-                    }
-                }
-                Answer::Call(_) => self.settle(pending, Err(refusal(said))),
-            },
+            _ => {}
         }
+        match pending.answer {
+            Answer::Ignored => log::debug!("Redis at {} says: {said}", self.host()),
+            Answer::Published(topic) => {
+                if let Some(session) = self.owner() {
+                    session.upstream.publication_refused(topic.as_str(), &said);
+                }
+            }
+            answer => answer.give(Err(refusal(said))),
+        }
+        self.note_served(slot);
     }
 
     fn pushed(&self, data: &[u8], items: &[RangeFrame]) -> Result<(), EngineError> {
         let malformed = || EngineError::Protocol("a push is not of the form that its name has".to_owned());
         let part = |at: usize| items.get(at).and_then(|item| text(data, item)).ok_or_else(malformed);
-        let kind = part(0)?;
-        if let b"subscribe" | b"psubscribe" | b"ssubscribe" | b"unsubscribe" | b"punsubscribe" | b"sunsubscribe" = kind {
-            return self.confirmed(kind, part(1)?);
-        }
-        let Some(session) = self.owner() else { return Ok(()) };
-        match kind {
-            b"message" | b"smessage" => session.channel_message(part(1)?, part(2)?),
-            b"pmessage" => session.pattern_message(part(1)?, part(2)?, part(3)?),
-            b"invalidate" => match items.get(1) {
+        let (kind, session) = (part(0)?, self.owner());
+        match (kind, session) {
+            (b"message" | b"smessage", Some(session)) => session.channel_message(part(1)?, part(2)?),
+            (b"pmessage", Some(session)) => session.pattern_message(part(1)?, part(2)?, part(3)?),
+            (b"invalidate", Some(session)) => match items.get(1) {
                 Some(RangeFrame::Array { data: keys, .. }) => {
                     keys.iter().filter_map(|key| text(data, key)).for_each(|key| session.changed(key));
                 }
                 _ => session.all_changed(),
             },
-            other => log::debug!("a push of the kind {:?} is ignored", String::from_utf8_lossy(other)),
+            (b"subscribe" | b"psubscribe" | b"ssubscribe" | b"unsubscribe" | b"punsubscribe" | b"sunsubscribe", _) => {
+                self.confirmed(kind, part(1)?)?;
+            }
+            _ => log::debug!("a push of the kind {:?} is ignored", String::from_utf8_lossy(kind)),
         }
         Ok(())
     }
@@ -137,7 +146,7 @@ impl Link {
     /// A subscription has begun or ended.
     fn confirmed(&self, kind: &[u8], channel: &[u8]) -> Result<(), EngineError> {
         if let Some(pending) = self.take_pending_for(channel) {
-            self.settle(pending, Ok(Reply::Null));
+            self.settle(pending, Reply::Null);
         } else if kind == b"sunsubscribe" {
             if let Some(session) = self.owner() {
                 session.shard_moved(channel);
