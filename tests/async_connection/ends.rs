@@ -1,4 +1,4 @@
-//! How connections end, and what is told.
+//! How connections end, and which error each side gets.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ fn what_came_before_a_loss_is_read_and_then_the_reason() {
     serve(&simulation, async |mut connection: AsyncConnection| {
         connection.write_all(b"before").await?;
         connection.flush().await?;
-        // Long enough for it to be there, and before it is read.
+        // By then the bytes have arrived, but nobody has read them.
         let reactor = connection.transport().reactor().clone();
         reactor.sleep(SECOND).await?;
         connection.transport().abort_connection();
@@ -78,7 +78,7 @@ fn after_closing_the_peer_is_still_read_from() {
         assert_eq!(connection.write(b"more").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
         let mut heard = String::new();
         connection.read_to_string(&mut heard).await?;
-        // Again and again.
+        // Reading at the end of the stream gives 0 every time.
         assert_eq!(connection.read(&mut [0; 9]).await?, 0);
         connection.close().await?;
         Ok(heard)
@@ -173,7 +173,7 @@ fn once_the_reactor_stops_what_is_written_is_refused_and_not_dropped_in_silence(
         async move {
             connection.write_all(&pattern(1000)).await?;
             connection.transport().reactor().stop()?;
-            // The stop comes to it in the next turn.
+            // The task learns of the stop in the next turn.
             futures_lite::future::yield_now().await;
             futures_lite::future::yield_now().await;
             told.replace(Some(connection.write(b"more").await.map_err(|error| error.kind())));

@@ -1,4 +1,4 @@
-//! The connections of a port, taken one by one.
+//! The connections of a port, accepted one by one.
 
 use std::cell::Cell;
 use std::rc::Rc;

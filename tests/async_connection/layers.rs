@@ -1,4 +1,4 @@
-//! Compression and TLS on them.
+//! Compression and TLS on `async` connections.
 
 use std::io::ErrorKind;
 
@@ -37,7 +37,7 @@ fn an_agreed_stream_begins_with_what_has_come_already() {
     });
     let heard = run(&simulation, async |reactor| {
         let mut connection = reactor.connect_async(PORT).await?;
-        // All of it is here by then.
+        // By then everything has arrived.
         reactor.sleep(SECOND).await?;
         let mut line = [0; 13];
         connection.read_exact(&mut line).await?;
@@ -57,7 +57,7 @@ fn a_flush_lets_a_compressor_hold_nothing_back() {
         connection.transport().set_compression(Compression::deflate().flush(Flush::Manual))?;
         connection.write_all(b"now").await?;
         connection.flush().await?;
-        // The connection stays as it is while this waits.
+        // Keeps the connection open.
         connection.read(&mut [0; 1]).await?;
         Ok(connection.close().await?)
     });

@@ -1,4 +1,4 @@
-//! Connections for `async` code: the same bytes, bounds and ends as protocols have.
+//! Connections for `async` code: the same bytes, limits and ends as for protocols.
 #![cfg(feature = "futures-io")]
 
 #[path = "../support/support.rs"]
@@ -22,7 +22,7 @@ const CLIENT: &str = "10.0.0.2";
 const PORT: &str = "10.0.0.1:7";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Runs what `main` gives on the client's host, for at most an hour of its time, and gives its result.
+/// Runs `main` on the client's host, for at most an hour of simulated time, and returns its result.
 fn run<T, F>(simulation: &Simulation, main: impl FnOnce(Reactor) -> F) -> T
 where
     T: 'static,
@@ -34,7 +34,7 @@ where
     task.into_result().expect("the task has ended").unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// Serves each connection to the server's port by a task.
+/// Serves each connection to the server's port in a task.
 fn serve<F>(simulation: &Simulation, serve: impl Fn(AsyncConnection) -> F + 'static)
 where
     F: Future<Output = Result> + 'static,
@@ -49,12 +49,12 @@ where
     });
 }
 
-/// Bytes that tell their place.
+/// Bytes that show their position in the stream.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length as u32).flat_map(|place| place.to_le_bytes()).take(length).collect()
 }
 
-/// Writes and reads at the same time, to both ends.
+/// Writes and reads at the same time until both streams end.
 async fn converse(reactor: &Reactor, endpoint: &str, sent: Vec<u8>) -> Result<Vec<u8>> {
     let (mut reading, mut writing) = futures_lite::io::split(reactor.connect_async(endpoint).await?);
     let write = async {
@@ -70,7 +70,7 @@ async fn converse(reactor: &Reactor, endpoint: &str, sent: Vec<u8>) -> Result<Ve
 
 #[test]
 fn much_comes_back_whole_over_calm_and_lossy_networks() {
-    // Small segments take their time.
+    // Small segments take long.
     for (faults, length) in [(Faults::calm(), 1 << 20), (Faults::lossy(), 50_000)] {
         for seed in 1..=10 {
             let simulation = Simulation::with_faults(seed, faults.clone());
@@ -107,7 +107,7 @@ fn what_is_not_read_stops_the_peer_and_is_bounded() {
         reactor.sleep(60 * SECOND).await?;
         let transport = connection.transport();
         assert!(!transport.is_reading(), "it reads although nobody asks for what came");
-        // What has come in before anything was read.
+        // What has arrived before anything was read.
         let debug = format!("{connection:?}");
         let mut first = vec![0; 200 << 10];
         let mut count = 0;

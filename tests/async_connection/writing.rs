@@ -1,4 +1,4 @@
-//! Writing waits at the watermarks, flushing until the system has everything; the same for who has only the transport.
+//! Writing waits at the watermarks, flushing until the system has everything; the same with only a transport handle.
 
 use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
@@ -10,7 +10,7 @@ use torsade::wire::Discard;
 
 use super::*;
 
-/// A peer that reads nothing before the third second.
+/// A peer that reads nothing for the first three seconds.
 struct Late;
 
 impl Protocol for Late {
@@ -26,7 +26,7 @@ impl Protocol for Late {
     }
 }
 
-/// A network in which a connection holds so many bytes for a peer that does not read.
+/// A network in which a connection holds few bytes for a peer that does not read.
 fn narrow() -> Simulation {
     let simulation =
         Simulation::with_faults(1, Faults { send_buffer: 1000..=1000, receive_buffer: 1000..=1000, ..Faults::calm() });
@@ -39,7 +39,7 @@ fn one_write_takes_what_the_high_mark_has_room_for_and_the_next_waits_for_the_lo
     run(&narrow(), async |reactor| {
         let mut connection = reactor.connect_async(PORT).await?;
         connection.transport().set_write_buffer_limits(1000, 5000);
-        // What the system takes at once is out of the way first.
+        // First fill what the system takes at once.
         connection.write_all(&[0; 2000]).await?;
         reactor.sleep(SECOND).await?;
         assert_eq!(connection.transport().unsent(), 0);
@@ -62,10 +62,10 @@ fn the_marks_may_be_moved_while_output_is_unsent_and_count_at_once() {
         let unsent = connection.transport().unsent();
         assert!(unsent > 0);
         let transport = connection.transport().clone();
-        // Below what is unsent.
+        // Both marks below the unsent bytes.
         transport.set_write_buffer_limits(0, 100);
         assert!(transport.is_congested() && !transport.when_writable().is_called());
-        // And far above it.
+        // Both marks far above them.
         transport.set_write_buffer_limits(5000, 10_000);
         assert!(!transport.is_congested() && transport.when_writable().is_called());
         assert_eq!(connection.write(&[0; 1 << 20]).await?, 10_000 - unsent);
@@ -125,7 +125,7 @@ fn what_a_compressor_gathers_until_the_end_of_the_turn_is_not_drained_before() {
         let transport = reactor.connect_protocol(PORT, Discard).await?;
         transport.set_compression("deflate")?;
         let sent = || transport.compression_stats().map_or(0, |stats| stats.wire_out);
-        // The stream's beginning is there at once.
+        // The beginning of the compressed stream is sent at once.
         transport.flush_compression();
         transport.when_drained().await?;
         let begun = sent();
@@ -171,7 +171,7 @@ fn who_has_only_the_transport_is_told_of_room_and_of_none_left_beside_a_producer
         assert!(transport.when_writable().is_called() && transport.when_drained().is_called(), "nothing is unsent");
         transport.write([0; 2000]);
         reactor.sleep(SECOND).await?;
-        // To the mark, not above it.
+        // Up to the high watermark, not above it.
         transport.write([0; 3000]);
         for (name, deferred) in [
             ("drained", transport.when_drained()),
@@ -214,7 +214,7 @@ fn a_writer_that_never_waits_and_a_reader_do_not_starve_each_other() {
         let (mut reading, mut writing) = futures_lite::io::split(reactor.connect_async(PORT).await?);
         let mut heard = Vec::new();
         let mut left = &sent[..];
-        // By hand, one poll of each in turn.
+        // Polls each in turn.
         std::future::poll_fn(|context| {
             use futures_lite::{AsyncRead, AsyncWrite};
             use std::pin::Pin;

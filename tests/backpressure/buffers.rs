@@ -1,4 +1,4 @@
-//! Every buffer has a bound, and producers are told.
+//! Every buffer has a limit, and producers are paused and resumed.
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
@@ -12,11 +12,11 @@ use crate::support::*;
 use torsade::ProducerError;
 use torsade::prelude::*;
 
-/// The defaults that the documentation names.
+/// The documented defaults.
 const HIGH: usize = 64 << 10;
 const READ: usize = 64 << 10;
 
-/// Says when output that nobody takes has stopped the reading.
+/// Sets `held` when output that the peer does not read has stopped reading.
 fn tell_when_held(transport: &Transport, held: &Arc<AtomicBool>) {
     if !transport.is_reading() {
         held.store(true, Ordering::Relaxed);
@@ -26,20 +26,20 @@ fn tell_when_held(transport: &Transport, held: &Arc<AtomicBool>) {
     }
 }
 
-/// Writes until the other end has stopped reading and nothing more goes into the sockets between; says how much that was.
+/// Writes until the other end has stopped reading and the sockets between take no more; returns how much that was.
 fn stuff_until_held(stream: &Peer, held: &AtomicBool) -> usize {
     let (block, mut stuffed) = (noise(65_536), 0);
     loop {
         match stream.write_within(Duration::from_millis(200), &block) {
             Ok(count) => stuffed += count,
             Err(_) if held.load(Ordering::Relaxed) => return stuffed,
-            // Nothing goes for a moment, and yet it is not held: somebody was slow.
+            // Nothing was written for a moment although reading has not stopped: the machine is slow.
             Err(error) => assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}"),
         }
     }
 }
 
-/// Checks the most that was unsent: up to the high mark, one read, and what layers add to that or keep back.
+/// Checks the most that was unsent: up to the high watermark, one read, and what layers add or keep back.
 fn assert_bounded(wire: Wire, unsent: usize) {
     let layers = if wire.compressed {
         READ
@@ -85,7 +85,7 @@ fn a_peer_that_never_reads_keeps_the_echo_server_bounded_and_the_others_served()
                     assert_eq!(read_exactly(other, 1000), message);
                 }
             }
-            // And once the greedy one reads, it gets everything.
+            // Once the greedy peer reads, it gets everything.
             greedy.shutdown(Shutdown::Write).unwrap();
             let (got, end) = drain(&mut greedy);
             assert_eq!((got.len(), end), (stuffed, Ok(())));
@@ -101,7 +101,7 @@ fn a_peer_that_never_reads_keeps_the_echo_server_bounded_and_the_others_served()
 fn from_the_high_mark_on_reading_stops_and_at_the_low_one_it_goes_on() {
     on_every_kind(&[], |wire| {
         if wire.tls || wire.compressed {
-            // The marks are of bytes on the wire, and layers make more or fewer of those.
+            // The watermarks count bytes on the wire, which layers change in number.
             return;
         }
         for reached in [0, 1] {
@@ -148,7 +148,7 @@ fn a_cap_below_what_is_unsent_already_ends_the_connection_whoever_sets_it() {
                     }
                     Ok(())
                 },
-                // Reads nothing before that.
+                // Reads nothing until then.
                 move |_stream| wait.recv().unwrap(),
             );
             assert!(matches!(events.reason(), Reason::LimitExceeded { limit: 1000, .. }), "{:?}", events.reason());
@@ -171,7 +171,7 @@ fn read_while_congested_reads_on() {
                             transport.set_read_while_congested(opted);
                             transport.write(noise(15 << 20));
                             if !opted {
-                                // Long enough for a loop that reads to do so.
+                                // Long enough for a loop that reads to read something.
                                 let release = release.take();
                                 transport.reactor().call_later(Duration::from_millis(100), move || drop(release));
                             }
@@ -197,7 +197,7 @@ fn read_while_congested_reads_on() {
     });
 }
 
-/// Counts what it is told, in order.
+/// Records its calls in order.
 #[derive(Clone, Default)]
 struct Told(Rc<RefCell<Vec<&'static str>>>);
 
@@ -239,7 +239,7 @@ fn a_push_producer_is_paused_and_resumed_and_stopped() {
                         assert_eq!(*push.0.borrow(), [""; 0], "not from inside write");
                     }
                     Event::Data(_) => {
-                        // The answer may come in the turn in which the last byte left, and the resume is due in the next.
+                        // The answer may arrive in the turn in which the last byte left; the producer is resumed in the next.
                         let (later, push) = (transport.clone(), push.clone());
                         let resumed = move || push.0.borrow().contains(&"resume");
                         once(transport.reactor(), resumed, move || later.abort_connection());
@@ -262,7 +262,7 @@ fn a_push_producer_is_paused_and_resumed_and_stopped() {
 #[test]
 fn a_push_producer_is_resumed_also_on_a_transport_that_is_paused() {
     on_extreme_kinds(&[], |wire| {
-        /// Writes a burst a turn as long as it is not paused: the system may take one at once, and then nobody resumes it.
+        /// Writes a burst in each turn until it is paused: the system may take one at once, and then there is no resume.
         #[derive(Clone)]
         struct Bursts(Rc<Cell<usize>>, Rc<Cell<bool>>);
         impl Bursts {
@@ -330,7 +330,7 @@ fn an_unregistered_producer_is_told_nothing_more() {
     });
 }
 
-/// Writes so many pieces, and then hands over to the next one.
+/// Writes this many pieces, then registers the next producer.
 struct Pull {
     pieces: usize,
     size: usize,
@@ -415,7 +415,7 @@ fn a_pull_producer_with_nothing_to_give_costs_no_turns_and_goes_on_after_a_write
             |mut stream| assert_eq!(drain(&mut stream).0, b"xy"),
         );
         assert!(events.reason().is_clean(), "{}", events.reason());
-        // A handshake in pieces of some bytes takes turns of its own.
+        // A handshake in pieces of a few bytes takes many turns.
         let most = if wire.tls && wire.cut { 1000 } else { 20 };
         assert!(turns.get() < most, "{} turns in 100 ms of nothing", turns.get());
     });
@@ -424,7 +424,7 @@ fn a_pull_producer_with_nothing_to_give_costs_no_turns_and_goes_on_after_a_write
 #[test]
 fn two_transports_as_each_others_producers_forward_without_growing() {
     on_every_kind(&[Ability::Several], |wire| {
-        // What the portforward example does: the source is read no faster than the sink takes.
+        // As the portforward example does: the source is read no faster than the sink takes.
         let reactor = wire.reactor();
         let most = Rc::new(Cell::new(0));
         let held = Arc::new(AtomicBool::new(false));
@@ -492,7 +492,7 @@ fn paused_nothing_is_read_and_resumed_everything_comes_with_the_end() {
                     Event::Made => transport.pause_producing(),
                     Event::Data(data) => {
                         got.set(got.get() + data.len());
-                        // On and off after every piece.
+                        // Paused and resumed after every piece.
                         transport.pause_producing();
                         let later = transport.clone();
                         transport.reactor().call_later(Duration::ZERO, move || later.resume_producing());
@@ -512,7 +512,7 @@ fn paused_nothing_is_read_and_resumed_everything_comes_with_the_end() {
                 Ok(())
             },
             move |mut stream| {
-                // No more than any kind of connection has room for between its ends.
+                // No more than fits between the ends of any kind of connection.
                 stream.write_all(&pattern(0, 30_000)).unwrap();
                 count.send(()).unwrap();
                 stream.write_all(&pattern(30_000, 970_000)).unwrap();
@@ -528,7 +528,7 @@ fn paused_nothing_is_read_and_resumed_everything_comes_with_the_end() {
     });
 }
 
-/// Answers each line with more than fits, so that the lines behind it wait in the receiver.
+/// Answers each line with more than fits, so that the next lines wait in the receiver.
 struct Verbose {
     lines: usize,
     opts: bool,
@@ -570,7 +570,7 @@ fn lines_that_wait_while_output_is_stuck_all_come_before_the_end_of_the_stream()
                 stream.write_all(&b"line\r\n".repeat(5)).unwrap();
                 stream.shutdown(Shutdown::Write).unwrap();
                 if opts {
-                    // The second answer begins although nobody reads the first.
+                    // The second answer begins although the peer has not read the first.
                     wait.recv_timeout(LIMIT).unwrap();
                 }
                 drain(&mut stream)

@@ -1,4 +1,4 @@
-//! Files: what the system sends by itself (sendfile) is, for the peer and for the protocol, what is read and written.
+//! Files: sent by the system (sendfile) or read and written, they look the same to the peer and to the protocol.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -14,15 +14,15 @@ use crate::support::{
 use torsade::prelude::*;
 use torsade::{Delivery, FileSender, FileSenderError};
 
-/// More than the buffers of two sockets take.
+/// More than the buffers of two sockets hold.
 const LARGE: usize = 24 << 20;
 
 /// How a file is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
-    /// As a `File`: by the system, where it can.
+    /// As a `File`: by the system where it can.
     Direct,
-    /// As something of which nobody knows that it is a file.
+    /// As a reader that is not known to be a file.
     Pieces,
 }
 
@@ -38,7 +38,7 @@ impl Read for Unknown {
     }
 }
 
-/// A file that is gone when it is closed, with two handles: one that reads, one that writes.
+/// A file that is deleted when closed, with a handle to read it and one to write it.
 fn temporary(content: &[u8]) -> (File, File) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("torsade-test-{}-{}.file", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -49,7 +49,7 @@ fn temporary(content: &[u8]) -> (File, File) {
     files
 }
 
-/// What `done` was told, in words.
+/// The calls of `done`, as text.
 #[derive(Clone, Default)]
 struct Told(Rc<RefCell<Vec<String>>>);
 
@@ -68,7 +68,7 @@ impl Told {
     }
 }
 
-/// Sends `file` in this way; closes when it is sent, or when it cannot be.
+/// Sends `file` in this way; closes the connection when it is sent or cannot be.
 fn send(way: Way, file: File, length: Option<u64>, transport: &Transport, told: &Told) -> Result {
     fn begin<R: Read + 'static>(sender: FileSender<R>, length: Option<u64>, transport: &Transport, told: Told) -> Result {
         let sender = if let Some(length) = length { sender.length(length) } else { sender };
@@ -85,7 +85,7 @@ fn send(way: Way, file: File, length: Option<u64>, transport: &Transport, told: 
     }
 }
 
-/// A script that sends a file first of all, and does something when data come.
+/// A script that sends a file when connected and then does something when data arrive.
 fn sending(
     (way, file, length): (Way, File, Option<u64>),
     told: &Told,
@@ -99,7 +99,7 @@ fn sending(
     }
 }
 
-/// A peer that asks for something once it has a part of the file.
+/// A peer that sends a request once it has received part of the file.
 fn asking_on_the_way(mut peer: Peer) -> Vec<u8> {
     let mut got = read_exactly(&mut peer, 100_000);
     peer.write_all(b"x").unwrap();
@@ -156,7 +156,7 @@ fn what_is_written_while_a_file_is_on_its_way_comes_between_two_of_its_bytes() {
 
 #[test]
 fn a_peer_that_does_not_read_costs_no_turns_and_keeps_nobody_from_being_served() {
-    /// Looks in which nothing is sent.
+    /// Checks in a row in which nothing is sent.
     const LOOKS: u64 = 20;
 
     fn wait(reactor: &Reactor, file: File, since: (u64, u64, u64), then: Box<dyn FnOnce(u64)>) {
@@ -289,7 +289,7 @@ fn what_is_added_to_a_file_while_it_is_sent_is_sent_too_unless_its_length_was_sa
 #[test]
 fn a_file_that_cannot_be_read_is_told_and_the_rest_goes_on() {
     for (way, length) in Way::ALL.into_iter().flat_map(|way| [(way, None), (way, Some(LARGE as u64))]) {
-        // This handle can only be written to.
+        // This handle can only write.
         let (_, unreadable) = temporary(b"contents");
         let told = Told::default();
         let mut script = sending((way, unreadable, length), &told, |_| Ok(()));
@@ -409,7 +409,7 @@ fn a_pipe_that_was_made_a_file_is_read_and_written() {
     assert_eq!(told.all(), [format!("sent, the last is {:?}", content.last())]);
 }
 
-/// What a connection says to sending the first ten bytes of a file by itself, after `prepare`.
+/// What a connection returns when asked to send the first ten bytes of a file by itself, after `prepare`.
 #[cfg(target_os = "linux")]
 fn sent_by_itself(wire: Wire, prepare: impl Fn(&Transport) + 'static) -> (Option<u64>, Vec<u8>) {
     let answer = Rc::new(RefCell::new(None));

@@ -17,7 +17,7 @@ fn forward_to(reactor: &Reactor, target: SocketAddr) -> SocketAddr {
     address(&port)
 }
 
-/// Runs `peer` on a thread, and the reactor until it is done.
+/// Runs `peer` on a thread, and the reactor until the peer has finished.
 fn run_with<T: Send + 'static>(reactor: &Reactor, peer: impl FnOnce() -> T + Send + 'static) -> T {
     let handle = reactor.handle();
     let thread = thread::spawn(move || {
@@ -74,7 +74,7 @@ fn a_target_that_does_not_read_stops_the_client() {
             sent += count;
             assert!(sent < 256 << 20, "the forwarder takes whatever comes");
         }
-        // All that was taken is delivered once the target reads.
+        // Everything accepted is delivered once the target reads.
         client.shutdown(Shutdown::Write).unwrap();
         let received = std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
         assert_eq!(received, sent as u64);
@@ -109,7 +109,7 @@ fn a_target_that_resets_resets_the_client() {
     let error = run_with(&reactor, move || {
         let mut client = connect(address);
         let (mut stream, _) = target.accept().unwrap();
-        // A byte shows that both sides are joined.
+        // A byte that comes back shows that the two sides are connected.
         stream.write_all(b"x").unwrap();
         client.read_exact(&mut [0; 1]).unwrap();
         reset(stream);
@@ -170,7 +170,7 @@ fn wire_services_serve() {
         let mut stream = connect(address);
         let mut noise = vec![0; 300_000];
         stream.read_exact(&mut noise).unwrap();
-        // The end of our stream ends the noise.
+        // Ending our stream ends the noise.
         stream.shutdown(Shutdown::Write).unwrap();
         std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
         noise

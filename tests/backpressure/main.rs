@@ -1,4 +1,4 @@
-//! Every buffer has a bound, and producers are told.
+//! Every buffer has a limit, and producers are paused and resumed.
 
 #[path = "../support/support.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! Relays as Twisted programs write them: each transport is the other's producer, and the end of one side closes the other.
+//! Relays as Twisted programs write them: each transport is the other's producer, and when one side ends the other is closed.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,44 +9,44 @@ use torsade::ProducerError;
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
 
-/// Enough to have both producers paused several times, with the watermarks of the relay.
+/// With the relay's watermarks, enough to pause both producers several times.
 const SIZE: usize = 100_000;
 
-/// How the end comes about, on one side of the relay.
+/// How one side of the relay ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum How {
     /// The peer ends its stream.
     Fin,
     /// The peer resets the connection.
     Reset,
-    /// The relay itself closes, once it has forwarded all.
+    /// The relay closes gracefully, once it has forwarded everything.
     LoseConnection,
-    /// The relay itself aborts.
+    /// The relay aborts.
     Abort,
 }
 
-/// Both sides of the relay, the one that listens first.
+/// Both sides of the relay, the listening one first.
 type Pair = Rc<RefCell<[Option<Transport>; 2]>>;
 
 type Connect = Box<dyn FnOnce(&Reactor, Side)>;
 
-/// One side of it.
+/// One side of the relay.
 struct Side {
     pair: Pair,
     number: usize,
-    /// What connects the other side.
+    /// Connects the other side.
     connect: Option<Connect>,
     course: Course,
     received: usize,
 }
 
-/// What is to happen, and how far it has.
+/// What is to happen, and what has happened so far.
 #[derive(Clone)]
 struct Course {
     how: How,
-    /// The side whose end is the first.
+    /// The side that ends first.
     first: usize,
-    /// How many of the four connections are lost, and why those of the relay.
+    /// How many of the four connections are lost, and the reasons of the relay's own two.
     lost: Rc<Cell<usize>>,
     reasons: Rc<RefCell<Vec<Reason>>>,
 }
@@ -60,7 +60,7 @@ impl Side {
 impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         transport.set_write_buffer_limits(1 << 10, 4 << 10);
-        // No patience of a close helps out.
+        // So long that the timeout of a close cannot hide a fault.
         transport.set_close_timeout(Duration::from_secs(100_000));
         self.pair.borrow_mut()[self.number] = Some(transport.clone());
         if let Some(connect) = self.connect.take() {
@@ -110,7 +110,7 @@ impl Course {
         }
     }
 
-    /// The peer on one side. Each greets the other, so that all stands before the first of them ends.
+    /// The peer on one side. The two greet each other first, so that all connections are established before one ends.
     fn peer(&self, number: usize, events: &Events) -> Probe {
         let course = self.clone();
         let mut greeted = false;
@@ -149,7 +149,7 @@ fn set_up(reactor: &Reactor, wire: Wire, course: &Course) -> (Vec<Events>, [Port
     (events, [target, relay])
 }
 
-/// A factory of one protocol.
+/// A factory that returns one protocol, once.
 struct One<P>(Option<P>);
 
 impl<P: Protocol + 'static> Factory for One<P> {
@@ -166,12 +166,12 @@ fn check(wire: Wire, course: &Course, events: &[Events]) {
     assert!(other.reason().is_clean(), "{case}: {}", other.reason());
     let sent = [b"!".to_vec(), pattern(0, SIZE)].concat();
     if matches!(course.how, How::Reset | How::Abort) {
-        // How much of it came through is left to chance.
+        // How much of it was forwarded depends on timing.
         assert!(sent.starts_with(&other.data()), "{case}");
     } else {
         assert!(other.data() == sent, "{case}: {} bytes", other.data().len());
     }
-    // The other side of the relay is closed gracefully.
+    // The relay closes its other side gracefully.
     let reasons = course.reasons.borrow();
     assert_eq!(reasons.len(), 2, "{case}");
     assert!(reasons[1].is_clean(), "{case}: {reasons:?}");
@@ -210,10 +210,10 @@ fn a_relay_ends_at_once_in_a_simulated_network_too() {
     }
 }
 
-/// Ends of several connections, in the order in which they were made.
+/// Ends of several connections, in order of connecting.
 type Ends = Vec<(Transport, Events)>;
 
-/// Two connections on one simulated host, which the test has both ends of: those that were accepted, and their peers.
+/// Two connections on one simulated host; returns the accepted ends and their peers.
 fn two_connections(simulation: &Simulation) -> (Ends, Ends) {
     let host = simulation.host("10.0.0.1");
     let ends: [Rc<RefCell<Ends>>; 2] = Default::default();
@@ -270,7 +270,7 @@ fn a_transport_that_is_closing_or_lost_makes_way_for_another_producer() {
         assert_eq!(register(&peers[1].0), Err(ProducerError::AlreadyRegistered));
         close(source);
         simulation.run_for(Duration::from_secs(1)).unwrap();
-        // That one does not stay either.
+        // A closed transport does not stay registered.
         register(source).unwrap();
         simulation.run_for(Duration::from_secs(1)).unwrap();
         register(&peers[0].0).unwrap();

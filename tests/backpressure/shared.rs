@@ -1,4 +1,4 @@
-//! Bytes that many connections share: sent in their place, counted as all others, and in memory once.
+//! Bytes shared by many connections: sent in order, counted like all others, and held in memory once.
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
@@ -17,7 +17,7 @@ const PORT: &str = "127.0.0.1:4000";
 
 type Room = Rc<RefCell<Vec<Transport>>>;
 
-/// A room, its members' transports, and their peers, which take so many bytes without being asked.
+/// A room, its members' transports, and their peers, each of which takes `takes` bytes at first.
 fn room(members: usize, takes: usize) -> (MemoryReactor, Room, Vec<MemoryPeer>) {
     let reactor = MemoryReactor::new();
     let room = Room::default();
@@ -43,7 +43,7 @@ fn room(members: usize, takes: usize) -> (MemoryReactor, Room, Vec<MemoryPeer>) 
     (reactor, room, peers)
 }
 
-/// Takes all that comes, a window at a time.
+/// Takes everything, a window at a time.
 fn take_all(reactor: &MemoryReactor, peer: &MemoryPeer) -> Vec<u8> {
     let mut taken = Vec::new();
     loop {
@@ -63,7 +63,7 @@ fn shared_bytes_are_sent_in_their_place_among_others_whatever_their_length_and_h
         let transport = room.borrow()[0].clone();
         transport.set_write_buffer_limits(usize::MAX, usize::MAX);
         let mut expected = Vec::new();
-        // From one piece, alone, to more than one call takes.
+        // From a single piece to more than one system call takes.
         for pieces in [1, 2, 7, 100] {
             for number in 0..pieces {
                 let length = [0, 1, 4090, 4096, 6000][number % 5] + number;
@@ -77,7 +77,7 @@ fn shared_bytes_are_sent_in_their_place_among_others_whatever_their_length_and_h
                         transport.write_sequence(&[first, second]);
                     }
                 }
-                // Some of it leaves between two writes.
+                // Some bytes are sent between two writes.
                 if number % 4 == 3 {
                     reactor.advance(Duration::ZERO);
                 }
@@ -143,7 +143,7 @@ fn a_close_sends_what_is_shared_and_an_abort_drops_it() {
     assert_eq!(peers[1].take_received(), b"");
 }
 
-/// Bytes that say when they are not needed any more, and write then.
+/// Owns bytes; when they are no longer needed it records that and writes.
 struct Owner {
     bytes: Vec<u8>,
     transport: Transport,
@@ -181,7 +181,7 @@ fn what_owns_the_bytes_is_dropped_once_all_have_sent_them_and_may_use_a_transpor
         drop(message);
         reactor.advance(Duration::ZERO);
         assert_eq!(quick.unsent(), 0);
-        // The slow one has a copy of so few bytes behind others.
+        // The slow member keeps a copy of bytes that are so few and behind others.
         assert_eq!(dropped.get(), usize::from(length == 5));
         peers[1].set_room(usize::MAX);
         reactor.advance(Duration::ZERO);
@@ -208,7 +208,7 @@ fn a_message_to_ten_thousand_members_who_read_nothing_is_in_memory_once() {
     let each = (once.bytes_max as usize - MESSAGE) / MEMBERS;
     assert!(each < 1000, "{each} bytes for each member");
     assert!(room.borrow().iter().all(|member| member.unsent() == MESSAGE + 8 && !member.is_reading()));
-    // One that reads now gets all of it, the others go on waiting.
+    // A peer that reads now gets all of it; the others keep waiting.
     peers[77].set_room(usize::MAX);
     reactor.advance(Duration::ZERO);
     assert_eq!(room.borrow()[77].unsent(), 0);
@@ -238,7 +238,7 @@ fn who_reads_slowly_pays_its_own_bound_and_nobody_elses() {
     assert!(room.borrow()[1..].iter().all(Transport::is_connected));
 }
 
-/// Counts what passes.
+/// Counts the bytes that pass.
 struct Counted(Rc<Cell<usize>>);
 
 impl ProtocolWrapper for Counted {

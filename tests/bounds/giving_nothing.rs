@@ -1,10 +1,10 @@
-//! Peers that take a connection and give nothing: each ends by one of the defaults, where there is an idle timeout.
+//! Peers that connect and give nothing: one of the default timeouts ends each of them, given an idle timeout.
 
 use super::handshakes::keys;
 use super::*;
 use torsade::policies::TimeoutFactory;
 
-/// A server of lines: whoever asks for "much" gets it.
+/// A server of lines: the request "much" gets a long answer.
 struct Lines;
 
 impl LineProtocol for Lines {
@@ -14,7 +14,7 @@ impl LineProtocol for Lines {
     }
 }
 
-/// Says this when it is connected, and then something else again and again, after each so much time.
+/// Says something when connected, then something else again at each interval.
 #[derive(Clone, Copy)]
 struct Conduct {
     port: u16,
@@ -29,7 +29,7 @@ impl Conduct {
     }
 }
 
-/// A peer of that conduct, which notes when it was lost.
+/// A peer that behaves so, and records when its connection was lost.
 struct Peer(Conduct, Rc<Cell<Option<Duration>>>);
 
 impl Protocol for Peer {
@@ -65,7 +65,7 @@ fn say_again(transport: &Transport, conduct: Conduct) {
 fn a_server_with_an_idle_timeout_ends_every_peer_that_gives_nothing() {
     const PLAIN: u16 = 7;
     const TLS: u16 = 8;
-    // A record of 16 KiB, and in it the beginning of a client's hello.
+    // A record of 16 KiB that contains the beginning of a ClientHello.
     const HELLO: &str = "\u{16}\u{3}\u{1}\u{40}\u{0}\u{1}\u{0}\u{3f}\u{0}\u{3}\u{3}";
     let minutes = |minutes: f64| minutes * 60.0;
     let simulation = Simulation::new(1);
@@ -73,7 +73,7 @@ fn a_server_with_an_idle_timeout_ends_every_peer_that_gives_nothing() {
     let factory = || TimeoutFactory::new(|_peer: Address| LineReceiver::new(Lines));
     server.listen_tcp("0.0.0.0:7", factory()).unwrap();
     server.listen_tls("0.0.0.0:8", &keys::server(), factory()).unwrap();
-    // What each does, and after how many seconds its connection is lost.
+    // How each peer behaves, and after how many seconds its connection is lost.
     let conducts = [
         ("says nothing", Conduct::says(PLAIN, ""), minutes(30.0)),
         ("says nothing more", Conduct::says(PLAIN, "a line\r\n"), minutes(30.0)),
@@ -82,7 +82,7 @@ fn a_server_with_an_idle_timeout_ends_every_peer_that_gives_nothing() {
         ("says nothing over TLS", Conduct::says(TLS, ""), minutes(0.5)),
         ("stops in a handshake", Conduct::says(TLS, HELLO), minutes(0.5)),
         ("never ends a handshake", Conduct { again: Some((SECOND, "x")), ..Conduct::says(TLS, HELLO) }, minutes(0.5)),
-        // It is found idle, and then takes no more of what there is for it.
+        // It times out as idle, and then does not take what is left to send.
         ("reads nothing", Conduct { reads: false, ..Conduct::says(PLAIN, "much\r\n") }, minutes(32.3)),
     ];
     let lost: Vec<_> = conducts.iter().map(|(_, conduct, _)| watch(&simulation, *conduct)).collect();

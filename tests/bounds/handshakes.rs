@@ -1,4 +1,4 @@
-//! Unfinished handshakes of TLS, and who has to wait or go when there are many.
+//! Unfinished TLS handshakes: which ones wait, and which are ended when there are many.
 
 #[path = "../tls/keys.rs"]
 #[allow(dead_code, reason = "some of it is for other suites")]
@@ -7,7 +7,7 @@ pub(super) mod keys;
 use super::*;
 use torsade::tls_wrapping_factory;
 
-/// A server's side that notes why its connection ended, and sends back what it gets. With `starttls` it begins TLS itself.
+/// A server protocol that echoes and records why its connection ended. With `starttls` it starts TLS itself.
 struct Noting {
     reasons: Rc<RefCell<Vec<Reason>>>,
     starttls: bool,
@@ -32,7 +32,7 @@ impl Protocol for Noting {
     }
 }
 
-/// The ways in which a server comes to a handshake.
+/// How the server's handshake begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Way {
     Listening,
@@ -40,7 +40,7 @@ enum Way {
     Wrapping,
 }
 
-/// A server on port 7 with this limit; the reasons of the connections that have ended.
+/// A server on port 7 with this limit; returns the reasons of the connections that have ended.
 fn serve(simulation: &Simulation, way: Way, limit: Option<usize>) -> Rc<RefCell<Vec<Reason>>> {
     let server = simulation.host(SERVER);
     if let Some(limit) = limit {
@@ -58,7 +58,7 @@ fn serve(simulation: &Simulation, way: Way, limit: Option<usize>) -> Rc<RefCell<
     reasons
 }
 
-/// So many peers of the server that say what is no handshake yet, and nothing more.
+/// `many` peers that send the beginning of no complete handshake, and nothing more.
 fn silent(simulation: &Simulation, many: usize) -> Vec<Rc<Peer>> {
     (0..many).map(|_| connect_with(&simulation.host("10.0.9.9"), "10.0.0.1:7", b"\x16\x03\x01")).collect()
 }

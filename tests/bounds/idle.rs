@@ -1,4 +1,4 @@
-//! Idle timeouts, and what counts as a sign of life.
+//! Idle timeouts, and what counts as activity.
 
 use super::*;
 use torsade::policies::TimeoutFactory;
@@ -8,7 +8,7 @@ const DOWNLOAD: usize = 8 << 20;
 /// When a connection was lost, and why.
 type Lost = Rc<RefCell<Option<(Duration, Reason)>>>;
 
-/// Sends a long download at once, and an answer for each request.
+/// Sends a long download at once, and an answer to each request.
 struct Download(Lost);
 
 impl Protocol for Download {
@@ -28,7 +28,7 @@ impl Protocol for Download {
     }
 }
 
-/// Asks something after each so many bytes, and reads no more after this many.
+/// Sends a request each time it has received this many bytes, and stops reading after that many.
 struct Reader {
     peer: Rc<Peer>,
     asks_after: Vec<usize>,
@@ -55,8 +55,8 @@ impl Protocol for Reader {
     }
 }
 
-/// A download over a line of 2.5 MB a second, from a server with an idle timeout of a second whose system takes so many bytes
-/// at once. Gives what the reader saw, and the end that the server saw.
+/// A download at 2.5 MB/s from a server with an idle timeout of one second, whose socket takes this many bytes at once. Returns
+/// what the reader saw, and the end that the server saw.
 fn download(system_takes: usize, reader: Reader) -> (Rc<Peer>, Lost, Simulation) {
     let faults = Faults { send_buffer: system_takes..=system_takes, slow: 1.0, slow_bandwidth: 2_500_000, ..Faults::calm() };
     let simulation = Simulation::with_faults(1, faults);
@@ -71,7 +71,7 @@ fn download(system_takes: usize, reader: Reader) -> (Rc<Peer>, Lost, Simulation)
 
 #[test]
 fn a_connection_is_not_idle_while_its_peer_takes_what_was_written_however_slowly() {
-    // With the larger buffer the system has taken everything from us long before the peer has it.
+    // With the larger buffer everything is in the system's buffer long before the peer has it.
     for system_takes in [64 << 10, 16 << 20] {
         let reader = Reader { peer: Rc::default(), asks_after: vec![2 << 20, 6 << 20], stops_after: usize::MAX };
         let (peer, lost, simulation) = download(system_takes, reader);
@@ -91,7 +91,7 @@ fn a_peer_that_takes_nothing_is_idle_however_much_waits_for_it() {
         let (peer, lost, simulation) = download(system_takes, reader);
         simulation.run_for(3 * SECOND).unwrap();
         assert!(peer.received.get() < DOWNLOAD);
-        // The close has begun: from here on its own deadline counts, by which a peer that takes nothing is cut off.
+        // Closing has begun: now its own deadline counts, which cuts off a peer that takes nothing.
         simulation.run_for(140 * SECOND).unwrap();
         let (when, reason) = lost.take().expect("it is over");
         assert!(matches!(reason, Reason::TimedOut(Deadline::Flush)), "{reason}");

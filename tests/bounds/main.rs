@@ -1,4 +1,4 @@
-//! What a server with its defaults bounds: connections by descriptors, unfinished handshakes, and peers that give nothing.
+//! What a server limits by default: connections by descriptors, unfinished handshakes, and idle peers.
 
 #[cfg(feature = "tls")]
 mod giving_nothing;
@@ -24,7 +24,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[cfg(feature = "tls")]
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// A peer that keeps its connection until the test ends it.
+/// A peer that stays connected until the test ends its connection.
 #[derive(Default)]
 struct Peer {
     transport: RefCell<Option<Transport>>,
@@ -32,7 +32,7 @@ struct Peer {
     lost: Cell<bool>,
 }
 
-/// The peer's protocol, which says this when it is connected, and no more.
+/// The peer's protocol: sends this when connected, and nothing more.
 struct Side(Rc<Peer>, &'static [u8]);
 
 impl Protocol for Side {
@@ -64,7 +64,7 @@ fn connect_with(host: &Host, address: &str, greeting: &'static [u8]) -> Rc<Peer>
     peer
 }
 
-/// So many peers of an echo server on port 7 of the first host, each on a host of its own.
+/// This many peers of an echo server on port 7 of the first host, each on its own host.
 fn peers(simulation: &Simulation, many: usize) -> Vec<Rc<Peer>> {
     (0..many).map(|number| connect(&simulation.host(&format!("10.0.1.{number}")), "10.0.0.1:7")).collect()
 }
@@ -89,11 +89,11 @@ fn a_tenth_of_the_descriptors_is_left_to_the_program_and_who_comes_beyond_waits_
     assert_eq!((served(&peers), server.backend().open_streams()), (45, 45));
     assert!(peers.iter().all(|peer| !peer.lost.get()), "nobody is refused");
     assert_eq!(warnings_with("accepts no more above 45 (nine tenths of its descriptors)"), 1);
-    // What the program begins by itself has the rest, and is not held to the bound.
+    // Outgoing connections may use the rest; the limit does not refuse them.
     let outgoing: Vec<_> = (0..5).map(|_| connect(&server, "10.0.2.1:7")).collect();
     simulation.run_for(SECOND).unwrap();
     assert_eq!((served(&outgoing), served(&peers)), (5, 45));
-    // It counts: with five of them, as many peers have to end before the next is let in.
+    // They count, though: with five of them, that many more peers have to end before the next is accepted.
     peers[..6].iter().for_each(|peer| lose(peer));
     simulation.run_for(SECOND).unwrap();
     assert_eq!((served(&peers), server.backend().open_streams()), (40, 45));
@@ -130,7 +130,7 @@ fn the_bound_of_accepted_connections_can_be_set_and_is_told_again_only_after_it_
     assert_eq!(server.delayed_calls(), 0, "{:?}", server.leftovers());
 }
 
-/// Says goodbye to whoever comes.
+/// Says goodbye to each peer.
 struct Goodbye;
 
 impl Protocol for Goodbye {
@@ -145,7 +145,7 @@ impl Protocol for Goodbye {
     }
 }
 
-/// Keeps its own side open when the peer has ended its stream.
+/// Keeps its own stream open when the peer has ended its stream.
 struct Stays(Side);
 
 impl Protocol for Stays {

@@ -1,7 +1,7 @@
-//! A transport that notes which methods of what is behind it are called, and passes all of them on.
+//! A transport that records which methods are called, and passes all calls on to another.
 //!
-//! The traits have no defaults, so a new method does not compile until it is listed here, and what is listed here has to be
-//! called by whoever claims to call every method.
+//! The traits have no default methods, so a new method does not compile until it is listed here, and a test that claims to call
+//! every method fails until it calls the new one.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -27,12 +27,12 @@ struct Noting {
     called: Called,
 }
 
-/// `transport`, with each call noted.
+/// `transport`, with each call recorded.
 pub fn noting(transport: &Transport, called: &Called) -> Transport {
     Transport::new(Rc::new(Noting { below: transport.clone(), called: called.clone() }))
 }
 
-/// All names that can be noted.
+/// All names that can be recorded.
 pub fn every_method() -> BTreeSet<&'static str> {
     [CONNECTION, LIMITS, COMPRESSION, TLS, TCP, UNIX].concat().into_iter().collect()
 }

@@ -1,4 +1,4 @@
-//! `connection_made` first, `connection_lost` exactly once and last, always with the reason.
+//! `connection_made` comes first, `connection_lost` last and exactly once, always with the reason.
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Write};
@@ -41,7 +41,7 @@ fn abort_in_any_callback_ends_with_that_reason_and_a_reset() {
             assert!(matches!(events.reason(), Reason::ConnectionAborted), "{callback}: {:?}", events.reason());
             assert_eq!(events.names().iter().rev().nth(1), Some(&callback), "nothing between: {:?}", events.names());
             assert_eq!(got, b"", "{callback}");
-            // After both ends have been seen there is no connection left to reset.
+            // Once both streams have ended there is no connection left to reset.
             if wire.kind.can(Ability::Reset) && !matches!(callback, "read lost" | "write lost") {
                 assert!(reset, "{callback}");
             }
@@ -58,7 +58,7 @@ fn an_error_in_any_callback_closes_with_that_reason_after_sending_what_was_writt
                 Err("it went wrong".into())
             });
             let (events, (got, end)) = wire.converse_half_closeable(fail, |mut stream| {
-                // The system tells of a reset once: to whatever is done first, which may be to write.
+                // The system reports a reset once, to the first call after it, which may be a write.
                 let written = stream.write_all(b"x").and_then(|()| stream.shutdown(Shutdown::Write));
                 let (got, end) = drain(&mut stream);
                 (got, end.and(written.map_err(|error| error.kind())))
@@ -308,7 +308,7 @@ fn a_refused_connection_has_no_callbacks_and_the_peer_sees_the_end() {
             });
             run(&reactor);
             let (got, end) = peer.join().unwrap();
-            // For who speaks TLS an end without a handshake is not one in order.
+            // To a TLS peer, an end without a handshake is an error.
             let is_error = wire.tls && wire.kind.can(Ability::Reset);
             assert_eq!((got, end.is_err()), (Vec::new(), is_error), "panics: {panics}");
         }

@@ -1,4 +1,4 @@
-//! What comes when, what may be called in it, and what it costs if the user's code fails.
+//! The order of callbacks, what they may call, and what a failure in a user's code ends.
 
 #[path = "../support/support.rs"]
 mod support;

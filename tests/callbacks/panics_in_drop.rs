@@ -1,4 +1,4 @@
-//! What is the user's may panic when it is dropped: that costs its own connection or port, and never the loop.
+//! A user's value may panic when it is dropped: that ends its own connection or port, never the loop.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::support::*;
 use torsade::prelude::*;
 use torsade::{ClientFactory, Connector, Factory, MemoryPeer, MemoryReactor, Phase, Producer, SystemEvent, TaskGroup};
 
-/// Panics when it is dropped, with a payload that does so too.
+/// Panics when dropped, with a payload that also panics when dropped.
 #[derive(Debug, Default)]
 struct Bomb;
 
@@ -37,7 +37,7 @@ impl Producer for Bomb {
     fn stop_producing(&mut self) {}
 }
 
-/// A protocol that is a bomb, and does in each callback what a test says.
+/// A protocol that is a bomb; each callback does what the test says.
 struct Armed(Probe, Bomb);
 
 impl Protocol for Armed {
@@ -63,7 +63,7 @@ impl Factory for Doomed {
     }
 }
 
-/// A client's factory that is a bomb, as is the error of each of its hooks.
+/// A client's factory that is a bomb, as is the error of each hook.
 struct Client(Events, Rc<RefCell<Vec<&'static str>>>, Bomb);
 
 impl Client {
@@ -99,7 +99,7 @@ impl ClientFactory for Client {
 
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 1000);
 
-/// A reactor in memory with a connection that has nothing to do with the rest.
+/// A reactor in memory with a second connection, unrelated to the first.
 struct Beside {
     reactor: MemoryReactor,
     port: Port,
@@ -115,7 +115,7 @@ impl Beside {
         Self { reactor, port, peer }
     }
 
-    /// The loop turns, the other connection is served, and a new one is accepted.
+    /// The loop turns, the second connection is served, and a new one is accepted.
     fn assert_unharmed(&self, case: &str) {
         assert!(self.reactor.is_running(), "{case}");
         let new = self.reactor.connect_peer(PEER, address(&self.port)).unwrap();
@@ -129,7 +129,7 @@ impl Beside {
     }
 }
 
-/// A connection whose protocol does as `script` says, and whose peer sends a byte and ends.
+/// A connection whose protocol follows `script`, and whose peer sends a byte and ends its stream.
 fn connection(script: impl Fn(&Event, &Transport) -> Result + Clone + 'static, case: &str) -> Events {
     let (beside, events) = (Beside::new(), Events::default());
     let record = events.clone();
@@ -153,7 +153,7 @@ fn an_error_that_panics_when_dropped_is_the_reason_of_its_own_connection() {
         match events.reason() {
             Reason::Protocol(error) => {
                 assert_ne!(callback, "lost");
-                // It is the test's now, as a user's is who keeps it.
+                // The test owns the error now, like a user who keeps it.
                 std::mem::forget(error);
             }
             Reason::ConnectionDone => assert!(callback == "lost" || callback == "read lost", "{callback}"),
@@ -161,7 +161,7 @@ fn an_error_that_panics_when_dropped_is_the_reason_of_its_own_connection() {
         }
         std::mem::forget(events);
     }
-    // Every callback: the second error has nowhere to go. An abort, which ends it inside of the port's turn.
+    // Every callback fails: the second error has nowhere to go. Then an abort, which ends the connection in the port's turn.
     std::mem::forget(connection(|_, _| Err(Bomb.into()), "every callback"));
     let aborted = connection(
         |_, transport| {
@@ -252,7 +252,7 @@ fn a_factory_that_panics_when_dropped_costs_its_own_port() {
     drop(port);
     beside.reactor.advance(Duration::ZERO);
     beside.assert_unharmed("stop_listening");
-    // With the stop of the reactor, with one more that has not begun.
+    // Stops the reactor, with one more connection attempt that has not begun.
     let reactor = &beside.reactor;
     reactor.listen_tcp("127.0.0.1:9", Doomed(Bomb)).map(drop).unwrap();
     reactor.connect_tcp("192.0.2.1:9", Client(Events::default(), Rc::default(), Bomb)).map(drop).unwrap();
@@ -321,7 +321,7 @@ fn tasks_and_deferreds_go_on_beside_one_whose_value_or_future_panics_when_droppe
     let done = Rc::new(Cell::new(0));
     let group = TaskGroup::new();
     for _ in 0..2 {
-        // Nobody takes this value, that error, and what this future holds.
+        // Nobody takes the task's value, its error, or what the cancelled future owns.
         reactor.spawn(async { Ok(Bomb) }).into_deferred().detach();
         reactor.spawn(async { Err::<(), _>(Bomb.into()) }).into_deferred().detach();
         let held = Bomb;

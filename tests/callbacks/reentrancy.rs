@@ -11,7 +11,7 @@ use crate::support::*;
 use torsade::prelude::*;
 use torsade::{Phase, ProxyHeader, SystemEvent, TlsConfig};
 
-/// The members of a room, and a borrow of it in every callback: one that came from inside a method would panic.
+/// The members of a room, borrowed in every callback: a callback from inside a method would panic.
 #[derive(Clone, Default)]
 struct Room(Rc<RefCell<BTreeMap<u64, Transport>>>);
 
@@ -71,7 +71,7 @@ impl Protocol for Member {
     }
 }
 
-/// A producer that enters the room, whatever it is told, and when it is dropped.
+/// A producer that borrows the room in every call and when dropped.
 struct Entering(Room, Rc<Cell<usize>>);
 
 impl Entering {
@@ -104,13 +104,13 @@ fn tls_config() -> TlsConfig {
     keys::server().into()
 }
 
-/// One that is refused.
+/// A configuration that is refused.
 #[cfg(not(feature = "tls"))]
 fn tls_config() -> TlsConfig {
     TlsConfig::new(())
 }
 
-/// A producer that gives nothing.
+/// A producer that writes nothing.
 struct Idle;
 
 impl Producer for Idle {
@@ -144,7 +144,7 @@ const METHODS: [Method; 35] = [
         member.resume_producing();
     }),
     ("unread", |member| member.unread(b"")),
-    // As a connection of its own says it: the ends stay, and nothing is read again.
+    // As the connection itself calls it: the addresses do not change, and nothing is read again.
     ("accept_proxy_header", |member| member.connection().accept_proxy_header(ProxyHeader::local(), b"")),
     ("proxy_header", |member| drop(member.proxy_header().cloned())),
     ("can_deliver, work", |member| {
@@ -189,14 +189,14 @@ const METHODS: [Method; 35] = [
         member.register_producer(member.clone(), true).unwrap_or_default();
         member.unregister_producer();
     }),
-    // On a wire that has TLS it is an error, and what follows it may come of a handshake that fails.
+    // An error if the wire already has TLS; later errors may come from the failing handshake.
     ("start_tls", |member| member.start_tls(tls_config()).unwrap_or_default()),
     ("is_handshaking, tls_info, set_tls_truncation_allowed", |member| {
         member.set_tls_truncation_allowed(true);
         assert!(!(member.is_handshaking() & member.tls_info().is_some()));
     }),
     ("the socket's options", |member| {
-        // Of TCP only.
+        // TCP only.
         member.set_tcp_nodelay(member.tcp_nodelay().unwrap_or_default()).unwrap_or_default();
         member.set_tcp_keepalive(member.tcp_keepalive().unwrap_or_default()).unwrap_or_default();
         drop(member.connection().copy_descriptor());
@@ -234,7 +234,7 @@ fn the_room_may_stay_borrowed_across_every_method_on_every_member() {
                     BufReader::new(stream).read_line(&mut line).unwrap();
                     assert_eq!(line, "welcome\n");
                 }
-                // All are in the room. One speaks, and everybody is dealt with.
+                // Everyone is in the room. One member speaks, and the method is called for every member.
                 (&streams[0]).write_all(b"!").unwrap();
                 for stream in &streams {
                     stream.shutdown(std::net::Shutdown::Write).ok();
@@ -280,7 +280,7 @@ fn a_producer_is_called_from_the_loop_only() {
     });
 }
 
-/// Uses what it holds when it is dropped, as a guard in a user's program may.
+/// Uses what it owns when dropped, as a guard in a user's program may.
 struct OnDrop(Box<dyn FnMut()>);
 
 impl Drop for OnDrop {

@@ -1,4 +1,4 @@
-//! What ports of Twisted programs show, and that the line which the manual's page on porting has for it ends it.
+//! The symptoms of ported Twisted programs, and that the line the manual's porting page gives for each one cures it.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use torsade::wire::{Discard, Echo};
 
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
-/// Writes a piece whenever it is asked, and closes after the third.
+/// Writes a piece whenever it is resumed, and closes after the third.
 struct Pieces(Rc<Cell<usize>>);
 
 impl Producer for Pieces {
@@ -26,7 +26,7 @@ impl Producer for Pieces {
     }
 }
 
-/// Registers it as soon as there is a connection.
+/// Registers it when connected.
 struct Serves {
     streaming: bool,
     asked: Rc<Cell<usize>>,
@@ -101,7 +101,7 @@ fn a_line_that_ends_with_lf_alone_is_no_line_until_the_delimiter_says_so() -> Re
     Ok(())
 }
 
-/// Takes the peer's end, and says goodbye if it is to.
+/// Goes on after the peer's end of stream, and says goodbye if `closes`.
 struct TakesTheEnd {
     closes: bool,
     lost: Rc<Cell<bool>>,
@@ -167,7 +167,7 @@ fn a_port_on_the_loopback_address_is_not_reached_from_another_host() -> Result {
     Ok(())
 }
 
-/// Takes four bytes after each line `BODY`, and gives back what it was given with them, from `from` on.
+/// Takes four bytes after each line `BODY`, and gives back what it received with them, from `from` on.
 struct Bodies {
     from: usize,
 }

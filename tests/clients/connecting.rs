@@ -13,7 +13,7 @@ use torsade::{ConnectorState, MemoryReactor, Phase, SystemEvent};
 
 type Hook = Box<dyn FnMut(&str, &Connector, Option<&ConnectError>) -> Result>;
 
-/// Records its hooks in order, and does in each what the test says.
+/// Records its hooks in order; in each does what the test says.
 struct Hooks {
     record: Record,
     hook: Hook,
@@ -65,7 +65,7 @@ impl ClientFactory for Hooks {
     }
 }
 
-/// Connects, stops the reactor after the failure, and gives the failure and the hooks that came.
+/// Connects, stops the reactor after the failure, and returns the failure and the hooks that were called.
 fn failure(
     wire: Wire,
     address: &str,
@@ -125,7 +125,7 @@ fn where_nobody_listens_the_attempt_is_refused() {
     });
 }
 
-/// Attempts at a closed port of this host, which the system also gives to attempts; says what became of each.
+/// Connects to a closed port from which the system may also send the attempts; prints the result of each.
 fn attempts_at_a_port_that_they_may_have_themselves(port: u16, count: usize) {
     let reactor = Reactor::new().unwrap();
     let (record, left) = (Record::default(), Cell::new(count));
@@ -139,7 +139,7 @@ fn attempts_at_a_port_that_they_may_have_themselves(port: u16, count: usize) {
     });
     reactor.connect_tcp(("127.0.0.1", port), hooks).unwrap();
     run(&reactor);
-    // No TIME_WAIT either.
+    // Leaves no TIME_WAIT either.
     reactor.disconnect_all().unwrap();
     println!("\nlistened: {}", TcpListener::bind(("127.0.0.1", port)).is_ok());
 }
@@ -173,7 +173,7 @@ fn an_unknown_host_is_named_in_the_error() {
     });
 }
 
-/// A listener whose queue is full: who connects now gets no answer. None where the system answers all the same.
+/// A listener whose queue is full: a new connection gets no answer. `None` where the system answers anyway.
 pub fn hanging() -> Option<(socket2::Socket, Vec<socket2::Socket>, SocketAddr)> {
     let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -221,7 +221,7 @@ fn an_attempt_that_gets_no_answer_times_out_or_is_ended_by_us() {
 
         let (text, kind, hooks) = failure(wire, &address.to_string(), None, |connector| {
             let reactor = connector.reactor().clone();
-            // The hook stops it too, which is then an error that nobody minds.
+            // The hook also stops it; this second stop fails, and the error is ignored.
             connector.reactor().call_later(Duration::from_millis(20), move || stop(&reactor));
         });
         assert_eq!(kind, ConnectErrorKind::ShuttingDown, "{text}");
@@ -229,7 +229,7 @@ fn an_attempt_that_gets_no_answer_times_out_or_is_ended_by_us() {
     });
 }
 
-/// As [`failure`], but the hook does not stop the reactor: the test does.
+/// Like [`failure`], but the test stops the reactor, not the hook.
 fn hooks_until_stop(wire: Wire, connect: impl FnOnce(&Reactor, Hooks) + 'static) -> Vec<String> {
     let reactor = wire.reactor();
     let record = Record::default();
@@ -267,7 +267,7 @@ fn stop_tells_an_attempt_in_whatever_phase_it_is() {
 
 #[test]
 fn an_attempt_that_is_ended_just_before_the_reactor_stops_is_told_so() {
-    // Before it begins, during the look-up, without an answer.
+    // Before it begins, during the look-up, and while no answer comes.
     for delay in [0, 1, 20] {
         let lookup = Duration::from_millis(10);
         let simulation = Simulation::with_faults(1, Faults { connect_hangs: 1.0, lookup: lookup..=lookup, ..Faults::calm() });
@@ -304,10 +304,10 @@ fn an_attempt_that_begins_while_stopping_makes_no_connection_that_holds_the_stop
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = listener.local_addr().unwrap().port();
             let hooks = hooks_until_stop(wire, move |reactor, hooks| {
-                // If the stop waits, the test hangs.
+                // The test hangs if the stop waits.
                 reactor.set_stop_timeout(2 * LIMIT);
                 let (before, again) = (reactor.clone(), reactor.clone());
-                // Something that takes a moment to finish, so that the loop goes on turning.
+                // Takes a moment to finish, so that the loop goes on turning.
                 wire.listen_directly(reactor, |_peer| Echo);
                 let busy = wire.connect(reactor, (name, port), |_peer| Echo);
                 reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || {
@@ -321,7 +321,7 @@ fn an_attempt_that_begins_while_stopping_makes_no_connection_that_holds_the_stop
     });
 }
 
-/// A server that accepts, says a word, and closes, so many times.
+/// A server that accepts `times` connections, sends a word on each, and closes it.
 fn greeter(times: usize) -> (SocketAddr, std::thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -423,7 +423,7 @@ fn disconnect_ends_a_connection_also_from_inside_its_own_connection_made() {
                         if inside {
                             assert_eq!(connector.state(), ConnectorState::Connected);
                             connector.disconnect();
-                            // A connector ends the transport that it has made, which may be below this one.
+                            // A connector closes the transport it made, which may be the one below this one.
                             assert!(transport.is_closing() || wire.over);
                         } else {
                             transport.reactor().call_later(Duration::ZERO, move || connector.disconnect());
@@ -519,7 +519,7 @@ fn a_client_whose_connection_lost_fails_or_panics_still_reconnects() {
             let record = Record::default();
             let lost = Rc::new(Cell::new(0));
             let count = lost.clone();
-            // The factory's own hook fails as well.
+            // The factory's hook fails as well.
             let hooks = Hooks::new(&record, move |_, connector, _| {
                 if count.get() == 3 {
                     stop(connector.reactor());
@@ -556,7 +556,7 @@ fn a_reconnecting_client_gives_up_after_its_last_retry() {
             if hook == "failed" {
                 failures += 1;
                 if failures == 4 {
-                    // If there were another retry, it would come well within this time.
+                    // Another retry would come well within this time.
                     let reactor = connector.reactor().clone();
                     connector.reactor().call_later(Duration::from_millis(50), move || stop(&reactor));
                 }
@@ -575,7 +575,7 @@ fn a_reconnecting_client_gives_up_after_its_last_retry() {
 #[test]
 fn a_reconnecting_client_that_is_told_to_stop_trying_makes_no_connection_afterwards() {
     on_every_wire(|wire| {
-        // At once; while it waits; and just when the wait is over.
+        // Before the first turn, while it waits, and exactly when the wait is over.
         for when in ["before the first turn", "while waiting", "in its own failure hook"] {
             let reactor = wire.reactor();
             let record = Record::default();
@@ -647,14 +647,14 @@ fn a_port_that_stops_listening_in_a_callback_accepts_no_more() {
             count.set(count.get() + 1);
             if let Some(port) = found.take() {
                 port.stop_listening();
-                // Time enough to accept the others, if that were done.
+                // Time enough to accept the others, if they were accepted.
                 let reactor = stopper.clone();
                 stopper.call_later(Duration::from_millis(20), move || stop(&reactor));
             }
             Echo
         });
         let address = address(&port);
-        // All of them wait when the loop begins.
+        // All of them are waiting when the loop begins.
         let waiting: Vec<_> = (0..5).map(|_| connect(address)).collect();
         slot.replace(Some(port));
         run(&reactor);

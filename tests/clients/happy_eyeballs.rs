@@ -1,4 +1,4 @@
-//! A name that has several addresses (RFC 8305): in which order they are tried, and what becomes of those that do not answer.
+//! A name with several addresses (RFC 8305): the order in which they are tried, and what happens to those that do not answer.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use torsade::{FixedResolver, MemoryReactor};
 
 const DELAY: Duration = Duration::from_millis(250);
 const TICK: Duration = Duration::from_millis(10);
-/// How long an address takes that answers late.
+/// How long a slow address takes to answer.
 const SLOW: Duration = Duration::from_millis(700);
 
 /// What an address does with an attempt.
@@ -23,7 +23,7 @@ enum Fate {
     Answers,
     Refuses,
     Swallows,
-    /// The answer is a reset, as from something on the way. TCP tells that as a refusal.
+    /// Answers with a reset, as something on the way might. TCP reports that as a refusal.
     Resets,
     Unreachable,
     Slow,
@@ -32,7 +32,7 @@ enum Fate {
 const FATES: [Fate; 6] = [Fate::Answers, Fate::Refuses, Fate::Swallows, Fate::Resets, Fate::Unreachable, Fate::Slow];
 
 impl Fate {
-    /// After which time it is established, or why not.
+    /// When the attempt succeeds, or why it fails.
     fn outcome(self) -> Option<(Duration, Result<(), ErrorKind>)> {
         match self {
             Self::Answers => Some((TICK, Ok(()))),
@@ -88,13 +88,13 @@ impl ClientFactory for Client {
     }
 }
 
-/// The whole time for an attempt.
+/// The timeout of the whole attempt.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An attempt: when it began, and at which address.
+/// An attempt: when it began, and to which address.
 type Begun = (Duration, Address);
 
-/// Connects to a name with these addresses until the factory is told how it went; gives that, and the attempts.
+/// Connects to a name with these addresses until the factory is told the result; returns that, and the attempts.
 fn race(addresses: &[(IpAddr, Fate)]) -> (Duration, Told, Vec<Begun>, MemoryReactor) {
     let reactor = MemoryReactor::new();
     reactor.add_host("many.example", addresses.iter().map(|(ip, _)| *ip));
@@ -116,7 +116,7 @@ fn race(addresses: &[(IpAddr, Fate)]) -> (Duration, Told, Vec<Begun>, MemoryReac
             return (reactor.now() - begin, told, begun, reactor);
         }
         let now = reactor.now();
-        // In small steps as long as anything can begin or end, so that the times are seen as they are.
+        // In small steps while anything can still begin or end, so that the times are exact.
         let over = begun.len() == addresses.len() && due.is_empty();
         reactor.advance(if over { begin + TIMEOUT - now } else { TICK });
         let now = reactor.now();
@@ -129,7 +129,7 @@ fn race(addresses: &[(IpAddr, Fate)]) -> (Duration, Told, Vec<Begun>, MemoryReac
     }
 }
 
-/// The addresses with these fates, of which those whose bit is set in `families` are IPv6.
+/// Addresses with these fates; those whose bit is set in `families` are IPv6.
 fn with_families(fates: &[Fate], families: usize) -> Vec<(IpAddr, Fate)> {
     let address = |(place, fate): (usize, &Fate)| {
         let ip = if families >> place & 1 == 1 { format!("fd00::{}", place + 1) } else { format!("10.0.0.{}", place + 1) };
@@ -138,7 +138,7 @@ fn with_families(fates: &[Fate], families: usize) -> Vec<(IpAddr, Fate)> {
     fates.iter().enumerate().map(address).collect()
 }
 
-/// The order in which RFC 8305 has them tried.
+/// The order in which RFC 8305 tries them.
 fn by_turns(addresses: &[(IpAddr, Fate)]) -> Vec<(IpAddr, Fate)> {
     let of_family = |is_ipv4: bool| addresses.iter().filter(move |(ip, _)| ip.is_ipv4() == is_ipv4).copied();
     let first = addresses[0].0.is_ipv4();
@@ -166,7 +166,7 @@ fn check(fates: &[Fate], families: usize) {
             let place = order.iter().position(|(ip, _)| Some(*ip) == peer.ip()).unwrap();
             let (after, _) = order[place].1.outcome().unwrap();
             assert_eq!(time, begun[place].0 + after, "{context}");
-            // Whichever answers first wins, so none could have been established sooner than at its place's latest.
+            // The first answer wins, so no address could have connected earlier than the latest start of its place allows.
             let latest = |(place, (_, fate)): (usize, &(IpAddr, Fate))| {
                 fate.connects().then(|| DELAY * u32::try_from(place).unwrap() + fate.outcome().unwrap().0)
             };
@@ -196,21 +196,21 @@ fn check(fates: &[Fate], families: usize) {
     }
 }
 
-/// The fates of `count` addresses, by the number of their combination.
+/// The fates of `count` addresses in this combination.
 fn combination(count: u32, number: usize) -> Vec<Fate> {
     (0..count).map(|place| FATES[number / FATES.len().pow(place) % FATES.len()]).collect()
 }
 
-/// Runs so many of the combinations of `count` addresses, evenly spread; gives how many these were.
+/// Runs up to `limit` of the combinations of `count` addresses, evenly spread; returns how many.
 fn check_combinations(count: u32, limit: usize) -> usize {
     let families = 1 << count;
     let all = FATES.len().pow(count) * families;
-    // Prime to the number of fates and to that of families, so that each comes in every place.
+    // Coprime to the number of fates and of families, so that each appears in every place.
     let step = all / limit / 6 * 6 + 1;
     (0..all).step_by(step).map(|number| check(&combination(count, number / families), number % families)).count()
 }
 
-/// All of up to 4 addresses, and a sample for each number of more; with `TORSADE_ALL_RACES` all of them, 3,257,436.
+/// All combinations of up to 4 addresses, a sample of those of more; with `TORSADE_ALL_RACES` all 3,257,436.
 #[test]
 fn whatever_the_addresses_do_one_that_answers_is_connected_to_in_time_and_no_socket_is_left() {
     let all = std::env::var_os("TORSADE_ALL_RACES").is_some();
@@ -253,7 +253,7 @@ fn an_attempt_is_given_as_long_as_was_set() {
     assert_eq!(reactor.connected_to().len(), 1);
     reactor.advance(Duration::from_millis(1));
     assert_eq!(reactor.connected_to().len(), 2);
-    // Those that are left go when the program ends the attempt.
+    // The remaining attempts end when the program stops connecting.
     connector.stop_connecting().unwrap();
     reactor.advance(Duration::ZERO);
     assert_eq!((reactor.source_count(), reactor.backend().open_streams()), (0, 0));
@@ -325,7 +325,7 @@ fn from_an_address_of_ours_only_those_of_its_family_are_tried() {
     assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
 }
 
-/// The same on simulated hosts, whose answers take a whole network's trip.
+/// The same on simulated hosts, where an answer takes a round trip.
 #[test]
 fn on_a_network_a_name_is_connected_to_if_one_of_its_hosts_answers() {
     for seed in 0..300 {
@@ -344,7 +344,7 @@ fn on_a_network_a_name_is_connected_to_if_one_of_its_hosts_answers() {
                 Fate::Swallows => simulation.partition(&client, &host),
                 Fate::Resets => drop(host.listen_tcp(("::", 81), |_peer| Echo).unwrap()),
                 Fate::Unreachable => host.crash(),
-                // The second request to connect is sent after a second, and is answered.
+                // The second SYN is sent after a second, and is answered.
                 Fate::Slow => {
                     host.listen_tcp(("::", 80), |_peer| Echo).unwrap();
                     simulation.partition(&client, &host);
@@ -371,7 +371,7 @@ fn on_a_network_a_name_is_connected_to_if_one_of_its_hosts_answers() {
     }
 }
 
-/// Real sockets: the first address swallows requests, since as many wait there as may, and the second answers.
+/// Real sockets: the first address drops SYNs because its queue is full, and the second answers.
 #[test]
 fn a_real_address_that_swallows_requests_holds_up_the_next_for_no_longer_than_the_delay() {
     let Some((_listener, _waiting, silent)) = hanging() else { return };
@@ -391,8 +391,7 @@ fn a_real_address_that_swallows_requests_holds_up_the_next_for_no_longer_than_th
     };
     let took = run_until(&reactor, connecting).unwrap();
     println!("connected after {took:?}");
-    // A machine that is busy is later, but not by as much as a whole attempt takes (30 s), or the system's second request (1 s
-    // after the first) would.
+    // A busy machine is later, but not by as much as a whole attempt (30 s) or the system's second SYN (after 1 s) would take.
     assert!(took >= DELAY, "{took:?}");
     assert!(took < TIMEOUT / 2, "{took:?}");
 }

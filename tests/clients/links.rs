@@ -1,4 +1,4 @@
-//! Link-local addresses, which are of a link.
+//! Link-local addresses, which are valid on one link.
 
 use std::io::ErrorKind;
 

@@ -1,4 +1,4 @@
-//! Names of hosts: looked up apart from the pool, once for all who ask, in bounds, and for nobody who has gone.
+//! Look-ups of host names: outside the thread pool, shared, limited, and dropped when nobody waits for them.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -13,9 +13,9 @@ use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation};
 use torsade::{LookUp, TooManyLookUps};
 
-/// Names that are looked up at a time.
+/// The most names that are looked up at a time.
 const UNDER_WAY: usize = 32;
-/// Names that wait for them.
+/// The most names that wait.
 const WAITING: usize = 1024;
 
 /// How long a look-up takes in these simulations.
@@ -27,7 +27,7 @@ fn simulation() -> (Simulation, Host) {
     (simulation, host)
 }
 
-/// When each of those who asked was told, in seconds.
+/// When each caller got its answer, in seconds.
 type Told = Rc<RefCell<Vec<(String, u64)>>>;
 
 fn ask(host: &Host, name: &str, told: &Told) -> std::result::Result<LookUp, TooManyLookUps> {
@@ -81,7 +81,7 @@ fn those_who_ask_for_the_same_name_share_one_look_up() {
         })
         .collect();
     assert_eq!(host.leftovers().jobs, 1);
-    // Another name need not wait for places, and one that asks later is told with the others.
+    // Another name waits for no free place, and a later caller gets the answer with the others.
     let told = Told::default();
     let other = ask_for(&host, [1], &told);
     let (again, later) = (host.clone(), told.clone());
@@ -183,7 +183,7 @@ fn peers_of_a_forwarder_that_come_and_go_leave_no_look_up_behind() {
     let count = made.clone();
     let forward = PortForward::new(move |reactor, client| {
         count.set(count.get() + 1);
-        // A name for each, which nobody ever finds.
+        // A new name for each connection, none of which is ever resolved.
         reactor.connect_tcp(format!("host{}.test:80", count.get()).as_str(), client)
     });
     host.listen_tcp("10.0.0.1:80", forward).unwrap();
@@ -208,7 +208,7 @@ fn peers_of_a_forwarder_that_come_and_go_leave_no_look_up_behind() {
 fn a_process_with_look_ups_that_nobody_answers_looks_up_others_and_exits() {
     const NAME: &str = "names::a_process_with_look_ups_that_nobody_answers_looks_up_others_and_exits";
     if is_child(NAME) {
-        // It never answers.
+        // Never answers.
         let silent = UdpSocket::bind("127.0.0.1:53").unwrap();
         let reactor = Reactor::new().unwrap();
         let stopper = reactor.clone();

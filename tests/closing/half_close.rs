@@ -11,7 +11,7 @@ use torsade::prelude::*;
 #[test]
 fn half_close_from_both_sides_ends_cleanly_in_either_order() {
     on_every_kind(&[], |wire| {
-        // We first.
+        // Our stream ends first.
         let (events, got) = wire.converse_half_closeable(
             |event, transport| {
                 match event {
@@ -37,7 +37,7 @@ fn half_close_from_both_sides_ends_cleanly_in_either_order() {
         assert_eq!(events.data(), b"theirs");
         assert_eq!(events.course(), ["made", "write lost", "data", "read lost", "lost"]);
 
-        // The peer first.
+        // The peer's stream ends first.
         let (events, got) = wire.converse_half_closeable(
             |event, transport| {
                 if matches!(event, Event::ReadLost) {
@@ -107,7 +107,7 @@ fn a_producer_cannot_be_registered_once_our_stream_has_ended() {
     });
 }
 
-/// It was told although the system had taken none of what was written.
+/// It used to come although the system had taken none of what was written.
 #[test]
 fn write_connection_lost_does_not_come_when_writing_has_failed() {
     let reactor = Reactor::new().unwrap();
@@ -134,7 +134,7 @@ fn write_connection_lost_does_not_come_when_writing_has_failed() {
     while events.count("made") == 0 {
         reactor.iterate(Some(Duration::from_millis(1))).unwrap();
     }
-    // The byte and the reset are there before the next turn.
+    // The byte and the reset arrive before the next turn.
     peer.write_all(b"x").unwrap();
     reset(peer);
     while !events.lost() {

@@ -1,4 +1,4 @@
-//! A protocol that closes is told as soon as its peer has everything; its socket stays for as long as the peer needs it.
+//! A protocol that closes is told when its peer has everything; its socket stays open for as long as the peer needs it.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -16,13 +16,13 @@ use torsade::{Deadline, LoopingCall};
 const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";
 
-/// A simulated network with a server that answers whoever connects and closes.
+/// A simulated network with a server that sends an answer to each client and closes.
 struct World {
     simulation: Simulation,
     server: Events,
 }
 
-/// A client that reads what comes, and has its transport.
+/// A client that reads what arrives, and keeps its transport.
 #[derive(Clone, Default)]
 struct Client {
     events: Events,
@@ -75,7 +75,7 @@ impl World {
         self.simulation.run_for(Duration::from_secs(seconds)).unwrap();
     }
 
-    /// What the server's reactor still has besides its port.
+    /// What the server's reactor has open besides its port.
     fn sockets_of_server(&self) -> Vec<String> {
         let mut sources = self.simulation.host(SERVER).leftovers().sources;
         sources.retain(|source| !source.starts_with("a port"));
@@ -138,7 +138,7 @@ fn a_reader_that_is_slow_and_steady_gets_everything_however_long_it_takes() {
     let client = world.connect(CLIENT);
     world.run_for(3600);
     assert!(!world.server.lost() && !client.events.lost());
-    // What is said while the answer is on its way must not cost it.
+    // Bytes sent while the answer is on its way must not cost the answer.
     client.transport().write("?");
     world.simulation.run_until(|| client.events.count("read lost") == 1).unwrap();
     assert!(client.events.data() == pattern(0, SIZE), "{} bytes", client.events.data().len());
@@ -150,7 +150,7 @@ fn a_reader_that_is_slow_and_steady_gets_everything_however_long_it_takes() {
 
 #[test]
 fn the_wait_for_the_peers_end_begins_when_it_has_everything() {
-    // All of it fits into the buffers on our side, and then needs 100 s.
+    // The whole answer fits into the buffers on our side, and then takes 100 s.
     let faults = Faults { slow: 1.0, slow_bandwidth: 1000, segment: 1000..=1000, ..Faults::calm() };
     let world = World::new(faults, 100_000, Some(Duration::from_secs(5)));
     let client = world.connect(CLIENT);
@@ -163,7 +163,7 @@ fn the_wait_for_the_peers_end_begins_when_it_has_everything() {
 
 #[test]
 fn a_peer_that_never_reads_is_reset_when_the_documented_time_is_over() {
-    // More than all buffers take, and less: then the system has taken it, and the peer has not.
+    // More than all buffers hold, then less: with less, the system has taken everything and the peer has not.
     for answer in [1_000_000, 200_000] {
         let world = World::new(Faults::calm(), answer, Some(Duration::from_secs(3)));
         let client = world.connect(CLIENT);
@@ -201,7 +201,7 @@ fn a_stop_does_not_wait_for_sockets_that_linger() {
     assert!(world.simulation.now() - begin < Duration::from_millis(100));
 }
 
-/// On real sockets, with small buffers: the peer reads a little at each tick for twice the close timeout, says something, and
+/// On real sockets with small buffers: the peer reads a little at each tick for twice the close timeout, sends something, and
 /// reads the rest.
 #[test]
 fn a_slow_reader_on_real_sockets_gets_everything() {
@@ -257,7 +257,7 @@ fn a_slow_reader_on_real_sockets_gets_everything() {
     assert!(events.reason().is_clean(), "{:?}", events.reason());
 }
 
-/// The system tells of room only once a third of a full buffer is free, which takes this peer longer than the timeout.
+/// The system reports room only once a third of a full buffer is free, which takes this peer longer than the timeout.
 #[test]
 fn a_peer_whose_buffer_tells_of_room_seldom_gets_all_that_was_written_before_the_close() {
     let world = World::new(Faults { slow: 1.0, ..Faults::calm() }, 300_000, None);

@@ -27,7 +27,7 @@ fn big_output_arrives_whole_although_the_peer_reads_slowly() {
             |mut stream| {
                 let mut got = Vec::new();
                 let mut piece = [0; 1500];
-                // Small reads at first: many turns of the server.
+                // Small reads at first, for many turns of the server.
                 while got.len() < 1 << 20 {
                     match stream.read(&mut piece).unwrap() {
                         0 => return (got, Ok(())),
@@ -82,7 +82,7 @@ fn nothing_is_delivered_after_lose_connection_and_input_on_its_way_causes_no_res
             move |mut stream| {
                 stream.write_all(b"!").unwrap();
                 wait.recv().unwrap();
-                // Unread bytes in the server's socket would make its close a reset, which may destroy what we have not read.
+                // Unread bytes in the server's socket would turn its close into a reset, which may destroy what we have not read.
                 stream.write_all(&[b'x'; 200_000]).unwrap();
                 stream.shutdown(Shutdown::Write).unwrap();
                 drain(&mut stream)
@@ -173,7 +173,7 @@ fn a_producer_that_never_ends_is_given_up_by_a_reset() {
         |mut stream| drain(&mut stream),
     );
     assert!(matches!(events.reason(), Reason::TimedOut(Deadline::Flush)), "{}", events.reason());
-    // What there is must not look like all there was to be.
+    // A part must not look like the whole.
     assert_eq!(got, (b"half".to_vec(), Err(ErrorKind::ConnectionReset)));
 }
 
@@ -204,7 +204,7 @@ fn a_failed_connection_does_not_wait_for_its_producer() {
                     _ => Ok(()),
                 },
                 move |mut stream| {
-                    // A server whose producer fails waits for nothing, and may have gone by now.
+                    // A server whose producer fails waits for nothing, and may already be gone.
                     if !producer_fails {
                         stream.write_all(b"!").unwrap();
                     }
@@ -217,10 +217,10 @@ fn a_failed_connection_does_not_wait_for_its_producer() {
     });
 }
 
-/// What a server sends to a client, and what the client has promised and seen.
+/// What a server promised to its clients, and what it saw of them.
 #[derive(Default)]
 struct Ledger {
-    /// By client: bytes that the server wrote before its `lose_connection`.
+    /// By client: the bytes written before the server's `lose_connection`.
     promised: BTreeMap<u32, usize>,
     lost: usize,
     unclean: Vec<String>,
@@ -229,7 +229,7 @@ struct Ledger {
 #[test]
 fn a_thousand_clients_closing_at_random_lose_no_promised_byte() {
     on_every_kind(&[Ability::Several], |wire| {
-        // Over each other wire a tenth of them.
+        // A tenth as many over each other wire.
         let count: u32 = if wire == Wire::PLAIN { 1000 } else { 100 };
         let reactor = wire.reactor();
         let ledger = Rc::new(RefCell::new(Ledger::default()));
@@ -238,7 +238,7 @@ fn a_thousand_clients_closing_at_random_lose_no_promised_byte() {
             let (server, mut id) = (server.clone(), Vec::new());
             Probe::new(&Events::default(), move |event, transport| {
                 match event {
-                    // Four bytes of name, one saying what to do; then the server promises so many bytes and closes.
+                    // Four bytes of name and one that says what to do; then the server promises this many bytes and closes.
                     Event::Data(data) => {
                         let known = id.len();
                         id.extend_from_slice(data);
@@ -258,7 +258,7 @@ fn a_thousand_clients_closing_at_random_lose_no_promised_byte() {
                     Event::Lost(reason) => {
                         let ledger = &mut *server.borrow_mut();
                         ledger.lost += 1;
-                        // A client that resets loses what it does not want.
+                        // A client that resets may lose bytes.
                         if id.get(4) != Some(&3) && !reason.is_clean() {
                             ledger.unclean.push(format!("{:?}: {reason}", id.get(..5)));
                         }
@@ -287,7 +287,8 @@ fn a_thousand_clients_closing_at_random_lose_no_promised_byte() {
     });
 }
 
-/// A quarter of the clients, fifty at a time; says what those who wanted everything got. Some reset, where that can be done.
+/// A quarter of the clients, fifty at a time; returns what each one that wanted everything got. Some reset, where that can be
+/// done.
 fn clients(place: &Place, worker: u32, count: u32, resets: bool) -> Vec<(u32, usize)> {
     let mut chance = Chance(u64::from(worker) + 1);
     let mut seen = Vec::new();
@@ -308,7 +309,7 @@ fn clients(place: &Place, worker: u32, count: u32, resets: bool) -> Vec<(u32, us
         while !open.is_empty() {
             let (name, kind, mut stream) = open.swap_remove(chance.below(open.len()));
             if kind == 3 {
-                // Until the server has promised something, a reset could come before the name is read.
+                // Before the server has promised something, a reset could overtake the name.
                 let size = (name as usize * 7919) % 60_000;
                 if size > 0 {
                     read_exactly(&mut stream, 1);
@@ -327,7 +328,7 @@ fn clients(place: &Place, worker: u32, count: u32, resets: bool) -> Vec<(u32, us
 
 fn reset_after_name(mut stream: Peer, size: usize) {
     if size == 0 {
-        // Nothing tells that the name was read but the end of the connection.
+        // Only the end of the connection shows that the name was read.
         stream.shutdown(Shutdown::Write).unwrap();
         drain(&mut stream).1.ok();
     }

@@ -1,4 +1,4 @@
-//! A reset is noticed whatever the connection is doing, and is told as what it is.
+//! A reset is noticed whatever the connection is doing, and is reported as a reset.
 
 use std::cell::RefCell;
 use std::io::{ErrorKind, Write};
@@ -45,7 +45,7 @@ fn a_reset_is_noticed_while_paused() {
                 if matches!(event, Event::Made) {
                     transport.pause_producing();
                     let paused = paused.clone();
-                    // From the next turn on it is surely paused.
+                    // In the next turn it is certainly paused.
                     transport.reactor().call_later(Duration::ZERO, move || paused.send(()).unwrap());
                 }
                 Ok(())
@@ -69,7 +69,7 @@ fn a_reset_is_noticed_by_who_pauses_in_the_very_turn_it_comes() {
         let (events, ()) = wire.converse(
             move |event, transport| {
                 match event {
-                    // The loop stands still until the reset is there: then it comes in one piece with the data.
+                    // The loop is blocked until the reset has arrived, together with the data.
                     Event::Made => wait.take().unwrap().recv_timeout(LIMIT)?,
                     Event::Data(_) => transport.pause_producing(),
                     _ => {}
@@ -124,7 +124,7 @@ fn a_reset_after_both_streams_have_ended_is_no_loss() {
         })
     };
     let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
-    // All of it before the loop turns: a byte, the end, and a reset.
+    // Everything arrives before the loop turns: a byte, the end, and a reset.
     let mut client = TcpStream::connect(address(&port)).unwrap();
     client.write_all(b"1").unwrap();
     client.shutdown(Shutdown::Write).unwrap();

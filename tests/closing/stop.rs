@@ -50,10 +50,10 @@ fn stop_sends_what_is_queued_and_aborts_only_who_does_not_read() {
             let mut initial = None;
             Probe::new(&Events::default(), move |event, transport| {
                 match event {
-                    // Its name may come in pieces.
+                    // The name may arrive in pieces.
                     Event::Data(data) if initial.is_none() => {
                         initial = data.first().copied();
-                        // Only what nobody reads has to be more than fits on the way.
+                        // Only the peer that does not read needs more than fits on the way.
                         transport.write(noise(if initial == Some(b's') { 15 << 20 } else { 300_000 }));
                         made.set(made.get() + 1);
                         if made.get() == 2 {
