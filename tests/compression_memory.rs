@@ -1,4 +1,4 @@
-//! Group 10, the memory of a bomb: a process of its own, and one test, so that nothing else is measured.
+//! Group 10, the memory of a bomb: one test in its own process, so that nothing else is measured.
 
 #[path = "support/support.rs"]
 mod support;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use torsade::prelude::*;
 
 const PLAIN: usize = 100 << 20;
-/// What inflating may take besides what was there before, in bytes.
+/// How much more memory inflating may take, in bytes.
 const ALLOWED: usize = 256 << 10;
 
-/// Memory that this process really has, in bytes; none where the system does not say.
+/// Resident memory of this process, in bytes; `None` where the system does not report it.
 fn resident() -> Option<usize> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     statm.split(' ').nth(1)?.parse::<usize>().ok().map(|pages| pages * 4096)
@@ -55,7 +55,7 @@ fn a_bomb_takes_no_more_memory_than_any_other_stream() {
     let port = reactor.listen_tcp("127.0.0.1:0", move |_peer| Sink(counted.clone())).unwrap();
     let turn = || reactor.iterate(Some(Duration::from_millis(1))).unwrap();
 
-    // What all connections share is there once the first bytes have been read.
+    // What all connections share has been allocated once the first bytes have been read.
     let mut first = support::connect(support::address(&port));
     first.write_all(&stream_of_zeros(1 << 20)).unwrap();
     while total.get() < 1 << 20 {

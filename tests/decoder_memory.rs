@@ -1,4 +1,5 @@
-//! What hostile streams make the decoders of a reactor hold: a process of its own, and one test, so that nothing else is measured.
+//! How much memory hostile streams can make a reactor's decoders hold: one test in its own process, so that nothing else is
+//! measured.
 #![cfg(feature = "zstd")]
 
 #[path = "support/support.rs"]
@@ -14,13 +15,13 @@ use torsade::DecompressErrorKind;
 use torsade::prelude::*;
 
 const PEERS: usize = 200;
-/// What they may have the process hold, in bytes.
+/// How much more memory the process may hold, in bytes.
 const ALLOWED: usize = 64 << 20;
 
 /// A frame with a window of 8 MiB, not ended.
 const FRAME: [u8; 6] = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x68];
 
-/// Memory that this process really has, in bytes; none where the system does not say.
+/// Resident memory of this process, in bytes; `None` where the system does not report it.
 fn resident() -> Option<usize> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     statm.split(' ').nth(1)?.parse::<usize>().ok().map(|pages| pages * 4096)
@@ -36,7 +37,7 @@ fn raw_block(bytes: &[u8]) -> Vec<u8> {
     [&((bytes.len() as u32) << 3).to_le_bytes()[..3], bytes].concat()
 }
 
-/// Says how many bytes of an expected stream have come.
+/// Reports how many bytes of an expected stream have arrived.
 struct Count {
     format: &'static str,
     counted: Rc<Cell<usize>>,
@@ -62,7 +63,7 @@ impl Protocol for Count {
     }
 }
 
-/// Says something, and waits for it to come back.
+/// Sends something, and waits until it comes back.
 fn converse(peer: &mut TcpStream, wire: &[u8], says: &[u8], turn: &impl Fn()) {
     peer.write_all(wire).unwrap();
     peer.set_nonblocking(true).unwrap();
@@ -93,7 +94,7 @@ fn two_hundred_silent_bombs_take_less_than_64_mib_and_nothing_from_others() {
     let (zstd, deflate) = (listen("zstd"), listen("deflate-raw"));
     let turn = || reactor.iterate(Some(Duration::from_millis(1))).unwrap();
 
-    // One with a large window that it has paid for, and one with deflate.
+    // One with a large window whose bytes it has really sent, and one with deflate.
     let mut large = support::connect(zstd);
     large.write_all(&FRAME).unwrap();
     for _ in 0..64 {
@@ -132,7 +133,7 @@ fn two_hundred_silent_bombs_take_less_than_64_mib_and_nothing_from_others() {
     assert!(most < ALLOWED, "{most} bytes of memory more");
     assert!(counts < ALLOWED, "{counts} bytes of memory counted");
 
-    // Those who gave way are told nothing and need not ask: their connections end by themselves.
+    // Connections that were ended to make room need no callback to find out: they end by themselves.
     let ended = reactor.refused_decompressions() as usize;
     assert!(ended > PEERS / 2, "{ended}");
     while lost.borrow().len() < ended {

@@ -1,11 +1,11 @@
-//! Groups 10 and 11: streams that inflate to a multiple, in bounded pieces, with a pause, and fairly.
+//! Groups 10 and 11: streams that inflate to many times their size, in bounded pieces, paused, and fairly.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use super::*;
 
-/// A zlib stream of so many zeros, and its size.
+/// A zlib stream of `plain` zeros, and its size.
 fn bomb(plain: usize) -> Vec<u8> {
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     let zeros = [0; 65_536];
@@ -27,7 +27,7 @@ fn a_turn_delivers_at_most_one_buffer_and_the_next_one_goes_on_by_itself() {
     const PLAIN: usize = 10 << 20;
     let wire = bomb(PLAIN);
     let mut hand = Hand::listening(when_made(expect));
-    // All of the input is here, and nothing more ever comes.
+    // All of the input has arrived; nothing more ever comes.
     hand.send(&wire);
     let mut seen = hand.events.data().len();
     assert!(seen > 0 && seen <= 65_536, "{seen}");
@@ -38,7 +38,7 @@ fn a_turn_delivers_at_most_one_buffer_and_the_next_one_goes_on_by_itself() {
         assert!(now > seen && now - seen <= 65_536, "{} bytes in a turn, after {seen}", now - seen);
         seen = now;
         if seen > 1 << 20 {
-            break; // the rest is the same; recording it makes the test slow
+            break; // the rest is the same, and recording it would make the test slow
         }
     }
     assert!(hand.reactor.turn_number() - first >= 16);
@@ -80,12 +80,12 @@ fn another_connection_is_served_in_every_turn_meanwhile() {
         turns += 1;
     }
     assert!(turns >= 1500, "{turns}");
-    // One a turn, but the kernel may be a little late with it.
+    // One answer in each turn, but the kernel may be a little late with it.
     assert!(turns <= 2 * answers, "{answers} answers in {turns} turns");
     turn_until(&reactor, || total.get() == 100 << 20);
 }
 
-/// Counts what comes out of an expected stream.
+/// Counts the bytes of an expected stream.
 struct Sink {
     total: Rc<Cell<usize>>,
 }
@@ -130,7 +130,7 @@ fn a_pause_in_the_first_call_stops_it_and_resuming_needs_no_new_input() {
 
 #[test]
 fn a_paused_stream_does_not_read_the_socket() {
-    // More wire than is read in one turn: with input in hand, the rest stays where it pushes back on the peer.
+    // More compressed bytes than one turn reads: while there is undecoded input, the rest stays in the socket and slows the peer.
     let plain = noise(4 << 20);
     let wire = foreign(&[&plain]);
     let paused = Rc::new(Cell::new(true));
@@ -162,7 +162,7 @@ fn a_paused_stream_does_not_read_the_socket() {
 
 #[test]
 fn the_end_comes_after_everything_that_was_still_to_be_inflated() {
-    // The peer's FIN is there long before the last piece.
+    // The peer's FIN arrives long before the last piece is decoded.
     let plain = text(3 << 20);
     let hand = Hand::listening(when_made(expect));
     let mut peer = hand.peer.try_clone().unwrap();
@@ -176,7 +176,7 @@ fn the_end_comes_after_everything_that_was_still_to_be_inflated() {
 
 #[test]
 fn output_that_ends_exactly_at_a_buffers_end_is_delivered_whole() {
-    // netty#17392: a full last buffer was taken for the end of the output.
+    // netty#17392: a full last buffer was mistaken for the end of the output.
     for format in formats() {
         for length in [65_535, 65_536, 65_537, 131_072] {
             let wire = announced(format, b"", &[&vec![0; length]], true);
@@ -212,11 +212,11 @@ fn a_closing_connection_inflates_no_more() {
 #[test]
 #[cfg(feature = "zstd")]
 fn a_closing_connection_delivers_what_it_promised_though_its_decoder_gives_way() {
-    // A window of 8 MiB, filled by blocks of 128 KiB in four bytes each, and five plain bytes.
+    // A window of 8 MiB, filled by blocks of 128 KiB in four bytes each, then five plain bytes.
     const PLAIN: usize = (65 << 17) + 5;
     let blocks = [&[0x02, 0x00, 0x10, b'a'].repeat(65)[..], &[5 << 3, 0, 0], b"hello"].concat();
     let bomb = [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0x68][..], &blocks].concat();
-    // More than the system's buffers take.
+    // More than the system's buffers hold.
     let promised = vec![7; 15 << 20];
     let reactor = started();
     reactor.set_decompression_memory(64 << 20);

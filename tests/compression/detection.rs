@@ -1,4 +1,4 @@
-//! Groups 4, 5, 6 and 19: finding out by oneself, and never by mistake.
+//! Groups 4, 5, 6 and 19: detection, which never mistakes plain bytes for compressed ones.
 
 use std::rc::Rc;
 
@@ -15,13 +15,13 @@ fn detect(detect: Detect) -> impl FnMut(&Event, &Transport) -> Result + 'static 
     })
 }
 
-/// Sends the parts in turns of their own, and the end; says what was delivered and why it ended.
+/// Sends the parts in a turn each, then the end; returns what was delivered and why the connection ended.
 fn deliver(mut hand: Hand, parts: &[&[u8]]) -> (Vec<u8>, Reason, Option<CompressionStats>) {
     for part in parts.iter().filter(|part| !part.is_empty()) {
         hand.peer.write_all(part).ok();
         hand.reactor.iterate(Some(Duration::from_millis(100))).unwrap();
     }
-    // A connection that has failed is reset.
+    // A failed connection has been reset.
     hand.peer.shutdown(Shutdown::Write).ok();
     hand.turn_until(Events::lost);
     (hand.events.data(), hand.events.reason(), hand.transport.compression_stats())
@@ -139,7 +139,7 @@ fn a_switch_in_mid_stream_is_plain_bytes_unless_looked_for() {
 
 #[test]
 fn a_mark_at_another_place_than_it_says_is_plain_bytes() {
-    // A copy of it, stored and sent by somebody: at every offset but its own.
+    // A stored copy of a stream, sent at every offset but its own.
     let wire = announced(Format::Deflate, b"220 ready\r\n", &[b"compressed"], true);
     let mark = &wire[11..];
     for before in [0, 1, 10, 12, 100] {
@@ -166,7 +166,7 @@ fn the_count_of_a_mark_covers_what_was_read_before_one_looked() {
 #[test]
 fn a_connection_that_has_looked_and_found_nothing_can_still_look_expect_and_compress() {
     let wire = announced(Format::Deflate, b"220 ready\r\n", &[b"compressed"], true);
-    // By default it looks at the first byte where we connect, and keeps nothing of that when it is over.
+    // By default an outgoing connection looks only at its first byte, and keeps no state of that afterwards.
     let mut hand = Hand::connecting(nothing);
     hand.send(&wire[..1]);
     hand.send(&wire[1..5]);

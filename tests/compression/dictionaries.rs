@@ -1,4 +1,4 @@
-//! Group 21, dictionaries: what a thousand connections that share one take.
+//! Group 21, dictionaries: the memory of a thousand connections that share one.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use super::*;
 
 const CONNECTIONS: usize = 1000;
 
-/// Compresses what it says, and reads what was compressed.
+/// Compresses what it sends, and decompresses what it receives.
 struct Talker {
     dictionary: Dictionary,
     format: Format,
@@ -32,7 +32,7 @@ impl Protocol for Talker {
     }
 }
 
-/// What each of the connections takes that are open and silent, in bytes of Rust's allocator, which zstd does not use.
+/// What each open, silent connection takes, in bytes from Rust's allocator, which zstd does not use.
 fn bytes_each(format: Format, dictionary: &Dictionary, hello: &[u8]) -> usize {
     let reactor = MemoryReactor::new();
     let heard = Rc::default();
@@ -48,14 +48,14 @@ fn bytes_each(format: Format, dictionary: &Dictionary, hello: &[u8]) -> usize {
             peers.push(peer);
             reactor.advance(Duration::ZERO);
         }
-        // Long enough for each to give its encoder back.
+        // Long enough for each connection to give its encoder back.
         reactor.advance(Duration::from_secs(2));
     });
     assert_eq!(*heard.borrow(), 5 * CONNECTIONS, "{format}");
     taken.bytes_current as usize / CONNECTIONS
 }
 
-/// What a connection writes that says this.
+/// The bytes that a connection sends for this text.
 fn said(format: Format, dictionary: &Dictionary, text: &'static str) -> Vec<u8> {
     let options = Compression::from(format).dictionary(dictionary);
     let reactor = MemoryReactor::new();

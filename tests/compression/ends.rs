@@ -1,4 +1,4 @@
-//! Groups 9 and 12: how streams end, in order and not, and what the protocol is told.
+//! Groups 9 and 12: how streams end, in order or not, and what the protocol is told.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -104,7 +104,7 @@ fn writing_goes_on_after_the_peer_has_ended_its_stream() {
 
 #[test]
 fn two_torsade_ends_close_in_order_and_both_streams_end() {
-    // Both compress and neither is told of it: the listening side may be answered in kind.
+    // Both sides compress, and neither side's code expects it: the listening side may be answered in kind.
     for format in formats() {
         let reactor = started();
         let (client, server) = (Events::default(), Events::default());
@@ -192,7 +192,7 @@ fn bytes_after_the_end_are_an_error_and_can_still_be_taken() {
         match event {
             Event::Made => transport.expect_compression("deflate", b"")?,
             Event::Lost(_) => {
-                // As everything else does by now, it does nothing: the bytes stay where they are.
+                // Has no effect, like every other call by now: the bytes stay where they are.
                 transport.unread(b"too late");
                 *keep.borrow_mut() = transport.take_trailing();
             }
@@ -247,7 +247,7 @@ fn a_second_member_is_read_on_and_another_format_after_it_is_trailing() {
     assert_eq!(kind(&hand.drain().1), Some(DecompressErrorKind::TrailingData));
 }
 
-/// Makes noise that does not compress until it has made enough.
+/// Produces incompressible bytes until it has produced enough.
 struct Source {
     piece: Vec<u8>,
     left: usize,
@@ -268,7 +268,7 @@ impl Producer for Source {
 
 #[test]
 fn a_producer_of_much_data_stays_under_the_high_watermark_in_wire_bytes() {
-    // 100 MB of text, of which the wire sees a part: what counts is the wire.
+    // 100 MB of text, much smaller on the wire: the wire is what counts.
     const PIECE: usize = 1 << 20;
     let most_unsent = Rc::new(Cell::new(0));
     let counted = most_unsent.clone();
@@ -326,7 +326,7 @@ fn the_log_says_at_the_end_what_compression_did() {
     }
 }
 
-/// What a peer that reads to the end gets of an answer that is cut by `cause`, and how its connection ends.
+/// What a peer that reads to the end receives of an answer cut off by `cause`, and how its connection ends.
 fn cut_answer(format: Format, cause: fn(&Transport) -> Result) -> (Vec<u8>, Reason) {
     let simulation = Simulation::new(1);
     let server = simulation.host("10.0.0.1");

@@ -1,4 +1,4 @@
-//! Group 8: what was written is readable when the turn is over, and is flushed once.
+//! Group 8: what was written can be read after the turn, with a single flush.
 
 use std::rc::Rc;
 
@@ -29,7 +29,7 @@ fn one_byte_is_answered_in_its_own_turn() {
 
 #[test]
 fn no_length_of_output_gets_stuck() {
-    // Each length ends the encoder's output at another place of its buffer (madler/zlib#149).
+    // Each length ends the encoder's output at another place in its buffer (madler/zlib#149).
     let mut hand = Hand::listening(echo);
     let mut sent = Vec::new();
     for length in 1..200 {
@@ -98,7 +98,7 @@ fn a_manual_flush_waits_until_it_is_asked_for() {
 
 #[test]
 fn what_others_write_to_a_connection_is_flushed_at_most_once_more() {
-    // A chat room: each member's line goes to everybody, and three members speak in the same turn.
+    // A chat room: each member's line is sent to everyone, and three members speak in the same turn.
     let reactor = started();
     let room: Rc<std::cell::RefCell<Vec<Transport>>> = Rc::default();
     let mut members: Vec<_> = (0..3)

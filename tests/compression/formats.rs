@@ -1,8 +1,8 @@
-//! Groups 1 and 7: every format there and back, and the order of plain and compressed bytes in any amounts.
+//! Groups 1 and 7: every format in both directions, and the order of plain and compressed bytes in any amounts.
 
 use super::*;
 
-/// Sends all of `before` and then, compressed, `plain` from a server to a client, in pieces.
+/// Sends all of `before` and then `plain`, compressed, from a server to a client, in pieces.
 fn there(before: Vec<u8>, options: Compression, plain: Vec<u8>, piece: usize) -> CompressionStats {
     let reactor = Reactor::new().unwrap();
     let (server, client) = (Events::default(), Events::default());
@@ -29,7 +29,7 @@ fn there(before: Vec<u8>, options: Compression, plain: Vec<u8>, piece: usize) ->
     let keep = stats.clone();
     let script = move |event: &Event, transport: &Transport| {
         match event {
-            // A switch in mid-stream is looked for only by who asks for it.
+            // A switch in mid-stream is detected only on request.
             Event::Made if in_mid_stream => transport.set_detection(Detect::Anywhere),
             Event::Lost(_) => {
                 *keep.borrow_mut() = transport.compression_stats();

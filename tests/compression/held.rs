@@ -1,4 +1,5 @@
-//! What is held back as the beginning of an announcement, what a compressor lets go late, and what that meets.
+//! What is held back as the possible beginning of an announcement, what a compressor emits late, and how these affect limits and
+//! ends.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use torsade::simulated::{Faults, Simulation};
 const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";
 
-/// A protocol that does in each callback what a test says, and goes on after the end of the peer's stream.
+/// A protocol whose callbacks do what the test says, and which goes on after the peer's end of stream.
 struct Script<F>(F);
 
 impl<F: FnMut(&Transport, &[u8])> Protocol for Script<F> {
@@ -29,7 +30,7 @@ impl<F: FnMut(&Transport, &[u8])> Protocol for Script<F> {
     }
 }
 
-/// A server and a client; each script is called with nothing when the connection is made, then with what comes in.
+/// A server and a client; each script is called with no bytes when the connection is made, then with what arrives.
 fn converse(
     simulation: &Simulation,
     server: impl FnMut(&Transport, &[u8]) + Clone + 'static,
@@ -39,8 +40,8 @@ fn converse(
     simulation.host(CLIENT).connect_tcp("10.0.0.1:7", move |_peer| Script(client.clone())).unwrap();
 }
 
-/// Found on drawn networks by seed 143, and on a hostile one by seed 3: the connection took a turn after the other, for as
-/// long as the peer did not end its stream. Such a peer need only send `x`.
+/// Found on random networks by seed 143, and on a hostile one by seed 3: the connection kept taking turns until the peer ended
+/// its stream. To cause this, a peer only had to send `x`.
 #[test]
 fn half_an_announcement_does_not_make_a_closing_connection_spin() {
     let simulation = Simulation::new(1);
@@ -55,7 +56,7 @@ fn half_an_announcement_does_not_make_a_closing_connection_spin() {
     assert!(simulation.host(CLIENT).turn_number() < 100, "{:?}", simulation.host(CLIENT));
 }
 
-/// The same cause: what was held back as half an announcement was never delivered once our own stream had ended.
+/// The same cause: half an announcement that was held back was never delivered once our own stream had ended.
 #[test]
 fn half_an_announcement_is_delivered_after_our_own_stream_has_ended() {
     let simulation = Simulation::new(1);
@@ -70,7 +71,7 @@ fn half_an_announcement_is_delivered_after_our_own_stream_has_ended() {
     assert_eq!(*received.borrow(), b"x");
 }
 
-/// From outside the connection's own callbacks nothing made the reader look again, and half an announcement stayed held.
+/// A call from outside the connection's callbacks did not make the reader look again, and half an announcement stayed held back.
 #[test]
 fn what_is_held_comes_at_once_when_detection_is_switched_off() {
     let simulation = Simulation::new(1);
@@ -123,7 +124,7 @@ fn what_a_flush_adds_counts_for_the_cap() {
             if data.is_empty() {
                 transport.set_compression("deflate").unwrap();
                 transport.set_write_buffer_cap(20);
-                // The announcement leaves at once, what follows it at the end of the turn.
+                // The announcement is sent at once, and what follows it at the end of the turn.
                 transport.write("0123456789abcdefghijklmnopqrstuvwxyz");
             }
         },
@@ -132,7 +133,7 @@ fn what_a_flush_adds_counts_for_the_cap() {
     assert_eq!(simulation.log().on(CLIENT).with_reason("LimitExceeded").callbacks(), ["connection_lost"]);
 }
 
-/// Found on a hostile network by seed 5447, and on drawn ones by seed 8814: it was told as a truncated stream.
+/// Found on a hostile network by seed 5447, and on random ones by seed 8814: it was reported as a truncated stream.
 #[test]
 fn a_reset_that_a_write_has_found_is_the_reason_of_the_loss() {
     let simulation = Simulation::new(1);

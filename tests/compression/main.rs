@@ -1,18 +1,18 @@
-//! Compression through real connections, and the list of what shows that compression works, in twenty-two groups. The files
-//! in the third column are here; those in the second are in `transports/src/compression/tests`, and test the layer alone.
+//! Compression through real connections, and the list of what shows that compression works, in twenty-two groups. The files in
+//! the third column are here; those in the second are in `transports/src/compression/tests`, and test the layer alone.
 //!
 //! | group | layer | connections | elsewhere |
 //! |---|---|---|---|
 //! | 1 round trips | `round_trip` | `formats` | `simulated`: tunnels in every format |
-//! | 2 others read ours, and we theirs | `outside` | `programs` | `tests/interop/run stream` |
+//! | 2 other programs read our streams, and we theirs | `outside` | `programs` | `tests/interop/run stream` |
 //! | 3 golden bytes | `golden` | | |
 //! | 4 detection under every split | `detection` | `detection` | `simulated`: byte by byte |
-//! | 5 holding, and its timers | `detection` | `detection` | `simulated`: in virtual time |
+//! | 5 holding back, and its timers | `detection` | `detection` | `simulated`: in virtual time |
 //! | 6 switches in mid-stream | `midstream`, `golden` | `detection` | `simulated`: byte by byte |
 //! | 7 order of switches and bytes | `flushing` | `switching`, `formats` | `tls/starttls`: with TLS |
-//! | 8 flushes that neither stick nor repeat | `flushing` | `flushing` | `simulated`: the delayed ones |
+//! | 8 flushes that neither get stuck nor repeat | `flushing` | `flushing` | `simulated`: the delayed ones |
 //! | 9 how our streams end; back-pressure | `ends` | `ends` | `simulated`, `properties` |
-//! | 10 bombs | `limits`, `decoder_memory` | `bombs` | `compression_memory`, `decoder_memory`: what they take |
+//! | 10 bombs | `limits`, `decoder_memory` | `bombs` | `compression_memory`, `decoder_memory`: their memory |
 //! | 11 output pending without input | `limits` | `bombs` | |
 //! | 12 corruption, and each kind of end | `corruption`, `ends`, `fields` | `ends` | |
 //! | 13 limits, in every format | `limits` | | |
@@ -24,10 +24,10 @@
 //! | 19 detection off, proxies | `detection` | `detection` | |
 //! | 20 arbitrary input; agreement with Python | `corruption`, `outside`, `round_trip`, `sharing`, `combined` | | `properties`; `fuzz/fuzz_targets/decompress.rs` |
 //! | 21 dictionaries | `dictionaries`, `corruption`, `ends` | `dictionaries` | `tests/interop/run dictionaries` |
-//! | 22 messages that are compressed once for many | `shared`, `combined` | `shared` | `properties`; `steady_state` |
+//! | 22 messages compressed once for many | `shared`, `combined` | `shared` | `properties`; `steady_state` |
 //!
-//! Most tests turn the reactor by hand, with the peer's blocking socket on the same thread: what has been written to a
-//! loopback socket is there in the next turn, so they need neither threads nor sleep, and may count turns.
+//! Most tests turn the reactor by hand, with the peer's blocking socket on the same thread: bytes written to a loopback socket
+//! have arrived in the next turn, so these tests need neither threads nor sleep, and may count turns.
 
 mod bombs;
 mod detection;
@@ -53,32 +53,32 @@ use support::{Event, Events, LIMIT, Probe, formats};
 use torsade::prelude::*;
 use torsade::{AfterEnd, CompressionError, CompressionStats, DecompressErrorKind, Truncation};
 
-/// A reactor turned by hand, with one connection of ours and the peer's end of it.
+/// A reactor turned by hand, with one of our connections and the peer's end of it.
 struct Hand {
     reactor: Reactor,
     peer: TcpStream,
     events: Events,
     transport: Transport,
-    /// What the peer has got so far, as far as [`Hand::read`] was asked for it.
+    /// What the peer has read so far, in [`Hand::read`] and [`Hand::pull`].
     wire: Vec<u8>,
 }
 
 impl Hand {
-    /// A connection that a peer made to us.
+    /// A connection accepted from a peer.
     fn listening(script: impl FnMut(&Event, &Transport) -> Result + 'static) -> Self {
         let reactor = started();
         let (transport, events, peer) = accept(&reactor, script, false);
         Self { reactor, peer, events, transport, wire: Vec::new() }
     }
 
-    /// The same with a protocol that goes on after the end of the peer's stream.
+    /// The same with a protocol that goes on after the peer's end of stream.
     fn half_closeable(script: impl FnMut(&Event, &Transport) -> Result + 'static) -> Self {
         let reactor = started();
         let (transport, events, peer) = accept(&reactor, script, true);
         Self { reactor, peer, events, transport, wire: Vec::new() }
     }
 
-    /// A connection that we made to a peer.
+    /// A connection made to a peer.
     fn connecting(script: impl FnMut(&Event, &Transport) -> Result + 'static) -> Self {
         let reactor = started();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -94,29 +94,29 @@ impl Hand {
         Self { reactor, peer, events, transport, wire: Vec::new() }
     }
 
-    /// One turn that waits for nothing.
+    /// One turn that does not wait.
     fn turn(&self) {
         self.reactor.iterate(Some(Duration::ZERO)).expect("the reactor turns");
     }
 
-    /// Turns until `done`, which has to come.
+    /// Turns until `done`, which has to happen.
     fn turn_until(&self, mut done: impl FnMut(&Events) -> bool) {
         turn_until(&self.reactor, || done(&self.events));
     }
 
-    /// The peer sends something, which is read in one turn.
+    /// Sends bytes from the peer, and reads them in one turn.
     fn send(&mut self, bytes: &[u8]) {
         self.peer.write_all(bytes).unwrap();
         self.reactor.iterate(Some(Duration::from_secs(1))).expect("the reactor turns");
     }
 
-    /// The peer ends its stream, and we notice.
+    /// Ends the peer's stream, and has us notice.
     fn shut(&self) {
         self.peer.shutdown(Shutdown::Write).unwrap();
         self.turn_until(|events| events.count("read lost") > 0 || events.lost());
     }
 
-    /// The peer reads, without a turn of ours, until it has so many plain bytes of one stream.
+    /// Has the peer read, without a turn of ours, until it has the expected plain bytes of one stream.
     fn read(&mut self, format: Format, expected: &[u8]) {
         let mut piece = [0; 65_536];
         loop {
@@ -131,14 +131,14 @@ impl Hand {
         }
     }
 
-    /// The peer reads all that is there now.
+    /// Has the peer read everything that has arrived.
     fn pull(&mut self) {
         received(&mut self.peer, &mut self.wire);
     }
 
-    /// The peer ends its stream; everything that it gets until our end is lost, and the reason.
+    /// Ends the peer's stream; returns all that the peer receives until our end is lost, and the reason.
     fn drain(mut self) -> (Vec<u8>, Reason) {
-        // It may have been reset before.
+        // The connection may already be reset.
         self.peer.shutdown(Shutdown::Write).ok();
         let Self { reactor, peer, events, wire, .. } = &mut self;
         turn_until(reactor, || {
@@ -174,14 +174,14 @@ fn keeping(
     }
 }
 
-/// A reactor that is to be turned by hand.
+/// A reactor to turn by hand.
 fn started() -> Reactor {
     let reactor = Reactor::new().unwrap();
     reactor.start_running().unwrap();
     reactor
 }
 
-/// Another connection that a peer makes to us.
+/// Another connection from a peer.
 fn accept(
     reactor: &Reactor,
     script: impl FnMut(&Event, &Transport) -> Result + 'static,
@@ -202,13 +202,13 @@ fn accept(
     (transport.take().expect("connection_made has come"), events, peer)
 }
 
-/// Turns until the connection is made, and nothing is due any more.
+/// Turns until the connection is made and nothing more is due.
 fn made(peer: TcpStream, reactor: &Reactor, events: &Events) -> TcpStream {
     peer.set_nodelay(true).unwrap();
     peer.set_read_timeout(Some(LIMIT)).unwrap();
     peer.set_write_timeout(Some(LIMIT)).unwrap();
     turn_until(reactor, || events.count("made") > 0);
-    // The first edges (that there is room to write) and what the callback asked for are dealt with.
+    // Lets the first edge (writable) pass, and what the callback asked for take effect.
     for _ in 0..2 {
         reactor.iterate(Some(Duration::ZERO)).expect("the reactor turns");
     }
@@ -223,7 +223,7 @@ fn turn_until(reactor: &Reactor, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Reads what is there now.
+/// Reads what has arrived.
 fn received(peer: &mut TcpStream, to: &mut Vec<u8>) {
     peer.set_nonblocking(true).unwrap();
     match peer.read_to_end(to) {
@@ -272,7 +272,7 @@ fn decoded(format: Format, wire: &[u8]) -> Vec<u8> {
     decode(format, wire).0
 }
 
-/// A whole stream of somebody else: not announced, flushed after each message.
+/// A whole stream from another program: not announced, flushed after each message.
 fn foreign(messages: &[&[u8]]) -> Vec<u8> {
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
     for message in messages {
@@ -282,7 +282,7 @@ fn foreign(messages: &[&[u8]]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What we send for these writes, each in a turn of its own, and the end of the stream if wanted.
+/// What we send for these writes, each in its own turn, and the end of the stream if `end`.
 fn announced(options: impl Into<Compression>, before: &[u8], messages: &[&[u8]], end: bool) -> Vec<u8> {
     let mut hand = Hand::half_closeable(nothing);
     hand.transport.write(before);
@@ -301,13 +301,13 @@ fn announced(options: impl Into<Compression>, before: &[u8], messages: &[&[u8]],
     support::read_exactly(&mut hand.peer, sent)
 }
 
-/// Bytes that do not compress, always the same.
+/// Bytes that do not compress, the same every time.
 fn noise(len: usize) -> Vec<u8> {
     let mut chance = support::Chance(0x9e37_79b9_7f4a_7c15);
     (0..len).map(|_| (chance.draw() >> 32) as u8).collect()
 }
 
-/// Text of so many bytes, as an event stream has it.
+/// Text of this many bytes, like that of an event stream.
 fn text(len: usize) -> Vec<u8> {
     let words = ["reactor", "protocol", "deferred", "transport", "factory", "connection", "callback", "buffer"];
     let mut chance = support::Chance(7);

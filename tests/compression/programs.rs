@@ -1,5 +1,5 @@
-//! Group 2: programs of others at the other end of a connection, as far as they are installed. The rest of
-//! them, those that have to be installed and configured first, are in `tests/interop/run`.
+//! Group 2: other programs at the other end of a connection, if they are installed. Those that have to be installed and
+//! configured first are in `tests/interop/run`.
 
 use std::process::{Child, Command, Stdio};
 
@@ -60,7 +60,7 @@ plain.on("error", (error) => { console.error(error); process.exit(1); });
 
 const CURL_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: ";
 
-/// Starts a program; none, with a message, if it is not installed.
+/// Starts a program; prints a message and returns `None` if it is not installed.
 fn start(program: &str, arguments: &[&str]) -> Option<Child> {
     let child = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
     if child.is_err() {
@@ -69,7 +69,7 @@ fn start(program: &str, arguments: &[&str]) -> Option<Child> {
     child.ok()
 }
 
-/// Runs a conversation with a program that is told a port and a format, and checks its exit status.
+/// Runs a conversation with the program that `start` starts for our port, and checks its exit status.
 fn converse(format: Format, start: impl FnOnce(&str) -> Option<Child>) {
     let reactor = started();
     let events = Events::default();

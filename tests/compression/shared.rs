@@ -1,4 +1,4 @@
-//! Group 22, messages that are compressed once for many connections.
+//! Group 22: messages compressed once for many connections.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ struct Room {
 }
 
 impl Room {
-    /// A member for each of these, whose peer takes so many bytes without being asked.
+    /// A member with each of these options, whose peer takes `takes` bytes at first.
     fn new(members: &[Compression], takes: usize) -> Self {
         let (reactor, joining, options) = (MemoryReactor::new(), Rc::default(), RefCell::new(Vec::from(members).into_iter()));
         let room = Rc::clone(&joining);
@@ -69,14 +69,14 @@ impl Room {
         self.reactor.advance(Duration::ZERO);
     }
 
-    /// How many messages the members sent that were compressed once, and how many of those they compressed.
+    /// How many messages the members sent compressed once, and how many of those they compressed.
     fn counts(&self) -> (u64, u64) {
         let stats = self.members.borrow().iter().filter_map(Transport::compression_stats).collect::<Vec<_>>();
         (stats.iter().map(|stats| stats.shared).sum(), stats.iter().map(|stats| stats.shared_made).sum())
     }
 }
 
-/// What a peer that expects this makes of what it got.
+/// What a peer that expects this format decodes from what it received.
 fn read_by_us(format: Format, wire: &[u8]) -> Vec<u8> {
     let mut hand = Hand::listening(when_made(move |transport| Ok(transport.expect_compression::<Format>(format, b"")?)));
     hand.peer.write_all(wire).unwrap();
@@ -91,7 +91,7 @@ fn a_room_of_every_format_compresses_a_message_once_for_each_way_and_all_read_it
     let formats: Vec<Format> = formats().collect();
     let members: Vec<Compression> = formats.iter().cycle().take(60).map(|format| Compression::from(*format)).collect();
     let room = Room::new(&members, usize::MAX);
-    // Deflate, raw deflate and gzip are one way.
+    // Deflate, raw deflate and gzip share one.
     let ways = formats.len() as u64 - 2;
     let mut told = Vec::new();
     for (number, length) in [1, 200, 4096, 100_000].into_iter().enumerate() {
@@ -99,7 +99,7 @@ fn a_room_of_every_format_compresses_a_message_once_for_each_way_and_all_read_it
         room.tell(&message);
         told.extend_from_slice(&message);
         assert_eq!(room.counts(), (60 * (number as u64 + 1), ways * (number as u64 + 1)));
-        // Something of each one's own between them.
+        // A message of its own to each member in between.
         for member in &*room.members.borrow() {
             member.write(format!("and you are {}\n", member.id()));
         }

@@ -34,7 +34,7 @@ fn many_connections_share_at_most_64_encoders() {
         transport.write(format!("a little of everybody, and number {number}"));
         many.reactor.iterate(Some(Duration::ZERO)).unwrap();
     }
-    // Whoever has written and has no encoder any more had it taken away; 64 at most still have theirs.
+    // A connection that has written and has no encoder any more had it taken away; at most 64 still have theirs.
     assert!(many.hibernations() >= COUNT - 64, "{} of {COUNT}", many.hibernations());
     let stored: u64 =
         many.connections.iter().filter_map(|(transport, ..)| Some(transport.compression_stats()?.stored.total())).sum();

@@ -1,5 +1,5 @@
-//! Compressed connections in simulated networks, with segments of a few bytes, delays and retransmissions: the examples
-//! with their source unchanged, and what is held or flushed late, in virtual time (groups 1, 4 to 9 and 18).
+//! Compressed connections in simulated networks, with segments of a few bytes, delays and retransmissions: the examples,
+//! unchanged, and what is held back or flushed late, in virtual time (groups 1, 4 to 9 and 18).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -32,7 +32,7 @@ fn text(length: usize) -> Vec<u8> {
     (0..length).map(|at| b"the same again, and a little else; "[(at + at / 500) % 35]).collect()
 }
 
-/// Says something, ends its stream, and keeps what comes back and why it ended.
+/// Sends something, ends its stream, and keeps what comes back and the reason of the end.
 #[derive(Clone, Default)]
 struct Caller {
     says: Vec<u8>,
@@ -77,7 +77,7 @@ impl Protocol for Caller {
     }
 }
 
-/// A service behind a tunnel of two hosts.
+/// A service behind a tunnel between two hosts.
 fn tunnel(simulation: &Simulation, format: Format) {
     simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", |_peer| Echo).expect("the port is free");
     compress_tunnel::start(&simulation.host("10.0.0.2"), true, "0.0.0.0:7001", "10.0.0.1:7", format, None)
@@ -264,7 +264,7 @@ fn the_mud_compresses_from_the_byte_after_the_marker_and_stops_when_asked() {
         player.call(&simulation.host("10.0.0.2"), "10.0.0.1:4000");
         simulation.run_until(|| player.heard.borrow().ends_with(b"your name?\r\n"))?;
         let say = |words: &[u8]| player.transport.borrow().as_ref().unwrap().write(words);
-        // Asked for in the middle of a line, as clients do.
+        // The request comes in the middle of a line, as clients send it.
         say(b"An\xff\xfd\x56na\r\n");
         let stream = |heard: &[u8]| {
             let at = heard.windows(5).position(|window| window == MARKER)? + 5;
@@ -288,18 +288,18 @@ fn the_mud_compresses_from_the_byte_after_the_marker_and_stops_when_asked() {
     });
 }
 
-/// Says something when somebody comes, some of it compressed.
+/// Sends something to each client, some of it compressed.
 #[derive(Clone, Default)]
 struct Says {
     plain: &'static str,
     compression: Option<Compression>,
     then: Vec<u8>,
-    /// A tenth of a second afterwards.
+    /// A tenth of a second later.
     later: Vec<u8>,
 }
 
 impl Says {
-    /// Listens, and calls; the caller's connection has just been made.
+    /// Listens, and connects; returns the caller, whose connection has just been made.
     fn greet(self, simulation: &Simulation) -> Caller {
         simulation.host("10.0.0.1").listen_tcp("0.0.0.0:1", move |_peer| self.clone()).expect("the port is free");
         let caller = Caller::default();
@@ -326,7 +326,7 @@ impl Protocol for Says {
     }
 }
 
-/// How long a caller waits for the first bytes of that.
+/// How long a caller waits for the first of these bytes.
 fn wait_for(says: Says) -> Duration {
     let simulation = Simulation::new(1);
     let caller = says.greet(&simulation);
@@ -353,7 +353,7 @@ fn a_delayed_flush_comes_by_its_timer_or_by_its_bytes() {
 #[test]
 fn an_announcement_is_found_byte_by_byte_at_the_start_and_in_mid_stream() {
     for format in formats() {
-        // lz4 has no mark for the middle.
+        // lz4 has no mark for mid-stream.
         for plain in ["", "220 ready\r\n"].into_iter().filter(|plain| plain.is_empty() || format != Format::Lz4) {
             let simulation = Simulation::with_faults(1, Faults { segment: 1..=1, ..Faults::calm() });
             let (compression, then) = (Some(format.into()), b"compressed".to_vec());
@@ -371,7 +371,7 @@ fn an_announcement_is_found_byte_by_byte_at_the_start_and_in_mid_stream() {
     }
 }
 
-/// Gives back the second half of what comes first, then looks for announcements.
+/// Gives back the second half of what arrives first, then looks for announcements.
 struct GivesBack {
     given: bool,
     heard: Rc<RefCell<Vec<u8>>>,
@@ -411,10 +411,11 @@ fn what_was_given_back_counts_once_for_the_place_of_an_announcement() {
     assert_eq!(heard.borrow().escape_ascii().to_string(), "plain bytes, and compressed ones");
 }
 
-/// A beginning is held for what has not been sent, not for what waits in the socket of a reader that pauses.
+/// The timeout is for the rest of a beginning that the peer has not sent, not for what waits in the socket while reading is
+/// paused.
 #[test]
 fn an_announcement_in_whose_middle_the_reader_pauses_is_not_late() {
-    // What torsade writes at level 6; behind the announcement one stored block.
+    // What torsade sends at level 6, with one stored block after the announcement.
     let mut stream = b"\x78\x9c\xa0\0\0\xff\xff\x50\0\0\xff\xff\xd8\0\0\xff\xff".to_vec();
     stream.extend(b"\x01\x05\0\xfa\xffhello\x06\x2c\x02\x15");
     for cut in 1..17 {

@@ -1,4 +1,4 @@
-//! Group 7: switching on in every place, and the order of the bytes around it.
+//! Group 7: switching on compression at any place, and the order of the bytes around it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ fn switch(transport: &Transport) -> Result {
     Ok(())
 }
 
-/// The peer has to find plain bytes up to the switch and a zlib stream from there.
+/// The peer has to find plain bytes up to the switch and a zlib stream from there on.
 fn check(mut hand: Hand) {
     let plain = support::read_exactly(&mut hand.peer, PLAIN.len());
     assert_eq!(plain, PLAIN);
@@ -42,7 +42,7 @@ fn it_can_be_switched_on_in_a_timer() {
         transport.reactor().call_later(Duration::ZERO, move || switch(&later).unwrap());
         Ok(())
     }));
-    // The timer is due in the next turn, and its output leaves at the end of that turn.
+    // The timer fires in the next turn, and its output leaves at the end of that turn.
     hand.turn();
     check(hand);
 }
@@ -57,7 +57,7 @@ fn it_can_be_switched_on_from_outside_and_on_a_connection_that_we_made() {
 
 #[test]
 fn it_can_be_switched_on_while_the_write_queue_is_full() {
-    const MUCH: usize = 12 << 20; // more than any socket buffer takes
+    const MUCH: usize = 12 << 20; // more than any socket buffer holds
     let hand = Hand::listening(when_made(|transport| {
         transport.write(support::pattern(0, MUCH));
         assert_eq!(transport.unsent(), MUCH);
@@ -176,7 +176,7 @@ fn a_stream_can_end_and_another_one_begin() {
 #[test]
 fn a_torsade_peer_reads_on_after_the_end_if_it_was_told_to() {
     let wire = [announced(Format::Deflate, b"", &[b"compressed "], true), b"and plain".to_vec()].concat();
-    // Behind the announcement: a part of that is held, and not for ever.
+    // From the end of the announcement on: part of an announcement is held back, though not for ever.
     for split in 17..wire.len() {
         let mut hand = Hand::connecting(when_made(|transport| {
             transport.set_decompression_limits(&Decompression::deflate().after_end(AfterEnd::Plain));
@@ -190,7 +190,7 @@ fn a_torsade_peer_reads_on_after_the_end_if_it_was_told_to() {
     }
 }
 
-/// A line protocol that is told to expect compression by a line, and then gets lines from inside the stream.
+/// A line protocol that one line makes expect compression; its next lines are inside the stream.
 struct Negotiating {
     lines: Rc<RefCell<Vec<Vec<u8>>>>,
 }
@@ -241,7 +241,7 @@ fn a_line_that_switches_hands_over_the_rest_of_the_buffer_wherever_it_is_cut() {
 
 #[test]
 fn compressed_bytes_behind_a_switch_are_read_with_no_new_input() {
-    // Command and stream in one segment, handed over by a protocol that finds the place itself.
+    // Command and stream in one segment, and the protocol itself finds where the stream begins.
     let wire = [b"switch\n".to_vec(), foreign(&[b"inside"])].concat();
     let mut hand = Hand::listening(|event, transport| {
         if let Event::Data(data) = event

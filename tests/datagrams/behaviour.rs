@@ -1,4 +1,4 @@
-//! Which callback comes when, on the system's sockets and on simulated ones.
+//! The order of callbacks, on the system's sockets and on simulated ones.
 
 use std::cell::{Cell, RefCell};
 use std::net::UdpSocket;
@@ -162,7 +162,7 @@ fn the_beginning_of_a_cut_datagram_is_delivered_unless_the_protocol_takes_it_els
     });
 }
 
-/// An address where nobody receives any more, as soon as the reactor has turned once.
+/// An address where nobody receives any more once the reactor has turned.
 fn nobody(reactor: &Reactor) -> Address {
     let gone = reactor.listen_udp("127.0.0.1:0", Discard).unwrap();
     gone.stop_listening();
@@ -212,7 +212,7 @@ fn a_datagram_is_not_lost_to_the_refusal_of_the_one_before() {
         match event {
             Event::Started => {
                 transport.connect(&there)?;
-                // On the loopback it is refused before this returns, and the next write finds the error.
+                // On the loopback this one is refused before the call returns, and the next write finds the error.
                 transport.write("lost");
                 transport.reactor().listen_udp(there.clone(), Echo)?;
                 transport.write("heard");
@@ -326,7 +326,7 @@ fn a_port_that_is_taken_is_refused_unless_all_say_that_they_share_it() {
 #[test]
 fn a_tcp_port_and_a_udp_port_of_one_number_do_not_meet() {
     in_both_worlds(|reactor| {
-        // Another program may have the TCP port of that number; it has not all of them.
+        // Another program may have the TCP port of that number, but not of every number.
         let meets = |_| {
             let udp = reactor.listen_udp("127.0.0.1:0", Discard).unwrap();
             let tcp = reactor.listen_tcp(udp.host(), |_peer| Discard).ok()?;

@@ -11,7 +11,7 @@ use torsade::wire::Discard;
 use crate::probe::{Event, Events, Probe};
 use crate::support::{run, stop};
 
-/// The turns in which the datagrams came.
+/// The numbers of the turns in which datagrams came.
 fn turns_of(reactor: &Reactor) -> (Rc<RefCell<Vec<u64>>>, DatagramTransport) {
     let turns = Rc::<RefCell<Vec<u64>>>::default();
     let seen = turns.clone();
@@ -26,7 +26,7 @@ fn turns_of(reactor: &Reactor) -> (Rc<RefCell<Vec<u64>>>, DatagramTransport) {
 
 #[test]
 fn a_thousand_datagrams_that_wait_are_taken_over_several_turns() {
-    // Here they arrive at one moment, and no buffer is too small.
+    // Here they all arrive at once, and no buffer is too small.
     let reactor = MemoryReactor::new();
     let (turns, receiver) = turns_of(&reactor);
     let sender = reactor.listen_udp("127.0.0.1:0", Discard).unwrap();
@@ -80,7 +80,7 @@ fn a_connection_is_served_in_every_turn_of_a_flood_that_never_ends() {
     {
         let reactor = &Reactor::new().unwrap();
         const ENOUGH: u32 = 100_000;
-        // Each datagram is answered by two to itself, as long as there is room: there are always some.
+        // While there is room, each datagram is answered by two to the port itself, so there are always some.
         let flooded = Rc::new(Cell::new(0));
         let count = flooded.clone();
         let flood = Probe::new(&Events::default(), move |event, transport| {

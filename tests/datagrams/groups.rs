@@ -26,7 +26,7 @@ fn members_of_a_group_get_what_is_sent_to_it_until_they_leave() {
         let first = reactor.listen_udp_with("0.0.0.0:0", SHARED, Probe::silent(&members)).unwrap();
         first.join_group(group("239.1.2.3"), LOOPBACK).unwrap();
         if cfg!(unix) {
-            // It is on the same port, and in another group.
+            // On the same port, but in another group.
             let other =
                 reactor.listen_udp_with(("0.0.0.0", first.host().port().unwrap()), SHARED, Probe::silent(&others)).unwrap();
             other.join_group(group("239.1.2.4"), LOOPBACK).unwrap();
@@ -40,7 +40,7 @@ fn members_of_a_group_get_what_is_sent_to_it_until_they_leave() {
                     assert_eq!(transport.outgoing_interface()?, LOOPBACK);
                     transport.write_to("to all", &to);
                     let (transport, member, to) = (transport.clone(), member.clone(), to.clone());
-                    // What was sent has been received then, in a simulation too.
+                    // By then the datagram has been received, in a simulation too.
                     transport.reactor().clone().call_later(Duration::from_millis(50), move || {
                         member.leave_group(group("239.1.2.3"), LOOPBACK).unwrap();
                         transport.write_to("to nobody", &to);
@@ -61,7 +61,7 @@ fn members_of_a_group_get_what_is_sent_to_it_until_they_leave() {
 
 #[test]
 fn without_loopback_members_on_the_same_host_get_nothing() {
-    // On the loopback interface of a system everybody gets everything.
+    // On a system's loopback interface everyone receives everything.
     let simulation = Simulation::new(1);
     let host = simulation.host("10.0.0.1");
     let events = Events::default();
@@ -94,7 +94,7 @@ fn options_are_kept_for_either_ip_version() {
     });
 }
 
-/// What a member of a group of IPv6 gets that sends to it.
+/// What a member of an IPv6 group receives of what it sends to the group.
 fn talk_to_own_group(reactor: &Reactor, interface: MulticastInterface) {
     let events = Events::default();
     let member = reactor.listen_udp("[::]:0", stopping(&events)).unwrap();
@@ -106,7 +106,7 @@ fn talk_to_own_group(reactor: &Reactor, interface: MulticastInterface) {
     assert_eq!(events.received(), [b"hello"]);
 }
 
-/// Stops the reactor when something comes.
+/// Stops the reactor when something arrives.
 fn stopping(events: &Events) -> Probe {
     Probe::new(events, |event, transport| {
         if let Event::Received(..) = event {

@@ -1,4 +1,4 @@
-//! Datagrams: UDP and UNIX datagrams, on the system's sockets and in simulated networks, and beside other programs.
+//! Datagrams: UDP and UNIX datagrams, on the system's sockets, in simulated networks, and with other programs.
 
 #[path = "../support/support.rs"]
 mod support;

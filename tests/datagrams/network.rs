@@ -1,4 +1,4 @@
-//! What simulated networks do to datagrams, and that the same seed does it again.
+//! What simulated networks do to datagrams, reproducibly for each seed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use torsade::{DatagramOptions, MemoryReactor};
 use crate::probe::{Event, Events, Probe, udp};
 use crate::support::pattern;
 
-/// What comes of `count` numbered datagrams, in the order in which they come.
+/// Sends `count` numbered datagrams; returns those received, in order of arrival.
 fn sent(faults: Faults, seed: u64, count: u8) -> Vec<u8> {
     let simulation = Simulation::with_faults(seed, faults);
     let (here, there) = (simulation.host("10.0.0.1"), simulation.host("10.0.0.2"));
@@ -150,7 +150,7 @@ fn where_it_comes_from_is_an_address_that_can_be_answered() {
     let here = simulation.host("10.0.0.1");
     let there = simulation.host("10.0.0.2");
     there.listen_udp("0.0.0.0:7", Echo).unwrap();
-    // IPv4 on a port for both.
+    // IPv4 clients of a port that serves both versions.
     there.listen_udp("[::]:8", Echo).unwrap();
     for (server, from) in [("10.0.0.2:7", "10.0.0.2:7"), ("10.0.0.2:8", "10.0.0.2:8")] {
         let events = Events::default();

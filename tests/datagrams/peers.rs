@@ -1,4 +1,4 @@
-//! Other programs' datagrams: socat, asyncio, Twisted, and a DNS client. What is not installed is skipped with a message.
+//! Datagrams with other programs: socat, asyncio, Twisted, and a DNS client. Skipped with a message when not installed.
 
 use std::process::{Child, Command, Output, Stdio};
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use torsade::{ReactorHandle, SystemEvent};
 use crate::probe::{Event, Events, Probe, udp};
 use crate::support::{LIMIT, run, stop};
 
-/// Runs a program against a server of ours, on the system's sockets; none where it is not installed.
+/// Runs a program against one of our servers, on the system's sockets; `None` if it is not installed.
 fn against(
     listen: impl FnOnce(&Reactor) -> DatagramTransport + Send + 'static,
     program: &str,
@@ -50,7 +50,7 @@ fn echo(reactor: &Reactor) -> DatagramTransport {
 
 #[test]
 fn socat_gets_its_datagram_back_over_udp() {
-    // It ends half a second after its input; the answer has come long before, or the test has been held up, and asks again.
+    // It ends half a second after its input. The answer is much faster; if it is not, the test was held up, and tries again.
     for _ in 0..20 {
         let args = |host: &Address| vec!["-".to_owned(), format!("UDP:{host}")];
         let Some(output) = against(echo, "socat", args, b"hello") else { return };
@@ -81,14 +81,14 @@ fn socat_gets_its_datagram_back_over_a_unix_socket() {
     panic!("no answer in twenty attempts");
 }
 
-/// Answers every question for an IPv4 address with 192.0.2.1 (RFC 1035), which is as much of DNS as fits here.
+/// Answers every query for an IPv4 address with 192.0.2.1 (RFC 1035), and knows no more of DNS.
 struct TinyDns;
 
 impl DatagramProtocol for TinyDns {
     fn datagram_received(&mut self, transport: &DatagramTransport, query: &[u8], from: &Address) -> Result {
         const HEADER: usize = 12;
         let name = query.get(HEADER..).and_then(|rest| rest.iter().position(|byte| *byte == 0)).ok_or("no question")?;
-        // The name, the zero byte at its end, type and class.
+        // The name, its terminating zero byte, type and class.
         let question = query.get(HEADER..HEADER + name + 5).ok_or("no whole question")?;
         let answer = [b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04".as_slice(), &[192, 0, 2, 1]].concat();
         let header = [&query[..2], b"\x84\x00\x00\x01\x00\x01\x00\x00\x00\x00"].concat();
@@ -177,7 +177,7 @@ fn python_with_twisted() -> Option<std::ffi::OsString> {
     None
 }
 
-/// Ended when dropped.
+/// Killed when dropped.
 struct Server(Child);
 
 impl Drop for Server {

@@ -1,4 +1,4 @@
-//! A protocol of datagrams that does as a test says, and both worlds to do it in.
+//! A datagram protocol that follows a test's script, and both worlds to run it in.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use torsade::prelude::*;
 use torsade::simulated::Simulation;
 use torsade::{DatagramError, DatagramOptions};
 
-/// A callback that came, with what it brought.
+/// A callback, with its arguments.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
     Started,
@@ -18,7 +18,7 @@ pub enum Event {
     Stopped,
 }
 
-/// The callbacks of one port, in their order.
+/// The callbacks of one port, in order.
 #[derive(Clone, Default)]
 pub struct Events(Rc<RefCell<Vec<Event>>>);
 
@@ -27,7 +27,7 @@ impl Events {
         self.0.borrow().clone()
     }
 
-    /// The datagrams that came.
+    /// The datagrams received.
     pub fn received(&self) -> Vec<Vec<u8>> {
         let data = |event| if let Event::Received(data, _) = event { Some(data) } else { None };
         self.all().into_iter().filter_map(data).collect()
@@ -51,12 +51,12 @@ impl Probe {
         Self { events: events.clone(), script: Box::new(script) }
     }
 
-    /// Records only.
+    /// Only records.
     pub fn silent(events: &Events) -> Self {
         Self::new(events, |_, _| Ok(()))
     }
 
-    /// Writes to `server` at its beginning, and stops the reactor when so many datagrams have come.
+    /// Writes to `server` when started, and stops the reactor when it has received this many answers.
     pub fn asking(events: &Events, server: Address, questions: Vec<Vec<u8>>, answers: usize) -> Self {
         let mut left = answers;
         Self::new(events, move |event, transport| {
@@ -106,7 +106,7 @@ impl DatagramProtocol for Probe {
     }
 }
 
-/// Does a test on the system's sockets, and on a simulated host.
+/// Runs a test on the system's sockets, and on a simulated host.
 pub fn in_both_worlds(test: impl Fn(&Reactor)) {
     let reactor = Reactor::new().expect("a reactor");
     test(&reactor);
@@ -119,7 +119,7 @@ pub fn udp(address: &str) -> Address {
     Address::Udp(address.parse().expect("an address"))
 }
 
-/// Longer datagrams than a port takes unless told otherwise.
+/// Longer datagrams than a port takes by default.
 pub fn long() -> DatagramOptions {
     DatagramOptions { max_packet_size: 65_535, ..DatagramOptions::default() }
 }

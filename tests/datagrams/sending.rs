@@ -1,4 +1,4 @@
-//! What becomes of a datagram that cannot be sent: it is dropped, counted, and told.
+//! What happens to a datagram that cannot be sent: it is dropped, counted, and reported.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::probe::{Event, Events, Probe, in_both_worlds, udp};
 use crate::support::logged::logged;
 use crate::support::{run, stop};
 
-/// Makes a port write, and gives what it was told, and how many datagrams it has dropped.
+/// Has a port write; returns its callbacks, and how many datagrams it has dropped.
 fn write(reactor: &Reactor, write: impl Fn(&DatagramTransport) + 'static) -> (Vec<Event>, u64) {
     let events = Events::default();
     let probe = Probe::new(&events, move |event, transport| {

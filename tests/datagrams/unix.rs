@@ -14,7 +14,7 @@ use torsade::{DatagramOptions, ListenError};
 use crate::probe::{Event, Events, Probe, in_both_worlds};
 use crate::support::{pattern, run, stop};
 
-/// A folder for sockets, which are gone with it.
+/// A folder for sockets, removed when dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -130,7 +130,7 @@ fn a_sender_that_is_too_fast_for_its_peer_is_told_and_nothing_that_was_sent_is_l
         drop(server);
     };
     fast(&Reactor::new().unwrap());
-    // Nothing is lost in the worst of worlds, either: it is the memory of one machine.
+    // Nothing is lost even with the worst faults: these datagrams stay in one machine's memory.
     for seed in 0..10 {
         let faults = Faults { loss: 1.0, send_buffer: 4096..=4096, ..Faults::hostile() };
         let simulation = Simulation::with_faults(seed, faults);

@@ -1,4 +1,4 @@
-//! Deferreds, one and several.
+//! Deferreds, single and combined.
 
 #[path = "../support/logged.rs"]
 #[allow(dead_code, reason = "other suites use the rest")]

@@ -1,4 +1,4 @@
-//! What a Deferred does: order, errors, pauses, cancelling, timeouts, and what is logged.
+//! A single Deferred: order, errors, pauses, cancelling, timeouts, and what is logged.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -26,7 +26,7 @@ fn result_of<T: std::fmt::Debug>(deferred: Deferred<T>) -> Result<T, String> {
     deferred.into_result().expect("it has a result").map_err(|failure| failure.to_string())
 }
 
-/// What this thread has logged, as warnings and errors, while `run` ran.
+/// The warnings and errors that this thread logged while `run` ran.
 fn logged(run: impl FnOnce()) -> Vec<String> {
     watch();
     run();
@@ -306,7 +306,7 @@ fn a_failure_keeps_its_type_through_boxes_and_trap_passes_others_on() {
     assert!(again.trap::<FirstError>().is_err());
 }
 
-/// Nobody looked again when the pause ended, since the result had come before it.
+/// The result came before the pause ended, and nothing looked again when it did.
 #[test]
 fn a_fired_deferred_that_is_paused_is_awaited_and_reported_when_the_pause_ends() {
     let clock = Clock::new();

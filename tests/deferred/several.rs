@@ -134,14 +134,14 @@ fn a_queue_keeps_order_on_both_sides_and_its_bounds() {
     assert!(a.into_result().expect("it has a result").is_err());
 }
 
-/// A task that waits for a value, in a clock that has polled it.
+/// A task that waits for a value, on a clock that has already polled it.
 fn waiting(clock: &Clock, value: Deferred<u32>) -> Deferred<u32> {
     let task = clock.spawn(async move { Ok(value.await?) }).into_deferred();
     clock.turn();
     task
 }
 
-/// What is left of a task that was cancelled, whose error is meant.
+/// Takes the expected error of a cancelled task.
 fn cancelled(task: Deferred<u32>) {
     task.cancel();
     assert!(result_of(task).is_err());
@@ -178,7 +178,7 @@ fn a_value_that_comes_back_goes_to_the_one_who_waits_longest() {
     assert_eq!(result_of(third), Ok(2));
 }
 
-/// Has a task wait, gives the queue the one value, and cancels the task before it runs.
+/// A task waits, the queue gets the one value, and the task is cancelled before it runs.
 #[track_caller]
 fn comes_back<R: 'static>(value: impl FnOnce(&Clock, Deferred<u32>) -> Deferred<R>) {
     let (clock, queue) = (Clock::new(), DeferredQueue::new(1, 1));

@@ -1,4 +1,4 @@
-//! What the compiler says of mistakes that are easily made: what is wrong in the user's terms, and what to write.
+//! The compiler's messages for common mistakes say what is wrong in the user's terms, and what to write.
 
 use std::env;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What every program here begins with.
+/// The beginning of every program here.
 const BEGINNING: &str = "use torsade::prelude::*;
 
 struct Bytes;
@@ -37,7 +37,7 @@ fn main() -> Result {
     let reactor = Reactor::new()?;
 ";
 
-/// The folder of what these tests were built from, and the library there; of several, the one that was built last.
+/// The folder of the dependencies of these tests, and the library there; of several, the newest.
 fn library() -> (PathBuf, PathBuf) {
     let folder = env::current_exe().expect("a test binary").parent().expect("it is in a folder").to_owned();
     let entries = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
@@ -50,14 +50,14 @@ fn library() -> (PathBuf, PathBuf) {
     (folder, library)
 }
 
-/// What the compiler does with `program`, of which it makes nothing but the checks.
+/// What the compiler says of `program`, which it only checks.
 pub(crate) fn compile(program: &str, options: &[&str]) -> Output {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let (folder, library) = library();
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mistake_{}_{number}.rs", std::process::id()));
     fs::write(&path, program).expect("it can be written");
-    // The one that belongs to the `cargo` that runs these tests.
+    // The compiler of the `cargo` that runs these tests.
     let rustc = env::var_os("CARGO").map_or_else(|| "rustc".into(), |cargo| Path::new(&cargo).with_file_name("rustc"));
     let compiled = Command::new(rustc)
         .args(["--edition=2024", "--crate-name=mistake", "--emit=metadata", "-Adead_code"])
@@ -72,12 +72,12 @@ pub(crate) fn compile(program: &str, options: &[&str]) -> Output {
         .output()
         .expect("the compiler can be run");
     fs::remove_file(&path).expect("it was written");
-    // Only there if it has compiled.
+    // Exists only if the program compiled.
     fs::remove_file(path.with_extension("rmeta")).ok();
     compiled
 }
 
-/// Where the compiler finds errors in `program`: the line, and the code where there is one.
+/// The compiler's errors in `program`: the line, and the code if there is one.
 #[cfg(feature = "tls")]
 pub(crate) fn errors_in(program: &str) -> Vec<(usize, String)> {
     let compiled = compile(program, &["--error-format=short", "-Awarnings"]);
@@ -90,7 +90,7 @@ pub(crate) fn errors_in(program: &str) -> Vec<(usize, String)> {
     said.lines().filter_map(error).collect()
 }
 
-/// What the compiler says of a program whose `main` makes a reactor and then does this; nothing if all is well.
+/// What the compiler says of a program whose `main` makes a reactor and then does this; empty if it compiles.
 fn said_of(main: &str) -> String {
     let compiled = compile(&format!("{BEGINNING}    {main}\n    Ok(())\n}}\n"), &[]);
     let said = String::from_utf8(compiled.stderr).expect("it is text");
@@ -98,7 +98,7 @@ fn said_of(main: &str) -> String {
     said
 }
 
-/// The first error has this headline, and all that is said names these remedies.
+/// Checks that the first error has this headline, and that the messages name these remedies.
 fn assert_told(main: &str, headline: &str, remedies: &[&str]) {
     let said = said_of(main);
     let first = said.lines().next().unwrap_or("nothing");

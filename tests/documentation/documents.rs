@@ -1,4 +1,4 @@
-//! What the documentation promises: examples that compile where they are pasted, Twisted's names, complete indices.
+//! Checks the documentation: examples compile where they are pasted, Twisted's names are there, indices are complete.
 
 use std::{
     collections::BTreeSet,
@@ -10,7 +10,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The Rust sources of the crates, and the pages that are documentation as they are.
+/// The crates' Rust sources, and the pages included as they are.
 pub(crate) fn sources() -> Vec<PathBuf> {
     let mut folders: Vec<_> = ["reactor/src", "protocols/src", "transports/src", "hub/src", "src", "bridges/hyper/src"]
         .map(|folder| root().join(folder))
@@ -54,15 +54,15 @@ fn examples(text: &str, is_markdown: bool) -> Vec<(usize, Vec<&str>)> {
     found
 }
 
-/// What `line` documents, without the mark of a comment.
+/// What `line` documents, without the comment's mark.
 fn documentation(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let text = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))?;
     Some(text.strip_prefix(' ').unwrap_or(text))
 }
 
-/// An example is compiled with its hidden lines, but pasted without them. The one that may be hidden is the last, which
-/// `main`'s own `Ok(())` replaces.
+/// The compiler sees an example's hidden lines, but a reader who copies it does not get them. Only the last line may be hidden,
+/// since `main`'s own `Ok(())` replaces it.
 #[test]
 fn examples_show_every_line_they_need_and_import_only_torsade_and_its_bridges() {
     let (mut seen, mut wrong) = (0, Vec::new());
@@ -72,7 +72,7 @@ fn examples_show_every_line_they_need_and_import_only_torsade_and_its_bridges() 
             seen += 1;
             for (number, line) in lines.iter().enumerate() {
                 let hidden = line.starts_with("# ") && !line.starts_with("# Ok::<");
-                // Its crates are not for programs; a bridge is.
+                // The inner crates are not for programs; a bridge is.
                 let inner = line.replace("torsade_hyper", "").contains("torsade_");
                 if hidden || inner {
                     wrong.push(format!("{}:{}: {line}", path.display(), first + number + 1));
@@ -98,7 +98,7 @@ pub(crate) fn in_backticks(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// The names of its first column, without their modules; rows that have no counterpart are left out.
+/// The names in its first column, without their modules; rows without a counterpart are left out.
 fn twisted_names(readme: &str) -> BTreeSet<String> {
     table_of_twisted(readme)
         .filter(|(_, torsade)| !torsade.contains("*(nothing)*"))
@@ -107,7 +107,7 @@ fn twisted_names(readme: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The names of its second column, types and modules among them.
+/// The names in its second column, including types and modules.
 fn our_names(readme: &str) -> BTreeSet<&str> {
     table_of_twisted(readme)
         .flat_map(|(_, torsade)| in_backticks(torsade))
@@ -116,7 +116,7 @@ fn our_names(readme: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// The names that a search of the documentation finds: those of items and of variants, and their aliases.
+/// The names that a search of the documentation finds: items, variants, and their aliases.
 pub(crate) fn searchable(text: &str) -> BTreeSet<&str> {
     let word = |text: &'_ str| text.find(|character: char| !character.is_alphanumeric() && character != '_');
     let mut found = BTreeSet::new();
@@ -147,7 +147,7 @@ fn each_name_in_the_table_of_twisted_is_found_by_a_search_of_the_documentation()
     assert!(missing.is_empty(), "no #[doc(alias)] for {missing:?}");
 }
 
-/// The programs and suites in `folder`: files, and folders with a `main.rs`, each with the modules that have tests.
+/// The programs and suites in `folder`: files, and folders with a `main.rs`, each with the modules that contain tests.
 fn programs(folder: &str) -> Vec<(String, Vec<String>)> {
     let name = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
     let files = |folder: &Path| -> Vec<PathBuf> {
@@ -183,7 +183,7 @@ fn each_example_and_each_suite_is_in_its_index() {
         let programs = programs(folder);
         assert!(!programs.is_empty(), "nothing in {folder}");
         let listed = |name: &str| text.contains(&format!("[`{prefix}{name}`]("));
-        // As one, or else each of its parts.
+        // As a whole, or each of its parts.
         for (name, modules) in programs.into_iter().filter(|(name, _)| !listed(name)) {
             let parts = modules.iter().map(|module| format!("{name}/{module}"));
             let parts: Vec<_> = if modules.is_empty() { vec![name] } else { parts.collect() };
@@ -193,7 +193,7 @@ fn each_example_and_each_suite_is_in_its_index() {
     assert!(missing.is_empty(), "not in the index:\n{}", missing.join("\n"));
 }
 
-/// The names in the first column of the README's table of examples, and those in the list of the crate's front page.
+/// The names in the first column of the README's table of examples, and in the list on the crate's front page.
 #[test]
 fn the_ladder_of_examples_is_the_same_in_the_readme_and_in_the_documentation() {
     let part = |file: &str, from: &str, to: &str| {
@@ -211,7 +211,7 @@ fn the_ladder_of_examples_is_the_same_in_the_readme_and_in_the_documentation() {
     assert_eq!(listed, ladder);
 }
 
-/// The versions of crates in the chapter's first table of them, and those that its tests have run with.
+/// The crate versions in the chapter's first table, and those its tests have run with.
 #[test]
 fn the_chapter_on_crates_of_others_has_the_versions_that_were_tested() {
     let chapter = fs::read_to_string(root().join("src/manual/async_ecosystem.md")).expect("the chapter");

@@ -1,4 +1,4 @@
-//! That the manual's page on endpoints has every text, every part and every option, and that its texts are read.
+//! Checks that the manual's page on endpoints has every text, part and option, and that its texts can be parsed.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -38,7 +38,7 @@ where
         let Err(error) = format!("{text}:nonsense=1").parse::<E>() else { panic!("{text} takes nonsense") };
         let Some((_, parts)) = error.remedy().split_once("it has ") else { continue };
         let (parts, form) = parts.split_once(", as in ").expect("the form");
-        // What is around another endpoint passes it on.
+        // A wrapper passes it on to the endpoint inside.
         if form.split(':').next() != text.split(':').next() {
             continue;
         }

@@ -1,4 +1,4 @@
-//! What the documentation promises, and what the compiler says where it is not followed.
+//! The documentation matches the code, and the compiler's messages help where a program does not follow it.
 
 mod compile_errors;
 mod documents;

@@ -1,4 +1,4 @@
-//! That the manual's page on porting names tests that exist, and that the lines to be written compile.
+//! Checks that the manual's porting page names tests that exist, and that the lines it tells readers to write compile.
 
 use std::fs;
 
@@ -10,16 +10,16 @@ fn page() -> String {
     fs::read_to_string(root().join("src/manual/porting.md")).expect("the page")
 }
 
-/// The symptoms of the page: the heading, and what is below it.
+/// The symptoms on the page: each heading, and the text below it.
 fn symptoms(page: &str) -> Vec<(&str, &str)> {
     page.split("\n## ").skip(1).filter_map(|part| part.split_once('\n')).collect()
 }
 
-/// Whether the test that is named as `tests/FILE.rs::NAME` exists.
+/// Returns whether the test `tests/FILE.rs::NAME` exists.
 fn exists(test: &str) -> bool {
     let Some((file, name)) = test.split_once("::") else { return false };
     let text = fs::read_to_string(root().join(file)).unwrap_or_default();
-    // Of a test that a macro makes only the function is there to be seen.
+    // If a macro makes the test, only the function can be found.
     text.contains("#[test]") && text.contains(&format!("fn {name}("))
 }
 
@@ -39,7 +39,7 @@ fn each_symptom_has_a_test_that_shows_it() {
     assert!(!exists("tests/closing/promises.rs::there_is_no_such_test"));
 }
 
-/// What the lines of the page are about.
+/// The context in which the page's lines are compiled.
 #[cfg(feature = "tls")]
 const CONTEXT: &str = "\
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -56,7 +56,7 @@ fn tell(_: &Reactor) {}
 fn main() {}
 ";
 
-/// A function on one line that consists of this one of the page's, with what there may be around it.
+/// A function on one line that contains this line of the page, with the necessary context.
 #[cfg(feature = "tls")]
 fn around(line: &str, number: usize, transport: &str) -> String {
     format!(
@@ -67,7 +67,7 @@ fn around(line: &str, number: usize, transport: &str) -> String {
     )
 }
 
-/// Statements end with a semicolon or a brace; what else is in backticks is a name.
+/// Statements end with a semicolon or a brace; anything else in backticks is a name.
 #[cfg(feature = "tls")]
 #[test]
 fn each_line_that_is_to_be_written_compiles() {
@@ -77,12 +77,12 @@ fn each_line_that_is_to_be_written_compiles() {
     let is_statement = |code: &&str| code.ends_with(';') || code.ends_with('}');
     let mut lines: Vec<_> = in_backticks(&one_line).filter(is_statement).collect();
     assert!(lines.len() > 25, "only {} lines", lines.len());
-    // What does not compile is found out.
+    // What does not compile has to be found.
     let wrong = ["transport.unregister();", "let line: u32 = line;"];
     lines.extend(wrong);
     let mut program = CONTEXT.to_owned();
     for (number, line) in lines.iter().enumerate() {
-        // A line is written in a protocol of bytes or in one of lines.
+        // A line is meant for a protocol of bytes or for one of lines.
         program += &around(line, number, "Transport");
         program += &around(line, number, "LineTransport");
     }

@@ -1,4 +1,4 @@
-//! That the manual's page on Twisted's names has every one that programs are written with, and that each of ours there exists.
+//! Checks that the manual's page on Twisted's names has every name that programs use, and that each of our names there exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,7 +16,7 @@ struct Row {
 }
 
 impl Row {
-    /// A row of three cells.
+    /// Parses a row of three cells.
     fn of(line: &str) -> Self {
         let line = line.replace("\\|", " ");
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
@@ -30,7 +30,7 @@ impl Row {
         }
     }
 
-    /// Whether it says that there is no counterpart.
+    /// Returns whether it says that there is no counterpart.
     fn has_nothing(&self) -> bool {
         self.ours == "*(nothing)*"
     }
@@ -51,7 +51,7 @@ fn tables() -> BTreeMap<String, Vec<Row>> {
     tables
 }
 
-/// The names that are listed beside this file, by the heading under which the page has to have them.
+/// The names in the list beside this file, by the heading under which the page must have them.
 fn wanted() -> BTreeMap<String, Vec<String>> {
     let list = fs::read_to_string(root().join("tests/documentation/twisted_names.txt")).expect("the list");
     let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -97,7 +97,7 @@ fn each_name_on_the_page_that_has_a_counterpart_is_found_by_a_search_of_the_docu
     let texts: Vec<_> = sources().iter().map(|path| fs::read_to_string(path).expect("a file of the repository")).collect();
     let found: BTreeSet<_> = texts.iter().flat_map(|text| searchable(text)).collect();
     let rows = tables().into_values().flatten().filter(|row| !row.has_nothing());
-    // Modules, and the beginnings of texts, are not items.
+    // Modules, and beginnings of endpoint texts, are not items.
     let is_item = |name: &String| !name.ends_with(':') && !matches!(name.as_str(), "reactor" | "signal");
     let missing: Vec<_> =
         rows.flat_map(|row| row.twisted).filter(is_item).filter(|name| !found.contains(name.as_str())).collect();
@@ -111,10 +111,10 @@ fn lines_with(program: &str, codes: &[&str]) -> BTreeSet<usize> {
     errors.filter(|(_, code)| codes.contains(&code.as_str())).map(|(line, _)| line).collect()
 }
 
-/// The paths below `torsade` among these that name nothing.
+/// Which of these paths below `torsade` name nothing.
 ///
-/// A path to an item or a variant is imported. One to a method or a field is used as both in functions of their own: the compiler may not know what
-/// the types of a generic method are, and says so, but it knows whether there is one.
+/// A path to an item or a variant is imported. A path to a method or a field is used as each of the two, in a function of its
+/// own. The compiler may not be able to infer the types of a generic method, but that error shows that the method exists.
 #[cfg(all(feature = "tls", feature = "dns", feature = "processes"))]
 fn that_name_nothing(paths: &BTreeSet<String>) -> Vec<&String> {
     let is_member = |path: &str| {
@@ -138,7 +138,7 @@ fn that_name_nothing(paths: &BTreeSet<String>) -> Vec<&String> {
     }
     program += "fn main() {}\n";
     let no_method = lines_with(&program, &["E0433", "E0576", "E0599", "E0624", "E0782"]);
-    // A trait or a generic type, which is no type of an argument, has no fields that the page would name.
+    // A trait or a generic type cannot be an argument's type; neither has fields that the page would name.
     let no_field = lines_with(&program, &["E0106", "E0107", "E0433", "E0609", "E0610", "E0616", "E0782"]);
     let has_none = |at: &usize| no_method.contains(&(at * 2 + 1)) && no_field.contains(&(at * 2 + 2));
     nothing.extend(members.iter().enumerate().filter(|(at, _)| has_none(at)).map(|(_, path)| *path));
@@ -152,7 +152,7 @@ fn each_of_our_names_on_the_page_exists() {
     let mut paths: BTreeSet<_> =
         tables().into_values().flatten().flat_map(|row| row.paths).filter(|path| !is_page(path)).collect();
     assert!(paths.len() > 250, "only {} paths", paths.len());
-    // What is not there is found out, whatever it would be.
+    // A missing name of any kind has to be found.
     let wrong = [
         "Nothing",
         "Reason::Nothing",

@@ -1,4 +1,4 @@
-//! Streams that are compressed in code of the user's; a whole connection is better left to `set_compression`.
+//! Streams that the user's own code compresses; for a whole connection use `set_compression` instead.
 
 use async_compression::futures::bufread::GzipDecoder;
 use async_compression::futures::write::GzipEncoder;

@@ -1,4 +1,4 @@
-//! What the tests share: two hosts of a simulated network, and a connection that is as a socket.
+//! What the tests share: two hosts of a simulated network, and a connection that behaves like a socket.
 
 use std::io;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ pub fn network() -> Simulation {
     Simulation::with_faults(1, faults)
 }
 
-/// Connects two hosts, runs a side on each, and gives what the client's gives. Both have an hour of simulated time, and no error.
+/// Connects two hosts and runs a side on each; returns the client's result. Both must succeed within an hour of simulated time.
 pub fn converse<T, S, C>(
     server: impl FnOnce(Reactor, AsyncConnection) -> S + 'static,
     client: impl FnOnce(Reactor, AsyncConnection) -> C + 'static,
@@ -46,8 +46,9 @@ where
     done
 }
 
-/// A connection as crates know sockets: it may be sent to other threads (and panics there), flushing it is nothing, and dropped it is
-/// closed, where an [`AsyncConnection`] flushes until the system has everything, and is aborted.
+/// A connection that behaves like a socket, as crates expect: it is `Send` (but panics on another thread), flushing it does
+/// nothing, and dropping it closes it. An [`AsyncConnection`] flushes until the system has everything, and is aborted when
+/// dropped.
 #[derive(Debug)]
 pub struct AsSocket(SendWrapper<AsyncConnection>);
 
@@ -89,7 +90,7 @@ impl AsyncWrite for AsSocket {
 
 impl Drop for AsSocket {
     fn drop(&mut self) {
-        // What closes here, or cannot any more, is told to nobody: whoever drops a connection does not ask.
+        // An error of this close is dropped: a caller that drops a connection does not ask for it.
         let _ = Pin::new(&mut *self.0).poll_close(&mut Context::from_waker(Waker::noop()));
     }
 }

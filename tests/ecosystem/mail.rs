@@ -1,18 +1,18 @@
-//! Mail: clients, at scripted servers.
+//! Mail clients, with scripted servers.
 
 use async_smtp::{Envelope, SendableEmail, SmtpClient, SmtpTransport};
 use futures_lite::{AsyncBufReadExt, AsyncWriteExt, StreamExt};
 use torsade::prelude::*;
 use torsade_ecosystem::{AsSocket, converse};
 
-/// The next line without its end; empty at the end.
+/// The next line without its delimiter; empty at the end of the stream.
 async fn line(connection: &mut AsyncConnection) -> Result<String> {
     let mut line = String::new();
     connection.read_line(&mut line).await?;
     Ok(line.trim_end().to_owned())
 }
 
-/// With `runtime-async-std` its traits are those of futures-io, and nothing in it starts async-std. It wants `Send`.
+/// With `runtime-async-std` its traits are those of futures-io, and nothing in it starts async-std. It requires `Send`.
 #[test]
 fn async_imap() {
     let subjects = converse(
@@ -48,7 +48,7 @@ fn async_imap() {
     assert_eq!(subjects, [b"hello".to_vec()]);
 }
 
-/// As async-imap.
+/// Like async-imap.
 #[test]
 fn async_smtp() {
     let mail = converse(

@@ -1,4 +1,4 @@
-//! Redis, at a scripted server.
+//! A Redis client, with a scripted server.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use tokio_util::compat::FuturesAsyncReadCompatExt;
 use torsade::prelude::*;
 use torsade_ecosystem::{AsSocket, converse};
 
-/// A server that sets and gets, by redis-protocol.
+/// A server of SET and GET, with redis-protocol.
 async fn serve(_: Reactor, mut connection: AsyncConnection) -> Result {
     let (mut values, mut unread, mut buffer) = (HashMap::new(), Vec::new(), [0; 1000]);
     loop {
@@ -42,7 +42,7 @@ async fn serve(_: Reactor, mut connection: AsyncConnection) -> Result {
     }
 }
 
-/// Its own deadlines are of tokio or smol, so they are switched off: `add_timeout` of a task's Deferred does as well.
+/// Its own timeouts need tokio or smol, so they are switched off: use `add_timeout` of the task's Deferred instead.
 #[test]
 fn redis_() {
     let got = converse(serve, async |reactor, connection| {

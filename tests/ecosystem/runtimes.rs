@@ -1,4 +1,4 @@
-//! What needs a runtime of others: what happens without it, and with it.
+//! Crates that need a third-party runtime: what happens without it, and with it.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use torsade::{Clock, Reactor};
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// What a task on the loop ends with.
+/// The error that a task on the loop ends with.
 fn error_of(future: impl Future<Output = ()> + 'static) -> String {
     let clock = Clock::new();
     let task = clock.spawn(future).into_deferred();

@@ -1,4 +1,5 @@
-//! Crates of others on a Torsade connection, in the simulated network: a test each, named for its crate. `run` prints the table.
+//! Third-party crates on a Torsade connection, in the simulated network: a test for each, named after its crate. `run` prints the
+//! table.
 
 mod compression;
 mod mail;

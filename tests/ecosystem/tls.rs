@@ -1,4 +1,4 @@
-//! TLS of others; Torsade's own is `AsyncConnection::start_tls`, and `tls:` in endpoints.
+//! Third-party TLS; Torsade's own is `AsyncConnection::start_tls`, and `tls:` in endpoints.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ fn key() -> CertifiedKey<rcgen::KeyPair> {
     generate_simple_self_signed(["server.test".to_owned()]).unwrap()
 }
 
-/// Says back what comes, by futures-rustls.
+/// An echo server that uses futures-rustls.
 fn acceptor(key: &CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
     let private = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![key.cert.der().clone()], private).unwrap();
@@ -52,7 +52,7 @@ fn futures_rustls() {
     assert_eq!(heard, "hello");
 }
 
-/// On Linux it is OpenSSL, which takes a flush that has to wait for a failure.
+/// On Linux it is OpenSSL, which treats a flush that has to wait as a failure.
 #[test]
 fn async_native_tls() {
     let key = key();

@@ -1,4 +1,4 @@
-//! HTTP.
+//! HTTP crates.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ async fn hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infa
     Ok(Response::new(Full::from(format!("hello, {}", request.uri().path()))))
 }
 
-/// Asks for /world by hyper's client of HTTP/1.1.
+/// Requests /world with hyper's HTTP/1.1 client.
 async fn ask(reactor: Reactor, connection: AsyncConnection) -> Result<Bytes> {
     let (mut sender, driver) = http1::handshake(TorsadeIo::new(connection)).await?;
     reactor.spawn_result(driver);
@@ -94,7 +94,7 @@ fn axum() {
     assert_eq!(body.into_deferred().into_result().expect("it is done").unwrap(), "hello, world");
 }
 
-/// Its deadline for a request's head is a timer of async-io, in a thread of that.
+/// Its timeout for a request's header is a timer of async-io, which starts a thread for it.
 #[test]
 fn async_h1() {
     let body = converse(

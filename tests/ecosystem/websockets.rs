@@ -1,4 +1,4 @@
-//! WebSockets.
+//! WebSocket crates.
 
 use async_tungstenite::tungstenite::Message;
 use async_tungstenite::{accept_async, client_async};
