@@ -1,4 +1,4 @@
-//! One connection for one protocol, as a value that comes later.
+//! One connection for one protocol, as a value that arrives later.
 
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -15,7 +15,7 @@ const SERVER: &str = "10.0.0.2";
 const CLIENT: &str = "10.0.0.1";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Counts what it has received, for whoever has the count.
+/// Counts what it has received in a shared counter.
 struct Counting(Rc<Cell<usize>>);
 
 impl Protocol for Counting {
@@ -30,7 +30,7 @@ impl Protocol for Counting {
     }
 }
 
-/// What the Deferred of a connection to `endpoint` fails with.
+/// The error with which the Deferred of a connection to `endpoint` fails.
 fn error(simulation: &Simulation, endpoint: ClientEndpoint) -> ConnectError {
     let found = Rc::new(RefCell::new(None));
     let told = Rc::clone(&found);
@@ -105,7 +105,7 @@ fn compression_of_both_sides_is_a_matter_of_their_endpoints() {
     assert_eq!((stats.format_in, stats.format_out, stats.plain_in, stats.plain_out), (deflate, deflate, 4, 4));
 }
 
-/// What the Deferred has fired with, when it has.
+/// What the Deferred has fired with, once it has.
 fn outcome(connecting: Deferred<Transport>) -> Rc<RefCell<Option<Result<Transport, Failure>>>> {
     let told = Rc::new(RefCell::new(None));
     let seen = Rc::clone(&told);
@@ -144,7 +144,7 @@ fn a_reactor_that_stops_meanwhile_fails_the_attempt() {
     assert!(matches!(late.downcast_ref(), Some(ConnectError::ShuttingDown)), "{late}");
 }
 
-/// Cancels after each time from 0 to well after the handshake: in the look-up, in the attempt, in the handshake, and once it is
+/// Cancels after each delay from 0 to well after the handshake: during the look-up, the attempt and the handshake, and once
 /// connected, when nothing is left to cancel.
 #[cfg(feature = "tls")]
 #[test]
@@ -182,7 +182,7 @@ fn it_can_be_cancelled_in_every_phase_and_leaves_nothing() {
     assert!(cancelled > 40 && connected > 5, "{cancelled} cancelled, {connected} connected");
 }
 
-/// Over the loopback and over a network: the handshake is complete when the Deferred fires, and its failure is the error.
+/// Over the loopback and over a network: the Deferred fires after the handshake, and fails with the handshake's error.
 #[cfg(feature = "tls")]
 #[test]
 fn with_tls_it_comes_after_the_handshake_or_fails_with_its_error() {
@@ -262,7 +262,7 @@ fn a_real_connection_from_an_address_of_ours_has_it() {
         let transport = from("127.0.0.1:0".parse()?).await?;
         let Address::Tcp(ours) = transport.host() else { panic!("{:?}", transport.host()) };
         assert!(ours.ip().is_loopback() && ours.port() != 0);
-        // 192.0.2.0/24 is nobody's (RFC 5737).
+        // Nobody has an address in 192.0.2.0/24 (RFC 5737).
         for (address, kind) in [
             (in_use, ErrorKind::AddrInUse),
             ("192.0.2.1:0".parse()?, ErrorKind::AddrNotAvailable),

@@ -1,4 +1,4 @@
-//! Endpoints of a kind of one's own, and the layers that are put around them.
+//! A user's own kinds of endpoint, and the layers around them.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::support::*;
 
 const SERVER: &str = "10.0.0.1";
 
-/// TCP port 7 of the server, made by the program itself.
+/// TCP port 7 of the server, implemented by the program itself.
 #[derive(Debug)]
 struct Seven;
 
@@ -35,8 +35,8 @@ impl StreamClientEndpoint for Seven {
     }
 }
 
-/// Connects the two over a network; gives the client's events, and the transport that its Deferred gave, after "hello" has come
-/// back or the time is up. The network goes on as long as it is kept.
+/// Connects the two over a network; returns the client's events and the transport from its Deferred, once "hello" has come back
+/// or the time is up. The network lives as long as the returned simulation.
 fn converse(server: ServerEndpoint, client: ClientEndpoint) -> (Simulation, Events, Option<Transport>) {
     let simulation = Simulation::new(1);
     simulation.host(SERVER).listen(server, |_peer| Echo).unwrap();
@@ -78,7 +78,7 @@ fn what_an_endpoint_of_ones_own_makes_can_be_encrypted() {
     assert_eq!(events.names()[..2], ["made", "handshake"]);
     assert_eq!(events.data(), b"hello");
     assert!(transport.expect("it is connected").tls_info().is_some());
-    // Whom nobody trusts is never connected to.
+    // A peer that nobody trusts is never connected to.
     let trusting_nobody = TlsClientConfig::builder().roots(TrustRoots::none()).build().unwrap();
     let (_simulation, events, transport) = converse(server(), ClientEndpoint::custom(Seven).tls(&trusting_nobody));
     assert!(transport.is_none() && matches!(events.reason(), Reason::Tls(_)), "{}", events.reason());

@@ -1,4 +1,4 @@
-//! Endpoints: text and values that say where to listen and where to connect.
+//! Endpoints: texts and values that say where to listen and where to connect.
 
 #[path = "../support/support.rs"]
 mod support;

@@ -10,7 +10,7 @@ use torsade::simulated::{Faults, Program, Simulation};
 
 use crate::support::*;
 
-/// Ends with this status at the end of its input, and until then writes what it reads.
+/// Writes what it reads, and exits with this status at the end of its input.
 struct Cat {
     program: Program,
     status: i32,
@@ -38,7 +38,7 @@ fn real(program: &str) -> Command {
     }
 }
 
-/// Connects to a program in both worlds, in which `script` is what the protocol does, until the connection is lost.
+/// Connects to a program in both worlds, with a protocol that follows `script`, until the connection is lost.
 fn converse(program: &'static str, script: fn(&Event, &Transport) -> Result, look: impl Fn(&Events)) {
     let run_on = |reactor: &Reactor, command: Command| {
         let events = Events::default();
@@ -122,7 +122,7 @@ fn an_abort_kills_the_program() {
         }
         Ok(())
     };
-    // The program would go on for a long time, and the reactor waits for it no longer than for its end.
+    // The program would run for long, and the reactor waits only until it ends.
     converse("deaf", script, |events| {
         assert_eq!(events.data(), b"out\n");
         assert!(matches!(events.reason(), Reason::ConnectionAborted), "{}", events.reason());
@@ -162,7 +162,7 @@ fn each_attempt_starts_the_program_anew() {
     host.assert_clean();
 }
 
-/// What is compressed here the program reads with its own decoder.
+/// The program decodes with its own decoder what is compressed here.
 #[test]
 fn a_program_may_be_on_the_other_side_of_compression() {
     let endpoint = |command: Command| ClientEndpoint::process(command).compressed("gzip".parse::<Format>().unwrap());

@@ -1,4 +1,4 @@
-//! Options of sockets: what is asked for is read back from the system, at accepted and at connected sockets.
+//! Socket options: read back from the system, on accepted and connected sockets.
 
 use std::cell::RefCell;
 use std::net::TcpListener;
@@ -25,7 +25,7 @@ fn options() -> SocketOptions {
     }
 }
 
-/// What the system says of a socket.
+/// What the system reports of a socket.
 #[derive(Debug, PartialEq)]
 struct Found {
     keepalive: Option<(Duration, Duration, u32)>,
@@ -60,7 +60,7 @@ fn found(transport: &Transport) -> Found {
     transport.with_descriptor(|descriptor| look(SockRef::from(&descriptor))).expect("it is a socket").expect("it can be asked")
 }
 
-/// What is asked for. Linux doubles the sizes of buffers.
+/// What was requested. Linux doubles the sizes of buffers.
 fn expected(is_ipv6: bool) -> Found {
     let times = if cfg!(target_os = "linux") { 2 } else { 1 };
     Found {
@@ -73,7 +73,7 @@ fn expected(is_ipv6: bool) -> Found {
     }
 }
 
-/// Hands each of its transports out.
+/// Gives each of its transports to the test.
 #[derive(Clone, Default)]
 struct Kept(Rc<RefCell<Vec<Transport>>>);
 
@@ -88,7 +88,7 @@ impl Protocol for Kept {
     }
 }
 
-/// Runs until so many transports are there.
+/// Runs until this many connections are made.
 fn run_until(reactor: &Reactor, kept: &Kept, count: usize, then: impl FnOnce(&[Transport]) + 'static) {
     let (there, asked, stopper) = (kept.clone(), kept.clone(), reactor.clone());
     once(
@@ -144,7 +144,7 @@ fn a_socket_that_listens_already_stays_as_it_is_and_what_it_accepts_has_the_opti
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let shared = listener.try_clone().unwrap();
     let at = listener.local_addr().unwrap();
-    // One waits since before.
+    // One connection is already waiting.
     let _early = connect(at);
     let with = ListenOptions { socket: options(), ..ListenOptions::default() };
     let server = accepted.clone();
@@ -194,7 +194,7 @@ fn the_backlog_is_as_long_as_was_asked_for() {
     let reactor = Reactor::new().unwrap();
     let options = ListenOptions { backlog: 2, ..ListenOptions::default() };
     let port = reactor.listen(ServerEndpoint::tcp("127.0.0.1:0").unwrap().options(options), |_peer| Echo).unwrap();
-    // Linux takes one more than that. Nobody accepts: the loop does not run.
+    // Linux queues one more than that. Nothing is accepted, since the loop does not run.
     let waiting: Vec<_> = (0..3).map(|_| connect(address(&port))).collect();
     let one_more = std::net::TcpStream::connect_timeout(&address(&port), Duration::from_millis(50));
     assert!(one_more.is_err(), "{} wait", waiting.len());

@@ -42,7 +42,7 @@ fn the_one_connection_of_standard_input_and_output_is_there_from_the_beginning()
     port.stop_listening();
     simulation.run_for(Duration::from_secs(1)).unwrap();
     assert_eq!(*factory.0.borrow(), ["start", "build", "stop"]);
-    // The connection goes on without the port, as any other.
+    // The connection goes on without the port, like any other.
     console.type_line("again");
     simulation.run_until(|| console.shows("again")).unwrap();
     console.end();

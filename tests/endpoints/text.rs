@@ -1,8 +1,8 @@
-//! Endpoints as text: what is read is written as text that means the same.
+//! Endpoints as text: what was parsed is printed as text that means the same.
 
 use torsade::prelude::*;
 
-/// Texts, and how the endpoints that they mean are written.
+/// Texts, and how their endpoints are printed.
 const SERVERS: &[(&str, &str)] = &[
     ("tcp:80", "tcp:80"),
     ("tcp: 80 :", "tcp:80"),

@@ -1,11 +1,11 @@
-//! The texts that programs written with Twisted document, or have as defaults, are read as they are.
+//! The texts that programs written with Twisted document or have as defaults can be parsed unchanged.
 //!
-//! Collected from the repositories of magic-wormhole-transit-relay (a1329c0), tahoe-lafs (f002fd0d) and buildbot (61f2f411). scrapy (11079cb1)
-//! has none: it makes its endpoints of values.
+//! Collected from the repositories of magic-wormhole-transit-relay (a1329c0), tahoe-lafs (f002fd0d) and buildbot (61f2f411).
+//! scrapy (11079cb1) has none: it makes its endpoints from values.
 
 use torsade::{EndpointProblem, prelude::*};
 
-/// To listen on, and where it is written.
+/// To listen on, and where the text is from.
 const SERVERS: &[(&str, &str)] = &[
     (r"tcp:4001:interface=\:\:", "magic-wormhole-transit-relay: src/wormhole_transit_relay/server_tap.py, the default"),
     ("tcp:4001", "magic-wormhole-transit-relay: docs/running.md"),
@@ -16,7 +16,7 @@ const SERVERS: &[(&str, &str)] = &[
     ("ssl:3456:privateKey=mykey.pem:certKey=cert.pem", "tahoe-lafs: docs/configuration.rst, docs/frontends/webapi.rst"),
     ("tcp:12345", "tahoe-lafs: docs/configuration.rst"),
     ("tcp:23456:interface=127.0.0.1", "tahoe-lafs: docs/configuration.rst"),
-    // There its address has six groups, which is none; the two colons for the others were put in.
+    // The documented address has only six groups, which is invalid; a `::` was inserted for the missing ones.
     (r"tcp6:interface=2600\:3c01\:\:f03c\:91ff\:fe93\:d272:3456", "tahoe-lafs: docs/configuration.rst"),
     ("tcp:interface=8.8.8.8:3456", "tahoe-lafs: docs/configuration.rst"),
     ("tcp6:12345", "tahoe-lafs: docs/configuration.rst"),
@@ -40,7 +40,7 @@ const SERVERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// To connect to, and where it is written.
+/// To connect to, and where the text is from.
 const CLIENTS: &[(&str, &str)] = &[
     ("tcp:transit.magic-wormhole.io:4001", "magic-wormhole-transit-relay: docs/running.md"),
     ("tcp:localhost:4001", "magic-wormhole-transit-relay: client.py"),
@@ -61,7 +61,7 @@ const CLIENTS: &[(&str, &str)] = &[
     ("ssl:host=127.0.0.1:port=9989", "buildbot: master/buildbot/test/integration/worker/test_comm.py"),
 ];
 
-/// These need what another package adds: txtorcon, txi2p.
+/// Types added by other packages: txtorcon, txi2p.
 const ADDED: &[(&str, &str)] = &[
     ("tor:u33m4y7klhz3b.onion:1000", "tahoe-lafs: docs/configuration.rst"),
     ("tor:myservice.onion:12345", "tahoe-lafs: src/allmydata/test/cli/test_create.py"),

@@ -1,8 +1,8 @@
-//! What is said of text that is no endpoint: which part, where, and what to write instead.
+//! Error messages for invalid endpoint text: which part, where, and what to write instead.
 
 use torsade::{EndpointError, prelude::*};
 
-/// A text, the byte where the part begins, and what is said from there on.
+/// A text, the byte where the invalid part begins, and the message from there on.
 type Row = (&'static str, usize, &'static str);
 
 const SERVERS: &[Row] = &[

@@ -1,4 +1,4 @@
-//! The ports of Twisted's calculus client and of its finger servers from step 9 on, with the tests of the originals.
+//! The ports of Twisted's calculus client and of its finger servers from step 9 on, with the originals' tests.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -54,7 +54,7 @@ fn a_calculus_client_that_loses_its_connection_fails_what_waits() {
     assert!(client.calculate("add", 1, 1).into_result().expect("it fails at once").is_err());
 }
 
-/// What a server answers to a line, asked on another thread while the loop runs.
+/// What a server answers to a line that another thread sends while the loop runs.
 fn asked(reactor: &Reactor, server: SocketAddr, line: &'static str, end_first: bool) -> Deferred<String> {
     reactor.defer_to_thread(move || {
         let mut stream = connect(server);

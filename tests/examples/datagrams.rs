@@ -1,4 +1,4 @@
-//! The examples of datagrams: in simulated networks, and two of them as processes.
+//! The datagram examples: in simulated networks, and two of them as processes.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

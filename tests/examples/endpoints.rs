@@ -10,10 +10,10 @@ use std::thread;
 use crate::support::*;
 use crate::unix::{Folder, Server as Forwarder};
 
-/// `endpoint_echo`; ended with the test.
+/// `endpoint_echo`, killed when dropped.
 struct Server {
     child: Child,
-    /// Where it listens, as it says.
+    /// Where it says it listens.
     place: String,
 }
 
@@ -30,7 +30,7 @@ impl Server {
         Self { child, place }
     }
 
-    /// The port it has been given.
+    /// The port the system gave it.
     fn port(&self) -> &str {
         self.place.rsplit(':').next().unwrap()
     }
@@ -43,7 +43,7 @@ impl Drop for Server {
     }
 }
 
-/// A program that is given `input` and its end. None where it is not installed, which is told.
+/// The output of a program that is given `input` and its end; prints a message and returns `None` if it is not installed.
 fn says(program: &str, args: &[&str], input: &[u8]) -> Option<Output> {
     let mut command = Command::new(program);
     let spawned = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -52,7 +52,7 @@ fn says(program: &str, args: &[&str], input: &[u8]) -> Option<Output> {
         return None;
     };
     let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
-    // Who ends before he has read it all has said why.
+    // A program that exits before it has read everything reports why itself.
     let typing = thread::spawn(move || stdin.write_all(&input).ok());
     let output = child.wait_with_output().unwrap();
     typing.join().unwrap();
@@ -174,7 +174,7 @@ fn behind_a_proxy_the_header_comes_first() {
     assert_eq!(drain(&mut stream), (b"behind the header".to_vec(), Ok(())));
 }
 
-/// A line that compression makes much shorter.
+/// A line that compresses well.
 fn repetitive() -> Vec<u8> {
     let mut line = b"the same words over and over, ".repeat(500);
     line.push(b'\n');
@@ -190,7 +190,7 @@ fn compressed_endpoints_understand_each_other_and_the_wire_is_compressed() {
             let output = cat(&client, &line);
             assert!(output.stdout == line, "{client}: {}", String::from_utf8_lossy(&output.stderr));
         }
-        // What is on the wire: one that looks at nothing gets it as it is.
+        // The bytes on the wire: a client without detection receives them unchanged.
         let wire = cat(&format!("tcp:{}", server.place), &line).stdout;
         assert!(!wire.is_empty() && wire.len() < line.len() / 10, "{format}: {} bytes of {}", wire.len(), line.len());
     }
@@ -202,7 +202,7 @@ fn what_a_compressed_client_sends_is_a_stream_that_others_read() {
     let endpoint = format!("compress:deflate:level=9:tcp:{}", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        // In plaintext: whoever compresses need not be answered so.
+        // In plaintext: a peer need not answer compressed bytes in kind.
         stream.write_all(b"welcome\n").unwrap();
         drain(&mut stream)
     });
@@ -230,7 +230,7 @@ fn two_forwarders_and_the_word_compress_are_a_compressed_leg() {
     assert!(!wire.is_empty() && wire.len() < line.len() / 10, "{} bytes", wire.len());
 }
 
-/// `endpoint_echo` with a listening socket as its fourth descriptor, passed as systemd does it under the name `web`.
+/// `endpoint_echo` with a listening socket as its fourth descriptor, passed under the name `web` as systemd does it.
 #[cfg(all(target_os = "linux", feature = "systemd"))]
 fn with_passed_socket(listener: OwnedFd, endpoint: &str) -> Server {
     let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec \"$0\" \"$1\"";
@@ -264,7 +264,7 @@ fn standard_input_and_output_are_an_endpoint_too() {
     child.stdin.take().unwrap().write_all(b"a line\n").unwrap();
     let mut line = String::new();
     child.stdout.take().unwrap().read_to_string(&mut line).unwrap();
-    // Its reactor goes on, with nothing left to do.
+    // Its reactor runs on, with nothing left to do.
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(line, "a line\n");
@@ -274,7 +274,7 @@ fn standard_input_and_output_are_an_endpoint_too() {
 mod tls {
     use super::*;
 
-    /// Keys of the example `make_keys`, and a folder of the authority alone, as `trustRoots` wants it.
+    /// Keys made by the example `make_keys`, and a folder with only the authority, for `trustRoots`.
     fn keys(folder: &Folder) -> (String, String) {
         let (keys, roots) = (folder.path("keys"), folder.path("roots"));
         assert!(Command::new(example("make_keys")).arg(&keys).stdout(Stdio::null()).status().unwrap().success());

@@ -9,7 +9,7 @@ use torsade::prelude::*;
 use crate::programs::file_server;
 use crate::support::{address, drain, pattern, peer, run, stop};
 
-/// What the server answers to all this, until it or we end the connection.
+/// What the server answers to these requests, until either side ends the connection.
 fn answers(requests: Vec<u8>) -> Vec<u8> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);

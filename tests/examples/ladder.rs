@@ -1,5 +1,5 @@
-//! The ladder of `manual::tutorial`: its pictures are what the program draws, each exercise fails as it is and passes with its
-//! solution, and each step is as short as it promises.
+//! The ladder of `manual::tutorial`: its pictures are what the program draws, each exercise fails and each solution passes, and
+//! each step is as short as it promises.
 
 use std::fs;
 use std::panic::catch_unwind;
@@ -28,17 +28,17 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).expect("a file of the repository")
 }
 
-/// Whether a check passes, which is a test: it may panic, or return an error.
+/// Returns whether a check passes. It is a test: it may panic, or return an error.
 fn passes<T: Outcome>(check: fn() -> T) -> bool {
     catch_unwind(check).is_ok_and(|outcome| outcome.problem().is_none())
 }
 
-/// Whether whoever runs the tests has chosen the seeds: with those of the exercises each one fails, and with others perhaps not.
+/// Returns whether the user has chosen the seeds: each exercise fails with its own seeds, but perhaps not with others.
 fn has_chosen_seeds() -> bool {
     ["TORSADE_SEED", "TORSADE_SEEDS"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
-/// An exercise and its solution, within a function: their own `#[test]` are not collected there, and can be called.
+/// An exercise and its solution, inside a function: their own `#[test]` functions are not collected there, and can be called.
 macro_rules! exercises {
     ($($(#[$only:meta])* $name:ident: $exercise:literal, $solution:literal, $check:ident;)*) => {$(
         $(#[$only])*
@@ -140,7 +140,7 @@ fn the_page_names_each_step_exercise_and_picture_and_shows_lines_that_are_there(
     }
 }
 
-/// Draws them anew: the same seed, the same bytes.
+/// Draws them again: the same seed gives the same bytes.
 #[cfg(feature = "tls")]
 #[test]
 fn the_pictures_are_what_the_program_draws() {

@@ -1,4 +1,4 @@
-//! That the examples do what they say.
+//! The examples do what they say.
 
 #[path = "../support/support.rs"]
 mod support;

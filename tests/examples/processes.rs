@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use crate::support::*;
 
-/// An example that listens; killed when the test is over.
+/// An example that listens; killed when dropped.
 struct Server {
     child: Child,
     address: SocketAddr,
@@ -31,7 +31,7 @@ impl Server {
         connect(self.address)
     }
 
-    /// Ends it as a service manager does; none where that is not possible.
+    /// Ends it as a service manager does; `None` where that is not possible.
     fn terminate(mut self) -> Option<i32> {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         if !sent.is_ok_and(|status| status.success()) {
@@ -47,7 +47,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may already have exited.
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -215,7 +215,7 @@ fn portforward_passes_everything_on_both_ways_and_half_closes() {
     sending.join().unwrap();
     assert_eq!(end, Ok(()));
     assert!(got == pattern(0, SIZE), "{} bytes", got.len());
-    // With nobody behind it, the client is cut off rather than left hanging.
+    // Without a target, the client is disconnected instead of left hanging.
     drop(target);
     let mut stream = server.connect();
     let (got, end) = drain(&mut stream);
@@ -229,7 +229,7 @@ fn the_articles_two_programs_talk() {
     let output = client("compressed_client", &[&address], b"alpha\nbeta\n");
     assert_eq!(String::from_utf8_lossy(&output.stdout).replace('\r', ""), "alpha\nbeta\n");
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
-    // Told what to expect, it reads the same server.
+    // With `--expect`, it can read the same server.
     let output = client("compressed_client", &[&address, "--expect", "deflate"], b"gamma\n");
     assert_eq!(String::from_utf8_lossy(&output.stdout).replace('\r', ""), "gamma\n");
 }
@@ -371,7 +371,7 @@ fn process_filter_passes_a_connection_through_a_program() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "HELLO PROGRAM\n");
-    // A program that ends by itself ends the connection.
+    // A program that exits ends the connection.
     let server = Server::start("process_filter", &["127.0.0.1:0", "head", "-n", "1"]);
     let mut stream = server.connect();
     stream.write_all(b"one\ntwo\n").unwrap();

@@ -1,6 +1,5 @@
-//! The examples, their source unchanged, in simulated networks: one or two of them, and all at once in one town of hosts, on
-//! hostile networks, with partitions and hosts that stop. And the same seed gives the same log, byte for byte, in every
-//! process and build.
+//! The examples, unchanged, in simulated networks: one or two of them, and all at once in one town of hosts, on hostile networks,
+//! with partitions and hosts that stop. The same seed gives the same log, byte for byte, in every process and build.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -145,7 +144,7 @@ fn consoles_of_twisted_answer_line_by_line() {
     });
 }
 
-/// A protocol of one callback.
+/// A protocol with one callback.
 struct AsSaid<F>(F);
 
 impl<F: FnMut(&Transport, &[u8])> Protocol for AsSaid<F> {
@@ -190,12 +189,12 @@ fn a_client_that_reconnects_finds_the_server_that_comes_late_and_comes_again() {
 const SERVER: &str = "10.0.0.1";
 const FORWARDER: &str = "10.0.0.2";
 const VISITORS: [&str; 2] = ["10.0.0.3", "10.0.0.4"];
-/// What the visitors talk to: the chat, the compressed echo, and the chat again through the forwarder.
+/// The servers the visitors talk to: the chat, the compressed echo, and the chat again through the forwarder.
 const VISITED: [&str; 3] = ["10.0.0.1:1", "10.0.0.1:2", "10.0.0.2:4"];
 /// The quickstart's client stops its reactor, so it has a host of its own.
 const QUICKSTART: &str = "10.0.0.5";
 
-/// Sends a line now and then, and counts those that come.
+/// Sends a line now and then, and counts those it receives.
 struct Visitor {
     name: String,
     heard: Rc<Cell<u64>>,
@@ -225,10 +224,10 @@ fn chatter(transport: LineTransport, name: String, count: u64) {
     transport.reactor().clone().call_later(wait, move || chatter(transport, name, count + 1));
 }
 
-/// How many lines the visitors have heard from each address.
+/// How many lines the visitors have received from each address.
 type Heard = [Rc<Cell<u64>>; VISITED.len()];
 
-/// Starts everything.
+/// Starts all programs of the town.
 fn settle_town(simulation: &Simulation) -> Result<Heard> {
     let server = simulation.host(SERVER);
     chat_server::start(&server, "0.0.0.0:1")?;
@@ -269,11 +268,11 @@ fn live(simulation: &Simulation) -> Result<(), SimulationError> {
     for ip in hosts {
         simulation.host(ip).stop().expect("it is running");
     }
-    // Who reconnects for the last time is told so; the quickstart may still wait for its server.
+    // A last attempt to reconnect has to fail; the quickstart may still wait for its server.
     simulation.run_until(|| hosts.iter().all(|ip| !simulation.host(ip).is_running()))
 }
 
-/// Every connection that was made is lost, once and last.
+/// Every connection made is lost exactly once, as its last event.
 fn assert_in_order(log: &Log, hosts: &[&str]) {
     let mut open = BTreeMap::new();
     for entry in log.entries().iter().filter(|entry| hosts.contains(&&*entry.host)) {
@@ -308,7 +307,7 @@ fn the_examples_live_through_partitions_on_a_hostile_network() {
     simulate_with(&Faults::hostile(), 0..4, visit);
 }
 
-/// The hashes of some logs, on one line. The tests below run this one again, in another process or build.
+/// Prints hashes of some logs, on one line. The tests below run this one again in another process or build.
 #[test]
 fn different_seeds_give_different_logs_of_the_town() {
     let hashes = (1..=3).map(|seed| {
@@ -322,14 +321,14 @@ fn different_seeds_give_different_logs_of_the_town() {
     println!("LOGS {}", hashes.join(" "));
 }
 
-/// What the test above prints when it is run by this command.
+/// What the test above prints when this command runs it.
 fn logs_by(command: &mut Command) -> String {
     let output = command
         .args(["--exact", "simulated::different_seeds_give_different_logs_of_the_town", "--nocapture"])
         .output()
         .expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout);
-    // The name of the test may stand before it.
+    // The test's name may come first on the line.
     let logs = text.lines().find_map(|line| line.split_once("LOGS ").map(|(_, logs)| logs.to_owned()));
     logs.unwrap_or_else(|| panic!("no logs in {text}\n{}", String::from_utf8_lossy(&output.stderr)))
 }

@@ -1,8 +1,8 @@
 //! The ports of Twisted's example programs against the originals, byte for byte, over sockets.
 //!
-//! Needs Python with Twisted (`TORSADE_PYTHON` names one; `python3` unless set), and the originals, which are in Twisted's
-//! source and not in its package: `TORSADE_TWISTED_DOCS` names its `docs/core`. Without them the comparisons are skipped,
-//! and the ports are still run.
+//! Needs Python with Twisted (`TORSADE_PYTHON`, by default `python3`), and the originals, which are in Twisted's source but not
+//! in its package: `TORSADE_TWISTED_DOCS` is the path of its `docs/core`. Without them the comparisons are skipped, and the ports
+//! still run.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,17 +22,17 @@ use torsade::{ReactorHandle, SystemEvent};
 enum Step {
     Connect,
     Send(usize, &'static str),
-    /// Reads so many lines, and notes them.
+    /// Reads this many lines, and keeps them.
     Lines(usize, usize),
-    /// Reads so many bytes, and notes them.
+    /// Reads this many bytes, and keeps them.
     Bytes(usize, usize),
-    /// Reads to the end of the stream, and notes what came.
+    /// Reads to the end of the stream, and keeps what was read.
     End(usize),
 }
 
 use Step::{Bytes, Connect, End, Lines, Send};
 
-/// Goes through the steps, and gives what came on each connection.
+/// Performs the steps; returns what was received on each connection.
 fn drive(address: SocketAddr, steps: &[Step]) -> BTreeMap<usize, Vec<u8>> {
     let mut streams: Vec<BufReader<TcpStream>> = Vec::new();
     let mut heard: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
@@ -58,7 +58,7 @@ fn drive(address: SocketAddr, steps: &[Step]) -> BTreeMap<usize, Vec<u8>> {
     heard
 }
 
-/// A port of an example on a reactor of its own thread; stopped when dropped.
+/// The port of an example, on a reactor in its own thread; stopped when dropped.
 struct Served {
     address: SocketAddr,
     handle: ReactorHandle,
@@ -93,11 +93,11 @@ impl Drop for Served {
     }
 }
 
-/// An original program; ended when dropped.
+/// An original program; killed when dropped.
 struct Original(Child);
 
 impl Original {
-    /// Starts a program of Twisted's, or says why it cannot.
+    /// Starts a program of Twisted's, or prints why it cannot.
     fn start(name: &str, port: Option<u16>) -> Option<Self> {
         static HAS_TWISTED: OnceLock<bool> = OnceLock::new();
         let python = std::env::var_os("TORSADE_PYTHON").unwrap_or_else(|| "python3".into());
@@ -119,7 +119,7 @@ impl Original {
         Some(Self(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()))
     }
 
-    /// Where it listens: the launcher says so, among whatever the program prints itself.
+    /// Where it listens: the launcher prints that among the program's own output.
     fn address(&mut self) -> SocketAddr {
         let lines = BufReader::new(self.0.stdout.as_mut().unwrap()).lines();
         let ports = lines.map_while(std::io::Result::ok).filter_map(|line| line.strip_prefix("port ")?.parse().ok());
@@ -137,7 +137,7 @@ impl Drop for Original {
 /// How an example is started.
 type Start = fn(&Reactor, &str) -> Result<Port>;
 
-/// Runs the steps against a port, and against its original if that is here; gives what the port said.
+/// Runs the steps against a port, and against its original if that is installed; returns what the port sent.
 fn compare(name: &str, start: Start, steps: &[Step]) -> BTreeMap<usize, Vec<u8>> {
     let served = Served::new(start);
     let ours = drive(served.address, steps);
@@ -225,7 +225,7 @@ fn streaming_sends_as_many_numbers_as_asked_for_and_closes() {
             assert_eq!(question, "How many random integers do you want?");
             numbers.split_terminator("\r\n").filter(|number| number.parse::<u32>().unwrap() < 10_000).count()
         };
-        // The numbers are random: their shape and count are compared.
+        // The numbers are random: only their format and count are compared.
         let served = Served::new(programs::streaming::start);
         assert_eq!(count_of(&drive(served.address, &steps)), count);
         if let Some(mut original) = Original::start("examples/streaming.py", None) {
@@ -268,11 +268,11 @@ fn the_finger_tutorial_grows_step_by_step() {
         assert_eq!(heard[&0], answer.as_bytes(), "finger{number:02}");
     }
     compare("howto/tutorial/listings/finger/finger03.py", programs::finger03::start, &[Connect, End(0)]);
-    // It ignores what it is told, so there is only to see that it takes it.
+    // It ignores its input, so there is nothing to check but that it accepts it.
     compare("howto/tutorial/listings/finger/finger02.py", programs::finger02::start, &[Connect, Send(0, "moshez\r\n")]);
 }
 
-/// Is the server of one client: sends back what comes, and gives it when the client has closed.
+/// Serves one client: sends back what arrives, and returns it when the client has closed.
 fn echo_once(listener: &TcpListener) -> Vec<u8> {
     let (mut stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();

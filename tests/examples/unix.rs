@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::support::*;
 
-/// An example that listens on a path; killed when the test is over.
+/// An example that listens on a path; killed when dropped.
 pub struct Server(Child);
 
 impl Server {
@@ -24,13 +24,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may already have exited.
         self.0.kill().ok();
         self.0.wait().ok();
     }
 }
 
-/// A folder of one test, and paths in it.
+/// A folder for one test, and paths in it.
 pub struct Folder(PathBuf);
 
 impl Folder {

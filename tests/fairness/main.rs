@@ -18,7 +18,7 @@ use support::*;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation};
 
-/// What each connection got in each turn: how often, and how many bytes at most.
+/// How often each connection read in each turn, and the most bytes it read at once.
 type Reads = Rc<RefCell<BTreeMap<(u64, u64), (usize, usize)>>>;
 
 fn counting(reads: Reads) -> impl FnMut(&Event, &Transport) -> Result + 'static {
@@ -32,8 +32,8 @@ fn counting(reads: Reads) -> impl FnMut(&Event, &Transport) -> Result + 'static 
     }
 }
 
-/// A flood and some who have one byte each, from a thread of their own. Says when all of it waits in the receiver's sockets,
-/// and goes on with the flood.
+/// A flood, and some peers that send one byte each, from a thread. Reports when all of it waits in the receiver's sockets, then
+/// goes on with the flood.
 fn send_what_waits(wire: Wire, address: SocketAddr, flood: usize, small: usize) -> (Receiver<()>, JoinHandle<()>) {
     let (tell, told) = mpsc::channel();
     let thread = thread::spawn(move || {
@@ -62,7 +62,7 @@ fn send_what_waits(wire: Wire, address: SocketAddr, flood: usize, small: usize) 
                 })
             });
         }
-        // What has left a socket on the loopback is in the other one.
+        // On the loopback, what has left one socket has arrived in the other.
         fn look(reactor: &Reactor, transports: &Rc<RefCell<Vec<Transport>>>, small: usize, tell: mpsc::Sender<()>) {
             let sent = transports.borrow().iter().filter(|transport| transport.unsent() == 0).count();
             if sent == small {
@@ -82,7 +82,7 @@ fn a_flood_that_waits_beside_ten_others_starves_none_of_them_over_any_wire() {
     const FLOOD: usize = 4 << 20;
     on_every_wire(|wire| {
         if wire.cut {
-            // Its reads are of a few bytes: no flood.
+            // It reads a few bytes at a time, so there is no flood.
             return;
         }
         let reactor = wire.reactor();
@@ -93,7 +93,7 @@ fn a_flood_that_waits_beside_ten_others_starves_none_of_them_over_any_wire() {
             let (mut count, made) = (counting(seen.clone()), made.clone());
             Probe::new(&Events::default(), move |event, transport| {
                 if matches!(event, Event::Made) {
-                    // Handshakes go on all the same.
+                    // Handshakes go on while paused.
                     transport.pause_producing();
                     made.borrow_mut().push(transport.clone());
                 }
@@ -139,7 +139,7 @@ fn a_flood_that_waits_beside_ten_others_starves_none_of_them_over_any_wire() {
 fn what_is_inflated_counts_too_one_buffer_a_turn() {
     on_every_wire(|wire| {
         if wire.compressed {
-            // The test's own stream is its compression.
+            // The test itself switches compression on.
             return;
         }
         let reactor = wire.reactor();
@@ -176,7 +176,7 @@ fn what_is_inflated_counts_too_one_buffer_a_turn() {
 
 #[test]
 fn at_most_64_connections_are_accepted_in_one_turn() {
-    // No more than may wait to be accepted on any system.
+    // No more than any system's accept queue holds.
     const MANY: usize = 100;
     let reactor = Reactor::new().unwrap();
     let turns: Rc<RefCell<BTreeMap<u64, usize>>> = Rc::default();
@@ -204,7 +204,7 @@ fn at_most_64_connections_are_accepted_in_one_turn() {
     assert!(turns.len() <= 4, "accepting does not wait for the next event: {turns:?}");
 }
 
-/// An echo server that logs to standard error, says where it listens, and ends when its input does.
+/// An echo server that logs to standard error, prints where it listens, and ends with its input.
 fn serve() {
     env_logger::Builder::new().filter_level(log::LevelFilter::Info).is_test(false).init();
     serve_on();
@@ -219,7 +219,7 @@ fn serve_on() {
     println!("\nturns: {}", reactor.turn_number());
 }
 
-/// User and system time of a process in clock ticks, of which there are 100 in a second on every Linux.
+/// User and system time of a process in clock ticks, 100 a second on every Linux.
 fn cpu_ticks(id: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
@@ -275,7 +275,7 @@ fn running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_so
     }
     assert!(served.len() >= 10 && served.len() < LIMITED as usize, "{} served", served.len());
     assert_eq!(served.len() + refused, 100, "who finds no place is refused, not left hanging");
-    // While it is full it costs next to nothing, and those inside are served.
+    // While descriptors are short it uses next to no CPU, and the connections it has are served.
     let before = cpu_ticks(child.id()).unwrap();
     let (never, wait) = std::sync::mpsc::channel::<()>();
     wait.recv_timeout(Duration::from_millis(1000)).unwrap_err();
@@ -283,7 +283,7 @@ fn running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_so
     let used = cpu_ticks(child.id()).unwrap() - before;
     assert!(used <= 10, "{used} ticks of 10 ms in one second of nothing");
     assert!(served.iter_mut().all(echo));
-    // There is room again.
+    // Frees descriptors.
     served.truncate(5);
     let again = (0..200).any(|_| {
         let mut stream = connect(address);
@@ -341,7 +341,7 @@ fn at_nine_tenths_of_the_systems_limit_of_descriptors_connections_wait_for_those
 fn an_idle_connection_costs_less_than_a_kibibyte() {
     const NAME: &str = "an_idle_connection_costs_less_than_a_kibibyte";
     const MANY: usize = 1500;
-    // A tenth of them is the program's own.
+    // A tenth of them is reserved for the program's own use.
     const DESCRIPTORS: u32 = 2 * MANY as u32 * 10 / 9 + 100;
     if is_child(NAME) {
         return serve();
@@ -370,7 +370,7 @@ fn an_idle_connection_costs_less_than_a_kibibyte() {
             })
             .collect()
     };
-    // The first ones warm up what all share.
+    // The first connections allocate what all share.
     let first = open();
     let before = resident(child.id());
     let second = open();
@@ -382,7 +382,7 @@ fn an_idle_connection_costs_less_than_a_kibibyte() {
     assert!(each < 1024, "{each} bytes each");
 }
 
-/// Each connection that made accepting fail left a timer of its own behind, and each timer the next.
+/// It used to leave a timer for each connection whose accept failed, and each timer started the next.
 #[test]
 fn a_port_without_descriptors_waits_once_however_many_connections_come() {
     let simulation = Simulation::with_faults(1, Faults { accept_out_of_descriptors: 1.0, ..Faults::calm() });

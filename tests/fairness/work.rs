@@ -1,5 +1,5 @@
-//! A turn is bounded in work, not in bytes: what is cheap to send and dear to take comes in pieces, and others are served
-//! between them.
+//! A turn is limited by work, not by bytes: input that is cheap to send and expensive to process is taken in pieces, and others
+//! are served in between.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use crate::support::{self, formats};
 /// As much as one read takes.
 const READ: usize = 65_536;
 
-/// Expects a stream, whatever it holds.
+/// Expects a compressed stream, whatever it contains.
 struct Expecting(Decompression, Rc<RefCell<Option<Transport>>>);
 
 impl Protocol for Expecting {
@@ -27,8 +27,8 @@ impl Protocol for Expecting {
     }
 }
 
-/// Sends `wire` to what `hostile` builds, and a byte to an echo beside it again and again. Says how many turns the first
-/// took until nothing was left to do; in each of them the echo has answered.
+/// Sends `wire` to the protocol from `hostile`, and a byte to an echo beside it in each turn. Returns how many turns the former
+/// took until it had nothing left to do; the echo has answered in each.
 fn turns<P: Protocol + 'static>(mut hostile: impl FnMut() -> P + 'static, wire: &[u8]) -> u64 {
     let reactor = MemoryReactor::new();
     let port = reactor.listen_tcp("127.0.0.1:0", move |_peer| hostile()).unwrap();
@@ -44,19 +44,19 @@ fn turns<P: Protocol + 'static>(mut hostile: impl FnMut() -> P + 'static, wire: 
         reactor.turn();
         assert_eq!(other.take_received(), b"?", "in turn {}", reactor.turn_number() - before);
         if reactor.ready_count() == 1 {
-            return reactor.turn_number() - before - 1; // the echo alone had something to do
+            return reactor.turn_number() - before - 1; // only the echo had something to do
         }
     }
 }
 
-/// A block of deflate with two full code tables, and nothing in it; eight of them end on a byte.
+/// A deflate block with two full code tables and no data; eight of them end on a byte boundary.
 const CODE_TABLES: &str = "04c0034018000000b06cdbb66ddbb66ddbb66ddbb66ddbb6edfaf79f0078000803000000966ddbb66ddbb66ddbb66ddbb66ddbb65dfffe\
     13000f0061000000c0b26ddbb66ddbb66ddbb66ddbb66ddbb6ebdf7f02e001200c00000058b66ddbb66ddbb66ddbb66ddbb66ddb76fdfb\
     4f003c008401000000cbb66ddbb66ddbb66ddbb66ddbb66ddbae7fff098007803000000060d9b66ddbb66ddbb66ddbb66ddbb66ddbf5ef\
     3f01f00010060000002cdbb66ddbb66ddbb66ddbb66ddbb66dbbfefd27001e00c20000008065dbb66ddbb66ddbb66ddbb66ddbb66dd7bf\
     ff";
 
-/// What begins a stream, what goes on in it for ever, and how many turns a read of that takes at least.
+/// The beginning of a stream, what can follow endlessly, and the least number of turns that one read of that must take.
 fn dear(format: Format) -> Vec<(&'static str, Vec<u8>, Vec<u8>, u64)> {
     let tables: Vec<u8> =
         (0..CODE_TABLES.len() / 2).map(|at| u8::from_str_radix(&CODE_TABLES[2 * at..2 * at + 2], 16).unwrap()).collect();
@@ -135,7 +135,7 @@ impl StringProtocol for Counted {
 /// Makes a protocol.
 type Make = Box<dyn FnMut() -> Box<dyn Protocol>>;
 
-/// Messages of no bytes, or of one, and what takes them.
+/// Messages of no bytes or one, and the protocols that receive them.
 fn tiny_messages(counted: &Counted) -> Vec<(&'static str, &'static [u8], Make)> {
     fn kind<P: Protocol + 'static>(counted: &Counted, make: fn(Counted) -> P) -> Make {
         let counted = counted.clone();
@@ -246,7 +246,7 @@ fn tasks_that_wake_themselves_for_ever_and_a_connection_each_have_their_part_of_
         }));
     }
     let echo = reactor.listen_tcp("127.0.0.1:0", |_peer| torsade::wire::Echo).unwrap();
-    // Not `advance`, which goes on until nothing is left to do.
+    // `advance` would go on until nothing is left to do.
     let turn = || reactor.turn();
     turn();
     let peer = reactor.connect_peer(std::net::SocketAddr::from(([192, 0, 2, 1], 1)), support::address(&echo)).unwrap();

@@ -1,4 +1,4 @@
-//! What a callback asks for holds for the next message, though both came in one read.
+//! What a callback asks for takes effect before the next message, even if one read brought both.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::support;
 type Notes = Rc<RefCell<Vec<String>>>;
 type Ask = fn(&LineTransport);
 
-/// Notes lines and whatever else comes; line `0` asks for something, and line `!` fails.
+/// Records lines and all other callbacks; line `0` calls `ask`, and line `!` fails.
 struct Noting {
     notes: Notes,
     ask: Ask,
@@ -45,7 +45,7 @@ impl LineProtocol for Noting {
     }
 }
 
-/// What comes of `wire`, which is read at once, in the turn in which line `0` does, if that asks for `ask`.
+/// The events of the turn in which `wire` is read at once and line `0` calls `ask`.
 fn in_one_read(wire: &str, ask: Ask) -> Vec<String> {
     let reactor = MemoryReactor::new();
     let notes = Notes::default();

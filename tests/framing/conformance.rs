@@ -1,4 +1,4 @@
-//! The conformance kit: our own framings pass it, and it finds what is planted.
+//! The conformance kit: our own framings pass it, and it finds planted faults.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use torsade::{
     Int8StringReceiver, Int16StringReceiver, Int32StringReceiver, NetstringReceiver, StringFrameTransport, StringProtocol,
 };
 
-/// Notes and answers each line; `raw N` asks for so many raw bytes, `quit` closes.
+/// Records and answers each line; `raw N` asks for N raw bytes, `quit` closes.
 struct Lines {
     notes: Notes,
     raw: usize,
@@ -35,7 +35,7 @@ impl LineProtocol for Lines {
     }
 
     fn raw_data_received(&mut self, transport: &LineTransport, data: &[u8]) -> Result {
-        // How raw data is cut is nobody's business: only the bytes count.
+        // How raw data is cut does not matter: only the bytes count.
         let (ours, rest) = data.split_at(data.len().min(self.raw));
         self.raw -= ours.len();
         transport.write(ours);
@@ -46,7 +46,7 @@ impl LineProtocol for Lines {
     }
 }
 
-/// Notes each string and sends it back.
+/// Records each string and sends it back.
 struct Strings(Notes);
 
 impl StringProtocol for Strings {
@@ -90,7 +90,7 @@ fn an_echo_is_the_same_with_and_without_compression_and_tls() {
     assert!(!Conformance::new(|_| Echo).send("so it is").without_tls().check().unwrap().tls);
 }
 
-/// Over TLS a question has an answer of its own.
+/// Over TLS it answers a question differently.
 #[cfg(feature = "tls")]
 #[test]
 fn a_protocol_that_does_something_else_over_tls_is_found() {
@@ -121,7 +121,7 @@ fn a_protocol_that_switches_tls_on_by_itself_is_not_run_over_tls() {
 
     let config = crate::support::keys::server();
     let kit = Conformance::new(move |_| LineReceiver::new(Switching(config.clone()))).send("STARTTLS\r\n");
-    // TLS does not go above a compression that is on.
+    // TLS cannot be started above active compression.
     let kit = kit.without_compression();
     assert!(!kit.check().unwrap().tls);
 }
@@ -146,16 +146,16 @@ fn a_protocol_that_compresses_by_itself_is_not_compressed_twice() {
     assert!(!summary.compressed);
 }
 
-/// A framing of lines of its own, with a bug.
+/// A line framing of its own, with a bug.
 #[derive(Clone, Copy, PartialEq)]
 enum Bug {
-    /// Takes a delimiter for none if it is cut.
+    /// Misses a delimiter that is cut in two.
     Cut,
-    /// Goes wrong with a piece of a single byte, not at the ends.
+    /// Mishandles a piece of a single byte, except at the ends.
     Lone,
-    /// Stops between lines where it does not read, and does not go on.
+    /// While it does not read it stops between lines, and never goes on.
     Forgets,
-    /// Answers later, unless it is too late.
+    /// Answers later, and not at all if that is too late.
     Late,
 }
 
@@ -234,7 +234,7 @@ fn an_answer_that_the_end_of_the_stream_cuts_off_is_found() {
 
 #[test]
 fn what_is_forgotten_under_back_pressure_is_found() {
-    /// Stops after a line whose answer could not be sent at once, and does not go on.
+    /// Stops after a line whose answer could not be sent at once, and never goes on.
     struct Congested(Vec<u8>);
 
     impl Protocol for Congested {
@@ -257,7 +257,7 @@ fn what_is_forgotten_under_back_pressure_is_found() {
 
 #[test]
 fn a_protocol_that_pauses_by_itself_stays_paused_as_long_as_it_wants() {
-    /// Answers a line after a while, and reads none meanwhile.
+    /// Answers a line after a delay, and reads none until then.
     struct Slow(Notes);
 
     impl LineProtocol for Slow {

@@ -1,4 +1,4 @@
-//! Connections in `async` code pass the conformance kit, and do the same as a protocol of callbacks beside them.
+//! Connections in `async` code pass the conformance kit, and behave like a protocol of callbacks.
 
 use std::cell::Cell;
 
@@ -45,7 +45,7 @@ where
     }
 }
 
-/// Makes one protocol for each other replay, and the other for the rest: what differs between the two is found.
+/// Makes the one protocol and the other in alternate replays, so that the kit finds any difference between them.
 fn taking_turns(
     one: impl Fn(&Notes) -> Box<dyn Protocol>,
     other: impl Fn(&Notes) -> Box<dyn Protocol>,
@@ -67,7 +67,7 @@ fn an_async_echo_and_one_of_callbacks_are_the_same_however_their_bytes_come() {
     Conformance::new(echoes).send("so it is").send("and so it stays").assert();
 }
 
-/// Notes and answers each line, in callbacks.
+/// Records and answers each line, in callbacks.
 struct Lines(Notes);
 
 impl LineProtocol for Lines {
@@ -78,7 +78,7 @@ impl LineProtocol for Lines {
     }
 }
 
-/// The same in `async` code; what has no end is no line.
+/// The same in `async` code; bytes without a line end are no line.
 async fn answer_lines(notes: Notes, mut connection: AsyncConnection) -> Result {
     loop {
         let mut line = Vec::new();
@@ -101,10 +101,10 @@ fn lines_in_async_code_and_in_callbacks_are_the_same_however_they_come() {
     Conformance::new(taking_turns(in_async, in_callbacks)).send("one\n\ntwo").send("\nthree\nhalf").assert();
 }
 
-/// That taking turns finds what differs, however seldom that is.
+/// Checks that alternating finds a difference, even a rare one.
 #[test]
 fn an_async_echo_that_loses_the_end_is_found_beside_one_of_callbacks() {
-    /// Drops what it has written: that is an abort.
+    /// Drops its connection with unsent bytes: that is an abort.
     async fn hasty(mut connection: AsyncConnection) -> Result {
         let mut buffer = [0; 7];
         loop {

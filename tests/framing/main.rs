@@ -1,4 +1,4 @@
-//! Parsers as protocols: the kit that tries them, and those of one's own.
+//! Parsers as protocols: the conformance kit, and your own decoders.
 
 #[path = "../support/support.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! A user's own parser as a protocol: the example's, in memory.
+//! A user's own parser as a protocol: the one of the example, in memory.
 
 #[allow(dead_code, reason = "it has a main and a server")]
 #[path = "../../examples/memcached_parser.rs"]
@@ -8,7 +8,7 @@ use memcached_parser::{Command, Commands};
 use torsade::testing::StringTransportWithDisconnection;
 use torsade::{FrameDecoder, FrameError, FrameProtocol, FrameReceiver, FrameTransport, Result};
 
-/// Says what it was asked.
+/// Sends back what it was asked.
 struct Mirror {
     takes_over: bool,
 }

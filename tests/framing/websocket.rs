@@ -1,4 +1,5 @@
-//! Group 18, in the suite: the WebSocket example against hand-made frames. Real clients: `tests/interop/run websockets ws`.
+//! Group 18, the part in this suite: the WebSocket example against hand-made frames. For real clients: `tests/interop/run
+//! websockets ws`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,7 +35,7 @@ impl Client {
         Self { reactor, peer, deflate: Compress::new(Compression::default(), false), inflate: Decompress::new(false) }
     }
 
-    /// One that has been answered; the extensions are part of its request.
+    /// A client whose upgrade was answered; its request has these extensions.
     fn upgraded(extensions: &str) -> Self {
         let client = Self::new();
         let answer = client.say(request(extensions).as_bytes());
@@ -70,7 +71,7 @@ fn request(extensions: &str) -> String {
     )
 }
 
-/// A frame as clients send them: `first` is the flags and the opcode.
+/// A frame as clients send it: `first` is the flags and the opcode.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -84,7 +85,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The frames in what the server sent: flags and opcode, and the payload.
+/// The frames that the server sent: flags and opcode, and the payload.
 fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while let [first, short, rest @ ..] = bytes {
@@ -208,7 +209,7 @@ fn a_client_may_leave_a_message_uncompressed_or_end_its_stream_in_one() {
     let mut client = Client::upgraded(DEFLATE);
     let got = frames(&client.say(&frame(0x81, b"plain")));
     assert_eq!(client.unpack(&got[0].1), b"plain");
-    // RFC 7692, 7.2.3.5: a last block, and the byte that the tail goes on from.
+    // RFC 7692, 7.2.3.5: a final block, and the byte that continues before the tail.
     for _ in 0..2 {
         let got = frames(&client.say(&frame(0xc1, &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00])));
         assert_eq!(client.unpack(&got[0].1), b"Hello");
@@ -255,7 +256,7 @@ fn text_is_refused_at_the_first_byte_that_cannot_be_of_it() {
         for packed in [false, true] {
             let mut client = Client::upgraded(DEFLATE);
             let text = [sound.as_bytes(), wrong, &b" and so on".repeat(100)[..]].concat();
-            // Stored blocks, with five bytes before the text: each byte can be read when it is there.
+            // Stored blocks, with five bytes before the text, so that each byte can be read as soon as it arrives.
             client.deflate = Compress::new(Compression::none(), false);
             let (flags, before, payload) = if packed { (0xc1, 5, client.pack(&text)) } else { (0x81, 0, text) };
             let frame = frame(flags, &payload);
@@ -267,7 +268,7 @@ fn text_is_refused_at_the_first_byte_that_cannot_be_of_it() {
             }
         }
     }
-    // A character may be cut anywhere, between fragments as well, but not by the end.
+    // A character may be cut anywhere, also between fragments, but not by the end.
     let client = Client::upgraded("");
     let parts = [frame(0x01, b"\xf0"), frame(0x00, b"\x9d\x84"), frame(0x80, b"\x9e")].concat();
     let got: Vec<u8> = parts.iter().flat_map(|byte| client.say(&[*byte])).collect();
@@ -323,7 +324,7 @@ fn arbitrary_bytes_are_answered_with_a_close_code_or_waited_for() {
     for _ in 0..500 {
         let client = Client::upgraded(DEFLATE);
         let payload: Vec<u8> = (0..luck() % 40).map(|_| luck()).collect();
-        // A sound frame of anything, often compressed, and noise behind it.
+        // A valid frame with random content, often compressed, and random bytes after it.
         let first = [0xc1, 0xc2, 0x41, 0x02, 0x89, 0x88, luck()][usize::from(luck() % 7)];
         let mut bytes = frame(first, &payload);
         bytes.extend((0..luck() % 60).map(|_| luck()));

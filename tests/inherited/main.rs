@@ -1,4 +1,4 @@
-//! What a program gets from the one that has started it: listening sockets, and whom to tell how it is.
+//! What a program inherits from the one that started it: listening sockets, and a socket for notifications.
 #![cfg(unix)]
 
 #[path = "../support/support.rs"]

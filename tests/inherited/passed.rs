@@ -1,4 +1,4 @@
-//! Sockets that a starter passes: the same program is started by systemd-socket-activate, and by one in Rust.
+//! Passed sockets: the same program is started by systemd-socket-activate, and by a Rust program.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -8,7 +8,7 @@ use torsade::prelude::*;
 
 use crate::support::{is_child, lines, socket_path};
 
-/// Echoes, until a peer says `stop`.
+/// Echoes, until a peer sends `stop`.
 struct Stoppable(Reactor);
 
 impl Protocol for Stoppable {
@@ -21,7 +21,7 @@ impl Protocol for Stoppable {
     }
 }
 
-/// The program that is started: says for each of these endpoints where it listens, or why not, and serves until it is stopped.
+/// The program that is started: prints for each of these endpoints where it listens, or why not, and serves until it is stopped.
 fn serve(endpoints: &[&str]) {
     let reactor = Reactor::new().unwrap();
     println!();
@@ -71,7 +71,7 @@ fn passed_sockets_are_taken_by_name_index_and_number_each_once_and_only_if_they_
     peer.write_all(b"stop").unwrap();
     let passed: [OwnedFd; 4] =
         [first.into(), UnixListener::bind(&path).unwrap().into(), second.into(), UdpSocket::bind("127.0.0.1:0").unwrap().into()];
-    // What a starter does between fork and exec: it names the process that the sockets are for.
+    // What a starter does between fork and exec: it sets the process that the sockets are for.
     let named = ["-c", "export LISTEN_PID=$$; exec \"$0\" \"$@\""];
     let mut command = Command::new("sh").args(named).arg(std::env::current_exe().unwrap());
     command = command.args([NAME, "--exact", "--nocapture", "--test-threads=1"]).env("CHILD_OF", NAME);
@@ -107,7 +107,7 @@ fn passed_sockets_are_taken_by_name_index_and_number_each_once_and_only_if_they_
 fn what_was_passed_to_another_process_or_is_this_programs_own_is_not_taken() {
     const NAME: &str = "passed::what_was_passed_to_another_process_or_is_this_programs_own_is_not_taken";
     if is_child(NAME) {
-        // With LISTEN_FDS that says too much, 3 is the poll or a socket of this program's own.
+        // LISTEN_FDS is too large: descriptor 3 is the poll or a socket of this program.
         let reactor = Reactor::new().unwrap();
         let error = reactor.listen(ServerEndpoint::descriptor(3), |_peer| crate::support::Echo).unwrap_err();
         return println!("\n{error}");

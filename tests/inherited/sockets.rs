@@ -1,4 +1,4 @@
-//! Listening sockets of one's own as endpoints, and what is none.
+//! Your own listening sockets as endpoints, and descriptors that are none.
 
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream, UdpSocket};

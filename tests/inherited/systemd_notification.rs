@@ -1,4 +1,4 @@
-//! What systemd is told, by a socket that the test has in its place.
+//! What systemd is told, through a socket of the test's.
 
 use std::cell::RefCell;
 use std::os::unix::net::UnixDatagram;
@@ -15,7 +15,7 @@ use crate::support::{LIMIT, child, is_child, run, signal, socket_path};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Notes what it is told, and when.
+/// Records each notification, and when it came.
 struct Systemd(Reactor, Rc<RefCell<Vec<(u64, String)>>>);
 
 impl DatagramProtocol for Systemd {
@@ -115,7 +115,7 @@ fn a_loop_that_hangs_says_nothing() {
         let mut message = [0; 256];
         let told = std::iter::from_fn(|| socket.recv(&mut message).ok()).count();
         assert!(told >= 2, "it was ready, and the loop turned");
-        // Twenty-five beats are left out.
+        // Blocks the loop for the time of twenty-five notifications.
         socket.set_nonblocking(false).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(25))).unwrap();
         assert!(socket.recv(&mut message).is_err(), "the loop hangs, and says so");

@@ -1,4 +1,4 @@
-//! The same of real programs and of simulated ones.
+//! The same callbacks for real programs and for simulated ones.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use torsade::{AtStop, ProcessSignal};
 
 use crate::watcher::{Told, Watcher, never, sh};
 
-/// A simulated program that writes what it reads, and exits with this status at the end of it.
+/// A simulated program that writes what it reads, and exits with this status at the end of its input.
 struct Cat {
     program: Program,
     code: i32,
@@ -26,7 +26,7 @@ impl Protocol for Cat {
     }
 }
 
-/// Installs what `real` gives by the same names.
+/// Installs simulated programs under the names that `real` uses.
 fn install(host: &Host) {
     host.add_program("cat", |program| Ok(program.standard_io(Cat { program: program.clone(), code: 0 })?));
     host.add_program("failing", |program| {
@@ -57,11 +57,11 @@ fn real(program: &str) -> Command {
 
 type Hook = fn(&Process, &str) -> Result;
 
-/// Has `look` look at what a program's protocol is told: of a real program, and of a simulated one in good and bad worlds.
+/// Calls `look` with the callbacks of a program's protocol: of a real program, and of a simulated one with and without faults.
 fn in_both_worlds(program: &str, at_stop: AtStop, hook: Hook, look: fn(&Told)) {
     look(&run(&Reactor::new().unwrap(), real(program).at_stop(at_stop), hook));
     for seed in 0..40 {
-        // Where a pipe gets stuck for good, its program does.
+        // A pipe that is stuck for good would also block its program for good.
         let hostile = Faults { stuck: 0.0, ..Faults::hostile() };
         let simulation = Simulation::with_faults(seed, if seed % 2 == 0 { Faults::calm() } else { hostile });
         let host = simulation.host("10.0.0.1");

@@ -1,4 +1,4 @@
-//! Which callback comes when.
+//! The order of callbacks.
 
 use torsade::prelude::*;
 use torsade::{ChildDescriptor, ProcessError, ProcessSignal};
@@ -71,7 +71,7 @@ fn a_program_that_closes_its_output_early_goes_on() {
 
 #[test]
 fn a_daemon_that_keeps_the_output_is_heard_after_the_program_has_exited() {
-    // What is in the background reads from descriptor 3, which we close at last.
+    // The background process reads from descriptor 3, which we close last.
     let script = sh("cat <&3 & exit 0").descriptor(3, ChildDescriptor::PipeToChild);
     let told = run(script, |process, entry| {
         match entry {
@@ -115,7 +115,7 @@ fn a_panic_at_the_end_of_one_process_does_not_keep_another_from_being_told() {
     let (reactor, told) = (Reactor::new().unwrap(), Told::default());
     let other = Watcher::new(&told, |_, _| Ok(()));
     let mut other = Some(other);
-    // The first panics before it stops the reactor, the second stops it.
+    // The first one panics before it stops the reactor; the second stops it.
     let first = Watcher::new(&Told::default(), move |process, entry| {
         if entry == "all exited with status 0" {
             process.reactor().spawn_process(other.take().unwrap(), Command::new("true")).unwrap();
@@ -144,7 +144,7 @@ fn what_is_written_before_the_loop_runs_is_sent() {
 #[test]
 fn the_time_before_the_loop_runs_is_no_callbacks() {
     let lines = logged(log::Level::Error, || drop(run(Command::new("true"), |_, _| Ok(()))));
-    // A busy machine may hold a callback up, though not for seconds; it has been up for longer.
+    // A busy machine may delay a callback, but not for seconds; the process has been up for longer.
     let long: Vec<_> = lines.iter().filter(|(_, line)| line.contains("held up the loop") && !line.ends_with("ms")).collect();
     assert!(long.is_empty(), "{long:?}");
 }

@@ -1,4 +1,4 @@
-//! What is left of a process: nothing; and that others keep theirs.
+//! Nothing is left of a process, and those of other code stay.
 
 use std::cell::{Cell, RefCell};
 use std::process;
@@ -10,7 +10,7 @@ use torsade::prelude::*;
 use crate::support::{child, is_child};
 use crate::watcher::{Told, Watcher, run};
 
-/// The children of this process, zombies among them; none where the system does not tell.
+/// The children of this process, zombies included; none where the system does not report them.
 pub(crate) fn children() -> Vec<u32> {
     let is_ours =
         |stat: &str| stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok().filter(|it| *it == process::id());
@@ -21,12 +21,12 @@ pub(crate) fn children() -> Vec<u32> {
         .collect()
 }
 
-/// How many descriptors this process has.
+/// How many descriptors this process has open.
 pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/dev/fd").unwrap().count()
 }
 
-/// Starts another program at the end of each, until there were a thousand; notes how many descriptors there are then.
+/// Starts another program whenever one ends, up to a thousand; then counts the open descriptors.
 struct InARow {
     number: usize,
     descriptors: Rc<RefCell<Vec<usize>>>,

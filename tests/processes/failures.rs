@@ -72,7 +72,7 @@ fn where_descriptors_are_used_up_the_error_says_so_and_later_all_is_well() {
         return;
     }
     let (reactor, told) = (Reactor::new().unwrap(), Told::default());
-    // One less each time, so that it fails at every descriptor that a start needs.
+    // Holds one descriptor fewer each time, so that the start fails at each descriptor it needs.
     let mut held: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
     let mut failed = 0;
     loop {
@@ -92,7 +92,7 @@ fn where_descriptors_are_used_up_the_error_says_so_and_later_all_is_well() {
 
 #[test]
 fn a_failed_start_is_told_whatever_number_a_further_descriptor_has() {
-    // The standard library's own pipe, by which it learns of the failure, has one of these numbers, and must survive.
+    // The standard library's own pipe, which reports the failure, has one of these numbers, and must survive.
     let null = Rc::new(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()));
     let first = u32::try_from(null.as_raw_fd()).unwrap();
     for number in first..first + 24 {
