@@ -19,7 +19,7 @@ use torsade::{Clock, Deferred, StreamClientEndpoint, defer};
 
 type Log = Rc<RefCell<Vec<String>>>;
 
-/// A service that writes down what it is told, and takes its time to stop.
+/// A service that records its calls, and takes a while to stop.
 struct Noting {
     name: &'static str,
     log: Log,
@@ -137,7 +137,7 @@ fn a_server_service_listens_from_start_to_stop_and_again() {
     support::run_until(&reactor, run).expect("it listens");
 }
 
-/// A server that answers nothing and closes what it is told to close.
+/// A server that answers nothing, and whose connections the test can close.
 fn server(reactor: &Reactor, connections: &Rc<RefCell<Vec<Transport>>>) -> (Port, String) {
     struct Keep(Rc<RefCell<Vec<Transport>>>);
     impl Protocol for Keep {
@@ -225,7 +225,7 @@ fn a_client_service_tells_those_who_do_not_want_to_wait_longer_and_cancels_all_w
     assert_eq!(failures.borrow()[..2], [1, 2]);
 }
 
-/// Nobody listens where its first attempt goes, and its second cannot even begin.
+/// The first attempt finds no listener, and the second cannot even begin.
 #[derive(Debug, Default)]
 struct Moody(Cell<u32>);
 
@@ -392,7 +392,7 @@ fn sigterm_stops_a_service_in_order() {
     assert!(child.wait().expect("it has ended").success());
 }
 
-/// Such attempts did not count, so that the next came after a second, for ever, and nobody was told.
+/// It used not to count as failed, so that a new attempt came every second for ever, and nobody was told.
 #[test]
 fn a_connection_that_is_lost_while_it_is_prepared_is_a_failed_attempt() {
     let simulation = Simulation::new(1);
@@ -420,7 +420,7 @@ fn a_connection_that_is_lost_while_it_is_prepared_is_a_failed_attempt() {
     assert!(lost, "{failure}");
 }
 
-/// A part that is added while the whole is being started was never started.
+/// A service added while its parent was starting used never to be started.
 #[test]
 fn a_service_that_is_added_during_the_start_is_started_as_well() {
     struct Adding(MultiService, Rc<Cell<bool>>);
@@ -453,7 +453,7 @@ fn a_service_that_is_added_during_the_start_is_started_as_well() {
     assert!(started.get());
 }
 
-/// Runs a client service on a network for so long; gives what it told whoever waited for it, by time.
+/// Runs a client service on a network for some time; returns what it reported to those who waited for it, by time.
 fn watch_service<H: Clone + 'static>(
     simulation: &Simulation,
     client: &ClientService<H>,

@@ -1,7 +1,7 @@
-//! Once a server is warm, its traffic makes no allocation: what it needs, it has. (Under TLS rustls makes two for a record each way.)
+//! A warm server allocates nothing for its traffic. (Under TLS, rustls allocates twice for a record each way.)
 //!
-//! Server and peers are in the thread of the test, whose allocations are counted (growing one counts as well). The peers
-//! are bare sockets that read into a buffer made beforehand.
+//! Server and peers run in the test's thread, whose allocations are counted (growing one counts as well). The peers are bare
+//! sockets that read into a buffer made beforehand.
 
 #[path = "support/support.rs"]
 mod support;
@@ -21,9 +21,9 @@ use allocation_counter::measure;
 use torsade::Clock;
 use torsade::prelude::*;
 
-/// Rounds that are counted, after half as many until everything has its size.
+/// Counted rounds, after half as many in which everything reaches its size.
 const ROUNDS: usize = 1000;
-/// The same with many peers, each of which gets an answer a round.
+/// The same with many peers, each of which gets an answer in every round.
 const CROWDED_ROUNDS: usize = 60;
 const MEMBERS: usize = 100;
 #[cfg(feature = "tls")]
@@ -39,7 +39,7 @@ struct Server {
 impl Server {
     fn new<F: Factory + 'static>(peers: usize, factory: F) -> Self {
         let reactor = Reactor::new().unwrap();
-        // A busy machine holds up the loop, and telling of that allocates.
+        // A busy machine delays the loop, and reporting that allocates.
         reactor.set_slow_callback_duration(Duration::MAX);
         let port = reactor.listen_tcp("127.0.0.1:0", factory).unwrap();
         reactor.start_running().unwrap();
@@ -53,7 +53,7 @@ impl Server {
         Self { reactor, peers, buffer: vec![0; 65_536] }
     }
 
-    /// One peer says something, and every peer gets this answer.
+    /// One peer sends a request, and every peer receives this answer.
     fn round(&mut self, speaker: usize, request: &[u8], answer: &[u8]) {
         self.round_until(speaker, request, |got| {
             assert!(answer.starts_with(got), "another answer");
@@ -61,7 +61,7 @@ impl Server {
         });
     }
 
-    /// One peer says something, and every peer gets an answer that is whole.
+    /// One peer sends a request, and every peer receives a whole answer.
     fn round_until(&mut self, speaker: usize, request: &[u8], is_whole: impl Fn(&[u8]) -> bool) {
         (&self.peers[speaker]).write_all(request).unwrap();
         let begun = Instant::now();
@@ -73,7 +73,7 @@ impl Server {
                     Ok(count) => got += count,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
                         assert!(begun.elapsed() < support::LIMIT, "{got} bytes came, then none");
-                        // No longer: the kernel may be a little late with what the server has sent already.
+                        // At most that: the kernel may be a little late with what the server has already sent.
                         self.reactor.iterate(Some(Duration::from_millis(1))).unwrap();
                     }
                     Err(error) => panic!("{error}"),
@@ -82,7 +82,7 @@ impl Server {
         }
     }
 
-    /// How many allocations so many rounds make, after a warm-up.
+    /// How many allocations this many rounds make, after a warm-up.
     fn allocations(&mut self, rounds: usize, request: &[u8], answer: &[u8]) -> u64 {
         let speakers = self.peers.len();
         (0..rounds / 2).for_each(|round| self.round(round % speakers, request, answer));
@@ -106,7 +106,7 @@ impl LineProtocol for Lines {
     }
 }
 
-/// Sends each line to everybody.
+/// Sends each line to everyone.
 struct Member(Rc<RefCell<Vec<LineTransport>>>);
 
 impl LineProtocol for Member {
@@ -121,7 +121,7 @@ impl LineProtocol for Member {
     }
 }
 
-/// Sends back each frame.
+/// Sends each frame back.
 struct Frames;
 
 impl StringProtocol for Frames {
@@ -164,7 +164,7 @@ impl LineProtocol for Compressing {
     }
 }
 
-/// Shares what each sends among all, behind a header if there is one.
+/// Shares each message with all members, behind a header if there is one.
 struct Sharing {
     room: Rc<RefCell<Vec<Transport>>>,
     header: &'static str,
@@ -188,7 +188,7 @@ impl Protocol for Sharing {
     }
 }
 
-/// Sends back a copy, which it had no need to make.
+/// Sends back a copy, which it need not make.
 struct Copying;
 
 impl Protocol for Copying {
@@ -262,7 +262,7 @@ fn a_compressed_line_allocates_nothing() {
         line[23..27].copy_from_slice(&digits);
         server.round_until(0, &line, |got| got.ends_with(&[0, 0, 0xff, 0xff]));
     };
-    // Longer, until the longest answer has come.
+    // A longer warm-up, until the longest answer has come.
     (0..ROUNDS * 3).for_each(&mut round);
     assert_eq!(measure(|| (0..ROUNDS).for_each(&mut round)).count_total, 0);
 }
@@ -280,7 +280,7 @@ fn a_timer_that_is_put_off_allocates_nothing() {
     assert_eq!(measure(|| (0..ROUNDS).for_each(|_| round())).count_total, 0);
 }
 
-/// Asks for an echo again and again, and counts what comes back.
+/// Requests an echo again and again, and counts the answers.
 #[cfg(feature = "tls")]
 struct Asking {
     answered: Arc<AtomicUsize>,
@@ -333,7 +333,7 @@ fn a_small_record_each_way_over_tls_allocates_once_each_in_rustls_and_no_more() 
         }
     };
     until(ROUNDS);
-    // The record that it made, and the content of the one that came. One round may be cut at either end.
+    // The record sent, and the content of the one received. The count may include a part of one more round.
     let allocations = measure(|| until(2 * ROUNDS)).count_total;
     assert!(allocations <= 2 * (ROUNDS as u64 + 1), "{allocations} in {ROUNDS} rounds");
     while !peer.is_finished() {
@@ -342,7 +342,7 @@ fn a_small_record_each_way_over_tls_allocates_once_each_in_rustls_and_no_more() 
     peer.join().unwrap();
 }
 
-/// Shares what each sends among all, compressed once.
+/// Shares each message with all members, compressed once.
 struct SharingCompressed(Rc<RefCell<Vec<Transport>>>);
 
 impl Protocol for SharingCompressed {
@@ -382,7 +382,7 @@ fn a_message_that_a_hundred_members_share_is_all_that_is_allocated_for_them() {
         let mut server = Server::new(MEMBERS, move |_peer| Sharing { room: Rc::clone(&room), header });
         let message = support::pattern(0, 5000);
         let answer = [header.as_bytes(), &message].concat();
-        // The bytes, and what counts who has them.
+        // The bytes, and their reference count.
         assert_eq!(server.allocations(CROWDED_ROUNDS, &message, &answer), 2 * CROWDED_ROUNDS as u64, "header: {header:?}");
     }
 }

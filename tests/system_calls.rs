@@ -1,6 +1,6 @@
-//! What a server asks of the system: for each connection and each request what a loop by hand over epoll asks, and no more.
+//! The system calls of a server: for each connection and each request the same as a hand-written loop over epoll, and no more.
 //!
-//! The server runs in a process of its own under strace(1); where that is not installed, or may not trace, the tests are skipped.
+//! The server runs in its own process under strace(1); if that is not installed, or may not trace, the tests are skipped.
 #![cfg(target_os = "linux")]
 
 #[path = "support/support.rs"]
@@ -16,9 +16,9 @@ use torsade::prelude::*;
 
 use support::{Echo, child, is_child, lines};
 
-/// Connections that are counted, one after the other.
+/// Counted connections, one after the other.
 const CONNECTIONS: usize = 20;
-/// Requests on each, where there are any.
+/// Requests on each, if any.
 const REQUESTS: usize = 50;
 
 type Calls = BTreeMap<String, usize>;
@@ -26,7 +26,7 @@ type Calls = BTreeMap<String, usize>;
 /// Serves until standard input ends.
 fn serve<F: Factory + 'static>(factory: F) {
     let reactor = Reactor::new().expect("descriptors");
-    // A busy machine holds up the loop, and telling of that is a call.
+    // A busy machine delays the loop, and reporting that is a system call.
     reactor.set_slow_callback_duration(Duration::MAX);
     let port = reactor.listen_tcp("127.0.0.1:0", factory).expect("a free port");
     let stopper = reactor.clone();
@@ -35,7 +35,7 @@ fn serve<F: Factory + 'static>(factory: F) {
     reactor.run().expect("it stops");
 }
 
-/// Makes so many requests, each after the answer to the one before, ends its stream, and waits for the server's end.
+/// Makes this many requests, each after the answer to the one before, ends its stream, and waits for the server's end.
 fn talk(address: SocketAddr, requests: usize, request: &[u8], answer: &[u8]) {
     let mut peer = TcpStream::connect(address).expect("it listens");
     peer.set_read_timeout(Some(support::LIMIT)).expect("it is longer than none");
@@ -49,7 +49,7 @@ fn talk(address: SocketAddr, requests: usize, request: &[u8], answer: &[u8]) {
     assert_eq!(peer.read(&mut [0]).expect("it ends"), 0);
 }
 
-/// Runs the test `name` as a child under strace and talks to it; the calls that all counted connections have cost.
+/// Runs the test `name` as a child under strace and talks to it; returns the system calls of all counted connections.
 fn counted(name: &str, requests: usize, request: &[u8], answer: &[u8]) -> Option<Calls> {
     let trace = std::env::temp_dir().join(format!("torsade-{name}-{}", std::process::id()));
     let test = child(name);
@@ -75,7 +75,7 @@ fn counted(name: &str, requests: usize, request: &[u8], answer: &[u8]) -> Option
     Some(count(&traced))
 }
 
-/// Counts the calls of the loop's thread from the second accepted connection to the last.
+/// Counts the system calls of the loop's thread from the second accepted connection to the last.
 fn count(traced: &str) -> Calls {
     let thread_of = |line: &str| line.split_once(' ').map(|(thread, _)| thread.to_owned());
     let server = traced.lines().find(|line| line.contains("accept4")).and_then(thread_of);
@@ -86,7 +86,7 @@ fn count(traced: &str) -> Calls {
     assert_eq!(accepts.len(), CONNECTIONS + 2, "{traced}");
     let mut counted = Calls::new();
     for (name, rest) in &calls[accepts[1]..accepts[CONNECTIONS + 1]] {
-        // Without optimization the standard library asks of each descriptor that it closes whether it is open.
+        // Without optimization the standard library checks that each descriptor it closes is open.
         let asks =
             cfg!(debug_assertions) && *name == "fcntl" && (rest.contains("F_GETFD") || rest.contains("(flags FD_CLOEXEC)"));
         if !asks {
@@ -96,8 +96,8 @@ fn count(traced: &str) -> Calls {
     counted
 }
 
-/// The name of a call that strace tells of, and the rest. A call during which another thread was told of has two lines, and counts
-/// by the second.
+/// The name of a system call in strace's output, and the rest. A call that another thread's interrupted has two lines, of which
+/// the second is counted.
 fn call(line: &str) -> Option<(&str, &str)> {
     match line.strip_prefix("<... ") {
         Some(resumed) => resumed.split_once(" resumed>"),
@@ -105,15 +105,15 @@ fn call(line: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// What a loop in C asks for a connection: accept and find that nobody else waits, register, read and write for each request, read
-/// the end, close. It would also set `TCP_NODELAY`, which ours has from the listening socket.
+/// What a loop in C calls for a connection: accept and find that no other waits, register, read and write for each request, read
+/// the end, close. It would also set `TCP_NODELAY`, which Torsade inherits from the listening socket.
 fn check(mut counted: Calls, requests: usize) {
     let waits = counted.remove("epoll_wait").unwrap_or_default() + counted.remove("epoll_pwait").unwrap_or_default();
     let each = [("accept4", 2), ("close", 1), ("epoll_ctl", 1), ("recvfrom", requests + 1), ("sendto", requests)];
     let expected = each.iter().filter(|(_, count)| *count > 0).map(|(name, count)| ((*name).to_owned(), count * CONNECTIONS));
     assert_eq!(counted, expected.collect::<Calls>());
-    // One for the connection, one for each request and one for the end; and one that finds no request yet, unless it was there
-    // when the loop first looked.
+    // One for the connection, one for each request and one for the end; and one that finds no request, unless it had already
+    // arrived when the loop first looked.
     assert!(waits <= CONNECTIONS * (requests + 3), "{waits} waits");
 }
 

@@ -1,7 +1,7 @@
 //! Everything in any order: random calls in random callbacks, at both ends of many connections.
 //!
-//! What holds whatever is called: `connection_made` first, `connection_lost` once and last, data in order and without a
-//! gap, nothing delivered after a close or while paused, and an end within the close timeout.
+//! What holds whatever is called: `connection_made` first, `connection_lost` last and once, data in order without gaps, nothing
+//! delivered after a close or while paused, and an end within the close timeout.
 
 #[path = "support/support.rs"]
 mod support;
@@ -13,17 +13,17 @@ use std::time::Duration;
 use support::*;
 use torsade::prelude::*;
 
-/// One end of a connection: what it has written, and what it may be given.
+/// One end of a connection: what it has written, and what it may receive.
 #[derive(Default)]
 struct End {
-    /// The next byte of the pattern that this end writes.
+    /// The next byte of the pattern to write.
     written: Cell<usize>,
     received: RefCell<Vec<u8>>,
     paused: Cell<bool>,
     /// It has closed: nothing more may be delivered.
     closed: Cell<bool>,
     aborted: Cell<bool>,
-    /// Something put bytes back, so that they come twice.
+    /// How many bytes were put back, and so come twice.
     unread: Cell<usize>,
     events: Events,
 }
@@ -48,7 +48,7 @@ fn write(end: &End, transport: &Transport, count: usize) {
     end.written.set(from + count);
 }
 
-/// Does one thing that nobody expects.
+/// Does something unexpected.
 fn surprise(end: &Rc<End>, transport: &Transport, chance: &mut Chance, inside: bool) -> Result {
     match chance.below(40) {
         0 => {
@@ -76,7 +76,7 @@ fn surprise(end: &Rc<End>, transport: &Transport, chance: &mut Chance, inside: b
         }
         6..=9 | 20..=39 => write(end, transport, 1 + chance.below(2000)),
         17 => write(end, transport, 150_000),
-        // Another one may be registered, or our stream may have ended.
+        // Another producer may be registered, or our stream may have ended.
         10 => drop(transport.register_producer(Burst(end.clone(), 5), false)),
         11 => drop(transport.register_producer(Burst(end.clone(), 5), true)),
         12 => transport.unregister_producer(),
@@ -101,7 +101,7 @@ fn script(end: Rc<End>, seed: u64, all: Rc<RefCell<Vec<Transport>>>) -> impl FnM
         assert!(matches!(event, Event::Lost(_) | Event::WriteLost) || !end.closed.get(), "{} after the close", event.name());
         match event {
             Event::Made => {
-                // What is promised to a peer that does not read is given up soon.
+                // Gives up soon on a peer that does not read.
                 transport.set_close_timeout(Duration::from_millis(300));
                 all.borrow_mut().push(transport.clone());
                 write(&end, transport, 100);
@@ -123,7 +123,7 @@ fn script(end: Rc<End>, seed: u64, all: Rc<RefCell<Vec<Transport>>>) -> impl FnM
             Event::Handshake | Event::WriteLost => {}
             Event::Lost(_) => {
                 end.closed.set(true);
-                // All of this does nothing any more.
+                // None of this has an effect any more.
                 for _ in 0..4 {
                     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                         drop(surprise(&end, transport, &mut chance, true))
@@ -133,11 +133,11 @@ fn script(end: Rc<End>, seed: u64, all: Rc<RefCell<Vec<Transport>>>) -> impl FnM
             }
         }
         if transport.reactor().now() < Duration::from_secs(30) && chance.below(3) == 0 {
-            // Or from outside of any callback of this connection.
+            // Or outside this connection's callbacks.
             let (end, transport, mut chance) = (end.clone(), transport.clone(), Chance(chance.draw() | 1));
             let reactor = transport.reactor().clone();
             reactor.call_later(Duration::from_micros(chance.below(3000) as u64), move || {
-                // A failure out here would be none of the connection's.
+                // Out here a failure would not be the connection's.
                 drop(surprise(&end, &transport, &mut chance, false));
             });
         }
@@ -149,11 +149,11 @@ fn script(end: Rc<End>, seed: u64, all: Rc<RefCell<Vec<Transport>>>) -> impl FnM
     }
 }
 
-/// Closes whatever stands, and stops once all have been made and lost.
+/// Closes all that are connected, and stops once all have been made and lost.
 fn close_all(reactor: &Reactor, all: &Rc<RefCell<Vec<Transport>>>, made: usize) {
     let standing: Vec<_> = all.borrow().iter().filter(|transport| transport.is_connected()).cloned().collect();
     let now_made = all.borrow().len();
-    // A client that the server resets at once has never been connected, so their number is not known before.
+    // A client that the server resets at once never connects, so the number is not known in advance.
     if standing.is_empty() && now_made == made {
         return stop(reactor);
     }
@@ -166,7 +166,7 @@ fn close_all(reactor: &Reactor, all: &Rc<RefCell<Vec<Transport>>>, made: usize) 
     reactor.call_later(Duration::from_millis(100), move || close_all(&again, &all, now_made));
 }
 
-/// Whether a connection may end so, with peers that close, abort and fail, but send nothing wrong.
+/// Returns whether this reason is allowed for peers that close, abort and fail, but send nothing invalid.
 fn is_due(reason: &Reason) -> bool {
     match reason {
         Reason::CompressFailed(_) => false,
@@ -177,8 +177,8 @@ fn is_due(reason: &Reason) -> bool {
     }
 }
 
-/// So many connections with so many random calls; both ends are ours. Compression is switched on by the probes, so that each
-/// has to find the other's.
+/// This many connections with random calls; both ends are ours. The probes switch compression on, so each has to detect the
+/// other's.
 fn torture(seed: u64, pairs: usize, wire: Wire) {
     let reactor = Reactor::new().unwrap();
     let all: Rc<RefCell<Vec<Transport>>> = Rc::default();
@@ -211,7 +211,7 @@ fn torture(seed: u64, pairs: usize, wire: Wire) {
     let (near, far) = (servers.clone(), clients.clone());
     let has_received = |end: &Rc<End>| !end.received.borrow().is_empty();
     let received = move || near.borrow().iter().any(has_received) || far.borrow().iter().any(has_received);
-    // They do as they like for some time, and until some have heard of each other.
+    // They act at random for some time, and until some have received something.
     reactor.call_later(Duration::from_millis(500), move || {
         let again = closer.clone();
         once(&closer, received, move || close_all(&again, &room, usize::MAX));

@@ -58,7 +58,7 @@ fn serve(simulation: &Simulation, way: Way, limit: Option<usize>) -> Rc<RefCell<
     reasons
 }
 
-/// `many` peers that send the beginning of no complete handshake, and nothing more.
+/// `many` peers that send three bytes of a handshake, and nothing more.
 fn silent(simulation: &Simulation, many: usize) -> Vec<Rc<Peer>> {
     (0..many).map(|_| connect_with(&simulation.host("10.0.9.9"), "10.0.0.1:7", b"\x16\x03\x01")).collect()
 }

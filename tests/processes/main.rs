@@ -1,4 +1,4 @@
-//! Child processes: their callbacks, their pipes, their end, and what is left of them.
+//! Child processes: their callbacks, pipes and end, and that nothing is left of them.
 #![cfg(all(unix, feature = "processes"))]
 
 #[path = "../support/support.rs"]

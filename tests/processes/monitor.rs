@@ -11,7 +11,7 @@ use crate::watcher::sh;
 fn a_program_that_ends_is_started_again_and_a_stop_leaves_none() {
     let folder = std::env::temp_dir().join(format!("torsade-monitor-{}", std::process::id()));
     let monitor = ProcessMonitor::new().threshold(Duration::ZERO);
-    // It adds a line each time, and stays only at the third.
+    // Each start adds a line, and only the third keeps running.
     let script =
         format!("echo started >> {0}; test $(wc -l < {0}) -lt 3 && exit 1; kill -INT $PPID; exec sleep 1000", folder.display());
     monitor.add_process("third time", sh(&script)).unwrap();

@@ -1,4 +1,4 @@
-//! A program as a function.
+//! A program as a function call.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,14 +12,14 @@ use torsade::{
 
 use crate::watcher::sh;
 
-/// What a Deferred ends with.
+/// The result of a Deferred.
 fn result<T: 'static>(begin: impl FnOnce(&Reactor) -> Deferred<T>) -> Result<T, Failure> {
     let reactor = Reactor::new().unwrap();
     let (got, stopper) = (Rc::new(RefCell::new(None)), reactor.clone());
     let there = Rc::clone(&got);
     let told = begin(&reactor).add_both(move |result| {
         there.replace(Some(result));
-        // One that cannot be started fails before the loop runs.
+        // A program that cannot be started fails before the loop runs.
         stopper.clone().call_when_running(move || stopper.stop().unwrap());
     });
     reactor.run().unwrap();
@@ -43,7 +43,7 @@ fn the_output_is_all_of_it_whatever_the_status() {
 fn the_input_is_written_and_then_ends() {
     let output = result(|reactor| get_process_output(reactor, Command::new("sort").input("pear\napple\n"))).unwrap();
     assert_eq!(output, b"apple\npear\n");
-    // More than a connection may have unsent.
+    // More than a connection's default limit of unsent bytes.
     let command = sh("wc -c").input(vec![b'x'; 20 << 20]);
     let output = result(|reactor| get_process_output(reactor, command)).unwrap();
     assert_eq!(String::from_utf8(output).unwrap().trim(), (20 << 20).to_string());

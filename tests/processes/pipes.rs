@@ -1,4 +1,4 @@
-//! What goes through the pipes: all of it, and no more than is wanted.
+//! Pipes carry everything, and a process that does not read or write holds little memory.
 
 use std::cell::Cell;
 use std::io::Read;
@@ -10,10 +10,10 @@ use torsade::{ChildDescriptor, ProcessEnd};
 use crate::support::{child, is_child, lines};
 use crate::watcher::{Told, Watcher, run, sh};
 
-/// What is sent through a pipeline.
+/// How much is sent through a pipeline.
 const SIZE: u64 = 100 << 20;
 
-/// Bytes that repeat only after a long time, so that one that is lost or doubled is noticed.
+/// A long sequence without repeats, in which a lost or duplicated byte is noticed.
 #[derive(Clone, Default)]
 struct Numbers(u64);
 
@@ -31,7 +31,7 @@ impl Read for Numbers {
     }
 }
 
-/// Sends numbers, and compares those that come back.
+/// Sends numbers, and compares what comes back.
 struct Comparing {
     expected: Numbers,
     count: Rc<Cell<u64>>,
@@ -80,12 +80,12 @@ fn a_pipeline_of_100_mb_gives_back_every_byte_in_bounded_memory() {
     let number = |head: &str| lines.iter().find_map(|line| line.strip_prefix(head)?.parse::<u64>().ok());
     assert_eq!(number("came back: "), Some(SIZE), "{lines:?}");
     if cfg!(target_os = "linux") {
-        // A read buffer, the output of one connection, and what the allocator needs besides.
+        // A read buffer, the output of one connection, and the allocator's overhead.
         assert!(number("grown by: ").is_some_and(|kilobytes| kilobytes < 4 << 10), "{lines:?}");
     }
 }
 
-/// The most memory that this process has had, in kilobytes; 0 where the system does not tell.
+/// The largest resident memory of this process so far, in kilobytes; 0 where the system does not report it.
 fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -127,7 +127,7 @@ fn a_program_whose_output_is_not_wanted_waits() {
     assert_eq!(told.count("nothing came"), 1, "it was looked");
 }
 
-/// After so many turns: nothing has come since the first data; then the program is killed.
+/// After this many turns checks that nothing has come since the first data, then kills the program.
 fn look_later(process: Process, told: Told, turns: u32) {
     let reactor = process.reactor().clone();
     reactor.call_later(std::time::Duration::ZERO, move || {
@@ -138,14 +138,14 @@ fn look_later(process: Process, told: Told, turns: u32) {
         assert_eq!(pieces, 1);
         told.note("nothing came");
         process.signal_process(torsade::ProcessSignal::KILL).unwrap();
-        // Its end is told all the same.
+        // Its end is reported all the same.
         process.lose_connection();
     });
 }
 
 #[test]
 fn a_program_that_does_not_read_is_not_written_to_without_a_bound() {
-    // The cap of a connection: what is beyond it costs the pipe, not memory.
+    // The limit of a connection: exceeding it closes the pipe, and memory stays bounded.
     let told = run(sh("read line; exit 3"), |process, entry| {
         match entry {
             "made" => (0..17).for_each(|_| process.write(vec![b'x'; 1 << 20])),

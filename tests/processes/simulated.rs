@@ -1,4 +1,4 @@
-//! Programs of simulated hosts.
+//! Programs on simulated hosts.
 
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -20,7 +20,7 @@ fn world(seed: u64) -> (Simulation, Host) {
     (simulation, host)
 }
 
-/// What a Deferred ends with.
+/// The result of a Deferred.
 fn wait<T: 'static>(simulation: &Simulation, deferred: torsade::Deferred<T>) -> Result<T, torsade::Failure> {
     simulation.run_until(|| deferred.is_called()).unwrap();
     deferred.into_result().unwrap()
@@ -99,7 +99,7 @@ fn one_that_has_exited_when_its_parent_kills_it_has_exited() {
         host.spawn_process(Watcher::new(&told, |_, _| Ok(())), Command::new("exits")).unwrap();
         simulation.run_until(|| exited.get()).unwrap();
         host.set_stop_timeout(Duration::ZERO);
-        // Its end may have been told by now.
+        // Its end may already have been reported.
         host.stop().ok();
         simulation.run_until(|| !host.is_running()).unwrap();
         assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 3"), "seed {seed}");
@@ -240,7 +240,7 @@ fn the_same_seed_gives_the_same_log_and_the_order_of_the_end_differs_with_it() {
     }
 }
 
-/// When each start of a monitored program was, in seconds.
+/// When a monitored program was started each time, in seconds.
 fn monitored(lives: fn(usize) -> Duration, until: u64) -> Vec<u64> {
     let (simulation, host) = world(1);
     let starts = Rc::new(RefCell::new(Vec::new()));

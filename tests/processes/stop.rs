@@ -1,4 +1,4 @@
-//! What becomes of processes when the reactor stops.
+//! What happens to processes when the reactor stops.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use torsade::{AtStop, Signal};
 use crate::support::{child, is_child, lines, signal_to};
 use crate::watcher::{Told, Watcher, sh};
 
-/// Runs a program that says when it is ready, and stops the reactor then.
+/// Runs a program that reports when it is ready, and then stops the reactor.
 fn stop_while_it_runs(command: Command, timeout: Duration) -> (Told, u32) {
     let (reactor, told) = (Reactor::new().unwrap(), Told::default());
     reactor.set_stop_timeout(timeout);
@@ -24,9 +24,9 @@ fn stop_while_it_runs(command: Command, timeout: Duration) -> (Told, u32) {
     (told, pid)
 }
 
-/// Longer than any test takes, so that it is not what ends the wait.
+/// Longer than any test, so that it never ends the wait.
 const LONG: Duration = Duration::from_secs(600);
-/// So short that it is soon over.
+/// So short that it soon expires.
 const SHORT: Duration = Duration::from_millis(50);
 
 #[test]
@@ -80,7 +80,7 @@ fn one_that_is_left_alone_goes_on_even_if_the_reactor_is_ended_without_a_stop() 
     let process = reactor.spawn_process(Watcher::new(&Told::default(), |_, _| Ok(())), script).unwrap();
     let pid = process.pid().unwrap();
     reactor.disconnect_all().unwrap();
-    // It is waited for from now on, once it has ended.
+    // Dropping it waits in the background for the end of the program.
     drop(process);
     assert!(signal_to(pid, "-0"), "it runs");
     assert!(signal_to(pid, "-KILL"));

@@ -1,4 +1,4 @@
-//! Programs on a terminal of their own.
+//! Programs on their own terminals.
 
 use torsade::prelude::*;
 
@@ -20,7 +20,7 @@ fn what_is_typed_comes_back_as_the_echo_and_control_d_is_the_end() {
         }
         Ok(())
     });
-    // (Some systems show Ctrl-D too.)
+    // (Some systems echo Ctrl-D too.)
     assert_eq!(told.data(1).replace("^D\u{8}\u{8}", ""), "typed\r\ntyped\r\n");
 }
 

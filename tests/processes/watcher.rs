@@ -1,4 +1,4 @@
-//! A process protocol that notes what it is told.
+//! A process protocol that records its callbacks.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 use torsade::prelude::*;
 use torsade::{ProcessEnd, ProcessProtocol};
 
-/// What a process protocol was told, in order; data of one descriptor that came in a row is one entry.
+/// The callbacks of a process protocol, in order; consecutive data of one descriptor is one entry.
 #[derive(Clone, Default)]
 pub(crate) struct Told(Rc<RefCell<Vec<String>>>);
 
@@ -23,7 +23,7 @@ impl Told {
         self.0.borrow().iter().filter(|told| *told == entry).count()
     }
 
-    /// All that came from a descriptor.
+    /// Everything received from a descriptor.
     pub(crate) fn data(&self, descriptor: u32) -> String {
         let head = format!("data {descriptor}: ");
         self.0.borrow().iter().filter_map(|told| told.strip_prefix(&head)).collect()
@@ -32,7 +32,7 @@ impl Told {
 
 type Hook = Box<dyn FnMut(&Process, &str) -> Result>;
 
-/// Notes every callback, and then calls a hook with its entry. Stops the reactor when the process has ended.
+/// Records every callback, then calls a hook with its entry. Stops the reactor when the process has ended.
 pub(crate) struct Watcher {
     told: Told,
     hook: Hook,
@@ -68,7 +68,7 @@ impl ProcessProtocol for Watcher {
 
     fn process_ended(&mut self, process: &Process, end: ProcessEnd) -> Result {
         let noted = self.note(process, format!("all {end}"));
-        // It may be stopping already.
+        // It may already be stopping.
         process.reactor().stop().ok();
         noted
     }
@@ -87,7 +87,7 @@ pub(crate) fn sh(script: &str) -> Command {
     Command::new("sh").args(["-c", script])
 }
 
-/// What never fires: a program that waits for it does not end when it is asked to.
+/// Never fires: a program that waits for it does not end when asked to.
 pub(crate) fn never() -> Deferred<()> {
     let (never, firer) = Deferred::new();
     std::mem::forget(firer);

@@ -1,4 +1,4 @@
-//! The things that a program may do at any time.
+//! What a program may do at any time.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub enum Action {
     WriteNothing,
 }
 
-/// Each action with the weights that a scenario chooses from: never, seldom, often.
+/// Each action with the weights that a scenario chooses from: never, rarely, often.
 const ACTIONS: &[(Action, [u32; 3])] = &[
     (Action::Abort, [0, 0, 4]),
     (Action::Barrier, [0, 2, 8]),
@@ -69,7 +69,7 @@ pub fn draw_weights(chance: &mut Chance) -> Vec<u32> {
 }
 
 impl Side {
-    /// Does something random; in a callback of this side, or outside of it.
+    /// Does something random, in a callback of this side or outside.
     pub fn act(&mut self, in_callback: bool) -> Outcome {
         let world = self.world();
         if world.passive.get() || world.actions.get() == 0 {
@@ -110,13 +110,13 @@ impl Side {
                 transport.abort_connection();
                 self.aborted |= self.is_live();
             }
-            // A zstd stream goes on in a new frame, which a reader that takes plain bytes after the end takes for such.
+            // A zstd stream continues in a new frame, which a reader that expects plain bytes after the end takes for such.
             Action::Barrier if !cfg!(feature = "zstd") => transport.compression_barrier(),
             Action::Cap => self.set_cap(),
             Action::CloseTimeout => {
                 let timeout = Duration::from_millis(1 + self.chance.size(60_000));
                 transport.set_close_timeout(timeout);
-                // Set after the end, it changes nothing for the socket that outlives the connection.
+                // Set after the end of the connection, it does not affect the socket that lingers.
                 if self.is_live() {
                     self.close_timeout = timeout;
                 }
@@ -157,7 +157,7 @@ impl Side {
         self.check_unsent(&transport, 0);
     }
 
-    /// A bound that is exceeded now and then.
+    /// A limit that is exceeded now and then.
     fn set_cap(&mut self) {
         let Some(transport) = &self.transport else { return };
         self.cap = self.cap.min(transport.unsent() + 500 + self.chance.size(20_000) as usize);
@@ -169,7 +169,7 @@ impl Side {
         let high = self.chance.size(2000) as usize;
         let low = self.chance.below(high as u64 + 1) as usize;
         transport.set_write_buffer_limits(low, high);
-        // The low mark is below the high one, which is at least one byte.
+        // The low watermark is below the high one, which is at least one byte.
         self.high = high.max(1);
         self.low = low.min(self.high - 1);
         self.limits_set = self.turn();
@@ -181,7 +181,7 @@ impl Side {
         self.resumed |= std::mem::replace(&mut self.paused, false);
     }
 
-    /// Ends the connection, if there is one.
+    /// Closes or aborts the connection, if there is one.
     pub fn finish(&mut self, abort: bool) {
         self.unregister_producer();
         self.act_on_transport(if abort { Action::Abort } else { Action::Lose });
@@ -194,7 +194,7 @@ impl Side {
         world.later(self.home, wait, move || inner.side(number).borrow_mut().resume());
     }
 
-    /// Does something later, from outside of any callback of the connection.
+    /// Does something later, outside the connection's callbacks.
     pub fn act_later(&mut self) {
         let wait = self.chance.wait(Duration::from_secs(10));
         let (world, number) = (self.world(), self.number);

@@ -1,4 +1,4 @@
-//! The protocol of a side: looks at every callback, and does something random in it.
+//! A side's protocol: checks every callback, and does something random in it.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ impl Actor {
         Self { side: Rc::clone(side), _token: token }
     }
 
-    /// Makes a callback of it: looks at the order, does its part, and then a few random things.
+    /// Runs a callback: checks the order, does its part, then a few random actions.
     fn callback(&self, name: &str, transport: &Transport, part: impl FnOnce(&mut Side)) -> Result {
         let mut side = self.side.borrow_mut();
         let side = &mut *side;
@@ -76,7 +76,7 @@ impl Side {
         Ok(())
     }
 
-    /// A close ends: 30 s (here up to a minute) without progress end it, and the peer takes what is on the wire.
+    /// A close completes: 30 s without progress (here up to a minute) end it, and the peer takes what is on the wire.
     fn check_close_time(&self) {
         let Some((_, begin)) = self.closing else { return };
         let world = self.world();
@@ -87,7 +87,7 @@ impl Side {
         }
     }
 
-    /// The callback is going to fail: that closes the connection, whatever its producer has in mind.
+    /// The callback is about to fail: that closes the connection, whatever its producer does.
     pub fn fail(&mut self) {
         self.begin_close();
         self.end_producer();
@@ -137,7 +137,7 @@ impl Protocol for Actor {
                 side.complain("the end came before what was given back");
             }
             side.read_ended = true;
-            // Half of them go on writing.
+            // Half of them keep writing.
             if side.chance.one_in(2) {
                 transport.lose_connection();
                 side.begin_close();

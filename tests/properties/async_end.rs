@@ -1,4 +1,4 @@
-//! One end of a connection in `async` code: reads, writes, flushes, gives up, closes and drops as its seed says.
+//! One end of a connection in `async` code: reads, writes, flushes, cancels, closes and drops as its seed says.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -16,29 +16,29 @@ use torsade::prelude::*;
 use super::chance::Chance;
 use super::plan;
 
-/// What an end does, and what it has seen. Whoever looks at it finds it between two polls.
+/// What an end does, and what it has seen. Checks look at it between two polls.
 pub struct End {
     pub name: String,
-    /// Names the bytes that it writes.
+    /// Identifies the bytes that it writes.
     stream: u64,
-    /// What its peer's bytes are, as far as is known.
+    /// Identifies the peer's bytes, once known.
     incoming: u64,
     pub reactor: Reactor,
     connection: RefCell<Option<AsyncConnection>>,
     made: Cell<bool>,
     pub written: Cell<u64>,
     pub read: Cell<u64>,
-    /// Closing was begun, so that all that was written has to arrive.
+    /// A graceful close has begun, so everything written has to arrive.
     pub closed: Cell<bool>,
-    /// Nothing of what it wrote needs to arrive.
+    /// Nothing that it wrote has to arrive.
     pub aborted: Cell<bool>,
-    /// It has read to the end of its peer's stream.
+    /// It has read to the end of the peer's stream.
     pub read_ended: Cell<bool>,
-    /// It reads no more, whatever comes.
+    /// It reads nothing more.
     pub reads_no_more: Cell<bool>,
     pub failed: Cell<bool>,
     tls: bool,
-    /// One direction is compressed: whether we do it, or decompress.
+    /// One direction is compressed: the options, and whether this end compresses it or decompresses.
     pub compression: Option<(Compression, bool)>,
     pub problems: RefCell<Vec<String>>,
 }
@@ -71,7 +71,7 @@ impl End {
         })
     }
 
-    /// It has had a connection.
+    /// Returns whether it has had a connection.
     pub fn connected(&self) -> bool {
         self.made.get()
     }
@@ -80,7 +80,7 @@ impl End {
         self.problems.borrow_mut().push(format!("{}: {}", self.name, problem.into()));
     }
 
-    /// Reads and writes until both have ended, or everything was dropped.
+    /// Reads and writes until both streams have ended, or everything was dropped.
     pub async fn play(&self, mut connection: AsyncConnection, seed: u64, write_size: u64) {
         self.switch(&mut connection);
         self.connection.replace(Some(connection));
@@ -90,7 +90,7 @@ impl End {
         self.let_go();
     }
 
-    /// Drops the connection: graceful if it was closed.
+    /// Drops the connection, which is graceful after a close.
     pub fn let_go(&self) {
         let connection = self.connection.take();
         if connection.is_some() && !self.read_ended.get() {
@@ -101,7 +101,7 @@ impl End {
         }
     }
 
-    /// Polls the connection, if it is still there.
+    /// Polls the connection, if it still exists.
     async fn on<T>(
         &self,
         mut poll: impl FnMut(Pin<&mut AsyncConnection>, &mut Context<'_>) -> Poll<io::Result<T>>,
@@ -118,11 +118,11 @@ impl End {
     }
 
     async fn sleep(&self, chance: &mut Chance, most: Duration) {
-        // Not to be cancelled by anyone: it does not fail.
+        // Nobody cancels this, so it does not fail.
         self.reactor.sleep(chance.wait(most)).await.ok();
     }
 
-    /// An error says why; after our own close writing has one of its own.
+    /// Records why an operation failed; after our own close, writing has an error of its own.
     fn fail(&self, what: &str, error: &io::Error) {
         if self.connection.borrow().is_none() {
             return;
@@ -145,7 +145,7 @@ impl End {
             if slow || chance.one_in(20) {
                 self.sleep(chance, Duration::from_secs(2)).await;
             }
-            // Now and then it gives up waiting, in the middle of it.
+            // Now and then it cancels the wait.
             let patience = chance.one_in(6).then(|| chance.wait(Duration::from_millis(300)));
             let size = chance.size(20_000) as usize;
             let reading = self.read_some(size, chance.one_in(4));
@@ -165,7 +165,7 @@ impl End {
         }
     }
 
-    /// Takes up to so many bytes, in one of two ways, and looks at them.
+    /// Reads and checks up to this many bytes, in one of two ways.
     async fn read_some(&self, size: usize, where_it_is: bool) -> io::Result<usize> {
         if where_it_is {
             return self
@@ -234,7 +234,7 @@ impl End {
         Ok(())
     }
 
-    /// Both ends know of it: a peer that finds it out by itself is confused by announcements that come in pieces.
+    /// Both ends agree on it: detection alone may miss an announcement that arrives in pieces.
     fn switch(&self, connection: &mut AsyncConnection) {
         let Some((compression, sends)) = &self.compression else { return };
         let switched = if *sends {
@@ -242,7 +242,7 @@ impl End {
         } else {
             connection.expect_compression(Decompression::from(compression.format))
         };
-        // It may have been lost, which the next write tells.
+        // The connection may have been lost, which the next write reports.
         if let Some(error) = switched.err().filter(|_| connection.transport().is_connected()) {
             self.complain(format!("no compression: {error}"));
         }
@@ -261,7 +261,7 @@ impl End {
         }
     }
 
-    /// All of some bytes, as `write_all` does.
+    /// Writes all of some bytes, like `write_all`.
     async fn write_some(&self, chance: &mut Chance, size: u64) -> io::Result<()> {
         let mut left = &plan::bytes(self.stream, self.written.get(), chance.size(size) as usize)[..];
         while !left.is_empty() {
@@ -282,7 +282,7 @@ impl End {
         Ok(())
     }
 
-    /// Polls a write once or for some time, and drops it: what was not taken then is not written.
+    /// Polls a write once or for some time, then drops it: what it has not taken is not written.
     async fn give_up_writing(&self, chance: &mut Chance, size: u64) -> io::Result<()> {
         let bytes = plan::bytes(self.stream, self.written.get(), chance.size(size) as usize);
         let writing = self.on(|connection, context| connection.poll_write(context, &bytes));
@@ -296,14 +296,14 @@ impl End {
         Ok(())
     }
 
-    /// Done, it has left nothing unsent; it may be given up as well.
+    /// After a complete flush nothing is unsent; a flush may also be cancelled.
     async fn flush(&self, chance: &mut Chance) -> io::Result<()> {
         let flushing = self.on(|connection, context| connection.poll_flush(context));
         if chance.one_in(4) {
             return poll_once(flushing).await.unwrap_or(Ok(()));
         }
         flushing.await?;
-        // TLS has something of its own to send, in answer to what comes.
+        // TLS itself may have something to send, in answer to what arrives.
         if let Some(unsent) = self.transport().map(|transport| transport.unsent()).filter(|unsent| *unsent > 0 && !self.tls) {
             self.complain(format!("{unsent} bytes are unsent after a flush"));
         }
@@ -317,7 +317,7 @@ impl End {
         self.closed.set(true);
         let closing = self.on(|connection, context| connection.poll_close(context));
         if chance.one_in(5) {
-            // Begun, and dropped in one way or another.
+            // Begun, then dropped in one way or another.
             poll_once(closing).await;
             if chance.one_in(2) {
                 self.let_go();
@@ -338,7 +338,7 @@ impl End {
         }
     }
 
-    /// Leaves in the middle: dropped, aborted, or with the whole program.
+    /// Leaves in the middle: drops, aborts, or ends the whole program.
     async fn leave(&self, chance: &mut Chance) {
         match chance.below(4) {
             0 if self.reactor.stop().is_ok() => self.aborted.set(true),

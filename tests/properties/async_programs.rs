@@ -1,4 +1,4 @@
-//! Random programs on `AsyncConnection`s: bytes, bounds and ends hold as for protocols, and the same seed does the same.
+//! Random programs on `AsyncConnection`s: bytes, limits and ends as for protocols, and the same seed repeats.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::async_end::End;
 use super::chance::Chance;
 use super::world::byte_time;
 
-/// Seeds of each test, unless `TORSADE_SEEDS` says otherwise. Each is played twice.
+/// Seeds of each test, by default. Each is played twice.
 const SEEDS: u64 = 60;
 const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";
@@ -61,7 +61,7 @@ fn async_programs_hold_on_networks_that_are_drawn() {
 struct Scenario<'a> {
     simulation: &'a Simulation,
     chance: Chance,
-    /// The client's end of the n-th connection at 2n, the server's at 2n + 1, as far as they were made.
+    /// The client's end of the n-th connection at 2n, the server's at 2n + 1, if they were made.
     ends: Vec<Rc<End>>,
     tasks: Vec<Deferred<()>>,
     incoming: Vec<Port>,
@@ -145,7 +145,7 @@ impl Scenario<'_> {
             self.simulation.run_for(wait)?;
             self.simulation.heal(CLIENT, SERVER);
         }
-        // Longer than everything that they may sleep; who has connected to nobody waits for longer.
+        // Longer than everything that they may sleep; a client that connected to nobody waits longer.
         self.simulation.run_for(Duration::from_secs(600))?;
         let bytes: u64 = self.ends.iter().map(|end| end.written.get()).sum();
         self.simulation.run_for(byte_time(&faults).mul_f64(bytes as f64))?;
@@ -167,7 +167,7 @@ impl Scenario<'_> {
         Ok(())
     }
 
-    /// An hour after everything has ended, somebody may only wait for a peer that did not come, or that its program's stop has taken along.
+    /// An hour after everything has ended, a task may only still wait for a peer that never came or whose program has stopped.
     fn tell_who_waits(&self) {
         for (number, task) in self.tasks.iter().enumerate() {
             let (end, peer) = (&self.ends[number], &self.ends[number ^ 1]);
@@ -187,7 +187,7 @@ impl Scenario<'_> {
             if read > written {
                 end.complain(format!("it has read {read} bytes, and {written} were written"));
             }
-            // A port without descriptors closes what it does not take; a reactor that stops closes what it has.
+            // A port without descriptors closes what it cannot accept; a reactor that stops closes its connections.
             let closes = peer.connected() && peer.reactor.is_running();
             if end.read_ended.get() && !peer.closed.get() && closes {
                 end.complain("its peer's stream ended without being closed");
@@ -209,7 +209,7 @@ impl Scenario<'_> {
     }
 }
 
-/// How a client of an echo ended, and the echo's end of it. How much a write takes, or one that is given up, is a matter of time.
+/// How a client of an echo ended, and the echo's end of it. How much a single or a cancelled write takes depends on timing.
 #[derive(Debug, PartialEq)]
 struct Echoed {
     read_ended: bool,
@@ -217,7 +217,7 @@ struct Echoed {
     reason: Option<String>,
 }
 
-/// A random client of an echo that is made of callbacks or in `async` code.
+/// A random client of an echo server, which is either callbacks or `async` code.
 fn echoed(simulation: &Simulation, in_async: bool) -> Result<Echoed, String> {
     let (server, client) = (simulation.host(SERVER), simulation.host(CLIENT));
     let address = format!("{SERVER}:7");
@@ -226,7 +226,7 @@ fn echoed(simulation: &Simulation, in_async: bool) -> Result<Echoed, String> {
         let reactor = server.reactor().clone();
         server.spawn(async move {
             while let Some(connection) = incoming.accept().await {
-                // It ends with an error where its connection does.
+                // It fails when its connection does.
                 reactor.spawn(async_echo::<700>(connection)).into_deferred().add_errback(|_| ()).detach();
             }
         });
@@ -252,7 +252,7 @@ fn echoed(simulation: &Simulation, in_async: bool) -> Result<Echoed, String> {
     }
     let log = simulation.log().on(SERVER);
     let reason = log.entries().iter().find_map(|entry| entry.event.reason.as_ref().map(ToString::to_string));
-    // A stop takes the program along, wherever it is.
+    // A stop ends the program wherever it is.
     Ok(Echoed { read_ended: end.read_ended.get(), failed: end.failed.get() && client.is_running(), reason })
 }
 

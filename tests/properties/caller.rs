@@ -7,7 +7,7 @@ use torsade::prelude::*;
 use super::actor::Actor;
 use super::world::{SharedSide, World};
 
-/// What a connector has told its factory.
+/// A hook that a connector has called on its factory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
     New,

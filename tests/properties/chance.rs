@@ -1,4 +1,4 @@
-//! Where a scenario's decisions come from: numbers drawn from its seed, apart from those of the network.
+//! Where a scenario's decisions come from: random numbers from its seed, independent of those of the network.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 pub struct Chance(u64);
 
 impl Chance {
-    /// Numbers that depend on the seed and on who draws them.
+    /// Numbers that depend on the seed and on the caller.
     pub fn new(seed: u64, who: u64) -> Self {
         let mut chance = Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ who.wrapping_mul(0x9e6c_63d0_676a_9a99));
         chance.next();
@@ -32,13 +32,13 @@ impl Chance {
         &from[self.below(from.len() as u64) as usize]
     }
 
-    /// A number from 1 to `most`, of a magnitude drawn first: small ones are as likely as big ones.
+    /// A number from 1 to `most`, whose magnitude is drawn first: small numbers are as likely as large ones.
     pub fn size(&mut self, most: u64) -> u64 {
         let magnitude = 1 << self.below(u64::from(most.max(1).ilog2()) + 1);
         (magnitude + self.below(magnitude)).min(most.max(1))
     }
 
-    /// A time of up to `most`, short ones as likely as long ones; sometimes none at all.
+    /// A time of up to `most`, short ones as likely as long ones; sometimes zero.
     pub fn wait(&mut self, most: Duration) -> Duration {
         if self.one_in(6) {
             return Duration::ZERO;

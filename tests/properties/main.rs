@@ -1,14 +1,15 @@
-//! Random programs on random faulty networks: what must hold whatever they do.
+//! Random programs on random faulty networks, and what must hold whatever they do.
 //!
-//! Each seed draws a scenario: one to three connections between two hosts, whose programs write, close, abort, half-close,
-//! pause, give bytes back, switch compression in either direction, register producers, fail, panic and stop, in callbacks
-//! and out of them; with the feature `tls`, a third of the connections speak it. Then they settle, then everything ends. All the while it is checked that
-//! - bytes arrive in the order in which they were written, all of them where the sender has finished in order;
-//! - callbacks come in their order, none after `connection_lost`, none that the program has forbidden;
-//! - memory bounds hold, producers are told what they have to be told;
-//! - whenever the time moves on, nothing is left undone; closes end in time; and nothing is left behind.
+//! Each seed draws a scenario: one to three connections between two hosts, whose programs write, close, abort, half-close, pause,
+//! give bytes back, switch compression in either direction, register producers, fail, panic and stop, inside and outside of
+//! callbacks; with the feature `tls`, a third of the connections use it. Then they settle, then everything ends. These are
+//! checked throughout:
+//! - bytes arrive in the order in which they were written, all of them if the sender has closed gracefully;
+//! - callbacks come in order, none after `connection_lost`, none that the program has forbidden;
+//! - memory limits hold, and producers are paused and resumed as they should be;
+//! - whenever time moves on, nothing that is due is left undone; closes complete in time; and nothing is left behind.
 //!
-//! With the feature `futures-io` there are programs in `async` code as well, of which the same holds: `async_programs`.
+//! With the feature `futures-io`, `async_programs` checks the same of programs in `async` code.
 //!
 //! A hundred thousand seeds, in one command:
 //! `TORSADE_SEEDS=25000 cargo test --release --all-features --test properties`
@@ -46,10 +47,10 @@ use torsade::simulated::{Faults, simulate_with};
 
 use chance::Chance;
 
-/// Seeds of each test, unless `TORSADE_SEEDS` says otherwise.
+/// Seeds of each test, by default.
 const SEEDS: u64 = 400;
 
-/// Panics that scenarios plan are not worth a message, nor are the reports of them.
+/// Silences panics that scenarios plan, and their reports.
 fn hush() {
     static HUSHED: Once = Once::new();
     HUSHED.call_once(|| {
@@ -93,7 +94,7 @@ fn all_holds_on_networks_that_are_drawn() {
     play_all(&Faults::calm(), |seed| Some(draw_faults(&mut Chance::new(seed, 2))));
 }
 
-/// Each fault at a rate of its own, many of them never.
+/// Each fault with its own rate, for many of them zero.
 fn draw_faults(chance: &mut Chance) -> Faults {
     let mut rate = |most: f64| if chance.one_in(3) { most * chance.below(1000) as f64 / 1000.0 } else { 0.0 };
     let hostile = Faults::hostile();

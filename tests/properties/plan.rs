@@ -1,4 +1,4 @@
-//! What one direction of a connection carries: bytes that tell their place, and switches at exact places.
+//! What one direction of a connection carries: bytes that show their position, and switches at exact positions.
 
 use torsade::AfterEnd;
 use torsade::prelude::*;
@@ -7,15 +7,15 @@ use super::chance::Chance;
 
 /// What happens at a [`Switch`].
 ///
-/// A layer that both sides agree to switch on (`start_tls`) is one more variant: the sender does it in
-/// `Side::pass_switches`, the receiver in `Side::take`, both at the same byte.
+/// A layer that both sides agree to switch on (`start_tls`) would be one more variant: the sender does it in
+/// `Side::pass_switches`, the receiver in `Side::take`, at the same byte.
 #[derive(Clone, Debug)]
 pub enum Kind {
     Compress(Compression),
     EndCompression,
 }
 
-/// What the sender does after so many bytes.
+/// What the sender does after this many bytes.
 #[derive(Clone, Debug)]
 pub struct Switch {
     pub at: u64,
@@ -27,7 +27,7 @@ pub struct Switch {
 pub enum FoundBy {
     /// It calls `expect_compression` at the same byte.
     Agreement,
-    /// It looks out for announcements.
+    /// Detection finds the announcement.
     Announcement(Detect),
 }
 
@@ -61,13 +61,13 @@ impl Plan {
             _ if chance.one_in(3) => 0,
             _ => chance.size(1500),
         };
-        // One announcement works for each direction.
+        // Detection finds one announcement in each direction.
         let streams = if found_by == FoundBy::Agreement { 1 + chance.below(3) } else { 1 };
         for _ in 0..streams {
             let announced = found_by != FoundBy::Agreement;
             let mut compression = draw_compression(chance, announced);
             if announced && at > 0 && compression.format == Format::Lz4 {
-                // Its frames have no room for the mark in mid-stream: such a stream has to be expected.
+                // Its frames have no room for the mid-stream mark: such a stream has to be expected.
                 compression = Compression::deflate();
             }
             switches.push(Switch { at, kind: Kind::Compress(compression) });
@@ -81,14 +81,14 @@ impl Plan {
         Self { switches, found_by }
     }
 
-    /// What the receiver expects where it has got so many bytes, if the sender switches there and it knows.
+    /// What the receiver expects at this position, if the sender switches there and the receiver knows it.
     pub fn expected_at(&self, at: u64) -> Option<Decompression> {
         let switch = self.agreed().find(|switch| switch.at == at)?;
         let Kind::Compress(compression) = &switch.kind else { return None };
         Some(Decompression::from(compression.format).after_end(AfterEnd::Plain))
     }
 
-    /// The next place after so many bytes where the receiver has something to do.
+    /// The next position after this one where the receiver has something to do.
     pub fn next_expected(&self, after: u64) -> Option<u64> {
         self.agreed().map(|switch| switch.at).find(|at| *at > after)
     }
@@ -115,18 +115,19 @@ pub fn draw_compression(chance: &mut Chance, announced: bool) -> Compression {
     }
 }
 
-/// `count` bytes of a stream from the place `from` on. They tell their place: a loss, a repeat or an exchange shows.
+/// `count` bytes of a stream from position `from` on. They show their position, so that lost, repeated or swapped bytes are
+/// noticed.
 pub fn bytes(stream: u64, from: u64, count: usize) -> Vec<u8> {
     (from..).take(count).map(|at| byte(stream, at)).collect()
 }
 
-/// Whether `data` are the bytes of the stream from the place `from` on.
+/// Returns whether `data` are the bytes of the stream from position `from` on.
 pub fn is_at(stream: u64, from: u64, data: &[u8]) -> bool {
     (from..).zip(data).all(|(at, got)| byte(stream, at) == *got)
 }
 
 fn byte(stream: u64, at: u64) -> u8 {
-    // Runs of 8 that compress a little, each different from those around it.
+    // Runs of 8 that compress a little, each different from its neighbours.
     let run = (at >> 3).wrapping_add(stream << 20).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((run >> 56) as u8).wrapping_add((at & 7) as u8)
 }

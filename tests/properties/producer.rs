@@ -1,4 +1,4 @@
-//! Producers, and what they may expect.
+//! Producers, and the calls they may expect.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,25 +12,25 @@ use super::world::SharedSide;
 /// A registered producer, as its side knows it.
 #[derive(Debug)]
 pub struct Produced {
-    /// Tells it from others of the same side.
+    /// Distinguishes it from others of the same side.
     serial: u64,
     pub streaming: bool,
     pub paused: bool,
-    /// The last call to a pull producer wrote nothing.
+    /// The last call of a pull producer wrote nothing.
     pub dry: bool,
     pub stopped: bool,
-    /// Pieces that it still writes.
+    /// How many more pieces it writes.
     pieces: u64,
 }
 
-/// What is registered.
+/// The registered producer.
 struct Source {
     side: SharedSide,
     serial: u64,
 }
 
 impl Source {
-    /// Looks at a call to it and goes along with it. The producer has to be the one that the side knows.
+    /// Checks a call of the producer and follows it. The side must know this producer.
     fn told(&self, call: &str, part: impl FnOnce(&mut Side) -> Result) -> Result {
         let mut side = self.side.borrow_mut();
         side.world().next_tick();
@@ -83,7 +83,7 @@ impl Producer for Source {
     fn stop_producing(&mut self) {
         let mut side = self.side.borrow_mut();
         side.world().next_tick();
-        // A failed callback has taken it away already.
+        // A callback that failed has already detached it.
         let excused = side.failed || side.panicked || side.is_stopping();
         match &mut side.producer {
             Some(produced) if produced.serial == self.serial && !produced.stopped => produced.stopped = true,
@@ -128,7 +128,7 @@ impl Side {
         self.write(size)
     }
 
-    /// A push producer writes by itself, as long as it is not paused.
+    /// A push producer writes on its own until it is paused.
     fn produce_later(&mut self, serial: u64) {
         let wait = self.chance.wait(Duration::from_secs(2));
         let (world, number) = (self.world(), self.number);

@@ -1,4 +1,4 @@
-//! What must hold whenever the time moves on: then nobody has anything left to do.
+//! What must hold whenever time moves on: nobody has anything left to do.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::side::Side;
 use super::world::World;
 
 impl Side {
-    /// Looks for things that are due and were not done.
+    /// Looks for anything that was due and not done.
     fn check_rest(&self) {
         let Some(transport) = self.transport.as_ref().filter(|_| self.is_live()) else { return };
         let unsent = transport.unsent();
@@ -20,7 +20,7 @@ impl Side {
         if self.closing.is_some() && self.producer.is_none() && self.read_ended && unsent == 0 {
             self.complain("both streams have ended, and it is not lost");
         }
-        // Writing fails as soon as the peer has closed, which reading tells a moment later.
+        // Writing fails as soon as the peer has closed; reading reports that a moment later.
         let fails = self.unix && !self.peer().borrow().is_live();
         let halved = self.halved.is_some() && !self.is_pulled();
         if halved && self.read_ended && unsent == 0 && !closing {
@@ -47,7 +47,7 @@ impl Side {
     }
 }
 
-/// Looks at the world each time that the time has moved.
+/// Checks everything each time that time has moved.
 pub struct Watch {
     simulation: Simulation,
     last: Cell<Duration>,
@@ -58,7 +58,7 @@ impl Watch {
         Self { simulation: simulation.clone(), last: Cell::new(simulation.now()) }
     }
 
-    /// Says whether something is wrong.
+    /// Returns whether something is wrong.
     pub fn look(&self, world: &World) -> bool {
         if self.last.replace(self.simulation.now()) != self.simulation.now() {
             world.sides.borrow().iter().for_each(|side| side.borrow().check_rest());

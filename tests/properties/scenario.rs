@@ -1,4 +1,4 @@
-//! One scenario: drawn from the seed, played, brought to an end, judged.
+//! One scenario: drawn from the seed, played, ended, and judged.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub fn play(simulation: &Simulation) -> Result<(), String> {
     if verdict.is_err() && !simulation.log().is_empty() {
         eprintln!("{}\n{}", simulation.log(), simulation.report());
     }
-    // Sides and world hold each other.
+    // Sides and world own each other.
     scenario.world.sides.take();
     verdict
 }
@@ -44,7 +44,7 @@ impl<'a> Scenario<'a> {
         let mut chance = Chance::new(simulation.seed(), 1);
         simulation.set_logging(std::env::var_os("TORSADE_SEED").is_some());
         simulation.set_turn_limit(300_000);
-        // A phase has a patience of its own.
+        // Each phase has its own limit.
         simulation.set_time_limit(Duration::MAX);
         let loopback = chance.one_in(8);
         let hosts = if loopback { vec![SERVER] } else { vec![CLIENT, SERVER] };
@@ -66,7 +66,7 @@ impl<'a> Scenario<'a> {
         Ok(scenario)
     }
 
-    /// A port, and a client that connects to it.
+    /// Adds a port, and a client that connects to it.
     fn add_pair(&mut self, pair: usize) -> Result<()> {
         let (seed, last) = (self.simulation.seed(), self.world.homes.len() - 1);
         let (there, back) = (Plan::draw(&mut self.chance), Plan::draw(&mut self.chance));
@@ -88,7 +88,7 @@ impl<'a> Scenario<'a> {
         let caller = Caller::new(&self.world, &self.world.side(2 * pair));
         let [near, far] = [0, last].map(|home| &self.world.homes[home].reactor);
         if last == 0 && self.chance.one_in(2) {
-            // Within one machine a UNIX socket does as well.
+            // Within one machine it may also be a UNIX socket.
             for number in [2 * pair, 2 * pair + 1] {
                 self.world.side(number).borrow_mut().unix = true;
             }
@@ -128,12 +128,12 @@ impl<'a> Scenario<'a> {
             Err(SimulationError::Idle { .. }) => self.simulation.run_for(until.saturating_sub(self.simulation.now()))?,
             result => result?,
         }
-        // Before anything is done that would not be done yet.
+        // A last check, before anything else is done.
         self.watch.look(&self.world);
         Ok(())
     }
 
-    /// Lets the programs do what they like for some time, with partitions.
+    /// Lets the programs act for some time, with partitions.
     fn act(&mut self) -> Result<(), SimulationError> {
         let until = Duration::from_millis(200) + self.chance.wait(Duration::from_secs(40));
         let parts = self.world.homes.len() > 1 && self.chance.one_in(4);
@@ -151,7 +151,7 @@ impl<'a> Scenario<'a> {
         Ok(())
     }
 
-    /// Lets the programs finish what they have begun: whatever was written has to arrive.
+    /// Lets the programs finish what they have begun: everything written has to arrive.
     fn settle(&mut self) -> Result<(), SimulationError> {
         self.world.passive.set(true);
         let reads_on = self.chance.one_in(2);
@@ -174,13 +174,13 @@ impl<'a> Scenario<'a> {
         Ok(())
     }
 
-    /// Time enough for every byte that was written to arrive by itself.
+    /// Time enough for every byte that was written to arrive on its own.
     fn patience(&self) -> Duration {
         let wire: u64 = self.world.sides.borrow().iter().map(|side| side.borrow().on_the_wire()).sum();
         Duration::from_secs(400) + self.world.byte_time.mul_f64(wire as f64)
     }
 
-    /// Ends every connection in one way or another, and waits for that.
+    /// Ends every connection in some way, and waits for that.
     fn end(&mut self) -> Result<(), SimulationError> {
         self.world.ending.set(true);
         self.ports.iter().for_each(Port::stop_listening);

@@ -11,7 +11,7 @@ use super::plan::{FoundBy, Kind, Plan, bytes, is_at};
 use super::producer::Produced;
 use super::world::World;
 
-/// Where a side stands.
+/// The state of a side.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stage {
     Before,
@@ -29,34 +29,34 @@ pub struct Side {
     pub transport: Option<Transport>,
     pub reason: Option<Reason>,
     pub lost_at: Duration,
-    /// Of a client: its factory was stopped.
+    /// A client's factory was stopped.
     pub called: bool,
-    /// It is a UNIX socket, which has no reset.
+    /// It is a UNIX socket, which cannot be reset.
     pub unix: bool,
-    /// It speaks TLS; it resumes a session; and the handshake is complete.
+    /// It uses TLS; it resumes a session; and the handshake is complete.
     pub tls: bool,
     pub resumes: bool,
     pub shaken: bool,
 
-    /// The plan of what we send, and how many of its switches are done.
+    /// The plan of what this side sends, and how many of its switches are done.
     pub plan: Plan,
     pub switched: usize,
-    /// The plan of what we receive.
+    /// The plan of what it receives.
     pub incoming: Plan,
-    /// Bytes written, those that must arrive if all ends well, and those received.
+    /// Bytes written, those that must arrive if nothing fails, and those received.
     pub written: u64,
     pub must: u64,
     pub received: u64,
-    /// Half of an announcement came in as plain bytes.
+    /// Half of an announcement arrived as plain bytes.
     pub torn: bool,
-    /// A switch was refused since the connection is closing: nothing may be written behind it.
+    /// A switch was refused since the connection is closing: nothing may be written after it.
     pub muted: bool,
 
     pub paused: bool,
     /// A `reading_resumed` is due, and bytes were given back.
     pub resumed: bool,
     pub given_back: bool,
-    /// When closing in order was begun: the tick, and the time.
+    /// When a graceful close began: the tick, and the time.
     pub closing: Option<(u64, Duration)>,
     pub halved: Option<u64>,
     pub aborted: bool,
@@ -64,7 +64,7 @@ pub struct Side {
     pub panicked: bool,
     pub read_ended: bool,
     pub write_ended: bool,
-    /// More was unsent than is allowed; and that could still be written.
+    /// More was unsent than is allowed, at a time when it could still be written.
     pub exceeded: bool,
     pub over_cap: bool,
     pub producer: Option<Produced>,
@@ -75,7 +75,7 @@ pub struct Side {
     pub limits_set: u64,
     pub read_while_congested: bool,
     pub close_timeout: Duration,
-    /// A token that the protocol holds too.
+    /// A token that the protocol owns too.
     pub token: Rc<()>,
 }
 
@@ -140,7 +140,7 @@ impl Side {
         self.stage == Stage::Live
     }
 
-    /// Says what is done, where one seed is looked at.
+    /// Prints what is done, when a single seed is run.
     pub fn trace(&self, what: impl std::fmt::Debug) {
         let world = self.world();
         if world.traced {
@@ -154,17 +154,17 @@ impl Side {
         format!("{unsent} unsent, {} written, {} received, paused {}", self.written, self.received, self.paused)
     }
 
-    /// Nothing keeps it from sending more.
+    /// Returns whether it can send more.
     pub fn is_open(&self) -> bool {
         self.is_live() && !self.is_ending() && !self.is_stopping() && self.halved.is_none()
     }
 
-    /// It was told to end, in whatever way.
+    /// Returns whether it was told to end in any way.
     pub fn is_ending(&self) -> bool {
         self.closing.is_some() || self.aborted || self.over_cap
     }
 
-    /// Its program was told to stop.
+    /// Returns whether its program was told to stop.
     pub fn is_stopping(&self) -> bool {
         self.world().homes[self.home].stopping.get()
     }
@@ -177,7 +177,7 @@ impl Side {
         self.world().side(self.number ^ 1)
     }
 
-    /// Whether what is written now is still sent.
+    /// Returns whether what is written now is still sent.
     fn accepts(&self) -> bool {
         let tick = self.world().tick.get();
         let open = match self.closing {
@@ -191,12 +191,12 @@ impl Side {
             && self.halved.is_none_or(|at| at == tick || self.is_pulled())
     }
 
-    /// A pull producer is registered, which half a close waits for.
+    /// Returns whether a pull producer is registered, for which a half-close waits.
     pub fn is_pulled(&self) -> bool {
         self.producer.as_ref().is_some_and(|produced| !produced.streaming)
     }
 
-    /// Writes `count` bytes of our stream, switching where the plan says so. Says whether they are taken.
+    /// Writes `count` bytes of our stream, switching where the plan says so. Returns whether they are taken.
     pub fn write(&mut self, mut count: u64) -> bool {
         let Some(transport) = self.transport.clone() else { return false };
         let mut taken = false;
@@ -233,14 +233,14 @@ impl Side {
         taken
     }
 
-    /// Whether a message that is compressed once is a frame of its own, whose end a reader that takes plain bytes after it takes for that
-    /// of the stream.
+    /// Returns whether a message that is compressed once is a frame of its own. A reader that expects plain bytes after the end
+    /// of the stream takes the end of such a frame for it.
     fn compresses_in_frames(&self) -> bool {
         let last = self.plan.switches[..self.switched].last();
         matches!(last.map(|switch| &switch.kind), Some(Kind::Compress(compression)) if compression.format == Format::Zstd)
     }
 
-    /// Does all that the plan has for the place where our stream is now.
+    /// Does everything that the plan has for our stream's position.
     pub fn pass_switches(&mut self) {
         let Some(transport) = self.transport.clone() else { return };
         while let Some(switch) = self.plan.switches.get(self.switched).filter(|switch| switch.at == self.written && !self.muted) {
@@ -262,29 +262,29 @@ impl Side {
         }
     }
 
-    /// Bytes that it has put on the wire, at most: small writes that are flushed become more there, and so do small records.
+    /// The most bytes it has put on the wire: flushing small writes adds bytes there, and so do small records.
     pub fn on_the_wire(&self) -> u64 {
         let compressed = self.transport.as_ref().and_then(Transport::compression_stats).map_or(0, |stats| stats.wire_out);
         let bytes = self.written + compressed;
         if self.tls { 5000 + 30 * bytes } else { bytes }
     }
 
-    /// Looks at the bound of what is unsent, and whether the connection was ended by it.
+    /// Checks the limit of unsent bytes, and whether exceeding it ended the connection.
     pub fn check_unsent(&mut self, transport: &Transport, last: usize) {
         let unsent = transport.unsent();
-        // What a compressor holds back comes on top, and an announcement.
+        // What a compressor holds back is not counted, nor is an announcement.
         let slack = if self.switched > 0 { 200_000 } else { 0 } + if self.tls { 20_000 + last / 100 } else { 0 };
         if unsent > self.cap + last + slack && !self.exceeded {
             self.complain(format_args!("{unsent} bytes are unsent, {} are allowed", self.cap));
         }
         if unsent > self.cap && self.is_live() {
             self.exceeded = true;
-            // Once the end of the stream is written nothing is bounded any more.
+            // Once the end of the stream is written there is no limit.
             self.over_cap |= self.accepts();
         }
     }
 
-    /// Takes what came in. Gives some of it back at times, and the rest to a switch.
+    /// Takes received bytes. Sometimes gives a part back, and passes the rest to a switch.
     pub fn take(&mut self, transport: &Transport, data: &[u8]) {
         let until_switch = self.incoming.next_expected(self.received).map_or(u64::MAX, |at| at - self.received);
         let wanted = if self.chance.one_in(12) { self.chance.below(data.len() as u64) } else { data.len() as u64 };
@@ -311,14 +311,14 @@ impl Side {
         }
     }
 
-    /// An announcement that comes in pieces, seconds apart, is taken for plain bytes, and ends the connection once it is
-    /// complete. No peer can help that but one that agrees on the switch.
+    /// An announcement that arrives in pieces, seconds apart, is taken for plain bytes, and ends the connection once it is
+    /// complete. Only a peer that agrees on the switch can avoid that.
     fn is_torn(&mut self) -> bool {
         self.torn = self.torn || !self.world().calm && matches!(self.incoming.found_by, FoundBy::Announcement(_));
         self.torn
     }
 
-    /// Goes along with a switch that the sender makes here.
+    /// Follows a switch that the sender makes here.
     pub fn expect(&self, transport: &Transport, rest: &[u8]) {
         let Some(decompression) = self.incoming.expected_at(self.received) else { return };
         if let Err(error) = transport.expect_compression::<Decompression>(decompression, rest)
@@ -328,7 +328,7 @@ impl Side {
         }
     }
 
-    /// Looks out for compression as the plan of what we receive says.
+    /// Switches detection on as the plan of the received bytes says.
     pub fn prepare(&mut self, transport: &Transport) {
         self.trace((&self.plan, "is what it sends"));
         if let FoundBy::Announcement(detect) = self.incoming.found_by {
@@ -344,7 +344,7 @@ impl Side {
         self.expect(transport, b"");
     }
 
-    /// Notes that closing in order was asked for, in this tick.
+    /// Records that a graceful close was requested in this tick.
     pub fn begin_close(&mut self) {
         if self.is_live() && self.closing.is_none() && !self.aborted {
             let world = self.world();
@@ -352,7 +352,7 @@ impl Side {
         }
     }
 
-    /// The producer is detached, or gone: a close that waited for it begins now.
+    /// The producer is detached or gone: a close that waited for it begins now.
     pub fn end_producer(&mut self) {
         if self.producer.take().is_some() && self.closing.is_some() {
             let world = self.world();
@@ -360,7 +360,7 @@ impl Side {
         }
     }
 
-    /// Whether `reason` has a cause on our side, or none that we could know.
+    /// Returns whether `reason` has a cause on our side, or one that we cannot know.
     pub fn explains(&self, reason: &Reason) -> bool {
         match reason {
             Reason::CompressFailed(_) => false,
@@ -375,7 +375,7 @@ impl Side {
             Reason::Tls(_) => self.tls && !self.shaken,
             Reason::TimedOut(Deadline::Handshake) => self.tls && !self.shaken,
             Reason::TlsTruncated => self.tls,
-            // The verdict of the end looks at these.
+            // The final verdict checks these.
             _ => true,
         }
     }

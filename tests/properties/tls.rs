@@ -1,4 +1,4 @@
-//! Connections that speak TLS from the start: which ones, and how.
+//! Connections that use TLS from the start: which ones, and how.
 
 use std::rc::Rc;
 
@@ -12,13 +12,13 @@ use super::chance::Chance;
 use super::keys;
 use super::world::World;
 
-/// Whether a pair of a seed speaks TLS. Drawn apart, so that nothing else of a seed depends on the feature.
+/// Returns whether a pair of a seed uses TLS. Drawn separately, so that the feature changes nothing else about a seed.
 pub fn is_drawn(seed: u64, pair: usize) -> bool {
     Chance::new(seed, 1000 + pair as u64).one_in(3)
 }
 
-/// As `listen_tcp` and `connect_tcp` do for the other pairs. The configurations are its own, so that no seed depends on
-/// those before it; those of every other pair have met before, and resume the session of then.
+/// Like `listen_tcp` and `connect_tcp` for the other pairs. Each call makes its own configurations, so that no seed depends on
+/// earlier ones; half of the pairs, drawn at random, have already made one connection, and resume its session.
 pub fn connect(world: &Rc<World>, seed: u64, pair: usize, address: &str, caller: Caller) -> Result<Port> {
     let mut server = Some(world.side(2 * pair + 1));
     let (there, here) = (&world.homes[world.homes.len() - 1].reactor, &world.homes[0].reactor);
@@ -30,7 +30,7 @@ pub fn connect(world: &Rc<World>, seed: u64, pair: usize, address: &str, caller:
             world.side(number).borrow_mut().resumes = true;
         }
     }
-    // At either end it may be a layer of the connection, or over its transport.
+    // At either end it may be a layer of the connection, or above its transport.
     let mut layered = Chance::new(seed, 3000 + pair as u64);
     if layered.one_in(2) {
         here.connect_tls(address, &client_config, caller)?;
@@ -45,7 +45,7 @@ pub fn connect(world: &Rc<World>, seed: u64, pair: usize, address: &str, caller:
     })
 }
 
-/// Has the two make a connection in a world of its own: the tickets for the next ones come before the server's data.
+/// Connects the two in a separate simulation: the tickets for later connections come before the server's data.
 fn meet(server: &TlsServerConfig, client: &TlsClientConfig) -> Result {
     let simulation = Simulation::new(0);
     simulation.host("10.0.0.1").listen_tls("0.0.0.0:7", server, |_peer| Greeter)?;
@@ -54,7 +54,7 @@ fn meet(server: &TlsServerConfig, client: &TlsClientConfig) -> Result {
     Ok(())
 }
 
-/// Writes a word, and closes when one has come.
+/// Writes a word, and closes when it has received one.
 struct Greeter;
 
 impl Protocol for Greeter {

@@ -1,4 +1,4 @@
-//! What must hold when all is over.
+//! What must hold at the end.
 
 use std::rc::Rc;
 
@@ -9,11 +9,11 @@ use super::side::{Side, Stage};
 use super::world::{Home, World};
 
 impl Side {
-    /// Whether everything that it wrote was sent, and then the end of its stream.
+    /// Returns whether everything that it wrote was sent, and then the end of its stream.
     fn has_finished(&self) -> bool {
         let finished = match self.reason {
             Some(Reason::ConnectionDone) => true,
-            // Nothing but a reset shows that the close was given up in the end.
+            // Only a reset shows that the close was given up in the end.
             Some(Reason::Protocol(_) | Reason::Panicked(_)) => !self.unix,
             _ => false,
         };
@@ -35,10 +35,10 @@ impl Side {
         }
         // A system gives up a peer that does not read, whatever the program has closed.
         let peaceful = peaceful && self.lost_at < Faults::calm().retransmission_timeout;
-        // Nor is its peer's socket there for ever: it outlives its connection for so long, and hardly the reactor's stop.
+        // The peer's lingering socket stays open only for its close timeout, and may not survive a stop of its reactor.
         let peaceful = peaceful && self.lost_at < peer.lost_at + peer.close_timeout && !peer.is_stopping();
         match &self.reason {
-            // A close for a fault leaves the stream without an end.
+            // A close after a fault does not end the compressed stream.
             Some(Reason::Decompress(error))
                 if error.kind != DecompressErrorKind::Truncated
                     || peer.has_finished() && matches!(peer.reason, Some(Reason::ConnectionDone)) =>
@@ -59,7 +59,7 @@ impl Side {
 }
 
 impl Side {
-    /// Half of an announcement came in: the other half must have ended the connection, if anything came after it.
+    /// Half of an announcement arrived: if anything came after it, the other half must have ended the connection.
     fn check_torn(&self) {
         let ended = match &self.reason {
             Some(Reason::Decompress(error)) => error.kind == DecompressErrorKind::AnnouncementSplit,
@@ -71,10 +71,10 @@ impl Side {
         }
     }
 
-    /// Whether all that its peer wrote has to arrive here, given time.
+    /// Returns whether everything that its peer wrote has to arrive here, given time.
     fn is_owed(&self, peer: &Self) -> bool {
         let goes_on = |side: &Self| side.is_live() && !side.is_ending() && !side.is_stopping();
-        // Neither reads while both wait for each other to read.
+        // Neither reads while each waits for the other to read.
         let unsent = |side: &Self| side.transport.as_ref().map_or(0, torsade::Transport::unsent);
         let stalled = unsent(self) > self.low && !self.read_while_congested;
         goes_on(self) && goes_on(peer) && !stalled && !self.torn
@@ -88,7 +88,7 @@ impl Side {
 }
 
 impl World {
-    /// Whether everything has arrived that can.
+    /// Returns whether everything that can arrive has arrived.
     pub fn has_arrived(&self) -> bool {
         !self.sides.borrow().iter().any(|side| side.borrow().is_waiting())
     }
@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    /// Whether all connections and connectors have ended, the sockets that outlive them, and the scenario's own delayed calls.
+    /// Returns whether all connections, connectors and lingering sockets have ended, and the scenario's delayed calls.
     pub fn is_over(&self) -> bool {
         let is_idle = |home: &Home| home.timers.get() == 0 && home.reactor.source_count() == 0;
         let idle = self.homes.iter().all(|home| !home.reactor.is_running() || is_idle(home));
@@ -112,7 +112,7 @@ impl World {
         })
     }
 
-    /// Looks at every side, and at what is left in the reactors.
+    /// Checks every side, and what is left in the reactors.
     pub fn check_end(&self, faults: &Faults) {
         let peaceful = self.partitions.get() == 0 && faults.reset == 0.0 && faults.stuck == 0.0 && faults.accept_aborted == 0.0;
         let peaceful = peaceful && faults.accept_out_of_descriptors == 0.0;

@@ -9,13 +9,13 @@ use torsade::simulated::Faults;
 
 use super::side::Side;
 
-/// A side, as others hold it. It stays borrowed across calls on its transport, which must not call back.
+/// A side, as others see it. It stays borrowed during calls on its transport, which must not call back.
 pub type SharedSide = Rc<RefCell<Side>>;
 
 /// A host's program.
 pub struct Home {
     pub reactor: Reactor,
-    /// Delayed calls of the scenario that are still to come.
+    /// Delayed calls of the scenario that are still due.
     pub timers: Cell<usize>,
     /// It was told to stop.
     pub stopping: Cell<bool>,
@@ -25,25 +25,25 @@ pub struct World {
     pub homes: Vec<Home>,
     /// The client's side of the n-th pair at 2n, the server's at 2n + 1.
     pub sides: RefCell<Vec<SharedSide>>,
-    /// What should not be.
+    /// The faults found.
     problems: RefCell<Vec<String>>,
-    /// Nothing is late on this network.
+    /// Nothing is delayed on this network.
     pub calm: bool,
-    /// What a byte takes at most on this network, by and large.
+    /// Roughly the longest time that a byte takes on this network.
     pub byte_time: Duration,
-    /// Things that may still be done.
+    /// How many more actions are allowed.
     pub actions: Cell<u32>,
-    /// Bytes of one write.
+    /// The most bytes of one write.
     pub write_size: u64,
     /// How likely each action is, as in `action::ACTIONS`.
     pub weights: Vec<u32>,
-    /// Counts callbacks and delayed calls: what is done in one of them is done together.
+    /// Counts callbacks and delayed calls: everything done in one of them happens together.
     pub tick: Cell<u64>,
     /// The programs only finish what they have begun.
     pub passive: Cell<bool>,
     /// Everything is to end.
     pub ending: Cell<bool>,
-    /// What is done is printed.
+    /// Actions are printed.
     pub traced: bool,
     /// How often the hosts were parted.
     pub partitions: Cell<u64>,
@@ -85,7 +85,7 @@ impl World {
         !self.problems.borrow().is_empty()
     }
 
-    /// The problems so far, as an error.
+    /// The faults found so far, as an error.
     pub fn verdict(&self) -> Result<(), String> {
         let problems = self.problems.borrow();
         if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
@@ -105,8 +105,8 @@ impl World {
     }
 }
 
-/// Buffers may hold one byte: then each waits for the one before it to arrive, for writes that take nothing, for what is
-/// lost to be sent again, and for a reader that is slow. Twice what that comes to on average, and a second at least.
+/// Buffers may hold a single byte. Then each byte waits until the one before it has arrived, for writes that take nothing, for
+/// retransmissions, and for a slow reader. Twice the average of that, and at least a second.
 pub fn byte_time(faults: &Faults) -> Duration {
     let latency = faults.latency.end().mul_f64(1.0 + 1.0 / (1.0 - faults.short_write));
     let again = (*faults.retransmission.end() + *faults.latency.end()).mul_f64(faults.loss / (1.0 - faults.loss));

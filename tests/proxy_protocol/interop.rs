@@ -1,4 +1,4 @@
-//! Real proxies: HAProxy and nginx before our server, and behind our forwarder.
+//! Real proxies: HAProxy and nginx in front of our server, and behind our forwarder.
 
 use std::cell::RefCell;
 use std::fs;
@@ -15,7 +15,7 @@ use torsade::{ProxyHeader, ProxyProtocolFactory, ProxyVersion, Tlv};
 
 use crate::support::{address, run, stop};
 
-/// A proxy, ended when it is dropped, and where it listens.
+/// A proxy, terminated when dropped, and where it listens.
 pub(super) struct Proxy {
     child: Child,
     directory: PathBuf,
@@ -24,22 +24,22 @@ pub(super) struct Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // Not killed: nginx has a worker to end. It may have ended by itself, which the test has noticed.
+        // Terminated rather than killed: nginx has to end its worker. If it has already exited, the test has noticed that.
         Command::new("kill").arg(self.child.id().to_string()).status().ok();
         self.child.wait().ok();
         fs::remove_dir_all(&self.directory).ok();
     }
 }
 
-/// Starts `program` with a configuration that `configure` makes of the listening socket's descriptor, the address and a directory.
-/// None where it is not installed.
+/// Starts `program` with a configuration that `configure` makes from the listening socket's descriptor, the address and a
+/// directory. `None` if it is not installed.
 pub(super) fn start(program: &str, test: &str, configure: impl FnOnce(i32, SocketAddr, &str) -> String) -> Option<Proxy> {
     if Command::new(program).arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         println!("skipped: {program} is not installed");
         return None;
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    // Passed on, so that whoever connects before the proxy is there waits for it.
+    // Inherited, so that a client that connects before the proxy is ready waits for it.
     SockRef::from(&listener).set_cloexec(false).unwrap();
     let (descriptor, address) = (listener.as_raw_fd(), listener.local_addr().unwrap());
     let directory = std::env::temp_dir().join(format!("torsade-{test}-{}", std::process::id()));
@@ -53,7 +53,7 @@ pub(super) fn start(program: &str, test: &str, configure: impl FnOnce(i32, Socke
         _ => command.env("NGINX", format!("{descriptor};")).args(["-e", "stderr", "-p", place, "-c"]).arg(&file),
     };
     let child = command.stdin(Stdio::null()).spawn().unwrap();
-    // From here on the proxy alone has it: if that ends, whoever connects is told.
+    // Now only the proxy has it: when that exits, clients are refused.
     drop(listener);
     Some(Proxy { child, directory, address })
 }
@@ -78,11 +78,11 @@ fn nginx(test: &str, listen: &str, server: &str, behind: SocketAddr) -> Option<P
     })
 }
 
-/// Our server behind a proxy: it echoes, and keeps what the proxy said.
+/// Our server behind a proxy: it echoes, and keeps what the proxy announced.
 #[derive(Clone)]
 pub(super) struct Server(pub(super) Rc<RefCell<Vec<Said>>>);
 
-/// The peer that a connection had, and what the proxy said.
+/// The peer of a connection, and what the proxy announced.
 pub(super) type Said = (Address, Option<ProxyHeader>);
 
 impl Protocol for Server {
@@ -97,7 +97,7 @@ impl Protocol for Server {
     }
 }
 
-/// Listens for a proxy, which is then started, and converses with it as a client; gives the client's address, and what was said.
+/// Listens for a proxy, starts it, and converses through it as a client; returns the client's address, and what was announced.
 fn through(
     dress: impl FnOnce(&Reactor, SocketAddr) -> SocketAddr,
     proxy: impl FnOnce(SocketAddr) -> Option<Proxy>,
@@ -121,7 +121,7 @@ fn through(
     Some((from, peer, header.expect("the proxy said something")))
 }
 
-/// The address of a client that says hello there, and what it is answered.
+/// The address of a client that says hello there, and the answer it gets.
 fn converse(front: SocketAddr) -> std::io::Result<(SocketAddr, Vec<u8>)> {
     let mut stream = TcpStream::connect(front)?;
     stream.write_all(b"hello")?;
@@ -149,7 +149,7 @@ fn haproxy_tells_us_of_its_tls() {
     let Some((_, _, header)) = through(directly, |behind| haproxy("haproxy-ssl", "", "send-proxy-v2-ssl", behind)) else {
         return;
     };
-    // The client spoke no TLS with it.
+    // The client spoke no TLS to it.
     let ssl = header.tlv(Tlv::SSL).and_then(torsade::ProxySsl::parse).expect("it says so");
     assert!(!ssl.is_tls && !ssl.has_certificate);
 }
@@ -176,7 +176,7 @@ fn nginx_tells_us_whose_connection_it_is_and_understands_our_forwarder() {
         let forward = PortForward::new(move |reactor, target| reactor.connect_tcp(proxy, target)).proxy_header(ProxyVersion::V2);
         address(&reactor.listen_tcp("127.0.0.1:0", forward).unwrap())
     };
-    // What it tells us then is its own peer, the forwarder.
+    // It then announces its own peer, the forwarder.
     let accept = |behind| nginx("nginx-accept", "proxy_protocol", "proxy_protocol on;", behind);
     assert!(through(forward, accept).is_some());
 }

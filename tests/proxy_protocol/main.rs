@@ -1,4 +1,4 @@
-//! The PROXY protocol: what a header is, and what becomes of the connection behind it.
+//! The PROXY protocol: which headers are valid, and the connections behind them.
 
 #[cfg(unix)]
 mod interop;
@@ -72,7 +72,7 @@ fn a_line_that_breaks_the_specification_is_refused() {
     assert_eq!(ProxyHeader::parse(&endless), Err(ProxyHeaderError::TooLong(107)));
 }
 
-/// Every kind of header that there is.
+/// Every kind of header.
 fn headers() -> Vec<ProxyHeader> {
     let udp = |text: &str| Address::Udp(text.parse().unwrap());
     let ssl = [&[7, 0, 0, 0, 0][..], b"\x21\0\x07TLSv1.3", b"\x22\0\x05alice"].concat();
@@ -115,7 +115,7 @@ fn a_binary_header_that_was_changed_on_the_way_is_refused() {
                 let mut changed = bytes.clone();
                 changed[place] ^= 1 << bit;
                 let read = ProxyHeader::parse(&changed).map(|parsed| parsed.map(|(header, _)| header));
-                // A length that grew has more wanted, and LOCAL says that nothing is to be read.
+                // A longer length makes the parser wait for more, and LOCAL makes it ignore the addresses.
                 let is_local = changed[12] == 0x20;
                 assert!(is_local || read != Ok(Some(header.clone())), "byte {place}, bit {bit} of {header:?}");
             }
@@ -127,7 +127,7 @@ fn a_binary_header_that_was_changed_on_the_way_is_refused() {
 fn a_binary_header_is_read_as_others_write_it() {
     let signature = b"\r\n\r\n\0\r\nQUIT\n";
     let of = |rest: &[u8]| [signature.as_slice(), rest].concat();
-    // Without a checksum, with padding, and LOCAL with addresses that are not to be used.
+    // Without a checksum, with padding, and LOCAL with addresses to be ignored.
     let plain = of(b"\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x07\xc0\0\x01\xbb");
     assert_eq!(parse(&plain), Ok(header()));
     let padded = of(b"\x21\x11\0\x12\xc0\0\x02\x01\xc6\x33\x64\x07\xc0\0\x01\xbb\x04\0\x03\0\0\0");
@@ -159,7 +159,7 @@ fn what_a_proxy_says_of_tls_is_read_and_a_value_that_is_cut_is_not() {
     assert!(!ProxySsl::parse(&[1, 0, 0, 0, 0]).unwrap().is_verified, "no certificate was shown");
 }
 
-/// The server's factory: its protocols echo, and begin with `made`.
+/// The server's factory: its protocols echo, and call `made` when connected.
 struct Recording {
     seen: Events,
     ends: Rc<RefCell<Vec<(Address, Address)>>>,
@@ -191,7 +191,7 @@ struct Behind {
 }
 
 impl Behind {
-    /// The server echoes, and begins with `made`.
+    /// The server echoes, and calls `made` when connected.
     fn new(
         dress: impl FnOnce(ProxyProtocolFactory<Recording>) -> ProxyProtocolFactory<Recording>,
         made: impl Fn(&Transport) + 'static,
@@ -204,12 +204,12 @@ impl Behind {
         Self { simulation, seen, ends }
     }
 
-    /// What a client gets that does this at its beginning, until nothing happens any more.
+    /// What a client receives that does this when connected, until nothing more happens.
     fn answer(&self, made: impl FnMut(&Transport) -> Result + 'static) -> Events {
         self.answer_at("10.0.0.1:7", "10.0.0.2", made)
     }
 
-    /// The same for a client of another host, which connects to another address.
+    /// The same for a client on another host, which connects to another address.
     fn answer_at(&self, address: &str, client: &str, made: impl FnMut(&Transport) -> Result + 'static) -> Events {
         let (client, events) = (self.simulation.host(client), Events::default());
         let (told, mut made) = (events.clone(), Some(made));
@@ -236,7 +236,7 @@ impl Behind {
         })
     }
 
-    /// How connections of the server have ended.
+    /// How the server's connections ended.
     fn reasons(&self) -> Vec<String> {
         let log = self.simulation.log().on("10.0.0.1");
         log.named("connection_lost")
@@ -349,7 +349,7 @@ fn a_factory_that_refuses_the_client_closes_the_connection() {
     assert_eq!(lost.iter().map(Events::lost).collect::<Vec<_>>(), [false, true, false]);
 }
 
-/// Has a client converse with the server through a forwarder that says whose connection it is.
+/// Has a client converse with the server through a forwarder that announces whose connection it is.
 fn through_a_forwarder(behind: &Behind, made: impl FnMut(&Transport) -> Result + 'static) -> Events {
     let forward = PortForward::new(|reactor, target| reactor.connect_tcp("10.0.0.1:7", target));
     behind.simulation.host("10.0.0.2").listen_tcp("0.0.0.0:8", forward.proxy_header(ProxyVersion::V2)).unwrap();

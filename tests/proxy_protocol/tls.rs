@@ -1,4 +1,4 @@
-//! HAProxy before a server of ours that speaks TLS: the header comes first, and says what HAProxy knows of the client's TLS.
+//! HAProxy in front of one of our TLS servers: the header comes first, and describes the client's TLS.
 
 use std::cell::RefCell;
 use std::fs;
@@ -11,7 +11,7 @@ use torsade::{ProxySsl, Tlv};
 use super::interop::{Proxy, Server, start};
 use super::support::{address, keys, run, stop};
 
-/// Says hello, and ends the loop when it is answered.
+/// Says hello, and stops the reactor when answered.
 struct Hello(Reactor);
 
 impl Protocol for Hello {
@@ -27,8 +27,8 @@ impl Protocol for Hello {
     }
 }
 
-/// Converses over TLS through HAProxy, as which `bind` and `server` configure it, with a server of ours that has `config`'s TLS behind
-/// the header; gives what the header says of TLS.
+/// Converses over TLS through HAProxy, configured by `bind` and `server`, with one of our servers, which expects `config`'s TLS
+/// after the header; returns what the header says about TLS.
 fn converse(test: &str, roots: TrustRoots, configure: impl FnOnce(&str) -> (String, &'static str)) -> Option<ProxySsl> {
     let reactor = Reactor::new().unwrap();
     let server = Server(Rc::new(RefCell::default()));
@@ -67,7 +67,7 @@ fn tls_that_haproxy_passes_through_is_the_servers_own() {
 
 #[test]
 fn haproxy_tells_of_the_tls_that_it_ends_and_of_the_clients_certificate() {
-    // OpenSSL does not read the keys that `keys` makes.
+    // OpenSSL cannot read the keys that `keys` makes.
     let key = rcgen::KeyPair::generate().unwrap();
     let chain = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
     let client = keys::authority().client("client.test").chain;

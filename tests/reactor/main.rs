@@ -1,4 +1,4 @@
-//! The loop: timers, turns, threads, tasks, workers, and its life.
+//! The loop: timers, turns, threads, tasks, workers, starting and stopping.
 
 #[path = "../support/support.rs"]
 mod support;

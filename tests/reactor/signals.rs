@@ -1,4 +1,4 @@
-//! Signals as calls from the loop, sent to real processes and to simulated ones.
+//! Signals as callbacks on the loop, sent to real processes and to simulated ones.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -42,7 +42,7 @@ fn a_process_takes_each_signal_that_it_asks_for() {
                 }
             }));
         }
-        // Before the loop runs: it is told of this one later.
+        // Sent before the loop runs, and reported once it does.
         assert!(signal_to(std::process::id(), "-USR1"));
         println!("\nready");
         reactor.run().unwrap();
@@ -76,7 +76,7 @@ fn a_signal_that_is_given_back_has_the_default_action_again() {
         *watch.borrow_mut() = Some(
             reactor
                 .on_signal(Signal::User1, move || {
-                    // Given back from within its own call.
+                    // Dropped in its own call.
                     own.borrow_mut().take();
                     one.call_later(Duration::ZERO, || println!("\ngiven back"));
                 })
@@ -156,7 +156,7 @@ fn a_loop_that_does_not_come_round_is_ended_by_the_third_sigint_but_by_no_other_
         return println!("skipped: there is no kill command");
     }
     let begin = std::time::Instant::now();
-    // More than three may be needed: the system makes one of two that come faster than the first can be delivered.
+    // It may take more than three: the system merges two signals that come faster than it can deliver the first.
     let status = loop {
         assert!(signal(&mut child, "-INT"));
         if let Some(status) = child.try_wait().unwrap() {
@@ -176,7 +176,7 @@ fn calls_for_one_signal_come_in_their_order_and_a_panic_in_one_spares_the_others
     let _panicking = host.on_signal(Signal::Hangup, || panic!("a fault of the program's")).unwrap();
     let _last = noting(&host, &log, Signal::Hangup, "last");
     simulation.run_for(Duration::ZERO).unwrap();
-    // The second of two that come at once is told with the first.
+    // The second of two signals at the same time is reported with the first.
     host.signal(Signal::Hangup);
     host.signal(Signal::Hangup);
     assert_eq!(*log.borrow(), [] as [&str; 0], "only from the loop");

@@ -203,7 +203,7 @@ fn a_future_whose_reactor_crashed_stops_no_later_run() {
 
 #[test]
 fn a_group_keeps_the_tasks_that_are_spawned_while_it_is_cancelled() {
-    /// Spawns two tasks when it is dropped.
+    /// Spawns two tasks when dropped.
     struct Successors(Rc<Clock>, TaskGroup);
     impl Drop for Successors {
         fn drop(&mut self) {
@@ -266,7 +266,7 @@ fn a_looping_call_keeps_its_phase_when_a_call_takes_long() {
     let (there, takes_long) = (times.clone(), clock.clone());
     let looping = LoopingCall::new(clock.reactor(), move || {
         there.borrow_mut().push(takes_long.now());
-        // It cannot turn the loop from in here, but time passes.
+        // It cannot turn the loop in here, but time can pass.
         takes_long.advance(SECOND * 3 / 10);
     });
     looping.start(SECOND, true).expect("it is not running").detach();
@@ -375,7 +375,7 @@ fn a_cooperative_task_waits_for_deferreds_and_can_be_paused() {
     assert!(task.when_done().into_result().expect("it is done").is_ok());
 }
 
-/// A protocol that spawns what a test says as soon as it is connected.
+/// A protocol that spawns what the test says when connected.
 struct Spawning<F>(Option<F>, Rc<RefCell<Option<String>>>);
 
 impl<F: FnOnce(&Transport)> Protocol for Spawning<F> {
@@ -398,7 +398,7 @@ impl<F: FnOnce(&Transport)> Protocol for Spawning<F> {
     }
 }
 
-/// Runs a server whose one connection spawns, with a peer that keeps it open; gives the reason of its end.
+/// Runs a server whose one connection spawns, with a peer that keeps it open; returns the reason of its end.
 fn reason_of(spawn: impl FnOnce(&Transport) + 'static) -> String {
     let reactor = Reactor::new().expect("a reactor");
     let reason = Rc::new(RefCell::new(None));
@@ -439,7 +439,7 @@ fn the_tasks_of_a_connection_are_dropped_after_connection_lost() {
     assert_eq!(Rc::strong_count(&alive), 1);
 }
 
-/// Two loops ran side by side, and the first start's Deferred failed as abandoned.
+/// It used to run two loops side by side, and the first start's Deferred failed as abandoned.
 #[test]
 fn a_looping_call_is_not_started_again_while_its_last_call_is_under_way() {
     let clock = Clock::new();
@@ -463,7 +463,7 @@ fn a_looping_call_is_not_started_again_while_its_last_call_is_under_way() {
     assert_eq!(calls.get(), 2, "the second call waits for its Deferred");
 }
 
-/// One count stood for both, so a resume took away the pause that belongs to a step's Deferred.
+/// One counter used to stand for both, so a resume undid the pause for a step's Deferred.
 #[test]
 fn a_cooperative_task_that_waits_is_not_resumed_by_hand() {
     let clock = Clock::new();
@@ -486,7 +486,7 @@ fn a_cooperative_task_that_waits_is_not_resumed_by_hand() {
     assert!(task.when_done().into_result().unwrap().is_ok());
 }
 
-/// Only the first was; the others were kept for ever.
+/// It used to poll only the first such task; the others were kept for ever.
 #[test]
 fn a_task_that_is_woken_by_the_very_end_of_the_stop_is_polled_once_more() {
     let reactor = Reactor::new().unwrap();

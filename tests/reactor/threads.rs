@@ -1,4 +1,4 @@
-//! Threads and the loop: nothing is lost, nothing overtakes, and nobody waits for ever.
+//! Threads and the loop: no call is lost or overtakes another, and nobody waits for ever.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -120,7 +120,7 @@ fn the_pool_grows_with_the_work_up_to_its_bound() {
     let reactor = Reactor::new().expect("a reactor");
     reactor.suggest_thread_pool_size(3);
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    // Three jobs can only end once three run at a time.
+    // Three jobs can end only if all three run at the same time.
     let together = Arc::new(Barrier::new(3));
     let jobs: Vec<Deferred<()>> = (0..9)
         .map(|_| {

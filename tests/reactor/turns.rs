@@ -89,7 +89,7 @@ fn calls_can_be_cancelled_reset_and_delayed_and_misuse_is_an_error() {
     let delayed = clock.call_later(Duration::from_millis(5), note(&log, "delayed"));
     delayed.delay(Duration::from_millis(25)).unwrap();
     assert!(delayed.time().unwrap() > sooner.time().unwrap());
-    // Back and forth leaves one call, not several.
+    // Moving it back and forth leaves one call, not several.
     let often = clock.call_later(Duration::from_millis(50), note(&log, "often"));
     for step in 0..1000 {
         often.reset(Duration::from_millis(if step % 2 == 0 { 1 } else { 50 })).unwrap();
@@ -157,7 +157,7 @@ fn a_turn_takes_thread_calls_then_timers_then_input_then_the_end_of_turn() {
         reactor.advance(Duration::ZERO);
         peer
     });
-    // Everything of one turn is there before it begins, and the last comes first.
+    // Everything arrives before the turn begins, in the reverse of the expected order.
     first.send(b"!");
     let timer = note.clone();
     reactor.call_later(Duration::ZERO, move || timer.send("timer").unwrap());
@@ -185,13 +185,13 @@ fn a_panic_in_a_timer_a_trigger_or_a_call_from_a_thread_does_not_end_the_loop() 
         || panic!("deliberate, in a test"),
         move |result: std::thread::Result<()>| {
             list.borrow_mut().push(format!("thread: {}", result.is_err()));
-            // In the turn after the one with the timers, if not later.
+            // In the turn after the one with the timers, or later.
             let reactor = stopper.clone();
             stopper.call_later(Duration::ZERO, move || stop(&reactor));
         },
     );
     run(&reactor);
-    // When the thread's panic comes back is for the system to decide.
+    // The system decides when the thread's panic is reported.
     let (from_thread, on_loop): (Vec<String>, Vec<String>) =
         log.take().into_iter().partition(|entry| entry.starts_with("thread"));
     assert_eq!(on_loop, ["Before", "After", "timer", "During"]);
@@ -344,7 +344,7 @@ fn what_waits_for_nothing_costs_no_turns() {
 
 #[test]
 fn a_wait_of_weeks_does_not_overflow_the_systems() {
-    // Of the lengths that the system's 32-bit milliseconds cannot hold; some of them would be no wait at all.
+    // Times that 32 bits of milliseconds cannot hold; cut off, some of them would be no wait at all.
     for days in [24, 25, 49, 50, 100_000] {
         let reactor = Reactor::new().unwrap();
         let _far = reactor.call_later(Duration::from_secs(days * 86_400), || unreachable!());
@@ -497,7 +497,7 @@ fn a_callback_that_never_returns_is_ended_by_the_third_signal() {
         let mut child = child(NAME).env("WHERE", place).spawn().unwrap();
         assert!(lines(&mut child).any(|line| line == "held up"), "{place}");
         let begin = Instant::now();
-        // More than three may be needed: the system makes one of two that come faster than the first can be delivered.
+        // It may take more than three: the system merges two signals that come faster than it can deliver the first.
         let status = loop {
             if !signal(&mut child, "-INT") {
                 return;
@@ -532,7 +532,7 @@ fn a_forked_process_that_closes_its_copies_leaves_the_ports_and_connections_of_i
             })
         });
         connected.unwrap();
-        // Until the connection is made.
+        // Runs until the connection is made.
         reactor.run().unwrap();
         match fork::fork().unwrap() {
             fork::Fork::Child => {
@@ -573,7 +573,7 @@ fn a_reactor_that_was_never_run_or_has_crashed_can_be_ended() {
     }
 }
 
-/// It counted from the last reading of the clock, and the call came too early.
+/// It used to count from the last reading of the clock, and the call came too early.
 #[test]
 fn a_reset_from_outside_of_a_turn_counts_from_now() {
     let simulation = Simulation::new(1);
@@ -586,7 +586,7 @@ fn a_reset_from_outside_of_a_turn_counts_from_now() {
     assert_eq!(called.get(), Some(Duration::from_secs(15)));
 }
 
-/// Its task was left behind, and stopped the program when it was done.
+/// It used to leave its task behind, which stopped the program when it was done.
 #[test]
 fn run_until_inside_a_callback_leaves_nothing_behind() {
     let reactor = Reactor::new().unwrap();

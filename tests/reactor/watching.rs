@@ -1,4 +1,4 @@
-//! Descriptors of other libraries on the loop.
+//! File descriptors of other libraries on the loop.
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
@@ -12,7 +12,7 @@ use torsade::{Interest, Watch};
 
 use crate::support::*;
 
-/// What was told of a descriptor, call by call.
+/// The readiness reported for a descriptor, call by call.
 type Told = Rc<RefCell<Vec<Interest>>>;
 
 #[test]
@@ -25,7 +25,7 @@ fn a_descriptor_is_told_of_again_in_a_later_turn_as_long_as_it_is_ready_and_hold
         .watch(ours, Interest::Readable, move |ready| {
             assert_eq!(ready, Interest::Readable);
             list.borrow_mut().push(one.turn_number());
-            // One byte of what is there, by a read that would block: the rest is not forgotten.
+            // Reads one of the bytes, with a read that could block: the rest must be reported again.
             let mut byte = [0];
             (&*reading).read_exact(&mut byte).unwrap();
             all.borrow_mut().push(byte[0]);
@@ -166,7 +166,7 @@ fn what_cannot_be_watched_is_an_error() {
         assert_eq!(reactor.watch(file, Interest::Readable, |_| {}).unwrap_err().kind(), ErrorKind::PermissionDenied);
         assert_eq!(reactor.watch(ours.clone(), Interest::Readable, |_| {}).unwrap_err().kind(), ErrorKind::AlreadyExists);
     }
-    // A copy is another one, so that a library can have one watch for each direction.
+    // A copy counts as another descriptor, so that a library can watch each direction separately.
     let copy = ours.as_fd().try_clone_to_owned().unwrap();
     let _other_watch = reactor.watch(copy, Interest::Writable, |_| {}).unwrap();
     assert_eq!(reactor.source_count(), 2);

@@ -1,4 +1,4 @@
-//! Workers: several reactors on one port, that end together.
+//! Workers: several reactors on one port, which end together.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use crate::support::connect;
 use torsade::prelude::*;
 use torsade::{ReactorHandle, Worker, WorkerError, reuse_port_listener, workers};
 
-/// Answers everything with the number of its worker.
+/// Answers everything with its worker's number.
 struct Number(u8);
 
 impl Protocol for Number {
@@ -33,7 +33,7 @@ fn serve(worker: &Worker, listener: TcpListener) -> Result {
     Ok(())
 }
 
-/// Runs three workers, and `client` as soon as they are set up; then stops one of them.
+/// Runs three workers, and `client` once they are set up; then stops one of them.
 fn with_workers(set_up: impl Fn(&Worker) -> Result + Sync, client: impl FnOnce()) -> Result<(), WorkerError> {
     let (ready, started) = channel::<ReactorHandle>();
     let ready = Mutex::new(ready);
@@ -104,7 +104,7 @@ fn a_panic_in_the_loop_of_one_worker_ends_the_others() {
 
 #[test]
 fn with_a_socket_each_connections_are_dealt_out() {
-    // The first socket finds the port that the others share.
+    // The first socket finds a free port, which the others share.
     let first = reuse_port_listener(([127, 0, 0, 1], 0).into()).expect("a port");
     let address = first.local_addr().expect("an address");
     let first = Mutex::new(Some(first));

@@ -1,4 +1,4 @@
-//! A name server that says what a test has it say, with messages written by hand.
+//! A name server that a test scripts, with messages written by hand.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ pub const AAAA: u16 = 28;
 const CNAME: u16 = 5;
 const SOA: u16 = 6;
 
-/// What a server was asked, and how.
+/// A query, and how it was sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Asked {
     pub name: String,
@@ -24,10 +24,10 @@ pub struct Asked {
     pub message: Vec<u8>,
 }
 
-/// What it sends back, after so long.
+/// A reply, and the delay before it.
 pub type Reply = (Duration, Vec<u8>);
 
-/// Decides over each question.
+/// Decides how to answer each query.
 pub type Decide = dyn Fn(&Asked) -> Vec<Reply>;
 
 /// A name server on a host.
@@ -38,7 +38,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins to answer on port 53 of the host.
+    /// Starts to answer on port 53 of the host.
     pub fn start(host: &Host, decide: impl Fn(&Asked) -> Vec<Reply> + 'static) -> Self {
         let server = Self { decide: Rc::new(decide), asked: Rc::default() };
         let by_tcp = server.clone();
@@ -47,7 +47,7 @@ impl Server {
         server
     }
 
-    /// What it was asked since this was last called, as `NAME A` or `NAME AAAA`, and behind that ` tcp`.
+    /// The queries since the last call, as `NAME A` or `NAME AAAA`, followed by ` tcp` if it was TCP.
     pub fn take_asked(&self) -> Vec<String> {
         let mut asked: Vec<_> = self
             .asked
@@ -58,7 +58,7 @@ impl Server {
                 format!("{} {kind}{}", asked.name, if asked.tcp { " tcp" } else { "" })
             })
             .collect();
-        // Which of the two of one name comes first is chance.
+        // The order of a name's two queries is not defined.
         asked.chunks_mut(2).for_each(<[_]>::sort);
         asked
     }
@@ -95,7 +95,7 @@ impl StringProtocol for Server {
     }
 }
 
-/// At once.
+/// A reply without delay.
 pub fn now(message: Vec<u8>) -> Vec<Reply> {
     vec![(Duration::ZERO, message)]
 }
@@ -120,25 +120,25 @@ pub fn alias(name: &str, target: &str, ttl: u32) -> Record {
     Record { name: name.to_owned(), kind: CNAME, ttl, data: write_name(target) }
 }
 
-/// The answer with these records of the kind that is asked for, and all aliases.
+/// The answer with the records of the requested type, and all aliases.
 pub fn answer(asked: &Asked, records: Vec<Record>) -> Vec<u8> {
     let records: Vec<_> = records.into_iter().filter(|record| [asked.kind, CNAME].contains(&record.kind)).collect();
     message(asked, 0, &records, &[])
 }
 
-/// The answer that there is no such name, which holds for so many seconds.
+/// The answer that there is no such name, valid for `ttl` seconds.
 pub fn no_such_name(asked: &Asked, ttl: u32) -> Vec<u8> {
     let mut data = [write_name("ns.test"), write_name("admin.test")].concat();
     data.extend([1_u32, 2, 3, 4, ttl].map(u32::to_be_bytes).concat());
     message(asked, 3, &[], &[Record { name: "test".to_owned(), kind: SOA, ttl: 3600, data }])
 }
 
-/// An answer that consists of a code.
+/// An answer that consists of a response code.
 pub fn code(asked: &Asked, code: u8) -> Vec<u8> {
     message(asked, code, &[], &[])
 }
 
-/// The beginning of an answer.
+/// A truncated answer.
 pub fn truncated(asked: &Asked) -> Vec<u8> {
     let mut message = message(asked, 0, &[], &[]);
     message[2] |= 0b10;

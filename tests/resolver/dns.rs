@@ -1,4 +1,4 @@
-//! DNS in simulated networks: what is asked, whom, how often, and what is believed.
+//! DNS in simulated networks: which queries are sent where and how often, and which answers are believed.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -16,7 +16,7 @@ const CLIENT: &str = "10.0.0.1";
 const FIRST: &str = "10.0.0.53";
 const SECOND: &str = "10.0.0.54";
 
-/// What look-ups have ended with.
+/// The results of look-ups.
 #[derive(Clone, Default)]
 struct Found(Rc<RefCell<Vec<io::Result<Vec<SocketAddr>>>>>);
 
@@ -42,7 +42,7 @@ fn client(simulation: &Simulation, config: DnsConfig) -> Host {
     host
 }
 
-/// Looks up a name, and says what was found, as texts, or the error, and how long it took.
+/// Looks up a name; returns how long it took, and what was found, as texts, or the error.
 fn timed_look_up(simulation: &Simulation, host: &Host, name: &str) -> (Duration, Result<Vec<String>, io::Error>) {
     let (begun, found) = (simulation.now(), Found::default());
     let look_up = found.look_up(host, name);
@@ -61,7 +61,7 @@ fn look_up_error(simulation: &Simulation, host: &Host, name: &str) -> io::Error 
     timed_look_up(simulation, host, name).1.unwrap_err()
 }
 
-/// Both families of `host.test`.
+/// Addresses of both families for `host.test`.
 fn records() -> Vec<Record> {
     vec![address("host.test", "10.0.0.7", 300), address("host.test", "fd00::7", 300), address("host.test", "2001:db8::7", 300)]
 }
@@ -111,7 +111,7 @@ fn what_is_lost_is_asked_again_when_the_time_is_up() {
     let lost = Cell::new(0);
     let decide = move |asked: &Asked| {
         lost.set(lost.get() + 1);
-        // The first question for each family.
+        // The first query of each family.
         if lost.get() <= 2 { vec![] } else { now(answer(asked, records())) }
     };
     let server = Server::start(&simulation.host(FIRST), decide);
@@ -218,7 +218,7 @@ fn what_another_host_sends_is_not_believed_even_with_the_right_id() {
     let sent = Rc::new(Cell::new(0));
     let count = sent.clone();
     let decide = move |asked: &Asked| {
-        // It sees the question, and guesses every port.
+        // The attacker sees the query, and guesses every port.
         let lie = answer(asked, vec![address(&asked.name, "6.6.6.6", 60)]);
         for port in 49_152..49_160 {
             spy.write_to(&lie, &Address::Udp(SocketAddr::new(CLIENT.parse().unwrap(), port)));
@@ -319,7 +319,7 @@ fn when_a_server_is_killed_or_crashes_in_mid_run_another_takes_over() {
         let (took, _) = timed_look_up(&simulation, &host, "three.test");
         assert!(took < seconds(1), "the one that answers is asked first by now: {took:?}");
         assert_eq!(servers[1].take_asked().len(), 4);
-        // It comes back, and is the first again after a while.
+        // The first server comes back, and after a while it is tried first again.
         let first = Server::start(&simulation.host(FIRST).restart(), decide);
         simulation.run_for(seconds(31)).unwrap();
         look_up(&simulation, &host, "four.test");

@@ -1,4 +1,4 @@
-//! Beside a real name server, dnsmasq, where it is installed.
+//! With dnsmasq, a real name server, if it is installed.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::support::run_until;
 /// How many addresses `big.test` has: more than fit into a datagram.
 const MANY: usize = 60;
 
-/// A server on a free port of this host; ended, by its process id, when it is dropped.
+/// A server on a free port of this host; killed, by its process id, when dropped.
 struct Dnsmasq {
     process: Child,
     address: SocketAddr,
@@ -21,7 +21,7 @@ struct Dnsmasq {
 }
 
 impl Dnsmasq {
-    /// Starts one; none where it is not installed.
+    /// Starts one; `None` if it is not installed.
     fn start(name: &str) -> Option<Self> {
         let folder = std::env::temp_dir().join(format!("torsade-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -60,7 +60,7 @@ impl Drop for Dnsmasq {
     }
 }
 
-/// An address that is free for TCP and UDP.
+/// An address whose port is free for TCP and UDP.
 fn free_address() -> SocketAddr {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -81,7 +81,7 @@ async fn look_up(reactor: &Reactor, name: &str) -> std::io::Result<Vec<String>> 
     Ok(texts)
 }
 
-/// Looks up a name until the server has begun to answer.
+/// Looks up a name until the server answers.
 async fn once_it_answers(reactor: &Reactor, name: &str) -> Vec<String> {
     loop {
         match look_up(reactor, name).await {

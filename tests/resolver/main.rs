@@ -1,4 +1,4 @@
-//! Who looks up names: a table, a resolver of one's own, and DNS, in simulated networks and beside a real server.
+//! Resolvers: tables, your own, and DNS, in simulated networks and with a real server.
 
 #[cfg(feature = "dns")]
 #[path = "../support/support.rs"]

@@ -1,4 +1,4 @@
-//! Tables, and resolvers of one's own.
+//! Tables, and your own resolvers.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -10,7 +10,7 @@ use torsade::simulated::Simulation;
 use torsade::spi::Resolved;
 use torsade::{FixedResolver, MemoryReactor, Resolver, SystemResolver};
 
-/// Does with each look-up what a test says.
+/// Does with each look-up what the test says.
 struct Own<F>(F);
 
 impl<F: Fn(&str, Resolved)> Resolver for Own<F> {
@@ -19,7 +19,7 @@ impl<F: Fn(&str, Resolved)> Resolver for Own<F> {
     }
 }
 
-/// What a name is looked up to, once the clock has been turned.
+/// The result of a look-up after a turn.
 fn look_up(reactor: &MemoryReactor, name: &str) -> Option<Result<Vec<SocketAddr>, io::Error>> {
     let found: Rc<RefCell<Option<_>>> = Rc::default();
     let there = found.clone();
@@ -78,7 +78,7 @@ fn a_resolver_that_panics_or_drops_the_question_costs_that_look_up_alone() {
         _ => resolved(Ok(vec!["10.0.0.1:0".parse().unwrap()])),
     }));
     for _ in 0..100 {
-        // More often than there are places.
+        // More look-ups than may run at a time.
         for name in ["panic.test", "drop.test"] {
             assert!(look_up(&reactor, name).unwrap().unwrap_err().to_string().contains("gave no answer"));
         }

@@ -1,8 +1,8 @@
 //! The verified fake: the same programs on the real and on the simulated Backend give the same event logs.
 //!
 //! Client and server are on one reactor, over the loopback or a UNIX socket; or a program is alone with its standard input and
-//! output. What may differ between any two runs is taken out before the comparison: times, turns, port numbers, how the bytes
-//! are cut, and how the two ends of a connection interleave.
+//! output. Whatever may differ between any two runs is removed before the comparison: times, turns, port numbers, how bytes are
+//! cut, and how the two ends of a connection interleave.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use torsade::event_log::{Event, Subject};
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
 
-/// What one end does: at its beginning, for each line it gets, and at the other's end of stream.
+/// What one end does: when connected, for each line, and at the peer's end of stream.
 #[derive(Clone, Copy)]
 pub(crate) struct Part {
     pub(crate) made: fn(&LineTransport) -> Result,
@@ -21,7 +21,7 @@ pub(crate) struct Part {
     pub(crate) end: fn(&LineTransport) -> Result,
 }
 
-/// Counts the ends that are gone; both are, when a scenario is over.
+/// Counts the ends that are lost; a scenario is over when both are.
 pub(crate) struct Role {
     pub(crate) part: Part,
     pub(crate) gone: Rc<Cell<u32>>,
@@ -44,7 +44,7 @@ impl LineProtocol for Role {
         self.gone.set(self.gone.get() + 1);
         if self.gone.get() == 2 {
             let reactor = transport.reactor().clone();
-            // The scenario may have done it.
+            // The scenario may have stopped it.
             transport.reactor().call_later(Duration::ZERO, move || reactor.stop().unwrap_or_default());
         }
         Ok(())
@@ -114,7 +114,7 @@ const SCENARIOS: [(&str, Part, Part); 12] = [
         "too long a line",
         Part {
             line: |transport, _| {
-                // The very byte that makes it too long is the last.
+                // Its last byte is the one that makes it too long.
                 transport.write(vec![b'x'; 16_386]);
                 Ok(())
             },
@@ -181,12 +181,12 @@ const SCENARIOS: [(&str, Part, Part); 12] = [
     ),
 ];
 
-/// The callbacks of each connection, in their order; those of one are together, and data is one piece.
+/// The callbacks of each connection, in order, with adjacent data in one piece.
 type Normal = Vec<Vec<String>>;
 
 fn normalise(events: &[Event]) -> Normal {
     let mut normal: Normal = of_each(events).into_iter().map(|(_, callbacks)| callbacks).collect();
-    // Which of the two ends is made first is chance.
+    // Which of the two ends is connected first is not defined.
     normal.sort();
     normal
 }
@@ -203,7 +203,7 @@ pub(crate) fn of_each(events: &[Event]) -> Vec<(u64, Vec<String>)> {
         let (_, callbacks, bytes) = &mut connections[at];
         match event.callback.as_ref() {
             "data_received" => *bytes += event.bytes.unwrap_or_default(),
-            // That a congested connection goes on depends on how the bytes were cut.
+            // Whether a connection becomes congested depends on how the bytes were cut.
             "reading_resumed" => {}
             callback => {
                 if *bytes > 0 {
@@ -230,7 +230,7 @@ const KINDS: &[Kind] = &[
     Kind::Unix,
 ];
 
-/// Starts a scenario, and gives what is noted of it.
+/// Starts a scenario, and returns its events.
 fn start(reactor: &Reactor, kind: Kind, server: Part, client: Part) -> Result<Rc<RefCell<Vec<Event>>>> {
     let (events, gone) = (Rc::<RefCell<Vec<Event>>>::default(), Rc::new(Cell::new(0)));
     let noted = Rc::clone(&events);
@@ -360,7 +360,7 @@ fn a_program_is_told_the_same_of_its_standard_input_and_output_in_both_worlds() 
         for (name, program) in PROGRAMS {
             let told = |events: &support::Events| (events.course(), events.data(), events.reason().kind());
             let (events, shown) = wire.converse_half_closeable(program, |mut shell| {
-                // The program may have closed already.
+                // The program may already have closed.
                 std::io::Write::write_all(&mut shell, TYPED).ok();
                 shell.shutdown(std::net::Shutdown::Write).ok();
                 support::drain(&mut shell).0

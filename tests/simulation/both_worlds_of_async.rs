@@ -1,4 +1,4 @@
-//! A server in `async` code beside one of callbacks: a client sees the same of both, and both see the same ends; on real sockets
+//! A server in `async` code and one of callbacks: a client cannot tell them apart, and both see the same ends, on real sockets
 //! and in the simulated network.
 
 use std::cell::{Cell, RefCell};
@@ -18,7 +18,7 @@ use crate::support::{self, async_echo};
 
 type Serving = Pin<Box<dyn Future<Output = Result>>>;
 
-/// What a server does: by callbacks, and in `async` code.
+/// A server's behaviour, with callbacks and in `async` code.
 #[derive(Clone, Copy)]
 struct Server {
     part: Part,
@@ -124,7 +124,7 @@ const SCENARIOS: [(&str, Server, Part); 8] = [
     ),
 ];
 
-/// A server's protocol of either kind, which tells who it is and that it is gone.
+/// A server's protocol of either kind, which records its reason when lost.
 struct Served {
     protocol: Box<dyn Protocol>,
     id: Rc<Cell<u64>>,
@@ -141,7 +141,7 @@ impl Protocol for Served {
     }
 }
 
-/// Gives its connection to `async` code; the rest is as of a [`Role`] that does nothing.
+/// Gives its connection to `async` code; otherwise like a [`Role`] that does nothing.
 struct InAsync {
     serve: fn(AsyncConnection) -> Serving,
     told: Option<AsyncProtocol>,
@@ -157,7 +157,7 @@ impl Protocol for InAsync {
         if let Callback::ConnectionMade = callback {
             let (connection, told) = AsyncConnection::from_protocol(transport, b"");
             self.told = Some(told);
-            // It ends by itself, with an error where the connection does.
+            // The task ends on its own, with an error if the connection fails.
             transport.reactor().spawn((self.serve)(connection)).into_deferred().add_errback(|_| ()).detach();
         }
         if let Callback::ConnectionLost(reason) = &callback {

@@ -1,6 +1,6 @@
-//! The verified fake, for datagrams: the same programs on the real and on the simulated Backend give the same event logs.
+//! The verified fake for datagrams: the same programs on the real and on the simulated Backend give the same event logs.
 //!
-//! The ports are on one reactor, over the loopback. What may differ between any two runs is taken out before the comparison:
+//! The ports are on one reactor, over the loopback. Whatever may differ between any two runs is removed before the comparison:
 //! times, turns, port numbers, and how the ports interleave.
 
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ use torsade::simulated::Simulation;
 use torsade::wire::{Discard, Echo};
 use torsade::{DatagramOptions, MulticastInterface};
 
-/// What a port does at its beginning, for each datagram, and when it is refused.
+/// What a port does when started, for each datagram, and when refused.
 #[derive(Clone, Copy)]
 struct Part {
     start: fn(&DatagramTransport, &Address) -> Result,
@@ -47,7 +47,7 @@ fn stop(transport: &DatagramTransport) -> Result {
     Ok(transport.reactor().stop()?)
 }
 
-/// Stops when a datagram has come that is as long as this.
+/// Stops when it has received a datagram of this length.
 const UNTIL_FOUR: fn(&DatagramTransport, &[u8], &Address) -> Result =
     |transport, data, _| if data.len() == 4 { stop(transport) } else { Ok(()) };
 const ASKING: Part = Part {
@@ -69,7 +69,7 @@ const CONNECTED: Part = Part {
     ..ASKING
 };
 
-/// The scenarios: a name, whether the other port is closed at once, and what the one does.
+/// The scenarios: a name, whether the other port is closed at once, and what the first one does.
 const SCENARIOS: [(&str, bool, Part); 7] = [
     ("an echo", false, ASKING),
     ("a connected client", false, CONNECTED),
@@ -79,7 +79,7 @@ const SCENARIOS: [(&str, bool, Part); 7] = [
         Part {
             start: |transport, other| {
                 let (late, other) = (transport.clone(), other.clone());
-                // The other port is closed then.
+                // By then the other port is closed.
                 transport.reactor().call_later(Duration::from_millis(1), move || {
                     (CONNECTED.start)(&late, &other).expect("it can be connected");
                 });
@@ -140,7 +140,7 @@ const SCENARIOS: [(&str, bool, Part); 7] = [
     ),
 ];
 
-/// The callbacks of each port, in their order.
+/// The callbacks of each port, in order.
 type Normal = Vec<Vec<String>>;
 
 fn normalise(events: &[Event]) -> Normal {
@@ -156,7 +156,7 @@ fn normalise(events: &[Event]) -> Normal {
     normal
 }
 
-/// Runs a scenario, and gives what is noted of it.
+/// Runs a scenario, and returns its events.
 fn play(reactor: &Reactor, closed: bool, part: Part) -> Normal {
     let events = Rc::<RefCell<Vec<Event>>>::default();
     let noted = Rc::clone(&events);

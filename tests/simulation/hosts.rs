@@ -1,4 +1,4 @@
-//! Hosts of a simulation that end and begin again: what their peers see. And what is said of a run that hangs.
+//! Simulated hosts that stop, crash and restart, as their peers see it; and the report of a run that hangs.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ const SERVER: &str = "10.0.0.1";
 const CLIENT: &str = "10.0.0.2";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What was seen, in order.
+/// Events, in order.
 #[derive(Clone, Default)]
 struct Notes(Rc<RefCell<Vec<String>>>);
 
@@ -28,7 +28,7 @@ impl Notes {
     }
 }
 
-/// Says something when it is connected, and notes what happens to it.
+/// Sends something when connected, and records its callbacks.
 struct Client {
     notes: Notes,
     transport: Rc<RefCell<Option<Transport>>>,
@@ -52,7 +52,7 @@ impl Protocol for Client {
     }
 }
 
-/// A server of echoes and one client of it, who has got its answer.
+/// An echo server and one client, which has received its answer.
 struct Pair {
     simulation: Simulation,
     server: Host,
@@ -78,7 +78,7 @@ impl Pair {
         self.simulation.host(CLIENT).connect_tcp("10.0.0.1:7", client).expect("an address");
     }
 
-    /// The client says something more.
+    /// The client sends something more.
     fn say(&self) {
         self.client.borrow().as_ref().expect("it was connected").write(b"more");
     }
@@ -156,7 +156,7 @@ fn a_host_that_crashed_and_is_restarted_knows_nothing_of_its_connections() {
     pair.say();
     pair.run(10 * SECOND);
     assert_eq!(pair.notes.take(), [""; 0]);
-    // One who tries to connect meanwhile is answered when the host is back.
+    // A client that connects meanwhile gets an answer when the host is back.
     pair.connect();
     pair.run(SECOND);
     let again = pair.server.restart();
@@ -212,7 +212,7 @@ fn what_a_program_left_behind_in_others_hands_harms_neither_it_nor_its_follower(
     assert!(again.is_running());
 }
 
-/// Hands its transport on.
+/// Gives its transport to a function.
 struct Keeps(Box<dyn FnMut(&Transport)>);
 
 impl Protocol for Keeps {
@@ -259,7 +259,7 @@ fn a_program_that_runs_is_not_restarted() {
     drop(pair.server.restart());
 }
 
-/// What is said of a run in which the client writes a lot, with these faults.
+/// The report of a run with these faults in which the client writes a lot.
 fn said_with(faults: Faults, prepare: impl FnOnce(&Simulation)) -> String {
     let simulation = Simulation::with_faults(1, faults);
     simulation.host(SERVER).listen_tcp("0.0.0.0:7", |_peer| Discard).expect("a free port");
@@ -325,7 +325,7 @@ fn a_host_has_addresses_of_both_families_and_a_name_that_it_knows_itself() {
         }
         assert_eq!(*found.borrow(), ["10.0.0.2", "fd00::2", "::1", "127.0.0.1"]);
     }
-    // Each family is answered from its own address, by connections and by datagrams.
+    // Each family is answered from its own address, over connections and datagrams.
     let peers: Rc<RefCell<Vec<String>>> = Rc::default();
     struct Peers(Rc<RefCell<Vec<String>>>);
     impl DatagramProtocol for Peers {

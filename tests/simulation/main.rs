@@ -1,4 +1,4 @@
-//! The simulated network, and that it behaves as the real one.
+//! The simulated network behaves like the real one.
 
 #[path = "../support/support.rs"]
 mod support;

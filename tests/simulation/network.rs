@@ -1,4 +1,4 @@
-//! Programs on simulated hosts: what the network does to them, and that the same seed does it again.
+//! Programs on simulated hosts: what the network does to them, reproducibly for each seed.
 
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -41,7 +41,7 @@ impl Seen {
         self.0.borrow().transport.is_some()
     }
 
-    /// How it ended: a failed connect, or the reason of the loss.
+    /// How it ended: a failed attempt, or the reason of the loss.
     fn ended(&self) -> Vec<String> {
         self.0.borrow().ended.clone()
     }
@@ -51,7 +51,7 @@ impl Seen {
     }
 }
 
-/// Keeps what it sees; echoes it if asked to.
+/// Records its callbacks; echoes if asked to.
 struct Watcher {
     seen: Seen,
     echo: bool,
@@ -161,7 +161,7 @@ fn the_same_seed_gives_the_same_log_and_another_seed_another() {
     assert_eq!(text.parse::<torsade::event_log::Log>().unwrap().to_string(), text);
 }
 
-/// Three clients that talk to an echo and close or break off, and timers; ends when all is over.
+/// Three clients that talk to an echo server and close or abort, and timers; runs until everything has ended.
 fn talk(simulation: &Simulation) {
     let server = simulation.host(SERVER);
     server.listen_tcp("0.0.0.0:7", |_peer| Watcher { seen: Seen::default(), echo: true }).unwrap();
@@ -201,7 +201,7 @@ fn bytes_come_in_order_and_none_is_made_up_however_bad_the_network_is() {
             simulation.run_for(Duration::from_secs(10))?;
             let received = server.received();
             assert_eq!(received, bytes(sent)[..received.len()]);
-            // A port without descriptors closes connections that nobody has read from.
+            // A port without descriptors closes connections from which nobody has read.
             if client.ended() == ["connection was closed cleanly"] && server.ended() == client.ended() {
                 assert_eq!(received.len(), sent, "all of it");
             }
@@ -245,7 +245,7 @@ fn a_reader_that_pauses_holds_the_writer_back() {
     server.transport().pause_producing();
     client.transport().write(bytes(1_000_000));
     simulation.run_for(Duration::from_secs(60)).unwrap();
-    // Both sockets hold 128 KiB, and the writer is not told of the last third of its own.
+    // Both sockets hold 128 KiB, and the writer's socket does not report the last third of its free space.
     let held = 1_000_000 - client.transport().unsent();
     assert!((131_072 * 5 / 3..=131_072 * 2).contains(&held), "{held}");
     server.transport().resume_producing();
@@ -459,7 +459,7 @@ fn a_connect_through_a_partition_succeeds_once_it_is_healed() {
     simulation.run_for(Duration::from_secs(10)).unwrap();
     simulation.heal(CLIENT, SERVER);
     simulation.run_until(|| server.is_connected() && client.is_connected()).unwrap();
-    // The fifth request: after 1, 2, 4 and 8 seconds.
+    // The fifth SYN: after 1, 2, 4 and 8 seconds.
     assert_eq!(simulation.now().as_secs(), 15);
 }
 

@@ -1,4 +1,4 @@
-//! A simulation of many hosts and connections, for hours of virtual time.
+//! A simulation of many hosts and connections, over hours of virtual time.
 
 use std::cell::Cell;
 use std::rc::Rc;

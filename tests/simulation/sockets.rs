@@ -1,7 +1,7 @@
-//! Sockets of the simulated world behave as those of the operating system.
+//! Simulated sockets behave like the operating system's.
 //!
-//! Each test is a script for both ends of a connection. It runs in the simulation and, on Linux, over loopback, and both
-//! must say what is written here: what each call returned, and which readiness each end was told after it.
+//! Each test is a script for both ends of a connection. It runs in the simulation and, on Linux, over loopback, and both must
+//! give the results written here: what each call returned, and which readiness was reported to each end after it.
 
 use std::cell::RefCell;
 use std::io;
@@ -24,11 +24,11 @@ enum End {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Close(End),
-    /// Reads until there is nothing.
+    /// Reads until nothing is left.
     Drain(End),
-    /// Reads all that the peer has written, also what it sends once there is room; what is told meanwhile is left out.
+    /// Reads all that the peer has written, including what it sends once there is room; readiness reported meanwhile is left out.
     Empty(End),
-    /// Writes until the peer's buffer and our own are full; what is told meanwhile is left out.
+    /// Writes until the peer's buffer and our own are full; readiness reported meanwhile is left out.
     Fill(End),
     IsConnected(End),
     /// Reads into a buffer of this size.
@@ -41,7 +41,7 @@ enum Step {
 
 type Told = Rc<RefCell<Vec<(End, Ready)>>>;
 
-/// A source that remembers what it was told.
+/// A source that records the readiness reported to it.
 struct Recorder {
     end: End,
     told: Told,
@@ -56,7 +56,7 @@ impl Source for Recorder {
     fn abort(self: Rc<Self>) {}
 }
 
-/// Both ends of a connection, or of several, in one of the worlds.
+/// Both ends of one or more connections, in one of the worlds.
 struct Pair {
     told: Told,
     reactors: [Reactor; 2],
@@ -88,7 +88,7 @@ impl Pair {
         let told: Told = Rc::default();
         let (turning, seen) = (reactor.clone(), Rc::clone(&told));
         let settle = Box::new(move || {
-            // Loopback delivers within the system call, but an acknowledgement may wait 40 ms.
+            // Loopback delivers within the system call, but an acknowledgement may take 40 ms.
             let mut before = usize::MAX;
             while before != seen.borrow().len() {
                 before = seen.borrow().len();
@@ -100,7 +100,7 @@ impl Pair {
         Self { told, reactors, streams: [None, None], settle, address, _simulation: None }
     }
 
-    /// A listening socket of the server, whose readiness is told as the server's.
+    /// A listening socket of the server, whose readiness is reported as the server's.
     fn listen(&self) -> (Box<dyn Listener>, Token) {
         let mut listener =
             self.reactors[1].backend().listen(&self.address, ListenOptions { backlog: 5, ..ListenOptions::default() }).unwrap();
@@ -138,7 +138,7 @@ impl Pair {
         self.streams[end as usize] = Some(stream);
     }
 
-    /// Everything an end was told since the last look.
+    /// The readiness reported to an end since the last call.
     fn take_told(&self, end: End) -> Ready {
         self.told.borrow().iter().filter(|(who, _)| *who == end).fold(Ready::NONE, |all, (_, ready)| all | *ready)
     }
@@ -221,7 +221,7 @@ fn both_say(script: &[Step], expected: &[&str]) {
     }
 }
 
-/// Makes the check in both worlds.
+/// Runs the check in both worlds.
 fn in_both(check: impl Fn(Pair)) {
     check(Pair::simulated());
     if cfg!(target_os = "linux") {
@@ -290,7 +290,7 @@ fn a_port_is_told_of_each_arrival_and_of_those_that_wait_when_it_is_registered()
         pair.connect(&address);
         assert_eq!(pair.told.borrow().iter().filter(|told| **told == (Server, Ready::READABLE)).count(), 2);
         let second = pair.streams[0].take().unwrap();
-        // The first was closed by its client meanwhile, and is accepted nevertheless.
+        // Its client has already closed the first one, which is accepted nevertheless.
         let (first, peer) = listener.accept().unwrap();
         assert_ne!(peer, second.local_address().unwrap());
         assert_eq!(said(first.read(&mut [0])), "0");
@@ -472,7 +472,7 @@ fn random_scripts_say_the_same_in_both_worlds() {
     if !cfg!(target_os = "linux") {
         return;
     }
-    // Each script waits for the real kernel many times, so they run side by side.
+    // Each script waits for the real kernel many times, so they run in parallel.
     let scripts = std::env::var("TORSADE_SEEDS").map_or(50, |count| count.parse().unwrap());
     assert!(scripts > 0, "there is no script to run");
     std::thread::scope(|scope| {

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use crate::program::*;
 use crate::support::*;
 
-/// A file of its own for each test, removed at its end.
+/// A file for each test, removed when dropped.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -36,7 +36,7 @@ fn a_file_is_copied_to_a_file_byte_by_byte() {
     assert_eq!(program.told(), ["made", "input ended", "lost: ConnectionDone"]);
     let got = fs::read(&to.0).unwrap();
     let rest = after_begin(&got).strip_prefix(&sent[..]).expect("the same bytes");
-    // A file has no end that could be told, so what the program prints afterwards still goes there.
+    // A file cannot be half-closed, so what the program prints afterwards still goes there.
     assert!(rest.starts_with(b"[end]"), "{}", rest.escape_ascii());
 }
 

@@ -1,4 +1,4 @@
-//! Standard input and output as a connection, whatever they are: terminals, pipes, sockets, files, nothing.
+//! Standard input and output as a connection: terminals, pipes, sockets, files, or nothing.
 #![cfg(unix)]
 
 #[path = "../support/support.rs"]

@@ -1,4 +1,4 @@
-//! Pipes on both sides.
+//! Pipes as input and output.
 
 use std::process::Stdio;
 

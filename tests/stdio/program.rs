@@ -1,4 +1,4 @@
-//! The program that the tests run, and what they start it with.
+//! The program that the tests run, and how they start it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,9 +10,9 @@ use torsade::prelude::*;
 
 use crate::support::*;
 
-/// Says on standard error what becomes of its connection of standard input and output, and repeats what it reads.
+/// Reports on standard error what happens to its connection of standard input and output, and repeats what it reads.
 ///
-/// It obeys: "half" ends its output, "die" panics outside of every callback, "abort" drops what is unsent.
+/// Commands: "half" ends its output, "die" panics outside of every callback, "abort" drops what is unsent.
 pub struct Parrot {
     reactor: Reactor,
     half_closeable: bool,
@@ -35,7 +35,7 @@ impl Protocol for Parrot {
                 transport.write([b"<", text, b">"].concat());
             }
             _ => {
-                // In two pieces of their own, if the second is large enough to be one.
+                // Two writes, if there is enough for a second one.
                 let (first, rest) = data.split_at(data.len().min(10));
                 transport.write(first);
                 transport.write_shared(&SharedBytes::from(rest.to_vec()));
@@ -67,7 +67,7 @@ impl Protocol for Parrot {
     }
 }
 
-/// One line for the test. Standard error has no buffer, and no lock that a panic could hold.
+/// Prints a line for the test. Standard error has no buffer, and no lock that a panic could hold.
 fn tell(text: &str) {
     eprintln!("parrot: {text}");
 }
@@ -83,7 +83,7 @@ pub fn parrot(half_closeable: bool) {
     assert_eq!(reactor.source_count(), 0, "the program has a fault, and its connection is still there");
 }
 
-/// A parrot in a process of its own.
+/// A parrot in its own process.
 pub struct Program {
     pub child: Child,
     told: Box<dyn Iterator<Item = String>>,
@@ -95,7 +95,7 @@ impl Program {
         Self::spawn(child(name).stdin(input).stdout(output))
     }
 
-    /// Has the shell run it as `"$@"` in a script.
+    /// Has the shell run it, as `"$@"` in a script.
     pub fn run_in_shell(name: &str, script: &str) -> Self {
         let program = child(name);
         let mut shell = Command::new("sh");
@@ -109,16 +109,16 @@ impl Program {
         Self { child, told: Box::new(lines.filter_map(|line| line.strip_prefix("parrot: ").map(str::to_owned))) }
     }
 
-    /// Waits until it tells so.
+    /// Waits until it reports `text`.
     pub fn tells(&mut self, text: &str) {
         let before: Vec<String> = self.told.by_ref().take_while(|told| told != text).collect();
-        // At the end of what it tells, there was no such line.
+        // No such line came before the end of its output.
         if let Some(last) = before.last() {
             assert!(!last.starts_with("lost"), "{text:?} is missing: {before:?}");
         }
     }
 
-    /// Waits for its end, and gives what it has told.
+    /// Waits for its end, and returns what it has reported.
     pub fn told(mut self) -> Vec<String> {
         let told = self.told.by_ref().collect();
         self.child.wait().expect("it has ended");
@@ -128,7 +128,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may already have exited.
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -139,7 +139,7 @@ pub fn pipe() -> (OwnedFd, OwnedFd) {
     pipe_with(PipeFlags::CLOEXEC).expect("a pipe")
 }
 
-/// A copy with the same open file description, as a shell has it of what it gives its programs.
+/// A copy that shares the open file description, like a shell's copy of what it gives to its programs.
 pub fn copy(descriptor: &impl AsFd) -> OwnedFd {
     descriptor.as_fd().try_clone_to_owned().expect("a copy")
 }
@@ -152,7 +152,7 @@ pub fn write_all(descriptor: impl Into<OwnedFd>, data: &[u8]) {
     std::fs::File::from(descriptor.into()).write_all(data).expect("there is a reader");
 }
 
-/// Reads to the end, and leaves out what the test harness of the child has printed before it began.
+/// Reads to the end, and leaves out what the child's test harness printed before it began.
 pub fn read_to_end(descriptor: impl Into<OwnedFd>) -> Vec<u8> {
     let mut got = Vec::new();
     std::fs::File::from(descriptor.into()).read_to_end(&mut got).expect("it can be read");

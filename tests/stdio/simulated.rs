@@ -1,4 +1,4 @@
-//! The same in the simulated world, where the test sits at the other end.
+//! Simulated standard input and output, with the test at the other end.
 
 use std::io::ErrorKind;
 use std::time::Duration;

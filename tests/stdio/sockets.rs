@@ -1,4 +1,4 @@
-//! One socket for both, as inetd and `socat EXEC:` give it.
+//! One socket for input and output, as inetd and `socat EXEC:` pass it.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;

@@ -1,4 +1,4 @@
-//! Terminals: pseudo-terminals, of which the test holds the window.
+//! Terminals: the program has a pseudo-terminal, and the test its other end.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use rustix::time::Timespec;
 use crate::program::*;
 use crate::support::*;
 
-/// What a terminal emulator has: what is typed goes in, what is shown comes out.
+/// The terminal emulator's end: what is typed goes in, what is displayed comes out.
 struct Window {
     side: File,
     shown: Vec<u8>,
@@ -35,7 +35,7 @@ impl Window {
         self.side.write_all(text.as_bytes()).expect("the window is open");
     }
 
-    /// Waits until it shows `text`, and forgets what it has shown up to there.
+    /// Waits until it displays `text`, and discards everything up to there.
     fn shows(&mut self, text: &str) {
         loop {
             if let Some(place) = self.shown.windows(text.len()).position(|window| window == text.as_bytes()) {
@@ -53,8 +53,8 @@ impl Window {
     }
 }
 
-/// Runs the child of the test `name` on a terminal, which is its controlling one, so that Ctrl-C reaches it. None where the
-/// command for that is missing.
+/// Runs the child of the test `name` on a terminal that is its controlling one, so that Ctrl-C reaches it. `None` if the command
+/// for that is missing.
 fn run_in_session(name: &str, terminal: &OwnedFd) -> Option<Program> {
     if Command::new("setsid").arg("--version").output().is_err() {
         println!("skipped: there is no setsid command");
@@ -131,10 +131,10 @@ fn what_cannot_be_opened_anew_is_left_to_threads() {
     if is_child(NAME) {
         return parrot(false);
     }
-    // The window's side, which would become another terminal.
+    // The emulator's end: opening it again would create another terminal.
     let (window, terminal) = Window::open();
     let mut attributes = tcgetattr(&terminal).unwrap();
-    // Otherwise it shows what is typed, and that is what the program writes.
+    // Otherwise it would echo what the program writes, as if it were typed.
     attributes.make_raw();
     tcsetattr(&terminal, OptionalActions::Now, &attributes).unwrap();
     let mut program = Program::run(NAME, copy(&window.side), copy(&window.side));

@@ -3,7 +3,7 @@
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use torsade::prelude::*;
 
-/// Sends back what comes, at most `SIZE` bytes at a time, and closes at its end.
+/// Sends back what arrives, at most `SIZE` bytes at a time, and closes at the end of the stream.
 pub async fn async_echo<const SIZE: usize>(mut connection: AsyncConnection) -> Result {
     let mut buffer = [0; SIZE];
     loop {

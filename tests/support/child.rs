@@ -1,29 +1,29 @@
-//! A test with a process of its own: its binary once more, as a child that runs this test alone.
+//! A test in its own process: its binary once more, as a child that runs only this test.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-/// Runs the test `name` in a child, which [knows that it is one](is_child). What it prints is piped.
+/// Runs the test `name` in a child, where [`is_child`] holds. Its output is piped.
 pub fn child(name: &str) -> Command {
     only(name, Command::new(this_binary()))
 }
 
-/// The same with what the test prints captured: standard output is the test's to replace.
+/// The same with the test's output captured, so that the test can replace standard output.
 pub fn capturing_child(name: &str) -> Command {
     let mut binary = Command::new(this_binary());
     binary.args([name, "--exact", "--test-threads=1"]).env("CHILD_OF", name);
     binary
 }
 
-/// The same with so many open descriptors at most.
+/// The same with at most this many open descriptors.
 pub fn child_with_descriptors(name: &str, descriptors: u32) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")]).arg(this_binary());
     only(name, shell)
 }
 
-/// The same in a network of its own, where the shell has done `set_up` before (Linux, where that is permitted).
+/// The same in a network of its own, where the shell has run `set_up` first (Linux, if permitted).
 pub fn child_in_own_network(name: &str, set_up: &str) -> Command {
     let set_up = format!("ip link set lo up && {set_up} && exec \"$0\" \"$@\"");
     let mut unshare = Command::new("unshare");
@@ -40,22 +40,22 @@ fn only(name: &str, mut binary: Command) -> Command {
     binary
 }
 
-/// Whether this process is the child of the test `name`.
+/// Returns whether this process is the child of the test `name`.
 pub fn is_child(name: &str) -> bool {
     std::env::var("CHILD_OF").is_ok_and(|test| test == name)
 }
 
-/// What a child prints. Its own lines begin behind a line break: the test's name stands before the first.
+/// The lines a child prints. Its own begin after a line break, since the test's name comes before the first.
 pub fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok)
 }
 
-/// Reads on to the line that says where a child listens.
+/// Reads up to the line that says where a child listens.
 pub fn listening(lines: &mut impl Iterator<Item = String>) -> SocketAddr {
     lines.find_map(|line| line.strip_prefix("listening on ")?.parse().ok()).expect("the child listens")
 }
 
-/// Sends a child a signal. Where there is no `kill`, ends it and says that the test is skipped.
+/// Sends a signal to a child. If there is no `kill`, kills the child and prints that the test is skipped.
 pub fn signal(child: &mut Child, signal: &str) -> bool {
     let sent = signal_to(child.id(), signal);
     if !sent {
@@ -66,8 +66,8 @@ pub fn signal(child: &mut Child, signal: &str) -> bool {
     sent
 }
 
-/// Sends a signal to a process by the command `kill`, and waits until it was delivered, where the system tells (Linux does): of
-/// two that are pending it makes one. False if there is no such command.
+/// Sends a signal to a process with the command `kill`, and waits until it was delivered, if the system shows that (Linux does):
+/// two pending ones are merged. Returns false if there is no such command.
 pub fn signal_to(process: u32, signal: &str) -> bool {
     let sent = Command::new("kill").args([signal, &process.to_string()]).status().is_ok_and(|status| status.success());
     while sent && is_pending(process) {
@@ -78,7 +78,7 @@ pub fn signal_to(process: u32, signal: &str) -> bool {
 
 fn is_pending(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    // A process that has ended keeps what it was sent last, until somebody asks how it ended.
+    // A process that has ended keeps its last signal pending until its status is collected.
     if status.lines().any(|line| line.starts_with("State:") && line.contains("zombie")) {
         return false;
     }

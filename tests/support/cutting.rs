@@ -1,4 +1,4 @@
-//! The operating system as a bad day has it: reads and writes that take less than they could.
+//! An operating system whose reads and writes take less than they could.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -12,8 +12,8 @@ use torsade::spi::{
 };
 use torsade::{Address, Command, DatagramOptions, Descriptor, ListenOptions, Reactor, Signal, SocketOptions};
 
-/// How many reads, and how many writes, of each socket are cut down to a few bytes: a handshake and what follows it. All
-/// others are cut less, so that megabytes pass in time.
+/// How many reads, and how many writes, of each socket are cut to a few bytes: a handshake and what follows it. All others are
+/// cut less, so that megabytes pass in time.
 const SMALL: u64 = 400;
 
 /// A reactor whose sockets are cut.
@@ -22,11 +22,11 @@ pub fn reactor() -> Reactor {
     Reactor::with_backend(Rc::new(Cutting { inner, owed: Rc::default() }))
 }
 
-/// What has to be reported at the next poll: who was given less than there was takes it for all, and waits.
+/// What has to be reported at the next poll: a caller that got less than there was thinks it got everything, and waits.
 type Owed = Rc<RefCell<Vec<(Token, Ready)>>>;
 
 struct Cutting {
-    /// Never turned: its backend does the work.
+    /// Never turned: only its backend is used.
     inner: Reactor,
     owed: Owed,
 }
@@ -142,7 +142,7 @@ struct CutStream {
 }
 
 impl CutStream {
-    /// How much the next read or write may take, of so much.
+    /// How much of `length` the next read or write may take.
     fn limit(&self, count: &Cell<u64>, length: usize) -> usize {
         let number = count.replace(count.get() + 1);
         // Spread over all sizes, and the same in every run.
@@ -151,7 +151,7 @@ impl CutStream {
         length.min(1 + chance % most)
     }
 
-    /// Notes that a call took all it was allowed, and less than it could have.
+    /// Records that a call took all it was allowed, but less than it could have.
     fn owe(&self, count: usize, limit: usize, length: usize, ready: Ready) {
         if let Some(token) = self.token.filter(|_| count == limit && limit < length) {
             self.owed.borrow_mut().push((token, ready));

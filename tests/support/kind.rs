@@ -1,4 +1,4 @@
-//! The kinds of connection: what each is made of, how a test's plain peer reaches it, and what it can do.
+//! The kinds of connection: how each is made, how a test's plain peer reaches it, and what it can do.
 
 use std::net::SocketAddr;
 #[cfg(unix)]
@@ -33,27 +33,27 @@ pub enum Kind {
     StdioSocket,
 }
 
-/// What some kinds can do and others cannot. A test names those that it is about, and is skipped where one is missing.
+/// What some kinds can do and others cannot. A test names those it needs, and is skipped where one is missing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ability {
-    /// It is made by a port, whose factory may refuse.
+    /// A port makes it, whose factory may refuse.
     Listen,
     /// A process can have several at a time.
     Several,
-    /// It can be broken off so that the peer sees that it was, whatever had been sent and read before.
+    /// It can be reset: the peer always sees that, whatever has been sent and read before.
     Reset,
-    /// Who closes goes on taking what the peer sends, until that ends its stream too.
+    /// The side that closes keeps taking what the peer sends until the peer ends its stream too.
     Linger,
 }
 
 impl Kind {
-    /// All but TCP of which tests can have their own beside each other.
+    /// All kinds but TCP that parallel tests can have at the same time.
     #[cfg(unix)]
     pub const OTHERS: &[Self] = &[Self::Unix, Self::Pair];
     #[cfg(not(unix))]
     pub const OTHERS: &[Self] = &[];
 
-    /// Those that a process has once, so that a test needs a process of its own for them.
+    /// Those of which a process has only one, so that a test needs its own process.
     #[cfg(unix)]
     pub const OF_A_PROCESS: &[Self] = &[Self::StdioPipes, Self::StdioSocket];
 
@@ -77,7 +77,7 @@ impl Kind {
         }
     }
 
-    /// Whether it can do all these; says so if not.
+    /// Returns whether it has all these abilities; prints a message if not.
     pub fn can_all(self, needs: &[Ability]) -> bool {
         let missing = needs.iter().find(|need| !self.can(**need));
         if let Some(missing) = missing {
@@ -87,7 +87,7 @@ impl Kind {
     }
 }
 
-/// Where a test's plain peer finds a connection to be made.
+/// Where a test's plain peer can connect.
 #[derive(Clone)]
 pub enum Place {
     Tcp(SocketAddr),
@@ -98,7 +98,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Where a port is.
+    /// The address of a port.
     pub fn of(port: &Port) -> Self {
         match port.address() {
             Address::Tcp(address) => Self::Tcp(address),
@@ -108,7 +108,7 @@ impl Place {
         }
     }
 
-    /// Makes a connection, and gives the peer's end of it.
+    /// Connects, and returns the peer's end.
     pub fn connect(&self) -> Peer {
         match self {
             Self::Tcp(address) => super::connect(*address).into(),
@@ -119,7 +119,7 @@ impl Place {
         }
     }
 
-    /// As a client of TCP wants it.
+    /// The address, for a TCP client.
     pub fn tcp(&self) -> SocketAddr {
         match self {
             Self::Tcp(address) => *address,
@@ -135,7 +135,7 @@ impl From<SocketAddr> for Place {
     }
 }
 
-/// A path for a UNIX socket that nothing else has.
+/// A unique path for a UNIX socket.
 pub fn socket_path() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);

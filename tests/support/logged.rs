@@ -1,4 +1,4 @@
-//! What one thread logs: tests run beside each other, and the logger is the program's.
+//! What one thread logs: tests run in parallel, and the logger is global.
 
 use std::cell::RefCell;
 use std::sync::Once;
@@ -19,7 +19,7 @@ impl Log for ThreadLog {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let line = (record.level(), record.args().to_string());
-            // What a thread logs at its very end, when its own values are dropped, nobody will look at.
+            // Nobody looks at what a thread logs at its very end, while its thread-locals are dropped.
             LINES.try_with(|lines| lines.borrow_mut().push(line)).ok();
         }
     }
@@ -27,7 +27,7 @@ impl Log for ThreadLog {
     fn flush(&self) {}
 }
 
-/// Forgets what this thread has logged before.
+/// Discards what this thread has logged so far.
 pub fn watch() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
@@ -44,12 +44,12 @@ pub fn logged(least: Level, run: impl FnOnce()) -> Vec<(Level, String)> {
     LINES.take().into_iter().filter(|(level, _)| *level <= least).collect()
 }
 
-/// The warnings and errors since the last time.
+/// The warnings and errors since the last call.
 pub fn warnings() -> Vec<String> {
     LINES.take().into_iter().filter(|(level, _)| *level <= Level::Warn).map(|(_, line)| line).collect()
 }
 
-/// How many of them have `text`; they stay.
+/// How many of them contain `text`; they stay.
 pub fn warnings_with(text: &str) -> usize {
     LINES.with_borrow(|lines| lines.iter().filter(|(level, line)| *level <= Level::Warn && line.contains(text)).count())
 }

@@ -1,4 +1,4 @@
-//! Connections that no port makes: a pair of ends, one for a test's plain peer and one that the reactor adopts.
+//! Connections without a port: a pair of ends, one for a test's plain peer and one that the reactor adopts.
 
 use std::cell::RefCell;
 use std::io::{PipeReader, PipeWriter, Write, pipe};
@@ -17,7 +17,7 @@ use super::peer::Peer;
 type SharedFactory = Rc<RefCell<dyn Factory>>;
 
 thread_local! {
-    /// What builds the protocols, on the thread of its reactor.
+    /// The factories that build the protocols, on their reactor's thread.
     static FACTORIES: RefCell<Vec<Weak<RefCell<dyn Factory>>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -37,7 +37,7 @@ enum End {
 }
 
 impl Maker {
-    /// The factory builds protocols as long as it is held.
+    /// The factory builds protocols until the returned handle is dropped.
     pub fn new(kind: Kind, reactor: &Reactor, factory: impl Factory + 'static) -> (Self, SharedFactory) {
         let shared: SharedFactory = Rc::new(RefCell::new(factory));
         let factory = FACTORIES.with_borrow_mut(|factories| {
@@ -80,9 +80,9 @@ fn make(reactor: &Reactor, kind: Kind, end: End, factory: usize) {
     }
 }
 
-/// Puts an end in the place of standard input and output.
+/// Replaces standard input and output by an end.
 fn become_standard(end: &End) {
-    // What the test's harness has printed is its own.
+    // Otherwise the test harness's output would go to the connection.
     std::io::stdout().flush().expect("there is a standard output");
     match end {
         End::Pipes(input, output) => dup2_stdin(input).and_then(|()| dup2_stdout(output)),
@@ -91,7 +91,7 @@ fn become_standard(end: &End) {
     .expect("descriptors can be copied");
 }
 
-/// Standard input and output of this process, which are put back when this is dropped.
+/// Standard input and output of this process, restored when dropped.
 pub struct Standard {
     input: OwnedFd,
     output: OwnedFd,

@@ -1,4 +1,4 @@
-//! A test's plain peer: what blocks and is not the product's.
+//! A test's plain peer: blocking, and without Torsade's code.
 
 use std::io::{self, Read, Write};
 #[cfg(unix)]
@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::LIMIT;
 
-/// One end of a connection, on a thread of the test, where nothing waits for ever.
+/// One end of a connection, on a test's thread, with timeouts for every wait.
 pub enum Peer {
     Tcp(TcpStream),
     #[cfg(unix)]
@@ -31,7 +31,7 @@ impl Peer {
         Self::Pipes(input, Arc::new(Mutex::new(Some(output))))
     }
 
-    /// As a socket's: ends our stream, and that only.
+    /// Ends our stream only, like that of a socket.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(how),
@@ -46,7 +46,7 @@ impl Peer {
         }
     }
 
-    /// The same end once more.
+    /// Another handle of the same end.
     pub fn try_clone(&self) -> io::Result<Self> {
         match self {
             Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
@@ -57,7 +57,7 @@ impl Peer {
         }
     }
 
-    /// Writes what goes, and waits no longer for it than so.
+    /// Writes what it can, and waits no longer than `limit`.
     pub fn write_within(&self, limit: Duration, data: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => {
@@ -82,7 +82,7 @@ impl Peer {
                 if poll(&mut polled, Some(&limit))? == 0 {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
-                // A pipe that has room has room for so much.
+                // A pipe that reports room has room for this much.
                 output.write(&data[..data.len().min(4096)])
             }
         }

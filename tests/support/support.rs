@@ -1,4 +1,4 @@
-//! What the behaviour tests share: a protocol that does as a test says, peers on threads, a watchdog.
+//! What the behaviour tests share: a protocol that follows a test's script, peers on threads, a watchdog.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(missing_docs, missing_debug_implementations, reason = "cargo takes this file for a test of its own")]
 
@@ -43,10 +43,10 @@ pub use {
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use torsade::wire::Echo;
 
-/// How long a test may take before it counts as hung: a machine with other work to do is slow.
+/// How long a test may take before it counts as hung; a busy machine is slow.
 pub const LIMIT: Duration = Duration::from_secs(300);
 
-/// A callback that came, with what it brought.
+/// A callback, with its arguments.
 #[derive(Clone, Debug)]
 pub enum Event {
     Made,
@@ -72,7 +72,7 @@ impl Event {
     }
 }
 
-/// The callbacks of one or more connections, in their order.
+/// The callbacks of one or more connections, in order.
 #[derive(Clone, Default)]
 pub struct Events(Rc<RefCell<Vec<Event>>>);
 
@@ -85,7 +85,7 @@ impl Events {
         self.0.borrow().iter().map(Event::name).collect()
     }
 
-    /// The names, with what comes several times in a row told once: how many pieces data come in is the wire's business.
+    /// The names, without repeats: into how many pieces data is cut depends on the wire.
     pub fn course(&self) -> Vec<&'static str> {
         let mut names = self.names();
         names.dedup();
@@ -110,7 +110,7 @@ impl Events {
         matches!(self.0.borrow().last(), Some(Event::Lost(_)))
     }
 
-    /// The reason, after a look at the order: `made` once and first, `lost` once and last.
+    /// The reason, after a check of the order: `made` first, `lost` last, each once.
     pub fn reason(&self) -> Reason {
         let names = self.names();
         assert_eq!(names.first(), Some(&"made"), "{names:?}");
@@ -145,7 +145,7 @@ impl Probe {
         Self { events: events.clone(), script: Box::new(script), half_closeable: false }
     }
 
-    /// The end of the peer's stream does not close the connection.
+    /// The peer's end of stream does not close the connection.
     pub fn half_closeable(mut self) -> Self {
         self.half_closeable = true;
         self
@@ -192,7 +192,7 @@ impl Protocol for Probe {
     }
 }
 
-/// A script that does one thing when a certain callback comes, and whatever makes that callback come.
+/// A script that does one thing when a certain callback comes, and whatever is needed to make that callback come.
 pub fn in_callback(
     wanted: &'static str,
     mut act: impl FnMut(&Transport) -> Result + 'static,
@@ -213,12 +213,12 @@ pub fn in_callback(
     }
 }
 
-/// Runs the reactor until it stops; a test that does not end by itself fails.
+/// Runs the reactor until it stops; panics if it never does.
 pub fn run(reactor: &Reactor) {
     watched(reactor, || reactor.run()).expect("the reactor runs");
 }
 
-/// Runs the reactor until `task` has ended; a test that does not end by itself fails.
+/// Runs the reactor until `task` has ended; panics if it never does.
 pub fn run_until<T: 'static>(reactor: &Reactor, task: impl Future<Output = Result<T>> + 'static) -> Result<T> {
     watched(reactor, || reactor.run_until(task))
 }
@@ -236,23 +236,23 @@ fn watched<T>(reactor: &Reactor, run: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Does `act` in the turn in which `holds` is found to be so: a test waits for a fact, not for a time.
+/// Calls `act` in the turn in which `holds` first returns true: a test waits for a condition, not for a time.
 pub fn once(reactor: &Reactor, holds: impl Fn() -> bool + 'static, act: impl FnOnce() + 'static) {
     let again = reactor.clone();
     reactor.call_later(Duration::from_millis(1), move || if holds() { act() } else { once(&again, holds, act) });
 }
 
-/// Ends the test's reactor in order.
+/// Stops the test's reactor.
 pub fn stop(reactor: &Reactor) {
     reactor.stop().expect("the reactor is running");
 }
 
-/// The address of a port, as a peer wants it.
+/// The address of a port, for a peer.
 pub fn address(port: &Port) -> SocketAddr {
     socket_address(&port.address())
 }
 
-/// An address that a reactor knows, as a peer wants it.
+/// A socket address that a reactor reports, for a peer.
 pub fn socket_address(address: &Address) -> SocketAddr {
     match address {
         Address::Tcp(address) => *address,
@@ -260,7 +260,7 @@ pub fn socket_address(address: &Address) -> SocketAddr {
     }
 }
 
-/// An address where nobody listens, and nobody begins to: a socket that never will has it.
+/// An address where nobody listens or can begin to: a socket that never listens is bound to it.
 pub fn nobody() -> SocketAddr {
     static SOCKET: OnceLock<(socket2::Socket, SocketAddr)> = OnceLock::new();
     let (_, address) = SOCKET.get_or_init(|| {
@@ -272,7 +272,7 @@ pub fn nobody() -> SocketAddr {
     *address
 }
 
-/// A blocking socket that does not wait for ever.
+/// A blocking socket with timeouts.
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the server listens");
     stream.set_read_timeout(Some(LIMIT)).expect("a timeout can be set");
@@ -280,8 +280,8 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Does something with a connection to `place`, on a thread. It is made before this returns, and so before a loop that is run
-/// next can reset it.
+/// Connects to `place` and runs `act` on a thread. The connection is established when this returns, so that a loop that runs next
+/// cannot reset it too early.
 pub fn peer<T: Send + 'static>(place: impl Into<Place>, act: impl FnOnce(Peer) -> T + Send + 'static) -> JoinHandle<T> {
     let peer = place.into().connect();
     thread::spawn(move || act(peer))
@@ -295,7 +295,7 @@ pub fn converse<T: Send + 'static>(
     Wire::PLAIN.converse(script, act)
 }
 
-/// The same with a protocol that goes on after the end of the peer's stream.
+/// The same with a protocol that goes on after the peer's end of stream.
 pub fn converse_half_closeable<T: Send + 'static>(
     script: impl FnMut(&Event, &Transport) -> Result + 'static,
     act: impl FnOnce(Peer) -> T + Send + 'static,
@@ -303,14 +303,14 @@ pub fn converse_half_closeable<T: Send + 'static>(
     Wire::PLAIN.converse_half_closeable(script, act)
 }
 
-/// Reads to the end of the stream; says what came, and whether it ended in order.
+/// Reads to the end of the stream; returns the bytes, and whether the end was clean.
 pub fn drain(stream: &mut impl Read) -> (Vec<u8>, Result<(), ErrorKind>) {
     let mut got = Vec::new();
     let result = stream.read_to_end(&mut got).map(drop).map_err(|error| error.kind());
     (got, result)
 }
 
-/// Reads until so many bytes are there.
+/// Reads this many bytes.
 pub fn read_exactly(stream: &mut impl Read, count: usize) -> Vec<u8> {
     let mut got = vec![0; count];
     stream.read_exact(&mut got).expect("as many bytes as expected");
@@ -322,8 +322,8 @@ pub fn reset(peer: impl Into<Peer>) {
     peer.into().reset();
 }
 
-/// Bytes that tell their place, so that a loss, a repeat or an exchange shows. They repeat after a mebibyte or so, which is
-/// more than any window of deflate: no compression makes them fewer.
+/// Bytes that show their position, so that lost, repeated or swapped bytes are noticed. They repeat after about a mebibyte, which
+/// is more than any window of deflate, so that they do not compress.
 pub fn pattern(from: usize, count: usize) -> Vec<u8> {
     static BLOCK: OnceLock<Vec<u8>> = OnceLock::new();
     let block = BLOCK.get_or_init(|| {
@@ -338,7 +338,7 @@ pub fn pattern(from: usize, count: usize) -> Vec<u8> {
     bytes
 }
 
-/// So many bytes that no compression makes fewer.
+/// This many bytes that do not compress.
 pub fn noise(count: usize) -> Vec<u8> {
     pattern(0, count)
 }
@@ -360,7 +360,7 @@ impl Chance {
     }
 }
 
-/// Where cargo put an example: beside the directory of this test.
+/// Where cargo has put an example: beside this test's directory.
 pub fn example(name: &str) -> std::path::PathBuf {
     let test = std::env::current_exe().expect("a test has an executable");
     let profile = test.parent().and_then(std::path::Path::parent).expect("target/PROFILE/deps");

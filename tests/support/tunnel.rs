@@ -24,14 +24,14 @@ struct Reach {
     target: Place,
 }
 
-/// Both sides of a forwarded connection, as far as they stand.
+/// Both sides of a forwarded connection, once connected.
 #[derive(Default)]
 struct Ends {
     near: Option<Transport>,
     far: Option<Transport>,
 }
 
-/// One side of it. The near one has where the far one is to be made.
+/// One side of it. The near one knows where to connect the far one.
 struct End {
     reach: Option<Reach>,
     ends: Rc<RefCell<Ends>>,
@@ -46,7 +46,7 @@ impl End {
 
 impl Protocol for End {
     fn connection_made(&mut self, transport: &Transport) -> Result {
-        // The directions have nothing to do with each other: what each may hold is bounded by the other side's producer.
+        // The directions are independent: the other side's producer limits what each may hold.
         transport.set_read_while_congested(true);
         if let Some(Reach { reactor, wire, target }) = &self.reach {
             transport.pause_producing();
@@ -91,7 +91,7 @@ impl Protocol for End {
     }
 }
 
-/// Makes the far side.
+/// Makes the protocol of the far side.
 struct Far {
     ends: Rc<RefCell<Ends>>,
 }

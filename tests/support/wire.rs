@@ -1,15 +1,15 @@
-//! The same test over every wire: what a connection is made of, and what stands between a protocol and that.
+//! The same test over every wire: the kind of connection, and the layers between it and the protocol.
 //!
-//! A test's peer on a thread is a plain blocking socket. Where the wire is not plain, a [`Tunnel`] speaks it for the peer.
+//! A test's peer on a thread is a plain blocking socket. If the wire has layers, a [`Tunnel`] speaks them for the peer.
 //!
-//! What stays on the plain wire alone, and why:
-//! - of `fairness`, the tests that count accepts, descriptors and bytes of memory: those are a plain socket's.
-//! - `bad_input`, `own_decoder`, `compression_connections`: they write and read the bytes of a layer themselves.
-//! - single tests of the suites that run here return early, and say why.
+//! These tests use the plain wire only:
+//! - of `fairness`, those that count accepts, descriptors and bytes of memory, which depend on a plain socket;
+//! - `bad_input`, `own_decoder`, `compression_connections`, which write and read the bytes of a layer themselves;
+//! - single tests of the suites that use this module: they return early, and say why.
 //!
-//! A test that runs over every kind of connection says which abilities it is about; it is skipped where one is missing.
+//! A test that runs over every kind of connection names the abilities it needs; it is skipped where one is missing.
 //!
-//! `torture` takes the wires that are not cut, and `properties` has layers of its own.
+//! `torture` takes the wires that are not cut, and `properties` has its own layers.
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -42,19 +42,19 @@ pub mod keys;
 pub struct Wire {
     pub kind: Kind,
     pub tls: bool,
-    /// TLS is over the transport, and not a layer of its connection.
+    /// TLS is above the transport, instead of a layer of its connection.
     pub over: bool,
     pub compressed: bool,
     /// Reads and writes take less than they could.
     pub cut: bool,
 }
 
-/// Runs a test over every wire of TCP, and over every other kind of connection that can do what it is about.
+/// Runs a test over every wire of TCP, and over every other kind of connection with the abilities it needs.
 pub fn on_every_kind(needs: &[Ability], test: impl Fn(Wire)) {
     on_kinds(|| on_every_wire(&test), needs, &test);
 }
 
-/// The same for a test that moves much: over the two extremes of TCP only.
+/// The same for a test that moves many bytes: over the two extremes of TCP only.
 pub fn on_extreme_kinds(needs: &[Ability], test: impl Fn(Wire)) {
     on_kinds(|| on_extreme_wires(&test), needs, &test);
 }
@@ -63,7 +63,7 @@ fn on_kinds(over_tcp: impl Fn(), needs: &[Ability], test: &impl Fn(Wire)) {
     let over = |kinds: &[Kind]| {
         for kind in kinds.iter().copied().filter(|kind| kind.can_all(needs)) {
             for wire in [Wire::PLAIN, Wire::EVERYTHING] {
-                // Layers are spoken for the peer by a tunnel, which connects to a port.
+                // For the layers a tunnel stands in for the peer, and it connects to a port.
                 if wire == Wire::PLAIN || kind.can(Ability::Listen) {
                     let wire = Wire { kind, ..wire };
                     println!("over {wire:?}");
@@ -103,7 +103,7 @@ pub fn on_every_wire(test: impl Fn(Wire)) {
     }
 }
 
-/// Runs a test that moves much over two wires only: one with nothing on it, and one with everything.
+/// Runs a test that moves many bytes over two wires only: one without layers, and one with all of them.
 fn on_extreme_wires(test: impl Fn(Wire)) {
     for wire in [Wire::PLAIN, Wire::EVERYTHING] {
         println!("over {wire:?}");
@@ -111,13 +111,13 @@ fn on_extreme_wires(test: impl Fn(Wire)) {
     }
 }
 
-/// Where the plain peers of a test find a port, or what stands for one.
+/// Where the plain peers of a test connect to a port, or to its tunnel.
 pub struct WirePort {
     pub place: Place,
     _kept: Option<Box<dyn Any>>,
 }
 
-/// Where a test's clients find a plain peer.
+/// Where a test's clients connect to a plain peer.
 pub struct WirePeer {
     pub address: SocketAddr,
     _tunnel: Option<Tunnel>,
@@ -128,7 +128,7 @@ impl Wire {
     pub const EVERYTHING: Self =
         Self { tls: cfg!(feature = "tls"), over: cfg!(feature = "tls"), compressed: true, cut: true, ..Self::PLAIN };
 
-    /// A reactor whose sockets are as this wire has them.
+    /// A reactor whose sockets behave as this wire says.
     pub fn reactor(self) -> Reactor {
         if self.cut { cutting::reactor() } else { Reactor::new().expect("a reactor") }
     }
@@ -155,7 +155,7 @@ impl Wire {
         reactor.listen_tcp("127.0.0.1:0", factory).expect("a port")
     }
 
-    /// Listens on the loopback, for peers that do not.
+    /// Listens on the loopback, for plain peers.
     pub fn listen(self, reactor: &Reactor, factory: impl Factory + 'static) -> WirePort {
         #[cfg(unix)]
         if !self.kind.can(Ability::Listen) {
@@ -200,13 +200,13 @@ impl Wire {
         reactor.connect(endpoint, factory).expect("it can begin")
     }
 
-    /// Whether the peer sees that a close was for a fault: a compressed stream has no end then, and whoever carries it on for the
-    /// peer resets that.
+    /// Returns whether the peer sees that a close was due to an error: a compressed stream then has no end, and the tunnel resets
+    /// the peer's connection.
     pub fn shows_cuts(self) -> bool {
         self.compressed && self.kind.can(Ability::Reset)
     }
 
-    /// Connects to a place of this wire.
+    /// Connects to a place that speaks this wire.
     pub fn connect_to(self, reactor: &Reactor, place: &Place, factory: impl ClientFactory + 'static) -> Connector {
         match place {
             Place::Tcp(address) => self.connect(reactor, *address, factory),
@@ -224,7 +224,7 @@ impl Wire {
         }
     }
 
-    /// Where a client finds a peer at `target` that does not speak this wire.
+    /// Where a client reaches a plain peer at `target`.
     pub fn reach(self, target: SocketAddr) -> WirePeer {
         let tunnel = (!self.is_bare()).then(|| Tunnel::new(self, self.bare(), target.into()));
         WirePeer { address: tunnel.as_ref().map_or(target, |tunnel| tunnel.place.tcp()), _tunnel: tunnel }
@@ -239,7 +239,7 @@ impl Wire {
         self.converse_as(false, script, act)
     }
 
-    /// The same with a protocol that goes on after the end of the peer's stream.
+    /// The same with a protocol that goes on after the peer's end of stream.
     pub fn converse_half_closeable<T: Send + 'static>(
         self,
         script: impl FnMut(&Event, &Transport) -> Result + 'static,
@@ -259,7 +259,7 @@ impl Wire {
         let record = events.clone();
         let stopping = move |event: &Event, transport: &Transport| {
             if matches!(event, Event::Lost(_)) {
-                // The test may have stopped it before.
+                // The test may have stopped it already.
                 transport.reactor().stop().ok();
             }
             script(event, transport)
@@ -274,7 +274,7 @@ impl Wire {
         (events, peer.join().expect("the peer does not fail"))
     }
 
-    /// The same with nothing on it.
+    /// The same without layers.
     const fn bare(self) -> Self {
         Self { kind: self.kind, ..Self::PLAIN }
     }
@@ -288,13 +288,13 @@ impl Wire {
     }
 }
 
-/// For a connection that has no host's name to check.
+/// For a connection without a host name to check.
 #[cfg(feature = "tls")]
 fn tls_client() -> torsade::TlsClientConfig {
     keys::client_builder().server_name("server.test").build().expect("a configuration")
 }
 
-/// A thread that forwards connections from one wire to another, with all that happens to them. Ends when dropped.
+/// A thread that forwards connections from one wire to another, including how they end. Stops when dropped.
 pub struct Tunnel {
     pub place: Place,
     reactor: ReactorHandle,
@@ -318,7 +318,7 @@ impl Tunnel {
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        // It may have stopped by itself, if it failed.
+        // It may have stopped on its own if it failed.
         self.reactor.call_from_thread(|reactor| reactor.stop().unwrap_or(())).ok();
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
@@ -326,7 +326,7 @@ impl Drop for Tunnel {
     }
 }
 
-/// A factory whose protocols have compression switched on before anything else, where the wire has it.
+/// A factory whose protocols first switch compression on, if the wire has it.
 struct Switching<F> {
     factory: F,
     wire: Wire,
@@ -361,7 +361,7 @@ impl<F: ClientFactory> ClientFactory for Switching<F> {
     }
 }
 
-/// Its protocol is not told of a handshake: all else shall come as it does without one.
+/// Does not report the handshake to its protocol, which sees the same callbacks as without TLS.
 struct Switched {
     protocol: Box<dyn Protocol>,
     wire: Wire,

@@ -1,4 +1,4 @@
-//! Bad input gets a typed error with a helpful text, never a panic; and what a socket can be asked for.
+//! Bad input gets a typed error with a helpful text, never a panic; and which socket options can be read.
 
 use std::error::Error;
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use crate::support::*;
 use torsade::prelude::*;
 use torsade::{AddressError, HostPort};
 
-/// The text names the thing and is a sentence, not a type's name.
+/// Checks that the text names the thing and is a sentence, not a type's name.
 fn assert_helps(error: &dyn Error, thing: &str) {
     let text = error.to_string();
     assert!(text.contains(thing) && text.len() > thing.len() + 15, "{text}");
@@ -61,13 +61,13 @@ fn a_port_in_use_and_a_name_to_listen_on_are_errors_with_the_remedy() {
     assert!(matches!(&error, ListenError::Io { cause, .. } if cause.kind() == std::io::ErrorKind::AddrInUse), "{error:?}");
     assert_helps(&error, &address.to_string());
     assert!(error.to_string().contains("in use") && error.source().is_some(), "{error}");
-    // Ours as well.
+    // A port of this reactor is in use too.
     let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
     assert!(reactor.listen_tcp(socket_address(&port.address()), |_peer| Echo).is_err());
     let error = reactor.listen_tcp("localhost:0", |_peer| Echo).map(drop).unwrap_err();
     assert!(matches!(error, ListenError::Name(_)));
     assert_helps(&error, "localhost:0");
-    // An address that is not ours (RFC 5737).
+    // An address that is not local (RFC 5737).
     let error = reactor.listen_tcp("192.0.2.1:0", |_peer| Echo).map(drop).unwrap_err();
     assert!(matches!(error, ListenError::Io { .. }), "{error:?}");
     assert_helps(&error, "192.0.2.1:0");

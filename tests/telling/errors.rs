@@ -1,4 +1,4 @@
-//! What a program's owner is told: errors that no code of the program takes, and in which words.
+//! How errors that the program does not handle are reported: level and wording.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -31,7 +31,7 @@ impl LineProtocol for Doubles {
     }
 }
 
-/// Sends a line as soon as it is connected; stops the reactor when the last of so many is lost.
+/// Sends a line when connected; stops the reactor when the last of the clients is lost.
 struct Says(&'static str, Rc<RefCell<usize>>);
 
 impl Protocol for Says {
@@ -53,7 +53,7 @@ impl Protocol for Says {
     }
 }
 
-/// Runs a server of doubles, to which one client after the other says `line`.
+/// Runs a server of doubles, to which each of several clients in turn sends `line`.
 fn serve_doubles(clients: usize, line: &'static str) -> Result {
     let reactor = Reactor::new()?;
     let port = reactor.listen_tcp("127.0.0.1:0", |_peer| LineReceiver::new(Doubles))?;
@@ -65,7 +65,7 @@ fn serve_doubles(clients: usize, line: &'static str) -> Result {
     reactor.run()
 }
 
-/// What a child says on standard error when it runs the test `name`.
+/// What a child that runs the test `name` prints on standard error.
 fn told_by(mut child: Command) -> String {
     let Output { status, stderr, .. } =
         child.env_remove("RUST_LOG").stderr(Stdio::piped()).output().expect("the child can be run");
@@ -74,7 +74,7 @@ fn told_by(mut child: Command) -> String {
     told
 }
 
-/// The lines on standard error that are ours, without their beginning.
+/// Our own lines on standard error, without their prefix.
 fn ours(told: &str) -> Vec<&str> {
     told.lines().filter_map(|line| line.strip_prefix("torsade: error: ")).collect()
 }
@@ -111,7 +111,7 @@ fn without_a_logger_an_attempt_to_connect_that_fails_is_on_standard_error() {
     let name = "errors::without_a_logger_an_attempt_to_connect_that_fails_is_on_standard_error";
     if is_child(name) {
         let reactor = Reactor::new().expect("descriptors");
-        // Bound, and closed again: nobody listens there.
+        // Bound, then closed again: nobody listens there.
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
         reactor.connect_tcp(nobody, |_peer| Says("", Rc::default())).expect("an address");
         let stopper = reactor.clone();
@@ -144,7 +144,7 @@ fn without_a_logger_what_is_left_out_is_counted() {
         return;
     }
     let told = told_by(child(name));
-    // How many are printed is a matter of time; together they are 20.
+    // How many are printed depends on timing; together they are 20.
     let mut count = 0;
     for line in ours(&told) {
         if let Some(left_out) = line.strip_prefix("left out: ") {
@@ -187,7 +187,7 @@ fn a_logger_that_is_silent_on_purpose_is_left_alone() {
 fn where_standard_error_is_closed_a_failing_callback_ends_its_own_connection_only() {
     let name = "errors::where_standard_error_is_closed_a_failing_callback_ends_its_own_connection_only";
     if is_child(name) {
-        // Until standard error is closed.
+        // Waits until standard error is closed.
         io::stdin().read_line(&mut String::new()).expect("a line");
         serve_doubles(3, "x\r\n").expect("it stops");
         return;
@@ -198,7 +198,7 @@ fn where_standard_error_is_closed_a_failing_callback_ends_its_own_connection_onl
     assert!(process.wait().expect("it ends").success());
 }
 
-/// Writes this, and then does that.
+/// Writes these bytes, then calls the function.
 struct Peer(&'static [u8], fn(&Transport));
 
 impl Protocol for Peer {
@@ -214,7 +214,7 @@ impl Protocol for Peer {
     }
 }
 
-/// Runs a server in a simulated network, and a peer of it, until it is long over. Gives what was logged.
+/// Runs a server in a simulated network and one peer, until long after the end. Returns what was logged.
 fn logged_with<P: Protocol + 'static>(server: fn() -> P, bytes: &'static [u8], then: fn(&Transport)) -> Vec<(Level, String)> {
     logged(Level::Info, || {
         let simulation = Simulation::new(1);
@@ -320,7 +320,7 @@ fn whatever_fails_without_a_connection_is_an_error_too() {
     assert_eq!(texts[3], "a system event trigger panicked: last");
 }
 
-/// Does this when it is connected; keeps what it gets.
+/// Calls the function when connected; keeps what it receives.
 struct Begins(fn(&Transport) -> Result, Rc<RefCell<Vec<u8>>>);
 
 impl Protocol for Begins {
@@ -334,7 +334,7 @@ impl Protocol for Begins {
     }
 }
 
-/// Connects two protocols that begin in these ways. Gives what was logged, and what both have got.
+/// Connects two protocols that begin so. Returns what was logged, and what each has received.
 fn logged_between(server: fn(&Transport) -> Result, client: fn(&Transport) -> Result) -> (Vec<(Level, String)>, Vec<u8>) {
     let got: Rc<RefCell<Vec<u8>>> = Rc::default();
     let lines = logged(Level::Info, || {
@@ -491,7 +491,7 @@ fn text_that_was_escaped_is_not_escaped_again() {
     assert_eq!(Escaped(&once).to_string(), once);
 }
 
-/// A reactor that listens, is held by what it holds, and stops as soon as it runs.
+/// A reactor that listens, with a factory that holds the reactor, and that stops as soon as it runs.
 fn listening_reactor() -> Reactor {
     let reactor = Reactor::new().expect("descriptors");
     let (kept, stopper) = (reactor.clone(), reactor.clone());

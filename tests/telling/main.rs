@@ -1,4 +1,4 @@
-//! What a program and its owner are told, and in which words.
+//! What a program and its user are told, and in which words.
 
 #[path = "../support/support.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! Text that is read by others: the event log's, and what is escaped.
+//! Texts for people: the event log, and escaping.
 
 use std::time::Duration;
 

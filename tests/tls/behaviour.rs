@@ -1,5 +1,6 @@
-//! What TCP connections do, TLS connections do as well: every scenario over every chain of layers, on a calm network and
-//! on one that cuts everything small. `lifecycle`, `closing` and `backpressure` tell the like over every wire, against real
+//! TLS connections behave like TCP connections: every scenario over every stack of layers, on a calm network and on one that cuts
+//! everything small. `lifecycle`, `closing` and `backpressure` test the same over every wire with real peers; these tests need
+//! virtual time or buffers of known size, or look at both ends of one connection.
 //! peers; here are what needs virtual time or buffers of known size, and what both ends see of one connection.
 
 use std::cell::{Cell, RefCell};
@@ -68,7 +69,8 @@ fn cutting() -> Faults {
     Faults { segment: 1..=40, send_buffer: 1..=2000, receive_buffer: 1..=2000, short_write: 0.3, ..Faults::calm() }
 }
 
-/// Runs a scenario over every chain of layers, on both networks, with several seeds. It is told how many bytes are much.
+/// Runs a scenario over every stack of layers, on both networks, with several seeds. Its second argument is a large number of
+/// bytes.
 fn everywhere(scenario: impl Fn(&World<'_>, usize)) {
     for layers in [Layers::None, Layers::Compression, Layers::Tls, Layers::TlsAndCompression] {
         for (faults, much, seeds) in [(Faults::calm(), 300_000, 0..1), (cutting(), 20_000, 0..3)] {
@@ -168,7 +170,7 @@ fn who_has_nothing_to_say_may_end_its_half_at_once_and_gets_an_answer() {
     });
 }
 
-/// Writes pieces until it has written all, unless it is paused.
+/// Writes pieces until it has written all, pausing when told to.
 struct Pieces {
     at: Rc<Cell<usize>>,
     all: usize,
@@ -189,7 +191,7 @@ impl Producer for Pieces {
     }
 }
 
-/// Reads nothing for so long.
+/// Pauses reading for this long.
 fn pause_for(transport: &Transport, time: Duration) {
     transport.pause_producing();
     let later = transport.clone();
@@ -325,7 +327,7 @@ fn any_amount_given_back_comes_in_bounded_pieces_before_what_follows() {
     });
 }
 
-/// Writes something, and ends its half.
+/// Writes something, and ends its stream.
 fn greet() -> Side {
     side(|event, transport| {
         if matches!(event, Event::Made) {
@@ -348,7 +350,7 @@ impl World<'_> {
 #[test]
 fn an_error_or_a_panic_in_any_callback_sends_what_was_written() {
     everywhere(|world, much| {
-        // Each of them: more than the network holds.
+        // More than the network holds, each time.
         let much = much / 3;
         for (callback, panics) in world.callbacks().flat_map(|callback| [(callback, false), (callback, true)]) {
             let fail = side(in_callback(callback, move |transport| {
@@ -362,9 +364,9 @@ fn an_error_or_a_panic_in_any_callback_sends_what_was_written() {
                 Reason::Panicked(panic) => assert!(panics && panic.to_string().contains("deliberate"), "{callback}: {panic}"),
                 other => panic!("{callback}: {other:?}"),
             }
-            // After the end of our half nothing is taken any more.
+            // After the end of our stream nothing more is written.
             let ended = callback == "write lost";
-            // A compressed stream is cut off by a fault, so that it does not look whole.
+            // After an error a compressed stream is cut off, so that it does not look whole.
             let cut = world.compresses() && !ended;
             let truncated =
                 matches!(ends.client.reason(), Reason::Decompress(error) if error.kind == DecompressErrorKind::Truncated);
@@ -402,7 +404,8 @@ fn a_close_gives_up_a_peer_that_does_not_read() {
 #[test]
 fn a_slow_peer_is_not_taken_for_a_stuck_one() {
     everywhere(|world, much| {
-        // More than the network holds is left after the last pause too: then the peer has the timeout to end its side.
+        // More than the network holds must still be left after the last pause, so that the peer has the whole timeout to end its
+        // side.
         let size = 4 * much;
         let close = side(move |event, transport| {
             if matches!(event, Event::Made) {
@@ -412,7 +415,7 @@ fn a_slow_peer_is_not_taken_for_a_stuck_one() {
             }
             Ok(())
         });
-        // Takes longer than the close timeout in all, but never so long without taking anything.
+        // The whole transfer takes longer than the close timeout, but there is progress all the time.
         let (mut got, mut pauses) = (0, 0);
         let slow = side(move |event, transport| {
             if let Event::Data(data) = event {
@@ -431,7 +434,7 @@ fn a_slow_peer_is_not_taken_for_a_stuck_one() {
     });
 }
 
-/// A push producer that writes a piece each time that it is resumed, and counts its pauses.
+/// A push producer that writes a piece whenever it is resumed, and counts its pauses.
 struct Bursts {
     left: usize,
     size: usize,
@@ -457,7 +460,7 @@ impl Producer for Bursts {
 #[test]
 fn a_close_waits_for_a_push_producer_that_is_paused_and_resumed() {
     everywhere(|world, much| {
-        // More than the network holds, and than a compressor does.
+        // More than the network and a compressor hold.
         let size = if much == 20_000 { 40_000 } else { 80_000 };
         let pauses = Rc::new(Cell::new(0));
         let count = pauses.clone();

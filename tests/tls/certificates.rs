@@ -1,4 +1,4 @@
-//! Whose certificates are accepted, and which are shown.
+//! Which certificates are accepted, and which are presented.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use crate::keys::{self, Pem, authority, stranger};
 use crate::support::Event;
 use crate::world::{Ends, converse, echo, side, silent};
 
-/// Runs a client that sends a secret against a server with this certificate.
+/// Connects a client that sends a secret to a server with this certificate.
 fn meet(certificate: &Pem, trusted: &TrustRoots) -> Ends {
     let server = TlsServerConfig::builder().certificate(certificate.load()).build().unwrap();
     let client = side(|event, transport| {
@@ -74,7 +74,7 @@ thread_local! {
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What has panicked on this thread while `call` ran, even if it was caught.
+/// The panics on this thread while `call` runs, even if caught.
 fn panics_in(call: impl FnOnce()) -> Vec<String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -89,7 +89,7 @@ fn panics_in(call: impl FnOnce()) -> Vec<String> {
     PANICS.take()
 }
 
-/// The server's messages come in one record: behind the certificate that is refused there are more of them, which nobody reads.
+/// The server's messages come in one record: more of them, which nobody reads, follow the refused certificate.
 #[test]
 fn a_refusal_in_the_middle_of_a_record_panics_nowhere() {
     let panics = panics_in(|| assert_eq!(refused(&stranger().server(&keys::NAMES)), CertificateProblem::UnknownIssuer));
@@ -101,7 +101,7 @@ fn a_certificate_of_a_client_is_no_servers() {
     assert_eq!(refused(&authority().client("127.0.0.1")), CertificateProblem::Purpose);
 }
 
-/// Trust in exactly this certificate.
+/// Trusts exactly this certificate.
 fn exactly(certificate: &Pem) -> TrustRoots {
     let own = certificate.chain.split_inclusive("-----END CERTIFICATE-----").next();
     TrustRoots::from_pem(own.expect("its own comes first")).unwrap()
@@ -135,7 +135,7 @@ fn a_trusted_certificate_that_is_shown_itself_is_held_to_its_names_and_its_time(
 #[test]
 fn an_authority_that_is_shown_itself_and_is_not_exactly_a_root_is_refused_with_the_remedy() {
     let shown = keys::authority_itself(&keys::NAMES, |_| ());
-    // Another one of the same name, and one that is trusted for some names only.
+    // Another certificate of the same name, and one that is trusted for some names only.
     let another = keys::authority_itself(&keys::NAMES, |_| ());
     let limited = keys::authority_itself(&keys::NAMES, |params| {
         let permitted_subtrees = vec![rcgen::GeneralSubtree::DnsName("elsewhere.test".into())];
@@ -163,7 +163,7 @@ fn no_verification_accepts_anybody() {
     assert!(ends.client.reason().is_clean(), "{:?}", ends.client.reason());
 }
 
-/// Runs a client against a server that asks for certificates; says what the server was shown, and both reasons.
+/// Connects a client to a server that asks for certificates; returns what the server was presented, and both ends.
 fn mutual(server: &TlsServerConfig, certificate: Option<&Pem>) -> (Vec<Vec<u8>>, Ends) {
     let mut client = keys::client_builder();
     if let Some(certificate) = certificate {
@@ -248,7 +248,7 @@ fn a_server_may_ask_without_insisting() {
     assert_eq!(shown.len(), 2);
 }
 
-/// The name in the certificate that a client of this name is shown; none if it is refused.
+/// The certificate and its name that a client of this name is presented; `None` if it is refused.
 fn shown_to(server: &TlsServerConfig, name: &str) -> Option<(Vec<u8>, Option<String>)> {
     let client = keys::client_builder().server_name(name).build().unwrap();
     let (shown, asked) = (Rc::new(RefCell::new(None)), Rc::new(RefCell::new(None)));
@@ -317,7 +317,7 @@ fn a_configuration_that_cannot_work_says_why() {
     assert!(matches!(unnamed, Err(TlsConfigError::ServerName(_))));
     let nobody = keys::server_builder().require_client_certificates(TrustRoots::none()).build();
     assert!(matches!(nobody, Err(TlsConfigError::Unusable(_))));
-    // What no hello can name: empty, too long, too many.
+    // Names that no ClientHello can contain: empty, too long, too many.
     for protocols in [vec![Vec::new()], vec![vec![b'x'; 256]], vec![vec![b'x'; 255]; 65]] {
         let client = keys::client_builder().application_protocols(&protocols).build();
         assert!(matches!(client, Err(TlsConfigError::Unusable(_))));

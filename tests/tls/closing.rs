@@ -1,5 +1,5 @@
-//! How a TLS connection ends before its handshake, by an abort, cut off, by a deadline. What it has in common with others
-//! is in `behaviour`, and in the suites that run over every wire.
+//! How a TLS connection ends before its handshake, by an abort, by truncation, by a timeout. What it has in common with other
+//! connections is in `behaviour`, and in the suites that run over every wire.
 
 use std::cell::{Cell, RefCell};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -50,7 +50,7 @@ fn an_abort_is_no_clean_end_for_the_peer() {
     assert!(matches!(ends.client.reason(), Reason::ConnectionLost(_) | Reason::TlsTruncated), "{:?}", ends.client.reason());
 }
 
-/// A client whose connection with a talkative server is ended, without a word of TLS, by somebody between.
+/// A client whose connection to a talkative server is closed in between, below TLS.
 fn cut(allowed: bool) -> Events {
     let reactor = Reactor::new().unwrap();
     let talk = |_peer| {
@@ -73,7 +73,7 @@ fn cut(allowed: bool) -> Events {
             let (mut from, mut to) = (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
             thread::spawn(move || std::io::copy(&mut from, &mut to).ok());
         }
-        // The client says when it has the story: then nothing of it is on its way.
+        // The client reports that it has the story, so that none of it is in transit.
         heard.recv().ok();
         client.shutdown(Shutdown::Write).expect("a connection");
     });
@@ -126,7 +126,7 @@ fn a_peer_that_never_answers_the_close_does_not_hold_it_up() {
         })
     };
     let port = reactor.listen_tls("127.0.0.1:0", &keys::server(), probe).unwrap();
-    // The client never reads after its hello, so it does not see the close.
+    // The client never reads after its ClientHello, so it does not see the close.
     let client = |_peer| {
         Probe::new(&Events::default(), |event, transport| {
             if matches!(event, Event::Handshake) {
@@ -141,8 +141,8 @@ fn a_peer_that_never_answers_the_close_does_not_hold_it_up() {
     assert!(events.reason().is_clean(), "{:?}", events.reason());
 }
 
-/// Between a TLS client and its server, below TLS: passes on what the client says, and then says something of its own instead
-/// of the end; passes on what the server says only after a while. Gives what became of its connection with the server.
+/// A relay between a TLS client and its server, below TLS. It forwards the client's bytes, then sends bytes of its own instead of
+/// the end, and it delays the server's bytes. Returns the events of its connection to the server.
 fn relay_with_a_last_word(simulation: &Simulation) -> Events {
     let events = Events::default();
     let seen = events.clone();
@@ -230,7 +230,7 @@ fn bytes_behind_the_peers_close_notify_cost_it_nothing_of_what_it_was_promised()
     assert!(server.reason().is_clean(), "{:?}", server.reason());
 }
 
-/// A producer that notes what it is told.
+/// A producer that records its calls.
 struct Told(Rc<RefCell<Vec<&'static str>>>);
 
 impl Producer for Told {
@@ -255,7 +255,7 @@ fn a_producer_that_was_paused_for_a_handshake_is_resumed_when_a_close_gives_that
     let simulation = Simulation::with_faults(1, small);
     let told = Rc::<RefCell<Vec<_>>>::default();
     let notes = told.clone();
-    // It reads nothing, so most of the client's hello stays unsent.
+    // It reads nothing, so most of the ClientHello stays unsent.
     let server = |_peer| {
         Probe::new(&Events::default(), |_, transport| {
             transport.pause_producing();
@@ -273,7 +273,7 @@ fn a_producer_that_was_paused_for_a_handshake_is_resumed_when_a_close_gives_that
                     let hello = late.unsent();
                     assert!(hello > 0);
                     late.set_write_buffer_limits(hello, hello + 1);
-                    // Its close_notify has to wait for the handshake, and is too much.
+                    // Its close_notify has to wait for the handshake, and exceeds the limit.
                     late.lose_write_connection();
                 });
                 let late = transport.clone();
@@ -289,7 +289,7 @@ fn a_producer_that_was_paused_for_a_handshake_is_resumed_when_a_close_gives_that
     assert_eq!(*told.borrow(), ["pause", "resume"]);
 }
 
-/// With nothing for TLS to send, the handshake was given up before the compressor had handed over what it held.
+/// With nothing for TLS to send, the handshake used to be given up before the compressor had handed over what it held.
 #[test]
 fn a_close_before_the_handshake_is_over_sends_what_only_the_compressor_has() {
     let server = side(|event, transport| {

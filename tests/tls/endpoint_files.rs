@@ -1,4 +1,4 @@
-//! The certificates and keys that endpoints name in their text.
+//! The certificate and key files that endpoints name in their text.
 
 use std::cell::RefCell;
 use std::fs;
@@ -13,7 +13,7 @@ use torsade::{CertificateProblem, TlsError, quote_string_argument};
 
 use crate::keys::authority;
 
-/// A folder with the files of a server, `server.test`, and of whom it is trusted by.
+/// A folder with the files of a server, `server.test`, and the authority that its clients trust.
 struct Files(PathBuf);
 
 impl Files {
@@ -32,7 +32,7 @@ impl Files {
         Self(folder)
     }
 
-    /// The text with `@` for the folder.
+    /// The text with `@` replaced by the folder.
     fn text(&self, text: &str) -> String {
         text.replace('@', &quote_string_argument(self.0.to_str().unwrap()))
     }
@@ -44,7 +44,7 @@ impl Drop for Files {
     }
 }
 
-/// What comes of connecting to a server, both by their text: nothing, or an error.
+/// Connects to a server, both given by their text; returns the error, if any.
 fn meet(server: &str, client: &str) -> Option<ConnectError> {
     let simulation = Simulation::new(1);
     let files = Files::new();

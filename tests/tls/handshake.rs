@@ -159,7 +159,7 @@ fn a_handshake_needs_no_reading_but_data_does() {
     });
     let client = side(|event, transport| {
         match event {
-            // More than the high watermark: the client's own output keeps it from reading, but not from the handshake.
+            // More than the high watermark: the client is congested and does not read, but the handshake goes on.
             Event::Made => transport.write(vec![b'x'; 200_000]),
             Event::Data(_) => transport.lose_connection(),
             _ => {}
@@ -173,7 +173,7 @@ fn a_handshake_needs_no_reading_but_data_does() {
 
 #[test]
 fn nothing_goes_out_in_clear_where_tls_cannot_begin() {
-    // A name that can be looked up, and that no certificate can be for.
+    // A name that can be looked up, but that no certificate can be for.
     const NAME: &str = "odd-.test";
     let simulation = Simulation::new(1);
     simulation.add_name(NAME, "10.0.0.1");
@@ -192,7 +192,7 @@ fn nothing_goes_out_in_clear_where_tls_cannot_begin() {
     assert!(what.contains(NAME) && what.contains("server_name"), "{what}");
 }
 
-/// Runs a TLS server's probe against a peer that speaks no TLS.
+/// Connects a TLS server's probe to a peer without TLS.
 fn against<T: Send + 'static>(
     config: &TlsServerConfig,
     script: impl FnMut(&Event, &Transport) -> Result + 'static,
@@ -237,7 +237,7 @@ fn a_peer_that_speaks_no_tls_is_told_so_and_lost() {
 fn what_failed_before_the_handshake_did_stays_the_reason() {
     let script = |event: &Event, transport: &Transport| {
         if matches!(event, Event::Made) {
-            // With something to send the close waits for the handshake.
+            // With something to send, the close waits for the handshake.
             transport.write("sorry");
             return Err("deliberate, in a test".into());
         }
@@ -254,7 +254,7 @@ fn what_failed_before_the_handshake_did_stays_the_reason() {
 
 #[test]
 fn a_client_whose_tls_cannot_begin_sends_nothing_in_clear() {
-    // Names can be looked up that no certificate can be for.
+    // Some names can be looked up but not be in a certificate.
     let simulation = Simulation::new(1);
     simulation.add_name("odd-.test", "10.0.0.1");
     let (server, client) = (Events::default(), Events::default());
@@ -350,9 +350,8 @@ fn what_waits_for_the_handshake_counts_as_unsent() {
     assert_eq!(end, Err(ErrorKind::ConnectionReset), "as if it had been on its way to the system");
 }
 
-/// Found by the property suite where it resumed sessions (lossy, seed 29): the client's last message of the handshake was
-/// counted beside what was written, for as long as `handshake_completed` ran. Whoever looked saw more unsent than the cap
-/// allows, and a connection that went on.
+/// Found by the property suite with resumed sessions (lossy, seed 29): during `handshake_completed`, the client's last message of
+/// the handshake used to count as unsent, so that more than the limit seemed unsent and the connection still went on.
 #[test]
 fn the_handshakes_own_messages_do_not_count_as_unsent() {
     let client = side(|event, transport| {

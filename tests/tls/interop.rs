@@ -1,4 +1,4 @@
-//! The quick part of the interoperability script: openssl's programs and Python's `ssl`, each side against ours.
+//! The quick part of the interoperability script: openssl's programs and Python's `ssl`, as client and as server.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

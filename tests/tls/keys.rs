@@ -1,4 +1,4 @@
-//! Keys and certificates, made for one test.
+//! Keys and certificates, made for one test run.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use rcgen::{
 };
 use torsade::{PrivateCertificate, TlsClientConfig, TlsClientConfigBuilder, TlsServerConfig, TlsServerConfigBuilder, TrustRoots};
 
-/// An authority of our own; all certificates of one test run come from one of the two.
+/// An authority; all certificates of one test run come from one of two.
 pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -43,17 +43,17 @@ impl Authority {
         TrustRoots::from_pem(&self.pem).expect("a good root")
     }
 
-    /// A server's certificate for these names and addresses.
+    /// A server certificate for these names and addresses.
     pub fn server(&self, names: &[&str]) -> Pem {
         self.issue(names, ExtendedKeyUsagePurpose::ServerAuth, |_| {})
     }
 
-    /// A server's certificate whose time is over.
+    /// A server certificate that has expired.
     pub fn expired(&self, names: &[&str]) -> Pem {
         self.issue(names, ExtendedKeyUsagePurpose::ServerAuth, over)
     }
 
-    /// A server's certificate whose time has not begun.
+    /// A server certificate that is not valid yet.
     pub fn early(&self, names: &[&str]) -> Pem {
         self.issue(names, ExtendedKeyUsagePurpose::ServerAuth, |params| {
             params.not_before = date_time_ymd(2300, 1, 1);
@@ -61,7 +61,7 @@ impl Authority {
         })
     }
 
-    /// A client's certificate.
+    /// A client certificate.
     pub fn client(&self, name: &str) -> Pem {
         self.issue(&[name], ExtendedKeyUsagePurpose::ClientAuth, |_| {})
     }
@@ -70,7 +70,7 @@ impl Authority {
         let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
         let mut params = names_of(names);
         params.extended_key_usages = vec![purpose];
-        // A random one is a byte shorter at times, and what is simulated has to repeat itself.
+        // A random one is sometimes a byte shorter, and simulations have to be reproducible.
         params.serial_number = Some(0x7f00_0000_0000_0001_u64.into());
         change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
@@ -83,26 +83,26 @@ fn names_of(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names).expect("good names")
 }
 
-/// The authority that everybody in a test trusts.
+/// The authority that everyone in a test trusts.
 pub fn authority() -> &'static Authority {
     static AUTHORITY: OnceLock<Authority> = OnceLock::new();
     AUTHORITY.get_or_init(|| Authority::new("Torsade test authority"))
 }
 
-/// Another one, which nobody trusts.
+/// An authority that nobody trusts.
 pub fn stranger() -> &'static Authority {
     static STRANGER: OnceLock<Authority> = OnceLock::new();
     STRANGER.get_or_init(|| Authority::new("a stranger"))
 }
 
-/// A certificate that vouches for itself.
+/// A self-signed certificate.
 pub fn self_signed(names: &[&str]) -> Pem {
     let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
     let certificate = names_of(names).self_signed(&key).expect("a certificate");
     Pem { chain: certificate.pem(), key: key.serialize_pem() }
 }
 
-/// The kind that `openssl req -x509` makes for one server: an authority, with the server's names.
+/// The kind that `openssl req -x509` makes for one server: an authority with the server's names.
 pub fn authority_itself(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pem {
     let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
     let mut params = names_of(names);
@@ -112,7 +112,7 @@ pub fn authority_itself(names: &[&str], change: impl FnOnce(&mut CertificatePara
     Pem { chain: certificate.pem(), key: key.serialize_pem() }
 }
 
-/// What makes the time of a certificate over.
+/// Makes a certificate expired.
 pub fn over(params: &mut CertificateParams) {
     params.not_before = date_time_ymd(2001, 1, 1);
     params.not_after = date_time_ymd(2002, 1, 1);

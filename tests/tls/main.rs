@@ -1,4 +1,4 @@
-//! TLS as a layer: what comes in which order, what is refused, and how it ends.
+//! TLS as a layer: the order of events, what is refused, and how it ends.
 #![cfg(feature = "tls")]
 
 #[path = "../support/support.rs"]

@@ -1,5 +1,5 @@
-//! A connection over a transport: what passes between it and the transport below. All in virtual time, with TLS as a layer at
-//! the other end. What it has in common with other connections is tested over every wire.
+//! TLS over a transport: what passes between the connection and the transport below it. All in virtual time, with TLS as a layer
+//! at the other end. What it has in common with other connections is tested over every wire.
 
 use std::cell::{Cell, RefCell};
 use std::io::Cursor;
@@ -17,23 +17,23 @@ use crate::world::{Side, side, silent};
 const BIND: &str = "0.0.0.0:7";
 const SERVER: &str = "10.0.0.1:7";
 
-/// A client's configuration that names the server.
+/// A client configuration that names the server.
 fn client() -> TlsClientConfig {
     keys::client_builder().server_name("server.test").build().expect("a configuration")
 }
 
-/// Who speaks TLS through a wrapping factory.
+/// Which side uses a wrapping factory for TLS.
 #[derive(Clone, Copy, Debug)]
 enum Wrapped {
     Client,
     Server,
-    /// The server twice, one TLS in the other.
+    /// The server twice, one TLS inside the other.
     ServerTwice,
 }
 
 const ROLES: [Wrapped; 3] = [Wrapped::Server, Wrapped::Client, Wrapped::ServerTwice];
 
-/// Runs one connection until both ends are lost, and gives what `side` saw, who is wrapped, and the other.
+/// Runs one connection until both ends are lost; returns the events of `side`, which is wrapped, and of the other.
 fn converse(simulation: &Simulation, wrapped: Wrapped, side: Side, other: Side) -> (Events, Events) {
     let (side_events, other_events) = (Events::default(), Events::default());
     let mut side = Some(side.into_probe(&side_events, |_| Ok(())));
@@ -60,7 +60,7 @@ fn converse(simulation: &Simulation, wrapped: Wrapped, side: Side, other: Side) 
     (side_events, other_events)
 }
 
-/// Runs a scenario in every role, done before the handshake and after it: `side` is told which event is its time.
+/// Runs a scenario in every role, before the handshake and after it: `side` gets the event at which to act.
 fn in_all_roles<T: Default>(
     side: impl Fn(&'static str, &T) -> Side,
     other: impl Fn() -> Side,
@@ -121,12 +121,12 @@ fn a_close_that_waits_for_its_producer_leaves_a_stuck_peer_by_the_deadline() {
         let simulation = Simulation::new(1);
         let (events, _) = converse(&simulation, wrapped, send, stuck);
         assert!(matches!(events.reason(), Reason::TimedOut(Deadline::Flush)), "{wrapped:?}: {:?}", events.reason());
-        // The 120 s of a close that makes no progress: what the buffers on the way take is none.
+        // The 120 s of a close without progress: what the buffers in between take does not count as progress.
         assert!(simulation.now() < Duration::from_secs(125), "{wrapped:?}: {:?}", simulation.now());
     }
 }
 
-/// Asks, and ends its stream in the same breath.
+/// Sends a request, and ends its stream at once.
 fn ask() -> Side {
     side(|event, transport| {
         if matches!(event, Event::Handshake) {
@@ -165,7 +165,7 @@ fn the_end_of_a_stream_is_not_told_while_paused() {
     }
 }
 
-/// Tells why its connection was lost.
+/// Records why its connection was lost.
 struct Telling {
     told: Rc<RefCell<Option<Reason>>>,
     protocol: Option<Box<dyn Protocol>>,
@@ -368,7 +368,7 @@ fn a_client_factory_is_told_of_the_end_after_a_protocol_that_was_paused_meanwhil
     let in_order = Rc::clone(&first);
     let mut answer = Some(ask().into_probe(&Events::default(), |_| Ok(())));
     simulation.host("10.0.0.1").listen_tls(BIND, &keys::server(), move |_peer| answer.take()).expect("a port");
-    // The peer's end comes while it is paused, and then its own.
+    // The peer's stream ends while it is paused; then it ends its own.
     let pause = side(move |event, transport| {
         match event {
             Event::Data(_) => {
@@ -472,7 +472,7 @@ fn a_policy_below_holds_up_what_is_above() {
     let mut send = Some(send.into_probe(&Events::default(), |_| Ok(())));
     simulation.host("10.0.0.2").connect_tls(SERVER, &keys::client(), move |_peer| send.take()).expect("an address");
     simulation.run_until(|| events.lost()).expect("it is all sent");
-    // The first second's bytes are worth five.
+    // The bytes of the first second are enough for five.
     assert!(simulation.now() > Duration::from_secs(5), "it took {:?}", simulation.now());
     assert!(events.data() == pattern(0, 2 * SIZE), "{} bytes", events.data().len());
     assert!(events.reason().is_clean(), "{:?}", events.reason());
@@ -502,7 +502,7 @@ fn a_close_timeout_is_the_socket_s_as_well() {
     assert_eq!(server.source_count(), 1, "only the port is left");
 }
 
-/// Keeps the transport below TLS, for somebody to end.
+/// Keeps the transport below TLS, for the test to end.
 pub struct Keep(pub Rc<RefCell<Option<Transport>>>);
 
 impl torsade::policies::ProtocolWrapper for Keep {

@@ -1,4 +1,4 @@
-//! TLS in mid-stream: the switch at an exact byte, and what may not cross it.
+//! TLS in mid-stream: the switch at an exact byte, and what must not cross it.
 
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use crate::keys;
 use crate::support::{Event, Events, Peer, Probe, address, converse, drain, pattern, peer, run};
 use crate::world::{converse_in_clear, side, silent};
 
-/// A server of lines that answers STARTTLS, and everything else with its length.
+/// A line server that answers STARTTLS, and any other line with its length.
 struct LineServer {
     config: TlsServerConfig,
     lines: Rc<RefCell<Vec<String>>>,
@@ -55,7 +55,7 @@ impl LineProtocol for LineServer {
     }
 }
 
-/// A client of lines that asks for TLS, then sends one line more, and leaves when that is answered.
+/// A line client that asks for TLS, then sends one more line, and closes when that is answered.
 struct LineClient {
     config: TlsClientConfig,
     answers: Rc<RefCell<Vec<String>>>,
@@ -95,7 +95,7 @@ fn a_conversation_goes_on_encrypted_after_the_switch() {
     assert_eq!(*answers.borrow(), ["5", "GO", "6"]);
 }
 
-/// What a line server sees of a peer that does this.
+/// The lines that a server receives from a peer that does this.
 fn attack(with_rest: bool, act: impl FnOnce(Peer) + Send + 'static) -> Vec<String> {
     let reactor = Reactor::new().unwrap();
     let lines = Rc::new(RefCell::new(Vec::new()));
@@ -132,7 +132,7 @@ fn plain_bytes_in_the_next_segment_are_no_tls() {
 
 #[test]
 fn a_peer_that_does_not_wait_is_understood_if_that_is_allowed() {
-    // The first bytes of a ClientHello without end: what matters is that they are read as TLS, not as lines.
+    // The beginning of a ClientHello: it has to be read as TLS, not as lines.
     let lines = attack(true, |mut stream| {
         stream.write_all(b"PROXY\r\n\x16\x03\x01\x01\x00\x01\x00\x00\xfc\r\n\r\n").expect("a connection");
     });
@@ -209,7 +209,7 @@ fn what_was_written_before_the_switch_leaves_in_clear_and_in_order() {
     }
 }
 
-/// Runs something in `connection_made` of a connection that we accepted.
+/// Calls `act` in `connection_made` of an accepted connection.
 fn in_connection(act: impl FnOnce(&Transport) + 'static) {
     let mut act = Some(act);
     let script = move |event: &Event, transport: &Transport| {
@@ -358,7 +358,7 @@ fn compression_goes_above_tls_whenever_it_is_switched_on() {
     }
 }
 
-/// Switches TLS on with the first thing that its adapter gives it; whatever comes second is evil.
+/// Starts TLS at the first bytes from its adapter; the second ones were injected.
 struct Switch {
     config: TlsServerConfig,
     received: Rc<RefCell<Vec<String>>>,
@@ -403,7 +403,7 @@ impl StatefulProtocol for Switch {
     }
 }
 
-/// Gives back what is behind the first four bytes, and switches.
+/// Gives back what follows the first four bytes, and switches.
 impl Protocol for Switch {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         let (first, rest) = data.split_at(4);
@@ -417,7 +417,7 @@ impl Protocol for Switch {
     }
 }
 
-/// Puts an adapter around it.
+/// Wraps it in an adapter.
 type Adapter = fn(Switch) -> Box<dyn Protocol>;
 
 /// Passes everything on.
@@ -453,7 +453,7 @@ fn no_adapter_delivers_what_came_in_clear_behind_the_switch() {
     }
 }
 
-/// Gives four bytes at a time, and switches to TLS itself.
+/// Delivers four bytes at a time, and switches to TLS itself.
 struct SwitchesBelow(TlsServerConfig);
 
 impl ProtocolWrapper for SwitchesBelow {
@@ -494,7 +494,7 @@ fn what_a_wrapper_kept_in_clear_is_not_delivered_during_the_handshake_that_it_be
     assert!(matches!(reason, Reason::Tls(TlsError::Injected { bytes: 4 })), "{reason}");
 }
 
-/// A line receiver whose protocol switches on TLS through the plain transport, past the receiver.
+/// A line receiver whose protocol starts TLS on the plain transport, bypassing the receiver.
 struct SwitchesPast {
     lines: Rc<RefCell<Vec<String>>>,
     waits: bool,
@@ -520,7 +520,7 @@ impl LineProtocol for SwitchesPast {
     }
 }
 
-/// It was delivered after the switch, as if it had come encrypted.
+/// It used to be delivered after the switch, as if it had come encrypted.
 #[test]
 fn a_line_that_came_in_clear_is_not_delivered_behind_a_switch_past_the_receiver() {
     for waits in [false, true] {

@@ -12,23 +12,23 @@ pub struct Ends {
     pub client: Events,
 }
 
-/// One side's protocol: what it does, and whether it goes on after the end of its peer's stream.
+/// One side's protocol: what it does, and whether it goes on after the peer's end of stream.
 pub struct Side {
     script: Script,
     half_closeable: bool,
 }
 
-/// A side that does as `script` says.
+/// A side that follows `script`.
 pub fn side(script: impl FnMut(&Event, &Transport) -> Result + 'static) -> Side {
     Side { script: Box::new(script), half_closeable: false }
 }
 
-/// A side that only looks on.
+/// A side that only records.
 pub fn silent() -> Side {
     side(|_, _| Ok(()))
 }
 
-/// A side that sends back what it gets.
+/// A side that sends back what it receives.
 pub fn echo() -> Side {
     side(|event, transport| {
         if let Event::Data(data) = event {
@@ -44,7 +44,7 @@ impl Side {
         self
     }
 
-    /// The protocol, recording into `events`; `first` is done when the connection is established, before anything else.
+    /// The protocol, recording into `events`; `first` is called when connected, before anything else.
     pub fn into_probe(mut self, events: &Events, first: impl Fn(&Transport) -> Result + 'static) -> Probe {
         let half_closeable = self.half_closeable;
         let probe = Probe::new(events, move |event, transport| {
@@ -64,7 +64,7 @@ impl Side {
             if matches!(event, Event::Lost(_)) {
                 left.set(left.get() - 1);
                 if left.get() == 0 {
-                    // After this turn, so that the factory's hooks come as well.
+                    // After this turn, so that the factory's hooks come too.
                     let stopper = reactor.clone();
                     reactor.call_later(std::time::Duration::ZERO, move || stopper.stop().unwrap_or(()));
                 }

@@ -12,7 +12,7 @@ use crate::keys;
 use crate::over_transport::Keep;
 use crate::support::{Echo, Event, Events, Probe, pattern, run};
 
-/// A client's configuration that names the server.
+/// A client configuration that names the server.
 fn client() -> TlsClientConfig {
     keys::client_builder().server_name("server.test").build().expect("a configuration")
 }
@@ -28,7 +28,7 @@ fn wrap(
     tls_wrapping_factory(config, move |_peer: Address| Some(Probe::new(&events, script.take()?)))
 }
 
-/// A client and a server in memory, whose bytes a test carries.
+/// A client and a server in memory; the test carries their bytes.
 struct Pair {
     ends: [StringTransport; 2],
     protocols: [Box<dyn Protocol>; 2],
@@ -48,7 +48,7 @@ impl Pair {
         pair
     }
 
-    /// Does what is due at the end of the turn, and takes out what one end has for the other.
+    /// Does what is due at the end of the turn, and takes what one end has for the other.
     fn take(&self, end: usize) -> Vec<u8> {
         self.ends[end].clock().advance(Duration::ZERO);
         let wire = self.ends[end].value();
@@ -60,7 +60,7 @@ impl Pair {
         self.protocols[end].data_received(&self.ends[end], wire).unwrap();
     }
 
-    /// Carries bytes in pieces until neither end has anything to say; gives all that passed.
+    /// Carries bytes in pieces until neither end has more; returns all that passed.
     fn exchange(&mut self, piece: usize) -> Vec<u8> {
         let mut passed = Vec::new();
         loop {
@@ -95,7 +95,7 @@ fn two_protocols_speak_tls_in_memory() {
         Ok(())
     });
     let mut pair = Pair::join(&mut client, &mut server);
-    // Byte by byte: nothing depends on how it is cut.
+    // Byte by byte: the cuts must not matter.
     let wire = pair.exchange(1);
     assert_eq!(client_events.names(), ["made", "handshake", "data"]);
     assert_eq!(server_events.data(), b"secret");
@@ -139,7 +139,7 @@ fn what_came_before_a_bad_record_is_delivered_and_the_peer_is_told() {
     assert!(matches!(told, Reason::Tls(TlsError::AlertReceived { code: 20, .. })), "{told:?}");
 }
 
-/// Notes what it is told.
+/// Records its calls.
 struct Noting(Rc<RefCell<Vec<&'static str>>>);
 
 impl Producer for Noting {
@@ -344,7 +344,7 @@ fn a_failed_handshake_is_the_wrapped_protocols_reason() {
 #[test]
 fn a_truncated_stream_is_told_above_as_well() {
     let reactor = Reactor::new().unwrap();
-    // In clear below: ends its stream without TLS's end.
+    // Plaintext below: ends its stream without TLS's close_notify.
     let below = Rc::new(RefCell::new(None));
     let server = wrap(&keys::server(), &Events::default(), |event, transport| {
         if matches!(event, Event::Handshake) {

@@ -1,7 +1,6 @@
-//! Deferreds, delayed calls and looping calls against what real Twisted did, as `tests/twisted/record_deferred.py`
-//! recorded it.
+//! Deferreds, delayed calls and looping calls against what real Twisted did, as recorded by `tests/twisted/record_deferred.py`.
 //!
-//! Another directory is replayed with `TORSADE_VECTORS=DIR cargo test --test twisted deferreds`.
+//! To replay other vectors: `TORSADE_VECTORS=DIR cargo test --test twisted deferreds`.
 
 mod chains;
 mod times;
@@ -12,7 +11,7 @@ use std::path::Path;
 
 use crate::json::Json;
 
-/// The recorded vectors: those that are named, or our own.
+/// The recorded vectors: those in the given directory, or our own.
 fn vectors() -> String {
     match std::env::var_os("TORSADE_VECTORS") {
         Some(directory) => std::fs::read_to_string(Path::new(&directory).join("deferred.jsonl")).unwrap(),

@@ -1,6 +1,6 @@
-//! What the text of endpoints means, against what real Twisted made of it, as `tests/twisted/record_endpoint.py` recorded it.
+//! What the text of endpoints means, against what real Twisted made of it, as recorded by `tests/twisted/record_endpoint.py`.
 //!
-//! Other vectors are replayed with `TORSADE_VECTORS=DIR cargo test --all-features --test twisted endpoints`.
+//! To replay other vectors: `TORSADE_VECTORS=DIR cargo test --all-features --test twisted endpoints`.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -12,7 +12,7 @@ use torsade::quote_string_argument;
 
 use crate::json::Json;
 
-/// The part of what was made that has this name, as text; empty if there is none.
+/// The part of this name, as text; empty if there is none.
 fn part(made: &Json, name: &str) -> String {
     match made.get(name) {
         None | Some(Json::Null) => String::new(),
@@ -21,29 +21,29 @@ fn part(made: &Json, name: &str) -> String {
     }
 }
 
-/// `:name=value`, if there is a value, and it is not what it is without being said.
+/// `:name=value`, if there is a value and it is not the default.
 fn keyed(name: &str, value: &str, usual: &str) -> String {
     if value.is_empty() || value == usual { String::new() } else { format!(":{name}={}", quote_string_argument(value)) }
 }
 
-/// What names the files of TLS.
+/// The names of the TLS files.
 fn files(made: &Json, names: &[&str]) -> String {
     names.iter().map(|name| keyed(name, &part(made.get("files").unwrap(), name), "")).collect()
 }
 
-/// An address, without its brackets and in its shortest form, or a name.
+/// An address, without brackets and in its shortest form, or a name.
 fn host(text: &str) -> String {
     let inner = text.trim_start_matches('[').trim_end_matches(']');
     inner.parse::<IpAddr>().map_or_else(|_| text.to_owned(), |ip| ip.to_string())
 }
 
-/// `unix:` with the path, or with the abstract name that a zero byte begins.
+/// `unix:` with the path, or with the abstract name, which begins with a zero byte.
 fn unix(made: &Json) -> String {
     let path = part(made, "path");
     format!("unix:{}", quote_string_argument(&path.strip_prefix('\0').map_or(path.clone(), |name| format!("@{name}"))))
 }
 
-/// How Torsade writes an endpoint to listen on that is like this.
+/// How Torsade prints this endpoint to listen on.
 fn server(made: &Json) -> String {
     let proxied = if part(made, "proxied").is_empty() { "" } else { "haproxy:" };
     let backlog = keyed("backlog", &part(made, "backlog"), "1024");
@@ -54,7 +54,7 @@ fn server(made: &Json) -> String {
             format!("{}{backlog}{}{lock}", unix(made), keyed("mode", &mode, "666"))
         }
         "systemd" => ["domain", "index", "name"].iter().fold("systemd".to_owned(), |text, name| {
-            // The first has the number 0, and a name may be empty.
+            // The first index is 0, and a name may be empty.
             match made.get(name) {
                 Some(Json::Null) => text,
                 _ => text + &format!(":{name}={}", quote_string_argument(&part(made, name))),
@@ -77,7 +77,7 @@ fn server(made: &Json) -> String {
     format!("{proxied}{endpoint}")
 }
 
-/// How Torsade writes an endpoint to connect to that is like this.
+/// How Torsade prints this endpoint to connect to.
 fn client(made: &Json) -> String {
     let bind = part(made, "bindAddress");
     let bind = bind.parse::<IpAddr>().map_or(bind, |ip| ip.to_string());
@@ -108,7 +108,7 @@ fn client(made: &Json) -> String {
     format!("ssl:{there}{}{certificate}{key}{roots}{options}", keyed("hostname", &name, ""))
 }
 
-/// The recorded vectors: those that are named, or our own.
+/// The recorded vectors: those in the given directory, or our own.
 fn vectors() -> String {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/twisted/endpoint_vectors");
     let directory = std::env::var_os("TORSADE_VECTORS").map_or(own, Into::into);

@@ -1,8 +1,8 @@
-//! As much JSON as the vectors need, so that no test depends on a parser from elsewhere.
+//! As much JSON as the vectors need, so that no test depends on another parser.
 
 use std::fmt;
 
-/// A JSON value. Numbers of the vectors are exact as `f64`.
+/// A JSON value. The numbers in the vectors are exact as `f64`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
     Null,
@@ -14,7 +14,7 @@ pub enum Json {
 }
 
 impl Json {
-    /// Parses a whole text; panics on what Python's `json` would not write.
+    /// Parses a whole text; panics on anything Python's `json` would not write.
     pub fn parse(text: &str) -> Self {
         let mut parser = Parser { bytes: text.as_bytes(), at: 0 };
         let value = parser.value();
@@ -22,7 +22,7 @@ impl Json {
         value
     }
 
-    /// The value under a key of a map.
+    /// The value of a key in a map.
     pub fn get(&self, key: &str) -> Option<&Json> {
         match self {
             Self::Map(pairs) => pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value),
@@ -59,7 +59,7 @@ impl Json {
         *self == Self::Bool(true)
     }
 
-    /// Bytes that are written in hexadecimal.
+    /// Bytes from hexadecimal.
     pub fn hex(&self) -> Vec<u8> {
         let digits = self.text().as_bytes();
         digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()

@@ -1,4 +1,4 @@
-//! Torsade against what real Twisted did, as the programs beside this file recorded it.
+//! Torsade against what real Twisted did, as recorded by the programs beside this file.
 
 mod deferreds;
 mod endpoints;

@@ -1,7 +1,7 @@
-//! What the protocol of a process is told, against what real Twisted did, as `tests/twisted/record_process.py` recorded it of the
-//! same child: `tests/twisted/child.sh`.
+//! The callbacks of a process's protocol, against what real Twisted did, as recorded by `tests/twisted/record_process.py` with
+//! the same child: `tests/twisted/child.sh`.
 //!
-//! Another directory is replayed with `TORSADE_VECTORS=DIR cargo test --all-features --test twisted processes`.
+//! To replay other vectors: `TORSADE_VECTORS=DIR cargo test --all-features --test twisted processes`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,10 +15,10 @@ use torsade::{ChildDescriptor, ProcessEnd, ProcessError, ProcessSignal};
 
 use crate::json::Json;
 
-/// Turns of the reactor after which all has come that was under way when they began.
+/// Turns of the reactor after which everything under way at their beginning has arrived.
 const TURNS: usize = 8;
 
-/// What all parts of one replay know.
+/// What all parts of one replay share.
 #[derive(Clone, Default)]
 struct Shared {
     events: Rc<RefCell<Vec<Vec<Json>>>>,
@@ -94,7 +94,7 @@ impl ProcessProtocol for Child {
     }
 }
 
-/// The events of one step: data in one piece, and sorted, but for the end.
+/// The events of one step: data in one piece, sorted, except for the end.
 fn canonical(events: Vec<Vec<Json>>) -> Json {
     let (mut data, mut others) = (Vec::<(Json, String)>::new(), Vec::new());
     for event in events {
@@ -113,7 +113,7 @@ fn canonical(events: Vec<Vec<Json>>) -> Json {
     }
     others.extend(data.into_iter().map(|(descriptor, text)| vec!["data".into(), descriptor, text.into()]));
     let mut events: Vec<_> = others.into_iter().map(Json::List).collect();
-    // As Python writes it, with its spaces.
+    // As Python prints it, with its spaces.
     events.sort_by_key(|event| (event.list()[0].text() == "ended", event.to_string().replace(',', ", ")));
     Json::List(events)
 }
@@ -179,7 +179,7 @@ async fn finish(reactor: &Reactor, shared: &Shared, happened: &mut Vec<Json>) ->
     Ok(())
 }
 
-/// The recorded vectors: those that are named, or our own.
+/// The recorded vectors: those in the given directory, or our own.
 fn vectors() -> String {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/twisted/process_vectors");
     let directory = std::env::var_os("TORSADE_VECTORS").map_or(own, Into::into);

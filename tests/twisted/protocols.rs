@@ -1,6 +1,6 @@
-//! Torsade's protocols against what real Twisted did, as `tests/twisted/record.py` recorded it.
+//! Torsade's protocols against what real Twisted did, as recorded by `tests/twisted/record.py`.
 //!
-//! Another directory of vectors is replayed with `TORSADE_VECTORS=DIR cargo test --test twisted protocols`.
+//! To replay other vectors: `TORSADE_VECTORS=DIR cargo test --test twisted protocols`.
 
 mod datagrams;
 mod events;
@@ -72,7 +72,7 @@ fn protocols_do_what_twisteds_do_but_for_marked_deviations() {
         println!("{}", divergence.chars().take(4000).collect::<String>());
     }
     assert!(divergences.is_empty(), "{} of {} vectors diverge; the first are above", divergences.len(), lines.len());
-    // Of a directory that was named any vector will do, but no vector at all is a wrong directory.
+    // A given directory may have any number of vectors, but none means that it is the wrong one.
     let least = if given.is_some() { 1 } else { 2000 };
     assert!(lines.len() >= least, "{} vectors in {}: some are missing", lines.len(), given.unwrap_or(own).display());
 }

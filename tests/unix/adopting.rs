@@ -1,4 +1,4 @@
-//! Sockets that somebody else has opened: connected ones, and listening ones.
+//! Sockets opened by other code: connected ones, and listening ones.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use super::support::*;
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
 
-/// Has an echo use `ours`, and gives what comes back at `theirs`, and whom the echo was connected to.
+/// Has an echo use `ours`; returns what comes back at `theirs`, and the echo's peer address.
 fn echo_over(ours: impl Into<OwnedFd>, mut theirs: impl Read + Write + Send + 'static) -> (Vec<u8>, Address) {
     let (reactor, events) = (Reactor::new().unwrap(), Events::default());
     let (stopper, peer) = (reactor.clone(), std::rc::Rc::new(std::cell::RefCell::new(Address::Unnamed)));
@@ -40,7 +40,7 @@ fn echo_over(ours: impl Into<OwnedFd>, mut theirs: impl Read + Write + Send + 's
     (talk.join().unwrap(), peer)
 }
 
-/// Takes what was noted.
+/// Takes the recorded address.
 trait TakeAddress {
     fn take_address(&self) -> Address;
 }

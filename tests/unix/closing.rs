@@ -1,4 +1,4 @@
-//! How UNIX sockets end: no reset, nothing lost, and no peer that is cut off in the middle of a write.
+//! How UNIX sockets end: without resets or losses, and without cutting off a peer in the middle of a write.
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
@@ -88,7 +88,7 @@ fn a_peer_that_closes_with_unread_input_is_told_as_a_loss_behind_all_that_it_sen
             Ok(())
         },
         |mut stream| {
-            // It has come, and stays unread.
+            // Waits until it has arrived, and leaves it unread.
             while stream.peek_length() == 0 {
                 thread::yield_now();
             }
@@ -100,7 +100,7 @@ fn a_peer_that_closes_with_unread_input_is_told_as_a_loss_behind_all_that_it_sen
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
-/// How much waits to be read.
+/// How many bytes can be read.
 trait PeekLength {
     fn peek_length(&self) -> usize;
 }
@@ -129,7 +129,7 @@ fn a_peer_that_is_writing_when_we_close_is_not_cut_off_before_it_has_read_why() 
         move |mut stream| {
             stream.write_all(b"x").unwrap();
             wait.recv().unwrap();
-            // The connection is over, and the socket goes on taking what comes.
+            // The connection is lost, but its lingering socket takes what arrives.
             let written = stream.write_all(&[b'x'; 1000]);
             let mut got = [0; 6];
             stream.read_exact(&mut got).unwrap();

@@ -1,4 +1,4 @@
-//! Passing descriptors, and who the peer is: in both worlds, and through layers and wrappers.
+//! Passing descriptors, and the peer's credentials: in both worlds, and through layers and wrappers.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -13,10 +13,10 @@ use torsade::policies::TimeoutFactory;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation};
 
-/// What came, in order: a descriptor as what its file holds.
+/// What was received, in order: a descriptor as the content of its file.
 type Log = Rc<RefCell<Vec<String>>>;
 
-/// Takes descriptors, at most so many at once.
+/// Takes descriptors, at most `limit` at once.
 struct Taker {
     limit: usize,
     log: Log,
@@ -58,7 +58,7 @@ fn holding(text: &str) -> OwnedFd {
     reader.into()
 }
 
-/// A world: a reactor, and a name on it; and what has to stay as long.
+/// A world: a reactor and a name on it, and what must be kept alive.
 struct Place {
     reactor: Reactor,
     name: UnixName,
@@ -66,7 +66,7 @@ struct Place {
     _simulation: Simulation,
 }
 
-/// The real world, and a simulated one with sockets of two kinds.
+/// The real world, and a simulated one with two kinds of sockets.
 fn worlds() -> Vec<Place> {
     let simulated = [Faults::calm(), Faults { without_edges: 1.0, ..Faults::calm() }].map(|faults| {
         let simulation = Simulation::with_faults(1, faults);
@@ -79,7 +79,7 @@ fn worlds() -> Vec<Place> {
     simulated.into_iter().chain([real]).collect()
 }
 
-/// Has a client do `send` when it is connected, in both worlds; gives what the server's protocol saw.
+/// Has a client call `send` when connected, in both worlds; returns what the server's protocol received.
 fn received(limit: usize, send: fn(&Transport) -> Result) -> Vec<Vec<String>> {
     let mut all = Vec::new();
     for place in worlds() {
@@ -139,7 +139,7 @@ fn each_message_with_descriptors_is_read_by_itself_and_none_waits_for_the_next()
 
 #[test]
 fn a_message_with_descriptors_that_nobody_takes_does_not_hold_up_what_follows_it() {
-    // Two writes are in the socket before it is read: the second brings no edge of its own.
+    // Both writes are in the socket before it is read: the second causes no edge of its own.
     let (theirs, ours) = std::os::unix::net::UnixStream::pair().unwrap();
     send_raw(&theirs, &[&theirs], b"first");
     (&theirs).write_all(b"second").unwrap();
@@ -151,7 +151,7 @@ fn a_message_with_descriptors_that_nobody_takes_does_not_hold_up_what_follows_it
     assert_eq!(log.borrow()[..2], ["data first", "data second"]);
 }
 
-/// Sends descriptors and bytes as one message, with the system's own call.
+/// Sends descriptors and bytes as one message, with a system call.
 fn send_raw(socket: &std::os::unix::net::UnixStream, passed: &[&std::os::unix::net::UnixStream], data: &[u8]) {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     use std::os::fd::AsFd;
@@ -174,7 +174,7 @@ fn open_descriptors() -> usize {
 #[cfg(target_os = "linux")]
 fn nothing_leaks_when_nobody_takes_a_descriptor() {
     let name = "descriptors::nothing_leaks_when_nobody_takes_a_descriptor";
-    // Alone in a process, since other tests open files.
+    // In its own process, since other tests open files.
     if !is_child(name) {
         let status = child(name).status().unwrap();
         assert!(status.success());
@@ -183,7 +183,7 @@ fn nothing_leaks_when_nobody_takes_a_descriptor() {
     let (reactor, folder) = (Reactor::new().unwrap(), Folder::new());
     let log = Log::default();
     let seen = log.clone();
-    // Who takes none, and who takes them and drops them.
+    // One that takes none, and one that takes them and drops them.
     reactor.listen_unix(folder.path("none"), move |_peer| Taker { limit: 0, log: seen.clone() }).unwrap();
     let dropping = |_peer| {
         Probe::new(&Events::default(), |event, transport| {
@@ -195,7 +195,7 @@ fn nothing_leaks_when_nobody_takes_a_descriptor() {
     };
     reactor.listen_unix(folder.path("dropped"), dropping).unwrap();
     let lost = Rc::new(std::cell::Cell::new(0));
-    // What the reactor has for itself, running and with its two ports.
+    // What the reactor itself needs, running and with its two ports.
     let before = Rc::new(std::cell::Cell::new(0));
     let count = before.clone();
     reactor.call_when_running(move || count.set(open_descriptors()));
@@ -210,7 +210,7 @@ fn nothing_leaks_when_nobody_takes_a_descriptor() {
                             transport.send_descriptor(holding("x"))?;
                         }
                         transport.write(b"x");
-                        // One that no bytes follow.
+                        // A descriptor that no bytes follow.
                         let late = transport.clone();
                         transport.reactor().call_later(Duration::from_millis(1), move || {
                             late.send_descriptor(holding("late")).unwrap();
@@ -346,7 +346,7 @@ fn wrappers_pass_descriptors_on() {
     assert_eq!(log.borrow()[..2], ["descriptor one", "data x"]);
 }
 
-/// Begins with TLS, unless that is below it.
+/// Starts TLS, unless it is below.
 #[cfg(feature = "tls")]
 struct Starting {
     taker: Taker,
@@ -371,7 +371,7 @@ impl Protocol for Starting {
     }
 }
 
-/// Both ends over TLS, started on the connection or stacked on it.
+/// Both ends over TLS, as a layer or over the transport.
 #[test]
 #[cfg(feature = "tls")]
 fn descriptors_pass_beside_tls() {

@@ -8,11 +8,11 @@ use super::support::*;
 use torsade::DecompressErrorKind;
 use torsade::prelude::*;
 
-/// What both ends do when the connection is made.
+/// What both ends do when connected.
 type Switch = Rc<dyn Fn(&Transport, bool) -> Result>;
 
-/// Sends a megabyte there and back over a connection that both ends switch to something; gives what came back, and the bytes that
-/// the client had written on the wire.
+/// Sends a megabyte there and back over a connection that both ends switch; returns what came back, and how many bytes the client
+/// wrote on the wire.
 fn there_and_back(switch: impl Fn(&Transport, bool) -> Result + 'static) -> (Vec<u8>, u64) {
     let (folder, switch): (_, Switch) = (Folder::new(), Rc::new(switch));
     let reactor = Reactor::new().unwrap();
@@ -38,7 +38,7 @@ fn there_and_back(switch: impl Fn(&Transport, bool) -> Result + 'static) -> (Vec
             match event {
                 Event::Made => {
                     switch(transport, true)?;
-                    // The other end reads no more while we do not.
+                    // The peer stops reading while we do not read.
                     transport.set_read_while_congested(true);
                     transport.write(text());
                 }
@@ -61,7 +61,7 @@ fn there_and_back(switch: impl Fn(&Transport, bool) -> Result + 'static) -> (Vec
     (events.data(), sent.get())
 }
 
-/// What compresses well.
+/// Text that compresses well.
 fn text() -> Vec<u8> {
     b"all work and no play makes jack a dull boy\n".repeat(25_000)
 }
@@ -95,7 +95,7 @@ fn tls_works_on_unix_sockets_with_and_without_compression() {
     }
 }
 
-/// Why a client's connection ends whose server aborts it once the client has answered.
+/// The reason a client's connection ends when its server aborts it after the client's answer.
 fn end_of_an_abort(switch: impl Fn(&Transport, bool) -> Result + 'static) -> Reason {
     let (folder, switch): (_, Switch) = (Folder::new(), Rc::new(switch));
     let reactor = Reactor::new().unwrap();
@@ -166,7 +166,7 @@ fn start_tls(transport: &Transport, client: bool) -> Result {
     Ok(())
 }
 
-/// A client of a path has no name to check the certificate by, and says which it expects.
+/// A client of a path has no host name to check the certificate against, so it gives the name it expects.
 #[cfg(feature = "tls")]
 fn client_config() -> TlsClientConfig {
     keys::client_builder().server_name("server.test").build().expect("a configuration")

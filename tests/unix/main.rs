@@ -1,4 +1,4 @@
-//! UNIX sockets: names and their files, closing, layers, descriptors, and the simulated ones beside them.
+//! UNIX sockets: names and their files, closing, layers, descriptors, and simulated sockets.
 #![cfg(unix)]
 
 #[path = "../support/support.rs"]

@@ -1,4 +1,4 @@
-//! Names of UNIX sockets: their files, who has them, and what is told when that fails.
+//! Names of UNIX sockets: their files, their owners, and the error messages.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -13,7 +13,7 @@ fn mode(path: &std::path::Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// The text of the error that listening ends with.
+/// The error message when listening fails.
 fn refusal(reactor: &Reactor, path: impl Into<UnixName>, options: ListenOptions) -> String {
     reactor.listen_unix_with(path, options, |_peer| Echo).expect_err("it is refused").to_string()
 }
@@ -240,7 +240,7 @@ fn a_client_waits_for_room_among_those_who_wait_to_be_accepted() {
         attempts.connect(&reactor, &path);
     }
     let (first, server) = (attempts.clone(), reactor.clone());
-    // Those who have room are connected before they are accepted.
+    // Those that fit into the queue are connected before they are accepted.
     once(&reactor, move || first.ended() > 0, move || server.set_accept_limit(100));
     let (all, stopper) = (attempts.clone(), reactor.clone());
     once(&reactor, move || all.ended() == 5, move || stop(&stopper));

@@ -1,4 +1,4 @@
-//! Where the sockets of a test are, and what its clients are told.
+//! Where a test's sockets are, and what its clients are told.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use torsade::prelude::*;
 
-/// A folder of one test, which ends with it.
+/// A folder for one test, removed when dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -23,7 +23,7 @@ impl Folder {
         self.0.join(name)
     }
 
-    /// The names of what is in it.
+    /// The names of the files in it.
     pub fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).expect("it is there");
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -38,7 +38,7 @@ impl Drop for Folder {
     }
 }
 
-/// Notes how attempts to connect end: each is counted, and an error is kept.
+/// Records how connection attempts end: counts them, and keeps the error.
 #[derive(Clone, Default)]
 pub struct Attempts {
     pub connected: Rc<RefCell<Vec<Transport>>>,
@@ -81,14 +81,14 @@ impl Protocol for Noted {
     }
 }
 
-/// Ends a reactor that was not run, and with it its ports.
+/// Ends a reactor that was not run, and closes its ports.
 pub fn end(reactor: &Reactor) {
     let stopper = reactor.clone();
     reactor.call_when_running(move || crate::support::stop(&stopper));
     crate::support::run(reactor);
 }
 
-/// Runs until the one attempt has ended, and gives its error, if it has one.
+/// Runs until the one attempt has ended; returns its error, if any.
 pub fn connect_once(path: &Path) -> Option<String> {
     let (reactor, attempts) = (Reactor::new().unwrap(), Attempts::default());
     attempts.connect(&reactor, path);

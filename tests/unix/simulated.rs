@@ -1,4 +1,4 @@
-//! The same programs over UNIX sockets of the system and over simulated ones, and how simulated names live and end.
+//! The same programs over the system's UNIX sockets and over simulated ones, and the life of simulated names.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use super::support::*;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation};
 
-/// What a program over a UNIX socket saw, in order, at each end.
+/// What a program over a UNIX socket saw at each end, in order.
 #[derive(Clone, Default)]
 struct Seen {
     server: Events,
@@ -29,7 +29,7 @@ impl Seen {
 
 type Part = fn(&Event, &Transport) -> Result;
 
-/// One connection between the two on one reactor, which stops when both ends are gone.
+/// Runs one connection between the two on one reactor, which stops when both ends are lost.
 fn run_program(reactor: &Reactor, name: &UnixName, server: Part, client: Part) -> Vec<String> {
     let seen = Seen::default();
     let probe = |events: &Events, part: Part| {
@@ -140,7 +140,7 @@ fn server(simulation: &Simulation) -> Host {
     host
 }
 
-/// The error of an attempt on this host, if it has one.
+/// The error of an attempt on this host, if any.
 fn attempt(simulation: &Simulation, host: &Host) -> Option<String> {
     let attempts = Attempts::default();
     attempts.connect(host, PATH);
@@ -211,7 +211,7 @@ fn those_who_talk_to_a_killed_program_see_the_end_behind_what_it_has_written() {
         })
     };
     host.listen_unix(PATH, greeting).unwrap();
-    // Two programs of one host cannot be had yet, so that it talks to itself: what is left of it is looked at from outside.
+    // A host cannot have two programs yet, so it talks to itself, and the test checks from outside what is left of it.
     let client = move |_peer: Address| {
         let notes = notes.clone();
         Probe::new(&Events::default(), move |event, _| {

@@ -1,4 +1,4 @@
-//! Programs over a handful of Deferreds.
+//! Programs on a handful of Deferreds.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ struct State {
     pending: Vec<Vec<Json>>,
 }
 
-/// Runs a program and gives what happened, as the vectors write it.
+/// Runs a program and returns its events, in the format of the vectors.
 pub fn play(config: &Json, steps: &[Json]) -> String {
     let program = Program::default();
     for (number, canceller) in config.get("cancellers").unwrap().list().iter().enumerate() {
@@ -32,7 +32,7 @@ pub fn play(config: &Json, steps: &[Json]) -> String {
     }
     program.end();
     let events = program.0.borrow().events.join(",");
-    // What still waits holds the program.
+    // Whatever still waits holds the program.
     let rest = std::mem::take(&mut *program.0.borrow_mut());
     drop(rest);
     format!("[{events}]")
@@ -106,7 +106,7 @@ impl Program {
 
     fn callback(&self, name: &str, action: &[Json], result: Result<i64, Failure>) -> Settled<i64> {
         if self.0.borrow().given.is_empty() {
-            // The program is over, and what still waited was abandoned.
+            // The program is over, and the rest was abandoned.
             return Settled::Now(Ok(0));
         }
         match &result {
@@ -152,7 +152,7 @@ fn kind(failure: &Failure) -> String {
     if failure.is_cancelled() { "cancelled".to_owned() } else { failure.to_string() }
 }
 
-/// The result of a callback as one that callbacks may return.
+/// A callback's result as a Deferred.
 fn settled(result: Settled<i64>) -> Deferred<i64> {
     match result {
         Settled::Later(deferred) => deferred,

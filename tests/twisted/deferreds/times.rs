@@ -1,4 +1,4 @@
-//! Programs over delayed calls and looping calls. Times are in eighths of a second.
+//! Programs on delayed calls and looping calls. Times are in eighths of a second.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,12 +19,12 @@ struct State {
     events: RefCell<Vec<String>>,
     calls: RefCell<BTreeMap<usize, DelayedCall>>,
     loops: RefCell<Vec<LoopingCall>>,
-    /// What each loop does in its runs, and how often it ran.
+    /// What each loop does when run, and how often it has run.
     actions: RefCell<Vec<(Vec<Json>, usize)>>,
     waiting: RefCell<BTreeMap<usize, Firer<()>>>,
 }
 
-/// Runs a program and gives what happened, as the vectors write it.
+/// Runs a program and returns its events, in the format of the vectors.
 pub fn play(config: &Json, steps: &[Json]) -> String {
     let actions = config.get("actions").unwrap().list().iter().map(|actions| (actions.list().to_vec(), 0)).collect();
     let program = Program(Rc::new(State {
@@ -53,7 +53,7 @@ pub fn play(config: &Json, steps: &[Json]) -> String {
     }
     program.note(format!("\"left\",{}", program.0.clock.delayed_calls()));
     let events = program.0.events.borrow().join(",");
-    // The loops hold the program, and the program them.
+    // The loops and the program hold each other.
     let loops = program.0.loops.take();
     drop(loops);
     format!("[{events}]")

@@ -14,7 +14,7 @@ use crate::json::Json;
 /// The events of a step, each with its port.
 type Noted = Vec<(usize, Vec<Json>)>;
 
-/// What all ports of one vector know.
+/// What all ports of one vector share.
 #[derive(Default)]
 struct Ports {
     transports: Vec<DatagramTransport>,
@@ -32,7 +32,7 @@ impl Ports {
     }
 }
 
-/// Notes what it is told, and does what the datagram's first byte says.
+/// Records its callbacks, and does what the datagram's first byte says.
 struct Probe {
     ports: Rc<RefCell<Ports>>,
     events: Rc<RefCell<Noted>>,
@@ -45,7 +45,7 @@ impl Probe {
         self.events.borrow_mut().push((self.number, event));
     }
 
-    /// Answers, where to a port that is connected knows itself.
+    /// Answers `to`; a connected port needs no address.
     fn answer(transport: &DatagramTransport, data: &[u8], to: &Address) {
         if transport.peer().is_some() { transport.write(data) } else { transport.write_to(data, to) }
     }
@@ -140,8 +140,8 @@ impl World {
         }
     }
 
-    /// What has happened in a step, by ports: how they interleave says nothing. That nobody was there, or something was dropped,
-    /// comes once, behind what was received and before the stop: how often it is told depends on the turns of the step.
+    /// Adds the events of a step, by ports, since their interleaving means nothing. A refusal or a drop is listed once, after
+    /// what was received and before the stop, since how often it is reported depends on the turns of the step.
     fn settle(&self, all: &Events) {
         self.reactor.advance(Duration::ZERO);
         let mut events = self.events.take();

@@ -1,4 +1,4 @@
-//! What happened, in the words of the vectors.
+//! Events, in the format of the vectors.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use torsade::testing::{StringTransport, TransportCall};
 
 use crate::json::Json;
 
-/// The events so far; shared by all who note some.
+/// The events so far, in a shared list.
 #[derive(Clone, Default)]
 pub struct Events(Rc<RefCell<Vec<Event>>>);
 
@@ -17,7 +17,7 @@ enum Event {
     Other(Json),
 }
 
-/// Bytes as they stand in a vector.
+/// Bytes as a vector has them.
 pub fn shown(data: &[u8]) -> Json {
     if data.len() <= 512 {
         return data.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
@@ -42,7 +42,7 @@ impl Events {
         }
     }
 
-    /// Notes what is called on `transport`, with `prefix` before each event.
+    /// Records the calls on `transport`, with `prefix` before each event.
     pub fn observe(&self, transport: &StringTransport, prefix: Vec<Json>) {
         let events = self.clone();
         transport.observe(move |call| {

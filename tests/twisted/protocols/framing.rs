@@ -12,7 +12,7 @@ use torsade::{
 use super::events::{Events, kind, shown};
 use crate::json::Json;
 
-/// What a protocol does when the next message comes.
+/// What a protocol does at the next message.
 struct Script {
     events: Events,
     actions: VecDeque<Json>,
@@ -35,14 +35,14 @@ impl Script {
         }
     }
 
-    /// Notes the event, and gives the calls that it leads to.
+    /// Records the event, and returns the calls that it leads to.
     fn got(&mut self, event: impl IntoIterator<Item = Json>) -> Vec<Json> {
         self.events.note(event);
         self.actions.pop_front().map(|actions| actions.list().to_vec()).unwrap_or_default()
     }
 }
 
-/// The calls that every transport has; false for others.
+/// Makes a call that every transport has; returns false for others.
 fn act(transport: &Transport, name: &str, args: &[Json]) -> Result<bool> {
     match name {
         "write" => transport.write(args[0].hex()),

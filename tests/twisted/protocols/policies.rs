@@ -13,19 +13,19 @@ use torsade::{Clock, FileSender, wire};
 use super::events::{Events, kind, shown};
 use crate::json::Json;
 
-/// What all protocols of one vector know.
+/// What all protocols of one vector share.
 #[derive(Clone, Default)]
 struct Shared {
     events: Events,
     /// The number of the connection that is being made.
     number: Rc<Cell<usize>>,
-    /// The transports as the protocols know them, above the policy.
+    /// The transports as the protocols see them, above the policy.
     transports: Rc<RefCell<Vec<Option<Transport>>>>,
     producer: bool,
     echo: bool,
 }
 
-/// Notes what it gets.
+/// Records what it receives.
 struct Sink {
     shared: Shared,
     number: usize,
@@ -91,7 +91,7 @@ impl Producer for Sink {
 
 type Connection = StringTransportWithDisconnection<Box<dyn Protocol>>;
 
-/// Several connections that one factory builds protocols for, on one clock.
+/// Several connections on one clock, with protocols from one factory.
 struct World {
     shared: Shared,
     clock: Rc<Clock>,
@@ -196,7 +196,7 @@ fn limit_total(config: &Json, steps: &[Json]) -> Events {
     world.shared.events.clone()
 }
 
-/// A log in memory that others read.
+/// A log in memory that the test can read.
 #[derive(Clone, Default)]
 struct Log(Rc<RefCell<Vec<u8>>>);
 
@@ -222,7 +222,7 @@ fn traffic_log(_: &Json, steps: &[Json]) -> Events {
     for (number, log) in logs.borrow().iter().enumerate() {
         let text = String::from_utf8(log.0.borrow().clone()).unwrap();
         for line in text.lines() {
-            // How a reason reads is each side's own affair.
+            // Each side has its own text for a reason.
             let line = line.replace("connection was closed cleanly", "<lost>");
             world.shared.events.note(["log".into(), number.into(), line.into()]);
         }
@@ -340,7 +340,7 @@ fn wire_service(config: &Json, steps: &[Json]) -> Events {
     events
 }
 
-/// The events of a vector's script; none if it is not one of these.
+/// The events of a vector's script; `None` if it is not one of these.
 pub fn play(target: &str, config: &Json, steps: &[Json]) -> Option<Vec<Json>> {
     let play = match target {
         "throttle" => throttle,

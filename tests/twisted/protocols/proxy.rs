@@ -6,7 +6,7 @@ use torsade::{Address, ProxyHeader, UnixName};
 
 use crate::json::Json;
 
-/// What becomes of a connection whose beginning comes in these pieces: it is refused, more is waited for, or there is a header.
+/// The result for a connection that begins with these pieces: refused, still waiting, or a header.
 pub fn play(steps: &[Json]) -> Vec<Json> {
     let mut held = Vec::new();
     for (number, piece) in steps.iter().enumerate() {

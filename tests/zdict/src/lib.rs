@@ -1,5 +1,5 @@
-//! zstd's trainer of dictionaries, where the feature `zstd` is on. A dev-dependency cannot be optional, and this one would have
-//! `cargo run --example quickstart` build the C library.
+//! zstd's dictionary trainer, if the feature `zstd` is on. A dev-dependency cannot be optional, and this one would make `cargo
+//! run --example quickstart` build the C library.
 
 #[cfg(feature = "zstd")]
 #[doc(no_inline)]
