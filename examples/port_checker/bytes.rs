@@ -14,6 +14,15 @@ pub fn quoted(bytes: &[u8]) -> String {
     text
 }
 
+/// As it stands in a script: much of the same as `"a"*1000`.
+pub fn written(bytes: &[u8]) -> String {
+    let repeats = |length: &usize| bytes.chunks(*length).all(|part| *part == bytes[..*length]);
+    match (1..=bytes.len() / 100).take(100).find(repeats) {
+        Some(length) => format!("{}*{}", quoted(&bytes[..length]), bytes.len() / length),
+        None => quoted(bytes),
+    }
+}
+
 /// The same for people: of many bytes only the beginning, the end and the number.
 pub fn shown(bytes: &[u8]) -> String {
     const ENDS: usize = 60;

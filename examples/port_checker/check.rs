@@ -16,6 +16,10 @@ use super::timeline::{Timeline, Verdict};
 /// How many scripts are played at most to make one small.
 const BUDGET: usize = 400;
 
+/// How long a difference lasts that counts at first while a script is made small, since many are played that differ. An end of
+/// stream may take 250 ms.
+const HURRIED: Duration = Duration::from_millis(400);
+
 /// What is compared, and how patiently.
 #[derive(Clone, Debug)]
 pub struct Check {
@@ -70,7 +74,8 @@ impl Check {
             }
             let script = random_script(grammar, seed, &format!("s{seed}"));
             let timeline = pair.play(&script, self.patience).await.map_err(|error| format!("seed {seed}: {error}"))?;
-            all.0.extend(script.0.into_iter().take(timeline.rounds.len()));
+            all.endpoints.extend(script.endpoints);
+            all.steps.extend(script.steps.into_iter().take(timeline.rounds.len()));
             match timeline.verdict {
                 Verdict::Same => {}
                 Verdict::Different => {
@@ -85,7 +90,8 @@ impl Check {
         }
         pair.end().await?;
         let Some((seed, timeline)) = found else { return Ok(None) };
-        let alone = Script(random_script(grammar, seed, "").0.into_iter().take(timeline.rounds.len()).collect());
+        let mut alone = random_script(grammar, seed, "");
+        alone.steps.truncate(timeline.rounds.len());
         for script in [alone, all] {
             if let Some((script, timeline, printed)) = self.made_small(reactor, script).await? {
                 return Ok(Some(Found { seed, script, timeline, printed }));
@@ -100,18 +106,20 @@ impl Check {
         if !timeline.is_different() {
             return Ok(None);
         }
-        // Many are played that differ: less patiently, and the last one is looked at again.
-        let hurried = self.patience / 4;
-        let shows = async |script: &Script| {
-            let (timeline, _) = self.play_within(reactor, script, hurried).await?;
-            Ok::<_, Box<dyn std::error::Error>>(timeline.is_different())
-        };
-        let mut smallest = shrink(script.clone(), BUDGET, shows).await?;
-        let (last, told) = self.play(reactor, &smallest).await?;
-        if !last.is_different() {
-            return Ok(Some((script, timeline, printed)));
+        // Again and patiently, if what only comes late has been taken for the difference.
+        for patience in [HURRIED.min(self.patience), self.patience] {
+            let shows = async |script: &Script| {
+                let (timeline, _) = self.play_within(reactor, script, patience).await?;
+                Ok::<_, Box<dyn std::error::Error>>(timeline.is_different())
+            };
+            let mut smallest = shrink(script.clone(), BUDGET, shows).await?;
+            let (last, told) = self.play(reactor, &smallest).await?;
+            if last.is_different() {
+                smallest.steps.truncate(last.rounds.len());
+                smallest.keep_possible();
+                return Ok(Some((smallest, last, told)));
+            }
         }
-        smallest.0.truncate(last.rounds.len());
-        Ok(Some((smallest, last, told)))
+        Ok(Some((script, timeline, printed)))
     }
 }

@@ -3,6 +3,8 @@
 use torsade::prelude::*;
 use torsade::{AtStop, ChildDescriptor};
 
+use super::place::with_addresses;
+
 /// Words, as a shell has them, but no shell: `NAME=VALUE` words in front set the environment, quotes keep blanks.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CommandText {
@@ -34,11 +36,7 @@ impl CommandText {
 
     /// The command with its addresses in their places.
     pub fn command(&self, listens: &[String], peers: &[String]) -> Command {
-        let mut words = self.words.iter().map(|word| {
-            let places = [("listen", listens), ("peer", peers)];
-            let numbered = places.iter().flat_map(|(kind, all)| (1..).zip(*all).map(move |(number, one)| (kind, number, one)));
-            numbered.fold(word.clone(), |word, (kind, number, one)| word.replace(&format!("{{{kind}{number}}}"), one))
-        });
+        let mut words = self.words.iter().map(|word| with_addresses(&with_addresses(word, "listen", listens), "peer", peers));
         let mut variables = Vec::new();
         let program = loop {
             let word = words.next().unwrap_or_default();

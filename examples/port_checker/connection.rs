@@ -3,8 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use torsade::TlsError;
 use torsade::prelude::*;
 
+use super::bytes::shown;
 use super::observed::{End, Heard};
 
 /// The most that is kept of what a program sends in one step.
@@ -16,6 +18,8 @@ struct State {
     /// In this step.
     heard: Heard,
     ended: bool,
+    /// What is wrong with the endpoint that the script has for it.
+    wrong: Option<String>,
     /// What was expected and has not come.
     expected: Vec<u8>,
     /// What has come since the last expected byte.
@@ -40,14 +44,24 @@ impl Connection {
         Ear(self.clone())
     }
 
-    /// Whether it is made, or is known not to be made.
-    pub fn is_decided(&self) -> bool {
-        let state = self.state.borrow();
-        state.transport.is_some() || state.ended
+    /// Why it is neither made, with TLS by a handshake, nor refused by the program; none if it is.
+    pub fn undecided(&self) -> Option<String> {
+        let State { transport, ended, wrong, .. } = &*self.state.borrow();
+        let is_made = transport.as_ref().is_some_and(|transport| !transport.is_handshaking());
+        match wrong {
+            Some(wrong) => Some(format!("is not connected: {wrong}")),
+            None => (!is_made && !ended).then(|| "is not connected".into()),
+        }
     }
 
-    pub fn refused(&self) {
-        self.end(End::Refused);
+    /// It could not be made.
+    pub fn not_made(&self, failure: &Failure) {
+        match failure.downcast_ref() {
+            Some(error @ (ConnectError::Address(_) | ConnectError::Configuration(_) | ConnectError::Endpoint(_))) => {
+                self.state.borrow_mut().wrong = Some(error.to_string());
+            }
+            _ => self.end(End::Refused),
+        }
     }
 
     /// What was heard in this step.
@@ -79,9 +93,9 @@ impl Connection {
     }
 
     /// What was expected and has not come, beside what has come in its place.
-    pub fn unmet(&self) -> Option<(Vec<u8>, Vec<u8>)> {
-        let state = self.state.borrow();
-        (!state.expected.is_empty()).then(|| (state.expected.clone(), state.unexpected.clone()))
+    pub fn unmet(&self) -> Option<String> {
+        let State { expected, unexpected, .. } = &*self.state.borrow();
+        (!expected.is_empty()).then(|| format!("{} was still expected, and {} came", shown(expected), shown(unexpected)))
     }
 
     /// Does something with the transport, if the connection was made.
@@ -123,6 +137,11 @@ impl Protocol for Ear {
         Ok(())
     }
 
+    fn handshake_completed(&mut self, _transport: &Transport) -> Result {
+        self.0.changes.set(self.0.changes.get() + 1);
+        Ok(())
+    }
+
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> Result {
         let mut state = self.0.state.borrow_mut();
         state.heard.bytes.extend(data);
@@ -145,6 +164,13 @@ impl Protocol for Ear {
         match reason {
             Reason::ConnectionAborted | Reason::ShuttingDown => {}
             Reason::ConnectionDone => self.0.end(End::Stream),
+            Reason::Tls(TlsError::AlertReceived { code, name }) => self.0.end(End::Tls(format!("alert {code} ({name})"))),
+            Reason::Tls(TlsError::Certificate(problem)) => {
+                // Of both programs it would be the same in every script, and say nothing of them.
+                self.0.state.borrow_mut().wrong = Some(format!("its certificate is not accepted: {problem}"));
+                self.0.end(End::Tls(reason.to_string()));
+            }
+            Reason::Tls(_) | Reason::TlsTruncated => self.0.end(End::Tls(reason.to_string())),
             _ => self.0.end(End::Reset),
         }
         Ok(())

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::action::duration;
 use super::bytes::unquote;
-use super::script::duration;
+use super::place::{Endpoints, place};
 
 /// Something to send, and to which address if not to all.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,8 +44,10 @@ pub struct Grammar {
     pub connections: usize,
     /// How many steps a script has, before its connections are closed.
     pub steps: (usize, usize),
-    /// To how many addresses of the programs connections are opened.
+    /// To how many places connections are opened.
     pub places: usize,
+    /// By which client endpoints, where it is not by TCP.
+    pub endpoints: Endpoints,
     /// Of how many `{peer}`s a connection is accepted at first, beside those that are opened.
     pub peers: usize,
     /// How many connections the programs make by themselves, for clients; none are opened then.
@@ -64,6 +67,7 @@ impl Default for Grammar {
             connections: 3,
             steps: (4, 16),
             places: 1,
+            endpoints: Endpoints::new(),
             peers: 0,
             accept: 0,
             again: false,
@@ -101,6 +105,11 @@ impl Grammar {
                 (self.accept, self.again) = (at_least(1, count.unwrap_or(rest).trim())?, count.is_some());
             }
             "places" => self.places = at_least(1, rest)?,
+            "place" => {
+                let (number, endpoint) = place(rest)?;
+                self.places = self.places.max(number);
+                self.endpoints.insert(number, endpoint);
+            }
             "peers" => self.peers = at_least(1, rest)?,
             "wait" => self.wait = Some(duration(rest)?),
             "steps" => self.steps = range(rest)?,
@@ -119,7 +128,9 @@ impl Grammar {
                 *self.weights.of(action)? = u64::from(weight.trim().parse::<u16>().map_err(|_| "a weight is a small number")?);
             }
             _ => {
-                return Err(format!("{word:?} is none of connections, places, peers, accept, steps, wait, piece, bytes, weight"));
+                return Err(format!(
+                    "{word:?} is none of connections, places, place, peers, accept, steps, wait, piece, bytes, weight"
+                ));
             }
         }
         Ok(())

@@ -14,7 +14,8 @@
 //!
 //! | line | action |
 //! |---|---|
-//! | `open a`, `open a 2` | connects to `{listen}`, to `{listen2}`; `a` names the connection |
+//! | `open a`, `open a 2` | connects to the first place, `{listen}`, or the second, `{listen2}`; `a` names the connection |
+//! | `place 2 tls:{listen}:certificate=anna.pem` | says how every `open` to the second place connects: by this client endpoint |
 //! | `accept a`, `accept a 2` | waits for the program's next connection to `{peer}`, to `{peer2}` |
 //! | `send a "text\r\n"` | sends bytes; escapes are `\r \n \t \0 \\ \" \x7f`, and `"x"*1000` repeats |
 //! | `expect a "text\r\n"` | both have to send exactly these bytes next, after those expected before |
@@ -26,10 +27,16 @@
 //! | `ended` | waits until the program has ended by itself |
 //!
 //! After each step the checker waits until both have shown the same and nothing more arrives. It compares what arrives on each
-//! connection (not how it is split), how connections end (end of stream, reset, refused), and how the program ends. After lines
-//! joined by `&`, the order of lines on a connection is ignored, since it is not determined. A difference counts once both
+//! connection (not how it is split), how connections end (end of stream, reset, refused, TLS alert), and how the program ends. After
+//! lines joined by `&`, the order of lines on a connection is ignored, since it is not determined. A difference counts once both
 //! programs have been at rest for two seconds: on Linux the system tells; elsewhere, when nothing arrives. Both are killed at the
 //! end, by their ids; programs that they have started are not.
+//!
+//! **Places** are what `open` connects to: `{listen}` is the first, `{listen2}` the second, over TCP. A line `place` replaces one
+//! by any [client endpoint](torsade::manual::endpoints) that leads to the program, so several places may lead to one address, each
+//! with its own certificate. File names are relative to the working directory. Over TLS (feature `tls`) the checker compares
+//! decrypted bytes and alerts. In TLS 1.3 a client completes its handshake before the server has checked its certificate: the
+//! alert that refuses it still belongs to the step that opened the connection.
 //!
 //! **Grammars** describe random scripts. Everything but `piece` is optional.
 //!
@@ -37,10 +44,11 @@
 //! |---|---|---|
 //! | `piece "bob\r\n"` | something to send | |
 //! | `bytes 1..20 "abc\r\n"` | this many bytes, drawn from these | |
-//! | `piece 2 "who\r\n"`, `bytes 1..20 2 "abc"` | the same, only on connections to `{listen2}` | |
+//! | `piece 2 "who\r\n"`, `bytes 1..20 2 "abc"` | the same, only on connections to the second place | |
 //! | `connections 3` | the maximum number of connections at a time | 3 |
 //! | `steps 4..16` | the number of steps of a script | 4..16 |
-//! | `places 3` | the number of addresses to open connections to: `{listen}` to `{listen3}` | 1 |
+//! | `places 3` | the number of places to open connections to: `{listen}` to `{listen3}` | 1 |
+//! | `place 2 tls:{listen}:certificate=anna.pem` | as in scripts; there are at least two places then | |
 //! | `peers 2` | for servers that are also clients: first a connection to each of two `{peer}`s is accepted | |
 //! | `accept 1`, `accept 1 again` | for clients: the number of connections the programs make, and whether repeatedly; none are opened | |
 //! | `wait 50ms` | how long to wait in each step that sends, for programs with timers | |
@@ -49,6 +57,7 @@
 //! The programs are started once for all seeds. A script that shows a difference is reduced to the steps it needs, with the
 //! programs restarted for each attempt, and the result is printed as a file to run again.
 
+pub mod action;
 pub mod at_rest;
 pub mod bytes;
 pub mod check;
@@ -56,6 +65,7 @@ pub mod command_text;
 pub mod connection;
 pub mod grammar;
 pub mod observed;
+pub mod place;
 pub mod play;
 pub mod program;
 pub mod random;

@@ -6,13 +6,15 @@ use std::fmt;
 use super::bytes::shown;
 
 /// How a connection ended, seen from the checker.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum End {
-    /// The program's stream ended in order (FIN).
+    /// The program's stream ended in order (FIN; of TLS, close_notify).
     Stream,
     Reset,
     /// The connection could not be made.
     Refused,
+    /// TLS ended in another way: by an alert, most often because a certificate was refused, or cut off.
+    Tls(String),
 }
 
 /// What was heard on one connection: not how the bytes were cut.
@@ -74,6 +76,7 @@ impl fmt::Display for End {
             Self::Stream => "end of stream",
             Self::Reset => "reset",
             Self::Refused => "refused",
+            Self::Tls(how) => how,
         })
     }
 }
@@ -81,7 +84,7 @@ impl fmt::Display for End {
 impl fmt::Display for Heard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = (!self.bytes.is_empty()).then(|| shown(&self.bytes));
-        let end = self.end.map(|end| end.to_string());
+        let end = self.end.as_ref().map(End::to_string);
         f.write_str(&bytes.into_iter().chain(end).collect::<Vec<_>>().join(", "))
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 
+use super::action::Action;
 use super::command_text::CommandText;
-use super::script::{Action, Script, Step};
+use super::script::{Script, Step};
 use super::side::Side;
 use super::timeline::{Round, Timeline, Verdict};
 
@@ -39,9 +40,9 @@ impl Pair {
     /// Plays the script up to its end or the first difference. `patience` is how long both programs have to be at rest before a
     /// difference counts; time in which one of them still works does not count, so that a slow machine shows none.
     pub async fn play(&self, script: &Script, patience: Duration) -> Result<Timeline> {
-        self.sides.iter().for_each(Side::forget);
+        self.sides.iter().for_each(|side| side.begin(&script.endpoints));
         let mut rounds = Vec::new();
-        for step in &script.0 {
+        for step in &script.steps {
             self.sides.iter().for_each(Side::next_step);
             for side in &self.sides {
                 step.0.iter().for_each(|action| side.act(action));

@@ -3,42 +3,43 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::action::Action;
 use super::grammar::{Grammar, Weights, What};
-use super::script::{Action, Script, Step};
+use super::script::{Script, Step};
 
 /// The script of this seed. Its connections are called `c1`, `c2`, .. behind `prefix`, and all are ended at its end.
 pub fn random_script(grammar: &Grammar, seed: u64, prefix: &str) -> Script {
     let mut draw =
         Draw { grammar, chance: Chance(seed), prefix, made: 0, open: Vec::new(), places: BTreeMap::new(), owed: BTreeMap::new() };
-    let mut script = Script::default();
+    let mut script = Script { endpoints: grammar.endpoints.clone(), steps: Vec::new() };
     for _ in 0..grammar.accept {
         let name = draw.name();
-        script.0.push(Step(vec![Action::Accept(name, 1)]));
+        script.steps.push(Step(vec![Action::Accept(name, 1)]));
     }
     for peer in 1..=grammar.peers {
         let name = draw.name();
         draw.places.insert(name.clone(), 0);
-        script.0.push(Step(vec![Action::Accept(name, peer)]));
+        script.steps.push(Step(vec![Action::Accept(name, peer)]));
     }
     let (least, most) = grammar.steps;
     let steps = least + draw.chance.below(most - least + 1);
-    while script.0.len() < steps {
+    while script.steps.len() < steps {
         let mut steps = draw.step();
         for step in
             steps.iter_mut().filter(|step| step.0.iter().any(|action| matches!(action, Action::Send(..) | Action::Datagram(..))))
         {
             step.0.extend(grammar.wait.map(Action::Wait));
         }
-        script.0.extend(steps);
+        script.steps.extend(steps);
     }
     for name in script.left_open() {
         let ending = [Action::End, Action::Close, Action::Reset][draw.chance.below(3)];
-        script.0.push(Step(vec![ending(name)]));
+        script.steps.push(Step(vec![ending(name)]));
     }
     // Connections that had ended their stream before are not ended again.
     script.keep_possible();
     for name in script.left_open() {
-        script.0.push(Step(vec![Action::Close(name)]));
+        script.steps.push(Step(vec![Action::Close(name)]));
     }
     script
 }

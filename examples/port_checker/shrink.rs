@@ -1,6 +1,7 @@
 //! From a script that shows a difference to the smallest one that still does.
 
-use super::script::{Action, Script, Step};
+use super::action::Action;
+use super::script::{Script, Step};
 
 /// Takes away of `script` what is not needed for `shows` to hold: steps, then actions that go together, then bytes.
 ///
@@ -37,12 +38,12 @@ pub async fn shrink<E>(
 
 /// What is made smaller: steps that go together, actions, then bytes.
 fn size(script: &Script) -> (usize, usize, usize) {
-    let actions = || script.0.iter().flat_map(|step| &step.0);
+    let actions = || script.steps.iter().flat_map(|step| &step.0);
     let bytes = |action: &Action| match action {
         Action::Send(_, bytes) | Action::Expect(_, bytes) => bytes.len(),
         _ => 0,
     };
-    let together = script.0.iter().map(|step| step.0.len() - 1).sum();
+    let together = script.steps.iter().map(|step| step.0.len() - 1).sum();
     (actions().count(), together, actions().map(bytes).sum())
 }
 
@@ -56,42 +57,43 @@ fn ranges(count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
 }
 
 fn without_steps(script: &Script, number: usize) -> Option<Script> {
-    let range = ranges(script.0.len()).nth(number)?;
+    let range = ranges(script.steps.len()).nth(number)?;
     let mut smaller = script.clone();
-    smaller.0.drain(range);
+    smaller.steps.drain(range);
     Some(smaller)
 }
 
 /// But for a `wait` that belongs to a step: without it what comes by a timer would come at any step.
 fn without_actions(script: &Script, number: usize) -> Option<Script> {
-    let steps = script.0.iter().enumerate().filter(|(_, step)| step.0.len() > 1);
+    let steps = script.steps.iter().enumerate().filter(|(_, step)| step.0.len() > 1);
     let actions = steps.flat_map(|(at, step)| step.0.iter().enumerate().map(move |(place, action)| (at, place, action)));
     let (step, action, _) = { actions }.filter(|(_, _, action)| !matches!(action, Action::Wait(_))).nth(number)?;
     let mut smaller = script.clone();
-    smaller.0[step].0.remove(action);
+    smaller.steps[step].0.remove(action);
     Some(smaller)
 }
 
 /// What goes together in one step, one after the other.
 fn apart(script: &Script, number: usize) -> Option<Script> {
-    let step = script.0.iter().enumerate().filter(|(_, step)| step.is_concurrent()).map(|(number, _)| number).nth(number)?;
+    let step = script.steps.iter().enumerate().filter(|(_, step)| step.is_concurrent()).map(|(number, _)| number).nth(number)?;
     let mut smaller = script.clone();
-    let actions = std::mem::take(&mut smaller.0[step].0);
-    smaller.0.splice(step..=step, actions.into_iter().map(|action| Step(vec![action])));
+    let actions = std::mem::take(&mut smaller.steps[step].0);
+    smaller.steps.splice(step..=step, actions.into_iter().map(|action| Step(vec![action])));
     Some(smaller)
 }
 
 /// What is sent in two steps, sent in the first one.
 fn joined(script: &Script, number: usize) -> Option<Script> {
-    let sends: Vec<_> = script.0.iter().enumerate().filter_map(|(step, actions)| Some((step, only_send(&actions.0)?))).collect();
+    let sends: Vec<_> =
+        script.steps.iter().enumerate().filter_map(|(step, actions)| Some((step, only_send(&actions.0)?))).collect();
     let pairs = sends.iter().enumerate().filter_map(|(at, (first, (name, bytes)))| {
         let (second, (_, more)) = sends[at + 1..].iter().find(|(_, (other, _))| other == name)?;
         Some((*first, *second, Action::Send((*name).into(), [bytes, *more].concat())))
     });
     let (first, second, whole) = { pairs }.nth(number)?;
     let mut smaller = script.clone();
-    smaller.0[first] = Step(vec![whole]);
-    smaller.0.remove(second);
+    smaller.steps[first] = Step(vec![whole]);
+    smaller.steps.remove(second);
     Some(smaller)
 }
 
@@ -100,17 +102,20 @@ fn only_send(actions: &[Action]) -> Option<(&str, &[u8])> {
 }
 
 fn with_fewer_bytes(script: &Script, number: usize) -> Option<Script> {
-    let places =
-        script.0.iter().enumerate().flat_map(|(at, step)| step.0.iter().enumerate().map(move |(action, it)| (at, action, it)));
+    let places = script
+        .steps
+        .iter()
+        .enumerate()
+        .flat_map(|(at, step)| step.0.iter().enumerate().map(move |(action, it)| (at, action, it)));
     let sends = places
         .filter_map(|(step, action, it)| if let Action::Send(_, bytes) = it { Some((step, action, bytes.len())) } else { None });
     let (step, action, range) =
         sends.flat_map(|(step, action, length)| ranges(length).map(move |range| (step, action, range))).nth(number)?;
     let mut smaller = script.clone();
-    if let Action::Send(_, bytes) = &mut smaller.0[step].0[action] {
+    if let Action::Send(_, bytes) = &mut smaller.steps[step].0[action] {
         bytes.drain(range);
         if bytes.is_empty() {
-            smaller.0[step].0.remove(action);
+            smaller.steps[step].0.remove(action);
         }
     }
     Some(smaller)

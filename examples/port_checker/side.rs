@@ -9,11 +9,12 @@ use std::time::Duration;
 use torsade::prelude::*;
 use torsade::wire::Discard;
 
+use super::action::Action;
 use super::command_text::CommandText;
 use super::connection::Connection;
 use super::observed::Seen;
+use super::place::{Endpoints, with_addresses};
 use super::program::Program;
-use super::script::Action;
 
 /// How often a program is started anew that has ended at once: somebody else may have taken its port.
 const ATTEMPTS: usize = 3;
@@ -29,6 +30,8 @@ pub struct Side {
     pub program: Program,
     listens: Vec<String>,
     ports: Vec<Port>,
+    /// By which client endpoints connections are opened to places.
+    endpoints: RefCell<Endpoints>,
     connections: RefCell<BTreeMap<String, Connection>>,
     /// Connections that the program has made and no step has accepted, by place.
     arrivals: Arrivals,
@@ -96,6 +99,7 @@ impl Side {
             program,
             listens,
             ports,
+            endpoints: RefCell::default(),
             connections: RefCell::default(),
             arrivals,
             accepting: RefCell::default(),
@@ -164,9 +168,10 @@ impl Side {
     fn open(&self, name: &str, place: usize) {
         let connection = Connection::new(&self.changes);
         self.connections.borrow_mut().insert(name.into(), connection.clone());
-        let Some(address) = self.listens.get(place - 1) else { return connection.refused() };
-        let made = self.reactor.connect_protocol(format!("tcp:{address}"), connection.protocol());
-        made.add_callbacks(drop, move |_| connection.refused()).detach();
+        let tcp = format!("tcp:{{listen{place}}}");
+        let endpoint = with_addresses(self.endpoints.borrow().get(&place).unwrap_or(&tcp), "listen", &self.listens);
+        let made = self.reactor.connect_protocol(endpoint, connection.protocol());
+        made.add_callbacks(drop, move |failure| connection.not_made(&failure)).detach();
     }
 
     /// Gives connections of the program to those who wait for one.
@@ -188,12 +193,10 @@ impl Side {
             return Some("the program goes on".into());
         }
         self.connections.borrow().iter().find_map(|(name, connection)| {
-            if !connection.is_decided() {
-                return Some(format!("{name} is not connected"));
+            if let Some(why) = connection.undecided() {
+                return Some(format!("{name} {why}"));
             }
-            let (expected, came) = connection.unmet()?;
-            let [expected, came] = [expected, came].map(|bytes| super::bytes::shown(&bytes));
-            Some(format!("on {name} {expected} was still expected, and {came} came"))
+            Some(format!("on {name} {}", connection.unmet()?))
         })
     }
 
@@ -233,8 +236,9 @@ impl Side {
         Ok(())
     }
 
-    /// Forgets connections that earlier scripts have closed.
-    pub fn forget(&self) {
+    /// Begins a script: forgets the connections of earlier ones, which have closed them.
+    pub fn begin(&self, endpoints: &Endpoints) {
+        self.endpoints.borrow_mut().clone_from(endpoints);
         self.connections.borrow_mut().clear();
         self.accepting.borrow_mut().clear();
     }

@@ -3,6 +3,7 @@
 //! Nothing here encrypts: these are versions, errors and negotiated values, so that a protocol can switch on TLS without
 //! depending on the library that implements it. Configurations are made by `torsade-transports` with its feature `tls`.
 
+mod common_name;
 mod error;
 mod info;
 mod start_error;

@@ -48,6 +48,8 @@ pair! {
     ///
     /// - `unregisterProducer` is gone: a transport that acts as a producer unregisters itself when it is lost or closing.
     /// - A protocol cannot hold the other protocol, since each belongs to its connection. It holds the other's transport.
+    /// - A connection is not read while its own output is congested, unless `set_read_while_congested(true)`. In a relay a peer that
+    ///   does not read is to be heard all the same, and the producers bound what is buffered.
     relay
 }
 
@@ -58,6 +60,18 @@ pair! {
     /// - The protocol is built when the header has arrived, so `build_protocol` already gets the client's address. The header may come in
     ///   pieces.
     behind_proxy
+}
+
+pair! {
+    /// A TLS server that knows its clients by their certificates.
+    ///
+    /// - `Certificate.peerFromTransport(transport).getSubject().CN` is `peer_common_name`.
+    /// - `handshakeCompleted` is a callback of every protocol, so there is no `IHandshakeListener` to declare.
+    /// - After `loseConnection` Twisted's TLS goes on reading until the peer closes too, however long that takes, and `connectionLost`
+    ///   comes only then. So the original checks in `lineReceived` whether it has left. In the port no line follows `lose_connection`.
+    /// - An earlier connection of the same guest is reached through its transport, which the map holds, not through its protocol.
+    #[cfg(feature = "tls")]
+    guests
 }
 
 pair! {

@@ -8,6 +8,9 @@ mod port_checker;
 #[path = "../support/support.rs"]
 mod support;
 
+mod checking;
+#[cfg(feature = "tls")]
+mod guests;
 mod metrics;
 mod mutants;
 mod pairs;

@@ -10,78 +10,53 @@ use torsade::service::{MultiService, Service};
 use torsade::simulated::Simulation;
 use torsade::wire::Discard;
 
+use crate::checking::{self, find_nothing, is_the_same, of_ports, seeds};
 use crate::mutants::Mutation;
-use crate::pairs::python;
-use crate::port_checker::check::{Check, Found};
-use crate::port_checker::grammar::Grammar;
-use crate::port_checker::script::Script;
-use crate::port_checker::timeline::Verdict;
+use crate::planted::is_found_by;
 use crate::programs::metrics::datapoint::Datapoint;
 use crate::programs::metrics::make_service;
 use crate::programs::metrics::options::Options;
 use crate::programs::metrics::ring::Ring;
 use crate::programs::metrics::rules::Rules;
-use crate::programs::port;
-use crate::support;
+use crate::programs::port_with;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ports/metrics");
 
 /// The options of both programs, for the checker.
-pub fn options(between: &str) -> String {
+fn options(between: &str) -> String {
     let rules = format!("{FOLDER}/rules");
     let options = ["--lines", "{listen1}", "--batches", "{listen2}", "--status", "{listen3}", "--destination", "a={peer1}"];
     let further = ["--destination", "b={peer2}", "--interval", "0.01", "--rules", &rules];
     [&options[..], &further].concat().join(between)
 }
 
-/// Fewer than for other pairs: each step waits for a timer.
-fn seeds() -> u64 {
-    std::env::var("TORSADE_SEEDS").map_or(20, |seeds| seeds.parse().expect("TORSADE_SEEDS is a number"))
-}
+const GRAMMAR: &str = include_str!("../../examples/ports/metrics/grammar");
 
-fn found(original: &str, port: &str, seeds: u64, patience: Duration) -> Option<Found> {
-    let mut check = Check::new(original, port).unwrap();
-    check.patience = patience;
-    let grammar = Grammar::parse(include_str!("../../examples/ports/metrics/grammar")).unwrap();
-    let reactor = Reactor::new().unwrap();
-    let played = reactor.clone();
-    support::run_until(&reactor, async move { check.play_seeds(&played, &grammar, 1..=seeds).await }).unwrap()
+fn port(mutation: Option<Mutation>) -> String {
+    port_with("metrics", &options(";"), mutation)
 }
 
 /// The original's command, where there is a Python for it.
 fn original() -> Option<String> {
-    let Some(python) = python() else {
-        println!("skipped the comparison of metrics: there is no Python with Twisted (TORSADE_PYTHON names one)");
-        return None;
-    };
-    Some(format!("'{python}' '{FOLDER}/original.py' '{}'", options("' '")))
+    checking::original("twisted", &format!("'{FOLDER}/original.py' '{}'", options("' '")))
 }
 
+/// Over fewer scripts than other pairs: each step waits for a timer.
 #[test]
 fn the_metrics_are_received_as_by_their_original() {
     let Some(original) = original() else { return };
-    if let Some(found) = found(&original, &port("metrics", None), seeds(), Duration::from_secs(2)) {
-        panic!("seed {}:\n{}\n{}\n{:?}", found.seed, found.timeline, found.script, found.printed);
-    }
+    find_nothing(&original, &port(None), GRAMMAR, seeds(20));
 }
 
 #[test]
 fn all_that_the_metrics_do_is_as_in_their_original() {
     let Some(original) = original() else { return };
-    let check = Check::new(&original, &port("metrics", None)).unwrap();
-    let script = Script::parse(include_str!("../../examples/ports/metrics/script")).unwrap();
-    let reactor = Reactor::new().unwrap();
-    let played = reactor.clone();
-    let (timeline, printed) = support::run_until(&reactor, async move { check.play(&played, &script).await }).unwrap();
-    assert!(timeline.verdict == Verdict::Same, "{timeline}\n{printed:?}");
+    is_the_same(&original, &port(None), include_str!("../../examples/ports/metrics/script"));
 }
 
 #[test]
 fn a_fault_of_the_metrics_is_found() {
-    let mutant = port("metrics", Some(Mutation::OneLineAChunk));
-    let found = found(&port("metrics", None), &mutant, 100, Duration::from_millis(400)).expect("the fault is found");
-    println!("by seed {}:\n{}\n{}", found.seed, found.script, found.timeline);
-    assert!(found.timeline.is_different());
+    is_found_by(of_ports(&port(None), &port(Some(Mutation::OneLineAChunk))), GRAMMAR, 4);
 }
 
 /// What has come to a destination.

@@ -1,5 +1,7 @@
 //! Ports with a fault planted in them, each of a kind that porters make.
 
+use std::time::Duration;
+
 use torsade::Callback;
 use torsade::prelude::*;
 
@@ -25,6 +27,10 @@ pub enum Mutation {
     LosesAByte,
     /// Ends as a whole when a connection is reset.
     EndsAtAReset,
+    /// Greets half a second late, and closes at the third of short lines.
+    GreetsLate,
+    /// With TLS: asks for certificates, and takes those who have none.
+    TakesThoseWithoutACertificate,
     /// Of a client: says that all went well, whatever did.
     ClaimsSuccess,
     /// Of a client: connects twice.
@@ -32,7 +38,7 @@ pub enum Mutation {
 }
 
 impl Mutation {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ChunkIsALine,
         Self::OneLineAChunk,
         Self::ClosesOnAnEmptyLine,
@@ -43,6 +49,8 @@ impl Mutation {
         Self::ClosesAtFortyBytes,
         Self::LosesAByte,
         Self::EndsAtAReset,
+        Self::GreetsLate,
+        Self::TakesThoseWithoutACertificate,
         Self::ClaimsSuccess,
         Self::ConnectsTwice,
     ];
@@ -92,6 +100,7 @@ impl Protocol for Faulty {
                 }
             }
             Mutation::ClosesOnAnEmptyLine if data.starts_with(b"\r\n") => transport.lose_connection(),
+            Mutation::GreetsLate if self.bytes > 6 => transport.lose_connection(),
             Mutation::ClosesAtFortyBytes if self.bytes > 40 => transport.lose_connection(),
             Mutation::LosesAByte if data.len() > 12 => drop(changed.pop()),
             _ => {}
@@ -103,6 +112,11 @@ impl Protocol for Faulty {
         match (self.mutation, callback) {
             (Mutation::ForgetsTheLost, Callback::ConnectionLost(_)) => Ok(()),
             (Mutation::NoGreeting, Callback::ConnectionMade) => Ok(()),
+            (Mutation::GreetsLate, Callback::ConnectionMade) => {
+                let late = transport.clone();
+                transport.reactor().call_later(Duration::from_millis(500), move || late.write("What's your name?\r\n"));
+                Ok(())
+            }
             (Mutation::IgnoresTheEnd, Callback::ReadConnectionLost) => Ok(()),
             (Mutation::ResetsAtTheEnd, Callback::ReadConnectionLost) => {
                 transport.abort_connection();

@@ -1,53 +1,22 @@
 //! The ports against their originals, which need Python with Twisted (`TORSADE_PYTHON` names one; `python3` unless set), over 200
 //! seeds; `TORSADE_SEEDS` says how many others.
 
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
-
-use torsade::prelude::Reactor;
-
-use crate::port_checker::check::Check;
-use crate::port_checker::grammar::Grammar;
+use crate::checking::{find_nothing, is_the_same, original, seeds};
+#[cfg(feature = "tls")]
+use crate::guests::House;
 use crate::programs::{place, port};
-use crate::support;
 
-/// How many random scripts each pair is compared over.
-fn seeds() -> u64 {
-    std::env::var("TORSADE_SEEDS").map_or(200, |seeds| seeds.parse().expect("TORSADE_SEEDS is a number"))
-}
-
-/// A Python with Twisted, if there is one.
-pub fn python() -> Option<&'static str> {
-    static PYTHON: OnceLock<Option<String>> = OnceLock::new();
-    let found = PYTHON.get_or_init(|| {
-        let python = std::env::var("TORSADE_PYTHON").unwrap_or_else(|_| "python3".into());
-        let has_twisted = Command::new(&python).args(["-c", "import twisted"]).stderr(Stdio::null()).status();
-        has_twisted.is_ok_and(|status| status.success()).then_some(python)
-    });
-    found.as_deref()
-}
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ports");
 
 /// Compares a port with the original in its folder, over all seeds.
 fn compare(name: &str, grammar: &str) {
-    let place = place(name);
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ports");
-    compare_with(name, folder, &format!("{name}/original.py' {{{place}}}"), grammar);
+    compare_with(&format!("'{FOLDER}/{name}/original.py' {{{}}}", place(name)), name, grammar);
 }
 
-/// Compares a port with a Python program in a folder; behind the program's name stand a quote and its arguments.
-fn compare_with(name: &str, folder: &str, program: &str, grammar: &str) {
-    let Some(python) = python() else {
-        println!("skipped the comparison of {name}: there is no Python with Twisted (TORSADE_PYTHON names one)");
-        return;
-    };
-    let original = format!("'{python}' '{folder}/{program}");
-    let check = Check::new(&original, &port(name, None)).unwrap();
-    let grammar = Grammar::parse(grammar).unwrap();
-    let reactor = Reactor::new().unwrap();
-    let played = reactor.clone();
-    let found = support::run_until(&reactor, async move { check.play_seeds(&played, &grammar, 1..=seeds()).await }).unwrap();
-    if let Some(found) = found {
-        panic!("{name}, seed {}:\n{}\n{}\n{:?}", found.seed, found.timeline, found.script, found.printed);
+/// Compares a port with a Python program and its arguments.
+fn compare_with(program: &str, name: &str, grammar: &str) {
+    if let Some(original) = original("twisted", program) {
+        find_nothing(&original, &port(name, None), grammar, seeds(200));
     }
 }
 
@@ -97,6 +66,21 @@ fn the_questions_are_asked_as_by_their_original() {
     compare("questions", include_str!("../../examples/ports/questions/grammar"));
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn the_guests_do_as_in_their_original() {
+    let house = House::new();
+    let Some(original) = original("twisted.internet.ssl", &house.original()) else { return };
+    is_the_same(&original, &house.port(None), &house.with_keys(include_str!("../../examples/ports/guests/script")));
+    find_nothing(&original, &house.port(None), &house.grammar(), seeds(200));
+}
+
+#[test]
+fn both_sides_of_the_relay_may_write_before_they_read_as_in_its_original() {
+    let Some(original) = original("twisted", &format!("'{FOLDER}/relay/original.py' {{listen}}")) else { return };
+    is_the_same(&original, &port("relay", None), include_str!("../../examples/ports/relay/script"));
+}
+
 /// Twisted's own chat, of its guide, which is in Twisted's source and not in its package.
 #[test]
 fn the_chat_of_the_guide_does_as_its_original() {
@@ -104,7 +88,7 @@ fn the_chat_of_the_guide_does_as_its_original() {
         println!("skipped the comparison with chat.py: TORSADE_TWISTED_DOCS does not name docs/core of Twisted's source");
         return;
     };
-    let program = format!("original.py' '{docs}/howto/listings/servers/chat.py' {{listen}}");
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/twisted");
-    compare_with("chat_server", folder, &program, include_str!("../../examples/ports/chat/grammar"));
+    let program = format!("'{folder}/original.py' '{docs}/howto/listings/servers/chat.py' {{listen}}");
+    compare_with(&program, "chat_server", include_str!("../../examples/ports/chat/grammar"));
 }

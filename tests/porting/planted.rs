@@ -2,30 +2,18 @@
 
 use std::time::Duration;
 
-use torsade::prelude::*;
-
+use crate::checking::{found, of_ports};
+#[cfg(feature = "tls")]
+use crate::guests::House;
 use crate::mutants::Mutation;
-use crate::port_checker::check::{Check, Found};
-use crate::port_checker::grammar::Grammar;
+use crate::port_checker::check::Check;
 use crate::programs::port;
-use crate::support;
 
 const CHAT: &str = include_str!("../../examples/ports/chat/grammar");
 
-fn found(name: &str, grammar: &str, mutation: Option<Mutation>) -> Option<Found> {
-    let mut check = Check::new(&port(name, None), &port(name, mutation)).unwrap();
-    // Where both programs are seen to be at rest, this is long; elsewhere a slow machine shows more differences, not fewer.
-    check.patience = Duration::from_millis(400);
-    let grammar = Grammar::parse(grammar).unwrap();
-    let reactor = Reactor::new().unwrap();
-    let played = reactor.clone();
-    let seeds = if mutation.is_none() { 1..=20 } else { 1..=200 };
-    support::run_until(&reactor, async move { check.play_seeds(&played, &grammar, seeds).await }).unwrap()
-}
-
 #[test]
 fn a_port_without_a_fault_is_found_to_be_the_same() {
-    assert!(found("chat", CHAT, None).is_none());
+    assert!(found(of_ports(&port("chat", None), &port("chat", None)), CHAT, 20).unwrap().is_none());
 }
 
 /// The fault, and how many lines the smallest script has at most.
@@ -34,11 +22,16 @@ fn is_found(mutation: Mutation, most: usize) {
 }
 
 fn is_found_in(name: &str, grammar: &str, mutation: Mutation, most: usize) {
-    let found = found(name, grammar, Some(mutation)).expect("the fault is found");
-    println!("{mutation:?} in {name}, by seed {}:\n{}\n{}", found.seed, found.script, found.timeline);
+    is_found_by(of_ports(&port(name, None), &port(name, Some(mutation))), grammar, most);
+}
+
+/// That random scripts find a difference, which one of so many lines at most shows.
+pub fn is_found_by(check: Check, grammar: &str, most: usize) {
+    let found = found(check, grammar, 200).unwrap().expect("the fault is found");
+    println!("by seed {}:\n{}\n{}", found.seed, found.script, found.timeline);
     assert!(found.timeline.is_different());
     let lines = found.script.to_string().lines().count();
-    assert!(lines <= most, "{mutation:?}: {lines} lines:\n{}", found.script);
+    assert!(lines <= most, "{lines} lines:\n{}", found.script);
 }
 
 #[test]
@@ -88,13 +81,30 @@ fn a_second_connection_of_a_client_is_found() {
     is_found_in("agent", include_str!("../../examples/ports/agent/grammar"), Mutation::ConnectsTwice, 1);
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn faults_of_the_guests_are_found() {
+    let house = House::new();
+    let check = |mutation| of_ports(&house.port(None), &house.port(Some(mutation)));
+    // One line is the endpoint, by its certificate.
+    is_found_by(check(Mutation::TakesThoseWithoutACertificate), &house.grammar(), 2);
+    is_found_by(check(Mutation::ForgetsTheLost), &house.grammar(), 6);
+}
+
+/// A hurried look takes the greeting for a difference, which one script shows that has nothing else in it.
+#[test]
+fn what_comes_late_is_not_taken_for_the_difference() {
+    let check = Check {
+        patience: Duration::from_millis(800),
+        ..of_ports(&port("chat", None), &port("chat", Some(Mutation::GreetsLate)))
+    };
+    is_found_by(check, "connections 1\nsteps 9\npiece \"a\\r\\n\"", 2);
+}
+
 #[test]
 fn a_grammar_that_does_not_suit_the_programs_is_told() {
-    let check = Check::new(&port("chat", None), &port("chat", None)).unwrap();
-    let grammar = Grammar::parse("accept 1\npiece \"x\"").unwrap();
-    let reactor = Reactor::new().unwrap();
-    let played = reactor.clone();
-    let told = support::run_until(&reactor, async move { check.play_seeds(&played, &grammar, 1..=2).await });
+    let check = of_ports(&port("chat", None), &port("chat", None));
+    let told = found(check, "accept 1\npiece \"x\"", 2);
     let told = told.unwrap_err().to_string();
     assert!(told.starts_with("seed 1: the grammar does not suit the programs"), "{told}");
     assert!(told.contains("neither does what step 1 waits for: no connection came for s1c1"), "{told}");

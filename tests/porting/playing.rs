@@ -1,9 +1,8 @@
 //! Scripts that are played against real programs.
 
-use std::time::Duration;
-
 use torsade::prelude::*;
 
+use crate::checking::{of_ports, played};
 use crate::port_checker::check::Check;
 use crate::port_checker::script::Script;
 use crate::port_checker::timeline::{Timeline, Verdict};
@@ -11,12 +10,7 @@ use crate::programs::port;
 use crate::support;
 
 fn play(original: &str, port: &str, script: &str) -> Timeline {
-    let mut check = Check::new(original, port).unwrap();
-    check.patience = Duration::from_millis(500);
-    let script = Script::parse(script).unwrap();
-    let reactor = Reactor::new().unwrap();
-    let played = reactor.clone();
-    support::run_until(&reactor, async move { Ok(check.play(&played, &script).await?.0) }).unwrap()
+    played(of_ports(original, port), script).0
 }
 
 #[test]
@@ -24,7 +18,7 @@ fn two_that_are_the_same_are_the_same_in_every_step() {
     let script = include_str!("../../examples/ports/chat/script");
     let timeline = play(&port("chat", None), &port("chat", None), script);
     assert_eq!(timeline.verdict, Verdict::Same, "{timeline}");
-    assert_eq!(timeline.rounds.len(), Script::parse(script).unwrap().0.len());
+    assert_eq!(timeline.rounds.len(), Script::parse(script).unwrap().steps.len());
 }
 
 #[test]
@@ -69,6 +63,57 @@ fn clients_are_accepted_and_how_they_end_is_seen() {
 fn a_connection_that_does_not_come_is_told() {
     let timeline = play(&port("questions", None), &port("questions", None), "accept a\naccept b\n");
     assert_eq!(timeline.verdict, Verdict::Unmet("no connection came for b".into()));
+}
+
+#[test]
+fn of_a_relay_neither_side_has_to_read_what_it_is_sent_before_what_it_sends_is_relayed() {
+    let timeline = play(&port("relay", None), &port("relay", None), include_str!("../../examples/ports/relay/script"));
+    assert_eq!(timeline.verdict, Verdict::Same, "{timeline}");
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use super::*;
+    use crate::guests::House;
+
+    #[test]
+    fn what_comes_over_tls_is_seen_decrypted_and_who_is_refused_by_its_alert() {
+        let house = House::new();
+        let script = house.with_keys(include_str!("../../examples/ports/guests/script"));
+        let timeline = play(&house.port(None), &house.port(None), &script);
+        assert_eq!(timeline.verdict, Verdict::Same, "{timeline}");
+        let text = timeline.to_string();
+        for told in [
+            "client: \"error: client.test is not invited\\r\\n\", end of stream\n",
+            "nobody: alert 116 (CertificateRequired)\n",
+            "stranger: alert 48 (UnknownCA)\n",
+            "again: \"Good bye.\\r\\n\", end of stream\n",
+        ] {
+            assert!(text.contains(told), "{told}{text}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_is_wrong_is_told() {
+        let house = House::new();
+        for (endpoint, wrong) in [
+            ("tls:{listen}:trustRoots=keys:certificate=keys/no.pem", "no.pem"),
+            ("tls:{listen}:trustRoots=stranger", "its certificate is not accepted"),
+            ("tsl:{listen}", "tsl"),
+        ] {
+            let script = house.with_keys(&format!("place 1 {endpoint}\nopen a\n"));
+            let timeline = play(&house.port(None), &house.port(None), &script);
+            let Verdict::Unmet(told) = timeline.verdict else { panic!("{timeline}") };
+            assert!(told.starts_with("a is not connected: ") && told.contains(wrong), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_place_that_the_programs_do_not_have_is_told() {
+    let timeline = play(&port("chat", None), &port("chat", None), "open a 2\n");
+    let Verdict::Unmet(told) = timeline.verdict else { panic!("{timeline}") };
+    assert!(told.starts_with("a is not connected: ") && told.contains("{listen2}"), "{told}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! The ports as programs of their own: this binary once more, as a child.
+#![allow(dead_code, reason = "examples have mains of their own")]
 
 use std::time::Duration;
 
@@ -10,49 +11,47 @@ use crate::mutants::{Mutant, Mutation};
 use crate::support;
 
 #[path = "../../examples/ports/agent/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 mod agent;
 #[path = "../../examples/ports/behind_proxy/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 mod behind_proxy;
 #[path = "../../examples/ports/chat/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 mod chat;
 #[path = "../../examples/chat_server.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 mod chat_server;
 #[path = "../../examples/ports/filter/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 mod filter;
+#[cfg(feature = "tls")]
+#[path = "../../examples/ports/guests/main.rs"]
+mod guests;
 #[path = "../../examples/ports/leases/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 mod leases;
 #[path = "../../examples/ports/line_server/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 mod line_server;
+#[cfg(feature = "tls")]
+#[path = "../../examples/make_keys.rs"]
+pub mod make_keys;
 #[path = "../../examples/ports/metrics/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 pub mod metrics;
 #[path = "../../examples/ports/questions/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 mod questions;
 #[path = "../../examples/ports/relay/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 mod relay;
 #[path = "../../examples/ports/sums/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 mod sums;
 #[path = "../../examples/ports/transit_relay/main.rs"]
-#[allow(dead_code, reason = "it has a main of its own")]
 pub mod transit_relay;
 
 /// The command of a port, with a fault that is planted in it or without one.
 pub fn port(name: &str, mutation: Option<Mutation>) -> String {
-    let address = if name == "metrics" { crate::metrics::options(";") } else { format!("{{{}}}", place(name)) };
+    port_with(name, &format!("{{{}}}", place(name)), mutation)
+}
+
+/// The same for one that takes more than an address; arguments are divided by semicolons.
+pub fn port_with(name: &str, arguments: &str, mutation: Option<Mutation>) -> String {
     let this = std::env::current_exe().unwrap();
     let mutation = mutation.map_or(String::new(), |mutation| format!("{mutation:?}"));
     format!(
-        "CHILD_OF={TEST} PORT={name} MUTATION={mutation} ADDRESS='{address}' '{}' {TEST} --exact --nocapture --test-threads=1",
+        "CHILD_OF={TEST} PORT={name} MUTATION={mutation} ARGUMENTS='{arguments}' '{}' {TEST} --exact --nocapture --test-threads=1",
         this.display()
     )
 }
@@ -71,7 +70,9 @@ fn one_of_a_pair() {
         return;
     }
     let variable = |name| std::env::var(name).unwrap();
-    let (address, mutation) = (variable("ADDRESS"), Mutation::named(&variable("MUTATION")));
+    let (arguments, mutation) = (variable("ARGUMENTS"), Mutation::named(&variable("MUTATION")));
+    let arguments: Vec<_> = arguments.split(';').map(str::to_owned).collect();
+    let address = arguments[0].clone();
     let reactor = Reactor::new().unwrap();
     let mutant = |factory| Mutant::new(factory, mutation);
     match &variable("PORT")[..] {
@@ -85,10 +86,20 @@ fn one_of_a_pair() {
         "chat" => drop(reactor.listen(&address, mutant(boxed(chat::factory()))).unwrap()),
         "chat_server" => drop(chat_server::start(&reactor, &address).unwrap()),
         "filter" => drop(reactor.listen(&address, mutant(boxed(filter::factory()))).unwrap()),
+        #[cfg(feature = "tls")]
+        "guests" => {
+            let [address, keys, guests @ ..] = &arguments[..] else { panic!("too few arguments") };
+            let config = match mutation {
+                Some(Mutation::TakesThoseWithoutACertificate) => without_certificates(keys),
+                _ => guests::config(keys),
+            };
+            let config = config.unwrap();
+            drop(reactor.listen_tls(address, &config, mutant(boxed(guests::factory(guests)))).unwrap());
+        }
         "leases" => return run_service_on(&reactor, leases::make_service(&address, mutant).unwrap(), Duration::ZERO).unwrap(),
         "line_server" => drop(reactor.listen(&address, mutant(boxed(line_server::factory()))).unwrap()),
         "metrics" => {
-            let options = metrics::options::Options::parse(address.split(';').map(str::to_owned)).unwrap();
+            let options = metrics::options::Options::parse(arguments).unwrap();
             return run_service_on(&reactor, metrics::make_service(&options, mutant).unwrap(), Duration::ZERO).unwrap();
         }
         "questions" => {
@@ -113,4 +124,12 @@ fn one_of_a_pair() {
 
 fn boxed(factory: impl Factory + 'static) -> Box<dyn Factory> {
     Box::new(factory)
+}
+
+/// How the guests' server speaks TLS with a fault: it asks for certificates, and does not insist.
+#[cfg(feature = "tls")]
+fn without_certificates(keys: &str) -> Result<TlsServerConfig> {
+    let own = PrivateCertificate::from_pem_files(format!("{keys}/server.pem"), format!("{keys}/server.key"))?;
+    let authority = TrustRoots::from_pem_file(format!("{keys}/ca.pem"))?;
+    Ok(TlsServerConfig::builder().certificate(own).request_client_certificates(authority).build()?)
 }

@@ -1,12 +1,14 @@
 //! How scripts and grammars are read and written.
 
+use crate::port_checker::action::Action;
 use crate::port_checker::bytes::{quoted, unquote};
 use crate::port_checker::command_text::CommandText;
 use crate::port_checker::grammar::{Grammar, Piece, What};
 use crate::port_checker::random::random_script;
-use crate::port_checker::script::{Action, Script};
+use crate::port_checker::script::Script;
 
-const EVERYTHING: &str = "open a
+const EVERYTHING: &str = "place 2 tls:{listen}:certificate=a b.pem
+open a
 open b 2
 send a \"one\\r\\n\\x00\\xff\\\"\\\\\"
 & send b \"two\"
@@ -25,8 +27,8 @@ ended
 #[test]
 fn a_script_is_written_as_it_is_read() {
     let script = Script::parse(EVERYTHING).unwrap();
-    assert_eq!(script.0.len(), 13);
-    assert_eq!(script.0[2].0.len(), 2);
+    assert_eq!(script.steps.len(), 13);
+    assert_eq!(script.steps[2].0.len(), 2);
     assert_eq!(Script::parse(&script.to_string()).unwrap(), script);
     // A NUL is written shorter than it was read.
     assert_eq!(script.to_string(), EVERYTHING.replace("\\x00", "\\0"));
@@ -43,17 +45,21 @@ fn every_byte_survives_its_quotes() {
     let all: Vec<u8> = (0..=255).collect();
     assert_eq!(unquote(&quoted(&all)).unwrap(), (all, ""));
     assert_eq!(unquote("\"ab\"*3 rest").unwrap(), (b"ababab".to_vec(), " rest"));
+    let long = Script::parse("open a\nsend a \"a line\\r\\n\"*400000\n").unwrap();
+    assert_eq!(long.to_string(), "open a\nsend a \"a line\\r\\n\"*400000\n");
 }
 
 #[test]
 fn what_is_wrong_in_a_script_is_named_with_its_line() {
     for (script, error) in [
-        ("open a\nsnd a \"x\"", "line 2: \"snd\" is none of open"),
+        ("open a\nsnd a \"x\"", "line 2: \"snd\" is none of place, open"),
         ("open a\nsend a x", "line 2: bytes stand in double quotes"),
         ("open a\nsend a \"x", "line 2: the closing quote is missing"),
         ("open a\nsend a \"\\q\"", "line 2: there is no escape \\q"),
         ("open a\nsend a \"x\"*99999999999", "line 2: a step sends at most"),
         ("open a 0", "line 1: \"0\" is not the number of a place"),
+        ("place 2 tls:localhost:1", "line 1: the endpoint \"tls:localhost:1\" leads to neither program"),
+        ("place two tcp:{listen}", "line 1: \"two\" is not the number of a place"),
         ("& open a", "line 1: & joins it to the line before"),
         ("wait long", "line 1: \"long\" is no time"),
         ("open a\nclose a now", "line 2: what is \"now\" for?"),
@@ -124,6 +130,23 @@ fn a_grammar_may_have_several_addresses_peers_and_datagrams() {
 }
 
 #[test]
+fn a_script_has_the_endpoints_of_the_places_that_it_opens() {
+    let grammar = Grammar::parse("place 2 tls:{listen}:timeout=9\nplace 3 tcp:{listen}\npiece \"x\"").unwrap();
+    assert_eq!(grammar.places, 3);
+    for seed in 1..=50 {
+        let mut script = random_script(&grammar, seed, "");
+        for (number, endpoint) in [(2, "tls:{listen}:timeout=9"), (3, "tcp:{listen}")] {
+            let opened =
+                script.to_string().lines().any(|line| line.starts_with("open ") && line.ends_with(&format!(" {number}")));
+            assert_eq!(script.endpoints.get(&number).map(|text| &text[..]), opened.then_some(endpoint), "{script}");
+        }
+        script.steps.clear();
+        script.keep_possible();
+        assert_eq!(script.to_string(), "");
+    }
+}
+
+#[test]
 fn random_scripts_are_possible_come_again_and_end_what_they_open() {
     let grammar = Grammar::parse("piece \"x\\r\\n\"\nbytes 1..9 \"ab\"\nweight pause 1\nweight together 2\n").unwrap();
     let mut kinds = std::collections::BTreeSet::new();
@@ -133,7 +156,7 @@ fn random_scripts_are_possible_come_again_and_end_what_they_open() {
         assert_eq!(Script::parse(&script.to_string()).as_ref(), Ok(&script), "{script}");
         assert!(script.left_open().is_empty(), "{script}");
         kinds.extend(
-            script.0.iter().flat_map(|step| &step.0).map(|action| action.to_string().split(' ').next().unwrap().to_owned()),
+            script.steps.iter().flat_map(|step| &step.0).map(|action| action.to_string().split(' ').next().unwrap().to_owned()),
         );
     }
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["close", "end", "open", "pause", "reset", "resume", "send"]);
@@ -141,5 +164,5 @@ fn random_scripts_are_possible_come_again_and_end_what_they_open() {
     assert!(again.matches("accept ").count() > 1 && !again.contains("open "), "{again}");
     let clients = Grammar::parse("accept 2\npiece \"x\"").unwrap();
     let script = random_script(&clients, 1, "");
-    assert!(matches!(script.0[1].0[..], [Action::Accept(..)]), "{script}");
+    assert!(matches!(script.steps[1].0[..], [Action::Accept(..)]), "{script}");
 }

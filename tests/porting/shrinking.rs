@@ -2,9 +2,10 @@
 
 use std::convert::Infallible;
 
+use crate::port_checker::action::Action;
 use crate::port_checker::grammar::Grammar;
 use crate::port_checker::random::random_script;
-use crate::port_checker::script::{Action, Script};
+use crate::port_checker::script::Script;
 use crate::port_checker::shrink::shrink;
 
 fn shrunk(script: &Script, budget: usize, shows: impl Fn(&Script) -> bool) -> Script {
@@ -14,7 +15,7 @@ fn shrunk(script: &Script, budget: usize, shows: impl Fn(&Script) -> bool) -> Sc
 
 fn sends(script: &Script, wanted: &[u8]) -> bool {
     script
-        .0
+        .steps
         .iter()
         .flat_map(|step| &step.0)
         .any(|action| matches!(action, Action::Send(_, bytes) if bytes.windows(wanted.len()).any(|part| part == wanted)))
@@ -35,7 +36,7 @@ fn what_goes_together_is_taken_apart_unless_that_is_what_matters() {
     let script = Script::parse("open a\nopen b\nsend a \"1\"\n& send b \"2\"\n").unwrap();
     let both = |script: &Script| sends(script, b"1") && sends(script, b"2");
     assert_eq!(shrunk(&script, 400, both).to_string(), "open a\nopen b\nsend a \"1\"\nsend b \"2\"\n");
-    let together = |script: &Script| script.0.iter().any(|step| step.is_concurrent());
+    let together = |script: &Script| script.steps.iter().any(|step| step.is_concurrent());
     assert!(shrunk(&script, 400, together).to_string().contains("\n& "));
 }
 
@@ -67,7 +68,7 @@ fn each_smaller_script_is_possible_and_the_smallest_still_shows_the_difference()
         if shows(&script) {
             let smallest = shrunk(&script, 2_000, shows);
             assert!(sends(&smallest, b"a/"));
-            assert_eq!((smallest.0.len(), smallest.to_string().lines().count()), (2, 2), "{smallest}");
+            assert_eq!((smallest.steps.len(), smallest.to_string().lines().count()), (2, 2), "{smallest}");
             shrunk_one = true;
         }
     }

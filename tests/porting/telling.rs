@@ -8,13 +8,13 @@ use crate::port_checker::timeline::{Round, Timeline, Verdict};
 
 fn seen(connections: &[(&str, &str, Option<End>)]) -> Seen {
     let heard = |(name, bytes, end): &(&str, &str, Option<End>)| {
-        ((*name).to_owned(), Heard { bytes: bytes.as_bytes().to_vec(), end: *end })
+        ((*name).to_owned(), Heard { bytes: bytes.as_bytes().to_vec(), end: end.clone() })
     };
     Seen { connections: connections.iter().map(heard).collect::<BTreeMap<_, _>>(), ..Seen::default() }
 }
 
 fn timeline(script: &str, seen: Vec<[Seen; 2]>, verdict: Verdict) -> Timeline {
-    let steps = Script::parse(script).unwrap().0;
+    let steps = Script::parse(script).unwrap().steps;
     Timeline { rounds: steps.into_iter().zip(seen).map(|(step, seen)| Round { step, seen }).collect(), verdict }
 }
 

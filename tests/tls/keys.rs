@@ -63,7 +63,9 @@ impl Authority {
 
     /// A client certificate.
     pub fn client(&self, name: &str) -> Pem {
-        self.issue(&[name], ExtendedKeyUsagePurpose::ClientAuth, |_| {})
+        self.issue(&[name], ExtendedKeyUsagePurpose::ClientAuth, |params| {
+            params.distinguished_name.push(DnType::CommonName, name)
+        })
     }
 
     fn issue(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose, change: impl FnOnce(&mut CertificateParams)) -> Pem {

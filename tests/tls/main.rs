@@ -8,6 +8,7 @@ mod world;
 mod behaviour;
 mod certificates;
 mod closing;
+mod common_name;
 mod endpoint_files;
 mod handshake;
 mod interop;

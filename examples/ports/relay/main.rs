@@ -87,6 +87,8 @@ impl Relay {
 impl End {
     /// What this end's peer reads no faster than it can, the other end reads no faster.
     fn pair(&self, other: &Self) -> Result {
+        // Whether its own peer reads does not matter, as in Twisted: what is read goes to the other end.
+        self.transport.set_read_while_congested(true);
         self.buddy.replace(Some(other.transport.clone()));
         self.transport.send_line("ok");
         Ok(self.transport.register_producer(Transport::clone(&other.transport), true)?)

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::common_name::common_name;
+
 /// A version of TLS. Older ones are not supported.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
@@ -39,6 +41,14 @@ pub struct TlsInfo {
 }
 
 impl TlsInfo {
+    /// The common name (CN) in the peer's certificate: the first one of its subject.
+    ///
+    /// None if it sent no certificate, or one without a common name, or with one that is neither ASCII nor UTF-8.
+    #[must_use]
+    pub fn peer_common_name(&self) -> Option<String> {
+        common_name(self.peer_certificates.first()?)
+    }
+
     /// For implementations of TLS and test doubles.
     #[must_use]
     pub const fn new(version: TlsVersion, cipher_suite: String) -> Self {

@@ -88,6 +88,16 @@ impl Transport {
         self.tls_info().map_or_else(Vec::new, |info| info.peer_certificates)
     }
 
+    /// The common name (CN) in the peer's certificate: [`TlsInfo::peer_common_name`](crate::TlsInfo::peer_common_name).
+    ///
+    /// On a server that requires client certificates this says who the client is, according to the authority that it trusts.
+    #[doc(alias = "getSubject")]
+    #[doc(alias = "peerFromTransport")]
+    #[must_use]
+    pub fn peer_common_name(&self) -> Option<String> {
+        self.tls_info()?.peer_common_name()
+    }
+
     /// The negotiated application protocol (ALPN); `None` if none was negotiated, or without TLS.
     #[doc(alias = "negotiatedProtocol")]
     #[doc(alias = "INegotiated")]

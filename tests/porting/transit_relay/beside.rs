@@ -1,28 +1,13 @@
 //! Beside the original, where it is installed in the Python that `TORSADE_PYTHON` names (`python3` unless set).
 
-use std::process::{Command, Stdio};
-
-use torsade::prelude::*;
-
+use crate::checking::{self, find_nothing, played, seeds};
 use crate::port_checker::check::Check;
-use crate::port_checker::grammar::Grammar;
-use crate::port_checker::script::Script;
 use crate::port_checker::timeline::Verdict;
 use crate::programs::port;
-use crate::support;
 
-/// In the suite; 1,000 of each grammar were tried by `port_checker --random`.
-const SEEDS: u64 = 40;
-
-fn check() -> Option<Check> {
-    let python = std::env::var("TORSADE_PYTHON").unwrap_or_else(|_| "python3".into());
-    let there = Command::new(&python).args(["-c", "import wormhole_transit_relay"]).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|status| status.success()) {
-        println!("skipped the comparison: no Python with magic-wormhole-transit-relay (TORSADE_PYTHON names one)");
-        return None;
-    }
-    let original = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ports/transit_relay/original.py");
-    Some(Check::new(&format!("'{python}' '{original}' {{listen}} --log-fd=1"), &port("transit_relay", None)).unwrap())
+fn original() -> Option<String> {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ports/transit_relay/original.py");
+    checking::original("wormhole_transit_relay", &format!("'{program}' {{listen}} --log-fd=1"))
 }
 
 /// Of what a program has printed, the usage log: what does not depend on time.
@@ -39,11 +24,8 @@ fn records(printed: &str) -> Vec<String> {
 
 /// Plays a script, and compares what both have written to the usage log as well.
 fn is_the_same(script: &str, moods: &[&str]) {
-    let Some(check) = check() else { return };
-    let script = Script::parse(script).unwrap();
-    let reactor = Reactor::new().unwrap();
-    let played = reactor.clone();
-    let (timeline, printed) = support::run_until(&reactor, async move { check.play(&played, &script).await }).unwrap();
+    let Some(original) = original() else { return };
+    let (timeline, printed) = played(Check::new(&original, &port("transit_relay", None)).unwrap(), script);
     assert_eq!(timeline.verdict, Verdict::Same, "{timeline}\n{printed:?}");
     let [original, port] = printed.map(|printed| records(&printed));
     assert_eq!(original, port);
@@ -79,15 +61,10 @@ fn two_that_do_not_read_hold_each_other_back_as_in_the_original() {
     is_the_same(include_str!("../../../examples/ports/transit_relay/scripts/back_pressure_both_ways"), &["happy"]);
 }
 
+/// In the suite; 1,000 of each grammar were tried by `port_checker --random`.
 fn random_scripts_are_the_same(grammar: &str) {
-    let Some(check) = check() else { return };
-    let grammar = Grammar::parse(grammar).unwrap();
-    let reactor = Reactor::new().unwrap();
-    let played = reactor.clone();
-    let found = support::run_until(&reactor, async move { check.play_seeds(&played, &grammar, 1..=SEEDS).await }).unwrap();
-    if let Some(found) = found {
-        panic!("seed {}:\n{}\n{}\n{:?}", found.seed, found.timeline, found.script, found.printed);
-    }
+    let Some(original) = original() else { return };
+    find_nothing(&original, &port("transit_relay", None), grammar, seeds(40));
 }
 
 #[test]
