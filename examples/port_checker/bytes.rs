@@ -14,7 +14,7 @@ pub fn quoted(bytes: &[u8]) -> String {
     text
 }
 
-/// As it stands in a script: much of the same as `"a"*1000`.
+/// As written in a script: long repetitions as `"a"*1000`.
 pub fn written(bytes: &[u8]) -> String {
     let repeats = |length: &usize| bytes.chunks(*length).all(|part| *part == bytes[..*length]);
     match (1..=bytes.len() / 100).take(100).find(repeats) {

@@ -16,8 +16,8 @@ use super::timeline::{Timeline, Verdict};
 /// How many scripts are played at most to make one small.
 const BUDGET: usize = 400;
 
-/// How long a difference lasts that counts at first while a script is made small, since many are played that differ. An end of
-/// stream may take 250 ms.
+/// How long a difference has to last at first, while a script is made small: many are played that differ. Longer than the 250 ms
+/// that an end of stream may take.
 const HURRIED: Duration = Duration::from_millis(400);
 
 /// What is compared, and how patiently.
@@ -106,7 +106,7 @@ impl Check {
         if !timeline.is_different() {
             return Ok(None);
         }
-        // Again and patiently, if what only comes late has been taken for the difference.
+        // The second pass is for when the first has mistaken something late for a difference.
         for patience in [HURRIED.min(self.patience), self.patience] {
             let shows = async |script: &Script| {
                 let (timeline, _) = self.play_within(reactor, script, patience).await?;

@@ -18,7 +18,7 @@ struct State {
     /// In this step.
     heard: Heard,
     ended: bool,
-    /// What is wrong with the endpoint that the script has for it.
+    /// What is wrong with the script's endpoint.
     wrong: Option<String>,
     /// What was expected and has not come.
     expected: Vec<u8>,
@@ -44,7 +44,7 @@ impl Connection {
         Ear(self.clone())
     }
 
-    /// Why it is neither made, with TLS by a handshake, nor refused by the program; none if it is.
+    /// Why it is not known yet whether the program takes it; `None` once it is made (with TLS: after the handshake) or refused.
     pub fn undecided(&self) -> Option<String> {
         let State { transport, ended, wrong, .. } = &*self.state.borrow();
         let is_made = transport.as_ref().is_some_and(|transport| !transport.is_handshaking());
@@ -166,7 +166,7 @@ impl Protocol for Ear {
             Reason::ConnectionDone => self.0.end(End::Stream),
             Reason::Tls(TlsError::AlertReceived { code, name }) => self.0.end(End::Tls(format!("alert {code} ({name})"))),
             Reason::Tls(TlsError::Certificate(problem)) => {
-                // Of both programs it would be the same in every script, and say nothing of them.
+                // Our own refusal is the script's fault. As a mere end it would be the same for both programs, and pass.
                 self.0.state.borrow_mut().wrong = Some(format!("its certificate is not accepted: {problem}"));
                 self.0.end(End::Tls(reason.to_string()));
             }

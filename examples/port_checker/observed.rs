@@ -8,12 +8,12 @@ use super::bytes::shown;
 /// How a connection ended, seen from the checker.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum End {
-    /// The program's stream ended in order (FIN; of TLS, close_notify).
+    /// The program's stream ended gracefully (FIN; with TLS, close_notify).
     Stream,
     Reset,
     /// The connection could not be made.
     Refused,
-    /// TLS ended in another way: by an alert, most often because a certificate was refused, or cut off.
+    /// TLS ended otherwise: by an alert, most often because it refused our certificate, or without close_notify.
     Tls(String),
 }
 

@@ -30,7 +30,7 @@ pub struct Side {
     pub program: Program,
     listens: Vec<String>,
     ports: Vec<Port>,
-    /// By which client endpoints connections are opened to places.
+    /// Those of the script.
     endpoints: RefCell<Endpoints>,
     connections: RefCell<BTreeMap<String, Connection>>,
     /// Connections that the program has made and no step has accepted, by place.

@@ -11,8 +11,8 @@ use crate::port_checker::script::Script;
 use crate::port_checker::timeline::{Timeline, Verdict};
 use crate::support;
 
-/// The command of a program in Python, with the interpreter that `TORSADE_PYTHON` names (`python3` unless set); none, and that is
-/// said, if that has not got the package.
+/// The command of a program in Python, for the interpreter that `TORSADE_PYTHON` names (default `python3`). `None`, with a message, if
+/// that interpreter does not have the package.
 pub fn original(package: &str, arguments: &str) -> Option<String> {
     let python = std::env::var("TORSADE_PYTHON").unwrap_or_else(|_| "python3".into());
     let import = Command::new(&python).args(["-c", &format!("import {package}")]).stderr(Stdio::null()).status();
@@ -23,13 +23,13 @@ pub fn original(package: &str, arguments: &str) -> Option<String> {
     None
 }
 
-/// How many random scripts a port is compared over: as many as `TORSADE_SEEDS` says, or these.
+/// The number of random scripts to compare a port over: `TORSADE_SEEDS`, or this one.
 pub fn seeds(unless_set: u64) -> u64 {
     std::env::var("TORSADE_SEEDS").map_or(unless_set, |seeds| seeds.parse().expect("TORSADE_SEEDS is a number"))
 }
 
-/// A check of two ports, of which neither takes long. Where both are seen to be at rest, this is patient; elsewhere a slow machine shows
-/// more differences, not fewer.
+/// A check of two ports, with less patience than an original in Python needs. On Linux, where programs are seen to be at rest, it is still
+/// patient; elsewhere a slow machine shows more differences, not fewer.
 pub fn of_ports(one: &str, other: &str) -> Check {
     Check { patience: Duration::from_millis(400), ..Check::new(one, other).unwrap() }
 }
@@ -42,14 +42,13 @@ pub fn played(check: Check, script: &str) -> (Timeline, [String; 2]) {
     support::run_until(&reactor, async move { check.play(&on, &script).await }).unwrap()
 }
 
-/// That a script shows no difference.
+/// Asserts that a script shows no difference.
 pub fn is_the_same(original: &str, port: &str, script: &str) {
     let (timeline, printed) = played(Check::new(original, port).unwrap(), script);
     assert!(timeline.verdict == Verdict::Same, "{timeline}\n{printed:?}");
 }
 
-/// What is found by random scripts, of so many seeds. How long a step may take the checker sees to itself, and how many there are does
-/// not make it hang.
+/// What random scripts find, over this many seeds. There is no limit on the whole: the checker itself limits each step.
 pub fn found(check: Check, grammar: &str, seeds: u64) -> Result<Option<Found>> {
     let grammar = Grammar::parse(grammar).unwrap();
     let reactor = Reactor::new().unwrap();
@@ -57,7 +56,7 @@ pub fn found(check: Check, grammar: &str, seeds: u64) -> Result<Option<Found>> {
     reactor.run_until(async move { check.play_seeds(&on, &grammar, 1..=seeds).await })
 }
 
-/// That random scripts find nothing.
+/// Asserts that random scripts show no difference.
 pub fn find_nothing(original: &str, port: &str, grammar: &str, seeds: u64) {
     if let Some(found) = found(Check::new(original, port).unwrap(), grammar, seeds).unwrap() {
         panic!("{port}, seed {}:\n{}\n{}\n{:?}", found.seed, found.timeline, found.script, found.printed);

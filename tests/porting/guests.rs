@@ -1,4 +1,4 @@
-//! What the guests and their server are: keys, made for one test.
+//! The guests' keys, made for one test, and the commands that use them.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +8,7 @@ use torsade::quote_string_argument;
 use crate::mutants::Mutation;
 use crate::programs::{make_keys, port_with};
 
-/// Keys, as the example makes them, in a folder of their own: those of the server, and those of a stranger.
+/// A folder with two sets of keys, as the example `make_keys` makes them: `keys`, which the server trusts, and `stranger`.
 pub struct House(PathBuf);
 
 impl House {

@@ -25,7 +25,7 @@ fn is_found_in(name: &str, grammar: &str, mutation: Mutation, most: usize) {
     is_found_by(of_ports(&port(name, None), &port(name, Some(mutation))), grammar, most);
 }
 
-/// That random scripts find a difference, which one of so many lines at most shows.
+/// Asserts that random scripts show a difference, and that the smallest script has at most this many lines.
 pub fn is_found_by(check: Check, grammar: &str, most: usize) {
     let found = found(check, grammar, 200).unwrap().expect("the fault is found");
     println!("by seed {}:\n{}\n{}", found.seed, found.script, found.timeline);
@@ -86,12 +86,12 @@ fn a_second_connection_of_a_client_is_found() {
 fn faults_of_the_guests_are_found() {
     let house = House::new();
     let check = |mutation| of_ports(&house.port(None), &house.port(Some(mutation)));
-    // One line is the endpoint, by its certificate.
+    // Lines `place` included.
     is_found_by(check(Mutation::TakesThoseWithoutACertificate), &house.grammar(), 2);
     is_found_by(check(Mutation::ForgetsTheLost), &house.grammar(), 6);
 }
 
-/// A hurried look takes the greeting for a difference, which one script shows that has nothing else in it.
+/// A hurried pass mistakes the late greeting for a difference, and ends with a script that only opens a connection.
 #[test]
 fn what_comes_late_is_not_taken_for_the_difference() {
     let check = Check {
