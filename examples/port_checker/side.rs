@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use torsade::prelude::*;
 use torsade::wire::Discard;
 
@@ -29,6 +30,7 @@ pub struct Side {
     reactor: Reactor,
     pub program: Program,
     listens: Vec<String>,
+    _reserved: Vec<(Socket, SocketAddr)>,
     ports: Vec<Port>,
     /// Those of the script.
     endpoints: RefCell<Endpoints>,
@@ -55,11 +57,23 @@ impl DatagramProtocol for NoAnswers {
     }
 }
 
+/// An address for a program to listen on. The socket keeps it from everybody who asks the system for any free port, as other tests
+/// do, for as long as the program takes to start. On Linux a program can still listen there, if it sets SO_REUSEADDR, as
+/// servers do; the last attempt does without.
+fn reserve() -> std::io::Result<(Socket, SocketAddr)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    let address = socket.local_addr()?.as_socket().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    Ok((socket, address))
+}
+
 impl Side {
     /// Starts the program, and waits until it listens.
     pub async fn start(reactor: &Reactor, who: &str, text: &CommandText) -> Result<Self> {
         for attempt in 1.. {
-            let side = Self::spawn(reactor, text).map_err(|error| format!("the {who} cannot be started: {error}"))?;
+            let side = Self::spawn(reactor, text, attempt == ATTEMPTS)
+                .map_err(|error| format!("the {who} cannot be started: {error}"))?;
             if side.is_up().await? {
                 return Ok(side);
             }
@@ -76,7 +90,7 @@ impl Side {
         unreachable!("it is tried at least once")
     }
 
-    fn spawn(reactor: &Reactor, text: &CommandText) -> Result<Self> {
+    fn spawn(reactor: &Reactor, text: &CommandText, last_attempt: bool) -> Result<Self> {
         let changes = Rc::new(Cell::new(0));
         let arrivals: Arrivals = Rc::new(RefCell::new(vec![VecDeque::new(); text.peers]));
         let mut ports = Vec::new();
@@ -90,14 +104,17 @@ impl Side {
         }
         let peers: Vec<_> = ports.iter().map(|port| port.address().to_string()).collect();
         // All at once, so that they differ.
-        let free: Vec<_> = (0..text.listens).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
-        let listens = free.iter().map(|one| Ok(one.local_addr()?.to_string())).collect::<std::io::Result<Vec<_>>>()?;
-        drop(free);
+        let mut reserved: Vec<_> = (0..text.listens).map(|_| reserve()).collect::<std::io::Result<_>>()?;
+        let listens = reserved.iter().map(|(_, address)| address.to_string()).collect::<Vec<_>>();
+        if !cfg!(target_os = "linux") || last_attempt {
+            reserved.clear();
+        }
         let program = Program::start(reactor, text.command(&listens, &peers))?;
         Ok(Self {
             reactor: reactor.clone(),
             program,
             listens,
+            _reserved: reserved,
             ports,
             endpoints: RefCell::default(),
             connections: RefCell::default(),
