@@ -72,10 +72,12 @@ impl Watcher {
         Rc::new(Self { call: RefCell::new(Some(call)), seen: RefCell::default(), has_ended: Cell::new(false) })
     }
 
-    /// Tells it what is not as it was told before.
-    pub(crate) fn show(&self, names: &BTreeSet<String>) {
-        let before = self.seen.replace(names.clone());
-        let left = before.difference(names).cloned().map(PresenceChange::Left);
+    /// Reports what has changed since the last call; of names that are missing only if `is_complete`.
+    pub(crate) fn show(&self, names: &BTreeSet<String>, is_complete: bool) {
+        let before = self.seen.take();
+        let now = if is_complete { names.clone() } else { names | &before };
+        self.seen.replace(now.clone());
+        let left = before.difference(&now).cloned().map(PresenceChange::Left);
         for change in left.chain(names.difference(&before).cloned().map(PresenceChange::Entered)) {
             self.tell(&change);
         }

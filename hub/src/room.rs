@@ -22,9 +22,18 @@ const MAX_NAMES: usize = 256 << 10;
 /// How long changes of a topic are gathered before they are announced.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// The rooms of which this hub announces names, or is told.
+/// How long after a reconnection a missing name may still be on its way back: twice the longest wait between attempts to connect.
+const RETURN: Duration = Duration::from_secs(4);
+
+/// The rooms in which this hub announces or watches names.
 #[derive(Default)]
-pub(crate) struct Rooms(RefCell<BTreeMap<Topic, Rc<Room>>>);
+pub(crate) struct Rooms {
+    by_topic: RefCell<BTreeMap<Topic, Rc<Room>>>,
+    /// Whether the connection was lost since the broker was last there.
+    were_cut_off: Cell<bool>,
+    /// Until this time other processes may not have announced their names again, so a missing name is not reported as left.
+    returning_until: Cell<Duration>,
+}
 
 /// One topic, as a place in which names are.
 pub(crate) struct Room {
@@ -129,12 +138,12 @@ impl Room {
 /// # The names of this hub
 impl Core {
     pub(crate) fn room(&self, topic: &Topic) -> Rc<Room> {
-        let mut rooms = self.rooms.0.borrow_mut();
+        let mut rooms = self.rooms.by_topic.borrow_mut();
         Rc::clone(rooms.entry(topic.clone()).or_insert_with(|| Rc::new(Room::new(topic.clone()))))
     }
 
     pub(crate) fn known_room(&self, topic: &Topic) -> Option<Rc<Room>> {
-        self.rooms.0.borrow().get(topic).cloned()
+        self.rooms.by_topic.borrow().get(topic).cloned()
     }
 
     /// Lets go of a topic that has neither names nor watchers here.
@@ -142,7 +151,7 @@ impl Core {
         let is_used = !room.own.borrow().is_empty() || !room.watchers.borrow().is_empty();
         let is_due = room.announcing.borrow().is_some() || room.announcement.is_waiting.get() || room.is_announced.get();
         if !is_used && !is_due {
-            self.rooms.0.borrow_mut().remove(&room.topic);
+            self.rooms.by_topic.borrow_mut().remove(&room.topic);
         }
     }
 
@@ -284,8 +293,12 @@ impl Core {
             }
             match names {
                 Ok(names) => {
+                    let returning = core.rooms.returning_until.get().saturating_sub(core.reactor.now());
+                    if !returning.is_zero() {
+                        core.look_after(&room, returning);
+                    }
                     let watchers = room.watchers.borrow().clone();
-                    watchers.iter().for_each(|watcher| watcher.show(&names));
+                    watchers.iter().for_each(|watcher| watcher.show(&names, returning.is_zero()));
                 }
                 Err(error) if EngineError::is_loss(&error) => {}
                 Err(error) => report_error("hub presence", format_args!("who is in {} is not known: {error}", room.topic)),
@@ -300,7 +313,10 @@ impl Core {
 impl Core {
     /// The broker is there again, and may have lost everything.
     pub(crate) fn rooms_connected(self: &Rc<Self>) {
-        let rooms: Vec<_> = self.rooms.0.borrow().values().cloned().collect();
+        if self.rooms.were_cut_off.replace(false) {
+            self.rooms.returning_until.set(self.reactor.now() + RETURN.min(self.settings.presence_period));
+        }
+        let rooms: Vec<_> = self.rooms.by_topic.borrow().values().cloned().collect();
         for room in rooms {
             if !room.own.borrow().is_empty() || room.is_announced.get() {
                 room.is_news.set(true);
@@ -312,9 +328,13 @@ impl Core {
         }
     }
 
+    pub(crate) fn rooms_disconnected(&self) {
+        self.rooms.were_cut_off.set(true);
+    }
+
     /// Takes back all names; fires when the broker has done so.
     pub(crate) fn rooms_closed(&self) -> Deferred<()> {
-        let rooms = self.rooms.0.take();
+        let rooms = self.rooms.by_topic.take();
         let mut withdrawn = defer::succeed(());
         for room in rooms.into_values() {
             for call in [room.announcing.take(), room.looking.take()].into_iter().flatten() {

@@ -156,6 +156,22 @@ beside_every_broker! {
         until_present(world, &one, ROOM, &["ada"]);
     }
 
+    fn watchers_hear_only_of_those_who_left_while_the_broker_was_away_longer_than_names_last(world: &World) {
+        let config = world.config().presence_period(PERIOD);
+        let ((_one, one), (_two, two)) = (world.hub(&config), world.hub(&config));
+        let (_ada, alan) = (one.enter(ROOM, "ada").unwrap(), one.enter(ROOM, "alan").unwrap());
+        let (watched, _watching) = Watched::on(&two);
+        world.run_until("two entries", || watched.has("+ada") && watched.has("+alan"));
+        world.broker(|broker| broker.kill());
+        world.run_until("the end of both connections", || !one.is_connected() && !two.is_connected());
+        alan.leave();
+        // Nothing of what it had is there any more.
+        world.broker(|broker| broker.start(false));
+        let _grace = one.enter(ROOM, "grace").unwrap();
+        world.run_until("a departure and an entry", || watched.has("-alan") && watched.has("+grace"));
+        assert!(!watched.has("-ada"), "{:?}", watched.0.borrow());
+    }
+
     fn who_leaves_while_the_broker_is_away_is_gone_when_it_is_back(world: &World) {
         let config = world.config().presence_period(PERIOD);
         let ((_one, one), (_two, two)) = (world.hub(&config), world.hub(&config));
